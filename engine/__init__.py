@@ -1,0 +1,82 @@
+"""The engine: declared knowledge -> network -> posteriors -> decisions, for any domain.
+
+This module is its face. What needs torch is imported on first use, so that reading
+knowledge and asking for help stay instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from engine.answers import Answers, Labels, Numbers, Rankings
+from engine.errors import AnswerError, Fault, KnowledgeError, Place, SekeError, did_you_mean
+from engine.knowledge import Knowledge, Observer, Policy, Question, Variable
+from engine.reader import read
+
+if TYPE_CHECKING:
+    from engine.compiler import compile_network
+    from engine.decision import Decisions, LevelDecision, Next, decide_items, decide_levels
+    from engine.diagnostics import Diagnostics, diagnose
+    from engine.feasibility import feasible_interval
+    from engine.lookahead import LookAhead
+    from engine.network import CompiledRule, Network
+    from engine.posterior import Inference, Posterior
+
+LAZY = {
+    "compile_network": "compiler",
+    "Decisions": "decision",
+    "LevelDecision": "decision",
+    "Next": "decision",
+    "decide_items": "decision",
+    "decide_levels": "decision",
+    "Diagnostics": "diagnostics",
+    "diagnose": "diagnostics",
+    "feasible_interval": "feasibility",
+    "LookAhead": "lookahead",
+    "CompiledRule": "network",
+    "Network": "network",
+    "Inference": "posterior",
+    "Posterior": "posterior",
+}
+
+__all__ = [
+    "AnswerError",
+    "Answers",
+    "CompiledRule",
+    "Decisions",
+    "Diagnostics",
+    "Fault",
+    "Inference",
+    "Knowledge",
+    "KnowledgeError",
+    "Labels",
+    "LevelDecision",
+    "LookAhead",
+    "Network",
+    "Next",
+    "Numbers",
+    "Observer",
+    "Place",
+    "Policy",
+    "Posterior",
+    "Question",
+    "Rankings",
+    "SekeError",
+    "Variable",
+    "compile_network",
+    "decide_items",
+    "decide_levels",
+    "diagnose",
+    "did_you_mean",
+    "feasible_interval",
+    "read",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LAZY:
+        raise AttributeError(f"module 'engine' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"engine.{LAZY[name]}"), name)
+    globals()[name] = value
+    return value

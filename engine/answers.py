@@ -1,0 +1,142 @@
+"""The answers of a batch of items, in columns: what the observation model takes.
+
+A reading is one observer asked one question about one view of one item; its answers are
+its draws. The reader of samples fills these columns; the engine never sees a record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Answers about a categorical or binary variable, one row a (draw, answer).
+
+    reading: (S,) index of the reading. answer: (S,) index into the instrument's answers
+    (binary: 0 absent, 1 present). weight: (S,) 1 for a plain label; for a reported
+    distribution its probability (the instrument's weight is applied by the engine, where
+    `spread` is true). spread: (S,) bool.
+    """
+
+    reading: Ints
+    answer: Ints
+    weight: Floats
+    spread: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Answers about an interval variable: reading (S,), value (S,) in the variable's unit."""
+
+    reading: Ints
+    value: Floats
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """Places 1 to 3 of reported rankings: reading (S,), places (S, 3) answer indices, -1 where missing.
+
+    The first place is also a row of `Labels`; here it says which habit the tail follows.
+    """
+
+    reading: Ints
+    places: Ints
+
+
+@dataclass(frozen=True)
+class Answers:
+    """All answers about N items.
+
+    items: the N items' names. reading_*: (R,) for each reading the index of its item, of
+    its observer and question (order of the knowledge base), and of its view in `views`.
+    samples, refused, unreadable, hidden: (N,) counts of records, of refused and unreadable
+    ones, and of single variables reported as not visible. asked: (N,) answers from
+    askable observers, whatever their status. A reading all of whose answers were refused or unreadable
+    does not appear.
+    """
+
+    items: tuple[str, ...]
+    views: tuple[str, ...]
+    reading_item: Ints
+    reading_observer: Ints
+    reading_question: Ints
+    reading_view: Ints
+    labels: Mapping[str, Labels]
+    numbers: Mapping[str, Numbers]
+    rankings: Mapping[str, Rankings]
+    samples: Ints
+    refused: Ints
+    unreadable: Ints
+    hidden: Ints
+    asked: Ints
+
+    def part(self, start: int, stop: int) -> Answers:
+        """Return the answers about items start to stop."""
+        readings = (self.reading_item >= start) & (self.reading_item < stop)
+        place = np.where(readings, np.cumsum(readings) - 1, -1)
+        cut = slice(start, stop)
+        return replace(
+            self._of_readings(place),
+            items=self.items[cut],
+            reading_item=self.reading_item[readings] - start,
+            reading_observer=self.reading_observer[readings],
+            reading_question=self.reading_question[readings],
+            reading_view=self.reading_view[readings],
+            samples=self.samples[cut],
+            refused=self.refused[cut],
+            unreadable=self.unreadable[cut],
+            hidden=self.hidden[cut],
+            asked=self.asked[cut],
+        )
+
+    def each_reading(self, chosen: NDArray[np.bool_]) -> Answers:
+        """Return each chosen reading (R,) as if it were all that is known of an item of its own."""
+        count = int(chosen.sum())
+        place = np.where(chosen, np.cumsum(chosen) - 1, -1)
+        none = np.zeros(count, dtype=np.int64)
+        return replace(
+            self._of_readings(place),
+            items=tuple(self.items[i] for i in self.reading_item[chosen]),
+            reading_item=np.arange(count),
+            reading_observer=self.reading_observer[chosen],
+            reading_question=self.reading_question[chosen],
+            reading_view=self.reading_view[chosen],
+            samples=none,
+            refused=none,
+            unreadable=none,
+            hidden=none,
+            asked=none,
+        )
+
+    def _of_readings(self, place: Ints) -> Answers:
+        """Return the same columns with only the readings that have a new place."""
+        labels = {}
+        for name, column in self.labels.items():
+            kept = place[column.reading] >= 0
+            labels[name] = Labels(
+                place[column.reading[kept]],
+                column.answer[kept],
+                column.weight[kept],
+                column.spread[kept],
+            )
+        numbers = {}
+        for name, number in self.numbers.items():
+            kept = place[number.reading] >= 0
+            numbers[name] = Numbers(place[number.reading[kept]], number.value[kept])
+        rankings = {}
+        for name, ranking in self.rankings.items():
+            kept = place[ranking.reading] >= 0
+            rankings[name] = Rankings(place[ranking.reading[kept]], ranking.places[kept])
+        return replace(self, labels=labels, numbers=numbers, rankings=rankings)

@@ -1,0 +1,426 @@
+"""Knowledge -> Network: maximum entropy around the declared numbers.
+
+    p(e, x) ∝ q(e) · q(block | e) · Π_j q(x_j | e) · Π couplings · Π_r exp(θ_r · if_r · (then_r - c_r))
+
+θ_r makes E[if_r · (then_r - c_r)] = 0, that is P(then | if) = c; the local tables q make
+P(x_j | e) and the moments of the block given e as declared; q(e) ∝ P(e) / Z(e) comes last, so
+that another population needs no new fit. The local tables and θ are the minimum of a convex dual,
+
+    D(λ, θ) = Σ_e P(e) · (log Z_e(λ_e, θ) - λ_e · m_e),     |θ_r| <= bound_r,
+
+found by Newton's method with exact derivatives (Csiszár 1975, doi:10.1214/aop/1176996454: the
+I-projection). The bounds are the dual of a slack |P(then, if) - c P(if)| priced by the bound: a rule
+that cannot hold ends with θ at its bound, and of two rules that exclude one another the one with
+less strength gives way.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.errors import Fault, KnowledgeError
+from engine.fit import Constraints, fit
+from engine.formula import In, conjunction
+from engine.junction_tree import plan, triangulate
+from engine.network import CompiledRule, Factor, Network, Node
+from engine.propositions import Propositions, cells_of, table_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from engine.knowledge import Knowledge, Rule
+
+    Floats = NDArray[np.float64]
+
+WIDEST = 4_000_000
+LOWEST_BOUND, HIGHEST_BOUND = 4.0, 8.0
+
+
+@dataclass(frozen=True)
+class RuleTables:
+    """A rule's `if` and `then` on the grid (root or 1, nodes...)."""
+
+    rule: Rule
+    nodes: tuple[str, ...]
+    condition: NDArray[np.bool_]
+    then: NDArray[np.bool_]
+    decided: bool
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A network in the making; each pass returns one with more in it."""
+
+    knowledge: Knowledge
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    factors: tuple[Factor, ...] = ()
+    rule_tables: tuple[RuleTables, ...] = ()
+    facts: Mapping[str, In] = field(default_factory=dict)
+    cliques: tuple[frozenset[str], ...] = ()
+    constraints: Constraints | None = None
+    rules: tuple[CompiledRule, ...] = ()
+    marginals: Mapping[str, Floats] = field(default_factory=dict)
+    log_z: Floats | None = None
+
+
+def lay_nodes(draft: Draft) -> Draft:
+    """One node a binary variable, one node for the block of interval variables."""
+    base = draft.knowledge
+    nodes = {name: Node(name, 2, (name,), index=np.arange(2)[:, None]) for name in base.cells}
+    if base.affect:
+        shape = tuple(len(base.variables[v].states) for v in base.affect)
+        index = np.stack(np.unravel_index(np.arange(math.prod(shape)), shape), axis=1)
+        name = "+".join(base.affect)
+        nodes[name] = Node(name, len(index), base.affect, index=index)
+    return replace(draft, nodes=nodes)
+
+
+def lay_couplings(draft: Draft) -> Draft:
+    """One factor a coupling: its odds ratio where both variables are true."""
+    factors = []
+    for coupling in draft.knowledge.couplings:
+        table = np.zeros((1, 2, 2))
+        table[0, 1, 1] = np.log(coupling.odds_ratio)
+        factors.append(Factor(coupling.name, "coupling", coupling.pair, table))
+    return replace(draft, factors=(*draft.factors, *factors))
+
+
+def lay_rules(draft: Draft) -> Draft:
+    """Tables of every rule's formulas, with the derived nodes that they need."""
+    base = draft.knowledge
+    root, states = base.root, len(base.variables[base.root].states)
+    propositions = Propositions(root, dict(draft.nodes), frozenset(base.affect))
+    tables: list[RuleTables] = []
+    faults: list[Fault] = []
+    for rule in base.rules:
+        assert rule.condition is not None
+        assert rule.then is not None
+        decided = _spoken_of(draft, rule) <= 1
+        if decided:
+            tables.append(_decided_tables(draft, rule))
+            continue
+        condition, then = propositions.rewrite(rule.condition), propositions.rewrite(rule.then)
+        spoken = condition.variables() | then.variables()
+        names = tuple(sorted(spoken - {root}))
+        nodes = {**draft.nodes, **propositions.derived}
+        if cells_of(names, nodes) * states > WIDEST:
+            message = f"speaks of {len(names)} things at once; split it, or use count(...)"
+            faults.append(Fault(rule.place, f"rules.{rule.name}", message))
+            continue
+        together = conjunction(condition, then)
+        both = np.broadcast_to(
+            table_of(together, root, states, names, nodes), (states, *(nodes[n].size for n in names))
+        )
+        shape = both.shape
+        tables.append(
+            RuleTables(
+                rule,
+                names,
+                np.broadcast_to(table_of(condition, root, states, names, nodes), shape),
+                np.broadcast_to(table_of(then, root, states, names, nodes), shape),
+                decided=False,
+            )
+        )
+    propositions.finish()
+    links = tuple(propositions.links)
+    for item in tables:
+        faults += _unsatisfiable(item, links)
+    if faults:
+        raise KnowledgeError(faults)
+    return replace(
+        draft,
+        nodes={**propositions.nodes, **propositions.derived},
+        facts=propositions.facts,
+        factors=(*draft.factors, *links),
+        rule_tables=tuple(tables),
+    )
+
+
+def _spoken_of(draft: Draft, rule: Rule) -> int:
+    """Return how many nodes below the root a rule speaks of."""
+    assert rule.condition is not None
+    assert rule.then is not None
+    spoken = rule.condition.variables() | rule.then.variables()
+    return sum(1 for node in draft.nodes.values() if spoken & set(node.variables))
+
+
+def _decided_tables(draft: Draft, rule: Rule) -> RuleTables:
+    """Evaluate a rule over the root and at most one node, whose own tables decide it."""
+    base = draft.knowledge
+    assert rule.condition is not None
+    assert rule.then is not None
+    spoken = rule.condition.variables() | rule.then.variables()
+    node = next((n for n in draft.nodes.values() if spoken & set(n.variables)), None)
+    states = len(base.variables[base.root].states)
+    values = {base.root: np.arange(states)[:, None]}
+    if node is not None and node.index is not None:
+        values |= {v: node.index[None, :, i] for i, v in enumerate(node.variables)}
+    shape = (states, node.size if node else 1)
+    condition, then = (
+        np.broadcast_to(formula.holds(values), shape) for formula in (rule.condition, rule.then)
+    )
+    return RuleTables(rule, (node.name,) if node else (), condition, then, decided=True)
+
+
+def _unsatisfiable(item: RuleTables, links: tuple[Factor, ...]) -> list[Fault]:
+    """Report a condition, or a condition with its conclusion, that nothing satisfies."""
+    rule, path = item.rule, f"rules.{item.rule.name}"
+    possible = np.ones(item.condition.shape, dtype=bool)
+    for link in links:
+        # Facts of one block can exclude one another; what the block allows is possible.
+        inside = [n for n in link.nodes if n in item.nodes]
+        if len(inside) == len(link.nodes):
+            possible &= _aligned(link, item.nodes, item.condition.shape) > -np.inf
+    possible &= _joint_facts(item, links)
+    if not (item.condition & possible).any():
+        return [Fault(rule.place, path, "nothing can satisfy its `if`")]
+    if not (item.condition & item.then & possible).any():
+        return [Fault(rule.place, path, "nothing can satisfy its `if` and `then` together")]
+    return []
+
+
+def _joint_facts(item: RuleTables, links: tuple[Factor, ...]) -> NDArray[np.bool_]:
+    """Say which combinations of the facts about one block occur in any of its cells."""
+    possible = np.ones(item.condition.shape, dtype=bool)
+    facts = {link.name: link for link in links if link.name in item.nodes and len(link.nodes) == 2}
+    for cell in {link.nodes[0] for link in facts.values()}:
+        mine = [name for name in item.nodes if name in facts and facts[name].nodes[0] == cell]
+        seen = np.zeros([facts[name].log_table.shape[-1] for name in mine], dtype=bool)
+        seen[tuple(facts[name].log_table[0].argmax(axis=-1) for name in mine)] = True
+        shape = [1] * item.condition.ndim
+        for name, size in zip(mine, seen.shape, strict=True):
+            shape[1 + item.nodes.index(name)] = size
+        possible &= seen.reshape(shape)
+    return possible
+
+
+def _aligned(factor: Factor, nodes: tuple[str, ...], shape: tuple[int, ...]) -> Floats:
+    """Return a factor's log-table with its axes laid along those of `nodes`."""
+    order = sorted(range(len(factor.nodes)), key=lambda i: nodes.index(factor.nodes[i]))
+    table = factor.log_table.transpose(0, *(1 + i for i in order))
+    wide = [table.shape[0]] + [1] * len(nodes)
+    for axis, i in enumerate(order):
+        wide[1 + nodes.index(factor.nodes[i])] = table.shape[1 + axis]
+    return table.reshape(wide)
+
+
+def lay_cliques(draft: Draft) -> Draft:
+    """Triangulate; refuse what would not fit into memory, naming what makes it so wide."""
+    sizes = {name: node.size for name, node in draft.nodes.items()}
+    scopes = [factor.nodes for factor in draft.factors]
+    scopes += [(node.name, node.cell) for node in draft.nodes.values() if node.cell]
+    scopes += [item.nodes for item in draft.rule_tables if not item.decided]
+    cliques = triangulate(sizes, scopes)
+    states = len(draft.knowledge.variables[draft.knowledge.root].states)
+    widest = max(cliques, key=lambda clique: cells_of(tuple(clique), draft.nodes))
+    cells = states * cells_of(tuple(widest), draft.nodes)
+    if cells > WIDEST:
+        raise KnowledgeError([_too_wide(draft, widest, cells)])
+    return replace(draft, cliques=tuple(cliques))
+
+
+def _too_wide(draft: Draft, clique: frozenset[str], cells: int) -> Fault:
+    names: list[str] = []
+    for kind, found in (
+        ("couplings", [(c.name, set(c.pair)) for c in draft.knowledge.couplings]),
+        ("rules", [(t.rule.name, set(t.nodes)) for t in draft.rule_tables if not t.decided]),
+    ):
+        names += [f"{kind}.{name}" for name, nodes in found if len(nodes & clique) >= 2]
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    message = (
+        f"is too wide to compile: {len(clique)} things would have to be weighed together "
+        f"({float(cells):.2g} cells; at most {WIDEST:.0e} are). They are tied by {shown}; "
+        "remove some of these"
+    )
+    place = draft.knowledge.variables[draft.knowledge.root].place
+    rules = {t.rule.name: t.rule.place for t in draft.rule_tables}
+    for name in names:
+        place = rules.get(name.split(".", 1)[1], place)
+    return Fault(place, "", message)
+
+
+def lay_constraints(draft: Draft) -> Draft:
+    """Gather what the fit has to meet."""
+    base = draft.knowledge
+    reference = base.populations[base.reference]
+    strongest = max((item.rule.n for item in draft.rule_tables), default=1.0)
+    bounds = [
+        LOWEST_BOUND + (HIGHEST_BOUND - LOWEST_BOUND) * item.rule.n / strongest
+        for item in draft.rule_tables
+        if not item.decided
+    ]
+    block = next((n for n in draft.nodes.values() if n.variables == base.affect), None)
+    features, targets = _moment_features(base, block) if block and base.affect else (None, None)
+    rules = [item for item in draft.rule_tables if not item.decided]
+    constraints = Constraints(
+        weights=np.array(reference.p),
+        binary=tuple(base.cells),
+        rates=np.array([[cell.p for cell in row] for row in base.cells.values()]).T.reshape(
+            len(reference.p), -1
+        ),
+        block=block.name if block and base.affect else "",
+        features=features,
+        targets=targets,
+        rules=tuple(
+            Factor(item.rule.name, "rule", item.nodes, item.condition * (item.then - item.rule.confidence))
+            for item in rules
+        ),
+        bounds=np.array(bounds),
+    )
+    return replace(draft, constraints=constraints)
+
+
+def _moment_features(base: Knowledge, block: Node) -> tuple[Floats, Floats]:
+    """Standardised first and second moments on the block's grid, and what they must be.
+
+    A bin's value is uniform within the bin: its second moment is centre² + width² / 12.
+
+    Returns:
+        features (K, cells, F) and targets (K, F).
+    """
+    edges = [np.array(base.variables[v].edges) for v in base.affect]
+    centres = [(e[:-1] + e[1:]) / 2 for e in edges]
+    widths = np.array([e[1] - e[0] for e in edges])
+    assert block.index is not None
+    grid = np.stack([c[block.index[:, i]] for i, c in enumerate(centres)], axis=1)
+    upper = np.triu_indices(len(edges))
+    features, targets = [], []
+    faults = []
+    for state, moments in zip(base.variables[base.root].states, base.moments, strict=True):
+        mean, sd = np.array(moments.mean), np.array(moments.sd)
+        correlation = np.array(moments.correlation)
+        for name, e, c, m, s in zip(base.affect, edges, centres, mean, sd, strict=True):
+            faults += _spread_fault(moments.place, f"affect.moments.{state}", name, e, c, m, s)
+        z = (grid - mean) / sd
+        second = z[:, :, None] * z[:, None, :]
+        wanted = correlation - np.diag((widths / sd) ** 2 / 12)
+        features.append(np.concatenate([z, second[:, upper[0], upper[1]]], axis=1))
+        targets.append(np.concatenate([np.zeros(len(mean)), wanted[upper]]))
+    if faults:
+        raise KnowledgeError(faults)
+    return np.stack(features), np.stack(targets)
+
+
+def _spread_fault(
+    place: Any, path: str, name: str, edges: Floats, centres: Floats, mean: float, sd: float
+) -> list[Fault]:
+    """Report a mean or sd that no distribution on these bins has."""
+    width = edges[1] - edges[0]
+    if not centres[0] < mean < centres[-1]:
+        message = f"the mean of {name} is {mean:g}; its bins allow {centres[0]:g} to {centres[-1]:g}"
+        return [Fault(place, path, message)]
+    right = int(np.searchsorted(centres, mean))
+    least = (mean - centres[right - 1]) * (centres[right] - mean) + width**2 / 12
+    most = (mean - centres[0]) * (centres[-1] - mean) + width**2 / 12
+    # The ends themselves are reached by a point or two points only, which no fit attains.
+    low, high = np.sqrt(least) * 1.02, np.sqrt(most) * 0.98
+    if low <= sd <= high:
+        return []
+    message = f"the sd of {name} is {sd:g}; bins of {width:g} and this mean allow {low:.3f} to {high:.3f}"
+    return [Fault(place, path, message)]
+
+
+def solve(draft: Draft) -> Draft:
+    """Fit the local tables and the rules' weights; see the module's docstring."""
+    assert draft.constraints is not None
+    sizes = {name: node.size for name, node in draft.nodes.items()}
+    steps = plan(sizes, draft.cliques, partitions(draft.nodes))
+    events = [_events(item) for item in draft.rule_tables if not item.decided]
+    solution = fit(draft.constraints, steps, sizes, draft.factors, events)
+    fitted = [item for item in draft.rule_tables if not item.decided]
+    tables = {f.nodes[0]: f for f in solution.tables}
+    rules = {}
+    for index, item in enumerate(fitted):
+        p_if, p_both = solution.events[2 * index], solution.events[2 * index + 1]
+        at_bound = abs(solution.theta[index]) > draft.constraints.bounds[index] - 1e-9
+        reached = p_both / p_if if p_if > 0 else float("nan")
+        met = not at_bound and abs(reached - item.rule.confidence) < 1e-3
+        status = "never" if p_if < 1e-9 else "met" if met else "unmet"
+        rules[item.rule.name] = _compiled(item, status, reached, p_if, solution.theta[index])
+    weights = draft.constraints.weights
+    for item in draft.rule_tables:
+        if item.decided:
+            p_if, p_both = _decided_probabilities(item, tables, solution.marginals, weights)
+            reached = p_both / p_if if p_if > 0 else float("nan")
+            rules[item.rule.name] = _compiled(item, "decided", reached, p_if, 0.0)
+    factors = (*solution.tables, *draft.factors, *solution.rules)
+    ordered = tuple(rules[item.rule.name] for item in draft.rule_tables)
+    return replace(
+        draft, factors=factors, rules=ordered, marginals=solution.marginals, log_z=solution.log_z
+    )
+
+
+def _events(item: RuleTables) -> tuple[tuple[str, ...], Floats, Floats]:
+    condition = item.condition.astype(np.float64)
+    return item.nodes, condition, condition * item.then
+
+
+def _decided_probabilities(
+    item: RuleTables,
+    tables: Mapping[str, Factor],
+    marginals: Mapping[str, Floats],
+    weights: Floats,
+) -> tuple[float, float]:
+    p = marginals[item.nodes[0]] if item.nodes else np.ones((len(weights), 1))
+    condition = item.condition.reshape(len(weights), -1)
+    both = (item.condition & item.then).reshape(len(weights), -1)
+    return tuple(float(weights @ (p * event).sum(1)) for event in (condition, both))  # type: ignore[return-value]
+
+
+def _compiled(
+    item: RuleTables, status: Any, reached: float, p_if: float, weight: float
+) -> CompiledRule:
+    violated = item.condition & ~item.then
+    return CompiledRule(
+        item.rule.name, status, item.rule.confidence, float(reached), float(p_if), float(weight),
+        item.nodes, item.condition, violated,
+    )
+
+
+def partitions(nodes: Mapping[str, Node]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Return for each block that has one its cell node and the runs of states of the cells."""
+    found = {}
+    for node in nodes.values():
+        if node.cell:
+            function = nodes[node.cell].function
+            assert function is not None
+            ends = np.cumsum(np.bincount(function))
+            found[node.name] = (node.cell, (0, *(int(end) for end in ends)))
+    return found
+
+
+PASSES = (lay_nodes, lay_couplings, lay_rules, lay_cliques, lay_constraints, solve)
+
+
+def compile_network(knowledge: Knowledge) -> Network:
+    """Compile a base; see the module's docstring for what holds in the result.
+
+    Raises:
+        KnowledgeError: a formula that nothing satisfies, moments that no distribution on the
+            bins has, or a base too wide for memory.
+    """
+    draft = Draft(knowledge)
+    for step in PASSES:
+        draft = step(draft)
+    assert draft.log_z is not None
+    log_prior = {
+        name: np.log(np.array(population.p)) - draft.log_z
+        for name, population in knowledge.populations.items()
+    }
+    cliques = tuple(tuple(sorted(clique)) for clique in draft.cliques)
+    return Network(
+        knowledge,
+        draft.nodes,
+        draft.factors,
+        log_prior,
+        draft.rules,
+        draft.facts,
+        draft.marginals,
+        cliques,
+    )

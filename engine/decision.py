@@ -1,0 +1,142 @@
+"""Posterior -> decisions: what is accepted, at which risk, and what becomes of the item.
+
+The risk of a level is the posterior probability that its value is wrong: 1 - max p (categorical), the
+probability of the other value (binary), P(|x - mean| > tolerance) (interval; x uniform within bins). A
+level is accepted where its risk is at or under its limit: Chow's rule with a price of rejection
+(Chow 1970, doi:10.1109/TIT.1970.1054406).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from engine.answers import Answers
+    from engine.knowledge import Knowledge, Policy, Variable
+    from engine.posterior import Posterior
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LevelDecision:
+    """One variable's decisions: accepted (N,), value (N,) state index or mean, risk (N,)."""
+
+    accepted: NDArray[np.bool_]
+    value: Floats
+    risk: Floats
+
+
+@dataclass(frozen=True)
+class Next:
+    """What to ask next: a question to an observer about a view, so many samples, and the expected gain.
+
+    `about` names the one variable where the question is about one. `gain` is in the unit of cost.
+    """
+
+    observer: str
+    question: str
+    about: str | None
+    view: str
+    samples: int
+    gain: float
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Decisions about N items: item is accept, requery or reject; reasons say why it is no accept."""
+
+    item: tuple[str, ...]
+    levels: Mapping[str, LevelDecision]
+    next: tuple[Next | None, ...]
+    reasons: tuple[tuple[str, ...], ...]
+
+
+def decide_levels(knowledge: Knowledge, posterior: Posterior) -> dict[str, LevelDecision]:
+    """Return the decision about every variable of a level."""
+    policy = knowledge.policy
+    decisions = {}
+    for names in knowledge.levels.values():
+        for name in names:
+            variable = knowledge.variables[name]
+            value, risk = risk_of(variable, posterior.marginals[name], policy)
+            decisions[name] = LevelDecision(risk <= policy.limits[name], value, risk)
+    return decisions
+
+
+def risk_of(variable: Variable, p: Floats, policy: Policy) -> tuple[Floats, Floats]:
+    """Return value (...) and risk (...) of a variable with the distribution p, (..., states)."""
+    if variable.kind == "interval":
+        edges = np.array(variable.edges)
+        mean = p @ ((edges[:-1] + edges[1:]) / 2)
+        tolerance = policy.tolerance[variable.name]
+        inside = below(p, edges, mean + tolerance) - below(p, edges, mean - tolerance)
+        return mean, np.clip(1 - inside, 0, 1)
+    if variable.kind == "binary":
+        active = p[..., 1] >= policy.cuts.get(variable.name, 0.5)
+        return active.astype(np.float64), np.where(active, p[..., 0], p[..., 1])
+    return p.argmax(-1).astype(np.float64), np.clip(1 - p.max(-1), 0, 1)
+
+
+def below(p: Floats, edges: Floats, value: Floats) -> Floats:
+    """Return P(x <= value), (...), for bins p (..., bins) with x uniform within each; equal bins."""
+    width = edges[1] - edges[0]
+    place = np.clip((value - edges[0]) / width, 0, p.shape[-1])
+    bin_ = np.minimum(place.astype(np.int64), p.shape[-1] - 1)
+    total = np.cumsum(p, axis=-1)
+    inside = np.take_along_axis(p, bin_[..., None], -1)[..., 0]
+    up_to = np.take_along_axis(total, bin_[..., None], -1)[..., 0]
+    return up_to - inside * (1 - (place - bin_))
+
+
+def decide_items(
+    knowledge: Knowledge,
+    answers: Answers,
+    levels: Mapping[str, LevelDecision],
+    conflict: Floats,
+    asked_next: tuple[Next | None, ...],
+) -> Decisions:
+    """Return the decision about every item.
+
+    An item is asked again where `asked_next` has a question that is worth its price; else it is
+    accepted where all required levels are; else rejected, with the reasons.
+    """
+    policy = knowledge.policy
+    required = [name for level in policy.required for name in knowledge.levels[level]]
+    whole = np.all([levels[name].accepted for name in required], axis=0)
+    readings = np.bincount(answers.reading_item, minlength=len(answers.items))
+    decisions, reasons = [], []
+    for i, following in enumerate(asked_next):
+        if not readings[i]:
+            decisions.append("reject")
+            reasons.append(("refused" if answers.refused[i] else "unreadable",))
+        elif following is not None:
+            decisions.append("requery")
+            reasons.append(_open_levels(knowledge, levels, i))
+        elif whole[i]:
+            decisions.append("accept")
+            reasons.append(())
+        else:
+            decisions.append("reject")
+            why = ["conflict"] if conflict[i] >= policy.conflict else []
+            why.append("budget" if answers.asked[i] >= policy.budget else "unresolvable")
+            reasons.append((*why, *_open_levels(knowledge, levels, i)))
+    return Decisions(tuple(decisions), levels, asked_next, tuple(reasons))
+
+
+def _open_levels(
+    knowledge: Knowledge, levels: Mapping[str, LevelDecision], item: int
+) -> tuple[str, ...]:
+    """Return the levels of which a variable is not accepted, as `open: NAME`."""
+    return tuple(
+        f"open: {level}"
+        for level, names in knowledge.levels.items()
+        if not all(levels[name].accepted[item] for name in names)
+    )

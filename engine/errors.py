@@ -1,0 +1,68 @@
+"""What can go wrong, as one small tree.
+
+    SekeError
+    |-- KnowledgeError     faults of a knowledge base, all of them in one report
+    `-- AnswerError        an answer (a line of a sample file, a record) that cannot be read
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class SekeError(Exception):
+    """Bad input; the message says what, where, what was met and what is allowed."""
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """A position in a text file: line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """One thing that is wrong in a knowledge base: where, at which path, and what."""
+
+    place: Place
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.path}: " if self.path else ""
+        return f"{self.place}: {where}{self.message}"
+
+
+class KnowledgeError(SekeError):
+    """Every fault of a knowledge base, in the order of the files."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(sorted(set(faults)))
+        super().__init__("\n".join(map(str, self.faults)))
+
+
+class AnswerError(SekeError):
+    """An answer that cannot be read; the message begins with its place."""
+
+
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """Return `; did you mean X?`, or the allowed names where nothing is near."""
+    names = sorted(set(allowed))
+    near = get_close_matches(name, names, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {near[0]}?"
+    if not names:
+        return "; none are declared"
+    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    return f"; allowed are {shown}"

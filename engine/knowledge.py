@@ -1,0 +1,255 @@
+"""The declared values of a knowledge base, as the reader found them.
+
+Every value is immutable and knows its place in the YAML and its source. The places and
+sources do not take part in comparison: two bases that say the same are equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from engine.errors import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.formula import Formula
+
+NOWHERE = Place("", 0, 0)
+
+
+@dataclass(frozen=True)
+class Cited:
+    """Where a number comes from: `source` is a key of `Knowledge.sources` or `judgement`."""
+
+    place: Place = field(compare=False, default=NOWHERE)
+    source: str = field(compare=False, default="judgement")
+    note: str = field(compare=False, default="")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A citation."""
+
+    name: str
+    cite: str
+    url: str = ""
+    used: str = ""
+    place: Place = field(compare=False, default=NOWHERE)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of the base.
+
+    `states` are the names of its values in order: those declared (categorical, derived),
+    `("false", "true")` (binary), or the bins' numbers as text (interval).
+    `edges` holds the bins' edges of an interval variable, (bins + 1,), increasing.
+    `formulas` holds one formula a state for a derived variable.
+    """
+
+    name: str
+    kind: Literal["categorical", "binary", "interval", "derived"]
+    states: tuple[str, ...]
+    label: str
+    description: str = ""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    about: Mapping[str, str] = field(default_factory=dict)
+    edges: tuple[float, ...] = ()
+    formulas: tuple[Formula, ...] = ()
+    place: Place = field(compare=False, default=NOWHERE)
+
+
+@dataclass(frozen=True)
+class Code(Cited):
+    """A name that answers may use though it is no variable; it makes `hides` not visible."""
+
+    name: str = ""
+    label: str = ""
+    description: str = ""
+    hides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Population(Cited):
+    """P(root): `p` has one probability a state, in the order of the root's states."""
+
+    name: str = ""
+    p: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cell(Cited):
+    """P(binary variable | root state): a probability and its strength as a pseudo-count."""
+
+    p: float = 0.0
+    n: float = 0.0
+
+
+@dataclass(frozen=True)
+class Moments(Cited):
+    """Mean, sd and correlation of the `affect` variables given a root state; n: pseudo-count.
+
+    `mean` and `sd` have one number a variable; `correlation` is a full matrix.
+    """
+
+    mean: tuple[float, ...] = ()
+    sd: tuple[float, ...] = ()
+    correlation: tuple[tuple[float, ...], ...] = ()
+    n: float = 0.0
+
+
+@dataclass(frozen=True)
+class Coupling(Cited):
+    """An odds ratio between two binary variables, everything else being equal."""
+
+    name: str = ""
+    pair: tuple[str, str] = ("", "")
+    odds_ratio: float = 1.0
+    n: float = 0.0
+    statement: str = ""
+
+
+@dataclass(frozen=True)
+class Rule(Cited):
+    """`confidence` is P(then | condition) in the compiled network (reference population)."""
+
+    name: str = ""
+    condition: Formula | None = None
+    then: Formula | None = None
+    confidence: float = 0.0
+    n: float = 0.0
+    statement: str = ""
+
+
+@dataclass(frozen=True)
+class ReadingType(Cited):
+    """One kind of reading: its share, and how its draws scatter (repeat ρ, Dirichlet strength s)."""
+
+    name: str = ""
+    share: float = 1.0
+    repeat: float = 1.0
+    strength: float = 1.0
+
+
+@dataclass(frozen=True)
+class LabelInstrument(Cited):
+    """How an observer reports a categorical or binary variable.
+
+    `confusion`: P(one answer | truth), rows = states of the variable, columns = `answers`.
+    `types`: one entry, or several where readings differ in kind; shares sum to 1.
+    `bonus`: Plackett-Luce bonus g of the truth at places 2 and 3 of a ranking.
+    `weight`: how many answers a reported distribution counts for.
+    """
+
+    variable: str = ""
+    answers: tuple[str, ...] = ()
+    confusion: tuple[tuple[float, ...], ...] = ()
+    types: tuple[ReadingType, ...] = ()
+    bonus: float = 0.0
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class NumberInstrument(Cited):
+    """How an observer reports an interval variable, in the unit of the variable.
+
+    y = gain · r + offset + noise, r = x + perception noise (one a reading), rounded to
+    `grid` and clipped; `slip` is the share of answers that are anything in the range.
+    """
+
+    variable: str = ""
+    gain: float = 1.0
+    offset: float = 0.0
+    perception: float = 0.0
+    noise: float = 0.0
+    slip: float = 0.0
+    grid: float = 0.0
+
+
+@dataclass(frozen=True)
+class Halo(Cited):
+    """With `probability` the rest of an answer follows its label of `given`, not the item."""
+
+    given: str = ""
+    probability: float = 0.0
+
+
+@dataclass(frozen=True)
+class Observer(Cited):
+    """An instrument that answers questions; `labels` and `numbers` are keyed by variable."""
+
+    name: str = ""
+    label: str = ""
+    description: str = ""
+    askable: bool = False
+    exponent: float = 1.0
+    carry: float = 0.0
+    halo: Mapping[str, Halo] = field(default_factory=dict)
+    labels: Mapping[str, LabelInstrument] = field(default_factory=dict)
+    numbers: Mapping[str, NumberInstrument] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Question(Cited):
+    """One way of asking: the variables it reports, what an answer costs, its prompt template.
+
+    `about_one`: each asking is about one of the variables, so a closed-world list is no answer.
+    """
+
+    name: str = ""
+    label: str = ""
+    variables: tuple[str, ...] = ()
+    cost: float = 1.0
+    about_one: bool = False
+    prompt: str = ""
+
+
+@dataclass(frozen=True)
+class Policy(Cited):
+    """When an annotation is accepted, asked again or rejected.
+
+    `limits`, `worth`: per variable (levels are spread over their variables by the reader).
+    `cuts`: probability from which a binary variable is called active. `tolerance`: in the
+    unit of an interval variable. `worth` is in the unit of the questions' cost; `budget`
+    counts answers per item from askable observers; `conflict` is in bits.
+    """
+
+    required: tuple[str, ...] = ()
+    limits: Mapping[str, float] = field(default_factory=dict)
+    cuts: Mapping[str, float] = field(default_factory=dict)
+    tolerance: Mapping[str, float] = field(default_factory=dict)
+    worth: Mapping[str, float] = field(default_factory=dict)
+    budget: int = 0
+    batches: tuple[int, ...] = (1,)
+    conflict: float = 0.0
+    ask: str = ""
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """A whole base. `root` is the categorical variable that the populations speak of.
+
+    `cells[variable]` and `moments` have one entry a root state, in its order; `blocks` are the
+    groups of interval variables that `moments` describe jointly (at most one for now).
+    """
+
+    name: str
+    description: str
+    sources: Mapping[str, Source]
+    variables: Mapping[str, Variable]
+    codes: Mapping[str, Code]
+    levels: Mapping[str, tuple[str, ...]]
+    root: str
+    reference: str
+    populations: Mapping[str, Population]
+    cells: Mapping[str, tuple[Cell, ...]]
+    affect: tuple[str, ...]
+    moments: tuple[Moments, ...]
+    couplings: tuple[Coupling, ...]
+    rules: tuple[Rule, ...]
+    observers: Mapping[str, Observer]
+    questions: Mapping[str, Question]
+    policy: Policy
+    digest: str

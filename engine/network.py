@@ -1,0 +1,161 @@
+"""The compiled network: the waist between knowledge and inference.
+
+    p(root, x) ∝ q(root) · Π_factors exp(log_table[root, x_nodes])
+
+Everything below the root is a node with finitely many states; a block of interval variables
+is one node whose states are the cells of its grid. Rules and couplings are factors; in the
+Bayesian network of `to_pgmpy` each is a child that was observed to be true.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+    from pgmpy.models import DiscreteBayesianNetwork
+
+    from engine.formula import In
+    from engine.knowledge import Knowledge
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node below the root.
+
+    `variables` are the base's variables that it stands for; `index` (size, variables) gives
+    each state's value of each of them. A derived node has none: `parents` and `function` (one
+    state index a parent cell, shape = the parents' sizes) define it. The states of a block
+    are ordered so that each state of the derived node `cell`, which says what the rules want
+    to know of the block, is one run of them.
+    """
+
+    name: str
+    size: int
+    variables: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
+    index: NDArray[np.int64] | None = field(default=None, compare=False)
+    function: NDArray[np.int64] | None = field(default=None, compare=False)
+    cell: str = ""
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A log-linear factor: `log_table` has axes (root states or 1, one axis a node of `nodes`)."""
+
+    name: str
+    kind: Literal["table", "coupling", "rule", "link"]
+    nodes: tuple[str, ...]
+    log_table: Floats = field(compare=False)
+
+
+@dataclass(frozen=True)
+class CompiledRule:
+    """What became of a rule.
+
+    reached: P(then | if) in the compiled network under the reference population; p_if: P(if);
+    weight: the fitted θ (below 0: the tables imply more than the confidence); nodes, condition, violated: where
+    `if` and where `if & not then` hold, axes (root states, nodes...);
+    status: met, unmet (θ at its bound), decided (by the tables; not compiled) or never
+    (`if` has no probability).
+    """
+
+    name: str
+    status: Literal["met", "unmet", "decided", "never"]
+    confidence: float
+    reached: float
+    p_if: float
+    weight: float
+    nodes: tuple[str, ...]
+    condition: NDArray[np.bool_] = field(compare=False)
+    violated: NDArray[np.bool_] = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A compiled base.
+
+    log_prior: per population the log q(root), (K,); with the factors it gives P(root) of that
+    population. facts: derived node -> the variable and states of which it is the truth.
+    marginals: node -> P(node | root), (K, states), whatever the population.
+    treewidth counts the root. largest: the number of cells of the largest table
+    that holds no block (root included), and of the largest one that holds a block.
+    """
+
+    knowledge: Knowledge
+    nodes: Mapping[str, Node]
+    factors: tuple[Factor, ...]
+    log_prior: Mapping[str, Floats]
+    rules: tuple[CompiledRule, ...]
+    facts: Mapping[str, In]
+    marginals: Mapping[str, Floats]
+    cliques: tuple[tuple[str, ...], ...]
+
+    @property
+    def root(self) -> str:
+        """Name of the root variable."""
+        return self.knowledge.root
+
+    @property
+    def root_states(self) -> tuple[str, ...]:
+        """States of the root variable."""
+        return self.knowledge.variables[self.root].states
+
+    @cached_property
+    def node_of(self) -> Mapping[str, str]:
+        """For each variable below the root the node that stands for it."""
+        return {v: node.name for node in self.nodes.values() for v in node.variables}
+
+    @property
+    def treewidth(self) -> int:
+        """Treewidth of the moral graph, the root and the blocks' nodes counted as one each."""
+        return max((len(clique) for clique in self.cliques), default=0)
+
+    def cells(self, blocks: bool) -> int:
+        """Size of the largest clique table (root included) among those with or without a block."""
+        sizes = [
+            len(self.root_states) * math.prod(self.nodes[n].size for n in clique)
+            for clique in self.cliques
+            if any(self._is_block(n) for n in clique) == blocks
+        ]
+        return max(sizes, default=0)
+
+    def _is_block(self, name: str) -> bool:
+        variables = self.nodes[name].variables
+        return any(self.knowledge.variables[v].kind == "interval" for v in variables)
+
+    @cached_property
+    def given_root(self) -> Mapping[str, Floats]:
+        """Compiled P(variable | root) of every variable below the root, (K, states)."""
+        tables = {}
+        for node in self.nodes.values():
+            for column, name in enumerate(node.variables):
+                size = len(self.knowledge.variables[name].states)
+                assert node.index is not None
+                tables[name] = self.marginals[node.name] @ np.eye(size)[node.index[:, column]]
+        return tables
+
+    def to_pgmpy(self, population: str | None = None) -> DiscreteBayesianNetwork:
+        """Return the same distribution as a Bayesian network of pgmpy.
+
+        Each coupling and rule is a binary child with state `true`; the network has the
+        declared numbers given `observed()`, not before. A block of interval variables is
+        split by the chain rule.
+        """
+        from engine.exchange import to_pgmpy
+
+        return to_pgmpy(self, population or self.knowledge.reference)
+
+    def observed(self) -> dict[str, Any]:
+        """Return the evidence that the network of `to_pgmpy` is to be read with."""
+        kinds = ("rule", "coupling")
+        return {factor.name: "true" for factor in self.factors if factor.kind in kinds}

@@ -1,0 +1,180 @@
+"""The command line: parses, calls, prints. Everything heavy is imported where it is used."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from seke import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seke.inference import Session
+    from seke.summary import Summary
+
+LONG_INPUT = 2_000_000
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="seke")
+def main() -> None:
+    """Facial-emotion samples of vision models -> posteriors and decisions.
+
+    Emotion knowledge in YAML is compiled into a Bayesian network, samples are noisy
+    observations, and posteriors decide what is accepted, rejected or asked again.
+
+    \b
+    Example:
+      seke infer examples/faces/samples.jsonl
+    """
+
+
+@main.command()
+@click.argument("samples", nargs=-1, required=True, metavar="SAMPLES...")
+@click.option("-k", "--knowledge", metavar="PATH", help="A base or overlay: a folder or a YAML file.  [default: the shipped base]")
+@click.option("--population", metavar="NAME", help="Which prior to use.  [default: the base's reference]")
+@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Write the records to FILE: .jsonl, .csv (both also .gz) or .parquet.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines even on a terminal.")
+@click.option("--sorted", "in_order", is_flag=True, help="The samples of each item stand together: stream them.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the look-ahead's imagined answers.")
+def infer(
+    samples: tuple[str, ...],
+    knowledge: str | None,
+    population: str | None,
+    output: Path | None,
+    as_json: bool,
+    in_order: bool,
+    seed: int,
+) -> None:
+    """Infer posteriors and decisions from SAMPLES.
+
+    SAMPLES are files of one answer a line: JSON Lines or CSV, plain or gzip; `-` is standard
+    input. On a terminal a table is printed, else one JSON record an item.
+
+    \b
+    Examples:
+      seke infer examples/faces/samples.jsonl
+      seke infer run1.jsonl run2.csv.gz -k my_overlay.yaml -o posteriors.parquet
+      zcat samples.jsonl.gz | seke infer - --sorted > posteriors.jsonl
+
+    Exit status: 0 done, 2 bad input.
+    """
+    from engine import SekeError
+
+    try:
+        _infer(samples, knowledge, population, output, as_json, in_order, seed)
+    except SekeError as error:
+        _fail(str(error))
+    except BrokenPipeError:
+        # The reader has gone; nothing is left to say, and the interpreter must not try.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _infer(
+    samples: tuple[str, ...],
+    knowledge: str | None,
+    population: str | None,
+    output: Path | None,
+    as_json: bool,
+    in_order: bool,
+    seed: int,
+) -> None:
+    from seke.inference import Session
+    from seke.records import Writer
+    from seke.samples import read_batches
+    from seke.shipped import knowledge as read_knowledge
+    from seke.summary import Summary
+
+    table = output is None and not as_json and sys.stdout.isatty()
+    with Writer(output) if not table else _Nothing() as writer:
+        base = read_knowledge(knowledge)
+        session = Session.open(base, population, seed)
+        _warn(session)
+        summary = Summary(base)
+        with _Progress(samples) as progress:
+            for answers in read_batches(samples, base, in_order=in_order, progress=progress):
+                records = session.records(answers)
+                summary.add(records)
+                writer.write(records)
+    _conclude(session, summary, table)
+
+
+class _Nothing:
+    """A writer for the terminal's table, which is printed at the end."""
+
+    def __enter__(self) -> _Nothing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def write(self, records: list[dict[str, Any]]) -> None:
+        """Keep nothing."""
+
+
+def _conclude(session: Session, summary: Summary, table: bool) -> None:
+    if table:
+        from rich.console import Console
+
+        summary.show(Console(highlight=False))
+    print(
+        f"{summary.line()}; population {session.inference.population}, knowledge "
+        f"{session.network.knowledge.name} {session.network.knowledge.digest}",
+        file=sys.stderr,
+    )
+
+
+def _warn(session: Session) -> None:
+    """Say which rules the compiled network does not meet, and what they could be."""
+    from engine import feasible_interval
+
+    rules = {rule.name: rule for rule in session.network.knowledge.rules}
+    for rule in session.network.rules:
+        place = f"{rules[rule.name].place}: rules.{rule.name}"
+        if rule.status == "never":
+            print(f"warning: {place}: its `if` is never true", file=sys.stderr)
+        if rule.status != "unmet":
+            continue
+        low, high = feasible_interval(session.network, rule)
+        print(
+            f"warning: {place}: confidence {rule.confidence:g} is not met: {rule.reached:.3f} is reached; "
+            f"with the declared tables alone {low:.3f} to {high:.3f} is possible",
+            file=sys.stderr,
+        )
+
+
+class _Progress:
+    """A bar on a terminal for long files; silent elsewhere."""
+
+    def __init__(self, samples: tuple[str, ...]) -> None:
+        sizes = [Path(s).stat().st_size for s in samples if Path(s).is_file()]
+        self.total = sum(sizes)
+        self.shown = sys.stderr.isatty() and self.total > LONG_INPUT and len(sizes) == len(samples)
+        self.bar: Any = None
+
+    def __enter__(self) -> Callable[[int], None]:
+        if not self.shown:
+            return lambda _: None
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+
+        columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self.bar.start()
+        task = self.bar.add_task("", total=self.total)
+        return lambda count: self.bar.advance(task, count)
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+
+def _fail(message: str) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(2)

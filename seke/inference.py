@@ -1,0 +1,105 @@
+"""Answers -> posterior records: the main job, batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import (
+    Answers,
+    Inference,
+    Knowledge,
+    LookAhead,
+    Network,
+    SekeError,
+    compile_network,
+    decide_items,
+    decide_levels,
+    diagnose,
+    did_you_mean,
+)
+from seke.posteriors import Layout
+from seke.samples import answers_from, read_batches
+from seke.shipped import knowledge as read_knowledge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Session:
+    """A compiled base made ready for one population; turns answers into records."""
+
+    network: Network
+    inference: Inference
+    look_ahead: LookAhead
+    layout: Layout
+
+    @classmethod
+    def open(cls, base: Knowledge, population: str | None = None, seed: int = 0) -> Session:
+        """Compile a base and make it ready.
+
+        Raises:
+            engine.KnowledgeError: a base that cannot be compiled.
+            engine.SekeError: a population that the base does not have.
+        """
+        if population is not None and population not in base.populations:
+            hint = did_you_mean(population, base.populations)
+            raise SekeError(f"no population is called {population!r}{hint}")
+        network = compile_network(base)
+        inference = Inference(network, population)
+        ahead = LookAhead(network, inference.observations, seed)
+        return cls(network, inference, ahead, Layout(network))
+
+    def records(self, answers: Answers) -> list[Record]:
+        """Return one posterior record an item, in the order of the items."""
+        base = self.network.knowledge
+        posterior = self.inference.posterior(answers)
+        levels = decide_levels(base, posterior)
+        diagnostics = diagnose(self.inference, answers, posterior)
+        readings = np.bincount(answers.reading_item, minlength=len(answers.items))
+        worthwhile = [level.accepted for name, level in levels.items() if base.policy.worth[name] > 0]
+        settled = np.all(worthwhile, axis=0) if worthwhile else np.ones(len(readings), dtype=bool)
+        ask = ~settled & (readings > 0) & (answers.asked < base.policy.budget)
+        following = self.look_ahead.next(answers, posterior, ask)
+        decisions = decide_items(base, answers, levels, diagnostics.conflict_bits, following)
+        return self.layout.records(answers, posterior, decisions, diagnostics)
+
+
+def infer(
+    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    knowledge: Knowledge | str | Path | None = None,
+    *,
+    population: str | None = None,
+    in_order: bool = False,
+    seed: int = 0,
+) -> Iterator[Record]:
+    """Yield a posterior record for each item, in order of first appearance.
+
+    Args:
+        samples: sample files (paths; `-` is standard input), or sample records as mappings.
+        knowledge: a base, or the folder or file of one; the shipped base by default.
+        population: the prior to use; the base's reference by default.
+        in_order: the samples of each item stand together, so that they can be streamed.
+        seed: of the look-ahead's imagined answers.
+
+    Raises:
+        engine.KnowledgeError, engine.AnswerError: bad knowledge or samples, with their places.
+    """
+    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    session = Session.open(base, population, seed)
+    if isinstance(samples, str | Path):
+        batches = read_batches([samples], base, in_order=in_order)
+    else:
+        given = list(samples)
+        if all(isinstance(one, str | Path) for one in given):
+            batches = read_batches(given, base, in_order=in_order)  # type: ignore[arg-type]
+        else:
+            batches = answers_from(given, base)  # type: ignore[arg-type]
+    for answers in batches:
+        yield from session.records(answers)

@@ -1,0 +1,111 @@
+"""Samples (one answer of an observer a line or record) into the engine's columns.
+
+A sample is a JSON object on one line, a row of a CSV file, or a mapping in Python:
+
+    {"item": "face-0017", "observer": "gpt-4o", "question": "joint", "draw": 0,
+     "expression": "happiness", "valence": 0.62, "arousal": 0.20, "action_units": ["AU6"]}
+
+Which keys there are beside `item`, `observer`, `question`, `draw`, `view`, `status`,
+`reports` and `extra` follows from the levels of the knowledge base. Whatever cannot be read
+is an `AnswerError` that begins with its place.
+
+    files / records --decode--> chunks --bind--> sheets --gather--> whole items --> Answers
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine import AnswerError
+from seke.samples.binding import bind
+from seke.samples.columns import answers_of, arrange
+from seke.samples.files import shown
+from seke.samples.gathering import contiguous, gathered
+from seke.samples.jsonl import read_json_lines
+from seke.samples.record import in_chunks, structured
+from seke.samples.sheet import split
+from seke.samples.table import read_table
+from seke.samples.vocabulary import vocabulary_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from engine import Answers, Knowledge
+    from seke.samples.record import Chunk
+    from seke.samples.sheet import Sheet
+    from seke.samples.vocabulary import Vocabulary
+
+__all__ = ["answers_from", "read_batches"]
+
+IN_MEMORY = 400_000
+
+
+def read_batches(
+    paths: Sequence[str | Path],
+    knowledge: Knowledge,
+    *,
+    in_order: bool = False,
+    size: int = 2048,
+    in_memory: int = IN_MEMORY,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[Answers]:
+    """Read sample files and yield their items, `size` at a time, in order of first appearance.
+
+    A path `-` is the standard input; files that hold gzip data are gunzipped; `.csv` and
+    `.csv.gz` are CSV, all others JSON Lines. With `in_order` the samples of an item must
+    stand together: items then stream, and memory does not grow with their number. Otherwise
+    samples are gathered by item, beyond `in_memory` of them through a temporary file.
+    `progress` is called with the number of bytes read since the last call (as they lie in
+    the file: compressed ones for gzip).
+    """
+    if not paths:
+        raise AnswerError("no sample files are named")
+    vocabulary = vocabulary_of(knowledge)
+    prefixes = [f"{shown(path)}:" for path in paths]
+    chunks = _chunks(paths, vocabulary, progress)
+    sheets = (bind(chunk, vocabulary, prefixes[chunk.file]) for chunk in chunks)
+    whole = contiguous(sheets, size, prefixes) if in_order else gathered(sheets, size, in_memory)
+    return _batches(whole, vocabulary, prefixes, size)
+
+
+def answers_from(
+    records: Iterable[Mapping[str, object]],
+    knowledge: Knowledge,
+    *,
+    size: int = 2048,
+    in_memory: int = IN_MEMORY,
+) -> Iterator[Answers]:
+    """The same for samples that are mappings; messages call the third one `record 3`.
+
+    No records at all are no error here: they yield nothing.
+    """
+    vocabulary = vocabulary_of(knowledge)
+    samples = structured(enumerate(records, 1), vocabulary, "record ")
+    sheets = (bind(chunk, vocabulary, "record ") for chunk in in_chunks(0, samples))
+    return _batches(gathered(sheets, size, in_memory), vocabulary, ["record "], size)
+
+
+def _chunks(
+    paths: Sequence[str | Path], vocabulary: Vocabulary, progress: Callable[[int], None] | None
+) -> Iterator[Chunk]:
+    for file, path in enumerate(paths):
+        name = str(path).lower().removesuffix(".gz")
+        read = read_table if name.endswith(".csv") else read_json_lines
+        count = 0
+        for chunk in read(path, file, vocabulary, progress):
+            count += len(chunk.records)
+            yield chunk
+        if not count:
+            where = " after the header" if read is read_table else ""
+            raise AnswerError(f"{shown(path)}:1: no samples: nothing but blank lines{where}")
+
+
+def _batches(
+    sheets: Iterable[Sheet], vocabulary: Vocabulary, prefixes: Sequence[str], size: int
+) -> Iterator[Answers]:
+    for sheet in sheets:
+        arranged = arrange(sheet, vocabulary, prefixes)
+        count = len(arranged.items)
+        for part in split(arranged, [*range(0, count, size), count]):
+            yield answers_of(part, vocabulary)

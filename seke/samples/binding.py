@@ -1,0 +1,332 @@
+"""Decoded records into a sheet: every name looked up, every number in its range.
+
+A chunk is worked column by column, so that a record costs no Python of its own.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seke.samples.draft import Draft, given, looked_up, unknown
+from seke.samples.record import ALLOWED, met, not_finite
+from seke.samples.sheet import (
+    CODE,
+    HIDDEN,
+    LABEL,
+    LIST,
+    NUMBER,
+    PRESENT,
+    RANKING,
+    ROW,
+    SPREAD,
+    Sheet,
+    numbered,
+    pack,
+    structure,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from seke.samples.record import Chunk
+    from seke.samples.vocabulary import Field, Vocabulary
+
+    Ints = NDArray[np.int64]
+
+LARGEST_SUM = 1.01  # of a distribution whose entries were rounded
+
+
+def bind(chunk: Chunk, vocabulary: Vocabulary, prefix: str) -> Sheet:
+    """Check the records of a chunk and put them into columns; `prefix` begins their places."""
+    draft = Draft(chunk.records, vocabulary)
+    for index, field in enumerate(vocabulary.fields):
+        values = list(map(attrgetter(f"field_{index}"), chunk.records))
+        rows = given(values)
+        if len(rows) < len(values):
+            values = [values[row] for row in rows]
+        if not values:
+            continue
+        if field.kind == "binary":
+            _binary_level(draft, index, field, rows, values)
+        else:
+            (variable,) = field.members.values()
+            _PASSES[field.kind](draft, field.name, variable, rows, values)
+    _reports(draft)
+    entries = draft.entries()
+    status = draft.statuses(entries)
+    draft.raise_fault(prefix, chunk.lines)
+    items, item = numbered([record.item for record in chunk.records])
+    views, view = numbered([record.view for record in chunk.records])
+    columns = {
+        "item": item,
+        "view": view,
+        "status": status,
+        "observer": draft.observer,
+        "question": draft.question,
+        "draw": [record.draw for record in chunk.records],
+        "line": chunk.lines,
+        "file": chunk.file,
+    }
+    return Sheet(items, views, structure(ROW, len(chunk.records), columns), entries)
+
+
+def _categorical(draft: Draft, path: str, variable: int, rows: Ints, values: list[Any]) -> None:
+    draft.check(rows, variable, lambda _: path)
+    kinds = set(map(type, values))
+    for kind, work in ((str, _labels), (list, _rankings), (dict, _distributions)):
+        if kinds == {kind}:
+            work(draft, path, variable, rows, values)
+        elif kind in kinds:
+            picked = [at for at, value in enumerate(values) if type(value) is kind]
+            work(draft, path, variable, rows[picked], [values[at] for at in picked])
+
+
+def _labels(draft: Draft, path: str, variable: int, rows: Ints, values: list[str]) -> None:
+    draft.add(rows, variable, LABEL, draft.answers(variable, rows, values, lambda _: path), 1.0)
+
+
+def _flat(rows: Ints, values: list[Any]) -> tuple[Ints, Ints, Ints]:
+    """For collections, flattened: each entry's row, its collection and its place in that."""
+    counts = np.array(list(map(len, values)), dtype=np.int64)
+    owner = np.repeat(np.arange(len(values)), counts)
+    place = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return rows[owner], owner, place
+
+
+def _rankings(draft: Draft, path: str, variable: int, rows: Ints, values: list[list[str]]) -> None:
+    def repeated(at: int) -> str:
+        twice = next(name for name in values[at] if values[at].count(name) > 1)
+        return f"{path}: the ranking names {twice!r} more than once"
+
+    lengths = np.array(list(map(len, values)))
+    different = np.array([len(set(names)) for names in values])
+    draft.note(lengths == 0, rows, lambda _: f"{path}: the ranking is empty; {_NULL}")
+    names = list(chain.from_iterable(values))
+    flat_rows, owner, place = _flat(rows, values)
+    answers = draft.answers(variable, flat_rows, names, lambda at: f"{path}[{place[at]}]")
+    draft.note(different < lengths, rows, repeated)
+    places = np.full((len(rows), 3), -1, dtype=np.int64)
+    early = place < 3
+    places[owner[early], place[early]] = answers[early]
+    draft.add(rows, variable, RANKING, pack(places))
+
+
+def _distributions(
+    draft: Draft, path: str, variable: int, rows: Ints, values: list[dict[str, float]]
+) -> None:
+    flat_rows, owner, _ = _flat(rows, values)
+    names = list(chain.from_iterable(values))
+    p = np.array(list(chain.from_iterable(map(dict.values, values))), dtype=np.float64)
+    answers = draft.answers(variable, flat_rows, names, lambda at: f"{path}.{names[at]}")
+    _check_range(draft, flat_rows, p, (0.0, 1.0), lambda at: f"{path}.{names[at]}")
+    total = np.bincount(owner, weights=p, minlength=len(rows))
+    allowed = f"allowed is more than 0 and at most {LARGEST_SUM}"
+    draft.note(
+        ~((total > 0) & (total <= LARGEST_SUM)),
+        rows,
+        lambda at: f"{path}: the probabilities sum to {total[at]:.6g}; {allowed}",
+    )
+    some = p > 0
+    draft.add(flat_rows[some], variable, SPREAD, answers[some], p[some])
+
+
+def _check_range(
+    draft: Draft,
+    rows: Ints,
+    numbers: NDArray[np.float64],
+    limits: tuple[float, float],
+    path: Callable[[int], str],
+) -> None:
+    low, high = limits
+    draft.note(~np.isfinite(numbers), rows, lambda at: not_finite(path(at), float(numbers[at])))
+    draft.note(
+        ~((numbers >= low) & (numbers <= high)),
+        rows,
+        lambda at: (
+            f"{path(at)}: {numbers[at]:.10g} is out of range; allowed is {low:g} to {high:g}"
+        ),
+    )
+
+
+def _intervals(draft: Draft, path: str, variable: int, rows: Ints, values: list[float]) -> None:
+    draft.check(rows, variable, lambda _: path)
+    numbers = np.array(values, dtype=np.float64)
+    limits = float(draft.vocabulary.low[variable]), float(draft.vocabulary.high[variable])
+    _check_range(draft, rows, numbers, limits, lambda _: path)
+    draft.add(rows, variable, NUMBER, 0, numbers)
+
+
+def _binary_level(draft: Draft, index: int, field: Field, rows: Ints, values: list[Any]) -> None:
+    kinds = set(map(type, values))
+    if kinds == {list}:
+        _closed_world(draft, index, field, rows, values)
+        return
+    lists = [at for at, value in enumerate(values) if type(value) is list]
+    if lists:
+        _closed_world(draft, index, field, rows[lists], [values[at] for at in lists])
+    maps = [at for at, value in enumerate(values) if type(value) is dict]
+    _mappings(draft, field, rows[maps], [values[at] for at in maps])
+
+
+def _closed_world(
+    draft: Draft, index: int, field: Field, rows: Ints, values: list[list[str]]
+) -> None:
+    vocabulary, path = draft.vocabulary, field.name
+    names = list(chain.from_iterable(values))
+    members = looked_up(names, field.members)
+    flat_rows = np.repeat(rows, list(map(len, values)))
+    draft.note(
+        members < 0, flat_rows, lambda at: unknown(path, "variable", names[at], field.members)
+    )
+    variable = (members >= 0) & (members < len(vocabulary.names))
+    present, present_rows = members[variable], flat_rows[variable]
+    draft.check(present_rows, present, lambda at: f"{path}.{vocabulary.names[present[at]]}")
+    about_one = vocabulary.about_one[draft.question[rows]]
+    draft.note(about_one, rows, lambda at: _list_about_one(path, draft.records[rows[at]].question))
+    own = vocabulary.member_mask(field)
+    covered = (vocabulary.asked & own).astype(np.int64) @ vocabulary.equipped.T
+    nothing = covered[draft.question[rows], draft.observer[rows]] == 0
+    draft.note(nothing, rows, lambda at: _empty_world(path, draft.records[rows[at]]))
+    draft.add(rows, -1, LIST, index)
+    draft.add(present_rows, present, PRESENT)
+    code = members >= len(vocabulary.names)
+    draft.add(flat_rows[code], -1, CODE, members[code] - len(vocabulary.names))
+
+
+def _list_about_one(path: str, question: str) -> str:
+    reason = f"question {question!r} is about one variable, so a list cannot say what is absent"
+    return f"{path}: {reason}; allowed is a mapping such as {{name: true}}"
+
+
+def _empty_world(path: str, record: Any) -> str:
+    who = f"question {record.question!r} asks observer {record.observer!r}"
+    return f"{path}: {who} for none of this level that it has an instrument for"
+
+
+def _mappings(draft: Draft, field: Field, rows: Ints, values: list[dict[str, Any]]) -> None:
+    if not values:
+        return
+    values = _without_codes(draft, field, rows, values)
+    names = list(chain.from_iterable(values))
+    variables = looked_up(names, field.members)
+    flat_rows, _, _ = _flat(rows, values)
+    draft.note(
+        variables < 0,
+        flat_rows,
+        lambda at: unknown(field.name, "variable", names[at], field.members),
+    )
+    flat = list(chain.from_iterable(map(dict.values, values)))
+    sights = np.maximum(variables, 0)
+    _sights(draft, flat_rows, sights, flat, lambda at: f"{field.name}.{names[at]}")
+
+
+def _without_codes(
+    draft: Draft, field: Field, rows: Ints, values: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The mappings with codes taken out, and what those hide turned into null (not visible)."""
+    vocabulary = draft.vocabulary
+    codes = {code: index for index, code in enumerate(vocabulary.codes)}
+    own = vocabulary.member_mask(field)
+    cleaned = []
+    for row, value in zip(rows, values, strict=True):
+        if codes.keys().isdisjoint(value):
+            cleaned.append(value)
+            continue
+        mapping = {name: sight for name, sight in value.items() if name not in codes}
+        for name in value.keys() & codes.keys():
+            _check_sight(draft, int(row), f"{field.name}.{name}", value[name])
+            if value[name] not in (True, 1.0):
+                continue
+            asked = vocabulary.asked[draft.question[row]] & vocabulary.equipped[draft.observer[row]]
+            for hidden in np.flatnonzero(vocabulary.hides[codes[name]] & own & asked):
+                if mapping.get(vocabulary.names[hidden]) is not True:
+                    mapping[vocabulary.names[hidden]] = None
+        cleaned.append(mapping)
+    return cleaned
+
+
+def _check_sight(draft: Draft, row: int, path: str, value: float | None) -> None:
+    numbers = np.array([0.0 if value is None else value])
+    _check_range(draft, np.array([row]), numbers, (0.0, 1.0), lambda _: path)
+
+
+def _sights(
+    draft: Draft, rows: Ints, variables: Ints, values: list[Any], path: Callable[[int], str]
+) -> None:
+    """Single binary variables reported as true, false, null (not visible) or a probability."""
+    draft.check(rows, variables, path)
+    hidden = np.array([value is None for value in values], dtype=bool)
+    plain = np.array([type(value) is bool for value in values], dtype=bool)
+    p = np.array([0.0 if value is None else value for value in values], dtype=np.float64)
+    _check_range(draft, rows, p, (0.0, 1.0), path)
+    draft.add(rows[hidden], variables[hidden], HIDDEN)
+    draft.add(rows[plain], variables[plain], LABEL, p[plain], 1.0)
+    present = ~hidden & ~plain & (p > 0)
+    draft.add(rows[present], variables[present], SPREAD, 1, p[present])
+    absent = ~hidden & ~plain & (p < 1)
+    draft.add(rows[absent], variables[absent], SPREAD, 0, 1 - p[absent])
+
+
+def _reports(draft: Draft) -> None:
+    """The values under `reports`, gathered by variable and worked like those of the levels."""
+    gathered: dict[str, tuple[list[int], list[Any]]] = {}
+    column = [record.reports for record in draft.records]
+    for row in given(column).tolist():
+        for name, value in column[row].items():
+            found = gathered.setdefault(name, ([], []))
+            found[0].append(row)
+            found[1].append(value)
+    for name, (listed, values) in gathered.items():
+        rows, path = np.array(listed, dtype=np.int64), f"reports.{name}"
+        index = draft.vocabulary.indices.get(name)
+        if index is None:
+            reason = unknown("reports", "variable", name, draft.vocabulary.indices)
+            draft.note_all(rows, reason)
+            continue
+        _refuse_twice(draft, path, index, rows)
+        _report(draft, path, index, rows, values)
+
+
+def _report(draft: Draft, path: str, variable: int, rows: Ints, values: list[Any]) -> None:
+    kind = draft.vocabulary.kinds[variable]
+    fits = [_FITS[kind](value) for value in values]
+    draft.note(
+        ~np.array(fits),
+        rows,
+        lambda at: f"{path}: {met(values[at])}; allowed is {ALLOWED[_REPORTED[kind]]}",
+    )
+    # null is "not visible" for a binary variable and "missing" for the others.
+    kept = [
+        at for at, fit in enumerate(fits) if fit and (kind == "binary" or values[at] is not None)
+    ]
+    rows, values = rows[kept], [values[at] for at in kept]
+    if not values:
+        return
+    if kind == "binary":
+        _sights(draft, rows, np.full(len(rows), variable), values, lambda _: path)
+    else:
+        _PASSES[kind](draft, path, variable, rows, values)
+
+
+def _refuse_twice(draft: Draft, path: str, variable: int, rows: Ints) -> None:
+    for index, field in enumerate(draft.vocabulary.fields):
+        if variable in field.members.values():
+            column = [getattr(draft.records[row], f"field_{index}") for row in rows]
+            both = rows[[value is not None for value in column]]
+            draft.note_all(both, f"{path}: {field.name} is given too; allowed is one of them")
+
+
+_NULL = "use null for a missing answer"
+_PASSES = {"categorical": _categorical, "interval": _intervals}
+_REPORTED = {"categorical": "categorical", "interval": "interval", "binary": "sight"}
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "categorical": lambda value: value is None or isinstance(value, str | list | dict),
+    "interval": lambda value: value is None or type(value) is float,
+    "binary": lambda value: value is None or isinstance(value, bool | float),
+}

@@ -1,0 +1,115 @@
+"""Sample files as numbered lines: opened, gunzipped, and refused where they are no text."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+import zlib
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+from engine import AnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from _typeshed import WriteableBuffer
+
+BLOCK = 1 << 18  # bytes read at once: large enough for columns, small enough for the cache
+LONGEST = 16 << 20  # bytes in one line
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_GZIP = b"\x1f\x8b"
+
+
+class _Counted(io.RawIOBase):
+    """A stream whose first bytes were looked at already, and that tells how much is read."""
+
+    def __init__(
+        self, head: bytes, stream: IO[bytes], progress: Callable[[int], None] | None
+    ) -> None:
+        self._head = head
+        self._stream = stream
+        self._progress = progress
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
+        data, self._head = self._head or self._stream.read(len(view)), b""
+        view[: len(data)] = data
+        if self._progress is not None and data:
+            self._progress(len(data))
+        return len(data)
+
+
+def shown(path: str | Path) -> str:
+    """How messages name a file."""
+    return "<stdin>" if str(path) == "-" else str(path)
+
+
+@contextmanager
+def _opened(path: str | Path, progress: Callable[[int], None] | None) -> Iterator[IO[bytes]]:
+    with ExitStack() as stack:
+        raw: IO[bytes]
+        raw = sys.stdin.buffer if str(path) == "-" else stack.enter_context(Path(path).open("rb"))
+        head = raw.read(len(_GZIP))
+        counted = io.BufferedReader(_Counted(head, raw, progress), BLOCK)
+        if head == _GZIP:
+            yield cast("IO[bytes]", gzip.GzipFile(fileobj=counted))
+        elif str(path).lower().endswith(".gz") and head:
+            raise AnswerError(f"{shown(path)}:1: is named .gz but holds no gzip data")
+        else:
+            yield counted
+
+
+def read_lines(
+    path: str | Path, progress: Callable[[int], None] | None = None
+) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield runs of lines without their ends, each with the number of its first line from 1."""
+    name = shown(path)
+    line, rest = 1, b""
+    try:
+        with _opened(path, progress) as stream:
+            block = stream.read(BLOCK).removeprefix(_BYTE_ORDER_MARK)
+            if not block:
+                raise AnswerError(f"{name}:1: the file is empty; a sample file has one a line")
+            while block:
+                _check(block, rest, f"{name}:", line)
+                complete, newline, tail = block.rpartition(b"\n")
+                if newline:
+                    lines = (rest + complete).split(b"\n")
+                    yield line, lines
+                    line += len(lines)
+                    rest = tail
+                else:
+                    rest += block
+                block = stream.read(BLOCK)
+            if rest:
+                yield line, [rest]
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        what = "is cut off here" if isinstance(error, EOFError) else "is damaged here"
+        raise AnswerError(f"{name}:{line}: the gzip data {what}; get the file again") from None
+    except OSError as error:
+        raise AnswerError(_unreadable(name, error)) from None
+
+
+def _check(block: bytes, rest: bytes, name: str, line: int) -> None:
+    position = block.find(b"\0")
+    if position >= 0:
+        line += block.count(b"\n", 0, position)
+        met = "met a NUL byte: a binary or damaged file; allowed is text"
+        raise AnswerError(f"{name}{line}: {met}")
+    first = block.find(b"\n")
+    if len(rest) + (first if first >= 0 else len(block)) > LONGEST:
+        raise AnswerError(f"{name}{line}: the line is longer than {LONGEST >> 20} MB")
+
+
+def _unreadable(name: str, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{name}: no such file"
+    if isinstance(error, IsADirectoryError):
+        return f"{name}: is a directory; name the sample files in it"
+    return f"{name}: cannot be read: {error.strerror or error}"

@@ -1,0 +1,337 @@
+"""The sample record: the type that it is decoded to, and why one does not fit it.
+
+Decoding says quickly that a record is well formed; only for one that is not, the slow
+walk of `misfit` finds words. What the names and numbers mean is checked in `binding`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import GenericAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+
+from engine import AnswerError, did_you_mean
+from seke.samples.vocabulary import FIXED, REQUIRED, STATUSES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from seke.samples.vocabulary import Field, Vocabulary
+
+CHUNK = 4096
+LARGEST_DRAW = 2**63 - 1
+ALLOWED = {
+    "categorical": "a name, a list of names (best first) or a mapping from name to probability",
+    "interval": "a number",
+    "binary": "a list of names or a mapping from name to true, false, null or a probability",
+    "reports": "a mapping from variable to its value",
+    "draw": "a whole number from 0",
+    "item": "a text that is not empty",
+    "view": "a text that is not empty",
+    "observer": "a text",
+    "question": "a text",
+    "name": "a name (a text)",
+    "probability": "a number from 0 to 1",
+    "sight": "true, false, null or a probability",
+    "value": "a name, a list of names, a mapping to probabilities, true, false, null or a number",
+}
+_OPTIONAL = ("categorical", "interval", "binary", "reports")
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = _short.maxlong = 60
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some decoded records of one file: `lines` (n,) are their lines (or places) from 1."""
+
+    file: int
+    records: list[Any]
+    lines: NDArray[np.int64]
+
+
+def record_type(vocabulary: Vocabulary, *, narrow: bool = False) -> type[msgspec.Struct]:
+    """The type of a sample of this base; its own keys are the attributes field_0, field_1, ...
+
+    A `narrow` type knows the declared names, which decode faster since no text is made for
+    them; one that fits it fits the wide type too.
+    """
+    text = Annotated[str, msgspec.Meta(min_length=1)]
+    report = str | list[str] | dict[str, float] | bool | float | None
+    fixed: list[tuple[str, Any] | tuple[str, Any, Any]] = [
+        ("item", text),
+        ("observer", _name_type(vocabulary.observers if narrow else ())),
+        ("question", _name_type(vocabulary.questions if narrow else ())),
+        ("draw", Annotated[int, msgspec.Meta(ge=0, le=LARGEST_DRAW)]),
+        ("view", text, "face"),
+        ("status", _name_type(STATUSES), "ok"),
+        ("reports", dict[str, report] | None, None),
+        ("extra", msgspec.Raw | None, None),
+    ]
+    own = [
+        (f"field_{index}", _field_type(vocabulary, field, narrow=narrow), None)
+        for index, field in enumerate(vocabulary.fields)
+    ]
+    return msgspec.defstruct(
+        "Sample",
+        [*fixed, *own],
+        rename={f"field_{index}": field.name for index, field in enumerate(vocabulary.fields)},
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+
+
+def _name_type(names: Iterable[str]) -> Any:
+    known = tuple(names)
+    return Literal[known] if known else str
+
+
+def _field_type(vocabulary: Vocabulary, field: Field, *, narrow: bool) -> Any:
+    if field.kind == "interval":
+        return float | None
+    if field.kind == "binary":
+        name = _name_type(field.members if narrow else ())
+        return GenericAlias(list, (name,)) | dict[str, bool | float | None] | None
+    (variable,) = field.members.values()
+    name = _name_type(vocabulary.words[variable] if narrow else ())
+    return name | GenericAlias(list, (name,)) | dict[str, float] | None
+
+
+def met(value: object) -> str:
+    """What stood there, in at most about 60 characters, and what kind of thing it is."""
+    kinds = {bool: "a truth value", int: "a number", float: "a number", str: "a text"}
+    kinds |= {list: "a list", dict: "a mapping", type(None): "null"}
+    text = _short.repr(value)
+    text = text if len(text) <= 60 else f"{text[:57]}..."
+    return f"met {text} ({kinds.get(type(value), type(value).__name__)})"
+
+
+def undecodable(line: bytes, place: str, vocabulary: Vocabulary, error: Exception) -> AnswerError:
+    """Why a line of JSON could not be decoded; `error` is what the decoder said."""
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        column = len(line[: fault.start].decode("utf-8")) + 1
+        met_byte = f"met the byte 0x{line[fault.start]:02x}"
+        return AnswerError(f"{place}:{column}: not UTF-8 text: {met_byte}; save the file as UTF-8")
+    try:
+        record = json.loads(text)
+    except json.JSONDecodeError as fault:
+        return AnswerError(f"{place}:{_syntax(text, fault)}")
+    except RecursionError:
+        return AnswerError(f"{place}: nested too deeply; a sample has at most three levels")
+    except ValueError:  # Python converts no number of that many digits
+        return AnswerError(f"{place}: a number has too many digits")
+    # The decoder refuses some texts that json takes (half a surrogate pair): its own words then.
+    return AnswerError(f"{place}: {misfit(record, vocabulary) or error}")
+
+
+def structured(
+    numbered: Iterable[tuple[int, object]],
+    vocabulary: Vocabulary,
+    prefix: str,
+) -> Iterator[tuple[int, Any]]:
+    """Turn records that are mappings already into samples, each with its number."""
+    sample = record_type(vocabulary)
+    for number, record in numbered:
+        plain = _plain(record)
+        try:
+            made: Any = msgspec.convert(plain, sample)
+            f"{made.item}{made.view}".encode()
+        except UnicodeEncodeError:
+            reason = "item and view must be encodable as UTF-8 (half a surrogate pair is not)"
+            raise AnswerError(f"{prefix}{number}: {reason}") from None
+        except msgspec.ValidationError as error:
+            reason = misfit(plain, vocabulary) or str(error)
+            raise AnswerError(f"{prefix}{number}: {reason}") from None
+        yield number, made
+
+
+def in_chunks(file: int, samples: Iterable[tuple[int, Any]]) -> Iterator[Chunk]:
+    """Chunks of numbered samples; what precedes a fault comes before its error."""
+    fault: AnswerError | None = None
+    records: list[Any] = []
+    numbers: list[int] = []
+    try:
+        for number, record in samples:
+            records.append(record)
+            numbers.append(number)
+            if len(records) == CHUNK:
+                yield Chunk(file, records, np.array(numbers, dtype=np.int64))
+                records, numbers = [], []
+    except AnswerError as error:
+        fault = error
+    yield Chunk(file, records, np.array(numbers, dtype=np.int64))
+    if fault is not None:
+        raise fault
+
+
+def _plain(record: object) -> object:
+    """The record with Python's own numbers in place of numpy's, and without `extra`."""
+    if not isinstance(record, Mapping):
+        return record
+    return {key: _native(value) for key, value in record.items() if key != "extra"}
+
+
+def _native(value: object, depth: int = 3) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    if depth and isinstance(value, Mapping):
+        return {key: _native(inner, depth - 1) for key, inner in value.items()}
+    if depth and isinstance(value, list | tuple):
+        return [_native(inner, depth - 1) for inner in value]
+    return value
+
+
+def _syntax(text: str, fault: json.JSONDecodeError) -> str:
+    """`COLUMN: message` for a line that is no JSON."""
+    tail = text[fault.pos :].strip()
+    word = any(name.startswith(tail) for name in ("true", "false", "null", "NaN", "Infinity", "-"))
+    unfinished = fault.msg.startswith("Unterminated string") or word
+    if unfinished and fault.msg != "Extra data":
+        what = "truncated JSON: the line ends before its object is complete"
+        return f"{len(text.rstrip()) + 1}: {what}"
+    return f"{fault.colno}: not JSON: {fault.msg[:1].lower()}{fault.msg[1:]}"
+
+
+def misfit(record: object, vocabulary: Vocabulary) -> str | None:
+    """What is wrong with a record's shape, or None where this walk finds nothing."""
+    if not isinstance(record, dict):
+        return f"a sample is an object with named fields; {met(record)}"
+    kinds: dict[str, str] = {name: name for name in FIXED}
+    kinds |= {field.name: field.kind for field in vocabulary.fields}
+    for key in record:
+        if key not in kinds:
+            return f"{key}: unknown key{did_you_mean(str(key), kinds)}"
+    for key in REQUIRED:
+        if key not in record:
+            return f"{key}: missing; every sample has {', '.join(REQUIRED)}"
+    for path, value in _numbers(record, ""):
+        if not math.isfinite(value):
+            return not_finite(path, value)
+    found = (_key_misfit(key, kinds[key], value) for key, value in record.items())
+    return next((reason for reason in found if reason), None)
+
+
+def not_finite(path: str, value: float) -> str:
+    """The message for NaN and the infinities."""
+    name = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return f"{path}: met {name}; a number must be finite (use null for a missing one)"
+
+
+def _numbers(value: object, path: str, depth: int = 50) -> Iterator[tuple[str, float]]:
+    if isinstance(value, float):
+        yield path, value
+    elif depth and isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _numbers(inner, f"{path}.{key}" if path else str(key), depth - 1)
+    elif depth and isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _numbers(inner, f"{path}[{index}]", depth - 1)
+
+
+def _key_misfit(path: str, kind: str, value: object) -> str | None:
+    if kind == "status":
+        known = isinstance(value, str) and value in STATUSES
+        return None if known else f"{path}: {met(value)}; allowed are {', '.join(STATUSES)}"
+    if kind == "extra" or (value is None and kind in _OPTIONAL):
+        return None
+    return _SHAPES[kind](path, value)
+
+
+def _wrong(path: str, value: object, allowed: str) -> str:
+    return f"{path}: {met(value)}; allowed is {ALLOWED[allowed]}"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _text(path: str, value: object) -> str | None:
+    empty = value == "" and path in ("item", "view")
+    return None if isinstance(value, str) and not empty else _wrong(path, value, path)
+
+
+def _draw(path: str, value: object) -> str | None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if whole and isinstance(value, int) and value > LARGEST_DRAW:
+        return f"{path}: {met(value)}; allowed is at most {LARGEST_DRAW}"
+    good = whole and isinstance(value, int) and value >= 0
+    return None if good else _wrong(path, value, "draw")
+
+
+def _interval(path: str, value: object) -> str | None:
+    return None if _is_number(value) else _wrong(path, value, "interval")
+
+
+def _within(
+    path: str, value: dict[Any, object], good: Callable[[object], bool], allowed: str
+) -> str | None:
+    for key, inner in value.items():
+        if not isinstance(key, str):
+            return f"{path}: {met(key)} as a key; allowed is {ALLOWED['name']}"
+        if not good(inner):
+            return _wrong(f"{path}.{key}", inner, allowed)
+    return None
+
+
+def _names(path: str, value: list[object]) -> str | None:
+    for index, name in enumerate(value):
+        if not isinstance(name, str):
+            return _wrong(f"{path}[{index}]", name, "name")
+    return None
+
+
+def _categorical(path: str, value: object) -> str | None:
+    if isinstance(value, list):
+        return _names(path, value)
+    if isinstance(value, dict):
+        return _within(path, value, _is_number, "probability")
+    return None if isinstance(value, str) else _wrong(path, value, "categorical")
+
+
+def _is_sight(value: object) -> bool:
+    return value is None or isinstance(value, bool | int | float)
+
+
+def _binary(path: str, value: object) -> str | None:
+    if isinstance(value, list):
+        return _names(path, value)
+    if isinstance(value, dict):
+        return _within(path, value, _is_sight, "sight")
+    return _wrong(path, value, "binary")
+
+
+def _reports(path: str, value: object) -> str | None:
+    if not isinstance(value, dict):
+        return _wrong(path, value, "reports")
+    for key, inner in value.items():
+        if not isinstance(key, str):
+            return f"{path}: {met(key)} as a key; allowed is {ALLOWED['name']}"
+        if not _is_sight(inner) and not isinstance(inner, str | list | dict):
+            return _wrong(f"{path}.{key}", inner, "value")
+        reason = _categorical(f"{path}.{key}", inner) if isinstance(inner, list | dict) else None
+        if reason:
+            return reason
+    return None
+
+
+_SHAPES: Mapping[str, Callable[[str, object], str | None]] = {
+    "item": _text,
+    "observer": _text,
+    "question": _text,
+    "view": _text,
+    "draw": _draw,
+    "interval": _interval,
+    "categorical": _categorical,
+    "binary": _binary,
+    "reports": _reports,
+}

@@ -1,0 +1,153 @@
+"""What a sample may say, worked out once from a knowledge base.
+
+No name of a domain stands here: the keys of a sample beside the fixed ones are the levels
+and interval variables that the base declares. A fixed key wins over a level of its name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from engine import Knowledge, Variable
+
+Kind = Literal["categorical", "interval", "binary"]
+REQUIRED = ("item", "observer", "question", "draw")
+FIXED = (*REQUIRED, "view", "status", "reports", "extra")
+STATUSES = ("ok", "refused", "unreadable")
+
+
+@dataclass(frozen=True)
+class Field:
+    """A key of a sample that the base declares.
+
+    `members`: what may be named in it. For a categorical or interval key its one variable;
+    for a level of binary variables those, and the codes with indices from `len(names)` on.
+    """
+
+    name: str
+    kind: Kind
+    members: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tables against which samples are checked; V variables, O observers, Q questions.
+
+    kinds: how each variable is reported. asked: (Q, V), what a question asks for.
+    equipped: (O, V), what an observer has an instrument for. words[v] numbers the answers
+    that any observer may give about v; answers[v]: (O, words + 1), a word's index among
+    the observer's own answers, -1 where it is none of them (last column: unknown words).
+    hides: (C, V), variables that a code makes not visible. low, high: (V,), range of the
+    interval variables. about_one: (Q,), askable: (O,).
+    """
+
+    names: tuple[str, ...]
+    kinds: tuple[Kind, ...]
+    indices: Mapping[str, int]
+    fields: tuple[Field, ...]
+    observers: Mapping[str, int]
+    questions: Mapping[str, int]
+    codes: tuple[str, ...]
+    words: tuple[Mapping[str, int], ...]
+    answers: tuple[NDArray[np.int64], ...]
+    asked: NDArray[np.bool_]
+    equipped: NDArray[np.bool_]
+    hides: NDArray[np.bool_]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    about_one: NDArray[np.bool_]
+    askable: NDArray[np.bool_]
+
+    def member_mask(self, field: Field) -> NDArray[np.bool_]:
+        """(V,): the variables that belong to a key."""
+        mask = np.zeros(len(self.names), dtype=bool)
+        mask[[index for index in field.members.values() if index < len(self.names)]] = True
+        return mask
+
+    def reported_by(self, observer: int) -> list[str]:
+        """Names of the variables that an observer has an instrument for."""
+        return [name for name, has in zip(self.names, self.equipped[observer], strict=True) if has]
+
+    def reported_to(self, question: int) -> list[str]:
+        """Names of the variables that a question asks for."""
+        return [name for name, asks in zip(self.names, self.asked[question], strict=True) if asks]
+
+
+def vocabulary_of(knowledge: Knowledge) -> Vocabulary:
+    """Work out the tables for a base."""
+    names = tuple(knowledge.variables)
+    indices = {name: index for index, name in enumerate(names)}
+    observers = tuple(knowledge.observers.values())
+    questions = tuple(knowledge.questions.values())
+    codes = tuple(knowledge.codes.values())
+    edges = [variable.edges or (-np.inf, np.inf) for variable in knowledge.variables.values()]
+    spoken = [_words(knowledge, name) for name in names]
+    return Vocabulary(
+        names=names,
+        kinds=tuple(_kind(variable) for variable in knowledge.variables.values()),
+        indices=indices,
+        fields=tuple(_fields(knowledge, indices)),
+        observers={observer.name: index for index, observer in enumerate(observers)},
+        questions={question.name: index for index, question in enumerate(questions)},
+        codes=tuple(knowledge.codes),
+        words=tuple(words for words, _ in spoken),
+        answers=tuple(answers for _, answers in spoken),
+        asked=_mask([question.variables for question in questions], indices),
+        equipped=_mask([(*observer.labels, *observer.numbers) for observer in observers], indices),
+        hides=_mask([code.hides for code in codes], indices),
+        low=np.array([edge[0] for edge in edges]),
+        high=np.array([edge[-1] for edge in edges]),
+        about_one=np.array([question.about_one for question in questions], dtype=bool),
+        askable=np.array([observer.askable for observer in observers], dtype=bool),
+    )
+
+
+def _mask(rows: list[tuple[str, ...]], indices: Mapping[str, int]) -> NDArray[np.bool_]:
+    mask = np.zeros((len(rows), len(indices)), dtype=bool)
+    for row, names in enumerate(rows):
+        mask[row, [indices[name] for name in names]] = True
+    return mask
+
+
+def _kind(variable: Variable) -> Kind:
+    # A derived variable has named states, so it is reported like a categorical one.
+    return "categorical" if variable.kind == "derived" else variable.kind
+
+
+def _words(knowledge: Knowledge, variable: str) -> tuple[dict[str, int], NDArray[np.int64]]:
+    instruments = [observer.labels.get(variable) for observer in knowledge.observers.values()]
+    every = dict.fromkeys(word for i in instruments if i is not None for word in i.answers)
+    words = {word: index for index, word in enumerate(every)}
+    answers = np.full((len(instruments), len(words) + 1), -1, dtype=np.int64)
+    for row, instrument in enumerate(instruments):
+        for index, word in enumerate(instrument.answers if instrument is not None else ()):
+            answers[row, words[word]] = index
+    return words, answers
+
+
+def _fields(knowledge: Knowledge, indices: Mapping[str, int]) -> Iterator[Field]:
+    taken = set(FIXED)
+    codes = {code: len(indices) + index for index, code in enumerate(knowledge.codes)}
+    for level, members in knowledge.levels.items():
+        kinds = [knowledge.variables[member].kind for member in members]
+        within = {member: indices[member] for member in members}
+        found: list[Field] = []
+        if kinds == ["categorical"]:
+            found = [Field(level, "categorical", within)]
+        elif kinds and set(kinds) == {"binary"}:
+            found = [Field(level, "binary", within | codes)]
+        found += [
+            Field(member, "interval", {member: indices[member]})
+            for member, kind in zip(members, kinds, strict=True)
+            if kind == "interval"
+        ]
+        yield from (field for field in found if field.name not in taken)
+        taken.update(field.name for field in found)

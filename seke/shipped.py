@@ -1,0 +1,29 @@
+"""Where the shipped knowledge is, and reading any base on top of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine import Knowledge, read
+
+
+def shipped_folder() -> Path:
+    """Return the folder of the shipped knowledge base.
+
+    It is found from this package's own place, never through a name on the import path: a
+    user's own `./knowledge` is another base. Installed, the YAML lies inside the package; in a
+    checkout beside it.
+    """
+    package = Path(__file__).parent
+    inside = package / "knowledge"
+    return inside if inside.is_dir() else package.parent / "knowledge"
+
+
+def knowledge(path: str | Path | None = None) -> Knowledge:
+    """Read a knowledge base: the shipped one, or a folder or file, which may extend `shipped`.
+
+    Raises:
+        engine.KnowledgeError: all faults, each with file, line, column and path.
+    """
+    folder = shipped_folder()
+    return read(Path(path) if path is not None else folder, {"shipped": folder})

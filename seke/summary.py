@@ -1,0 +1,104 @@
+"""Posterior records for people: a table on the terminal, and a line that sums up a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from engine import Knowledge
+
+    Record = dict[str, Any]
+
+COLOURS = {"accept": "green", "requery": "yellow", "reject": "red"}
+MOST_ROWS = 200
+
+
+class Summary:
+    """Counts what was decided; keeps the first rows for the table."""
+
+    def __init__(self, base: Knowledge) -> None:
+        self.base = base
+        self.items: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.samples = 0
+        self.rows: list[Record] = []
+
+    def add(self, records: list[Record]) -> None:
+        """Take note of these records."""
+        for record in records:
+            decision = record["decision"]
+            self.items[decision["item"]] += 1
+            if decision["item"] == "reject":
+                self.reasons[decision["reasons"][0]] += 1
+            self.samples += record["diagnostics"]["samples"]
+        self.rows += records[: MOST_ROWS - len(self.rows)]
+
+    def line(self) -> str:
+        """Return one line: how many items, and what became of them."""
+        total = sum(self.items.values())
+        parts = [f"{self.items[name]} {name}" for name in COLOURS]
+        why = ", ".join(f"{count} {reason}" for reason, count in self.reasons.most_common())
+        return f"{self.samples} samples of {total} items: {', '.join(parts)}" + (
+            f" ({why})" if why else ""
+        )
+
+    def show(self, console: Console) -> None:
+        """Print the table."""
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        names = self._columns()
+        for name in ("item", *names, "decision", "why"):
+            table.add_column(name, overflow="fold")
+        for record in self.rows:
+            decision = record["decision"]
+            found = record.get("posteriors", record)
+            cells = [Text(record["item"])]
+            cells += [Text(self._cell(name, found)) for name in names]
+            cells.append(Text(decision["item"], style=COLOURS[decision["item"]]))
+            cells.append(Text(_why(record)))
+            table.add_row(*cells)
+        console.print(table)
+        left = sum(self.items.values()) - len(self.rows)
+        if left:
+            console.print(f"... and {left} more; write them to a file with -o, or use --json")
+
+    def _columns(self) -> list[str]:
+        """Return the columns: a level of binary variables is one, any other variable its own."""
+        columns = []
+        for level, names in self.base.levels.items():
+            binary = all(self.base.variables[name].kind == "binary" for name in names)
+            columns += [level] if binary else list(names)
+        return columns
+
+    def _cell(self, name: str, found: Record) -> str:
+        names = self.base.levels.get(name, ())
+        variables = self.base.variables
+        if names and all(variables[n].kind == "binary" for n in names):
+            p = found.get(name) or {n: found[n] for n in names}
+            cuts = self.base.policy.cuts
+            return " ".join(n for n in names if p[n] >= cuts.get(n, 0.5)) or "-"
+        value = found[name]
+        if variables[name].kind == "interval":
+            return f"{value['mean']:+.2f} [{value['q05']:+.2f}, {value['q95']:+.2f}]"
+        best = max(value, key=value.__getitem__)
+        return f"{best} {value[best]:.2f}"
+
+
+def _why(record: Record) -> str:
+    """Return in a few words why an item is not, or not wholly, accepted."""
+    decision = record["decision"]
+    following = decision["next"]
+    if following:
+        about = f" about {following['about']}" if following["about"] else ""
+        samples = following["samples"]
+        return f"ask {following['question']}{about}" + (f" x{samples}" if samples > 1 else "")
+    if decision["item"] == "reject":
+        return ", ".join(reason for reason in decision["reasons"] if not reason.startswith("open"))
+    blank = [name for name, level in decision["levels"].items() if level["decision"] != "accept"]
+    shown = " ".join(blank[:4]) + (" ..." if len(blank) > 4 else "")
+    return f"blank: {shown}" if blank else ""
