@@ -176,7 +176,7 @@ def _unsatisfiable(item: RuleTables, links: tuple[Factor, ...]) -> list[Fault]:
         # Facts of one block can exclude one another; what the block allows is possible.
         inside = [n for n in link.nodes if n in item.nodes]
         if len(inside) == len(link.nodes):
-            possible &= _aligned(link, item.nodes, item.condition.shape) > -np.inf
+            possible &= _aligned(link, item.nodes) > -np.inf
     possible &= _joint_facts(item, links)
     if not (item.condition & possible).any():
         return [Fault(rule.place, path, "nothing can satisfy its `if`")]
@@ -200,7 +200,7 @@ def _joint_facts(item: RuleTables, links: tuple[Factor, ...]) -> NDArray[np.bool
     return possible
 
 
-def _aligned(factor: Factor, nodes: tuple[str, ...], shape: tuple[int, ...]) -> Floats:
+def _aligned(factor: Factor, nodes: tuple[str, ...]) -> Floats:
     """Return a factor's log-table with its axes laid along those of `nodes`."""
     order = sorted(range(len(factor.nodes)), key=lambda i: nodes.index(factor.nodes[i]))
     table = factor.log_table.transpose(0, *(1 + i for i in order))
@@ -334,7 +334,6 @@ def solve(draft: Draft) -> Draft:
     events = [_events(item) for item in draft.rule_tables if not item.decided]
     solution = fit(draft.constraints, steps, sizes, draft.factors, events)
     fitted = [item for item in draft.rule_tables if not item.decided]
-    tables = {f.nodes[0]: f for f in solution.tables}
     rules = {}
     for index, item in enumerate(fitted):
         p_if, p_both = solution.events[2 * index], solution.events[2 * index + 1]
@@ -346,14 +345,12 @@ def solve(draft: Draft) -> Draft:
     weights = draft.constraints.weights
     for item in draft.rule_tables:
         if item.decided:
-            p_if, p_both = _decided_probabilities(item, tables, solution.marginals, weights)
+            p_if, p_both = _decided_probabilities(item, solution.marginals, weights)
             reached = p_both / p_if if p_if > 0 else float("nan")
             rules[item.rule.name] = _compiled(item, "decided", reached, p_if, 0.0)
     factors = (*solution.tables, *draft.factors, *solution.rules)
     ordered = tuple(rules[item.rule.name] for item in draft.rule_tables)
-    return replace(
-        draft, factors=factors, rules=ordered, marginals=solution.marginals, log_z=solution.log_z
-    )
+    return replace(draft, factors=factors, rules=ordered, marginals=solution.marginals, log_z=solution.log_z)
 
 
 def _events(item: RuleTables) -> tuple[tuple[str, ...], Floats, Floats]:
@@ -363,7 +360,6 @@ def _events(item: RuleTables) -> tuple[tuple[str, ...], Floats, Floats]:
 
 def _decided_probabilities(
     item: RuleTables,
-    tables: Mapping[str, Factor],
     marginals: Mapping[str, Floats],
     weights: Floats,
 ) -> tuple[float, float]:
@@ -373,13 +369,18 @@ def _decided_probabilities(
     return tuple(float(weights @ (p * event).sum(1)) for event in (condition, both))  # type: ignore[return-value]
 
 
-def _compiled(
-    item: RuleTables, status: Any, reached: float, p_if: float, weight: float
-) -> CompiledRule:
+def _compiled(item: RuleTables, status: Any, reached: float, p_if: float, weight: float) -> CompiledRule:
     violated = item.condition & ~item.then
     return CompiledRule(
-        item.rule.name, status, item.rule.confidence, float(reached), float(p_if), float(weight),
-        item.nodes, item.condition, violated,
+        item.rule.name,
+        status,
+        item.rule.confidence,
+        float(reached),
+        float(p_if),
+        float(weight),
+        item.nodes,
+        item.condition,
+        violated,
     )
 
 

@@ -74,26 +74,31 @@ def decide_levels(knowledge: Knowledge, posterior: Posterior) -> dict[str, Level
 def risk_of(variable: Variable, p: Floats, policy: Policy) -> tuple[Floats, Floats]:
     """Return value (...) and risk (...) of a variable with the distribution p, (..., states)."""
     if variable.kind == "interval":
-        edges = np.array(variable.edges)
-        mean = p @ ((edges[:-1] + edges[1:]) / 2)
-        tolerance = policy.tolerance[variable.name]
-        inside = below(p, edges, mean + tolerance) - below(p, edges, mean - tolerance)
-        return mean, np.clip(1 - inside, 0, 1)
+        return interval_risk(p, np.array(variable.edges), policy.tolerance[variable.name])
     if variable.kind == "binary":
         active = p[..., 1] >= policy.cuts.get(variable.name, 0.5)
         return active.astype(np.float64), np.where(active, p[..., 0], p[..., 1])
     return p.argmax(-1).astype(np.float64), np.clip(1 - p.max(-1), 0, 1)
 
 
-def below(p: Floats, edges: Floats, value: Floats) -> Floats:
-    """Return P(x <= value), (...), for bins p (..., bins) with x uniform within each; equal bins."""
-    width = edges[1] - edges[0]
-    place = np.clip((value - edges[0]) / width, 0, p.shape[-1])
-    bin_ = np.minimum(place.astype(np.int64), p.shape[-1] - 1)
-    total = np.cumsum(p, axis=-1)
-    inside = np.take_along_axis(p, bin_[..., None], -1)[..., 0]
-    up_to = np.take_along_axis(total, bin_[..., None], -1)[..., 0]
-    return up_to - inside * (1 - (place - bin_))
+def interval_risk(p: Floats, edges: Floats, tolerance: float) -> tuple[Floats, Floats]:
+    """Return the mean and P(|x - mean| > tolerance), both (...), for bins p (..., bins)."""
+    bins = p.shape[-1]
+    centres = (edges[:-1] + edges[1:]) / 2
+    # One product gives the distribution function at the edges, and the mean.
+    sums = p @ np.column_stack([np.triu(np.ones((bins, bins + 1)), 1), centres])
+    mean = sums[..., -1]
+    below = [_at(sums, bins, edges, mean + side) for side in (-tolerance, tolerance)]
+    return mean, np.clip(1 - (below[1] - below[0]), 0, 1)
+
+
+def _at(sums: Floats, bins: int, edges: Floats, value: Floats) -> Floats:
+    """Interpolate a distribution function (..., bins + 1 or more) at `value`; x uniform in bins."""
+    place = np.clip((value - edges[0]) / (edges[1] - edges[0]), 0, bins)
+    left = np.minimum(place.astype(np.int64), bins - 1)
+    low = np.take_along_axis(sums, left[..., None], -1)[..., 0]
+    high = np.take_along_axis(sums, left[..., None] + 1, -1)[..., 0]
+    return np.asarray(low + (place - left) * (high - low))
 
 
 def decide_items(
@@ -112,7 +117,8 @@ def decide_items(
     required = [name for level in policy.required for name in knowledge.levels[level]]
     whole = np.all([levels[name].accepted for name in required], axis=0)
     readings = np.bincount(answers.reading_item, minlength=len(answers.items))
-    decisions, reasons = [], []
+    decisions: list[str] = []
+    reasons: list[tuple[str, ...]] = []
     for i, following in enumerate(asked_next):
         if not readings[i]:
             decisions.append("reject")
@@ -131,9 +137,7 @@ def decide_items(
     return Decisions(tuple(decisions), levels, asked_next, tuple(reasons))
 
 
-def _open_levels(
-    knowledge: Knowledge, levels: Mapping[str, LevelDecision], item: int
-) -> tuple[str, ...]:
+def _open_levels(knowledge: Knowledge, levels: Mapping[str, LevelDecision], item: int) -> tuple[str, ...]:
     """Return the levels of which a variable is not accepted, as `open: NAME`."""
     return tuple(
         f"open: {level}"

@@ -21,10 +21,11 @@ class Diagnostics:
     """Diagnostics of N items, each (N,).
 
     entropy_bits: Σ over the required levels' variables of their entropy (intervals: of the bins).
-    epistemic_bits: Σ over the same variables of the mutual information between the variable and one further
-    ideal reading by the policy's observer: a fresh one of which the type is known exactly (as if drawn without end),
-    I(x; r) = H(r) - Σ_x p(x) H(r | x). conflict_bits: log2 Π_k P(e_k) / P(e) over the item's readings k (Jensen et
-    al. 1991): above 0 where the readings are less probable together than apart.
+    epistemic_bits: Σ over the same variables of the mutual information between the variable and
+    one further ideal reading by the policy's observer: a fresh one of which the type r is known
+    exactly (as if drawn without end), I(x; r) = H(r) - Σ_x p(x) H(r | x).
+    conflict_bits: log2 Π_k P(e_k) / P(e) over the item's readings k (Jensen's measure of conflict):
+    above 0 where the readings are less probable together than apart.
     """
 
     entropy_bits: Floats
@@ -53,16 +54,17 @@ def diagnose(inference: Inference, answers: Answers, posterior: Posterior) -> Di
 def entropy(p: Floats) -> Floats:
     """Return the entropy in bits of distributions p (..., states)."""
     safe = np.where(p > 0, p, 1.0)
-    return -np.sum(p * np.log2(safe), axis=-1)
+    return np.asarray(-np.sum(p * np.log2(safe), axis=-1))
 
 
 def _conflict(inference: Inference, answers: Answers, posterior: Posterior) -> Floats:
     readings = np.bincount(answers.reading_item, minlength=len(answers.items))
     several = readings[answers.reading_item] > 1
-    conflict = np.zeros(len(answers.items))
+    conflict: Floats = np.zeros(len(answers.items))
     if several.any():
         alone = inference.log_evidence(answers.each_reading(several))
         item = answers.reading_item[several]
         together = np.where(readings > 1, posterior.log_evidence, 0)
-        conflict = np.bincount(item, weights=alone, minlength=len(conflict)) - together
-    return conflict / np.log(2)
+        apart = np.bincount(item, weights=alone, minlength=len(conflict))
+        conflict = np.asarray(apart - together, dtype=np.float64)
+    return np.asarray(conflict / np.log(2))

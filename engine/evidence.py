@@ -18,7 +18,7 @@ An observer's exponent tempers all this.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.answers import Answers
-    from engine.knowledge import Observer
     from engine.network import Network
 
     Ints = NDArray[np.int64]
@@ -93,10 +92,7 @@ class ObservationModel:
             for name, table in network.given_root.items()
         }
         self.halo = np.array(
-            [
-                [o.halo[q].probability if q in o.halo else 0.0 for q in base.questions]
-                for o in self.observers
-            ]
+            [[o.halo[q].probability if q in o.halo else 0.0 for q in base.questions] for o in self.observers]
         ).reshape(len(self.observers), -1)
         self.seen_state = {
             index: self._states_of(kernel, index)
@@ -149,15 +145,11 @@ class ObservationModel:
             self._follow(answers, followed, switched, observer, name, kernel, own, likelihood)
             local = _positions(own, len(answers.reading_item))[pairs.reading]
             used = (local >= 0) & ~pairs.on
-            self._add(
-                logs, observer, name, kernel, likelihood[local[used]], pairs.row[used], len(row_item)
-            )
+            self._add(logs, observer, name, kernel, likelihood[local[used]], pairs.row[used], len(row_item))
         self._add_labels(answers, logs, followed, pairs, row_item)
         return Evidence(len(answers.items), row_item, log_weight, logs)
 
-    def _expand(
-        self, answers: Answers, switched: NDArray[np.bool_]
-    ) -> tuple[Ints, _Pairs, Tensor]:
+    def _expand(self, answers: Answers, switched: NDArray[np.bool_]) -> tuple[Ints, _Pairs, Tensor]:
         """Return the rows' items, all (row, reading) pairs, and the rows' log-weights."""
         items, item_of = len(answers.items), answers.reading_item
         switches = np.bincount(item_of[switched], minlength=items)
@@ -370,9 +362,9 @@ def _positions(chosen: Ints, size: int) -> Ints:
     return positions
 
 
-def _distinct(counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], Ints]:
+def _distinct(counts: NDArray[Any]) -> tuple[NDArray[np.float64], Ints]:
     """Return the distinct rows and which of them each row is; equal counts recur in bulk."""
-    rows = np.ascontiguousarray(counts)
+    rows = np.ascontiguousarray(counts, dtype=np.float64)
     keys = rows.view([("", rows.dtype)] * rows.shape[1]).reshape(-1)
     _, first, which = np.unique(keys, return_index=True, return_inverse=True)
     return rows[first], which

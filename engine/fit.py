@@ -80,18 +80,12 @@ class _Model:
         self.steps = steps
         self.sizes = sizes
         self.k = len(constraints.weights)
-        self.static = [
-            torch.zeros(1, *(sizes[n] for n in step.nodes), dtype=torch.float64) for step in steps
-        ]
+        self.static = [torch.zeros(1, *(sizes[n] for n in step.nodes), dtype=torch.float64) for step in steps]
         for factor in fixed:
             self.add(self.static, factor.nodes, torch.as_tensor(factor.log_table))
-        self.features = (
-            None if constraints.features is None else torch.as_tensor(constraints.features)
-        )
+        self.features = None if constraints.features is None else torch.as_tensor(constraints.features)
         self.rule_tables = [torch.as_tensor(rule.log_table) for rule in constraints.rules]
-        self.local = len(constraints.binary) + (
-            0 if self.features is None else self.features.shape[2]
-        )
+        self.local = len(constraints.binary) + (0 if self.features is None else self.features.shape[2])
         self.size = self.local + len(constraints.rules)
 
     def add(self, tables: list[Tensor], nodes: tuple[str, ...], log_table: Tensor) -> None:
@@ -160,8 +154,7 @@ class _Model:
         tables = [t.detach() for t in self.log_tables(torch.as_tensor(parameters))]
         tilts = torch.zeros(len(events), dtype=torch.float64, requires_grad=True)
         units = [
-            torch.zeros(self.k, self.sizes[n], dtype=torch.float64, requires_grad=True)
-            for n in self.sizes
+            torch.zeros(self.k, self.sizes[n], dtype=torch.float64, requires_grad=True) for n in self.sizes
         ]
         for (nodes, table), tilt in zip(events, tilts, strict=True):
             self.add(tables, nodes, torch.as_tensor(table) * tilt)
@@ -226,9 +219,7 @@ def _newton(model: _Model, c: Constraints, targets: Floats) -> Floats:
             break
         step = _step(model, c, hessian, miss, pull, theta, held)
         dual = c.weights @ (value - (parameters[:, : model.local] * targets).sum(1))
-        slope = float(
-            c.weights @ (miss * step[:, : model.local]).sum(1) + pull @ step[0, model.local :]
-        )
+        slope = float(c.weights @ (miss * step[:, : model.local]).sum(1) + pull @ step[0, model.local :])
         parameters = _search(model, c, targets, parameters, step, dual, slope)
     return parameters
 
@@ -294,9 +285,7 @@ def _local_factors(model: _Model, parameters: Floats) -> tuple[Factor, ...]:
     if c.features is not None:
         scores = parameters[:, len(c.binary) : model.local]
         tables.append((c.block, np.einsum("ksf,kf->ks", c.features, scores)))
-    return tuple(
-        Factor(name, "table", (name,), table - _log_sum(table)[:, None]) for name, table in tables
-    )
+    return tuple(Factor(name, "table", (name,), table - _log_sum(table)[:, None]) for name, table in tables)
 
 
 def _normalisers(model: _Model, parameters: Floats) -> Floats:
@@ -306,9 +295,9 @@ def _normalisers(model: _Model, parameters: Floats) -> Floats:
     if c.features is not None:
         scores = parameters[:, len(c.binary) : model.local]
         total = total + _log_sum(np.einsum("ksf,kf->ks", c.features, scores))
-    return total
+    return np.asarray(total)
 
 
 def _log_sum(table: Floats) -> Floats:
     peak = table.max(axis=1)
-    return peak + np.log(np.exp(table - peak[:, None]).sum(axis=1))
+    return np.asarray(peak + np.log(np.exp(table - peak[:, None]).sum(axis=1)))

@@ -100,9 +100,7 @@ def label_kernel(one: LabelInstrument, variable: Variable, prior: Floats) -> Lab
     return LabelKernel(torch.as_tensor(mix), torch.as_tensor(alpha), answer_of, one.weight, tails)
 
 
-def _ranking_tails(
-    one: LabelInstrument, variable: Variable, table: Floats, prior: Floats
-) -> Floats:
+def _ranking_tails(one: LabelInstrument, variable: Variable, table: Floats, prior: Floats) -> Floats:
     """Places 2 and 3 by Plackett-Luce with weights exp(b[first, k] + g · 1[k = truth]).
 
     The habit b[first, k] = log Σ_x P(x | first) T[x, k]: what this observer says of the items of which
@@ -154,4 +152,5 @@ def number_kernel(one: NumberInstrument, variable: Variable) -> NumberKernel:
 
 def _normal(z: Tensor) -> Tensor:
     """Return the standard normal distribution function."""
-    return torch.special.ndtr(z)
+    found: Tensor = torch.special.ndtr(z)
+    return found

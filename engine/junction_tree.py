@@ -1,9 +1,9 @@
-"""Exact inference: one collect pass over a junction tree, batched and differentiable.
+r"""Exact inference: one collect pass over a junction tree, batched and differentiable.
 
 Every clique is conditioned on the root, which all tables share as their first axis (K). For a
 clique with private nodes P (nobody else's) and shared nodes Q the pass computes, for N items,
 
-    message[n, k, sep] = Σ_{Q \\ sep} (Σ_P u[n, P] · T[k, P, Q]) · Π u[n, q] · Π messages[n, k, ·]
+    message[n, k, sep] = Σ_{Q \ sep} (Σ_P u[n, P] · T[k, P, Q]) · Π u[n, q] · Π messages[n, k, ·]
 
 so that the static table meets the batch in one matrix product and items x clique is never
 stored. Messages are normalised and their log-scales added up (Shafer & Shenoy 1990; scaling as
@@ -72,9 +72,7 @@ def triangulate(sizes: Mapping[str, int], scopes: Iterable[Sequence[str]]) -> li
     return [frozenset(clique) for clique in nx.chordal_graph_cliques(chordal)]
 
 
-def _elimination_cost(
-    graph: nx.Graph[str], name: str, sizes: Mapping[str, int]
-) -> tuple[float, int, str]:
+def _elimination_cost(graph: nx.Graph[str], name: str, sizes: Mapping[str, int]) -> tuple[float, int, str]:
     around = list(graph[name])
     table = sizes[name] * math.prod(sizes[a] for a in around)
     fill = sum(1 for a in around for b in around if a < b and not graph.has_edge(a, b))
@@ -110,7 +108,8 @@ def plan(
             incoming = frozenset().union(*(cliques[c] & cliques[i] for c in directed.successors(i)))
             shared = separator | incoming
             place[i] = len(steps)
-            private, runs = tuple(sorted(cliques[i] - shared)), ()
+            private = tuple(sorted(cliques[i] - shared))
+            runs: tuple[int, ...] = ()
             if len(private) == 1 and private[0] in partitions:
                 runs = partitions[private[0]][1]
             steps.append(
@@ -204,8 +203,7 @@ def _collect(
     for child in step.children:
         message, source = messages.pop(child)
         shape = [message.shape[0], message.shape[1]] + [
-            outer[axis] if name in source.separator else 1
-            for axis, name in enumerate(step.shared)
+            outer[axis] if name in source.separator else 1 for axis, name in enumerate(step.shared)
         ]
         value = value * message.reshape(shape)
     gone = [2 + axis for axis, name in enumerate(step.shared) if name not in step.separator]

@@ -5,10 +5,10 @@ costing its worth. The gain of a question is the expected fall of the total loss
 posterior predicts, and it is worth asking where that exceeds its cost.
 
 Simplest honest form, the same for all items at once: given the root the other variables are taken to be
-independent (each has its exact posterior marginal; couplings and rules have shaped it but do not carry the imagined
-answers on); the imagined answers of a reading continue its Pólya urn, so that a saturated reading
-predicts only itself; numbers are taken as normal; whether an imagined answer followed its label is taken as
-known. The standard error of a gain is about its spread over sqrt(PATHS).
+independent (each has its exact posterior marginal; couplings and rules have shaped it but do not carry the
+imagined answers on); the imagined answers of a reading continue its Pólya urn, so that a saturated reading
+predicts only itself; numbers are taken as normal; whether an imagined answer followed its label is taken
+as known. Gains are means over PATHS simulated paths, with the seed given.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from engine.decision import Next, risk_of
+from engine.decision import Next, interval_risk
 from engine.instruments import LabelKernel
 
 if TYPE_CHECKING:
@@ -37,27 +37,31 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-PATHS = 24
+PATHS = 16
 MOST_ITEMS = 256
 MOST_TELLING = 3
 
 
 @dataclass(frozen=True)
 class _Belief:
-    """What is believed of n items: root (n, K); given[v]: P(v | root) (n, K, states); marginal[v]: (n, states)."""
+    """What is believed of n items, independent given the root.
+
+    root: (n, K). active: (n, K, J) P(binary variable | root), in the order of `binary`. given: interval
+    variable -> (n, K, bins).
+    """
 
     root: Floats
+    binary: tuple[str, ...]
+    active: Floats
     given: Mapping[str, Floats]
-    marginal: Mapping[str, Floats]
 
 
 @dataclass(frozen=True)
 class _Option:
-    """One candidate: gain and cost for each batch size, (n, batches)."""
+    """One candidate: a question, what it is about, and its gain (n, batches)."""
 
     question: Question
     about: str | None
-    continues: NDArray[np.bool_]
     gain: Floats
 
 
@@ -83,14 +87,15 @@ class LookAhead:
             items = np.flatnonzero(chosen & (observers == observer))
             for start in range(0, len(items), MOST_ITEMS):
                 part = items[start : start + MOST_ITEMS]
-                for item, one in zip(part, self._best(answers, posterior, part, observer), strict=True):
+                best = self._best(answers, posterior, part, int(observer))
+                for item, one in zip(part, best, strict=True):
                     found[item] = one
         return tuple(found)
 
     def _observers(self, answers: Answers) -> Ints:
         """Return the observer to ask about each item: the askable one it has, else the policy's."""
         observers = self.observations.observers
-        askable = np.array([o.askable for o in observers])
+        askable = np.array([o.askable for o in observers], dtype=bool)
         names = [o.name for o in observers]
         fallback = names.index(self.base.policy.ask) if self.base.policy.ask else -1
         chosen = np.full(len(answers.items), fallback)
@@ -102,13 +107,14 @@ class LookAhead:
         self, answers: Answers, posterior: Posterior, items: Ints, observer: int
     ) -> Iterator[Next | None]:
         left = self.base.policy.budget - answers.asked[items]
-        belief = self._belief(posterior, items)
-        options = list(self._options(answers, belief, items, observer))
-        costs = np.array([option.question.cost for option in options])
+        options = list(self._options(answers, posterior, items, observer))
+        if not options:
+            yield from [None] * len(items)
+            return
         gains = np.stack([option.gain for option in options], axis=1)
-        price = costs[:, None] * self.batches
+        price = np.array([option.question.cost for option in options])[:, None] * self.batches
         rate = np.where(self.batches <= left[:, None, None], gains / np.maximum(price, 1e-9), 0)
-        for row in range(len(items)):
+        for row, item in enumerate(items):
             which, batch = np.unravel_index(rate[row].argmax(), rate[row].shape)
             if rate[row, which, batch] <= 1:
                 yield None
@@ -118,13 +124,13 @@ class LookAhead:
                 self.observations.observers[observer].name,
                 option.question.name,
                 option.about,
-                self._view(answers, items[row], observer, option.question),
+                self._view(answers, int(item), observer, option.question),
                 int(self.batches[batch]),
                 float(gains[row, which, batch]),
             )
 
     def _view(self, answers: Answers, item: int, observer: int, question: Question) -> str:
-        """Return the view that the item was shown in, that question's before others'."""
+        """Return the view that the observer was shown, in that question if it was asked already."""
         number = list(self.base.questions).index(question.name)
         mine = (answers.reading_item == item) & (answers.reading_observer == observer)
         same = np.flatnonzero(mine & (answers.reading_question == number))
@@ -132,97 +138,127 @@ class LookAhead:
         return answers.views[answers.reading_view[views[0]]] if views.size else "face"
 
     def _belief(self, posterior: Posterior, items: Ints) -> _Belief:
-        """Give each variable below the root its exact marginal and the network's dependence on the root."""
+        """Give each variable its exact marginal and the network's dependence on the root."""
         root = posterior.marginals[self.base.root][items]
-        given, marginal = {}, {}
+        binary, active, given = [], [], {}
         for name, table in self.network.given_root.items():
-            marginal[name] = posterior.marginals[name][items]
-            ratio = marginal[name] / np.maximum(root @ table, 1e-12)
+            ratio = posterior.marginals[name][items] / np.maximum(root @ table, 1e-12)
             joint = table[None] * ratio[:, None, :]
-            given[name] = joint / np.maximum(joint.sum(-1, keepdims=True), 1e-12)
-        return _Belief(root, given, marginal)
+            joint /= np.maximum(joint.sum(-1, keepdims=True), 1e-12)
+            if self.base.variables[name].kind == "binary":
+                binary.append(name)
+                active.append(joint[..., 1])
+            else:
+                given[name] = joint
+        stacked = np.stack(active, axis=-1) if active else np.zeros((*root.shape, 0))
+        return _Belief(root, tuple(binary), stacked, given)
 
     def _options(
-        self, answers: Answers, belief: _Belief, items: Ints, observer: int
+        self, answers: Answers, posterior: Posterior, items: Ints, observer: int
     ) -> Iterator[_Option]:
         rng = np.random.default_rng(self.seed)
-        n = len(items)
-        uniform = rng.random((n, PATHS))
-        state = (uniform[..., None] > np.cumsum(belief.root, -1)[:, None, :-1]).sum(-1)
-        before = self._loss(belief, belief.root, {})
-        readings = _Readings(self, answers, items, observer, belief, state, rng)
+        belief = self._belief(posterior, items)
+        readings = _Readings(self, answers, items, observer, belief, rng)
+        before = self._loss(belief, belief.root[:, None, None, :], {})[:, 0]
         one = self.observations.observers[observer]
         for number, question in enumerate(self.base.questions.values()):
             names = [v for v in question.variables if v in one.labels or v in one.numbers]
-            if not names:
-                continue
             likelihoods = {name: readings.imagine(number, name) for name in names}
-            continues = readings.has(number)
             if question.about_one:
                 for name in self._most_telling(belief, names):
                     gain = self._gain(belief, before, {name: likelihoods[name]})
-                    yield _Option(question, name, continues, gain)
-                continue
-            gain = self._gain(belief, before, likelihoods)
-            halo = self.observations.halo[observer, number]
-            label = {k: v for k, v in likelihoods.items() if k == self.base.root}
-            if halo > 0 and len(likelihoods) > len(label):
-                gain = (1 - halo) * gain + halo * self._gain(belief, before, label)
-            yield _Option(question, None, continues, gain)
+                    yield _Option(question, name, gain)
+            elif names:
+                gain = self._gain(belief, before, likelihoods)
+                halo = self.observations.halo[observer, number]
+                if halo > 0:
+                    label = {k: v for k, v in likelihoods.items() if k == self.base.root}
+                    gain = (1 - halo) * gain + halo * self._gain(belief, before, label)
+                yield _Option(question, None, gain)
 
     def _most_telling(self, belief: _Belief, names: Sequence[str]) -> list[str]:
-        """Return the variables whose truth would settle most, by Gini impurity of root and variable."""
-        def settles(name: str) -> float:
-            given, p = belief.given[name], belief.marginal[name]
-            joint = belief.root[:, :, None] * given
-            after = (joint**2).sum(1) / np.maximum(joint.sum(1), 1e-12)
-            about_root = after.sum(-1) - (belief.root**2).sum(-1)
-            return float((about_root + p[:, 0] * p[:, 1] * 0.1).mean())
-
-        usable = [name for name in names if name in belief.given]
-        return sorted(usable, key=settles, reverse=True)[:MOST_TELLING]
+        """Return the binary variables whose truth would tell most of the root, and are least known."""
+        joint = belief.root[:, :, None] * belief.active
+        p = joint.sum(1)
+        about_root = (joint**2).sum(1) / np.maximum(p, 1e-12)
+        absent = belief.root[:, :, None] - joint
+        about_root += (absent**2).sum(1) / np.maximum(1 - p, 1e-12)
+        score = (about_root + 0.1 * p * (1 - p)).mean(0)
+        order = [belief.binary[j] for j in np.argsort(-score)]
+        return [name for name in order if name in names][:MOST_TELLING]
 
     def _gain(self, belief: _Belief, before: Floats, likelihoods: Mapping[str, Floats]) -> Floats:
-        """Return the expected fall of the loss, (n, batches); likelihoods[v]: (n, paths, batches, states)."""
-        if not likelihoods:
-            return np.zeros((len(before), len(self.batches)))
+        """Return the expected fall of the loss, (n, batches).
+
+        likelihoods[v]: (n, paths, batches, states) of the imagined answers about v.
+        """
         n = len(before)
-        root = np.broadcast_to(
-            belief.root[:, None, None, :], (n, PATHS, len(self.batches), belief.root.shape[1])
-        ).copy()
-        folded = {}
-        for name, likelihood in likelihoods.items():
-            if name == self.base.root:
-                root *= likelihood
-                continue
-            flat = likelihood.reshape(n, -1, likelihood.shape[-1])
-            fold = flat @ belief.given[name].transpose(0, 2, 1)
-            folded[name] = fold.reshape(root.shape)
-            root *= folded[name]
-        root /= np.maximum(root.sum(-1, keepdims=True), 1e-300)
-        after = {}
-        for name, fold in folded.items():
-            # P(v | e, answers) = P(v | e) L(v) / Σ_v P(v | e) L(v), then over the new root.
-            share = (root / np.maximum(fold, 1e-300)).reshape(n, -1, root.shape[-1])
-            p = (share @ belief.given[name]).reshape(*root.shape[:-1], -1) * likelihoods[name]
-            after[name] = p / np.maximum(p.sum(-1, keepdims=True), 1e-300)
-        return np.maximum(before[:, None] - self._loss(belief, root, after).mean(1), 0)
+        if not likelihoods:
+            return np.zeros((n, len(self.batches)))
+        root = belief.root[:, None, None, :]
+        if self.base.root in likelihoods:
+            root = root * likelihoods[self.base.root]
+        after: dict[str, Floats] = {}
+        asked = [name for name in belief.binary if name in likelihoods]
+        if asked:
+            places = [belief.binary.index(name) for name in asked]
+            active = np.moveaxis(belief.active[..., places], -1, 0)
+            both = np.stack([likelihoods[name] for name in asked]).reshape(len(asked), n, -1, 2)
+            fold = both @ np.stack([1 - active, active], axis=2)
+            root = root * np.multiply.reduce(fold).reshape(n, PATHS, -1, root.shape[-1])
+        folds = {}
+        for name in belief.given:
+            if name in likelihoods:
+                flat = likelihoods[name].reshape(n, -1, likelihoods[name].shape[-1])
+                folds[name] = (flat @ belief.given[name].transpose(0, 2, 1)).reshape(
+                    *likelihoods[name].shape[:-1], -1
+                )
+                root = root * folds[name]
+        root = root / np.maximum(root.sum(-1, keepdims=True), 1e-300)
+        if asked:
+            # P(v | answers) = Σ_e P(e | answers) P(v | e) L(v) / Σ_v P(v | e) L(v).
+            share = root.reshape(n, -1, root.shape[-1]) / np.maximum(fold, 1e-300)
+            p = (share @ active[..., None])[..., 0] * both[..., 1]
+            after |= {name: p[j].reshape(root.shape[:-1]) for j, name in enumerate(asked)}
+        for name, folded in folds.items():
+            share = (root / np.maximum(folded, 1e-300)).reshape(n, -1, root.shape[-1])
+            q = (share @ belief.given[name]).reshape(likelihoods[name].shape) * likelihoods[name]
+            after[name] = q / np.maximum(q.sum(-1, keepdims=True), 1e-300)
+        return np.asarray(np.maximum(before - self._loss(belief, root, after).mean(1), 0))
 
     def _loss(self, belief: _Belief, root: Floats, after: Mapping[str, Floats]) -> Floats:
-        """Return Σ worth · min(risk / limit, 1) for a root distribution (n, ..., K), (n, ...)."""
-        policy, n = self.base.policy, len(root)
-        total = np.zeros(root.shape[:-1])
+        """Return Σ worth · min(risk / limit, 1), (n, paths, batches), for root (n, paths, batches, K).
+
+        after: P(true) of binary and (..., bins) of interval variables that answers spoke of.
+        """
+        policy, n, shape = self.base.policy, len(root), root.shape[:-1]
         flat = root.reshape(n, -1, root.shape[-1])
-        for name in (v for names in self.base.levels.values() for v in names):
-            if name == self.base.root:
-                p = root
-            elif name in after:
-                p = after[name]
-            else:
-                p = (flat @ belief.given[name]).reshape(*root.shape[:-1], -1)
-            _, risk = risk_of(self.base.variables[name], p, policy)
-            total += policy.worth[name] * np.minimum(risk / policy.limits[name], 1)
-        return total
+        active = (flat @ belief.active).reshape(*shape, -1)
+        for j, name in enumerate(belief.binary):
+            if name in after:
+                active[..., j] = after[name]
+        cuts = np.array([policy.cuts.get(name, 0.5) for name in belief.binary])
+        levels = {name for names in self.base.levels.values() for name in names}
+        worth, limit = (
+            np.array([numbers[name] if name in levels else 1.0 for name in belief.binary])
+            for numbers in (policy.worth, policy.limits)
+        )
+        worth = np.where([name in levels for name in belief.binary], worth, 0)
+        risk = np.where(active >= cuts, 1 - active, active)
+        total = np.minimum(risk / limit, 1) @ worth
+        for name in belief.given:
+            if name in levels:
+                p = after.get(name)
+                if p is None:
+                    p = (flat @ belief.given[name]).reshape(*shape, -1)
+                variable = self.base.variables[name]
+                _, risk = interval_risk(p, np.array(variable.edges), policy.tolerance[name])
+                total = total + policy.worth[name] * np.minimum(risk / policy.limits[name], 1)
+        if self.base.root in levels:
+            risk = 1 - root.max(-1)
+            limit_root, worth_root = policy.limits[self.base.root], policy.worth[self.base.root]
+            total = total + worth_root * np.minimum(risk / limit_root, 1)
+        return np.asarray(total)
 
 
 class _Readings:
@@ -235,7 +271,6 @@ class _Readings:
         items: Ints,
         observer: int,
         belief: _Belief,
-        state: Ints,
         rng: np.random.Generator,
     ) -> None:
         self.ahead = ahead
@@ -243,127 +278,147 @@ class _Readings:
         self.items = items
         self.observer = observer
         self.belief = belief
-        self.state = state
         self.rng = rng
+        self.root = _draw(rng, belief.root[:, None, :], PATHS)
+        self.carry = ahead.observations.observers[observer].carry
+        self.cache: dict[tuple[int, str], Floats] = {}
         self.place = np.full(len(answers.items), -1)
         self.place[items] = np.arange(len(items))
-        self.cache: dict[tuple[int, str], Floats] = {}
         mine = answers.reading_observer == observer
         self.mine = mine & (self.place[answers.reading_item] >= 0)
 
-    def has(self, question: int) -> NDArray[np.bool_]:
-        """Say which items have a reading of this question, (n,)."""
-        found = np.zeros(len(self.items), dtype=bool)
-        chosen = self.mine & (self.answers.reading_question == question)
-        found[self.place[self.answers.reading_item[chosen]]] = True
-        return found
-
     def imagine(self, question: int, name: str) -> Floats:
-        """Return the likelihood of imagined answers after each batch size, (n, paths, batches, states)."""
+        """Return the likelihood of imagined answers after each batch, (n, paths, batches, states)."""
         # Questions not asked yet all begin the same fresh reading.
-        key = question if self.has(question).any() else -1
-        if (key, name) not in self.cache:
+        asked = (self.mine & (self.answers.reading_question == question)).any()
+        key = (question if asked else -1, name)
+        if key not in self.cache:
             kernel = self.ahead.observations.kernels[self.observer, name]
-            continued, other = self._counts(key, name, kernel)
-            imagine = self._labels if isinstance(kernel, LabelKernel) else self._numbers
-            self.cache[key, name] = imagine(name, kernel, continued, other)  # type: ignore[arg-type]
-        return self.cache[key, name]
-
-    def _counts(
-        self, question: int, name: str, kernel: LabelKernel | NumberKernel
-    ) -> tuple[Floats, Floats]:
-        """Return the answers counted so far: in the reading of this question, and in all others, (n, answers)."""
-        answers = self.answers
-        size = kernel.alpha.shape[1] if isinstance(kernel, LabelKernel) else 1
-        column = (
-            answers.labels.get(name) if isinstance(kernel, LabelKernel) else answers.numbers.get(name)
-        )
-        empty = np.zeros((len(self.items), size))
-        if column is None:
-            return empty, empty
-        used = self.mine[column.reading]
-        reading = column.reading[used]
-        answer = column.answer[used] if hasattr(column, "answer") else np.zeros(len(reading), dtype=int)
-        weight = column.weight[used] if hasattr(column, "weight") else np.ones(len(reading))
-        cell = self.place[answers.reading_item[reading]] * size + answer
-        same = answers.reading_question[reading] == question
-        counts = [
-            np.bincount(cell[part], weights=weight[part], minlength=empty.size).reshape(empty.shape)
-            for part in (same, ~same)
-        ]
-        return counts[0], counts[1]
-
-    def _labels(
-        self, name: str, kernel: LabelKernel, continued: Floats, other: Floats
-    ) -> Floats:
-        """Imagine draws of a Pólya urn whose type is known as far as the answers so far tell it."""
-        n, batches = len(self.items), self.ahead.batches
-        carry = self.ahead.observations.observers[self.observer].carry
-        mix, alpha = kernel.mix.numpy(), kernel.alpha.numpy()
-        type_given = self._type_given(kernel, continued, other, carry)
-        truth = self._truth(name)
-        rows = np.arange(n)[:, None]
-        drawn = type_given[rows, truth]
-        kind = (self.rng.random((n, PATHS, 1)) > np.cumsum(drawn, -1)[..., :-1]).sum(-1)
-        urn = alpha[None] + continued[:, None, :]
-        own = urn[rows, kind]
-        likelihood = np.ones((n, PATHS, alpha.shape[0]))
-        mass = urn.sum(-1)[:, None, :]
-        seen = np.zeros((n, PATHS, alpha.shape[1]))
-        out = np.empty((n, PATHS, len(batches), mix.shape[0]))
-        for draw in range(int(batches.max())):
-            weights = np.cumsum(own + seen, -1)
-            pick = self.rng.random((n, PATHS, 1)) * weights[..., -1:]
-            answer = (pick > weights[..., :-1]).sum(-1)
-            so_far = np.take_along_axis(seen, answer[..., None], -1)
-            likelihood *= (urn[rows, :, answer] + so_far) / (mass + draw)
-            np.put_along_axis(seen, answer[..., None], so_far + 1, -1)
-            for batch in np.flatnonzero(batches == draw + 1):
-                out[:, :, batch] = likelihood @ type_given.transpose(0, 2, 1)
-        return out
-
-    def _type_given(
-        self, kernel: LabelKernel, continued: Floats, other: Floats, carry: float
-    ) -> Floats:
-        """Return P(type of the reading | truth, answers so far), (n, states, types)."""
-        mix = kernel.mix.numpy()[None]
-        carried = mix * _likelihood(kernel, other)[:, None, :]
-        carried /= np.maximum(carried.sum(-1, keepdims=True), 1e-300)
-        fresh = other.sum(1)[:, None, None] == 0
-        prior = np.where(fresh, mix, carry * carried + (1 - carry) * mix)
-        found = prior * _likelihood(kernel, continued)[:, None, :]
-        return found / np.maximum(found.sum(-1, keepdims=True), 1e-300)
+            continued, other = self._counts(key[0], name, kernel)
+            truth = self._truth(name)
+            if isinstance(kernel, LabelKernel):
+                self.cache[key] = self._grouped(kernel, continued, other, truth)
+            else:
+                self.cache[key] = self._numbers(name, kernel, continued, other, truth)
+        return self.cache[key]
 
     def _truth(self, name: str) -> Ints:
         """Draw the variable's truth on each path, (n, paths)."""
         if name == self.ahead.base.root:
-            return self.state
-        p = self.belief.given[name][np.arange(len(self.items))[:, None], self.state]
-        return (self.rng.random((*self.state.shape, 1)) > np.cumsum(p, -1)[..., :-1]).sum(-1)
+            return self.root
+        rows = np.arange(len(self.items))[:, None]
+        if name in self.belief.binary:
+            p = self.belief.active[rows, self.root, self.belief.binary.index(name)]
+            return np.asarray(self.rng.random(p.shape) < p).astype(np.int64)
+        return _draw(self.rng, self.belief.given[name][rows, self.root])
+
+    def _counts(self, question: int, name: str, kernel: LabelKernel | NumberKernel) -> tuple[Floats, Floats]:
+        """Count the answers so far: in the reading of this question, and in all others, (n, answers)."""
+        answers = self.answers
+        if isinstance(kernel, LabelKernel):
+            size, labels = kernel.alpha.shape[1], answers.labels.get(name)
+            if labels is None:
+                return np.zeros((len(self.items), size)), np.zeros((len(self.items), size))
+            reading, answer = labels.reading, labels.answer
+            weight = labels.weight * np.where(labels.spread, kernel.weight, 1.0)
+        else:
+            size, numbers = 1, answers.numbers.get(name)
+            reading = np.zeros(0, dtype=np.int64) if numbers is None else numbers.reading
+            answer, weight = np.zeros(len(reading), dtype=np.int64), np.ones(len(reading))
+        used = self.mine[reading]
+        cell = self.place[answers.reading_item[reading[used]]] * size + answer[used]
+        same = answers.reading_question[reading[used]] == question
+        length = len(self.items) * size
+        weighted = weight[used].astype(np.float64)
+        continued, other = (
+            np.bincount(cell[part], weights=weighted[part], minlength=length).reshape(-1, size)
+            for part in (same, ~same)
+        )
+        return np.asarray(continued, np.float64), np.asarray(other, np.float64)
+
+    def _grouped(self, kernel: LabelKernel, continued: Floats, other: Floats, truth: Ints) -> Floats:
+        """Imagine labels once for each pattern of counts and truth, where that is less work."""
+        states = kernel.mix.shape[0]
+        patterns, which = np.unique(np.concatenate([continued, other], axis=1), axis=0, return_inverse=True)
+        if len(patterns) * states >= len(truth):
+            return self._labels(kernel, continued, other, truth)
+        size = continued.shape[1]
+        repeated = np.repeat(patterns, states, axis=0)
+        truths = np.broadcast_to(np.tile(np.arange(states), len(patterns))[:, None], (len(repeated), PATHS))
+        table = self._labels(kernel, repeated[:, :size], repeated[:, size:], truths)
+        return np.asarray(table[which.reshape(-1, 1) * states + truth, np.arange(PATHS)])
+
+    def _labels(self, kernel: LabelKernel, continued: Floats, other: Floats, truth: Ints) -> Floats:
+        """Draw from a Pólya urn whose type is known as far as the answers so far tell it.
+
+        Returns:
+            (n, paths, batches, states): P(imagined answers | state, answers so far).
+        """
+        n, batches = len(truth), self.ahead.batches
+        alpha = kernel.alpha.numpy()
+        type_given = self._type_given(kernel, continued, other)
+        rows = np.arange(n)[:, None]
+        urn = alpha[None] + continued[:, None, :]
+        own = urn[rows, _draw(self.rng, type_given[rows, truth])]
+        total = own.sum(-1, keepdims=True)
+        mass = urn.sum(-1)[:, None, :]
+        likelihood = np.ones((n, PATHS, alpha.shape[0]))
+        seen = np.zeros((n, PATHS, alpha.shape[1]))
+        out = np.empty((n, PATHS, len(batches), kernel.mix.shape[0]))
+        paths = np.arange(PATHS)[None]
+        for draw in range(int(batches.max())):
+            # The urn's next answer: one of its own kind, or a repeat of one drawn before.
+            answer = _draw(self.rng, (own + seen) / (total + draw))
+            so_far = seen[rows, paths, answer]
+            likelihood *= (urn[rows, :, answer] + so_far[..., None]) / (mass + draw)
+            seen[rows, paths, answer] = so_far + 1
+            for batch in np.flatnonzero(batches == draw + 1):
+                out[:, :, batch] = likelihood @ type_given.transpose(0, 2, 1)
+        return out
+
+    def _type_given(self, kernel: LabelKernel, continued: Floats, other: Floats) -> Floats:
+        """Return P(type of the reading | truth, answers so far), (n, states, types)."""
+        mix = kernel.mix.numpy()[None]
+        carried = mix * _likelihood(kernel, other)[:, None, :]
+        carried /= np.maximum(carried.sum(-1, keepdims=True), 1e-300)
+        alone = other.sum(1)[:, None, None] == 0
+        prior = np.where(alone, mix, self.carry * carried + (1 - self.carry) * mix)
+        found = prior * _likelihood(kernel, continued)[:, None, :]
+        return np.asarray(found / np.maximum(found.sum(-1, keepdims=True), 1e-300))
 
     def _numbers(
-        self, name: str, kernel: NumberKernel, continued: Floats, other: Floats
+        self, name: str, kernel: NumberKernel, continued: Floats, other: Floats, truth: Ints
     ) -> Floats:
         """Imagine what further numbers add: a normal reading of the truth with the added precision."""
         one, batches = kernel.instrument, self.ahead.batches
-        carry = self.ahead.observations.observers[self.observer].carry
-        noise = (one.noise / one.gain) ** 2
-        had, more = continued[:, 0, None], continued[:, 0, None] + batches
-        perception = one.perception**2
-        precision = 1 / (perception + noise / more)
+        noise, perception = (one.noise / one.gain) ** 2, one.perception**2
+        had = continued[:, 0, None]
+        precision = 1 / (perception + noise / (had + batches))
         precision -= np.where(had > 0, 1 / (perception + noise / np.maximum(had, 1)), 0)
-        precision *= np.where((had == 0) & (other[:, 0, None] > 0), 1 - carry, 1)
+        precision *= np.where((had == 0) & (other[:, 0, None] > 0), 1 - self.carry, 1)
         edges = np.array(self.ahead.base.variables[name].edges)
         centres = (edges[:-1] + edges[1:]) / 2
-        truth = centres[self._truth(name)][..., None]
         sd = 1 / np.sqrt(np.maximum(precision, 1e-9))[:, None, :]
-        answer = truth + sd * self.rng.standard_normal((*self.state.shape, len(batches)))
+        answer = centres[truth][..., None] + sd * self.rng.standard_normal((*truth.shape, len(batches)))
         z = (answer[..., None] - centres) / sd[..., None]
-        z2 = z * z
-        return np.exp(-(z2 - z2.min(-1, keepdims=True)) / 2)
+        return np.asarray(np.exp(-(z * z - (z * z).min(-1, keepdims=True)) / 2))
+
+
+def _draw(rng: np.random.Generator, p: Floats, count: int | None = None) -> Ints:
+    """Draw an index along the last axis of p (..., states); `count` repeats the axis before it."""
+    shape = (*p.shape[:-2], count) if count else p.shape[:-1]
+    u = rng.random(shape)
+    if p.shape[-1] == 2:
+        return np.asarray(u > p[..., 0]).astype(np.int64)
+    found = np.zeros(shape, dtype=np.int64)
+    reached = np.zeros(p.shape[:-1])
+    for state in range(p.shape[-1] - 1):
+        reached = reached + p[..., state]
+        found += u > reached
+    return found
 
 
 def _likelihood(kernel: LabelKernel, counts: Floats) -> Floats:
     """Return P(counts | type) up to a factor a row, (n, types)."""
     logs = kernel.log_likelihood(torch.as_tensor(counts)).numpy()
-    return np.exp(logs - logs.max(1, keepdims=True))
+    return np.asarray(np.exp(logs - logs.max(1, keepdims=True)))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -63,8 +63,8 @@ class CompiledRule:
     """What became of a rule.
 
     reached: P(then | if) in the compiled network under the reference population; p_if: P(if);
-    weight: the fitted θ (below 0: the tables imply more than the confidence); nodes, condition, violated: where
-    `if` and where `if & not then` hold, axes (root states, nodes...);
+    weight: the fitted θ (below 0: the tables imply more than the confidence); nodes, condition,
+    violated: where `if` and where `if & not then` hold, axes (root states, nodes...);
     status: met, unmet (θ at its bound), decided (by the tables; not compiled) or never
     (`if` has no probability).
     """
@@ -155,7 +155,8 @@ class Network:
 
         return to_pgmpy(self, population or self.knowledge.reference)
 
-    def observed(self) -> dict[str, Any]:
+    def observed(self) -> dict[str, str]:
         """Return the evidence that the network of `to_pgmpy` is to be read with."""
-        kinds = ("rule", "coupling")
-        return {factor.name: "true" for factor in self.factors if factor.kind in kinds}
+        from engine.exchange import observed_true
+
+        return observed_true(self)

@@ -37,9 +37,9 @@ MOST_ROWS = 2048
 class Posterior:
     """Posteriors of N items.
 
-    marginals: variable -> (N, states), derived variables included. correlation: (N,) of the first two interval
-    variables of the block, NaN where there are none. log_evidence: (N,) log P(answers), nats. violations: (N, R)
-    P(if & not then) of the compiled rules `rules`.
+    marginals: variable -> (N, states), derived variables included. correlation: (N,) of the first two
+    interval variables of the block, NaN where there are none. log_evidence: (N,) log P(answers), nats.
+    violations: (N, R) P(if & not then) of the compiled rules `rules`.
     """
 
     items: tuple[str, ...]
@@ -86,9 +86,7 @@ class Inference:
         index, step = next((i, s) for i, s in enumerate(self.steps) if set(nodes) <= set(s.nodes))
         order = sorted(range(len(nodes)), key=lambda i: step.nodes.index(nodes[i]))
         table = log_table.permute(0, *(1 + i for i in order))
-        shape = [len(table)] + [
-            self.network.nodes[n].size if n in nodes else 1 for n in step.nodes
-        ]
+        shape = [len(table)] + [self.network.nodes[n].size if n in nodes else 1 for n in step.nodes]
         tables[index] = tables[index] + table.reshape(shape)
         return index
 
@@ -145,7 +143,7 @@ class Inference:
                 return
 
     def _inputs(self, evidence: Evidence) -> tuple[dict[str, Tensor], Tensor]:
-        """Return each node's likelihood (rows, states), linear with peak one, and the log of what was taken out."""
+        """Return each node's likelihood (rows, states), linear, peak one; and the log taken out."""
         scale = evidence.log_weight
         linear: dict[str, Tensor] = {}
         for name, logs in evidence.log_likelihood.items():
@@ -277,4 +275,4 @@ def _correlation(network: Network, blocks: Mapping[str, Floats], items: int) -> 
         variance = joint @ value**2 - mean**2 + (edges[1] - edges[0]) ** 2 / 12
         moments.append((value, mean, variance))
     (v, v_mean, v_var), (a, a_mean, a_var) = moments
-    return (joint @ (v * a) - v_mean * a_mean) / np.sqrt(v_var * a_var)
+    return np.asarray((joint @ (v * a) - v_mean * a_mean) / np.sqrt(v_var * a_var))

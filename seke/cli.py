@@ -23,7 +23,7 @@ LONG_INPUT = 2_000_000
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="seke")
 def main() -> None:
-    """Facial-emotion samples of vision models -> posteriors and decisions.
+    r"""Facial-emotion samples of vision models -> posteriors and decisions.
 
     Emotion knowledge in YAML is compiled into a Bayesian network, samples are noisy
     observations, and posteriors decide what is accepted, rejected or asked again.
@@ -36,11 +36,24 @@ def main() -> None:
 
 @main.command()
 @click.argument("samples", nargs=-1, required=True, metavar="SAMPLES...")
-@click.option("-k", "--knowledge", metavar="PATH", help="A base or overlay: a folder or a YAML file.  [default: the shipped base]")
+@click.option(
+    "-k",
+    "--knowledge",
+    metavar="PATH",
+    help="A base or overlay: a folder or a YAML file.  [default: the shipped base]",
+)
 @click.option("--population", metavar="NAME", help="Which prior to use.  [default: the base's reference]")
-@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Write the records to FILE: .jsonl, .csv (both also .gz) or .parquet.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the records to FILE: .jsonl, .csv (both also .gz) or .parquet.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines even on a terminal.")
-@click.option("--sorted", "in_order", is_flag=True, help="The samples of each item stand together: stream them.")
+@click.option(
+    "--sorted", "in_order", is_flag=True, help="The samples of each item stand together: stream them."
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of the look-ahead's imagined answers.")
 def infer(
     samples: tuple[str, ...],
@@ -51,7 +64,7 @@ def infer(
     in_order: bool,
     seed: int,
 ) -> None:
-    """Infer posteriors and decisions from SAMPLES.
+    r"""Infer posteriors and decisions from SAMPLES.
 
     SAMPLES are files of one answer a line: JSON Lines or CSV, plain or gzip; `-` is standard
     input. On a terminal a table is printed, else one JSON record an item.

@@ -104,10 +104,8 @@ class Layout:
     def _diagnostics(
         self, answers: Answers, posterior: Posterior, diagnostics: Diagnostics
     ) -> Iterator[Record]:
-        names = (
-            "samples refused unreadable entropy_bits epistemic_bits conflict_bits "
-            "log_evidence_nats violations"
-        ).split()
+        names = ["samples", "refused", "unreadable", "entropy_bits", "epistemic_bits", "conflict_bits"]
+        names += ["log_evidence_nats", "violations"]
         numbers = (
             diagnostics.entropy_bits,
             diagnostics.epistemic_bits,

@@ -44,9 +44,7 @@ class Summary:
         total = sum(self.items.values())
         parts = [f"{self.items[name]} {name}" for name in COLOURS]
         why = ", ".join(f"{count} {reason}" for reason, count in self.reasons.most_common())
-        return f"{self.samples} samples of {total} items: {', '.join(parts)}" + (
-            f" ({why})" if why else ""
-        )
+        return f"{self.samples} samples of {total} items: {', '.join(parts)}" + (f" ({why})" if why else "")
 
     def show(self, console: Console) -> None:
         """Print the table."""

@@ -14,7 +14,8 @@ is an `AnswerError` that begins with its place.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, TypeVar
 
 from engine import AnswerError
 from seke.samples.binding import bind
@@ -28,13 +29,16 @@ from seke.samples.table import read_table
 from seke.samples.vocabulary import vocabulary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from engine import Answers, Knowledge
     from seke.samples.record import Chunk
     from seke.samples.sheet import Sheet
     from seke.samples.vocabulary import Vocabulary
+
+    Made = TypeVar("Made")
+    Steps = Generator[Made, None, None]
 
 __all__ = ["answers_from", "read_batches"]
 
@@ -66,7 +70,7 @@ def read_batches(
     chunks = _chunks(paths, vocabulary, progress)
     sheets = (bind(chunk, vocabulary, prefixes[chunk.file]) for chunk in chunks)
     whole = contiguous(sheets, size, prefixes) if in_order else gathered(sheets, size, in_memory)
-    return _batches(whole, vocabulary, prefixes, size)
+    return _batches((chunks, sheets, whole), vocabulary, prefixes, size)
 
 
 def answers_from(
@@ -82,13 +86,15 @@ def answers_from(
     """
     vocabulary = vocabulary_of(knowledge)
     samples = structured(enumerate(records, 1), vocabulary, "record ")
-    sheets = (bind(chunk, vocabulary, "record ") for chunk in in_chunks(0, samples))
-    return _batches(gathered(sheets, size, in_memory), vocabulary, ["record "], size)
+    chunks = in_chunks(0, samples)
+    sheets = (bind(chunk, vocabulary, "record ") for chunk in chunks)
+    whole = gathered(sheets, size, in_memory)
+    return _batches((chunks, sheets, whole), vocabulary, ["record "], size)
 
 
 def _chunks(
     paths: Sequence[str | Path], vocabulary: Vocabulary, progress: Callable[[int], None] | None
-) -> Iterator[Chunk]:
+) -> Steps[Chunk]:
     for file, path in enumerate(paths):
         name = str(path).lower().removesuffix(".gz")
         read = read_table if name.endswith(".csv") else read_json_lines
@@ -102,10 +108,16 @@ def _chunks(
 
 
 def _batches(
-    sheets: Iterable[Sheet], vocabulary: Vocabulary, prefixes: Sequence[str], size: int
+    walk: tuple[Steps[Chunk], Steps[Sheet], Steps[Sheet]],
+    vocabulary: Vocabulary,
+    prefixes: Sequence[str],
+    size: int,
 ) -> Iterator[Answers]:
-    for sheet in sheets:
-        arranged = arrange(sheet, vocabulary, prefixes)
-        count = len(arranged.items)
-        for part in split(arranged, [*range(0, count, size), count]):
-            yield answers_of(part, vocabulary)
+    with ExitStack() as stack:
+        for stage in walk:  # an error's traceback would keep them, and so their files, alive
+            stack.enter_context(closing(stage))
+        for sheet in walk[-1]:
+            arranged = arrange(sheet, vocabulary, prefixes)
+            count = len(arranged.items)
+            for part in split(arranged, [*range(0, count, size), count]):
+                yield answers_of(part, vocabulary)

@@ -34,7 +34,12 @@ if TYPE_CHECKING:
 
 
 def arrange(sheet: Sheet, vocabulary: Vocabulary, prefixes: Sequence[str]) -> Sheet:
-    """Order the rows by item, reading and draw; a draw that is given twice is an error."""
+    """Order the rows by item, reading and draw; a draw that is given twice is an error.
+
+    Views are ordered by name, so that the columns do not depend on the order of the samples
+    (but for the items').
+    """
+    sheet = _with_views_by_name(sheet)
     rows = sheet.rows
     reading = _reading_key(sheet, vocabulary)
     order = np.lexsort((rows["draw"], reading))
@@ -47,12 +52,26 @@ def arrange(sheet: Sheet, vocabulary: Vocabulary, prefixes: Sequence[str]) -> Sh
     return reorder(sheet, order)
 
 
+def _with_views_by_name(sheet: Sheet) -> Sheet:
+    if len(sheet.views) == 1:
+        return sheet
+    views = tuple(sorted(sheet.views))
+    ranks = {view: rank for rank, view in enumerate(views)}
+    rows = sheet.rows.copy()
+    rows["view"] = np.array([ranks[view] for view in sheet.views])[rows["view"]]
+    return Sheet(sheet.items, views, rows, sheet.entries)
+
+
 def _reading_key(sheet: Sheet, vocabulary: Vocabulary) -> Ints:
     """One number a row, ascending by item, observer, question and view; equal in a reading."""
     rows = sheet.rows
-    key: Ints = rows["item"].astype(np.int64) * len(vocabulary.observers) + rows["observer"]
-    key = key * len(vocabulary.questions) + rows["question"]
-    key = key * len(sheet.views) + rows["view"]
+    key: Ints = rows["item"].astype(np.int64)
+    for counted, column in (
+        (vocabulary.observers, "observer"),
+        (vocabulary.questions, "question"),
+        (sheet.views, "view"),
+    ):
+        key = key * len(counted) + rows[column]
     return key
 
 
@@ -130,6 +149,8 @@ def _by_variable(entries: NDArray[np.void]) -> list[tuple[int, NDArray[np.void]]
     chosen = np.flatnonzero(np.isin(entries["form"], (LABEL, SPREAD, NUMBER, RANKING)))
     by_variable = np.argsort(entries["variable"][chosen], kind="stable")
     own = np.take(entries, chosen[by_variable])
+    if not len(own):
+        return []
     variables, starts = np.unique(own["variable"], return_index=True)
     return [
         (int(variable), part)

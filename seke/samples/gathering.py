@@ -15,12 +15,12 @@ from engine import AnswerError, SekeError
 from seke.samples.sheet import ENTRY, ROW, Sheet, join, numbered, split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     Stored = tuple[str, str, bytes, bytes]
 
 
-def gathered(sheets: Iterable[Sheet], size: int, in_memory: int) -> Iterator[Sheet]:
+def gathered(sheets: Iterable[Sheet], size: int, in_memory: int) -> Generator[Sheet, None, None]:
     """Yield every item whole, ordered by first appearance.
 
     Up to `in_memory` samples come as one sheet; more go through a file on disk and come
@@ -109,7 +109,9 @@ def _restored(batch: list[Stored]) -> Sheet:
     return Sheet(items, views, rows, entries)
 
 
-def contiguous(sheets: Iterable[Sheet], size: int, prefixes: Sequence[str]) -> Iterator[Sheet]:
+def contiguous(
+    sheets: Iterable[Sheet], size: int, prefixes: Sequence[str]
+) -> Generator[Sheet, None, None]:
     """Yield whole items `size` at a time as they come, each item's samples in one piece.
 
     The items that are closed already are remembered on disk, so that one which comes back
@@ -142,9 +144,9 @@ def _open_items(
     """Remember the items of a sheet; the one still open at its end is returned."""
     item = sheet.rows["item"]
     starts = np.flatnonzero(np.concatenate([[True], item[1:] != item[:-1]]))
-    for row in sheet.rows[starts]:
+    for run, row in enumerate(sheet.rows[starts]):
         name = sheet.items[row["item"]]
-        if name == current:
+        if run == 0 and name == current:
             continue
         values = (name, int(row["file"]), int(row["line"]))
         try:
@@ -156,4 +158,4 @@ def _open_items(
                 f"{prefixes[row['file']]}{row['line']}: item: {name!r} was closed already,"
                 f" though the samples are said to be sorted; it began at {prefixes[file]}{line}"
             ) from None
-    return sheet.items[item[-1]]
+    return sheet.items[int(item[-1])]

@@ -21,7 +21,7 @@ from engine import AnswerError, did_you_mean
 from seke.samples.vocabulary import FIXED, REQUIRED, STATUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -155,7 +155,7 @@ def structured(
         yield number, made
 
 
-def in_chunks(file: int, samples: Iterable[tuple[int, Any]]) -> Iterator[Chunk]:
+def in_chunks(file: int, samples: Iterable[tuple[int, Any]]) -> Generator[Chunk, None, None]:
     """Chunks of numbered samples; what precedes a fault comes before its error."""
     fault: AnswerError | None = None
     records: list[Any] = []

@@ -1,0 +1,640 @@
+"""The whole story of world and observers, summed out term by term: what the engine must agree with.
+
+Slow, for small bases only, and written from the declared knowledge: couplings and rules are evaluated as
+declared, with the fitted weight θ; only the local tables and θ are taken from the compiled network. What an
+observer sees is found by solving C R = T, what it brings out by summing over every type, and counts by a
+Pólya urn, answer by answer.
+
+`random_base` and `random_items` make bases and answers to compare on; `answers_of` writes answers in the
+engine's columns.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import Answers, Knowledge, Labels, Numbers, Observer, Policy, Question, Rankings, Variable
+from engine.formula import parse
+from engine.knowledge import (
+    Cell,
+    Coupling,
+    Halo,
+    LabelInstrument,
+    Moments,
+    NumberInstrument,
+    Population,
+    ReadingType,
+    Rule,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from engine import Network
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Places 1 to 3 of a ranking, as answers' indices."""
+
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A reported distribution over the answers."""
+
+    p: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One observer, question and view; each draw maps variables to an index, number, Ranked or Spread."""
+
+    observer: str
+    question: str
+    view: str
+    draws: tuple[Mapping[str, Any], ...]
+
+    @property
+    def variables(self) -> set[str]:
+        return {name for draw in self.draws for name in draw}
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What brute force finds for one item; the same fields as `engine.Posterior` for N items."""
+
+    marginals: Mapping[str, Floats]
+    correlation: float
+    log_evidence: float
+    violations: Mapping[str, float]
+
+
+class World:
+    """The joint distribution of a compiled base under a population, one axis a variable, the root first."""
+
+    def __init__(self, network: Network, population: str) -> None:
+        base = self.base = network.knowledge
+        self.population = np.array(base.populations[population].p)
+        self.names = (base.root, *base.cells, *base.affect)
+        shape = tuple(len(base.variables[name].states) for name in self.names)
+        self.values = dict(zip(self.names, np.indices(shape), strict=True))
+        weight = np.ones(shape)
+        for factor in network.factors:
+            if factor.kind == "table":
+                node = network.nodes[factor.nodes[0]]
+                table = np.zeros([shape[0], *(shape[self.names.index(v)] for v in node.variables)])
+                table[(slice(None), *node.index.T)] = np.exp(factor.log_table)
+                weight *= self.along((base.root, *node.variables), table)
+        for coupling in base.couplings:
+            one, two = coupling.pair
+            both = (self.values[one] == 1) & (self.values[two] == 1)
+            weight *= np.where(both, coupling.odds_ratio, 1.0)
+        self.violated = {}
+        for rule, compiled in zip(base.rules, network.rules, strict=True):
+            condition, then = (np.broadcast_to(f.holds(self.values), shape) for f in (rule.condition, rule.then))
+            if compiled.status in ("met", "unmet"):
+                weight *= np.exp(compiled.weight * condition * (then - rule.confidence))
+                self.violated[rule.name] = condition & ~then
+        inside = weight.reshape(shape[0], -1).sum(1)
+        self.given_root = weight / inside.reshape(-1, *[1] * (len(shape) - 1))
+        self.joint = self.given_root * self.population.reshape(-1, *[1] * (len(shape) - 1))
+
+    def along(self, names: Sequence[str], table: Floats) -> Floats:
+        """Lay a table over `names` on the world's axes."""
+        return table[tuple(self.values[name] for name in names)]
+
+    def table_of(self, name: str) -> Floats:
+        """P(variable | root), (K, states)."""
+        axes = tuple(i for i, other in enumerate(self.names) if i and other != name)
+        return self.given_root.sum(axis=axes)
+
+    def probability(self, event: NDArray[np.bool_]) -> float:
+        """Return P(event) under the population."""
+        return float((self.joint * event).sum())
+
+    def moments(self, state: int) -> tuple[Floats, Floats, Floats]:
+        """Mean, sd and correlation matrix of the interval variables given a root state; uniform within bins."""
+        return self._moments(self.given_root[state])
+
+    def _moments(self, p: Floats) -> tuple[Floats, Floats, Floats]:
+        names = self.base.affect
+        edges = [np.array(self.base.variables[name].edges) for name in names]
+        places = [np.take((e[:-1] + e[1:]) / 2, self.values[n][0]) for n, e in zip(names, edges, strict=True)]
+        mean = np.array([(p * x).sum() for x in places])
+        second = np.array([[(p * x * y).sum() for y in places] for x in places])
+        covariance = second - np.outer(mean, mean)
+        covariance += np.diag([(e[1] - e[0]) ** 2 / 12 for e in edges])
+        sd = np.sqrt(np.diag(covariance))
+        return mean, sd, covariance / np.outer(sd, sd)
+
+    def item(self, readings: Sequence[Reading]) -> Truth:
+        """Weigh every state of the world and every pattern of halo switches."""
+        switched = [k for k in readings if self._halo(k) > 0 and k.variables - {self.base.root}]
+        likelihood = np.zeros(self.joint.shape)
+        for on in itertools.product((False, True), repeat=len(switched)):
+            followed = [k for k, one in zip(switched, on, strict=True) if one]
+            chance = math.prod(
+                self._halo(k) if one else 1 - self._halo(k) for k, one in zip(switched, on, strict=True)
+            )
+            likelihood += chance * self._pattern(readings, followed)
+        p = self.joint * likelihood
+        total = p.sum()
+        p = p / total
+        marginals = {
+            name: p.sum(axis=tuple(i for i in range(p.ndim) if i != axis))
+            for axis, name in enumerate(self.names)
+        }
+        for variable in self.base.variables.values():
+            if variable.kind == "derived":
+                events = [f.holds(self.values) for f in variable.formulas]
+                marginals[variable.name] = np.array([(p * e).sum() for e in events])
+        correlation = self._moments(p.sum(0))[2][0, 1] if len(self.base.affect) > 1 else math.nan
+        violations = {name: float((p * event).sum()) for name, event in self.violated.items()}
+        return Truth(marginals, float(correlation), math.log(total), violations)
+
+    def _halo(self, reading: Reading) -> float:
+        halo = self.base.observers[reading.observer].halo.get(reading.question)
+        return halo.probability if halo else 0.0
+
+    def _pattern(self, readings: Sequence[Reading], followed: Sequence[Reading]) -> Floats:
+        """P(all answers | world, which readings follow their label)."""
+        total = np.ones(self.joint.shape)
+        root = self.base.root
+        for observer in self.base.observers.values():
+            mine = [k for k in readings if k.observer == observer.name]
+            for name in (*observer.labels, *observer.numbers):
+                used = [k for k in mine if name in k.variables and (name == root or k not in followed)]
+                if name == root:
+                    used += [k for k in mine if k in followed and k not in used]
+                if used:
+                    found = self.seen(observer, name, used, followed)
+                    total *= self.along((name,), found**observer.exponent)
+            tails = [d[root].places for k in mine for d in k.draws if isinstance(d.get(root), Ranked)]
+            tails = [places for places in tails if len(places) > 1]
+            if tails:
+                log_tail = np.mean([self._tail(observer, places) for places in tails], axis=0)
+                total *= self.along((root,), np.exp(observer.exponent * log_tail))
+        return total
+
+    def seen(
+        self, observer: Observer, name: str, readings: Sequence[Reading], followed: Sequence[Reading] = ()
+    ) -> Floats:
+        """P(one observer's answers about one variable | its state), (states,), summed over m and every r."""
+        kinds = self.kinds(observer, name)
+        found = []
+        for x in range(len(self.base.variables[name].states)):
+            chance = np.array([kind.chance[x] for kind in kinds])
+            likely = []
+            for reading in readings:
+                own = [kind.likelihood([d[name] for d in reading.draws if name in d]) for kind in kinds]
+                if reading in followed:
+                    own = [a * self._follow(observer, reading, k) for a, k in zip(own, kinds, strict=True)]
+                # P(r | m, x): carried, or a fresh draw.
+                bring = observer.carry * np.eye(len(kinds)) + (1 - observer.carry) * chance
+                likely.append(bring @ np.array(own))
+            found.append(chance @ np.prod(likely, axis=0))
+        return np.array(found)
+
+    def kinds(self, observer: Observer, name: str) -> list[Kind]:
+        """Everything that an observer may see of a variable."""
+        if name in observer.numbers:
+            return number_kinds(observer.numbers[name], self.base.variables[name])
+        return label_kinds(observer.labels[name])
+
+    def _follow(self, observer: Observer, reading: Reading, kind: Kind) -> float:
+        """P(the other answers | the reading follows this label)."""
+        root = self.base.root
+        label = observer.labels[root].answers[kind.answer]
+        states = self.base.variables[root].states
+        total = 1.0
+        for name in reading.variables - {root}:
+            table = self.table_of(name)
+            stereotype = table[states.index(label)] if label in states else self.population @ table
+            draws = [d[name] for d in reading.draws if name in d]
+            if name in observer.numbers:
+                kinds = number_kinds(observer.numbers[name], self.base.variables[name])
+                like = np.array([k.likelihood(draws) for k in kinds])
+                total *= stereotype @ np.array([k.chance for k in kinds]).T @ like
+            else:
+                one = observer.labels[name]
+                total *= sum(
+                    t.share * urn(t.strength * stereotype, weights(draws, 2, one.weight)) for t in one.types
+                )
+        return total
+
+    def _tail(self, observer: Observer, places: Sequence[int]) -> Floats:
+        """Log P(places 2 and 3 | the first, truth), (K,)."""
+        one = observer.labels[self.base.root]
+        table = np.array(one.confusion)
+        states = self.base.variables[self.base.root].states
+        first = places[0]
+        found = np.zeros(len(states))
+        for x, state in enumerate(states):
+            posterior = self.population * table[:, first]
+            habit = posterior @ table / posterior.sum()
+            weight = [
+                habit[k] * math.exp(one.bonus if answer == state else 0) for k, answer in enumerate(one.answers)
+            ]
+            left = set(range(len(weight))) - {first}
+            for place in places[1:]:
+                found[x] += math.log(weight[place] / sum(weight[k] for k in left))
+                left.remove(place)
+        return found
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One thing that may be seen: its chance for each truth, its own answer, and how its answers go."""
+
+    chance: tuple[float, ...]
+    answer: int
+    alpha: Floats | None = None
+    weight: float = 1.0
+    number: tuple[NumberInstrument, float, float, float] | None = None
+
+    def likelihood(self, draws: Sequence[Any]) -> float:
+        """P(the sequence of answers | this is what the reading brings out)."""
+        if self.number is not None:
+            return math.prod(number_chance(*self.number, y) for y in draws)
+        return urn(self.alpha, weights(draws, len(self.alpha), self.weight))
+
+
+def weights(draws: Sequence[Any], size: int, weight: float) -> list[tuple[int, float]]:
+    """Write answers as (answer, how many it counts for)."""
+    found: list[tuple[int, float]] = []
+    for draw in draws:
+        if isinstance(draw, Spread):
+            found += [(y, weight * p) for y, p in enumerate(draw.p)]
+        else:
+            found.append((draw.places[0] if isinstance(draw, Ranked) else int(draw), 1.0))
+    return found
+
+
+def urn(alpha: Floats, answers: Sequence[tuple[int, float]]) -> float:
+    """P(sequence) of a Pólya urn; whole answers one by one, then fractions by the same ratio of gammas."""
+    held, total = np.array(alpha, dtype=float), 1.0
+    for y, weight in answers:
+        if weight == 1:
+            total *= held[y] / held.sum()
+            held[y] += 1
+    shares = np.zeros(len(held))
+    for y, weight in answers:
+        shares[y] += 0 if weight == 1 else weight
+    log = math.lgamma(held.sum()) - math.lgamma(held.sum() + shares.sum())
+    log += sum(math.lgamma(a + w) - math.lgamma(a) for a, w in zip(held, shares, strict=True))
+    return total * math.exp(log)
+
+
+def label_kinds(one: LabelInstrument) -> list[Kind]:
+    """Types of a label instrument: (type of reading, what is seen); C solves C R = T."""
+    table = np.array(one.confusion)
+    habit = table.min(axis=0) / table.min(axis=0).sum()
+    size = len(habit)
+    rows = [t.repeat * np.eye(size) + (1 - t.repeat) * habit for t in one.types]
+    average = sum(t.share * r for t, r in zip(one.types, rows, strict=True))
+    seen = np.linalg.solve(average.T, table.T).T
+    return [
+        Kind(tuple(t.share * seen[:, m]), m, t.strength * r[m], one.weight)
+        for t, r in zip(one.types, rows, strict=True)
+        for m in range(size)
+    ]
+
+
+def number_kinds(one: NumberInstrument, variable: Variable) -> list[Kind]:
+    """Cells of what a number instrument perceives; their chances by quadrature over the bin."""
+    edges = np.array(variable.edges)
+    low, high, reach = edges[0], edges[-1], 4 * one.perception
+    width = min(edges[1] - low, one.perception / 2, one.noise / one.gain)
+    cuts = np.linspace(low - reach, high + reach, math.ceil((high - low + 2 * reach) / width) + 1)
+    points, share = np.polynomial.legendre.leggauss(48)
+    outer = np.concatenate([[-np.inf], cuts[1:-1], [np.inf]])
+    kinds = []
+    for cell in range(len(cuts) - 1):
+        chance = []
+        for a, b in itertools.pairwise(edges):
+            x = (a + b) / 2 + (b - a) / 2 * points
+            inside = [normal((outer[cell + 1] - t) / one.perception) - normal((outer[cell] - t) / one.perception) for t in x]
+            chance.append(float(share @ inside) / 2)
+        centre = (cuts[cell] + cuts[cell + 1]) / 2
+        kinds.append(Kind(tuple(chance), -1, number=(one, centre, low, high)))
+    return kinds
+
+
+def number_chance(one: NumberInstrument, centre: float, low: float, high: float, y: float) -> float:
+    """P(answer y on its grid | what was perceived); the ends of the range hold all that lies beyond."""
+    middle = one.gain * centre + one.offset
+    above = 1.0 if y >= high - 1e-9 else normal((y + one.grid / 2 - middle) / one.noise)
+    under = 0.0 if y <= low + 1e-9 else normal((y - one.grid / 2 - middle) / one.noise)
+    cell = min(y + one.grid / 2, high) - max(y - one.grid / 2, low)
+    return one.slip * cell / (high - low) + (1 - one.slip) * (above - under)
+
+
+def normal(z: float) -> float:
+    """Return the standard normal distribution function."""
+    return 0.5 * math.erfc(-z / math.sqrt(2))
+
+
+def answers_of(
+    base: Knowledge, items: Sequence[Sequence[Reading]], rng: np.random.Generator | None = None
+) -> Answers:
+    """Write readings in the engine's columns; with `rng`, readings and rows in any order."""
+    flat = [(i, reading) for i, readings in enumerate(items) for reading in readings]
+    if rng is not None:
+        rng.shuffle(flat)
+    views = tuple(dict.fromkeys(k.view for _, k in flat)) or ("face",)
+    observers, questions = list(base.observers), list(base.questions)
+    labels: dict[str, list[tuple[int, int, float, bool]]] = {}
+    numbers: dict[str, list[tuple[int, float]]] = {}
+    rankings: dict[str, list[tuple[int, list[int]]]] = {}
+    for place, (_, reading) in enumerate(flat):
+        for draw in reading.draws:
+            for name, answer in draw.items():
+                if base.variables[name].kind == "interval":
+                    numbers.setdefault(name, []).append((place, float(answer)))
+                    continue
+                rows = labels.setdefault(name, [])
+                if isinstance(answer, Spread):
+                    rows += [(place, y, p, True) for y, p in enumerate(answer.p)]
+                elif isinstance(answer, Ranked):
+                    rows.append((place, answer.places[0], 1.0, False))
+                    padded = [*answer.places, -1, -1][:3]
+                    rankings.setdefault(name, []).append((place, padded))
+                else:
+                    rows.append((place, int(answer), 1.0, False))
+
+    def columns(rows: list[Any], *kinds: Any) -> list[Any]:
+        if rng is not None:
+            rng.shuffle(rows)
+        return [np.array([row[i] for row in rows], dtype=kind) for i, kind in enumerate(kinds)]
+
+    item = np.array([i for i, _ in flat], dtype=np.int64)
+    draws = np.bincount(item, weights=[len(k.draws) for _, k in flat], minlength=len(items)).astype(np.int64)
+    askable = np.array([base.observers[k.observer].askable * len(k.draws) for _, k in flat])
+    none = np.zeros(len(items), dtype=np.int64)
+    return Answers(
+        tuple(f"item-{i}" for i in range(len(items))),
+        views,
+        item,
+        np.array([observers.index(k.observer) for _, k in flat], dtype=np.int64),
+        np.array([questions.index(k.question) for _, k in flat], dtype=np.int64),
+        np.array([views.index(k.view) for _, k in flat], dtype=np.int64),
+        {n: Labels(*columns(r, np.int64, np.int64, np.float64, np.bool_)) for n, r in labels.items()},
+        {n: Numbers(*columns(r, np.int64, np.float64)) for n, r in numbers.items()},
+        {n: Rankings(*columns(r, np.int64, np.int64)) for n, r in rankings.items()},
+        draws,
+        none,
+        none,
+        none,
+        np.bincount(item, weights=askable, minlength=len(items)).astype(np.int64),
+    )
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a random base has."""
+
+    states: int = 3
+    binaries: int = 3
+    bins: tuple[int, ...] = ()
+    couplings: int = 1
+    rules: int = 2
+    observers: int = 2
+    halo: bool = True
+    exponent: bool = False
+    types: int = 1
+    seed: int = field(default=0)
+
+
+def random_base(shape: Shape) -> Knowledge:
+    """Make a base of this shape; numbers by its seed."""
+    rng = np.random.default_rng(shape.seed)
+    root = Variable("root", "categorical", tuple(f"r{i}" for i in range(shape.states)), "root")
+    binary = [Variable(f"b{i}", "binary", ("false", "true"), f"b{i}") for i in range(shape.binaries)]
+    intervals = [_interval(f"v{i}", bins) for i, bins in enumerate(shape.bins)]
+    variables = {v.name: v for v in (root, *binary, *intervals)}
+    if len(intervals) > 1:
+        one, two = intervals[0], intervals[1]
+        texts = [f"v0 > {one.edges[1]:.12f} & v1 <= {two.edges[1]:.12f}", f"v0 <= {one.edges[1]:.12f}", ""]
+        texts[2] = f"v0 > {one.edges[1]:.12f} & v1 > {two.edges[1]:.12f}"
+        formulas = tuple(parse(text, variables) for text in texts)
+        variables["side"] = Variable("side", "derived", ("a", "b", "c"), "side", formulas=formulas)
+    cells = {
+        v.name: tuple(Cell(p=float(rng.uniform(0.05, 0.95)), n=10) for _ in root.states) for v in binary
+    }
+    pairs = list(itertools.combinations([v.name for v in binary], 2))
+    rng.shuffle(pairs)
+    couplings = tuple(
+        Coupling(name=f"c{i}", pair=tuple(pair), odds_ratio=float(np.exp(rng.normal())), n=10)
+        for i, pair in enumerate(pairs[: shape.couplings])
+    )
+    populations = {}
+    for name in ("here", "there"):
+        p = rng.dirichlet(np.full(shape.states, 3.0)) * 0.9 + 0.1 / shape.states
+        populations[name] = Population(name=name, p=tuple(map(float, p)))
+    moments = tuple(_random_moments(rng, intervals) for _ in root.states) if intervals else ()
+    rules = tuple(_random_rule(rng, i, variables) for i in range(shape.rules))
+    names = tuple(v for v in variables if v != "side")
+    questions = {
+        "all": Question(name="all", variables=names),
+        "some": Question(name="some", variables=tuple(v.name for v in binary), cost=0.5),
+    }
+    observers = {}
+    for i in range(shape.observers):
+        observers[f"o{i}"] = _random_observer(rng, f"o{i}", shape, variables, intervals)
+    first, rest = (root.name,), tuple(n for n in names if n != "root")
+    policy = Policy(
+        required=("first",),
+        limits=dict.fromkeys(names, 0.1),
+        tolerance={v.name: 0.3 for v in intervals},
+        worth=dict.fromkeys(names, 4.0),
+        budget=100,
+        batches=(1, 2, 4),
+        ask="o0",
+    )
+    return Knowledge(
+        "random", "", {}, variables, {}, {"first": first, "rest": rest}, "root", "here", populations,
+        cells, tuple(v.name for v in intervals), moments, couplings, rules, observers, questions, policy, "",
+    )
+
+
+def _interval(name: str, bins: int) -> Variable:
+    edges = tuple(round(float(x), 12) for x in np.linspace(-1, 1, bins + 1))
+    centres = tuple(f"{(a + b) / 2:g}" for a, b in itertools.pairwise(edges))
+    return Variable(name, "interval", centres, name, edges=edges)
+
+
+def _random_moments(rng: np.random.Generator, intervals: Sequence[Variable]) -> Moments:
+    """Return the moments of some distribution on the grid, so that they can be met."""
+    axes = [(np.array(v.edges)[:-1] + np.array(v.edges)[1:]) / 2 for v in intervals]
+    grid = np.stack([g.reshape(-1) for g in np.meshgrid(*axes, indexing="ij")], axis=1)
+    log = grid @ rng.normal(0, 1, len(axes)) - (grid**2) @ rng.uniform(-0.5, 2, len(axes))
+    log += 0.5 * rng.normal() * grid.prod(axis=1) * (len(axes) > 1)
+    p = np.exp(log - log.max())
+    p /= p.sum()
+    mean = p @ grid
+    covariance = (grid - mean).T @ ((grid - mean) * p[:, None])
+    covariance += np.diag([(v.edges[1] - v.edges[0]) ** 2 / 12 for v in intervals])
+    sd = np.sqrt(np.diag(covariance))
+    correlation = covariance / np.outer(sd, sd)
+    return Moments(
+        mean=tuple(map(float, mean)),
+        sd=tuple(map(float, sd)),
+        correlation=tuple(tuple(map(float, row)) for row in correlation),
+        n=10,
+    )
+
+
+def _random_rule(rng: np.random.Generator, number: int, variables: Mapping[str, Variable]) -> Rule:
+    binary = [v.name for v in variables.values() if v.kind == "binary"]
+    rng.shuffle(binary)
+    atoms = [f"{'!' * int(rng.integers(2))}{name}" for name in binary]
+    for v in variables.values():
+        if v.kind == "interval":
+            edges = v.edges[1:-1]
+            atoms.append(f"{v.name} {rng.choice(['>', '<='])} {edges[rng.integers(len(edges))]:.12f}")
+            atoms.append(f"{v.name} > {edges[0]:.12f}")
+    state = rng.choice(variables["root"].states)
+    least = int(rng.integers(1, len(atoms)))
+    forms = [
+        (atoms[0], atoms[1]),
+        (f"{atoms[0]} & {atoms[1]}", f"root == {state}"),
+        (f"root == {state}", f"{atoms[0]} | {atoms[1]}"),
+        (f"count({', '.join(atoms)}) >= {least}", f"root != {state}"),
+        (f"!({atoms[0]} & {atoms[-1]})", atoms[1]),
+        (atoms[-1], f"{atoms[0]} & root in [{state}, {variables['root'].states[0]}]"),
+        (f"count({', '.join(atoms[1:])}) == {least} | {atoms[1]}", atoms[0]),
+    ]
+    if "side" in variables:
+        forms += [("side == a", atoms[0]), (f"{atoms[0]} & {atoms[1]}", "side in [a, c]")]
+    condition, then = forms[rng.integers(len(forms))]
+    return Rule(
+        name=f"rule-{number}",
+        condition=parse(condition, variables),
+        then=parse(then, variables),
+        confidence=float(rng.uniform(0.1, 0.95)),
+        n=float(rng.integers(1, 20)),
+        statement=f"if {condition} then {then}",
+    )
+
+
+def _random_observer(
+    rng: np.random.Generator, name: str, shape: Shape, variables: Mapping[str, Variable], intervals: Sequence[Variable]
+) -> Observer:
+    root = variables["root"]
+    answers = root.states
+    if rng.random() < 0.4:
+        answers = (*answers[1:], "other") if rng.random() < 0.5 else (*answers, "other")
+    table = rng.dirichlet(np.ones(len(answers)), len(root.states)) * 0.6 + 0.4 / len(answers)
+    if answers == root.states:
+        table = 0.5 * table + 0.5 * np.eye(len(answers))
+    labels = {"root": _instrument(rng, "root", answers, table, shape.types)}
+    for variable in variables.values():
+        if variable.kind == "binary" and rng.random() < 0.9:
+            sensitivity, specificity = rng.uniform(0.5, 0.97, 2)
+            table = np.array([[specificity, 1 - specificity], [1 - sensitivity, sensitivity]])
+            labels[variable.name] = _instrument(rng, variable.name, ("false", "true"), table, shape.types)
+    numbers = {
+        v.name: NumberInstrument(
+            variable=v.name,
+            gain=float(rng.uniform(0.8, 1.3)),
+            offset=float(rng.normal(0, 0.1)),
+            perception=float(rng.uniform(0.15, 0.5)),
+            noise=float(rng.uniform(0.1, 0.3)),
+            slip=float(rng.uniform(0.005, 0.1)),
+            grid=float(rng.choice([0.1, 0.25, 0.5])),
+        )
+        for v in intervals
+        if rng.random() < 0.9
+    }
+    halo = {}
+    if shape.halo and rng.random() < 0.8:
+        halo["all"] = Halo(given="root", probability=float(rng.uniform(0.05, 0.6)))
+    return Observer(
+        name=name,
+        askable=True,
+        exponent=float(rng.uniform(0.4, 1.2)) if shape.exponent else 1.0,
+        carry=float(rng.choice([0, 0.4, 0.85, 1])),
+        halo=halo,
+        labels=labels,
+        numbers=numbers,
+    )
+
+
+def _instrument(
+    rng: np.random.Generator, name: str, answers: tuple[str, ...], table: Floats, types: int
+) -> LabelInstrument:
+    table = table / table.sum(axis=1, keepdims=True)
+    least = 1 - table.min(axis=0).sum()
+    share = rng.dirichlet(np.full(types, 3.0))
+    # Each type repeats at least as often as the table asks of all together.
+    kinds = tuple(
+        ReadingType(
+            name=f"t{i}",
+            share=float(s),
+            repeat=float(least + (0.999 - least) * rng.uniform(0.1, 1)),
+            strength=float(rng.uniform(1, 30)),
+        )
+        for i, s in enumerate(share)
+    )
+    return LabelInstrument(
+        variable=name,
+        answers=answers,
+        confusion=tuple(tuple(map(float, row)) for row in table),
+        types=kinds,
+        bonus=float(rng.uniform(0, 1.5)),
+        weight=float(rng.choice([1.0, 1.5, 3.0])),
+    )
+
+
+def random_items(base: Knowledge, seed: int, items: int = 3, readings: int = 3, draws: int = 3) -> list[list[Reading]]:
+    """Make answers about some items: partial ones, of every form, from several observers and views."""
+    rng = np.random.default_rng(seed)
+    keys = list(itertools.product(base.observers.values(), base.questions.values(), ("face", "side")))
+    found = []
+    for _ in range(items):
+        chosen = rng.permutation(len(keys))[: rng.integers(0, readings + 1)]
+        mine = []
+        for observer, question, view in (keys[i] for i in chosen):
+            given = [_draw(rng, base, observer, question) for _ in range(rng.integers(1, draws + 1))]
+            given = [draw for draw in given if draw]
+            if given:
+                mine.append(Reading(observer.name, question.name, view, tuple(given)))
+        found.append(mine)
+    return found
+
+
+def _draw(rng: np.random.Generator, base: Knowledge, observer: Observer, question: Question) -> dict[str, Any]:
+    draw: dict[str, Any] = {}
+    for name in question.variables:
+        if rng.random() < 0.35:
+            continue
+        if name in observer.numbers:
+            one, edges = observer.numbers[name], base.variables[name].edges
+            step = rng.integers(0, round((edges[-1] - edges[0]) / one.grid) + 1)
+            draw[name] = float(np.clip(edges[0] + step * one.grid, edges[0], edges[-1]))
+        elif name in observer.labels:
+            size = len(observer.labels[name].answers)
+            form = rng.integers(4)
+            if form == 0:
+                draw[name] = Spread(tuple(map(float, rng.dirichlet(np.ones(size)))))
+            elif form == 1 and name == base.root:
+                draw[name] = Ranked(tuple(map(int, rng.permutation(size)[: rng.integers(1, min(3, size) + 1)])))
+            else:
+                draw[name] = int(rng.integers(size))
+    return draw
+
+
+def renamed(base: Knowledge, **changes: Any) -> Knowledge:
+    """Return the base with some sections changed."""
+    return replace(base, **changes)
