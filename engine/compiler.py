@@ -9,9 +9,9 @@ that another population needs no new fit. The local tables and θ are the minimu
     D(λ, θ) = Σ_e P(e) · (log Z_e(λ_e, θ) - λ_e · m_e),     |θ_r| <= bound_r,
 
 found by Newton's method with exact derivatives (Csiszár 1975, doi:10.1214/aop/1176996454: the
-I-projection). The bounds are the dual of a slack |P(then, if) - c P(if)| priced by the bound: a rule
-that cannot hold ends with θ at its bound, and of two rules that exclude one another the one with
-less strength gives way.
+I-projection). The bound is the dual of a slack |P(then, if) - c P(if)| at the price of BOUND: a rule
+that cannot hold ends with θ at its bound. Of rules that exclude one another the one with less strength
+gives way: it is compiled as if it were absent, and reported as not met.
 """
 
 from __future__ import annotations
@@ -23,23 +23,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.errors import Fault, KnowledgeError
-from engine.fit import Constraints, fit
-from engine.formula import In, conjunction
+from engine.fit import Constraints, FitModel
 from engine.junction_tree import plan, triangulate
-from engine.network import CompiledRule, Factor, Network, Node
+from engine.network import CompiledRule, Factor, Network, Node, runs_of
 from engine.propositions import Propositions, cells_of, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from engine.fit import Event, Solution
+    from engine.formula import In
     from engine.knowledge import Knowledge, Rule
 
     Floats = NDArray[np.float64]
 
 WIDEST = 4_000_000
-LOWEST_BOUND, HIGHEST_BOUND = 4.0, 8.0
+HEAVIEST = 4_000_000
+BOUND = 8.0
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,7 @@ def lay_rules(draft: Draft) -> Draft:
             message = f"speaks of {len(names)} things at once; split it, or use count(...)"
             faults.append(Fault(rule.place, f"rules.{rule.name}", message))
             continue
-        together = conjunction(condition, then)
-        both = np.broadcast_to(
-            table_of(together, root, states, names, nodes), (states, *(nodes[n].size for n in names))
-        )
-        shape = both.shape
+        shape = (states, *(nodes[n].size for n in names))
         tables.append(
             RuleTables(
                 rule,
@@ -128,16 +126,13 @@ def lay_rules(draft: Draft) -> Draft:
             )
         )
     propositions.finish()
-    links = tuple(propositions.links)
-    for item in tables:
-        faults += _unsatisfiable(item, links)
     if faults:
         raise KnowledgeError(faults)
     return replace(
         draft,
         nodes={**propositions.nodes, **propositions.derived},
         facts=propositions.facts,
-        factors=(*draft.factors, *links),
+        factors=(*draft.factors, *propositions.links),
         rule_tables=tuple(tables),
     )
 
@@ -168,48 +163,6 @@ def _decided_tables(draft: Draft, rule: Rule) -> RuleTables:
     return RuleTables(rule, (node.name,) if node else (), condition, then, decided=True)
 
 
-def _unsatisfiable(item: RuleTables, links: tuple[Factor, ...]) -> list[Fault]:
-    """Report a condition, or a condition with its conclusion, that nothing satisfies."""
-    rule, path = item.rule, f"rules.{item.rule.name}"
-    possible = np.ones(item.condition.shape, dtype=bool)
-    for link in links:
-        # Facts of one block can exclude one another; what the block allows is possible.
-        inside = [n for n in link.nodes if n in item.nodes]
-        if len(inside) == len(link.nodes):
-            possible &= _aligned(link, item.nodes) > -np.inf
-    possible &= _joint_facts(item, links)
-    if not (item.condition & possible).any():
-        return [Fault(rule.place, path, "nothing can satisfy its `if`")]
-    if not (item.condition & item.then & possible).any():
-        return [Fault(rule.place, path, "nothing can satisfy its `if` and `then` together")]
-    return []
-
-
-def _joint_facts(item: RuleTables, links: tuple[Factor, ...]) -> NDArray[np.bool_]:
-    """Say which combinations of the facts about one block occur in any of its cells."""
-    possible = np.ones(item.condition.shape, dtype=bool)
-    facts = {link.name: link for link in links if link.name in item.nodes and len(link.nodes) == 2}
-    for cell in {link.nodes[0] for link in facts.values()}:
-        mine = [name for name in item.nodes if name in facts and facts[name].nodes[0] == cell]
-        seen = np.zeros([facts[name].log_table.shape[-1] for name in mine], dtype=bool)
-        seen[tuple(facts[name].log_table[0].argmax(axis=-1) for name in mine)] = True
-        shape = [1] * item.condition.ndim
-        for name, size in zip(mine, seen.shape, strict=True):
-            shape[1 + item.nodes.index(name)] = size
-        possible &= seen.reshape(shape)
-    return possible
-
-
-def _aligned(factor: Factor, nodes: tuple[str, ...]) -> Floats:
-    """Return a factor's log-table with its axes laid along those of `nodes`."""
-    order = sorted(range(len(factor.nodes)), key=lambda i: nodes.index(factor.nodes[i]))
-    table = factor.log_table.transpose(0, *(1 + i for i in order))
-    wide = [table.shape[0]] + [1] * len(nodes)
-    for axis, i in enumerate(order):
-        wide[1 + nodes.index(factor.nodes[i])] = table.shape[1 + axis]
-    return table.reshape(wide)
-
-
 def lay_cliques(draft: Draft) -> Draft:
     """Triangulate; refuse what would not fit into memory, naming what makes it so wide."""
     sizes = {name: node.size for name, node in draft.nodes.items()}
@@ -218,14 +171,16 @@ def lay_cliques(draft: Draft) -> Draft:
     scopes += [item.nodes for item in draft.rule_tables if not item.decided]
     cliques = triangulate(sizes, scopes)
     states = len(draft.knowledge.variables[draft.knowledge.root].states)
-    widest = max(cliques, key=lambda clique: cells_of(tuple(clique), draft.nodes))
+    widest = max(cliques, key=lambda clique: cells_of(tuple(clique), draft.nodes), default=frozenset())
     cells = states * cells_of(tuple(widest), draft.nodes)
-    if cells > WIDEST:
-        raise KnowledgeError([_too_wide(draft, widest, cells)])
+    # The fit holds every table once a parameter.
+    most = HEAVIEST // (len(draft.knowledge.cells) + len(draft.rule_tables) + 1)
+    if cells > most:
+        raise KnowledgeError([_too_wide(draft, widest, cells, most)])
     return replace(draft, cliques=tuple(cliques))
 
 
-def _too_wide(draft: Draft, clique: frozenset[str], cells: int) -> Fault:
+def _too_wide(draft: Draft, clique: frozenset[str], cells: int, most: int) -> Fault:
     names: list[str] = []
     for kind, found in (
         ("couplings", [(c.name, set(c.pair)) for c in draft.knowledge.couplings]),
@@ -235,7 +190,7 @@ def _too_wide(draft: Draft, clique: frozenset[str], cells: int) -> Fault:
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     message = (
         f"is too wide to compile: {len(clique)} things would have to be weighed together "
-        f"({float(cells):.2g} cells; at most {WIDEST:.0e} are). They are tied by {shown}; "
+        f"({float(cells):.2g} cells; at most {most:.1g} are). They are tied by {shown}; "
         "remove some of these"
     )
     place = draft.knowledge.variables[draft.knowledge.root].place
@@ -249,12 +204,6 @@ def lay_constraints(draft: Draft) -> Draft:
     """Gather what the fit has to meet."""
     base = draft.knowledge
     reference = base.populations[base.reference]
-    strongest = max((item.rule.n for item in draft.rule_tables), default=1.0)
-    bounds = [
-        LOWEST_BOUND + (HIGHEST_BOUND - LOWEST_BOUND) * item.rule.n / strongest
-        for item in draft.rule_tables
-        if not item.decided
-    ]
     block = next((n for n in draft.nodes.values() if n.variables == base.affect), None)
     features, targets = _moment_features(base, block) if block and base.affect else (None, None)
     rules = [item for item in draft.rule_tables if not item.decided]
@@ -271,7 +220,7 @@ def lay_constraints(draft: Draft) -> Draft:
             Factor(item.rule.name, "rule", item.nodes, item.condition * (item.then - item.rule.confidence))
             for item in rules
         ),
-        bounds=np.array(bounds),
+        bounds=np.full(len(rules), BOUND),
     )
     return replace(draft, constraints=constraints)
 
@@ -326,77 +275,100 @@ def _spread_fault(
     return [Fault(place, path, message)]
 
 
+def check_rules(draft: Draft) -> Draft:
+    """Refuse rules whose `if`, or `if` with `then`, nothing satisfies."""
+    fitted = [item for item in draft.rule_tables if not item.decided]
+    probabilities = iter(_model(draft).probabilities([e for item in fitted for e in _events(item)]))
+    faults = []
+    for item in draft.rule_tables:
+        if item.decided:
+            p_if, p_both = item.condition.any(), (item.condition & item.then).any()
+        else:
+            p_if, p_both = next(probabilities) > 0, next(probabilities) > 0
+        if not p_both:
+            what = "its `if` and `then` together" if p_if else "its `if`"
+            message = f"nothing can satisfy {what}"
+            faults.append(Fault(item.rule.place, f"rules.{item.rule.name}", message))
+    if faults:
+        raise KnowledgeError(faults)
+    return draft
+
+
 def solve(draft: Draft) -> Draft:
     """Fit the local tables and the rules' weights; see the module's docstring."""
     assert draft.constraints is not None
-    sizes = {name: node.size for name, node in draft.nodes.items()}
-    steps = plan(sizes, draft.cliques, partitions(draft.nodes))
-    events = [_events(item) for item in draft.rule_tables if not item.decided]
-    solution = fit(draft.constraints, steps, sizes, draft.factors, events)
     fitted = [item for item in draft.rule_tables if not item.decided]
+    model = _model(draft)
+    solution = _solve_by_strength(model, [item.rule.n for item in fitted])
+    events = model.probabilities([e for item in fitted for e in _events(item)], solution.parameters)
+    marginals = solution.marginals
     rules = {}
     for index, item in enumerate(fitted):
-        p_if, p_both = solution.events[2 * index], solution.events[2 * index + 1]
-        at_bound = abs(solution.theta[index]) > draft.constraints.bounds[index] - 1e-9
-        reached = p_both / p_if if p_if > 0 else float("nan")
-        met = not at_bound and abs(reached - item.rule.confidence) < 1e-3
-        status = "never" if p_if < 1e-9 else "met" if met else "unmet"
-        rules[item.rule.name] = _compiled(item, status, reached, p_if, solution.theta[index])
+        p_if, p_both = events[2 * index], events[2 * index + 1]
+        met = not solution.held[index] and abs(p_both - item.rule.confidence * p_if) < 1e-3 * p_if
+        status = "met" if met else "unmet"
+        rules[item.rule.name] = _compiled(item, status, p_both, p_if, solution.theta[index])
     weights = draft.constraints.weights
     for item in draft.rule_tables:
         if item.decided:
-            p_if, p_both = _decided_probabilities(item, solution.marginals, weights)
-            reached = p_both / p_if if p_if > 0 else float("nan")
-            rules[item.rule.name] = _compiled(item, "decided", reached, p_if, 0.0)
-    factors = (*solution.tables, *draft.factors, *solution.rules)
-    ordered = tuple(rules[item.rule.name] for item in draft.rule_tables)
-    return replace(draft, factors=factors, rules=ordered, marginals=solution.marginals, log_z=solution.log_z)
+            p = marginals[item.nodes[0]] if item.nodes else np.ones((len(weights), 1))
+            p_if, p_both = (
+                float(weights @ (p * event).sum(1)) for event in (item.condition, item.condition & item.then)
+            )
+            rules[item.rule.name] = _compiled(item, "decided", p_both, p_if, 0.0)
+    return replace(
+        draft,
+        factors=(*solution.tables, *draft.factors, *solution.rules),
+        rules=tuple(rules[item.rule.name] for item in draft.rule_tables),
+        marginals=marginals,
+        log_z=solution.log_z,
+    )
 
 
-def _events(item: RuleTables) -> tuple[tuple[str, ...], Floats, Floats]:
+def _model(draft: Draft) -> FitModel:
+    assert draft.constraints is not None
+    sizes = {name: node.size for name, node in draft.nodes.items()}
+    steps = plan(sizes, draft.cliques, runs_of(draft.nodes))
+    return FitModel(draft.constraints, steps, sizes, draft.factors)
+
+
+def _solve_by_strength(model: FitModel, strengths: Sequence[float]) -> Solution:
+    """Fit all rules; where several fail, let weaker ones go if that lets stronger ones hold."""
+    bounds = model.c.bounds.copy()
+    solution = model.fit(bounds)
+    for index in sorted(np.flatnonzero(solution.held), key=lambda i: strengths[int(i)]):
+        held = solution.held.sum()
+        if held < 2 or not solution.held[index]:
+            continue
+        trial = bounds.copy()
+        trial[index] = 0
+        without = model.fit(trial)
+        if without.held.sum() < held:
+            bounds, solution = trial, without
+    return solution
+
+
+def _events(item: RuleTables) -> list[Event]:
+    """Return the events `if` and `if & then`."""
     condition = item.condition.astype(np.float64)
-    return item.nodes, condition, condition * item.then
+    return [(item.nodes, condition), (item.nodes, condition * item.then)]
 
 
-def _decided_probabilities(
-    item: RuleTables,
-    marginals: Mapping[str, Floats],
-    weights: Floats,
-) -> tuple[float, float]:
-    p = marginals[item.nodes[0]] if item.nodes else np.ones((len(weights), 1))
-    condition = item.condition.reshape(len(weights), -1)
-    both = (item.condition & item.then).reshape(len(weights), -1)
-    return tuple(float(weights @ (p * event).sum(1)) for event in (condition, both))  # type: ignore[return-value]
-
-
-def _compiled(item: RuleTables, status: Any, reached: float, p_if: float, weight: float) -> CompiledRule:
-    violated = item.condition & ~item.then
+def _compiled(item: RuleTables, status: Any, p_both: float, p_if: float, weight: float) -> CompiledRule:
     return CompiledRule(
         item.rule.name,
         status,
         item.rule.confidence,
-        float(reached),
+        float(p_both / p_if),
         float(p_if),
         float(weight),
         item.nodes,
         item.condition,
-        violated,
+        item.condition & ~item.then,
     )
 
 
-def partitions(nodes: Mapping[str, Node]) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Return for each block that has one its cell node and the runs of states of the cells."""
-    found = {}
-    for node in nodes.values():
-        if node.cell:
-            function = nodes[node.cell].function
-            assert function is not None
-            ends = np.cumsum(np.bincount(function))
-            found[node.name] = (node.cell, (0, *(int(end) for end in ends)))
-    return found
-
-
-PASSES = (lay_nodes, lay_couplings, lay_rules, lay_cliques, lay_constraints, solve)
+PASSES = (lay_nodes, lay_couplings, lay_rules, lay_cliques, lay_constraints, check_rules, solve)
 
 
 def compile_network(knowledge: Knowledge) -> Network:

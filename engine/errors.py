@@ -1,8 +1,8 @@
 """What can go wrong, as one small tree.
 
-    SekeError
-    |-- KnowledgeError     faults of a knowledge base, all of them in one report
-    `-- AnswerError        an answer (a line of a sample file, a record) that cannot be read
+SekeError
+|-- KnowledgeError     faults of a knowledge base, all of them in one report
+`-- AnswerError        an answer (a line of a sample file, a record) that cannot be read
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+LONGEST_NAME = 100
 
 
 class SekeError(Exception):
@@ -59,7 +61,8 @@ class AnswerError(SekeError):
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """Return `; did you mean X?`, or the allowed names where nothing is near."""
     names = sorted(set(allowed))
-    near = get_close_matches(name, names, n=1, cutoff=0.6)
+    # Comparing long texts takes time squared in their length, and no name is so long.
+    near = get_close_matches(name, names, n=1, cutoff=0.6) if len(name) <= LONGEST_NAME else []
     if near:
         return f"; did you mean {near[0]}?"
     if not names:

@@ -77,7 +77,7 @@ def _derived(network: Network) -> list[str]:
 
 
 class _Export:
-    """Writes the tables of one network; `states` and `names` are keyed by exported names and by (kind, name)."""
+    """Writes the tables of one network; `states` is keyed by exported names."""
 
     def __init__(self, network: Network, population: str) -> None:
         self.network = network

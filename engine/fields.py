@@ -9,19 +9,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import Fault, Place, did_you_mean
-from engine.source import Items, Scalar, Table
+from engine.errors import Fault, KnowledgeError, Place, did_you_mean
+from engine.source import Citation, Items, Node, Scalar, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from engine.source import Node
+    from collections.abc import Collection, Iterator
 
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
+EXPONENT = re.compile(r"[-+]?[\d.]+[eE][-+]?\d+")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 LOOSE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]*")
-FORGIVEN = frozenset("yes no on off true false null ~".split())
-INFINITY = float("inf")
+TRUTH_VALUES = frozenset({"yes", "no", "on", "off", "true", "false"})
+NOTHING = frozenset({"null", "~"})
+RESERVED = frozenset({"and", "or", "not", "in", "count"})
+MOST_FAULTS = 500
 
 
 def shown(text: str) -> str:
@@ -29,173 +30,227 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
+def decimal(value: float) -> str:
+    """Return a number as the language writes it, without an exponent."""
+    short = f"{value:g}"
+    return f"{value:.12f}".rstrip("0").rstrip(".") if "e" in short else short
+
+
+def _met(node: Node) -> str:
+    if isinstance(node, Scalar):
+        return shown(node.text) if node.text else "nothing"
+    return "a list" if isinstance(node, Items) else "a mapping"
+
+
+def _is_empty(node: Node | None) -> bool:
+    return node is None or (isinstance(node, Scalar) and node.plain and not node.text)
+
+
 class Fields:
-    """Reads tables field by field, collecting faults; `sources` are the declared ones."""
+    """Reads tables field by field, collecting faults."""
 
-    def __init__(self) -> None:
-        self.faults: list[Fault] = []
-        self.sources: frozenset[str] = frozenset()
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = faults
 
-    def fault(self, place: Place, path: str, message: str) -> None:
-        """Note one fault."""
-        self.faults.append(Fault(place, path, message))
+    def fault(self, node: Node, message: str) -> None:
+        """Note one fault of a value."""
+        self._note(Fault(node.place, node.path, message))
 
-    def table(
-        self, node: Node | None, path: str, required: str = "", optional: str = ""
-    ) -> dict[str, Node]:
-        """Return the entries of a table whose keys are among these; missing ones are faults."""
-        entries = self.entries(node, path)
-        if node is None:
-            return {}
+    def key_fault(self, table: Table, key: str, message: str) -> None:
+        """Note one fault of a key of a table, at the key."""
+        self._note(Fault(table.places[key], table.entries[key].path, message))
+
+    def _note(self, fault: Fault) -> None:
+        self.faults.append(fault)
+        if len(self.faults) >= MOST_FAULTS:
+            raise KnowledgeError(self.faults)
+
+    def table(self, node: Node | None, required: str = "", optional: str = "") -> Table:
+        """Return a table whose keys are among these; other keys and missing ones are faults."""
+        table = self.any_table(node)
+        if node is None or (not _is_empty(node) and table is not node):
+            return table
         allowed = (*required.split(), *optional.split(), "source", "note")
-        places = node.places if isinstance(node, Table) else {}
-        for key in entries:
+        for key in table.entries:
             if key not in allowed:
-                message = f"unknown key{did_you_mean(key, allowed)}"
-                self.fault(places[key], f"{path}.{key}" if path else key, message)
-        for key in required.split():
-            if key not in entries:
-                self.fault(node.place, path, f"needs `{key}`")
-        return entries
+                self.key_fault(table, key, f"unknown key{did_you_mean(key, allowed)}")
+        missing = [f"`{key}`" for key in required.split() if key not in table]
+        if missing:
+            self.fault(node, f"needs {', '.join(missing)}")
+        return table
 
-    def entries(self, node: Node | None, path: str) -> dict[str, Node]:
-        """Return the entries of a table with any keys."""
-        if node is None or (isinstance(node, Scalar) and node.plain and not node.text):
-            return {}
-        if not isinstance(node, Table):
-            met = shown(node.text) if isinstance(node, Scalar) else "a list"
-            self.fault(node.place, path, f"must be a mapping, not {met}")
-            return {}
-        return node.entries
+    def any_table(self, node: Node | None) -> Table:
+        """Return a table with any keys; an empty one for nothing, and for anything else."""
+        if isinstance(node, Table):
+            return node
+        if node is not None and not _is_empty(node):
+            self.fault(node, f"must be a mapping, not {_met(node)}")
+        return Table(node.place if node else Place("", 0, 0), node.path if node else "")
 
-    def named(self, node: Node | None, path: str, strict: bool = False) -> Iterator[tuple[str, Node, str]]:
-        """Yield name, node and path of each entry of a table that is keyed by names."""
-        pattern = NAME if strict else LOOSE_NAME
-        for key, inner in self.entries(node, path).items():
+    def named(self, node: Node | None, *, strict: bool = False) -> Iterator[tuple[str, Node]]:
+        """Yield name and node of each entry of a table that is keyed by names.
+
+        `strict` names can be written in formulas.
+        """
+        table = self.any_table(node)
+        for key, inner in table.entries.items():
             if key in ("source", "note"):
                 continue
-            inside = f"{path}.{key}"
-            place = node.places[key] if isinstance(node, Table) else inner.place
-            if not pattern.fullmatch(key):
-                letters = "letters, digits, _ and -, beginning with a letter"
-                self.fault(place, inside, f"is no name: use {letters}")
-            elif key in FORGIVEN:
-                self.fault(place, inside, f"YAML reads {key} as a truth value; choose another name")
-            yield key, inner, inside
+            if not (NAME if strict else LOOSE_NAME).fullmatch(key):
+                signs = "letters, digits, _ and -" + ("" if strict else " and . : /")
+                first = "a letter or _" if strict else "a letter, a digit or _"
+                self.key_fault(table, key, f"is no name: use {signs}, beginning with {first}")
+            elif key.lower() in TRUTH_VALUES:
+                self.key_fault(table, key, f"YAML reads {key} as a truth value; choose another name")
+            elif key.lower() in NOTHING:
+                self.key_fault(table, key, f"YAML reads {key} as nothing; choose another name")
+            elif strict and key in RESERVED:
+                self.key_fault(table, key, f"{key} is a word of the formulas; choose another name")
+            yield key, inner
+
+    def known(self, node: Node | None, allowed: Collection[str], what: str) -> Iterator[tuple[str, Node]]:
+        """Yield name and node of the entries of a table keyed by known names."""
+        table = self.any_table(node)
+        for key, inner in table.entries.items():
+            if key in ("source", "note"):
+                continue
+            if key in allowed:
+                yield key, inner
+            else:
+                self.key_fault(table, key, f"no such {what}{did_you_mean(key, allowed)}")
 
     def number(
-        self,
-        entries: Mapping[str, Node],
-        key: str,
-        path: str,
-        low: float = -INFINITY,
-        high: float = INFINITY,
-        default: float = 0.0,
+        self, table: Table, key: str, low: float, high: float, *, default: float = 0.0, why: str = ""
     ) -> float:
         """Return a number within [low, high]; `default` where the key is absent."""
-        node = entries.get(key)
-        if node is None:
-            return default
-        return self.number_at(node, f"{path}.{key}", low, high)
+        node = table.get(key)
+        return default if node is None else self.number_at(node, low, high, why)
 
-    def number_at(
-        self, node: Node, path: str, low: float = -INFINITY, high: float = INFINITY
-    ) -> float:
-        """Return the number that this node holds, within [low, high]."""
+    def number_at(self, node: Node, low: float, high: float, why: str = "") -> float:
+        """Return the number that this node holds, within [low, high]; `why` explains the limits."""
+        stand_in = min(max(low, 0.0), high)
+        allowed = f"{decimal(low)} to {decimal(high)}"
+        within = f" from {allowed}"
         if not isinstance(node, Scalar):
-            self.fault(node.place, path, "must be a number")
-            return max(low, 0.0)
-        if not node.plain or not NUMBER.fullmatch(node.text):
-            hint = ""
-            if re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", node.text):
-                hint = "; write it without an exponent"
-            self.fault(node.place, path, f"must be a number, not {shown(node.text)}{hint}")
-            return max(low, 0.0)
+            self.fault(node, f"must be a number{within}, not {_met(node)}")
+            return stand_in
+        if not node.plain:
+            message = f"must be a number{within}, not the text {shown(node.text)}; write it without quotes"
+            self.fault(node, message)
+            return stand_in
+        if not NUMBER.fullmatch(node.text):
+            hint = "; write it without an exponent" if EXPONENT.fullmatch(node.text) else ""
+            self.fault(node, f"must be a number{within}, not {_met(node)}{hint}")
+            return stand_in
         value = float(node.text)
         if not low <= value <= high:
-            allowed = f"between {low:g} and {high:g}" if high < INFINITY else f"at least {low:g}"
-            self.fault(node.place, path, f"is {value:g}; allowed is {allowed}")
-        return min(max(value, low), high)
+            reason = f" ({why})" if why else ""
+            self.fault(node, f"is {shown(node.text)[1:-1]}; allowed is {allowed}{reason}")
+            return stand_in
+        return value
 
-    def whole(
-        self, entries: Mapping[str, Node], key: str, path: str, low: int, high: int, default: int = 0
-    ) -> int:
-        """Return a whole number within [low, high]."""
-        value = self.number(entries, key, path, low, high, default)
+    def whole(self, table: Table, key: str, low: int, high: int, *, default: int = 0) -> int:
+        """Return a whole number within [low, high]; `default` where the key is absent."""
+        node = table.get(key)
+        return default if node is None else self.whole_at(node, low, high)
+
+    def whole_at(self, node: Node, low: int, high: int) -> int:
+        """Return the whole number that this node holds."""
+        value = self.number_at(node, low, high)
         if value != int(value):
-            self.fault(entries[key].place, f"{path}.{key}", f"is {value:g}; must be a whole number")
+            self.fault(node, f"is {decimal(value)}; must be a whole number")
         return int(value)
 
-    def text(self, entries: Mapping[str, Node], key: str, path: str, default: str = "") -> str:
-        """Return a text; an unquoted yes, no, on, off, true or false is a fault."""
-        node = entries.get(key)
-        return default if node is None else self.text_at(node, f"{path}.{key}")
+    def text(self, table: Table, key: str, default: str = "") -> str:
+        """Return a text; `default` where the key is absent."""
+        node = table.get(key)
+        return default if node is None else self.text_at(node)
 
-    def text_at(self, node: Node, path: str) -> str:
-        """Return the text that this node holds."""
+    def text_at(self, node: Node) -> str:
+        """Return the text that this node holds; what YAML takes for no text is a fault."""
         if not isinstance(node, Scalar):
-            self.fault(node.place, path, "must be a text")
+            self.fault(node, f"must be a text, not {_met(node)}")
             return ""
-        if node.plain and node.text.lower() in FORGIVEN:
-            self.fault(node.place, path, f"YAML reads {node.text} as a truth value; quote it")
         if not node.text:
-            self.fault(node.place, path, "is empty")
+            self.fault(node, "is empty; must be a text")
+        elif node.plain and node.text.lower() in TRUTH_VALUES:
+            self.fault(node, f"YAML reads {node.text} as a truth value; quote it")
+            return ""
+        elif node.plain and node.text.lower() in NOTHING:
+            self.fault(node, f"YAML reads {node.text} as nothing; quote it")
+            return ""
         return node.text
 
-    def flag(self, entries: Mapping[str, Node], key: str, path: str) -> bool:
-        """Return true or false."""
-        node = entries.get(key)
+    def flag(self, table: Table, key: str) -> bool:
+        """Return true or false; false where the key is absent (stand-in: true)."""
+        node = table.get(key)
         if node is None:
             return False
-        if not isinstance(node, Scalar) or node.text not in ("true", "false"):
-            self.fault(node.place, f"{path}.{key}", "must be true or false")
-            return False
+        if not isinstance(node, Scalar) or not node.plain or node.text not in ("true", "false"):
+            self.fault(node, f"must be true or false, not {_met(node)}")
+            return True
         return node.text == "true"
 
-    def listed(self, node: Node | None, path: str) -> list[Node]:
+    def listed(self, node: Node | None) -> list[Node]:
         """Return the items of a list."""
         if node is None:
             return []
         if not isinstance(node, Items):
-            self.fault(node.place, path, "must be a list, such as [a, b]")
+            self.fault(node, f"must be a list, such as [a, b], not {_met(node)}")
             return []
         return node.items
 
-    def one_of(self, node: Node, path: str, allowed: Iterable[str], what: str) -> str:
-        """Return a name that must be one of `allowed` (stand-in: the first of them)."""
-        names = list(allowed)
-        name = self.text_at(node, path)
-        if name not in names:
-            self.fault(node.place, path, f"no {what} is called {shown(name)}{did_you_mean(name, names)}")
-            return names[0] if names else name
-        return name
+    def one_of(self, node: Node, allowed: Collection[str], what: str) -> str:
+        """Return a name that must be one of `allowed` (stand-in: the first of them, or no text)."""
+        name = self._name(node, allowed, what)
+        return name if name is not None else next(iter(allowed), "")
 
-    def known(
-        self, node: Node | None, path: str, allowed: Iterable[str], what: str
-    ) -> Iterator[tuple[str, Node, str]]:
-        """Yield name, node and path of the entries of a table keyed by known names."""
-        names = list(allowed)
-        for key, inner in self.entries(node, path).items():
-            if key in ("source", "note"):
-                continue
-            inside = f"{path}.{key}"
-            if key in names:
-                yield key, inner, inside
-            else:
-                place = node.places[key] if isinstance(node, Table) else inner.place
-                self.fault(place, inside, f"no such {what}{did_you_mean(key, names)}")
+    def all_of(self, node: Node | None, allowed: Collection[str], what: str) -> tuple[str, ...]:
+        """Return the names of a list that are among `allowed`; others, and repeated ones, are faults."""
+        found: dict[str, None] = {}
+        for item in self.listed(node):
+            name = self._name(item, allowed, what)
+            if name in found:
+                self.fault(item, f"{name} is named twice")
+            if name is not None:
+                found[name] = None
+        return tuple(found)
 
-    def cited(self, node: Node, path: str) -> dict[str, Any]:
+    def _name(self, node: Node, allowed: Collection[str], what: str) -> str | None:
+        name = self.text_at(node)
+        if name in allowed:
+            return name
+        if name:
+            self.fault(node, f"no {what} is called {shown(name)}{did_you_mean(name, allowed)}")
+        return None
+
+    def cited(self, node: Node) -> dict[str, Any]:
         """Return place, source and note of a number (keyword arguments of `Cited`)."""
-        citation = node.cited
-        if citation is None:
+        if node.cited is None:
             message = "has no source; name an entry of `sources`, or `judgement` with a note"
-            self.fault(node.place, path, message)
+            self.fault(node, message)
             return {"place": node.place}
-        if citation.source == "judgement":
-            if not citation.note:
-                self.fault(citation.place, path, "`source: judgement` needs a note that says why")
-        elif citation.source not in self.sources:
-            hint = did_you_mean(citation.source, (*self.sources, "judgement"))
-            self.fault(citation.place, path, f"no source is called {shown(citation.source)}{hint}")
-        return {"place": node.place, "source": citation.source, "note": citation.note}
+        return {"place": node.place, "source": node.cited.source, "note": node.cited.note}
+
+    def citations(self, tree: Table, sources: Collection[str]) -> None:
+        """Check every citation in force anywhere in the tree."""
+        seen: dict[Place, Citation] = {}
+        for citation in _citations(tree):
+            # One note for all of a block stands before those of single numbers.
+            seen.setdefault(citation.place, citation)
+        for place, citation in seen.items():
+            if citation.source == "judgement" and not citation.note:
+                message = "a judgement needs a `note` beside it that says why"
+                self._note(Fault(place, citation.path, message))
+            elif citation.source not in (*sources, "judgement"):
+                hint = did_you_mean(citation.source, (*sources, "judgement"))
+                message = f"no source is called {shown(citation.source)}{hint}"
+                self._note(Fault(place, citation.path, message))
+
+
+def _citations(node: Node) -> Iterator[Citation]:
+    if node.cited is not None:
+        yield node.cited
+    inner = node.items if isinstance(node, Items) else ()
+    for child in node.entries.values() if isinstance(node, Table) else inner:
+        yield from _citations(child)

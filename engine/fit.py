@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.junction_tree import log_partition
+from engine.junction_tree import lay, log_partition
 from engine.network import Factor
 
 if TYPE_CHECKING:
@@ -51,20 +51,28 @@ class Constraints:
 
 @dataclass(frozen=True)
 class Solution:
-    """tables: local factors (log P-like, (K, states)); rules: factors θ · feature; theta: (R,);
-    log_z: (K,) of all factors; events: the probabilities asked for; marginals: node -> (K, states).
+    """The minimum of the dual.
+
+    parameters: (K, J + F + R). theta: (R,); held: (R,) where θ is at its bound. tables: the local
+    tables, log P-like (K, states); rules: factors θ · feature. log_z: (K,) of all factors.
+    marginals: node -> (K, states).
     """
 
+    parameters: Floats
+    theta: Floats
+    held: NDArray[np.bool_]
     tables: tuple[Factor, ...]
     rules: tuple[Factor, ...]
-    theta: Floats
     log_z: Floats
-    events: Floats
     marginals: Mapping[str, Floats]
 
 
-class _Model:
-    """Clique tables as an affine function of the parameters (K, J + F + R)."""
+class FitModel:
+    """The dual and its minimum.
+
+    Clique log-tables are an affine function of parameters (K, J + F + R): the local tables' λ, and
+    θ, the same in every row.
+    """
 
     def __init__(
         self,
@@ -82,19 +90,11 @@ class _Model:
         self.k = len(constraints.weights)
         self.static = [torch.zeros(1, *(sizes[n] for n in step.nodes), dtype=torch.float64) for step in steps]
         for factor in fixed:
-            self.add(self.static, factor.nodes, torch.as_tensor(factor.log_table))
+            lay(steps, self.static, factor.nodes, torch.as_tensor(factor.log_table))
         self.features = None if constraints.features is None else torch.as_tensor(constraints.features)
         self.rule_tables = [torch.as_tensor(rule.log_table) for rule in constraints.rules]
         self.local = len(constraints.binary) + (0 if self.features is None else self.features.shape[2])
         self.size = self.local + len(constraints.rules)
-
-    def add(self, tables: list[Tensor], nodes: tuple[str, ...], log_table: Tensor) -> None:
-        """Add a log-table (1 or K, nodes...) to a clique that holds its nodes."""
-        index, step = next((i, s) for i, s in enumerate(self.steps) if set(nodes) <= set(s.nodes))
-        order = sorted(range(len(nodes)), key=lambda i: step.nodes.index(nodes[i]))
-        table = log_table.permute(0, *(1 + i for i in order))
-        shape = [table.shape[0]] + [self.sizes[n] if n in nodes else 1 for n in step.nodes]
-        tables[index] = tables[index] + table.reshape(shape)
 
     def log_tables(self, parameters: Tensor) -> list[Tensor]:
         """Return the log-table of every clique, (1 or rows of parameters, sizes...)."""
@@ -103,15 +103,15 @@ class _Model:
         copies = len(parameters) // self.k
         zero = parameters.new_zeros(len(parameters))
         for j, name in enumerate(self.c.binary):
-            self.add(tables, (name,), torch.stack([zero, parameters[:, j]], dim=1))
+            lay(self.steps, tables, (name,), torch.stack([zero, parameters[:, j]], dim=1))
         if self.features is not None:
             own = parameters[:, len(self.c.binary) : self.local].reshape(copies, self.k, -1)
             scores = torch.einsum("ksf,ckf->cks", self.features, own)
-            self.add(tables, (self.c.block,), scores.flatten(0, 1))
+            lay(self.steps, tables, (self.c.block,), scores.flatten(0, 1))
         for r, rule in enumerate(self.c.rules):
             table = self.rule_tables[r].repeat(copies, *[1] * len(rule.nodes))
             weight = parameters[:, self.local + r].reshape(-1, *[1] * len(rule.nodes))
-            self.add(tables, rule.nodes, table * weight)
+            lay(self.steps, tables, rule.nodes, table * weight)
         return tables
 
     def log_z(self, tables: list[Tensor]) -> Tensor:
@@ -148,134 +148,143 @@ class _Model:
         with self.torch.no_grad():
             return self.log_z(self.log_tables(self.torch.as_tensor(parameters))).numpy()
 
-    def expectations(self, parameters: Floats, events: Sequence[Event]) -> tuple[Floats, list[Floats]]:
-        """Return P(event) under the reference population and every node's marginals (K, states)."""
+    def probabilities(self, events: Sequence[Event], parameters: Floats | None = None) -> Floats:
+        """Return P(event), reference population; where no parameters are given, of the unfitted tables."""
         torch = self.torch
+        parameters = self.start() if parameters is None else parameters
         tables = [t.detach() for t in self.log_tables(torch.as_tensor(parameters))]
         tilts = torch.zeros(len(events), dtype=torch.float64, requires_grad=True)
-        units = [
-            torch.zeros(self.k, self.sizes[n], dtype=torch.float64, requires_grad=True) for n in self.sizes
-        ]
         for (nodes, table), tilt in zip(events, tilts, strict=True):
-            self.add(tables, nodes, torch.as_tensor(table) * tilt)
-        for name, unit in zip(self.sizes, units, strict=True):
-            self.add(tables, (name,), unit)
-        total = self.log_z(tables)
-        expected = torch.as_tensor(self.c.weights) @ total
-        first = torch.autograd.grad(expected, tilts, retain_graph=True)[0] if events else tilts
-        marginals = torch.autograd.grad(total.sum(), units)
-        return first.detach().numpy(), [m.numpy() for m in marginals]
+            lay(self.steps, tables, nodes, torch.as_tensor(table) * tilt)
+        if not events:
+            return np.zeros(0)
+        total = torch.as_tensor(self.c.weights) @ self.log_z(tables)
+        return np.asarray(torch.autograd.grad(total, tilts)[0].numpy())
 
+    def marginals(self, parameters: Floats) -> dict[str, Floats]:
+        """Return P(node | root) of every node, (K, states)."""
+        torch = self.torch
+        tables = [t.detach() for t in self.log_tables(torch.as_tensor(parameters))]
+        units = {
+            name: torch.zeros(self.k, size, dtype=torch.float64, requires_grad=True)
+            for name, size in self.sizes.items()
+        }
+        for name, unit in units.items():
+            lay(self.steps, tables, (name,), unit)
+        found = torch.autograd.grad(self.log_z(tables).sum(), list(units.values()))
+        return {name: p.numpy() for name, p in zip(units, found, strict=True)}
 
-def fit(
-    constraints: Constraints,
-    steps: Sequence[Clique],
-    sizes: Mapping[str, int],
-    fixed: Sequence[Factor],
-    events: Sequence[tuple[tuple[str, ...], Floats, Floats]],
-) -> Solution:
-    """Find the local tables and θ; `events` are nodes with two events a rule to report P of."""
-    model = _Model(constraints, steps, sizes, fixed)
-    targets = _targets(constraints)
-    parameters = _newton(model, constraints, targets)
-    theta = parameters[0, model.local :]
-    flat = [(nodes, table) for nodes, *pair in events for table in pair]
-    probabilities, marginals = model.expectations(parameters, flat)
-    tables = _local_factors(model, parameters)
-    rules = tuple(
-        Factor(rule.name, "rule", rule.nodes, rule.log_table * t)
-        for rule, t in zip(constraints.rules, theta, strict=True)
-    )
-    return Solution(
-        tables,
-        rules,
-        theta,
-        model.value(parameters) - _normalisers(model, parameters),
-        probabilities,
-        dict(zip(sizes, marginals, strict=True)),
-    )
+    def start(self) -> Floats:
+        """Return the parameters of the declared rates, everything else zero."""
+        parameters = np.zeros((self.k, self.size))
+        parameters[:, : len(self.c.binary)] = np.log(self.c.rates / (1 - self.c.rates))
+        return parameters
+
+    def fit(self, bounds: Floats) -> Solution:
+        """Minimise the dual with |θ| <= bounds, (R,)."""
+        if not self.steps:
+            none = np.zeros(0)
+            return Solution(self.start(), none, none > 0, (), (), np.zeros(self.k), {})
+        parameters = _newton(self, bounds)
+        theta = parameters[0, self.local :]
+        return Solution(
+            parameters,
+            theta,
+            np.abs(theta) >= bounds - 1e-9,
+            _local_factors(self, parameters),
+            tuple(
+                Factor(rule.name, "rule", rule.nodes, rule.log_table * t)
+                for rule, t in zip(self.c.rules, theta, strict=True)
+            ),
+            self.value(parameters) - _normalisers(self, parameters),
+            self.marginals(parameters),
+        )
 
 
 def _targets(c: Constraints) -> Floats:
     return c.rates if c.targets is None else np.concatenate([c.rates, c.targets], axis=1)
 
 
-def _start(model: _Model, c: Constraints) -> Floats:
-    parameters = np.zeros((model.k, model.size))
-    parameters[:, : len(c.binary)] = np.log(c.rates / (1 - c.rates))
-    return parameters
-
-
-def _newton(model: _Model, c: Constraints, targets: Floats) -> Floats:
-    """Minimise the dual: damped Newton steps, θ held within its bounds."""
-    parameters = _start(model, c)
+def _newton(model: FitModel, bounds: Floats) -> Floats:
+    """Take damped Newton steps until the constraints hold, θ kept within its bounds."""
+    c, targets = model.c, _targets(model.c)
+    parameters = model.start()
     for _ in range(MOST_STEPS):
         value, gradient, hessian = model.derivatives(parameters)
         miss = gradient[:, : model.local] - targets
         pull = c.weights @ gradient[:, model.local :]
         theta = parameters[0, model.local :]
-        held = ((theta >= c.bounds) & (pull < 0)) | ((theta <= -c.bounds) & (pull > 0))
+        held = ((theta >= bounds) & (pull < 0)) | ((theta <= -bounds) & (pull > 0))
         if max(np.abs(miss).max(initial=0), np.abs(pull[~held]).max(initial=0)) < TOLERANCE:
             break
-        step = _step(model, c, hessian, miss, pull, theta, held)
+        step = _step(model, hessian, miss, pull, (-bounds - theta, bounds - theta))
         dual = c.weights @ (value - (parameters[:, : model.local] * targets).sum(1))
         slope = float(c.weights @ (miss * step[:, : model.local]).sum(1) + pull @ step[0, model.local :])
-        parameters = _search(model, c, targets, parameters, step, dual, slope)
+        parameters = _search(model, parameters, step, dual, slope)
     return parameters
 
 
 def _step(
-    model: _Model,
-    c: Constraints,
-    hessian: Floats,
-    miss: Floats,
-    pull: Floats,
-    theta: Floats,
-    held: NDArray[np.bool_],
+    model: FitModel, hessian: Floats, miss: Floats, pull: Floats, limits: tuple[Floats, Floats]
 ) -> Floats:
-    """Solve the arrow system by its Schur complement in θ; θ's step ends within the bounds."""
+    """Solve the arrow system by its Schur complement in θ; θ's step stays within its limits."""
+    weights = model.c.weights
     own = hessian[:, : model.local, : model.local]
     tie = hessian[:, : model.local, model.local :]
     ridge = RIDGE * (np.einsum("kii->ki", own).max(initial=1.0) + 1)
     inverse = np.linalg.inv(own + ridge * np.eye(model.local))
     carried = inverse @ tie
-    schur = np.einsum("k,krs->rs", c.weights, hessian[:, model.local :, model.local :])
-    schur -= np.einsum("k,klr,kls->rs", c.weights, tie, carried)
-    right = -pull + np.einsum("k,kl,klr->r", c.weights, miss, carried)
-    move = np.zeros(len(theta))
-    free = ~held
-    if free.any():
-        inner = schur[np.ix_(free, free)]
-        scale = np.sqrt(np.maximum(np.diag(inner), 1e-14))
-        white = inner / np.outer(scale, scale) + 1e-9 * np.eye(len(scale))
-        move[free] = np.linalg.solve(white, right[free] / scale) / scale
-    move = np.clip(theta + np.clip(move, -2, 2), -c.bounds, c.bounds) - theta
+    schur = np.einsum("k,krs->rs", weights, hessian[:, model.local :, model.local :])
+    schur -= np.einsum("k,klr,kls->rs", weights, tie, carried)
+    right = -pull + np.einsum("k,kl,klr->r", weights, miss, carried)
+    schur += np.diag(1e-9 * np.diag(schur) + 1e-14)
+    low, high = np.maximum(limits[0], -2), np.minimum(limits[1], 2)
+    move = _least(schur, right, low, high)
     local = -np.einsum("klm,km->kl", inverse, miss) - carried @ move
     return np.concatenate([local, np.broadcast_to(move, (model.k, len(move)))], axis=1)
 
 
-def _search(
-    model: _Model,
-    c: Constraints,
-    targets: Floats,
-    parameters: Floats,
-    step: Floats,
-    dual: float,
-    slope: float,
-) -> Floats:
+def _least(square: Floats, right: Floats, low: Floats, high: Floats) -> Floats:
+    """Minimise ½ x·Sx - b·x over low <= x <= high, by an active set that starts at 0 and only descends.
+
+    Clipping the free solution instead need not descend where rules pull against one another.
+    """
+    x, fixed = np.zeros(len(right)), np.zeros(len(right), dtype=bool)
+    for _ in range(10 * len(right)):
+        free, goal = ~fixed, x.copy()
+        rest = (right - square[:, fixed] @ x[fixed])[free]
+        goal[free] = np.linalg.solve(square[np.ix_(free, free)], rest)
+        step = goal - x
+        room = np.where(step > 0, high - x, x - low) / np.maximum(np.abs(step), 1e-300)
+        first = int(room.argmin())
+        x = np.clip(x + min(1.0, room[first]) * step, low, high)
+        if room[first] < 1:
+            x[first] = high[first] if step[first] > 0 else low[first]
+            fixed[first] = True
+            continue
+        slope = square @ x - right
+        wrong = np.where(fixed, np.where(x >= high, slope, -slope), 0)
+        if wrong.max(initial=0) <= 1e-12:
+            break
+        fixed[wrong.argmax()] = False
+    return x
+
+
+def _search(model: FitModel, parameters: Floats, step: Floats, dual: float, slope: float) -> Floats:
     """Halve the step until the dual falls as much as its slope promises."""
+    weights, targets = model.c.weights, _targets(model.c)
     length = 1.0
     for _ in range(30):
         trial = parameters + length * step
         value = model.value(trial)
-        found = c.weights @ (value - (trial[:, : model.local] * targets).sum(1))
+        found = weights @ (value - (trial[:, : model.local] * targets).sum(1))
         if np.isfinite(found) and found <= dual + 1e-4 * length * min(slope, 0.0) + 1e-13:
             return trial
         length /= 2
     return parameters
 
 
-def _local_factors(model: _Model, parameters: Floats) -> tuple[Factor, ...]:
+def _local_factors(model: FitModel, parameters: Floats) -> tuple[Factor, ...]:
     """Return the local tables as log P-like factors, normalised for each root state."""
     c = model.c
     tables = []
@@ -288,7 +297,7 @@ def _local_factors(model: _Model, parameters: Floats) -> tuple[Factor, ...]:
     return tuple(Factor(name, "table", (name,), table - _log_sum(table)[:, None]) for name, table in tables)
 
 
-def _normalisers(model: _Model, parameters: Floats) -> Floats:
+def _normalisers(model: FitModel, parameters: Floats) -> Floats:
     """Return the sum of the local tables' log normalisers, (K,)."""
     c = model.c
     total = np.logaddexp(0, parameters[:, : len(c.binary)]).sum(1)

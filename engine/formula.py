@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lark import Lark, Token, Tree
+    from lark.exceptions import UnexpectedInput
     from numpy.typing import NDArray
 
     from engine.knowledge import Variable
@@ -38,9 +39,11 @@ GRAMMAR = r"""
     | NAME -> active
 COMPARE: ">=" | "<=" | "==" | "!=" | ">" | "<"
 NUMBER: /-?\d+(\.\d+)?/
-NAME: /(?!(?:and|or|not|in|count)\b)[A-Za-z_][A-Za-z0-9_-]*/
+NAME: /(?!(?:and|or|not|in|count)(?![A-Za-z0-9_-]))[A-Za-z_][A-Za-z0-9_-]*/
 %ignore /[ \t\r\n]+/
 """
+LONGEST = 2_000
+DEEPEST = 50
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
@@ -117,9 +120,7 @@ class Count:
 
     def holds(self, values: Values) -> NDArray[np.bool_]:
         """Say where the number of true parts is allowed."""
-        total = functools.reduce(
-            operator.add, (part.holds(values).astype(np.int64) for part in self.parts)
-        )
+        total = sum((part.holds(values).astype(np.int64) for part in self.parts), np.zeros((), np.int64))
         return np.isin(total, sorted(self.allowed))
 
 
@@ -137,7 +138,7 @@ def disjunction(*parts: Formula) -> Formula:
 def _parser() -> Lark:
     from lark import Lark
 
-    return Lark(GRAMMAR, parser="lalr", propagate_positions=True)
+    return Lark(GRAMMAR, parser="lalr")
 
 
 def parse(text: str, variables: Mapping[str, Variable]) -> Formula:
@@ -148,93 +149,124 @@ def parse(text: str, variables: Mapping[str, Variable]) -> Formula:
     """
     from lark.exceptions import UnexpectedInput
 
+    if len(text) > LONGEST:
+        raise FormulaError(f"the formula has {len(text)} characters; at most {LONGEST} are read")
     try:
         tree = _parser().parse(text)
     except UnexpectedInput as error:
-        column = min(max((error.column or 1) - 1, 0), len(text))
-        met = f"{text[column:].split()[0]!r}" if text[column:].strip() else "the end"
-        message = f"the formula {text!r} cannot be read at {met}; write for example 'A & !B' or 'x > 0'"
-        raise FormulaError(message, column) from None
-    except RecursionError:
-        raise FormulaError("the formula is nested too deeply") from None
-    return _build(tree, variables)
+        raise _unexpected(text, error) from None
+    _check_depth(tree)
+    return _Builder(variables).formula(tree)
 
 
-def _build(tree: Tree[Token], variables: Mapping[str, Variable]) -> Formula:
-    parts = tree.children
-    match tree.data:
-        case "either":
-            return disjunction(*(_build(part, variables) for part in parts))  # type: ignore[arg-type]
-        case "both":
-            return conjunction(*(_build(part, variables) for part in parts))  # type: ignore[arg-type]
-        case "negation":
-            return Not(_build(parts[0], variables))  # type: ignore[arg-type]
-        case "count":
-            return _count(parts, variables)
-        case "active":
-            return _active(parts[0], variables)  # type: ignore[arg-type]
-        case "membership":
-            return _in(parts[0], parts[1:], variables)  # type: ignore[arg-type]
-        case _:
-            return _comparison(*parts, variables)  # type: ignore[arg-type, misc]
+def _unexpected(text: str, error: UnexpectedInput) -> FormulaError:
+    how = "write for example 'a & !b', 'x > 0', 'c in [d, e]' or 'count(a, b) >= 1'"
+    token = getattr(error, "token", None)
+    position = error.pos_in_stream or 0
+    if not text.strip():
+        return FormulaError(f"the formula is empty; {how}")
+    if token is not None and token.type == "$END":
+        return FormulaError(f"the formula ends too early; {how}", len(text.rstrip()))
+    met = text[position : position + 20].split(maxsplit=1)[0]
+    return FormulaError(f"the formula cannot be read at {met!r}; {how}", position)
 
 
-def _count(parts: list[Tree[Token] | Token], variables: Mapping[str, Variable]) -> Formula:
-    *formulas, compare, number = parts
-    allowed = frozenset(
-        total
-        for total in range(len(formulas) + 1)
-        if COMPARISONS[str(compare)](total, float(str(number)))
-    )
-    return Count(tuple(_build(part, variables) for part in formulas), allowed)  # type: ignore[arg-type]
+def _check_depth(tree: Tree[Token]) -> None:
+    level, depth = [tree], 0
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            raise FormulaError(f"the formula is nested more than {DEEPEST} deep")
+        level = [part for one in level for part in one.children if not isinstance(part, str)]
 
 
-def _variable(token: Token, variables: Mapping[str, Variable]) -> Variable:
-    if token not in variables:
-        message = f"no variable is called {str(token)!r}{did_you_mean(token, variables)}"
-        raise FormulaError(message, (token.column or 1) - 1)
-    return variables[token]
+class _Builder:
+    """Turns the parser's tree into a formula; tokens are texts with a place."""
 
+    def __init__(self, variables: Mapping[str, Variable]) -> None:
+        self.variables = variables
 
-def _active(token: Token, variables: Mapping[str, Variable]) -> Formula:
-    variable = _variable(token, variables)
-    if variable.kind != "binary":
-        message = f"{token} is {variable.kind}, so it needs a comparison, such as '{token} == ...'"
-        raise FormulaError(message, (token.column or 1) - 1)
-    return In(variable.name, frozenset({1}))
+    def formula(self, tree: Tree[Token]) -> Formula:
+        # A token is a str; what is not one is an inner formula.
+        tokens = [part for part in tree.children if isinstance(part, str)]
+        parts = tuple(self.formula(part) for part in tree.children if not isinstance(part, str))
+        match tree.data:
+            case "either":
+                found = disjunction(*parts)
+            case "both":
+                found = conjunction(*parts)
+            case "negation":
+                found = Not(parts[0])
+            case "count":
+                found = _count(parts, *tokens)
+            case "active":
+                found = self._active(*tokens)
+            case "membership":
+                found = self._in(tokens[0], tokens[1:])
+            case _:
+                found = self._comparison(*tokens)
+        return found
 
+    def _variable(self, token: Token) -> Variable:
+        if token not in self.variables:
+            message = f"no variable is called {str(token)!r}{did_you_mean(token, self.variables)}"
+            raise FormulaError(message, _column(token))
+        return self.variables[token]
 
-def _in(name: Token, states: list[Token], variables: Mapping[str, Variable]) -> Formula:
-    variable = _variable(name, variables)
-    if variable.kind == "interval":
-        message = f"{name} is a number: compare it with a bin edge, such as '{name} > 0'"
-        raise FormulaError(message, (name.column or 1) - 1)
-    for state in states:
-        if state not in variable.states:
-            hint = did_you_mean(state, variable.states)
-            message = f"{name} has no state {str(state)!r}{hint}"
-            raise FormulaError(message, (state.column or 1) - 1)
-    indices = [variable.states.index(state) for state in states]
-    if variable.kind == "derived":
-        return disjunction(*(variable.formulas[i] for i in indices))
-    return In(variable.name, frozenset(indices))
+    def _active(self, token: Token) -> Formula:
+        variable = self._variable(token)
+        if variable.kind != "binary":
+            example = _example(variable)
+            message = f"{token} is {variable.kind}, so it needs a comparison, such as '{example}'"
+            raise FormulaError(message, _column(token))
+        return In(variable.name, frozenset({1}))
 
+    def _in(self, name: Token, states: list[Token]) -> Formula:
+        variable = self._variable(name)
+        if variable.kind == "interval":
+            message = f"{name} is a number: compare it with a bin edge, such as '{_example(variable)}'"
+            raise FormulaError(message, _column(name))
+        for state in states:
+            if state not in variable.states:
+                message = f"{name} has no state {str(state)!r}{did_you_mean(state, variable.states)}"
+                raise FormulaError(message, _column(state))
+        indices = [variable.states.index(state) for state in dict.fromkeys(states)]
+        if variable.kind == "derived":
+            return disjunction(*(variable.formulas[i] for i in indices))
+        return In(variable.name, frozenset(indices))
 
-def _comparison(
-    name: Token, compare: Token, value: Token, variables: Mapping[str, Variable]
-) -> Formula:
-    variable = _variable(name, variables)
-    if value.type == "NAME" or variable.kind != "interval":
-        if compare not in ("==", "!="):
+    def _comparison(self, name: Token, compare: Token, value: Token) -> Formula:
+        variable = self._variable(name)
+        if variable.kind == "interval" and value.type == "NUMBER":
+            return _threshold(variable, str(compare), float(value), _column(value))
+        if variable.kind != "interval" and compare not in ("==", "!="):
             message = f"{name} has states, so only == and != compare it, not {compare}"
-            raise FormulaError(message, (compare.column or 1) - 1)
-        inside = _in(name, [value], variables)
+            raise FormulaError(message, _column(compare))
+        inside = self._in(name, [value])
         return inside if compare == "==" else Not(inside)
-    return _threshold(variable, str(compare), float(value), (value.column or 1) - 1)
+
+
+def _column(token: Token) -> int:
+    return token.start_pos or 0
+
+
+def _example(variable: Variable) -> str:
+    if variable.kind == "interval":
+        middle = variable.edges[len(variable.edges) // 2] if variable.edges else 0
+        return f"{variable.name} > {middle:g}"
+    return f"{variable.name} == {variable.states[0] if variable.states else '...'}"
+
+
+def _count(parts: tuple[Formula, ...], compare: Token, number: Token) -> Formula:
+    test = COMPARISONS[compare]
+    allowed = frozenset(total for total in range(len(parts) + 1) if test(total, float(number)))
+    return Count(parts, allowed)
 
 
 def _threshold(variable: Variable, compare: str, value: float, column: int) -> Formula:
     edges = np.asarray(variable.edges)
+    if not edges.size:  # Its range is faulty, which has been said.
+        return In(variable.name, frozenset())
     nearest = float(edges[np.abs(edges - value).argmin()])
     if compare in ("==", "!=") or abs(nearest - value) > 1e-9:
         message = (

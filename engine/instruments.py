@@ -103,13 +103,16 @@ def label_kernel(one: LabelInstrument, variable: Variable, prior: Floats) -> Lab
 def _ranking_tails(one: LabelInstrument, variable: Variable, table: Floats, prior: Floats) -> Floats:
     """Places 2 and 3 by Plackett-Luce with weights exp(b[first, k] + g · 1[k = truth]).
 
-    The habit b[first, k] = log Σ_x P(x | first) T[x, k]: what this observer says of the items of which
-    it says `first`.
+    The habit exp(b) is the declared share of k at place 2 after `first`; where none is declared,
+    Σ_x P(x | first) T[x, k]: what this observer says of the items of which it says `first`.
     """
     size, states = len(one.answers), len(variable.states)
-    given_first = prior[:, None] * table
-    given_first = given_first / given_first.sum(axis=0)
-    weights = np.repeat((given_first.T @ table)[:, None, :], states, axis=1)
+    if one.habit:
+        habit = np.array(one.habit)
+    else:
+        given_first = prior[:, None] * table
+        habit = (given_first / given_first.sum(axis=0)).T @ table
+    weights = np.repeat(habit[:, None, :], states, axis=1)
     for x, state in enumerate(variable.states):
         if state in one.answers:
             weights[:, x, one.answers.index(state)] *= math.exp(one.bonus)

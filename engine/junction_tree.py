@@ -82,11 +82,11 @@ def _elimination_cost(graph: nx.Graph[str], name: str, sizes: Mapping[str, int])
 def plan(
     sizes: Mapping[str, int],
     cliques: Sequence[frozenset[str]],
-    partitions: Mapping[str, tuple[str, tuple[int, ...]]],
+    runs_of: Mapping[str, tuple[int, ...]],
 ) -> tuple[Clique, ...]:
     """Order the cliques of a junction tree for the collect pass; children come before parents.
 
-    partitions: block -> its cell node and runs.
+    runs_of: block -> where each of its cells' runs of states begins, and the end.
     """
     graph = nx.Graph()
     graph.add_nodes_from(range(len(cliques)))
@@ -110,8 +110,8 @@ def plan(
             place[i] = len(steps)
             private = tuple(sorted(cliques[i] - shared))
             runs: tuple[int, ...] = ()
-            if len(private) == 1 and private[0] in partitions:
-                runs = partitions[private[0]][1]
+            if len(private) == 1 and private[0] in runs_of:
+                runs = runs_of[private[0]]
             steps.append(
                 Clique(
                     private,
@@ -127,6 +127,21 @@ def plan(
 
 def _cells(clique: frozenset[str], sizes: Mapping[str, int]) -> int:
     return math.prod(sizes[n] for n in clique)
+
+
+def lay(steps: Sequence[Clique], tables: list[Tensor], nodes: tuple[str, ...], log_table: Tensor) -> int:
+    """Add a log-table (1 or K, nodes...) to that of the first clique that holds its nodes.
+
+    Returns:
+        The clique's index.
+    """
+    index, step = next((i, s) for i, s in enumerate(steps) if set(nodes) <= set(s.nodes))
+    order = sorted(range(len(nodes)), key=lambda i: step.nodes.index(nodes[i]))
+    table = log_table.permute(0, *(1 + i for i in order))
+    sizes = iter(table.shape[1:])
+    shape = [len(table), *(next(sizes) if name in nodes else 1 for name in step.nodes)]
+    tables[index] = tables[index] + table.reshape(shape)
+    return index
 
 
 def log_partition(

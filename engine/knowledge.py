@@ -139,7 +139,8 @@ class LabelInstrument(Cited):
 
     `confusion`: P(one answer | truth), rows = states of the variable, columns = `answers`.
     `types`: one entry, or several where readings differ in kind; shares sum to 1.
-    `bonus`: Plackett-Luce bonus g of the truth at places 2 and 3 of a ranking.
+    `bonus`: Plackett-Luce bonus g of the truth at places 2 and 3 of a ranking; `habit`: P(place 2 |
+    place 1) whatever the truth, rows and columns = `answers`, zero diagonal; () where none is declared.
     `weight`: how many answers a reported distribution counts for.
     """
 
@@ -148,6 +149,7 @@ class LabelInstrument(Cited):
     confusion: tuple[tuple[float, ...], ...] = ()
     types: tuple[ReadingType, ...] = ()
     bonus: float = 0.0
+    habit: tuple[tuple[float, ...], ...] = ()
     weight: float = 1.0
 
 

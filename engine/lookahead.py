@@ -1,23 +1,28 @@
 """What to ask next: the expected gain of each question in batches, by simulation.
 
-The loss of a level is worth · min(risk / limit, 1): what is lost by Chow's rule, an unaccepted level
-costing its worth. The gain of a question is the expected fall of the total loss over the answers that the
-posterior predicts, and it is worth asking where that exceeds its cost.
+The loss of a level is worth · max(0, 1 - limit / risk): nothing once it is accepted, and before that the
+more the further its risk is from the limit, so that progress counts though one question alone may not
+reach the limit. The gain of a question is the expected fall of the total loss over the answers that the
+posterior predicts; it is worth asking where that exceeds its cost.
 
 Simplest honest form, the same for all items at once: given the root the other variables are taken to be
 independent (each has its exact posterior marginal; couplings and rules have shaped it but do not carry the
 imagined answers on); the imagined answers of a reading continue its Pólya urn, so that a saturated reading
 predicts only itself; numbers are taken as normal; whether an imagined answer followed its label is taken
-as known. Gains are means over PATHS simulated paths, with the seed given.
+as known. Gains are means over PATHS simulated paths. All items share the paths' stratified uniform
+numbers (McKay, Beckman & Conover 1979, doi:10.2307/1268522), which depend on the seed and the variable
+alone: what is asked about an item does not depend on the items beside it.
 """
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch.special import ndtri
 
 from engine.decision import Next, interval_risk
 from engine.instruments import LabelKernel
@@ -37,7 +42,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-PATHS = 16
+PATHS = 24
 MOST_ITEMS = 256
 MOST_TELLING = 3
 
@@ -156,9 +161,8 @@ class LookAhead:
     def _options(
         self, answers: Answers, posterior: Posterior, items: Ints, observer: int
     ) -> Iterator[_Option]:
-        rng = np.random.default_rng(self.seed)
         belief = self._belief(posterior, items)
-        readings = _Readings(self, answers, items, observer, belief, rng)
+        readings = _Readings(self, answers, items, observer, belief)
         before = self._loss(belief, belief.root[:, None, None, :], {})[:, 0]
         one = self.observations.observers[observer]
         for number, question in enumerate(self.base.questions.values()):
@@ -227,7 +231,7 @@ class LookAhead:
         return np.asarray(np.maximum(before - self._loss(belief, root, after).mean(1), 0))
 
     def _loss(self, belief: _Belief, root: Floats, after: Mapping[str, Floats]) -> Floats:
-        """Return Σ worth · min(risk / limit, 1), (n, paths, batches), for root (n, paths, batches, K).
+        """Return Σ worth · max(0, 1 - limit / risk), (n, paths, batches), for root (n, paths, batches, K).
 
         after: P(true) of binary and (..., bins) of interval variables that answers spoke of.
         """
@@ -245,7 +249,7 @@ class LookAhead:
         )
         worth = np.where([name in levels for name in belief.binary], worth, 0)
         risk = np.where(active >= cuts, 1 - active, active)
-        total = np.minimum(risk / limit, 1) @ worth
+        total = _short_of(risk, limit) @ worth
         for name in belief.given:
             if name in levels:
                 p = after.get(name)
@@ -253,11 +257,11 @@ class LookAhead:
                     p = (flat @ belief.given[name]).reshape(*shape, -1)
                 variable = self.base.variables[name]
                 _, risk = interval_risk(p, np.array(variable.edges), policy.tolerance[name])
-                total = total + policy.worth[name] * np.minimum(risk / policy.limits[name], 1)
+                total = total + policy.worth[name] * _short_of(risk, policy.limits[name])
         if self.base.root in levels:
             risk = 1 - root.max(-1)
             limit_root, worth_root = policy.limits[self.base.root], policy.worth[self.base.root]
-            total = total + worth_root * np.minimum(risk / limit_root, 1)
+            total = total + worth_root * _short_of(risk, limit_root)
         return np.asarray(total)
 
 
@@ -271,15 +275,13 @@ class _Readings:
         items: Ints,
         observer: int,
         belief: _Belief,
-        rng: np.random.Generator,
     ) -> None:
         self.ahead = ahead
         self.answers = answers
         self.items = items
         self.observer = observer
         self.belief = belief
-        self.rng = rng
-        self.root = _draw(rng, belief.root[:, None, :], PATHS)
+        self.root = _choose(belief.root[:, None, :], self._uniform("", 1)[0])
         self.carry = ahead.observations.observers[observer].carry
         self.cache: dict[tuple[int, str], Floats] = {}
         self.place = np.full(len(answers.items), -1)
@@ -297,20 +299,27 @@ class _Readings:
             continued, other = self._counts(key[0], name, kernel)
             truth = self._truth(name)
             if isinstance(kernel, LabelKernel):
-                self.cache[key] = self._grouped(kernel, continued, other, truth)
+                self.cache[key] = self._grouped(name, kernel, continued, other, truth)
             else:
                 self.cache[key] = self._numbers(name, kernel, continued, other, truth)
         return self.cache[key]
+
+    def _uniform(self, name: str, count: int) -> Floats:
+        """Return stratified uniform numbers (count, paths), the same for every item."""
+        rng = np.random.default_rng([self.ahead.seed, zlib.crc32(name.encode())])
+        strata = rng.permuted(np.tile(np.arange(PATHS), (count, 1)), axis=1)
+        return np.asarray((strata + rng.random((count, PATHS))) / PATHS)
 
     def _truth(self, name: str) -> Ints:
         """Draw the variable's truth on each path, (n, paths)."""
         if name == self.ahead.base.root:
             return self.root
+        u = self._uniform(f"truth of {name}", 1)[0]
         rows = np.arange(len(self.items))[:, None]
         if name in self.belief.binary:
             p = self.belief.active[rows, self.root, self.belief.binary.index(name)]
-            return np.asarray(self.rng.random(p.shape) < p).astype(np.int64)
-        return _draw(self.rng, self.belief.given[name][rows, self.root])
+            return np.asarray(u < p).astype(np.int64)
+        return _choose(self.belief.given[name][rows, self.root], u)
 
     def _counts(self, question: int, name: str, kernel: LabelKernel | NumberKernel) -> tuple[Floats, Floats]:
         """Count the answers so far: in the reading of this question, and in all others, (n, answers)."""
@@ -336,19 +345,23 @@ class _Readings:
         )
         return np.asarray(continued, np.float64), np.asarray(other, np.float64)
 
-    def _grouped(self, kernel: LabelKernel, continued: Floats, other: Floats, truth: Ints) -> Floats:
+    def _grouped(
+        self, name: str, kernel: LabelKernel, continued: Floats, other: Floats, truth: Ints
+    ) -> Floats:
         """Imagine labels once for each pattern of counts and truth, where that is less work."""
         states = kernel.mix.shape[0]
         patterns, which = np.unique(np.concatenate([continued, other], axis=1), axis=0, return_inverse=True)
         if len(patterns) * states >= len(truth):
-            return self._labels(kernel, continued, other, truth)
+            return self._labels(name, kernel, continued, other, truth)
         size = continued.shape[1]
         repeated = np.repeat(patterns, states, axis=0)
         truths = np.broadcast_to(np.tile(np.arange(states), len(patterns))[:, None], (len(repeated), PATHS))
-        table = self._labels(kernel, repeated[:, :size], repeated[:, size:], truths)
+        table = self._labels(name, kernel, repeated[:, :size], repeated[:, size:], truths)
         return np.asarray(table[which.reshape(-1, 1) * states + truth, np.arange(PATHS)])
 
-    def _labels(self, kernel: LabelKernel, continued: Floats, other: Floats, truth: Ints) -> Floats:
+    def _labels(
+        self, name: str, kernel: LabelKernel, continued: Floats, other: Floats, truth: Ints
+    ) -> Floats:
         """Draw from a Pólya urn whose type is known as far as the answers so far tell it.
 
         Returns:
@@ -359,7 +372,8 @@ class _Readings:
         type_given = self._type_given(kernel, continued, other)
         rows = np.arange(n)[:, None]
         urn = alpha[None] + continued[:, None, :]
-        own = urn[rows, _draw(self.rng, type_given[rows, truth])]
+        u = self._uniform(f"answers about {name}", int(batches.max()) + 1)
+        own = urn[rows, _choose(type_given[rows, truth], u[-1])]
         total = own.sum(-1, keepdims=True)
         mass = urn.sum(-1)[:, None, :]
         likelihood = np.ones((n, PATHS, alpha.shape[0]))
@@ -368,7 +382,7 @@ class _Readings:
         paths = np.arange(PATHS)[None]
         for draw in range(int(batches.max())):
             # The urn's next answer: one of its own kind, or a repeat of one drawn before.
-            answer = _draw(self.rng, (own + seen) / (total + draw))
+            answer = _choose((own + seen) / (total + draw), u[draw])
             so_far = seen[rows, paths, answer]
             likelihood *= (urn[rows, :, answer] + so_far[..., None]) / (mass + draw)
             seen[rows, paths, answer] = so_far + 1
@@ -399,19 +413,23 @@ class _Readings:
         edges = np.array(self.ahead.base.variables[name].edges)
         centres = (edges[:-1] + edges[1:]) / 2
         sd = 1 / np.sqrt(np.maximum(precision, 1e-9))[:, None, :]
-        answer = centres[truth][..., None] + sd * self.rng.standard_normal((*truth.shape, len(batches)))
+        noises = ndtri(torch.as_tensor(self._uniform(f"answers about {name}", len(batches)))).numpy()
+        answer = centres[truth][..., None] + sd * noises.T
         z = (answer[..., None] - centres) / sd[..., None]
         return np.asarray(np.exp(-(z * z - (z * z).min(-1, keepdims=True)) / 2))
 
 
-def _draw(rng: np.random.Generator, p: Floats, count: int | None = None) -> Ints:
-    """Draw an index along the last axis of p (..., states); `count` repeats the axis before it."""
-    shape = (*p.shape[:-2], count) if count else p.shape[:-1]
-    u = rng.random(shape)
+def _short_of(risk: Floats, limit: Floats | float) -> Floats:
+    """Return how far a risk is from acceptance: 0 at or under the limit, towards 1 far above it."""
+    return np.asarray(1 - limit / np.maximum(risk, limit))
+
+
+def _choose(p: Floats, u: Floats) -> Ints:
+    """Return for p (..., states) and uniform numbers u the index at which p's running sum passes u."""
     if p.shape[-1] == 2:
         return np.asarray(u > p[..., 0]).astype(np.int64)
-    found = np.zeros(shape, dtype=np.int64)
     reached = np.zeros(p.shape[:-1])
+    found = np.zeros(np.broadcast_shapes(p.shape[:-1], u.shape), dtype=np.int64)
     for state in range(p.shape[-1] - 1):
         reached = reached + p[..., state]
         found += u > reached

@@ -48,6 +48,17 @@ class Node:
     cell: str = ""
 
 
+def runs_of(nodes: Mapping[str, Node]) -> dict[str, tuple[int, ...]]:
+    """Return for each block with a cell node where each cell's run of states begins, and the end."""
+    found = {}
+    for node in nodes.values():
+        if node.cell:
+            function = nodes[node.cell].function
+            assert function is not None
+            found[node.name] = (0, *(int(end) for end in np.cumsum(np.bincount(function))))
+    return found
+
+
 @dataclass(frozen=True)
 class Factor:
     """A log-linear factor: `log_table` has axes (root states or 1, one axis a node of `nodes`)."""

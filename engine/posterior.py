@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from engine.compiler import partitions
 from engine.evidence import ObservationModel
-from engine.junction_tree import log_partition, plan
+from engine.junction_tree import lay, log_partition, plan
+from engine.network import runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -59,7 +59,7 @@ class Inference:
         self.observations = ObservationModel(network, self.population)
         sizes = {name: node.size for name, node in network.nodes.items()}
         cliques = [frozenset(clique) for clique in network.cliques]
-        self.steps = plan(sizes, cliques, partitions(network.nodes))
+        self.steps = plan(sizes, cliques, runs_of(network.nodes))
         self.tables = self._tables(network.factors)
         self.log_root = torch.as_tensor(network.log_prior[self.population])
         self.rules = tuple(r for r in network.rules if r.status in ("met", "unmet"))
@@ -72,7 +72,7 @@ class Inference:
             shape = [self.network.nodes[n].size for n in step.nodes]
             tables.append(torch.zeros(states, *shape, dtype=torch.float64))
         for factor in factors:
-            self._lay(tables, factor.nodes, torch.as_tensor(factor.log_table))
+            lay(self.steps, tables, factor.nodes, torch.as_tensor(factor.log_table))
         # Each table is scaled to a peak of one; the scale goes to the root.
         peaks = [table.flatten(1).amax(1) for table in tables]
         self.scale = sum(peaks, torch.zeros(states, dtype=torch.float64))
@@ -81,22 +81,13 @@ class Inference:
             for table, peak in zip(tables, peaks, strict=True)
         ]
 
-    def _lay(self, tables: list[Tensor], nodes: tuple[str, ...], log_table: Tensor) -> int:
-        """Add a log-table to the first clique that holds its nodes; return which."""
-        index, step = next((i, s) for i, s in enumerate(self.steps) if set(nodes) <= set(s.nodes))
-        order = sorted(range(len(nodes)), key=lambda i: step.nodes.index(nodes[i]))
-        table = log_table.permute(0, *(1 + i for i in order))
-        shape = [len(table)] + [self.network.nodes[n].size if n in nodes else 1 for n in step.nodes]
-        tables[index] = tables[index] + table.reshape(shape)
-        return index
-
     def _tilts(self) -> dict[int, list[tuple[int, Tensor]]]:
         """Return for each clique the rules that it holds, with its table where they are violated."""
         tilts: dict[int, list[tuple[int, Tensor]]] = {}
         for rule, compiled in enumerate(self.rules):
             zeros = [torch.zeros(1, dtype=torch.float64)] * len(self.steps)
             violated = torch.as_tensor(compiled.violated.astype(np.float64))
-            index = self._lay(zeros, compiled.nodes, violated)
+            index = lay(self.steps, zeros, compiled.nodes, violated)
             tilts.setdefault(index, []).append((rule, self.tables[index] * zeros[index]))
         return tilts
 

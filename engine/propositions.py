@@ -1,8 +1,9 @@
 """Formulas -> nodes: what a rule needs beside the base's own nodes.
 
-A threshold on an interval variable becomes a binary node (a fact); what all facts together can
-tell about a block is one derived node of few states, its cell; and a count over many parts becomes a chain of counters, so that no clique holds a
-block together with what a rule says, and a count of n things costs n small tables.
+A threshold on an interval variable becomes a binary node (a fact); what all facts together can tell
+about a block is one derived node of few states, its cell; and a count over many parts becomes a chain
+of counters, so that no clique holds a block together with what a rule says, and a count of n things
+costs n small tables.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ class Propositions:
             # A fact and its negation are one node.
             if fact.variable == variable and fact.states in (states, others):
                 return In(name, frozenset({int(fact.states == states)}))
-        name = f"fact_{len(self.facts) + 1}"
+        # A dot keeps the names of derived nodes apart from those of variables.
+        name = f"fact.{len(self.facts) + 1}"
         self.facts[name] = In(variable, states)
         self.derived[name] = Node(name, 2)
         return In(name, frozenset({1}))
@@ -98,14 +100,12 @@ class Propositions:
         """Return the node that is this function of its parents."""
         if (parents, function.tobytes()) in self._known:
             return self._known[parents, function.tobytes()]
-        name = f"count_{len(self.derived) + 1}"
+        name = f"count.{len(self.derived) + 1}"
         self._known[parents, function.tobytes()] = name
         self._link(name, parents, function, max(int(function.max()) + 1, 2))
         return name
 
-    def _link(
-        self, name: str, parents: tuple[str, ...], function: NDArray[np.int64], states: int
-    ) -> None:
+    def _link(self, name: str, parents: tuple[str, ...], function: NDArray[np.int64], states: int) -> None:
         self.derived[name] = Node(name, states, parents=parents, function=function)
         with np.errstate(divide="ignore"):
             log_table = np.log((function[..., None] == np.arange(states)).astype(np.float64))[None]

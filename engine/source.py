@@ -6,7 +6,8 @@ nothing is resolved by surprise (`no`, `1e3`), aliases cannot explode, depth is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import yaml
@@ -17,28 +18,37 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LONGEST_FILE = 4_000_000
+LONGEST_FILE = 2_000_000
 LONGEST_SCALAR = 100_000
+LONGEST_KEY = 200
 DEEPEST = 30
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+NOT_TEXT = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
 class Citation:
-    """The `source` and `note` in force at a place."""
+    """The `source` and `note` in force at a place; `place` and `path` are those of the source."""
 
     source: str
     note: str
     place: Place
+    path: str
 
 
 @dataclass
 class Scalar:
-    """A single value as written; `plain` where it was not quoted."""
+    """A single value as written; `plain` where it was not quoted.
+
+    `offset`: how many columns after `place` the text begins; None where it is not on one line as
+    it is read (folded, or with escapes).
+    """
 
     text: str
-    plain: bool
     place: Place
+    path: str
+    plain: bool = True
+    offset: int | None = 0
     cited: Citation | None = None
 
 
@@ -48,6 +58,7 @@ class Items:
 
     items: list[Node]
     place: Place
+    path: str
     cited: Citation | None = None
 
 
@@ -58,44 +69,92 @@ class Table:
     `shrunk` marks a distribution that lost a removed state: the rest keep their proportions.
     """
 
-    entries: dict[str, Node]
-    places: dict[str, Place]
     place: Place
+    path: str
+    entries: dict[str, Node] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
     cited: Citation | None = None
     shrunk: bool = False
+
+    def get(self, key: str) -> Node | None:
+        """Return the node under this key."""
+        return self.entries.get(key)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.entries
+
+    def drop(self, key: str) -> bool:
+        """Remove a key; say whether it was there."""
+        self.places.pop(key, None)
+        return self.entries.pop(key, None) is not None
 
 
 Node = Scalar | Items | Table
 
 
-class _Refused(Exception):
+class _UnreadableError(Exception):
+    """The rest of a file cannot be read."""
+
     def __init__(self, place: Place, path: str, message: str) -> None:
         super().__init__(message)
         self.fault = Fault(place, path, message)
 
 
 def read_file(path: Path, shown: str, faults: list[Fault]) -> Table | None:
-    """Read one file into a table; what is wrong with it is added to `faults`."""
+    """Read one file into a table; what is wrong with it is added to `faults`.
+
+    Returns:
+        The table, or None where the file could not be read to its end.
+    """
     start = Place(shown, 1, 1)
     try:
-        data = path.read_bytes()
-        if len(data) > LONGEST_FILE:
-            message = f"the file has {len(data)} bytes; at most {LONGEST_FILE} are read"
-            raise _Refused(start, "", message)
-        return _Builder(shown, faults).build(data.decode("utf-8-sig"))
-    except _Refused as refused:
-        faults.append(refused.fault)
+        size = path.stat().st_size
+        if size > LONGEST_FILE:
+            raise _UnreadableError(start, "", f"the file has {size} bytes; at most {LONGEST_FILE} are read")
+        text = _decode(path.read_bytes(), shown)
+        return _Builder(shown, faults).build(text)
+    except _UnreadableError as error:
+        faults.append(error.fault)
     except OSError as error:
         faults.append(Fault(start, "", f"cannot be read: {error.strerror}"))
-    except UnicodeDecodeError as error:
-        faults.append(Fault(start, "", f"is not UTF-8 text (byte {error.start})"))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = Place(shown, mark.line + 1, mark.column + 1) if mark else start
-        faults.append(Fault(place, "", f"is not YAML: {error.problem}"))
+        faults.append(_syntax_fault(error, text, start))
     except yaml.YAMLError as error:
         faults.append(Fault(start, "", f"is not YAML: {str(error).splitlines()[0]}"))
     return None
+
+
+def _decode(data: bytes, shown: str) -> str:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8", "replace")
+        message = f"is not UTF-8 text (byte 0x{data[error.start]:02x})"
+        raise _UnreadableError(_place_after(before, shown), "", message) from None
+    odd = NOT_TEXT.search(text)
+    if odd:
+        message = f"is not a text file: it holds the control character U+{ord(odd[0]):04X}"
+        raise _UnreadableError(_place_after(text[: odd.start()], shown), "", message)
+    return text
+
+
+def _place_after(before: str, shown: str) -> Place:
+    line, start = before.count("\n"), before.rfind("\n") + 1
+    return Place(shown, line + 1, len(before) - start + 1)
+
+
+def _syntax_fault(error: yaml.MarkedYAMLError, text: str, start: Place) -> Fault:
+    mark = error.problem_mark or error.context_mark
+    if mark is None:
+        return Fault(start, "", f"is not YAML: {error.problem}")
+    place = Place(start.file, mark.line + 1, mark.column + 1)
+    lines = text.splitlines()
+    if mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t":
+        return Fault(place, "", "is indented by a tab; use spaces")
+    context = ""
+    if error.context and error.context_mark:
+        context = f" {error.context} that begins at line {error.context_mark.line + 1}"
+    return Fault(place, "", f"is not YAML: {error.problem}{context}")
 
 
 class _Builder:
@@ -105,104 +164,140 @@ class _Builder:
         self.shown = shown
         self.faults = faults
 
-    def build(self, text: str) -> Table | None:
+    def build(self, text: str) -> Table:
         events = self._events(text)
         event = next(events, None)
         if event is None:
-            return Table({}, {}, Place(self.shown, 1, 1))
+            return Table(Place(self.shown, 1, 1), "")
         node = self._node(event, events, "", 0)
-        if next(events, None) is not None:
-            raise _Refused(node.place, "", "holds more than one document; use one file for each")
+        second = next(events, None)
+        if second is not None:
+            message = "begins a second document; use one file for each"
+            raise _UnreadableError(self._place(second), "", message)
         if isinstance(node, Scalar) and node.plain and not node.text:
-            return Table({}, {}, node.place)
+            return Table(node.place, "")
         if not isinstance(node, Table):
-            raise _Refused(node.place, "", "must be a mapping of sections")
+            met = "a list" if isinstance(node, Items) else f"the text {node.text[:40]!r}"
+            raise _UnreadableError(node.place, "", f"must be a mapping of sections, not {met}")
         return node
 
     def _events(self, text: str) -> Iterator[yaml.Event]:
         for event in yaml.parse(text, Loader=LOADER):
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                message = "anchors and aliases are not part of the language; repeat the value"
-                raise _Refused(self._place(event), "", message)
             if isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent):
                 yield event
 
     def _place(self, event: yaml.Event) -> Place:
         mark = event.start_mark
+        assert mark is not None  # The parser gives every event its marks.
         return Place(self.shown, mark.line + 1, mark.column + 1)
 
-    def _node(
-        self, event: yaml.Event, events: Iterator[yaml.Event], path: str, depth: int
-    ) -> Node:
+    def _node(self, event: yaml.Event, events: Iterator[yaml.Event], path: str, depth: int) -> Node:
         place = self._place(event)
-        if depth > DEEPEST:
-            raise _Refused(place, path[:60], f"is nested more than {DEEPEST} deep")
+        self._refuse(event, place, path, depth)
         if isinstance(event, yaml.ScalarEvent):
             if len(event.value) > LONGEST_SCALAR:
                 message = f"has {len(event.value)} characters; at most {LONGEST_SCALAR} are read"
-                raise _Refused(place, path, message)
-            return Scalar(event.value, event.style in (None, ""), place)
+                raise _UnreadableError(place, path, message)
+            return Scalar(event.value, place, path, event.style in (None, ""), _offset(event))
         if isinstance(event, yaml.SequenceStartEvent):
             items: list[Node] = []
             for inner in events:
                 if isinstance(inner, yaml.SequenceEndEvent):
                     break
                 items.append(self._node(inner, events, f"{path}[{len(items)}]", depth + 1))
-            return Items(items, place)
+            return Items(items, place, path)
         return self._table(events, place, path, depth)
 
-    def _table(
-        self, events: Iterator[yaml.Event], place: Place, path: str, depth: int
-    ) -> Table:
-        table = Table({}, {}, place)
-        for key in events:
-            if isinstance(key, yaml.MappingEndEvent):
+    def _refuse(self, event: yaml.Event, place: Place, path: str, depth: int) -> None:
+        """Refuse what is YAML but not part of the language."""
+        if depth > DEEPEST:
+            short = path if len(path) <= 60 else path[:57] + "..."
+            raise _UnreadableError(place, short, f"is nested more than {DEEPEST} deep")
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            message = "anchors and aliases (& and *) are not part of the language; write the value out"
+            raise _UnreadableError(place, path, message)
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            message = f"YAML reads {tag[:40]!r} as a tag; quote what begins with !"
+            raise _UnreadableError(place, path, message)
+
+    def _table(self, events: Iterator[yaml.Event], place: Place, path: str, depth: int) -> Table:
+        table = Table(place, path)
+        for event in events:
+            if isinstance(event, yaml.MappingEndEvent):
                 break
-            where = self._place(key)
-            if not isinstance(key, yaml.ScalarEvent):
-                raise _Refused(where, path, "a key must be a plain name")
-            inside = f"{path}.{key.value}" if path else key.value
+            where = self._place(event)
+            self._refuse(event, where, path, depth)
+            if not isinstance(event, yaml.ScalarEvent):
+                raise _UnreadableError(where, path, "a key must be a plain name")
+            key = event.value
+            if len(key) > LONGEST_KEY:
+                message = f"holds a key of {len(key)} characters; at most {LONGEST_KEY} are read"
+                raise _UnreadableError(where, path, message)
+            inside = f"{path}.{key}" if path else key
             node = self._node(next(events), events, inside, depth + 1)
-            if key.value in table.entries:
-                first = table.places[key.value]
-                self.faults.append(Fault(where, inside, f"is given twice; first at {first}"))
+            if key in table:
+                self.faults.append(_twice(where, inside, table.places[key]))
                 continue
-            table.entries[key.value] = node
-            table.places[key.value] = where
+            table.entries[key] = node
+            table.places[key] = where
         return table
 
 
-def cite(node: Node, above: Citation | None = None) -> None:
+def _offset(event: yaml.ScalarEvent) -> int | None:
+    start, end = event.start_mark, event.end_mark
+    quotes = 0 if event.style in (None, "") else 1
+    if start is None or end is None or start.line != end.line:
+        return None
+    return quotes if end.column - start.column == len(event.value) + 2 * quotes else None
+
+
+def _twice(place: Place, path: str, first: Place) -> Fault:
+    return Fault(place, path, f"is given twice; first at {first}")
+
+
+def cite(node: Node, faults: list[Fault], above: Citation | None = None) -> None:
     """Put on every node the citation in force there: its own, else the enclosing one's."""
     node.cited = above
     if isinstance(node, Items):
         for item in node.items:
-            cite(item, above)
+            cite(item, faults, above)
     if isinstance(node, Table):
-        source, note = node.entries.get("source"), node.entries.get("note")
-        if isinstance(source, Scalar):
-            text = note.text if isinstance(note, Scalar) else ""
-            node.cited = Citation(source.text, text, source.place)
+        source, note = (_cited_text(node.get(key), faults) for key in ("source", "note"))
+        if source is not None:
+            text = note.text if note else ""
+            node.cited = Citation(source.text, text, source.place, source.path)
+        elif note is not None and above is not None:
+            node.cited = Citation(above.source, note.text, above.place, above.path)
         for key, entry in node.entries.items():
             if key not in ("source", "note"):
-                cite(entry, node.cited)
+                cite(entry, faults, node.cited)
 
 
-def merge(base: Table, over: Table, faults: list[Fault] | None, path: str = "") -> None:
+def _cited_text(node: Node | None, faults: list[Fault]) -> Scalar | None:
+    if node is None or (isinstance(node, Scalar) and node.text):
+        return node
+    faults.append(Fault(node.place, node.path, "must be a text"))
+    return None
+
+
+def merge(base: Table, over: Table, faults: list[Fault] | None) -> None:
     """Lay `over` upon `base`, in place: tables merge, anything else replaces.
 
     With `faults`, both are parts of one layer, so a value given by both is a fault.
     """
     for key, node in over.entries.items():
-        inside = f"{path}.{key}" if path else key
-        met = base.entries.get(key)
+        met = base.get(key)
         if isinstance(met, Table) and isinstance(node, Table):
-            merge(met, node, faults, inside)
+            merge(met, node, faults)
         elif met is not None and faults is not None and key not in ("source", "note"):
-            message = f"is given twice; first at {base.places[key]}"
-            faults.append(Fault(over.places[key], inside, message))
+            faults.append(_twice(over.places[key], node.path, base.places[key]))
         else:
             base.entries[key] = node
             base.places[key] = over.places[key]
-    if path and faults is None and over.cited is not None:
-        base.cited = over.cited
+            # Numbers that are given anew must sum to one by themselves.
+            base.shrunk = False
+    if faults is None:
+        # What is wrong with the mixture of both is for the author of the overlay to mend.
+        base.place = over.place
+        base.cited = over.cited or base.cited

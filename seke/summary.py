@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-from rich.text import Text
-
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -48,6 +45,9 @@ class Summary:
 
     def show(self, console: Console) -> None:
         """Print the table."""
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table(box=None, pad_edge=False, header_style="bold")
         names = self._columns()
         for name in ("item", *names, "decision", "why"):
@@ -56,7 +56,9 @@ class Summary:
             decision = record["decision"]
             found = record.get("posteriors", record)
             cells = [Text(record["item"])]
-            cells += [Text(self._cell(name, found)) for name in names]
+            unread = record["diagnostics"]["refused"] + record["diagnostics"]["unreadable"]
+            read = record["diagnostics"]["samples"] > unread
+            cells += [Text(self._cell(name, found) if read else "-") for name in names]
             cells.append(Text(decision["item"], style=COLOURS[decision["item"]]))
             cells.append(Text(_why(record)))
             table.add_row(*cells)

@@ -41,9 +41,7 @@ def record(item: str, **changes: Any) -> dict[str, Any]:
 ASKING = {"question": "joint", "about": ["AU1"], "view": "face", "samples": 4, "gain": 0.5}
 RECORDS = [
     record("a"),
-    record(
-        'b, "ü"\n', diagnostics={"samples": 1, "violations": [{"rule": "r", "probability": 1.0}]}
-    ),
+    record('b, "ü"\n', diagnostics={"samples": 1, "violations": [{"rule": "r", "probability": 1.0}]}),
     record(
         "c",
         decision={
@@ -113,7 +111,7 @@ def test_csv_flattens_with_dots(tmp_path: Path) -> None:
 
 def test_csv_refuses_a_record_of_other_columns(tmp_path: Path) -> None:
     with (
-        pytest.raises(SekeError, match="item 'b': other columns than before: quadrant.q1"),
+        pytest.raises(SekeError, match=r"item 'b': other columns than before: quadrant\.q1"),
         Writer(tmp_path / "o.csv") as writer,
     ):
         writer.write([record("a"), record("b", quadrant={"q1": 1.0})])
@@ -154,9 +152,14 @@ def test_a_target_is_untouched_where_the_work_fails(
         pytest.importorskip("pyarrow")
     target = tmp_path / name
     target.write_text("before")
-    with pytest.raises(error), Writer(target) as writer:
-        writer.write(RECORDS)
-        raise error
+
+    def failing_work() -> None:
+        with Writer(target) as writer:
+            writer.write(RECORDS)
+            raise error
+
+    with pytest.raises(error):
+        failing_work()
     assert target.read_text() == "before"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -200,9 +203,7 @@ def test_a_target_directory_that_goes_away_is_an_error_in_words(tmp_path: Path) 
     folder.rmdir()
     with pytest.raises(SekeError) as caught, writer:
         raise AssertionError
-    assert (
-        str(caught.value) == f"{folder / 'o.jsonl'}: cannot be written: No such file or directory"
-    )
+    assert str(caught.value) == f"{folder / 'o.jsonl'}: cannot be written: No such file or directory"
 
 
 def test_a_missing_pyarrow_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +234,7 @@ def test_the_default_stream_is_the_standard_output(capsys: pytest.CaptureFixture
 
 def test_a_broken_pipe_is_left_to_the_caller() -> None:
     class Broken(io.StringIO):
-        def write(self, text: str, /) -> int:
+        def write(self, _text: str, /) -> int:
             raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError), Writer(None, stream=Broken()) as writer:

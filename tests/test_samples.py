@@ -181,6 +181,7 @@ def test_a_list_covers_what_is_asked_for_and_what_the_observer_can_report() -> N
         ({"AU27": True, "AU26": None}, [], 1),
         ({"AU27": True}, [], 1),
         ({"AU27": False, "AU26": False}, [0], 0),
+        ({"AU27": False}, [], 0),
     ],
 )
 def test_a_code_makes_what_it_hides_not_visible(value: Any, au26: list[int], hidden: int) -> None:
@@ -256,6 +257,11 @@ def test_items_come_in_order_of_first_appearance_over_files_in_batches(tmp_path:
 def test_blank_lines_a_byte_order_mark_and_windows_ends_are_accepted(tmp_path: Path) -> None:
     text = f"\ufeff{line(expression='anger')}\r\n\n  \r\n{line(draw=1, expression='anger')}"
     assert read_text(tmp_path, text).samples.tolist() == [2]
+
+
+@pytest.mark.parametrize("extra", [None, 1, 1.5, "text", [1, {"a": []}], {"prompt": {"b": None}}])
+def test_extra_holds_anything(tmp_path: Path, extra: Any) -> None:
+    assert read_text(tmp_path, line(expression="anger", extra=extra)).samples.tolist() == [1]
 
 
 def test_gzip_is_recognised_by_its_first_bytes(tmp_path: Path) -> None:
@@ -388,8 +394,7 @@ JSON_FAULTS = {
     ),
     "no instrument, in a mapping": (
         line(observer="cnn", action_units={"AU6": True}),
-        "2: action_units.AU6: observer 'cnn' has no instrument for it"
-        "; it reports expression, AU12, AU26",
+        "2: action_units.AU6: observer 'cnn' has no instrument for it; it reports expression, AU12, AU26",
     ),
     "a list that covers nothing": (
         line(question="expression", action_units=[]),
@@ -571,9 +576,7 @@ JSON_FAULTS = {
 
 @pytest.mark.parametrize("case", JSON_FAULTS)
 @pytest.mark.parametrize("in_order", [False, True])
-def test_a_bad_line_is_named_with_its_file_and_line(
-    tmp_path: Path, case: str, in_order: bool
-) -> None:
+def test_a_bad_line_is_named_with_its_file_and_line(tmp_path: Path, case: str, in_order: bool) -> None:
     bad, message = JSON_FAULTS[case]
     path = tmp_path / "s.jsonl"
     # A fault further down is not the one that is told; a repeated draw is found at the end.
@@ -804,9 +807,7 @@ def canonical(batches: Iterable[Answers]) -> list[Any]:
             said += [(name, readings[reading], value) for reading, value in pairs]
         for name, ranked in batch.rankings.items():
             places = zip(ranked.reading.tolist(), ranked.places.tolist(), strict=True)
-            said += [
-                (name, readings[reading], "ranking", tuple(found)) for reading, found in places
-            ]
+            said += [(name, readings[reading], "ranking", tuple(found)) for reading, found in places]
         counts = (batch.samples, batch.refused, batch.unreadable, batch.hidden, batch.asked)
         table = zip(batch.items, *(count.tolist() for count in counts), strict=True)
         said += [("item", *row) for row in table]
@@ -867,9 +868,7 @@ def test_the_order_of_lines_changes_nothing(
     records: list[dict[str, Any]], data: st.DataObject, size: int
 ) -> None:
     shuffled = data.draw(st.permutations(records))
-    assert_same(
-        list(answers_from(records, BASE, size=size)), list(answers_from(shuffled, BASE, size=size))
-    )
+    assert_same(list(answers_from(records, BASE, size=size)), list(answers_from(shuffled, BASE, size=size)))
 
 
 def columns(batch: Answers) -> list[Any]:
@@ -885,9 +884,7 @@ def columns(batch: Answers) -> list[Any]:
 
 @settings(deadline=None, max_examples=60)
 @given(records=record_lists(), size=st.integers(1, 4), limit=st.integers(0, 8))
-def test_memory_and_disk_give_the_same_columns(
-    records: list[dict[str, Any]], size: int, limit: int
-) -> None:
+def test_memory_and_disk_give_the_same_columns(records: list[dict[str, Any]], size: int, limit: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = write(Path(folder), records)
         memory = list(read_batches([path], BASE, size=size))
@@ -897,9 +894,7 @@ def test_memory_and_disk_give_the_same_columns(
 
 @settings(deadline=None, max_examples=60)
 @given(records=record_lists(), size=st.integers(1, 4))
-def test_sorted_and_gathered_give_the_same_columns(
-    records: list[dict[str, Any]], size: int
-) -> None:
+def test_sorted_and_gathered_give_the_same_columns(records: list[dict[str, Any]], size: int) -> None:
     ordered = sorted(records, key=lambda record: str(record["item"]))
     with tempfile.TemporaryDirectory() as folder:
         path = write(Path(folder), ordered)

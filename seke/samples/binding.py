@@ -22,6 +22,7 @@ from seke.samples.sheet import (
     PRESENT,
     RANKING,
     ROW,
+    SAID,
     SPREAD,
     Sheet,
     numbered,
@@ -148,9 +149,7 @@ def _check_range(
     draft.note(
         ~((numbers >= low) & (numbers <= high)),
         rows,
-        lambda at: (
-            f"{path(at)}: {numbers[at]:.10g} is out of range; allowed is {low:g} to {high:g}"
-        ),
+        lambda at: f"{path(at)}: {numbers[at]:.10g} is out of range; allowed is {low:g} to {high:g}",
     )
 
 
@@ -174,16 +173,12 @@ def _binary_level(draft: Draft, index: int, field: Field, rows: Ints, values: li
     _mappings(draft, field, rows[maps], [values[at] for at in maps])
 
 
-def _closed_world(
-    draft: Draft, index: int, field: Field, rows: Ints, values: list[list[str]]
-) -> None:
+def _closed_world(draft: Draft, index: int, field: Field, rows: Ints, values: list[list[str]]) -> None:
     vocabulary, path = draft.vocabulary, field.name
     names = list(chain.from_iterable(values))
     members = looked_up(names, field.members)
     flat_rows = np.repeat(rows, list(map(len, values)))
-    draft.note(
-        members < 0, flat_rows, lambda at: unknown(path, "variable", names[at], field.members)
-    )
+    draft.note(members < 0, flat_rows, lambda at: unknown(path, "variable", names[at], field.members))
     variable = (members >= 0) & (members < len(vocabulary.names))
     present, present_rows = members[variable], flat_rows[variable]
     draft.check(present_rows, present, lambda at: f"{path}.{vocabulary.names[present[at]]}")
@@ -241,6 +236,7 @@ def _without_codes(
         mapping = {name: sight for name, sight in value.items() if name not in codes}
         for name in value.keys() & codes.keys():
             _check_sight(draft, int(row), f"{field.name}.{name}", value[name])
+            draft.add([row], -1, SAID)
             if value[name] not in (True, 1.0):
                 continue
             asked = vocabulary.asked[draft.question[row]] & vocabulary.equipped[draft.observer[row]]
@@ -256,9 +252,7 @@ def _check_sight(draft: Draft, row: int, path: str, value: float | None) -> None
     _check_range(draft, np.array([row]), numbers, (0.0, 1.0), lambda _: path)
 
 
-def _sights(
-    draft: Draft, rows: Ints, variables: Ints, values: list[Any], path: Callable[[int], str]
-) -> None:
+def _sights(draft: Draft, rows: Ints, variables: Ints, values: list[Any], path: Callable[[int], str]) -> None:
     """Single binary variables reported as true, false, null (not visible) or a probability."""
     draft.check(rows, variables, path)
     hidden = np.array([value is None for value in values], dtype=bool)
@@ -302,9 +296,7 @@ def _report(draft: Draft, path: str, variable: int, rows: Ints, values: list[Any
         lambda at: f"{path}: {met(values[at])}; allowed is {ALLOWED[_REPORTED[kind]]}",
     )
     # null is "not visible" for a binary variable and "missing" for the others.
-    kept = [
-        at for at, fit in enumerate(fits) if fit and (kind == "binary" or values[at] is not None)
-    ]
+    kept = [at for at, fit in enumerate(fits) if fit and (kind == "binary" or values[at] is not None)]
     rows, values = rows[kept], [values[at] for at in kept]
     if not values:
         return

@@ -153,8 +153,7 @@ def _by_variable(entries: NDArray[np.void]) -> list[tuple[int, NDArray[np.void]]
         return []
     variables, starts = np.unique(own["variable"], return_index=True)
     return [
-        (int(variable), part)
-        for variable, part in zip(variables, np.split(own, starts[1:]), strict=True)
+        (int(variable), part) for variable, part in zip(variables, np.split(own, starts[1:]), strict=True)
     ]
 
 

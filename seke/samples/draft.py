@@ -130,9 +130,7 @@ class Draft:
         name = self.records[row].observer
         return f"observer {name!r} has no instrument for it; it reports {own}"
 
-    def answers(
-        self, variable: int, rows: Ints, names: Sequence[str], path: Callable[[int], str]
-    ) -> Ints:
+    def answers(self, variable: int, rows: Ints, names: Sequence[str], path: Callable[[int], str]) -> Ints:
         """The index of each name among the answers of its record's observer."""
         words, table = self.vocabulary.words[variable], self.vocabulary.answers[variable]
         # An unknown word is -1, which picks the last column of the table: no answer.

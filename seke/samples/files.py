@@ -26,9 +26,7 @@ _GZIP = b"\x1f\x8b"
 class _Counted(io.RawIOBase):
     """A stream whose first bytes were looked at already, and that tells how much is read."""
 
-    def __init__(
-        self, head: bytes, stream: IO[bytes], progress: Callable[[int], None] | None
-    ) -> None:
+    def __init__(self, head: bytes, stream: IO[bytes], progress: Callable[[int], None] | None) -> None:
         self._head = head
         self._stream = stream
         self._progress = progress

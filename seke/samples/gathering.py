@@ -58,10 +58,7 @@ def _database(schema: str) -> Iterator[sqlite3.Connection]:
 
 
 def _spilled(sheets: Iterable[Sheet], size: int) -> Iterator[Sheet]:
-    schema = (
-        "CREATE TABLE sample"
-        " (number INTEGER PRIMARY KEY, item TEXT, view TEXT, line BLOB, entries BLOB)"
-    )
+    schema = "CREATE TABLE sample (number INTEGER PRIMARY KEY, item TEXT, view TEXT, line BLOB, entries BLOB)"
     insert = "INSERT INTO sample (item, view, line, entries) VALUES (?, ?, ?, ?)"
     # The sort is SQLite's own, in files where it is large.
     select = (
@@ -109,9 +106,7 @@ def _restored(batch: list[Stored]) -> Sheet:
     return Sheet(items, views, rows, entries)
 
 
-def contiguous(
-    sheets: Iterable[Sheet], size: int, prefixes: Sequence[str]
-) -> Generator[Sheet, None, None]:
+def contiguous(sheets: Iterable[Sheet], size: int, prefixes: Sequence[str]) -> Generator[Sheet, None, None]:
     """Yield whole items `size` at a time as they come, each item's samples in one piece.
 
     The items that are closed already are remembered on disk, so that one which comes back

@@ -74,7 +74,7 @@ def record_type(vocabulary: Vocabulary, *, narrow: bool = False) -> type[msgspec
         ("view", text, "face"),
         ("status", _name_type(STATUSES), "ok"),
         ("reports", dict[str, report] | None, None),
-        ("extra", msgspec.Raw | None, None),
+        ("extra", msgspec.Raw, msgspec.Raw(b"null")),
     ]
     own = [
         (f"field_{index}", _field_type(vocabulary, field, narrow=narrow), None)
@@ -272,9 +272,7 @@ def _interval(path: str, value: object) -> str | None:
     return None if _is_number(value) else _wrong(path, value, "interval")
 
 
-def _within(
-    path: str, value: dict[Any, object], good: Callable[[object], bool], allowed: str
-) -> str | None:
+def _within(path: str, value: dict[Any, object], good: Callable[[object], bool], allowed: str) -> str | None:
     for key, inner in value.items():
         if not isinstance(key, str):
             return f"{path}: {met(key)} as a key; allowed is {ALLOWED['name']}"

@@ -108,6 +108,7 @@ class World:
                 self.violated[rule.name] = condition & ~then
         inside = weight.reshape(shape[0], -1).sum(1)
         self.given_root = weight / inside.reshape(-1, *[1] * (len(shape) - 1))
+        self.known: dict[tuple[str, str], list[Kind]] = {}
         self.joint = self.given_root * self.population.reshape(-1, *[1] * (len(shape) - 1))
 
     def along(self, names: Sequence[str], table: Floats) -> Floats:
@@ -208,9 +209,12 @@ class World:
 
     def kinds(self, observer: Observer, name: str) -> list[Kind]:
         """Everything that an observer may see of a variable."""
-        if name in observer.numbers:
-            return number_kinds(observer.numbers[name], self.base.variables[name])
-        return label_kinds(observer.labels[name])
+        key = (observer.name, name)
+        if key not in self.known:
+            number, label = observer.numbers.get(name), observer.labels.get(name)
+            variable = self.base.variables[name]
+            self.known[key] = number_kinds(number, variable) if number else label_kinds(label)
+        return self.known[key]
 
     def _follow(self, observer: Observer, reading: Reading, kind: Kind) -> float:
         """P(the other answers | the reading follows this label)."""
@@ -223,7 +227,7 @@ class World:
             stereotype = table[states.index(label)] if label in states else self.population @ table
             draws = [d[name] for d in reading.draws if name in d]
             if name in observer.numbers:
-                kinds = number_kinds(observer.numbers[name], self.base.variables[name])
+                kinds = self.kinds(observer, name)
                 like = np.array([k.likelihood(draws) for k in kinds])
                 total *= stereotype @ np.array([k.chance for k in kinds]).T @ like
             else:

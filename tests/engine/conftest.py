@@ -15,9 +15,9 @@ import functools
 from typing import TYPE_CHECKING
 
 import pytest
+from renaming import BASES, Names, as_written, renamed
 
 from engine import read
-from renaming import BASES, Names, as_written, renamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

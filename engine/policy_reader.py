@@ -1,0 +1,136 @@
+"""The sections about asking and deciding: `questions` and `policy`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.knowledge import Policy, Question
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from engine.fields import Fields
+    from engine.knowledge import Observer, Variable
+    from engine.source import Node, Table
+
+    Levels = Mapping[str, tuple[str, ...]]
+
+
+def questions(
+    fields: Fields, node: Node | None, variables: Mapping[str, Variable], levels: Levels
+) -> dict[str, Question]:
+    """Read the `questions` section."""
+    found = {}
+    known = (*levels, *(name for name, one in variables.items() if one.kind != "derived"))
+    for name, inner in fields.named(node):
+        entries = fields.table(inner, "reports cost", "label about prompt")
+        reports = entries.get("reports")
+        reported: list[str] = []
+        for what in fields.all_of(reports, known, "level or variable"):
+            reported += levels.get(what, (what,))
+        if reports is not None and not fields.listed(reports):
+            fields.fault(reports, "must name at least one level or variable")
+        about = fields.text(entries, "about")
+        if about not in ("", "one"):
+            fields.fault(entries.entries["about"], f"may only be `one`, not {about!r}")
+        found[name] = Question(
+            **fields.cited(entries.get("cost") or inner),
+            name=name,
+            label=fields.text(entries, "label", name),
+            variables=tuple(dict.fromkeys(reported)),
+            cost=fields.number(entries, "cost", 0, 1e6),
+            about_one=bool(about),
+            prompt=fields.text(entries, "prompt"),
+        )
+    return found
+
+
+def policy(
+    fields: Fields,
+    node: Node | None,
+    variables: Mapping[str, Variable],
+    levels: Levels,
+    observers: Mapping[str, Observer],
+) -> Policy:
+    """Read the `policy` section; numbers of a level are spread over its variables."""
+    if node is None:
+        return Policy()
+    plain = {name: one for name, one in variables.items() if one.kind != "derived"}
+    decided = {name: variables[name].kind for names in levels.values() for name in names}
+    interval = [name for name, kind in decided.items() if kind == "interval"]
+    binary = [name for name, kind in decided.items() if kind == "binary"]
+    askable = [name for name, observer in observers.items() if observer.askable]
+    needed = ["required limits worth budget batches conflict"]
+    needed += ["tolerance"] if interval else []
+    needed += ["ask"] if askable else []
+    entries = fields.table(node, " ".join(needed), "cuts tolerance ask")
+    for key in ("budget", "batches", "conflict"):
+        if key in entries:
+            fields.cited(entries.entries[key])
+    spread = _Spread(fields, entries, levels, plain)
+    ask = entries.get("ask")
+    return Policy(
+        **fields.cited(node),
+        required=fields.all_of(entries.get("required"), levels, "level"),
+        limits=spread.over("limits", decided, (0.0001, 0.9999), needed=decided),
+        cuts=spread.over("cuts", binary, (0.01, 0.99)),
+        tolerance=spread.over("tolerance", interval, (1e-6, 1e6), needed=interval),
+        worth=spread.over("worth", decided, (0, 1e9), needed=decided),
+        budget=fields.whole(entries, "budget", 0, 1_000_000),
+        batches=_batches(fields, entries),
+        conflict=fields.number(entries, "conflict", 0, 1000),
+        ask=fields.one_of(ask, askable, "askable observer") if ask else "",
+    )
+
+
+def _batches(fields: Fields, entries: Table) -> tuple[int, ...]:
+    node = entries.get("batches")
+    found = [fields.whole_at(item, 1, 1000) for item in fields.listed(node)]
+    if node is not None and not found:
+        fields.fault(node, "must be a list of at least one number of answers, such as [1, 2, 4]")
+    return tuple(sorted(set(found)))
+
+
+class _Spread:
+    """Reads tables of numbers keyed by level or variable; a variable's own number wins."""
+
+    def __init__(
+        self, fields: Fields, entries: Table, levels: Levels, variables: Mapping[str, Variable]
+    ) -> None:
+        self.fields = fields
+        self.entries = entries
+        self.levels = levels
+        self.variables = variables
+
+    def over(
+        self,
+        key: str,
+        allowed: Collection[str],
+        limits: tuple[float, float],
+        needed: Collection[str] = (),
+    ) -> dict[str, float]:
+        """Return the number of every variable among `allowed`; those `needed` must have one."""
+        fields, node = self.fields, self.entries.get(key)
+        wide: dict[str, float] = {}
+        own: dict[str, float] = {}
+        known = (*self.levels, *self.variables)
+        for name, inner in fields.known(node, known, "level or variable"):
+            value = fields.number_at(inner, *limits)
+            fields.cited(inner)
+            if name in self.levels:
+                wide |= {variable: value for variable in self.levels[name] if variable in allowed}
+            elif name in allowed:
+                own[name] = value
+            else:
+                what = self.variables[name].kind
+                fields.fault(inner, f"has no use: {name} is {what} and in {self._level(name)}")
+        numbers = wide | own
+        missing = [name for name in needed if name not in numbers]
+        if node is not None and missing:
+            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+            fields.fault(node, f"says nothing about {', '.join(missing[:5])}{more}")
+        return numbers
+
+    def _level(self, name: str) -> str:
+        found = [level for level, names in self.levels.items() if name in names]
+        return f"level {found[0]}" if found else "no level"
