@@ -333,19 +333,34 @@ def _model(draft: Draft) -> FitModel:
 
 
 def _solve_by_strength(model: FitModel, strengths: Sequence[float]) -> Solution:
-    """Fit all rules; where several fail, let weaker ones go if that lets stronger ones hold."""
+    """Fit all rules; a rule that fails because of weaker ones makes one of them give way."""
     bounds = model.c.bounds.copy()
     solution = model.fit(bounds)
-    for index in sorted(np.flatnonzero(solution.held), key=lambda i: strengths[int(i)]):
-        held = solution.held.sum()
-        if held < 2 or not solution.held[index]:
+    for strong in sorted(np.flatnonzero(solution.held), key=lambda i: -strengths[int(i)]):
+        weaker = [
+            i
+            for i in sorted(range(len(strengths)), key=lambda i: strengths[i])
+            if strengths[i] < strengths[int(strong)] and bounds[i] > 0
+        ]
+        if not solution.held[strong] or not weaker:
             continue
-        trial = bounds.copy()
-        trial[index] = 0
-        without = model.fit(trial)
-        if without.held.sum() < held:
-            bounds, solution = trial, without
+        if model.fit(_without(bounds, weaker)).held[strong]:
+            continue
+        for index in weaker:
+            trial = model.fit(_without(bounds, [index]))
+            if not trial.held[strong]:
+                bounds, solution = _without(bounds, [index]), trial
+                break
+        else:
+            bounds = _without(bounds, weaker)
+            solution = model.fit(bounds)
     return solution
+
+
+def _without(bounds: Floats, rules: list[int]) -> Floats:
+    changed = bounds.copy()
+    changed[rules] = 0
+    return changed
 
 
 def _events(item: RuleTables) -> list[Event]:
@@ -359,7 +374,7 @@ def _compiled(item: RuleTables, status: Any, p_both: float, p_if: float, weight:
         item.rule.name,
         status,
         item.rule.confidence,
-        float(p_both / p_if),
+        float(p_both / p_if) if p_if > 0 else math.nan,
         float(p_if),
         float(weight),
         item.nodes,

@@ -160,9 +160,7 @@ class _Export:
         else:
             parents = [root, *parents]
         true = np.exp(table - table.max())
-        return self._table(
-            self.names[factor.kind, factor.name], parents, np.stack([true, 1 - true], axis=-1)
-        )
+        return self._table(self.names[factor.kind, factor.name], parents, np.stack([true, 1 - true], axis=-1))
 
     def _of_node(self, name: str) -> str:
         kind = "variable" if self.network.nodes[name].variables else "derived"

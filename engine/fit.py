@@ -255,7 +255,8 @@ def _least(square: Floats, right: Floats, low: Floats, high: Floats) -> Floats:
         rest = (right - square[:, fixed] @ x[fixed])[free]
         goal[free] = np.linalg.solve(square[np.ix_(free, free)], rest)
         step = goal - x
-        room = np.where(step > 0, high - x, x - low) / np.maximum(np.abs(step), 1e-300)
+        room = np.full(len(x), np.inf)
+        np.divide(np.where(step > 0, high - x, x - low), np.abs(step), out=room, where=step != 0)
         first = int(room.argmin())
         x = np.clip(x + min(1.0, room[first]) * step, low, high)
         if room[first] < 1:

@@ -76,12 +76,11 @@ class CompiledRule:
     reached: P(then | if) in the compiled network under the reference population; p_if: P(if);
     weight: the fitted θ (below 0: the tables imply more than the confidence); nodes, condition,
     violated: where `if` and where `if & not then` hold, axes (root states, nodes...);
-    status: met, unmet (θ at its bound), decided (by the tables; not compiled) or never
-    (`if` has no probability).
+    status: met, unmet (θ at its bound, or 0 where it gave way), or decided (by the tables; not compiled).
     """
 
     name: str
-    status: Literal["met", "unmet", "decided", "never"]
+    status: Literal["met", "unmet", "decided"]
     confidence: float
     reached: float
     p_if: float

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LONGEST_FILE = 2_000_000
+LONGEST_FILE = 1_000_000
 LONGEST_SCALAR = 100_000
 LONGEST_KEY = 200
 DEEPEST = 30

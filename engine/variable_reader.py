@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
-from engine.formula import Formula, FormulaError, conjunction, parse
+from engine.formula import Formula, conjunction
+from engine.formula_reader import FormulaError, parse
 from engine.knowledge import Variable
 from engine.source import Items, Scalar
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 # What each kind of variable is declared by, beside its label and description.
 KINDS = {"categorical": ("states",), "binary": (), "interval": ("range", "bins"), "derived": ("states",)}
 MOST_BINS = 200
+MOST_STATES = 500
 MOST_CELLS = 40_000
 FARTHEST = 1e9
 NARROWEST_BIN = 1e-6
@@ -106,8 +108,9 @@ def _variable(fields: Fields, name: str, kind: Kind, entries: Table) -> Variable
         states = tuple(state for state, _ in named)
         if node is None:
             fields.fault(entries, "needs `states`, at least two")
-        elif len(states) < 2 and not isinstance(node, Items):
-            fields.fault(node, f"must be at least two states, not {len(states)}")
+        elif not 2 <= len(states) <= MOST_STATES and not isinstance(node, Items):
+            fields.fault(node, f"has {len(states)} states; allowed are 2 to {MOST_STATES}")
+            states = states[:MOST_STATES]
         if kind == "categorical":
             descriptions = {state: fields.text_at(inner) for state, inner in named}
     elif kind == "interval":

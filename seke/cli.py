@@ -150,8 +150,6 @@ def _warn(session: Session) -> None:
     rules = {rule.name: rule for rule in session.network.knowledge.rules}
     for rule in session.network.rules:
         place = f"{rules[rule.name].place}: rules.{rule.name}"
-        if rule.status == "never":
-            print(f"warning: {place}: its `if` is never true", file=sys.stderr)
         if rule.status != "unmet":
             continue
         low, high = feasible_interval(session.network, rule)

@@ -77,7 +77,10 @@ def test_rankings_through_the_shipped_base(name, remove, tmp_path, capsys):
     knowledge = None
     if remove:
         knowledge = tmp_path / "overlay.yaml"
-        lines = ["extends: shipped", f"remove: [variables.expression.states.{remove}, rules.contempt-in-a-lip-corner]"]
+        lines = [
+            "extends: shipped",
+            f"remove: [variables.expression.states.{remove}, rules.contempt-in-a-lip-corner]",
+        ]
         knowledge.write_text("\n".join(lines) + "\n")
     base = seke.knowledge(knowledge)
     states = base.variables["expression"].states
@@ -100,10 +103,20 @@ def test_rankings_through_the_shipped_base(name, remove, tmp_path, capsys):
             shown = wrong[inside].mean() if inside.any() else float("nan")
             lines.append(f"  {'':28} risk limit {limit}: coverage {inside.mean():.3f}, error {shown:.3f}")
     rng = np.random.default_rng(0)
-    first = np.array([states.index(row["ranking"].split("|")[0]) if row["ranking"].split("|")[0] in states else -1 for row in rows])
+    first = np.array(
+        [
+            states.index(row["ranking"].split("|")[0]) if row["ranking"].split("|")[0] in states else -1
+            for row in rows
+        ]
+    )
     known = first >= 0
-    peers = np.array([first_choice(first[known], truth[known], len(states), rng) for _ in range(SPLITS)]).mean(0)
-    lines.append(f"  {'first choice, learned halves':28} accuracy {peers[0]:.3f}  log loss {peers[1]:.3f}  ECE {peers[2]:.3f}")
+    peers = np.array(
+        [first_choice(first[known], truth[known], len(states), rng) for _ in range(SPLITS)]
+    ).mean(0)
+    lines.append(
+        f"  {'first choice, learned halves':28} accuracy {peers[0]:.3f}  log loss {peers[1]:.3f}  "
+        f"ECE {peers[2]:.3f}"
+    )
     with capsys.disabled():
         print("\n" + "\n".join(lines))
     assert len(records) == len(rows)

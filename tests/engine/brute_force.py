@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import Answers, Knowledge, Labels, Numbers, Observer, Policy, Question, Rankings, Variable
-from engine.formula import parse
+from engine.formula_reader import parse
 from engine.knowledge import (
     Cell,
     Coupling,
@@ -102,7 +102,9 @@ class World:
             weight *= np.where(both, coupling.odds_ratio, 1.0)
         self.violated = {}
         for rule, compiled in zip(base.rules, network.rules, strict=True):
-            condition, then = (np.broadcast_to(f.holds(self.values), shape) for f in (rule.condition, rule.then))
+            condition, then = (
+                np.broadcast_to(f.holds(self.values), shape) for f in (rule.condition, rule.then)
+            )
             if compiled.status in ("met", "unmet"):
                 weight *= np.exp(compiled.weight * condition * (then - rule.confidence))
                 self.violated[rule.name] = condition & ~then
@@ -248,7 +250,8 @@ class World:
             posterior = self.population * table[:, first]
             habit = posterior @ table / posterior.sum()
             weight = [
-                habit[k] * math.exp(one.bonus if answer == state else 0) for k, answer in enumerate(one.answers)
+                habit[k] * math.exp(one.bonus if answer == state else 0)
+                for k, answer in enumerate(one.answers)
             ]
             left = set(range(len(weight))) - {first}
             for place in places[1:]:
@@ -328,7 +331,10 @@ def number_kinds(one: NumberInstrument, variable: Variable) -> list[Kind]:
         chance = []
         for a, b in itertools.pairwise(edges):
             x = (a + b) / 2 + (b - a) / 2 * points
-            inside = [normal((outer[cell + 1] - t) / one.perception) - normal((outer[cell] - t) / one.perception) for t in x]
+            inside = [
+                normal((outer[cell + 1] - t) / one.perception) - normal((outer[cell] - t) / one.perception)
+                for t in x
+            ]
             chance.append(float(share @ inside) / 2)
         centre = (cuts[cell] + cuts[cell + 1]) / 2
         kinds.append(Kind(tuple(chance), -1, number=(one, centre, low, high)))
@@ -433,9 +439,7 @@ def random_base(shape: Shape) -> Knowledge:
         texts[2] = f"v0 > {one.edges[1]:.12f} & v1 > {two.edges[1]:.12f}"
         formulas = tuple(parse(text, variables) for text in texts)
         variables["side"] = Variable("side", "derived", ("a", "b", "c"), "side", formulas=formulas)
-    cells = {
-        v.name: tuple(Cell(p=float(rng.uniform(0.05, 0.95)), n=10) for _ in root.states) for v in binary
-    }
+    cells = {v.name: tuple(Cell(p=float(rng.uniform(0.05, 0.95)), n=10) for _ in root.states) for v in binary}
     pairs = list(itertools.combinations([v.name for v in binary], 2))
     rng.shuffle(pairs)
     couplings = tuple(
@@ -467,8 +471,24 @@ def random_base(shape: Shape) -> Knowledge:
         ask="o0",
     )
     return Knowledge(
-        "random", "", {}, variables, {}, {"first": first, "rest": rest}, "root", "here", populations,
-        cells, tuple(v.name for v in intervals), moments, couplings, rules, observers, questions, policy, "",
+        "random",
+        "",
+        {},
+        variables,
+        {},
+        {"first": first, "rest": rest},
+        "root",
+        "here",
+        populations,
+        cells,
+        tuple(v.name for v in intervals),
+        moments,
+        couplings,
+        rules,
+        observers,
+        questions,
+        policy,
+        "",
     )
 
 
@@ -533,7 +553,11 @@ def _random_rule(rng: np.random.Generator, number: int, variables: Mapping[str, 
 
 
 def _random_observer(
-    rng: np.random.Generator, name: str, shape: Shape, variables: Mapping[str, Variable], intervals: Sequence[Variable]
+    rng: np.random.Generator,
+    name: str,
+    shape: Shape,
+    variables: Mapping[str, Variable],
+    intervals: Sequence[Variable],
 ) -> Observer:
     root = variables["root"]
     answers = root.states
@@ -601,7 +625,9 @@ def _instrument(
     )
 
 
-def random_items(base: Knowledge, seed: int, items: int = 3, readings: int = 3, draws: int = 3) -> list[list[Reading]]:
+def random_items(
+    base: Knowledge, seed: int, items: int = 3, readings: int = 3, draws: int = 3
+) -> list[list[Reading]]:
     """Make answers about some items: partial ones, of every form, from several observers and views."""
     rng = np.random.default_rng(seed)
     keys = list(itertools.product(base.observers.values(), base.questions.values(), ("face", "side")))
@@ -618,7 +644,9 @@ def random_items(base: Knowledge, seed: int, items: int = 3, readings: int = 3, 
     return found
 
 
-def _draw(rng: np.random.Generator, base: Knowledge, observer: Observer, question: Question) -> dict[str, Any]:
+def _draw(
+    rng: np.random.Generator, base: Knowledge, observer: Observer, question: Question
+) -> dict[str, Any]:
     draw: dict[str, Any] = {}
     for name in question.variables:
         if rng.random() < 0.35:
@@ -633,7 +661,9 @@ def _draw(rng: np.random.Generator, base: Knowledge, observer: Observer, questio
             if form == 0:
                 draw[name] = Spread(tuple(map(float, rng.dirichlet(np.ones(size)))))
             elif form == 1 and name == base.root:
-                draw[name] = Ranked(tuple(map(int, rng.permutation(size)[: rng.integers(1, min(3, size) + 1)])))
+                draw[name] = Ranked(
+                    tuple(map(int, rng.permutation(size)[: rng.integers(1, min(3, size) + 1)]))
+                )
             else:
                 draw[name] = int(rng.integers(size))
     return draw

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from engine import Inference, KnowledgeError, compile_network, feasible_interval
-from engine.formula import parse
+from engine.formula_reader import parse
 from engine.knowledge import Coupling, Rule
 
 quick = settings(max_examples=25, deadline=None, derandomize=True, database=None)
@@ -40,7 +40,9 @@ def compiled(base):
 
 def probabilities(world, rule):
     """P(if) and P(if & then) of a declared rule."""
-    condition, then = (np.broadcast_to(f.holds(world.values), world.joint.shape) for f in (rule.condition, rule.then))
+    condition, then = (
+        np.broadcast_to(f.holds(world.values), world.joint.shape) for f in (rule.condition, rule.then)
+    )
     return world.probability(condition), world.probability(condition & then)
 
 
@@ -49,7 +51,9 @@ def check_declared(network, population=None):
     base = network.knowledge
     world = World(network, population or base.reference)
     for name, row in base.cells.items():
-        np.testing.assert_allclose(world.table_of(name)[:, 1], [cell.p for cell in row], atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(
+            world.table_of(name)[:, 1], [cell.p for cell in row], atol=1e-6, err_msg=name
+        )
     for state, declared in enumerate(base.moments):
         mean, sd, correlation = world.moments(state)
         np.testing.assert_allclose(mean, declared.mean, atol=1e-6)
@@ -64,16 +68,16 @@ def check_rules(network, world):
         p_if, p_both = probabilities(world, rule)
         assert found.name == rule.name
         assert found.p_if == pytest.approx(p_if, abs=1e-8)
-        if found.status == "never":
-            assert p_if < 1e-8
-            continue
         assert found.reached == pytest.approx(p_both / p_if, abs=1e-6)
         if found.status == "met":
             assert found.reached == pytest.approx(rule.confidence, abs=1e-3)
         if found.status == "unmet":
-            # At its bound, on the side of the confidence.
-            assert 4 <= abs(found.weight) <= 8
-            assert np.sign(rule.confidence - found.reached) == np.sign(found.weight)
+            # At its bound, on the side of the confidence, or it gave way to a stronger one.
+            assert found.weight == 0 or abs(found.weight) == pytest.approx(8)
+            if found.weight:
+                assert np.sign(rule.confidence - found.reached) == np.sign(found.weight)
+            else:
+                assert rule.n < max(other.n for other in network.knowledge.rules)
 
 
 @quick
@@ -128,7 +132,9 @@ def test_another_population_needs_no_refit(base_of):
     # Only P(root) differs, so that a mixture of populations has the mixture of their marginals.
     one, two = base.populations
     p = [0.3 * a + 0.7 * b for a, b in zip(base.populations[one].p, base.populations[two].p, strict=True)]
-    mixed = replace(base, populations={**base.populations, "mixed": replace(base.populations[one], p=tuple(p))})
+    mixed = replace(
+        base, populations={**base.populations, "mixed": replace(base.populations[one], p=tuple(p))}
+    )
     posterior = Inference(compile_network(mixed), "mixed").posterior(_nothing(base))
     for name, found in posterior.marginals.items():
         expected = 0.3 * inside[one].marginals[name] + 0.7 * inside[two].marginals[name]
@@ -207,7 +213,9 @@ def whole_interval(world, rule):
             row = (root == state) * feature
             rows.append(row.reshape(-1))
             right.append((world.joint * row).sum())
-    condition, then = (np.broadcast_to(f.holds(world.values), root.shape) for f in (rule.condition, rule.then))
+    condition, then = (
+        np.broadcast_to(f.holds(world.values), root.shape) for f in (rule.condition, rule.then)
+    )
     equal = np.hstack([np.array(rows), -np.array(right)[:, None]])
     equal = np.vstack([equal, np.append(condition.reshape(-1).astype(float), 0)])
     ends = []
@@ -242,7 +250,11 @@ def test_a_rule_that_the_tables_decide_is_reported_and_not_compiled(base_of):
     p = np.array(base.populations[base.reference].p)
     sign, gauge = next(iter(base.cells)), base.affect[0]
     state = base.variables[base.root].states[1]
-    texts = [(f"{base.root} == {state}", sign), (sign, f"{base.root} == {state}"), (f"{base.root} == {state}", f"{gauge} > 0")]
+    texts = [
+        (f"{base.root} == {state}", sign),
+        (sign, f"{base.root} == {state}"),
+        (f"{base.root} == {state}", f"{gauge} > 0"),
+    ]
     rules = tuple(
         pair_rule(condition, then, 0.5, name=f"decided-{i}", variables=base.variables)
         for i, (condition, then) in enumerate(texts)
@@ -254,7 +266,9 @@ def test_a_rule_that_the_tables_decide_is_reported_and_not_compiled(base_of):
     a = np.array([cell.p for cell in base.cells[sign]])
     assert found[0].reached == pytest.approx(a[1], abs=1e-6)
     assert found[1].reached == pytest.approx(p[1] * a[1] / (p @ a), abs=1e-6)
-    assert found[2].reached == pytest.approx(check_declared(with_rules).table_of(gauge)[1, 4:].sum(), abs=1e-6)
+    assert found[2].reached == pytest.approx(
+        check_declared(with_rules).table_of(gauge)[1, 4:].sum(), abs=1e-6
+    )
     assert len(with_rules.factors) == len(without.factors)
     np.testing.assert_allclose(
         World(with_rules, base.reference).joint, World(without, base.reference).joint, atol=1e-12
@@ -274,7 +288,12 @@ def test_a_coupling_is_the_odds_ratio_given_everything_else(base_of):
 
 @pytest.mark.parametrize(
     "text",
-    ["{0} & !{0}", "{gauge} > 0.5 & {gauge} < 0", "count({0}, {1}, {2}) >= 4", "{gauge} > 0 & {0} & {gauge} <= 0"],
+    [
+        "{0} & !{0}",
+        "{gauge} > 0.5 & {gauge} < 0",
+        "count({0}, {1}, {2}) >= 4",
+        "{gauge} > 0 & {0} & {gauge} <= 0",
+    ],
 )
 @pytest.mark.parametrize("place", ["if", "then"])
 def test_a_formula_that_nothing_can_satisfy_is_a_fault(base_of, text, place):
@@ -314,7 +333,8 @@ def test_a_count_of_many_things_costs_small_tables():
 def test_a_base_too_wide_is_refused_quickly_and_says_what_makes_it_so():
     base = random_base(Shape(states=3, binaries=30, couplings=0, rules=0, seed=2))
     couplings = tuple(
-        Coupling(name=f"c-{a}-{b}", pair=(a, b), odds_ratio=2, n=5) for a, b in itertools.combinations(base.cells, 2)
+        Coupling(name=f"c-{a}-{b}", pair=(a, b), odds_ratio=2, n=5)
+        for a, b in itertools.combinations(base.cells, 2)
     )
     rule = pair_rule("b0 & b1", "b2", 0.9, name="three", variables=base.variables)
     start = time.perf_counter()

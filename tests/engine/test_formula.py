@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.formula import Count, Formula, FormulaError, In, Not, conjunction, disjunction, parse
+from engine.formula import Count, Formula, In, Not, conjunction, disjunction
+from engine.formula_reader import FormulaError, parse
 from engine.knowledge import Variable
 
 if TYPE_CHECKING:
