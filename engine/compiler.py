@@ -24,7 +24,7 @@ import numpy as np
 
 from engine.errors import Fault, KnowledgeError
 from engine.fit import Constraints, FitModel
-from engine.junction_tree import plan, triangulate
+from engine.junction_tree import one_thread, plan, triangulate
 from engine.network import CompiledRule, Factor, Network, Node, runs_of
 from engine.propositions import Propositions, cells_of, table_of
 
@@ -394,8 +394,9 @@ def compile_network(knowledge: Knowledge) -> Network:
             bins has, or a base too wide for memory.
     """
     draft = Draft(knowledge)
-    for step in PASSES:
-        draft = step(draft)
+    with one_thread():
+        for step in PASSES:
+            draft = step(draft)
     assert draft.log_z is not None
     log_prior = {
         name: np.log(np.array(population.p)) - draft.log_z

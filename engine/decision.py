@@ -83,12 +83,20 @@ def risk_of(variable: Variable, p: Floats, policy: Policy) -> tuple[Floats, Floa
 
 def interval_risk(p: Floats, edges: Floats, tolerance: float) -> tuple[Floats, Floats]:
     """Return the mean and P(|x - mean| > tolerance), both (...), for bins p (..., bins)."""
-    bins = p.shape[-1]
+    return risk_of_sums(p @ running_sums(edges), edges, tolerance)
+
+
+def running_sums(edges: Floats) -> Floats:
+    """Return the matrix (bins, edges + 1) that takes bins to P(x <= each edge) and the mean."""
+    bins = len(edges) - 1
     centres = (edges[:-1] + edges[1:]) / 2
-    # One product gives the distribution function at the edges, and the mean.
-    sums = p @ np.column_stack([np.triu(np.ones((bins, bins + 1)), 1), centres])
+    return np.column_stack([np.triu(np.ones((bins, bins + 1)), 1), centres])
+
+
+def risk_of_sums(sums: Floats, edges: Floats, tolerance: float) -> tuple[Floats, Floats]:
+    """Do as `interval_risk` with bins that `running_sums` was applied to, (..., edges + 1)."""
     mean = sums[..., -1]
-    below = [_at(sums, bins, edges, mean + side) for side in (-tolerance, tolerance)]
+    below = [_at(sums, len(edges) - 1, edges, mean + side) for side in (-tolerance, tolerance)]
     return mean, np.clip(1 - (below[1] - below[0]), 0, 1)
 
 
@@ -96,9 +104,10 @@ def _at(sums: Floats, bins: int, edges: Floats, value: Floats) -> Floats:
     """Interpolate a distribution function (..., bins + 1 or more) at `value`; x uniform in bins."""
     place = np.clip((value - edges[0]) / (edges[1] - edges[0]), 0, bins)
     left = np.minimum(place.astype(np.int64), bins - 1)
-    low = np.take_along_axis(sums, left[..., None], -1)[..., 0]
-    high = np.take_along_axis(sums, left[..., None] + 1, -1)[..., 0]
-    return np.asarray(low + (place - left) * (high - low))
+    flat = sums.reshape(-1)
+    index = left + np.arange(left.size).reshape(left.shape) * sums.shape[-1]
+    low = flat[index]
+    return np.asarray(low + (place - left) * (flat[index + 1] - low))
 
 
 def decide_items(

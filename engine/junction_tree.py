@@ -14,6 +14,7 @@ in hidden Markov models). Marginals are the gradient of log Z in the log-evidenc
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ import networkx as nx
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -127,6 +128,21 @@ def plan(
 
 def _cells(clique: frozenset[str], sizes: Mapping[str, int]) -> int:
     return math.prod(sizes[n] for n in clique)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread meanwhile.
+
+    The tensors here are small: threads gain little, and beside another busy process their waiting
+    for one another costs twenty times the work.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def lay(steps: Sequence[Clique], tables: list[Tensor], nodes: tuple[str, ...], log_table: Tensor) -> int:

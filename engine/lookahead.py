@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch.special import ndtri
 
-from engine.decision import Next, interval_risk
+from engine.decision import Next, risk_of_sums, running_sums
 from engine.instruments import LabelKernel
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-PATHS = 24
+PATHS = 16
 MOST_ITEMS = 256
 MOST_TELLING = 3
 
@@ -52,13 +52,14 @@ class _Belief:
     """What is believed of n items, independent given the root.
 
     root: (n, K). active: (n, K, J) P(binary variable | root), in the order of `binary`. given: interval
-    variable -> (n, K, bins).
+    variable -> (n, K, bins); sums: the same with `running_sums` applied.
     """
 
     root: Floats
     binary: tuple[str, ...]
     active: Floats
     given: Mapping[str, Floats]
+    sums: Mapping[str, Floats]
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,11 @@ class LookAhead:
             else:
                 given[name] = joint
         stacked = np.stack(active, axis=-1) if active else np.zeros((*root.shape, 0))
-        return _Belief(root, tuple(binary), stacked, given)
+        sums = {name: joint @ running_sums(self._edges(name)) for name, joint in given.items()}
+        return _Belief(root, tuple(binary), stacked, given, sums)
+
+    def _edges(self, name: str) -> Floats:
+        return np.array(self.base.variables[name].edges)
 
     def _options(
         self, answers: Answers, posterior: Posterior, items: Ints, observer: int
@@ -252,11 +257,12 @@ class LookAhead:
         total = _short_of(risk, limit) @ worth
         for name in belief.given:
             if name in levels:
-                p = after.get(name)
-                if p is None:
-                    p = (flat @ belief.given[name]).reshape(*shape, -1)
-                variable = self.base.variables[name]
-                _, risk = interval_risk(p, np.array(variable.edges), policy.tolerance[name])
+                edges = self._edges(name)
+                if name in after:
+                    sums = after[name] @ running_sums(edges)
+                else:
+                    sums = (flat @ belief.sums[name]).reshape(*shape, -1)
+                _, risk = risk_of_sums(sums, edges, policy.tolerance[name])
                 total = total + policy.worth[name] * _short_of(risk, policy.limits[name])
         if self.base.root in levels:
             risk = 1 - root.max(-1)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from engine.evidence import ObservationModel
-from engine.junction_tree import lay, log_partition, plan
+from engine.junction_tree import lay, log_partition, one_thread, plan
 from engine.network import runs_of
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ class Inference:
         Raises:
             AnswerError: an item whose readings cannot be weighed exactly.
         """
-        parts = [self._posterior(part) for part in self._parts(answers)]
+        with one_thread():
+            parts = [self._posterior(part) for part in self._parts(answers)]
         if len(parts) == 1:
             return parts[0]
         first = parts[0]
@@ -114,8 +115,8 @@ class Inference:
         """Return log P(answers) of each item, nats, (N,)."""
         parts = []
         for part in self._parts(answers):
-            evidence = self.observations.evidence(part)
-            with torch.no_grad():
+            with one_thread(), torch.no_grad():
+                evidence = self.observations.evidence(part)
                 inputs, scale = self._inputs(evidence)
                 parts.append(self._log_z(evidence, inputs, scale, None).numpy())
         return np.concatenate(parts) if parts else np.zeros(0)

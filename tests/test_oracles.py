@@ -246,7 +246,7 @@ def test_pyagrum_agrees(name, inference):
     net, sizes = pyagrum.BayesNet(), explicit.sizes()
     for node, size in sizes.items():
         net.add(pyagrum.LabelizedVariable(node, node, size))
-    for node, parents, values in explicit.tables:
+    for node, parents, _ in explicit.tables:
         for parent in parents:
             net.addArc(parent, node)
     for node, parents, values in explicit.tables:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,7 +127,7 @@ class World:
         return float((self.joint * event).sum())
 
     def moments(self, state: int) -> tuple[Floats, Floats, Floats]:
-        """Mean, sd and correlation matrix of the interval variables given a root state; uniform within bins."""
+        """Mean, sd and correlations of the interval variables given a root state; uniform within bins."""
         return self._moments(self.given_root[state])
 
     def _moments(self, p: Floats) -> tuple[Floats, Floats, Floats]:
@@ -248,7 +248,7 @@ class World:
         found = np.zeros(len(states))
         for x, state in enumerate(states):
             posterior = self.population * table[:, first]
-            habit = posterior @ table / posterior.sum()
+            habit = one.habit[first] if one.habit else posterior @ table / posterior.sum()
             weight = [
                 habit[k] * math.exp(one.bonus if answer == state else 0)
                 for k, answer in enumerate(one.answers)
@@ -621,6 +621,9 @@ def _instrument(
         confusion=tuple(tuple(map(float, row)) for row in table),
         types=kinds,
         bonus=float(rng.uniform(0, 1.5)),
+        habit=tuple(tuple(map(float, row)) for row in rng.dirichlet(np.ones(len(answers)), len(answers)))
+        if rng.random() < 0.4
+        else (),
         weight=float(rng.choice([1.0, 1.5, 3.0])),
     )
 
@@ -667,8 +670,3 @@ def _draw(
             else:
                 draw[name] = int(rng.integers(size))
     return draw
-
-
-def renamed(base: Knowledge, **changes: Any) -> Knowledge:
-    """Return the base with some sections changed."""
-    return replace(base, **changes)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from brute_force import Shape, World, answers_of, random_base, random_items
+from brute_force import Reading, Shape, World, answers_of, random_base, random_items
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from engine import Inference, KnowledgeError, compile_network
+from engine import AnswerError, Inference, KnowledgeError, compile_network, diagnose
+from engine.knowledge import Halo
 
 shapes = st.builds(
     Shape,
@@ -59,3 +62,63 @@ def test_posteriors_equal_brute_force(shape, population):
     items = random_items(network.knowledge, shape.seed)
     answers = answers_of(network.knowledge, items, np.random.default_rng(shape.seed))
     check(network, population, items, answers)
+
+
+@settings(max_examples=10, deadline=None, derandomize=True, database=None)
+@given(shapes)
+def test_diagnostics_equal_brute_force(shape):
+    network = compiled(shape)
+    base = network.knowledge
+    base = replace(base, policy=replace(base.policy, required=tuple(base.levels)))
+    network = replace(network, knowledge=base)
+    world, inference = World(network, base.reference), Inference(network)
+    items = random_items(base, shape.seed)
+    answers = answers_of(base, items, np.random.default_rng(shape.seed))
+    posterior = inference.posterior(answers)
+    found = diagnose(inference, answers, posterior)
+    observer = base.observers[base.policy.ask]
+    for i, readings in enumerate(items):
+        truth = world.item(readings)
+        bits = told = 0.0
+        for name in (name for names in base.levels.values() for name in names):
+            p = truth.marginals[name]
+            bits -= sum(q * np.log2(q) for q in p if q > 0)
+            if name in observer.labels or name in observer.numbers:
+                seen = np.array([kind.chance for kind in world.kinds(observer, name)]).T
+                joint = p[:, None] * seen
+                apart = p[:, None] * joint.sum(0)
+                told += (
+                    joint * np.log2(np.where(joint > 1e-200, joint / np.maximum(apart, 1e-300), 1))
+                ).sum()
+        assert found.entropy_bits[i] == pytest.approx(bits, abs=1e-9)
+        assert found.epistemic_bits[i] == pytest.approx(told, abs=1e-9)
+        alone = sum(world.item([k]).log_evidence for k in readings)
+        conflict = (alone - truth.log_evidence) / np.log(2) if len(readings) > 1 else 0
+        assert found.conflict_bits[i] == pytest.approx(conflict, abs=1e-8)
+
+
+def test_more_readings_under_halo_than_can_be_weighed_are_refused():
+    base = random_base(Shape(states=2, binaries=2, rules=0, couplings=0, observers=1, halo=False, seed=1))
+    observer = replace(base.observers["o0"], halo={"all": Halo(given="root", probability=0.2)})
+    base = replace(base, observers={"o0": observer})
+    sign = next(name for name in observer.labels if name != "root")
+    views = [Reading("o0", "all", f"view-{i}", ({"root": 0, sign: 1},)) for i in range(11)]
+    inference = Inference(compile_network(base))
+    assert np.isfinite(inference.log_evidence(answers_of(base, [views[:10]]))).all()
+    with pytest.raises(AnswerError, match=r"'item-1' has 11 readings under halo; at most 10"):
+        inference.posterior(answers_of(base, [[], views]))
+
+
+def test_evidence_beyond_the_range_of_a_float_keeps_its_meaning():
+    """Thousands of answers from many readings: likelihoods far under the smallest number."""
+    base = random_base(Shape(states=3, binaries=3, bins=(6, 5), couplings=2, rules=2, halo=False, seed=17))
+    network = compile_network(base)
+    one = next(iter(base.observers.values()))
+    draws = dict.fromkeys(one.labels, 0) | dict.fromkeys(one.numbers, 1.0)
+    readings = [Reading(one.name, q, f"v{i}", (draws,) * 40) for q in base.questions for i in range(60)]
+    posterior = Inference(network).posterior(answers_of(base, [readings]))
+    assert posterior.log_evidence[0] < -1000
+    for p in posterior.marginals.values():
+        assert np.isfinite(p).all()
+        np.testing.assert_allclose(p.sum(1), 1, atol=1e-9)
+    assert np.all((posterior.violations >= 0) & (posterior.violations <= 1))

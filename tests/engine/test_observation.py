@@ -58,7 +58,7 @@ def test_what_is_seen_times_what_is_brought_out_is_the_declared_table(seed, type
 
 
 def simulate_labels(one, carry, truth, readings, draws, items, rng):
-    """Tell the story: m, then r for each reading, then propensities, then answers, (items, readings, draws)."""
+    """Tell the story: m, each reading's r, its propensities, its answers, (items, readings, draws)."""
     kinds = label_kinds(one)
     chance = np.array([kind.chance[truth] for kind in kinds])
     chance /= chance.sum()
@@ -283,7 +283,7 @@ def test_an_uninformative_sample_changes_nothing(base_of, rows_equal):
 
 
 def test_a_flat_report_lies_between_yes_and_no(base_of):
-    """It is half an answer of each kind, so an observer who rarely says yes without cause says something by it."""
+    """It is half an answer of each kind; for one who seldom says yes without cause that is some evidence."""
     base = base_of("machine")
     inference = Inference(compile_network(base))
     observer = base.observers[base.policy.ask]

@@ -1,0 +1,345 @@
+"""What is accepted, at which risk, and what is asked next."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from brute_force import Reading, Shape, World, answers_of, random_base, random_items
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine import (
+    Inference,
+    LevelDecision,
+    LookAhead,
+    Next,
+    Policy,
+    Variable,
+    compile_network,
+    decide_items,
+    decide_levels,
+)
+from engine.decision import risk_of
+from engine.knowledge import LabelInstrument, Population, Question, ReadingType
+
+# Risks.
+
+COLOUR = Variable("colour", "categorical", ("red", "green", "blue"), "colour")
+SIGN = Variable("sign", "binary", ("false", "true"), "sign")
+GAUGE = Variable(
+    "gauge", "interval", ("-0.75", "-0.25", "0.25", "0.75"), "gauge", edges=(-1, -0.5, 0, 0.5, 1)
+)
+
+
+def test_the_risk_of_a_label_is_that_another_is_true():
+    value, risk = risk_of(COLOUR, np.array([[0.2, 0.7, 0.1], [0.5, 0.1, 0.4], [1, 0, 0]]), Policy())
+    assert value.tolist() == [1, 0, 0]
+    assert risk == pytest.approx([0.3, 0.5, 0])
+
+
+@pytest.mark.parametrize(
+    ("cut", "p", "value", "risk"),
+    [(0.5, 0.7, 1, 0.3), (0.5, 0.3, 0, 0.3), (0.3, 0.3, 1, 0.7), (0.3, 0.29, 0, 0.29), (0.8, 0.7, 0, 0.7)],
+)
+def test_a_cut_decides_what_is_called_true_and_so_its_risk(cut, p, value, risk):
+    found = risk_of(SIGN, np.array([[1 - p, p]]), Policy(cuts={"sign": cut}))
+    assert (found[0][0], found[1][0]) == pytest.approx((value, risk))
+
+
+@pytest.mark.parametrize(
+    ("p", "tolerance", "mean", "risk"),
+    [
+        # All in one bin, [0, 0.5]: the mean is .25, so that .1 on each side is .2 of .5.
+        ([0, 0, 1, 0], 0.1, 0.25, 0.6),
+        ([0, 0, 1, 0], 0.25, 0.25, 0.0),
+        # Half in [-1, -.5], half in [.5, 1]: nothing is within .5 of the mean, and half of it within .75.
+        ([0.5, 0, 0, 0.5], 0.5, 0.0, 1.0),
+        ([0.5, 0, 0, 0.5], 0.75, 0.0, 0.5),
+        # Uniform: P(|x| > .3) = .7; the window may reach beyond an end.
+        ([0.25, 0.25, 0.25, 0.25], 0.3, 0.0, 0.7),
+        ([0, 0, 0, 1], 0.5, 0.75, 0.0),
+        ([0.1, 0.2, 0.3, 0.4], 2.5, 0.25, 0.0),
+    ],
+)
+def test_the_risk_of_a_number_is_to_be_out_of_tolerance(p, tolerance, mean, risk):
+    found = risk_of(GAUGE, np.array([p], dtype=float), Policy(tolerance={"gauge": tolerance}))
+    assert (found[0][0], found[1][0]) == pytest.approx((mean, risk), abs=1e-12)
+
+
+def test_the_risk_of_a_number_by_sampling():
+    rng = np.random.default_rng(1)
+    edges = np.linspace(0, 3, 7)
+    gauge = Variable("gauge", "interval", tuple("abcdef"), "gauge", edges=tuple(edges))
+    for p, tolerance in zip(rng.dirichlet(np.ones(6), 5), (0.2, 0.4, 0.55, 0.9, 1.3), strict=True):
+        x = edges[rng.choice(6, 400_000, p=p)] + 0.5 * rng.random(400_000)
+        mean, risk = risk_of(gauge, p[None], Policy(tolerance={"gauge": tolerance}))
+        assert mean[0] == pytest.approx(x.mean(), abs=0.006)
+        assert risk[0] == pytest.approx((np.abs(x - mean[0]) > tolerance).mean(), abs=0.005)
+
+
+def test_a_level_is_accepted_at_or_under_its_limit(base_of):
+    base = base_of("weather")
+    inference = Inference(compile_network(base))
+    posterior = inference.posterior(answers_of(base, random_items(base, 3, items=40)))
+    levels = decide_levels(base, posterior)
+    assert set(levels) == {name for names in base.levels.values() for name in names}
+    for name, level in levels.items():
+        p = posterior.marginals[name]
+        expected = 1 - p.max(1)
+        np.testing.assert_allclose(level.risk, expected, atol=1e-12)
+        assert np.array_equal(level.accepted, level.risk <= base.policy.limits[name])
+    tight = replace(base.policy, limits=dict.fromkeys(base.policy.limits, float(levels[base.root].risk[0])))
+    assert decide_levels(replace(base, policy=tight), posterior)[base.root].accepted[0]
+
+
+# Items.
+
+
+def decided(base, accepted, following=None, conflict=0.0, readings=1, asked=1, refused=0):
+    """Decide one item of which these levels' variables are accepted."""
+    observer = base.observers[base.policy.ask]
+    draws = ({base.root: 0},)
+    item = [Reading(observer.name, next(iter(base.questions)), "face", draws)] * min(readings, 1)
+    answers = replace(answers_of(base, [item]), asked=np.array([asked]), refused=np.array([refused]))
+    levels = {
+        name: LevelDecision(np.array([level in accepted]), np.zeros(1), np.zeros(1))
+        for level, names in base.levels.items()
+        for name in names
+    }
+    found = decide_items(base, answers, levels, np.array([conflict]), (following,))
+    return found.item[0], found.reasons[0]
+
+
+ASK = Next("o", "q", None, "face", 2, 3.0)
+
+
+def test_an_item_is_asked_again_where_that_is_worth_its_price(base_of):
+    base = base_of("machine")
+    assert decided(base, {"fault", "gauges", "signs"}, ASK)[0] == "requery"
+    assert decided(base, {"fault"}, ASK) == ("requery", ("open: signs", "open: gauges"))
+
+
+def test_else_it_is_accepted_where_the_required_levels_are(base_of):
+    base = base_of("machine")
+    assert base.policy.required == ("fault", "gauges")
+    assert decided(base, {"fault", "gauges", "signs"}) == ("accept", ())
+    assert decided(base, {"fault", "gauges"}) == ("accept", ())
+
+
+def test_else_it_is_rejected_and_says_why(base_of):
+    base = base_of("machine")
+    assert decided(base, {"fault", "signs"}) == ("reject", ("unresolvable", "open: gauges"))
+    assert decided(base, {"fault"}, conflict=2.0)[1][:2] == ("conflict", "unresolvable")
+    assert decided(base, {"fault"}, asked=12)[1][0] == "budget"
+    assert decided(base, set(), conflict=5, asked=13)[1][:2] == ("conflict", "budget")
+
+
+def test_an_item_without_a_readable_answer_is_rejected_whatever_the_prior_says(base_of):
+    base = base_of("machine")
+    every = set(base.levels)
+    assert decided(base, every, readings=0, refused=2) == ("reject", ("refused",))
+    assert decided(base, every, ASK, readings=0) == ("reject", ("unreadable",))
+
+
+# What to ask next.
+
+
+def plain_base(table, repeat=0.9, strength=20.0, carry=0.5, limit=0.05, batches=(1,), cost=1e-9):
+    """One root of two or three states, of which one observer can be asked two questions."""
+    states = tuple(f"r{i}" for i in range(len(table)))
+    base = random_base(
+        Shape(states=len(table), binaries=1, couplings=0, rules=0, observers=1, halo=False, seed=1)
+    )
+    one = LabelInstrument(
+        variable="root",
+        answers=states,
+        confusion=table,
+        types=(ReadingType(repeat=repeat, strength=strength),),
+    )
+    observer = replace(base.observers["o0"], labels={"root": one}, carry=carry)
+    p = tuple([1 / len(table)] * len(table))
+    return replace(
+        base,
+        observers={"o0": observer},
+        populations={"here": Population(name="here", p=p)},
+        questions={q: Question(name=q, variables=("root",), cost=cost) for q in ("first", "second")},
+        levels={"root": ("root",)},
+        policy=replace(
+            base.policy,
+            required=("root",),
+            limits={"root": limit},
+            worth={"root": 10.0},
+            batches=batches,
+            budget=1000,
+        ),
+    )
+
+
+TWO = ((0.85, 0.15), (0.2, 0.8))
+THREE = ((0.7, 0.2, 0.1), (0.15, 0.7, 0.15), (0.1, 0.3, 0.6))
+
+
+def loss_of(base, marginals):
+    """The loss that `lookahead` states, from a posterior's marginals."""
+    total = 0.0
+    for names in base.levels.values():
+        for name in names:
+            _, risk = risk_of(base.variables[name], marginals[name], base.policy)
+            total += base.policy.worth[name] * max(0.0, 1 - base.policy.limits[name] / max(risk, 1e-12))
+    return total
+
+
+def exact_gain(base, readings, more, answers):
+    """Expected fall of the loss when the reading `more` gets further draws, one of the tuples `answers`."""
+    world = World(compile_network(base), base.reference)
+    before = world.item(readings)
+    total = 0.0
+    for draws in answers:
+        after = world.item(
+            [k for k in readings if k is not more] + [replace(more, draws=(*more.draws, *draws))]
+        )
+        total += np.exp(after.log_evidence - before.log_evidence) * loss_of(base, after.marginals)
+    return loss_of(base, before.marginals) - total
+
+
+def gain_of(base, readings, seeds=60, only=None):
+    """The engine's gain of its best question, mean over seeds; 0 where nothing is worth asking."""
+    if only is not None:
+        # The others are beyond any price.
+        costs = {name: q if name == only else replace(q, cost=1e9) for name, q in base.questions.items()}
+        base = replace(base, questions=costs)
+    network = compile_network(base)
+    inference = Inference(network)
+    answers = answers_of(base, [readings])
+    posterior = inference.posterior(answers)
+    found = [
+        LookAhead(network, inference.observations, seed).next(answers, posterior, np.array([True]))[0]
+        for seed in range(seeds)
+    ]
+    return float(np.mean([one.gain if one else 0.0 for one in found])), found
+
+
+@pytest.mark.parametrize("table", [TWO, THREE])
+@pytest.mark.parametrize("had", [(), (0,), (0, 0), (0, 1), (0,) * 6])
+def test_the_gain_of_further_draws_is_their_expected_worth(table, had):
+    for batch in (1, 2, 4) if len(table) == 2 else (1, 2):
+        base = plain_base(table, batches=(batch,), strength=6, limit=0.1)
+        reading = Reading("o0", "first", "face", tuple({"root": y} for y in had))
+        given = [reading] if had else []
+        every = [
+            tuple({"root": y} for y in answers)
+            for answers in itertools.product(range(len(table)), repeat=batch)
+        ]
+        exact = exact_gain(base, given, reading, every)
+        found, _ = gain_of(base, given, only="first")
+        assert found == pytest.approx(exact, abs=0.05 + 0.05 * exact)
+
+
+def test_gains_of_a_joint_question_over_two_variables():
+    base = plain_base(TWO, limit=0.1)
+    sign = random_base(Shape(states=2, binaries=1, couplings=0, rules=0, observers=1, halo=False, seed=1))
+    label = LabelInstrument(
+        variable="b0",
+        answers=("false", "true"),
+        confusion=((0.9, 0.1), (0.2, 0.8)),
+        types=(ReadingType(repeat=0.9, strength=8),),
+    )
+    observer = base.observers["o0"]
+    base = replace(
+        base,
+        cells=sign.cells,
+        observers={"o0": replace(observer, labels={**observer.labels, "b0": label})},
+        questions={"first": Question(name="first", variables=("root", "b0"), cost=1e-9)},
+        levels={"root": ("root",), "signs": ("b0",)},
+        policy=replace(base.policy, limits={"root": 0.1, "b0": 0.05}, worth={"root": 10.0, "b0": 3.0}),
+    )
+    reading = Reading("o0", "first", "face", ())
+    every = [({"root": y, "b0": z},) for y in range(2) for z in range(2)]
+    exact = exact_gain(base, [], reading, every)
+    found, _ = gain_of(base, [])
+    assert found == pytest.approx(exact, abs=0.05 + 0.05 * exact)
+
+
+def test_a_saturated_reading_is_not_worth_another_draw():
+    base = plain_base(TWO, limit=0.01, carry=0.0)
+    once, fifty = ([Reading("o0", "first", "face", ({"root": 0},) * n)] for n in (1, 50))
+    again_once, _ = gain_of(base, once, only="first", seeds=20)
+    again_fifty, _ = gain_of(base, fifty, only="first", seeds=20)
+    fresh, _ = gain_of(base, fifty, only="second", seeds=20)
+    assert again_fifty < 0.02
+    assert again_fifty < 0.1 * again_once
+    assert fresh > 20 * again_fifty
+    _, found = gain_of(base, fifty, seeds=5)
+    assert {one.question for one in found} == {"second"}
+
+
+def test_gains_grow_with_the_batch_and_are_never_negative():
+    gains = []
+    for batch in (1, 2, 4, 8):
+        base = plain_base(THREE, batches=(batch,), strength=6, repeat=0.6, limit=0.1)
+        gain, found = gain_of(base, [], only="first")
+        assert all(one is None or one.gain > 0 for one in found)
+        gains.append(gain)
+    assert gains == sorted(gains)
+
+
+@pytest.mark.parametrize("left", range(6))
+def test_the_budget_is_respected(base_of, left):
+    base = base_of("machine")
+    cheap = replace(
+        base,
+        questions={n: replace(q, cost=1e-6) for n, q in base.questions.items()},
+        policy=replace(base.policy, batches=(2, 4)),
+    )
+    network = compile_network(cheap)
+    inference = Inference(network)
+    answers = answers_of(cheap, random_items(cheap, 9, items=30))
+    answers = replace(answers, asked=np.full(30, base.policy.budget - left))
+    ahead = LookAhead(network, inference.observations)
+    found = ahead.next(answers, inference.posterior(answers), np.ones(30, dtype=bool))
+    assert all(one is None or one.samples <= left for one in found)
+    assert any(found) == (left >= 2)
+
+
+def test_nothing_is_asked_where_it_is_not_worth_its_price(base_of):
+    base = base_of("machine")
+    dear = replace(base, questions={n: replace(q, cost=1e6) for n, q in base.questions.items()})
+    network = compile_network(dear)
+    inference = Inference(network)
+    answers = answers_of(dear, random_items(dear, 4, items=20))
+    found = LookAhead(network, inference.observations).next(
+        answers, inference.posterior(answers), np.ones(20, dtype=bool)
+    )
+    assert found == (None,) * 20
+
+
+@settings(max_examples=3, deadline=None, derandomize=True, database=None)
+@given(st.integers(0, 2**32 - 1))
+def test_what_is_asked_about_an_item_does_not_depend_on_its_company(seed):
+    base = random_base(Shape(states=3, binaries=5, bins=(4, 3), observers=2, seed=seed))
+    questions = {
+        **base.questions,
+        "check": Question(name="check", variables=tuple(base.cells), cost=0.1, about_one=True),
+    }
+    base = replace(base, questions=questions)
+    network = compile_network(base)
+    inference = Inference(network)
+    ahead = LookAhead(network, inference.observations)
+    items = random_items(base, seed, items=6)
+    answers = answers_of(base, items)
+    together = ahead.next(answers, inference.posterior(answers), np.ones(6, dtype=bool))
+    for i, readings in enumerate(items):
+        alone = answers_of(base, [readings])
+        (found,) = ahead.next(alone, inference.posterior(alone), np.array([True]))
+        other = together[i]
+        assert (found is None) == (other is None)
+        if found is not None:
+            assert (found.question, found.about, found.samples) == (
+                other.question,
+                other.about,
+                other.samples,
+            )
+            assert found.gain == pytest.approx(other.gain, rel=1e-9)
