@@ -1,8 +1,8 @@
 """What to ask next: the expected gain of each question in batches, by simulation.
 
-The loss of a level is worth · max(0, 1 - limit / risk): nothing once it is accepted, and before that the
-more the further its risk is from the limit, so that progress counts though one question alone may not
-reach the limit. The gain of a question is the expected fall of the total loss over the answers that the
+The loss of a level is nothing once it is accepted; before that half of its worth, for it is not, and the
+other half times 1 - limit / risk, so that progress counts though one question alone may not reach the
+limit. What is accepted already is not at stake. The gain of a question is the expected fall of the total loss over the answers that the
 posterior predicts; it is worth asking where that exceeds its cost.
 
 Simplest honest form, the same for all items at once: given the root the other variables are taken to be
@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch.special import ndtri
 
-from engine.decision import Next, risk_of_sums, running_sums
+from engine.decision import Next, risk_of, risk_of_sums, running_sums
 from engine.instruments import LabelKernel
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ class _Belief:
     """What is believed of n items, independent given the root.
 
     root: (n, K). active: (n, K, J) P(binary variable | root), in the order of `binary`. given: interval
-    variable -> (n, K, bins); sums: the same with `running_sums` applied.
+    variable -> (n, K, bins); sums: the same with `running_sums` applied. worth: variable -> (n,) what
+    its acceptance is worth, 0 where it is accepted already.
     """
 
     root: Floats
@@ -60,6 +61,7 @@ class _Belief:
     active: Floats
     given: Mapping[str, Floats]
     sums: Mapping[str, Floats]
+    worth: Mapping[str, Floats]
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,12 @@ class LookAhead:
                 given[name] = joint
         stacked = np.stack(active, axis=-1) if active else np.zeros((*root.shape, 0))
         sums = {name: joint @ running_sums(self._edges(name)) for name, joint in given.items()}
-        return _Belief(root, tuple(binary), stacked, given, sums)
+        worth = {}
+        for name in (name for names in self.base.levels.values() for name in names):
+            _, risk = risk_of(self.base.variables[name], posterior.marginals[name][items], self.base.policy)
+            open_ = risk > self.base.policy.limits[name]
+            worth[name] = np.where(open_, self.base.policy.worth[name], 0.0)
+        return _Belief(root, tuple(binary), stacked, given, sums, worth)
 
     def _edges(self, name: str) -> Floats:
         return np.array(self.base.variables[name].edges)
@@ -236,7 +243,7 @@ class LookAhead:
         return np.asarray(np.maximum(before - self._loss(belief, root, after).mean(1), 0))
 
     def _loss(self, belief: _Belief, root: Floats, after: Mapping[str, Floats]) -> Floats:
-        """Return Σ worth · max(0, 1 - limit / risk), (n, paths, batches), for root (n, paths, batches, K).
+        """Return Σ worth · `_short_of`, (n, paths, batches), for root (n, paths, batches, K).
 
         after: P(true) of binary and (..., bins) of interval variables that answers spoke of.
         """
@@ -247,27 +254,23 @@ class LookAhead:
             if name in after:
                 active[..., j] = after[name]
         cuts = np.array([policy.cuts.get(name, 0.5) for name in belief.binary])
-        levels = {name for names in self.base.levels.values() for name in names}
-        worth, limit = (
-            np.array([numbers[name] if name in levels else 1.0 for name in belief.binary])
-            for numbers in (policy.worth, policy.limits)
-        )
-        worth = np.where([name in levels for name in belief.binary], worth, 0)
+        limit = np.array([policy.limits.get(name, 1.0) for name in belief.binary])
+        worth = np.array([belief.worth.get(name, np.zeros(n)) for name in belief.binary]).reshape(-1, n)
         risk = np.where(active >= cuts, 1 - active, active)
-        total = _short_of(risk, limit) @ worth
-        for name in belief.given:
-            if name in levels:
-                edges = self._edges(name)
-                if name in after:
-                    sums = after[name] @ running_sums(edges)
-                else:
-                    sums = (flat @ belief.sums[name]).reshape(*shape, -1)
-                _, risk = risk_of_sums(sums, edges, policy.tolerance[name])
-                total = total + policy.worth[name] * _short_of(risk, policy.limits[name])
-        if self.base.root in levels:
-            risk = 1 - root.max(-1)
-            limit_root, worth_root = policy.limits[self.base.root], policy.worth[self.base.root]
-            total = total + worth_root * _short_of(risk, limit_root)
+        total = (_short_of(risk, limit).reshape(n, -1, len(limit)) @ worth.T[:, :, None]).reshape(shape)
+        for name in (name for name in belief.given if name in belief.worth):
+            edges = self._edges(name)
+            if name in after:
+                sums = after[name] @ running_sums(edges)
+            else:
+                sums = (flat @ belief.sums[name]).reshape(*shape, -1)
+            _, risk = risk_of_sums(sums, edges, policy.tolerance[name])
+            total = total + belief.worth[name][:, None, None] * _short_of(risk, policy.limits[name])
+        if self.base.root in belief.worth:
+            limit_root = policy.limits[self.base.root]
+            total = total + belief.worth[self.base.root][:, None, None] * _short_of(
+                1 - root.max(-1), limit_root
+            )
         return np.asarray(total)
 
 
@@ -426,8 +429,8 @@ class _Readings:
 
 
 def _short_of(risk: Floats, limit: Floats | float) -> Floats:
-    """Return how far a risk is from acceptance: 0 at or under the limit, towards 1 far above it."""
-    return np.asarray(1 - limit / np.maximum(risk, limit))
+    """Return the loss as a share of the worth: 0 at or under the limit, 1/2 above it, towards 1 far above."""
+    return np.asarray(np.where(risk > limit, 1 - 0.5 * limit / np.maximum(risk, limit), 0))
 
 
 def _choose(p: Floats, u: Floats) -> Ints:
