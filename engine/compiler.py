@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 WIDEST = 4_000_000
 HEAVIEST = 4_000_000
 BOUND = 8.0
+MOST_MISSED = 1e-6
 
 
 @dataclass(frozen=True)
@@ -302,6 +303,13 @@ def solve(draft: Draft) -> Draft:
     solution = _solve_by_strength(model, [item.rule.n for item in fitted])
     events = model.probabilities([e for item in fitted for e in _events(item)], solution.parameters)
     marginals = solution.marginals
+    if solution.miss > MOST_MISSED:
+        message = (
+            f"the declared numbers cannot all be met: after the fit one is still off by {solution.miss:.2g}. "
+            "Couplings and rules this extreme leave no room for the tables; soften or remove some"
+        )
+        root = draft.knowledge.variables[draft.knowledge.root]
+        raise KnowledgeError([Fault(root.place, "", message)])
     rules = {}
     for index, item in enumerate(fitted):
         p_if, p_both = events[2 * index], events[2 * index + 1]

@@ -3,7 +3,8 @@
 The risk of a level is the posterior probability that its value is wrong: 1 - max p (categorical), the
 probability of the other value (binary), P(|x - mean| > tolerance) (interval; x uniform within bins). A
 level is accepted where its risk is at or under its limit: Chow's rule with a price of rejection
-(Chow 1970, doi:10.1109/TIT.1970.1054406).
+(Chow 1970, doi:10.1109/TIT.1970.1054406). Nothing is accepted of an item whose readings contradict one
+another by the policy's `conflict` or more: then some declared reliability is wrong, and the risk with it.
 """
 
 from __future__ import annotations
@@ -59,15 +60,16 @@ class Decisions:
     reasons: tuple[tuple[str, ...], ...]
 
 
-def decide_levels(knowledge: Knowledge, posterior: Posterior) -> dict[str, LevelDecision]:
-    """Return the decision about every variable of a level."""
+def decide_levels(knowledge: Knowledge, posterior: Posterior, conflict: Floats) -> dict[str, LevelDecision]:
+    """Return the decision about every variable of a level; conflict: (N,), bits."""
     policy = knowledge.policy
+    agreed = conflict < policy.conflict
     decisions = {}
     for names in knowledge.levels.values():
         for name in names:
             variable = knowledge.variables[name]
             value, risk = risk_of(variable, posterior.marginals[name], policy)
-            decisions[name] = LevelDecision(risk <= policy.limits[name], value, risk)
+            decisions[name] = LevelDecision(agreed & (risk <= policy.limits[name]), value, risk)
     return decisions
 
 

@@ -55,7 +55,8 @@ class Solution:
 
     parameters: (K, J + F + R). theta: (R,); held: (R,) where θ is at its bound. tables: the local
     tables, log P-like (K, states); rules: factors θ · feature. log_z: (K,) of all factors.
-    marginals: node -> (K, states).
+    marginals: node -> (K, states). miss: how far the worst declared rate or standardised moment is
+    from being met.
     """
 
     parameters: Floats
@@ -65,6 +66,7 @@ class Solution:
     rules: tuple[Factor, ...]
     log_z: Floats
     marginals: Mapping[str, Floats]
+    miss: float
 
 
 class FitModel:
@@ -184,8 +186,8 @@ class FitModel:
         """Minimise the dual with |θ| <= bounds, (R,)."""
         if not self.steps:
             none = np.zeros(0)
-            return Solution(self.start(), none, none > 0, (), (), np.zeros(self.k), {})
-        parameters = _newton(self, bounds)
+            return Solution(self.start(), none, none > 0, (), (), np.zeros(self.k), {}, 0.0)
+        parameters, miss = _newton(self, bounds)
         theta = parameters[0, self.local :]
         return Solution(
             parameters,
@@ -198,6 +200,7 @@ class FitModel:
             ),
             self.value(parameters) - _normalisers(self, parameters),
             self.marginals(parameters),
+            miss,
         )
 
 
@@ -205,23 +208,24 @@ def _targets(c: Constraints) -> Floats:
     return c.rates if c.targets is None else np.concatenate([c.rates, c.targets], axis=1)
 
 
-def _newton(model: FitModel, bounds: Floats) -> Floats:
-    """Take damped Newton steps until the constraints hold, θ kept within its bounds."""
+def _newton(model: FitModel, bounds: Floats) -> tuple[Floats, float]:
+    """Take damped Newton steps until the constraints hold, θ kept within its bounds; return the miss too."""
     c, targets = model.c, _targets(model.c)
-    parameters = model.start()
+    parameters, worst = model.start(), 0.0
     for _ in range(MOST_STEPS):
         value, gradient, hessian = model.derivatives(parameters)
         miss = gradient[:, : model.local] - targets
         pull = c.weights @ gradient[:, model.local :]
         theta = parameters[0, model.local :]
         held = ((theta >= bounds) & (pull < 0)) | ((theta <= -bounds) & (pull > 0))
-        if max(np.abs(miss).max(initial=0), np.abs(pull[~held]).max(initial=0)) < TOLERANCE:
+        worst = float(np.abs(miss).max(initial=0))
+        if max(worst, np.abs(pull[~held]).max(initial=0)) < TOLERANCE:
             break
         step = _step(model, hessian, miss, pull, (-bounds - theta, bounds - theta))
         dual = c.weights @ (value - (parameters[:, : model.local] * targets).sum(1))
         slope = float(c.weights @ (miss * step[:, : model.local]).sum(1) + pull @ step[0, model.local :])
         parameters = _search(model, parameters, step, dual, slope)
-    return parameters
+    return parameters, worst
 
 
 def _step(

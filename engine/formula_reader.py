@@ -189,10 +189,10 @@ def _threshold(variable: Variable, compare: str, value: float, column: int) -> F
     if not edges.size:  # Its range is faulty, which has been said.
         return In(variable.name, frozenset())
     nearest = float(edges[np.abs(edges - value).argmin()])
-    if compare in ("==", "!=") or abs(nearest - value) > 1e-9:
+    if compare in ("==", "!=") or abs(nearest - value) > 1e-4 * (edges[1] - edges[0]):
         message = (
             f"{variable.name} is in bins, so it is compared by >, >=, < or <= with a bin edge; "
-            f"the nearest edge to {value:g} is {nearest:g}"
+            f"the nearest edge to {value:g} is {nearest:.9g}"
         )
         raise FormulaError(message, column)
     centres = (edges[:-1] + edges[1:]) / 2

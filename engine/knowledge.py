@@ -215,7 +215,7 @@ class Policy(Cited):
     `limits`, `worth`: per variable (levels are spread over their variables by the reader).
     `cuts`: probability from which a binary variable is called active. `tolerance`: in the
     unit of an interval variable. `worth` is in the unit of the questions' cost; `budget`
-    counts answers per item from askable observers; `conflict` is in bits.
+    counts answers per item from askable observers; `conflict`: bits from which nothing is accepted.
     """
 
     required: tuple[str, ...] = ()

@@ -2,8 +2,8 @@
 
 The loss of a level is nothing once it is accepted; before that half of its worth, for it is not, and the
 other half times 1 - limit / risk, so that progress counts though one question alone may not reach the
-limit. What is accepted already is not at stake. The gain of a question is the expected fall of the total loss over the answers that the
-posterior predicts; it is worth asking where that exceeds its cost.
+limit. What is accepted already is not at stake. The gain of a question is the expected fall of the total
+loss over the answers that the posterior predicts; it is worth asking where that exceeds its cost.
 
 Simplest honest form, the same for all items at once: given the root the other variables are taken to be
 independent (each has its exact posterior marginal; couplings and rules have shaped it but do not carry the
@@ -16,6 +16,7 @@ alone: what is asked about an item does not depend on the items beside it.
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -62,6 +63,14 @@ class _Belief:
     given: Mapping[str, Floats]
     sums: Mapping[str, Floats]
     worth: Mapping[str, Floats]
+
+    def part(self, rows: Ints) -> _Belief:
+        """Return the belief about some of the items."""
+        given, sums, worth = (
+            {name: column[rows] for name, column in columns.items()}
+            for columns in (self.given, self.sums, self.worth)
+        )
+        return _Belief(self.root[rows], self.binary, self.active[rows], given, sums, worth)
 
 
 @dataclass(frozen=True)
@@ -181,8 +190,13 @@ class LookAhead:
             names = [v for v in question.variables if v in one.labels or v in one.numbers]
             likelihoods = {name: readings.imagine(number, name) for name in names}
             if question.about_one:
-                for name in self._most_telling(belief, names):
-                    gain = self._gain(belief, before, {name: likelihoods[name]})
+                telling = self._most_telling(belief, names)
+                for name in names:
+                    rows = np.flatnonzero(telling[:, names.index(name)])
+                    gain = np.zeros((len(items), len(self.batches)))
+                    if rows.size:
+                        about = {name: likelihoods[name][rows]}
+                        gain[rows] = self._gain(belief.part(rows), before[rows], about)
                     yield _Option(question, name, gain)
             elif names:
                 gain = self._gain(belief, before, likelihoods)
@@ -192,16 +206,20 @@ class LookAhead:
                     gain = (1 - halo) * gain + halo * self._gain(belief, before, label)
                 yield _Option(question, None, gain)
 
-    def _most_telling(self, belief: _Belief, names: Sequence[str]) -> list[str]:
-        """Return the binary variables whose truth would tell most of the root, and are least known."""
+    def _most_telling(self, belief: _Belief, names: Sequence[str]) -> NDArray[np.bool_]:
+        """Say for each item which few of the names tell most of the root and are least known, (n, names)."""
         joint = belief.root[:, :, None] * belief.active
         p = joint.sum(1)
         about_root = (joint**2).sum(1) / np.maximum(p, 1e-12)
         absent = belief.root[:, :, None] - joint
         about_root += (absent**2).sum(1) / np.maximum(1 - p, 1e-12)
-        score = (about_root + 0.1 * p * (1 - p)).mean(0)
-        order = [belief.binary[j] for j in np.argsort(-score)]
-        return [name for name in order if name in names][:MOST_TELLING]
+        score = np.full((len(p), len(names)), -1.0)
+        for column, name in enumerate(names):
+            if name in belief.binary:
+                j = belief.binary.index(name)
+                score[:, column] = about_root[:, j] + 0.1 * p[:, j] * (1 - p[:, j])
+        rank = (-score).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
+        return np.asarray((rank < MOST_TELLING) & (score >= 0))
 
     def _gain(self, belief: _Belief, before: Floats, likelihoods: Mapping[str, Floats]) -> Floats:
         """Return the expected fall of the loss, (n, batches).
@@ -256,8 +274,8 @@ class LookAhead:
         cuts = np.array([policy.cuts.get(name, 0.5) for name in belief.binary])
         limit = np.array([policy.limits.get(name, 1.0) for name in belief.binary])
         worth = np.array([belief.worth.get(name, np.zeros(n)) for name in belief.binary]).reshape(-1, n)
-        risk = np.where(active >= cuts, 1 - active, active)
-        total = (_short_of(risk, limit).reshape(n, -1, len(limit)) @ worth.T[:, :, None]).reshape(shape)
+        short = _short_of(np.where(active >= cuts, 1 - active, active), limit)
+        total = (short.reshape(n, math.prod(shape[1:]), len(limit)) @ worth.T[:, :, None]).reshape(shape)
         for name in (name for name in belief.given if name in belief.worth):
             edges = self._edges(name)
             if name in after:

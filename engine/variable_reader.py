@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # What each kind of variable is declared by, beside its label and description.
 KINDS = {"categorical": ("states",), "binary": (), "interval": ("range", "bins"), "derived": ("states",)}
+# Two bins hold a mean but no spread of its own.
+LEAST_BINS = 3
 MOST_BINS = 200
 MOST_STATES = 500
 MOST_CELLS = 40_000
@@ -130,7 +132,7 @@ def _variable(fields: Fields, name: str, kind: Kind, entries: Table) -> Variable
 
 
 def _edges(fields: Fields, entries: Table) -> tuple[float, ...]:
-    bins = fields.whole(entries, "bins", 2, MOST_BINS, default=2)
+    bins = fields.whole(entries, "bins", LEAST_BINS, MOST_BINS, default=LEAST_BINS)
     ends = [fields.number_at(end, -FARTHEST, FARTHEST) for end in fields.listed(entries.get("range"))]
     if "range" not in entries or "bins" not in entries:
         fields.fault(entries, "needs `range: [low, high]` and `bins`")

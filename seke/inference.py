@@ -60,8 +60,8 @@ class Session:
         """Return one posterior record an item, in the order of the items."""
         base = self.network.knowledge
         posterior = self.inference.posterior(answers)
-        levels = decide_levels(base, posterior)
         diagnostics = diagnose(self.inference, answers, posterior)
+        levels = decide_levels(base, posterior, diagnostics.conflict_bits)
         readings = np.bincount(answers.reading_item, minlength=len(answers.items))
         worthwhile = [level.accepted for name, level in levels.items() if base.policy.worth[name] > 0]
         settled = np.all(worthwhile, axis=0) if worthwhile else np.ones(len(readings), dtype=bool)

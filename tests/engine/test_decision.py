@@ -84,7 +84,7 @@ def test_a_level_is_accepted_at_or_under_its_limit(base_of):
     base = base_of("weather")
     inference = Inference(compile_network(base))
     posterior = inference.posterior(answers_of(base, random_items(base, 3, items=40)))
-    levels = decide_levels(base, posterior)
+    levels = decide_levels(base, posterior, np.zeros(len(posterior.items)))
     assert set(levels) == {name for names in base.levels.values() for name in names}
     for name, level in levels.items():
         p = posterior.marginals[name]
@@ -92,7 +92,7 @@ def test_a_level_is_accepted_at_or_under_its_limit(base_of):
         np.testing.assert_allclose(level.risk, expected, atol=1e-12)
         assert np.array_equal(level.accepted, level.risk <= base.policy.limits[name])
     tight = replace(base.policy, limits=dict.fromkeys(base.policy.limits, float(levels[base.root].risk[0])))
-    assert decide_levels(replace(base, policy=tight), posterior)[base.root].accepted[0]
+    assert decide_levels(replace(base, policy=tight), posterior, np.zeros(len(posterior.items)))[base.root].accepted[0]
 
 
 # Items.
@@ -182,13 +182,16 @@ TWO = ((0.85, 0.15), (0.2, 0.8))
 THREE = ((0.7, 0.2, 0.1), (0.15, 0.7, 0.15), (0.1, 0.3, 0.6))
 
 
-def loss_of(base, marginals):
-    """The loss that `lookahead` states, from a posterior's marginals."""
+def loss_of(base, marginals, before):
+    """The loss that `lookahead` states, from a posterior's marginals, of what was open before."""
     total = 0.0
     for names in base.levels.values():
         for name in names:
             _, risk = risk_of(base.variables[name], marginals[name], base.policy)
-            total += base.policy.worth[name] * max(0.0, 1 - base.policy.limits[name] / max(risk, 1e-12))
+            limit = base.policy.limits[name]
+            _, risk_before = risk_of(base.variables[name], before[name], base.policy)
+            if risk > limit and risk_before > limit:
+                total += base.policy.worth[name] * (1 - 0.5 * limit / risk)
     return total
 
 
@@ -201,8 +204,8 @@ def exact_gain(base, readings, more, answers):
         after = world.item(
             [k for k in readings if k is not more] + [replace(more, draws=(*more.draws, *draws))]
         )
-        total += np.exp(after.log_evidence - before.log_evidence) * loss_of(base, after.marginals)
-    return loss_of(base, before.marginals) - total
+        total += np.exp(after.log_evidence - before.log_evidence) * loss_of(base, after.marginals, before.marginals)
+    return loss_of(base, before.marginals, before.marginals) - total
 
 
 def gain_of(base, readings, seeds=60, only=None):
