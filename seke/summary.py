@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,14 @@ if TYPE_CHECKING:
 
 COLOURS = {"accept": "green", "requery": "yellow", "reject": "red"}
 MOST_ROWS = 200
+NARROW = 105
 
 
 class Summary:
-    """Counts what was decided; keeps the first rows for the table."""
+    """Counts what was decided; keeps the first rows for the table.
+
+    In the table a number stands with half the width of its 90 % interval, where there is room.
+    """
 
     def __init__(self, base: Knowledge) -> None:
         self.base = base
@@ -50,15 +55,20 @@ class Summary:
 
         table = Table(box=None, pad_edge=False, header_style="bold")
         names = self._columns()
-        for name in ("item", *names, "decision", "why"):
-            table.add_column(name, overflow="fold")
+        narrow = console.width < NARROW
+        table.add_column("item", no_wrap=True, max_width=min(max(console.width - 68, 12), 40))
+        for name in names:
+            several = name in self.base.levels and name not in self.base.variables
+            table.add_column(name.replace("_", " "), no_wrap=not several, ratio=1 if several else None)
+        table.add_column("decision", no_wrap=True)
+        table.add_column("why", ratio=1)
         for record in self.rows:
             decision = record["decision"]
             found = record.get("posteriors", record)
             cells = [Text(record["item"])]
             unread = record["diagnostics"]["refused"] + record["diagnostics"]["unreadable"]
             read = record["diagnostics"]["samples"] > unread
-            cells += [Text(self._cell(name, found) if read else "-") for name in names]
+            cells += [Text(self._cell(name, found, narrow) if read else "-") for name in names]
             cells.append(Text(decision["item"], style=COLOURS[decision["item"]]))
             cells.append(Text(_why(record)))
             table.add_row(*cells)
@@ -75,16 +85,18 @@ class Summary:
             columns += [level] if binary else list(names)
         return columns
 
-    def _cell(self, name: str, found: Record) -> str:
+    def _cell(self, name: str, found: Record, narrow: bool) -> str:
         names = self.base.levels.get(name, ())
         variables = self.base.variables
         if names and all(variables[n].kind == "binary" for n in names):
             p = found.get(name) or {n: found[n] for n in names}
             cuts = self.base.policy.cuts
-            return " ".join(n for n in names if p[n] >= cuts.get(n, 0.5)) or "-"
+            active = [n for n in names if p[n] >= cuts.get(n, 0.5)]
+            prefix = os.path.commonprefix(names).rstrip("0123456789")
+            return prefix * bool(active) + " ".join(n.removeprefix(prefix) for n in active) or "-"
         value = found[name]
         if variables[name].kind == "interval":
-            return f"{value['mean']:+.2f} [{value['q05']:+.2f}, {value['q95']:+.2f}]"
+            return f"{value['mean']:+.2f}" + ("" if narrow else f" ±{(value['q95'] - value['q05']) / 2:.2f}")
         best = max(value, key=value.__getitem__)
         return f"{best} {value[best]:.2f}"
 

@@ -92,7 +92,9 @@ def test_a_level_is_accepted_at_or_under_its_limit(base_of):
         np.testing.assert_allclose(level.risk, expected, atol=1e-12)
         assert np.array_equal(level.accepted, level.risk <= base.policy.limits[name])
     tight = replace(base.policy, limits=dict.fromkeys(base.policy.limits, float(levels[base.root].risk[0])))
-    assert decide_levels(replace(base, policy=tight), posterior, np.zeros(len(posterior.items)))[base.root].accepted[0]
+    assert decide_levels(replace(base, policy=tight), posterior, np.zeros(len(posterior.items)))[
+        base.root
+    ].accepted[0]
 
 
 # Items.
@@ -204,7 +206,9 @@ def exact_gain(base, readings, more, answers):
         after = world.item(
             [k for k in readings if k is not more] + [replace(more, draws=(*more.draws, *draws))]
         )
-        total += np.exp(after.log_evidence - before.log_evidence) * loss_of(base, after.marginals, before.marginals)
+        total += np.exp(after.log_evidence - before.log_evidence) * loss_of(
+            base, after.marginals, before.marginals
+        )
     return loss_of(base, before.marginals, before.marginals) - total
 
 
