@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +91,8 @@ class Summary:
             p = found.get(name) or {n: found[n] for n in names}
             cuts = self.base.policy.cuts
             active = [n for n in names if p[n] >= cuts.get(n, 0.5)]
-            prefix = os.path.commonprefix(names).rstrip("0123456789")
+            stems = {name.rstrip("0123456789") for name in names}
+            prefix = stems.pop() if len(stems) == 1 else ""
             return prefix * bool(active) + " ".join(n.removeprefix(prefix) for n in active) or "-"
         value = found[name]
         if variables[name].kind == "interval":
