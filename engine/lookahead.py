@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-PATHS = 16
+PATHS = 12
 MOST_ITEMS = 256
-MOST_TELLING = 3
+MOST_TELLING = 2
 
 
 @dataclass(frozen=True)
