@@ -17,16 +17,13 @@ alone: what is asked about an item does not depend on the items beside it.
 from __future__ import annotations
 
 import math
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch.special import ndtri
 
 from engine.decision import Next, risk_of, risk_of_sums, running_sums
-from engine.instruments import LabelKernel
+from engine.imagined import PATHS, Belief, ImaginedReadings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +32,6 @@ if TYPE_CHECKING:
 
     from engine.answers import Answers
     from engine.evidence import ObservationModel
-    from engine.instruments import NumberKernel
     from engine.knowledge import Knowledge, Question
     from engine.network import Network
     from engine.posterior import Posterior
@@ -43,34 +39,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-PATHS = 12
 MOST_ITEMS = 256
 MOST_TELLING = 2
-
-
-@dataclass(frozen=True)
-class _Belief:
-    """What is believed of n items, independent given the root.
-
-    root: (n, K). active: (n, K, J) P(binary variable | root), in the order of `binary`. given: interval
-    variable -> (n, K, bins); sums: the same with `running_sums` applied. worth: variable -> (n,) what
-    its acceptance is worth, 0 where it is accepted already.
-    """
-
-    root: Floats
-    binary: tuple[str, ...]
-    active: Floats
-    given: Mapping[str, Floats]
-    sums: Mapping[str, Floats]
-    worth: Mapping[str, Floats]
-
-    def part(self, rows: Ints) -> _Belief:
-        """Return the belief about some of the items."""
-        given, sums, worth = (
-            {name: column[rows] for name, column in columns.items()}
-            for columns in (self.given, self.sums, self.worth)
-        )
-        return _Belief(self.root[rows], self.binary, self.active[rows], given, sums, worth)
 
 
 @dataclass(frozen=True)
@@ -154,7 +124,7 @@ class LookAhead:
         views = same if same.size else np.flatnonzero(mine)
         return answers.views[answers.reading_view[views[0]]] if views.size else "face"
 
-    def _belief(self, posterior: Posterior, items: Ints) -> _Belief:
+    def _belief(self, posterior: Posterior, items: Ints) -> Belief:
         """Give each variable its exact marginal and the network's dependence on the root."""
         root = posterior.marginals[self.base.root][items]
         binary, active, given = [], [], {}
@@ -174,7 +144,7 @@ class LookAhead:
             _, risk = risk_of(self.base.variables[name], posterior.marginals[name][items], self.base.policy)
             open_ = risk > self.base.policy.limits[name]
             worth[name] = np.where(open_, self.base.policy.worth[name], 0.0)
-        return _Belief(root, tuple(binary), stacked, given, sums, worth)
+        return Belief(root, tuple(binary), stacked, given, sums, worth)
 
     def _edges(self, name: str) -> Floats:
         return np.array(self.base.variables[name].edges)
@@ -183,7 +153,7 @@ class LookAhead:
         self, answers: Answers, posterior: Posterior, items: Ints, observer: int
     ) -> Iterator[_Option]:
         belief = self._belief(posterior, items)
-        readings = _Readings(self, answers, items, observer, belief)
+        readings = ImaginedReadings(self.base, self.observations, answers, items, observer, belief, self.seed)
         before = self._loss(belief, belief.root[:, None, None, :], {})[:, 0]
         one = self.observations.observers[observer]
         for number, question in enumerate(self.base.questions.values()):
@@ -206,7 +176,7 @@ class LookAhead:
                     gain = (1 - halo) * gain + halo * self._gain(belief, before, label)
                 yield _Option(question, None, gain)
 
-    def _most_telling(self, belief: _Belief, names: Sequence[str]) -> NDArray[np.bool_]:
+    def _most_telling(self, belief: Belief, names: Sequence[str]) -> NDArray[np.bool_]:
         """Say for each item which few of the names tell most of the root and are least known, (n, names)."""
         joint = belief.root[:, :, None] * belief.active
         p = joint.sum(1)
@@ -221,7 +191,7 @@ class LookAhead:
         rank = (-score).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
         return np.asarray((rank < MOST_TELLING) & (score >= 0))
 
-    def _gain(self, belief: _Belief, before: Floats, likelihoods: Mapping[str, Floats]) -> Floats:
+    def _gain(self, belief: Belief, before: Floats, likelihoods: Mapping[str, Floats]) -> Floats:
         """Return the expected fall of the loss, (n, batches).
 
         likelihoods[v]: (n, paths, batches, states) of the imagined answers about v.
@@ -260,7 +230,7 @@ class LookAhead:
             after[name] = q / np.maximum(q.sum(-1, keepdims=True), 1e-300)
         return np.asarray(np.maximum(before - self._loss(belief, root, after).mean(1), 0))
 
-    def _loss(self, belief: _Belief, root: Floats, after: Mapping[str, Floats]) -> Floats:
+    def _loss(self, belief: Belief, root: Floats, after: Mapping[str, Floats]) -> Floats:
         """Return Σ worth · `_short_of`, (n, paths, batches), for root (n, paths, batches, K).
 
         after: P(true) of binary and (..., bins) of interval variables that answers spoke of.
@@ -292,178 +262,6 @@ class LookAhead:
         return np.asarray(total)
 
 
-class _Readings:
-    """Imagines further answers of one observer about n items."""
-
-    def __init__(
-        self,
-        ahead: LookAhead,
-        answers: Answers,
-        items: Ints,
-        observer: int,
-        belief: _Belief,
-    ) -> None:
-        self.ahead = ahead
-        self.answers = answers
-        self.items = items
-        self.observer = observer
-        self.belief = belief
-        self.root = _choose(belief.root[:, None, :], self._uniform("", 1)[0])
-        self.carry = ahead.observations.observers[observer].carry
-        self.cache: dict[tuple[int, str], Floats] = {}
-        self.place = np.full(len(answers.items), -1)
-        self.place[items] = np.arange(len(items))
-        mine = answers.reading_observer == observer
-        self.mine = mine & (self.place[answers.reading_item] >= 0)
-
-    def imagine(self, question: int, name: str) -> Floats:
-        """Return the likelihood of imagined answers after each batch, (n, paths, batches, states)."""
-        # Questions not asked yet all begin the same fresh reading.
-        asked = (self.mine & (self.answers.reading_question == question)).any()
-        key = (question if asked else -1, name)
-        if key not in self.cache:
-            kernel = self.ahead.observations.kernels[self.observer, name]
-            continued, other = self._counts(key[0], name, kernel)
-            truth = self._truth(name)
-            if isinstance(kernel, LabelKernel):
-                self.cache[key] = self._grouped(name, kernel, continued, other, truth)
-            else:
-                self.cache[key] = self._numbers(name, kernel, continued, other, truth)
-        return self.cache[key]
-
-    def _uniform(self, name: str, count: int) -> Floats:
-        """Return stratified uniform numbers (count, paths), the same for every item."""
-        rng = np.random.default_rng([self.ahead.seed, zlib.crc32(name.encode())])
-        strata = rng.permuted(np.tile(np.arange(PATHS), (count, 1)), axis=1)
-        return np.asarray((strata + rng.random((count, PATHS))) / PATHS)
-
-    def _truth(self, name: str) -> Ints:
-        """Draw the variable's truth on each path, (n, paths)."""
-        if name == self.ahead.base.root:
-            return self.root
-        u = self._uniform(f"truth of {name}", 1)[0]
-        rows = np.arange(len(self.items))[:, None]
-        if name in self.belief.binary:
-            p = self.belief.active[rows, self.root, self.belief.binary.index(name)]
-            return np.asarray(u < p).astype(np.int64)
-        return _choose(self.belief.given[name][rows, self.root], u)
-
-    def _counts(self, question: int, name: str, kernel: LabelKernel | NumberKernel) -> tuple[Floats, Floats]:
-        """Count the answers so far: in the reading of this question, and in all others, (n, answers)."""
-        answers = self.answers
-        if isinstance(kernel, LabelKernel):
-            size, labels = kernel.alpha.shape[1], answers.labels.get(name)
-            if labels is None:
-                return np.zeros((len(self.items), size)), np.zeros((len(self.items), size))
-            reading, answer = labels.reading, labels.answer
-            weight = labels.weight * np.where(labels.spread, kernel.weight, 1.0)
-        else:
-            size, numbers = 1, answers.numbers.get(name)
-            reading = np.zeros(0, dtype=np.int64) if numbers is None else numbers.reading
-            answer, weight = np.zeros(len(reading), dtype=np.int64), np.ones(len(reading))
-        used = self.mine[reading]
-        cell = self.place[answers.reading_item[reading[used]]] * size + answer[used]
-        same = answers.reading_question[reading[used]] == question
-        length = len(self.items) * size
-        weighted = weight[used].astype(np.float64)
-        continued, other = (
-            np.bincount(cell[part], weights=weighted[part], minlength=length).reshape(-1, size)
-            for part in (same, ~same)
-        )
-        return np.asarray(continued, np.float64), np.asarray(other, np.float64)
-
-    def _grouped(
-        self, name: str, kernel: LabelKernel, continued: Floats, other: Floats, truth: Ints
-    ) -> Floats:
-        """Imagine labels once for each pattern of counts and truth, where that is less work."""
-        states = kernel.mix.shape[0]
-        patterns, which = np.unique(np.concatenate([continued, other], axis=1), axis=0, return_inverse=True)
-        if len(patterns) * states >= len(truth):
-            return self._labels(name, kernel, continued, other, truth)
-        size = continued.shape[1]
-        repeated = np.repeat(patterns, states, axis=0)
-        truths = np.broadcast_to(np.tile(np.arange(states), len(patterns))[:, None], (len(repeated), PATHS))
-        table = self._labels(name, kernel, repeated[:, :size], repeated[:, size:], truths)
-        return np.asarray(table[which.reshape(-1, 1) * states + truth, np.arange(PATHS)])
-
-    def _labels(
-        self, name: str, kernel: LabelKernel, continued: Floats, other: Floats, truth: Ints
-    ) -> Floats:
-        """Draw from a Pólya urn whose type is known as far as the answers so far tell it.
-
-        Returns:
-            (n, paths, batches, states): P(imagined answers | state, answers so far).
-        """
-        n, batches = len(truth), self.ahead.batches
-        alpha = kernel.alpha.numpy()
-        type_given = self._type_given(kernel, continued, other)
-        rows = np.arange(n)[:, None]
-        urn = alpha[None] + continued[:, None, :]
-        u = self._uniform(f"answers about {name}", int(batches.max()) + 1)
-        own = urn[rows, _choose(type_given[rows, truth], u[-1])]
-        total = own.sum(-1, keepdims=True)
-        mass = urn.sum(-1)[:, None, :]
-        likelihood = np.ones((n, PATHS, alpha.shape[0]))
-        seen = np.zeros((n, PATHS, alpha.shape[1]))
-        out = np.empty((n, PATHS, len(batches), kernel.mix.shape[0]))
-        paths = np.arange(PATHS)[None]
-        for draw in range(int(batches.max())):
-            # The urn's next answer: one of its own kind, or a repeat of one drawn before.
-            answer = _choose((own + seen) / (total + draw), u[draw])
-            so_far = seen[rows, paths, answer]
-            likelihood *= (urn[rows, :, answer] + so_far[..., None]) / (mass + draw)
-            seen[rows, paths, answer] = so_far + 1
-            for batch in np.flatnonzero(batches == draw + 1):
-                out[:, :, batch] = likelihood @ type_given.transpose(0, 2, 1)
-        return out
-
-    def _type_given(self, kernel: LabelKernel, continued: Floats, other: Floats) -> Floats:
-        """Return P(type of the reading | truth, answers so far), (n, states, types)."""
-        mix = kernel.mix.numpy()[None]
-        carried = mix * _likelihood(kernel, other)[:, None, :]
-        carried /= np.maximum(carried.sum(-1, keepdims=True), 1e-300)
-        alone = other.sum(1)[:, None, None] == 0
-        prior = np.where(alone, mix, self.carry * carried + (1 - self.carry) * mix)
-        found = prior * _likelihood(kernel, continued)[:, None, :]
-        return np.asarray(found / np.maximum(found.sum(-1, keepdims=True), 1e-300))
-
-    def _numbers(
-        self, name: str, kernel: NumberKernel, continued: Floats, other: Floats, truth: Ints
-    ) -> Floats:
-        """Imagine what further numbers add: a normal reading of the truth with the added precision."""
-        one, batches = kernel.instrument, self.ahead.batches
-        noise, perception = (one.noise / one.gain) ** 2, one.perception**2
-        had = continued[:, 0, None]
-        precision = 1 / (perception + noise / (had + batches))
-        precision -= np.where(had > 0, 1 / (perception + noise / np.maximum(had, 1)), 0)
-        precision *= np.where((had == 0) & (other[:, 0, None] > 0), 1 - self.carry, 1)
-        edges = np.array(self.ahead.base.variables[name].edges)
-        centres = (edges[:-1] + edges[1:]) / 2
-        sd = 1 / np.sqrt(np.maximum(precision, 1e-9))[:, None, :]
-        noises = ndtri(torch.as_tensor(self._uniform(f"answers about {name}", len(batches)))).numpy()
-        answer = centres[truth][..., None] + sd * noises.T
-        z = (answer[..., None] - centres) / sd[..., None]
-        return np.asarray(np.exp(-(z * z - (z * z).min(-1, keepdims=True)) / 2))
-
-
 def _short_of(risk: Floats, limit: Floats | float) -> Floats:
     """Return the loss as a share of the worth: 0 at or under the limit, 1/2 above it, towards 1 far above."""
     return np.asarray(np.where(risk > limit, 1 - 0.5 * limit / np.maximum(risk, limit), 0))
-
-
-def _choose(p: Floats, u: Floats) -> Ints:
-    """Return for p (..., states) and uniform numbers u the index at which p's running sum passes u."""
-    if p.shape[-1] == 2:
-        return np.asarray(u > p[..., 0]).astype(np.int64)
-    reached = np.zeros(p.shape[:-1])
-    found = np.zeros(np.broadcast_shapes(p.shape[:-1], u.shape), dtype=np.int64)
-    for state in range(p.shape[-1] - 1):
-        reached = reached + p[..., state]
-        found += u > reached
-    return found
-
-
-def _likelihood(kernel: LabelKernel, counts: Floats) -> Floats:
-    """Return P(counts | type) up to a factor a row, (n, types)."""
-    logs = kernel.log_likelihood(torch.as_tensor(counts)).numpy()
-    return np.asarray(np.exp(logs - logs.max(1, keepdims=True)))
