@@ -12,8 +12,6 @@ import click
 from seke import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from seke.inference import Session
     from seke.summary import Summary
 
@@ -111,10 +109,11 @@ def _infer(
         _warn(session)
         summary = Summary(base)
         with _Progress(samples) as progress:
-            for answers in read_batches(samples, base, in_order=in_order, progress=progress):
+            for answers in read_batches(samples, base, in_order=in_order, progress=progress.read):
                 records = session.records(answers)
                 summary.add(records)
                 writer.write(records)
+                progress.inferred(summary.items.total())
     _conclude(session, summary, table)
 
 
@@ -150,6 +149,11 @@ def _warn(session: Session) -> None:
     rules = {rule.name: rule for rule in session.network.knowledge.rules}
     for rule in session.network.rules:
         place = f"{rules[rule.name].place}: rules.{rule.name}"
+        if rule.status == "met" and rule.weight < 0:
+            print(
+                f"warning: {place}: confidence {rule.confidence:g} is less than the tables imply without it",
+                file=sys.stderr,
+            )
         if rule.status != "unmet":
             continue
         low, high = feasible_interval(session.network, rule)
@@ -161,7 +165,7 @@ def _warn(session: Session) -> None:
 
 
 class _Progress:
-    """A bar on a terminal for long files; silent elsewhere."""
+    """What was read and inferred of long files, on a terminal; silent elsewhere."""
 
     def __init__(self, samples: tuple[str, ...]) -> None:
         sizes = [Path(s).stat().st_size for s in samples if Path(s).is_file()]
@@ -169,17 +173,27 @@ class _Progress:
         self.shown = sys.stderr.isatty() and self.total > LONG_INPUT and len(sizes) == len(samples)
         self.bar: Any = None
 
-    def __enter__(self) -> Callable[[int], None]:
-        if not self.shown:
-            return lambda _: None
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+    def __enter__(self) -> _Progress:
+        if self.shown:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-        self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
-        self.bar.start()
-        task = self.bar.add_task("", total=self.total)
-        return lambda count: self.bar.advance(task, count)
+            counts = TextColumn("{task.percentage:.0f} % read, {task.fields[items]} items inferred")
+            columns = (BarColumn(), counts, TimeElapsedColumn())
+            self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self.bar.add_task("", total=self.total, items=0)
+            self.bar.start()
+        return self
+
+    def read(self, count: int) -> None:
+        """Note that so many bytes more were read."""
+        if self.bar is not None:
+            self.bar.advance(self.bar.task_ids[0], count)
+
+    def inferred(self, items: int) -> None:
+        """Note how many items were inferred so far."""
+        if self.bar is not None:
+            self.bar.update(self.bar.task_ids[0], items=items)
 
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:

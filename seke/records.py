@@ -1,7 +1,7 @@
 """Posterior records to a file or a stream: JSON Lines, CSV or parquet, all or nothing.
 
 A record is a nested mapping of text, numbers, truth values, nulls and lists; see
-design section 6. JSON Lines hold it as it is. The other two have a fixed set of columns:
+`seke.posteriors`. JSON Lines hold it as it is. The other two have a fixed set of columns:
 
 CSV: nested mappings become columns named with dots (`expression.happiness`); lists and
 `decision.next` are JSON text.
