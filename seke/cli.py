@@ -176,10 +176,10 @@ class _Progress:
     def __enter__(self) -> _Progress:
         if self.shown:
             from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+            from rich.progress import BarColumn, Progress, TextColumn
 
             counts = TextColumn("{task.percentage:.0f} % read, {task.fields[items]} items inferred")
-            columns = (BarColumn(), counts, TimeElapsedColumn())
+            columns = (BarColumn(), counts)
             self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
             self.bar.add_task("", total=self.total, items=0)
             self.bar.start()
