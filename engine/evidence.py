@@ -27,7 +27,6 @@ from engine.errors import AnswerError
 from engine.instruments import (
     LabelKernel,
     NumberKernel,
-    dirichlet_multinomial,
     label_kernel,
     number_kernel,
 )
@@ -142,7 +141,7 @@ class ObservationModel:
             own, likelihood = self._readings(answers, observer, name, kernel)
             if not len(own):
                 continue
-            self._follow(answers, followed, switched, observer, name, kernel, own, likelihood)
+            self._follow(followed, switched, name, kernel, own, likelihood)
             local = _positions(own, len(answers.reading_item))[pairs.reading]
             used = (local >= 0) & ~pairs.on
             self._add(logs, observer, name, kernel, likelihood[local[used]], pairs.row[used], len(row_item))
@@ -212,45 +211,27 @@ class ObservationModel:
 
     def _follow(
         self,
-        answers: Answers,
         followed: Tensor,
         switched: NDArray[np.bool_],
-        observer: int,
         name: str,
         kernel: LabelKernel | NumberKernel,
         own: Ints,
         likelihood: Tensor,
     ) -> None:
-        """Add to `followed` (readings, K + 1) the likelihood of answers that follow each label."""
+        """Add to `followed` (readings, K + 1) the likelihood of answers that follow each label.
+
+        What a label implies is imagined once a reading, from the knowledge, and then answered as often as
+        asked: an imagined binary value as if it had been seen, a number through the whole instrument.
+        """
         chosen = np.flatnonzero(switched[own])
         if not chosen.size:
             return
-        stereotype = self.stereotypes[name]
         if isinstance(kernel, NumberKernel):
-            # What is imagined is reported as what is seen would be.
-            seen, peak = _linear(likelihood[torch.as_tensor(chosen)])
-            log_follow = (seen @ kernel.mix.T @ stereotype.T).clamp_min(1e-300).log() + peak
+            imagined = self.stereotypes[name] @ kernel.mix
         else:
-            labels = answers.labels[name]
-            local = _positions(own[chosen], len(answers.reading_item))[labels.reading]
-            used = local >= 0
-            weight = labels.weight[used] * np.where(labels.spread[used], kernel.weight, 1.0)
-            counts = np.bincount(
-                local[used] * 2 + labels.answer[used], weights=weight, minlength=2 * chosen.size
-            ).reshape(-1, 2)
-            patterns, which = _distinct(counts)
-            one = self.observers[observer].labels[name]
-            table = torch.logsumexp(
-                torch.stack(
-                    [
-                        dirichlet_multinomial(torch.as_tensor(patterns), t.strength * stereotype)
-                        + np.log(t.share)
-                        for t in one.types
-                    ]
-                ),
-                dim=0,
-            )
-            log_follow = table[torch.as_tensor(which)]
+            imagined = self.stereotypes[name][:, torch.as_tensor(kernel.answer_of)] * kernel.share
+        seen, peak = _linear(likelihood[torch.as_tensor(chosen)])
+        log_follow = (seen @ imagined.T).clamp_min(1e-300).log() + peak
         followed.index_add_(0, torch.as_tensor(own[chosen]), log_follow)
 
     def _add_labels(

@@ -35,14 +35,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelKernel:
-    """mix: (K, M) P(type | truth); alpha: (M, Y) Dirichlet counts; answer_of: (M,) each type's own answer;
-    weight: answers that a reported distribution counts for; tails: None, or the log-likelihood
-    (Y, Y + 1, Y + 1, K) of places 2 and 3 of a ranking given the first (index Y: missing).
+    """How labels are answered.
+
+    mix: (K, M) P(type | truth). alpha: (M, Y) Dirichlet counts. answer_of: (M,) each type's own answer;
+    share: (M,) that of its kind of reading. weight: answers that a reported distribution counts for.
+    tails: None, or the log-likelihood (Y, Y + 1, Y + 1, K) of places 2 and 3 of a ranking given the
+    first (index Y: missing).
     """
 
     mix: Tensor
     alpha: Tensor
     answer_of: NDArray[np.int64]
+    share: Tensor
     weight: float
     tails: Tensor | None
 
@@ -97,7 +101,8 @@ def label_kernel(one: LabelInstrument, variable: Variable, prior: Floats) -> Lab
     if variable.kind == "categorical":
         tails = torch.as_tensor(_ranking_tails(one, variable, table, prior))
     answer_of = np.tile(np.arange(size), len(one.types))
-    return LabelKernel(torch.as_tensor(mix), torch.as_tensor(alpha), answer_of, one.weight, tails)
+    share = torch.as_tensor(np.repeat([t.share for t in one.types], size))
+    return LabelKernel(torch.as_tensor(mix), torch.as_tensor(alpha), answer_of, share, one.weight, tails)
 
 
 def _ranking_tails(one: LabelInstrument, variable: Variable, table: Floats, prior: Floats) -> Floats:

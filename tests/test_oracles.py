@@ -200,9 +200,9 @@ class Explicit:
         if name in self.base.observers[observer].numbers:
             mix = self.kernel(observer, name).mix.numpy()
             return stereotype @ mix @ self.likelihood(observer, name, given)
-        counts = self.counts(observer, name, given)
-        types = self.base.observers[observer].labels[name].types
-        return sum(t.share * sequence(counts, t.strength * stereotype) for t in types)
+        kernel = self.kernel(observer, name)
+        imagined = stereotype[kernel.answer_of] * kernel.share.numpy()
+        return imagined @ self.likelihood(observer, name, given)
 
     def tails(self, readings):
         """Add the places after the first; all of one observer's count as one."""

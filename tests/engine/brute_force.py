@@ -233,9 +233,12 @@ class World:
                 like = np.array([k.likelihood(draws) for k in kinds])
                 total *= stereotype @ np.array([k.chance for k in kinds]).T @ like
             else:
+                # Imagined once, then answered as if it had been seen.
                 one = observer.labels[name]
+                shares = np.repeat([t.share for t in one.types], 2)
                 total *= sum(
-                    t.share * urn(t.strength * stereotype, weights(draws, 2, one.weight)) for t in one.types
+                    share * stereotype[k.answer] * k.likelihood(draws)
+                    for share, k in zip(shares, self.kinds(observer, name), strict=True)
                 )
         return total
 
