@@ -182,23 +182,23 @@ def lay_cliques(draft: Draft) -> Draft:
 
 
 def _too_wide(draft: Draft, clique: frozenset[str], cells: int, most: int) -> Fault:
-    names: list[str] = []
-    for kind, found in (
-        ("couplings", [(c.name, set(c.pair)) for c in draft.knowledge.couplings]),
-        ("rules", [(t.rule.name, set(t.nodes)) for t in draft.rule_tables if not t.decided]),
-    ):
-        names += [f"{kind}.{name}" for name, nodes in found if len(nodes & clique) >= 2]
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    """Name the couplings and rules that tie a clique together, those that tie most of it first."""
+    ties = [(len(clique & set(c.pair)), f"couplings.{c.name}", c.place) for c in draft.knowledge.couplings]
+    for item in (item for item in draft.rule_tables if not item.decided):
+        assert item.rule.condition is not None
+        assert item.rule.then is not None
+        spoken = {*item.nodes, *item.rule.condition.variables(), *item.rule.then.variables()}
+        ties.append((len(clique & spoken), f"rules.{item.rule.name}", item.rule.place))
+    ties = sorted((tie for tie in ties if tie[0] >= 2), key=lambda tie: -tie[0])
+    shown = ", ".join(name for _, name, _ in ties[:8])
+    shown += f" and {len(ties) - 8} more" if len(ties) > 8 else ""
     message = (
-        f"is too wide to compile: {len(clique)} things would have to be weighed together "
+        f"the base is too wide to compile: {len(clique)} things would have to be weighed together "
         f"({float(cells):.2g} cells; at most {most:.1g} are). They are tied by {shown}; "
         "remove some of these"
     )
-    place = draft.knowledge.variables[draft.knowledge.root].place
-    rules = {t.rule.name: t.rule.place for t in draft.rule_tables}
-    for name in names:
-        place = rules.get(name.split(".", 1)[1], place)
-    return Fault(place, "", message)
+    root = draft.knowledge.variables[draft.knowledge.root].place
+    return Fault(ties[0][2] if ties else root, "", message)
 
 
 def lay_constraints(draft: Draft) -> Draft:

@@ -4,7 +4,8 @@ The risk of a level is the posterior probability that its value is wrong: 1 - ma
 probability of the other value (binary), P(|x - mean| > tolerance) (interval; x uniform within bins). A
 level is accepted where its risk is at or under its limit: Chow's rule with a price of rejection
 (Chow 1970, doi:10.1109/TIT.1970.1054406). Nothing is accepted of an item whose readings contradict one
-another by the policy's `conflict` or more: then some declared reliability is wrong, and the risk with it.
+another by the policy's `conflict` or more (then some declared reliability is wrong, and the risk with it),
+nor of one without a readable answer.
 """
 
 from __future__ import annotations
@@ -60,10 +61,13 @@ class Decisions:
     reasons: tuple[tuple[str, ...], ...]
 
 
-def decide_levels(knowledge: Knowledge, posterior: Posterior, conflict: Floats) -> dict[str, LevelDecision]:
+def decide_levels(
+    knowledge: Knowledge, answers: Answers, posterior: Posterior, conflict: Floats
+) -> dict[str, LevelDecision]:
     """Return the decision about every variable of a level; conflict: (N,), bits."""
     policy = knowledge.policy
-    agreed = conflict < policy.conflict
+    read = np.bincount(answers.reading_item, minlength=len(answers.items)) > 0
+    agreed = read & (conflict < policy.conflict)
     decisions = {}
     for names in knowledge.levels.values():
         for name in names:
@@ -80,7 +84,8 @@ def risk_of(variable: Variable, p: Floats, policy: Policy) -> tuple[Floats, Floa
     if variable.kind == "binary":
         active = p[..., 1] >= policy.cuts.get(variable.name, 0.5)
         return active.astype(np.float64), np.where(active, p[..., 0], p[..., 1])
-    return p.argmax(-1).astype(np.float64), np.clip(1 - p.max(-1), 0, 1)
+    # Equal up to rounding is equal: the first state wins.
+    return np.round(p, 9).argmax(-1).astype(np.float64), np.clip(1 - p.max(-1), 0, 1)
 
 
 def interval_risk(p: Floats, edges: Floats, tolerance: float) -> tuple[Floats, Floats]:

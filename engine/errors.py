@@ -60,12 +60,20 @@ class AnswerError(SekeError):
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """Return `; did you mean X?`, or the allowed names where nothing is near."""
-    names = sorted(set(allowed))
+    names = sorted(set(allowed), key=_natural)
+    same = [one for one in names if one.lower() == name.lower()]
     # Comparing long texts takes time squared in their length, and no name is so long.
-    near = get_close_matches(name, names, n=1, cutoff=0.6) if len(name) <= LONGEST_NAME else []
+    near = same or (get_close_matches(name, names, n=1, cutoff=0.6) if len(name) <= LONGEST_NAME else [])
     if near:
         return f"; did you mean {near[0]}?"
     if not names:
         return "; none are declared"
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     return f"; allowed are {shown}"
+
+
+def _natural(name: str) -> tuple[str, int, str]:
+    """Sort numbered names by their number: x2 before x10."""
+    stem = name.rstrip("0123456789")
+    number = name[len(stem) :]
+    return stem, int(number) if number else -1, name

@@ -70,7 +70,8 @@ def triangulate(sizes: Mapping[str, int], scopes: Iterable[Sequence[str]]) -> li
         graph.add_edges_from(fill)
         chordal.add_edges_from(fill)
         graph.remove_node(name)
-    return [frozenset(clique) for clique in nx.chordal_graph_cliques(chordal)]
+    # networkx walks sets: sorted, the order of sums does not depend on the hash seed.
+    return sorted((frozenset(clique) for clique in nx.chordal_graph_cliques(chordal)), key=sorted)
 
 
 def _elimination_cost(graph: nx.Graph[str], name: str, sizes: Mapping[str, int]) -> tuple[float, int, str]:

@@ -264,11 +264,12 @@ def _binary(
     known = of_kind(variables, "binary")
     for name, inner in fields.known(entries.get("cells"), known, "binary variable"):
         before = len(fields.faults)
+        before = len(fields.faults)
         own = fields.table(inner, "sensitivity specificity", "repeat strength n")
         sensitivity = fields.number(own, "sensitivity", 0.01, 0.9999, default=0.5)
         specificity = fields.number(own, "specificity", 0.01, 0.9999, default=0.5)
         fields.number(own, "n", 0.1, STRONGEST)
-        if sensitivity + specificity < 1:
+        if len(fields.faults) == before and sensitivity + specificity < 1:
             total = decimal(sensitivity + specificity)
             fields.fault(inner, f"sensitivity and specificity sum to {total}; under 1 is worse than guessing")
         scatter = _type(fields, replace(own, entries=shared | own.entries), "reading", 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,7 +22,7 @@ LONG_INPUT = 2_000_000
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="seke")
 def main() -> None:
-    r"""Facial-emotion samples of vision models -> posteriors and decisions.
+    """Facial-emotion samples of vision models -> posteriors and decisions.
 
     Emotion knowledge in YAML is compiled into a Bayesian network, samples are noisy
     observations, and posteriors decide what is accepted, rejected or asked again.
@@ -52,7 +53,13 @@ def main() -> None:
 @click.option(
     "--sorted", "in_order", is_flag=True, help="The samples of each item stand together: stream them."
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of the look-ahead's imagined answers.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the look-ahead's imagined answers.",
+)
 def infer(
     samples: tuple[str, ...],
     knowledge: str | None,
@@ -62,7 +69,7 @@ def infer(
     in_order: bool,
     seed: int,
 ) -> None:
-    r"""Infer posteriors and decisions from SAMPLES.
+    """Infer posteriors and decisions from SAMPLES.
 
     SAMPLES are files of one answer a line: JSON Lines or CSV, plain or gzip; `-` is standard
     input. On a terminal a table is printed, else one JSON record an item.
@@ -77,14 +84,17 @@ def infer(
     """
     from engine import SekeError
 
+    signal.signal(signal.SIGTERM, _stop)
     try:
         _infer(samples, knowledge, population, output, as_json, in_order, seed)
     except SekeError as error:
         _fail(str(error))
     except BrokenPipeError:
-        # The reader has gone; nothing is left to say, and the interpreter must not try.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(1)
+    except OSError as error:
+        _drop_output()
+        _fail(f"{error.filename or '<stdout>'}: {error.strerror}")
 
 
 def _infer(
@@ -96,12 +106,17 @@ def _infer(
     in_order: bool,
     seed: int,
 ) -> None:
+    from engine import SekeError
     from seke.inference import Session
     from seke.records import Writer
     from seke.samples import read_batches
     from seke.shipped import knowledge as read_knowledge
     from seke.summary import Summary
 
+    if output is not None and any(Path(s).is_file() and _same(Path(s), output) for s in samples):
+        raise SekeError(f"{output}: is one of the samples; write the records to another file")
+    if output is None and sys.stdout is None:
+        raise SekeError("<stdout>: is closed; write the records to a file with -o")
     table = output is None and not as_json and sys.stdout.isatty()
     with Writer(output) if not table else _Nothing() as writer:
         base = read_knowledge(knowledge)
@@ -115,6 +130,10 @@ def _infer(
                 writer.write(records)
                 progress.inferred(summary.items.total())
     _conclude(session, summary, table)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.exists() and one.samefile(other)
 
 
 class _Nothing:
@@ -149,11 +168,6 @@ def _warn(session: Session) -> None:
     rules = {rule.name: rule for rule in session.network.knowledge.rules}
     for rule in session.network.rules:
         place = f"{rules[rule.name].place}: rules.{rule.name}"
-        if rule.status == "met" and rule.weight < 0:
-            print(
-                f"warning: {place}: confidence {rule.confidence:g} is less than the tables imply without it",
-                file=sys.stderr,
-            )
         if rule.status != "unmet":
             continue
         low, high = feasible_interval(session.network, rule)
@@ -170,7 +184,12 @@ class _Progress:
     def __init__(self, samples: tuple[str, ...]) -> None:
         sizes = [Path(s).stat().st_size for s in samples if Path(s).is_file()]
         self.total = sum(sizes)
-        self.shown = sys.stderr.isatty() and self.total > LONG_INPUT and len(sizes) == len(samples)
+        self.shown = (
+            sys.stderr is not None
+            and sys.stderr.isatty()
+            and self.total > LONG_INPUT
+            and len(sizes) == len(samples)
+        )
         self.bar: Any = None
 
     def __enter__(self) -> _Progress:
@@ -198,6 +217,17 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:
             self.bar.stop()
+
+
+def _drop_output() -> None:
+    """Send what is left to nowhere: the reader or the room is gone, and the interpreter must not try."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _stop(number: int, _: object) -> NoReturn:
+    """End as an exception ends, so that temporary files go."""
+    sys.exit(128 + number)
 
 
 def _fail(message: str) -> NoReturn:

@@ -61,7 +61,7 @@ class Session:
         base = self.network.knowledge
         posterior = self.inference.posterior(answers)
         diagnostics = diagnose(self.inference, answers, posterior)
-        levels = decide_levels(base, posterior, diagnostics.conflict_bits)
+        levels = decide_levels(base, answers, posterior, diagnostics.conflict_bits)
         readings = np.bincount(answers.reading_item, minlength=len(answers.items))
         worthwhile = [level.accepted for name, level in levels.items() if base.policy.worth[name] > 0]
         settled = np.all(worthwhile, axis=0) if worthwhile else np.ones(len(readings), dtype=bool)

@@ -75,7 +75,7 @@ def test_shares_of_a_run(noise, tmp_path, capsys):
         for answers in batches:
             posterior = clock("infer", session.inference.posterior, answers)
             diagnostics = clock("diagnose", diagnose, session.inference, answers, posterior)
-            levels = clock("decide", decide_levels, base, posterior, diagnostics.conflict_bits)
+            levels = clock("decide", decide_levels, base, answers, posterior, diagnostics.conflict_bits)
             ask = ~np.all([level.accepted for level in levels.values()], axis=0)
             asked += int(ask.sum())
             following = clock("look ahead", session.look_ahead.next, answers, posterior, ask)

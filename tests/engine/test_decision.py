@@ -83,18 +83,24 @@ def test_the_risk_of_a_number_by_sampling():
 def test_a_level_is_accepted_at_or_under_its_limit(base_of):
     base = base_of("weather")
     inference = Inference(compile_network(base))
-    posterior = inference.posterior(answers_of(base, random_items(base, 3, items=40)))
-    levels = decide_levels(base, posterior, np.zeros(len(posterior.items)))
+    answers = answers_of(base, random_items(base, 3, items=40))
+    posterior = inference.posterior(answers)
+    read = np.bincount(answers.reading_item, minlength=40) > 0
+    calm, first = np.zeros(40), int(read.argmax())
+    levels = decide_levels(base, answers, posterior, calm)
     assert set(levels) == {name for names in base.levels.values() for name in names}
     for name, level in levels.items():
         p = posterior.marginals[name]
         expected = 1 - p.max(1)
         np.testing.assert_allclose(level.risk, expected, atol=1e-12)
-        assert np.array_equal(level.accepted, level.risk <= base.policy.limits[name])
-    tight = replace(base.policy, limits=dict.fromkeys(base.policy.limits, float(levels[base.root].risk[0])))
-    assert decide_levels(replace(base, policy=tight), posterior, np.zeros(len(posterior.items)))[
-        base.root
-    ].accepted[0]
+        assert np.array_equal(level.accepted, read & (level.risk <= base.policy.limits[name]))
+    tight = replace(
+        base.policy, limits=dict.fromkeys(base.policy.limits, float(levels[base.root].risk[first]))
+    )
+    tight_base = replace(base, policy=tight)
+    assert decide_levels(tight_base, answers, posterior, calm)[base.root].accepted[first]
+    torn = np.full(40, base.policy.conflict)
+    assert not any(level.accepted.any() for level in decide_levels(base, answers, posterior, torn).values())
 
 
 # Items.
