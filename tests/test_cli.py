@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from seke import infer
 from seke.cli import main
 
 ROOT = Path(__file__).parent.parent
+EXAMPLE = ROOT / "examples" / "faces" / "samples.jsonl"
 SAMPLE = {"item": "a", "observer": "gpt-4o", "question": "joint", "draw": 0, "expression": "fear"}
 REFUSED = {"item": "b", "observer": "gpt-4o", "question": "joint", "draw": 0, "status": "refused"}
 
@@ -174,3 +176,62 @@ def test_a_terminal_gets_a_table_that_fits(folder: Path, width: int) -> None:
     assert all(word in table for word in ("item", "expression", "decision", "refused"))
     assert max(len(line) for line in table.splitlines()) <= width
     assert '{"item"' not in table
+
+
+def test_output_does_not_depend_on_the_hash_seed():
+    shown = {
+        subprocess.run(
+            [sys.executable, "-c", "from seke.cli import main; main()", "infer", str(EXAMPLE), "--json"],
+            capture_output=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("0", "1")
+    }
+    assert len(shown) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_told_in_one_line():
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", "from seke.cli import main; main()", "infer", str(EXAMPLE), "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1] == "<stdout>: No space left on device"
+
+
+def test_samples_are_never_overwritten(tmp_path):
+    samples = tmp_path / "samples.jsonl"
+    samples.write_bytes(EXAMPLE.read_bytes())
+    ended = CliRunner().invoke(main, ["infer", str(samples), "-o", str(samples)])
+    assert ended.exit_code == 2
+    assert ended.stderr == f"{samples}: is one of the samples; write the records to another file\n"
+    assert samples.read_bytes() == EXAMPLE.read_bytes()
+
+
+def test_nothing_is_accepted_of_an_item_without_a_readable_answer():
+    record = next(r for r in infer(EXAMPLE) if r["item"] == "all-refused")
+    assert record["decision"]["reasons"] == ["refused"]
+    assert {level["decision"] for level in record["decision"]["levels"].values()} == {"reject"}
+
+
+@pytest.mark.parametrize("label", ["anger", "happiness", "fear"])
+def test_equal_joint_answers_do_not_pile_up(label):
+    """A model that repeats itself, units and all, has said it once."""
+    units = {
+        "anger": ["AU4", "AU7", "AU24"],
+        "happiness": ["AU6", "AU12", "AU25"],
+        "fear": ["AU1", "AU4", "AU20"],
+    }
+    p = []
+    for draws in (1, 4, 50):
+        answer = {"item": "a", "observer": "gpt-4o", "question": "joint", "expression": label}
+        answer["action_units"] = units[label]
+        (record,) = infer([{**answer, "draw": draw} for draw in range(draws)])
+        p.append(record["expression"][label])
+    assert max(p) - min(p) < 0.03
