@@ -71,8 +71,8 @@ def infer(
 ) -> None:
     """Infer posteriors and decisions from SAMPLES.
 
-    SAMPLES are files of one answer a line: JSON Lines or CSV, plain or gzip; `-` is standard
-    input. On a terminal a table is printed, else one JSON record an item.
+    SAMPLES are files of one answer a line: JSON Lines, or CSV (.csv, .csv.gz), plain or gzip; `-` is
+    JSON Lines on standard input. On a terminal a table is printed, else one JSON record an item.
 
     \b
     Examples:
