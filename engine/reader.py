@@ -66,6 +66,8 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
     found = variables(fields, top.get("variables"))
     scale = table_reader.words(fields, top.get("words"))
     if not found:  # Every name below would be unknown.
+        if not fields.faults:
+            fields.fault(top.get("variables") or tree, "declares no variables; a base needs at least one")
         raise KnowledgeError(fields.faults)
     levels = _levels(fields, top.get("levels"), found)
     prior = table_reader.priors(fields, top.get("priors"), found)
