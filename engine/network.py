@@ -97,8 +97,7 @@ class Network:
     log_prior: per population the log q(root), (K,); with the factors it gives P(root) of that
     population. facts: derived node -> the variable and states of which it is the truth.
     marginals: node -> P(node | root), (K, states), whatever the population.
-    treewidth counts the root. largest: the number of cells of the largest table
-    that holds no block (root included), and of the largest one that holds a block.
+    cliques: the nodes of each clique below the root, which is in all of them.
     """
 
     knowledge: Knowledge

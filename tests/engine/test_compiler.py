@@ -337,10 +337,10 @@ def test_a_base_too_wide_is_refused_quickly_and_says_what_makes_it_so():
         for a, b in itertools.combinations(base.cells, 2)
     )
     rule = pair_rule("b0 & b1", "b2", 0.9, name="three", variables=base.variables)
-    start = time.process_time()
+    start = time.perf_counter()
     with pytest.raises(KnowledgeError) as caught:
         compile_network(replace(base, couplings=couplings, rules=(rule,)))
-    assert time.process_time() - start < 5
+    assert time.perf_counter() - start < 5
     message = str(caught.value)
     assert "too wide to compile: 30 things" in message
     assert "couplings.c-b0-b1, " in message
@@ -348,10 +348,10 @@ def test_a_base_too_wide_is_refused_quickly_and_says_what_makes_it_so():
         pair_rule(f"{a} & {b}", c, 0.5, name=f"r-{a}-{b}", variables=base.variables)
         for a, b, c in itertools.combinations(base.cells, 3)
     )
-    start = time.process_time()
+    start = time.perf_counter()
     with pytest.raises(KnowledgeError, match=r"tied by rules\.r-b0-b1"):
         compile_network(replace(base, rules=only_rules[:600:2]))
-    assert time.process_time() - start < 10
+    assert time.perf_counter() - start < 10
 
 
 def test_a_rule_that_is_too_wide_by_itself_is_refused():

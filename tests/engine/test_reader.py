@@ -71,9 +71,9 @@ def quickly(write: Callable[[Path], None], expected: str, tmp_path: Path) -> Non
     """Hold that what `write` makes of x.yaml is refused by this report in less than a second."""
     path = tmp_path / "x.yaml"
     write(path)
-    started = time.process_time()
+    started = time.perf_counter()
     assert message_of(path, tmp_path) == expected
-    assert time.process_time() - started < QUICK
+    assert time.perf_counter() - started < QUICK
 
 
 @pytest.mark.parametrize(
@@ -169,11 +169,11 @@ def test_base_extends_itself(tmp_path: Path) -> None:
 def test_endless_faults_end(tmp_path: Path) -> None:
     codes = "\n".join(f"  {n}%: {{label: x}}" for n in range(5_000))
     (tmp_path / "x.yaml").write_text(MACHINE.replace("codes:\n", f"codes:\n{codes}\n"))
-    started = time.process_time()
+    started = time.perf_counter()
     with pytest.raises(KnowledgeError) as caught:
         read(tmp_path / "x.yaml")
     assert len(caught.value.faults) == 500
-    assert time.process_time() - started < 2
+    assert time.perf_counter() - started < 2
 
 
 # What the constructs mean
@@ -588,7 +588,7 @@ def mutated(text: str, edits: list[tuple[str, float, float, str]]) -> str:
 
 
 def read_or_report(path: Path) -> None:
-    started = time.process_time()
+    started = time.perf_counter()
     faults = None
     try:
         read(path)
@@ -596,7 +596,7 @@ def read_or_report(path: Path) -> None:
         faults = error.faults
     assert faults is None or faults
     assert all(fault.place.line >= 1 and fault.place.column >= 1 for fault in faults or ())
-    assert time.process_time() - started < 2
+    assert time.perf_counter() - started < 2
 
 
 def fuzz_file(edits: list[tuple[str, float, float, str]]) -> None:
