@@ -25,7 +25,7 @@ import numpy as np
 from engine.errors import Fault, KnowledgeError
 from engine.fit import Constraints, FitModel
 from engine.junction_tree import one_thread, plan, triangulate
-from engine.network import CompiledRule, Factor, Network, Node, runs_of
+from engine.network import Clique, CompiledRule, Factor, Network, Node, grids_of
 from engine.propositions import Propositions, cells_of, table_of
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class Draft:
     rule_tables: tuple[RuleTables, ...] = ()
     facts: Mapping[str, In] = field(default_factory=dict)
     cliques: tuple[frozenset[str], ...] = ()
+    steps: tuple[Clique, ...] = ()
     constraints: Constraints | None = None
     rules: tuple[CompiledRule, ...] = ()
     marginals: Mapping[str, Floats] = field(default_factory=dict)
@@ -178,7 +179,12 @@ def lay_cliques(draft: Draft) -> Draft:
     most = HEAVIEST // (len(draft.knowledge.cells) + len(draft.rule_tables) + 1)
     if cells > most:
         raise KnowledgeError([_too_wide(draft, widest, cells, most)])
-    return replace(draft, cliques=tuple(cliques))
+    blocks = [
+        node.name
+        for node in draft.nodes.values()
+        if node.variables and node.variables == draft.knowledge.affect
+    ]
+    return replace(draft, cliques=tuple(cliques), steps=plan(sizes, cliques, grids_of(draft.nodes, blocks)))
 
 
 def _too_wide(draft: Draft, clique: frozenset[str], cells: int, most: int) -> Fault:
@@ -336,8 +342,7 @@ def solve(draft: Draft) -> Draft:
 def _model(draft: Draft) -> FitModel:
     assert draft.constraints is not None
     sizes = {name: node.size for name, node in draft.nodes.items()}
-    steps = plan(sizes, draft.cliques, runs_of(draft.nodes))
-    return FitModel(draft.constraints, steps, sizes, draft.factors)
+    return FitModel(draft.constraints, draft.steps, sizes, draft.factors)
 
 
 def _solve_by_strength(model: FitModel, strengths: Sequence[float]) -> Solution:
@@ -420,4 +425,5 @@ def compile_network(knowledge: Knowledge) -> Network:
         draft.facts,
         draft.marginals,
         cliques,
+        draft.steps,
     )

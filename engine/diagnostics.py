@@ -46,7 +46,7 @@ def diagnose(inference: Inference, answers: Answers, posterior: Posterior) -> Di
         entropies += entropy(p)
         kernel = inference.observations.kernels.get((ask, name))
         if kernel is not None:
-            mix = kernel.mix.numpy()
+            mix = kernel.mix
             epistemic += np.maximum(entropy(p @ mix) - p @ entropy(mix), 0)
     return Diagnostics(entropies, epistemic, _conflict(inference, answers, posterior))
 

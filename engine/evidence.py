@@ -18,45 +18,52 @@ An observer's exponent tempers all this.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from engine.errors import AnswerError
-from engine.instruments import (
-    LabelKernel,
-    NumberKernel,
-    label_kernel,
-    number_kernel,
-)
+from engine.instruments import LabelKernel, NumberKernel, label_kernel, number_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from engine.answers import Answers
     from engine.network import Network
 
+    Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
+    Kernel = LabelKernel | NumberKernel
 
 MOST_SWITCHES = 10
+MOST_CELLS = 4_000_000
+DENSE = 1 << 16
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Rows of evidence; an item's rows are alternatives.
+    """Rows of evidence; an item's rows follow one another and are alternatives.
 
     row_item: (rows,). log_weight: (rows,) log-probability of the row's switches. log_likelihood:
-    variable -> (rows, states), log P(its answers | state, switches).
+    variable -> (states, rows), log P(its answers | state, switches). told: (rows,) whether the row says
+    anything of the variables below the root.
     """
 
     items: int
     row_item: Ints
-    log_weight: Tensor
-    log_likelihood: Mapping[str, Tensor]
+    log_weight: Floats
+    log_likelihood: Mapping[str, Floats]
+    told: NDArray[np.bool_]
+
+    def part(self, start: int, stop: int, first: int, last: int) -> Evidence:
+        """Return the evidence about items start to stop, whose rows are first to last."""
+        rows = slice(first, last)
+        logs = {name: one[:, rows] for name, one in self.log_likelihood.items()}
+        return Evidence(
+            stop - start, self.row_item[rows] - start, self.log_weight[rows], logs, self.told[rows]
+        )
 
 
 @dataclass(frozen=True)
@@ -68,35 +75,50 @@ class _Pairs:
     on: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class _Reported:
+    """What an observer's readings report about a variable; equal ones are looked at once.
+
+    reading: (r,) increasing. pattern: (r,) row of `table`. table: (patterns, M) log-likelihood of a type.
+    """
+
+    reading: Ints
+    pattern: Ints
+    table: Floats
+
+
 class ObservationModel:
     """The kernels of a network's observers, and what their labels imply for other variables.
 
-    halo: (observers, questions) probability of the switch. stereotypes: variable -> (K + 1, states)
-    its distribution given each root state, and overall for a label that is no root state.
+    halo: (observers, questions) probability of the switch. imagined: (observer, variable) -> (K + 1, M), the
+    distribution of the type that a label brings with it: given each root state, and overall for a label
+    that is no root state.
     """
 
     def __init__(self, network: Network, population: str) -> None:
         base = network.knowledge
         self.network = network
         self.observers = tuple(base.observers.values())
-        self.kernels: dict[tuple[int, str], LabelKernel | NumberKernel] = {}
+        self.kernels: dict[tuple[int, str], Kernel] = {}
+        self.imagined: dict[tuple[int, str], Floats] = {}
         prior = np.array(base.populations[population].p)
         for index, observer in enumerate(self.observers):
             for name, label in observer.labels.items():
                 self.kernels[index, name] = label_kernel(label, base.variables[name], prior)
             for name, number in observer.numbers.items():
                 self.kernels[index, name] = number_kernel(number, base.variables[name])
-        self.stereotypes = {
-            name: torch.as_tensor(np.concatenate([table, prior[None] @ table]))
-            for name, table in network.given_root.items()
-        }
+        for (index, name), kernel in self.kernels.items():
+            if name != network.root:
+                table = network.given_root[name]
+                stereotype = np.concatenate([table, prior[None] @ table])
+                self.imagined[index, name] = _imagined(stereotype, kernel)
         self.halo = np.array(
             [[o.halo[q].probability if q in o.halo else 0.0 for q in base.questions] for o in self.observers]
         ).reshape(len(self.observers), -1)
         self.seen_state = {
-            index: self._states_of(kernel, index)
+            index: self._states_of(found, index)
             for index in range(len(self.observers))
-            if isinstance(kernel := self.kernels.get((index, base.root)), LabelKernel)
+            if isinstance(found := self.kernels.get((index, base.root)), LabelKernel)
         }
 
     def _states_of(self, kernel: LabelKernel, observer: int) -> Ints:
@@ -131,26 +153,40 @@ class ObservationModel:
         """
         switched = self._switched(answers)
         row_item, pairs, log_weight = self._expand(answers, switched)
-        followed = torch.zeros(
-            len(answers.reading_item), len(self.network.root_states) + 1, dtype=torch.float64
-        )
-        logs: dict[str, Tensor] = {}
+        followed = np.zeros((len(answers.reading_item), len(self.network.root_states) + 1))
+        logs = {
+            name: np.zeros((len(self.network.knowledge.variables[name].states), len(row_item)))
+            for name in (*answers.labels, *answers.numbers, *answers.rankings)
+        }
+        told = np.zeros(len(row_item), dtype=bool)
+        present = set(np.unique(answers.reading_observer).tolist())
         for (observer, name), kernel in self.kernels.items():
-            if name == self.network.root:
+            if name == self.network.root or observer not in present:
                 continue
-            own, likelihood = self._readings(answers, observer, name, kernel)
-            if not len(own):
+            reported = self._reported(answers, observer, name, kernel)
+            if not len(reported.reading):
                 continue
-            self._follow(followed, switched, name, kernel, own, likelihood)
-            local = _positions(own, len(answers.reading_item))[pairs.reading]
+            self._follow(followed, switched, self.imagined[observer, name], reported)
+            local = _positions(reported.reading, len(answers.reading_item))[pairs.reading]
             used = (local >= 0) & ~pairs.on
-            self._add(logs, observer, name, kernel, likelihood[local[used]], pairs.row[used], len(row_item))
-        self._add_labels(answers, logs, followed, pairs, row_item)
-        return Evidence(len(answers.items), row_item, log_weight, logs)
+            pattern, row = reported.pattern[local[used]], pairs.row[used]
+            told[row] = True
+            self._add(logs[name], observer, kernel, reported.table, pattern, row)
+        if self.network.root in logs or switched.any():
+            states = len(self.network.root_states)
+            about_root = logs.setdefault(self.network.root, np.zeros((states, len(row_item))))
+            for observer in present & set(self.seen_state):
+                self._add_labels(answers, about_root, observer, followed, pairs)
+                self._add_tails(answers, about_root, observer, row_item)
+        return Evidence(len(answers.items), row_item, log_weight, logs, told)
 
-    def _expand(self, answers: Answers, switched: NDArray[np.bool_]) -> tuple[Ints, _Pairs, Tensor]:
+    def _expand(self, answers: Answers, switched: NDArray[np.bool_]) -> tuple[Ints, _Pairs, Floats]:
         """Return the rows' items, all (row, reading) pairs, and the rows' log-weights."""
         items, item_of = len(answers.items), answers.reading_item
+        if not switched.any():
+            every = np.arange(len(item_of))
+            none = np.zeros(len(every), dtype=bool)
+            return np.arange(items), _Pairs(item_of, every, none), np.zeros(items)
         switches = np.bincount(item_of[switched], minlength=items)
         if switches.max(initial=0) > MOST_SWITCHES:
             worst = int(switches.argmax())
@@ -165,7 +201,7 @@ class ObservationModel:
         starts = np.cumsum(switches) - switches
         bit[np.flatnonzero(switched)[order]] = np.arange(order.size) - np.repeat(starts, switches)
         count = 2**switches
-        row_item = np.repeat(np.arange(items), count)
+        row_item: Ints = np.repeat(np.arange(items), count)
         first = np.cumsum(count) - count
         pattern = np.arange(len(row_item)) - np.repeat(first, count)
         reading = np.repeat(np.arange(len(item_of)), count[item_of])
@@ -176,164 +212,161 @@ class ObservationModel:
         on = switched[reading] & ((pattern[row] >> bit[reading]) & 1).astype(bool)
         p = self.halo[answers.reading_observer, answers.reading_question][reading]
         log_p = np.where(switched[reading], np.log(np.where(on, p, 1 - p), where=p > 0, out=0 * p), 0)
-        log_weight = np.bincount(row, weights=log_p, minlength=len(row_item))
-        return row_item, _Pairs(row, reading, on), torch.as_tensor(log_weight)
+        log_weight = np.bincount(row, weights=log_p, minlength=len(row_item)).astype(np.float64)
+        return row_item, _Pairs(row, reading, on), log_weight
 
-    def _readings(
-        self, answers: Answers, observer: int, name: str, kernel: LabelKernel | NumberKernel
-    ) -> tuple[Ints, Tensor]:
-        """Return the readings of an observer that report a variable, and their (·, M) log-likelihood."""
+    def _reported(self, answers: Answers, observer: int, name: str, kernel: Kernel) -> _Reported:
+        """Return what an observer's readings report about a variable."""
+        readings = len(answers.reading_item)
         mine = answers.reading_observer == observer
         if isinstance(kernel, NumberKernel):
             numbers = answers.numbers.get(name)
             if numbers is None:
-                return np.zeros(0, dtype=np.int64), torch.zeros(0)
+                return _NOTHING
             used = mine[numbers.reading]
-            own, local = np.unique(numbers.reading[used], return_inverse=True)
+            reading, value = numbers.reading[used], numbers.value[used]
             # Models emit few distinct numbers, so each is looked at once.
-            values, which = np.unique(numbers.value[used], return_inverse=True)
-            table = kernel.log_likelihood(torch.as_tensor(values))
-            total = torch.zeros(len(own), table.shape[1], dtype=torch.float64)
-            return own, total.index_add_(0, torch.as_tensor(local), table[torch.as_tensor(which)])
+            values, which = np.unique(value, return_inverse=True)
+            return _summed(reading, which, kernel.log_likelihood(values), readings)
         labels = answers.labels.get(name)
         if labels is None:
-            return np.zeros(0, dtype=np.int64), torch.zeros(0)
+            return _NOTHING
         used = mine[labels.reading]
-        own, local = np.unique(labels.reading[used], return_inverse=True)
         size = kernel.alpha.shape[1]
         weight = labels.weight[used] * np.where(labels.spread[used], kernel.weight, 1.0)
-        counts = np.bincount(
-            local * size + labels.answer[used], weights=weight, minlength=len(own) * size
-        ).reshape(-1, size)
-        patterns, which = _distinct(counts)
-        table = kernel.log_likelihood(torch.as_tensor(patterns))
-        return own, table[torch.as_tensor(which)]
+        cell = labels.reading[used] * size + labels.answer[used]
+        counts = np.bincount(cell, weights=weight, minlength=readings * size).reshape(-1, size)
+        own = np.flatnonzero(np.bincount(labels.reading[used], minlength=readings))
+        patterns, pattern = _distinct(counts[own].astype(np.float64))
+        return _Reported(own, pattern, kernel.log_likelihood(patterns))
 
     def _follow(
-        self,
-        followed: Tensor,
-        switched: NDArray[np.bool_],
-        name: str,
-        kernel: LabelKernel | NumberKernel,
-        own: Ints,
-        likelihood: Tensor,
+        self, followed: Floats, switched: NDArray[np.bool_], imagined: Floats, reported: _Reported
     ) -> None:
-        """Add to `followed` (readings, K + 1) the likelihood of answers that follow each label.
+        """Add to `followed` (readings, K + 1) the log-likelihood of answers that follow each label.
 
         What a label implies is imagined once a reading, from the knowledge, and then answered as often as
         asked: an imagined binary value as if it had been seen, a number through the whole instrument.
         """
-        chosen = np.flatnonzero(switched[own])
-        if not chosen.size:
-            return
-        if isinstance(kernel, NumberKernel):
-            imagined = self.stereotypes[name] @ kernel.mix
-        else:
-            imagined = self.stereotypes[name][:, torch.as_tensor(kernel.answer_of)] * kernel.share
-        seen, peak = _linear(likelihood[torch.as_tensor(chosen)])
-        log_follow = (seen @ imagined.T).clamp_min(1e-300).log() + peak
-        followed.index_add_(0, torch.as_tensor(own[chosen]), log_follow)
+        chosen = switched[reported.reading]
+        if chosen.any():
+            log_follow = _log_mixed(reported.table, imagined)
+            followed[reported.reading[chosen]] += log_follow[reported.pattern[chosen]]
 
     def _add_labels(
-        self,
-        answers: Answers,
-        logs: dict[str, Tensor],
-        followed: Tensor,
-        pairs: _Pairs,
-        row_item: Ints,
+        self, answers: Answers, about_root: Floats, observer: int, followed: Floats, pairs: _Pairs
     ) -> None:
-        """Add the evidence about the root: labels, what follows from them, and rankings' tails."""
-        root = self.network.root
-        for observer, states in self.seen_state.items():
-            kernel = self.kernels[observer, root]
-            assert isinstance(kernel, LabelKernel)
-            own, likelihood = self._readings(answers, observer, root, kernel)
-            local = _positions(own, len(answers.reading_item))[pairs.reading]
-            mine = answers.reading_observer[pairs.reading] == observer
-            used = mine & ((local >= 0) | pairs.on)
-            if used.any():
-                likelihood = torch.cat(
-                    [likelihood.reshape(-1, len(states)), torch.zeros(1, len(states), dtype=torch.float64)]
-                )
-                value = likelihood[torch.as_tensor(local[used])]
-                on = torch.as_tensor(pairs.on[used])[:, None]
-                value = value + on * followed[torch.as_tensor(pairs.reading[used])][:, states]
-                self._add(logs, observer, root, kernel, value, pairs.row[used], len(row_item))
-            self._add_tails(answers, logs, observer, kernel, row_item)
+        """Add the evidence about the root: labels, and what follows from them."""
+        kernel, states = self.kernels[observer, self.network.root], self.seen_state[observer]
+        reported = self._reported(answers, observer, self.network.root, kernel)
+        local = _positions(reported.reading, len(answers.reading_item))[pairs.reading]
+        mine = answers.reading_observer[pairs.reading] == observer
+        plain, on = mine & (local >= 0) & ~pairs.on, mine & pairs.on
+        # Without a label only what follows from it was seen: a table of its own behind those of the labels.
+        unlabelled = len(reported.table)
+        table = np.concatenate([reported.table.reshape(-1, len(states)), np.zeros((1, len(states)))])
+        own = np.where(local >= 0, np.append(reported.pattern, unlabelled)[local], unlabelled)
+        combined = table[own[on]] + followed[pairs.reading[on]][:, states]
+        number = np.where(plain, own, 0)
+        number[on] = len(table) + np.arange(len(combined))
+        used = plain | on
+        table = np.concatenate([table, combined])
+        self._add(about_root, observer, kernel, table, number[used], pairs.row[used])
 
-    def _add_tails(
-        self,
-        answers: Answers,
-        logs: dict[str, Tensor],
-        observer: int,
-        kernel: LabelKernel,
-        row_item: Ints,
-    ) -> None:
+    def _add_tails(self, answers: Answers, about_root: Floats, observer: int, row_item: Ints) -> None:
         """Add places 2 and 3 of rankings; all of one observer's about an item count as one."""
-        root = self.network.root
-        rankings = answers.rankings.get(root)
-        if rankings is None or kernel.tails is None:
+        kernel = self.kernels[observer, self.network.root]
+        rankings = answers.rankings.get(self.network.root)
+        if rankings is None or not isinstance(kernel, LabelKernel) or kernel.tails is None:
             return
         used = (answers.reading_observer[rankings.reading] == observer) & (rankings.places[:, 1] >= 0)
         if not used.any():
             return
-        item = torch.as_tensor(answers.reading_item[rankings.reading[used]])
-        first, second, third = torch.as_tensor(rankings.places[used]).T
+        item = answers.reading_item[rankings.reading[used]]
+        first, second, third = rankings.places[used].T
         tails = kernel.tails[first, second, third]
-        total = torch.zeros(len(answers.items), tails.shape[1], dtype=torch.float64)
-        total.index_add_(0, item, tails)
-        count = torch.bincount(item, minlength=len(answers.items)).clamp_min(1)
-        mean = (total / count[:, None])[torch.as_tensor(row_item)]
-        exponent = self.observers[observer].exponent
-        logs[root] = logs.get(root, torch.zeros_like(mean)) + exponent * mean
+        items, states = len(answers.items), tails.shape[1]
+        cell = item[:, None] * states + np.arange(states)
+        total = np.bincount(cell.reshape(-1), weights=tails.reshape(-1), minlength=items * states)
+        count = np.maximum(np.bincount(item, minlength=items), 1)
+        mean = total.reshape(items, states) / count[:, None]
+        about_root += self.observers[observer].exponent * mean.T[:, row_item]
 
     def _add(
-        self,
-        logs: dict[str, Tensor],
-        observer: int,
-        name: str,
-        kernel: LabelKernel | NumberKernel,
-        likelihood: Tensor,
-        row: Ints,
-        rows: int,
+        self, logs: Floats, observer: int, kernel: Kernel, table: Floats, pattern: Ints, row: Ints
     ) -> None:
-        """Add one observer's evidence about one variable; likelihood (P, M), row (P,)."""
+        """Add one observer's evidence about one variable to `logs` (states, rows).
+
+        table: (patterns, M); pattern, row: (P,) each reading's row of `table`, and the row it belongs to.
+        """
         one = self.observers[observer]
-        found = carried(kernel.mix, likelihood, torch.as_tensor(row), rows, one.carry)
-        logs[name] = logs.get(name, torch.zeros_like(found)) + one.exponent * found
+        several = np.bincount(row, minlength=logs.shape[1])[row] > 1
+        if not several.all():
+            fresh = one.exponent * _log_mixed(table, kernel.mix)
+            logs[:, row[~several]] += fresh[pattern[~several]].T
+        if several.any():
+            left, where = np.unique(row[several], return_inverse=True)
+            found = carried(kernel.mix, table[pattern[several]], where, len(left), one.carry)
+            logs[:, left] += one.exponent * found.T
 
 
-def carried(mix: Tensor, likelihood: Tensor, row: Tensor, rows: int, carry: float) -> Tensor:
+_NOTHING = _Reported(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros((0, 0)))
+
+
+def _imagined(stereotype: Floats, kernel: Kernel) -> Floats:
+    """Return the distribution of types that a stereotype (K + 1, states) brings with it, (K + 1, M)."""
+    if isinstance(kernel, NumberKernel):
+        return np.asarray(stereotype @ kernel.mix)
+    return np.asarray(stereotype[:, kernel.answer_of] * kernel.share)
+
+
+def _log_mixed(table: Floats, mix: Floats) -> Floats:
+    """Return log Σ_m mix[x, m] exp(table[p, m]), (P, X)."""
+    peak = table.max(1, keepdims=True)
+    return np.asarray(np.log(np.maximum(np.exp(table - peak) @ mix.T, 1e-300)) + peak)
+
+
+def carried(mix: Floats, likelihood: Floats, row: Ints, rows: int, carry: float) -> Floats:
     """Return log Σ_m C[x, m] Π_k (κ L_k(m) + (1 - κ) Σ_r C[x, r] L_k(r)), (rows, K).
 
-    mix: C (K, M); likelihood: log L_k, (P, M); row: (P,) the row that each reading k belongs to; carry: κ.
+    mix: C (K, M); likelihood: log L_k, (P, M); row: (P,) the row that each reading k belongs to, every row
+    has one; carry: κ.
     """
-    seen, peak = _linear(likelihood)
+    order = np.argsort(row, kind="stable")
+    starts = np.searchsorted(row[order], np.arange(rows))
+    peak = likelihood.max(1, keepdims=True)
+    seen = np.exp(likelihood - peak)
     fresh = seen @ mix.T
-    out = torch.zeros(rows, mix.shape[0], dtype=torch.float64)
-    several = torch.bincount(row, minlength=rows)[row] > 1
-    out[row[~several]] = (fresh.clamp_min(1e-300).log() + peak)[~several]
-    if several.any():
-        left, where = torch.unique(row[several], return_inverse=True)
-        size = max(1, 4_000_000 // mix.numel())
-        for start in range(0, len(left), size):
-            part = (where >= start) & (where < start + size)
-            index = torch.nonzero(several)[part, 0]
-            inner = carry * seen[index][:, None, :] + (1 - carry) * fresh[index][:, :, None]
-            count = min(size, len(left) - start)
-            total = torch.zeros(count, *mix.shape, dtype=torch.float64)
-            total.index_add_(0, where[part] - start, inner.clamp_min(1e-300).log())
-            shift = torch.zeros(count, 1, dtype=torch.float64)
-            shift.index_add_(0, where[part] - start, peak[index])
-            log_mix = mix.clamp_min(1e-300).log()
-            out[left[start : start + size]] = torch.logsumexp(total + log_mix, dim=2) + shift
+    log_mix = np.log(np.maximum(mix, 1e-300))
+    out = np.empty((rows, len(mix)))
+    ends = np.append(starts[1:], len(row))
+    first = 0
+    while first < rows:
+        most = starts[first] + max(1, MOST_CELLS // mix.size)
+        last = max(int(np.searchsorted(ends, most, side="right")), first + 1)
+        part = order[starts[first] : ends[last - 1]]
+        inner = carry * seen[part][:, None, :] + (1 - carry) * fresh[part][:, :, None]
+        inner = np.log(np.maximum(inner, 1e-300, out=inner), out=inner)
+        total = np.add.reduceat(inner, starts[first:last] - starts[first], axis=0) + log_mix
+        high = total.max(2, keepdims=True)
+        out[first:last] = np.log(np.exp(total - high).sum(2)) + high[:, :, 0]
+        out[first:last] += np.add.reduceat(peak[part], starts[first:last] - starts[first], axis=0)
+        first = last
     return out
 
 
-def _linear(logs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return exp(logs - peak) and the peak of each row, (P, M) and (P, 1)."""
-    peak = logs.amax(1, keepdim=True)
-    return (logs - peak).exp(), peak
+def _summed(reading: Ints, which: Ints, table: Floats, readings: int) -> _Reported:
+    """Add up the log-likelihoods table[which] (draws, M) of each reading's draws."""
+    draws = np.bincount(reading, minlength=readings)
+    own = np.flatnonzero(draws)
+    if draws.max(initial=0) <= 1:
+        pattern = np.zeros(readings, dtype=np.int64)
+        pattern[reading] = which
+        return _Reported(own, pattern[own], table)
+    order = np.argsort(reading, kind="stable")
+    starts = np.cumsum(draws[own]) - draws[own]
+    total = np.add.reduceat(table[which[order]], starts, axis=0)
+    return _Reported(own, np.arange(len(own)), total)
 
 
 def _positions(chosen: Ints, size: int) -> Ints:
@@ -343,9 +376,18 @@ def _positions(chosen: Ints, size: int) -> Ints:
     return positions
 
 
-def _distinct(counts: NDArray[Any]) -> tuple[NDArray[np.float64], Ints]:
+def _distinct(counts: Floats) -> tuple[Floats, Ints]:
     """Return the distinct rows and which of them each row is; equal counts recur in bulk."""
-    rows = np.ascontiguousarray(counts, dtype=np.float64)
-    keys = rows.view([("", rows.dtype)] * rows.shape[1]).reshape(-1)
-    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-    return rows[first], which
+    whole = counts.astype(np.int64)
+    radix = whole.max(initial=0) + 1
+    if np.any(whole != counts) or float(radix) ** counts.shape[1] > 2**62:
+        found, which = np.unique(counts, axis=0, return_inverse=True)
+        return found, which.reshape(-1)
+    key = whole @ radix ** np.arange(counts.shape[1])
+    if key.max(initial=0) < DENSE:
+        present = np.bincount(key) > 0
+        first = np.zeros(len(present), dtype=np.int64)
+        first[key] = np.arange(len(key))
+        return counts[first[present]], (np.cumsum(present) - 1)[key]
+    _, first, which = np.unique(key, return_index=True, return_inverse=True)
+    return counts[first], which

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.junction_tree import lay, log_partition
+from engine.junction_tree import collect, lay
 from engine.network import Factor
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from engine.junction_tree import Clique
+    from engine.network import Clique
 
     Floats = NDArray[np.float64]
     Event = tuple[tuple[str, ...], Floats]
@@ -125,8 +125,9 @@ class FitModel:
             (t - p.reshape(-1, *[1] * (t.dim() - 1))).exp().expand(rows, *t.shape[1:])
             for t, p in zip(tables, peaks, strict=True)
         ]
-        total = log_partition(self.steps, linear, {})[0]
-        return total + sum(peaks)
+        total, _ = collect(self.steps, linear, {})
+        found: Tensor = total[:, 0] + sum(peaks)
+        return found
 
     def derivatives(self, parameters: Floats) -> tuple[Floats, Floats, Floats]:
         """Return log Z (K,), its gradient (K, P) and Hessian (K, P, P).

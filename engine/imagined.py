@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch.special import ndtri
+from scipy.special import ndtri
 
 from engine.instruments import LabelKernel
 
@@ -165,7 +164,7 @@ class ImaginedReadings:
             (n, paths, batches, states): P(imagined answers | state, answers so far).
         """
         n, batches = len(truth), self.batches
-        alpha = kernel.alpha.numpy()
+        alpha = kernel.alpha
         type_given = self._type_given(kernel, continued, other)
         rows = np.arange(n)[:, None]
         urn = alpha[None] + continued[:, None, :]
@@ -189,7 +188,7 @@ class ImaginedReadings:
 
     def _type_given(self, kernel: LabelKernel, continued: Floats, other: Floats) -> Floats:
         """Return P(type of the reading | truth, answers so far), (n, states, types)."""
-        mix = kernel.mix.numpy()[None]
+        mix = kernel.mix[None]
         carried = mix * _likelihood(kernel, other)[:, None, :]
         carried /= np.maximum(carried.sum(-1, keepdims=True), 1e-300)
         alone = other.sum(1)[:, None, None] == 0
@@ -210,7 +209,7 @@ class ImaginedReadings:
         edges = np.array(self.base.variables[name].edges)
         centres = (edges[:-1] + edges[1:]) / 2
         sd = 1 / np.sqrt(np.maximum(precision, 1e-9))[:, None, :]
-        noises = ndtri(torch.as_tensor(self._uniform(f"answers about {name}", len(batches)))).numpy()
+        noises = ndtri(self._uniform(f"answers about {name}", len(batches)))
         answer = centres[truth][..., None] + sd * noises.T
         z = (answer[..., None] - centres) / sd[..., None]
         return np.asarray(np.exp(-(z * z - (z * z).min(-1, keepdims=True)) / 2))
@@ -230,5 +229,5 @@ def _choose(p: Floats, u: Floats) -> Ints:
 
 def _likelihood(kernel: LabelKernel, counts: Floats) -> Floats:
     """Return P(counts | type) up to a factor a row, (n, types)."""
-    logs = kernel.log_likelihood(torch.as_tensor(counts)).numpy()
+    logs = kernel.log_likelihood(counts)
     return np.asarray(np.exp(logs - logs.max(1, keepdims=True)))

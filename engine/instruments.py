@@ -22,11 +22,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+from scipy.special import gammaln, ndtr
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from engine.knowledge import LabelInstrument, NumberInstrument, Variable
 
@@ -43,14 +42,14 @@ class LabelKernel:
     first (index Y: missing).
     """
 
-    mix: Tensor
-    alpha: Tensor
+    mix: Floats
+    alpha: Floats
     answer_of: NDArray[np.int64]
-    share: Tensor
+    share: Floats
     weight: float
-    tails: Tensor | None
+    tails: Floats | None
 
-    def log_likelihood(self, counts: Tensor) -> Tensor:
+    def log_likelihood(self, counts: Floats) -> Floats:
         """Return log P(sequence of answers | type), (R, M); counts (R, Y) may be fractions."""
         return dirichlet_multinomial(counts, self.alpha)
 
@@ -59,30 +58,31 @@ class LabelKernel:
 class NumberKernel:
     """mix: (K, M) P(what the reading brings out | bin); nodes: (M,) its values, in the unit."""
 
-    mix: Tensor
-    nodes: Tensor
+    mix: Floats
+    nodes: Floats
     instrument: NumberInstrument
     low: float
     high: float
 
-    def log_likelihood(self, values: Tensor) -> Tensor:
+    def log_likelihood(self, values: Floats) -> Floats:
         """Return log P(answer | node) of single answers, (S, M)."""
         one, half = self.instrument, self.instrument.grid / 2
         y = values[:, None]
         centre = one.gain * self.nodes[None] + one.offset
-        lower = torch.where(y <= self.low + 1e-9, -math.inf, y - half)
-        upper = torch.where(y >= self.high - 1e-9, math.inf, y + half)
-        inside = _normal((upper - centre) / one.noise) - _normal((lower - centre) / one.noise)
+        lower = np.where(y <= self.low + 1e-9, -np.inf, y - half)
+        upper = np.where(y >= self.high - 1e-9, np.inf, y + half)
+        inside = ndtr((upper - centre) / one.noise) - ndtr((lower - centre) / one.noise)
         # An end of the range is half a cell of the grid.
-        width = (upper.clamp(max=self.high) - lower.clamp(min=self.low)) / (self.high - self.low)
-        return (one.slip * width + (1 - one.slip) * inside).clamp_min(1e-300).log()
+        width = (np.minimum(upper, self.high) - np.maximum(lower, self.low)) / (self.high - self.low)
+        likely = one.slip * width + (1 - one.slip) * inside
+        return np.asarray(np.log(np.maximum(likely, 1e-300)))
 
 
-def dirichlet_multinomial(counts: Tensor, alpha: Tensor) -> Tensor:
+def dirichlet_multinomial(counts: Floats, alpha: Floats) -> Floats:
     """Return the log-likelihood (R, M) of answer counts (R, Y) under Dirichlet counts (M, Y)."""
-    total, mass = counts.sum(1, keepdim=True), alpha.sum(1)
-    rising = torch.lgamma(alpha[None] + counts[:, None]) - torch.lgamma(alpha)[None]
-    return rising.sum(2) + torch.lgamma(mass)[None] - torch.lgamma(mass[None] + total)
+    total, mass = counts.sum(1, keepdims=True), alpha.sum(1)
+    rising = gammaln(alpha[None] + counts[:, None]) - gammaln(alpha)[None]
+    return np.asarray(rising.sum(2) + gammaln(mass)[None] - gammaln(mass[None] + total))
 
 
 def label_kernel(one: LabelInstrument, variable: Variable, prior: Floats) -> LabelKernel:
@@ -99,10 +99,10 @@ def label_kernel(one: LabelInstrument, variable: Variable, prior: Floats) -> Lab
     mix = np.concatenate([t.share * seen for t in one.types], axis=1)
     tails = None
     if variable.kind == "categorical":
-        tails = torch.as_tensor(_ranking_tails(one, variable, table, prior))
+        tails = _ranking_tails(one, variable, table, prior)
     answer_of = np.tile(np.arange(size), len(one.types))
-    share = torch.as_tensor(np.repeat([t.share for t in one.types], size))
-    return LabelKernel(torch.as_tensor(mix), torch.as_tensor(alpha), answer_of, share, one.weight, tails)
+    share = np.repeat([t.share for t in one.types], size)
+    return LabelKernel(mix, alpha, answer_of, share, one.weight, tails)
 
 
 def _ranking_tails(one: LabelInstrument, variable: Variable, table: Floats, prior: Floats) -> Floats:
@@ -143,22 +143,15 @@ def number_kernel(one: NumberInstrument, variable: Variable) -> NumberKernel:
     Within its bin the truth is uniform, so that P(r <= z | bin [a, b]) is the integral of the normal
     distribution function, σ/w · (G((z - a)/σ) - G((z - b)/σ)) with G(t) = t Φ(t) + φ(t).
     """
-    edges = torch.tensor(variable.edges, dtype=torch.float64)
+    edges = np.array(variable.edges)
     low, high = variable.edges[0], variable.edges[-1]
     reach = 4 * one.perception
     width = min(variable.edges[1] - low, one.perception / 2, one.noise / one.gain)
     count = math.ceil((high - low + 2 * reach) / width)
-    cuts = torch.linspace(low - reach, high + reach, count + 1, dtype=torch.float64)
+    cuts = np.linspace(low - reach, high + reach, count + 1)
     z = (cuts[None, 1:-1] - edges[:, None]) / one.perception
-    integral = z * _normal(z) + torch.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-    spread = one.perception / (edges[1:] - edges[:-1])
-    below = (spread[:, None] * (integral[:-1] - integral[1:])).clamp(0, 1)
-    ends = torch.zeros(len(below), 1, dtype=torch.float64)
-    mix = torch.diff(torch.cat([ends, below, ends + 1], dim=1), dim=1).clamp_min(0)
+    integral = z * ndtr(z) + np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    spread = one.perception / np.diff(edges)[:, None]
+    below = np.clip(spread * (integral[:-1] - integral[1:]), 0, 1)
+    mix = np.maximum(np.diff(below, prepend=0, append=1, axis=1), 0)
     return NumberKernel(mix, (cuts[:-1] + cuts[1:]) / 2, one, low, high)
-
-
-def _normal(z: Tensor) -> Tensor:
-    """Return the standard normal distribution function."""
-    found: Tensor = torch.special.ndtr(z)
-    return found

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
     from pgmpy.models import DiscreteBayesianNetwork
@@ -48,15 +48,80 @@ class Node:
     cell: str = ""
 
 
-def runs_of(nodes: Mapping[str, Node]) -> dict[str, tuple[int, ...]]:
-    """Return for each block with a cell node where each cell's run of states begins, and the end."""
+@dataclass(frozen=True)
+class Run:
+    """A rectangle of a block's states: those from start to stop.
+
+    cell: the state of the block's cell node that it makes up; sizes, states: for each variable how many of
+    its states it takes, and which (as an index into them).
+    """
+
+    cell: int
+    start: int
+    stop: int
+    sizes: tuple[int, ...]
+    states: tuple[slice | NDArray[np.int64], ...] = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A block of interval variables: their names and sizes, its cell node or "", and its states' runs."""
+
+    variables: tuple[str, ...]
+    sizes: tuple[int, ...]
+    cell: str
+    runs: tuple[Run, ...]
+
+
+def grids_of(nodes: Mapping[str, Node], blocks: Iterable[str]) -> dict[str, Grid]:
+    """Return the grid of each block; a cell's states are a rectangle, as facts are on one variable each."""
     found = {}
-    for node in nodes.values():
-        if node.cell:
-            function = nodes[node.cell].function
-            assert function is not None
-            found[node.name] = (0, *(int(end) for end in np.cumsum(np.bincount(function))))
+    for name in blocks:
+        node = nodes[name]
+        assert node.index is not None
+        function = nodes[node.cell].function if node.cell else np.zeros(node.size, dtype=np.int64)
+        assert function is not None
+        ends = np.cumsum(np.bincount(function)).tolist()
+        runs = []
+        for cell, (start, stop) in enumerate(zip((0, *ends), ends, strict=False)):
+            states = [np.unique(column) for column in node.index[start:stop].T]
+            sizes = tuple(len(one) for one in states)
+            assert math.prod(sizes) == stop - start
+            runs.append(Run(cell, start, stop, sizes, tuple(_range(one) for one in states)))
+        sizes = tuple((node.index.max(axis=0) + 1).tolist())
+        found[name] = Grid(node.variables, sizes, node.cell, tuple(runs))
     return found
+
+
+def _range(states: NDArray[np.int64]) -> slice | NDArray[np.int64]:
+    """Return a slice where states follow one another; a slice copies nothing."""
+    low, high = int(states[0]), int(states[-1]) + 1
+    return slice(low, high) if high - low == len(states) else states
+
+
+@dataclass(frozen=True)
+class Clique:
+    """One step of the pass over the junction tree towards its top.
+
+    shared, private: its nodes (private ones are nobody else's), in the order of its table's axes
+    (K, shared..., private...); sizes: the private nodes' states. evidence: the nodes whose evidence enters
+    here. children: indices of the steps whose messages come in. separator: the nodes of the message that
+    goes out; none at the top of a connected component. grid: only where the private node is a block; the
+    table's axes are then (K, block), and the shared node is the block's cell.
+    """
+
+    shared: tuple[str, ...]
+    private: tuple[str, ...]
+    sizes: tuple[int, ...]
+    evidence: frozenset[str]
+    children: tuple[int, ...]
+    separator: tuple[str, ...]
+    grid: Grid | None = None
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes of the table's axes after the root, in their order."""
+        return self.private if self.grid else self.shared + self.private
 
 
 @dataclass(frozen=True)
@@ -97,7 +162,8 @@ class Network:
     log_prior: per population the log q(root), (K,); with the factors it gives P(root) of that
     population. facts: derived node -> the variable and states of which it is the truth.
     marginals: node -> P(node | root), (K, states), whatever the population.
-    cliques: the nodes of each clique below the root, which is in all of them.
+    cliques: the nodes of each clique below the root, which is in all of them. steps: the same as the plan of
+    the pass to the top, small leaves merged.
     """
 
     knowledge: Knowledge
@@ -108,6 +174,7 @@ class Network:
     facts: Mapping[str, In]
     marginals: Mapping[str, Floats]
     cliques: tuple[tuple[str, ...], ...]
+    steps: tuple[Clique, ...]
 
     @property
     def root(self) -> str:

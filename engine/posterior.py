@@ -2,35 +2,41 @@
 
     log Z_i = log Σ_rows w_row · Σ_root q(root) u(root) Π_below (junction tree)
 
-is one differentiable function of the likelihoods u; the marginal of a node is u · ∂ log Z / ∂u, and P(rule
-violated) the derivative in a tilt of the cells that violate it.
+A row whose evidence speaks of the root alone needs no pass over the tree: given the root all below it is as
+the knowledge has it.
 """
 
 from __future__ import annotations
 
+import math
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from engine.evidence import ObservationModel
-from engine.junction_tree import lay, log_partition, one_thread, plan
-from engine.network import runs_of
+from engine.junction_tree import Beliefs, Outlet, collect, distribute, lay, one_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from engine.answers import Answers
     from engine.evidence import Evidence
-    from engine.network import Factor, Network, Node
+    from engine.knowledge import Variable
+    from engine.network import Network
 
+    Array = Any
     Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
 
-MOST_ROWS = 2048
+MOST_ROWS = 8192
+CHUNK = 512
+FEW = 96
 
 
 @dataclass(frozen=True)
@@ -50,46 +56,112 @@ class Posterior:
     violations: Floats
 
 
-class Inference:
-    """A network made ready for one population."""
+@dataclass(frozen=True)
+class _Tree:
+    """A population's junction tree in the arrays of one library: tables and outlets, one a step."""
 
-    def __init__(self, network: Network, population: str | None = None) -> None:
+    tables: tuple[Array, ...]
+    outlets: tuple[Outlet, ...]
+
+    def put(self, array: Floats) -> Array:
+        """Return an array as those of this tree are."""
+        like = self.tables[0]
+        return array if isinstance(like, np.ndarray) else _tensor(array, like.dtype, like.device)
+
+    def as_tensors(self, device: str, single: bool) -> _Tree:
+        """Return the same as torch tensors on a device."""
+        import torch
+
+        kind = torch.float32 if single else torch.float64
+        outlets = tuple(
+            Outlet(
+                _tensor(one.transposed, kind, device),
+                one.events,
+                None if one.functions is None else _tensor(one.functions, kind, device),
+            )
+            for one in self.outlets
+        )
+        return _Tree(tuple(_tensor(table, kind, device) for table in self.tables), outlets)
+
+
+def _tensor(array: Floats, kind: Any, device: Any) -> Array:
+    import torch
+
+    return torch.as_tensor(array).to(device=device, dtype=kind)
+
+
+def _numpy(array: Array) -> Floats:
+    return np.asarray(array if isinstance(array, np.ndarray) else array.cpu().numpy(), dtype=np.float64)
+
+
+class Inference:
+    """A network made ready for one population.
+
+    device: where torch computes; "cpu" or a CUDA device. single: in float32 there. threads: how many
+    parts of the items are worked on at once.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        population: str | None = None,
+        *,
+        device: str = "cpu",
+        single: bool = False,
+        threads: int = 1,
+    ) -> None:
         self.network = network
         self.population = population or network.knowledge.reference
         self.observations = ObservationModel(network, self.population)
-        sizes = {name: node.size for name, node in network.nodes.items()}
-        cliques = [frozenset(clique) for clique in network.cliques]
-        self.steps = plan(sizes, cliques, runs_of(network.nodes))
-        self.tables = self._tables(network.factors)
-        self.log_root = torch.as_tensor(network.log_prior[self.population])
+        self.device, self.single, self.threads = device, single, threads
+        self.steps = network.steps
         self.rules = tuple(r for r in network.rules if r.status in ("met", "unmet"))
-        self.tilts = self._tilts()
+        self._layout = _Layout(network, tuple(rule.name for rule in self.rules))
+        tables, scale = self._tables()
+        self._tree = _Tree(tables, self._outlets(tables))
+        self._log_root = (scale + network.log_prior[self.population])[:, None]
+        # All below the root as the knowledge has it: one column a root state.
+        every = np.eye(len(scale))
+        total, held = collect(self.steps, tables, {})
+        self._log_untold = np.broadcast_to(total, (len(scale), 1))
+        self._untold = self._layout.stacked(every, distribute(self.steps, self._tree.outlets, held, every))
 
-    def _tables(self, factors: Sequence[Factor]) -> list[Tensor]:
+    @cached_property
+    def _tensors(self) -> _Tree:
+        return self._tree.as_tensors(self.device, self.single)
+
+    def _tables(self) -> tuple[tuple[Floats, ...], Floats]:
+        """Return the linear tables, and the peaks (K,) of their logs that were taken out."""
         states = len(self.network.root_states)
-        tables = []
+        tables: list[Floats] = []
         for step in self.steps:
             shape = [self.network.nodes[n].size for n in step.nodes]
-            tables.append(torch.zeros(states, *shape, dtype=torch.float64))
-        for factor in factors:
-            lay(self.steps, tables, factor.nodes, torch.as_tensor(factor.log_table))
-        # Each table is scaled to a peak of one; the scale goes to the root.
-        peaks = [table.flatten(1).amax(1) for table in tables]
-        self.scale = sum(peaks, torch.zeros(states, dtype=torch.float64))
-        return [
-            (table - peak.reshape(-1, *[1] * (table.dim() - 1))).exp()
+            tables.append(np.zeros((states, *shape)))
+        for factor in self.network.factors:
+            lay(self.steps, tables, factor.nodes, factor.log_table)
+        peaks = [table.reshape(states, -1).max(1) for table in tables]
+        linear = tuple(
+            np.exp(table - peak.reshape(-1, *[1] * (table.ndim - 1)))
             for table, peak in zip(tables, peaks, strict=True)
-        ]
+        )
+        return linear, sum(peaks, np.zeros(states))
 
-    def _tilts(self) -> dict[int, list[tuple[int, Tensor]]]:
-        """Return for each clique the rules that it holds, with its table where they are violated."""
-        tilts: dict[int, list[tuple[int, Tensor]]] = {}
-        for rule, compiled in enumerate(self.rules):
-            zeros = [torch.zeros(1, dtype=torch.float64)] * len(self.steps)
-            violated = torch.as_tensor(compiled.violated.astype(np.float64))
-            index = lay(self.steps, zeros, compiled.nodes, violated)
-            tilts.setdefault(index, []).append((rule, self.tables[index] * zeros[index]))
-        return tilts
+    def _outlets(self, tables: tuple[Floats, ...]) -> tuple[Outlet, ...]:
+        """Return what is read off at each clique: its own nodes, and the rules violated within it."""
+        events: list[dict[int, Floats]] = [{} for _ in tables]
+        for number, rule in enumerate(self.rules):
+            zeros: list[Floats] = [np.zeros(1)] * len(tables)
+            index = lay(self.steps, zeros, rule.nodes, rule.violated.astype(np.float64))
+            events[index][number] = tables[index] * zeros[index]
+        outlets = []
+        for step, table, inside in zip(self.steps, tables, events, strict=True):
+            if step.grid is not None:
+                outlets.append(Outlet(np.ascontiguousarray(table.T), (), self._layout.functions))
+                continue
+            cells = math.prod(table.shape[: 1 + len(step.shared)])
+            rows = [one.reshape(cells, -1).T for one in (table, *inside.values())]
+            outlets.append(Outlet(np.concatenate(rows), tuple(inside)))
+        return tuple(outlets)
 
     def posterior(self, answers: Answers) -> Posterior:
         """Return the posteriors of all items.
@@ -97,174 +169,195 @@ class Inference:
         Raises:
             AnswerError: an item whose readings cannot be weighed exactly.
         """
-        with one_thread():
-            parts = [self._posterior(part) for part in self._parts(answers)]
-        if len(parts) == 1:
-            return parts[0]
-        first = parts[0]
-        return Posterior(
-            answers.items,
-            {name: np.concatenate([p.marginals[name] for p in parts]) for name in first.marginals},
-            np.concatenate([p.correlation for p in parts]),
-            np.concatenate([p.log_evidence for p in parts]),
-            first.rules,
-            np.concatenate([p.violations for p in parts]),
-        )
+        found = np.empty((self._layout.rows, len(answers.items)))
+        log_evidence = np.empty(len(answers.items))
+
+        def work(start: int, stop: int, evidence: Evidence) -> None:
+            log_evidence[start:stop] = self.weigh(evidence, found[:, start:stop])
+
+        self._each_part(answers, work)
+        return self._layout.posterior(answers.items, found, log_evidence)
 
     def log_evidence(self, answers: Answers) -> Floats:
         """Return log P(answers) of each item, nats, (N,)."""
-        parts = []
-        for part in self._parts(answers):
-            with one_thread(), torch.no_grad():
-                evidence = self.observations.evidence(part)
-                inputs, scale = self._inputs(evidence)
-                parts.append(self._log_z(evidence, inputs, scale, None).numpy())
-        return np.concatenate(parts) if parts else np.zeros(0)
+        found = np.empty(len(answers.items))
 
-    def _parts(self, answers: Answers) -> Iterator[Answers]:
-        """Cut the items so that each part has a bounded number of rows; at least one part."""
-        rows = np.cumsum(self.observations.rows_of(answers))
-        start = 0
-        while True:
-            before = rows[start - 1] if start else 0
-            stop = int(np.searchsorted(rows, before + MOST_ROWS, side="right"))
-            stop = max(stop, min(start + 1, len(rows)))
-            yield answers if (start, stop) == (0, len(rows)) else answers.part(start, stop)
-            start = stop
-            if start >= len(rows):
-                return
+        def work(start: int, stop: int, evidence: Evidence) -> None:
+            found[start:stop] = self.weigh(evidence)
 
-    def _inputs(self, evidence: Evidence) -> tuple[dict[str, Tensor], Tensor]:
-        """Return each node's likelihood (rows, states), linear, peak one; and the log taken out."""
-        scale = evidence.log_weight
-        linear: dict[str, Tensor] = {}
+        self._each_part(answers, work)
+        return found
+
+    def _each_part(self, answers: Answers, work: Callable[[int, int, Evidence], None]) -> None:
+        """Do the work for the evidence about each part of the items; `threads` of them at once."""
+        parts = list(_cuts(np.cumsum(self.observations.rows_of(answers)), MOST_ROWS))
+
+        def one(part: tuple[int, int]) -> None:
+            start, stop = part
+            whole = part == (0, len(answers.items))
+            work(start, stop, self.observations.evidence(answers if whole else answers.part(start, stop)))
+
+        if self.threads == 1 or len(parts) == 1:
+            for part in parts:
+                one(part)
+            return
+        with ThreadPoolExecutor(self.threads) as pool:
+            for _ in pool.map(one, parts):
+                pass
+
+    def weigh(self, evidence: Evidence, found: Floats | None = None) -> Floats:
+        """Return log P(answers) of each item, nats, (N,); fill `found` (layout's rows, N) where given."""
+        rows = np.bincount(evidence.row_item, minlength=evidence.items)
+        ends = np.cumsum(rows)
+        log_z = np.empty(evidence.items)
+        few = self.device == "cpu" and np.count_nonzero(evidence.told) <= FEW
+        with nullcontext() if few else one_thread():
+            tree = self._tree if few else self._tensors
+            for start, stop in _cuts(ends, CHUNK if self.device == "cpu" else MOST_ROWS):
+                part = evidence.part(start, stop, int(ends[start] - rows[start]), int(ends[stop - 1]))
+                log_z[start:stop] = self._weigh(tree, part, None if found is None else found[:, start:stop])
+        return log_z
+
+    def _weigh(self, tree: _Tree, evidence: Evidence, found: Floats | None) -> Floats:
+        told = np.flatnonzero(evidence.told)
+        u, scale = self._likelihoods(evidence, told)
+        logs = np.repeat(self._log_untold, len(evidence.row_item), axis=1)
+        if len(told):
+            total, held = collect(self.steps, tree.tables, {name: tree.put(one) for name, one in u.items()})
+            logs[:, told] = _numpy(total)
+        logs += self._log_root
+        if self.network.root in evidence.log_likelihood:
+            logs += evidence.log_likelihood[self.network.root]
+        log_rows, root = _normalised(logs)
+        log_z, share = _by_item(log_rows + scale, evidence.row_item, evidence.items)
+        if found is None:
+            return log_z
+        root *= share
+        rest = np.zeros((len(root), evidence.items))
+        _add_columns(rest, root[:, ~evidence.told], evidence.row_item[~evidence.told])
+        found[:] = self._untold @ rest
+        if len(told):
+            weights = root[:, told]
+            beliefs = distribute(self.steps, tree.outlets, held, tree.put(weights))
+            _add_columns(found, self._layout.stacked(weights, beliefs), evidence.row_item[told])
+        return log_z
+
+    def _likelihoods(self, evidence: Evidence, told: Ints) -> tuple[dict[str, Floats], Floats]:
+        """Return the told rows' likelihoods, linear with a peak of one; and each row's log taken out."""
+        scale, linear = evidence.log_weight.copy(), {}
         for name, logs in evidence.log_likelihood.items():
-            peak = logs.amax(1, keepdim=True)
-            linear[name] = (logs - peak).exp()
-            scale = scale + peak[:, 0]
-        inputs = {}
-        if self.network.root in linear:
-            inputs[self.network.root] = linear[self.network.root]
-        for node in self.network.nodes.values():
-            present = [name for name in node.variables if name in linear]
-            if present:
-                inputs[node.name] = _block(node, linear)
-        return inputs, scale
-
-    def _log_z(
-        self,
-        evidence: Evidence,
-        inputs: Mapping[str, Tensor],
-        scale: Tensor,
-        tilts: Tensor | None,
-    ) -> Tensor:
-        """Return log Z of each item, (N,)."""
-        below = {name: u for name, u in inputs.items() if name != self.network.root}
-        tilted = None if tilts is None else (tilts, self.tilts)
-        rows = log_partition(self.steps, self.tables, below, tilted) + self.scale + self.log_root
-        if self.network.root in inputs:
-            rows = rows + inputs[self.network.root].clamp_min(1e-300).log()
-        rows = torch.logsumexp(rows, dim=1) + scale
-        index = torch.as_tensor(evidence.row_item)
-        peak = torch.full((evidence.items,), -torch.inf, dtype=torch.float64)
-        peak = peak.scatter_reduce(0, index, rows.detach(), "amax")
-        total = torch.zeros(evidence.items, dtype=torch.float64)
-        total = total.index_add(0, index, (rows - peak[index]).exp())
-        return total.log() + peak
-
-    def _posterior(self, answers: Answers) -> Posterior:
-        evidence = self.observations.evidence(answers)
-        inputs, scale = self._inputs(evidence)
-        rows, network = len(evidence.row_item), self.network
-        for name, size in self._leaves():
-            if name not in inputs:
-                inputs[name] = torch.ones(rows, size, dtype=torch.float64)
-            inputs[name].requires_grad_()
-        tilts = torch.zeros(rows, len(self.rules), dtype=torch.float64, requires_grad=True)
-        log_z = self._log_z(evidence, inputs, scale, tilts)
-        leaves = [inputs[name] for name, _ in self._leaves()]
-        *gradients, tilt = torch.autograd.grad(log_z.sum(), [*leaves, tilts], allow_unused=True)
-        index = torch.as_tensor(evidence.row_item)
-        found: dict[str, Floats] = {}
-        blocks: dict[str, Floats] = {}
-        for (name, size), leaf, gradient in zip(self._leaves(), leaves, gradients, strict=True):
-            weighted = leaf.detach() * gradient
-            total = torch.zeros(evidence.items, size, dtype=torch.float64)
-            blocks[name] = total.index_add_(0, index, weighted).numpy()
-        found[network.root] = blocks.pop(network.root)
-        for name, joint in blocks.items():
-            found |= _spread(network, network.nodes[name], joint)
-        violations = torch.zeros(evidence.items, len(self.rules), dtype=torch.float64)
-        if tilt is not None:
-            violations.index_add_(0, index, tilt)
-        return Posterior(
-            answers.items,
-            found | _derived(network, blocks),
-            _correlation(network, blocks, len(answers.items)),
-            log_z.detach().numpy(),
-            tuple(rule.name for rule in self.rules),
-            violations.numpy(),
-        )
-
-    def _leaves(self) -> list[tuple[str, int]]:
-        """Return the nodes whose marginals are wanted, the root first."""
-        own = [(n.name, n.size) for n in self.network.nodes.values() if n.variables]
-        return [(self.network.root, len(self.network.root_states)), *own]
+            if name != self.network.root and len(told):
+                part = logs if len(told) == len(scale) else logs[:, told]
+                peak = part.max(0)
+                linear[name] = np.exp(part - peak)
+                scale[told] += peak
+        return linear, scale
 
 
-def _block(node: Node, linear: Mapping[str, Tensor]) -> Tensor:
-    """Return the likelihood of a node's states from those of its variables."""
-    if len(node.variables) == 1 and not node.cell:
-        return linear[node.variables[0]]
-    assert node.index is not None
-    product: Tensor | None = None
-    for column, name in enumerate(node.variables):
-        if name in linear:
-            part = linear[name][:, torch.as_tensor(node.index[:, column])]
-            product = part if product is None else product * part
-    assert product is not None
-    return product
+class _Layout:
+    """Where in one array (rows, N) all stands: the root, the variables, functions of the block, rules."""
 
+    def __init__(self, network: Network, rules: tuple[str, ...]) -> None:
+        base = network.knowledge
+        self.network, self.rules = network, rules
+        names = [network.root, *(v for node in network.nodes.values() for v in node.variables)]
+        self.names = tuple(names)
+        ends = np.cumsum([len(base.variables[name].states) for name in names]).tolist()
+        self.places = dict(zip(names, map(slice, [0, *ends], ends), strict=False))
+        self.derived = [v for v in base.variables.values() if v.kind == "derived"]
+        functions = [self._holds(variable) for variable in self.derived]
+        if len(base.affect) > 1:
+            functions.append(self._product())
+        self.functions = np.concatenate(functions) if functions else None
+        self.means = slice(ends[-1], ends[-1] + (0 if self.functions is None else len(self.functions)))
+        self.rows = self.means.stop + len(rules)
 
-def _spread(network: Network, node: Node, joint: Floats) -> dict[str, Floats]:
-    """Return the marginals of a node's variables from those of its states."""
-    if len(node.variables) == 1 and not node.cell:
-        return {node.variables[0]: joint}
-    assert node.index is not None
-    return {
-        name: joint @ np.eye(len(network.knowledge.variables[name].states))[node.index[:, column]]
-        for column, name in enumerate(node.variables)
-    }
-
-
-def _derived(network: Network, blocks: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Return the marginals of derived variables."""
-    found = {}
-    for variable in network.knowledge.variables.values():
-        if variable.kind != "derived":
-            continue
-        node = next(n for n in network.nodes.values() if variable.formulas[0].variables() <= set(n.variables))
+    def _holds(self, variable: Variable) -> Floats:
+        """Return where each state of a derived variable holds, (states, cells of the block)."""
+        nodes = self.network.nodes.values()
+        node = next(n for n in nodes if variable.formulas[0].variables() <= set(n.variables))
         assert node.index is not None
         values = {name: node.index[:, i] for i, name in enumerate(node.variables)}
-        holds = np.stack([f.holds(values) for f in variable.formulas], axis=1)
-        found[variable.name] = blocks[node.name] @ holds.astype(np.float64)
-    return found
+        return np.stack([formula.holds(values) for formula in variable.formulas]).astype(np.float64)
+
+    def _values(self, name: str) -> Floats:
+        """Return the bins' centres of an interval variable."""
+        edges = np.array(self.network.knowledge.variables[name].edges)
+        return np.asarray((edges[:-1] + edges[1:]) / 2)
+
+    def _product(self) -> Floats:
+        """Return the product of the block's first two variables, (1, cells)."""
+        first, second = self.network.knowledge.affect[:2]
+        node = self.network.nodes[self.network.node_of[first]]
+        assert node.index is not None
+        product = self._values(first)[node.index[:, 0]] * self._values(second)[node.index[:, 1]]
+        return np.asarray(product[None])
+
+    def stacked(self, root: Floats, beliefs: Beliefs) -> Floats:
+        """Return the root's distribution and what was read off the tree in one array, (rows, N)."""
+        parts = [root, *(_numpy(beliefs.marginals[name]) for name in self.names[1:])]
+        parts += [] if beliefs.means is None else [_numpy(beliefs.means)]
+        parts += [_numpy(beliefs.events[number])[None] for number in range(len(self.rules))]
+        return np.concatenate(parts)
+
+    def posterior(self, items: tuple[str, ...], found: Floats, log_evidence: Floats) -> Posterior:
+        """Name what stands in the rows of `found`, (rows, N)."""
+        marginals = {name: found[place].T for name, place in self.places.items()}
+        start = self.means.start
+        for variable in self.derived:
+            stop = start + len(variable.states)
+            marginals[variable.name] = found[start:stop].T
+            start = stop
+        violations = found[self.means.stop :].T
+        correlation = self._correlation(marginals, found[self.means.stop - 1])
+        return Posterior(items, marginals, correlation, log_evidence, self.rules, violations)
+
+    def _correlation(self, marginals: Mapping[str, Floats], product: Floats) -> Floats:
+        """Return the correlation of the block's first two variables, (N,); values uniform within bins."""
+        base = self.network.knowledge
+        if len(base.affect) < 2:
+            return np.full(len(product), np.nan)
+        moments = []
+        for name in base.affect[:2]:
+            edges, value = base.variables[name].edges, self._values(name)
+            mean = marginals[name] @ value
+            moments.append((mean, marginals[name] @ value**2 - mean**2 + (edges[1] - edges[0]) ** 2 / 12))
+        (first, first_variance), (second, second_variance) = moments
+        return np.asarray((product - first * second) / np.sqrt(first_variance * second_variance))
 
 
-def _correlation(network: Network, blocks: Mapping[str, Floats], items: int) -> Floats:
-    """Return the correlation of the block's first two variables; values uniform within bins."""
-    base = network.knowledge
-    if len(base.affect) < 2:
-        return np.full(items, np.nan)
-    node = network.nodes[network.node_of[base.affect[0]]]
-    assert node.index is not None
-    joint = blocks[node.name]
-    moments = []
-    for column, name in enumerate(base.affect[:2]):
-        edges = np.array(base.variables[name].edges)
-        value = ((edges[:-1] + edges[1:]) / 2)[node.index[:, column]]
-        mean = joint @ value
-        variance = joint @ value**2 - mean**2 + (edges[1] - edges[0]) ** 2 / 12
-        moments.append((value, mean, variance))
-    (v, v_mean, v_var), (a, a_mean, a_var) = moments
-    return np.asarray((joint @ (v * a) - v_mean * a_mean) / np.sqrt(v_var * a_var))
+def _cuts(ends: Ints, most: int) -> Iterable[tuple[int, int]]:
+    """Cut items into parts of at most `most` rows, or of one item; ends: running sum of the items' rows."""
+    start = 0
+    while start < len(ends):
+        before = ends[start - 1] if start else 0
+        stop = max(int(np.searchsorted(ends, before + most, side="right")), start + 1)
+        yield start, stop
+        start = stop
+
+
+def _normalised(logs: Floats) -> tuple[Floats, Floats]:
+    """Return the log of the sum over the first axis, and the shares in it."""
+    peak = logs.max(0)
+    shares = np.exp(logs - peak)
+    total = shares.sum(0)
+    shares /= total
+    return peak + np.log(total), shares
+
+
+def _by_item(log_rows: Floats, row_item: Ints, items: int) -> tuple[Floats, Floats]:
+    """Return each item's log Z, (items,), and each row's share in it, (rows,); every item has a row."""
+    if len(log_rows) == items:
+        return log_rows, np.ones(items)
+    starts = np.flatnonzero(np.diff(row_item, prepend=-1))
+    peak = np.maximum.reduceat(log_rows, starts)
+    shares = np.exp(log_rows - peak[row_item])
+    total = np.add.reduceat(shares, starts)
+    return peak + np.log(total), shares / total[row_item]
+
+
+def _add_columns(found: Floats, columns: Floats, item: Ints) -> None:
+    """Add columns to those of their items; `item` increases."""
+    starts = np.flatnonzero(np.diff(item, prepend=-1))
+    sums = columns if len(starts) == len(item) else np.add.reduceat(columns, starts, axis=1)
+    found[:, item[starts]] += sums

@@ -133,7 +133,7 @@ class Explicit:
     def brought_out(self, place, observer, name):
         """Add m (one an observer and variable) and this reading's r; return the name of r."""
         seen, brought = f"m_{observer}_{name}", f"r_{place}_{name}"
-        mix = self.kernel(observer, name).mix.numpy()
+        mix = self.kernel(observer, name).mix
         if seen not in self.sizes():
             self.add(seen, (name,), mix)
         if brought not in self.sizes():
@@ -186,11 +186,9 @@ class Explicit:
         """P(a reading's answers | what it brings out)."""
         kernel = self.kernel(observer, name)
         if not isinstance(kernel, LabelKernel):
-            import torch
-
-            return kernel.log_likelihood(torch.tensor(given, dtype=torch.float64)).sum(0).exp().numpy()
+            return np.exp(kernel.log_likelihood(np.array(given, dtype=np.float64)).sum(0))
         counts = self.counts(observer, name, given)
-        return np.array([sequence(counts, alpha) for alpha in kernel.alpha.numpy()])
+        return np.array([sequence(counts, alpha) for alpha in kernel.alpha])
 
     def followed(self, observer, name, given, label):
         """P(a reading's answers | they follow this label)."""
@@ -198,10 +196,10 @@ class Explicit:
         table = self.network.given_root[name]
         stereotype = table[self.network.root_states.index(state)]
         if name in self.base.observers[observer].numbers:
-            mix = self.kernel(observer, name).mix.numpy()
+            mix = self.kernel(observer, name).mix
             return stereotype @ mix @ self.likelihood(observer, name, given)
         kernel = self.kernel(observer, name)
-        imagined = stereotype[kernel.answer_of] * kernel.share.numpy()
+        imagined = stereotype[kernel.answer_of] * kernel.share
         return imagined @ self.likelihood(observer, name, given)
 
     def tails(self, readings):
@@ -216,7 +214,7 @@ class Explicit:
             ]
             if rankings:
                 answers = self.base.observers[observer].labels[root].answers
-                tails = self.kernel(observer, root).tails.numpy()
+                tails = self.kernel(observer, root).tails
                 logs = []
                 for places in rankings:
                     index = [answers.index(place) for place in places] + [len(answers)] * (3 - len(places))
