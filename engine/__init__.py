@@ -15,6 +15,7 @@ from engine.knowledge import Knowledge, Observer, Policy, Question, Variable
 from engine.reader import read
 
 if TYPE_CHECKING:
+    from engine.cache import compiled
     from engine.compiler import compile_network
     from engine.decision import Decisions, LevelDecision, Next, decide_items, decide_levels
     from engine.diagnostics import Diagnostics, diagnose
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from engine.posterior import Inference, Posterior
 
 LAZY = {
+    "compiled": "cache",
     "compile_network": "compiler",
     "Decisions": "decision",
     "LevelDecision": "decision",
@@ -65,6 +67,7 @@ __all__ = [
     "SekeError",
     "Variable",
     "compile_network",
+    "compiled",
     "decide_items",
     "decide_levels",
     "diagnose",

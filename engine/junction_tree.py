@@ -225,8 +225,8 @@ def collect(
         incoming = [(steps[child], held[child].message) for child in step.children]
         outside = _outside(step, static, evidence, incoming)
         value = static if outside is None else static * outside
-        gone = tuple(1 + axis for axis, name in enumerate(step.shared) if name not in step.separator)
-        message = value.sum(gone) if gone else value
+        gone = [1 + axis for axis, name in enumerate(step.shared) if name not in step.separator]
+        message = _sum_out(value, gone)
         xp, tiny, peak = library(message), _tiny(message), 1.0
         if step.children:
             constant = message if xp is np else message.detach()
@@ -309,13 +309,21 @@ class Outlet:
     """What the pass outwards reads off at a clique beside the messages.
 
     transposed: ((1 + R) private states, K · shared states), the table and below it those of R events within
-    the clique (table · event); events: which events these are. For a grid it is (block, K), without events;
-    functions: None, or F functions of the block's states, (F, block), of which the mean is wanted.
+    the clique (table · event); events: which events these are. For a grid it is (block, K), without events.
+    states: (states of each private node in turn, private states), in which of the private states they hold;
+    for a grid F functions of the block's states, (F, block), of which the mean is wanted.
     """
 
     transposed: Array
+    states: Array
     events: tuple[int, ...] = ()
-    functions: Array | None = None
+
+
+def indicators(sizes: Sequence[int]) -> Array:
+    """Return for each state of several nodes where among their joint states it holds, (Σ sizes, Π sizes)."""
+    index = np.indices(sizes).reshape(len(sizes), math.prod(sizes))
+    rows = [np.arange(size)[:, None] == one for size, one in zip(sizes, index, strict=True)]
+    return np.concatenate(rows or [np.zeros((0, 1))]).astype(np.float64)
 
 
 @dataclass
@@ -361,6 +369,14 @@ def distribute(
     return found
 
 
+def _sum_out(array: Array, axes: Sequence[int]) -> Array:
+    """Sum over axes, one after another: far quicker than at once, since items are the last axis."""
+    for axis in reversed(axes):
+        before = (slice(None),) * axis
+        array = array[(*before, 0)] + array[(*before, 1)] if array.shape[axis] == 2 else array.sum(axis)
+    return array
+
+
 def _ratio(above: Array, below: Array) -> Array:
     """Return above / below; where below is 0 above is, too."""
     return above / library(below).clip(below, _tiny(below), None)
@@ -375,12 +391,12 @@ def _read_shared(
     found: Beliefs,
 ) -> None:
     """Read off the shared nodes' marginals and what goes down to the children; belief: (K, shared..., N)."""
-    axes = {name: 1 + axis for axis, name in enumerate(step.shared)}
-    for name in step.evidence & set(step.shared):
-        found.marginals[name] = belief.sum((0, *(axis for other, axis in axes.items() if other != name)))
     for child in step.children:
-        gone = tuple(axis for name, axis in axes.items() if name not in steps[child].separator)
-        down[child] = _ratio(belief.sum(gone) if gone else belief, held[child].message)
+        gone = [1 + axis for axis, name in enumerate(step.shared) if name not in steps[child].separator]
+        down[child] = _ratio(_sum_out(belief, gone), held[child].message)
+    joint = belief.sum(0)
+    for name in step.evidence & set(step.shared):
+        found.marginals[name] = _sum_out(joint, [axis for axis, o in enumerate(step.shared) if o != name])
 
 
 def _read_private(step: Clique, outlet: Outlet, kept: Held, pull: Array, items: int, found: Beliefs) -> None:
@@ -393,10 +409,11 @@ def _read_private(step: Clique, outlet: Outlet, kept: Held, pull: Array, items: 
         read = read * kept.own
     for event, part in zip(outlet.events, read[1:], strict=True):
         found.events[event] = part.sum(0)
-    joint = read[0].reshape(*step.sizes, items)
-    for axis, name in enumerate(step.private):
-        others = tuple(i for i in range(len(step.private)) if i != axis)
-        found.marginals[name] = joint.sum(others) if others else joint
+    marginals = outlet.states @ read[0] if len(step.private) > 1 else read[0]
+    start = 0
+    for name, size in zip(step.private, step.sizes, strict=True):
+        found.marginals[name] = marginals[start : start + size]
+        start += size
 
 
 def _read_grid(grid: Grid, outlet: Outlet, kept: Held, pull: Array, found: Beliefs) -> None:
@@ -408,13 +425,11 @@ def _read_grid(grid: Grid, outlet: Outlet, kept: Held, pull: Array, found: Belie
         joint = outlet.transposed[run.start : run.stop] @ (pull[:, run.cell] if grid.cell else pull)
         if own is not None:
             joint = joint * own
-        if outlet.functions is not None:
-            mean = outlet.functions[:, run.start : run.stop] @ joint
-            found.means = mean if found.means is None else found.means + mean
+        mean = outlet.states[:, run.start : run.stop] @ joint
+        found.means = mean if found.means is None else found.means + mean
         joint = joint.reshape(*run.sizes, items)
         for axis, (name, rows) in enumerate(zip(grid.variables, run.states, strict=True)):
-            others = tuple(i for i in range(len(run.sizes)) if i != axis)
-            found.marginals[name][rows] += joint.sum(others) if others else joint
+            found.marginals[name][rows] += _sum_out(joint, [i for i in range(len(run.sizes)) if i != axis])
 
 
 def _zeros(like: Array, rows: int, columns: int) -> Array:

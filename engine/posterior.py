@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.evidence import ObservationModel
-from engine.junction_tree import Beliefs, Outlet, collect, distribute, lay, one_thread
+from engine.junction_tree import Beliefs, Outlet, collect, distribute, indicators, lay, one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 MOST_ROWS = 8192
-CHUNK = 512
+CHUNK = 1024
 FEW = 96
 
 
@@ -74,11 +74,7 @@ class _Tree:
 
         kind = torch.float32 if single else torch.float64
         outlets = tuple(
-            Outlet(
-                _tensor(one.transposed, kind, device),
-                one.events,
-                None if one.functions is None else _tensor(one.functions, kind, device),
-            )
+            Outlet(_tensor(one.transposed, kind, device), _tensor(one.states, kind, device), one.events)
             for one in self.outlets
         )
         return _Tree(tuple(_tensor(table, kind, device) for table in self.tables), outlets)
@@ -156,11 +152,11 @@ class Inference:
         outlets = []
         for step, table, inside in zip(self.steps, tables, events, strict=True):
             if step.grid is not None:
-                outlets.append(Outlet(np.ascontiguousarray(table.T), (), self._layout.functions))
+                outlets.append(Outlet(np.ascontiguousarray(table.T), self._layout.functions))
                 continue
             cells = math.prod(table.shape[: 1 + len(step.shared)])
             rows = [one.reshape(cells, -1).T for one in (table, *inside.values())]
-            outlets.append(Outlet(np.concatenate(rows), tuple(inside)))
+            outlets.append(Outlet(np.concatenate(rows), indicators(step.sizes), tuple(inside)))
         return tuple(outlets)
 
     def posterior(self, answers: Answers) -> Posterior:
@@ -233,13 +229,17 @@ class Inference:
         if found is None:
             return log_z
         root *= share
-        rest = np.zeros((len(root), evidence.items))
-        _add_columns(rest, root[:, ~evidence.told], evidence.row_item[~evidence.told])
-        found[:] = self._untold @ rest
+        row_item = evidence.row_item
+        if len(told) < len(row_item):
+            rest = np.zeros((len(root), evidence.items))
+            _add_columns(rest, root[:, ~evidence.told], row_item[~evidence.told])
+            np.matmul(self._untold, rest, out=found)
+        else:
+            found[:] = 0
         if len(told):
             weights = root[:, told]
             beliefs = distribute(self.steps, tree.outlets, held, tree.put(weights))
-            _add_columns(found, self._layout.stacked(weights, beliefs), evidence.row_item[told])
+            _add_columns(found, self._layout.stacked(weights, beliefs), row_item[told])
         return log_z
 
     def _likelihoods(self, evidence: Evidence, told: Ints) -> tuple[dict[str, Floats], Floats]:
@@ -268,8 +268,9 @@ class _Layout:
         functions = [self._holds(variable) for variable in self.derived]
         if len(base.affect) > 1:
             functions.append(self._product())
-        self.functions = np.concatenate(functions) if functions else None
-        self.means = slice(ends[-1], ends[-1] + (0 if self.functions is None else len(self.functions)))
+        cells = max((grid.runs[-1].stop for grid in (s.grid for s in network.steps) if grid), default=0)
+        self.functions = np.concatenate([np.zeros((0, cells)), *functions])
+        self.means = slice(ends[-1], ends[-1] + len(self.functions))
         self.rows = self.means.stop + len(rules)
 
     def _holds(self, variable: Variable) -> Floats:
@@ -360,4 +361,7 @@ def _add_columns(found: Floats, columns: Floats, item: Ints) -> None:
     """Add columns to those of their items; `item` increases."""
     starts = np.flatnonzero(np.diff(item, prepend=-1))
     sums = columns if len(starts) == len(item) else np.add.reduceat(columns, starts, axis=1)
-    found[:, item[starts]] += sums
+    if len(starts) == found.shape[1]:
+        found += sums
+    else:
+        found[:, item[starts]] += sums

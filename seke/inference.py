@@ -15,7 +15,7 @@ from engine import (
     LookAhead,
     Network,
     SekeError,
-    compile_network,
+    compiled,
     decide_items,
     decide_levels,
     diagnose,
@@ -23,6 +23,7 @@ from engine import (
 )
 from seke.posteriors import Layout
 from seke.samples import answers_from, read_batches
+from seke.shipped import cache_folder
 from seke.shipped import knowledge as read_knowledge
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Session:
         if population is not None and population not in base.populations:
             hint = did_you_mean(population, base.populations)
             raise SekeError(f"no population is called {population!r}{hint}")
-        network = compile_network(base)
+        network = compiled(base, cache_folder())
         inference = Inference(network, population)
         ahead = LookAhead(network, inference.observations, seed)
         return cls(network, inference, ahead, Layout(network))

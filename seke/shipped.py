@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from engine import Knowledge, read
@@ -27,3 +28,13 @@ def knowledge(path: str | Path | None = None) -> Knowledge:
     """
     folder = shipped_folder()
     return read(Path(path) if path is not None else folder, {"shipped": folder})
+
+
+def cache_folder() -> Path | None:
+    """Return where compiled networks are kept: $SEKE_CACHE, or the user's cache; None where it is empty."""
+    chosen = os.environ.get("SEKE_CACHE")
+    if chosen is None:
+        from platformdirs import user_cache_path
+
+        return user_cache_path("seke")
+    return Path(chosen) if chosen else None
