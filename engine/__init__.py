@@ -17,6 +17,7 @@ from engine.reader import read
 if TYPE_CHECKING:
     from engine.cache import compiled
     from engine.compiler import compile_network
+    from engine.cost import Cost, cost_of
     from engine.decision import Decisions, LevelDecision, Next, decide_items, decide_levels
     from engine.diagnostics import Diagnostics, diagnose
     from engine.feasibility import feasible_interval
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 LAZY = {
     "compiled": "cache",
+    "Cost": "cost",
+    "cost_of": "cost",
     "compile_network": "compiler",
     "Decisions": "decision",
     "LevelDecision": "decision",
@@ -46,6 +49,7 @@ __all__ = [
     "AnswerError",
     "Answers",
     "CompiledRule",
+    "Cost",
     "Decisions",
     "Diagnostics",
     "Fault",
@@ -68,6 +72,7 @@ __all__ = [
     "Variable",
     "compile_network",
     "compiled",
+    "cost_of",
     "decide_items",
     "decide_levels",
     "diagnose",

@@ -24,7 +24,7 @@ import numpy as np
 
 from engine.errors import Fault, KnowledgeError
 from engine.fit import Constraints, FitModel
-from engine.junction_tree import one_thread, plan, triangulate
+from engine.junction_tree import plan, torch_threads, triangulate
 from engine.network import Clique, CompiledRule, Factor, Network, Node, grids_of
 from engine.propositions import Propositions, cells_of, table_of
 
@@ -407,7 +407,7 @@ def compile_network(knowledge: Knowledge) -> Network:
             bins has, or a base too wide for memory.
     """
     draft = Draft(knowledge)
-    with one_thread():
+    with torch_threads(1):
         for step in PASSES:
             draft = step(draft)
     assert draft.log_z is not None

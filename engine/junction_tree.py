@@ -148,16 +148,16 @@ def _cells(clique: frozenset[str], sizes: Mapping[str, int]) -> int:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread meanwhile.
+def torch_threads(count: int) -> Iterator[None]:
+    """Keep torch to so many threads meanwhile.
 
-    The tensors here are small: threads gain little, and beside another busy process their waiting
-    for one another costs twenty times the work.
+    One is the rule: the tensors here are small, and beside another busy process the threads' waiting for
+    one another costs twenty times the work.
     """
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

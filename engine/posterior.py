@@ -9,7 +9,6 @@ the knowledge has it.
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,24 +17,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.evidence import ObservationModel
-from engine.junction_tree import Beliefs, Outlet, collect, distribute, indicators, lay, one_thread
+from engine.junction_tree import Beliefs, Held, Outlet, collect, distribute, indicators, lay, torch_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from engine.answers import Answers
     from engine.evidence import Evidence
     from engine.knowledge import Variable
-    from engine.network import Network
+    from engine.network import Clique, Network
 
     Array = Any
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
 MOST_ROWS = 8192
-CHUNK = 1024
+CHUNK = 2048
+DEVICE_CHUNK = 1 << 17
+CACHED = 1_000_000
 FEW = 96
 
 
@@ -93,8 +94,8 @@ def _numpy(array: Array) -> Floats:
 class Inference:
     """A network made ready for one population.
 
-    device: where torch computes; "cpu" or a CUDA device. single: in float32 there. threads: how many
-    parts of the items are worked on at once.
+    device: where torch computes; "cpu" or a CUDA device. single: in float32 there. threads: how many torch
+    uses on the CPU; more than one pays for thousands of items on an idle machine.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Inference:
         # All below the root as the knowledge has it: one column a root state.
         every = np.eye(len(scale))
         total, held = collect(self.steps, tables, {})
+        self._chunk = min(CHUNK, max(CACHED // _widest(self.steps, held), 1))
         self._log_untold = np.broadcast_to(total, (len(scale), 1))
         self._untold = self._layout.stacked(every, distribute(self.steps, self._tree.outlets, held, every))
 
@@ -167,39 +169,23 @@ class Inference:
         """
         found = np.empty((self._layout.rows, len(answers.items)))
         log_evidence = np.empty(len(answers.items))
-
-        def work(start: int, stop: int, evidence: Evidence) -> None:
-            log_evidence[start:stop] = self.weigh(evidence, found[:, start:stop])
-
-        self._each_part(answers, work)
+        for items, evidence in self._evidence(answers):
+            log_evidence[items] = self.weigh(evidence, found[:, items])
         return self._layout.posterior(answers.items, found, log_evidence)
 
     def log_evidence(self, answers: Answers) -> Floats:
         """Return log P(answers) of each item, nats, (N,)."""
         found = np.empty(len(answers.items))
-
-        def work(start: int, stop: int, evidence: Evidence) -> None:
-            found[start:stop] = self.weigh(evidence)
-
-        self._each_part(answers, work)
+        for items, evidence in self._evidence(answers):
+            found[items] = self.weigh(evidence)
         return found
 
-    def _each_part(self, answers: Answers, work: Callable[[int, int, Evidence], None]) -> None:
-        """Do the work for the evidence about each part of the items; `threads` of them at once."""
-        parts = list(_cuts(np.cumsum(self.observations.rows_of(answers)), MOST_ROWS))
-
-        def one(part: tuple[int, int]) -> None:
-            start, stop = part
-            whole = part == (0, len(answers.items))
-            work(start, stop, self.observations.evidence(answers if whole else answers.part(start, stop)))
-
-        if self.threads == 1 or len(parts) == 1:
-            for part in parts:
-                one(part)
-            return
-        with ThreadPoolExecutor(self.threads) as pool:
-            for _ in pool.map(one, parts):
-                pass
+    def _evidence(self, answers: Answers) -> Iterator[tuple[slice, Evidence]]:
+        """Yield the evidence about part after part of the items, each of a bounded number of rows."""
+        for start, stop in _cuts(np.cumsum(self.observations.rows_of(answers)), MOST_ROWS):
+            whole = (start, stop) == (0, len(answers.items))
+            part = answers if whole else answers.part(start, stop)
+            yield slice(start, stop), self.observations.evidence(part)
 
     def weigh(self, evidence: Evidence, found: Floats | None = None) -> Floats:
         """Return log P(answers) of each item, nats, (N,); fill `found` (layout's rows, N) where given."""
@@ -207,9 +193,10 @@ class Inference:
         ends = np.cumsum(rows)
         log_z = np.empty(evidence.items)
         few = self.device == "cpu" and np.count_nonzero(evidence.told) <= FEW
-        with nullcontext() if few else one_thread():
+        most = self._chunk * self.threads if self.device == "cpu" else DEVICE_CHUNK
+        with nullcontext() if few else torch_threads(self.threads):
             tree = self._tree if few else self._tensors
-            for start, stop in _cuts(ends, CHUNK if self.device == "cpu" else MOST_ROWS):
+            for start, stop in _cuts(ends, most):
                 part = evidence.part(start, stop, int(ends[start] - rows[start]), int(ends[stop - 1]))
                 log_z[start:stop] = self._weigh(tree, part, None if found is None else found[:, start:stop])
         return log_z
@@ -327,7 +314,16 @@ class _Layout:
         return np.asarray((product - first * second) / np.sqrt(first_variance * second_variance))
 
 
-def _cuts(ends: Ints, most: int) -> Iterable[tuple[int, int]]:
+def _widest(steps: Sequence[Clique], held: Sequence[Held]) -> int:
+    """Return how many numbers an item has in the largest array of the passes."""
+    sizes = [one.static.size // one.static.shape[-1] for one in held]
+    for step in steps:
+        runs = step.grid.runs if step.grid else ()
+        sizes.append(max((run.stop - run.start for run in runs), default=math.prod(step.sizes)))
+    return max(sizes, default=1)
+
+
+def _cuts(ends: Ints, most: int) -> Iterator[tuple[int, int]]:
     """Cut items into parts of at most `most` rows, or of one item; ends: running sum of the items' rows."""
     start = 0
     while start < len(ends):

@@ -60,6 +60,7 @@ def main() -> None:
     show_default=True,
     help="Seed of the look-ahead's imagined answers.",
 )
+@click.option("-v", "--verbose", is_flag=True, help="Say what the compiled base costs: width and speed.")
 def infer(
     samples: tuple[str, ...],
     knowledge: str | None,
@@ -68,6 +69,7 @@ def infer(
     as_json: bool,
     in_order: bool,
     seed: int,
+    verbose: bool,
 ) -> None:
     """Infer posteriors and decisions from SAMPLES.
 
@@ -86,7 +88,7 @@ def infer(
 
     signal.signal(signal.SIGTERM, _stop)
     try:
-        _infer(samples, knowledge, population, output, as_json, in_order, seed)
+        _infer(samples, knowledge, population, output, as_json, in_order, seed, verbose)
     except SekeError as error:
         _fail(str(error))
     except BrokenPipeError:
@@ -105,8 +107,9 @@ def _infer(
     as_json: bool,
     in_order: bool,
     seed: int,
+    verbose: bool,
 ) -> None:
-    from engine import SekeError
+    from engine import SekeError, cost_of
     from seke.inference import Session
     from seke.records import Writer
     from seke.samples import read_batches
@@ -122,6 +125,8 @@ def _infer(
         base = read_knowledge(knowledge)
         session = Session.open(base, population, seed)
         _warn(session)
+        if verbose:
+            print(f"compiled {base.name}: {cost_of(session.network)}", file=sys.stderr)
         summary = Summary(base)
         with _Progress(samples) as progress:
             for answers in read_batches(samples, base, in_order=in_order, progress=progress.read):
