@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.evidence import ObservationModel
-from engine.junction_tree import Beliefs, Held, Outlet, collect, distribute, indicators, lay, torch_threads
+from engine.junction_tree import (
+    Beliefs,
+    Held,
+    Outlet,
+    collect,
+    distribute,
+    indicators,
+    lay,
+    library,
+    torch_threads,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -203,10 +213,10 @@ class Inference:
 
     def _weigh(self, tree: _Tree, evidence: Evidence, found: Floats | None) -> Floats:
         told = np.flatnonzero(evidence.told)
-        u, scale = self._likelihoods(evidence, told)
+        u, scale = self._likelihoods(tree, evidence, told)
         logs = np.repeat(self._log_untold, len(evidence.row_item), axis=1)
         if len(told):
-            total, held = collect(self.steps, tree.tables, {name: tree.put(one) for name, one in u.items()})
+            total, held = collect(self.steps, tree.tables, u)
             logs[:, told] = _numpy(total)
         logs += self._log_root
         if self.network.root in evidence.log_likelihood:
@@ -216,28 +226,36 @@ class Inference:
         if found is None:
             return log_z
         root *= share
-        row_item = evidence.row_item
-        if len(told) < len(row_item):
-            rest = np.zeros((len(root), evidence.items))
-            _add_columns(rest, root[:, ~evidence.told], row_item[~evidence.told])
-            np.matmul(self._untold, rest, out=found)
-        else:
-            found[:] = 0
+        beliefs = None
         if len(told):
-            weights = root[:, told]
-            beliefs = distribute(self.steps, tree.outlets, held, tree.put(weights))
-            _add_columns(found, self._layout.stacked(weights, beliefs), row_item[told])
+            beliefs = distribute(self.steps, tree.outlets, held, tree.put(root[:, told]))
+        self._fill(found, evidence, root, told, beliefs)
         return log_z
 
-    def _likelihoods(self, evidence: Evidence, told: Ints) -> tuple[dict[str, Floats], Floats]:
+    def _fill(
+        self, found: Floats, evidence: Evidence, root: Floats, told: Ints, beliefs: Beliefs | None
+    ) -> None:
+        """Add up the items' rows, told and untold, in `found`; root: (K, rows), its shares in the items."""
+        row_item = evidence.row_item
+        if beliefs is not None and len(told) == evidence.items == len(row_item):
+            self._layout.stacked(root, beliefs, found)
+            return
+        rest = np.zeros((len(root), evidence.items))
+        _add_columns(rest, root[:, ~evidence.told], row_item[~evidence.told])
+        np.matmul(self._untold, rest, out=found)
+        if beliefs is not None:
+            _add_columns(found, self._layout.stacked(root[:, told], beliefs), row_item[told])
+
+    def _likelihoods(self, tree: _Tree, evidence: Evidence, told: Ints) -> tuple[dict[str, Array], Floats]:
         """Return the told rows' likelihoods, linear with a peak of one; and each row's log taken out."""
         scale, linear = evidence.log_weight.copy(), {}
         for name, logs in evidence.log_likelihood.items():
             if name != self.network.root and len(told):
-                part = logs if len(told) == len(scale) else logs[:, told]
-                peak = part.max(0)
-                linear[name] = np.exp(part - peak)
-                scale[told] += peak
+                part = tree.put(logs if len(told) == len(scale) else logs[:, told])
+                xp = library(part)
+                peak = xp.amax(part, 0)
+                linear[name] = xp.exp(part - peak)
+                scale[told] += _numpy(peak)
         return linear, scale
 
 
@@ -281,12 +299,12 @@ class _Layout:
         product = self._values(first)[node.index[:, 0]] * self._values(second)[node.index[:, 1]]
         return np.asarray(product[None])
 
-    def stacked(self, root: Floats, beliefs: Beliefs) -> Floats:
+    def stacked(self, root: Floats, beliefs: Beliefs, out: Floats | None = None) -> Floats:
         """Return the root's distribution and what was read off the tree in one array, (rows, N)."""
         parts = [root, *(_numpy(beliefs.marginals[name]) for name in self.names[1:])]
         parts += [] if beliefs.means is None else [_numpy(beliefs.means)]
         parts += [_numpy(beliefs.events[number])[None] for number in range(len(self.rules))]
-        return np.concatenate(parts)
+        return np.concatenate(parts, out=out)
 
     def posterior(self, items: tuple[str, ...], found: Floats, log_evidence: Floats) -> Posterior:
         """Name what stands in the rows of `found`, (rows, N)."""
