@@ -406,7 +406,7 @@ def _read_private(step: Clique, outlet: Outlet, kept: Held, pull: Array, items: 
     read = outlet.transposed @ full.reshape(-1, items)
     read = read.reshape(1 + len(outlet.events), -1, items)
     if kept.own is not None:
-        read = read * kept.own
+        read *= kept.own
     for event, part in zip(outlet.events, read[1:], strict=True):
         found.events[event] = part.sum(0)
     marginals = outlet.states @ read[0] if len(step.private) > 1 else read[0]
@@ -424,7 +424,7 @@ def _read_grid(grid: Grid, outlet: Outlet, kept: Held, pull: Array, found: Belie
     for run, own in zip(grid.runs, kept.own, strict=True):
         joint = outlet.transposed[run.start : run.stop] @ (pull[:, run.cell] if grid.cell else pull)
         if own is not None:
-            joint = joint * own
+            joint *= own
         mean = outlet.states[:, run.start : run.stop] @ joint
         found.means = mean if found.means is None else found.means + mean
         joint = joint.reshape(*run.sizes, items)
