@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 MOST_ROWS = 8192
-CHUNK = 2048
+CHUNK = 2560
 DEVICE_CHUNK = 1 << 17
-CACHED = 1_000_000
+CACHED = 400_000
 FEW = 96
 
 
@@ -204,6 +204,8 @@ class Inference:
         log_z = np.empty(evidence.items)
         few = self.device == "cpu" and np.count_nonzero(evidence.told) <= FEW
         most = self._chunk * self.threads if self.device == "cpu" else DEVICE_CHUNK
+        # Chunks of equal size rather than a small last one.
+        most = -(-len(evidence.row_item) // max(-(-len(evidence.row_item) // most), 1))
         with nullcontext() if few else torch_threads(self.threads):
             tree = self._tree if few else self._tensors
             for start, stop in _cuts(ends, most):
