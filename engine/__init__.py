@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from engine.cache import compiled
     from engine.compiler import compile_network
     from engine.cost import Cost, cost_of
-    from engine.decision import Decisions, LevelDecision, Next, decide_items, decide_levels
+    from engine.decision import Decisions, LevelDecision, Option, decide_items, decide_levels
     from engine.diagnostics import Diagnostics, diagnose
     from engine.feasibility import feasible_interval
     from engine.lookahead import LookAhead
     from engine.network import CompiledRule, Network
     from engine.posterior import Inference, Posterior
+    from engine.preposterior import Preposterior
 
 LAZY = {
     "compiled": "cache",
@@ -32,7 +33,7 @@ LAZY = {
     "compile_network": "compiler",
     "Decisions": "decision",
     "LevelDecision": "decision",
-    "Next": "decision",
+    "Option": "decision",
     "decide_items": "decision",
     "decide_levels": "decision",
     "Diagnostics": "diagnostics",
@@ -43,6 +44,7 @@ LAZY = {
     "Network": "network",
     "Inference": "posterior",
     "Posterior": "posterior",
+    "Preposterior": "preposterior",
 }
 
 __all__ = [
@@ -60,12 +62,13 @@ __all__ = [
     "LevelDecision",
     "LookAhead",
     "Network",
-    "Next",
     "Numbers",
     "Observer",
+    "Option",
     "Place",
     "Policy",
     "Posterior",
+    "Preposterior",
     "Question",
     "Rankings",
     "SekeError",

@@ -6,8 +6,8 @@ its draws. The reader of samples fills these columns; the engine never sees a re
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -120,6 +120,74 @@ class Answers:
             asked=none,
         )
 
+    def tiled(self, times: int) -> Answers:
+        """Return the same items again and again, so many times, one whole after another."""
+        items, readings = len(self.items), len(self.reading_item)
+        copy = np.repeat(np.arange(times), readings)
+
+        def again(column: Any) -> Any:
+            shift = np.repeat(np.arange(times), len(column.reading)) * readings
+            rest = {
+                field.name: np.concatenate([getattr(column, field.name)] * times)
+                for field in fields(column)
+                if field.name != "reading"
+            }
+            return replace(column, reading=np.tile(column.reading, times) + shift, **rest)
+
+        return replace(
+            self,
+            items=self.items * times,
+            reading_item=np.tile(self.reading_item, times) + copy * items,
+            reading_observer=np.tile(self.reading_observer, times),
+            reading_question=np.tile(self.reading_question, times),
+            reading_view=np.tile(self.reading_view, times),
+            labels={name: again(column) for name, column in self.labels.items()},
+            numbers={name: again(column) for name, column in self.numbers.items()},
+            rankings={name: again(column) for name, column in self.rankings.items()},
+            samples=np.tile(self.samples, times),
+            refused=np.tile(self.refused, times),
+            unreadable=np.tile(self.unreadable, times),
+            hidden=np.tile(self.hidden, times),
+            asked=np.tile(self.asked, times),
+        )
+
+    def with_answers(
+        self,
+        reading: tuple[int, int, str],
+        labels: Mapping[str, tuple[Ints, Ints, Floats]],
+        numbers: Mapping[str, tuple[Ints, Floats]],
+    ) -> Answers:
+        """Return these answers and further ones in one reading of every item, begun where there is none.
+
+        reading: observer, question and view. labels: variable -> item (S,), answer (S,) and how often (S,);
+        numbers: variable -> item (S,), value (S,).
+        """
+        observer, question, view = reading
+        views = self.views if view in self.views else (*self.views, view)
+        place = views.index(view)
+        same = (self.reading_observer == observer) & (self.reading_question == question)
+        same &= self.reading_view == place
+        of_item = np.full(len(self.items), -1)
+        of_item[self.reading_item[same]] = np.flatnonzero(same)
+        new = np.flatnonzero(of_item < 0)
+        of_item[new] = len(self.reading_item) + np.arange(len(new))
+        all_labels, all_numbers = dict(self.labels), dict(self.numbers)
+        for name, (item, answer, weight) in labels.items():
+            further = Labels(of_item[item], answer, weight, np.zeros(len(item), dtype=bool))
+            all_labels[name] = _joined(all_labels.get(name), further)
+        for name, (item, value) in numbers.items():
+            all_numbers[name] = _joined(all_numbers.get(name), Numbers(of_item[item], value))
+        return replace(
+            self,
+            views=views,
+            reading_item=np.concatenate([self.reading_item, new]),
+            reading_observer=np.concatenate([self.reading_observer, np.full(len(new), observer)]),
+            reading_question=np.concatenate([self.reading_question, np.full(len(new), question)]),
+            reading_view=np.concatenate([self.reading_view, np.full(len(new), place)]),
+            labels=all_labels,
+            numbers=all_numbers,
+        )
+
     def _of_readings(self, place: Ints) -> Answers:
         """Return the same columns with only the readings that have a new place."""
         labels = {}
@@ -140,3 +208,11 @@ class Answers:
             kept = place[ranking.reading] >= 0
             rankings[name] = Rankings(place[ranking.reading[kept]], ranking.places[kept])
         return replace(self, labels=labels, numbers=numbers, rankings=rankings)
+
+
+def _joined(one: Any, other: Any) -> Any:
+    """Return two columns of the same kind as one; None is an empty one."""
+    if one is None:
+        return other
+    parts = {f.name: np.concatenate([getattr(one, f.name), getattr(other, f.name)]) for f in fields(one)}
+    return type(one)(**parts)

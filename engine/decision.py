@@ -37,10 +37,12 @@ class LevelDecision:
 
 
 @dataclass(frozen=True)
-class Next:
-    """What to ask next: a question to an observer about a view, so many samples, and the expected gain.
+class Option:
+    """A question that could be asked: of which observer, about what, in which view, so many samples.
 
-    `about` names the one variable where the question is about one. `gain` is in the unit of cost.
+    `about` names the one variable where the question is about one. `cost` is the price of all samples;
+    `gain`, in the same unit, the expected fall of the loss that `lookahead` states, and `error` its standard
+    error (0 where it is exact).
     """
 
     observer: str
@@ -48,7 +50,14 @@ class Next:
     about: str | None
     view: str
     samples: int
+    cost: float
     gain: float
+    error: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Gain per cost: worth its price above 1."""
+        return self.gain / max(self.cost, 1e-9)
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ class Decisions:
 
     item: tuple[str, ...]
     levels: Mapping[str, LevelDecision]
-    next: tuple[Next | None, ...]
+    next: tuple[Option | None, ...]
     reasons: tuple[tuple[str, ...], ...]
 
 
@@ -122,7 +131,7 @@ def decide_items(
     answers: Answers,
     levels: Mapping[str, LevelDecision],
     conflict: Floats,
-    asked_next: tuple[Next | None, ...],
+    asked_next: tuple[Option | None, ...],
 ) -> Decisions:
     """Return the decision about every item.
 

@@ -26,7 +26,7 @@ from engine.errors import AnswerError
 from engine.instruments import LabelKernel, NumberKernel, label_kernel, number_kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -131,11 +131,44 @@ class ObservationModel:
 
     def rows_of(self, answers: Answers) -> Ints:
         """Return how many rows each item needs, (N,)."""
-        readings = answers.reading_item[self._switched(answers)]
+        readings = answers.reading_item[self.switched(answers)]
         return 2 ** np.bincount(readings, minlength=len(answers.items))
 
-    def _switched(self, answers: Answers) -> NDArray[np.bool_]:
-        """Say which readings can have followed their label: under halo, and more than a label."""
+    def switches(self, answers: Answers) -> NDArray[np.bool_]:
+        """Return which readings' switches are on in each row of one item's evidence, (rows, readings)."""
+        row_item, pairs, _ = self._expand(answers, self.switched(answers))
+        on = np.zeros((len(row_item), len(answers.reading_item)), dtype=bool)
+        on[pairs.row, pairs.reading] = pairs.on
+        return on
+
+    def of_readings(
+        self, answers: Answers, observer: int, name: str, on: NDArray[np.bool_]
+    ) -> Iterator[tuple[int, Floats]]:
+        """Yield an observer's readings of one item about a variable, with P(answers | type), (paths, M).
+
+        on: (paths, readings) the switches; where a reading's is on, its label carries all its answers. Each
+        likelihood is scaled to a peak of one.
+        """
+        kernel = self.kernels[observer, name]
+        reported = self._reported(answers, observer, name, kernel)
+        likelihood = dict(zip(reported.reading.tolist(), reported.table[reported.pattern], strict=True))
+        followed = np.zeros((len(answers.reading_item), len(self.network.root_states) + 1))
+        if name == self.network.root:
+            switched = self.switched(answers)
+            for (other, variable), imagined in self.imagined.items():
+                if other == observer:
+                    told = self._reported(answers, observer, variable, self.kernels[observer, variable])
+                    if len(told.reading):
+                        self._follow(followed, switched, imagined, told)
+        mine = np.flatnonzero(answers.reading_observer == observer)
+        for reading in (r for r in mine.tolist() if r in likelihood or followed[r].any()):
+            logs = np.broadcast_to(likelihood.get(reading, np.zeros(1)), (len(on), kernel.mix.shape[1]))
+            if name == self.network.root:
+                logs = logs + on[:, reading, None] * followed[reading][self.seen_state[observer]]
+            yield reading, np.exp(logs - logs.max(1, keepdims=True))
+
+    def switched(self, answers: Answers) -> NDArray[np.bool_]:
+        """Say which readings can have followed their label: under halo, and more than a label, (R,)."""
         more = np.zeros(len(answers.reading_item), dtype=bool)
         for name, labels in answers.labels.items():
             if name != self.network.root:
@@ -151,7 +184,7 @@ class ObservationModel:
         Raises:
             AnswerError: an item with more readings under halo than can be weighed exactly.
         """
-        switched = self._switched(answers)
+        switched = self.switched(answers)
         row_item, pairs, log_weight = self._expand(answers, switched)
         followed = np.zeros((len(answers.reading_item), len(self.network.root_states) + 1))
         logs = {

@@ -85,10 +85,13 @@ class ImaginedReadings:
         mine = answers.reading_observer == observer
         self.mine = mine & (self.place[answers.reading_item] >= 0)
 
-    def imagine(self, question: int, name: str) -> Floats:
-        """Return the likelihood of imagined answers after each batch, (n, paths, batches, states)."""
+    def imagine(self, question: int, name: str, *, fresh: bool = False) -> Floats:
+        """Return the likelihood of imagined answers after each batch, (n, paths, batches, states).
+
+        fresh: in a view not shown yet, so that no reading is continued.
+        """
         # Questions not asked yet all begin the same fresh reading.
-        asked = (self.mine & (self.answers.reading_question == question)).any()
+        asked = not fresh and (self.mine & (self.answers.reading_question == question)).any()
         key = (question if asked else -1, name)
         if key not in self.cache:
             kernel = self.observations.kernels[self.observer, name]

@@ -180,12 +180,16 @@ class Halo(Cited):
 
 @dataclass(frozen=True)
 class Observer(Cited):
-    """An instrument that answers questions; `labels` and `numbers` are keyed by variable."""
+    """An instrument that answers questions; `labels` and `numbers` are keyed by variable.
+
+    `cost`: what its answers cost, as a multiple of the question's cost.
+    """
 
     name: str = ""
     label: str = ""
     description: str = ""
     askable: bool = False
+    cost: float = 1.0
     exponent: float = 1.0
     carry: float = 0.0
     halo: Mapping[str, Halo] = field(default_factory=dict)
@@ -216,6 +220,8 @@ class Policy(Cited):
     `cuts`: probability from which a binary variable is called active. `tolerance`: in the
     unit of an interval variable. `worth` is in the unit of the questions' cost; `budget`
     counts answers per item from askable observers; `conflict`: bits from which nothing is accepted.
+    `ask`: the observer to ask where no askable one has answered yet; `others`: those that may be asked
+    besides; `views`: those that may be asked for beside the ones that an item has.
     """
 
     required: tuple[str, ...] = ()
@@ -227,6 +233,8 @@ class Policy(Cited):
     batches: tuple[int, ...] = (1,)
     conflict: float = 0.0
     ask: str = ""
+    others: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

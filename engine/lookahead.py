@@ -17,12 +17,12 @@ alone: what is asked about an item does not depend on the items beside it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.decision import Next, risk_of, risk_of_sums, running_sums
+from engine.decision import Option, risk_of, risk_of_sums, running_sums
 from engine.imagined import PATHS, Belief, ImaginedReadings
 
 if TYPE_CHECKING:
@@ -44,12 +44,19 @@ MOST_TELLING = 2
 
 
 @dataclass(frozen=True)
-class _Option:
-    """One candidate: a question, what it is about, and its gain (n, batches)."""
+class _Candidate:
+    """A question to an observer about n items: what it is about, whether in a view not shown yet, its gains.
 
+    price: of one sample. gain, error: (n, batches), the expected fall of the loss and its standard error.
+    """
+
+    observer: int
     question: Question
     about: str | None
+    fresh: bool
+    price: float
     gain: Floats
+    error: Floats
 
 
 class LookAhead:
@@ -64,65 +71,89 @@ class LookAhead:
 
     def next(
         self, answers: Answers, posterior: Posterior, chosen: NDArray[np.bool_]
-    ) -> tuple[Next | None, ...]:
+    ) -> tuple[Option | None, ...]:
         """Return for each chosen item (N,) the best question that is worth its price, else None."""
-        found: list[Next | None] = [None] * len(answers.items)
-        observers = self._observers(answers)
-        for observer in np.unique(observers[chosen]):
-            if observer < 0:
-                continue
-            items = np.flatnonzero(chosen & (observers == observer))
-            for start in range(0, len(items), MOST_ITEMS):
+        found: list[Option | None] = [None] * len(answers.items)
+        asked, which = np.unique(self.observers(answers), axis=0, return_inverse=True)
+        which = which.reshape(-1)
+        for number, row in enumerate(asked):
+            items = np.flatnonzero(chosen & (which == number))
+            for start in range(0, len(items) if row.any() else 0, MOST_ITEMS):
                 part = items[start : start + MOST_ITEMS]
-                best = self._best(answers, posterior, part, int(observer))
-                for item, one in zip(part, best, strict=True):
-                    found[item] = one
+                for item, best in zip(part, self._best(answers, posterior, part, row), strict=True):
+                    found[item] = best
         return tuple(found)
 
-    def _observers(self, answers: Answers) -> Ints:
-        """Return the observer to ask about each item: the askable one it has, else the policy's."""
-        observers = self.observations.observers
-        askable = np.array([o.askable for o in observers], dtype=bool)
-        names = [o.name for o in observers]
-        fallback = names.index(self.base.policy.ask) if self.base.policy.ask else -1
-        chosen = np.full(len(answers.items), fallback)
-        mine = askable[answers.reading_observer]
-        chosen[answers.reading_item[mine][::-1]] = answers.reading_observer[mine][::-1]
-        return chosen
+    def options(self, answers: Answers, posterior: Posterior, item: int) -> tuple[Option, ...]:
+        """Return all that could be asked about one item within the budget, the best gain per cost first."""
+        items = np.array([item])
+        left = self.base.policy.budget - answers.asked[item]
+        found = [
+            self._option(answers, item, one, 0, int(batch))
+            for one in self._candidates(answers, posterior, items, self.observers(answers)[item])
+            for batch in np.flatnonzero(self.batches <= left)
+        ]
+        return tuple(sorted(found, key=lambda option: -option.rate))
+
+    def observers(self, answers: Answers) -> NDArray[np.bool_]:
+        """Say which observers may be asked about each item, (N, observers).
+
+        Those askable ones that it has, else the policy's `ask`; and the policy's `others`.
+        """
+        names = [o.name for o in self.observations.observers]
+        askable = np.array([o.askable for o in self.observations.observers], dtype=bool)
+        found = np.zeros((len(answers.items), len(names)), dtype=bool)
+        found[answers.reading_item, answers.reading_observer] = True
+        found &= askable
+        policy = self.base.policy
+        if policy.ask:
+            found[~found.any(1), names.index(policy.ask)] = True
+        found[:, [names.index(name) for name in policy.others]] = True
+        return found
 
     def _best(
-        self, answers: Answers, posterior: Posterior, items: Ints, observer: int
-    ) -> Iterator[Next | None]:
+        self, answers: Answers, posterior: Posterior, items: Ints, observers: NDArray[np.bool_]
+    ) -> Iterator[Option | None]:
         left = self.base.policy.budget - answers.asked[items]
-        options = list(self._options(answers, posterior, items, observer))
-        if not options:
+        candidates = list(self._candidates(answers, posterior, items, observers))
+        if not candidates:
             yield from [None] * len(items)
             return
-        gains = np.stack([option.gain for option in options], axis=1)
-        price = np.array([option.question.cost for option in options])[:, None] * self.batches
+        gains = np.stack([one.gain for one in candidates], axis=1)
+        price = np.array([one.price for one in candidates])[:, None] * self.batches
         rate = np.where(self.batches <= left[:, None, None], gains / np.maximum(price, 1e-9), 0)
         for row, item in enumerate(items):
             which, batch = np.unravel_index(rate[row].argmax(), rate[row].shape)
-            if rate[row, which, batch] <= 1:
-                yield None
-                continue
-            option = options[which]
-            yield Next(
-                self.observations.observers[observer].name,
-                option.question.name,
-                option.about,
-                self._view(answers, int(item), observer, option.question),
-                int(self.batches[batch]),
-                float(gains[row, which, batch]),
-            )
+            worth_it = rate[row, which, batch] > 1
+            yield self._option(answers, int(item), candidates[which], row, int(batch)) if worth_it else None
 
-    def _view(self, answers: Answers, item: int, observer: int, question: Question) -> str:
-        """Return the view that the observer was shown, in that question if it was asked already."""
+    def _option(self, answers: Answers, item: int, one: _Candidate, row: int, batch: int) -> Option:
+        samples = int(self.batches[batch])
+        return Option(
+            self.observations.observers[one.observer].name,
+            one.question.name,
+            one.about,
+            self._view(answers, item, one),
+            samples,
+            one.price * samples,
+            float(one.gain[row, batch]),
+            float(one.error[row, batch]),
+        )
+
+    def _view(self, answers: Answers, item: int, one: _Candidate) -> str:
+        """Return the view to show: of the readings that there are already, or one that the policy offers."""
+        seen = self._seen(answers, item, one.observer, one.question)
+        if one.fresh:
+            return next((view for view in self.base.policy.views if view not in seen), "")
+        mine = (answers.reading_item == item) & (answers.reading_observer == one.observer)
+        views = answers.reading_view[mine]
+        return seen[0] if seen else answers.views[views[0]] if views.size else "face"
+
+    def _seen(self, answers: Answers, item: int, observer: int, question: Question) -> list[str]:
+        """Return the views in which the observer was asked this question about the item."""
         number = list(self.base.questions).index(question.name)
         mine = (answers.reading_item == item) & (answers.reading_observer == observer)
-        same = np.flatnonzero(mine & (answers.reading_question == number))
-        views = same if same.size else np.flatnonzero(mine)
-        return answers.views[answers.reading_view[views[0]]] if views.size else "face"
+        return [answers.views[v] for v in answers.reading_view[mine & (answers.reading_question == number)]]
 
     def _belief(self, posterior: Posterior, items: Ints) -> Belief:
         """Give each variable its exact marginal and the network's dependence on the root."""
@@ -149,32 +180,66 @@ class LookAhead:
     def _edges(self, name: str) -> Floats:
         return np.array(self.base.variables[name].edges)
 
-    def _options(
-        self, answers: Answers, posterior: Posterior, items: Ints, observer: int
-    ) -> Iterator[_Option]:
+    def _candidates(
+        self, answers: Answers, posterior: Posterior, items: Ints, observers: NDArray[np.bool_]
+    ) -> Iterator[_Candidate]:
         belief = self._belief(posterior, items)
-        readings = ImaginedReadings(self.base, self.observations, answers, items, observer, belief, self.seed)
         before = self._loss(belief, belief.root[:, None, None, :], {})[:, 0]
-        one = self.observations.observers[observer]
-        for number, question in enumerate(self.base.questions.values()):
-            names = [v for v in question.variables if v in one.labels or v in one.numbers]
-            likelihoods = {name: readings.imagine(number, name) for name in names}
-            if question.about_one:
-                telling = self._most_telling(belief, names)
-                for name in names:
-                    rows = np.flatnonzero(telling[:, names.index(name)])
-                    gain = np.zeros((len(items), len(self.batches)))
-                    if rows.size:
-                        about = {name: likelihoods[name][rows]}
-                        gain[rows] = self._gain(belief.part(rows), before[rows], about)
-                    yield _Option(question, name, gain)
-            elif names:
-                gain = self._gain(belief, before, likelihoods)
-                halo = self.observations.halo[observer, number]
+        for observer in np.flatnonzero(observers).tolist():
+            readings = ImaginedReadings(
+                self.base, self.observations, answers, items, observer, belief, self.seed
+            )
+            for number, question in enumerate(self.base.questions.values()):
+                yield from self._asked(belief, before, readings, number, question)
+                open_views = self._open_views(answers, items, observer, question)
+                if open_views.any():
+                    for one in self._asked(belief, before, readings, number, question, fresh=True):
+                        gain = one.gain * open_views[:, None]
+                        yield replace(one, gain=gain, error=one.error * open_views[:, None])
+
+    def _open_views(
+        self, answers: Answers, items: Ints, observer: int, question: Question
+    ) -> NDArray[np.bool_]:
+        """Say for each item whether the policy offers a view beside those it was asked about in, (n,)."""
+        found = np.zeros(len(items), dtype=bool)
+        for row, item in enumerate(items if self.base.policy.views else ()):
+            seen = self._seen(answers, int(item), observer, question)
+            found[row] = bool(seen) and not set(self.base.policy.views) <= set(seen)
+        return found
+
+    def _asked(
+        self,
+        belief: Belief,
+        before: Floats,
+        readings: ImaginedReadings,
+        number: int,
+        question: Question,
+        *,
+        fresh: bool = False,
+    ) -> Iterator[_Candidate]:
+        """Yield what one question to one observer gains: as a whole, or about each variable in turn."""
+        one = self.observations.observers[readings.observer]
+        names = [v for v in question.variables if v in one.labels or v in one.numbers]
+        price = question.cost * one.cost
+        likelihoods = {name: readings.imagine(number, name, fresh=fresh) for name in names}
+        if not question.about_one:
+            if names:
+                halo = self.observations.halo[readings.observer, number]
+                gain, error = self._gain(belief, before, likelihoods)
                 if halo > 0:
                     label = {k: v for k, v in likelihoods.items() if k == self.base.root}
-                    gain = (1 - halo) * gain + halo * self._gain(belief, before, label)
-                yield _Option(question, None, gain)
+                    followed = self._gain(belief, before, label)
+                    gain, error = (1 - halo) * gain + halo * followed[0], np.maximum(error, followed[1])
+                yield _Candidate(readings.observer, question, None, fresh, price, gain, error)
+            return
+        telling = self._most_telling(belief, names)
+        for name in names:
+            rows = np.flatnonzero(telling[:, names.index(name)])
+            gain, error = np.zeros((2, len(before), len(self.batches)))
+            if rows.size:
+                about = {name: likelihoods[name][rows]}
+                gain[rows], error[rows] = self._gain(belief.part(rows), before[rows], about)
+            yield _Candidate(readings.observer, question, name, fresh, price, gain, error)
 
     def _most_telling(self, belief: Belief, names: Sequence[str]) -> NDArray[np.bool_]:
         """Say for each item which few of the names tell most of the root and are least known, (n, names)."""
@@ -191,14 +256,16 @@ class LookAhead:
         rank = (-score).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
         return np.asarray((rank < MOST_TELLING) & (score >= 0))
 
-    def _gain(self, belief: Belief, before: Floats, likelihoods: Mapping[str, Floats]) -> Floats:
-        """Return the expected fall of the loss, (n, batches).
+    def _gain(
+        self, belief: Belief, before: Floats, likelihoods: Mapping[str, Floats]
+    ) -> tuple[Floats, Floats]:
+        """Return the expected fall of the loss and its standard error, (n, batches).
 
         likelihoods[v]: (n, paths, batches, states) of the imagined answers about v.
         """
         n = len(before)
         if not likelihoods:
-            return np.zeros((n, len(self.batches)))
+            return np.zeros((n, len(self.batches))), np.zeros((n, len(self.batches)))
         root = belief.root[:, None, None, :]
         if self.base.root in likelihoods:
             root = root * likelihoods[self.base.root]
@@ -228,10 +295,11 @@ class LookAhead:
             share = (root / np.maximum(folded, 1e-300)).reshape(n, -1, root.shape[-1])
             q = (share @ belief.given[name]).reshape(likelihoods[name].shape) * likelihoods[name]
             after[name] = q / np.maximum(q.sum(-1, keepdims=True), 1e-300)
-        return np.asarray(np.maximum(before - self._loss(belief, root, after).mean(1), 0))
+        loss = self._loss(belief, root, after)
+        return np.maximum(before - loss.mean(1), 0), loss.std(1) / math.sqrt(PATHS - 1)
 
     def _loss(self, belief: Belief, root: Floats, after: Mapping[str, Floats]) -> Floats:
-        """Return Σ worth · `_short_of`, (n, paths, batches), for root (n, paths, batches, K).
+        """Return Σ worth · `short_of`, (n, paths, batches), for root (n, paths, batches, K).
 
         after: P(true) of binary and (..., bins) of interval variables that answers spoke of.
         """
@@ -244,7 +312,7 @@ class LookAhead:
         cuts = np.array([policy.cuts.get(name, 0.5) for name in belief.binary])
         limit = np.array([policy.limits.get(name, 1.0) for name in belief.binary])
         worth = np.array([belief.worth.get(name, np.zeros(n)) for name in belief.binary]).reshape(-1, n)
-        short = _short_of(np.where(active >= cuts, 1 - active, active), limit)
+        short = short_of(np.where(active >= cuts, 1 - active, active), limit)
         total = (short.reshape(n, math.prod(shape[1:]), len(limit)) @ worth.T[:, :, None]).reshape(shape)
         for name in (name for name in belief.given if name in belief.worth):
             edges = self._edges(name)
@@ -253,15 +321,15 @@ class LookAhead:
             else:
                 sums = (flat @ belief.sums[name]).reshape(*shape, -1)
             _, risk = risk_of_sums(sums, edges, policy.tolerance[name])
-            total = total + belief.worth[name][:, None, None] * _short_of(risk, policy.limits[name])
+            total = total + belief.worth[name][:, None, None] * short_of(risk, policy.limits[name])
         if self.base.root in belief.worth:
             limit_root = policy.limits[self.base.root]
-            total = total + belief.worth[self.base.root][:, None, None] * _short_of(
+            total = total + belief.worth[self.base.root][:, None, None] * short_of(
                 1 - root.max(-1), limit_root
             )
         return np.asarray(total)
 
 
-def _short_of(risk: Floats, limit: Floats | float) -> Floats:
+def short_of(risk: Floats, limit: Floats | float) -> Floats:
     """Return the loss as a share of the worth: 0 at or under the limit, 1/2 above it, towards 1 far above."""
     return np.asarray(np.where(risk > limit, 1 - 0.5 * limit / np.maximum(risk, limit), 0))

@@ -37,7 +37,7 @@ def observers(
     """Read the `observers` section; `likes[variable][state]` are the mixtures of new states."""
     found = {}
     for name, inner in fields.named(node):
-        optional = "label description askable exponent carry halo categorical binary interval"
+        optional = "label description askable cost exponent carry halo categorical binary interval"
         entries = fields.table(inner, "", optional)
         before = len(fields.faults)
         labels = _categorical(fields, entries.get("categorical"), variables, likes)
@@ -49,7 +49,7 @@ def observers(
         if not labels and not numbers and len(fields.faults) == before:
             message = "reports nothing: give it `categorical`, `binary` or `interval`, or remove it"
             fields.fault(inner, message)
-        for key in ("exponent", "carry"):
+        for key in ("cost", "exponent", "carry"):
             if key in entries:
                 fields.cited(entries.entries[key])
         found[name] = Observer(
@@ -58,6 +58,7 @@ def observers(
             label=fields.text(entries, "label", name),
             description=fields.text(entries, "description"),
             askable=fields.flag(entries, "askable"),
+            cost=fields.number(entries, "cost", 0, 1e6, default=1.0),
             exponent=fields.number(entries, "exponent", 0, 10, default=1.0),
             carry=fields.number(entries, "carry", 0, 1),
             halo=_halo(fields, entries.get("halo"), asked, reported),

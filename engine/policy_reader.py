@@ -63,7 +63,7 @@ def policy(
     needed = ["required limits worth budget batches conflict"]
     needed += ["tolerance"] if interval else []
     needed += ["ask"] if askable else []
-    entries = fields.table(node, " ".join(needed), "cuts tolerance ask")
+    entries = fields.table(node, " ".join(needed), "cuts tolerance ask others views")
     for key in ("budget", "batches", "conflict"):
         if key in entries:
             fields.cited(entries.entries[key])
@@ -80,7 +80,14 @@ def policy(
         batches=_batches(fields, entries),
         conflict=fields.number(entries, "conflict", 0, 1000),
         ask=fields.one_of(ask, askable, "askable observer") if ask else "",
+        others=fields.all_of(entries.get("others"), askable, "askable observer"),
+        views=_views(fields, entries.get("views")),
     )
+
+
+def _views(fields: Fields, node: Node | None) -> tuple[str, ...]:
+    """Read names of views; they are the samples' own, so any text will do."""
+    return tuple(dict.fromkeys(fields.text_at(item) for item in fields.listed(node)))
 
 
 def _batches(fields: Fields, entries: Table) -> tuple[int, ...]:

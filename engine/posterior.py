@@ -183,6 +183,12 @@ class Inference:
             log_evidence[items] = self.weigh(evidence, found[:, items])
         return self._layout.posterior(answers.items, found, log_evidence)
 
+    def marginals(self, evidence: Evidence) -> Mapping[str, Floats]:
+        """Return the marginals of all variables given evidence, each (N, states)."""
+        found = np.empty((self._layout.rows, evidence.items))
+        log_evidence = self.weigh(evidence, found)
+        return self._layout.posterior((), found, log_evidence).marginals
+
     def log_evidence(self, answers: Answers) -> Floats:
         """Return log P(answers) of each item, nats, (N,)."""
         found = np.empty(len(answers.items))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine import Answers, Decisions, Diagnostics, Network, Next, Posterior, Variable
+    from engine import Answers, Decisions, Diagnostics, Network, Option, Posterior, Variable
 
     Floats = NDArray[np.float64]
     Record = dict[str, Any]
@@ -173,7 +173,7 @@ def _violations(posterior: Posterior) -> list[list[Record]]:
     return found
 
 
-def _next(following: Next | None) -> Mapping[str, Any] | None:
+def _next(following: Option | None) -> Mapping[str, Any] | None:
     if following is None:
         return None
     return {

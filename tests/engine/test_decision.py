@@ -15,7 +15,7 @@ from engine import (
     Inference,
     LevelDecision,
     LookAhead,
-    Next,
+    Option,
     Policy,
     Variable,
     compile_network,
@@ -121,7 +121,7 @@ def decided(base, accepted, following=None, conflict=0.0, readings=1, asked=1, r
     return found.item[0], found.reasons[0]
 
 
-ASK = Next("o", "q", None, "face", 2, 3.0)
+ASK = Option("o", "q", None, "face", 2, 2.0, 3.0)
 
 
 def test_an_item_is_asked_again_where_that_is_worth_its_price(base_of):

@@ -1,0 +1,314 @@
+"""What an answer would change, by the whole network: the exact look-ahead for one item.
+
+The gain of a question is the fall of the loss that `lookahead` states, from now to after the answers,
+averaged over the answers that the posterior predicts (preposterior analysis; Raiffa & Schlaifer 1961).
+Answers to a question about one variable come in patterns of counts, as draws of a reading are exchangeable:
+
+    gain = loss(now) - Σ_c n! / Π_y c_y! · P(c in one order | answers so far) · loss(c)
+
+is exact. Where there are too many patterns, or a question reports several variables, truth, switches, types
+and answers are drawn from the posterior itself, and the mean comes with its standard error.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import zlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import gammaln
+
+from engine.decision import Option, risk_of
+from engine.instruments import LabelKernel, NumberKernel
+from engine.lookahead import LookAhead, short_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from engine.answers import Answers
+    from engine.posterior import Inference, Posterior
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+MOST_PATTERNS = 7_000
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """A question to an observer in a view: indices of observer and question, and the variables reported."""
+
+    observer: int
+    question: int
+    view: str
+    about: str | None
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Paths drawn from an item's posterior: variable -> state (paths,); which readings' switches are on."""
+
+    truth: Mapping[str, Ints]
+    on: NDArray[np.bool_]
+
+
+class Preposterior:
+    """Weighs all that could be asked about one item, by its own posterior."""
+
+    def __init__(self, inference: Inference, seed: int = 0, paths: int = 200) -> None:
+        self.inference = inference
+        self.base = inference.network.knowledge
+        self.observations = inference.observations
+        self.look_ahead = LookAhead(inference.network, inference.observations, seed)
+        self.seed, self.paths = seed, paths
+
+    def options(self, answers: Answers, item: int) -> tuple[Option, ...]:
+        """Return every question, about what, observer, view and batch within the budget, best rate first."""
+        one = answers.part(item, item + 1)
+        now = self.inference.posterior(one)
+        worth = self._worth(now)
+        before = float(self._loss(now, worth)[0])
+        left = self.base.policy.budget - int(one.asked[0])
+        batches = [batch for batch in self.base.policy.batches if batch <= left]
+        drawn = self._draw(one)
+        found = []
+        for asking in self._askings(one):
+            observer = self.observations.observers[asking.observer]
+            question = list(self.base.questions.values())[asking.question]
+            for batch, (gain, error) in zip(
+                batches, self._gains(one, now, asking, batches, worth, before, drawn), strict=True
+            ):
+                price = question.cost * observer.cost * batch
+                names = (observer.name, question.name, asking.about, asking.view)
+                found.append(Option(*names, batch, price, gain, error))
+        return tuple(sorted(found, key=lambda option: -option.rate))
+
+    def _askings(self, one: Answers) -> Iterator[_Asking]:
+        views = [one.views[v] for v in one.reading_view]
+        for observer in np.flatnonzero(self.look_ahead.observers(one)[0]).tolist():
+            instrument = self.observations.observers[observer]
+            shown = [v for v, o in zip(views, one.reading_observer, strict=True) if o == observer]
+            offered = dict.fromkeys([*(shown or views[:1] or ["face"]), *self.base.policy.views])
+            for number, question in enumerate(self.base.questions.values()):
+                names = tuple(
+                    v for v in question.variables if v in {**instrument.labels, **instrument.numbers}
+                )
+                for view in offered if names else ():
+                    for name in names if question.about_one else (None,):
+                        reported = (name,) if name else names
+                        yield _Asking(observer, number, view, name, reported)
+
+    def _worth(self, now: Posterior) -> dict[str, float]:
+        """Return what each open variable's acceptance is worth; what is accepted is not at stake."""
+        policy, worth = self.base.policy, {}
+        for name in (name for names in self.base.levels.values() for name in names):
+            _, risk = risk_of(self.base.variables[name], now.marginals[name], policy)
+            worth[name] = policy.worth[name] if risk[0] > policy.limits[name] else 0.0
+        return worth
+
+    def _loss(self, posterior: Posterior, worth: Mapping[str, float]) -> Floats:
+        """Return the loss of each item, (N,)."""
+        policy, total = self.base.policy, np.zeros(len(posterior.log_evidence))
+        for name, value in worth.items():
+            if value:
+                _, risk = risk_of(self.base.variables[name], posterior.marginals[name], policy)
+                total += value * short_of(risk, policy.limits[name])
+        return total
+
+    def _gains(
+        self,
+        one: Answers,
+        now: Posterior,
+        asking: _Asking,
+        batches: list[int],
+        worth: Mapping[str, float],
+        before: float,
+        drawn: _Drawn,
+    ) -> Iterator[tuple[float, float]]:
+        kernel = self.observations.kernels[asking.observer, asking.names[0]]
+        simulated: dict[int, tuple[float, float]] | None = None
+        for batch in batches:
+            if len(asking.names) == 1 and isinstance(kernel, LabelKernel):
+                answers = kernel.alpha.shape[1]
+                if math.comb(batch + answers - 1, batch) <= MOST_PATTERNS:
+                    p, after = self.outcomes(one, now, asking.names[0], asking, batch)
+                    yield before - float(p @ self._loss(after, worth)), 0.0
+                    continue
+            if simulated is None:
+                simulated = self._simulated(one, asking, batches, worth, before, drawn)
+            yield simulated[batch]
+
+    def outcomes(
+        self, one: Answers, now: Posterior, name: str, asking: _Asking, batch: int
+    ) -> tuple[Floats, Posterior]:
+        """Return the probability (patterns,) of every pattern of answers, and the posteriors after each."""
+        kernel = self.observations.kernels[asking.observer, name]
+        assert isinstance(kernel, LabelKernel)
+        size = kernel.alpha.shape[1]
+        draws = np.array(list(itertools.combinations_with_replacement(range(size), batch)))
+        counts = np.stack([(draws == answer).sum(1) for answer in range(size)], axis=1)
+        item, answer = np.nonzero(counts)
+        told = {name: (item, answer, counts[item, answer].astype(np.float64))}
+        reading = (asking.observer, asking.question, asking.view)
+        after = self.inference.posterior(one.tiled(len(counts)).with_answers(reading, told, {}))
+        orders = gammaln(batch + 1) - gammaln(counts + 1).sum(1)
+        return np.exp(orders + after.log_evidence - now.log_evidence[0]), after
+
+    def _draw(self, one: Answers) -> _Drawn:
+        """Draw truth and switches from the item's posterior, variable by variable given those before."""
+        evidence = self.observations.evidence(one)
+        rows = len(evidence.row_item)
+        rng = np.random.default_rng([self.seed, zlib.crc32(b"truth")])
+        each = replace(evidence, items=rows, row_item=np.arange(rows))
+        log_rows = self.inference.weigh(each)
+        share = np.exp(log_rows - log_rows.max())
+        row = rng.choice(rows, self.paths, p=share / share.sum())
+        logs = {name: log[:, row] for name, log in evidence.log_likelihood.items()}
+        every = np.ones(self.paths, dtype=bool)
+        drawn = replace(each, items=self.paths, row_item=np.arange(self.paths), told=every)
+        drawn = replace(drawn, log_weight=np.zeros(self.paths))
+        truth: dict[str, Ints] = {}
+        names = [v for node in self.inference.network.nodes.values() for v in node.variables]
+        for name in (self.base.root, *names):
+            marginals = self.inference.marginals(replace(drawn, log_likelihood=logs))
+            p = marginals[name]
+            truth[name] = _choose(p, rng.random(self.paths))
+            impossible = np.where(np.arange(p.shape[1])[:, None] == truth[name], 0.0, -np.inf)
+            logs[name] = logs.get(name, 0.0) + impossible
+        return _Drawn(truth, self.observations.switches(one)[row])
+
+    def _simulated(
+        self,
+        one: Answers,
+        asking: _Asking,
+        batches: list[int],
+        worth: Mapping[str, float],
+        before: float,
+        drawn: _Drawn,
+    ) -> dict[int, tuple[float, float]]:
+        """Return for each batch the mean gain over the paths, and its standard error."""
+        labels, numbers = _Imagination(self, one, asking, drawn).draws(max(batches))
+        copies = one.tiled(self.paths * len(batches))
+        told, values = {}, {}
+        # Draw d of path i is told in copy i of every batch that is longer than d.
+        for name, draws in labels.items():
+            item, answer = _told(draws, batches)
+            told[name] = (item, answer, np.ones(len(item)))
+        for name, numbers_of in numbers.items():
+            values[name] = _told(numbers_of, batches)
+        reading = (asking.observer, asking.question, asking.view)
+        after = self.inference.posterior(copies.with_answers(reading, told, values))
+        fall = before - self._loss(after, worth).reshape(len(batches), self.paths)
+        error = fall.std(1, ddof=1) / math.sqrt(self.paths)
+        return {b: (float(fall[i].mean()), float(error[i])) for i, b in enumerate(batches)}
+
+
+class _Imagination:
+    """Draws what an observer would answer, given truth and switches and what it has answered so far."""
+
+    def __init__(self, owner: Preposterior, one: Answers, asking: _Asking, drawn: _Drawn) -> None:
+        self.observations, self.asking, self.drawn = owner.observations, asking, drawn
+        self.root = owner.base.root
+        self.one = one
+        name = f"{asking.observer} {asking.question} {asking.view}"
+        self.rng = np.random.default_rng([owner.seed, zlib.crc32(name.encode())])
+        self.carry = owner.observations.observers[asking.observer].carry
+        self.mine = one.reading_observer == asking.observer
+        view = one.views.index(asking.view) if asking.view in one.views else -1
+        self.own = self.mine & (one.reading_question == asking.question) & (one.reading_view == view)
+        paths = len(drawn.on)
+        halo = owner.observations.halo[asking.observer, asking.question] if len(asking.names) > 1 else 0.0
+        known = self.own & owner.observations.switched(one)
+        chance = self.rng.random(paths) < halo
+        self.follows: NDArray[np.bool_] = np.asarray(drawn.on[:, known].any(1) if known.any() else chance)
+
+    def draws(self, count: int) -> tuple[dict[str, Ints], dict[str, Floats]]:
+        """Return `count` answers on each path about each variable: labels and numbers, (paths, count)."""
+        labels: dict[str, Ints] = {}
+        numbers: dict[str, Floats] = {}
+        seen_root = self._seen_root()
+        for name in self.asking.names:
+            kernel = self.observations.kernels[self.asking.observer, name]
+            kind = seen_root if name == self.root else self._types(name, kernel, seen_root)
+            if isinstance(kernel, NumberKernel):
+                numbers[name] = self._numbers(kernel, kind, count)
+                continue
+            counts: Floats = np.zeros(kernel.alpha.shape[1])
+            if name in self.one.labels:
+                column = self.one.labels[name]
+                own = self.own[column.reading]
+                weight = column.weight * np.where(column.spread, kernel.weight, 1.0)
+                counts = np.bincount(column.answer[own], weight[own], len(counts)).astype(np.float64)
+            theta = self.rng.standard_gamma(kernel.alpha[kind] + counts)
+            theta /= theta.sum(1, keepdims=True)
+            labels[name] = np.stack(
+                [_choose(theta, self.rng.random(len(theta))) for _ in range(count)], axis=1
+            )
+        return labels, numbers
+
+    def _seen_root(self) -> Ints:
+        """Draw what the reading brings out of the root."""
+        kernel = self.observations.kernels.get((self.asking.observer, self.root))
+        if kernel is None:
+            return np.zeros(len(self.drawn.on), dtype=np.int64)
+        return self._types(self.root, kernel, np.zeros(0, dtype=np.int64))
+
+    def _types(self, name: str, kernel: LabelKernel | NumberKernel, seen_root: Ints) -> Ints:
+        """Draw the type that the reading brings out of a variable, (paths,)."""
+        paths = len(self.drawn.on)
+        fresh = kernel.mix[self.drawn.truth[name]]
+        weight, own = fresh.copy(), np.ones((paths, fresh.shape[1]))
+        for reading, likelihood, used in self._likelihoods(name):
+            if self.own[reading]:
+                own = likelihood
+            else:
+                mean = (fresh * likelihood).sum(1, keepdims=True)
+                carried = self.carry * likelihood + (1 - self.carry) * mean
+                weight *= np.where(used[:, None], carried, 1.0)
+        p = (self.carry * weight + (1 - self.carry) * fresh * weight.sum(1, keepdims=True)) * own
+        if name != self.root:
+            seen = self.observations.seen_state.get(self.asking.observer)
+            if seen is not None and self.follows.any():
+                imagined = self.observations.imagined[self.asking.observer, name][seen[seen_root]] * own
+                p = np.where(self.follows[:, None], imagined, p)
+        return _choose(p / p.sum(1, keepdims=True), self.rng.random(paths))
+
+    def _likelihoods(self, name: str) -> Iterator[tuple[int, Floats, NDArray[np.bool_]]]:
+        """Yield the observer's readings about a variable: likelihood (paths, M), and where it is of use."""
+        found = self.observations.of_readings(self.one, self.asking.observer, name, self.drawn.on)
+        for reading, likelihood in found:
+            on = self.drawn.on[:, reading]
+            yield reading, likelihood, np.ones(len(on), dtype=bool) if name == self.root else ~on
+
+    def _numbers(self, kernel: NumberKernel, kind: Ints, count: int) -> Floats:
+        """Draw numbers as the instrument emits them: on its grid, within the range, now and then anything."""
+        one, shape = kernel.instrument, (len(kind), count)
+        steps = round((kernel.high - kernel.low) / one.grid)
+        value = one.gain * kernel.nodes[kind][:, None] + one.offset
+        value = value + one.noise * self.rng.standard_normal(shape)
+        value = np.where(
+            self.rng.random(shape) < one.slip,
+            kernel.low + one.grid * self.rng.integers(0, steps + 1, shape),
+            value,
+        )
+        on_grid = kernel.low + one.grid * np.round((value - kernel.low) / one.grid)
+        return np.clip(on_grid, kernel.low, kernel.high)
+
+
+def _told(draws: NDArray[Any], batches: list[int]) -> tuple[Ints, NDArray[Any]]:
+    """Return copies' numbers and what is told in them: of batch b on path i the first b of (paths, count)."""
+    paths = len(draws)
+    item = [np.repeat(np.arange(paths), batch) + number * paths for number, batch in enumerate(batches)]
+    return np.concatenate(item), np.concatenate([draws[:, :batch].reshape(-1) for batch in batches])
+
+
+def _choose(p: Floats, u: Floats) -> Ints:
+    """Return for each row of p (n, states) the index at which its running sum passes u (n,)."""
+    reached = (np.cumsum(p, axis=1) < u[:, None]).sum(1)
+    return np.asarray(np.minimum(reached, p.shape[1] - 1))
