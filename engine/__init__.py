@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from engine.lookahead import LookAhead
     from engine.network import CompiledRule, Network
     from engine.posterior import Inference, Posterior
-    from engine.preposterior import Preposterior
+    from engine.preposterior import Outcome, Preposterior
+    from engine.sensitivity import Flip, Pull, Sensitivity
+    from engine.weights import Weights, weigh_parts
 
 LAZY = {
     "compiled": "cache",
@@ -44,7 +46,13 @@ LAZY = {
     "Network": "network",
     "Inference": "posterior",
     "Posterior": "posterior",
+    "Outcome": "preposterior",
     "Preposterior": "preposterior",
+    "Flip": "sensitivity",
+    "Pull": "sensitivity",
+    "Sensitivity": "sensitivity",
+    "Weights": "weights",
+    "weigh_parts": "weights",
 }
 
 __all__ = [
@@ -55,6 +63,7 @@ __all__ = [
     "Decisions",
     "Diagnostics",
     "Fault",
+    "Flip",
     "Inference",
     "Knowledge",
     "KnowledgeError",
@@ -65,14 +74,18 @@ __all__ = [
     "Numbers",
     "Observer",
     "Option",
+    "Outcome",
     "Place",
     "Policy",
     "Posterior",
     "Preposterior",
+    "Pull",
     "Question",
     "Rankings",
     "SekeError",
+    "Sensitivity",
     "Variable",
+    "Weights",
     "compile_network",
     "compiled",
     "cost_of",
@@ -82,6 +95,7 @@ __all__ = [
     "did_you_mean",
     "feasible_interval",
     "read",
+    "weigh_parts",
 ]
 
 

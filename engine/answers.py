@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
+
+
+COUNTS = ("samples", "refused", "unreadable", "hidden", "asked")
 
 
 @dataclass(frozen=True)
@@ -94,11 +97,7 @@ class Answers:
             reading_observer=self.reading_observer[readings],
             reading_question=self.reading_question[readings],
             reading_view=self.reading_view[readings],
-            samples=self.samples[cut],
-            refused=self.refused[cut],
-            unreadable=self.unreadable[cut],
-            hidden=self.hidden[cut],
-            asked=self.asked[cut],
+            **self._counts(lambda column: column[cut]),
         )
 
     def each_reading(self, chosen: NDArray[np.bool_]) -> Answers:
@@ -113,11 +112,38 @@ class Answers:
             reading_observer=self.reading_observer[chosen],
             reading_question=self.reading_question[chosen],
             reading_view=self.reading_view[chosen],
-            samples=none,
-            refused=none,
-            unreadable=none,
-            hidden=none,
-            asked=none,
+            **self._counts(lambda _: none),
+        )
+
+    def copies(self, keep: NDArray[np.bool_], hidden: Sequence[Collection[str]] = ()) -> Answers:
+        """Return one item's answers again and again, each time a part of them.
+
+        keep: (copies, R) the readings that a copy has. hidden: for each copy the variables of which its
+        answers say nothing; none where it is left out.
+        """
+        count = len(keep)
+        place = np.cumsum(keep).reshape(keep.shape) - 1
+        copy, reading = np.nonzero(keep)
+
+        def kept(name: str, column: Any) -> Any:
+            inside = keep[:, column.reading]
+            if hidden:
+                inside = inside & np.array([[name not in names] for names in hidden])
+            of, row = np.nonzero(inside)
+            rest = {f.name: getattr(column, f.name)[row] for f in fields(column) if f.name != "reading"}
+            return replace(column, reading=place[of, column.reading[row]], **rest)
+
+        return replace(
+            self,
+            items=self.items * count,
+            reading_item=copy,
+            reading_observer=self.reading_observer[reading],
+            reading_question=self.reading_question[reading],
+            reading_view=self.reading_view[reading],
+            labels={name: kept(name, column) for name, column in self.labels.items()},
+            numbers={name: kept(name, column) for name, column in self.numbers.items()},
+            rankings={name: kept(name, column) for name, column in self.rankings.items()},
+            **self._counts(lambda column: np.repeat(column, count)),
         )
 
     def tiled(self, times: int) -> Answers:
@@ -144,11 +170,7 @@ class Answers:
             labels={name: again(column) for name, column in self.labels.items()},
             numbers={name: again(column) for name, column in self.numbers.items()},
             rankings={name: again(column) for name, column in self.rankings.items()},
-            samples=np.tile(self.samples, times),
-            refused=np.tile(self.refused, times),
-            unreadable=np.tile(self.unreadable, times),
-            hidden=np.tile(self.hidden, times),
-            asked=np.tile(self.asked, times),
+            **self._counts(lambda column: np.tile(column, times)),
         )
 
     def with_answers(
@@ -187,6 +209,10 @@ class Answers:
             labels=all_labels,
             numbers=all_numbers,
         )
+
+    def _counts(self, change: Callable[[Ints], Ints]) -> dict[str, Any]:
+        """Return the counts of answers, changed."""
+        return {name: change(getattr(self, name)) for name in COUNTS}
 
     def _of_readings(self, place: Ints) -> Answers:
         """Return the same columns with only the readings that have a new place."""

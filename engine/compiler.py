@@ -399,6 +399,15 @@ def _compiled(item: RuleTables, status: Any, p_both: float, p_if: float, weight:
 PASSES = (lay_nodes, lay_couplings, lay_rules, lay_cliques, lay_constraints, check_rules, solve)
 
 
+def constraints_of(knowledge: Knowledge) -> Constraints:
+    """Return what the network of a base that compiles has to meet."""
+    draft = Draft(knowledge)
+    for step in PASSES[: PASSES.index(check_rules)]:
+        draft = step(draft)
+    assert draft.constraints is not None
+    return draft.constraints
+
+
 def compile_network(knowledge: Knowledge) -> Network:
     """Compile a base; see the module's docstring for what holds in the result.
 

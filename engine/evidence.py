@@ -95,23 +95,30 @@ class ObservationModel:
     that is no root state.
     """
 
-    def __init__(self, network: Network, population: str) -> None:
+    def __init__(self, network: Network, population: str, like: ObservationModel | None = None) -> None:
+        """Make the kernels, and keep those of a like model that declares the same."""
         base = network.knowledge
         self.network = network
         self.observers = tuple(base.observers.values())
         self.kernels: dict[tuple[int, str], Kernel] = {}
         self.imagined: dict[tuple[int, str], Floats] = {}
-        prior = np.array(base.populations[population].p)
+        self.prior = np.array(base.populations[population].p)
+        keep = like if like and np.array_equal(self.prior, like.prior) else None
         for index, observer in enumerate(self.observers):
             for name, label in observer.labels.items():
-                self.kernels[index, name] = label_kernel(label, base.variables[name], prior)
+                if keep and label == keep.observers[index].labels.get(name):
+                    self.kernels[index, name] = keep.kernels[index, name]
+                else:
+                    self.kernels[index, name] = label_kernel(label, base.variables[name], self.prior)
             for name, number in observer.numbers.items():
                 self.kernels[index, name] = number_kernel(number, base.variables[name])
-        for (index, name), kernel in self.kernels.items():
-            if name != network.root:
-                table = network.given_root[name]
-                stereotype = np.concatenate([table, prior[None] @ table])
-                self.imagined[index, name] = _imagined(stereotype, kernel)
+        for key, kernel in self.kernels.items():
+            if keep and keep.network.factors is network.factors and keep.kernels.get(key) is kernel:
+                self.imagined |= {key: keep.imagined[key]} if key in keep.imagined else {}
+            elif key[1] != network.root:
+                table = network.given_root[key[1]]
+                stereotype = np.concatenate([table, self.prior[None] @ table])
+                self.imagined[key] = _imagined(stereotype, kernel)
         self.halo = np.array(
             [[o.halo[q].probability if q in o.halo else 0.0 for q in base.questions] for o in self.observers]
         ).reshape(len(self.observers), -1)

@@ -10,10 +10,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import Fault, KnowledgeError, Place, did_you_mean
+from engine.knowledge import Number
 from engine.source import Citation, Items, Node, Scalar, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    Once = tuple[Sequence[Any], Any]
 
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
 EXPONENT = re.compile(r"[-+]?[\d.]+[eE][-+]?\d+")
@@ -42,15 +45,35 @@ def _met(node: Node) -> str:
     return "a list" if isinstance(node, Items) else "a mapping"
 
 
+def _same(one: Any, other: Any) -> bool:
+    """Say whether two inputs are the same; nodes, which are long, only where they are one."""
+    return one is other or (isinstance(one, dict) and bool(one == other))
+
+
 def _is_empty(node: Node | None) -> bool:
     return node is None or (isinstance(node, Scalar) and node.plain and not node.text)
 
 
 class Fields:
-    """Reads tables field by field, collecting faults."""
+    """Reads tables field by field, collecting faults, and by their paths the numbers met.
 
-    def __init__(self, faults: list[Fault]) -> None:
+    earlier: what `once` read in another reading, of which most nodes are parts of this one.
+    """
+
+    def __init__(self, faults: list[Fault], earlier: Mapping[str, Once] | None = None) -> None:
         self.faults = faults
+        self.numbers: dict[str, Number] = {}
+        self.earlier = earlier or {}
+        self.read: dict[str, Once] = {}
+
+    def once(self, what: str, inputs: Sequence[Any], make: Callable[[], Any]) -> Any:
+        """Return what `make` reads from these nodes and values, or what it read from the same before."""
+        before = self.earlier.get(what)
+        if before and all(_same(*pair) for pair in zip(before[0], inputs, strict=True)):
+            return before[1]
+        made = make()
+        self.read[what] = (inputs, made)
+        return made
 
     def fault(self, node: Node, message: str) -> None:
         """Note one fault of a value."""
@@ -147,7 +170,13 @@ class Fields:
             reason = f" ({why})" if why else ""
             self.fault(node, f"is {shown(node.text)[1:-1]}; allowed is {allowed}{reason}")
             return stand_in
+        self.note_number(node, value, low, high)
         return value
+
+    def note_number(self, node: Node, value: float, low: float, high: float) -> None:
+        """Note that this node holds a number, or a word for one."""
+        cited = node.cited or Citation("judgement", "", node.place, "")
+        self.numbers[node.path] = Number(node.place, cited.source, cited.note, node.path, value, low, high)
 
     def whole(self, table: Table, key: str, low: int, high: int, *, default: int = 0) -> int:
         """Return a whole number within [low, high]; `default` where the key is absent."""

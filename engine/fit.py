@@ -101,8 +101,8 @@ class FitModel:
     def log_tables(self, parameters: Tensor) -> list[Tensor]:
         """Return the log-table of every clique, (1 or rows of parameters, sizes...)."""
         torch = self.torch
-        tables = list(self.static)
         copies = len(parameters) // self.k
+        tables = [t.repeat(copies, *[1] * (t.dim() - 1)) if len(t) > 1 else t for t in self.static]
         zero = parameters.new_zeros(len(parameters))
         for j, name in enumerate(self.c.binary):
             lay(self.steps, tables, (name,), torch.stack([zero, parameters[:, j]], dim=1))

@@ -62,6 +62,11 @@ def _parser() -> Lark:
     return Lark(GRAMMAR, parser="lalr")
 
 
+@functools.lru_cache(maxsize=4096)
+def _parsed(text: str) -> Tree[Token]:
+    return _parser().parse(text)
+
+
 def parse(text: str, variables: Mapping[str, Variable]) -> Formula:
     """Read a formula over these variables.
 
@@ -73,7 +78,7 @@ def parse(text: str, variables: Mapping[str, Variable]) -> Formula:
     if len(text) > LONGEST:
         raise FormulaError(f"the formula has {len(text)} characters; at most {LONGEST} are read")
     try:
-        tree = _parser().parse(text)
+        tree = _parsed(text)
     except UnexpectedInput as error:
         raise _unexpected(text, error) from None
     _check_depth(tree)

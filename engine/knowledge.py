@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from engine.errors import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from engine.formula import Formula
 
@@ -26,6 +26,16 @@ class Cited:
     place: Place = field(compare=False, default=NOWHERE)
     source: str = field(compare=False, default="judgement")
     note: str = field(compare=False, default="")
+
+
+@dataclass(frozen=True)
+class Number(Cited):
+    """A number of the YAML: where it stands, its value, and the least and the greatest it may be."""
+
+    path: str = ""
+    value: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -243,6 +253,8 @@ class Knowledge:
 
     `cells[variable]` and `moments` have one entry a root state, in its order; `blocks` are the
     groups of interval variables that `moments` describe jointly (at most one for now).
+    `numbers`: every number of the YAML by its path; `with_numbers` reads the same YAML with some of them
+    changed and raises KnowledgeError where they are not allowed. A base that was not read has neither.
     """
 
     name: str
@@ -263,3 +275,7 @@ class Knowledge:
     questions: Mapping[str, Question]
     policy: Policy
     digest: str
+    numbers: Mapping[str, Number] = field(compare=False, repr=False, default_factory=dict)
+    with_numbers: Callable[[Mapping[str, float]], Knowledge] | None = field(
+        compare=False, repr=False, default=None
+    )

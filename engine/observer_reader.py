@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,35 +38,47 @@ def observers(
     """Read the `observers` section; `likes[variable][state]` are the mixtures of new states."""
     found = {}
     for name, inner in fields.named(node):
-        optional = "label description askable cost exponent carry halo categorical binary interval"
-        entries = fields.table(inner, "", optional)
-        before = len(fields.faults)
-        labels = _categorical(fields, entries.get("categorical"), variables, likes)
-        given = entries.get("categorical")
-        named = given.entries if isinstance(given, Table) else {}
-        reported = [name for name in of_kind(variables, "categorical") if name in named]
-        labels |= _binary(fields, entries.get("binary"), variables)
-        numbers = _interval(fields, entries.get("interval"), variables)
-        if not labels and not numbers and len(fields.faults) == before:
-            message = "reports nothing: give it `categorical`, `binary` or `interval`, or remove it"
-            fields.fault(inner, message)
-        for key in ("cost", "exponent", "carry"):
-            if key in entries:
-                fields.cited(entries.entries[key])
-        found[name] = Observer(
-            **fields.cited(inner),
-            name=name,
-            label=fields.text(entries, "label", name),
-            description=fields.text(entries, "description"),
-            askable=fields.flag(entries, "askable"),
-            cost=fields.number(entries, "cost", 0, 1e6, default=1.0),
-            exponent=fields.number(entries, "exponent", 0, 10, default=1.0),
-            carry=fields.number(entries, "carry", 0, 1),
-            halo=_halo(fields, entries.get("halo"), asked, reported),
-            labels=labels,
-            numbers=numbers,
-        )
+        read = partial(_observer, fields, name, inner, variables, asked, likes)
+        found[name] = fields.once(f"observers.{name}", [inner, variables, asked, likes], read)
     return found
+
+
+def _observer(
+    fields: Fields,
+    name: str,
+    node: Node,
+    variables: Mapping[str, Variable],
+    asked: Mapping[str, Question],
+    likes: Mapping[str, Mixtures],
+) -> Observer:
+    optional = "label description askable cost exponent carry halo categorical binary interval"
+    entries = fields.table(node, "", optional)
+    before = len(fields.faults)
+    labels = _categorical(fields, entries.get("categorical"), variables, likes)
+    given = entries.get("categorical")
+    named = given.entries if isinstance(given, Table) else {}
+    reported = [name for name in of_kind(variables, "categorical") if name in named]
+    labels |= _binary(fields, entries.get("binary"), variables)
+    numbers = _interval(fields, entries.get("interval"), variables)
+    if not labels and not numbers and len(fields.faults) == before:
+        message = "reports nothing: give it `categorical`, `binary` or `interval`, or remove it"
+        fields.fault(node, message)
+    for key in ("cost", "exponent", "carry"):
+        if key in entries:
+            fields.cited(entries.entries[key])
+    return Observer(
+        **fields.cited(node),
+        name=name,
+        label=fields.text(entries, "label", name),
+        description=fields.text(entries, "description"),
+        askable=fields.flag(entries, "askable"),
+        cost=fields.number(entries, "cost", 0, 1e6, default=1.0),
+        exponent=fields.number(entries, "exponent", 0, 10, default=1.0),
+        carry=fields.number(entries, "carry", 0, 1),
+        halo=_halo(fields, entries.get("halo"), asked, reported),
+        labels=labels,
+        numbers=numbers,
+    )
 
 
 def _halo(

@@ -37,6 +37,17 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 MOST_PATTERNS = 7_000
+MOST_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What answers about a variable would do: answer -> how often, their probability, P(root) after them."""
+
+    variable: str
+    said: Mapping[str, int]
+    probability: float
+    root: Floats
 
 
 @dataclass(frozen=True)
@@ -137,17 +148,66 @@ class Preposterior:
             if len(asking.names) == 1 and isinstance(kernel, LabelKernel):
                 answers = kernel.alpha.shape[1]
                 if math.comb(batch + answers - 1, batch) <= MOST_PATTERNS:
-                    p, after = self.outcomes(one, now, asking.names[0], asking, batch)
+                    _, p, after = self.patterns(one, now, asking.names[0], asking, batch)
                     yield before - float(p @ self._loss(after, worth)), 0.0
                     continue
             if simulated is None:
                 simulated = self._simulated(one, asking, batches, worth, before, drawn)
             yield simulated[batch]
 
-    def outcomes(
+    def outcomes(self, answers: Answers, item: int, option: Option) -> tuple[Outcome, ...]:
+        """Return what the answers that an option may bring would do, variable by variable.
+
+        Of a question about one variable all patterns of its answers, of others one answer about each of
+        theirs. Numbers come in three ranges.
+        """
+        one = answers.part(item, item + 1)
+        now = self.inference.posterior(one)
+        asking = next(
+            asking
+            for asking in self._askings(one)
+            if self.observations.observers[asking.observer].name == option.observer
+            and list(self.base.questions)[asking.question] == option.question
+            and (asking.about, asking.view) == (option.about, option.view)
+        )
+        found: list[Outcome] = []
+        for name in asking.names:
+            kernel = self.observations.kernels[asking.observer, name]
+            if isinstance(kernel, NumberKernel):
+                found += self._numbers_after(one, now, name, asking, kernel)
+                continue
+            texts = self.observations.observers[asking.observer].labels[name].answers
+            size = len(texts)
+            batch = option.samples if len(asking.names) == 1 else 1
+            batch = batch if math.comb(batch + size - 1, batch) <= MOST_SHOWN else 1
+            counts, p, after = self.patterns(one, now, name, asking, batch)
+            for row, probability, root in zip(counts, p, after.marginals[self.base.root], strict=True):
+                said = {text: int(count) for text, count in zip(texts, row, strict=True) if count}
+                found.append(Outcome(name, said, float(probability), root))
+        return tuple(found)
+
+    def _numbers_after(
+        self, one: Answers, now: Posterior, name: str, asking: _Asking, kernel: NumberKernel
+    ) -> Iterator[Outcome]:
+        """Yield what a low, a middling and a high answer would do: about a third of the answers each."""
+        steps = round((kernel.high - kernel.low) / kernel.instrument.grid)
+        values = np.asarray(kernel.low + kernel.instrument.grid * np.arange(steps + 1), dtype=np.float64)
+        told = {name: (np.arange(len(values)), values)}
+        reading = (asking.observer, asking.question, asking.view)
+        after = self.inference.posterior(one.tiled(len(values)).with_answers(reading, {}, told))
+        p = np.exp(after.log_evidence - now.log_evidence[0])
+        third = np.minimum((np.cumsum(p) - p / 2) / p.sum() * 3, 2).astype(np.int64)
+        for part in np.unique(third):
+            own = third == part
+            low, high = values[own][[0, -1]]
+            root = p[own] @ after.marginals[self.base.root][own] / p[own].sum()
+            said = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+            yield Outcome(name, {said: 1}, float(p[own].sum()), root)
+
+    def patterns(
         self, one: Answers, now: Posterior, name: str, asking: _Asking, batch: int
-    ) -> tuple[Floats, Posterior]:
-        """Return the probability (patterns,) of every pattern of answers, and the posteriors after each."""
+    ) -> tuple[Floats, Floats, Posterior]:
+        """Return all patterns of answers (patterns, answers), their probabilities, and what comes of each."""
         kernel = self.observations.kernels[asking.observer, name]
         assert isinstance(kernel, LabelKernel)
         size = kernel.alpha.shape[1]
@@ -158,7 +218,7 @@ class Preposterior:
         reading = (asking.observer, asking.question, asking.view)
         after = self.inference.posterior(one.tiled(len(counts)).with_answers(reading, told, {}))
         orders = gammaln(batch + 1) - gammaln(counts + 1).sum(1)
-        return np.exp(orders + after.log_evidence - now.log_evidence[0]), after
+        return counts, np.exp(orders + after.log_evidence - now.log_evidence[0]), after
 
     def _draw(self, one: Answers) -> _Drawn:
         """Draw truth and switches from the item's posterior, variable by variable given those before."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine import observer_reader, policy_reader, table_reader
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.errors import Fault
+    from engine.fields import Once
     from engine.source import Node
 
 REQUIRED = "name variables levels priors observers questions policy"
@@ -38,10 +40,34 @@ def read(path: Path, bases: Mapping[str, Path] | None = None) -> Knowledge:
     tree = read_layers(path, bases or {}, faults)
     if tree is None:
         raise KnowledgeError(faults)
-    knowledge = _read_tree(Fields(faults), tree)
+    fields = Fields(faults)
+    knowledge = _read_tree(fields, tree)
     if faults:
         raise KnowledgeError(faults)
-    return replace(knowledge, digest=_digest(tree))
+    changed = partial(_with_numbers, tree, fields.read)
+    return replace(knowledge, digest=_digest(tree), numbers=fields.numbers, with_numbers=changed)
+
+
+def _with_numbers(tree: Table, earlier: Mapping[str, Once], values: Mapping[str, float]) -> Knowledge:
+    texts = {path: f"{value:.12f}".rstrip("0").rstrip(".") for path, value in values.items()}
+    changed = _changed(tree, texts)
+    assert isinstance(changed, Table)
+    faults: list[Fault] = []
+    knowledge = _read_tree(Fields(faults, earlier), changed)
+    if faults:
+        raise KnowledgeError(faults)
+    return replace(knowledge, digest=_digest(changed))
+
+
+def _changed(node: Node, texts: Mapping[str, str]) -> Node:
+    """Return the node with other texts in the scalars of these paths."""
+    if not any(path.startswith(node.path) for path in texts):
+        return node
+    if isinstance(node, Scalar):
+        return replace(node, text=texts.get(node.path, node.text))
+    if isinstance(node, Items):
+        return replace(node, items=[_changed(item, texts) for item in node.items])
+    return replace(node, entries={key: _changed(entry, texts) for key, entry in node.entries.items()})
 
 
 def _digest(tree: Table) -> str:
@@ -61,35 +87,46 @@ def _digest(tree: Table) -> str:
 
 def _read_tree(fields: Fields, tree: Table) -> Knowledge:
     top = fields.table(tree, REQUIRED, OPTIONAL)
-    sources = _sources(fields, top.get("sources"))
-    fields.citations(tree, sources)
-    found = variables(fields, top.get("variables"))
-    scale = table_reader.words(fields, top.get("words"))
+    once, nodes = fields.once, {key: top.get(key) for key in (REQUIRED + " " + OPTIONAL).split()}
+    sources = once("sources", [nodes["sources"]], lambda: _sources(fields, nodes["sources"]))
+    if not fields.earlier:
+        fields.citations(tree, sources)
+    found = once("variables", [nodes["variables"]], lambda: variables(fields, nodes["variables"]))
+    scale = table_reader.words(fields, nodes["words"])
     if not found:  # Every name below would be unknown.
         if not fields.faults:
-            fields.fault(top.get("variables") or tree, "declares no variables; a base needs at least one")
+            fields.fault(nodes["variables"] or tree, "declares no variables; a base needs at least one")
         raise KnowledgeError(fields.faults)
-    levels = _levels(fields, top.get("levels"), found)
-    prior = table_reader.priors(fields, top.get("priors"), found)
+    levels = once("levels", [nodes["levels"], found], lambda: _levels(fields, nodes["levels"], found))
+    inputs = [nodes["priors"], found]
+    prior = once("priors", inputs, lambda: table_reader.priors(fields, nodes["priors"], found))
     root = prior.root
     cell_likes, moment_likes = (
         table_reader.mixtures(fields, _inside(top, section, key), root)
         for section, key in (("activations", "cells"), ("affect", "moments"))
     )
     activations = table_reader.Activations(fields, root, found, scale, cell_likes)
-    cells = activations.read(top.get("activations"))
-    affect, moments = table_reader.affect(fields, top.get("affect"), root, found, moment_likes)
+    inputs = [nodes["activations"], root, scale]
+    cells = once("activations", inputs, lambda: activations.read(nodes["activations"]))
+    affect, moments = once(
+        "affect",
+        [nodes["affect"], root],
+        lambda: table_reader.affect(fields, nodes["affect"], root, found, moment_likes),
+    )
     if root is not table_reader.NO_ROOT:
         _check_described(fields, found.values(), {root.name, *cells, *affect})
-    questions = policy_reader.questions(fields, top.get("questions"), found, levels)
+    inputs = [nodes["questions"], found, levels]
+    questions = once(
+        "questions", inputs, lambda: policy_reader.questions(fields, nodes["questions"], found, levels)
+    )
     likes = {root.name: moment_likes | cell_likes}
-    observers = observer_reader.observers(fields, top.get("observers"), found, questions, likes)
+    observers = observer_reader.observers(fields, nodes["observers"], found, questions, likes)
     return Knowledge(
         name=fields.text(top, "name"),
         description=fields.text(top, "description"),
         sources=sources,
         variables=found,
-        codes=_codes(fields, top.get("codes"), found),
+        codes=_codes(fields, nodes["codes"], found),
         levels=levels,
         root=root.name,
         reference=prior.reference,
@@ -97,11 +134,11 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
         cells=cells,
         affect=affect,
         moments=moments,
-        couplings=_couplings(fields, top.get("couplings"), found),
-        rules=_rules(fields, top.get("rules"), found),
+        couplings=_couplings(fields, nodes["couplings"], found),
+        rules=once("rules", [nodes["rules"], found], lambda: _rules(fields, nodes["rules"], found)),
         observers=observers,
         questions=questions,
-        policy=policy_reader.policy(fields, top.get("policy"), found, levels, observers),
+        policy=policy_reader.policy(fields, nodes["policy"], found, levels, observers),
         digest="",
     )
 

@@ -188,6 +188,7 @@ class Activations:
             return Cell(p=0.5, n=1)
         if isinstance(p, Scalar) and p.text in self.scale:
             value = self.scale[p.text]
+            fields.note_number(p, value, 0, 1)
         elif isinstance(p, Scalar) and p.plain and NAME.fullmatch(p.text):
             hint = did_you_mean(p.text, self.scale)
             fields.fault(p, f"must be a number or a likelihood word; no word is {shown(p.text)}{hint}")

@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seke.explanation import explain
     from seke.inference import infer
     from seke.shipped import knowledge
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "infer", "knowledge"]
+__all__ = ["__version__", "explain", "infer", "knowledge"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "explain":
+        from seke.explanation import explain
+
+        return explain
     if name == "infer":
         from seke.inference import infer
 

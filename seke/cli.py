@@ -60,6 +60,12 @@ def main() -> None:
     show_default=True,
     help="Seed of the look-ahead's imagined answers.",
 )
+@click.option(
+    "--explain",
+    "explained",
+    metavar="ITEM",
+    help="Explain one item instead: why this label, and what would change it. With --json as facts.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Say what the compiled base costs: width and speed.")
 def infer(
     samples: tuple[str, ...],
@@ -69,6 +75,7 @@ def infer(
     as_json: bool,
     in_order: bool,
     seed: int,
+    explained: str | None,
     verbose: bool,
 ) -> None:
     """Infer posteriors and decisions from SAMPLES.
@@ -81,6 +88,7 @@ def infer(
       seke infer examples/faces/samples.jsonl
       seke infer run1.jsonl run2.csv.gz -k my_overlay.yaml -o posteriors.parquet
       zcat samples.jsonl.gz | seke infer - --sorted > posteriors.jsonl
+      seke infer examples/faces/samples.jsonl --explain fear-or-surprise
 
     Exit status: 0 done, 2 bad input.
     """
@@ -88,7 +96,12 @@ def infer(
 
     signal.signal(signal.SIGTERM, _stop)
     try:
-        _infer(samples, knowledge, population, output, as_json, in_order, seed, verbose)
+        if explained is not None:
+            if output is not None:
+                raise SekeError("--explain prints on the standard output; leave out -o")
+            _explain(samples, explained, knowledge, population, as_json, in_order, seed)
+        else:
+            _infer(samples, knowledge, population, output, as_json, in_order, seed, verbose)
     except SekeError as error:
         _fail(str(error))
     except BrokenPipeError:
@@ -97,6 +110,23 @@ def infer(
     except OSError as error:
         _drop_output()
         _fail(f"{error.filename or '<stdout>'}: {error.strerror}")
+
+
+def _explain(
+    samples: tuple[str, ...],
+    item: str,
+    knowledge: str | None,
+    population: str | None,
+    as_json: bool,
+    in_order: bool,
+    seed: int,
+) -> None:
+    import json
+
+    from seke.explanation import explain
+
+    found = explain(samples, item, knowledge, population=population, in_order=in_order, seed=seed)
+    print(json.dumps(found.facts, ensure_ascii=False) if as_json else str(found).rstrip())
 
 
 def _infer(

@@ -94,13 +94,20 @@ def infer(
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     session = Session.open(base, population, seed)
-    if isinstance(samples, str | Path):
-        batches = read_batches([samples], base, in_order=in_order)
-    else:
-        given = list(samples)
-        if all(isinstance(one, str | Path) for one in given):
-            batches = read_batches(given, base, in_order=in_order)  # type: ignore[arg-type]
-        else:
-            batches = answers_from(given, base)  # type: ignore[arg-type]
-    for answers in batches:
+    for answers in batches(samples, base, in_order=in_order):
         yield from session.records(answers)
+
+
+def batches(
+    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    base: Knowledge,
+    *,
+    in_order: bool = False,
+) -> Iterable[Answers]:
+    """Return the answers about whole items, batch by batch; the arguments are those of `infer`."""
+    if isinstance(samples, str | Path):
+        return read_batches([samples], base, in_order=in_order)
+    given = list(samples)
+    if all(isinstance(one, str | Path) for one in given):
+        return read_batches(given, base, in_order=in_order)  # type: ignore[arg-type]
+    return answers_from(given, base)  # type: ignore[arg-type]

@@ -89,7 +89,7 @@ def test_what_is_expected_of_answers_is_what_is_believed_now(seed):
         if len(asking.names) > 1 or asking.names[0] in base.affect:
             continue
         for batch in (1, 3):
-            p, after = found.outcomes(answers, now, asking.names[0], asking, batch)
+            _, p, after = found.patterns(answers, now, asking.names[0], asking, batch)
             assert p.sum() == pytest.approx(1, abs=1e-9)
             for name, marginal in after.marginals.items():
                 np.testing.assert_allclose(p @ marginal, now.marginals[name][0], atol=1e-9, err_msg=name)

@@ -1,0 +1,344 @@
+"""Which knowledge decided an item: what each rule pulled, and which numbers of the YAML would change it.
+
+Rules and couplings are weighed by compiling the base without them; numbers by reading the YAML with another
+value and compiling that. `slopes` says where to look, to first order; what is reported has been compiled
+and decided anew.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import brentq
+
+from engine.compiler import compile_network
+from engine.decision import decide_levels
+from engine.diagnostics import diagnose
+from engine.errors import KnowledgeError
+from engine.evidence import ObservationModel
+from engine.posterior import Inference
+from engine.slopes import moved, slopes
+from engine.weights import first_two, log_odds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from engine.answers import Answers
+    from engine.knowledge import Coupling, Knowledge, Number, Rule
+    from engine.slopes import Slopes
+
+    Floats = NDArray[np.float64]
+
+COMPILED = ("words", "priors", "activations", "affect", "couplings", "rules")
+STEP = 0.05
+MOST_TRIED = 8
+MOST_PULLS = 5
+DIGITS = 3
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What a rule or coupling did to an item: everything with it less everything without it.
+
+    bits: of the log-odds of the label against all else. moved: the variable that it moved most, with its
+    P(true), P(label) or mean without and with it. violated: P(if & not then), None for a coupling.
+    """
+
+    declared: Rule | Coupling
+    bits: float
+    moved: str
+    without: float
+    with_it: float
+    violated: float | None
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A number of the YAML, and the value at which the decision about the root would be another.
+
+    value: the nearest such value, to DIGITS significant digits of the move. distance: how far that is, in
+    bits of the number's log-odds within its range (of its logarithm, where the range is wide). shared: the
+    other numbers of its distribution shrink or grow to make room. label, accepted, p: the decision then.
+    """
+
+    number: Number
+    value: float
+    distance: float
+    shared: bool
+    label: str
+    p: float
+    accepted: bool
+
+
+class Sensitivity:
+    """Asks of one item's decision what it depends on.
+
+    farthest: bits beyond which no number is looked at. least_pull: bits under which none is told.
+    """
+
+    farthest = 6.0
+    least_pull = 0.01
+
+    def __init__(self, inference: Inference, one: Answers) -> None:
+        self.inference, self.one = inference, one
+        self.network, self.base = inference.network, inference.network.knowledge
+        self.states = self.network.root_states
+        self.evidence = inference.observations.evidence(one)
+        self.p = inference.posterior(one).marginals[self.base.root][0]
+        self.label, self.runner_up = first_two(self.p)
+        self.accepted = self._decided(inference)[2]
+        self.slopes = self._slopes()
+
+    def _slopes(self) -> Slopes:
+        """Return the slopes of the label's log-odds and of its ratio to the runner-up."""
+        contrasts = np.zeros((2, len(self.p)))
+        contrasts[0] = -self.p / max(1 - self.p[self.label], 1e-300)
+        contrasts[:, self.label] = 1
+        contrasts[1, self.runner_up] = -1
+        return slopes(self.network, self.evidence, contrasts)
+
+    def pulls(self) -> tuple[Pull, ...]:
+        """Return what rules and couplings pulled on the label, the strongest first."""
+        size = {name: abs(float(change[0])) for name, change in self.slopes.without.items()}
+        declared: list[Rule | Coupling] = [*self.base.rules, *self.base.couplings]
+        strong = [one for one in declared if size.get(one.name, 0.0) >= self.least_pull / 2]
+        strong = sorted(strong, key=lambda one: -size[one.name])[:MOST_PULLS]
+        return tuple(sorted(map(self._pull, strong), key=lambda pull: -abs(pull.bits)))
+
+    def _pull(self, declared: Rule | Coupling) -> Pull:
+        base = self.base
+        rules = tuple(rule for rule in base.rules if rule is not declared)
+        couplings = tuple(coupling for coupling in base.couplings if coupling is not declared)
+        other = Inference(
+            compile_network(replace(base, rules=rules, couplings=couplings)), self.inference.population
+        )
+        now, then = self.inference.posterior(self.one), other.posterior(self.one)
+        bits = log_odds(self.p, self.label) - log_odds(then.marginals[base.root][0], self.label)
+        known = [name for name, variable in base.variables.items() if variable.kind != "derived"]
+        gap = {v: np.abs(now.marginals[v][0] - then.marginals[v][0]).sum() for v in known}
+        most = max(gap, key=lambda name: gap[name])
+        violated = None
+        if declared.name in now.rules and declared in base.rules:
+            violated = float(now.violations[0, now.rules.index(declared.name)])
+        without, with_it = (self._value(most, one.marginals[most][0]) for one in (then, now))
+        return Pull(declared, float(bits), most, without, with_it, violated)
+
+    def _value(self, name: str, p: Floats) -> float:
+        """Return what a variable's distribution comes to: P(true), P(label) or the mean."""
+        variable = self.base.variables[name]
+        if variable.kind == "interval":
+            edges = np.array(variable.edges)
+            return float(p @ (edges[:-1] + edges[1:]) / 2)
+        return float(p[1] if variable.kind == "binary" else p[self.label])
+
+    def flips(self, count: int = 3) -> tuple[Flip, ...]:
+        """Return the numbers whose least moves change the decision about the root, the nearest first."""
+        if self.base.with_numbers is None or not len(self.one.reading_item):
+            return ()
+        near = sorted(self._near(), key=lambda found: abs(found[2]))
+        near = list({found[0].path: found for found in reversed(near)}.values())
+        near = sorted(near, key=lambda found: abs(found[2]))[:MOST_TRIED]
+        flips: list[Flip] = []
+        for number, goal, move in near:
+            if len(flips) >= count and abs(move) > 1.5 * flips[count - 1].distance:
+                break
+            flip = self._flip(number, goal, move)
+            flips = sorted([*flips, *([flip] if flip else [])], key=lambda flip: flip.distance)
+        return tuple(flips[:count])
+
+    def _goals(self) -> tuple[tuple[int, float], ...]:
+        """Return what would change the decision: contrast and the value (nats) it would have to pass."""
+        limit = self.base.policy.limits.get(self.base.root, 0.0)
+        certain = math.log((1 - limit) / limit) if 0 < limit < 1 else math.inf
+        if self.accepted:
+            return ((0, certain),)
+        return ((0, certain), (1, 0.0)) if self.p[self.label] < 1 - limit else ((1, 0.0),)
+
+    def _contrasts(self, p: Floats) -> Floats:
+        """Return the label's log-odds and its log-ratio to the runner-up, nats."""
+        ratio = np.log(max(p[self.label], 1e-300) / max(p[self.runner_up], 1e-300))
+        return np.array([log_odds(p, self.label) * math.log(2), ratio])
+
+    def _near(self) -> Iterator[tuple[Number, int, float]]:
+        """Yield number, goal and the move that would reach it, were all linear."""
+        now = self._contrasts(self.p)
+        goals = [(contrast, wanted - now[contrast]) for contrast, wanted in self._goals()]
+        asked = {self.inference.observations.observers[o].name for o in self.one.reading_observer}
+        for number in (one for one in self.base.numbers.values() if _speaks(one.path, asked)):
+            scale = _Scale(number)
+            other = self._changed({number.path: scale.value(scale.start + STEP)})
+            slope = np.zeros(2) if other is None else self._first_order(other) / STEP
+            for goal, (contrast, distance) in enumerate(goals):
+                if abs(distance) <= self.farthest * abs(slope[contrast]):
+                    yield number, goal, float(distance / slope[contrast])
+
+    def _first_order(self, other: Knowledge) -> Floats:
+        """Return the change of the contrasts: of the network to first order, of the observers as it is."""
+        change = self.slopes.declared @ moved(self.base, other, self.inference.population)
+        if other.observers == self.base.observers:
+            return np.asarray(change)
+        network = replace(self.network, knowledge=other)
+        model = ObservationModel(network, self.inference.population, self.inference.observations)
+        p = self.inference.marginals(model.evidence(self.one))[self.base.root][0]
+        return np.asarray(change + self._contrasts(p) - self._contrasts(self.p))
+
+    def _changed(self, values: Mapping[str, float]) -> Knowledge | None:
+        """Return the base with other values of numbers, by path; None where no such base is allowed.
+
+        Where a number is one of a distribution, the others keep their proportions.
+        """
+        assert self.base.with_numbers is not None
+        for given in (values, self._shared(values)):
+            try:
+                return self.base.with_numbers(given)
+            except KnowledgeError:
+                continue
+        return None
+
+    def _shared(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Return the values with room made for them in the distributions that they are part of."""
+        shared = dict(values)
+        for path, value in values.items():
+            whole = self._distributions.get(_above(path), [])
+            rest = [one for one in whole if one.path not in values]
+            old = self.base.numbers[path].value
+            if len(rest) == len(whole) - 1 and old < 1:
+                shared |= {one.path: max(one.value * (1 - value) / (1 - old), 0.0) for one in rest}
+        return shared
+
+    @cached_property
+    def _distributions(self) -> Mapping[str, list[Number]]:
+        """Return the numbers that stand together and add up to 1, by the path of the whole."""
+        together: dict[str, list[Number]] = {}
+        for number in self.base.numbers.values():
+            together.setdefault(_above(number.path), []).append(number)
+        return {
+            path: numbers
+            for path, numbers in together.items()
+            if len(numbers) > 1 and abs(sum(one.value for one in numbers) - 1) < 1e-6
+        }
+
+    def _compiled(self, other: Knowledge) -> Inference | None:
+        """Return the inference of another base; the network stays where it says the same."""
+        same = all(getattr(other, name) == getattr(self.base, name) for name in _OF_NETWORK)
+        try:
+            network = replace(self.network, knowledge=other) if same else compile_network(other)
+        except KnowledgeError:
+            return None
+        return Inference(network, self.inference.population)
+
+    def _decided(self, inference: Inference) -> tuple[str, float, bool]:
+        """Return label, its probability, and whether it is accepted."""
+        posterior = inference.posterior(self.one)
+        base, root = inference.network.knowledge, self.base.root
+        p = posterior.marginals[root][0]
+        label = first_two(p)[0]
+        conflict = diagnose(inference, self.one, posterior).conflict_bits
+        level = decide_levels(base, self.one, posterior, conflict).get(root)
+        return self.states[label], float(p[label]), bool(level is not None and level.accepted[0])
+
+    def _flip(self, number: Number, goal: int, move: float) -> Flip | None:
+        """Find the value at which the goal is reached, compile it, and see that the decision is another."""
+        contrast, wanted = self._goals()[goal]
+        scale = _Scale(number)
+
+        def short(position: float) -> float:
+            other = self._changed({number.path: scale.value(position)})
+            inference = self._compiled(other) if other else None
+            if inference is None:
+                return math.nan
+            p = inference.posterior(self.one).marginals[self.base.root][0]
+            return float(self._contrasts(p)[contrast] - wanted)
+
+        start = float(self._contrasts(self.p)[contrast] - wanted)
+        far = scale.start + move
+        for _ in range(4):
+            end = short(far)
+            if math.isnan(end):
+                return None
+            if end * start <= 0:
+                break
+            far += 0.5 * (far - scale.start)
+        else:
+            return None
+        found = brentq(short, scale.start, far, xtol=0.002 * abs(far - scale.start), rtol=1e-6)
+        return self._verified(number, scale, found)
+
+    def _verified(self, number: Number, scale: _Scale, found: float) -> Flip | None:
+        """Round away from where the number is now, and decide anew."""
+        value = scale.value(found)
+        unit = 10.0 ** (math.floor(math.log10(abs(value - number.value))) - DIGITS + 1)
+        away = math.copysign(1.0, value - number.value)
+        for further in range(1, 12):
+            rounded = (math.floor(value / unit) if away < 0 else math.ceil(value / unit)) * unit
+            tried = round(rounded + away * unit * (further - 1), 12)
+            other = self._changed({number.path: tried}) if number.low <= tried <= number.high else None
+            inference = self._compiled(other) if other else None
+            if inference is None or other is None:
+                return None
+            label, p, accepted = self._decided(inference)
+            if (label, accepted) != (self.states[self.label], self.accepted):
+                assert self.base.with_numbers is not None
+                return Flip(
+                    number,
+                    tried,
+                    abs(scale.position(tried) - scale.start),
+                    self._needs_room(number, tried),
+                    label,
+                    p,
+                    accepted,
+                )
+        return None
+
+    def _needs_room(self, number: Number, value: float) -> bool:
+        assert self.base.with_numbers is not None
+        try:
+            self.base.with_numbers({number.path: value})
+        except KnowledgeError:
+            return True
+        return False
+
+
+_OF_NETWORK = ("variables", "populations", "cells", "moments", "couplings", "rules")
+
+
+def _above(path: str) -> str:
+    """Return the path of what a number is an entry of."""
+    return path[: max(path.rfind("."), path.rfind("["))]
+
+
+def _speaks(path: str, observers: set[str]) -> bool:
+    """Say whether a number can have a say in an item that these observers answered about."""
+    top, _, rest = path.partition(".")
+    if top == "observers":
+        return any(rest.startswith(f"{name}.") for name in observers)
+    return top in COMPILED and not path.endswith(".n")
+
+
+class _Scale:
+    """Positions of a number: bits of its log-odds within a narrow range, else of its logarithm."""
+
+    def __init__(self, number: Number) -> None:
+        self.low, self.high = number.low, number.high
+        self.narrow = number.high - number.low <= 2
+        self.start = self.position(number.value)
+
+    def position(self, value: float) -> float:
+        """Return where a value stands."""
+        if self.narrow:
+            share = min(max((value - self.low) / (self.high - self.low), 1e-4), 1 - 1e-4)
+            return math.log2(share / (1 - share))
+        return math.log2(max(value, 1e-4)) if self.low >= 0 else value
+
+    def value(self, position: float) -> float:
+        """Return the value at a position, within the range."""
+        if self.narrow:
+            return self.low + (self.high - self.low) / (1 + math.exp2(-position))
+        found = math.exp2(position) if self.low >= 0 else position
+        return min(max(found, self.low), self.high)

@@ -1,0 +1,162 @@
+"""How a root state's odds move with what a base declares: first derivatives, all at once.
+
+The compiled parameters x = (λ_e, θ) solve F(x, d) = 0, the gradient of the dual that `compiler` states, with
+d what is declared. For a function L of x and d the chain rule through the fit is
+
+    dL/dd = ∂L/∂d - y · ∂F/∂d,     ∂²D/∂x² y = ∂L/∂x,
+
+so that one linear solve (the adjoint) gives the derivative with respect to every declared number. Here L
+is the log-odds of one or more root states against others, given an item's evidence; its derivative with
+respect to a tilt of feature f given root state e is E[f | e, evidence] - E[f | e].
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.compiler import constraints_of
+from engine.fit import FitModel
+from engine.junction_tree import lay, torch_threads
+from engine.network import Factor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from engine.evidence import Evidence
+    from engine.fit import Constraints
+    from engine.knowledge import Knowledge, Moments
+    from engine.network import Network
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """Derivatives of C contrasts (nats); a contrast weighs the log-posteriors of the root states.
+
+    declared: (C, D), with respect to what `moved` lists. without: name of a rule or coupling -> (C,), what
+    leaving it out would change to first order.
+    """
+
+    declared: Floats
+    without: dict[str, Floats]
+
+
+def moved(base: Knowledge, other: Knowledge, population: str) -> Floats:
+    """Return by how much all that shapes the network moves from one base to another of the same shape, (D,).
+
+    These are log P(root); P(true | root) of the binary variables; what the features of the block of
+    intervals must be on average, given each root state; log odds ratios; the rules' confidences.
+    """
+    log_prior, rates, ratios, confidences = (
+        np.subtract(*(np.array(of(one), dtype=np.float64) for one in (other, base)))
+        for of in (
+            lambda one: np.log(one.populations[population].p),
+            lambda one: [[cell.p for cell in row] for row in one.cells.values()],
+            lambda one: [math.log(coupling.odds_ratio) for coupling in one.couplings],
+            lambda one: [rule.confidence for rule in one.rules],
+        )
+    )
+    moments = [_moved(*pair) for pair in zip(base.moments, other.moments, strict=True)]
+    parts = [log_prior, rates.reshape(-1), *moments, ratios, confidences]
+    return np.concatenate(parts)
+
+
+def slopes(network: Network, evidence: Evidence, contrasts: Floats) -> Slopes:
+    """Return the slopes of contrasts (C, K) of one item's log-posterior, rows of which add up to 0."""
+    base = network.knowledge
+    constraints = constraints_of(base)
+    compiled = {rule.name: rule for rule in network.rules}
+    both = np.tile([[0.0, 0.0], [0.0, 1.0]], (len(network.root_states), 1, 1))
+    conditions = [compiled[rule.name].condition.astype(np.float64) for rule in constraints.rules]
+    tilts = (
+        *constraints.rules,
+        *(Factor("", "rule", r.nodes, c) for r, c in zip(constraints.rules, conditions, strict=True)),
+        *(Factor("", "rule", c.pair, both) for c in base.couplings),
+    )
+    # The compiled factors are all fixed here, and the parameters tilts around them.
+    wider = replace(constraints, rules=tilts, bounds=np.zeros(len(tilts)))
+    sizes = {name: node.size for name, node in network.nodes.items()}
+    model = FitModel(wider, network.steps, sizes, network.factors)
+    with torch_threads(1):
+        _, mean, covariance = model.derivatives(np.zeros((model.k, model.size)))
+        after = _means(model, network, evidence)
+    u = contrasts[:, :, None] * (after - mean)
+    return _adjoint(network, constraints, covariance, u, contrasts)
+
+
+def _adjoint(
+    network: Network, constraints: Constraints, covariance: Floats, u: Floats, contrasts: Floats
+) -> Slopes:
+    """Solve for y and read off the derivatives; u: (C, K, P), covariance: (K, P, P)."""
+    base, weights, rules = network.knowledge, constraints.weights, len(constraints.rules)
+    fitted = {rule.name: rule for rule in network.rules}
+    mine = [fitted[rule.name] for rule in constraints.rules]
+    free = np.array([rule.status == "met" for rule in mine], dtype=bool)
+    binary = len(constraints.binary)
+    local = u.shape[2] - 2 * rules - len(base.couplings)
+    k, size = len(weights), len(weights) * local
+    which = local + np.flatnonzero(free)
+    weighted = weights[:, None, None] * covariance
+    # Every parameter's row of the Hessian, with a column for every tilt.
+    ties = np.concatenate([weighted[:, :local].reshape(size, -1), weighted[:, which].sum(0)])
+    square = np.zeros((size + len(which), size + len(which)))
+    for e in range(k):
+        at = slice(e * local, (e + 1) * local)
+        square[at, at] = weighted[e, :local, :local]
+    square[:, size:] = ties[:, which]
+    square[size:, :size] = square[:size, size:].T
+    right = np.concatenate([u[:, :, :local].reshape(len(u), size), u[:, :, which].sum(1)], axis=1)
+    inverse = np.linalg.inv(square + 1e-11 * np.trace(square) / len(square) * np.eye(len(square)))
+    y = right @ inverse
+    tilted = u[:, :, local:].sum(1) - y @ ties[:, local:]
+    declared = y[:, :size].reshape(-1, k, local) * weights[:, None]
+    confidences, without = np.zeros((len(u), len(base.rules))), {}
+    order = {rule.name: number for number, rule in enumerate(base.rules)}
+    for number, rule in enumerate(mine):
+        if free[number]:
+            place = size + int(free[:number].sum())
+            own = -rule.weight * tilted[:, rules + number] + y[:, place] * rule.p_if
+            confidences[:, order[rule.name]] = own
+            without[rule.name] = -rule.weight * y[:, place] / inverse[place, place]
+        else:
+            without[rule.name] = -rule.weight * tilted[:, number]
+    ratios = tilted[:, 2 * rules :]
+    for number, coupling in enumerate(base.couplings):
+        without[coupling.name] = -math.log(coupling.odds_ratio) * ratios[:, number]
+    rates = declared[:, :, :binary].transpose(0, 2, 1)
+    parts = [contrasts, rates, declared[:, :, binary:], ratios, confidences]
+    return Slopes(np.concatenate([part.reshape(len(u), -1) for part in parts], axis=1), without)
+
+
+def _means(model: FitModel, network: Network, evidence: Evidence) -> Floats:
+    """Return E[feature | root state, evidence], (K, P)."""
+    torch = model.torch
+    rows = len(evidence.row_item)
+    x = torch.zeros(rows * model.k, model.size, dtype=torch.float64, requires_grad=True)
+    tables = model.log_tables(x)
+    for node in network.nodes.values():
+        told = [v for v in node.variables if v in evidence.log_likelihood]
+        if told:
+            assert node.index is not None
+            logs = sum(evidence.log_likelihood[v][node.index[:, node.variables.index(v)]].T for v in told)
+            lay(model.steps, tables, (node.name,), torch.as_tensor(np.repeat(logs, model.k, axis=0)))
+    total = model.log_z(tables).reshape(rows, model.k)
+    total = total + torch.as_tensor(evidence.log_weight)[:, None]
+    if network.root in evidence.log_likelihood:
+        total = total + torch.as_tensor(evidence.log_likelihood[network.root].T)
+    (found,) = torch.autograd.grad(torch.logsumexp(total, 0).sum(), x)
+    return np.asarray(found.reshape(rows, model.k, -1).sum(0).numpy())
+
+
+def _moved(old: Moments, new: Moments) -> Floats:
+    """Return by how much the required means of the features move, standardised as `old` is, (F,)."""
+    shift = (np.array(new.mean) - np.array(old.mean)) / np.array(old.sd)
+    spread = np.array(new.sd) / np.array(old.sd)
+    second = np.array(new.correlation) * np.outer(spread, spread) + np.outer(shift, shift)
+    upper = np.triu_indices(len(shift))
+    return np.concatenate([shift, (second - np.array(old.correlation))[upper]])

@@ -1,0 +1,274 @@
+"""Facts about an item -> words for a terminal; every word is a template of `explanation.yaml`."""
+
+from __future__ import annotations
+
+import textwrap
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from seke.shipped import shipped_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    Facts = Mapping[str, Any]
+
+WIDTH = 90
+SMALL = 0.05
+MOST_PAIRS = 4
+MOST_OUTCOMES = 8
+
+
+@cache
+def _words() -> Mapping[str, Any]:
+    text = Path(__file__).with_name("explanation.yaml").read_text(encoding="utf-8")
+    words: Mapping[str, Any] = yaml.safe_load(text)
+    return words
+
+
+def worded(facts: Facts) -> str:
+    """Return the facts in words, lines of at most WIDTH columns where no path is longer."""
+    parts = (_label, _prior, _readings, _variables, _rules, _conflict, _next, _numbers)
+    return "\n\n".join("\n".join(part(facts)) for part in parts) + "\n"
+
+
+def _wrapped(text: str, indent: str = "", hang: str | None = None) -> list[str]:
+    after = indent if hang is None else hang
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=after,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], right: int) -> Iterator[str]:
+    """Yield rows in columns, the first `right` of them flush right, the last one wrapped."""
+    rows = [list(head), *(list(row) for row in rows)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head) - 1)]
+    start = sum(widths) + 2 * len(widths) + 2
+    for row in rows:
+        cells = [
+            cell.rjust(width) if i < right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=False))
+        ]
+        first = "  " + "  ".join(cells) + "  "
+        yield from (line.rstrip() for line in _wrapped(row[-1], first, " " * start) or [first])
+
+
+def _said(said: Mapping[str, float]) -> str:
+    """Return answers and how often they were given: `true` of a binary variable is said by its name alone."""
+    return ", ".join(answer if count == 1 else f"{answer} ×{count:g}" for answer, count in said.items())
+
+
+def _place(place: str) -> str:
+    """Return a place as short as it is clear: from here, or from the shipped knowledge."""
+    for folder, name in ((Path.cwd(), ""), (shipped_folder(), "shipped/")):
+        if place.startswith(f"{folder}/"):
+            return name + place[len(str(folder)) + 1 :]
+    return place
+
+
+def _label(facts: Facts) -> list[str]:
+    words, decision, label = _words(), facts["decision"], facts["label"]
+    named = {**label, "label": label["value"], "item": facts["item"]}
+    reasons = _reasons(decision["reasons"])
+    given = {
+        "variable": label["variable"],
+        **decision,
+        "decision": decision["item"],
+        "limit": 0.0 if decision["limit"] is None else decision["limit"],
+        "conflict": facts["conflict"]["bits"],
+        "most": facts["conflict"]["most"],
+        "reasons": words["reasons"].format(reasons=reasons) if reasons else "",
+    }
+    which = "accepted" if decision["accepted"] else "open"
+    if not facts["readings"]:
+        which = "unread"
+    elif which == "open" and decision["risk"] <= given["limit"]:
+        which = "conflicting"
+    return _wrapped(words["label"].format(**named)) + _wrapped(words[which].format(**given))
+
+
+def _reasons(reasons: Sequence[str]) -> str:
+    """Return the reasons of a decision, those of one kind together."""
+    kinds: dict[str, list[str]] = {}
+    for kind, _, what in (reason.partition(": ") for reason in reasons):
+        kinds.setdefault(kind, []).append(what)
+    return "; ".join(f"{kind}: {', '.join(what)}" if all(what) else kind for kind, what in kinds.items())
+
+
+def _prior(facts: Facts) -> list[str]:
+    words, label, prior = _words()["prior"], facts["label"], facts["prior"]
+    given = {
+        "label": label["value"],
+        "runner_up": label["runner_up"],
+        "population": prior["population"],
+        "p": prior["p"][label["value"]],
+        "p_runner_up": prior["p"][label["runner_up"]],
+        "bits": prior["bits"],
+    }
+    lines = [words["title"], *_wrapped(words["population"].format(**given), "  ")]
+    given = {"place": _place(prior["place"]), "source": prior["source"], "cite": prior["cite"].rstrip(".")}
+    lines += _wrapped(words["source"].format(**given), "  ")
+    weight = label["bits"] - prior["bits"]
+    after = {"weight": weight, "label": label["value"], "bits": label["bits"]}
+    return lines + _wrapped(words["after" if weight >= 0 else "against"].format(**after), "  ")
+
+
+def _readings(facts: Facts) -> list[str]:
+    words = _words()["readings"]
+    rows = []
+    for one in sorted(facts["readings"], key=lambda one: -abs(one["bits"])):
+        text = words["reading"].format(**one) + ": " + "; ".join(_parts(one["said"]))
+        rows.append((f"{one['bits']:+.2f}", f"{one['alone']:+.2f}", text))
+    lines = [words["title"].format(label=facts["label"]["value"])]
+    if not rows:
+        return [*lines, "  " + words["unread"]]
+    return [*lines, *_table(words["head"], rows, 2), *_wrapped(words["note"], "  ")]
+
+
+def _parts(said: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    """Yield what a reading said: of binary variables those that were ever true, by name."""
+    for name, answers in said.items():
+        if not set(answers) <= {"true", "false"}:
+            yield f"{name} {_said(answers)}"
+    true = {name: one["true"] for name, one in said.items() if "true" in one}
+    for count in sorted(set(true.values()), reverse=True):
+        names = " ".join(name for name, times in true.items() if times == count)
+        yield names if count == 1 else f"{names} ×{count:g}"
+
+
+def _variables(facts: Facts) -> list[str]:
+    words, label = _words()["variables"], facts["label"]
+    named = {"label": label["value"], "runner_up": label["runner_up"], "root": label["variable"]}
+    large = [one for one in facts["variables"] if abs(one["bits"]) >= SMALL]
+    rows = []
+    for one in large:
+        given = [f"{value:.2f}" for value in one["given"].values()] or ["", ""]
+        rows.append(
+            (
+                f"{one['bits']:+.2f}",
+                f"{one['alone']:+.2f}",
+                one["variable"],
+                _said(one["said"]),
+                *(given if len(given) == 2 else [*given, ""]),
+                _declared(one["declared"]),
+            )
+        )
+    lines = [words["title"].format(**named)]
+    if rows:
+        lines += _table([head.format(**named) for head in words["head"]], rows, 2)
+    few = len(facts["variables"]) - len(large)
+    return lines + (["  " + words["few"].format(count=few, bits=SMALL)] if few else [])
+
+
+def _declared(declared: Mapping[str, Facts]) -> str:
+    """Return where the numbers of both states stand: file, lines, sources."""
+    places = list(dict.fromkeys(Path(one["place"]).name for one in declared.values()))
+    sources = list(dict.fromkeys(one["source"] for one in declared.values()))
+    if not places:
+        return ""
+    files = [place.rsplit(":", 2) for place in places]
+    lines = ", ".join(f":{one[1]}" for one in files) if len({one[0] for one in files}) == 1 else ""
+    shown = files[0][0] + lines.replace(", :", ",") if lines else " ".join(places)
+    return f"{shown} {', '.join(sources)}"
+
+
+def _rules(facts: Facts) -> list[str]:
+    words, lines = _words()["rules"], [_words()["rules"]["title"]]
+    for one in facts["rules"]:
+        if abs(one["bits"]) < facts["least_pull"]:
+            continue
+        lines += _wrapped(words["pull"].format(**one), "  ", " " * 9)
+        moved = {**one["moved"], "place": _place(one["place"]), "source": one["source"]}
+        lines += _wrapped(words["moved"].format(**moved), " " * 9)
+        if one["violated"] and one["violated"] >= SMALL:
+            lines += _wrapped(words["violated"].format(**one), " " * 9)
+    if len(lines) == 1:
+        none = words["none"].format(label=facts["label"]["value"], bits=facts["least_pull"])
+        lines.append("  " + none)
+    return lines
+
+
+def _conflict(facts: Facts) -> list[str]:
+    words, conflict = _words()["conflict"], facts["conflict"]
+    lines = [words["whole"].format(**conflict)] if len(facts["readings"]) > 1 else []
+    pairs = [one for one in conflict["pairs"][:MOST_PAIRS] if one["bits"] >= SMALL]
+    lines += [words["pair"].format(**one) for one in pairs]
+    told = sorted(facts["variables"], key=lambda one: -one["conflict"])[:MOST_PAIRS]
+    lines += [
+        words["variable"].format(variable=one["variable"], bits=one["conflict"])
+        for one in told
+        if one["conflict"] >= SMALL
+    ]
+    lines += [
+        words["violated"].format(**{**one, "place": _place(one["place"])}) for one in conflict["violations"]
+    ]
+    wrapped = [line for text in lines or [words["none"]] for line in _wrapped(text, "  ", " " * 9)]
+    return [words["title"], *wrapped]
+
+
+def _next(facts: Facts) -> list[str]:
+    words, following = _words()["next"], facts["next"]
+    lines = [words["title"]]
+    asked = following.get("asked")
+    given: dict[str, Any] = {"budget": following.get("budget"), "quick": following.get("quick_gain")}
+    if asked:
+        given |= {**asked, "question": _question(asked), "gain": _gain(asked)}
+    lines += _wrapped(words[following["why"]].format(**given), "  ")
+    if not asked or following["why"] in ("settled", "budget"):
+        return lines
+    lines += ["  " + words["outcomes"], *_outcomes(facts)]
+    rows = [
+        (_gain(one), f"{one['cost']:g}", f"{one['rate']:.1f}", _question(one)) for one in following["options"]
+    ]
+    return lines + (["  " + words["options"], *_table(words["head_options"], rows, 3)] if rows else [])
+
+
+def _outcomes(facts: Facts) -> Iterator[str]:
+    """Yield a table of what answers would do; those that would hardly change anything are only counted."""
+    words, outcomes = _words()["next"], facts["next"]["outcomes"]
+    label, p = facts["label"]["value"], facts["label"]["p"]
+    change = [one["probability"] * (abs(one["p"] - p) if one["label"] == label else 1.0) for one in outcomes]
+    order = sorted(range(len(outcomes)), key=lambda i: -change[i])[:MOST_OUTCOMES]
+    rows = [
+        (
+            f"{one['probability']:.2f}",
+            f"{one['label']} {one['p']:.2f}",
+            f"{one['variable']} {_said(one['said'])}",
+        )
+        for one in (outcomes[i] for i in sorted(order))
+    ]
+    head = [title.format(root=facts["label"]["variable"]) for title in words["head_outcomes"]]
+    yield from _table(head, rows, 1)
+    if len(outcomes) > len(rows):
+        yield "  " + words["same"].format(count=len(outcomes) - len(rows))
+
+
+def _gain(option: Facts) -> str:
+    words = _words()["next"]
+    return str(words["simulated" if option["error"] else "exact"].format(**option))
+
+
+def _question(option: Facts) -> str:
+    words = _words()["next"]
+    about = words["about"].format(**option) if option["about"] else ""
+    answers = words["answers"][option["samples"] > 1]
+    return str(words["question"].format(**{**option, "about": about, "answers": answers}))
+
+
+def _numbers(facts: Facts) -> list[str]:
+    words = _words()["numbers"]
+    lines = [words["title"]]
+    for one in facts["numbers"]:
+        lines += _wrapped(words["flip"].format(**one) + (words["shared"] if one["shared"] else ""), "  ")
+        then = words["then_accepted" if one["accepted"] else "then_open"]
+        given = {**one, "variable": facts["label"]["variable"], "place": _place(one["place"])}
+        lines += _wrapped(then.format(**given), "    ")
+    return lines if facts["numbers"] else [*lines, "  " + words["none"].format(bits=facts["farthest"])]
