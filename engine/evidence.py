@@ -48,7 +48,8 @@ class Evidence:
 
     row_item: (rows,). log_weight: (rows,) log-probability of the row's switches. log_likelihood:
     variable -> (states, rows), log P(its answers | state, switches). told: (rows,) whether the row says
-    anything of the variables below the root.
+    anything of the variables below the root. on: (2, P) row and reading wherever a row has a reading's
+    switch on.
     """
 
     items: int
@@ -56,13 +57,20 @@ class Evidence:
     log_weight: Floats
     log_likelihood: Mapping[str, Floats]
     told: NDArray[np.bool_]
+    on: Ints
 
     def part(self, start: int, stop: int, first: int, last: int) -> Evidence:
         """Return the evidence about items start to stop, whose rows are first to last."""
         rows = slice(first, last)
         logs = {name: one[:, rows] for name, one in self.log_likelihood.items()}
+        row, reading = self.on[:, (self.on[0] >= first) & (self.on[0] < last)]
         return Evidence(
-            stop - start, self.row_item[rows] - start, self.log_weight[rows], logs, self.told[rows]
+            stop - start,
+            self.row_item[rows] - start,
+            self.log_weight[rows],
+            logs,
+            self.told[rows],
+            np.stack([row - first, reading]),
         )
 
 
@@ -218,7 +226,8 @@ class ObservationModel:
             for observer in present & set(self.seen_state):
                 self._add_labels(answers, about_root, observer, followed, pairs)
                 self._add_tails(answers, about_root, observer, row_item)
-        return Evidence(len(answers.items), row_item, log_weight, logs, told)
+        on = np.stack([pairs.row[pairs.on], pairs.reading[pairs.on]])
+        return Evidence(len(answers.items), row_item, log_weight, logs, told, on)
 
     def _expand(self, answers: Answers, switched: NDArray[np.bool_]) -> tuple[Ints, _Pairs, Floats]:
         """Return the rows' items, all (row, reading) pairs, and the rows' log-weights."""

@@ -67,8 +67,10 @@ class ImaginedReadings:
         items: Ints,
         observer: int,
         belief: Belief,
+        followed: Floats,
         seed: int,
     ) -> None:
+        """followed: (R,) P(a reading's answers followed its label | all answers)."""
         self.base = base
         self.observations = observations
         self.seed = seed
@@ -84,6 +86,7 @@ class ImaginedReadings:
         self.place[items] = np.arange(len(items))
         mine = answers.reading_observer == observer
         self.mine = mine & (self.place[answers.reading_item] >= 0)
+        self.followed = followed
 
     def imagine(self, question: int, name: str, *, fresh: bool = False) -> Floats:
         """Return the likelihood of imagined answers after each batch, (n, paths, batches, states).
@@ -102,6 +105,14 @@ class ImaginedReadings:
             else:
                 self.cache[key] = self._numbers(name, kernel, continued, other, truth)
         return self.cache[key]
+
+    def follows(self, question: int, *, fresh: bool) -> Floats:
+        """Return the probability that further answers to a question follow their label, (n,)."""
+        found = np.full(len(self.items), self.observations.halo[self.observer, question])
+        if not fresh:
+            own = self.mine & (self.answers.reading_question == question)
+            found[self.place[self.answers.reading_item[own]]] = self.followed[own]
+        return found
 
     def _uniform(self, name: str, count: int) -> Floats:
         """Return stratified uniform numbers (count, paths), the same for every item."""
@@ -134,6 +145,9 @@ class ImaginedReadings:
             reading = np.zeros(0, dtype=np.int64) if numbers is None else numbers.reading
             answer, weight = np.zeros(len(reading), dtype=np.int64), np.ones(len(reading))
         used = self.mine[reading]
+        if name != self.base.root:
+            # What followed a label says nothing of how the observer sees the item.
+            used = used & (self.followed[reading] <= 0.5)
         cell = self.place[answers.reading_item[reading[used]]] * size + answer[used]
         same = answers.reading_question[reading[used]] == question
         length = len(self.items) * size

@@ -7,11 +7,12 @@ loss over the answers that the posterior predicts; it is worth asking where that
 
 Simplest honest form, the same for all items at once: given the root the other variables are taken to be
 independent (each has its exact posterior marginal; couplings and rules have shaped it but do not carry the
-imagined answers on); the imagined answers of a reading continue its Pólya urn, so that a saturated reading
-predicts only itself; numbers are taken as normal; whether an imagined answer followed its label is taken
-as known. Gains are means over PATHS simulated paths. All items share the paths' stratified uniform
-numbers (McKay, Beckman & Conover 1979, doi:10.2307/1268522), which depend on the seed and the variable
-alone: what is asked about an item does not depend on the items beside it.
+imagined answers on); a reading has followed its label where that is likelier than not; the imagined
+answers of a reading continue its Pólya urn, so that a saturated reading predicts only itself; numbers are
+taken as normal; whether an imagined answer followed its label is taken as known. Gains are means over
+PATHS simulated paths. All items share the paths' stratified uniform numbers (McKay, Beckman & Conover
+1979, doi:10.2307/1268522), which depend on the seed and the variable alone: what is asked about an item
+does not depend on the items beside it.
 """
 
 from __future__ import annotations
@@ -145,8 +146,9 @@ class LookAhead:
         seen = self._seen(answers, item, one.observer, one.question)
         if one.fresh:
             return next((view for view in self.base.policy.views if view not in seen), "")
-        mine = (answers.reading_item == item) & (answers.reading_observer == one.observer)
-        views = answers.reading_view[mine]
+        of_item = answers.reading_item == item
+        mine = of_item & (answers.reading_observer == one.observer)
+        views = answers.reading_view[mine if mine.any() else of_item]
         return seen[0] if seen else answers.views[views[0]] if views.size else "face"
 
     def _seen(self, answers: Answers, item: int, observer: int, question: Question) -> list[str]:
@@ -187,7 +189,7 @@ class LookAhead:
         before = self._loss(belief, belief.root[:, None, None, :], {})[:, 0]
         for observer in np.flatnonzero(observers).tolist():
             readings = ImaginedReadings(
-                self.base, self.observations, answers, items, observer, belief, self.seed
+                self.base, self.observations, answers, items, observer, belief, posterior.followed, self.seed
             )
             for number, question in enumerate(self.base.questions.values()):
                 yield from self._asked(belief, before, readings, number, question)
@@ -224,9 +226,9 @@ class LookAhead:
         likelihoods = {name: readings.imagine(number, name, fresh=fresh) for name in names}
         if not question.about_one:
             if names:
-                halo = self.observations.halo[readings.observer, number]
+                halo = readings.follows(number, fresh=fresh)[:, None]
                 gain, error = self._gain(belief, before, likelihoods)
-                if halo > 0:
+                if halo.any():
                     label = {k: v for k, v in likelihoods.items() if k == self.base.root}
                     followed = self._gain(belief, before, label)
                     gain, error = (1 - halo) * gain + halo * followed[0], np.maximum(error, followed[1])

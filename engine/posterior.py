@@ -56,7 +56,8 @@ class Posterior:
 
     marginals: variable -> (N, states), derived variables included. correlation: (N,) of the first two
     interval variables of the block, NaN where there are none. log_evidence: (N,) log P(answers), nats.
-    violations: (N, R) P(if & not then) of the compiled rules `rules`.
+    violations: (N, R) P(if & not then) of the compiled rules `rules`. followed: for each reading P(its
+    answers followed its label | all answers), 0 where there is no halo.
     """
 
     items: tuple[str, ...]
@@ -65,6 +66,7 @@ class Posterior:
     log_evidence: Floats
     rules: tuple[str, ...]
     violations: Floats
+    followed: Floats
 
 
 @dataclass(frozen=True)
@@ -179,15 +181,22 @@ class Inference:
         """
         found = np.empty((self._layout.rows, len(answers.items)))
         log_evidence = np.empty(len(answers.items))
+        followed = np.zeros(len(answers.reading_item))
         for items, evidence in self._evidence(answers):
-            log_evidence[items] = self.weigh(evidence, found[:, items])
-        return self._layout.posterior(answers.items, found, log_evidence)
+            shares = np.empty(len(evidence.row_item))
+            log_evidence[items] = self.weigh(evidence, found[:, items], shares)
+            if evidence.on.size:
+                item = answers.reading_item
+                mine = np.flatnonzero((item >= items.start) & (item < items.stop))
+                row, reading = evidence.on
+                followed[mine] = np.bincount(reading, shares[row], len(mine))
+        return self._layout.posterior(answers.items, found, log_evidence, followed)
 
     def marginals(self, evidence: Evidence) -> Mapping[str, Floats]:
         """Return the marginals of all variables given evidence, each (N, states)."""
         found = np.empty((self._layout.rows, evidence.items))
         log_evidence = self.weigh(evidence, found)
-        return self._layout.posterior((), found, log_evidence).marginals
+        return self._layout.posterior((), found, log_evidence, np.zeros(0)).marginals
 
     def log_evidence(self, answers: Answers) -> Floats:
         """Return log P(answers) of each item, nats, (N,)."""
@@ -203,8 +212,12 @@ class Inference:
             part = answers if whole else answers.part(start, stop)
             yield slice(start, stop), self.observations.evidence(part)
 
-    def weigh(self, evidence: Evidence, found: Floats | None = None) -> Floats:
-        """Return log P(answers) of each item, nats, (N,); fill `found` (layout's rows, N) where given."""
+    def weigh(self, evidence: Evidence, found: Floats | None = None, shares: Floats | None = None) -> Floats:
+        """Return log P(answers) of each item, nats, (N,).
+
+        Where given, `found` (layout's rows, N) is filled, and `shares` (rows,) with P(row | its item's
+        answers).
+        """
         rows = np.bincount(evidence.row_item, minlength=evidence.items)
         ends = np.cumsum(rows)
         log_z = np.empty(evidence.items)
@@ -215,11 +228,15 @@ class Inference:
         with nullcontext() if few else torch_threads(self.threads):
             tree = self._tree if few else self._tensors
             for start, stop in _cuts(ends, most):
-                part = evidence.part(start, stop, int(ends[start] - rows[start]), int(ends[stop - 1]))
-                log_z[start:stop] = self._weigh(tree, part, None if found is None else found[:, start:stop])
+                first, last = int(ends[start] - rows[start]), int(ends[stop - 1])
+                part = evidence.part(start, stop, first, last)
+                out = None if found is None else found[:, start:stop]
+                log_z[start:stop], share = self._weigh(tree, part, out)
+                if shares is not None:
+                    shares[first:last] = share
         return log_z
 
-    def _weigh(self, tree: _Tree, evidence: Evidence, found: Floats | None) -> Floats:
+    def _weigh(self, tree: _Tree, evidence: Evidence, found: Floats | None) -> tuple[Floats, Floats]:
         told = np.flatnonzero(evidence.told)
         u, scale = self._likelihoods(tree, evidence, told)
         logs = np.repeat(self._log_untold, len(evidence.row_item), axis=1)
@@ -232,13 +249,13 @@ class Inference:
         log_rows, root = _normalised(logs)
         log_z, share = _by_item(log_rows + scale, evidence.row_item, evidence.items)
         if found is None:
-            return log_z
+            return log_z, share
         root *= share
         beliefs = None
         if len(told):
             beliefs = distribute(self.steps, tree.outlets, held, tree.put(root[:, told]))
         self._fill(found, evidence, root, told, beliefs)
-        return log_z
+        return log_z, share
 
     def _fill(
         self, found: Floats, evidence: Evidence, root: Floats, told: Ints, beliefs: Beliefs | None
@@ -314,7 +331,9 @@ class _Layout:
         parts += [_numpy(beliefs.events[number])[None] for number in range(len(self.rules))]
         return np.concatenate(parts, out=out)
 
-    def posterior(self, items: tuple[str, ...], found: Floats, log_evidence: Floats) -> Posterior:
+    def posterior(
+        self, items: tuple[str, ...], found: Floats, log_evidence: Floats, followed: Floats
+    ) -> Posterior:
         """Name what stands in the rows of `found`, (rows, N)."""
         marginals = {name: found[place].T for name, place in self.places.items()}
         start = self.means.start
@@ -324,7 +343,7 @@ class _Layout:
             start = stop
         violations = found[self.means.stop :].T
         correlation = self._correlation(marginals, found[self.means.stop - 1])
-        return Posterior(items, marginals, correlation, log_evidence, self.rules, violations)
+        return Posterior(items, marginals, correlation, log_evidence, self.rules, violations, followed)
 
     def _correlation(self, marginals: Mapping[str, Floats], product: Floats) -> Floats:
         """Return the correlation of the block's first two variables, (N,); values uniform within bins."""

@@ -105,5 +105,5 @@ def test_bulk_and_exact_agree_on_the_shipped_example(network):
         shares.append(by_all[chosen.question, chosen.about, chosen.samples].rate / best.rate)
         told = [key for key, one in by_bulk.items() if one.gain > 0]
         ranks.append(spearmanr([by_all[k].rate for k in told], [by_bulk[k].rate for k in told])[0])
-    assert np.mean(np.array(shares) > 0.8) > 0.85
-    assert np.median(ranks) > 0.8
+    assert min(shares) > 0.8
+    assert np.median(ranks) > 0.9

@@ -90,7 +90,14 @@ def soft_evidence(network, items, seed=0):
     rng, variables = np.random.default_rng(seed), network.knowledge.variables
     names = [network.root, *(v for node in network.nodes.values() for v in node.variables)]
     logs = {v: np.log(rng.uniform(0.05, 1, (len(variables[v].states), items))) for v in names}
-    return Evidence(items, np.arange(items), np.zeros(items), logs, np.ones(items, dtype=bool))
+    return Evidence(
+        items,
+        np.arange(items),
+        np.zeros(items),
+        logs,
+        np.ones(items, dtype=bool),
+        np.zeros((2, 0), dtype=np.int64),
+    )
 
 
 def joint_answers(base, items, draws=1, seed=0):
