@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-MOST_ITEMS = 256
+MOST_ITEMS = 512
 MOST_TELLING = 2
 
 
@@ -290,7 +290,8 @@ class LookAhead:
         root = root / np.maximum(root.sum(-1, keepdims=True), 1e-300)
         if asked:
             # P(v | answers) = Σ_e P(e | answers) P(v | e) L(v) / Σ_v P(v | e) L(v).
-            share = root.reshape(n, -1, root.shape[-1]) / np.maximum(fold, 1e-300)
+            np.maximum(fold, 1e-300, out=fold)
+            share = np.divide(root.reshape(n, -1, root.shape[-1]), fold, out=fold)
             p = (share @ active[..., None])[..., 0] * both[..., 1]
             after |= {name: p[j].reshape(root.shape[:-1]) for j, name in enumerate(asked)}
         for name, folded in folds.items():
