@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 COMPILED = ("words", "priors", "activations", "affect", "couplings", "rules")
 STEP = 0.05
-MOST_TRIED = 8
+MOST_TRIED = 10
 MOST_PULLS = 5
 DIGITS = 3
 
@@ -82,7 +82,7 @@ class Sensitivity:
     farthest: bits beyond which no number is looked at. least_pull: bits under which none is told.
     """
 
-    farthest = 6.0
+    farthest = 12.0
     least_pull = 0.01
 
     def __init__(self, inference: Inference, one: Answers) -> None:

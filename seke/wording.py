@@ -20,6 +20,9 @@ WIDTH = 90
 SMALL = 0.05
 MOST_PAIRS = 4
 MOST_OUTCOMES = 8
+MOST_SHOWN = 8
+LEAST_RATE = 0.05
+WANTED = 3
 
 
 @cache
@@ -47,22 +50,27 @@ def _wrapped(text: str, indent: str = "", hang: str | None = None) -> list[str]:
     )
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], right: int) -> Iterator[str]:
-    """Yield rows in columns, the first `right` of them flush right, the last one wrapped."""
+def _table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], right: int, notes: Sequence[str] = ()
+) -> Iterator[str]:
+    """Yield rows in columns, the first `right` of them flush right, the last wrapped, each with its note."""
     rows = [list(head), *(list(row) for row in rows)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head) - 1)]
     start = sum(widths) + 2 * len(widths) + 2
-    for row in rows:
+    for row, note in zip(rows, notes or [""] * len(rows), strict=True):
         cells = [
             cell.rjust(width) if i < right else cell.ljust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=False))
         ]
         first = "  " + "  ".join(cells) + "  "
         yield from (line.rstrip() for line in _wrapped(row[-1], first, " " * start) or [first])
+        yield from _wrapped(note, " " * (sum(widths[:right]) + 2 * right + 2))
 
 
 def _said(said: Mapping[str, float]) -> str:
-    """Return answers and how often they were given: `true` of a binary variable is said by its name alone."""
+    """Return answers and how often they were given; of a binary variable how many of them were true."""
+    if set(said) <= {"true", "false"} and sum(said.values()) > 1:
+        return f"true {said.get('true', 0):g}/{sum(said.values()):g}"
     return ", ".join(answer if count == 1 else f"{answer} ×{count:g}" for answer, count in said.items())
 
 
@@ -147,25 +155,21 @@ def _parts(said: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
 def _variables(facts: Facts) -> list[str]:
     words, label = _words()["variables"], facts["label"]
     named = {"label": label["value"], "runner_up": label["runner_up"], "root": label["variable"]}
-    large = [one for one in facts["variables"] if abs(one["bits"]) >= SMALL]
-    rows = []
+    large = [one for one in facts["variables"][:MOST_SHOWN] if abs(one["bits"]) >= SMALL]
+    rows, notes = [], []
     for one in large:
-        given = [f"{value:.2f}" for value in one["given"].values()] or ["", ""]
-        rows.append(
-            (
-                f"{one['bits']:+.2f}",
-                f"{one['alone']:+.2f}",
-                one["variable"],
-                _said(one["said"]),
-                *(given if len(given) == 2 else [*given, ""]),
-                _declared(one["declared"]),
-            )
-        )
+        given = [f"{value:.2f}" for value in one["given"].values()]
+        bits = (f"{one['bits']:+.2f}", f"{one['alone']:+.2f}")
+        rows.append((*bits, one["variable"], _said(one["said"]), *[*given, "", ""][:2]))
+        notes.append(_declared(one["declared"]))
     lines = [words["title"].format(**named)]
     if rows:
-        lines += _table([head.format(**named) for head in words["head"]], rows, 2)
+        head = [one.format(**named) for one in words["head"]]
+        lines += _table(head, rows, 2, ["", *notes])
     few = len(facts["variables"]) - len(large)
-    return lines + (["  " + words["few"].format(count=few, bits=SMALL)] if few else [])
+    if not rows:
+        return [*lines, "  " + words["none"]]
+    return lines + (["  " + words["few"].format(count=few)] if few else [])
 
 
 def _declared(declared: Mapping[str, Facts]) -> str:
@@ -226,7 +230,9 @@ def _next(facts: Facts) -> list[str]:
         return lines
     lines += ["  " + words["outcomes"], *_outcomes(facts)]
     rows = [
-        (_gain(one), f"{one['cost']:g}", f"{one['rate']:.1f}", _question(one)) for one in following["options"]
+        (_gain(one), f"{one['cost']:g}", f"{one['rate']:.1f}", _question(one))
+        for one in following["options"]
+        if one["rate"] >= LEAST_RATE
     ]
     return lines + (["  " + words["options"], *_table(words["head_options"], rows, 3)] if rows else [])
 
@@ -271,4 +277,6 @@ def _numbers(facts: Facts) -> list[str]:
         then = words["then_accepted" if one["accepted"] else "then_open"]
         given = {**one, "variable": facts["label"]["variable"], "place": _place(one["place"])}
         lines += _wrapped(then.format(**given), "    ")
-    return lines if facts["numbers"] else [*lines, "  " + words["none"].format(bits=facts["farthest"])]
+    if len(facts["numbers"]) < WANTED:
+        lines.append("  " + words["few" if facts["numbers"] else "none"].format(bits=facts["farthest"]))
+    return lines
