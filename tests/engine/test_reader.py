@@ -281,6 +281,46 @@ def test_questions_and_policy(base_of: Callable[[str], Knowledge], names: Names)
     assert (policy.budget, policy.batches, policy.conflict, policy.ask) == (12, (1, 2, 4), 2, "fitter")
 
 
+def test_who_may_be_asked_and_at_what_price(base_of: Callable[[str], Knowledge]) -> None:
+    base = base_of("machine")
+    assert (base.policy.others, base.policy.views) == ((), ())
+    assert [one.cost for one in base.observers.values()] == [1.0, 1.0]
+
+
+def test_others_views_and_costs(overlay_of: Callable[..., Knowledge]) -> None:
+    base = overlay_of(
+        """
+observers: {logbook: {askable: true, cost: 2.5, carry: 0.5, source: judgement, note: A trial.}}
+policy: {others: [logbook], views: [face, "from the side"]}
+"""
+    )
+    assert base.policy.others == ("logbook",)
+    assert base.policy.views == ("face", "from the side")
+    assert base.observers["logbook"].cost == 2.5
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("policy: {others: [logbook]}", "policy.others[0]: no askable observer is called 'logbook'"),
+        ("policy: {others: fitter}", "policy.others: must be a list, such as [a, b], not 'fitter'"),
+        ("policy: {others: [fitter, fitter]}", "policy.others[1]: fitter is named twice"),
+        ("policy: {views: [no]}", "policy.views[0]: YAML reads no as a truth value; quote it"),
+        ("policy: {views: face}", "policy.views: must be a list, such as [a, b], not 'face'"),
+        (
+            "observers: {fitter: {cost: -1, source: judgement, note: x}}",
+            "observers.fitter.cost: is -1; allowed is 0 to 1000000",
+        ),
+    ],
+)
+def test_faults_of_who_may_be_asked(overlay_of: Callable[..., Knowledge], text: str, message: str) -> None:
+    with pytest.raises(KnowledgeError) as caught:
+        overlay_of(text)
+    (fault,) = caught.value.faults
+    assert f"{fault.path}: {fault.message}".startswith(message)
+    assert (fault.place.line, Path(fault.place.file).name) == (2, "overlay.yaml")
+
+
 def test_reading_types(overlay_of: Callable[..., Knowledge], names: Names) -> None:
     base = overlay_of(
         """
