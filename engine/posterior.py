@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.errors import SekeError
 from engine.evidence import ObservationModel
 from engine.junction_tree import (
     Beliefs,
@@ -93,6 +94,18 @@ class _Tree:
         return _Tree(tuple(_tensor(table, kind, device) for table in self.tables), outlets)
 
 
+def _check(device: str) -> None:
+    import torch
+
+    try:
+        torch.zeros(1, dtype=torch.float32, device=device)
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        usable = "cpu and cuda" if torch.cuda.is_available() else "cpu"
+        reason = str(error).partition("\n")[0].partition(". ")[0][:60]
+        message = f"torch cannot compute on device {device!r} here ({reason}); it can on {usable}"
+        raise SekeError(message) from None
+
+
 def _tensor(array: Floats, kind: Any, device: Any) -> Array:
     import torch
 
@@ -107,7 +120,8 @@ class Inference:
     """A network made ready for one population.
 
     device: where torch computes; "cpu" or a CUDA device. single: in float32 there. threads: how many torch
-    uses on the CPU; more than one pays for thousands of items on an idle machine.
+    uses on the CPU; more than one pays for thousands of items on an idle machine. Raises SekeError where
+    torch cannot compute on the device here.
     """
 
     def __init__(
@@ -119,6 +133,8 @@ class Inference:
         single: bool = False,
         threads: int = 1,
     ) -> None:
+        if device != "cpu":
+            _check(device)
         self.network = network
         self.population = population or network.knowledge.reference
         self.observations = ObservationModel(network, self.population)

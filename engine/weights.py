@@ -53,7 +53,8 @@ class VariableWeight:
     """What all answers about a variable weigh; given, declared: what the knowledge expects of it.
 
     given: root state -> P(true) of a binary variable or mean of an interval variable, compiled, for the label
-    and the runner-up; declared: where the YAML says so. Both are empty for the root itself.
+    and for the other state whose probability these answers change most; declared: where the YAML says so.
+    Both are empty for the root itself.
     """
 
     variable: str
@@ -125,6 +126,9 @@ def weigh_parts(inference: Inference, one: Answers) -> Weights:
         conflict = log_p[left_out] + log_p[alone] - log_p[0]
         return Weight(float(bits[0] - bits[left_out]), float(bits[alone] - bits[1]), float(conflict))
 
+    change = np.abs(p[cuts[2] : cuts[3]] - p[0])
+    change[:, label] = -1
+    other = change.argmax(1).tolist()
     states = network.root_states
     alone = log_p[cuts[1] : cuts[2]]
     return Weights(
@@ -136,7 +140,7 @@ def weigh_parts(inference: Inference, one: Answers) -> Weights:
         float(bits[0]),
         tuple(_reading(inference, one, r, weight(cuts[0] + r, cuts[1] + r)) for r in range(readings)),
         tuple(
-            _variable(inference, one, name, weight(cuts[2] + v, cuts[3] + v), (label, runner_up))
+            _variable(inference, one, name, weight(cuts[2] + v, cuts[3] + v), (label, other[v]))
             for v, name in enumerate(told)
         ),
         tuple(Pair(i, j, float(alone[i] + alone[j] - log_p[cuts[4] + k])) for k, (i, j) in enumerate(pairs)),

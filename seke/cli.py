@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -61,6 +62,20 @@ def main() -> None:
     help="Seed of the look-ahead's imagined answers.",
 )
 @click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    metavar="NAME",
+    help="Where the network is computed: cpu, or a device of torch such as cuda.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Threads of the CPU; more than one pays for thousands of items.",
+)
+@click.option(
     "--explain",
     "explained",
     metavar="ITEM",
@@ -68,15 +83,7 @@ def main() -> None:
 )
 @click.option("-v", "--verbose", is_flag=True, help="Say what the compiled base costs: width and speed.")
 def infer(
-    samples: tuple[str, ...],
-    knowledge: str | None,
-    population: str | None,
-    output: Path | None,
-    as_json: bool,
-    in_order: bool,
-    seed: int,
-    explained: str | None,
-    verbose: bool,
+    samples: tuple[str, ...], output: Path | None, explained: str | None, verbose: bool, **given: Any
 ) -> None:
     """Infer posteriors and decisions from SAMPLES.
 
@@ -96,12 +103,13 @@ def infer(
 
     signal.signal(signal.SIGTERM, _stop)
     try:
-        if explained is not None:
-            if output is not None:
-                raise SekeError("--explain prints on the standard output; leave out -o")
-            _explain(samples, explained, knowledge, population, as_json, in_order, seed)
+        options = _Options(**given)
+        if explained is None:
+            _infer(samples, options, output, verbose)
+        elif output is None:
+            _explain(samples, options, explained)
         else:
-            _infer(samples, knowledge, population, output, as_json, in_order, seed, verbose)
+            raise SekeError("--explain prints on the standard output; leave out -o")
     except SekeError as error:
         _fail(str(error))
     except BrokenPipeError:
@@ -112,54 +120,56 @@ def infer(
         _fail(f"{error.filename or '<stdout>'}: {error.strerror}")
 
 
-def _explain(
-    samples: tuple[str, ...],
-    item: str,
-    knowledge: str | None,
-    population: str | None,
-    as_json: bool,
-    in_order: bool,
-    seed: int,
-) -> None:
+@dataclass(frozen=True)
+class _Options:
+    """What inference and explanation are both told."""
+
+    knowledge: str | None
+    population: str | None
+    as_json: bool
+    in_order: bool
+    seed: int
+    device: str
+    threads: int
+
+    def session(self) -> Session:
+        """Compile the base and make it ready."""
+        from seke.inference import Session
+        from seke.shipped import knowledge
+
+        base = knowledge(self.knowledge)
+        return Session.open(base, self.population, self.seed, device=self.device, threads=self.threads)
+
+
+def _explain(samples: tuple[str, ...], options: _Options, item: str) -> None:
     import json
 
-    from seke.explanation import explain
+    from seke.explanation import explained
 
-    found = explain(samples, item, knowledge, population=population, in_order=in_order, seed=seed)
-    print(json.dumps(found.facts, ensure_ascii=False) if as_json else str(found).rstrip())
+    found = explained(options.session(), samples, item, in_order=options.in_order, seed=options.seed)
+    print(json.dumps(found.facts, ensure_ascii=False) if options.as_json else str(found).rstrip())
 
 
-def _infer(
-    samples: tuple[str, ...],
-    knowledge: str | None,
-    population: str | None,
-    output: Path | None,
-    as_json: bool,
-    in_order: bool,
-    seed: int,
-    verbose: bool,
-) -> None:
+def _infer(samples: tuple[str, ...], options: _Options, output: Path | None, verbose: bool) -> None:
     from engine import SekeError, cost_of
-    from seke.inference import Session
     from seke.records import Writer
     from seke.samples import read_batches
-    from seke.shipped import knowledge as read_knowledge
     from seke.summary import Summary
 
     if output is not None and any(Path(s).is_file() and _same(Path(s), output) for s in samples):
         raise SekeError(f"{output}: is one of the samples; write the records to another file")
     if output is None and sys.stdout is None:
         raise SekeError("<stdout>: is closed; write the records to a file with -o")
-    table = output is None and not as_json and sys.stdout.isatty()
+    table = output is None and not options.as_json and sys.stdout.isatty()
     with Writer(output) if not table else _Nothing() as writer:
-        base = read_knowledge(knowledge)
-        session = Session.open(base, population, seed)
+        session = options.session()
+        base = session.network.knowledge
         _warn(session)
         if verbose:
             print(f"compiled {base.name}: {cost_of(session.network)}", file=sys.stderr)
         summary = Summary(base)
         with _Progress(samples) as progress:
-            for answers in read_batches(samples, base, in_order=in_order, progress=progress.read):
+            for answers in read_batches(samples, base, in_order=options.in_order, progress=progress.read):
                 records = session.records(answers)
                 summary.add(records)
                 writer.write(records)

@@ -52,8 +52,20 @@ def explain(
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     session = Session.open(base, population, seed)
+    return explained(session, samples, item, in_order=in_order, seed=seed)
+
+
+def explained(
+    session: Session,
+    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    item: str,
+    *,
+    in_order: bool = False,
+    seed: int = 0,
+) -> Explanation:
+    """Explain one item among samples, in a session that is ready."""
     met: list[str] = []
-    for answers in batches(samples, base, in_order=in_order):
+    for answers in batches(samples, session.network.knowledge, in_order=in_order):
         if item in answers.items:
             place = answers.items.index(item)
             return Explanation(facts_of(session, answers.part(place, place + 1), seed))

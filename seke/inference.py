@@ -42,8 +42,16 @@ class Session:
     layout: Layout
 
     @classmethod
-    def open(cls, base: Knowledge, population: str | None = None, seed: int = 0) -> Session:
-        """Compile a base and make it ready.
+    def open(
+        cls,
+        base: Knowledge,
+        population: str | None = None,
+        seed: int = 0,
+        *,
+        device: str = "cpu",
+        threads: int = 1,
+    ) -> Session:
+        """Compile a base and make it ready; device and threads are those of `engine.Inference`.
 
         Raises:
             engine.KnowledgeError: a base that cannot be compiled.
@@ -53,7 +61,7 @@ class Session:
             hint = did_you_mean(population, base.populations)
             raise SekeError(f"no population is called {population!r}{hint}")
         network = compiled(base, cache_folder())
-        inference = Inference(network, population)
+        inference = Inference(network, population, device=device, threads=threads)
         ahead = LookAhead(network, inference.observations, seed)
         return cls(network, inference, ahead, Layout(network))
 

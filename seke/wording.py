@@ -158,9 +158,9 @@ def _variables(facts: Facts) -> list[str]:
     large = [one for one in facts["variables"][:MOST_SHOWN] if abs(one["bits"]) >= SMALL]
     rows, notes = [], []
     for one in large:
-        given = [f"{value:.2f}" for value in one["given"].values()]
+        given = [f"{state} {value:.2f}" for state, value in one["given"].items()] or ["", ""]
         bits = (f"{one['bits']:+.2f}", f"{one['alone']:+.2f}")
-        rows.append((*bits, one["variable"], _said(one["said"]), *[*given, "", ""][:2]))
+        rows.append((*bits, one["variable"], _said(one["said"]), *given))
         notes.append(_declared(one["declared"]))
     lines = [words["title"].format(**named)]
     if rows:

@@ -235,3 +235,19 @@ def test_equal_joint_answers_do_not_pile_up(label):
         (record,) = infer([{**answer, "draw": draw} for draw in range(draws)])
         p.append(record["expression"][label])
     assert max(p) - min(p) < 0.03
+
+
+@pytest.mark.parametrize(
+    ("device", "reason"),
+    [("foo", "Expected one of cpu, cuda"), ("cuda:99", "")],
+)
+def test_a_device_that_is_not_there_is_refused(device: str, reason: str) -> None:
+    found = seke("infer", str(EXAMPLE), "--device", device)
+    assert (found.returncode, found.stdout) == (2, b"")
+    assert found.stderr.decode().startswith(f"torch cannot compute on device '{device}' here ({reason}")
+    assert found.stderr.count(b"\n") == 1
+
+
+def test_threads_change_no_answer() -> None:
+    one, two = (seke("infer", str(EXAMPLE), "--threads", n) for n in "12")
+    assert one.stdout == two.stdout
