@@ -24,6 +24,7 @@ import numpy as np
 
 from engine.errors import AnswerError
 from engine.instruments import LabelKernel, NumberKernel, label_kernel, number_kernel
+from engine.knowledge import NumberInstrument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.answers import Answers
+    from engine.knowledge import LabelInstrument, Variable
     from engine.network import Network
 
     Floats = NDArray[np.float64]
@@ -113,13 +115,12 @@ class ObservationModel:
         self.prior = np.array(base.populations[population].p)
         keep = like if like and np.array_equal(self.prior, like.prior) else None
         for index, observer in enumerate(self.observers):
-            for name, label in observer.labels.items():
-                if keep and label == keep.observers[index].labels.get(name):
+            old = keep.observers[index].instruments if keep else {}
+            for name, one in observer.instruments.items():
+                if keep and old.get(name) == one:
                     self.kernels[index, name] = keep.kernels[index, name]
                 else:
-                    self.kernels[index, name] = label_kernel(label, base.variables[name], self.prior)
-            for name, number in observer.numbers.items():
-                self.kernels[index, name] = number_kernel(number, base.variables[name])
+                    self.kernels[index, name] = self._kernel(one, base.variables[name])
         for key, kernel in self.kernels.items():
             if keep and keep.network.factors is network.factors and keep.kernels.get(key) is kernel:
                 self.imagined |= {key: keep.imagined[key]} if key in keep.imagined else {}
@@ -135,6 +136,11 @@ class ObservationModel:
             for index in range(len(self.observers))
             if isinstance(found := self.kernels.get((index, base.root)), LabelKernel)
         }
+
+    def _kernel(self, one: LabelInstrument | NumberInstrument, variable: Variable) -> Kernel:
+        if isinstance(one, NumberInstrument):
+            return number_kernel(one, variable)
+        return label_kernel(one, variable, self.prior)
 
     def _states_of(self, kernel: LabelKernel, observer: int) -> Ints:
         """Return for each type the root state that its own answer names, K where it names none."""

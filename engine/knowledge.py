@@ -206,6 +206,11 @@ class Observer(Cited):
     labels: Mapping[str, LabelInstrument] = field(default_factory=dict)
     numbers: Mapping[str, NumberInstrument] = field(default_factory=dict)
 
+    @property
+    def instruments(self) -> Mapping[str, LabelInstrument | NumberInstrument]:
+        """How it answers about each variable."""
+        return {**self.labels, **self.numbers}
+
 
 @dataclass(frozen=True)
 class Question(Cited):

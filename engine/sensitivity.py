@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -146,7 +146,7 @@ class Sensitivity:
         near = sorted(near, key=lambda found: abs(found[2]))[:MOST_TRIED]
         flips: list[Flip] = []
         for number, goal, move in near:
-            if len(flips) >= count and abs(move) > 1.5 * flips[count - 1].distance:
+            if len(flips) >= count and abs(move) > 1.1 * flips[count - 1].distance:
                 break
             flip = self._flip(number, goal, move)
             flips = sorted([*flips, *([flip] if flip else [])], key=lambda flip: flip.distance)
@@ -248,7 +248,10 @@ class Sensitivity:
         contrast, wanted = self._goals()[goal]
         scale = _Scale(number)
 
+        @cache
         def short(position: float) -> float:
+            if position == scale.start:
+                return float(self._contrasts(self.p)[contrast] - wanted)
             other = self._changed({number.path: scale.value(position)})
             inference = self._compiled(other) if other else None
             if inference is None:
@@ -256,18 +259,17 @@ class Sensitivity:
             p = inference.posterior(self.one).marginals[self.base.root][0]
             return float(self._contrasts(p)[contrast] - wanted)
 
-        start = float(self._contrasts(self.p)[contrast] - wanted)
         far = scale.start + move
         for _ in range(4):
             end = short(far)
             if math.isnan(end):
                 return None
-            if end * start <= 0:
+            if end * short(scale.start) <= 0:
                 break
             far += 0.5 * (far - scale.start)
         else:
             return None
-        found = brentq(short, scale.start, far, xtol=0.002 * abs(far - scale.start), rtol=1e-6)
+        found = brentq(short, scale.start, far, xtol=0.005 * abs(far - scale.start), rtol=1e-6)
         return self._verified(number, scale, found)
 
     def _verified(self, number: Number, scale: _Scale, found: float) -> Flip | None:
