@@ -1,6 +1,6 @@
 """Proof by simulation: asking by look-ahead against other ways of asking, at equal cost and equal error.
 
-    pytest tests/benchmarks/test_look_ahead.py -m slow -s
+    pytest tests/benchmarks/test_asking.py -m slow -s
 
 Made-up faces are drawn from the shipped network and answered by a simulated observer (`simulated`). Every way
 of asking sees the same answers, infers with the same base and stops for a face where all of it is accepted
