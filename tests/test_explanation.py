@@ -151,6 +151,16 @@ def test_a_base_without_faces_is_explained_too():
     assert max(map(len, str(found).splitlines())) <= 90
 
 
+def test_the_readme_shows_what_the_command_prints(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "README.md").read_text().split("## Why this label?")[1]
+    block = text.split("```text\n")[1].split("```")[0]
+    printed = str(seke.explain(FACES, "afraid-brows"))
+    for part in block.split("...\n"):
+        assert part.strip("\n") in printed
+    assert block.count("\n") > 30
+
+
 def run(*args):
     return CliRunner(catch_exceptions=False).invoke(main, ["infer", str(FACES), *args])
 
