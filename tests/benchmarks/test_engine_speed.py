@@ -124,7 +124,7 @@ def test_reference_network(say):
     layout = inference._layout
     found = np.empty((layout.rows, ITEMS))
     ours = ITEMS / seconds(lambda: inference.weigh(evidence, found))
-    marginals = layout.posterior((), found, np.zeros(0)).marginals
+    marginals = layout.posterior((), found, np.zeros(0), np.zeros(0)).marginals
     likelihoods = [
         {name: np.exp(evidence.log_likelihood[name][:, i]).tolist() for name in names_of(network)}
         for i in range(PEER_ITEMS)
@@ -198,7 +198,7 @@ def test_shipped_network_under_halo(say):
     evidence = soft_evidence(network, ITEMS)
     found = np.empty((inference._layout.rows, ITEMS))
     rows = ITEMS / seconds(lambda: inference.weigh(evidence, found))
-    marginals = inference._layout.posterior((), found, np.zeros(0)).marginals
+    marginals = inference._layout.posterior((), found, np.zeros(0), np.zeros(0)).marginals
     told = [
         {name: np.exp(evidence.log_likelihood[name][:, i]).tolist() for name in names_of(network)}
         for i in range(PEER_ITEMS)
