@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 MOST_PATTERNS = 7_000
+MOST_ROWS = 150_000
+FEWEST_PATHS = 20
+MOST_VIEWS = 2
 MOST_SHOWN = 200
 
 
@@ -63,10 +66,20 @@ class _Asking:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """Paths drawn from an item's posterior: variable -> state (paths,); which readings' switches are on."""
+    """Paths drawn from an item's posterior: variable -> state (paths,); which readings' switches are on.
+
+    rows: how many settings of the switches there are.
+    """
 
     truth: Mapping[str, Ints]
     on: NDArray[np.bool_]
+    rows: int
+
+    def first(self, paths: int) -> _Drawn:
+        """Return the first paths."""
+        return _Drawn(
+            {name: states[:paths] for name, states in self.truth.items()}, self.on[:paths], self.rows
+        )
 
 
 class Preposterior:
@@ -80,7 +93,10 @@ class Preposterior:
         self.seed, self.paths = seed, paths
 
     def options(self, answers: Answers, item: int) -> tuple[Option, ...]:
-        """Return every question, about what, observer, view and batch within the budget, best rate first."""
+        """Return every question, about what, observer, view and batch within the budget, best rate first.
+
+        Of the views that an observer was shown the first MOST_VIEWS, and those that the policy offers.
+        """
         one = answers.part(item, item + 1)
         now = self.inference.posterior(one)
         worth = self._worth(now)
@@ -105,7 +121,8 @@ class Preposterior:
         for observer in np.flatnonzero(self.look_ahead.observers(one)[0]).tolist():
             instrument = self.observations.observers[observer]
             shown = [v for v, o in zip(views, one.reading_observer, strict=True) if o == observer]
-            offered = dict.fromkeys([*(shown or views[:1] or ["face"]), *self.base.policy.views])
+            own = list(dict.fromkeys(shown or views[:1] or ["face"]))[:MOST_VIEWS]
+            offered = dict.fromkeys([*own, *self.base.policy.views])
             for number, question in enumerate(self.base.questions.values()):
                 names = tuple(
                     v for v in question.variables if v in {**instrument.labels, **instrument.numbers}
@@ -147,7 +164,9 @@ class Preposterior:
         for batch in batches:
             if len(asking.names) == 1 and isinstance(kernel, LabelKernel):
                 answers = kernel.alpha.shape[1]
-                if math.comb(batch + answers - 1, batch) <= MOST_PATTERNS:
+                # What is asked in an item of many switches takes a row for each of their settings.
+                most = min(MOST_PATTERNS, MOST_ROWS // drawn.rows)
+                if math.comb(batch + answers - 1, batch) <= most:
                     _, p, after = self.patterns(one, now, asking.names[0], asking, batch)
                     yield before - float(p @ self._loss(after, worth)), 0.0
                     continue
@@ -241,7 +260,7 @@ class Preposterior:
             truth[name] = _choose(p, rng.random(self.paths))
             impossible = np.where(np.arange(p.shape[1])[:, None] == truth[name], 0.0, -np.inf)
             logs[name] = logs.get(name, 0.0) + impossible
-        return _Drawn(truth, self.observations.switches(one)[row])
+        return _Drawn(truth, self.observations.switches(one)[row], rows)
 
     def _simulated(
         self,
@@ -253,8 +272,10 @@ class Preposterior:
         drawn: _Drawn,
     ) -> dict[int, tuple[float, float]]:
         """Return for each batch the mean gain over the paths, and its standard error."""
-        labels, numbers = _Imagination(self, one, asking, drawn).draws(max(batches))
-        copies = one.tiled(self.paths * len(batches))
+        fewer = MOST_ROWS // (2 * drawn.rows * len(batches))
+        paths = min(self.paths, max(fewer, FEWEST_PATHS))
+        labels, numbers = _Imagination(self, one, asking, drawn.first(paths)).draws(max(batches))
+        copies = one.tiled(paths * len(batches))
         told, values = {}, {}
         # Draw d of path i is told in copy i of every batch that is longer than d.
         for name, draws in labels.items():
@@ -264,8 +285,8 @@ class Preposterior:
             values[name] = _told(numbers_of, batches)
         reading = (asking.observer, asking.question, asking.view)
         after = self.inference.posterior(copies.with_answers(reading, told, values))
-        fall = before - self._loss(after, worth).reshape(len(batches), self.paths)
-        error = fall.std(1, ddof=1) / math.sqrt(self.paths)
+        fall = before - self._loss(after, worth).reshape(len(batches), paths)
+        error = fall.std(1, ddof=1) / math.sqrt(paths)
         return {b: (float(fall[i].mean()), float(error[i])) for i, b in enumerate(batches)}
 
 

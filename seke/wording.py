@@ -23,6 +23,8 @@ MOST_OUTCOMES = 8
 MOST_SHOWN = 8
 LEAST_RATE = 0.05
 WANTED = 3
+MOST_TOLD = 4
+LONGEST_CELL = 18
 
 
 @cache
@@ -71,7 +73,9 @@ def _said(said: Mapping[str, float]) -> str:
     """Return answers and how often they were given; of a binary variable how many of them were true."""
     if set(said) <= {"true", "false"} and sum(said.values()) > 1:
         return f"true {said.get('true', 0):g}/{sum(said.values()):g}"
-    return ", ".join(answer if count == 1 else f"{answer} ×{count:g}" for answer, count in said.items())
+    told = [answer if count == 1 else f"{answer} ×{count:g}" for answer, count in said.items()]
+    more = len(told) - MOST_TOLD
+    return ", ".join(told if more <= 0 else [*told[:MOST_TOLD], _words()["more"].format(count=more)])
 
 
 def _place(place: str) -> str:
@@ -160,8 +164,10 @@ def _variables(facts: Facts) -> list[str]:
     for one in large:
         given = [f"{state} {value:.2f}" for state, value in one["given"].items()] or ["", ""]
         bits = (f"{one['bits']:+.2f}", f"{one['alone']:+.2f}")
-        rows.append((*bits, one["variable"], _said(one["said"]), *given))
-        notes.append(_declared(one["declared"]))
+        said, declared = _said(one["said"]), _declared(one["declared"])
+        short = len(said) <= LONGEST_CELL
+        rows.append((*bits, one["variable"], said if short else "", *given))
+        notes.append(declared if short else f"{said}; {declared}" if declared else said)
     lines = [words["title"].format(**named)]
     if rows:
         head = [one.format(**named) for one in words["head"]]
