@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import softmax
 
 from engine.compiler import constraints_of
 from engine.fit import FitModel
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from engine.network import Network
 
     Floats = NDArray[np.float64]
+
+
+MOST_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -134,23 +138,29 @@ def _adjoint(
 
 
 def _means(model: FitModel, network: Network, evidence: Evidence) -> Floats:
-    """Return E[feature | root state, evidence], (K, P)."""
+    """Return E[feature | root state, evidence], (K, P): of each row, then of the rows by their shares."""
     torch = model.torch
-    rows = len(evidence.row_item)
-    x = torch.zeros(rows * model.k, model.size, dtype=torch.float64, requires_grad=True)
-    tables = model.log_tables(x)
-    for node in network.nodes.values():
-        told = [v for v in node.variables if v in evidence.log_likelihood]
-        if told:
-            assert node.index is not None
-            logs = sum(evidence.log_likelihood[v][node.index[:, node.variables.index(v)]].T for v in told)
-            lay(model.steps, tables, (node.name,), torch.as_tensor(np.repeat(logs, model.k, axis=0)))
-    total = model.log_z(tables).reshape(rows, model.k)
-    total = total + torch.as_tensor(evidence.log_weight)[:, None]
+    totals, means = [], []
+    for start in range(0, len(evidence.row_item), MOST_ROWS):
+        cut = slice(start, start + MOST_ROWS)
+        logs = {name: one[:, cut] for name, one in evidence.log_likelihood.items()}
+        rows = len(evidence.row_item[cut])
+        x = torch.zeros(rows * model.k, model.size, dtype=torch.float64, requires_grad=True)
+        tables = model.log_tables(x)
+        for node in network.nodes.values():
+            told = [v for v in node.variables if v in logs]
+            if told:
+                assert node.index is not None
+                own = sum(logs[v][node.index[:, node.variables.index(v)]].T for v in told)
+                lay(model.steps, tables, (node.name,), torch.as_tensor(np.repeat(own, model.k, axis=0)))
+        total = model.log_z(tables)
+        (found,) = torch.autograd.grad(total.sum(), x)
+        means.append(found.reshape(rows, model.k, -1).numpy())
+        totals.append(total.detach().reshape(rows, model.k).numpy())
+    log_rows = np.concatenate(totals) + evidence.log_weight[:, None]
     if network.root in evidence.log_likelihood:
-        total = total + torch.as_tensor(evidence.log_likelihood[network.root].T)
-    (found,) = torch.autograd.grad(torch.logsumexp(total, 0).sum(), x)
-    return np.asarray(found.reshape(rows, model.k, -1).sum(0).numpy())
+        log_rows = log_rows + evidence.log_likelihood[network.root].T
+    return np.asarray(np.einsum("rk,rkp->kp", softmax(log_rows, axis=0), np.concatenate(means)))
 
 
 def _moved(old: Moments, new: Moments) -> Floats:

@@ -146,3 +146,4 @@ def test_a_wheel_is_whole_and_keeps_to_its_own_knowledge(tmp_path):
     ).stdout
     assert shown.split() == ["faces", "a"]
     assert (site / "seke" / "knowledge" / "activations.yaml").exists()
+    assert (site / "seke" / "explanation.yaml").exists()
