@@ -249,7 +249,7 @@ class Preposterior:
         share = np.exp(log_rows - log_rows.max())
         row = rng.choice(rows, self.paths, p=share / share.sum())
         logs = {name: log[:, row] for name, log in evidence.log_likelihood.items()}
-        every = np.ones(self.paths, dtype=bool)
+        every = np.full(self.paths, bool(self.inference.steps))
         drawn = replace(each, items=self.paths, row_item=np.arange(self.paths), told=every)
         drawn = replace(drawn, log_weight=np.zeros(self.paths))
         truth: dict[str, Ints] = {}

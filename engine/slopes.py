@@ -73,6 +73,9 @@ def moved(base: Knowledge, other: Knowledge, population: str) -> Floats:
 def slopes(network: Network, evidence: Evidence, contrasts: Floats) -> Slopes:
     """Return the slopes of contrasts (C, K) of one item's log-posterior, rows of which add up to 0."""
     base = network.knowledge
+    if not network.steps:
+        # Below the root there is nothing that could be declared otherwise.
+        return Slopes(np.pad(contrasts, ((0, 0), (0, len(base.rules)))), {})
     constraints = constraints_of(base)
     compiled = {rule.name: rule for rule in network.rules}
     both = np.tile([[0.0, 0.0], [0.0, 1.0]], (len(network.root_states), 1, 1))

@@ -161,6 +161,14 @@ def test_the_readme_shows_what_the_command_prints(monkeypatch):
     assert block.count("\n") > 30
 
 
+def test_a_base_of_one_variable_is_explained_too():
+    crowd = ROOT / "examples" / "crowd"
+    found = seke.explain(crowd / "samples.csv", "clear-robin", crowd / "knowledge")
+    assert found.facts["label"]["value"] == "robin"
+    assert found.facts["rules"] == []
+    assert {flip["path"].split(".")[0] for flip in found.facts["numbers"]} <= {"observers", "priors"}
+
+
 def run(*args):
     return CliRunner(catch_exceptions=False).invoke(main, ["infer", str(FACES), *args])
 
