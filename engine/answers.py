@@ -7,7 +7,7 @@ its draws. The reader of samples fills these columns; the engine never sees a re
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -67,8 +67,10 @@ class Answers:
     samples, refused, unreadable, hidden: (N,) counts of records, of refused and unreadable
     ones, and of single variables reported as not visible. asked: (N,) answers from
     askable observers, whatever their status. A reading all of whose answers were refused or unreadable
-    does not appear.
+    does not appear. USUAL_VIEW: the view of answers that name none.
     """
+
+    USUAL_VIEW: ClassVar[str] = "face"
 
     items: tuple[str, ...]
     views: tuple[str, ...]

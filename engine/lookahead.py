@@ -146,10 +146,9 @@ class LookAhead:
         seen = self._seen(answers, item, one.observer, one.question)
         if one.fresh:
             return next((view for view in self.base.policy.views if view not in seen), "")
-        of_item = answers.reading_item == item
-        mine = of_item & (answers.reading_observer == one.observer)
-        views = answers.reading_view[mine if mine.any() else of_item]
-        return seen[0] if seen else answers.views[views[0]] if views.size else "face"
+        mine = (answers.reading_item == item) & (answers.reading_observer == one.observer)
+        views = answers.reading_view[mine]
+        return seen[0] if seen else answers.views[views[0]] if views.size else answers.USUAL_VIEW
 
     def _seen(self, answers: Answers, item: int, observer: int, question: Question) -> list[str]:
         """Return the views in which the observer was asked this question about the item."""

@@ -121,7 +121,7 @@ class Preposterior:
         for observer in np.flatnonzero(self.look_ahead.observers(one)[0]).tolist():
             instrument = self.observations.observers[observer]
             shown = [v for v, o in zip(views, one.reading_observer, strict=True) if o == observer]
-            own = list(dict.fromkeys(shown or views[:1] or ["face"]))[:MOST_VIEWS]
+            own = list(dict.fromkeys(shown or [one.USUAL_VIEW]))[:MOST_VIEWS]
             offered = dict.fromkeys([*own, *self.base.policy.views])
             for number, question in enumerate(self.base.questions.values()):
                 names = tuple(
