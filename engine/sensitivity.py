@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
 COMPILED = ("words", "priors", "activations", "affect", "couplings", "rules")
 STEP = 0.05
-MOST_TRIED = 10
+MOST_TRIED = 14
+SURE, AHEAD, AGREED = range(3)
+NEVER = 1e9
 MOST_PULLS = 5
 DIGITS = 3
 
@@ -93,6 +95,7 @@ class Sensitivity:
         self.p = inference.posterior(one).marginals[self.base.root][0]
         self.label, self.runner_up = first_two(self.p)
         self.accepted = self._decided(inference)[2]
+        self.conflict = float(diagnose(inference, one, inference.posterior(one)).conflict_bits[0])
         self.slopes = self._slopes()
 
     def _slopes(self) -> Slopes:
@@ -142,51 +145,54 @@ class Sensitivity:
         if self.base.with_numbers is None or not len(self.one.reading_item):
             return ()
         near = sorted(self._near(), key=lambda found: abs(found[2]))
-        near = list({found[0].path: found for found in reversed(near)}.values())
-        near = sorted(near, key=lambda found: abs(found[2]))[:MOST_TRIED]
-        flips: list[Flip] = []
-        for number, goal, move in near:
-            if len(flips) >= count and abs(move) > 1.1 * flips[count - 1].distance:
+        flips: dict[str, Flip] = {}
+        for number, goal, move in near[:MOST_TRIED]:
+            nearest = sorted(flip.distance for flip in flips.values())
+            if len(nearest) >= count and abs(move) > 1.1 * nearest[count - 1]:
                 break
-            flip = self._flip(number, goal, move)
-            flips = sorted([*flips, *([flip] if flip else [])], key=lambda flip: flip.distance)
-        return tuple(flips[:count])
+            flip = None if number.path in flips else self._flip(number, goal, move)
+            if flip is not None:
+                flips[number.path] = flip
+        return tuple(sorted(flips.values(), key=lambda flip: flip.distance)[:count])
 
-    def _goals(self) -> tuple[tuple[int, float], ...]:
-        """Return what would change the decision: contrast and the value (nats) it would have to pass."""
-        limit = self.base.policy.limits.get(self.base.root, 0.0)
-        certain = math.log((1 - limit) / limit) if 0 < limit < 1 else math.inf
+    def _goals(self) -> tuple[int, ...]:
+        """Return the margins that would change the decision where they passed 0."""
+        sure, _, agreed = self._margins(self.base, self.p)
         if self.accepted:
-            return ((0, certain),)
-        return ((0, certain), (1, 0.0)) if self.p[self.label] < 1 - limit else ((1, 0.0),)
+            return (SURE, AGREED)
+        if sure < 0:
+            return (SURE, AHEAD)
+        return (AHEAD, AGREED) if agreed <= 0 else (AHEAD,)
 
-    def _contrasts(self, p: Floats) -> Floats:
-        """Return the label's log-odds and its log-ratio to the runner-up, nats."""
-        ratio = np.log(max(p[self.label], 1e-300) / max(p[self.runner_up], 1e-300))
-        return np.array([log_odds(p, self.label) * math.log(2), ratio])
+    def _margins(self, base: Knowledge, p: Floats) -> Floats:
+        """Return how far the label is within its limit and ahead (nats), and the conflict left (bits)."""
+        limit = base.policy.limits.get(base.root, 0.0)
+        certain = math.log((1 - limit) / limit) if 0 < limit < 1 else NEVER
+        ahead = np.log(max(p[self.label], 1e-300) / max(p[self.runner_up], 1e-300))
+        sure = log_odds(p, self.label) * math.log(2) - certain
+        return np.array([sure, ahead, base.policy.conflict - self.conflict])
 
     def _near(self) -> Iterator[tuple[Number, int, float]]:
         """Yield number, goal and the move that would reach it, were all linear."""
-        now = self._contrasts(self.p)
-        goals = [(contrast, wanted - now[contrast]) for contrast, wanted in self._goals()]
+        now, goals = self._margins(self.base, self.p), self._goals()
         asked = {self.inference.observations.observers[o].name for o in self.one.reading_observer}
         for number in (one for one in self.base.numbers.values() if _speaks(one.path, asked)):
             scale = _Scale(number)
             other = self._changed({number.path: scale.value(scale.start + STEP)})
-            slope = np.zeros(2) if other is None else self._first_order(other) / STEP
-            for goal, (contrast, distance) in enumerate(goals):
-                if abs(distance) <= self.farthest * abs(slope[contrast]):
-                    yield number, goal, float(distance / slope[contrast])
+            slope = np.zeros(3) if other is None else self._first_order(other) / STEP
+            for goal in goals:
+                if abs(now[goal]) <= self.farthest * abs(slope[goal]):
+                    yield number, goal, -float(now[goal] / slope[goal])
 
     def _first_order(self, other: Knowledge) -> Floats:
-        """Return the change of the contrasts: of the network to first order, of the observers as it is."""
-        change = self.slopes.declared @ moved(self.base, other, self.inference.population)
-        if other.observers == self.base.observers:
-            return np.asarray(change)
-        network = replace(self.network, knowledge=other)
-        model = ObservationModel(network, self.inference.population, self.inference.observations)
-        p = self.inference.marginals(model.evidence(self.one))[self.base.root][0]
-        return np.asarray(change + self._contrasts(p) - self._contrasts(self.p))
+        """Return the change of the margins: by the network to first order, by all else as it is."""
+        change = np.append(self.slopes.declared @ moved(self.base, other, self.inference.population), 0.0)
+        p = self.p
+        if other.observers != self.base.observers:
+            network = replace(self.network, knowledge=other)
+            model = ObservationModel(network, self.inference.population, self.inference.observations)
+            p = self.inference.marginals(model.evidence(self.one))[self.base.root][0]
+        return np.asarray(change + self._margins(other, p) - self._margins(self.base, self.p))
 
     def _changed(self, values: Mapping[str, float]) -> Knowledge | None:
         """Return the base with other values of numbers, by path; None where no such base is allowed.
@@ -245,31 +251,29 @@ class Sensitivity:
 
     def _flip(self, number: Number, goal: int, move: float) -> Flip | None:
         """Find the value at which the goal is reached, compile it, and see that the decision is another."""
-        contrast, wanted = self._goals()[goal]
         scale = _Scale(number)
 
         @cache
-        def short(position: float) -> float:
+        def margin(position: float) -> float:
             if position == scale.start:
-                return float(self._contrasts(self.p)[contrast] - wanted)
+                return float(self._margins(self.base, self.p)[goal])
             other = self._changed({number.path: scale.value(position)})
             inference = self._compiled(other) if other else None
             if inference is None:
                 return math.nan
             p = inference.posterior(self.one).marginals[self.base.root][0]
-            return float(self._contrasts(p)[contrast] - wanted)
+            return float(self._margins(inference.network.knowledge, p)[goal])
 
         far = scale.start + move
         for _ in range(4):
-            end = short(far)
-            if math.isnan(end):
-                return None
-            if end * short(scale.start) <= 0:
+            end = margin(far)
+            if end * margin(scale.start) <= 0:
                 break
-            far += 0.5 * (far - scale.start)
+            # Beyond what is allowed, or not far enough.
+            far += (-0.5 if math.isnan(end) else 0.5) * (far - scale.start)
         else:
             return None
-        found = brentq(short, scale.start, far, xtol=0.005 * abs(far - scale.start), rtol=1e-6)
+        found = brentq(margin, scale.start, far, xtol=0.005 * abs(far - scale.start), rtol=1e-6)
         return self._verified(number, scale, found)
 
     def _verified(self, number: Number, scale: _Scale, found: float) -> Flip | None:
@@ -320,6 +324,8 @@ def _speaks(path: str, observers: set[str]) -> bool:
     top, _, rest = path.partition(".")
     if top == "observers":
         return any(rest.startswith(f"{name}.") for name in observers)
+    if top == "policy":
+        return rest.startswith("limits.") or rest == "conflict"
     return top in COMPILED and not path.endswith(".n")
 
 

@@ -166,7 +166,11 @@ def test_a_base_of_one_variable_is_explained_too():
     found = seke.explain(crowd / "samples.csv", "clear-robin", crowd / "knowledge")
     assert found.facts["label"]["value"] == "robin"
     assert found.facts["rules"] == []
-    assert {flip["path"].split(".")[0] for flip in found.facts["numbers"]} <= {"observers", "priors"}
+    assert {flip["path"].split(".")[0] for flip in found.facts["numbers"]} <= {
+        "observers",
+        "policy",
+        "priors",
+    }
 
 
 def run(*args):
