@@ -10,11 +10,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from engine.answers import Answers, Labels, Numbers, Rankings
+from engine.declared import Change, Declared, Leaf, changes, declared_of
 from engine.errors import AnswerError, Fault, KnowledgeError, Place, SekeError, did_you_mean
 from engine.knowledge import Knowledge, Observer, Policy, Question, Variable
 from engine.reader import read
 
 if TYPE_CHECKING:
+    from engine.audit import Audit, AuditedRule, Deviation, audit
     from engine.cache import compiled
     from engine.compiler import compile_network
     from engine.cost import Cost, cost_of
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     from engine.weights import Weights, weigh_parts
 
 LAZY = {
+    "Audit": "audit",
+    "AuditedRule": "audit",
+    "Deviation": "audit",
+    "audit": "audit",
     "compiled": "cache",
     "Cost": "cost",
     "cost_of": "cost",
@@ -58,9 +64,14 @@ LAZY = {
 __all__ = [
     "AnswerError",
     "Answers",
+    "Audit",
+    "AuditedRule",
+    "Change",
     "CompiledRule",
     "Cost",
     "Decisions",
+    "Declared",
+    "Deviation",
     "Diagnostics",
     "Fault",
     "Flip",
@@ -68,6 +79,7 @@ __all__ = [
     "Knowledge",
     "KnowledgeError",
     "Labels",
+    "Leaf",
     "LevelDecision",
     "LookAhead",
     "Network",
@@ -86,11 +98,14 @@ __all__ = [
     "Sensitivity",
     "Variable",
     "Weights",
+    "audit",
+    "changes",
     "compile_network",
     "compiled",
     "cost_of",
     "decide_items",
     "decide_levels",
+    "declared_of",
     "diagnose",
     "did_you_mean",
     "feasible_interval",

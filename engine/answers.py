@@ -87,6 +87,12 @@ class Answers:
     hidden: Ints
     asked: Ints
 
+    @classmethod
+    def nothing(cls) -> Answers:
+        """Return one item about which nothing was asked."""
+        none, zero = np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
+        return cls(("",), (), none, none, none, none, {}, {}, {}, zero, zero, zero, zero, zero)
+
     def part(self, start: int, stop: int) -> Answers:
         """Return the answers about items start to stop."""
         readings = (self.reading_item >= start) & (self.reading_item < stop)

@@ -1,8 +1,8 @@
 """Which confidences a rule can have: a linear programme over the junction tree's cliques.
 
-The distributions that keep the declared tables are, clique by clique, tables that agree on
-their separators (which for a junction tree is all that a joint distribution needs). Over them the
-extremes of P(then | if) are a linear-fractional programme, made linear by scaling with
+The distributions that keep the declared tables of what a rule speaks of are, clique by clique, tables
+that agree on their separators (which for a junction tree is all that a joint distribution needs). Over
+them the extremes of P(then | if) are a linear-fractional programme, made linear by scaling with
 1 / P(if) (Charnes & Cooper 1962, doi:10.1002/nav.3800090303). For a pair of binary variables this
 is the closed form Σ_e P(e) [max(0, a + b - 1), min(a, b)] / Σ_e P(e) a.
 """
@@ -28,7 +28,7 @@ def feasible_interval(network: Network, rule: CompiledRule) -> tuple[float, floa
     """
     from scipy.optimize import linprog
 
-    programme = _Programme(network)
+    programme = _Programme(network, _spoken_of(network, rule))
     condition = programme.condition(rule)
     both = programme.conclusion(rule)
     matrix, right = programme.constraints()
@@ -49,14 +49,29 @@ def feasible_interval(network: Network, rule: CompiledRule) -> tuple[float, floa
     return min(max(ends[0], 0.0), 1.0), min(max(ends[1], 0.0), 1.0)
 
 
+def _spoken_of(network: Network, rule: CompiledRule) -> frozenset[str]:
+    """Return the rule's nodes with all that they are functions of; the others cannot stand in its way."""
+    found: set[str] = set()
+    left = list(rule.nodes)
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += network.nodes[name].parents
+    return frozenset(found)
+
+
 class _Programme:
     """Columns: (root state, clique, cell) with cells that the derived nodes allow only."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, names: frozenset[str]) -> None:
         self.network = network
+        self.names = names
         base = network.knowledge
         self.weights = np.array(base.populations[base.reference].p)
-        self.cliques = [tuple(clique) for clique in network.cliques]
+        # What is left of a junction tree's cliques is a junction tree's.
+        left = dict.fromkeys(tuple(n for n in clique if n in names) for clique in network.cliques)
+        self.cliques = [one for one in left if one and not any(set(one) < set(other) for other in left)]
         self.cells: list[dict[str, NDArray[np.int64]]] = []
         self.offsets: list[int] = []
         self.size = 0
@@ -122,7 +137,7 @@ class _Programme:
     def _declared(self, equation: object) -> None:
         network = self.network
         for node in network.nodes.values():
-            if not node.variables:
+            if not node.variables or node.name not in self.names:
                 continue
             clique = next(i for i, c in enumerate(self.cliques) if node.name in c)
             index = self.cells[clique][node.name]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from engine.errors import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from engine.formula import Formula
 
@@ -258,8 +258,8 @@ class Knowledge:
 
     `cells[variable]` and `moments` have one entry a root state, in its order; `blocks` are the
     groups of interval variables that `moments` describe jointly (at most one for now).
-    `numbers`: every number of the YAML by its path; `with_numbers` reads the same YAML with some of them
-    changed and raises KnowledgeError where they are not allowed. A base that was not read has neither.
+    `numbers`: every number of the YAML by its path; `yaml`: with what `engine.declared` reads the base again.
+    A base that was not read has neither.
     """
 
     name: str
@@ -281,6 +281,4 @@ class Knowledge:
     policy: Policy
     digest: str
     numbers: Mapping[str, Number] = field(compare=False, repr=False, default_factory=dict)
-    with_numbers: Callable[[Mapping[str, float]], Knowledge] | None = field(
-        compare=False, repr=False, default=None
-    )
+    yaml: object = field(compare=False, repr=False, default=None)

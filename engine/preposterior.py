@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import gammaln
 
+from engine.answers import Answers
 from engine.decision import Option, risk_of
 from engine.instruments import LabelKernel, NumberKernel
 from engine.lookahead import LookAhead, short_of
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.answers import Answers
     from engine.posterior import Inference, Posterior
 
     Floats = NDArray[np.float64]
@@ -204,6 +204,44 @@ class Preposterior:
                 said = {text: int(count) for text, count in zip(texts, row, strict=True) if count}
                 found.append(Outcome(name, said, float(probability), root))
         return tuple(found)
+
+    def pair_errors(self) -> dict[str, Floats]:
+        """Return by question how often the likelier of two root states is the wrong one, (K, K).
+
+        That is the Bayes error of a pair a, b, both as likely, after one answer y of the observer that the
+        policy asks about an item of which nothing else is known,
+
+            ½ Σ_y min(P(y | a), P(y | b)) = ½ E[min(P(a | y) / P(a), P(b | y) / P(b))],
+
+        exact where a question reports one variable, else the mean over the paths. Of a question about one
+        variable at a time it is the error with the best of them for that pair.
+        """
+        nothing = Answers.nothing()
+        now, drawn = self.inference.posterior(nothing), self._draw(nothing)
+        found: dict[str, Floats] = {}
+        for asking in self._askings(nothing):
+            observer = self.observations.observers[asking.observer].name
+            if observer == self.base.policy.ask and asking.view == Answers.USUAL_VIEW:
+                question = list(self.base.questions)[asking.question]
+                error = self._error(nothing, now, asking, drawn)
+                found[question] = np.minimum(found[question], error) if question in found else error
+        return found
+
+    def _error(self, nothing: Answers, now: Posterior, asking: _Asking, drawn: _Drawn) -> Floats:
+        kernel = self.observations.kernels[asking.observer, asking.names[0]]
+        if len(asking.names) == 1 and isinstance(kernel, LabelKernel):
+            _, p, after = self.patterns(nothing, now, asking.names[0], asking, 1)
+        else:
+            labels, numbers = _Imagination(self, nothing, asking, drawn).draws(1)
+            told, values = (
+                {name: _told(draws, [1]) for name, draws in of.items()} for of in (labels, numbers)
+            )
+            weighed = {name: (*both, np.ones(len(both[0]))) for name, both in told.items()}
+            reading = (asking.observer, asking.question, asking.view)
+            after = self.inference.posterior(nothing.tiled(self.paths).with_answers(reading, weighed, values))
+            p = np.full(self.paths, 1 / self.paths)
+        ratio = after.marginals[self.base.root] / now.marginals[self.base.root]
+        return np.einsum("n,nab->ab", p, np.minimum(ratio[:, :, None], ratio[:, None, :])) / 2
 
     def _numbers_after(
         self, one: Answers, now: Posterior, name: str, asking: _Asking, kernel: NumberKernel

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine import observer_reader, policy_reader, table_reader
+from engine.declared import Declared
 from engine.errors import KnowledgeError
 from engine.fields import Fields
 from engine.knowledge import Code, Coupling, Knowledge, Rule, Source, Variable
@@ -44,30 +45,17 @@ def read(path: Path, bases: Mapping[str, Path] | None = None) -> Knowledge:
     knowledge = _read_tree(fields, tree)
     if faults:
         raise KnowledgeError(faults)
-    changed = partial(_with_numbers, tree, fields.read)
-    return replace(knowledge, digest=_digest(tree), numbers=fields.numbers, with_numbers=changed)
+    declared = Declared(tree, partial(_again, fields.read))
+    return replace(knowledge, digest=_digest(tree), numbers=fields.numbers, yaml=declared)
 
 
-def _with_numbers(tree: Table, earlier: Mapping[str, Once], values: Mapping[str, float]) -> Knowledge:
-    texts = {path: f"{value:.12f}".rstrip("0").rstrip(".") for path, value in values.items()}
-    changed = _changed(tree, texts)
-    assert isinstance(changed, Table)
-    faults: list[Fault] = []
-    knowledge = _read_tree(Fields(faults, earlier), changed)
-    if faults:
-        raise KnowledgeError(faults)
-    return replace(knowledge, digest=_digest(changed))
-
-
-def _changed(node: Node, texts: Mapping[str, str]) -> Node:
-    """Return the node with other texts in the scalars of these paths."""
-    if not any(path.startswith(node.path) for path in texts):
-        return node
-    if isinstance(node, Scalar):
-        return replace(node, text=texts.get(node.path, node.text))
-    if isinstance(node, Items):
-        return replace(node, items=[_changed(item, texts) for item in node.items])
-    return replace(node, entries={key: _changed(entry, texts) for key, entry in node.entries.items()})
+def _again(earlier: Mapping[str, Once], tree: Table) -> Knowledge:
+    """Read a changed tree, most parts of which were read earlier."""
+    fields = Fields([], earlier)
+    knowledge = _read_tree(fields, tree)
+    if fields.faults:
+        raise KnowledgeError(fields.faults)
+    return replace(knowledge, digest=_digest(tree))
 
 
 def _digest(tree: Table) -> str:

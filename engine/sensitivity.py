@@ -17,6 +17,7 @@ from scipy.optimize import brentq
 
 from engine.compiler import compile_network
 from engine.decision import decide_levels
+from engine.declared import declared_of
 from engine.diagnostics import diagnose
 from engine.errors import KnowledgeError
 from engine.evidence import ObservationModel
@@ -142,7 +143,7 @@ class Sensitivity:
 
     def flips(self, count: int = 3) -> tuple[Flip, ...]:
         """Return the numbers whose least moves change the decision about the root, the nearest first."""
-        if self.base.with_numbers is None or not len(self.one.reading_item):
+        if self.base.yaml is None or not len(self.one.reading_item):
             return ()
         near = sorted(self._near(), key=lambda found: abs(found[2]))
         flips: dict[str, Flip] = {}
@@ -199,10 +200,9 @@ class Sensitivity:
 
         Where a number is one of a distribution, the others keep their proportions.
         """
-        assert self.base.with_numbers is not None
         for given in (values, self._shared(values)):
             try:
-                return self.base.with_numbers(given)
+                return declared_of(self.base).with_numbers(given)
             except KnowledgeError:
                 continue
         return None
@@ -290,7 +290,6 @@ class Sensitivity:
                 return None
             label, p, accepted = self._decided(inference)
             if (label, accepted) != (self.states[self.label], self.accepted):
-                assert self.base.with_numbers is not None
                 return Flip(
                     number,
                     tried,
@@ -303,9 +302,8 @@ class Sensitivity:
         return None
 
     def _needs_room(self, number: Number, value: float) -> bool:
-        assert self.base.with_numbers is not None
         try:
-            self.base.with_numbers({number.path: value})
+            declared_of(self.base).with_numbers({number.path: value})
         except KnowledgeError:
             return True
         return False

@@ -41,7 +41,7 @@ class Scalar:
     """A single value as written; `plain` where it was not quoted.
 
     `offset`: how many columns after `place` the text begins; None where it is not on one line as
-    it is read (folded, or with escapes).
+    it is read (folded, or with escapes). `under`: what it replaced in the layer below.
     """
 
     text: str
@@ -50,16 +50,18 @@ class Scalar:
     plain: bool = True
     offset: int | None = 0
     cited: Citation | None = None
+    under: Node | None = None
 
 
 @dataclass
 class Items:
-    """A list."""
+    """A list. `under`: what it replaced in the layer below."""
 
     items: list[Node]
     place: Place
     path: str
     cited: Citation | None = None
+    under: Node | None = None
 
 
 @dataclass
@@ -293,6 +295,8 @@ def merge(base: Table, over: Table, faults: list[Fault] | None) -> None:
         elif met is not None and faults is not None and key not in ("source", "note"):
             faults.append(_twice(over.places[key], node.path, base.places[key]))
         else:
+            if not isinstance(node, Table):
+                node.under = met
             base.entries[key] = node
             base.places[key] = over.places[key]
             # Numbers that are given anew must sum to one by themselves.

@@ -10,6 +10,7 @@ import pytest
 from brute_force import answers_of, random_items
 
 from engine import Inference, KnowledgeError, Sensitivity, compile_network, decide_levels, diagnose, read
+from engine.declared import declared_of
 from engine.slopes import moved, slopes
 
 SHAPING = ("priors", "activations", "affect", "couplings", "rules", "words")
@@ -42,7 +43,7 @@ def test_slopes_are_those_of_bases_compiled_anew(base_of, seed):
             continue
         step = 1e-4 * max(abs(number.value), 0.1)
         try:
-            sides = [base.with_numbers({number.path: number.value + d}) for d in (step, -step)]
+            sides = [declared_of(base).with_numbers({number.path: number.value + d}) for d in (step, -step)]
         except KnowledgeError as error:
             assert "must sum to 1" in str(error)
             continue
@@ -142,11 +143,11 @@ def test_a_number_of_a_distribution_moves_with_the_others(base_of):
 def test_numbers_change_as_the_reader_would_read_them(base_of):
     base = base_of("machine")
     number = next(n for n in base.numbers.values() if n.path.startswith("couplings."))
-    other = base.with_numbers({number.path: 2.5})
+    other = declared_of(base).with_numbers({number.path: 2.5})
     assert other == edited(number, 2.5)
     assert other.couplings[0].odds_ratio == 2.5
     with pytest.raises(KnowledgeError, match="allowed is"):
-        base.with_numbers({number.path: -1})
+        declared_of(base).with_numbers({number.path: -1})
 
 
 def test_a_base_that_was_not_read_has_no_numbers_to_flip():

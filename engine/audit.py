@@ -1,0 +1,214 @@
+"""What is odd about a base that compiles: declared against compiled numbers, rules, and warnings.
+
+A warning is something that a careful author would want to know and may have meant; what cannot be meant is a
+fault, which the reader and the compiler report.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.cost import Cost, cost_of
+from engine.declared import CITATION, declared_of
+from engine.errors import Fault
+from engine.feasibility import feasible_interval
+from engine.posterior import Inference
+from engine.preposterior import Preposterior
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from engine.errors import Place
+    from engine.knowledge import Knowledge, Rule
+    from engine.network import CompiledRule, Network
+
+    Floats = NDArray[np.float64]
+
+PATHS = 2000
+MOST_INTERVALS = 300
+NEVER = 1e-4
+INDISTINCT = 0.4
+AGREES = 0.005
+OPPOSES = -0.02
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """A declared number beside what the compiled network has instead, and where it is declared."""
+
+    path: str
+    place: Place
+    source: str
+    declared: float
+    compiled: float
+
+
+@dataclass(frozen=True)
+class AuditedRule:
+    """A rule, what became of it, and the confidences that the declared tables alone allow.
+
+    possible: NaN where it was not computed, as of the rules after the first MOST_INTERVALS of a large base.
+    """
+
+    rule: Rule
+    compiled: CompiledRule
+    possible: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    deviations: of all declared numbers, the largest first. errors: question -> (K, K), see
+    `Preposterior.pair_errors`; NaN on the diagonal. warnings: in the order of the files. unmet: the names of
+    the rules whose confidence is not met.
+    """
+
+    deviations: tuple[Deviation, ...]
+    rules: tuple[AuditedRule, ...]
+    errors: Mapping[str, Floats]
+    cost: Cost
+    warnings: tuple[Fault, ...]
+    unmet: tuple[str, ...]
+
+
+def audit(network: Network, seed: int = 0) -> Audit:
+    """Audit a compiled base."""
+    base = network.knowledge
+    rules = tuple(_audited(network))
+    errors = Preposterior(Inference(network), seed, PATHS).pair_errors() if base.policy.ask else {}
+    for error in errors.values():
+        np.fill_diagonal(error, np.nan)
+    warnings = [*_of_rules(rules), *_said_twice(rules), *_unused(base), *_indistinct(network, errors)]
+    unmet = tuple(one.rule.name for one in rules if one.compiled.status == "unmet")
+    deviations = sorted(_deviations(network), key=lambda one: -abs(one.compiled - one.declared))
+    return Audit(tuple(deviations), rules, errors, cost_of(network), tuple(sorted(warnings)), unmet)
+
+
+def _audited(network: Network) -> Iterator[AuditedRule]:
+    declared = {rule.name: rule for rule in network.knowledge.rules}
+    in_question = {rule.name for rule in network.rules[:MOST_INTERVALS]}
+    for rule in network.rules:
+        wanted = rule.status != "decided" and (rule.name in in_question or rule.status == "unmet")
+        possible = feasible_interval(network, rule) if wanted else (math.nan, math.nan)
+        if rule.status == "decided":
+            possible = (rule.reached, rule.reached)
+        yield AuditedRule(declared[rule.name], rule, possible)
+
+
+def _deviations(network: Network) -> Iterator[Deviation]:
+    base = network.knowledge
+    states = network.root_states
+    for name, row in base.cells.items():
+        for state, cell, p in zip(states, row, network.given_root[name], strict=True):
+            path = f"activations.cells.{state}.{name}"
+            yield Deviation(path, cell.place, cell.source, cell.p, float(p[1]))
+    for index, (state, moments) in enumerate(zip(states, base.moments, strict=False)):
+        mean, sd, correlation = _moments(network, index)
+        pairs = [("mean", moments.mean, mean), ("sd", moments.sd, sd)]
+        for what, declared, compiled in pairs:
+            for name, one, other in zip(base.affect, declared, compiled, strict=True):
+                path = f"affect.moments.{state}.{what}.{name}"
+                yield Deviation(path, moments.place, moments.source, one, float(other))
+        for i, j in zip(*np.triu_indices(len(mean), 1), strict=True):
+            path = f"affect.moments.{state}.correlation"
+            declared_one = moments.correlation[i][j]
+            yield Deviation(path, moments.place, moments.source, declared_one, float(correlation[i, j]))
+
+
+def _moments(network: Network, state: int) -> tuple[Floats, Floats, Floats]:
+    """Return the compiled mean, sd and correlation of the interval variables; uniform within bins."""
+    base = network.knowledge
+    node = next(node for node in network.nodes.values() if node.variables == base.affect)
+    assert node.index is not None
+    edges = [np.array(base.variables[name].edges) for name in base.affect]
+    values = np.stack(
+        [((e[:-1] + e[1:]) / 2)[node.index[:, i]] for i, e in enumerate(edges)], axis=1, dtype=np.float64
+    )
+    p = network.marginals[node.name][state]
+    mean = p @ values
+    within = np.diag([(e[1] - e[0]) ** 2 / 12 for e in edges])
+    covariance = (values - mean).T @ ((values - mean) * p[:, None]) + within
+    sd = np.sqrt(np.diag(covariance))
+    return mean, sd, covariance / np.outer(sd, sd)
+
+
+def _of_rules(rules: tuple[AuditedRule, ...]) -> Iterator[Fault]:
+    for one in rules:
+        message = _oddity(one)
+        if message:
+            yield Fault(one.rule.place, f"rules.{one.rule.name}", message)
+
+
+def _oddity(one: AuditedRule) -> str:
+    """Return what is odd about a rule, or nothing."""
+    rule, compiled = one.rule, one.compiled
+    low, high = one.possible
+    if not compiled.violated.any():
+        return "is always true: nothing that satisfies its `if` can fail its `then`"
+    if compiled.p_if < NEVER:
+        return f"hardly ever has a say: P(if) is {compiled.p_if:.2g}"
+    if compiled.status == "decided":
+        gap = abs(compiled.reached - rule.confidence) > AGREES
+        but = f"; its confidence of {rule.confidence:g} is ignored" if gap else ""
+        return f"is decided by the declared tables already: P(then | if) is {compiled.reached:.3f}{but}"
+    if compiled.status == "unmet":
+        return (
+            f"confidence {rule.confidence:g} is not met: {compiled.reached:.3f} is reached; with the "
+            f"declared tables alone {low:.3f} to {high:.3f} is possible"
+        )
+    if compiled.weight < OPPOSES:
+        return (
+            f"speaks against its own `then`: without it P(then | if) would be above {rule.confidence:g} "
+            f"(weight {compiled.weight:.2f})"
+        )
+    return ""
+
+
+def _said_twice(rules: tuple[AuditedRule, ...]) -> Iterator[Fault]:
+    """Find rules that hold and are violated in just the same cases as an earlier one."""
+    first: dict[tuple[tuple[str, ...], bytes, bytes], Rule] = {}
+    for one in rules:
+        compiled = one.compiled
+        key = (compiled.nodes, compiled.condition.tobytes(), compiled.violated.tobytes())
+        earlier = first.setdefault(key, one.rule)
+        if earlier is not one.rule:
+            odds = "" if earlier.confidence == one.rule.confidence else ", with another confidence"
+            message = f"says the same as rules.{earlier.name} ({earlier.place}){odds}"
+            yield Fault(one.rule.place, f"rules.{one.rule.name}", message)
+
+
+def _unused(base: Knowledge) -> Iterator[Fault]:
+    """Find sources that no number cites and no note names."""
+    declared = declared_of(base)
+    cited = {leaf.source for leaf in declared.leaves.values()}
+    texts = {leaf.note for leaf in declared.leaves.values()}
+    texts |= {leaf.text for leaf in declared.leaves.values() if leaf.key not in CITATION}
+    spoken = "\n".join(texts)
+    for name, source in base.sources.items():
+        if name not in cited and name not in spoken:
+            yield Fault(
+                source.place, f"sources.{name}", "is never used: no number cites it, no text names it"
+            )
+
+
+def _indistinct(network: Network, errors: Mapping[str, Floats]) -> Iterator[Fault]:
+    """Find pairs of root states between which every question leaves more doubt than INDISTINCT."""
+    if not errors:
+        return
+    base, states = network.knowledge, network.root_states
+    best = np.min(list(errors.values()), axis=0)
+    path = f"variables.{base.root}.states"
+    place = declared_of(base).places.get(path, base.variables[base.root].place)
+    for one, other in np.argwhere(np.triu(best > INDISTINCT)):
+        message = (
+            f"no question tells {states[one]} from {states[other]}: after one answer of {base.policy.ask} to "
+            f"the best of them the likelier is wrong in {best[one, other]:.0%} of cases (guessing: 50%)"
+        )
+        yield Fault(place, path, message)

@@ -1,0 +1,261 @@
+"""What a base says, leaf by leaf: to look it up, to compare two bases, and to read one again with changes.
+
+A leaf is a single value of the YAML or a list of such, with the citation in force there and, where an overlay
+gave it anew, what it replaced.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from engine.fields import NUMBER
+from engine.knowledge import NOWHERE, Cited
+from engine.source import Items, Scalar, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from engine.errors import Place
+    from engine.knowledge import Knowledge
+    from engine.source import Node
+
+PROSE = ("label", "description", "statement", "cite", "url", "used", "confirmed", "prompt")
+FORMULAS = ("if", "then")
+CITATION = ("source", "note")
+
+
+@dataclass(frozen=True)
+class Leaf(Cited):
+    """A value as written: `text`; `under`: what it replaced in the base that it was laid upon."""
+
+    path: str = ""
+    text: str = ""
+    under: Leaf | None = None
+
+    @property
+    def key(self) -> str:
+        """Return the last key of the path."""
+        return self.path.rpartition(".")[2]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one base says otherwise than another, at a path.
+
+    kind: `number`, `formula`, `list`, `name` (any other value), `prose`, `added`, `removed` (with all below
+    the path), or `source` (the same value from another source). old, new: the leaf; of a whole added or
+    removed part none, and `leaves` are all that are in it.
+    """
+
+    path: str
+    kind: str
+    old: Leaf | None = None
+    new: Leaf | None = None
+    leaves: tuple[Leaf, ...] = ()
+    place: Place = field(compare=False, default=NOWHERE)
+
+
+class Declared:
+    """The YAML behind a base, all layers laid together."""
+
+    def __init__(self, tree: Table, read: Callable[[Table], Knowledge]) -> None:
+        """`read` makes a base of a changed tree and raises KnowledgeError where it is faulty."""
+        self.tree = tree
+        self._read = read
+
+    @cached_property
+    def leaves(self) -> Mapping[str, Leaf]:
+        """Every leaf by its path, in the order of the YAML; `source` and `note` are on the leaves."""
+        return {leaf.path: leaf for leaf in _leaves(self.tree)}
+
+    @cached_property
+    def places(self) -> Mapping[str, Place]:
+        """Where each path stands: a key's place where it has one."""
+        return dict(_places(self.tree))
+
+    def below(self, *paths: str) -> tuple[Leaf, ...]:
+        """Return the leaves at or below any of these paths."""
+        return tuple(leaf for leaf in self.leaves.values() if any(_inside(leaf.path, one) for one in paths))
+
+    def with_numbers(self, values: Mapping[str, float]) -> Knowledge:
+        """Read the base with other numbers at these paths.
+
+        Raises:
+            KnowledgeError: a number that is not allowed there.
+        """
+        texts = {path: f"{value:.12f}".rstrip("0").rstrip(".") for path, value in values.items()}
+        changed = _with_texts(self.tree, texts)
+        assert isinstance(changed, Table)
+        return self._read(changed)
+
+    def with_parts(self, other: Declared, paths: Collection[str]) -> Knowledge:
+        """Read the base with what another says at these paths; what the other lacks there goes.
+
+        Raises:
+            KnowledgeError: parts that do not fit together.
+        """
+        changed = _grafted(self.tree, other.tree, frozenset(paths), "")
+        assert isinstance(changed, Table)
+        return self._read(changed)
+
+
+def declared_of(base: Knowledge) -> Declared:
+    """Return the YAML behind a base that was read.
+
+    Raises:
+        ValueError: a base made otherwise.
+    """
+    if not isinstance(base.yaml, Declared):
+        raise ValueError(f"the base {base.name} was not read from YAML")
+    return base.yaml
+
+
+def changes(old: Knowledge, new: Knowledge) -> tuple[Change, ...]:
+    """Return what the new base says otherwise; what is written otherwise and means the same is left out."""
+    return tuple(_changes(old, new, declared_of(old).tree, declared_of(new).tree))
+
+
+def _changes(old: Knowledge, new: Knowledge, one: Table, other: Table) -> Iterator[Change]:
+    for key in dict.fromkeys((*one.entries, *other.entries)):
+        a, b = one.get(key), other.get(key)
+        if key in CITATION:
+            continue
+        if a is None or b is None:
+            node = a or b
+            assert node is not None
+            kind, place = ("removed", one.places[key]) if b is None else ("added", other.places[key])
+            yield Change(node.path, kind, leaves=tuple(_leaves(node)), place=place)
+        elif isinstance(a, Table) and isinstance(b, Table):
+            yield from _changes(old, new, a, b)
+        else:
+            yield from _change(old, new, a, b)
+
+
+def _change(old: Knowledge, new: Knowledge, a: Node, b: Node) -> Iterator[Change]:
+    """Compare two nodes that are not both tables."""
+    parts = tuple(_leaves(a)), tuple(_leaves(b))
+    if len(parts[0]) != 1 or len(parts[1]) != 1:
+        if _plain(a) != _plain(b):
+            yield Change(a.path, "removed", leaves=parts[0], place=a.place)
+            yield Change(b.path, "added", leaves=parts[1], place=b.place)
+        return
+    before, after = parts[0][0], parts[1][0]
+    if _same(old, new, before, after):
+        cited = (before.source, before.note) != (after.source, after.note)
+        if cited and a.path in old.numbers:
+            yield Change(a.path, "source", before, after, place=after.place)
+        return
+    yield Change(a.path, _kind(old, b), before, after, place=after.place)
+
+
+def _kind(old: Knowledge, node: Node) -> str:
+    key = node.path.rpartition(".")[2]
+    if node.path in old.numbers or (isinstance(node, Scalar) and NUMBER.fullmatch(node.text)):
+        return "number"
+    if isinstance(node, Items):
+        return "list"
+    if key in PROSE or not isinstance(node, Scalar):
+        return "prose"
+    return "formula" if key in FORMULAS else "name"
+
+
+def _same(old: Knowledge, new: Knowledge, a: Leaf, b: Leaf) -> bool:
+    """Say whether two leaves mean the same: equal numbers, or formulas true of the same states."""
+    if a.path in old.numbers and b.path in new.numbers:
+        return old.numbers[a.path].value == new.numbers[b.path].value
+    section, _, rest = a.path.partition(".")
+    if section == "rules" and a.key in FORMULAS:
+        name = rest.rpartition(".")[0]
+        rules = [next((rule for rule in base.rules if rule.name == name), None) for base in (old, new)]
+        if rules[0] and rules[1] and all(_states(old, v) == _states(new, v) for v in old.variables):
+            pairs = [(one.condition, one.then) for one in rules if one]
+            which = FORMULAS.index(a.key)
+            return pairs[0][which] == pairs[1][which]
+    return _normal(a.text) == _normal(b.text)
+
+
+def _states(base: Knowledge, name: str) -> Any:
+    variable = base.variables.get(name)
+    return variable and (variable.kind, variable.states, variable.edges)
+
+
+def _normal(text: str) -> str | list[float]:
+    """Return a text, numbers in it as numbers and white space as single blanks."""
+    parts = text.strip("[]").split(",")
+    if all(NUMBER.fullmatch(part.strip()) for part in parts):
+        return [float(part) for part in parts]
+    return " ".join(text.split())
+
+
+def _leaves(node: Node) -> Iterator[Leaf]:
+    if isinstance(node, Table):
+        for key, inner in node.entries.items():
+            if key not in CITATION or isinstance(inner, Table):
+                yield from _leaves(inner)
+    elif isinstance(node, Scalar) or all(isinstance(item, Scalar) for item in node.items):
+        yield _leaf(node)
+    else:
+        for item in node.items:
+            yield from _leaves(item)
+
+
+def _leaf(node: Scalar | Items) -> Leaf:
+    cited = {"source": node.cited.source, "note": node.cited.note} if node.cited else {"source": ""}
+    under = _leaf(node.under) if isinstance(node.under, Scalar | Items) else None
+    return Leaf(node.place, **cited, path=node.path, text=_text(node), under=under)
+
+
+def _text(node: Node) -> str:
+    if isinstance(node, Scalar):
+        return node.text
+    return f"[{', '.join(_text(item) for item in node.items)}]" if isinstance(node, Items) else "{...}"
+
+
+def _places(node: Node) -> Iterator[tuple[str, Place]]:
+    if isinstance(node, Table):
+        for key, inner in node.entries.items():
+            yield inner.path, node.places[key]
+            yield from _places(inner)
+
+
+def _plain(node: Node) -> Any:
+    if isinstance(node, Scalar):
+        return node.text
+    if isinstance(node, Items):
+        return [_plain(item) for item in node.items]
+    return {key: _plain(entry) for key, entry in node.entries.items() if key not in CITATION}
+
+
+def _inside(path: str, above: str) -> bool:
+    return path == above or path.startswith((f"{above}.", f"{above}["))
+
+
+def _with_texts(node: Node, texts: Mapping[str, str]) -> Node:
+    """Return the node with other texts in the scalars of these paths."""
+    if not any(path.startswith(node.path) for path in texts):
+        return node
+    if isinstance(node, Scalar):
+        return replace(node, text=texts.get(node.path, node.text))
+    if isinstance(node, Items):
+        return replace(node, items=[_with_texts(item, texts) for item in node.items])
+    return replace(node, entries={key: _with_texts(entry, texts) for key, entry in node.entries.items()})
+
+
+def _grafted(one: Node | None, other: Node | None, paths: frozenset[str], path: str) -> Node | None:
+    """Return `one` with the parts at these paths taken from `other`."""
+    if path in paths:
+        return other
+    above = any(_inside(chosen, path) for chosen in paths) if path else True
+    if not above or not isinstance(one, Table) or not isinstance(other, Table):
+        return one
+    entries: dict[str, Node] = {}
+    places: dict[str, Place] = {}
+    for key in dict.fromkeys((*one.entries, *other.entries)):
+        inside = f"{path}.{key}" if path else key
+        node = _grafted(one.get(key), other.get(key), paths, inside)
+        if node is not None:
+            entries[key] = node
+            places[key] = (one if key in one else other).places[key]
+    return replace(one, entries=entries, places=places)
