@@ -241,7 +241,8 @@ class Preposterior:
             after = self.inference.posterior(nothing.tiled(self.paths).with_answers(reading, weighed, values))
             p = np.full(self.paths, 1 / self.paths)
         ratio = after.marginals[self.base.root] / now.marginals[self.base.root]
-        return np.einsum("n,nab->ab", p, np.minimum(ratio[:, :, None], ratio[:, None, :])) / 2
+        smaller = np.minimum(ratio[:, :, None], ratio[:, None, :])
+        return np.asarray(np.einsum("n,nab->ab", p, smaller) / 2)
 
     def _numbers_after(
         self, one: Answers, now: Posterior, name: str, asking: _Asking, kernel: NumberKernel

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from seke import __version__
+from seke.terminal import drop_output
+from seke.workbench.cli import knowledge
 
 if TYPE_CHECKING:
     from seke.inference import Session
@@ -32,6 +33,9 @@ def main() -> None:
     Example:
       seke infer examples/faces/samples.jsonl
     """
+
+
+main.add_command(knowledge)
 
 
 @main.command()
@@ -113,10 +117,10 @@ def infer(
     except SekeError as error:
         _fail(str(error))
     except BrokenPipeError:
-        _drop_output()
+        drop_output()
         sys.exit(1)
     except OSError as error:
-        _drop_output()
+        drop_output()
         _fail(f"{error.filename or '<stdout>'}: {error.strerror}")
 
 
@@ -262,12 +266,6 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:
             self.bar.stop()
-
-
-def _drop_output() -> None:
-    """Send what is left to nowhere: the reader or the room is gone, and the interpreter must not try."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stop(number: int, _: object) -> NoReturn:

@@ -20,13 +20,15 @@ def shipped_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "knowledge"
 
 
-def knowledge(path: str | Path | None = None) -> Knowledge:
+def knowledge(path: str | Path | None = None, *, shipped: Path | None = None) -> Knowledge:
     """Read a knowledge base: the shipped one, or a folder or file, which may extend `shipped`.
+
+    `shipped`: the folder that is meant by it, this installation's own by default.
 
     Raises:
         engine.KnowledgeError: all faults, each with file, line, column and path.
     """
-    folder = shipped_folder()
+    folder = shipped or shipped_folder()
     return read(Path(path) if path is not None else folder, {"shipped": folder})
 
 

@@ -1,0 +1,1 @@
+"""The knowledge workbench: what is done to a knowledge base itself, without samples or beside them."""

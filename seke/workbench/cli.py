@@ -1,0 +1,189 @@
+"""The commands of `seke knowledge`: parse, call, print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seke.terminal import drop_output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+EXISTING = click.Path(path_type=Path)
+
+
+@click.group()
+def knowledge() -> None:
+    """Check, show, compare and write knowledge bases.
+
+    A base is a folder of YAML files, or one file such as an overlay; where none is named, the shipped base.
+
+    \b
+    Examples:
+      seke knowledge check my_overlay.yaml
+      seke knowledge show AU12
+      seke knowledge new my-study
+    """
+
+
+@contextmanager
+def _reporting() -> Iterator[None]:
+    """Print faults with the line that each is about, and end with status 2."""
+    from engine import KnowledgeError, SekeError
+    from seke.workbench.text import count, pointed
+
+    try:
+        yield
+    except KnowledgeError as error:
+        for fault in error.faults:
+            print(pointed(fault), file=sys.stderr)
+        print(count(len(error.faults), "fault"), file=sys.stderr)
+        sys.exit(2)
+    except SekeError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        drop_output()
+        sys.exit(1)
+    except OSError as error:
+        print(f"{error.filename or '<stdout>'}: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _as_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False))
+
+
+json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@knowledge.command()
+@click.argument("base", required=False, metavar="[BASE]")
+@click.option("--strict", is_flag=True, help="Fail (exit status 1) on any warning or confidence not met.")
+@json_option
+def check(base: str | None, strict: bool, as_json: bool) -> None:
+    """Check a base: its faults, or what the compiled network makes of it.
+
+    All faults come at once, each with file, line, column and the line itself. Without faults: declared
+    against compiled numbers, the rules with what they could be, the states that are hardest to tell apart,
+    and what the network costs; warnings go to the standard error.
+
+    \b
+    Examples:
+      seke knowledge check
+      seke knowledge check my_overlay.yaml --strict
+
+    Exit status: 0 sound, 1 warnings under --strict, 2 faults.
+    """
+    from engine import KnowledgeError
+    from seke.workbench.check import check as checked
+    from seke.workbench.text import count, near, pointed
+
+    with _reporting():
+        try:
+            found = checked(base)
+        except KnowledgeError as error:
+            if as_json:
+                faults = [
+                    {"place": near(one.place), "path": one.path, "message": one.message}
+                    for one in error.faults
+                ]
+                _as_json({"faults": faults})
+            raise
+        if as_json:
+            _as_json({"faults": [], **found.facts})
+        else:
+            print(found)
+            for warning in found.warnings:
+                print(pointed(warning, "warning: "), file=sys.stderr)
+        if strict and not found.strict:
+            print(f"{count(len(found.warnings), 'warning')}, which --strict does not allow", file=sys.stderr)
+            sys.exit(1)
+
+
+knowledge_option = click.option(
+    "-k", "--knowledge", "base", metavar="PATH", help="A base or overlay.  [default: the shipped base]"
+)
+
+
+@knowledge.command()
+@click.argument("name", required=False, metavar="[NAME]")
+@knowledge_option
+@json_option
+def show(name: str | None, base: str | None, as_json: bool) -> None:
+    """Show what a base says of NAME; without a name, an overview.
+
+    NAME is a variable, an expression, a rule, coupling, observer, question, source, population, level or
+    word, `policy`, or a path such as rules.NAME. Every number comes with its source and its place in the
+    YAML, and so does what an overlay replaced.
+
+    \b
+    Examples:
+      seke knowledge show
+      seke knowledge show AU12
+      seke knowledge show fear -k my_overlay.yaml
+    """
+    from seke.workbench.show import show as shown
+
+    with _reporting():
+        found = shown(name, base)
+        if as_json:
+            _as_json(found.facts)
+        else:
+            print(found)
+
+
+@knowledge.command()
+@click.argument("old", metavar="A")
+@click.argument("new", required=False, metavar="[B]")
+@click.option(
+    "--rev", metavar="REVISION", help="Compare A as it was at a revision of its git repository with A now."
+)
+@click.option("--samples", multiple=True, metavar="FILE", help="Infer these under both; may be given again.")
+@click.option("--population", metavar="NAME", help="Which prior to use.  [default: each base's reference]")
+@json_option
+def diff(
+    old: str,
+    new: str | None,
+    rev: str | None,
+    samples: tuple[str, ...],
+    population: str | None,
+    as_json: bool,
+) -> None:
+    """Say what changed in meaning from base A to base B, and what comes of it.
+
+    `shipped` is the shipped base. What is only written otherwise is no change. With --samples: which decisions and
+    posteriors change, the largest moves first, and because of which changes.
+
+    \b
+    Examples:
+      seke knowledge diff shipped my_overlay.yaml
+      seke knowledge diff shipped my_overlay.yaml --samples examples/faces/samples.jsonl
+      seke knowledge diff knowledge --rev HEAD~1
+
+    Exit status: 0 done, whether there are changes or not; 2 faults.
+    """
+    from engine import SekeError
+    from seke.workbench.diff import at_revision
+    from seke.workbench.diff import diff as compared
+
+    with _reporting():
+        one = None if old == "shipped" else Path(old)
+        if (new is None) == (rev is None):
+            raise SekeError("name either a second base or --rev REVISION")
+        if rev is None:
+            found, folder = (
+                compared(one, None if new == "shipped" else new, samples or None, population=population),
+                "",
+            )
+        else:
+            with at_revision(one, rev) as (then, folder):
+                found = compared(then, one, samples or None, population=population)
+        text = json.dumps(found.facts, ensure_ascii=False) if as_json else str(found)
+        print(text.replace(f"{folder}/", f"{rev}:") if rev else text)

@@ -1,0 +1,81 @@
+"""Plain text for people: places, pointed-at lines, columns."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine import Fault, Place
+
+WIDEST = 110
+
+
+def near(place: Place) -> str:
+    """Return a place as file:line:column, the file from the working directory where that is shorter."""
+    return f"{near_file(place.file)}:{place.line}:{place.column}"
+
+
+def near_file(file: str) -> str:
+    """Return a file's path as seen from the working directory where that is shorter."""
+    inside = os.path.relpath(file) if file and os.path.isabs(file) else file
+    return inside if len(inside) < len(file) and not inside.startswith("..") else file
+
+
+def pointed(fault: Fault, kind: str = "") -> str:
+    """Return a fault or warning with the line that it is about, and a caret under the column."""
+    path = f"{fault.path}: " if fault.path else ""
+    text = f"{kind}{near(fault.place)}: {path}{fault.message}"
+    line = _line(fault.place)
+    if line is None:
+        return text
+    # A long line is cut around the column.
+    start = max(fault.place.column - 1 - 70, 0)
+    shown = line[start : start + WIDEST]
+    blank = "".join("\t" if sign == "\t" else " " for sign in shown[: fault.place.column - 1 - start])
+    return f"{text}\n    {shown}\n    {blank}^"
+
+
+def _line(place: Place) -> str | None:
+    """Return the line that a place speaks of, where it can be read."""
+    try:
+        with Path(place.file).open(encoding="utf-8-sig", errors="replace") as file:
+            for number, line in enumerate(file, 1):
+                if number == place.line:
+                    shown = line.rstrip("\r\n")
+                    return "".join(
+                        sign if sign.isprintable() or sign == "\t" else "\N{REPLACEMENT CHARACTER}"
+                        for sign in shown
+                    )
+    except (OSError, ValueError):
+        return None
+    return None
+
+
+def columns(header: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
+    """Return lines of a table; numbers stand to the right, the last column is not padded."""
+    table = [list(header), *(list(row) for row in rows)] if header else [list(row) for row in rows]
+    if not table:
+        return []
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    right = [all(_number(row[i]) for row in rows) for i in range(len(table[0]))]
+    lines = []
+    for row in table:
+        cells = [
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        ]
+        lines.append((indent + "  ".join(cells)).rstrip())
+    return lines
+
+
+def _number(cell: str) -> bool:
+    return not cell.strip("+-.,0123456789e%– ") or cell in ("nan", "-")
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
