@@ -16,17 +16,20 @@ from engine.knowledge import Knowledge, Observer, Policy, Question, Variable
 from engine.reader import read
 
 if TYPE_CHECKING:
-    from engine.audit import Audit, AuditedRule, Deviation, audit
+    from engine.audit import Audit, AuditedRule, Deviation, audit_network
     from engine.cache import compiled
     from engine.compiler import compile_network
     from engine.cost import Cost, cost_of
     from engine.decision import Decisions, LevelDecision, Option, decide_items, decide_levels
     from engine.diagnostics import Diagnostics, diagnose
+    from engine.exchange import exported
     from engine.feasibility import feasible_interval
     from engine.lookahead import LookAhead
     from engine.network import CompiledRule, Network
     from engine.posterior import Inference, Posterior
     from engine.preposterior import Outcome, Preposterior
+    from engine.resolved import resolve
+    from engine.schema import json_schema
     from engine.sensitivity import Flip, Pull, Sensitivity
     from engine.weights import Weights, weigh_parts
 
@@ -34,7 +37,7 @@ LAZY = {
     "Audit": "audit",
     "AuditedRule": "audit",
     "Deviation": "audit",
-    "audit": "audit",
+    "audit_network": "audit",
     "compiled": "cache",
     "Cost": "cost",
     "cost_of": "cost",
@@ -46,6 +49,7 @@ LAZY = {
     "decide_levels": "decision",
     "Diagnostics": "diagnostics",
     "diagnose": "diagnostics",
+    "exported": "exchange",
     "feasible_interval": "feasibility",
     "LookAhead": "lookahead",
     "CompiledRule": "network",
@@ -54,6 +58,8 @@ LAZY = {
     "Posterior": "posterior",
     "Outcome": "preposterior",
     "Preposterior": "preposterior",
+    "json_schema": "schema",
+    "resolve": "resolved",
     "Flip": "sensitivity",
     "Pull": "sensitivity",
     "Sensitivity": "sensitivity",
@@ -98,7 +104,7 @@ __all__ = [
     "Sensitivity",
     "Variable",
     "Weights",
-    "audit",
+    "audit_network",
     "changes",
     "compile_network",
     "compiled",
@@ -108,8 +114,11 @@ __all__ = [
     "declared_of",
     "diagnose",
     "did_you_mean",
+    "exported",
     "feasible_interval",
+    "json_schema",
     "read",
+    "resolve",
     "weigh_parts",
 ]
 

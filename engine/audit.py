@@ -78,7 +78,7 @@ class Audit:
     unmet: tuple[str, ...]
 
 
-def audit(network: Network, seed: int = 0) -> Audit:
+def audit_network(network: Network, seed: int = 0) -> Audit:
     """Audit a compiled base."""
     base = network.knowledge
     rules = tuple(_audited(network))

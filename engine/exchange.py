@@ -9,12 +9,14 @@ scales cancel. A block of interval variables is written by the chain rule, one v
 rules say of its variables hangs directly below these, without the block's cell node.
 
 Names are letters, digits and underscores, as BIF wants them; a name that is taken gets a further underscore.
+So are names of states: the bin at -0.95 is m0_95, that at 0.05 is p0_05.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import textwrap
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -45,6 +47,40 @@ def to_pgmpy(network: Network, population: str) -> DiscreteBayesianNetwork:
     return model
 
 
+def exported(network: Network, form: Literal["bif", "xmlbif", "net"], population: str | None = None) -> str:
+    """Return the network as the text of a file of another program, with a comment that says how to read it.
+
+    Both pgmpy and pyAgrum read all three back; numbers have the precision of floats (BIF and NET are read by
+    pyAgrum in single precision).
+    """
+    from pgmpy.readwrite import BIFWriter, NETWriter, XMLBIFWriter
+
+    population = population or network.knowledge.reference
+    model = to_pgmpy(network, population)
+    comment = _comment(network, population)
+    if form == "xmlbif":
+        text = XMLBIFWriter(model).__str__()
+        head, _, rest = (text.decode() if isinstance(text, bytes) else str(text)).partition("?>\n")
+        return f"{head}?>\n<!--\n{comment.replace('--', '- -')}-->\n{rest}"
+    writer, sign = (BIFWriter, "//") if form == "bif" else (NETWriter, "%")
+    lines = "".join(f"{sign} {line}\n" for line in comment.splitlines())
+    return f"{lines}{writer(model)}"
+
+
+def _comment(network: Network, population: str) -> str:
+    base = network.knowledge
+    evidence = ", ".join(f"{name}={value}" for name, value in observed_true(network).items())
+    return "\n".join(
+        [
+            f"{base.name} {base.digest}, population {population}.",
+            "Couplings and rules are nodes that were observed: the network has the declared numbers given",
+            *textwrap.wrap(evidence or "nothing (there are none)", 100),
+            "and not without. Bins of an interval are named by their middle: m0_95 is -0.95, p0_05 is 0.05.",
+            "",
+        ]
+    )
+
+
 def exchange_names(network: Network) -> dict[tuple[str, str], str]:
     """Return the exported name of everything, keyed by kind and name.
 
@@ -55,10 +91,13 @@ def exchange_names(network: Network) -> dict[tuple[str, str], str]:
     wanted += [("derived", name, name) for name in _derived(network)]
     wanted += [(f.kind, f.name, f"{f.kind}_{f.name}") for f in network.factors if f.kind in OBSERVED]
     names: dict[tuple[str, str], str] = {}
+    taken: set[str] = set()
     for kind, name, plain in wanted:
         free = re.sub(r"\W", "_", plain, flags=re.ASCII)
-        while free in names.values():
+        # Some programs take upper and lower case for the same.
+        while free.lower() in taken:
             free += "_"
+        taken.add(free.lower())
         names[kind, name] = free
     return names
 
@@ -87,7 +126,7 @@ class _Export:
         self.states: dict[str, tuple[str, ...]] = {}
         for (kind, name), exported in self.names.items():
             if kind == "variable":
-                self.states[exported] = variables[name].states
+                self.states[exported] = _words(variables[name].states)
             elif name in network.facts and kind == "derived":
                 self.states[exported] = ("false", "true")
             elif kind == "derived":
@@ -165,6 +204,19 @@ class _Export:
     def _of_node(self, name: str) -> str:
         kind = "variable" if self.network.nodes[name].variables else "derived"
         return self.names[kind, name]
+
+
+def _words(states: Sequence[str]) -> tuple[str, ...]:
+    """Return names of states as words, each once; numbers begin with p or m, for plus or minus."""
+    words: dict[str, None] = {}
+    for state in states:
+        number = re.fullmatch(r"(-?)(\d.*)", state)
+        signed = f"{'m' if number[1] else 'p'}{number[2]}" if number else state
+        word = re.sub(r"\W", "_", signed, flags=re.ASCII)
+        while word in words:
+            word += "_"
+        words[word] = None
+    return tuple(words)
 
 
 def _normalised(logs: Floats, axis: int) -> Floats:

@@ -278,7 +278,6 @@ def _binary(
     known = of_kind(variables, "binary")
     for name, inner in fields.known(entries.get("cells"), known, "binary variable"):
         before = len(fields.faults)
-        before = len(fields.faults)
         own = fields.table(inner, "sensitivity specificity", "repeat strength n")
         sensitivity = fields.number(own, "sensitivity", 0.01, 0.9999, default=0.5)
         specificity = fields.number(own, "specificity", 0.01, 0.9999, default=0.5)

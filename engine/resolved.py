@@ -27,7 +27,7 @@ RESOLVER: Any = yaml.resolver.Resolver()
 TEXT, MAP, LIST = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "map", "seq"))
 
 
-def resolved(base: Knowledge) -> str:
+def resolve(base: Knowledge) -> str:
     """Return the whole base as the text of one file; read again it is the same base, sources included."""
     return _Writer().text(declared_of(base).tree)
 
@@ -68,7 +68,7 @@ class _Writer:
     def _table(self, table: Table, above: Cited | None) -> yaml.MappingNode:
         own = {key: cited for key, node in table.entries.items() for cited in _own(key, node)}
         here = self._citation(table, own, above)
-        entries = []
+        entries: list[tuple[yaml.Node, yaml.Node]] = []
         if here and here != above:
             entries = [
                 (self._plain(key), self._quoted(text)) for key, text in zip(CITATION, here, strict=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Knowledge, audit, compiled
+from engine import Knowledge, audit_network, compiled
 from seke.shipped import cache_folder
 from seke.shipped import knowledge as read_knowledge
 from seke.workbench.text import columns, count, near
@@ -54,7 +54,7 @@ def check(knowledge: Knowledge | str | Path | None = None, seed: int = 0) -> Che
         engine.KnowledgeError: all faults of a base that cannot be read or compiled.
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
-    found = audit(compiled(base, cache_folder()), seed)
+    found = audit_network(compiled(base, cache_folder()), seed)
     return Check(_facts(base, found), found.warnings)
 
 

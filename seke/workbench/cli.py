@@ -158,8 +158,8 @@ def diff(
 ) -> None:
     """Say what changed in meaning from base A to base B, and what comes of it.
 
-    `shipped` is the shipped base. What is only written otherwise is no change. With --samples: which decisions and
-    posteriors change, the largest moves first, and because of which changes.
+    `shipped` is the shipped base. What is only written otherwise is no change. With --samples: which
+    decisions and posteriors change, the largest moves first, and because of which changes.
 
     \b
     Examples:

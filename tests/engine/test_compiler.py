@@ -383,7 +383,9 @@ def test_the_exported_network_is_the_compiled_one(shape, population):
     joint = multiplied(model, observed, world.names)
     np.testing.assert_allclose(joint, world.joint, atol=1e-9)
     for name in network.knowledge.affect:
-        assert model.get_cpds(name).state_names[name] == list(network.knowledge.variables[name].states)
+        middles = network.knowledge.variables[name].states
+        words = [("m" if x[0] == "-" else "p") + x.lstrip("-").replace(".", "_") for x in middles]
+        assert model.get_cpds(name).state_names[name] == words
 
 
 def multiplied(model, observed, names):

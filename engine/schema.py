@@ -1,0 +1,282 @@
+"""JSON Schema of the knowledge language, for editors: it completes names and catches typing slips.
+
+It is about one file at a time, and a file may hold any part of a base; so nothing is required, and what only
+the whole can tell (names, sums, formulas, citations) is left to the reader.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.fields import LOOSE_NAME, NAME
+from engine.observer_reader import SMALLEST_CELL, STRONGEST
+from engine.table_reader import LEAST, MOST
+from engine.variable_reader import KINDS, LEAST_BINS, MOST_BINS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from engine.knowledge import Knowledge
+
+    Json = dict[str, Any]
+
+VERSION = 1
+TEXT: Json = {"type": ["string", "number"]}
+FLAG: Json = {"type": "boolean"}
+NAMES: Json = {"type": "array", "items": {"type": "string"}}
+# A judgement needs a note beside it that says why.
+JUDGED: Json = {
+    "if": {"properties": {"source": {"const": "judgement"}}, "required": ["source"]},
+    "then": {"required": ["note"]},
+}
+FORMULA: Json = {"type": "string", "examples": ["a & !b", "x > 0", "count(a, b, c) >= 2", "c in [d, e]"]}
+
+
+def json_schema(base: Knowledge | None = None) -> Json:
+    """Return the schema; with a base its names are offered wherever the language takes them."""
+    known = _Known(base)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:seke:knowledge:{VERSION}",
+        "title": f"seke knowledge, version {VERSION}",
+        **_table(
+            {
+                "name": TEXT,
+                "description": TEXT,
+                "extends": _said({"type": "string"}, "What this is laid upon: shipped, or a path."),
+                "remove": _said(NAMES, "Dotted paths to take out of the base."),
+                "sources": _named(
+                    _table(dict.fromkeys(("cite", "url", "used", "confirmed"), TEXT)), known.sources
+                ),
+                "variables": _named(_variable(), known.variables, strict=True),
+                "codes": _named(_table({"label": TEXT, "description": TEXT, "hides": NAMES})),
+                "levels": _named(NAMES, known.levels, strict=True),
+                "words": _named(_number(LEAST, MOST)),
+                "priors": _priors(known),
+                "activations": _activations(known),
+                "affect": _affect(known),
+                "couplings": _named(_coupling(), known.couplings),
+                "rules": _named(_rule(), known.rules),
+                "observers": _named(_observer(known), known.observers),
+                "questions": _named(_question(), known.questions),
+                "policy": _policy(known),
+            }
+        ),
+    }
+
+
+class _Known:
+    """The names that a base has, by what they name."""
+
+    def __init__(self, base: Knowledge | None) -> None:
+        variables = base.variables if base else {}
+        self.sources = (*(base.sources if base else ()), "judgement")
+        self.variables = tuple(variables)
+        self.binary = tuple(name for name, one in variables.items() if one.kind == "binary")
+        self.categorical = tuple(name for name, one in variables.items() if one.kind == "categorical")
+        self.interval = tuple(name for name, one in variables.items() if one.kind == "interval")
+        self.states = variables[base.root].states if base else ()
+        self.levels = tuple(base.levels) if base else ()
+        self.populations = tuple(base.populations) if base else ()
+        self.couplings = tuple(one.name for one in base.couplings) if base else ()
+        self.rules = tuple(one.name for one in base.rules) if base else ()
+        self.observers = tuple(base.observers) if base else ()
+        self.questions = tuple(base.questions) if base else ()
+
+
+def _said(schema: Json, description: str) -> Json:
+    return {**schema, "description": description}
+
+
+def _number(low: float, high: float, description: str = "") -> Json:
+    found: Json = {"type": "number", "minimum": low, "maximum": high}
+    return _said(found, description) if description else found
+
+
+def _table(properties: Json) -> Json:
+    """Return the schema of a mapping with these keys, beside `source` and `note`."""
+    source = _said({"type": "string"}, "An entry of `sources`, or judgement with a note.")
+    note = _said(TEXT, "Why, or what exactly.")
+    return {
+        "type": ["object", "null"],
+        "properties": {**properties, "source": source, "note": note},
+        "additionalProperties": False,
+        **JUDGED,
+    }
+
+
+def _named(entry: Json, known: Iterable[str] = (), *, strict: bool = False) -> Json:
+    """Return the schema of a mapping from names to entries; known names are offered."""
+    pattern = (NAME if strict else LOOSE_NAME).pattern
+    return {
+        "type": ["object", "null"],
+        "properties": {**dict.fromkeys(known, entry), "source": {"type": "string"}, "note": TEXT},
+        "propertyNames": {"pattern": f"^({pattern})$"},
+        "additionalProperties": entry,
+        **JUDGED,
+    }
+
+
+def _never(key: str, *others: str) -> Json:
+    """Return the schema of a mapping that does not hold a key together with any of others."""
+    return {"not": {"anyOf": [{"required": [key, other]} for other in others]}}
+
+
+def _source() -> Json:
+    return _table(dict.fromkeys(("cite", "url", "used", "confirmed"), TEXT))
+
+
+def _variable() -> Json:
+    table = _table(
+        {
+            "kind": {"enum": list(KINDS)},
+            "label": TEXT,
+            "description": TEXT,
+            "about": _named(TEXT),
+            "states": _named(TEXT, strict=True),
+            "range": _said(_pair({"type": "number"}), "The least and the greatest value."),
+            "bins": {"type": "integer", "minimum": LEAST_BINS, "maximum": MOST_BINS},
+        }
+    )
+    own = {key for keys in KINDS.values() for key in keys}
+    others = [
+        {
+            "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+            "then": {"properties": dict.fromkeys(sorted(own - set(keys)), False)},
+        }
+        for kind, keys in KINDS.items()
+    ]
+    return {**table, "allOf": others}
+
+
+def _pair(item: Json) -> Json:
+    return {"type": "array", "items": item, "minItems": 2, "maxItems": 2}
+
+
+def _priors(known: _Known) -> Json:
+    share = _named(_number(1e-6, 1), known.states)
+    population = _table({"p": {"anyOf": [{"const": "uniform"}, share]}, "add": share})
+    return _table(
+        {
+            "variable": _offered(known.categorical),
+            "reference": _offered(known.populations),
+            "populations": _named(population, known.populations),
+        }
+    )
+
+
+def _offered(names: Iterable[str]) -> Json:
+    """Return the schema of a name; an overlay may bring others than the known ones."""
+    return {"type": "string", "examples": list(names)}
+
+
+def _cell() -> Json:
+    word = {"type": "string", "pattern": f"^({NAME.pattern})$"}
+    p = _said({"anyOf": [_number(LEAST, MOST), word]}, "P(active | state): a number or a likelihood word.")
+    return _table({"p": p, "n": _strength()})
+
+
+def _strength() -> Json:
+    return _number(0.1, STRONGEST, "How firmly that is held: as if seen in so many items.")
+
+
+def _activations(known: _Known) -> Json:
+    cell = _cell()
+    row = _named(cell, known.binary)
+    row["properties"]["like"] = _said(
+        _named(_number(0, 1), known.states), "Start as a mixture of these states."
+    )
+    return _table({"background": cell, "cells": _named(row, known.states)})
+
+
+def _affect(known: _Known) -> Json:
+    moments = _table(
+        {
+            "mean": {"type": "array", "items": {"type": "number"}},
+            "sd": {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}},
+            "correlation": _number(-0.99, 0.99),
+            "n": _strength(),
+            "like": _named(_number(0, 1), known.states),
+        }
+    )
+    return _table({"variables": NAMES, "moments": _named(moments, known.states)})
+
+
+def _coupling() -> Json:
+    ratio = _number(0.001, 1000, "Above 1 together, below 1 against each other, all else being equal.")
+    return _table(
+        {"pair": _pair({"type": "string"}), "odds_ratio": ratio, "n": _strength(), "statement": TEXT}
+    )
+
+
+def _rule() -> Json:
+    confidence = _number(0.001, 0.999, "P(then | if) in the compiled network, reference population.")
+    return _table(
+        {"if": FORMULA, "then": FORMULA, "confidence": confidence, "n": _strength(), "statement": TEXT}
+    )
+
+
+def _observer(known: _Known) -> Json:
+    share = _number(SMALLEST_CELL, 1)
+    scatter = {"repeat": _number(0.01, 0.999), "strength": _number(0.1, STRONGEST)}
+    kinds = _table({"share": _number(0.001, 1), **scatter})
+    weight = _table({"weight": _number(0.001, 1000)})
+    rows = _named(_named(share, known.states, strict=True), known.states)
+    label = _table(
+        {
+            "confusion": _said(rows, "P(one answer | truth): a row for each true state."),
+            "accuracy": _number(0, 1),
+            **scatter,
+            "types": _named(kinds),
+            "ranking": _table({"bonus": _number(-10, 10), "habit": rows}),
+            "distribution": weight,
+        }
+    )
+    label = {**label, "allOf": [_never("confusion", "accuracy"), _never("types", "repeat", "strength")]}
+    rates = {"sensitivity": _number(0.01, 0.9999), "specificity": _number(0.01, 0.9999), "n": _strength()}
+    cells = _named(_table({**rates, **scatter}), known.binary)
+    positive = {"type": "number", "exclusiveMinimum": 0}
+    gauge = {"gain": _number(0.1, 10), "offset": {"type": "number"}, "slip": _number(0, 0.9)}
+    gauge |= dict.fromkeys(("perception", "noise", "grid"), positive)
+    halo = _table({"given": _offered(known.categorical), "probability": _number(0, 0.99)})
+    return _table(
+        {
+            "label": TEXT,
+            "description": TEXT,
+            "askable": FLAG,
+            "cost": _number(0, 1e6),
+            "exponent": _number(0, 10),
+            "carry": _number(0, 1),
+            "halo": _named(halo, known.questions),
+            "categorical": _named(label, known.categorical),
+            "binary": _table({"cells": cells, **scatter, "distribution": weight}),
+            "interval": _named(_table(gauge), known.interval),
+        }
+    )
+
+
+def _question() -> Json:
+    return _table(
+        {"label": TEXT, "reports": NAMES, "cost": _number(0, 1e6), "about": {"const": "one"}, "prompt": TEXT}
+    )
+
+
+def _policy(known: _Known) -> Json:
+    names = (*known.levels, *known.variables)
+    whole = {"type": "integer", "minimum": 0, "maximum": 1_000_000}
+    batches = {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 1000}, "minItems": 1}
+    return _table(
+        {
+            "required": NAMES,
+            "limits": _named(_number(0.0001, 0.9999), names),
+            "cuts": _named(_number(0.01, 0.99), names),
+            "tolerance": _named(_number(1e-6, 1e6), names),
+            "worth": _named(_number(0, 1e9), names),
+            "budget": whole,
+            "batches": batches,
+            "conflict": _number(0, 1000),
+            "ask": _offered(known.observers),
+            "others": NAMES,
+            "views": {"type": "array", "items": TEXT},
+        }
+    )
