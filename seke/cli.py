@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LONG_INPUT = 2_000_000
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="seke")
 def main() -> None:
     """Facial-emotion samples of vision models -> posteriors and decisions.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -187,3 +188,125 @@ def diff(
                 found = compared(then, one, samples or None, population=population)
         text = json.dumps(found.facts, ensure_ascii=False) if as_json else str(found)
         print(text.replace(f"{folder}/", f"{rev}:") if rev else text)
+
+
+def _deliver(text: str, output: Path | None) -> None:
+    """Print a text, or write it to a file that is whole or not there."""
+    if output is None:
+        print(text, end="" if text.endswith("\n") else "\n")
+        return
+    temporary = output.with_name(f".{output.name}.{secrets.token_hex(4)}.part")
+    try:
+        temporary.write_text(text, "utf-8")
+        temporary.replace(output)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(output)) from None
+
+
+output_option = click.option(
+    "-o", "--output", metavar="FILE", type=EXISTING, help="Write to FILE instead of printing."
+)
+
+
+@knowledge.command()
+@click.argument("form", metavar="FORMAT", type=click.Choice(["bif", "xmlbif", "net"]))
+@knowledge_option
+@click.option("--population", metavar="NAME", help="Which prior to write.  [default: the base's reference]")
+@output_option
+def export(form: str, base: str | None, population: str | None, output: Path | None) -> None:
+    """Write the compiled network for other programs: bif, xmlbif or net (Hugin).
+
+    Couplings and rules become nodes that were observed to be true; the file begins with a comment that
+    lists this evidence. Given it, pgmpy and pyAgrum compute the posteriors that seke does; without it, others.
+
+    \b
+    Example:
+      seke knowledge export bif -o faces.bif
+    """
+    from engine import SekeError, compiled, did_you_mean, exported
+    from seke.shipped import cache_folder
+    from seke.shipped import knowledge as read_knowledge
+
+    with _reporting():
+        read = read_knowledge(base)
+        if population is not None and population not in read.populations:
+            raise SekeError(
+                f"no population is called {population!r}{did_you_mean(population, read.populations)}"
+            )
+        _deliver(exported(compiled(read, cache_folder()), form, population), output)  # type: ignore[arg-type]
+
+
+@knowledge.command()
+@click.argument("base", required=False, metavar="[BASE]")
+@output_option
+def resolve(base: str | None, output: Path | None) -> None:
+    """Write a base with everything it extends as one file, which compiles to the same network.
+
+    \b
+    Example:
+      seke knowledge resolve my_overlay.yaml -o whole.yaml
+    """
+    from engine import resolve as as_one_file
+    from seke.shipped import knowledge as read_knowledge
+
+    with _reporting():
+        read = read_knowledge(base)
+        head = f"# {read.name} {read.digest}, with all that it extends as one file.\n"
+        _deliver(head + as_one_file(read), output)
+
+
+@knowledge.command()
+@knowledge_option
+@output_option
+def schema(base: str | None, output: Path | None) -> None:
+    """Write the JSON Schema of the language, with which editors complete and check YAML as it is typed.
+
+    The names of the base are offered where they may stand. Begin a YAML file with the line
+    `# yaml-language-server: $schema=knowledge.schema.json`.
+
+    \b
+    Example:
+      seke knowledge schema -o knowledge.schema.json
+    """
+    from engine import json_schema
+    from seke.shipped import knowledge as read_knowledge
+
+    with _reporting():
+        _deliver(json.dumps(json_schema(read_knowledge(base)), indent=1, ensure_ascii=False), output)
+
+
+@knowledge.command()
+@click.argument("folder", metavar="DIR", type=EXISTING)
+@click.option("--base", default="shipped", show_default=True, metavar="PATH", help="The base to lay it upon.")
+@click.option(
+    "--from-csv",
+    "table",
+    metavar="FILE",
+    type=EXISTING,
+    help="Take P(action unit | expression) from a table with names in its first row and column.",
+)
+@click.option("--n", type=click.FloatRange(0.1, 1e6), default=10, show_default=True, help="Their strength.")
+@click.option("--cite", default="", metavar="TEXT", help="Where the table is from; without it, a judgement.")
+@click.option(
+    "--margin",
+    type=click.FloatRange(0, 0.5),
+    default=0.0,
+    metavar="P",
+    help="Bring cells of the table nearer than P to 0 or 1 to P and 1 - P.",
+)
+def new(folder: Path, base: str, table: Path | None, n: float, cite: str, margin: float) -> None:
+    """Write a commented overlay to start from into the new folder DIR, with a schema for your editor.
+
+    \b
+    Examples:
+      seke knowledge new my-study
+      seke knowledge new my-study --from-csv units.csv --cite "Doe J (2024), Table 2" --n 20
+    """
+    from seke.workbench.new import Matrix
+    from seke.workbench.new import new as begin
+
+    with _reporting():
+        for path in begin(folder, base, Matrix(table, n, cite, margin) if table else None):
+            print(path)
+        print(f"edit {folder}/overlay.yaml, then: seke knowledge check {folder}", file=sys.stderr)
