@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine.compiler import compile_network
     from engine.cost import Cost, cost_of
     from engine.decision import Decisions, LevelDecision, Option, decide_items, decide_levels
+    from engine.dependence import mutual_information
     from engine.diagnostics import Diagnostics, diagnose
     from engine.exchange import exported
     from engine.feasibility import feasible_interval
@@ -47,6 +48,7 @@ LAZY = {
     "Option": "decision",
     "decide_items": "decision",
     "decide_levels": "decision",
+    "mutual_information": "dependence",
     "Diagnostics": "diagnostics",
     "diagnose": "diagnostics",
     "exported": "exchange",
@@ -117,6 +119,7 @@ __all__ = [
     "exported",
     "feasible_interval",
     "json_schema",
+    "mutual_information",
     "read",
     "resolve",
     "weigh_parts",

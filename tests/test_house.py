@@ -26,7 +26,7 @@ HTTP = {"openai", "httpx", "requests", "urllib3", "aiohttp", "http", "urllib", "
 FACES = re.compile(r"\b(happiness|sadness|disgust|contempt|valence|arousal|AU\d+|facial|emotions?)\b")
 INFERENCE = {
     *("answers", "decision", "diagnostics", "evidence", "exchange", "feasibility", "fit", "imagined"),
-    *("cost", "instruments", "junction_tree", "knowledge", "lookahead", "network", "posterior"),
+    *("cost", "dependence", "instruments", "junction_tree", "knowledge", "lookahead", "network", "posterior"),
     *("preposterior", "weights"),
 }
 

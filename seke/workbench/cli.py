@@ -191,13 +191,18 @@ def diff(
 
 
 def _deliver(text: str, output: Path | None) -> None:
-    """Print a text, or write it to a file that is whole or not there."""
+    """Print a text, or write it to a file."""
     if output is None:
         print(text, end="" if text.endswith("\n") else "\n")
-        return
+    else:
+        _write(text.encode(), output)
+
+
+def _write(data: bytes, output: Path) -> None:
+    """Write a file that is whole or not there."""
     temporary = output.with_name(f".{output.name}.{secrets.token_hex(4)}.part")
     try:
-        temporary.write_text(text, "utf-8")
+        temporary.write_bytes(data)
         temporary.replace(output)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -218,7 +223,7 @@ def export(form: str, base: str | None, population: str | None, output: Path | N
     """Write the compiled network for other programs: bif, xmlbif or net (Hugin).
 
     Couplings and rules become nodes that were observed to be true; the file begins with a comment that
-    lists this evidence. Given it, pgmpy and pyAgrum compute the posteriors that seke does; without it, others.
+    lists this evidence. Given it, pgmpy and pyAgrum compute the posteriors that seke does; else others.
 
     \b
     Example:
@@ -310,3 +315,34 @@ def new(folder: Path, base: str, table: Path | None, n: float, cite: str, margin
         for path in begin(folder, base, Matrix(table, n, cite, margin) if table else None):
             print(path)
         print(f"edit {folder}/overlay.yaml, then: seke knowledge check {folder}", file=sys.stderr)
+
+
+@knowledge.command()
+@click.argument("base", required=False, metavar="[BASE]")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=EXISTING,
+    required=True,
+    help="Write to FILE: .svg .png .pdf .dot .graphml",
+)
+def graph(base: str | None, output: Path) -> None:
+    """Draw the compiled network, or write it as a graph for other programs.
+
+    Widths of the pale lines are mutual information with the root, couplings are bent lines, rules are numbered
+    and listed below. Action units stand in rows by
+    the region of the face (`about: {region: ...}`).
+
+    \b
+    Example:
+      seke knowledge graph -o faces.svg
+    """
+    from engine import SekeError
+    from seke.workbench.graph import FORMS, graph_file
+
+    with _reporting():
+        form = output.suffix.lower().removeprefix(".")
+        if form not in FORMS:
+            raise SekeError(f"{output}: the ending says the format: {', '.join(f'.{one}' for one in FORMS)}")
+        _write(graph_file(form, base), output)

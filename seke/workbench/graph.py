@@ -1,0 +1,318 @@
+"""`seke knowledge graph`: the compiled network as a picture, or as a graph for other programs."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import networkx as nx
+import numpy as np
+
+from engine import Knowledge, compiled, declared_of, mutual_information
+from seke.shipped import cache_folder
+from seke.shipped import knowledge as read_knowledge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from matplotlib.patches import Patch
+
+    Point = tuple[float, float]
+
+FORMS = ("svg", "png", "pdf", "dot", "graphml")
+INK, PALE, BAND = "#222222", "#8a8f98", "#f3f4f6"
+ROOT, BINARY, INTERVAL = "#2b5c8a", "#ffffff", "#e8f1ec"
+TOGETHER, AGAINST, RULE = "#c26a1b", "#7a4fa3", "#1e7b57"
+GAP, ROW, STAGGER = 1.75, 0.98, 0.5
+# Widths of a character in bold and in plain type, in units of the drawing and of its size.
+BOLD, PLAIN = 0.0118, 0.0098
+WIDEST_LINE = 9.0
+
+
+def network_graph(knowledge: Knowledge | str | Path | None = None) -> nx.Graph:
+    """Return the compiled network as a graph.
+
+    Nodes: variables (`kind`: categorical, binary or interval; label, group) and rules (kind rule: number,
+    if, then, confidence). Edges (`kind`): `table` between the root and the others, `coupling` with its odds
+    ratio, both with `bits`, the mutual information of its ends; `if` and `then` between rules and variables.
+    """
+    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    bits = mutual_information(compiled(base, cache_folder()))
+    graph = nx.Graph(name=base.name, digest=base.digest, root=base.root)
+    for name in (base.root, *base.cells, *base.affect):
+        one = base.variables[name]
+        group = one.about.get("region", "")
+        graph.add_node(name, kind=one.kind, label=one.label, group=group, states=", ".join(one.states))
+    for name in (*base.cells, *base.affect):
+        graph.add_edge(base.root, name, kind="table", bits=bits[frozenset((base.root, name))])
+    for coupling in base.couplings:
+        both = bits[frozenset(coupling.pair)]
+        graph.add_edge(
+            *coupling.pair, kind="coupling", odds_ratio=coupling.odds_ratio, bits=both, label=coupling.name
+        )
+    if len(base.affect) == 2:
+        graph.add_edge(*base.affect, kind="table", bits=bits[frozenset(base.affect)])
+    leaves = declared_of(base).leaves
+    for number, rule in enumerate(base.rules, 1):
+        texts = {key: leaves[f"rules.{rule.name}.{key}"].text for key in ("if", "then")}
+        name = f"rule {rule.name}"
+        graph.add_node(name, kind="rule", label=rule.name, number=number, confidence=rule.confidence, **texts)
+        for key, formula in (("if", rule.condition), ("then", rule.then)):
+            for variable in sorted(formula.variables()) if formula else ():
+                if not graph.has_edge(variable, name):
+                    graph.add_edge(variable, name, kind=key)
+    return graph
+
+
+def graph_file(form: str, knowledge: Knowledge | str | Path | None = None) -> bytes:
+    """Return a base's network as the bytes of a file: svg, png, pdf (drawn), dot or graphml."""
+    graph = network_graph(knowledge)
+    if form == "graphml":
+        return "\n".join(nx.generate_graphml(graph)).encode()
+    if form == "dot":
+        return str(nx.nx_pydot.to_pydot(graph)).encode()
+    return drawn(graph, form)
+
+
+@dataclass
+class _Layout:
+    """Where everything stands. bands: group -> (left, right, height) of its band."""
+
+    places: dict[str, Point] = field(default_factory=dict)
+    bands: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    width: float = 0.0
+    height: float = 0.0
+
+
+def _laid_out(graph: nx.Graph) -> _Layout:
+    """Put the root on the left, binary variables in rows by group, intervals on the right, rules between."""
+    layout = _Layout()
+    kinds = nx.get_node_attributes(graph, "kind")
+    rows = _rows(graph)
+    most = max((len(row) for _, row in rows), default=1)
+    left = 3.4
+    layout.height = max(len(rows), 3) * ROW
+    for index, (group, row) in enumerate(rows):
+        y = layout.height - (index + 0.5) * ROW
+        # Rows of one stand aside in turn, so that lines between rows do not run through them.
+        aside = STAGGER * (-1) ** index if len(row) % 2 and len(row) < most else 0.0
+        start = left + (most - len(row)) * GAP / 2 + aside
+        layout.bands[f"{index} {group}"] = (left - 1.45, left + (most - 1) * GAP + 0.8, y)
+        for place, name in enumerate(row):
+            layout.places[name] = (start + place * GAP, y)
+    layout.places[graph.graph["root"]] = (0.0, layout.height / 2)
+    intervals = [name for name, kind in kinds.items() if kind == "interval"]
+    right = left + (most - 1) * GAP + 2.4
+    for index, name in enumerate(intervals):
+        layout.places[name] = (right, layout.height * (1 - (index + 0.5) / len(intervals)))
+    layout.width = right + 0.6 if intervals else left + most * GAP
+    _place_rules(graph, layout)
+    return layout
+
+
+def _rows(graph: nx.Graph) -> list[tuple[str, list[str]]]:
+    """Return the binary variables by group in order of appearance; long rows are folded."""
+    groups: dict[str, list[str]] = {}
+    for name, node in graph.nodes.items():
+        if node["kind"] == "binary":
+            groups.setdefault(node["group"], []).append(name)
+    most = 4 if len(groups) > 1 else max(math.ceil(math.sqrt(len(groups.get("", [])))), 1)
+    return [
+        (group if not start else "", names[start : start + most])
+        for group, names in groups.items()
+        for start in range(0, len(names), most)
+    ]
+
+
+def _place_rules(graph: nx.Graph, layout: _Layout) -> None:
+    """Put each rule near the middle of what it speaks of; push rules off one another and off variables."""
+    rules = [name for name, node in graph.nodes.items() if node["kind"] == "rule"]
+    if not rules:
+        return
+    fixed = np.array(list(layout.places.values()))
+    home = np.array([np.mean([layout.places[v] for v in graph[name]], axis=0) for name in rules])
+    spots = home + 0.01 * np.stack([np.cos(np.arange(len(rules))), np.sin(np.arange(len(rules)))], axis=1)
+    for _ in range(300):
+        push = 0.1 * (home - spots)
+        for others, reach, flat in ((fixed, 0.5, 0.6), (spots, 0.42, 1.0)):
+            # Boxes of variables are wider than high.
+            gap = (spots[:, None] - others[None]) * np.array([flat, 1.0])
+            far = np.hypot(*gap.T).T
+            near = (far < reach) & (far > 1e-9)
+            strength = np.where(near, (reach - far) / np.maximum(far, 1e-3), 0)
+            push += 0.5 * (gap * strength[..., None]).sum(1)
+        spots = spots + np.clip(push, -0.1, 0.1)
+    layout.places |= {name: (float(x), float(y)) for name, (x, y) in zip(rules, spots, strict=True)}
+
+
+def drawn(graph: nx.Graph, form: str) -> bytes:
+    """Draw the graph; svg keeps its texts as texts."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    layout = _laid_out(graph)
+    legend = list(_legend(graph))
+    below = 0.22 * math.ceil(len(legend) / 2) + 0.75
+    width, height = 0.82 * (layout.width + 0.9), 0.82 * (layout.height + 0.6) + below
+    style: Any = {"svg.fonttype": "none", "svg.hashsalt": "seke", "font.family": "sans-serif", "font.size": 8}
+    with mpl.rc_context(style):
+        figure = Figure(figsize=(width, height))
+        axes = figure.add_axes((0.01, below / height, 0.98, 1 - below / height - 0.01))
+        axes.set_xlim(-0.8, layout.width + 0.1)
+        axes.set_ylim(-0.1, layout.height + 0.3)
+        axes.set_aspect("equal")
+        axes.axis("off")
+        _draw_bands(axes, layout)
+        _draw_edges(axes, graph, layout, _draw_nodes(axes, graph, layout))
+        _draw_legend(figure, graph, legend, below / height)
+        sink = BytesIO()
+        metadata = {"Date": None} if form == "svg" else {"CreationDate": None} if form == "pdf" else {}
+        figure.savefig(sink, format=form, dpi=200, metadata=metadata)
+    return sink.getvalue()
+
+
+def _draw_bands(axes: Axes, layout: _Layout) -> None:
+    from matplotlib.patches import FancyBboxPatch
+
+    for name, (left, right, y) in layout.bands.items():
+        group = name.partition(" ")[2]
+        if not any(one.partition(" ")[2] for one in layout.bands):
+            continue
+        box = FancyBboxPatch(
+            (left, y - 0.36),
+            right - left,
+            0.72,
+            boxstyle="round,pad=0,rounding_size=0.12",
+            fc=BAND,
+            ec="none",
+            zorder=0,
+        )
+        axes.add_patch(box)
+        axes.text(left + 0.08, y, group, color=PALE, fontsize=6.5, va="center", zorder=1)
+
+
+def _draw_edges(axes: Axes, graph: nx.Graph, layout: _Layout, boxes: Mapping[str, Patch]) -> None:
+    most = max((edge.get("bits", 0.0) for *_, edge in graph.edges(data=True)), default=1.0) or 1.0
+    for one, other, edge in graph.edges(data=True):
+        kind = edge["kind"]
+        if kind in ("if", "then"):
+            rule, variable = (one, other) if graph.nodes[one]["kind"] == "rule" else (other, one)
+            ends = (variable, rule) if kind == "if" else (rule, variable)
+            _arrow(axes, layout, ends, RULE, 0.7, onto=boxes.get(variable) if kind == "then" else None)
+        elif kind == "coupling":
+            colour = TOGETHER if edge["odds_ratio"] > 1 else AGAINST
+            width = 0.6 + abs(math.log(edge["odds_ratio"])) * 1.1
+            _arrow(axes, layout, (one, other), colour, width, bend=0.28)
+        else:
+            width = 0.25 + WIDEST_LINE * edge["bits"] / most
+            _arrow(axes, layout, (one, other), ROOT, width, bend=0.0, alpha=0.28)
+
+
+def _arrow(
+    axes: Axes,
+    layout: _Layout,
+    ends: tuple[str, str],
+    colour: str,
+    width: float,
+    *,
+    onto: Patch | None = None,
+    bend: float = 0.0,
+    alpha: float = 0.9,
+) -> None:
+    from matplotlib.patches import FancyArrowPatch
+
+    patch = FancyArrowPatch(
+        layout.places[ends[0]],
+        layout.places[ends[1]],
+        arrowstyle="-|>,head_length=3.2,head_width=1.8" if onto else "-",
+        connectionstyle=f"arc3,rad={bend}",
+        shrinkA=0,
+        shrinkB=1 if onto else 0,
+        patchB=onto,
+        lw=width,
+        color=colour,
+        alpha=alpha,
+        capstyle="round",
+        zorder=2 if alpha > 0.5 else 1.5,
+    )
+    axes.add_patch(patch)
+
+
+def _draw_nodes(axes: Axes, graph: nx.Graph, layout: _Layout) -> dict[str, Patch]:
+    boxes = {}
+    for name, node in graph.nodes.items():
+        x, y = layout.places[name]
+        if node["kind"] == "rule":
+            axes.plot([x], [y], marker="D", ms=9.5, mfc="white", mec=RULE, mew=1.0, zorder=4)
+            axes.text(x, y, str(node["number"]), ha="center", va="center", fontsize=6, color=RULE, zorder=5)
+        elif node["kind"] == "binary":
+            below = "" if node["label"] == name else textwrap.fill(node["label"], 14)
+            boxes[name] = _box(axes, x, y, name, BINARY, INK, 7.5, below)
+        elif node["kind"] == "interval":
+            below = "" if node["label"] == name else textwrap.fill(node["label"], 14)
+            boxes[name] = _box(axes, x, y, name, INTERVAL, INK, 9, below)
+        else:
+            states = node["states"].replace(", ", "\n")
+            boxes[name] = _box(axes, x, y, name, ROOT, "white", 10, states)
+    return boxes
+
+
+def _box(axes: Axes, x: float, y: float, name: str, face: str, ink: str, size: float, below: str) -> Patch:
+    """Draw a rounded box with a name in bold and a smaller text beneath it, as large as these need."""
+    from matplotlib.patches import FancyBboxPatch
+
+    lines = below.split("\n") if below else []
+    small = 0.72 * size
+    width = max(BOLD * size * len(name), *(PLAIN * small * len(line) for line in lines), 0.5) + 0.2
+    head, rest = 0.0225 * size, 0.0190 * small * len(lines)
+    height = head + rest + 0.12
+    edge = "none" if face == ROOT else PALE
+    shape = "round,pad=0,rounding_size=0.08"
+    corner = (x - width / 2, y - height / 2)
+    box = FancyBboxPatch(corner, width, height, boxstyle=shape, fc=face, ec=edge, lw=0.8, zorder=3)
+    axes.add_patch(box)
+    top = y + height / 2 - 0.06
+    middle: Any = {"ha": "center", "color": ink, "zorder": 5}
+    axes.text(x, top - head / 2, name, va="center", fontsize=size, weight="bold", **middle)
+    axes.text(x, top - head, below, va="top", fontsize=small, linespacing=1.05, **middle)
+    return box
+
+
+def _legend(graph: nx.Graph) -> Iterator[str]:
+    for node in graph.nodes.values():
+        if node["kind"] == "rule":
+            yield f"{node['number']}  {node['if']}  →  {node['then']}  ({node['confidence']:g})"
+
+
+def _draw_legend(figure: Any, graph: nx.Graph, legend: list[str], share: float) -> None:
+    axes = figure.add_axes((0.01, 0.0, 0.98, share))
+    axes.axis("off")
+    axes.set_xlim(0, 1)
+    lines = math.ceil(len(legend) / 2)
+    axes.set_ylim(lines + 2.2, -0.6)
+    keys = [
+        (ROOT, 5, 0.35, "tables: mutual information"),
+        (TOGETHER, 2, 0.9, "coupling: together"),
+        (AGAINST, 2, 0.9, "coupling: against each other"),
+        (RULE, 1, 0.9, "rule"),
+    ]
+    for place, (colour, width, alpha, text) in enumerate(keys):
+        x = 0.02 + 0.25 * place
+        axes.plot([x, x + 0.025], [0, 0], color=colour, lw=width, alpha=alpha, solid_capstyle="round")
+        axes.text(x + 0.033, 0, text, va="center", fontsize=7, color=INK)
+    for index, text in enumerate(legend):
+        column, row = divmod(index, lines)
+        axes.text(0.02 + 0.5 * column, 1.2 + row, text, va="center", fontsize=6.5, color=INK)
+    axes.text(
+        0.98,
+        lines + 1.7,
+        f"{graph.graph['name']} {graph.graph['digest']}",
+        ha="right",
+        fontsize=5.5,
+        color=PALE,
+    )
