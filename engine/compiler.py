@@ -61,6 +61,7 @@ class Draft:
     """A network in the making; each pass returns one with more in it."""
 
     knowledge: Knowledge
+    near: Network | None = None
     nodes: Mapping[str, Node] = field(default_factory=dict)
     factors: tuple[Factor, ...] = ()
     rule_tables: tuple[RuleTables, ...] = ()
@@ -342,7 +343,29 @@ def solve(draft: Draft) -> Draft:
 def _model(draft: Draft) -> FitModel:
     assert draft.constraints is not None
     sizes = {name: node.size for name, node in draft.nodes.items()}
-    return FitModel(draft.constraints, draft.steps, sizes, draft.factors)
+    return FitModel(draft.constraints, draft.steps, sizes, draft.factors, _begin(draft))
+
+
+def _begin(draft: Draft) -> Floats | None:
+    """Return the parameters of the near network, as far as it has the same tables."""
+    c = draft.constraints
+    if draft.near is None or c is None:
+        return None
+    tables = {factor.nodes[0]: factor.log_table for factor in draft.near.factors if factor.kind == "table"}
+    wanted = {
+        name: (len(c.weights), draft.nodes[name].size) for name in (*c.binary, *([c.block] * bool(c.block)))
+    }
+    if wanted != {name: table.shape for name, table in tables.items()}:
+        return None
+    parts = [(tables[name][:, 1] - tables[name][:, 0])[:, None] for name in c.binary]
+    if c.features is not None:
+        # The table is a sum of the features but for a constant.
+        wide = np.concatenate([c.features, np.ones((*c.features.shape[:2], 1))], axis=2)
+        solved = [np.linalg.lstsq(*pair)[0][:-1] for pair in zip(wide, tables[c.block], strict=True)]
+        parts.append(np.stack(solved))
+    theta = {rule.name: rule.weight for rule in draft.near.rules}
+    parts += [np.full((len(c.weights), 1), theta.get(rule.name, 0.0)) for rule in c.rules]
+    return np.concatenate(parts, axis=1)
 
 
 def _solve_by_strength(model: FitModel, strengths: Sequence[float]) -> Solution:
@@ -408,14 +431,16 @@ def constraints_of(knowledge: Knowledge) -> Constraints:
     return draft.constraints
 
 
-def compile_network(knowledge: Knowledge) -> Network:
+def compile_network(knowledge: Knowledge, near: Network | None = None) -> Network:
     """Compile a base; see the module's docstring for what holds in the result.
+
+    near: the network of a base that says nearly the same; the fit begins there and takes fewer steps.
 
     Raises:
         KnowledgeError: a formula that nothing satisfies, moments that no distribution on the
             bins has, or a base too wide for memory.
     """
-    draft = Draft(knowledge)
+    draft = Draft(knowledge, near)
     with torch_threads(1):
         for step in PASSES:
             draft = step(draft)

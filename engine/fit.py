@@ -82,7 +82,9 @@ class FitModel:
         steps: Sequence[Clique],
         sizes: Mapping[str, int],
         fixed: Sequence[Factor],
+        begin: Floats | None = None,
     ) -> None:
+        """begin: parameters (K, J + F + R) near the minimum, where such are known."""
         import torch
 
         self.torch = torch
@@ -97,6 +99,7 @@ class FitModel:
         self.rule_tables = [torch.as_tensor(rule.log_table) for rule in constraints.rules]
         self.local = len(constraints.binary) + (0 if self.features is None else self.features.shape[2])
         self.size = self.local + len(constraints.rules)
+        self.begin = begin
 
     def log_tables(self, parameters: Tensor) -> list[Tensor]:
         """Return the log-table of every clique, (1 or rows of parameters, sizes...)."""
@@ -212,7 +215,7 @@ def _targets(c: Constraints) -> Floats:
 def _newton(model: FitModel, bounds: Floats) -> tuple[Floats, float]:
     """Take damped Newton steps until the constraints hold, θ kept within its bounds; return the miss too."""
     c, targets = model.c, _targets(model.c)
-    parameters, worst = model.start(), 0.0
+    parameters, worst = model.start() if model.begin is None else model.begin, 0.0
     for _ in range(MOST_STEPS):
         value, gradient, hessian = model.derivatives(parameters)
         miss = gradient[:, : model.local] - targets

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,16 +17,16 @@ from scipy.optimize import brentq
 
 from engine.compiler import compile_network
 from engine.decision import decide_levels
-from engine.declared import declared_of
 from engine.diagnostics import diagnose
 from engine.errors import KnowledgeError
 from engine.evidence import ObservationModel
 from engine.posterior import Inference
 from engine.slopes import moved, slopes
+from engine.variation import Variation
 from engine.weights import first_two, log_odds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -91,6 +91,7 @@ class Sensitivity:
     def __init__(self, inference: Inference, one: Answers) -> None:
         self.inference, self.one = inference, one
         self.network, self.base = inference.network, inference.network.knowledge
+        self.variation = Variation(self.base)
         self.states = self.network.root_states
         self.evidence = inference.observations.evidence(one)
         self.p = inference.posterior(one).marginals[self.base.root][0]
@@ -120,7 +121,8 @@ class Sensitivity:
         rules = tuple(rule for rule in base.rules if rule is not declared)
         couplings = tuple(coupling for coupling in base.couplings if coupling is not declared)
         other = Inference(
-            compile_network(replace(base, rules=rules, couplings=couplings)), self.inference.population
+            compile_network(replace(base, rules=rules, couplings=couplings), self.network),
+            self.inference.population,
         )
         now, then = self.inference.posterior(self.one), other.posterior(self.one)
         bits = log_odds(self.p, self.label) - log_odds(then.marginals[base.root][0], self.label)
@@ -179,7 +181,7 @@ class Sensitivity:
         asked = {self.inference.observations.observers[o].name for o in self.one.reading_observer}
         for number in (one for one in self.base.numbers.values() if _speaks(one.path, asked)):
             scale = _Scale(number)
-            other = self._changed({number.path: scale.value(scale.start + STEP)})
+            other = self.variation.changed({number.path: scale.value(scale.start + STEP)})
             slope = np.zeros(3) if other is None else self._first_order(other) / STEP
             for goal in goals:
                 if abs(now[goal]) <= self.farthest * abs(slope[goal]):
@@ -195,46 +197,11 @@ class Sensitivity:
             p = self.inference.marginals(model.evidence(self.one))[self.base.root][0]
         return np.asarray(change + self._margins(other, p) - self._margins(self.base, self.p))
 
-    def _changed(self, values: Mapping[str, float]) -> Knowledge | None:
-        """Return the base with other values of numbers, by path; None where no such base is allowed.
-
-        Where a number is one of a distribution, the others keep their proportions.
-        """
-        for given in (values, self._shared(values)):
-            try:
-                return declared_of(self.base).with_numbers(given)
-            except KnowledgeError:
-                continue
-        return None
-
-    def _shared(self, values: Mapping[str, float]) -> dict[str, float]:
-        """Return the values with room made for them in the distributions that they are part of."""
-        shared = dict(values)
-        for path, value in values.items():
-            whole = self._distributions.get(_above(path), [])
-            rest = [one for one in whole if one.path not in values]
-            old = self.base.numbers[path].value
-            if len(rest) == len(whole) - 1 and old < 1:
-                shared |= {one.path: max(one.value * (1 - value) / (1 - old), 0.0) for one in rest}
-        return shared
-
-    @cached_property
-    def _distributions(self) -> Mapping[str, list[Number]]:
-        """Return the numbers that stand together and add up to 1, by the path of the whole."""
-        together: dict[str, list[Number]] = {}
-        for number in self.base.numbers.values():
-            together.setdefault(_above(number.path), []).append(number)
-        return {
-            path: numbers
-            for path, numbers in together.items()
-            if len(numbers) > 1 and abs(sum(one.value for one in numbers) - 1) < 1e-6
-        }
-
     def _compiled(self, other: Knowledge) -> Inference | None:
         """Return the inference of another base; the network stays where it says the same."""
         same = all(getattr(other, name) == getattr(self.base, name) for name in _OF_NETWORK)
         try:
-            network = replace(self.network, knowledge=other) if same else compile_network(other)
+            network = replace(self.network, knowledge=other) if same else compile_network(other, self.network)
         except KnowledgeError:
             return None
         return Inference(network, self.inference.population)
@@ -257,7 +224,7 @@ class Sensitivity:
         def margin(position: float) -> float:
             if position == scale.start:
                 return float(self._margins(self.base, self.p)[goal])
-            other = self._changed({number.path: scale.value(position)})
+            other = self.variation.changed({number.path: scale.value(position)})
             inference = self._compiled(other) if other else None
             if inference is None:
                 return math.nan
@@ -284,7 +251,8 @@ class Sensitivity:
         for further in range(1, 12):
             rounded = (math.floor(value / unit) if away < 0 else math.ceil(value / unit)) * unit
             tried = round(rounded + away * unit * (further - 1), 12)
-            other = self._changed({number.path: tried}) if number.low <= tried <= number.high else None
+            inside = number.low <= tried <= number.high
+            other = self.variation.changed({number.path: tried}) if inside else None
             inference = self._compiled(other) if other else None
             if inference is None or other is None:
                 return None
@@ -294,27 +262,15 @@ class Sensitivity:
                     number,
                     tried,
                     abs(scale.position(tried) - scale.start),
-                    self._needs_room(number, tried),
+                    self.variation.needs_room(number, tried),
                     label,
                     p,
                     accepted,
                 )
         return None
 
-    def _needs_room(self, number: Number, value: float) -> bool:
-        try:
-            declared_of(self.base).with_numbers({number.path: value})
-        except KnowledgeError:
-            return True
-        return False
-
 
 _OF_NETWORK = ("variables", "populations", "cells", "moments", "couplings", "rules")
-
-
-def _above(path: str) -> str:
-    """Return the path of what a number is an entry of."""
-    return path[: max(path.rfind("."), path.rfind("["))]
 
 
 def _speaks(path: str, observers: set[str]) -> bool:

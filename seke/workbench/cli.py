@@ -330,9 +330,8 @@ def new(folder: Path, base: str, table: Path | None, n: float, cite: str, margin
 def graph(base: str | None, output: Path) -> None:
     """Draw the compiled network, or write it as a graph for other programs.
 
-    Widths of the pale lines are mutual information with the root, couplings are bent lines, rules are numbered
-    and listed below. Action units stand in rows by
-    the region of the face (`about: {region: ...}`).
+    Pale lines are as wide as the mutual information with the root, bent lines are couplings, rules are
+    numbered and listed below. Action units stand in rows by the region of the face (`about: {region: ...}`).
 
     \b
     Example:

@@ -1,0 +1,69 @@
+"""A base with a few of its numbers changed, room made for them where they are parts of distributions."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from engine.declared import declared_of
+from engine.errors import KnowledgeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.knowledge import Knowledge, Number
+
+
+class Variation:
+    """Reads a base again with other numbers."""
+
+    def __init__(self, base: Knowledge) -> None:
+        self.base = base
+
+    def changed(self, values: Mapping[str, float]) -> Knowledge | None:
+        """Return the base with other values of numbers, by path; None where no such base is allowed.
+
+        Where a number is one of a distribution, the others keep their proportions.
+        """
+        for given in (values, self._shared(values)):
+            try:
+                return declared_of(self.base).with_numbers(given)
+            except KnowledgeError:
+                continue
+        return None
+
+    def _shared(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Return the values with room made for them in the distributions that they are part of."""
+        shared = dict(values)
+        for path, value in values.items():
+            whole = self._distributions.get(_above(path), [])
+            rest = [one for one in whole if one.path not in values]
+            old = self.base.numbers[path].value
+            if len(rest) == len(whole) - 1 and old < 1:
+                shared |= {one.path: max(one.value * (1 - value) / (1 - old), 0.0) for one in rest}
+        return shared
+
+    @cached_property
+    def _distributions(self) -> Mapping[str, list[Number]]:
+        """Return the numbers that stand together and add up to 1, by the path of the whole."""
+        together: dict[str, list[Number]] = {}
+        for number in self.base.numbers.values():
+            together.setdefault(_above(number.path), []).append(number)
+        return {
+            path: numbers
+            for path, numbers in together.items()
+            if len(numbers) > 1 and abs(sum(one.value for one in numbers) - 1) < 1e-6
+        }
+
+    def needs_room(self, number: Number, value: float) -> bool:
+        """Say whether others of its distribution have to move where a number takes this value."""
+        try:
+            declared_of(self.base).with_numbers({number.path: value})
+        except KnowledgeError:
+            return True
+        return False
+
+
+def _above(path: str) -> str:
+    """Return the path of what a number is an entry of."""
+    return path[: max(path.rfind("."), path.rfind("["))]
