@@ -349,7 +349,7 @@ def _model(draft: Draft) -> FitModel:
 def _begin(draft: Draft) -> Floats | None:
     """Return the parameters of the near network, as far as it has the same tables."""
     c = draft.constraints
-    if draft.near is None or c is None:
+    if draft.near is None or c is None or not draft.nodes:
         return None
     tables = {factor.nodes[0]: factor.log_table for factor in draft.near.factors if factor.kind == "table"}
     wanted = {

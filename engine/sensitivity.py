@@ -120,10 +120,8 @@ class Sensitivity:
         base = self.base
         rules = tuple(rule for rule in base.rules if rule is not declared)
         couplings = tuple(coupling for coupling in base.couplings if coupling is not declared)
-        other = Inference(
-            compile_network(replace(base, rules=rules, couplings=couplings), self.network),
-            self.inference.population,
-        )
+        without = replace(base, rules=rules, couplings=couplings)
+        other = Inference(compile_network(without, self.network), self.inference.population)
         now, then = self.inference.posterior(self.one), other.posterior(self.one)
         bits = log_odds(self.p, self.label) - log_odds(then.marginals[base.root][0], self.label)
         known = [name for name, variable in base.variables.items() if variable.kind != "derived"]
@@ -132,8 +130,8 @@ class Sensitivity:
         violated = None
         if declared.name in now.rules and declared in base.rules:
             violated = float(now.violations[0, now.rules.index(declared.name)])
-        without, with_it = (self._value(most, one.marginals[most][0]) for one in (then, now))
-        return Pull(declared, float(bits), most, without, with_it, violated)
+        before, with_it = (self._value(most, one.marginals[most][0]) for one in (then, now))
+        return Pull(declared, float(bits), most, before, with_it, violated)
 
     def _value(self, name: str, p: Floats) -> float:
         """Return what a variable's distribution comes to: P(true), P(label) or the mean."""
