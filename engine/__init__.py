@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from engine.answers import Answers, Labels, Numbers, Rankings
 from engine.declared import Change, Declared, Leaf, changes, declared_of
 from engine.errors import AnswerError, Fault, KnowledgeError, Place, SekeError, did_you_mean
-from engine.knowledge import Knowledge, Observer, Policy, Question, Variable
+from engine.knowledge import Knowledge, Number, Observer, Policy, Question, Variable
 from engine.reader import read
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from engine.diagnostics import Diagnostics, diagnose
     from engine.exchange import exported
     from engine.feasibility import feasible_interval
+    from engine.influence import Influence, Influences
     from engine.lookahead import LookAhead
     from engine.network import CompiledRule, Network
     from engine.posterior import Inference, Posterior
@@ -53,6 +54,8 @@ LAZY = {
     "diagnose": "diagnostics",
     "exported": "exchange",
     "feasible_interval": "feasibility",
+    "Influence": "influence",
+    "Influences": "influence",
     "LookAhead": "lookahead",
     "CompiledRule": "network",
     "Network": "network",
@@ -84,6 +87,8 @@ __all__ = [
     "Fault",
     "Flip",
     "Inference",
+    "Influence",
+    "Influences",
     "Knowledge",
     "KnowledgeError",
     "Labels",
@@ -91,6 +96,7 @@ __all__ = [
     "LevelDecision",
     "LookAhead",
     "Network",
+    "Number",
     "Numbers",
     "Observer",
     "Option",

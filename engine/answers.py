@@ -6,6 +6,7 @@ its draws. The reader of samples fills these columns; the engine never sees a re
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -106,6 +107,20 @@ class Answers:
             reading_question=self.reading_question[readings],
             reading_view=self.reading_view[readings],
             **self._counts(lambda column: column[cut]),
+        )
+
+    def only(self, chosen: NDArray[np.bool_]) -> Answers:
+        """Return the answers about the chosen items (N,)."""
+        readings = chosen[self.reading_item]
+        order = np.cumsum(chosen) - 1
+        return replace(
+            self._of_readings(np.where(readings, np.cumsum(readings) - 1, -1)),
+            items=tuple(itertools.compress(self.items, chosen)),
+            reading_item=order[self.reading_item[readings]],
+            reading_observer=self.reading_observer[readings],
+            reading_question=self.reading_question[readings],
+            reading_view=self.reading_view[readings],
+            **self._counts(lambda column: column[chosen]),
         )
 
     def each_reading(self, chosen: NDArray[np.bool_]) -> Answers:

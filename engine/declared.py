@@ -6,6 +6,8 @@ gave it anew, what it replaced.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -80,7 +82,7 @@ class Declared:
         return tuple(leaf for leaf in self.leaves.values() if any(_inside(leaf.path, one) for one in paths))
 
     def with_numbers(self, values: Mapping[str, float]) -> Knowledge:
-        """Read the base with other numbers at these paths.
+        """Read the base with other numbers at these paths; it has no digest.
 
         Raises:
             KnowledgeError: a number that is not allowed there.
@@ -98,7 +100,7 @@ class Declared:
         """
         changed = _grafted(self.tree, other.tree, frozenset(paths), "")
         assert isinstance(changed, Table)
-        return self._read(changed)
+        return replace(self._read(changed), digest=digest_of(changed))
 
 
 def declared_of(base: Knowledge) -> Declared:
@@ -110,6 +112,12 @@ def declared_of(base: Knowledge) -> Declared:
     if not isinstance(base.yaml, Declared):
         raise ValueError(f"the base {base.name} was not read from YAML")
     return base.yaml
+
+
+def digest_of(tree: Table) -> str:
+    """Return a digest of what a base says; places, citations and the order of files do not count."""
+    said = {key: _plain(node) for key, node in tree.entries.items() if key not in ("sources", *CITATION)}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def changes(old: Knowledge, new: Knowledge) -> tuple[Change, ...]:

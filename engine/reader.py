@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine import observer_reader, policy_reader, table_reader
-from engine.declared import Declared
+from engine.declared import Declared, digest_of
 from engine.errors import KnowledgeError
 from engine.fields import Fields
 from engine.knowledge import Code, Coupling, Knowledge, Rule, Source, Variable
 from engine.layers import read_layers
-from engine.source import Items, Scalar, Table
+from engine.source import Items, Table
 from engine.variable_reader import formula, of_kind, variables
 
 if TYPE_CHECKING:
@@ -46,31 +44,16 @@ def read(path: Path, bases: Mapping[str, Path] | None = None) -> Knowledge:
     if faults:
         raise KnowledgeError(faults)
     declared = Declared(tree, partial(_again, fields.read))
-    return replace(knowledge, digest=_digest(tree), numbers=fields.numbers, yaml=declared)
+    return replace(knowledge, digest=digest_of(tree), numbers=fields.numbers, yaml=declared)
 
 
 def _again(earlier: Mapping[str, Once], tree: Table) -> Knowledge:
-    """Read a changed tree, most parts of which were read earlier."""
+    """Read a changed tree, most parts of which were read earlier; it has no digest."""
     fields = Fields([], earlier)
     knowledge = _read_tree(fields, tree)
     if fields.faults:
         raise KnowledgeError(fields.faults)
-    return replace(knowledge, digest=_digest(tree))
-
-
-def _digest(tree: Table) -> str:
-    """Return a digest of what the base says; places, citations and the order of files do not count."""
-    cited = ("source", "note", "sources")
-
-    def plain(node: Node) -> Any:
-        if isinstance(node, Scalar):
-            return node.text
-        if isinstance(node, Items):
-            return [plain(item) for item in node.items]
-        return {key: plain(entry) for key, entry in node.entries.items() if key not in cited}
-
-    text = json.dumps(plain(tree), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return knowledge
 
 
 def _read_tree(fields: Fields, tree: Table) -> Knowledge:

@@ -57,6 +57,8 @@ class Variation:
 
     def needs_room(self, number: Number, value: float) -> bool:
         """Say whether others of its distribution have to move where a number takes this value."""
+        if _above(number.path) not in self._distributions:
+            return False
         try:
             declared_of(self.base).with_numbers({number.path: value})
         except KnowledgeError:

@@ -1,0 +1,133 @@
+"""Which declared numbers move the posteriors of many items, and by how much.
+
+The slope of a probability with respect to a number is a difference quotient of the whole computation: the
+YAML is read with the number a little changed, the fit begun at the fitted base and brought to its minimum
+again, observers made anew, and all items inferred. For the network's numbers and one item `slopes` has the
+same from derivatives alone; the tests compare them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.compiler import compile_network
+from engine.errors import KnowledgeError
+from engine.evidence import ObservationModel
+from engine.posterior import Inference
+from engine.variation import Variation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from engine.answers import Answers
+    from engine.knowledge import Knowledge, Number
+
+    Floats = NDArray[np.float64]
+
+COMPILED = ("words", "priors", "activations", "affect", "couplings", "rules")
+OF_NETWORK = ("variables", "populations", "cells", "moments", "couplings", "rules")
+STEP = 1e-3
+
+
+@dataclass(frozen=True)
+class Influence:
+    """What a number does to a variable of N items.
+
+    slope: (N,) of the probability that the variable's decided value is right, a unit of the number. flip:
+    (N,) the value at which the item would be accepted, or accepted no longer, were all linear; NaN where none
+    is allowed. shared: other numbers of its distribution shrink or grow to make room.
+    """
+
+    number: Number
+    slope: Floats
+    flip: Floats
+    shared: bool
+
+
+class Influences:
+    """Asks which numbers the decisions about one variable of all these items depend on.
+
+    p: (N,) the probability that the decided value is right. threshold: that from which it is accepted; NaN
+    where the policy says nothing about the variable.
+    """
+
+    def __init__(self, inference: Inference, answers: Answers, variable: str = "") -> None:
+        self.inference, self.answers = inference, answers
+        self.base = inference.network.knowledge
+        self.variable = variable or self.base.root
+        self.variation = Variation(self.base)
+        marginals = inference.posterior(answers).marginals[self.variable]
+        self.right = self._right(marginals)
+        self.p = (marginals * self.right).sum(1)
+        limit = self.base.policy.limits.get(self.variable)
+        self.threshold = float("nan") if limit is None else 1 - limit
+
+    def _right(self, marginals: Floats) -> Floats:
+        """Return the share of each state for which the value decided now would be right, (N, states)."""
+        variable = self.base.variables[self.variable]
+        if variable.kind != "interval":
+            cut = self.base.policy.cuts.get(self.variable, 0.5)
+            best = marginals[:, 1] >= cut if variable.kind == "binary" else marginals.argmax(1)
+            return np.eye(marginals.shape[1])[np.asarray(best, dtype=np.int64)]
+        edges = np.array(variable.edges)
+        mean = marginals @ ((edges[:-1] + edges[1:]) / 2)
+        tolerance = self.base.policy.tolerance.get(self.variable, (edges[-1] - edges[0]) / 10)
+        low, high = (np.clip(mean + sign * tolerance, edges[0], edges[-1])[:, None] for sign in (-1, 1))
+        inside = np.minimum(high, edges[1:]) - np.maximum(low, edges[:-1])
+        return np.asarray(np.clip(inside / np.diff(edges), 0, 1))
+
+    def numbers(self) -> tuple[Number, ...]:
+        """Return the numbers that can have a say: of the network, and of the observers that answered."""
+        names = {self.inference.observations.observers[o].name for o in self.answers.reading_observer}
+        return tuple(number for number in self.base.numbers.values() if self._speaks(number.path, names))
+
+    def _speaks(self, path: str, observers: set[str]) -> bool:
+        top, _, rest = path.partition(".")
+        if top == "observers":
+            return any(rest.startswith(f"{name}.") for name in observers) and not rest.endswith(
+                (".n", ".cost")
+            )
+        if top == "priors":
+            return rest.startswith(f"populations.{self.inference.population}.")
+        return top in COMPILED and not path.endswith(".n")
+
+    def each(self) -> Iterator[Influence | None]:
+        """Yield the influence of each of `numbers`, None where no change of it is allowed."""
+        for number in self.numbers():
+            yield self._influence(number)
+
+    def _influence(self, number: Number) -> Influence | None:
+        size = min(number.high - number.low, max(abs(number.value), 0.1))
+        # Away from the nearer end, where there is room.
+        step = STEP * size * (1 if number.high - number.value >= number.value - number.low else -1)
+        other = self.variation.changed({number.path: number.value + step})
+        p = None if other is None else self._probability(other)
+        if p is None:
+            return None
+        slope = (p - self.p) / step
+        with np.errstate(divide="ignore", invalid="ignore"):
+            flip = number.value + (self.threshold - self.p) / slope
+        allowed = (flip >= number.low) & (flip <= number.high)
+        shared = self.variation.needs_room(number, number.value + step)
+        return Influence(number, slope, np.where(allowed, flip, np.nan), shared)
+
+    def _probability(self, other: Knowledge) -> Floats | None:
+        """Return the probability that the values decided now are right, by another base, (N,)."""
+        network = self.inference.network
+        if all(getattr(other, name) == getattr(self.base, name) for name in OF_NETWORK):
+            # Only observers differ: the others' kernels stay, and so does the network.
+            like = self.inference.observations
+            model = ObservationModel(replace(network, knowledge=other), self.inference.population, like)
+            marginals = self.inference.marginals(model.evidence(self.answers))
+        else:
+            try:
+                inference = Inference(compile_network(other, network), self.inference.population)
+            except KnowledgeError:
+                return None
+            marginals = inference.marginals(inference.observations.evidence(self.answers))
+        return np.asarray((marginals[self.variable] * self.right).sum(1))
