@@ -36,13 +36,12 @@ MOST_FILES = 64
 def compiled(knowledge: Knowledge, folder: Path | None) -> Network:
     """Return the compiled base: from `folder` where it is there, else compiled now and kept there.
 
-    A folder that cannot be written to keeps nothing; None keeps nothing either, nor is a base without a
-    digest kept.
+    A folder that cannot be written to keeps nothing; None keeps nothing either.
 
     Raises:
         KnowledgeError: as `compile_network`.
     """
-    path = folder / f"{_key(knowledge)}.npz" if folder and knowledge.digest else None
+    path = folder / f"{_key(knowledge)}.npz" if folder else None
     if path is not None:
         # Half a file, or another program's: as good as none.
         with suppress(OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):

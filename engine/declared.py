@@ -82,15 +82,13 @@ class Declared:
         return tuple(leaf for leaf in self.leaves.values() if any(_inside(leaf.path, one) for one in paths))
 
     def with_numbers(self, values: Mapping[str, float]) -> Knowledge:
-        """Read the base with other numbers at these paths; it has no digest.
+        """Read the base with other numbers at these paths.
 
         Raises:
             KnowledgeError: a number that is not allowed there.
         """
         texts = {path: f"{value:.12f}".rstrip("0").rstrip(".") for path, value in values.items()}
-        changed = _with_texts(self.tree, texts)
-        assert isinstance(changed, Table)
-        return self._read(changed)
+        return self._again(_with_texts(self.tree, texts))
 
     def with_parts(self, other: Declared, paths: Collection[str]) -> Knowledge:
         """Read the base with what another says at these paths; what the other lacks there goes.
@@ -99,6 +97,9 @@ class Declared:
             KnowledgeError: parts that do not fit together.
         """
         changed = _grafted(self.tree, other.tree, frozenset(paths), "")
+        return self._again(changed)
+
+    def _again(self, changed: Node | None) -> Knowledge:
         assert isinstance(changed, Table)
         return replace(self._read(changed), digest=digest_of(changed))
 

@@ -105,7 +105,8 @@ class Influences:
         size = min(number.high - number.low, max(abs(number.value), 0.1))
         # Away from the nearer end, where there is room.
         step = STEP * size * (1 if number.high - number.value >= number.value - number.low else -1)
-        other = self.variation.changed({number.path: number.value + step})
+        values = self.variation.shared({number.path: number.value + step})
+        other = self.variation.changed(values)
         p = None if other is None else self._probability(other)
         if p is None:
             return None
@@ -113,8 +114,7 @@ class Influences:
         with np.errstate(divide="ignore", invalid="ignore"):
             flip = number.value + (self.threshold - self.p) / slope
         allowed = (flip >= number.low) & (flip <= number.high)
-        shared = self.variation.needs_room(number, number.value + step)
-        return Influence(number, slope, np.where(allowed, flip, np.nan), shared)
+        return Influence(number, slope, np.where(allowed, flip, np.nan), len(values) > 1)
 
     def _probability(self, other: Knowledge) -> Floats | None:
         """Return the probability that the values decided now are right, by another base, (N,)."""

@@ -25,14 +25,14 @@ class Variation:
 
         Where a number is one of a distribution, the others keep their proportions.
         """
-        for given in (values, self._shared(values)):
+        for given in (values, self.shared(values)):
             try:
                 return declared_of(self.base).with_numbers(given)
             except KnowledgeError:
                 continue
         return None
 
-    def _shared(self, values: Mapping[str, float]) -> dict[str, float]:
+    def shared(self, values: Mapping[str, float]) -> dict[str, float]:
         """Return the values with room made for them in the distributions that they are part of."""
         shared = dict(values)
         for path, value in values.items():

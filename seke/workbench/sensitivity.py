@@ -46,11 +46,11 @@ def sensitivity(
 ) -> SensitivityReport:
     """Rank the declared numbers by how far they move the decisions about a variable of these samples.
 
-    Of more than MOST_ITEMS items as many are taken, evenly spaced. Each number has `per_tenth` and `largest`, by
-    how much 0.1 of it would change the probability that the value decided now is right (the mean of the
-    absolute changes, and that of the `item` where it is greatest), `move`, how far it reasonably may move (0.1;
-    at most to its double or half way to 1; a tenth of it where its range is wider than 2), `flips`, the items
-    whose acceptance would change within that, and of one item `flip`, the value at which it would, all to first
+    Of more than MOST_ITEMS items as many are taken, evenly spaced. Of each number: `per_tenth` and `largest`,
+    by how much 0.1 of it would change the probability that the value decided now is right (the mean of the
+    absolute changes, and the greatest, of `item`); `move`, how far it reasonably may move (0.1, at most to
+    its double or half way to 1; a tenth of it where its range is wider than 2); `flips`, the items whose
+    acceptance would change within that; and of one item `flip`, the value at which it would. All is to first
     order. They are in the order of what they change within their moves.
 
     Args:
