@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 LONGEST_NAME = 100
 
@@ -61,15 +61,21 @@ class AnswerError(SekeError):
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """Return `; did you mean X?`, or the allowed names where nothing is near."""
     names = sorted(set(allowed), key=_natural)
-    same = [one for one in names if one.lower() == name.lower()]
-    # Comparing long texts takes time squared in their length, and no name is so long.
-    near = same or (get_close_matches(name, names, n=1, cutoff=0.6) if len(name) <= LONGEST_NAME else [])
+    near = nearest(name, names)
     if near:
-        return f"; did you mean {near[0]}?"
+        return f"; did you mean {near}?"
     if not names:
         return "; none are declared"
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     return f"; allowed are {shown}"
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """Return the name that is most like this one, or none."""
+    same = [one for one in names if one.lower() == name.lower()]
+    # Comparing long texts takes time squared in their length, and no name is so long.
+    near = same or (get_close_matches(name, names, n=1, cutoff=0.6) if len(name) <= LONGEST_NAME else [])
+    return near[0] if near else ""
 
 
 def _natural(name: str) -> tuple[str, int, str]:

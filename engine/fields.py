@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import Fault, KnowledgeError, Place, did_you_mean
+from engine.errors import Fault, KnowledgeError, Place, did_you_mean, nearest
 from engine.knowledge import Number
 from engine.source import Citation, Items, Node, Scalar, Table
 
@@ -43,6 +43,13 @@ def _met(node: Node) -> str:
     if isinstance(node, Scalar):
         return shown(node.text) if node.text else "nothing"
     return "a list" if isinstance(node, Items) else "a mapping"
+
+
+def not_there(table: Table) -> str:
+    """Return a hint where an overlay's entry may have been meant for another of the base."""
+    name = table.path.rpartition(".")[2]
+    near = nearest(name, table.beside)
+    return f"; the base has no {name}, did you mean {near}?" if near else ""
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -99,7 +106,7 @@ class Fields:
                 self.key_fault(table, key, f"unknown key{did_you_mean(key, allowed)}")
         missing = [f"`{key}`" for key in required.split() if key not in table]
         if missing:
-            self.fault(node, f"needs {', '.join(missing)}")
+            self.fault(node, f"needs {', '.join(missing)}{not_there(table)}")
         return table
 
     def any_table(self, node: Node | None) -> Table:

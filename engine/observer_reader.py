@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.fields import decimal
+from engine.fields import decimal, not_there
 from engine.knowledge import Halo, LabelInstrument, NumberInstrument, Observer, ReadingType, Variable
 from engine.source import Table
 from engine.variable_reader import of_kind, reach
@@ -62,7 +62,7 @@ def _observer(
     numbers = _interval(fields, entries.get("interval"), variables)
     if not labels and not numbers and len(fields.faults) == before:
         message = "reports nothing: give it `categorical`, `binary` or `interval`, or remove it"
-        fields.fault(node, message)
+        fields.fault(node, message + not_there(entries))
     for key in ("cost", "exponent", "carry"):
         if key in entries:
             fields.cited(entries.entries[key])

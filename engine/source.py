@@ -68,7 +68,8 @@ class Items:
 class Table:
     """A mapping; `places` are those of its keys.
 
-    `shrunk` marks a distribution that lost a removed state: the rest keep their proportions.
+    `shrunk` marks a distribution that lost a removed state: the rest keep their proportions. `beside`: where
+    an overlay brought it, the names that the base had in its place.
     """
 
     place: Place
@@ -77,6 +78,7 @@ class Table:
     places: dict[str, Place] = field(default_factory=dict)
     cited: Citation | None = None
     shrunk: bool = False
+    beside: tuple[str, ...] = ()
 
     def get(self, key: str) -> Node | None:
         """Return the node under this key."""
@@ -297,6 +299,8 @@ def merge(base: Table, over: Table, faults: list[Fault] | None) -> None:
         else:
             if not isinstance(node, Table):
                 node.under = met
+            elif met is None and faults is None:
+                node.beside = tuple(name for name, one in base.entries.items() if isinstance(one, Table))
             base.entries[key] = node
             base.places[key] = over.places[key]
             # Numbers that are given anew must sum to one by themselves.

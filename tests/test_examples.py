@@ -22,6 +22,7 @@ RUNS = {
     "faces": (FACES, None),
     "sprinkler": (EXAMPLES / "sprinkler" / "samples.jsonl", EXAMPLES / "sprinkler" / "knowledge"),
     "crowd": (EXAMPLES / "crowd" / "samples.csv", EXAMPLES / "crowd" / "knowledge"),
+    "plants": (EXAMPLES / "plants" / "samples.jsonl", EXAMPLES / "plants" / "knowledge"),
 }
 OVERLAYS = ("one-cell", "one-rule", "compound", "seven-classes")
 ROUNDING = 0.0101
@@ -68,7 +69,8 @@ def row_of(record):
         said += f": {decision['reasons'][0]}"
     if "rain" in record.get("posteriors", {}):
         return [f"{record['posteriors']['rain']:.2f}", said]
-    p = record["expression"] if "expression" in record else record["posteriors"]["species"]
+    found = record.get("posteriors", record)
+    p = next(found[name] for name in ("expression", "species", "disease") if name in found)
     best = max(p, key=p.__getitem__)
     return [f"{best} {p[best]:.2f}", said]
 

@@ -287,7 +287,7 @@ def _thing_lines(thing: Facts) -> Iterator[str]:
 def _grouped(leaves: Sequence[Facts], above: str) -> Iterator[str]:
     """Yield a line for each table: its values, source and place; what replaced something says what."""
     rows = []
-    for table, group in groupby(leaves, key=lambda leaf: (leaf["path"].rpartition(".")[0], leaf["source"])):
+    for table, group in groupby(leaves, key=_table_of):
         members = list(group)
         shown = table[0].removeprefix(above).removeprefix(".")
         values = ", ".join(f"{one['path'].rpartition('.')[2]} {one['value']}" for one in members)
@@ -310,6 +310,11 @@ def _grouped(leaves: Sequence[Facts], above: str) -> Iterator[str]:
             shown = ""
         yield f"  {shown:{widths[0]}}  {lines[0]:{widths[1]}}  {place}".rstrip()
         yield from (f"  {'':{widths[0]}}  {line}" for line in lines[1:])
+
+
+def _table_of(leaf: Facts) -> tuple[str, str, str]:
+    """Return what values of one line have in common: their table, source and file."""
+    return leaf["path"].rpartition(".")[0], leaf["source"], leaf["place"].partition(":")[0]
 
 
 def _wrapped(text: str, first: str, later: str | None = None) -> list[str]:
