@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from engine.fields import NUMBER
 from engine.knowledge import NOWHERE, Cited
@@ -20,12 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from engine.errors import Place
+    from engine.formula import Formula
     from engine.knowledge import Knowledge
     from engine.source import Node
 
 PROSE = ("label", "description", "statement", "cite", "url", "used", "confirmed", "prompt")
 FORMULAS = ("if", "then")
 CITATION = ("source", "note")
+MOST_STATES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -174,15 +179,32 @@ def _same(old: Knowledge, new: Knowledge, a: Leaf, b: Leaf) -> bool:
     """Say whether two leaves mean the same: equal numbers, or formulas true of the same states."""
     if a.path in old.numbers and b.path in new.numbers:
         return old.numbers[a.path].value == new.numbers[b.path].value
-    section, _, rest = a.path.partition(".")
-    if section == "rules" and a.key in FORMULAS:
-        name = rest.rpartition(".")[0]
-        rules = [next((rule for rule in base.rules if rule.name == name), None) for base in (old, new)]
-        if rules[0] and rules[1] and all(_states(old, v) == _states(new, v) for v in old.variables):
-            pairs = [(one.condition, one.then) for one in rules if one]
-            which = FORMULAS.index(a.key)
-            return pairs[0][which] == pairs[1][which]
+    if a.key in FORMULAS and a.path.startswith("rules."):
+        pair = [_formula(base, leaf) for base, leaf in ((old, a), (new, b))]
+        if pair[0] is not None and pair[1] is not None and _equivalent(old, new, pair[0], pair[1]):
+            return True
     return _normal(a.text) == _normal(b.text)
+
+
+def _formula(base: Knowledge, leaf: Leaf) -> Formula | None:
+    name = leaf.path.removeprefix("rules.").rpartition(".")[0]
+    rule = next((rule for rule in base.rules if rule.name == name), None)
+    if rule is None:
+        return None
+    return rule.condition if leaf.key == "if" else rule.then
+
+
+def _equivalent(old: Knowledge, new: Knowledge, one: Formula, other: Formula) -> bool:
+    """Say whether two formulas hold of the same states, where so many can be looked at."""
+    names = sorted(one.variables() | other.variables())
+    if any(_states(old, name) != _states(new, name) for name in names):
+        return False
+    sizes = [len(old.variables[name].states) for name in names]
+    if math.prod(sizes) > MOST_STATES:
+        return one == other
+    values = dict(zip(names, np.ix_(*(np.arange(size) for size in sizes)), strict=True))
+    held, then = (np.broadcast_to(formula.holds(values), sizes) for formula in (one, other))
+    return bool(np.array_equal(held, then))
 
 
 def _states(base: Knowledge, name: str) -> Any:
@@ -267,4 +289,4 @@ def _grafted(one: Node | None, other: Node | None, paths: frozenset[str], path: 
         if node is not None:
             entries[key] = node
             places[key] = (one if key in one else other).places[key]
-    return replace(one, entries=entries, places=places)
+    return replace(one, entries=entries, places=places, shrunk=one.shrunk or other.shrunk)

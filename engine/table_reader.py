@@ -62,6 +62,8 @@ def priors(fields: Fields, node: Node | None, variables: Mapping[str, Variable])
         inside = fields.table(inner, "p", "add")
         if root is not NO_ROOT and "p" in inside:
             p = _distribution(fields, inside.entries["p"], inside.get("add"), root)
+            if "add" in inside:
+                fields.cited(inside.entries["add"])
             populations[key] = Population(**fields.cited(inside.entries["p"]), name=key, p=p)
     if "reference" not in entries or root is NO_ROOT:
         return Priors(root)

@@ -287,9 +287,9 @@ def _thing_lines(thing: Facts) -> Iterator[str]:
 def _grouped(leaves: Sequence[Facts], above: str) -> Iterator[str]:
     """Yield a line for each table: its values, source and place; what replaced something says what."""
     rows = []
-    for table, group in groupby(leaves, key=_table_of):
+    for (path, *_), group in groupby(leaves, key=_table_of):
         members = list(group)
-        shown = table[0].removeprefix(above).removeprefix(".")
+        shown = path.removeprefix(above).removeprefix(".")
         values = ", ".join(f"{one['path'].rpartition('.')[2]} {one['value']}" for one in members)
         cited = f"{members[0]['source']}, " if members[0]["source"] else ""
         rows.append((shown, values, f"{cited}{members[0]['place']}"))

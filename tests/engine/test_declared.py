@@ -1,0 +1,171 @@
+"""What a base says, leaf by leaf: places, what overlays replaced, what changed in meaning, and as one text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from renaming import BASES
+
+from engine import KnowledgeError, changes, compile_network, declared_of, read, resolve
+
+OVERLAYS = {
+    "a cell": "activations: {cells: {worn: {hot: {p: 0.7, n: 4, source: judgement, note: seen}}}}",
+    "half a cell": "activations: {cells: {worn: {hot: {n: 4, source: judgement, note: seen}}}}",
+    "a limit": "policy: {source: judgement, note: strict, limits: {fault: 0.02}}",
+    "a rule more": "rules: {wet: {if: dripping, then: hot, confidence: 0.4, n: 3, source: handbook}}",
+    "a rule less": "remove: [rules.dry]",
+    "another formula": "rules: {driven-heat: {if: 'hot & !noisy', source: judgement, note: seen}}",
+    "a state less": "remove: [variables.wear.states.clogged, rules.dry]",
+    "a variable less": "remove: [variables.dripping, rules.dry]",
+    "another observer": "remove: [observers.logbook]\nobservers: {eye: {source: judgement, note: x, "
+    "binary: {repeat: 0.9, strength: 5, cells: {hot: {sensitivity: 0.9, specificity: 0.8}}}}}",
+    "a source": "sources: {book: {cite: A book}}\ncouplings: {rattle: {odds_ratio: 2, source: book}}",
+    "a new state": "variables: {wear: {states: {loose: a bolt is loose}}}\n"
+    "priors: {source: handbook, populations: {uniform: {add: {loose: 0.2}}, in-service: {add: {loose: 0.1}}}}\n"
+    "activations: {source: handbook, cells: {loose: {like: {sound: 0.5, worn: 0.5}}}}\n"
+    "affect: {source: handbook, moments: {loose: {like: {sound: 0.5, worn: 0.5}}}}",
+}
+
+
+@pytest.fixture(params=OVERLAYS)
+def other(request, overlay_of):
+    return overlay_of(OVERLAYS[request.param])
+
+
+def paths(found):
+    return {(change.kind, change.path) for change in found}
+
+
+def test_every_number_is_a_leaf_with_its_place_and_source(base_of):
+    base = base_of("machine")
+    leaves = declared_of(base).leaves
+    lines = (Path(next(iter(leaves.values())).place.file)).read_text("utf-8").splitlines()
+    alone = [number for number in base.numbers.values() if "[" not in number.path]
+    assert len(alone) > 80
+    for number in alone:
+        leaf = leaves[number.path]
+        assert (leaf.place, leaf.source or "judgement") == (number.place, number.source or "judgement")
+        assert lines[leaf.place.line - 1][leaf.place.column - 1 :].startswith(leaf.text)
+
+
+def test_an_overlay_keeps_what_it_replaced(overlay_of, names):
+    base = overlay_of(OVERLAYS["a cell"])
+    leaf = declared_of(base).leaves[names.rename("activations.cells.worn.hot.p")]
+    assert (leaf.text, leaf.source, leaf.note) == ("0.7", "judgement", "seen")
+    assert leaf.place.file.endswith("overlay.yaml")
+    assert leaf.under is not None
+    assert (leaf.under.text, leaf.under.source, leaf.under.under) == ("0.6", "handbook", None)
+    assert leaf.under.place.file.endswith("machine.yaml")
+
+
+def test_a_base_is_no_change_from_itself(base_of):
+    assert changes(base_of("machine"), base_of("machine")) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "activations: {cells: {worn: {noisy: {p: 0.8, n: 10.0, source: handbook}}}}",
+        "rules: {driven-heat: {if: 'noisy & !(!hot)', source: handbook}}",
+        "rules: {dry: {if: '!dripping & !(flow >= 1)', source: judgement, note: A guess.}}",
+        "affect: {moments: {worn: {mean: [0.30, 2.0], source: handbook}}}",
+    ],
+)
+def test_what_is_only_written_otherwise_is_no_change(base_of, overlay_of, text):
+    assert changes(base_of("machine"), overlay_of(text)) == ()
+
+
+def test_what_means_something_else_is_a_change_of_its_kind(base_of, overlay_of, names):
+    base = base_of("machine")
+    said = {
+        "a cell": {("number", "activations.cells.worn.hot.p"), ("number", "activations.cells.worn.hot.n")},
+        "a rule more": {("added", "rules.wet")},
+        "a rule less": {("removed", "rules.dry")},
+        "another formula": {("formula", "rules.driven-heat.if")},
+    }
+    for name, expected in said.items():
+        found = changes(base, overlay_of(OVERLAYS[name]))
+        assert paths(found) == {(kind, names.rename(path)) for kind, path in expected}, name
+    (source,) = changes(base, overlay_of("couplings: {rattle: {n: 10, source: judgement, note: seen}}"))
+    assert (source.kind, source.old.source, source.new.source) == ("source", "handbook", "judgement")
+    (prose,) = changes(base, overlay_of("couplings: {rattle: {statement: It does.}}"))
+    assert prose.kind == "prose"
+
+
+def test_all_changes_together_make_the_other_base(base_of, other):
+    base = base_of("machine")
+    found = changes(base, other)
+    assert found
+    parts = declared_of(base).with_parts(declared_of(other), [change.path for change in found])
+    assert parts == other
+    assert parts.digest == other.digest
+    assert changes(other, base)
+
+
+def test_one_change_is_made_alone(base_of, overlay_of, names):
+    base = base_of("machine")
+    both = overlay_of(f"{OVERLAYS['a cell']}\nremove: [rules.dry]")
+    alone = declared_of(base).with_parts(declared_of(both), ["rules.dry"])
+    assert alone.cells == base.cells
+    assert [rule.name for rule in alone.rules] == [
+        names.rename(name) for name in ("driven-heat", "dry") if name != "dry"
+    ]
+    unfit = overlay_of(OVERLAYS["a new state"])
+    with pytest.raises(KnowledgeError):
+        declared_of(base).with_parts(declared_of(unfit), [names.rename("variables.wear.states.loose")])
+
+
+def test_one_text_says_the_same(other, tmp_path):
+    (tmp_path / "one.yaml").write_text(resolve(other), "utf-8")
+    one = read(tmp_path / "one.yaml")
+    assert {path: number.value for path, number in one.numbers.items()} == pytest.approx(
+        {path: number.value for path, number in other.numbers.items()}, rel=0.5
+    )
+    for name in ("variables", "levels", "rules", "couplings", "cells", "moments", "questions", "policy"):
+        assert getattr(one, name) == getattr(other, name), name
+    networks = compile_network(one), compile_network(other)
+    for population in other.populations:
+        assert networks[0].log_prior[population] == pytest.approx(networks[1].log_prior[population], abs=1e-9)
+
+
+def test_one_text_keeps_every_citation(other, tmp_path):
+    """Of a table with several citations the one that is written names each."""
+    (tmp_path / "one.yaml").write_text(resolve(other), "utf-8")
+    one = read(tmp_path / "one.yaml")
+    mixed = 0
+    for path, number in other.numbers.items():
+        found = one.numbers[path]
+        if (found.source, found.note) != (number.source, number.note):
+            said = one.sources[found.source].cite if found.source in one.sources else found.note
+            assert number.source in said
+            assert number.note in said
+            mixed += 1
+    assert mixed < 8
+
+
+NUMBERS = ["activations.cells.sound.hot.p", "rules.dry.confidence", "couplings.rattle.odds_ratio"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(values=st.dictionaries(st.sampled_from(NUMBERS), st.integers(50, 950), min_size=1))
+def test_numbers_given_anew_are_the_changes(tmp_path_factory, values):
+    folder = tmp_path_factory.mktemp("anew")
+    (folder / "machine.yaml").write_text((BASES / "machine.yaml").read_text("utf-8"), "utf-8")
+    lines = ["extends: machine.yaml"]
+    for path, thousandths in values.items():
+        *above, last = path.split(".")
+        inner = f"{{{last}: {thousandths / 1000}, source: handbook}}"
+        lines.append(f"{': {'.join(above)}: {inner}{'}' * (len(above) - 1)}")
+    # No two of NUMBERS are in one section.
+    (folder / "anew.yaml").write_text("\n".join(lines), "utf-8")
+    base = read(folder / "machine.yaml")
+    found = changes(base, read(folder / "anew.yaml"))
+    told = {change.path: change.new.text for change in found if change.kind == "number"}
+    assert {path: float(text) for path, text in told.items()} == {
+        path: thousandths / 1000
+        for path, thousandths in values.items()
+        if thousandths / 1000 != base.numbers[path].value
+    }
