@@ -1,4 +1,4 @@
-"""What a base says, leaf by leaf: places, what overlays replaced, what changed in meaning, and as one text."""
+"""What a base says, leaf by leaf: places, what overlays replaced, what changed in meaning, as one text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ OVERLAYS = {
     "binary: {repeat: 0.9, strength: 5, cells: {hot: {sensitivity: 0.9, specificity: 0.8}}}}}",
     "a source": "sources: {book: {cite: A book}}\ncouplings: {rattle: {odds_ratio: 2, source: book}}",
     "a new state": "variables: {wear: {states: {loose: a bolt is loose}}}\n"
-    "priors: {source: handbook, populations: {uniform: {add: {loose: 0.2}}, in-service: {add: {loose: 0.1}}}}\n"
+    "priors: {source: handbook, populations: {uniform: {add: {loose: 0.2}},"
+    " in-service: {add: {loose: 0.1}}}}\n"
     "activations: {source: handbook, cells: {loose: {like: {sound: 0.5, worn: 0.5}}}}\n"
     "affect: {source: handbook, moments: {loose: {like: {sound: 0.5, worn: 0.5}}}}",
 }
