@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 PATHS = 2000
+MANY = 40
 MOST_INTERVALS = 300
 NEVER = 1e-4
 INDISTINCT = 0.4
@@ -53,7 +54,7 @@ class Deviation:
 class AuditedRule:
     """A rule, what became of it, and the confidences that the declared tables alone allow.
 
-    possible: NaN where it was not computed, as of the rules after the first MOST_INTERVALS of a large base.
+    possible: NaN where it was not computed: of more than MOST_INTERVALS rules, those that are not met first.
     """
 
     rule: Rule
@@ -82,7 +83,8 @@ def audit_network(network: Network, seed: int = 0) -> Audit:
     """Audit a compiled base."""
     base = network.knowledge
     rules = tuple(_audited(network))
-    errors = Preposterior(Inference(network), seed, PATHS).pair_errors() if base.policy.ask else {}
+    paths = PATHS if len(base.variables) <= MANY else PATHS // 4
+    errors = Preposterior(Inference(network), seed, paths).pair_errors() if base.policy.ask else {}
     for error in errors.values():
         np.fill_diagonal(error, np.nan)
     warnings = [*_of_rules(rules), *_said_twice(rules), *_unused(base), *_indistinct(network, errors)]
@@ -93,10 +95,11 @@ def audit_network(network: Network, seed: int = 0) -> Audit:
 
 def _audited(network: Network) -> Iterator[AuditedRule]:
     declared = {rule.name: rule for rule in network.knowledge.rules}
-    in_question = {rule.name for rule in network.rules[:MOST_INTERVALS]}
+    open_ = [rule for rule in network.rules if rule.status != "decided"]
+    first = sorted(open_, key=lambda rule: rule.status != "unmet")[:MOST_INTERVALS]
+    in_question = {rule.name for rule in first}
     for rule in network.rules:
-        wanted = rule.status != "decided" and (rule.name in in_question or rule.status == "unmet")
-        possible = feasible_interval(network, rule) if wanted else (math.nan, math.nan)
+        possible = feasible_interval(network, rule) if rule.name in in_question else (math.nan, math.nan)
         if rule.status == "decided":
             possible = (rule.reached, rule.reached)
         yield AuditedRule(declared[rule.name], rule, possible)
@@ -159,10 +162,9 @@ def _oddity(one: AuditedRule) -> str:
         but = f"; its confidence of {rule.confidence:g} is ignored" if gap else ""
         return f"is decided by the declared tables already: P(then | if) is {compiled.reached:.3f}{but}"
     if compiled.status == "unmet":
-        return (
-            f"confidence {rule.confidence:g} is not met: {compiled.reached:.3f} is reached; with the "
-            f"declared tables alone {low:.3f} to {high:.3f} is possible"
-        )
+        alone = f"; with the declared tables alone {low:.3f} to {high:.3f} is possible"
+        reached = f"confidence {rule.confidence:g} is not met: {compiled.reached:.3f} is reached"
+        return reached + ("" if math.isnan(low) else alone)
     if compiled.weight < OPPOSES:
         return (
             f"speaks against its own `then`: without it P(then | if) would be above {rule.confidence:g} "

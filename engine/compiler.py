@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 WIDEST = 4_000_000
 HEAVIEST = 4_000_000
 BOUND = 8.0
+MOST_REFITTED = 4_000_000
 MOST_MISSED = 1e-6
 
 
@@ -369,9 +370,19 @@ def _begin(draft: Draft) -> Floats | None:
 
 
 def _solve_by_strength(model: FitModel, strengths: Sequence[float]) -> Solution:
-    """Fit all rules; a rule that fails because of weaker ones makes one of them give way."""
+    """Fit all rules; a rule that fails because of weaker ones makes one of them give way.
+
+    The larger the base, the fewer are tried: a fit takes time as the square of its parameters.
+    """
     bounds = model.c.bounds.copy()
     solution = model.fit(bounds)
+    left = MOST_REFITTED // model.size**2 if len(strengths) else 0
+
+    def fitted(trial: Floats) -> Solution | None:
+        nonlocal left
+        left -= 1
+        return model.fit(trial) if left >= 0 else None
+
     for strong in sorted(np.flatnonzero(solution.held), key=lambda i: -strengths[int(i)]):
         weaker = [
             i
@@ -380,16 +391,18 @@ def _solve_by_strength(model: FitModel, strengths: Sequence[float]) -> Solution:
         ]
         if not solution.held[strong] or not weaker:
             continue
-        if model.fit(_without(bounds, weaker)).held[strong]:
+        alone = fitted(_without(bounds, weaker))
+        if alone is None or alone.held[strong]:
             continue
         for index in weaker:
-            trial = model.fit(_without(bounds, [index]))
+            trial = fitted(_without(bounds, [index]))
+            if trial is None:
+                break
             if not trial.held[strong]:
                 bounds, solution = _without(bounds, [index]), trial
                 break
         else:
-            bounds = _without(bounds, weaker)
-            solution = model.fit(bounds)
+            bounds, solution = _without(bounds, weaker), alone
     return solution
 
 

@@ -2,6 +2,8 @@
 
 The Hessian is an arrow: a dense block of each root state's local parameters λ_e, tied only
 through the rules' θ. One exact log Z of the junction tree gives values, gradients and Hessians.
+Where there are many rules, a limited-memory quasi-Newton method within the bounds (Byrd, Lu, Nocedal &
+Zhu 1995, doi:10.1137/0916069) finds θ, and Newton's method then makes the local tables exact.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.junction_tree import collect, lay
+from engine.junction_tree import collect, laid, lay
 from engine.network import Factor
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 MOST_STEPS = 60
 TOLERANCE = 1e-9
 RIDGE = 1e-11
+MOST_DENSE = 600
+MOST_WORK = 600_000
 
 
 @dataclass(frozen=True)
@@ -96,27 +100,44 @@ class FitModel:
         for factor in fixed:
             lay(steps, self.static, factor.nodes, torch.as_tensor(factor.log_table))
         self.features = None if constraints.features is None else torch.as_tensor(constraints.features)
-        self.rule_tables = [torch.as_tensor(rule.log_table) for rule in constraints.rules]
         self.local = len(constraints.binary) + (0 if self.features is None else self.features.shape[2])
         self.size = self.local + len(constraints.rules)
         self.begin = begin
+        self.designs = self._designs()
+
+    def _designs(self) -> list[tuple[list[int], Tensor] | None]:
+        """Return for each clique which parameters tilt it, and how: (K or 1, parameters, cells)."""
+        torch, units = self.torch, np.array([[0.0, 1.0]])
+        features: list[tuple[int, tuple[str, ...], Floats]]
+        features = [(j, (name,), units) for j, name in enumerate(self.c.binary)]
+        features += [(self.local + r, rule.nodes, rule.log_table) for r, rule in enumerate(self.c.rules)]
+        found: dict[int, list[tuple[int, Tensor]]] = {}
+        for column, nodes, table in features:
+            index, wide = laid(self.steps, nodes, torch.as_tensor(table))
+            full = wide.expand(len(wide), *self.static[index].shape[1:]).flatten(1)
+            found.setdefault(index, []).append((column, full))
+        designs: list[tuple[list[int], Tensor] | None] = [None] * len(self.steps)
+        for index, members in found.items():
+            rows = max(len(full) for _, full in members)
+            stacked = torch.stack([full.expand(rows, -1) for _, full in members], dim=1)
+            designs[index] = ([column for column, _ in members], stacked)
+        return designs
 
     def log_tables(self, parameters: Tensor) -> list[Tensor]:
         """Return the log-table of every clique, (1 or rows of parameters, sizes...)."""
         torch = self.torch
         copies = len(parameters) // self.k
         tables = [t.repeat(copies, *[1] * (t.dim() - 1)) if len(t) > 1 else t for t in self.static]
-        zero = parameters.new_zeros(len(parameters))
-        for j, name in enumerate(self.c.binary):
-            lay(self.steps, tables, (name,), torch.stack([zero, parameters[:, j]], dim=1))
+        for index, design in enumerate(self.designs):
+            if design is not None:
+                columns, features = design
+                own = parameters[:, columns].reshape(copies, self.k, -1)
+                tilt = (own[:, :, None] @ features)[:, :, 0].flatten(0, 1)
+                tables[index] = tables[index] + tilt.reshape(-1, *tables[index].shape[1:])
         if self.features is not None:
             own = parameters[:, len(self.c.binary) : self.local].reshape(copies, self.k, -1)
             scores = torch.einsum("ksf,ckf->cks", self.features, own)
             lay(self.steps, tables, (self.c.block,), scores.flatten(0, 1))
-        for r, rule in enumerate(self.c.rules):
-            table = self.rule_tables[r].repeat(copies, *[1] * len(rule.nodes))
-            weight = parameters[:, self.local + r].reshape(-1, *[1] * len(rule.nodes))
-            lay(self.steps, tables, rule.nodes, table * weight)
         return tables
 
     def log_z(self, tables: list[Tensor]) -> Tensor:
@@ -132,22 +153,31 @@ class FitModel:
         found: Tensor = total[:, 0] + sum(peaks)
         return found
 
-    def derivatives(self, parameters: Floats) -> tuple[Floats, Floats, Floats]:
-        """Return log Z (K,), its gradient (K, P) and Hessian (K, P, P).
+    def derivatives(self, parameters: Floats, count: int | None = None) -> tuple[Floats, Floats, Floats]:
+        """Return log Z (K,), its gradient and Hessian in the first parameters, (K, P) and (K, P, P).
 
-        The Hessian's P rows are P copies of the root's states, each asked for one derivative.
+        The Hessian's P rows are P copies of the root's states, each asked for one derivative. count: P, all
+        by default.
         """
         torch = self.torch
-        x = torch.as_tensor(parameters).repeat(self.size, 1).requires_grad_()
+        count = self.size if count is None else count
+        x = torch.as_tensor(parameters).repeat(max(count, 1), 1).requires_grad_()
         value = self.log_z(self.log_tables(x))
         (gradient,) = torch.autograd.grad(value.sum(), x, create_graph=True)
-        copies = gradient.reshape(self.size, self.k, self.size)
+        copies = gradient.reshape(-1, self.k, self.size)[:count, :, :count]
         (hessian,) = torch.autograd.grad(copies.diagonal(dim1=0, dim2=2).sum(), x)
         return (
             value[: self.k].detach().numpy(),
-            gradient[: self.k].detach().numpy(),
-            hessian.reshape(self.size, self.k, self.size).permute(1, 0, 2).numpy(),
+            gradient[: self.k, :count].detach().numpy(),
+            hessian.reshape(-1, self.k, self.size)[:count, :, :count].permute(1, 0, 2).numpy(),
         )
+
+    def slope(self, parameters: Floats) -> tuple[Floats, Floats]:
+        """Return log Z (K,) and its gradient (K, P)."""
+        x = self.torch.as_tensor(parameters).requires_grad_()
+        value = self.log_z(self.log_tables(x))
+        (gradient,) = self.torch.autograd.grad(value.sum(), x)
+        return value.detach().numpy(), gradient.numpy()
 
     def value(self, parameters: Floats) -> Floats:
         """Return log Z (K,)."""
@@ -158,14 +188,19 @@ class FitModel:
         """Return P(event), reference population; where no parameters are given, of the unfitted tables."""
         torch = self.torch
         parameters = self.start() if parameters is None else parameters
-        tables = [t.detach() for t in self.log_tables(torch.as_tensor(parameters))]
-        tilts = torch.zeros(len(events), dtype=torch.float64, requires_grad=True)
-        for (nodes, table), tilt in zip(events, tilts, strict=True):
-            lay(self.steps, tables, nodes, torch.as_tensor(table) * tilt)
-        if not events:
-            return np.zeros(0)
+        tables = [
+            t.detach().expand(self.k, *t.shape[1:]).clone().requires_grad_()
+            for t in self.log_tables(torch.as_tensor(parameters))
+        ]
+        if not tables:
+            return np.zeros(len(events))
         total = torch.as_tensor(self.c.weights) @ self.log_z(tables)
-        return np.asarray(torch.autograd.grad(total, tilts)[0].numpy())
+        beliefs = torch.autograd.grad(total, tables)
+        found = []
+        for nodes, table in events:
+            index, wide = laid(self.steps, nodes, torch.as_tensor(table))
+            found.append(float((beliefs[index] * wide).sum()))
+        return np.array(found)
 
     def marginals(self, parameters: Floats) -> dict[str, Floats]:
         """Return P(node | root) of every node, (K, states)."""
@@ -191,7 +226,10 @@ class FitModel:
         if not self.steps:
             none = np.zeros(0)
             return Solution(self.start(), none, none > 0, (), (), np.zeros(self.k), {}, 0.0)
-        parameters, miss = _newton(self, bounds)
+        begin, count = self.start() if self.begin is None else self.begin, self.size
+        if self.size > MOST_DENSE:
+            begin, count = _descended(self, begin, bounds), self.local
+        parameters, miss = _newton(self, begin, bounds, count)
         theta = parameters[0, self.local :]
         return Solution(
             parameters,
@@ -212,15 +250,18 @@ def _targets(c: Constraints) -> Floats:
     return c.rates if c.targets is None else np.concatenate([c.rates, c.targets], axis=1)
 
 
-def _newton(model: FitModel, bounds: Floats) -> tuple[Floats, float]:
-    """Take damped Newton steps until the constraints hold, θ kept within its bounds; return the miss too."""
-    c, targets = model.c, _targets(model.c)
-    parameters, worst = model.start() if model.begin is None else model.begin, 0.0
+def _newton(model: FitModel, begin: Floats, bounds: Floats, count: int) -> tuple[Floats, float]:
+    """Take damped Newton steps until the constraints hold, θ kept within its bounds; return the miss too.
+
+    count: how many of the parameters move: all, or the local ones only.
+    """
+    c, targets, rules = model.c, _targets(model.c), count - model.local
+    parameters, worst, bounds = begin, 0.0, bounds[:rules]
     for _ in range(MOST_STEPS):
-        value, gradient, hessian = model.derivatives(parameters)
+        value, gradient, hessian = model.derivatives(parameters, count)
         miss = gradient[:, : model.local] - targets
         pull = c.weights @ gradient[:, model.local :]
-        theta = parameters[0, model.local :]
+        theta = parameters[0, model.local : count]
         held = ((theta >= bounds) & (pull < 0)) | ((theta <= -bounds) & (pull > 0))
         worst = float(np.abs(miss).max(initial=0))
         if max(worst, np.abs(pull[~held]).max(initial=0)) < TOLERANCE:
@@ -228,8 +269,45 @@ def _newton(model: FitModel, bounds: Floats) -> tuple[Floats, float]:
         step = _step(model, hessian, miss, pull, (-bounds - theta, bounds - theta))
         dual = c.weights @ (value - (parameters[:, : model.local] * targets).sum(1))
         slope = float(c.weights @ (miss * step[:, : model.local]).sum(1) + pull @ step[0, model.local :])
+        step = np.pad(step, ((0, 0), (0, model.size - count)))
         parameters = _search(model, parameters, step, dual, slope)
     return parameters, worst
+
+
+def _descended(model: FitModel, begin: Floats, bounds: Floats) -> Floats:
+    """Minimise the dual by L-BFGS-B, each parameter in units of its curvature at the start.
+
+    The larger the base, the fewer steps: thousands of rules seldom can all hold, and what is reached after
+    some hundred steps is told of each.
+    """
+    from scipy.optimize import minimize
+
+    c, targets, k, local = model.c, _targets(model.c), model.k, model.local
+    events = [(rule.nodes, rule.log_table**2) for rule in c.rules]
+    curvature = model.probabilities(events, begin)
+    spread = np.ones((k, local))
+    spread[:, : len(c.binary)] = c.rates * (1 - c.rates)
+    spread *= c.weights[:, None]
+    scale = 1 / np.sqrt(np.concatenate([spread.reshape(-1), curvature]) + 1e-6)
+
+    def whole(x: Floats) -> Floats:
+        own, theta = np.split(x * scale, [k * local])
+        return np.concatenate([own.reshape(k, local), np.broadcast_to(theta, (k, len(theta)))], axis=1)
+
+    def dual(x: Floats) -> tuple[float, Floats]:
+        parameters = whole(x)
+        value, gradient = model.slope(parameters)
+        found = c.weights @ (value - (parameters[:, :local] * targets).sum(1))
+        miss = c.weights[:, None] * (gradient[:, :local] - targets)
+        return float(found), np.concatenate([miss.reshape(-1), c.weights @ gradient[:, local:]]) * scale
+
+    ends = np.concatenate([np.full(k * local, np.inf), bounds]) / scale
+    x = np.concatenate([begin[:, :local].reshape(-1), begin[0, local:]]) / scale
+    most = MOST_WORK // model.size
+    options = {"maxiter": most, "maxfun": 2 * most, "maxcor": 30, "ftol": 1e-12, "gtol": 1e-7}
+    box = list(zip(-ends, ends, strict=True))
+    found = minimize(dual, np.clip(x, -ends, ends), jac=True, method="L-BFGS-B", bounds=box, options=options)
+    return whole(found.x)
 
 
 def _step(

@@ -164,18 +164,24 @@ def torch_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def laid(steps: Sequence[Clique], nodes: tuple[str, ...], log_table: Array) -> tuple[int, Array]:
+    """Return the first clique that holds these nodes, and their table (1 or K, nodes...) on its axes."""
+    index, step = next((i, s) for i, s in enumerate(steps) if set(nodes) <= set(s.nodes))
+    order = sorted(range(len(nodes)), key=lambda i: step.nodes.index(nodes[i]))
+    table = library(log_table).moveaxis(log_table, [1 + i for i in order], list(range(1, 1 + len(order))))
+    sizes = iter(table.shape[1:])
+    shape = [len(table), *(next(sizes) if name in nodes else 1 for name in step.nodes)]
+    return index, table.reshape(shape)
+
+
 def lay(steps: Sequence[Clique], tables: list[Array], nodes: tuple[str, ...], log_table: Array) -> int:
     """Add a log-table (1 or K, nodes...) to that of the first clique that holds its nodes.
 
     Returns:
         The clique's index.
     """
-    index, step = next((i, s) for i, s in enumerate(steps) if set(nodes) <= set(s.nodes))
-    order = sorted(range(len(nodes)), key=lambda i: step.nodes.index(nodes[i]))
-    table = library(log_table).moveaxis(log_table, [1 + i for i in order], list(range(1, 1 + len(order))))
-    sizes = iter(table.shape[1:])
-    shape = [len(table), *(next(sizes) if name in nodes else 1 for name in step.nodes)]
-    tables[index] = tables[index] + table.reshape(shape)
+    index, table = laid(steps, nodes, log_table)
+    tables[index] = tables[index] + table
     return index
 
 

@@ -16,6 +16,7 @@ from seke.terminal import drop_output
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+MOST_WARNINGS = 50
 EXISTING = click.Path(path_type=Path)
 
 
@@ -101,8 +102,11 @@ def check(base: str | None, strict: bool, as_json: bool) -> None:
             _as_json({"faults": [], **found.facts})
         else:
             print(found)
-            for warning in found.warnings:
+            for warning in found.warnings[:MOST_WARNINGS]:
                 print(pointed(warning, "warning: "), file=sys.stderr)
+            if len(found.warnings) > MOST_WARNINGS:
+                left = len(found.warnings) - MOST_WARNINGS
+                print(f"... and {left:,} more warnings; --json has all", file=sys.stderr)
         if strict and not found.strict:
             print(f"{count(len(found.warnings), 'warning')}, which --strict does not allow", file=sys.stderr)
             sys.exit(1)

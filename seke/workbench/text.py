@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,18 +42,23 @@ def pointed(fault: Fault, kind: str = "") -> str:
 
 def _line(place: Place) -> str | None:
     """Return the line that a place speaks of, where it can be read."""
-    try:
-        with Path(place.file).open(encoding="utf-8-sig", errors="replace") as file:
-            for number, line in enumerate(file, 1):
-                if number == place.line:
-                    shown = line.rstrip("\r\n")
-                    return "".join(
-                        sign if sign.isprintable() or sign == "\t" else "\N{REPLACEMENT CHARACTER}"
-                        for sign in shown
-                    )
-    except (OSError, ValueError):
+    lines = _lines(place.file)
+    if not 0 < place.line <= len(lines):
         return None
-    return None
+    return "".join(
+        sign if sign.isprintable() or sign == "\t" else "\N{REPLACEMENT CHARACTER}"
+        for sign in lines[place.line - 1]
+    )
+
+
+@lru_cache(maxsize=64)
+def _lines(file: str) -> list[str]:
+    """Return a file's lines; none where it cannot be read."""
+    try:
+        with Path(file).open(encoding="utf-8-sig", errors="replace") as text:
+            return [line.rstrip("\r\n") for line in text]
+    except (OSError, ValueError):
+        return []
 
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:

@@ -89,25 +89,28 @@ class World:
         self.names = (base.root, *base.cells, *base.affect)
         shape = tuple(len(base.variables[name].states) for name in self.names)
         self.values = dict(zip(self.names, np.indices(shape), strict=True))
-        weight = np.ones(shape)
+        log_weight = np.zeros(shape)
         for factor in network.factors:
             if factor.kind == "table":
                 node = network.nodes[factor.nodes[0]]
-                table = np.zeros([shape[0], *(shape[self.names.index(v)] for v in node.variables)])
-                table[(slice(None), *node.index.T)] = np.exp(factor.log_table)
-                weight *= self.along((base.root, *node.variables), table)
+                table = np.full([shape[0], *(shape[self.names.index(v)] for v in node.variables)], -np.inf)
+                table[(slice(None), *node.index.T)] = factor.log_table
+                log_weight += self.along((base.root, *node.variables), table)
         for coupling in base.couplings:
             one, two = coupling.pair
             both = (self.values[one] == 1) & (self.values[two] == 1)
-            weight *= np.where(both, coupling.odds_ratio, 1.0)
+            log_weight += np.where(both, np.log(coupling.odds_ratio), 0.0)
         self.violated = {}
         for rule, compiled in zip(base.rules, network.rules, strict=True):
             condition, then = (
                 np.broadcast_to(f.holds(self.values), shape) for f in (rule.condition, rule.then)
             )
             if compiled.status in ("met", "unmet"):
-                weight *= np.exp(compiled.weight * condition * (then - rule.confidence))
+                log_weight += compiled.weight * condition * (then - rule.confidence)
                 self.violated[rule.name] = condition & ~then
+        weight = np.exp(
+            log_weight - log_weight.reshape(shape[0], -1).max(1).reshape(-1, *[1] * (len(shape) - 1))
+        )
         inside = weight.reshape(shape[0], -1).sum(1)
         self.given_root = weight / inside.reshape(-1, *[1] * (len(shape) - 1))
         self.known: dict[tuple[str, str], list[Kind]] = {}

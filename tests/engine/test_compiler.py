@@ -330,6 +330,40 @@ def test_a_count_of_many_things_costs_small_tables():
     check_rules(network, check_declared(network))
 
 
+def test_many_rules_that_hold_together_are_met_and_the_tables_stay_as_declared():
+    base = random_base(Shape(states=2, binaries=7, couplings=3, rules=2, seed=11))
+    truth = World(compile_network(base), base.reference)
+    rules = []
+    for a, b, c in itertools.permutations(base.cells, 3):
+        for condition in (f"{a} & !{b}", f"!{a} & {b}", f"{a} | {b}"):
+            rule = pair_rule(condition, c, 0.5, name=f"r{len(rules)}", variables=base.variables)
+            p_if, p_both = probabilities(truth, rule)
+            rules.append(replace(rule, confidence=p_both / p_if))
+    network = compile_network(replace(base, couplings=(), rules=tuple(rules)))
+    world = check_declared(network)
+    assert len(rules) > 600
+    for rule in rules:
+        p_if, p_both = probabilities(world, rule)
+        assert p_both / p_if == pytest.approx(rule.confidence, abs=0.003)
+
+
+def test_of_thousands_of_rules_that_cannot_all_hold_each_is_told_apart():
+    base = random_base(Shape(states=2, binaries=7, couplings=0, rules=0, seed=12))
+    chance = np.random.default_rng(5)
+    rules = [
+        pair_rule(f"{a} & {b}", c, float(p), name=f"r-{a}-{b}-{c}-{p:.3f}", variables=base.variables)
+        for a, b, c in itertools.permutations(base.cells, 3)
+        for p in chance.uniform(0.1, 0.9, 5)
+    ]
+    network = compile_network(replace(base, rules=tuple(rules)))
+    world = check_declared(network)
+    met = {rule.name: rule.status == "met" for rule in network.rules}
+    for rule in rules:
+        p_if, p_both = probabilities(world, rule)
+        assert met[rule.name] <= (abs(p_both / p_if - rule.confidence) < 1.001e-3)
+    assert sum(met.values()) < len(rules) / 2
+
+
 def test_a_base_too_wide_is_refused_quickly_and_says_what_makes_it_so():
     base = random_base(Shape(states=3, binaries=30, couplings=0, rules=0, seed=2))
     couplings = tuple(
