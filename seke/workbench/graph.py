@@ -32,6 +32,8 @@ GAP, ROW, STAGGER = 1.75, 0.98, 0.5
 # Widths of a character in bold and in plain type, in units of the drawing and of its size.
 BOLD, PLAIN = 0.0118, 0.0098
 WIDEST_LINE = 9.0
+# Inches a unit of the drawing, and a letter of the list of rules.
+SCALE, LETTER = 0.82, 0.051
 
 
 def network_graph(knowledge: Knowledge | str | Path | None = None) -> nx.Graph:
@@ -90,27 +92,29 @@ class _Layout:
 
 
 def _laid_out(graph: nx.Graph) -> _Layout:
-    """Put the root on the left, binary variables in rows by group, intervals on the right, rules between."""
+    """Put the root on the left, intervals above and below it, binary variables in rows, rules between."""
     layout = _Layout()
     kinds = nx.get_node_attributes(graph, "kind")
     rows = _rows(graph)
     most = max((len(row) for _, row in rows), default=1)
-    left = 3.4
+    left = 2.9
     layout.height = max(len(rows), 3) * ROW
     for index, (group, row) in enumerate(rows):
-        y = layout.height - (index + 0.5) * ROW
+        y = layout.height / 2 + (len(rows) / 2 - index - 0.5) * ROW
         # Rows of one stand aside in turn, so that lines between rows do not run through them.
         aside = STAGGER * (-1) ** index if len(row) % 2 and len(row) < most else 0.0
         start = left + (most - len(row)) * GAP / 2 + aside
-        layout.bands[f"{index} {group}"] = (left - 1.45, left + (most - 1) * GAP + 0.8, y)
+        layout.bands[f"{index} {group}"] = (left - 0.75, left + (most - 1) * GAP + 1.75, y)
         for place, name in enumerate(row):
             layout.places[name] = (start + place * GAP, y)
-    layout.places[graph.graph["root"]] = (0.0, layout.height / 2)
     intervals = [name for name, kind in kinds.items() if kind == "interval"]
-    right = left + (most - 1) * GAP + 2.4
-    for index, name in enumerate(intervals):
-        layout.places[name] = (right, layout.height * (1 - (index + 0.5) / len(intervals)))
-    layout.width = right + 0.6 if intervals else left + most * GAP
+    column = [*intervals[0::2], graph.graph["root"], *intervals[1::2]]
+    reach = layout.height / 2 - 0.1 * ROW
+    for place, name in enumerate(column):
+        off = place - column.index(graph.graph["root"])
+        most_off = len(intervals[0::2]) if off < 0 else len(intervals[1::2]) or 1
+        layout.places[name] = (0.0, layout.height / 2 - off * reach / most_off)
+    layout.width = left + (most - 1) * GAP + 1.85
     _place_rules(graph, layout)
     return layout
 
@@ -156,20 +160,22 @@ def drawn(graph: nx.Graph, form: str) -> bytes:
     from matplotlib.figure import Figure
 
     layout = _laid_out(graph)
-    legend = list(_legend(graph))
-    below = 0.22 * math.ceil(len(legend) / 2) + 0.75
-    width, height = 0.82 * (layout.width + 0.9), 0.82 * (layout.height + 0.6) + below
+    across = SCALE * (layout.width + 1.0)
+    legend = [textwrap.shorten(text, int(across / LETTER), placeholder=" ...") for text in _legend(graph)]
+    halves = max(map(len, legend), default=0) * LETTER < 0.48 * across
+    below = 0.22 * math.ceil(len(legend) / (1 + halves)) + 0.75
+    width, height = across, SCALE * (layout.height + 0.5) + below
     style: Any = {"svg.fonttype": "none", "svg.hashsalt": "seke", "font.family": "sans-serif", "font.size": 8}
     with mpl.rc_context(style):
         figure = Figure(figsize=(width, height))
         axes = figure.add_axes((0.01, below / height, 0.98, 1 - below / height - 0.01))
-        axes.set_xlim(-0.8, layout.width + 0.1)
-        axes.set_ylim(-0.1, layout.height + 0.3)
+        axes.set_xlim(-0.95, layout.width + 0.05)
+        axes.set_ylim(-0.25, layout.height + 0.25)
         axes.set_aspect("equal")
         axes.axis("off")
         _draw_bands(axes, layout)
         _draw_edges(axes, graph, layout, _draw_nodes(axes, graph, layout))
-        _draw_legend(figure, graph, legend, below / height)
+        _draw_legend(figure, graph, legend, 1 + halves, below / height)
         sink = BytesIO()
         metadata = {"Date": None} if form == "svg" else {"CreationDate": None} if form == "pdf" else {}
         figure.savefig(sink, format=form, dpi=200, metadata=metadata)
@@ -193,11 +199,11 @@ def _draw_bands(axes: Axes, layout: _Layout) -> None:
             zorder=0,
         )
         axes.add_patch(box)
-        axes.text(left + 0.08, y, group, color=PALE, fontsize=6.5, va="center", zorder=1)
+        axes.text(right - 0.1, y, group, color=PALE, fontsize=6.5, ha="right", va="center", zorder=1)
 
 
 def _draw_edges(axes: Axes, graph: nx.Graph, layout: _Layout, boxes: Mapping[str, Patch]) -> None:
-    most = max((edge.get("bits", 0.0) for *_, edge in graph.edges(data=True)), default=1.0) or 1.0
+    most = _widest(graph) or 1.0
     for one, other, edge in graph.edges(data=True):
         kind = edge["kind"]
         if kind in ("if", "then"):
@@ -210,7 +216,14 @@ def _draw_edges(axes: Axes, graph: nx.Graph, layout: _Layout, boxes: Mapping[str
             _arrow(axes, layout, (one, other), colour, width, bend=0.28)
         else:
             width = 0.25 + WIDEST_LINE * edge["bits"] / most
-            _arrow(axes, layout, (one, other), ROOT, width, bend=0.0, alpha=0.28)
+            # What ties two intervals goes round the root that stands between them.
+            bend = 0.0 if graph.graph["root"] in (one, other) else 0.15
+            _arrow(axes, layout, (one, other), ROOT, width, bend=bend, alpha=0.28)
+
+
+def _widest(graph: nx.Graph) -> float:
+    """Return the greatest mutual information of a table's ends, in bits."""
+    return max((edge.get("bits", 0.0) for *_, edge in graph.edges(data=True)), default=0.0)
 
 
 def _arrow(
@@ -289,22 +302,29 @@ def _legend(graph: nx.Graph) -> Iterator[str]:
             yield f"{node['number']}  {node['if']}  →  {node['then']}  ({node['confidence']:g})"
 
 
-def _draw_legend(figure: Any, graph: nx.Graph, legend: list[str], share: float) -> None:
+def _keys(graph: nx.Graph) -> Iterator[tuple[str, float, float, str]]:
+    """Yield colour, width, opacity and meaning of each kind of line that there is."""
+    yield ROOT, 5, 0.35, f"tables: mutual information (widest {_widest(graph):.2g} bits)"
+    ratios = list(nx.get_edge_attributes(graph, "odds_ratio").values())
+    if any(ratio > 1 for ratio in ratios):
+        yield TOGETHER, 2, 0.9, "coupling: together"
+    if any(ratio <= 1 for ratio in ratios):
+        yield AGAINST, 2, 0.9, "coupling: against each other"
+    if any(kind == "rule" for kind in nx.get_node_attributes(graph, "kind").values()):
+        yield RULE, 1, 0.9, "rule"
+
+
+def _draw_legend(figure: Any, graph: nx.Graph, legend: list[str], columns: int, share: float) -> None:
     axes = figure.add_axes((0.01, 0.0, 0.98, share))
     axes.axis("off")
     axes.set_xlim(0, 1)
-    lines = math.ceil(len(legend) / 2)
+    lines = math.ceil(len(legend) / columns)
     axes.set_ylim(lines + 2.2, -0.6)
-    keys = [
-        (ROOT, 5, 0.35, "tables: mutual information"),
-        (TOGETHER, 2, 0.9, "coupling: together"),
-        (AGAINST, 2, 0.9, "coupling: against each other"),
-        (RULE, 1, 0.9, "rule"),
-    ]
-    for place, (colour, width, alpha, text) in enumerate(keys):
-        x = 0.02 + 0.25 * place
-        axes.plot([x, x + 0.025], [0, 0], color=colour, lw=width, alpha=alpha, solid_capstyle="round")
-        axes.text(x + 0.033, 0, text, va="center", fontsize=7, color=INK)
+    x, inch = 0.02, 1 / figure.get_figwidth()
+    for colour, width, alpha, text in _keys(graph):
+        axes.plot([x, x + 0.2 * inch], [0, 0], color=colour, lw=width, alpha=alpha, solid_capstyle="round")
+        axes.text(x + 0.27 * inch, 0, text, va="center", fontsize=7, color=INK)
+        x += (0.55 + 1.08 * LETTER * len(text)) * inch
     for index, text in enumerate(legend):
         column, row = divmod(index, lines)
         axes.text(0.02 + 0.5 * column, 1.2 + row, text, va="center", fontsize=6.5, color=INK)
