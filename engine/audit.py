@@ -7,6 +7,7 @@ fault, which the reader and the compiler report.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -194,7 +195,7 @@ def _unused(base: Knowledge) -> Iterator[Fault]:
     texts |= {leaf.text for leaf in declared.leaves.values() if leaf.key not in CITATION}
     spoken = "\n".join(texts)
     for name, source in base.sources.items():
-        if name not in cited and name not in spoken:
+        if name not in cited and not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", spoken):
             yield Fault(
                 source.place, f"sources.{name}", "is never used: no number cites it, no text names it"
             )

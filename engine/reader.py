@@ -121,10 +121,11 @@ def _inside(top: Table, section: str, key: str) -> Node | None:
 
 def _sources(fields: Fields, node: Node | None) -> dict[str, Source]:
     sources = {}
+    table = fields.any_table(node)
     for name, inner in fields.named(node):
         entries = fields.table(inner, "cite", "url used confirmed")
         cite, url, used = (fields.text(entries, key) for key in ("cite", "url", "used"))
-        sources[name] = Source(name, cite, url, used, inner.place)
+        sources[name] = Source(name, cite, url, used, table.places[name])
     return sources
 
 

@@ -1,29 +1,51 @@
-"""seke: vision-LLM samples of facial emotion -> posteriors and decisions, by declared knowledge."""
+"""seke: vision-LLM samples of facial emotion -> posteriors and decisions, by declared knowledge.
+
+What the commands do is here as functions on the same values; each is imported on first use.
+"""
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seke.explanation import explain
     from seke.inference import infer
     from seke.shipped import knowledge
+    from seke.workbench.check import check
+    from seke.workbench.diff import diff
+    from seke.workbench.graph import network_graph
+    from seke.workbench.sensitivity import sensitivity
+    from seke.workbench.show import show
+
+LAZY = {
+    "check": "workbench.check",
+    "diff": "workbench.diff",
+    "explain": "explanation",
+    "infer": "inference",
+    "knowledge": "shipped",
+    "network_graph": "workbench.graph",
+    "sensitivity": "workbench.sensitivity",
+    "show": "workbench.show",
+}
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "explain", "infer", "knowledge"]
+__all__ = [
+    "__version__",
+    "check",
+    "diff",
+    "explain",
+    "infer",
+    "knowledge",
+    "network_graph",
+    "sensitivity",
+    "show",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "explain":
-        from seke.explanation import explain
-
-        return explain
-    if name == "infer":
-        from seke.inference import infer
-
-        return infer
-    if name == "knowledge":
-        from seke.shipped import knowledge
-
-        return knowledge
-    raise AttributeError(f"module 'seke' has no attribute {name!r}")
+    if name not in LAZY:
+        raise AttributeError(f"module 'seke' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"seke.{LAZY[name]}"), name)
+    globals()[name] = value
+    return value
