@@ -9,7 +9,7 @@ same from derivatives alone; the tests compare them.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,12 +20,12 @@ from engine.posterior import Inference
 from engine.variation import Variation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from engine.answers import Answers
-    from engine.knowledge import Knowledge, Number
+    from engine.knowledge import Knowledge, Number, Observer
 
     Floats = NDArray[np.float64]
 
@@ -82,19 +82,38 @@ class Influences:
         return np.asarray(np.clip(inside / np.diff(edges), 0, 1))
 
     def numbers(self) -> tuple[Number, ...]:
-        """Return the numbers that can have a say: of the network, and of the observers that answered."""
-        names = {self.inference.observations.observers[o].name for o in self.answers.reading_observer}
-        return tuple(number for number in self.base.numbers.values() if self._speaks(number.path, names))
+        """Return the numbers that can have a say: of the network, and of what observers spoke of."""
+        answered = set(self.answers.reading_observer.tolist())
+        observers = {index: self.inference.observations.observers[index] for index in answered}
+        silent = tuple(path for index, one in observers.items() for path in self._silent(index, one))
+        wanted = (
+            *(f"{section}." for section in COMPILED if section != "priors"),
+            f"priors.populations.{self.inference.population}.",
+            *(f"observers.{one.name}." for one in observers.values()),
+        )
+        return tuple(
+            number
+            for path, number in self.base.numbers.items()
+            if path.startswith(wanted) and not path.startswith(silent) and not path.endswith((".n", ".cost"))
+        )
 
-    def _speaks(self, path: str, observers: set[str]) -> bool:
-        top, _, rest = path.partition(".")
-        if top == "observers":
-            return any(rest.startswith(f"{name}.") for name in observers) and not rest.endswith(
-                (".n", ".cost")
-            )
-        if top == "priors":
-            return rest.startswith(f"populations.{self.inference.population}.")
-        return top in COMPILED and not path.endswith(".n")
+    def _silent(self, index: int, observer: Observer) -> Iterator[str]:
+        """Yield the paths of an observer below which nothing was reported or asked."""
+        answers, path = self.answers, f"observers.{observer.name}"
+        mine = answers.reading_observer == index
+
+        def told(reports: Mapping[str, Any], name: str) -> bool:
+            return name in reports and bool(mine[reports[name].reading].any())
+
+        for name in observer.instruments:
+            if not told(answers.labels, name) and not told(answers.numbers, name):
+                yield from (f"{path}.{kind}.{name}." for kind in ("categorical", "binary.cells", "interval"))
+            if not told(answers.rankings, name):
+                yield f"{path}.categorical.{name}.ranking."
+        asked = set(answers.reading_question[mine].tolist())
+        for number, name in enumerate(self.base.questions):
+            if number not in asked:
+                yield f"{path}.halo.{name}."
 
     def each(self) -> Iterator[Influence | None]:
         """Yield the influence of each of `numbers`, None where no change of it is allowed."""
