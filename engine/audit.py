@@ -35,6 +35,7 @@ PATHS = 2000
 MANY = 40
 MOST_INTERVALS = 300
 NEVER = 1e-4
+CERTAIN = 1 - 1e-9
 INDISTINCT = 0.4
 AGREES = 0.005
 OPPOSES = -0.02
@@ -154,24 +155,35 @@ def _oddity(one: AuditedRule) -> str:
     """Return what is odd about a rule, or nothing."""
     rule, compiled = one.rule, one.compiled
     low, high = one.possible
-    if not compiled.violated.any():
-        return "is always true: nothing that satisfies its `if` can fail its `then`"
-    if compiled.p_if < NEVER:
-        return f"hardly ever has a say: P(if) is {compiled.p_if:.2g}"
-    if compiled.status == "decided":
-        gap = abs(compiled.reached - rule.confidence) > AGREES
-        but = f"; its confidence of {rule.confidence:g} is ignored" if gap else ""
-        return f"is decided by the declared tables already: P(then | if) is {compiled.reached:.3f}{but}"
-    if compiled.status == "unmet":
-        alone = f"; with the declared tables alone {low:.3f} to {high:.3f} is possible"
-        reached = f"confidence {rule.confidence:g} is not met: {compiled.reached:.3f} is reached"
-        return reached + ("" if math.isnan(low) else alone)
-    if compiled.weight < OPPOSES:
-        return (
+    gap = abs(compiled.reached - rule.confidence) > AGREES
+    tables = "`activations` or `affect`, which would have to change instead"
+    alone = "" if math.isnan(low) else f"; with the declared tables alone {low:.3f} to {high:.3f} is possible"
+    oddities = (
+        (
+            compiled.reached >= CERTAIN,
+            "is always true: nothing that satisfies its `if` can fail its `then`; it says nothing",
+        ),
+        (compiled.p_if < NEVER, f"hardly ever has a say: P(if) is {compiled.p_if:.2g}"),
+        (
+            compiled.status == "decided",
+            f"is decided already by {tables}: P(then | if) is {compiled.reached:.3f}"
+            + (f"; its confidence of {rule.confidence:g} is ignored" if gap else ""),
+        ),
+        (
+            compiled.p_if >= CERTAIN,
+            "has an `if` that always holds: it is no rule, but says how often its `then` is true",
+        ),
+        (
+            compiled.status == "unmet",
+            f"confidence {rule.confidence:g} is not met: {compiled.reached:.3f} is reached{alone}",
+        ),
+        (
+            compiled.weight < OPPOSES,
             f"speaks against its own `then`: without it P(then | if) would be above {rule.confidence:g} "
-            f"(weight {compiled.weight:.2f})"
-        )
-    return ""
+            f"(weight {compiled.weight:.2f})",
+        ),
+    )
+    return next((message for odd, message in oddities if odd), "")
 
 
 def _said_twice(rules: tuple[AuditedRule, ...]) -> Iterator[Fault]:

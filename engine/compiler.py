@@ -29,7 +29,7 @@ from engine.network import Clique, CompiledRule, Factor, Network, Node, grids_of
 from engine.propositions import Propositions, cells_of, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -42,13 +42,17 @@ if TYPE_CHECKING:
 WIDEST = 4_000_000
 HEAVIEST = 4_000_000
 BOUND = 8.0
+CERTAIN = 1e-12
 MOST_REFITTED = 4_000_000
 MOST_MISSED = 1e-6
 
 
 @dataclass(frozen=True)
 class RuleTables:
-    """A rule's `if` and `then` on the grid (root or 1, nodes...)."""
+    """A rule's `if` and `then` on the grid (root or 1, nodes...).
+
+    decided: the declared tables alone say how often it holds, or it cannot fail; it is told, not compiled.
+    """
 
     rule: Rule
     nodes: tuple[str, ...]
@@ -285,22 +289,23 @@ def _spread_fault(
 
 
 def check_rules(draft: Draft) -> Draft:
-    """Refuse rules whose `if`, or `if` with `then`, nothing satisfies."""
+    """Refuse rules whose `if`, or `if` with `then`, nothing satisfies; let those that cannot fail be."""
     fitted = [item for item in draft.rule_tables if not item.decided]
     probabilities = iter(_model(draft).probabilities([e for item in fitted for e in _events(item)]))
-    faults = []
+    faults, kept = [], []
     for item in draft.rule_tables:
         if item.decided:
-            p_if, p_both = item.condition.any(), (item.condition & item.then).any()
+            p_if, p_both = float(item.condition.any()), float((item.condition & item.then).any())
         else:
-            p_if, p_both = next(probabilities) > 0, next(probabilities) > 0
-        if not p_both:
-            what = "its `if` and `then` together" if p_if else "its `if`"
+            p_if, p_both = next(probabilities), next(probabilities)
+        if p_both <= 0:
+            what = "its `if` and `then` together" if p_if > 0 else "its `if`"
             message = f"nothing can satisfy {what}"
             faults.append(Fault(item.rule.place, f"rules.{item.rule.name}", message))
+        kept.append(replace(item, decided=item.decided or p_both >= p_if * (1 - CERTAIN)))
     if faults:
         raise KnowledgeError(faults)
-    return draft
+    return lay_constraints(replace(draft, rule_tables=tuple(kept)))
 
 
 def solve(draft: Draft) -> Draft:
@@ -309,7 +314,6 @@ def solve(draft: Draft) -> Draft:
     fitted = [item for item in draft.rule_tables if not item.decided]
     model = _model(draft)
     solution = _solve_by_strength(model, [item.rule.n for item in fitted])
-    events = model.probabilities([e for item in fitted for e in _events(item)], solution.parameters)
     marginals = solution.marginals
     if solution.miss > MOST_MISSED:
         message = (
@@ -318,27 +322,39 @@ def solve(draft: Draft) -> Draft:
         )
         root = draft.knowledge.variables[draft.knowledge.root]
         raise KnowledgeError([Fault(root.place, "", message)])
-    rules = {}
-    for index, item in enumerate(fitted):
-        p_if, p_both = events[2 * index], events[2 * index + 1]
-        met = not solution.held[index] and abs(p_both - item.rule.confidence * p_if) < 1e-3 * p_if
-        status = "met" if met else "unmet"
-        rules[item.rule.name] = _compiled(item, status, p_both, p_if, solution.theta[index])
-    weights = draft.constraints.weights
+    fits = dict(
+        zip((item.rule.name for item in fitted), zip(solution.held, solution.theta, strict=True), strict=True)
+    )
+    events = iter(_weighed(model, draft, solution))
+    rules = []
     for item in draft.rule_tables:
-        if item.decided:
-            p = marginals[item.nodes[0]] if item.nodes else np.ones((len(weights), 1))
-            p_if, p_both = (
-                float(weights @ (p * event).sum(1)) for event in (item.condition, item.condition & item.then)
-            )
-            rules[item.rule.name] = _compiled(item, "decided", p_both, p_if, 0.0)
+        p_if, p_both = next(events), next(events)
+        held, theta = fits.get(item.rule.name, (False, 0.0))
+        met = not held and abs(p_both - item.rule.confidence * p_if) < 1e-3 * p_if
+        status = "decided" if item.decided else "met" if met else "unmet"
+        rules.append(_compiled(item, status, p_both, p_if, theta))
     return replace(
         draft,
         factors=(*solution.tables, *draft.factors, *solution.rules),
-        rules=tuple(rules[item.rule.name] for item in draft.rule_tables),
+        rules=tuple(rules),
         marginals=marginals,
         log_z=solution.log_z,
     )
+
+
+def _weighed(model: FitModel, draft: Draft, solution: Solution) -> Iterator[float]:
+    """Yield P(if) and P(if & then) of every rule in the fitted network, reference population."""
+    assert draft.constraints is not None
+    weights = draft.constraints.weights
+    below = [item for item in draft.rule_tables if item.nodes]
+    found = iter(model.probabilities([e for item in below for e in _events(item)], solution.parameters))
+    for item in draft.rule_tables:
+        if item.nodes:
+            yield from (next(found), next(found))
+        else:
+            yield from (
+                float(weights @ event[:, 0]) for event in (item.condition, item.condition & item.then)
+            )
 
 
 def _model(draft: Draft) -> FitModel:

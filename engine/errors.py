@@ -47,10 +47,13 @@ class Fault:
 
 
 class KnowledgeError(SekeError):
-    """Every fault of a knowledge base, in the order of the files."""
+    """Every fault of a knowledge base, in the order of the files; those at or under `own` come first."""
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
-        self.faults = tuple(sorted(set(faults)))
+    def __init__(self, faults: Iterable[Fault], own: str = "") -> None:
+        def others(fault: Fault) -> bool:
+            return bool(own) and fault.place.file != own and not fault.place.file.startswith(f"{own}/")
+
+        self.faults = tuple(sorted(set(faults), key=lambda fault: (others(fault), fault)))
         super().__init__("\n".join(map(str, self.faults)))
 
 

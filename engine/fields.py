@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import Fault, KnowledgeError, Place, did_you_mean, nearest
-from engine.knowledge import Number
+from engine.knowledge import Number, Variable
 from engine.source import Citation, Items, Node, Scalar, Table
 
 if TYPE_CHECKING:
@@ -43,6 +43,17 @@ def _met(node: Node) -> str:
     if isinstance(node, Scalar):
         return shown(node.text) if node.text else "nothing"
     return "a list" if isinstance(node, Items) else "a mapping"
+
+
+def _slip(text: str) -> str:
+    """Return a hint where a text is a number written in another way."""
+    if EXPONENT.fullmatch(text):
+        return "; write it without an exponent"
+    if re.fullmatch(r"[-+]?\d+,\d+", text):
+        return "; write a decimal point, not a comma"
+    if re.fullmatch(r"[\d.]+ ?%", text):
+        return "; divide percentages by 100"
+    return "; divide it out" if re.fullmatch(r"\d+ ?/ ?\d+", text) else ""
 
 
 def not_there(table: Table) -> str:
@@ -89,6 +100,17 @@ class Fields:
     def key_fault(self, table: Table, key: str, message: str) -> None:
         """Note one fault of a key of a table, at the key."""
         self._note(Fault(table.places[key], table.entries[key].path, message))
+
+    def lacking(self, node: Node, variable: Variable, states: Sequence[str], what: str, remedy: str) -> None:
+        """Note that a table lacks states: where they are declared, if that is in another file."""
+        places = {state: variable.places.get(state, node.place) for state in states}
+        elsewhere = [state for state, place in places.items() if place.file != node.place.file]
+        for state in elsewhere:
+            path = f"variables.{variable.name}.states.{state}"
+            self._note(Fault(places[state], path, f"{node.path} {what} it; {remedy}"))
+        here = [state for state in states if state not in elsewhere]
+        if here:
+            self.fault(node, f"{what} {', '.join(here)}; {remedy}")
 
     def _note(self, fault: Fault) -> None:
         self.faults.append(fault)
@@ -169,12 +191,12 @@ class Fields:
             self.fault(node, message)
             return stand_in
         if not NUMBER.fullmatch(node.text):
-            hint = "; write it without an exponent" if EXPONENT.fullmatch(node.text) else ""
-            self.fault(node, f"must be a number{within}, not {_met(node)}{hint}")
+            self.fault(node, f"must be a number{within}, not {_met(node)}{_slip(node.text)}")
             return stand_in
         value = float(node.text)
         if not low <= value <= high:
             reason = f" ({why})" if why else ""
+            reason += "; divide percentages by 100" if high <= 1 and 2 <= value <= 100 else ""
             self.fault(node, f"is {shown(node.text)[1:-1]}; allowed is {allowed}{reason}")
             return stand_in
         self.note_number(node, value, low, high)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +35,18 @@ NUMBER: /-?\d+(\.\d+)?/
 NAME: /(?!(?:and|or|not|in|count)(?![A-Za-z0-9_-]))[A-Za-z_][A-Za-z0-9_-]*/
 %ignore /[ \t\r\n]+/
 """
+# What people write who know other languages, as it is met, and how it is said here.
+SLIPS = (
+    (r"=(?![=<>])", "equality is =="),
+    (r"=[<>]|<>|===", "comparisons are ==, !=, <, <=, > and >="),
+    (r"AND\b|And\b|&", "and is a single &"),
+    (r"OR\b|Or\b|\|", "or is a single |"),
+    (r"NOT\b|Not\b|[~-]", "not is !"),
+    (r"[\"'\u2018\u2019\u201c\u201d]", "names stand without quotes"),
+    (r",", "numbers have a decimal point, and between conditions stands & or |"),
+    (r"\d", "a comparison begins with the variable, as in 'x > 0'"),
+    (r"[<>]", "of two comparisons each names the variable, as in 'x > 0 & x < 1'"),
+)
 LONGEST = 2_000
 DEEPEST = 50
 
@@ -94,7 +107,11 @@ def _unexpected(text: str, error: UnexpectedInput) -> FormulaError:
     if token is not None and token.type == "$END":
         return FormulaError(f"the formula ends too early; {how}", len(text.rstrip()))
     met = text[position : position + 20].split(maxsplit=1)[0]
-    return FormulaError(f"the formula cannot be read at {met!r}; {how}", position)
+    # A word such as NOT is taken for a name, and what follows it is met.
+    before = text[:position].split()[-1:]
+    words = [met, *(word for word in before if word.upper() in ("AND", "OR", "NOT"))]
+    slip = next((right for wrong, right in SLIPS for word in words if re.match(wrong, word)), how)
+    return FormulaError(f"the formula cannot be read at {met!r}; {slip}", position)
 
 
 def _check_depth(tree: Tree[Token]) -> None:
@@ -135,7 +152,11 @@ class _Builder:
 
     def _variable(self, token: Token) -> Variable:
         if token not in self.variables:
-            message = f"no variable is called {str(token)!r}{did_you_mean(token, self.variables)}"
+            owner = next((one for one in self.variables.values() if token in one.states), None)
+            hint = did_you_mean(token, self.variables)
+            if owner is not None and owner.kind not in ("interval", "binary"):
+                hint = f"; it is a state: {owner.name} == {token}"
+            message = f"no variable is called {str(token)!r}{hint}"
             raise FormulaError(message, _column(token))
         return self.variables[token]
 

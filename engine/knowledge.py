@@ -56,7 +56,7 @@ class Variable:
     `states` are the names of its values in order: those declared (categorical, derived),
     `("false", "true")` (binary), or the bins' numbers as text (interval).
     `edges` holds the bins' edges of an interval variable, (bins + 1,), increasing.
-    `formulas` holds one formula a state for a derived variable.
+    `formulas` holds one formula a state for a derived variable. `places`: where its states are declared.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Variable:
     edges: tuple[float, ...] = ()
     formulas: tuple[Formula, ...] = ()
     place: Place = field(compare=False, default=NOWHERE)
+    places: Mapping[str, Place] = field(compare=False, default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def _layer(
     if base is None:
         return None
     remove_paths(base, remove, faults)
-    merge(base, own, None)
+    merge(base, own, faults, upon=True)
     return base
 
 

@@ -199,7 +199,8 @@ def _confusion(
             rows[state] = {a: sum(w * rows[s].get(a, 0) for s, w in like.items()) for a in answers}
     missing = [state for state in variable.states if state not in rows]
     if missing:
-        fields.fault(node, f"has no row for {', '.join(missing)}")
+        remedy = "give it, or `like` under activations.cells or affect.moments to mix it from known states"
+        fields.lacking(node, variable, missing, "has no row for", remedy)
     if len(fields.faults) > before:
         return answers, ()
     table = np.array([[rows[state][answer] for answer in answers] for state in variable.states])

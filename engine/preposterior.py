@@ -23,8 +23,10 @@ from scipy.special import gammaln
 
 from engine.answers import Answers
 from engine.decision import Option, risk_of
+from engine.evidence import Evidence
 from engine.instruments import LabelKernel, NumberKernel
 from engine.lookahead import LookAhead, short_of
+from engine.simulation import choose, draw_labels, draw_numbers, draw_truth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -288,17 +290,15 @@ class Preposterior:
         share = np.exp(log_rows - log_rows.max())
         row = rng.choice(rows, self.paths, p=share / share.sum())
         logs = {name: log[:, row] for name, log in evidence.log_likelihood.items()}
-        every = np.full(self.paths, bool(self.inference.steps))
-        drawn = replace(each, items=self.paths, row_item=np.arange(self.paths), told=every)
-        drawn = replace(drawn, log_weight=np.zeros(self.paths))
-        truth: dict[str, Ints] = {}
-        names = [v for node in self.inference.network.nodes.values() for v in node.variables]
-        for name in (self.base.root, *names):
-            marginals = self.inference.marginals(replace(drawn, log_likelihood=logs))
-            p = marginals[name]
-            truth[name] = _choose(p, rng.random(self.paths))
-            impossible = np.where(np.arange(p.shape[1])[:, None] == truth[name], 0.0, -np.inf)
-            logs[name] = logs.get(name, 0.0) + impossible
+        drawn = Evidence(
+            self.paths,
+            np.arange(self.paths),
+            np.zeros(self.paths),
+            logs,
+            np.zeros(0, dtype=bool),
+            evidence.on,
+        )
+        truth = draw_truth(self.inference, drawn, rng)
         return _Drawn(truth, self.observations.switches(one)[row], rows)
 
     def _simulated(
@@ -357,7 +357,7 @@ class _Imagination:
             kernel = self.observations.kernels[self.asking.observer, name]
             kind = seen_root if name == self.root else self._types(name, kernel, seen_root)
             if isinstance(kernel, NumberKernel):
-                numbers[name] = self._numbers(kernel, kind, count)
+                numbers[name] = draw_numbers(kernel, kind, count, self.rng)
                 continue
             counts: Floats = np.zeros(kernel.alpha.shape[1])
             if name in self.one.labels:
@@ -365,11 +365,7 @@ class _Imagination:
                 own = self.own[column.reading]
                 weight = column.weight * np.where(column.spread, kernel.weight, 1.0)
                 counts = np.bincount(column.answer[own], weight[own], len(counts)).astype(np.float64)
-            theta = self.rng.standard_gamma(kernel.alpha[kind] + counts)
-            theta /= theta.sum(1, keepdims=True)
-            labels[name] = np.stack(
-                [_choose(theta, self.rng.random(len(theta))) for _ in range(count)], axis=1
-            )
+            labels[name] = draw_labels(kernel.alpha[kind] + counts, count, self.rng)
         return labels, numbers
 
     def _seen_root(self) -> Ints:
@@ -397,7 +393,7 @@ class _Imagination:
             if seen is not None and self.follows.any():
                 imagined = self.observations.imagined[self.asking.observer, name][seen[seen_root]] * own
                 p = np.where(self.follows[:, None], imagined, p)
-        return _choose(p / p.sum(1, keepdims=True), self.rng.random(paths))
+        return choose(p, self.rng.random(paths))
 
     def _likelihoods(self, name: str) -> Iterator[tuple[int, Floats, NDArray[np.bool_]]]:
         """Yield the observer's readings about a variable: likelihood (paths, M), and where it is of use."""
@@ -406,29 +402,9 @@ class _Imagination:
             on = self.drawn.on[:, reading]
             yield reading, likelihood, np.ones(len(on), dtype=bool) if name == self.root else ~on
 
-    def _numbers(self, kernel: NumberKernel, kind: Ints, count: int) -> Floats:
-        """Draw numbers as the instrument emits them: on its grid, within the range, now and then anything."""
-        one, shape = kernel.instrument, (len(kind), count)
-        steps = round((kernel.high - kernel.low) / one.grid)
-        value = one.gain * kernel.nodes[kind][:, None] + one.offset
-        value = value + one.noise * self.rng.standard_normal(shape)
-        value = np.where(
-            self.rng.random(shape) < one.slip,
-            kernel.low + one.grid * self.rng.integers(0, steps + 1, shape),
-            value,
-        )
-        on_grid = kernel.low + one.grid * np.round((value - kernel.low) / one.grid)
-        return np.clip(on_grid, kernel.low, kernel.high)
-
 
 def _told(draws: NDArray[Any], batches: list[int]) -> tuple[Ints, NDArray[Any]]:
     """Return copies' numbers and what is told in them: of batch b on path i the first b of (paths, count)."""
     paths = len(draws)
     item = [np.repeat(np.arange(paths), batch) + number * paths for number, batch in enumerate(batches)]
     return np.concatenate(item), np.concatenate([draws[:, :batch].reshape(-1) for batch in batches])
-
-
-def _choose(p: Floats, u: Floats) -> Ints:
-    """Return for each row of p (n, states) the index at which its running sum passes u (n,)."""
-    reached = (np.cumsum(p, axis=1) < u[:, None]).sum(1)
-    return np.asarray(np.minimum(reached, p.shape[1] - 1))

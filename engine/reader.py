@@ -38,11 +38,14 @@ def read(path: Path, bases: Mapping[str, Path] | None = None) -> Knowledge:
     faults: list[Fault] = []
     tree = read_layers(path, bases or {}, faults)
     if tree is None:
-        raise KnowledgeError(faults)
+        raise KnowledgeError(faults, str(path))
     fields = Fields(faults)
-    knowledge = _read_tree(fields, tree)
+    try:
+        knowledge = _read_tree(fields, tree)
+    except KnowledgeError as error:
+        raise KnowledgeError(error.faults, str(path)) from None
     if faults:
-        raise KnowledgeError(faults)
+        raise KnowledgeError(faults, str(path))
     declared = Declared(tree, partial(_again, fields.read))
     return replace(knowledge, digest=digest_of(tree), numbers=fields.numbers, yaml=declared)
 
@@ -57,7 +60,11 @@ def _again(earlier: Mapping[str, Once], tree: Table) -> Knowledge:
 
 
 def _read_tree(fields: Fields, tree: Table) -> Knowledge:
-    top = fields.table(tree, REQUIRED, OPTIONAL)
+    lacks = [f"`{key}`" for key in REQUIRED.split() if key not in tree]
+    if lacks:
+        hint = "a file that changes another base begins with `extends:` and that base"
+        fields.fault(tree, f"needs {', '.join(lacks)}; {hint}")
+    top = fields.table(tree, "", f"{REQUIRED} {OPTIONAL}")
     once, nodes = fields.once, {key: top.get(key) for key in (REQUIRED + " " + OPTIONAL).split()}
     sources = once("sources", [nodes["sources"]], lambda: _sources(fields, nodes["sources"]))
     if not fields.earlier:

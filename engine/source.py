@@ -285,27 +285,39 @@ def _cited_text(node: Node | None, faults: list[Fault]) -> Scalar | None:
     return None
 
 
-def merge(base: Table, over: Table, faults: list[Fault] | None) -> None:
-    """Lay `over` upon `base`, in place: tables merge, anything else replaces.
+def merge(base: Table, over: Table, faults: list[Fault], *, upon: bool = False) -> None:
+    """Lay `over` beside `base`, or `upon` it, in place: tables merge, anything else replaces.
 
-    With `faults`, both are parts of one layer, so a value given by both is a fault.
+    Beside one another both are parts of one layer, so a value given by both is a fault.
     """
     for key, node in over.entries.items():
         met = base.get(key)
         if isinstance(met, Table) and isinstance(node, Table):
-            merge(met, node, faults)
-        elif met is not None and faults is not None and key not in ("source", "note"):
+            merge(met, node, faults, upon=upon)
+        elif met is not None and not upon and key not in ("source", "note"):
             faults.append(_twice(over.places[key], node.path, base.places[key]))
+        elif upon and isinstance(met, Table) and _no_table(node):
+            # The base keeps what it has, so that no further faults follow from its absence.
+            faults.append(Fault(over.places[key], node.path, _no_table(node)))
         else:
             if not isinstance(node, Table):
                 node.under = met
-            elif met is None and faults is None:
+            elif met is None and upon:
                 node.beside = tuple(name for name, one in base.entries.items() if isinstance(one, Table))
             base.entries[key] = node
             base.places[key] = over.places[key]
             # Numbers that are given anew must sum to one by themselves.
             base.shrunk = False
-    if faults is None:
+    if upon:
         # What is wrong with the mixture of both is for the author of the overlay to mend.
         base.place = over.place
         base.cited = over.cited or base.cited
+
+
+def _no_table(node: Node) -> str:
+    """Say what is wrong with what an overlay has where its base has a mapping; a text may replace one."""
+    if isinstance(node, Items):
+        return "must be a mapping, as in the base, not a list"
+    if isinstance(node, Scalar) and node.plain and not node.text:
+        return "is empty; indent below it what it changes, or take things away by `remove`"
+    return ""

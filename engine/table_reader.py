@@ -89,8 +89,8 @@ def _distribution(fields: Fields, node: Node, add: Node | None, root: Variable) 
                 fields.key_fault(node, state, "stands under `add` too; give it once")
         missing = [state for state in old if state not in given]
         if missing:
-            what = ", ".join(missing)
-            fields.fault(node, f"gives no probability for {what}; give it here or under `add`")
+            remedy = "give it among the others, or under `add`, which makes room for it"
+            fields.lacking(node, root, missing, "gives no probability for", remedy)
         total = sum(given.values())
         if len(fields.faults) > before:
             return stand_in
@@ -261,7 +261,8 @@ def affect(
             given[state] = _moments(fields, inner, [interval[name] for name in names])
     missing = [state for state in root.states if state not in given and state not in likes]
     if missing and "moments" in entries:
-        fields.fault(entries.entries["moments"], f"says nothing about {', '.join(missing)}")
+        remedy = "give its moments, or `like` to mix them from those of known states"
+        fields.lacking(entries.entries["moments"], root, missing, "says nothing about", remedy)
     if fields.faults:
         return names, ()
     return names, tuple(

@@ -12,13 +12,13 @@ import numpy as np
 from engine.formula import Formula, conjunction
 from engine.formula_reader import FormulaError, parse
 from engine.knowledge import Variable
-from engine.source import Items, Scalar
+from engine.source import Items, Scalar, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.fields import Fields
-    from engine.source import Node, Table
+    from engine.source import Node
 
     Kind = Literal["categorical", "binary", "interval", "derived"]
 
@@ -103,10 +103,11 @@ def _variable(fields: Fields, name: str, kind: Kind, entries: Table) -> Variable
     about = {key: fields.text_at(inner) for key, inner in fields.named(entries.get("about"))}
     states: tuple[str, ...] = ("false", "true")
     edges: tuple[float, ...] = ()
-    descriptions = {}
+    descriptions, places = {}, {}
     if kind in ("categorical", "derived"):
         node = entries.get("states")
         named = list(fields.named(node, strict=True))
+        places = dict(node.places) if isinstance(node, Table) else {}
         states = tuple(state for state, _ in named)
         if node is None:
             fields.fault(entries, "needs `states`, at least two")
@@ -128,6 +129,7 @@ def _variable(fields: Fields, name: str, kind: Kind, entries: Table) -> Variable
         about,
         edges,
         place=entries.place,
+        places=places,
     )
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from engine import Knowledge, read
 
+SHIPPED = "shipped"
+
 
 def shipped_folder() -> Path:
     """Return the folder of the shipped knowledge base.
@@ -21,7 +23,7 @@ def shipped_folder() -> Path:
 
 
 def knowledge(path: str | Path | None = None, *, shipped: Path | None = None) -> Knowledge:
-    """Read a knowledge base: the shipped one, or a folder or file, which may extend `shipped`.
+    """Read a knowledge base: the shipped one (None or "shipped"), or a folder or file, which may extend it.
 
     `shipped`: the folder that is meant by it, this installation's own by default.
 
@@ -29,7 +31,8 @@ def knowledge(path: str | Path | None = None, *, shipped: Path | None = None) ->
         engine.KnowledgeError: all faults, each with file, line, column and path.
     """
     folder = shipped or shipped_folder()
-    return read(Path(path) if path is not None else folder, {"shipped": folder})
+    named = path is None or (str(path) == SHIPPED and not Path(path).exists())
+    return read(folder if named or path is None else Path(path), {SHIPPED: folder})
 
 
 def cache_folder() -> Path | None:

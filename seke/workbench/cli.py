@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -179,17 +180,13 @@ def diff(
     from seke.workbench.diff import diff as compared
 
     with _reporting():
-        one = None if old == "shipped" else Path(old)
         if (new is None) == (rev is None):
             raise SekeError("name either a second base or --rev REVISION")
         if rev is None:
-            found, folder = (
-                compared(one, None if new == "shipped" else new, samples or None, population=population),
-                "",
-            )
+            found, folder = compared(old, new, samples or None, population=population), ""
         else:
-            with at_revision(one, rev) as (then, folder):
-                found = compared(then, one, samples or None, population=population)
+            with at_revision(old, rev) as (then, folder):
+                found = compared(then, old, samples or None, population=population)
         text = json.dumps(found.facts, ensure_ascii=False) if as_json else str(found)
         print(text.replace(f"{folder}/", f"{rev}:") if rev else text)
 
@@ -202,8 +199,22 @@ def _deliver(text: str, output: Path | None) -> None:
         _write(text.encode(), output)
 
 
+def _checked(output: Path | None) -> None:
+    """Refuse a place that cannot be written before anything long is computed."""
+    if output is None:
+        return
+    if output.is_dir():
+        raise IsADirectoryError(21, "is a folder; name a file", str(output))
+    if not output.parent.is_dir():
+        raise FileNotFoundError(2, "its folder does not exist", str(output))
+
+
 def _write(data: bytes, output: Path) -> None:
-    """Write a file that is whole or not there."""
+    """Write a file that is whole or not there; a link stays a link, and a device a device."""
+    output = output.resolve()
+    if output.exists() and not output.is_file():
+        output.write_bytes(data)
+        return
     temporary = output.with_name(f".{output.name}.{secrets.token_hex(4)}.part")
     try:
         temporary.write_bytes(data)
@@ -238,6 +249,7 @@ def export(form: str, base: str | None, population: str | None, output: Path | N
     from seke.shipped import knowledge as read_knowledge
 
     with _reporting():
+        _checked(output)
         read = read_knowledge(base)
         if population is not None and population not in read.populations:
             raise SekeError(
@@ -256,11 +268,16 @@ def resolve(base: str | None, output: Path | None) -> None:
     Example:
       seke knowledge resolve my_overlay.yaml -o whole.yaml
     """
+    from engine import SekeError, declared_of
     from engine import resolve as as_one_file
     from seke.shipped import knowledge as read_knowledge
 
     with _reporting():
+        _checked(output)
         read = read_knowledge(base)
+        files = {Path(place.file).resolve() for place in declared_of(read).places.values()}
+        if output is not None and output.resolve() in files:
+            raise SekeError(f"{output}: is a file of this base; name another")
         head = f"# {read.name} {read.digest}, with all that it extends as one file.\n"
         _deliver(head + as_one_file(read), output)
 
@@ -282,6 +299,7 @@ def schema(base: str | None, output: Path | None) -> None:
     from seke.shipped import knowledge as read_knowledge
 
     with _reporting():
+        _checked(output)
         _deliver(json.dumps(json_schema(read_knowledge(base)), indent=1, ensure_ascii=False), output)
 
 
@@ -312,13 +330,17 @@ def new(folder: Path, base: str, table: Path | None, n: float, cite: str, margin
       seke knowledge new my-study
       seke knowledge new my-study --from-csv units.csv --cite "Doe J (2024), Table 2" --n 20
     """
+    from engine import SekeError
     from seke.workbench.new import Matrix
     from seke.workbench.new import new as begin
 
     with _reporting():
+        if table is None and (cite or margin or n != 10):
+            raise SekeError("--n, --cite and --margin go with --from-csv")
         for path in begin(folder, base, Matrix(table, n, cite, margin) if table else None):
             print(path)
-        print(f"edit {folder}/overlay.yaml, then: seke knowledge check {folder}", file=sys.stderr)
+        quoted = shlex.quote(str(folder))
+        print(f"edit {quoted}/overlay.yaml, then: seke knowledge check {quoted}", file=sys.stderr)
 
 
 @knowledge.command()
@@ -345,6 +367,7 @@ def graph(base: str | None, output: Path) -> None:
     from seke.workbench.graph import FORMS, graph_file
 
     with _reporting():
+        _checked(output)
         form = output.suffix.lower().removeprefix(".")
         if form not in FORMS:
             raise SekeError(f"{output}: the ending says the format: {', '.join(f'.{one}' for one in FORMS)}")

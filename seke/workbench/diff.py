@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine import Change, Knowledge, KnowledgeError, SekeError, changes, declared_of
 from seke.inference import Session, batches
+from seke.shipped import SHIPPED, shipped_folder
 from seke.shipped import knowledge as read_knowledge
-from seke.shipped import shipped_folder
 from seke.workbench.text import columns, count, near
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def _levels_changed(pairs: list[tuple[Record, Record]]) -> dict[str, int]:
 
 
 @contextmanager
-def at_revision(path: Path | None, revision: str) -> Iterator[tuple[Knowledge, str]]:
+def at_revision(path: str | Path, revision: str) -> Iterator[tuple[Knowledge, str]]:
     """Read a base as it was at a revision of its git repository; yield it with the folder it was laid in.
 
     What it extends is taken from the same revision where it is in the repository.
@@ -225,7 +225,10 @@ def at_revision(path: Path | None, revision: str) -> Iterator[tuple[Knowledge, s
     Raises:
         engine.SekeError: a path outside a repository, or a revision that it does not have.
     """
-    here = (path or shipped_folder()).resolve()
+    if not revision or revision.startswith("-"):
+        raise SekeError(f"--rev: {revision!r} is no revision")
+    named = str(path) == SHIPPED and not Path(path).exists()
+    here = (shipped_folder() if named else Path(path)).resolve()
     top = Path(_git(here, "rev-parse", "--show-toplevel").decode().rstrip("\n"))
     names = (
         _git(top, "ls-tree", "-r", "-z", "--name-only", revision).decode(errors="surrogateescape").split("\0")

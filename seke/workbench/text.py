@@ -29,7 +29,7 @@ def near_file(file: str) -> str:
 def pointed(fault: Fault, kind: str = "") -> str:
     """Return a fault or warning with the line that it is about, and a caret under the column."""
     path = f"{fault.path}: " if fault.path else ""
-    text = f"{kind}{near(fault.place)}: {path}{fault.message}"
+    text = _printable(f"{kind}{near(fault.place)}: {path}{fault.message}")
     line = _line(fault.place)
     if line is None:
         return text
@@ -45,10 +45,12 @@ def _line(place: Place) -> str | None:
     lines = _lines(place.file)
     if not 0 < place.line <= len(lines):
         return None
-    return "".join(
-        sign if sign.isprintable() or sign == "\t" else "\N{REPLACEMENT CHARACTER}"
-        for sign in lines[place.line - 1]
-    )
+    return _printable(lines[place.line - 1])
+
+
+def _printable(text: str) -> str:
+    """Return a text with what would move a terminal's cursor or colours replaced."""
+    return "".join(s if s.isprintable() or s == "\t" else "\N{REPLACEMENT CHARACTER}" for s in text)
 
 
 @lru_cache(maxsize=64)

@@ -120,12 +120,14 @@ def quickly(write: Callable[[Path], None], expected: str, tmp_path: Path) -> Non
         pytest.param("? [a, b]\n: c\n", "x.yaml:1:3: a key must be a plain name", id="list as a key"),
         pytest.param(
             "{}\n",
-            "x.yaml:1:1: needs `name`, `variables`, `levels`, `priors`, `observers`, `questions`, `policy`",
+            "x.yaml:1:1: needs `name`, `variables`, `levels`, `priors`, `observers`, `questions`, `policy`; "
+            "a file that changes another base begins with `extends:` and that base",
             id="empty mapping",
         ),
         pytest.param(
             "",
-            "x.yaml:1:1: needs `name`, `variables`, `levels`, `priors`, `observers`, `questions`, `policy`",
+            "x.yaml:1:1: needs `name`, `variables`, `levels`, `priors`, `observers`, `questions`, `policy`; "
+            "a file that changes another base begins with `extends:` and that base",
             id="empty file",
         ),
         pytest.param(

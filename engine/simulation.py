@@ -1,0 +1,177 @@
+"""Made-up truth and answers, drawn as the observation model has it (see `instruments` and `evidence`).
+
+    truth x -> what an observer sees, m -> what a reading brings out, r -> propensities θ -> answers
+
+What inference sums over is drawn here, with the same kernels. A misfit makes observers that differ on
+purpose from those that are declared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.evidence import Evidence
+from engine.instruments import LabelKernel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from engine.evidence import ObservationModel
+    from engine.instruments import NumberKernel
+    from engine.posterior import Inference
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """How simulated observers differ from the declared ones.
+
+    independent: every draw is a reading of its own, which neither repeats nor carries anything over. halo:
+    probability with which a reading that may follow its label does, instead of the declared one. drift: the
+    share of answers that are anything; 0 at the first item, and growing to this at the last.
+    """
+
+    independent: bool = False
+    halo: float | None = None
+    drift: float = 0.0
+
+
+def choose(p: Floats, u: Floats) -> Ints:
+    """Return for each row of p (N, states) the index at which its running sum passes u (N,)."""
+    reached = (np.cumsum(p, axis=1) < u[:, None] * p.sum(1, keepdims=True)).sum(1)
+    return np.asarray(np.minimum(reached, p.shape[1] - 1))
+
+
+def draw_truth(inference: Inference, evidence: Evidence, rng: np.random.Generator) -> dict[str, Ints]:
+    """Draw a state of each variable but the derived ones, (N,), given evidence of one row an item.
+
+    One variable after another from its marginal given those before, which together is the joint.
+    """
+    logs, truth = dict(evidence.log_likelihood), {}
+    told = np.full(evidence.items, bool(inference.steps))
+    names = [v for node in inference.network.nodes.values() for v in node.variables]
+    for name in (inference.network.root, *names):
+        p = inference.marginals(replace(evidence, log_likelihood=logs, told=told))[name]
+        truth[name] = choose(p, rng.random(len(p)))
+        impossible = np.where(np.arange(p.shape[1])[:, None] == truth[name], 0.0, -np.inf)
+        logs[name] = logs.get(name, 0.0) + impossible
+    return truth
+
+
+def prior_truth(inference: Inference, items: int, rng: np.random.Generator) -> dict[str, Ints]:
+    """Draw states of items of which nothing is known, variable -> (N,)."""
+    none = np.zeros(items, dtype=bool)
+    nothing = Evidence(items, np.arange(items), np.zeros(items), {}, none, np.zeros((2, 0), dtype=np.int64))
+    return draw_truth(inference, nothing, rng)
+
+
+def draw_labels(alpha: Floats, count: int, rng: np.random.Generator) -> Ints:
+    """Draw `count` answers from a Dirichlet-multinomial of each row of alpha (N, answers), (N, count)."""
+    theta = rng.standard_gamma(alpha)
+    theta /= theta.sum(1, keepdims=True)
+    return np.stack([choose(theta, rng.random(len(theta))) for _ in range(count)], axis=1)
+
+
+def draw_numbers(kernel: NumberKernel, kind: Ints, count: int, rng: np.random.Generator) -> Floats:
+    """Draw numbers as the instrument emits them: on its grid, within the range, now and then anything."""
+    one, shape = kernel.instrument, (len(kind), count)
+    value = one.gain * kernel.nodes[kind][:, None] + one.offset
+    value = value + one.noise * rng.standard_normal(shape)
+    value = np.where(rng.random(shape) < one.slip, _anything(kernel, shape, rng), value)
+    on_grid = kernel.low + one.grid * np.round((value - kernel.low) / one.grid)
+    return np.clip(on_grid, kernel.low, kernel.high)
+
+
+def _anything(kernel: NumberKernel, shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    steps = round((kernel.high - kernel.low) / kernel.instrument.grid)
+    return np.asarray(kernel.low + kernel.instrument.grid * rng.integers(0, steps + 1, shape))
+
+
+class SimulatedObserver:
+    """One observer's answers about items of known truth; what it sees of an item stays the same.
+
+    truth: variable -> (N,) states.
+    """
+
+    def __init__(
+        self,
+        observations: ObservationModel,
+        name: str,
+        truth: Mapping[str, Ints],
+        rng: np.random.Generator,
+        misfit: Misfit = Misfit(),
+    ) -> None:
+        self.observations, self.truth, self.rng, self.misfit = observations, truth, rng, misfit
+        self.base = observations.network.knowledge
+        self.index = [one.name for one in observations.observers].index(name)
+        self.observer = observations.observers[self.index]
+        self.items = len(truth[self.base.root])
+        self.kernels = {v: k for (o, v), k in observations.kernels.items() if o == self.index}
+        self.seen = {name: self._fresh(name) for name in self.kernels}
+        self.lost = misfit.drift * np.linspace(0, 1, self.items)
+
+    def reading(self, question: str, draws: int) -> dict[str, NDArray[Any]]:
+        """Ask a question about a view not shown yet; return answers by variable, (N, draws).
+
+        Labels are indices of the instrument's answers (binary: 0 absent, 1 present), numbers in the unit.
+        """
+        if self.misfit.independent:
+            single = [self._reading(question, 1) for _ in range(draws)]
+            return {name: np.concatenate([one[name] for one in single], axis=1) for name in single[0]}
+        return self._reading(question, draws)
+
+    def _reading(self, question: str, draws: int) -> dict[str, NDArray[Any]]:
+        names = [v for v in self.base.questions[question].variables if v in self.kernels]
+        carry = 0.0 if self.misfit.independent else self.observer.carry
+        kinds: dict[str, Ints] = {}
+        for name in names:
+            again = self.rng.random(self.items) < carry
+            kinds[name] = np.where(again, self.seen[name], self._fresh(name))
+        self._follow(question, kinds)
+        return {name: self._answers(self.kernels[name], kind, draws) for name, kind in kinds.items()}
+
+    def _fresh(self, name: str) -> Ints:
+        return choose(self.kernels[name].mix[self.truth[name]], self.rng.random(self.items))
+
+    def _follow(self, question: str, kinds: dict[str, Ints]) -> None:
+        """Where the switch is on, let what the label implies take the place of what was seen."""
+        root, questions = self.base.root, list(self.base.questions)
+        declared = self.observations.halo[self.index, questions.index(question)]
+        halo = self.misfit.halo if declared and self.misfit.halo is not None else declared
+        if root not in kinds or not halo:
+            return
+        on = self.rng.random(self.items) < halo
+        label = self.observations.seen_state[self.index][kinds[root]]
+        for name in (name for name in kinds if name != root):
+            implied = self.observations.imagined[self.index, name][label]
+            kinds[name] = np.where(on, choose(implied, self.rng.random(self.items)), kinds[name])
+
+    def _answers(self, kernel: LabelKernel | NumberKernel, kind: Ints, draws: int) -> NDArray[Any]:
+        shape = (self.items, draws)
+        lost = self.rng.random(shape) < self.lost[:, None]
+        if isinstance(kernel, LabelKernel):
+            anything = self.rng.integers(0, kernel.alpha.shape[1], shape)
+            return np.where(lost, anything, draw_labels(kernel.alpha[kind], draws, self.rng))
+        return np.where(lost, _anything(kernel, shape, self.rng), draw_numbers(kernel, kind, draws, self.rng))
+
+
+def values_of(
+    inference: Inference, truth: Mapping[str, Ints], rng: np.random.Generator
+) -> Iterator[tuple[str, list[Any]]]:
+    """Yield variables with the truth as people write it: state names, true or false, numbers within a bin."""
+    for name, states in truth.items():
+        variable = inference.network.knowledge.variables[name]
+        if variable.kind == "interval":
+            edges = np.array(variable.edges)
+            yield name, rng.uniform(edges[states], edges[states + 1]).tolist()
+        elif variable.kind == "binary":
+            yield name, (states == 1).tolist()
+        else:
+            yield name, [variable.states[state] for state in states]
