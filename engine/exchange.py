@@ -50,8 +50,8 @@ def to_pgmpy(network: Network, population: str) -> DiscreteBayesianNetwork:
 def exported(network: Network, form: Literal["bif", "xmlbif", "net"], population: str | None = None) -> str:
     """Return the network as the text of a file of another program, with a comment that says how to read it.
 
-    Both pgmpy and pyAgrum read all three back; numbers have the precision of floats (BIF and NET are read by
-    pyAgrum in single precision).
+    Both pgmpy and pyAgrum read all three back, pyAgrum XMLBIF by the ending .bifxml. NET has eight decimals,
+    and pyAgrum reads BIF and NET in single precision.
     """
     from pgmpy.readwrite import BIFWriter, NETWriter, XMLBIFWriter
 
@@ -61,7 +61,7 @@ def exported(network: Network, form: Literal["bif", "xmlbif", "net"], population
     if form == "xmlbif":
         text = XMLBIFWriter(model).__str__()
         head, _, rest = (text.decode() if isinstance(text, bytes) else str(text)).partition("?>\n")
-        return f"{head}?>\n<!--\n{comment.replace('--', '- -')}-->\n{rest}"
+        return f"{head}?>\n<!--\n{re.sub('-(?=-)', '- ', comment)}-->\n{rest}"
     writer, sign = (BIFWriter, "//") if form == "bif" else (NETWriter, "%")
     lines = "".join(f"{sign} {line}\n" for line in comment.splitlines())
     return f"{lines}{writer(model)}"

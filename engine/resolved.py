@@ -37,8 +37,11 @@ class _Writer:
 
     def __init__(self) -> None:
         self.joint: dict[str, str] = {}
+        self.taken: tuple[str, ...] = ()
 
     def text(self, tree: Table) -> str:
+        sources = tree.get("sources")
+        self.taken = tuple(sources.entries) if isinstance(sources, Table) else ()
         top = self._table(tree, None)
         if self.joint:
             entries = [
@@ -100,7 +103,10 @@ class _Writer:
         )
         if {source for source, _ in kinds} == {"judgement"}:
             return "judgement", said
-        name = f"joint-{len(self.joint) + 1}"
+        number = 1
+        while f"joint-{number}" in {*self.joint, *self.taken}:
+            number += 1
+        name = f"joint-{number}"
         self.joint[name] = said
         return name, ""
 

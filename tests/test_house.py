@@ -27,7 +27,7 @@ FACES = re.compile(r"\b(happiness|sadness|disgust|contempt|valence|arousal|AU\d+
 INFERENCE = {
     *("answers", "decision", "diagnostics", "evidence", "exchange", "feasibility", "fit", "imagined"),
     *("cost", "dependence", "instruments", "junction_tree", "knowledge", "lookahead", "network", "posterior"),
-    *("preposterior", "weights"),
+    *("preposterior", "simulation", "weights"),
 }
 
 

@@ -239,6 +239,7 @@ def export(form: str, base: str | None, population: str | None, output: Path | N
 
     Couplings and rules become nodes that were observed to be true; the file begins with a comment that
     lists this evidence. Given it, pgmpy and pyAgrum compute the posteriors that seke does; else others.
+    pyAgrum knows xmlbif by the ending .bifxml.
 
     \b
     Example:
