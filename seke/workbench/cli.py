@@ -77,6 +77,10 @@ def check(base: str | None, strict: bool, as_json: bool) -> None:
     against compiled numbers, the rules with what they could be, the states that are hardest to tell apart,
     and what the network costs; warnings go to the standard error.
 
+    Of a rule: P(if); its declared confidence; P(then|if) in the compiled network; which values the tables
+    alone make possible; its weight (log-odds by which it favours its `then`, at most 8; below 0 it
+    speaks against it); met, unmet, or decided by the tables.
+
     \b
     Examples:
       seke knowledge check

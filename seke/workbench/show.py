@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import textwrap
 from dataclasses import dataclass
 from itertools import groupby
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
     Facts = dict[str, Any]
 
 WIDTH = 100
+NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
+# Where what has a name is spoken of, by its kind; anything else is not spoken of by name.
+SPOKEN = {
+    "variable": ("if", "then", "pair", "reports", "hides", "required", "given"),
+    "state": ("if", "then"),
+    "level": ("reports", "required"),
+    "observer": ("ask", "others"),
+    "population": ("reference",),
+}
 PROSE = ("label", "description", "statement", "cite", "url", "used", "prompt")
 MOST_CITING = 12
 
@@ -82,6 +92,9 @@ def _things(base: Knowledge) -> Iterator[tuple[str, str]]:
     leaves = declared_of(base).leaves
     yield from (("word", path) for path in leaves if path.startswith("words."))
     yield "policy", "policy"
+    if "activations.background.p" in leaves:
+        yield "rate where no cell is given", "activations.background"
+    yield "source", "sources.judgement"
 
 
 def _thing(base: Knowledge, kind: str, path: str) -> Facts:
@@ -117,10 +130,13 @@ def _thing(base: Knowledge, kind: str, path: str) -> Facts:
 
 
 def _leaf(leaf: Leaf) -> Facts:
-    facts: Facts = {"path": leaf.path, "value": leaf.text, "source": leaf.source, "place": near(leaf.place)}
+    value: Any = float(leaf.text) if NUMBER.fullmatch(leaf.text) else leaf.text
+    facts: Facts = {"path": leaf.path, "value": value, "text": leaf.text}
+    facts |= {"source": leaf.source, "place": near(leaf.place)}
     if leaf.under:
         facts["replaced"] = {
             "value": leaf.under.text,
+            "note": leaf.under.note,
             "source": leaf.under.source,
             "place": near(leaf.under.place),
         }
@@ -135,7 +151,8 @@ def _numbers_of(base: Knowledge, kind: str, name: str) -> Iterator[Leaf]:
         state = kind.startswith("state") and keys[0] in ("activations", "affect", "priors")
         # The row of a confusion table belongs to the state that is true.
         row = kind.startswith("state") and keys[-2:-1] == [name] and "confusion" in keys
-        if (variable and name in keys[1:]) or (state and name in keys) or row:
+        moments = name in base.affect and keys[:2] == ["affect", "moments"]
+        if (variable and name in keys[1:]) or (state and name in keys) or row or moments:
             yield leaf
 
 
@@ -153,21 +170,29 @@ def _filled(base: Knowledge, kind: str, name: str) -> list[Facts]:
                 and kind.split(maxsplit=1)[0] in ("binary", "state")
             ):
                 value = f"p {cell.p:.4g}, n {cell.n:.4g}"
-                found.append({"path": path, "value": value, "source": cell.source, "place": near(cell.place)})
+                found.append(
+                    {
+                        "path": path,
+                        "value": value,
+                        "text": value,
+                        "source": cell.source,
+                        "place": near(cell.place),
+                    }
+                )
     return found
 
 
 def _referring(base: Knowledge, kind: str, name: str) -> Iterator[Leaf]:
     """Yield what speaks of a name elsewhere: formulas, pairs and lists."""
     word = _word(name)
-    spoken = ("if", "then", "pair", "reports", "hides", "required", "ask", "others", "given", "reference")
+    spoken = next((keys for of, keys in SPOKEN.items() if of in kind.split()), ())
     for leaf in declared_of(base).leaves.values():
         keys = leaf.path.split(".")
         derived = (
             keys[0] == "variables" and base.variables[keys[1]].kind == "derived" and keys[2:3] == ["states"]
         )
         mixed = "like" in keys[:-1] and keys[-1] == name
-        if leaf.key in spoken or keys[0] == "levels" or derived:
+        if leaf.key in spoken or (spoken and (keys[0] == "levels" or derived)):
             if word.search(leaf.text) and name not in keys[1:2]:
                 yield leaf
         elif (
@@ -279,7 +304,7 @@ def _thing_lines(thing: Facts) -> Iterator[str]:
         found = thing.get(key, [])
         if found:
             yield f"  {head} {count(len(found), 'value')}"
-            yield from (f"    {one['path']} = {one['value']}, {one['place']}" for one in found[:MOST_CITING])
+            yield from (f"    {one['path']} = {one['text']}, {one['place']}" for one in found[:MOST_CITING])
         if len(found) > MOST_CITING:
             yield f"    ... and {len(found) - MOST_CITING} more; --json has all"
 
@@ -290,7 +315,7 @@ def _grouped(leaves: Sequence[Facts], above: str) -> Iterator[str]:
     for (path, *_), group in groupby(leaves, key=_table_of):
         members = list(group)
         shown = path.removeprefix(above).removeprefix(".")
-        values = ", ".join(f"{one['path'].rpartition('.')[2]} {one['value']}" for one in members)
+        values = ", ".join(f"{one['path'].rpartition('.')[2]} {one['text']}" for one in members)
         cited = f"{members[0]['source']}, " if members[0]["source"] else ""
         rows.append((shown, values, f"{cited}{members[0]['place']}"))
         for one in members:
@@ -298,18 +323,20 @@ def _grouped(leaves: Sequence[Facts], above: str) -> Iterator[str]:
                 old = one["replaced"]
                 key = one["path"].rpartition(".")[2]
                 rows.append(("", f"  replaced {key} {old['value']}", f"{old['source']}, {old['place']}"))
-    if not rows:
-        return
-    widths = [min(max(len(row[i]) for row in rows), limit) for i, limit in enumerate((60, 56))]
+    widths = [max((len(row[i]) for row in rows), default=0) for i in (0, 1)]
+    wide = max((sum(widths) + len(place) for *_, place in rows), default=0) + 8 <= _width()
     for table, values, place in rows:
-        shown = table
-        lines = textwrap.wrap(values, max(widths[1], 20), break_long_words=False) or [""]
-        # A path too long for its column has a line of its own.
-        if len(shown) > widths[0]:
-            yield f"  {shown}"
-            shown = ""
-        yield f"  {shown:{widths[0]}}  {lines[0]:{widths[1]}}  {place}".rstrip()
-        yield from (f"  {'':{widths[0]}}  {line}" for line in lines[1:])
+        if wide:
+            yield f"  {table:{widths[0]}}  {values:{widths[1]}}  {place}".rstrip()
+            continue
+        text = f"{table}: {values}" if table else values.strip()
+        yield from textwrap.wrap(text, _width() - 6, initial_indent="  ", subsequent_indent="    ")
+        yield f"      {place}"
+
+
+def _width() -> int:
+    """Return how wide tables may be: the terminal, or as wide as a page across where there is none."""
+    return max(shutil.get_terminal_size((140, 24)).columns, 60)
 
 
 def _table_of(leaf: Facts) -> tuple[str, str, str]:
