@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-PATHS = 2000
-MANY = 40
+# Imagined answers for the errors of pairs: as many as take some seconds, within these.
+FEWEST_PATHS, MOST_PATHS = 200, 2000
+SECONDS = 2.0
 MOST_INTERVALS = 300
 NEVER = 1e-4
 CERTAIN = 1 - 1e-9
@@ -85,14 +86,17 @@ def audit_network(network: Network, seed: int = 0) -> Audit:
     """Audit a compiled base."""
     base = network.knowledge
     rules = tuple(_audited(network))
-    paths = PATHS if len(base.variables) <= MANY else PATHS // 4
+    cost = cost_of(network)
+    # A path is drawn variable by variable.
+    paths = int(SECONDS * cost.items_a_second / len(base.variables))
+    paths = min(max(paths, FEWEST_PATHS), MOST_PATHS)
     errors = Preposterior(Inference(network), seed, paths).pair_errors() if base.policy.ask else {}
     for error in errors.values():
         np.fill_diagonal(error, np.nan)
     warnings = [*_of_rules(rules), *_said_twice(rules), *_unused(base), *_indistinct(network, errors)]
     unmet = tuple(one.rule.name for one in rules if one.compiled.status == "unmet")
     deviations = sorted(_deviations(network), key=lambda one: -abs(one.compiled - one.declared))
-    return Audit(tuple(deviations), rules, errors, cost_of(network), tuple(sorted(warnings)), unmet)
+    return Audit(tuple(deviations), rules, errors, cost, tuple(sorted(warnings)), unmet)
 
 
 def _audited(network: Network) -> Iterator[AuditedRule]:

@@ -400,6 +400,8 @@ def _solve_by_strength(model: FitModel, strengths: Sequence[float]) -> Solution:
         return model.fit(trial) if left >= 0 else None
 
     for strong in sorted(np.flatnonzero(solution.held), key=lambda i: -strengths[int(i)]):
+        if left <= 0:
+            break
         weaker = [
             i
             for i in sorted(range(len(strengths)), key=lambda i: strengths[i])

@@ -48,6 +48,8 @@ MOST_ROWS = 8192
 CHUNK = 2560
 DEVICE_CHUNK = 1 << 17
 CACHED = 400_000
+# Below this the calls themselves cost more than what they compute.
+LEAST_CHUNK = 24
 FEW = 96
 
 
@@ -148,7 +150,7 @@ class Inference:
         # All below the root as the knowledge has it: one column a root state.
         every = np.eye(len(scale))
         total, held = collect(self.steps, tables, {})
-        self._chunk = min(CHUNK, max(CACHED // _widest(self.steps, held), 1))
+        self._chunk = min(CHUNK, max(CACHED // _widest(self.steps, held), LEAST_CHUNK))
         self._log_untold = np.broadcast_to(total, (len(scale), 1))
         self._untold = self._layout.stacked(every, distribute(self.steps, self._tree.outlets, held, every))
 
