@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.cost import Cost, cost_of
-from engine.declared import CITATION, declared_of
+from engine.declared import declared_of
 from engine.errors import Fault
 from engine.feasibility import feasible_interval
 from engine.posterior import Inference
@@ -207,10 +207,10 @@ def _unused(base: Knowledge) -> Iterator[Fault]:
     """Find sources that no number cites and no note names."""
     declared = declared_of(base)
     cited = {leaf.source for leaf in declared.leaves.values()}
-    texts = {leaf.note for leaf in declared.leaves.values()}
-    texts |= {leaf.text for leaf in declared.leaves.values() if leaf.key not in CITATION}
-    spoken = "\n".join(texts)
+    texts = [(leaf.path, f"{leaf.text}\n{leaf.note}") for leaf in declared.leaves.values()]
     for name, source in base.sources.items():
+        # What a source says of itself is no use of it.
+        spoken = "\n".join({text for path, text in texts if not path.startswith(f"sources.{name}.")})
         if name not in cited and not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", spoken):
             yield Fault(
                 source.place, f"sources.{name}", "is never used: no number cites it, no text names it"

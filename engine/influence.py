@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.compiler import compile_network
+from engine.diagnostics import diagnose
 from engine.errors import KnowledgeError
 from engine.evidence import ObservationModel
 from engine.posterior import Inference
@@ -61,9 +62,14 @@ class Influences:
         self.base = inference.network.knowledge
         self.variable = variable or self.base.root
         self.variation = Variation(self.base)
-        marginals = inference.posterior(answers).marginals[self.variable]
+        posterior = inference.posterior(answers)
+        marginals = posterior.marginals[self.variable]
         self.right = self._right(marginals)
         self.p = (marginals * self.right).sum(1)
+        # Of an item that nobody has read, or whose readings contradict one another, nothing is accepted.
+        readings = np.bincount(answers.reading_item, minlength=len(answers.items))
+        conflict = diagnose(inference, answers, posterior).conflict_bits
+        self.open = (readings > 0) & (conflict < self.base.policy.conflict)
         limit = self.base.policy.limits.get(self.variable)
         self.threshold = float("nan") if limit is None else 1 - limit
 
@@ -105,15 +111,17 @@ class Influences:
         def told(reports: Mapping[str, Any], name: str) -> bool:
             return name in reports and bool(mine[reports[name].reading].any())
 
+        asked = {list(self.base.questions)[q] for q in answers.reading_question[mine]}
+        # An answer under halo speaks of the label that it may follow, said or not.
+        given = {halo.given for question, halo in observer.halo.items() if question in asked}
         for name in observer.instruments:
+            if name in given:
+                continue
             if not told(answers.labels, name) and not told(answers.numbers, name):
                 yield from (f"{path}.{kind}.{name}." for kind in ("categorical", "binary.cells", "interval"))
             if not told(answers.rankings, name):
                 yield f"{path}.categorical.{name}.ranking."
-        asked = set(answers.reading_question[mine].tolist())
-        for number, name in enumerate(self.base.questions):
-            if number not in asked:
-                yield f"{path}.halo.{name}."
+        yield from (f"{path}.halo.{name}." for name in self.base.questions if name not in asked)
 
     def each(self) -> Iterator[Influence | None]:
         """Yield the influence of each of `numbers`, None where no change of it is allowed."""
@@ -126,17 +134,19 @@ class Influences:
         step = STEP * size * (1 if number.high - number.value >= number.value - number.low else -1)
         values = self.variation.shared({number.path: number.value + step})
         other = self.variation.changed(values)
-        p = None if other is None else self._probability(other)
-        if p is None:
+        marginals = None if other is None else self._marginals(other)
+        if marginals is None:
             return None
-        slope = (p - self.p) / step
+        slope = ((marginals * self.right).sum(1) - self.p) / step
+        # What is decided moves too: an interval's mean, and with it what would be right.
+        sure = ((marginals * self._right(marginals)).sum(1) - self.p) / step
         with np.errstate(divide="ignore", invalid="ignore"):
-            flip = number.value + (self.threshold - self.p) / slope
-        allowed = (flip >= number.low) & (flip <= number.high)
+            flip = number.value + (self.threshold - self.p) / sure
+        allowed = (flip >= number.low) & (flip <= number.high) & self.open
         return Influence(number, slope, np.where(allowed, flip, np.nan), len(values) > 1)
 
-    def _probability(self, other: Knowledge) -> Floats | None:
-        """Return the probability that the values decided now are right, by another base, (N,)."""
+    def _marginals(self, other: Knowledge) -> Floats | None:
+        """Return the variable's marginals by another base, (N, states); None where it cannot be compiled."""
         network = self.inference.network
         if all(getattr(other, name) == getattr(self.base, name) for name in OF_NETWORK):
             # Only observers differ: the others' kernels stay, and so does the network.
@@ -149,4 +159,4 @@ class Influences:
             except KnowledgeError:
                 return None
             marginals = inference.marginals(inference.observations.evidence(self.answers))
-        return np.asarray((marginals[self.variable] * self.right).sum(1))
+        return marginals[self.variable]

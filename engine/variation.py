@@ -48,6 +48,9 @@ class Variation:
         """Return the numbers that stand together and add up to 1, by the path of the whole."""
         together: dict[str, list[Number]] = {}
         for number in self.base.numbers.values():
+            # Words and lists may add up to 1 too, and mean something else.
+            if number.path.startswith("words.") or number.path.endswith("]"):
+                continue
             together.setdefault(_above(number.path), []).append(number)
         return {
             path: numbers

@@ -39,8 +39,9 @@ def knowledge() -> None:
 def _reporting() -> Iterator[None]:
     """Print faults with the line that each is about, and end with status 2."""
     from engine import KnowledgeError, SekeError
-    from seke.workbench.text import count, pointed
+    from seke.workbench.text import count, forget_lines, pointed
 
+    forget_lines()
     try:
         yield
     except KnowledgeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import textwrap
 from dataclasses import dataclass, field
@@ -77,7 +78,9 @@ def graph_file(form: str, knowledge: Knowledge | str | Path | None = None) -> by
     if form == "graphml":
         return "\n".join(nx.generate_graphml(graph)).encode()
     if form == "dot":
-        return str(nx.nx_pydot.to_pydot(graph)).encode()
+        # Unquoted, a variable called node or edge would set what all nodes or edges look like.
+        quoted = nx.relabel_nodes(graph, {name: json.dumps(name, ensure_ascii=False) for name in graph})
+        return str(nx.nx_pydot.to_pydot(quoted)).encode()
     return drawn(graph, form)
 
 
@@ -166,6 +169,7 @@ def drawn(graph: nx.Graph, form: str) -> bytes:
     below = 0.22 * math.ceil(len(legend) / (1 + halves)) + 0.75
     width, height = across, SCALE * (layout.height + 0.5) + below
     style: Any = {"svg.fonttype": "none", "svg.hashsalt": "seke", "font.family": "sans-serif", "font.size": 8}
+    style["text.parse_math"] = False
     with mpl.rc_context(style):
         figure = Figure(figsize=(width, height))
         axes = figure.add_axes((0.01, below / height, 0.98, 1 - below / height - 0.01))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MOST_ITEMS = 200
 MOST_SHOWN = 25
 TENTH = 0.1
+LEAST_SHOWN = 5e-5
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def _move(number: Number) -> float:
 
 def _lines(facts: Mapping[str, Any]) -> list[str]:
     items, about, numbers = facts["items"], facts["about"], facts["numbers"]
-    shown = [one for one in numbers if one["per_tenth"] > 0][:MOST_SHOWN]
+    shown = [one for one in numbers if one["per_tenth"] >= LEAST_SHOWN][:MOST_SHOWN]
     single = len(items) == 1
     if single:
         head = f"{items[0]}: what is decided about {about} is right with p {facts['probability'][0]:.3f}"

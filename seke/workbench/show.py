@@ -130,17 +130,21 @@ def _thing(base: Knowledge, kind: str, path: str) -> Facts:
 
 
 def _leaf(leaf: Leaf) -> Facts:
-    value: Any = float(leaf.text) if NUMBER.fullmatch(leaf.text) else leaf.text
-    facts: Facts = {"path": leaf.path, "value": value, "text": leaf.text}
+    facts: Facts = {"path": leaf.path, "value": _value(leaf), "text": leaf.text}
     facts |= {"source": leaf.source, "place": near(leaf.place)}
     if leaf.under:
         facts["replaced"] = {
-            "value": leaf.under.text,
+            "value": _value(leaf.under),
+            "text": leaf.under.text,
             "note": leaf.under.note,
             "source": leaf.under.source,
             "place": near(leaf.under.place),
         }
     return facts
+
+
+def _value(leaf: Leaf) -> float | str:
+    return float(leaf.text) if NUMBER.fullmatch(leaf.text) else leaf.text
 
 
 def _numbers_of(base: Knowledge, kind: str, name: str) -> Iterator[Leaf]:
@@ -322,7 +326,7 @@ def _grouped(leaves: Sequence[Facts], above: str) -> Iterator[str]:
             if "replaced" in one:
                 old = one["replaced"]
                 key = one["path"].rpartition(".")[2]
-                rows.append(("", f"  replaced {key} {old['value']}", f"{old['source']}, {old['place']}"))
+                rows.append(("", f"  replaced {key} {old['text']}", f"{old['source']}, {old['place']}"))
     widths = [max((len(row[i]) for row in rows), default=0) for i in (0, 1)]
     wide = max((sum(widths) + len(place) for *_, place in rows), default=0) + 8 <= _width()
     for table, values, place in rows:

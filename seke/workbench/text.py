@@ -53,6 +53,11 @@ def _printable(text: str) -> str:
     return "".join(s if s.isprintable() or s == "\t" else "\N{REPLACEMENT CHARACTER}" for s in text)
 
 
+def forget_lines() -> None:
+    """Read files anew from now on: they may have been edited."""
+    _lines.cache_clear()
+
+
 @lru_cache(maxsize=64)
 def _lines(file: str) -> list[str]:
     """Return a file's lines; none where it cannot be read."""
