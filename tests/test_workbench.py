@@ -222,6 +222,8 @@ ODD = {
     "unmet": (rules(("a", "b", 0.95)), f"with the declared tables alone {LOW:.3f} to {HIGH:.3f} is possible"),
     "against": (rules(("a", "b", FREE - 0.1)), "speaks against its own `then`: without it P(then | if)"),
     "unused": ("sources: {paper: {cite: P}}", "sources.paper: is never used"),
+    "unused though it names itself": ("sources: {paper: {cite: A paper}}", "sources.paper: is never used"),
+    "always, by its `if`": (rules(("a | !a", "b & c", 0.3)), "has an `if` that always holds"),
     "alike": (f"observers: {{eye: {ALIKE}}}", "no question tells x from y: after one answer of eye to"),
 }
 
@@ -534,3 +536,41 @@ def test_what_samples_and_bases_do_not_have_is_suggested():
     args = ("sensitivity", WATERED, "-k", GARDEN)
     assert refused(run(*args, "--item", "rainy-mourning"), "did you mean rainy-morning?")
     assert refused(run(*args, "--about", "rains"), "did you mean rain?")
+
+
+def test_a_file_that_was_edited_is_shown_as_it_is_now(overlay):
+    for text in ("rules: {first: {}}", "rules: {second: {}}"):
+        assert f"    {text}\n" in run("check", overlay(text)).stderr
+
+
+def test_what_would_move_the_cursor_is_not_printed(overlay):
+    found = run("check", overlay('"fo\\e[1mo\\n": 3'))
+    assert (found.exit_code, "\x1b" in found.stderr) == (2, False)
+
+
+@pytest.mark.parametrize("ending", ["svg", "png", "dot"])
+def test_labels_and_names_are_drawn_to_the_letter(overlay, tmp_path, ending):
+    path = overlay(r"variables: {a: {kind: binary, label: 'a $x_$ b & \ <c>'}}")
+    assert run("graph", path, "-o", tmp_path / f"g.{ending}").exit_code == 0
+    if ending == "svg":
+        assert "a $x_$ b" in "".join(ElementTree.parse(tmp_path / "g.svg").getroot().itertext())
+
+
+@pytest.mark.parametrize("command", [("export", "bif"), ("resolve",), ("schema",)])
+def test_places_that_cannot_be_written_are_told_before_anything_is_done(tmp_path, command):
+    for place, reason in ((tmp_path, "is a folder"), (tmp_path / "no" / "x", "its folder does not exist")):
+        found = run(*command, "-o", place)
+        assert (found.exit_code, found.stdout) == (2, "")
+        assert found.stderr.startswith(f"{place}: {reason}")
+
+
+def test_a_link_stays_a_link_and_a_base_is_not_overwritten(overlay, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    path = overlay("name: mine")
+    assert run("resolve", path, "-o", tmp_path / "link").exit_code == 0
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text("utf-8").startswith("# ")
+    before = path.read_text("utf-8")
+    found = run("resolve", path, "-o", path)
+    assert (found.exit_code, path.read_text("utf-8")) == (2, before)
+    assert "is a file of this base" in found.stderr

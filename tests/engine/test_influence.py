@@ -84,7 +84,7 @@ def test_what_is_right_now_is_what_is_decided_now(base_of, names):
         assert ((influences.p >= influences.threshold) == decided[name].accepted).all()
 
 
-@pytest.mark.parametrize(("variable", "beside"), [("wear", 0.0002), ("hot", -0.0002)])
+@pytest.mark.parametrize(("variable", "beside"), [("wear", 0.0002), ("hot", -0.0002), ("load", 0.0002)])
 def test_flips_lie_where_the_acceptance_changes(overlay_of, names, variable, beside):
     """The limit is put just beside what an item has, so that a little of many numbers turns it."""
     plain, name = overlay_of(WORDS), names[variable]
@@ -152,7 +152,8 @@ MANY = {"wear": Ranked((1, 2)), "hot": 0}
 
 
 @pytest.mark.parametrize(
-    ("question", "said"), [("check", {"hot": 1}), ("walk", {"load": 1, "wear": 0}), ("walk", MANY)]
+    ("question", "said"),
+    [("check", {"hot": 1}), ("walk", {"load": 1, "wear": 0}), ("walk", {"hot": 1}), ("walk", MANY)],
 )
 def test_numbers_that_are_not_asked_have_no_say(base_of, names, question, said):
     """All of them are changed at once, and nothing comes of it."""
@@ -174,3 +175,22 @@ def test_numbers_that_are_not_asked_have_no_say(base_of, names, question, said):
         np.testing.assert_allclose(before[name], after[name], atol=1e-12)
     assert {path.split(".")[2] for path in told if path.startswith("priors.")} == {"in-service"}
     assert not [path for path in told if path.startswith(("policy.", "questions."))]
+
+
+def test_words_and_lists_that_add_up_to_1_are_no_distributions(base_of):
+    """The machine's words are .8 and .2; each moves alone."""
+    base = base_of("machine")
+    influences = Influences(inferred(base), asked(base))
+    flagged = {one.number.path: one.shared for one in influences.each() if one is not None}
+    words = [path for path in flagged if path.startswith("words.")]
+    assert sum(base.numbers[path].value for path in words) == pytest.approx(1)
+    assert not any(flagged[path] for path in words)
+
+
+def test_an_item_that_nobody_read_has_no_flips(overlay_of, names):
+    base = overlay_of(f"policy: {{limits: {{fault: {0.999}}}, source: judgement, note: nearly all}}")
+    nothing = answers_of(base, [[]])
+    influences = Influences(inferred(base), nothing)
+    found = [one for one in influences.each() if one is not None]
+    assert any(np.abs(one.slope).max() > 0 for one in found)
+    assert all(np.isnan(one.flip).all() for one in found)
