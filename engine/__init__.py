@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from engine.resolved import resolve
     from engine.schema import json_schema
     from engine.sensitivity import Flip, Pull, Sensitivity
+    from engine.simulation import Misfit, SimulatedObserver, prior_truth, values_of
     from engine.weights import Weights, weigh_parts
 
 LAZY = {
@@ -68,6 +69,10 @@ LAZY = {
     "Flip": "sensitivity",
     "Pull": "sensitivity",
     "Sensitivity": "sensitivity",
+    "Misfit": "simulation",
+    "SimulatedObserver": "simulation",
+    "prior_truth": "simulation",
+    "values_of": "simulation",
     "Weights": "weights",
     "weigh_parts": "weights",
 }
@@ -95,6 +100,7 @@ __all__ = [
     "Leaf",
     "LevelDecision",
     "LookAhead",
+    "Misfit",
     "Network",
     "Number",
     "Numbers",
@@ -110,6 +116,7 @@ __all__ = [
     "Rankings",
     "SekeError",
     "Sensitivity",
+    "SimulatedObserver",
     "Variable",
     "Weights",
     "audit_network",
@@ -126,8 +133,10 @@ __all__ = [
     "feasible_interval",
     "json_schema",
     "mutual_information",
+    "prior_truth",
     "read",
     "resolve",
+    "values_of",
     "weigh_parts",
 ]
 

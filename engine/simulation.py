@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from engine.evidence import ObservationModel
     from engine.instruments import NumberKernel
+    from engine.knowledge import Knowledge
     from engine.posterior import Inference
 
     Floats = NDArray[np.float64]
@@ -35,12 +36,15 @@ class Misfit:
 
     independent: every draw is a reading of its own, which neither repeats nor carries anything over. halo:
     probability with which a reading that may follow its label does, instead of the declared one. drift: the
-    share of answers that are anything; 0 at the first item, and growing to this at the last.
+    share of answers that are anything: 0 of the first item, and growing to this of the last.
     """
 
     independent: bool = False
     halo: float | None = None
     drift: float = 0.0
+
+
+AS_DECLARED = Misfit()
 
 
 def choose(p: Floats, u: Floats) -> Ints:
@@ -97,7 +101,7 @@ def _anything(kernel: NumberKernel, shape: tuple[int, ...], rng: np.random.Gener
 class SimulatedObserver:
     """One observer's answers about items of known truth; what it sees of an item stays the same.
 
-    truth: variable -> (N,) states.
+    truth: variable -> (N,) states. lost: (N,) the share of each item's answers that are anything.
     """
 
     def __init__(
@@ -106,7 +110,8 @@ class SimulatedObserver:
         name: str,
         truth: Mapping[str, Ints],
         rng: np.random.Generator,
-        misfit: Misfit = Misfit(),
+        misfit: Misfit = AS_DECLARED,
+        lost: Floats | None = None,
     ) -> None:
         self.observations, self.truth, self.rng, self.misfit = observations, truth, rng, misfit
         self.base = observations.network.knowledge
@@ -115,7 +120,7 @@ class SimulatedObserver:
         self.items = len(truth[self.base.root])
         self.kernels = {v: k for (o, v), k in observations.kernels.items() if o == self.index}
         self.seen = {name: self._fresh(name) for name in self.kernels}
-        self.lost = misfit.drift * np.linspace(0, 1, self.items)
+        self.lost = np.zeros(self.items) if lost is None else lost
 
     def reading(self, question: str, draws: int) -> dict[str, NDArray[Any]]:
         """Ask a question about a view not shown yet; return answers by variable, (N, draws).
@@ -163,11 +168,11 @@ class SimulatedObserver:
 
 
 def values_of(
-    inference: Inference, truth: Mapping[str, Ints], rng: np.random.Generator
+    base: Knowledge, truth: Mapping[str, Ints], rng: np.random.Generator
 ) -> Iterator[tuple[str, list[Any]]]:
     """Yield variables with the truth as people write it: state names, true or false, numbers within a bin."""
     for name, states in truth.items():
-        variable = inference.network.knowledge.variables[name]
+        variable = base.variables[name]
         if variable.kind == "interval":
             edges = np.array(variable.edges)
             yield name, rng.uniform(edges[states], edges[states + 1]).tolist()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from seke.explanation import explain
     from seke.inference import infer
     from seke.shipped import knowledge
+    from seke.simulation import simulate
     from seke.workbench.check import check
     from seke.workbench.diff import diff
     from seke.workbench.graph import network_graph
@@ -27,6 +28,7 @@ LAZY = {
     "network_graph": "workbench.graph",
     "sensitivity": "workbench.sensitivity",
     "show": "workbench.show",
+    "simulate": "simulation",
 }
 
 __version__ = "0.1.0"
@@ -40,6 +42,7 @@ __all__ = [
     "network_graph",
     "sensitivity",
     "show",
+    "simulate",
 ]
 
 

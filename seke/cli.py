@@ -124,6 +124,112 @@ def infer(
         _fail(f"{error.filename or '<stdout>'}: {error.strerror}")
 
 
+@main.command()
+@click.option(
+    "-k",
+    "--knowledge",
+    metavar="PATH",
+    help="A base or overlay: a folder or a YAML file.  [default: the shipped base]",
+)
+@click.option("--items", type=click.IntRange(min=1), default=100, show_default=True, help="How many.")
+@click.option(
+    "--draws", type=click.IntRange(min=1), default=5, show_default=True, help="Answers of each reading."
+)
+@click.option(
+    "--observer",
+    "observers",
+    multiple=True,
+    metavar="NAME",
+    help="Who answers; may be given again.  [default: whom the policy asks]",
+)
+@click.option(
+    "--question",
+    "questions",
+    multiple=True,
+    metavar="NAME",
+    help="What is asked; may be given again.  [default: all about more than one variable at a time]",
+)
+@click.option(
+    "--view",
+    "views",
+    multiple=True,
+    metavar="NAME",
+    help="Each is another reading; may be given again.  [default: face]",
+)
+@click.option("--population", metavar="NAME", help="The prior of the truth.  [default: the base's reference]")
+@click.option("--independent", is_flag=True, help="Misfit: draws neither repeat nor carry anything over.")
+@click.option(
+    "--halo",
+    type=click.FloatRange(0, 1),
+    metavar="P",
+    help="Misfit: answers follow their label with this probability.",
+)
+@click.option(
+    "--drift",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    metavar="P",
+    help="Misfit: by the last item this share of answers is anything.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the samples to FILE: .jsonl or .jsonl.gz.",
+)
+@click.option(
+    "--truth",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the truth to FILE, a label table: .csv, .jsonl (both also .gz), .parquet.",
+)
+def simulate(output: Path | None, truth: Path | None, **given: Any) -> None:
+    """Make up items, their truth, and what observers answer about them.
+
+    Truth is drawn from the compiled base, answers from its observers as they are declared, so that a
+    policy or a fit can be tried before a cent is spent. To see what happens where the declared
+    reliabilities are wrong, let the observers misfit; for a wrong prior, infer with another --population.
+    The samples are printed as JSON Lines, or written with -o.
+
+    \b
+    Examples:
+      seke simulate --items 500 --question joint -o samples.jsonl --truth truth.csv
+      seke simulate --items 500 --halo 0.6 -o samples.jsonl && seke infer samples.jsonl
+
+    Exit status: 0 done, 2 bad input.
+    """
+    from engine import SekeError
+
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        _simulate(output, truth, given)
+    except SekeError as error:
+        _fail(str(error))
+    except BrokenPipeError:
+        drop_output()
+        sys.exit(1)
+
+
+def _simulate(output: Path | None, truth: Path | None, given: dict[str, Any]) -> None:
+    from engine import Misfit, SekeError
+    from seke.records import Writer
+    from seke.simulation import simulate as made_up
+
+    if output is not None and not output.name.endswith((".jsonl", ".jsonl.gz")):
+        raise SekeError(f"{output}: samples are written as .jsonl or .jsonl.gz")
+    misfit = Misfit(*(given.pop(name) for name in ("independent", "halo", "drift")))
+    given["views"] = given["views"] or ("face",)
+    items = samples = 0
+    with Writer(output) as writer, Writer(truth) if truth else _Nothing() as labels:
+        for part in made_up(given.pop("knowledge"), given.pop("items"), misfit=misfit, **given):
+            writer.write(part.samples)
+            labels.write(part.truth)
+            items, samples = items + len(part.truth), samples + len(part.samples)
+    print(f"{samples:,} samples of {items:,} items", file=sys.stderr)
+
+
 @dataclass(frozen=True)
 class _Options:
     """What inference and explanation are both told."""
