@@ -31,6 +31,7 @@ PROSE = ("label", "description", "statement", "cite", "url", "used", "confirmed"
 FORMULAS = ("if", "then")
 CITATION = ("source", "note")
 MOST_STATES = 1_000_000
+EQUAL = 1e-10
 
 
 @dataclass(frozen=True)
@@ -142,9 +143,19 @@ def _changes(old: Knowledge, new: Knowledge, one: Table, other: Table) -> Iterat
             kind, place = ("removed", one.places[key]) if b is None else ("added", other.places[key])
             yield Change(node.path, kind, leaves=tuple(_leaves(node)), place=place)
         elif isinstance(a, Table) and isinstance(b, Table):
-            yield from _changes(old, new, a, b)
+            yield from _changes(old, new, _proportioned(a), _proportioned(b))
         else:
             yield from _change(old, new, a, b)
+
+
+def _proportioned(table: Table) -> Table:
+    """Return a distribution that lost a state with the shares that the others have without it."""
+    if not table.shrunk:
+        return table
+    texts = {table.entries[key].path: share for key, share in shares_of(table).items()}
+    changed = _with_texts(table, texts)
+    assert isinstance(changed, Table)
+    return changed
 
 
 def _change(old: Knowledge, new: Knowledge, a: Node, b: Node) -> Iterator[Change]:
@@ -177,6 +188,8 @@ def _kind(old: Knowledge, node: Node) -> str:
 
 def _same(old: Knowledge, new: Knowledge, a: Leaf, b: Leaf) -> bool:
     """Say whether two leaves mean the same: equal numbers, or formulas true of the same states."""
+    if NUMBER.fullmatch(a.text) and NUMBER.fullmatch(b.text):
+        return abs(float(a.text) - float(b.text)) <= EQUAL * abs(float(a.text))
     if a.path in old.numbers and b.path in new.numbers:
         return old.numbers[a.path].value == new.numbers[b.path].value
     if a.key in FORMULAS and a.path.startswith("rules."):
@@ -256,7 +269,21 @@ def _plain(node: Node) -> Any:
         return node.text
     if isinstance(node, Items):
         return [_plain(item) for item in node.items]
-    return {key: _plain(entry) for key, entry in node.entries.items() if key not in CITATION}
+    shares = shares_of(node) if node.shrunk else {}
+    return {
+        key: shares.get(key) or _plain(entry) for key, entry in node.entries.items() if key not in CITATION
+    }
+
+
+def shares_of(table: Table) -> dict[str, str]:
+    """Return the probabilities of a distribution that lost a state, in proportion, as they are written."""
+    values = {
+        key: float(n.text)
+        for key, n in table.entries.items()
+        if isinstance(n, Scalar) and key not in CITATION
+    }
+    total = sum(values.values())
+    return {key: f"{value / total:.12f}" for key, value in values.items()}
 
 
 def _inside(path: str, above: str) -> bool:

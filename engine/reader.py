@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -42,12 +43,22 @@ def read(path: Path, bases: Mapping[str, Path] | None = None) -> Knowledge:
     fields = Fields(faults)
     try:
         knowledge = _read_tree(fields, tree)
+        if faults:
+            raise KnowledgeError(faults)
     except KnowledgeError as error:
-        raise KnowledgeError(error.faults, str(path)) from None
-    if faults:
-        raise KnowledgeError(faults, str(path))
+        raise KnowledgeError((_taken_away(one, tree) for one in error.faults), str(path)) from None
     declared = Declared(tree, partial(_again, fields.read))
     return replace(knowledge, digest=digest_of(tree), numbers=fields.numbers, yaml=declared)
+
+
+def _taken_away(fault: Fault, tree: Table) -> Fault:
+    """Say of a name that is not there where an overlay removed it."""
+    named = re.search(r"(?:is called|has no state) '([^']+)'", fault.message)
+    if named is None or named[1] not in tree.removed:
+        return fault
+    what = fault.message.partition("; ")[0]
+    hint = f"it was removed at {tree.removed[named[1]]}; remove or change what speaks of it, too"
+    return replace(fault, message=f"{what}; {hint}")
 
 
 def _again(earlier: Mapping[str, Once], tree: Table) -> Knowledge:

@@ -40,8 +40,13 @@ def remove_paths(base: Table, remove: Node | None, faults: list[Fault]) -> None:
         if not isinstance(item, Scalar):
             faults.append(Fault(item.place, item.path, "must be a dotted path, such as rules.a"))
             continue
+        name = item.text.rpartition(".")[2]
         missing = _remove(base, item.text)
-        if missing is not None:
+        if missing is None:
+            base.removed |= {item.text: item.place, name: item.place}
+        elif item.text in base.removed:
+            faults.append(Fault(item.place, item.path, f"was removed already, at {base.removed[item.text]}"))
+        else:
             message = f"the base has no {item.text[:80]!r}{missing}"
             faults.append(Fault(item.place, item.path, message))
 

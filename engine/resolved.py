@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from engine.declared import CITATION, PROSE, declared_of
+from engine.declared import CITATION, PROSE, declared_of, shares_of
 from engine.source import Items, Scalar, Table
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class _Writer:
             entries = [(key, node) for key, node in entries if node.value]
             if entries and entries[0][0].value == "source":
                 entries[0] = (entries[0][0], self._plain(here[0]))
-        numbers = _shares(table) if table.shrunk else {}
+        numbers = shares_of(table) if table.shrunk else {}
         for key, node in table.entries.items():
             if key not in CITATION or isinstance(node, Table):
                 written = self._plain(numbers[key]) if key in numbers else self._node(node, here)
@@ -139,17 +139,6 @@ def _below(node: Node) -> Iterator[Cited]:
         for key, inner in node.entries.items():
             yield from _own(key, inner)
             yield from _below(inner)
-
-
-def _shares(table: Table) -> dict[str, str]:
-    """Return the probabilities of a distribution that lost a state, in proportion."""
-    values = {
-        key: float(n.text)
-        for key, n in table.entries.items()
-        if isinstance(n, Scalar) and key not in CITATION
-    }
-    total = sum(values.values())
-    return {key: f"{value / total:.12f}" for key, value in values.items()}
 
 
 def _is_prose(text: str) -> bool:

@@ -69,7 +69,8 @@ class Table:
     """A mapping; `places` are those of its keys.
 
     `shrunk` marks a distribution that lost a removed state: the rest keep their proportions. `beside`: where
-    an overlay brought it, the names that the base had in its place.
+    an overlay brought it, the names that the base had in its place. `removed`: of a whole base, what overlays
+    took out of it, by path and by name, and where they say so.
     """
 
     place: Place
@@ -79,6 +80,7 @@ class Table:
     cited: Citation | None = None
     shrunk: bool = False
     beside: tuple[str, ...] = ()
+    removed: dict[str, Place] = field(default_factory=dict)
 
     def get(self, key: str) -> Node | None:
         """Return the node under this key."""

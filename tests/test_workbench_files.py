@@ -209,7 +209,7 @@ ONLY_THE_READER = """
     like-mixture like-sum like-unknown-state mean-out-of-range missing-background moments-length
     moments-missing nan new-state no-as-a-name no-variables nothing-said nothing-satisfies-both
     nothing-satisfies-if number-without-source observer-reports-nothing one-state policy-of-other-kind
-    policy-without-limits prior-add prior-missing-state remove-unknown remove-without-base
+    policy-without-limits prior-add prior-missing-state remove-unknown remove-without-base removed-twice
     removed-but-mentioned repeat-too-small sd-impossible sum-not-one threshold-off-edge types-and-repeat
     unaskable-observer unknown-level unknown-observer unknown-population unknown-question unknown-source
     unknown-state unknown-variable unknown-word worse-than-guessing"""
