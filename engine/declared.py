@@ -73,6 +73,11 @@ class Declared:
         self.tree = tree
         self._read = read
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The folders and files that the base and all it extends were read from."""
+        return self.tree.files
+
     @cached_property
     def leaves(self) -> Mapping[str, Leaf]:
         """Every leaf by its path, in the order of the YAML; `source` and `note` are on the leaves."""

@@ -253,19 +253,29 @@ def _targets(c: Constraints) -> Floats:
 def _newton(model: FitModel, begin: Floats, bounds: Floats, count: int) -> tuple[Floats, float]:
     """Take damped Newton steps until the constraints hold, θ kept within its bounds; return the miss too.
 
-    count: how many of the parameters move: all, or the local ones only.
+    count: how many of the parameters move: all, or the local ones only. A Hessian serves again as long as
+    steps by it bring the constraints ten times nearer, as they do where the fit begins near its end.
     """
     c, targets, rules = model.c, _targets(model.c), count - model.local
     parameters, worst, bounds = begin, 0.0, bounds[:rules]
+    hessian, before = None, np.inf
     for _ in range(MOST_STEPS):
-        value, gradient, hessian = model.derivatives(parameters, count)
+        if hessian is None:
+            value, gradient, hessian = model.derivatives(parameters, count)
+        else:
+            value, gradient = model.slope(parameters)
+            gradient = gradient[:, :count]
         miss = gradient[:, : model.local] - targets
         pull = c.weights @ gradient[:, model.local :]
         theta = parameters[0, model.local : count]
         held = ((theta >= bounds) & (pull < 0)) | ((theta <= -bounds) & (pull > 0))
         worst = float(np.abs(miss).max(initial=0))
-        if max(worst, np.abs(pull[~held]).max(initial=0)) < TOLERANCE:
+        left = max(worst, np.abs(pull[~held]).max(initial=0))
+        if left < TOLERANCE:
             break
+        if left > before / 10:
+            _, _, hessian = model.derivatives(parameters, count)
+        before = left
         step = _step(model, hessian, miss, pull, (-bounds - theta, bounds - theta))
         dual = c.weights @ (value - (parameters[:, : model.local] * targets).sum(1))
         slope = float(c.weights @ (miss * step[:, : model.local]).sum(1) + pull @ step[0, model.local :])

@@ -8,10 +8,14 @@ same from derivatives alone; the tests compare them.
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.optimize import brentq
 
 from engine.compiler import compile_network
 from engine.diagnostics import diagnose
@@ -39,13 +43,15 @@ STEP = 1e-3
 class Influence:
     """What a number does to a variable of N items.
 
-    slope: (N,) of the probability that the variable's decided value is right, a unit of the number. flip:
+    slope: (N,) of the probability that the variable's value as decided now is right, a unit of the number.
+    sure: (N,) the same of the value that would be decided (an interval's mean moves along). flip:
     (N,) the value at which the item would be accepted, or accepted no longer, were all linear; NaN where none
     is allowed. shared: other numbers of its distribution shrink or grow to make room.
     """
 
     number: Number
     slope: Floats
+    sure: Floats
     flip: Floats
     shared: bool
 
@@ -143,7 +149,38 @@ class Influences:
         with np.errstate(divide="ignore", invalid="ignore"):
             flip = number.value + (self.threshold - self.p) / sure
         allowed = (flip >= number.low) & (flip <= number.high) & self.open
-        return Influence(number, slope, np.where(allowed, flip, np.nan), len(values) > 1)
+        return Influence(number, slope, sure, np.where(allowed, flip, np.nan), len(values) > 1)
+
+    def turning(self, one: Influence, index: int = 0) -> float:
+        """Return the value at which an item would be accepted, or accepted no longer; NaN where none is.
+
+        Sought from the first-order one, or from the end that the slope points to, by compiling and inferring
+        anew: the nearest crossing in that direction.
+        """
+        number = one.number
+
+        @cache
+        def sure(value: float) -> float:
+            if value == number.value:
+                return float(self.p[index]) - self.threshold
+            other = self.variation.changed({number.path: value})
+            found = None if other is None else self._marginals(other)
+            if found is None:
+                return math.nan
+            return float((found * self._right(found)).sum(1)[index]) - self.threshold
+
+        up = (one.sure[index] > 0) == (sure(number.value) < 0)
+        if not self.open[index] or not one.sure[index]:
+            return math.nan
+        end = number.high if up else number.low
+        near = one.flip[index] if math.isfinite(one.flip[index]) else (number.value + end) / 2
+        # Ends themselves are often not allowed, with others of the distribution at 0.
+        for far in (near, (near + end) / 2, number.value + 0.98 * (end - number.value)):
+            if sure(float(far)) * sure(number.value) < 0:
+                # Where something on the way is not allowed, the next end is tried.
+                with suppress(ValueError):
+                    return float(brentq(sure, number.value, float(far), xtol=1e-12, rtol=1e-3))
+        return math.nan
 
     def _marginals(self, other: Knowledge) -> Floats | None:
         """Return the variable's marginals by another base, (N, states); None where it cannot be compiled."""

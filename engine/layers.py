@@ -46,6 +46,7 @@ def _layer(
     base = _layer(base_path, bases, faults, (*chain, base_path.resolve())) if base_path else None
     if base is None:
         return None
+    base.files += own.files
     remove_paths(base, remove, faults)
     merge(base, own, faults, upon=True)
     return base
@@ -71,7 +72,7 @@ def _read_files(path: Path, faults: list[Fault]) -> Table | None:
         faults.append(Fault(start, "", "there is no such file or folder"))
         return None
     tables = [read_file(file, str(file), faults) for file in files]
-    merged = Table(start, "")
+    merged = Table(start, "", files=(str(path), *map(str, files)))
     for table in tables:
         if table is None:
             return None

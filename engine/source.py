@@ -70,7 +70,7 @@ class Table:
 
     `shrunk` marks a distribution that lost a removed state: the rest keep their proportions. `beside`: where
     an overlay brought it, the names that the base had in its place. `removed`: of a whole base, what overlays
-    took out of it, by path and by name, and where they say so.
+    took out of it, by path and by name, and where they say so; `files`: the folders and files it is from.
     """
 
     place: Place
@@ -81,6 +81,7 @@ class Table:
     shrunk: bool = False
     beside: tuple[str, ...] = ()
     removed: dict[str, Place] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
     def get(self, key: str) -> Node | None:
         """Return the node under this key."""

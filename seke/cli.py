@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,6 +16,8 @@ from seke.terminal import drop_output
 from seke.workbench.cli import knowledge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from seke.inference import Session
     from seke.summary import Summary
 
@@ -105,8 +108,7 @@ def infer(
     """
     from engine import SekeError
 
-    signal.signal(signal.SIGTERM, _stop)
-    try:
+    with _ending():
         options = _Options(**given)
         if explained is None:
             _infer(samples, options, output, verbose)
@@ -114,6 +116,16 @@ def infer(
             _explain(samples, options, explained)
         else:
             raise SekeError("--explain prints on the standard output; leave out -o")
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """End with one line and status 2 on bad input and where a place cannot be written."""
+    from engine import SekeError
+
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        yield
     except SekeError as error:
         _fail(str(error))
     except BrokenPipeError:
@@ -200,16 +212,8 @@ def simulate(output: Path | None, truth: Path | None, **given: Any) -> None:
 
     Exit status: 0 done, 2 bad input.
     """
-    from engine import SekeError
-
-    signal.signal(signal.SIGTERM, _stop)
-    try:
+    with _ending():
         _simulate(output, truth, given)
-    except SekeError as error:
-        _fail(str(error))
-    except BrokenPipeError:
-        drop_output()
-        sys.exit(1)
 
 
 def _simulate(output: Path | None, truth: Path | None, given: dict[str, Any]) -> None:
@@ -219,6 +223,8 @@ def _simulate(output: Path | None, truth: Path | None, given: dict[str, Any]) ->
 
     if output is not None and not output.name.endswith((".jsonl", ".jsonl.gz")):
         raise SekeError(f"{output}: samples are written as .jsonl or .jsonl.gz")
+    if output is not None and truth is not None and output.resolve() == truth.resolve():
+        raise SekeError(f"{output}: is named for both samples and truth; name two files")
     misfit = Misfit(*(given.pop(name) for name in ("independent", "halo", "drift")))
     given["views"] = given["views"] or ("face",)
     items = samples = 0

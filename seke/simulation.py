@@ -86,7 +86,8 @@ def simulate(
     if not observers and not base.policy.ask:
         raise SekeError(f"the policy of {base.name} asks nobody; name an observer")
     asked = list(questions) or [name for name, one in base.questions.items() if not one.about_one]
-    maker = _Maker(base, list(observers) or [base.policy.ask], asked, list(views), draws)
+    who = list(dict.fromkeys(observers)) or [base.policy.ask]
+    maker = _Maker(base, who, list(dict.fromkeys(asked)), list(dict.fromkeys(views)), draws)
     inference = Inference(compiled(base, cache_folder()), population)
     rng = np.random.default_rng(seed)
     for start in range(0, items, BATCH):

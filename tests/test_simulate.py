@@ -104,6 +104,7 @@ def test_a_question_about_one_variable_is_asked_about_one():
             ("--observer", "au-detector", "--question", "affect"),
             "au-detector answers none of the questions affect",
         ),
+        (("-o", "x.jsonl", "--truth", "x.jsonl"), "is named for both samples and truth"),
         (("-o", "x.csv"), "samples are written as .jsonl or .jsonl.gz"),
         (("--truth", "no/such/t.csv"), "no such directory"),
     ],
@@ -112,3 +113,11 @@ def test_what_cannot_be_asked_is_refused(args, words):
     found = run("--items", 2, *args)
     assert (found.exit_code, found.stdout) == (2, "")
     assert words in found.stderr
+
+
+def test_what_is_named_twice_is_asked_once():
+    plain = run("--items", 2, "--question", "joint")
+    twice = run(
+        "--items", 2, *("--question", "joint") * 2, *("--view", "face") * 2, *("--observer", "gpt-4o") * 2
+    )
+    assert plain.stdout == twice.stdout

@@ -570,7 +570,27 @@ def test_a_link_stays_a_link_and_a_base_is_not_overwritten(overlay, tmp_path):
     assert run("resolve", path, "-o", tmp_path / "link").exit_code == 0
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "target").read_text("utf-8").startswith("# ")
+    path = overlay("remove: []")
     before = path.read_text("utf-8")
-    found = run("resolve", path, "-o", path)
-    assert (found.exit_code, path.read_text("utf-8")) == (2, before)
-    assert "is a file of this base" in found.stderr
+    for command in (("resolve", path), ("export", "bif", "-k", path), ("schema", "-k", path)):
+        found = run(*command, "-o", path)
+        assert (found.exit_code, path.read_text("utf-8")) == (2, before)
+        assert "is a file of this base" in found.stderr
+
+
+def test_names_with_dots_are_shown_whole(overlay):
+    path = overlay("observers: {eye-4.1: {label: an eye, source: book, categorical: {kind: {accuracy: 0.7, "
+                   "repeat: 0.9, strength: 8}}}}")  # fmt: skip
+    assert run("show", "eye-4.1", "-k", path).stdout.startswith("eye-4.1, an eye: observer, ")
+
+
+BLOCKS = re.findall(
+    r"```yaml\n(.*?)```", (EXAMPLES.parent / "knowledge" / "README.md").read_text("utf-8"), re.S
+)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=[block.partition("\n")[0] for block in BLOCKS])
+def test_every_example_of_the_languages_page_reads(tmp_path, block):
+    head = "" if "extends:" in block else "extends: shipped\n"
+    (tmp_path / "overlay.yaml").write_text(head + block, "utf-8")
+    assert seke.check(tmp_path / "overlay.yaml").facts["rules"]

@@ -17,6 +17,8 @@ from seke.terminal import drop_output
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from engine import Knowledge
+
 MOST_WARNINGS = 50
 EXISTING = click.Path(path_type=Path)
 
@@ -214,6 +216,20 @@ def _checked(output: Path | None) -> None:
         raise FileNotFoundError(2, "its folder does not exist", str(output))
 
 
+def _apart(output: Path | None, base: Knowledge) -> None:
+    """Refuse to write over what a base was read from, or YAML into a folder that would be read with it."""
+    from engine import SekeError, declared_of
+
+    if output is None:
+        return
+    read = [Path(file).resolve() for file in declared_of(base).files]
+    if output.resolve() in read:
+        raise SekeError(f"{output}: is a file of this base; name another")
+    inside = any(folder.is_dir() and output.resolve().is_relative_to(folder) for folder in read)
+    if inside and output.suffix in (".yaml", ".yml"):
+        raise SekeError(f"{output}: lies in a folder of this base and would be read with it; name another")
+
+
 def _write(data: bytes, output: Path) -> None:
     """Write a file that is whole or not there; a link stays a link, and a device a device."""
     output = output.resolve()
@@ -261,6 +277,7 @@ def export(form: str, base: str | None, population: str | None, output: Path | N
             raise SekeError(
                 f"no population is called {population!r}{did_you_mean(population, read.populations)}"
             )
+        _apart(output, read)
         _deliver(exported(compiled(read, cache_folder()), form, population), output)  # type: ignore[arg-type]
 
 
@@ -274,16 +291,13 @@ def resolve(base: str | None, output: Path | None) -> None:
     Example:
       seke knowledge resolve my_overlay.yaml -o whole.yaml
     """
-    from engine import SekeError, declared_of
     from engine import resolve as as_one_file
     from seke.shipped import knowledge as read_knowledge
 
     with _reporting():
         _checked(output)
         read = read_knowledge(base)
-        files = {Path(place.file).resolve() for place in declared_of(read).places.values()}
-        if output is not None and output.resolve() in files:
-            raise SekeError(f"{output}: is a file of this base; name another")
+        _apart(output, read)
         head = f"# {read.name} {read.digest}, with all that it extends as one file.\n"
         _deliver(head + as_one_file(read), output)
 
@@ -306,7 +320,9 @@ def schema(base: str | None, output: Path | None) -> None:
 
     with _reporting():
         _checked(output)
-        _deliver(json.dumps(json_schema(read_knowledge(base)), indent=1, ensure_ascii=False), output)
+        read = read_knowledge(base)
+        _apart(output, read)
+        _deliver(json.dumps(json_schema(read), indent=1, ensure_ascii=False), output)
 
 
 @knowledge.command()

@@ -51,8 +51,9 @@ def sensitivity(
     by how much 0.1 of it would change the probability that the value decided now is right (the mean of the
     absolute changes, and the greatest, of `item`); `move`, how far it reasonably may move (0.1, at most to
     its double or half way to 1; a tenth of it where its range is wider than 2); `flips`, the items whose
-    acceptance would change within that; and of one item `flip`, the value at which it would. All is to first
-    order. They are in the order of what they change within their moves.
+    acceptance would change within that. All is to first order. They are in the order of what they change
+    within their moves. Of one item there is `flip_to_first_order`, the value at which its acceptance would
+    change, and of the first MOST_SHOWN numbers `flip`, where it does change, compiled and inferred anew.
 
     Args:
         samples: as of `infer`.
@@ -72,13 +73,18 @@ def sensitivity(
         raise SekeError(f"no variable of the levels is called {about!r}{did_you_mean(about, known)}")
     answers, total = _chosen(list(batches(samples, base)), item)
     influences = Influences(session.inference, answers, about or "")
-    found: list[Influence] = []
+    found: list[tuple[Facts, Influence]] = []
     numbers = influences.numbers()
     for done, one in enumerate(influences.each(), 1):
         if one is not None:
-            found.append(one)
+            found.append((_number(one, answers), one))
         if progress:
             progress(done, len(numbers))
+    found.sort(key=lambda pair: -pair[0]["per_tenth"] * pair[0]["move"])
+    if len(answers.items) == 1:
+        for fact, one in found[:MOST_SHOWN]:
+            value = influences.turning(one)
+            fact["flip"] = None if np.isnan(value) else value
     return SensitivityReport(
         {
             "knowledge": {"name": base.name, "digest": base.digest},
@@ -88,9 +94,7 @@ def sensitivity(
             "of": total,
             "probability": [float(p) for p in influences.p],
             "threshold": None if np.isnan(influences.threshold) else influences.threshold,
-            "numbers": sorted(
-                (_number(one, answers) for one in found), key=lambda fact: -fact["per_tenth"] * fact["move"]
-            ),
+            "numbers": [fact for fact, _ in found],
         }
     )
 
@@ -135,7 +139,7 @@ def _number(one: Influence, answers: Answers) -> Facts:
         "source": number.source,
     }
     if len(answers.items) == 1:
-        facts["flip"] = None if np.isnan(one.flip[0]) else float(one.flip[0])
+        facts["flip_to_first_order"] = None if np.isnan(one.flip[0]) else float(one.flip[0])
     return facts
 
 
@@ -171,6 +175,7 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
         else:
             row += [f"{one['per_tenth']:.4f}", f"{one['largest']:+.4f}", one["item"], str(one["flips"])]
         rows.append((*row, f"{one['place']}, {one['source']}"))
-    end = f"{count(len(numbers), 'number')} asked, to first order"
+    end = f"{count(len(numbers), 'number')} asked, p to first order"
+    end += ", flips compiled and inferred anew" if single else ""
     end += "; * the others of its distribution make room" if any(one["shared"] for one in shown) else ""
     return [head, *columns(header, rows), end]

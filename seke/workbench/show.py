@@ -60,13 +60,12 @@ def show(name: str | None = None, knowledge: Knowledge | str | Path | None = Non
     if name is None:
         return Shown(_overview(base))
     known = list(_things(base))
-    found = [(kind, path) for kind, path in known if name in (path, path.rpartition(".")[2])]
-    found = found or [(kind, path) for kind, path in known if path.endswith(f".{name}")]
+    found = [(kind, path) for kind, path in known if name in (path, _name_of(base, kind, path))]
     if not found and declared_of(base).below(name):
         found = [("path", name)]
     if not found:
         # The short names first: nobody means a path.
-        names = [path.rpartition(".")[2] for _, path in known]
+        names = [_name_of(base, kind, path) for kind, path in known]
         raise SekeError(f"the base {base.name} has no {name!r}{did_you_mean(name, names)}")
     return Shown({"things": [_thing(base, kind, path) for kind, path in found]})
 
@@ -99,7 +98,7 @@ def _things(base: Knowledge) -> Iterator[tuple[str, str]]:
 
 def _thing(base: Knowledge, kind: str, path: str) -> Facts:
     declared = declared_of(base)
-    name = path.rpartition(".")[2]
+    name = _name_of(base, kind, path)
     own = declared.below(path)
     place = declared.places.get(path)
     prose = {leaf.key: leaf.text for leaf in own if leaf.key in PROSE and leaf.path == f"{path}.{leaf.key}"}
@@ -112,6 +111,7 @@ def _thing(base: Knowledge, kind: str, path: str) -> Facts:
     notes = dict.fromkeys(leaf.note for leaf in own if leaf.note)
     facts = {
         "kind": kind,
+        "name": name,
         "path": path,
         "place": near(place) if place else "",
         "text": {key: text for key, text in prose.items() if text},
@@ -127,6 +127,13 @@ def _thing(base: Knowledge, kind: str, path: str) -> Facts:
         noted = [leaf for leaf in declared.leaves.values() if leaf.source != name and word.search(leaf.note)]
         facts["named"] = [_leaf(leaf) for leaf in noted]
     return facts
+
+
+def _name_of(base: Knowledge, kind: str, path: str) -> str:
+    """Return the name at the end of a path; names may hold dots."""
+    above = ("priors.populations.", f"variables.{base.root}.states." if kind.startswith("state") else "")
+    section = next((one for one in above if one and path.startswith(one)), f"{path.partition('.')[0]}.")
+    return path.removeprefix(section) if kind != "path" else path
 
 
 def _leaf(leaf: Leaf) -> Facts:
@@ -290,8 +297,8 @@ def _overview_lines(facts: Mapping[str, Any]) -> Iterator[str]:
 def _thing_lines(thing: Facts) -> Iterator[str]:
     text = dict(thing["text"])
     label = text.pop("label", "")
-    name = thing["path"].rpartition(".")[2]
-    yield f"{name}{f', {label}' if label else ''}: {thing['kind']}, {thing['place'] or thing['path']}"
+    named = f"{thing['name']}{f', {label}' if label else ''}"
+    yield f"{named}: {thing['kind']}, {thing['place'] or thing['path']}"
     for key, prose in text.items():
         if key == "prompt":
             yield from ("  prompt:", *(f"    {line}" for line in prose.splitlines()))

@@ -194,3 +194,29 @@ def test_an_item_that_nobody_read_has_no_flips(overlay_of, names):
     found = [one for one in influences.each() if one is not None]
     assert any(np.abs(one.slope).max() > 0 for one in found)
     assert all(np.isnan(one.flip).all() for one in found)
+
+
+@pytest.mark.parametrize("variable", ["wear", "load"])
+def test_turning_values_are_where_the_acceptance_changes(overlay_of, names, variable):
+    """However far off and bent: on this side of the value the item is decided as now, beyond it otherwise."""
+    plain, name = overlay_of(WORDS), names[variable]
+    one = asked(plain).part(1, 2)
+    (p,) = Influences(inferred(plain), one, name).p
+    limit = f"{{{'fault' if variable == 'wear' else variable}: {1 - p + 0.02:.9f}}}"
+    base = overlay_of(f"{WORDS}\npolicy: {{limits: {limit}, source: judgement, note: beside}}")
+    inference = inferred(base)
+    influences = Influences(inference, one, name)
+    before = accepted(inference, one, name)[0]
+    found = 0
+    for influence in list(influences.each())[::3]:
+        number = influence.number
+        value = influences.turning(influence)
+        if np.isnan(value):
+            continue
+        for share in (0.97, 1.03):
+            there = number.value + share * (value - number.value)
+            if number.low <= there <= number.high:
+                then = inferred(written(base, number, there))
+                assert (accepted(then, one, name)[0] == before) == (share < 1), number.path
+                found += 1
+    assert found > 4
