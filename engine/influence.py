@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 COMPILED = ("words", "priors", "activations", "affect", "couplings", "rules")
 OF_NETWORK = ("variables", "populations", "cells", "moments", "couplings", "rules")
 STEP = 1e-3
+NEARLY = 0.95
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ class Influences:
         """Return the value at which an item would be accepted, or accepted no longer; NaN where none is.
 
         Sought from the first-order one, or from the end that the slope points to, by compiling and inferring
-        anew: the nearest crossing in that direction.
+        anew: a crossing in that direction, at most NEARLY as far as the end.
         """
         number = one.number
 
@@ -175,7 +176,7 @@ class Influences:
         end = number.high if up else number.low
         near = one.flip[index] if math.isfinite(one.flip[index]) else (number.value + end) / 2
         # Ends themselves are often not allowed, with others of the distribution at 0.
-        for far in (near, (near + end) / 2, number.value + 0.98 * (end - number.value)):
+        for far in (near, (near + end) / 2, number.value + NEARLY * (end - number.value)):
             if sure(float(far)) * sure(number.value) < 0:
                 # Where something on the way is not allowed, the next end is tried.
                 with suppress(ValueError):
