@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.declared import Declared
 from engine.draft import (
     Draft,
     lay_cliques,
@@ -55,6 +56,8 @@ def check_rules(draft: Draft) -> Draft:
     """Refuse rules whose `if`, or `if` with `then`, nothing satisfies; let those that cannot fail be."""
     fitted = [item for item in draft.rule_tables if not item.decided]
     probabilities = iter(_model(draft).probabilities([e for item in fitted for e in _events(item)]))
+    yaml = draft.knowledge.yaml
+    places = yaml.places if isinstance(yaml, Declared) else {}
     faults, kept = [], []
     for item in draft.rule_tables:
         if item.decided:
@@ -62,9 +65,12 @@ def check_rules(draft: Draft) -> Draft:
         else:
             p_if, p_both = next(probabilities), next(probabilities)
         if p_both <= 0:
-            what = "its `if` and `then` together" if p_if > 0 else "its `if`"
-            message = f"nothing can satisfy {what}"
-            faults.append(Fault(item.rule.place, f"rules.{item.rule.name}", message))
+            path, what = f"rules.{item.rule.name}", "its `if`"
+            place = places.get(f"{path}.if", item.rule.place)
+            if p_if > 0:
+                what = "its `if` and `then` together"
+                place = places.get(f"{path}.then", item.rule.place)
+            faults.append(Fault(place, path, f"nothing can satisfy {what}"))
         kept.append(replace(item, decided=item.decided or p_both >= p_if * (1 - CERTAIN)))
     if faults:
         raise KnowledgeError(faults)

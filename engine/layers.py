@@ -56,13 +56,7 @@ def _read_files(path: Path, faults: list[Fault]) -> Table | None:
     """Read and merge the files of one layer; hidden files and folders are passed over."""
     start = Place(str(path), 1, 1)
     if path.is_dir():
-        files = sorted(
-            file
-            for file in path.rglob("*")
-            if file.suffix in (".yaml", ".yml")
-            and file.is_file()
-            and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        )
+        files = _yaml_in(path)
         if not files:
             faults.append(Fault(start, "", "the folder holds no .yaml file"))
             return None
@@ -79,6 +73,17 @@ def _read_files(path: Path, faults: list[Fault]) -> Table | None:
         cite(table, faults)
         merge(merged, table, faults)
     return merged
+
+
+def _yaml_in(folder: Path) -> list[Path]:
+    """Return the YAML files of a folder and those below it."""
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix in (".yaml", ".yml")
+        and file.is_file()
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )
 
 
 def _base_path(
@@ -98,6 +103,8 @@ def _base_path(
     if not _exists(target):
         known = ", ".join(sorted(bases)) or "none"
         message = f"{extends.text[:80]!r} is neither a path from here nor a known base (known: {known})"
+    elif target.is_dir() and not _yaml_in(target):
+        message = f"{extends.text!r} is a folder that holds no .yaml file"
     elif target.resolve() in chain:
         message = f"{extends.text!r} extends this base in turn"
     elif len(chain) >= LONGEST_CHAIN:

@@ -594,3 +594,20 @@ def test_every_example_of_the_languages_page_reads(tmp_path, block):
     head = "" if "extends:" in block else "extends: shipped\n"
     (tmp_path / "overlay.yaml").write_text(head + block, "utf-8")
     assert seke.check(tmp_path / "overlay.yaml").facts["rules"]
+
+
+def test_a_program_reads_faults_too(tmp_path):
+    (tmp_path / "bad.yaml").write_text("extends: none", "utf-8")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "on-empty.yaml").write_text("extends: empty", "utf-8")
+    for name, args in {
+        "'none' is neither a path": ("check", tmp_path / "bad.yaml"),
+        "'empty' is a folder that holds no .yaml file": ("check", tmp_path / "on-empty.yaml"),
+        "has no 'nope'": ("show", "nope"),
+        "no such file or folder": ("diff", tmp_path / "nope", "shipped"),
+        "no item 'nope'": ("sensitivity", WATERED, "-k", GARDEN, "--item", "nope"),
+    }.items():
+        found = run(*args, "--json")
+        (fault,) = json.loads(found.stdout)["faults"]
+        assert (found.exit_code, name in fault["message"], name in found.stderr) == (2, True, True), name
+        assert fault["place"] in ("", f"{args[1]}:1:1", f"{args[1]}:1:10")

@@ -38,20 +38,28 @@ def knowledge() -> None:
 
 
 @contextmanager
-def _reporting() -> Iterator[None]:
-    """Print faults with the line that each is about, and end with status 2."""
+def _reporting(*, as_json: bool = False) -> Iterator[None]:
+    """Print faults with the line that each is about, and end with status 2.
+
+    as_json: and as JSON on the standard output, for a program that reads it.
+    """
     from engine import KnowledgeError, SekeError
-    from seke.workbench.text import count, forget_lines, pointed
+    from seke.workbench.text import count, forget_lines, near, pointed
 
     forget_lines()
     try:
         yield
     except KnowledgeError as error:
+        if as_json:
+            faults = [{"place": near(f.place), "path": f.path, "message": f.message} for f in error.faults]
+            _as_json({"faults": faults})
         for fault in error.faults:
             print(pointed(fault), file=sys.stderr)
         print(count(len(error.faults), "fault"), file=sys.stderr)
         sys.exit(2)
     except SekeError as error:
+        if as_json:
+            _as_json({"faults": [{"place": "", "path": "", "message": str(error)}]})
         print(error, file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
@@ -91,21 +99,11 @@ def check(base: str | None, strict: bool, as_json: bool) -> None:
 
     Exit status: 0 sound, 1 warnings under --strict, 2 faults.
     """
-    from engine import KnowledgeError
     from seke.workbench.check import check as checked
-    from seke.workbench.text import count, near, pointed
+    from seke.workbench.text import count, pointed
 
-    with _reporting():
-        try:
-            found = checked(base)
-        except KnowledgeError as error:
-            if as_json:
-                faults = [
-                    {"place": near(one.place), "path": one.path, "message": one.message}
-                    for one in error.faults
-                ]
-                _as_json({"faults": faults})
-            raise
+    with _reporting(as_json=as_json):
+        found = checked(base)
         if as_json:
             _as_json({"faults": [], **found.facts})
         else:
@@ -144,7 +142,7 @@ def show(name: str | None, base: str | None, as_json: bool) -> None:
     """
     from seke.workbench.show import show as shown
 
-    with _reporting():
+    with _reporting(as_json=as_json):
         found = shown(name, base)
         if as_json:
             _as_json(found.facts)
@@ -186,7 +184,7 @@ def diff(
     from seke.workbench.diff import at_revision
     from seke.workbench.diff import diff as compared
 
-    with _reporting():
+    with _reporting(as_json=as_json):
         if (new is None) == (rev is None):
             raise SekeError("name either a second base or --rev REVISION")
         if rev is None:
@@ -418,7 +416,7 @@ def sensitivity(samples: tuple[str, ...], base: str | None, as_json: bool, **giv
     """
     from seke.workbench.sensitivity import sensitivity as ranked
 
-    with _reporting(), _bar("numbers") as told:
+    with _reporting(as_json=as_json), _bar("numbers") as told:
         found = ranked(list(samples), base, progress=told, **given)
     if as_json:
         _as_json(found.facts)
