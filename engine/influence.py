@@ -170,9 +170,9 @@ class Influences:
                 return math.nan
             return float((found * self._right(found)).sum(1)[index]) - self.threshold
 
-        up = (one.sure[index] > 0) == (sure(number.value) < 0)
-        if not self.open[index] or not one.sure[index]:
+        if not self.open[index] or not one.sure[index] or math.isnan(self.threshold):
             return math.nan
+        up = (one.sure[index] > 0) == (sure(number.value) < 0)
         end = number.high if up else number.low
         near = one.flip[index] if math.isfinite(one.flip[index]) else (number.value + end) / 2
         # Ends themselves are often not allowed, with others of the distribution at 0.

@@ -101,7 +101,7 @@ def _anything(kernel: NumberKernel, shape: tuple[int, ...], rng: np.random.Gener
 class SimulatedObserver:
     """One observer's answers about items of known truth; what it sees of an item stays the same.
 
-    truth: variable -> (N,) states. lost: (N,) the share of each item's answers that are anything.
+    truth: variable -> (N,) states. when: (N,) where in the run each item stands, from 0 (first) to 1 (last).
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class SimulatedObserver:
         truth: Mapping[str, Ints],
         rng: np.random.Generator,
         misfit: Misfit = AS_DECLARED,
-        lost: Floats | None = None,
+        when: Floats | None = None,
     ) -> None:
         self.observations, self.truth, self.rng, self.misfit = observations, truth, rng, misfit
         self.base = observations.network.knowledge
@@ -120,7 +120,7 @@ class SimulatedObserver:
         self.items = len(truth[self.base.root])
         self.kernels = {v: k for (o, v), k in observations.kernels.items() if o == self.index}
         self.seen = {name: self._fresh(name) for name in self.kernels}
-        self.lost = np.zeros(self.items) if lost is None else lost
+        self.lost = misfit.drift * (np.linspace(0, 1, self.items) if when is None else when)
 
     def reading(self, question: str, draws: int) -> dict[str, NDArray[Any]]:
         """Ask a question about a view not shown yet; return answers by variable, (N, draws).

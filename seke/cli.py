@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from seke import __version__
-from seke.terminal import drop_output
+from seke.terminal import drop_output, printable
 from seke.workbench.cli import knowledge
 
 if TYPE_CHECKING:
@@ -386,5 +386,5 @@ def _stop(number: int, _: object) -> NoReturn:
 
 
 def _fail(message: str) -> NoReturn:
-    print(message, file=sys.stderr)
+    print(printable(message), file=sys.stderr)
     sys.exit(2)

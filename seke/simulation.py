@@ -92,8 +92,8 @@ def simulate(
     rng = np.random.default_rng(seed)
     for start in range(0, items, BATCH):
         names = [f"item-{number:06d}" for number in range(start, min(start + BATCH, items))]
-        lost = misfit.drift * np.arange(start, start + len(names)) / max(items - 1, 1)
-        yield maker.made(inference, names, misfit, lost, rng)
+        when = np.arange(start, start + len(names)) / max(items - 1, 1)
+        yield maker.made(inference, names, misfit, when, rng)
 
 
 def _known(what: str, names: Sequence[str], known: Any) -> None:
@@ -130,13 +130,13 @@ class _Maker:
         inference: Inference,
         names: list[str],
         misfit: Misfit,
-        lost: NDArray[np.float64],
+        when: NDArray[np.float64],
         rng: np.random.Generator,
     ) -> Simulated:
         truth = prior_truth(inference, len(names), rng)
         table = dict(values_of(self.base, truth, rng))
         simulated = {
-            name: SimulatedObserver(inference.observations, name, truth, rng, misfit, lost)
+            name: SimulatedObserver(inference.observations, name, truth, rng, misfit, when)
             for name in dict.fromkeys(one.name for one, _ in self.asked)
         }
         samples: list[list[Record]] = [[] for _ in names]

@@ -511,6 +511,18 @@ def test_numbers_are_ranked_by_what_they_move(overlay):
         assert (one["largest"], one["item"]) == (pytest.approx(change[most], rel=0.02), facts["items"][most])
 
 
+def test_every_number_that_is_shown_of_one_item_says_where_it_turns(tmp_path):
+    lines = [line for line in WATERED.read_text("utf-8").splitlines() if line.strip()]
+    item = json.loads(lines[0])["item"]
+    own = [line for line in lines if json.loads(line)["item"] == item]
+    (tmp_path / "one.jsonl").write_text("\n".join(own), "utf-8")
+    found = seke.sensitivity(tmp_path / "one.jsonl", GARDEN)
+    told = [one for one in found.facts["numbers"] if "flip" in one]
+    rows = str(found).splitlines()[2:-1]
+    assert len(rows) == len(told) > 3
+    assert all(row.split()[0] == one["path"] for row, one in zip(rows, told, strict=True))
+
+
 def test_units_and_valence_can_be_asked_about(shipped, tmp_path, overlay):
     """With few expressions, units and observers, since every number costs a compilation."""
     gone = [f"variables.{name}" for name in ("quadrant", *shipped.cells) if name not in ("AU6", "AU12")]

@@ -206,12 +206,14 @@ def _deliver(text: str, output: Path | None) -> None:
 
 def _checked(output: Path | None) -> None:
     """Refuse a place that cannot be written before anything long is computed."""
+    from engine import SekeError
+
     if output is None:
         return
     if output.is_dir():
-        raise IsADirectoryError(21, "is a folder; name a file", str(output))
+        raise SekeError(f"{output}: is a folder; name a file")
     if not output.parent.is_dir():
-        raise FileNotFoundError(2, "its folder does not exist", str(output))
+        raise SekeError(f"{output}: its folder does not exist")
 
 
 def _apart(output: Path | None, base: Knowledge) -> None:
@@ -407,7 +409,7 @@ def sensitivity(samples: tuple[str, ...], base: str | None, as_json: bool, **giv
     For each number: the change of the probability that what is decided now is right, per 0.1 of the number,
     on average and at most, and how many items it would make accepted or accepted no longer if it moved as far
     as it reasonably may. Every number is moved in the YAML, and all is compiled and inferred again, which
-    takes half a minute.
+    takes half a minute. With --item also the value at which it would be accepted, or accepted no longer.
 
     \b
     Examples:

@@ -78,8 +78,8 @@ def _template(base: Knowledge, named: str, folder: Path) -> str:
     # What the state shows more than the others do.
     typical = sorted(units, key=lambda unit: sum(cell.p for cell in base.cells[unit]) / len(states)
                      - base.cells[unit][-1].p)  # fmt: skip
-    unit, other, third = (*typical, "UNIT", "OTHER", "THIRD")[:3]
-    then, affect = third, ""
+    unit, other = (*typical, "UNIT", "OTHER")[:2]
+    then, affect = f"{base.root} == {state}", ""
     if base.affect:
         name, moments = base.affect[0], base.moments[-1]
         edges = base.variables[name].edges
@@ -107,6 +107,10 @@ def _template(base: Knowledge, named: str, folder: Path) -> str:
         "ROOT": base.root,
     }
     text = (Path(__file__).parent / "overlay.yaml").read_text("utf-8")
+    # What speaks of binary variables is left out where there are too few.
+    lacking = [name for name, least in (("UNIT", 1), ("OTHER", 2)) if len(units) < least]
+    parts = [part for part in text.split("\n\n") if not any(name in part for name in lacking)]
+    text = "\n\n".join(parts)
     return re.sub("|".join(said), lambda found: said[found[0]], text)
 
 

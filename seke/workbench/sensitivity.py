@@ -53,7 +53,7 @@ def sensitivity(
     its double or half way to 1; a tenth of it where its range is wider than 2); `flips`, the items whose
     acceptance would change within that. All is to first order. They are in the order of what they change
     within their moves. Of one item there is `flip_to_first_order`, the value at which its acceptance would
-    change, and of the first MOST_SHOWN numbers `flip`, where it does change, compiled and inferred anew.
+    change, and of the numbers that are shown `flip`, where it does change, compiled and inferred anew.
 
     Args:
         samples: as of `infer`.
@@ -82,8 +82,9 @@ def sensitivity(
             progress(done, len(numbers))
     found.sort(key=lambda pair: -pair[0]["per_tenth"] * pair[0]["move"])
     if len(answers.items) == 1:
-        for fact, one in found[:MOST_SHOWN]:
-            value = influences.turning(one)
+        influence = {fact["path"]: one for fact, one in found}
+        for fact in _shown([fact for fact, _ in found]):
+            value = influences.turning(influence[fact["path"]])
             fact["flip"] = None if np.isnan(value) else value
     return SensitivityReport(
         {
@@ -97,6 +98,11 @@ def sensitivity(
             "numbers": [fact for fact, _ in found],
         }
     )
+
+
+def _shown(numbers: list[Facts]) -> list[Facts]:
+    """Return the numbers that have a say worth telling, the first of them."""
+    return [one for one in numbers if one["per_tenth"] >= LEAST_SHOWN][:MOST_SHOWN]
 
 
 def _chosen(parts: list[Answers], item: str | None) -> tuple[Answers, int]:
@@ -154,7 +160,7 @@ def _move(number: Number) -> float:
 
 def _lines(facts: Mapping[str, Any]) -> list[str]:
     items, about, numbers = facts["items"], facts["about"], facts["numbers"]
-    shown = [one for one in numbers if one["per_tenth"] >= LEAST_SHOWN][:MOST_SHOWN]
+    shown = _shown(numbers)
     single = len(items) == 1
     if single:
         head = f"{items[0]}: what is decided about {about} is right with p {facts['probability'][0]:.3f}"

@@ -7,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seke.terminal import printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -29,7 +31,7 @@ def near_file(file: str) -> str:
 def pointed(fault: Fault, kind: str = "") -> str:
     """Return a fault or warning with the line that it is about, and a caret under the column."""
     path = f"{fault.path}: " if fault.path else ""
-    text = _printable(f"{kind}{near(fault.place)}: {path}{fault.message}")
+    text = printable(" ".join(f"{kind}{near(fault.place)}: {path}{fault.message}".split("\n")))
     line = _line(fault.place)
     if line is None:
         return text
@@ -45,12 +47,7 @@ def _line(place: Place) -> str | None:
     lines = _lines(place.file)
     if not 0 < place.line <= len(lines):
         return None
-    return _printable(lines[place.line - 1])
-
-
-def _printable(text: str) -> str:
-    """Return a text with what would move a terminal's cursor or colours replaced."""
-    return "".join(s if s.isprintable() or s == "\t" else "\N{REPLACEMENT CHARACTER}" for s in text)
+    return printable(lines[place.line - 1])
 
 
 def forget_lines() -> None:

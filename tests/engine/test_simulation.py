@@ -48,11 +48,11 @@ def test_truth_is_drawn_from_the_joint_distribution(inference):
         assert abs(share[1] - world.probability(held.astype(bool))) <= reach[1]
 
 
-def observer(inference, truth, question, misfit=None, seed=2, lost=None):
+def observer(inference, truth, question, misfit=None, seed=2, when=None):
     """The fitter's answers to a question, two draws each."""
     rng = np.random.default_rng(seed)
     given = [] if misfit is None else [misfit]
-    drawing = SimulatedObserver(inference.observations, "fitter", truth, rng, *given, lost=lost)
+    drawing = SimulatedObserver(inference.observations, "fitter", truth, rng, *given, when=when)
     return drawing, drawing.reading(question, 2)
 
 
@@ -105,7 +105,7 @@ def test_halo_makes_signs_follow_the_label(inference, names):
 def test_what_drifts_ends_as_anything(inference, names):
     root = inference.network.root
     truth = prior_truth(inference, N, np.random.default_rng(6))
-    drawing, said = observer(inference, truth, "check", lost=np.ones(N))
+    drawing, said = observer(inference, truth, "check", Misfit(drift=1.0), when=np.ones(N))
     for name in set(said) & set(drawing.observer.labels):
         size = len(drawing.observer.labels[name].answers)
         near(said[name][:, 0], np.full(size, 1 / size), size, truth[root] == 0)
