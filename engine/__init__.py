@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from engine.diagnostics import Diagnostics, diagnose
     from engine.exchange import exported
     from engine.feasibility import feasible_interval
+    from engine.gold import Gold, states_of
     from engine.influence import Influence, Influences
     from engine.lookahead import LookAhead
     from engine.network import CompiledRule, Network
@@ -55,6 +56,8 @@ LAZY = {
     "diagnose": "diagnostics",
     "exported": "exchange",
     "feasible_interval": "feasibility",
+    "Gold": "gold",
+    "states_of": "gold",
     "Influence": "influence",
     "Influences": "influence",
     "LookAhead": "lookahead",
@@ -91,6 +94,7 @@ __all__ = [
     "Diagnostics",
     "Fault",
     "Flip",
+    "Gold",
     "Inference",
     "Influence",
     "Influences",
@@ -136,6 +140,7 @@ __all__ = [
     "prior_truth",
     "read",
     "resolve",
+    "states_of",
     "values_of",
     "weigh_parts",
 ]

@@ -25,8 +25,18 @@ MODULES = {
 HTTP = {"openai", "httpx", "requests", "urllib3", "aiohttp", "http", "urllib", "socket"}
 FACES = re.compile(r"\b(happiness|sadness|disgust|contempt|valence|arousal|AU\d+|facial|emotions?)\b")
 INFERENCE = {
-    *("answers", "decision", "diagnostics", "evidence", "exchange", "feasibility", "fit", "imagined"),
-    *("cost", "dependence", "instruments", "junction_tree", "knowledge", "lookahead", "network", "posterior"),
+    *("answers", "decision", "diagnostics", "evidence", "exchange", "feasibility", "fit", "gold"),
+    *(
+        "cost",
+        "dependence",
+        "imagined",
+        "instruments",
+        "junction_tree",
+        "knowledge",
+        "lookahead",
+        "network",
+        "posterior",
+    ),
     *("preposterior", "simulation", "weights"),
 }
 
