@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.arrays import library
 from engine.errors import SekeError
 from engine.evidence import ObservationModel
 from engine.junction_tree import (
@@ -26,7 +27,6 @@ from engine.junction_tree import (
     distribute,
     indicators,
     lay,
-    library,
     torch_threads,
 )
 
