@@ -125,10 +125,11 @@ class ObservationModel:
                 else:
                     self.kernels[index, name] = self._kernel(one, base.variables[name])
         for key, kernel in self.kernels.items():
-            if keep and keep.network.factors is network.factors and keep.kernels.get(key) is kernel:
+            same = keep and keep.observers[key[0]].stereotype == self.observers[key[0]].stereotype
+            if keep and same and keep.network.factors is network.factors and keep.kernels.get(key) is kernel:
                 self.imagined |= {key: keep.imagined[key]} if key in keep.imagined else {}
             elif key[1] != network.root:
-                self.imagined[key] = self._imagined(key[1], kernel)
+                self.imagined[key] = self._imagined(key, kernel)
         self.carry: Array = np.array([one.carry for one in self.observers])
         self.exponent: Array = np.array([one.exponent for one in self.observers])
         self.halo: Array = np.array(
@@ -142,23 +143,46 @@ class ObservationModel:
         }
 
     def with_kernels(
-        self, kernels: Mapping[tuple[int, str], Kernel], carry: Array, exponent: Array, halo: Array
+        self,
+        kernels: Mapping[tuple[int, str], Kernel],
+        carry: Array,
+        exponent: Array,
+        halo: Array,
+        stereotype: Mapping[tuple[int, str], Array],
     ) -> ObservationModel:
         """Return the same observers with other kernels, carry, exponent and halo, which may be torch's.
 
-        Halo stays 0 where it is: whether a reading has a switch does not change.
+        Halo stays 0 where it is: whether a reading has a switch does not change. stereotype: P(true | root
+        state), (K,), of binary variables where it is not the declared one.
         """
         other = copy(self)
         other.kernels = dict(kernels)
         other.carry, other.exponent, other.halo = carry, exponent, halo
         root = self.network.root
-        other.imagined = {key: self._imagined(key[1], k) for key, k in kernels.items() if key[1] != root}
+        other.imagined = {
+            key: self._imagined(key, kernel, stereotype.get(key))
+            for key, kernel in kernels.items()
+            if key[1] != root
+        }
         return other
 
-    def _imagined(self, name: str, kernel: Kernel) -> Array:
+    def stereotype(self, key: tuple[int, str]) -> Floats:
+        """Return P(state of a variable | root state) as an observer's label implies it, (K, states)."""
+        observer, name = key
+        table = self.network.given_root[name].copy()
+        for state, brought in self.observers[observer].stereotype.items():
+            if name in brought:
+                p = brought[name]
+                table[self.network.root_states.index(state)] = (1 - p, p)
+        return table
+
+    def _imagined(self, key: tuple[int, str], kernel: Kernel, true: Array | None = None) -> Array:
         """Return the distribution of types that what each root state implies brings with it, (K + 1, M)."""
-        table = self.network.given_root[name]
-        stereotype = put(np.concatenate([table, self.prior[None] @ table]), kernel.mix)
+        table = put(self.stereotype(key), kernel.mix)
+        xp = library(kernel.mix)
+        if true is not None:
+            table = xp.stack([1 - true, true], 1)
+        stereotype = xp.concatenate([table, put(self.prior[None], kernel.mix) @ table])
         if isinstance(kernel, NumberKernel):
             return stereotype @ kernel.mix
         return stereotype[:, kernel.answer_of] * kernel.share
