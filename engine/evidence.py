@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.arrays import library, put, run_sums, sums_at
+from engine.arrays import library, put, run_sums, sums_at, take, taken_sums
 from engine.errors import AnswerError
 from engine.instruments import LEAST, LabelKernel, NumberKernel, label_kernel, number_kernel
 from engine.knowledge import NumberInstrument
@@ -361,7 +361,7 @@ class ObservationModel:
         chosen = switched[reported.reading]
         if chosen.any():
             log_follow = _log_mixed(reported.table, imagined)
-            followed[reported.reading[chosen]] += log_follow[reported.pattern[chosen]]
+            followed[reported.reading[chosen]] += take(log_follow, reported.pattern[chosen])
 
     def _add_labels(
         self, answers: Answers, about_root: Array, observer: int, followed: Array, pairs: _Pairs
@@ -378,7 +378,7 @@ class ObservationModel:
         xp = library(said)
         table = xp.concatenate([said, self._zeros(1, len(states))])
         own = np.where(local >= 0, np.append(reported.pattern, unlabelled)[local], unlabelled)
-        combined = table[own[on]] + followed[pairs.reading[on]][:, states]
+        combined = take(table, own[on]) + take(followed, pairs.reading[on])[:, states]
         number = np.where(plain, own, 0)
         number[on] = len(table) + np.arange(len(combined))
         used = plain | on
@@ -415,10 +415,10 @@ class ObservationModel:
         several = np.bincount(row, minlength=logs.shape[1])[row] > 1
         if not several.all():
             fresh = exponent * _log_mixed(table, kernel.mix)
-            logs[:, row[~several]] += fresh[pattern[~several]].T
+            logs[:, row[~several]] += take(fresh, pattern[~several]).T
         if several.any():
             left, where = np.unique(row[several], return_inverse=True)
-            found = carried(kernel.mix, table[pattern[several]], where, len(left), self.carry[observer])
+            found = carried(kernel.mix, take(table, pattern[several]), where, len(left), self.carry[observer])
             logs[:, left] += exponent * found.T
 
 
@@ -460,11 +460,11 @@ def carried(mix: Array, likelihood: Array, row: Ints, rows: int, carry: Any) -> 
         last = max(int(np.searchsorted(ends, most, side="right")), first + 1)
         part = order[starts[first] : ends[last - 1]]
         begin = starts[first:last] - starts[first]
-        inner = carry * seen[part][:, None, :] + (1 - carry) * fresh[part][:, :, None]
+        inner = carry * take(seen, part)[:, None, :] + (1 - carry) * take(fresh, part)[:, :, None]
         total = run_sums(_log(inner), begin) + log_mix
         high = xp.amax(total, 2)[:, :, None]
         mixed = xp.log(xp.exp(total - high).sum(2)) + high[:, :, 0]
-        found.append(mixed + run_sums(peak[part], begin))
+        found.append(mixed + run_sums(take(peak, part), begin))
         first = last
     return xp.concatenate(found)
 
@@ -479,7 +479,7 @@ def _summed(reading: Ints, which: Ints, table: Array, readings: int) -> _Reporte
         return _Reported(own, pattern[own], table)
     order = np.argsort(reading, kind="stable")
     starts = np.cumsum(draws[own]) - draws[own]
-    total = run_sums(table[which[order]], starts)
+    total = taken_sums(table, which[order], starts)
     return _Reported(own, np.arange(len(own)), total)
 
 

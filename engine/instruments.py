@@ -158,11 +158,14 @@ def ranking_tails(habit: Array, bonus: Array, own: Floats) -> Array:
     return xp.concatenate([places, xp.zeros_like(places[:, :1])], 1)
 
 
-def quadrature(one: NumberInstrument, variable: Variable) -> Floats:
-    """Return cuts (M + 1,) between the values that a reading brings out, fine enough for the instrument."""
+def quadrature(one: NumberInstrument, variable: Variable, slack: float = 1.0) -> Floats:
+    """Return cuts (M + 1,) between the values that a reading brings out, fine enough for the instrument.
+
+    slack: so much larger perception and smaller noise they will do for, too.
+    """
     low, high = variable.edges[0], variable.edges[-1]
-    reach = 4 * one.perception
-    width = min(variable.edges[1] - low, one.perception / 2, one.noise / one.gain)
+    reach = 4 * one.perception * slack
+    width = min(variable.edges[1] - low, one.perception / 2 / slack, one.noise / one.gain / slack)
     count = math.ceil((high - low + 2 * reach) / width)
     return np.linspace(low - reach, high + reach, count + 1)
 

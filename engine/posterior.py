@@ -216,6 +216,15 @@ class Inference:
         log_evidence = self.weigh(evidence, found)
         return self._layout.posterior((), found, log_evidence, np.zeros(0)).marginals
 
+    def beliefs(self, evidence: Evidence) -> tuple[Floats, Mapping[str, Floats]]:
+        """Return log P(answers) of each item, (N,), and the marginals of what was answered, (states, N).
+
+        The marginals are the derivatives of the one in the log-likelihoods of the other.
+        """
+        found = np.empty((self._layout.rows, evidence.items))
+        log_z = self.weigh(evidence, found)
+        return log_z, {name: found[self._layout.places[name]] for name in evidence.log_likelihood}
+
     def log_evidence(self, answers: Answers) -> Floats:
         """Return log P(answers) of each item, nats, (N,)."""
         found = np.empty(len(answers.items))
