@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from engine.posterior import Inference
 
     Floats = NDArray[np.float64]
-    Make = Callable[[Sequence[Tensor]], ObservationModel]
+    Make = Callable[[Sequence[Tensor]], tuple[ObservationModel, Tensor | None]]
 
 IMPOSSIBLE = -690.0
 MOST_ROWS = 2048
@@ -68,7 +68,7 @@ class _Total(torch.autograd.Function):
         total = 0.0
         with torch_threads(likelihood.inference.threads), torch.enable_grad():
             for part in likelihood.parts:
-                found = likelihood.of_part(part, make(leaves)).sum()
+                found = likelihood.of_part(part, *make(leaves)).sum()
                 if found.requires_grad:
                     found.backward()  # type: ignore[no-untyped-call]
                 total += float(found.detach())
@@ -102,19 +102,30 @@ class Likelihood:
             start = stop
 
     def total(self, make: Make, values: Sequence[Tensor]) -> Tensor:
-        """Return Σ log P(answers, gold), nats; `make` makes the observers of the values."""
+        """Return Σ log P(answers, gold), nats; `make` makes `of_part`'s observers and tilt of the values."""
         return _Total.apply(self, make, *values)  # type: ignore[no-any-return, no-untyped-call]
 
-    def of_part(self, part: Known, observations: ObservationModel, *, gold: bool = True) -> Tensor:
-        """Return log P(answers, gold) of each item of a part, nats, (N,); without gold log P(answers)."""
+    def of_part(
+        self, part: Known, observations: ObservationModel, tilt: Tensor | None = None, *, gold: bool = True
+    ) -> Tensor:
+        """Return log P(answers, gold) of each item of a part, nats, (N,); without gold log P(answers).
+
+        tilt: (K,) log of how much likelier root states are than the inference's population has it, among the
+        items whose root is not known; gold need not be a sample of the population.
+        """
         evidence = observations.evidence(part.answers)
         logs, told = dict(evidence.log_likelihood), evidence.told
-        for name, known in part.gold.items() if gold else ():
-            here = known[:, evidence.row_item]
+        for name, elsewhere in part.gold.items() if gold else ():
+            here = elsewhere[:, evidence.row_item]
             logs[name] = logs[name] + torch.as_tensor(here) if name in logs else torch.as_tensor(here)
             if name != self.inference.network.root:
                 told = told | here.any(0)
-        count = len(evidence.row_item)
+        root, count = self.inference.network.root, len(evidence.row_item)
+        if tilt is not None:
+            known = np.any(part.gold[root], axis=0) if root in part.gold else np.zeros(evidence.items, bool)
+            unknown = torch.as_tensor(~np.asarray(known)[evidence.row_item], dtype=tilt.dtype)
+            tilted = tilt[:, None] * unknown
+            logs[root] = logs[root] + tilted if root in logs else tilted
         rows = replace(
             evidence,
             items=count,

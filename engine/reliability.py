@@ -1,0 +1,481 @@
+"""What a fit may move: how observers answer, as unknowns with priors around what is declared.
+
+Every unknown is a site of one kind:
+
+    simplex   rows that add up to 1     Dirichlet, pseudo-counts n
+    unit      between 0 and 1           Beta, pseudo-counts n
+    positive  above 0                   log-normal around the declared value
+    real                                normal around the declared value
+
+n, spread and sd are those of the YAML (`observers`: N and SPREAD where it says nothing). A one-answer
+table T and its repeat ρ are tied, 1 - ρ <= m = Σ_y min_x T[x, y]: the unknown is the share of this room that
+is used, (1 - ρ) / m. Sensitivity and specificity add up to 1 or more: the unknown is how much of what is left
+above 1 - specificity the sensitivity takes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.arrays import library, put
+from engine.instruments import (
+    LabelKernel,
+    NumberKernel,
+    habit_of,
+    number_kernel,
+    own_answers,
+    quadrature,
+    ranking_tails,
+    scatter,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from engine.answers import Answers
+    from engine.evidence import ObservationModel
+    from engine.knowledge import LabelInstrument, NumberInstrument, Observer
+    from engine.posterior import Inference
+
+    Array = Any
+    Floats = NDArray[np.float64]
+    Values = Mapping[str, Array]
+
+N = 8.0
+SPREAD = 0.5
+LEAST_SHARE, MOST_SHARE = 0.01, 0.99
+LEAST_CELL = 1e-6
+SLACK = 1.5
+GRID_SHARE = 0.97
+LEAST_NUMBERS = 20
+
+
+@dataclass(frozen=True)
+class Site:
+    """An unknown.
+
+    mean: any shape, rows last for a simplex. width: pseudo-counts, or an sd; of mean's shape, for a simplex
+    of that of its rows. floor: name of another unit site; this one is at least 1 - the other.
+    """
+
+    name: str
+    kind: str
+    mean: Floats
+    width: Floats
+    floor: str = ""
+
+    def prior(self) -> Any:
+        """Return the prior, a Pyro distribution; a floor cuts it off."""
+        import pyro.distributions
+        import torch
+
+        dist: Any = pyro.distributions
+        mean, width = torch.as_tensor(self.mean), torch.as_tensor(self.width)
+        if self.kind == "simplex":
+            return dist.Dirichlet(mean * width[..., None]).to_event(self.mean.ndim - 1)
+        if self.kind == "unit":
+            made = dist.Beta(mean * width, (1 - mean) * width)
+        elif self.kind == "positive":
+            made = dist.LogNormal(mean.log(), width)
+        else:
+            made = dist.Normal(mean, width)
+        return made.to_event(self.mean.ndim)
+
+    def sampled(self, values: Values) -> Array:
+        """Sample within a Pyro model, given the sites before.
+
+        Under a floor what is sampled is the share v of what is left above it, x = (1 - y) + y v; the density
+        of x is the prior's, dx = y dv.
+        """
+        import pyro
+        import pyro.distributions
+
+        dist: Any = pyro.distributions
+        if not self.floor:
+            return pyro.sample(self.name, self.prior())
+        other = values[self.floor]
+        share = pyro.sample(self.name, dist.Uniform(0.0, 1.0).expand(other.shape).to_event(other.ndim))
+        value = (1 - other + other * share).clip(1e-9, 1 - 1e-9)
+        pyro.factor(f"{self.name}, its prior", self.prior().log_prob(value) + other.log().sum())
+        return value
+
+    def share(self, value: Array, values: Values) -> Array:
+        """Return what is sampled where the unknown has this value."""
+        if not self.floor:
+            return value
+        other = values[self.floor]
+        return library(value).clip((value - (1 - other)) / other, LEAST_SHARE, MOST_SHARE)
+
+    def value(self, share: Array, values: Values) -> Array:
+        """Return the unknown's value where this is sampled."""
+        if not self.floor:
+            return share
+        other = values[self.floor]
+        return 1 - other + other * share
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What an observer answered, and so what can be asked of the data about it.
+
+    readings: of the variable. again: readings with two answers or more. items: items with two readings or
+    more of this observer. ranked: answers with a second place. values: the distinct numbers and their counts.
+    """
+
+    readings: int
+    again: int
+    items: int
+    ranked: int
+    values: tuple[Floats, Floats]
+
+
+def reported(answers: Sequence[Answers], observer: int, name: str) -> Reported:
+    """Count what an observer answered about a variable."""
+    readings = again = items = ranked = 0
+    seen: list[Floats] = []
+    for part in answers:
+        mine = part.reading_observer == observer
+        column = part.labels.get(name) or part.numbers.get(name)
+        if column is None:
+            continue
+        used = column.reading[mine[column.reading]]
+        draws = np.bincount(used, minlength=len(mine))
+        readings += int((draws > 0).sum())
+        again += int((draws > 1).sum())
+        items += int((np.bincount(part.reading_item[draws > 0]) > 1).sum())
+        if name in part.rankings:
+            places = part.rankings[name]
+            ranked += int((mine[places.reading] & (places.places[:, 1] >= 0)).sum())
+        if name in part.numbers:
+            seen.append(part.numbers[name].value[mine[column.reading]])
+    values, counts = np.unique(np.concatenate([np.zeros(0), *seen]), return_counts=True)
+    return Reported(readings, again, items, ranked, (values, counts.astype(np.float64)))
+
+
+def grid_of(values: Floats, counts: Floats, low: float, high: float, declared: float) -> float:
+    """Return the coarsest grid from `low` on which nearly all answers stand; too few tell nothing."""
+    if counts.sum() < LEAST_NUMBERS:
+        return declared
+    span = high - low
+    power = math.floor(math.log10(span))
+    for step in (base * 10.0 ** (power - k) for k in range(1, 4) for base in (5, 2.5, 2, 1)):
+        off = np.abs((values - low) / step - np.round((values - low) / step)) * step
+        if counts[off < 1e-6 * span].sum() >= GRID_SHARE * counts.sum() and step < span / 2:
+            return round(step, 9)
+    return round(10.0 ** (power - 3), 9)
+
+
+class Reliability:
+    """The unknowns of all observers that answered, and what observers are like at values of them.
+
+    sites: the unknowns. Those that the answers cannot speak of at all are none: they stay as declared.
+    """
+
+    def __init__(self, inference: Inference, answers: Sequence[Answers], *, population: bool = False) -> None:
+        self.inference = inference
+        self.base = inference.network.knowledge
+        self.observations: ObservationModel = inference.observations
+        self.sites: dict[str, Site] = {}
+        self.reported: dict[tuple[int, str], Reported] = {}
+        self.observers: dict[int, Observer] = {}
+        self.cuts: dict[tuple[int, str], Floats] = {}
+        for index, observer in enumerate(self.observations.observers):
+            found = {name: reported(answers, index, name) for name in observer.instruments}
+            told = {name: one for name, one in found.items() if one.readings}
+            if told:
+                self.reported |= {(index, name): one for name, one in told.items()}
+                self.observers[index] = self._on_their_grid(observer, told)
+        self.haloed = self._haloed(answers)
+        for index, observer in self.observers.items():
+            self._add_observer(index, observer)
+        self.population = f"priors.populations.{inference.population}.p" if population else ""
+        if population:
+            prior = self.observations.prior
+            n = self._number(f"priors.populations.{inference.population}.n") or N * len(prior)
+            self._add(self.population, "simplex", prior, n)
+        self.recut({name: site.mean for name, site in self.sites.items()})
+
+    def _on_their_grid(self, observer: Observer, told: Mapping[str, Reported]) -> Observer:
+        """Return the observer with the grids on which it answers."""
+        numbers = dict(observer.numbers)
+        for name in set(numbers) & set(told):
+            edges = self.base.variables[name].edges
+            grid = grid_of(*told[name].values, edges[0], edges[-1], numbers[name].grid)
+            numbers[name] = replace(numbers[name], grid=grid)
+        return replace(observer, numbers=numbers)
+
+    def _haloed(self, answers: Sequence[Answers]) -> dict[tuple[int, str], int]:
+        """Count the readings whose answers can have followed their label, by observer and question."""
+        found: dict[tuple[int, str], int] = {}
+        for part in answers:
+            switched = self.observations.switched(part)
+            pairs = zip(part.reading_observer[switched], part.reading_question[switched], strict=True)
+            for observer, question in pairs:
+                key = int(observer), list(self.base.questions)[question]
+                found[key] = found.get(key, 0) + 1
+        return found
+
+    # The priors --------------------------------------------------------------------------------------
+
+    def _number(self, *paths: str) -> float | None:
+        """Return the first of these numbers that the YAML has."""
+        found = (self.base.numbers[path].value for path in paths if path in self.base.numbers)
+        return next(found, None)
+
+    def _unit(self, observer: str, path: str, value: float) -> tuple[float, float]:
+        """Return mean and pseudo-counts of the prior of a share."""
+        above, _, key = path.rpartition(".")
+        mean = min(max(value, LEAST_SHARE), MOST_SHARE)
+        sd = self._number(f"{above}.sd.{key}")
+        if sd is not None:
+            return mean, max(mean * (1 - mean) / sd**2 - 1, 1.0)
+        return mean, self._number(f"{above}.n", f"observers.{observer}.n") or N
+
+    def _log_sd(self, observer: str, path: str, value: float) -> float:
+        above, _, key = path.rpartition(".")
+        sd = self._number(f"{above}.sd.{key}")
+        return self._spread(observer) if sd is None else sd / value
+
+    def _spread(self, observer: str) -> float:
+        return self._number(f"observers.{observer}.spread") or SPREAD
+
+    def _counts(self, observer: str, above: str, rows: Sequence[str]) -> Floats:
+        """Return the pseudo-counts of a table's rows."""
+        whole = self._number(f"{above}.n", f"observers.{observer}.n") or N
+        return np.array([self._number(f"{above}.n.{row}") or whole for row in rows])
+
+    def _add(self, name: str, kind: str, mean: Any, width: Any, floor: str = "") -> None:
+        mean, width = np.array(mean, dtype=np.float64), np.array(width, dtype=np.float64)
+        self.sites[name] = Site(name, kind, mean, width, floor)
+
+    # The unknowns ------------------------------------------------------------------------------------
+
+    def _add_observer(self, index: int, observer: Observer) -> None:
+        path = f"observers.{observer.name}"
+        mine = {name: one for (o, name), one in self.reported.items() if o == index}
+        if any(one.items for one in mine.values()):
+            self._add_unit(observer.name, f"{path}.carry", observer.carry)
+        for question in (q for o, q in self.haloed if o == index):
+            place = f"{path}.halo.{question}.probability"
+            self._add_unit(observer.name, place, observer.halo[question].probability)
+        binary = [name for name in mine if self.base.variables[name].kind == "binary"]
+        for name, one in mine.items():
+            if name in observer.numbers:
+                self._add_number(observer, f"{path}.interval.{name}", observer.numbers[name], one)
+            elif name not in binary:
+                self._add_table(observer, f"{path}.categorical.{name}", observer.labels[name], one)
+        if binary:
+            self._add_rates(index, observer, f"{path}.binary", binary)
+
+    def _add_unit(self, observer: str, path: str, value: float) -> None:
+        self._add(path, "unit", *self._unit(observer, path, value))
+
+    def _add_table(self, observer: Observer, path: str, one: LabelInstrument, told: Reported) -> None:
+        states = self.base.variables[one.variable].states
+        table = np.array(one.confusion)
+        self._add(f"{path}.confusion", "simplex", table, self._counts(observer.name, path, states))
+        if told.again or told.items:
+            self._add_types(observer.name, path, one, float(table.min(0).sum()))
+        if told.ranked and one.variable == self.base.root:
+            sd = self._number(f"{path}.ranking.sd.bonus") or 2 * self._spread(observer.name)
+            self._add(f"{path}.ranking.bonus", "real", one.bonus, sd)
+            habit = habit_of(one, self.observations.prior) * (1 - np.eye(len(one.answers)))
+            rows = np.array([row[np.arange(len(row)) != i] for i, row in enumerate(habit)])
+            rows = np.clip(rows / rows.sum(1, keepdims=True), 1e-4, None)
+            rows /= rows.sum(1, keepdims=True)
+            counts = self._counts(observer.name, f"{path}.ranking", one.answers)
+            self._add(f"{path}.ranking.habit", "simplex", rows, counts)
+
+    def _add_types(self, observer: str, path: str, one: LabelInstrument, room: float) -> None:
+        """Add shares, used room and strength of the kinds of reading of an instrument."""
+        several = len(one.types) > 1
+        places = [f"{path}.types.{kind.name}" if several else path for kind in one.types]
+        if several:
+            n = self._number(f"{path}.n", f"observers.{observer}.n") or N
+            self._add(f"{path}.share", "simplex", [kind.share for kind in one.types], n)
+        used = [
+            self._unit(observer, f"{place}.repeat", (1 - kind.repeat) / max(room, 1e-9))
+            for place, kind in zip(places, one.types, strict=True)
+        ]
+        self._add(f"{path}.room", "unit", *np.array(used).T)
+        strength = [kind.strength for kind in one.types]
+        widths = [
+            self._log_sd(observer, f"{place}.strength", value)
+            for place, value in zip(places, strength, strict=True)
+        ]
+        self._add(f"{path}.strength", "positive", strength, widths)
+
+    def _add_rates(self, index: int, observer: Observer, path: str, names: list[str]) -> None:
+        cells = [observer.labels[name] for name in names]
+        places = [f"{path}.cells.{name}" for name in names]
+        tables = np.array([one.confusion for one in cells])
+        specificity, sensitivity = tables[:, 0, 0], tables[:, 1, 1]
+        prior = [
+            [
+                self._unit(observer.name, f"{place}.{key}", value)
+                for place, value in zip(places, column, strict=True)
+            ]
+            for key, column in (("specificity", specificity), ("sensitivity", sensitivity))
+        ]
+        self._add(f"{path}.specificity", "unit", *np.array(prior[0]).T)
+        mean, width = np.array(prior[1]).T
+        self._add(f"{path}.sensitivity", "unit", mean, width, f"{path}.specificity")
+        told = [self.reported[index, name] for name in names]
+        if any(one.again or one.items for one in told):
+            groups = self._groups(path, names, cells)
+            for group, members in groups.items():
+                room = min(2 - specificity[i] - sensitivity[i] for i in members)
+                self._add_types(observer.name, group, cells[members[0]], float(room))
+        haloed = sum(count for (o, _), count in self.haloed.items() if o == index)
+        if haloed and any(halo.given == self.base.root for halo in observer.halo.values()):
+            brought = np.array([self.observations.stereotype((index, name))[:, 1] for name in names])
+            width = np.full(brought.shape, self._number(f"observers.{observer.name}.n") or N)
+            self._add(f"observers.{observer.name}.stereotype", "unit", np.clip(brought, 0.001, 0.999), width)
+
+    def _groups(self, path: str, names: list[str], cells: list[LabelInstrument]) -> dict[str, list[int]]:
+        """Return which variables share how their draws scatter, by the place where it is declared."""
+        groups: dict[str, list[int]] = {}
+        for i, name in enumerate(names):
+            own = f"{path}.cells.{name}"
+            shared = f"{own}.repeat" not in self.base.numbers and f"{own}.strength" not in self.base.numbers
+            alike = cells[i].types == cells[0].types and len(cells[i].types) == 1
+            groups.setdefault(path if shared and alike else own, []).append(i)
+        return groups
+
+    def _add_number(self, observer: Observer, path: str, one: NumberInstrument, told: Reported) -> None:
+        for key in ("gain", "perception", "noise"):
+            value = getattr(one, key)
+            if key == "noise" and not told.again:
+                continue
+            self._add(f"{path}.{key}", "positive", value, self._log_sd(observer.name, f"{path}.{key}", value))
+        sd = self._number(f"{path}.sd.offset") or self._spread(observer.name) * one.perception
+        self._add(f"{path}.offset", "real", one.offset, sd)
+        self._add_unit(observer.name, f"{path}.slip", one.slip)
+
+    # What observers are like -------------------------------------------------------------------------
+
+    def recut(self, values: Values) -> bool:
+        """Choose quadratures that serve around these values; say whether the ones before did not."""
+        changed = False
+        for index, observer in self.observers.items():
+            for name in (n for o, n in self.reported if o == index and n in observer.numbers):
+                one = self._gauge(observer, name, values)
+                needed = quadrature(one, self.base.variables[name])
+                have = self.cuts.get((index, name))
+                if have is None or have[-1] < needed[-1] or have[1] - have[0] > needed[1] - needed[0]:
+                    self.cuts[index, name] = quadrature(one, self.base.variables[name], SLACK)
+                    changed = True
+        return changed
+
+    def _gauge(self, observer: Observer, name: str, values: Values) -> NumberInstrument:
+        path, one = f"observers.{observer.name}.interval.{name}", observer.numbers[name]
+        keys = ("gain", "offset", "perception", "noise", "slip")
+        return replace(one, **{k: values[f"{path}.{k}"] for k in keys if f"{path}.{k}" in values})
+
+    def observed(self, values: Values) -> ObservationModel:
+        """Return the observers at values of the unknowns, in the library of these."""
+        like = next(iter(values.values()))
+        carry, exponent, halo = (
+            put(one, like)
+            for one in (self.observations.carry, self.observations.exponent, self.observations.halo)
+        )
+        carry, halo = _copied(carry), _copied(halo)
+        stereotype: dict[tuple[int, str], Array] = {}
+        questions = list(self.base.questions)
+        for index, observer in self.observers.items():
+            path = f"observers.{observer.name}"
+            if f"{path}.carry" in values:
+                carry[index] = values[f"{path}.carry"]
+            for question in observer.halo:
+                if f"{path}.halo.{question}.probability" in values:
+                    halo[index, questions.index(question)] = values[f"{path}.halo.{question}.probability"]
+            if f"{path}.stereotype" in values:
+                brought = values[f"{path}.stereotype"]
+                stereotype |= {(index, name): brought[i] for i, name in enumerate(self._binary(index))}
+        kernels = dict(self._kernels(values))
+        return self.observations.with_kernels(kernels, carry, exponent, halo, stereotype)
+
+    def tilt(self, values: Values) -> Array | None:
+        """Return log of how much likelier each root state is than declared, (K,); None where it is fixed."""
+        if not self.population:
+            return None
+        p = values[self.population]
+        return library(p).log(p / put(self.observations.prior, p))
+
+    def _binary(self, index: int) -> list[str]:
+        """Return the binary variables that an observer answered about."""
+        return [n for o, n in self.reported if o == index and self.base.variables[n].kind == "binary"]
+
+    def _kernels(self, values: Values) -> Iterator[tuple[tuple[int, str], LabelKernel | NumberKernel]]:
+        for index, name in self.reported:
+            observer, variable = self.observers[index], self.base.variables[name]
+            if name in observer.numbers:
+                gauge = self._gauge(observer, name, values)
+                yield (index, name), number_kernel(gauge, variable, self.cuts[index, name])
+                continue
+            one = observer.labels[name]
+            table, share, repeat, strength = self.scattered(index, name, values)
+            mix, alpha = scatter(table, share, repeat, strength)
+            size, kinds = len(one.answers), len(one.types)
+            tails = self.observations.kernels[index, name].tails  # type: ignore[union-attr]
+            path = f"observers.{observer.name}.categorical.{name}.ranking"
+            if f"{path}.habit" in values:
+                habit = _with_diagonal(values[f"{path}.habit"])
+                tails = ranking_tails(habit, values[f"{path}.bonus"], own_answers(one, variable))
+            each = share.repeat_interleave(size) if library(share) is not np else np.repeat(share, size)
+            answer_of = np.tile(np.arange(size), kinds)
+            yield (index, name), LabelKernel(mix, alpha, answer_of, each, one.weight, tails)
+
+    def scattered(self, index: int, name: str, values: Values) -> tuple[Array, Array, Array, Array]:
+        """Return an instrument's one-answer table (K, Y), and its kinds' shares, repeats and strengths."""
+        observer, like = self.observers[index], next(iter(values.values()))
+        one, path = observer.labels[name], f"observers.{observer.name}.categorical.{name}"
+        if self.base.variables[name].kind == "binary":
+            path = f"observers.{observer.name}.binary"
+            names = self._binary(index)
+            every = rate_tables(values[f"{path}.specificity"], values[f"{path}.sensitivity"])
+            table = every[names.index(name)]
+            groups = self._groups(path, names, [observer.labels[n] for n in names])
+            path, members = next((g, m) for g, m in groups.items() if names.index(name) in m)
+            room = library(like).amin(library(like).amin(every[members], 1).sum(1), 0)
+        else:
+            table = library(like).clip(values[f"{path}.confusion"], LEAST_CELL, None)
+            table = table / table.sum(1)[:, None]
+            room = library(like).amin(table, 0).sum()
+        declared = (
+            put(np.array([getattr(t, key) for t in one.types]), like)
+            for key in ("share", "repeat", "strength")
+        )
+        share, repeat, strength = declared
+        if f"{path}.room" in values:
+            repeat = 1 - values[f"{path}.room"] * room
+            strength = values[f"{path}.strength"]
+        else:
+            # What is not fitted follows the table as far as it must.
+            repeat = library(like).maximum(repeat, (1 - room) * library(like).ones_like(repeat))
+        return table, values.get(f"{path}.share", share), library(like).clip(repeat, 0.01, 0.999), strength
+
+
+def rate_tables(specificity: Array, sensitivity: Array) -> Array:
+    """Return the one-answer tables (J, 2, 2) of binary variables."""
+    xp = library(specificity)
+    rows = [xp.stack([specificity, 1 - specificity], -1), xp.stack([1 - sensitivity, sensitivity], -1)]
+    return xp.stack(rows, -2)
+
+
+def _copied(array: Array) -> Array:
+    return array.copy() if library(array) is np else array.clone()
+
+
+def _with_diagonal(rows: Array) -> Array:
+    """Return rows (Y, Y - 1) over the others as a square with an empty diagonal."""
+    xp, size = library(rows), len(rows)
+    zero = xp.zeros_like(rows[:, :1])
+    parts = [xp.concatenate([rows[i, :i], zero[i], rows[i, i:]]) for i in range(size)]
+    return xp.stack(parts)
