@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from engine.junction_tree import torch_threads
 from engine.likelihood import Likelihood
 from engine.reliability import Reliability
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
 
 METHODS = ("map", "svi", "nuts")
-SUBSET = 2000
+SUBSET = 1000
 DRAWS = 1000
 STEP = 1e-3
 MOST_STEPS = 300
@@ -92,15 +93,23 @@ def fit(
         AnswerError: an item whose readings cannot be weighed exactly.
         ValueError: nothing was answered, or a method that is none of METHODS.
     """
-    import pyro
-
     settings = settings or Settings()
     if settings.method not in METHODS:
         raise ValueError(f"no method is called {settings.method!r}; there are {', '.join(METHODS)}")
-    reliability = Reliability(inference, [answers], population=settings.population)
+    reliability = Reliability(inference, answers, gold, population=settings.population)
     if not reliability.sites:
         raise ValueError("nothing was answered")
+    with torch_threads(inference.threads):
+        return _fitted(reliability, answers, gold, settings, progress)
+
+
+def _fitted(
+    reliability: Reliability, answers: Answers, gold: Gold, settings: Settings, progress: Progress
+) -> Fit:
+    import pyro
+
     pyro.set_rng_seed(settings.seed)
+    inference = reliability.inference
     whole = Target(reliability, Likelihood(inference, answers, gold))
     rng = np.random.default_rng(settings.seed)
     part, share = whole, 1.0
@@ -263,7 +272,7 @@ def _descended(target: Target, x: Floats, root: Floats, stage: str, progress: Pr
         value, slope = target.potential(x + root @ z)
         return value, root.T @ slope
 
-    options = {"maxiter": MOST_STEPS, "ftol": 1e-10, "gtol": 1e-2, "maxcor": 30}
+    options = {"maxiter": MOST_STEPS, "ftol": 1e-12, "gtol": 5e-2, "maxcor": 30}
     found = minimize(potential, np.zeros(len(x)), jac=True, method="L-BFGS-B", options=options)
     return np.asarray(x + root @ found.x)
 

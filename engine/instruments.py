@@ -104,13 +104,16 @@ def label_kernel(one: LabelInstrument, variable: Variable, prior: Floats) -> Lab
     return LabelKernel(mix, alpha, answer_of, np.repeat(share, size), one.weight, tails)
 
 
-def scatter(table: Array, share: Array, repeat: Array, strength: Array) -> tuple[Array, Array]:
+def scatter(
+    table: Array, share: Array, repeat: Array, strength: Array, least: Array | None = None
+) -> tuple[Array, Array]:
     """Return mix (K, T Y) and alpha (T Y, Y) of T kinds of reading, each with Y types, one an answer.
 
-    table: (K, Y) P(one answer | truth). share, repeat, strength: (T,).
+    table: (K, Y) P(one answer | truth). share, repeat, strength: (T,). least: (Y,) at most the columns'
+    minima, in their place.
     """
     xp = library(table)
-    least = xp.amin(table, 0)
+    least = xp.amin(table, 0) if least is None else least
     habit, rho = least / least.sum(), (share * repeat).sum()
     seen = xp.clip(table - (1 - rho) * habit, 0, None) / rho
     seen = seen / seen.sum(1)[:, None]

@@ -8,14 +8,17 @@ Every unknown is a site of one kind:
     real                                normal around the declared value
 
 n, spread and sd are those of the YAML (`observers`: N and SPREAD where it says nothing). A one-answer
-table T and its repeat ρ are tied, 1 - ρ <= m = Σ_y min_x T[x, y]: the unknown is the share of this room that
-is used, (1 - ρ) / m. Sensitivity and specificity add up to 1 or more: the unknown is how much of what is left
-above 1 - specificity the sensitivity takes.
+table T and its repeat ρ are tied, 1 - ρ <= Σ_y min_x T[x, y]: the unknown is the share of this room that is
+used. So that the density has no edges, the minimum is (Σ_x T[x, y]^-SMOOTH)^(-1/SMOOTH) here, a little
+less, in the habit of a kernel, too, which this hardly changes.
+Sensitivity and specificity add up to 1 or more: the unknown is how much of what is left above
+1 - specificity the sensitivity takes.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
     from engine.answers import Answers
     from engine.evidence import ObservationModel
+    from engine.gold import Gold
     from engine.knowledge import LabelInstrument, NumberInstrument, Observer
     from engine.posterior import Inference
 
@@ -51,8 +55,14 @@ N = 8.0
 SPREAD = 0.5
 LEAST_SHARE, MOST_SHARE = 0.01, 0.99
 LEAST_CELL = 1e-6
+SMOOTH = 16
 SLACK = 1.5
 GRID_SHARE = 0.97
+NO_TRUTH = "there is neither gold of it nor another observer's answer to the same items"
+AGREEMENT = "there is no gold of it: it rests on the agreement of answers, with carry taken as declared"
+SHARED_ERROR = (
+    "without gold, agreement through the truth and agreement through shared error cannot be told apart"
+)
 LEAST_NUMBERS = 20
 
 
@@ -122,40 +132,48 @@ class Site:
 
 @dataclass(frozen=True)
 class Reported:
-    """What an observer answered, and so what can be asked of the data about it.
+    """What an observer answered about a variable, and so what the data can tell of it.
 
-    readings: of the variable. again: readings with two answers or more. items: items with two readings or
-    more of this observer. ranked: answers with a second place. values: the distinct numbers and their counts.
+    readings: how many. again: with two answers or more. items: that have two readings or more of this
+    observer. ranked: answers with a second place. gold: items with gold of the variable among those answered.
+    agreed: items about which another observer answered, too, or this one in three readings or more. values:
+    the distinct numbers and their counts.
     """
 
     readings: int
     again: int
     items: int
     ranked: int
+    gold: int
+    agreed: int
     values: tuple[Floats, Floats]
 
 
-def reported(answers: Sequence[Answers], observer: int, name: str) -> Reported:
+def reported(answers: Answers, gold: Gold, observer: int, name: str) -> Reported:
     """Count what an observer answered about a variable."""
-    readings = again = items = ranked = 0
-    seen: list[Floats] = []
-    for part in answers:
-        mine = part.reading_observer == observer
-        column = part.labels.get(name) or part.numbers.get(name)
-        if column is None:
-            continue
-        used = column.reading[mine[column.reading]]
-        draws = np.bincount(used, minlength=len(mine))
-        readings += int((draws > 0).sum())
-        again += int((draws > 1).sum())
-        items += int((np.bincount(part.reading_item[draws > 0]) > 1).sum())
-        if name in part.rankings:
-            places = part.rankings[name]
-            ranked += int((mine[places.reading] & (places.places[:, 1] >= 0)).sum())
-        if name in part.numbers:
-            seen.append(part.numbers[name].value[mine[column.reading]])
-    values, counts = np.unique(np.concatenate([np.zeros(0), *seen]), return_counts=True)
-    return Reported(readings, again, items, ranked, (values, counts.astype(np.float64)))
+    mine = answers.reading_observer == observer
+    column = answers.labels.get(name) or answers.numbers.get(name)
+    readings = np.zeros(0, dtype=np.int64) if column is None else column.reading
+    draws = np.bincount(readings, minlength=len(mine))
+    count = len(answers.items)
+    own = np.bincount(answers.reading_item[mine & (draws > 0)], minlength=count)
+    others = np.bincount(answers.reading_item[~mine & (draws > 0)], minlength=count)
+    known = ~np.isnan(gold.values[name]) if name in gold.values else np.zeros(count, dtype=bool)
+    ranked = 0
+    if name in answers.rankings:
+        places = answers.rankings[name]
+        ranked = int((mine[places.reading] & (places.places[:, 1] >= 0)).sum())
+    seen = answers.numbers[name].value[mine[readings]] if name in answers.numbers else np.zeros(0)
+    values, counts = np.unique(seen, return_counts=True)
+    return Reported(
+        readings=int((mine & (draws > 0)).sum()),
+        again=int((mine & (draws > 1)).sum()),
+        items=int((own > 1).sum()),
+        ranked=ranked,
+        gold=int((known & (own > 0)).sum()),
+        agreed=int(((own > 0) & ((others > 0) | (own > 2))).sum()),
+        values=(values, counts.astype(np.float64)),
+    )
 
 
 def grid_of(values: Floats, counts: Floats, low: float, high: float, declared: float) -> float:
@@ -174,19 +192,24 @@ def grid_of(values: Floats, counts: Floats, low: float, high: float, declared: f
 class Reliability:
     """The unknowns of all observers that answered, and what observers are like at values of them.
 
-    sites: the unknowns. Those that the answers cannot speak of at all are none: they stay as declared.
+    sites: the unknowns. untold: path in the YAML -> why these data cannot tell it, so that it stays as
+    declared.
     """
 
-    def __init__(self, inference: Inference, answers: Sequence[Answers], *, population: bool = False) -> None:
+    def __init__(
+        self, inference: Inference, answers: Answers, gold: Gold, *, population: bool = False
+    ) -> None:
         self.inference = inference
         self.base = inference.network.knowledge
         self.observations: ObservationModel = inference.observations
         self.sites: dict[str, Site] = {}
+        self.untold: dict[str, str] = {}
+        self.rated: dict[int, list[str]] = {}
         self.reported: dict[tuple[int, str], Reported] = {}
         self.observers: dict[int, Observer] = {}
         self.cuts: dict[tuple[int, str], Floats] = {}
         for index, observer in enumerate(self.observations.observers):
-            found = {name: reported(answers, index, name) for name in observer.instruments}
+            found = {name: reported(answers, gold, index, name) for name in observer.instruments}
             told = {name: one for name, one in found.items() if one.readings}
             if told:
                 self.reported |= {(index, name): one for name, one in told.items()}
@@ -210,16 +233,14 @@ class Reliability:
             numbers[name] = replace(numbers[name], grid=grid)
         return replace(observer, numbers=numbers)
 
-    def _haloed(self, answers: Sequence[Answers]) -> dict[tuple[int, str], int]:
+    def _haloed(self, answers: Answers) -> dict[tuple[int, str], int]:
         """Count the readings whose answers can have followed their label, by observer and question."""
-        found: dict[tuple[int, str], int] = {}
-        for part in answers:
-            switched = self.observations.switched(part)
-            pairs = zip(part.reading_observer[switched], part.reading_question[switched], strict=True)
-            for observer, question in pairs:
-                key = int(observer), list(self.base.questions)[question]
-                found[key] = found.get(key, 0) + 1
-        return found
+        switched, questions = self.observations.switched(answers), list(self.base.questions)
+        pairs = zip(answers.reading_observer[switched], answers.reading_question[switched], strict=True)
+        return {
+            (observer, questions[question]): count
+            for (observer, question), count in Counter((int(o), int(q)) for o, q in pairs).items()
+        }
 
     # The priors --------------------------------------------------------------------------------------
 
@@ -259,8 +280,12 @@ class Reliability:
     def _add_observer(self, index: int, observer: Observer) -> None:
         path = f"observers.{observer.name}"
         mine = {name: one for (o, name), one in self.reported.items() if o == index}
-        if any(one.items for one in mine.values()):
+        if any(one.items and one.gold for one in mine.values()):
             self._add_unit(observer.name, f"{path}.carry", observer.carry)
+        elif any(one.items for one in mine.values()):
+            self.untold[f"{path}.carry"] = SHARED_ERROR
+        else:
+            self.untold[f"{path}.carry"] = "no item has two of its readings"
         for question in (q for o, q in self.haloed if o == index):
             place = f"{path}.halo.{question}.probability"
             self._add_unit(observer.name, place, observer.halo[question].probability)
@@ -279,9 +304,10 @@ class Reliability:
     def _add_table(self, observer: Observer, path: str, one: LabelInstrument, told: Reported) -> None:
         states = self.base.variables[one.variable].states
         table = np.array(one.confusion)
-        self._add(f"{path}.confusion", "simplex", table, self._counts(observer.name, path, states))
-        if told.again or told.items:
-            self._add_types(observer.name, path, one, float(table.min(0).sum()))
+        if self._tells_truth(f"{path}.confusion", told):
+            self._add(f"{path}.confusion", "simplex", table, self._counts(observer.name, path, states))
+        if self._tells_scatter(path, told):
+            self._add_types(observer.name, path, one, float(smooth_least(table, 0).sum()))
         if told.ranked and one.variable == self.base.root:
             sd = self._number(f"{path}.ranking.sd.bonus") or 2 * self._spread(observer.name)
             self._add(f"{path}.ranking.bonus", "real", one.bonus, sd)
@@ -291,6 +317,21 @@ class Reliability:
             rows /= rows.sum(1, keepdims=True)
             counts = self._counts(observer.name, f"{path}.ranking", one.answers)
             self._add(f"{path}.ranking.habit", "simplex", rows, counts)
+
+    def _tells_truth(self, path: str, told: Reported) -> bool:
+        """Say whether the data can tell what an observer answers to which truth; note it where not."""
+        if not told.gold and not told.agreed:
+            self.untold[path] = NO_TRUTH
+        elif not told.gold:
+            self.untold[f"{path} (in part)"] = AGREEMENT
+        return bool(told.gold or told.agreed)
+
+    def _tells_scatter(self, path: str, *told: Reported) -> bool:
+        """Say whether the data can tell how draws scatter."""
+        if any(one.again for one in told):
+            return True
+        self.untold[f"{path}.repeat, {path}.strength"] = "no reading has two answers"
+        return False
 
     def _add_types(self, observer: str, path: str, one: LabelInstrument, room: float) -> None:
         """Add shares, used room and strength of the kinds of reading of an instrument."""
@@ -313,30 +354,38 @@ class Reliability:
 
     def _add_rates(self, index: int, observer: Observer, path: str, names: list[str]) -> None:
         cells = [observer.labels[name] for name in names]
-        places = [f"{path}.cells.{name}" for name in names]
-        tables = np.array([one.confusion for one in cells])
-        specificity, sensitivity = tables[:, 0, 0], tables[:, 1, 1]
-        prior = [
-            [
-                self._unit(observer.name, f"{place}.{key}", value)
-                for place, value in zip(places, column, strict=True)
-            ]
-            for key, column in (("specificity", specificity), ("sensitivity", sensitivity))
-        ]
-        self._add(f"{path}.specificity", "unit", *np.array(prior[0]).T)
-        mean, width = np.array(prior[1]).T
-        self._add(f"{path}.sensitivity", "unit", mean, width, f"{path}.specificity")
         told = [self.reported[index, name] for name in names]
-        if any(one.again or one.items for one in told):
+        tables = np.array([one.confusion for one in cells])
+        rated = [
+            name
+            for name, one in zip(names, told, strict=True)
+            if self._tells_truth(f"{path}.cells.{name}", one)
+        ]
+        self.rated[index] = rated
+        if rated:
+            self._add_rate(observer, path, "specificity", rated)
+            self._add_rate(observer, path, "sensitivity", rated, f"{path}.specificity")
+        if self._tells_scatter(path, *told):
             groups = self._groups(path, names, cells)
             for group, members in groups.items():
-                room = min(2 - specificity[i] - sensitivity[i] for i in members)
-                self._add_types(observer.name, group, cells[members[0]], float(room))
+                room = float(smooth_least(smooth_least(tables[members], 1).sum(1), 0))
+                self._add_types(observer.name, group, cells[members[0]], room)
         haloed = sum(count for (o, _), count in self.haloed.items() if o == index)
         if haloed and any(halo.given == self.base.root for halo in observer.halo.values()):
             brought = np.array([self.observations.stereotype((index, name))[:, 1] for name in names])
             width = np.full(brought.shape, self._number(f"observers.{observer.name}.n") or N)
             self._add(f"observers.{observer.name}.stereotype", "unit", np.clip(brought, 0.001, 0.999), width)
+
+    def _add_rate(self, observer: Observer, path: str, key: str, names: list[str], floor: str = "") -> None:
+        state = 0 if key == "specificity" else 1
+        prior = [
+            self._unit(
+                observer.name, f"{path}.cells.{name}.{key}", observer.labels[name].confusion[state][state]
+            )
+            for name in names
+        ]
+        mean, width = np.array(prior).T
+        self._add(f"{path}.{key}", "unit", mean, width, floor)
 
     def _groups(self, path: str, names: list[str], cells: list[LabelInstrument]) -> dict[str, list[int]]:
         """Return which variables share how their draws scatter, by the place where it is declared."""
@@ -349,13 +398,17 @@ class Reliability:
         return groups
 
     def _add_number(self, observer: Observer, path: str, one: NumberInstrument, told: Reported) -> None:
-        for key in ("gain", "perception", "noise"):
+        keys = ["gain", "perception"] if self._tells_truth(path, told) else []
+        if told.again:
+            keys.append("noise")
+        else:
+            self.untold[f"{path}.noise"] = "no reading has two numbers, so it cannot be told from perception"
+        for key in keys:
             value = getattr(one, key)
-            if key == "noise" and not told.again:
-                continue
             self._add(f"{path}.{key}", "positive", value, self._log_sd(observer.name, f"{path}.{key}", value))
-        sd = self._number(f"{path}.sd.offset") or self._spread(observer.name) * one.perception
-        self._add(f"{path}.offset", "real", one.offset, sd)
+        if "gain" in keys:
+            sd = self._number(f"{path}.sd.offset") or self._spread(observer.name) * one.perception
+            self._add(f"{path}.offset", "real", one.offset, sd)
         self._add_unit(observer.name, f"{path}.slip", one.slip)
 
     # What observers are like -------------------------------------------------------------------------
@@ -375,8 +428,10 @@ class Reliability:
 
     def _gauge(self, observer: Observer, name: str, values: Values) -> NumberInstrument:
         path, one = f"observers.{observer.name}.interval.{name}", observer.numbers[name]
+        like = next(iter(values.values()))
         keys = ("gain", "offset", "perception", "noise", "slip")
-        return replace(one, **{k: values[f"{path}.{k}"] for k in keys if f"{path}.{k}" in values})
+        declared = {key: put(np.array(getattr(one, key)), like) for key in keys}
+        return replace(one, **{key: values.get(f"{path}.{key}", declared[key]) for key in keys})
 
     def observed(self, values: Values) -> ObservationModel:
         """Return the observers at values of the unknowns, in the library of these."""
@@ -385,13 +440,15 @@ class Reliability:
             put(one, like)
             for one in (self.observations.carry, self.observations.exponent, self.observations.halo)
         )
-        carry, halo = _copied(carry), _copied(halo)
+        carry, exponent, halo = _copied(carry), _copied(exponent), _copied(halo)
         stereotype: dict[tuple[int, str], Array] = {}
         questions = list(self.base.questions)
         for index, observer in self.observers.items():
             path = f"observers.{observer.name}"
             if f"{path}.carry" in values:
                 carry[index] = values[f"{path}.carry"]
+            if f"{path}.exponent" in values:
+                exponent[index] = values[f"{path}.exponent"]
             for question in observer.halo:
                 if f"{path}.halo.{question}.probability" in values:
                     halo[index, questions.index(question)] = values[f"{path}.halo.{question}.probability"]
@@ -421,7 +478,7 @@ class Reliability:
                 continue
             one = observer.labels[name]
             table, share, repeat, strength = self.scattered(index, name, values)
-            mix, alpha = scatter(table, share, repeat, strength)
+            mix, alpha = scatter(table, share, repeat, strength, smooth_least(table, 0))
             size, kinds = len(one.answers), len(one.types)
             tails = self.observations.kernels[index, name].tails  # type: ignore[union-attr]
             path = f"observers.{observer.name}.categorical.{name}.ranking"
@@ -439,15 +496,19 @@ class Reliability:
         if self.base.variables[name].kind == "binary":
             path = f"observers.{observer.name}.binary"
             names = self._binary(index)
-            every = rate_tables(values[f"{path}.specificity"], values[f"{path}.sensitivity"])
+            every = _copied(put(np.array([observer.labels[n].confusion for n in names]), like))
+            if self.rated[index]:
+                fitted = rate_tables(values[f"{path}.specificity"], values[f"{path}.sensitivity"])
+                every[[names.index(n) for n in self.rated[index]]] = fitted
             table = every[names.index(name)]
             groups = self._groups(path, names, [observer.labels[n] for n in names])
             path, members = next((g, m) for g, m in groups.items() if names.index(name) in m)
-            room = library(like).amin(library(like).amin(every[members], 1).sum(1), 0)
+            room = smooth_least(smooth_least(every[members], 1).sum(1), 0)
         else:
-            table = library(like).clip(values[f"{path}.confusion"], LEAST_CELL, None)
+            table = values.get(f"{path}.confusion", put(np.array(one.confusion), like))
+            table = library(like).clip(table, LEAST_CELL, None)
             table = table / table.sum(1)[:, None]
-            room = library(like).amin(table, 0).sum()
+            room = smooth_least(table, 0).sum()
         declared = (
             put(np.array([getattr(t, key) for t in one.types]), like)
             for key in ("share", "repeat", "strength")
@@ -467,6 +528,13 @@ def rate_tables(specificity: Array, sensitivity: Array) -> Array:
     xp = library(specificity)
     rows = [xp.stack([specificity, 1 - specificity], -1), xp.stack([1 - sensitivity, sensitivity], -1)]
     return xp.stack(rows, -2)
+
+
+def smooth_least(array: Array, axis: int) -> Array:
+    """Return a smooth lower bound of the minimum along an axis, of numbers above 0."""
+    xp = library(array)
+    least = xp.amin(array, axis, keepdims=True)
+    return ((least / array) ** SMOOTH).sum(axis) ** (-1 / SMOOTH) * least.squeeze(axis)
 
 
 def _copied(array: Array) -> Array:
