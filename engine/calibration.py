@@ -10,7 +10,7 @@ summed out. Points and Gaussians live in unconstrained coordinates (stick-breaki
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +64,9 @@ class Fit:
 
     point: site -> its value at the mode (map), the Gaussian's centre (svi) or the mean (nuts). draws: site ->
     (S, ...) from the posterior; prior: as many from the prior. chains: how many the draws are of, one after
-    another. log_joint: at the point, nats, of the unconstrained coordinates.
+    another. log_joint: at the point, nats, of the unconstrained coordinates. centre, root: those of the
+    Gaussian there, (P,) and (P, P). exponents: path -> declared, sd of its prior, fitted, its sd
+    (`tempering`).
     """
 
     reliability: Reliability
@@ -74,6 +76,9 @@ class Fit:
     prior: Mapping[str, Floats]
     chains: int
     log_joint: float
+    centre: Floats
+    root: Floats
+    exponents: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -132,7 +137,7 @@ def _fitted(
         point = {name: values.mean(0) for name, values in draws.items()}
     prior = whole.naturals(whole.prior_draws(DRAWS))
     chains = settings.chains if settings.method == "nuts" else 1
-    return Fit(reliability, settings, point, draws, prior, chains, -whole.potential(x)[0])
+    return Fit(reliability, settings, point, draws, prior, chains, -whole.potential(x)[0], x, root)
 
 
 class Target:
@@ -237,7 +242,7 @@ def _mode(whole: Target, part: Target, share: float, progress: Progress) -> tupl
     x, size = whole.start, len(whole.start)
     root = _root(prior.hessian(x, np.eye(size), lambda _: None), np.eye(size))
     for _ in range(MOST_CUTS):
-        x = _descended(part, x, root, "mode", progress)
+        x = descended(part, x, root, "mode", progress)
         if not whole.reliability.recut(whole.natural(x)):
             break
     inside = part.hessian(x, root, lambda done: progress("curvature", done, size))
@@ -245,7 +250,7 @@ def _mode(whole: Target, part: Target, share: float, progress: Progress) -> tupl
         own = prior.hessian(x, root, lambda _: None)
         inside = own + (inside - own) / share
         root = _root(inside, root)
-        return _descended(whole, x, root, "mode of all items", progress), root
+        return descended(whole, x, root, "mode of all items", progress), root
     return x, _root(inside, root)
 
 
@@ -259,7 +264,7 @@ def _root(hessian: Floats, root: Floats) -> Floats:
     return np.linalg.cholesky(covariance + ridge * np.eye(len(covariance)))
 
 
-def _descended(target: Target, x: Floats, root: Floats, stage: str, progress: Progress) -> Floats:
+def descended(target: Target, x: Floats, root: Floats, stage: str, progress: Progress) -> Floats:
     """Minimise the potential by L-BFGS in whitened coordinates."""
     from scipy.optimize import minimize
 

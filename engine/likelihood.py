@@ -63,12 +63,12 @@ class _Total(torch.autograd.Function):
     """The sum over all items; part after part is derived and forgotten, so that memory is bounded."""
 
     @staticmethod
-    def forward(ctx: Any, likelihood: Likelihood, make: Make, *values: Tensor) -> Tensor:
+    def forward(ctx: Any, likelihood: Likelihood, make: Make, gold: bool, *values: Tensor) -> Tensor:
         leaves = [value.detach().clone().requires_grad_() for value in values]
         total = 0.0
         with torch_threads(likelihood.inference.threads), torch.enable_grad():
             for part in likelihood.parts:
-                found = likelihood.of_part(part, *make(leaves)).sum()
+                found = likelihood.of_part(part, *make(leaves), gold=gold).sum()
                 if found.requires_grad:
                     found.backward()  # type: ignore[no-untyped-call]
                 total += float(found.detach())
@@ -77,7 +77,7 @@ class _Total(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> Any:
-        return None, None, *(slope * one for one in ctx.slopes)
+        return None, None, None, *(slope * one for one in ctx.slopes)
 
 
 class Likelihood:
@@ -101,9 +101,12 @@ class Likelihood:
             self.parts.append(Known(answers.part(start, stop), own))
             start = stop
 
-    def total(self, make: Make, values: Sequence[Tensor]) -> Tensor:
-        """Return Σ log P(answers, gold), nats; `make` makes `of_part`'s observers and tilt of the values."""
-        return _Total.apply(self, make, *values)  # type: ignore[no-any-return, no-untyped-call]
+    def total(self, make: Make, values: Sequence[Tensor], *, gold: bool = True) -> Tensor:
+        """Return Σ log P(answers, gold), nats, or without gold Σ log P(answers).
+
+        `make` makes `of_part`'s observers and tilt of the values.
+        """
+        return _Total.apply(self, make, gold, *values)  # type: ignore[no-any-return, no-untyped-call]
 
     def of_part(
         self, part: Known, observations: ObservationModel, tilt: Tensor | None = None, *, gold: bool = True

@@ -132,9 +132,12 @@ def _stereotype(
     found: dict[str, dict[str, float]] = {}
     for state, inner in fields.known(node, states, "state that it reports"):
         fields.cited(inner)
+        entries = fields.any_table(inner)
+        _deviations(fields, entries, " ".join(binary))
+        cells = replace(entries, entries={k: cell for k, cell in entries.entries.items() if k != "sd"})
         found[state] = {
             name: fields.number_at(cell, 0.001, 0.999)
-            for name, cell in fields.known(inner, binary, "binary variable")
+            for name, cell in fields.known(cells, binary, "binary variable")
         }
     return found
 

@@ -205,6 +205,7 @@ class Reliability:
         self.sites: dict[str, Site] = {}
         self.untold: dict[str, str] = {}
         self.rated: dict[int, list[str]] = {}
+        self._groups: dict[int, dict[str, list[int]]] = {}
         self.reported: dict[tuple[int, str], Reported] = {}
         self.observers: dict[int, Observer] = {}
         self.cuts: dict[tuple[int, str], Floats] = {}
@@ -262,6 +263,11 @@ class Reliability:
         above, _, key = path.rpartition(".")
         sd = self._number(f"{above}.sd.{key}")
         return self._spread(observer) if sd is None else sd / value
+
+    def log_sd_of(self, path: str) -> float:
+        """Return the sd of the log of an observer's exponent before it is fitted."""
+        number = self.base.numbers.get(path)
+        return self._log_sd(path.split(".")[1], path, number.value if number else 1.0)
 
     def _spread(self, observer: str) -> float:
         return self._number(f"observers.{observer}.spread") or SPREAD
@@ -366,8 +372,7 @@ class Reliability:
             self._add_rate(observer, path, "specificity", rated)
             self._add_rate(observer, path, "sensitivity", rated, f"{path}.specificity")
         if self._tells_scatter(path, *told):
-            groups = self._groups(path, names, cells)
-            for group, members in groups.items():
+            for group, members in self.groups(index).items():
                 room = float(smooth_least(smooth_least(tables[members], 1).sum(1), 0))
                 self._add_types(observer.name, group, cells[members[0]], room)
         haloed = sum(count for (o, _), count in self.haloed.items() if o == index)
@@ -387,15 +392,18 @@ class Reliability:
         mean, width = np.array(prior).T
         self._add(f"{path}.{key}", "unit", mean, width, floor)
 
-    def _groups(self, path: str, names: list[str], cells: list[LabelInstrument]) -> dict[str, list[int]]:
-        """Return which variables share how their draws scatter, by the place where it is declared."""
-        groups: dict[str, list[int]] = {}
-        for i, name in enumerate(names):
-            own = f"{path}.cells.{name}"
-            shared = f"{own}.repeat" not in self.base.numbers and f"{own}.strength" not in self.base.numbers
-            alike = cells[i].types == cells[0].types and len(cells[i].types) == 1
-            groups.setdefault(path if shared and alike else own, []).append(i)
-        return groups
+    def groups(self, index: int) -> dict[str, list[int]]:
+        """Return which binary variables share how their draws scatter, by the place where it is declared."""
+        if index not in self._groups:
+            observer, names = self.observers[index], self.binary(index)
+            path, groups = f"observers.{observer.name}.binary", dict[str, list[int]]()
+            for i, name in enumerate(names):
+                own, types = f"{path}.cells.{name}", observer.labels[name].types
+                shared = not {f"{own}.repeat", f"{own}.strength"} & set(self.base.numbers)
+                alike = len(types) == 1 and types == observer.labels[names[0]].types
+                groups.setdefault(path if shared and alike else own, []).append(i)
+            self._groups[index] = groups
+        return self._groups[index]
 
     def _add_number(self, observer: Observer, path: str, one: NumberInstrument, told: Reported) -> None:
         keys = ["gain", "perception"] if self._tells_truth(path, told) else []
@@ -454,7 +462,7 @@ class Reliability:
                     halo[index, questions.index(question)] = values[f"{path}.halo.{question}.probability"]
             if f"{path}.stereotype" in values:
                 brought = values[f"{path}.stereotype"]
-                stereotype |= {(index, name): brought[i] for i, name in enumerate(self._binary(index))}
+                stereotype |= {(index, name): brought[i] for i, name in enumerate(self.binary(index))}
         kernels = dict(self._kernels(values))
         return self.observations.with_kernels(kernels, carry, exponent, halo, stereotype)
 
@@ -465,7 +473,7 @@ class Reliability:
         p = values[self.population]
         return library(p).log(p / put(self.observations.prior, p))
 
-    def _binary(self, index: int) -> list[str]:
+    def binary(self, index: int) -> list[str]:
         """Return the binary variables that an observer answered about."""
         return [n for o, n in self.reported if o == index and self.base.variables[n].kind == "binary"]
 
@@ -495,14 +503,13 @@ class Reliability:
         one, path = observer.labels[name], f"observers.{observer.name}.categorical.{name}"
         if self.base.variables[name].kind == "binary":
             path = f"observers.{observer.name}.binary"
-            names = self._binary(index)
+            names = self.binary(index)
             every = _copied(put(np.array([observer.labels[n].confusion for n in names]), like))
             if self.rated[index]:
                 fitted = rate_tables(values[f"{path}.specificity"], values[f"{path}.sensitivity"])
                 every[[names.index(n) for n in self.rated[index]]] = fitted
             table = every[names.index(name)]
-            groups = self._groups(path, names, [observer.labels[n] for n in names])
-            path, members = next((g, m) for g, m in groups.items() if names.index(name) in m)
+            path, members = next((g, m) for g, m in self.groups(index).items() if names.index(name) in m)
             room = smooth_least(smooth_least(every[members], 1).sum(1), 0)
         else:
             table = values.get(f"{path}.confusion", put(np.array(one.confusion), like))

@@ -245,6 +245,7 @@ def _observer(known: _Known) -> Json:
     gauge |= {**dict.fromkeys(("perception", "noise", "grid"), positive), **sd}
     halo = _table({"given": _offered(known.categorical), "probability": _number(0, 0.99), **sd})
     brought = _named(_named(_number(0.001, 0.999), known.binary), known.states)
+    brought["additionalProperties"]["properties"] |= sd
     return _table(
         {
             "label": TEXT,
