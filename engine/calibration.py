@@ -1,4 +1,4 @@
-"""Answers and gold -> how observers answer: the posterior of the unknowns of `reliability`.
+"""Answers and gold -> how observers answer: the posterior of the unknowns of `unknowns`.
 
 The model is Pyro's: priors, and one factor, the engine's exact log P(answers, gold) with all items' truth
 summed out. Points and Gaussians live in unconstrained coordinates (stick-breaking, logit, log), where
@@ -18,7 +18,7 @@ import torch
 
 from engine.junction_tree import torch_threads
 from engine.likelihood import Likelihood
-from engine.reliability import Reliability
+from engine.unknowns import Unknowns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,7 +69,7 @@ class Fit:
     (`tempering`).
     """
 
-    reliability: Reliability
+    unknowns: Unknowns
     settings: Settings
     point: Mapping[str, Floats]
     draws: Mapping[str, Floats]
@@ -101,27 +101,25 @@ def fit(
     settings = settings or Settings()
     if settings.method not in METHODS:
         raise ValueError(f"no method is called {settings.method!r}; there are {', '.join(METHODS)}")
-    reliability = Reliability(inference, answers, gold, population=settings.population)
-    if not reliability.sites:
+    unknowns = Unknowns(inference, answers, gold, population=settings.population)
+    if not unknowns.sites:
         raise ValueError("nothing was answered")
     with torch_threads(inference.threads):
-        return _fitted(reliability, answers, gold, settings, progress)
+        return _fitted(unknowns, answers, gold, settings, progress)
 
 
-def _fitted(
-    reliability: Reliability, answers: Answers, gold: Gold, settings: Settings, progress: Progress
-) -> Fit:
+def _fitted(unknowns: Unknowns, answers: Answers, gold: Gold, settings: Settings, progress: Progress) -> Fit:
     import pyro
 
     pyro.set_rng_seed(settings.seed)
-    inference = reliability.inference
-    whole = Target(reliability, Likelihood(inference, answers, gold))
+    inference = unknowns.inference
+    whole = Target(unknowns, Likelihood(inference, answers, gold))
     rng = np.random.default_rng(settings.seed)
     part, share = whole, 1.0
     if len(answers.items) > SUBSET * 1.25:
         chosen = np.zeros(len(answers.items), dtype=bool)
         chosen[rng.permutation(len(chosen))[:SUBSET]] = True
-        part = Target(reliability, Likelihood(inference, answers.only(chosen), gold.only(chosen)))
+        part = Target(unknowns, Likelihood(inference, answers.only(chosen), gold.only(chosen)))
         share = SUBSET / len(chosen)
     x, root = _mode(whole, part, share, progress)
     if settings.method == "svi":
@@ -137,24 +135,24 @@ def _fitted(
         point = {name: values.mean(0) for name, values in draws.items()}
     prior = whole.naturals(whole.prior_draws(DRAWS))
     chains = settings.chains if settings.method == "nuts" else 1
-    return Fit(reliability, settings, point, draws, prior, chains, -whole.potential(x)[0], x, root)
+    return Fit(unknowns, settings, point, draws, prior, chains, -whole.potential(x)[0], x, root)
 
 
 class Target:
     """The joint log-density of unknowns and data, as a potential of one unconstrained vector (P,)."""
 
-    def __init__(self, reliability: Reliability, likelihood: Likelihood | None) -> None:
+    def __init__(self, unknowns: Unknowns, likelihood: Likelihood | None) -> None:
         """Without a likelihood it is the prior's."""
         import pyro
         from pyro.infer.autoguide.initialization import init_to_value
         from pyro.infer.mcmc.util import initialize_model
 
-        self.sites, self.likelihood, self.reliability = reliability.sites, likelihood, reliability
+        self.sites, self.likelihood, self.unknowns = unknowns.sites, likelihood, unknowns
         names = tuple(self.sites)
 
         def make(values: Any) -> tuple[ObservationModel, Tensor | None]:
             known = dict(zip(names, values, strict=True))
-            return reliability.observed(known), reliability.tilt(known)
+            return unknowns.observed(known), unknowns.tilt(known)
 
         def model() -> None:
             values: dict[str, Tensor] = {}
@@ -238,12 +236,12 @@ def _mode(whole: Target, part: Target, share: float, progress: Progress) -> tupl
     part: a part of the items, that share of them: there the way is cheap, and the curvature is known well
     enough; the whole then needs few steps.
     """
-    prior = Target(whole.reliability, None)
+    prior = Target(whole.unknowns, None)
     x, size = whole.start, len(whole.start)
     root = _root(prior.hessian(x, np.eye(size), lambda _: None), np.eye(size))
     for _ in range(MOST_CUTS):
         x = descended(part, x, root, "mode", progress)
-        if not whole.reliability.recut(whole.natural(x)):
+        if not whole.unknowns.recut(whole.natural(x)):
             break
     inside = part.hessian(x, root, lambda done: progress("curvature", done, size))
     if part is not whole:

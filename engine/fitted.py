@@ -62,16 +62,16 @@ class Entry:
 
 def entries(fit: Fit) -> list[Entry]:
     """Return all numbers that the fit may have moved, in the order of the YAML."""
-    return [entry for index in fit.reliability.observers for entry in _Writer(fit, index).all()]
+    return [entry for index in fit.unknowns.observers for entry in _Writer(fit, index).all()]
 
 
 class _Writer:
     """Lists one observer's numbers."""
 
     def __init__(self, fit: Fit, index: int) -> None:
-        self.fit, self.index, self.reliability = fit, index, fit.reliability
-        self.base = fit.reliability.base
-        self.observer: Observer = fit.reliability.observers[index]
+        self.fit, self.index, self.unknowns = fit, index, fit.unknowns
+        self.base = fit.unknowns.base
+        self.observer: Observer = fit.unknowns.observers[index]
         self.path = f"observers.{self.observer.name}"
         self.keys = ("observers", self.observer.name)
 
@@ -86,7 +86,7 @@ class _Writer:
             if place in self.fit.point:
                 yield self._site(place, (*self.keys, "halo", question, "probability"))
         yield from self._stereotype()
-        mine = [name for index, name in self.reliability.reported if index == self.index]
+        mine = [name for index, name in self.unknowns.reported if index == self.index]
         binary = [name for name in mine if self.base.variables[name].kind == "binary"]
         for name in mine:
             if name in self.observer.labels and name not in binary:
@@ -117,15 +117,15 @@ class _Writer:
         prior, draws = (
             one[place][(slice(None), *np.atleast_1d(at))] for one in (self.fit.prior, self.fit.draws)
         )
-        value, mean = (float(one[at]) for one in (self.fit.point[place], self.reliability.sites[place].mean))
+        value, mean = (float(one[at]) for one in (self.fit.point[place], self.unknowns.sites[place].mean))
         return self._entry(keys, prior, value, draws, mean, row=row)
 
     def _stereotype(self) -> Iterator[Entry]:
         place = f"{self.path}.stereotype"
         if place not in self.fit.point:
             return
-        names = self.reliability.binary(self.index)
-        for k, state in enumerate(self.reliability.inference.network.root_states):
+        names = self.unknowns.binary(self.index)
+        for k, state in enumerate(self.unknowns.inference.network.root_states):
             for j, name in enumerate(names):
                 entry = self._site(place, (*self.keys, "stereotype", state, name), (j, k))
                 # What is left out follows the network.
@@ -153,7 +153,7 @@ class _Writer:
         if f"{path}.room" not in self.fit.point:
             return
         before, after = (self._repeats(one.variable, draws) for draws in (self.fit.prior, self.fit.draws))
-        at = self.reliability.scattered(self.index, one.variable, self.fit.point)[2]
+        at = self.unknowns.scattered(self.index, one.variable, self.fit.point)[2]
         for t, kind in enumerate(one.types):
             inner = (*keys, "types", kind.name) if len(one.types) > 1 else keys
             if len(one.types) > 1:
@@ -166,15 +166,15 @@ class _Writer:
         rows = []
         for s in range(REPEATS):
             values = {site: one[s] for site, one in draws.items()}
-            rows.append(self.reliability.scattered(self.index, name, values)[2])
+            rows.append(self.unknowns.scattered(self.index, name, values)[2])
         return np.array(rows)
 
     def _rates(self, names: list[str]) -> Iterator[Entry]:
         path, keys = f"{self.path}.binary", (*self.keys, "binary")
-        groups = self.reliability.groups(self.index)
+        groups = self.unknowns.groups(self.index)
         if path in groups:
             yield from self._types(path, keys, self.observer.labels[names[groups[path][0]]])
-        rated = self.reliability.rated.get(self.index, [])
+        rated = self.unknowns.rated.get(self.index, [])
         for name in names:
             inner = (*keys, "cells", name)
             for key in ("sensitivity", "specificity") if name in rated else ():
@@ -200,10 +200,10 @@ def tree(fit: Fit, source: str) -> Tree:
         spread = sum(one.value * (1 - one.value) for one in members)
         n = max(spread / sum(one.sd**2 for one in members) - 1, 0.1)
         _put(found, (*keys[:-2], "n", keys[-1]), f"{n:.1f}")
-    for index, observer in fit.reliability.observers.items():
+    for index, observer in fit.unknowns.observers.items():
         own = found.setdefault("observers", {}).setdefault(observer.name, {})
         own["source"] = source
-        declared = fit.reliability.observations.observers[index]
+        declared = fit.unknowns.observations.observers[index]
         for name, one in observer.numbers.items():
             if one.grid != declared.numbers[name].grid:
                 _put(own, ("interval", name, "grid"), f"{one.grid:.6f}".rstrip("0"))
@@ -212,7 +212,7 @@ def tree(fit: Fit, source: str) -> Tree:
 
 def removed(fit: Fit) -> list[str]:
     """Return the paths of the base that have to go where what is fitted says the same in another way."""
-    numbers = fit.reliability.base.numbers
+    numbers = fit.unknowns.base.numbers
     paths = (site.removesuffix("confusion") + "accuracy" for site in fit.point if site.endswith(".confusion"))
     return [path for path in paths if path in numbers]
 

@@ -57,12 +57,12 @@ def tempered(fit: Fit, answers: Answers, gold: Gold, progress: Progress) -> Fit:
     kept[rng.permutation(np.flatnonzero(~known))[:MOST_ITEMS]] = True
     answers, gold, known = answers.only(kept), gold.only(kept), known[kept]
     fold = np.where(known, rng.permutation(len(known)) % FOLDS, -1)
-    inference = fit.reliability.inference
+    inference = fit.unknowns.inference
     held = []
     with torch_threads(inference.threads):
         for k in range(FOLDS):
             out = fold == k
-            target = Target(fit.reliability, Likelihood(inference, answers.only(~out), gold.only(~out)))
+            target = Target(fit.unknowns, Likelihood(inference, answers.only(~out), gold.only(~out)))
             x = descended(target, fit.centre, fit.root, f"exponent, fold {k + 1} of {FOLDS}", progress)
             there = {name: torch.as_tensor(one) for name, one in target.natural(x).items()}
             held.append((there, Likelihood(inference, answers.only(out), gold.only(out))))
@@ -74,10 +74,10 @@ def _chosen(
 ) -> dict[str, tuple[float, float, float, float]]:
     from scipy.optimize import minimize
 
-    reliability = fit.reliability
-    paths = [f"observers.{one.name}.exponent" for one in reliability.observers.values()]
-    declared = np.log([max(one.exponent, LEAST) for one in reliability.observers.values()])
-    spread = np.array([reliability.log_sd_of(path) for path in paths])
+    unknowns = fit.unknowns
+    paths = [f"observers.{one.name}.exponent" for one in unknowns.observers.values()]
+    declared = np.log([max(one.exponent, LEAST) for one in unknowns.observers.values()])
+    spread = np.array([unknowns.log_sd_of(path) for path in paths])
 
     def loss(z: Floats) -> tuple[float, Floats]:
         at = torch.as_tensor(z).clone().requires_grad_()
@@ -86,7 +86,7 @@ def _chosen(
 
             def make(leaves: Any, values: dict[str, Tensor] = values) -> Any:
                 whole = values | dict(zip(paths, leaves[0], strict=True))
-                return reliability.observed(whole), reliability.tilt(whole)
+                return unknowns.observed(whole), unknowns.tilt(whole)
 
             for sign, known in ((-1, True), (1, False)):
                 total = total + sign * likelihood.total(make, [at.exp()], gold=known)

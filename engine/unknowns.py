@@ -189,7 +189,7 @@ def grid_of(values: Floats, counts: Floats, low: float, high: float, declared: f
     return round(10.0 ** (power - 3), 9)
 
 
-class Reliability:
+class Unknowns:
     """The unknowns of all observers that answered, and what observers are like at values of them.
 
     sites: the unknowns. untold: path in the YAML -> why these data cannot tell it, so that it stays as
