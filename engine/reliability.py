@@ -61,10 +61,15 @@ class Reliability:
         """(n, B): 1 where a statement is in a bin."""
         return np.eye(int(self.bin.max()) + 1 if len(self.bin) else 0)[self.bin]
 
-    def ece(self, weights: Floats) -> Floats:
-        """Return ECE (R,) for weights (R, n) of the statements, with the bins of all of them."""
-        gaps = weights @ (self._member * (self.happened - self.stated)[:, None])
-        return np.asarray(np.abs(gaps).sum(1) / weights.sum(1))
+    def ece(self) -> float:
+        """Return ECE; NaN without any statement.
+
+        It has no bootstrap interval: the chance of a resample adds to it, so that one would lie too high.
+        """
+        if not len(self.stated):
+            return float("nan")
+        gaps = np.bincount(self.bin, weights=self.happened - self.stated)
+        return float(np.abs(gaps).sum() / len(self.stated))
 
     def diagram(self) -> tuple[Ints, Floats, Floats]:
         """Return of each bin the number of statements, their mean, and the share that happened, (B,) each."""

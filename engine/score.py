@@ -8,6 +8,7 @@ they are (all weights 1) which scores are not, and why. Nothing undefined is cou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,14 +16,12 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from engine.reliability import Reliability
-
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
     Flags = NDArray[np.bool_]
 
 CLIP = 1e-6
-_NO_ITEM = "no item has both"
+_NO_ITEM = "no item has both gold and a prediction"
 _ONE_CLASS = "all gold is of one class"
 _NO_POSITIVE = "no item is positive in gold"
 
@@ -32,11 +31,6 @@ def _ratio(above: Floats, below: Floats) -> Floats:
     unknown = np.full(np.broadcast(above, below).shape, np.nan)
     quotient: Floats = np.divide(above, below, out=unknown, where=below != 0)
     return quotient
-
-
-def _counts(weights: Floats, codes: Ints, size: int) -> Floats:
-    """Return (R, size): the weight of each code."""
-    return np.stack([np.bincount(codes, weights=row, minlength=size) for row in weights])
 
 
 def log_loss(p: Floats, gold: Ints) -> Floats:
@@ -50,40 +44,40 @@ class CategoricalScore:
 
     accuracy; balanced_accuracy: the mean recall of the classes that gold has; macro_f1: the mean F1 of the
     classes that gold or the prediction has; log_loss: in nats, see CLIP; brier: mean sum_k (p_k - y_k)^2,
-    from 0 to 2 (Brier 1950, doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2); ece: of `reliability`,
-    which is about the probability of the predicted class.
+    from 0 to 2 (Brier 1950, doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2).
     """
 
     gold: Ints
     predicted: Ints
     classes: int
     p: Floats | None = None
-    reliability: Reliability | None = None
 
     def confusion(self, weights: Floats) -> Floats:
         """Return (R, K, K): the weight of each gold class (row) that was predicted as each class (column)."""
-        table = _counts(weights, self.gold * self.classes + self.predicted, self.classes**2)
+        codes, size = self.gold * self.classes + self.predicted, self.classes**2
+        table: Floats = np.stack([np.bincount(codes, weights=row, minlength=size) for row in weights])
         return table.reshape(len(weights), self.classes, self.classes)
+
+    @cached_property
+    def _losses(self) -> Floats | None:
+        """(n, 2): log loss and Brier score of each item."""
+        if self.p is None:
+            return None
+        squares = ((self.p - np.eye(self.classes)[self.gold]) ** 2).sum(1)
+        return np.stack([log_loss(self.p, self.gold), squares], axis=1)
 
     def scores(self, weights: Floats) -> dict[str, Floats]:
         """Return each score (R,) for weights (R, n)."""
         table = self.confusion(weights)
         found = dict(zip(("accuracy", "balanced_accuracy", "macro_f1"), _of_confusion(table), strict=True))
-        if self.p is not None:
-            truth = np.eye(self.classes)[self.gold]
-            total = weights.sum(1)
-            found["log_loss"] = _ratio(weights @ log_loss(self.p, self.gold), total)
-            found["brier"] = _ratio(weights @ ((self.p - truth) ** 2).sum(1), total)
-        if self.reliability is not None:
-            found["ece"] = self.reliability.ece(weights)
+        if self._losses is not None:
+            found["log_loss"], found["brier"] = _ratio(weights @ self._losses, table.sum((1, 2))[:, None]).T
         return found
 
     def undefined(self) -> dict[str, str]:
         """Return why which scores are not defined."""
         if not len(self.gold):
-            return dict.fromkeys(
-                ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "brier", "ece"), _NO_ITEM
-            )
+            return dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "brier"), _NO_ITEM)
         return {"balanced_accuracy": _ONE_CLASS} if len(set(self.gold.tolist())) == 1 else {}
 
 
@@ -104,17 +98,25 @@ class BinaryScore:
 
     f1 and recall have no value where nothing is present in gold, precision where nothing is predicted so,
     balanced_accuracy where gold has one class. log_loss: in nats, see CLIP; brier: mean (p - y)^2, from 0
-    to 1; ece: of `reliability`, which is about p.
+    to 1.
     """
 
     gold: Ints
     predicted: Ints
     p: Floats | None = None
-    reliability: Reliability | None = None
+
+    @cached_property
+    def _columns(self) -> Floats:
+        """(n, 4 or 6): which of the four cells an item is in, and its log loss and Brier score."""
+        cells: Floats = np.eye(4)[self.gold * 2 + self.predicted]
+        if self.p is None:
+            return cells
+        losses = log_loss(np.stack([1 - self.p, self.p], axis=1), self.gold), (self.p - self.gold) ** 2
+        return np.column_stack([cells, *losses])
 
     def scores(self, weights: Floats) -> dict[str, Floats]:
         """Return each score (R,) for weights (R, n)."""
-        absent, false, missed, hit = _counts(weights, self.gold * 2 + self.predicted, 4).T
+        (absent, false, missed, hit), losses = np.split((weights @ self._columns).T, [4])
         total, present = absent + false + missed + hit, hit + missed
         recall = _ratio(hit, present)
         found = {
@@ -125,19 +127,16 @@ class BinaryScore:
             "accuracy": _ratio(hit + absent, total),
             "balanced_accuracy": (recall + _ratio(absent, absent + false)) / 2,
         }
-        if self.p is not None:
-            both = np.stack([1 - self.p, self.p], axis=1)
-            found["log_loss"] = _ratio(weights @ log_loss(both, self.gold), total)
-            found["brier"] = _ratio(weights @ (self.p - self.gold) ** 2, total)
-        if self.reliability is not None:
-            found["ece"] = self.reliability.ece(weights)
+        found |= {
+            name: _ratio(loss, total) for name, loss in zip(("log_loss", "brier"), losses, strict=False)
+        }
         return found
 
     def undefined(self) -> dict[str, str]:
         """Return why which scores are not defined."""
         names = ("prevalence", "f1", "precision", "recall", "accuracy", "balanced_accuracy")
         if not len(self.gold):
-            return dict.fromkeys((*names, "log_loss", "brier", "ece"), _NO_ITEM)
+            return dict.fromkeys((*names, "log_loss", "brier"), _NO_ITEM)
         why = {} if self.predicted.any() else {"precision": "no item is predicted positive"}
         if not self.gold.any():
             return why | {"f1": _NO_POSITIVE, "recall": _NO_POSITIVE, "balanced_accuracy": _ONE_CLASS}
@@ -215,11 +214,13 @@ class SelectiveScore:
     aurc: the mean over i = 1 ... n of the share of errors among the i items of least risk (Geifman, Uziel and
     El-Yaniv 2019, arXiv 1805.08206), in expectation over the orders of items of equal risk; coverage: the
     share that is accepted; accepted_error: the share of errors in it; accepted_risk: its mean stated risk.
+    ranked: whether aurc is wanted, which takes longer than all else.
     """
 
     wrong: Floats
     risk: Floats
     accepted: Flags | None = None
+    ranked: bool = True
 
     def _blocks(self) -> tuple[Ints, Ints]:
         """Return the order by risk, and where in it each run of equal risks starts."""
@@ -229,12 +230,13 @@ class SelectiveScore:
 
     def scores(self, weights: Floats) -> dict[str, Floats]:
         """Return each score (R,) for whole weights (R, n)."""
-        found = {"aurc": self._aurc(weights)}
+        found = {"aurc": self._aurc(weights)} if self.ranked else {}
         if self.accepted is not None:
-            kept = weights @ self.accepted
-            found["coverage"] = _ratio(kept, weights.sum(1))
-            found["accepted_error"] = _ratio(weights @ (self.accepted * self.wrong), kept)
-            found["accepted_risk"] = _ratio(weights @ (self.accepted * self.risk), kept)
+            columns = [np.ones(len(self.risk)), *(self.accepted * c for c in (1.0, self.wrong, self.risk))]
+            total, kept, wrong, risk = (weights @ np.stack(columns, axis=1)).T
+            found["coverage"] = _ratio(kept, total)
+            found["accepted_error"] = _ratio(wrong, kept)
+            found["accepted_risk"] = _ratio(risk, kept)
         return found
 
     def _aurc(self, weights: Floats) -> Floats:

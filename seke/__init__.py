@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seke.bench.score import score
     from seke.explanation import explain
     from seke.inference import infer
     from seke.labels import LabelTable, read_labels
@@ -29,6 +30,7 @@ LAZY = {
     "knowledge": "shipped",
     "network_graph": "workbench.graph",
     "read_labels": "labels",
+    "score": "bench.score",
     "sensitivity": "workbench.sensitivity",
     "show": "workbench.show",
     "simulate": "simulation",
@@ -45,6 +47,7 @@ __all__ = [
     "knowledge",
     "network_graph",
     "read_labels",
+    "score",
     "sensitivity",
     "show",
     "simulate",

@@ -1,8 +1,8 @@
-"""Predictions of items: posterior records as `seke infer` writes them, any probabilities in their form, or labels.
+"""Predictions: posterior records as `seke infer` writes them, any probabilities in their form, or labels.
 
 Of a record only what is predicted is needed (`expression`, `valence.mean`, `action_units.AU1`, or those under
-`posteriors`); `decision` and `diagnostics` are used where they are. Formats are those of `seke.records`. A file without
-any nested key or column name with a dot is a label table.
+`posteriors`); `decision` and `diagnostics` are used where they are. Formats are those of `seke.records`. A
+file without any nested key, or column name with a dot, is a label table.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ class Prediction:
 class Predictions:
     """Predictions of N items by variable.
 
-    decided: (N,) indices of DECISIONS; samples, refused, unreadable: (N,) counts of answers; None where not told.
+    decided: (N,) indices of DECISIONS; samples, refused, unreadable: (N,) counts of answers. None where the
+    source does not have them.
     """
 
     path: str
@@ -140,22 +141,26 @@ class _Records:
         self.records = [record for _, record in numbered]
         self.names = dict.fromkeys(_flat_names(self.records[0] if self.records else {}))
         self.nested = any("." in name for name in self.names)
+        self._inner: dict[str, list[Any]] = {}
 
     def place(self, row: int) -> str:
         return f"{self.name}{self.between}{self.numbered[row][0]}"
 
     def column(self, name: str) -> list[Any]:
         """Return what stands in each record; a record that lacks it is a fault."""
-        keys, column = name.split("."), []
-        for row, record in enumerate(self.records):
-            value = record
-            try:
-                for key in keys:
-                    value = value[key]
-            except (KeyError, TypeError, IndexError):
-                raise AnswerError(f"{self.place(row)}: {name}: missing, unlike in the first record") from None
-            column.append(value)
-        return column
+        above, _, key = name.rpartition(".")
+        inner = self.records
+        if above:
+            # Many columns lie side by side in one mapping.
+            inner = self._inner.get(above) or self._inner.setdefault(above, self.column(above))
+        try:
+            return [record[key] for record in inner]
+        except (KeyError, TypeError, IndexError):
+            pass
+        for row, record in enumerate(inner):
+            if not isinstance(record, Mapping) or key not in record:
+                raise AnswerError(f"{self.place(row)}: {name}: missing, unlike in the first record")
+        raise AssertionError(name)
 
 
 class _Columns:
@@ -281,11 +286,12 @@ class _Reader:
         if variable.kind == "interval":
             low, high = variable.edges[0], variable.edges[-1]
             mean = self._numbers(f"{path}.mean", low, high)
-            bounds = [
-                self._numbers(f"{path}.{key}", low, high) if f"{path}.{key}" in self.table.names else None
-                for key in ("q05", "q95")
-            ]
-            return Prediction(mean, None, *bounds, **known)
+            within: dict[str, Any] = {
+                key: self._numbers(f"{path}.{name}", low, high)
+                for key, name in (("low", "q05"), ("high", "q95"))
+                if f"{path}.{name}" in self.table.names
+            }
+            return Prediction(mean, **within, **known)
         if variable.kind == "binary":
             p = self._numbers(path, 0, 1)
             own: dict[str, Any] = {"value": (p >= 0.5).astype(float), "risk": np.minimum(p, 1 - p)}
@@ -296,23 +302,22 @@ class _Reader:
 
     def _distribution(self, variable: Variable, path: str) -> Floats:
         said = self._under(path)
-        for other in said:
-            if other not in variable.states:
-                hint = f"{did_you_mean(other, variable.states)}"
-                raise AnswerError(
-                    f"{self.table.place(0)}: {path}: no such state of the base {self.base.name}: {other!r}{hint}"
-                )
+        unknown = next((other for other in said if other not in variable.states), None)
+        if unknown is not None:
+            what = f"no such state of the base {self.base.name}: {unknown!r}"
+            hint = did_you_mean(unknown, variable.states)
+            raise AnswerError(f"{self.table.place(0)}: {path}: {what}{hint}")
         for state in variable.states:
             if state not in said:
                 raise AnswerError(f"{self.table.place(0)}: {path}: has no probability of {state}")
-        p = np.stack([self._numbers(f"{path}.{state}", 0, 1) for state in variable.states], axis=1)
+        p: Floats = np.stack([self._numbers(f"{path}.{state}", 0, 1) for state in variable.states], axis=1)
         total = p.sum(1)
         bad = np.flatnonzero(np.abs(total - 1) > _LARGEST_SUM_ERROR)
         if len(bad):
             row = int(bad[0])
             place = self.table.place(row)
             raise AnswerError(f"{place}: {path}: the probabilities sum to {total[row]:.6g}; allowed is 1")
-        return p / total[:, None]
+        return p
 
     def _decision(self, variable: Variable) -> dict[str, Any]:
         """Return what the records decided about a variable: value, risk, accepted."""
