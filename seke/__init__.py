@@ -9,8 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seke.bench.score import score
     from seke.explanation import explain
     from seke.inference import infer
+    from seke.labels import LabelTable, read_labels
     from seke.shipped import knowledge
     from seke.simulation import simulate
     from seke.workbench.check import check
@@ -20,12 +22,15 @@ if TYPE_CHECKING:
     from seke.workbench.show import show
 
 LAZY = {
+    "LabelTable": "labels",
     "check": "workbench.check",
     "diff": "workbench.diff",
     "explain": "explanation",
     "infer": "inference",
     "knowledge": "shipped",
     "network_graph": "workbench.graph",
+    "read_labels": "labels",
+    "score": "bench.score",
     "sensitivity": "workbench.sensitivity",
     "show": "workbench.show",
     "simulate": "simulation",
@@ -33,6 +38,7 @@ LAZY = {
 
 __version__ = "0.1.0"
 __all__ = [
+    "LabelTable",
     "__version__",
     "check",
     "diff",
@@ -40,6 +46,8 @@ __all__ = [
     "infer",
     "knowledge",
     "network_graph",
+    "read_labels",
+    "score",
     "sensitivity",
     "show",
     "simulate",

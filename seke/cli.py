@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from seke import __version__
+from seke.bench.cli import bench
 from seke.terminal import drop_output, printable
 from seke.workbench.cli import knowledge
 
@@ -39,6 +40,7 @@ def main() -> None:
 
 
 main.add_command(knowledge)
+main.add_command(bench)
 
 
 @main.command()

@@ -38,7 +38,7 @@ INFERENCE = {
         "network",
         "posterior",
     ),
-    *("preposterior", "simulation", "weights"),
+    *("preposterior", "reliability", "resampling", "score", "simulation", "weights"),
 }
 
 
