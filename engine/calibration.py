@@ -1,4 +1,4 @@
-"""Answers and gold -> how observers answer: the posterior of the unknowns of `unknowns`.
+"""Answers and gold -> how observers answer: the posterior of `unknowns`.
 
 The model is Pyro's: priors, and one factor, the engine's exact log P(answers, gold) with all items' truth
 summed out. Points and Gaussians live in unconstrained coordinates (stick-breaking, logit, log), where

@@ -134,7 +134,7 @@ class SimulatedObserver:
 
     def _reading(self, question: str, draws: int) -> dict[str, NDArray[Any]]:
         names = [v for v in self.base.questions[question].variables if v in self.kernels]
-        carry = 0.0 if self.misfit.independent else self.observer.carry
+        carry = 0.0 if self.misfit.independent else self.observations.carry[self.index]
         kinds: dict[str, Ints] = {}
         for name in names:
             again = self.rng.random(self.items) < carry
