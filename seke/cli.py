@@ -13,6 +13,7 @@ import click
 
 from seke import __version__
 from seke.bench.cli import bench
+from seke.calibration.cli import calibrate
 from seke.terminal import drop_output, printable
 from seke.workbench.cli import knowledge
 
@@ -40,6 +41,7 @@ def main() -> None:
 
 
 main.add_command(knowledge)
+main.add_command(calibrate)
 main.add_command(bench)
 
 
