@@ -25,6 +25,7 @@ REPEATS = 200
 LEAST_SD = 1e-6
 WORTH_SAYING = 0.1
 WIDTH = 120
+JOINED = "\N{NO-BREAK SPACE}"
 LAST = ("n", "sd")
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
@@ -262,9 +263,11 @@ def _lines(tree: Mapping[str, Any], indent: int) -> Iterable[str]:
             yield f"{space}{name}: {value}\n"
             continue
         if all(not isinstance(inner, dict) for inner in value.values()) and indent:
-            line = ", ".join(f"{_key(inner)}: {text}" for inner, text in value.items())
-            whole = f"{space}{name}: {{{line}}}"
-            yield textwrap.fill(whole, WIDTH, subsequent_indent=" " * (indent + len(name) + 3)) + "\n"
+            # Lines break between entries, not within them.
+            line = ", ".join(f"{_key(inner)}:{JOINED}{text}" for inner, text in value.items())
+            whole = f"{space}{name}:{JOINED}{{{line}}}"
+            after = " " * (indent + len(name) + 3)
+            yield textwrap.fill(whole, WIDTH, subsequent_indent=after).replace(JOINED, " ") + "\n"
         else:
             yield f"{space}{name}:\n"
             yield from _lines(dict(sorted(value.items(), key=lambda pair: pair[0] in LAST)), indent + 2)

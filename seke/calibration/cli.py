@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "--gold",
     metavar="TABLE",
-    help="Label table of what is known: .csv, .jsonl (also .gz) or .parquet. Items and levels may be missing.",
+    help="Label table of what is known: .csv, .jsonl (both also .gz) or .parquet; it may have gaps.",
 )
 @click.option(
     "-o",

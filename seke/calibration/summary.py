@@ -60,11 +60,9 @@ def facts_of(found: Calibration) -> Record:
 
 def _lines(found: Calibration) -> Iterator[str]:
     facts = found.facts
-    gold = sum(1 for count_ in facts["gold"].values() if count_)
-    yield (
-        f"{facts['method']} fit of {count(facts['answers'], 'answer')} about {count(facts['items'], 'item')}, "
-        + (f"gold of {count(gold, 'variable')}" if gold else "no gold")
-    )
+    gold = sum(1 for known in facts["gold"].values() if known)
+    what = f"{count(facts['answers'], 'answer')} about {count(facts['items'], 'item')}"
+    yield f"{facts['method']} fit of {what}, " + (f"gold of {count(gold, 'variable')}" if gold else "no gold")
     observers = dict.fromkeys(entry.keys[1] for entry in found.entries if entry.keys[0] == "observers")
     for observer in observers:
         mine = [entry for entry in found.entries if entry.keys[:2] == ("observers", observer)]
