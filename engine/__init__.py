@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from engine.fitted import Entry, entries_of, overlay_tree, replaced_paths, written
     from engine.gold import Gold, states_of
     from engine.influence import Influence, Influences
+    from engine.learned import Learned, learn_knowledge
     from engine.lookahead import LookAhead
     from engine.network import CompiledRule, Network
     from engine.posterior import Inference, Posterior
@@ -79,6 +80,8 @@ LAZY = {
     "states_of": "gold",
     "Influence": "influence",
     "Influences": "influence",
+    "Learned": "learned",
+    "learn_knowledge": "learned",
     "LookAhead": "lookahead",
     "CompiledRule": "network",
     "Network": "network",
@@ -137,6 +140,7 @@ __all__ = [
     "KnowledgeError",
     "Labels",
     "Leaf",
+    "Learned",
     "LevelDecision",
     "LookAhead",
     "Misfit",
@@ -178,6 +182,7 @@ __all__ = [
     "feasible_interval",
     "fit_observers",
     "json_schema",
+    "learn_knowledge",
     "mcnemar",
     "mutual_information",
     "overlay_tree",

@@ -91,8 +91,11 @@ def fit_observers(
     gold: Gold,
     settings: FitSettings | None = None,
     progress: Progress = _silent,
+    begin: Fit | None = None,
 ) -> Fit:
     """Return the posterior of how observers answer, given answers and gold of the same items.
+
+    begin: a fit to the same data under nearly the same network, whose mode is near.
 
     Raises:
         AnswerError: an item whose readings cannot be weighed exactly.
@@ -105,11 +108,16 @@ def fit_observers(
     if not unknowns.sites:
         raise ValueError("nothing was answered")
     with torch_threads(inference.threads):
-        return _fitted(unknowns, answers, gold, settings, progress)
+        return _fitted(unknowns, answers, gold, settings, progress, begin)
 
 
 def _fitted(
-    unknowns: Unknowns, answers: Answers, gold: Gold, settings: FitSettings, progress: Progress
+    unknowns: Unknowns,
+    answers: Answers,
+    gold: Gold,
+    settings: FitSettings,
+    progress: Progress,
+    begin: Fit | None,
 ) -> Fit:
     import pyro
 
@@ -123,7 +131,10 @@ def _fitted(
         chosen[rng.permutation(len(chosen))[:SUBSET]] = True
         part = Target(unknowns, Likelihood(inference, answers.only(chosen), gold.only(chosen)))
         share = SUBSET / len(chosen)
-    x, root = _mode(whole, part, share, progress)
+    if begin is None:
+        x, root = _mode(whole, part, share, progress)
+    else:
+        x, root = descended(whole, begin.centre, begin.root, "mode", progress), begin.root
     if settings.method == "svi":
         x, root = _gaussian(whole, x, root, settings, progress)
     if settings.method == "nuts":

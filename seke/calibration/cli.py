@@ -42,6 +42,11 @@ if TYPE_CHECKING:
     help="Learn the population from the items without gold, too.",
 )
 @click.option(
+    "--learn-tables",
+    is_flag=True,
+    help="Learn activations and affect, too, within their strengths `n`.",
+)
+@click.option(
     "--method",
     type=click.Choice(["map", "svi", "nuts"]),
     default="map",

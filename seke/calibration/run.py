@@ -20,12 +20,14 @@ from engine import (
     Gold,
     Inference,
     Knowledge,
+    Learned,
     SekeError,
     compiled,
     did_you_mean,
     entries_of,
     far_off,
     fit_observers,
+    learn_knowledge,
     overlay_tree,
     predictive_checks,
     replaced_paths,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
 
 FEW = 5
+ROUNDS = 2
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ def calibrate(
     *,
     population: str | None = None,
     learn_population: bool = False,
+    learn_tables: bool = False,
     method: str = "map",
     seed: int = 0,
     today: datetime.date | None = None,
@@ -91,6 +95,7 @@ def calibrate(
         gold: a label table (file, or rows as mappings); items and levels may be missing.
         population: the prior of the truth; the base's reference by default.
         learn_population: whether P(root) of the items without gold is learned, too.
+        learn_tables: whether the cells of `activations` and the moments of `affect` are, within their `n`.
         method: map, svi or nuts.
         seed: of all chance.
         today: the date that the overlay bears; today's by default.
@@ -116,11 +121,16 @@ def calibrate(
     inference = Inference(compiled(base, cache_folder()), population)
     chosen = FitSettings(method=method, population=learn_population, seed=seed, **settings)
     fit = fit_observers(inference, answers, known, chosen, progress)
+    learned = None
+    for _ in range(ROUNDS if learn_tables else 0):
+        progress("tables", 0, 0)
+        learned = learn_knowledge(fit, answers, known, base)
+        fit = fit_observers(learned.inference, answers, known, chosen, progress, fit)
     fit = tempered(fit, answers, known, progress)
     progress("checks", 0, 0)
     checks = predictive_checks(fit, answers, known, np.random.default_rng(seed))
     warnings += [_misfit(check) for check in far_off(checks)[:FEW]]
-    entries = tuple(entries_of(fit))
+    entries = (*entries_of(fit), *(learned.entries if learned else ()))
     digest = _digest(answers, known)
     facts = {
         "version": __version__,
@@ -137,7 +147,7 @@ def calibrate(
         "inputs": paths,
     }
     named = extends or _named(base, knowledge)
-    text = _overlay(fit, facts, named)
+    text = _overlay(fit, learned, facts, named)
     return Calibration(base, fit, entries, dict(fit.unknowns.untold), checks, tuple(warnings), text, facts)
 
 
@@ -230,7 +240,7 @@ def relative(extends: Path, overlay: Path) -> str:
     return os.path.relpath(extends.resolve(), overlay.resolve().parent)
 
 
-def _overlay(fit: Fit, facts: Mapping[str, Any], extends: str) -> str:
+def _overlay(fit: Fit, learned: Learned | None, facts: Mapping[str, Any], extends: str) -> str:
     """Write the overlay."""
     source = f"fit-{facts['date']}-{facts['data_digest'][:8]}"
     gold = ", ".join(f"{name} {count}" for name, count in facts["gold"].items() if count) or "none"
@@ -250,7 +260,10 @@ def _overlay(fit: Fit, facts: Mapping[str, Any], extends: str) -> str:
     if removed:
         lines.append(f"remove: [{', '.join(removed)}]\n")
     lines.append(f"sources:\n  {source}: {{cite: {_quoted(cite)},\n    used: {_quoted(used)}}}\n")
-    return "".join(lines) + written(overlay_tree(fit, source))
+    tree = overlay_tree(fit, source)
+    for section, inner in learned.sections.items() if learned else ():
+        tree[section] = {"source": source, **inner}
+    return "".join(lines) + written(tree)
 
 
 def _quoted(text: str) -> str:

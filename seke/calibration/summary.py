@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LEARNED = 0.1
 WIDTH = 100
+MOST_CELLS = 12
 
 
 def text_of(found: Calibration) -> str:
@@ -76,6 +77,7 @@ def _lines(found: Calibration) -> Iterator[str]:
         )
         yield from _rates(mine)
     yield from _population(found.entries)
+    yield from _learned(found.entries)
     yield from _unmoved(found)
     yield from _checks(found.checks)
     if found.warnings:
@@ -143,6 +145,15 @@ def _population(entries: Sequence[Entry]) -> Iterator[str]:
         yield from columns(
             ("", "prior", "±", "fitted", "±", "learned"), [(e.keys[-1], *_row(e)) for e in mine]
         )
+
+
+def _learned(entries: Sequence[Entry]) -> Iterator[str]:
+    mine = [entry for entry in entries if entry.keys[0] in ("activations", "affect")]
+    if mine:
+        farthest = sorted(mine, key=lambda entry: -abs(entry.shift))[:MOST_CELLS]
+        yield from ("", f"Tables: {len(farthest)} of {len(mine)} numbers, those that moved farthest")
+        rows = [(".".join(entry.keys[2:]).removesuffix(".p"), *_row(entry)) for entry in farthest]
+        yield from columns(("", "prior", "±", "fitted", "±", "learned"), rows)
 
 
 def _unmoved(found: Calibration) -> Iterator[str]:
