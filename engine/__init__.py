@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from engine.answers import Answers, Labels, Numbers, Rankings
 from engine.declared import Change, Declared, Leaf, changes, declared_of
 from engine.errors import AnswerError, Fault, KnowledgeError, Place, SekeError, did_you_mean
-from engine.knowledge import Knowledge, Number, Observer, Policy, Question, Variable
+from engine.knowledge import First, Knowledge, Number, Observer, Policy, Question, Variable
 from engine.reader import read
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from engine.resolved import resolve
     from engine.schema import json_schema
     from engine.sensitivity import Flip, Pull, Sensitivity
-    from engine.simulation import Misfit, SimulatedObserver, prior_truth, values_of
+    from engine.simulation import Misfit, SimulatedObserver, SimulatedReading, prior_truth, values_of
     from engine.weights import Weights, weigh_parts
 
 LAZY = {
@@ -74,6 +74,7 @@ LAZY = {
     "Sensitivity": "sensitivity",
     "Misfit": "simulation",
     "SimulatedObserver": "simulation",
+    "SimulatedReading": "simulation",
     "prior_truth": "simulation",
     "values_of": "simulation",
     "Weights": "weights",
@@ -93,6 +94,7 @@ __all__ = [
     "Deviation",
     "Diagnostics",
     "Fault",
+    "First",
     "Flip",
     "Gold",
     "Inference",
@@ -121,6 +123,7 @@ __all__ = [
     "SekeError",
     "Sensitivity",
     "SimulatedObserver",
+    "SimulatedReading",
     "Variable",
     "Weights",
     "audit_network",

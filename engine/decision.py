@@ -145,9 +145,9 @@ def decide_items(
     decisions: list[str] = []
     reasons: list[tuple[str, ...]] = []
     for i, following in enumerate(asked_next):
-        if not readings[i]:
+        if not readings[i] and (following is None or answers.asked[i]):
             decisions.append("reject")
-            reasons.append(("refused" if answers.refused[i] else "unreadable",))
+            reasons.append((_unread(answers, i),))
         elif following is not None:
             decisions.append("requery")
             reasons.append(_open_levels(knowledge, levels, i))
@@ -160,6 +160,13 @@ def decide_items(
             why.append("budget" if answers.asked[i] >= policy.budget else "unresolvable")
             reasons.append((*why, *_open_levels(knowledge, levels, i)))
     return Decisions(tuple(decisions), levels, asked_next, tuple(reasons))
+
+
+def _unread(answers: Answers, item: int) -> str:
+    """Return why an item has no readable answer; where nothing was asked there was no budget for it."""
+    if answers.refused[item]:
+        return "refused"
+    return "unreadable" if answers.asked[item] or answers.samples[item] else "budget"
 
 
 def _open_levels(knowledge: Knowledge, levels: Mapping[str, LevelDecision], item: int) -> tuple[str, ...]:
