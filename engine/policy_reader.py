@@ -111,7 +111,8 @@ def _first(
     elif one is not None and who is not None and not set(one.variables) & set(who.instruments):
         fields.fault(entries.entries["question"], f"{who.name} answers nothing of what {name} reports")
     samples = fields.whole(entries, "samples", 1, max(budget, 1), default=1)
-    return First(**fields.cited(node), question=name, samples=samples)
+    cited = fields.cited(entries.entries["samples"]) if "samples" in entries else {"place": node.place}
+    return First(**cited, question=name, samples=samples)
 
 
 def _views(fields: Fields, node: Node | None) -> tuple[str, ...]:

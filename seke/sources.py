@@ -67,6 +67,8 @@ class SimulatedSource:
             drawn = self._answers(observer, question, view, max(one.first + one.samples for one in asked))
             for name, answers in drawn.items():
                 told = [one.samples if one.about in (None, name) else 0 for one in asked]
+                if not any(told):
+                    continue
                 reading = np.repeat(np.array(members), told)
                 item = np.repeat([self.place[one.item] for one in asked], told)
                 draw = np.concatenate(
@@ -132,7 +134,7 @@ class SimulatedSource:
         return self._observers[name]
 
     def _chance(self, *names: str) -> np.random.Generator:
-        return np.random.default_rng([self.seed, zlib.crc32("\n".join(names).encode())])
+        return np.random.default_rng([self.seed, 0, zlib.crc32("\n".join(names).encode())])
 
 
 class RecordedSource:
