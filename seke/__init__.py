@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from seke.explanation import explain
     from seke.inference import infer
+    from seke.planning.plan import plan
     from seke.shipped import knowledge
     from seke.simulation import simulate
     from seke.workbench.check import check
@@ -26,6 +27,7 @@ LAZY = {
     "infer": "inference",
     "knowledge": "shipped",
     "network_graph": "workbench.graph",
+    "plan": "planning.plan",
     "sensitivity": "workbench.sensitivity",
     "show": "workbench.show",
     "simulate": "simulation",
@@ -40,6 +42,7 @@ __all__ = [
     "infer",
     "knowledge",
     "network_graph",
+    "plan",
     "sensitivity",
     "show",
     "simulate",

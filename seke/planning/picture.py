@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from matplotlib.axes import Axes
 
     from seke.planning.plan import Plan
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 FORMS = ("png", "svg", "pdf")
 INK, PALE = "#222222", "#8a8f98"
 # Okabe and Ito's blue and vermilion: told apart by those who see no red or no green, and in grey.
-POLICY, FIXED = ("#0072B2", "o"), ("#D55E00", "s")
+LOOKS = {"policy": ("#0072B2", "o"), "fixed": ("#D55E00", "s")}
+DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
 NAMES = {"policy": "policy, limits scaled", "fixed": "all items asked the same"}
 WIDTH, HEIGHT = 2.9, 2.35
 MOST_LEVELS = 6
@@ -65,10 +68,9 @@ def _title(plan: Plan) -> str:
 
 def _draw_level(plan: Plan, level: str, above: Axes, below: Axes) -> None:
     above.set_title(textwrap.shorten(level.replace("_", " ") or "whole items", 30), color=INK, fontsize=9)
-    for design, (colour, marker) in (("fixed", FIXED), ("policy", POLICY)):
-        for budget in dict.fromkeys(row.get("budget") for row in plan.rows if row["design"] == design):
-            rows = [row for row in plan.rows if row["design"] == design and row.get("budget") == budget]
-            _draw_design(rows, level, above, below, colour, marker)
+    for design, budget, dash in reversed(list(_curves(plan))):
+        rows = [row for row in plan.rows if row["design"] == design and row.get("budget") == budget]
+        _draw_curve(rows, level, (above, below), LOOKS[design], dash)
     for axes in (above, below):
         axes.grid(axis="y", color=PALE, alpha=0.25, lw=0.5)
         axes.set_xlim(left=0)
@@ -85,11 +87,31 @@ def _top(plan: Plan, level: str) -> float:
     return min(1.08 * max((share for share in shown if share), default=0.1), 1.02)
 
 
-def _draw_design(rows: list[Record], level: str, above: Axes, below: Axes, colour: str, marker: str) -> None:
+def _curves(plan: Plan) -> Iterator[tuple[str, int | None, Any]]:
+    """Yield design, budget and dashes of each line: the policy under each budget, and what is fixed."""
+    policies = [row["budget"] for row in plan.rows if row["design"] == "policy"]
+    for number, budget in enumerate(dict.fromkeys(policies)):
+        yield "policy", budget, DASHES[number % len(DASHES)]
+    if any(row["design"] == "fixed" for row in plan.rows):
+        yield "fixed", None, DASHES[0]
+
+
+def _draw_curve(
+    rows: list[Record], level: str, panels: tuple[Axes, Axes], look: tuple[str, str], dash: Any
+) -> None:
     """Draw a line through the settings, with intervals; hollow: the risk that was stated."""
+    (above, below), (colour, marker) = panels, look
     calls = np.array([row["calls"]["mean"] for row in rows])
     figures = [row["levels"][level] if level else row for row in rows]
-    plain: Any = {"color": colour, "marker": marker, "ms": 4, "lw": 1, "elinewidth": 0.8, "capsize": 2}
+    plain: Any = {
+        "color": colour,
+        "marker": marker,
+        "ms": 4,
+        "lw": 1,
+        "ls": dash,
+        "elinewidth": 0.8,
+        "capsize": 2,
+    }
     for axes, name in ((above, "accepted"), (below, "wrong")):
         shares = [one[name] for one in figures]
         there = np.array([share["of"] > 0 for share in shares])
@@ -100,10 +122,13 @@ def _draw_design(rows: list[Record], level: str, above: Axes, below: Axes, colou
         if there.any():
             reach = np.stack([middle - low, high - middle])[:, there]
             axes.errorbar(calls[there], middle[there], yerr=np.maximum(reach, 0), **plain)
-    for row, x, one in zip(rows, calls, figures, strict=True):
-        name = f"×{row['limits']:g}" if row["design"] == "policy" else f"{row['answers']}"
-        spot = (x, one["accepted"]["share"])
-        above.annotate(name, spot, (4, 3), textcoords="offset points", fontsize=6.5, color=colour)
+    ends = (0, len(rows) - 1)
+    for number, (row, x, one) in enumerate(zip(rows, calls, figures, strict=True)):
+        # Calls are the same in every panel, so that one names all points and the others where lines end.
+        if not level or number in ends:
+            name = f"×{row['limits']:g}" if row["design"] == "policy" else f"{row['answers']}"
+            spot = (x, one["accepted"]["share"])
+            above.annotate(name, spot, (4, 3), textcoords="offset points", fontsize=6.5, color=colour)
     if level:
         stated = np.array([np.nan if one["stated"] is None else one["stated"] for one in figures])
         below.plot(calls, stated, ls="none", marker=marker, ms=6.5, mfc="none", mec=colour, mew=0.8)
@@ -113,11 +138,12 @@ def _keys(plan: Plan) -> tuple[list[Any], list[str]]:
     from matplotlib.lines import Line2D
 
     handles, labels = [], []
-    for design, (colour, marker) in (("policy", POLICY), ("fixed", FIXED)):
-        if all(row["design"] != design for row in plan.rows):
-            continue
-        handles.append(Line2D([], [], color=colour, marker=marker, ms=4, lw=1))
-        labels.append(NAMES[design])
+    curves = list(_curves(plan))
+    several = sum(design == "policy" for design, *_ in curves) > 1
+    for design, budget, dash in curves:
+        colour, marker = LOOKS[design]
+        handles.append(Line2D([], [], color=colour, marker=marker, ms=4, lw=1, ls=dash))
+        labels.append(NAMES[design] + (f", budget {budget}" if several and budget is not None else ""))
     handles.append(Line2D([], [], color=INK, marker="o", ms=6.5, mfc="none", mew=0.8, ls="none"))
     labels.append("risk stated")
     return handles, labels

@@ -28,8 +28,10 @@ def show(plan: Plan, console: Console) -> None:
     for head in heads:
         right = head in ("cost", "accepted", "wrong (95 %)", "stated")
         table.add_column(head, justify="right" if right else "left", no_wrap=True)
-    for row in plan.rows:
-        for cells in _lines(row):
+    for number, row in enumerate(plan.rows):
+        if number:
+            table.add_row()
+        for cells in _lines(row, heads):
             table.add_row(*(Text(cell) for cell in cells[: len(heads)]))
     console.print(table)
     totals = [row for row in plan.rows if "total" in row]
@@ -38,7 +40,7 @@ def show(plan: Plan, console: Console) -> None:
         console.print(_totals(totals))
 
 
-def _lines(row: Record) -> Iterator[tuple[str, ...]]:
+def _lines(row: Record, heads: list[str]) -> Iterator[tuple[str, ...]]:
     """Yield a line for the items, and one for each level."""
     calls = row["calls"]
     counts = f"{calls['mean']:.1f} ({calls['q05']:g}-{calls['q95']:g})"
@@ -48,11 +50,10 @@ def _lines(row: Record) -> Iterator[tuple[str, ...]]:
         stated = "" if one["stated"] is None else percent(one["stated"])
         shares = percent(one["accepted"]["share"]), _interval(one["wrong"])
         levels.append((name.replace("_", " "), *shares, stated))
-    reasons = [f"{why} {percent(part)}" for why, part in row["reasons"].items()]
-    asked = [f"{name} {mean:.2f}" for name, mean in row["asked"].items()]
+    reasons = [f"{why} {percent(part)}" for why, part in row["reasons"].items() if "rejected" in heads]
+    asked = [f"{name} {mean:.2f}" for name, mean in row["asked"].items() if "asked" in heads]
     for head, level, why, question in zip_longest(first, levels, reasons, asked):
         yield (*(head or ("",) * 3), *(level or ("",) * 4), why or "", question or "")
-    yield ("",)
 
 
 def percent(share: float) -> str:
