@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.cache import compiled
     from engine.compiler import compile_network
     from engine.cost import Cost, cost_of
-    from engine.decision import Decisions, LevelDecision, Option, decide_items, decide_levels
+    from engine.decision import Decisions, LevelDecision, Option, all_required, decide_items, decide_levels
     from engine.dependence import mutual_information
     from engine.diagnostics import Diagnostics, diagnose
     from engine.exchange import exported
@@ -49,6 +49,7 @@ LAZY = {
     "Decisions": "decision",
     "LevelDecision": "decision",
     "Option": "decision",
+    "all_required": "decision",
     "decide_items": "decision",
     "decide_levels": "decision",
     "mutual_information": "dependence",
@@ -126,6 +127,7 @@ __all__ = [
     "SimulatedReading",
     "Variable",
     "Weights",
+    "all_required",
     "audit_network",
     "changes",
     "compile_network",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from engine import Answers, Decisions, LevelDecision, SekeError
+from engine import Answers, Decisions, LevelDecision, SekeError, all_required
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -168,8 +168,7 @@ class Loop:
 
     def _closed(self, decisions: Decisions, items: Ints) -> Decisions:
         """Return the same decisions, but that nothing more is asked about these items."""
-        required = [name for level in self.base.policy.required for name in self.base.levels[level]]
-        whole = np.all([decisions.levels[name].accepted for name in required], axis=0)
+        whole = all_required(self.base, {name: one.accepted for name, one in decisions.levels.items()})
         item, following, reasons = list(decisions.item), list(decisions.next), list(decisions.reasons)
         for i in items.tolist():
             item[i], following[i] = ("accept" if whole[i] else "reject"), None

@@ -206,6 +206,8 @@ def test_rows_are_json_lines_and_totals_are_scaled():
         assert total["price"] == pytest.approx(500 * row["cost"]["mean"], abs=0.02)
     assert found.stderr.startswith("60 items made up (seed 0): the share accepted is known within ")
     assert "asked: app, grower, as declared; population" in found.stderr
+    assert rows[0]["about"]["seed"] == 0
+    assert rows[0]["about"]["observers"] == ["app", "grower"]
     again = run("-k", PLANTS, "--items", 60, "--limits", "1", "--fixed", "2", "--json")
     untold = [{key: value for key, value in row.items() if key != "total"} for row in rows]
     assert [json.loads(line) for line in again.stdout.splitlines()] == untold
@@ -275,6 +277,13 @@ def test_numbers_are_checked_in_python_too():
     for bad in ({"limits": (0,)}, {"fixed": (0,)}, {"budgets": (0,)}, {"items": 0}):
         with pytest.raises(SekeError):
             seke.plan(PLANTS, **{"items": 2, **bad})
+
+
+def test_where_no_level_is_required_every_item_is_accepted():
+    base = seke.knowledge(PLANTS)
+    easy = replace(base, policy=replace(base.policy, required=()))
+    for row in seke.plan(easy, 20, limits=(1,), fixed=(1,)).rows:
+        assert (row["accepted"]["count"], row["wrong"]["count"]) == (20, 0)
 
 
 def test_a_base_that_asks_nobody_needs_an_observer():

@@ -168,7 +168,7 @@ def _plan(as_json: bool, plot: Path | None, given: dict[str, Any]) -> None:
         write_file(drawn(found, plot.suffix[1:].lower()), plot)
     if as_json or not sys.stdout.isatty():
         for row in found.rows:
-            print(json.dumps(row, ensure_ascii=False))
+            print(json.dumps({**row, "about": found.about}, ensure_ascii=False))
     else:
         from rich.console import Console
 

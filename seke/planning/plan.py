@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import First, Gold, Inference, Knowledge, Misfit, SekeError, did_you_mean, prior_truth
+from engine import (
+    First,
+    Gold,
+    Inference,
+    Knowledge,
+    Misfit,
+    SekeError,
+    all_required,
+    did_you_mean,
+    prior_truth,
+)
 from seke.inference import Session
 from seke.loop import Loop, follow
 from seke.planning.share import share
@@ -244,8 +254,7 @@ def _row(
         for name, level in decisions.levels.items()
     }
     accepted = np.array([item == "accept" for item in decisions.item])
-    required = [name for level in policy.required for name in base.levels[level]]
-    slip = np.any([wrong[name] for name in required], axis=0)
+    slip = ~all_required(base, {name: ~one for name, one in wrong.items()})
     asked: Counter[str] = Counter()
     for line, count in standing.given.items():
         asked[line[2]] += count

@@ -28,7 +28,8 @@ class SingleSamples:
 
     items: the N items' names, in order of first appearance. item: (S,) which item each is about. line: for
     each sample item, observer, question, what it is about (where the question is about one variable) and
-    view: samples of one line are repeated answers. answers: as if each sample were an item of its own.
+    view: samples of one line are repeated answers. An answer to a question about one variable that says
+    nothing of any, such as a refused one, is about None. answers: as if each sample were an item of its own.
     """
 
     items: tuple[str, ...]

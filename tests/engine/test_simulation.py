@@ -139,3 +139,20 @@ def test_answers_far_apart_in_a_reading_repeat_one_another_like_neighbours(infer
     said = begun(inference, truth, "walk", Misfit()).more(6)[root]
     near_by, far = ((said[:, 0] == said[:, other]).mean() for other in (1, 5))
     assert near_by == pytest.approx(far, abs=FAR / np.sqrt(2 * N))
+
+
+def test_another_reading_carries_over_what_was_seen_as_often_as_declared(inference):
+    """P(y, z | x) = Σ_m C[x, m] ρ(y | m) ρ(z | m), where ρ(y | m) = κ B[m, y] + (1 - κ) Σ_r C[x, r] B[r, y]."""
+    root = inference.network.root
+    truth = prior_truth(inference, N, np.random.default_rng(4))
+    rng = np.random.default_rng(9)
+    drawing = SimulatedObserver(inference.observations, "fitter", truth, rng)
+    one, other = (drawing.begin("walk", np.random.default_rng(s)).more(1)[root][:, 0] for s in (10, 11))
+    kernel, carry = drawing.kernels[root], drawing.observer.carry
+    assert 0.3 < carry < 1
+    answers = kernel.alpha / kernel.alpha.sum(1, keepdims=True)
+    for state in range(len(kernel.mix)):
+        seen = kernel.mix[state]
+        told = carry * answers + (1 - carry) * (seen @ answers)
+        both = np.einsum("m,ma,mb->ab", seen, told, told)
+        near(one * len(both) + other, both.reshape(-1), both.size, truth[root] == state)
