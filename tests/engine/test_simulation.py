@@ -142,7 +142,7 @@ def test_answers_far_apart_in_a_reading_repeat_one_another_like_neighbours(infer
 
 
 def test_another_reading_carries_over_what_was_seen_as_often_as_declared(inference):
-    """P(y, z | x) = Σ_m C[x, m] ρ(y | m) ρ(z | m), where ρ(y | m) = κ B[m, y] + (1 - κ) Σ_r C[x, r] B[r, y]."""
+    """P(y, z | x) = Σ_m C[x, m] ρ(y | m) ρ(z | m); ρ(y | m) = κ B[m, y] + (1 - κ) Σ_r C[x, r] B[r, y]."""
     root = inference.network.root
     truth = prior_truth(inference, N, np.random.default_rng(4))
     rng = np.random.default_rng(9)
