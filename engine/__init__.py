@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from engine.network import CompiledRule, Network
     from engine.posterior import Inference, Posterior
     from engine.preposterior import Outcome, Preposterior
+    from engine.reliability import NullInterval, Reliability
+    from engine.resampling import mcnemar, percentile_interval, resampled, scored
     from engine.resolved import resolve
     from engine.schema import json_schema
+    from engine.score import BinaryScore, CategoricalScore, NumberScore, SelectiveScore
     from engine.sensitivity import Flip, Pull, Sensitivity
     from engine.simulation import Misfit, SimulatedObserver, SimulatedReading, prior_truth, values_of
     from engine.weights import Weights, weigh_parts
@@ -69,7 +72,17 @@ LAZY = {
     "Outcome": "preposterior",
     "Preposterior": "preposterior",
     "json_schema": "schema",
+    "NullInterval": "reliability",
+    "Reliability": "reliability",
+    "mcnemar": "resampling",
+    "percentile_interval": "resampling",
+    "resampled": "resampling",
+    "scored": "resampling",
     "resolve": "resolved",
+    "BinaryScore": "score",
+    "CategoricalScore": "score",
+    "NumberScore": "score",
+    "SelectiveScore": "score",
     "Flip": "sensitivity",
     "Pull": "sensitivity",
     "Sensitivity": "sensitivity",
@@ -87,6 +100,8 @@ __all__ = [
     "Answers",
     "Audit",
     "AuditedRule",
+    "BinaryScore",
+    "CategoricalScore",
     "Change",
     "CompiledRule",
     "Cost",
@@ -109,7 +124,9 @@ __all__ = [
     "LookAhead",
     "Misfit",
     "Network",
+    "NullInterval",
     "Number",
+    "NumberScore",
     "Numbers",
     "Observer",
     "Option",
@@ -121,7 +138,9 @@ __all__ = [
     "Pull",
     "Question",
     "Rankings",
+    "Reliability",
     "SekeError",
+    "SelectiveScore",
     "Sensitivity",
     "SimulatedObserver",
     "SimulatedReading",
@@ -141,10 +160,14 @@ __all__ = [
     "exported",
     "feasible_interval",
     "json_schema",
+    "mcnemar",
     "mutual_information",
+    "percentile_interval",
     "prior_truth",
     "read",
+    "resampled",
     "resolve",
+    "scored",
     "states_of",
     "values_of",
     "weigh_parts",

@@ -2,7 +2,7 @@
 
 SekeError
 |-- KnowledgeError     faults of a knowledge base, all of them in one report
-`-- AnswerError        an answer (a line of a sample file, a record) that cannot be read
+`-- AnswerError        answers or labels (lines of a file, records) that cannot be read
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class KnowledgeError(SekeError):
 
 
 class AnswerError(SekeError):
-    """An answer that cannot be read; the message begins with its place."""
+    """Answers or labels that cannot be read; every line of the message begins with its place."""
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

@@ -12,18 +12,20 @@ views of the item),
 
 with the likelihood L_k of `instruments`. Where the switch of reading k is on, its other answers leave
 their own variables and multiply the label's L_k(r) by their likelihood under the stereotype of r.
-An observer's exponent tempers all this.
+An observer's exponent tempers all this. Arrays are numpy's, or torch's where a fit needs derivatives.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.arrays import library, put, run_sums, sums_at, take, taken_sums
 from engine.errors import AnswerError
-from engine.instruments import LabelKernel, NumberKernel, label_kernel, number_kernel
+from engine.instruments import LEAST, LabelKernel, NumberKernel, label_kernel, number_kernel
 from engine.knowledge import NumberInstrument
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from engine.knowledge import LabelInstrument, Variable
     from engine.network import Network
 
+    Array = Any
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
     Kernel = LabelKernel | NumberKernel
@@ -56,8 +59,8 @@ class Evidence:
 
     items: int
     row_item: Ints
-    log_weight: Floats
-    log_likelihood: Mapping[str, Floats]
+    log_weight: Array
+    log_likelihood: Mapping[str, Array]
     told: NDArray[np.bool_]
     on: Ints
 
@@ -94,15 +97,15 @@ class _Reported:
 
     reading: Ints
     pattern: Ints
-    table: Floats
+    table: Array
 
 
 class ObservationModel:
     """The kernels of a network's observers, and what their labels imply for other variables.
 
-    halo: (observers, questions) probability of the switch. imagined: (observer, variable) -> (K + 1, M), the
-    distribution of the type that a label brings with it: given each root state, and overall for a label
-    that is no root state.
+    carry, exponent: (observers,). halo: (observers, questions) probability of the switch. imagined:
+    (observer, variable) -> (K + 1, M), the distribution of the type that a label brings with it: given each
+    root state, and overall for a label that is no root state.
     """
 
     def __init__(self, network: Network, population: str, like: ObservationModel | None = None) -> None:
@@ -111,7 +114,7 @@ class ObservationModel:
         self.network = network
         self.observers = tuple(base.observers.values())
         self.kernels: dict[tuple[int, str], Kernel] = {}
-        self.imagined: dict[tuple[int, str], Floats] = {}
+        self.imagined: dict[tuple[int, str], Array] = {}
         self.prior = np.array(base.populations[population].p)
         keep = like if like and np.array_equal(self.prior, like.prior) else None
         for index, observer in enumerate(self.observers):
@@ -122,20 +125,67 @@ class ObservationModel:
                 else:
                     self.kernels[index, name] = self._kernel(one, base.variables[name])
         for key, kernel in self.kernels.items():
-            if keep and keep.network.factors is network.factors and keep.kernels.get(key) is kernel:
+            same = keep and keep.observers[key[0]].stereotype == self.observers[key[0]].stereotype
+            if keep and same and keep.network.factors is network.factors and keep.kernels.get(key) is kernel:
                 self.imagined |= {key: keep.imagined[key]} if key in keep.imagined else {}
             elif key[1] != network.root:
-                table = network.given_root[key[1]]
-                stereotype = np.concatenate([table, self.prior[None] @ table])
-                self.imagined[key] = _imagined(stereotype, kernel)
-        self.halo = np.array(
+                self.imagined[key] = self._imagined(key, kernel)
+        self.carry: Array = np.array([one.carry for one in self.observers])
+        self.exponent: Array = np.array([one.exponent for one in self.observers])
+        self.halo: Array = np.array(
             [[o.halo[q].probability if q in o.halo else 0.0 for q in base.questions] for o in self.observers]
         ).reshape(len(self.observers), -1)
+        self.haloed = self.halo > 0
         self.seen_state = {
             index: self._states_of(found, index)
             for index in range(len(self.observers))
             if isinstance(found := self.kernels.get((index, base.root)), LabelKernel)
         }
+
+    def with_kernels(
+        self,
+        kernels: Mapping[tuple[int, str], Kernel],
+        carry: Array,
+        exponent: Array,
+        halo: Array,
+        stereotype: Mapping[tuple[int, str], Array],
+    ) -> ObservationModel:
+        """Return the same observers with other kernels, carry, exponent and halo, which may be torch's.
+
+        Halo stays 0 where it is: whether a reading has a switch does not change. stereotype: P(true | root
+        state), (K,), of binary variables where it is not the declared one.
+        """
+        other = copy(self)
+        other.kernels = dict(kernels)
+        other.carry, other.exponent, other.halo = carry, exponent, halo
+        root = self.network.root
+        other.imagined = {
+            key: self._imagined(key, kernel, stereotype.get(key))
+            for key, kernel in kernels.items()
+            if key[1] != root
+        }
+        return other
+
+    def stereotype(self, key: tuple[int, str]) -> Floats:
+        """Return P(state of a variable | root state) as an observer's label implies it, (K, states)."""
+        observer, name = key
+        table = self.network.given_root[name].copy()
+        for state, brought in self.observers[observer].stereotype.items():
+            if name in brought:
+                p = brought[name]
+                table[self.network.root_states.index(state)] = (1 - p, p)
+        return table
+
+    def _imagined(self, key: tuple[int, str], kernel: Kernel, true: Array | None = None) -> Array:
+        """Return the distribution of types that what each root state implies brings with it, (K + 1, M)."""
+        table = put(self.stereotype(key), kernel.mix)
+        xp = library(kernel.mix)
+        if true is not None:
+            table = xp.stack([1 - true, true], 1)
+        stereotype = xp.concatenate([table, put(self.prior[None], kernel.mix) @ table])
+        if isinstance(kernel, NumberKernel):
+            return stereotype @ kernel.mix
+        return stereotype[:, kernel.answer_of] * kernel.share
 
     def _kernel(self, one: LabelInstrument | NumberInstrument, variable: Variable) -> Kernel:
         if isinstance(one, NumberInstrument):
@@ -196,8 +246,7 @@ class ObservationModel:
                 more[labels.reading] = True
         for numbers in answers.numbers.values():
             more[numbers.reading] = True
-        probability = self.halo[answers.reading_observer, answers.reading_question]
-        return more & (probability > 0)
+        return more & self.haloed[answers.reading_observer, answers.reading_question]
 
     def evidence(self, answers: Answers) -> Evidence:
         """Return the evidence in these answers.
@@ -207,9 +256,9 @@ class ObservationModel:
         """
         switched = self.switched(answers)
         row_item, pairs, log_weight = self._expand(answers, switched)
-        followed = np.zeros((len(answers.reading_item), len(self.network.root_states) + 1))
+        followed = self._zeros(len(answers.reading_item), len(self.network.root_states) + 1)
         logs = {
-            name: np.zeros((len(self.network.knowledge.variables[name].states), len(row_item)))
+            name: self._zeros(len(self.network.knowledge.variables[name].states), len(row_item))
             for name in (*answers.labels, *answers.numbers, *answers.rankings)
         }
         told = np.zeros(len(row_item), dtype=bool)
@@ -228,20 +277,23 @@ class ObservationModel:
             self._add(logs[name], observer, kernel, reported.table, pattern, row)
         if self.network.root in logs or switched.any():
             states = len(self.network.root_states)
-            about_root = logs.setdefault(self.network.root, np.zeros((states, len(row_item))))
+            about_root = logs.setdefault(self.network.root, self._zeros(states, len(row_item)))
             for observer in present & set(self.seen_state):
                 self._add_labels(answers, about_root, observer, followed, pairs)
                 self._add_tails(answers, about_root, observer, row_item)
         on = np.stack([pairs.row[pairs.on], pairs.reading[pairs.on]])
         return Evidence(len(answers.items), row_item, log_weight, logs, told, on)
 
-    def _expand(self, answers: Answers, switched: NDArray[np.bool_]) -> tuple[Ints, _Pairs, Floats]:
+    def _zeros(self, *shape: int) -> Array:
+        return put(np.zeros(shape), self.carry)
+
+    def _expand(self, answers: Answers, switched: NDArray[np.bool_]) -> tuple[Ints, _Pairs, Array]:
         """Return the rows' items, all (row, reading) pairs, and the rows' log-weights."""
         items, item_of = len(answers.items), answers.reading_item
         if not switched.any():
             every = np.arange(len(item_of))
             none = np.zeros(len(every), dtype=bool)
-            return np.arange(items), _Pairs(item_of, every, none), np.zeros(items)
+            return np.arange(items), _Pairs(item_of, every, none), self._zeros(items)
         switches = np.bincount(item_of[switched], minlength=items)
         if switches.max(initial=0) > MOST_SWITCHES:
             worst = int(switches.argmax())
@@ -265,9 +317,12 @@ class ObservationModel:
         )
         row = first[item_of[reading]] + within
         on = switched[reading] & ((pattern[row] >> bit[reading]) & 1).astype(bool)
-        p = self.halo[answers.reading_observer, answers.reading_question][reading]
-        log_p = np.where(switched[reading], np.log(np.where(on, p, 1 - p), where=p > 0, out=0 * p), 0)
-        log_weight = np.bincount(row, weights=log_p, minlength=len(row_item)).astype(np.float64)
+        at = np.flatnonzero(switched[reading])
+        which = reading[at]
+        p = self.halo[answers.reading_observer[which], answers.reading_question[which]]
+        xp, off = library(p), put(1.0 - on[at], p)
+        log_p = (1 - off) * xp.log(p) + off * xp.log1p(-p)
+        log_weight = sums_at(log_p, row[at], len(row_item))
         return row_item, _Pairs(row, reading, on), log_weight
 
     def _reported(self, answers: Answers, observer: int, name: str, kernel: Kernel) -> _Reported:
@@ -296,7 +351,7 @@ class ObservationModel:
         return _Reported(own, pattern, kernel.log_likelihood(patterns))
 
     def _follow(
-        self, followed: Floats, switched: NDArray[np.bool_], imagined: Floats, reported: _Reported
+        self, followed: Array, switched: NDArray[np.bool_], imagined: Array, reported: _Reported
     ) -> None:
         """Add to `followed` (readings, K + 1) the log-likelihood of answers that follow each label.
 
@@ -306,10 +361,10 @@ class ObservationModel:
         chosen = switched[reported.reading]
         if chosen.any():
             log_follow = _log_mixed(reported.table, imagined)
-            followed[reported.reading[chosen]] += log_follow[reported.pattern[chosen]]
+            followed[reported.reading[chosen]] += take(log_follow, reported.pattern[chosen])
 
     def _add_labels(
-        self, answers: Answers, about_root: Floats, observer: int, followed: Floats, pairs: _Pairs
+        self, answers: Answers, about_root: Array, observer: int, followed: Array, pairs: _Pairs
     ) -> None:
         """Add the evidence about the root: labels, and what follows from them."""
         kernel, states = self.kernels[observer, self.network.root], self.seen_state[observer]
@@ -319,16 +374,18 @@ class ObservationModel:
         plain, on = mine & (local >= 0) & ~pairs.on, mine & pairs.on
         # Without a label only what follows from it was seen: a table of its own behind those of the labels.
         unlabelled = len(reported.table)
-        table = np.concatenate([reported.table.reshape(-1, len(states)), np.zeros((1, len(states)))])
+        said = put(reported.table.reshape(-1, len(states)), followed)
+        xp = library(said)
+        table = xp.concatenate([said, self._zeros(1, len(states))])
         own = np.where(local >= 0, np.append(reported.pattern, unlabelled)[local], unlabelled)
-        combined = table[own[on]] + followed[pairs.reading[on]][:, states]
+        combined = take(table, own[on]) + take(followed, pairs.reading[on])[:, states]
         number = np.where(plain, own, 0)
         number[on] = len(table) + np.arange(len(combined))
         used = plain | on
-        table = np.concatenate([table, combined])
+        table = xp.concatenate([table, combined])
         self._add(about_root, observer, kernel, table, number[used], pairs.row[used])
 
-    def _add_tails(self, answers: Answers, about_root: Floats, observer: int, row_item: Ints) -> None:
+    def _add_tails(self, answers: Answers, about_root: Array, observer: int, row_item: Ints) -> None:
         """Add places 2 and 3 of rankings; all of one observer's about an item count as one."""
         kernel = self.kernels[observer, self.network.root]
         rankings = answers.rankings.get(self.network.root)
@@ -342,75 +399,77 @@ class ObservationModel:
         tails = kernel.tails[first, second, third]
         items, states = len(answers.items), tails.shape[1]
         cell = item[:, None] * states + np.arange(states)
-        total = np.bincount(cell.reshape(-1), weights=tails.reshape(-1), minlength=items * states)
-        count = np.maximum(np.bincount(item, minlength=items), 1)
-        mean = total.reshape(items, states) / count[:, None]
-        about_root += self.observers[observer].exponent * mean.T[:, row_item]
+        total = sums_at(tails.reshape(-1), cell.reshape(-1), items * states)
+        count = np.maximum(np.bincount(item, minlength=items), 1.0)[:, None]
+        mean = total.reshape(items, states) / put(count, tails)
+        about_root += self.exponent[observer] * mean.T[:, row_item]
 
     def _add(
-        self, logs: Floats, observer: int, kernel: Kernel, table: Floats, pattern: Ints, row: Ints
+        self, logs: Array, observer: int, kernel: Kernel, table: Array, pattern: Ints, row: Ints
     ) -> None:
         """Add one observer's evidence about one variable to `logs` (states, rows).
 
         table: (patterns, M); pattern, row: (P,) each reading's row of `table`, and the row it belongs to.
         """
-        one = self.observers[observer]
+        exponent = self.exponent[observer]
         several = np.bincount(row, minlength=logs.shape[1])[row] > 1
         if not several.all():
-            fresh = one.exponent * _log_mixed(table, kernel.mix)
-            logs[:, row[~several]] += fresh[pattern[~several]].T
+            fresh = exponent * _log_mixed(table, kernel.mix)
+            logs[:, row[~several]] += take(fresh, pattern[~several]).T
         if several.any():
             left, where = np.unique(row[several], return_inverse=True)
-            found = carried(kernel.mix, table[pattern[several]], where, len(left), one.carry)
-            logs[:, left] += one.exponent * found.T
+            found = carried(kernel.mix, take(table, pattern[several]), where, len(left), self.carry[observer])
+            logs[:, left] += exponent * found.T
 
 
 _NOTHING = _Reported(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros((0, 0)))
 
 
-def _imagined(stereotype: Floats, kernel: Kernel) -> Floats:
-    """Return the distribution of types that a stereotype (K + 1, states) brings with it, (K + 1, M)."""
-    if isinstance(kernel, NumberKernel):
-        return np.asarray(stereotype @ kernel.mix)
-    return np.asarray(stereotype[:, kernel.answer_of] * kernel.share)
-
-
-def _log_mixed(table: Floats, mix: Floats) -> Floats:
+def _log_mixed(table: Array, mix: Array) -> Array:
     """Return log Σ_m mix[x, m] exp(table[p, m]), (P, X)."""
-    peak = table.max(1, keepdims=True)
-    return np.asarray(np.log(np.maximum(np.exp(table - peak) @ mix.T, 1e-300)) + peak)
+    xp = library(table)
+    peak = xp.amax(table, 1)[:, None]
+    return _log(xp.exp(table - peak) @ mix.T) + peak
 
 
-def carried(mix: Floats, likelihood: Floats, row: Ints, rows: int, carry: float) -> Floats:
+def _log(array: Array) -> Array:
+    """Return the log of what is not needed any more, nothing taken for less than LEAST."""
+    if library(array) is np:
+        return np.log(np.maximum(array, LEAST, out=array), out=array)
+    return array.clip(LEAST).log()
+
+
+def carried(mix: Array, likelihood: Array, row: Ints, rows: int, carry: Any) -> Array:
     """Return log Σ_m C[x, m] Π_k (κ L_k(m) + (1 - κ) Σ_r C[x, r] L_k(r)), (rows, K).
 
     mix: C (K, M); likelihood: log L_k, (P, M); row: (P,) the row that each reading k belongs to, every row
     has one; carry: κ.
     """
+    xp = library(mix)
     order = np.argsort(row, kind="stable")
     starts = np.searchsorted(row[order], np.arange(rows))
-    peak = likelihood.max(1, keepdims=True)
-    seen = np.exp(likelihood - peak)
+    peak = xp.amax(likelihood, 1)[:, None]
+    seen = xp.exp(likelihood - peak)
     fresh = seen @ mix.T
-    log_mix = np.log(np.maximum(mix, 1e-300))
-    out = np.empty((rows, len(mix)))
+    log_mix = xp.log(xp.clip(mix, LEAST, None))
+    found = []
     ends = np.append(starts[1:], len(row))
     first = 0
     while first < rows:
-        most = starts[first] + max(1, MOST_CELLS // mix.size)
+        most = starts[first] + max(1, MOST_CELLS // mix.shape[0] // mix.shape[1])
         last = max(int(np.searchsorted(ends, most, side="right")), first + 1)
         part = order[starts[first] : ends[last - 1]]
-        inner = carry * seen[part][:, None, :] + (1 - carry) * fresh[part][:, :, None]
-        inner = np.log(np.maximum(inner, 1e-300, out=inner), out=inner)
-        total = np.add.reduceat(inner, starts[first:last] - starts[first], axis=0) + log_mix
-        high = total.max(2, keepdims=True)
-        out[first:last] = np.log(np.exp(total - high).sum(2)) + high[:, :, 0]
-        out[first:last] += np.add.reduceat(peak[part], starts[first:last] - starts[first], axis=0)
+        begin = starts[first:last] - starts[first]
+        inner = carry * take(seen, part)[:, None, :] + (1 - carry) * take(fresh, part)[:, :, None]
+        total = run_sums(_log(inner), begin) + log_mix
+        high = xp.amax(total, 2)[:, :, None]
+        mixed = xp.log(xp.exp(total - high).sum(2)) + high[:, :, 0]
+        found.append(mixed + run_sums(take(peak, part), begin))
         first = last
-    return out
+    return xp.concatenate(found)
 
 
-def _summed(reading: Ints, which: Ints, table: Floats, readings: int) -> _Reported:
+def _summed(reading: Ints, which: Ints, table: Array, readings: int) -> _Reported:
     """Add up the log-likelihoods table[which] (draws, M) of each reading's draws."""
     draws = np.bincount(reading, minlength=readings)
     own = np.flatnonzero(draws)
@@ -420,7 +479,7 @@ def _summed(reading: Ints, which: Ints, table: Floats, readings: int) -> _Report
         return _Reported(own, pattern[own], table)
     order = np.argsort(reading, kind="stable")
     starts = np.cumsum(draws[own]) - draws[own]
-    total = np.add.reduceat(table[which[order]], starts, axis=0)
+    total = taken_sums(table, which[order], starts)
     return _Reported(own, np.arange(len(own)), total)
 
 

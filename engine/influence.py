@@ -22,7 +22,7 @@ from engine.diagnostics import diagnose
 from engine.errors import KnowledgeError
 from engine.evidence import ObservationModel
 from engine.posterior import Inference
-from engine.variation import Variation
+from engine.variation import Variation, only_fitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -107,7 +107,10 @@ class Influences:
         return tuple(
             number
             for path, number in self.base.numbers.items()
-            if path.startswith(wanted) and not path.startswith(silent) and not path.endswith((".n", ".cost"))
+            if path.startswith(wanted)
+            and not path.startswith(silent)
+            and not only_fitted(path)
+            and not path.endswith(".cost")
         )
 
     def _silent(self, index: int, observer: Observer) -> Iterator[str]:

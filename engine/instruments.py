@@ -19,22 +19,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import gammaln, ndtr
+
+from engine.arrays import gammaln, library, ndtr, put
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.knowledge import LabelInstrument, NumberInstrument, Variable
 
+    Array = Any
     Floats = NDArray[np.float64]
+
+LEAST = 1e-300
 
 
 @dataclass(frozen=True)
 class LabelKernel:
-    """How labels are answered.
+    """How labels are answered; its arrays are numpy's, or torch's where a fit needs derivatives.
 
     mix: (K, M) P(type | truth). alpha: (M, Y) Dirichlet counts. answer_of: (M,) each type's own answer;
     share: (M,) that of its kind of reading. weight: answers that a reported distribution counts for.
@@ -42,116 +46,147 @@ class LabelKernel:
     first (index Y: missing).
     """
 
-    mix: Floats
-    alpha: Floats
+    mix: Array
+    alpha: Array
     answer_of: NDArray[np.int64]
-    share: Floats
+    share: Array
     weight: float
-    tails: Floats | None
+    tails: Array | None
 
-    def log_likelihood(self, counts: Floats) -> Floats:
+    def log_likelihood(self, counts: Floats) -> Array:
         """Return log P(sequence of answers | type), (R, M); counts (R, Y) may be fractions."""
-        return dirichlet_multinomial(counts, self.alpha)
+        return dirichlet_multinomial(put(counts, self.alpha), self.alpha)
 
 
 @dataclass(frozen=True)
 class NumberKernel:
     """mix: (K, M) P(what the reading brings out | bin); nodes: (M,) its values, in the unit."""
 
-    mix: Floats
+    mix: Array
     nodes: Floats
     instrument: NumberInstrument
     low: float
     high: float
 
-    def log_likelihood(self, values: Floats) -> Floats:
+    def log_likelihood(self, values: Floats) -> Array:
         """Return log P(answer | node) of single answers, (S, M)."""
         one, half = self.instrument, self.instrument.grid / 2
-        y = values[:, None]
-        centre = one.gain * self.nodes[None] + one.offset
-        lower = np.where(y <= self.low + 1e-9, -np.inf, y - half)
-        upper = np.where(y >= self.high - 1e-9, np.inf, y + half)
-        inside = ndtr((upper - centre) / one.noise) - ndtr((lower - centre) / one.noise)
+        # Far beyond the range, yet finite: an infinite bound has no derivative.
+        far = 1e3 * (self.high - self.low)
+        lower = np.where(values <= self.low + 1e-9, self.low - far, values - half)[:, None]
+        upper = np.where(values >= self.high - 1e-9, self.high + far, values + half)[:, None]
         # An end of the range is half a cell of the grid.
         width = (np.minimum(upper, self.high) - np.maximum(lower, self.low)) / (self.high - self.low)
+        nodes, lower, upper, width = (put(array, self.mix) for array in (self.nodes, lower, upper, width))
+        centre = one.gain * nodes + one.offset
+        inside = ndtr((upper - centre) / one.noise) - ndtr((lower - centre) / one.noise)
         likely = one.slip * width + (1 - one.slip) * inside
-        return np.asarray(np.log(np.maximum(likely, 1e-300)))
+        xp = library(likely)
+        return xp.log(xp.clip(likely, LEAST, None))
 
 
-def dirichlet_multinomial(counts: Floats, alpha: Floats) -> Floats:
+def dirichlet_multinomial(counts: Array, alpha: Array) -> Array:
     """Return the log-likelihood (R, M) of answer counts (R, Y) under Dirichlet counts (M, Y)."""
-    total, mass = counts.sum(1, keepdims=True), alpha.sum(1)
+    total, mass = counts.sum(1)[:, None], alpha.sum(1)
     rising = gammaln(alpha[None] + counts[:, None]) - gammaln(alpha)[None]
-    return np.asarray(rising.sum(2) + gammaln(mass)[None] - gammaln(mass[None] + total))
+    return rising.sum(2) + gammaln(mass)[None] - gammaln(mass[None] + total)
 
 
 def label_kernel(one: LabelInstrument, variable: Variable, prior: Floats) -> LabelKernel:
     """Build the kernel of a label instrument; prior: (K,) P(state), for the habit of rankings."""
-    table = np.array(one.confusion)
-    least = table.min(axis=0)
-    habit = least / least.sum()
-    repeat = sum(t.share * t.repeat for t in one.types)
-    seen = np.maximum(table - (1 - repeat) * habit, 0) / repeat
-    seen /= seen.sum(axis=1, keepdims=True)
-    size = len(one.answers)
-    rows = [t.repeat * np.eye(size) + (1 - t.repeat) * habit for t in one.types]
-    alpha = np.concatenate([t.strength * r for t, r in zip(one.types, rows, strict=True)])
-    mix = np.concatenate([t.share * seen for t in one.types], axis=1)
+    table, size = np.array(one.confusion), len(one.answers)
+    share, repeat, strength = np.array([(t.share, t.repeat, t.strength) for t in one.types]).T
+    mix, alpha = scatter(table, share, repeat, strength)
     tails = None
     if variable.kind == "categorical":
-        tails = _ranking_tails(one, variable, table, prior)
+        tails = ranking_tails(habit_of(one, prior), one.bonus, own_answers(one, variable))
     answer_of = np.tile(np.arange(size), len(one.types))
-    share = np.repeat([t.share for t in one.types], size)
-    return LabelKernel(mix, alpha, answer_of, share, one.weight, tails)
+    return LabelKernel(mix, alpha, answer_of, np.repeat(share, size), one.weight, tails)
 
 
-def _ranking_tails(one: LabelInstrument, variable: Variable, table: Floats, prior: Floats) -> Floats:
-    """Places 2 and 3 by Plackett-Luce with weights exp(b[first, k] + g · 1[k = truth]).
+def scatter(
+    table: Array, share: Array, repeat: Array, strength: Array, least: Array | None = None
+) -> tuple[Array, Array]:
+    """Return mix (K, T Y) and alpha (T Y, Y) of T kinds of reading, each with Y types, one an answer.
 
-    The habit exp(b) is the declared share of k at place 2 after `first`; where none is declared,
-    Σ_x P(x | first) T[x, k]: what this observer says of the items of which it says `first`.
+    table: (K, Y) P(one answer | truth). share, repeat, strength: (T,). least: (Y,) at most the columns'
+    minima, in their place.
     """
-    size, states = len(one.answers), len(variable.states)
+    xp = library(table)
+    least = xp.amin(table, 0) if least is None else least
+    habit, rho = least / least.sum(), (share * repeat).sum()
+    seen = xp.clip(table - (1 - rho) * habit, 0, None) / rho
+    seen = seen / seen.sum(1)[:, None]
+    size = table.shape[1]
+    rows = repeat[:, None, None] * put(np.eye(size), table) + (1 - repeat)[:, None, None] * habit
+    alpha = (strength[:, None, None] * rows).reshape(-1, size)
+    return (share[None, :, None] * seen[:, None, :]).reshape(len(table), -1), alpha
+
+
+def own_answers(one: LabelInstrument, variable: Variable) -> Floats:
+    """Return 1 where an answer is the name of a state, (K, Y)."""
+    return np.array([[float(answer == state) for answer in one.answers] for state in variable.states])
+
+
+def habit_of(one: LabelInstrument, prior: Floats) -> Floats:
+    """Return P(place 2 | place 1) (Y, Y) of rankings, whatever the truth, up to its diagonal.
+
+    Where none is declared, Σ_x P(x | first) T[x, k]: what this observer says of the items of which it says
+    `first`.
+    """
     if one.habit:
-        habit = np.array(one.habit)
-    else:
-        given_first = prior[:, None] * table
-        habit = (given_first / given_first.sum(axis=0)).T @ table
-    weights = np.repeat(habit[:, None, :], states, axis=1)
-    for x, state in enumerate(variable.states):
-        if state in one.answers:
-            weights[:, x, one.answers.index(state)] *= math.exp(one.bonus)
-    tails = np.zeros((size, size + 1, size + 1, states))
-    for first in range(size):
-        left = weights[first].copy()
-        left[:, first] = 0
-        for second in range(size):
-            if second == first:
-                continue
-            place_2 = np.log(left[:, second] / left.sum(axis=1))
-            tails[first, second, size] = place_2
-            rest = left.copy()
-            rest[:, second] = 0
-            for third in set(range(size)) - {first, second}:
-                tails[first, second, third] = place_2 + np.log(rest[:, third] / rest.sum(axis=1))
-    return tails
+        return np.array(one.habit)
+    table = np.array(one.confusion)
+    given_first = prior[:, None] * table
+    return np.asarray((given_first / given_first.sum(axis=0)).T @ table)
 
 
-def number_kernel(one: NumberInstrument, variable: Variable) -> NumberKernel:
-    """Build the kernel of a number instrument.
+def ranking_tails(habit: Array, bonus: Array, own: Floats) -> Array:
+    """Return the tails (Y, Y + 1, Y + 1, K) of a `LabelKernel`.
+
+    Places 2 and 3 by Plackett-Luce with weights exp(b[first, k] + g · 1[k = truth]); habit: exp(b), (Y, Y);
+    bonus: g; own: (K, Y) 1 where k is the truth's own name. What cannot be ranked has 0.
+    """
+    xp, size = library(habit), len(habit)
+    other = 1 - np.eye(size)
+    weight = habit[:, None, :] * xp.exp(bonus * put(own, habit)) * put(other[:, None, :], habit)
+    total = weight.sum(2)[:, :, None]
+    log_second = xp.log(xp.clip(weight / total, LEAST, None))
+    left = xp.clip(total - weight, LEAST, None)
+    log_third = xp.log(xp.clip(weight[:, :, None, :] / left[:, :, :, None], LEAST, None))
+    # (first, truth, second, third), third missing at the end.
+    logs = xp.concatenate([log_second[..., None] + log_third, log_second[..., None]], 3)
+    third = np.concatenate([other[:, None, :] * other[None], np.ones((size, size, 1))], axis=2)
+    places = xp.moveaxis(logs, 1, 3) * put((other[:, :, None] * third)[..., None], habit)
+    return xp.concatenate([places, xp.zeros_like(places[:, :1])], 1)
+
+
+def quadrature(one: NumberInstrument, variable: Variable, slack: float = 1.0) -> Floats:
+    """Return cuts (M + 1,) between the values that a reading brings out, fine enough for the instrument.
+
+    slack: so much larger perception and smaller noise they will do for, too.
+    """
+    low, high = variable.edges[0], variable.edges[-1]
+    reach = 4 * one.perception * slack
+    width = min(variable.edges[1] - low, one.perception / 2 / slack, one.noise / one.gain / slack)
+    count = math.ceil((high - low + 2 * reach) / width)
+    return np.linspace(low - reach, high + reach, count + 1)
+
+
+def number_kernel(one: NumberInstrument, variable: Variable, cuts: Floats | None = None) -> NumberKernel:
+    """Build the kernel of a number instrument, whose numbers may be torch's; then the cuts are needed.
 
     Within its bin the truth is uniform, so that P(r <= z | bin [a, b]) is the integral of the normal
     distribution function, σ/w · (G((z - a)/σ) - G((z - b)/σ)) with G(t) = t Φ(t) + φ(t).
     """
     edges = np.array(variable.edges)
-    low, high = variable.edges[0], variable.edges[-1]
-    reach = 4 * one.perception
-    width = min(variable.edges[1] - low, one.perception / 2, one.noise / one.gain)
-    count = math.ceil((high - low + 2 * reach) / width)
-    cuts = np.linspace(low - reach, high + reach, count + 1)
-    z = (cuts[None, 1:-1] - edges[:, None]) / one.perception
-    integral = z * ndtr(z) + np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-    spread = one.perception / np.diff(edges)[:, None]
-    below = np.clip(spread * (integral[:-1] - integral[1:]), 0, 1)
-    mix = np.maximum(np.diff(below, prepend=0, append=1, axis=1), 0)
-    return NumberKernel(mix, (cuts[:-1] + cuts[1:]) / 2, one, low, high)
+    cuts = quadrature(one, variable) if cuts is None else cuts
+    xp, sigma = library(one.perception), one.perception
+    z = put(cuts[None, 1:-1] - edges[:, None], sigma) / sigma
+    integral = z * ndtr(z) + xp.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    spread = sigma / put(np.diff(edges)[:, None], sigma)
+    below = xp.clip(spread * (integral[:-1] - integral[1:]), 0, 1)
+    ends = put(np.tile([0.0, 1.0], (len(edges) - 1, 1)), sigma)
+    below = xp.concatenate([ends[:, :1], below, ends[:, 1:]], 1)
+    mix = xp.clip(below[:, 1:] - below[:, :-1], 0, None)
+    return NumberKernel(mix, (cuts[:-1] + cuts[1:]) / 2, one, variable.edges[0], variable.edges[-1])

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.arrays import library
 from engine.network import Clique, Grid
 
 if TYPE_CHECKING:
@@ -183,15 +184,6 @@ def lay(steps: Sequence[Clique], tables: list[Array], nodes: tuple[str, ...], lo
     index, table = laid(steps, nodes, log_table)
     tables[index] = tables[index] + table
     return index
-
-
-def library(array: Array) -> Any:
-    """Return the module whose functions work on an array: numpy, or torch for its tensors."""
-    if isinstance(array, np.ndarray):
-        return np
-    import torch
-
-    return torch
 
 
 @dataclass(frozen=True)

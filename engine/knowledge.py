@@ -193,7 +193,8 @@ class Halo(Cited):
 class Observer(Cited):
     """An instrument that answers questions; `labels` and `numbers` are keyed by variable.
 
-    `cost`: what its answers cost, as a multiple of the question's cost.
+    `cost`: what its answers cost, as a multiple of the question's cost. `stereotype`: state -> binary
+    variable -> P(true) that its label brings with it under halo, where the network says otherwise.
     """
 
     name: str = ""
@@ -204,6 +205,7 @@ class Observer(Cited):
     exponent: float = 1.0
     carry: float = 0.0
     halo: Mapping[str, Halo] = field(default_factory=dict)
+    stereotype: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     labels: Mapping[str, LabelInstrument] = field(default_factory=dict)
     numbers: Mapping[str, NumberInstrument] = field(default_factory=dict)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Rows = tuple[tuple[float, ...], ...]
 
 SMALLEST_CELL = 1e-6
+SMALLEST_SD = 1e-6
 STRONGEST = 1e6
 ROUNDING = 0.005
 
@@ -51,8 +52,8 @@ def _observer(
     asked: Mapping[str, Question],
     likes: Mapping[str, Mixtures],
 ) -> Observer:
-    optional = "label description askable cost exponent carry halo categorical binary interval"
-    entries = fields.table(node, "", optional)
+    optional = "label description askable cost exponent carry halo stereotype categorical binary interval"
+    entries = fields.table(node, "", f"{optional} n spread sd")
     before = len(fields.faults)
     labels = _categorical(fields, entries.get("categorical"), variables, likes)
     given = entries.get("categorical")
@@ -63,9 +64,12 @@ def _observer(
     if not labels and not numbers and len(fields.faults) == before:
         message = "reports nothing: give it `categorical`, `binary` or `interval`, or remove it"
         fields.fault(node, message + not_there(entries))
-    for key in ("cost", "exponent", "carry"):
+    for key in ("cost", "exponent", "carry", "n", "spread"):
         if key in entries:
             fields.cited(entries.entries[key])
+    fields.number(entries, "n", 0.1, STRONGEST)
+    fields.number(entries, "spread", SMALLEST_SD, 10)
+    _deviations(fields, entries, "carry exponent")
     return Observer(
         **fields.cited(node),
         name=name,
@@ -76,6 +80,7 @@ def _observer(
         exponent=fields.number(entries, "exponent", 0, 10, default=1.0),
         carry=fields.number(entries, "carry", 0, 1),
         halo=_halo(fields, entries.get("halo"), asked, reported),
+        stereotype=_stereotype(fields, entries.get("stereotype"), variables, reported),
         labels=labels,
         numbers=numbers,
     )
@@ -86,7 +91,8 @@ def _halo(
 ) -> dict[str, Halo]:
     halos = {}
     for question, inner in fields.known(node, asked, "question"):
-        entries = fields.table(inner, "given probability")
+        entries = fields.table(inner, "given probability", "sd")
+        _deviations(fields, entries, "probability")
         if "given" not in entries or "probability" not in entries:
             continue
         what = "categorical variable of this observer"
@@ -98,6 +104,44 @@ def _halo(
     return halos
 
 
+def _deviations(fields: Fields, entries: Table, keys: str) -> None:
+    """Read `sd`: how far off numbers beside it may be; a fit begins there, inference needs none."""
+    given = [key for key in keys.split() if key in entries]
+    for _, cell in fields.known(entries.get("sd"), given, "number beside it"):
+        fields.cited(cell)
+        fields.number_at(cell, SMALLEST_SD, STRONGEST)
+
+
+def _counts(fields: Fields, node: Node | None, rows: tuple[str, ...]) -> None:
+    """Read `n`: how many answers each row of a table counts for in a fit, one number or one a row."""
+    if isinstance(node, Table):
+        for _, cell in fields.known(node, rows, "row of the table"):
+            fields.cited(cell)
+            fields.number_at(cell, 0.1, STRONGEST)
+    elif node is not None:
+        fields.cited(node)
+        fields.number_at(node, 0.1, STRONGEST)
+
+
+def _stereotype(
+    fields: Fields, node: Node | None, variables: Mapping[str, Variable], reported: list[str]
+) -> dict[str, dict[str, float]]:
+    """Read P(true | label) under halo, where it is not what the network says of that state."""
+    states = tuple(state for name in reported for state in variables[name].states)
+    binary = of_kind(variables, "binary")
+    found: dict[str, dict[str, float]] = {}
+    for state, inner in fields.known(node, states, "state that it reports"):
+        fields.cited(inner)
+        entries = fields.any_table(inner)
+        _deviations(fields, entries, " ".join(binary))
+        cells = replace(entries, entries={k: cell for k, cell in entries.entries.items() if k != "sd"})
+        found[state] = {
+            name: fields.number_at(cell, 0.001, 0.999)
+            for name, cell in fields.known(cells, binary, "binary variable")
+        }
+    return found
+
+
 def _categorical(
     fields: Fields,
     node: Node | None,
@@ -107,7 +151,9 @@ def _categorical(
     found = {}
     known = of_kind(variables, "categorical")
     for name, inner in fields.known(node, known, "categorical variable"):
-        entries = fields.table(inner, "", "confusion accuracy repeat strength types ranking distribution")
+        keys = "confusion accuracy repeat strength types ranking distribution n sd"
+        entries = fields.table(inner, "", keys)
+        _deviations(fields, entries, "accuracy repeat strength")
         given = entries.get("confusion") or entries.get("accuracy")
         if given is None or ("confusion" in entries and "accuracy" in entries):
             met = "neither" if given is None else "both"
@@ -119,7 +165,10 @@ def _categorical(
         else:
             answers, table = _confusion(fields, given, known[name], likes.get(name, {}))
         sound = len(fields.faults) == before
-        ranking = fields.table(entries.get("ranking"), "bonus", "habit")
+        _counts(fields, entries.get("n"), known[name].states)
+        ranking = fields.table(entries.get("ranking"), "bonus", "habit n sd")
+        _deviations(fields, ranking, "bonus")
+        _counts(fields, ranking.get("n"), answers)
         if "bonus" in ranking:
             fields.cited(ranking.entries["bonus"])
         found[name] = LabelInstrument(
@@ -161,7 +210,8 @@ def _habit(fields: Fields, node: Node | None, answers: tuple[str, ...]) -> Rows:
 
 
 def _weight(fields: Fields, entries: Table) -> float:
-    inside = fields.table(entries.get("distribution"), "weight")
+    inside = fields.table(entries.get("distribution"), "weight", "sd")
+    _deviations(fields, inside, "weight")
     if "weight" in inside:
         fields.cited(inside.entries["weight"])
     return fields.number(inside, "weight", 0.001, 1000, default=1.0)
@@ -229,7 +279,8 @@ def _types(fields: Fields, entries: Table, table: Rows) -> tuple[ReadingType, ..
                 fields.key_fault(entries, key, "does not go with `types`, which have their own")
         types = []
         for name, inner in fields.named(listed):
-            inside = fields.table(inner, "share repeat strength")
+            inside = fields.table(inner, "share repeat strength", "sd")
+            _deviations(fields, inside, "share repeat strength")
             share = fields.number(inside, "share", 0.001, 1, default=1.0)
             types.append(_type(fields, inside, name, share))
         total = sum(one.share for one in types)
@@ -273,13 +324,15 @@ def _binary(
     fields: Fields, node: Node | None, variables: Mapping[str, Variable]
 ) -> dict[str, LabelInstrument]:
     found = {}
-    entries = fields.table(node, "cells", "repeat strength distribution")
+    entries = fields.table(node, "cells", "repeat strength distribution sd")
+    _deviations(fields, entries, "repeat strength")
     shared = {key: inner for key, inner in entries.entries.items() if key in ("repeat", "strength")}
     weight = _weight(fields, entries)
     known = of_kind(variables, "binary")
     for name, inner in fields.known(entries.get("cells"), known, "binary variable"):
         before = len(fields.faults)
-        own = fields.table(inner, "sensitivity specificity", "repeat strength n")
+        own = fields.table(inner, "sensitivity specificity", "repeat strength n sd")
+        _deviations(fields, own, "sensitivity specificity repeat strength")
         sensitivity = fields.number(own, "sensitivity", 0.01, 0.9999, default=0.5)
         specificity = fields.number(own, "specificity", 0.01, 0.9999, default=0.5)
         fields.number(own, "n", 0.1, STRONGEST)
@@ -307,7 +360,8 @@ def _interval(
     found = {}
     known = of_kind(variables, "interval")
     for name, inner in fields.known(node, known, "interval variable"):
-        entries = fields.table(inner, "perception noise grid", "gain offset slip")
+        entries = fields.table(inner, "perception noise grid", "gain offset slip sd")
+        _deviations(fields, entries, "gain offset perception noise slip")
         low, high, step = reach(known[name])
         span = high - low
         why = f"{name} spans {decimal(span)}"

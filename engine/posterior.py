@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.arrays import library
 from engine.errors import SekeError
 from engine.evidence import ObservationModel
 from engine.junction_tree import (
@@ -26,7 +27,6 @@ from engine.junction_tree import (
     distribute,
     indicators,
     lay,
-    library,
     torch_threads,
 )
 
@@ -215,6 +215,15 @@ class Inference:
         found = np.empty((self._layout.rows, evidence.items))
         log_evidence = self.weigh(evidence, found)
         return self._layout.posterior((), found, log_evidence, np.zeros(0)).marginals
+
+    def beliefs(self, evidence: Evidence) -> tuple[Floats, Mapping[str, Floats]]:
+        """Return log P(answers) of each item, (N,), and the marginals of what was answered, (states, N).
+
+        The marginals are the derivatives of the one in the log-likelihoods of the other.
+        """
+        found = np.empty((self._layout.rows, evidence.items))
+        log_z = self.weigh(evidence, found)
+        return log_z, {name: found[self._layout.places[name]] for name in evidence.log_likelihood}
 
     def log_evidence(self, answers: Answers) -> Floats:
         """Return log P(answers) of each item, nats, (N,)."""

@@ -19,6 +19,7 @@ LISTS = ("questions.*.reports", "policy.required", "codes.*.hides")
 TABLES = (
     "activations.cells.*",
     "observers.*.categorical",
+    "observers.*.stereotype.*",
     "observers.*.binary.cells",
     "observers.*.interval",
     "policy.limits",
@@ -138,8 +139,9 @@ def _forget_state(base: Table, variable: str, state: str) -> None:
 
     The columns of confusion tables stay: an observer may still give that answer.
     """
-    rows = f"observers.*.categorical.{variable}.confusion"
-    _forget_keys(base, ("activations.cells", "affect.moments", rows, "priors.populations.*.add"), state)
+    rows = tuple(f"observers.*.categorical.{variable}.{key}" for key in ("confusion", "n"))
+    tables = ("activations.cells", "affect.moments", "observers.*.stereotype", "priors.populations.*.add")
+    _forget_keys(base, (*rows, *tables), state)
     for table in _find(base, "priors.populations.*.p"):
         if isinstance(table, Table):
             table.shrunk |= table.drop(state)

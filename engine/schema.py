@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.fields import LOOSE_NAME, NAME
-from engine.observer_reader import SMALLEST_CELL, STRONGEST
+from engine.observer_reader import SMALLEST_CELL, SMALLEST_SD, STRONGEST
 from engine.table_reader import LEAST, MOST
 from engine.variable_reader import KINDS, LEAST_BINS, MOST_BINS
 
@@ -218,17 +218,22 @@ def _rule() -> Json:
 
 def _observer(known: _Known) -> Json:
     share = _number(SMALLEST_CELL, 1)
-    scatter = {"repeat": _number(0.01, 0.999), "strength": _number(0.1, STRONGEST)}
+    deviation = {"type": "number", "minimum": SMALLEST_SD, "maximum": STRONGEST}
+    sd = {"sd": _said(_named(deviation), "Standard deviations of numbers beside it; a fit begins there.")}
+    count = _number(0.1, STRONGEST, "How many answers a row counts for; a fit begins there.")
+    counts = {"n": {"anyOf": [count, _named(count)]}}
+    scatter = {"repeat": _number(0.01, 0.999), "strength": _number(0.1, STRONGEST), **sd}
     kinds = _table({"share": _number(0.001, 1), **scatter})
-    weight = _table({"weight": _number(0.001, 1000)})
+    weight = _table({"weight": _number(0.001, 1000), **sd})
     rows = _named(_named(share, known.states, strict=True), known.states)
     label = _table(
         {
             "confusion": _said(rows, "P(one answer | truth): a row for each true state."),
             "accuracy": _number(0, 1),
             **scatter,
+            **counts,
             "types": _named(kinds),
-            "ranking": _table({"bonus": _number(-10, 10), "habit": rows}),
+            "ranking": _table({"bonus": _number(-10, 10), "habit": rows, **counts, **sd}),
             "distribution": weight,
         }
     )
@@ -237,8 +242,10 @@ def _observer(known: _Known) -> Json:
     cells = _named(_table({**rates, **scatter}), known.binary)
     positive = {"type": "number", "exclusiveMinimum": 0}
     gauge = {"gain": _number(0.1, 10), "offset": {"type": "number"}, "slip": _number(0, 0.9)}
-    gauge |= dict.fromkeys(("perception", "noise", "grid"), positive)
-    halo = _table({"given": _offered(known.categorical), "probability": _number(0, 0.99)})
+    gauge |= {**dict.fromkeys(("perception", "noise", "grid"), positive), **sd}
+    halo = _table({"given": _offered(known.categorical), "probability": _number(0, 0.99), **sd})
+    brought = _named(_named(_number(0.001, 0.999), known.binary), known.states)
+    brought["additionalProperties"]["properties"] |= sd
     return _table(
         {
             "label": TEXT,
@@ -247,7 +254,11 @@ def _observer(known: _Known) -> Json:
             "cost": _number(0, 1e6),
             "exponent": _number(0, 10),
             "carry": _number(0, 1),
+            "n": count,
+            "spread": _number(SMALLEST_SD, 10, "Standard deviation of the log of what a fit begins with."),
+            **sd,
             "halo": _named(halo, known.questions),
+            "stereotype": _said(brought, "P(true) that its label brings with it under halo."),
             "categorical": _named(label, known.categorical),
             "binary": _table({"cells": cells, **scatter, "distribution": weight}),
             "interval": _named(_table(gauge), known.interval),

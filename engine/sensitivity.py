@@ -22,7 +22,7 @@ from engine.errors import KnowledgeError
 from engine.evidence import ObservationModel
 from engine.posterior import Inference
 from engine.slopes import moved, slopes
-from engine.variation import Variation
+from engine.variation import Variation, only_fitted
 from engine.weights import first_two, log_odds
 
 if TYPE_CHECKING:
@@ -274,11 +274,13 @@ _OF_NETWORK = ("variables", "populations", "cells", "moments", "couplings", "rul
 def _speaks(path: str, observers: set[str]) -> bool:
     """Say whether a number can have a say in an item that these observers answered about."""
     top, _, rest = path.partition(".")
+    if only_fitted(path):
+        return False
     if top == "observers":
         return any(rest.startswith(f"{name}.") for name in observers)
     if top == "policy":
         return rest.startswith("limits.") or rest == "conflict"
-    return top in COMPILED and not path.endswith(".n")
+    return top in COMPILED
 
 
 class _Scale:

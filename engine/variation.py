@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from engine.knowledge import Knowledge, Number
 
 
+def only_fitted(path: str) -> bool:
+    """Say whether a number is only where a fit begins: `n`, `spread`, or one under `sd`."""
+    return path.endswith((".n", ".spread")) or ".sd." in path or ".n." in path
+
+
 class Variation:
     """Reads a base again with other numbers."""
 

@@ -9,8 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seke.bench.score import score
     from seke.explanation import explain
     from seke.inference import infer
+    from seke.labels import LabelTable, read_labels
     from seke.planning.plan import plan
     from seke.shipped import knowledge
     from seke.simulation import simulate
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from seke.workbench.show import show
 
 LAZY = {
+    "LabelTable": "labels",
     "check": "workbench.check",
     "diff": "workbench.diff",
     "explain": "explanation",
@@ -28,6 +31,8 @@ LAZY = {
     "knowledge": "shipped",
     "network_graph": "workbench.graph",
     "plan": "planning.plan",
+    "read_labels": "labels",
+    "score": "bench.score",
     "sensitivity": "workbench.sensitivity",
     "show": "workbench.show",
     "simulate": "simulation",
@@ -35,6 +40,7 @@ LAZY = {
 
 __version__ = "0.1.0"
 __all__ = [
+    "LabelTable",
     "__version__",
     "check",
     "diff",
@@ -43,6 +49,8 @@ __all__ = [
     "knowledge",
     "network_graph",
     "plan",
+    "read_labels",
+    "score",
     "sensitivity",
     "show",
     "simulate",

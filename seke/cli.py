@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from seke import __version__
+from seke.bench.cli import bench
 from seke.planning.cli import plan
-from seke.terminal import ending
+from seke.terminal import drop_output, printable
 from seke.workbench.cli import knowledge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from seke.inference import Session
     from seke.summary import Summary
 
@@ -36,6 +41,7 @@ def main() -> None:
 
 
 main.add_command(knowledge)
+main.add_command(bench)
 main.add_command(plan)
 
 
@@ -106,7 +112,7 @@ def infer(
     """
     from engine import SekeError
 
-    with ending():
+    with _ending():
         options = _Options(**given)
         if explained is None:
             _infer(samples, options, output, verbose)
@@ -114,6 +120,24 @@ def infer(
             _explain(samples, options, explained)
         else:
             raise SekeError("--explain prints on the standard output; leave out -o")
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """End with one line and status 2 on bad input and where a place cannot be written."""
+    from engine import SekeError
+
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        yield
+    except SekeError as error:
+        _fail(str(error))
+    except BrokenPipeError:
+        drop_output()
+        sys.exit(1)
+    except OSError as error:
+        drop_output()
+        _fail(f"{error.filename or '<stdout>'}: {error.strerror}")
 
 
 @main.command()
@@ -192,7 +216,7 @@ def simulate(output: Path | None, truth: Path | None, **given: Any) -> None:
 
     Exit status: 0 done, 2 bad input.
     """
-    with ending():
+    with _ending():
         _simulate(output, truth, given)
 
 
@@ -358,3 +382,13 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:
             self.bar.stop()
+
+
+def _stop(number: int, _: object) -> NoReturn:
+    """End as an exception ends, so that temporary files go."""
+    sys.exit(128 + number)
+
+
+def _fail(message: str) -> NoReturn:
+    print(printable(message), file=sys.stderr)
+    sys.exit(2)

@@ -85,7 +85,7 @@ def test_bad_input_leaves_status_2_one_message_and_the_old_file(folder: Path) ->
     ("args", "message"),
     [
         (["none.jsonl"], "none.jsonl: no such file\n"),
-        (["."], ".: is a directory; name the sample files in it\n"),
+        (["."], ".: is a directory; name the files in it\n"),
         (
             ["s.jsonl", "--population", "wild"],
             "no population is called 'wild'; allowed are in-the-wild, uniform\n",

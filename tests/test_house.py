@@ -25,6 +25,7 @@ MODULES = {
 HTTP = {"openai", "httpx", "requests", "urllib3", "aiohttp", "http", "urllib", "socket"}
 FACES = re.compile(r"\b(happiness|sadness|disgust|contempt|valence|arousal|AU\d+|facial|emotions?)\b")
 INFERENCE = {
+    "arrays",
     *("answers", "decision", "diagnostics", "evidence", "exchange", "feasibility", "fit", "gold"),
     *(
         "cost",
@@ -37,7 +38,7 @@ INFERENCE = {
         "network",
         "posterior",
     ),
-    *("preposterior", "simulation", "weights"),
+    *("preposterior", "reliability", "resampling", "score", "simulation", "weights"),
 }
 
 

@@ -588,11 +588,11 @@ def test_a_bad_line_is_named_with_its_file_and_line(tmp_path: Path, case: str, i
 
 
 FILE_FAULTS = {
-    "empty file": ("s.jsonl", b"", ":1: the file is empty; a sample file has one a line"),
+    "empty file": ("s.jsonl", b"", ":1: the file is empty"),
     "only a byte order mark": (
         "s.jsonl",
         b"\xef\xbb\xbf",
-        ":1: the file is empty; a sample file has one a line",
+        ":1: the file is empty",
     ),
     "blank lines only": ("s.jsonl", b"\n \n", ":1: no samples: nothing but blank lines"),
     "NUL bytes": (
@@ -713,7 +713,7 @@ def test_a_missing_file_a_directory_and_no_file_are_named(tmp_path: Path) -> Non
     assert str(caught.value) == f"{missing}: no such file"
     with pytest.raises(AnswerError) as caught:
         list(read_batches([tmp_path], BASE))
-    assert str(caught.value) == f"{tmp_path}: is a directory; name the sample files in it"
+    assert str(caught.value) == f"{tmp_path}: is a directory; name the files in it"
     with pytest.raises(AnswerError) as caught:
         list(read_batches([], BASE))
     assert str(caught.value) == "no sample files are named"

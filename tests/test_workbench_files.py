@@ -200,7 +200,7 @@ CAUGHT = """
     bad-names bare-cell confusion-zero-cell coupling-pair empty-over-section exponent interval-range
     judgement-without-note many-faults missing-sections no-as-a-text not-a-mapping null-as-a-text
     number-slips policy-numbers prior-zero probability-of-zero probability-over-one quoted-number
-    section-not-a-mapping unknown-key unknown-kind unknown-section"""
+    sd-of-nothing section-not-a-mapping unknown-key unknown-kind unknown-section"""
 # Of these one file alone does not tell, or numbers must be added up, or formulas read.
 ONLY_THE_READER = """
     anchor cell-without-p code-is-variable confusion-and-accuracy confusion-row derived-gap derived-of-binary

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seke.files import check_target, write_file
-from seke.terminal import ending
+from seke.reporting import print_json, reporting
 
 if TYPE_CHECKING:
     from seke.planning.plan import Plan
@@ -146,7 +145,7 @@ def plan(as_json: bool, plot: Path | None, **given: Any) -> None:
 
     Exit status: 0 done, 2 bad input.
     """
-    with ending():
+    with reporting(as_json=as_json):
         _plan(as_json, plot, given)
 
 
@@ -168,7 +167,7 @@ def _plan(as_json: bool, plot: Path | None, given: dict[str, Any]) -> None:
         write_file(drawn(found, plot.suffix[1:].lower()), plot)
     if as_json or not sys.stdout.isatty():
         for row in found.rows:
-            print(json.dumps({**row, "about": found.about}, ensure_ascii=False))
+            print_json({**row, "about": found.about})
     else:
         from rich.console import Console
 

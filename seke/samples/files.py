@@ -73,7 +73,7 @@ def read_lines(
         with _opened(path, progress) as stream:
             block = stream.read(BLOCK).removeprefix(_BYTE_ORDER_MARK)
             if not block:
-                raise AnswerError(f"{name}:1: the file is empty; a sample file has one a line")
+                raise AnswerError(f"{name}:1: the file is empty")
             while block:
                 _check(block, rest, f"{name}:", line)
                 complete, newline, tail = block.rpartition(b"\n")
@@ -109,5 +109,5 @@ def _unreadable(name: str, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{name}: no such file"
     if isinstance(error, IsADirectoryError):
-        return f"{name}: is a directory; name the sample files in it"
+        return f"{name}: is a directory; name the files in it"
     return f"{name}: cannot be read: {error.strerror or error}"

@@ -117,21 +117,30 @@ def met(value: object) -> str:
 def undecodable(line: bytes, place: str, vocabulary: Vocabulary, error: Exception) -> AnswerError:
     """Why a line of JSON could not be decoded; `error` is what the decoder said."""
     try:
+        record = parsed(line, place)
+    except AnswerError as fault:
+        return fault
+    # The decoder refuses some texts that json takes (half a surrogate pair): its own words then.
+    return AnswerError(f"{place}: {misfit(record, vocabulary) or error}")
+
+
+def parsed(line: bytes, place: str) -> Any:
+    """The value of a line of JSON; slow, but it says at which column of `place` what is wrong."""
+    try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as fault:
         column = len(line[: fault.start].decode("utf-8")) + 1
         met_byte = f"met the byte 0x{line[fault.start]:02x}"
-        return AnswerError(f"{place}:{column}: not UTF-8 text: {met_byte}; save the file as UTF-8")
+        message = f"not UTF-8 text: {met_byte}; save the file as UTF-8"
+        raise AnswerError(f"{place}:{column}: {message}") from None
     try:
-        record = json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError as fault:
-        return AnswerError(f"{place}:{_syntax(text, fault)}")
+        raise AnswerError(f"{place}:{_syntax(text, fault)}") from None
     except RecursionError:
-        return AnswerError(f"{place}: nested too deeply; a sample has at most three levels")
+        raise AnswerError(f"{place}: nested too deeply; a sample has at most three levels") from None
     except ValueError:  # Python converts no number of that many digits
-        return AnswerError(f"{place}: a number has too many digits")
-    # The decoder refuses some texts that json takes (half a surrogate pair): its own words then.
-    return AnswerError(f"{place}: {misfit(record, vocabulary) or error}")
+        raise AnswerError(f"{place}: a number has too many digits") from None
 
 
 def structured(

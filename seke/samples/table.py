@@ -48,7 +48,7 @@ def read_table(
 ) -> Iterator[Chunk]:
     """Yield the records of a CSV file."""
     name = shown(path)
-    rows = _rows(name, _texts(name, read_lines(path, progress)))
+    rows = csv_rows(path, progress)
     header = next(rows, None)
     if header is None:
         raise AnswerError(f"{name}:1: no header; all lines are blank")
@@ -56,6 +56,14 @@ def read_table(
     numbered = ((line, _record(f"{name}:{line}", columns, cells)) for line, cells in rows)
     samples = structured(numbered, vocabulary, f"{name}:")
     yield from in_chunks(file, samples)
+
+
+def csv_rows(
+    path: str | Path, progress: Callable[[int], None] | None = None
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a CSV file that are not blank, each with the line where it starts."""
+    name = shown(path)
+    return _rows(name, _texts(name, read_lines(path, progress)))
 
 
 def _texts(name: str, runs: Iterable[tuple[int, list[bytes]]]) -> Iterator[str]:
@@ -70,7 +78,6 @@ def _texts(name: str, runs: Iterable[tuple[int, list[bytes]]]) -> Iterator[str]:
 
 
 def _rows(name: str, texts: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not blank, each with the line where it starts."""
     reader = csv.reader(texts, strict=True)
     line = 1
     while True:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seke.files import check_target, write_file
-from seke.terminal import drop_output
+from seke.reporting import print_json, reporting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,43 +35,6 @@ def knowledge() -> None:
       seke knowledge show AU12
       seke knowledge new my-study
     """
-
-
-@contextmanager
-def _reporting(*, as_json: bool = False) -> Iterator[None]:
-    """Print faults with the line that each is about, and end with status 2.
-
-    as_json: and as JSON on the standard output, for a program that reads it.
-    """
-    from engine import KnowledgeError, SekeError
-    from seke.workbench.text import count, forget_lines, near, pointed
-
-    forget_lines()
-    try:
-        yield
-    except KnowledgeError as error:
-        if as_json:
-            faults = [{"place": near(f.place), "path": f.path, "message": f.message} for f in error.faults]
-            _as_json({"faults": faults})
-        for fault in error.faults:
-            print(pointed(fault), file=sys.stderr)
-        print(count(len(error.faults), "fault"), file=sys.stderr)
-        sys.exit(2)
-    except SekeError as error:
-        if as_json:
-            _as_json({"faults": [{"place": "", "path": "", "message": str(error)}]})
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:
-        drop_output()
-        sys.exit(1)
-    except OSError as error:
-        print(f"{error.filename or '<stdout>'}: {error.strerror}", file=sys.stderr)
-        sys.exit(2)
-
-
-def _as_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False))
 
 
 json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -102,10 +65,10 @@ def check(base: str | None, strict: bool, as_json: bool) -> None:
     from seke.workbench.check import check as checked
     from seke.workbench.text import count, pointed
 
-    with _reporting(as_json=as_json):
+    with reporting(as_json=as_json):
         found = checked(base)
         if as_json:
-            _as_json({"faults": [], **found.facts})
+            print_json({"faults": [], **found.facts})
         else:
             print(found)
             for warning in found.warnings[:MOST_WARNINGS]:
@@ -142,10 +105,10 @@ def show(name: str | None, base: str | None, as_json: bool) -> None:
     """
     from seke.workbench.show import show as shown
 
-    with _reporting(as_json=as_json):
+    with reporting(as_json=as_json):
         found = shown(name, base)
         if as_json:
-            _as_json(found.facts)
+            print_json(found.facts)
         else:
             print(found)
 
@@ -184,7 +147,7 @@ def diff(
     from seke.workbench.diff import at_revision
     from seke.workbench.diff import diff as compared
 
-    with _reporting(as_json=as_json):
+    with reporting(as_json=as_json):
         if (new is None) == (rev is None):
             raise SekeError("name either a second base or --rev REVISION")
         if rev is None:
@@ -243,7 +206,7 @@ def export(form: str, base: str | None, population: str | None, output: Path | N
     from seke.shipped import cache_folder
     from seke.shipped import knowledge as read_knowledge
 
-    with _reporting():
+    with reporting():
         check_target(output)
         read = read_knowledge(base)
         if population is not None and population not in read.populations:
@@ -267,7 +230,7 @@ def resolve(base: str | None, output: Path | None) -> None:
     from engine import resolve as as_one_file
     from seke.shipped import knowledge as read_knowledge
 
-    with _reporting():
+    with reporting():
         check_target(output)
         read = read_knowledge(base)
         _apart(output, read)
@@ -291,7 +254,7 @@ def schema(base: str | None, output: Path | None) -> None:
     from engine import json_schema
     from seke.shipped import knowledge as read_knowledge
 
-    with _reporting():
+    with reporting():
         check_target(output)
         read = read_knowledge(base)
         _apart(output, read)
@@ -329,7 +292,7 @@ def new(folder: Path, base: str, table: Path | None, n: float, cite: str, margin
     from seke.workbench.new import Matrix
     from seke.workbench.new import new as begin
 
-    with _reporting():
+    with reporting():
         if table is None and (cite or margin or n != 10):
             raise SekeError("--n, --cite and --margin go with --from-csv")
         for path in begin(folder, base, Matrix(table, n, cite, margin) if table else None):
@@ -361,7 +324,7 @@ def graph(base: str | None, output: Path) -> None:
     from engine import SekeError
     from seke.workbench.graph import FORMS, graph_file
 
-    with _reporting():
+    with reporting():
         check_target(output)
         form = output.suffix.lower().removeprefix(".")
         if form not in FORMS:
@@ -391,10 +354,10 @@ def sensitivity(samples: tuple[str, ...], base: str | None, as_json: bool, **giv
     """
     from seke.workbench.sensitivity import sensitivity as ranked
 
-    with _reporting(as_json=as_json), _bar("numbers") as told:
+    with reporting(as_json=as_json), _bar("numbers") as told:
         found = ranked(list(samples), base, progress=told, **given)
     if as_json:
-        _as_json(found.facts)
+        print_json(found.facts)
     else:
         print(found)
 

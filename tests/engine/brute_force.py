@@ -228,7 +228,10 @@ class World:
         states = self.base.variables[root].states
         total = 1.0
         for name in reading.variables - {root}:
-            table = self.table_of(name)
+            table = self.table_of(name).copy()
+            for state, brought in observer.stereotype.items():
+                if name in brought:
+                    table[states.index(state)] = [1 - brought[name], brought[name]]
             stereotype = table[states.index(label)] if label in states else self.population @ table
             draws = [d[name] for d in reading.draws if name in d]
             if name in observer.numbers:
@@ -594,12 +597,18 @@ def _random_observer(
     halo = {}
     if shape.halo and rng.random() < 0.8:
         halo["all"] = Halo(given="root", probability=float(rng.uniform(0.05, 0.6)))
+    stereotype = {
+        state: {v.name: float(rng.uniform(0.05, 0.95)) for v in variables.values() if v.kind == "binary"}
+        for state in root.states
+        if rng.random() < 0.4
+    }
     return Observer(
         name=name,
         askable=True,
         exponent=float(rng.uniform(0.4, 1.2)) if shape.exponent else 1.0,
         carry=float(rng.choice([0, 0.4, 0.85, 1])),
         halo=halo,
+        stereotype=stereotype,
         labels=labels,
         numbers=numbers,
     )

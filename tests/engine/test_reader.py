@@ -61,7 +61,7 @@ def test_faults_of_several_files_come_in_the_order_of_the_files(tmp_path: Path) 
         [
             "b.yaml:1:1: name: is given twice; first at a.yaml:2:1",
             "b.yaml:2:10: levels.fault: is given twice; first at a.yaml:23:10",
-            "c.yaml:1:10: policy.budget: is given twice; first at a.yaml:108:3",
+            "c.yaml:1:10: policy.budget: is given twice; first at a.yaml:114:3",
             "c.yaml:1:22: policy.tolerence: unknown key; did you mean tolerance?",
         ]
     )

@@ -1,0 +1,157 @@
+"""log P(answers, gold) of many items, differentiable in how their observers answer.
+
+What observers are like shapes the log-likelihoods l[v, x] that their answers give to each state x of a
+variable v (`evidence`, in torch). For the network beyond, the engine's log Z is a function of these alone,
+and ∂ log Z / ∂ l[v, x] = P(v = x | answers): exact marginals are the derivative.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from engine.arrays import run_sums, take
+from engine.gold import states_of
+from engine.junction_tree import torch_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from engine.answers import Answers
+    from engine.evidence import Evidence, ObservationModel
+    from engine.gold import Gold
+    from engine.posterior import Inference
+
+    Floats = NDArray[np.float64]
+    Make = Callable[[Sequence[Tensor]], tuple[ObservationModel, Tensor | None]]
+
+IMPOSSIBLE = -690.0
+MOST_ROWS = 2048
+
+
+@dataclass(frozen=True)
+class Known:
+    """A part of the items: their answers, and where their gold is not, variable -> (states, N) logs."""
+
+    answers: Answers
+    gold: Mapping[str, Floats]
+
+
+class _Rows(torch.autograd.Function):
+    """log Z of each row of evidence, (rows,), as a function of its log-likelihoods."""
+
+    @staticmethod
+    def forward(ctx: Any, inference: Inference, evidence: Evidence, *logs: Tensor) -> Tensor:
+        names = tuple(evidence.log_likelihood)
+        known = {name: one.detach().numpy() for name, one in zip(names, logs, strict=True)}
+        log_z, beliefs = inference.beliefs(replace(evidence, log_likelihood=known))
+        ctx.beliefs = [beliefs[name] for name in names]
+        return torch.as_tensor(log_z)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Any:
+        return None, None, *(torch.as_tensor(one) * slope for one in ctx.beliefs)
+
+
+class _Total(torch.autograd.Function):
+    """The sum over all items; part after part is derived and forgotten, so that memory is bounded."""
+
+    @staticmethod
+    def forward(ctx: Any, likelihood: Likelihood, make: Make, gold: bool, *values: Tensor) -> Tensor:
+        leaves = [value.detach().clone().requires_grad_() for value in values]
+        total = 0.0
+        with torch_threads(likelihood.inference.threads), torch.enable_grad():
+            for part in likelihood.parts:
+                found = likelihood.of_part(part, *make(leaves), gold=gold).sum()
+                if found.requires_grad:
+                    found.backward()  # type: ignore[no-untyped-call]
+                total += float(found.detach())
+        ctx.slopes = [torch.zeros_like(one) if one.grad is None else one.grad for one in leaves]
+        return torch.tensor(total, dtype=torch.float64)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Any:
+        return None, None, None, *(slope * one for one in ctx.slopes)
+
+
+class Likelihood:
+    """The items that a fit is about."""
+
+    def __init__(self, inference: Inference, answers: Answers, gold: Gold) -> None:
+        self.inference = inference
+        rows = np.cumsum(inference.observations.rows_of(answers))
+        variables = inference.network.knowledge.variables
+        logs = {}
+        for name, values in gold.values.items():
+            states = states_of(variables[name], values)
+            elsewhere = np.arange(len(variables[name].states))[:, None] != states
+            logs[name] = np.where(elsewhere & (states >= 0), IMPOSSIBLE, 0.0)
+        self.parts: list[Known] = []
+        start = 0
+        while start < len(rows):
+            before = rows[start - 1] if start else 0
+            stop = max(int(np.searchsorted(rows, before + MOST_ROWS, side="right")), start + 1)
+            own = {name: one[:, start:stop] for name, one in logs.items() if one[:, start:stop].any()}
+            self.parts.append(Known(answers.part(start, stop), own))
+            start = stop
+
+    def total(self, make: Make, values: Sequence[Tensor], *, gold: bool = True) -> Tensor:
+        """Return Σ log P(answers, gold), nats, or without gold Σ log P(answers).
+
+        `make` makes `of_part`'s observers and tilt of the values.
+        """
+        return _Total.apply(self, make, gold, *values)  # type: ignore[no-any-return, no-untyped-call]
+
+    def of_part(
+        self, part: Known, observations: ObservationModel, tilt: Tensor | None = None, *, gold: bool = True
+    ) -> Tensor:
+        """Return log P(answers, gold) of each item of a part, nats, (N,); without gold log P(answers).
+
+        tilt: (K,) log of how much likelier root states are than the inference's population has it, among the
+        items whose root is not known; gold need not be a sample of the population.
+        """
+        evidence = observations.evidence(part.answers)
+        logs, told = dict(evidence.log_likelihood), evidence.told
+        for name, elsewhere in part.gold.items() if gold else ():
+            here = elsewhere[:, evidence.row_item]
+            logs[name] = logs[name] + torch.as_tensor(here) if name in logs else torch.as_tensor(here)
+            if name != self.inference.network.root:
+                told = told | here.any(0)
+        root, count = self.inference.network.root, len(evidence.row_item)
+        if tilt is not None:
+            known = np.any(part.gold[root], axis=0) if root in part.gold else np.zeros(evidence.items, bool)
+            unknown = torch.as_tensor(~np.asarray(known)[evidence.row_item], dtype=tilt.dtype)
+            tilted = tilt[:, None] * unknown
+            logs[root] = logs[root] + tilted if root in logs else tilted
+        rows = replace(
+            evidence,
+            items=count,
+            row_item=np.arange(count),
+            log_weight=np.zeros(count),
+            log_likelihood=logs,
+            told=told,
+            on=evidence.on[:, :0],
+        )
+        log_rows = _Rows.apply(self.inference, rows, *logs.values())  # type: ignore[no-untyped-call]
+        return _by_item(log_rows + evidence.log_weight, evidence)
+
+    def each(self, observations: ObservationModel, *, gold: bool = True) -> Iterator[Floats]:
+        """Yield `of_part` of every part, without derivatives."""
+        with torch.no_grad():
+            for part in self.parts:
+                yield self.of_part(part, observations, gold=gold).numpy()
+
+
+def _by_item(log_rows: Tensor, evidence: Evidence) -> Tensor:
+    if len(log_rows) == evidence.items:
+        return log_rows
+    starts = np.flatnonzero(np.diff(evidence.row_item, prepend=-1))
+    peak = torch.as_tensor(np.maximum.reduceat(log_rows.detach().numpy(), starts))
+    shares = (log_rows - take(peak, evidence.row_item)).exp()
+    return run_sums(shares, starts).log() + peak  # type: ignore[no-any-return]

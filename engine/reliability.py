@@ -1,0 +1,97 @@
+"""Stated probabilities against what happened: the reliability diagram, and ECE beside its null interval.
+
+    ECE = sum_b n_b / n |share_b - stated_b|
+
+over bins of (nearly) equally many items (Naeini et al. 2015, doi:10.1609/aaai.v29i1.9602). ECE is above 0
+for perfectly calibrated statements too, the more so the fewer the items. What it would be for them is found
+by drawing outcomes from the stated probabilities, as if they were independent given these (Bröcker and Smith
+2007, doi:10.1175/WAF993.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+NULL = (0.05, 0.95)  # quantiles of the null interval
+NULL_TIMES = 1000
+_AT_ONCE = 2_000_000  # draws in one chunk
+
+
+@dataclass(frozen=True)
+class NullInterval:
+    """Where calibrated statements would lie between the quantiles NULL.
+
+    low, high: of ECE; lows, highs (B,): of the share that happens in each bin.
+    """
+
+    low: float
+    high: float
+    lows: Floats
+    highs: Floats
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """n statements: the stated probability (n,), whether it happened (n,) 0 or 1, and its bin (n,)."""
+
+    stated: Floats
+    happened: Floats
+    bin: Ints
+
+    @classmethod
+    def of(cls, stated: Floats, happened: Floats, bins: int) -> Reliability:
+        """Put statements into at most so many bins of equal mass; equal statements stay together."""
+        if not len(stated):
+            return cls(stated, happened, np.zeros(0, dtype=np.int64))
+        edges = np.quantile(stated, np.arange(1, bins) / bins, method="inverted_cdf")
+        return cls(stated, happened, np.unique(np.searchsorted(edges, stated), return_inverse=True)[1])
+
+    @cached_property
+    def _member(self) -> Floats:
+        """(n, B): 1 where a statement is in a bin."""
+        return np.eye(int(self.bin.max()) + 1 if len(self.bin) else 0)[self.bin]
+
+    def ece(self) -> float:
+        """Return ECE; NaN without any statement.
+
+        It has no bootstrap interval: the chance of a resample adds to it, so that one would lie too high.
+        """
+        if not len(self.stated):
+            return float("nan")
+        gaps = np.bincount(self.bin, weights=self.happened - self.stated)
+        return float(np.abs(gaps).sum() / len(self.stated))
+
+    def diagram(self) -> tuple[Ints, Floats, Floats]:
+        """Return of each bin the number of statements, their mean, and the share that happened, (B,) each."""
+        counts = self._member.sum(0)
+        return (
+            counts.astype(np.int64),
+            self.stated @ self._member / counts,
+            self.happened @ self._member / counts,
+        )
+
+    def null(self, rng: np.random.Generator, times: int = NULL_TIMES) -> NullInterval:
+        """Return what would be seen if the statements were calibrated."""
+        member = self._member.astype(np.float32)
+        stated = self.stated.astype(np.float32)
+        counts, means, _ = self.diagram()
+        happened = np.empty((times, len(counts)))
+        rows = max(_AT_ONCE // max(len(stated), 1), 1)
+        for start in range(0, times, rows):
+            part = happened[start : start + rows]
+            drawn = rng.random((len(part), len(stated)), dtype=np.float32) < stated
+            part[:] = drawn.astype(np.float32) @ member
+        ece = np.abs(happened - counts * means).sum(1) / len(stated)
+        low, high = np.quantile(ece, NULL)
+        lows, highs = np.quantile(happened / counts, NULL, axis=0)
+        return NullInterval(float(low), float(high), lows, highs)

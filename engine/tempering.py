@@ -1,0 +1,105 @@
+"""The exponents of observers, last of a fit: how far their evidence may be trusted as it is.
+
+An exponent is chosen for the log score of gold that the fit did not see,
+
+    Σ_i log P(gold_i | answers_i),     observers fitted without i's fold,
+
+around the declared value (log-normal). Evidence that says what it should has 1; a misfit of the observation
+model that makes it say too much shows as less.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from engine.calibration import Target, descended
+from engine.junction_tree import torch_threads
+from engine.likelihood import Likelihood
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from engine.answers import Answers
+    from engine.calibration import Fit, Progress
+    from engine.gold import Gold
+
+    Floats = NDArray[np.float64]
+
+FOLDS = 4
+LEAST_GOLD = 40
+MOST_ITEMS = 4000
+LEAST, MOST = 0.05, 3.0
+STEP = 1e-3
+TOO_LITTLE = f"fewer than {LEAST_GOLD} items with gold: too little to hold some back"
+
+
+def tempered(fit: Fit, answers: Answers, gold: Gold, progress: Progress) -> Fit:
+    """Return the fit with exponents.
+
+    answers, gold: those that it was made with. Fewer than LEAST_GOLD items with gold leave all exponents as
+    declared.
+    """
+    known = np.zeros(len(answers.items), dtype=bool)
+    for values in gold.values.values():
+        known |= ~np.isnan(values)
+    if known.sum() < LEAST_GOLD:
+        return fit
+    rng = np.random.default_rng(fit.settings.seed)
+    kept = np.zeros(len(known), dtype=bool)
+    kept[rng.permutation(np.flatnonzero(known))[:MOST_ITEMS]] = True
+    kept[rng.permutation(np.flatnonzero(~known))[:MOST_ITEMS]] = True
+    answers, gold, known = answers.only(kept), gold.only(kept), known[kept]
+    fold = np.where(known, rng.permutation(len(known)) % FOLDS, -1)
+    inference = fit.unknowns.inference
+    held = []
+    with torch_threads(inference.threads):
+        for k in range(FOLDS):
+            out = fold == k
+            target = Target(fit.unknowns, Likelihood(inference, answers.only(~out), gold.only(~out)))
+            x = descended(target, fit.centre, fit.root, f"exponent, fold {k + 1} of {FOLDS}", progress)
+            there = {name: torch.as_tensor(one) for name, one in target.natural(x).items()}
+            held.append((there, Likelihood(inference, answers.only(out), gold.only(out))))
+        return replace(fit, exponents=_chosen(fit, held))
+
+
+def _chosen(
+    fit: Fit, held: Sequence[tuple[dict[str, Tensor], Likelihood]]
+) -> dict[str, tuple[float, float, float, float]]:
+    from scipy.optimize import minimize
+
+    unknowns = fit.unknowns
+    paths = [f"observers.{one.name}.exponent" for one in unknowns.observers.values()]
+    declared = np.log([max(one.exponent, LEAST) for one in unknowns.observers.values()])
+    spread = np.array([unknowns.log_sd_of(path) for path in paths])
+
+    def loss(z: Floats) -> tuple[float, Floats]:
+        at = torch.as_tensor(z).clone().requires_grad_()
+        total = (((at - torch.as_tensor(declared)) / torch.as_tensor(spread)) ** 2).sum() / 2
+        for values, likelihood in held:
+
+            def make(leaves: Any, values: dict[str, Tensor] = values) -> Any:
+                whole = values | dict(zip(paths, leaves[0], strict=True))
+                return unknowns.observed(whole), unknowns.tilt(whole)
+
+            for sign, known in ((-1, True), (1, False)):
+                total = total + sign * likelihood.total(make, [at.exp()], gold=known)
+        (slope,) = torch.autograd.grad(total, at)
+        return float(total.detach()), slope.numpy()
+
+    bounds = [(np.log(LEAST), np.log(MOST))] * len(paths)
+    found = minimize(loss, declared, jac=True, method="L-BFGS-B", bounds=bounds, options={"gtol": 1e-3})
+    exponents = {}
+    for i, path in enumerate(paths):
+        step = STEP * np.eye(len(paths))[i]
+        curvature = (loss(found.x + step)[1][i] - loss(found.x - step)[1][i]) / (2 * STEP)
+        value, before = float(np.exp(found.x[i])), float(np.exp(declared[i]))
+        sd = value / np.sqrt(max(curvature, 1 / spread[i] ** 2))
+        exponents[path] = (before, before * float(spread[i]), value, float(sd))
+    return exponents

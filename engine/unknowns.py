@@ -1,0 +1,556 @@
+"""What a fit may move: how observers answer, as unknowns with priors around what is declared.
+
+Every unknown is a site of one kind:
+
+    simplex   rows that add up to 1     Dirichlet, pseudo-counts n
+    unit      between 0 and 1           Beta, pseudo-counts n
+    positive  above 0                   log-normal around the declared value
+    real                                normal around the declared value
+
+n, spread and sd are those of the YAML (`observers`: N and SPREAD where it says nothing). A one-answer
+table T and its repeat ρ are tied, 1 - ρ <= Σ_y min_x T[x, y]: the unknown is the share of this room that is
+used. So that the density has no edges, the minimum is (Σ_x T[x, y]^-SMOOTH)^(-1/SMOOTH) here, a little
+less, in the habit of a kernel, too, which this hardly changes.
+Sensitivity and specificity add up to 1 or more: the unknown is how much of what is left above
+1 - specificity the sensitivity takes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.arrays import library, put
+from engine.instruments import (
+    LabelKernel,
+    NumberKernel,
+    habit_of,
+    number_kernel,
+    own_answers,
+    quadrature,
+    ranking_tails,
+    scatter,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from engine.answers import Answers
+    from engine.evidence import ObservationModel
+    from engine.gold import Gold
+    from engine.knowledge import LabelInstrument, NumberInstrument, Observer
+    from engine.posterior import Inference
+
+    Array = Any
+    Floats = NDArray[np.float64]
+    Values = Mapping[str, Array]
+
+N = 8.0
+SPREAD = 0.5
+LEAST_SHARE, MOST_SHARE = 0.01, 0.99
+LEAST_CELL = 1e-6
+SMOOTH = 16
+SLACK = 1.5
+GRID_SHARE = 0.97
+NO_TRUTH = "there is neither gold of it nor another observer's answer to the same items"
+AGREEMENT = "there is no gold of it: it rests on the agreement of answers, with carry taken as declared"
+SHARED_ERROR = (
+    "without gold, agreement through the truth and agreement through shared error cannot be told apart"
+)
+LEAST_NUMBERS = 20
+
+
+@dataclass(frozen=True)
+class Site:
+    """An unknown.
+
+    mean: any shape, rows last for a simplex. width: pseudo-counts, or an sd; of mean's shape, for a simplex
+    of that of its rows. floor: name of another unit site; this one is at least 1 - the other.
+    """
+
+    name: str
+    kind: str
+    mean: Floats
+    width: Floats
+    floor: str = ""
+
+    def prior(self) -> Any:
+        """Return the prior, a Pyro distribution; a floor cuts it off."""
+        import pyro.distributions
+        import torch
+
+        dist: Any = pyro.distributions
+        mean, width = torch.as_tensor(self.mean), torch.as_tensor(self.width)
+        if self.kind == "simplex":
+            return dist.Dirichlet(mean * width[..., None]).to_event(self.mean.ndim - 1)
+        if self.kind == "unit":
+            made = dist.Beta(mean * width, (1 - mean) * width)
+        elif self.kind == "positive":
+            made = dist.LogNormal(mean.log(), width)
+        else:
+            made = dist.Normal(mean, width)
+        return made.to_event(self.mean.ndim)
+
+    def sampled(self, values: Values) -> Array:
+        """Sample within a Pyro model, given the sites before.
+
+        Under a floor what is sampled is the share v of what is left above it, x = (1 - y) + y v; the density
+        of x is the prior's, dx = y dv.
+        """
+        import pyro
+        import pyro.distributions
+
+        dist: Any = pyro.distributions
+        if not self.floor:
+            return pyro.sample(self.name, self.prior())
+        other = values[self.floor]
+        share = pyro.sample(self.name, dist.Uniform(0.0, 1.0).expand(other.shape).to_event(other.ndim))
+        value = (1 - other + other * share).clip(1e-9, 1 - 1e-9)
+        pyro.factor(f"{self.name}, its prior", self.prior().log_prob(value) + other.log().sum())
+        return value
+
+    def share(self, value: Array, values: Values) -> Array:
+        """Return what is sampled where the unknown has this value."""
+        if not self.floor:
+            return value
+        other = values[self.floor]
+        return library(value).clip((value - (1 - other)) / other, LEAST_SHARE, MOST_SHARE)
+
+    def value(self, share: Array, values: Values) -> Array:
+        """Return the unknown's value where this is sampled."""
+        if not self.floor:
+            return share
+        other = values[self.floor]
+        return 1 - other + other * share
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What an observer answered about a variable, and so what the data can tell of it.
+
+    readings: how many. again: with two answers or more. items: that have two readings or more of this
+    observer. ranked: answers with a second place. gold: items with gold of the variable among those answered.
+    agreed: items about which another observer answered, too, or this one in three readings or more. values:
+    the distinct numbers and their counts.
+    """
+
+    readings: int
+    again: int
+    items: int
+    ranked: int
+    gold: int
+    agreed: int
+    values: tuple[Floats, Floats]
+
+
+def reported(answers: Answers, gold: Gold, observer: int, name: str) -> Reported:
+    """Count what an observer answered about a variable."""
+    mine = answers.reading_observer == observer
+    column = answers.labels.get(name) or answers.numbers.get(name)
+    readings = np.zeros(0, dtype=np.int64) if column is None else column.reading
+    draws = np.bincount(readings, minlength=len(mine))
+    count = len(answers.items)
+    own = np.bincount(answers.reading_item[mine & (draws > 0)], minlength=count)
+    others = np.bincount(answers.reading_item[~mine & (draws > 0)], minlength=count)
+    known = ~np.isnan(gold.values[name]) if name in gold.values else np.zeros(count, dtype=bool)
+    ranked = 0
+    if name in answers.rankings:
+        places = answers.rankings[name]
+        ranked = int((mine[places.reading] & (places.places[:, 1] >= 0)).sum())
+    seen = answers.numbers[name].value[mine[readings]] if name in answers.numbers else np.zeros(0)
+    values, counts = np.unique(seen, return_counts=True)
+    return Reported(
+        readings=int((mine & (draws > 0)).sum()),
+        again=int((mine & (draws > 1)).sum()),
+        items=int((own > 1).sum()),
+        ranked=ranked,
+        gold=int((known & (own > 0)).sum()),
+        agreed=int(((own > 0) & ((others > 0) | (own > 2))).sum()),
+        values=(values, counts.astype(np.float64)),
+    )
+
+
+def grid_of(values: Floats, counts: Floats, low: float, high: float, declared: float) -> float:
+    """Return the coarsest grid from `low` on which nearly all answers stand; too few tell nothing."""
+    if counts.sum() < LEAST_NUMBERS:
+        return declared
+    span = high - low
+    power = math.floor(math.log10(span))
+    for step in (base * 10.0 ** (power - k) for k in range(1, 4) for base in (5, 2.5, 2, 1)):
+        off = np.abs((values - low) / step - np.round((values - low) / step)) * step
+        if counts[off < 1e-6 * span].sum() >= GRID_SHARE * counts.sum() and step < span / 2:
+            return round(step, 9)
+    return round(10.0 ** (power - 3), 9)
+
+
+class Unknowns:
+    """The unknowns of all observers that answered, and what observers are like at values of them.
+
+    sites: the unknowns. untold: path in the YAML -> why these data cannot tell it, so that it stays as
+    declared.
+    """
+
+    def __init__(
+        self, inference: Inference, answers: Answers, gold: Gold, *, population: bool = False
+    ) -> None:
+        self.inference = inference
+        self.base = inference.network.knowledge
+        self.observations: ObservationModel = inference.observations
+        self.sites: dict[str, Site] = {}
+        self.untold: dict[str, str] = {}
+        self.rated: dict[int, list[str]] = {}
+        self._groups: dict[int, dict[str, list[int]]] = {}
+        self.reported: dict[tuple[int, str], Reported] = {}
+        self.observers: dict[int, Observer] = {}
+        self.cuts: dict[tuple[int, str], Floats] = {}
+        for index, observer in enumerate(self.observations.observers):
+            found = {name: reported(answers, gold, index, name) for name in observer.instruments}
+            told = {name: one for name, one in found.items() if one.readings}
+            if told:
+                self.reported |= {(index, name): one for name, one in told.items()}
+                self.observers[index] = self._on_their_grid(observer, told)
+        self.haloed = self._haloed(answers)
+        for index, observer in self.observers.items():
+            self._add_observer(index, observer)
+        self.population = f"priors.populations.{inference.population}.p" if population else ""
+        if population:
+            prior = self.observations.prior
+            n = self._number(f"priors.populations.{inference.population}.n") or N * len(prior)
+            self._add(self.population, "simplex", prior, n)
+        self.recut({name: site.mean for name, site in self.sites.items()})
+
+    def _on_their_grid(self, observer: Observer, told: Mapping[str, Reported]) -> Observer:
+        """Return the observer with the grids on which it answers."""
+        numbers = dict(observer.numbers)
+        for name in set(numbers) & set(told):
+            edges = self.base.variables[name].edges
+            grid = grid_of(*told[name].values, edges[0], edges[-1], numbers[name].grid)
+            numbers[name] = replace(numbers[name], grid=grid)
+        return replace(observer, numbers=numbers)
+
+    def _haloed(self, answers: Answers) -> dict[tuple[int, str], int]:
+        """Count the readings whose answers can have followed their label, by observer and question."""
+        switched, questions = self.observations.switched(answers), list(self.base.questions)
+        pairs = zip(answers.reading_observer[switched], answers.reading_question[switched], strict=True)
+        return {
+            (observer, questions[question]): count
+            for (observer, question), count in Counter((int(o), int(q)) for o, q in pairs).items()
+        }
+
+    # The priors --------------------------------------------------------------------------------------
+
+    def _number(self, *paths: str) -> float | None:
+        """Return the first of these numbers that the YAML has."""
+        found = (self.base.numbers[path].value for path in paths if path in self.base.numbers)
+        return next(found, None)
+
+    def _unit(self, observer: str, path: str, value: float) -> tuple[float, float]:
+        """Return mean and pseudo-counts of the prior of a share."""
+        above, _, key = path.rpartition(".")
+        mean = min(max(value, LEAST_SHARE), MOST_SHARE)
+        sd = self._number(f"{above}.sd.{key}")
+        if sd is not None:
+            return mean, max(mean * (1 - mean) / sd**2 - 1, 1.0)
+        return mean, self._number(f"{above}.n", f"observers.{observer}.n") or N
+
+    def _log_sd(self, observer: str, path: str, value: float) -> float:
+        above, _, key = path.rpartition(".")
+        sd = self._number(f"{above}.sd.{key}")
+        return self._spread(observer) if sd is None else sd / value
+
+    def log_sd_of(self, path: str) -> float:
+        """Return the sd of the log of an observer's exponent before it is fitted."""
+        number = self.base.numbers.get(path)
+        return self._log_sd(path.split(".")[1], path, number.value if number else 1.0)
+
+    def _spread(self, observer: str) -> float:
+        return self._number(f"observers.{observer}.spread") or SPREAD
+
+    def _counts(self, observer: str, above: str, rows: Sequence[str]) -> Floats:
+        """Return the pseudo-counts of a table's rows."""
+        whole = self._number(f"{above}.n", f"observers.{observer}.n") or N
+        return np.array([self._number(f"{above}.n.{row}") or whole for row in rows])
+
+    def _add(self, name: str, kind: str, mean: Any, width: Any, floor: str = "") -> None:
+        mean, width = np.array(mean, dtype=np.float64), np.array(width, dtype=np.float64)
+        self.sites[name] = Site(name, kind, mean, width, floor)
+
+    # The unknowns ------------------------------------------------------------------------------------
+
+    def _add_observer(self, index: int, observer: Observer) -> None:
+        path = f"observers.{observer.name}"
+        mine = {name: one for (o, name), one in self.reported.items() if o == index}
+        if any(one.items and one.gold for one in mine.values()):
+            self._add_unit(observer.name, f"{path}.carry", observer.carry)
+        elif any(one.items for one in mine.values()):
+            self.untold[f"{path}.carry"] = SHARED_ERROR
+        else:
+            self.untold[f"{path}.carry"] = "no item has two of its readings"
+        for question in (q for o, q in self.haloed if o == index):
+            place = f"{path}.halo.{question}.probability"
+            self._add_unit(observer.name, place, observer.halo[question].probability)
+        binary = [name for name in mine if self.base.variables[name].kind == "binary"]
+        for name, one in mine.items():
+            if name in observer.numbers:
+                self._add_number(observer, f"{path}.interval.{name}", observer.numbers[name], one)
+            elif name not in binary:
+                self._add_table(observer, f"{path}.categorical.{name}", observer.labels[name], one)
+        if binary:
+            self._add_rates(index, observer, f"{path}.binary", binary)
+
+    def _add_unit(self, observer: str, path: str, value: float) -> None:
+        self._add(path, "unit", *self._unit(observer, path, value))
+
+    def _add_table(self, observer: Observer, path: str, one: LabelInstrument, told: Reported) -> None:
+        states = self.base.variables[one.variable].states
+        table = np.array(one.confusion)
+        if self._tells_truth(f"{path}.confusion", told):
+            self._add(f"{path}.confusion", "simplex", table, self._counts(observer.name, path, states))
+        if self._tells_scatter(path, told):
+            self._add_types(observer.name, path, one, float(smooth_least(table, 0).sum()))
+        if told.ranked and one.variable == self.base.root:
+            sd = self._number(f"{path}.ranking.sd.bonus") or 2 * self._spread(observer.name)
+            self._add(f"{path}.ranking.bonus", "real", one.bonus, sd)
+            habit = habit_of(one, self.observations.prior) * (1 - np.eye(len(one.answers)))
+            rows = np.array([row[np.arange(len(row)) != i] for i, row in enumerate(habit)])
+            rows = np.clip(rows / rows.sum(1, keepdims=True), 1e-4, None)
+            rows /= rows.sum(1, keepdims=True)
+            counts = self._counts(observer.name, f"{path}.ranking", one.answers)
+            self._add(f"{path}.ranking.habit", "simplex", rows, counts)
+
+    def _tells_truth(self, path: str, told: Reported) -> bool:
+        """Say whether the data can tell what an observer answers to which truth; note it where not."""
+        if not told.gold and not told.agreed:
+            self.untold[path] = NO_TRUTH
+        elif not told.gold:
+            self.untold[f"{path} (in part)"] = AGREEMENT
+        return bool(told.gold or told.agreed)
+
+    def _tells_scatter(self, path: str, *told: Reported) -> bool:
+        """Say whether the data can tell how draws scatter."""
+        if any(one.again for one in told):
+            return True
+        self.untold[f"{path}.repeat, {path}.strength"] = "no reading has two answers"
+        return False
+
+    def _add_types(self, observer: str, path: str, one: LabelInstrument, room: float) -> None:
+        """Add shares, used room and strength of the kinds of reading of an instrument."""
+        several = len(one.types) > 1
+        places = [f"{path}.types.{kind.name}" if several else path for kind in one.types]
+        if several:
+            n = self._number(f"{path}.n", f"observers.{observer}.n") or N
+            self._add(f"{path}.share", "simplex", [kind.share for kind in one.types], n)
+        used = [
+            self._unit(observer, f"{place}.repeat", (1 - kind.repeat) / max(room, 1e-9))
+            for place, kind in zip(places, one.types, strict=True)
+        ]
+        self._add(f"{path}.room", "unit", *np.array(used).T)
+        strength = [kind.strength for kind in one.types]
+        widths = [
+            self._log_sd(observer, f"{place}.strength", value)
+            for place, value in zip(places, strength, strict=True)
+        ]
+        self._add(f"{path}.strength", "positive", strength, widths)
+
+    def _add_rates(self, index: int, observer: Observer, path: str, names: list[str]) -> None:
+        cells = [observer.labels[name] for name in names]
+        told = [self.reported[index, name] for name in names]
+        tables = np.array([one.confusion for one in cells])
+        rated = [
+            name
+            for name, one in zip(names, told, strict=True)
+            if self._tells_truth(f"{path}.cells.{name}", one)
+        ]
+        self.rated[index] = rated
+        if rated:
+            self._add_rate(observer, path, "specificity", rated)
+            self._add_rate(observer, path, "sensitivity", rated, f"{path}.specificity")
+        if self._tells_scatter(path, *told):
+            for group, members in self.groups(index).items():
+                room = float(smooth_least(smooth_least(tables[members], 1).sum(1), 0))
+                self._add_types(observer.name, group, cells[members[0]], room)
+        haloed = sum(count for (o, _), count in self.haloed.items() if o == index)
+        if haloed and any(halo.given == self.base.root for halo in observer.halo.values()):
+            brought = np.array([self.observations.stereotype((index, name))[:, 1] for name in names])
+            width = np.full(brought.shape, self._number(f"observers.{observer.name}.n") or N)
+            self._add(f"observers.{observer.name}.stereotype", "unit", np.clip(brought, 0.001, 0.999), width)
+
+    def _add_rate(self, observer: Observer, path: str, key: str, names: list[str], floor: str = "") -> None:
+        state = 0 if key == "specificity" else 1
+        prior = [
+            self._unit(
+                observer.name, f"{path}.cells.{name}.{key}", observer.labels[name].confusion[state][state]
+            )
+            for name in names
+        ]
+        mean, width = np.array(prior).T
+        self._add(f"{path}.{key}", "unit", mean, width, floor)
+
+    def groups(self, index: int) -> dict[str, list[int]]:
+        """Return which binary variables share how their draws scatter, by the place where it is declared."""
+        if index not in self._groups:
+            observer, names = self.observers[index], self.binary(index)
+            path, groups = f"observers.{observer.name}.binary", dict[str, list[int]]()
+            for i, name in enumerate(names):
+                own, types = f"{path}.cells.{name}", observer.labels[name].types
+                shared = not {f"{own}.repeat", f"{own}.strength"} & set(self.base.numbers)
+                alike = len(types) == 1 and types == observer.labels[names[0]].types
+                groups.setdefault(path if shared and alike else own, []).append(i)
+            self._groups[index] = groups
+        return self._groups[index]
+
+    def _add_number(self, observer: Observer, path: str, one: NumberInstrument, told: Reported) -> None:
+        keys = ["gain", "perception"] if self._tells_truth(path, told) else []
+        if told.again:
+            keys.append("noise")
+        else:
+            self.untold[f"{path}.noise"] = "no reading has two numbers, so it cannot be told from perception"
+        for key in keys:
+            value = getattr(one, key)
+            self._add(f"{path}.{key}", "positive", value, self._log_sd(observer.name, f"{path}.{key}", value))
+        if "gain" in keys:
+            sd = self._number(f"{path}.sd.offset") or self._spread(observer.name) * one.perception
+            self._add(f"{path}.offset", "real", one.offset, sd)
+        self._add_unit(observer.name, f"{path}.slip", one.slip)
+
+    # What observers are like -------------------------------------------------------------------------
+
+    def recut(self, values: Values) -> bool:
+        """Choose quadratures that serve around these values; say whether the ones before did not."""
+        changed = False
+        for index, observer in self.observers.items():
+            for name in (n for o, n in self.reported if o == index and n in observer.numbers):
+                one = self._gauge(observer, name, values)
+                needed = quadrature(one, self.base.variables[name])
+                have = self.cuts.get((index, name))
+                if have is None or have[-1] < needed[-1] or have[1] - have[0] > needed[1] - needed[0]:
+                    self.cuts[index, name] = quadrature(one, self.base.variables[name], SLACK)
+                    changed = True
+        return changed
+
+    def _gauge(self, observer: Observer, name: str, values: Values) -> NumberInstrument:
+        path, one = f"observers.{observer.name}.interval.{name}", observer.numbers[name]
+        like = next(iter(values.values()))
+        keys = ("gain", "offset", "perception", "noise", "slip")
+        declared = {key: put(np.array(getattr(one, key)), like) for key in keys}
+        return replace(one, **{key: values.get(f"{path}.{key}", declared[key]) for key in keys})
+
+    def observed(self, values: Values) -> ObservationModel:
+        """Return the observers at values of the unknowns, in the library of these."""
+        like = next(iter(values.values()))
+        carry, exponent, halo = (
+            put(one, like)
+            for one in (self.observations.carry, self.observations.exponent, self.observations.halo)
+        )
+        carry, exponent, halo = _copied(carry), _copied(exponent), _copied(halo)
+        stereotype: dict[tuple[int, str], Array] = {}
+        questions = list(self.base.questions)
+        for index, observer in self.observers.items():
+            path = f"observers.{observer.name}"
+            if f"{path}.carry" in values:
+                carry[index] = values[f"{path}.carry"]
+            if f"{path}.exponent" in values:
+                exponent[index] = values[f"{path}.exponent"]
+            for question in observer.halo:
+                if f"{path}.halo.{question}.probability" in values:
+                    halo[index, questions.index(question)] = values[f"{path}.halo.{question}.probability"]
+            if f"{path}.stereotype" in values:
+                brought = values[f"{path}.stereotype"]
+                stereotype |= {(index, name): brought[i] for i, name in enumerate(self.binary(index))}
+        kernels = dict(self._kernels(values))
+        return self.observations.with_kernels(kernels, carry, exponent, halo, stereotype)
+
+    def tilt(self, values: Values) -> Array | None:
+        """Return log of how much likelier each root state is than declared, (K,); None where it is fixed."""
+        if not self.population:
+            return None
+        p = values[self.population]
+        return library(p).log(p / put(self.observations.prior, p))
+
+    def binary(self, index: int) -> list[str]:
+        """Return the binary variables that an observer answered about."""
+        return [n for o, n in self.reported if o == index and self.base.variables[n].kind == "binary"]
+
+    def _kernels(self, values: Values) -> Iterator[tuple[tuple[int, str], LabelKernel | NumberKernel]]:
+        for index, name in self.reported:
+            observer, variable = self.observers[index], self.base.variables[name]
+            if name in observer.numbers:
+                gauge = self._gauge(observer, name, values)
+                yield (index, name), number_kernel(gauge, variable, self.cuts[index, name])
+                continue
+            one = observer.labels[name]
+            table, share, repeat, strength = self.scattered(index, name, values)
+            mix, alpha = scatter(table, share, repeat, strength, smooth_least(table, 0))
+            size, kinds = len(one.answers), len(one.types)
+            tails = self.observations.kernels[index, name].tails  # type: ignore[union-attr]
+            path = f"observers.{observer.name}.categorical.{name}.ranking"
+            if f"{path}.habit" in values:
+                habit = _with_diagonal(values[f"{path}.habit"])
+                tails = ranking_tails(habit, values[f"{path}.bonus"], own_answers(one, variable))
+            each = share.repeat_interleave(size) if library(share) is not np else np.repeat(share, size)
+            answer_of = np.tile(np.arange(size), kinds)
+            yield (index, name), LabelKernel(mix, alpha, answer_of, each, one.weight, tails)
+
+    def scattered(self, index: int, name: str, values: Values) -> tuple[Array, Array, Array, Array]:
+        """Return an instrument's one-answer table (K, Y), and its kinds' shares, repeats and strengths."""
+        observer, like = self.observers[index], next(iter(values.values()))
+        one, path = observer.labels[name], f"observers.{observer.name}.categorical.{name}"
+        if self.base.variables[name].kind == "binary":
+            path = f"observers.{observer.name}.binary"
+            names = self.binary(index)
+            every = _copied(put(np.array([observer.labels[n].confusion for n in names]), like))
+            if self.rated[index]:
+                fitted = rate_tables(values[f"{path}.specificity"], values[f"{path}.sensitivity"])
+                every[[names.index(n) for n in self.rated[index]]] = fitted
+            table = every[names.index(name)]
+            path, members = next((g, m) for g, m in self.groups(index).items() if names.index(name) in m)
+            room = smooth_least(smooth_least(every[members], 1).sum(1), 0)
+        else:
+            table = values.get(f"{path}.confusion", put(np.array(one.confusion), like))
+            table = library(like).clip(table, LEAST_CELL, None)
+            table = table / table.sum(1)[:, None]
+            room = smooth_least(table, 0).sum()
+        declared = (
+            put(np.array([getattr(t, key) for t in one.types]), like)
+            for key in ("share", "repeat", "strength")
+        )
+        share, repeat, strength = declared
+        if f"{path}.room" in values:
+            repeat = 1 - values[f"{path}.room"] * room
+            strength = values[f"{path}.strength"]
+        else:
+            # What is not fitted follows the table as far as it must.
+            repeat = library(like).maximum(repeat, (1 - room) * library(like).ones_like(repeat))
+        return table, values.get(f"{path}.share", share), library(like).clip(repeat, 0.01, 0.999), strength
+
+
+def rate_tables(specificity: Array, sensitivity: Array) -> Array:
+    """Return the one-answer tables (J, 2, 2) of binary variables."""
+    xp = library(specificity)
+    rows = [xp.stack([specificity, 1 - specificity], -1), xp.stack([1 - sensitivity, sensitivity], -1)]
+    return xp.stack(rows, -2)
+
+
+def smooth_least(array: Array, axis: int) -> Array:
+    """Return a smooth lower bound of the minimum along an axis, of numbers above 0."""
+    xp = library(array)
+    least = xp.amin(array, axis, keepdims=True)
+    return ((least / array) ** SMOOTH).sum(axis) ** (-1 / SMOOTH) * least.squeeze(axis)
+
+
+def _copied(array: Array) -> Array:
+    return array.copy() if library(array) is np else array.clone()
+
+
+def _with_diagonal(rows: Array) -> Array:
+    """Return rows (Y, Y - 1) over the others as a square with an empty diagonal."""
+    xp, size = library(rows), len(rows)
+    zero = xp.zeros_like(rows[:, :1])
+    parts = [xp.concatenate([rows[i, :i], zero[i], rows[i, i:]]) for i in range(size)]
+    return xp.stack(parts)

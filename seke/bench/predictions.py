@@ -1,0 +1,375 @@
+"""Predictions: posterior records as `seke infer` writes them, any probabilities in their form, or labels.
+
+Of a record only what is predicted is needed (`expression`, `valence.mean`, `action_units.AU1`, or those under
+`posteriors`); `decision` and `diagnostics` are used where they are. Formats are those of `seke.records`. A
+file without any nested key, or column name with a dot, is a label table.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from engine import AnswerError, did_you_mean
+from seke.labels import labels_from, read_labels
+from seke.samples.draft import looked_up
+from seke.samples.files import read_lines, shown
+from seke.samples.record import met, parsed
+from seke.samples.table import csv_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from engine import Knowledge, Variable
+    from seke.labels import LabelTable
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
+    Record = Mapping[str, Any]
+
+DECISIONS = ("accept", "requery", "reject")
+_LARGEST_SUM_ERROR = 0.01  # of a distribution whose entries were rounded
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is predicted of one variable, for N items; None is what the source does not have.
+
+    value: (N,) index of a state or number, NaN where nothing is predicted. p: (N, K), of a binary variable
+    P(true) (N,). low, high: (N,) a 90 % interval. risk: (N,) stated probability to be wrong. accepted: (N,).
+    """
+
+    value: Floats
+    p: Floats | None = None
+    low: Floats | None = None
+    high: Floats | None = None
+    risk: Floats | None = None
+    accepted: Flags | None = None
+
+    def of(self, rows: Ints) -> Prediction:
+        """Return the prediction of some rows."""
+        columns = (self.value, self.p, self.low, self.high, self.risk, self.accepted)
+        return Prediction(*(None if column is None else column[rows] for column in columns))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions of N items by variable.
+
+    decided: (N,) indices of DECISIONS; samples, refused, unreadable: (N,) counts of answers. None where the
+    source does not have them.
+    """
+
+    path: str
+    items: tuple[str, ...]
+    variables: Mapping[str, Prediction]
+    decided: Ints | None = None
+    samples: Ints | None = None
+    refused: Ints | None = None
+    unreadable: Ints | None = None
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {item: row for row, item in enumerate(self.items)}
+
+    def rows_of(self, items: Iterable[str]) -> Ints:
+        """Return the row of each of these items, -1 where it has none."""
+        return looked_up(tuple(items), self._rows)
+
+
+def read_predictions(source: str | Path | Iterable[Record], knowledge: Knowledge) -> Predictions:
+    """Read predictions from a file or from records that are mappings.
+
+    Raises:
+        engine.AnswerError: what cannot be read, with its place.
+    """
+    table = _table(source)
+    if table.nested:
+        return _Reader(table, knowledge).predictions()
+    if isinstance(table, _Records):
+        return _of_labels(labels_from(table.records, knowledge), table.name)
+    return _of_labels(read_labels(source, knowledge), table.name)  # type: ignore[arg-type]
+
+
+def holds_records(path: str | Path) -> bool:
+    """Whether a file holds predictions with probabilities and not labels; False where it cannot be read."""
+    try:
+        return _table(path).nested
+    except AnswerError:
+        return False
+
+
+def _of_labels(labels: LabelTable, name: str) -> Predictions:
+    variables = {variable: Prediction(values) for variable, values in labels.gold.values.items()}
+    return Predictions(name, labels.items, variables)
+
+
+def _table(source: str | Path | Iterable[Record]) -> _Records | _Columns:
+    if not isinstance(source, str | Path):
+        return _Records("record", " ", list(enumerate(source, 1)))
+    name = str(source).lower().removesuffix(".gz")
+    if name.endswith(".parquet"):
+        return _parquet(source)
+    return _csv(source) if name.endswith(".csv") else _json_lines(source)
+
+
+def _flat_names(record: object, prefix: str = "") -> Iterable[str]:
+    if not isinstance(record, Mapping):
+        yield prefix
+        return
+    for key, value in record.items():
+        yield from _flat_names(value, f"{prefix}.{key}" if prefix else str(key))
+
+
+class _Records:
+    """Nested records, each with its line."""
+
+    def __init__(self, name: str, between: str, numbered: list[tuple[int, Any]]) -> None:
+        self.name, self.between, self.numbered = name, between, numbered
+        self.records = [record for _, record in numbered]
+        self.names = dict.fromkeys(_flat_names(self.records[0] if self.records else {}))
+        self.nested = any("." in name for name in self.names)
+        self._inner: dict[str, list[Any]] = {}
+
+    def place(self, row: int) -> str:
+        return f"{self.name}{self.between}{self.numbered[row][0]}"
+
+    def column(self, name: str) -> list[Any]:
+        """Return what stands in each record; a record that lacks it is a fault."""
+        above, _, key = name.rpartition(".")
+        inner = self.records
+        if above:
+            # Many columns lie side by side in one mapping.
+            inner = self._inner.get(above) or self._inner.setdefault(above, self.column(above))
+        try:
+            return [record[key] for record in inner]
+        except (KeyError, TypeError, IndexError):
+            pass
+        for row, record in enumerate(inner):
+            if not isinstance(record, Mapping) or key not in record:
+                raise AnswerError(f"{self.place(row)}: {name}: missing, unlike in the first record")
+        raise AssertionError(name)
+
+
+class _Columns:
+    """Columns with dots in their names."""
+
+    def __init__(self, name: str, place: Callable[[int], str], columns: dict[str, list[Any]]) -> None:
+        self.name, self.place, self.names, self._columns = name, place, dict.fromkeys(columns), columns
+        self.nested = any("." in column for column in columns)
+
+    def column(self, name: str) -> list[Any]:
+        """Return the cells of a column, None where blank."""
+        return self._columns[name]
+
+
+def _json_lines(path: str | Path) -> _Records:
+    name, numbered = shown(path), []
+    for first, lines in read_lines(path):
+        for number, line in enumerate(lines, first):
+            if not line.strip():
+                continue
+            try:
+                record = msgspec.json.decode(line)
+            except _UNDECODABLE:
+                record = parsed(line, f"{name}:{number}")
+            if not isinstance(record, dict):
+                raise AnswerError(f"{name}:{number}: a record is an object with named fields; {met(record)}")
+            numbered.append((number, record))
+    if not numbered:
+        raise AnswerError(f"{name}:1: no predictions: nothing but blank lines")
+    return _Records(name, ":", numbered)
+
+
+def _csv(path: str | Path) -> _Columns:
+    name = shown(path)
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    for line, cells in csv_rows(path):
+        if rows and len(cells) != len(rows[0]):
+            raise AnswerError(
+                f"{name}:{line}: met {len(cells)} cells; the header names {len(rows[0])} columns"
+            )
+        lines.append(line)
+        rows.append(cells)
+    if len(rows) < 2:
+        raise AnswerError(f"{name}:1: no predictions: no row after the header")
+    header = [cell.strip() for cell in rows[0]]
+    cells_of = [[cell or None for cell in column] for column in zip(*rows[1:], strict=True)]
+    return _Columns(name, lambda row: f"{name}:{lines[row + 1]}", dict(zip(header, cells_of, strict=True)))
+
+
+def _parquet(path: str | Path) -> _Columns:
+    name = shown(path)
+    arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+    try:
+        with Path(path).open("rb") as source:
+            table = parquet.ParquetFile(source).read()
+    except arrow.ArrowInvalid as fault:
+        raise AnswerError(f"{name}: not a parquet file that can be read: {str(fault)[:200]}") from None
+    except OSError as fault:
+        raise AnswerError(f"{name}: {fault.strerror or fault}") from None
+    while any(arrow.types.is_struct(field.type) for field in table.schema):
+        table = table.flatten()
+    if not table.num_rows:
+        raise AnswerError(f"{name}: no predictions: there is no row")
+    columns = {key: table[key].to_pylist() for key in table.column_names}
+    return _Columns(name, lambda row: f"{name}: row {row + 1}", columns)
+
+
+class _Reader:
+    """Records of one base -> arrays."""
+
+    def __init__(self, table: _Records | _Columns, knowledge: Knowledge) -> None:
+        self.table, self.base = table, knowledge
+
+    def predictions(self) -> Predictions:
+        items = self._items()
+        variables = {}
+        for name, variable in self.base.variables.items():
+            path = self._found(name) if variable.kind != "derived" else ""
+            if path:
+                variables[name] = self._prediction(variable, path)
+        if not variables:
+            predicted = ", ".join(list(self.base.variables)[:3])
+            raise AnswerError(
+                f"{self.table.name}: predicts no variable of the base {self.base.name} ({predicted}, ...); "
+                "name the base that it was inferred with (-k)"
+            )
+        counts = {key: self._counts(f"diagnostics.{key}") for key in ("samples", "refused", "unreadable")}
+        decided = self._words("decision.item", DECISIONS) if "decision.item" in self.table.names else None
+        return Predictions(self.table.name, items, variables, decided, **counts)
+
+    def _items(self) -> tuple[str, ...]:
+        if "item" not in self.table.names:
+            raise AnswerError(f"{self.table.place(0)}: item: missing; every prediction names its item")
+        seen: dict[str, int] = {}
+        for row, item in enumerate(self.table.column("item")):
+            if not isinstance(item, str) or not item:
+                raise AnswerError(
+                    f"{self.table.place(row)}: item: {met(item)}; allowed is a text that is not empty"
+                )
+            if seen.setdefault(item, row) != row:
+                earlier = self.table.place(seen[item])
+                raise AnswerError(
+                    f"{self.table.place(row)}: item {item!r} was predicted already at {earlier}"
+                )
+        return tuple(seen)
+
+    def _found(self, name: str) -> str:
+        """Return where a variable's prediction stands, empty where nowhere."""
+        levels = [f"{level}." for level, members in self.base.levels.items() if name in members]
+        for prefix in ("posteriors.", "", *levels):
+            path = f"{prefix}{name}"
+            if path in self.table.names or self._under(path):
+                return path
+        return ""
+
+    def _under(self, path: str) -> list[str]:
+        start = f"{path}."
+        return [name.removeprefix(start) for name in self.table.names if name.startswith(start)]
+
+    def _prediction(self, variable: Variable, path: str) -> Prediction:
+        known = self._decision(variable)
+        if variable.kind == "interval":
+            low, high = variable.edges[0], variable.edges[-1]
+            mean = self._numbers(f"{path}.mean", low, high)
+            within: dict[str, Any] = {
+                key: self._numbers(f"{path}.{name}", low, high)
+                for key, name in (("low", "q05"), ("high", "q95"))
+                if f"{path}.{name}" in self.table.names
+            }
+            return Prediction(mean, **within, **known)
+        if variable.kind == "binary":
+            p = self._numbers(path, 0, 1)
+            own: dict[str, Any] = {"value": (p >= 0.5).astype(float), "risk": np.minimum(p, 1 - p)}
+        else:
+            p = self._distribution(variable, path)
+            own = {"value": p.argmax(1).astype(float), "risk": 1 - p.max(1)}
+        return Prediction(p=p, **own | known)
+
+    def _distribution(self, variable: Variable, path: str) -> Floats:
+        said = self._under(path)
+        unknown = next((other for other in said if other not in variable.states), None)
+        if unknown is not None:
+            what = f"no such state of the base {self.base.name}: {unknown!r}"
+            hint = did_you_mean(unknown, variable.states)
+            raise AnswerError(f"{self.table.place(0)}: {path}: {what}{hint}")
+        for state in variable.states:
+            if state not in said:
+                raise AnswerError(f"{self.table.place(0)}: {path}: has no probability of {state}")
+        p: Floats = np.stack([self._numbers(f"{path}.{state}", 0, 1) for state in variable.states], axis=1)
+        total = p.sum(1)
+        bad = np.flatnonzero(np.abs(total - 1) > _LARGEST_SUM_ERROR)
+        if len(bad):
+            row = int(bad[0])
+            place = self.table.place(row)
+            raise AnswerError(f"{place}: {path}: the probabilities sum to {total[row]:.6g}; allowed is 1")
+        return p
+
+    def _decision(self, variable: Variable) -> dict[str, Any]:
+        """Return what the records decided about a variable: value, risk, accepted."""
+        path = f"decision.levels.{variable.name}"
+        if f"{path}.decision" not in self.table.names:
+            return {}
+        found: dict[str, Any] = {
+            "accepted": self._words(f"{path}.decision", DECISIONS) == DECISIONS.index("accept"),
+            "risk": self._numbers(f"{path}.risk", 0, 1),
+        }
+        if variable.kind != "interval":
+            found["value"] = self._words(f"{path}.value", variable.states).astype(float)
+        return found
+
+    def _numbers(self, name: str, low: float, high: float) -> Floats:
+        column = self.table.column(name) if name in self.table.names else None
+        if column is None:
+            raise AnswerError(f"{self.table.place(0)}: {name}: missing")
+        try:
+            values = np.array(column, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            values = np.array([_number(cell) for cell in column])
+        bad = np.flatnonzero(~((values >= low) & (values <= high)))
+        if len(bad):
+            row = int(bad[0])
+            allowed = f"a number from {low:g} to {high:g}"
+            raise AnswerError(f"{self.table.place(row)}: {name}: {met(column[row])}; allowed is {allowed}")
+        return values
+
+    def _counts(self, name: str) -> Ints | None:
+        if name not in self.table.names:
+            return None
+        return self._numbers(name, 0, 2**53).astype(np.int64)
+
+    def _words(self, name: str, allowed: Sequence[str]) -> Ints:
+        """Return the index of each word; truth values are the words true and false."""
+        column = [json.dumps(cell) if isinstance(cell, bool) else cell for cell in self.table.column(name)]
+        found = looked_up([cell if isinstance(cell, str) else "" for cell in column], _index(allowed))
+        bad = np.flatnonzero(found < 0)
+        if len(bad):
+            row = int(bad[0])
+            words = ", ".join(allowed[:12])
+            raise AnswerError(f"{self.table.place(row)}: {name}: {met(column[row])}; allowed are {words}")
+        return found
+
+
+def _index(names: Sequence[str]) -> dict[str, int]:
+    return {name: index for index, name in enumerate(names)}
+
+
+def _number(cell: Any) -> float:
+    try:
+        return float(cell)
+    except (TypeError, ValueError, OverflowError):
+        return np.nan
