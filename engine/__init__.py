@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from engine.answers import Answers, Labels, Numbers, Rankings
 from engine.declared import Change, Declared, Leaf, changes, declared_of
 from engine.errors import AnswerError, Fault, KnowledgeError, Place, SekeError, did_you_mean
-from engine.knowledge import Knowledge, Number, Observer, Policy, Question, Variable
+from engine.knowledge import First, Knowledge, Number, Observer, Policy, Question, Variable
 from engine.reader import read
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engine.calibration import Fit, FitSettings, fit_observers
     from engine.compiler import compile_network
     from engine.cost import Cost, cost_of
-    from engine.decision import Decisions, LevelDecision, Option, decide_items, decide_levels
+    from engine.decision import Decisions, LevelDecision, Option, all_required, decide_items, decide_levels
     from engine.dependence import mutual_information
     from engine.diagnostics import Diagnostics, diagnose
     from engine.exchange import exported
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from engine.schema import json_schema
     from engine.score import BinaryScore, CategoricalScore, NumberScore, SelectiveScore
     from engine.sensitivity import Flip, Pull, Sensitivity
-    from engine.simulation import Misfit, SimulatedObserver, prior_truth, values_of
+    from engine.simulation import Misfit, SimulatedObserver, SimulatedReading, prior_truth, values_of
     from engine.tempering import tempered
     from engine.weights import Weights, weigh_parts
 
@@ -57,6 +57,7 @@ LAZY = {
     "Decisions": "decision",
     "LevelDecision": "decision",
     "Option": "decision",
+    "all_required": "decision",
     "decide_items": "decision",
     "decide_levels": "decision",
     "mutual_information": "dependence",
@@ -106,6 +107,7 @@ LAZY = {
     "Sensitivity": "sensitivity",
     "Misfit": "simulation",
     "SimulatedObserver": "simulation",
+    "SimulatedReading": "simulation",
     "prior_truth": "simulation",
     "values_of": "simulation",
     "Weights": "weights",
@@ -129,6 +131,7 @@ __all__ = [
     "Diagnostics",
     "Entry",
     "Fault",
+    "First",
     "Fit",
     "FitSettings",
     "Flip",
@@ -164,8 +167,10 @@ __all__ = [
     "SelectiveScore",
     "Sensitivity",
     "SimulatedObserver",
+    "SimulatedReading",
     "Variable",
     "Weights",
+    "all_required",
     "audit_network",
     "changes",
     "compile_network",

@@ -91,12 +91,84 @@ class Answers:
     @classmethod
     def nothing(cls) -> Answers:
         """Return one item about which nothing was asked."""
-        none, zero = np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
-        return cls(("",), (), none, none, none, none, {}, {}, {}, zero, zero, zero, zero, zero)
+        return cls.unasked(("",))
 
     @classmethod
-    def joined(cls, parts: Sequence[Answers]) -> Answers:
-        """Return the answers of several batches of items as one."""
+    def unasked(cls, items: Sequence[str]) -> Answers:
+        """Return items about which nothing was asked."""
+        none, zero = np.zeros(0, dtype=np.int64), np.zeros(len(items), dtype=np.int64)
+        return cls(tuple(items), (), none, none, none, none, {}, {}, {}, zero, zero, zero, zero, zero)
+
+    def joined(self, other: Answers) -> Answers:
+        """Return these answers and further ones about some of the same items, which are known by name.
+
+        Answers of the same reading go on where it ended.
+
+        Raises:
+            KeyError: an item that these answers are not about.
+        """
+        place = {name: i for i, name in enumerate(self.items)}
+        theirs = np.array([place[name] for name in other.items], dtype=np.int64)
+        views = tuple(dict.fromkeys((*self.views, *other.views)))
+        at = np.array([views.index(view) for view in other.views], dtype=np.int64)
+        shift = len(self.reading_item)
+
+        def both(name: str) -> dict[str, Any]:
+            mine, further = getattr(self, name), getattr(other, name)
+            moved = {v: replace(column, reading=column.reading + shift) for v, column in further.items()}
+            return {v: _joined(mine.get(v), moved[v]) if v in moved else mine[v] for v in {**mine, **moved}}
+
+        whole = replace(
+            self,
+            items=(*self.items, *other.items),
+            views=views,
+            reading_item=np.concatenate([self.reading_item, other.reading_item + len(self.items)]),
+            reading_observer=np.concatenate([self.reading_observer, other.reading_observer]),
+            reading_question=np.concatenate([self.reading_question, other.reading_question]),
+            reading_view=np.concatenate([self.reading_view, at[other.reading_view]]),
+            labels=both("labels"),
+            numbers=both("numbers"),
+            rankings=both("rankings"),
+            **{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in COUNTS},
+        )
+        return whole.gathered(self.items, np.concatenate([np.arange(len(self.items)), theirs]))
+
+    def gathered(self, items: tuple[str, ...], place: Ints) -> Answers:
+        """Return the same answers about other items: item i (N,) is now `items[place[i]]`.
+
+        Readings of the same observer, question and view that come to be about one item become one.
+        """
+        key = np.stack([place[self.reading_item], self.reading_observer, self.reading_question])
+        key = np.concatenate([key, self.reading_view[None]])
+        _, first, which = np.unique(key, axis=1, return_index=True, return_inverse=True)
+        # Readings keep the order in which they began.
+        order = np.argsort(first)
+        rank = np.empty(len(order), dtype=np.int64)
+        rank[order] = np.arange(len(order))
+        kept, place_of = first[order], rank[which.reshape(-1)]
+
+        def moved(columns: Mapping[str, Any]) -> dict[str, Any]:
+            return {v: replace(column, reading=place_of[column.reading]) for v, column in columns.items()}
+
+        def summed(column: Ints) -> Ints:
+            return np.bincount(place, weights=column, minlength=len(items)).astype(np.int64)
+
+        return replace(
+            self,
+            items=items,
+            reading_item=key[0, kept],
+            reading_observer=key[1, kept],
+            reading_question=key[2, kept],
+            reading_view=key[3, kept],
+            labels=moved(self.labels),
+            numbers=moved(self.numbers),
+            rankings=moved(self.rankings),
+            **self._counts(summed),
+        )
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Answers]) -> Answers:
+        """Return the answers of several batches of items, none of which is in two of them, as one batch."""
         if len(parts) == 1:
             return parts[0]
         views = tuple(dict.fromkeys(view for part in parts for view in part.views))

@@ -139,15 +139,14 @@ def decide_items(
     accepted where all required levels are; else rejected, with the reasons.
     """
     policy = knowledge.policy
-    required = [name for level in policy.required for name in knowledge.levels[level]]
-    whole = np.all([levels[name].accepted for name in required], axis=0)
+    whole = all_required(knowledge, {name: level.accepted for name, level in levels.items()})
     readings = np.bincount(answers.reading_item, minlength=len(answers.items))
     decisions: list[str] = []
     reasons: list[tuple[str, ...]] = []
     for i, following in enumerate(asked_next):
-        if not readings[i]:
+        if not readings[i] and (following is None or answers.asked[i]):
             decisions.append("reject")
-            reasons.append(("refused" if answers.refused[i] else "unreadable",))
+            reasons.append((_unread(answers, i),))
         elif following is not None:
             decisions.append("requery")
             reasons.append(_open_levels(knowledge, levels, i))
@@ -160,6 +159,21 @@ def decide_items(
             why.append("budget" if answers.asked[i] >= policy.budget else "unresolvable")
             reasons.append((*why, *_open_levels(knowledge, levels, i)))
     return Decisions(tuple(decisions), levels, asked_next, tuple(reasons))
+
+
+def all_required(knowledge: Knowledge, holds: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """Say of which items something holds for every variable of a required level; variable -> (N,)."""
+    found = np.ones_like(next(iter(holds.values())), dtype=bool)
+    for name in (name for level in knowledge.policy.required for name in knowledge.levels[level]):
+        found &= holds[name]
+    return found
+
+
+def _unread(answers: Answers, item: int) -> str:
+    """Return why an item has no readable answer; where nothing was asked there was no budget for it."""
+    if answers.refused[item]:
+        return "refused"
+    return "unreadable" if answers.asked[item] or answers.samples[item] else "budget"
 
 
 def _open_levels(knowledge: Knowledge, levels: Mapping[str, LevelDecision], item: int) -> tuple[str, ...]:

@@ -231,6 +231,14 @@ class Question(Cited):
 
 
 @dataclass(frozen=True)
+class First(Cited):
+    """What is asked first about every item: a question, and for how many answers."""
+
+    question: str = ""
+    samples: int = 1
+
+
+@dataclass(frozen=True)
 class Policy(Cited):
     """When an annotation is accepted, asked again or rejected.
 
@@ -239,7 +247,8 @@ class Policy(Cited):
     unit of an interval variable. `worth` is in the unit of the questions' cost; `budget`
     counts answers per item from askable observers; `conflict`: bits from which nothing is accepted.
     `ask`: the observer to ask where no askable one has answered yet; `others`: those that may be asked
-    besides; `views`: those that may be asked for beside the ones that an item has.
+    besides; `views`: those that may be asked for beside the ones that an item has. `first`: what is asked
+    about an item of which nothing is known; None: one answer to the question that reports the most.
     """
 
     required: tuple[str, ...] = ()
@@ -253,6 +262,7 @@ class Policy(Cited):
     ask: str = ""
     others: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
+    first: First | None = None
 
 
 @dataclass(frozen=True)

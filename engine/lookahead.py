@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.answers import Answers
 from engine.decision import Option, risk_of, risk_of_sums, running_sums
 from engine.imagined import PATHS, Belief, ImaginedReadings
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.answers import Answers
     from engine.evidence import ObservationModel
     from engine.knowledge import Knowledge, Question
     from engine.network import Network
@@ -95,6 +95,31 @@ class LookAhead:
             for batch in np.flatnonzero(self.batches <= left)
         ]
         return tuple(sorted(found, key=lambda option: -option.rate))
+
+    def first(self, posterior: Posterior) -> Option | None:
+        """Return what to ask about an item of which nothing is known; it is not weighed, so its gain is 0.
+
+        That is what the policy says, or one answer to the question that reports the most (of several the
+        cheapest): the gain of a question is its own, not that of those which can follow it, and so sees too
+        little in the answer that says something of everything. Where all questions are about one variable,
+        the best gain per cost. None where nobody may be asked, or nothing within the budget.
+
+        posterior: of one item without answers.
+        """
+        policy = self.base.policy
+        if not policy.ask or not policy.budget:
+            return None
+        who, first = self.base.observers[policy.ask], policy.first
+        whole = [
+            (-len(set(one.variables) & set(who.instruments)), one.cost, number, name)
+            for number, (name, one) in enumerate(self.base.questions.items())
+            if not one.about_one and set(one.variables) & set(who.instruments)
+        ]
+        if first is None and not whole:
+            return next(iter(self.options(Answers.nothing(), posterior, 0)), None)
+        question, samples = (first.question, first.samples) if first else (min(whole)[-1], 1)
+        cost = samples * self.base.questions[question].cost * who.cost
+        return Option(who.name, question, None, Answers.USUAL_VIEW, samples, cost, 0.0)
 
     def observers(self, answers: Answers) -> NDArray[np.bool_]:
         """Say which observers may be asked about each item, (N, observers).

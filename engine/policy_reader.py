@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.knowledge import Policy, Question
+from engine.knowledge import First, Policy, Question
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -51,8 +51,12 @@ def policy(
     variables: Mapping[str, Variable],
     levels: Levels,
     observers: Mapping[str, Observer],
+    asked: Mapping[str, Question],
 ) -> Policy:
-    """Read the `policy` section; numbers of a level are spread over its variables."""
+    """Read the `policy` section; numbers of a level are spread over its variables.
+
+    asked: the questions that there are.
+    """
     if node is None:
         return Policy()
     plain = {name: one for name, one in variables.items() if one.kind != "derived"}
@@ -63,12 +67,14 @@ def policy(
     needed = ["required limits worth budget batches conflict"]
     needed += ["tolerance"] if interval else []
     needed += ["ask"] if askable else []
-    entries = fields.table(node, " ".join(needed), "cuts tolerance ask others views")
+    entries = fields.table(node, " ".join(needed), "cuts tolerance ask others views first")
     for key in ("budget", "batches", "conflict"):
         if key in entries:
             fields.cited(entries.entries[key])
     spread = _Spread(fields, entries, levels, plain)
     ask = entries.get("ask")
+    who = fields.one_of(ask, askable, "askable observer") if ask else ""
+    budget = fields.whole(entries, "budget", 0, 1_000_000)
     return Policy(
         **fields.cited(node),
         required=fields.all_of(entries.get("required"), levels, "level"),
@@ -76,13 +82,37 @@ def policy(
         cuts=spread.over("cuts", binary, (0.01, 0.99)),
         tolerance=spread.over("tolerance", interval, (1e-6, 1e6), needed=interval),
         worth=spread.over("worth", decided, (0, 1e9), needed=decided),
-        budget=fields.whole(entries, "budget", 0, 1_000_000),
+        budget=budget,
         batches=_batches(fields, entries),
         conflict=fields.number(entries, "conflict", 0, 1000),
-        ask=fields.one_of(ask, askable, "askable observer") if ask else "",
+        ask=who,
         others=fields.all_of(entries.get("others"), askable, "askable observer"),
         views=_views(fields, entries.get("views")),
+        first=_first(fields, entries.get("first"), asked, observers.get(who), budget),
     )
+
+
+def _first(
+    fields: Fields,
+    node: Node | None,
+    questions: Mapping[str, Question],
+    who: Observer | None,
+    budget: int,
+) -> First | None:
+    """Read what is asked first: of the observer who is asked, within the budget."""
+    if node is None:
+        return None
+    entries = fields.table(node, "question", "samples")
+    named = entries.get("question")
+    name = fields.one_of(named, questions, "question") if named else ""
+    one = questions.get(name)
+    if one is not None and one.about_one:
+        fields.fault(entries.entries["question"], f"{name} is about one variable; ask first about more")
+    elif one is not None and who is not None and not set(one.variables) & set(who.instruments):
+        fields.fault(entries.entries["question"], f"{who.name} answers nothing of what {name} reports")
+    samples = fields.whole(entries, "samples", 1, max(budget, 1), default=1)
+    cited = fields.cited(entries.entries["samples"]) if "samples" in entries else {"place": node.place}
+    return First(**cited, question=name, samples=samples)
 
 
 def _views(fields: Fields, node: Node | None) -> tuple[str, ...]:

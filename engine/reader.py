@@ -127,7 +127,7 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
         rules=once("rules", [nodes["rules"], found], lambda: _rules(fields, nodes["rules"], found)),
         observers=observers,
         questions=questions,
-        policy=policy_reader.policy(fields, nodes["policy"], found, levels, observers),
+        policy=policy_reader.policy(fields, nodes["policy"], found, levels, observers, questions),
         digest="",
     )
 

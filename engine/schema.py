@@ -289,5 +289,6 @@ def _policy(known: _Known) -> Json:
             "ask": _offered(known.observers),
             "others": NAMES,
             "views": {"type": "array", "items": TEXT},
+            "first": _table({"question": _offered(known.questions), "samples": whole}),
         }
     )

@@ -76,10 +76,15 @@ def prior_truth(inference: Inference, items: int, rng: np.random.Generator) -> d
     return draw_truth(inference, nothing, rng)
 
 
+def propensities(alpha: Floats, rng: np.random.Generator) -> Floats:
+    """Draw a distribution over the answers from a Dirichlet of each row of alpha (N, answers)."""
+    theta = rng.standard_gamma(alpha)
+    return np.asarray(theta / theta.sum(1, keepdims=True))
+
+
 def draw_labels(alpha: Floats, count: int, rng: np.random.Generator) -> Ints:
     """Draw `count` answers from a Dirichlet-multinomial of each row of alpha (N, answers), (N, count)."""
-    theta = rng.standard_gamma(alpha)
-    theta /= theta.sum(1, keepdims=True)
+    theta = propensities(alpha, rng)
     return np.stack([choose(theta, rng.random(len(theta))) for _ in range(count)], axis=1)
 
 
@@ -119,7 +124,7 @@ class SimulatedObserver:
         self.observer = observations.observers[self.index]
         self.items = len(truth[self.base.root])
         self.kernels = {v: k for (o, v), k in observations.kernels.items() if o == self.index}
-        self.seen = {name: self._fresh(name) for name in self.kernels}
+        self.seen = {name: self._fresh(name, rng) for name in self.kernels}
         self.lost = misfit.drift * (np.linspace(0, 1, self.items) if when is None else when)
 
     def reading(self, question: str, draws: int) -> dict[str, NDArray[Any]]:
@@ -127,44 +132,77 @@ class SimulatedObserver:
 
         Labels are indices of the instrument's answers (binary: 0 absent, 1 present), numbers in the unit.
         """
-        if self.misfit.independent:
-            single = [self._reading(question, 1) for _ in range(draws)]
-            return {name: np.concatenate([one[name] for one in single], axis=1) for name in single[0]}
-        return self._reading(question, draws)
+        return self.begin(question).more(draws)
 
-    def _reading(self, question: str, draws: int) -> dict[str, NDArray[Any]]:
+    def begin(self, question: str, rng: np.random.Generator | None = None) -> SimulatedReading:
+        """Begin a reading of a question about a view not shown yet; rng: of all that is drawn in it."""
+        return SimulatedReading(self, question, self.rng if rng is None else rng)
+
+    def kinds(self, question: str, rng: np.random.Generator) -> dict[str, Ints]:
+        """Draw what a reading brings out of each variable, (N,) reading types."""
         names = [v for v in self.base.questions[question].variables if v in self.kernels]
         carry = 0.0 if self.misfit.independent else self.observations.carry[self.index]
-        kinds: dict[str, Ints] = {}
+        found: dict[str, Ints] = {}
         for name in names:
-            again = self.rng.random(self.items) < carry
-            kinds[name] = np.where(again, self.seen[name], self._fresh(name))
-        self._follow(question, kinds)
-        return {name: self._answers(self.kernels[name], kind, draws) for name, kind in kinds.items()}
+            again = rng.random(self.items) < carry
+            found[name] = np.where(again, self.seen[name], self._fresh(name, rng))
+        self._follow(question, found, rng)
+        return found
 
-    def _fresh(self, name: str) -> Ints:
-        return choose(self.kernels[name].mix[self.truth[name]], self.rng.random(self.items))
+    def _fresh(self, name: str, rng: np.random.Generator) -> Ints:
+        return choose(self.kernels[name].mix[self.truth[name]], rng.random(self.items))
 
-    def _follow(self, question: str, kinds: dict[str, Ints]) -> None:
+    def _follow(self, question: str, kinds: dict[str, Ints], rng: np.random.Generator) -> None:
         """Where the switch is on, let what the label implies take the place of what was seen."""
         root, questions = self.base.root, list(self.base.questions)
         declared = self.observations.halo[self.index, questions.index(question)]
         halo = self.misfit.halo if declared and self.misfit.halo is not None else declared
         if root not in kinds or not halo:
             return
-        on = self.rng.random(self.items) < halo
+        on = rng.random(self.items) < halo
         label = self.observations.seen_state[self.index][kinds[root]]
         for name in (name for name in kinds if name != root):
             implied = self.observations.imagined[self.index, name][label]
-            kinds[name] = np.where(on, choose(implied, self.rng.random(self.items)), kinds[name])
+            kinds[name] = np.where(on, choose(implied, rng.random(self.items)), kinds[name])
 
-    def _answers(self, kernel: LabelKernel | NumberKernel, kind: Ints, draws: int) -> NDArray[Any]:
-        shape = (self.items, draws)
-        lost = self.rng.random(shape) < self.lost[:, None]
+
+class SimulatedReading:
+    """One reading of all items: its types and propensities stay, whenever further answers are drawn.
+
+    Answers are drawn one after another, so that the first do not depend on how many follow.
+    """
+
+    def __init__(self, observer: SimulatedObserver, question: str, rng: np.random.Generator) -> None:
+        self.observer, self.question, self.rng = observer, question, rng
+        self._begin()
+
+    def more(self, count: int) -> dict[str, NDArray[Any]]:
+        """Draw further answers by variable, (N, count), as `SimulatedObserver.reading` has them."""
+        drawn: dict[str, list[NDArray[Any]]] = {name: [] for name in self.kinds}
+        for _ in range(count):
+            if self.observer.misfit.independent:
+                self._begin()
+            for name in self.kinds:
+                drawn[name].append(self._answer(name))
+        return {name: np.stack(answers, axis=1) for name, answers in drawn.items()}
+
+    def _begin(self) -> None:
+        self.kinds = self.observer.kinds(self.question, self.rng)
+        self.theta: dict[str, Floats] = {}
+        for name, kind in self.kinds.items():
+            kernel = self.observer.kernels[name]
+            if isinstance(kernel, LabelKernel):
+                self.theta[name] = propensities(kernel.alpha[kind], self.rng)
+
+    def _answer(self, name: str) -> NDArray[Any]:
+        """Return the next answer of each item about a variable, (N,)."""
+        kernel, items = self.observer.kernels[name], self.observer.items
+        lost = self.rng.random(items) < self.observer.lost
         if isinstance(kernel, LabelKernel):
-            anything = self.rng.integers(0, kernel.alpha.shape[1], shape)
-            return np.where(lost, anything, draw_labels(kernel.alpha[kind], draws, self.rng))
-        return np.where(lost, _anything(kernel, shape, self.rng), draw_numbers(kernel, kind, draws, self.rng))
+            anything = self.rng.integers(0, kernel.alpha.shape[1], items)
+            return np.where(lost, anything, choose(self.theta[name], self.rng.random(items)))
+        number = _anything(kernel, (items,), self.rng)
+        return np.where(lost, number, draw_numbers(kernel, self.kinds[name], 1, self.rng)[:, 0])
 
 
 def values_of(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from seke.explanation import explain
     from seke.inference import infer
     from seke.labels import LabelTable, read_labels
+    from seke.planning.plan import plan
     from seke.shipped import knowledge
     from seke.simulation import simulate
     from seke.workbench.check import check
@@ -31,6 +32,7 @@ LAZY = {
     "infer": "inference",
     "knowledge": "shipped",
     "network_graph": "workbench.graph",
+    "plan": "planning.plan",
     "read_labels": "labels",
     "score": "bench.score",
     "sensitivity": "workbench.sensitivity",
@@ -49,6 +51,7 @@ __all__ = [
     "infer",
     "knowledge",
     "network_graph",
+    "plan",
     "read_labels",
     "score",
     "sensitivity",

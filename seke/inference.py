@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,18 @@ from seke.shipped import knowledge as read_knowledge
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from engine import Decisions, Diagnostics, Option, Policy, Posterior
+
     Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is inferred of some items, and what is decided about them."""
+
+    posterior: Posterior
+    diagnostics: Diagnostics
+    decisions: Decisions
 
 
 @dataclass(frozen=True)
@@ -65,8 +77,26 @@ class Session:
         ahead = LookAhead(network, inference.observations, seed)
         return cls(network, inference, ahead, Layout(network))
 
+    @cached_property
+    def first(self) -> Option | None:
+        """What is asked about an item of which nothing is known; None where nothing may be asked."""
+        return self.look_ahead.first(self.inference.posterior(Answers.nothing()))
+
+    def under(self, policy: Policy) -> Session:
+        """Return the same base, ready with another policy."""
+        network = replace(self.network, knowledge=replace(self.network.knowledge, policy=policy))
+        old = self.inference
+        inference = Inference(network, old.population, device=old.device, threads=old.threads)
+        ahead = LookAhead(network, inference.observations, self.look_ahead.seed)
+        return Session(network, inference, ahead, Layout(network))
+
     def records(self, answers: Answers) -> list[Record]:
         """Return one posterior record an item, in the order of the items."""
+        judged = self.judge(answers)
+        return self.layout.records(answers, judged.posterior, judged.decisions, judged.diagnostics)
+
+    def judge(self, answers: Answers) -> Judged:
+        """Infer, and decide what is accepted and what is asked next, of an unasked item what is first."""
         base = self.network.knowledge
         posterior = self.inference.posterior(answers)
         diagnostics = diagnose(self.inference, answers, posterior)
@@ -76,8 +106,11 @@ class Session:
         settled = np.all(worthwhile, axis=0) if worthwhile else np.ones(len(readings), dtype=bool)
         ask = ~settled & (readings > 0) & (answers.asked < base.policy.budget)
         following = self.look_ahead.next(answers, posterior, ask)
+        if not answers.samples.all():
+            unasked = answers.samples == 0
+            following = tuple(self.first if new else one for new, one in zip(unasked, following, strict=True))
         decisions = decide_items(base, answers, levels, diagnostics.conflict_bits, following)
-        return self.layout.records(answers, posterior, decisions, diagnostics)
+        return Judged(posterior, diagnostics, decisions)
 
 
 def infer(

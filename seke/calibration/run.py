@@ -115,7 +115,7 @@ def calibrate(
     parts = list(batches(samples, base))
     if not parts:
         raise SekeError("there are no samples")
-    answers = Answers.joined(parts)
+    answers = Answers.stacked(parts)
     known = table.gold_of(answers.items) if table else Gold({})
     warnings = _of_gold(base, table, answers, known)
     inference = Inference(compiled(base, cache_folder()), population)

@@ -14,7 +14,9 @@ is an `AnswerError` that begins with its place.
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from engine import AnswerError
@@ -25,12 +27,12 @@ from seke.samples.gathering import contiguous, gathered
 from seke.samples.jsonl import read_json_lines
 from seke.samples.record import in_chunks, structured
 from seke.samples.sheet import split
+from seke.samples.single import SingleSamples, singled
 from seke.samples.table import read_table
 from seke.samples.vocabulary import vocabulary_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from engine import Answers, Knowledge
     from seke.samples.record import Chunk
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     Made = TypeVar("Made")
     Steps = Generator[Made, None, None]
 
-__all__ = ["answers_from", "read_batches"]
+__all__ = ["SingleSamples", "answers_from", "read_batches", "single_samples"]
 
 IN_MEMORY = 400_000
 
@@ -90,6 +92,23 @@ def answers_from(
     sheets = (bind(chunk, vocabulary, "record ") for chunk in chunks)
     whole = gathered(sheets, size, in_memory)
     return _batches((chunks, sheets, whole), vocabulary, ["record "], size)
+
+
+def single_samples(
+    samples: Sequence[str | Path] | Iterable[Mapping[str, object]], knowledge: Knowledge
+) -> SingleSamples:
+    """Read samples and keep each by itself: files (paths, as `read_batches` takes them) or mappings."""
+    vocabulary = vocabulary_of(knowledge)
+    given = list(samples)
+    paths = [one for one in given if isinstance(one, str | Path)]
+    prefixes = [f"{shown(path)}:" for path in paths] or ["record "]
+    if paths:
+        chunks = _chunks(paths, vocabulary, None)
+    else:
+        chunks = in_chunks(0, structured(enumerate(given, 1), vocabulary, "record "))
+    sheets = (bind(chunk, vocabulary, prefixes[chunk.file]) for chunk in chunks)
+    whole = list(gathered(sheets, len(given), sys.maxsize))
+    return singled(whole[0] if whole else None, vocabulary, prefixes)
 
 
 def _chunks(

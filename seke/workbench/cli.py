@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import shlex
 import sys
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from seke.files import check_target, write_file
 from seke.reporting import print_json, reporting
 
 if TYPE_CHECKING:
@@ -164,19 +164,7 @@ def _deliver(text: str, output: Path | None) -> None:
     if output is None:
         print(text, end="" if text.endswith("\n") else "\n")
     else:
-        _write(text.encode(), output)
-
-
-def _checked(output: Path | None) -> None:
-    """Refuse a place that cannot be written before anything long is computed."""
-    from engine import SekeError
-
-    if output is None:
-        return
-    if output.is_dir():
-        raise SekeError(f"{output}: is a folder; name a file")
-    if not output.parent.is_dir():
-        raise SekeError(f"{output}: its folder does not exist")
+        write_file(text.encode(), output)
 
 
 def _apart(output: Path | None, base: Knowledge) -> None:
@@ -191,21 +179,6 @@ def _apart(output: Path | None, base: Knowledge) -> None:
     inside = any(folder.is_dir() and output.resolve().is_relative_to(folder) for folder in read)
     if inside and output.suffix in (".yaml", ".yml"):
         raise SekeError(f"{output}: lies in a folder of this base and would be read with it; name another")
-
-
-def _write(data: bytes, output: Path) -> None:
-    """Write a file that is whole or not there; a link stays a link, and a device a device."""
-    output = output.resolve()
-    if output.exists() and not output.is_file():
-        output.write_bytes(data)
-        return
-    temporary = output.with_name(f".{output.name}.{secrets.token_hex(4)}.part")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(output)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(output)) from None
 
 
 output_option = click.option(
@@ -234,7 +207,7 @@ def export(form: str, base: str | None, population: str | None, output: Path | N
     from seke.shipped import knowledge as read_knowledge
 
     with reporting():
-        _checked(output)
+        check_target(output)
         read = read_knowledge(base)
         if population is not None and population not in read.populations:
             raise SekeError(
@@ -258,7 +231,7 @@ def resolve(base: str | None, output: Path | None) -> None:
     from seke.shipped import knowledge as read_knowledge
 
     with reporting():
-        _checked(output)
+        check_target(output)
         read = read_knowledge(base)
         _apart(output, read)
         head = f"# {read.name} {read.digest}, with all that it extends as one file.\n"
@@ -282,7 +255,7 @@ def schema(base: str | None, output: Path | None) -> None:
     from seke.shipped import knowledge as read_knowledge
 
     with reporting():
-        _checked(output)
+        check_target(output)
         read = read_knowledge(base)
         _apart(output, read)
         _deliver(json.dumps(json_schema(read), indent=1, ensure_ascii=False), output)
@@ -352,11 +325,11 @@ def graph(base: str | None, output: Path) -> None:
     from seke.workbench.graph import FORMS, graph_file
 
     with reporting():
-        _checked(output)
+        check_target(output)
         form = output.suffix.lower().removeprefix(".")
         if form not in FORMS:
             raise SekeError(f"{output}: the ending says the format: {', '.join(f'.{one}' for one in FORMS)}")
-        _write(graph_file(form, base), output)
+        write_file(graph_file(form, base), output)
 
 
 @knowledge.command()

@@ -28,6 +28,7 @@ SPOKEN = {
     "state": ("if", "then"),
     "level": ("reports", "required"),
     "observer": ("ask", "others"),
+    "question": ("question",),
     "population": ("reference",),
 }
 PROSE = ("label", "description", "statement", "cite", "url", "used", "prompt")

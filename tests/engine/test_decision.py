@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import (
+    Answers,
+    First,
     Inference,
     LevelDecision,
     LookAhead,
@@ -188,6 +190,47 @@ def plain_base(table, repeat=0.9, strength=20.0, carry=0.5, limit=0.05, batches=
 
 TWO = ((0.85, 0.15), (0.2, 0.8))
 THREE = ((0.7, 0.2, 0.1), (0.15, 0.7, 0.15), (0.1, 0.3, 0.6))
+
+
+def first_of(base):
+    inference = Inference(compile_network(base))
+    ahead = LookAhead(inference.network, inference.observations)
+    return ahead.first(inference.posterior(Answers.nothing()))
+
+
+def test_first_comes_the_question_that_reports_most_and_of_several_the_cheapest(base_of, names):
+    base = base_of("machine")
+    price = base.questions["walk"].cost * base.observers["fitter"].cost
+    assert first_of(base) == Option("fitter", "walk", None, "face", 1, price, 0.0)
+    cheap = replace(base.questions["walk"], cost=price / 2)
+    assert first_of(replace(base, questions={**base.questions, "walk again": cheap})).question == "walk again"
+
+
+def test_the_policy_says_what_comes_first(base_of):
+    base = base_of("machine")
+    policy = replace(base.policy, first=First(question="listen", samples=3))
+    found = first_of(replace(base, policy=policy))
+    assert (found.question, found.samples) == ("listen", 3)
+    assert found.cost == pytest.approx(3 * base.questions["listen"].cost)
+
+
+def test_where_every_question_is_about_one_variable_the_best_gain_comes_first(base_of):
+    base = base_of("machine")
+    base = replace(base, questions={"check": base.questions["check"]})
+    inference = Inference(compile_network(base))
+    ahead = LookAhead(inference.network, inference.observations)
+    nothing = Answers.nothing()
+    posterior = inference.posterior(nothing)
+    found = ahead.first(posterior)
+    assert found == ahead.options(nothing, posterior, 0)[0]
+    assert found.about is not None
+    assert found.gain > 0
+
+
+def test_nothing_comes_first_where_nobody_or_nothing_may_be_asked(base_of):
+    base = base_of("machine")
+    for policy in (replace(base.policy, ask=""), replace(base.policy, budget=0)):
+        assert first_of(replace(base, policy=policy)) is None
 
 
 def loss_of(base, marginals, before):

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from renaming import BASES
 
-from engine import KnowledgeError, compile_network, read
+from engine import First, KnowledgeError, compile_network, read
 from engine.formula import Count, In, Not
 
 if TYPE_CHECKING:
@@ -321,6 +321,58 @@ def test_faults_of_who_may_be_asked(overlay_of: Callable[..., Knowledge], text: 
     (fault,) = caught.value.faults
     assert f"{fault.path}: {fault.message}".startswith(message)
     assert (fault.place.line, Path(fault.place.file).name) == (2, "overlay.yaml")
+
+
+def test_what_is_asked_first(
+    overlay_of: Callable[..., Knowledge], base_of: Callable[[str], Knowledge]
+) -> None:
+    assert base_of("machine").policy.first is None
+    assert overlay_of("policy: {first: {question: listen}}").policy.first == First(question="listen")
+    text = "policy: {first: {question: walk, samples: 12, source: judgement, note: A trial.}}"
+    base = overlay_of(text)
+    assert base.policy.first == First(question="walk", samples=12)
+    assert base.policy.first.note == "A trial."
+    assert base.digest != base_of("machine").digest
+
+
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        ("{question: lisen}", "policy.first.question: no question is called 'lisen'; did you mean listen?"),
+        ("{question: check}", "policy.first.question: check is about one variable; ask first about more"),
+        (
+            "{question: walk, samples: 13, source: judgement, note: x}",
+            "policy.first.samples: is 13; allowed is 1 to 12",
+        ),
+        ("{question: walk, samples: 2}", "policy.first.samples: has no source"),
+        ("{samples: 2, source: judgement, note: x}", "policy.first: needs `question`"),
+        ("walk", "policy.first: must be a mapping"),
+        ("{question: walk, answers: 2}", "policy.first.answers: unknown key"),
+    ],
+)
+def test_faults_of_what_is_asked_first(
+    overlay_of: Callable[..., Knowledge], first: str, message: str
+) -> None:
+    with pytest.raises(KnowledgeError) as caught:
+        overlay_of(f"policy: {{first: {first}}}")
+    (fault,) = caught.value.faults
+    assert f"{fault.path}: {fault.message}".startswith(message)
+
+
+def test_the_observer_who_is_asked_must_answer_what_is_asked_first(
+    overlay_of: Callable[..., Knowledge],
+) -> None:
+    lamp = """
+questions: {lamp: {reports: [glow], cost: 1, source: judgement, note: x}}
+variables: {glow: {kind: binary, label: glow}}
+activations: {cells: {worn: {glow: {p: 0.2, n: 3, source: judgement, note: x}}}}
+levels: {lamps: [glow]}
+policy: {first: {question: lamp}, limits: {lamps: 0.1}, worth: {lamps: 1}, source: judgement, note: x}
+"""
+    with pytest.raises(KnowledgeError) as caught:
+        overlay_of(lamp)
+    messages = [f"{fault.path}: {fault.message}" for fault in caught.value.faults]
+    assert messages == ["policy.first.question: fitter answers nothing of what lamp reports"]
 
 
 def test_reading_types(overlay_of: Callable[..., Knowledge], names: Names) -> None:

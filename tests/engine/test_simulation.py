@@ -115,3 +115,44 @@ def test_the_same_seed_gives_the_same_answers(inference):
     truth = prior_truth(inference, 50, np.random.default_rng(7))
     one, other = (observer(inference, truth, "walk", seed=8)[1] for _ in range(2))
     assert all((one[name] == other[name]).all() for name in one)
+
+
+def begun(inference, truth, question, misfit):
+    rng = np.random.default_rng(9)
+    drawing = SimulatedObserver(inference.observations, "fitter", truth, rng, misfit)
+    return drawing.begin(question, np.random.default_rng(10))
+
+
+@pytest.mark.parametrize("misfit", [Misfit(), Misfit(independent=True), Misfit(halo=0.5, drift=0.4)])
+def test_a_reading_goes_on_as_if_it_had_never_stopped(inference, misfit):
+    truth = prior_truth(inference, 50, np.random.default_rng(7))
+    once = begun(inference, truth, "walk", misfit).more(5)
+    reading = begun(inference, truth, "walk", misfit)
+    parts = [reading.more(count) for count in (2, 1, 2)]
+    for name, answers in once.items():
+        assert np.array_equal(np.concatenate([part[name] for part in parts], axis=1), answers)
+
+
+def test_answers_far_apart_in_a_reading_repeat_one_another_like_neighbours(inference):
+    root = inference.network.root
+    truth = prior_truth(inference, N, np.random.default_rng(4))
+    said = begun(inference, truth, "walk", Misfit()).more(6)[root]
+    near_by, far = ((said[:, 0] == said[:, other]).mean() for other in (1, 5))
+    assert near_by == pytest.approx(far, abs=FAR / np.sqrt(2 * N))
+
+
+def test_another_reading_carries_over_what_was_seen_as_often_as_declared(inference):
+    """P(y, z | x) = Σ_m C[x, m] ρ(y | m) ρ(z | m); ρ(y | m) = κ B[m, y] + (1 - κ) Σ_r C[x, r] B[r, y]."""
+    root = inference.network.root
+    truth = prior_truth(inference, N, np.random.default_rng(4))
+    rng = np.random.default_rng(9)
+    drawing = SimulatedObserver(inference.observations, "fitter", truth, rng)
+    one, other = (drawing.begin("walk", np.random.default_rng(s)).more(1)[root][:, 0] for s in (10, 11))
+    kernel, carry = drawing.kernels[root], drawing.observer.carry
+    assert 0.3 < carry < 1
+    answers = kernel.alpha / kernel.alpha.sum(1, keepdims=True)
+    for state in range(len(kernel.mix)):
+        seen = kernel.mix[state]
+        told = carry * answers + (1 - carry) * (seen @ answers)
+        both = np.einsum("m,ma,mb->ab", seen, told, told)
+        near(one * len(both) + other, both.reshape(-1), both.size, truth[root] == state)

@@ -1,0 +1,221 @@
+"""The policy's loop: ask, infer, decide, and ask again until every item is accepted or rejected.
+
+What to ask next is worked out from values alone (`Loop`); asking is left to a source, so that the same loop
+runs on made-up observers, on recorded samples, and on a live model.
+
+    begin --requests--> source --answers--> after --requests--> ... --> no requests: all is settled
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from engine import Answers, Decisions, LevelDecision, SekeError, all_required
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from engine import Option
+    from seke.inference import Session
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Record = dict[str, Any]
+
+Line = tuple[str, str, str, str | None, str]
+
+EXHAUSTED = "exhausted"
+NONE: Mapping[Line, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Request:
+    """So many further answers of one item.
+
+    about: the one variable where the question is about one. first: how many such answers (same observer,
+    question, about and view) the item has already, which is the number of the next one from 0.
+    """
+
+    item: str
+    observer: str
+    question: str
+    about: str | None
+    view: str
+    first: int
+    samples: int
+
+    @property
+    def line(self) -> Line:
+        """What repeated answers have in common: item, observer, question, about and view."""
+        return self.item, self.observer, self.question, self.about, self.view
+
+
+class Source(Protocol):
+    """Whoever answers: simulated observers, recorded samples, a model."""
+
+    def ask(self, requests: Sequence[Request]) -> Answers:
+        """Return the new answers to these requests, each about another item, and nothing but those.
+
+        Of an item there are fewer than requested where there are no more; an item without any is left out
+        or has no samples.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How N items stand in the loop.
+
+    answers: all so far. decisions: about every item; final where nothing is requested. requests: what to ask
+    next, one for each item that is not settled. cost: (N,) of all answers, in the unit of the questions'
+    cost. calls: (N,) how many there were. rounds: (N,) how often something was asked. given: line ->
+    how many answers it has.
+    """
+
+    answers: Answers
+    decisions: Decisions
+    requests: tuple[Request, ...]
+    cost: Floats
+    calls: Ints
+    rounds: Ints
+    given: Mapping[Line, int]
+
+
+class Loop:
+    """Says what to ask next under a session's policy."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.base = session.network.knowledge
+
+    def begin(self, answers: Answers, given: Mapping[Line, int] = NONE) -> Standing:
+        """Return how items stand before anything is asked in this loop.
+
+        answers: what is known already, of most items nothing (`Answers.unasked`). given: line -> how many
+        answers it has, of a loop that is resumed.
+
+        Raises:
+            engine.SekeError: the policy asks nobody; an item is named twice.
+        """
+        if not self.base.policy.ask:
+            raise SekeError(f"the policy of {self.base.name} asks nobody: name an observer under policy.ask")
+        if len(set(answers.items)) < len(answers.items):
+            raise SekeError("an item is named twice")
+        decisions = self.session.judge(answers).decisions
+        every = np.arange(len(answers.items))
+        requests = self._requests(answers, decisions, every, given)
+        place = {name: i for i, name in enumerate(answers.items)}
+        cost, calls = np.zeros(len(place)), np.zeros(len(place), dtype=np.int64)
+        for line, count in given.items():
+            calls[place[line[0]]] += count
+            cost[place[line[0]]] += count * self._price(line)
+        return Standing(answers, decisions, requests, cost, calls, np.zeros_like(calls), given)
+
+    def after(self, standing: Standing, further: Answers) -> Standing:
+        """Return how the items stand after these answers to the standing's requests.
+
+        An item that was not answered at all is closed with what it has: its source is exhausted.
+        """
+        place = {name: i for i, name in enumerate(standing.answers.items)}
+        came = dict(zip(further.items, further.samples.tolist(), strict=True))
+        asked = np.array([place[one.item] for one in standing.requests], dtype=np.int64)
+        got = np.array([came.get(one.item, 0) for one in standing.requests], dtype=np.int64)
+        given = dict(standing.given)
+        for request, count in zip(standing.requests, got.tolist(), strict=True):
+            given[request.line] = given.get(request.line, 0) + count
+        cost, calls, rounds = standing.cost.copy(), standing.calls.copy(), standing.rounds.copy()
+        calls[asked] += got
+        cost[asked] += got * np.array([self._price(one.line) for one in standing.requests])
+        rounds[asked] += got > 0
+        answers = standing.answers.joined(further)
+        decisions = self._closed(standing.decisions, asked[got == 0])
+        answered = np.sort(asked[got > 0])
+        if answered.size:
+            chosen = np.zeros(len(place), dtype=bool)
+            chosen[answered] = True
+            decisions = _placed(decisions, answered, self.session.judge(answers.only(chosen)).decisions)
+        requests = self._requests(answers, decisions, answered, given)
+        return Standing(answers, decisions, requests, cost, calls, rounds, given)
+
+    def records(self, standing: Standing) -> list[Record]:
+        """Return a posterior record for each item, as `seke infer` gives them, with the loop's decisions."""
+        judged = self.session.judge(standing.answers)
+        return self.session.layout.records(
+            standing.answers, judged.posterior, standing.decisions, judged.diagnostics
+        )
+
+    def _price(self, line: Line) -> float:
+        return self.base.questions[line[2]].cost * self.base.observers[line[1]].cost
+
+    def _requests(
+        self, answers: Answers, decisions: Decisions, items: Ints, given: Mapping[Line, int]
+    ) -> tuple[Request, ...]:
+        """Return what is to be asked about those of the items that are to be asked again."""
+        found = []
+        for i in items.tolist():
+            option: Option | None = decisions.next[i]
+            if option is not None:
+                line = (answers.items[i], option.observer, option.question, option.about, option.view)
+                found.append(Request(*line, given.get(line, 0), option.samples))
+        return tuple(found)
+
+    def _closed(self, decisions: Decisions, items: Ints) -> Decisions:
+        """Return the same decisions, but that nothing more is asked about these items."""
+        whole = all_required(self.base, {name: one.accepted for name, one in decisions.levels.items()})
+        item, following, reasons = list(decisions.item), list(decisions.next), list(decisions.reasons)
+        for i in items.tolist():
+            item[i], following[i] = ("accept" if whole[i] else "reject"), None
+            reasons[i] = () if whole[i] else (EXHAUSTED, *reasons[i])
+        return Decisions(tuple(item), decisions.levels, tuple(following), tuple(reasons))
+
+
+def follow(
+    loop: Loop,
+    items: Sequence[str],
+    source: Source,
+    progress: Callable[[int], None] | None = None,
+) -> Standing:
+    """Ask the source until every item is settled.
+
+    progress: is called with how many items were settled since the last call.
+    """
+    standing = loop.begin(Answers.unasked(items))
+    while standing.requests:
+        before = len(standing.requests)
+        standing = loop.after(standing, source.ask(standing.requests))
+        if progress is not None:
+            progress(before - len(standing.requests))
+    return standing
+
+
+def _placed(whole: Decisions, at: Ints, part: Decisions) -> Decisions:
+    """Return decisions with those about the items `at` (n,) replaced."""
+
+    def column(mine: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
+        changed = dict(zip(at.tolist(), new, strict=True))
+        return tuple(changed.get(i, one) for i, one in enumerate(mine))
+
+    def array(mine: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
+        changed = mine.copy()
+        changed[at] = new
+        return changed
+
+    levels = {}
+    for name, old in whole.levels.items():
+        new = part.levels[name]
+        levels[name] = LevelDecision(
+            array(old.accepted, new.accepted), array(old.value, new.value), array(old.risk, new.risk)
+        )
+    return Decisions(
+        column(whole.item, part.item),
+        levels,
+        column(whole.next, part.next),
+        column(whole.reasons, part.reasons),
+    )

@@ -1,0 +1,310 @@
+"""A policy, and others beside it, run on items that are made up: calls against coverage and error."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import (
+    First,
+    Gold,
+    Inference,
+    Knowledge,
+    Misfit,
+    SekeError,
+    all_required,
+    did_you_mean,
+    prior_truth,
+)
+from seke.inference import Session
+from seke.loop import Loop, follow
+from seke.planning.share import share
+from seke.shipped import knowledge as read_knowledge
+from seke.sources import SimulatedSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from engine import Decisions, Policy, Variable
+    from seke.loop import Standing
+
+    Bools = NDArray[np.bool_]
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Record = dict[str, Any]
+
+AS_DECLARED = Misfit()
+LIMITS = (0.2, 0.5, 1.0, 2.0, 3.0)
+FIXED = (1, 2, 5, 10)
+LEAST_LIMIT, MOST_LIMIT = 0.0001, 0.9999
+DIGITS = 6
+# Which random numbers of a seed are for what; the source and the look-ahead name their own.
+TRUTH, PLACE = 1, 2
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A policy to try. design: `policy`, or `fixed` where all items are asked the same."""
+
+    name: str
+    design: str
+    policy: Policy
+    says: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What became of made-up items under several settings.
+
+    about: what was assumed. rows: for each setting a record of JSON values:
+
+        setting, design and what it says (limits: factor, budget; or question and answers)
+        calls, cost, rounds: mean, its standard error, and the 5 % and 95 % quantiles over the items
+        asked: question -> mean answers an item
+        accepted: share of the items that were accepted; wrong: of those, with a required value wrong
+        reasons: first reason of a rejected item -> share of all items
+        levels: level -> accepted, the share of its values that were accepted; wrong, of those; stated,
+            their mean risk; and the same for each of its `variables`
+        total: calls, cost and price of a whole data set, where its size was given
+
+    A share is a mapping: share, its 95 % interval (low, high), count, of how many.
+    """
+
+    about: Record
+    rows: tuple[Record, ...]
+
+
+def plan(
+    knowledge: Knowledge | str | Path | None = None,
+    items: int = 500,
+    *,
+    limits: Sequence[float] = LIMITS,
+    budgets: Sequence[int] = (),
+    fixed: Sequence[int] = FIXED,
+    question: str | None = None,
+    observers: Sequence[str] = (),
+    population: str | None = None,
+    truth_population: str | None = None,
+    misfit: Misfit = AS_DECLARED,
+    total: int | None = None,
+    price: float | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Plan:
+    """Follow a base's policy, and others beside it, on made-up items, and count what comes of it.
+
+    All settings see the same items and the same answers.
+
+    Args:
+        knowledge: a base, or the folder or file of one; the shipped base by default.
+        items: how many to make up.
+        limits: factors by which the policy's limits are scaled, each a setting.
+        budgets: the most answers of an item, each with each of the factors; the policy's own by default.
+        fixed: numbers of answers, each a setting in which all items are asked `question` so often.
+        question: of the fixed designs; what the policy asks first by default.
+        observers: who is asked, the first one first; as the policy has it by default.
+        population: the prior of inference; the base's reference by default.
+        truth_population: the prior of the made-up truth; that of inference by default.
+        misfit: how the observers differ from the declared ones.
+        total: the size of a whole data set, to say what it would cost.
+        price: of one unit of the questions' cost.
+        seed: of all chance.
+        progress: is called with how many items of all settings were settled since the last call, and all.
+
+    Raises:
+        engine.SekeError: a name that the base does not have, a number that is not allowed, a policy that
+            asks nobody.
+    """
+    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = _asking(base, observers)
+    _check_numbers(items, limits, budgets, fixed)
+    session = Session.open(base, population, seed)
+    settings = list(_settings(session, limits, budgets, fixed, question))
+    if truth_population is not None:
+        _check("population", truth_population, base.populations)
+    nature = session.inference
+    if truth_population not in (None, nature.population):
+        nature = Inference(session.network, truth_population)
+    names = [f"item-{number:06d}" for number in range(items)]
+    truth = prior_truth(nature, items, np.random.default_rng([seed, TRUTH]))
+    gold = gold_of(base, truth, np.random.default_rng([seed, PLACE]))
+    source = SimulatedSource(session.inference, names, truth, seed, misfit)
+    rows = []
+    for setting in settings:
+        loop = Loop(session.under(setting.policy))
+        note = progress and _scaled(progress, items * len(settings))
+        standing = follow(loop, names, source, note)
+        rows.append(_row(base, setting, standing, gold, total, price))
+    about = {
+        "knowledge": base.name,
+        "digest": base.digest,
+        "population": session.inference.population,
+        "truth_population": nature.population,
+        "observers": [base.policy.ask, *base.policy.others],
+        "misfit": {"independent": misfit.independent, "halo": misfit.halo, "drift": misfit.drift},
+        "items": items,
+        "seed": seed,
+    }
+    return Plan(about, tuple(rows))
+
+
+def _scaled(progress: Callable[[int, int], None], whole: int) -> Callable[[int], None]:
+    return lambda done: progress(done, whole)
+
+
+def _check(what: str, name: str, known: Any) -> None:
+    if name not in known:
+        raise SekeError(f"no {what} is called {name!r}{did_you_mean(name, known)}")
+
+
+def _check_numbers(items: int, limits: Sequence[float], budgets: Sequence[int], fixed: Sequence[int]) -> None:
+    if items < 1:
+        raise SekeError(f"items is {items}; allowed is 1 or more")
+    if not all(0 < factor <= 1000 for factor in limits):
+        raise SekeError("limits: a factor of the policy's limits is more than 0 and at most 1000")
+    if not all(1 <= count <= 1000 for count in (*budgets, *fixed)):
+        raise SekeError("a budget, or how often all are asked, is a whole number from 1 to 1000")
+    if not limits and not fixed:
+        raise SekeError("nothing to plan: give a factor of the limits, or how often all are asked")
+
+
+def _asking(base: Knowledge, observers: Sequence[str]) -> Knowledge:
+    """Return the base with a policy that asks these observers."""
+    for name in observers:
+        _check("observer", name, base.observers)
+        if not base.observers[name].askable:
+            raise SekeError(f"{name} cannot be asked: it is not `askable`")
+    if not observers:
+        if not base.policy.ask:
+            raise SekeError(f"the policy of {base.name} asks nobody; name an observer")
+        return base
+    others = tuple(dict.fromkeys(name for name in observers if name != observers[0]))
+    return replace(base, policy=replace(base.policy, ask=observers[0], others=others))
+
+
+def _settings(
+    session: Session,
+    limits: Sequence[float],
+    budgets: Sequence[int],
+    fixed: Sequence[int],
+    question: str | None,
+) -> Iterator[Setting]:
+    base = session.network.knowledge
+    policy = base.policy
+    for budget in budgets or (policy.budget,):
+        first = policy.first and replace(policy.first, samples=min(policy.first.samples, budget))
+        for factor in sorted(set(limits)):
+            scaled = {
+                name: min(max(limit * factor, LEAST_LIMIT), MOST_LIMIT)
+                for name, limit in policy.limits.items()
+            }
+            name = f"limits ×{factor:g}" + (f", budget {budget}" if len(budgets) > 1 else "")
+            changed = replace(policy, limits=scaled, budget=budget, first=first)
+            yield Setting(name, "policy", changed, {"limits": factor, "budget": budget})
+    asked = question or (session.first.question if session.first else "")
+    if fixed:
+        _check_fixed(base, asked)
+    for count in sorted(set(fixed)):
+        changed = replace(policy, first=First(question=asked, samples=count), budget=count)
+        yield Setting(f"{count} × {asked}", "fixed", changed, {"question": asked, "answers": count})
+
+
+def _check_fixed(base: Knowledge, question: str) -> None:
+    """Refuse a question that cannot be asked about all items in the same way."""
+    _check("question", question, base.questions)
+    one = base.questions[question]
+    if one.about_one:
+        raise SekeError(f"{question} is about one variable; name a question that is asked of all alike")
+    if not set(one.variables) & set(base.observers[base.policy.ask].instruments):
+        raise SekeError(f"{base.policy.ask} answers nothing of what {question} reports")
+
+
+def gold_of(base: Knowledge, truth: Mapping[str, Ints], rng: np.random.Generator) -> Gold:
+    """Return states, variable -> (N,), as gold: numbers of an interval anywhere within their bins."""
+    values = {}
+    for name, states in truth.items():
+        variable = base.variables[name]
+        if variable.kind == "interval":
+            edges = np.array(variable.edges)
+            values[name] = rng.uniform(edges[states], edges[states + 1])
+        else:
+            values[name] = states.astype(np.float64)
+    return Gold(values)
+
+
+def wrong_of(variable: Variable, value: Floats, gold: Floats, policy: Policy) -> Bools:
+    """Say which values (N,) are wrong: another state, or further from the truth than the tolerance."""
+    if variable.kind == "interval":
+        return np.asarray(np.abs(value - gold) > policy.tolerance[variable.name])
+    return np.asarray(value != gold)
+
+
+def _row(
+    base: Knowledge, setting: Setting, standing: Standing, gold: Gold, total: int | None, price: float | None
+) -> Record:
+    decisions, policy, items = standing.decisions, setting.policy, len(standing.calls)
+    wrong = {
+        name: wrong_of(base.variables[name], level.value, gold.values[name], policy)
+        for name, level in decisions.levels.items()
+    }
+    accepted = np.array([item == "accept" for item in decisions.item])
+    slip = ~all_required(base, {name: ~one for name, one in wrong.items()})
+    asked: Counter[str] = Counter()
+    for line, count in standing.given.items():
+        asked[line[2]] += count
+    reasons = Counter(
+        why[0] for item, why in zip(decisions.item, decisions.reasons, strict=True) if item == "reject"
+    )
+    row: Record = {"setting": setting.name, "design": setting.design, **setting.says, "items": items}
+    row |= {
+        "calls": _spread(standing.calls),
+        "cost": _spread(standing.cost),
+        "rounds": _spread(standing.rounds),
+        "asked": {name: round(count / items, DIGITS) for name, count in asked.most_common()},
+        "accepted": share(accepted[:, None], np.ones((items, 1), dtype=bool)),
+        "wrong": share(slip[:, None], accepted[:, None]),
+        "reasons": {why: round(count / items, DIGITS) for why, count in reasons.most_common()},
+        "levels": {level: _level(decisions, wrong, names) for level, names in base.levels.items()},
+    }
+    if total is not None:
+        row["total"] = _total(row, total, price)
+    return row
+
+
+def _spread(numbers: NDArray[Any]) -> Record:
+    low, high = np.quantile(numbers, (0.05, 0.95), method="inverted_cdf")
+    error = numbers.std(ddof=1) / np.sqrt(len(numbers)) if len(numbers) > 1 else 0.0
+    found = {"mean": numbers.mean(), "error": error, "q05": low, "q95": high}
+    return {name: round(float(value), DIGITS) for name, value in found.items()}
+
+
+def _level(decisions: Decisions, wrong: Mapping[str, Bools], names: Sequence[str]) -> Record:
+    """Return the figures of some variables together, and of each where there are several."""
+    accepted = np.stack([decisions.levels[name].accepted for name in names], axis=1)
+    slips = np.stack([wrong[name] for name in names], axis=1)
+    risk = np.stack([decisions.levels[name].risk for name in names], axis=1)
+    found: Record = {
+        "accepted": share(accepted, np.ones_like(accepted)),
+        "wrong": share(slips, accepted),
+        "stated": round(float(risk[accepted].mean()), DIGITS) if accepted.any() else None,
+    }
+    if len(names) > 1:
+        found["variables"] = {name: _level(decisions, wrong, [name]) for name in names}
+    return found
+
+
+def _total(row: Record, total: int, price: float | None) -> Record:
+    found: Record = {"items": total}
+    for name in ("calls", "cost"):
+        found[name] = round(row[name]["mean"] * total, 2)
+        found[f"{name}_error"] = round(row[name]["error"] * total, 2)
+    if price is not None:
+        found |= {"price": round(found["cost"] * price, 2)}
+        found |= {"price_error": round(found["cost_error"] * price, 2)}
+    return found

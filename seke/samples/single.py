@@ -1,0 +1,61 @@
+"""Every sample by itself, so that samples can be given out one after another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine import Answers
+from seke.samples.columns import answers_of, arrange
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from seke.samples.sheet import Sheet
+    from seke.samples.vocabulary import Vocabulary
+
+    Ints = NDArray[np.int64]
+    Line = tuple[str, str, str, str | None, str]
+
+
+@dataclass(frozen=True)
+class SingleSamples:
+    """S samples of N items, ordered by item, reading and draw.
+
+    items: the N items' names, in order of first appearance. item: (S,) which item each is about. line: for
+    each sample item, observer, question, what it is about (where the question is about one variable) and
+    view: samples of one line are repeated answers. An answer to a question about one variable that says
+    nothing of any, such as a refused one, is about None. answers: as if each sample were an item of its own.
+    """
+
+    items: tuple[str, ...]
+    item: Ints
+    line: tuple[Line, ...]
+    answers: Answers
+
+
+def singled(sheet: Sheet | None, vocabulary: Vocabulary, prefixes: Sequence[str]) -> SingleSamples:
+    """Take a sheet of whole items apart; a draw that is given twice is an error."""
+    if sheet is None:
+        return SingleSamples((), np.zeros(0, dtype=np.int64), (), Answers.unasked(()))
+    sheet = arrange(sheet, vocabulary, prefixes)
+    rows, entries = sheet.rows, sheet.entries
+    about: list[str | None] = [None] * len(rows)
+    for row, variable in zip(entries["row"].tolist(), entries["variable"].tolist(), strict=True):
+        if variable >= 0 and vocabulary.about_one[rows["question"][row]]:
+            about[row] = vocabulary.names[variable]
+    observers, questions = tuple(vocabulary.observers), tuple(vocabulary.questions)
+    keys = zip(*(rows[key].tolist() for key in ("item", "observer", "question", "view")), about, strict=True)
+    line = tuple(
+        (sheet.items[item], observers[observer], questions[question], one, sheet.views[view])
+        for item, observer, question, view, one in keys
+    )
+    apart = rows.copy()
+    apart["item"] = np.arange(len(rows))
+    names = tuple(str(number) for number in range(len(rows)))
+    answers = answers_of(replace(sheet, items=names, rows=apart), vocabulary)
+    return SingleSamples(sheet.items, rows["item"].astype(np.int64), line, answers)
