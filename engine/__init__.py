@@ -18,14 +18,24 @@ from engine.reader import read
 if TYPE_CHECKING:
     from engine.audit import Audit, AuditedRule, Deviation, audit_network
     from engine.cache import compiled
+    from engine.certificate_reader import certificates_yaml
+    from engine.certification import certify, fewest, split
     from engine.compiler import compile_network
     from engine.cost import Cost, cost_of
-    from engine.decision import Decisions, LevelDecision, Option, decide_items, decide_levels
+    from engine.decision import (
+        Decisions,
+        LevelDecision,
+        Option,
+        acceptable,
+        decide_items,
+        decide_levels,
+    )
     from engine.dependence import mutual_information
     from engine.diagnostics import Diagnostics, diagnose
     from engine.exchange import exported
     from engine.feasibility import feasible_interval
     from engine.gold import Gold, states_of
+    from engine.guarantee import Certificate, Design, Guarantee, design_of, least_abstention, listed
     from engine.influence import Influence, Influences
     from engine.lookahead import LookAhead
     from engine.network import CompiledRule, Network
@@ -43,12 +53,17 @@ LAZY = {
     "Deviation": "audit",
     "audit_network": "audit",
     "compiled": "cache",
+    "certificates_yaml": "certificate_reader",
+    "certify": "certification",
+    "fewest": "certification",
+    "split": "certification",
     "Cost": "cost",
     "cost_of": "cost",
     "compile_network": "compiler",
     "Decisions": "decision",
     "LevelDecision": "decision",
     "Option": "decision",
+    "acceptable": "decision",
     "decide_items": "decision",
     "decide_levels": "decision",
     "mutual_information": "dependence",
@@ -58,6 +73,12 @@ LAZY = {
     "feasible_interval": "feasibility",
     "Gold": "gold",
     "states_of": "gold",
+    "Certificate": "guarantee",
+    "Design": "guarantee",
+    "Guarantee": "guarantee",
+    "design_of": "guarantee",
+    "least_abstention": "guarantee",
+    "listed": "guarantee",
     "Influence": "influence",
     "Influences": "influence",
     "LookAhead": "lookahead",
@@ -85,16 +106,19 @@ __all__ = [
     "Answers",
     "Audit",
     "AuditedRule",
+    "Certificate",
     "Change",
     "CompiledRule",
     "Cost",
     "Decisions",
     "Declared",
+    "Design",
     "Deviation",
     "Diagnostics",
     "Fault",
     "Flip",
     "Gold",
+    "Guarantee",
     "Inference",
     "Influence",
     "Influences",
@@ -123,7 +147,10 @@ __all__ = [
     "SimulatedObserver",
     "Variable",
     "Weights",
+    "acceptable",
     "audit_network",
+    "certificates_yaml",
+    "certify",
     "changes",
     "compile_network",
     "compiled",
@@ -131,15 +158,20 @@ __all__ = [
     "decide_items",
     "decide_levels",
     "declared_of",
+    "design_of",
     "diagnose",
     "did_you_mean",
     "exported",
     "feasible_interval",
+    "fewest",
     "json_schema",
+    "least_abstention",
+    "listed",
     "mutual_information",
     "prior_truth",
     "read",
     "resolve",
+    "split",
     "states_of",
     "values_of",
     "weigh_parts",

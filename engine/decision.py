@@ -75,8 +75,7 @@ def decide_levels(
 ) -> dict[str, LevelDecision]:
     """Return the decision about every variable of a level; conflict: (N,), bits."""
     policy = knowledge.policy
-    read = np.bincount(answers.reading_item, minlength=len(answers.items)) > 0
-    agreed = read & (conflict < policy.conflict)
+    agreed = acceptable(knowledge, answers, conflict)
     decisions = {}
     for names in knowledge.levels.values():
         for name in names:
@@ -84,6 +83,12 @@ def decide_levels(
             value, risk = risk_of(variable, posterior.marginals[name], policy)
             decisions[name] = LevelDecision(agreed & (risk <= policy.limits[name]), value, risk)
     return decisions
+
+
+def acceptable(knowledge: Knowledge, answers: Answers, conflict: Floats) -> NDArray[np.bool_]:
+    """Return of which items anything may be accepted, (N,): read, and not in conflict (N,), bits."""
+    read = np.bincount(answers.reading_item, minlength=len(answers.items)) > 0
+    return np.asarray(read & (conflict < knowledge.policy.conflict))
 
 
 def risk_of(variable: Variable, p: Floats, policy: Policy) -> tuple[Floats, Floats]:

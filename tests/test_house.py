@@ -37,7 +37,7 @@ INFERENCE = {
         "network",
         "posterior",
     ),
-    *("preposterior", "simulation", "weights"),
+    *("certification", "guarantee", "preposterior", "simulation", "weights"),
 }
 
 
