@@ -27,15 +27,18 @@ if TYPE_CHECKING:
         LevelDecision,
         Option,
         acceptable,
+        certified_thresholds,
+        decide_certified,
         decide_items,
         decide_levels,
     )
     from engine.dependence import mutual_information
+    from engine.design import design_of, mismatches
     from engine.diagnostics import Diagnostics, diagnose
     from engine.exchange import exported
     from engine.feasibility import feasible_interval
     from engine.gold import Gold, states_of
-    from engine.guarantee import Certificate, Design, Guarantee, design_of, least_abstention, listed
+    from engine.guarantee import Certificate, Design, Guarantee, least_abstention, listed
     from engine.influence import Influence, Influences
     from engine.lookahead import LookAhead
     from engine.network import CompiledRule, Network
@@ -64,6 +67,8 @@ LAZY = {
     "LevelDecision": "decision",
     "Option": "decision",
     "acceptable": "decision",
+    "certified_thresholds": "decision",
+    "decide_certified": "decision",
     "decide_items": "decision",
     "decide_levels": "decision",
     "mutual_information": "dependence",
@@ -76,7 +81,8 @@ LAZY = {
     "Certificate": "guarantee",
     "Design": "guarantee",
     "Guarantee": "guarantee",
-    "design_of": "guarantee",
+    "design_of": "design",
+    "mismatches": "design",
     "least_abstention": "guarantee",
     "listed": "guarantee",
     "Influence": "influence",
@@ -150,11 +156,13 @@ __all__ = [
     "acceptable",
     "audit_network",
     "certificates_yaml",
+    "certified_thresholds",
     "certify",
     "changes",
     "compile_network",
     "compiled",
     "cost_of",
+    "decide_certified",
     "decide_items",
     "decide_levels",
     "declared_of",
@@ -167,6 +175,7 @@ __all__ = [
     "json_schema",
     "least_abstention",
     "listed",
+    "mismatches",
     "mutual_information",
     "prior_truth",
     "read",

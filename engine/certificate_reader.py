@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from engine.fields import Fields
-from engine.guarantee import PARTS, Asked, Certificate, Design, Guarantee, least_abstention, values_certified
+from engine.guarantee import PARTS, Asked, Certificate, Design, Guarantee, least_abstention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -96,7 +96,7 @@ class _Values:
     def read(self, node: Node | None) -> Iterator[Certificate]:
         fields = self.fields
         for name, inner in self._known(node, self.variables, "variable"):
-            values = values_certified(self.variables[name]) if self.variables is not None else None
+            values = self.variables[name].values if self.variables is not None else None
             for value, one in self._known(inner, values, f"value of {name}"):
                 before = len(fields.faults)
                 entries = fields.table(one, TESTS, "threshold abstention missing gold")
@@ -179,9 +179,9 @@ def certificates_yaml(guarantee: Guarantee, source: str, note: str = "") -> str:
 def _summary(guarantee: Guarantee) -> str:
     """Return a comment that says what follows."""
     lines = [
-        f"Of the items accepted with a value below, at most {guarantee.alpha:g} are wrong, for each value that",
-        f"has a threshold, all at once with probability {1 - guarantee.delta:g}. A value is accepted where its",
-        "risk is at or under its threshold; one without a threshold is not accepted.",
+        f"Of the items accepted with a value below, at most {guarantee.alpha:g} are wrong, of each value",
+        f"that has a threshold, all at once with probability {1 - guarantee.delta:g}. A value is accepted",
+        "where its risk is at or under its threshold; one without a threshold is not accepted.",
         f"  n, errors     accepted {guarantee.unit}s in the test, and how many of them were wrong",
         "  share, bound  part of delta spent, and the upper bound of the error at it",
         "  predicted     items decided to be this value; coverage: the share of them that is accepted;",

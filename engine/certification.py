@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import bdtr, betaincinv
 
-from engine.guarantee import Certificate, Guarantee, values_certified
+from engine.guarantee import Certificate, Guarantee
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -120,7 +120,8 @@ class _Thing:
     def chances(self, alpha: float, share: float, ratio: float) -> Floats:
         """Return about how probable it is that each candidate passes.
 
-        ratio: of units that certify to those that fit. Errors to come are beta-binomial around those of the fit (Jeffreys).
+        ratio: of units that certify to those that fit. Errors to come are beta-binomial around those of the
+        fit (Jeffreys).
         """
         n, errors = self.counts
         expected = np.floor(n * ratio)
@@ -232,7 +233,7 @@ def _things(
         interval = variable.kind == "interval"
         wrong = off > (base.policy.tolerance[name] if interval else 0.5)
         risk = np.where(acceptable, level.risk, np.inf)
-        for index, value in enumerate(values_certified(variable)):
+        for index, value in enumerate(variable.values):
             mine = ~np.isnan(truth) & (interval | (level.value == index))
             fit, test = (_part(risk, wrong, units, order, mine & part) for part in (fits, ~fits))
             candidates = _candidates(fit.risk)

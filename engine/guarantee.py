@@ -8,32 +8,15 @@ hold at once with probability 1 - delta over the gold that they were made with (
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
-    from engine.answers import Answers
-    from engine.decision import LevelDecision
     from engine.errors import Place
-    from engine.knowledge import Knowledge, Variable
-
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
-    Mask = NDArray[np.bool_]
 
 PARTS = ("knowledge", "prompts", "observers", "policy")
-WITHIN = "within"
-
-
-def values_certified(variable: Variable) -> tuple[str, ...]:
-    """Return the values that are certified apart: the states, or of an interval one, within its tolerance."""
-    return (WITHIN,) if variable.kind == "interval" else variable.states
 
 
 @dataclass(frozen=True)
@@ -100,101 +83,10 @@ class Design:
     most: int
     readings: tuple[Asked, ...]
 
-    def mismatches(self, base: Knowledge, answers: Answers) -> list[str]:
-        """Return for each item in which way it was answered otherwise; no text where it was not."""
-        found = [""] * len(answers.items)
-        known = {(one.observer, one.question, one.view): one for one in self.readings}
-        met: list[set[Asked]] = [set() for _ in found]
-        names = _names(base, answers)
-        for item, key, draws in zip(
-            answers.reading_item.tolist(), names, draws_of(base, answers).tolist(), strict=True
-        ):
-            one = known.get(key)
-            if one is None:
-                found[item] = found[item] or f"{', '.join(key)} was not asked then"
-            elif draws > one.most:
-                found[item] = found[item] or f"{_times(draws)} of {one.name}, then at most {one.most}"
-            else:
-                met[item].add(one)
-        unread = answers.refused + answers.unreadable
-        for item, total in enumerate(answers.samples.tolist()):
-            found[item] = found[item] or self._lack(met[item], total, int(unread[item]))
-        return found
-
-    def _lack(self, met: set[Asked], total: int, unread: int) -> str:
-        if total > self.most:
-            return f"{_times(total)}, then at most {self.most}"
-        if self.adaptive:
-            return ""
-        if total < self.least:
-            return f"{_times(total)}, then at least {self.least}"
-        lacking = [one.name for one in self.readings if one.least and one not in met]
-        return f"lacks {lacking[0]}" if lacking and not unread else ""
-
     def __str__(self) -> str:
         total = f"{self.least} to {self.most}" if self.least < self.most else f"{self.most}"
         how = "until the policy asks no more, " if self.adaptive else ""
         return f"{how}{total} answers an item: {'; '.join(one.name for one in self.readings)}"
-
-
-def _times(count: int) -> str:
-    return f"{count} answer" + "s" * (count != 1)
-
-
-def _names(base: Knowledge, answers: Answers) -> list[tuple[str, str, str]]:
-    """Return observer, question and view of each reading."""
-    observers, questions = tuple(base.observers), tuple(base.questions)
-    places = zip(answers.reading_observer, answers.reading_question, answers.reading_view, strict=True)
-    return [(observers[o], questions[q], answers.views[v]) for o, q, v in places]
-
-
-def draws_of(base: Knowledge, answers: Answers) -> Ints:
-    """Return how many readable answers each reading has, (R,).
-
-    Of questions about one variable at a time all count, of others those about the variable with the most.
-    """
-    readings = len(answers.reading_item)
-    most, total = np.zeros(readings), np.zeros(readings)
-    columns = [np.bincount(one.reading, one.weight, readings) for one in answers.labels.values()]
-    columns += [np.bincount(one.reading, minlength=readings) for one in answers.numbers.values()]
-    for column in columns:
-        most = np.maximum(most, column)
-        total += column
-    about_one = np.array([one.about_one for one in base.questions.values()], dtype=bool)
-    single = about_one[answers.reading_question] if readings else np.zeros(0, dtype=bool)
-    return np.round(np.where(single, total, most)).astype(np.int64)
-
-
-def design_of(base: Knowledge, batches: Iterable[Answers], *, adaptive: bool = False) -> Design:
-    """Return how items were answered: of whom, what, in which view, and how often.
-
-    The least answers are those of items without refused or unreadable ones, where there are any.
-
-    Raises:
-        ValueError: no items.
-    """
-    rows: list[tuple[dict[tuple[str, str, str], int], int, bool]] = []
-    for answers in batches:
-        items: list[dict[tuple[str, str, str], int]] = [{} for _ in answers.items]
-        draws = draws_of(base, answers).tolist()
-        for item, key, count in zip(answers.reading_item.tolist(), _names(base, answers), draws, strict=True):
-            items[item][key] = count
-        whole = (answers.refused + answers.unreadable) == 0
-        rows += zip(items, answers.samples.tolist(), whole.tolist(), strict=True)
-    if not rows:
-        raise ValueError("a design is of at least one item")
-    known = dict.fromkeys(key for row, _, _ in rows for key in row)
-    sound = [row for row in rows if row[2]] or rows
-    readings = tuple(
-        Asked(
-            *key,
-            0 if adaptive else min(row.get(key, 0) for row, _, _ in sound),
-            max(row.get(key, 0) for row, _, _ in rows),
-        )
-        for key in known
-    )
-    totals = [total for _, total, _ in rows]
-    return Design(adaptive, min(totals), max(totals), readings)
 
 
 @dataclass(frozen=True)
@@ -227,46 +119,20 @@ class Guarantee:
         """Return the certificates of values that may not be accepted."""
         return tuple(one for one in self.certificates if one.threshold is None)
 
-    def refusals(self, base: Knowledge, population: str) -> tuple[str, ...]:
-        """Return why the guarantee does not hold for a base and a population; nothing where it does."""
+    def refusals(self, digests: Mapping[str, str], population: str) -> tuple[str, ...]:
+        """Return why it does not hold for a base of these digests and a population; nothing where it does."""
         found = [
-            f"{part} changed since it was made (digest {self.digests[part]} -> {base.digests.get(part, '?')})"
+            f"{part} changed since it was made (digest {self.digests[part]} -> {digests.get(part, '?')})"
             for part in PARTS
-            if self.digests[part] != base.digests.get(part)
+            if self.digests[part] != digests.get(part)
         ]
         if population != self.population:
             found.append(f"it was made for population {self.population}, this is {population}")
         return tuple(found)
 
-    def thresholds(self, variable: Variable, value: Floats) -> Floats:
-        """Return the highest risk accepted with each value (N,) of a variable; NaN where none is."""
-        names = values_certified(variable)
-        table = np.full(len(names), np.nan)
-        for one in self.certified:
-            if one.variable == variable.name:
-                table[names.index(one.value)] = one.threshold
-        index = (
-            np.zeros(len(value), dtype=np.int64) if variable.kind == "interval" else value.astype(np.int64)
-        )
-        return np.asarray(table[index])
-
-    def decided(
-        self, base: Knowledge, levels: Mapping[str, LevelDecision], acceptable: Mask
-    ) -> dict[str, LevelDecision]:
-        """Return decisions with the certified thresholds in the place of the policy's limits.
-
-        acceptable: (N,) items of which anything may be accepted (see `decision.acceptable`).
-        """
-        found = {}
-        for name, level in levels.items():
-            threshold = self.thresholds(base.variables[name], level.value)
-            # No risk is at or under NaN.
-            found[name] = replace(level, accepted=acceptable & (level.risk <= threshold))
-        return found
-
 
 def listed(certificates: Sequence[Certificate]) -> str:
-    """Return the values of certificates by variable, in words: `colour red, green; AU1 true`."""
+    """Return the values of certificates by variable, in words: `colour red, green; shiny true`."""
     values: dict[str, list[str]] = {}
     for one in certificates:
         values.setdefault(one.variable, []).append(one.value)

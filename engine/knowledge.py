@@ -72,6 +72,11 @@ class Variable:
     place: Place = field(compare=False, default=NOWHERE)
     places: Mapping[str, Place] = field(compare=False, default_factory=dict)
 
+    @property
+    def values(self) -> tuple[str, ...]:
+        """What is certified apart: its states, or of an interval one thing, being `within` its tolerance."""
+        return ("within",) if self.kind == "interval" else self.states
+
 
 @dataclass(frozen=True)
 class Code(Cited):
@@ -283,7 +288,7 @@ class Knowledge:
     questions: Mapping[str, Question]
     policy: Policy
     digest: str
-    digests: Mapping[str, str] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(compare=False, default_factory=dict)
     guarantee: Guarantee | None = None
     numbers: Mapping[str, Number] = field(compare=False, repr=False, default_factory=dict)
     yaml: object = field(compare=False, repr=False, default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,17 +11,20 @@ import numpy as np
 
 from engine import (
     Answers,
+    Guarantee,
     Inference,
     Knowledge,
     LookAhead,
     Network,
     SekeError,
+    acceptable,
     compiled,
     decide_items,
     decide_levels,
     diagnose,
     did_you_mean,
 )
+from seke.covered import Covered
 from seke.posteriors import Layout
 from seke.samples import answers_from, read_batches
 from seke.shipped import cache_folder
@@ -34,12 +38,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Session:
-    """A compiled base made ready for one population; turns answers into records."""
+    """A compiled base made ready for one population; turns answers into records.
+
+    guarantee: what was certified with the base, where that holds; refused: why it does not hold.
+    """
 
     network: Network
     inference: Inference
     look_ahead: LookAhead
     layout: Layout
+    guarantee: Guarantee | None = None
+    refused: tuple[str, ...] = ()
 
     @classmethod
     def open(
@@ -63,7 +72,10 @@ class Session:
         network = compiled(base, cache_folder())
         inference = Inference(network, population, device=device, threads=threads)
         ahead = LookAhead(network, inference.observations, seed)
-        return cls(network, inference, ahead, Layout(network))
+        guarantee = base.guarantee
+        refused = guarantee.refusals(base.digests, inference.population) if guarantee else ()
+        holds = guarantee if not refused else None
+        return cls(network, inference, ahead, Layout(network), holds, refused)
 
     def records(self, answers: Answers) -> list[Record]:
         """Return one posterior record an item, in the order of the items."""
@@ -76,8 +88,12 @@ class Session:
         settled = np.all(worthwhile, axis=0) if worthwhile else np.ones(len(readings), dtype=bool)
         ask = ~settled & (readings > 0) & (answers.asked < base.policy.budget)
         following = self.look_ahead.next(answers, posterior, ask)
+        covered = None
+        if self.guarantee is not None:
+            covered = Covered.of(base, self.guarantee, answers, following)
+            levels = covered.decided(levels, acceptable(base, answers, diagnostics.conflict_bits))
         decisions = decide_items(base, answers, levels, diagnostics.conflict_bits, following)
-        return self.layout.records(answers, posterior, decisions, diagnostics)
+        return self.layout.records(answers, posterior, decisions, diagnostics, covered)
 
 
 def infer(
@@ -97,11 +113,16 @@ def infer(
         in_order: the samples of each item stand together, so that they can be streamed.
         seed: of the look-ahead's imagined answers.
 
+    Warns:
+        UserWarning: a guarantee of the base that does not hold any more, with the reason.
+
     Raises:
         engine.KnowledgeError, engine.AnswerError: bad knowledge or samples, with their places.
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     session = Session.open(base, population, seed)
+    for reason in session.refused:
+        warnings.warn(f"the guarantee is refused: {reason}", stacklevel=2)
     for answers in batches(samples, base, in_order=in_order):
         yield from session.records(answers)
 

@@ -37,7 +37,7 @@ INFERENCE = {
         "network",
         "posterior",
     ),
-    *("certification", "guarantee", "preposterior", "simulation", "weights"),
+    *("certification", "design", "guarantee", "preposterior", "simulation", "weights"),
 }
 
 
