@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DIGITS = 9
 TESTS = "n errors share bound predicted coverage mu"
 MOST = 1_000_000_000
-WIDTH = 110
+WIDTH = 160
 
 
 def certificates(
@@ -198,7 +198,7 @@ def _plain(one: Certificate, alpha: float) -> dict[str, Any]:
     found |= {"n": one.n, "errors": one.errors}
     found |= {
         "share": _Number(_down(one.share)),
-        "bound": _Number(_up(one.bound)),
+        "bound": _Number(_up(one.bound, 6)),
         "predicted": one.predicted,
     }
     found |= {"coverage": _Number(_down(one.coverage, 4)), "mu": _Number(_up(one.mu, 4))}

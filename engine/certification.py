@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import bdtr, betaincinv
+from scipy.special import betaincc, betaincinv
 
 from engine.guarantee import Certificate, Guarantee
 
@@ -55,8 +55,13 @@ def fewest(alpha: float, share: float) -> int:
 
 def passes(n: Ints | int, errors: Ints | int, alpha: float, share: float) -> Mask:
     """Say whether counts reject that more than alpha err: P(Binomial(n, alpha) <= errors) <= share."""
+    return np.asarray(_tail(n, errors, alpha) <= share)
+
+
+def _tail(n: Any, errors: Any, p: Any) -> Any:
+    """Return P(Binomial(n, p) <= errors) = 1 - I_p(errors + 1, n - errors)."""
     n, errors = np.asarray(n), np.asarray(errors)
-    return np.asarray((errors < n) & (bdtr(errors, np.maximum(n, 1), alpha) <= share))
+    return np.where(errors < n, betaincc(errors + 1, np.maximum(n - errors, 1), p), 1.0)
 
 
 def upper_bound(n: int, errors: int, share: float) -> float:
@@ -124,21 +129,20 @@ class _Thing:
         fit (Jeffreys).
         """
         n, errors = self.counts
-        expected = np.floor(n * ratio)
+        expected = np.floor(n * ratio).astype(np.int64)
         low = betaincinv(errors[:, None] + 0.5, (n - errors)[:, None] + 0.5, QUANTILES)
-        allowed = np.array([_allowed(int(m), alpha, share) for m in expected])
-        chance = bdtr(np.maximum(allowed, 0)[:, None], np.maximum(expected, 1)[:, None], low).mean(1)
+        allowed = _allowed(expected, alpha, share)
+        chance = _tail(expected[:, None], np.maximum(allowed, 0)[:, None], low).mean(1)
         return np.where(allowed < 0, 0.0, chance)
 
 
-def _allowed(n: int, alpha: float, share: float) -> int:
-    """Return the most errors among n with which the test passes; -1 where none do."""
-    if n < 1 or bdtr(0, n, alpha) > share:
-        return -1
-    low, high = 0, n
-    while high - low > 1:
+def _allowed(n: Ints, alpha: float, share: float) -> Ints:
+    """Return the most errors among n (...) with which the test passes; -1 where none do."""
+    low, high = np.full(n.shape, -1), n.copy()
+    while (high - low > 1).any():
         middle = (low + high) // 2
-        low, high = (middle, high) if bdtr(middle, n, alpha) <= share else (low, middle)
+        passed = passes(n, np.maximum(middle, 0), alpha, share)
+        low, high = np.where(passed, middle, low), np.where(passed, high, middle)
     return low
 
 
@@ -162,7 +166,8 @@ def certify(
     Args:
         base: as it will be read; its digests are what the guarantee holds for.
         levels: the decisions about N items of gold as `decide_levels` makes them at the end of the pipeline;
-            whether they are accepted by the policy does not matter.
+            whether they are accepted by the policy does not matter. A variable that is left out takes no
+            part of delta, and is not accepted.
         acceptable: (N,) items of which anything may be accepted (see `decision.acceptable`).
         gold: of the same items; where it is unknown the item does not count for the variable.
         fits: (N,) see `split`; what fitted the base must be among these items.
@@ -176,6 +181,8 @@ def certify(
     """
     if groups is not None and rng is None:
         raise ValueError("with groups an rng is needed")
+    if groups is not None and set(np.asarray(groups)[fits]) & set(np.asarray(groups)[~fits]):
+        raise ValueError("a subject is in both parts")
     things = _things(base, levels, acceptable, gold, fits, groups, rng)
     units = np.arange(len(fits)) if groups is None else _numbered(groups)
     fitting, certifying = (len(np.unique(units[part])) for part in (fits, ~fits))
@@ -225,7 +232,7 @@ def _things(
     units = np.arange(len(fits)) if groups is None else _numbered(groups)
     order = rng.random(len(fits)) if groups is not None and rng is not None else None
     found = []
-    for name in (name for names in base.levels.values() for name in names):
+    for name in (name for names in base.levels.values() for name in names if name in levels):
         variable, level, truth = base.variables[name], levels[name], gold.values.get(name)
         if truth is None:
             truth = np.full(len(fits), np.nan)
@@ -275,14 +282,14 @@ def _tested(
     if threshold is None and len(n):
         met = [int(own[start]) + tested for own, tested in zip(thing.counts, counted, strict=True)]
         missing = _missing(*counted, alpha, share)
-        gold = _gold(met[0], met[1], units, ratio / (1 + ratio), alpha, share)
+        gold = _gold(met[0], met[1], missing, units, ratio / (1 + ratio), alpha, share)
     return Certificate(
         thing.variable,
         thing.value,
         threshold,
         *counted,
-        share,
-        upper_bound(*counted, share),
+        share if tried else 0.0,
+        upper_bound(*counted, share) if tried else 1.0,
         predicted,
         accepted / predicted if predicted else 0.0,
         float(thing.test.wrong.mean()) if predicted else 0.0,
@@ -296,20 +303,22 @@ def _missing(n: int, errors: int, alpha: float, share: float) -> int:
     return _least(lambda more: bool(passes(n + more, errors, alpha, share)))
 
 
-def _gold(n: int, errors: int, units: int, testing: float, alpha: float, share: float) -> int | None:
+def _gold(
+    n: int, errors: int, missing: int, units: int, testing: float, alpha: float, share: float
+) -> int | None:
     """Return how many more units of gold would be about enough at the rates met; None where none would.
 
     n, errors: accepted among all units of gold. testing: the share of these that certifies.
     """
-    if not n or errors / n >= alpha:
+    if not n or not testing or errors / n >= alpha:
         return None
-
-    def enough(total: int) -> bool:
-        accepted = int(n / units * testing * total)
-        return bool(passes(accepted, int(errors / n * accepted), alpha, share))
-
-    total = _least(enough)
-    return max(total - units, 1) if total < MOST_GOLD else None
+    rate = n / units * testing
+    total = _least(
+        lambda total: bool(passes(int(rate * total), int(errors / n * rate * total), alpha, share))
+    )
+    # Bad luck in the test is to be made good as well.
+    more = max(total - units, math.ceil(missing / rate))
+    return more if more < MOST_GOLD else None
 
 
 def _least(enough: Callable[[int], bool]) -> int:

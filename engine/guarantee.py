@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from engine.errors import Place
 
+WITHIN = "within"
 PARTS = ("knowledge", "prompts", "observers", "policy")
 
 
@@ -25,7 +26,8 @@ class Certificate:
 
     threshold: the highest risk that is accepted; None where nothing passed. n, errors: how many units (items,
     or subjects with one item each) were accepted by it in the certifying part, and how many of them wrong;
-    where nothing passed, by the threshold that was tried first. share: the part of delta spent on it. bound:
+    where nothing passed, by the threshold to be tried first. share: the part of delta spent on it, 0 where it
+    was not tried since on the part that fits it had no hope. bound:
     exact upper bound of the probability of an error at this share (Clopper and Pearson 1934,
     doi:10.1093/biomet/26.4.404). predicted: items of the certifying part decided to be this value, accepted
     or not; coverage: the share of these that is accepted; mu: the share of these that is wrong.
@@ -132,8 +134,8 @@ class Guarantee:
 
 
 def listed(certificates: Sequence[Certificate]) -> str:
-    """Return the values of certificates by variable, in words: `colour red, green; shiny true`."""
+    """Return the values of certificates by variable, in words: `colour red, green; shiny true; size`."""
     values: dict[str, list[str]] = {}
     for one in certificates:
-        values.setdefault(one.variable, []).append(one.value)
-    return "; ".join(f"{name} {', '.join(found)}" for name, found in values.items())
+        values.setdefault(one.variable, []).append("" if one.value == WITHIN else one.value)
+    return "; ".join(f"{name} {', '.join(found)}".rstrip() for name, found in values.items())
