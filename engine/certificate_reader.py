@@ -82,7 +82,7 @@ def _design(fields: Fields, node: Node | None) -> Design:
 
 def _range(fields: Fields, table: Table) -> tuple[int, int]:
     least, most = (fields.whole(table, key, 0, MOST) for key in ("least", "most"))
-    if least > most:
+    if least > most and "most" in table:
         fields.fault(table.entries["most"], f"is less than `least`, {least}")
     return least, most
 
