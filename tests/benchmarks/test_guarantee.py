@@ -94,7 +94,7 @@ def population(kind, rng):
         variables = [Variable("v0", "categorical", ("a", "b", "c"), "")]
         settings = {
             "one level": {"draws": 10, "sharing": 0.35},
-            "adaptive": {"draws": 25, "sharing": 0.45, "limit": 0.0002},
+            "adaptive": {"draws": 12, "sharing": 0.32, "limit": 0.00002},
             "clustered": {"draws": 5, "sharing": 1.5, "misled": 0.04},
             "some mislead": {"draws": 10, "sharing": 1.5, "misled": 0.15},
         }[kind]
@@ -176,7 +176,7 @@ def naive_splits(people, count, alpha, rng):
     return broken
 
 
-CASES = {"one level": 3_000, "twenty levels": 3_000, "adaptive": 3_000, "clustered": 900}
+CASES = {"one level": 3_000, "twenty levels": 3_000, "adaptive": 6_000, "clustered": 900}
 
 
 @pytest.mark.slow
