@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 DIGITS = 9
 TESTS = "n errors share bound predicted coverage mu"
 MOST = 1_000_000_000
+ROUNDING = 1e-9
 WIDTH = 160
 
 
@@ -39,9 +40,16 @@ def certificates(
     fields.cited(node)
     alpha, delta = (fields.number(entries, key, 0.0001, 0.9999) for key in ("alpha", "delta"))
     own = _digests(fields, entries.get("digests"))
-    unit = entries.get("unit")
+    unit, before = entries.get("unit"), len(fields.faults)
+    read = _Values(fields, alpha, variables if own == digests else None)
+    found = tuple(read.read(entries.get("values")))
+    spent = sum(one.share for one in found)
+    if len(fields.faults) == before and spent > delta + ROUNDING:
+        fields.fault(
+            entries.entries["values"], f"spends shares of {spent:g} in all, more than delta, {delta:g}"
+        )
     return Guarantee(
-        tuple(_Values(fields, alpha, variables if own == digests else None).read(entries.get("values"))),
+        found,
         alpha,
         delta,
         fields.one_of(unit, ("item", "subject"), "unit") if unit else "",

@@ -290,4 +290,6 @@ def _numbers(facts: Facts) -> list[str]:
         lines += _wrapped(then.format(**given), "    ")
     if len(facts["numbers"]) < WANTED:
         lines.append("  " + words["few" if facts["numbers"] else "none"].format(bits=facts["farthest"]))
+    if facts["decision"]["guarantee"]:
+        lines += _wrapped(words["promised"], "  ")
     return lines
