@@ -125,7 +125,7 @@ def _classes(own: CategoricalScore, states: tuple[str, ...]) -> Facts:
                 "predicted": int(named),
                 "precision": rounded(hit / named) if named else None,
                 "recall": rounded(hit / gold) if gold else None,
-                "f1": rounded(2 * hit / (gold + named)) if gold else None,
+                "f1": rounded(2 * hit / (gold + named)) if gold + named else None,
             }
         )
     return {"states": list(states), "classes": classes, "confusion": table.astype(int).tolist()}

@@ -201,6 +201,8 @@ def _refusals(refusals: Facts) -> list[str]:
         header.insert(4, "refused answers")
     rows = []
     for one in classes:
+        if not one["gold"]:
+            continue
         cells = [_share(one[key], one["gold"]) for key in keys]
         if with_answers:
             cells.insert(2, _share(one["refused_answers"], one["answers"]))
