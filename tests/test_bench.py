@@ -336,6 +336,35 @@ def test_the_command_prints_text_or_json_and_draws(made, tmp_path):
     assert "file: cannot be made" in refused.stderr
 
 
+def test_either_side_may_come_from_standard_input(made):
+    files = made / "p.jsonl", made / "few.csv"
+    wanted = run(*files, "--bootstrap", 0).stdout.replace(str(files[0]), "-").replace(str(files[1]), "-")
+    rows = "".join(json.dumps(row) + "\n" for row in labels_of(made))
+    for arguments, text in ((("-", files[1]), files[0].read_text("utf-8")), ((files[0], "-"), rows)):
+        found = CliRunner().invoke(
+            main, ["bench", "score", *map(str, arguments), "--bootstrap", "0"], input=text
+        )
+        assert found.exit_code == 0, found.stderr
+        shown = found.stdout
+        for name in ("<stdin>", *map(str, files)):
+            shown = shown.replace(name, "-")
+        assert shown == wanted
+
+
+def labels_of(made):
+    """The rows of the small table of truth, as JSON has them."""
+    for row in truth_of(made, "few.csv"):
+        bits = {name: int(row[name]) for name in ("AU1", "AU12")}
+        yield row | bits | {"valence": float(row["valence"])}
+
+
+def test_items_of_no_group_are_groups_of_their_own(made):
+    rows = [row | {"who": "s" if at < 100 else None} for at, row in enumerate(labels_of(made))]
+    report = seke.score(made / "p.jsonl", rows, groups="who", **QUICK)
+    assert (only(report)["units"], only(report)["ungrouped"]) == (151, 150)
+    assert "151 groups by who, of which 150 are single items without one" in str(report)
+
+
 def test_items_on_one_side_are_told(made, tmp_path):
     gold = tmp_path / "gold.csv"
     gold.write_text("item,expression\nitem-000001,fear\nnobody,fear\nnowhere,anger\n")

@@ -58,6 +58,7 @@ def card(base: Knowledge, given: Predictions, table: LabelTable, options: Option
         "path": given.path,
         "items": len(at),
         "units": resamples.units,
+        "ungrouped": sum(table.groups[i] is None for i in at.tolist()),
         "without_prediction": {"count": len(without), "examples": without[:EXAMPLES]},
         "without_gold": {"count": len(beyond), "examples": beyond[:EXAMPLES]},
         "variables": {

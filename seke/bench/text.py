@@ -81,6 +81,8 @@ def _intervals(one: Facts, facts: Facts) -> str:
     if one["units"] < 2:
         return "no intervals: there is only one group to resample"
     units = f"{count(one['units'], 'group')} by {options['groups']}" if options["groups"] else "items"
+    if options["groups"] and one["ungrouped"]:
+        units += f", of which {one['ungrouped']:,} are single items without one"
     return f"intervals: {options['level']:.0%}, {options['bootstrap']:,} bootstrap resamples of {units}"
 
 
@@ -219,7 +221,9 @@ def _comparison(one: Facts, facts: Facts) -> Iterator[str]:
         if "mcnemar" in variable:
             test = variable["mcnemar"]
             first, second = test["only_one_right"], test["only_other_right"]
-            yield f"  right only in one {first:,}, only in other {second:,}; exact McNemar p {test['p']:.3g}"
+            apart = " (items taken as independent)" if facts["options"]["groups"] else ""
+            p = f"exact McNemar p {test['p']:.3g}{apart}"
+            yield f"  right only in one {first:,}, only in other {second:,}; {p}"
     binary = {n: v for n, v in one["variables"].items() if v["kind"] == "binary"}
     if binary:
         yield ""
