@@ -54,10 +54,11 @@ def _chunks(weights: NDArray[np.uint16], chosen: Ints) -> Iterator[Floats]:
 def percentile_interval(values: Floats, level: float) -> tuple[float, float] | None:
     """Return the percentile bootstrap interval of a score's values (times,) on resamples.
 
-    None where fewer than LEAST_DEFINED of the resamples have the score (are not NaN).
+    None where fewer than LEAST_DEFINED of the resamples have the score (are not NaN), and where all have the
+    same: of a share of 0 or 1 they cannot tell how far it is from that elsewhere.
     """
     defined = values[~np.isnan(values)]
-    if not len(values) or len(defined) < LEAST_DEFINED * len(values):
+    if not len(values) or len(defined) < LEAST_DEFINED * len(values) or np.ptp(defined) == 0:
         return None
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

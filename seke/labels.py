@@ -292,7 +292,10 @@ class _Draft:
         if name in self.knowledge.levels:
             members = ", ".join(self.knowledge.levels[name][:4])
             return f"{name}: is a level; its variables are columns: {members}, ..."
-        return unknown(name, "column", name, self.allowed)
+        message = unknown(name, "column", name, self.allowed)
+        if self.groups or message.endswith("?"):
+            return message
+        return f"{message}; one further column may be named as that of the groups (--groups)"
 
     def fill(self, rows: Rows) -> None:
         """Take in all rows, up to the fault after which nothing can be read."""

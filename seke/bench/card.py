@@ -58,6 +58,7 @@ def card(base: Knowledge, given: Predictions, table: LabelTable, options: Option
         "path": given.path,
         "items": len(at),
         "units": resamples.units,
+        "ungrouped": sum(table.groups[i] is None for i in at.tolist()),
         "without_prediction": {"count": len(without), "examples": without[:EXAMPLES]},
         "without_gold": {"count": len(beyond), "examples": beyond[:EXAMPLES]},
         "variables": {
@@ -125,7 +126,7 @@ def _classes(own: CategoricalScore, states: tuple[str, ...]) -> Facts:
                 "predicted": int(named),
                 "precision": rounded(hit / named) if named else None,
                 "recall": rounded(hit / gold) if gold else None,
-                "f1": rounded(2 * hit / (gold + named)) if gold else None,
+                "f1": rounded(2 * hit / (gold + named)) if gold + named else None,
             }
         )
     return {"states": list(states), "classes": classes, "confusion": table.astype(int).tolist()}

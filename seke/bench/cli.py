@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seke.reporting import print_json, reporting
+from seke.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +110,7 @@ def score(
         if as_json:
             print_json(report.facts)
         else:
-            print(report)
+            print(printable(str(report)))
         if paths:
             print(f"{len(paths)} pictures in {pictures}", file=sys.stderr)
 
@@ -117,12 +118,12 @@ def score(
 def _warn(facts: Mapping[str, Any]) -> None:
     """Say which items stand on one side only."""
     for one in facts["predictions"]:
-        for key, said in (
-            ("without_prediction", "of gold have no prediction in"),
-            ("without_gold", "without gold in"),
-        ):
-            found = one[key]
-            if found["count"]:
-                such = ", ".join(map(repr, found["examples"]))
-                items = "item" if found["count"] == 1 else "items"
-                print(f"{found['count']:,} {items} {said} {one['path']}, such as {such}", file=sys.stderr)
+        _tell(one["without_prediction"], f"{one['path']}: lacks", "of gold")
+        _tell(one["without_gold"], f"{one['path']}:", "that gold lacks")
+
+
+def _tell(found: Mapping[str, Any], before: str, after: str) -> None:
+    if found["count"]:
+        such = ", ".join(map(repr, found["examples"]))
+        items = "item" if found["count"] == 1 else "items"
+        print(printable(f"{before} {found['count']:,} {items} {after}, such as {such}"), file=sys.stderr)

@@ -61,6 +61,7 @@ def comparison(
         "other": other.path,
         "items": len(at),
         "units": resamples.units,
+        "ungrouped": sum(table.groups[i] is None for i in at.tolist()),
         "variables": {name: _variable(pair, drawn[name], resamples) for name, pair in pairs.items()},
         "levels": _levels(base, pairs, drawn, resamples),
     }

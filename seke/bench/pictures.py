@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import secrets
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1)))
 BAND = "#BBBBBB"
+LEAST_KEPT = 10
 ENDINGS = ("png", "svg", "pdf")
 _STYLE: Any = {
     "font.size": 9,
@@ -120,7 +122,7 @@ def _panels(variables: Facts, source: str, one: Callable[[Axes, str, Facts], Non
 
     across = min(len(variables), 5 if size < 3 else 3)
     down = math.ceil(len(variables) / across)
-    figure = Figure(figsize=(max(size * across, 3.6), size * down + 0.35), layout="constrained")
+    figure = Figure(figsize=(max(size * across, 3.6), 0.95 * size * down + 0.3), layout="constrained")
     if source:
         figure.suptitle(source, x=0.01, ha="left", fontsize=10, fontweight="bold")
     for index, (name, variable) in enumerate(variables.items()):
@@ -130,15 +132,16 @@ def _panels(variables: Facts, source: str, one: Callable[[Axes, str, Facts], Non
 
 def _reliability(variables: Facts, source: str, stated: str) -> Figure:
     single = len(variables) == 1
-    figure = _panels(variables, source, _diagram, 4.2 if single else 2.1)
-    figure.supxlabel(f"stated {stated}", fontsize=9)
+    figure = _panels(variables, source, partial(_diagram, wide=single), 4.2 if single else 2.1)
+    grey = "" if single else " (grey: 90 % of calibrated predictions)"
+    figure.supxlabel(f"stated {stated}{grey}", fontsize=9)
     figure.supylabel("share that is so", fontsize=9)
     if single:
         figure.axes[0].legend(loc="upper left")
     return figure
 
 
-def _diagram(axes: Axes, name: str, variable: Facts) -> None:
+def _diagram(axes: Axes, name: str, variable: Facts, *, wide: bool) -> None:
     found = variable["reliability"]
     axes.fill_between(
         found["stated"],
@@ -154,6 +157,7 @@ def _diagram(axes: Axes, name: str, variable: Facts) -> None:
         found["stated"],
         found["share"],
         "o-",
+        clip_on=False,
         color=COLOURS[0],
         markersize=4,
         linewidth=1,
@@ -162,7 +166,7 @@ def _diagram(axes: Axes, name: str, variable: Facts) -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     low, high = found["null_ece"]
     ece = variable["scores"]["ece"]["value"]
-    if axes.get_window_extent().width > 250:
+    if wide:
         axes.set_title(f"{name}: ECE {ece:.3f} (calibrated: {low:.3f} to {high:.3f})")
     else:
         axes.set_title(f"{name}: ECE {ece:.3f}", fontsize=8)
@@ -180,9 +184,9 @@ def _risk_coverage(curves: Mapping[str, list[tuple[str, Facts]]]) -> Figure:
         tolerance = next((v["tolerance"] for _, v in sets if v.get("kind") == "interval"), None)
         what = "wrong" if tolerance is None else f"further than {tolerance:g} from gold"
         axes.set(xlim=(0, 1), xlabel="coverage: share kept, least stated risk first", ylabel=f"share {what}")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=0, top=max(axes.get_ylim()[1], 0.1))
         axes.set_title(name)
-        axes.legend(loc="upper left", fontsize=8)
+        axes.legend(loc="best", fontsize=8)
     return figure
 
 
@@ -190,12 +194,24 @@ def _curve(axes: Axes, at: int, source: str, variable: Facts) -> None:
     found, scores = variable["risk_coverage"], variable["scores"]
     colour, style = COLOURS[at % len(COLOURS)], STYLES[at % len(STYLES)]
     label = f"{source}, AURC {scores['aurc']['value']:.3f}"
-    axes.plot(found["coverage"], found["error"], color=colour, linestyle=style, linewidth=1.4, label=label)
+    # The share of errors among a handful of items jumps about and says little.
+    drawn = [
+        (coverage, error)
+        for coverage, error in zip(found["coverage"], found["error"], strict=True)
+        if coverage >= min(LEAST_KEPT / variable["items"], 0.05) or coverage == 1
+    ]
+    axes.plot(*zip(*drawn, strict=True), color=colour, linestyle=style, linewidth=1.4, label=label)
     kept = scores.get("coverage", {}).get("value")
     wrong = scores.get("accepted_error", {}).get("value")
     if kept is not None and wrong is not None:
         axes.plot(
-            [kept], [wrong], "o", color=colour, markersize=6, label=f"accepted: {kept:.0%}, wrong {wrong:.1%}"
+            [kept],
+            [wrong],
+            "o",
+            clip_on=False,
+            color=colour,
+            markersize=6,
+            label=f"accepted: {kept:.0%}, wrong {wrong:.1%}",
         )
 
 
@@ -206,7 +222,7 @@ def _confusion(name: str, variable: Facts, source: str) -> Figure:
     gold = table.sum(1, keepdims=True)
     share = np.divide(table, gold, out=np.zeros_like(table), where=gold > 0)
     side = max(0.62 * len(states), 2.4)
-    figure = Figure(figsize=(side + 1.9, side + 1.3), layout="constrained")
+    figure = Figure(figsize=(side + 2.7, side + 1.2), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), value in np.ndenumerate(share):
@@ -238,9 +254,13 @@ def _number(axes: Axes, name: str, variable: Facts) -> None:
     axes.plot(line, line, color="#666666", linewidth=0.8, linestyle=":")
     size = 14 if len(points) < 200 else 6
     axes.scatter(points[:, 0], points[:, 1], s=size, color=COLOURS[0], alpha=0.5, linewidth=0)
-    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="gold", ylabel="predicted")
+    ticks = np.linspace(low, high, 5)
+    axes.set(xlim=(low, high), ylim=(low, high), xticks=ticks, yticks=ticks, aspect="equal")
+    shown = (
+        f" ({len(points):,} of {variable['items']:,} items shown)" if len(points) < variable["items"] else ""
+    )
+    axes.set(xlabel=f"gold{shown}", ylabel="predicted")
     ccc = variable["scores"]["ccc"]["value"]
-    shown = f", {len(points):,} of {variable['items']:,} items" if len(points) < variable["items"] else ""
-    axes.set_title(f"{name}: CCC {'-' if ccc is None else format(ccc, '.3f')}{shown}", fontsize=9)
+    axes.set_title(f"{name}: CCC {'-' if ccc is None else format(ccc, '.3f')}", fontsize=9)
     if tolerance:
         axes.legend(loc="upper left", fontsize=8)

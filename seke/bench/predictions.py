@@ -98,9 +98,10 @@ def read_predictions(source: str | Path | Iterable[Record], knowledge: Knowledge
     table = _table(source)
     if table.nested:
         return _Reader(table, knowledge).predictions()
-    if isinstance(table, _Records):
-        return _of_labels(labels_from(table.records, knowledge), table.name)
-    return _of_labels(read_labels(source, knowledge), table.name)  # type: ignore[arg-type]
+    if isinstance(source, str | Path) and str(source) != "-":
+        return _of_labels(read_labels(source, knowledge), table.name)
+    records = table.records if isinstance(table, _Records) else []
+    return _of_labels(labels_from(records, knowledge), table.name)
 
 
 def holds_records(path: str | Path) -> bool:

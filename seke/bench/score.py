@@ -111,7 +111,8 @@ def _gold(gold: Source | LabelTable, base: Knowledge, groups: str) -> LabelTable
         return gold
     if not isinstance(gold, str | Path):
         return labels_from(gold, base, groups)
-    if holds_records(gold):
+    # Standard input can be read once only.
+    if str(gold) != "-" and holds_records(gold):
         order = "gold is named last: PREDICTIONS... GOLD"
         raise SekeError(f"{gold}: holds predictions with probabilities and not labels; {order}")
     return read_labels(gold, base, groups)

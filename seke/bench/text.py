@@ -11,19 +11,13 @@ if TYPE_CHECKING:
 
     Facts = Mapping[str, Any]
 
-_CATEGORICAL = {
+_LABELS = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
     "log_loss": "log loss, nats",
     "brier": "Brier score",
     "ece": "ECE",
-    "aurc": "AURC",
-    "coverage": "accepted",
-    "accepted_error": "wrong of accepted",
-    "accepted_risk": "stated risk of accepted",
-}
-_NUMBER = {
     "ccc": "CCC",
     "pearson": "Pearson r",
     "rmse": "RMSE",
@@ -37,7 +31,6 @@ _NUMBER = {
 }
 _MEANS = {"mean_f1": "mean F1", "mean_balanced_accuracy": "mean balanced accuracy", "mean_ccc": "mean CCC"}
 _SHARES = {"coverage", "accepted_error", "accepted_risk", "inside", "prevalence", "sign_agreement"}
-_DIFFERENCES = {**_CATEGORICAL, **_NUMBER, "f1": "F1", "accuracy": "accuracy"}
 NOTHING = "-"
 
 
@@ -58,14 +51,14 @@ def _card(one: Facts, facts: Facts) -> Iterator[str]:
     for name, variable in categorical.items():
         yield ""
         yield f"{name}, {count(variable['items'], 'item')}{_unpredicted(variable)}"
-        yield from _scores(variable, _CATEGORICAL)
+        yield from _scores(variable)
         yield from _classes(variable)
     numbers = _of_kind(one, "interval")
     for name, variable in numbers.items():
         yield ""
         wrong = f"; wrong: further than {variable['tolerance']:g} from gold"
         yield f"{name}, {count(variable['items'], 'item')}{_unpredicted(variable)}{wrong}"
-        yield from _scores(variable, _NUMBER)
+        yield from _scores(variable)
     binary = _of_kind(one, "binary")
     if binary:
         yield ""
@@ -88,6 +81,8 @@ def _intervals(one: Facts, facts: Facts) -> str:
     if one["units"] < 2:
         return "no intervals: there is only one group to resample"
     units = f"{count(one['units'], 'group')} by {options['groups']}" if options["groups"] else "items"
+    if options["groups"] and one["ungrouped"]:
+        units += f", of which {one['ungrouped']:,} are single items without one"
     return f"intervals: {options['level']:.0%}, {options['bootstrap']:,} bootstrap resamples of {units}"
 
 
@@ -108,9 +103,9 @@ def _interval(name: str, score: Facts) -> str:
     return f"{_number(name, score['low'])} to {_number(name, score['high'])}"
 
 
-def _scores(variable: Facts, names: Mapping[str, str]) -> list[str]:
+def _scores(variable: Facts) -> list[str]:
     rows = []
-    for name, label in names.items():
+    for name, label in _LABELS.items():
         score = variable["scores"].get(name)
         if score is not None:
             note = score.get("reason") or _note(name, variable)
@@ -201,6 +196,8 @@ def _refusals(refusals: Facts) -> list[str]:
         header.insert(4, "refused answers")
     rows = []
     for one in classes:
+        if not one["gold"]:
+            continue
         cells = [_share(one[key], one["gold"]) for key in keys]
         if with_answers:
             cells.insert(2, _share(one["refused_answers"], one["answers"]))
@@ -213,7 +210,7 @@ def _share(part: int, whole: int) -> str:
 
 
 def _comparison(one: Facts, facts: Facts) -> Iterator[str]:
-    yield f"{one['other']} less {one['one']}, {count(one['items'], 'item')} in both"
+    yield f"one: {one['one']}, other: {one['other']}; {count(one['items'], 'item')} in both"
     yield f"  {_intervals(one, facts)}, the same for both"
     for name, variable in one["variables"].items():
         if variable["kind"] == "binary":
@@ -224,7 +221,9 @@ def _comparison(one: Facts, facts: Facts) -> Iterator[str]:
         if "mcnemar" in variable:
             test = variable["mcnemar"]
             first, second = test["only_one_right"], test["only_other_right"]
-            yield f"  right only in one {first:,}, only in other {second:,}; exact McNemar p {test['p']:.3g}"
+            apart = " (items taken as independent)" if facts["options"]["groups"] else ""
+            p = f"exact McNemar p {test['p']:.3g}{apart}"
+            yield f"  right only in one {first:,}, only in other {second:,}; {p}"
     binary = {n: v for n, v in one["variables"].items() if v["kind"] == "binary"}
     if binary:
         yield ""
@@ -237,9 +236,10 @@ def _comparison(one: Facts, facts: Facts) -> Iterator[str]:
 
 
 def _differences(differences: Facts) -> list[str]:
-    labels = {**_DIFFERENCES, **_MEANS}
+    labels = {**_LABELS, **_MEANS}
     rows = []
-    for name, found in differences.items():
+    for name in sorted(differences, key=list(labels).index):
+        found = differences[name]
         interval = ""
         if found["low"] is not None:
             interval = f"{_signed(name, found['low'])} to {_signed(name, found['high'])}"
@@ -252,7 +252,7 @@ def _differences(differences: Facts) -> list[str]:
 def _signed(name: str, value: float | None) -> str:
     if value is None:
         return NOTHING
-    return f"{100 * value:+.1f} %" if name in _SHARES else f"{value:+.3f}"
+    return f"{100 * value:+.1f} pp" if name in _SHARES else f"{value:+.3f}"
 
 
 def _binary_differences(binary: dict[str, Any]) -> list[str]:

@@ -311,7 +311,8 @@ def test_the_interval_of_a_mean_is_that_of_theory():
 def test_an_interval_needs_resamples_that_have_the_score():
     assert percentile_interval(np.array([]), 0.95) is None
     assert percentile_interval(np.array([math.nan, 1, 1, 1, 1]), 0.95) is None
-    assert percentile_interval(np.array([math.nan, *[1.0] * 19]), 0.95) == (1, 1)
+    assert percentile_interval(np.array([math.nan, *[0.0] * 10, *[1.0] * 10]), 0.95) == (0, 1)
+    assert percentile_interval(np.zeros(20), 0.95) is None
 
 
 def test_mcnemar_by_hand():
