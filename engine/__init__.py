@@ -18,6 +18,7 @@ from engine.reader import read
 if TYPE_CHECKING:
     from engine.audit import Audit, AuditedRule, Deviation, audit_network
     from engine.cache import compiled
+    from engine.calibration import Fit, FitSettings, fit_observers
     from engine.compiler import compile_network
     from engine.cost import Cost, cost_of
     from engine.decision import Decisions, LevelDecision, Option, all_required, decide_items, decide_levels
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
     from engine.diagnostics import Diagnostics, diagnose
     from engine.exchange import exported
     from engine.feasibility import feasible_interval
+    from engine.fitted import Entry, entries_of, overlay_tree, replaced_paths, written
     from engine.gold import Gold, states_of
     from engine.influence import Influence, Influences
+    from engine.learned import Learned, learn_knowledge
     from engine.lookahead import LookAhead
     from engine.network import CompiledRule, Network
     from engine.posterior import Inference, Posterior
+    from engine.predictive import Check, far_off, predictive_checks
     from engine.preposterior import Outcome, Preposterior
     from engine.reliability import NullInterval, Reliability
     from engine.resampling import mcnemar, percentile_interval, resampled, scored
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from engine.score import BinaryScore, CategoricalScore, NumberScore, SelectiveScore
     from engine.sensitivity import Flip, Pull, Sensitivity
     from engine.simulation import Misfit, SimulatedObserver, SimulatedReading, prior_truth, values_of
+    from engine.tempering import tempered
     from engine.weights import Weights, weigh_parts
 
 LAZY = {
@@ -61,9 +66,23 @@ LAZY = {
     "exported": "exchange",
     "feasible_interval": "feasibility",
     "Gold": "gold",
+    "Check": "predictive",
+    "far_off": "predictive",
+    "predictive_checks": "predictive",
+    "Fit": "calibration",
+    "FitSettings": "calibration",
+    "fit_observers": "calibration",
+    "Entry": "fitted",
+    "entries_of": "fitted",
+    "overlay_tree": "fitted",
+    "replaced_paths": "fitted",
+    "written": "fitted",
+    "tempered": "tempering",
     "states_of": "gold",
     "Influence": "influence",
     "Influences": "influence",
+    "Learned": "learned",
+    "learn_knowledge": "learned",
     "LookAhead": "lookahead",
     "CompiledRule": "network",
     "Network": "network",
@@ -103,14 +122,18 @@ __all__ = [
     "BinaryScore",
     "CategoricalScore",
     "Change",
+    "Check",
     "CompiledRule",
     "Cost",
     "Decisions",
     "Declared",
     "Deviation",
     "Diagnostics",
+    "Entry",
     "Fault",
     "First",
+    "Fit",
+    "FitSettings",
     "Flip",
     "Gold",
     "Inference",
@@ -120,6 +143,7 @@ __all__ = [
     "KnowledgeError",
     "Labels",
     "Leaf",
+    "Learned",
     "LevelDecision",
     "LookAhead",
     "Misfit",
@@ -157,20 +181,29 @@ __all__ = [
     "declared_of",
     "diagnose",
     "did_you_mean",
+    "entries_of",
     "exported",
+    "far_off",
     "feasible_interval",
+    "fit_observers",
     "json_schema",
+    "learn_knowledge",
     "mcnemar",
     "mutual_information",
+    "overlay_tree",
     "percentile_interval",
+    "predictive_checks",
     "prior_truth",
     "read",
+    "replaced_paths",
     "resampled",
     "resolve",
     "scored",
     "states_of",
+    "tempered",
     "values_of",
     "weigh_parts",
+    "written",
 ]
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -164,6 +164,44 @@ class Answers:
             numbers=moved(self.numbers),
             rankings=moved(self.rankings),
             **self._counts(summed),
+        )
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Answers]) -> Answers:
+        """Return the answers of several batches of items, none of which is in two of them, as one batch."""
+        if len(parts) == 1:
+            return parts[0]
+        views = tuple(dict.fromkeys(view for part in parts for view in part.views))
+        starts = np.cumsum([0, *(len(part.reading_item) for part in parts)])[:-1]
+        items = np.cumsum([0, *(len(part.items) for part in parts)])[:-1]
+
+        def columns(which: str) -> dict[str, Any]:
+            found: dict[str, Any] = {}
+            for part, start in zip(parts, starts.tolist(), strict=True):
+                for name, column in getattr(part, which).items():
+                    moved = replace(column, reading=column.reading + start)
+                    found[name] = _joined(found.get(name), moved)
+            return found
+
+        def whole(name: str, shift: Iterable[int] = ()) -> Any:
+            shifts = list(shift) or [0] * len(parts)
+            arrays = (getattr(part, name) + by for part, by in zip(parts, shifts, strict=True))
+            return np.concatenate(list(arrays))
+
+        places = [np.array([views.index(v) for v in part.views], dtype=np.int64) for part in parts]
+        return cls(
+            items=tuple(item for part in parts for item in part.items),
+            views=views,
+            reading_item=whole("reading_item", items.tolist()),
+            reading_observer=whole("reading_observer"),
+            reading_question=whole("reading_question"),
+            reading_view=np.concatenate(
+                [p[part.reading_view] for p, part in zip(places, parts, strict=True)]
+            ),
+            labels=columns("labels"),
+            numbers=columns("numbers"),
+            rankings=columns("rankings"),
+            **{name: whole(name) for name in COUNTS},
         )
 
     def part(self, start: int, stop: int) -> Answers:

@@ -1,4 +1,4 @@
-"""Answers and gold -> how observers answer: the posterior of the unknowns of `unknowns`.
+"""Answers and gold -> how observers answer: the posterior of `unknowns`.
 
 The model is Pyro's: priors, and one factor, the engine's exact log P(answers, gold) with all items' truth
 summed out. Points and Gaussians live in unconstrained coordinates (stick-breaking, logit, log), where
@@ -43,7 +43,7 @@ MOST_CUTS = 4
 
 
 @dataclass(frozen=True)
-class Settings:
+class FitSettings:
     """How to fit. population: whether P(root) of the items without gold moves, too.
 
     steps: of SVI; draws, warmup: of NUTS, each chain.
@@ -70,7 +70,7 @@ class Fit:
     """
 
     unknowns: Unknowns
-    settings: Settings
+    settings: FitSettings
     point: Mapping[str, Floats]
     draws: Mapping[str, Floats]
     prior: Mapping[str, Floats]
@@ -85,30 +85,40 @@ def _silent(stage: str, done: int, total: int) -> None:
     """Report no progress."""
 
 
-def fit(
+def fit_observers(
     inference: Inference,
     answers: Answers,
     gold: Gold,
-    settings: Settings | None = None,
+    settings: FitSettings | None = None,
     progress: Progress = _silent,
+    begin: Fit | None = None,
 ) -> Fit:
     """Return the posterior of how observers answer, given answers and gold of the same items.
+
+    begin: a fit to the same data under nearly the same network, whose mode is near.
 
     Raises:
         AnswerError: an item whose readings cannot be weighed exactly.
         ValueError: nothing was answered, or a method that is none of METHODS.
     """
-    settings = settings or Settings()
+    settings = settings or FitSettings()
     if settings.method not in METHODS:
         raise ValueError(f"no method is called {settings.method!r}; there are {', '.join(METHODS)}")
     unknowns = Unknowns(inference, answers, gold, population=settings.population)
     if not unknowns.sites:
         raise ValueError("nothing was answered")
     with torch_threads(inference.threads):
-        return _fitted(unknowns, answers, gold, settings, progress)
+        return _fitted(unknowns, answers, gold, settings, progress, begin)
 
 
-def _fitted(unknowns: Unknowns, answers: Answers, gold: Gold, settings: Settings, progress: Progress) -> Fit:
+def _fitted(
+    unknowns: Unknowns,
+    answers: Answers,
+    gold: Gold,
+    settings: FitSettings,
+    progress: Progress,
+    begin: Fit | None,
+) -> Fit:
     import pyro
 
     pyro.set_rng_seed(settings.seed)
@@ -121,7 +131,10 @@ def _fitted(unknowns: Unknowns, answers: Answers, gold: Gold, settings: Settings
         chosen[rng.permutation(len(chosen))[:SUBSET]] = True
         part = Target(unknowns, Likelihood(inference, answers.only(chosen), gold.only(chosen)))
         share = SUBSET / len(chosen)
-    x, root = _mode(whole, part, share, progress)
+    if begin is None:
+        x, root = _mode(whole, part, share, progress)
+    else:
+        x, root = descended(whole, begin.centre, begin.root, "mode", progress), begin.root
     if settings.method == "svi":
         x, root = _gaussian(whole, x, root, settings, progress)
     if settings.method == "nuts":
@@ -281,7 +294,7 @@ def descended(target: Target, x: Floats, root: Floats, stage: str, progress: Pro
 
 
 def _gaussian(
-    target: Target, x: Floats, root: Floats, settings: Settings, progress: Progress
+    target: Target, x: Floats, root: Floats, settings: FitSettings, progress: Progress
 ) -> tuple[Floats, Floats]:
     """Fit Pyro's AutoMultivariateNormal by SVI, begun at a mode; return its centre and square root."""
     import pyro
@@ -305,7 +318,7 @@ def _gaussian(
     return guide.loc.detach().numpy().copy(), tril.numpy().copy()
 
 
-def _nuts(target: Target, x: Floats, root: Floats, settings: Settings, progress: Progress) -> Floats:
+def _nuts(target: Target, x: Floats, root: Floats, settings: FitSettings, progress: Progress) -> Floats:
     """Return draws (chains · draws, P) of NUTS in coordinates whitened by the Laplace approximation."""
     from pyro.infer import MCMC, NUTS
 

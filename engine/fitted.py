@@ -25,6 +25,7 @@ REPEATS = 200
 LEAST_SD = 1e-6
 WORTH_SAYING = 0.1
 WIDTH = 120
+JOINED = "\N{NO-BREAK SPACE}"
 LAST = ("n", "sd")
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
@@ -60,9 +61,15 @@ class Entry:
         return (self.value - self.prior) / self.prior_sd
 
 
-def entries(fit: Fit) -> list[Entry]:
+def entries_of(fit: Fit) -> list[Entry]:
     """Return all numbers that the fit may have moved, in the order of the YAML."""
-    return [entry for index in fit.unknowns.observers for entry in _Writer(fit, index).all()]
+    found = [entry for index in fit.unknowns.observers for entry in _Writer(fit, index).all()]
+    if fit.unknowns.population:
+        place, base = fit.unknowns.population, fit.unknowns.base
+        keys = ("priors", "populations", fit.unknowns.inference.population, "p")
+        for k, state in enumerate(base.variables[base.root].states):
+            found.append(_site(fit, place, (*keys, state), (k,), row=True))
+    return found
 
 
 class _Writer:
@@ -98,27 +105,8 @@ class _Writer:
                 if place in self.fit.point:
                     yield self._site(place, (*self.keys, "interval", name, key))
 
-    def _entry(
-        self,
-        keys: tuple[str, ...],
-        prior: Floats,
-        value: float,
-        draws: Floats,
-        mean: float,
-        *,
-        row: bool = False,
-    ) -> Entry:
-        """Make an entry; nothing is said to be less sure than it was before."""
-        before = max(float(prior.std()), LEAST_SD)
-        return Entry(keys, mean, before, value, min(max(float(draws.std()), LEAST_SD), before), row)
-
     def _site(self, place: str, keys: tuple[str, ...], at: Any = (), *, row: bool = False) -> Entry:
-        """Return the entry of one number of a site."""
-        prior, draws = (
-            one[place][(slice(None), *np.atleast_1d(at))] for one in (self.fit.prior, self.fit.draws)
-        )
-        value, mean = (float(one[at]) for one in (self.fit.point[place], self.unknowns.sites[place].mean))
-        return self._entry(keys, prior, value, draws, mean, row=row)
+        return _site(self.fit, place, keys, at, row=row)
 
     def _stereotype(self) -> Iterator[Entry]:
         place = f"{self.path}.stereotype"
@@ -158,7 +146,7 @@ class _Writer:
             inner = (*keys, "types", kind.name) if len(one.types) > 1 else keys
             if len(one.types) > 1:
                 yield self._site(f"{path}.share", (*inner, "share"), (t,))
-            yield self._entry((*inner, "repeat"), before[:, t], float(at[t]), after[:, t], kind.repeat)
+            yield _entry((*inner, "repeat"), before[:, t], float(at[t]), after[:, t], kind.repeat)
             yield self._site(f"{path}.strength", (*inner, "strength"), (t,))
 
     def _repeats(self, name: str, draws: Mapping[str, Floats]) -> Floats:
@@ -183,11 +171,26 @@ class _Writer:
                 yield from self._types(f"{path}.cells.{name}", inner, self.observer.labels[name])
 
 
-def tree(fit: Fit, source: str) -> Tree:
-    """Return the section `observers` of the overlay, as nested mappings of texts."""
+def _entry(
+    keys: tuple[str, ...], prior: Floats, value: float, draws: Floats, mean: float, *, row: bool = False
+) -> Entry:
+    """Make an entry; nothing is said to be less sure than it was before."""
+    before = max(float(prior.std()), LEAST_SD)
+    return Entry(keys, mean, before, value, min(max(float(draws.std()), LEAST_SD), before), row)
+
+
+def _site(fit: Fit, place: str, keys: tuple[str, ...], at: Any = (), *, row: bool = False) -> Entry:
+    """Return the entry of one number of a site."""
+    prior, draws = (one[place][(slice(None), *np.atleast_1d(at))] for one in (fit.prior, fit.draws))
+    value, mean = (float(one[at]) for one in (fit.point[place], fit.unknowns.sites[place].mean))
+    return _entry(keys, prior, value, draws, mean, row=row)
+
+
+def overlay_tree(fit: Fit, source: str) -> Tree:
+    """Return what the overlay says, as nested mappings of texts."""
     found: Tree = {}
     rows: dict[tuple[str, ...], list[Entry]] = {}
-    for entry in entries(fit):
+    for entry in entries_of(fit):
         if entry.row:
             rows.setdefault(entry.keys[:-1], []).append(entry)
             continue
@@ -199,7 +202,8 @@ def tree(fit: Fit, source: str) -> Tree:
         # Pseudo-counts of the Dirichlet that has the row's variances in sum: Σ p (1 - p) = (n + 1) Σ sd².
         spread = sum(one.value * (1 - one.value) for one in members)
         n = max(spread / sum(one.sd**2 for one in members) - 1, 0.1)
-        _put(found, (*keys[:-2], "n", keys[-1]), f"{n:.1f}")
+        if keys[0] == "observers":
+            _put(found, (*keys[:-2], "n", keys[-1]), f"{n:.1f}")
     for index, observer in fit.unknowns.observers.items():
         own = found.setdefault("observers", {}).setdefault(observer.name, {})
         own["source"] = source
@@ -207,10 +211,14 @@ def tree(fit: Fit, source: str) -> Tree:
         for name, one in observer.numbers.items():
             if one.grid != declared.numbers[name].grid:
                 _put(own, ("interval", name, "grid"), f"{one.grid:.6f}".rstrip("0"))
-    return {name: {"source": own.pop("source"), **own} for name, own in found.get("observers", {}).items()}
+    named = found.get("observers", {})
+    found["observers"] = {name: {"source": own.pop("source"), **own} for name, own in named.items()}
+    for population in found.get("priors", {}).get("populations", {}).values():
+        population["source"] = source
+    return found
 
 
-def removed(fit: Fit) -> list[str]:
+def replaced_paths(fit: Fit) -> list[str]:
     """Return the paths of the base that have to go where what is fitted says the same in another way."""
     numbers = fit.unknowns.base.numbers
     paths = (site.removesuffix("confusion") + "accuracy" for site in fit.point if site.endswith(".confusion"))
@@ -255,9 +263,11 @@ def _lines(tree: Mapping[str, Any], indent: int) -> Iterable[str]:
             yield f"{space}{name}: {value}\n"
             continue
         if all(not isinstance(inner, dict) for inner in value.values()) and indent:
-            line = ", ".join(f"{_key(inner)}: {text}" for inner, text in value.items())
-            whole = f"{space}{name}: {{{line}}}"
-            yield textwrap.fill(whole, WIDTH, subsequent_indent=" " * (indent + len(name) + 3)) + "\n"
+            # Lines break between entries, not within them.
+            line = ", ".join(f"{_key(inner)}:{JOINED}{text}" for inner, text in value.items())
+            whole = f"{space}{name}:{JOINED}{{{line}}}"
+            after = " " * (indent + len(name) + 3)
+            yield textwrap.fill(whole, WIDTH, subsequent_indent=after).replace(JOINED, " ") + "\n"
         else:
             yield f"{space}{name}:\n"
             yield from _lines(dict(sorted(value.items(), key=lambda pair: pair[0] in LAST)), indent + 2)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from engine.arrays import run_sums, take
+from engine.arrays import put, run_sums, take
 from engine.gold import states_of
 from engine.junction_tree import torch_threads
 
@@ -108,28 +108,24 @@ class Likelihood:
         """
         return _Total.apply(self, make, gold, *values)  # type: ignore[no-any-return, no-untyped-call]
 
-    def of_part(
+    def rows(
         self, part: Known, observations: ObservationModel, tilt: Tensor | None = None, *, gold: bool = True
-    ) -> Tensor:
-        """Return log P(answers, gold) of each item of a part, nats, (N,); without gold log P(answers).
-
-        tilt: (K,) log of how much likelier root states are than the inference's population has it, among the
-        items whose root is not known; gold need not be a sample of the population.
-        """
+    ) -> tuple[Evidence, Evidence]:
+        """Return the evidence about a part, and the same with its gold and each row an item of its own."""
         evidence = observations.evidence(part.answers)
+        like = evidence.log_weight
         logs, told = dict(evidence.log_likelihood), evidence.told
         for name, elsewhere in part.gold.items() if gold else ():
             here = elsewhere[:, evidence.row_item]
-            logs[name] = logs[name] + torch.as_tensor(here) if name in logs else torch.as_tensor(here)
+            logs[name] = logs[name] + put(here, like) if name in logs else put(here, like)
             if name != self.inference.network.root:
                 told = told | here.any(0)
         root, count = self.inference.network.root, len(evidence.row_item)
         if tilt is not None:
             known = np.any(part.gold[root], axis=0) if root in part.gold else np.zeros(evidence.items, bool)
-            unknown = torch.as_tensor(~np.asarray(known)[evidence.row_item], dtype=tilt.dtype)
-            tilted = tilt[:, None] * unknown
-            logs[root] = logs[root] + tilted if root in logs else tilted
-        rows = replace(
+            unknown = put(1.0 - np.asarray(known)[evidence.row_item], like)
+            logs[root] = logs[root] + tilt[:, None] * unknown if root in logs else tilt[:, None] * unknown
+        return evidence, replace(
             evidence,
             items=count,
             row_item=np.arange(count),
@@ -138,6 +134,17 @@ class Likelihood:
             told=told,
             on=evidence.on[:, :0],
         )
+
+    def of_part(
+        self, part: Known, observations: ObservationModel, tilt: Tensor | None = None, *, gold: bool = True
+    ) -> Tensor:
+        """Return log P(answers, gold) of each item of a part, nats, (N,); without gold log P(answers).
+
+        tilt: (K,) log of how much likelier root states are than the inference's population has it, among the
+        items whose root is not known; gold need not be a sample of the population.
+        """
+        evidence, rows = self.rows(part, observations, tilt, gold=gold)
+        logs = rows.log_likelihood
         log_rows = _Rows.apply(self.inference, rows, *logs.values())  # type: ignore[no-untyped-call]
         return _by_item(log_rows + evidence.log_weight, evidence)
 

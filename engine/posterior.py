@@ -212,9 +212,13 @@ class Inference:
 
     def marginals(self, evidence: Evidence) -> Mapping[str, Floats]:
         """Return the marginals of all variables given evidence, each (N, states)."""
+        return self.given(evidence).marginals
+
+    def given(self, evidence: Evidence) -> Posterior:
+        """Return the posteriors given evidence; items have no names."""
         found = np.empty((self._layout.rows, evidence.items))
         log_evidence = self.weigh(evidence, found)
-        return self._layout.posterior((), found, log_evidence, np.zeros(0)).marginals
+        return self._layout.posterior((), found, log_evidence, np.zeros(0))
 
     def beliefs(self, evidence: Evidence) -> tuple[Floats, Mapping[str, Floats]]:
         """Return log P(answers) of each item, (N,), and the marginals of what was answered, (states, N).

@@ -141,7 +141,7 @@ class SimulatedObserver:
     def kinds(self, question: str, rng: np.random.Generator) -> dict[str, Ints]:
         """Draw what a reading brings out of each variable, (N,) reading types."""
         names = [v for v in self.base.questions[question].variables if v in self.kernels]
-        carry = 0.0 if self.misfit.independent else self.observer.carry
+        carry = 0.0 if self.misfit.independent else self.observations.carry[self.index]
         found: dict[str, Ints] = {}
         for name in names:
             again = rng.random(self.items) < carry

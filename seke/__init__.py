@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seke.bench.score import score
+    from seke.calibration.run import calibrate
     from seke.explanation import explain
     from seke.inference import infer
     from seke.labels import LabelTable, read_labels
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from seke.workbench.show import show
 
 LAZY = {
+    "calibrate": "calibration.run",
     "LabelTable": "labels",
     "check": "workbench.check",
     "diff": "workbench.diff",
@@ -42,6 +44,7 @@ __version__ = "0.1.0"
 __all__ = [
     "LabelTable",
     "__version__",
+    "calibrate",
     "check",
     "diff",
     "explain",

@@ -13,6 +13,7 @@ import click
 
 from seke import __version__
 from seke.bench.cli import bench
+from seke.calibration.cli import calibrate
 from seke.planning.cli import plan
 from seke.terminal import drop_output, printable
 from seke.workbench.cli import knowledge
@@ -41,6 +42,7 @@ def main() -> None:
 
 
 main.add_command(knowledge)
+main.add_command(calibrate)
 main.add_command(bench)
 main.add_command(plan)
 

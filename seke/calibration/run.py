@@ -1,0 +1,284 @@
+"""Samples and gold -> a fit of the observers and the overlay that says it."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import (
+    Answers,
+    Check,
+    Entry,
+    Fit,
+    FitSettings,
+    Gold,
+    Inference,
+    Knowledge,
+    Learned,
+    SekeError,
+    compiled,
+    did_you_mean,
+    entries_of,
+    far_off,
+    fit_observers,
+    learn_knowledge,
+    overlay_tree,
+    predictive_checks,
+    replaced_paths,
+    tempered,
+    written,
+)
+from engine import read as read_base
+from seke import __version__
+from seke.inference import batches
+from seke.labels import LabelTable, labels_from, read_labels
+from seke.shipped import SHIPPED, cache_folder, shipped_folder
+from seke.shipped import knowledge as read_knowledge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    Progress = Callable[[str, int, int], None]
+
+FEW = 5
+ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was learned, and the overlay that says it.
+
+    overlay: YAML text that extends the base. entries: every number that may have moved. untold: path -> why
+    the data cannot tell it. checks: posterior predictive. warnings: for people, a line each.
+    """
+
+    base: Knowledge
+    fit: Fit
+    entries: tuple[Entry, ...]
+    untold: Mapping[str, str]
+    checks: tuple[Check, ...]
+    warnings: tuple[str, ...]
+    overlay: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Report no progress."""
+
+
+def calibrate(
+    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    knowledge: Knowledge | str | Path | None = None,
+    gold: str | Path | Iterable[Mapping[str, Any]] | None = None,
+    *,
+    population: str | None = None,
+    learn_population: bool = False,
+    learn_tables: bool = False,
+    method: str = "map",
+    seed: int = 0,
+    today: datetime.date | None = None,
+    extends: str | None = None,
+    progress: Progress = _silent,
+    **settings: int,
+) -> Calibration:
+    """Learn from samples, with gold of all, some or none of their items, how observers answer.
+
+    Args:
+        samples: sample files, or records, as `seke.infer` takes them.
+        knowledge: the base whose numbers are the priors; the shipped base by default.
+        gold: a label table (file, or rows as mappings); items and levels may be missing.
+        population: the prior of the truth; the base's reference by default.
+        learn_population: whether P(root) of the items without gold is learned, too.
+        learn_tables: whether the cells of `activations` and the moments of `affect` are, within their `n`.
+        method: map, svi or nuts.
+        seed: of all chance.
+        today: the date that the overlay bears; today's by default.
+        extends: how the overlay names the base; `shipped` or the base's path by default.
+        progress: called with a stage, steps done and steps in all (0 where that is not known).
+        settings: steps (of svi), draws, warmup and chains (of nuts).
+
+    Raises:
+        engine.KnowledgeError, engine.AnswerError, engine.SekeError: bad knowledge, samples, gold or names.
+    """
+    paths = _paths(samples)
+    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    if population is not None and population not in base.populations:
+        raise SekeError(f"no population is called {population!r}{did_you_mean(population, base.populations)}")
+    table = _table(gold, base)
+    progress("reading", 0, 0)
+    parts = list(batches(samples, base))
+    if not parts:
+        raise SekeError("there are no samples")
+    answers = Answers.stacked(parts)
+    known = table.gold_of(answers.items) if table else Gold({})
+    warnings = _of_gold(base, table, answers, known)
+    inference = Inference(compiled(base, cache_folder()), population)
+    chosen = FitSettings(method=method, population=learn_population, seed=seed, **settings)
+    fit = fit_observers(inference, answers, known, chosen, progress)
+    learned = None
+    for _ in range(ROUNDS if learn_tables else 0):
+        progress("tables", 0, 0)
+        learned = learn_knowledge(fit, answers, known, base)
+        fit = fit_observers(learned.inference, answers, known, chosen, progress, fit)
+    fit = tempered(fit, answers, known, progress)
+    progress("checks", 0, 0)
+    checks = predictive_checks(fit, answers, known, np.random.default_rng(seed))
+    warnings += [_misfit(check) for check in far_off(checks)[:FEW]]
+    entries = (*entries_of(fit), *(learned.entries if learned else ()))
+    digest = _digest(answers, known)
+    facts = {
+        "version": __version__,
+        "date": (today or datetime.datetime.now(datetime.UTC).date()).isoformat(),
+        "method": method,
+        "seed": seed,
+        "items": len(answers.items),
+        "answers": int(answers.samples.sum()),
+        "gold": {name: int((~np.isnan(v)).sum()) for name, v in known.values.items()},
+        "data_digest": digest,
+        "base": base.name,
+        "base_digest": base.digest,
+        "population": inference.population,
+        "inputs": paths,
+    }
+    named = extends or _named(base, knowledge)
+    text = _overlay(fit, learned, facts, named)
+    return Calibration(base, fit, entries, dict(fit.unknowns.untold), checks, tuple(warnings), text, facts)
+
+
+def _paths(samples: Any) -> list[str]:
+    """Return the names of sample files; none where records were given."""
+    if isinstance(samples, str | Path):
+        return [str(samples)]
+    return (
+        [str(one) for one in samples if isinstance(one, str | Path)]
+        if isinstance(samples, list | tuple)
+        else []
+    )
+
+
+def _table(gold: Any, base: Knowledge) -> LabelTable | None:
+    if gold is None:
+        return None
+    return read_labels(gold, base) if isinstance(gold, str | Path) else labels_from(gold, base)
+
+
+def _of_gold(base: Knowledge, table: LabelTable | None, answers: Answers, known: Gold) -> list[str]:
+    """Return what has to be said of the gold; gold of none of the items is an error."""
+    if table is None:
+        return ["there is no gold: what observers answer to which truth rests on priors and on agreement"]
+    missing = [item for item, row in zip(table.items, _rows(table, answers), strict=True) if not row]
+    if len(missing) == len(table.items):
+        message = f"{table.path}: has gold of none of the items; it names {table.items[0]!r}, the samples "
+        raise SekeError(f"{message}{answers.items[0]!r}")
+    said = []
+    if missing:
+        shown = ", ".join(repr(item) for item in missing[:3]) + (", ..." if len(missing) > 3 else "")
+        said.append(f"{len(missing)} of {len(table.items)} items with gold have no samples ({shown})")
+    for name, values in known.values.items():
+        variable = base.variables[name]
+        if variable.kind == "interval":
+            continue
+        count = np.bincount(values[~np.isnan(values)].astype(int), minlength=len(variable.states))
+        absent = [state for state, n in zip(variable.states, count, strict=True) if not n]
+        if absent and count.sum() and variable.kind == "categorical":
+            said.append(f"no item has gold {name} {', '.join(absent)}: their rows rest on the prior")
+    bare = [
+        n
+        for n, values in known.values.items()
+        if base.variables[n].kind == "binary" and not (values == 1).any()
+    ]
+    if bare:
+        said.append(f"no item has gold {', '.join(bare)}: their sensitivity rests on the prior")
+    return said
+
+
+def _rows(table: LabelTable, answers: Answers) -> list[bool]:
+    answered = set(answers.items)
+    return [item in answered for item in table.items]
+
+
+def _misfit(check: Check) -> str:
+    return (
+        f"{check.about} does not answer as it was fitted: {check.kind} ({check.name}) is {check.said:.3f}, "
+        f"and would be {check.drawn:.3f} ± {check.sd:.3f}"
+    )
+
+
+def _digest(answers: Answers, gold: Gold) -> str:
+    """Return a digest of all that was learned from."""
+    made = hashlib.sha256("\n".join(answers.items).encode())
+    for array in (
+        answers.reading_item,
+        answers.reading_observer,
+        answers.reading_question,
+        answers.reading_view,
+    ):
+        made.update(np.ascontiguousarray(array).tobytes())
+    said = {name: (column.reading, column.answer) for name, column in answers.labels.items()}
+    numbers = {name: (column.reading, column.value) for name, column in answers.numbers.items()}
+    for name, arrays in sorted({**said, **numbers}.items()):
+        made.update(name.encode() + b"".join(np.ascontiguousarray(array).tobytes() for array in arrays))
+    for name, values in sorted(gold.values.items()):
+        made.update(name.encode() + np.nan_to_num(values, nan=-99.0).tobytes())
+    return made.hexdigest()[:12]
+
+
+def _named(base: Knowledge, knowledge: Any) -> str:
+    if isinstance(knowledge, str | Path) and str(knowledge) != SHIPPED:
+        return str(Path(knowledge).resolve())
+    return SHIPPED if knowledge is None or str(knowledge) == SHIPPED else base.name
+
+
+def relative(extends: Path, overlay: Path) -> str:
+    """Return how an overlay names the base that it is laid upon, seen from its own folder."""
+    return os.path.relpath(extends.resolve(), overlay.resolve().parent)
+
+
+def _overlay(fit: Fit, learned: Learned | None, facts: Mapping[str, Any], extends: str) -> str:
+    """Write the overlay."""
+    source = f"fit-{facts['date']}-{facts['data_digest'][:8]}"
+    gold = ", ".join(f"{name} {count}" for name, count in facts["gold"].items() if count) or "none"
+    cite = (
+        f"seke calibrate {facts['version']}, {facts['date']}: {facts['method']} fit of {facts['items']} items"
+    )
+    used = (
+        f"{facts['answers']} answers; gold: {gold}; data digest {facts['data_digest']}; "
+        f"base {facts['base']} {facts['base_digest']}; seed {facts['seed']}"
+    )
+    head = (
+        "# Written by seke calibrate; edit it freely. `sd` are posterior standard deviations, `n` the\n"
+        "# pseudo-counts of a table's rows; a later calibration begins there.\n"
+    )
+    removed = replaced_paths(fit)
+    lines = [head, f"extends: {_quoted(extends)}\n"]
+    if removed:
+        lines.append(f"remove: [{', '.join(removed)}]\n")
+    lines.append(f"sources:\n  {source}: {{cite: {_quoted(cite)},\n    used: {_quoted(used)}}}\n")
+    tree = overlay_tree(fit, source)
+    for section, inner in learned.sections.items() if learned else ():
+        tree[section] = {"source": source, **inner}
+    return "".join(lines) + written(tree)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def read_again(text: str, path: Path) -> Knowledge:
+    """Read and compile what is written beside `path`, as a check.
+
+    Raises:
+        engine.KnowledgeError: an overlay that is faulty.
+    """
+    trial = path.with_name(f".{path.name}.trial.yaml")
+    try:
+        trial.write_text(text, "utf-8")
+        return read_base(trial, {SHIPPED: shipped_folder()})
+    finally:
+        trial.unlink(missing_ok=True)

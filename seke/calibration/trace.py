@@ -1,0 +1,36 @@
+"""A fit's draws as a file for ArviZ."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seke.calibration.run import Calibration
+
+
+def write_trace(found: Calibration, path: Path) -> None:
+    """Write the posterior's and the prior's draws as netCDF, variables named as the unknowns' paths.
+
+    Draws of NUTS keep their chains; those of a Gaussian are independent, one chain.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import arviz
+
+    def shaped(draws: Any, chains: int) -> dict[str, Any]:
+        return {name: one.reshape(chains, -1, *one.shape[1:]) for name, one in draws.items()}
+
+    data = arviz.from_dict(
+        posterior=shaped(found.fit.draws, found.fit.chains),
+        prior=shaped(found.fit.prior, 1),
+        attrs={key: str(value) for key, value in found.facts.items()},
+    )
+    part = path.with_name(f".{path.name}.part")
+    try:
+        data.to_netcdf(str(part), engine="h5netcdf")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
