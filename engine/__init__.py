@@ -19,15 +19,29 @@ if TYPE_CHECKING:
     from engine.audit import Audit, AuditedRule, Deviation, audit_network
     from engine.cache import compiled
     from engine.calibration import Fit, FitSettings, fit_observers
+    from engine.certificate_reader import certificates_yaml
+    from engine.certification import certify, fewest, split
     from engine.compiler import compile_network
     from engine.cost import Cost, cost_of
-    from engine.decision import Decisions, LevelDecision, Option, all_required, decide_items, decide_levels
+    from engine.decision import (
+        Decisions,
+        LevelDecision,
+        Option,
+        acceptable,
+        all_required,
+        certified_thresholds,
+        decide_certified,
+        decide_items,
+        decide_levels,
+    )
     from engine.dependence import mutual_information
+    from engine.design import design_of, mismatches
     from engine.diagnostics import Diagnostics, diagnose
     from engine.exchange import exported
     from engine.feasibility import feasible_interval
     from engine.fitted import Entry, entries_of, overlay_tree, replaced_paths, written
     from engine.gold import Gold, states_of
+    from engine.guarantee import Certificate, Design, Guarantee, least_abstention, listed
     from engine.influence import Influence, Influences
     from engine.learned import Learned, learn_knowledge
     from engine.lookahead import LookAhead
@@ -51,6 +65,10 @@ LAZY = {
     "Deviation": "audit",
     "audit_network": "audit",
     "compiled": "cache",
+    "certificates_yaml": "certificate_reader",
+    "certify": "certification",
+    "fewest": "certification",
+    "split": "certification",
     "Cost": "cost",
     "cost_of": "cost",
     "compile_network": "compiler",
@@ -58,6 +76,9 @@ LAZY = {
     "LevelDecision": "decision",
     "Option": "decision",
     "all_required": "decision",
+    "acceptable": "decision",
+    "certified_thresholds": "decision",
+    "decide_certified": "decision",
     "decide_items": "decision",
     "decide_levels": "decision",
     "mutual_information": "dependence",
@@ -79,6 +100,13 @@ LAZY = {
     "written": "fitted",
     "tempered": "tempering",
     "states_of": "gold",
+    "Certificate": "guarantee",
+    "Design": "guarantee",
+    "Guarantee": "guarantee",
+    "design_of": "design",
+    "mismatches": "design",
+    "least_abstention": "guarantee",
+    "listed": "guarantee",
     "Influence": "influence",
     "Influences": "influence",
     "Learned": "learned",
@@ -121,12 +149,14 @@ __all__ = [
     "AuditedRule",
     "BinaryScore",
     "CategoricalScore",
+    "Certificate",
     "Change",
     "Check",
     "CompiledRule",
     "Cost",
     "Decisions",
     "Declared",
+    "Design",
     "Deviation",
     "Diagnostics",
     "Entry",
@@ -136,6 +166,7 @@ __all__ = [
     "FitSettings",
     "Flip",
     "Gold",
+    "Guarantee",
     "Inference",
     "Influence",
     "Influences",
@@ -170,25 +201,35 @@ __all__ = [
     "SimulatedReading",
     "Variable",
     "Weights",
+    "acceptable",
     "all_required",
     "audit_network",
+    "certificates_yaml",
+    "certified_thresholds",
+    "certify",
     "changes",
     "compile_network",
     "compiled",
     "cost_of",
+    "decide_certified",
     "decide_items",
     "decide_levels",
     "declared_of",
+    "design_of",
     "diagnose",
     "did_you_mean",
     "entries_of",
     "exported",
     "far_off",
     "feasible_interval",
+    "fewest",
     "fit_observers",
     "json_schema",
     "learn_knowledge",
+    "least_abstention",
+    "listed",
     "mcnemar",
+    "mismatches",
     "mutual_information",
     "overlay_tree",
     "percentile_interval",
@@ -199,6 +240,7 @@ __all__ = [
     "resampled",
     "resolve",
     "scored",
+    "split",
     "states_of",
     "tempered",
     "values_of",

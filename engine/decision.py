@@ -10,7 +10,7 @@ nor of one without a readable answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.answers import Answers
+    from engine.guarantee import Guarantee
     from engine.knowledge import Knowledge, Policy, Variable
     from engine.posterior import Posterior
 
@@ -75,8 +76,7 @@ def decide_levels(
 ) -> dict[str, LevelDecision]:
     """Return the decision about every variable of a level; conflict: (N,), bits."""
     policy = knowledge.policy
-    read = np.bincount(answers.reading_item, minlength=len(answers.items)) > 0
-    agreed = read & (conflict < policy.conflict)
+    agreed = acceptable(knowledge, answers, conflict)
     decisions = {}
     for names in knowledge.levels.values():
         for name in names:
@@ -84,6 +84,37 @@ def decide_levels(
             value, risk = risk_of(variable, posterior.marginals[name], policy)
             decisions[name] = LevelDecision(agreed & (risk <= policy.limits[name]), value, risk)
     return decisions
+
+
+def acceptable(knowledge: Knowledge, answers: Answers, conflict: Floats) -> NDArray[np.bool_]:
+    """Return of which items anything may be accepted, (N,): read, and not in conflict (N,), bits."""
+    read = np.bincount(answers.reading_item, minlength=len(answers.items)) > 0
+    return np.asarray(read & (conflict < knowledge.policy.conflict))
+
+
+def decide_certified(
+    knowledge: Knowledge,
+    guarantee: Guarantee,
+    levels: Mapping[str, LevelDecision],
+    allowed: NDArray[np.bool_],
+) -> dict[str, LevelDecision]:
+    """Return decisions with certified thresholds in the place of the limits; allowed: see `acceptable`."""
+    found = {}
+    for name, level in levels.items():
+        threshold = certified_thresholds(knowledge.variables[name], guarantee, level.value)
+        # No risk is at or under NaN.
+        found[name] = replace(level, accepted=allowed & (level.risk <= threshold))
+    return found
+
+
+def certified_thresholds(variable: Variable, guarantee: Guarantee, value: Floats) -> Floats:
+    """Return the highest risk that is accepted with each value (N,); NaN where none is certified."""
+    table = np.full(len(variable.values), np.nan)
+    for one in guarantee.certified:
+        if one.variable == variable.name:
+            table[variable.values.index(one.value)] = one.threshold
+    index = np.zeros(len(value), dtype=np.int64) if variable.kind == "interval" else value.astype(np.int64)
+    return np.asarray(table[index])
 
 
 def risk_of(variable: Variable, p: Floats, policy: Policy) -> tuple[Floats, Floats]:

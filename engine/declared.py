@@ -20,7 +20,7 @@ from engine.knowledge import NOWHERE, Cited
 from engine.source import Items, Scalar, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from engine.errors import Place
     from engine.formula import Formula
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PROSE = ("label", "description", "statement", "cite", "url", "used", "confirmed", "prompt")
 FORMULAS = ("if", "then")
 CITATION = ("source", "note")
+UNSAID = ("sources", "certificates", *CITATION)
 MOST_STATES = 1_000_000
 EQUAL = 1e-10
 
@@ -112,7 +113,7 @@ class Declared:
 
     def _again(self, changed: Node | None) -> Knowledge:
         assert isinstance(changed, Table)
-        return replace(self._read(changed), digest=digest_of(changed))
+        return replace(self._read(changed), digest=digest_of(changed), digests=digests_of(changed))
 
 
 def declared_of(base: Knowledge) -> Declared:
@@ -127,8 +128,22 @@ def declared_of(base: Knowledge) -> Declared:
 
 
 def digest_of(tree: Table) -> str:
-    """Return a digest of what a base says; places, citations and the order of files do not count."""
-    said = {key: _plain(node) for key, node in tree.entries.items() if key not in ("sources", *CITATION)}
+    """Return a digest of what a base says.
+
+    Places, citations and the order of files do not count, nor what was certified with it.
+    """
+    return _digest(tree, [key for key in tree.entries if key not in UNSAID])
+
+
+def digests_of(tree: Table) -> dict[str, str]:
+    """Return a digest of each part of a base that a guarantee rests on (`guarantee.PARTS`)."""
+    apart = {"prompts": "questions", "observers": "observers", "policy": "policy"}
+    rest = [key for key in tree.entries if key not in (*apart.values(), *UNSAID, "name", "description")]
+    return {"knowledge": _digest(tree, rest)} | {part: _digest(tree, [key]) for part, key in apart.items()}
+
+
+def _digest(tree: Table, keys: Iterable[str]) -> str:
+    said = {key: _plain(tree.entries[key]) for key in keys if key in tree}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.formula import Formula
+    from engine.guarantee import Guarantee
 
 NOWHERE = Place("", 0, 0)
 
@@ -70,6 +71,11 @@ class Variable:
     formulas: tuple[Formula, ...] = ()
     place: Place = field(compare=False, default=NOWHERE)
     places: Mapping[str, Place] = field(compare=False, default_factory=dict)
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """What is certified apart: its states, or of an interval one thing, being `within` its tolerance."""
+        return ("within",) if self.kind == "interval" else self.states
 
 
 @dataclass(frozen=True)
@@ -271,8 +277,9 @@ class Knowledge:
 
     `cells[variable]` and `moments` have one entry a root state, in its order; `blocks` are the
     groups of interval variables that `moments` describe jointly (at most one for now).
-    `numbers`: every number of the YAML by its path; `yaml`: with what `engine.declared` reads the base again.
-    A base that was not read has neither.
+    `digests`: those of its parts (`guarantee.PARTS`); `guarantee`: what was certified with it, or with a base
+    that it changed. `numbers`: every number of the YAML by its path; `yaml`: with what `engine.declared`
+    reads the base again. A base that was not read has neither.
     """
 
     name: str
@@ -293,5 +300,7 @@ class Knowledge:
     questions: Mapping[str, Question]
     policy: Policy
     digest: str
+    digests: Mapping[str, str] = field(compare=False, default_factory=dict)
+    guarantee: Guarantee | None = None
     numbers: Mapping[str, Number] = field(compare=False, repr=False, default_factory=dict)
     yaml: object = field(compare=False, repr=False, default=None)

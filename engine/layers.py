@@ -48,6 +48,9 @@ def _layer(
         return None
     base.files += own.files
     remove_paths(base, remove, faults)
+    if "certificates" in own:
+        # Certificates are made together and hold together; none of the base's may stay among them.
+        base.drop("certificates")
     merge(base, own, faults, upon=True)
     return base
 

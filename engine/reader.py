@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from engine import observer_reader, policy_reader, table_reader
-from engine.declared import Declared, digest_of
+from engine import certificate_reader, observer_reader, policy_reader, table_reader
+from engine.declared import Declared, digest_of, digests_of
 from engine.errors import KnowledgeError
 from engine.fields import Fields
 from engine.knowledge import Code, Coupling, Knowledge, Rule, Source, Variable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.source import Node
 
 REQUIRED = "name variables levels priors observers questions policy"
-OPTIONAL = "description sources codes words activations affect couplings rules"
+OPTIONAL = "description sources codes words activations affect couplings rules certificates"
 
 
 def read(path: Path, bases: Mapping[str, Path] | None = None) -> Knowledge:
@@ -48,7 +48,8 @@ def read(path: Path, bases: Mapping[str, Path] | None = None) -> Knowledge:
     except KnowledgeError as error:
         raise KnowledgeError((_taken_away(one, tree) for one in error.faults), str(path)) from None
     declared = Declared(tree, partial(_again, fields.read))
-    return replace(knowledge, digest=digest_of(tree), numbers=fields.numbers, yaml=declared)
+    digests = digests_of(tree)
+    return replace(knowledge, digest=digest_of(tree), digests=digests, numbers=fields.numbers, yaml=declared)
 
 
 def _taken_away(fault: Fault, tree: Table) -> Fault:
@@ -129,6 +130,11 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
         questions=questions,
         policy=policy_reader.policy(fields, nodes["policy"], found, levels, observers, questions),
         digest="",
+        guarantee=once(
+            "certificates",
+            [nodes["certificates"]],
+            lambda: certificate_reader.certificates(fields, nodes["certificates"], found, digests_of(tree)),
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.fields import LOOSE_NAME, NAME
+from engine.guarantee import PARTS
 from engine.observer_reader import SMALLEST_CELL, SMALLEST_SD, STRONGEST
 from engine.table_reader import LEAST, MOST
 from engine.variable_reader import KINDS, LEAST_BINS, MOST_BINS
@@ -60,6 +61,7 @@ def json_schema(base: Knowledge | None = None) -> Json:
                 "observers": _named(_observer(known), known.observers),
                 "questions": _named(_question(), known.questions),
                 "policy": _policy(known),
+                "certificates": _certificates(known),
             }
         ),
     }
@@ -292,3 +294,33 @@ def _policy(known: _Known) -> Json:
             "first": _table({"question": _offered(known.questions), "samples": whole}),
         }
     )
+
+
+def _certificates(known: _Known) -> Json:
+    share, count = _number(0, 1), {"type": "integer", "minimum": 0, "maximum": 1_000_000_000}
+    chance = _number(0.0001, 0.9999)
+    test = _table(
+        {
+            "threshold": _said(share, "The highest risk accepted; without it the value is not accepted."),
+            **dict.fromkeys(("share", "bound", "coverage", "mu", "abstention"), share),
+            **dict.fromkeys(("n", "errors", "predicted", "missing", "gold"), count),
+        }
+    )
+    range_ = {"least": count, "most": count}
+    reading = _table({**dict.fromkeys(("observer", "question", "view"), TEXT), **range_})
+    design = {"adaptive": FLAG, **range_, "readings": {"type": "array", "items": reading}}
+    table = _table(
+        {
+            "alpha": chance,
+            "delta": chance,
+            "unit": {"enum": ["item", "subject"]},
+            "population": _offered(known.populations),
+            "items": count,
+            "made": {"type": "string", "format": "date"},
+            "digests": _table(dict.fromkeys(PARTS, TEXT)),
+            "design": _table(design),
+            "assumptions": NAMES,
+            "values": _named(_named(test), known.variables),
+        }
+    )
+    return _said(table, "What `seke calibrate` certified; not to be edited by hand.")

@@ -110,7 +110,10 @@ def infer(
       zcat samples.jsonl.gz | seke infer - --sorted > posteriors.jsonl
       seke infer examples/faces/samples.jsonl --explain fear-or-surprise
 
-    Exit status: 0 done, 2 bad input.
+    Where the base holds certificates (of `seke calibrate`), they say what is accepted, and the last lines
+    what is guaranteed. Where what they were made with has changed they are refused, with the reason.
+
+    Exit status: 0 done, 1 a guarantee is refused, 2 bad input.
     """
     from engine import SekeError
 
@@ -268,8 +271,15 @@ def _explain(samples: tuple[str, ...], options: _Options, item: str) -> None:
 
     from seke.explanation import explained
 
-    found = explained(options.session(), samples, item, in_order=options.in_order, seed=options.seed)
+    session = options.session()
+    found = explained(session, samples, item, in_order=options.in_order, seed=options.seed)
     print(json.dumps(found.facts, ensure_ascii=False) if options.as_json else str(found).rstrip())
+    _say_refused(session)
+    promised = found.facts["decision"]["guarantee"]
+    if promised and not promised["holds"]:
+        print(f"the guarantee is refused: {promised['why']}", file=sys.stderr)
+    if session.refused or (promised and not promised["holds"]):
+        sys.exit(1)
 
 
 def _infer(samples: tuple[str, ...], options: _Options, output: Path | None, verbose: bool) -> None:
@@ -297,6 +307,8 @@ def _infer(samples: tuple[str, ...], options: _Options, output: Path | None, ver
                 writer.write(records)
                 progress.inferred(summary.items.total())
     _conclude(session, summary, table)
+    if session.refused or summary.outside:
+        sys.exit(1)
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -326,6 +338,16 @@ def _conclude(session: Session, summary: Summary, table: bool) -> None:
         f"{session.network.knowledge.name} {session.network.knowledge.digest}",
         file=sys.stderr,
     )
+    if session.guarantee is not None:
+        for line in summary.promises(session.guarantee):
+            print(printable(line), file=sys.stderr)
+    _say_refused(session)
+
+
+def _say_refused(session: Session) -> None:
+    """Say why the guarantee of the base does not hold."""
+    for reason in session.refused:
+        print(f"the guarantee is refused: {reason}", file=sys.stderr)
 
 
 def _warn(session: Session) -> None:

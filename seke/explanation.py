@@ -80,6 +80,8 @@ def facts_of(session: Session, one: Answers, seed: int = 0) -> Facts:
     (record,) = session.records(one)
     weights, sensitivity = weigh_parts(inference, one), Sensitivity(inference, one)
     level = record["decision"]["levels"].get(base.root, {"decision": "reject", "risk": None})
+    promised = record["decision"].get("guarantee")
+    held = promised is not None and promised["holds"]
     read = bool(len(one.reading_item))
     facts: Facts = _rounded(
         {
@@ -94,9 +96,10 @@ def facts_of(session: Session, one: Answers, seed: int = 0) -> Facts:
                 "bits": weights.bits,
             },
             "decision": {
-                "accepted": sensitivity.accepted,
+                "accepted": level["decision"] == "accept",
                 "risk": 1 - weights.p[weights.label] if level["risk"] is None else level["risk"],
-                "limit": base.policy.limits.get(base.root),
+                "limit": level.get("threshold") if held else base.policy.limits.get(base.root),
+                "guarantee": promised,
                 "item": record["decision"]["item"],
                 "reasons": record["decision"]["reasons"],
             },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,17 +12,20 @@ import numpy as np
 
 from engine import (
     Answers,
+    Guarantee,
     Inference,
     Knowledge,
     LookAhead,
     Network,
     SekeError,
+    acceptable,
     compiled,
     decide_items,
     decide_levels,
     diagnose,
     did_you_mean,
 )
+from seke.covered import Covered
 from seke.posteriors import Layout
 from seke.samples import answers_from, read_batches
 from seke.shipped import cache_folder
@@ -37,21 +41,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judged:
-    """What is inferred of some items, and what is decided about them."""
+    """What is inferred of some items, what is decided about them, and what of that is guaranteed."""
 
     posterior: Posterior
     diagnostics: Diagnostics
     decisions: Decisions
+    covered: Covered | None
 
 
 @dataclass(frozen=True)
 class Session:
-    """A compiled base made ready for one population; turns answers into records."""
+    """A compiled base made ready for one population; turns answers into records.
+
+    guarantee: what was certified with the base, where that holds; refused: why it does not hold.
+    """
 
     network: Network
     inference: Inference
     look_ahead: LookAhead
     layout: Layout
+    guarantee: Guarantee | None = None
+    refused: tuple[str, ...] = ()
 
     @classmethod
     def open(
@@ -75,7 +85,10 @@ class Session:
         network = compiled(base, cache_folder())
         inference = Inference(network, population, device=device, threads=threads)
         ahead = LookAhead(network, inference.observations, seed)
-        return cls(network, inference, ahead, Layout(network))
+        guarantee = base.guarantee
+        refused = guarantee.refusals(base.digests, inference.population) if guarantee else ()
+        holds = guarantee if not refused else None
+        return cls(network, inference, ahead, Layout(network), holds, refused)
 
     @cached_property
     def first(self) -> Option | None:
@@ -93,7 +106,8 @@ class Session:
     def records(self, answers: Answers) -> list[Record]:
         """Return one posterior record an item, in the order of the items."""
         judged = self.judge(answers)
-        return self.layout.records(answers, judged.posterior, judged.decisions, judged.diagnostics)
+        found = judged.posterior, judged.decisions, judged.diagnostics
+        return self.layout.records(answers, *found, judged.covered)
 
     def judge(self, answers: Answers) -> Judged:
         """Infer, and decide what is accepted and what is asked next, of an unasked item what is first."""
@@ -109,8 +123,12 @@ class Session:
         if not answers.samples.all():
             unasked = answers.samples == 0
             following = tuple(self.first if new else one for new, one in zip(unasked, following, strict=True))
+        covered = None
+        if self.guarantee is not None:
+            covered = Covered.of(base, self.guarantee, answers, following)
+            levels = covered.decided(levels, acceptable(base, answers, diagnostics.conflict_bits))
         decisions = decide_items(base, answers, levels, diagnostics.conflict_bits, following)
-        return Judged(posterior, diagnostics, decisions)
+        return Judged(posterior, diagnostics, decisions, covered)
 
 
 def infer(
@@ -130,11 +148,16 @@ def infer(
         in_order: the samples of each item stand together, so that they can be streamed.
         seed: of the look-ahead's imagined answers.
 
+    Warns:
+        UserWarning: a guarantee of the base that does not hold any more, with the reason.
+
     Raises:
         engine.KnowledgeError, engine.AnswerError: bad knowledge or samples, with their places.
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     session = Session.open(base, population, seed)
+    for reason in session.refused:
+        warnings.warn(f"the guarantee is refused: {reason}", stacklevel=2)
     for answers in batches(samples, base, in_order=in_order):
         yield from session.records(answers)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine import Answers, Decisions, Diagnostics, Network, Option, Posterior, Variable
+    from seke.covered import Covered
 
     Floats = NDArray[np.float64]
     Record = dict[str, Any]
@@ -38,10 +39,13 @@ class Layout:
         posterior: Posterior,
         decisions: Decisions,
         diagnostics: Diagnostics,
+        covered: Covered | None = None,
     ) -> list[Record]:
-        """Return one record an item."""
+        """Return one record an item; covered: which of them a guarantee covers, where one is in force."""
         columns = self._columns(posterior)
-        levels = self._levels(decisions)
+        levels = self._levels(decisions, covered)
+        promised = covered.items() if covered else iter(())
+        uncertified = covered.reasons(decisions.levels) if covered else []
         details = self._diagnostics(answers, posterior, diagnostics)
         records = []
         for i, item in enumerate(answers.items):
@@ -57,6 +61,10 @@ class Layout:
                 "next": _next(decisions.next[i]),
                 "reasons": list(decisions.reasons[i]),
             }
+            if covered:
+                record["decision"]["guarantee"] = next(promised)
+                if decisions.item[i] != "accept":
+                    record["decision"]["reasons"] += uncertified[i]
             record["diagnostics"] = next(details)
             records.append(record)
         return records
@@ -87,17 +95,18 @@ class Layout:
             if variable.kind == "derived"
         }
 
-    def _levels(self, decisions: Decisions) -> dict[str, Iterator[Record]]:
+    def _levels(self, decisions: Decisions, covered: Covered | None) -> dict[str, Iterator[Record]]:
         asked = np.array([item == "requery" for item in decisions.item])
         columns = {}
         for name, level in decisions.levels.items():
             variable = self.base.variables[name]
             words = np.where(level.accepted, "accept", np.where(asked, "requery", "reject"))
             columns[name] = _rows(
-                ("decision", "value", "risk"),
+                ("decision", "value", "risk", "certified", "threshold")[: 5 if covered else 3],
                 words.tolist(),
                 _values(variable, level.value),
                 np.round(level.risk, DIGITS).tolist(),
+                *(covered.columns(name, level) if covered else ()),
             )
         return columns
 

@@ -6,15 +6,18 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
-    from engine import Knowledge
+    from engine import Certificate, Guarantee, Knowledge
 
     Record = dict[str, Any]
 
 COLOURS = {"accept": "green", "requery": "yellow", "reject": "red"}
 MOST_ROWS = 200
 NARROW = 105
+LONGEST_LIST = 110
 
 
 class Summary:
@@ -28,6 +31,8 @@ class Summary:
         self.items: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.samples = 0
+        self.outside = 0
+        self.why_outside = ""
         self.rows: list[Record] = []
 
     def add(self, records: list[Record]) -> None:
@@ -38,6 +43,10 @@ class Summary:
             if decision["item"] == "reject":
                 self.reasons[decision["reasons"][0]] += 1
             self.samples += record["diagnostics"]["samples"]
+            promised = decision.get("guarantee", {"holds": True})
+            if not promised["holds"]:
+                self.outside += 1
+                self.why_outside = self.why_outside or f"{record['item']}: {promised['why']}"
         self.rows += records[: MOST_ROWS - len(self.rows)]
 
     def line(self) -> str:
@@ -46,6 +55,26 @@ class Summary:
         parts = [f"{self.items[name]} {name}" for name in COLOURS]
         why = ", ".join(f"{count} {reason}" for reason, count in self.reasons.most_common())
         return f"{self.samples} samples of {total} items: {', '.join(parts)}" + (f" ({why})" if why else "")
+
+    def promises(self, guarantee: Guarantee) -> list[str]:
+        """Return what is guaranteed, what is not, and of how many items it is not, a line each."""
+        alpha, sure = f"{100 * guarantee.alpha:g} %", f"{100 * (1 - guarantee.delta):g} %"
+        certified, failed = guarantee.certified, guarantee.failed
+        lines = []
+        if certified:
+            lines.append(
+                f"guaranteed with {sure} confidence: at most {alpha} wrong among those accepted as "
+                f"{shortened(certified)}"
+            )
+        if failed:
+            lines.append(f"not certified, so not accepted: {shortened(failed)}")
+        if self.outside:
+            total = sum(self.items.values())
+            lines.append(
+                f"the guarantee is refused for {self.outside} of {total} items, which were answered "
+                f"otherwise than those it was made with ({self.why_outside}); they are decided as without it"
+            )
+        return lines
 
     def show(self, console: Console) -> None:
         """Print the table."""
@@ -114,3 +143,14 @@ def _why(record: Record) -> str:
     blank = [name for name, level in decision["levels"].items() if level["decision"] != "accept"]
     shown = " ".join(blank[:4]) + (" ..." if len(blank) > 4 else "")
     return f"blank: {shown}" if blank else ""
+
+
+def shortened(certificates: Sequence[Certificate]) -> str:
+    """Return the values of certificates in words, cut where there are many."""
+    from engine import listed
+
+    shown = len(certificates)
+    while shown > 1 and len(listed(certificates[:shown])) > LONGEST_LIST:
+        shown -= 1
+    more = len(certificates) - shown
+    return listed(certificates[:shown]) + (f" and {more} more" if more else "")

@@ -99,11 +99,16 @@ def _label(facts: Facts) -> list[str]:
         "most": facts["conflict"]["most"],
         "reasons": words["reasons"].format(reasons=reasons) if reasons else "",
     }
+    promised = decision["guarantee"]
+    held = promised is not None and promised["holds"]
+    given |= {"value": label["value"], "alpha": promised["alpha"] if held else 0.0}
     which = "accepted" if decision["accepted"] else "open"
+    if held and (decision["accepted"] or decision["limit"] is None):
+        which = "certified" if decision["accepted"] else "uncertified"
     if not facts["readings"]:
         which = "unread"
     elif which == "open" and decision["risk"] <= given["limit"]:
-        which = "conflicting"
+        which = "unfinished" if given["conflict"] < given["most"] else "conflicting"
     return _wrapped(words["label"].format(**named)) + _wrapped(words[which].format(**given))
 
 
@@ -285,4 +290,6 @@ def _numbers(facts: Facts) -> list[str]:
         lines += _wrapped(then.format(**given), "    ")
     if len(facts["numbers"]) < WANTED:
         lines.append("  " + words["few" if facts["numbers"] else "none"].format(bits=facts["farthest"]))
+    if facts["decision"]["guarantee"]:
+        lines += _wrapped(words["promised"], "  ")
     return lines

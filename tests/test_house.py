@@ -38,7 +38,8 @@ INFERENCE = {
         "network",
         "posterior",
     ),
-    *("preposterior", "reliability", "resampling", "score", "simulation", "weights"),
+    *("certification", "design", "guarantee", "preposterior", "reliability", "resampling", "score"),
+    *("simulation", "weights"),
 }
 
 

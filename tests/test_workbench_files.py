@@ -197,22 +197,24 @@ FOLDERS = (ROOT / "knowledge", EXAMPLES, ENGINE / "bases")
 FILES = [path for place in FOLDERS for path in sorted(place.rglob("*.yaml"))]
 NO_YAML = "alias not-utf8 syntax tab tag two-documents"
 CAUGHT = """
-    bad-names bare-cell confusion-zero-cell coupling-pair empty-over-section exponent interval-range
-    judgement-without-note many-faults missing-sections no-as-a-text not-a-mapping null-as-a-text
-    number-slips policy-numbers prior-zero probability-of-zero probability-over-one quoted-number
-    sd-of-nothing section-not-a-mapping unknown-key unknown-kind unknown-section"""
+    bad-names bare-cell certificates confusion-zero-cell coupling-pair empty-over-section exponent
+    interval-range judgement-without-note many-faults missing-sections no-as-a-text not-a-mapping
+    null-as-a-text number-slips policy-numbers prior-zero probability-of-zero probability-over-one
+    quoted-number sd-of-nothing section-not-a-mapping unknown-key unknown-kind unknown-section"""
 # Of these one file alone does not tell, or numbers must be added up, or formulas read.
 ONLY_THE_READER = """
-    anchor cell-without-p code-is-variable confusion-and-accuracy confusion-row derived-gap derived-of-binary
-    derived-overlap duplicate-key extends-itself extends-unknown formula-folded formula-kinds formula-slips
-    formula-syntax formula-too-deep formula-unknown-name formula-unknown-state kind-mismatch level-overlap
+    anchor cell-without-p certificates-not-earned certificates-overspent code-is-variable
+    confusion-and-accuracy confusion-row derived-gap derived-of-binary derived-overlap duplicate-key
+    extends-itself extends-unknown formula-folded formula-kinds formula-slips formula-syntax
+    formula-too-deep formula-unknown-name formula-unknown-state kind-mismatch level-overlap
     like-mixture like-sum like-unknown-state mean-out-of-range missing-background moments-length
     moments-missing nan new-state no-as-a-name no-variables nothing-said nothing-satisfies-both
-    nothing-satisfies-if number-without-source observer-reports-nothing one-state policy-of-other-kind
-    policy-without-limits prior-add prior-missing-state remove-unknown remove-without-base removed-twice
-    removed-but-mentioned repeat-too-small sd-impossible sum-not-one threshold-off-edge types-and-repeat
-    unaskable-observer unknown-level unknown-observer unknown-population unknown-question unknown-source
-    unknown-state unknown-variable unknown-word worse-than-guessing"""
+    nothing-satisfies-if number-without-source observer-reports-nothing one-state
+    policy-of-other-kind policy-without-limits prior-add prior-missing-state remove-unknown
+    remove-without-base removed-but-mentioned removed-twice repeat-too-small sd-impossible
+    sum-not-one threshold-off-edge types-and-repeat unaskable-observer unknown-level
+    unknown-observer unknown-population unknown-question unknown-source unknown-state
+    unknown-variable unknown-word worse-than-guessing"""
 # The bounds of these lie elsewhere in the base: the range of a variable, the number of states.
 RELATIVE = {"mean", "sd", "perception", "noise", "grid", "offset", "range", "accuracy"}
 

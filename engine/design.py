@@ -1,0 +1,112 @@
+"""Answers -> how items were answered, and whether other items were answered likewise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.guarantee import Asked, Design
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from engine.answers import Answers
+    from engine.knowledge import Knowledge
+
+    Ints = NDArray[np.int64]
+
+
+def design_of(base: Knowledge, batches: Iterable[Answers], *, adaptive: bool = False) -> Design:
+    """Return how items were answered: of whom, what, in which view, and how often.
+
+    The least answers are those of items without refused or unreadable ones, where there are any.
+
+    Raises:
+        ValueError: no items.
+    """
+    rows: list[tuple[dict[tuple[str, str, str], int], int, bool]] = []
+    for answers in batches:
+        items: list[dict[tuple[str, str, str], int]] = [{} for _ in answers.items]
+        draws = draws_of(base, answers).tolist()
+        for item, key, count in zip(answers.reading_item.tolist(), _names(base, answers), draws, strict=True):
+            items[item][key] = count
+        whole = (answers.refused + answers.unreadable) == 0
+        rows += zip(items, answers.samples.tolist(), whole.tolist(), strict=True)
+    if not rows:
+        raise ValueError("a design is of at least one item")
+    known = dict.fromkeys(key for row, _, _ in rows for key in row)
+    sound = [row for row in rows if row[2]] or rows
+    readings = tuple(
+        Asked(
+            *key,
+            0 if adaptive else min(row.get(key, 0) for row, _, _ in sound),
+            max(row.get(key, 0) for row, _, _ in rows),
+        )
+        for key in known
+    )
+    totals = [total for _, total, _ in rows]
+    return Design(adaptive, min(totals), max(totals), readings)
+
+
+def mismatches(design: Design, base: Knowledge, answers: Answers) -> list[str]:
+    """Return for each item in which way it was answered otherwise; no text where it was not."""
+    found = [""] * len(answers.items)
+    known = {(one.observer, one.question, one.view): one for one in design.readings}
+    met: list[set[Asked]] = [set() for _ in found]
+    names = _names(base, answers)
+    for item, key, draws in zip(
+        answers.reading_item.tolist(), names, draws_of(base, answers).tolist(), strict=True
+    ):
+        one = known.get(key)
+        if one is None:
+            found[item] = found[item] or f"{', '.join(key)} was not asked then"
+        elif draws > one.most:
+            found[item] = found[item] or f"{_times(draws)} of {one.name}, then at most {one.most}"
+        else:
+            met[item].add(one)
+    unread = answers.refused + answers.unreadable
+    for item, total in enumerate(answers.samples.tolist()):
+        found[item] = found[item] or _lack(design, met[item], total, int(unread[item]))
+    return found
+
+
+def _lack(design: Design, met: set[Asked], total: int, unread: int) -> str:
+    if total > design.most:
+        return f"{_times(total)}, then at most {design.most}"
+    if design.adaptive:
+        return ""
+    if total < design.least:
+        return f"{_times(total)}, then at least {design.least}"
+    lacking = [one.name for one in design.readings if one.least and one not in met]
+    return f"lacks {lacking[0]}" if lacking and not unread else ""
+
+
+def _times(count: int) -> str:
+    return f"{count} answer" + "s" * (count != 1)
+
+
+def _names(base: Knowledge, answers: Answers) -> list[tuple[str, str, str]]:
+    """Return observer, question and view of each reading."""
+    observers, questions = tuple(base.observers), tuple(base.questions)
+    places = zip(answers.reading_observer, answers.reading_question, answers.reading_view, strict=True)
+    return [(observers[o], questions[q], answers.views[v]) for o, q, v in places]
+
+
+def draws_of(base: Knowledge, answers: Answers) -> Ints:
+    """Return how many readable answers each reading has, (R,).
+
+    Of questions about one variable at a time all count, of others those about the variable with the most.
+    """
+    readings = len(answers.reading_item)
+    most, total = np.zeros(readings), np.zeros(readings)
+    columns = [np.bincount(one.reading, one.weight, readings) for one in answers.labels.values()]
+    columns += [np.bincount(one.reading, minlength=readings) for one in answers.numbers.values()]
+    for column in columns:
+        most = np.maximum(most, column)
+        total += column
+    about_one = np.array([one.about_one for one in base.questions.values()], dtype=bool)
+    single = about_one[answers.reading_question] if readings else np.zeros(0, dtype=bool)
+    return np.round(np.where(single, total, most)).astype(np.int64)

@@ -1,0 +1,84 @@
+"""Which items of a batch a guarantee covers, and what it lets be accepted of them.
+
+An item that was answered otherwise than the calibration items is not covered: it is decided as if there were
+no guarantee. Where those were answered until the policy asked no more, nothing is accepted of an item before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import certified_thresholds, decide_certified, mismatches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from engine import Answers, Guarantee, Knowledge, LevelDecision, Option
+
+    Mask = NDArray[np.bool_]
+    Record = dict[str, Any]
+
+DIGITS = 9
+
+
+@dataclass(frozen=True)
+class Covered:
+    """A guarantee and N items. outside: why it does not cover each, no text where it does. ended: (N,)."""
+
+    base: Knowledge
+    guarantee: Guarantee
+    outside: tuple[str, ...]
+    ended: Mask
+
+    @classmethod
+    def of(
+        cls, base: Knowledge, guarantee: Guarantee, answers: Answers, following: Sequence[Option | None]
+    ) -> Covered:
+        """Compare how items were answered with how those of the calibration were; following: what is next."""
+        outside = tuple(mismatches(guarantee.design, base, answers))
+        asked = np.array([option is not None for option in following], dtype=bool)
+        return cls(base, guarantee, outside, ~(asked & guarantee.design.adaptive))
+
+    @property
+    def inside(self) -> Mask:
+        """Return which items are covered, (N,)."""
+        return np.array([not why for why in self.outside], dtype=bool)
+
+    def decided(self, levels: Mapping[str, LevelDecision], allowed: Mask) -> dict[str, LevelDecision]:
+        """Return the levels by certified thresholds where an item is covered; allowed: see `acceptable`."""
+        certified = decide_certified(self.base, self.guarantee, levels, allowed & self.ended)
+        return {
+            name: replace(level, accepted=np.where(self.inside, certified[name].accepted, level.accepted))
+            for name, level in levels.items()
+        }
+
+    def columns(self, name: str, level: LevelDecision) -> tuple[list[bool], list[float | None]]:
+        """Return whether each acceptance of a variable is certified, and the highest risk that would be."""
+        threshold = certified_thresholds(self.base.variables[name], self.guarantee, level.value)
+        shown = np.where(self.inside, threshold, np.nan)
+        limits = [None if np.isnan(one) else round(float(one), DIGITS) for one in shown]
+        return (level.accepted & self.inside).tolist(), limits
+
+    def items(self) -> Iterator[Record]:
+        """Yield what an item's decision says of the guarantee."""
+        for why in self.outside:
+            yield {"alpha": self.guarantee.alpha, "delta": self.guarantee.delta, "holds": not why, "why": why}
+
+    def reasons(self, levels: Mapping[str, LevelDecision]) -> list[tuple[str, ...]]:
+        """Return of each item the required variables that have no certificate for their value."""
+        policy = self.base.policy
+        required = [name for level in policy.required for name in self.base.levels[level]]
+        lacking = {
+            name: self.inside
+            & np.isnan(certified_thresholds(self.base.variables[name], self.guarantee, levels[name].value))
+            for name in required
+        }
+        return [
+            tuple(f"uncertified: {name}" for name, lacks in lacking.items() if lacks[i])
+            for i in range(len(self.outside))
+        ]
