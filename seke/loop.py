@@ -147,9 +147,8 @@ class Loop:
     def records(self, standing: Standing) -> list[Record]:
         """Return a posterior record for each item, as `seke infer` gives them, with the loop's decisions."""
         judged = self.session.judge(standing.answers)
-        return self.session.layout.records(
-            standing.answers, judged.posterior, standing.decisions, judged.diagnostics
-        )
+        found = judged.posterior, standing.decisions, judged.diagnostics
+        return self.session.layout.records(standing.answers, *found, judged.covered)
 
     def _price(self, line: Line) -> float:
         return self.base.questions[line[2]].cost * self.base.observers[line[1]].cost

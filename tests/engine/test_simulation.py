@@ -83,8 +83,9 @@ def test_halo_makes_signs_follow_the_label(inference, names):
     base, root = inference.network.knowledge, inference.network.root
     truth = prior_truth(inference, N, np.random.default_rng(5))
     sign = names["hot"]
-    rates = np.array([cell.p for cell in base.cells[sign]])
     drawing, followed = observer(inference, truth, "walk", Misfit(independent=True, halo=1.0))
+    own = [drawing.observer.stereotype.get(state, {}) for state in base.variables[root].states]
+    rates = np.array([mine.get(sign, cell.p) for mine, cell in zip(own, base.cells[sign], strict=True)])
     _, looked = observer(inference, truth, "walk", Misfit(independent=True, halo=0.0))
     table = np.array(drawing.observer.labels[sign].confusion)
     (kind,) = drawing.observer.labels[sign].types
