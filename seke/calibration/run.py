@@ -35,7 +35,6 @@ from engine import (
     written,
 )
 from engine import read as read_base
-from seke import __version__
 from seke.inference import batches
 from seke.labels import LabelTable, labels_from, read_labels
 from seke.shipped import SHIPPED, cache_folder, shipped_folder
@@ -106,6 +105,8 @@ def calibrate(
     Raises:
         engine.KnowledgeError, engine.AnswerError, engine.SekeError: bad knowledge, samples, gold or names.
     """
+    from seke import __version__
+
     paths = _paths(samples)
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     if population is not None and population not in base.populations:
