@@ -305,7 +305,7 @@ def _gaussian(
     pyro.clear_param_store()
     guide = tools[0](target.model)
     guide()
-    scale = np.diag(root)
+    scale = np.diag(root).copy()
     guide.loc = torch.nn.Parameter(torch.as_tensor(x))
     guide.scale = torch.as_tensor(scale)
     guide.scale_tril = torch.as_tensor(root / scale[:, None])

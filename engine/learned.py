@@ -118,9 +118,11 @@ def _expected(fit: Fit, inference: Inference, answers: Answers, gold: Gold) -> _
                 sums.true[name][e] += w @ p
                 sums.doubt[name][e] += w @ (p * (1 - p))
             bins = [one.marginals[name] for name in base.affect]
-            mean = np.array([p @ c for p, c in zip(bins, centres, strict=True)])
+            shape = d, rows.items
+            mean = np.array([p @ c for p, c in zip(bins, centres, strict=True)]).reshape(shape)
             within = np.array([(edge[1] - edge[0]) ** 2 / 12 for edge in edges])
-            square = np.array([p @ c**2 for p, c in zip(bins, centres, strict=True)]) + within[:, None]
+            square = np.array([p @ c**2 for p, c in zip(bins, centres, strict=True)]).reshape(shape)
+            square += within[:, None]
             sums.first[e] += mean @ w
             for i in range(d):
                 sums.second[e, i, i] += w @ square[i]
