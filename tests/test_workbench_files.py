@@ -205,7 +205,8 @@ CAUGHT = """
 # Of these one file alone does not tell, or numbers must be added up, or formulas read.
 ONLY_THE_READER = """
     anchor cell-without-p certificates-not-earned certificates-overspent code-is-variable
-    confusion-and-accuracy confusion-row derived-gap derived-of-binary derived-overlap duplicate-key extends-itself extends-unknown formula-folded formula-kinds formula-slips
+    confusion-and-accuracy confusion-row derived-gap derived-of-binary derived-overlap duplicate-key
+    extends-itself extends-unknown formula-folded formula-kinds formula-slips
     formula-syntax formula-too-deep formula-unknown-name formula-unknown-state kind-mismatch level-overlap
     like-mixture like-sum like-unknown-state mean-out-of-range missing-background moments-length
     moments-missing nan new-state no-as-a-name no-variables nothing-said nothing-satisfies-both
