@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +22,14 @@ from engine import (
     decide_levels,
     design_of,
     diagnose,
+    fewest,
+    listed,
     mismatches,
     split,
 )
 from engine.guarantee import Asked
 from seke import explain, infer, knowledge
+from seke.certificates import certificate_table, verdict
 from seke.cli import main
 from seke.inference import Session
 from seke.samples import answers_from
@@ -348,3 +352,32 @@ def test_questions_about_one_variable_count_each():
     names = ("hot", "noisy", "shaking")
     found = answers(*({"item": "a", "question": "check", "reports": {n: True}} for n in names), base=base)
     assert design_of(base, [found]).readings == (Asked("fitter", "check", "face", 3, 3),)
+
+
+# When it is made.
+
+
+def test_a_table_of_all_values_and_a_line(guarantee):
+    from rich.console import Console
+
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(certificate_table(guarantee))
+    head, *rows = console.export_text().splitlines()
+    assert head.split()[:4] == ["value", "accepted", "at", "risk"]
+    assert len(rows) == len(guarantee.certificates) == 13
+    for row, one in zip(rows, guarantee.certificates, strict=True):
+        assert row.startswith(listed([one]))
+        lacks = any(word in row for word in ("more right ones", "too many wrong", "never met"))
+        assert (one.threshold is None) == lacks
+    count = len(guarantee.certified)
+    assert verdict(guarantee).startswith(f"{count} of 13 values certified: at most 15 % wrong, all at once")
+
+
+def test_too_little_gold_says_how_much_is_missing():
+    few = certified_with(knowledge(MACHINE), *made(60, 5), alpha=0.05)
+    assert few.certified == ()
+    said = verdict(few)
+    assert said.startswith("too little gold for any guarantee (at most 5 % wrong")
+    tried = max(sum(one.share > 0 for one in few.certificates), 1)
+    assert f"at least {fewest(0.05, 0.1 / tried)} accepted items" in said
+    assert "; nearest is " in said
