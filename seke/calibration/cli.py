@@ -53,6 +53,26 @@ if TYPE_CHECKING:
     show_default=True,
     help="Mode and curvature; a Gaussian by SVI; or draws by NUTS, for a hundred items or fewer.",
 )
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="P",
+    help="Certify: of what is accepted at most this share is wrong. Two thirds of the gold are kept for it.",
+)
+@click.option(
+    "--delta",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.1,
+    show_default=True,
+    metavar="P",
+    help="Probability that any of these promises is broken.",
+)
+@click.option(
+    "--groups",
+    default="",
+    metavar="COLUMN",
+    help="Column of the gold that names an item's subject, where items cluster.",
+)
 @click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True, help="Steps of SVI.")
 @click.option(
     "--draws", type=click.IntRange(min=10), default=500, show_default=True, help="Draws of NUTS, each chain."
@@ -77,8 +97,9 @@ def calibrate(samples: tuple[str, ...], output: Path, **given: Any) -> None:
       seke simulate --items 200 --question joint -o samples.jsonl --truth gold.csv
       seke calibrate samples.jsonl --gold gold.csv -o mine.yaml
       seke infer samples.jsonl -k mine.yaml
+      seke calibrate samples.jsonl --gold gold.csv --alpha 0.1 -o sure.yaml
 
-    Exit status: 0 done, 2 bad input.
+    Exit status: 0 done, 1 nothing could be certified, 2 bad input.
     """
     with reporting(as_json=given["as_json"]):
         _calibrate(samples, output, given)
@@ -104,13 +125,15 @@ def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) ->
 
     extends = relative(Path(knowledge), output) if knowledge and Path(knowledge).exists() else "shipped"
     with _Progress() as progress:
-        found = learn(list(samples), extends=extends, progress=progress.tell, **given)
+        found = learn(list(samples), extends=extends, output=output, progress=progress.tell, **given)
     read_again(found.overlay, output)
     if trace is not None:
         write_trace(found, trace)
     _write(output, found.overlay)
     _show(found, as_json)
     print(f"{output} is written; use it with -k {output}", file=sys.stderr)
+    if found.guarantee is not None and not found.guarantee.certified:
+        sys.exit(1)
 
 
 def _write(output: Path, text: str) -> None:

@@ -18,10 +18,12 @@ from engine import (
     Fit,
     FitSettings,
     Gold,
+    Guarantee,
     Inference,
     Knowledge,
     Learned,
     SekeError,
+    certificates_yaml,
     compiled,
     did_you_mean,
     entries_of,
@@ -35,6 +37,7 @@ from engine import (
     written,
 )
 from engine import read as read_base
+from seke.calibration.guarantee import Parts, Promise, guaranteed
 from seke.inference import batches
 from seke.labels import LabelTable, labels_from, read_labels
 from seke.shipped import SHIPPED, cache_folder, shipped_folder
@@ -64,6 +67,7 @@ class Calibration:
     checks: tuple[Check, ...]
     warnings: tuple[str, ...]
     overlay: str
+    guarantee: Guarantee | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -80,6 +84,10 @@ def calibrate(
     learn_population: bool = False,
     learn_tables: bool = False,
     method: str = "map",
+    alpha: float | None = None,
+    delta: float = 0.1,
+    groups: str = "",
+    output: Path | None = None,
     seed: int = 0,
     today: datetime.date | None = None,
     extends: str | None = None,
@@ -96,6 +104,11 @@ def calibrate(
         learn_population: whether P(root) of the items without gold is learned, too.
         learn_tables: whether the cells of `activations` and the moments of `affect` are, within their `n`.
         method: map, svi or nuts.
+        alpha: the most that may be wrong among what is accepted; then a part of the gold, never shown to the
+            fit, certifies at which risk each value may be accepted.
+        delta: the probability that any of these promises is broken.
+        groups: a column of the gold that tells the subject of an item, where items cluster.
+        output: where the overlay will stand; a guarantee needs it, to read the base as it will be read.
         seed: of all chance.
         today: the date that the overlay bears; today's by default.
         extends: how the overlay names the base; `shipped` or the base's path by default.
@@ -111,7 +124,10 @@ def calibrate(
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     if population is not None and population not in base.populations:
         raise SekeError(f"no population is called {population!r}{did_you_mean(population, base.populations)}")
-    table = _table(gold, base)
+    promise = Promise(alpha, delta) if alpha is not None else None
+    if promise is not None and (gold is None or output is None):
+        raise SekeError("a guarantee needs gold, and a place for the overlay")
+    table = _table(gold, base, groups)
     progress("reading", 0, 0)
     parts = list(batches(samples, base))
     if not parts:
@@ -119,6 +135,12 @@ def calibrate(
     answers = Answers.stacked(parts)
     known = table.gold_of(answers.items) if table else Gold({})
     warnings = _of_gold(base, table, answers, known)
+    everything, all_known = answers, known
+    parts_of_gold = subjects = None
+    if promise is not None and table is not None:
+        subjects = table.groups_of(answers.items) if groups else None
+        parts_of_gold = Parts.of(known, subjects, np.random.default_rng(seed))
+        answers, known = answers.only(parts_of_gold.learned_from), known.only(parts_of_gold.learned_from)
     inference = Inference(compiled(base, cache_folder()), population)
     chosen = FitSettings(method=method, population=learn_population, seed=seed, **settings)
     fit = fit_observers(inference, answers, known, chosen, progress)
@@ -149,7 +171,15 @@ def calibrate(
     }
     named = extends or _named(base, knowledge)
     text = _overlay(fit, learned, facts, named)
-    return Calibration(base, fit, entries, dict(fit.unknowns.untold), checks, tuple(warnings), text, facts)
+    made = None
+    if promise is not None and parts_of_gold is not None and output is not None:
+        progress("certificates", 0, 0)
+        again = read_again(text, output)
+        where = everything, all_known, parts_of_gold, subjects
+        made = guaranteed(again, inference.population, *where, promise, str(facts["date"]), seed)
+        text += certificates_yaml(made, f"fit-{facts['date']}-{digest[:8]}")
+    untold = dict(fit.unknowns.untold)
+    return Calibration(base, fit, entries, untold, checks, tuple(warnings), text, made, facts)
 
 
 def _paths(samples: Any) -> list[str]:
@@ -163,10 +193,12 @@ def _paths(samples: Any) -> list[str]:
     )
 
 
-def _table(gold: Any, base: Knowledge) -> LabelTable | None:
+def _table(gold: Any, base: Knowledge, groups: str) -> LabelTable | None:
     if gold is None:
         return None
-    return read_labels(gold, base) if isinstance(gold, str | Path) else labels_from(gold, base)
+    if isinstance(gold, str | Path):
+        return read_labels(gold, base, groups)
+    return labels_from(gold, base, groups)
 
 
 def _of_gold(base: Knowledge, table: LabelTable | None, answers: Answers, known: Gold) -> list[str]:

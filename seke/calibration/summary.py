@@ -6,12 +6,13 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from engine import far_off
+from seke.certificates import lacking, verdict
 from seke.workbench.text import columns, count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from engine import Check, Entry
+    from engine import Check, Entry, Guarantee
     from seke.calibration.run import Calibration
 
     Record = dict[str, Any]
@@ -55,6 +56,7 @@ def facts_of(found: Calibration) -> Record:
             }
             for one in found.checks
         ],
+        "guarantee": None if found.guarantee is None else verdict(found.guarantee),
         "warnings": list(found.warnings),
     }
 
@@ -80,10 +82,23 @@ def _lines(found: Calibration) -> Iterator[str]:
     yield from _learned(found.entries)
     yield from _unmoved(found)
     yield from _checks(found.checks)
+    if found.guarantee is not None:
+        yield from _guarantee(found.guarantee)
     if found.warnings:
         yield from ("", "Warnings")
         for warning in found.warnings:
             yield from textwrap.wrap(warning, WIDTH, initial_indent="  ", subsequent_indent="    ")
+
+
+def _guarantee(made: Guarantee) -> Iterator[str]:
+    yield from ("", *textwrap.wrap(f"Guarantee: {verdict(made)}", WIDTH, subsequent_indent="  "))
+    rows = []
+    for one in made.certificates:
+        passed = one.threshold is not None
+        risk = "-" if one.threshold is None else f"{one.threshold:.3f}"
+        counts = str(one.n), str(one.errors), f"{one.coverage:.0%}" if passed else "-"
+        rows.append((f"{one.variable} {one.value}", risk, *counts, "" if passed else lacking(one)))
+    yield from columns(("value", "accepted at risk", "tested", "wrong", "coverage", "lacks"), rows)
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

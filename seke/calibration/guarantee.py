@@ -1,0 +1,118 @@
+"""A guarantee for what will be accepted: items of gold that the fit never saw certify its thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine import (
+    Answers,
+    Gold,
+    Guarantee,
+    LevelDecision,
+    SekeError,
+    acceptable,
+    certify,
+    design_of,
+    split,
+)
+from seke.inference import Session
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from engine import Knowledge
+
+FITTING = 1 / 3
+BATCH = 2048
+FIELDS = ("accepted", "value", "risk")
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What is asked for: at most `alpha` wrong among what is accepted, with probability 1 - `delta`."""
+
+    alpha: float
+    delta: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "delta"):
+            if not 0 < getattr(self, name) < 1:
+                raise SekeError(f"{name} is {getattr(self, name):g}; it must lie between 0 and 1")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which items have gold, and which of these fit, (N,); the others of them certify, and fit nothing."""
+
+    known: NDArray[np.bool_]
+    fits: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, gold: Gold, groups: tuple[str | None, ...] | None, rng: np.random.Generator) -> Parts:
+        """Split the gold; subjects stay whole.
+
+        Raises:
+            engine.SekeError: an item with gold and no group, where groups are given.
+        """
+        known = np.any([~np.isnan(values) for values in gold.values.values()], axis=0)
+        if groups is not None and any(groups[i] is None for i in np.flatnonzero(known)):
+            raise SekeError("some items with gold have no group; give every one its subject")
+        mine = None if groups is None else [str(groups[i]) for i in np.flatnonzero(known)]
+        fits = np.zeros(len(known), dtype=bool)
+        fits[known] = split(int(known.sum()), mine, FITTING, rng)
+        return cls(known, fits)
+
+    @property
+    def learned_from(self) -> NDArray[np.bool_]:
+        """Return the items that the fit may see."""
+        return self.fits | ~self.known
+
+
+def guaranteed(
+    base: Knowledge,
+    population: str,
+    answers: Answers,
+    gold: Gold,
+    parts: Parts,
+    groups: tuple[str | None, ...] | None,
+    promise: Promise,
+    made: str,
+    seed: int,
+) -> Guarantee:
+    """Return what can be promised of what the calibrated base accepts.
+
+    base: as it was written and read again; its digests are what the guarantee holds for.
+    """
+    session = Session.open(base, population, seed)
+    answers, gold = answers.only(parts.known), gold.only(parts.known)
+    count = len(answers.items)
+    stages = [answers.part(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
+    judged = [session.judge(part) for part in stages]
+    levels = {
+        name: LevelDecision(
+            *(np.concatenate([getattr(one.decisions.levels[name], f) for one in judged]) for f in FIELDS)
+        )
+        for name in judged[0].decisions.levels
+        if name in gold.values
+    }
+    fit_to_accept = [
+        acceptable(base, part, j.diagnostics.conflict_bits) for part, j in zip(stages, judged, strict=True)
+    ]
+    mine = None if groups is None else [groups[i] for i in np.flatnonzero(parts.known)]
+    return certify(
+        base,
+        levels,
+        np.concatenate(fit_to_accept),
+        gold,
+        parts.fits[parts.known],
+        alpha=promise.alpha,
+        delta=promise.delta,
+        population=population,
+        design=design_of(base, stages),
+        made=made,
+        groups=mine,
+        rng=np.random.default_rng(seed),
+    )
