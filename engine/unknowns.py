@@ -478,6 +478,11 @@ class Unknowns:
         return [n for o, n in self.reported if o == index and self.base.variables[n].kind == "binary"]
 
     def _kernels(self, values: Values) -> Iterator[tuple[tuple[int, str], LabelKernel | NumberKernel]]:
+        like = next(iter(values.values()))
+        for key, kernel in self.observations.kernels.items():
+            # What was not answered may still be what an answer followed.
+            if key[0] in self.observers and key not in self.reported:
+                yield key, _put_kernel(kernel, like)
         for index, name in self.reported:
             observer, variable = self.observers[index], self.base.variables[name]
             if name in observer.numbers:
@@ -542,6 +547,16 @@ def smooth_least(array: Array, axis: int) -> Array:
     xp = library(array)
     least = xp.amin(array, axis, keepdims=True)
     return ((least / array) ** SMOOTH).sum(axis) ** (-1 / SMOOTH) * least.squeeze(axis)
+
+
+def _put_kernel(kernel: LabelKernel | NumberKernel, like: Array) -> LabelKernel | NumberKernel:
+    """Return a kernel with its arrays in the library of `like`."""
+    mix = put(kernel.mix, like)
+    if isinstance(kernel, NumberKernel):
+        return replace(kernel, mix=mix)
+    tails = None if kernel.tails is None else put(kernel.tails, like)
+    alpha, share = put(kernel.alpha, like), put(kernel.share, like)
+    return replace(kernel, mix=mix, alpha=alpha, share=share, tails=tails)
 
 
 def _copied(array: Array) -> Array:
