@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from engine.gold import Gold, states_of
     from engine.guarantee import Certificate, Design, Guarantee, least_abstention, listed
     from engine.influence import Influence, Influences
-    from engine.learned import Learned, learn_knowledge
+    from engine.learned import Learned, learn_knowledge, learn_population
     from engine.lookahead import LookAhead
     from engine.network import CompiledRule, Network
     from engine.posterior import Inference, Posterior
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from engine.sensitivity import Flip, Pull, Sensitivity
     from engine.simulation import Misfit, SimulatedObserver, SimulatedReading, prior_truth, values_of
     from engine.tempering import tempered
+    from engine.unknowns import informative
     from engine.weights import Weights, weigh_parts
 
 LAZY = {
@@ -111,6 +112,8 @@ LAZY = {
     "Influences": "influence",
     "Learned": "learned",
     "learn_knowledge": "learned",
+    "learn_population": "learned",
+    "informative": "unknowns",
     "LookAhead": "lookahead",
     "CompiledRule": "network",
     "Network": "network",
@@ -224,8 +227,10 @@ __all__ = [
     "feasible_interval",
     "fewest",
     "fit_observers",
+    "informative",
     "json_schema",
     "learn_knowledge",
+    "learn_population",
     "least_abstention",
     "listed",
     "mcnemar",

@@ -44,13 +44,9 @@ MOST_CUTS = 4
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How to fit. population: whether P(root) of the items without gold moves, too.
-
-    steps: of SVI; draws, warmup: of NUTS, each chain.
-    """
+    """How to fit. steps: of SVI; draws, warmup: of NUTS, each chain."""
 
     method: str = "map"
-    population: bool = False
     steps: int = 300
     draws: int = 500
     warmup: int = 300
@@ -104,7 +100,7 @@ def fit_observers(
     settings = settings or FitSettings()
     if settings.method not in METHODS:
         raise ValueError(f"no method is called {settings.method!r}; there are {', '.join(METHODS)}")
-    unknowns = Unknowns(inference, answers, gold, population=settings.population)
+    unknowns = Unknowns(inference, answers, gold)
     if not unknowns.sites:
         raise ValueError("nothing was answered")
     with torch_threads(inference.threads):
@@ -163,9 +159,8 @@ class Target:
         self.sites, self.likelihood, self.unknowns = unknowns.sites, likelihood, unknowns
         names = tuple(self.sites)
 
-        def make(values: Any) -> tuple[ObservationModel, Tensor | None]:
-            known = dict(zip(names, values, strict=True))
-            return unknowns.observed(known), unknowns.tilt(known)
+        def make(values: Any) -> ObservationModel:
+            return unknowns.observed(dict(zip(names, values, strict=True)))
 
         def model() -> None:
             values: dict[str, Tensor] = {}

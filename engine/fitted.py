@@ -35,7 +35,8 @@ class Entry:
     """A number that a fit may have moved.
 
     keys: its path in the YAML. prior, prior_sd: what it began with. value, sd: what it is now, in its unit.
-    row: whether it is part of a row that adds up to 1; then the row's `n` says how sure it is.
+    row: whether it is part of a row that adds up to 1; then the row's `n` says how sure it is. derived:
+    whether it only had to follow others, and nothing was learned of it.
     """
 
     keys: tuple[str, ...]
@@ -44,6 +45,7 @@ class Entry:
     value: float
     sd: float
     row: bool = False
+    derived: bool = False
 
     @property
     def path(self) -> str:
@@ -63,13 +65,7 @@ class Entry:
 
 def entries_of(fit: Fit) -> list[Entry]:
     """Return all numbers that the fit may have moved, in the order of the YAML."""
-    found = [entry for index in fit.unknowns.observers for entry in _Writer(fit, index).all()]
-    if fit.unknowns.population:
-        place, base = fit.unknowns.population, fit.unknowns.base
-        keys = ("priors", "populations", fit.unknowns.inference.population, "p")
-        for k, state in enumerate(base.variables[base.root].states):
-            found.append(_site(fit, place, (*keys, state), (k,), row=True))
-    return found
+    return [entry for index in fit.unknowns.observers for entry in _Writer(fit, index).all()]
 
 
 class _Writer:
@@ -139,6 +135,7 @@ class _Writer:
 
     def _types(self, path: str, keys: tuple[str, ...], one: LabelInstrument) -> Iterator[Entry]:
         if f"{path}.room" not in self.fit.point:
+            yield from self._followed(keys, one)
             return
         before, after = (self._repeats(one.variable, draws) for draws in (self.fit.prior, self.fit.draws))
         at = self.unknowns.scattered(self.index, one.variable, self.fit.point)[2]
@@ -148,6 +145,15 @@ class _Writer:
                 yield self._site(f"{path}.share", (*inner, "share"), (t,))
             yield _entry((*inner, "repeat"), before[:, t], float(at[t]), after[:, t], kind.repeat)
             yield self._site(f"{path}.strength", (*inner, "strength"), (t,))
+
+    def _followed(self, keys: tuple[str, ...], one: LabelInstrument) -> Iterator[Entry]:
+        """Yield repeats that were not fitted, where the fitted table asks for more than the declared ones."""
+        at = self.unknowns.scattered(self.index, one.variable, self.fit.point)[2]
+        for t, kind in enumerate(one.types):
+            if at[t] > kind.repeat + LEAST_SD:
+                inner = (*keys, "types", kind.name) if len(one.types) > 1 else keys
+                sd = kind.repeat * (1 - kind.repeat)
+                yield Entry((*inner, "repeat"), kind.repeat, sd, float(at[t]), sd, derived=True)
 
     def _repeats(self, name: str, draws: Mapping[str, Floats]) -> Floats:
         """Return the repeats that draws of table and room come to, (REPEATS, kinds)."""
@@ -195,15 +201,15 @@ def overlay_tree(fit: Fit, source: str) -> Tree:
             rows.setdefault(entry.keys[:-1], []).append(entry)
             continue
         _put(found, entry.keys, _text(entry))
-        _put(found, (*entry.keys[:-1], "sd", entry.keys[-1]), _short(entry.sd))
+        if not entry.derived:
+            _put(found, (*entry.keys[:-1], "sd", entry.keys[-1]), _short(entry.sd))
     for keys, members in rows.items():
-        for entry, text in zip(members, _shares([one.value for one in members]), strict=True):
+        for entry, text in zip(members, shares_of_one([one.value for one in members]), strict=True):
             _put(found, entry.keys, text)
         # Pseudo-counts of the Dirichlet that has the row's variances in sum: Σ p (1 - p) = (n + 1) Σ sd².
         spread = sum(one.value * (1 - one.value) for one in members)
         n = max(spread / sum(one.sd**2 for one in members) - 1, 0.1)
-        if keys[0] == "observers":
-            _put(found, (*keys[:-2], "n", keys[-1]), f"{n:.1f}")
+        _put(found, (*keys[:-2], "n", keys[-1]), f"{n:.1f}")
     for index, observer in fit.unknowns.observers.items():
         own = found.setdefault("observers", {}).setdefault(observer.name, {})
         own["source"] = source
@@ -212,10 +218,7 @@ def overlay_tree(fit: Fit, source: str) -> Tree:
             if one.grid != declared.numbers[name].grid:
                 _put(own, ("interval", name, "grid"), f"{one.grid:.6f}".rstrip("0"))
     named = found.get("observers", {})
-    found["observers"] = {name: {"source": own.pop("source"), **own} for name, own in named.items()}
-    for population in found.get("priors", {}).get("populations", {}).values():
-        population["source"] = source
-    return found
+    return {"observers": {name: {"source": own.pop("source"), **own} for name, own in named.items()}}
 
 
 def replaced_paths(fit: Fit) -> list[str]:
@@ -244,7 +247,7 @@ def _short(value: float) -> str:
     return f"{value:.{min(digits, 9)}f}"
 
 
-def _shares(values: list[float]) -> list[str]:
+def shares_of_one(values: list[float]) -> list[str]:
     """Write shares that add up to 1, none of them 0."""
     rounded = np.maximum(np.round(values, 5), 1e-5)
     rounded[rounded.argmax()] += 1 - rounded.sum()

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.compiler import compile_network
-from engine.fitted import Entry
+from engine.fitted import Entry, shares_of_one
+from engine.gold import Gold
 from engine.likelihood import IMPOSSIBLE, Likelihood
 from engine.posterior import Inference
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from engine.answers import Answers
     from engine.calibration import Fit
-    from engine.gold import Gold
     from engine.knowledge import Knowledge, Moments
 
     Floats = NDArray[np.float64]
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 LEAST, MOST = 0.001, 0.999
 STEPS = 10
 ENOUGH = 0.002
+N_STATE = 1.0
+MOST_ROUNDS = 2000
 MOST_N = 1e6
 
 
@@ -81,6 +83,44 @@ def learn_knowledge(fit: Fit, answers: Answers, gold: Gold, before: Knowledge) -
     return Learned(inference.network.knowledge, inference, entries, _sections(before, entries, base))
 
 
+def learn_population(fit: Fit, inference: Inference, answers: Answers) -> Learned:
+    """Return P(root) among these items, observers as they were fitted; its prior counts N_STATE a state.
+
+    EM for the shares of a mixture whose components are known, P(answers | root), which has one maximum. How
+    sure a share is follows from what information is left when the missing is taken off (Louis 1982).
+    """
+    base, declared = inference.network.knowledge, inference.observations.prior
+    values = dict(fit.point) | {path: np.array(one[2]) for path, one in fit.exponents.items()}
+    observations, likelihood = fit.unknowns.observed(values), Likelihood(inference, answers, Gold({}))
+    given = []
+    for part in likelihood.parts:
+        evidence = observations.evidence(part.answers)
+        given.append(inference.given(evidence).marginals[base.root] / declared)
+    likely, n = np.concatenate(given), N_STATE * len(declared)
+    p = declared
+    for _ in range(MOST_ROUNDS):
+        shares = likely * p
+        shares /= shares.sum(1, keepdims=True)
+        before, p = p, (n * declared + shares.sum(0)) / (n + len(shares))
+        if np.abs(p - before).max() < 1e-8:
+            break
+    whole = np.diag(p) - np.outer(p, p)
+    known = (n + len(shares)) * whole - np.diag(shares.sum(0)) + shares.T @ shares
+    sd = np.sqrt(np.diag(whole @ np.linalg.pinv(known, hermitian=True) @ whole))
+    prior_sd = np.sqrt(declared * (1 - declared) / (n + 1))
+    name, states = inference.population, base.variables[base.root].states
+    keys = [("priors", "populations", name, "p", state) for state in states]
+    entries = tuple(
+        Entry(key, float(a), float(b), float(c), float(min(d, b)), row=True)
+        for key, a, b, c, d in zip(keys, declared, prior_sd, p, sd, strict=True)
+    )
+    texts = dict(zip(states, shares_of_one(p.tolist()), strict=True))
+    sections = {"priors": {"populations": {name: {"p": texts}}}}
+    other = replace(base.populations[name], p=tuple(p.tolist()))
+    populations = {**base.populations, name: other}
+    return Learned(replace(base, populations=populations), inference, entries, sections)
+
+
 def _expected(fit: Fit, inference: Inference, answers: Answers, gold: Gold) -> _Sums:
     """Sum over items what is expected of them: a pass of the network for each root state."""
     values = dict(fit.point) | {path: np.array(one[2]) for path, one in fit.exponents.items()}
@@ -98,7 +138,7 @@ def _expected(fit: Fit, inference: Inference, answers: Answers, gold: Gold) -> _
         np.zeros((k, d, d)),
     )
     for part in likelihood.parts:
-        evidence, rows = likelihood.rows(part, observations, fit.unknowns.tilt(fit.point))
+        evidence, rows = likelihood.rows(part, observations)
         about = rows.log_likelihood.get(root, np.zeros((k, rows.items)))
         log_rows, found = np.empty((k, rows.items)), []
         for e in range(k):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from engine.posterior import Inference
 
     Floats = NDArray[np.float64]
-    Make = Callable[[Sequence[Tensor]], tuple[ObservationModel, Tensor | None]]
+    Make = Callable[[Sequence[Tensor]], ObservationModel]
 
 IMPOSSIBLE = -690.0
 MOST_ROWS = 2048
@@ -68,7 +68,7 @@ class _Total(torch.autograd.Function):
         total = 0.0
         with torch_threads(likelihood.inference.threads), torch.enable_grad():
             for part in likelihood.parts:
-                found = likelihood.of_part(part, *make(leaves), gold=gold).sum()
+                found = likelihood.of_part(part, make(leaves), gold=gold).sum()
                 if found.requires_grad:
                     found.backward()  # type: ignore[no-untyped-call]
                 total += float(found.detach())
@@ -104,12 +104,12 @@ class Likelihood:
     def total(self, make: Make, values: Sequence[Tensor], *, gold: bool = True) -> Tensor:
         """Return Σ log P(answers, gold), nats, or without gold Σ log P(answers).
 
-        `make` makes `of_part`'s observers and tilt of the values.
+        `make` makes the observers of the values.
         """
         return _Total.apply(self, make, gold, *values)  # type: ignore[no-any-return, no-untyped-call]
 
     def rows(
-        self, part: Known, observations: ObservationModel, tilt: Tensor | None = None, *, gold: bool = True
+        self, part: Known, observations: ObservationModel, *, gold: bool = True
     ) -> tuple[Evidence, Evidence]:
         """Return the evidence about a part, and the same with its gold and each row an item of its own."""
         evidence = observations.evidence(part.answers)
@@ -120,11 +120,7 @@ class Likelihood:
             logs[name] = logs[name] + put(here, like) if name in logs else put(here, like)
             if name != self.inference.network.root:
                 told = told | here.any(0)
-        root, count = self.inference.network.root, len(evidence.row_item)
-        if tilt is not None:
-            known = np.any(part.gold[root], axis=0) if root in part.gold else np.zeros(evidence.items, bool)
-            unknown = put(1.0 - np.asarray(known)[evidence.row_item], like)
-            logs[root] = logs[root] + tilt[:, None] * unknown if root in logs else tilt[:, None] * unknown
+        count = len(evidence.row_item)
         return evidence, replace(
             evidence,
             items=count,
@@ -135,15 +131,9 @@ class Likelihood:
             on=evidence.on[:, :0],
         )
 
-    def of_part(
-        self, part: Known, observations: ObservationModel, tilt: Tensor | None = None, *, gold: bool = True
-    ) -> Tensor:
-        """Return log P(answers, gold) of each item of a part, nats, (N,); without gold log P(answers).
-
-        tilt: (K,) log of how much likelier root states are than the inference's population has it, among the
-        items whose root is not known; gold need not be a sample of the population.
-        """
-        evidence, rows = self.rows(part, observations, tilt, gold=gold)
+    def of_part(self, part: Known, observations: ObservationModel, *, gold: bool = True) -> Tensor:
+        """Return log P(answers, gold) of each item of a part, nats, (N,); without gold log P(answers)."""
+        evidence, rows = self.rows(part, observations, gold=gold)
         logs = rows.log_likelihood
         log_rows = _Rows.apply(self.inference, rows, *logs.values())  # type: ignore[no-untyped-call]
         return _by_item(log_rows + evidence.log_weight, evidence)

@@ -85,8 +85,7 @@ def _chosen(
         for values, likelihood in held:
 
             def make(leaves: Any, values: dict[str, Tensor] = values) -> Any:
-                whole = values | dict(zip(paths, leaves[0], strict=True))
-                return unknowns.observed(whole), unknowns.tilt(whole)
+                return unknowns.observed(values | dict(zip(paths, leaves[0], strict=True)))
 
             for sign, known in ((-1, True), (1, False)):
                 total = total + sign * likelihood.total(make, [at.exp()], gold=known)

@@ -176,6 +176,23 @@ def reported(answers: Answers, gold: Gold, observer: int, name: str) -> Reported
     )
 
 
+def informative(answers: Answers, gold: Gold) -> NDArray[np.bool_]:
+    """Return the items (N,) that can tell how observers answer to which truth.
+
+    Those with gold, and those answered by several observers or in three readings or more. Of the others,
+    where there is gold at all, a fit would make truth of what a lone observer says: a wrong prior and a wrong
+    table explain one another.
+    """
+    count = len(answers.items)
+    if not gold.values or all(np.isnan(values).all() for values in gold.values.values()):
+        return np.ones(count, dtype=bool)
+    known = np.any([~np.isnan(values) for values in gold.values.values()], axis=0)
+    pairs = np.unique(np.stack([answers.reading_item, answers.reading_observer], axis=1), axis=0)
+    observers = np.bincount(pairs[:, 0], minlength=count)
+    readings = np.bincount(answers.reading_item, minlength=count)
+    return np.asarray(known | (observers > 1) | (readings > 2))
+
+
 def grid_of(values: Floats, counts: Floats, low: float, high: float, declared: float) -> float:
     """Return the coarsest grid from `low` on which nearly all answers stand; too few tell nothing."""
     if counts.sum() < LEAST_NUMBERS:
@@ -196,9 +213,7 @@ class Unknowns:
     declared.
     """
 
-    def __init__(
-        self, inference: Inference, answers: Answers, gold: Gold, *, population: bool = False
-    ) -> None:
+    def __init__(self, inference: Inference, answers: Answers, gold: Gold) -> None:
         self.inference = inference
         self.base = inference.network.knowledge
         self.observations: ObservationModel = inference.observations
@@ -218,11 +233,6 @@ class Unknowns:
         self.haloed = self._haloed(answers)
         for index, observer in self.observers.items():
             self._add_observer(index, observer)
-        self.population = f"priors.populations.{inference.population}.p" if population else ""
-        if population:
-            prior = self.observations.prior
-            n = self._number(f"priors.populations.{inference.population}.n") or N * len(prior)
-            self._add(self.population, "simplex", prior, n)
         self.recut({name: site.mean for name, site in self.sites.items()})
 
     def _on_their_grid(self, observer: Observer, told: Mapping[str, Reported]) -> Observer:
@@ -465,13 +475,6 @@ class Unknowns:
                 stereotype |= {(index, name): brought[i] for i, name in enumerate(self.binary(index))}
         kernels = dict(self._kernels(values))
         return self.observations.with_kernels(kernels, carry, exponent, halo, stereotype)
-
-    def tilt(self, values: Values) -> Array | None:
-        """Return log of how much likelier each root state is than declared, (K,); None where it is fixed."""
-        if not self.population:
-            return None
-        p = values[self.population]
-        return library(p).log(p / put(self.observations.prior, p))
 
     def binary(self, index: int) -> list[str]:
         """Return the binary variables that an observer answered about."""

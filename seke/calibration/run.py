@@ -29,6 +29,7 @@ from engine import (
     entries_of,
     far_off,
     fit_observers,
+    informative,
     learn_knowledge,
     overlay_tree,
     predictive_checks,
@@ -36,6 +37,7 @@ from engine import (
     tempered,
     written,
 )
+from engine import learn_population as learn_prior
 from engine import read as read_base
 from seke.calibration.guarantee import Parts, Promise, guaranteed
 from seke.inference import batches
@@ -44,11 +46,12 @@ from seke.shipped import SHIPPED, cache_folder, shipped_folder
 from seke.shipped import knowledge as read_knowledge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     Progress = Callable[[str, int, int], None]
 
 FEW = 5
+LONE = "what a lone observer says of them cannot tell how it answers to which truth"
 ROUNDS = 2
 
 
@@ -120,7 +123,6 @@ def calibrate(
     """
     from seke import __version__
 
-    paths = _paths(samples)
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     if population is not None and population not in base.populations:
         raise SekeError(f"no population is called {population!r}{did_you_mean(population, base.populations)}")
@@ -129,57 +131,107 @@ def calibrate(
         raise SekeError("a guarantee needs gold, and a place for the overlay")
     table = _table(gold, base, groups)
     progress("reading", 0, 0)
-    parts = list(batches(samples, base))
-    if not parts:
-        raise SekeError("there are no samples")
-    answers = Answers.stacked(parts)
-    known = table.gold_of(answers.items) if table else Gold({})
-    warnings = _of_gold(base, table, answers, known)
-    everything, all_known = answers, known
-    parts_of_gold = subjects = None
-    if promise is not None and table is not None:
-        subjects = table.groups_of(answers.items) if groups else None
-        parts_of_gold = Parts.of(known, subjects, np.random.default_rng(seed))
-        answers, known = answers.only(parts_of_gold.learned_from), known.only(parts_of_gold.learned_from)
+    data = _Data.read(samples, base, table, groups if promise is not None else None, seed)
     inference = Inference(compiled(base, cache_folder()), population)
-    chosen = FitSettings(method=method, population=learn_population, seed=seed, **settings)
-    fit = fit_observers(inference, answers, known, chosen, progress)
-    learned = None
-    for _ in range(ROUNDS if learn_tables else 0):
-        progress("tables", 0, 0)
-        learned = learn_knowledge(fit, answers, known, base)
-        fit = fit_observers(learned.inference, answers, known, chosen, progress, fit)
-    fit = tempered(fit, answers, known, progress)
+    chosen = FitSettings(method=method, seed=seed, **settings)
+    fit, learned = _learned(inference, data, chosen, progress, tables=learn_tables, prior=learn_population)
     progress("checks", 0, 0)
-    checks = predictive_checks(fit, answers, known, np.random.default_rng(seed))
-    warnings += [_misfit(check) for check in far_off(checks)[:FEW]]
-    entries = (*entries_of(fit), *(learned.entries if learned else ()))
-    digest = _digest(answers, known)
+    checks = predictive_checks(fit, data.answers, data.gold, np.random.default_rng(seed))
+    digest = _digest(data.answers, data.gold)
     facts = {
         "version": __version__,
         "date": (today or datetime.datetime.now(datetime.UTC).date()).isoformat(),
         "method": method,
         "seed": seed,
-        "items": len(answers.items),
-        "answers": int(answers.samples.sum()),
-        "gold": {name: int((~np.isnan(v)).sum()) for name, v in known.values.items()},
+        "items": len(data.answers.items),
+        "answers": int(data.answers.samples.sum()),
+        "gold": {name: int((~np.isnan(v)).sum()) for name, v in data.gold.values.items()},
         "data_digest": digest,
         "base": base.name,
         "base_digest": base.digest,
         "population": inference.population,
-        "inputs": paths,
+        "inputs": _paths(samples),
     }
-    named = extends or _named(base, knowledge)
-    text = _overlay(fit, learned, facts, named)
+    text = _overlay(fit, learned, facts, extends or _named(base, knowledge))
     made = None
-    if promise is not None and parts_of_gold is not None and output is not None:
+    if promise is not None and data.parts is not None and output is not None:
         progress("certificates", 0, 0)
-        again = read_again(text, output)
-        where = everything, all_known, parts_of_gold, subjects
+        again, where = read_again(text, output), (data.every, data.every_gold, data.parts, data.subjects)
         made = guaranteed(again, inference.population, *where, promise, str(facts["date"]), seed)
         text += certificates_yaml(made, f"fit-{facts['date']}-{digest[:8]}")
-    untold = dict(fit.unknowns.untold)
-    return Calibration(base, fit, entries, untold, checks, tuple(warnings), text, made, facts)
+    return Calibration(
+        base,
+        fit,
+        (*entries_of(fit), *(entry for one in learned for entry in one.entries)),
+        dict(fit.unknowns.untold),
+        checks,
+        (*data.warnings, *(_misfit(check) for check in far_off(checks)[:FEW])),
+        text,
+        made,
+        facts,
+    )
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What a fit sees, answers and gold, and besides: items whose root is not known, and all that was read.
+
+    parts: which of all items fit and which certify; None where nothing is to be certified. subjects: theirs.
+    """
+
+    answers: Answers
+    gold: Gold
+    unlabelled: Answers
+    every: Answers
+    every_gold: Gold
+    parts: Parts | None
+    subjects: tuple[str | None, ...] | None
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def read(
+        cls, samples: Any, base: Knowledge, table: LabelTable | None, groups: str | None, seed: int
+    ) -> _Data:
+        """Read the samples; groups: the column of subjects or "", None where nothing is to be certified."""
+        batched = list(batches(samples, base))
+        if not batched:
+            raise SekeError("there are no samples")
+        every = answers = Answers.stacked(batched)
+        every_gold = gold = table.gold_of(answers.items) if table else Gold({})
+        warnings = _of_gold(base, table, answers, gold)
+        parts = subjects = None
+        if groups is not None and table is not None:
+            subjects = table.groups_of(answers.items) if groups else None
+            parts = Parts.of(gold, subjects, np.random.default_rng(seed))
+            answers, gold = answers.only(parts.learned_from), gold.only(parts.learned_from)
+        root = gold.values.get(base.root, np.full(len(answers.items), np.nan))
+        unlabelled = answers.only(np.isnan(root))
+        telling = informative(answers, gold)
+        if not telling.all():
+            left = int((~telling).sum())
+            warnings.append(f"{left} items without gold are left out of the fit: {LONE}")
+            answers, gold = answers.only(telling), gold.only(telling)
+        return cls(answers, gold, unlabelled, every, every_gold, parts, subjects, tuple(warnings))
+
+
+def _learned(
+    inference: Inference, data: _Data, chosen: FitSettings, progress: Progress, *, tables: bool, prior: bool
+) -> tuple[Fit, list[Learned]]:
+    """Fit the observers, and what else is asked for."""
+    declared, learned = inference.network.knowledge, []
+    fit = fit_observers(inference, data.answers, data.gold, chosen, progress)
+    if tables:
+        for _ in range(ROUNDS):
+            progress("tables", 0, 0)
+            learned = [learn_knowledge(fit, data.answers, data.gold, declared)]
+            fit = fit_observers(learned[0].inference, data.answers, data.gold, chosen, progress, fit)
+    fit = tempered(fit, data.answers, data.gold, progress)
+    if prior:
+        if not data.unlabelled.items:
+            raise SekeError("every item has gold: the population is learned from those that have none")
+        progress("population", 0, 0)
+        learned.append(learn_prior(fit, fit.unknowns.inference, data.unlabelled))
+    return fit, learned
 
 
 def _paths(samples: Any) -> list[str]:
@@ -273,7 +325,7 @@ def relative(extends: Path, overlay: Path) -> str:
     return os.path.relpath(extends.resolve(), overlay.resolve().parent)
 
 
-def _overlay(fit: Fit, learned: Learned | None, facts: Mapping[str, Any], extends: str) -> str:
+def _overlay(fit: Fit, learned: Sequence[Learned], facts: Mapping[str, Any], extends: str) -> str:
     """Write the overlay."""
     source = f"fit-{facts['date']}-{facts['data_digest'][:8]}"
     gold = ", ".join(f"{name} {count}" for name, count in facts["gold"].items() if count) or "none"
@@ -294,7 +346,7 @@ def _overlay(fit: Fit, learned: Learned | None, facts: Mapping[str, Any], extend
         lines.append(f"remove: [{', '.join(removed)}]\n")
     lines.append(f"sources:\n  {source}: {{cite: {_quoted(cite)},\n    used: {_quoted(used)}}}\n")
     tree = overlay_tree(fit, source)
-    for section, inner in learned.sections.items() if learned else ():
+    for section, inner in ((key, inner) for one in learned for key, inner in one.sections.items()):
         tree[section] = {"source": source, **inner}
     return "".join(lines) + written(tree)
 
