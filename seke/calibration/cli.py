@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @click.option(
     "--learn-population",
     is_flag=True,
-    help="Learn the population from the items without gold, too.",
+    help="Learn the population, too, from items without gold. It errs as the fitted tables do.",
 )
 @click.option(
     "--learn-tables",

@@ -53,6 +53,11 @@ if TYPE_CHECKING:
 FEW = 5
 LONE = "what a lone observer says of them cannot tell how it answers to which truth"
 ROUNDS = 2
+ENOUGH_GOLD = 40
+SHAKY = (
+    "the population was learned through tables that rest on little gold, and errs as they do; declare it "
+    "where you know it"
+)
 
 
 @dataclass(frozen=True)
@@ -159,13 +164,15 @@ def calibrate(
         again, where = read_again(text, output), (data.every, data.every_gold, data.parts, data.subjects)
         made = guaranteed(again, inference.population, *where, promise, str(facts["date"]), seed)
         text += certificates_yaml(made, f"fit-{facts['date']}-{digest[:8]}")
+    few = facts["gold"].get(base.root, 0) < ENOUGH_GOLD * len(base.variables[base.root].states)
+    shaky = (SHAKY,) if learn_population and few else ()
     return Calibration(
         base,
         fit,
         (*entries_of(fit), *(entry for one in learned for entry in one.entries)),
         dict(fit.unknowns.untold),
         checks,
-        (*data.warnings, *(_misfit(check) for check in far_off(checks)[:FEW])),
+        (*data.warnings, *shaky, *(_misfit(check) for check in far_off(checks)[:FEW])),
         text,
         made,
         facts,

@@ -2,9 +2,8 @@
 
     pip install -e '.[peers]'; pytest tests/benchmarks/test_gold_rankings.py -m slow -s
 
-Half of the pictures are scored. Of the other half some have gold, chosen by chance, and a fit sees the
-rankings of all (`seke.calibrate` with `learn_population`), begun from an observer of whom nothing is known
-(accuracy .5). Peers, of the same gold, each with add-one counts: the first choice's table; the plain product
+Half of the pictures are scored. Of the other half some have gold, chosen by chance, and `seke.calibrate`
+learns from them, begun from an observer of whom nothing is known (accuracy .5); the prior stays uniform. Peers, of the same gold, each with add-one counts: the first choice's table; the plain product
 of the tables of places 1 to 3, also with one exponent fitted by cross-validation; logistic regression on the
 places (scikit-learn); Dawid & Skene with the three places as workers (crowd-kit), gold given.
 
@@ -134,10 +133,8 @@ def crowd(places, truth, other, states):
 def ours(rows, gold, test, base, folder, states):
     """Posteriors of the test pictures under the overlay of a fit."""
     labels = [{"item": rows[i]["item"], "expression": rows[i]["label"]} for i in gold]
-    seen = [rows[i] for i in (*gold, *test)]
-    found = seke.calibrate(
-        samples(seen), base, labels, learn_population=True, extends=str(folder / "base.yaml")
-    )
+    seen = [rows[i] for i in gold]
+    found = seke.calibrate(samples(seen), base, labels, extends=str(folder / "base.yaml"))
     (folder / "fit.yaml").write_text(found.overlay)
     fitted = read_base(folder / "fit.yaml", {"shipped": shipped_folder()})
     records = seke.infer(samples([rows[i] for i in test]), fitted)
