@@ -164,7 +164,8 @@ def calibrate(
         again, where = read_again(text, output), (data.every, data.every_gold, data.parts, data.subjects)
         made = guaranteed(again, inference.population, *where, promise, str(facts["date"]), seed)
         text += certificates_yaml(made, f"fit-{facts['date']}-{digest[:8]}")
-    few = facts["gold"].get(base.root, 0) < ENOUGH_GOLD * len(base.variables[base.root].states)
+    known = data.gold.values.get(base.root, np.zeros(0))
+    few = (~np.isnan(known)).sum() < ENOUGH_GOLD * len(base.variables[base.root].states)
     shaky = (SHAKY,) if learn_population and few else ()
     return Calibration(
         base,

@@ -3,9 +3,10 @@
     pip install -e '.[peers]'; pytest tests/benchmarks/test_gold_rankings.py -m slow -s
 
 Half of the pictures are scored. Of the other half some have gold, chosen by chance, and `seke.calibrate`
-learns from them, begun from an observer of whom nothing is known (accuracy .5); the prior stays uniform. Peers, of the same gold, each with add-one counts: the first choice's table; the plain product
-of the tables of places 1 to 3, also with one exponent fitted by cross-validation; logistic regression on the
-places (scikit-learn); Dawid & Skene with the three places as workers (crowd-kit), gold given.
+learns from them, begun from an observer of whom nothing is known (accuracy .5); the prior stays uniform.
+Peers, of the same gold, each with add-one counts: the first choice's table; the plain product of the tables
+of places 1 to 3, also with one exponent fitted by cross-validation; logistic regression on the places
+(scikit-learn); Dawid & Skene with the three places as workers (crowd-kit), gold given.
 
 Data: results published with Lian et al. 2023 (arXiv 2312.04293), in ../shared/data; skips where absent.
 """
