@@ -4,7 +4,8 @@ An exponent is chosen for the log score of gold that the fit did not see,
 
     Σ_i log P(gold_i | answers_i),     observers fitted without i's fold,
 
-around the declared value (log-normal). Evidence that says what it should has 1; a misfit of the observation
+around the declared values (log-normal, those of several observers correlated by TOGETHER: what they all
+share is counted by none of them). Evidence that says what it should has 1; a misfit of the observation
 model that makes it say too much shows as less.
 """
 
@@ -37,6 +38,7 @@ LEAST_GOLD = 40
 MOST_ITEMS = 4000
 LEAST, MOST = 0.05, 3.0
 STEP = 1e-3
+TOGETHER = 0.9
 TOO_LITTLE = f"fewer than {LEAST_GOLD} items with gold: too little to hold some back"
 
 
@@ -79,9 +81,13 @@ def _chosen(
     declared = np.log([max(one.exponent, LEAST) for one in unknowns.observers.values()])
     spread = np.array([unknowns.log_sd_of(path) for path in paths])
 
+    together = TOGETHER + (1 - TOGETHER) * np.eye(len(paths))
+    precision = np.linalg.inv(np.outer(spread, spread) * together)
+
     def loss(z: Floats) -> tuple[float, Floats]:
         at = torch.as_tensor(z).clone().requires_grad_()
-        total = (((at - torch.as_tensor(declared)) / torch.as_tensor(spread)) ** 2).sum() / 2
+        off = at - torch.as_tensor(declared)
+        total = off @ torch.as_tensor(precision) @ off / 2
         for values, likelihood in held:
 
             def make(leaves: Any, values: dict[str, Tensor] = values) -> Any:
@@ -94,11 +100,12 @@ def _chosen(
 
     bounds = [(np.log(LEAST), np.log(MOST))] * len(paths)
     found = minimize(loss, declared, jac=True, method="L-BFGS-B", bounds=bounds, options={"gtol": 1e-3})
+    steps = STEP * np.eye(len(paths))
+    curvature = np.array([(loss(found.x + one)[1] - loss(found.x - one)[1]) / (2 * STEP) for one in steps])
+    variance = np.diag(np.linalg.pinv((curvature + curvature.T) / 2, hermitian=True))
     exponents = {}
     for i, path in enumerate(paths):
-        step = STEP * np.eye(len(paths))[i]
-        curvature = (loss(found.x + step)[1][i] - loss(found.x - step)[1][i]) / (2 * STEP)
         value, before = float(np.exp(found.x[i])), float(np.exp(declared[i]))
-        sd = value / np.sqrt(max(curvature, 1 / spread[i] ** 2))
-        exponents[path] = (before, before * float(spread[i]), value, float(sd))
+        sd = min(np.sqrt(max(variance[i], 0.0)), spread[i])
+        exponents[path] = (before, before * float(spread[i]), value, value * float(sd))
     return exponents
