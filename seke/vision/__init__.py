@@ -1,0 +1,1 @@
+"""Asking a vision model: what is asked and answered, and who can be asked."""
