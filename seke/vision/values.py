@@ -146,8 +146,8 @@ class Model(Protocol):
         An answer that is a refusal or cannot be read is an answer, and is not drawn again.
 
         Raises:
-            seke.vision.errors.UnansweredError: this call cannot be answered; others may be. It bears the choices
-                that came.
+            seke.vision.errors.UnansweredError: this call cannot be answered; others may be. The error bears
+                the choices that came.
             seke.vision.errors.FatalError: nothing can be asked any more (key, quota, model, money).
         """
         ...
