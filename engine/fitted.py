@@ -138,17 +138,18 @@ class _Writer:
             yield from self._followed(keys, one)
             return
         before, after = (self._repeats(one.variable, draws) for draws in (self.fit.prior, self.fit.draws))
-        at = self.unknowns.scattered(self.index, one.variable, self.fit.point)[2]
+        at = self.unknowns.scattered(self.index, one.variable, self.fit.point)[3]
         for t, kind in enumerate(one.types):
             inner = (*keys, "types", kind.name) if len(one.types) > 1 else keys
-            if len(one.types) > 1:
-                yield self._site(f"{path}.share", (*inner, "share"), (t,))
+            for key in ("share", "misread"):
+                if f"{path}.{key}" in self.fit.point:
+                    yield self._site(f"{path}.{key}", (*inner, key), (t,))
             yield _entry((*inner, "repeat"), before[:, t], float(at[t]), after[:, t], kind.repeat)
             yield self._site(f"{path}.strength", (*inner, "strength"), (t,))
 
     def _followed(self, keys: tuple[str, ...], one: LabelInstrument) -> Iterator[Entry]:
         """Yield repeats that were not fitted, where the fitted table asks for more than the declared ones."""
-        at = self.unknowns.scattered(self.index, one.variable, self.fit.point)[2]
+        at = self.unknowns.scattered(self.index, one.variable, self.fit.point)[3]
         for t, kind in enumerate(one.types):
             if at[t] > kind.repeat + LEAST_SD:
                 inner = (*keys, "types", kind.name) if len(one.types) > 1 else keys
@@ -160,7 +161,7 @@ class _Writer:
         rows = []
         for s in range(REPEATS):
             values = {site: one[s] for site, one in draws.items()}
-            rows.append(self.unknowns.scattered(self.index, name, values)[2])
+            rows.append(self.unknowns.scattered(self.index, name, values)[3])
         return np.array(rows)
 
     def _rates(self, names: list[str]) -> Iterator[Entry]:
@@ -223,8 +224,14 @@ def overlay_tree(fit: Fit, source: str) -> Tree:
 
 def replaced_paths(fit: Fit) -> list[str]:
     """Return the paths of the base that have to go where what is fitted says the same in another way."""
-    numbers = fit.unknowns.base.numbers
-    paths = (site.removesuffix("confusion") + "accuracy" for site in fit.point if site.endswith(".confusion"))
+    numbers, gone = fit.unknowns.base.numbers, list[tuple[str, str]]()
+    for site in fit.point:
+        above, _, key = site.rpartition(".")
+        if key == "confusion":
+            gone.append((above, "accuracy"))
+        if key == "share":
+            gone += [(above, "repeat"), (above, "strength")]
+    paths = [f"{above}.{inner}{key}" for above, key in gone for inner in ("", "sd.")]
     return [path for path in paths if path in numbers]
 
 
@@ -236,6 +243,8 @@ def _put(found: Tree, keys: tuple[str, ...], text: str) -> None:
 
 def _text(entry: Entry) -> str:
     """Write a number; a repeat rounded up, as its table asks for at least so much."""
+    if entry.keys[-1] in ("share", "misread"):
+        return f"{max(entry.value, 0.001):.4f}"
     if entry.keys[-1] == "repeat":
         return f"{min(np.ceil(entry.value * 1e4 + 1) / 1e4, 0.999):.4f}"
     return _short(entry.value)

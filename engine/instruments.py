@@ -13,6 +13,14 @@ out r = m with probability `carry`, else a fresh draw of C[x, :], and its answer
 answer, T = C R; with f proportional to T's column minima C = (T - (1 - ρ) f) / ρ is never negative while
 1 - ρ is at most their sum, which the reader checks. Dawid & Skene 1979 (doi:10.2307/2346806) is the
 case of independent draws and full carry.
+
+Readings may be of several kinds t, easy and hard ones, each with its ρ and s: a type is a kind and an answer.
+The kind's share may be one, π, where a reading brings out the truth's own answer o, and another, ω, where it
+brings out anything else: what is hard is misread more often. With ρ = Σ π ρ_t, ρ' = Σ ω ρ_t, both at least
+1 - the sum of the minima,
+
+    C[x, o] = (T[x, o] - f[o] (1 - ρ')) / (ρ - f[o] (ρ - ρ'))
+    C[x, y] = (T[x, y] - f[y] w) / ρ',      y ≠ o,      w = C[x, o] (1 - ρ) + (1 - C[x, o]) (1 - ρ').
 """
 
 from __future__ import annotations
@@ -41,9 +49,9 @@ class LabelKernel:
     """How labels are answered; its arrays are numpy's, or torch's where a fit needs derivatives.
 
     mix: (K, M) P(type | truth). alpha: (M, Y) Dirichlet counts. answer_of: (M,) each type's own answer;
-    share: (M,) that of its kind of reading. weight: answers that a reported distribution counts for.
-    tails: None, or the log-likelihood (Y, Y + 1, Y + 1, K) of places 2 and 3 of a ranking given the
-    first (index Y: missing).
+    share: (M,) that of its kind of reading, where it is right. weight: answers that a reported distribution
+    counts for. tails: None, or the log-likelihood (Y, Y + 1, Y + 1, K) of places 2 and 3 of a ranking given
+    the first (index Y: missing).
     """
 
     mix: Array
@@ -95,32 +103,48 @@ def dirichlet_multinomial(counts: Array, alpha: Array) -> Array:
 def label_kernel(one: LabelInstrument, variable: Variable, prior: Floats) -> LabelKernel:
     """Build the kernel of a label instrument; prior: (K,) P(state), for the habit of rankings."""
     table, size = np.array(one.confusion), len(one.answers)
-    share, repeat, strength = np.array([(t.share, t.repeat, t.strength) for t in one.types]).T
-    mix, alpha = scatter(table, share, repeat, strength)
+    share, misread, repeat, strength = np.array([(*t.shares, t.repeat, t.strength) for t in one.types]).T
+    own = own_answers(one, variable)
+    mix, alpha = scatter(table, own, share, misread, repeat, strength)
     tails = None
     if variable.kind == "categorical":
-        tails = ranking_tails(habit_of(one, prior), one.bonus, own_answers(one, variable))
+        tails = ranking_tails(habit_of(one, prior), one.bonus, own)
     answer_of = np.tile(np.arange(size), len(one.types))
     return LabelKernel(mix, alpha, answer_of, np.repeat(share, size), one.weight, tails)
 
 
 def scatter(
-    table: Array, share: Array, repeat: Array, strength: Array, least: Array | None = None
+    table: Array,
+    own: Floats,
+    share: Array,
+    misread: Array,
+    repeat: Array,
+    strength: Array,
+    least: Array | None = None,
 ) -> tuple[Array, Array]:
     """Return mix (K, T Y) and alpha (T Y, Y) of T kinds of reading, each with Y types, one an answer.
 
-    table: (K, Y) P(one answer | truth). share, repeat, strength: (T,). least: (Y,) at most the columns'
-    minima, in their place.
+    table: (K, Y) P(one answer | truth). own: (K, Y) 1 where an answer is the truth's own. share, misread:
+    (T,) of right and of other readings; a truth without an answer of its own has `share` throughout. repeat,
+    strength: (T,). least: (Y,) at most the columns' minima, in their place.
     """
     xp = library(table)
     least = xp.amin(table, 0) if least is None else least
-    habit, rho = least / least.sum(), (share * repeat).sum()
-    seen = xp.clip(table - (1 - rho) * habit, 0, None) / rho
+    habit, size = least / least.sum(), table.shape[1]
+    is_own, named = put(own, table), put(own.sum(1, keepdims=True), table)
+    rho = (share * repeat).sum()
+    # What is not the truth's own answer scatters with the kinds of what is misread.
+    off = named * (misread * repeat).sum() + (1 - named) * rho
+    aim, usual = (is_own * table).sum(1)[:, None], (is_own * habit).sum(1)[:, None]
+    right = named * (aim - usual * (1 - off)) / (rho - usual * (rho - off))
+    drawn = right * (1 - rho) + (1 - right) * (1 - off)
+    seen = xp.clip(is_own * right + (1 - is_own) * (table - drawn * habit) / off, 0, None)
     seen = seen / seen.sum(1)[:, None]
-    size = table.shape[1]
     rows = repeat[:, None, None] * put(np.eye(size), table) + (1 - repeat)[:, None, None] * habit
     alpha = (strength[:, None, None] * rows).reshape(-1, size)
-    return (share[None, :, None] * seen[:, None, :]).reshape(len(table), -1), alpha
+    usually, other = share[None, :, None], misread[None, :, None]
+    shares = usually + (named * (1 - is_own))[:, None, :] * (other - usually)
+    return (shares * seen[:, None, :]).reshape(len(table), -1), alpha
 
 
 def own_answers(one: LabelInstrument, variable: Variable) -> Floats:

@@ -142,12 +142,22 @@ class Rule(Cited):
 
 @dataclass(frozen=True)
 class ReadingType(Cited):
-    """One kind of reading: its share, and how its draws scatter (repeat ρ, Dirichlet strength s)."""
+    """One kind of reading: its share, and how its draws scatter (repeat ρ, Dirichlet strength s).
+
+    `share`: of the readings that bring out the truth's own answer; `misread`: of those that bring out
+    another, None where it is the same.
+    """
 
     name: str = ""
     share: float = 1.0
     repeat: float = 1.0
     strength: float = 1.0
+    misread: float | None = None
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """Return its share of the readings that are right, and of those that are misread."""
+        return self.share, self.share if self.misread is None else self.misread
 
 
 @dataclass(frozen=True)

@@ -279,20 +279,22 @@ def _types(fields: Fields, entries: Table, table: Rows) -> tuple[ReadingType, ..
                 fields.key_fault(entries, key, "does not go with `types`, which have their own")
         types = []
         for name, inner in fields.named(listed):
-            inside = fields.table(inner, "share repeat strength", "sd")
-            _deviations(fields, inside, "share repeat strength")
+            inside = fields.table(inner, "share repeat strength", "misread sd")
+            _deviations(fields, inside, "share misread repeat strength")
             share = fields.number(inside, "share", 0.001, 1, default=1.0)
-            types.append(_type(fields, inside, name, share))
-        total = sum(one.share for one in types)
-        if abs(total - 1) > ROUNDING and len(fields.faults) == before:
-            fields.fault(listed, f"the shares sum to {decimal(total)}; must sum to 1")
+            misread = fields.number(inside, "misread", 0.001, 1, default=share)
+            kind = _type(fields, inside, name, share)
+            types.append(replace(kind, misread=misread) if "misread" in inside else kind)
+        for key, total in zip(("share", "misread"), np.sum([t.shares for t in types], axis=0), strict=True):
+            if abs(total - 1) > ROUNDING and len(fields.faults) == before:
+                fields.fault(listed, f"the {key}s sum to {decimal(total)}; must sum to 1")
     if table and len(fields.faults) == before:
         _check_repeat(fields, listed or entries.get("repeat") or entries, types, table)
     return tuple(types)
 
 
 def _check_repeat(fields: Fields, node: Node, types: list[ReadingType], table: Rows) -> None:
-    repeat = sum(one.share * one.repeat for one in types)
+    repeat = min(sum(one.shares[i] * one.repeat for one in types) for i in (0, 1))
     least = 1 - float(np.min(np.array(table), axis=0).sum())
     if repeat < least - 1e-9:
         needed = np.ceil(least * 1000) / 1000

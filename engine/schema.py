@@ -225,7 +225,8 @@ def _observer(known: _Known) -> Json:
     count = _number(0.1, STRONGEST, "How many answers a row counts for; a fit begins there.")
     counts = {"n": {"anyOf": [count, _named(count)]}}
     scatter = {"repeat": _number(0.01, 0.999), "strength": _number(0.1, STRONGEST), **sd}
-    kinds = _table({"share": _number(0.001, 1), **scatter})
+    misread = _number(0.001, 1, "Its share of the readings that bring out a wrong answer.")
+    kinds = _table({"share": _number(0.001, 1), "misread": misread, **scatter})
     weight = _table({"weight": _number(0.001, 1000), **sd})
     rows = _named(_named(share, known.states, strict=True), known.states)
     label = _table(

@@ -9,8 +9,9 @@ Every unknown is a site of one kind:
 
 n, spread and sd are those of the YAML (`observers`: N and SPREAD where it says nothing). A one-answer
 table T and its repeat ρ are tied, 1 - ρ <= Σ_y min_x T[x, y]: the unknown is the share of this room that is
-used. So that the density has no edges, the minimum is (Σ_x T[x, y]^-SMOOTH)^(-1/SMOOTH) here, a little
-less, in the habit of a kernel, too, which this hardly changes.
+used; of several kinds of reading it is each one's 1 - ρ, and where together they ask for more than the room
+all shrink alike. So that the density has no edges, the minimum is (Σ_x T[x, y]^-SMOOTH)^(-1/SMOOTH) here, a
+little less, in the habit of a kernel, too, which this hardly changes.
 Sensitivity and specificity add up to 1 or more: the unknown is how much of what is left above
 1 - specificity the sensitivity takes.
 """
@@ -63,6 +64,7 @@ AGREEMENT = "there is no gold of it: it rests on the agreement of answers, with 
 SHARED_ERROR = (
     "without gold, agreement through the truth and agreement through shared error cannot be told apart"
 )
+NO_TRUTH_OF_KINDS = "without gold it cannot be told which kinds of reading are misread more often"
 LEAST_NUMBERS = 20
 
 
@@ -323,7 +325,7 @@ class Unknowns:
         if self._tells_truth(f"{path}.confusion", told):
             self._add(f"{path}.confusion", "simplex", table, self._counts(observer.name, path, states))
         if self._tells_scatter(path, told):
-            self._add_types(observer.name, path, one, float(smooth_least(table, 0).sum()))
+            self._add_types(observer.name, path, one, float(smooth_least(table, 0).sum()), bool(told.gold))
         if told.ranked and one.variable == self.base.root:
             sd = self._number(f"{path}.ranking.sd.bonus") or 2 * self._spread(observer.name)
             self._add(f"{path}.ranking.bonus", "real", one.bonus, sd)
@@ -349,13 +351,26 @@ class Unknowns:
         self.untold[f"{path}.repeat, {path}.strength"] = "no reading has two answers"
         return False
 
-    def _add_types(self, observer: str, path: str, one: LabelInstrument, room: float) -> None:
+    def _add_types(
+        self, observer: str, path: str, one: LabelInstrument, room: float, gold: bool = False
+    ) -> None:
         """Add shares, used room and strength of the kinds of reading of an instrument."""
         several = len(one.types) > 1
         places = [f"{path}.types.{kind.name}" if several else path for kind in one.types]
         if several:
-            n = self._number(f"{path}.n", f"observers.{observer}.n") or N
-            self._add(f"{path}.share", "simplex", [kind.share for kind in one.types], n)
+            room = 1.0
+            for key, shares in zip(
+                ("share", "misread"), np.array([t.shares for t in one.types]).T, strict=True
+            ):
+                # Without gold, what is misread cannot be told from what is right.
+                if key == "share" or gold:
+                    counts = [
+                        self._unit(observer, f"{place}.{key}", share)[1]
+                        for place, share in zip(places, shares, strict=True)
+                    ]
+                    self._add(f"{path}.{key}", "simplex", shares / shares.sum(), np.mean(counts))
+            if not gold:
+                self.untold[f"{path}.misread"] = NO_TRUTH_OF_KINDS
         used = [
             self._unit(observer, f"{place}.repeat", (1 - kind.repeat) / max(room, 1e-9))
             for place, kind in zip(places, one.types, strict=True)
@@ -493,20 +508,21 @@ class Unknowns:
                 yield (index, name), number_kernel(gauge, variable, self.cuts[index, name])
                 continue
             one = observer.labels[name]
-            table, share, repeat, strength = self.scattered(index, name, values)
-            mix, alpha = scatter(table, share, repeat, strength, smooth_least(table, 0))
+            table, share, misread, repeat, strength = self.scattered(index, name, values)
+            own = own_answers(one, variable)
+            mix, alpha = scatter(table, own, share, misread, repeat, strength, smooth_least(table, 0))
             size, kinds = len(one.answers), len(one.types)
             tails = self.observations.kernels[index, name].tails  # type: ignore[union-attr]
             path = f"observers.{observer.name}.categorical.{name}.ranking"
             if f"{path}.habit" in values:
                 habit = _with_diagonal(values[f"{path}.habit"])
-                tails = ranking_tails(habit, values[f"{path}.bonus"], own_answers(one, variable))
+                tails = ranking_tails(habit, values[f"{path}.bonus"], own)
             each = share.repeat_interleave(size) if library(share) is not np else np.repeat(share, size)
             answer_of = np.tile(np.arange(size), kinds)
             yield (index, name), LabelKernel(mix, alpha, answer_of, each, one.weight, tails)
 
-    def scattered(self, index: int, name: str, values: Values) -> tuple[Array, Array, Array, Array]:
-        """Return an instrument's one-answer table (K, Y), and its kinds' shares, repeats and strengths."""
+    def scattered(self, index: int, name: str, values: Values) -> tuple[Array, Array, Array, Array, Array]:
+        """Return a one-answer table (K, Y), and its kinds' shares (right, misread), repeats and strengths."""
         observer, like = self.observers[index], next(iter(values.values()))
         one, path = observer.labels[name], f"observers.{observer.name}.categorical.{name}"
         if self.base.variables[name].kind == "binary":
@@ -524,18 +540,30 @@ class Unknowns:
             table = library(like).clip(table, LEAST_CELL, None)
             table = table / table.sum(1)[:, None]
             room = smooth_least(table, 0).sum()
-        declared = (
-            put(np.array([getattr(t, key) for t in one.types]), like)
-            for key in ("share", "repeat", "strength")
-        )
-        share, repeat, strength = declared
+        declared = np.array([(*t.shares, t.repeat, t.strength) for t in one.types]).T
+        share, misread, repeat, strength = (put(row, like) for row in declared)
+        if f"{path}.share" in values:
+            share = values[f"{path}.share"]
+            misread = values.get(f"{path}.misread", misread if _of_its_own(one) else share)
         if f"{path}.room" in values:
-            repeat = 1 - values[f"{path}.room"] * room
+            used = values[f"{path}.room"]
+            repeat = 1 - used * (room if len(one.types) == 1 else fitting(used, room, share, misread))
             strength = values[f"{path}.strength"]
         else:
             # What is not fitted follows the table as far as it must.
             repeat = library(like).maximum(repeat, (1 - room) * library(like).ones_like(repeat))
-        return table, values.get(f"{path}.share", share), library(like).clip(repeat, 0.01, 0.999), strength
+        return table, share, misread, library(like).clip(repeat, 0.01, 0.999), strength
+
+
+def fitting(used: Array, room: Array, share: Array, misread: Array) -> Array:
+    """Return by what to multiply how far kinds scatter, 1 - ρ (T,), so that there is room; smooth, <= 1."""
+    xp = library(used)
+    ratios = [room / xp.clip((part * used).sum(), LEAST_CELL, None) for part in (share, misread)]
+    return smooth_least(xp.stack([xp.ones_like(ratios[0]), *ratios]), 0)
+
+
+def _of_its_own(one: LabelInstrument) -> bool:
+    return any(kind.misread is not None for kind in one.types)
 
 
 def rate_tables(specificity: Array, sensitivity: Array) -> Array:

@@ -47,6 +47,11 @@ if TYPE_CHECKING:
     help="Learn activations and affect, too, within their strengths `n`.",
 )
 @click.option(
+    "--types",
+    is_flag=True,
+    help="Try easy and hard kinds of reading where answers repeat; keep those that held-out items support.",
+)
+@click.option(
     "--method",
     type=click.Choice(["map", "svi", "nuts"]),
     default="map",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from seke.workbench.text import columns, count
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from engine import Check, Entry, Guarantee
+    from engine import Check, Entry, Guarantee, Split
     from seke.calibration.run import Calibration
 
     Record = dict[str, Any]
@@ -56,6 +57,7 @@ def facts_of(found: Calibration) -> Record:
             }
             for one in found.checks
         ],
+        "types": None if found.splits is None else [_facts_of_kinds(one) for one in found.splits],
         "guarantee": None if found.guarantee is None else verdict(found.guarantee),
         "warnings": list(found.warnings),
     }
@@ -80,6 +82,7 @@ def _lines(found: Calibration) -> Iterator[str]:
         yield from _rates(mine)
     yield from _population(found.entries)
     yield from _learned(found.entries)
+    yield from _kinds(found.splits)
     yield from _unmoved(found)
     yield from _checks(found.checks)
     if found.guarantee is not None:
@@ -169,6 +172,32 @@ def _learned(entries: Sequence[Entry]) -> Iterator[str]:
         yield from ("", f"Tables: {len(farthest)} of {len(mine)} numbers, those that moved farthest")
         rows = [(".".join(entry.keys[2:]).removesuffix(".p"), *_row(entry)) for entry in farthest]
         yield from columns(("", "prior", "±", "fitted", "±", "learned"), rows)
+
+
+def _kinds(splits: Sequence[Split] | None) -> Iterator[str]:
+    """Yield what came of trying more kinds of reading."""
+    if splits is None:
+        return
+    yield from ("", "Kinds of reading tried: nats an item by which items held out are foretold better")
+    if not splits:
+        yield "  none: no observer with one kind answered often enough again about a categorical variable"
+    rows = [
+        (
+            f"{one.observer}, {one.variable}",
+            " ".join(one.kinds),
+            str(one.items),
+            f"{one.gain:+.4f} ± {one.gain_se:.4f}",
+            "-" if math.isnan(one.gold_gain) else f"{one.gold_gain:+.4f} ± {one.gold_gain_se:.4f}",
+            "kept" if one.kept else "not kept",
+        )
+        for one in splits
+    ]
+    yield from columns(("", "kinds", "items", "answers and gold", "gold alone", ""), rows) if rows else ()
+
+
+def _facts_of_kinds(one: Split) -> Record:
+    facts: Record = {**vars(one), "kinds": list(one.kinds), "kept": one.kept}
+    return facts | (dict.fromkeys(("gold_gain", "gold_gain_se")) if math.isnan(one.gold_gain) else {})
 
 
 def _unmoved(found: Calibration) -> Iterator[str]:

@@ -218,7 +218,9 @@ class World:
         if key not in self.known:
             number, label = observer.numbers.get(name), observer.labels.get(name)
             variable = self.base.variables[name]
-            self.known[key] = number_kinds(number, variable) if number else label_kinds(label)
+            self.known[key] = (
+                number_kinds(number, variable) if number else label_kinds(label, variable.states)
+            )
         return self.known[key]
 
     def _follow(self, observer: Observer, reading: Reading, kind: Kind) -> float:
@@ -312,17 +314,22 @@ def urn(alpha: Floats, answers: Sequence[tuple[int, float]]) -> float:
     return total * math.exp(log)
 
 
-def label_kinds(one: LabelInstrument) -> list[Kind]:
-    """Types of a label instrument: (type of reading, what is seen); C solves C R = T."""
+def label_kinds(one: LabelInstrument, states: Sequence[str]) -> list[Kind]:
+    """Types of a label instrument: (type of reading, what is seen); truth by truth C solves C R = T."""
     table = np.array(one.confusion)
     habit = table.min(axis=0) / table.min(axis=0).sum()
     size = len(habit)
     rows = [t.repeat * np.eye(size) + (1 - t.repeat) * habit for t in one.types]
-    average = sum(t.share * r for t, r in zip(one.types, rows, strict=True))
-    seen = np.linalg.solve(average.T, table.T).T
+    right, wrong = (np.array([t.shares[i] for t in one.types]) for i in (0, 1))
+    chance = np.empty((len(table), len(rows), size))
+    for x, state in enumerate(states):
+        named = state in one.answers
+        share = np.array([wrong if named and answer != state else right for answer in one.answers]).T
+        average = sum(part[:, None] * r for part, r in zip(share, rows, strict=True))
+        chance[x] = share * np.linalg.solve(average.T, table[x])
     return [
-        Kind(tuple(t.share * seen[:, m]), m, t.strength * r[m], one.weight)
-        for t, r in zip(one.types, rows, strict=True)
+        Kind(tuple(chance[:, k, m]), m, t.strength * r[m], one.weight)
+        for k, (t, r) in enumerate(zip(one.types, rows, strict=True))
         for m in range(size)
     ]
 
@@ -620,6 +627,7 @@ def _instrument(
     table = table / table.sum(axis=1, keepdims=True)
     least = 1 - table.min(axis=0).sum()
     share = rng.dirichlet(np.full(types, 3.0))
+    misread = rng.dirichlet(np.full(types, 3.0)).tolist() if types > 1 and rng.random() < 0.7 else None
     # Each type repeats at least as often as the table asks of all together.
     kinds = tuple(
         ReadingType(
@@ -627,6 +635,7 @@ def _instrument(
             share=float(s),
             repeat=float(least + (0.999 - least) * rng.uniform(0.1, 1)),
             strength=float(rng.uniform(1, 30)),
+            misread=misread and float(misread[i]),
         )
         for i, s in enumerate(share)
     )

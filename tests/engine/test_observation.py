@@ -56,9 +56,9 @@ def test_what_is_seen_times_what_is_brought_out_is_the_declared_table(seed, type
         np.testing.assert_allclose(kernel.mix @ one_answer.T, one.confusion, atol=1e-12)
 
 
-def simulate_labels(one, carry, truth, readings, draws, items, rng):
+def simulate_labels(one, states, carry, truth, readings, draws, items, rng):
     """Tell the story: m, each reading's r, its propensities, its answers, (items, readings, draws)."""
-    kinds = label_kinds(one)
+    kinds = label_kinds(one, states)
     chance = np.array([kind.chance[truth] for kind in kinds])
     chance /= chance.sum()
     seen = rng.choice(len(kinds), size=(items, 1), p=chance)
@@ -76,8 +76,9 @@ def test_simulating_an_observer_gives_back_its_table(base_of):
     base = base_of("machine")
     for observer in base.observers.values():
         for name, one in observer.labels.items():
-            for truth, _ in enumerate(base.variables[name].states):
-                answers = simulate_labels(one, observer.carry, truth, 2, 2, 100_000, rng).reshape(-1)
+            states = base.variables[name].states
+            for truth in range(len(states)):
+                answers = simulate_labels(one, states, observer.carry, truth, 2, 2, 100_000, rng).reshape(-1)
                 # Four dependent answers an item: the standard error is at most .0016.
                 found = np.bincount(answers, minlength=len(one.answers)) / len(answers)
                 np.testing.assert_allclose(found, one.confusion[truth], atol=0.005)
@@ -90,7 +91,9 @@ def test_repeated_answers_are_as_likely_as_the_simulation_makes_them(base_of):
     one = observer.labels[base.root]
     world = World(compile_network(base), base.reference)
     for truth in range(3):
-        drawn = simulate_labels(one, observer.carry, truth, 2, 2, 200_000, rng).reshape(-1, 4)
+        drawn = simulate_labels(
+            one, base.variables[base.root].states, observer.carry, truth, 2, 2, 200_000, rng
+        ).reshape(-1, 4)
         code = drawn @ 3 ** np.arange(4)
         found = np.bincount(code, minlength=81) / len(code)
         for four in itertools.product(range(3), repeat=4):
@@ -140,7 +143,7 @@ def test_equal_answers_saturate_at_the_observers_reliability(base_of, answer):
     inference = Inference(network)
     observer = base.observers[base.policy.ask]
     prior = np.array(base.populations[base.reference].p)
-    kinds = label_kinds(observer.labels[base.root])
+    kinds = label_kinds(observer.labels[base.root], base.variables[base.root].states)
     known = prior * np.array(kinds[answer].chance)
     known /= known.sum()
     counts = (1, 2, 5, 50, 5000)
