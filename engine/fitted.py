@@ -137,7 +137,11 @@ class _Writer:
         if f"{path}.room" not in self.fit.point:
             yield from self._followed(keys, one)
             return
-        before, after = (self._repeats(one.variable, draws) for draws in (self.fit.prior, self.fit.draws))
+        after = self._repeats(one.variable, self.fit.draws)
+        # What several kinds repeat is not bound to the table before there are answers.
+        before = 1 - self.fit.prior[f"{path}.room"]
+        if len(one.types) == 1:
+            before = self._repeats(one.variable, self.fit.prior)
         at = self.unknowns.scattered(self.index, one.variable, self.fit.point)[3]
         for t, kind in enumerate(one.types):
             inner = (*keys, "types", kind.name) if len(one.types) > 1 else keys

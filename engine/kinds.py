@@ -20,6 +20,7 @@ import torch
 
 from engine.calibration import FitSettings, Target, descended, fit_observers
 from engine.gold import Gold
+from engine.instruments import LabelKernel
 from engine.junction_tree import torch_threads
 from engine.knowledge import Number
 from engine.likelihood import Likelihood
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.answers import Answers
+    from engine.calibration import Fit
     from engine.knowledge import ReadingType
 
     Floats = NDArray[np.float64]
@@ -102,17 +104,19 @@ def _tried(
     (first,) = observer.labels[name].types
     answers, gold = _about(answers, gold, *key, seed)
     known = ~np.isnan(gold.values[name]) if gold.values else np.zeros(len(answers.items), dtype=bool)
-    joint, alone = _scores(inference, answers, gold, seed, progress)
+    _, joint, alone = _scores(inference, answers, gold, seed, progress)
     trials: list[Split] = []
     for names in NAMES:
         there = with_kinds(inference, observer.name, name, names, first, told=bool(known.any()))
-        more, more_alone = _scores(there, answers, gold, seed, progress)
+        fit, more, more_alone = _scores(there, answers, gold, seed, progress)
         of_gold = ((more - more_alone) - (joint - alone))[known]
         figures = (len(joint), *_mean(more - joint), *_mean(of_gold))
         trials.append(Split(observer.name, name, names, *figures))
         if not trials[-1].kept:
             break
-        inference, joint, alone = there, more, more_alone
+        named = _by_agreement(fit, key, names)
+        inference = with_kinds(inference, observer.name, name, named, first, told=bool(known.any()))
+        joint, alone = more, more_alone
     return inference, trials
 
 
@@ -140,7 +144,7 @@ def with_kinds(
 ) -> Inference:
     """Return a network whose observer has so many kinds of reading of a variable.
 
-    Their priors are weak, and around the one kind that is declared, `first`: each harder one scatters more.
+    Their priors are weak, and around the one kind that is declared, `first`: each further one scatters more.
     told: whether there is gold, so that they may differ in how often they are misread.
     """
     base = inference.network.knowledge
@@ -162,6 +166,7 @@ def with_kinds(
         for key, value in (("n", WEAK_N), ("sd.strength", WEAK_SD * made.strength)):
             place = f"{path}.{kind}.{key}"
             numbers[place] = Number(path=place, value=value)
+    kinds.sort(key=lambda one: one.name)
     labels = {**whole.labels, name: replace(whole.labels[name], types=tuple(kinds))}
     observers = {**base.observers, observer: replace(whole, labels=labels)}
     network = replace(inference.network, knowledge=replace(base, observers=observers, numbers=numbers))
@@ -170,8 +175,8 @@ def with_kinds(
 
 def _scores(
     inference: Inference, answers: Answers, gold: Gold, seed: int, progress: Progress
-) -> tuple[Floats, Floats]:
-    """Return log P(answers, gold) and log P(answers) of each item (N,), by a fit without the item's fold."""
+) -> tuple[Fit, Floats, Floats]:
+    """Return the fit, and log P(answers, gold) and log P(answers) of each item (N,) without its fold."""
     fit = fit_observers(inference, answers, gold, FitSettings(seed=seed), progress)
     fold = np.random.default_rng(seed).permutation(len(answers.items)) % FOLDS
     joint, alone = np.zeros(len(fold)), np.zeros(len(fold))
@@ -189,7 +194,20 @@ def _scores(
             )
             joint[out] = np.concatenate(list(held.each(there)))
             alone[out] = np.concatenate(list(held.each(there, gold=False)))
-    return joint, alone
+    return fit, joint, alone
+
+
+def _by_agreement(fit: Fit, key: tuple[int, str], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names in the order of the kinds: answers of the easiest agree most.
+
+    Two of a reading with Dirichlet counts α, Σ α = A, agree with probability Σ α (α + 1) / (A (A + 1)).
+    """
+    kernel = fit.unknowns.observed(dict(fit.point)).kernels[key]
+    assert isinstance(kernel, LabelKernel)
+    mass = kernel.alpha.sum(1)
+    agree = (kernel.alpha * (kernel.alpha + 1)).sum(1) / (mass * (mass + 1))
+    rank = np.argsort(np.argsort(-agree.reshape(len(names), -1).mean(1)))
+    return tuple(names[i] for i in rank)
 
 
 def _mean(values: Floats) -> tuple[float, float]:

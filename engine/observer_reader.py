@@ -285,21 +285,25 @@ def _types(fields: Fields, entries: Table, table: Rows) -> tuple[ReadingType, ..
             misread = fields.number(inside, "misread", 0.001, 1, default=share)
             kind = _type(fields, inside, name, share)
             types.append(replace(kind, misread=misread) if "misread" in inside else kind)
-        for key, total in zip(("share", "misread"), np.sum([t.shares for t in types], axis=0), strict=True):
-            if abs(total - 1) > ROUNDING and len(fields.faults) == before:
-                fields.fault(listed, f"the {key}s sum to {decimal(total)}; must sum to 1")
+        totals = [sum(one.shares[i] for one in types) for i in (0, 1)]
+        if abs(totals[0] - 1) > ROUNDING and len(fields.faults) == before:
+            fields.fault(listed, f"the shares sum to {decimal(totals[0])}; must sum to 1")
+        if abs(totals[1] - 1) > ROUNDING and len(fields.faults) == before:
+            message = "`misread`, or `share` where a type has none, sums to"
+            fields.fault(listed, f"{message} {decimal(totals[1])}; must sum to 1")
     if table and len(fields.faults) == before:
         _check_repeat(fields, listed or entries.get("repeat") or entries, types, table)
     return tuple(types)
 
 
 def _check_repeat(fields: Fields, node: Node, types: list[ReadingType], table: Rows) -> None:
-    repeat = min(sum(one.shares[i] * one.repeat for one in types) for i in (0, 1))
+    right, wrong = (sum(one.shares[i] * one.repeat for one in types) for i in (0, 1))
+    repeat, where = min((right, ""), (wrong, " of what is misread"))
     least = 1 - float(np.min(np.array(table), axis=0).sum())
     if repeat < least - 1e-9:
         needed = np.ceil(least * 1000) / 1000
         message = (
-            f"the repeat is {decimal(round(repeat, 6))}; this table needs at least {decimal(needed)} "
+            f"the repeat{where} is {decimal(round(repeat, 6))}; this table needs at least {decimal(needed)} "
             "(1 - the sum of its columns' smallest cells): a habit cannot give an answer more often "
             "than the table does"
         )

@@ -11,6 +11,10 @@ Peers: fixed N; Adaptive-Consistency, Beta (Aggarwal et al. 2023, arXiv 2305.118
 self-consistency with windows (Li et al. 2024, arXiv 2401.10480), also mixed with one single answer; lead
 >= k; a table P(leader is the mode | n, c1, c2, leader) counted on finished items.
 
+Of the models' answers two figures more: the mean number at which a rule is as often right, by gold, as the
+mode of all answers, or less often by so much; and the log loss of each answer given those before it. Last,
+the kinds of reading that `split_types` keeps for them.
+
 Data in ../shared/data (the tests skip where it is absent): FER+ (Barsoum et al. 2016, arXiv 1608.01041;
 training rows learn, all of them or some chosen by chance, public-test rows are scored), and answers published
 with two self-consistency studies: last letters (500 items, 40 answers each) and GSM8K (191 items, 10 answers
@@ -29,6 +33,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import betainc, digamma, expit, logsumexp, softmax
 
+from engine import Answers, Gold, Inference, Labels, compile_network, read, split_types
 from engine.instruments import dirichlet_multinomial
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -296,11 +301,11 @@ def test_stopping_on_crowd_votes(capsys):
     best = found[f"ours, {len(learn)} finished, 30 components"]
     for name in ("fixed N, majority", "Adaptive-Consistency, Beta", "ESC, windows", "lead >= k"):
         assert all(mine < other for mine, other in zip(best, found[name], strict=True)), name
-    for items, components in ((1000, 10), (100, 4)):
+    for items, components, most in ((len(learn), 30, 0.01), (1000, 10, 0.02), (100, 4, 0.04)):
         mine = found[f"ours, {items} finished, {components} components"]
         other = found[f"table, {items} finished"]
-        assert np.mean(mine) < np.mean(other)
-    assert errors[len(learn)] < 0.02
+        assert (mine <= other).all(), items
+        assert errors[items] < most, items
 
 
 # Repeated answers of one model ---------------------------------------------------------------------
@@ -308,6 +313,8 @@ def test_stopping_on_crowd_votes(capsys):
 LABELS = 12
 KINDS = 3
 SIZES = (1, 2, 5, 10, 40)
+LOST = (0.02, 0.01, 0.005, 0.002)
+RESAMPLES = 60
 
 
 def llm_answers(name, rng):
@@ -331,27 +338,27 @@ def llm_answers(name, rng):
 
 
 class Layered:
-    """One reading a question, of KINDS kinds (share, repeat, strength, accuracy); any label alike is its own.
+    """One reading a question, of some kinds (share, repeat, strength, accuracy); any label alike is its own.
 
     The declared instrument of the engine with a uniform habit, and its Dirichlet-multinomial.
     """
 
-    def __init__(self, counts, gold):
-        falling = np.linspace(1, -1, KINDS)
-        start = np.concatenate([np.zeros(KINDS), 1 + 2 * falling, np.full(KINDS, 2.0), 2 * falling])
+    def __init__(self, counts, gold, kinds=KINDS):
+        falling = np.linspace(1, -1, kinds) if kinds > 1 else np.ones(1)
+        start = np.concatenate([np.zeros(kinds), 1 + 2 * falling, np.full(kinds, 2.0), 2 * falling])
         limits = [(-6, 6)] * len(start)
         self.fit = minimize(self._loss, start, args=(counts, gold), method="L-BFGS-B", bounds=limits)
 
     @staticmethod
     def kinds(x):
-        share, repeat, strength, right = x.reshape(4, KINDS)
+        share, repeat, strength, right = x.reshape(4, -1)
         return softmax(share), expit(repeat), np.exp(strength), expit(right)
 
     def _own(self, x, counts):
         """log P(kind, own answer, counts), (R, KINDS, LABELS)."""
         share, repeat, strength, _ = self.kinds(x)
         logs = []
-        for k in range(KINDS):
+        for k in range(len(share)):
             alpha = strength[k] * (repeat[k] * np.eye(LABELS) + (1 - repeat[k]) / LABELS)
             logs.append(np.log(share[k] / LABELS) + dirichlet_multinomial(counts, alpha))
         return np.stack(logs, axis=1)
@@ -367,9 +374,18 @@ class Layered:
         """P(the leader is the gold answer | counts), (R,)."""
         right = self.kinds(self.fit.x)[3]
         own = softmax(self._own(self.fit.x, counts.astype(float)).reshape(len(counts), -1), axis=1)
-        own = own.reshape(len(counts), KINDS, LABELS)
+        own = own.reshape(len(counts), -1, LABELS)
         mine = own[np.arange(len(counts)), :, leader]
         return (mine * right + (own.sum(2) - mine) * (1 - right) / (LABELS - 1)).sum(1)
+
+    def following(self, counts):
+        """P(next answer | answers so far), (R, LABELS)."""
+        _, repeat, strength, _ = self.kinds(self.fit.x)
+        weight = softmax(self._own(self.fit.x, counts).reshape(len(counts), -1), axis=1)
+        rows = [s * (r * np.eye(LABELS) + (1 - r) / LABELS) for s, r in zip(strength, repeat, strict=True)]
+        alpha = np.concatenate(rows)
+        given = (alpha + counts[:, None]) / (alpha.sum(1) + counts.sum(1)[:, None])[:, :, None]
+        return (weight[:, :, None] * given).sum(1)
 
     def mode(self, paths, rng, sims=1000):
         """P(leader ends as the mode of all answers), (S, N), simulated once for each pattern of counts."""
@@ -395,6 +411,66 @@ def independent(counts, leader, q):
     return softmax(logs, axis=1)[np.arange(len(counts)), leader]
 
 
+def next_loss(model, paths):
+    """Mean log loss of each answer given those before it, from the second on, of each item (S,)."""
+    before = paths.counts[:, :-1].reshape(-1, LABELS).astype(float)
+    patterns, where = np.unique(before, axis=0, return_inverse=True)
+    p = np.concatenate([model(part) for part in np.array_split(patterns, max(len(patterns) // 500, 1))])
+    said = p[where.ravel(), paths.labels[:, 1:].ravel()]
+    return -np.log(said).reshape(len(paths.mode), -1).mean(1)
+
+
+def frequencies(counts):
+    """Peer: the answers so far, each label counted once more."""
+    return (counts + 1) / (counts.sum(1, keepdims=True) + LABELS)
+
+
+def right_always(q):
+    """Peer: independent answers given the truth, right with probability q, else any other label."""
+    table = q * np.eye(LABELS) + (1 - q) / (LABELS - 1) * (1 - np.eye(LABELS))
+    return lambda counts: softmax(counts @ np.log(table).T, axis=1) @ table
+
+
+def held_against_gold(paths, truth):
+    """The same paths, right where the leader is the gold answer."""
+    other = object.__new__(Paths)
+    other.__dict__ = {**paths.__dict__, "right": paths.leader == truth[:, None]}
+    return other
+
+
+def chosen_paths(paths, chosen):
+    """Paths chosen, some of them several times."""
+    other = object.__new__(Paths)
+    names = ("counts", "mode", "labels", "leader", "right", "first", "second")
+    other.__dict__ = {**paths.__dict__, **{name: getattr(paths, name)[chosen] for name in names}}
+    return other
+
+
+def answers_spared(paths, ends, rng):
+    """How many more answers ours needs than peers, at each of LOST: mean, and error on resampled items."""
+    gaps = defaultdict(list)
+    for _ in range(RESAMPLES):
+        rows = paths.items[rng.integers(len(paths.items), size=len(paths.items))].ravel()
+        part = chosen_paths(paths, rows)
+        levels = part.right[:, -1].mean() - np.array(LOST)
+
+        def cost(curve, levels=levels):
+            points = list(curve)
+            return np.array([needed(points, level) for level in levels])
+
+        mine = cost(part.swept(ends[rows], 100))
+        for title, curve in (
+            ("Adaptive-Consistency, Beta", part.beta()),
+            ("ESC, windows", part.windows(2)),
+            ("lead >= k", part.lead()),
+        ):
+            gaps[title].append(mine - cost(curve))
+    return {
+        title: [(one.mean(), one.std()) for one in (c[np.isfinite(c)] for c in np.array(rows).T)]
+        for title, rows in gaps.items()
+    }
+
+
 def joined(paths):
     """Several paths as one."""
     whole = object.__new__(Paths)
@@ -405,32 +481,43 @@ def joined(paths):
 
 
 def scored_halves(name, rng):
-    """Each half scored by what the other taught: paths, P(leader ends as the mode), gold, P(right), kinds."""
+    """Each half scored by what the other taught: paths, P(leader ends as the mode), gold, P(right), kinds,
+    share of right answers, losses of next answers; `items` of the paths: the (items, ORDERS) of each.
+    """
     items, counts, gold = llm_answers(name, rng)
     first_half = rng.permutation(np.unique(items))[: len(np.unique(items)) // 2]
-    parts, ends, truths, told, kinds = [], [], [], defaultdict(list), []
+    parts, ends, which, truths, kinds = [], [], [], [], []
+    told, losses = defaultdict(list), defaultdict(list)
     for half in (np.isin(items, first_half), ~np.isin(items, first_half)):
         model = Layered(counts[half], gold[half])
         scored = ~half & unique_mode(counts)
         paths = Paths(counts[scored], ORDERS, rng)
         parts.append(paths)
         ends.append(model.mode(paths, rng))
+        which.append(np.tile(np.flatnonzero(scored), ORDERS))
         truths.append(np.tile(gold[scored], ORDERS))
         right = (counts[half] * (np.arange(LABELS) == gold[half, None])).sum() / counts[half].sum()
         for n in (n for n in SIZES if n <= paths.size):
             now, leader = paths.counts[:, n - 1].astype(float), paths.leader[:, n - 1]
             told["layered", n].append(model.right(now, leader))
             told["independent", n].append(independent(now, leader, right))
+        peers = {"independent given the truth": right_always(right), "frequencies, add one": frequencies}
+        peers["one kind of reading"] = Layered(counts[half], gold[half], kinds=1).following
+        for title, rule in (peers | {f"ours, {KINDS} kinds of reading": model.following}).items():
+            losses[title].append(next_loss(rule, paths))
         kinds += zip(*model.kinds(model.fit.x), strict=True)
     share = (counts * (np.arange(LABELS) == gold[:, None])).sum(1) / counts[0].sum()
     told = {key: np.concatenate(p).clip(1e-9, 1 - 1e-9) for key, p in told.items()}
-    return joined(parts), np.concatenate(ends), np.concatenate(truths), told, kinds, share
+    losses = {title: np.concatenate(parts).reshape(-1) for title, parts in losses.items()}
+    whole = joined(parts)
+    whole.items = np.argsort(np.concatenate(which), kind="stable").reshape(-1, ORDERS)
+    return whole, np.concatenate(ends), np.concatenate(truths), told, kinds, share, losses
 
 
 @pytest.mark.parametrize("name", ["esc_last_letters", "gsm8k"])
 def test_repeated_answers_of_a_model(name, capsys):
     rng = np.random.default_rng(0)
-    paths, ends, truth, told, kinds, share = scored_halves(name, rng)
+    paths, ends, truth, told, kinds, share, losses = scored_halves(name, rng)
     size = paths.size
     lines = [f"{name}: {len(paths.mode) // ORDERS} rows are scored, {size} answers each"]
     shown = "  a kind of reading: share {:.2f}, repeat {:.2f}, strength {:.1f}, right {:.2f}"
@@ -444,6 +531,33 @@ def test_repeated_answers_of_a_model(name, capsys):
         "ours": paths.swept(ends),
     }
     lines += [row(title, needed_at_levels(curve)) for title, curve in curves.items()]
+    known = held_against_gold(paths, truth)
+    whole = known.right[:, -1].mean()
+    title = f"  answers needed for gold accuracy {whole:.3f} less"
+    lines.append(title.ljust(46) + "".join(f"{less:7.1%}" for less in LOST))
+    curves = {
+        "fixed N, majority": known.fixed(),
+        "Adaptive-Consistency, Beta": known.beta(),
+        "ESC, windows": known.windows(2),
+        "ESC, mixed with one answer": known.windows(1),
+        "lead >= k": known.lead(),
+        "ours": known.swept(ends),
+    }
+    for title, curve in curves.items():
+        points = list(curve)
+        lines.append(row(title, [needed(points, whole - less) for less in LOST]))
+    spared = answers_spared(known, ends, rng)
+    clearly = []
+    for title, gaps in spared.items():
+        cells = "".join(f"{mean:+7.2f} ±{se:.2f}" for mean, se in gaps)
+        lines.append(f"    ours less {title:28}{cells}")
+        clearly += [mean > 2 * se for mean, se in gaps]
+    lines.append("  next answer given those before: log loss, and more than ours")
+    best = losses[f"ours, {KINDS} kinds of reading"]
+    for title, loss in losses.items():
+        more = (loss - best)[paths.items].mean(1)
+        error = more.std() / np.sqrt(len(more))
+        lines.append(f"    {title:36} {loss.mean():7.4f} {more.mean():+8.4f} ±{error:.4f}")
     lines.append("  P(the leader is right): log loss, mean stated, true")
     loss = {}
     for (title, n), p in told.items():
@@ -461,3 +575,61 @@ def test_repeated_answers_of_a_model(name, capsys):
         print("\n" + "\n".join(lines))
     for n in (n for n in SIZES if 5 <= n <= size):
         assert loss["layered", n] < loss["independent", n]
+    assert not any(clearly)
+    assert all(best.mean() <= other.mean() for other in losses.values())
+
+
+TEXTS = """
+name: texts
+description: One of some texts is right, and a model is asked again and again.
+variables: {answer: {kind: categorical, label: the right text, states: {STATES}}}
+levels: {answer: [answer]}
+priors:
+  variable: answer
+  reference: uniform
+  populations: {uniform: {p: uniform, source: judgement, note: Which text is which is chance.}}
+questions: {source: judgement, note: One price., ask: {reports: [answer], cost: 1}}
+observers:
+  model:
+    source: judgement
+    note: A start.
+    askable: true
+    categorical: {answer: {accuracy: 0.8, repeat: 0.9, strength: 8}}
+policy:
+  source: judgement
+  note: Nothing is decided.
+  required: [answer]
+  limits: {answer: 0.1}
+  worth: {answer: 1}
+  budget: 10
+  batches: [1]
+  conflict: 4
+  ask: model
+"""
+
+
+@pytest.mark.parametrize("name", ["esc_last_letters", "gsm8k"])
+def test_kinds_of_reading_foretell_what_is_held_out(name, capsys, tmp_path):
+    states = ", ".join(f"t{k}: text {k}" for k in range(LABELS))
+    (tmp_path / "texts.yaml").write_text(TEXTS.replace("STATES", states))
+    inference = Inference(compile_network(read(tmp_path / "texts.yaml")))
+    _, counts, gold = llm_answers(name, np.random.default_rng(0))
+    none, every = np.zeros(len(counts), dtype=int), np.arange(len(counts))
+    said = np.concatenate([np.repeat(np.arange(LABELS), row) for row in counts])
+    ones = np.ones(len(said))
+    columns = {"answer": Labels(np.repeat(every, counts.sum(1)), said, ones, ones < 0)}
+    sizes = {"samples": counts.sum(1), "asked": counts.sum(1), "refused": none, "unreadable": none}
+    answers = Answers(
+        tuple(map(str, every)), ("face",), every, none, none, none, columns, {}, {}, hidden=none, **sizes
+    )
+    known = Gold({"answer": np.where(gold >= 0, gold, np.nan)})
+    _, trials = split_types(inference, answers, known, lambda *_: None)
+    with capsys.disabled():
+        print(f"\n{name}: nats an item by which those held out are foretold better")
+        for one in trials:
+            figures = (
+                f"{one.gain:+.4f} ±{one.gain_se:.4f}, of gold {one.gold_gain:+.4f} ±{one.gold_gain_se:.4f}"
+            )
+            print(f"  {' '.join(one.kinds):16} {figures}, {'kept' if one.kept else 'not kept'}")
+    assert trials[0].kept
+    assert trials[0].gold_gain > 2 * trials[0].gold_gain_se

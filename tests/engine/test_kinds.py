@@ -1,4 +1,4 @@
-"""Kinds of reading: kept where an observer has them, not kept where it has not, written as they were fitted."""
+"""Kinds of reading: kept where an observer has them and not where it has not, written as they were fitted."""
 
 from __future__ import annotations
 
@@ -79,7 +79,6 @@ def two(base):
 
 def test_two_kinds_are_found(two):
     *_, trials = two
-    print(trials)
     assert trials[0].kept
     assert trials[0].gain > 3 * trials[0].gain_se
     assert [trial.kept for trial in trials[1:]] == [False]
@@ -91,7 +90,6 @@ def test_shares_and_strengths_are_recovered(two):
     for kind in TWO:
         for key in ("share", "misread", "repeat", "strength"):
             entry, true = found[f"{WEAR}.types.{kind.name}.{key}"], getattr(kind, key)
-            print(entry.path, entry.value, entry.sd, true)
             assert abs(entry.value - true) < 3 * entry.sd, entry.path
             assert entry.learned > 0.2, entry.path
 
@@ -101,7 +99,6 @@ def test_one_kind_stays_one(base, seed):
     answers, gold = simulated(base, ONE, 10 + seed, items=300)
     start = Inference(compile_network(base))
     inference, trials = split_types(start, answers, gold if seed else Gold({}), silent)
-    print(trials)
     assert [trial.kept for trial in trials] == [False]
     assert inference is start
 
@@ -113,7 +110,6 @@ def test_the_overlay_says_what_was_fitted(base, two, tmp_path):
     gone = ", ".join(replaced_paths(fit))
     head = f"extends: machine.yaml\nremove: [{gone}]\nsources: {{fit: {{cite: a fit}}}}\n"
     text = head + written(overlay_tree(fit, "fit"))
-    print(text)
     (tmp_path / "mine.yaml").write_text(text)
     again = read(tmp_path / "mine.yaml")
     assert [kind.name for kind in again.observers["fitter"].labels["wear"].types] == ["easy", "hard"]
