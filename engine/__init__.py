@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from engine.sensitivity import Flip, Pull, Sensitivity
     from engine.simulation import Misfit, SimulatedObserver, SimulatedReading, prior_truth, values_of
     from engine.tempering import tempered
-    from engine.unknowns import informative
+    from engine.unknowns import Unknowns, informative
     from engine.weights import Weights, weigh_parts
 
 LAZY = {
@@ -116,6 +116,7 @@ LAZY = {
     "learn_knowledge": "learned",
     "learn_population": "learned",
     "informative": "unknowns",
+    "Unknowns": "unknowns",
     "LookAhead": "lookahead",
     "CompiledRule": "network",
     "Network": "network",
@@ -205,6 +206,7 @@ __all__ = [
     "SimulatedObserver",
     "SimulatedReading",
     "Split",
+    "Unknowns",
     "Variable",
     "Weights",
     "acceptable",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -375,3 +375,13 @@ def _joined(one: Any, other: Any) -> Any:
         return other
     parts = {f.name: np.concatenate([getattr(one, f.name), getattr(other, f.name)]) for f in fields(one)}
     return type(one)(**parts)
+
+
+def cuts_of(ends: Ints, most: int) -> Iterator[tuple[int, int]]:
+    """Cut items into parts of at most `most` rows, or of one item; ends: running sum of the items' rows."""
+    start = 0
+    while start < len(ends):
+        before = ends[start - 1] if start else 0
+        stop = max(int(np.searchsorted(ends, before + most, side="right")), start + 1)
+        yield start, stop
+        start = stop

@@ -126,12 +126,19 @@ class _Writer:
                     )
         yield from self._types(path, keys, one)
         if f"{path}.ranking.bonus" in self.fit.point:
-            yield self._site(f"{path}.ranking.bonus", (*keys, "ranking", "bonus"))
-            for first, answer in enumerate(one.answers):
-                others = [other for other in one.answers if other != answer]
-                for second, other in enumerate(others):
-                    place = (*keys, "ranking", "habit", answer, other)
-                    yield self._site(f"{path}.ranking.habit", place, (first, second), row=True)
+            yield from self._ranking(f"{path}.ranking", (*keys, "ranking"), one)
+
+    def _ranking(self, path: str, keys: tuple[str, ...], one: LabelInstrument) -> Iterator[Entry]:
+        yield self._site(f"{path}.bonus", (*keys, "bonus"))
+        for first, answer in enumerate(one.answers):
+            others = [other for other in one.answers if other != answer]
+            for second, other in enumerate(others):
+                yield self._site(f"{path}.habit", (*keys, "habit", answer, other), (first, second), row=True)
+        if f"{path}.pull" in self.fit.point:
+            for k, state in enumerate(self.base.variables[one.variable].states):
+                for y, answer in enumerate(one.answers):
+                    if answer != state:
+                        yield self._site(f"{path}.pull", (*keys, "pull", state, answer), (k, y))
 
     def _types(self, path: str, keys: tuple[str, ...], one: LabelInstrument) -> Iterator[Entry]:
         if f"{path}.room" not in self.fit.point:

@@ -108,7 +108,8 @@ def label_kernel(one: LabelInstrument, variable: Variable, prior: Floats) -> Lab
     mix, alpha = scatter(table, own, share, misread, repeat, strength)
     tails = None
     if variable.kind == "categorical":
-        tails = ranking_tails(habit_of(one, prior), one.bonus, own)
+        pull = np.array(one.pull) if one.pull else np.zeros_like(table)
+        tails = ranking_tails(habit_of(one, prior), one.bonus * own + pull)
     answer_of = np.tile(np.arange(size), len(one.types))
     return LabelKernel(mix, alpha, answer_of, np.repeat(share, size), one.weight, tails)
 
@@ -165,15 +166,16 @@ def habit_of(one: LabelInstrument, prior: Floats) -> Floats:
     return np.asarray((given_first / given_first.sum(axis=0)).T @ table)
 
 
-def ranking_tails(habit: Array, bonus: Array, own: Floats) -> Array:
+def ranking_tails(habit: Array, lift: Array) -> Array:
     """Return the tails (Y, Y + 1, Y + 1, K) of a `LabelKernel`.
 
-    Places 2 and 3 by Plackett-Luce with weights exp(b[first, k] + g · 1[k = truth]); habit: exp(b), (Y, Y);
-    bonus: g; own: (K, Y) 1 where k is the truth's own name. What cannot be ranked has 0.
+    Places 2 and 3 by Plackett-Luce with weights exp(b[first, k] + lift[truth, k]); habit: exp(b), (Y, Y);
+    lift: (K, Y), the bonus g where k is the truth's own name, else the truth's pull. What cannot be ranked
+    has 0.
     """
     xp, size = library(habit), len(habit)
     other = 1 - np.eye(size)
-    weight = habit[:, None, :] * xp.exp(bonus * put(own, habit)) * put(other[:, None, :], habit)
+    weight = habit[:, None, :] * xp.exp(lift) * put(other[:, None, :], habit)
     total = weight.sum(2)[:, :, None]
     log_second = xp.log(xp.clip(weight / total, LEAST, None))
     left = xp.clip(total - weight, LEAST, None)

@@ -167,7 +167,9 @@ class LabelInstrument(Cited):
     `confusion`: P(one answer | truth), rows = states of the variable, columns = `answers`.
     `types`: one entry, or several where readings differ in kind; shares sum to 1.
     `bonus`: Plackett-Luce bonus g of the truth at places 2 and 3 of a ranking; `habit`: P(place 2 |
-    place 1) whatever the truth, rows and columns = `answers`, zero diagonal; () where none is declared.
+    place 1) whatever the truth, rows and columns = `answers`, zero diagonal; () where none is declared;
+    `pull`: how much a truth draws other answers to these places, in log-odds, rows = states, columns =
+    `answers`, 0 at its own name; () for none.
     `weight`: how many answers a reported distribution counts for.
     """
 
@@ -177,6 +179,7 @@ class LabelInstrument(Cited):
     types: tuple[ReadingType, ...] = ()
     bonus: float = 0.0
     habit: tuple[tuple[float, ...], ...] = ()
+    pull: tuple[tuple[float, ...], ...] = ()
     weight: float = 1.0
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from engine.answers import cuts_of
 from engine.arrays import put, run_sums, take
 from engine.gold import states_of
 from engine.junction_tree import torch_threads
@@ -93,13 +94,9 @@ class Likelihood:
             elsewhere = np.arange(len(variables[name].states))[:, None] != states
             logs[name] = np.where(elsewhere & (states >= 0), IMPOSSIBLE, 0.0)
         self.parts: list[Known] = []
-        start = 0
-        while start < len(rows):
-            before = rows[start - 1] if start else 0
-            stop = max(int(np.searchsorted(rows, before + MOST_ROWS, side="right")), start + 1)
+        for start, stop in cuts_of(rows, MOST_ROWS):
             own = {name: one[:, start:stop] for name, one in logs.items() if one[:, start:stop].any()}
             self.parts.append(Known(answers.part(start, stop), own))
-            start = stop
 
     def total(self, make: Make, values: Sequence[Tensor], *, gold: bool = True) -> Tensor:
         """Return Σ log P(answers, gold), nats, or without gold Σ log P(answers).

@@ -128,18 +128,22 @@ def _stereotype(
 ) -> dict[str, dict[str, float]]:
     """Read P(true | label) under halo, where it is not what the network says of that state."""
     states = tuple(state for name in reported for state in variables[name].states)
-    binary = of_kind(variables, "binary")
+    binary = tuple(of_kind(variables, "binary"))
     found: dict[str, dict[str, float]] = {}
     for state, inner in fields.known(node, states, "state that it reports"):
-        fields.cited(inner)
-        entries = fields.any_table(inner)
-        _deviations(fields, entries, " ".join(binary))
-        cells = replace(entries, entries={k: cell for k, cell in entries.entries.items() if k != "sd"})
-        found[state] = {
-            name: fields.number_at(cell, 0.001, 0.999)
-            for name, cell in fields.known(cells, binary, "binary variable")
-        }
+        found[state] = _beside_sd(fields, inner, binary, "binary variable", (0.001, 0.999))
     return found
+
+
+def _beside_sd(
+    fields: Fields, node: Node, names: tuple[str, ...], what: str, within: tuple[float, float]
+) -> dict[str, float]:
+    """Read numbers by name, and how far off they may be."""
+    fields.cited(node)
+    entries = fields.any_table(node)
+    _deviations(fields, entries, " ".join(names))
+    cells = replace(entries, entries={k: cell for k, cell in entries.entries.items() if k != "sd"})
+    return {name: fields.number_at(cell, *within) for name, cell in fields.known(cells, names, what)}
 
 
 def _categorical(
@@ -166,7 +170,7 @@ def _categorical(
             answers, table = _confusion(fields, given, known[name], likes.get(name, {}))
         sound = len(fields.faults) == before
         _counts(fields, entries.get("n"), known[name].states)
-        ranking = fields.table(entries.get("ranking"), "bonus", "habit n sd")
+        ranking = fields.table(entries.get("ranking"), "bonus", "habit pull n sd")
         _deviations(fields, ranking, "bonus")
         _counts(fields, ranking.get("n"), answers)
         if "bonus" in ranking:
@@ -179,6 +183,7 @@ def _categorical(
             types=_types(fields, entries, table if sound else ()),
             bonus=fields.number(ranking, "bonus", -10, 10),
             habit=_habit(fields, ranking.get("habit"), answers),
+            pull=_pull(fields, ranking.get("pull"), known[name].states, answers),
             weight=_weight(fields, entries),
         )
     return found
@@ -207,6 +212,18 @@ def _habit(fields: Fields, node: Node | None, answers: tuple[str, ...]) -> Rows:
         tuple(rows[first].get(answer, 0.0) / sum(rows[first].values()) for answer in answers)
         for first in answers
     )
+
+
+def _pull(fields: Fields, node: Node | None, states: tuple[str, ...], answers: tuple[str, ...]) -> Rows:
+    """Read how much each truth draws other answers to places 2 and 3 of rankings."""
+    if node is None:
+        return ()
+    fields.cited(node)
+    rows = {}
+    for state, inner in fields.known(node, states, "state"):
+        others = tuple(answer for answer in answers if answer != state)
+        rows[state] = _beside_sd(fields, inner, others, "other answer", (-10, 10))
+    return tuple(tuple(rows.get(state, {}).get(answer, 0.0) for answer in answers) for state in states)
 
 
 def _weight(fields: Fields, entries: Table) -> float:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.answers import cuts_of
 from engine.arrays import library
 from engine.errors import SekeError
 from engine.evidence import ObservationModel
@@ -238,7 +239,7 @@ class Inference:
 
     def _evidence(self, answers: Answers) -> Iterator[tuple[slice, Evidence]]:
         """Yield the evidence about part after part of the items, each of a bounded number of rows."""
-        for start, stop in _cuts(np.cumsum(self.observations.rows_of(answers)), MOST_ROWS):
+        for start, stop in cuts_of(np.cumsum(self.observations.rows_of(answers)), MOST_ROWS):
             whole = (start, stop) == (0, len(answers.items))
             part = answers if whole else answers.part(start, stop)
             yield slice(start, stop), self.observations.evidence(part)
@@ -258,7 +259,7 @@ class Inference:
         most = -(-len(evidence.row_item) // max(-(-len(evidence.row_item) // most), 1))
         with nullcontext() if few else torch_threads(self.threads):
             tree = self._tree if few else self._tensors
-            for start, stop in _cuts(ends, most):
+            for start, stop in cuts_of(ends, most):
                 first, last = int(ends[start] - rows[start]), int(ends[stop - 1])
                 part = evidence.part(start, stop, first, last)
                 out = None if found is None else found[:, start:stop]
@@ -397,16 +398,6 @@ def _widest(steps: Sequence[Clique], held: Sequence[Held]) -> int:
         runs = step.grid.runs if step.grid else ()
         sizes.append(max((run.stop - run.start for run in runs), default=math.prod(step.sizes)))
     return max(sizes, default=1)
-
-
-def _cuts(ends: Ints, most: int) -> Iterator[tuple[int, int]]:
-    """Cut items into parts of at most `most` rows, or of one item; ends: running sum of the items' rows."""
-    start = 0
-    while start < len(ends):
-        before = ends[start - 1] if start else 0
-        stop = max(int(np.searchsorted(ends, before + most, side="right")), start + 1)
-        yield start, stop
-        start = stop
 
 
 def _normalised(logs: Floats) -> tuple[Floats, Floats]:

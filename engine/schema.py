@@ -229,6 +229,8 @@ def _observer(known: _Known) -> Json:
     kinds = _table({"share": _number(0.001, 1), "misread": misread, **scatter})
     weight = _table({"weight": _number(0.001, 1000), **sd})
     rows = _named(_named(share, known.states, strict=True), known.states)
+    pull = _named(_named(_number(-10, 10), known.states, strict=True), known.states)
+    pull["additionalProperties"]["properties"] |= sd
     label = _table(
         {
             "confusion": _said(rows, "P(one answer | truth): a row for each true state."),
@@ -236,7 +238,7 @@ def _observer(known: _Known) -> Json:
             **scatter,
             **counts,
             "types": _named(kinds),
-            "ranking": _table({"bonus": _number(-10, 10), "habit": rows, **counts, **sd}),
+            "ranking": _table({"bonus": _number(-10, 10), "habit": rows, "pull": pull, **counts, **sd}),
             "distribution": weight,
         }
     )

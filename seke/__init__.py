@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seke.bench.score import score
+    from seke.calibration.needed import plan_gold
     from seke.calibration.run import calibrate
     from seke.explanation import explain
     from seke.inference import infer
@@ -33,6 +34,7 @@ LAZY = {
     "knowledge": "shipped",
     "network_graph": "workbench.graph",
     "plan": "planning.plan",
+    "plan_gold": "calibration.needed",
     "read_labels": "labels",
     "score": "bench.score",
     "sensitivity": "workbench.sensitivity",
@@ -52,6 +54,7 @@ __all__ = [
     "knowledge",
     "network_graph",
     "plan",
+    "plan_gold",
     "read_labels",
     "score",
     "sensitivity",

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     metavar="OVERLAY",
-    required=True,
     type=click.Path(path_type=Path),
     help="Where the overlay is written: a .yaml file.",
 )
@@ -78,6 +77,12 @@ if TYPE_CHECKING:
     metavar="COLUMN",
     help="Column of the gold that names an item's subject, where items cluster.",
 )
+@click.option(
+    "--plan",
+    "only_plan",
+    is_flag=True,
+    help="Fit and write nothing: say how much gold certificates (--alpha, else 0.1) and tables would need.",
+)
 @click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True, help="Steps of SVI.")
 @click.option(
     "--draws", type=click.IntRange(min=10), default=500, show_default=True, help="Draws of NUTS, each chain."
@@ -89,7 +94,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Write over an overlay that exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance.")
-def calibrate(samples: tuple[str, ...], output: Path, **given: Any) -> None:
+def calibrate(samples: tuple[str, ...], output: Path | None, **given: Any) -> None:
     """Learn from SAMPLES how reliable the observers are, and write it as an overlay.
 
     The numbers of the knowledge base are the priors. Gold (labels that are known) may be there for all, some
@@ -103,11 +108,31 @@ def calibrate(samples: tuple[str, ...], output: Path, **given: Any) -> None:
       seke calibrate samples.jsonl --gold gold.csv -o mine.yaml
       seke infer samples.jsonl -k mine.yaml
       seke calibrate samples.jsonl --gold gold.csv --alpha 0.1 -o sure.yaml
+      seke calibrate samples.jsonl --plan --alpha 0.1
 
     Exit status: 0 done, 1 nothing could be certified, 2 bad input.
     """
+    only_plan = given.pop("only_plan")
+    if output is None and not only_plan:
+        raise click.UsageError("name the overlay to be written with -o OVERLAY.yaml, or plan with --plan")
     with reporting(as_json=given["as_json"]):
-        _calibrate(samples, output, given)
+        if output is None or only_plan:
+            _plan(samples, given)
+        else:
+            _calibrate(samples, output, given)
+
+
+def _plan(samples: tuple[str, ...], given: dict[str, Any]) -> None:
+    from seke.calibration.needed import plan_gold
+    from seke.calibration.needed_text import facts_of, text_of
+
+    used = {name: given[name] for name in ("knowledge", "gold", "delta", "population", "seed")}
+    with _Progress() as progress:
+        plan = plan_gold(list(samples), alpha=given["alpha"] or 0.1, progress=progress.tell, **used)
+    if given["as_json"]:
+        print_json(facts_of(plan))
+    else:
+        print(text_of(plan), end="")
 
 
 def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -261,7 +261,7 @@ class World:
             posterior = self.population * table[:, first]
             habit = one.habit[first] if one.habit else posterior @ table / posterior.sum()
             weight = [
-                habit[k] * math.exp(one.bonus if answer == state else 0)
+                habit[k] * math.exp(one.bonus if answer == state else one.pull[x][k] if one.pull else 0)
                 for k, answer in enumerate(one.answers)
             ]
             left = set(range(len(weight))) - {first}
@@ -582,7 +582,11 @@ def _random_observer(
     table = rng.dirichlet(np.ones(len(answers)), len(root.states)) * 0.6 + 0.4 / len(answers)
     if answers == root.states:
         table = 0.5 * table + 0.5 * np.eye(len(answers))
-    labels = {"root": _instrument(rng, "root", answers, table, shape.types)}
+    label = _instrument(rng, "root", answers, table, shape.types)
+    if rng.random() < 0.5:
+        pull = [[rng.normal() if a != s else 0.0 for a in answers] for s in root.states]
+        label = replace(label, pull=tuple(tuple(map(float, row)) for row in pull))
+    labels = {"root": label}
     for variable in variables.values():
         if variable.kind == "binary" and rng.random() < 0.9:
             sensitivity, specificity = rng.uniform(0.5, 0.97, 2)
