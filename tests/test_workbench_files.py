@@ -208,7 +208,8 @@ ONLY_THE_READER = """
     extends-itself extends-unknown formula-folded formula-kinds formula-slips formula-syntax
     formula-too-deep formula-unknown-name formula-unknown-state kind-mismatch level-overlap
     like-mixture like-sum like-unknown-state mean-out-of-range misread-repeat misread-sum
-    missing-background moments-length moments-missing nan new-state no-as-a-name no-variables nothing-said nothing-satisfies-both
+    missing-background moments-length moments-missing nan new-state no-as-a-name no-variables
+    nothing-said nothing-satisfies-both
     nothing-satisfies-if number-without-source observer-reports-nothing one-state
     policy-of-other-kind policy-without-limits prior-add prior-missing-state remove-unknown
     remove-without-base removed-but-mentioned removed-twice repeat-too-small sd-impossible
