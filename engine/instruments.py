@@ -16,11 +16,12 @@ case of independent draws and full carry.
 
 Readings may be of several kinds t, easy and hard ones, each with its ρ and s: a type is a kind and an answer.
 The kind's share may be one, π, where a reading brings out the truth's own answer o, and another, ω, where it
-brings out anything else: what is hard is misread more often. With ρ = Σ π ρ_t, ρ' = Σ ω ρ_t, both at least
-1 - the sum of the minima,
+brings out anything else: what is hard is misread more often. With ρ = Σ π ρ_t, ρ' = Σ ω ρ_t,
 
-    C[x, o] = (T[x, o] - f[o] (1 - ρ')) / (ρ - f[o] (ρ - ρ'))
-    C[x, y] = (T[x, y] - f[y] w) / ρ',      y ≠ o,      w = C[x, o] (1 - ρ) + (1 - C[x, o]) (1 - ρ').
+    C[x, o] = (T[x, o] - f[o] (1 - ρ')) / (ρ - f[o] (ρ - ρ')),
+    C[x, y] = (T[x, y] - f[y] w) / ρ',      y ≠ o,      w = C[x, o] (1 - ρ) + (1 - C[x, o]) (1 - ρ'),
+
+never negative while the share w of the habit in all answers to x is at most that sum of minima.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ import numpy as np
 from engine.arrays import gammaln, library, ndtr, put
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from engine.knowledge import LabelInstrument, NumberInstrument, Variable
@@ -104,7 +107,7 @@ def label_kernel(one: LabelInstrument, variable: Variable, prior: Floats) -> Lab
     """Build the kernel of a label instrument; prior: (K,) P(state), for the habit of rankings."""
     table, size = np.array(one.confusion), len(one.answers)
     share, misread, repeat, strength = np.array([(*t.shares, t.repeat, t.strength) for t in one.types]).T
-    own = own_answers(one, variable)
+    own = own_answers(one.answers, variable)
     mix, alpha = scatter(table, own, share, misread, repeat, strength)
     tails = None
     if variable.kind == "categorical":
@@ -148,9 +151,22 @@ def scatter(
     return (shares * seen[:, None, :]).reshape(len(table), -1), alpha
 
 
-def own_answers(one: LabelInstrument, variable: Variable) -> Floats:
+def room_for(table: Array, own: Floats, least: Array, off: Array, misread_off: Array) -> Array:
+    """Return by what 1 - ρ and 1 - ρ' may be multiplied, above 1 where there is room to spare, (K,).
+
+    off, misread_off: 1 - ρ and 1 - ρ', above 0. Where the habit's share in the answers to x takes all of the
+    room m = Σ least, what is seen rightly is a / ρ and the rest b / ρ', a = T[x, o] - least[o],
+    b = 1 - m - a; that these add up to 1 is a quadratic equation in the factor.
+    """
+    xp, named, m = library(table), put(own.sum(1), table), least.sum()
+    a = (put(own, table) * (table - least)).sum(1) + (1 - named) * (1 - m)
+    line = off * (m + a) + misread_off * (1 - a)
+    return 2 * m / (line + xp.sqrt(xp.clip(line**2 - 4 * off * misread_off * m, LEAST, None)))
+
+
+def own_answers(answers: Sequence[str], variable: Variable) -> Floats:
     """Return 1 where an answer is the name of a state, (K, Y)."""
-    return np.array([[float(answer == state) for answer in one.answers] for state in variable.states])
+    return np.array([[float(answer == state) for answer in answers] for state in variable.states])
 
 
 def habit_of(one: LabelInstrument, prior: Floats) -> Floats:

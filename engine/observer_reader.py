@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.fields import decimal, not_there
+from engine.instruments import own_answers, room_for
 from engine.knowledge import Halo, LabelInstrument, NumberInstrument, Observer, ReadingType, Variable
 from engine.source import Table
 from engine.variable_reader import of_kind, reach
@@ -16,12 +17,15 @@ from engine.variable_reader import of_kind, reach
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from engine.fields import Fields
     from engine.knowledge import Question
     from engine.source import Node
 
     Mixtures = Mapping[str, Mapping[str, float]]
     Rows = tuple[tuple[float, ...], ...]
+    Floats = NDArray[np.float64]
 
 SMALLEST_CELL = 1e-6
 SMALLEST_SD = 1e-6
@@ -180,7 +184,7 @@ def _categorical(
             variable=name,
             answers=answers,
             confusion=table,
-            types=_types(fields, entries, table if sound else ()),
+            types=_types(fields, entries, table if sound else (), own_answers(answers, known[name])),
             bonus=fields.number(ranking, "bonus", -10, 10),
             habit=_habit(fields, ranking.get("habit"), answers),
             pull=_pull(fields, ranking.get("pull"), known[name].states, answers),
@@ -284,7 +288,7 @@ def _check_row(fields: Fields, node: Table, row: Mapping[str, float], answers: t
         fields.fault(node, f"sums to {decimal(sum(row.values()))}; must sum to 1")
 
 
-def _types(fields: Fields, entries: Table, table: Rows) -> tuple[ReadingType, ...]:
+def _types(fields: Fields, entries: Table, table: Rows, own: Floats) -> tuple[ReadingType, ...]:
     """Read how draws scatter; together the types must be able to give the table (if it is sound)."""
     before = len(fields.faults)
     listed = entries.get("types")
@@ -309,20 +313,35 @@ def _types(fields: Fields, entries: Table, table: Rows) -> tuple[ReadingType, ..
             message = "`misread`, or `share` where a type has none, sums to"
             fields.fault(listed, f"{message} {decimal(totals[1])}; must sum to 1")
     if table and len(fields.faults) == before:
-        _check_repeat(fields, listed or entries.get("repeat") or entries, types, table)
+        node = listed or entries.get("repeat") or entries
+        _check_repeat(fields, node, types, table)
+        if len(fields.faults) == before and any(one.misread is not None for one in types):
+            _check_misread(fields, node, types, np.array(table), own)
     return tuple(types)
 
 
 def _check_repeat(fields: Fields, node: Node, types: list[ReadingType], table: Rows) -> None:
-    right, wrong = (sum(one.shares[i] * one.repeat for one in types) for i in (0, 1))
-    repeat, where = min((right, ""), (wrong, " of what is misread"))
+    repeat = sum(one.share * one.repeat for one in types)
     least = 1 - float(np.min(np.array(table), axis=0).sum())
     if repeat < least - 1e-9:
         needed = np.ceil(least * 1000) / 1000
         message = (
-            f"the repeat{where} is {decimal(round(repeat, 6))}; this table needs at least {decimal(needed)} "
+            f"the repeat is {decimal(round(repeat, 6))}; this table needs at least {decimal(needed)} "
             "(1 - the sum of its columns' smallest cells): a habit cannot give an answer more often "
             "than the table does"
+        )
+        fields.fault(node, message)
+
+
+def _check_misread(fields: Fields, node: Node, types: list[ReadingType], table: Floats, own: Floats) -> None:
+    off, misread_off = (1 - sum(one.shares[i] * one.repeat for one in types) for i in (0, 1))
+    left = room_for(table, own, table.min(axis=0), np.float64(off), np.float64(misread_off)).min()
+    if left < 1 - 1e-9:
+        known = f"{decimal(round(1 - misread_off, 6))}, of the rest {decimal(round(1 - off, 6))}"
+        message = (
+            f"the repeat of what is misread is {known}; this table needs them nearer to 1, "
+            f"by a factor of {decimal(np.floor(left * 1000) / 1000)}: a habit cannot give an answer "
+            "more often than the table does"
         )
         fields.fault(node, message)
 

@@ -34,6 +34,7 @@ from engine.instruments import (
     own_answers,
     quadrature,
     ranking_tails,
+    room_for,
     scatter,
 )
 
@@ -521,7 +522,7 @@ class Unknowns:
                 continue
             one = observer.labels[name]
             table, share, misread, repeat, strength = self.scattered(index, name, values)
-            own = own_answers(one, variable)
+            own = own_answers(one.answers, variable)
             mix, alpha = scatter(table, own, share, misread, repeat, strength, smooth_least(table, 0))
             size, kinds = len(one.answers), len(one.types)
             tails = self.observations.kernels[index, name].tails  # type: ignore[union-attr]
@@ -561,19 +562,17 @@ class Unknowns:
             misread = values.get(f"{path}.misread", misread if _of_its_own(one) else share)
         if f"{path}.room" in values:
             used = values[f"{path}.room"]
-            repeat = 1 - used * (room if len(one.types) == 1 else fitting(used, room, share, misread))
+            if len(one.types) > 1:
+                own, off = own_answers(one.answers, self.base.variables[name]), (share * used).sum()
+                left = room_for(table, own, smooth_least(table, 0), off, (misread * used).sum())
+                # A factor; where there is room to spare it is 1.
+                room = smooth_least(library(left).concatenate([left, library(left).ones_like(left[:1])]), 0)
+            repeat = 1 - used * room
             strength = values[f"{path}.strength"]
         else:
             # What is not fitted follows the table as far as it must.
             repeat = library(like).maximum(repeat, (1 - room) * library(like).ones_like(repeat))
         return table, share, misread, library(like).clip(repeat, 0.01, 0.999), strength
-
-
-def fitting(used: Array, room: Array, share: Array, misread: Array) -> Array:
-    """Return by what to multiply how far kinds scatter, 1 - ρ (T,), so that there is room; smooth, <= 1."""
-    xp = library(used)
-    ratios = [room / xp.clip((part * used).sum(), LEAST_CELL, None) for part in (share, misread)]
-    return smooth_least(xp.stack([xp.ones_like(ratios[0]), *ratios]), 0)
 
 
 def _of_its_own(one: LabelInstrument) -> bool:
