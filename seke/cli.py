@@ -285,6 +285,7 @@ def _explain(samples: tuple[str, ...], options: _Options, item: str) -> None:
 def _infer(samples: tuple[str, ...], options: _Options, output: Path | None, verbose: bool) -> None:
     from engine import SekeError, cost_of
     from seke.records import Writer
+    from seke.replay import checked
     from seke.samples import read_batches
     from seke.summary import Summary
 
@@ -294,7 +295,7 @@ def _infer(samples: tuple[str, ...], options: _Options, output: Path | None, ver
         raise SekeError("<stdout>: is closed; write the records to a file with -o")
     table = output is None and not options.as_json and sys.stdout.isatty()
     with Writer(output) if not table else _Nothing() as writer:
-        session = options.session()
+        session = checked(options.session(), samples)
         base = session.network.knowledge
         _warn(session)
         if verbose:

@@ -37,10 +37,19 @@ class Covered:
 
     @classmethod
     def of(
-        cls, base: Knowledge, guarantee: Guarantee, answers: Answers, following: Sequence[Option | None]
+        cls,
+        base: Knowledge,
+        guarantee: Guarantee,
+        answers: Answers,
+        following: Sequence[Option | None],
+        otherwise: Mapping[str, str],
     ) -> Covered:
-        """Compare how items were answered with how those of the calibration were; following: what is next."""
-        outside = tuple(mismatches(guarantee.design, base, answers))
+        """Compare how items were answered with how those of the calibration were.
+
+        following: what is next. otherwise: in which way items were asked otherwise than the policy asks.
+        """
+        met = zip(answers.items, mismatches(guarantee.design, base, answers), strict=True)
+        outside = tuple(why or otherwise.get(item, "") for item, why in met)
         asked = np.array([option is not None for option in following], dtype=bool)
         return cls(base, guarantee, outside, ~(asked & guarantee.design.adaptive))
 

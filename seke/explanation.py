@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import Knowledge, Preposterior, SekeError, Sensitivity, did_you_mean, weigh_parts
 from seke.inference import Session, batches
+from seke.replay import checked
 from seke.shipped import knowledge as read_knowledge
 from seke.wording import worded
 
@@ -64,6 +65,7 @@ def explained(
     seed: int = 0,
 ) -> Explanation:
     """Explain one item among samples, in a session that is ready."""
+    session = checked(session, samples)
     met: list[str] = []
     for answers in batches(samples, session.network.knowledge, in_order=in_order):
         if item in answers.items:

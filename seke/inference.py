@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +53,8 @@ class Judged:
 class Session:
     """A compiled base made ready for one population; turns answers into records.
 
-    guarantee: what was certified with the base, where that holds; refused: why it does not hold.
+    guarantee: what was certified with the base, where that holds; refused: why it does not hold. otherwise:
+    items that were asked otherwise than the policy asks, and in which way (see `replay`).
     """
 
     network: Network
@@ -62,6 +63,7 @@ class Session:
     layout: Layout
     guarantee: Guarantee | None = None
     refused: tuple[str, ...] = ()
+    otherwise: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(
@@ -125,7 +127,7 @@ class Session:
             following = tuple(self.first if new else one for new, one in zip(unasked, following, strict=True))
         covered = None
         if self.guarantee is not None:
-            covered = Covered.of(base, self.guarantee, answers, following)
+            covered = Covered.of(base, self.guarantee, answers, following, self.otherwise)
             levels = covered.decided(levels, acceptable(base, answers, diagnostics.conflict_bits))
         decisions = decide_items(base, answers, levels, diagnostics.conflict_bits, following)
         return Judged(posterior, diagnostics, decisions, covered)
@@ -158,6 +160,11 @@ def infer(
     session = Session.open(base, population, seed)
     for reason in session.refused:
         warnings.warn(f"the guarantee is refused: {reason}", stacklevel=2)
+    if session.guarantee is not None and session.guarantee.design.adaptive:
+        from seke.replay import checked  # which stands upon this module
+
+        samples = samples if isinstance(samples, str | Path) else list(samples)  # type: ignore[assignment]
+        session = checked(session, samples)
     for answers in batches(samples, base, in_order=in_order):
         yield from session.records(answers)
 

@@ -75,8 +75,8 @@ class Standing:
 
     answers: all so far. decisions: about every item; final where nothing is requested. requests: what to ask
     next, one for each item that is not settled. cost: (N,) of all answers, in the unit of the questions'
-    cost. calls: (N,) how many there were. rounds: (N,) how often something was asked. given: line ->
-    how many answers it has.
+    cost. calls: (N,) how many there were. rounds: (N,) how often something was asked. short: (N,) whether
+    there were ever fewer answers than were asked for. given: line -> how many answers it has.
     """
 
     answers: Answers
@@ -85,6 +85,7 @@ class Standing:
     cost: Floats
     calls: Ints
     rounds: Ints
+    short: NDArray[np.bool_]
     given: Mapping[Line, int]
 
 
@@ -116,7 +117,8 @@ class Loop:
         for line, count in given.items():
             calls[place[line[0]]] += count
             cost[place[line[0]]] += count * self._price(line)
-        return Standing(answers, decisions, requests, cost, calls, np.zeros_like(calls), given)
+        rounds, short = np.zeros_like(calls), np.zeros(len(place), dtype=bool)
+        return Standing(answers, decisions, requests, cost, calls, rounds, short, given)
 
     def after(self, standing: Standing, further: Answers) -> Standing:
         """Return how the items stand after these answers to the standing's requests.
@@ -131,6 +133,8 @@ class Loop:
         for request, count in zip(standing.requests, got.tolist(), strict=True):
             given[request.line] = given.get(request.line, 0) + count
         cost, calls, rounds = standing.cost.copy(), standing.calls.copy(), standing.rounds.copy()
+        short = standing.short.copy()
+        short[asked] |= got < np.array([one.samples for one in standing.requests])
         calls[asked] += got
         cost[asked] += got * np.array([self._price(one.line) for one in standing.requests])
         rounds[asked] += got > 0
@@ -142,7 +146,7 @@ class Loop:
             chosen[answered] = True
             decisions = _placed(decisions, answered, self.session.judge(answers.only(chosen)).decisions)
         requests = self._requests(answers, decisions, answered, given)
-        return Standing(answers, decisions, requests, cost, calls, rounds, given)
+        return Standing(answers, decisions, requests, cost, calls, rounds, short, given)
 
     def records(self, standing: Standing) -> list[Record]:
         """Return a posterior record for each item, as `seke infer` gives them, with the loop's decisions."""
@@ -180,12 +184,14 @@ def follow(
     items: Sequence[str],
     source: Source,
     progress: Callable[[int], None] | None = None,
+    known: Answers | None = None,
 ) -> Standing:
     """Ask the source until every item is settled.
 
-    progress: is called with how many items were settled since the last call.
+    progress: is called with how many items were settled since the last call. known: answers that there are of
+    the items without asking.
     """
-    standing = loop.begin(Answers.unasked(items))
+    standing = loop.begin(Answers.unasked(items) if known is None else known)
     while standing.requests:
         before = len(standing.requests)
         standing = loop.after(standing, source.ask(standing.requests))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine import Inference
+    from engine import Inference, Knowledge
     from engine import SimulatedReading as Reading
     from seke.loop import Request
     from seke.samples import SingleSamples
@@ -151,13 +151,21 @@ class RecordedSource:
         """The items that samples were recorded of."""
         return self.samples.items
 
+    def known(self, base: Knowledge) -> Answers:
+        """Return what there is without asking: the samples of observers that cannot be asked."""
+        askable = [base.observers[line[1]].askable for line in self.samples.line]
+        return self._gathered(self.items, ~np.array(askable, dtype=bool))
+
     def ask(self, requests: Sequence[Request]) -> Answers:
         """Return the next samples of each line, as far as there are any."""
         chosen = np.zeros(len(self.samples.line), dtype=bool)
         for one in requests:
             found = self.lines.get(one.line, [])
             chosen[found[one.first : one.first + one.samples]] = True
-        asked = tuple(one.item for one in requests)
-        place = {name: i for i, name in enumerate(asked)}
+        return self._gathered(tuple(one.item for one in requests), chosen)
+
+    def _gathered(self, items: tuple[str, ...], chosen: NDArray[np.bool_]) -> Answers:
+        """Return the chosen samples, about these items."""
+        place = {name: i for i, name in enumerate(items)}
         of = np.array([place.get(name, -1) for name in self.samples.items], dtype=np.int64)
-        return self.samples.answers.only(chosen).gathered(asked, of[self.samples.item[chosen]])
+        return self.samples.answers.only(chosen).gathered(items, of[self.samples.item[chosen]])

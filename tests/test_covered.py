@@ -252,32 +252,6 @@ def test_a_terminal_is_told_in_words(folder):
     assert len(met) >= 2
 
 
-# Adaptive designs: nothing before the end.
-
-
-def test_until_the_policy_asks_no_more_nothing_is_accepted(folder, guarantee):
-    design = replace(guarantee.design, adaptive=True, least=1, most=12)
-    overlay(folder, replace(guarantee, design=design), "adaptive.yaml")
-    _, fixed, _ = seke("new.jsonl", "-k", "certified.yaml")
-    status, out, _ = seke("new.jsonl", "-k", "adaptive.yaml")
-    assert status == 0
-    ended = accepted = 0
-    for record, other in zip(records(out), records(fixed), strict=True):
-        decision = record["decision"]
-        certified = [level["certified"] for level in decision["levels"].values()]
-        if decision["next"] is not None:
-            assert not any(certified)
-            assert decision["item"] == "requery"
-        else:
-            ended += 1
-            accepted += sum(certified)
-            assert decision["levels"] == other["decision"]["levels"]
-    assert 0 < ended < 60
-    assert accepted
-    # Fewer answers are what an adaptive pipeline may end with.
-    assert seke("fewer.jsonl", "-k", "adaptive.yaml")[0] == 0
-
-
 # Designs.
 
 

@@ -83,6 +83,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Fit and write nothing: say how much gold certificates (--alpha, else 0.1) and tables would need.",
 )
+@click.option(
+    "--adaptive",
+    is_flag=True,
+    help="Certify items that are asked as the policy asks: samples, drawn to its budget, are replayed.",
+)
 @click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True, help="Steps of SVI.")
 @click.option(
     "--draws", type=click.IntRange(min=10), default=500, show_default=True, help="Draws of NUTS, each chain."

@@ -19,14 +19,18 @@ from engine import (
     split,
 )
 from seke.inference import Session
+from seke.replay import replay
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine import Knowledge
+    from seke.samples import SingleSamples
 
 FITTING = 1 / 3
 BATCH = 2048
+# So few may end before the policy does: what they do to a share of errors is within its bound's slack.
+MOST_SHORT = 0.01
 FIELDS = ("accepted", "value", "risk")
 
 
@@ -81,13 +85,20 @@ def guaranteed(
     promise: Promise,
     made: str,
     seed: int,
+    recorded: SingleSamples | None = None,
 ) -> Guarantee:
     """Return what can be promised of what the calibrated base accepts.
 
-    base: as it was written and read again; its digests are what the guarantee holds for.
+    base: as it was written and read again; its digests are what the guarantee holds for. recorded: the
+    samples one by one, where it is to be promised of items that are asked as the base's policy asks.
+
+    Raises:
+        engine.SekeError: too many items whose recording ends before the policy does.
     """
     session = Session.open(base, population, seed)
     answers, gold = answers.only(parts.known), gold.only(parts.known)
+    if recorded is not None:
+        answers = _asked(session, recorded.about(set(answers.items)))
     count = len(answers.items)
     stages = [answers.part(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
     judged = [session.judge(part) for part in stages]
@@ -111,8 +122,20 @@ def guaranteed(
         alpha=promise.alpha,
         delta=promise.delta,
         population=population,
-        design=design_of(base, stages),
+        design=design_of(base, stages, adaptive=recorded is not None),
         made=made,
         groups=mine,
         rng=np.random.default_rng(seed),
     )
+
+
+def _asked(session: Session, recorded: SingleSamples) -> Answers:
+    """Return the answers that the policy would have asked for."""
+    found = replay(session, recorded)
+    short, count, policy = int(found.short.sum()), len(found.short), session.network.knowledge.policy
+    if short > MOST_SHORT * count:
+        raise SekeError(
+            f"of {short} of the {count} items with gold the policy would ask for more than was recorded; to "
+            f"certify what it accepts, draw up to its budget ({policy.budget}) of all that it may ask"
+        )
+    return found.answers

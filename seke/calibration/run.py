@@ -44,6 +44,7 @@ from engine import read as read_base
 from seke.calibration.guarantee import Parts, Promise, guaranteed
 from seke.inference import batches
 from seke.labels import LabelTable, labels_from, read_labels
+from seke.samples import single_samples
 from seke.shipped import SHIPPED, cache_folder, shipped_folder
 from seke.shipped import knowledge as read_knowledge
 
@@ -100,6 +101,7 @@ def calibrate(
     alpha: float | None = None,
     delta: float = 0.1,
     groups: str = "",
+    adaptive: bool = False,
     output: Path | None = None,
     seed: int = 0,
     today: datetime.date | None = None,
@@ -124,6 +126,7 @@ def calibrate(
             fit, certifies at which risk each value may be accepted.
         delta: the probability that any of these promises is broken.
         groups: a column of the gold that tells the subject of an item, where items cluster.
+        adaptive: certify what is accepted of items that are asked as the policy asks, by replay.
         output: where the overlay will stand; a guarantee needs it, to read the base as it will be read.
         seed: of all chance.
         today: the date that the overlay bears; today's by default.
@@ -142,7 +145,11 @@ def calibrate(
     promise = Promise(alpha, delta) if alpha is not None else None
     if promise is not None and (gold is None or output is None):
         raise SekeError("a guarantee needs gold, and a place for the overlay")
+    if adaptive and promise is None:
+        raise SekeError("what is to be certified of items that the policy asks needs alpha")
     table = _table(gold, base, groups)
+    if not isinstance(samples, str | Path | list | tuple):
+        samples = list(samples)  # type: ignore[assignment]
     progress("reading", 0, 0)
     data = _Data.read(samples, base, table, groups if promise is not None else None, seed)
     inference = Inference(compiled(base, cache_folder()), population)
@@ -173,7 +180,8 @@ def calibrate(
     if promise is not None and data.parts is not None and output is not None:
         progress("certificates", 0, 0)
         again, where = read_again(text, output), (data.every, data.every_gold, data.parts, data.subjects)
-        made = guaranteed(again, inference.population, *where, promise, str(facts["date"]), seed)
+        singles = single_samples(_listed(samples), again) if adaptive else None
+        made = guaranteed(again, inference.population, *where, promise, str(facts["date"]), seed, singles)
         text += certificates_yaml(made, f"fit-{facts['date']}-{digest[:8]}")
     known = data.gold.values.get(base.root, np.zeros(0))
     few = (~np.isnan(known)).sum() < ENOUGH_GOLD * len(base.variables[base.root].states)
@@ -254,15 +262,13 @@ def _learned(
     return fit, learned
 
 
+def _listed(samples: Any) -> list[Any]:
+    return [samples] if isinstance(samples, str | Path) else list(samples)
+
+
 def _paths(samples: Any) -> list[str]:
     """Return the names of sample files; none where records were given."""
-    if isinstance(samples, str | Path):
-        return [str(samples)]
-    return (
-        [str(one) for one in samples if isinstance(one, str | Path)]
-        if isinstance(samples, list | tuple)
-        else []
-    )
+    return [str(one) for one in _listed(samples) if isinstance(one, str | Path)]
 
 
 def _table(gold: Any, base: Knowledge, groups: str) -> LabelTable | None:

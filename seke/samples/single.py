@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from engine import Answers
 from seke.samples.columns import answers_of, arrange
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,6 +37,17 @@ class SingleSamples:
     item: Ints
     line: tuple[Line, ...]
     answers: Answers
+
+    def about(self, items: Collection[str]) -> SingleSamples:
+        """Return the samples about some of the items."""
+        kept = np.array([name in items for name in self.items], dtype=bool)
+        mine = kept[self.item]
+        return SingleSamples(
+            tuple(itertools.compress(self.items, kept)),
+            (np.cumsum(kept) - 1)[self.item[mine]],
+            tuple(itertools.compress(self.line, mine)),
+            self.answers.only(mine),
+        )
 
 
 def singled(sheet: Sheet | None, vocabulary: Vocabulary, prefixes: Sequence[str]) -> SingleSamples:

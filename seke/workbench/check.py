@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import Knowledge, audit_network, compiled
+from seke.certificates import verdict
 from seke.shipped import cache_folder
 from seke.shipped import knowledge as read_knowledge
 from seke.workbench.text import columns, count, near
@@ -36,8 +37,9 @@ class Check:
 
     @property
     def strict(self) -> bool:
-        """Say whether it would pass a strict check: no warnings, every confidence met."""
-        return not self.warnings and not self.facts["unmet"]
+        """Say whether it would pass a strict check: no warnings, every confidence met, certificates hold."""
+        broken = self.facts["guarantee"] and self.facts["guarantee"]["refused"]
+        return not self.warnings and not self.facts["unmet"] and not broken
 
     def __str__(self) -> str:
         return "\n".join(_lines(self.facts))
@@ -48,7 +50,8 @@ def check(knowledge: Knowledge | str | Path | None = None, seed: int = 0) -> Che
 
     The facts are `knowledge`, `declares` (how many of what), `deviations` (declared against compiled numbers,
     the largest first), `rules`, `pairs` (states of the root, the hardest to tell apart first, with the Bayes
-    error by question), `cost`, `warnings`, and `unmet` (rules whose confidence is not met).
+    error by question), `cost`, `guarantee` (what is certified, and why it does not hold any more; None where
+    nothing is), `warnings`, and `unmet` (rules whose confidence is not met).
 
     Raises:
         engine.KnowledgeError: all faults of a base that cannot be read or compiled.
@@ -66,6 +69,7 @@ def _facts(base: Knowledge, found: Audit) -> Facts:
         "rules": [_rule(one) for one in found.rules],
         "pairs": _pairs(base, found),
         "cost": {**vars(found.cost), "text": str(found.cost)},
+        "guarantee": _guarantee(base),
         "warnings": [
             {"place": near(one.place), "path": one.path, "message": one.message} for one in found.warnings
         ],
@@ -126,13 +130,21 @@ def _pairs(base: Knowledge, found: Audit) -> list[Facts]:
     return sorted(pairs, key=lambda pair: -min(pair["error"].values()))
 
 
+def _guarantee(base: Knowledge) -> Facts | None:
+    made = base.guarantee
+    if made is None:
+        return None
+    refused = made.refusals(base.digests, made.population)
+    return {"verdict": verdict(made), "made": made.made, "population": made.population, "refused": refused}
+
+
 def _short(value: float) -> float:
     """Return a number rounded as far as it means anything."""
     return float(f"{value:.{DIGITS}g}")
 
 
 def _lines(facts: Mapping[str, Any]) -> list[str]:
-    parts = (_head, _deviations, _rules, _hardest, _cost)
+    parts = (_head, _deviations, _rules, _hardest, _promised, _cost)
     return [line for part in parts for line in part(facts)]
 
 
@@ -211,6 +223,18 @@ def _hardest(facts: Mapping[str, Any]) -> list[str]:
     ]
     head = "Hardest to tell apart: how often the likelier of two is wrong after one answer (guessing: 0.50)"
     return ["", head, *columns(("", *questions), rows)]
+
+
+def _promised(facts: Mapping[str, Any]) -> list[str]:
+    made = facts["guarantee"]
+    if made is None:
+        return []
+    refused = [f"  refused: {why}" for why in made["refused"]] or ["  holds for this base"]
+    return [
+        "",
+        f"Guarantee of {made['made']} for population {made['population']}: {made['verdict']}",
+        *refused,
+    ]
 
 
 def _cost(facts: Mapping[str, Any]) -> list[str]:
