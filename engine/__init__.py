@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 from engine.answers import Answers, Labels, Numbers, Rankings
 from engine.declared import Change, Declared, Leaf, changes, declared_of
 from engine.errors import AnswerError, Fault, KnowledgeError, Place, SekeError, did_you_mean
-from engine.knowledge import First, Knowledge, Number, Observer, Policy, Question, Variable
+from engine.knowledge import (
+    First,
+    Knowledge,
+    LabelInstrument,
+    Number,
+    Observer,
+    Policy,
+    Question,
+    Variable,
+    View,
+)
 from engine.reader import read
 
 if TYPE_CHECKING:
@@ -178,6 +188,7 @@ __all__ = [
     "Influences",
     "Knowledge",
     "KnowledgeError",
+    "LabelInstrument",
     "Labels",
     "Leaf",
     "Learned",
@@ -208,6 +219,7 @@ __all__ = [
     "Split",
     "Unknowns",
     "Variable",
+    "View",
     "Weights",
     "acceptable",
     "all_required",

@@ -238,7 +238,8 @@ class Observer(Cited):
 class Question(Cited):
     """One way of asking: the variables it reports, what an answer costs, its prompt template.
 
-    `about_one`: each asking is about one of the variables, so a closed-world list is no answer.
+    `about_one`: each asking is about one of the variables, so a closed-world list is no answer. `enlarge`:
+    what is shown is the region of a view that this variable is about.
     """
 
     name: str = ""
@@ -246,7 +247,25 @@ class Question(Cited):
     variables: tuple[str, ...] = ()
     cost: float = 1.0
     about_one: bool = False
+    enlarge: bool = False
     prompt: str = ""
+    prompt_place: Place = field(compare=False, default=NOWHERE)
+
+
+@dataclass(frozen=True)
+class View(Cited):
+    """One way of showing an item.
+
+    `size`: of the longest side in pixels. `margin`: what is shown around the item's box, as a share of its
+    sides. `grey`: without colour. `regions`: name -> left, top, right and bottom of a part of the box, as
+    shares of its sides.
+    """
+
+    name: str = ""
+    size: int = 0
+    margin: float = 0.0
+    grey: bool = False
+    regions: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -314,6 +333,7 @@ class Knowledge:
     policy: Policy
     digest: str
     digests: Mapping[str, str] = field(compare=False, default_factory=dict)
+    views: Mapping[str, View] = field(default_factory=dict)
     guarantee: Guarantee | None = None
     numbers: Mapping[str, Number] = field(compare=False, repr=False, default_factory=dict)
     yaml: object = field(compare=False, repr=False, default=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.knowledge import First, Policy, Question
+from engine.knowledge import First, Policy, Question, View
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     Levels = Mapping[str, tuple[str, ...]]
 
 
+# Pixels of the longest side of what is shown.
+SMALLEST, LARGEST = 64, 4096
+
+
 def questions(
     fields: Fields, node: Node | None, variables: Mapping[str, Variable], levels: Levels
 ) -> dict[str, Question]:
@@ -23,7 +27,7 @@ def questions(
     found = {}
     known = (*levels, *(name for name, one in variables.items() if one.kind != "derived"))
     for name, inner in fields.named(node):
-        entries = fields.table(inner, "reports cost", "label about prompt")
+        entries = fields.table(inner, "reports cost", "label about enlarge prompt")
         reports = entries.get("reports")
         reported: list[str] = []
         for what in fields.all_of(reports, known, "level or variable"):
@@ -40,7 +44,34 @@ def questions(
             variables=tuple(dict.fromkeys(reported)),
             cost=fields.number(entries, "cost", 0, 1e6),
             about_one=bool(about),
+            enlarge=fields.flag(entries, "enlarge"),
             prompt=fields.text(entries, "prompt"),
+            prompt_place=prompt.place if (prompt := entries.get("prompt")) else inner.place,
+        )
+        if found[name].enlarge and not about:
+            fields.fault(entries.entries["enlarge"], "needs `about: one`; what it is about is enlarged")
+    return found
+
+
+def views(fields: Fields, node: Node | None) -> dict[str, View]:
+    """Read the `views` section."""
+    found = {}
+    for name, inner in fields.named(node):
+        entries = fields.table(inner, "size", "margin grey regions")
+        regions = {}
+        for region, box in fields.named(entries.get("regions")):
+            edges = [fields.number_at(edge, 0, 1) for edge in fields.listed(box)]
+            if len(edges) != 4 or edges[0] >= edges[2] or edges[1] >= edges[3]:
+                fields.fault(box, "must be [left, top, right, bottom], shares of the box with left < right")
+                continue
+            regions[region] = (edges[0], edges[1], edges[2], edges[3])
+        found[name] = View(
+            **fields.cited(inner),
+            name=name,
+            size=fields.whole(entries, "size", SMALLEST, LARGEST),
+            margin=fields.number(entries, "margin", 0, 2),
+            grey=fields.flag(entries, "grey"),
+            regions=regions,
         )
     return found
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.source import Node
 
 REQUIRED = "name variables levels priors observers questions policy"
-OPTIONAL = "description sources codes words activations affect couplings rules certificates"
+OPTIONAL = "description sources codes words activations affect couplings rules views certificates"
 
 
 def read(path: Path, bases: Mapping[str, Path] | None = None) -> Knowledge:
@@ -130,6 +130,7 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
         questions=questions,
         policy=policy_reader.policy(fields, nodes["policy"], found, levels, observers, questions),
         digest="",
+        views=once("views", [nodes["views"]], lambda: policy_reader.views(fields, nodes["views"])),
         guarantee=once(
             "certificates",
             [nodes["certificates"]],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from engine.fields import LOOSE_NAME, NAME
 from engine.guarantee import PARTS
 from engine.observer_reader import SMALLEST_CELL, SMALLEST_SD, STRONGEST
+from engine.policy_reader import LARGEST, SMALLEST
 from engine.table_reader import LEAST, MOST
 from engine.variable_reader import KINDS, LEAST_BINS, MOST_BINS
 
@@ -60,6 +61,7 @@ def json_schema(base: Knowledge | None = None) -> Json:
                 "rules": _named(_rule(), known.rules),
                 "observers": _named(_observer(known), known.observers),
                 "questions": _named(_question(), known.questions),
+                "views": _named(_view()),
                 "policy": _policy(known),
                 "certificates": _certificates(known),
             }
@@ -273,8 +275,21 @@ def _observer(known: _Known) -> Json:
 
 def _question() -> Json:
     return _table(
-        {"label": TEXT, "reports": NAMES, "cost": _number(0, 1e6), "about": {"const": "one"}, "prompt": TEXT}
+        {
+            "label": TEXT,
+            "reports": NAMES,
+            "cost": _number(0, 1e6),
+            "about": {"const": "one"},
+            "enlarge": FLAG,
+            "prompt": TEXT,
+        }
     )
+
+
+def _view() -> Json:
+    box = {"type": "array", "items": _number(0, 1), "minItems": 4, "maxItems": 4}
+    size = {"type": "integer", "minimum": SMALLEST, "maximum": LARGEST}
+    return _table({"size": size, "margin": _number(0, 2), "grey": FLAG, "regions": _named(box)})
 
 
 def _policy(known: _Known) -> Json:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     Made = TypeVar("Made")
     Steps = Generator[Made, None, None]
 
-__all__ = ["SingleSamples", "answers_from", "read_batches", "single_samples"]
+__all__ = ["SingleSamples", "answers_from", "read_batches", "single_samples", "vocabulary_of"]
 
 IN_MEMORY = 400_000
 

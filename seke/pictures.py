@@ -1,0 +1,173 @@
+"""Picture files -> pictures as they are sent: upright, cut to what is to be seen, small, only pixels.
+
+Whatever a file says beside its pixels (EXIF, XMP, comments, profiles, thumbnails) stays here: the pixels are
+decoded and encoded anew. The same file and view give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine import SekeError, View, did_you_mean
+from seke.vision.values import Picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL.Image import Image as Pixels
+
+    from engine import Knowledge
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+MOST_BYTES = 50_000_000
+MOST_PIXELS = 100_000_000
+LEAST_SIDE = 16
+QUALITY = 90
+WHITE = (255, 255, 255)
+
+
+class PictureError(SekeError):
+    """A file that cannot be shown; `reason` is one word of why."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where the face is, in pixels of the upright picture."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+def picture_of(path: Path, view: View, box: Box | None = None, region: str = "") -> Picture:
+    """Return a file as it is sent in a view.
+
+    box: the face, with the view's margin around it; without one the whole picture is taken, as it is. region:
+    the part of the box that is enlarged; nothing is enlarged without a box, or where the view has no such
+    region.
+
+    Raises:
+        PictureError: empty, missing, unreadable, unsupported, animated, huge, tiny; the message names the
+        file.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = _upright(_opened(path), path)
+        shown = _cut(image, view, box, region, path)
+        if view.grey:
+            shown = shown.convert("L").convert("RGB")
+        scale = view.size / max(shown.size)
+        if scale < 1 or region:
+            from PIL.Image import Resampling
+
+            size = (max(round(shown.width * scale), 1), max(round(shown.height * scale), 1))
+            shown = shown.resize(size, Resampling.LANCZOS)
+        made = io.BytesIO()
+        shown.save(made, "JPEG", quality=QUALITY, subsampling=0)
+    data = made.getvalue()
+    return Picture(data, "image/jpeg", *shown.size, hashlib.sha256(data).hexdigest())
+
+
+def _opened(path: Path) -> Pixels:
+    """Open a file and decode it whole, within limits."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        size = path.stat().st_size
+        if not size:
+            raise PictureError("empty", f"{path}: is empty")
+        if size > MOST_BYTES:
+            raise PictureError("huge", f"{path}: has {size:,} bytes; at most {MOST_BYTES:,} are read")
+        image = Image.open(path, formats=FORMATS)
+        if image.width * image.height > MOST_PIXELS:
+            shape = f"{image.width:,} x {image.height:,} pixels"
+            raise PictureError("huge", f"{path}: has {shape}; at most {MOST_PIXELS:,} in all are read")
+        if getattr(image, "n_frames", 1) > 1:
+            raise PictureError("animated", f"{path}: is animated; give one picture")
+        image.load()
+    except FileNotFoundError:
+        raise PictureError("missing", f"{path}: no such file") from None
+    except UnidentifiedImageError:
+        raise PictureError("unsupported", f"{path}: is no JPEG, PNG or WebP picture") from None
+    except Image.DecompressionBombError:
+        raise PictureError("huge", f"{path}: has more pixels than can be read safely") from None
+    except PictureError:
+        raise
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, TypeError, ArithmeticError) as error:
+        raise PictureError("unreadable", f"{path}: cannot be read ({_plain(error)})") from None
+    return image
+
+
+def _plain(error: BaseException) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__
+
+
+def _upright(image: Pixels, path: Path) -> Pixels:
+    """Return the picture turned as its file says, in RGB; what is transparent is white."""
+    from PIL import Image, ImageOps
+
+    try:
+        turned = ImageOps.exif_transpose(image)
+        if turned.mode.startswith("I"):
+            # Sixteen bits, which a plain conversion would cut off rather than scale.
+            turned = turned.point(lambda value: value / 257).convert("L")
+        if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
+            layer = turned.convert("RGBA")
+            turned = Image.alpha_composite(Image.new("RGBA", layer.size, (*WHITE, 255)), layer)
+        upright: Pixels = turned.convert("RGB")
+    except (OSError, ValueError, SyntaxError, TypeError, KeyError, ArithmeticError) as error:
+        raise PictureError("unreadable", f"{path}: cannot be read ({_plain(error)})") from None
+    if min(upright.size) < LEAST_SIDE:
+        shape = f"{upright.width} x {upright.height} pixels"
+        raise PictureError("tiny", f"{path}: has {shape}; a side has {LEAST_SIDE} at least")
+    return upright
+
+
+def _cut(image: Pixels, view: View, box: Box | None, region: str, path: Path) -> Pixels:
+    if box is None:
+        return image
+    part = view.regions.get(region.replace(" ", "-"))
+    if part is None:
+        aside, above = box.width * view.margin, box.height * view.margin
+        edges: tuple[float, ...] = (
+            box.left - aside,
+            box.top - above,
+            box.left + box.width + aside,
+            box.top + box.height + above,
+        )
+    else:
+        edges = (
+            box.left + part[0] * box.width,
+            box.top + part[1] * box.height,
+            box.left + part[2] * box.width,
+            box.top + part[3] * box.height,
+        )
+    left, top = max(round(edges[0]), 0), max(round(edges[1]), 0)
+    right, bottom = min(round(edges[2]), image.width), min(round(edges[3]), image.height)
+    if min(right - left, bottom - top) < LEAST_SIDE:
+        raise PictureError("tiny", f"{path}: its box leaves fewer than {LEAST_SIDE} pixels of the picture")
+    found: Pixels = image.crop((left, top, right, bottom))
+    return found
+
+
+def view_of(base: Knowledge, name: str) -> View:
+    """Return a view of a base, the plain one where the base declares none.
+
+    Raises:
+        engine.SekeError: a view that is not declared, of a base that declares some.
+    """
+    if not base.views:
+        return View(name=name, size=768, margin=0.25)
+    if name not in base.views:
+        raise SekeError(f"no view is called {name!r}{did_you_mean(name, base.views)}")
+    return base.views[name]

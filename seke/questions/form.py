@@ -1,0 +1,151 @@
+"""The form of an answer: which keys it has, as JSON Schema for the server and in words for the model.
+
+The keys are those of a sample record. An answer lists binary variables where it is about other things as
+well, and says of each true, false or null (cannot be seen) where it is about them alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine import SekeError
+from seke.samples import vocabulary_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine import Knowledge, LabelInstrument, Observer, Variable
+
+    Json = dict[str, Any]
+
+PLACES = 3
+ORDER = ("marks", "list", "mark", "number", "label", "ranking")
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of an answer.
+
+    kind: `label`, `ranking`, `number`, `list` or `marks`. members: the variables that it tells of. allowed:
+    what may be named in it. low, high: the range of a number. inside: whether it stands under `reports`.
+    """
+
+    name: str
+    kind: str
+    members: tuple[str, ...]
+    allowed: tuple[str, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    inside: bool = False
+
+
+@dataclass(frozen=True)
+class Form:
+    """All keys of an answer."""
+
+    keys: tuple[Key, ...]
+
+    def schema(self) -> Json:
+        """Return the JSON Schema of an answer, in the strict form of structured output."""
+        outer = {key.name: _schema(key) for key in self.keys if not key.inside}
+        inner = {key.name: _schema(key) for key in self.keys if key.inside}
+        return _object(outer | ({"reports": _object(inner)} if inner else {}))
+
+    def words(self) -> str:
+        """Return an example of the form, with dots where the model has to say something."""
+        outer = [f'"{key.name}": {_words(key)}' for key in self.keys if not key.inside]
+        inner = [f'"{key.name}": {_words(key)}' for key in self.keys if key.inside]
+        return "{" + ", ".join(outer + ([f'"reports": {{{", ".join(inner)}}}'] if inner else [])) + "}"
+
+
+def form_of(base: Knowledge, observer: str, question: str, about: str | None, known: frozenset[str]) -> Form:
+    """Return the form of an answer of an observer to a question.
+
+    about: the one variable that it is about, where it is about one. known: variables that are not asked for,
+    as they are known already, unless nothing else would be left.
+
+    Raises:
+        engine.SekeError: nothing that the question asks for does this observer report.
+    """
+    who, asked = base.observers[observer], base.questions[question]
+    wanted = [name for name in asked.variables if name in who.instruments and about in (None, name)]
+    wanted = [name for name in wanted if name not in known] or wanted
+    if not wanted:
+        raise SekeError(f"observer {observer} reports nothing that question {question} asks for")
+    mixed = any(base.variables[name].kind != "binary" for name in wanted)
+    keys, told = [], set[str]()
+    for field in vocabulary_of(base).fields:
+        members = tuple(name for name in wanted if name in field.members and name not in told)
+        if members:
+            told |= set(members)
+            keys.append(_key(base, who, field.name, field.kind, members, mixed))
+    for name in (name for name in wanted if name not in told):
+        kind = base.variables[name].kind
+        one = _key(base, who, name, "mark" if kind == "binary" else kind, (name,), mixed)
+        keys.append(Key(name, one.kind, (name,), one.allowed, one.low, one.high, inside=True))
+    # What is seen comes before what it is called: a model that writes the name first writes the rest to fit.
+    return Form(tuple(sorted(keys, key=lambda key: ORDER.index(key.kind))))
+
+
+def _key(base: Knowledge, who: Observer, name: str, kind: str, members: tuple[str, ...], mixed: bool) -> Key:
+    variable = base.variables[members[0]]
+    if kind == "interval":
+        return Key(name, "number", members, low=variable.edges[0], high=variable.edges[-1])
+    if kind == "binary":
+        codes = tuple(code.name for code in base.codes.values() if set(code.hides) & set(members))
+        return Key(name, "list" if mixed else "marks", members, (*members, *(codes if mixed else ())))
+    if kind == "mark":
+        return Key(name, "mark", members)
+    answers = who.labels[members[0]].answers
+    return Key(
+        name, "ranking" if _ranks(who.labels[members[0]], variable, base) else "label", members, answers
+    )
+
+
+def _ranks(one: LabelInstrument, variable: Variable, base: Knowledge) -> bool:
+    """Say whether it is known how the observer ranks."""
+    return variable.name == base.root and bool(one.habit or one.bonus) and len(one.answers) >= PLACES
+
+
+def _object(properties: Mapping[str, Json]) -> Json:
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _schema(key: Key) -> Json:
+    names: Json = {"type": "string", "enum": list(key.allowed)}
+    sight: Json = {"type": ["boolean", "null"]}
+    match key.kind:
+        case "number":
+            return {"type": "number", "description": f"from {key.low:g} to {key.high:g}"}
+        case "label":
+            return names
+        case "ranking":
+            return {
+                "type": "array",
+                "items": names,
+                "description": f"{PLACES} different ones, the best first",
+            }
+        case "list":
+            return {"type": "array", "items": names}
+        case "marks":
+            return _object(dict.fromkeys(key.members, sight))
+    return sight
+
+
+def _words(key: Key) -> str:
+    match key.kind:
+        case "label":
+            return '"..."'
+        case "ranking":
+            return '["first", "second", "third"]'
+        case "list":
+            return f'["{key.allowed[0]}", ...]'
+        case "marks":
+            return "{" + ", ".join(f'"{name}": ...' for name in key.members) + "}"
+    return "..."
