@@ -1,0 +1,171 @@
+"""A small HTTP server on this machine that speaks chat completions, with faults by script.
+
+`Server(script)` is an async context manager; script: (number of the request, its JSON) -> what happens, a
+`Reply` or one of the names in FAULTS. `seen` holds the JSON of every request for completions.
+    python server.py PORT SECONDS     answers forever, each request after so many seconds
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import dataclass, field
+
+FAULTS = (
+    *("reset", "half", "slow", "silent", "not json", "utf-8", "null choices", "no message", "parts", "huge"),
+    *("numbers", "deep"),
+)
+
+
+@dataclass
+class Reply:
+    """An answer: its texts (one for each choice that was asked for, or as many as given), or an error."""
+
+    texts: list = field(default_factory=list)
+    status: int = 200
+    headers: dict = field(default_factory=dict)
+    error: dict | None = None
+    finish: str = "stop"
+    refusal: str | None = None
+    after: float = 0.0
+    usage: dict | None = field(default_factory=lambda: {"prompt_tokens": 1000, "completion_tokens": 50})
+
+
+def error(status, message="no", code=None, **headers):
+    told = {"message": message, "code": code, "type": code}
+    return Reply(status=status, error=told, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+
+class Server:
+    def __init__(self, script, models=("made-up",)):
+        self.script, self.models = script, list(models)
+        self.seen, self.keys, self.open, self.most, self.tasks = [], set(), 0, 0, set()
+
+    async def __aenter__(self):
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self.server.sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/v1"
+        return self
+
+    async def __aexit__(self, *_):
+        self.server.close()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    async def _serve(self, reader, writer):
+        self.tasks.add(asyncio.current_task())
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                lines = head.decode("latin-1").split("\r\n")
+                headers = dict(line.lower().split(": ", 1) for line in lines[1:] if ": " in line)
+                body = await reader.readexactly(int(headers.get("content-length", 0)))
+                self.keys.add(headers.get("authorization", ""))
+                path = lines[0].split(" ")[1]
+                if path.endswith("/models"):
+                    data = [{"id": name, "object": "model"} for name in self.models]
+                    listed = {"object": "list", "data": data}
+                    await self._send(writer, 200, json.dumps(listed).encode(), {})
+                    continue
+                self.open += 1
+                self.most = max(self.most, self.open)
+                try:
+                    if not await self._complete(writer, json.loads(body)):
+                        break
+                finally:
+                    self.open -= 1
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+
+    async def _complete(self, writer, asked):
+        """Answer; False where the connection is to be closed."""
+        self.seen.append(asked)
+        what = self.script(len(self.seen) - 1, asked)
+        if what == "reset":
+            writer.transport.abort()
+            return False
+        if what == "silent":
+            await asyncio.sleep(3600)
+        if what in ("half", "slow"):
+            writer.write(
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 5000\r\n\r\n{"
+            )
+            for _ in range(2 if what == "half" else 10_000):
+                await writer.drain()
+                await asyncio.sleep(0.01)
+                writer.write(b" ")
+            return False
+        if isinstance(what, str):
+            await self._send(writer, 200, odd(what), {})
+            return True
+        await asyncio.sleep(what.after)
+        if what.error is not None:
+            body = json.dumps({"error": what.error}).encode()
+            await self._send(writer, what.status, body, what.headers)
+            return True
+        texts = what.texts or ["{}"]
+        if len(texts) == 1:
+            texts = texts * asked.get("n", 1)
+        choices = [
+            {
+                "index": i,
+                "finish_reason": what.finish,
+                "message": {"role": "assistant", "content": text, "refusal": what.refusal},
+            }
+            for i, text in enumerate(texts)
+        ]
+        said = {"id": f"r{len(self.seen)}", "model": asked["model"] + "-1", "choices": choices}
+        if what.usage is not None:
+            said["usage"] = what.usage
+        await self._send(writer, 200, json.dumps(said).encode(), what.headers)
+        return True
+
+    async def _send(self, writer, status, body, headers):
+        told = {"content-type": "application/json", "content-length": len(body), **headers}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+        writer.write(f"HTTP/1.1 {status} OK\r\n{lines}\r\n".encode() + body)
+        await writer.drain()
+
+
+def odd(what):
+    """Return the body of an answer that is wrong in some way."""
+    message = {"role": "assistant", "content": "{}"}
+    match what:
+        case "not json":
+            return b"<html>busy</html>"
+        case "utf-8":
+            return b'{"choices": [{"finish_reason": "stop", "message": {"content": "\xff\xfe{}"}}]}'
+        case "null choices":
+            return b'{"choices": null}'
+        case "no message":
+            return b'{"choices": [{"finish_reason": "stop"}, 7, null]}'
+        case "parts":
+            parts = [{"type": "text", "text": '{"a": '}, {"type": "text", "text": "1}"}, 5]
+            message["content"] = parts
+            return json.dumps({"choices": [{"finish_reason": "stop", "message": message}]}).encode()
+        case "huge":
+            message["content"] = "x" * 5_000_000
+            return json.dumps({"choices": [{"finish_reason": "stop", "message": message}]}).encode()
+        case "numbers":
+            choice = {"finish_reason": 3, "message": {"content": 12, "refusal": 1}}
+            said = {"choices": [choice], "usage": {"prompt_tokens": "x"}, "model": 5, "id": []}
+            return json.dumps(said).encode()
+        case "deep":
+            return b'{"choices": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    raise AssertionError(what)
+
+
+async def forever(port, seconds):
+    ranking, levels = ["happiness", "surprise", "neutral"], {"valence": 0.5, "arousal": 0.2}
+    text = json.dumps({"expression": ranking, **levels, "action_units": ["AU12"]})
+    served = Server(lambda *_: Reply([text], after=seconds))
+    server = await asyncio.start_server(served._serve, "127.0.0.1", port, backlog=1024)
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(forever(int(sys.argv[1]), float(sys.argv[2])))

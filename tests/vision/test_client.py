@@ -1,0 +1,382 @@
+"""The endpoint client against a real server on this machine: faults, retries, exact accounts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+import pytest
+from server import Reply, Server, error
+
+from seke.loop import Request
+from seke.vision.client import Endpoint, seed_of
+from seke.vision.errors import FatalError, UnansweredError
+from seke.vision.faults import retry_after, seconds_of
+from seke.vision.prices import Estimate, Prices
+from seke.vision.values import Call, Picture, Prompt, Settings
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"a": {"type": "number"}},
+    "required": ["a"],
+    "additionalProperties": False,
+}
+GOOD = Reply(['{"a": 1}'])
+SETTINGS = Settings("made-up", max_tokens=100)
+
+
+class Account:
+    """A journal in memory."""
+
+    def __init__(self):
+        self.rows = []
+
+    async def sent(self, call, draws, worst_price):
+        self.rows.append([draws, worst_price, None])
+        return len(self.rows) - 1
+
+    async def answered(self, number, reply):
+        assert self.rows[number][2] is None
+        self.rows[number][2] = reply
+
+    async def failed(self, number, failure):
+        assert self.rows[number][2] is None
+        self.rows[number][2] = failure
+
+    @property
+    def ends(self):
+        return [row[2] for row in self.rows]
+
+
+def call(samples=1, first=0, item="face-1"):
+    request = Request(item, "gpt-4o", "joint", None, "face", first, samples)
+    return Call(request, Prompt("Look.", SCHEMA, "d1"), Picture(b"jpeg", "image/jpeg", 10, 10, "d2"))
+
+
+def run(script, do=None, **options):
+    """Ask once, or `do`, of a server with a script; returns the outcome, the journal, the server."""
+    journal = Account()
+    options = {"deadline": 2.0, "attempts": 4, **options}
+
+    async def go():
+        async with Server(script) as server, Endpoint(SETTINGS, base_url=server.url, **options) as model:
+            try:
+                found = await (do(model, journal) if do else model.ask(call(), journal))
+            except (FatalError, UnansweredError) as fault:
+                found = fault
+            # Nothing was sent without being noted, nor noted without being sent.
+            assert len(journal.rows) == len(server.seen)
+            assert all(end is not None for end in journal.ends)
+            return found, journal, server
+
+    return asyncio.run(go())
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """No key, and waits of the clients own making cut short."""
+    import tenacity
+
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setattr(tenacity, "wait_random_exponential", lambda **_: lambda _state: 0.01)
+
+
+def test_a_request_says_what_is_needed_and_no_more():
+    found, journal, server = run(lambda *_: GOOD)
+    assert [one.text for one in found] == ['{"a": 1}']
+    (said,) = server.seen
+    text, picture = said["messages"][0]["content"]
+    assert text == {"type": "text", "text": "Look."}
+    assert picture["image_url"]["url"] == "data:image/jpeg;base64,anBlZw=="
+    assert said["response_format"]["json_schema"]["schema"] == SCHEMA
+    assert said["seed"] == seed_of(SETTINGS, call(), 0)
+    assert "n" not in said
+    reply = journal.ends[0]
+    assert (reply.model, reply.identity, reply.prompt_tokens) == ("made-up-1", "r1", 1000)
+
+
+def test_several_draws_come_in_one_request_where_the_server_has_that():
+    found, journal, server = run(lambda *_: GOOD, lambda model, j: model.ask(call(4, first=3), j))
+    assert [one.draw for one in found] == [3, 4, 5, 6]
+    assert [said.get("n") for said in server.seen] == [4]
+    assert journal.rows[0][0] == (3, 4, 5, 6)
+
+
+def test_a_server_that_ignores_n_is_topped_up_with_seeds_of_their_own():
+    async def twice(model, journal):
+        first = await model.ask(call(4), journal)
+        return first, await model.ask(call(3, item="face-2"), journal)
+
+    (first, second), journal, server = run(
+        lambda *_: (
+            Reply(
+                [
+                    "{}",
+                ][:1]
+                and ['{"a": 1}'],
+                usage=None,
+            )
+            if False
+            else one_choice()
+        ),
+        twice,
+    )
+    assert [one.draw for one in first] == [0, 1, 2, 3]
+    assert [one.draw for one in second] == [0, 1, 2]
+    # The first request showed it; afterwards it was not asked for again.
+    assert [said.get("n") for said in server.seen] == [4, None, None, None, None, None, None]
+    assert len({said["seed"] for said in server.seen}) == 7
+    assert len(journal.rows) == 7
+
+
+def one_choice():
+    reply = Reply(['{"a": 1}'])
+    reply.texts = OneText(['{"a": 1}'])
+    return reply
+
+
+class OneText(list):
+    """One text, however many choices were asked for."""
+
+    def __mul__(self, _):
+        return self
+
+
+@pytest.mark.parametrize(
+    ("faults", "wait"),
+    [
+        ([error(429, retry_after="0.2")], 0.2),
+        ([error(429, retry_after_ms="150")], 0.15),
+        ([error(500), error(503)], 0),
+        ([error(408), error(409)], 0),
+        (["reset"], 0),
+    ],
+)
+def test_what_passes_is_tried_again(faults, wait):
+    started = time.monotonic()
+    found, journal, _ = run(lambda n, _: faults[n] if n < len(faults) else GOOD)
+    assert found[0].text == '{"a": 1}'
+    assert time.monotonic() - started >= wait
+    assert len(journal.rows) == len(faults) + 1
+    assert all(end.retried for end in journal.ends[:-1])
+
+
+def test_a_storm_of_429_ends_with_every_request_accounted_for():
+    storm = lambda n, _: error(429, retry_after="0.05") if n % 3 else GOOD  # noqa: E731
+
+    async def many(model, journal):
+        tasks = [model.ask(call(item=f"f{i}"), journal) for i in range(60)]
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    found, journal, _ = run(storm, many, concurrency=20, attempts=12)
+    answered = [one for one in found if not isinstance(one, BaseException)]
+    assert len(answered) == sum(hasattr(end, "choices") for end in journal.ends)
+    assert len(answered) >= 55
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (error(401, "bad key"), "the key in OPENAI_API_KEY is not accepted"),
+        (error(403, "no"), "may not do this"),
+        (error(404, "no model"), "no model is called 'made-up'"),
+        (error(429, "You exceeded your quota", "insufficient_quota"), "no credit left"),
+    ],
+)
+def test_what_does_not_pass_ends_the_run_at_once(fault, message):
+    found, journal, _ = run(lambda *_: fault)
+    assert isinstance(found, FatalError)
+    assert message in str(found)
+    assert len(journal.rows) == 1
+    assert not journal.ends[0].paid
+
+
+def test_one_picture_that_is_refused_is_no_end():
+    def script(number, asked):
+        return error(400, "invalid image") if number == 1 else GOOD
+
+    async def three(model, journal):
+        return [await answer(model, journal, i) for i in range(3)]
+
+    async def answer(model, journal, i):
+        try:
+            return await model.ask(call(item=f"f{i}"), journal)
+        except UnansweredError as fault:
+            return fault
+
+    found, _, _ = run(script, three)
+    assert [isinstance(one, UnansweredError) for one in found] == [False, True, False]
+    assert "400: invalid image" in found[1].reason
+
+
+def test_a_server_that_refuses_everything_is_an_end():
+    async def go(model, journal):
+        for i in range(9):
+            try:
+                await model.ask(call(item=f"f{i}"), journal)
+            except UnansweredError:
+                continue
+
+    found, journal, _ = run(lambda *_: error(400, "pictures are not supported"), go)
+    assert isinstance(found, FatalError)
+    assert "refuses every request" in str(found)
+    assert len(journal.rows) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "text", "finish"),
+    [("parts", '{"a": 1}', "stop"), ("no message", "", "malformed"), ("numbers", "", "")],
+)
+def test_odd_answers_are_kept_as_they_are(fault, text, finish):
+    found, journal, _ = run(lambda *_: fault)
+    assert (found[0].text, found[0].finish) == (text, finish)
+    assert found[0].refusal is None
+    assert len(journal.rows) == 1
+
+
+def test_invalid_utf_8_and_huge_texts_are_kept_cut_to_size():
+    found, _, _ = run(lambda *_: "utf-8")
+    assert found[0].text == "\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}{}"
+    found, _, _ = run(lambda *_: "huge")
+    assert len(found[0].text) == 200_000
+    assert found[0].finish == "oversized"
+
+
+@pytest.mark.parametrize("fault", ["not json", "null choices", "half", "deep", "slow"])
+def test_what_may_have_been_paid_for_is_bought_once_more_at_most(fault):
+    found, journal, _ = run(lambda *_: fault, deadline=0.4)
+    assert isinstance(found, UnansweredError)
+    assert len(journal.rows) == 2
+    assert all(end.paid for end in journal.ends)
+    assert [end.retried for end in journal.ends] == [True, False]
+
+
+def test_a_silent_server_is_left_after_the_deadline():
+    found, journal, _ = run(lambda *_: "silent", deadline=0.2)
+    assert isinstance(found, UnansweredError)
+    assert "no answer within 0.2 s" in found.reason
+    assert len(journal.rows) == 2
+
+
+def test_refusals_and_filters_are_answers():
+    found, journal, _ = run(lambda *_: Reply([""], refusal="I will not."))
+    assert found[0].refusal == "I will not."
+    found, _, _ = run(lambda *_: Reply([""], finish="content_filter"))
+    assert found[0].finish == "content_filter"
+    assert len(journal.rows) == 1
+
+
+def test_a_server_without_structured_output_is_asked_plainly():
+    def script(_, asked):
+        kind = asked.get("response_format", {}).get("type")
+        return GOOD if kind is None else error(400, f"response_format {kind} is not supported")
+
+    _, journal, server = run(script)
+    kinds = [said.get("response_format", {}).get("type") for said in server.seen]
+    assert kinds == ["json_schema", "json_object", None]
+    assert len(journal.rows) == 3
+
+
+def test_another_name_for_the_limit_is_learned():
+    def script(_, asked):
+        return GOOD if "max_completion_tokens" in asked else error(400, "use 'max_completion_tokens' instead")
+
+    _, _, server = run(script)
+    assert "max_tokens" not in server.seen[-1]
+
+
+def test_no_more_than_allowed_are_on_their_way():
+    async def many(model, journal):
+        return await asyncio.gather(*(model.ask(call(item=f"f{i}"), journal) for i in range(40)))
+
+    _, _, server = run(lambda *_: Reply(['{"a": 1}'], after=0.02), many, concurrency=5)
+    assert server.most == 5
+
+
+def test_a_server_that_has_nothing_left_is_waited_for():
+    headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "300ms"}
+
+    async def two(model, journal):
+        await model.ask(call(), journal)
+        started = time.monotonic()
+        await model.ask(call(item="f2"), journal)
+        return time.monotonic() - started
+
+    waited, _, _ = run(lambda n, _: Reply(['{"a": 1}'], headers=headers if n == 0 else {}), two)
+    assert waited > 0.2
+
+
+def test_what_is_stopped_on_its_way_is_counted_as_perhaps_paid():
+    async def stop(model, journal):
+        task = asyncio.create_task(model.ask(call(), journal))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    _, journal, _ = run(lambda *_: Reply(['{"a": 1}'], after=5), stop, deadline=10)
+    assert journal.ends[0].paid
+
+
+def test_a_server_that_is_not_there(monkeypatch):
+    async def go():
+        async with Endpoint(SETTINGS, base_url="http://127.0.0.1:9/v1", attempts=2) as model:
+            await model.check()
+
+    with pytest.raises(FatalError, match="no server answers"):
+        asyncio.run(go())
+
+
+def test_a_model_that_the_server_does_not_have():
+    async def go():
+        async with (
+            Server(lambda *_: GOOD, models=["made-up-2", "other"]) as server,
+            Endpoint(SETTINGS, base_url=server.url) as model,
+        ):
+            await model.check()
+
+    with pytest.raises(FatalError, match="no model is called 'made-up'; did you mean made-up-2"):
+        asyncio.run(go())
+
+
+def test_without_a_key_nothing_leaves_this_machine(monkeypatch):
+    with pytest.raises(FatalError, match="environment variable MY_KEY"):
+        Endpoint(SETTINGS, base_url="http://models.invalid/v1", key_from="MY_KEY")
+
+
+def test_a_key_is_sent_and_shown_nowhere(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    found, journal, server = run(lambda *_: error(401, "bad key sk-sec..."))
+    assert server.keys == {"bearer sk-secret"}
+    assert "sk-secret" not in str(found) + repr(journal.rows) + repr(found)
+
+
+def test_waits_are_read_and_bounded():
+    assert retry_after({"retry-after": "7"}) == 7
+    assert retry_after({"retry-after-ms": "1500"}) == 1.5
+    assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
+    assert retry_after({"retry-after": "1e9"}) == 60
+    assert retry_after({"retry-after": "soon"}) is None
+    assert seconds_of("1m3.5s") == 63.5
+    assert seconds_of("20ms") == 0.02
+    assert seconds_of("junk") is None
+
+
+def test_prices_by_hand():
+    prices = Prices(prompt=2.0, answer=8.0, cached=1.0)
+    assert prices.of(1_000_000, 400_000, 500_000) == pytest.approx(0.6 * 2 + 0.4 * 1 + 0.5 * 8)
+    estimate = Estimate(prices, SETTINGS)
+    letters = len("Look.") + len(str(SCHEMA))
+    assert estimate.worst(call(), 2) == pytest.approx(((letters // 2 + 3000) * 2 + 200 * 8) / 1e6)
+    estimate.met(call(), 1000)
+    assert estimate.worst(call(), 1) == pytest.approx((1200 * 2 + 100 * 8) / 1e6)
+    assert Estimate(None, SETTINGS).worst(call(), 1) is None
+
+
+def test_the_price_of_a_reply():
+    prices = Prices(prompt=2.0, answer=8.0)
+    _, journal, _ = run(lambda *_: GOOD, prices=prices)
+    assert journal.ends[0].price == pytest.approx((1000 * 2 + 50 * 8) / 1e6)
+    assert journal.rows[0][1] > journal.ends[0].price
+    assert json.dumps(SCHEMA)
