@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from seke import __version__
+from seke.annotation.cli import annotate
 from seke.bench.cli import bench
 from seke.calibration.cli import calibrate
 from seke.planning.cli import plan
@@ -41,6 +42,7 @@ def main() -> None:
     """
 
 
+main.add_command(annotate)
 main.add_command(knowledge)
 main.add_command(calibrate)
 main.add_command(bench)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine import Option
+    from engine import Knowledge, Option
     from seke.inference import Session
 
     Floats = NDArray[np.float64]
@@ -139,7 +139,7 @@ class Loop:
         cost[asked] += got * np.array([self._price(one.line) for one in standing.requests])
         rounds[asked] += got > 0
         answers = standing.answers.joined(further)
-        decisions = self._closed(standing.decisions, asked[got == 0])
+        decisions = closed(self.base, standing.decisions, dict.fromkeys(asked[got == 0].tolist(), EXHAUSTED))
         answered = np.sort(asked[got > 0])
         if answered.size:
             chosen = np.zeros(len(place), dtype=bool)
@@ -169,14 +169,18 @@ class Loop:
                 found.append(Request(*line, given.get(line, 0), option.samples))
         return tuple(found)
 
-    def _closed(self, decisions: Decisions, items: Ints) -> Decisions:
-        """Return the same decisions, but that nothing more is asked about these items."""
-        whole = all_required(self.base, {name: one.accepted for name, one in decisions.levels.items()})
-        item, following, reasons = list(decisions.item), list(decisions.next), list(decisions.reasons)
-        for i in items.tolist():
-            item[i], following[i] = ("accept" if whole[i] else "reject"), None
-            reasons[i] = () if whole[i] else (EXHAUSTED, *reasons[i])
-        return Decisions(tuple(item), decisions.levels, tuple(following), tuple(reasons))
+
+def closed(base: Knowledge, decisions: Decisions, reasons: Mapping[int, str]) -> Decisions:
+    """Return the same decisions, but that nothing more is asked about some items.
+
+    reasons: item's index -> why it is closed, which is said of it where that makes it fail.
+    """
+    whole = all_required(base, {name: one.accepted for name, one in decisions.levels.items()})
+    item, following, why = list(decisions.item), list(decisions.next), list(decisions.reasons)
+    for i, reason in reasons.items():
+        item[i], following[i] = ("accept" if whole[i] else "reject"), None
+        why[i] = () if whole[i] else (*((reason,) if reason else ()), *why[i])
+    return Decisions(tuple(item), decisions.levels, tuple(following), tuple(why))
 
 
 def follow(

@@ -72,6 +72,8 @@ def picture_of(path: Path, view: View, box: Box | None = None, region: str = "")
 
             size = (max(round(shown.width * scale), 1), max(round(shown.height * scale), 1))
             shown = shown.resize(size, Resampling.LANCZOS)
+        # An encoder writes what stands in `info` (comments, profiles) anew.
+        shown.info.clear()
         made = io.BytesIO()
         shown.save(made, "JPEG", quality=QUALITY, subsampling=0)
     data = made.getvalue()
@@ -88,13 +90,14 @@ def _opened(path: Path) -> Pixels:
             raise PictureError("empty", f"{path}: is empty")
         if size > MOST_BYTES:
             raise PictureError("huge", f"{path}: has {size:,} bytes; at most {MOST_BYTES:,} are read")
-        image = Image.open(path, formats=FORMATS)
-        if image.width * image.height > MOST_PIXELS:
-            shape = f"{image.width:,} x {image.height:,} pixels"
-            raise PictureError("huge", f"{path}: has {shape}; at most {MOST_PIXELS:,} in all are read")
-        if getattr(image, "n_frames", 1) > 1:
-            raise PictureError("animated", f"{path}: is animated; give one picture")
-        image.load()
+        with path.open("rb") as file:
+            image = Image.open(file, formats=FORMATS)
+            if image.width * image.height > MOST_PIXELS:
+                shape = f"{image.width:,} x {image.height:,} pixels"
+                raise PictureError("huge", f"{path}: has {shape}; at most {MOST_PIXELS:,} in all are read")
+            if getattr(image, "n_frames", 1) > 1:
+                raise PictureError("animated", f"{path}: is animated; give one picture")
+            image.load()
     except FileNotFoundError:
         raise PictureError("missing", f"{path}: no such file") from None
     except UnidentifiedImageError:

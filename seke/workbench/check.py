@@ -10,6 +10,7 @@ import numpy as np
 
 from engine import Knowledge, audit_network, compiled
 from seke.certificates import verdict
+from seke.questions import Questions
 from seke.shipped import cache_folder
 from seke.shipped import knowledge as read_knowledge
 from seke.workbench.text import columns, count, near
@@ -54,9 +55,11 @@ def check(knowledge: Knowledge | str | Path | None = None, seed: int = 0) -> Che
     nothing is), `warnings`, and `unmet` (rules whose confidence is not met).
 
     Raises:
-        engine.KnowledgeError: all faults of a base that cannot be read or compiled.
+        engine.KnowledgeError: all faults of a base that cannot be read or compiled, or whose prompts
+            cannot be rendered.
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    Questions(base).check()
     found = audit_network(compiled(base, cache_folder()), seed)
     return Check(_facts(base, found), found.warnings)
 

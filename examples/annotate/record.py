@@ -1,0 +1,78 @@
+"""Make answers.jsonl: made-up answers about the drawn faces, for a first try without a model.
+
+    python examples/annotate/record.py
+
+They come from `seke.vision.recorded.ScriptedModel`, which is told what each drawing is meant to show and errs
+now and then. No vision model has seen these pictures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import seke
+from seke.loop import Request
+from seke.pictures import picture_of, view_of
+from seke.questions import Questions
+from seke.vision.recorded import ScriptedModel
+from seke.vision.values import Call
+
+HERE = Path(__file__).parent
+OBSERVER, DRAWS, VERIFIED = "gpt-4o", 8, 6
+MEANT = {
+    "at-rest": ("neutral", 0.0, -0.1, []),
+    "smile": ("happiness", 0.6, 0.1, ["AU6", "AU12"]),
+    "broad-smile": ("happiness", 0.8, 0.4, ["AU6", "AU12", "AU25"]),
+    "brows-down": ("anger", -0.6, 0.5, ["AU4", "AU7", "AU24"]),
+    "startled": ("surprise", 0.1, 0.8, ["AU1", "AU2", "AU5", "AU25", "AU26"]),
+    "downcast": ("sadness", -0.6, -0.3, ["AU1", "AU4", "AU15"]),
+}
+
+
+class Nothing:
+    """A journal that keeps nothing."""
+
+    async def sent(self, *_: object) -> int:
+        """Count nothing."""
+        return 0
+
+    async def answered(self, *_: object) -> None:
+        """Keep nothing."""
+
+    async def failed(self, *_: object) -> None:
+        """Keep nothing."""
+
+
+async def main() -> None:
+    """Write the file."""
+    base = seke.knowledge()
+    truths = {
+        item: {
+            "expression": label,
+            "valence": v,
+            "arousal": a,
+            **{unit: unit in units for unit in base.cells},
+        }
+        for item, (label, v, a, units) in MEANT.items()
+    }
+    model, questions = ScriptedModel(7, truths, error=0.12), Questions(base)
+    picture = picture_of(HERE / "at-rest.png", view_of(base, "face"))
+    with (HERE / "answers.jsonl").open("w") as file:
+        for item in MEANT:
+            for question in base.questions.values():
+                first = 0
+                for about in base.cells if question.about_one else (None,):
+                    samples = VERIFIED if about else DRAWS
+                    request = Request(item, OBSERVER, question.name, about, "face", first, samples)
+                    # Draws of one question are numbered on, whatever they are about.
+                    call = Call(request, questions.prompt(request), picture)
+                    for one in await model.ask(call, Nothing()):
+                        told = {"item": item, "observer": OBSERVER, "question": question.name}
+                        told |= {"about": about} if about else {}
+                        file.write(json.dumps({**told, "draw": one.draw, "text": one.text}) + "\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

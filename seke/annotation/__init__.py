@@ -1,0 +1,1 @@
+"""Annotating pictures with a vision model: ask, observe, infer, decide, ask again."""

@@ -1,0 +1,76 @@
+"""When to stop asking, by rules that know no knowledge base: baselines for the policy.
+
+Each sees the answers about one item, in order, and says how many further ones it wants; 0 is the end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from scipy.special import betainc
+
+from engine import SekeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Label = str | None
+    Rule = Callable[[Sequence[Label]], int]
+
+NAMES = ("policy", "fixed:N", "adaptive-consistency", "esc")
+SURE = 0.95
+WINDOW = 5
+
+
+def rule_of(name: str, budget: int) -> Rule | None:
+    """Return the rule of this name; None for the policy.
+
+    A rule gets the label of each answer so far, None for one without. budget: the most answers about an item.
+
+    Raises:
+        engine.SekeError: no such rule.
+    """
+    if name == "policy":
+        return None
+    kind, _, number = name.partition(":")
+    if kind == "fixed" and number.isdigit() and int(number) > 0:
+        return lambda labels: max(int(number) - len(labels), 0)
+    rules = {"adaptive-consistency": _adaptive_consistency, "esc": _windows}
+    if name not in rules:
+        raise SekeError(f"no strategy is called {name!r}; allowed are {', '.join(NAMES)}")
+    rule = rules[name]
+    return lambda labels: min(rule(labels), max(budget - len(labels), 0))
+
+
+def _adaptive_consistency(labels: Sequence[Label]) -> int:
+    """Go on until P(the leader is likelier than the next | counts) passes SURE: 1 - I_{1/2}(a + 1, b + 1).
+
+    The Beta criterion of Adaptive-Consistency (Aggarwal et al. 2023, arXiv 2305.11860).
+    """
+    counts = [count for _, count in Counter(label for label in labels if label is not None).most_common(2)]
+    first, second = (*counts, 0, 0)[:2]
+    return 0 if 1 - betainc(first + 1, second + 1, 0.5) > SURE else 1
+
+
+def _windows(labels: Sequence[Label]) -> int:
+    """Go on, WINDOW answers at a time, until one window is of one mind.
+
+    Early-stopping self-consistency (Li et al. 2024, arXiv 2401.10480).
+    """
+    if not labels or len(labels) % WINDOW:
+        return WINDOW - len(labels) % WINDOW
+    last = set(labels[-WINDOW:])
+    return 0 if len(last) == 1 and None not in last else WINDOW
+
+
+def label_of(record: dict[str, Any], root: str, levels: Sequence[str]) -> Label:
+    """Return the label of the root in a sample record: the first of a ranking, else the likeliest."""
+    said = record.get("reports", {}).get(root)
+    for level in levels:
+        said = record.get(level, said)
+    if isinstance(said, list):
+        said = said[0] if said else None
+    if isinstance(said, dict):
+        said = max(said, key=lambda name: said[name], default=None)
+    return said if isinstance(said, str) else None

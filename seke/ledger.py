@@ -1,0 +1,421 @@
+"""The ledger of a run: every request and every answer, on disk before it is used.
+
+One SQLite file (WAL, synchronous=FULL) in the run's folder. A single thread writes; whoever waits for it is
+told when the transaction that holds their line is on disk, and lines that wait together go together. What was
+on its way when a process was killed is found at the next start, and counted as possibly paid.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections import defaultdict
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine import SekeError
+from seke.vision.errors import FatalError, OutOfMoneyError
+from seke.vision.values import Choice, Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from seke.loop import Line
+    from seke.vision.values import Call, Failure, Reply
+
+    Record = dict[str, Any]
+    Work = Callable[[sqlite3.Connection], Any]
+    Read = Callable[[Call, Choice], Record]
+
+NAME = "ledger.sqlite"
+VERSION = 1
+TOGETHER = 500
+AT_ONCE = 500
+TABLES = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS prompts (digest TEXT PRIMARY KEY, text TEXT NOT NULL, form TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS requests (
+    number INTEGER PRIMARY KEY, item TEXT NOT NULL, observer TEXT NOT NULL, question TEXT NOT NULL,
+    about TEXT NOT NULL, view TEXT NOT NULL, draws TEXT NOT NULL, prompt TEXT NOT NULL, picture TEXT NOT NULL,
+    state TEXT NOT NULL, worst REAL, sent REAL NOT NULL, ended REAL, code INTEGER, message TEXT, paid INTEGER,
+    model TEXT, fingerprint TEXT, identity TEXT, prompt_tokens INTEGER, answer_tokens INTEGER,
+    cached_tokens INTEGER, price REAL, seconds REAL
+);
+CREATE TABLE IF NOT EXISTS choices (
+    item TEXT NOT NULL, observer TEXT NOT NULL, question TEXT NOT NULL, about TEXT NOT NULL,
+    view TEXT NOT NULL, draw INTEGER NOT NULL, request INTEGER NOT NULL, text TEXT NOT NULL,
+    finish TEXT NOT NULL, refusal TEXT, record TEXT NOT NULL, status TEXT NOT NULL,
+    passed_over INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (item, observer, question, about, view, draw)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS settled (item TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+KEY = "item, observer, question, about, view"
+REQUEST = f"""
+INSERT INTO requests (number, {KEY}, draws, prompt, picture, state, worst, sent)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', ?, ?)
+"""
+CHOICE = f"""
+INSERT INTO choices ({KEY}, draw, request, text, finish, refusal, record, status)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+ANSWERED = """
+UPDATE requests SET state = 'answered', ended = ?, model = ?, fingerprint = ?, identity = ?,
+prompt_tokens = ?, answer_tokens = ?, cached_tokens = ?, price = ?, seconds = ? WHERE number = ?
+"""
+FAILED = "UPDATE requests SET state = 'failed', ended = ?, code = ?, message = ?, paid = ? WHERE number = ?"
+RECORDS = "SELECT item, record FROM choices WHERE passed_over = 0 AND item IN (%s) ORDER BY request, draw"
+LINES = f"SELECT {KEY}, draws, prompt FROM requests WHERE item IN (%s) ORDER BY number DESC"
+ALIKE = """
+SELECT draw, text, finish, refusal FROM choices c JOIN requests r ON c.request = r.number
+WHERE c.item = ? AND c.observer = ? AND c.question = ? AND c.about = ? AND c.view = ?
+AND r.prompt = ? AND r.picture = ? AND passed_over = 0 ORDER BY draw
+"""
+OF_REQUESTS = """
+SELECT count(*), sum(state = 'failed'), sum(state = 'unknown'), sum(prompt_tokens), sum(answer_tokens),
+sum(price), sum(CASE WHEN state = 'unknown' OR paid OR (state = 'answered' AND price IS NULL) THEN worst END),
+sum(state = 'answered' AND price IS NULL) FROM requests
+"""
+OF_CHOICES = "SELECT count(*), sum(status = 'refused'), sum(status = 'unreadable') FROM choices"
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a run has come to. requests, by how they ended; answers, by status; prices in USD.
+
+    unknown: on their way when a process was killed. spent: prices of what was answered, where known. perhaps:
+    the most that what failed or is unknown can have cost besides.
+    """
+
+    requests: int
+    failed: int
+    unknown: int
+    answers: int
+    refused: int
+    unreadable: int
+    prompt_tokens: int
+    answer_tokens: int
+    spent: float
+    perhaps: float
+    unpriced: int
+
+
+class Ledger:
+    """A run's account; a `values.Journal`. Made by `opened`; to be closed."""
+
+    def __init__(self, folder: Path, read: Read, max_cost: float | None = None) -> None:
+        """read: a choice -> the sample record that it makes.
+
+        Raises:
+            engine.SekeError: another process has the run; a newer version wrote it.
+        """
+        self.folder, self._read, self.max_cost = folder, read, max_cost
+        self._lock = _Lock(folder / "lock")
+        try:
+            # One to read and one to write, so that no reader sees what is not on disk.
+            self._db, self._own = (_connected(folder / NAME) for _ in range(2))
+            self._db.executescript(TABLES)
+            self._check_version()
+            self._db.execute("UPDATE requests SET state = 'unknown' WHERE state = 'sent'")
+            newest = self._db.execute("SELECT max(number) FROM requests").fetchone()[0]
+        except (sqlite3.Error, SekeError) as error:
+            self._lock.release()
+            raise _in_plain_words(error, folder) from None
+        self._next = (newest or 0) + 1
+        self._calls: dict[int, tuple[Call, float]] = {}
+        total = self.totals()
+        self._spent = total.spent + total.perhaps
+        self._work: queue.SimpleQueue[tuple[Work, Callable[[Any, Any], None]] | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write, name="ledger", daemon=True)
+        self._writer.start()
+
+    def _check_version(self) -> None:
+        found = self.facts("version")
+        if not found:
+            self._db.execute("INSERT INTO facts VALUES ('version', ?)", (str(VERSION),))
+        elif int(found["version"]) > VERSION:
+            raise SekeError(f"{self.folder}: was written by a newer version of seke")
+
+    def close(self) -> None:
+        """End the writer and let others have the run."""
+        self._work.put(None)
+        self._writer.join()
+        self._db.close()
+        self._own.close()
+        self._lock.release()
+
+    # What is told to it ------------------------------------------------------------------------------
+
+    async def sent(self, call: Call, draws: tuple[int, ...], worst_price: float | None) -> int:
+        """Note a request before it leaves; see `values.Journal`."""
+        worst = worst_price or 0.0
+        if self.max_cost is not None and self._spent + worst > self.max_cost:
+            raise OutOfMoneyError(
+                f"the next request could pass --max-cost {self.max_cost:g}: {self._spent:.4f} USD are spent, "
+                f"may have been, or are on their way, and it can cost {worst:.4f}"
+            )
+        self._spent += worst
+        number, self._next = self._next, self._next + 1
+        self._calls[number] = call, worst
+        prompt = call.prompt
+        form = json.dumps(prompt.schema, ensure_ascii=False)
+        row = (number, *_key(call.request.line), json.dumps(draws), prompt.digest, call.picture.digest)
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute("INSERT OR IGNORE INTO prompts VALUES (?, ?, ?)", (prompt.digest, prompt.text, form))
+            db.execute(REQUEST, (*row, worst_price, time.time()))
+
+        await self._done(write)
+        return number
+
+    async def answered(self, number: int, reply: Reply) -> None:
+        """Keep what a request brought; see `values.Journal`."""
+        call, worst = self._calls.pop(number)
+        self._spent += (reply.price if reply.price is not None else worst) - worst
+        key = _key(call.request.line)
+        rows = []
+        for one in reply.choices:
+            record = self._read(call, one)
+            status = record.get("status", "ok")
+            text = json.dumps(record, ensure_ascii=False)
+            rows.append((*key, one.draw, number, one.text, one.finish, one.refusal, text, status))
+
+        told = reply.model, reply.fingerprint, reply.identity
+        tokens = reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens
+        ended = (time.time(), *told, *tokens, reply.price, reply.seconds, number)
+
+        def write(db: sqlite3.Connection) -> None:
+            db.executemany(CHOICE, rows)
+            db.execute(ANSWERED, ended)
+
+        await self._done(write)
+
+    async def failed(self, number: int, failure: Failure) -> None:
+        """Keep why a request brought nothing; see `values.Journal`."""
+        _, worst = self._calls.pop(number)
+        if not failure.paid:
+            self._spent -= worst
+        row = (time.time(), failure.code, failure.message, int(failure.paid), number)
+        await self._done(lambda db: db.execute(FAILED, row))
+
+    async def settle(self, reasons: Mapping[str, str]) -> None:
+        """Note that nothing more is asked about items; item -> why, beyond what its answers say."""
+        rows = list(reasons.items())
+        await self._done(
+            lambda db: db.executemany("INSERT OR REPLACE INTO settled VALUES (?, ?)", rows) and None
+        )
+
+    def note(self, facts: Mapping[str, Any]) -> None:
+        """Keep facts of the run."""
+        rows = [(name, json.dumps(value)) for name, value in facts.items()]
+        self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows)
+
+    def pass_over_refusals(self) -> int:
+        """Let refused answers no longer count, so that they are asked for again; return how many."""
+        where = "status = 'refused' AND passed_over = 0"
+        count = int(self._db.execute(f"SELECT count(*) FROM choices WHERE {where}").fetchone()[0])
+        self._db.execute(f"DELETE FROM settled WHERE item IN (SELECT item FROM choices WHERE {where})")
+        self._db.execute(f"UPDATE choices SET passed_over = 1 WHERE {where}")
+        return count
+
+    def reopen(self, reason: str) -> None:
+        """Let items go on that were settled for a reason that may have passed."""
+        self._db.execute("DELETE FROM settled WHERE reason = ?", (reason,))
+
+    # What it tells -----------------------------------------------------------------------------------
+
+    def facts(self, *names: str) -> Record:
+        """Return facts of the run, those of these names or all."""
+        found = {name: json.loads(value) for name, value in self._db.execute("SELECT name, value FROM facts")}
+        return {name: value for name, value in found.items() if not names or name in names}
+
+    def records(self, items: Sequence[str]) -> dict[str, list[Record]]:
+        """Return the sample records of items, in the order of their requests and draws."""
+        found: dict[str, list[Record]] = defaultdict(list)
+        for item, text in self._of(RECORDS, items):
+            found[item].append(json.loads(text))
+        return found
+
+    def lines(self, items: Sequence[str]) -> dict[Line, tuple[int, str]]:
+        """Return of each line of these items how many draws were ever asked for, and its prompt's digest.
+
+        Draws of one reading are numbered whatever they are about: the first number is that of all lines that
+        differ in it alone.
+        """
+        drawn: dict[tuple[str, ...], int] = defaultdict(int)
+        prompts: dict[Line, str] = {}
+        for *key, draws, prompt in self._of(LINES, items):
+            line = _line(key)
+            reading = (*key[:3], key[4])
+            drawn[reading] = max(drawn[reading], max(json.loads(draws)) + 1)
+            prompts[line] = prompt
+        return {line: (drawn[(*line[:3], line[4])], prompt) for line, prompt in prompts.items()}
+
+    def prompt(self, digest: str) -> Prompt:
+        """Return a prompt by its digest."""
+        row = self._db.execute("SELECT text, form FROM prompts WHERE digest = ?", (digest,)).fetchone()
+        return Prompt(row[0], json.loads(row[1]), digest)
+
+    def choices(self, call: Call, draws: Iterable[int]) -> tuple[Choice, ...]:
+        """Return the answers that there are to the same prompt about the same picture, of these draws."""
+        alike = (*_key(call.request.line), call.prompt.digest, call.picture.digest)
+        rows = self._db.execute(ALIKE, alike).fetchall()
+        wanted = set(draws)
+        return tuple(Choice(*row) for row in rows if row[0] in wanted)
+
+    def reasons(self, items: Sequence[str]) -> dict[str, str]:
+        """Return of items that are settled why, beyond what their answers say."""
+        return dict(self._of("SELECT item, reason FROM settled WHERE item IN (%s)", items))
+
+    def settled(self) -> int:
+        """Return how many items are settled."""
+        return int(self._db.execute("SELECT count(*) FROM settled").fetchone()[0])
+
+    def raw(self) -> Iterator[Record]:
+        """Yield all answers as they came, as `RecordedModel` reads them."""
+        names = (*KEY.split(", "), "draw", "text", "finish", "refusal")
+        for row in self._db.execute(f"SELECT {', '.join(names)} FROM choices ORDER BY request, draw"):
+            told = dict(zip(names, row, strict=True))
+            yield {name: value for name, value in told.items() if value or name in ("draw", "text")}
+
+    def totals(self) -> Totals:
+        """Return what the run has come to."""
+        return _totals(self._db)
+
+    def _of(self, statement: str, items: Sequence[str]) -> Iterator[Any]:
+        for start in range(0, len(items), AT_ONCE):
+            some = items[start : start + AT_ONCE]
+            yield from self._db.execute(statement % ", ".join("?" * len(some)), some).fetchall()
+
+    # The writer --------------------------------------------------------------------------------------
+
+    async def _done(self, work: Work) -> None:
+        """Return when what is to be written is on disk."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+
+        def tell(error: Any, _: Any = None) -> None:
+            def end() -> None:
+                if not future.done():
+                    future.set_exception(error) if error else future.set_result(None)
+
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(end)
+
+        self._work.put((work, tell))
+        await future
+
+    def _write(self) -> None:
+        while (first := self._work.get()) is not None:
+            waiting = [first]
+            while len(waiting) < TOGETHER:
+                try:
+                    more = self._work.get_nowait()
+                except queue.Empty:
+                    break
+                if more is None:
+                    self._work.put(None)
+                    break
+                waiting.append(more)
+            error = self._commit([work for work, _ in waiting])
+            for _, tell in waiting:
+                tell(error, None)
+
+    def _commit(self, works: list[Work]) -> Exception | None:
+        try:
+            self._own.execute("BEGIN IMMEDIATE")
+            for work in works:
+                work(self._own)
+            self._own.execute("COMMIT")
+        except (sqlite3.Error, OSError) as error:
+            with suppress(sqlite3.Error):
+                self._own.execute("ROLLBACK")
+            return FatalError(str(_in_plain_words(error, self.folder)))
+        return None
+
+
+def _totals(db: sqlite3.Connection) -> Totals:
+    found = db.execute(OF_REQUESTS).fetchone(), db.execute(OF_CHOICES).fetchone()
+    requests, failed, unknown, prompt, answer, spent, perhaps, unpriced = (one or 0 for one in found[0])
+    answers, refused, unreadable = (one or 0 for one in found[1])
+    counts = requests, failed, unknown, answers, refused, unreadable, prompt, answer
+    return Totals(*counts, float(spent), float(perhaps), unpriced)
+
+
+def status_of(folder: Path) -> tuple[Record, int, Totals]:
+    """Return a run's facts, how many items are settled, and its totals, also while a process is at it.
+
+    Raises:
+        engine.SekeError: no run is there.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        raise SekeError(f"{folder}: is no run (it has no {NAME})")
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", timeout=30, uri=True)) as db:
+            facts = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM facts")}
+            settled = db.execute("SELECT count(*) FROM settled").fetchone()[0]
+            return facts, int(settled), _totals(db)
+    except sqlite3.Error as error:
+        raise _in_plain_words(error, folder) from None
+
+
+class _Lock:
+    """Says who has a run; the system lets go of it when a process ends, however it ends."""
+
+    def __init__(self, path: Path) -> None:
+        import fcntl
+
+        self._file = path.open("a+")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.seek(0)
+            who = self._file.read().strip()
+            self._file.close()
+            process = f" (process {who})" if who else ""
+            raise SekeError(
+                f"{path.parent}: another process is at this run{process}; wait for it or end it"
+            ) from None
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let others have it."""
+        self._file.close()
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    return db
+
+
+def _in_plain_words(error: Exception, folder: Path) -> SekeError:
+    if isinstance(error, SekeError):
+        return error
+    if "full" in str(error):
+        return SekeError(
+            f"{folder}: the disk is full; nothing that was received is lost. Make room and start again"
+        )
+    return SekeError(f"{folder / NAME}: cannot be used ({error})")
+
+
+def _key(line: Line) -> tuple[str, str, str, str, str]:
+    item, observer, question, about, view = line
+    return item, observer, question, about or "", view
+
+
+def _line(key: Sequence[str]) -> Line:
+    item, observer, question, about, view = key
+    return item, observer, question, about or None, view
