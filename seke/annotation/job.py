@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import time
 from collections import Counter
+from contextlib import AsyncExitStack, ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -147,20 +148,15 @@ class Job:
         used.
         """
         started = time.monotonic()
-        ledger = self.open()
-        earlier = None
-        try:
+        with ExitStack() as stack:
+            if branch_of is not None:
+                earlier = stack.enter_context(closing(self._earlier(branch_of)))
+                self.annotator.model = Reusing(self.annotator.model, earlier)
+            ledger = stack.enter_context(closing(self.open()))
             if retry_refused:
                 ledger.pass_over_refusals()
-            if branch_of is not None:
-                earlier = self._earlier(branch_of)
-                self.annotator.model = Reusing(self.annotator.model, earlier)
             stopped = asyncio.run(self._go(ledger))
             return self._written(ledger, time.monotonic() - started, stopped)
-        finally:
-            ledger.close()
-            if earlier is not None:
-                earlier.close()
 
     def _earlier(self, folder: Path) -> Ledger:
         if not (folder / "ledger.sqlite").exists():
@@ -176,8 +172,6 @@ class Job:
 
     async def _go(self, ledger: Ledger) -> str:
         """Run; return why it stopped before the end, or no text."""
-        from contextlib import AsyncExitStack
-
         async with AsyncExitStack() as stack:
             model: Any = self.annotator.model
             inner: Any = model.model if isinstance(model, Reusing) else model

@@ -161,7 +161,12 @@ def odd(what):
 async def forever(port, seconds):
     ranking, levels = ["happiness", "surprise", "neutral"], {"valence": 0.5, "arousal": 0.2}
     text = json.dumps({"expression": ranking, **levels, "action_units": ["AU12"]})
-    served = Server(lambda *_: Reply([text], after=seconds))
+
+    def script(_, asked):
+        print(asked.get("seed"), flush=True)
+        return Reply([text], after=seconds)
+
+    served = Server(script)
     server = await asyncio.start_server(served._serve, "127.0.0.1", port, backlog=1024)
     async with server:
         await server.serve_forever()

@@ -1,0 +1,445 @@
+"""seke annotate: the ledger, going on after every kind of end, and what it comes to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import seke
+from engine import SekeError
+from seke.annotation.job import Job, observer_of
+from seke.annotation.strategies import label_of, rule_of
+from seke.cli import main
+from seke.ledger import Ledger, status_of
+from seke.loop import Request
+from seke.vision.errors import FatalError, OutOfMoneyError
+from seke.vision.recorded import RecordedModel, ScriptedModel
+from seke.vision.values import Call, Choice, Failure, Picture, Prompt, Reply, Settings
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "annotate"
+SERVER = Path(__file__).parent / "server.py"
+RECORDED = ["--model", "gpt-4o", "--recorded", str(EXAMPLE / "answers.jsonl")]
+
+
+def run(*args, status=0):
+    found = CliRunner().invoke(main, ["annotate", *map(str, args)])
+    assert found.exit_code == status, found.output
+    return found
+
+
+def rows(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def pictures(folder, count):
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(count):
+        Image.fromarray(rng.integers(0, 255, (24, 24, 3), dtype=np.uint8)).save(folder / f"f{i}.png")
+    return folder
+
+
+# The ledger ----------------------------------------------------------------------------------------
+
+
+def call(item="a", samples=1, first=0):
+    request = Request(item, "gpt-4o", "joint", None, "face", first, samples)
+    return Call(request, Prompt("Look.", {}, "p1"), Picture(b"x", "image/jpeg", 1, 1, "q1"))
+
+
+def read(call, choice):
+    status = {"status": "refused"} if choice.refusal else {"expression": choice.text}
+    return {"item": call.request.item, "draw": choice.draw, **status}
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    made = Ledger(tmp_path, read)
+    yield made
+    made.close()
+
+
+def on_disk(folder, statement):
+    with closing(sqlite3.connect(folder / "ledger.sqlite")) as db:
+        return db.execute(statement).fetchall()
+
+
+def test_what_was_told_is_on_disk_when_the_ledger_says_so(ledger, tmp_path):
+    async def go():
+        number = await ledger.sent(call(samples=2), (0, 1), 0.5)
+        assert on_disk(tmp_path, "SELECT number, state, draws FROM requests") == [(number, "sent", "[0, 1]")]
+        choices = Choice(0, "fear", "stop"), Choice(1, "", "stop", "no")
+        await ledger.answered(number, Reply(choices, "m", "f", "id", 100, 10, 5, 0.25, 1.5))
+        assert on_disk(tmp_path, "SELECT draw, text, refusal, status FROM choices") == [
+            (0, "fear", None, "ok"),
+            (1, "", "no", "refused"),
+        ]
+        number = await ledger.sent(call("b"), (0,), 0.5)
+        await ledger.failed(number, Failure(500, "no", paid=True, retried=False))
+
+    asyncio.run(go())
+    totals = ledger.totals()
+    assert (totals.requests, totals.failed, totals.answers, totals.refused) == (2, 1, 2, 1)
+    assert (totals.spent, totals.perhaps) == (0.25, 0.5)
+    assert ledger.records(["a", "b"])["a"] == [
+        {"item": "a", "draw": 0, "expression": "fear"},
+        {"item": "a", "draw": 1, "status": "refused"},
+    ]
+    assert ledger.lines(["a"]) == {("a", "gpt-4o", "joint", None, "face"): (2, "p1")}
+    assert ledger.prompt("p1").text == "Look."
+    assert ledger.choices(call(), [0, 1, 2]) == (Choice(0, "fear", "stop"), Choice(1, "", "stop", "no"))
+
+
+def test_what_was_on_its_way_is_unknown_afterwards_and_counted(tmp_path):
+    first = Ledger(tmp_path, read)
+    asyncio.run(first.sent(call(), (0,), 0.5))
+    first.close()
+    again = Ledger(tmp_path, read, max_cost=0.9)
+    assert again.totals().unknown == 1
+    assert again.totals().perhaps == 0.5
+    with pytest.raises(OutOfMoneyError, match=r"0\.5000 USD are spent"):
+        asyncio.run(again.sent(call(), (1,), 0.5))
+    asyncio.run(again.sent(call(), (1,), 0.4))
+    again.close()
+
+
+def test_money_on_its_way_counts_and_comes_back(tmp_path):
+    ledger = Ledger(tmp_path, read, max_cost=1.0)
+
+    async def go():
+        one = await ledger.sent(call("a"), (0,), 0.6)
+        with pytest.raises(OutOfMoneyError):
+            await ledger.sent(call("b"), (0,), 0.6)
+        await ledger.answered(one, Reply((Choice(0, "x", "stop"),), "m", price=0.1))
+        two = await ledger.sent(call("b"), (0,), 0.6)
+        await ledger.failed(two, Failure(429, "busy", paid=False, retried=True))
+        await ledger.sent(call("b"), (0,), 0.9)
+
+    asyncio.run(go())
+    ledger.close()
+
+
+def test_another_process_is_told_who_is_there(ledger, tmp_path):
+    with pytest.raises(SekeError, match=rf"is at this run \(process {os.getpid()}\)"):
+        Ledger(tmp_path, read)
+    facts, settled, totals = status_of(tmp_path)
+    assert (facts, settled, totals.requests) == ({"version": 1}, 0, 0)
+
+
+def test_a_full_disk_stops_cleanly(ledger, tmp_path):
+    pages = ledger._own.execute("PRAGMA page_count").fetchone()[0]
+    ledger._own.execute(f"PRAGMA max_page_count = {pages + 1}")
+
+    async def go():
+        number = await ledger.sent(call(), (0,), None)
+        await ledger.answered(number, Reply((Choice(0, "x" * 100_000, "stop"),), "m"))
+
+    with pytest.raises(FatalError, match="the disk is full"):
+        asyncio.run(go())
+    assert on_disk(tmp_path, "SELECT count(*) FROM choices") == [(0,)]
+
+
+def test_a_newer_ledger_is_left_alone(tmp_path):
+    ledger = Ledger(tmp_path, read)
+    ledger.note({"version": 99})
+    ledger.close()
+    with pytest.raises(SekeError, match="newer version"):
+        Ledger(tmp_path, read)
+
+
+# Runs without a server -----------------------------------------------------------------------------
+
+
+def test_the_example_from_end_to_end(tmp_path):
+    said = run(EXAMPLE, "--run", tmp_path / "r", *RECORDED)
+    assert "6 items" in said.output
+    records = rows(tmp_path / "r" / "posteriors.jsonl")
+    best = {r["item"]: max(r["expression"], key=r["expression"].get) for r in records}
+    assert best["startled"] == "surprise"
+    assert best["brows-down"] == "anger"
+    assert all(r["decision"]["next"] is None for r in records)
+    # What the ledger holds, inferred again, decides the same.
+    again = list(seke.infer(tmp_path / "r" / "samples.jsonl"))
+    assert [r["expression"] for r in again] == [r["expression"] for r in records]
+    summary = json.loads((tmp_path / "r" / "summary.json").read_text())
+    assert summary["finished"]
+    assert summary["facts"]["observer"] == "gpt-4o"
+    assert sum(summary["items"].values()) == 6
+
+
+def test_a_run_goes_on_without_asking_again_and_replays_alike(tmp_path):
+    run(EXAMPLE, "--run", tmp_path / "r", *RECORDED)
+    before = (tmp_path / "r" / "posteriors.jsonl").read_bytes()
+    first = status_of(tmp_path / "r")[2]
+    run(EXAMPLE, "--run", tmp_path / "r", *RECORDED)
+    assert status_of(tmp_path / "r")[2] == first
+    assert (tmp_path / "r" / "posteriors.jsonl").read_bytes() == before
+    answers = tmp_path / "r" / "answers.jsonl"
+    run(EXAMPLE, "--run", tmp_path / "s", "--model", "gpt-4o", "--recorded", answers)
+    assert (tmp_path / "s" / "posteriors.jsonl").read_bytes() == before
+
+
+def test_labels_of_the_set_are_evidence_and_the_rest_is_completed(tmp_path):
+    run(EXAMPLE / "faces.csv", "--run", tmp_path / "r", *RECORDED)
+    samples = rows(tmp_path / "r" / "samples.jsonl")
+    known = [one for one in samples if one["observer"] == "dataset-label"]
+    assert {one["item"] for one in known} == {"at-rest", "smile", "downcast"}
+    told = [one for one in samples if one["item"] == "smile" and one["observer"] == "gpt-4o"]
+    assert told
+    assert not any("expression" in one for one in told if one["question"] == "joint")
+    record = next(r for r in rows(tmp_path / "r" / "posteriors.jsonl") if r["item"] == "smile")
+    assert record["decision"]["levels"]["valence"]["decision"] == "accept"
+
+
+def test_a_run_that_was_begun_otherwise_is_refused_with_what_differs(tmp_path):
+    run(EXAMPLE, "--run", tmp_path / "r", *RECORDED)
+    (tmp_path / "o.yaml").write_text("extends: shipped\npolicy: {budget: 3, source: judgement, note: Few.}\n")
+    found = run(EXAMPLE, "--run", tmp_path / "r", *RECORDED, "-k", tmp_path / "o.yaml", status=2)
+    assert "was begun otherwise (budget: 20 then, 3 now; policy: " in found.output
+    found = run(EXAMPLE, "--run", tmp_path / "r", *RECORDED, "--temperature", "0", status=2)
+    assert "temperature: 1.0 then, 0.0 now" in found.output
+
+
+def test_a_branch_uses_the_answers_that_still_count(tmp_path):
+    run(EXAMPLE, "--run", tmp_path / "r", *RECORDED)
+    (tmp_path / "o.yaml").write_text(
+        "extends: shipped\npolicy: {limits: {expression: 0.02}, source: judgement, note: Strict.}\n"
+    )
+    given = ["--branch", tmp_path / "b", "-k", tmp_path / "o.yaml", *RECORDED]
+    run(EXAMPLE, "--run", tmp_path / "r", *given)
+    models = on_disk(tmp_path / "b", "SELECT model, count(*) FROM requests GROUP BY model")
+    assert dict(models)["earlier run"] >= 6
+    assert "recorded" in dict(models)
+    assert "is there already" in run(EXAMPLE, "--run", tmp_path / "r", *given, status=2).output
+    # Nothing is begun where nothing counts.
+    other = ["--branch", tmp_path / "c", *RECORDED, "--temperature", "0.5"]
+    found = run(EXAMPLE, "--run", tmp_path / "r", *other, status=2)
+    assert "another model, or other settings, answered there" in found.output
+    assert not (tmp_path / "c").exists()
+
+
+def test_pictures_that_cannot_be_shown_are_rejected_with_the_reason(tmp_path):
+    folder = pictures(tmp_path / "faces", 2)
+    (folder / "broken.png").write_bytes(b"no picture")
+    (folder / "empty.jpg").write_bytes(b"")
+    found = run(folder, "--run", tmp_path / "r", "--scripted")
+    assert "broken.png: is no JPEG, PNG or WebP picture" in found.output
+    reasons = {r["item"]: r["decision"]["reasons"] for r in rows(tmp_path / "r" / "posteriors.jsonl")}
+    assert reasons["broken"][0] == "picture-unsupported"
+    assert reasons["empty"][0] == "picture-empty"
+    assert status_of(tmp_path / "r")[1] == 4
+
+
+def test_refused_answers_are_asked_again_on_request(tmp_path):
+    folder = pictures(tmp_path / "faces", 6)
+
+    def job(refusal):
+        return Job.of([folder], tmp_path / "r", ScriptedModel(refusal=refusal), Settings("gpt-4o"))
+
+    first = job(1.0).run()
+    assert first.totals.refused == first.totals.answers > 0
+    assert first.reasons == {"refused": 6}
+    again = job(0.0).run()
+    assert again.totals == first.totals
+    third = job(0.0).run(retry_refused=True)
+    assert third.totals.answers > first.totals.answers
+    assert third.totals.refused == first.totals.refused
+    assert "refused" not in third.reasons
+    # New draws, not the old ones over again.
+    draws = on_disk(tmp_path / "r", "SELECT item, question, view, about, draw FROM choices")
+    assert len(set(draws)) == len(draws)
+
+
+def test_a_recording_that_ends_closes_the_item(tmp_path):
+    model = RecordedModel([one for one in rows(EXAMPLE / "answers.jsonl") if one["draw"] == 0][:1])
+    found = Job.of([EXAMPLE], tmp_path / "r", model, Settings("gpt-4o"), problems=lambda _: None).run()
+    assert found.reasons["unanswered"] == 6
+    assert found.finished
+
+
+def test_a_strategy_is_a_baseline_under_the_same_decisions(tmp_path):
+    folder = pictures(tmp_path / "faces", 8)
+    for strategy, most in (("fixed:3", 3), ("adaptive-consistency", 20), ("esc", 20)):
+        place = tmp_path / strategy.replace(":", "-")
+        found = Job.of([folder], place, ScriptedModel(), Settings("gpt-4o"), strategy=strategy).run()
+        assert found.finished
+        per_item = [r["diagnostics"]["samples"] for r in rows(place / "posteriors.jsonl")]
+        assert max(per_item) <= most
+        assert strategy != "fixed:3" or set(per_item) == {3}
+        assert all(r["decision"]["next"] is None for r in rows(place / "posteriors.jsonl"))
+
+
+def test_rules_by_hand():
+    fixed, beta, windows = (rule_of(name, 12) for name in ("fixed:4", "adaptive-consistency", "esc"))
+    assert fixed([]) == 4
+    assert fixed(["a"] * 4) == 0
+    # 1 - I_1/2(n + 1, 1) = 1 - 2^-(n + 1): four of one kind pass .95, three do not.
+    assert beta(["a"] * 3) == 1
+    assert beta(["a"] * 4) == 0
+    assert beta(["a", "b"] * 6) == 0  # the budget
+    assert windows([]) == 5
+    assert windows(["a"] * 3) == 2
+    assert windows(["a"] * 5) == 0
+    assert windows(["a"] * 4 + ["b"]) == 5
+    assert windows(["a", "b"] * 5) == 2
+    with pytest.raises(SekeError, match="policy, fixed:N, adaptive-consistency, esc"):
+        rule_of("majority", 3)
+
+
+def test_labels_of_samples():
+    assert label_of({"expression": ["fear", "anger"]}, "expression", ["expression"]) == "fear"
+    assert label_of({"expression": {"fear": 0.2, "anger": 0.5}}, "expression", ["expression"]) == "anger"
+    assert label_of({"reports": {"disease": "rust"}}, "disease", ["diagnosis"]) == "rust"
+    assert label_of({"status": "refused"}, "expression", ["expression"]) is None
+
+
+def test_who_a_model_is():
+    base = seke.knowledge()
+    assert observer_of(base, "gpt-4o") == "gpt-4o"
+    assert observer_of(base, "openai/gpt-4o-2024-08-06") == "gpt-4o"
+    assert observer_of(base, "qwen2.5-vl-7b") == "generic-vlm"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--run", "r"], "name pictures, folders or a manifest"),
+        ([EXAMPLE, "--run", "r"], "name the model with --model"),
+        ([EXAMPLE, "--run", "r", "--model", "m", "--max-cost", "1"], "--price-in and --price-out"),
+        ([EXAMPLE, "--run", "r", "--scripted", "--strategy", "vote"], "no strategy is called 'vote'"),
+        ([EXAMPLE, "--run", "r", "--scripted", "--observer", "human"], "cannot be asked"),
+        ([EXAMPLE, "--run", "r", "--scripted", "--observer", "gpt4o"], "did you mean gpt-4o"),
+        ([EXAMPLE / "nothing", "--run", "r", "--scripted"], "no such file or folder"),
+        (["--run", "r", "--status"], "is no run"),
+        ([EXAMPLE, "--run", "r", "--model", "m"], "there is no key"),
+    ],
+)
+def test_bad_input_is_met_before_anything_is_sent(tmp_path, monkeypatch, args, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert message in run(*args, status=2).output
+    assert not list(tmp_path.iterdir())
+
+
+def test_pictures_go_nowhere_unless_it_is_allowed(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
+    given = [EXAMPLE, "--run", tmp_path / "r", "--model", "m", "--base-url", "http://models.invalid/v1"]
+    found = run(*given, status=2)
+    assert "6 pictures will be sent to http://models.invalid/v1/" in found.output
+    assert "read their terms first" in found.output
+    assert "--yes" in found.output
+    assert not (tmp_path / "r").exists()
+
+
+def test_prompts_and_forecasts_send_nothing(tmp_path):
+    shown = run(EXAMPLE, "--run", tmp_path / "r", "--model", "gpt-4o", "--show-prompts").output
+    assert "--- verify to gpt-4o, here about AU1" in shown
+    given = ["--run", tmp_path / "r", "--model", "gpt-4o", "--dry-run", "--json"]
+    found = json.loads(run(EXAMPLE, *given, "--price-in", "2", "--price-out", "8").stdout)
+    assert found["items"] == 6
+    assert found["answers"]["joint"] >= 6
+    assert found["price"] == pytest.approx(
+        (found["prompt_tokens"] * 2 + found["answer_tokens"] * 8) / 1e6, rel=1e-3
+    )
+    assert not (tmp_path / "r").exists()
+
+
+# Against a server in a process of its own ------------------------------------------------------------
+
+
+@pytest.fixture
+def server(tmp_path):
+    with (tmp_path / "seen.jsonl").open("w") as seen:
+        port = random.Random(str(tmp_path)).randrange(20_000, 60_000)
+        process = subprocess.Popen([sys.executable, SERVER, str(port), "0.05"], stdout=seen)
+        for _ in range(100):
+            with closing(__import__("socket").socket()) as there:
+                if there.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}/v1", tmp_path / "seen.jsonl"
+        process.terminate()
+        process.wait()
+
+
+def started(folder, run_folder, url, concurrency=8, **options):
+    command = [sys.executable, "-c", "from seke.cli import main; main()", "annotate", str(folder)]
+    command += ["--run", str(run_folder)]
+    command += ["--model", "made-up", "--base-url", url, "--concurrency", str(concurrency), "--json"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def checked(run_folder, seen, kills, concurrency):
+    """Every request that the server saw is in the ledger; none that was answered was asked for again."""
+    states = dict(on_disk(run_folder, "SELECT state, count(*) FROM requests GROUP BY state"))
+    arrived = len(seen.read_text().splitlines())
+    assert arrived <= sum(states.values())
+    assert states.get("unknown", 0) <= kills * concurrency
+    assert states.get("failed", 0) == 0
+    # Whatever the server was asked for beyond what is kept was on its way at a kill.
+    assert arrived - states["answered"] <= states.get("unknown", 0)
+    keys = "item, question, about, view"
+    draws = on_disk(
+        run_folder, f"SELECT {keys}, draw, count(*) n FROM choices GROUP BY {keys}, draw HAVING n > 1"
+    )
+    assert draws == []
+
+
+def kill_often(tmp_path, server, kills, items, rng):
+    url, seen = server
+    folder = pictures(tmp_path / "faces", items)
+    done = 0
+    while done < kills:
+        process = started(folder, tmp_path / "r", url)
+        time.sleep(rng.uniform(0.8, 2.2))
+        if process.poll() is not None:
+            process.communicate()
+            break
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        done += 1
+    process = started(folder, tmp_path / "r", url)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert json.loads(out)["finished"]
+    checked(tmp_path / "r", seen, done, 8)
+    return done
+
+
+def test_killed_at_any_moment_a_run_goes_on_and_buys_nothing_twice(tmp_path, server):
+    assert kill_often(tmp_path, server, 3, 60, random.Random(1)) >= 2
+
+
+@pytest.mark.slow
+def test_two_hundred_kills(tmp_path, server, capsys):
+    done = kill_often(tmp_path, server, 200, 3000, random.Random(2))
+    states = dict(on_disk(tmp_path / "r", "SELECT state, count(*) FROM requests GROUP BY state"))
+    with capsys.disabled():
+        print(f"\n{done} kills: requests {states}")
+
+
+def test_ctrl_c_lets_what_is_on_its_way_come_in(tmp_path, server):
+    url, seen = server
+    process = started(pictures(tmp_path / "faces", 300), tmp_path / "r", url)
+    time.sleep(2.0)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1, err
+    assert "the same command goes on" in err
+    assert json.loads(out)["stopped"] == "interrupted"
+    checked(tmp_path / "r", seen, 0, 8)
+    assert len(rows(tmp_path / "r" / "posteriors.jsonl")) == 300
