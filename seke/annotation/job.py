@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine import Knowledge, SekeError, did_you_mean
-from seke.annotation.run import TOGETHER, UNANSWERED, Annotator, Reusing
+from seke.annotation.run import TOGETHER, Annotator, Reusing
 from seke.annotation.strategies import rule_of
 from seke.files import write_file
 from seke.inference import Session
@@ -138,7 +138,7 @@ class Job:
         from seke import __version__
 
         ledger.note({**self.facts, "items": len(self.items), "program": __version__})
-        ledger.reopen(UNANSWERED)
+        ledger.reopen()
         return ledger
 
     def run(self, *, retry_refused: bool = False, branch_of: Path | None = None) -> Summary:

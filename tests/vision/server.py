@@ -2,13 +2,14 @@
 
 `Server(script)` is an async context manager; script: (number of the request, its JSON) -> what happens, a
 `Reply` or one of the names in FAULTS. `seen` holds the JSON of every request for completions.
-    python server.py PORT SECONDS     answers forever, each request after so many seconds
+    python server.py PORT SECONDS     answers forever after so many seconds, one choice by its seed
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sys
 from dataclasses import dataclass, field
 
@@ -20,7 +21,10 @@ FAULTS = (
 
 @dataclass
 class Reply:
-    """An answer: its texts (one for each choice that was asked for, or as many as given), or an error."""
+    """An answer: its texts (one for each choice that was asked for, or as many as given), or an error.
+
+    alone: a single text is a single choice, however many were asked for.
+    """
 
     texts: list = field(default_factory=list)
     status: int = 200
@@ -29,6 +33,7 @@ class Reply:
     finish: str = "stop"
     refusal: str | None = None
     after: float = 0.0
+    alone: bool = False
     usage: dict | None = field(default_factory=lambda: {"prompt_tokens": 1000, "completion_tokens": 50})
 
 
@@ -107,7 +112,7 @@ class Server:
             await self._send(writer, what.status, body, what.headers)
             return True
         texts = what.texts or ["{}"]
-        if len(texts) == 1:
+        if len(texts) == 1 and not what.alone:
             texts = texts * asked.get("n", 1)
         choices = [
             {
@@ -158,13 +163,19 @@ def odd(what):
     raise AssertionError(what)
 
 
-async def forever(port, seconds):
-    ranking, levels = ["happiness", "surprise", "neutral"], {"valence": 0.5, "arousal": 0.2}
-    text = json.dumps({"expression": ranking, **levels, "action_units": ["AU12"]})
+def made_up(seed):
+    """Return an answer to any question; the same seed has the same."""
+    chance = random.Random(seed)
+    ranking = chance.sample(["happiness", "surprise", "neutral", "sadness", "anger"], 3)
+    levels = {name: chance.choice([-0.5, 0.0, 0.5]) for name in ("valence", "arousal")}
+    units = [name for name in ("AU1", "AU4", "AU6", "AU12", "AU25") if chance.random() < 0.5]
+    return json.dumps({"expression": ranking, **levels, "action_units": units})
 
+
+async def forever(port, seconds):
     def script(_, asked):
         print(asked.get("seed"), flush=True)
-        return Reply([text], after=seconds)
+        return Reply([made_up(asked.get("seed"))], after=seconds, alone=True)
 
     served = Server(script)
     server = await asyncio.start_server(served._serve, "127.0.0.1", port, backlog=1024)
