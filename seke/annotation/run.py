@@ -41,6 +41,7 @@ UNANSWERED = "unanswered"
 TOGETHER = 512
 AT_ONCE = 500
 PICTURES = 256
+PATIENCE = 0.1
 DOUBT = 0.25
 MOST_DOUBTS = 5
 
@@ -52,6 +53,7 @@ class _Live:
     item: Item
     records: list[Record]
     lines: dict[Line, Asked]
+    prompts: dict[Line, Prompt] = field(default_factory=dict)
     doubt: tuple[str, ...] = ()
     reason: str | None = None
 
@@ -66,7 +68,11 @@ class _Live:
 
 @dataclass
 class Annotator:
-    """What a run is done with. known_by: the observer whose samples the set's own labels are."""
+    """What a run is done with.
+
+    known_by: the observer whose samples the set's own labels are. progress: is called with how many items were
+    settled and answers came since the last call, and what was spent in all, USD.
+    """
 
     session: Session
     model: Model
@@ -74,7 +80,7 @@ class Annotator:
     known_by: str | None = None
     concurrency: int = 16
     problems: Callable[[str], None] = print
-    progress: Callable[[int, int], None] = lambda *_: None
+    progress: Callable[[int, int, float], None] = lambda *_: None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     stopped_by: Exception | None = None
 
@@ -116,8 +122,11 @@ class Annotator:
                     for name, requests in (await self._judged(now, ledger)).items():
                         tasks[asyncio.create_task(self._ask(name, requests, ledger))] = name
                 elif tasks:
-                    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                    for task in done:
+                    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                    # Judging one item costs as much as judging ten: those that come at about the same time
+                    # are judged together.
+                    await asyncio.wait(tasks, timeout=PATIENCE)
+                    for task in [one for one in tasks if one.done()]:
                         task.result()
                         ready.append(tasks.pop(task))
                 else:
@@ -129,18 +138,32 @@ class Annotator:
         if self.stopped_by is not None:
             raise self.stopped_by
 
-    def records(self, items: Sequence[Item], ledger: Ledger) -> Iterator[tuple[list[Record], list[Record]]]:
-        """Yield the sample records of items, and their posterior records, batch by batch in their order."""
+    def samples(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
+        """Yield the sample records of items, batch by batch in their order."""
+        for some, _ in self._stored(items, ledger):
+            yield [one for records in some.values() for one in numbered(records)]
+
+    def posteriors(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
+        """Yield the posterior records of items, batch by batch in their order."""
+        for some, reasons in self._stored(items, ledger):
+            answers = self._answers(some)
+            judged = self.session.judge(answers)
+            decisions = closed(self.base, judged.decisions, self._ends(list(some), reasons, judged))
+            told = judged.posterior, decisions, judged.diagnostics, judged.covered
+            yield self.session.layout.records(answers, *told)
+
+    def _stored(
+        self, items: Sequence[Item], ledger: Ledger
+    ) -> Iterator[tuple[dict[str, list[Record]], dict[str, str]]]:
+        """Yield what there is of some items, and why those that are settled are."""
         for start in range(0, len(items), TOGETHER):
             some = items[start : start + TOGETHER]
             names = [item.name for item in some]
-            told, reasons = ledger.records(names), ledger.reasons(names)
-            samples = {item.name: [*self._known(item), *told.get(item.name, ())] for item in some}
-            answers = self._answers(samples)
-            judged = self.session.judge(answers)
-            decisions = closed(self.base, judged.decisions, self._ends(names, reasons, judged))
-            told_of = [one for rows in samples.values() for one in numbered(rows)]
-            yield told_of, self._posteriors(answers, judged, decisions)
+            told = ledger.records(names)
+            yield (
+                {item.name: [*self._known(item), *told.get(item.name, ())] for item in some},
+                ledger.reasons(names),
+            )
 
     def _ends(self, names: Sequence[str], reasons: dict[str, str], judged: Judged) -> dict[int, str]:
         """Return which items are closed though the policy would go on, and why."""
@@ -149,10 +172,6 @@ class Annotator:
             for i, name in enumerate(names)
             if name in reasons and (reasons[name] or judged.decisions.next[i] is not None)
         }
-
-    def _posteriors(self, answers: Answers, judged: Judged, decisions: Decisions) -> list[Record]:
-        layout = self.session.layout
-        return layout.records(answers, judged.posterior, decisions, judged.diagnostics, judged.covered)
 
     def _open(self, items: Iterable[Item], ledger: Ledger) -> Iterator[_Live]:
         """Yield items that are not settled, with what there is of them already."""
@@ -163,7 +182,7 @@ class Annotator:
             of: dict[str, dict[Line, Asked]] = {name: {} for name in names}
             for line, asked in lines.items():
                 of[line[0]][line] = asked
-            self.progress(len(settled), 0)
+            self.progress(len(settled), 0, ledger.committed)
             for item in some:
                 if item.name not in settled:
                     records = [*self._known(item), *told.get(item.name, ())]
@@ -189,7 +208,7 @@ class Annotator:
         ends: dict[str, str] = {}
         for i, name in enumerate(names):
             live = self._live[name]
-            live.doubt = self._doubt(judged, i)
+            live.doubt = self._doubt(judged, i) if live.records else ()
             request = self._request(live, judged.decisions.next[i]) if live.reason is None else None
             if request is None:
                 ends[name] = live.reason or ""
@@ -199,7 +218,7 @@ class Annotator:
             await ledger.settle(ends)
             for name in ends:
                 del self._live[name]
-            self.progress(len(ends), 0)
+            self.progress(len(ends), 0, ledger.committed)
         return asked
 
     def _request(self, live: _Live, option: Option | None) -> Request | None:
@@ -251,7 +270,7 @@ class Annotator:
                 self.stopping.set()
                 return
             live.records += [self.read(call, choice) for choice in choices]
-            self.progress(0, len(choices))
+            self.progress(0, len(choices), ledger.committed)
 
     async def _call(self, live: _Live, request: Request, ledger: Ledger) -> Call:
         """Return a request with its prompt and picture, which stay what they were at the line's first.
@@ -261,11 +280,12 @@ class Annotator:
         """
         picture = await asyncio.to_thread(self._picture, live.item, request)
         for line, asked in live.lines.items():
-            same = line[4] == request.view and self._region(line) == self._region(request.line)
-            if same and asked.picture != picture.digest:
+            same = self._region(live.item, line) == self._region(live.item, request.line)
+            if same and line[4] == request.view and asked.picture != picture.digest:
                 raise PictureError("changed", f"{live.item.path}: is another picture than it was")
         earlier = live.lines.get(request.line)
-        prompt = self._prompt(live, request, ledger)
+        prompt = live.prompts.get(request.line) or self._prompt(live, request, ledger)
+        live.prompts[request.line] = prompt
         draws = max(earlier.draws if earlier else 0, request.first + request.samples)
         live.lines[request.line] = Asked(draws, (), prompt.digest, picture.digest)
         return Call(request, prompt, picture)
@@ -276,15 +296,15 @@ class Annotator:
         known = ledger.prompt(earlier.prompt) if earlier else None
         return known or self.questions.prompt(request, self._context(request))
 
-    def _region(self, line: Line) -> str:
+    def _region(self, item: Item, line: Line) -> str:
         """Return which part of the face a line's picture enlarges; no text for none."""
         _, _, question, about, _ = line
-        if not about or not self.base.questions[question].enlarge:
+        if item.box is None or not about or not self.base.questions[question].enlarge:
             return ""
         return str(self.base.variables[about].about.get("region", ""))
 
     def _picture(self, item: Item, request: Request) -> Picture:
-        region = self._region(request.line)
+        region = self._region(item, request.line)
         key = (item.name, request.view, region)
         known = self._pictures.get(key)
         if known is not None:
