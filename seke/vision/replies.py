@@ -41,6 +41,14 @@ def reply_of(
     return Reply(choices, model or "", fingerprint, identity, prompt, answer, cached, price, seconds)
 
 
+def is_json(text: str) -> bool:
+    """Return whether a text is one JSON object."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _choice(draw: int, said: Any) -> Choice:
     message = said.get("message") if isinstance(said, dict) else None
     if not isinstance(message, dict):
