@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from seke.vision.values import Model, Settings
 
 UNSETTLED = 1
+AT_ONCE, IN_A_BATCH = 16, 2000
 
 
 @click.command()
@@ -85,10 +86,9 @@ UNSETTLED = 1
 @click.option(
     "--concurrency",
     type=click.IntRange(min=1),
-    default=16,
-    show_default=True,
-    help="Requests on their way at once.",
+    help="Requests on their way at once.  [default: 16; with --batch 2,000]",
 )
+@click.option("--batch", is_flag=True, help="Ask by the Batch API of OpenAI: cheaper, within a day.")
 @click.option("--rpm", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Requests a minute.")
 @click.option("--tpm", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Tokens a minute.")
 @click.option(
@@ -162,6 +162,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
     from engine import SekeError
     from seke.annotation.job import Job
 
+    given["concurrency"] = given["concurrency"] or (IN_A_BATCH if given["batch"] else AT_ONCE)
     settings, prices = _settings(given), _prices(given)
     model = _model(settings, prices, given)
     labels = _labels(given) if given["labels"] else None
@@ -186,7 +187,8 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
     if given["show_prompts"]:
         _show_prompts(job)
     elif given["dry_run"]:
-        _forecast(job, settings, prices, as_json=given["as_json"])
+        batched = prices.in_batch() if prices is not None and given["batch"] else prices
+        _forecast(job, settings, batched, as_json=given["as_json"])
     else:
         _confirm(job, model, given)
         with progress.over(len(job.items), job):
@@ -226,10 +228,12 @@ def _model(settings: Settings, prices: Prices | None, given: dict[str, Any]) -> 
         return RecordedModel.read(given["recorded"]) if given["recorded"] else ScriptedModel(given["seed"])
     if given["show_prompts"] or given["dry_run"]:
         return _Nobody()
+    from seke.vision.batches import Batches
     from seke.vision.client import Endpoint
 
     names = ("base_url", "key_from", "concurrency", "rpm", "tpm")
-    return Endpoint(settings, prices=prices, **{name: given[name] for name in names})
+    kind = Batches if given["batch"] else Endpoint
+    return kind(settings, prices=prices, **{name: given[name] for name in names})
 
 
 class _Nobody:

@@ -22,6 +22,7 @@ from seke.manifest import items_of
 from seke.questions import Questions
 from seke.records import Writer
 from seke.shipped import knowledge as read_knowledge
+from seke.vision.batches import Batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -116,7 +117,8 @@ class Job:
             "digests": dict(base.digests),
             "knowledge": f"{base.name} {base.digest}",
         }
-        annotator = Annotator(session, model, rule, known_by, concurrency, **told)
+        known = {item.name: item.labels for item in items if item.labels}
+        annotator = Annotator(session, model, rule, known_by, known, concurrency, **told)
         return cls(folder, items, annotator, facts, max_cost)
 
     def open(self) -> Ledger:
@@ -178,8 +180,12 @@ class Job:
             if hasattr(inner, "__aenter__"):
                 await stack.enter_async_context(inner)
                 await inner.check()
+            if ledger.batches() and not isinstance(inner, Batches):
+                return "batches are on their way: go on with --batch"
             with _interrupts(self.annotator):
                 try:
+                    if isinstance(inner, Batches):
+                        await inner.resume(ledger)
                     await self.annotator.run(self.items, ledger)
                 except SekeError as error:
                     return str(error)

@@ -27,6 +27,8 @@ from seke.vision.values import Choice, Failure, Reply
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from tenacity import AsyncRetrying, RetryCallState
+
     from seke.vision.prices import Prices
     from seke.vision.values import Call, Journal, Settings
 
@@ -40,7 +42,7 @@ FORMATS = ("json_schema", "json_object", "")
 LIMITS = ("max_tokens", "max_completion_tokens")
 
 
-class _AgainError(Exception):
+class AgainError(Exception):
     """The same request may be sent again, after so many seconds where the server says so."""
 
     def __init__(self, message: str, wait: float | None = None, *, paid: bool = False) -> None:
@@ -91,7 +93,7 @@ class Endpoint:
         self._end: FatalError | None = None
         self._formed, self._unformed = False, 0
         self._several: bool | None = None
-        self._format, self._limit = 0, 0
+        self.form, self._limit = 0, 0
         self._answered = self._refused = self._dry = 0
 
     @property
@@ -158,47 +160,44 @@ class Endpoint:
 
     async def _request(self, call: Call, draws: tuple[int, ...], journal: Journal) -> tuple[Choice, ...]:
         """Ask for some draws, again and again while that may help."""
-        from tenacity import (
-            AsyncRetrying,
-            RetryCallState,
-            retry_if_exception_type,
-            stop_after_attempt,
-            wait_random_exponential,
-        )
-
-        jittered = wait_random_exponential(multiplier=1, max=LONGEST_WAIT)
-
-        def wait(state: RetryCallState) -> float:
-            error = state.outcome.exception() if state.outcome is not None else None
-            asked = error.wait if isinstance(error, _AgainError) else None
-            return jittered(state) if asked is None else asked
-
-        again = AsyncRetrying(
-            stop=stop_after_attempt(self.attempts),
-            wait=wait,
-            retry=retry_if_exception_type(_AgainError),
-            reraise=True,
-        )
         paid = 0
         try:
-            async for attempt in again:
+            async for attempt in self.again():
                 last = attempt.retry_state.attempt_number >= self.attempts or paid + 1 >= MOST_PAID
                 with attempt:
                     try:
                         reply = await self._attempt(call, draws, journal, last=last)
-                    except _AgainError as error:
+                    except AgainError as error:
                         # What may have been paid for and was lost is not bought again and again.
                         paid += error.paid
                         if paid >= MOST_PAID:
                             raise UnansweredError(str(error)) from None
                         raise
-        except _AgainError as error:
+        except AgainError as error:
             self._dry += 1
             if (self._dry >= HOPELESS and not self._answered) or self._dry >= 4 * HOPELESS:
                 raise FatalError(f"{self.where}: the server does not answer any more ({error})") from None
             raise UnansweredError(str(error)) from None
         self._answered, self._dry = self._answered + 1, 0
         return reply.choices
+
+    def again(self) -> AsyncRetrying:
+        """Return attempts, the next one as late as the server says, else after a growing random time."""
+        import tenacity
+
+        jittered = tenacity.wait_random_exponential(multiplier=1, max=LONGEST_WAIT)
+
+        def wait(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome is not None else None
+            asked = error.wait if isinstance(error, AgainError) else None
+            return jittered(state) if asked is None else asked
+
+        return tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(self.attempts),
+            wait=wait,
+            retry=tenacity.retry_if_exception_type(AgainError),
+            reraise=True,
+        )
 
     async def _attempt(self, call: Call, draws: tuple[int, ...], journal: Journal, *, last: bool) -> Reply:
         """Send one request and keep account of it."""
@@ -207,7 +206,7 @@ class Endpoint:
             if self._end is not None:
                 raise self._end
             number = await journal.sent(call, draws, self.estimate.worst(call, len(draws)))
-            started, form = time.monotonic(), self._format
+            started, form = time.monotonic(), self.form
             try:
                 async with asyncio.timeout(self.deadline):
                     body = await self._post(call, draws)
@@ -216,18 +215,24 @@ class Endpoint:
                 await asyncio.shield(journal.failed(number, lost))
                 raise
             except Exception as error:
-                failure, raised = self._failed(error, last=last)
+                failure, raised = self.failed(error, last=last)
                 await journal.failed(number, failure)
                 raise raised from None
             reply = reply_of(body, draws, self.prices, time.monotonic() - started)
-            if reply is None:
-                failure = Failure(200, "the answer cannot be read", paid=True, retried=not last)
-                await journal.failed(number, failure)
-                raise _AgainError("the server's answer cannot be read", paid=True)
-            self.estimate.met(call, reply.prompt_tokens)
-            await journal.answered(number, reply)
-            self._look_at(reply, form)
-            return reply
+            return await self.kept(reply, call, form, number, journal, last=last)
+
+    async def kept(
+        self, reply: Reply | None, call: Call, form: int, number: int, journal: Journal, *, last: bool
+    ) -> Reply:
+        """Keep account of what came, and return it."""
+        if reply is None:
+            failure = Failure(200, "the answer cannot be read", paid=True, retried=not last)
+            await journal.failed(number, failure)
+            raise AgainError("the server's answer cannot be read", paid=True)
+        self.estimate.met(call, reply.prompt_tokens)
+        await journal.answered(number, reply)
+        self._look_at(reply, form)
+        return reply
 
     async def _post(self, call: Call, draws: tuple[int, ...]) -> bytes:
         """Send a request and return the body that came; nothing where it is too long."""
@@ -239,12 +244,12 @@ class Endpoint:
     def _look_at(self, reply: Reply, form: int) -> None:
         """Ask in a simpler form where a server takes the one that is asked for and does not keep to it."""
         whole = [one for one in reply.choices if one.finish == "stop" and one.text and one.refusal is None]
-        if self._formed or form != self._format or not whole:
+        if self._formed or form != self.form or not whole:
             return
         self._formed = any(is_json(one.text) for one in whole)
         self._unformed += not self._formed
-        if self._unformed >= HOPELESS and self._format + 1 < len(FORMATS):
-            self._format, self._unformed = self._format + 1, 0
+        if self._unformed >= HOPELESS and self.form + 1 < len(FORMATS):
+            self.form, self._unformed = self.form + 1, 0
 
     def body(self, call: Call, draws: tuple[int, ...]) -> dict[str, Any]:
         """Return what is said to the server to get these draws."""
@@ -262,7 +267,7 @@ class Endpoint:
         }
         if len(draws) > 1:
             said["n"] = len(draws)
-        kind = FORMATS[self._format]
+        kind = FORMATS[self.form]
         if kind == "json_schema":
             schema = {"name": "answer", "strict": True, "schema": dict(call.prompt.schema)}
             said["response_format"] = {"type": kind, "json_schema": schema}
@@ -270,7 +275,7 @@ class Endpoint:
             said["response_format"] = {"type": kind}
         return said
 
-    def _failed(self, error: Exception, *, last: bool) -> tuple[Failure, Exception]:
+    def failed(self, error: Exception, *, last: bool) -> tuple[Failure, Exception]:
         """Return what is to be kept of a failure, and what is to be raised."""
         import openai
 
@@ -278,13 +283,13 @@ class Endpoint:
             return self.refused_by(self.refusal(error), last=last)
         if isinstance(error, TimeoutError | openai.APITimeoutError):
             message = f"no answer within {self.deadline:g} s"
-            return Failure(0, message, paid=True, retried=not last), _AgainError(message, paid=True)
+            return Failure(0, message, paid=True, retried=not last), AgainError(message, paid=True)
         if isinstance(error, openai.APIConnectionError):
             reached = type(error.__cause__).__name__ not in ("ConnectError", "ConnectTimeout", "PoolTimeout")
             message = f"the connection broke ({plain(error.__cause__ or error)})"
-            return Failure(0, message, paid=reached, retried=not last), _AgainError(message, paid=reached)
+            return Failure(0, message, paid=reached, retried=not last), AgainError(message, paid=reached)
         message = f"the answer broke off ({plain(error)})"
-        return Failure(0, message, paid=True, retried=not last), _AgainError(message, paid=True)
+        return Failure(0, message, paid=True, retried=not last), AgainError(message, paid=True)
 
     def refusal(self, error: Any) -> Refusal:
         """Return what the server says in an error; a key that it repeats is left out."""
@@ -304,14 +309,15 @@ class Endpoint:
             if code == 429:
                 self._pace.pause(refusal.wait)
             kept = Failure(code, message, paid=False, retried=not last)
-            return kept, _AgainError(f"the server says {code}: {message}", refusal.wait)
+            return kept, AgainError(f"the server says {code}: {message}", refusal.wait)
         if self._adapted(code, message):
-            return Failure(code, message, paid=False, retried=not last), _AgainError(message, 0.0)
+            return Failure(code, message, paid=False, retried=not last), AgainError(message, 0.0)
         self._refused += 1
         if self._refused >= HOPELESS and not self._answered:
             self._end = FatalError(f"{self.where}: refuses every request ({code}: {message})")
             return Failure(code, message, paid=False, retried=False), self._end
-        return Failure(code, message, paid=False, retried=False), UnansweredError(f"{code}: {message}")
+        told = f"{code}: {message}" if code else message
+        return Failure(code, message, paid=False, retried=False), UnansweredError(told)
 
     def _adapted(self, code: int, message: str) -> bool:
         """Ask for less, or by another name, where a server does not know what was asked for."""
@@ -322,8 +328,8 @@ class Endpoint:
             self._limit = 1
             return True
         formal = any(word in text for word in ("response_format", "json_schema", "schema"))
-        if formal and self._format + 1 < len(FORMATS):
-            self._format += 1
+        if formal and self.form + 1 < len(FORMATS):
+            self.form += 1
             return True
         if "'n'" in text or '"n"' in text:
             changed, self._several = self._several is not False, False

@@ -44,7 +44,7 @@ class Refusal:
     @property
     def passing(self) -> bool:
         """Whether the same request may be answered later."""
-        return self.code in (408, 409, 429) or self.code >= 500 or self.kind in PASSING
+        return self.code in (408, 409, 429) or self.code >= 500 or any(word in self.kind for word in PASSING)
 
 
 def refusal_of(

@@ -26,6 +26,13 @@ def reply_of(
         said = json.loads(body.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
+    return reply_from(said, draws, prices, seconds)
+
+
+def reply_from(
+    said: Any, draws: tuple[int, ...], prices: Prices | None = None, seconds: float = 0.0
+) -> Reply | None:
+    """Return the same of a body that is decoded already."""
     if not isinstance(said, dict) or not isinstance(said.get("choices"), list) or not said["choices"]:
         return None
     choices = tuple(_choice(draw, one) for draw, one in zip(draws, said["choices"], strict=False))

@@ -121,9 +121,9 @@ def test_a_server_that_ignores_n_is_topped_up_with_seeds_of_their_own():
     assert len(journal.rows) == 7
 
 
-def one_choice():
-    reply = Reply(['{"a": 1}'])
-    reply.texts = OneText(['{"a": 1}'])
+def one_choice(text='{"a": 1}'):
+    reply = Reply()
+    reply.texts = OneText([text])
     return reply
 
 
