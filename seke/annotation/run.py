@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import OrderedDict
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +77,7 @@ class Annotator:
         self.base: Knowledge = self.session.network.knowledge
         self.questions = Questions(self.base)
         self._live: dict[str, _Live] = {}
+        self._said: dict[str, Prompt] = {}
         self._pictures: OrderedDict[tuple[str, str, str], Picture] = OrderedDict()
 
     def read(self, call: Call, choice: Choice) -> Record:
@@ -247,10 +247,12 @@ class Annotator:
 
     def _prompt(self, live: _Live, request: Request, ledger: Ledger) -> Prompt:
         """Return the prompt of a line, which stays what it was when it was first asked."""
-        if request.line in live.lines:
-            with suppress(TypeError):  # sent by nobody: the process ended before
-                return ledger.prompt(live.lines[request.line][1])
-        return self.questions.prompt(request, self._context(request))
+        digest = live.lines[request.line][1] if request.line in live.lines else ""
+        if digest and digest not in self._said:
+            self._said[digest] = ledger.prompt(digest)
+        prompt = self._said[digest] if digest else self.questions.prompt(request, self._context(request))
+        self._said[prompt.digest] = prompt
+        return prompt
 
     def _picture(self, item: Item, request: Request) -> Picture:
         region = ""
