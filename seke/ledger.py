@@ -20,15 +20,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
+from seke.loop import Request
 from seke.vision.errors import FatalError, OutOfMoneyError
-from seke.vision.values import Choice, Prompt
+from seke.vision.values import Call, Choice, Picture, Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from seke.loop import Line
-    from seke.vision.values import Call, Failure, Reply
+    from seke.vision.values import Failure, Reply
 
     Record = dict[str, Any]
     Work = Callable[[sqlite3.Connection], Any]
@@ -56,6 +57,9 @@ CREATE TABLE IF NOT EXISTS choices (
     passed_over INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (item, observer, question, about, view, draw)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS batches (
+    name TEXT PRIMARY KEY, identity TEXT, numbers TEXT NOT NULL, over INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settled (item TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID;
 """
 
@@ -76,9 +80,16 @@ FAILED = "UPDATE requests SET state = 'failed', ended = ?, code = ?, message = ?
 RECORDS = "SELECT item, record FROM choices WHERE passed_over = 0 AND item IN (%s)"
 LINES = f"SELECT {KEY}, max(upto), prompt, picture FROM requests WHERE item IN (%s) GROUP BY {KEY}"
 DRAWS = f"SELECT {KEY}, draw FROM choices WHERE item IN (%s)"
+IN_BATCHES = "SELECT value FROM batches, json_each(batches.numbers) WHERE over = 0"
+UNKNOWN = f"UPDATE requests SET state = 'unknown' WHERE state = 'sent' AND number NOT IN ({IN_BATCHES})"
+BEGUN = "INSERT OR REPLACE INTO batches (name, identity, numbers) VALUES (?, ?, ?)"
+STILL_SENT = f"""
+SELECT b.name, b.identity, number, {KEY}, draws, prompt, picture, worst
+FROM batches b, json_each(b.numbers) JOIN requests ON number = value WHERE over = 0 AND state = 'sent'
+"""
 ALIKE = """
 SELECT draw, text, finish, refusal FROM choices c JOIN requests r ON c.request = r.number
-WHERE c.item = ? AND c.observer = ? AND c.question = ? AND c.about = ? AND c.view = ?
+WHERE c.item = ? AND c.question = ? AND c.about = ? AND c.view = ?
 AND r.prompt = ? AND r.picture = ? ORDER BY draw
 """
 OF_REQUESTS = """
@@ -139,7 +150,7 @@ class Ledger:
             self._db, self._own = (_connected(folder / NAME) for _ in range(2))
             self._db.executescript(TABLES)
             self._check_version()
-            self._db.execute("UPDATE requests SET state = 'unknown' WHERE state = 'sent'")
+            self._db.execute(UNKNOWN)
             newest = self._db.execute("SELECT max(number) FROM requests").fetchone()[0]
         except (sqlite3.Error, SekeError) as error:
             self._lock.release()
@@ -148,6 +159,7 @@ class Ledger:
         self._calls: dict[int, tuple[Call, float]] = {}
         total = self.totals()
         self._spent = total.spent + total.perhaps
+        self._batches = self._on_their_way()
         self._work: queue.SimpleQueue[tuple[Work, Callable[[Any, Any], None]] | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write, name="ledger", daemon=True)
         self._writer.start()
@@ -158,6 +170,23 @@ class Ledger:
             self._db.execute("INSERT INTO facts VALUES ('version', ?)", (str(VERSION),))
         elif int(found["version"]) > VERSION:
             raise SekeError(f"{self.folder}: was written by a newer version of seke")
+
+    def _on_their_way(self) -> dict[str, tuple[str | None, dict[int, tuple[Call, tuple[int, ...]]]]]:
+        """Return the batches that an earlier process left, and go on with what was asked in them."""
+        found: dict[str, Any] = {
+            name: (identity, {})
+            for name, identity in self._db.execute("SELECT name, identity FROM batches WHERE over = 0")
+        }
+        for name, _, number, *told in self._db.execute(STILL_SENT).fetchall():
+            key, (draws, prompt, picture, worst) = told[:5], told[5:]
+            asked = tuple(json.loads(draws))
+            request = Request(*_line(key), asked[0], len(asked))
+            said = self.prompt(prompt) or Prompt("", {}, prompt)
+            call = Call(request, said, Picture(b"", "", 0, 0, picture))
+            found[name][1][number] = call, asked
+            self._calls[number] = call, worst or 0.0
+            self._spent += worst or 0.0
+        return found
 
     def close(self) -> None:
         """End the writer and let others have the run."""
@@ -226,6 +255,20 @@ class Ledger:
         row = (time.time(), failure.code, failure.message, int(failure.paid), number)
         await self._done(lambda db: db.execute(FAILED, row))
 
+    async def begun(self, name: str, numbers: Sequence[int], identity: str | None) -> None:
+        """Note a batch; see `batches.Memory`."""
+        row = (name, identity, json.dumps(numbers))
+        await self._done(lambda db: db.execute(BEGUN, row))
+
+    async def over(self, name: str) -> None:
+        """Note that a batch is over; see `batches.Memory`."""
+        self._batches.pop(name, None)
+        await self._done(lambda db: db.execute("UPDATE batches SET over = 1 WHERE name = ?", (name,)))
+
+    def batches(self) -> Mapping[str, tuple[str | None, Mapping[int, tuple[Call, tuple[int, ...]]]]]:
+        """Return the batches that an earlier process left on their way; see `batches.Memory`."""
+        return dict(self._batches)
+
     async def settle(self, reasons: Mapping[str, str]) -> None:
         """Note that nothing more is asked about items; item -> why, beyond what its answers say."""
         rows = list(reasons.items())
@@ -287,7 +330,8 @@ class Ledger:
 
     def choices(self, call: Call, draws: Iterable[int]) -> tuple[Choice, ...]:
         """Return the answers that there are to the same prompt about the same picture, of these draws."""
-        alike = (*_key(call.request.line), call.prompt.digest, call.picture.digest)
+        item, _, *rest = _key(call.request.line)
+        alike = (item, *rest, call.prompt.digest, call.picture.digest)
         rows = self._db.execute(ALIKE, alike).fetchall()
         wanted = set(draws)
         return tuple(Choice(*row) for row in rows if row[0] in wanted)
@@ -296,9 +340,9 @@ class Ledger:
         """Return of items that are settled why, beyond what their answers say."""
         return dict(self._of("SELECT item, reason FROM settled WHERE item IN (%s)", items))
 
-    def settled(self) -> int:
-        """Return how many items are settled."""
-        return int(self._db.execute("SELECT count(*) FROM settled").fetchone()[0])
+    def settled(self, items: Sequence[str]) -> int:
+        """Return how many of these items are settled."""
+        return sum(1 for _ in self._of("SELECT item FROM settled WHERE item IN (%s)", items))
 
     def raw(self) -> Iterator[Record]:
         """Yield all answers as they came, as `RecordedModel` reads them."""

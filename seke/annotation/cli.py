@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seke.reporting import print_json, reporting
+from seke.terminal import printable
 
 if TYPE_CHECKING:
     from seke.annotation.forecast import Forecast
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from seke.vision.values import Model, Settings
 
 UNSETTLED = 1
+AT_ONCE, IN_A_BATCH = 16, 2000
 
 
 @click.command()
@@ -85,10 +87,9 @@ UNSETTLED = 1
 @click.option(
     "--concurrency",
     type=click.IntRange(min=1),
-    default=16,
-    show_default=True,
-    help="Requests on their way at once.",
+    help="Requests on their way at once.  [default: 16; with --batch 2,000]",
 )
+@click.option("--batch", is_flag=True, help="Ask by the Batch API of OpenAI: cheaper, within a day.")
 @click.option("--rpm", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Requests a minute.")
 @click.option("--tpm", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Tokens a minute.")
 @click.option(
@@ -147,7 +148,7 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
       seke annotate faces/ --run run --model gpt-4o --dry-run
       seke annotate --run run --status
 
-    Exit status: 0 done, 1 stopped before the end, 2 bad input.
+    Exit status: 0 done, 1 stopped before the end or a guarantee is refused, 2 bad input.
     """
     with reporting(as_json=given["as_json"]):
         if given["status"]:
@@ -162,6 +163,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
     from engine import SekeError
     from seke.annotation.job import Job
 
+    given["concurrency"] = given["concurrency"] or (IN_A_BATCH if given["batch"] else AT_ONCE)
     settings, prices = _settings(given), _prices(given)
     model = _model(settings, prices, given)
     labels = _labels(given) if given["labels"] else None
@@ -186,7 +188,8 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
     if given["show_prompts"]:
         _show_prompts(job)
     elif given["dry_run"]:
-        _forecast(job, settings, prices, as_json=given["as_json"])
+        batched = prices.in_batch() if prices is not None and given["batch"] else prices
+        _forecast(job, settings, batched, as_json=given["as_json"])
     else:
         _confirm(job, model, given)
         with progress.over(len(job.items), job):
@@ -226,10 +229,12 @@ def _model(settings: Settings, prices: Prices | None, given: dict[str, Any]) -> 
         return RecordedModel.read(given["recorded"]) if given["recorded"] else ScriptedModel(given["seed"])
     if given["show_prompts"] or given["dry_run"]:
         return _Nobody()
+    from seke.vision.batches import Batches
     from seke.vision.client import Endpoint
 
     names = ("base_url", "key_from", "concurrency", "rpm", "tpm")
-    return Endpoint(settings, prices=prices, **{name: given[name] for name in names})
+    kind = Batches if given["batch"] else Endpoint
+    return kind(settings, prices=prices, **{name: given[name] for name in names})
 
 
 class _Nobody:
@@ -340,12 +345,21 @@ def _conclude(found: Summary, job: Job, *, as_json: bool) -> None:
         )
         for reason, count in found.reasons.items():
             print(f"  rejected {count:,}: {reason}")
-        print(f"  {found.samples / max(total, 1):.2f} samples an item, {found.seconds:,.1f} s")
+        each = found.per_item
+        print(
+            f"  {each['mean']:.2f} samples an item ({each['q05']} to {each['q95']}), {found.seconds:,.1f} s"
+        )
+        shares = (f"{name.replace('_', ' ')} {share:.0%}" for name, share in found.levels.items())
+        print(f"  values accepted: {', '.join(shares)}")
         print(f"  {_account(found.totals)}")
         print(f"{job.folder / 'posteriors.jsonl'}")
+    for line in found.promises:
+        print(printable(line), file=sys.stderr)
+    for reason in found.refused:
+        print(printable(f"the guarantee is refused: {reason}"), file=sys.stderr)
     if found.stopped:
         print(f"stopped before the end: {found.stopped}; the same command goes on", file=sys.stderr)
-    if found.stopped or not found.finished:
+    if found.stopped or found.refused or not found.finished:
         sys.exit(UNSETTLED)
 
 
@@ -377,17 +391,15 @@ class _Progress:
             self.bar.start()
         return self
 
-    def add(self, settled: int, answers: int) -> None:
-        """Note items that were settled, and answers that came."""
+    def add(self, settled: int, answers: int, spent: float) -> None:
+        """Note items that were settled, answers that came, and what was spent in all."""
         self.settled, self.answers = self.settled + settled, self.answers + answers
         if self.bar is not None:
-            told = f"{self.answers:,} answers"
+            told = f"{self.answers:,} answers" + (f", at most {spent:,.2f} USD" if spent else "")
             self.bar.update(self.bar.task_ids[0], completed=self.settled, told=told)
 
     def problem(self, message: str) -> None:
         """Say what went wrong; not more than a page of it."""
-        from seke.terminal import printable
-
         self.told += 1
         if self.told <= 20:
             print(printable(message), file=sys.stderr)

@@ -26,6 +26,7 @@ from seke.records import Writer
 from seke.replay import checked
 from seke.shipped import knowledge as read_knowledge
 from seke.summary import Summary as Counts
+from seke.vision.batches import Batches
 from seke.vision.values import Settings
 
 if TYPE_CHECKING:
@@ -137,7 +138,8 @@ class Job:
             "digests": dict(base.digests),
             "knowledge": f"{base.name} {base.digest}",
         }
-        annotator = Annotator(session, model, rule, known_by, concurrency, **told)
+        known = {item.name: item.labels for item in items if item.labels}
+        annotator = Annotator(session, model, rule, known_by, known, concurrency, **told)
         return cls(folder, items, annotator, facts, max_cost)
 
     def open(self) -> Ledger:
@@ -150,7 +152,7 @@ class Job:
         ledger = Ledger(self.folder, self.annotator.read, self.max_cost)
         begun = ledger.facts(*SAME)
         differs = [_difference(name, begun[name], self.facts[name]) for name in SAME if begun]
-        if any(differs):
+        if any(differs) and ledger.totals().requests:
             ledger.close()
             told = "; ".join(one for one in differs if one)
             raise SekeError(
@@ -199,8 +201,12 @@ class Job:
             if hasattr(inner, "__aenter__"):
                 await stack.enter_async_context(inner)
                 await inner.check()
+            if ledger.batches() and not isinstance(inner, Batches):
+                return "batches are on their way: go on with --batch"
             with _interrupts(self.annotator):
                 try:
+                    if isinstance(inner, Batches):
+                        await inner.resume(ledger)
                     await self.annotator.run(self.items, ledger)
                 except SekeError as error:
                     return str(error)
@@ -244,7 +250,7 @@ class Job:
             },
             totals=ledger.totals(),
             seconds=round(seconds, 1),
-            finished=ledger.settled() >= len(self.items),
+            finished=ledger.settled([item.name for item in self.items]) == len(self.items),
             stopped=stopped,
             promises=tuple(counts.promises(session.guarantee)) if session.guarantee else (),
             refused=session.refused + ((counts.why_outside,) if counts.outside else ()),
@@ -270,7 +276,7 @@ def annotate(
     branch_of: str | Path | None = None,
     **given: Any,
 ) -> Summary:
-    """Annotate pictures as `seke annotate` does, and return what came of it; the results are files in `folder`.
+    """Annotate pictures as `seke annotate` does; the results are files in a folder.
 
     The pictures are sent without asking: see that their terms allow it.
 
@@ -282,12 +288,13 @@ def annotate(
         base_url: of the endpoint; the client's own by default. Its key is taken from OPENAI_API_KEY.
         prices: of the endpoint's tokens (`seke.vision.prices.Prices`); `max_cost` needs them.
         concurrency: requests on their way at once.
-        rpm, tpm: requests and tokens a minute at most.
+        rpm: requests a minute at most.
+        tpm: tokens a minute at most.
         retry_refused: ask again what was refused.
         branch_of: the folder of another run, whose answers to the same prompts about the same pictures are
             used.
-        given: knowledge, labels, population, observer, strategy, max_samples, max_cost, problems and progress,
-            as `Job.of` takes them.
+        given: knowledge, labels, population, observer, strategy, max_samples, max_cost, problems and
+            progress, as `Job.of` takes them.
 
     Raises:
         engine.KnowledgeError, engine.SekeError: bad input; nothing was sent.
@@ -298,8 +305,7 @@ def annotate(
     if isinstance(model, str):
         from seke.vision.client import Endpoint
 
-        told = {"concurrency": concurrency, "rpm": rpm, "tpm": tpm}
-        model = Endpoint(asked, base_url=base_url, prices=prices, **told)
+        model = Endpoint(asked, base_url=base_url, prices=prices, concurrency=concurrency, rpm=rpm, tpm=tpm)
     listed = [images] if isinstance(images, str | Path) else images
     job = Job.of(listed, Path(folder), model, asked, concurrency=concurrency, **given)
     return job.run(retry_refused=retry_refused, branch_of=None if branch_of is None else Path(branch_of))

@@ -25,9 +25,9 @@ from seke.vision.errors import FatalError, UnansweredError
 from seke.vision.values import Call, Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from engine import Decisions, Option
+    from engine import Option
     from seke.annotation.strategies import Rule
     from seke.inference import Judged, Session
     from seke.ledger import Ledger
@@ -70,14 +70,16 @@ class _Live:
 class Annotator:
     """What a run is done with.
 
-    known_by: the observer whose samples the set's own labels are. progress: is called with how many items were
-    settled and answers came since the last call, and what was spent in all, USD.
+    known_by: the observer whose samples the set's own labels are. labels: item -> these, where it has any.
+    progress: is called with how many items were settled and answers came since the last call, and what was
+    spent in all, in USD.
     """
 
     session: Session
     model: Model
     rule: Rule | None = None
     known_by: str | None = None
+    labels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     concurrency: int = 16
     problems: Callable[[str], None] = print
     progress: Callable[[int, int, float], None] = lambda *_: None
@@ -243,7 +245,7 @@ class Annotator:
 
     def _context(self, request: Request) -> Context:
         live = self._live.get(request.item)
-        return Context(live.item.labels, live.doubt) if live is not None else Context()
+        return Context(self.labels.get(request.item, {}), live.doubt if live is not None else ())
 
     async def _ask(self, name: str, requests: list[Request], ledger: Ledger) -> None:
         """Ask about an item and keep what came; what goes wrong ends the item, or the run."""

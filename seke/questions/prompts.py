@@ -23,7 +23,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 USUAL, RARE = 0.5, 0.1
+MOST_KEPT = 10_000
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -63,9 +64,11 @@ class Context:
 
 @dataclass(frozen=True)
 class Questions:
-    """The questions of a base, ready to be put."""
+    """The questions of a base, ready to be put. What was made once is kept: most items are asked alike."""
 
     base: Knowledge
+    _prompts: dict[Any, Prompt] = field(default_factory=dict, repr=False, compare=False)
+    _forms: dict[Any, Form] = field(default_factory=dict, repr=False, compare=False)
 
     def prompt(self, request: Request, context: Context | None = None) -> Prompt:
         """Return what is said to the model for a request.
@@ -94,8 +97,10 @@ class Questions:
 
     def form(self, request: Request, context: Context) -> Form:
         """Return the form of an answer to a request."""
-        known = frozenset(context.known)
-        return form_of(self.base, request.observer, request.question, request.about, known)
+        key = (request.observer, request.question, request.about, frozenset(context.known))
+        if key not in self._forms:
+            self._forms[key] = form_of(self.base, *key)
+        return self._forms[key]
 
     def check(self) -> None:
         """Render every template that the policy may use, once.
@@ -175,14 +180,20 @@ class Questions:
         return described | {"about": dict(variable.about)}
 
     def _rendered(self, question: Question, words: Record) -> str:
-        from jinja2 import StrictUndefined, TemplateError
-        from jinja2.sandbox import SandboxedEnvironment
+        from jinja2 import TemplateError
 
-        env = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
         try:
-            return env.from_string(question.prompt).render(words)
+            return str(_template(question.prompt).render(words))
         except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
             raise KnowledgeError([_fault(question, error, words)]) from None
+
+
+@cache
+def _template(text: str) -> Any:
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import SandboxedEnvironment
+
+    return SandboxedEnvironment(undefined=StrictUndefined, autoescape=False).from_string(text)
 
 
 def _fault(question: Question, error: Exception, words: Record) -> Fault:

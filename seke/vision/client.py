@@ -12,20 +12,22 @@ import base64
 import hashlib
 import os
 import time
-from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from engine import did_you_mean
 from seke.vision.errors import FatalError, UnansweredError
-from seke.vision.faults import LONGEST_WAIT, plain, retry_after, seconds_of, told
+from seke.vision.faults import LONGEST_WAIT, Refusal, plain, refusal_of
+from seke.vision.limits import Pace
 from seke.vision.prices import Estimate
-from seke.vision.replies import reply_of
+from seke.vision.replies import is_json, reply_of
 from seke.vision.values import Choice, Failure, Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import TracebackType
+
+    from tenacity import AsyncRetrying, RetryCallState
 
     from seke.vision.prices import Prices
     from seke.vision.values import Call, Journal, Settings
@@ -38,10 +40,9 @@ HOPELESS = 3
 LOCAL = ("localhost", "127.0.0.1", "::1", "[::1]")
 FORMATS = ("json_schema", "json_object", "")
 LIMITS = ("max_tokens", "max_completion_tokens")
-AGAIN = (408, 409, 429)
 
 
-class _AgainError(Exception):
+class AgainError(Exception):
     """The same request may be sent again, after so many seconds where the server says so."""
 
     def __init__(self, message: str, wait: float | None = None, *, paid: bool = False) -> None:
@@ -72,27 +73,33 @@ class Endpoint:
         Raises:
             FatalError: no key.
         """
-        from openai import AsyncOpenAI
+        import openai
 
         key = os.environ.get(key_from, "")
         local = base_url is not None and urlsplit(base_url).hostname in LOCAL
         if not key and not local:
             raise FatalError(f"there is no key: put it in the environment variable {key_from}")
-        self._client = AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0, timeout=deadline)
+        # Pictures go where the user said and nowhere else, whatever a server would have.
+        connections = type(openai.DEFAULT_CONNECTION_LIMITS)(max_keepalive_connections=max(concurrency, 20))
+        http = openai.DefaultAsyncHttpxClient(follow_redirects=False, limits=connections, timeout=deadline)
+        self.client = openai.AsyncOpenAI(
+            api_key=key or "none", base_url=base_url, max_retries=0, timeout=deadline, http_client=http
+        )
         self.settings, self.prices, self.key_from = settings, prices, key_from
         self.estimate = Estimate(prices, settings)
         self.deadline, self.attempts = deadline, attempts
         self._free = asyncio.Semaphore(concurrency)
-        self._limits = [_limiter(rpm), _limiter(tpm)]
-        self._until = 0.0
+        self._pace = Pace(rpm, tpm)
+        self._end: FatalError | None = None
+        self._formed, self._unformed = False, 0
         self._several: bool | None = None
-        self._format, self._limit = 0, 0
+        self.form, self._limit = 0, 0
         self._answered = self._refused = self._dry = 0
 
     @property
     def where(self) -> str:
         """The address that pictures are sent to."""
-        return str(self._client.base_url)
+        return str(self.client.base_url.copy_with(username=None, password=None))
 
     async def __aenter__(self) -> Endpoint:
         return self
@@ -100,7 +107,7 @@ class Endpoint:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.close()
+        await self.client.close()
 
     async def check(self) -> None:
         """See that the server is there, takes the key, and has the model, where it lists its models.
@@ -112,18 +119,20 @@ class Endpoint:
 
         try:
             async with asyncio.timeout(min(self.deadline, 20)):
-                listed = await self._client.models.list()
-                names = [one.id for one in listed.data or []]
+                listed = await self.client.models.list()
+                names = [one.id for one in listed.data or [] if isinstance(one.id, str)]
         except openai.APIStatusError as error:
-            if error.status_code in (401, 403):
-                raise FatalError(self._fatal(error)) from None
+            refusal = self.refusal(error)
+            if refusal.fatal and refusal.code != 404:
+                raise self.fatal(refusal) from None
             return
         except (openai.APIConnectionError, TimeoutError) as error:
             raise FatalError(f"{self.where}: no server answers ({plain(error)})") from None
         except Exception:  # A list that cannot be read says nothing.
             return
         model = self.settings.model
-        if names and model not in names:
+        # Ollama lists what it calls `llava` as `llava:latest`.
+        if names and model not in names and f"{model}:latest" not in names:
             some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
             hint = did_you_mean(model, names)
             raise FatalError(f"{self.where}: no model is called {model!r}{hint} (it has {some})")
@@ -131,21 +140,19 @@ class Endpoint:
     async def ask(self, call: Call, journal: Journal) -> tuple[Choice, ...]:
         """Return the answers to a call; see `values.Model`."""
         first, found = call.request.first, dict[int, Choice]()
-        wanted = list(range(first, first + call.request.samples))
-        while wanted and self._several is not False:
-            draws = tuple(wanted)
-            choices = await self._request(call, draws, journal)
-            found |= {one.draw: one for one in choices}
-            if len(draws) > 1:
-                self._several = len(choices) > 1
-            wanted = [draw for draw in wanted if draw not in found]
-        rest = [self._request(call, (draw,), journal) for draw in wanted]
+        wanted = range(first, first + call.request.samples)
         reasons: list[BaseException] = []
-        for got in await asyncio.gather(*rest, return_exceptions=True):
-            if isinstance(got, BaseException):
-                reasons.append(got)
-            else:
+        while (missing := tuple(draw for draw in wanted if draw not in found)) and not reasons:
+            # Together until it is seen that the server gives one choice at a time.
+            parts = [missing] if self._several is not False else [(draw,) for draw in missing]
+            asked = (self._request(call, draws, journal) for draws in parts)
+            for draws, got in zip(parts, await asyncio.gather(*asked, return_exceptions=True), strict=True):
+                if isinstance(got, BaseException):
+                    reasons.append(got)
+                    continue
                 found |= {one.draw: one for one in got}
+                if len(draws) > 1:
+                    self._several = len(got) > 1
         choices = tuple(found[draw] for draw in sorted(found))
         for reason in sorted(reasons, key=lambda one: isinstance(one, UnansweredError)):
             raise UnansweredError(reason.reason, choices) if isinstance(reason, UnansweredError) else reason
@@ -153,41 +160,20 @@ class Endpoint:
 
     async def _request(self, call: Call, draws: tuple[int, ...], journal: Journal) -> tuple[Choice, ...]:
         """Ask for some draws, again and again while that may help."""
-        from tenacity import (
-            AsyncRetrying,
-            RetryCallState,
-            retry_if_exception_type,
-            stop_after_attempt,
-            wait_random_exponential,
-        )
-
-        jittered = wait_random_exponential(multiplier=1, max=LONGEST_WAIT)
-
-        def wait(state: RetryCallState) -> float:
-            error = state.outcome.exception() if state.outcome is not None else None
-            asked = error.wait if isinstance(error, _AgainError) else None
-            return jittered(state) if asked is None else asked
-
-        again = AsyncRetrying(
-            stop=stop_after_attempt(self.attempts),
-            wait=wait,
-            retry=retry_if_exception_type(_AgainError),
-            reraise=True,
-        )
         paid = 0
         try:
-            async for attempt in again:
+            async for attempt in self.again():
                 last = attempt.retry_state.attempt_number >= self.attempts or paid + 1 >= MOST_PAID
                 with attempt:
                     try:
                         reply = await self._attempt(call, draws, journal, last=last)
-                    except _AgainError as error:
-                        # What may have been paid for and is lost is not bought again and again.
+                    except AgainError as error:
+                        # What may have been paid for and was lost is not bought again and again.
                         paid += error.paid
                         if paid >= MOST_PAID:
                             raise UnansweredError(str(error)) from None
                         raise
-        except _AgainError as error:
+        except AgainError as error:
             self._dry += 1
             if (self._dry >= HOPELESS and not self._answered) or self._dry >= 4 * HOPELESS:
                 raise FatalError(f"{self.where}: the server does not answer any more ({error})") from None
@@ -195,13 +181,32 @@ class Endpoint:
         self._answered, self._dry = self._answered + 1, 0
         return reply.choices
 
+    def again(self) -> AsyncRetrying:
+        """Return attempts, the next one as late as the server says, else after a growing random time."""
+        import tenacity
+
+        jittered = tenacity.wait_random_exponential(multiplier=1, max=LONGEST_WAIT)
+
+        def wait(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome is not None else None
+            asked = error.wait if isinstance(error, AgainError) else None
+            return jittered(state) if asked is None else asked
+
+        return tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(self.attempts),
+            wait=wait,
+            retry=tenacity.retry_if_exception_type(AgainError),
+            reraise=True,
+        )
+
     async def _attempt(self, call: Call, draws: tuple[int, ...], journal: Journal, *, last: bool) -> Reply:
         """Send one request and keep account of it."""
-        async with AsyncExitStack() as stack:
-            await self._admitted(call, draws)
-            await stack.enter_async_context(self._free)
+        async with self._free:
+            await self._pace.admit(sum(self.estimate.tokens(call, len(draws))))
+            if self._end is not None:
+                raise self._end
             number = await journal.sent(call, draws, self.estimate.worst(call, len(draws)))
-            started = time.monotonic()
+            started, form = time.monotonic(), self.form
             try:
                 async with asyncio.timeout(self.deadline):
                     body = await self._post(call, draws)
@@ -210,41 +215,44 @@ class Endpoint:
                 await asyncio.shield(journal.failed(number, lost))
                 raise
             except Exception as error:
-                failure, raised = self._failed(error, last=last)
+                failure, raised = self.failed(error, last=last)
                 await journal.failed(number, failure)
                 raise raised from None
             reply = reply_of(body, draws, self.prices, time.monotonic() - started)
-            if reply is None:
-                failure = Failure(200, "the answer cannot be read", paid=True, retried=not last)
-                await journal.failed(number, failure)
-                raise _AgainError("the server's answer cannot be read", paid=True)
-            self.estimate.met(call, reply.prompt_tokens)
-            await journal.answered(number, reply)
-            return reply
+            return await self.kept(reply, call, form, number, journal, last=last)
 
-    async def _admitted(self, call: Call, draws: tuple[int, ...]) -> None:
-        """Wait until the rates allow a request."""
-        amounts = (1, sum(self.estimate.tokens(call, len(draws))))
-        for limit, amount in zip(self._limits, amounts, strict=True):
-            if limit is not None:
-                await limit.acquire(min(amount, limit.max_rate))
-        while (left := self._until - time.monotonic()) > 0:
-            await asyncio.sleep(left)
+    async def kept(
+        self, reply: Reply | None, call: Call, form: int, number: int, journal: Journal, *, last: bool
+    ) -> Reply:
+        """Keep account of what came, and return it."""
+        if reply is None:
+            failure = Failure(200, "the answer cannot be read", paid=True, retried=not last)
+            await journal.failed(number, failure)
+            raise AgainError("the server's answer cannot be read", paid=True)
+        self.estimate.met(call, reply.prompt_tokens)
+        await journal.answered(number, reply)
+        self._look_at(reply, form)
+        return reply
 
     async def _post(self, call: Call, draws: tuple[int, ...]) -> bytes:
-        """Send a request and return the body that came, at most LARGEST_BODY bytes of it."""
-        completions = self._client.chat.completions.with_streaming_response
-        async with completions.create(**self._said(call, draws)) as response:
-            self._heed(response.headers)
-            parts, size = [], 0
-            async for part in response.iter_bytes():
-                size += len(part)
-                if size > LARGEST_BODY:
-                    return b""
-                parts.append(part)
-        return b"".join(parts)
+        """Send a request and return the body that came; nothing where it is too long."""
+        completions = self.client.chat.completions.with_streaming_response
+        async with completions.create(**self.body(call, draws)) as response:
+            self._pace.heed(response.headers)
+            return await read(response)
 
-    def _said(self, call: Call, draws: tuple[int, ...]) -> dict[str, Any]:
+    def _look_at(self, reply: Reply, form: int) -> None:
+        """Ask in a simpler form where a server takes the one that is asked for and does not keep to it."""
+        whole = [one for one in reply.choices if one.finish == "stop" and one.text and one.refusal is None]
+        if self._formed or form != self.form or not whole:
+            return
+        self._formed = any(is_json(one.text) for one in whole)
+        self._unformed += not self._formed
+        if self._unformed >= HOPELESS and self.form + 1 < len(FORMATS):
+            self.form, self._unformed = self.form + 1, 0
+
+    def body(self, call: Call, draws: tuple[int, ...]) -> dict[str, Any]:
+        """Return what is said to the server to get these draws."""
         settings, picture = self.settings, call.picture
         data = base64.b64encode(picture.data).decode("ascii")
         url = {"url": f"data:{picture.media_type};base64,{data}", "detail": settings.detail}
@@ -259,7 +267,7 @@ class Endpoint:
         }
         if len(draws) > 1:
             said["n"] = len(draws)
-        kind = FORMATS[self._format]
+        kind = FORMATS[self.form]
         if kind == "json_schema":
             schema = {"name": "answer", "strict": True, "schema": dict(call.prompt.schema)}
             said["response_format"] = {"type": kind, "json_schema": schema}
@@ -267,53 +275,49 @@ class Endpoint:
             said["response_format"] = {"type": kind}
         return said
 
-    def _heed(self, headers: Mapping[str, str]) -> None:
-        """Pause everything where the server says that nothing is left until then."""
-        for what in ("requests", "tokens"):
-            if headers.get(f"x-ratelimit-remaining-{what}") == "0":
-                wait = seconds_of(headers.get(f"x-ratelimit-reset-{what}", ""))
-                self._pause(wait)
-
-    def _pause(self, seconds: float | None) -> None:
-        if seconds is not None:
-            self._until = max(self._until, time.monotonic() + min(seconds, LONGEST_WAIT))
-
-    def _failed(self, error: Exception, *, last: bool) -> tuple[Failure, Exception]:
+    def failed(self, error: Exception, *, last: bool) -> tuple[Failure, Exception]:
         """Return what is to be kept of a failure, and what is to be raised."""
         import openai
 
         if isinstance(error, openai.APIStatusError):
-            return self._refused_by(error, last=last)
+            return self.refused_by(self.refusal(error), last=last)
         if isinstance(error, TimeoutError | openai.APITimeoutError):
             message = f"no answer within {self.deadline:g} s"
-            return Failure(0, message, paid=True, retried=not last), _AgainError(message, paid=True)
+            return Failure(0, message, paid=True, retried=not last), AgainError(message, paid=True)
         if isinstance(error, openai.APIConnectionError):
             reached = type(error.__cause__).__name__ not in ("ConnectError", "ConnectTimeout", "PoolTimeout")
             message = f"the connection broke ({plain(error.__cause__ or error)})"
-            return Failure(0, message, paid=reached, retried=not last), _AgainError(message, paid=reached)
+            return Failure(0, message, paid=reached, retried=not last), AgainError(message, paid=reached)
         message = f"the answer broke off ({plain(error)})"
-        return Failure(0, message, paid=True, retried=not last), _AgainError(message, paid=True)
+        return Failure(0, message, paid=True, retried=not last), AgainError(message, paid=True)
 
-    def _refused_by(self, error: Any, *, last: bool) -> tuple[Failure, Exception]:
-        code, message = error.status_code, told(error)
-        spent = code == 429 and "insufficient_quota" in told(error, code=True)
-        if code in (401, 403, 404) or spent:
-            return Failure(code, message, paid=False, retried=False), FatalError(
-                self._fatal(error, spent=spent)
-            )
-        if code in AGAIN or code >= 500:
-            wait = retry_after(error.response.headers)
+    def refusal(self, error: Any) -> Refusal:
+        """Return what the server says in an error; a key that it repeats is left out."""
+        found = refusal_of(error.status_code, error.body, error.message, error.response.headers)
+        if 300 <= found.code < 400:
+            there = error.response.headers.get("location", "another address")
+            found = replace(found, message=f"it has moved to {there}")
+        return replace(found, message=found.message.replace(self.client.api_key, "(the key)"))
+
+    def refused_by(self, refusal: Refusal, *, last: bool) -> tuple[Failure, Exception]:
+        """Return what is to be kept of a refusal, and what is to be raised."""
+        code, message = refusal.code, refusal.message
+        if refusal.fatal:
+            self._end = self.fatal(refusal)
+            return Failure(code, message, paid=False, retried=False), self._end
+        if refusal.passing:
             if code == 429:
-                self._pause(wait)
+                self._pace.pause(refusal.wait)
             kept = Failure(code, message, paid=False, retried=not last)
-            return kept, _AgainError(f"the server says {code}: {message}", wait)
+            return kept, AgainError(f"the server says {code}: {message}", refusal.wait)
         if self._adapted(code, message):
-            return Failure(code, message, paid=False, retried=not last), _AgainError(message, 0.0)
+            return Failure(code, message, paid=False, retried=not last), AgainError(message, 0.0)
         self._refused += 1
         if self._refused >= HOPELESS and not self._answered:
-            fatal = FatalError(f"{self.where}: refuses every request ({code}: {message})")
-            return Failure(code, message, paid=False, retried=False), fatal
-        return Failure(code, message, paid=False, retried=False), UnansweredError(f"{code}: {message}")
+            self._end = FatalError(f"{self.where}: refuses every request ({code}: {message})")
+            return Failure(code, message, paid=False, retried=False), self._end
+        told = f"{code}: {message}" if code else message
+        return Failure(code, message, paid=False, retried=False), UnansweredError(told)
 
     def _adapted(self, code: int, message: str) -> bool:
         """Ask for less, or by another name, where a server does not know what was asked for."""
@@ -324,34 +328,42 @@ class Endpoint:
             self._limit = 1
             return True
         formal = any(word in text for word in ("response_format", "json_schema", "schema"))
-        if formal and self._format + 1 < len(FORMATS):
-            self._format += 1
+        if formal and self.form + 1 < len(FORMATS):
+            self.form += 1
             return True
         if "'n'" in text or '"n"' in text:
             changed, self._several = self._several is not False, False
             return changed
         return False
 
-    def _fatal(self, error: Any, *, spent: bool = False) -> str:
-        code, why = error.status_code, told(error)
-        if spent:
-            return f"{self.where}: the account has no credit left ({why})"
-        if code == 401:
-            return f"{self.where}: the key in {self.key_from} is not accepted ({why})"
-        if code == 403:
-            return f"{self.where}: the key in {self.key_from} may not do this ({why})"
-        return f"{self.where}: no model is called {self.settings.model!r}, or no such address ({why})"
+    def fatal(self, refusal: Refusal) -> FatalError:
+        """Return in plain words what is wrong where nothing can be asked."""
+        code, why = refusal.code, refusal.message
+        if refusal.spent:
+            told = "the account has no credit left"
+        elif code == 401:
+            told = f"the key in {self.key_from} is not accepted"
+        elif code == 403:
+            told = f"the key in {self.key_from} may not do this"
+        elif code == 404:
+            told = f"no model is called {self.settings.model!r}, or no such address"
+        else:
+            told = "give the address where the server is now as --base-url"
+        return FatalError(f"{self.where}: {told} ({why})")
+
+
+async def read(response: Any) -> bytes:
+    """Return a body, at most LARGEST_BODY bytes of it; nothing where it is longer."""
+    parts, size = [], 0
+    async for part in response.iter_bytes():
+        size += len(part)
+        if size > LARGEST_BODY:
+            return b""
+        parts.append(part)
+    return b"".join(parts)
 
 
 def seed_of(settings: Settings, call: Call, draw: int) -> int:
     """Return the seed of a draw: another for every draw of every line, the same in every run."""
     words = "\n".join(map(str, (settings.seed, *call.request.line, draw)))
     return int.from_bytes(hashlib.sha256(words.encode()).digest()[:4], "big") >> 1
-
-
-def _limiter(a_minute: float | None) -> Any:
-    if a_minute is None:
-        return None
-    from aiolimiter import AsyncLimiter
-
-    return AsyncLimiter(a_minute, 60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +12,51 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_WAIT = 60.0
+NO_MONEY = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance")
+# Of lines of a batch.
+PASSING = ("batch_expired", "batch_cancelled")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def told(error: Any, *, code: bool = False) -> str:
-    """Return what a server says of an error, in a line."""
-    body = error.body if isinstance(error.body, dict) else {}
-    if isinstance(body.get("error"), dict):
-        body = body["error"]
-    said = str(body.get("message") or error.message or "")
-    if code:
-        said += f" {body.get('code')} {body.get('type')}"
-    return " ".join(said.split())[:300] or "no reason given"
+@dataclass(frozen=True)
+class Refusal:
+    """What a server says in place of an answer.
+
+    code: HTTP status, 0 where it names none. message: in a line. kind: its own names for the kind. wait: for
+    how long it asks to wait, seconds.
+    """
+
+    code: int
+    message: str
+    kind: str = ""
+    wait: float | None = None
+
+    @property
+    def spent(self) -> bool:
+        """Whether there is no money left in the account."""
+        return self.code == 402 or any(word in self.kind for word in NO_MONEY)
+
+    @property
+    def fatal(self) -> bool:
+        """Whether every other request would be refused as well: key, model, address, money."""
+        return self.spent or self.code in (401, 403, 404) or 300 <= self.code < 400
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same request may be answered later."""
+        return self.code in (408, 409, 429) or self.code >= 500 or any(word in self.kind for word in PASSING)
+
+
+def refusal_of(
+    code: int, body: Any, otherwise: str = "", headers: Mapping[str, str] | None = None
+) -> Refusal:
+    """Return what a server says, from the body of an error in any of the forms that there are."""
+    said = body if isinstance(body, dict) else {}
+    said = said["error"] if isinstance(said.get("error"), dict) else said
+    told = said.get("message") or said.get("error") or said.get("detail") or otherwise
+    kind = " ".join(str(said[name]) for name in ("code", "type") if said.get(name))
+    message = " ".join(str(told).split())[:300] or "no reason given"
+    return Refusal(code, message, kind[:100], retry_after(headers or {}))
 
 
 def plain(error: BaseException) -> str:

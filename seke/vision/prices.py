@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,6 +31,13 @@ class Prices:
         """Return the price of tokens, USD; cached: those of the prompt that were."""
         less = self.prompt if self.cached is None else self.cached
         return ((prompt - cached) * self.prompt + cached * less + answer * self.answer) / MILLION
+
+    def in_batch(self) -> Prices:
+        """Return the prices of what is asked in a batch."""
+        cached = None if self.cached is None else self.cached * self.batch
+        return replace(
+            self, prompt=self.prompt * self.batch, answer=self.answer * self.batch, cached=cached, batch=1.0
+        )
 
 
 class Estimate:

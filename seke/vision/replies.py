@@ -26,6 +26,13 @@ def reply_of(
         said = json.loads(body.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
+    return reply_from(said, draws, prices, seconds)
+
+
+def reply_from(
+    said: Any, draws: tuple[int, ...], prices: Prices | None = None, seconds: float = 0.0
+) -> Reply | None:
+    """Return the same of a body that is decoded already."""
     if not isinstance(said, dict) or not isinstance(said.get("choices"), list) or not said["choices"]:
         return None
     choices = tuple(_choice(draw, one) for draw, one in zip(draws, said["choices"], strict=False))
@@ -39,6 +46,14 @@ def reply_of(
     named = (_text(said.get(key)) for key in ("model", "system_fingerprint", "id"))
     model, fingerprint, identity = named
     return Reply(choices, model or "", fingerprint, identity, prompt, answer, cached, price, seconds)
+
+
+def is_json(text: str) -> bool:
+    """Return whether a text is one JSON object."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _choice(draw: int, said: Any) -> Choice:

@@ -1,15 +1,20 @@
 """A small HTTP server on this machine that speaks chat completions, with faults by script.
 
 `Server(script)` is an async context manager; script: (number of the request, its JSON) -> what happens, a
-`Reply` or one of the names in FAULTS. `seen` holds the JSON of every request for completions.
+`Reply` or one of the names in FAULTS. `seen` holds the JSON of every request for completions, also of those
+that came as lines of a batch; of these a script may say "missing", "expired", or a line of text, too.
+batch: (method, path, how often that was asked) -> an error, "reset" or "half", or None where requests about
+files or batches are answered. ends: number of a batch -> its last status, and errors.
     python server.py PORT SECONDS     answers forever after so many seconds, one choice by its seed
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
+import re
 import sys
 from dataclasses import dataclass, field
 
@@ -43,8 +48,10 @@ def error(status, message="no", code=None, **headers):
 
 
 class Server:
-    def __init__(self, script, models=("made-up",)):
-        self.script, self.models = script, list(models)
+    def __init__(self, script, models=("made-up",), batch=lambda *_: None, ends=lambda _: ("completed", [])):
+        self.script, self.models, self.batch, self.ends = script, list(models), batch, ends
+        self.files, self.batches, self.asked, self.polls = {}, {}, {}, 2
+        self.names = itertools.count()
         self.seen, self.keys, self.open, self.most, self.tasks = [], set(), 0, 0, set()
 
     async def __aenter__(self):
@@ -72,6 +79,10 @@ class Server:
                     data = [{"id": name, "object": "model"} for name in self.models]
                     listed = {"object": "list", "data": data}
                     await self._send(writer, 200, json.dumps(listed).encode(), {})
+                    continue
+                if "/files" in path or "/batches" in path:
+                    if not await self._batched(writer, lines[0].split(" ")[0], path.split("?")[0], body):
+                        break
                     continue
                 self.open += 1
                 self.most = max(self.most, self.open)
@@ -107,10 +118,13 @@ class Server:
             await self._send(writer, 200, odd(what), {})
             return True
         await asyncio.sleep(what.after)
+        await self._send(writer, what.status, json.dumps(self._said(what, asked)).encode(), what.headers)
+        return True
+
+    def _said(self, what, asked):
+        """Return the body of a reply."""
         if what.error is not None:
-            body = json.dumps({"error": what.error}).encode()
-            await self._send(writer, what.status, body, what.headers)
-            return True
+            return {"error": what.error}
         texts = what.texts or ["{}"]
         if len(texts) == 1 and not what.alone:
             texts = texts * asked.get("n", 1)
@@ -125,8 +139,91 @@ class Server:
         said = {"id": f"r{len(self.seen)}", "model": asked["model"] + "-1", "choices": choices}
         if what.usage is not None:
             said["usage"] = what.usage
-        await self._send(writer, 200, json.dumps(said).encode(), what.headers)
+        return said
+
+    async def _batched(self, writer, method, path, body):
+        """Answer a request about files or batches; False where the connection is to be closed."""
+        short = path.removeprefix("/v1")
+        key = method, re.sub(r"(file|batch)-\d+", "*", short)
+        self.asked[key] = self.asked.get(key, 0) + 1
+        what = self.batch(*key, self.asked[key] - 1)
+        done = None if isinstance(what, Reply) else self._act(method, short, body)
+        if isinstance(what, Reply):
+            await self._send(writer, what.status, json.dumps(self._said(what, {})).encode(), what.headers)
+        elif what == "reset":
+            writer.transport.abort()
+            return False
+        elif what == "half":
+            writer.write(
+                f"HTTP/1.1 200 OK\r\ncontent-length: {len(done)}\r\n\r\n".encode() + done[: len(done) // 2]
+            )
+            await writer.drain()
+            return False
+        else:
+            await self._send(writer, 200 if done is not None else 404, done or b"{}", {})
         return True
+
+    def _act(self, method, path, body):
+        _, kind, *rest = path.split("/")
+        if (method, kind) == ("POST", "files"):
+            name = f"file-{next(self.names)}"
+            self.files[name] = body[body.index(b'{"custom_id"') : body.rindex(b"}") + 1]
+            return json.dumps({"id": name, "object": "file"}).encode()
+        if kind == "files" and method == "DELETE" and rest[0] in self.files:
+            del self.files[rest[0]]
+            return json.dumps({"id": rest[0], "object": "file", "deleted": True}).encode()
+        if kind == "files":
+            return self.files.get(rest[0])
+        if method == "POST":
+            name = f"batch-{len(self.batches)}"
+            self.batches[name] = {
+                "id": name,
+                "object": "batch",
+                "status": "in_progress",
+                "polled": 0,
+                **json.loads(body),
+            }
+            return json.dumps(self.batches[name]).encode()
+        if not rest:
+            latest = [*self.batches.values()][::-1]
+            return json.dumps({"object": "list", "data": latest, "has_more": False}).encode()
+        if rest[0] not in self.batches:
+            return None
+        batch = self.batches[rest[0]]
+        batch["polled"] += 1
+        if batch["polled"] >= self.polls and batch["status"] == "in_progress":
+            self._end(batch)
+        return json.dumps(batch).encode()
+
+    def _end(self, batch):
+        """Answer the lines of a batch."""
+        batch["status"], errors = self.ends(int(batch["id"].removeprefix("batch-")))
+        lines = [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines()]
+        good, bad = [], []
+        if batch["status"] == "failed":
+            self.seen += [line["body"] for line in lines]
+            batch["errors"] = {"object": "list", "data": errors}
+            return
+        for line in reversed(lines):
+            self.seen.append(line["body"])
+            what = self.script(len(self.seen) - 1, line["body"])
+            told = {"id": "x", "custom_id": line["custom_id"], "response": None, "error": None}
+            if what == "expired":
+                bad.append({**told, "error": {"code": "batch_expired", "message": "too late"}})
+            elif isinstance(what, Reply):
+                response = {
+                    "status_code": what.status,
+                    "request_id": "q",
+                    "body": self._said(what, line["body"]),
+                }
+                (good if what.error is None else bad).append({**told, "response": response})
+            elif what != "missing":
+                good.append(what)
+        for key, rows in (("output_file_id", good), ("error_file_id", bad)):
+            if rows:
+                batch[key] = f"file-{next(self.names)}"
+                text = (row if isinstance(row, str) else json.dumps(row) for row in rows)
+                self.files[batch[key]] = "\n".join(text).encode()
 
     async def _send(self, writer, status, body, headers):
         told = {"content-type": "application/json", "content-length": len(body), **headers}

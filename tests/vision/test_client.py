@@ -7,13 +7,17 @@ import json
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from server import Reply, Server, error
 
 from seke.loop import Request
 from seke.vision.client import Endpoint, seed_of
 from seke.vision.errors import FatalError, UnansweredError
 from seke.vision.faults import retry_after, seconds_of
+from seke.vision.limits import Pace
 from seke.vision.prices import Estimate, Prices
+from seke.vision.replies import LONGEST, reply_of
 from seke.vision.values import Call, Picture, Prompt, Settings
 
 SCHEMA = {
@@ -108,20 +112,7 @@ def test_a_server_that_ignores_n_is_topped_up_with_seeds_of_their_own():
         first = await model.ask(call(4), journal)
         return first, await model.ask(call(3, item="face-2"), journal)
 
-    (first, second), journal, server = run(
-        lambda *_: (
-            Reply(
-                [
-                    "{}",
-                ][:1]
-                and ['{"a": 1}'],
-                usage=None,
-            )
-            if False
-            else one_choice()
-        ),
-        twice,
-    )
+    (first, second), journal, server = run(lambda *_: one_choice(), twice)
     assert [one.draw for one in first] == [0, 1, 2, 3]
     assert [one.draw for one in second] == [0, 1, 2]
     # The first request showed it; afterwards it was not asked for again.
@@ -130,9 +121,9 @@ def test_a_server_that_ignores_n_is_topped_up_with_seeds_of_their_own():
     assert len(journal.rows) == 7
 
 
-def one_choice():
-    reply = Reply(['{"a": 1}'])
-    reply.texts = OneText(['{"a": 1}'])
+def one_choice(text='{"a": 1}'):
+    reply = Reply()
+    reply.texts = OneText([text])
     return reply
 
 
@@ -182,6 +173,8 @@ def test_a_storm_of_429_ends_with_every_request_accounted_for():
         (error(403, "no"), "may not do this"),
         (error(404, "no model"), "no model is called 'made-up'"),
         (error(429, "You exceeded your quota", "insufficient_quota"), "no credit left"),
+        (error(402, "Insufficient Balance"), "no credit left"),
+        (error(307, location="http://elsewhere.invalid/v1"), "moved to http://elsewhere.invalid/v1"),
     ],
 )
 def test_what_does_not_pass_ends_the_run_at_once(fault, message):
@@ -347,9 +340,135 @@ def test_without_a_key_nothing_leaves_this_machine(monkeypatch):
 
 def test_a_key_is_sent_and_shown_nowhere(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    found, journal, server = run(lambda *_: error(401, "bad key sk-sec..."))
+    found, journal, server = run(lambda *_: error(401, "Received API key: sk-secret"))
     assert server.keys == {"bearer sk-secret"}
+    assert "Received API key: (the key)" in str(found)
     assert "sk-secret" not in str(found) + repr(journal.rows) + repr(found)
+
+
+def test_an_address_is_shown_without_its_password():
+    model = Endpoint(SETTINGS, base_url="http://me:secret@localhost:9/v1")
+    assert model.where == "http://localhost:9/v1/"
+    asyncio.run(model.client.close())
+
+
+def test_after_an_end_nothing_more_is_sent():
+    async def many(model, journal):
+        return await asyncio.gather(
+            *(model.ask(call(3, item=f"f{i}"), journal) for i in range(40)), return_exceptions=True
+        )
+
+    found, journal, _ = run(lambda *_: error(401), many, concurrency=4)
+    assert all(isinstance(one, FatalError) for one in found)
+    assert len(journal.rows) <= 4
+
+
+def test_choices_that_came_are_borne_by_the_error():
+    def script(number, asked):
+        return error(400, "no more of this") if number else Reply(['{"a": 1}', '{"a": 2}'])
+
+    found, journal, _ = run(script, lambda model, j: model.ask(call(5), j))
+    assert isinstance(found, UnansweredError)
+    assert [(one.draw, one.text) for one in found.choices] == [(0, '{"a": 1}'), (1, '{"a": 2}')]
+    assert [row[0] for row in journal.rows] == [(0, 1, 2, 3, 4), (2, 3, 4)]
+
+
+def test_a_form_that_is_taken_and_not_kept_to_is_asked_for_in_a_simpler_one():
+    def script(_, asked):
+        kind = asked.get("response_format", {}).get("type")
+        return GOOD if kind == "json_object" else Reply(["It looks glad."])
+
+    async def some(model, journal):
+        return [(await model.ask(call(item=f"f{i}"), journal))[0].text for i in range(8)]
+
+    found, _, server = run(script, some)
+    kinds = [said["response_format"]["type"] for said in server.seen]
+    assert kinds == ["json_schema"] * 3 + ["json_object"] * 5
+    # What came before is kept as it is.
+    assert found == ["It looks glad."] * 3 + ['{"a": 1}'] * 5
+
+
+def test_a_model_of_ollama_by_its_short_name():
+    async def go():
+        async with (
+            Server(lambda *_: GOOD, models=["made-up:latest"]) as server,
+            Endpoint(SETTINGS, base_url=server.url) as model,
+        ):
+            await model.check()
+
+    asyncio.run(go())
+
+
+def test_no_more_a_minute_than_allowed():
+    async def leave(rpm, tpm, tokens, count):
+        pace, started, times = Pace(rpm, tpm), time.monotonic(), []
+        for _ in range(count):
+            await pace.admit(tokens)
+            times.append(time.monotonic() - started)
+        return times
+
+    # 1,200 a minute: 20 at once, then one each 50 ms; in any stretch of time no more than that and 20.
+    times = asyncio.run(leave(1200, None, 1, 30))
+    assert times[19] < 0.3
+    assert times[29] >= 0.5
+    # 60,000 tokens a minute are 1,000 a second: a request of 1,500 waits for what is beyond that.
+    times = asyncio.run(leave(None, 60_000, 1500, 2))
+    assert times[0] >= 0.5
+    assert times[1] >= 2.0
+
+
+def test_what_a_server_has_left_is_waited_for_as_it_comes_back():
+    async def go(headers, tokens):
+        pace = Pace()
+        pace.heed(headers)
+        started = time.monotonic()
+        await pace.admit(tokens)
+        return time.monotonic() - started
+
+    said = {
+        f"x-ratelimit-{name}-tokens": value
+        for name, value in (("limit", "10000"), ("remaining", "2000"), ("reset", "4s"))
+    }
+    # 8,000 come back in 4 s, 2,000 a second: 2,400 are there after 0.2 s, 1,500 at once.
+    assert 0.15 < asyncio.run(go(said, 2400)) < 0.4
+    assert asyncio.run(go(said, 1500)) < 0.1
+    # More than there ever will be is not waited for beyond the reset.
+    assert asyncio.run(go({**said, "x-ratelimit-reset-tokens": "300ms"}, 10**9)) < 0.5
+    for odd in ({"x-ratelimit-remaining-tokens": "-1"}, {"x-ratelimit-remaining-tokens": "²"}, {}):
+        assert asyncio.run(go({"x-ratelimit-reset-tokens": "9s", **odd}, 10)) < 0.1
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+)
+MESSAGES = st.fixed_dictionaries({}, optional={"content": JSON, "refusal": JSON, "role": JSON})
+CHOICES = JSON | st.fixed_dictionaries({}, optional={"message": MESSAGES | JSON, "finish_reason": JSON})
+USAGE = st.dictionaries(
+    st.sampled_from(["prompt_tokens", "completion_tokens", "prompt_tokens_details"]), JSON
+)
+NAMES = {"model": JSON, "id": JSON, "system_fingerprint": JSON, "usage": USAGE | JSON}
+BODIES = st.fixed_dictionaries({}, optional={"choices": st.lists(CHOICES, max_size=4) | JSON, **NAMES})
+
+
+@given(BODIES | JSON, st.integers(1, 3))
+def test_no_body_of_any_shape_is_more_than_answers_that_can_be_stored(body, draws):
+    made = reply_of(json.dumps(body).encode(), tuple(range(draws)), Prices(1, 1))
+    if made is None:
+        return
+    assert 1 <= len(made.choices) <= draws
+    for one in made.choices:
+        assert isinstance(one.text + one.finish + (one.refusal or ""), str)
+        one.text.encode("utf-8")
+        assert len(one.text) <= LONGEST
+    for count in (made.prompt_tokens, made.completion_tokens, made.cached_tokens):
+        assert count is None or 0 <= count < 2**63
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_at_all_crash(body):
+    reply_of(body, (0,))
+    reply_of(b'{"choices": [{"message": {"content": "' + body + b'"}}]}', (0,))
 
 
 def test_waits_are_read_and_bounded():
@@ -379,4 +498,3 @@ def test_the_price_of_a_reply():
     _, journal, _ = run(lambda *_: GOOD, prices=prices)
     assert journal.ends[0].price == pytest.approx((1000 * 2 + 50 * 8) / 1e6)
     assert journal.rows[0][1] > journal.ends[0].price
-    assert json.dumps(SCHEMA)
