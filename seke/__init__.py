@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seke.annotation.job import annotate
     from seke.bench.score import score
     from seke.calibration.needed import plan_gold
     from seke.calibration.run import calibrate
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from seke.workbench.show import show
 
 LAZY = {
+    "annotate": "annotation.job",
     "calibrate": "calibration.run",
     "LabelTable": "labels",
     "check": "workbench.check",
@@ -46,6 +48,7 @@ __version__ = "0.1.0"
 __all__ = [
     "LabelTable",
     "__version__",
+    "annotate",
     "calibrate",
     "check",
     "diff",

@@ -44,11 +44,12 @@ CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS prompts (digest TEXT PRIMARY KEY, text TEXT NOT NULL, form TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS requests (
     number INTEGER PRIMARY KEY, item TEXT NOT NULL, observer TEXT NOT NULL, question TEXT NOT NULL,
-    about TEXT NOT NULL, view TEXT NOT NULL, draws TEXT NOT NULL, prompt TEXT NOT NULL, picture TEXT NOT NULL,
-    state TEXT NOT NULL, worst REAL, sent REAL NOT NULL, ended REAL, code INTEGER, message TEXT, paid INTEGER,
-    model TEXT, fingerprint TEXT, identity TEXT, prompt_tokens INTEGER, answer_tokens INTEGER,
-    cached_tokens INTEGER, price REAL, seconds REAL
+    about TEXT NOT NULL, view TEXT NOT NULL, draws TEXT NOT NULL, upto INTEGER NOT NULL, prompt TEXT NOT NULL,
+    picture TEXT NOT NULL, state TEXT NOT NULL, worst REAL, sent REAL NOT NULL, ended REAL, code INTEGER,
+    message TEXT, paid INTEGER, model TEXT, fingerprint TEXT, identity TEXT, prompt_tokens INTEGER,
+    answer_tokens INTEGER, cached_tokens INTEGER, price REAL, seconds REAL
 );
+CREATE INDEX IF NOT EXISTS requests_of_items ON requests (item);
 CREATE TABLE IF NOT EXISTS choices (
     item TEXT NOT NULL, observer TEXT NOT NULL, question TEXT NOT NULL, about TEXT NOT NULL,
     view TEXT NOT NULL, draw INTEGER NOT NULL, request INTEGER NOT NULL, text TEXT NOT NULL,
@@ -64,8 +65,8 @@ CREATE TABLE IF NOT EXISTS settled (item TEXT PRIMARY KEY, reason TEXT NOT NULL)
 
 KEY = "item, observer, question, about, view"
 REQUEST = f"""
-INSERT INTO requests (number, {KEY}, draws, prompt, picture, state, worst, sent)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', ?, ?)
+INSERT INTO requests (number, {KEY}, draws, upto, prompt, picture, state, worst, sent)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', ?, ?)
 """
 CHOICE = f"""
 INSERT INTO choices ({KEY}, draw, request, text, finish, refusal, record, status)
@@ -76,6 +77,9 @@ UPDATE requests SET state = 'answered', ended = ?, model = ?, fingerprint = ?, i
 prompt_tokens = ?, answer_tokens = ?, cached_tokens = ?, price = ?, seconds = ? WHERE number = ?
 """
 FAILED = "UPDATE requests SET state = 'failed', ended = ?, code = ?, message = ?, paid = ? WHERE number = ?"
+RECORDS = "SELECT item, record FROM choices WHERE passed_over = 0 AND item IN (%s)"
+LINES = f"SELECT {KEY}, max(upto), prompt, picture FROM requests WHERE item IN (%s) GROUP BY {KEY}"
+DRAWS = f"SELECT {KEY}, draw FROM choices WHERE item IN (%s)"
 IN_BATCHES = "SELECT value FROM batches, json_each(batches.numbers) WHERE over = 0"
 UNKNOWN = f"UPDATE requests SET state = 'unknown' WHERE state = 'sent' AND number NOT IN ({IN_BATCHES})"
 BEGUN = "INSERT OR REPLACE INTO batches (name, identity, numbers) VALUES (?, ?, ?)"
@@ -83,12 +87,10 @@ STILL_SENT = f"""
 SELECT b.name, b.identity, number, {KEY}, draws, prompt, picture, worst
 FROM batches b, json_each(b.numbers) JOIN requests ON number = value WHERE over = 0 AND state = 'sent'
 """
-RECORDS = "SELECT item, record FROM choices WHERE passed_over = 0 AND item IN (%s) ORDER BY request, draw"
-LINES = f"SELECT {KEY}, draws, prompt FROM requests WHERE item IN (%s) ORDER BY number DESC"
 ALIKE = """
 SELECT draw, text, finish, refusal FROM choices c JOIN requests r ON c.request = r.number
-WHERE c.item = ? AND c.observer = ? AND c.question = ? AND c.about = ? AND c.view = ?
-AND r.prompt = ? AND r.picture = ? AND passed_over = 0 ORDER BY draw
+WHERE c.item = ? AND c.question = ? AND c.about = ? AND c.view = ?
+AND r.prompt = ? AND r.picture = ? ORDER BY draw
 """
 OF_REQUESTS = """
 SELECT count(*), sum(state = 'failed'), sum(state = 'unknown'), sum(prompt_tokens), sum(answer_tokens),
@@ -96,6 +98,19 @@ sum(price), sum(CASE WHEN state = 'unknown' OR paid OR (state = 'answered' AND p
 sum(state = 'answered' AND price IS NULL) FROM requests
 """
 OF_CHOICES = "SELECT count(*), sum(status = 'refused'), sum(status = 'unreadable') FROM choices"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked of a line. draws: how many; missing: those of them that no answer came to.
+
+    prompt, picture: the digests of what was sent.
+    """
+
+    draws: int
+    missing: tuple[int, ...]
+    prompt: str
+    picture: str
 
 
 @dataclass(frozen=True)
@@ -166,7 +181,8 @@ class Ledger:
             key, (draws, prompt, picture, worst) = told[:5], told[5:]
             asked = tuple(json.loads(draws))
             request = Request(*_line(key), asked[0], len(asked))
-            call = Call(request, self.prompt(prompt), Picture(b"", "", 0, 0, picture))
+            said = self.prompt(prompt) or Prompt("", {}, prompt)
+            call = Call(request, said, Picture(b"", "", 0, 0, picture))
             found[name][1][number] = call, asked
             self._calls[number] = call, worst or 0.0
             self._spent += worst or 0.0
@@ -185,6 +201,8 @@ class Ledger:
     async def sent(self, call: Call, draws: tuple[int, ...], worst_price: float | None) -> int:
         """Note a request before it leaves; see `values.Journal`."""
         worst = worst_price or 0.0
+        if self.max_cost is not None and worst_price is None:
+            raise OutOfMoneyError("--max-cost cannot be kept: no price is known of what is asked")
         if self.max_cost is not None and self._spent + worst > self.max_cost:
             raise OutOfMoneyError(
                 f"the next request could pass --max-cost {self.max_cost:g}: {self._spent:.4f} USD are spent, "
@@ -195,7 +213,10 @@ class Ledger:
         self._calls[number] = call, worst
         prompt = call.prompt
         form = json.dumps(prompt.schema, ensure_ascii=False)
-        row = (number, *_key(call.request.line), json.dumps(draws), prompt.digest, call.picture.digest)
+        request = call.request
+        digests = prompt.digest, call.picture.digest
+        upto = request.first + request.samples
+        row = (number, *_key(request.line), json.dumps(draws), upto, *digests)
 
         def write(db: sqlite3.Connection) -> None:
             db.execute("INSERT OR IGNORE INTO prompts VALUES (?, ?, ?)", (prompt.digest, prompt.text, form))
@@ -268,9 +289,14 @@ class Ledger:
         self._db.execute(f"UPDATE choices SET passed_over = 1 WHERE {where}")
         return count
 
-    def reopen(self, reason: str) -> None:
-        """Let items go on that were settled for a reason that may have passed."""
-        self._db.execute("DELETE FROM settled WHERE reason = ?", (reason,))
+    def reopen(self) -> None:
+        """Let items go on that were settled for a reason beyond their answers, which may have passed."""
+        self._db.execute("DELETE FROM settled WHERE reason != ''")
+
+    @property
+    def committed(self) -> float:
+        """What is spent, may have been, or is on its way at most, in USD."""
+        return self._spent
 
     # What it tells -----------------------------------------------------------------------------------
 
@@ -280,35 +306,32 @@ class Ledger:
         return {name: value for name, value in found.items() if not names or name in names}
 
     def records(self, items: Sequence[str]) -> dict[str, list[Record]]:
-        """Return the sample records of items, in the order of their requests and draws."""
+        """Return the sample records of items, in the order of their lines and draws."""
         found: dict[str, list[Record]] = defaultdict(list)
         for item, text in self._of(RECORDS, items):
             found[item].append(json.loads(text))
         return found
 
-    def lines(self, items: Sequence[str]) -> dict[Line, tuple[int, str]]:
-        """Return of each line of these items how many draws were ever asked for, and its prompt's digest.
+    def lines(self, items: Sequence[str]) -> dict[Line, Asked]:
+        """Return what was asked of each line of these items."""
+        came: dict[tuple[str, ...], set[int]] = defaultdict(set)
+        for *key, draw in self._of(DRAWS, items):
+            came[tuple(key)].add(draw)
+        found = {}
+        for *key, upto, prompt, picture in self._of(LINES, items):
+            missing = (draw for draw in range(upto) if draw not in came[tuple(key)])
+            found[_line(key)] = Asked(upto, tuple(missing), prompt, picture)
+        return found
 
-        Draws of one reading are numbered whatever they are about: the first number is that of all lines that
-        differ in it alone.
-        """
-        drawn: dict[tuple[str, ...], int] = defaultdict(int)
-        prompts: dict[Line, str] = {}
-        for *key, draws, prompt in self._of(LINES, items):
-            line = _line(key)
-            reading = (*key[:3], key[4])
-            drawn[reading] = max(drawn[reading], max(json.loads(draws)) + 1)
-            prompts[line] = prompt
-        return {line: (drawn[(*line[:3], line[4])], prompt) for line, prompt in prompts.items()}
-
-    def prompt(self, digest: str) -> Prompt:
-        """Return a prompt by its digest."""
+    def prompt(self, digest: str) -> Prompt | None:
+        """Return a prompt by its digest; None where it was never sent."""
         row = self._db.execute("SELECT text, form FROM prompts WHERE digest = ?", (digest,)).fetchone()
-        return Prompt(row[0], json.loads(row[1]), digest)
+        return Prompt(row[0], json.loads(row[1]), digest) if row else None
 
     def choices(self, call: Call, draws: Iterable[int]) -> tuple[Choice, ...]:
         """Return the answers that there are to the same prompt about the same picture, of these draws."""
-        alike = (*_key(call.request.line), call.prompt.digest, call.picture.digest)
+        item, _, *rest = _key(call.request.line)
+        alike = (item, *rest, call.prompt.digest, call.picture.digest)
         rows = self._db.execute(ALIKE, alike).fetchall()
         wanted = set(draws)
         return tuple(Choice(*row) for row in rows if row[0] in wanted)
@@ -317,14 +340,14 @@ class Ledger:
         """Return of items that are settled why, beyond what their answers say."""
         return dict(self._of("SELECT item, reason FROM settled WHERE item IN (%s)", items))
 
-    def settled(self) -> int:
-        """Return how many items are settled."""
-        return int(self._db.execute("SELECT count(*) FROM settled").fetchone()[0])
+    def settled(self, items: Sequence[str]) -> int:
+        """Return how many of these items are settled."""
+        return sum(1 for _ in self._of("SELECT item FROM settled WHERE item IN (%s)", items))
 
     def raw(self) -> Iterator[Record]:
         """Yield all answers as they came, as `RecordedModel` reads them."""
         names = (*KEY.split(", "), "draw", "text", "finish", "refusal")
-        for row in self._db.execute(f"SELECT {', '.join(names)} FROM choices ORDER BY request, draw"):
+        for row in self._db.execute(f"SELECT {', '.join(names)} FROM choices ORDER BY {KEY}, draw"):
             told = dict(zip(names, row, strict=True))
             yield {name: value for name, value in told.items() if value or name in ("draw", "text")}
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seke.reporting import print_json, reporting
+from seke.terminal import printable
 
 if TYPE_CHECKING:
     from seke.annotation.forecast import Forecast
@@ -154,7 +155,7 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
       seke annotate faces/ --run run --model gpt-4o --dry-run
       seke annotate --run run --status
 
-    Exit status: 0 done, 1 stopped before the end, 2 bad input.
+    Exit status: 0 done, 1 stopped before the end or a guarantee is refused, 2 bad input.
     """
     with reporting(as_json=given["as_json"]):
         if given["status"]:
@@ -359,12 +360,21 @@ def _conclude(found: Summary, job: Job, *, as_json: bool) -> None:
         )
         for reason, count in found.reasons.items():
             print(f"  rejected {count:,}: {reason}")
-        print(f"  {found.samples / max(total, 1):.2f} samples an item, {found.seconds:,.1f} s")
+        each = found.per_item
+        print(
+            f"  {each['mean']:.2f} samples an item ({each['q05']} to {each['q95']}), {found.seconds:,.1f} s"
+        )
+        shares = (f"{name.replace('_', ' ')} {share:.0%}" for name, share in found.levels.items())
+        print(f"  values accepted: {', '.join(shares)}")
         print(f"  {_account(found.totals)}")
         print(f"{job.folder / 'posteriors.jsonl'}")
+    for line in found.promises:
+        print(printable(line), file=sys.stderr)
+    for reason in found.refused:
+        print(printable(f"the guarantee is refused: {reason}"), file=sys.stderr)
     if found.stopped:
         print(f"stopped before the end: {found.stopped}; the same command goes on", file=sys.stderr)
-    if found.stopped or not found.finished:
+    if found.stopped or found.refused or not found.finished:
         sys.exit(UNSETTLED)
 
 
@@ -396,17 +406,15 @@ class _Progress:
             self.bar.start()
         return self
 
-    def add(self, settled: int, answers: int) -> None:
-        """Note items that were settled, and answers that came."""
+    def add(self, settled: int, answers: int, spent: float) -> None:
+        """Note items that were settled, answers that came, and what was spent in all."""
         self.settled, self.answers = self.settled + settled, self.answers + answers
         if self.bar is not None:
-            told = f"{self.answers:,} answers"
+            told = f"{self.answers:,} answers" + (f", at most {spent:,.2f} USD" if spent else "")
             self.bar.update(self.bar.task_ids[0], completed=self.settled, told=told)
 
     def problem(self, message: str) -> None:
         """Say what went wrong; not more than a page of it."""
-        from seke.terminal import printable
-
         self.told += 1
         if self.told <= 20:
             print(printable(message), file=sys.stderr)

@@ -6,14 +6,16 @@ import asyncio
 import itertools
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
 from engine import Knowledge, SekeError, did_you_mean
-from seke.annotation.run import TOGETHER, UNANSWERED, Annotator, Reusing
+from seke.annotation.run import TOGETHER, Annotator, Reusing
 from seke.annotation.strategies import rule_of
 from seke.files import write_file
 from seke.inference import Session
@@ -21,16 +23,20 @@ from seke.ledger import Ledger
 from seke.manifest import items_of
 from seke.questions import Questions
 from seke.records import Writer
+from seke.replay import checked
 from seke.shipped import knowledge as read_knowledge
+from seke.summary import Summary as Counts
 from seke.vision.batches import Batches
+from seke.vision.values import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from pathlib import Path
 
     from seke.ledger import Totals
     from seke.manifest import Item
-    from seke.vision.values import Model, Settings
+    from seke.vision.prices import Prices
+    from seke.vision.values import Model
 
     Facts = dict[str, Any]
 
@@ -42,15 +48,26 @@ SAME = ("model", "settings", "observer", "population", "strategy", "budget", "di
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to. items: by decision; reasons: of rejected ones, the first; samples: of all items."""
+    """What a run came to.
+
+    items: by decision. reasons: of rejected ones, the first. samples: of all items, those of the set's own
+    labels among them; per_item: mean and quantiles. asked: answers by question. levels: share of a level's
+    values that are accepted. promises: what is guaranteed, in words; refused: why it is not, where it was to
+    be. stopped: why a run ended before its end.
+    """
 
     items: Mapping[str, int]
     reasons: Mapping[str, int]
     samples: int
+    per_item: Mapping[str, float]
+    asked: Mapping[str, int]
+    levels: Mapping[str, float]
     totals: Totals
     seconds: float
     finished: bool
     stopped: str = ""
+    promises: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def as_facts(self) -> Facts:
@@ -107,6 +124,10 @@ class Job:
         if known_by is None and any(item.labels for item in items):
             raise SekeError(f"the base has no observer {SET}, as which labels of the set would count")
         rule = rule_of(strategy, base.policy.budget)
+        if rule is not None and session.guarantee is None:
+            # Nothing is worth asking for the policy, so that it does not look ahead.
+            worthless = replace(base.policy, worth=dict.fromkeys(base.policy.worth, 0.0))
+            session = replace(session.under(worthless), refused=session.refused)
         facts = {
             "model": settings.model,
             "settings": asdict(settings),
@@ -131,7 +152,7 @@ class Job:
         ledger = Ledger(self.folder, self.annotator.read, self.max_cost)
         begun = ledger.facts(*SAME)
         differs = [_difference(name, begun[name], self.facts[name]) for name in SAME if begun]
-        if any(differs):
+        if any(differs) and ledger.totals().requests:
             ledger.close()
             told = "; ".join(one for one in differs if one)
             raise SekeError(
@@ -140,7 +161,7 @@ class Job:
         from seke import __version__
 
         ledger.note({**self.facts, "items": len(self.items), "program": __version__})
-        ledger.reopen(UNANSWERED)
+        ledger.reopen()
         return ledger
 
     def run(self, *, retry_refused: bool = False, branch_of: Path | None = None) -> Summary:
@@ -157,7 +178,7 @@ class Job:
             ledger = stack.enter_context(closing(self.open()))
             if retry_refused:
                 ledger.pass_over_refusals()
-            stopped = asyncio.run(self._go(ledger))
+            stopped = _finished(self._go(ledger))
             return self._written(ledger, time.monotonic() - started, stopped)
 
     def _earlier(self, folder: Path) -> Ledger:
@@ -189,33 +210,121 @@ class Job:
                     await self.annotator.run(self.items, ledger)
                 except SekeError as error:
                     return str(error)
+                except asyncio.CancelledError:
+                    if not self.annotator.stopping.is_set():
+                        raise
         return "interrupted" if self.annotator.stopping.is_set() else ""
 
     def _written(self, ledger: Ledger, seconds: float, stopped: str) -> Summary:
-        items: Counter[str] = Counter()
-        reasons: Counter[str] = Counter()
-        samples = 0
-        with Writer(self.folder / POSTERIORS) as posteriors, Writer(self.folder / SAMPLES) as told:
-            for rows, records in self.annotator.records(self.items, ledger):
+        """Write what came of the run, each file whole or not at all, and sum up."""
+        asked: Counter[str] = Counter()
+        with Writer(self.folder / SAMPLES) as told:
+            for rows in self.annotator.samples(self.items, ledger):
                 told.write(rows)
+                asked.update(row["question"] for row in rows if row["observer"] != self.annotator.known_by)
+        if asked:
+            self.annotator.session = checked(self.annotator.session, self.folder / SAMPLES)
+        session = self.annotator.session
+        counts, accepted, per_item = Counts(session.network.knowledge), Counter[str](), list[int]()
+        with Writer(self.folder / POSTERIORS) as posteriors:
+            for records in self.annotator.posteriors(self.items, ledger):
                 posteriors.write(records)
-                samples += len(rows)
-                for record in records:
-                    decision = record["decision"]
-                    items[decision["item"]] += 1
-                    if decision["item"] == "reject":
-                        reasons[decision["reasons"][0]] += 1
+                counts.add(records)
+                per_item += [one["diagnostics"]["samples"] for one in records]
+                for one in records:
+                    levels = one["decision"]["levels"]
+                    accepted.update(name for name in levels if levels[name]["decision"] == "accept")
         with Writer(self.folder / RAW) as raw:
             rest = ledger.raw()
             while some := list(itertools.islice(rest, TOGETHER)):
                 raw.write(some)
-        finished = ledger.settled() >= len(self.items)
-        counts = dict(items), dict(reasons.most_common()), samples
-        found = Summary(*counts, ledger.totals(), round(seconds, 1), finished, stopped, self.facts)
-        write_file(
-            msgspec.json.format(msgspec.json.encode(found.as_facts()), indent=2), self.folder / SUMMARY
+        found = Summary(
+            items=dict(counts.items),
+            reasons=dict(counts.reasons.most_common()),
+            samples=counts.samples,
+            per_item=_spread(per_item),
+            asked=dict(asked.most_common()),
+            levels={
+                level: round(sum(accepted[name] for name in names) / len(names) / len(self.items), 6)
+                for level, names in session.network.knowledge.levels.items()
+            },
+            totals=ledger.totals(),
+            seconds=round(seconds, 1),
+            finished=ledger.settled([item.name for item in self.items]) == len(self.items),
+            stopped=stopped,
+            promises=tuple(counts.promises(session.guarantee)) if session.guarantee else (),
+            refused=session.refused + ((counts.why_outside,) if counts.outside else ()),
+            facts=self.facts,
         )
+        data = msgspec.json.format(msgspec.json.encode(found.as_facts()), indent=2)
+        write_file(data, self.folder / SUMMARY)
         return found
+
+
+def annotate(
+    images: str | Path | Sequence[str | Path],
+    folder: str | Path,
+    model: str | Model,
+    *,
+    settings: Settings | None = None,
+    base_url: str | None = None,
+    prices: Prices | None = None,
+    concurrency: int = 16,
+    rpm: float | None = None,
+    tpm: float | None = None,
+    retry_refused: bool = False,
+    branch_of: str | Path | None = None,
+    **given: Any,
+) -> Summary:
+    """Annotate pictures as `seke annotate` does; the results are files in a folder.
+
+    The pictures are sent without asking: see that their terms allow it.
+
+    Args:
+        images: pictures, folders, patterns and manifests.
+        folder: of the run; the same one goes on.
+        model: its name at an OpenAI-compatible endpoint, or whoever answers (`seke.vision.values.Model`).
+        settings: how it is asked; the usual ones by default.
+        base_url: of the endpoint; the client's own by default. Its key is taken from OPENAI_API_KEY.
+        prices: of the endpoint's tokens (`seke.vision.prices.Prices`); `max_cost` needs them.
+        concurrency: requests on their way at once.
+        rpm: requests a minute at most.
+        tpm: tokens a minute at most.
+        retry_refused: ask again what was refused.
+        branch_of: the folder of another run, whose answers to the same prompts about the same pictures are
+            used.
+        given: knowledge, labels, population, observer, strategy, max_samples, max_cost, problems and
+            progress, as `Job.of` takes them.
+
+    Raises:
+        engine.KnowledgeError, engine.SekeError: bad input; nothing was sent.
+    """
+    from pathlib import Path
+
+    asked = settings or Settings(model if isinstance(model, str) else type(model).__name__)
+    if isinstance(model, str):
+        from seke.vision.client import Endpoint
+
+        model = Endpoint(asked, base_url=base_url, prices=prices, concurrency=concurrency, rpm=rpm, tpm=tpm)
+    listed = [images] if isinstance(images, str | Path) else images
+    job = Job.of(listed, Path(folder), model, asked, concurrency=concurrency, **given)
+    return job.run(retry_refused=retry_refused, branch_of=None if branch_of is None else Path(branch_of))
+
+
+def _finished(work: Coroutine[Any, Any, str]) -> str:
+    """Run to the end, also where an event loop runs already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as aside:
+        return aside.submit(asyncio.run, work).result()
+
+
+def _spread(counts: Sequence[int]) -> dict[str, float]:
+    """Return mean and quantiles."""
+    low, middle, high = np.quantile(counts, (0.05, 0.5, 0.95), method="inverted_cdf")
+    return {"mean": round(float(np.mean(counts)), 3), "q05": int(low), "q50": int(middle), "q95": int(high)}
 
 
 def observer_of(base: Knowledge, model: str) -> str:
@@ -248,7 +357,11 @@ def _asking(session: Session, who: str, budget: int | None) -> Session:
     wanted = replace(policy, ask=who, others=(), budget=policy.budget if budget is None else budget)
     if wanted.first is not None and wanted.first.samples > wanted.budget:
         wanted = replace(wanted, first=replace(wanted.first, samples=max(wanted.budget, 1)))
-    return session if wanted == policy else session.under(wanted)
+    if wanted == policy:
+        return session
+    promised = session.guarantee is not None or session.refused
+    why = ("it was made with the policy as declared, and this run asks otherwise",) if promised else ()
+    return replace(session.under(wanted), refused=why)
 
 
 def _difference(name: str, begun: Any, now: Any) -> str:
@@ -279,7 +392,8 @@ class _interrupts:  # noqa: N801 - used like a function
             self.annotator.problems("stopping: what is on its way still comes in; once more to stop at once")
 
         try:
-            loop.add_signal_handler(signal.SIGINT, stop)
+            for one in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(one, stop)
         except (NotImplementedError, RuntimeError, ValueError):
             return  # not the main thread
 
@@ -288,4 +402,5 @@ class _interrupts:  # noqa: N801 - used like a function
         from contextlib import suppress
 
         with suppress(NotImplementedError, RuntimeError, ValueError):
-            asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+            for one in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().remove_signal_handler(one)

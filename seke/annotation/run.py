@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from engine import Answers, Knowledge
 from seke.annotation.strategies import label_of
+from seke.ledger import Asked
 from seke.loop import Request, closed
 from seke.manifest import label_sample
 from seke.pictures import PictureError, picture_of, view_of
@@ -26,7 +27,7 @@ from seke.vision.values import Call, Reply
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from engine import Decisions, Option
+    from engine import Option
     from seke.annotation.strategies import Rule
     from seke.inference import Judged, Session
     from seke.ledger import Ledger
@@ -40,6 +41,7 @@ UNANSWERED = "unanswered"
 TOGETHER = 512
 AT_ONCE = 500
 PICTURES = 256
+PATIENCE = 0.1
 DOUBT = 0.25
 MOST_DOUBTS = 5
 
@@ -50,9 +52,18 @@ class _Live:
 
     item: Item
     records: list[Record]
-    lines: dict[Line, tuple[int, str]]
+    lines: dict[Line, Asked]
+    prompts: dict[Line, Prompt] = field(default_factory=dict)
     doubt: tuple[str, ...] = ()
     reason: str | None = None
+
+    def missing(self) -> list[Request]:
+        """Return the requests for what was asked for when a process ended, and did not come."""
+        return [
+            Request(*line, first, samples)
+            for line, asked in self.lines.items()
+            for first, samples in runs_of(asked.missing)
+        ]
 
 
 @dataclass
@@ -60,6 +71,8 @@ class Annotator:
     """What a run is done with.
 
     known_by: the observer whose samples the set's own labels are. labels: item -> these, where it has any.
+    progress: is called with how many items were settled and answers came since the last call, and what was
+    spent in all, in USD.
     """
 
     session: Session
@@ -69,7 +82,7 @@ class Annotator:
     labels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     concurrency: int = 16
     problems: Callable[[str], None] = print
-    progress: Callable[[int, int], None] = lambda *_: None
+    progress: Callable[[int, int, float], None] = lambda *_: None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     stopped_by: Exception | None = None
 
@@ -77,7 +90,6 @@ class Annotator:
         self.base: Knowledge = self.session.network.knowledge
         self.questions = Questions(self.base)
         self._live: dict[str, _Live] = {}
-        self._said: dict[str, Prompt] = {}
         self._pictures: OrderedDict[tuple[str, str, str], Picture] = OrderedDict()
 
     def read(self, call: Call, choice: Choice) -> Record:
@@ -101,15 +113,22 @@ class Annotator:
             while True:
                 room = 0 if self.stopping.is_set() else window - len(self._live)
                 for one in itertools.islice(waiting, max(room, 0)):
-                    self._live[one.item.name] = one
-                    ready.append(one.item.name)
+                    name = one.item.name
+                    self._live[name] = one
+                    if missing := one.missing():
+                        tasks[asyncio.create_task(self._ask(name, missing, ledger))] = name
+                    else:
+                        ready.append(name)
                 if ready and not self.stopping.is_set():
                     now, ready = ready[:TOGETHER], ready[TOGETHER:]
-                    for name, request in (await self._judged(now, ledger)).items():
-                        tasks[asyncio.create_task(self._ask(name, request, ledger))] = name
+                    for name, requests in (await self._judged(now, ledger)).items():
+                        tasks[asyncio.create_task(self._ask(name, requests, ledger))] = name
                 elif tasks:
-                    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                    for task in done:
+                    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                    # Judging one item costs as much as judging ten: those that come at about the same time
+                    # are judged together.
+                    await asyncio.wait(tasks, timeout=PATIENCE)
+                    for task in [one for one in tasks if one.done()]:
                         task.result()
                         ready.append(tasks.pop(task))
                 else:
@@ -121,19 +140,31 @@ class Annotator:
         if self.stopped_by is not None:
             raise self.stopped_by
 
-    def records(self, items: Sequence[Item], ledger: Ledger) -> Iterator[tuple[list[Record], list[Record]]]:
-        """Yield the sample records of items, and their posterior records, batch by batch in their order."""
+    def samples(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
+        """Yield the sample records of items, batch by batch in their order."""
+        for some, _ in self._stored(items, ledger):
+            yield [one for records in some.values() for one in numbered(records)]
+
+    def posteriors(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
+        """Yield the posterior records of items, batch by batch in their order."""
+        for some, reasons in self._stored(items, ledger):
+            answers = self._answers(some)
+            judged = self.session.judge(answers)
+            decisions = closed(self.base, judged.decisions, self._ends(list(some), reasons, judged))
+            told = judged.posterior, decisions, judged.diagnostics, judged.covered
+            yield self.session.layout.records(answers, *told)
+
+    def _stored(
+        self, items: Sequence[Item], ledger: Ledger
+    ) -> Iterator[tuple[dict[str, list[Record]], dict[str, str]]]:
+        """Yield what there is of some items, and why those that are settled are."""
         for start in range(0, len(items), TOGETHER):
             some = items[start : start + TOGETHER]
             names = [item.name for item in some]
-            told, reasons = ledger.records(names), ledger.reasons(names)
-            samples = {item.name: [*self._known(item), *told.get(item.name, ())] for item in some}
-            answers = self._answers(samples)
-            judged = self.session.judge(answers)
-            decisions = closed(self.base, judged.decisions, self._ends(names, reasons, judged))
+            told = ledger.records(names)
             yield (
-                [one for rows in samples.values() for one in rows],
-                self._posteriors(answers, judged, decisions),
+                {item.name: [*self._known(item), *told.get(item.name, ())] for item in some},
+                ledger.reasons(names),
             )
 
     def _ends(self, names: Sequence[str], reasons: dict[str, str], judged: Judged) -> dict[int, str]:
@@ -144,20 +175,16 @@ class Annotator:
             if name in reasons and (reasons[name] or judged.decisions.next[i] is not None)
         }
 
-    def _posteriors(self, answers: Answers, judged: Judged, decisions: Decisions) -> list[Record]:
-        layout = self.session.layout
-        return layout.records(answers, judged.posterior, decisions, judged.diagnostics, judged.covered)
-
     def _open(self, items: Iterable[Item], ledger: Ledger) -> Iterator[_Live]:
         """Yield items that are not settled, with what there is of them already."""
         rest = iter(items)
         while some := list(itertools.islice(rest, AT_ONCE)):
             names = [item.name for item in some]
             settled, told, lines = ledger.reasons(names), ledger.records(names), ledger.lines(names)
-            of: dict[str, dict[Line, tuple[int, str]]] = {name: {} for name in names}
-            for line, value in lines.items():
-                of[line[0]][line] = value
-            self.progress(len(settled), 0)
+            of: dict[str, dict[Line, Asked]] = {name: {} for name in names}
+            for line, asked in lines.items():
+                of[line[0]][line] = asked
+            self.progress(len(settled), 0, ledger.committed)
             for item in some:
                 if item.name not in settled:
                     records = [*self._known(item), *told.get(item.name, ())]
@@ -170,30 +197,30 @@ class Annotator:
 
     def _answers(self, samples: dict[str, list[Record]]) -> Answers:
         answers = Answers.unasked(list(samples))
-        rows = [one for records in samples.values() for one in records]
+        rows = [one for records in samples.values() for one in numbered(records)]
         for part in answers_from(rows, self.base):
             answers = answers.joined(part)
         return answers
 
-    async def _judged(self, names: list[str], ledger: Ledger) -> dict[str, Request]:
+    async def _judged(self, names: list[str], ledger: Ledger) -> dict[str, list[Request]]:
         """Judge items; settle those that are done, and return what to ask about the others."""
         samples = {name: self._live[name].records for name in names}
         judged = await asyncio.to_thread(lambda: self.session.judge(self._answers(samples)))
-        asked: dict[str, Request] = {}
+        asked: dict[str, list[Request]] = {}
         ends: dict[str, str] = {}
         for i, name in enumerate(names):
             live = self._live[name]
-            live.doubt = self._doubt(judged, i)
+            live.doubt = self._doubt(judged, i) if live.records else ()
             request = self._request(live, judged.decisions.next[i]) if live.reason is None else None
             if request is None:
                 ends[name] = live.reason or ""
             else:
-                asked[name] = request
+                asked[name] = [request]
         if ends:
             await ledger.settle(ends)
             for name in ends:
                 del self._live[name]
-            self.progress(len(ends), 0)
+            self.progress(len(ends), 0, ledger.committed)
         return asked
 
     def _request(self, live: _Live, option: Option | None) -> Request | None:
@@ -202,13 +229,12 @@ class Annotator:
         if self.rule is not None:
             option = self.session.first
             members = [name for name, inside in self.base.levels.items() if self.base.root in inside]
-            mine = [one for one in live.records if one["observer"] != self.known_by]
+            mine = [one for one in numbered(live.records) if one["observer"] != self.known_by]
             samples = self.rule([label_of(one, self.base.root, members) for one in mine])
         if option is None or not samples:
             return None
         line = (live.item.name, option.observer, option.question, option.about, option.view)
-        drawn = (n for other, (n, _) in live.lines.items() if (*other[:3], other[4]) == (*line[:3], line[4]))
-        return Request(*line, max(drawn, default=0), samples)
+        return Request(*line, live.lines[line].draws if line in live.lines else 0, samples)
 
     def _doubt(self, judged: Judged, i: int) -> tuple[str, ...]:
         """Return the binary variables that the answers leave most in doubt."""
@@ -221,43 +247,66 @@ class Annotator:
         live = self._live.get(request.item)
         return Context(self.labels.get(request.item, {}), live.doubt if live is not None else ())
 
-    async def _ask(self, name: str, request: Request, ledger: Ledger) -> None:
+    async def _ask(self, name: str, requests: list[Request], ledger: Ledger) -> None:
         """Ask about an item and keep what came; what goes wrong ends the item, or the run."""
         live = self._live[name]
-        choices: tuple[Choice, ...] = ()
-        call = None
-        try:
-            picture = await asyncio.to_thread(self._picture, live.item, request)
-            call = Call(request, self._prompt(live, request, ledger), picture)
-            live.lines[request.line] = request.first + request.samples, call.prompt.digest
-            choices = await self.model.ask(call, ledger)
-        except PictureError as error:
-            live.reason = f"picture-{error.reason}"
-            self.problems(str(error))
-        except UnansweredError as error:
-            choices = error.choices
-            live.reason = UNANSWERED
-            self.problems(f"{name}: {error.reason}")
-        except FatalError as error:
-            self.stopped_by = self.stopped_by or error
-            self.stopping.set()
-        if call is not None:
+        for request in requests:
+            if self.stopping.is_set():
+                return
+            again = request.line in live.lines and request.first < live.lines[request.line].draws
+            choices: tuple[Choice, ...] = ()
+            try:
+                call = await self._call(live, request, ledger)
+                choices = await self.model.ask(call, ledger)
+            except PictureError as error:
+                live.reason = f"picture-{error.reason}"
+                self.problems(str(error))
+                return
+            except UnansweredError as error:
+                choices = error.choices
+                # An item goes on with what came; what did not come once is not waited for again.
+                live.reason = None if choices or again else UNANSWERED
+                self.problems(f"{name}: {error.reason}")
+            except FatalError as error:
+                self.stopped_by = self.stopped_by or error
+                self.stopping.set()
+                return
             live.records += [self.read(call, choice) for choice in choices]
-            self.progress(0, len(choices))
+            self.progress(0, len(choices), ledger.committed)
+
+    async def _call(self, live: _Live, request: Request, ledger: Ledger) -> Call:
+        """Return a request with its prompt and picture, which stay what they were at the line's first.
+
+        Raises:
+            PictureError: the picture cannot be shown, or is another one by now.
+        """
+        picture = await asyncio.to_thread(self._picture, live.item, request)
+        for line, asked in live.lines.items():
+            same = self._region(live.item, line) == self._region(live.item, request.line)
+            if same and line[4] == request.view and asked.picture != picture.digest:
+                raise PictureError("changed", f"{live.item.path}: is another picture than it was")
+        earlier = live.lines.get(request.line)
+        prompt = live.prompts.get(request.line) or self._prompt(live, request, ledger)
+        live.prompts[request.line] = prompt
+        draws = max(earlier.draws if earlier else 0, request.first + request.samples)
+        live.lines[request.line] = Asked(draws, (), prompt.digest, picture.digest)
+        return Call(request, prompt, picture)
 
     def _prompt(self, live: _Live, request: Request, ledger: Ledger) -> Prompt:
         """Return the prompt of a line, which stays what it was when it was first asked."""
-        digest = live.lines[request.line][1] if request.line in live.lines else ""
-        if digest and digest not in self._said:
-            self._said[digest] = ledger.prompt(digest)
-        prompt = self._said[digest] if digest else self.questions.prompt(request, self._context(request))
-        self._said[prompt.digest] = prompt
-        return prompt
+        earlier = live.lines.get(request.line)
+        known = ledger.prompt(earlier.prompt) if earlier else None
+        return known or self.questions.prompt(request, self._context(request))
+
+    def _region(self, item: Item, line: Line) -> str:
+        """Return which part of the face a line's picture enlarges; no text for none."""
+        _, _, question, about, _ = line
+        if item.box is None or not about or not self.base.questions[question].enlarge:
+            return ""
+        return str(self.base.variables[about].about.get("region", ""))
 
     def _picture(self, item: Item, request: Request) -> Picture:
-        region = ""
-        if request.about and self.base.questions[request.question].enlarge:
-            region = self.base.variables[request.about].about.get("region", "")
+        region = self._region(item, request.line)
         key = (item.name, request.view, region)
         known = self._pictures.get(key)
         if known is not None:
@@ -278,16 +327,50 @@ class Reusing:
     async def ask(self, call: Call, journal: Journal) -> tuple[Choice, ...]:
         """Return the answers to a call; see `values.Model`."""
         request = call.request
-        known = self.earlier.choices(call, range(request.first, request.first + request.samples))
-        known = tuple(one for k, one in enumerate(known) if one.draw == request.first + k)
-        if known:
-            number = await journal.sent(call, tuple(one.draw for one in known), 0.0)
-            await journal.answered(number, Reply(known, "earlier run", price=0.0))
-        rest = request.samples - len(known)
-        if not rest:
-            return known
-        further = replace(request, first=request.first + len(known), samples=rest)
-        try:
-            return (*known, *await self.model.ask(replace(call, request=further), journal))
-        except UnansweredError as error:
-            raise UnansweredError(error.reason, (*known, *error.choices)) from None
+        draws = range(request.first, request.first + request.samples)
+        found = {one.draw: one for one in self.earlier.choices(call, draws)}
+        if found:
+            number = await journal.sent(call, tuple(found), 0.0)
+            await journal.answered(number, Reply(tuple(found.values()), "earlier run", price=0.0))
+        reason = ""
+        for first, samples in runs_of(draw for draw in draws if draw not in found):
+            further = replace(call, request=replace(request, first=first, samples=samples))
+            try:
+                came = await self.model.ask(further, journal)
+            except UnansweredError as error:
+                came, reason = error.choices, error.reason
+            found |= {one.draw: one for one in came}
+        choices = tuple(found[draw] for draw in sorted(found))
+        if reason:
+            raise UnansweredError(reason, choices)
+        return choices
+
+
+def runs_of(draws: Iterable[int]) -> list[tuple[int, int]]:
+    """Return increasing numbers as runs: the first of each, and how many follow one another."""
+    found: list[tuple[int, int]] = []
+    for draw in draws:
+        if found and sum(found[-1]) == draw:
+            found[-1] = found[-1][0], found[-1][1] + 1
+        else:
+            found.append((draw, 1))
+    return found
+
+
+def numbered(records: Iterable[Record]) -> list[Record]:
+    """Return the samples of an item in an order of their own, numbered on within each reading.
+
+    The ledger numbers the answers of each line; those that differ in what they are about are one reading.
+    """
+
+    def line(record: Record) -> tuple[Any, ...]:
+        about = record.get("extra", {}).get("about", "")
+        return record["observer"], record["question"], record.get("view", ""), about, record["draw"]
+
+    counts: Counter[tuple[str, ...]] = Counter()
+    found = []
+    for record in sorted(records, key=line):
+        reading = line(record)[:3]
+        found.append({**record, "draw": counts[reading]})
+        counts[reading] += 1
+    return found

@@ -5,7 +5,7 @@
 that came as lines of a batch; of these a script may say "missing", "expired", or a line of text, too.
 batch: (method, path, how often that was asked) -> an error, "reset" or "half", or None where requests about
 files or batches are answered. ends: number of a batch -> its last status, and errors.
-    python server.py PORT SECONDS     answers forever, each request after so many seconds
+    python server.py PORT SECONDS     answers forever after so many seconds, one choice by its seed
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import random
 import re
 import sys
 from dataclasses import dataclass, field
@@ -25,7 +26,10 @@ FAULTS = (
 
 @dataclass
 class Reply:
-    """An answer: its texts (one for each choice that was asked for, or as many as given), or an error."""
+    """An answer: its texts (one for each choice that was asked for, or as many as given), or an error.
+
+    alone: a single text is a single choice, however many were asked for.
+    """
 
     texts: list = field(default_factory=list)
     status: int = 200
@@ -34,6 +38,7 @@ class Reply:
     finish: str = "stop"
     refusal: str | None = None
     after: float = 0.0
+    alone: bool = False
     usage: dict | None = field(default_factory=lambda: {"prompt_tokens": 1000, "completion_tokens": 50})
 
 
@@ -121,7 +126,7 @@ class Server:
         if what.error is not None:
             return {"error": what.error}
         texts = what.texts or ["{}"]
-        if len(texts) == 1:
+        if len(texts) == 1 and not what.alone:
             texts = texts * asked.get("n", 1)
         choices = [
             {
@@ -255,13 +260,19 @@ def odd(what):
     raise AssertionError(what)
 
 
-async def forever(port, seconds):
-    ranking, levels = ["happiness", "surprise", "neutral"], {"valence": 0.5, "arousal": 0.2}
-    text = json.dumps({"expression": ranking, **levels, "action_units": ["AU12"]})
+def made_up(seed):
+    """Return an answer to any question; the same seed has the same."""
+    chance = random.Random(seed)
+    ranking = chance.sample(["happiness", "surprise", "neutral", "sadness", "anger"], 3)
+    levels = {name: chance.choice([-0.5, 0.0, 0.5]) for name in ("valence", "arousal")}
+    units = [name for name in ("AU1", "AU4", "AU6", "AU12", "AU25") if chance.random() < 0.5]
+    return json.dumps({"expression": ranking, **levels, "action_units": units})
 
+
+async def forever(port, seconds):
     def script(_, asked):
         print(asked.get("seed"), flush=True)
-        return Reply([text], after=seconds)
+        return Reply([made_up(asked.get("seed"))], after=seconds, alone=True)
 
     served = Server(script)
     server = await asyncio.start_server(served._serve, "127.0.0.1", port, backlog=1024)
