@@ -246,8 +246,10 @@ def _model(settings: Settings, prices: Prices | None, given: dict[str, Any]) -> 
     from seke.vision.client import Endpoint
 
     names = ("base_url", "key_from", "concurrency", "rpm", "tpm")
-    kind = Batches if given["batch"] else Endpoint
-    return kind(settings, prices=prices, **{name: given[name] for name in names})
+    options = {"prices": prices, **{name: given[name] for name in names}}
+    if given["batch"]:
+        return Batches(settings, tell=lambda text: print(text, file=sys.stderr), **options)
+    return Endpoint(settings, **options)
 
 
 class _Nobody:

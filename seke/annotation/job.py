@@ -202,7 +202,7 @@ class Job:
                 await stack.enter_async_context(inner)
                 await inner.check()
             if ledger.batches() and not isinstance(inner, Batches):
-                return "batches are on their way: go on with --batch"
+                raise SekeError(f"{self.folder}: batches are on their way; go on with --batch")
             with _interrupts(self.annotator):
                 try:
                     if isinstance(inner, Batches):
