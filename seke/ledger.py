@@ -135,7 +135,11 @@ class Totals:
 
 
 class Ledger:
-    """A run's account; a `values.Journal`. Made by `opened`; to be closed."""
+    """A run's account; a `values.Journal`; to be closed.
+
+    patient: where the next request could pass what may be spent, wait for those that are on their way, which
+    mostly cost less than they could.
+    """
 
     def __init__(self, folder: Path, read: Read, max_cost: float | None = None) -> None:
         """read: a choice -> the sample record that it makes.
@@ -157,6 +161,8 @@ class Ledger:
             raise _in_plain_words(error, folder) from None
         self._next = (newest or 0) + 1
         self._calls: dict[int, tuple[Call, float]] = {}
+        self._waiting: list[asyncio.Future[None]] = []
+        self.patient = False
         total = self.totals()
         self._spent = total.spent + total.perhaps
         self._batches = self._on_their_way()
@@ -203,7 +209,10 @@ class Ledger:
         worst = worst_price or 0.0
         if self.max_cost is not None and worst_price is None:
             raise OutOfMoneyError("--max-cost cannot be kept: no price is known of what is asked")
-        if self.max_cost is not None and self._spent + worst > self.max_cost:
+        while self.patient and self._calls and self._dear(worst):
+            self._waiting.append(asyncio.get_running_loop().create_future())
+            await self._waiting[-1]
+        if self._dear(worst):
             raise OutOfMoneyError(
                 f"the next request could pass --max-cost {self.max_cost:g}: {self._spent:.4f} USD are spent, "
                 f"may have been, or are on their way, and it can cost {worst:.4f}"
@@ -225,10 +234,22 @@ class Ledger:
         await self._done(write)
         return number
 
+    def _dear(self, worst: float) -> bool:
+        return self.max_cost is not None and self._spent + worst > self.max_cost
+
+    def _back(self, number: int, price: float | None) -> Call:
+        """Take what a request cost for what it could have cost; None where that stays unknown."""
+        call, worst = self._calls.pop(number)
+        self._spent += 0.0 if price is None else price - worst
+        for one in self._waiting:
+            if not one.done():
+                one.set_result(None)
+        self._waiting.clear()
+        return call
+
     async def answered(self, number: int, reply: Reply) -> None:
         """Keep what a request brought; see `values.Journal`."""
-        call, worst = self._calls.pop(number)
-        self._spent += (reply.price if reply.price is not None else worst) - worst
+        call = self._back(number, reply.price)
         key = _key(call.request.line)
         rows = []
         for one in reply.choices:
@@ -249,9 +270,7 @@ class Ledger:
 
     async def failed(self, number: int, failure: Failure) -> None:
         """Keep why a request brought nothing; see `values.Journal`."""
-        _, worst = self._calls.pop(number)
-        if not failure.paid:
-            self._spent -= worst
+        self._back(number, None if failure.paid else 0.0)
         row = (time.time(), failure.code, failure.message, int(failure.paid), number)
         await self._done(lambda db: db.execute(FAILED, row))
 

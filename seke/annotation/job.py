@@ -203,6 +203,8 @@ class Job:
                 await inner.check()
             if ledger.batches() and not isinstance(inner, Batches):
                 raise SekeError(f"{self.folder}: batches are on their way; go on with --batch")
+            # A batch leaves when all its lines are told; they cannot wait for one another.
+            ledger.patient = not isinstance(inner, Batches)
             with _interrupts(self.annotator):
                 try:
                     if isinstance(inner, Batches):

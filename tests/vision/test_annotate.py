@@ -7,11 +7,12 @@ import json
 import os
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from seke.annotation.strategies import label_of, rule_of
 from seke.cli import main
 from seke.ledger import Asked, Ledger, status_of
 from seke.loop import Request
-from seke.vision.errors import FatalError, OutOfMoneyError
+from seke.vision.errors import FatalError, OutOfMoneyError, UnansweredError
 from seke.vision.recorded import RecordedModel, ScriptedModel
 from seke.vision.values import Call, Choice, Failure, Picture, Prompt, Reply, Settings
 
@@ -129,6 +130,25 @@ def test_money_on_its_way_counts_and_comes_back(tmp_path):
         two = await ledger.sent(call("b"), (0,), 0.6)
         await ledger.failed(two, Failure(429, "busy", paid=False, retried=True))
         await ledger.sent(call("b"), (0,), 0.9)
+
+    asyncio.run(go())
+    ledger.close()
+
+
+def test_a_patient_ledger_waits_for_money_that_comes_back(tmp_path):
+    ledger = Ledger(tmp_path, read, max_cost=1.0)
+    ledger.patient = True
+
+    async def go():
+        one = await ledger.sent(call("a"), (0,), 0.6)
+        two, three = (asyncio.create_task(ledger.sent(call(name), (0,), 0.6)) for name in "bc")
+        await asyncio.sleep(0.05)
+        assert not two.done()
+        await ledger.answered(one, Reply((Choice(0, "x", "stop"),), "m", price=0.3))
+        await ledger.answered(await two, Reply((Choice(0, "x", "stop"),), "m", price=0.3))
+        # Nothing is on its way any more that could make room.
+        with pytest.raises(OutOfMoneyError, match=r"0\.6000 USD are spent"):
+            await three
 
     asyncio.run(go())
     ledger.close()
@@ -359,16 +379,122 @@ def test_prompts_and_forecasts_send_nothing(tmp_path):
     assert not (tmp_path / "r").exists()
 
 
+# What is decided about an item is its own affair ------------------------------------------------------
+
+
+def made(folder, place, model=None, settings=None, **given):
+    return Job.of([folder], place, model or ScriptedModel(), settings or Settings("gpt-4o"), **given)
+
+
+def by_item(place):
+    return {one["item"]: one for one in rows(place / "posteriors.jsonl")}
+
+
+def test_whoever_else_is_asked_changes_nothing(tmp_path):
+    folder = pictures(tmp_path / "faces", 14)
+    made(folder, tmp_path / "all").run()
+    together = by_item(tmp_path / "all")
+    for i, width in ((3, 1), (11, 64)):
+        made(folder / f"f{i}.png", tmp_path / f"only{i}", concurrency=width).run()
+        assert by_item(tmp_path / f"only{i}") == {f"f{i}": together[f"f{i}"]}
+
+
+class Forgetful:
+    """Answers as another model does, but not these draws of a request that comes for the first time."""
+
+    def __init__(self, model, *lost):
+        self.model, self.lost, self.met = model, lost, set()
+
+    async def ask(self, call, journal):
+        request = call.request
+        draws = [request.first + k for k in range(request.samples)]
+        number = await journal.sent(call, tuple(draws), 0.0)
+        first = request.line not in self.met
+        self.met.add(request.line)
+        choices = tuple(self.model._choice(call, draw) for draw in draws if not (first and draw in self.lost))
+        if choices:
+            await journal.answered(number, Reply(choices, "m", price=0.0))
+        else:
+            await journal.failed(number, Failure(500, "busy", paid=False, retried=False))
+        if len(choices) < len(draws):
+            raise UnansweredError("busy", choices)
+        return choices
+
+
+def test_an_item_goes_on_with_the_answers_that_came(tmp_path):
+    folder = pictures(tmp_path / "faces", 4)
+    lost = Forgetful(ScriptedModel(), 1)
+    first = made(folder, tmp_path / "r", lost, strategy="fixed:3", problems=lambda _: None).run()
+    # One of three is missing; the rule asks for a further one.
+    assert first.per_item["mean"] == 3
+    assert first.reasons.get("unanswered") is None
+    draws = on_disk(tmp_path / "r", "SELECT DISTINCT draw FROM choices ORDER BY draw")
+    assert draws == [(0,), (2,), (3,)]
+
+
+def test_an_item_without_any_answer_is_closed_and_asked_by_the_next_process(tmp_path):
+    folder = pictures(tmp_path / "faces", 4)
+    first = made(folder, tmp_path / "r", Forgetful(ScriptedModel(), 0), problems=lambda _: None).run()
+    assert first.finished
+    assert first.reasons == {"unanswered": 4}
+    again = made(folder, tmp_path / "r").run()
+    assert "unanswered" not in again.reasons
+    made(folder, tmp_path / "s").run()
+    assert by_item(tmp_path / "r") == by_item(tmp_path / "s")
+
+
+def test_a_picture_that_is_another_one_by_now_is_not_asked_about(tmp_path):
+    folder = pictures(tmp_path / "faces", 3)
+    lost = Forgetful(ScriptedModel(), 1)
+    made(folder, tmp_path / "r", lost, strategy="fixed:2", max_samples=2, problems=lambda _: None).run()
+    (folder / "f1.png").write_bytes((folder / "f2.png").read_bytes())
+    told = []
+    with closing(sqlite3.connect(tmp_path / "r" / "ledger.sqlite")) as db, db:
+        db.execute("DELETE FROM settled")
+        db.execute("DELETE FROM choices WHERE draw > 0")
+    job = made(folder, tmp_path / "r", strategy="fixed:2", max_samples=2, problems=told.append)
+    assert job.run().finished
+    assert [one for one in told if "f1.png: is another picture than it was" in one]
+    assert not [one for one in told if "f0.png" in one]
+
+
+def test_a_branch_buys_only_what_is_missing(tmp_path):
+    folder = pictures(tmp_path / "faces", 3)
+    lost = Forgetful(ScriptedModel(), 1)
+    made(folder, tmp_path / "r", lost, strategy="fixed:3", problems=lambda _: None).run()
+    made(folder, tmp_path / "b", strategy="fixed:4").run(branch_of=tmp_path / "r")
+    bought = on_disk(tmp_path / "b", "SELECT item, draws FROM requests WHERE model != 'earlier run'")
+    assert sorted(bought) == [(f"f{i}", "[1]") for i in range(3)]
+    # Under another observer the same answers of the same model count as well.
+    made(folder, tmp_path / "c", strategy="fixed:3", observer="generic-vlm").run(branch_of=tmp_path / "b")
+    assert on_disk(tmp_path / "c", "SELECT DISTINCT model FROM requests") == [("earlier run",)]
+
+
+def test_from_a_notebook(tmp_path):
+    folder = pictures(tmp_path / "faces", 2)
+
+    async def cell():
+        return seke.annotate(folder, tmp_path / "r", ScriptedModel(), strategy="fixed:1")
+
+    found = asyncio.run(cell())
+    assert found.finished
+    assert found.asked == {"joint": 2}
+    with pytest.raises(FatalError, match="there is no key"):
+        seke.annotate(folder, tmp_path / "s", "gpt-4o", base_url="https://models.invalid/v1")
+
+
 # Against a server in a process of its own ------------------------------------------------------------
 
 
-@pytest.fixture
-def server(tmp_path):
-    with (tmp_path / "seen.jsonl").open("w") as seen:
-        port = random.Random(str(tmp_path)).randrange(20_000, 60_000)
-        process = subprocess.Popen([sys.executable, SERVER, str(port), "0.05"], stdout=seen)
+@contextmanager
+def served(tmp_path, seconds=0.05):
+    with (tmp_path / "seen.jsonl").open("w") as seen, closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        process = subprocess.Popen([sys.executable, SERVER, str(port), str(seconds)], stdout=seen)
         for _ in range(100):
-            with closing(__import__("socket").socket()) as there:
+            with closing(socket.socket()) as there:
                 if there.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.05)
@@ -377,10 +503,16 @@ def server(tmp_path):
         process.wait()
 
 
-def started(folder, run_folder, url, concurrency=8, **options):
+@pytest.fixture
+def server(tmp_path):
+    with served(tmp_path) as found:
+        yield found
+
+
+def started(folder, run_folder, url, *more, concurrency=8, **options):
     command = [sys.executable, "-c", "from seke.cli import main; main()", "annotate", str(folder)]
     command += ["--run", str(run_folder)]
-    command += ["--model", "made-up", "--base-url", url, "--concurrency", str(concurrency), "--json"]
+    command += ["--model", "made-up", "--base-url", url, "--concurrency", str(concurrency), "--json", *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
@@ -435,7 +567,7 @@ def test_killed_at_any_moment_a_run_goes_on_and_buys_nothing_twice(tmp_path, ser
 
 @pytest.mark.slow
 def test_two_hundred_kills(tmp_path, server, capsys):
-    done = kill_often(tmp_path, server, 200, 2500, random.Random(2))
+    done = kill_often(tmp_path, server, 200, 800, random.Random(2))
     states = dict(on_disk(tmp_path / "r", "SELECT state, count(*) FROM requests GROUP BY state"))
     with capsys.disabled():
         print(f"\n{done} kills: requests {states}")
@@ -452,3 +584,46 @@ def test_ctrl_c_lets_what_is_on_its_way_come_in(tmp_path, server):
     assert json.loads(out)["stopped"] == "interrupted"
     checked(tmp_path / "r", seen, 0, 8)
     assert len(rows(tmp_path / "r" / "posteriors.jsonl")) == 300
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path):
+    with served(tmp_path, 30.0) as (url, seen):
+        process = started(pictures(tmp_path / "faces", 20), tmp_path / "r", url)
+        while not seen.read_text():
+            time.sleep(0.05)
+        time.sleep(0.3)
+        before = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert time.monotonic() - before < 15
+    assert process.returncode == 1, err
+    assert "Traceback" not in err
+    found = json.loads(out)
+    assert found["stopped"] == "interrupted"
+    # What was given up may have been paid for.
+    assert found["totals"]["failed"] == found["totals"]["requests"] == 8
+    assert found["items"] == {"requery": 20}
+
+
+def test_what_may_be_spent_is_never_passed(tmp_path, server):
+    folder = pictures(tmp_path / "faces", 6)
+    priced = ["--price-in", "2", "--price-out", "8"]
+    spent = 0.0
+    for limit in (0.05, 0.1):
+        process = started(folder, tmp_path / "r", server[0], *priced, "--max-cost", str(limit))
+        out, err = process.communicate()
+        assert process.returncode == 1, err
+        found = json.loads(out)
+        assert f"could pass --max-cost {limit:g}" in found["stopped"]
+        totals = found["totals"]
+        assert spent < totals["spent"] + totals["perhaps"] <= limit
+        spent = totals["spent"]
+        assert spent == pytest.approx(totals["answers"] * (1000 * 2 + 50 * 8) / 1e6)
+        # The limit is come near to: what is left would not pay for one more request at its worst.
+        assert limit - spent < 0.02
+    process = started(folder, tmp_path / "r", server[0], *priced)
+    assert json.loads(process.communicate()[0])["finished"]
+    checked(tmp_path / "r", server[1], 0, 8)
