@@ -18,6 +18,8 @@ from seke.replay import replay
 from seke.samples import single_samples
 from seke.shipped import cache_folder
 from seke.sources import RecordedSource, SimulatedSource
+from seke.vision.recorded import ScriptedModel
+from seke.vision.values import Settings
 
 PLANTS = Path(__file__).parents[1] / "examples" / "plants" / "knowledge"
 OVERLAY = """
@@ -29,9 +31,14 @@ policy:
   worth: {{diagnosis: 20, signs: 0, air: 0}}
   source: judgement
   note: Photos alone are to be asked for here.
-questions: {{photo: {{cost: 0.2}}, check: {{cost: 1000}}, source: judgement, note: Checks cost too much.}}
+questions:
+  photo: {{cost: 0.2, prompt: "What ails this plant? {{{{ answer }}}}"}}
+  check: {{cost: 1000, prompt: "Is {{{{ about.name }}}} to be seen? {{{{ answer }}}}"}}
+  source: judgement
+  note: Checks cost too much.
 """
 ITEMS = 700
+PICTURES = Path(__file__).parents[1] / "examples" / "annotate"
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +208,25 @@ def test_what_is_asked_first_is_part_of_the_policy(folder, tmp_path):
     other = seke.knowledge(tmp_path / "first.yaml")
     assert base.digests["policy"] != other.digests["policy"]
     assert base.digests["observers"] == other.digests["observers"]
+
+
+def test_annotation_goes_by_the_certificates_and_says_so(folder, tmp_path):
+    given = {"knowledge": folder / "sure.yaml", "settings": Settings("app")}
+    found = seke.annotate(PICTURES, tmp_path / "r", ScriptedModel(), **given)
+    assert found.refused == ()
+    assert any(
+        line.startswith("guaranteed with 90 % confidence: at most 20 % wrong") for line in found.promises
+    )
+    records = lines(tmp_path / "r" / "posteriors.jsonl")
+    assert all(record["decision"]["guarantee"]["holds"] for record in records)
+    # What was asked is what the policy asks: inferred from the samples, all is the same.
+    assert list(seke.infer(tmp_path / "r" / "samples.jsonl", folder / "sure.yaml")) == records
+    found = seke.annotate(PICTURES, tmp_path / "s", ScriptedModel(), **given, max_samples=2)
+    assert found.promises == ()
+    assert found.refused == ("it was made with the policy as declared, and this run asks otherwise",)
+
+
+def test_a_question_without_words_is_met_before_anything_is_asked(tmp_path):
+    with pytest.raises(SekeError, match="question photo has no `prompt`, so app cannot be asked"):
+        seke.annotate(PICTURES, tmp_path / "r", ScriptedModel(), knowledge=PLANTS, observer="app")
+    assert not (tmp_path / "r").exists()

@@ -116,7 +116,7 @@ class Job:
         session = Session.open(base, population)
         session = _asking(session, who, max_samples)
         base = session.network.knowledge
-        Questions(base).check()
+        _check_prompts(base, who)
         if session.first is None:
             raise SekeError(f"the policy of {base.name} would not ask anything of {who}")
         items = items_of(images, base, labels)
@@ -364,6 +364,17 @@ def _asking(session: Session, who: str, budget: int | None) -> Session:
     promised = session.guarantee is not None or session.refused
     why = ("it was made with the policy as declared, and this run asks otherwise",) if promised else ()
     return replace(session.under(wanted), refused=why)
+
+
+def _check_prompts(base: Knowledge, who: str) -> None:
+    """Refuse a base with a question that could be asked and cannot be put into words."""
+    told = base.observers[who].instruments
+    for question in base.questions.values():
+        if not question.prompt and any(name in told for name in question.variables):
+            raise SekeError(
+                f"{question.place}: question {question.name} has no `prompt`, so {who} cannot be asked"
+            )
+    Questions(base).check()
 
 
 def _difference(name: str, begun: Any, now: Any) -> str:
