@@ -79,6 +79,13 @@ AT_ONCE, IN_A_BATCH = 16, 2000
     help="Price of a million cached prompt tokens.",
 )
 @click.option(
+    "--prices",
+    "price_list",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Prices by model, YAML, in place of the options above.",
+)
+@click.option(
     "--max-samples",
     type=click.IntRange(min=1),
     metavar="N",
@@ -210,12 +217,18 @@ def _settings(given: dict[str, Any]) -> Settings:
 
 def _prices(given: dict[str, Any]) -> Prices | None:
     from engine import SekeError
-    from seke.vision.prices import Prices
+    from seke.vision.prices import Prices, read_prices
 
+    if given["price_list"] is not None:
+        if any(given[name] is not None for name in ("price_in", "price_out", "price_cached")):
+            raise SekeError("give --prices, or the prices themselves, not both")
+        return read_prices(given["price_list"], given["model"])
     prompt, answer = given["price_in"], given["price_out"]
     if prompt is None and answer is None:
         if given["max_cost"] is not None and not (given["recorded"] or given["scripted"]):
-            raise SekeError("--max-cost needs the prices of a million tokens: --price-in and --price-out")
+            raise SekeError(
+                "--max-cost needs the prices of a million tokens: --price-in and --price-out, or --prices"
+            )
         return None
     if prompt is None or answer is None:
         raise SekeError("give both --price-in and --price-out")
@@ -233,8 +246,10 @@ def _model(settings: Settings, prices: Prices | None, given: dict[str, Any]) -> 
     from seke.vision.client import Endpoint
 
     names = ("base_url", "key_from", "concurrency", "rpm", "tpm")
-    kind = Batches if given["batch"] else Endpoint
-    return kind(settings, prices=prices, **{name: given[name] for name in names})
+    options = {"prices": prices, **{name: given[name] for name in names}}
+    if given["batch"]:
+        return Batches(settings, tell=lambda text: print(text, file=sys.stderr), **options)
+    return Endpoint(settings, **options)
 
 
 class _Nobody:

@@ -202,7 +202,7 @@ class Job:
                 await stack.enter_async_context(inner)
                 await inner.check()
             if ledger.batches() and not isinstance(inner, Batches):
-                return "batches are on their way: go on with --batch"
+                raise SekeError(f"{self.folder}: batches are on their way; go on with --batch")
             # A batch leaves when all its lines are told; they cannot wait for one another.
             ledger.patient = not isinstance(inner, Batches)
             with _interrupts(self.annotator):

@@ -106,14 +106,15 @@ class Batches(Endpoint):
         poll: float = POLL,
         most_lines: int = MOST_LINES,
         most_bytes: int = MOST_BYTES,
+        tell: Callable[[str], None] = lambda _: None,
         **options: Any,
     ) -> None:
         """prices: of single requests; a batch has its share of them. quiet: a round begins when nothing more
-        was asked for so many seconds, or a file is full. poll: seconds between two looks at a batch.
-        options: those of `Endpoint`.
+        was asked for so many seconds, or a file is full. poll: seconds between two looks at a batch. tell: is
+        told of batches. options: those of `Endpoint`.
         """
         super().__init__(settings, prices=None if prices is None else prices.in_batch(), **options)
-        self.quiet, self.poll = quiet, poll
+        self.quiet, self.poll, self.tell = quiet, poll, tell
         self.most_lines, self.most_bytes = most_lines, most_bytes
         self._memory: Memory | None = None
         self._waiting: list[_Line] = []
@@ -208,6 +209,7 @@ class Batches(Endpoint):
                     await memory.begun(name, tuple(sent), None)
                     identity = await self._created(memory, name, sent)
                     await memory.begun(name, tuple(sent), identity)
+                    self.tell(f"batch {identity} of {len(sent):,} requests is on its way")
                     await self._concluded(memory, name, identity, sent)
         except asyncio.CancelledError:
             for line in lines:
@@ -309,6 +311,7 @@ class Batches(Endpoint):
             self._crowded = min(self._crowded, 1)
             await self._without(memory, "gone" if batch is None else batch.status, rest)
         await memory.over(name)
+        self.tell(f"batch {identity} is {'gone' if batch is None else batch.status}")
         if error is not None:
             raise error
         if batch is not None:

@@ -1,18 +1,32 @@
-"""What requests cost, by prices that the user gives; none ship with the program, since they change."""
+"""What requests cost, by prices that the user gives; none ship with the program, since they change.
+
+    source: the server's page of prices, 2026-11-26      # of all that follows, or of a model alone
+    models:
+      some-model: {prompt: 2.0, cached: 1.0, answer: 8.0, batch: 0.5}
+      llava: {prompt: 0, answer: 0, source: runs on a machine of ours}
+
+`prompt`, `cached` and `answer` are USD for a million tokens, `batch` is the share of these in a batch.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from engine import SekeError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from seke.vision.values import Call, Settings
 
 MILLION = 1_000_000
 LETTERS_A_TOKEN = 2
 PICTURE_TOKENS = 3_000
 SPARE = 1.2
+REQUIRED, OPTIONAL = ("prompt", "answer"), ("cached", "batch")
 
 
 @dataclass(frozen=True)
@@ -38,6 +52,71 @@ class Prices:
         return replace(
             self, prompt=self.prompt * self.batch, answer=self.answer * self.batch, cached=cached, batch=1.0
         )
+
+
+def read_prices(path: Path, model: str) -> Prices:
+    """Read the prices of a model from a file in the form above.
+
+    Raises:
+        engine.SekeError: what is wrong, with file and line; the model is not among them.
+    """
+    import yaml
+
+    try:
+        root = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise SekeError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise SekeError(f"{path}: is not UTF-8") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark is not None else ""
+        raise SekeError(f"{path}{line}: is no YAML ({getattr(error, 'problem', error)})") from None
+    top = _fields(path, root, ("source", "models"))
+    if "models" not in top:
+        raise SekeError(f"{path}:1: models: is missing")
+    models = _fields(path, top["models"])
+    if model not in models:
+        known = did_you_mean(model, models) or f" (it has {', '.join(models)})"
+        raise SekeError(f"{path}: no prices of {model!r}{known}")
+    told = _fields(path, models[model], (*REQUIRED, *OPTIONAL, "source"))
+    place = f"{path}:{models[model].start_mark.line + 1}: models.{model}"
+    for name in REQUIRED:
+        if name not in told:
+            raise SekeError(f"{place}: {name} is missing")
+    source = told.pop("source", top.get("source"))
+    if source is None or not str(source.value).strip():
+        raise SekeError(f"{place}: no source; say where these prices stand, and of which day they are")
+    return Prices(**{name: _number(path, name, node) for name, node in told.items()})
+
+
+def _fields(path: Path, node: Any, allowed: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return what stands under each key of a mapping."""
+    line = node.start_mark.line + 1 if node is not None else 1
+    if node is None or node.id != "mapping":
+        raise SekeError(f"{path}:{line}: a mapping belongs here")
+    found: dict[str, Any] = {}
+    for key, value in node.value:
+        name, place = str(key.value), f"{path}:{key.start_mark.line + 1}"
+        if name in found:
+            raise SekeError(f"{place}: {name} is there twice")
+        if allowed is not None and name not in allowed:
+            raise SekeError(f"{place}: no such key: {name}; allowed are {', '.join(allowed)}")
+        found[name] = value
+    return found
+
+
+def _number(path: Path, name: str, node: Any) -> float:
+    try:
+        value = float(node.value) if node.id == "scalar" else math.nan
+    except ValueError:
+        value = math.nan
+    most = 1.0 if name == "batch" else math.inf
+    if not (0 <= value <= most and math.isfinite(value)):
+        allowed = "a share from 0 to 1" if name == "batch" else "USD for a million tokens, at least 0"
+        met = node.value if node.id == "scalar" else f"a {node.id}"
+        raise SekeError(f"{path}:{node.start_mark.line + 1}: {name}: {met}; allowed is {allowed}")
+    return value
 
 
 class Estimate:

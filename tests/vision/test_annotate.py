@@ -576,7 +576,8 @@ def test_two_hundred_kills(tmp_path, server, capsys):
 def test_ctrl_c_lets_what_is_on_its_way_come_in(tmp_path, server):
     url, seen = server
     process = started(pictures(tmp_path / "faces", 300), tmp_path / "r", url)
-    time.sleep(2.0)
+    while len(seen.read_text().splitlines()) < 20 and process.poll() is None:
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1, err

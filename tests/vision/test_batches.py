@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
 
@@ -13,6 +16,7 @@ from server import Reply, Server, error
 from test_annotate import pictures
 from test_client import GOOD, SETTINGS, Account, call, one_choice, quick
 
+from engine import SekeError
 from seke.annotation.job import Job
 from seke.ledger import Ledger
 from seke.vision.batches import Batches
@@ -63,12 +67,18 @@ def run(script, calls, journal=None, *, whole=True, served=None, **options):
     journal = Remembering() if journal is None else journal
 
     async def go():
-        async with Server(script, **(served or {})) as server, batches(server, **options) as model:
+        words = []
+        async with (
+            Server(script, **(served or {})) as server,
+            batches(server, tell=words.append, **options) as model,
+        ):
             found = await answers(model, journal, calls)
             if whole:
                 assert len(journal.rows) == len(server.seen)
                 assert all(end is not None for end in journal.ends)
                 assert not journal.begun_ones
+                # Each batch is told of when it begins and when it is over.
+                assert len(words) == 2 * len(server.batches)
             return found, journal, server
 
     return asyncio.run(go())
@@ -340,39 +350,44 @@ def test_the_account_is_exact_whatever_happens(seed):
     assert came == sum(map(len, kept))
 
 
+def by_seed(_, asked):
+    """An answer that depends on the seed alone, in the form that is asked for."""
+    rng = random.Random(asked["seed"])
+    keys = asked["response_format"]["json_schema"]["schema"]["properties"]
+    said = {"expression": rng.choice([["happiness", "neutral", "fear"], ["fear", "surprise", "anger"]])}
+    said |= {"valence": rng.uniform(-1, 1), "arousal": 0.2, "action_units": ["AU12"]}
+    return one_choice(json.dumps({key: value for key, value in said.items() if key in keys}))
+
+
+class Served:
+    """A server in a thread of its own, since a run has a loop of its own."""
+
+    def __init__(self, script):
+        self.server = Server(script)
+
+    def __enter__(self):
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+        asyncio.run_coroutine_threadsafe(self.server.__aenter__(), self.loop).result()
+        return self.server
+
+    def __exit__(self, *_):
+        asyncio.run_coroutine_threadsafe(self.server.__aexit__(), self.loop).result()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
 def test_a_run_in_batches_comes_to_what_a_run_of_single_requests_comes_to(tmp_path):
     folder = pictures(tmp_path / "faces", 12)
-
-    def script(_, asked):
-        rng = random.Random(asked["seed"])
-        keys = asked["response_format"]["json_schema"]["schema"]["properties"]
-        said = {"expression": rng.choice([["happiness", "neutral", "fear"], ["fear", "surprise", "anger"]])}
-        said |= {"valence": rng.uniform(-1, 1), "arousal": 0.2, "action_units": ["AU12"]}
-        return one_choice(json.dumps({key: value for key, value in said.items() if key in keys}))
-
-    class Served:
-        """A server in a thread of its own, since a run has a loop of its own."""
-
-        def __enter__(self):
-            self.loop = asyncio.new_event_loop()
-            self.thread = threading.Thread(target=self.loop.run_forever)
-            self.thread.start()
-            self.server = Server(script)
-            asyncio.run_coroutine_threadsafe(self.server.__aenter__(), self.loop).result()
-            return self.server
-
-        def __exit__(self, *_):
-            asyncio.run_coroutine_threadsafe(self.server.__aexit__(), self.loop).result()
-            self.loop.call_soon_threadsafe(self.loop.stop)
-            self.thread.join()
-            self.loop.close()
 
     def run(model, place):
         job = Job.of([folder], tmp_path / place, model, SETTINGS, concurrency=12, problems=lambda _: None)
         assert job.run().finished
         return (tmp_path / place / "posteriors.jsonl").read_text()
 
-    with Served() as server:
+    with Served(by_seed) as server:
         single = run(Endpoint(SETTINGS, base_url=server.url), "single")
         count = len(server.seen)
         assert run(batches(server, quiet=0.2), "batched") == single
@@ -391,6 +406,58 @@ def test_a_run_with_batches_on_their_way_does_not_go_on_without_them(tmp_path):
 
     with closing(job.open()) as ledger:
         asyncio.run(leave(ledger))
-    assert "go on with --batch" in job.run().stopped
+    with pytest.raises(SekeError, match="go on with --batch"):
+        job.run()
     with closing(job.open()) as ledger:
         assert list(ledger.batches()) == ["seke-1"]
+
+
+RUN = """
+import sys
+from pathlib import Path
+from seke.annotation.job import Job
+from seke.vision.batches import Batches
+from seke.vision.values import Settings
+folder, place, url = sys.argv[1:]
+settings = Settings("made-up", max_tokens=100)
+model = Batches(settings, base_url=url, quiet=0.3, poll=0.1)
+job = Job.of([folder], Path(place), model, settings, concurrency=20, max_samples=8)
+print("ready", flush=True)
+print(job.run().finished)
+"""
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_lose_no_batch_and_begin_none_twice(tmp_path, capsys):
+    folder, rng, kills = pictures(tmp_path / "faces", 20), random.Random(0), 0
+    place = tmp_path / "run"
+    with Served(by_seed) as server:
+        server.polls = 10
+        while True:
+            command = [sys.executable, "-c", RUN, folder, place, server.url]
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            process.stdout.readline()
+            try:
+                process.wait(rng.uniform(0, 0.8) if kills < 40 else 300)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                kills += 1
+            told = process.stdout.read()
+            process.stdout.close()
+            if process.returncode == 0:
+                break
+        assert "True" in told
+    with closing(sqlite3.connect(place / "ledger.sqlite")) as db:
+        states = dict(db.execute("SELECT state, count(*) FROM requests GROUP BY state"))
+        draws = db.execute("SELECT count(*), count(DISTINCT item || draw || about || question) FROM choices")
+        answers, distinct = draws.fetchone()
+        open_ones = db.execute("SELECT count(*) FROM batches WHERE over = 0").fetchone()[0]
+        unpaid = db.execute("SELECT count(*) FROM requests WHERE state = 'failed' AND NOT paid").fetchone()[0]
+    with capsys.disabled():
+        print(f"\n{kills} kills, {len(server.batches)} batches, {len(server.seen)} lines answered; {states}")
+    # What the server answered is there, each line once; what never reached it was not paid for.
+    assert answers == distinct == states["answered"] == len(server.seen)
+    assert states.get("failed", 0) == unpaid
+    assert open_ones == 0
+    assert set(states) <= {"answered", "failed", "unknown"}

@@ -1,0 +1,84 @@
+"""Price lists: what is read, and what is said of what cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from engine import SekeError
+from seke.cli import main
+from seke.vision.prices import Prices, read_prices
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "annotate"
+GOOD = """
+source: the page of prices, 2026-11-26
+models:
+  big: {prompt: 2.5, cached: 1.25, answer: 1e1, batch: .5}
+  own: {prompt: 0, answer: 0, source: a machine of ours}
+"""
+
+
+def test_prices_of_a_model(tmp_path):
+    (tmp_path / "p.yaml").write_text(GOOD)
+    big = read_prices(tmp_path / "p.yaml", "big")
+    assert big == Prices(prompt=2.5, answer=10.0, cached=1.25, batch=0.5)
+    assert read_prices(tmp_path / "p.yaml", "own") == Prices(0, 0)
+    # In a batch, 1 M prompt tokens of which 0.4 M were cached, and 0.5 M of answers: half of 1.5 + 0.5 + 5.
+    assert big.in_batch().of(1_000_000, 400_000, 500_000) == pytest.approx(3.5)
+    assert big.in_batch().in_batch() == big.in_batch()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("big:", "bug:", "no prices of 'big'; did you mean bug"),
+        ("prompt: 2.5", "prompts: 2.5", "p.yaml:4: no such key: prompts; allowed are prompt, answer"),
+        ("prompt: 2.5", "prompt: -1", "p.yaml:4: prompt: -1; allowed is USD"),
+        ("prompt: 2.5", "prompt: .nan", "prompt: .nan; allowed"),
+        ("prompt: 2.5", "prompt: [1]", "prompt: a sequence; allowed"),
+        ("prompt: 2.5", "prompt: 2.5, prompt: 3", "p.yaml:4: prompt is there twice"),
+        ("prompt: 2.5, ", "", "p.yaml:4: models.big: prompt is missing"),
+        ("batch: .5", "batch: 50", "batch: 50; allowed is a share from 0 to 1"),
+        ("source: the page of prices, 2026-11-26", "", "no source; say where"),
+        ("models:", "model:", "no such key: model;"),
+        ("models:", "models: 5 #", "p.yaml:"),
+        ("{prompt", "{{prompt", "p.yaml:"),
+    ],
+)
+def test_what_cannot_be_read_is_said_with_its_line(tmp_path, old, new, message):
+    assert old in GOOD
+    (tmp_path / "p.yaml").write_text(GOOD.replace(old, new, 1))
+    with pytest.raises(SekeError) as fault:
+        read_prices(tmp_path / "p.yaml", "big")
+    assert message in str(fault.value)
+    assert "\n" not in str(fault.value)
+
+
+def test_no_file_or_an_empty_one(tmp_path):
+    with pytest.raises(SekeError, match="cannot be read"):
+        read_prices(tmp_path / "p.yaml", "big")
+    (tmp_path / "p.yaml").write_text("")
+    with pytest.raises(SekeError, match=r"p\.yaml:1: a mapping"):
+        read_prices(tmp_path / "p.yaml", "big")
+
+
+def test_a_forecast_with_a_price_list(tmp_path):
+    def forecast(*options, status=0):
+        args = ["annotate", EXAMPLE, "--run", tmp_path / "run", "--dry-run", *options]
+        found = CliRunner().invoke(main, [*map(str, args)])
+        assert found.exit_code == status, found.output
+        return found.output
+
+    shipped = EXAMPLE / "prices.yaml"
+    assert "at most 0.00 USD" in forecast("--model", "llava", "--prices", shipped)
+    assert "no prices of 'gpt-4o'" in forecast("--model", "gpt-4o", "--prices", shipped, status=2)
+    both = forecast("--model", "llava", "--prices", shipped, "--price-in", "1", "--price-out", "1", status=2)
+    assert "not both" in both
+
+    def cost(*options):
+        told = forecast("--model", "gpt-4o", "--price-in", "2", "--price-out", "8", *options)
+        return float(told.split("at most ")[-1].split(" USD")[0])
+
+    assert cost("--batch") == pytest.approx(cost() / 2, abs=0.01)
