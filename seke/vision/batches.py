@@ -152,7 +152,7 @@ class Batches(Endpoint):
             for number, (call, draws) in asked.items()
         }
         if identity is None:
-            identity = await self._tried(lambda: self._named(name))
+            identity = await self._surely(lambda: self._named(name))
         if identity is None:
             await self._lost(memory, sent, Failure(0, "its batch was never begun", paid=False, retried=False))
             await memory.over(name)
@@ -243,13 +243,13 @@ class Batches(Endpoint):
         )
         for line in sent.values():
             line.body = b""
-        tried = False
+        tried = 0
 
         async def create() -> str:
             # A batch may exist though the answer to its creation was lost.
             nonlocal tried
             there = await self._named(name) if tried else None
-            tried = True
+            tried += 1
             if there is not None:
                 return there
             made = await self.client.batches.create(
@@ -271,7 +271,7 @@ class Batches(Endpoint):
             raise FatalError(f"{self.where}: this server takes no batches; ask without --batch") from None
         except (FatalError, UnansweredError, AgainError) as error:
             why = f"the batch could not be begun: {error}"
-            if tried and isinstance(error, AgainError):
+            if tried > 1 or (tried and isinstance(error, AgainError)):
                 # It may exist all the same: whoever starts again looks for it.
                 raise FatalError(f"{self.where}: {why}; start again later") from None
             await self._lost(memory, sent, Failure(0, why, paid=False, retried=False))
@@ -304,7 +304,7 @@ class Batches(Endpoint):
             if file:
                 # A file that is gone has no results.
                 with suppress(openai.NotFoundError):
-                    await self._tried(partial(self._read, memory, file, rest), LONGER)
+                    await self._surely(partial(self._read, memory, file, rest))
         if batch is not None and batch.status == "failed":
             error = await self._refused_whole(memory, batch, rest)
         else:
@@ -330,7 +330,7 @@ class Batches(Endpoint):
                     return batch
             except openai.NotFoundError:
                 return None
-            except AgainError as error:
+            except (AgainError, UnansweredError) as error:
                 in_vain += 1
                 if in_vain >= PATIENCE:
                     raise FatalError(
@@ -356,7 +356,6 @@ class Batches(Endpoint):
             async with self.client.files.with_streaming_response.content(file) as response:
                 async for text in _lines(response):
                     said = _loaded(text)
-                    number = said.get("custom_id")
                     number = numbers.get(str(said.get("custom_id")))
                     if number is not None:
                         found[number] = said
@@ -421,11 +420,23 @@ class Batches(Endpoint):
         except openai.OpenAIError:
             return
 
+    async def _surely(self, act: Callable[[], Awaitable[Any]]) -> Any:
+        """Do something without which nothing may go on: what is there already must not be bought again.
+
+        Raises:
+            FatalError: it did not help.
+        """
+        try:
+            return await self._tried(act, LONGER)
+        except (AgainError, UnansweredError) as error:
+            raise FatalError(f"{self.where}: a batch cannot be read ({error}); start again later") from None
+
     async def _tried(self, act: Callable[[], Awaitable[Any]], longer: float = 1) -> Any:
         """Do something at the server, again and again while that may help.
 
         Raises:
-            openai.NotFoundError, AgainError: the server knows no such thing; it did not help.
+            openai.NotFoundError, AgainError, UnansweredError, FatalError: the server knows no such thing; it
+                did not help; it says no; it says no to everything.
         """
         import openai
 

@@ -296,6 +296,36 @@ def test_a_batch_of_which_no_word_came_is_found_by_its_name(tmp_path):
     asyncio.run(go())
 
 
+@pytest.mark.parametrize("fault", ["half", "reset", error(500), error(400)])
+def test_results_that_cannot_be_fetched_are_not_bought_again(tmp_path, fault):
+    def read(call, choice):
+        return {"item": call.request.item, "text": choice.text}
+
+    def unreadable(method, path, _):
+        return fault if path.endswith("/content") else None
+
+    async def go():
+        async with Server(told, batch=unreadable) as server:
+            with closing(Ledger(tmp_path, read)) as ledger:
+                async with batches(server) as model:
+                    found = await answers(model, ledger, faces(40))
+                assert any("start again later" in str(one) for one in found)
+                assert ledger.totals().answers < 40
+            with closing(Ledger(tmp_path, read)) as ledger:
+                async with batches(server) as model:
+                    with pytest.raises(FatalError, match="start again later"):
+                        await model.resume(ledger)
+            server.batch = lambda *_: None
+            with closing(Ledger(tmp_path, read)) as ledger:
+                async with batches(server) as model:
+                    await model.resume(ledger)
+                total = ledger.totals()
+                assert (total.answers, total.requests) == (40, 40)
+                assert len(server.batches) == 1
+
+    asyncio.run(go())
+
+
 def test_a_batch_that_was_not_begun_is_no_cost(tmp_path):
     async def go():
         async with Server(told) as server:
