@@ -538,8 +538,12 @@ def kill_often(tmp_path, server, kills, items, rng):
     folder = pictures(tmp_path / "faces", items)
     process, done = started(folder, tmp_path / "r", url), 0
     while done < kills:
+        before, starting = seen.stat().st_size, rng.random() < 0.1
+        # Mostly while it asks, sometimes while it starts.
+        while not starting and seen.stat().st_size == before and process.poll() is None:
+            time.sleep(0.02)
         with suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=rng.uniform(0.8, 2.0))
+            process.communicate(timeout=rng.uniform(0.0, 0.6))
             break
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -554,6 +558,7 @@ def kill_often(tmp_path, server, kills, items, rng):
     for name in ("posteriors.jsonl", "samples.jsonl", "answers.jsonl"):
         assert (tmp_path / "r" / name).read_bytes() == (tmp_path / "s" / name).read_bytes()
     replayed = ["--model", "made-up", "--recorded", tmp_path / "r" / "answers.jsonl"]
+    assert on_disk(tmp_path / "r", "SELECT count(*) FROM requests WHERE state = 'unknown'") > [(0,)]
     run(folder, "--run", tmp_path / "t", *replayed)
     assert (tmp_path / "r" / "posteriors.jsonl").read_bytes() == (
         tmp_path / "t" / "posteriors.jsonl"
@@ -567,7 +572,7 @@ def test_killed_at_any_moment_a_run_goes_on_and_buys_nothing_twice(tmp_path, ser
 
 @pytest.mark.slow
 def test_two_hundred_kills(tmp_path, server, capsys):
-    done = kill_often(tmp_path, server, 200, 800, random.Random(2))
+    done = kill_often(tmp_path, server, 200, 1000, random.Random(2))
     states = dict(on_disk(tmp_path / "r", "SELECT state, count(*) FROM requests GROUP BY state"))
     with capsys.disabled():
         print(f"\n{done} kills: requests {states}")
