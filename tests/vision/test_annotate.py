@@ -566,6 +566,13 @@ def kill_often(tmp_path, server, kills, items, rng):
     return done
 
 
+def test_a_model_that_the_server_lacks_is_met_before_a_run_is_begun(tmp_path, server):
+    given = ["--run", tmp_path / "r", "--base-url", server[0]]
+    found = run(EXAMPLE, *given, "--model", "madeup", status=2)
+    assert "no model is called 'madeup'; did you mean made-up?" in found.output
+    assert not (tmp_path / "r").exists()
+
+
 def test_killed_at_any_moment_a_run_goes_on_and_buys_nothing_twice(tmp_path, server):
     assert kill_often(tmp_path, server, 5, 24, random.Random(1)) >= 2
 
