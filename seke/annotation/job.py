@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import numpy as np
 
-from engine import Knowledge, SekeError, did_you_mean
+from engine import Answers, Knowledge, SekeError, did_you_mean
 from seke.annotation.run import TOGETHER, Annotator, Reusing
 from seke.annotation.strategies import rule_of
 from seke.files import write_file
 from seke.inference import Session
-from seke.ledger import Ledger
+from seke.ledger import Ledger, plainly
 from seke.manifest import items_of
+from seke.pictures import view_of
 from seke.questions import Questions
 from seke.records import Writer
 from seke.replay import checked
@@ -118,6 +119,8 @@ class Job:
         session = _asking(session, who, max_samples)
         base = session.network.knowledge
         _check_prompts(base, who)
+        for view in (Answers.USUAL_VIEW, *base.policy.views):
+            view_of(base, view)
         if session.first is None:
             raise SekeError(f"the policy of {base.name} would not ask anything of {who}")
         items = items_of(images, base, labels)
@@ -172,12 +175,16 @@ class Job:
         used.
         """
         started = time.monotonic()
-        with ExitStack() as stack:
+        with plainly(self.folder), ExitStack() as stack:
             if branch_of is not None:
                 earlier = stack.enter_context(closing(self._earlier(branch_of)))
                 self.annotator.model = Reusing(self.annotator.model, earlier)
             ledger, stopped = _finished(self._go(stack, retry_refused=retry_refused))
-            return self._written(ledger, time.monotonic() - started, stopped)
+            try:
+                return self._written(ledger, time.monotonic() - started, stopped)
+            except OSError as error:
+                why = f"{stopped}; " * bool(stopped) + "the results cannot be written"
+                raise SekeError(f"{self.folder}: {why} ({error.strerror})") from None
 
     def _earlier(self, folder: Path) -> Ledger:
         if not (folder / "ledger.sqlite").exists():

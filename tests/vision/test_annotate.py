@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import sqlite3
@@ -597,6 +598,23 @@ def test_ctrl_c_lets_what_is_on_its_way_come_in(tmp_path, server):
     assert json.loads(out)["stopped"] == "interrupted"
     checked(tmp_path / "r", seen, 0, 8)
     assert len(rows(tmp_path / "r" / "posteriors.jsonl")) == 300
+
+
+def test_without_room_on_the_disk_a_run_ends_in_a_line_and_goes_on_later(tmp_path, server):
+    folder = pictures(tmp_path / "faces", 12)
+
+    def narrow():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000))
+
+    process = started(folder, tmp_path / "r", server[0], preexec_fn=narrow)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode in (1, 2)
+    assert "Traceback" not in err
+    assert "ledger.sqlite: cannot be used (disk I/O error)" in err
+    process = started(folder, tmp_path / "r", server[0])
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    checked(tmp_path / "r", server[1], 1, 8)
 
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path):
