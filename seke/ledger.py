@@ -15,7 +15,7 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -443,13 +443,13 @@ def status_of(folder: Path) -> tuple[Record, int, Totals]:
     path = folder / NAME
     if not path.is_file():
         raise SekeError(f"{folder}: is no run (it has no {NAME})")
-    try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", timeout=30, uri=True)) as db:
-            facts = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM facts")}
-            settled = db.execute("SELECT count(*) FROM settled").fetchone()[0]
-            return facts, int(settled), _totals(db)
-    except sqlite3.Error as error:
-        raise _in_plain_words(error, folder) from None
+    with (
+        plainly(folder),
+        closing(sqlite3.connect(f"file:{path}?mode=ro", timeout=30, uri=True)) as db,
+    ):
+        facts = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM facts")}
+        settled = db.execute("SELECT count(*) FROM settled").fetchone()[0]
+        return facts, int(settled), _totals(db)
 
 
 class _Lock:
@@ -483,6 +483,19 @@ def _connected(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
     return db
+
+
+@contextmanager
+def plainly(folder: Path) -> Iterator[None]:
+    """Say in plain words what is wrong with a run's ledger.
+
+    Raises:
+        engine.SekeError: where SQLite cannot read or write.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _in_plain_words(error, folder) from None
 
 
 def _in_plain_words(error: Exception, folder: Path) -> SekeError:

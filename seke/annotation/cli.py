@@ -368,10 +368,10 @@ def _conclude(found: Summary, job: Job, *, as_json: bool) -> None:
         print(f"  values accepted: {', '.join(shares)}")
         print(f"  {_account(found.totals)}")
         print(f"{job.folder / 'posteriors.jsonl'}")
-    for line in found.promises:
+    # Promises name the items that they are refused for.
+    refused = [f"the guarantee is refused: {reason}" for reason in found.refused if not found.promises]
+    for line in (*found.promises, *refused):
         print(printable(line), file=sys.stderr)
-    for reason in found.refused:
-        print(printable(f"the guarantee is refused: {reason}"), file=sys.stderr)
     if found.stopped:
         print(f"stopped before the end: {found.stopped}; the same command goes on", file=sys.stderr)
     if found.stopped or found.refused or not found.finished:

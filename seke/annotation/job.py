@@ -9,18 +9,19 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import numpy as np
 
-from engine import Knowledge, SekeError, did_you_mean
+from engine import Answers, Knowledge, SekeError, did_you_mean
 from seke.annotation.run import TOGETHER, Annotator, Reusing
 from seke.annotation.strategies import rule_of
 from seke.files import write_file
 from seke.inference import Session
-from seke.ledger import Ledger
+from seke.ledger import Ledger, plainly
 from seke.manifest import items_of
+from seke.pictures import view_of
 from seke.questions import Questions
 from seke.records import Writer
 from seke.replay import checked
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from seke.vision.values import Model
 
     Facts = dict[str, Any]
+    Result = TypeVar("Result")
 
 GENERIC = "generic-vlm"
 SET = "dataset-label"
@@ -117,6 +119,8 @@ class Job:
         session = _asking(session, who, max_samples)
         base = session.network.knowledge
         _check_prompts(base, who)
+        for view in (Answers.USUAL_VIEW, *base.policy.views):
+            view_of(base, view)
         if session.first is None:
             raise SekeError(f"the policy of {base.name} would not ask anything of {who}")
         items = items_of(images, base, labels)
@@ -171,15 +175,16 @@ class Job:
         used.
         """
         started = time.monotonic()
-        with ExitStack() as stack:
+        with plainly(self.folder), ExitStack() as stack:
             if branch_of is not None:
                 earlier = stack.enter_context(closing(self._earlier(branch_of)))
                 self.annotator.model = Reusing(self.annotator.model, earlier)
-            ledger = stack.enter_context(closing(self.open()))
-            if retry_refused:
-                ledger.pass_over_refusals()
-            stopped = _finished(self._go(ledger))
-            return self._written(ledger, time.monotonic() - started, stopped)
+            ledger, stopped = _finished(self._go(stack, retry_refused=retry_refused))
+            try:
+                return self._written(ledger, time.monotonic() - started, stopped)
+            except OSError as error:
+                why = f"{stopped}; " * bool(stopped) + "the results cannot be written"
+                raise SekeError(f"{self.folder}: {why} ({error.strerror})") from None
 
     def _earlier(self, folder: Path) -> Ledger:
         if not (folder / "ledger.sqlite").exists():
@@ -193,28 +198,35 @@ class Job:
             )
         return earlier
 
-    async def _go(self, ledger: Ledger) -> str:
-        """Run; return why it stopped before the end, or no text."""
+    async def _go(self, outer: ExitStack, *, retry_refused: bool) -> tuple[Ledger, str]:
+        """Run; return the ledger, which stays open for `outer`, and why it stopped early, or no text."""
         async with AsyncExitStack() as stack:
             model: Any = self.annotator.model
             inner: Any = model.model if isinstance(model, Reusing) else model
             if hasattr(inner, "__aenter__"):
                 await stack.enter_async_context(inner)
                 await inner.check()
-            if ledger.batches() and not isinstance(inner, Batches):
-                raise SekeError(f"{self.folder}: batches are on their way; go on with --batch")
-            # A batch leaves when all its lines are told; they cannot wait for one another.
-            ledger.patient = not isinstance(inner, Batches)
-            with _interrupts(self.annotator):
-                try:
-                    if isinstance(inner, Batches):
-                        await inner.resume(ledger)
-                    await self.annotator.run(self.items, ledger)
-                except SekeError as error:
-                    return str(error)
-                except asyncio.CancelledError:
-                    if not self.annotator.stopping.is_set():
-                        raise
+            ledger = outer.enter_context(closing(self.open()))
+            if retry_refused:
+                ledger.pass_over_refusals()
+            return ledger, await self._asked(inner, ledger)
+
+    async def _asked(self, inner: Any, ledger: Ledger) -> str:
+        """Ask until the end; return why it stopped early, or no text."""
+        if ledger.batches() and not isinstance(inner, Batches):
+            raise SekeError(f"{self.folder}: batches are on their way; go on with --batch")
+        # A batch leaves when all its lines are told; they cannot wait for one another.
+        ledger.patient = not isinstance(inner, Batches)
+        with _interrupts(self.annotator):
+            try:
+                if isinstance(inner, Batches):
+                    await inner.resume(ledger)
+                await self.annotator.run(self.items, ledger)
+            except SekeError as error:
+                return str(error)
+            except asyncio.CancelledError:
+                if not self.annotator.stopping.is_set():
+                    raise
         return "interrupted" if self.annotator.stopping.is_set() else ""
 
     def _written(self, ledger: Ledger, seconds: float, stopped: str) -> Summary:
@@ -313,7 +325,7 @@ def annotate(
     return job.run(retry_refused=retry_refused, branch_of=None if branch_of is None else Path(branch_of))
 
 
-def _finished(work: Coroutine[Any, Any, str]) -> str:
+def _finished(work: Coroutine[Any, Any, Result]) -> Result:
     """Run to the end, also where an event loop runs already, as in a notebook."""
     try:
         asyncio.get_running_loop()

@@ -66,8 +66,8 @@ class RecordedModel:
         draws = tuple(range(request.first, request.first + request.samples))
         choices = tuple(known[draw] for draw in draws if draw in known)
         if choices:
-            number = await journal.sent(call, tuple(one.draw for one in choices), None)
-            await journal.answered(number, Reply(choices, "recorded"))
+            number = await journal.sent(call, tuple(one.draw for one in choices), 0.0)
+            await journal.answered(number, Reply(choices, "recorded", price=0.0))
         if len(choices) < len(draws):
             raise UnansweredError("no further answer was recorded", choices)
         return choices

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import sqlite3
@@ -538,8 +539,12 @@ def kill_often(tmp_path, server, kills, items, rng):
     folder = pictures(tmp_path / "faces", items)
     process, done = started(folder, tmp_path / "r", url), 0
     while done < kills:
+        before, starting = seen.stat().st_size, rng.random() < 0.1
+        # Mostly while it asks, sometimes while it starts.
+        while not starting and seen.stat().st_size == before and process.poll() is None:
+            time.sleep(0.02)
         with suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=rng.uniform(0.8, 2.0))
+            process.communicate(timeout=rng.uniform(0.0, 0.6))
             break
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -554,11 +559,19 @@ def kill_often(tmp_path, server, kills, items, rng):
     for name in ("posteriors.jsonl", "samples.jsonl", "answers.jsonl"):
         assert (tmp_path / "r" / name).read_bytes() == (tmp_path / "s" / name).read_bytes()
     replayed = ["--model", "made-up", "--recorded", tmp_path / "r" / "answers.jsonl"]
+    assert on_disk(tmp_path / "r", "SELECT count(*) FROM requests WHERE state = 'unknown'") > [(0,)]
     run(folder, "--run", tmp_path / "t", *replayed)
     assert (tmp_path / "r" / "posteriors.jsonl").read_bytes() == (
         tmp_path / "t" / "posteriors.jsonl"
     ).read_bytes()
     return done
+
+
+def test_a_model_that_the_server_lacks_is_met_before_a_run_is_begun(tmp_path, server):
+    given = ["--run", tmp_path / "r", "--base-url", server[0]]
+    found = run(EXAMPLE, *given, "--model", "madeup", status=2)
+    assert "no model is called 'madeup'; did you mean made-up?" in found.output
+    assert not (tmp_path / "r").exists()
 
 
 def test_killed_at_any_moment_a_run_goes_on_and_buys_nothing_twice(tmp_path, server):
@@ -567,7 +580,7 @@ def test_killed_at_any_moment_a_run_goes_on_and_buys_nothing_twice(tmp_path, ser
 
 @pytest.mark.slow
 def test_two_hundred_kills(tmp_path, server, capsys):
-    done = kill_often(tmp_path, server, 200, 800, random.Random(2))
+    done = kill_often(tmp_path, server, 200, 1000, random.Random(2))
     states = dict(on_disk(tmp_path / "r", "SELECT state, count(*) FROM requests GROUP BY state"))
     with capsys.disabled():
         print(f"\n{done} kills: requests {states}")
@@ -585,6 +598,23 @@ def test_ctrl_c_lets_what_is_on_its_way_come_in(tmp_path, server):
     assert json.loads(out)["stopped"] == "interrupted"
     checked(tmp_path / "r", seen, 0, 8)
     assert len(rows(tmp_path / "r" / "posteriors.jsonl")) == 300
+
+
+def test_without_room_on_the_disk_a_run_ends_in_a_line_and_goes_on_later(tmp_path, server):
+    folder = pictures(tmp_path / "faces", 12)
+
+    def narrow():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000))
+
+    process = started(folder, tmp_path / "r", server[0], preexec_fn=narrow)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode in (1, 2)
+    assert "Traceback" not in err
+    assert "ledger.sqlite: cannot be used (disk I/O error)" in err
+    process = started(folder, tmp_path / "r", server[0])
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    checked(tmp_path / "r", server[1], 1, 8)
 
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path):
