@@ -312,12 +312,21 @@ def _types(fields: Fields, entries: Table, table: Rows, own: Floats) -> tuple[Re
         if abs(totals[1] - 1) > ROUNDING and len(fields.faults) == before:
             message = "`misread`, or `share` where a type has none, sums to"
             fields.fault(listed, f"{message} {decimal(totals[1])}; must sum to 1")
+        # As rows of a table are, shares within the tolerance are scaled to one.
+        if len(fields.faults) == before:
+            types = [_scaled(one, *totals) for one in types]
     if table and len(fields.faults) == before:
         node = listed or entries.get("repeat") or entries
-        _check_repeat(fields, node, types, table)
-        if len(fields.faults) == before and any(one.misread is not None for one in types):
+        if any(one.misread is not None for one in types):
             _check_misread(fields, node, types, np.array(table), own)
+        else:
+            _check_repeat(fields, node, types, table)
     return tuple(types)
+
+
+def _scaled(one: ReadingType, share: float, misread: float) -> ReadingType:
+    other = None if one.misread is None else one.misread / misread
+    return replace(one, share=one.share / share, misread=other)
 
 
 def _check_repeat(fields: Fields, node: Node, types: list[ReadingType], table: Rows) -> None:
@@ -339,9 +348,9 @@ def _check_misread(fields: Fields, node: Node, types: list[ReadingType], table: 
     if left < 1 - 1e-9:
         known = f"{decimal(round(1 - misread_off, 6))}, of the rest {decimal(round(1 - off, 6))}"
         message = (
-            f"the repeat of what is misread is {known}; this table needs them nearer to 1, "
-            f"by a factor of {decimal(np.floor(left * 1000) / 1000)}: a habit cannot give an answer "
-            "more often than the table does"
+            f"the repeat of what is misread is {known}; this table needs 1 minus repeat at most "
+            f"{decimal(np.floor(left * 1000) / 1000)} times as large: a habit cannot give an answer more "
+            "often than the table does"
         )
         fields.fault(node, message)
 

@@ -566,7 +566,8 @@ class Unknowns:
                 own, off = own_answers(one.answers, self.base.variables[name]), (share * used).sum()
                 left = room_for(table, own, smooth_least(table, 0), off, (misread * used).sum())
                 # A factor; where there is room to spare it is 1.
-                room = smooth_least(library(left).concatenate([left, library(left).ones_like(left[:1])]), 0)
+                left = library(left).concatenate([left, library(left).ones_like(left[:1])])
+                room = smooth_least(left, 0, 8 * SMOOTH)
             repeat = 1 - used * room
             strength = values[f"{path}.strength"]
         else:
@@ -586,11 +587,11 @@ def rate_tables(specificity: Array, sensitivity: Array) -> Array:
     return xp.stack(rows, -2)
 
 
-def smooth_least(array: Array, axis: int) -> Array:
+def smooth_least(array: Array, axis: int, power: int = SMOOTH) -> Array:
     """Return a smooth lower bound of the minimum along an axis, of numbers above 0."""
     xp = library(array)
     least = xp.amin(array, axis, keepdims=True)
-    return ((least / array) ** SMOOTH).sum(axis) ** (-1 / SMOOTH) * least.squeeze(axis)
+    return ((least / array) ** power).sum(axis) ** (-1 / power) * least.squeeze(axis)
 
 
 def _put_kernel(kernel: LabelKernel | NumberKernel, like: Array) -> LabelKernel | NumberKernel:

@@ -116,3 +116,22 @@ def test_a_class_without_an_example_is_named(folder, tmp_path):
     (tmp_path / "gold.csv").write_text("\n".join(kept) + "\n")
     found = seke.calibrate([folder / "s.jsonl"], gold=tmp_path / "gold.csv")
     assert any("no item has gold expression fear" in warning for warning in found.warnings)
+
+
+def test_kinds_of_reading_that_were_tried_are_told(tmp_path):
+    given = ["simulate", "--items", "110", "--question", "expression", "--draws", "2", "--seed", "5"]
+    run(*given, "-o", str(tmp_path / "s.jsonl"), "--truth", str(tmp_path / "gold.csv"))
+    given = [
+        "calibrate",
+        str(tmp_path / "s.jsonl"),
+        "--gold",
+        str(tmp_path / "gold.csv"),
+        "--types",
+        "--json",
+    ]
+    (one,) = json.loads(run(*given, "-o", str(tmp_path / "mine.yaml")).stdout)["types"]
+    assert (one["observer"], one["variable"], one["kinds"]) == ("gpt-4o", "expression", ["easy", "hard"])
+    # They were made up of one kind.
+    assert one["items"] == 110
+    assert not one["kept"]
+    assert one["gain"] < 2 * one["gain_se"]

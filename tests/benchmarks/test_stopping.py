@@ -632,3 +632,4 @@ def test_kinds_of_reading_foretell_what_is_held_out(name, capsys, tmp_path):
             )
             print(f"  {' '.join(one.kinds):16} {figures}, {'kept' if one.kept else 'not kept'}")
     assert trials[0].kept
+    assert sum(one.gold_gain for one in trials if one.kept) > 0

@@ -32,19 +32,19 @@ seeds = st.integers(0, 2**32 - 1)
 NOTHING = Gold({})
 
 
-def world(seed, items=12):
+def world(seed, items=12, types=1):
     """A random base, its inference, and random answers."""
     rng = np.random.default_rng(seed)
-    base = random_base(Shape(observers=2, states=3, exponent=False, seed=seed))
+    base = random_base(Shape(observers=2, states=3, exponent=False, types=types, seed=seed))
     inference = Inference(compile_network(base))
     return base, inference, answers_of(base, random_items(base, rng, items)), rng
 
 
 @few
-@example(1718)
-@given(seeds)
-def test_the_gradient_is_that_of_differences(seed):
-    base, inference, answers, rng = world(seed)
+@example(1718, 1)
+@given(seeds, st.integers(1, 3))
+def test_the_gradient_is_that_of_differences(seed, types):
+    base, inference, answers, rng = world(seed, types=types)
     states = len(base.variables["root"].states)
     count = len(answers.items)
     known = np.where(rng.random(count) < 0.5, rng.integers(0, states, count), np.nan)
