@@ -303,7 +303,9 @@ def test_a_server_that_has_nothing_left_is_waited_for():
 def test_what_is_stopped_on_its_way_is_counted_as_perhaps_paid():
     async def stop(model, journal):
         task = asyncio.create_task(model.ask(call(), journal))
-        await asyncio.sleep(0.2)
+        while not journal.rows:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)  # until it has left
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
