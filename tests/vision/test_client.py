@@ -440,10 +440,10 @@ def test_what_a_server_has_left_is_waited_for_as_it_comes_back():
         assert asyncio.run(go({"x-ratelimit-reset-tokens": "9s", **odd}, 10)) < 0.1
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-)
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+JSON = LEAVES
+for _ in range(3):
+    JSON = LEAVES | st.lists(JSON, max_size=3) | st.dictionaries(st.text(max_size=5), JSON, max_size=3)
 MESSAGES = st.fixed_dictionaries({}, optional={"content": JSON, "refusal": JSON, "role": JSON})
 CHOICES = JSON | st.fixed_dictionaries({}, optional={"message": MESSAGES | JSON, "finish_reason": JSON})
 USAGE = st.dictionaries(
