@@ -150,10 +150,14 @@ def weigh_parts(inference: Inference, one: Answers) -> Weights:
 def _reading(inference: Inference, one: Answers, reading: int, weight: Weight) -> ReadingWeight:
     base = inference.network.knowledge
     observer = inference.observations.observers[one.reading_observer[reading]]
-    only = one.copies(np.arange(len(one.reading_item))[None] == reading)
-    said = {name: told for name in (*only.labels, *only.numbers) if (told := _said(inference, only, name))}
+    said = said_of(inference, one.copies(np.arange(len(one.reading_item))[None] == reading))
     question = list(base.questions)[one.reading_question[reading]]
     return ReadingWeight(observer.name, question, one.views[one.reading_view[reading]], said, weight)
+
+
+def said_of(inference: Inference, one: Answers) -> dict[str, dict[str, float]]:
+    """Return what was said: variable -> answer -> how often; a number's answer is its text."""
+    return {name: told for name in (*one.labels, *one.numbers) if (told := _said(inference, one, name))}
 
 
 def _said(inference: Inference, one: Answers, name: str) -> dict[str, float]:
