@@ -147,7 +147,7 @@ def _readings(facts: Facts) -> list[str]:
     words = _words()["readings"]
     rows = []
     for one in sorted(facts["readings"], key=lambda one: -abs(one["bits"])):
-        text = words["reading"].format(**one) + ": " + "; ".join(_parts(one["said"]))
+        text = words["reading"].format(**one) + ": " + "; ".join(said_in_words(one["said"]))
         rows.append((f"{one['bits']:+.2f}", f"{one['alone']:+.2f}", text))
     lines = [words["title"].format(label=facts["label"]["value"])]
     if not rows:
@@ -155,7 +155,7 @@ def _readings(facts: Facts) -> list[str]:
     return [*lines, *_table(words["head"], rows, 2), *_wrapped(words["note"], "  ")]
 
 
-def _parts(said: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+def said_in_words(said: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
     """Yield what a reading said: of binary variables those that were ever true, by name."""
     for name, answers in said.items():
         if not set(answers) <= {"true", "false"}:

@@ -87,7 +87,7 @@ def test_a_unit_carries_its_landmarks_the_way_of_facs(unit):
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_unit_moves_nothing_but_what_the_table_says(unit):
     moved = landmarks({unit: 1.0})
-    followers = {name for name in face_table()["between"]}
+    followers = set(face_table()["between"])
     told = set(face_table()["units"][unit]["moves"])
     assert {name for name in REST if moved[name] != REST[name]} - followers <= told | {
         name for pair in face_table()["apart"] for name in pair if set(pair) & told
@@ -134,7 +134,10 @@ def test_both_sides_are_alike(units):
     for name, one in drawn.items():
         stem, _, side = name.rpartition("-")
         other = drawn.get(f"{stem}-{'right' if side == 'left' else 'left'}", one)
-        mine, theirs = corners(across(path_of([one], name))), corners(path_of([other], other.get("data-name")))
+        mine, theirs = (
+            corners(across(path_of([one], name))),
+            corners(path_of([other], other.get("data-name"))),
+        )
         assert len(mine) == len(theirs), name
         assert all(np.abs(theirs - point).max(1).min() < 0.021 for point in mine), name
 
@@ -188,7 +191,7 @@ def test_what_is_not_known_is_at_rest():
 
 @pytest.mark.parametrize("p", [-0.1, 1.5, float("nan")])
 def test_what_is_no_probability_is_refused(p):
-    with pytest.raises(engine.SekeError, match="AU12: met .*between 0 and 1"):
+    with pytest.raises(engine.SekeError, match=r"AU12: met .*between 0 and 1"):
         face({"AU12": p})
 
 

@@ -1,4 +1,4 @@
-"""Distributions over the states of one variable: the prior, what each reading alone says, and the posterior."""
+"""Distributions over the states of one variable: the prior, what each reading alone says, the posterior."""
 
 from __future__ import annotations
 

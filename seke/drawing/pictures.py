@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     Facts = Mapping[str, Any]
 
 MARGIN, GUTTER, LINE = 28.0, 26.0, 15.5
-MOST_LINES = 14
+MOST_LINES = 6
+DIGITS = 6
 
 
 def probabilities(story: Story) -> Mapping[str, float]:
@@ -120,9 +122,25 @@ def pictures_of(story: Story) -> Iterator[tuple[str, str, Callable[[Story], Pict
         yield "course", "After each answer", course_of
 
 
+def facts_of_story(story: Story) -> dict[str, Any]:
+    """Return the facts of `seke.explain` with what the pictures add, as JSON values."""
+    readings = [
+        {"question": question, "observer": observer, "likelihood": _rounded(p)}
+        for question, observer, p in story.readings
+    ]
+    steps = [
+        {**vars(one), "about": one.about or None, "p": _rounded(one.p), "numbers": _rounded(one.numbers)}
+        for one in story.steps
+    ]
+    return {**story.facts, "record": story.record, "alone": readings, "steps": steps}
+
+
+def _rounded(p: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, DIGITS) for name, value in p.items()}
+
+
 def headline(story: Story) -> str:
     """Return what is decided about the item's root, in one line."""
-    root = story.base.root
     p = root_posterior(story)
     best = max(p, key=lambda state: p[state])
     return f"{best} {p[best]:.2f}"
@@ -131,7 +149,10 @@ def headline(story: Story) -> str:
 def sheet(story: Story) -> Picture:
     """Draw all pictures of a story on one sheet, with the words about conflicts and what is next."""
     drawn = {name: (title, draw(story)) for name, title, draw in pictures_of(story)}
-    rows = [[name for name in row if name in drawn] for row in (("face", "posterior"), ("va", "units"), ("course",))]
+    rows = [
+        [name for name in row if name in drawn]
+        for row in (("face", "posterior"), ("va", "units"), ("course",))
+    ]
     marks: list[Mark] = []
     y, width = 96.0, 900.0
     for row in [one for one in rows if one]:
@@ -156,9 +177,7 @@ def _head(story: Story, width: float) -> Iterator[Mark]:
     reasons = reasons_in_words(decision["reasons"])
     told = f"{decision['item']}{f' ({reasons})' if reasons else ''}: {headline(story)}"
     yield Text(MARGIN + 18, 68, fitting(told, width - 2 * MARGIN - 18, 14), 14)
-    yield Text(
-        MARGIN, 86, fitting(f"{story.base.name} {story.base.digest}", 400, 10.5), 10.5, fill="muted"
-    )
+    yield Text(MARGIN, 86, fitting(f"{story.base.name} {story.base.digest}", 400, 10.5), 10.5, fill="muted")
 
 
 def _told(story: Story, x: float, y: float, room: float) -> Iterator[Mark]:
@@ -168,9 +187,10 @@ def _told(story: Story, x: float, y: float, room: float) -> Iterator[Mark]:
         title, text = worded_part(name, story.facts)
         yield Text(x, y, fitting(title.partition(" (")[0], room, 14), 14, bold=True)
         y += LINE + 4
-        # What follows the first paragraph's end (tables) has no room here.
-        told = clean(text.partition(":\n")[0] if name == "next" else text, 900)
-        for line in textwrap.wrap(told, most)[: MOST_LINES // 2]:
+        # There is no room for the tables, each of which begins under a line that ends with a colon.
+        said = list(itertools.takewhile(lambda line: not line.endswith(":"), text.splitlines()))
+        lines = [line for one in said for line in textwrap.wrap(clean(one), most)]
+        for line in lines[:MOST_LINES]:
             yield Text(x, y, line, 11.5)
             y += LINE
         y += LINE / 2

@@ -196,8 +196,11 @@ def _samples(scale: _Scale, samples: Sequence[Point]) -> Iterator[Mark]:
 def _key(posterior: bool, samples: bool) -> Iterator[Mark]:
     x, y = LEFT, TOP + SIDE + 50
     if posterior:
-        yield Shape(f"M {points([(x, y - 9)])} L {points([(x + 14, y - 9), (x + 14, y), (x, y)])} Z",
-                    fill="posterior", opacity=0.5)
+        yield Shape(
+            f"M {points([(x, y - 9)])} L {points([(x + 14, y - 9), (x + 14, y), (x, y)])} Z",
+            fill="posterior",
+            opacity=0.5,
+        )
         yield Text(x + 20, y, "posterior, 50 and 90 %", 10.5, fill="muted")
         x += 152
     if samples:

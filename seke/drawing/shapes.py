@@ -111,7 +111,7 @@ Mark = Shape | Text | Group
 
 @dataclass(frozen=True)
 class Picture:
-    """Marks on a sheet. title: its name, for those who cannot see it; description: what it shows, in words."""
+    """Marks on a sheet. title, description: what it is and shows, for those who cannot see it."""
 
     width: float
     height: float
@@ -122,6 +122,12 @@ class Picture:
     def placed(self, x: float, y: float, scale: float = 1.0) -> Group:
         """Return the picture as a part of another one."""
         return Group(self.marks, x, y, scale)
+
+    def alone(self, margin: float = 10.0) -> Picture:
+        """Return the picture on paper with a margin, as a file by itself shows it."""
+        width, height = self.width + 2 * margin, self.height + 2 * margin
+        paper = Shape(box(0, 0, width, height), fill="paper")
+        return Picture(width, height, (paper, self.placed(margin, margin)), self.title, self.description)
 
     def svg(self) -> str:
         """Return the picture as an SVG element: well-formed XML, without styles, scripts, ids or links."""

@@ -58,7 +58,8 @@ class Story:
 
     record: its posterior record. facts: those of `seke.explain`, none where only posteriors are at hand.
     prior: root state -> probability. readings: title, second line, root state -> likelihood with sum 1, of
-    each reading by itself. steps: by answer. posterior: of two interval variables. points: answers about both.
+    each reading by itself. steps: by answer. posterior: of the two interval variables. points: answers about
+    both.
     """
 
     item: str
@@ -176,15 +177,14 @@ def _readings(
     return tuple(found), dict(zip(states, prior.tolist(), strict=True))
 
 
-def _steps(
-    session: Session, mine: SingleSamples, order: Sequence[Line]
-) -> tuple[Step, ...]:
+def _steps(session: Session, mine: SingleSamples, order: Sequence[Line]) -> tuple[Step, ...]:
     """Return what was believed after each answer: the posterior of the answers so far."""
     base, root = session.network.knowledge, session.network.root
     one = np.zeros(1, dtype=np.int64)
     places = _ordered(mine.line, order)[:MOST_STEPS]
     so_far = [
-        mine.answers.only(np.isin(np.arange(len(mine.line)), places[: count + 1])) for count in range(len(places))
+        mine.answers.only(np.isin(np.arange(len(mine.line)), places[: count + 1]))
+        for count in range(len(places))
     ]
     parts = [
         some.gathered((str(count),), np.repeat(one, len(some.items))) for count, some in enumerate(so_far)

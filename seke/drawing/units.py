@@ -56,7 +56,5 @@ def _row(row: Unit, y: float) -> Iterator[Mark]:
     if row.decision:
         x, sign = BAR + FULL + 42, row.decision
         accepted = sign == "accept"
-        yield Shape(
-            ellipse(x, y + 9, 3.6, 3.6), fill=sign if accepted else "", stroke=sign, width=1.4
-        )
+        yield Shape(ellipse(x, y + 9, 3.6, 3.6), fill=sign if accepted else "", stroke=sign, width=1.4)
         yield Text(x + 8, y + 13, WORDS[sign][active], 10.5, fill="muted")
