@@ -73,7 +73,7 @@ def story(source: Source, item: str | None = None, knowledge: Base = None) -> Fi
     Raises:
         engine.SekeError: bad input; a picture that the source has nothing for.
     """
-    return pictures.sheet(_story(source, item, knowledge)).figure()
+    return pictures.sheet(_story(source, item, knowledge, why=True)).figure()
 
 
 def risk_coverage(report: Report | Mapping[str, Any]) -> Figure:
@@ -126,7 +126,7 @@ def _drawn(name: str, source: Source, item: str | None, knowledge: Base) -> Figu
     return picture(name, source, item, knowledge).figure()
 
 
-def _story(source: Source, item: str | None, knowledge: Base) -> Story:
+def _story(source: Source, item: str | None, knowledge: Base, *, why: bool = False) -> Story:
     if isinstance(source, Story):
         return source
     if isinstance(source, Mapping):
@@ -134,7 +134,7 @@ def _story(source: Source, item: str | None, knowledge: Base) -> Story:
         return story_of_record(source, base)
     if item is None:
         raise SekeError("name the item that is to be drawn")
-    return story_of(source, item, knowledge)
+    return story_of(source, item, knowledge, why=why)
 
 
 def _facts(report: Report | Mapping[str, Any]) -> Mapping[str, Any]:

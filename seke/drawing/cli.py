@@ -124,7 +124,7 @@ _item_command(
 )
 _item_command(
     "course",
-    "In the order in which a run asked; of samples, reading by reading.",
+    "In the order in which a run asked; of samples, as they stand in their files.",
     "Draw the expression's probabilities after each answer.",
 )
 
@@ -247,7 +247,7 @@ def explain(
     """Tell one item's story: why this label, how each answer changed it, what would be asked next.
 
     Of a run (the folder of `seke annotate`) the answers stand in the order in which they came, and its base
-    must be the one that it was made with. Of sample files they stand reading by reading.
+    must be the one that it was made with. Of sample files they stand as there.
 
     \b
     Examples:
@@ -301,19 +301,13 @@ def _write_item(
     from seke.drawing.story import story_of
     from seke.plot import picture
 
-    _write(picture(name, story_of(source, item, knowledge, population=population)), output)
+    _write(picture(name, story_of(source, item, knowledge, population=population, why=False)), output)
 
 
 def _write(drawn: Picture | Figure, output: Path) -> None:
-    from seke.drawing.shapes import Picture
-    from seke.drawing.style import figure_bytes
+    from seke.drawing.style import written
 
-    form = _check(output)
-    if isinstance(drawn, Picture) and form == "svg":
-        write_file(drawn.alone().svg().encode(), output)
-        return
-    figure = drawn.alone().figure() if isinstance(drawn, Picture) else drawn
-    write_file(figure_bytes(figure, form, dpi=192 if isinstance(drawn, Picture) else 160), output)
+    write_file(written(drawn, _check(output)), output)
 
 
 def _units(told: str) -> dict[str, float]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 LEFT, TOP, WIDE, HIGH, RIGHT = 34.0, 14.0, 380.0, 170.0, 110.0
 MOST_LINES = 4
 LEAST = 0.1
+LABEL = 13.0
 LOOKS = (("posterior", ""), ("evidence", ""), ("accept", "6 3"), ("prior", "2 3"))
 
 
@@ -29,18 +30,14 @@ def course(
     ever = {state: max(step[state] for step in (*steps[1:], last)) for state in last}
     shown = sorted((s for s in ever if ever[s] >= LEAST), key=lambda s: (-last[s], -ever[s]))[:MOST_LINES]
     marks: list[Mark] = [*_frame(len(steps) - 1, limit)]
-    labels: list[float] = []
     for state, (role, dash) in reversed(list(zip(shown, LOOKS, strict=False))):
         through = [_at(index, step[state], len(steps) - 1) for index, step in enumerate(steps)]
         if len(through) > 1:
             marks.append(Shape(line(*through), stroke=role, width=2.2, dash=dash))
         if len(through) <= 40:
             marks += [Shape(ellipse(x, y, 2.8, 2.8), fill=role) for x, y in through]
-    for state, (role, _) in zip(shown, LOOKS, strict=False):
-        y = _at(0, last[state], 1)[1]
-        while any(abs(y - other) < 13 for other in labels):
-            y += 13 if y < TOP + HIGH / 2 else -13
-        labels.append(y)
+    heights = _apart([_at(0, last[state], 1)[1] for state in shown])
+    for state, y, (role, _) in zip(shown, heights, LOOKS, strict=False):
         named = fitting(f"{last[state]:.2f} {state}", RIGHT - 8, 11.5)
         marks.append(Text(LEFT + WIDE + 8, y + 4, named, 11.5, fill=role, bold=state == shown[0]))
     told = ", ".join(f"{state} {last[state]:.2f}" for state in shown)
@@ -49,6 +46,18 @@ def course(
 
 def _at(index: int, p: float, most: int) -> tuple[float, float]:
     return LEFT + WIDE * (index / most if most else 1.0), TOP + HIGH * (1 - p)
+
+
+def _apart(heights: Sequence[float]) -> list[float]:
+    """Return where labels stand: near their lines' ends (increasing heights), none on another or below."""
+    found: list[float] = []
+    for y in heights:
+        found.append(max(y, found[-1] + LABEL) if found else y)
+    floor = TOP + HIGH + 4
+    for index in range(len(found) - 1, -1, -1):
+        found[index] = min(found[index], floor)
+        floor = found[index] - LABEL
+    return found
 
 
 def _frame(most: int, limit: float | None) -> Iterator[Mark]:

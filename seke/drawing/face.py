@@ -1,8 +1,8 @@
 """A schematic face drawn from the posteriors of its action units.
 
 All that it shows is in `face.yaml`: where the landmarks of a face at rest are, where each unit carries them
-(the action of FACS), which shapes stand on them. A unit moves its landmarks by its probability times their full
-way; of a unit that is not known nothing is seen. `face.js` draws the same from the same table in a browser.
+(the action of FACS), which shapes stand on them. A unit moves its landmarks by its probability times their
+full way; of a unit that is not known nothing is seen. `face.js` draws the same from this table in a browser.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def page(story: Story) -> str:
         "headline": clean(headline(story)),
         "decision": clean(decision["item"]),
         "reasons": clean(reasons_in_words(decision["reasons"]), 2000),
-        "lead": clean(" ".join("\n".join(parts[0]).split()), 2000) if parts else "",
+        "lead": clean(parts[0][1], 2000) if parts else "",
         "made_with": _made_with(story),
         "pictures": [
             {"name": name, "title": clean(title), "svg": Markup(draw(story).svg())}
@@ -71,8 +71,8 @@ def page(story: Story) -> str:
 def _made_with(story: Story) -> str:
     counts = story.record.get("diagnostics", {})
     told = [f"knowledge {story.base.name} {story.base.digest}"]
-    if story.facts:
-        told.insert(0, f"population {story.facts['prior']['population']}")
+    if story.population:
+        told.insert(0, f"population {story.population}")
     told += [f"{counts[name]} {name}" for name in ("samples", "refused", "unreadable") if counts.get(name)]
     return clean("; ".join(told))
 

@@ -65,6 +65,7 @@ class Story:
     item: str
     base: Knowledge
     record: Facts
+    population: str = ""
     facts: Facts = field(default_factory=dict)
     prior: Mapping[str, float] | None = None
     readings: tuple[tuple[str, str, Mapping[str, float]], ...] = ()
@@ -80,6 +81,7 @@ def story_of(
     *,
     population: str | None = None,
     seed: int = 0,
+    why: bool = True,
 ) -> Story:
     """Return an item's story.
 
@@ -89,6 +91,7 @@ def story_of(
         knowledge: the base that was inferred with; the shipped base by default.
         population: the prior; that of the run, or the base's reference, by default.
         seed: of the look-ahead's imagined answers.
+        why: with the facts of `seke.explain`, for which the base is compiled again many times (seconds).
 
     Raises:
         engine.SekeError: bad input; an item that is not there; a run made with another base.
@@ -96,11 +99,11 @@ def story_of(
     sources = [Path(one) for one in ([source] if isinstance(source, str | Path) else source)]
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     if len(sources) == 1 and sources[0].is_dir():
-        return _of_run(sources[0], item, base, population, seed)
+        return _of_run(sources[0], item, base, population, seed, why=why)
     if len(sources) == 1 and holds_posteriors(sources[0]):
         return story_of_record(posterior_record(sources[0], item), base)
     session = checked(Session.open(base, population, seed), sources)
-    return _of_samples(session, single_samples(sources, base), item, seed)
+    return story_of_samples(session, single_samples(sources, base), item, seed, why=why)
 
 
 def story_of_record(record: Facts, base: Knowledge) -> Story:
@@ -108,7 +111,9 @@ def story_of_record(record: Facts, base: Knowledge) -> Story:
     return Story(str(record["item"]), base, record, posterior=_moments(record, base))
 
 
-def _of_run(folder: Path, item: str, base: Knowledge, population: str | None, seed: int) -> Story:
+def _of_run(
+    folder: Path, item: str, base: Knowledge, population: str | None, seed: int, *, why: bool
+) -> Story:
     from seke.annotation.job import POSTERIORS, SAMPLES, SUMMARY, asking
 
     try:
@@ -129,17 +134,23 @@ def _of_run(folder: Path, item: str, base: Knowledge, population: str | None, se
     session = checked(session, folder / SAMPLES)
     samples = single_samples([folder / SAMPLES], session.network.knowledge)
     record = posterior_record(folder / POSTERIORS, item)
-    return _of_samples(session, samples, item, seed, record, order_of(folder, item))
+    return story_of_samples(session, samples, item, seed, record, order_of(folder, item), why=why)
 
 
-def _of_samples(
+def story_of_samples(
     session: Session,
     samples: SingleSamples,
     item: str,
-    seed: int,
+    seed: int = 0,
     record: Facts | None = None,
     order: Sequence[Line] = (),
+    *,
+    why: bool = True,
 ) -> Story:
+    """Return the story of one item among samples, in a session that is ready.
+
+    record: as it was decided before; order: the lines of its answers as they were asked for.
+    """
     base = session.network.knowledge
     if item not in samples.items:
         raise SekeError(f"no item is called {item!r}{did_you_mean(item, samples.items)}")
@@ -150,7 +161,8 @@ def _of_samples(
         item,
         base,
         record or session.records(whole)[0],
-        facts_of(session, whole, seed),
+        session.inference.population,
+        facts_of(session, whole, seed) if why else {},
         prior,
         readings,
         _steps(session, mine, order),
@@ -181,7 +193,7 @@ def _steps(session: Session, mine: SingleSamples, order: Sequence[Line]) -> tupl
     """Return what was believed after each answer: the posterior of the answers so far."""
     base, root = session.network.knowledge, session.network.root
     one = np.zeros(1, dtype=np.int64)
-    places = _ordered(mine.line, order)[:MOST_STEPS]
+    places = _ordered(mine, order)[:MOST_STEPS]
     so_far = [
         mine.answers.only(np.isin(np.arange(len(mine.line)), places[: count + 1]))
         for count in range(len(places))
@@ -204,10 +216,10 @@ def _steps(session: Session, mine: SingleSamples, order: Sequence[Line]) -> tupl
     return tuple(steps)
 
 
-def _ordered(lines: Sequence[Line], order: Sequence[Line]) -> list[int]:
-    """Return the places of answers in the order in which they came; those of which it is not known last."""
+def _ordered(mine: SingleSamples, order: Sequence[Line]) -> list[int]:
+    """Return the answers' indices in the order in which they came; where none is known, as in their files."""
     waiting: dict[Line, list[int]] = defaultdict(list)
-    for place, line in enumerate(lines):
+    for place, line in enumerate(mine.line):
         waiting[line].append(place)
     first = []
     for line in order:
@@ -215,7 +227,7 @@ def _ordered(lines: Sequence[Line], order: Sequence[Line]) -> list[int]:
         if found := waiting.get(line) or waiting.get((*line[:3], None, line[4])):
             first.append(found.pop(0))
     # What a set says of itself was there before anything was asked.
-    rest = [place for place in range(len(lines)) if place not in set(first)]
+    rest = [place for place in np.argsort(mine.place).tolist() if place not in set(first)]
     return [*rest, *first]
 
 

@@ -6,6 +6,8 @@ import warnings
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from seke.drawing.shapes import Picture
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -36,3 +38,11 @@ def figure_bytes(figure: Figure, form: str, dpi: float = 160) -> bytes:
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
         figure.savefig(sink, format=form, dpi=dpi, metadata=metadata)
     return sink.getvalue()
+
+
+def written(drawn: Picture | Figure, form: str) -> bytes:
+    """Return a picture or a figure as the bytes of a file; a picture on paper, with a margin."""
+    if not isinstance(drawn, Picture):
+        return figure_bytes(drawn, form)
+    alone = drawn.alone()
+    return alone.svg().encode() if form == "svg" else figure_bytes(alone.figure(), form, dpi=192)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from seke.drawing.shapes import Mark
 
-ROW, TOP, WIDTH = 20.0, 26.0, 400.0
+ROW, TOP, WIDTH = 20.0, 26.0, 416.0
 NAME, BAR, FULL = 52.0, 208.0, 104.0
 WORDS = {"accept": ("absent", "present"), "reject": ("open", "open"), "requery": ("ask", "ask")}
 
