@@ -171,7 +171,8 @@ def _said(inference: Inference, one: Answers, name: str) -> dict[str, float]:
             counts[text] = counts.get(text, 0.0) + float(weight)
     if name in one.numbers:
         for value in one.numbers[name].value:
-            counts[f"{value:g}"] = counts.get(f"{value:g}", 0.0) + 1
+            text = f"{value + 0.0:g}"
+            counts[text] = counts.get(text, 0.0) + 1
     return dict(sorted(counts.items(), key=lambda pair: -pair[1]))
 
 

@@ -189,7 +189,8 @@ def _told(story: Story, x: float, y: float, room: float) -> Iterator[Mark]:
         y += LINE + 4
         # There is no room for the tables, each of which begins under a line that ends with a colon.
         said = list(itertools.takewhile(lambda line: not line.endswith(":"), text.splitlines()))
-        lines = [line for one in said for line in textwrap.wrap(clean(one), most)]
+        said = [" ".join(said)] if name == "next" else said
+        lines = [line for one in said for line in textwrap.wrap(clean(one, 600), most)]
         for line in lines[:MOST_LINES]:
             yield Text(x, y, line, 11.5)
             y += LINE
