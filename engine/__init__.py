@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         decide_items,
         decide_levels,
     )
-    from engine.dependence import joint_marginal, mutual_information
+    from engine.dependence import joint_marginal, joint_marginals, mutual_information
     from engine.design import design_of, mismatches
     from engine.diagnostics import Diagnostics, diagnose
     from engine.exchange import exported
@@ -93,6 +93,7 @@ LAZY = {
     "decide_items": "decision",
     "decide_levels": "decision",
     "joint_marginal": "dependence",
+    "joint_marginals": "dependence",
     "mutual_information": "dependence",
     "Diagnostics": "diagnostics",
     "diagnose": "diagnostics",
@@ -248,6 +249,7 @@ __all__ = [
     "fit_observers",
     "informative",
     "joint_marginal",
+    "joint_marginals",
     "json_schema",
     "learn_knowledge",
     "learn_population",

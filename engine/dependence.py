@@ -11,6 +11,8 @@ from engine.evidence import Evidence
 from engine.posterior import Inference
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from engine.answers import Answers
@@ -64,22 +66,38 @@ def joint_marginal(inference: Inference, one: Answers, pair: tuple[str, str]) ->
     by one exact inference a state of x; neither is derived, nor are both the same.
     """
     first, second = pair
-    evidence = inference.observations.evidence(one)
+    return joint_marginals(inference, one, first, (second,))[second][0]
+
+
+def joint_marginals(
+    inference: Inference, answers: Answers, first: str, others: Sequence[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Return P(x, y | answers) of one variable with each of others, for N items at once.
+
+    The formula is that of `joint_marginal`. other -> (N, states of `first`, states of the other); none of them
+    is derived, and `first` is none of the others.
+    """
+    evidence = inference.observations.evidence(answers)
     states, rows = len(inference.network.knowledge.variables[first].states), len(evidence.row_item)
     copies = {name: np.tile(np.asarray(logs), states) for name, logs in evidence.log_likelihood.items()}
     held = np.repeat(np.where(np.eye(states, dtype=bool), 0.0, -np.inf), rows, axis=1)
     copies[first] = copies.get(first, 0.0) + held
+    items = evidence.items
     each = replace(
         evidence,
-        items=states,
-        row_item=np.repeat(np.arange(states), rows),
+        items=states * items,
+        row_item=np.concatenate([evidence.row_item + state * items for state in range(states)]),
         log_weight=np.tile(np.asarray(evidence.log_weight), states),
         log_likelihood=copies,
         told=np.full(states * rows, bool(inference.steps)),
         on=np.zeros((2, 0), dtype=np.int64),
     )
     found = inference.given(each)
-    share = np.exp(found.log_evidence - found.log_evidence.max())
-    given = np.where(share[:, None] > 0, found.marginals[second], 0.0)
-    joint = share[:, None] * given
-    return np.asarray(joint / joint.sum())
+    log_evidence = found.log_evidence.reshape(states, items)
+    share = np.exp(log_evidence - log_evidence.max(0))
+    share /= share.sum(0)
+    joint = {}
+    for name in others:
+        given = found.marginals[name].reshape(states, items, -1)
+        joint[name] = np.where(share[..., None] > 0, share[..., None] * given, 0.0).transpose(1, 0, 2)
+    return joint

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from seke.inference import infer
     from seke.labels import LabelTable, read_labels
     from seke.planning.plan import plan
+    from seke.reports.run import report
     from seke.shipped import knowledge
     from seke.simulation import simulate
     from seke.workbench.check import check
@@ -39,6 +40,7 @@ LAZY = {
     "plan": "planning.plan",
     "plan_gold": "calibration.needed",
     "read_labels": "labels",
+    "report": "reports.run",
     "score": "bench.score",
     "sensitivity": "workbench.sensitivity",
     "show": "workbench.show",
@@ -61,6 +63,7 @@ __all__ = [
     "plan_gold",
     "plot",
     "read_labels",
+    "report",
     "score",
     "sensitivity",
     "show",

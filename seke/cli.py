@@ -17,6 +17,7 @@ from seke.bench.cli import bench
 from seke.calibration.cli import calibrate
 from seke.drawing.cli import explain, plot
 from seke.planning.cli import plan
+from seke.reports.cli import report
 from seke.terminal import drop_output, printable
 from seke.workbench.cli import knowledge
 
@@ -50,6 +51,7 @@ main.add_command(bench)
 main.add_command(plan)
 main.add_command(plot)
 main.add_command(explain)
+main.add_command(report)
 
 
 @main.command()

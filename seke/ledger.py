@@ -79,6 +79,11 @@ prompt_tokens = ?, answer_tokens = ?, cached_tokens = ?, price = ?, seconds = ? 
 FAILED = "UPDATE requests SET state = 'failed', ended = ?, code = ?, message = ?, paid = ? WHERE number = ?"
 RECORDS = "SELECT item, record FROM choices WHERE passed_over = 0 AND item IN (%s)"
 LINES = f"SELECT {KEY}, max(upto), prompt, picture FROM requests WHERE item IN (%s) GROUP BY {KEY}"
+EVERY = f"""
+SELECT {", ".join(f"c.{name}" for name in KEY.split(", "))}, r.ended,
+r.price / max(json_array_length(r.draws), 1)
+FROM choices c JOIN requests r ON c.request = r.number WHERE passed_over = 0 ORDER BY c.request, c.draw
+"""
 ORDER = f"SELECT {KEY} FROM choices WHERE passed_over = 0 AND item = ? ORDER BY request, draw"
 DRAWS = f"SELECT {KEY}, draw FROM choices WHERE item IN (%s)"
 IN_BATCHES = "SELECT value FROM batches, json_each(batches.numbers) WHERE over = 0"
@@ -466,6 +471,22 @@ def order_of(folder: Path, item: str) -> list[Line]:
         closing(sqlite3.connect(f"file:{path}?mode=ro", timeout=30, uri=True)) as db,
     ):
         return [_line(key) for key in db.execute(ORDER, (item,))]
+
+
+def course_of(folder: Path) -> list[tuple[Line, float | None, float | None]]:
+    """Return of each answer of a run its line, when it came (seconds since 1970) and its price, in USD.
+
+    They are in the order in which they were asked for. Of a run whose ledger is not there any more nothing is
+    known; the price of a request is shared by its answers.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return []
+    with (
+        plainly(folder),
+        closing(sqlite3.connect(f"file:{path}?mode=ro", timeout=30, uri=True)) as db,
+    ):
+        return [(_line(key), when, price) for *key, when, price in db.execute(EVERY)]
 
 
 class _Lock:

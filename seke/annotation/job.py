@@ -9,6 +9,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -32,7 +33,6 @@ from seke.vision.values import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
-    from pathlib import Path
 
     from seke.ledger import Totals
     from seke.manifest import Item
@@ -85,6 +85,7 @@ class Job:
     items: tuple[Item, ...]
     annotator: Annotator
     facts: Mapping[str, Any]
+    images: tuple[str, ...] = ()
     max_cost: float | None = None
 
     @classmethod
@@ -144,7 +145,8 @@ class Job:
         }
         known = {item.name: item.labels for item in items if item.labels}
         annotator = Annotator(session, model, rule, known_by, known, concurrency, **told)
-        return cls(folder, items, annotator, facts, max_cost)
+        places = tuple(str(Path(image).absolute()) for image in images)
+        return cls(folder, items, annotator, facts, places, max_cost)
 
     def open(self) -> Ledger:
         """Open the ledger, a new one where there is none.
@@ -164,7 +166,9 @@ class Job:
             )
         from seke import __version__
 
-        ledger.note({**self.facts, "items": len(self.items), "program": __version__})
+        # Where the pictures are is no part of what a run is made with: they may move.
+        told = {"items": len(self.items), "program": __version__, "images": self.images}
+        ledger.note({**self.facts, **told})
         ledger.reopen()
         return ledger
 
@@ -313,8 +317,6 @@ def annotate(
     Raises:
         engine.KnowledgeError, engine.SekeError: bad input; nothing was sent.
     """
-    from pathlib import Path
-
     asked = settings or Settings(model if isinstance(model, str) else type(model).__name__)
     if isinstance(model, str):
         from seke.vision.client import Endpoint
@@ -376,6 +378,30 @@ def asking(session: Session, who: str, budget: int | None) -> Session:
     promised = session.guarantee is not None or session.refused
     why = ("it was made with the policy as declared, and this run asks otherwise",) if promised else ()
     return replace(session.under(wanted), refused=why)
+
+
+def session_of(folder: Path, base: Knowledge, population: str | None = None, seed: int = 0) -> Session:
+    """Return a base made ready as a run that came to an end had it.
+
+    Raises:
+        engine.SekeError: no such run is there; it was made with another base.
+    """
+    try:
+        facts = msgspec.json.decode((folder / SUMMARY).read_bytes())["facts"]
+        made_with, whose, prior = facts["knowledge"], facts["observer"], facts["population"]
+        budget = facts["budget"]
+    except FileNotFoundError:
+        raise SekeError(f"{folder}: is no run that came to an end (it has no {SUMMARY})") from None
+    except (msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
+        raise SekeError(f"{folder / SUMMARY}: is no summary of a run ({error})") from None
+    session = asking(Session.open(base, population or prior, seed), whose, budget)
+    now = f"{session.network.knowledge.name} {session.network.knowledge.digest}"
+    if now != made_with:
+        raise SekeError(
+            f"{folder}: the run was made with knowledge {made_with}, this is {now}; name its base with -k "
+            f"(or take {folder / SAMPLES} under this one)"
+        )
+    return session
 
 
 def _check_prompts(base: Knowledge, who: str) -> None:

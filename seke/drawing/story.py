@@ -5,7 +5,6 @@ Of a run or of samples a story has all there is; of posteriors alone what their 
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,23 +113,9 @@ def story_of_record(record: Facts, base: Knowledge) -> Story:
 def _of_run(
     folder: Path, item: str, base: Knowledge, population: str | None, seed: int, *, why: bool
 ) -> Story:
-    from seke.annotation.job import POSTERIORS, SAMPLES, SUMMARY, asking
+    from seke.annotation.job import POSTERIORS, SAMPLES, session_of
 
-    try:
-        facts = json.loads((folder / SUMMARY).read_text("utf-8"))["facts"]
-        made_with, whose, prior = facts["knowledge"], facts["observer"], facts["population"]
-        budget = facts["budget"]
-    except FileNotFoundError:
-        raise SekeError(f"{folder}: is no run that came to an end (it has no {SUMMARY})") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise SekeError(f"{folder / SUMMARY}: is no summary of a run ({error})") from None
-    session = asking(Session.open(base, population or prior, seed), whose, budget)
-    now = f"{session.network.knowledge.name} {session.network.knowledge.digest}"
-    if now != made_with:
-        raise SekeError(
-            f"{folder}: the run was made with knowledge {made_with}, this is {now}; name its base with -k "
-            f"(or take {folder / SAMPLES} under this one)"
-        )
+    session = session_of(folder, base, population, seed)
     session = checked(session, folder / SAMPLES)
     samples = single_samples([folder / SAMPLES], session.network.knowledge)
     record = posterior_record(folder / POSTERIORS, item)

@@ -1,0 +1,63 @@
+"""Values -> blocks of text in a page: gzip and base64, so that no text of anybody's is ever part of the HTML."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+KINDS = {"uint8": "u1", "uint16": "u2", "uint32": "u4", "float32": "f4"}
+# Probabilities are kept as whole numbers of this part.
+FINE = 10_000
+ITEMS_A_BLOCK = 256
+PICTURES_A_BLOCK = 32
+
+
+def block(name: str, data: bytes, kind: str) -> str:
+    """Return an element that holds compressed bytes. kind: `json`, or that of a typed array."""
+    # Without name and time: equal reports make equal files.
+    zipped = base64.b64encode(gzip.compress(data, 6, mtime=0)).decode("ascii")
+    return f'<script type="application/gzip" id="{name}" data-kind="{kind}">{zipped}</script>\n'
+
+
+def json_block(name: str, value: Any) -> str:
+    """Return an element that holds a value as JSON."""
+    return block(name, msgspec.json.encode(value), "json")
+
+
+def column(name: str, values: NDArray[Any]) -> str:
+    """Return an element that holds an array, row after row, little-endian."""
+    kind = KINDS[values.dtype.name]
+    return block(name, np.ascontiguousarray(values).astype(f"<{kind}").tobytes(), kind)
+
+
+def fine(p: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """Return probabilities in parts of FINE."""
+    return np.round(np.clip(np.nan_to_num(p), 0, 1) * FINE).astype(np.uint16)
+
+
+def thousandths(p: NDArray[np.float64]) -> list[list[int]]:
+    """Return rows of numbers in thousandths, as JSON has them."""
+    return np.round(p * 1000).astype(int).tolist()  # type: ignore[no-any-return]
+
+
+def in_blocks(prefix: str, values: Sequence[Any], size: int = ITEMS_A_BLOCK) -> Iterator[str]:
+    """Yield elements with so many of the values each."""
+    for number, start in enumerate(range(0, len(values), size)):
+        yield json_block(f"{prefix}-{number}", values[start : start + size])
+
+
+def pictures(prefix: str, images: Iterable[bytes | None], size: int = PICTURES_A_BLOCK) -> Iterator[str]:
+    """Yield elements with so many pictures each, a line each, an empty one where there is none."""
+    lines = ["" if one is None else base64.b64encode(one).decode("ascii") for one in images]
+    for number, start in enumerate(range(0, len(lines), size)):
+        told = "\n".join(lines[start : start + size])
+        yield f'<script type="text/plain" id="{prefix}-{number}">{told}</script>\n'

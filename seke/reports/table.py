@@ -1,0 +1,177 @@
+"""Posterior records -> columns, one row an item, read as they come and never all at once in memory."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import AnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from engine import Knowledge
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
+    Record = Mapping[str, Any]
+
+DECISIONS = ("accept", "requery", "reject")
+COUNTS = ("samples", "refused", "unreadable")
+BITS = ("entropy_bits", "epistemic_bits", "conflict_bits")
+MOMENTS = ("mean", "sd", "q05", "q95")
+
+
+@dataclass(frozen=True)
+class Table:
+    """N items in the order of their records.
+
+    decision: (N,) indices of DECISIONS. reasons, next, violations, guarantee: as the records have them. root:
+    (N, K) probabilities. binary: (N, B) P(true) of `binaries`. intervals: variable -> (N, 4), MOMENTS.
+    correlation: (N,) of both intervals, NaN where there is none. levels: the variables of (N, L) columns
+    accepted, certified (None where no guarantee is in force) and risk. counts: (N, 3), COUNTS. bits: (N, 3), BITS.
+    """
+
+    base: Knowledge
+    path: str
+    items: tuple[str, ...]
+    decision: Ints
+    reasons: tuple[tuple[str, ...], ...]
+    next: tuple[Record | None, ...]
+    violations: tuple[tuple[tuple[str, float], ...], ...]
+    guarantee: tuple[Record | None, ...]
+    root: Floats
+    binaries: tuple[str, ...]
+    binary: Floats
+    intervals: Mapping[str, Floats]
+    correlation: Floats
+    levels: tuple[str, ...]
+    accepted: Flags
+    certified: Flags | None
+    risk: Floats
+    counts: Ints
+    bits: Floats
+
+    @cached_property
+    def rows(self) -> Mapping[str, int]:
+        """Return the row of each item."""
+        return {item: row for row, item in enumerate(self.items)}
+
+    @property
+    def label(self) -> Ints:
+        """Return the likeliest state of the root, (N,)."""
+        return np.asarray(self.root.argmax(1), dtype=np.int64)
+
+
+def binaries_of(base: Knowledge) -> tuple[str, ...]:
+    """Return the binary variables of the levels, in their order."""
+    names = (name for members in base.levels.values() for name in members)
+    return tuple(name for name in names if base.variables[name].kind == "binary")
+
+
+def table_of(records: Iterable[Record], base: Knowledge, path: str) -> Table:
+    """Read records into columns.
+
+    Raises:
+        engine.AnswerError: a record of another base, or none at all; an item that has two of them.
+    """
+    draft = _Draft(base)
+    items: dict[str, int] = {}
+    for number, record in enumerate(records):
+        item = str(record["item"])
+        if item in items:
+            raise AnswerError(f"{path}: item {item[:80]!r} has two records")
+        try:
+            draft.add(record)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            told = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            message = f"the record {told}; was it inferred with {base.name}? name its base with -k"
+            raise AnswerError(f"{path}: item {item[:80]!r}: {message}") from None
+        items[item] = number
+    if not items:
+        raise AnswerError(f"{path}: holds no posterior records")
+    return draft.table(tuple(items), path)
+
+
+class _Draft:
+    """Fills the columns, record by record."""
+
+    def __init__(self, base: Knowledge) -> None:
+        self.base = base
+        self.binaries = binaries_of(base)
+        self.levels = tuple(name for members in base.levels.values() for name in members)
+        self.states = base.variables[base.root].states
+        self.kept: dict[str, list[Any]] = {name: [] for name in ("reasons", "next", "violations", "guarantee")}
+        columns = ("root", "binary", "intervals", "correlation", "risk", "bits")
+        self.floats = {name: array("d") for name in columns}
+        self.ints = {name: array("q") for name in ("decision", "accepted", "certified", "counts")}
+        # Equal texts once, however many items have them.
+        self.seen: dict[Any, Any] = {}
+        axes = base.affect[:2]
+        self.correlated = f"{axes[0]}_{axes[1]}_correlation" if len(axes) == 2 else ""
+
+    def add(self, record: Record) -> None:
+        given, decision = self._given(record), record["decision"]
+        floats, ints = self.floats, self.ints
+        floats["root"].extend([given[self.base.root][state] for state in self.states])
+        floats["binary"].extend([given[name] for name in self.binaries])
+        for name in self.base.affect:
+            floats["intervals"].extend([given[name][moment] for moment in MOMENTS])
+        correlation = given.get(self.correlated)
+        floats["correlation"].append(np.nan if correlation is None else correlation)
+        levels = [decision["levels"][name] for name in self.levels]
+        floats["risk"].extend([level["risk"] for level in levels])
+        ints["accepted"].extend([level["decision"] == "accept" for level in levels])
+        ints["certified"].extend([bool(level.get("certified")) for level in levels])
+        ints["decision"].append(DECISIONS.index(decision["item"]))
+        told = record["diagnostics"]
+        ints["counts"].extend([int(told[name]) for name in COUNTS])
+        floats["bits"].extend([told[name] for name in BITS])
+        self.kept["reasons"].append(self._once(tuple(map(str, decision["reasons"]))))
+        self.kept["next"].append(decision.get("next"))
+        violations = tuple((str(one["rule"]), float(one["probability"])) for one in told["violations"])
+        self.kept["violations"].append(violations)
+        self.kept["guarantee"].append(decision.get("guarantee"))
+
+    def _given(self, record: Record) -> dict[str, Any]:
+        """Return all posteriors of a record by variable."""
+        given = dict(record.get("posteriors", record))
+        for level in self.base.levels:
+            if level not in self.base.variables and isinstance(given.get(level), dict):
+                given |= given[level]
+        return given
+
+    def _once(self, value: Any) -> Any:
+        return self.seen.setdefault(value, value)
+
+    def table(self, items: tuple[str, ...], path: str) -> Table:
+        n, base = len(items), self.base
+        floats = {name: np.frombuffer(column) for name, column in self.floats.items()}
+        ints = {name: np.frombuffer(column, dtype=np.int64) for name, column in self.ints.items()}
+        intervals = floats["intervals"].reshape(n, len(base.affect), len(MOMENTS))
+        promised = any(one is not None for one in self.kept["guarantee"])
+        return Table(
+            base=base,
+            path=path,
+            items=items,
+            decision=ints["decision"],
+            root=floats["root"].reshape(n, -1),
+            binaries=self.binaries,
+            binary=floats["binary"].reshape(n, len(self.binaries)),
+            intervals={name: intervals[:, i] for i, name in enumerate(base.affect)},
+            correlation=floats["correlation"],
+            levels=self.levels,
+            accepted=ints["accepted"].reshape(n, -1) > 0,
+            certified=ints["certified"].reshape(n, -1) > 0 if promised else None,
+            risk=floats["risk"].reshape(n, -1),
+            counts=ints["counts"].reshape(n, -1),
+            bits=floats["bits"].reshape(n, -1),
+            **{name: tuple(column) for name, column in self.kept.items()},
+        )
