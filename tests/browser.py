@@ -39,7 +39,13 @@ class Browser:
             os.dup2(high_out, 4)
 
         self._process = subprocess.Popen(
-            [CHROMIUM, *arguments, f"--user-data-dir={profile}", f"--window-size={width},{height}", "about:blank"],
+            [
+                CHROMIUM,
+                *arguments,
+                f"--user-data-dir={profile}",
+                f"--window-size={width},{height}",
+                "about:blank",
+            ],
             preexec_fn=wired,
             close_fds=False,
             stdin=subprocess.DEVNULL,
@@ -52,7 +58,9 @@ class Browser:
         self.problems, self.requests, self._events = [], [], []
         targets = self.send("Target.getTargets")["targetInfos"]
         page = next(one for one in targets if one["type"] == "page")
-        self._session = self.send("Target.attachToTarget", targetId=page["targetId"], flatten=True)["sessionId"]
+        self._session = self.send("Target.attachToTarget", targetId=page["targetId"], flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.send(f"{domain}.enable")
 
@@ -85,7 +93,9 @@ class Browser:
         told = message.get("params", {})
         match message.get("method"):
             case "Runtime.exceptionThrown":
-                self.problems.append(told["exceptionDetails"].get("exception", {}).get("description", "an exception"))
+                self.problems.append(
+                    told["exceptionDetails"].get("exception", {}).get("description", "an exception")
+                )
             case "Runtime.consoleAPICalled" if told["type"] in ("error", "warning", "assert"):
                 self.problems.append(str(told["args"]))
             case "Log.entryAdded" if told["entry"]["level"] in ("error", "warning"):
@@ -110,7 +120,11 @@ class Browser:
 
     def size(self, width, height, mobile=False):
         self.send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=mobile,
         )
 
     def look(self, **features):
@@ -126,7 +140,13 @@ class Browser:
         more = {"captureBeyondViewport": True} if whole else {}
         if whole:
             size = self.send("Page.getLayoutMetrics")["cssContentSize"]
-            more["clip"] = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 6000), "scale": 1}
+            more["clip"] = {
+                "x": 0,
+                "y": 0,
+                "width": size["width"],
+                "height": min(size["height"], 6000),
+                "scale": 1,
+            }
         data = self.send("Page.captureScreenshot", format="png", **more)["data"]
         path.write_bytes(base64.b64decode(data))
 

@@ -167,8 +167,8 @@ class Job:
         from seke import __version__
 
         # Where the pictures are is no part of what a run is made with: they may move.
-        told = {"items": len(self.items), "program": __version__, "images": self.images}
-        ledger.note({**self.facts, **told})
+        places = {"items": len(self.items), "program": __version__, "images": self.images}
+        ledger.note({**self.facts, **places})
         ledger.reopen()
         return ledger
 

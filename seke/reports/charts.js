@@ -32,8 +32,9 @@ function framed(label, x, y, {width = 440, height = 250, left = 54, bottom = 44,
 }
 
 function histogram(label, found, title, role = "posterior") {
+  if (found.counts.length === 1) return null;
   const high = Math.max(...found.counts, 1);
-  const {picture, px, py} = framed(label, {low: found.edges[0], high: found.edges.at(-1), title},
+  const {picture, px, py} = framed(label, {low: found.edges[0], high: found.edges.at(-1), title, ticks: found.whole ? wholes(found.edges) : null},
     {low: 0, high, title: "items", show: compact}, {height: 190});
   found.counts.forEach((n, at) => {
     const from = px(found.edges[at]) + 1, to = px(found.edges[at + 1]) - 1;
@@ -41,6 +42,12 @@ function histogram(label, found, title, role = "posterior") {
       draw("title", {}, `${short(found.edges[at])} to ${short(found.edges[at + 1])}: ${count(n)} items`)));
   });
   return picture;
+}
+
+// Whole numbers under their bars, at most a dozen of them.
+function wholes(edges) {
+  const step = Math.ceil((edges.length - 1) / 12);
+  return edges.slice(0, -1).map((edge) => edge + 0.5).filter((_, at) => at % step === 0);
 }
 
 const compact = (value) => value >= 1000 ? `${short(value / 1000)}k` : short(value);
@@ -94,11 +101,11 @@ function overTime(label, title, lines, steps, show) {
 
 // A share with its interval against the declared one, both in [0, 1].
 function dumbbell(declared, observed, low, high) {
-  const x = (value) => 4 + value * 132;
+  const x = (value) => 4 + value * 100;
   const outside = declared < low || declared > high;
-  return draw("svg", {viewBox: "0 0 140 18", width: 140, height: 18, role: "img",
+  return draw("svg", {viewBox: "0 0 108 18", width: 108, height: 18, role: "img",
     "aria-label": `declared ${plain(declared)}, observed ${plain(observed)}, ${plain(low)} to ${plain(high)}`},
-    draw("line", {x1: 4, x2: 136, y1: 9, y2: 9, class: "s-grid"}),
+    draw("line", {x1: 4, x2: 104, y1: 9, y2: 9, class: "s-grid"}),
     draw("line", {x1: x(low), x2: x(high), y1: 9, y2: 9, class: outside ? "s-reject" : "s-posterior", "stroke-width": 4, "stroke-linecap": "round"}),
     draw("line", {x1: x(declared), x2: x(declared), y1: 2, y2: 16, class: "s-ink", "stroke-width": 2}),
     draw("circle", {cx: x(observed), cy: 9, r: 3.6, class: outside ? "f-reject" : "f-posterior"}));

@@ -18,7 +18,9 @@ FILE = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("source", metavar="RUN|POSTERIORS")
-@click.option("-o", "--output", metavar="FILE", type=FILE, required=True, help="Write the page to FILE (.html).")
+@click.option(
+    "-o", "--output", metavar="FILE", type=FILE, required=True, help="Write the page to FILE (.html)."
+)
 @click.option(
     "-k",
     "--knowledge",
@@ -52,9 +54,13 @@ FILE = click.Path(path_type=Path)
     help="Pictures at most.",
 )
 @click.option(
-    "--sensitivity", is_flag=True, help="Also rank the numbers of the base by what they change (half a minute)."
+    "--sensitivity",
+    is_flag=True,
+    help="Also rank the numbers of the base by what they change (half a minute).",
 )
-@click.option("--population", metavar="NAME", help="Which prior was used.  [default: the run's, or the reference]")
+@click.option(
+    "--population", metavar="NAME", help="Which prior was used.  [default: the run's, or the reference]"
+)
 def report(source: str, output: Path, **given: Any) -> None:
     """Make one page of all that a run holds, to look at in a browser, offline.
 

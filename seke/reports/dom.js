@@ -18,8 +18,7 @@ const draw = (tag, attributes = {}, ...children) => fill(document.createElementN
 
 // A cell as blue as its share.
 function shade(element, share) {
-  element.style.background = `color-mix(in srgb, var(--posterior) ${Math.round(share * 78)}%, var(--band))`;
-  element.style.color = share > 0.55 ? "var(--paper)" : "var(--ink)";
+  element.style.background = `color-mix(in srgb, var(--posterior) ${Math.round(share * 52)}%, var(--band))`;
 }
 
 const percent = (share, digits = 0) => share == null ? "–" : `${(100 * share).toFixed(digits)} %`;
@@ -28,6 +27,9 @@ const plain = (value, digits = 2) => value == null || Number.isNaN(value) ? "–
 const short = (value) => value == null ? "–" : String(Number(Number(value).toPrecision(3)));
 const signed = (value, digits = 2) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(digits);
 const between = (low, high, digits = 0) => low == null ? "" : `${(100 * low).toFixed(digits)}–${(100 * high).toFixed(digits)} %`;
+
+const named = (name) => name === "binary" ? "action units together" : name.replaceAll("_", " ");
+const titled = (name) => named(name).replace(/^./, (sign) => sign.toUpperCase());
 
 const badge = (decision) => make("span", {class: `badge role-${decision}`}, decision);
 const meter = (share, role) => make("span", {class: `meter role-${role ?? "posterior"}`, "aria-hidden": "true"},

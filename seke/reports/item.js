@@ -4,8 +4,8 @@ async function itemPanel(facts, table, row, walk) {
   const root = base.states.map((_, state) => table.root[row * base.states.length + state] / FINE);
   const parts = [
     portraits(facts, table, row),
-    part(named(base.root), barsOf(base, root, detail.readings ?? [])),
-    base.intervals.length === 2 && table.intervals && part(base.intervals.map((one) => one.name).join(" and "), planeOf(base, table, row, detail)),
+    widePart(titled(base.root), barsOf(base, root, detail.readings ?? [])),
+    base.intervals.length === 2 && table.intervals && part(titled(base.intervals.map((one) => one.name).join(" and ")), planeOf(base, table, row, detail)),
     base.units.length > 0 && part("Action units", unitsOf(base, table, row)),
     part("Conflict and violated rules", conflictOf(facts, table, row, detail)),
     part("What next", nextOf(facts, table, row, detail)),
@@ -20,6 +20,7 @@ async function itemPanel(facts, table, row, walk) {
     stepsOf(base, detail));
 }
 
+const widePart = (title, ...children) => make("section", {class: "wide"}, make("h3", {}, title), children);
 const part = (title, ...children) => make("section", {}, make("h3", {}, title), children);
 const guaranteeOf = (found) => found && (found.holds ? `; covered by a guarantee (${percent(found.alpha)} wrong at most)` : `; no guarantee: ${found.why}`);
 
@@ -27,7 +28,7 @@ function portraits(facts, table, row) {
   const address = pictureOf(row);
   const face = drawnFace(facts, table, row, `face drawn from the action units of ${table.items[row]}`);
   if (!address && !face) return null;
-  return part(address ? "Picture and drawn face" : "Face, drawn from the action units", make("div", {class: "portraits"},
+  return widePart(address ? "Picture and drawn face" : "Face, drawn from the action units", make("div", {class: "portraits"},
     address && make("figure", {}, make("img", {src: address, alt: `picture of ${table.items[row]}`}), make("figcaption", {}, "the picture")),
     face && make("figure", {}, face, make("figcaption", {}, "as its action units are believed"))));
 }

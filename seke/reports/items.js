@@ -4,7 +4,7 @@ const ROW = 46, SPARE = 8, PRINTED = 200;
 const HEADS = [
   {key: "name", title: "item", width: 190, by: (table) => table.items},
   {key: "decision", title: "decision", width: 104, by: (table) => table.decision},
-  {key: "p", title: "likeliest", width: 210, by: (table) => table.best, least: false},
+  {key: "p", title: "likeliest", width: 210, by: (table) => table.best, likely: true},
   {key: "conflict", title: "conflict", width: 86, number: true, less: true, by: (table) => everyThird(table.bits, 2)},
   {key: "epistemic", title: "epistemic", width: 92, number: true, less: true, by: (table) => everyThird(table.bits, 1)},
   {key: "samples", title: "samples", width: 84, number: true, least: true, by: (table) => everyThird(table.counts, 0)},
@@ -30,7 +30,7 @@ function itemsSection(facts, table) {
   const checked = () => chips.map((chip) => chip.firstChild).filter((box) => box.checked).map((box) => box.value);
   const select = (label, name, options) => make("select", {"aria-label": label, "data-name": name, onchange: (event) => go({[name]: event.target.value || null})},
     make("option", {value: ""}, label), options.map((option) => make("option", {value: option}, option)));
-  const selects = [select(`any ${base.root}`, "label", base.states), select("any reason", "reason", facts.reasons.slice(1)),
+  const selects = [select(`any ${named(base.root)}`, "label", base.states), select("any reason", "reason", facts.reasons.slice(1)),
     base.units.length > 0 && select("any unit", "unit", base.units.map((unit) => unit.name)),
     table.moved && select("changed or not", "changed", ["decision", "label", "either"]),
     table.moved && select("then any decision", "then", DECISIONS),
@@ -145,7 +145,7 @@ function itemsSection(facts, table) {
 
   function draw_rows(from, to) {
     const gap = (n) => {
-      const cell = make("td", {colspan: heads.length + 1});
+      const cell = make("td");
       cell.style.height = `${n * ROW}px`;
       return make("tr", {class: "gap", "aria-hidden": "true"}, cell);
     };
@@ -225,7 +225,7 @@ function itemsSection(facts, table) {
   return {section, show, print};
 }
 
-const classOf = (head) => [head.number && "number", head.less && "less", head.least && "least"].filter(Boolean).join(" ") || null;
+const classOf = (head) => [head.number && "number", head.less && "less", head.least && "least", head.likely && "p"].filter(Boolean).join(" ") || null;
 
 function later(work, wait = 120) {
   let timer = 0;

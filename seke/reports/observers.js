@@ -45,10 +45,11 @@ function confusionCard(facts, one) {
 
 function unitsCard(one) {
   const rows = one.units.map((unit) => [unit.name,
-    [1, 0].flatMap((state) => [dumbbell(unit.declared[state], unit.observed[state], unit.low[state], unit.high[state])])[0],
-    percent(unit.observed[1]), dumbbell(unit.declared[0], unit.observed[0], unit.low[0], unit.high[0]), percent(unit.observed[0]), count(Math.round(unit.n[1]))]);
+    ...[1, 0].flatMap((state) => [dumbbell(unit.declared[state], unit.observed[state], unit.low[state], unit.high[state]), percent(unit.observed[state])]),
+    count(Math.round(unit.n[1]))]);
   return card("Action units", tableOf("action units", ["unit", "called, where active", "#", "called, where not", "#", "#active"], rows),
-    legend(["ink", "declared"], ["posterior", "met"], ["reject", "met, declared outside"]));
+    legend(["ink", "declared (upright)"], ["posterior", "met"], ["reject", "met, declared outside"]),
+    make("p", {class: "muted"}, "Of answers that looked: those that seem to follow their label (halo) count the less."));
 }
 
 function driftCard(one) {

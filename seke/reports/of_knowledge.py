@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine import Inference, declared_of, joint_marginals
 from seke.reports.shares import rounded, truth_of, wilson
+from seke.shipped import shipped_folder
 from seke.workbench.graph import graph_file
 from seke.workbench.text import near
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from engine import Answers, Gold, Knowledge
+    from engine import Answers, Gold, Knowledge, Place
     from seke.reports.source import Source
+    from seke.reports.told import Told
 
     Floats = NDArray[np.float64]
     Facts = dict[str, Any]
@@ -28,9 +31,8 @@ CLEAR = 0.5
 BATCH = 1000
 
 
-def knowledge_of(source: Source, whole: Answers | None, gold: Gold | None) -> Facts:
-    """Return the facts of the section about the knowledge. whole: all answers, None where there are none."""
-    told = None if whole is None else whole.only(whole.samples > 0)
+def knowledge_of(source: Source, told: Told | None, gold: Gold | None) -> Facts:
+    """Return the facts of the section about the knowledge. told: None where only records are there."""
     cells, items, truth = _cells(source, told, gold)
     picture = graph_file("svg", source.base)
     return {
@@ -42,7 +44,18 @@ def knowledge_of(source: Source, whole: Answers | None, gold: Gold | None) -> Fa
     }
 
 
-def _rules(source: Source, whole: Answers | None) -> list[Facts]:
+def placed(place: Place) -> str:
+    """Return a place as file:line:column; the file without the folders of this machine."""
+    file = Path(place.file)
+    shipped = shipped_folder()
+    if file.is_relative_to(shipped):
+        file = Path(shipped.name) / file.relative_to(shipped)
+    elif file.is_absolute():
+        file = Path(*Path(near(place).rsplit(":", 2)[0]).parts[-3:])
+    return f"{file.as_posix()}:{place.line}:{place.column}"
+
+
+def _rules(source: Source, told: Told | None) -> list[Facts]:
     """Return of each rule how often its `if` holds and how often it is violated, expected under the posteriors.
 
     Of records alone only violations with a probability from 0.1 are known.
@@ -51,14 +64,15 @@ def _rules(source: Source, whole: Answers | None) -> list[Facts]:
     declared = {rule.name: rule for rule in base.rules}
     leaves = declared_of(base).leaves
     fires, violated = {}, {}
-    if whole is not None:
+    answered = np.zeros(0, dtype=bool) if told is None else told.whole.samples > 0
+    if told is not None:
         # A rule is an event of the network; here the event is that its `if` holds.
         conditions = replace(network, rules=tuple(replace(r, violated=r.condition) for r in network.rules))
         population = source.session.inference.population
-        asked = Inference(conditions, population).posterior(whole)
-        broken = source.session.inference.posterior(whole)
-        fires = dict(zip(asked.rules, asked.violations.T, strict=True))
-        violated = dict(zip(broken.rules, broken.violations.T, strict=True))
+        asked = Inference(conditions, population).posterior(told.whole)
+        broken = told.posterior
+        fires = dict(zip(asked.rules, asked.violations[answered].T, strict=True))
+        violated = dict(zip(broken.rules, broken.violations[answered].T, strict=True))
     clear: dict[str, list[tuple[float, int]]] = {}
     for row, found in enumerate(table.violations):
         for name, p in found:
@@ -80,21 +94,21 @@ def _rules(source: Source, whole: Answers | None) -> list[Facts]:
                 "confidence": rule.confidence,
                 "status": rule.status,
                 "expected_if": rounded(rule.p_if),
-                "fires": rounded(n / len(whole.items) if whole is not None else np.nan),
+                "fires": rounded(n / max(answered.sum(), 1)),
                 "expected": rounded(1 - rule.reached),
                 "violated": rounded(share),
                 "low": rounded(low),
                 "high": rounded(high),
                 "clear": len(found),
                 "rows": [row for _, row in found[:5]],
-                "place": near(own.place),
+                "place": placed(own.place),
                 "source": own.source,
             }
         )
     return rows
 
 
-def _cells(source: Source, whole: Answers | None, gold: Gold | None) -> tuple[list[Facts], int, str]:
+def _cells(source: Source, told: Told | None, gold: Gold | None) -> tuple[list[Facts], int, str]:
     """Return the declared P(binary | root) against the data, most contradicted first; of how many items; by what.
 
     Of gold: counts. Else expected counts under the posteriors, which the declared numbers draw to themselves.
@@ -105,9 +119,9 @@ def _cells(source: Source, whole: Answers | None, gold: Gold | None) -> tuple[li
     if truth == "gold" and base.root in known:
         names = [name for name in table.binaries if name in known]
         joint = {name: known[base.root][:, :, None] * known[name][:, None, :] for name in names}
-    elif whole is not None:
+    elif told is not None:
         truth = "posterior"
-        joint = _expected(source, whole)
+        joint = _expected(source, told.whole.only(told.whole.samples > 0))
     else:
         return [], 0, ""
     found = []
@@ -131,7 +145,7 @@ def _cells(source: Source, whole: Answers | None, gold: Gold | None) -> tuple[li
                     "n": rounded(n[k], 1),
                     "z": rounded((share - cell.p) / error, 2),
                     "outside": bool(not low <= cell.p <= high),
-                    "place": near(cell.place),
+                    "place": placed(cell.place),
                     "source": cell.source,
                 }
             )
@@ -161,5 +175,3 @@ def sensitivities(paths: Any, base: Knowledge, population: str) -> list[Facts]:
     kept = ("path", "value", "per_tenth", "largest", "item", "move", "flips", "place", "source")
     numbers = [one for one in facts["numbers"] if one["per_tenth"] >= LEAST_SHOWN][:MOST_SHOWN]
     return [{name: one[name] for name in kept} for one in numbers]
-
-

@@ -32,7 +32,7 @@ def observers_of(source: Source, told: Told, gold: Gold | None) -> Facts:
     Of the truth is known what gold says, or what the posteriors do, which the declared reliabilities shape.
     """
     known, truth = truth_of(source.table, gold)
-    followed = source.session.inference.posterior(told.whole).followed
+    followed = told.posterior.followed
     lines = source.asked.samples.line if source.asked else ()
     places = source.asked.place.tolist() if source.asked else []
     names = np.array([lines[place][1] for place in places])
@@ -54,7 +54,7 @@ def observers_of(source: Source, told: Told, gold: Gold | None) -> Facts:
                     for one, n in zip(*np.unique(questions[mine], return_counts=True), strict=True)
                 ],
                 "confusion": _confusion(source, told, number, known),
-                "units": list(_units(source, told, number, known)),
+                "units": list(_units(source, told, number, known, followed)),
                 "numbers": list(_numbers(source, told, number, gold)),
                 "agreement": _agreement(source, told, number),
                 "halo": _halo(source, told, number, followed),
@@ -64,30 +64,39 @@ def observers_of(source: Source, told: Told, gold: Gold | None) -> Facts:
     return {"truth": truth, "observers": found, "ordered": bool(source.asked and source.asked.ordered)}
 
 
-def _answers(told: Told, name: str, observer: int) -> tuple[Ints, Ints, Floats] | None:
-    """Return item, answer and weight of an observer's plain answers about a variable."""
+def _answers(
+    told: Told, name: str, observer: int, followed: Floats | None = None
+) -> tuple[Ints, Ints, Floats, Floats] | None:
+    """Return item, answer and weight of an observer's answers about a variable, and P(that it looked).
+
+    followed: (R,) P(a reading followed its label), of which the rest looked; None: all did.
+    """
     column = told.whole.labels.get(name)
     if column is None:
         return None
     mine = (told.whole.reading_observer[column.reading] == observer) & (column.weight > 0)
     if not mine.any():
         return None
-    return told.whole.reading_item[column.reading[mine]], column.answer[mine], column.weight[mine]
+    reading = column.reading[mine]
+    looked = np.ones(len(reading)) if followed is None else 1 - followed[reading]
+    return told.whole.reading_item[reading], column.answer[mine], column.weight[mine], looked
 
 
 def _table(
-    answers: tuple[Ints, Ints, Floats], truth: Floats, names: int
+    answers: tuple[Ints, Ints, Floats, Floats], truth: Floats, names: int
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Return P(answer | truth) as met, (K, A), the items behind each row, (K,), and the limits of its intervals.
 
     An item counts once, however often it was asked about: its answers lean on one another.
     """
-    item, answer, weight = answers
+    item, answer, weight, looked = answers
     share = np.zeros((len(truth), names))
-    np.add.at(share, (item, answer), weight)
-    total = share.sum(1, keepdims=True)
-    there = (total[:, 0] > 0) & ~np.isnan(truth).any(1)
-    share, p = share[there] / total[there], truth[there]
+    np.add.at(share, (item, answer), weight * looked)
+    whole = np.bincount(item, weights=weight, minlength=len(truth))
+    total = share.sum(1)
+    there = (total > LEAST) & ~np.isnan(truth).any(1)
+    share = share[there] / total[there, None]
+    p = truth[there] * (total / np.maximum(whole, LEAST))[there, None]
     n = p.sum(0)
     met = (p.T @ share) / np.maximum(n, LEAST)[:, None]
     return met, n, *wilson(met, n[:, None])
@@ -116,11 +125,16 @@ def _observer(source: Source, number: int) -> Observer:
     return list(source.base.observers.values())[number]
 
 
-def _units(source: Source, told: Told, observer: int, known: Mapping[str, Floats]) -> Iterator[Facts]:
-    """Yield of each binary variable how often it is called active where it is, and where it is not."""
+def _units(
+    source: Source, told: Told, observer: int, known: Mapping[str, Floats], followed: Floats
+) -> Iterator[Facts]:
+    """Yield of each binary variable how often it is called active where it is, and where it is not.
+
+    What the declared numbers speak of are answers that looked: each counts as far as it is believed to.
+    """
     for name in source.table.binaries:
         instrument: LabelInstrument | None = _observer(source, observer).labels.get(name)
-        answers = _answers(told, name, observer)
+        answers = _answers(told, name, observer, followed)
         if instrument is None or answers is None or name not in known:
             continue
         met, n, low, high = _table(answers, known[name], 2)
@@ -129,7 +143,11 @@ def _units(source: Source, told: Told, observer: int, known: Mapping[str, Floats
             "n": rounded(n, 1),
             **{
                 key: [rounded(one[state][1], 3) for state in (0, 1)]
-                for key, one in (("declared", np.array(instrument.confusion)), ("observed", met), ("low", low))
+                for key, one in (
+                    ("declared", np.array(instrument.confusion)),
+                    ("observed", met),
+                    ("low", low),
+                )
             },
             "high": [rounded(high[state][1], 3) for state in (0, 1)],
         }
@@ -179,7 +197,10 @@ def _agreement(source: Source, told: Told, observer: int) -> list[Facts]:
     np.add.at(inside, whole.reading_item, same)
     np.add.at(total, whole.reading_item, pairs)
     found = []
-    for name, equal, of in (("draws of one reading", same, pairs), ("different readings", all_same - inside, all_pairs - total)):
+    for name, equal, of in (
+        ("draws of one reading", same, pairs),
+        ("different readings", all_same - inside, all_pairs - total),
+    ):
         some = of > 0
         if some.any():
             share = equal[some] / of[some]
@@ -200,7 +221,9 @@ def _halo(source: Source, told: Told, observer: int, followed: Floats) -> list[F
     found = []
     questions = list(source.base.questions)
     for name, halo in _observer(source, observer).halo.items():
-        mine = (told.whole.reading_observer == observer) & (told.whole.reading_question == questions.index(name))
+        mine = (told.whole.reading_observer == observer) & (
+            told.whole.reading_question == questions.index(name)
+        )
         if mine.any() and halo.probability > 0:
             n, share = np.array(mine.sum()), followed[mine].mean()
             low, high = wilson(np.array(share), n)
@@ -226,7 +249,11 @@ def _drift(source: Source, told: Told, mine: Flags, observer: int) -> Facts | No
         states = source.base.variables[root].states
         state = np.array([states.index(a) if a in states else -1 for a in instrument.answers])
         sample = samples.reading_item[column.reading]
-        plain = ~column.spread & (state[column.answer] >= 0) & (samples.reading_observer[column.reading] == observer)
+        plain = (
+            ~column.spread
+            & (state[column.answer] >= 0)
+            & (samples.reading_observer[column.reading] == observer)
+        )
         at = np.empty(len(mine), dtype=np.int64)
         at[asked.place] = np.arange(len(mine))
         rows = at[sample[plain]]
@@ -251,4 +278,3 @@ def _drift(source: Source, told: Told, mine: Flags, observer: int) -> Facts | No
             }
         )
     return {"timed": timed, "parts": parts}
-

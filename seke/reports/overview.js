@@ -2,9 +2,9 @@
 function overviewSection(facts) {
   const {overview, items} = facts;
   const curve = make("div", {});
-  const chosen = make("select", {"aria-label": "risk of what", onchange: () => curve.replaceChildren(curveOf(overview.curves[chosen.value]))},
+  const chosen = make("select", {"aria-label": "risk of what", onchange: () => curve.replaceChildren(...curveOf(overview.curves[chosen.value]))},
     overview.curves.map((one, at) => make("option", {value: at}, named(one.name))));
-  curve.append(curveOf(overview.curves[0]));
+  curve.append(...curveOf(overview.curves[0]));
   return [
     facts.missing.map((one) => make("p", {class: "note"}, one)),
     facts.stopped && make("p", {class: "note"}, `The run stopped before its end: ${facts.stopped}`),
@@ -13,24 +13,24 @@ function overviewSection(facts) {
       DECISIONS.map((decision, at) => figure(percent(overview.decisions[at] / items, 1),
         [badge(decision), ` ${count(overview.decisions[at])}`], decision)),
       figure(plain(overview.samples.mean), "samples an item"),
-      overview.cost && figure(short(overview.cost.total), overview.unit === "USD" ? "USD in all" : "units of cost in all")),
+      overview.cost && figure(overview.unit === "USD" ? plain(overview.cost.total) : count(Math.round(overview.cost.total)), overview.unit === "USD" ? "USD in all" : "units of cost in all")),
     make("div", {class: "cards"},
       card("What is accepted", levelsTable(overview)),
       card(["Coverage against risk ", chosen], curve, guaranteeLine(overview.guarantee)),
       card("Why not accepted", reasonsList(overview)),
       card("Classes", classesTable(facts)),
-      card("Samples an item", histogram("samples an item", overview.samples, "samples"), spread(overview.samples),
+      card("Samples an item", histogram("samples an item", overview.samples, "samples"), spread(overview.samples, "samples"),
         counted(overview.counts)),
       overview.cost && card(`${overview.unit === "USD" ? "Price" : "Cost"} of an item`,
         histogram("cost of an item", overview.cost, overview.unit === "USD" ? "USD" : "cost, as the base counts it", "prior"),
-        spread(overview.cost), paid(overview.totals)),
+        spread(overview.cost, ""), paid(overview.totals)),
       overview.reliability.map((one) => card(`Is what is stated so? ${named(one.name)}`, reliabilityOf(one),
         make("p", {class: "muted"}, `Gold decides; bars are 95 % intervals. Expected calibration error ${plain(one.ece, 3)}.`))),
       certificatesCard(overview.guarantee)),
   ];
 }
 
-const named = (name) => name === "binary" ? "action units together" : name.replaceAll("_", " ");
+
 
 function levelsTable(overview) {
   const known = overview.gold > 0;
@@ -43,7 +43,7 @@ function levelsTable(overview) {
 }
 
 const curveOf = (curve) => [riskCoverage(curve), legend(["posterior", "stated risk"], curve.true && ["evidence", "wrong, by gold", true],
-  ["accept", "accepted now", true]), curve.limit != null && make("p", {class: "muted"}, `A value is accepted at a risk of ${percent(curve.limit)} or less.`)];
+  ["accept", "accepted now", true]), make("p", {class: "muted"}, curve.limit == null ? "" : `A value is accepted at a risk of ${percent(curve.limit)} or less.`)].filter(Boolean);
 
 function guaranteeLine(guarantee) {
   if (!guarantee.holds) return make("p", {class: "note"}, make("b", {}, "No guarantee. "), guarantee.why.join(" "));
@@ -63,9 +63,9 @@ function certificatesCard(guarantee) {
 
 function reasonsList(overview) {
   const parts = ["reject", "requery"].map((decision) => {
-    const rows = overview.reasons[decision];
+    const rows = overview.reasons[decision].filter(([reason]) => reason !== "open");
     return rows.length > 0 && [make("p", {}, badge(decision)), tableOf(`reasons to ${decision}`, ["reason", "#items"],
-      rows.map(([reason, n]) => [reason === "open" ? "something is open still" : reason, count(n)]))];
+      rows.map(([reason, n]) => [reason, count(n)]))];
   });
   const next = overview.next.length > 0 && tableOf("asked next", ["would be asked next", "#items"], overview.next.map(([what, n]) => [what, count(n)]));
   return [parts, next, !parts.some(Boolean) && !next && make("p", {class: "muted"}, "Everything is accepted.")];
@@ -83,7 +83,8 @@ function classesTable(facts) {
     make("p", {class: "muted"}, `Likeliest: items of which it is the best guess. Expected: the sum of its probabilities. Prior: ${facts.base.population}.`)];
 }
 
-const spread = (found) => make("p", {class: "muted"}, `mean ${short(found.mean)}; 5 % have ${short(found.q05)} or less, half ${short(found.q50)} or less, 95 % ${short(found.q95)} or less`);
+const spread = (found, what) => make("p", {class: "muted"}, found.q05 === found.q95 && found.counts.length === 1
+  ? `all have ${short(found.mean)} ${what}` : `mean ${short(found.mean)}; 5 % have ${short(found.q05)} or less, half ${short(found.q50)} or less, 95 % ${short(found.q95)} or less`);
 const counted = (counts) => make("p", {class: "muted"}, `${count(counts.samples)} answers, ${count(counts.refused)} refused, ${count(counts.unreadable)} unreadable`);
 const paid = (totals) => totals && make("p", {class: "muted"}, `${count(totals.requests)} requests (${count(totals.failed)} failed), ` +
   `${count(totals.prompt_tokens)} + ${count(totals.answer_tokens)} tokens, ${plain(totals.spent, 4)} USD` +

@@ -133,7 +133,9 @@ def _curves(table: Table, gold: Gold | None) -> Iterator[Facts]:
     """
     limits = table.base.policy.limits
     names = [name for name in table.levels if name not in table.binaries]
-    groups = [(name, [name]) for name in names] + ([("binary", list(table.binaries))] if table.binaries else [])
+    groups = [(name, [name]) for name in names] + (
+        [("binary", list(table.binaries))] if table.binaries else []
+    )
     for title, members in groups:
         columns = [table.levels.index(name) for name in members]
         risk = table.risk[:, columns].ravel()

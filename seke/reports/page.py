@@ -14,7 +14,18 @@ from seke.drawing.shapes import clean
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SCRIPTS = ("data", "dom", "charts", "overview", "knowledge", "observers", "comparison", "item", "items", "app")
+SCRIPTS = (
+    "data",
+    "dom",
+    "charts",
+    "overview",
+    "knowledge",
+    "observers",
+    "comparison",
+    "item",
+    "items",
+    "app",
+)
 
 
 def page_of(title: str, about: str, blocks: Iterable[str]) -> str:

@@ -133,7 +133,7 @@ def _facts(one: Source, told: Told | None, gold: Gold | None, other: Compared | 
         "stopped": one.summary.get("stopped", ""),
         "base": _base(one, told),
         "overview": overview_of(one, cost_of_items(table, one.asked), gold),
-        "knowledge": knowledge_of(one, None if told is None else told.whole, gold),
+        "knowledge": knowledge_of(one, told, gold),
         "observers": None if told is None else observers_of(one, told, gold),
         "comparison": None if other is None else other.facts,
         "reasons": _main_reasons(one)[0],
@@ -172,7 +172,11 @@ def _base(one: Source, told: Told | None) -> Facts:
             for name in one.table.binaries
         ],
         "regions": [
-            {"mean": list(m.mean), "sd": list(m.sd), "r": float(m.correlation[0][1]) if m.correlation else 0.0}
+            {
+                "mean": list(m.mean),
+                "sd": list(m.sd),
+                "r": float(m.correlation[0][1]) if m.correlation else 0.0,
+            }
             for m in base.moments
         ],
         "observers": [{"name": name, "label": o.label} for name, o in base.observers.items()],
@@ -216,4 +220,3 @@ def _columns(one: Source, other: Compared | None) -> Iterator[str]:
         yield column("other-label", other.label.astype(np.uint8))
         yield column("other-p", fine(other.p))
         yield column("moved", fine(other.moved))
-

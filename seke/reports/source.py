@@ -115,7 +115,9 @@ def _asked(
     of = np.array([table.rows.get(item, -1) for item in samples.items], dtype=np.int64)
     if (of < 0).any():
         item = samples.items[int(np.flatnonzero(of < 0)[0])]
-        raise SekeError(f"{paths[0]}: item {item[:80]!r} has no record in {table.path}; name the samples behind it")
+        raise SekeError(
+            f"{paths[0]}: item {item[:80]!r} has no record in {table.path}; name the samples behind it"
+        )
     rank, when, price = _came(samples, course)
     order = np.lexsort((rank, of[samples.item]))
     return Asked(samples, order, of[samples.item][order], when[order], price[order], bool(course))

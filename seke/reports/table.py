@@ -108,7 +108,9 @@ class _Draft:
         self.binaries = binaries_of(base)
         self.levels = tuple(name for members in base.levels.values() for name in members)
         self.states = base.variables[base.root].states
-        self.kept: dict[str, list[Any]] = {name: [] for name in ("reasons", "next", "violations", "guarantee")}
+        self.kept: dict[str, list[Any]] = {
+            name: [] for name in ("reasons", "next", "violations", "guarantee")
+        }
         columns = ("root", "binary", "intervals", "correlation", "risk", "bits")
         self.floats = {name: array("d") for name in columns}
         self.ints = {name: array("q") for name in ("decision", "accepted", "certified", "counts")}

@@ -12,7 +12,7 @@ from engine import Answers
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from engine import Inference, Knowledge
+    from engine import Inference, Knowledge, Posterior
     from seke.reports.source import Asked
     from seke.reports.table import Table
     from seke.samples import SingleSamples
@@ -29,13 +29,14 @@ STATUSES = ("", "refused", "unreadable")
 class Told:
     """Of N items with S samples in R readings.
 
-    whole: all answers, of the table's items. prior: (K,) of the root. alone: (R, K) P(answers | root) with sum
+    whole: all answers, of the table's items; posterior: all that is believed of them. prior: (K,) of the root. alone: (R, K) P(answers | root) with sum
     1. after: (S, K + intervals) the root's posterior and the intervals' means after each sample, NaN where it
     was left out. said: of each sample what it says, in words, and the number of binary variables that it says
     are absent. status: (S,) indices of STATUSES.
     """
 
     whole: Answers
+    posterior: Posterior
     prior: Floats
     alone: Floats
     after: Floats
@@ -58,6 +59,7 @@ def told_of(inference: Inference, table: Table, asked: Asked) -> Told:
     status = np.where(samples.answers.refused > 0, 1, np.where(samples.answers.unreadable > 0, 2, 0))
     return Told(
         whole,
+        inference.posterior(whole),
         prior,
         alone / alone.sum(1, keepdims=True),
         _after(inference, table, asked),
@@ -80,7 +82,9 @@ def _after(inference: Inference, table: Table, asked: Asked) -> Floats:
     number, count = ranks(row)
     found = np.full((len(row), table.root.shape[1] + len(middles)), np.nan)
     last = number == count - 1
-    found[last] = np.concatenate([table.root, *(table.intervals[n][:, :1] for n in base.affect)], axis=1)[row[last]]
+    found[last] = np.concatenate([table.root, *(table.intervals[n][:, :1] for n in base.affect)], axis=1)[
+        row[last]
+    ]
     thin = int((~last).sum()) > MOST_STEPS
     at = np.empty(len(row), dtype=np.int64)
     at[asked.place] = np.arange(len(row))
@@ -132,7 +136,9 @@ def _said(base: Knowledge, samples: SingleSamples) -> tuple[list[list[str]], Int
             found[i].append(f"{word} {weight:.2f}" if spread else word)
         if name in answers.rankings:
             ranking = answers.rankings[name]
-            for i, observer, places in zip(*(c.tolist() for c in (*of(ranking), ranking.places)), strict=True):
+            for i, observer, places in zip(
+                *(c.tolist() for c in (*of(ranking), ranking.places)), strict=True
+            ):
                 words = observers[observer].labels[name].answers
                 found[i] += [f"then {words[place]}" for place in places[1:] if place >= 0]
     for name, numbers in answers.numbers.items():
