@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from seke.calibration.needed import plan_gold
     from seke.calibration.run import calibrate
     from seke.explanation import explain
+    from seke.exporting.export import export
     from seke.inference import infer
     from seke.labels import LabelTable, read_labels
     from seke.planning.plan import plan
@@ -32,6 +33,7 @@ LAZY = {
     "check": "workbench.check",
     "diff": "workbench.diff",
     "explain": "explanation",
+    "export": "exporting.export",
     "infer": "inference",
     "knowledge": "shipped",
     "network_graph": "workbench.graph",
@@ -53,6 +55,7 @@ __all__ = [
     "check",
     "diff",
     "explain",
+    "export",
     "infer",
     "knowledge",
     "network_graph",

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 GENERIC = "generic-vlm"
 SET = "dataset-label"
 POSTERIORS, SAMPLES, SUMMARY, RAW = "posteriors.jsonl", "samples.jsonl", "summary.json", "answers.jsonl"
+ITEMS = "items.jsonl"
 SAME = ("model", "settings", "observer", "population", "strategy", "budget", "digests")
 
 
@@ -248,6 +249,9 @@ class Job:
                 for one in records:
                     levels = one["decision"]["levels"]
                     accepted.update(name for name in levels if levels[name]["decision"] == "accept")
+        with Writer(self.folder / ITEMS) as listed:
+            for rows in self.annotator.listed(self.items, ledger):
+                listed.write(rows)
         with Writer(self.folder / RAW) as raw:
             rest = ledger.raw()
             while some := list(itertools.islice(rest, TOGETHER)):

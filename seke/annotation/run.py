@@ -154,6 +154,31 @@ class Annotator:
             told = judged.posterior, decisions, judged.diagnostics, judged.covered
             yield self.session.layout.records(answers, *told)
 
+    def listed(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
+        """Yield of items, batch by batch, where each is and what is known of it.
+
+        `picture`: the digest of the pixels that the usual view shows; null where none was sent.
+        """
+        for start in range(0, len(items), TOGETHER):
+            some = items[start : start + TOGETHER]
+            shown = {
+                line[0]: asked.picture
+                for line, asked in ledger.lines([item.name for item in some]).items()
+                if line[4] == Answers.USUAL_VIEW and not line[3]
+            }
+            yield [
+                {
+                    "item": item.name,
+                    "path": str(item.path.resolve()),
+                    "group": item.group,
+                    "source": item.source,
+                    "box": item.box and list(vars(item.box).values()),
+                    "labels": dict(item.labels),
+                    "picture": shown.get(item.name),
+                }
+                for item in some
+            ]
+
     def _stored(
         self, items: Sequence[Item], ledger: Ledger
     ) -> Iterator[tuple[dict[str, list[Record]], dict[str, str]]]:
