@@ -1,8 +1,9 @@
 """Images that were named on the command line -> items: a name, a file, and what is known of each already.
 
 An argument is a picture, a folder (all pictures below it), a pattern with * or ?, or a manifest: a table with
-a column `path`, and any of `item`, `group` (such as the person), `source` (the set that it is from), `left top
-width height` (the face's box in pixels) and labels as in a label table. Paths of a manifest stand below its own folder and do not leave it.
+a column `path`, and any of `item`, `group` (such as the person), `source` (the set that it is from),
+`left top width height` (the face's box in pixels) and labels as in a label table. Paths of a manifest stand
+below its own folder and do not leave it.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TEMPLATE = "card.md"
 MARKUP = re.compile(r"([\\`*_{}\[\]<>()#|~!&])")
 WHERE = {
-    "messages": "`messages/SPLIT.jsonl`, which `dataset_info.json` tells LLaMA-Factory of (`--dataset_dir` this folder)",
+    "messages": "`messages/SPLIT.jsonl`; LLaMA-Factory finds it with this folder as its `dataset_dir`",
     "trl": "`trl/SPLIT.jsonl`, prompt and completion for TRL's SFTTrainer",
     "llava": "`llava/SPLIT.json`, with this folder as `--image_folder`",
     "imagefolder": '`load_dataset("imagefolder", data_dir="images")`',
@@ -34,14 +34,14 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 WORDS = {1_000: "1K", 10_000: "10K", 100_000: "100K", 1_000_000: "1M", 10_000_000: "10M"}
 
 
-def card_of(
-    facts: Record, run: Run, base: Knowledge, tally: Tally, licences: Mapping[str, Licence]
-) -> str:
+def card_of(facts: Record, run: Run, base: Knowledge, tally: Tally, licences: Mapping[str, Licence]) -> str:
     """Return the card; facts: what export.json says."""
     population = base.populations[facts["population"]]
     observer = base.observers.get(run.facts["observer"])
-    used = {cell.source for cells in base.cells.values() for cell in cells} | {one.source for one in base.moments}
-    told = [f"{observer.name}: {observer.description} {observer.note}".strip()] if observer else []
+    used = {cell.source for cells in base.cells.values() for cell in cells} | {
+        one.source for one in base.moments
+    }
+    told = [f"{observer.name}: {observer.note}"] if observer is not None and observer.note else []
     states = base.variables[base.root].states
     words = {
         "facts": facts,
@@ -55,6 +55,7 @@ def card_of(
         "where": WHERE,
         "ungrouped": _ungrouped(facts, run),
         "sources": sorted(tally.sources.items()),
+        "nameless": "not told (the manifest has no column source)",
         "states": states,
         "units": [base.variables[name] for name in base.cells],
         "prompts": {
@@ -74,7 +75,7 @@ def card_of(
         "knowledge_sources": [one for name, one in base.sources.items() if name in used],
         "licences": licences,
     }
-    return _template().render(words)
+    return f"{_template().render(words)}\n"
 
 
 def _ungrouped(facts: Record, run: Run) -> str:
@@ -98,12 +99,14 @@ def _front(facts: Record) -> str:
         "task_categories": ["image-text-to-text", "image-classification"],
         "tags": ["facial-expression", "action-units", "valence-arousal", "machine-annotated"],
         "size_categories": [
-            f"n<{WORDS[size]}" if size == SIZES[0] else f"{WORDS[above or 0]}<n<{WORDS[size]}"
+            f"n<{WORDS[size]}"
+            if size == SIZES[0]
+            else f"{WORDS[above or 0]}<n<{WORDS[size]}"
             if size
             else f"n>{WORDS[SIZES[-1]]}"
         ],
     }
-    configs = [
+    configs: list[Record] = [
         {
             "config_name": name,
             "data_files": [{"split": split, "path": f"{name}/{split}.jsonl"} for split in facts["splits"]],

@@ -44,7 +44,9 @@ TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
     help="What is asked about each picture; may be given again.  [default: expression, affect, action_units]",
 )
 @click.option("--soft", is_flag=True, help="Answers tell probabilities and intervals.")
-@click.option("--language", default="en", show_default=True, metavar="NAME", help="Of the instructions: en or de.")
+@click.option(
+    "--language", default="en", show_default=True, metavar="NAME", help="Of the instructions: en or de."
+)
 @click.option(
     "--templates",
     multiple=True,
@@ -80,7 +82,9 @@ TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance.")
 @click.option("--copy-images", is_flag=True, help="Copy the pictures; needs the licence of every source.")
-@click.option("--licence", default="", metavar="TEXT", help="Of pictures whose source --sources does not name.")
+@click.option(
+    "--licence", default="", metavar="TEXT", help="Of pictures whose source --sources does not name."
+)
 @click.option(
     "--sources",
     metavar="TABLE",

@@ -8,7 +8,7 @@ import secrets
 import shutil
 from collections import Counter
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,8 +107,8 @@ def export(
         knowledge: the base that the run was made with.
         sources: a table of licences by source; see `seke.exporting.licences`.
         verify: read everything back with the loaders of those who will.
-        given: formats, tasks, soft, language, templates, group, split, balance, seed, copy_images and licence,
-            as `Settings` has them.
+        given: formats, tasks, soft, language, templates, group, split, balance, seed, copy_images and
+            licence, as `Settings` has them.
 
     Raises:
         engine.SekeError: bad input; nothing is written.
@@ -118,6 +118,10 @@ def export(
             given[name] = (given[name],) if isinstance(given[name], str) else tuple(map(str, given[name]))
     settings, folder = Settings(**given), Path(output)
     _check_output(folder)
+    if verify:
+        from seke.exporting.verify import check_installed
+
+        check_installed(settings.formats)
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     told = Run.read(Path(run))
     _check_base(told, base)
@@ -128,8 +132,6 @@ def export(
     made = _Export(told, folder, base, settings, licences, speaker).made()
     if not verify:
         return made
-    from dataclasses import replace
-
     from seke.exporting.verify import verified
 
     return replace(made, verified=verified(folder))
@@ -146,11 +148,14 @@ def _check_output(folder: Path) -> None:
 
 def _check_base(run: Run, base: Knowledge) -> None:
     if set(base.levels) != FACE_LEVELS:
-        raise SekeError(f"{base.name} has not the levels {', '.join(sorted(FACE_LEVELS))}, which exports are about")
+        raise SekeError(
+            f"{base.name} has not the levels {', '.join(sorted(FACE_LEVELS))}, which exports are about"
+        )
     found = f"{base.name} {base.digest}"
     if run.facts["knowledge"] != found:
+        made_with = run.facts["knowledge"]
         raise SekeError(
-            f"{run.folder}: was made with knowledge {run.facts['knowledge']}, this is {found}; name its own with -k"
+            f"{run.folder}: was made with knowledge {made_with}, this is {found}; name its own: -k"
         )
 
 
@@ -177,7 +182,9 @@ class _Export:
         """Write everything beside its place, then put it there."""
         entries = self._entries()
         if not entries:
-            raise SekeError(f"{self.run.folder}: nothing is accepted that {', '.join(self.settings.tasks)} could tell")
+            raise SekeError(
+                f"{self.run.folder}: nothing is accepted that {', '.join(self.settings.tasks)} could tell"
+            )
         where = placed([one for one, _ in entries], self.shares, self.settings.seed, self.settings.balance)
         self.left_out["duplicate picture"] = len(where.duplicates)
         self.left_out["balance"] = len(where.unbalanced)
@@ -229,8 +236,8 @@ class _Export:
             raise SekeError(f"{known.path!r}: is no UTF-8 name; rename the file") from None
         if not os.path.isfile(known.path):
             raise SekeError(
-                f"{known.path}: no such file; where pictures have moved, give `seke annotate` their new place "
-                "once more: nothing is asked again"
+                f"{known.path}: no such file; where pictures have moved, give `seke annotate` their new "
+                "place once more: nothing is asked again"
             )
         file = _digest(known.path) if known.box is not None or known.picture is None else known.path
         group = {"group": known.group, "source": known.source, "item": None}[self.settings.group]
@@ -264,13 +271,14 @@ class _Export:
         rows = {one.name: one.rows for one in formats}
         warnings = tuple(self._warnings(where, numbers))
         facts = self._facts(rows, where)
-        _put(folder / SIDE, _json({**facts, "files": _files(folder)}))
+        (folder / SIDE).write_bytes(_json({**facts, "files": _files(folder)}))
         if "messages" in self.settings.formats:
-            _put(folder / INFO, _json(dataset_info(splits)))
-        _put(folder / CARD, card_of(facts, self.run, self.base, self.tally, self.licences).encode())
+            (folder / INFO).write_bytes(_json(dataset_info(splits)))
+        (folder / CARD).write_bytes(card_of(facts, self.run, self.base, self.tally, self.licences).encode())
         levels = {name: self.tally.values[name] for name in self.base.levels}
         left_out = {name: count for name, count in self.left_out.items() if count}
-        counts = self.tally.items, dict(self.tally.splits), rows, levels, left_out
+        splits_told = {name: self.tally.splits[name] for name in splits}
+        counts = self.tally.items, splits_told, rows, levels, left_out
         return Exported(str(self.folder), *counts, warnings, facts=facts)
 
     def _said(self, folder: Path, where: Placed) -> Iterator[Said]:
@@ -282,9 +290,13 @@ class _Export:
                 continue
             spoken, known = Spoken.of(record, self.base), self.run.items[record["item"]]
             inside = self._inside(folder, known, split)
-            rows = [(task, speaker.boxed(ask, known.box), told) for task, ask, told in speaker.rows(spoken, tasks)]
+            rows = [
+                (task, speaker.boxed(ask, known.box), told) for task, ask, told in speaker.rows(spoken, tasks)
+            ]
             picture = f"images/{split}/{inside}" if self.settings.copy_images else self._relative(known.path)
-            yield Said(spoken, known, split, picture, inside, rows, speaker.soft_values(spoken) if soft else None)
+            yield Said(
+                spoken, known, split, picture, inside, rows, speaker.soft_values(spoken) if soft else None
+            )
 
     def _inside(self, folder: Path, known: Known, split: str) -> str:
         """Put a picture, or a link to it, into the export where one is wanted; return its name there."""
@@ -317,13 +329,15 @@ class _Export:
         if not self.run.summary["finished"]:
             yield "the run is not finished; what is not settled yet may come to other labels"
         if where.contradicting:
-            yield f"{len(where.contradicting):,} pictures recur with another expression: {_some(where.contradicting)}"
+            told = _some(where.contradicting)
+            yield f"{len(where.contradicting):,} pictures recur with another expression: {told}"
         lacking = [name for name in self.base.affect if name not in numbers]
         if lacking and "imagefolder" in self.settings.formats:
             yield f"metadata.jsonl is without {' and '.join(lacking)}, of which some split has no value"
         unsaid = sorted({one for one in self.tally.sources if one not in self.licences})
         if self.licences and unsaid:
-            yield f"--sources says nothing of {', '.join(one or 'pictures without a source' for one in unsaid)}"
+            told = ", ".join(one or "pictures without a source" for one in unsaid)
+            yield f"--sources says nothing of {told}"
 
     def _facts(self, rows: Mapping[str, int], where: Placed) -> Record:
         """Return what export.json says."""
@@ -369,10 +383,6 @@ def _files(folder: Path) -> dict[str, str]:
 
 def _json(value: Any) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
-
-
-def _put(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
 
 
 def _some(names: Sequence[str]) -> str:

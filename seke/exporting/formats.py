@@ -93,6 +93,10 @@ class _Lines:
         """Return where the file of a split is, from the export's folder."""
         return f"{self.name}/{split}.{self.ending}"
 
+    def write(self, said: Said) -> None:
+        """Write what is said of an item."""
+        raise NotImplementedError
+
     def put(self, split: str, row: Record) -> None:
         """Write one value."""
         file = self._files[split]

@@ -1,17 +1,17 @@
 """Words in YAML -> instructions: what is asked and answered in an export, several phrasings a task.
 
-`instructions.yaml` holds them, `instructions.de.yaml` those of another language. A text may use, in braces, the
-facts of its task: in what is asked
+`instructions.yaml` holds them, `instructions.de.yaml` those of another language. A text may use, in braces,
+the facts of its task: in what is asked
 
     expressions       all names of expressions, as a list
-    asked             what is asked about: numbers, units, or levels (required, since only what is accepted may be
-                      asked about: an answer that is silent on a unit would say that it is absent)
+    asked             what is asked about: numbers, units, or levels (required, since only what is accepted
+                      may be asked about: an answer that is silent on a unit would say that it is absent)
     low, high         the range of the numbers
 
 and in what is answered
 
     expression        its name; p, next and p_next: its probability, what is likeliest else, and how likely
-    numbers           the accepted numbers, each as `number` says, or as `interval` does where probabilities go too
+    numbers           the accepted numbers, each as `number` says, or `interval` where probabilities go too
     units, likely     the visible units among those asked about; all asked about with their probabilities
     parts             all levels, each as `parts` or `soft_parts` says
     reasons           which units and rules speak for the expression, as `reasons` says
@@ -138,7 +138,9 @@ def read_instructions(
         engine.SekeError: a language that is not shipped.
     """
     if language not in languages():
-        raise SekeError(f"no instructions in {language!r}{did_you_mean(language, languages())}; see --templates")
+        raise SekeError(
+            f"no instructions in {language!r}{did_you_mean(language, languages())}; see --templates"
+        )
     ending = "" if language == "en" else f".{language}"
     layers = [HERE / f"{SHIPPED}{ending}.yaml", *map(Path, templates)]
     faults: list[Fault] = []
@@ -180,7 +182,9 @@ def _read(path: Path, faults: list[Fault], *, shipped: bool) -> Tree:
     made = _node(node, str(path), "", faults, shipped=shipped)
     if isinstance(made.value, dict):
         return made.value
-    faults.append(Fault(start, "", f"is {_kind(made.value)}; a mapping with {', '.join(TOP[:3])}, ... belongs here"))
+    faults.append(
+        Fault(start, "", f"is {_kind(made.value)}; a mapping with {', '.join(TOP[:3])}, ... belongs here")
+    )
     return {}
 
 
@@ -189,7 +193,9 @@ def _node(node: Any, file: str, path: str, faults: list[Fault], *, shipped: bool
     if node.id == "scalar":
         return _Node(node.value, place, path, shipped)
     if node.id == "sequence":
-        parts = [_node(one, file, f"{path}[{i}]", faults, shipped=shipped) for i, one in enumerate(node.value)]
+        parts = [
+            _node(one, file, f"{path}[{i}]", faults, shipped=shipped) for i, one in enumerate(node.value)
+        ]
         return _Node(parts, place, path, shipped)
     found: Tree = {}
     for key, value in node.value:
@@ -230,7 +236,9 @@ class _Reader:
         for path in ("lists", "parts", "soft_parts", "reasons"):
             node = self.tree.get(path)
             if node is not None and isinstance(node.value, dict):
-                self._keys(node.value, [name.partition(".")[2] for name in TEXTS if name.startswith(f"{path}.")])
+                self._keys(
+                    node.value, [name.partition(".")[2] for name in TEXTS if name.startswith(f"{path}.")]
+                )
         texts = {path: self._text(self._at(path), path, facts) for path, facts in TEXTS.items()}
         names, statements = (self._named(name) for name in NAMED)
         phrasings = dict(self._tasks())
@@ -286,7 +294,9 @@ class _Reader:
                 self._fault(node, path, f"no such fact here: {name!r}{did_you_mean(name, facts)}")
                 return text
         if one_of and not set(one_of) & set(used):
-            self._fault(node, path, f"says nothing; it must use {' or '.join('{' + one + '}' for one in one_of)}")
+            self._fault(
+                node, path, f"says nothing; it must use {' or '.join('{' + one + '}' for one in one_of)}"
+            )
         try:
             text.format_map({name: 0.5 if name in NUMBERS else "x" for name in facts})
         except (ValueError, IndexError, KeyError, AttributeError, TypeError) as error:
@@ -327,7 +337,11 @@ class _Reader:
         path = f"tasks.{task}.{kind}"
         node = self._at(path)
         if node is None or not isinstance(node.value, list) or not node.value:
-            said = "is missing" if node is None else "a list of phrasings, each with ask and answer, belongs here"
+            said = (
+                "is missing"
+                if node is None
+                else "a list of phrasings, each with ask and answer, belongs here"
+            )
             self._fault(node, path, said)
             return
         answers = ANSWERS[task]
@@ -335,7 +349,9 @@ class _Reader:
         told = [name for name in answers if name != "likely"] if kind == "plain" else answers
         for one in node.value:
             if not isinstance(one.value, dict):
-                self._fault(one, one.path, f"is {_kind(one.value)}; a mapping with ask and answer belongs here")
+                self._fault(
+                    one, one.path, f"is {_kind(one.value)}; a mapping with ask and answer belongs here"
+                )
                 continue
             self._keys(one.value, ("ask", "answer"))
             ask, answer = (one.value.get(name) for name in ("ask", "answer"))

@@ -49,7 +49,9 @@ def read_licences(path: Path) -> dict[str, Licence]:
         for name in reader.fieldnames or ()
         if name not in COLUMNS
     ]
-    faults += [f"{path}:1: {name}: no such column" for name in COLUMNS[:2] if name not in (reader.fieldnames or ())]
+    faults += [
+        f"{path}:1: {name}: no such column" for name in COLUMNS[:2] if name not in (reader.fieldnames or ())
+    ]
     found: dict[str, Licence] = {}
     try:
         for row in reader if not faults else ():
@@ -81,7 +83,9 @@ def check_copying(sources: Iterable[str], licences: Mapping[str, Licence], licen
     met = sorted(set(sources))
     forbidden = [one for one in met if one in licences and licences[one].copy is False]
     if forbidden:
-        raise SekeError(f"--copy-images: the terms of {_named(forbidden)} do not allow it (copy: no in --sources)")
+        raise SekeError(
+            f"--copy-images: the terms of {_named(forbidden)} do not allow it (copy: no in --sources)"
+        )
     unsaid = [one for one in met if one not in licences and not licence.strip()]
     if unsaid:
         raise SekeError(

@@ -1,11 +1,11 @@
 """Why an expression: the accepted units and the rules that speak for it, from the knowledge alone.
 
-No second model is asked and nothing inferred anew: the weight of a unit is the evidence that seeing it (or not)
-is for the label, by the base's own P(unit | expression),
+No second model is asked and nothing inferred anew: the weight of a unit is the evidence that seeing it (or
+not) is for the label, by the base's own P(unit | expression),
 
     bits = log2 P(unit = v | label) - log2 Σ_e≠label P(e) P(unit = v | e) / Σ_e≠label P(e),
 
-and a rule speaks where what is accepted makes both its condition and its conclusion true, whatever the rest is.
+and a rule speaks where what is accepted makes its condition and its conclusion true, whatever the rest is.
 """
 
 from __future__ import annotations
@@ -97,7 +97,10 @@ class Reasons:
     def _speaks(self, rule: str, states: Mapping[str, int]) -> bool:
         one, names = self.rules[rule]
         sizes = [np.arange(len(self.base.variables[name].states)) for name in names]
-        known = [size[[states[name]]] if states[name] >= 0 else size for name, size in zip(names, sizes, strict=True)]
+        known = [
+            size[[states[name]]] if states[name] >= 0 else size
+            for name, size in zip(names, sizes, strict=True)
+        ]
         grid = dict(zip(names, np.ix_(*known), strict=True))
         assert one.condition is not None  # Others are no part of `rules`.
         assert one.then is not None

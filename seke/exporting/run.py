@@ -6,7 +6,6 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,6 +17,7 @@ from seke.ledger import plainly, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     Record = dict[str, Any]
 
@@ -49,7 +49,10 @@ class Known(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Answered:
-    """Who answered a run: name and fingerprint as the server gave them, requests, first and last day (UTC)."""
+    """Who answered a run.
+
+    model, fingerprint: as the server gave them. first, last: day of the requests, in UTC.
+    """
 
     model: str
     fingerprint: str
@@ -92,7 +95,10 @@ class Run:
             raise SekeError(f"{folder / SUMMARY}: cannot be read ({error})") from None
         items = {one.item: one for one in _lines(folder / ITEMS, Known)}
         with plainly(folder), closing(sqlite3.connect(f"file:{folder / LEDGER}?mode=ro", uri=True)) as db:
-            models = tuple(Answered(*row[:3], _day(row[3]), _day(row[4])) for row in db.execute(MODELS))
+            models = tuple(
+                Answered(model, mark, count, _day(first), _day(last))
+                for model, mark, count, first, last in db.execute(MODELS)
+            )
             prompts: dict[str, dict[str, int]] = {}
             for question, digest, count in db.execute(PROMPTS):
                 prompts.setdefault(question, {})[digest] = count

@@ -53,7 +53,7 @@ class Speaker:
         self._lists: dict[tuple[str, ...], str] = {}
 
     def rows(self, spoken: Spoken, tasks: Iterable[str]) -> Iterator[tuple[str, str, str]]:
-        """Yield a task, what is asked and what is answered, of those tasks that what is accepted suffices for."""
+        """Yield a task, what is asked and what is answered, where what is accepted suffices for it."""
         kind = "soft" if self.soft else "plain"
         for task in tasks:
             why = self.why.of(spoken) if task == "reasoned" else Why()
@@ -130,7 +130,7 @@ class Speaker:
         }
         found = {"expression": expression, "affect": affect, "action_units": units}
         for level, facts in found.items():
-            facts["json"] = lambda spoken, _, level=level: _json(self._json_of(level, spoken, soft=self.soft))
+            facts["json"] = self._json_fact(level)
         found["joint"] = {
             "asked": lambda spoken, _: self._joined([self._asked(level, spoken) for level in spoken.levels]),
             "parts": self._parts,
@@ -138,6 +138,9 @@ class Speaker:
         }
         found["reasoned"] = {**expression, "reasons": self._reasons}
         return found
+
+    def _json_fact(self, level: str) -> Fact:
+        return lambda spoken, _: _json(self._json_of(level, spoken, soft=self.soft))
 
     def _state_name(self, state: str | None) -> str:
         return self.instructions.names.get(state or "", state or "")
@@ -203,7 +206,9 @@ class Speaker:
                 for name, value in spoken.numbers.items()
             }
         p = record["action_units"]
-        return {"action_units": {n: round(p[n], P_DIGITS) if soft else one for n, one in spoken.units.items()}}
+        return {
+            "action_units": {n: round(p[n], P_DIGITS) if soft else one for n, one in spoken.units.items()}
+        }
 
     def _jointly(self, spoken: Spoken) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -225,7 +230,7 @@ class _Facts(dict[str, Any]):
 
 def _second(spoken: Spoken) -> str:
     """Return the likeliest expression but the accepted one."""
-    p = spoken.record["expression"]
+    p: dict[str, float] = spoken.record["expression"]
     return max((state for state in p if state != spoken.expression), key=lambda state: p[state])
 
 
@@ -234,7 +239,7 @@ def _json(value: Any) -> str:
 
 
 def _plain(text: str, path: str) -> str:
-    """Return a text of the base for use in answers; it may hold nothing that loaders take for something else."""
+    """Return a text of the base, which may hold nothing that loaders take for something else."""
     if odd := TOKENS.search(text) or CONTROL.search(text):
         raise SekeError(f"{path}: {text!r} holds {odd[0]!r}, which may not stand in an instruction")
     return text

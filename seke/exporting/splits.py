@@ -28,8 +28,8 @@ GROUPS = ("group", "source", "item")
 class Entry:
     """What is needed of an item to place it.
 
-    label: its class, None where no expression is accepted. group: of which it is; None: of none. picture: what
-    names its picture, and file its file; box: which part of it. spoken: how many values are accepted.
+    label: its class, None where no expression is accepted. group: of which it is; None: of none. picture:
+    what names its picture, and file its file; box: which part of it. spoken: how many values are accepted.
     """
 
     item: str
@@ -71,7 +71,9 @@ def shares_of(text: str) -> dict[str, float]:
         except ValueError:
             share = math.nan
         if not 0 < share <= 1:
-            raise SekeError(f"--split: {name}: {said!r} is no share; a number above 0 and up to 1 belongs there")
+            raise SekeError(
+                f"--split: {name}: {said!r} is no share; a number above 0 and up to 1 belongs there"
+            )
         if name in found:
             raise SekeError(f"--split: {name} is there twice")
         found[name] = share
@@ -125,7 +127,9 @@ def _once(entries: Iterable[Entry]) -> tuple[list[Entry], dict[str, str], tuple[
     alike: dict[tuple[str, tuple[float, ...] | None], list[Entry]] = defaultdict(list)
     for one in entries:
         alike[one.picture, one.box].append(one)
-    kept, duplicates, contradicting = [], {}, []
+    kept: list[Entry] = []
+    duplicates: dict[str, str] = {}
+    contradicting: list[str] = []
     for same in alike.values():
         best, *others = sorted(same, key=lambda one: (-one.spoken, one.item))
         kept.append(best)

@@ -15,10 +15,10 @@ class Tally:
     """Counts over the items that are exported.
 
     splits: items. tasks: rows by split and task. levels: level -> source -> items of which anything of that
-    level is accepted; values: how many values these are. classes: expression -> split -> items. units: unit ->
-    visible and not visible. known: level -> values that the set's own label says too; differs: those among
-    them that it says otherwise. certified: values that a certificate covers. partial: items with levels of
-    which nothing is accepted.
+    level is accepted; values: how many values these are. classes: expression -> split -> items. units: how
+    often each is visible and not. known: level -> values that the set has a label of itself; differs: those
+    among them that it says otherwise. certified: values that a certificate covers. partial: items with
+    levels of which nothing is accepted.
     """
 
     items: int = 0
@@ -36,7 +36,7 @@ class Tally:
     partial: int = 0
 
     def add(self, said: Said, tolerance: dict[str, float]) -> None:
-        """Count an item; tolerance: by how much a number may differ from the set's own and still be the same."""
+        """Count an item; tolerance: by how much a number may differ from the set's own and be the same."""
         spoken, source = said.spoken, said.known.source or ""
         self.items += 1
         self.splits[said.split] += 1
