@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     Record = dict[str, Any]
+    _Texts = dict[str, "_Texts | None"]
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
 _JSON_COLUMNS = ("decision.next", "diagnostics.violations")
@@ -238,6 +239,7 @@ class _Parquet:
         self._sink = sink
         self._arrow, self._parquet = _pyarrow("output")
         self._schema: Any = None
+        self._texts: _Texts = {}
         self._file: Any = None
         self._waiting: list[Any] = []
 
@@ -246,7 +248,8 @@ class _Parquet:
             return
         if self._schema is None:
             self._schema = self._arrow.schema(list(self._fields(batch[0])))
-        rows = [_columnar(record) for record in batch]
+            self._texts = _texts(batch[0])
+        rows = [_columnar(record, self._texts) for record in batch]
         try:
             self._waiting.append(self._arrow.RecordBatch.from_pylist(rows, schema=self._schema))
         except (self._arrow.ArrowInvalid, self._arrow.ArrowTypeError) as error:
@@ -287,14 +290,24 @@ class _Parquet:
                 yield key, arrow.int64() if isinstance(value, int) else arrow.float64()
 
 
-def _columnar(record: Record, prefix: str = "") -> dict[str, Any]:
-    row: dict[str, Any] = {}
+def _texts(record: Record, prefix: str = "") -> _Texts:
+    """Return the keys of a record whose values become text (None), and of inner mappings theirs."""
+    found: _Texts = {}
     for key, value in record.items():
         path = prefix + key
-        if path in _JSON_COLUMNS or (key == "value" and not isinstance(value, str)):
-            row[key] = _json(value)
+        if path in _JSON_COLUMNS or key == "value":
+            found[key] = None
+        elif isinstance(value, dict) and (inner := _texts(value, f"{path}.")):
+            found[key] = inner
+    return found
+
+
+def _columnar(record: Record, texts: _Texts) -> Record:
+    row = dict(record)
+    for key, inner in texts.items():
+        value = row.get(key)
+        if inner is None:
+            row[key] = value if isinstance(value, str) else _json(value)
         elif isinstance(value, dict):
-            row[key] = _columnar(value, f"{path}.")
-        else:
-            row[key] = value
+            row[key] = _columnar(value, inner)
     return row

@@ -283,7 +283,8 @@ class _Export:
 
     def _said(self, folder: Path, where: Placed) -> Iterator[Said]:
         """Yield what is said of each item, in the order of the run."""
-        speaker, tasks, soft = self.speaker, self.settings.tasks, self.settings.soft
+        speaker, soft = self.speaker, self.settings.soft
+        tasks = () if TABLES.issuperset(self.settings.formats) else self.settings.tasks
         for record in self.run.records():
             split = where.split.get(record["item"])
             if split is None:

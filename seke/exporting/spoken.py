@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Spoken:
             record,
         )
 
-    @property
+    @cached_property
     def levels(self) -> tuple[str, ...]:
         """Return the levels of which anything is accepted."""
         said = {"expression": self.expression, "affect": self.numbers, "action_units": self.units}

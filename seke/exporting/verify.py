@@ -7,6 +7,7 @@ beside them; tests/test_export_consumers.py runs it in an environment of its own
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from collections import Counter
@@ -81,6 +82,10 @@ class _Verification:
             "imagefolder": self._imagefolder,
             "parquet": self._parquet,
         }
+        for name, digest in self.facts["files"].items():
+            path = self.folder / name
+            if not path.is_file() or _digest(path) != digest:
+                self.faults.append(f"{name}: is not the file that was written")
         rows: dict[str, int] = {}
         shown = self.datasets.utils.logging.is_progress_bar_enabled()
         self.datasets.disable_progress_bars()
@@ -218,6 +223,11 @@ def _library(name: str) -> Any:
         raise SekeError(
             f"--verify needs {name.partition('.')[0]}, and {error.name} is not installed; {INSTALL}"
         ) from None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _line(error: BaseException) -> str:

@@ -1,0 +1,73 @@
+"""Export of 100,000 items streams: rows a second, and memory that grows with names and paths alone.
+
+    pytest tests/benchmarks/test_export_speed.py -m slow -s
+
+Meant to hold: 20,000 rows a second or more in every format of instructions, the reading of the run counted
+in; of parquet, whose rows are whole posteriors, 5,000.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from made_run import made_records, made_run, picture
+
+pytestmark = pytest.mark.slow
+ITEMS = 100_000
+RATE, WHOLE = 20_000, 5_000
+A_ITEM = 0.004
+CODE = """
+import json, sys, time
+import seke
+run, folder, *formats = sys.argv[1:]
+base = seke.knowledge()
+started = time.perf_counter()
+found = seke.export(run, folder, formats=formats, knowledge=base, split="train:.8,val:.1,test:.1")
+seconds = time.perf_counter() - started
+# Not that of getrusage, which a process inherits from the one that started it.
+(most,) = (int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(json.dumps([seconds, most, found.items, sum(found.rows.values())]))
+"""
+
+
+def a_run(folder, count):
+    """A run of so many items with files of their own."""
+    items = []
+    for number in range(count):
+        path = folder / "faces" / f"{number // 1000}" / f"{number}.png"
+        # File systems allow some ten thousands of links to a file.
+        if number % 1000:
+            os.link(path.parent / f"{number - number % 1000}.png", path)
+        else:
+            picture(path)
+        items.append(
+            {"path": str(path), "group": f"g{number // 20}", "source": "S", "picture": f"{number:064x}"}
+        )
+    return made_run(folder / "run", list(made_records(count)), items)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    return {n: a_run(tmp_path_factory.mktemp(f"made{n}"), n) for n in (ITEMS // 10, ITEMS)}
+
+
+@pytest.mark.parametrize(
+    "formats", [["messages"], ["trl"], ["llava"], ["messages", "imagefolder"], ["parquet"]]
+)
+def test_rows_a_second(runs, tmp_path, capsys, formats):
+    most = {}
+    for count, run in runs.items():
+        command = [sys.executable, "-c", CODE, run, tmp_path / str(count), *formats]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        seconds, most[count], items, rows = json.loads(done.stdout)
+    with capsys.disabled():
+        print(
+            f"\n{' and '.join(formats)}: {items:,} items, {rows:,} rows in {seconds:.1f} s: "
+            f"{rows / seconds:,.0f} rows/s; {most[count]:.0f} MiB, {most[ITEMS // 10]:.0f} of a tenth"
+        )
+    assert rows / seconds > (WHOLE if formats == ["parquet"] else RATE)
+    assert most[ITEMS] - most[ITEMS // 10] < 40 + A_ITEM * 0.9 * ITEMS
