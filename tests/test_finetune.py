@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import re
 import subprocess
@@ -60,10 +61,10 @@ def work(tmp_path_factory):
 def test_the_loss_falls(work):
     losses = [float(loss) for loss in re.findall(r"'loss': '?([\d.]+)", work[1])]
     assert len(losses) == 30
-    # Random weights are no better than chance among the bytes: ln 260 is 5.56.
-    assert losses[0] == pytest.approx(5.56, abs=0.15)
+    chance = math.log(260)
+    assert losses[0] == pytest.approx(chance, abs=0.03)
     # What is learned is an adapter in a frozen model that knows nothing, so that it does not fall far.
-    assert sum(losses[-5:]) / 5 < sum(losses[:5]) / 5 - 0.05
+    assert sum(losses[-5:]) / 5 < chance - 0.08
 
 
 def test_only_the_language_part_was_trained(work):

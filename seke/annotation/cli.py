@@ -144,8 +144,8 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
     Every answer is on disk before it is used: stop it at any moment and give the same command again, nothing
     received is lost or bought twice. The run's folder has the posteriors and decisions (posteriors.jsonl),
     the samples (samples.jsonl, for seke infer and seke calibrate), the answers as they came (answers.jsonl),
-    a summary and the ledger. A manifest is a table with a column path, and any of item, group, source, left, top,
-    width, height (the face's box) and labels that the set has already.
+    a summary and the ledger. A manifest is a table with a column path, and any of item, group, source, left,
+    top, width, height (the face's box) and labels that the set has already.
 
     \b
     Examples:
