@@ -281,8 +281,8 @@ def _confirm(job: Job, model: Model, given: dict[str, Any]) -> None:
         return
     way = " (unencrypted)" if where.scheme == "http" else ""
     print(
-        f"{len(job.items):,} pictures will be sent to {model.where}{way}, with the key in {model.key_from}. Many "
-        "face sets forbid passing their pictures on, also to a model's server: read their terms first.",
+        f"{len(job.items):,} pictures will be sent to {model.where}{way}, with the key in {model.key_from}. "
+        "Many face sets forbid passing their pictures on, also to a model's server: read their terms first.",
         file=sys.stderr,
     )
     if given["yes"]:
