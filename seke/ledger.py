@@ -79,6 +79,7 @@ prompt_tokens = ?, answer_tokens = ?, cached_tokens = ?, price = ?, seconds = ? 
 FAILED = "UPDATE requests SET state = 'failed', ended = ?, code = ?, message = ?, paid = ? WHERE number = ?"
 RECORDS = "SELECT item, record FROM choices WHERE passed_over = 0 AND item IN (%s)"
 LINES = f"SELECT {KEY}, max(upto), prompt, picture FROM requests WHERE item IN (%s) GROUP BY {KEY}"
+ORDER = f"SELECT {KEY} FROM choices WHERE passed_over = 0 AND item = ? ORDER BY request, draw"
 DRAWS = f"SELECT {KEY}, draw FROM choices WHERE item IN (%s)"
 IN_BATCHES = "SELECT value FROM batches, json_each(batches.numbers) WHERE over = 0"
 UNKNOWN = f"UPDATE requests SET state = 'unknown' WHERE state = 'sent' AND number NOT IN ({IN_BATCHES})"
@@ -455,6 +456,21 @@ def status_of(folder: Path) -> tuple[Record, int, Totals]:
         facts = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM facts")}
         settled = db.execute("SELECT count(*) FROM settled").fetchone()[0]
         return facts, int(settled), _totals(db)
+
+
+def order_of(folder: Path, item: str) -> list[Line]:
+    """Return the line of each answer about an item in the order in which they were asked for.
+
+    Of a run whose ledger is not there any more nothing is known.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return []
+    with (
+        plainly(folder),
+        closing(sqlite3.connect(f"file:{path}?mode=ro", timeout=30, uri=True)) as db,
+    ):
+        return [_line(key) for key in db.execute(ORDER, (item,))]
 
 
 class _Lock:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
-_JSON_COLUMNS = ("decision.next", "diagnostics.violations")
+JSON_COLUMNS = ("decision.next", "diagnostics.violations")
 _ROW_GROUP = 32_768
 
 
@@ -136,7 +136,7 @@ def _checked_ending(path: Path) -> str:
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise SekeError(f"{path}: the directory {path.parent} cannot be written to")
     if ending == ".parquet":
-        _pyarrow(path)
+        pyarrow(path)
     return ending
 
 
@@ -186,7 +186,7 @@ def _flat(record: Record, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The columns of a record and what stands in them."""
     for key, value in record.items():
         path = prefix + key
-        if isinstance(value, dict) and path not in _JSON_COLUMNS:
+        if isinstance(value, dict) and path not in JSON_COLUMNS:
             yield from _flat(value, f"{path}.")
         else:
             yield path, value
@@ -222,7 +222,12 @@ class _Table:
         pass  # the text holds nothing back, see write_through
 
 
-def _pyarrow(path: object) -> tuple[Any, Any]:
+def pyarrow(path: object) -> tuple[Any, Any]:
+    """Return pyarrow and pyarrow.parquet.
+
+    Raises:
+        engine.SekeError: they are not installed; path: what needs them.
+    """
     # Imported here since it takes longer than reading most sample files.
     try:
         return import_module("pyarrow"), import_module("pyarrow.parquet")
@@ -236,7 +241,7 @@ def _pyarrow(path: object) -> tuple[Any, Any]:
 class _Parquet:
     def __init__(self, sink: BinaryIO) -> None:
         self._sink = sink
-        self._arrow, self._parquet = _pyarrow("output")
+        self._arrow, self._parquet = pyarrow("output")
         self._schema: Any = None
         self._file: Any = None
         self._waiting: list[Any] = []
@@ -275,7 +280,7 @@ class _Parquet:
         arrow = self._arrow
         for key, value in record.items():
             path = prefix + key
-            if path in _JSON_COLUMNS or key == "value" or isinstance(value, str):
+            if path in JSON_COLUMNS or key == "value" or isinstance(value, str):
                 yield key, arrow.string()
             elif isinstance(value, dict):
                 yield key, arrow.struct(list(self._fields(value, f"{path}.")))
@@ -291,7 +296,7 @@ def _columnar(record: Record, prefix: str = "") -> dict[str, Any]:
     row: dict[str, Any] = {}
     for key, value in record.items():
         path = prefix + key
-        if path in _JSON_COLUMNS or (key == "value" and not isinstance(value, str)):
+        if path in JSON_COLUMNS or (key == "value" and not isinstance(value, str)):
             row[key] = _json(value)
         elif isinstance(value, dict):
             row[key] = _columnar(value, f"{path}.")
