@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         decide_items,
         decide_levels,
     )
-    from engine.dependence import mutual_information
+    from engine.dependence import joint_marginal, mutual_information
     from engine.design import design_of, mismatches
     from engine.diagnostics import Diagnostics, diagnose
     from engine.exchange import exported
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from engine.simulation import Misfit, SimulatedObserver, SimulatedReading, prior_truth, values_of
     from engine.tempering import tempered
     from engine.unknowns import Unknowns, informative
-    from engine.weights import Weights, weigh_parts
+    from engine.weights import Weights, said_of, weigh_parts
 
 LAZY = {
     "Audit": "audit",
@@ -92,6 +92,7 @@ LAZY = {
     "decide_certified": "decision",
     "decide_items": "decision",
     "decide_levels": "decision",
+    "joint_marginal": "dependence",
     "mutual_information": "dependence",
     "Diagnostics": "diagnostics",
     "diagnose": "diagnostics",
@@ -155,6 +156,7 @@ LAZY = {
     "prior_truth": "simulation",
     "values_of": "simulation",
     "Weights": "weights",
+    "said_of": "weights",
     "weigh_parts": "weights",
 }
 
@@ -245,6 +247,7 @@ __all__ = [
     "fewest",
     "fit_observers",
     "informative",
+    "joint_marginal",
     "json_schema",
     "learn_knowledge",
     "learn_population",
@@ -261,6 +264,7 @@ __all__ = [
     "replaced_paths",
     "resampled",
     "resolve",
+    "said_of",
     "scored",
     "split",
     "split_types",

@@ -150,10 +150,14 @@ def weigh_parts(inference: Inference, one: Answers) -> Weights:
 def _reading(inference: Inference, one: Answers, reading: int, weight: Weight) -> ReadingWeight:
     base = inference.network.knowledge
     observer = inference.observations.observers[one.reading_observer[reading]]
-    only = one.copies(np.arange(len(one.reading_item))[None] == reading)
-    said = {name: told for name in (*only.labels, *only.numbers) if (told := _said(inference, only, name))}
+    said = said_of(inference, one.copies(np.arange(len(one.reading_item))[None] == reading))
     question = list(base.questions)[one.reading_question[reading]]
     return ReadingWeight(observer.name, question, one.views[one.reading_view[reading]], said, weight)
+
+
+def said_of(inference: Inference, one: Answers) -> dict[str, dict[str, float]]:
+    """Return what was said: variable -> answer -> how often; a number's answer is its text."""
+    return {name: told for name in (*one.labels, *one.numbers) if (told := _said(inference, one, name))}
 
 
 def _said(inference: Inference, one: Answers, name: str) -> dict[str, float]:
@@ -167,7 +171,8 @@ def _said(inference: Inference, one: Answers, name: str) -> dict[str, float]:
             counts[text] = counts.get(text, 0.0) + float(weight)
     if name in one.numbers:
         for value in one.numbers[name].value:
-            counts[f"{value:g}"] = counts.get(f"{value:g}", 0.0) + 1
+            text = f"{value + 0.0:g}"
+            counts[text] = counts.get(text, 0.0) + 1
     return dict(sorted(counts.items(), key=lambda pair: -pair[1]))
 
 

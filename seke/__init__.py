@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seke import plot
     from seke.annotation.job import annotate
     from seke.bench.score import score
     from seke.calibration.needed import plan_gold
@@ -61,6 +62,7 @@ __all__ = [
     "network_graph",
     "plan",
     "plan_gold",
+    "plot",
     "read_labels",
     "score",
     "sensitivity",
@@ -70,6 +72,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "plot":
+        return importlib.import_module("seke.plot")
     if name not in LAZY:
         raise AttributeError(f"module 'seke' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"seke.{LAZY[name]}"), name)

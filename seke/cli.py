@@ -15,6 +15,7 @@ from seke import __version__
 from seke.annotation.cli import annotate
 from seke.bench.cli import bench
 from seke.calibration.cli import calibrate
+from seke.drawing.cli import explain, plot
 from seke.exporting.cli import export
 from seke.planning.cli import plan
 from seke.terminal import drop_output, printable
@@ -49,6 +50,8 @@ main.add_command(calibrate)
 main.add_command(bench)
 main.add_command(plan)
 main.add_command(export)
+main.add_command(plot)
+main.add_command(explain)
 
 
 @main.command()

@@ -79,6 +79,7 @@ prompt_tokens = ?, answer_tokens = ?, cached_tokens = ?, price = ?, seconds = ? 
 FAILED = "UPDATE requests SET state = 'failed', ended = ?, code = ?, message = ?, paid = ? WHERE number = ?"
 RECORDS = "SELECT item, record FROM choices WHERE passed_over = 0 AND item IN (%s)"
 LINES = f"SELECT {KEY}, max(upto), prompt, picture FROM requests WHERE item IN (%s) GROUP BY {KEY}"
+ORDER = f"SELECT {KEY} FROM choices WHERE passed_over = 0 AND item = ? ORDER BY request, draw"
 DRAWS = f"SELECT {KEY}, draw FROM choices WHERE item IN (%s)"
 IN_BATCHES = "SELECT value FROM batches, json_each(batches.numbers) WHERE over = 0"
 UNKNOWN = f"UPDATE requests SET state = 'unknown' WHERE state = 'sent' AND number NOT IN ({IN_BATCHES})"
@@ -161,6 +162,7 @@ class Ledger:
             raise _in_plain_words(error, folder) from None
         self._next = (newest or 0) + 1
         self._calls: dict[int, tuple[Call, float]] = {}
+        self._kept: set[str] = set()
         self._waiting: list[asyncio.Future[None]] = []
         self.patient = False
         total = self.totals()
@@ -220,15 +222,18 @@ class Ledger:
         self._spent += worst
         number, self._next = self._next, self._next + 1
         self._calls[number] = call, worst
-        prompt = call.prompt
-        form = json.dumps(prompt.schema, ensure_ascii=False)
-        request = call.request
+        prompt, request = call.prompt, call.request
         digests = prompt.digest, call.picture.digest
         upto = request.first + request.samples
         row = (number, *_key(request.line), json.dumps(draws), upto, *digests)
 
         def write(db: sqlite3.Connection) -> None:
-            db.execute("INSERT OR IGNORE INTO prompts VALUES (?, ?, ?)", (prompt.digest, prompt.text, form))
+            if prompt.digest not in self._kept:
+                form = json.dumps(prompt.schema, ensure_ascii=False)
+                db.execute(
+                    "INSERT OR IGNORE INTO prompts VALUES (?, ?, ?)", (prompt.digest, prompt.text, form)
+                )
+                self._kept.add(prompt.digest)
             db.execute(REQUEST, (*row, worst_price, time.time()))
 
         await self._done(write)
@@ -422,6 +427,7 @@ class Ledger:
         except (sqlite3.Error, OSError) as error:
             with suppress(sqlite3.Error):
                 self._own.execute("ROLLBACK")
+            self._kept.clear()
             return FatalError(str(_in_plain_words(error, self.folder)))
         return None
 
@@ -450,6 +456,21 @@ def status_of(folder: Path) -> tuple[Record, int, Totals]:
         facts = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM facts")}
         settled = db.execute("SELECT count(*) FROM settled").fetchone()[0]
         return facts, int(settled), _totals(db)
+
+
+def order_of(folder: Path, item: str) -> list[Line]:
+    """Return the line of each answer about an item in the order in which they were asked for.
+
+    Of a run whose ledger is not there any more nothing is known.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return []
+    with (
+        plainly(folder),
+        closing(sqlite3.connect(f"file:{path}?mode=ro", timeout=30, uri=True)) as db,
+    ):
+        return [_line(key) for key in db.execute(ORDER, (item,))]
 
 
 class _Lock:
@@ -503,7 +524,8 @@ def _in_plain_words(error: Exception, folder: Path) -> SekeError:
         return error
     if "full" in str(error):
         return SekeError(
-            f"{folder}: the disk is full; nothing that was received is lost. Make room and start again"
+            f"{folder}: the disk is full. What was kept stays, what was on its way counts as possibly paid; "
+            "make room and start again"
         )
     return SekeError(f"{folder / NAME}: cannot be used ({error})")
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     _Texts = dict[str, "_Texts | None"]
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
-_JSON_COLUMNS = ("decision.next", "diagnostics.violations")
+JSON_COLUMNS = ("decision.next", "diagnostics.violations")
 _ROW_GROUP = 32_768
 
 
@@ -137,7 +137,7 @@ def _checked_ending(path: Path) -> str:
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise SekeError(f"{path}: the directory {path.parent} cannot be written to")
     if ending == ".parquet":
-        _pyarrow(path)
+        pyarrow(path)
     return ending
 
 
@@ -187,7 +187,7 @@ def _flat(record: Record, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The columns of a record and what stands in them."""
     for key, value in record.items():
         path = prefix + key
-        if isinstance(value, dict) and path not in _JSON_COLUMNS:
+        if isinstance(value, dict) and path not in JSON_COLUMNS:
             yield from _flat(value, f"{path}.")
         else:
             yield path, value
@@ -223,7 +223,12 @@ class _Table:
         pass  # the text holds nothing back, see write_through
 
 
-def _pyarrow(path: object) -> tuple[Any, Any]:
+def pyarrow(path: object) -> tuple[Any, Any]:
+    """Return pyarrow and pyarrow.parquet.
+
+    Raises:
+        engine.SekeError: they are not installed; path: what needs them.
+    """
     # Imported here since it takes longer than reading most sample files.
     try:
         return import_module("pyarrow"), import_module("pyarrow.parquet")
@@ -237,7 +242,7 @@ def _pyarrow(path: object) -> tuple[Any, Any]:
 class _Parquet:
     def __init__(self, sink: BinaryIO) -> None:
         self._sink = sink
-        self._arrow, self._parquet = _pyarrow("output")
+        self._arrow, self._parquet = pyarrow("output")
         self._schema: Any = None
         self._texts: _Texts = {}
         self._file: Any = None
@@ -278,7 +283,7 @@ class _Parquet:
         arrow = self._arrow
         for key, value in record.items():
             path = prefix + key
-            if path in _JSON_COLUMNS or key == "value" or isinstance(value, str):
+            if path in JSON_COLUMNS or key == "value" or isinstance(value, str):
                 yield key, arrow.string()
             elif isinstance(value, dict):
                 yield key, arrow.struct(list(self._fields(value, f"{path}.")))
@@ -295,7 +300,7 @@ def _texts(record: Record, prefix: str = "") -> _Texts:
     found: _Texts = {}
     for key, value in record.items():
         path = prefix + key
-        if path in _JSON_COLUMNS or key == "value":
+        if path in JSON_COLUMNS or key == "value":
             found[key] = None
         elif isinstance(value, dict) and (inner := _texts(value, f"{path}.")):
             found[key] = inner

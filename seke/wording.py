@@ -12,7 +12,7 @@ import yaml
 from seke.shipped import shipped_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     Facts = Mapping[str, Any]
 
@@ -36,8 +36,13 @@ def _words() -> Mapping[str, Any]:
 
 def worded(facts: Facts) -> str:
     """Return the facts in words, lines of at most WIDTH columns where no path is longer."""
-    parts = (_label, _prior, _readings, _variables, _rules, _conflict, _next, _numbers)
-    return "\n\n".join("\n".join(part(facts)) for part in parts) + "\n"
+    return "\n\n".join("\n".join(part(facts)) for part in PARTS.values()) + "\n"
+
+
+def worded_part(name: str, facts: Facts) -> tuple[str, str]:
+    """Return the title and the text of one of PARTS; the first one's title is its first line too."""
+    title, *lines = PARTS[name](facts)
+    return title, textwrap.dedent("\n".join(lines))
 
 
 def _wrapped(text: str, indent: str = "", hang: str | None = None) -> list[str]:
@@ -89,7 +94,7 @@ def _place(place: str) -> str:
 def _label(facts: Facts) -> list[str]:
     words, decision, label = _words(), facts["decision"], facts["label"]
     named = {**label, "label": label["value"], "item": facts["item"]}
-    reasons = _reasons(decision["reasons"])
+    reasons = reasons_in_words(decision["reasons"])
     given = {
         "variable": label["variable"],
         **decision,
@@ -112,7 +117,7 @@ def _label(facts: Facts) -> list[str]:
     return _wrapped(words["label"].format(**named)) + _wrapped(words[which].format(**given))
 
 
-def _reasons(reasons: Sequence[str]) -> str:
+def reasons_in_words(reasons: Sequence[str]) -> str:
     """Return the reasons of a decision, those of one kind together."""
     kinds: dict[str, list[str]] = {}
     for kind, _, what in (reason.partition(": ") for reason in reasons):
@@ -142,7 +147,7 @@ def _readings(facts: Facts) -> list[str]:
     words = _words()["readings"]
     rows = []
     for one in sorted(facts["readings"], key=lambda one: -abs(one["bits"])):
-        text = words["reading"].format(**one) + ": " + "; ".join(_parts(one["said"]))
+        text = words["reading"].format(**one) + ": " + "; ".join(said_in_words(one["said"]))
         rows.append((f"{one['bits']:+.2f}", f"{one['alone']:+.2f}", text))
     lines = [words["title"].format(label=facts["label"]["value"])]
     if not rows:
@@ -150,7 +155,7 @@ def _readings(facts: Facts) -> list[str]:
     return [*lines, *_table(words["head"], rows, 2), *_wrapped(words["note"], "  ")]
 
 
-def _parts(said: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+def said_in_words(said: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
     """Yield what a reading said: of binary variables those that were ever true, by name."""
     for name, answers in said.items():
         if not set(answers) <= {"true", "false"}:
@@ -293,3 +298,15 @@ def _numbers(facts: Facts) -> list[str]:
     if facts["decision"]["guarantee"]:
         lines += _wrapped(words["promised"], "  ")
     return lines
+
+
+PARTS: Mapping[str, Callable[[Facts], list[str]]] = {
+    "label": _label,
+    "prior": _prior,
+    "readings": _readings,
+    "variables": _variables,
+    "rules": _rules,
+    "conflict": _conflict,
+    "next": _next,
+    "numbers": _numbers,
+}

@@ -159,3 +159,5 @@ def test_a_wheel_is_whole_and_keeps_to_its_own_knowledge(tmp_path):
     assert shown.split() == ["faces", "a"]
     assert (site / "seke" / "knowledge" / "activations.yaml").exists()
     assert (site / "seke" / "explanation.yaml").exists()
+    for name in ("face.yaml", "face.js", "explain.html", "explain.css"):
+        assert (site / "seke" / "drawing" / name).exists()

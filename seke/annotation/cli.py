@@ -274,11 +274,15 @@ def _confirm(job: Job, model: Model, given: dict[str, Any]) -> None:
     from engine import SekeError
     from seke.vision.client import LOCAL, Endpoint
 
-    if not isinstance(model, Endpoint) or urlsplit(model.where).hostname in LOCAL:
+    if not isinstance(model, Endpoint):
         return
+    where = urlsplit(model.where)
+    if where.hostname in LOCAL:
+        return
+    way = " (unencrypted)" if where.scheme == "http" else ""
     print(
-        f"{len(job.items):,} pictures will be sent to {model.where}. Many face sets forbid passing their "
-        "pictures on, also to a model's server: read their terms first.",
+        f"{len(job.items):,} pictures will be sent to {model.where}{way}, with the key in {model.key_from}. "
+        "Many face sets forbid passing their pictures on, also to a model's server: read their terms first.",
         file=sys.stderr,
     )
     if given["yes"]:

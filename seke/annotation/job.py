@@ -117,7 +117,7 @@ class Job:
         base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
         who = observer or observer_of(base, settings.model)
         session = Session.open(base, population)
-        session = _asking(session, who, max_samples)
+        session = asking(session, who, max_samples)
         base = session.network.knowledge
         _check_prompts(base, who)
         for view in (Answers.USUAL_VIEW, *base.policy.views):
@@ -363,7 +363,7 @@ def observer_of(base: Knowledge, model: str) -> str:
     raise SekeError(f"which observer is {model!r}? name one with --observer: {', '.join(askable)}")
 
 
-def _asking(session: Session, who: str, budget: int | None) -> Session:
+def asking(session: Session, who: str, budget: int | None) -> Session:
     """Return the session with a policy that asks this observer; a guarantee stays where nothing changes."""
     base = session.network.knowledge
     if who not in base.observers:

@@ -108,7 +108,8 @@ class Annotator:
         """
         waiting, ready = self._open(items, ledger), list[str]()
         tasks: dict[asyncio.Task[None], str] = {}
-        window = max(2 * self.concurrency, 8)
+        # As many are on their way as may be while others are judged.
+        window = max(3 * self.concurrency, 8)
         try:
             while True:
                 room = 0 if self.stopping.is_set() else window - len(self._live)
@@ -229,14 +230,20 @@ class Annotator:
 
     async def _judged(self, names: list[str], ledger: Ledger) -> dict[str, list[Request]]:
         """Judge items; settle those that are done, and return what to ask about the others."""
-        samples = {name: self._live[name].records for name in names}
-        judged = await asyncio.to_thread(lambda: self.session.judge(self._answers(samples)))
+        following: dict[str, Option | None] = dict.fromkeys(names, self.session.first)
+        # Of an item without answers it is known what comes first, and a rule needs no posterior.
+        told = [name for name in names if self._live[name].records and self.rule is None]
+        if told:
+            samples = {name: self._live[name].records for name in told}
+            judged = await asyncio.to_thread(lambda: self.session.judge(self._answers(samples)))
+            for i, name in enumerate(told):
+                following[name] = judged.decisions.next[i]
+                self._live[name].doubt = self._doubt(judged, i)
         asked: dict[str, list[Request]] = {}
         ends: dict[str, str] = {}
-        for i, name in enumerate(names):
+        for name in names:
             live = self._live[name]
-            live.doubt = self._doubt(judged, i) if live.records else ()
-            request = self._request(live, judged.decisions.next[i]) if live.reason is None else None
+            request = self._request(live, following[name]) if live.reason is None else None
             if request is None:
                 ends[name] = live.reason or ""
             else:
@@ -252,7 +259,6 @@ class Annotator:
         """Return what to ask about an item; None where it is done."""
         samples = option.samples if option is not None else 0
         if self.rule is not None:
-            option = self.session.first
             members = [name for name, inside in self.base.levels.items() if self.base.root in inside]
             mine = [one for one in numbered(live.records) if one["observer"] != self.known_by]
             samples = self.rule([label_of(one, self.base.root, members) for one in mine])

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 import secrets
+from contextlib import suppress
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import SekeError
+from engine import SekeError, did_you_mean
+from seke.drawing.style import FORMS, STYLE, figure_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,18 +29,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1)))
 BAND = "#BBBBBB"
 LEAST_KEPT = 10
-ENDINGS = ("png", "svg", "pdf")
-_STYLE: Any = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "legend.frameon": False,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "seke",
-    "text.parse_math": False,
-}
+LABEL, PRESENT = "probability of the label", "probability that it is present"
+ENDINGS = FORMS
 
 
 def draw(facts: Facts, folder: Path, ending: str = "png") -> list[Path]:
@@ -57,20 +48,12 @@ def draw(facts: Facts, folder: Path, ending: str = "png") -> list[Path]:
     except OSError as error:
         raise SekeError(f"{folder}: cannot be made: {error.strerror}") from None
     paths = []
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         for name, figure in _figures(facts):
             path = folder / f"{name}.{ending}"
-            _write(path, _bytes(figure, ending))
+            _write(path, figure_bytes(figure, ending))
             paths.append(path)
     return paths
-
-
-def _bytes(figure: Figure, ending: str) -> bytes:
-    sink = BytesIO()
-    # Without the date equal facts make equal files.
-    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(ending, {})
-    figure.savefig(sink, format=ending, dpi=160, metadata=metadata)
-    return sink.getvalue()
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -83,6 +66,51 @@ def _write(path: Path, data: bytes) -> None:
         raise SekeError(f"{path}: cannot be written: {error.strerror}") from None
 
 
+def risk_coverage(facts: Facts) -> Figure:
+    """Draw what share of the items is kept, those of least stated risk first, against the errors among them.
+
+    Raises:
+        engine.SekeError: of no variable is there a stated risk.
+    """
+    cards = facts["predictions"]
+    curves = {
+        name: [(Path(card["path"]).name, card["variables"].get(name, {})) for card in cards]
+        for name, variable in cards[0]["variables"].items()
+        if variable["kind"] != "binary"
+        and any("risk_coverage" in card["variables"].get(name, {}) for card in cards)
+    }
+    if not curves:
+        raise SekeError(f"{cards[0]['path']}: no variable has probabilities and gold")
+    return _styled(_risk_coverage, curves)
+
+
+def reliability(facts: Facts, of: str = "") -> Figure:
+    """Draw how often what is stated with a probability is so. of: a variable, or `binary`: all binary ones.
+
+    Where none is named, the first categorical variable, else the binary ones.
+
+    Raises:
+        engine.SekeError: there is no such variable, or it has neither probabilities nor gold.
+    """
+    (card,) = facts["predictions"][:1]
+    known = {name: one for name, one in card["variables"].items() if "reliability" in one}
+    binary = {name: one for name, one in known.items() if one["kind"] == "binary"}
+    label = next((name for name, one in known.items() if one["kind"] == "categorical"), "")
+    of = of or label or "binary"
+    if of == "binary" and binary:
+        return _styled(_reliability, binary, "", PRESENT)
+    if of not in known:
+        raise SekeError(f"{card['path']}: no reliability of {of!r}{did_you_mean(of, [*known, 'binary'])}")
+    return _styled(_reliability, {of: known[of]}, "", PRESENT if of in binary else LABEL)
+
+
+def _styled(draw: Callable[..., Figure], *given: Any) -> Figure:
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE):
+        return draw(*given)
+
+
 def _figures(facts: Facts) -> Iterator[tuple[str, Figure]]:
     cards = facts["predictions"]
     for index, card in enumerate(cards):
@@ -90,14 +118,8 @@ def _figures(facts: Facts) -> Iterator[tuple[str, Figure]]:
         source = Path(card["path"]).name if len(cards) > 1 else ""
         for name, figure in _of_card(card, source):
             yield f"{name}{suffix}", figure
-    curves = {
-        name: [(Path(card["path"]).name, card["variables"].get(name, {})) for card in cards]
-        for name, variable in cards[0]["variables"].items()
-        if variable["kind"] != "binary"
-        and any("risk_coverage" in card["variables"].get(name, {}) for card in cards)
-    }
-    if curves:
-        yield "risk-coverage", _risk_coverage(curves)
+    with suppress(SekeError):
+        yield "risk-coverage", risk_coverage(facts)
 
 
 def _of_card(card: Facts, source: str) -> Iterator[tuple[str, Figure]]:
@@ -107,10 +129,10 @@ def _of_card(card: Facts, source: str) -> Iterator[tuple[str, Figure]]:
             continue
         yield f"confusion-{name}", _confusion(name, variable, source)
         if "reliability" in variable:
-            yield f"reliability-{name}", _reliability({name: variable}, source, "probability of the label")
+            yield f"reliability-{name}", _reliability({name: variable}, source, LABEL)
     binary = {n: v for n, v in variables.items() if v["kind"] == "binary" and "reliability" in v}
     if binary:
-        yield "reliability-binary", _reliability(binary, source, "probability that it is present")
+        yield "reliability-binary", _reliability(binary, source, PRESENT)
     numbers = {n: v for n, v in variables.items() if v["kind"] == "interval" and v["items"]}
     if numbers:
         yield "numbers", _panels(numbers, source, _number, 3.2)

@@ -179,7 +179,7 @@ def _plan(as_json: bool, plot: Path | None, given: dict[str, Any]) -> None:
 
 def _check_form(plot: Path) -> None:
     from engine import SekeError
-    from seke.planning.picture import FORMS
+    from seke.drawing.style import FORMS
 
     if plot.suffix[1:].lower() not in FORMS:
         allowed = ", ".join(f".{form}" for form in FORMS)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from seke.drawing.style import STYLE, figure_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
-FORMS = ("png", "svg", "pdf")
 INK, PALE = "#222222", "#8a8f98"
 # Okabe and Ito's blue and vermilion: told apart by those who see no red or no green, and in grey.
 LOOKS = {"policy": ("#0072B2", "o"), "fixed": ("#D55E00", "s")}
@@ -37,9 +37,8 @@ def drawn(plan: Plan, form: str) -> bytes:
     from matplotlib.figure import Figure
 
     levels = ["", *plan.rows[0]["levels"]][: MOST_LEVELS + 1]
-    style: Any = {"svg.fonttype": "none", "svg.hashsalt": "seke", "font.family": "sans-serif", "font.size": 8}
-    style |= {"text.parse_math": False, "axes.edgecolor": PALE, "axes.labelcolor": INK}
-    style |= {"xtick.color": INK, "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False}
+    style = {**STYLE, "font.size": 8, "axes.titlesize": 9, "axes.titlelocation": "center"}
+    style |= {"axes.edgecolor": PALE, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK}
     with mpl.rc_context(style):
         figure = Figure(figsize=(WIDTH * len(levels) + 0.5, 2 * HEIGHT + 0.9), layout="constrained")
         axes = figure.subplots(2, len(levels), sharex=True, squeeze=False)
@@ -50,10 +49,7 @@ def drawn(plan: Plan, form: str) -> bytes:
         handles, labels = _keys(plan)
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
         figure.suptitle(_title(plan), fontsize=8, color=INK)
-        sink = BytesIO()
-        metadata = {"Date": None} if form == "svg" else {"CreationDate": None} if form == "pdf" else {}
-        figure.savefig(sink, format=form, dpi=160, metadata=metadata)
-    return sink.getvalue()
+    return figure_bytes(figure, form)
 
 
 def _title(plan: Plan) -> str:

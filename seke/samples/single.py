@@ -31,12 +31,14 @@ class SingleSamples:
     each sample item, observer, question, what it is about (where the question is about one variable) and
     view: samples of one line are repeated answers. An answer to a question about one variable that says
     nothing of any, such as a refused one, is about None. answers: as if each sample were an item of its own.
+    place: (S,) increases in the order in which the samples stood in their files.
     """
 
     items: tuple[str, ...]
     item: Ints
     line: tuple[Line, ...]
     answers: Answers
+    place: Ints
 
     def about(self, items: Collection[str]) -> SingleSamples:
         """Return the samples about some of the items."""
@@ -47,13 +49,15 @@ class SingleSamples:
             (np.cumsum(kept) - 1)[self.item[mine]],
             tuple(itertools.compress(self.line, mine)),
             self.answers.only(mine),
+            self.place[mine],
         )
 
 
 def singled(sheet: Sheet | None, vocabulary: Vocabulary, prefixes: Sequence[str]) -> SingleSamples:
     """Take a sheet of whole items apart; a draw that is given twice is an error."""
     if sheet is None:
-        return SingleSamples((), np.zeros(0, dtype=np.int64), (), Answers.unasked(()))
+        none = np.zeros(0, dtype=np.int64)
+        return SingleSamples((), none, (), Answers.unasked(()), none)
     sheet = arrange(sheet, vocabulary, prefixes)
     rows, entries = sheet.rows, sheet.entries
     about: list[str | None] = [None] * len(rows)
@@ -70,4 +74,6 @@ def singled(sheet: Sheet | None, vocabulary: Vocabulary, prefixes: Sequence[str]
     apart["item"] = np.arange(len(rows))
     names = tuple(str(number) for number in range(len(rows)))
     answers = answers_of(replace(sheet, items=names, rows=apart), vocabulary)
-    return SingleSamples(sheet.items, rows["item"].astype(np.int64), line, answers)
+    place = np.empty(len(rows), dtype=np.int64)
+    place[np.lexsort((rows["line"], rows["file"]))] = np.arange(len(rows))
+    return SingleSamples(sheet.items, rows["item"].astype(np.int64), line, answers, place)

@@ -6,13 +6,13 @@ import json
 import math
 import textwrap
 from dataclasses import dataclass, field
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
 
 from engine import Knowledge, compiled, declared_of, mutual_information
+from seke.drawing.style import STYLE, figure_bytes
 from seke.shipped import cache_folder
 from seke.shipped import knowledge as read_knowledge
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     Point = tuple[float, float]
@@ -81,7 +82,7 @@ def graph_file(form: str, knowledge: Knowledge | str | Path | None = None) -> by
         # Unquoted, a variable called node or edge would set what all nodes or edges look like.
         quoted = nx.relabel_nodes(graph, {name: json.dumps(name, ensure_ascii=False) for name in graph})
         return str(nx.nx_pydot.to_pydot(quoted)).encode()
-    return drawn(graph, form)
+    return figure_bytes(figure_of(graph), form, dpi=200)
 
 
 @dataclass
@@ -157,8 +158,8 @@ def _place_rules(graph: nx.Graph, layout: _Layout) -> None:
     layout.places |= {name: (float(x), float(y)) for name, (x, y) in zip(rules, spots, strict=True)}
 
 
-def drawn(graph: nx.Graph, form: str) -> bytes:
-    """Draw the graph; svg keeps its texts as texts."""
+def figure_of(graph: nx.Graph) -> Figure:
+    """Draw the graph."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -168,9 +169,7 @@ def drawn(graph: nx.Graph, form: str) -> bytes:
     halves = max(map(len, legend), default=0) * LETTER < 0.48 * across
     below = 0.22 * math.ceil(len(legend) / (1 + halves)) + 0.75
     width, height = across, SCALE * (layout.height + 0.5) + below
-    style: Any = {"svg.fonttype": "none", "svg.hashsalt": "seke", "font.family": "sans-serif", "font.size": 8}
-    style["text.parse_math"] = False
-    with mpl.rc_context(style):
+    with mpl.rc_context({**STYLE, "font.size": 8}):
         figure = Figure(figsize=(width, height))
         axes = figure.add_axes((0.01, below / height, 0.98, 1 - below / height - 0.01))
         axes.set_xlim(-0.95, layout.width + 0.05)
@@ -180,10 +179,7 @@ def drawn(graph: nx.Graph, form: str) -> bytes:
         _draw_bands(axes, layout)
         _draw_edges(axes, graph, layout, _draw_nodes(axes, graph, layout))
         _draw_legend(figure, graph, legend, 1 + halves, below / height)
-        sink = BytesIO()
-        metadata = {"Date": None} if form == "svg" else {"CreationDate": None} if form == "pdf" else {}
-        figure.savefig(sink, format=form, dpi=200, metadata=metadata)
-    return sink.getvalue()
+    return figure
 
 
 def _draw_bands(axes: Axes, layout: _Layout) -> None:

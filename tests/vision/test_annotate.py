@@ -361,7 +361,9 @@ def test_pictures_go_nowhere_unless_it_is_allowed(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
     given = [EXAMPLE, "--run", tmp_path / "r", "--model", "m", "--base-url", "http://models.invalid/v1"]
     found = run(*given, status=2)
-    assert "6 pictures will be sent to http://models.invalid/v1/" in found.output
+    assert (
+        "6 pictures will be sent to http://models.invalid/v1/ (unencrypted), with the key in" in found.output
+    )
     assert "read their terms first" in found.output
     assert "--yes" in found.output
     assert not (tmp_path / "r").exists()

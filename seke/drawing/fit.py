@@ -1,0 +1,81 @@
+"""A fit's draws, as ArviZ draws them: prior and posterior of each unknown beside one another."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import SekeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+
+def forest(trace: Path, most: int) -> Figure:
+    """Draw 90 % intervals of prior and posterior of the unknowns that moved farthest.
+
+    Raises:
+        engine.SekeError: a file that is no trace of a fit.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from importlib import import_module
+
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+
+        arviz: Any = import_module("arviz")
+        try:
+            data = arviz.from_netcdf(str(trace), engine="h5netcdf")
+            posterior, prior = data["posterior"], data["prior"]
+        except (OSError, KeyError, ValueError) as error:
+            raise SekeError(f"{trace}: is no trace of a fit ({error})") from None
+        both = [_scalars(one) for one in (prior, posterior)]
+        shown = sorted(both[1], key=lambda name: -_moved(both[0].get(name), both[1][name]))[:most]
+        figure = Figure(figsize=(7.5, 1.1 + 0.3 * len(shown)), layout="constrained")
+        axes = figure.add_subplot()
+        given = [arviz.from_dict({name: one[name] for name in shown if name in one}) for one in both]
+        with mpl.rc_context({"text.parse_math": False}):
+            arviz.plot_forest(
+                given,
+                var_names=shown,
+                model_names=["prior", "posterior"],
+                combined=True,
+                hdi_prob=0.9,
+                colors=["#8c959f", "#0072b2"],
+                textsize=8,
+                markersize=4,
+                linewidth=1.5,
+                ax=axes,
+            )
+        if legend := axes.get_legend():
+            handles: Any = legend.legend_handles
+            names = [text.get_text() for text in legend.get_texts()]
+            legend.remove()
+            figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=8)
+        left = len(both[1]) - len(shown)
+        axes.set_title(f"90 % intervals{f'; {left} unknowns that moved less are left out' if left else ''}")
+        axes.title.set_fontsize(9)
+    return figure
+
+
+def _scalars(group: Any) -> dict[str, Any]:
+    """Return draws (chains, draws) by the name of each unknown number."""
+    found = {}
+    for name, draws in group.data_vars.items():
+        values = draws.values
+        flat = values.reshape(*values.shape[:2], -1)
+        for number, index in enumerate(np.ndindex(values.shape[2:])):
+            place = f"[{', '.join(map(str, index))}]" if index else ""
+            found[f"{name}{place}"] = flat[:, :, number]
+    return found
+
+
+def _moved(prior: Any, posterior: Any) -> float:
+    if prior is None or prior.std() == 0:
+        return 0.0
+    return float(abs(posterior.mean() - prior.mean()) / prior.std())

@@ -1,0 +1,141 @@
+"""Pictures for notebooks: figures of matplotlib, by the same drawing code as `seke plot` and the pages.
+
+import seke
+seke.plot.face({"AU6": 0.9, "AU12": 0.95})
+seke.plot.story("run", "face-0017")
+seke.plot.reliability(seke.score("posteriors.jsonl", "gold.csv"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import Knowledge, SekeError
+from seke.drawing import pictures
+from seke.drawing.face import face as drawn_face
+from seke.drawing.story import Story, story_of, story_of_record
+from seke.shipped import knowledge as read_knowledge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from matplotlib.figure import Figure
+
+    from seke.bench.score import Report
+    from seke.drawing.shapes import Picture
+
+    Source = str | Path | Sequence[str | Path] | Mapping[str, Any] | Story
+    Base = Knowledge | str | Path | None
+
+MOST_UNKNOWNS = 40
+
+
+def face(source: Source, item: str | None = None, knowledge: Base = None) -> Figure:
+    """Draw a face from action units.
+
+    source: action unit -> probability; or what `story` takes, with an item.
+    """
+    if isinstance(source, Mapping) and "decision" not in source:
+        return drawn_face(source).figure()
+    return _drawn("face", source, item, knowledge)
+
+
+def posterior(source: Source, item: str | None = None, knowledge: Base = None) -> Figure:
+    """Draw prior, what each reading says, and posterior of the expression."""
+    return _drawn("posterior", source, item, knowledge)
+
+
+def va(source: Source, item: str | None = None, knowledge: Base = None) -> Figure:
+    """Draw the plane of valence and arousal: answers, posterior, where expressions lie."""
+    return _drawn("va", source, item, knowledge)
+
+
+def units(source: Source, item: str | None = None, knowledge: Base = None) -> Figure:
+    """Draw the action units with what is decided about each."""
+    return _drawn("units", source, item, knowledge)
+
+
+def course(source: Source, item: str | None = None, knowledge: Base = None) -> Figure:
+    """Draw the expression's probabilities after each answer."""
+    return _drawn("course", source, item, knowledge)
+
+
+def story(source: Source, item: str | None = None, knowledge: Base = None) -> Figure:
+    """Draw all of these on one sheet.
+
+    Args:
+        source: a run's folder, sample files, a file of posteriors, a posterior record, or a Story.
+        item: its name; not needed where the source is about one item.
+        knowledge: the base that was inferred with; the shipped base by default.
+
+    Raises:
+        engine.SekeError: bad input; a picture that the source has nothing for.
+    """
+    return pictures.sheet(_story(source, item, knowledge, why=True)).figure()
+
+
+def risk_coverage(report: Report | Mapping[str, Any]) -> Figure:
+    """Draw errors against coverage; report: what `seke.score` returns, or its facts."""
+    from seke.bench.pictures import risk_coverage as curves
+
+    return curves(_facts(report))
+
+
+def reliability(report: Report | Mapping[str, Any], of: str = "") -> Figure:
+    """Draw stated probabilities against what is so. of: a variable, or `binary`: all binary ones."""
+    from seke.bench.pictures import reliability as diagram
+
+    return diagram(_facts(report), of)
+
+
+def network(knowledge: Base = None) -> Figure:
+    """Draw the compiled network of a base."""
+    from seke.workbench.graph import figure_of, network_graph
+
+    return figure_of(network_graph(knowledge))
+
+
+def fit(trace: str | Path) -> Figure:
+    """Draw the draws of a fit (`seke calibrate --trace`) by ArviZ: prior against posterior, 90 % intervals.
+
+    Of more than MOST_UNKNOWNS unknowns those that moved farthest, in standard deviations of the prior.
+    """
+    from seke.drawing.fit import forest
+
+    return forest(Path(trace), MOST_UNKNOWNS)
+
+
+def picture(name: str, source: Source, item: str | None = None, knowledge: Base = None) -> Picture:
+    """Return a picture of an item by its name: face, posterior, va, units, course.
+
+    Raises:
+        engine.SekeError: a picture that the source has nothing for.
+    """
+    told = _story(source, item, knowledge)
+    drawings: dict[str, Callable[[Story], Picture]] = {
+        one: draw for one, _, draw in pictures.pictures_of(told)
+    }
+    if name not in drawings:
+        raise SekeError(f"{told.item}: there is nothing to draw {name} from; there is {', '.join(drawings)}")
+    return drawings[name](told)
+
+
+def _drawn(name: str, source: Source, item: str | None, knowledge: Base) -> Figure:
+    return picture(name, source, item, knowledge).figure()
+
+
+def _story(source: Source, item: str | None, knowledge: Base, *, why: bool = False) -> Story:
+    if isinstance(source, Story):
+        return source
+    if isinstance(source, Mapping):
+        base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+        return story_of_record(source, base)
+    if item is None:
+        raise SekeError("name the item that is to be drawn")
+    return story_of(source, item, knowledge, why=why)
+
+
+def _facts(report: Report | Mapping[str, Any]) -> Mapping[str, Any]:
+    return report if isinstance(report, Mapping) else report.facts
