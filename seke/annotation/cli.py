@@ -350,6 +350,8 @@ def _account(totals: Totals) -> str:
             told.append(f"{count:,} {what}")
     tokens = f"{totals.prompt_tokens:,} + {totals.answer_tokens:,} tokens"
     cost = f"{totals.spent:.4f} USD" + (f", perhaps {totals.perhaps:.4f} more" if totals.perhaps else "")
+    if totals.unpriced:
+        cost = "no prices known" if not totals.spent else f"{cost}, {totals.unpriced:,} requests unpriced"
     return f"{', '.join(told)}; {tokens}; {cost}"
 
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 GENERIC = "generic-vlm"
 SET = "dataset-label"
 POSTERIORS, SAMPLES, SUMMARY, RAW = "posteriors.jsonl", "samples.jsonl", "summary.json", "answers.jsonl"
-SAME = ("model", "settings", "observer", "population", "strategy", "budget", "digests")
+SAME = ("settings", "observer", "population", "strategy", "budget", "digests")
 
 
 @dataclass(frozen=True)
