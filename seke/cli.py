@@ -15,6 +15,7 @@ from seke import __version__
 from seke.annotation.cli import annotate
 from seke.bench.cli import bench
 from seke.calibration.cli import calibrate
+from seke.importing.cli import import_
 from seke.planning.cli import plan
 from seke.terminal import drop_output, printable
 from seke.workbench.cli import knowledge
@@ -46,6 +47,7 @@ main.add_command(annotate)
 main.add_command(knowledge)
 main.add_command(calibrate)
 main.add_command(bench)
+main.add_command(import_)
 main.add_command(plan)
 
 
