@@ -81,23 +81,38 @@ class LabelTable:
             {name: np.where(rows < 0, np.nan, values[rows]) for name, values in self.gold.values.items()}
         )
 
+    def of_source(self, source: str | None) -> LabelTable:
+        """Return the table of the items of one source, with the variables of which it has some gold."""
+        rows = np.array([row for row, one in enumerate(self.sources) if one == source], dtype=np.int64)
+        told = {name: values[rows] for name, values in self.gold.values.items()}
+        known = {name: values for name, values in told.items() if not np.isnan(values).all()}
+        items, groups = ([column[row] for row in rows.tolist()] for column in (self.items, self.groups))
+        return LabelTable(tuple(items), Gold(known), tuple(groups), self.path, (source,) * len(rows))
+
     def groups_of(self, items: Iterable[str]) -> tuple[str | None, ...]:
         """Return the group of each of these items, None where it is unknown."""
         return tuple(None if row < 0 else self.groups[row] for row in self.rows_of(items).tolist())
 
 
-def read_labels(path: str | Path, knowledge: Knowledge, groups: str = "", sources: str = "") -> LabelTable:
+def read_labels(
+    path: str | Path,
+    knowledge: Knowledge,
+    groups: str = "",
+    sources: str = "",
+    outcomes: Mapping[str, float] | None = None,
+) -> LabelTable:
     """Read a label table: .csv or .csv.gz, .parquet, else JSON Lines, plain or gzip (`-`: standard input).
 
     groups: a further column, such as the subject of a picture, which tells what group an item is of. sources:
-    one that tells which set an item is of.
+    one that tells which set an item is of. outcomes: words that may stand in place of a value -> the number
+    that they become, beyond every range.
 
     Raises:
         engine.AnswerError: a line for each fault, at most MOST_FAULTS, each with file, line and column.
     """
     name = str(path).lower().removesuffix(".gz")
     between = ": row " if name.endswith(".parquet") else ":"
-    draft = _Draft(knowledge, (groups, sources), shown(path), between)
+    draft = _Draft(knowledge, (groups, sources), shown(path), between, outcomes)
     if name.endswith(".csv"):
         draft.fill(_csv(path, draft))
     else:
@@ -106,10 +121,14 @@ def read_labels(path: str | Path, knowledge: Knowledge, groups: str = "", source
 
 
 def labels_from(
-    records: Iterable[Mapping[str, Any]], knowledge: Knowledge, groups: str = "", sources: str = ""
+    records: Iterable[Mapping[str, Any]],
+    knowledge: Knowledge,
+    groups: str = "",
+    sources: str = "",
+    outcomes: Mapping[str, float] | None = None,
 ) -> LabelTable:
     """Return the label table of rows that are mappings; messages call the third one `record 3`."""
-    draft = _Draft(knowledge, (groups, sources), "record", " ")
+    draft = _Draft(knowledge, (groups, sources), "record", " ", outcomes)
     numbered = enumerate(records, 1)
     draft.fill(_checked(number, _native(row), f"record {number}") for number, row in numbered)
     return draft.table()
@@ -200,8 +219,8 @@ def _plain(types: Any, key: str, kind: Any) -> bool:
 class _Column:
     """The cells of a variable -> numbers: the index of a state, or the number itself."""
 
-    def __init__(self, variable: Variable) -> None:
-        self.variable = variable
+    def __init__(self, variable: Variable, outcomes: Mapping[str, float]) -> None:
+        self.variable, self.outcomes = variable, outcomes
         self.interval = variable.kind == "interval"
         states = {state: float(index) for index, state in enumerate(variable.states)}
         self._known: dict[Any, float] = {} if self.interval else states
@@ -212,6 +231,8 @@ class _Column:
         """Return what a cell says, None where nothing; an AnswerError begins with `path`."""
         if _blank(cell):
             return None
+        if isinstance(cell, str) and cell in self.outcomes and cell not in self._known:
+            return self.outcomes[cell]
         if self.interval:
             return self._in_range(cell, path)
         word = cell
@@ -256,7 +277,14 @@ def _bit(cell: Any) -> str | None:
 class _Draft:
     """A table under construction: its rows so far, and the faults met."""
 
-    def __init__(self, knowledge: Knowledge, further: tuple[str, str], name: str, between: str) -> None:
+    def __init__(
+        self,
+        knowledge: Knowledge,
+        further: tuple[str, str],
+        name: str,
+        between: str,
+        outcomes: Mapping[str, float] | None,
+    ) -> None:
         """further: the columns of the groups and of the sources; no text for none."""
         self.knowledge, self.name, self.between = knowledge, name, between
         self.groups, self.sources = further
@@ -266,7 +294,8 @@ class _Draft:
             if one in (ITEM, *variables):
                 what = "the item" if one == ITEM else "a variable"
                 raise AnswerError(f"{one}: is no column of groups: it is {what}")
-        self.columns = {name: _Column(variable) for name, variable in variables.items()}
+        self.outcomes = outcomes or {}
+        self.columns = {name: _Column(variable, self.outcomes) for name, variable in variables.items()}
         self.allowed = {ITEM, *BESIDE, *variables, *self.further}
         self._named: set[str] = {ITEM, ""}
         self._values: list[dict[str, float | None]] = []
@@ -406,4 +435,7 @@ class _Draft:
         variable = self.knowledge.variables.get(name)
         if variable is None or name not in self.columns:
             return str(value)
+        for word, number in self.outcomes.items():
+            if value == number:
+                return word
         return f"{value:g}" if variable.kind == "interval" else variable.states[int(value)]

@@ -49,3 +49,9 @@ def source_sets() -> dict[str, SourceSet]:
         )
         for name, one in told["sets"].items()
     }
+
+
+def set_called(name: str | None) -> SourceSet | None:
+    """Return the set of this name or label, however that is written; None where there is none."""
+    wanted = (name or "").casefold()
+    return next((one for one in source_sets().values() if wanted in (one.name, one.label.casefold())), None)
