@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from seke.bench.run_cli import run
 from seke.files import check_target, write_file
 from seke.reporting import print_json, reporting
 from seke.terminal import printable
@@ -20,12 +21,15 @@ ENDINGS = ("png", "svg", "pdf")
 
 @click.group()
 def bench() -> None:
-    """Score predictions against gold.
+    """Score predictions against gold, and ask a model for predictions.
 
     \b
     Example:
       seke bench score posteriors.jsonl truth.csv
     """
+
+
+bench.add_command(run)
 
 
 @bench.command()
