@@ -163,7 +163,13 @@ class Benchmark:
 
         loop = asyncio.get_running_loop()
         with _interrupted_by(loop, self._stop):
-            await asyncio.gather(*(work() for _ in range(self.concurrency)))
+            workers = [asyncio.create_task(work()) for _ in range(self.concurrency)]
+            try:
+                await asyncio.gather(*workers)
+            finally:
+                for one in workers:
+                    one.cancel()
+                await asyncio.gather(*workers, return_exceptions=True)
 
     def _stop(self) -> None:
         self.stopping.set()
