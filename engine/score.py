@@ -55,7 +55,7 @@ class CategoricalScore:
     p: Floats | None = None
 
     def confusion(self, weights: Floats) -> Floats:
-        """Return (R, K, K + 1): the weight of each gold class (row) that was predicted as each class (column).
+        """Return (R, K, K + 1): the weight of each gold class (row) predicted as each class (column).
 
         The last column is what was predicted as none of them.
         """
