@@ -115,7 +115,9 @@ def _options(names: tuple[str, ...]) -> list[click.Parameter]:
 def _command(name: str) -> click.Command:
     text, options = SETS[name]
     told = f"{text}\n\n\b\nExample:\n  {EXAMPLES[name]}\n\nExit status: 0 done, 2 bad input."
-    return click.Command(name, callback=_callback(name), params=_options(options), help=told)
+    return click.Command(
+        name, callback=_callback(name), params=_options(options), help=told, short_help=text.split(":")[0]
+    )
 
 
 def _callback(name: str) -> Callable[..., None]:
