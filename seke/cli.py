@@ -16,6 +16,7 @@ from seke.annotation.cli import annotate
 from seke.bench.cli import bench
 from seke.calibration.cli import calibrate
 from seke.drawing.cli import explain, plot
+from seke.importing.cli import import_
 from seke.planning.cli import plan
 from seke.terminal import drop_output, printable
 from seke.workbench.cli import knowledge
@@ -47,6 +48,7 @@ main.add_command(annotate)
 main.add_command(knowledge)
 main.add_command(calibrate)
 main.add_command(bench)
+main.add_command(import_)
 main.add_command(plan)
 main.add_command(plot)
 main.add_command(explain)
