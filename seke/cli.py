@@ -17,6 +17,7 @@ from seke.bench.cli import bench
 from seke.calibration.cli import calibrate
 from seke.drawing.cli import explain, plot
 from seke.exporting.cli import export
+from seke.importing.cli import import_
 from seke.planning.cli import plan
 from seke.terminal import drop_output, printable
 from seke.workbench.cli import knowledge
@@ -48,6 +49,7 @@ main.add_command(annotate)
 main.add_command(knowledge)
 main.add_command(calibrate)
 main.add_command(bench)
+main.add_command(import_)
 main.add_command(plan)
 main.add_command(export)
 main.add_command(plot)

@@ -1,9 +1,9 @@
 """Images that were named on the command line -> items: a name, a file, and what is known of each already.
 
 An argument is a picture, a folder (all pictures below it), a pattern with * or ?, or a manifest: a table with
-a column `path`, and any of `item`, `group` (such as the person), `source` (the set that it is from),
-`left top width height` (the face's box in pixels) and labels as in a label table. Paths of a manifest stand
-below its own folder and do not leave it.
+a column `path`, and any of `item`, `group`, `source` (the set it is of), `left top width height` (the face's
+box in pixels) and labels as in a label table. Paths of a manifest stand below its own folder and do not
+leave it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import AnswerError, SekeError, did_you_mean
-from seke.labels import labels_from
+from seke.labels import BESIDE, ITEM, labels_from
 from seke.pictures import ENDINGS, Box
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 TABLES = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
 BOX = ("left", "top", "width", "height")
-OWN = ("path", "item", "group", "source", *BOX)
+OWN = (ITEM, *BESIDE)
 MOST_FAULTS = 20
 DIGITS = re.compile(r"(\d+)")
 
@@ -45,7 +45,7 @@ class Item:
     """A picture to be annotated.
 
     name: unique, and the same whenever the same files are named. labels: variable -> what the set says of it,
-    a state's name, true or false, or a number.
+    a state's name, true or false, or a number. source: the set that it is of, where that is told.
     """
 
     name: str

@@ -27,11 +27,12 @@ from seke.records import Writer
 from seke.replay import checked
 from seke.shipped import knowledge as read_knowledge
 from seke.summary import Summary as Counts
-from seke.vision.batches import Batches
+from seke.vision.batches import Batches, fit_together
+from seke.vision.interrupts import interrupts
 from seke.vision.values import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
     from pathlib import Path
 
     from seke.ledger import Totals
@@ -46,7 +47,7 @@ GENERIC = "generic-vlm"
 SET = "dataset-label"
 POSTERIORS, SAMPLES, SUMMARY, RAW = "posteriors.jsonl", "samples.jsonl", "summary.json", "answers.jsonl"
 ITEMS = "items.jsonl"
-SAME = ("model", "settings", "observer", "population", "strategy", "budget", "digests")
+SAME = ("settings", "observer", "population", "strategy", "budget", "digests")
 
 
 @dataclass(frozen=True)
@@ -214,11 +215,8 @@ class Job:
 
     async def _asked(self, inner: Any, ledger: Ledger) -> str:
         """Ask until the end; return why it stopped early, or no text."""
-        if ledger.batches() and not isinstance(inner, Batches):
-            raise SekeError(f"{self.folder}: batches are on their way; go on with --batch")
-        # A batch leaves when all its lines are told; they cannot wait for one another.
-        ledger.patient = not isinstance(inner, Batches)
-        with _interrupts(self.annotator):
+        fit_together(inner, ledger)
+        with interrupts(self.annotator.stopping, self.annotator.problems):
             try:
                 if isinstance(inner, Batches):
                     await inner.resume(ledger)
@@ -400,36 +398,3 @@ def _difference(name: str, begun: Any, now: Any) -> str:
         inner = (_difference(key, begun.get(key), now.get(key)) for key in {**begun, **now})
         return ", ".join(one for one in inner if one)
     return f"{name}: {begun} then, {now} now"
-
-
-class _interrupts:  # noqa: N801 - used like a function
-    """Lets the first Ctrl-C end a run after what is on its way, and the second one at once."""
-
-    def __init__(self, annotator: Annotator) -> None:
-        self.annotator = annotator
-        self.told: Callable[..., Any] | None = None
-
-    def __enter__(self) -> None:
-        import signal
-
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-        def stop() -> None:
-            if self.annotator.stopping.is_set() and task is not None:
-                task.cancel()
-            self.annotator.stopping.set()
-            self.annotator.problems("stopping: what is on its way still comes in; once more to stop at once")
-
-        try:
-            for one in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(one, stop)
-        except (NotImplementedError, RuntimeError, ValueError):
-            return  # not the main thread
-
-    def __exit__(self, *_: object) -> None:
-        import signal
-        from contextlib import suppress
-
-        with suppress(NotImplementedError, RuntimeError, ValueError):
-            for one in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().remove_signal_handler(one)

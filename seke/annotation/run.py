@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,7 @@ PICTURES = 256
 PATIENCE = 0.1
 DOUBT = 0.25
 MOST_DOUBTS = 5
+HOPELESS = 40
 
 
 @dataclass
@@ -91,6 +92,7 @@ class Annotator:
         self.questions = Questions(self.base)
         self._live: dict[str, _Live] = {}
         self._pictures: OrderedDict[tuple[str, str, str], Picture] = OrderedDict()
+        self._statuses: dict[str, Counter[str]] = defaultdict(Counter)
 
     def read(self, call: Call, choice: Choice) -> Record:
         """Return the sample record of an answer, with what it was an answer to; for the ledger."""
@@ -302,8 +304,23 @@ class Annotator:
                 self.stopped_by = self.stopped_by or error
                 self.stopping.set()
                 return
-            live.records += [self.read(call, choice) for choice in choices]
+            records = [self.read(call, choice) for choice in choices]
+            live.records += records
+            self._look_at(request.question, records, choices)
             self.progress(0, len(choices), ledger.committed)
+
+    def _look_at(self, question: str, records: list[Record], choices: Sequence[Choice]) -> None:
+        """Stop where no answer to a question can be read, before it costs much."""
+        statuses = self._statuses[question]
+        statuses.update(one.get("status", "ok") for one in records)
+        if set(statuses) == {"unreadable"} and statuses["unreadable"] >= HOPELESS:
+            last = choices[-1]
+            why = "they end at --max-tokens" if last.finish == "length" else f"such as {last.text[:80]!r}"
+            told = f"none of the first {statuses['unreadable']} answers to question {question} can be read"
+            self.stopped_by = self.stopped_by or FatalError(
+                f"{told} ({why}); --show-prompts shows what is asked"
+            )
+            self.stopping.set()
 
     async def _call(self, live: _Live, request: Request, ledger: Ledger) -> Call:
         """Return a request with its prompt and picture, which stay what they were at the line's first.

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from engine import SekeError
 from seke.vision.bodies import LARGEST
 from seke.vision.client import AgainError, AloneError, Endpoint
 from seke.vision.dialect import Dialect
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
 
+    from seke.ledger import Ledger
     from seke.vision.prices import Prices
     from seke.vision.values import Call, Reply, Settings
 
@@ -482,3 +484,16 @@ def _loaded(text: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def fit_together(model: object, ledger: Ledger) -> None:
+    """Make a ledger ready for a model that asks in batches, or for one that does not.
+
+    Raises:
+        engine.SekeError: batches are on their way, and the model does not ask in batches.
+    """
+    batches = isinstance(model, Batches)
+    if ledger.batches() and not batches:
+        raise SekeError(f"{ledger.folder}: batches are on their way; go on with --batch")
+    # A batch leaves when all its lines are told; they cannot wait for one another.
+    ledger.patient = not batches
