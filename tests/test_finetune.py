@@ -96,10 +96,12 @@ def test_the_trained_model_is_asked_through_a_server(work):
     with served(folder / "tuned") as url:
         where = ("--model", "tuned", "--base-url", url, "--concurrency", 1, "--max-tokens", 20)
         seke("annotate", EXAMPLE, "--run", folder / "asked", *where, "--max-samples", 1)
-        from seke.cli import main
-
-        if "run" in main.commands["bench"].commands:
-            seke("bench", "run", "--images", EXAMPLE / "faces.csv", "--run", folder / "bench", *where)
+        seke("bench", "run", "--images", EXAMPLE / "faces.csv", "--run", folder / "bench", *where)
     summary = json.loads((folder / "asked" / "summary.json").read_text())
     assert summary["finished"]
     assert summary["totals"]["answers"] == 6
+    # It knows nothing, so nothing of it can be read: all of that counts as wrong.
+    scored = seke("bench", "score", folder / "bench" / "predictions.csv", EXAMPLE / "faces.csv", "--json")
+    (found,) = json.loads(scored)["predictions"]
+    assert found["variables"]["expression"]["void"] == {"refused": 0, "unreadable": 3}
+    assert found["variables"]["expression"]["scores"]["accuracy"]["value"] == 0
