@@ -3,8 +3,8 @@
     pytest tests/benchmarks/test_export_speed.py -m slow -s
 
 The bare loop reads the posteriors as the standard library reads JSON, and writes rows that are there already:
-those of instructions by its JSON, those of parquet by pyarrow, links by pathlib. Aimed at are 20,000 rows of instructions a
-second; a row of parquet is a whole posterior of a hundred columns.
+those of instructions by its JSON, those of parquet by pyarrow, links by pathlib. Aimed at are
+20,000 rows of instructions a second; a row of parquet is a whole posterior of a hundred columns.
 """
 
 from __future__ import annotations
