@@ -42,6 +42,8 @@ def log_loss(p: Floats, gold: Ints) -> Floats:
 class CategoricalScore:
     """One of K classes each: gold and predicted (n,) are indices, p is (n, K) or None.
 
+    A prediction of K is none of the classes, and so is wrong.
+
     accuracy; balanced_accuracy: the mean recall of the classes that gold has; macro_f1: the mean F1 of the
     classes that gold or the prediction has; log_loss: in nats, see CLIP; brier: mean sum_k (p_k - y_k)^2,
     from 0 to 2 (Brier 1950, doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2).
@@ -53,10 +55,14 @@ class CategoricalScore:
     p: Floats | None = None
 
     def confusion(self, weights: Floats) -> Floats:
-        """Return (R, K, K): the weight of each gold class (row) that was predicted as each class (column)."""
-        codes, size = self.gold * self.classes + self.predicted, self.classes**2
+        """Return (R, K, K + 1): the weight of each gold class (row) predicted as each class (column).
+
+        The last column is what was predicted as none of them.
+        """
+        wide = self.classes + 1
+        codes, size = self.gold * wide + self.predicted, self.classes * wide
         table: Floats = np.stack([np.bincount(codes, weights=row, minlength=size) for row in weights])
-        return table.reshape(len(weights), self.classes, self.classes)
+        return table.reshape(len(weights), self.classes, wide)
 
     @cached_property
     def _losses(self) -> Floats | None:
@@ -82,9 +88,9 @@ class CategoricalScore:
 
 
 def _of_confusion(table: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return accuracy, balanced accuracy and macro F1, (R,) each, of tables (R, K, K)."""
+    """Return accuracy, balanced accuracy and macro F1, (R,) each, of tables (R, K, K + 1)."""
     hits = np.diagonal(table, axis1=1, axis2=2)
-    gold, named = table.sum(2), table.sum(1)
+    gold, named = table.sum(2), table.sum(1)[:, :-1]
     recall, seen = _ratio(hits, gold), (gold > 0).sum(1)
     balanced = _ratio(np.nansum(recall, axis=1), np.where(seen > 1, seen, 0.0))
     met = ((gold + named) > 0).sum(1)

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from seke import plot
     from seke.annotation.job import annotate
+    from seke.bench.run import benchmark
     from seke.bench.score import score
     from seke.calibration.needed import plan_gold
     from seke.calibration.run import calibrate
     from seke.explanation import explain
+    from seke.exporting.export import export
+    from seke.importing.run import import_set
     from seke.inference import infer
     from seke.labels import LabelTable, read_labels
     from seke.planning.plan import plan
@@ -29,11 +32,14 @@ if TYPE_CHECKING:
 
 LAZY = {
     "annotate": "annotation.job",
+    "benchmark": "bench.run",
     "calibrate": "calibration.run",
     "LabelTable": "labels",
     "check": "workbench.check",
     "diff": "workbench.diff",
     "explain": "explanation",
+    "export": "exporting.export",
+    "import_set": "importing.run",
     "infer": "inference",
     "knowledge": "shipped",
     "network_graph": "workbench.graph",
@@ -52,10 +58,13 @@ __all__ = [
     "LabelTable",
     "__version__",
     "annotate",
+    "benchmark",
     "calibrate",
     "check",
     "diff",
     "explain",
+    "export",
+    "import_set",
     "infer",
     "knowledge",
     "network_graph",

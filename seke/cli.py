@@ -16,6 +16,8 @@ from seke.annotation.cli import annotate
 from seke.bench.cli import bench
 from seke.calibration.cli import calibrate
 from seke.drawing.cli import explain, plot
+from seke.exporting.cli import export
+from seke.importing.cli import import_
 from seke.planning.cli import plan
 from seke.reports.cli import report
 from seke.terminal import drop_output, printable
@@ -48,7 +50,9 @@ main.add_command(annotate)
 main.add_command(knowledge)
 main.add_command(calibrate)
 main.add_command(bench)
+main.add_command(import_)
 main.add_command(plan)
+main.add_command(export)
 main.add_command(plot)
 main.add_command(explain)
 main.add_command(report)

@@ -4,9 +4,10 @@
     face-0017,happiness,0.6,0.2,0,
     face-0018,fear,,,1,true
 
-The columns are `item` and any variables of the base that are not derived; of binary variables 0, 1, true
-and false are the cells, and a blank cell (null, a missing key, NaN in parquet) is unknown. The rows of an
-item are put together; where they contradict one another, that is a fault. All faults come in one report.
+The columns are `item` and any variables of the base that are not derived; those of a manifest are passed
+over. Of binary variables 0, 1, true and false are the cells, and a blank cell (null, a missing key, NaN in
+parquet) is unknown. The rows of an item are put together; where they contradict one another, that is a
+fault. All faults come in one report.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     Rows = Iterator[Row | AnswerError]
 
 ITEM = "item"
+# What a manifest of pictures says besides labels; passed over here, so that a manifest is a label table too.
+BESIDE = ("path", "group", "source", "left", "top", "width", "height")
 MOST_FAULTS = 20
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.A)
 # Programs write a column of whole numbers with gaps as 0.0 and 1.0.
@@ -53,13 +56,15 @@ class LabelTable:
 
     gold: a column (N,) for each variable that the table names, in the base's order, not writable.
     groups: of each item what stands in the column that was asked for, None where blank or not asked for.
-    path: the file, `record` where the rows were mappings.
+    path: the file, `record` where the rows were mappings. sources: as groups, of the column of the sets that
+    items are of.
     """
 
     items: tuple[str, ...]
     gold: Gold
     groups: tuple[str | None, ...]
     path: str
+    sources: tuple[str | None, ...]
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -76,21 +81,38 @@ class LabelTable:
             {name: np.where(rows < 0, np.nan, values[rows]) for name, values in self.gold.values.items()}
         )
 
+    def of_source(self, source: str | None) -> LabelTable:
+        """Return the table of the items of one source, with the variables of which it has some gold."""
+        rows = np.array([row for row, one in enumerate(self.sources) if one == source], dtype=np.int64)
+        told = {name: values[rows] for name, values in self.gold.values.items()}
+        known = {name: values for name, values in told.items() if not np.isnan(values).all()}
+        items, groups = ([column[row] for row in rows.tolist()] for column in (self.items, self.groups))
+        return LabelTable(tuple(items), Gold(known), tuple(groups), self.path, (source,) * len(rows))
+
     def groups_of(self, items: Iterable[str]) -> tuple[str | None, ...]:
         """Return the group of each of these items, None where it is unknown."""
         return tuple(None if row < 0 else self.groups[row] for row in self.rows_of(items).tolist())
 
 
-def read_labels(path: str | Path, knowledge: Knowledge, groups: str = "") -> LabelTable:
+def read_labels(
+    path: str | Path,
+    knowledge: Knowledge,
+    groups: str = "",
+    sources: str = "",
+    outcomes: Mapping[str, float] | None = None,
+) -> LabelTable:
     """Read a label table: .csv or .csv.gz, .parquet, else JSON Lines, plain or gzip (`-`: standard input).
 
-    groups: a further column, such as the subject of a picture, which tells what group an item is of.
+    groups: a further column, such as the subject of a picture, which tells what group an item is of. sources:
+    one that tells which set an item is of. outcomes: words that may stand in place of a value -> the number
+    that they become, beyond every range.
 
     Raises:
         engine.AnswerError: a line for each fault, at most MOST_FAULTS, each with file, line and column.
     """
     name = str(path).lower().removesuffix(".gz")
-    draft = _Draft(knowledge, groups, shown(path), ": row " if name.endswith(".parquet") else ":")
+    between = ": row " if name.endswith(".parquet") else ":"
+    draft = _Draft(knowledge, (groups, sources), shown(path), between, outcomes)
     if name.endswith(".csv"):
         draft.fill(_csv(path, draft))
     else:
@@ -98,9 +120,15 @@ def read_labels(path: str | Path, knowledge: Knowledge, groups: str = "") -> Lab
     return draft.table()
 
 
-def labels_from(records: Iterable[Mapping[str, Any]], knowledge: Knowledge, groups: str = "") -> LabelTable:
+def labels_from(
+    records: Iterable[Mapping[str, Any]],
+    knowledge: Knowledge,
+    groups: str = "",
+    sources: str = "",
+    outcomes: Mapping[str, float] | None = None,
+) -> LabelTable:
     """Return the label table of rows that are mappings; messages call the third one `record 3`."""
-    draft = _Draft(knowledge, groups, "record", " ")
+    draft = _Draft(knowledge, (groups, sources), "record", " ", outcomes)
     numbered = enumerate(records, 1)
     draft.fill(_checked(number, _native(row), f"record {number}") for number, row in numbered)
     return draft.table()
@@ -191,8 +219,8 @@ def _plain(types: Any, key: str, kind: Any) -> bool:
 class _Column:
     """The cells of a variable -> numbers: the index of a state, or the number itself."""
 
-    def __init__(self, variable: Variable) -> None:
-        self.variable = variable
+    def __init__(self, variable: Variable, outcomes: Mapping[str, float]) -> None:
+        self.variable, self.outcomes = variable, outcomes
         self.interval = variable.kind == "interval"
         states = {state: float(index) for index, state in enumerate(variable.states)}
         self._known: dict[Any, float] = {} if self.interval else states
@@ -203,6 +231,8 @@ class _Column:
         """Return what a cell says, None where nothing; an AnswerError begins with `path`."""
         if _blank(cell):
             return None
+        if isinstance(cell, str) and cell in self.outcomes and cell not in self._known:
+            return self.outcomes[cell]
         if self.interval:
             return self._in_range(cell, path)
         word = cell
@@ -247,18 +277,30 @@ def _bit(cell: Any) -> str | None:
 class _Draft:
     """A table under construction: its rows so far, and the faults met."""
 
-    def __init__(self, knowledge: Knowledge, groups: str, name: str, between: str) -> None:
-        self.knowledge, self.groups, self.name, self.between = knowledge, groups, name, between
+    def __init__(
+        self,
+        knowledge: Knowledge,
+        further: tuple[str, str],
+        name: str,
+        between: str,
+        outcomes: Mapping[str, float] | None,
+    ) -> None:
+        """further: the columns of the groups and of the sources; no text for none."""
+        self.knowledge, self.name, self.between = knowledge, name, between
+        self.groups, self.sources = further
+        self.further = [one for one in dict.fromkeys(further) if one]
         variables = {name: one for name, one in knowledge.variables.items() if one.kind != "derived"}
-        if groups in (ITEM, *variables):
-            what = "the item" if groups == ITEM else "a variable"
-            raise AnswerError(f"{groups}: is no column of groups: it is {what}")
-        self.columns = {name: _Column(variable) for name, variable in variables.items()}
-        self.allowed = {ITEM, *variables, *([groups] if groups else [])}
+        for one in self.further:
+            if one in (ITEM, *variables):
+                what = "the item" if one == ITEM else "a variable"
+                raise AnswerError(f"{one}: is no column of groups: it is {what}")
+        self.outcomes = outcomes or {}
+        self.columns = {name: _Column(variable, self.outcomes) for name, variable in variables.items()}
+        self.allowed = {ITEM, *BESIDE, *variables, *self.further}
         self._named: set[str] = {ITEM, ""}
         self._values: list[dict[str, float | None]] = []
         self._items: list[str] = []
-        self._groups: list[str | None] = []
+        self._texts: dict[str, list[str | None]] = {one: [] for one in self.further}
         self._lines: list[int] = []
         self._faults: list[str] = []
         self._refused: set[str] = set()
@@ -273,8 +315,8 @@ class _Draft:
         for name in dict.fromkeys(names):
             if names.count(name) > 1:
                 yield AnswerError(f"{self.place(line)}: {name}: the header names this column twice")
-        for needed in (ITEM, self.groups):
-            if needed and needed not in names:
+        for needed in (ITEM, *self.further):
+            if needed not in names:
                 others = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
                 raise AnswerError(f"{self.place(line)}: {needed}: no such column; there are {others}")
 
@@ -292,7 +334,7 @@ class _Draft:
         if name in self.knowledge.levels:
             members = ", ".join(self.knowledge.levels[name][:4])
             return f"{name}: is a level; its variables are columns: {members}, ..."
-        message = unknown(name, "column", name, self.allowed)
+        message = unknown(name, "column", name, self.allowed.difference(BESIDE))
         if self.groups or message.endswith("?"):
             return message
         return f"{message}; one further column may be named as that of the groups (--groups)"
@@ -318,7 +360,8 @@ class _Draft:
             return
         self._items.append(item)
         self._lines.append(line)
-        self._groups.append(self._group(line, row.get(self.groups) if self.groups else None))
+        for one, texts in self._texts.items():
+            texts.append(self._text(line, one, row.get(one)))
         values: dict[str, float | None] = {}
         for name, cell in row.items():
             column = self.columns.get(name)
@@ -330,16 +373,14 @@ class _Draft:
                 self._faults.append(f"{self.place(line)}: {fault}")
         self._values.append(values)
 
-    def _group(self, line: int, cell: Any) -> str | None:
+    def _text(self, line: int, name: str, cell: Any) -> str | None:
         if _blank(cell):
             return None
         if isinstance(cell, str | int):
             return str(cell)
         if isinstance(cell, float) and cell.is_integer():
             return str(int(cell))
-        self._faults.append(
-            f"{self.place(line)}: {self.groups}: {met(cell)}; allowed is a text or a whole number"
-        )
+        self._faults.append(f"{self.place(line)}: {name}: {met(cell)}; allowed is a text or a whole number")
         return None
 
     def table(self) -> LabelTable:
@@ -354,12 +395,13 @@ class _Draft:
                 cells = [values.get(name) for values in self._values]
                 gold[name] = np.array(self._merged(name, cells, rows), dtype=np.float64)
                 gold[name].setflags(write=False)
-        groups = self._merged(self.groups, self._groups, rows)
+        texts = {name: tuple(self._merged(name, cells, rows)) for name, cells in self._texts.items()}
+        groups, sources = (texts.get(name, (None,) * len(rows)) for name in (self.groups, self.sources))
         if self._faults:
             left = len(self._faults) - MOST_FAULTS
             more = [f"... and {left:,} more"] if left > 0 else []
             raise AnswerError("\n".join([*self._faults[:MOST_FAULTS], *more]))
-        return LabelTable(tuple(rows), Gold(gold), tuple(groups), self.name)
+        return LabelTable(tuple(rows), Gold(gold), groups, self.name, sources)
 
     def _wanting(self) -> list[str]:
         """Return what a table without other faults lacks as a whole."""
@@ -368,7 +410,7 @@ class _Draft:
             return [f"{place}: no labels: there is no row"]
         if not self._named & self.columns.keys():
             return [f"{place}: no column is a variable; they are {', '.join(list(self.columns)[:4])}, ..."]
-        return [] if self.groups in self._named else [f"{place}: {self.groups}: no such column"]
+        return [f"{place}: {one}: no such column" for one in self.further if one not in self._named]
 
     def _merged(self, name: str, cells: list[Any], rows: dict[str, int]) -> list[Any]:
         """Return for each item what its rows say, None where nothing; note contradictions."""
@@ -393,4 +435,7 @@ class _Draft:
         variable = self.knowledge.variables.get(name)
         if variable is None or name not in self.columns:
             return str(value)
+        for word, number in self.outcomes.items():
+            if value == number:
+                return word
         return f"{value:g}" if variable.kind == "interval" else variable.states[int(value)]

@@ -167,6 +167,7 @@ class Ledger:
             raise _in_plain_words(error, folder) from None
         self._next = (newest or 0) + 1
         self._calls: dict[int, tuple[Call, float]] = {}
+        self._kept: set[str] = set()
         self._waiting: list[asyncio.Future[None]] = []
         self.patient = False
         total = self.totals()
@@ -226,15 +227,18 @@ class Ledger:
         self._spent += worst
         number, self._next = self._next, self._next + 1
         self._calls[number] = call, worst
-        prompt = call.prompt
-        form = json.dumps(prompt.schema, ensure_ascii=False)
-        request = call.request
+        prompt, request = call.prompt, call.request
         digests = prompt.digest, call.picture.digest
         upto = request.first + request.samples
         row = (number, *_key(request.line), json.dumps(draws), upto, *digests)
 
         def write(db: sqlite3.Connection) -> None:
-            db.execute("INSERT OR IGNORE INTO prompts VALUES (?, ?, ?)", (prompt.digest, prompt.text, form))
+            if prompt.digest not in self._kept:
+                form = json.dumps(prompt.schema, ensure_ascii=False)
+                db.execute(
+                    "INSERT OR IGNORE INTO prompts VALUES (?, ?, ?)", (prompt.digest, prompt.text, form)
+                )
+                self._kept.add(prompt.digest)
             db.execute(REQUEST, (*row, worst_price, time.time()))
 
         await self._done(write)
@@ -428,6 +432,7 @@ class Ledger:
         except (sqlite3.Error, OSError) as error:
             with suppress(sqlite3.Error):
                 self._own.execute("ROLLBACK")
+            self._kept.clear()
             return FatalError(str(_in_plain_words(error, self.folder)))
         return None
 
@@ -540,7 +545,8 @@ def _in_plain_words(error: Exception, folder: Path) -> SekeError:
         return error
     if "full" in str(error):
         return SekeError(
-            f"{folder}: the disk is full; nothing that was received is lost. Make room and start again"
+            f"{folder}: the disk is full. What was kept stays, what was on its way counts as possibly paid; "
+            "make room and start again"
         )
     return SekeError(f"{folder / NAME}: cannot be used ({error})")
 

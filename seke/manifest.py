@@ -1,8 +1,9 @@
 """Images that were named on the command line -> items: a name, a file, and what is known of each already.
 
 An argument is a picture, a folder (all pictures below it), a pattern with * or ?, or a manifest: a table with
-a column `path`, and any of `item`, `group`, `left top width height` (the face's box in pixels) and labels as
-in a label table. Paths of a manifest stand below its own folder and do not leave it.
+a column `path`, and any of `item`, `group`, `source` (the set it is of), `left top width height` (the face's
+box in pixels) and labels as in a label table. Paths of a manifest stand below its own folder and do not
+leave it.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import gzip
 import json
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine import AnswerError, SekeError, did_you_mean
-from seke.labels import labels_from
+from seke.labels import BESIDE, ITEM, labels_from
 from seke.pictures import ENDINGS, Box
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 TABLES = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
 BOX = ("left", "top", "width", "height")
-OWN = ("path", "item", "group", *BOX)
+OWN = (ITEM, *BESIDE)
 MOST_FAULTS = 20
 DIGITS = re.compile(r"(\d+)")
 
@@ -44,7 +45,7 @@ class Item:
     """A picture to be annotated.
 
     name: unique, and the same whenever the same files are named. labels: variable -> what the set says of it,
-    a state's name, true or false, or a number.
+    a state's name, true or false, or a number. source: the set that it is of, where that is told.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Item:
     group: str | None = None
     box: Box | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
+    source: str | None = None
 
 
 def items_of(
@@ -193,8 +195,8 @@ def _draft(manifest: Path, row: Record) -> Item:
     if Path(said).is_absolute() or not path.resolve().is_relative_to(folder):
         raise SekeError(f"path: {said!r} leads out of the manifest's folder")
     name = row.get("item", str(PurePosixPath(said).with_suffix("")))
-    group = row.get("group")
-    return Item(str(name), path, None if group is None else str(group), _box(row))
+    group, source = (None if row.get(key) is None else str(row[key]) for key in ("group", "source"))
+    return Item(str(name), path, group, _box(row), source=source)
 
 
 def _box(row: Record) -> Box | None:
@@ -239,7 +241,7 @@ def _joined(items: Iterable[Item], table: LabelTable, base: Knowledge) -> Iterat
     for i, item in enumerate(listed):
         known = {name: column[i] for name, column in gold.values.items() if not np.isnan(column[i])}
         labels = dict(item.labels) | {name: _said(base, name, value) for name, value in known.items()}
-        yield Item(item.name, item.path, item.group, item.box, labels)
+        yield replace(item, labels=labels)
 
 
 def _said(base: Knowledge, name: str, value: float) -> Any:

@@ -29,7 +29,7 @@ import msgspec
 from engine import SekeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
 JSON_COLUMNS = ("decision.next", "diagnostics.violations")
 _ROW_GROUP = 32_768
+_TEXTS = {True: "true", False: "false"}
 
 
 class _Format(Protocol):
@@ -251,9 +252,9 @@ class _Parquet:
             return
         if self._schema is None:
             self._schema = self._arrow.schema(list(self._fields(batch[0])))
-        rows = [_columnar(record) for record in batch]
         try:
-            self._waiting.append(self._arrow.RecordBatch.from_pylist(rows, schema=self._schema))
+            columns = [self._column([one.get(field.name) for one in batch], field) for field in self._schema]
+            self._waiting.append(self._arrow.RecordBatch.from_arrays(columns, schema=self._schema))
         except (self._arrow.ArrowInvalid, self._arrow.ArrowTypeError) as error:
             raise SekeError(f"a record has another shape than the first one: {error}") from None
         if sum(part.num_rows for part in self._waiting) >= _ROW_GROUP:
@@ -276,11 +277,26 @@ class _Parquet:
         self._file.write_table(table)
         self._waiting = []
 
+    def _column(self, values: Sequence[Any], field: Any, prefix: str = "") -> Any:
+        """Return the values of a field as an array: by columns it is several times as fast as by rows."""
+        arrow, path = self._arrow, prefix + field.name
+        if _as_text(path, field.name):
+            return arrow.array([_text(value) for value in values], field.type)
+        if not arrow.types.is_struct(field.type):
+            return arrow.array(values, field.type)
+        gone = [value is None for value in values]
+        whole = [{} if value is None else value for value in values] if any(gone) else values
+        inner = [field.type.field(k) for k in range(field.type.num_fields)]
+        parts = [self._column([one.get(part.name) for one in whole], part, f"{path}.") for part in inner]
+        return arrow.StructArray.from_arrays(
+            parts, fields=inner, mask=arrow.array(gone) if any(gone) else None
+        )
+
     def _fields(self, record: Record, prefix: str = "") -> Iterator[tuple[str, Any]]:
         arrow = self._arrow
         for key, value in record.items():
             path = prefix + key
-            if path in JSON_COLUMNS or key == "value" or isinstance(value, str):
+            if _as_text(path, key) or isinstance(value, str):
                 yield key, arrow.string()
             elif isinstance(value, dict):
                 yield key, arrow.struct(list(self._fields(value, f"{path}.")))
@@ -292,14 +308,10 @@ class _Parquet:
                 yield key, arrow.int64() if isinstance(value, int) else arrow.float64()
 
 
-def _columnar(record: Record, prefix: str = "") -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    for key, value in record.items():
-        path = prefix + key
-        if path in JSON_COLUMNS or (key == "value" and not isinstance(value, str)):
-            row[key] = _json(value)
-        elif isinstance(value, dict):
-            row[key] = _columnar(value, f"{path}.")
-        else:
-            row[key] = value
-    return row
+def _as_text(path: str, name: str) -> bool:
+    """Tell whether a column holds values of several kinds, as JSON."""
+    return path in JSON_COLUMNS or name == "value"
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else _TEXTS[value] if isinstance(value, bool) else _json(value)

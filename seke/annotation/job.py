@@ -9,7 +9,6 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -28,11 +27,13 @@ from seke.records import Writer
 from seke.replay import checked
 from seke.shipped import knowledge as read_knowledge
 from seke.summary import Summary as Counts
-from seke.vision.batches import Batches
+from seke.vision.batches import Batches, fit_together
+from seke.vision.interrupts import interrupts
 from seke.vision.values import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
+    from pathlib import Path
 
     from seke.ledger import Totals
     from seke.manifest import Item
@@ -45,7 +46,8 @@ if TYPE_CHECKING:
 GENERIC = "generic-vlm"
 SET = "dataset-label"
 POSTERIORS, SAMPLES, SUMMARY, RAW = "posteriors.jsonl", "samples.jsonl", "summary.json", "answers.jsonl"
-SAME = ("model", "settings", "observer", "population", "strategy", "budget", "digests")
+ITEMS = "items.jsonl"
+SAME = ("settings", "observer", "population", "strategy", "budget", "digests")
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,6 @@ class Job:
     items: tuple[Item, ...]
     annotator: Annotator
     facts: Mapping[str, Any]
-    images: tuple[str, ...] = ()
     max_cost: float | None = None
 
     @classmethod
@@ -145,8 +146,7 @@ class Job:
         }
         known = {item.name: item.labels for item in items if item.labels}
         annotator = Annotator(session, model, rule, known_by, known, concurrency, **told)
-        places = tuple(str(Path(image).absolute()) for image in images)
-        return cls(folder, items, annotator, facts, places, max_cost)
+        return cls(folder, items, annotator, facts, max_cost)
 
     def open(self) -> Ledger:
         """Open the ledger, a new one where there is none.
@@ -166,9 +166,7 @@ class Job:
             )
         from seke import __version__
 
-        # Where the pictures are is no part of what a run is made with: they may move.
-        places = {"items": len(self.items), "program": __version__, "images": self.images}
-        ledger.note({**self.facts, **places})
+        ledger.note({**self.facts, "items": len(self.items), "program": __version__})
         ledger.reopen()
         return ledger
 
@@ -217,11 +215,8 @@ class Job:
 
     async def _asked(self, inner: Any, ledger: Ledger) -> str:
         """Ask until the end; return why it stopped early, or no text."""
-        if ledger.batches() and not isinstance(inner, Batches):
-            raise SekeError(f"{self.folder}: batches are on their way; go on with --batch")
-        # A batch leaves when all its lines are told; they cannot wait for one another.
-        ledger.patient = not isinstance(inner, Batches)
-        with _interrupts(self.annotator):
+        fit_together(inner, ledger)
+        with interrupts(self.annotator.stopping, self.annotator.problems):
             try:
                 if isinstance(inner, Batches):
                     await inner.resume(ledger)
@@ -252,6 +247,9 @@ class Job:
                 for one in records:
                     levels = one["decision"]["levels"]
                     accepted.update(name for name in levels if levels[name]["decision"] == "accept")
+        with Writer(self.folder / ITEMS) as listed:
+            for rows in self.annotator.listed(self.items, ledger):
+                listed.write(rows)
         with Writer(self.folder / RAW) as raw:
             rest = ledger.raw()
             while some := list(itertools.islice(rest, TOGETHER)):
@@ -317,6 +315,8 @@ def annotate(
     Raises:
         engine.KnowledgeError, engine.SekeError: bad input; nothing was sent.
     """
+    from pathlib import Path
+
     asked = settings or Settings(model if isinstance(model, str) else type(model).__name__)
     if isinstance(model, str):
         from seke.vision.client import Endpoint
@@ -422,36 +422,3 @@ def _difference(name: str, begun: Any, now: Any) -> str:
         inner = (_difference(key, begun.get(key), now.get(key)) for key in {**begun, **now})
         return ", ".join(one for one in inner if one)
     return f"{name}: {begun} then, {now} now"
-
-
-class _interrupts:  # noqa: N801 - used like a function
-    """Lets the first Ctrl-C end a run after what is on its way, and the second one at once."""
-
-    def __init__(self, annotator: Annotator) -> None:
-        self.annotator = annotator
-        self.told: Callable[..., Any] | None = None
-
-    def __enter__(self) -> None:
-        import signal
-
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-        def stop() -> None:
-            if self.annotator.stopping.is_set() and task is not None:
-                task.cancel()
-            self.annotator.stopping.set()
-            self.annotator.problems("stopping: what is on its way still comes in; once more to stop at once")
-
-        try:
-            for one in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(one, stop)
-        except (NotImplementedError, RuntimeError, ValueError):
-            return  # not the main thread
-
-    def __exit__(self, *_: object) -> None:
-        import signal
-        from contextlib import suppress
-
-        with suppress(NotImplementedError, RuntimeError, ValueError):
-            for one in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().remove_signal_handler(one)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,7 @@ PICTURES = 256
 PATIENCE = 0.1
 DOUBT = 0.25
 MOST_DOUBTS = 5
+HOPELESS = 40
 
 
 @dataclass
@@ -91,6 +92,7 @@ class Annotator:
         self.questions = Questions(self.base)
         self._live: dict[str, _Live] = {}
         self._pictures: OrderedDict[tuple[str, str, str], Picture] = OrderedDict()
+        self._statuses: dict[str, Counter[str]] = defaultdict(Counter)
 
     def read(self, call: Call, choice: Choice) -> Record:
         """Return the sample record of an answer, with what it was an answer to; for the ledger."""
@@ -108,7 +110,8 @@ class Annotator:
         """
         waiting, ready = self._open(items, ledger), list[str]()
         tasks: dict[asyncio.Task[None], str] = {}
-        window = max(2 * self.concurrency, 8)
+        # As many are on their way as may be while others are judged.
+        window = max(3 * self.concurrency, 8)
         try:
             while True:
                 room = 0 if self.stopping.is_set() else window - len(self._live)
@@ -153,6 +156,31 @@ class Annotator:
             decisions = closed(self.base, judged.decisions, self._ends(list(some), reasons, judged))
             told = judged.posterior, decisions, judged.diagnostics, judged.covered
             yield self.session.layout.records(answers, *told)
+
+    def listed(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
+        """Yield of items, batch by batch, where each is and what is known of it.
+
+        `picture`: the digest of the pixels that the usual view shows; null where none was sent.
+        """
+        for start in range(0, len(items), TOGETHER):
+            some = items[start : start + TOGETHER]
+            shown = {
+                line[0]: asked.picture
+                for line, asked in ledger.lines([item.name for item in some]).items()
+                if line[4] == Answers.USUAL_VIEW and not line[3]
+            }
+            yield [
+                {
+                    "item": item.name,
+                    "path": str(item.path.resolve()),
+                    "group": item.group,
+                    "source": item.source,
+                    "box": item.box and list(vars(item.box).values()),
+                    "labels": dict(item.labels),
+                    "picture": shown.get(item.name),
+                }
+                for item in some
+            ]
 
     def _stored(
         self, items: Sequence[Item], ledger: Ledger
@@ -204,14 +232,20 @@ class Annotator:
 
     async def _judged(self, names: list[str], ledger: Ledger) -> dict[str, list[Request]]:
         """Judge items; settle those that are done, and return what to ask about the others."""
-        samples = {name: self._live[name].records for name in names}
-        judged = await asyncio.to_thread(lambda: self.session.judge(self._answers(samples)))
+        following: dict[str, Option | None] = dict.fromkeys(names, self.session.first)
+        # Of an item without answers it is known what comes first, and a rule needs no posterior.
+        told = [name for name in names if self._live[name].records and self.rule is None]
+        if told:
+            samples = {name: self._live[name].records for name in told}
+            judged = await asyncio.to_thread(lambda: self.session.judge(self._answers(samples)))
+            for i, name in enumerate(told):
+                following[name] = judged.decisions.next[i]
+                self._live[name].doubt = self._doubt(judged, i)
         asked: dict[str, list[Request]] = {}
         ends: dict[str, str] = {}
-        for i, name in enumerate(names):
+        for name in names:
             live = self._live[name]
-            live.doubt = self._doubt(judged, i) if live.records else ()
-            request = self._request(live, judged.decisions.next[i]) if live.reason is None else None
+            request = self._request(live, following[name]) if live.reason is None else None
             if request is None:
                 ends[name] = live.reason or ""
             else:
@@ -227,7 +261,6 @@ class Annotator:
         """Return what to ask about an item; None where it is done."""
         samples = option.samples if option is not None else 0
         if self.rule is not None:
-            option = self.session.first
             members = [name for name, inside in self.base.levels.items() if self.base.root in inside]
             mine = [one for one in numbered(live.records) if one["observer"] != self.known_by]
             samples = self.rule([label_of(one, self.base.root, members) for one in mine])
@@ -271,8 +304,23 @@ class Annotator:
                 self.stopped_by = self.stopped_by or error
                 self.stopping.set()
                 return
-            live.records += [self.read(call, choice) for choice in choices]
+            records = [self.read(call, choice) for choice in choices]
+            live.records += records
+            self._look_at(request.question, records, choices)
             self.progress(0, len(choices), ledger.committed)
+
+    def _look_at(self, question: str, records: list[Record], choices: Sequence[Choice]) -> None:
+        """Stop where no answer to a question can be read, before it costs much."""
+        statuses = self._statuses[question]
+        statuses.update(one.get("status", "ok") for one in records)
+        if set(statuses) == {"unreadable"} and statuses["unreadable"] >= HOPELESS:
+            last = choices[-1]
+            why = "they end at --max-tokens" if last.finish == "length" else f"such as {last.text[:80]!r}"
+            told = f"none of the first {statuses['unreadable']} answers to question {question} can be read"
+            self.stopped_by = self.stopped_by or FatalError(
+                f"{told} ({why}); --show-prompts shows what is asked"
+            )
+            self.stopping.set()
 
     async def _call(self, live: _Live, request: Request, ledger: Ledger) -> Call:
         """Return a request with its prompt and picture, which stay what they were at the line's first.

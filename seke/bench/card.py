@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import CategoricalScore, SekeError
-from seke.bench.predictions import DECISIONS
+from seke.bench.predictions import DECISIONS, REFUSED, UNREADABLE
+from seke.bench.published import figures_of
 from seke.bench.scorer import Resamples, all_rounded, rounded, scorer_of
+from seke.sets import set_called
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
     Facts = dict[str, Any]
 
 EXAMPLES = 3
@@ -37,13 +40,52 @@ def card(base: Knowledge, given: Predictions, table: LabelTable, options: Option
         engine.SekeError: no item, or no variable, that both have.
     """
     rows = given.rows_of(table.items)
-    at = np.flatnonzero(rows >= 0)
     names = shared_names(base, [given], table)
-    if not len(at):
+    if not (rows >= 0).any():
         raise SekeError(
             f"{given.path} and {table.path} have no item in common: "
             f"{some(given.items)} in the one, {some(table.items)} in the other"
         )
+    beyond = [given.items[i] for i in np.flatnonzero(table.rows_of(given.items) < 0).tolist()]
+    scored = _scored(base, given, table, names, options, {})
+    return {
+        "path": given.path,
+        **scored,
+        "without_gold": {"count": len(beyond), "examples": beyond[:EXAMPLES]},
+        "refusals": _refusals(base, given, table, rows),
+        "sources": [_source(base, given, table, name, options) for name in dict.fromkeys(table.sources)]
+        if any(name is not None for name in table.sources)
+        else [],
+    }
+
+
+def _source(
+    base: Knowledge, given: Predictions, table: LabelTable, name: str | None, options: Options
+) -> Facts:
+    """Return the scores of the items of one source set; action units also by the groups that it declares."""
+    part = table.of_source(name)
+    known = set_called(name)
+    names = [one for one in shared_names(base, [given], table) if one in part.gold.values]
+    groups = {} if known is None else known.scores
+    facts = _scored(base, given, part, names, options, groups)
+    for variable in facts["variables"].values():
+        for drawn_only in ("points", "reliability", "risk_coverage"):
+            variable.pop(drawn_only, None)
+    told = {"source": name, "label": name if known is None else known.label}
+    return {**told, **facts, "published": [] if known is None else figures_of(known.name)}
+
+
+def _scored(
+    base: Knowledge,
+    given: Predictions,
+    table: LabelTable,
+    names: Sequence[str],
+    options: Options,
+    groups: Mapping[str, Sequence[str]],
+) -> Facts:
+    """Return the scores of some variables. groups: name -> variables of which a mean is wanted besides."""
+    rows = given.rows_of(table.items)
+    at = np.flatnonzero(rows >= 0)
     resamples = Resamples([table.groups[i] for i in at.tolist()], options)
     scorers = {
         name: scorer_of(
@@ -53,20 +95,17 @@ def card(base: Knowledge, given: Predictions, table: LabelTable, options: Option
     }
     drawn = {name: resamples.scores(scorer) for name, scorer in scorers.items()}
     without = [table.items[i] for i in np.flatnonzero(rows < 0).tolist()]
-    beyond = [given.items[i] for i in np.flatnonzero(table.rows_of(given.items) < 0).tolist()]
     return {
-        "path": given.path,
         "items": len(at),
         "units": resamples.units,
         "ungrouped": sum(table.groups[i] is None for i in at.tolist()),
         "without_prediction": {"count": len(without), "examples": without[:EXAMPLES]},
-        "without_gold": {"count": len(beyond), "examples": beyond[:EXAMPLES]},
         "variables": {
             name: _variable(scorer, drawn[name], resamples, table.gold.values[name], options)
             for name, scorer in scorers.items()
         },
-        "levels": level_means(base, scorers, drawn, resamples),
-        "refusals": _refusals(base, given, table, rows),
+        "levels": level_means(base.levels, scorers, drawn, resamples),
+        "groups": level_means(groups, scorers, drawn, resamples),
     }
 
 
@@ -101,6 +140,7 @@ def _variable(
         "kind": scorer.variable.kind,
         "items": len(scorer.chosen),
         "unpredicted": int((~np.isnan(gold)).sum()) - len(scorer.chosen),
+        "void": {name: _count(getattr(scorer.prediction, name)) for name in (REFUSED, UNREADABLE)},
         "scores": scores,
     }
     if isinstance(scorer.own, CategoricalScore):
@@ -114,7 +154,10 @@ def _variable(
 
 
 def _classes(own: CategoricalScore, states: tuple[str, ...]) -> Facts:
-    """Return the confusion matrix, gold in rows, and what follows from it for each class."""
+    """Return the confusion matrix, gold in rows, and what follows from it for each class.
+
+    Answers that are none are in no column; `void` counts them.
+    """
     table = own.confusion(np.ones((1, len(own.gold))))[0]
     classes = []
     for k, state in enumerate(states):
@@ -124,12 +167,17 @@ def _classes(own: CategoricalScore, states: tuple[str, ...]) -> Facts:
                 "state": state,
                 "gold": int(gold),
                 "predicted": int(named),
+                "void": int(table[k, -1]),
                 "precision": rounded(hit / named) if named else None,
                 "recall": rounded(hit / gold) if gold else None,
                 "f1": rounded(2 * hit / (gold + named)) if gold + named else None,
             }
         )
-    return {"states": list(states), "classes": classes, "confusion": table.astype(int).tolist()}
+    return {"states": list(states), "classes": classes, "confusion": table[:, :-1].astype(int).tolist()}
+
+
+def _count(flags: Flags | None) -> int:
+    return 0 if flags is None else int(flags.sum())
 
 
 def _points(scorer: Scorer) -> list[list[float]]:
@@ -163,14 +211,14 @@ def _curves(scorer: Scorer, options: Options) -> Facts:
 
 
 def level_means(
-    base: Knowledge,
+    groups: Mapping[str, Sequence[str]],
     scorers: Mapping[str, Scorer],
     drawn: Mapping[str, Mapping[str, Floats]],
     resamples: Resamples,
 ) -> Facts:
-    """Return for each level of several variables the means of their scores, over those that have it."""
+    """Return for each group of several variables the means of their scores, over those that have it."""
     levels: Facts = {}
-    for level, members in base.levels.items():
+    for level, members in groups.items():
         own = [scorers[name] for name in members if name in scorers]
         kinds = {scorer.variable.kind for scorer in own}
         if len(own) < 2 or len(kinds) > 1:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from seke.bench.run_cli import run
+from seke.files import check_target, write_file
 from seke.reporting import print_json, reporting
 from seke.terminal import printable
 
@@ -19,12 +21,15 @@ ENDINGS = ("png", "svg", "pdf")
 
 @click.group()
 def bench() -> None:
-    """Score predictions against gold.
+    """Score predictions against gold, and ask a model for predictions.
 
     \b
     Example:
       seke bench score posteriors.jsonl truth.csv
     """
+
+
+bench.add_command(run)
 
 
 @bench.command()
@@ -41,6 +46,12 @@ def bench() -> None:
     default="",
     metavar="COLUMN",
     help="A column of GOLD, such as the subject: whole groups are resampled.",
+)
+@click.option(
+    "--sources",
+    default="",
+    metavar="COLUMN",
+    help="A column of GOLD, the set that an item is of: each set is scored by itself, too.",
 )
 @click.option(
     "--bootstrap",
@@ -72,6 +83,12 @@ def bench() -> None:
     help="Draw reliability, risk against coverage, confusion, and numbers against gold.",
 )
 @click.option(
+    "--html",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the scores as one page, published figures beside them.",
+)
+@click.option(
     "--format",
     "ending",
     type=click.Choice(ENDINGS),
@@ -80,13 +97,23 @@ def bench() -> None:
     help="Of the pictures.",
 )
 def score(
-    predictions: tuple[str, ...], gold: str, as_json: bool, pictures: Path | None, ending: str, **options: Any
+    predictions: tuple[str, ...],
+    gold: str,
+    as_json: bool,
+    pictures: Path | None,
+    html: Path | None,
+    ending: str,
+    **options: Any,
 ) -> None:
     """Score PREDICTIONS against GOLD.
 
     PREDICTIONS are what `seke infer -o` writes (.jsonl, .csv, .parquet), or label tables; of several the
     first is compared with each of the others on the items that both have. GOLD is a label table: `item`
-    and any of `expression`, `valence`, `arousal`, `AU1`, ...; a blank cell is unknown.
+    and any of `expression`, `valence`, `arousal`, `AU1`, ...; a blank cell is unknown. A manifest of
+    pictures is one too.
+
+    In a label table of predictions a cell may be `refused` or `unreadable`: such an answer is wrong. For a
+    number it counts as the middle of the range, and as a wrong sign. A blank cell is no prediction.
 
     Scores are over all items that have gold and a prediction, as if the best guess were always taken;
     `accepted` says what was accepted and how much of that is wrong. ECE stands beside what calibrated
@@ -98,12 +125,14 @@ def score(
       seke bench score posteriors.jsonl truth.csv
       seke bench score before.parquet after.parquet truth.csv --groups subject --pictures plots
       seke bench score posteriors.jsonl truth.csv --json > score.json
+      seke bench score run/predictions.csv faces.csv --sources source --html scores.html
 
     Exit status: 0 done, 2 bad input.
     """
     from seke.bench.score import score as scored
 
     with reporting(as_json=as_json):
+        check_target(html)
         report = scored(predictions, gold, options.pop("knowledge"), **options)
         _warn(report.facts)
         paths = report.draw(pictures, ending) if pictures is not None else []
@@ -111,6 +140,9 @@ def score(
             print_json(report.facts)
         else:
             print(printable(str(report)))
+        if html is not None:
+            write_file(report.html().encode(), html)
+            print(printable(f"{html}"), file=sys.stderr)
         if paths:
             print(f"{len(paths)} pictures in {pictures}", file=sys.stderr)
 

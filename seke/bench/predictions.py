@@ -2,7 +2,9 @@
 
 Of a record only what is predicted is needed (`expression`, `valence.mean`, `action_units.AU1`, or those under
 `posteriors`); `decision` and `diagnostics` are used where they are. Formats are those of `seke.records`. A
-file without any nested key, or column name with a dot, is a label table.
+file without any nested key, or column name with a dot, is a label table; in its cells may stand `refused` or
+`unreadable`, which say that an answer came and is none: it is wrong, unlike a blank cell, which is no
+prediction.
 """
 
 from __future__ import annotations
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     Record = Mapping[str, Any]
 
 DECISIONS = ("accept", "requery", "reject")
+REFUSED, UNREADABLE = "refused", "unreadable"
+# As numbers of a table, beyond every range.
+_OUTCOMES = {REFUSED: -np.inf, UNREADABLE: np.inf}
 _LARGEST_SUM_ERROR = 0.01  # of a distribution whose entries were rounded
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -49,6 +54,7 @@ class Prediction:
 
     value: (N,) index of a state or number, NaN where nothing is predicted. p: (N, K), of a binary variable
     P(true) (N,). low, high: (N,) a 90 % interval. risk: (N,) stated probability to be wrong. accepted: (N,).
+    refused, unreadable: (N,) whether the answer was no answer, in which case nothing is predicted.
     """
 
     value: Floats
@@ -57,10 +63,21 @@ class Prediction:
     high: Floats | None = None
     risk: Floats | None = None
     accepted: Flags | None = None
+    refused: Flags | None = None
+    unreadable: Flags | None = None
+
+    @property
+    def void(self) -> Flags:
+        """(N,): whether an answer came that is none."""
+        nothing = np.zeros(len(self.value), dtype=bool)
+        return nothing if self.refused is None or self.unreadable is None else self.refused | self.unreadable
 
     def of(self, rows: Ints) -> Prediction:
         """Return the prediction of some rows."""
-        columns = (self.value, self.p, self.low, self.high, self.risk, self.accepted)
+        columns = (
+            *(self.value, self.p, self.low, self.high, self.risk, self.accepted),
+            *(self.refused, self.unreadable),
+        )
         return Prediction(*(None if column is None else column[rows] for column in columns))  # type: ignore[arg-type]
 
 
@@ -99,9 +116,9 @@ def read_predictions(source: str | Path | Iterable[Record], knowledge: Knowledge
     if table.nested:
         return _Reader(table, knowledge).predictions()
     if isinstance(source, str | Path) and str(source) != "-":
-        return _of_labels(read_labels(source, knowledge), table.name)
+        return _of_labels(read_labels(source, knowledge, outcomes=_OUTCOMES), table.name)
     records = table.records if isinstance(table, _Records) else []
-    return _of_labels(labels_from(records, knowledge), table.name)
+    return _of_labels(labels_from(records, knowledge, outcomes=_OUTCOMES), table.name)
 
 
 def holds_records(path: str | Path) -> bool:
@@ -113,7 +130,11 @@ def holds_records(path: str | Path) -> bool:
 
 
 def _of_labels(labels: LabelTable, name: str) -> Predictions:
-    variables = {variable: Prediction(values) for variable, values in labels.gold.values.items()}
+    variables = {}
+    for variable, values in labels.gold.values.items():
+        refused, unreadable = (values == _OUTCOMES[one] for one in (REFUSED, UNREADABLE))
+        told = np.where(np.isinf(values), np.nan, values)
+        variables[variable] = Prediction(told, refused=refused, unreadable=unreadable)
     return Predictions(name, labels.items, variables)
 
 

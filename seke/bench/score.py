@@ -16,6 +16,7 @@ from engine import Knowledge, SekeError
 from seke.bench.card import card
 from seke.bench.comparison import comparison
 from seke.bench.predictions import holds_records, read_predictions
+from seke.bench.published import citations
 from seke.bench.scorer import BINS, Options
 from seke.labels import LabelTable, labels_from, read_labels
 from seke.shipped import knowledge as read_knowledge
@@ -38,6 +39,12 @@ class Report:
 
         return text(self.facts)
 
+    def html(self) -> str:
+        """Return the scores as one HTML page that needs no other file, published figures beside them."""
+        from seke.bench.page import page
+
+        return page(self.facts)
+
     def draw(self, folder: str | Path, ending: str = "png") -> list[Path]:
         """Write pictures (png, svg or pdf) into a folder, made where it is missing; return their paths.
 
@@ -55,6 +62,7 @@ def score(
     knowledge: Knowledge | str | Path | None = None,
     *,
     groups: str = "",
+    sources: str = "",
     bootstrap: int = 1000,
     seed: int = 0,
     level: float = 0.95,
@@ -67,6 +75,7 @@ def score(
         gold: a label table: a file, its rows, or one that was read.
         knowledge: the base whose variables are predicted; the shipped base by default.
         groups: a further column of gold, such as the subject: whole groups are resampled.
+        sources: a further column of gold, the set that an item is of: each is scored by itself, too.
         bootstrap: resamples; 0 leaves the intervals out.
         seed: of all chance.
         level: of the intervals.
@@ -77,7 +86,7 @@ def score(
         engine.SekeError: no item or no variable that both have.
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
-    table = _gold(gold, base, groups)
+    table = _gold(gold, base, groups, sources)
     options = Options(bootstrap, seed, level, bins)
     given = [read_predictions(source, base) for source in _sources(predictions)]
     known = {group for group in table.groups if group is not None}
@@ -92,7 +101,9 @@ def score(
                 "bins": bins,
                 "groups": groups or None,
                 "group_count": len(known),
+                "sources": sources or None,
             },
+            "cited": citations() if sources else {},
             "predictions": [card(base, one, table, options) for one in given],
             "comparisons": [comparison(base, given[0], other, table, options) for other in given[1:]],
         }
@@ -106,13 +117,13 @@ def _sources(predictions: Source | Sequence[Source]) -> list[Any]:
     return given if given and not isinstance(given[0], Mapping) else [given]
 
 
-def _gold(gold: Source | LabelTable, base: Knowledge, groups: str) -> LabelTable:
+def _gold(gold: Source | LabelTable, base: Knowledge, groups: str, sources: str) -> LabelTable:
     if isinstance(gold, LabelTable):
         return gold
     if not isinstance(gold, str | Path):
-        return labels_from(gold, base, groups)
+        return labels_from(gold, base, groups, sources)
     # Standard input can be read once only.
     if str(gold) != "-" and holds_records(gold):
         order = "gold is named last: PREDICTIONS... GOLD"
         raise SekeError(f"{gold}: holds predictions with probabilities and not labels; {order}")
-    return read_labels(gold, base, groups)
+    return read_labels(gold, base, groups, sources)

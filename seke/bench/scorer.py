@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Scorer:
-    """What is known of one variable: `chosen` (n,) among the items, their predictions and gold (n,)."""
+    """What is known of one variable: `chosen` (n,) among the items, their predictions and gold (n,).
+
+    Where an answer is none, the prediction holds what it counts as; see `counted`.
+    """
 
     variable: Variable
     prediction: Prediction
@@ -84,7 +87,8 @@ class Scorer:
     def wrong(self) -> Floats:
         """(n,): 1 where the value is wrong; of a number, where it is further from gold than the tolerance."""
         if self.variable.kind == "interval":
-            wrong = np.abs(self.gold - self.prediction.value) > self.tolerance
+            far = np.abs(self.gold - self.prediction.value) > self.tolerance
+            wrong = far | self.prediction.void
         else:
             wrong = self.gold != self.prediction.value
         return np.asarray(wrong, dtype=np.float64)
@@ -134,12 +138,29 @@ def scorer_of(
     also: Prediction | None = None,
 ) -> Scorer:
     """Return the scorer of a variable over those items (N,) that have gold, prediction, and one in `also`."""
-    known = ~np.isnan(gold) & ~np.isnan(prediction.value)
-    if also is not None:
-        known &= ~np.isnan(also.value)
+    known = ~np.isnan(gold)
+    for one in (prediction, also):
+        known &= True if one is None else ~np.isnan(one.value) | one.void
     chosen = np.flatnonzero(known)
     tolerance = base.policy.tolerance.get(name, 0.0)
-    return Scorer(base.variables[name], prediction.of(chosen), gold[chosen], chosen, tolerance, bins)
+    told = counted(base.variables[name], prediction.of(chosen), gold[chosen])
+    return Scorer(base.variables[name], told, gold[chosen], chosen, tolerance, bins)
+
+
+def counted(variable: Variable, prediction: Prediction, gold: Floats) -> Prediction:
+    """Return a prediction with what answers that are none count as: (n,) values in place of NaN.
+
+    A class that no gold is of; of a binary variable the opposite of gold; of a number the middle of its
+    range, which is what one would say who does not look, and of another sign than gold.
+    """
+    if not prediction.void.any():
+        return prediction
+    if variable.kind == "interval":
+        half = (variable.edges[0] + variable.edges[-1]) / 2
+        instead = np.where(gold == half, np.nextafter(half, variable.edges[-1]), half)
+    else:
+        instead = 1 - gold if variable.kind == "binary" else np.full(len(gold), float(len(variable.states)))
+    return replace(prediction, value=np.where(prediction.void, instead, prediction.value))
 
 
 class Resamples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from seke.bench.table import tables
 from seke.workbench.text import columns, count
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _LABELS = {
 _MEANS = {"mean_f1": "mean F1", "mean_balanced_accuracy": "mean balanced accuracy", "mean_ccc": "mean CCC"}
 _SHARES = {"coverage", "accepted_error", "accepted_risk", "inside", "prevalence", "sign_agreement"}
 NOTHING = "-"
+MOST_COLUMNS = 10
 
 
 def text(facts: Facts) -> str:
@@ -41,6 +43,8 @@ def text(facts: Facts) -> str:
         lines += [*_card(one, facts), ""]
     for one in facts["comparisons"]:
         lines += [*_comparison(one, facts), ""]
+    if any(one["sources"] for one in facts["predictions"]):
+        lines += _sources(facts)
     return "\n".join(lines).rstrip()
 
 
@@ -70,6 +74,30 @@ def _card(one: Facts, facts: Facts) -> Iterator[str]:
     yield from _refusals(one["refusals"])
 
 
+def _sources(facts: Facts) -> Iterator[str]:
+    """One table a task, set by set, with published figures; action units one by one are in the JSON."""
+    for table in tables(facts):
+        if len(table.columns) > MOST_COLUMNS:
+            continue
+        yield f"{table.title}, by source set"
+        rows = [
+            [
+                row.source,
+                f"[{row.cited}] {row.system}" if row.cited else row.system,
+                "" if row.items is None else f"{row.items:,}",
+                *(NOTHING if cell.value is None else f"{cell.value:.3f}" for cell in row.cells),
+                f"{row.void:,} no answer; {row.note}".rstrip("; ") if row.void else row.note,
+            ]
+            for row in table.rows
+        ]
+        yield from columns(["", "", "items", *table.columns, ""], rows)
+        yield ""
+    cited = {row.cited for table in tables(facts) for row in table.rows if row.cited}
+    if cited:
+        yield "published figures are of other items and protocols:"
+        yield from (f"  [{name}] {cite}" for name, cite in facts["cited"].items() if name in cited)
+
+
 def _of_kind(one: Facts, kind: str) -> dict[str, Any]:
     return {name: variable for name, variable in one["variables"].items() if variable["kind"] == kind}
 
@@ -87,8 +115,11 @@ def _intervals(one: Facts, facts: Facts) -> str:
 
 
 def _unpredicted(variable: Facts) -> str:
-    left = variable["unpredicted"]
-    return f", {left:,} more of gold without a prediction" if left else ""
+    left, void = variable["unpredicted"], variable["void"]
+    told = f", {left:,} more of gold without a prediction" if left else ""
+    none = " and ".join(f"{count:,} {name}" for name, count in void.items() if count)
+    instead = "the middle of the range" if variable["kind"] == "interval" else "wrong"
+    return f"{told}; {none} answers count as {instead}" if none else told
 
 
 def _number(name: str, value: float | None) -> str:
@@ -125,12 +156,12 @@ def _note(name: str, variable: Facts) -> str:
 
 
 def _classes(variable: Facts) -> list[str]:
-    header = ["class", "gold", "predicted", "precision", "recall", "F1"]
+    void = any(one["void"] for one in variable["classes"])
+    header = ["class", "gold", "predicted", *(["no answer"] if void else []), "precision", "recall", "F1"]
     rows = [
         [
             one["state"],
-            f"{one['gold']:,}",
-            f"{one['predicted']:,}",
+            *(f"{one[key]:,}" for key in ("gold", "predicted", *(["void"] if void else []))),
             *(_number(key, one[key]) for key in ("precision", "recall", "f1")),
         ]
         for one in variable["classes"]

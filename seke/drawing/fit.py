@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from engine import SekeError
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def forest(trace: Path, most: int) -> Figure:
         with mpl.rc_context({"text.parse_math": False}):
             arviz.plot_forest(
                 given,
+                var_names=shown,
                 model_names=["prior", "posterior"],
                 combined=True,
                 hdi_prob=0.9,
@@ -49,6 +52,11 @@ def forest(trace: Path, most: int) -> Figure:
                 linewidth=1.5,
                 ax=axes,
             )
+        if legend := axes.get_legend():
+            handles: Any = legend.legend_handles
+            names = [text.get_text() for text in legend.get_texts()]
+            legend.remove()
+            figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=8)
         left = len(both[1]) - len(shown)
         axes.set_title(f"90 % intervals{f'; {left} unknowns that moved less are left out' if left else ''}")
         axes.title.set_fontsize(9)
@@ -61,8 +69,9 @@ def _scalars(group: Any) -> dict[str, Any]:
     for name, draws in group.data_vars.items():
         values = draws.values
         flat = values.reshape(*values.shape[:2], -1)
-        for index in range(flat.shape[2]):
-            found[f"{name}[{index}]" if flat.shape[2] > 1 else str(name)] = flat[:, :, index]
+        for number, index in enumerate(np.ndindex(values.shape[2:])):
+            place = f"[{', '.join(map(str, index))}]" if index else ""
+            found[f"{name}{place}"] = flat[:, :, number]
     return found
 
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 USUAL, RARE = 0.5, 0.1
-MOST_KEPT = 10_000
+MOST_KEPT = 1000
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -78,6 +78,14 @@ class Questions:
             engine.SekeError: a question without a template, or to an observer who reports nothing of it.
         """
         context = context or Context()
+        key = (*request.line[1:], *map(str, context.known.items()), context.doubt)
+        if key not in self._prompts:
+            if len(self._prompts) >= MOST_KEPT:
+                self._prompts.clear()
+            self._prompts[key] = self._made(request, context)
+        return self._prompts[key]
+
+    def _made(self, request: Request, context: Context) -> Prompt:
         form = self.form(request, context)
         question = self.base.questions[request.question]
         if not question.prompt:

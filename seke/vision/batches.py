@@ -16,7 +16,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from seke.vision.client import FORMATS, LARGEST_BODY, AgainError, Endpoint
+from engine import SekeError
+from seke.vision.bodies import LARGEST
+from seke.vision.client import AgainError, AloneError, Endpoint
+from seke.vision.dialect import Dialect
 from seke.vision.errors import FatalError, UnansweredError
 from seke.vision.faults import plain, refusal_of
 from seke.vision.replies import reply_from
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
 
+    from seke.ledger import Ledger
     from seke.vision.prices import Prices
     from seke.vision.values import Call, Reply, Settings
 
@@ -72,7 +76,7 @@ class _Line:
     call: Call
     draws: Draws
     last: bool
-    form: int
+    asked: Dialect
     body: bytes
     found: asyncio.Future[Reply] | None = field(default=None)
 
@@ -148,7 +152,7 @@ class Batches(Endpoint):
         self, memory: Memory, name: str, identity: str | None, asked: Mapping[int, tuple[Call, Draws]]
     ) -> None:
         sent = {
-            number: _Line(call, draws, last=True, form=len(FORMATS), body=b"")
+            number: _Line(call, draws, last=True, asked=Dialect(), body=b"")
             for number, (call, draws) in asked.items()
         }
         if identity is None:
@@ -165,9 +169,11 @@ class Batches(Endpoint):
         """Wait for the draws to come with a batch."""
         if self._end is not None:
             raise self._end
+        if len(draws) > 1 and not self.dialect.several:
+            raise AloneError
         self._memory = journal  # type: ignore[assignment]
         found: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        line = _Line(call, draws, last, self.form, self._body(call, draws), found)
+        line = _Line(call, draws, last, self.dialect, self._body(call, draws), found)
         self._put(line)
         try:
             return await found
@@ -176,7 +182,7 @@ class Batches(Endpoint):
                 self._waiting.remove(line)
 
     def _body(self, call: Call, draws: Draws) -> bytes:
-        return json.dumps(self.body(call, draws), ensure_ascii=False).encode("utf-8", "replace")
+        return json.dumps(self.body(call, draws, self.dialect), ensure_ascii=False).encode("utf-8", "replace")
 
     def _put(self, line: _Line) -> None:
         if self._waiting and self._size + len(line.body) > self.most_bytes:
@@ -371,12 +377,12 @@ class Batches(Endpoint):
         if code == 200 or not (isinstance(code, int) or isinstance(said.get("error"), dict)):
             reply = reply_from(body, line.draws, self.prices)
             try:
-                line.answer(await self.kept(reply, line.call, line.form, number, memory, last=line.last))
+                line.answer(await self.kept(reply, line.call, line.asked, number, memory, last=line.last))
             except AgainError as error:
                 line.answer(error)
             return
         refusal = refusal_of(code, body) if isinstance(code, int) else refusal_of(0, said)
-        failure, raised = self.refused_by(refusal, last=line.last)
+        failure, raised = self.refused_by(refusal, line.asked, len(line.draws), last=line.last)
         await memory.failed(number, failure)
         line.answer(raised)
 
@@ -404,6 +410,7 @@ class Batches(Endpoint):
         await asyncio.sleep(self.poll)
         for line in rest.values():
             if line.found is not None and not line.found.done():
+                line.asked = self.dialect
                 line.body = self._body(line.call, line.draws)
                 self._put(line)
         return None
@@ -448,7 +455,7 @@ class Batches(Endpoint):
                 except openai.NotFoundError:
                     raise
                 except (openai.OpenAIError, OSError) as error:
-                    raise self.failed(error, last=True)[1] from None
+                    raise self.failed(error, None, 1, last=True)[1] from None
         raise AssertionError
 
 
@@ -464,10 +471,10 @@ async def _lines(response: Any) -> AsyncIterator[bytes]:
             break
         *whole, rest = (held + part).split(b"\n")
         for one in whole:
-            if len(one) <= LARGEST_BODY:
+            if len(one) <= LARGEST:
                 yield one
-        held = rest[: LARGEST_BODY + 1]
-    if len(held) <= LARGEST_BODY:
+        held = rest[: LARGEST + 1]
+    if len(held) <= LARGEST:
         yield held
 
 
@@ -477,3 +484,16 @@ def _loaded(text: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def fit_together(model: object, ledger: Ledger) -> None:
+    """Make a ledger ready for a model that asks in batches, or for one that does not.
+
+    Raises:
+        engine.SekeError: batches are on their way, and the model does not ask in batches.
+    """
+    batches = isinstance(model, Batches)
+    if ledger.batches() and not batches:
+        raise SekeError(f"{ledger.folder}: batches are on their way; go on with --batch")
+    # A batch leaves when all its lines are told; they cannot wait for one another.
+    ledger.patient = not batches

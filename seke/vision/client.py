@@ -8,7 +8,6 @@ whether it gives several choices, structured output, and under which name it lim
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import os
 import time
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from engine import did_you_mean
+from seke.vision.bodies import bounded, read
+from seke.vision.dialect import FORMATS, Dialect
 from seke.vision.errors import FatalError, UnansweredError
 from seke.vision.faults import LONGEST_WAIT, Refusal, plain, refusal_of
 from seke.vision.limits import Pace
@@ -34,12 +35,9 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 6
 DEADLINE = 180.0
-LARGEST_BODY = 8_000_000
 MOST_PAID = 2
 HOPELESS = 3
 LOCAL = ("localhost", "127.0.0.1", "::1", "[::1]")
-FORMATS = ("json_schema", "json_object", "")
-LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 class AgainError(Exception):
@@ -48,6 +46,10 @@ class AgainError(Exception):
     def __init__(self, message: str, wait: float | None = None, *, paid: bool = False) -> None:
         super().__init__(message)
         self.wait, self.paid = wait, paid
+
+
+class AloneError(Exception):
+    """The server gives one choice at a time: the draws may be asked for one by one."""
 
 
 class Endpoint:
@@ -75,15 +77,23 @@ class Endpoint:
         """
         import openai
 
-        key = os.environ.get(key_from, "")
+        # A key that was read from a file often ends with a line break.
+        self._key = os.environ.get(key_from, "").strip()
         local = base_url is not None and urlsplit(base_url).hostname in LOCAL
-        if not key and not local:
+        if not self._key and not local:
             raise FatalError(f"there is no key: put it in the environment variable {key_from}")
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise FatalError(f"what is in the environment variable {key_from} is no key")
         # Pictures go where the user said and nowhere else, whatever a server would have.
         connections = type(openai.DEFAULT_CONNECTION_LIMITS)(max_keepalive_connections=max(concurrency, 20))
-        http = openai.DefaultAsyncHttpxClient(follow_redirects=False, limits=connections, timeout=deadline)
+        http = openai.DefaultAsyncHttpxClient(
+            follow_redirects=False,
+            limits=connections,
+            timeout=deadline,
+            event_hooks={"response": [bounded]},
+        )
         self.client = openai.AsyncOpenAI(
-            api_key=key or "none", base_url=base_url, max_retries=0, timeout=deadline, http_client=http
+            api_key=self._key or "none", base_url=base_url, max_retries=0, timeout=deadline, http_client=http
         )
         self.settings, self.prices, self.key_from = settings, prices, key_from
         self.estimate = Estimate(prices, settings)
@@ -92,8 +102,7 @@ class Endpoint:
         self._pace = Pace(rpm, tpm)
         self._end: FatalError | None = None
         self._formed, self._unformed = False, 0
-        self._several: bool | None = None
-        self.form, self._limit = 0, 0
+        self.dialect = Dialect()
         self._answered = self._refused = self._dry = 0
 
     @property
@@ -144,15 +153,17 @@ class Endpoint:
         reasons: list[BaseException] = []
         while (missing := tuple(draw for draw in wanted if draw not in found)) and not reasons:
             # Together until it is seen that the server gives one choice at a time.
-            parts = [missing] if self._several is not False else [(draw,) for draw in missing]
+            parts = [missing] if self.dialect.several else [(draw,) for draw in missing]
             asked = (self._request(call, draws, journal) for draws in parts)
             for draws, got in zip(parts, await asyncio.gather(*asked, return_exceptions=True), strict=True):
+                if isinstance(got, AloneError):
+                    continue
                 if isinstance(got, BaseException):
                     reasons.append(got)
                     continue
                 found |= {one.draw: one for one in got}
-                if len(draws) > 1:
-                    self._several = len(got) > 1
+                if len(got) == 1 < len(draws):
+                    self.dialect = replace(self.dialect, several=False)
         choices = tuple(found[draw] for draw in sorted(found))
         for reason in sorted(reasons, key=lambda one: isinstance(one, UnansweredError)):
             raise UnansweredError(reason.reason, choices) if isinstance(reason, UnansweredError) else reason
@@ -205,24 +216,27 @@ class Endpoint:
             await self._pace.admit(sum(self.estimate.tokens(call, len(draws))))
             if self._end is not None:
                 raise self._end
+            asked = self.dialect
+            if len(draws) > 1 and not asked.several:
+                raise AloneError
             number = await journal.sent(call, draws, self.estimate.worst(call, len(draws)))
-            started, form = time.monotonic(), self.form
+            started = time.monotonic()
             try:
                 async with asyncio.timeout(self.deadline):
-                    body = await self._post(call, draws)
+                    body = await self._post(call, draws, asked)
             except asyncio.CancelledError:
                 lost = Failure(0, "stopped while it was on its way", paid=True, retried=False)
                 await asyncio.shield(journal.failed(number, lost))
                 raise
             except Exception as error:
-                failure, raised = self.failed(error, last=last)
+                failure, raised = self.failed(error, asked, len(draws), last=last)
                 await journal.failed(number, failure)
                 raise raised from None
             reply = reply_of(body, draws, self.prices, time.monotonic() - started)
-            return await self.kept(reply, call, form, number, journal, last=last)
+            return await self.kept(reply, call, asked, number, journal, last=last)
 
     async def kept(
-        self, reply: Reply | None, call: Call, form: int, number: int, journal: Journal, *, last: bool
+        self, reply: Reply | None, call: Call, asked: Dialect, number: int, journal: Journal, *, last: bool
     ) -> Reply:
         """Keep account of what came, and return it."""
         if reply is None:
@@ -231,56 +245,44 @@ class Endpoint:
             raise AgainError("the server's answer cannot be read", paid=True)
         self.estimate.met(call, reply.prompt_tokens)
         await journal.answered(number, reply)
-        self._look_at(reply, form)
+        self._look_at(reply, asked)
         return reply
 
-    async def _post(self, call: Call, draws: tuple[int, ...]) -> bytes:
+    async def _post(self, call: Call, draws: tuple[int, ...], asked: Dialect) -> bytes:
         """Send a request and return the body that came; nothing where it is too long."""
         completions = self.client.chat.completions.with_streaming_response
-        async with completions.create(**self.body(call, draws)) as response:
+        said = self.body(call, draws, asked)
+        # An extra body is sent as it is; to look through it for what to rename takes the client longer than
+        # all the rest.
+        async with completions.create(model=said["model"], messages=[], extra_body=said) as response:
             self._pace.heed(response.headers)
             return await read(response)
 
-    def _look_at(self, reply: Reply, form: int) -> None:
+    def _look_at(self, reply: Reply, asked: Dialect) -> None:
         """Ask in a simpler form where a server takes the one that is asked for and does not keep to it."""
         whole = [one for one in reply.choices if one.finish == "stop" and one.text and one.refusal is None]
-        if self._formed or form != self.form or not whole:
+        if self._formed or asked.form != self.dialect.form or not whole:
             return
         self._formed = any(is_json(one.text) for one in whole)
         self._unformed += not self._formed
-        if self._unformed >= HOPELESS and self.form + 1 < len(FORMATS):
-            self.form, self._unformed = self.form + 1, 0
+        if self._unformed >= HOPELESS and asked.form + 1 < len(FORMATS):
+            self.dialect, self._unformed = replace(self.dialect, form=asked.form + 1), 0
 
-    def body(self, call: Call, draws: tuple[int, ...]) -> dict[str, Any]:
+    def body(self, call: Call, draws: tuple[int, ...], asked: Dialect) -> dict[str, Any]:
         """Return what is said to the server to get these draws."""
-        settings, picture = self.settings, call.picture
-        data = base64.b64encode(picture.data).decode("ascii")
-        url = {"url": f"data:{picture.media_type};base64,{data}", "detail": settings.detail}
-        content = [{"type": "text", "text": call.prompt.text}, {"type": "image_url", "image_url": url}]
-        said: dict[str, Any] = {
-            "model": settings.model,
-            "messages": [{"role": "user", "content": content}],
-            "temperature": settings.temperature,
-            "top_p": settings.top_p,
-            "seed": seed_of(settings, call, draws[0]),
-            LIMITS[self._limit]: settings.max_tokens,
-        }
-        if len(draws) > 1:
-            said["n"] = len(draws)
-        kind = FORMATS[self.form]
-        if kind == "json_schema":
-            schema = {"name": "answer", "strict": True, "schema": dict(call.prompt.schema)}
-            said["response_format"] = {"type": kind, "json_schema": schema}
-        elif kind:
-            said["response_format"] = {"type": kind}
-        return said
+        return asked.body(call, len(draws), self.settings, seed_of(self.settings, call, draws[0]))
 
-    def failed(self, error: Exception, *, last: bool) -> tuple[Failure, Exception]:
-        """Return what is to be kept of a failure, and what is to be raised."""
+    def failed(
+        self, error: Exception, asked: Dialect | None, samples: int, *, last: bool
+    ) -> tuple[Failure, Exception]:
+        """Return what is to be kept of a failure, and what is to be raised.
+
+        asked: how so many samples were asked for; None where something else was.
+        """
         import openai
 
         if isinstance(error, openai.APIStatusError):
-            return self.refused_by(self.refusal(error), last=last)
+            return self.refused_by(self.refusal(error), asked, samples, last=last)
         if isinstance(error, TimeoutError | openai.APITimeoutError):
             message = f"no answer within {self.deadline:g} s"
             return Failure(0, message, paid=True, retried=not last), AgainError(message, paid=True)
@@ -297,9 +299,13 @@ class Endpoint:
         if 300 <= found.code < 400:
             there = error.response.headers.get("location", "another address")
             found = replace(found, message=f"it has moved to {there}")
-        return replace(found, message=found.message.replace(self.client.api_key, "(the key)"))
+        if self._key:
+            found = replace(found, message=found.message.replace(self._key, "(the key)"))
+        return found
 
-    def refused_by(self, refusal: Refusal, *, last: bool) -> tuple[Failure, Exception]:
+    def refused_by(
+        self, refusal: Refusal, asked: Dialect | None, samples: int, *, last: bool
+    ) -> tuple[Failure, Exception]:
         """Return what is to be kept of a refusal, and what is to be raised."""
         code, message = refusal.code, refusal.message
         if refusal.fatal:
@@ -310,31 +316,19 @@ class Endpoint:
                 self._pace.pause(refusal.wait)
             kept = Failure(code, message, paid=False, retried=not last)
             return kept, AgainError(f"the server says {code}: {message}", refusal.wait)
-        if self._adapted(code, message):
-            return Failure(code, message, paid=False, retried=not last), AgainError(message, 0.0)
+        other = asked.instead(message, samples, self.settings) if asked and code in (400, 422) else None
+        if asked is not None and other is not None:
+            # Others on their way were sent as this one was, and learn the same.
+            self.dialect = self.dialect.joined(other)
+            alone = samples > 1 and not other.several
+            raised = AloneError(message) if alone else AgainError(message, 0.0)
+            return Failure(code, message, paid=False, retried=alone or not last), raised
         self._refused += 1
         if self._refused >= HOPELESS and not self._answered:
             self._end = FatalError(f"{self.where}: refuses every request ({code}: {message})")
             return Failure(code, message, paid=False, retried=False), self._end
         told = f"{code}: {message}" if code else message
         return Failure(code, message, paid=False, retried=False), UnansweredError(told)
-
-    def _adapted(self, code: int, message: str) -> bool:
-        """Ask for less, or by another name, where a server does not know what was asked for."""
-        if code not in (400, 422):
-            return False
-        text = message.lower()
-        if LIMITS[1] in text and self._limit == 0:
-            self._limit = 1
-            return True
-        formal = any(word in text for word in ("response_format", "json_schema", "schema"))
-        if formal and self.form + 1 < len(FORMATS):
-            self.form += 1
-            return True
-        if "'n'" in text or '"n"' in text:
-            changed, self._several = self._several is not False, False
-            return changed
-        return False
 
     def fatal(self, refusal: Refusal) -> FatalError:
         """Return in plain words what is wrong where nothing can be asked."""
@@ -350,17 +344,6 @@ class Endpoint:
         else:
             told = "give the address where the server is now as --base-url"
         return FatalError(f"{self.where}: {told} ({why})")
-
-
-async def read(response: Any) -> bytes:
-    """Return a body, at most LARGEST_BODY bytes of it; nothing where it is longer."""
-    parts, size = [], 0
-    async for part in response.iter_bytes():
-        size += len(part)
-        if size > LARGEST_BODY:
-            return b""
-        parts.append(part)
-    return b"".join(parts)
 
 
 def seed_of(settings: Settings, call: Call, draw: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from dataclasses import dataclass
@@ -71,14 +72,19 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         if said is None:
             continue
         try:
-            return min(max(float(said) * unit, 0.0), LONGEST_WAIT)
-        except ValueError:
-            pass
-        try:
-            return min(max(parsedate_to_datetime(said).timestamp() - time.time(), 0.0), LONGEST_WAIT)
+            wait = _seconds(said, unit)
         except (ValueError, TypeError, OverflowError):
             continue
+        if not math.isnan(wait):
+            return min(max(wait, 0.0), LONGEST_WAIT)
     return None
+
+
+def _seconds(said: str, unit: float) -> float:
+    try:
+        return float(said) * unit
+    except ValueError:
+        return parsedate_to_datetime(said).timestamp() - time.time()
 
 
 def seconds_of(said: str) -> float | None:

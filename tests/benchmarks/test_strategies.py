@@ -141,13 +141,16 @@ def test_answers_for_an_accepted_item_at_equal_error(name, required, capsys):
         "                         answers and cost an accepted item   accepted   of these the policy takes"
     ]
     lines += [f"  {'policy':22} {own[1]:10.2f} {own[2]:10.2f} {own[3]:20.1%}"]
+    ratios = {}
     for rule in RULES:
         found = at(world.rule(rule), own[0])
         told = f"  {rule:22} errs more, however few it accepts"
         if found:
             told = f"  {rule:22} {found[1]:10.2f} {found[2]:10.2f} {found[3]:20.1%}"
             told += f"   {own[1] / found[1]:.2f} and {own[2] / found[2]:.2f}"
+            ratios[rule] = own[1] / found[1]
         lines += [told]
     with capsys.disabled():
         print("\n" + "\n".join(lines))
     assert own[3] > 0
+    assert all(ratio < 0.5 for ratio in ratios.values())

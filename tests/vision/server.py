@@ -260,19 +260,23 @@ def odd(what):
     raise AssertionError(what)
 
 
-def made_up(seed):
-    """Return an answer to any question; the same seed has the same."""
-    chance = random.Random(seed)
+def made_up(asked):
+    """Return an answer in the form that is asked for; the same seed has the same."""
+    chance = random.Random(asked.get("seed"))
     ranking = chance.sample(["happiness", "surprise", "neutral", "sadness", "anger"], 3)
     levels = {name: chance.choice([-0.5, 0.0, 0.5]) for name in ("valence", "arousal")}
-    units = [name for name in ("AU1", "AU4", "AU6", "AU12", "AU25") if chance.random() < 0.5]
-    return json.dumps({"expression": ranking, **levels, "action_units": units})
+    form = asked["response_format"]["json_schema"]["schema"]["properties"].get("action_units", {})
+    marked = form.get("properties")
+    names = marked or ("AU1", "AU4", "AU6", "AU12", "AU25")
+    units = {name: chance.random() < 0.5 for name in names}
+    said = units if marked else [name for name, seen in units.items() if seen]
+    return json.dumps({"expression": ranking, **levels, "action_units": said})
 
 
 async def forever(port, seconds):
     def script(_, asked):
         print(asked.get("seed"), flush=True)
-        return Reply([made_up(asked.get("seed"))], after=seconds, alone=True)
+        return Reply([made_up(asked)], after=seconds, alone=True)
 
     served = Server(script)
     server = await asyncio.start_server(served._serve, "127.0.0.1", port, backlog=1024)

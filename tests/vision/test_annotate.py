@@ -361,7 +361,9 @@ def test_pictures_go_nowhere_unless_it_is_allowed(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
     given = [EXAMPLE, "--run", tmp_path / "r", "--model", "m", "--base-url", "http://models.invalid/v1"]
     found = run(*given, status=2)
-    assert "6 pictures will be sent to http://models.invalid/v1/" in found.output
+    assert (
+        "6 pictures will be sent to http://models.invalid/v1/ (unencrypted), with the key in" in found.output
+    )
     assert "read their terms first" in found.output
     assert "--yes" in found.output
     assert not (tmp_path / "r").exists()
@@ -639,11 +641,34 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path):
     assert found["items"] == {"requery": 20}
 
 
+def test_a_model_whose_answers_cannot_be_read_is_not_asked_on_and_on(tmp_path):
+    folder = pictures(tmp_path / "faces", 60)
+    prose = {"text": "The face looks happy.", "finish": "stop"}
+
+    class Chatty:
+        async def ask(self, call, journal):
+            request = call.request
+            draws = range(request.first, request.first + request.samples)
+            choices = tuple(Choice(draw, prose["text"], prose["finish"]) for draw in draws)
+            number = await journal.sent(call, tuple(draws), None)
+            await journal.answered(number, Reply(choices, "chatty"))
+            return choices
+
+    job = Job.of([folder], tmp_path / "r", Chatty(), Settings("chatty"), concurrency=4)
+    found = job.run()
+    assert not found.finished
+    assert "answers to question joint can be read (such as 'The face looks happy.')" in found.stopped
+    assert 40 <= found.totals.unreadable == found.totals.answers < 60
+    prose["finish"] = "length"
+    job = Job.of([folder], tmp_path / "r2", Chatty(), Settings("chatty"), concurrency=4)
+    assert "(they end at --max-tokens)" in job.run().stopped
+
+
 def test_what_may_be_spent_is_never_passed(tmp_path, server):
     folder = pictures(tmp_path / "faces", 6)
     priced = ["--price-in", "2", "--price-out", "8"]
     spent = 0.0
-    for limit in (0.05, 0.1):
+    for limit in (0.03, 0.06):
         process = started(folder, tmp_path / "r", server[0], *priced, "--max-cost", str(limit))
         out, err = process.communicate()
         assert process.returncode == 1, err

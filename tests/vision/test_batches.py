@@ -12,7 +12,7 @@ import threading
 from contextlib import closing
 
 import pytest
-from server import Reply, Server, error
+from server import Reply, Server, error, made_up
 from test_annotate import pictures
 from test_client import GOOD, SETTINGS, Account, call, one_choice, quick
 
@@ -382,11 +382,7 @@ def test_the_account_is_exact_whatever_happens(seed):
 
 def by_seed(_, asked):
     """An answer that depends on the seed alone, in the form that is asked for."""
-    rng = random.Random(asked["seed"])
-    keys = asked["response_format"]["json_schema"]["schema"]["properties"]
-    said = {"expression": rng.choice([["happiness", "neutral", "fear"], ["fear", "surprise", "anger"]])}
-    said |= {"valence": rng.uniform(-1, 1), "arousal": 0.2, "action_units": ["AU12"]}
-    return one_choice(json.dumps({key: value for key, value in said.items() if key in keys}))
+    return one_choice(made_up(asked))
 
 
 class Served:

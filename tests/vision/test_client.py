@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from server import Reply, Server, error
 
 from seke.loop import Request
+from seke.vision import bodies
 from seke.vision.client import Endpoint, seed_of
 from seke.vision.errors import FatalError, UnansweredError
 from seke.vision.faults import retry_after, seconds_of
@@ -279,6 +281,63 @@ def test_another_name_for_the_limit_is_learned():
     assert "max_tokens" not in server.seen[-1]
 
 
+def only_plain(asked):
+    kind = asked.get("response_format", {}).get("type")
+    return kind and f"response_format {kind} is not supported"
+
+
+REFUSALS = {
+    "no structured output": only_plain,
+    "another limit": lambda asked: "max_tokens" in asked and "Use 'max_completion_tokens' instead",
+    "one choice": lambda asked: "n" in asked and "Only one completion choice is allowed",
+    "no n": lambda asked: "n" in asked and "'n' : number must be at most 1",
+    "no seed": lambda asked: "seed" in asked and "Unsupported parameter: 'seed'",
+    "no top_p": lambda asked: "top_p" in asked and "Unsupported parameter: 'top_p'",
+    "nothing": lambda asked: (
+        only_plain(asked)
+        or ("max_tokens" in asked and "'max_completion_tokens'")
+        or ("n" in asked and "n must be 1")
+        or ("seed" in asked and "'seed'")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_a_server_does_not_take_is_learned_by_all_that_are_on_their_way(name):
+    def script(_, asked):
+        why = REFUSALS[name](asked)
+        return error(400, why) if why else Reply(['{"a": 1}'], after=0.05)
+
+    async def many(model, journal):
+        return await asyncio.gather(*(model.ask(call(3, item=f"f{i}"), journal) for i in range(16)))
+
+    found, journal, server = run(script, many, concurrency=8, attempts=6)
+    assert [len(choices) for choices in found] == [3] * 16
+    # Those that were sent before the first refusal are refused as well, and nothing after them.
+    refused = [end for end in journal.ends if not hasattr(end, "choices")]
+    assert len(refused) <= 8 * 5
+    assert not any(REFUSALS[name](asked) for asked in server.seen[-8:])
+
+
+def test_what_was_asked_for_on_purpose_is_not_left_out():
+    cold = replace(SETTINGS, temperature=0.2)
+
+    async def go():
+        script = lambda _, asked: error(400, "'temperature' does not support 0.2")  # noqa: E731
+        async with Server(script) as server, Endpoint(cold, base_url=server.url) as model:
+            with pytest.raises(UnansweredError, match=r"does not support 0\.2"):
+                await model.ask(call(), Account())
+            assert len(server.seen) == 1
+
+    asyncio.run(go())
+
+
+def test_the_body_of_an_error_is_read_only_so_far(monkeypatch):
+    monkeypatch.setattr(bodies, "LARGEST", 5000)
+    found, _, _ = run(lambda *_: error(400, "x" * 100_000))
+    assert found.reason == "400: Error code: 400"
+
+
 def test_no_more_than_allowed_are_on_their_way():
     async def many(model, journal):
         return await asyncio.gather(*(model.ask(call(item=f"f{i}"), journal) for i in range(40)))
@@ -346,6 +405,25 @@ def test_a_key_is_sent_and_shown_nowhere(monkeypatch):
     assert server.keys == {"bearer sk-secret"}
     assert "Received API key: (the key)" in str(found)
     assert "sk-secret" not in str(found) + repr(journal.rows) + repr(found)
+
+
+def test_a_key_with_a_line_break_is_the_key_without_it(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret\n")
+    found, _, server = run(lambda *_: error(401, "not accepted: sk-secret"))
+    assert server.keys == {"bearer sk-secret"}
+    assert "sk-secret" not in str(found)
+
+
+@pytest.mark.parametrize("key", ["sk-é", "sk-a\nb"])
+def test_what_is_no_key_is_said_before_anything_is_sent(monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(FatalError, match="OPENAI_API_KEY is no key"):
+        Endpoint(SETTINGS)
+
+
+def test_a_server_without_a_key_may_say_what_it_likes():
+    found, _, _ = run(lambda *_: error(400, "none of this works"))
+    assert found.reason == "400: none of this works"
 
 
 def test_an_address_is_shown_without_its_password():
@@ -479,6 +557,9 @@ def test_waits_are_read_and_bounded():
     assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
     assert retry_after({"retry-after": "1e9"}) == 60
     assert retry_after({"retry-after": "soon"}) is None
+    assert retry_after({"retry-after": "nan"}) is None
+    assert retry_after({"retry-after": "inf"}) == 60
+    assert retry_after({"retry-after-ms": "nan", "retry-after": "3"}) == 3
     assert seconds_of("1m3.5s") == 63.5
     assert seconds_of("20ms") == 0.02
     assert seconds_of("junk") is None

@@ -1,0 +1,98 @@
+"""What may be done with the pictures of each source: a table, one row a source.
+
+    source,licence,url,note
+    CK+,research only; no passing on,https://...,agreement signed 2026-03-01
+
+Only `source` and `licence` are needed. What has `no` in a further column `copy` is never copied.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine import AnswerError, SekeError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+COLUMNS = ("source", "licence", "url", "note", "copy")
+NAMELESS = ""
+
+
+@dataclass(frozen=True)
+class Licence:
+    """What is known of a source's terms; copy: whether they allow its pictures to be copied, None: unsaid."""
+
+    licence: str
+    url: str = ""
+    note: str = ""
+    copy: bool | None = None
+
+
+def read_licences(path: Path) -> dict[str, Licence]:
+    """Read a table of sources.
+
+    Raises:
+        engine.AnswerError: all faults, with file and line.
+    """
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AnswerError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    faults = [
+        f"{path}:1: {name}: no such column{did_you_mean(name, COLUMNS)}"
+        for name in reader.fieldnames or ()
+        if name not in COLUMNS
+    ]
+    faults += [
+        f"{path}:1: {name}: no such column" for name in COLUMNS[:2] if name not in (reader.fieldnames or ())
+    ]
+    found: dict[str, Licence] = {}
+    try:
+        for row in reader if not faults else ():
+            place, cells = f"{path}:{reader.line_num}", {k: (v or "").strip() for k, v in row.items() if k}
+            source, copy = cells["source"], cells.get("copy", "").lower()
+            if None in row:
+                faults.append(f"{place}: has more cells than the header")
+            if source in found:
+                faults.append(f"{place}: source: {source!r} is there twice")
+            if copy not in ("", "yes", "no"):
+                faults.append(f"{place}: copy: {copy!r}; allowed are yes, no or nothing")
+            if not cells["licence"]:
+                faults.append(f"{place}: licence: is blank")
+            told = cells["licence"], cells.get("url", ""), cells.get("note", "")
+            found[source] = Licence(*told, {"yes": True, "no": False}.get(copy))
+    except csv.Error as error:
+        faults.append(f"{path}:{reader.line_num}: is no CSV ({error})")
+    if faults:
+        raise AnswerError("\n".join(faults))
+    return found
+
+
+def check_copying(sources: Iterable[str], licences: Mapping[str, Licence], licence: str) -> None:
+    """Refuse to copy pictures whose terms are not stated, or do not allow it.
+
+    Raises:
+        engine.SekeError: the sources of which no licence is said, or that forbid it.
+    """
+    met = sorted(set(sources))
+    forbidden = [one for one in met if one in licences and licences[one].copy is False]
+    if forbidden:
+        raise SekeError(
+            f"--copy-images: the terms of {_named(forbidden)} do not allow it (copy: no in --sources)"
+        )
+    unsaid = [one for one in met if one not in licences and not licence.strip()]
+    if unsaid:
+        raise SekeError(
+            f"--copy-images: no licence is stated of {_named(unsaid)}; state one with --licence, or of each "
+            "source in a table (--sources)"
+        )
+
+
+def _named(sources: Iterable[str]) -> str:
+    return ", ".join(one or "pictures without a source" for one in sources)

@@ -1,0 +1,234 @@
+"""An export read back, row by row, with the loaders of those who will read it.
+
+`datasets` reads every format, TRL checks that its rows are conversations whose pictures have their places,
+and the pictures are opened. LLaMA-Factory pins other versions of both, so that its converter cannot stand
+beside them; tests/test_export_consumers.py runs it in an environment of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import SekeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    Record = dict[str, Any]
+    Check = Callable[[Record], Iterator[str]]
+
+MOST_FAULTS = 20
+IMAGE = "<image>"
+INSTALL = "pip install 'seke[export]'"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """rows: how many of each format were read and accepted; faults: what was not, each with its place.
+
+    readers: the libraries that read, with their versions.
+    """
+
+    rows: Mapping[str, int]
+    faults: tuple[str, ...]
+    readers: tuple[str, ...]
+
+
+def verified(folder: str | Path) -> Verified:
+    """Read an export with `datasets` and TRL, and compare it with what export.json says of it.
+
+    Raises:
+        engine.SekeError: no export; a library that is not installed.
+    """
+    return _Verification(Path(folder)).verified()
+
+
+def check_installed(formats: Iterable[str]) -> None:
+    """Refuse where what reads these formats back is not installed.
+
+    Raises:
+        engine.SekeError: with how it is installed.
+    """
+    _library("datasets")
+    if "trl" in formats:
+        _library("trl.data_utils")
+
+
+class _Verification:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            self.facts: Record = json.loads((folder / "export.json").read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise SekeError(f"{folder}: is no export (export.json: {error})") from None
+        self.datasets = _library("datasets")
+        self.trl = _library("trl.data_utils") if "trl" in self.facts["formats"] else None
+        self.faults: list[str] = []
+        self.pictures: set[str] = set()
+
+    def verified(self) -> Verified:
+        """Read all formats."""
+        checks: dict[str, Check] = {
+            "messages": self._messages,
+            "trl": self._trl,
+            "llava": self._llava,
+            "imagefolder": self._imagefolder,
+            "parquet": self._parquet,
+        }
+        for name, digest in self.facts["files"].items():
+            path = self.folder / name
+            if not path.is_file() or _digest(path) != digest:
+                self.faults.append(f"{name}: is not the file that was written")
+        rows: dict[str, int] = {}
+        shown = self.datasets.utils.logging.is_progress_bar_enabled()
+        self.datasets.disable_progress_bars()
+        try:
+            for name in self.facts["formats"]:
+                rows[name] = self._read(name, checks[name])
+        finally:
+            if shown:
+                self.datasets.enable_progress_bars()
+        libraries = ["datasets", *(["trl"] if self.trl else [])]
+        readers = tuple(f"{name} {import_module(name).__version__}" for name in libraries)
+        return Verified(rows, tuple(self._all()), readers)
+
+    def _all(self) -> Iterator[str]:
+        yield from self.faults[:MOST_FAULTS]
+        if len(self.faults) > MOST_FAULTS:
+            yield f"... and {len(self.faults) - MOST_FAULTS:,} more"
+
+    def _read(self, name: str, check: Check) -> int:
+        """Return how many rows of a format are accepted."""
+        splits = self.facts["splits"]
+        accepted, by_task = 0, {split: Counter[str]() for split in splits}
+        with tempfile.TemporaryDirectory() as cache:
+            try:
+                found = self._loaded(name, list(splits), cache)
+            except Exception as error:  # Loaders raise of every kind; each is an answer to what is asked.
+                self.faults.append(f"{name}: cannot be loaded: {type(error).__name__}: {_line(error)}")
+                return 0
+            for split in splits:
+                for number, row in enumerate(found[split], 1):
+                    wrong = list(self._checked(check, row))
+                    self.faults += [f"{name}/{split}, row {number}: {one}" for one in wrong]
+                    accepted += not wrong
+                    by_task[split][str(row.get("task", ""))] += 1
+        self._compare(name, accepted, by_task)
+        return accepted
+
+    def _checked(self, check: Check, row: Record) -> Iterator[str]:
+        try:
+            yield from check(row)
+        except Exception as error:
+            yield f"{type(error).__name__}: {_line(error)}"
+
+    def _loaded(self, name: str, splits: list[str], cache: str) -> Any:
+        place = self.folder.resolve()
+        if name == "imagefolder":
+            files = {split: str(place / "images" / split / "**") for split in splits}
+            return self.datasets.load_dataset("imagefolder", data_files=files, cache_dir=cache)
+        if name == "parquet":
+            files = {split: str(place / "parquet" / f"{split}.parquet") for split in splits}
+            return self.datasets.load_dataset("parquet", data_files=files, cache_dir=cache)
+        if name == "llava":
+            files = {split: str(place / "llava" / f"{split}.json") for split in splits}
+            return self.datasets.load_dataset("json", data_files=files, cache_dir=cache)
+        # By the configurations that the card declares, as anyone would who is given the folder.
+        return self.datasets.load_dataset(str(place), name, cache_dir=cache)
+
+    def _compare(self, name: str, accepted: int, by_task: Mapping[str, Mapping[str, int]]) -> None:
+        told = self.facts["formats"][name]["rows"]
+        if accepted != told:
+            self.faults.append(f"{name}: {accepted:,} rows are accepted; {told:,} were written")
+        if name in ("messages", "trl"):
+            for split, counts in self.facts["rows_by_task"].items():
+                if dict(by_task[split]) != {task: count for task, count in counts.items() if count}:
+                    self.faults.append(f"{name}/{split}: has other tasks than were written")
+
+    # The formats --------------------------------------------------------------------------------------
+
+    def _messages(self, row: Record) -> Iterator[str]:
+        user, assistant = row["messages"]
+        yield from self._turns([(user["role"], "user"), (assistant["role"], "assistant")])
+        yield from self._told(user["content"], assistant["content"], len(row["images"]))
+        yield from self._pictures(row["images"])
+
+    def _trl(self, row: Record) -> Iterator[str]:
+        assert self.trl is not None
+        if not self.trl.is_conversational(row):
+            yield "is no conversation"
+        asked = self.trl.prepare_multimodal_messages(row["prompt"], images=list(row["images"]))
+        answered = self.trl.prepare_multimodal_messages(row["completion"])
+        parts = [part for message in (*asked, *answered) for part in message["content"]]
+        texts = [part["text"] for part in parts if part["type"] == "text"]
+        if [part["type"] for part in parts] != ["image", "text", "text"] or not all(texts):
+            yield "is not a picture, a question and an answer"
+        if any(IMAGE in text for text in texts):
+            yield f"a text has {IMAGE}"
+        yield from self._pictures(row["images"])
+
+    def _llava(self, row: Record) -> Iterator[str]:
+        human, gpt = row["conversations"]
+        yield from self._turns([(human["from"], "human"), (gpt["from"], "gpt")])
+        yield from self._told(human["value"], gpt["value"], 1)
+        yield from self._pictures([row["image"]])
+
+    def _imagefolder(self, row: Record) -> Iterator[str]:
+        if min(row["image"].size) < 1:
+            yield "the picture is empty"
+        if not set(row["present"].split()).isdisjoint(row["absent"].split()):
+            yield "a unit is both visible and not"
+
+    def _parquet(self, row: Record) -> Iterator[str]:
+        if abs(sum(row["expression"].values()) - 1) > 1e-4:
+            yield "the probabilities of the expressions do not sum to 1"
+        yield from self._pictures([row["image"]])
+
+    def _turns(self, roles: list[tuple[str, str]]) -> Iterator[str]:
+        for met, wanted in roles:
+            if met != wanted:
+                yield f"{met} speaks where {wanted} should"
+
+    def _told(self, ask: str, answer: str, images: int) -> Iterator[str]:
+        if ask.count(IMAGE) != images or IMAGE in answer:
+            yield f"{ask.count(IMAGE)} times {IMAGE}, and {images} pictures"
+        if not ask.replace(IMAGE, "").strip() or not answer.strip():
+            yield "an empty turn"
+
+    def _pictures(self, paths: list[str]) -> Iterator[str]:
+        from PIL import Image
+
+        for path in paths:
+            if path in self.pictures:
+                continue
+            try:
+                with Image.open(self.folder / path) as image:
+                    image.verify()
+                self.pictures.add(path)
+            except (OSError, SyntaxError, ValueError) as error:
+                yield f"{path}: cannot be opened ({_line(error)})"
+
+
+def _library(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        raise SekeError(
+            f"--verify needs {name.partition('.')[0]}, and {error.name} is not installed; {INSTALL}"
+        ) from None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,57 @@
+"""The source sets of FEID and FEAB: what each codes and how, from `sets.yaml` beside this file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class SourceSet:
+    """A data set of faces with labels.
+
+    expressions: code -> name of a class. drop: classes whose pictures are left out. unknown: what is written
+    where nothing is known. scores: name of a group -> variables that are scored together. pictures: folders
+    in which its pictures may lie, below the set's own.
+    """
+
+    name: str
+    label: str
+    source: str
+    expressions: Mapping[int, str]
+    drop: tuple[str, ...]
+    unknown: int | None
+    scores: Mapping[str, tuple[str, ...]]
+    pictures: tuple[str, ...]
+
+
+@cache
+def source_sets() -> dict[str, SourceSet]:
+    """Return all sets by name."""
+    import yaml
+
+    told = yaml.safe_load(Path(__file__).with_name("sets.yaml").read_text("utf-8"))
+    return {
+        name: SourceSet(
+            name,
+            one["label"],
+            told["sources"][one["source"]]["cite"],
+            one.get("expressions", {}),
+            tuple(one.get("drop", ())),
+            one.get("unknown"),
+            {group: tuple(members) for group, members in one.get("scores", {}).items()},
+            tuple(one["pictures"]),
+        )
+        for name, one in told["sets"].items()
+    }
+
+
+def set_called(name: str | None) -> SourceSet | None:
+    """Return the set of this name or label, however that is written; None where there is none."""
+    wanted = (name or "").casefold()
+    return next((one for one in source_sets().values() if wanted in (one.name, one.label.casefold())), None)

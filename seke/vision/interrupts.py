@@ -1,0 +1,38 @@
+"""Ctrl-C ends a run after what is on its way."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def interrupts(stopping: asyncio.Event, tell: Callable[[str], None]) -> Iterator[None]:
+    """Let the first Ctrl-C set `stopping`, and the second one cancel the task that runs now.
+
+    Outside the main thread, and where the system has no such signals, nothing changes.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def stop() -> None:
+        if stopping.is_set() and task is not None:
+            task.cancel()
+        stopping.set()
+        tell("stopping: what is on its way still comes in; once more to stop at once")
+
+    with suppress(NotImplementedError, RuntimeError, ValueError):
+        for one in SIGNALS:
+            loop.add_signal_handler(one, stop)
+    try:
+        yield
+    finally:
+        with suppress(NotImplementedError, RuntimeError, ValueError):
+            for one in SIGNALS:
+                loop.remove_signal_handler(one)

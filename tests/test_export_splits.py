@@ -1,0 +1,168 @@
+"""Splits of an export: nothing leaks, whatever belongs together and in whatever order it comes."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import SekeError
+from seke.exporting.splits import Entry, placed, shares_of
+
+LABELS = st.sampled_from([None, "fear", "anger", "neutral"])
+SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
+
+
+@st.composite
+def entries(draw):
+    count = draw(st.integers(1, 40))
+    few = st.integers(0, 12)
+    return [
+        Entry(
+            f"i{number}",
+            draw(LABELS),
+            draw(st.one_of(st.none(), few.map(lambda n: f"g{n}"))),
+            f"p{draw(few)}",
+            f"f{draw(few)}",
+            draw(st.sampled_from([None, (0.0, 0.0, 9.0, 9.0)])),
+            draw(st.integers(1, 20)),
+        )
+        for number in range(count)
+    ]
+
+
+def split(found, shares=SHARES, **options):
+    """Place items; None where some split would be empty."""
+    try:
+        return placed(found, shares, **options)
+    except SekeError as error:
+        assert "gets nothing" in str(error)
+        return None
+
+
+@given(entries(), st.integers(0, 3), st.sampled_from([None, 1.0, 2.5]))
+def test_what_belongs_together_is_in_one_split(found, seed, balance):
+    where = split(found, seed=seed, balance=balance)
+    if where is None:
+        return
+    for tie in ("group", "picture", "file"):
+        splits = defaultdict(set)
+        for one in found:
+            if one.item in where.split and getattr(one, tie) is not None:
+                splits[getattr(one, tie)].add(where.split[one.item])
+        assert all(len(some) == 1 for some in splits.values()), tie
+    assert set(where.split.values()) == set(SHARES)
+
+
+@given(entries(), st.integers(0, 3), st.sampled_from([None, 1.0, 2.5]))
+def test_every_item_is_accounted_for_once(found, seed, balance):
+    where = split(found, {"all": 1.0}, seed=seed, balance=balance)
+    parts = [set(where.split), set(where.duplicates), set(where.unbalanced)]
+    assert set().union(*parts) == {one.item for one in found}
+    assert sum(map(len, parts)) == len(found)
+    by_name = {one.item: one for one in found}
+    shown = Counter((by_name[item].picture, by_name[item].box) for item in where.split)
+    assert set(shown.values()) <= {1}
+    for item, kept in where.duplicates.items():
+        one, other = by_name[item], by_name[kept]
+        assert (one.picture, one.box) == (other.picture, other.box)
+        assert one.spoken <= other.spoken
+
+
+@given(entries(), st.integers(0, 3), st.sampled_from([None, 1.0, 2.5]), st.randoms(use_true_random=False))
+def test_the_order_of_items_changes_nothing(found, seed, balance, rng):
+    shuffled = list(found)
+    rng.shuffle(shuffled)
+    assert split(found, seed=seed, balance=balance) == split(shuffled, seed=seed, balance=balance)
+
+
+@given(entries(), st.integers(0, 3), st.sampled_from([1.0, 1.5, 3.0]))
+def test_no_class_has_more_than_its_ratio_of_the_rarest(found, seed, balance):
+    where = split(found, {"all": 1.0}, seed=seed, balance=balance)
+    labels = {one.item: one.label for one in found}
+    counts = Counter(labels[item] for item in where.split if labels[item])
+    before = Counter(labels[item] for item in (*where.split, *where.unbalanced) if labels[item])
+    if counts:
+        rarest = min(before.values())
+        assert min(counts.values()) == rarest
+        assert max(counts.values()) <= balance * rarest
+        assert all(counts[name] == min(before[name], int(balance * rarest)) for name in before)
+    assert all(labels[item] for item in where.unbalanced)
+
+
+def alone(count):
+    return [Entry(f"i{n}", None, None, f"p{n}", f"f{n}", None, 1) for n in range(count)]
+
+
+@pytest.mark.parametrize("count", [10, 999, 5000])
+def test_items_that_stand_alone_meet_the_shares(count):
+    counts = Counter(placed(alone(count), SHARES).split.values())
+    for name, share in SHARES.items():
+        assert abs(counts[name] - share * count) <= 1
+
+
+def test_another_seed_is_another_split():
+    assert placed(alone(100), SHARES, 1).split != placed(alone(100), SHARES, 2).split
+
+
+def test_chains_of_ties_hold_together():
+    """a and b are one person, b and c one picture with two boxes, c and d one file: all four are one."""
+    chain = [
+        Entry("a", None, "ann", "p1", "f1", None, 1),
+        Entry("b", None, "ann", "p2", "f2", (0.0, 0.0, 1.0, 1.0), 1),
+        Entry("c", None, "bob", "p2", "f3", (5.0, 0.0, 1.0, 1.0), 1),
+        Entry("d", None, "cem", "p4", "f3", None, 1),
+    ]
+    rest = [Entry(f"x{n}", None, f"g{n}", f"q{n}", f"h{n}", None, 1) for n in range(20)]
+    for seed in range(20):
+        mixed = [*chain, *rest]
+        random.Random(seed).shuffle(mixed)
+        found = placed(mixed, {"train": 0.5, "test": 0.5}, seed).split
+        assert len({found[name] for name in "abcd"}) == 1
+
+
+def test_a_duplicate_with_another_label_is_told():
+    found = placed(
+        [
+            Entry("a", "fear", None, "p", "f", None, 3),
+            Entry("b", "anger", None, "p", "g", None, 2),
+            Entry("c", None, None, "p", "h", None, 1),
+            Entry("d", "fear", None, "p", "k", None, 1),
+        ],
+        {"train": 1.0},
+    )
+    assert found.split == {"a": "train"}
+    assert found.duplicates == {"b": "a", "c": "a", "d": "a"}
+    assert found.contradicting == ("b",)
+
+
+def test_a_split_that_would_be_empty_is_refused():
+    one = [Entry(f"i{n}", None, "ann", f"p{n}", f"f{n}", None, 1) for n in range(9)]
+    with pytest.raises(SekeError, match=r"split test gets nothing: 9 items are 1 groups"):
+        placed(one, {"train": 0.5, "test": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train:.8,val:.1", "sum to 0.9"),
+        ("train:.8,train:.2", "train is there twice"),
+        ("train:x", "'x' is no share"),
+        ("train", "'' is no share"),
+        ("train:nan", "'nan' is no share"),
+        ("../up:1", "no name of a split"),
+        ("a b:1", "no name of a split"),
+        ("train:1.5", "'1.5' is no share"),
+        ("train:0,test:1", "'0' is no share"),
+    ],
+)
+def test_bad_shares_are_refused(text, message):
+    with pytest.raises(SekeError, match=message):
+        shares_of(text)
+
+
+def test_shares_are_read():
+    assert shares_of("train:.8, val:.1,test:0.1") == SHARES

@@ -1,0 +1,82 @@
+"""The whole way on the shipped example: pictures -> a run -> instruction data, read back -> the benchmark."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from seke.cli import main
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "annotate"
+PICTURES, ANSWERS = EXAMPLE / "faces.csv", EXAMPLE / "answers.jsonl"
+FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
+# What the loaders of datasets and TRL warn of when they are imported is not ours to mend.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def seke(*args):
+    found = CliRunner().invoke(main, list(map(str, args)))
+    assert found.exit_code == 0, found.output
+    return found.stdout
+
+
+def scored(predictions):
+    """Return how many items have gold of the expression, and how many of them are right."""
+    (found,) = json.loads(seke("bench", "score", predictions, PICTURES, "--json"))["predictions"]
+    score = found["variables"].get("expression")
+    return (score["items"], score["items"] * score["scores"]["accuracy"]["value"]) if score else (0, 0)
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_annotate_export_verify_bench(tmp_path):
+    run, data, asked = tmp_path / "run", tmp_path / "data", tmp_path / "asked"
+
+    # A run that is recorded: the set's own labels and what a model answered become posteriors and decisions.
+    told = json.loads(seke("annotate", PICTURES, "--run", run, "--recorded", ANSWERS, "--json"))
+    assert told["finished"]
+    accepted = {}
+    for record in lines(run / "posteriors.jsonl"):
+        levels = record["decision"]["levels"]
+        accepted[record["item"]] = {
+            name: one["value"] for name, one in levels.items() if one["decision"] == "accept"
+        }
+    assert len(accepted) == 6
+
+    # Instruction data of it, which those who will train on it read back to the last row.
+    options = [part for name in FORMATS for part in ("--format", name)]
+    options += ["--task", "joint", "--task", "reasoned", "--split", "train:.5,test:.5"]
+    verify = ["--verify"] if all(map(importlib.util.find_spec, ("datasets", "trl"))) else []
+    found = json.loads(seke("export", run, "-o", data, *options, *verify, "--json"))
+    if verify:
+        assert found["verified"]["rows"] == found["rows"]
+        assert not found["verified"]["faults"]
+    labels = {}
+    for split in ("train", "test"):
+        for row in lines(data / "messages" / f"{split}.jsonl"):
+            (picture,) = row["images"]
+            assert (data / picture).resolve() == (EXAMPLE / f"{row['item']}.png").resolve()
+        for row in lines(data / "images" / split / "metadata.jsonl"):
+            labels[row["item"]] = row["expression"]
+    assert labels == {item: one.get("expression", "") for item, one in accepted.items()}
+
+    # The export is scored as what it is: predictions, here against the labels that the set had.
+    with PICTURES.open(encoding="utf-8", newline="") as file:
+        gold = {row["item"]: row["expression"] for row in csv.DictReader(file) if row["expression"]}
+    parts = [scored(data / "parquet" / f"{split}.parquet") for split in ("train", "test")]
+    right = sum(labels[item] == label for item, label in gold.items())
+    assert tuple(map(sum, zip(*parts, strict=True))) == pytest.approx((len(gold), right))
+
+    # Any model is asked the benchmark's own questions, and scored against the same gold.
+    seke("bench", "run", "--images", PICTURES, "--run", asked, "--scripted")
+    with (asked / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        said = {row["item"]: row["expression"] for row in csv.DictReader(file)}
+    right = sum(said[item] == label for item, label in gold.items())
+    assert scored(asked / "predictions.csv") == pytest.approx((len(gold), right))
