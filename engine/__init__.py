@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         decide_items,
         decide_levels,
     )
-    from engine.dependence import joint_marginal, joint_marginals, mutual_information
+    from engine.dependence import joint_marginal, joint_marginals, looked_marginals, mutual_information
     from engine.design import design_of, mismatches
     from engine.diagnostics import Diagnostics, diagnose
     from engine.exchange import exported
@@ -94,6 +94,7 @@ LAZY = {
     "decide_levels": "decision",
     "joint_marginal": "dependence",
     "joint_marginals": "dependence",
+    "looked_marginals": "dependence",
     "mutual_information": "dependence",
     "Diagnostics": "diagnostics",
     "diagnose": "diagnostics",
@@ -253,6 +254,7 @@ __all__ = [
     "json_schema",
     "learn_knowledge",
     "learn_population",
+    "looked_marginals",
     "least_abstention",
     "listed",
     "mcnemar",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.evidence import Evidence
+from engine.gold import states_of
 from engine.posterior import Inference
 
 if TYPE_CHECKING:
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.answers import Answers
+    from engine.gold import Gold
     from engine.network import Network
+
+# log-probability of a state that gold rules out.
+IMPROBABLE = -60.0
 
 
 def mutual_information(network: Network) -> dict[frozenset[str], float]:
@@ -74,8 +79,8 @@ def joint_marginals(
 ) -> dict[str, NDArray[np.float64]]:
     """Return P(x, y | answers) of one variable with each of others, for N items at once.
 
-    The formula is that of `joint_marginal`. other -> (N, states of `first`, states of the other); none of them
-    is derived, and `first` is none of the others.
+    The formula is that of `joint_marginal`. other -> (N, states of `first`, states of the other); none of
+    them is derived, and `first` is none of the others.
     """
     evidence = inference.observations.evidence(answers)
     states, rows = len(inference.network.knowledge.variables[first].states), len(evidence.row_item)
@@ -101,3 +106,62 @@ def joint_marginals(
         given = found.marginals[name].reshape(states, items, -1)
         joint[name] = np.where(share[..., None] > 0, share[..., None] * given, 0.0).transpose(1, 0, 2)
     return joint
+
+
+def looked_marginals(
+    inference: Inference, answers: Answers, names: Sequence[str], gold: Gold | None = None
+) -> dict[str, NDArray[np.float64]]:
+    """Return P(x, a reading's answers did not follow its label | answers, gold) of variables, each (R, states).
+
+    Both are dependent given the answers, so that a product of their marginals is no joint. The switches of an
+    item's readings are alternatives of which each is weighed by itself, s:
+
+        P(x, z_r = 0 | d) = Σ_s P(s | d) P(x | d, s) 1{s_r = 0}
+
+    gold: of categorical and binary variables; it is taken as known where it is.
+    """
+    variables, readings = inference.network.knowledge.variables, len(answers.reading_item)
+    found = {name: np.zeros((readings, len(variables[name].states))) for name in names}
+    for items, evidence in inference.evidence_of(answers):
+        rows = len(evidence.row_item)
+        known = {} if gold is None else _known(inference, gold.part(items.start, items.stop))
+        logs = {name: np.asarray(one) for name, one in evidence.log_likelihood.items()}
+        for name, held in known.items():
+            logs[name] = logs.get(name, 0.0) + held[:, evidence.row_item]
+        each = replace(
+            evidence,
+            items=rows,
+            row_item=np.arange(rows),
+            log_likelihood=logs,
+            told=np.full(rows, bool(inference.steps)) if known else evidence.told,
+            on=np.zeros((2, 0), dtype=np.int64),
+        )
+        given = inference.given(each)
+        peak = np.full(evidence.items, -np.inf)
+        np.maximum.at(peak, evidence.row_item, given.log_evidence)
+        share = np.exp(given.log_evidence - peak[evidence.row_item])
+        share /= np.bincount(evidence.row_item, share)[evidence.row_item]
+        mine = (answers.reading_item >= items.start) & (answers.reading_item < items.stop)
+        item = answers.reading_item[mine] - items.start
+        row, reading = evidence.on
+        for name in names:
+            p = share[:, None] * given.marginals[name]
+            total = np.zeros((evidence.items, p.shape[1]))
+            np.add.at(total, evidence.row_item, p)
+            followed = np.zeros((len(item), p.shape[1]))
+            np.add.at(followed, reading, p[row])
+            found[name][mine] = np.maximum(total[item] - followed, 0.0)
+    return found
+
+
+def _known(inference: Inference, gold: Gold) -> dict[str, NDArray[np.float64]]:
+    """Return log P(gold | state) of each variable, (states, N), 0 where there is none of an item."""
+    variables = inference.network.knowledge.variables
+    found = {}
+    for name, values in gold.values.items():
+        if variables[name].kind in ("categorical", "binary"):
+            state = states_of(variables[name], values)
+            hot = np.arange(len(variables[name].states))[:, None] == state
+            # Rather than what cannot be: gold may contradict answers that allow one state alone.
+            found[name] = np.where(hot | (state < 0), 0.0, IMPROBABLE)
+    return found

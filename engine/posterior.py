@@ -201,7 +201,7 @@ class Inference:
         found = np.empty((self._layout.rows, len(answers.items)))
         log_evidence = np.empty(len(answers.items))
         followed = np.zeros(len(answers.reading_item))
-        for items, evidence in self._evidence(answers):
+        for items, evidence in self.evidence_of(answers):
             shares = np.empty(len(evidence.row_item))
             log_evidence[items] = self.weigh(evidence, found[:, items], shares)
             if evidence.on.size:
@@ -233,12 +233,15 @@ class Inference:
     def log_evidence(self, answers: Answers) -> Floats:
         """Return log P(answers) of each item, nats, (N,)."""
         found = np.empty(len(answers.items))
-        for items, evidence in self._evidence(answers):
+        for items, evidence in self.evidence_of(answers):
             found[items] = self.weigh(evidence)
         return found
 
-    def _evidence(self, answers: Answers) -> Iterator[tuple[slice, Evidence]]:
-        """Yield the evidence about part after part of the items, each of a bounded number of rows."""
+    def evidence_of(self, answers: Answers) -> Iterator[tuple[slice, Evidence]]:
+        """Yield the evidence about part after part of the items, each of a bounded number of rows.
+
+        Items and readings are numbered within the part.
+        """
         for start, stop in cuts_of(np.cumsum(self.observations.rows_of(answers)), MOST_ROWS):
             whole = (start, stop) == (0, len(answers.items))
             part = answers if whole else answers.part(start, stop)

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from engine import Answers, Knowledge, SekeError, did_you_mean
+from seke.annotation.items import ITEMS
 from seke.annotation.run import TOGETHER, Annotator, Reusing
 from seke.annotation.strategies import rule_of
 from seke.files import write_file
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 GENERIC = "generic-vlm"
 SET = "dataset-label"
 POSTERIORS, SAMPLES, SUMMARY, RAW = "posteriors.jsonl", "samples.jsonl", "summary.json", "answers.jsonl"
-ITEMS = "items.jsonl"
 SAME = ("settings", "observer", "population", "strategy", "budget", "digests")
 
 

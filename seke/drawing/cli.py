@@ -227,6 +227,7 @@ def fit(trace: Path, output: Path) -> None:
     "--json", "as_json", is_flag=True, help="Print all facts as JSON, with what each answer changed."
 )
 @click.option("--html", metavar="FILE", type=FILE, help="Write a page that opens by itself, offline.")
+@click.option("--redact-images", is_flag=True, help="Leave the item's own picture out of the page.")
 @click.option("--png", metavar="FILE", type=FILE, help="Write all pictures on one sheet (also .svg, .pdf).")
 @click.option(
     "--seed",
@@ -241,13 +242,15 @@ def explain(
     as_text: bool,
     as_json: bool,
     html: Path | None,
+    redact_images: bool,
     png: Path | None,
     **given: Any,
 ) -> None:
     """Tell one item's story: why this label, how each answer changed it, what would be asked next.
 
     Of a run (the folder of `seke annotate`) the answers stand in the order in which they came, and its base
-    must be the one that it was made with. Of sample files they stand as there.
+    must be the one that it was made with; the page has the item's picture where it still is. Of sample files
+    answers stand as there.
 
     \b
     Examples:
@@ -272,7 +275,7 @@ def explain(
         if html is not None:
             from seke.drawing.page import page
 
-            write_file(page(story).encode(), html)
+            write_file(page(story, redact_image=redact_images).encode(), html)
         if png is not None:
             _write(sheet(story), png)
         if as_json:

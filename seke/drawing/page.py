@@ -31,8 +31,8 @@ def colours_css() -> str:
     return schemes + f"@media print {{ :root {{ {light}}} }}\n" + roles
 
 
-def page(story: Story) -> str:
-    """Return the page. Texts of anybody's are escaped, shortened and freed of control signs.
+def page(story: Story, *, redact_image: bool = False) -> str:
+    """Return the page, with the item's picture where it is at hand and not redacted. Texts of anybody's are escaped, shortened and freed of control signs.
 
     Its pictures have escaped theirs, so that they and the style are taken as they are.
     """
@@ -53,6 +53,7 @@ def page(story: Story) -> str:
         "reasons": clean(reasons_in_words(decision["reasons"]), 2000),
         "lead": clean(parts[0][1], 2000) if parts else "",
         "made_with": _made_with(story),
+        "picture": "" if story.picture is None or redact_image else _address(story.picture),
         "pictures": [
             {"name": name, "title": clean(title), "svg": Markup(draw(story).svg())}
             for name, title, draw in pictures_of(story)
@@ -66,6 +67,10 @@ def page(story: Story) -> str:
         "digest": f"sha256-{digest}",
     }
     return environment.get_template("explain.html").render(shown)
+
+
+def _address(picture: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
 
 
 def _made_with(story: Story) -> str:

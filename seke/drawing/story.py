@@ -6,7 +6,7 @@ Of a run or of samples a story has all there is; of posteriors alone what their 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from engine import Answers, Knowledge, SekeError, did_you_mean, joint_marginal, said_of
 from seke.drawing.plane import Grid, Moments
+from seke.drawing.thumbnails import face_of, thumbnail
 from seke.explanation import facts_of
 from seke.inference import Session
 from seke.ledger import order_of
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     Line = tuple[str, str, str, str | None, str]
 
 MOST_STEPS = 60
+# Of the item's picture, in pixels.
+SIDE = 360
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Story:
     record: its posterior record. facts: those of `seke.explain`, none where only posteriors are at hand.
     prior: root state -> probability. readings: title, second line, root state -> likelihood with sum 1, of
     each reading by itself. steps: by answer. posterior: of the two interval variables. points: answers about
-    both.
+    both. picture: a JPEG, where it is at hand.
     """
 
     item: str
@@ -71,6 +74,7 @@ class Story:
     steps: tuple[Step, ...] = ()
     posterior: Grid | Moments | None = None
     points: tuple[tuple[float, float], ...] = ()
+    picture: bytes | None = None
 
 
 def story_of(
@@ -113,13 +117,16 @@ def story_of_record(record: Facts, base: Knowledge) -> Story:
 def _of_run(
     folder: Path, item: str, base: Knowledge, population: str | None, seed: int, *, why: bool
 ) -> Story:
+    from seke.annotation.items import ITEMS, known_items
     from seke.annotation.job import POSTERIORS, SAMPLES, session_of
 
     session = session_of(folder, base, population, seed)
     session = checked(session, folder / SAMPLES)
     samples = single_samples([folder / SAMPLES], session.network.knowledge)
     record = posterior_record(folder / POSTERIORS, item)
-    return story_of_samples(session, samples, item, seed, record, order_of(folder, item), why=why)
+    story = story_of_samples(session, samples, item, seed, record, order_of(folder, item), why=why)
+    known = known_items(folder).get(item) if (folder / ITEMS).is_file() else None
+    return replace(story, picture=None if known is None else thumbnail(face_of(known), base, SIDE))
 
 
 def story_of_samples(

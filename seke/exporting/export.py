@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from seke.exporting.formats import Format
-    from seke.exporting.run import Known
+    from seke.annotation.items import Known
     from seke.exporting.verify import Verified
 
     Record = dict[str, Any]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from seke.exporting.run import Known
+    from seke.annotation.items import Known
     from seke.exporting.spoken import Spoken
 
     Record = dict[str, Any]

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine import SekeError
-from seke.annotation.job import ITEMS, POSTERIORS, SUMMARY
+from seke.annotation.items import ITEMS, decoded_lines, known_items
+from seke.annotation.job import POSTERIORS, SUMMARY
 from seke.ledger import NAME as LEDGER
 from seke.ledger import plainly, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from seke.annotation.items import Known
 
     Record = dict[str, Any]
 
@@ -30,21 +33,6 @@ SELECT c.question, r.prompt, count(*) FROM choices c JOIN requests r ON c.reques
 GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2
 """
 MOST_PROMPTS = 3
-
-
-class Known(msgspec.Struct, frozen=True):
-    """Where an item is and what was known of it before; `seke.annotation` writes it.
-
-    box: left, top, width and height of the face. picture: the digest of the pixels that were shown.
-    """
-
-    item: str
-    path: str
-    group: str | None = None
-    source: str | None = None
-    box: tuple[float, float, float, float] | None = None
-    labels: dict[str, Any] = {}
-    picture: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +81,7 @@ class Run:
             summary = msgspec.json.decode((folder / SUMMARY).read_bytes())
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise SekeError(f"{folder / SUMMARY}: cannot be read ({error})") from None
-        items = {one.item: one for one in _lines(folder / ITEMS, Known)}
+        items = known_items(folder)
         with plainly(folder), closing(sqlite3.connect(f"file:{folder / LEDGER}?mode=ro", uri=True)) as db:
             models = tuple(
                 Answered(model, mark, count, _day(first), _day(last))
@@ -110,21 +98,11 @@ class Run:
         Raises:
             engine.SekeError: a line that cannot be read; an item that the run does not know.
         """
-        for record in _lines(self.folder / POSTERIORS, dict[str, Any]):
+        for record in decoded_lines(self.folder / POSTERIORS, dict[str, Any]):
             if record.get("item") not in self.items:
                 what = f"item {record.get('item')!r} is not in {ITEMS}"
                 raise SekeError(f"{self.folder / POSTERIORS}: {what}; the files are of different runs")
             yield record
-
-
-def _lines(path: Path, kind: Any) -> Iterator[Any]:
-    decoder = msgspec.json.Decoder(kind)
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield decoder.decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise SekeError(f"{path}:{number}: cannot be read ({error})") from None
 
 
 def _day(seconds: float | None) -> str:

@@ -12,7 +12,7 @@ function ticksOf(low, high, most = 5) {
 }
 
 // A frame with axes. x, y: {low, high, title, show}. Returns the picture and the places of values in it.
-function framed(label, x, y, {width = 440, height = 250, left = 54, bottom = 44, top = 10, right = 12} = {}) {
+function framed(label, x, y, {width = 440, height = 250, left = 54, bottom = 44, top = 10, right = 22} = {}) {
   const inner = {width: width - left - right, height: height - top - bottom};
   const px = (value) => left + (value - x.low) / (x.high - x.low || 1) * inner.width;
   const py = (value) => top + inner.height - (value - y.low) / (y.high - y.low || 1) * inner.height;

@@ -25,13 +25,16 @@ const percent = (share, digits = 0) => share == null ? "–" : `${(100 * share).
 const count = (value) => Number(value).toLocaleString("en-US");
 const plain = (value, digits = 2) => value == null || Number.isNaN(value) ? "–" : Number(value).toFixed(digits);
 const short = (value) => value == null ? "–" : String(Number(Number(value).toPrecision(3)));
-const signed = (value, digits = 2) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(digits);
+function signed(value, digits = 2) {
+  const words = Math.abs(value).toFixed(digits);
+  return Number(words) === 0 ? words : (value < 0 ? "−" : "+") + words;
+}
 const between = (low, high, digits = 0) => low == null ? "" : `${(100 * low).toFixed(digits)}–${(100 * high).toFixed(digits)} %`;
 
 const named = (name) => name === "binary" ? "action units together" : name.replaceAll("_", " ");
 const titled = (name) => named(name).replace(/^./, (sign) => sign.toUpperCase());
 
-const badge = (decision) => make("span", {class: `badge role-${decision}`}, decision);
+const badge = (decision) => make("span", {class: `badge role-${decision}`}, make("span", {}, decision));
 const meter = (share, role) => make("span", {class: `meter role-${role ?? "posterior"}`, "aria-hidden": "true"},
   make("i", {"width%": Math.min(Math.max(share, 0), 1) * 100}));
 

@@ -225,7 +225,7 @@ function itemsSection(facts, table) {
   return {section, show, print};
 }
 
-const classOf = (head) => [head.number && "number", head.less && "less", head.least && "least", head.likely && "p"].filter(Boolean).join(" ") || null;
+const classOf = (head) => [head.number && "number", head.less && "less", head.least && "least", head.likely && "p", head.key === "decision" && "decision"].filter(Boolean).join(" ") || null;
 
 function later(work, wait = 120) {
   let timer = 0;

@@ -41,7 +41,7 @@ function cellsTable(knowledge) {
     make("span", {class: "place"}, `${one.place}, ${one.source}`)]);
   const source = knowledge.truth === "gold"
     ? "Counts of gold." : `Expected counts under the posteriors of ${count(knowledge.cell_items)} items; the declared numbers draw these to themselves, so a difference is rather too small than too large.`;
-  return [make("p", {class: "muted"}, `${count(outside.length)} of ${count(knowledge.cells.length)} lie outside the 95 % interval of what is met. ${source} z: the difference in standard errors.`),
+  return [make("p", {class: "muted"}, `${count(outside.length)} of ${count(knowledge.cells.length)} lie outside the 95 % interval of what is met; about ${count(Math.round(0.05 * knowledge.cells.length))} would if all were right. ${source} z: the difference in standard errors.`),
     rows.length > 0 && [longTable("numbers that the data contradict", ["number", "#declared", "#met", "0 to 1", "#items", "#z", "where, source"], rows),
       legend(["ink", "declared (upright line)"], ["posterior", "met, with its interval"])]];
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine import looked_marginals
 from seke.reports.shares import Z, rounded, truth_of, wilson
 
 if TYPE_CHECKING:
@@ -32,14 +34,17 @@ def observers_of(source: Source, told: Told, gold: Gold | None) -> Facts:
     Of the truth is known what gold says, or what the posteriors do, which the declared reliabilities shape.
     """
     known, truth = truth_of(source.table, gold)
-    followed = told.posterior.followed
+    # With gold of the same variables: given the answers, truth and halo depend on one another.
+    names = (source.base.root, *source.table.binaries)
+    looked = looked_marginals(source.session.inference, told.whole, names, gold)
+    followed = 1 - looked[source.base.root].sum(1)
     lines = source.asked.samples.line if source.asked else ()
     places = source.asked.place.tolist() if source.asked else []
-    names = np.array([lines[place][1] for place in places])
+    observers = np.array([lines[place][1] for place in places])
     questions = np.array([lines[place][2] for place in places])
     found = []
     for number, (name, observer) in enumerate(source.base.observers.items()):
-        mine = names == name
+        mine = observers == name
         if not mine.any():
             continue
         found.append(
@@ -54,7 +59,7 @@ def observers_of(source: Source, told: Told, gold: Gold | None) -> Facts:
                     for one, n in zip(*np.unique(questions[mine], return_counts=True), strict=True)
                 ],
                 "confusion": _confusion(source, told, number, known),
-                "units": list(_units(source, told, number, known, followed)),
+                "units": list(_units(source, told, number, known, looked)),
                 "numbers": list(_numbers(source, told, number, gold)),
                 "agreement": _agreement(source, told, number),
                 "halo": _halo(source, told, number, followed),
@@ -64,13 +69,17 @@ def observers_of(source: Source, told: Told, gold: Gold | None) -> Facts:
     return {"truth": truth, "observers": found, "ordered": bool(source.asked and source.asked.ordered)}
 
 
-def _answers(
-    told: Told, name: str, observer: int, followed: Floats | None = None
-) -> tuple[Ints, Ints, Floats, Floats] | None:
-    """Return item, answer and weight of an observer's answers about a variable, and P(that it looked).
+@dataclass(frozen=True)
+class _Said:
+    """An observer's answers about a variable: reading, item, answer and weight of each."""
 
-    followed: (R,) P(a reading followed its label), of which the rest looked; None: all did.
-    """
+    reading: Ints
+    item: Ints
+    answer: Ints
+    weight: Floats
+
+
+def _answers(told: Told, name: str, observer: int) -> _Said | None:
     column = told.whole.labels.get(name)
     if column is None:
         return None
@@ -78,27 +87,22 @@ def _answers(
     if not mine.any():
         return None
     reading = column.reading[mine]
-    looked = np.ones(len(reading)) if followed is None else 1 - followed[reading]
-    return told.whole.reading_item[reading], column.answer[mine], column.weight[mine], looked
+    return _Said(reading, told.whole.reading_item[reading], column.answer[mine], column.weight[mine])
 
 
-def _table(
-    answers: tuple[Ints, Ints, Floats, Floats], truth: Floats, names: int
-) -> tuple[Floats, Floats, Floats, Floats]:
+def _table(said: _Said, truth: Floats, names: int) -> tuple[Floats, Floats, Floats, Floats]:
     """Return P(answer | truth) as met, (K, A), the items behind each row, (K,), and the limits of its intervals.
 
-    An item counts once, however often it was asked about: its answers lean on one another.
+    truth: (answers, K) P(true state, and that the answer is one that counts), NaN where it is unknown. An item
+    counts once, however often it was asked about: its answers lean on one another.
     """
-    item, answer, weight, looked = answers
-    share = np.zeros((len(truth), names))
-    np.add.at(share, (item, answer), weight * looked)
-    whole = np.bincount(item, weights=weight, minlength=len(truth))
-    total = share.sum(1)
-    there = (total > LEAST) & ~np.isnan(truth).any(1)
-    share = share[there] / total[there, None]
-    p = truth[there] * (total / np.maximum(whole, LEAST))[there, None]
-    n = p.sum(0)
-    met = (p.T @ share) / np.maximum(n, LEAST)[:, None]
+    there = ~np.isnan(truth).any(1)
+    item, answer, weight, p = said.item[there], said.answer[there], said.weight[there], truth[there]
+    weight = weight / np.bincount(item, weight)[item] if len(item) else weight
+    counts = np.zeros((names, truth.shape[1]))
+    np.add.at(counts, answer, weight[:, None] * p)
+    n = counts.sum(0)
+    met = counts.T / np.maximum(n, LEAST)[:, None]
     return met, n, *wilson(met, n[:, None])
 
 
@@ -108,7 +112,7 @@ def _confusion(source: Source, told: Told, observer: int, known: Mapping[str, Fl
     answers = _answers(told, root, observer)
     if instrument is None or answers is None or root not in known:
         return None
-    met, n, low, high = _table(answers, known[root], len(instrument.answers))
+    met, n, low, high = _table(answers, known[root][answers.item], len(instrument.answers))
     declared = np.array(instrument.confusion)
     return {
         "states": list(source.base.variables[root].states),
@@ -126,18 +130,20 @@ def _observer(source: Source, number: int) -> Observer:
 
 
 def _units(
-    source: Source, told: Told, observer: int, known: Mapping[str, Floats], followed: Floats
+    source: Source, told: Told, observer: int, known: Mapping[str, Floats], looked: Mapping[str, Floats]
 ) -> Iterator[Facts]:
     """Yield of each binary variable how often it is called active where it is, and where it is not.
 
-    What the declared numbers speak of are answers that looked: each counts as far as it is believed to.
+    What the declared numbers speak of are answers that did not follow their label: each counts as far as that
+    is believed of it, together with the truth.
     """
     for name in source.table.binaries:
         instrument: LabelInstrument | None = _observer(source, observer).labels.get(name)
-        answers = _answers(told, name, observer, followed)
+        answers = _answers(told, name, observer)
         if instrument is None or answers is None or name not in known:
             continue
-        met, n, low, high = _table(answers, known[name], 2)
+        truth = np.where(np.isnan(known[name][answers.item]), np.nan, looked[name][answers.reading])
+        met, n, low, high = _table(answers, truth, 2)
         yield {
             "name": name,
             "n": rounded(n, 1),

@@ -30,11 +30,9 @@ function overviewSection(facts) {
   ];
 }
 
-
-
 function levelsTable(overview) {
   const known = overview.gold > 0;
-  const heads = ["level", "#accepted", "#stated risk", ...(known ? ["#wrong", "#95 %"] : [])];
+  const heads = ["level", "#accepted", "#stated risk", ...(known ? ["#wrong", "#95 % interval"] : [])];
   const rows = overview.levels.map((level) => [named(level.name), percent(level.accepted), percent(level.stated, 1),
     ...(known ? [percent(level.wrong, 1), between(level.low, level.high, 1)] : [])]);
   return [tableOf("what is accepted", heads, rows), make("p", {class: "muted"}, known
@@ -43,7 +41,7 @@ function levelsTable(overview) {
 }
 
 const curveOf = (curve) => [riskCoverage(curve), legend(["posterior", "stated risk"], curve.true && ["evidence", "wrong, by gold", true],
-  ["accept", "accepted now", true]), make("p", {class: "muted"}, curve.limit == null ? "" : `A value is accepted at a risk of ${percent(curve.limit)} or less.`)].filter(Boolean);
+  ["accept", "share accepted", true]), make("p", {class: "muted"}, curve.limit == null ? "" : `A value is accepted at a risk of ${percent(curve.limit)} or less.`)].filter(Boolean);
 
 function guaranteeLine(guarantee) {
   if (!guarantee.holds) return make("p", {class: "note"}, make("b", {}, "No guarantee. "), guarantee.why.join(" "));
@@ -67,7 +65,7 @@ function reasonsList(overview) {
     return rows.length > 0 && [make("p", {}, badge(decision)), tableOf(`reasons to ${decision}`, ["reason", "#items"],
       rows.map(([reason, n]) => [reason, count(n)]))];
   });
-  const next = overview.next.length > 0 && tableOf("asked next", ["would be asked next", "#items"], overview.next.map(([what, n]) => [what, count(n)]));
+  const next = overview.next.length > 0 && tableOf("asked next", ["would be asked next", "#items"], overview.next.map(([what, n]) => [named(what), count(n)]));
   return [parts, next, !parts.some(Boolean) && !next && make("p", {class: "muted"}, "Everything is accepted.")];
 }
 

@@ -11,6 +11,7 @@ import numpy as np
 from engine import Knowledge
 from seke.drawing.face import face_data, face_table
 from seke.drawing.shapes import clean
+from seke.drawing.thumbnails import thumbnails
 from seke.files import write_file
 from seke.labels import LabelTable, read_labels
 from seke.reports.comparison import Compared, compared
@@ -21,7 +22,6 @@ from seke.reports.overview import cost_of_items, overview_of, unit_of
 from seke.reports.pack import column, fine, in_blocks, json_block, pictures
 from seke.reports.page import page_of
 from seke.reports.source import Source, source_of
-from seke.reports.thumbnails import thumbnails
 from seke.reports.told import Told, told_of
 from seke.shipped import knowledge as read_knowledge
 
@@ -196,9 +196,20 @@ def _main_reasons(one: Source) -> tuple[list[str], np.ndarray[Any, Any]]:
     return list(names), np.array(own, dtype=np.uint8)
 
 
+def _names(items: tuple[str, ...]) -> list[str]:
+    """Return the names as they are shown, which are one apiece however alike the items' are."""
+    taken: set[str] = set()
+    found = []
+    for number, item in enumerate(items):
+        name = clean(item)
+        found.append(f"{name} #{number + 1}" if name in taken else name)
+        taken.add(found[-1])
+    return found
+
+
 def _columns(one: Source, other: Compared | None) -> Iterator[str]:
     table = one.table
-    yield json_block("items", [clean(item) for item in table.items])
+    yield json_block("items", _names(table.items))
     yield column("decision", table.decision.astype(np.uint8))
     yield column("reason", _main_reasons(one)[1])
     yield column("root", fine(table.root))

@@ -12,9 +12,11 @@ import msgspec
 import numpy as np
 
 from engine import SekeError
+from seke.annotation.items import ITEMS, known_items
 from seke.annotation.job import POSTERIORS, SAMPLES, SUMMARY, session_of
+from seke.drawing.thumbnails import face_of
 from seke.inference import Session
-from seke.ledger import NAME, course_of, status_of
+from seke.ledger import NAME, course_of
 from seke.manifest import items_of
 from seke.posterior_files import posterior_records
 from seke.reports.table import Table, table_of
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine import Knowledge
-    from seke.manifest import Item
+    from seke.drawing.thumbnails import Face
     from seke.samples import SingleSamples
 
     Floats = NDArray[np.float64]
@@ -63,7 +65,7 @@ class Source:
     table: Table
     session: Session
     asked: Asked | None = None
-    pictures: Mapping[str, Item] = field(default_factory=dict)
+    pictures: Mapping[str, Face] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
 
@@ -93,7 +95,6 @@ def source_of(
         asked: Asked | None = _asked(table, [place / SAMPLES], base, course_of(place))
         if not asked or not asked.ordered:
             missing.append(f"no {NAME}, so neither the order of answers nor prices are known")
-        images = images or (_noted_images(place) if pictures else ())
     else:
         session = Session.open(base, population)
         summary = {}
@@ -104,7 +105,11 @@ def source_of(
                 "only posterior records are at hand: what was answered, readings, steps and observers are not "
                 "known (add --samples)"
             )
-    known = _pictures(images, base, table) if pictures else {}
+    known: dict[str, Face] = {}
+    if pictures and images:
+        known = _named(images, base, table)
+    elif pictures and place.is_dir():
+        known = _noted(place, table)
     return Source(str(path), base, table, session, asked, known, summary, tuple(missing))
 
 
@@ -143,22 +148,19 @@ def _came(samples: SingleSamples, course: Sequence[tuple[Any, Any, Any]]) -> tup
     return rank.astype(np.int64), when, price
 
 
-def _noted_images(folder: Path) -> Sequence[str]:
-    """Return where a run's pictures were, as far as they still are there."""
-    if not (folder / NAME).is_file():
-        return ()
-    facts, _, _ = status_of(folder)
-    return [one for one in facts.get("images", []) if Path(one).exists()]
-
-
-def _pictures(images: Sequence[str | Path], base: Knowledge, table: Table) -> Mapping[str, Item]:
-    if not images:
+def _noted(folder: Path, table: Table) -> dict[str, Face]:
+    """Return where a run's pictures were; one without its list of items has none."""
+    if not (folder / ITEMS).is_file():
         return {}
+    return {name: face_of(known) for name, known in known_items(folder).items() if name in table.rows}
+
+
+def _named(images: Sequence[str | Path], base: Knowledge, table: Table) -> dict[str, Face]:
     try:
         found = items_of(images, base)
     except SekeError as error:
         raise SekeError(f"--images: {error}") from None
-    kept = {item.name: item for item in found if item.name in table.rows}
+    kept = {item.name: (item.path, item.box) for item in found if item.name in table.rows}
     if not kept:
         message = "none of these pictures is of an item of the records"
         warnings.warn(f"--images: {message} (their names are the files' names without ending)", stacklevel=3)

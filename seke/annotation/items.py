@@ -1,0 +1,55 @@
+"""The list of a run's items: where each picture is, and what was known of it before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from engine import SekeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ITEMS = "items.jsonl"
+
+
+class Known(msgspec.Struct, frozen=True):
+    """Where an item is and what was known of it before.
+
+    box: left, top, width and height of the face. picture: the digest of the pixels that were shown.
+    """
+
+    item: str
+    path: str
+    group: str | None = None
+    source: str | None = None
+    box: tuple[float, float, float, float] | None = None
+    labels: dict[str, Any] = {}
+    picture: str | None = None
+
+
+def known_items(folder: Path) -> dict[str, Known]:
+    """Return the items of a run by name, in their order.
+
+    Raises:
+        OSError: there is no list.
+        engine.SekeError: a line that cannot be read.
+    """
+    return {one.item: one for one in decoded_lines(folder / ITEMS, Known)}
+
+
+def decoded_lines(path: Path, kind: Any) -> Iterator[Any]:
+    """Yield each line of a file of JSON Lines as a value of a kind.
+
+    Raises:
+        engine.SekeError: a line that cannot be read.
+    """
+    decoder = msgspec.json.Decoder(kind)
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield decoder.decode(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                raise SekeError(f"{path}:{number}: cannot be read ({error})") from None
