@@ -71,7 +71,8 @@ def joint_marginal(inference: Inference, one: Answers, pair: tuple[str, str]) ->
     by one exact inference a state of x; neither is derived, nor are both the same.
     """
     first, second = pair
-    return joint_marginals(inference, one, first, (second,))[second][0]
+    found: NDArray[np.float64] = joint_marginals(inference, one, first, (second,))[second][0]
+    return found
 
 
 def joint_marginals(
@@ -111,7 +112,7 @@ def joint_marginals(
 def looked_marginals(
     inference: Inference, answers: Answers, names: Sequence[str], gold: Gold | None = None
 ) -> dict[str, NDArray[np.float64]]:
-    """Return P(x, a reading's answers did not follow its label | answers, gold) of variables, each (R, states).
+    """Return P(x, a reading's answers did not follow its label | answers, gold), variable -> (R, states).
 
     Both are dependent given the answers, so that a product of their marginals is no joint. The switches of an
     item's readings are alternatives of which each is weighed by itself, s:

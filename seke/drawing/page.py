@@ -32,9 +32,10 @@ def colours_css() -> str:
 
 
 def page(story: Story, *, redact_image: bool = False) -> str:
-    """Return the page, with the item's picture where it is at hand and not redacted. Texts of anybody's are escaped, shortened and freed of control signs.
+    """Return the page. Texts of anybody's are escaped, shortened and freed of control signs.
 
-    Its pictures have escaped theirs, so that they and the style are taken as they are.
+    Its drawings have escaped theirs, so that they and the style are taken as they are. redact_image: leave
+    out the item's own picture.
     """
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup

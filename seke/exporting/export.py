@@ -31,8 +31,8 @@ from seke.shipped import knowledge as read_knowledge
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from seke.exporting.formats import Format
     from seke.annotation.items import Known
+    from seke.exporting.formats import Format
     from seke.exporting.verify import Verified
 
     Record = dict[str, Any]

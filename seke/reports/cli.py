@@ -64,8 +64,8 @@ FILE = click.Path(path_type=Path)
 def report(source: str, output: Path, **given: Any) -> None:
     """Make one page of all that a run holds, to look at in a browser, offline.
 
-    It shows what was decided and what that costs, every item with its answers, rules and numbers that the data
-    contradict, and how observers answered. RUN is the folder of `seke annotate`; of POSTERIORS alone
+    It shows what was decided and what that costs, every item with its answers, rules and numbers that the
+    data contradict, and how observers answered. RUN is the folder of `seke annotate`; of POSTERIORS alone
     (`seke infer -o`) there is less to show, unless their --samples are named too.
 
     \b

@@ -1,4 +1,4 @@
-"""Two sets of records about the same items side by side: what is decided otherwise, and which labels change."""
+"""Two sets of records about the same items side by side: decisions and labels that differ."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ NOT_THERE = 255
 
 @dataclass(frozen=True)
 class Compared:
-    """facts: JSON values. Of the N items of the first: decision and label of the other, NOT_THERE where it has
-    none; p: (N,) of that label; moved: (N,) the total variation between both posteriors of the root.
+    """facts: JSON values. Of the N items of the first: decision and label of the other, NOT_THERE where it
+    has none; p: (N,) of that label; moved: (N,) the total variation between both posteriors of the root.
     """
 
     facts: Facts
@@ -88,7 +88,7 @@ def _by_state(table: Table, states: list[str]) -> Floats:
 def _crossed(one: Ints, other: Ints, size: int) -> list[list[int]]:
     table = np.zeros((size, size), dtype=int)
     np.add.at(table, (one, other), 1)
-    return table.tolist()  # type: ignore[no-any-return]
+    return table.tolist()
 
 
 def _side(table: Table) -> Facts:

@@ -25,7 +25,7 @@ LONGEST = 400
 
 
 def details_of(source: Source, told: Told | None, gold: list[dict[str, Any]] | None) -> list[Detail]:
-    """Return for each item: reasons, next, violations, guarantee; readings and steps where samples are there."""
+    """Return of each item: reasons, next, violations, guarantee; with samples its readings and steps."""
     table = source.table
     found = [_decided(table, row) for row in range(len(table.items))]
     if gold is not None:
@@ -74,7 +74,7 @@ def _add_steps(found: list[Detail], asked: Asked, told: Told, table: Table) -> N
     """Add [observer, question, view, about, status, said, absent, thousandths after it, when]."""
     observers, questions = list(table.base.observers), list(table.base.questions)
     lines = asked.samples.line
-    shown = np.isfinite(told.after).all(1)
+    shown = np.all(np.isfinite(told.after), axis=1).tolist()
     after = thousandths(np.nan_to_num(told.after))
     views: dict[str, str] = {}
     for s, (place, row) in enumerate(zip(asked.place.tolist(), asked.row.tolist(), strict=True)):

@@ -1,4 +1,4 @@
-"""Which of the knowledge the data use, and which they contradict: rules, cells, sensitivities, the network."""
+"""Which of the knowledge the data use, and which they contradict: rules, cells, the network."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def placed(place: Place) -> str:
 
 
 def _rules(source: Source, told: Told | None) -> list[Facts]:
-    """Return of each rule how often its `if` holds and how often it is violated, expected under the posteriors.
+    """Return of each rule how often its `if` holds and it is violated, expected under the posteriors.
 
     Of records alone only violations with a probability from 0.1 are known.
     """
@@ -84,7 +84,7 @@ def _rules(source: Source, told: Told | None) -> list[Facts]:
         n = float(fires[rule.name].sum()) if rule.name in fires else np.nan
         share = float(violated[rule.name].sum()) / n if rule.name in fires and n > 0 else np.nan
         low, high = wilson(np.array(share), np.array(n))
-        found = sorted(clear.get(rule.name, []))
+        instances = sorted(clear.get(rule.name, []))
         rows.append(
             {
                 "name": rule.name,
@@ -99,8 +99,8 @@ def _rules(source: Source, told: Told | None) -> list[Facts]:
                 "violated": rounded(share),
                 "low": rounded(low),
                 "high": rounded(high),
-                "clear": len(found),
-                "rows": [row for _, row in found[:5]],
+                "clear": len(instances),
+                "rows": [row for _, row in instances[:5]],
                 "place": placed(own.place),
                 "source": own.source,
             }
@@ -109,7 +109,7 @@ def _rules(source: Source, told: Told | None) -> list[Facts]:
 
 
 def _cells(source: Source, told: Told | None, gold: Gold | None) -> tuple[list[Facts], int, str]:
-    """Return the declared P(binary | root) against the data, most contradicted first; of how many items; by what.
+    """Return declared P(binary | root) against the data, most contradicted first; of how many items; by what.
 
     Of gold: counts. Else expected counts under the posteriors, which the declared numbers draw to themselves.
     z: the difference in standard errors of the declared number, at the count that was met.

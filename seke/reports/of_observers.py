@@ -91,10 +91,10 @@ def _answers(told: Told, name: str, observer: int) -> _Said | None:
 
 
 def _table(said: _Said, truth: Floats, names: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return P(answer | truth) as met, (K, A), the items behind each row, (K,), and the limits of its intervals.
+    """Return P(answer | truth) as met, (K, A), the items behind each row, (K,), and its intervals' limits.
 
-    truth: (answers, K) P(true state, and that the answer is one that counts), NaN where it is unknown. An item
-    counts once, however often it was asked about: its answers lean on one another.
+    truth: (answers, K) P(true state, and that the answer is one that counts), NaN where it is unknown. An
+    item counts once, however often it was asked about: its answers lean on one another.
     """
     there = ~np.isnan(truth).any(1)
     item, answer, weight, p = said.item[there], said.answer[there], said.weight[there], truth[there]
@@ -185,7 +185,7 @@ def _numbers(source: Source, told: Told, observer: int, gold: Gold | None) -> It
 
 
 def _agreement(source: Source, told: Told, observer: int) -> list[Facts]:
-    """Return how often two answers about the root are equal: of one reading, and of two readings of an item."""
+    """Return how often two answers about the root are equal: of one reading, and of two of an item."""
     column = told.whole.labels.get(source.base.root)
     if column is None:
         return []
@@ -223,7 +223,7 @@ def _pairs(counts: Floats) -> tuple[Floats, Floats]:
 
 
 def _halo(source: Source, told: Told, observer: int, followed: Floats) -> list[Facts]:
-    """Return for each question with a declared halo how often answers followed their label instead of looking."""
+    """Return for each question with a declared halo how often answers followed their label."""
     found = []
     questions = list(source.base.questions)
     for name, halo in _observer(source, observer).halo.items():

@@ -13,7 +13,7 @@ from seke.reports.shares import rounded, wilson
 from seke.reports.table import COUNTS, DECISIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -50,7 +50,7 @@ def overview_of(source: Source, cost: Floats | None, gold: Gold | None) -> Facts
 
 
 def cost_of_items(table: Table, asked: Asked | None) -> Floats | None:
-    """Return what was asked of each item cost, (N,): in USD where prices are known, else as the base counts it."""
+    """Return what each item cost, (N,): in USD where prices are known, else as the base counts it."""
     if asked is None:
         return None
     if (np.nan_to_num(asked.price) > 0).any():
@@ -64,7 +64,7 @@ def cost_of_items(table: Table, asked: Asked | None) -> Floats | None:
         }
         lines = asked.samples.line
         each = np.array([price[lines[place][1], lines[place][2]] for place in asked.place.tolist()])
-    return np.bincount(asked.row, weights=each, minlength=len(table.items))
+    return np.bincount(asked.row, weights=each, minlength=len(table.items)).astype(np.float64)
 
 
 def unit_of(asked: Asked | None) -> str:
@@ -175,7 +175,7 @@ def _histogram(values: Floats) -> Facts:
 
 
 def _classes(table: Table, gold: Gold | None) -> list[Facts]:
-    """Return for each state of the root how many items are likeliest to be it, by decision, and are expected to."""
+    """Return of each state of the root how many items are likeliest it, by decision, and expected to be."""
     truth = None if gold is None else gold.values.get(table.base.root)
     found = []
     for k, state in enumerate(table.base.variables[table.base.root].states):
@@ -230,7 +230,7 @@ def _guarantee(source: Source) -> Facts:
 
 
 def _reliability(table: Table, gold: Gold | None) -> Iterator[Facts]:
-    """Yield of the root and of all binary variables together how often what was stated is so, with intervals."""
+    """Yield of the root and of all binary variables together how often what was stated is so."""
     assert gold is not None
     root = table.base.root
     parts = []
@@ -247,7 +247,7 @@ def _reliability(table: Table, gold: Gold | None) -> Iterator[Facts]:
             continue
         found = Reliability.of(p[known], happened[known], BINS)
         count, stated, share = found.diagram()
-        low, high = wilson(share, count)
+        low, high = wilson(share, count.astype(np.float64))
         columns = {"stated": stated, "share": share, "low": low, "high": high}
         facts = {key: rounded(value) for key, value in columns.items()}
         yield {"name": name, "count": count.tolist(), **facts, "ece": rounded(found.ece())}

@@ -1,4 +1,4 @@
-"""Values -> blocks of text in a page: gzip and base64, so that no text of anybody's is ever part of the HTML."""
+"""Values -> blocks of text in a page: gzip and base64, so that no text of anybody's is part of the HTML."""
 
 from __future__ import annotations
 

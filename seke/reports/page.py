@@ -1,4 +1,4 @@
-"""All of a report as one page: the skeleton, its style and scripts with their digests, and the blocks of data."""
+"""All of a report as one page: the skeleton, style and scripts with their digests, the blocks of data."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def _base(one: Source, told: Told | None) -> Facts:
 
 
 def _main_reasons(one: Source) -> tuple[list[str], np.ndarray[Any, Any]]:
-    """Return the first reasons that there are, without names, and for each item which is its own, 0 for none."""
+    """Return the first reasons there are, without names, and for each item which is its own, 0 for none."""
     names: dict[str, int] = {"": 0}
     own = []
     for reasons in one.table.reasons:

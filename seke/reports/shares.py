@@ -42,7 +42,7 @@ def rounded(values: Any, digits: int = DIGITS) -> Any:
 def truth_of(table: Table, gold: Gold | None) -> tuple[Mapping[str, Floats], str]:
     """Return P(state | what is known), (N, states), of the root and the binary variables, and from what.
 
-    Of gold rows are 1 at its state and NaN where it is unknown; a variable that gold does not have is left out.
+    Of gold rows are 1 at its state and NaN where it is unknown; what gold does not have is left out.
     """
     if gold is None:
         found = {table.base.root: table.root}

@@ -1,4 +1,4 @@
-"""What a report is made of: the records, and where they are at hand the samples, their ledger and the pictures."""
+"""What a report is made of: the records, and as far as they are at hand samples, ledger and pictures."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def source_of(
         asked = _asked(table, samples, base, []) if samples else None
         if not samples:
             missing.append(
-                "only posterior records are at hand: what was answered, readings, steps and observers are not "
-                "known (add --samples)"
+                "only posterior records are at hand: what was answered, readings, steps and observers are "
+                "not known (add --samples)"
             )
     known: dict[str, Face] = {}
     if pictures and images:

@@ -36,7 +36,8 @@ class Table:
     decision: (N,) indices of DECISIONS. reasons, next, violations, guarantee: as the records have them. root:
     (N, K) probabilities. binary: (N, B) P(true) of `binaries`. intervals: variable -> (N, 4), MOMENTS.
     correlation: (N,) of both intervals, NaN where there is none. levels: the variables of (N, L) columns
-    accepted, certified (None where no guarantee is in force) and risk. counts: (N, 3), COUNTS. bits: (N, 3), BITS.
+    accepted, certified (None where no guarantee is in force) and risk. counts: (N, 3), COUNTS. bits: (N, 3),
+    BITS.
     """
 
     base: Knowledge

@@ -1,4 +1,4 @@
-"""What the samples add to each item: what was said, what each reading alone says, what was believed after each."""
+"""What the samples add to each item: what was said, and what was believed after each answer."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ STATUSES = ("", "refused", "unreadable")
 class Told:
     """Of N items with S samples in R readings.
 
-    whole: all answers, of the table's items; posterior: all that is believed of them. prior: (K,) of the root. alone: (R, K) P(answers | root) with sum
-    1. after: (S, K + intervals) the root's posterior and the intervals' means after each sample, NaN where it
-    was left out. said: of each sample what it says, in words, and the number of binary variables that it says
-    are absent. status: (S,) indices of STATUSES.
+    whole: all answers, of the table's items; posterior: all that is believed of them. prior: (K,) of the
+    root. alone: (R, K) P(answers | root) with sum 1. after: (S, K + intervals) the root's posterior and the
+    intervals' means after each sample, NaN where it was left out. said: of each sample what it says, in
+    words; absent: how many binary variables it says are absent. status: (S,) indices of STATUSES.
     """
 
     whole: Answers

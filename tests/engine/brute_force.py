@@ -33,7 +33,7 @@ from engine.knowledge import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -146,15 +146,7 @@ class World:
 
     def item(self, readings: Sequence[Reading]) -> Truth:
         """Weigh every state of the world and every pattern of halo switches."""
-        switched = [k for k in readings if self._halo(k) > 0 and k.variables - {self.base.root}]
-        likelihood = np.zeros(self.joint.shape)
-        for on in itertools.product((False, True), repeat=len(switched)):
-            followed = [k for k, one in zip(switched, on, strict=True) if one]
-            chance = math.prod(
-                self._halo(k) if one else 1 - self._halo(k) for k, one in zip(switched, on, strict=True)
-            )
-            likelihood += chance * self._pattern(readings, followed)
-        p = self.joint * likelihood
+        p = sum(weight for _, weight in self._patterns(readings))
         total = p.sum()
         p = p / total
         marginals = {
@@ -168,6 +160,27 @@ class World:
         correlation = self._moments(p.sum(0))[2][0, 1] if len(self.base.affect) > 1 else math.nan
         violations = {name: float((p * event).sum()) for name, event in self.violated.items()}
         return Truth(marginals, float(correlation), math.log(total), violations)
+
+    def looked(self, readings: Sequence[Reading], one: Reading, name: str, gold: Mapping[str, int]) -> Floats:
+        """P(variable = state, a reading did not follow its label | all answers, gold), (states,)."""
+        known = np.ones(self.joint.shape)
+        for other, state in gold.items():
+            known = known * (self.values[other] == state)
+        patterns = [(followed, weight * known) for followed, weight in self._patterns(readings)]
+        mine = sum(weight for followed, weight in patterns if one not in followed)
+        total = sum(weight.sum() for _, weight in patterns)
+        axis = self.names.index(name)
+        return np.asarray(mine.sum(axis=tuple(i for i in range(mine.ndim) if i != axis)) / total)
+
+    def _patterns(self, readings: Sequence[Reading]) -> Iterator[tuple[list[Reading], Floats]]:
+        """Yield which readings follow their label, with the weight of every state of the world."""
+        switched = [k for k in readings if self._halo(k) > 0 and k.variables - {self.base.root}]
+        for on in itertools.product((False, True), repeat=len(switched)):
+            followed = [k for k, one in zip(switched, on, strict=True) if one]
+            chance = math.prod(
+                self._halo(k) if one else 1 - self._halo(k) for k, one in zip(switched, on, strict=True)
+            )
+            yield followed, self.joint * chance * self._pattern(readings, followed)
 
     def _halo(self, reading: Reading) -> float:
         halo = self.base.observers[reading.observer].halo.get(reading.question)

@@ -11,7 +11,7 @@ from brute_force import Reading, Shape, World, answers_of, random_base, random_i
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from engine import AnswerError, Inference, KnowledgeError, compile_network, diagnose
+from engine import AnswerError, Gold, Inference, KnowledgeError, compile_network, diagnose, looked_marginals
 from engine.knowledge import Halo
 
 shapes = st.builds(
@@ -133,3 +133,35 @@ def test_evidence_beyond_the_range_of_a_float_keeps_its_meaning():
         assert np.isfinite(p).all()
         np.testing.assert_allclose(p.sum(1), 1, atol=1e-9)
     assert np.all((posterior.violations >= 0) & (posterior.violations <= 1))
+
+
+@exact
+@given(shape=shapes, told=st.booleans())
+def test_what_looked_and_what_is_so_are_weighed_together(shape, told):
+    network = compiled(replace(shape, halo=True))
+    base, rng = network.knowledge, np.random.default_rng(shape.seed)
+    items = random_items(base, shape.seed)
+    answers, world, gold = answers_of(base, items, rng), World(network, "here"), None
+    names = [v.name for v in base.variables.values() if v.kind in ("categorical", "binary")]
+    known = [{} for _ in items]
+    if told:
+        values = {name: rng.integers(0, len(base.variables[name].states), len(items)) for name in names}
+        values = {name: np.where(rng.random(len(items)) < 0.4, np.nan, one) for name, one in values.items()}
+        gold = Gold(values)
+        known = [{n: int(v[i]) for n, v in values.items() if not np.isnan(v[i])} for i in range(len(items))]
+    looked = looked_marginals(Inference(network, "here"), answers, names, gold)
+    observers, questions = list(base.observers), list(base.questions)
+    for r, i in enumerate(answers.reading_item.tolist()):
+        key = (
+            observers[answers.reading_observer[r]],
+            questions[answers.reading_question[r]],
+            answers.views[answers.reading_view[r]],
+        )
+        (one,) = [k for k in items[i] if (k.observer, k.question, k.view) == key]
+        for name in names:
+            found = world.looked(items[i], one, name, known[i])
+            if not np.isnan(found).any():  # gold that cannot be
+                np.testing.assert_allclose(looked[name][r], found, atol=1e-9, err_msg=name)
+    if not told and len(answers.reading_item):
+        followed = Inference(network, "here").posterior(answers).followed
+        np.testing.assert_allclose(looked[base.root].sum(1), 1 - followed, atol=1e-9)
