@@ -394,14 +394,13 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
         raise SekeError(f"{folder}: is no run that came to an end (it has no {SUMMARY})") from None
     except (msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
         raise SekeError(f"{folder / SUMMARY}: is no summary of a run ({error})") from None
-    session = asking(Session.open(base, population or prior, seed), whose, budget)
-    now = f"{session.network.knowledge.name} {session.network.knowledge.digest}"
+    now = f"{base.name} {base.digest}"
     if now != made_with:
         raise SekeError(
             f"{folder}: the run was made with knowledge {made_with}, this is {now}; name its base with -k "
             f"(or take {folder / SAMPLES} under this one)"
         )
-    return session
+    return asking(Session.open(base, population or prior, seed), whose, budget)
 
 
 def _check_prompts(base: Knowledge, who: str) -> None:

@@ -57,7 +57,7 @@ def compared(one: Source, other: Source) -> Compared:
     facts = {
         "names": [one.name, other.name],
         "bases": [f"{s.base.name} {s.base.digest}" for s in (one, other)],
-        "populations": [s.session.inference.population for s in (one, other)],
+        "populations": [s.population or "not told" for s in (one, other)],
         "both": len(rows),
         "only": [int((~both).sum()), len(b.items) - len(rows)],
         "states": states,

@@ -6,7 +6,8 @@ async function itemPanel(facts, table, row, walk) {
     portraits(facts, table, row),
     widePart(titled(base.root), barsOf(base, root, detail.readings ?? [])),
     base.intervals.length === 2 && table.intervals && part(titled(base.intervals.map((one) => one.name).join(" and ")), planeOf(base, table, row, detail)),
-    base.units.length > 0 && part("Action units", unitsOf(base, table, row)),
+    base.intervals.length > 0 && base.intervals.length !== 2 && part("Numbers", numbersOf(base, table, row)),
+    base.units.length > 0 && part(base.face ? "Action units" : "Yes or no", unitsOf(base, table, row)),
     part("Conflict and violated rules", conflictOf(facts, table, row, detail)),
     part("What next", nextOf(facts, table, row, detail)),
     detail.gold && part("Gold", goldOf(base, detail.gold)),
@@ -71,6 +72,14 @@ function ellipseOf({mean, sd, r}, radius) {
     const turn = at / 48 * 2 * Math.PI, x = Math.cos(turn);
     return [mean[0] + radius * sd[0] * x, mean[1] + radius * sd[1] * (r * x + side * Math.sin(turn))];
   });
+}
+
+function numbersOf(base, table, row) {
+  const {intervals} = base, values = table.intervals, each = intervals.length * 4;
+  return tableOf("numbers", ["variable", "#mean", "#90 % interval"], intervals.map((one, i) => {
+    const at = row * each + 4 * i;
+    return [one.name, signed(values[at]), `${signed(values[at + 2])} to ${signed(values[at + 3])}`];
+  }));
 }
 
 function planeOf(base, table, row, detail) {

@@ -173,7 +173,7 @@ function itemsSection(facts, table) {
     const ticket = ++latest;
     holder.classList.toggle("open", row != null);
     if (row == null) {
-      holder.replaceChildren(list);
+      holder.querySelector(".panel")?.remove();
       shown = "";
       return paint();
     }
@@ -186,7 +186,10 @@ function itemsSection(facts, table) {
     if (ticket !== latest) return;
     const focused = holder.contains(document.activeElement) && document.activeElement !== list && holder.lastChild !== list && holder.lastChild.contains(document.activeElement)
       ? document.activeElement.getAttribute("aria-label") : null;
-    holder.replaceChildren(list, panel);
+    // The list stays where it is, or it would lose the keys.
+    const before = holder.querySelector(".panel");
+    if (before) before.replaceWith(panel);
+    else holder.append(panel);
     if (focused) panel.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus();
     if (place != null) reveal(place);
     shown = "";

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Knowledge
+from engine import Knowledge, SekeError
 from seke.drawing.face import face_data, face_table
 from seke.drawing.shapes import clean
 from seke.drawing.thumbnails import thumbnails
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     Base = Knowledge | str | Path | None
 
 THUMBNAILS = 1000
+# Records have six digits.
+SLACK = 1e-3
 
 
 @dataclass(frozen=True)
@@ -105,18 +107,34 @@ def report(
         theirs = theirs if isinstance(theirs, Knowledge) else read_knowledge(theirs)
         other = compared(one, source_of(compare, theirs, pictures=False))
     told = None if one.asked is None else told_of(one.session.inference, table, one.asked)
+    if told is not None:
+        _check(one, told)
     facts = _facts(one, told, known, other)
     if sensitivity and one.asked is not None:
         where = [Path(source) / "samples.jsonl"] if Path(source).is_dir() else paths
-        facts["knowledge"]["sensitivities"] = sensitivities(where, one.base, facts["base"]["population"])
+        facts["knowledge"]["sensitivities"] = sensitivities(where, one.base, one.population)
     small = list(thumbnails(table.items, one.pictures, one.base, most_thumbnails)) if one.pictures else []
     facts["pictures"] = sum(one is not None for one in small)
+    if small and not facts["pictures"]:
+        facts["missing"].append("the pictures are not where they were (--images names their new place)")
     details = details_of(one, told, None if known is None else gold_words(table, known))
     blocks = [json_block("facts", facts), *_columns(one, other), *in_blocks("details", details)]
     blocks += pictures("pictures", small)
     name = Path(source).name or str(source)
-    about = f"{facts['base']['made_with']}; population {facts['base']['population']}"
+    about = facts["base"]["made_with"] + (f"; population {one.population}" if one.population else "")
     return Report(page_of(name, about, blocks), facts, len(table.items))
+
+
+def _check(one: Source, told: Told) -> None:
+    """Refuse samples that do not come to the records."""
+    off = np.abs(told.posterior.marginals[one.base.root] - one.table.root).max(1)
+    item = int(off.argmax())
+    if off[item] > SLACK:
+        raise SekeError(
+            f"{one.table.path}: these samples do not come to these records under population {one.population} "
+            f"(item {one.table.items[item][:80]!r}: P({one.base.root}) differs by {off[item]:.2g}); name the "
+            "samples, the --population and the base (-k) that they were inferred with"
+        )
 
 
 def _listed(paths: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
@@ -148,7 +166,7 @@ def _base(one: Source, told: Told | None) -> Facts:
     prior = base.populations[one.session.inference.population].p
     return {
         "made_with": f"knowledge {base.name} {base.digest}",
-        "population": one.session.inference.population,
+        "population": one.population or "not told",
         "root": base.root,
         "states": list(variables[base.root].states),
         "prior": [round(float(p), 4) for p in (prior if told is None else told.prior)],
@@ -175,7 +193,7 @@ def _base(one: Source, told: Told | None) -> Facts:
             {
                 "mean": list(m.mean),
                 "sd": list(m.sd),
-                "r": float(m.correlation[0][1]) if m.correlation else 0.0,
+                "r": float(m.correlation[0][1]) if len(m.mean) > 1 else 0.0,
             }
             for m in base.moments
         ],

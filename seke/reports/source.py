@@ -39,7 +39,7 @@ DIGEST = 16
 
 @dataclass(frozen=True)
 class Asked:
-    """S samples of a table's items, sorted by item and, where it is known, by the order in which they came.
+    """S samples of a table's items, sorted by item and as they came, else as in their files.
 
     row: (S,) the item of each in the table. samples: as they were read; place: (S,) where in them each is.
     when: (S,) seconds since 1970; price: (S,) in USD; NaN where unknown. ordered: whether the order is known.
@@ -57,13 +57,15 @@ class Asked:
 class Source:
     """What there is. name: the file or folder. asked: None where only records are there.
 
-    pictures: by item. summary: that of a run. missing: what there is not, in words.
+    population: the prior that was used, no text where nothing says which. pictures: by item. summary: that of
+    a run. missing: what there is not, in words.
     """
 
     name: str
     base: Knowledge
     table: Table
     session: Session
+    population: str
     asked: Asked | None = None
     pictures: Mapping[str, Face] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
@@ -110,7 +112,9 @@ def source_of(
         known = _named(images, base, table)
     elif pictures and place.is_dir():
         known = _noted(place, table)
-    return Source(str(path), base, table, session, asked, known, summary, tuple(missing))
+    told = place.is_dir() or population is not None or asked is not None
+    whose = session.inference.population if told else ""
+    return Source(str(path), base, table, session, whose, asked, known, summary, tuple(missing))
 
 
 def _asked(
@@ -124,7 +128,7 @@ def _asked(
             f"{paths[0]}: item {item[:80]!r} has no record in {table.path}; name the samples behind it"
         )
     rank, when, price = _came(samples, course)
-    order = np.lexsort((rank, of[samples.item]))
+    order = np.lexsort((samples.place, rank, of[samples.item]))
     return Asked(samples, order, of[samples.item][order], when[order], price[order], bool(course))
 
 

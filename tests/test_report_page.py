@@ -1,0 +1,237 @@
+"""The page of a report in a real browser: what it shows by mouse, keys and address; nothing leaves it.
+
+They want Chromium (of the system) and the package playwright, and are passed over without them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+from test_report import ANNOTATE, FACES, HOSTILE, LINES
+
+import seke
+from seke.cli import main
+from seke.drawing.shapes import DARK
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+DECISIONS = ("accept", "requery", "reject")
+
+
+def run(*arguments):
+    found = CliRunner().invoke(main, [str(one) for one in arguments])
+    assert found.exit_code == 0, found.output
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as tools:
+        chromium = tools.chromium.launch(executable_path=CHROMIUM)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A report of the shipped items with gold and another prior, and one of a run with pictures."""
+    folder = tmp_path_factory.mktemp("report")
+    run("infer", FACES, "-o", folder / "p.jsonl")
+    run("infer", FACES, "--population", "in-the-wild", "-o", folder / "wild.jsonl")
+    items = list(dict.fromkeys(json.loads(line)["item"] for line in LINES))
+    rows = [f"{item},{'fear' if k % 2 else 'happiness'},{k % 2}" for k, item in enumerate(items)]
+    (folder / "gold.csv").write_text("item,expression,AU12\n" + "\n".join(rows) + "\n")
+    made = seke.report(
+        folder / "p.jsonl", samples=FACES, gold=folder / "gold.csv", compare=folder / "wild.jsonl"
+    )
+    made.save(folder / "faces.html")
+    answers = ("--recorded", ANNOTATE / "answers.jsonl")
+    run("annotate", ANNOTATE, "--run", folder / "run", "--model", "gpt-4o", *answers)
+    seke.report(folder / "run").save(folder / "run.html")
+    return folder
+
+
+@pytest.fixture
+def page(browser):
+    """Open a page in a new window without a network; at the end nothing was complained of, or asked for."""
+    windows = []
+
+    def opened(path: Path, address: str = "", **options):
+        window = browser.new_context(offline=True, **{"viewport": {"width": 1280, "height": 900}, **options})
+        found = window.new_page()
+        found.problems, found.asked = [], []
+        found.on("console", lambda message: found.problems.append(message.text))
+        found.on("pageerror", lambda error: found.problems.append(str(error)))
+        found.on("dialog", lambda dialog: found.problems.append(dialog.message))
+        found.on("request", lambda request: found.asked.append(request.url))
+        found.goto(f"{path.as_uri()}{address}")
+        found.wait_for_selector("html[data-ready=yes]")
+        windows.append((window, found))
+        return found
+
+    yield opened
+    for window, found in windows:
+        assert found.problems == []
+        assert [one for one in found.asked if not one.startswith(("file:", "data:"))] == []
+        window.close()
+
+
+def shown(page):
+    """The names in the table, from the top."""
+    return page.locator("tr.row a").all_inner_texts()
+
+
+def test_all_sections_open_and_say_what_they_are_about(files, page):
+    found = page(files / "faces.html")
+    for name, words in (
+        ("Overview", ("What is accepted", "Coverage against risk", "Classes", "Is what is stated so?")),
+        ("Items", ("33 items",)),
+        ("Knowledge", ("Rules", "knowledge/rules.yaml", "Numbers that the data contradict", "The network")),
+        ("Observers", ("GPT-4o", "What it says, by the truth", "Action units", "Questions")),
+        ("Compare", ("decisions differ", "Side by side", "not told")),
+    ):
+        found.get_by_role("link", name=name, exact=True).click()
+        section = found.locator(f"main > section[aria-label={name}]")
+        section.wait_for()
+        text = section.inner_text()
+        assert all(one in text for one in words), text
+        assert found.locator("nav a[aria-current]").inner_text() == name
+
+
+def test_the_table_sorts_filters_and_searches_and_the_address_keeps_it(files, page):
+    found = page(files / "faces.html", "#section=items")
+    records = [json.loads(line) for line in (files / "p.jsonl").read_text().splitlines()]
+    found.get_by_role("button", name="conflict").click()
+    order = sorted(records, key=lambda one: -one["diagnostics"]["conflict_bits"])
+    assert shown(found)[:5] == [one["item"] for one in order][:5]
+    assert found.locator("th[aria-sort=descending]").count() == 1
+    found.get_by_label("reject").check()
+    rejected = [one["item"] for one in order if one["decision"]["item"] == "reject"]
+    found.wait_for_timeout(100)
+    assert shown(found) == rejected
+    found.get_by_label("any expression").select_option("fear")
+    found.get_by_label("search items").fill("r")
+    found.wait_for_timeout(300)
+    address = found.evaluate("location.hash")
+    for part in ("sort=-conflict", "decision=reject", "label=fear", "q=r"):
+        assert part in address
+    left = shown(found)
+    again = page(files / "faces.html", address)
+    assert shown(again) == left
+    again.get_by_role("button", name="Clear").click()
+    again.wait_for_timeout(200)
+    assert "33 items" in again.locator("main > section:not([hidden])").inner_text()
+
+
+def test_an_item_opens_by_mouse_key_and_address(files, page):
+    found = page(files / "run.html", "#section=items")
+    found.locator("tr.row", has_text="startled").click()
+    panel = found.locator("article.panel")
+    panel.wait_for()
+    text = panel.inner_text()
+    for words in (
+        "accept",
+        "surprise",
+        "Valence and arousal",
+        "Action units",
+        "upper lid raiser",
+        "What next",
+    ):
+        assert words in text
+    assert "Answers, in their order" in text
+    assert panel.locator("img").evaluate("image => image.naturalWidth") > 60
+    assert panel.locator("table.answers tbody tr").count() == 4
+    assert panel.locator("svg").count() >= 4
+    found.keyboard.press("Escape")
+    found.wait_for_timeout(200)
+    assert panel.count() == 0
+    found.locator(".list").focus()
+    found.keyboard.press("ArrowDown")
+    found.keyboard.press("ArrowDown")
+    found.wait_for_timeout(300)
+    assert "item=broad-smile" in found.evaluate("location.hash")
+    found.go_back()
+    other = page(files / "run.html", "#section=items&item=smile")
+    assert "happiness" in other.locator("article.panel").inner_text()
+
+
+def test_violated_rules_are_told_with_their_line(tmp_path, page):
+    key = {"item": "a", "question": "action_units", "draw": 0, "action_units": ["AU24", "AU25"]}
+    who = (("human", "face"), ("human", "other"), ("gpt-4o", "face"))
+    lines = [json.dumps({**key, "observer": one, "view": view}) for one, view in who]
+    (tmp_path / "s.jsonl").write_text("\n".join(lines) + "\n")
+    run("infer", tmp_path / "s.jsonl", "-o", tmp_path / "p.jsonl")
+    seke.report(tmp_path / "p.jsonl", samples=tmp_path / "s.jsonl").save(tmp_path / "r.html")
+    found = page(tmp_path / "r.html", "#section=items&item=a")
+    text = found.locator("article.panel").inner_text()
+    (rule,) = (one for one in seke.knowledge().rules if one.name == "pressed-lips-are-closed")
+    assert rule.statement in text
+    assert f"{rule.name} 0." in text
+    assert f"knowledge/rules.yaml:{rule.place.line}" in text
+
+
+def test_a_number_of_the_comparison_leads_to_its_items(files, page):
+    found = page(files / "faces.html", "#section=compare")
+    found.get_by_label("1 items from reject to requery").click()
+    found.wait_for_selector("tr.row")
+    one, two = (
+        {r["item"]: r["decision"]["item"] for r in map(json.loads, (files / n).read_text().splitlines())}
+        for n in ("p.jsonl", "wild.jsonl")
+    )
+    moved = [name for name in one if (one[name], two[name]) == ("reject", "requery")]
+    assert shown(found) == moved
+
+
+def test_dark_phone_and_print(files, page):
+    found = page(files / "run.html", "#section=items&item=smile", color_scheme="dark")
+    paper = found.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper == f"rgb({', '.join(str(int(DARK['paper'][i : i + 2], 16)) for i in (1, 3, 5))})"
+    small = page(files / "run.html", "#section=items&item=smile", viewport={"width": 390, "height": 844})
+    for name in ("Overview", "Items", "Knowledge", "Observers"):
+        small.get_by_role("link", name=name, exact=True).click()
+        small.wait_for_timeout(100)
+        assert small.evaluate("document.documentElement.scrollWidth") <= 390
+    printed = page(files / "faces.html")
+    data = printed.pdf()
+    assert data.startswith(b"%PDF")
+    assert data.count(b"/Type /Page\n") >= 4 or data.count(b"/Type /Page") >= 5
+
+
+def test_text_of_anybodys_is_text(tmp_path, page):
+    samples = tmp_path / "samples.jsonl"
+    names = [name for name in HOSTILE if len(name) < 1000]
+    told = [{**json.loads(LINES[0]), "item": name, "view": name} for name in names]
+    samples.write_text("".join(json.dumps(one) + "\n" for one in told))
+    run("infer", samples, "-o", tmp_path / "p.jsonl")
+    seke.report(tmp_path / "p.jsonl", samples=samples).save(tmp_path / "r.html")
+    found = page(tmp_path / "r.html", "#section=items")
+    assert found.locator("tr.row").count() == len(names)
+    for row in range(len(names)):
+        found.locator("tr.row").nth(row).click()
+        found.wait_for_timeout(150)
+        assert found.locator("article.panel").count() == 1
+    assert found.locator("main img[src^='//']").count() == 0
+    assert found.locator("script:not([type]):not([id])").count() == 1
+
+
+def test_the_browser_finds_what_is_wrong_with_a_page(files, browser, tmp_path):
+    """The checks above can fail: a strange script is refused by the policy, and the console says so."""
+    html = (files / "run.html").read_text("utf-8")
+    bad = tmp_path / "bad.html"
+    bad.write_text(html.replace("<main", "<script>document.title = 'taken'</script><main", 1), "utf-8")
+    window = browser.new_context(offline=True)
+    found = window.new_page()
+    problems = []
+    found.on("console", lambda message: problems.append(message.text))
+    found.goto(bad.as_uri())
+    found.wait_for_selector("html[data-ready=yes]")
+    assert any("Content Security Policy" in one for one in problems)
+    assert found.title() != "taken"
+    window.close()
