@@ -85,7 +85,7 @@ function reliabilityOf(found) {
 
 // lines: [{name, points: [[x, y, half]], role, dashed}], y in [0, 1].
 function overTime(label, title, lines, steps, show) {
-  const {picture, px, py} = framed(label, {low: 0, high: Math.max(steps - 1, 1), title, ticks: show ? [0, steps - 1] : null, show},
+  const {picture, px, py} = framed(label, {low: 0, high: Math.max(steps - 1, 1), title, ticks: show ? [0, steps - 1] : ticksOf(0, Math.max(steps - 1, 1)).filter(Number.isInteger), show},
     {low: 0, high: 1, show: (v) => percent(v)}, {height: 200, right: 36});
   for (const line of lines) {
     const points = line.points.filter(([, y]) => y != null);
@@ -94,7 +94,7 @@ function overTime(label, title, lines, steps, show) {
         class: `s-${line.role}`, "stroke-width": 1}));
     }
     picture.append(path(points.map(([x, y]) => [px(x), py(y)]), {class: `s-${line.role}`, "stroke-dasharray": line.dashed && "5 4"}),
-      points.map(([x, y]) => draw("circle", {cx: px(x), cy: py(y), r: 2.6, class: `f-${line.role}`})));
+      ...points.map(([x, y]) => draw("circle", {cx: px(x), cy: py(y), r: 2.6, class: `f-${line.role}`})));
   }
   return picture;
 }

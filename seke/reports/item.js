@@ -191,7 +191,7 @@ function stepsOf(base, detail) {
       when ? new Date(when * 1000).toISOString().slice(0, 19).replace("T", " ") : ""];
   });
   const timed = steps.some((step) => step[8]);
-  const heads = ["#", "question", "of", "answer", `${base.root} then`, ...base.intervals.map((one) => `#${one.name} then`), ...(timed ? ["when (UTC)"] : [])];
+  const heads = ["#no.", "question", "of", "answer", `${base.root} then`, ...base.intervals.map((one) => `#${one.name} then`), ...(timed ? ["when (UTC)"] : [])];
   return make("section", {}, make("h3", {}, "Answers, in their order, and what was believed after each"),
     courseOf(base, steps), tableOf("answers", heads, timed ? rows : rows.map((row) => row.slice(0, -1)), "answers"));
 }

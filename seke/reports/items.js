@@ -43,7 +43,7 @@ function itemsSection(facts, table) {
   const headers = heads.map((head, at) => make("th", {scope: "col", class: classOf(head)}, buttons[at]));
   const body = make("tbody");
   const columns = make("colgroup", {}, make("col", {class: "pic"}), heads.map((head) => make("col", {class: classOf(head)})));
-  const grid = make("table", {"aria-label": "items"}, columns, make("thead", {}, make("tr", {}, make("th", {scope: "col", class: "pic"}, make("span", {class: "muted", "aria-label": "face"}, "")), headers)), body);
+  const grid = make("table", {"aria-label": "items"}, columns, make("thead", {}, make("tr", {}, make("th", {scope: "col", class: "pic"}, make("span", {class: "unseen"}, "face")), headers)), body);
   columns.firstChild.style.width = "52px";
   heads.forEach((head, at) => { columns.children[at + 1].style.width = head.key === "name" ? "auto" : `${head.width}px`; });
   const list = make("div", {class: "list", tabindex: "0", role: "region", "aria-label": "table of items", onscroll: paint, onkeydown: step});

@@ -47,7 +47,7 @@ function unitsCard(one) {
   const rows = one.units.map((unit) => [unit.name,
     ...[1, 0].flatMap((state) => [dumbbell(unit.declared[state], unit.observed[state], unit.low[state], unit.high[state]), percent(unit.observed[state])]),
     count(Math.round(unit.n[1]))]);
-  return card("Action units", tableOf("action units", ["unit", "called, where active", "#", "called, where not", "#", "#active"], rows),
+  return card("Action units", tableOf("action units", ["unit", "called, where active", "#share", "called, where not", "#share", "#active"], rows),
     legend(["ink", "declared (upright)"], ["posterior", "met"], ["reject", "met, declared outside"]),
     make("p", {class: "muted"}, "Of answers that looked: those that seem to follow their label (halo) count the less."));
 }
