@@ -488,3 +488,14 @@ def test_gold_as_a_table_in_memory(simulated):
     labels = seke.read_labels(gold, seke.knowledge())
     made = seke.report(posteriors, gold=replace(labels))
     assert made.facts["overview"]["gold"] == 800
+
+
+@pytest.mark.parametrize(("name", "ending"), [("crowd", "csv"), ("sprinkler", "jsonl"), ("plants", "jsonl")])
+def test_every_example_has_a_report(name, ending, tmp_path):
+    base, samples = ROOT / "examples" / name / "knowledge", ROOT / "examples" / name / f"samples.{ending}"
+    run("infer", samples, "-k", base, "-o", tmp_path / "p.jsonl")
+    made = seke.report(tmp_path / "p.jsonl", base, samples=samples)
+    answered = {one["name"] for one in made.facts["observers"]["observers"]}
+    with samples.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file) if ending == "csv" else map(json.loads, filter(str.strip, file))
+        assert answered == {row["observer"] for row in rows}

@@ -254,16 +254,14 @@ def _drift(source: Source, told: Told, mine: Flags, observer: int) -> Facts | No
     if column is not None and instrument is not None:
         states = source.base.variables[root].states
         state = np.array([states.index(a) if a in states else -1 for a in instrument.answers])
-        sample = samples.reading_item[column.reading]
-        plain = (
-            ~column.spread
-            & (state[column.answer] >= 0)
-            & (samples.reading_observer[column.reading] == observer)
-        )
+        # Others of the column answer in words of their own.
+        own = np.flatnonzero((samples.reading_observer[column.reading] == observer) & ~column.spread)
+        told_of = state[column.answer[own]]
+        own, told_of = own[told_of >= 0], told_of[told_of >= 0]
         at = np.empty(len(mine), dtype=np.int64)
         at[asked.place] = np.arange(len(mine))
-        rows = at[sample[plain]]
-        right[rows] = source.table.root[asked.row[rows], state[column.answer[plain]]]
+        rows = at[samples.reading_item[column.reading[own]]]
+        right[rows] = source.table.root[asked.row[rows], told_of]
     timed = not np.isnan(asked.when[mine]).all()
     order = np.flatnonzero(mine)
     if timed:

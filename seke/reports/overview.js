@@ -2,9 +2,9 @@
 function overviewSection(facts) {
   const {overview, items} = facts;
   const curve = make("div", {});
-  const chosen = make("select", {"aria-label": "risk of what", onchange: () => curve.replaceChildren(...curveOf(overview.curves[chosen.value]))},
+  const chosen = make("select", {"aria-label": "risk of what", onchange: () => curve.replaceChildren(...curveOf(overview.curves[chosen.value], overview.guarantee))},
     overview.curves.map((one, at) => make("option", {value: at}, named(one.name))));
-  curve.append(...curveOf(overview.curves[0]));
+  curve.append(...curveOf(overview.curves[0], overview.guarantee));
   return [
     facts.missing.map((one) => make("p", {class: "note"}, one)),
     facts.stopped && make("p", {class: "note"}, `The run stopped before its end: ${facts.stopped}`),
@@ -40,8 +40,8 @@ function levelsTable(overview) {
     : "Of accepted values. No gold is at hand (--gold), so what is truly wrong is not known.")];
 }
 
-const curveOf = (curve) => [riskCoverage(curve), legend(["posterior", "stated risk"], curve.true && ["evidence", "wrong, by gold", true],
-  ["accept", "share accepted", true]), make("p", {class: "muted"}, curve.limit == null ? "" : `A value is accepted at a risk of ${percent(curve.limit)} or less.`)].filter(Boolean);
+const curveOf = (curve, guarantee) => [riskCoverage(curve), legend(["posterior", "stated risk"], curve.true && ["evidence", "wrong, by gold", true],
+  ["accept", "share accepted", true]), make("p", {class: "muted"}, curve.limit == null || guarantee.holds ? "" : `A value is accepted at a risk of ${percent(curve.limit)} or less.`)].filter(Boolean);
 
 function guaranteeLine(guarantee) {
   if (!guarantee.holds) return make("p", {class: "note"}, make("b", {}, "No guarantee. "), guarantee.why.join(" "));
