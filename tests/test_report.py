@@ -499,3 +499,12 @@ def test_every_example_has_a_report(name, ending, tmp_path):
     with samples.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file) if ending == "csv" else map(json.loads, filter(str.strip, file))
         assert answered == {row["observer"] for row in rows}
+
+
+def test_sensitivities_tell_numbers_and_no_folder_of_this_machine(tmp_path):
+    base, samples = PLANTS / "knowledge", PLANTS / "samples.jsonl"
+    run("infer", samples, "-k", base, "-o", tmp_path / "p.jsonl")
+    found = seke.report(tmp_path / "p.jsonl", base, samples=samples, sensitivity=True).facts["knowledge"]
+    assert found["sensitivities"]
+    places = [one["place"] for name in ("sensitivities", "rules", "cells") for one in found[name]]
+    assert all(re.fullmatch(r"(?:[^/:]+/){0,2}tomatoes\.yaml:\d+:\d+", place) for place in places), places

@@ -13,7 +13,7 @@ from engine import Inference, declared_of, joint_marginals
 from seke.reports.shares import rounded, truth_of, wilson
 from seke.shipped import shipped_folder
 from seke.workbench.graph import graph_file
-from seke.workbench.text import near
+from seke.workbench.text import near_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,13 +46,17 @@ def knowledge_of(source: Source, told: Told | None, gold: Gold | None) -> Facts:
 
 def placed(place: Place) -> str:
     """Return a place as file:line:column; the file without the folders of this machine."""
-    file = Path(place.file)
-    shipped = shipped_folder()
+    return _short(f"{place.file}:{place.line}:{place.column}")
+
+
+def _short(place: str) -> str:
+    name, line, column = place.rsplit(":", 2)
+    file, shipped = Path(name).absolute(), shipped_folder()
     if file.is_relative_to(shipped):
         file = Path(shipped.name) / file.relative_to(shipped)
-    elif file.is_absolute():
-        file = Path(*Path(near(place).rsplit(":", 2)[0]).parts[-3:])
-    return f"{file.as_posix()}:{place.line}:{place.column}"
+    else:
+        file = Path(*Path(near_file(str(file))).parts[-3:])
+    return f"{file.as_posix()}:{line}:{column}"
 
 
 def _rules(source: Source, told: Told | None) -> list[Facts]:
@@ -174,4 +178,4 @@ def sensitivities(paths: Any, base: Knowledge, population: str) -> list[Facts]:
     facts = sensitivity(paths, base, population=population).facts
     kept = ("path", "value", "per_tenth", "largest", "item", "move", "flips", "place", "source")
     numbers = [one for one in facts["numbers"] if one["per_tenth"] >= LEAST_SHOWN][:MOST_SHOWN]
-    return [{name: one[name] for name in kept} for one in numbers]
+    return [{**{name: one[name] for name in kept}, "place": _short(one["place"])} for one in numbers]
