@@ -235,8 +235,9 @@ class _Export:
         except UnicodeEncodeError:
             raise SekeError(f"{known.path!r}: is no UTF-8 name; rename the file") from None
         if not os.path.isfile(known.path):
+            path = known.path if known.path.isprintable() else repr(known.path)
             raise SekeError(
-                f"{known.path}: no such file; where pictures have moved, give `seke annotate` their new "
+                f"{path}: no such file; where pictures have moved, give `seke annotate` their new "
                 "place once more: nothing is asked again"
             )
         file = _digest(known.path) if known.box is not None or known.picture is None else known.path
