@@ -34,6 +34,7 @@ def plan(plants):
     return plan_gold(samples, base, alpha=0.2)
 
 
+@pytest.mark.slow
 def test_what_is_said_to_be_enough_mostly_certifies_and_a_quarter_of_it_does_not(plants, plan):
     base, samples = plants
     session = Session.open(base)
@@ -73,6 +74,7 @@ def test_what_is_said_to_be_enough_mostly_certifies_and_a_quarter_of_it_does_not
         assert passes(one, one.amounts[0] // 4) < 0.8
 
 
+@pytest.mark.slow
 def test_more_errors_need_more_gold_and_more_promise_too(plants, plan):
     base, samples = plants
     some = [one for one in plan.needed if one.amounts[0]]

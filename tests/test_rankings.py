@@ -54,6 +54,7 @@ def answered(tmp_path_factory):
     return folder, samples, found
 
 
+@pytest.mark.slow
 def test_a_pull_is_found_and_the_others_stay_near_none(answered):
     _, _, found = answered
     pulls = {entry.keys[-2:]: entry for entry in found.entries if "pull" in entry.keys}
@@ -66,6 +67,7 @@ def test_a_pull_is_found_and_the_others_stay_near_none(answered):
     assert all(entry.sd < entry.prior_sd for entry in pulls.values())
 
 
+@pytest.mark.slow
 def test_what_is_written_weighs_as_what_was_fitted(answered):
     folder, samples, found = answered
     (folder / "fit.yaml").write_text(found.overlay)
