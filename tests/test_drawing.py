@@ -613,3 +613,20 @@ def test_labels_never_lie_on_one_another(weights):
     p = {f"s{k}": weight / total for k, weight in enumerate(weights)}
     labels = sorted(one.y for one in course([p, p]).marks if isinstance(one, Text) and " s" in one.text)
     assert all(after - before >= 12.99 for before, after in itertools.pairwise(labels))
+
+
+def test_the_page_of_a_run_has_the_picture_unless_it_is_redacted(annotated, tmp_path):
+    story = story_of(annotated, "smile", why=False)
+    assert story.picture is not None
+    assert story.picture.startswith(b"\xff\xd8")
+    shown, redacted = page(story), page(story, redact_image=True)
+    assert shown.count('src="data:image/jpeg;base64,') == 1
+    assert "img-src data:" in shown
+    assert "<img" not in redacted
+    assert "img-src" not in redacted
+    (tmp_path / "gone.jsonl").write_bytes((annotated / "items.jsonl").read_bytes())
+    try:
+        (annotated / "items.jsonl").unlink()
+        assert story_of(annotated, "smile", why=False).picture is None
+    finally:
+        (annotated / "items.jsonl").write_bytes((tmp_path / "gone.jsonl").read_bytes())
