@@ -6,11 +6,18 @@ import secrets
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+PAGE = ("html", "htm")
+PICTURE = ("png", "svg", "pdf")
 
-def check_target(output: Path | None) -> None:
-    """Refuse a place that cannot be written before anything long is computed."""
+
+def check_target(output: Path | None, forms: Sequence[str] = ()) -> None:
+    """Refuse a place that cannot be written before anything long is computed.
+
+    forms: the endings that say what is written; what is named by mistake, such as an input, has another.
+    """
     from engine import SekeError
 
     if output is None:
@@ -19,6 +26,9 @@ def check_target(output: Path | None) -> None:
         raise SekeError(f"{output}: is a folder; name a file")
     if not output.parent.is_dir():
         raise SekeError(f"{output}: its folder does not exist")
+    if forms and output.suffix.lower().removeprefix(".") not in forms:
+        allowed = ", ".join(f".{form}" for form in forms)
+        raise SekeError(f"{output}: the ending says the format: {allowed}")
 
 
 def write_file(data: bytes, output: Path) -> None:

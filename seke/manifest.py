@@ -82,6 +82,15 @@ def items_of(
     return tuple(found.values())
 
 
+def is_manifest(path: Path) -> bool:
+    """Whether the first row of a table names a picture; False for what cannot be read as a table."""
+    try:
+        _, first = next(_rows(path), ("", {}))
+    except (SekeError, OSError, ValueError, EOFError, csv.Error):
+        return False
+    return "path" in first
+
+
 def label_sample(item: Item, base: Knowledge, observer: str) -> Record:
     """Return what the set says of an item as a sample of an observer, whose question is the broadest."""
     question = max(base.questions.values(), key=lambda one: (len(one.variables), not one.about_one))

@@ -38,6 +38,7 @@ from seke.wording import worded
 
 ROOT = Path(__file__).parent.parent
 FACES = ROOT / "examples" / "faces" / "samples.jsonl"
+ANNOTATE = ROOT / "examples" / "annotate"
 PLANTS = ROOT / "examples" / "plants"
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -67,8 +68,8 @@ def story():
 @pytest.fixture(scope="module")
 def annotated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("annotated") / "run"
-    images, answers = ROOT / "examples" / "annotate", ROOT / "examples" / "annotate" / "answers.jsonl"
-    done = run("annotate", images, "--run", folder, "--model", "gpt-4o", "--recorded", answers, "--yes")
+    answers = ("--recorded", ANNOTATE / "answers.jsonl")
+    done = run("annotate", ANNOTATE, "--run", folder, "--model", "gpt-4o", *answers, "--yes")
     assert done.exit_code == 0, done.output
     return folder
 
@@ -467,6 +468,23 @@ def test_a_record_alone_is_drawn_with_less(tmp_path):
     assert done.exit_code == 2
     assert "there is face, posterior, va, units" in done.stderr
     assert "holds posteriors" in run("explain", path, "afraid-brows").stderr
+
+
+def test_the_picture_of_an_item_is_not_written_over(tmp_path):
+    shutil.copytree(ANNOTATE, tmp_path / "faces")
+    answers = ("--recorded", ANNOTATE / "answers.jsonl")
+    done = run("annotate", tmp_path / "faces", "--run", tmp_path / "run", "--model", "gpt-4o", *answers)
+    assert done.exit_code == 0, done.output
+    picture = tmp_path / "faces/at-rest.png"
+    for command in (
+        ("explain", tmp_path / "run", "at-rest", "--html", tmp_path / "x.html", "--png", picture),
+        ("plot", "units", tmp_path / "run", "at-rest", "-o", picture),
+    ):
+        done = run(*command)
+        assert done.exit_code == 2
+        assert "is the picture of 'at-rest'; write to another file" in done.stderr
+    assert picture.read_bytes() == (ANNOTATE / "at-rest.png").read_bytes()
+    assert not (tmp_path / "x.html").exists()
 
 
 def test_explain_tells_words_facts_page_and_sheet_of_a_run(annotated, tmp_path):

@@ -385,6 +385,19 @@ def test_a_manifest_stands_above_its_pictures(tmp_path):
             import_set("rafdb", folder, tmp_path / "m.csv", pictures=pictures)
 
 
+def test_a_table_that_is_no_manifest_is_not_written_over(tmp_path):
+    folder = tmp_path / "set"
+    rafdb(folder)
+    for name, head in (("labels.csv", "image,label"), ("labels.jsonl", "[1]"), ("empty.csv", "")):
+        text(tmp_path / name, head, "a.jpg,1")
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(SekeError, match="is there already and is no manifest; name another file"):
+            import_set("rafdb", folder, tmp_path / name)
+        assert (tmp_path / name).read_bytes() == before
+    first = import_set("rafdb", folder, tmp_path / "m.csv")
+    assert import_set("rafdb", folder, tmp_path / "m.csv") == first
+
+
 def test_a_header_that_is_missing_would_shift_all_frames_and_is_a_fault(tmp_path):
     affwild2(tmp_path)
     text(tmp_path / "annotations/VA_Set/Validation_Set/v1_left.txt", "0.5,0.25", "0,0")

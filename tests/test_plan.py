@@ -262,7 +262,7 @@ def test_a_picture_is_written_beside_the_rows(tmp_path):
         (("--fixed", "0"), "0 is out of range; allowed is 1 to 1000"),
         (("--limits", "", "--fixed", ""), "nothing to plan"),
         (("--price", "0.1"), "say with --for how many items there are"),
-        (("--plot", "plan.gif"), "plan.gif: unknown ending; a picture is .png, .svg, .pdf"),
+        (("--plot", "plan.gif"), "plan.gif: the ending says the format: .png, .svg, .pdf"),
         (("--plot", "no/such/plan.png"), "no/such/plan.png: its folder does not exist"),
         (("-k", EXAMPLES / "nowhere"), "there is no such file or folder"),
     ],

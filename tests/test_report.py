@@ -483,6 +483,44 @@ def test_bad_input_writes_nothing(simulated, annotated, tmp_path):
         seke.report(twice)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda one: one["expression"].update(fear=float("nan")), "a probability is not from 0 to 1"),
+        (lambda one: one["expression"].update(fear=-4), "a probability is not from 0 to 1"),
+        (lambda one: one["action_units"].update(AU4=1.5), "a probability is not from 0 to 1"),
+        (lambda one: one.update(expression=dict.fromkeys(one["expression"], 0.9)), "do not sum to 1"),
+        (lambda one: one["expression"].update(boredom=0.1), "has boredom, which expression has not"),
+        (lambda one: one["expression"].update(fear="x"), "has another shape (must be real number, not str)"),
+        (lambda one: one["expression"].pop("fear"), "lacks 'fear'"),
+        (lambda one: one["valence"].update(mean=1e308), "valence is not from -1 to 1"),
+        (lambda one: one["valence"].update(sd=-0.1), "the sd of valence is not from 0 to 2"),
+        (lambda one: one["diagnostics"].update(entropy_bits=float("inf")), "its bits are not finite"),
+        (
+            lambda one: one["decision"].update(item="perhaps"),
+            "decides 'perhaps'; allowed are accept, requery, reject",
+        ),
+    ],
+)
+def test_a_record_that_is_no_posterior_is_refused(simulated, tmp_path, change, words):
+    found = records(simulated[1])[:3]
+    change(found[1])
+    path = tmp_path / "p.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in found))
+    done = run("report", path, "-o", tmp_path / "r.html", status=2)
+    assert words in " ".join(done.stderr.split())
+    assert repr(found[1]["item"]) in done.stderr
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_a_page_is_not_written_over_what_it_is_about(simulated, tmp_path):
+    path = tmp_path / "p.jsonl"
+    path.write_bytes(simulated[1].read_bytes())
+    done = run("report", path, "-o", path, status=2)
+    assert "the ending says the format: .html, .htm" in " ".join(done.stderr.split())
+    assert path.read_bytes() == simulated[1].read_bytes()
+
+
 def test_gold_as_a_table_in_memory(simulated):
     _, posteriors, gold = simulated
     labels = seke.read_labels(gold, seke.knowledge())

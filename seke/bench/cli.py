@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seke.bench.run_cli import run
-from seke.files import check_target, write_file
+from seke.files import PAGE, PICTURE, check_target, write_file
 from seke.reporting import print_json, reporting
 from seke.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-ENDINGS = ("png", "svg", "pdf")
 
 
 @click.group()
@@ -91,7 +89,7 @@ bench.add_command(run)
 @click.option(
     "--format",
     "ending",
-    type=click.Choice(ENDINGS),
+    type=click.Choice(PICTURE),
     default="png",
     show_default=True,
     help="Of the pictures.",
@@ -132,7 +130,7 @@ def score(
     from seke.bench.score import score as scored
 
     with reporting(as_json=as_json):
-        check_target(html)
+        check_target(html, PAGE)
         report = scored(predictions, gold, options.pop("knowledge"), **options)
         _warn(report.facts)
         paths = report.draw(pictures, ending) if pictures is not None else []

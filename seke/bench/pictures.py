@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import SekeError, did_you_mean
-from seke.drawing.style import FORMS, STYLE, figure_bytes
+from seke.drawing.style import STYLE, figure_bytes
+from seke.files import PICTURE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +31,6 @@ STYLES = ("-", "--", "-.", ":", (0, (5, 1)))
 BAND = "#BBBBBB"
 LEAST_KEPT = 10
 LABEL, PRESENT = "probability of the label", "probability that it is present"
-ENDINGS = FORMS
 
 
 def draw(facts: Facts, folder: Path, ending: str = "png") -> list[Path]:
@@ -41,8 +41,8 @@ def draw(facts: Facts, folder: Path, ending: str = "png") -> list[Path]:
     """
     import matplotlib as mpl
 
-    if ending not in ENDINGS:
-        raise SekeError(f"pictures cannot be written as {ending!r}; allowed are {', '.join(ENDINGS)}")
+    if ending not in PICTURE:
+        raise SekeError(f"pictures cannot be written as {ending!r}; allowed are {', '.join(PICTURE)}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seke.files import check_target, write_file
+from seke.files import PAGE, PICTURE, check_target, write_file
 from seke.reporting import print_json, reporting
 from seke.terminal import printable
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from seke.drawing.shapes import Picture
+    from seke.drawing.story import Story
 
 FILE = click.Path(path_type=Path)
 _UNIT = re.compile(r"([^=\s]+?)(?:=([-+.\deE]+))?")
@@ -73,7 +74,7 @@ def face(source: str | None, item: str | None, told: str | None, output: Path, *
     from engine import SekeError
 
     with reporting():
-        _check(output)
+        check_target(output, PICTURE)
         if told is not None and source is None:
             from seke.drawing.face import face as drawn
 
@@ -89,7 +90,7 @@ def _item_command(name: str, words: str, summary: str) -> None:
 
     def command(source: str, item: str, output: Path, **given: Any) -> None:
         with reporting():
-            _check(output)
+            check_target(output, PICTURE)
             _write_item(name, source, item, output, **given)
 
     example = f"examples/faces/samples.jsonl afraid-brows -o {name}.svg"
@@ -144,7 +145,7 @@ def risk_coverage(predictions: tuple[str, ...], gold: str, knowledge: str | None
       seke plot risk-coverage posteriors.jsonl truth.csv -o risk.svg
     """
     with reporting():
-        _check(output)
+        check_target(output, PICTURE)
         from seke.bench.pictures import risk_coverage as drawn
         from seke.bench.score import score
 
@@ -174,7 +175,7 @@ def reliability(predictions: str, gold: str, of: str, bins: int, knowledge: str 
       seke plot reliability posteriors.jsonl truth.csv --of binary -o units.png
     """
     with reporting():
-        _check(output)
+        check_target(output, PICTURE)
         from seke.bench.pictures import reliability as drawn
         from seke.bench.score import score
 
@@ -192,10 +193,10 @@ def network(base: str | None, output: Path) -> None:
       seke plot network -o faces.svg
     """
     with reporting():
-        form = _check(output)
+        check_target(output, PICTURE)
         from seke.workbench.graph import graph_file
 
-        write_file(graph_file(form, base), output)
+        write_file(graph_file(_form(output), base), output)
 
 
 @plot.command()
@@ -211,7 +212,7 @@ def fit(trace: Path, output: Path) -> None:
       seke plot fit t.nc -o fit.png
     """
     with reporting():
-        _check(output)
+        check_target(output, PICTURE)
         from seke import plot as figures
 
         _write(figures.fit(trace), output)
@@ -266,12 +267,13 @@ def explain(
         from seke.posterior_files import holds_posteriors
         from seke.wording import worded
 
-        check_target(html)
-        if png is not None:
-            _check(png)
+        check_target(html, PAGE)
+        check_target(png, PICTURE)
         if any(not Path(one).is_dir() and holds_posteriors(one) for one in source):
             raise SekeError(f"{source[0]}: holds posteriors; a story is told from a run or from samples")
         story = story_of(source, item, given.pop("knowledge"), **given)
+        if png is not None:
+            _spare(story, png)
         if html is not None:
             from seke.drawing.page import page
 
@@ -286,31 +288,33 @@ def explain(
             print(printable(str(path)), file=sys.stderr)
 
 
-def _check(output: Path) -> str:
-    """Return the form of a file, refusing what cannot be written."""
-    from engine import SekeError
-    from seke.drawing.style import FORMS
-
-    check_target(output)
-    form = output.suffix.lower().removeprefix(".")
-    if form not in FORMS:
-        raise SekeError(f"{output}: the ending says the format: {', '.join(f'.{one}' for one in FORMS)}")
-    return form
-
-
 def _write_item(
     name: str, source: str, item: str, output: Path, knowledge: str | None, population: str | None
 ) -> None:
     from seke.drawing.story import story_of
     from seke.plot import picture
 
-    _write(picture(name, story_of(source, item, knowledge, population=population, why=False)), output)
+    story = story_of(source, item, knowledge, population=population, why=False)
+    _spare(story, output)
+    _write(picture(name, story), output)
+
+
+def _spare(story: Story, output: Path) -> None:
+    """Refuse to write over the picture that was asked about."""
+    from engine import SekeError
+
+    if story.file is not None and output.resolve() == story.file.resolve():
+        raise SekeError(f"{output}: is the picture of {story.item!r}; write to another file")
 
 
 def _write(drawn: Picture | Figure, output: Path) -> None:
     from seke.drawing.style import written
 
-    write_file(written(drawn, _check(output)), output)
+    write_file(written(drawn, _form(output)), output)
+
+
+def _form(output: Path) -> str:
+    return output.suffix[1:].lower()
 
 
 def _units(told: str) -> dict[str, float]:

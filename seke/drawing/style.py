@@ -11,7 +11,6 @@ from seke.drawing.shapes import Picture
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FORMS = ("png", "svg", "pdf")
 STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 9,

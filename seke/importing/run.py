@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from engine import Knowledge, SekeError
 from seke.importing import affectnet, affwild2, bp4d, ckplus, disfa, rafdb
 from seke.importing.frame import Options, Source, Tally
-from seke.manifest import BOX
+from seke.manifest import BOX, is_manifest
 from seke.records import Writer
 from seke.sets import source_sets
 from seke.shipped import knowledge as read_knowledge
@@ -135,6 +135,8 @@ def _above(folder: Path, output: Path) -> PurePosixPath:
     if not output.name.lower().endswith(ENDINGS):
         raise SekeError(f"{output}: unknown ending; allowed are {', '.join(ENDINGS)}")
     inside, home = folder.resolve(), output.parent.resolve()
+    if output.is_file() and not is_manifest(output):
+        raise SekeError(f"{output}: is there already and is no manifest; name another file")
     if not inside.is_relative_to(home):
         raise SekeError(
             f"{output}: a manifest's paths do not leave its own folder; write it to "

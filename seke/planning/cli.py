@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seke.files import check_target, write_file
+from seke.files import PICTURE, check_target, write_file
 from seke.reporting import print_json, reporting
 
 if TYPE_CHECKING:
@@ -154,8 +154,7 @@ def _plan(as_json: bool, plot: Path | None, given: dict[str, Any]) -> None:
 
     if given["price"] is not None and given["total"] is None:
         raise SekeError("--price says what all would cost: say with --for how many items there are")
-    if plot is not None:
-        _check_form(plot)
+    check_target(plot, PICTURE)
     from seke.planning.plan import plan as planned
 
     misfit = Misfit(*(given.pop(name) for name in ("independent", "halo", "drift")))
@@ -175,16 +174,6 @@ def _plan(as_json: bool, plot: Path | None, given: dict[str, Any]) -> None:
 
         show(found, Console(highlight=False))
     print(_told(found), file=sys.stderr)
-
-
-def _check_form(plot: Path) -> None:
-    from engine import SekeError
-    from seke.drawing.style import FORMS
-
-    if plot.suffix[1:].lower() not in FORMS:
-        allowed = ", ".join(f".{form}" for form in FORMS)
-        raise SekeError(f"{plot}: unknown ending; a picture is {allowed}")
-    check_target(plot)
 
 
 def _told(plan: Plan) -> str:

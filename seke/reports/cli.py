@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from seke.files import check_target
+from seke.files import PAGE, check_target
 from seke.reporting import reporting
 from seke.terminal import printable
 
@@ -80,7 +80,7 @@ def report(source: str, output: Path, **given: Any) -> None:
         warnings.simplefilter("always", UserWarning)
         from seke.reports.run import report as made
 
-        check_target(output)
+        check_target(output, PAGE)
         page = made(source, given.pop("knowledge"), **given)
         page.save(output)
         for one in told:

@@ -12,7 +12,7 @@ import numpy as np
 from engine import AnswerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -27,6 +27,8 @@ DECISIONS = ("accept", "requery", "reject")
 COUNTS = ("samples", "refused", "unreadable")
 BITS = ("entropy_bits", "epistemic_bits", "conflict_bits")
 MOMENTS = ("mean", "sd", "q05", "q95")
+# By how much numbers that are rounded to six digits may miss what they are bound to.
+SLACK = 1e-4
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def table_of(records: Iterable[Record], base: Knowledge, path: str) -> Table:
     """Read records into columns.
 
     Raises:
-        engine.AnswerError: a record of another base, or none at all; an item that has two of them.
+        engine.AnswerError: a record of another base, or none at all; an item that has two of them; numbers
+            that no posterior has.
     """
     draft = _Draft(base)
     items: dict[str, int] = {}
@@ -93,12 +96,38 @@ def table_of(records: Iterable[Record], base: Knowledge, path: str) -> Table:
             draft.add(record)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             told = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            if isinstance(error, TypeError | AttributeError):
+                told = f"has another shape ({error})"
             message = f"the record {told}; was it inferred with {base.name}? name its base with -k"
             raise AnswerError(f"{path}: item {item[:80]!r}: {message}") from None
         items[item] = number
     if not items:
         raise AnswerError(f"{path}: holds no posterior records")
-    return draft.table(tuple(items), path)
+    table = draft.table(tuple(items), path)
+    for what, sound in _laws(table):
+        if not sound.all():
+            item = table.items[int(sound.argmin())]
+            raise AnswerError(f"{path}: item {item[:80]!r}: the record is no posterior: {what}")
+    return table
+
+
+def _laws(table: Table) -> Iterator[tuple[str, Flags]]:
+    """Yield what no posterior is, with whether each item, (N,), is free of it."""
+    base, root = table.base, table.base.root
+    p = np.concatenate([table.root, table.binary, table.risk], axis=1)
+    yield "a probability is not from 0 to 1", _within(p, 0, 1)
+    total = table.root.sum(1, keepdims=True)
+    yield f"the probabilities of {root} do not sum to 1", _within(total, 1 - SLACK, 1 + SLACK)
+    for name, told in table.intervals.items():
+        low, high = base.variables[name].edges[0], base.variables[name].edges[-1]
+        sound = _within(told[:, [0, 2, 3]], low - SLACK, high + SLACK)
+        yield f"{name} is not from {low:g} to {high:g}", sound
+        yield f"the sd of {name} is not from 0 to {high - low:g}", _within(told[:, [1]], 0, high - low)
+    yield "its bits are not finite", np.asarray(np.isfinite(table.bits).all(axis=1), dtype=np.bool_)
+
+
+def _within(values: Floats, low: float, high: float) -> Flags:
+    return np.asarray(((values >= low) & (values <= high)).all(axis=1), dtype=np.bool_)
 
 
 class _Draft:
@@ -123,6 +152,10 @@ class _Draft:
     def add(self, record: Record) -> None:
         given, decision = self._given(record), record["decision"]
         floats, ints = self.floats, self.ints
+        if decision["item"] not in DECISIONS:
+            raise ValueError(f"decides {decision['item']!r}; allowed are {', '.join(DECISIONS)}")
+        if unknown := given[self.base.root].keys() - set(self.states):
+            raise ValueError(f"has {', '.join(sorted(unknown))}, which {self.base.root} has not")
         floats["root"].extend([given[self.base.root][state] for state in self.states])
         floats["binary"].extend([given[name] for name in self.binaries])
         for name in self.base.affect:

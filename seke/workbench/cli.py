@@ -321,15 +321,11 @@ def graph(base: str | None, output: Path) -> None:
     Example:
       seke knowledge graph -o faces.svg
     """
-    from engine import SekeError
     from seke.workbench.graph import FORMS, graph_file
 
     with reporting():
-        check_target(output)
-        form = output.suffix.lower().removeprefix(".")
-        if form not in FORMS:
-            raise SekeError(f"{output}: the ending says the format: {', '.join(f'.{one}' for one in FORMS)}")
-        write_file(graph_file(form, base), output)
+        check_target(output, FORMS)
+        write_file(graph_file(output.suffix[1:].lower(), base), output)
 
 
 @knowledge.command()
