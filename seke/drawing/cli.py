@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from seke.drawing.shapes import Picture
-    from seke.drawing.story import Story
 
 FILE = click.Path(path_type=Path)
 _UNIT = re.compile(r"([^=\s]+?)(?:=([-+.\deE]+))?")
@@ -271,9 +270,9 @@ def explain(
         check_target(png, PICTURE)
         if any(not Path(one).is_dir() and holds_posteriors(one) for one in source):
             raise SekeError(f"{source[0]}: holds posteriors; a story is told from a run or from samples")
-        story = story_of(source, item, given.pop("knowledge"), **given)
         if png is not None:
-            _spare(story, png)
+            _spare(Path(source[0]), item, png)
+        story = story_of(source, item, given.pop("knowledge"), **given)
         if html is not None:
             from seke.drawing.page import page
 
@@ -294,17 +293,18 @@ def _write_item(
     from seke.drawing.story import story_of
     from seke.plot import picture
 
-    story = story_of(source, item, knowledge, population=population, why=False)
-    _spare(story, output)
-    _write(picture(name, story), output)
+    _spare(Path(source), item, output)
+    _write(picture(name, story_of(source, item, knowledge, population=population, why=False)), output)
 
 
-def _spare(story: Story, output: Path) -> None:
-    """Refuse to write over the picture that was asked about."""
+def _spare(run: Path, item: str, output: Path) -> None:
+    """Refuse to write over the picture that a run is about."""
     from engine import SekeError
+    from seke.annotation.items import ITEMS, known_items
 
-    if story.file is not None and output.resolve() == story.file.resolve():
-        raise SekeError(f"{output}: is the picture of {story.item!r}; write to another file")
+    known = known_items(run).get(item) if (run / ITEMS).is_file() else None
+    if known is not None and output.resolve() == Path(known.path).resolve():
+        raise SekeError(f"{output}: is the picture of {item!r}; write to another file")
 
 
 def _write(drawn: Picture | Figure, output: Path) -> None:

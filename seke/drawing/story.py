@@ -61,7 +61,7 @@ class Story:
     record: its posterior record. facts: those of `seke.explain`, none where only posteriors are at hand.
     prior: root state -> probability. readings: title, second line, root state -> likelihood with sum 1, of
     each reading by itself. steps: by answer. posterior: of the two interval variables. points: answers about
-    both. picture: a JPEG of `file`, where it is at hand.
+    both. picture: a JPEG, where it is at hand.
     """
 
     item: str
@@ -74,7 +74,6 @@ class Story:
     steps: tuple[Step, ...] = ()
     posterior: Grid | Moments | None = None
     points: tuple[tuple[float, float], ...] = ()
-    file: Path | None = None
     picture: bytes | None = None
 
 
@@ -127,9 +126,7 @@ def _of_run(
     record = posterior_record(folder / POSTERIORS, item)
     story = story_of_samples(session, samples, item, seed, record, order_of(folder, item), why=why)
     known = known_items(folder).get(item) if (folder / ITEMS).is_file() else None
-    if known is None:
-        return story
-    return replace(story, file=Path(known.path), picture=thumbnail(face_of(known), base, SIDE))
+    return replace(story, picture=None if known is None else thumbnail(face_of(known), base, SIDE))
 
 
 def story_of_samples(
