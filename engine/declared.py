@@ -143,8 +143,8 @@ def digests_of(tree: Table) -> dict[str, str]:
 
 
 def _digest(tree: Table, keys: Iterable[str]) -> str:
-    said = {key: _plain(tree.entries[key]) for key in keys if key in tree}
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+    said = _mapping({key: _json(tree.entries[key]) for key in keys if key in tree})
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def changes(old: Knowledge, new: Knowledge) -> tuple[Change, ...]:
@@ -182,7 +182,7 @@ def _change(old: Knowledge, new: Knowledge, a: Node, b: Node) -> Iterator[Change
     """Compare two nodes that are not both tables."""
     parts = tuple(_leaves(a)), tuple(_leaves(b))
     if len(parts[0]) != 1 or len(parts[1]) != 1:
-        if _plain(a) != _plain(b):
+        if _json(a) != _json(b):
             yield Change(a.path, "removed", leaves=parts[0], place=a.place)
             yield Change(b.path, "added", leaves=parts[1], place=b.place)
         return
@@ -284,15 +284,21 @@ def _places(node: Node) -> Iterator[tuple[str, Place]]:
             yield from _places(inner)
 
 
-def _plain(node: Node) -> Any:
+def _json(node: Node) -> str:
+    """Return what a node says, as `json.dumps` writes it with sorted keys; kept, as bases share tables."""
     if isinstance(node, Scalar):
-        return node.text
+        return json.dumps(node.text)
     if isinstance(node, Items):
-        return [_plain(item) for item in node.items]
-    shares = shares_of(node) if node.shrunk else {}
-    return {
-        key: shares.get(key) or _plain(entry) for key, entry in node.entries.items() if key not in CITATION
-    }
+        return f"[{', '.join(map(_json, node.items))}]"
+    if not node.said:
+        said = {key: _json(entry) for key, entry in node.entries.items() if key not in CITATION}
+        shares = shares_of(node) if node.shrunk else {}
+        node.said = _mapping(said | {key: json.dumps(share) for key, share in shares.items()})
+    return node.said
+
+
+def _mapping(said: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{json.dumps(key)}: {said[key]}" for key in sorted(said)) + "}"
 
 
 def shares_of(table: Table) -> dict[str, str]:

@@ -82,6 +82,8 @@ class Table:
     beside: tuple[str, ...] = ()
     removed: dict[str, Place] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    # What it says as JSON, once it was asked (engine/declared.py); a changed copy begins without.
+    said: str = field(default="", init=False, compare=False, repr=False)
 
     def get(self, key: str) -> Node | None:
         """Return the node under this key."""

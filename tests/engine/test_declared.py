@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from renaming import BASES
@@ -38,6 +41,34 @@ def other(request, overlay_of):
 
 def paths(found):
     return {(change.kind, change.path) for change in found}
+
+
+def said(value):
+    """What a value of YAML says, without citations."""
+    if isinstance(value, list):
+        return [said(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: said(one) for key, one in value.items() if key not in ("source", "note")}
+
+
+def digest(tree):
+    whole = {key: part for key, part in said(tree).items() if key not in ("sources", "certificates")}
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def test_the_digest_is_of_the_json_of_what_is_said(other):
+    """Also of bases with another number, which share tables with the first."""
+    tree = yaml.load(resolve(other), yaml.BaseLoader)
+    assert other.digest == digest(tree)
+    confidences = [path.split(".") for path in other.numbers if path.endswith(".confidence")]
+    assert confidences
+    for _, rule, _ in confidences:
+        before, tree["rules"][rule]["confidence"] = tree["rules"][rule]["confidence"], "0.625"
+        changed = declared_of(other).with_numbers({f"rules.{rule}.confidence": 0.625})
+        assert changed.digest == digest(tree)
+        tree["rules"][rule]["confidence"] = before
+    assert declared_of(other).with_numbers({}).digest == other.digest
 
 
 def test_every_number_is_a_leaf_with_its_place_and_source(base_of):
