@@ -222,9 +222,9 @@ def test_what_is_written_is_read_again(folder):
     """The overlay of a fit of the small base says the fit's numbers."""
     base = read(folder / "machine.yaml")
     rng = np.random.default_rng(1)
-    answers = answers_of(base, random_items(base, rng, 30))
+    answers = answers_of(base, random_items(base, rng, 12))
     inference = Inference(compile_network(base))
-    known = Gold({base.root: rng.integers(0, 3, 30).astype(float)})
+    known = Gold({base.root: rng.integers(0, 3, 12).astype(float)})
     found = fit_observers(inference, answers, known)
     text = "extends: machine.yaml\nsources: {fit: {cite: a fit}}\n" + written(overlay_tree(found, "fit"))
     gone = "".join(f"remove: [{path}]\n" for path in replaced_paths(found))

@@ -27,7 +27,7 @@ def contrasts_of(log_p):
     return np.stack([against_all, ratio])
 
 
-@pytest.mark.parametrize("seed", [1, 4])
+@pytest.mark.parametrize("seed", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_slopes_are_those_of_bases_compiled_anew(base_of, seed):
     base = base_of("machine")
     network = compile_network(base)
@@ -106,7 +106,7 @@ def edited(number, value):
 def test_a_flip_is_what_an_edit_of_the_file_does(base_of):
     base = base_of("machine")
     found = 0
-    for seed in range(6):
+    for seed in range(4):
         inference, one = asked(base, seed)
         sensitivity = Sensitivity(inference, one)
         now = decided(inference, one)
@@ -126,7 +126,7 @@ def test_a_flip_is_what_an_edit_of_the_file_does(base_of):
             nearly = Inference(compile_network(edited(flip.number, old + 0.97 * (new - old))))
             assert decided(nearly, one) == now
             found += 1
-    assert found >= 6
+    assert found >= 4
 
 
 def test_a_number_of_a_distribution_moves_with_the_others(base_of):
