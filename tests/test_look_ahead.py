@@ -97,7 +97,7 @@ def test_bulk_and_exact_agree_on_the_shipped_example(network):
     posterior = inference.posterior(answers)
     first = bulk.next(answers, posterior, answers.asked < base.policy.budget)
     shares, ranks = [], []
-    for item in np.flatnonzero([one is not None for one in first])[::2]:
+    for item in np.flatnonzero([one is not None for one in first])[::4]:
         by_all = {(o.question, o.about, o.samples): o for o in exact.options(answers, item)}
         by_bulk = {(o.question, o.about, o.samples): o for o in bulk.options(answers, posterior, item)}
         chosen = first[item]
