@@ -12,7 +12,7 @@ import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import brentq
@@ -22,20 +22,18 @@ from engine.diagnostics import diagnose
 from engine.errors import KnowledgeError
 from engine.evidence import ObservationModel
 from engine.posterior import Inference
-from engine.variation import Variation, only_fitted
+from engine.variation import OF_NETWORK, Variation, speaking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
     from engine.answers import Answers
-    from engine.knowledge import Knowledge, Number, Observer
+    from engine.knowledge import Knowledge, Number
 
     Floats = NDArray[np.float64]
 
-COMPILED = ("words", "priors", "activations", "affect", "couplings", "rules")
-OF_NETWORK = ("variables", "populations", "cells", "moments", "couplings", "rules")
 STEP = 1e-3
 NEARLY = 0.95
 
@@ -95,43 +93,8 @@ class Influences:
         return np.asarray(np.clip(inside / np.diff(edges), 0, 1))
 
     def numbers(self) -> tuple[Number, ...]:
-        """Return the numbers that can have a say: of the network, and of what observers spoke of."""
-        answered = set(self.answers.reading_observer.tolist())
-        observers = {index: self.inference.observations.observers[index] for index in answered}
-        silent = tuple(path for index, one in observers.items() for path in self._silent(index, one))
-        wanted = (
-            *(f"{section}." for section in COMPILED if section != "priors"),
-            f"priors.populations.{self.inference.population}.",
-            *(f"observers.{one.name}." for one in observers.values()),
-        )
-        return tuple(
-            number
-            for path, number in self.base.numbers.items()
-            if path.startswith(wanted)
-            and not path.startswith(silent)
-            and not only_fitted(path)
-            and not path.endswith(".cost")
-        )
-
-    def _silent(self, index: int, observer: Observer) -> Iterator[str]:
-        """Yield the paths of an observer below which nothing was reported or asked."""
-        answers, path = self.answers, f"observers.{observer.name}"
-        mine = answers.reading_observer == index
-
-        def told(reports: Mapping[str, Any], name: str) -> bool:
-            return name in reports and bool(mine[reports[name].reading].any())
-
-        asked = {list(self.base.questions)[q] for q in answers.reading_question[mine]}
-        # An answer under halo speaks of the label that it may follow, said or not.
-        given = {halo.given for question, halo in observer.halo.items() if question in asked}
-        for name in observer.instruments:
-            if name in given:
-                continue
-            if not told(answers.labels, name) and not told(answers.numbers, name):
-                yield from (f"{path}.{kind}.{name}." for kind in ("categorical", "binary.cells", "interval"))
-            if not told(answers.rankings, name):
-                yield f"{path}.categorical.{name}.ranking."
-        yield from (f"{path}.halo.{name}." for name in self.base.questions if name not in asked)
+        """Return the numbers that can have a say."""
+        return speaking(self.inference, self.answers)
 
     def each(self) -> Iterator[Influence | None]:
         """Yield the influence of each of `numbers`, None where no change of it is allowed."""

@@ -22,7 +22,7 @@ from engine.errors import KnowledgeError
 from engine.evidence import ObservationModel
 from engine.posterior import Inference
 from engine.slopes import moved, slopes
-from engine.variation import Variation, only_fitted
+from engine.variation import OF_NETWORK, Variation, speaking
 from engine.weights import first_two, log_odds
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-COMPILED = ("words", "priors", "activations", "affect", "couplings", "rules")
 STEP = 0.05
 MOST_TRIED = 14
 SURE, AHEAD, AGREED = range(3)
@@ -176,8 +175,9 @@ class Sensitivity:
     def _near(self) -> Iterator[tuple[Number, int, float]]:
         """Yield number, goal and the move that would reach it, were all linear."""
         now, goals = self._margins(self.base, self.p), self._goals()
-        asked = {self.inference.observations.observers[o].name for o in self.one.reading_observer}
-        for number in (one for one in self.base.numbers.values() if _speaks(one.path, asked)):
+        policy = ("policy.limits.", "policy.conflict")
+        decide = (one for path, one in self.base.numbers.items() if path.startswith(policy))
+        for number in (*speaking(self.inference, self.one), *decide):
             scale = _Scale(number)
             other = self.variation.changed({number.path: scale.value(scale.start + STEP)})
             slope = np.zeros(3) if other is None else self._first_order(other) / STEP
@@ -197,7 +197,7 @@ class Sensitivity:
 
     def _compiled(self, other: Knowledge) -> Inference | None:
         """Return the inference of another base; the network stays where it says the same."""
-        same = all(getattr(other, name) == getattr(self.base, name) for name in _OF_NETWORK)
+        same = all(getattr(other, name) == getattr(self.base, name) for name in OF_NETWORK)
         try:
             network = replace(self.network, knowledge=other) if same else compile_network(other, self.network)
         except KnowledgeError:
@@ -266,21 +266,6 @@ class Sensitivity:
                     accepted,
                 )
         return None
-
-
-_OF_NETWORK = ("variables", "populations", "cells", "moments", "couplings", "rules")
-
-
-def _speaks(path: str, observers: set[str]) -> bool:
-    """Say whether a number can have a say in an item that these observers answered about."""
-    top, _, rest = path.partition(".")
-    if only_fitted(path):
-        return False
-    if top == "observers":
-        return any(rest.startswith(f"{name}.") for name in observers)
-    if top == "policy":
-        return rest.startswith("limits.") or rest == "conflict"
-    return top in COMPILED
 
 
 class _Scale:

@@ -1,22 +1,71 @@
-"""A base with a few of its numbers changed, room made for them where they are parts of distributions."""
+"""Which numbers can have a say, and a base with a few of them changed.
+
+Room is made for numbers that are parts of distributions.
+"""
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.declared import declared_of
 from engine.errors import KnowledgeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from engine.knowledge import Knowledge, Number
+    from engine.answers import Answers
+    from engine.knowledge import Knowledge, Number, Observer
+    from engine.posterior import Inference
+
+# Sections of the YAML that the network is compiled from, and what is read from these.
+COMPILED = ("words", "priors", "activations", "affect", "couplings", "rules")
+OF_NETWORK = ("variables", "populations", "cells", "moments", "couplings", "rules")
 
 
 def only_fitted(path: str) -> bool:
     """Say whether a number is only where a fit begins: `n`, `spread`, or one under `sd`."""
     return path.endswith((".n", ".spread")) or ".sd." in path or ".n." in path
+
+
+def speaking(inference: Inference, answers: Answers) -> tuple[Number, ...]:
+    """Return the numbers that can move these posteriors: of the network, and of what observers spoke of."""
+    base, answered = inference.network.knowledge, set(answers.reading_observer.tolist())
+    observers = {index: inference.observations.observers[index] for index in answered}
+    silent = tuple(path for index, one in observers.items() for path in _silent(base, answers, index, one))
+    wanted = (
+        *(f"{section}." for section in COMPILED if section != "priors"),
+        f"priors.populations.{inference.population}.",
+        *(f"observers.{one.name}." for one in observers.values()),
+    )
+    return tuple(
+        number
+        for path, number in base.numbers.items()
+        if path.startswith(wanted)
+        and not path.startswith(silent)
+        and not only_fitted(path)
+        and not path.endswith(".cost")
+    )
+
+
+def _silent(base: Knowledge, answers: Answers, index: int, observer: Observer) -> Iterator[str]:
+    """Yield the paths of an observer below which nothing was reported or asked."""
+    path, mine = f"observers.{observer.name}", answers.reading_observer == index
+
+    def told(reports: Mapping[str, Any], name: str) -> bool:
+        return name in reports and bool(mine[reports[name].reading].any())
+
+    asked = {list(base.questions)[q] for q in answers.reading_question[mine]}
+    # An answer under halo speaks of the label that it may follow, said or not.
+    given = {halo.given for question, halo in observer.halo.items() if question in asked}
+    for name in observer.instruments:
+        if name in given:
+            continue
+        if not told(answers.labels, name) and not told(answers.numbers, name):
+            yield from (f"{path}.{kind}.{name}." for kind in ("categorical", "binary.cells", "interval"))
+        if not told(answers.rankings, name):
+            yield f"{path}.categorical.{name}.ranking."
+    yield from (f"{path}.halo.{name}." for name in base.questions if name not in asked)
 
 
 class Variation:
