@@ -21,10 +21,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import betaincc, betaincinv
+from scipy.special import bdtrik, betaincc, betaincinv
 
 from engine.guarantee import Certificate, Guarantee
 
@@ -128,22 +129,23 @@ class _Thing:
         ratio: of units that certify to those that fit. Errors to come are beta-binomial around those of the
         fit (Jeffreys).
         """
-        n, errors = self.counts
-        expected = np.floor(n * ratio).astype(np.int64)
-        low = betaincinv(errors[:, None] + 0.5, (n - errors)[:, None] + 0.5, QUANTILES)
+        expected = np.floor(self.counts[0] * ratio).astype(np.int64)
         allowed = _allowed(expected, alpha, share)
-        chance = _tail(expected[:, None], np.maximum(allowed, 0)[:, None], low).mean(1)
+        chance = _tail(expected[:, None], np.maximum(allowed, 0)[:, None], self._rates).mean(1)
         return np.where(allowed < 0, 0.0, chance)
+
+    @cached_property
+    def _rates(self) -> Floats:
+        """Quantiles of the rate of errors at each candidate, (candidates, QUANTILES)."""
+        n, errors = self.counts
+        return np.asarray(betaincinv(errors[:, None] + 0.5, (n - errors)[:, None] + 0.5, QUANTILES))
 
 
 def _allowed(n: Ints, alpha: float, share: float) -> Ints:
-    """Return the most errors among n (...) with which the test passes; -1 where none do."""
-    low, high = np.full(n.shape, -1), n.copy()
-    while (high - low > 1).any():
-        middle = (low + high) // 2
-        passed = passes(n, np.maximum(middle, 0), alpha, share)
-        low, high = np.where(passed, middle, low), np.where(passed, high, middle)
-    return low
+    """Return the most errors among n (...) with which the test passes; negative where none do."""
+    # Where the tail, continued between whole numbers, comes to the share; the last whole one may be above it.
+    most = np.floor(np.nan_to_num(bdtrik(share, n.astype(np.float64), alpha))).astype(np.int64)
+    return np.asarray(np.where(passes(n, most, alpha, share), most, most - 1))
 
 
 def certify(

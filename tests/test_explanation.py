@@ -18,7 +18,13 @@ from seke.cli import main
 ROOT = Path(__file__).parent.parent
 FACES = ROOT / "examples" / "faces" / "samples.jsonl"
 SPRINKLER = ROOT / "examples" / "sprinkler"
-ITEMS = ["stereotype-against-units", "agreement", "all-refused", "same-answer-fifty-times", "ranking"]
+ITEMS = [
+    "stereotype-against-units",
+    "set-label-completed",
+    "all-refused",
+    "same-answer-fifty-times",
+    "ranking",
+]
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,11 @@ def written(base, number, value):
     return declared_of(base).with_numbers(values | {number.path: value})
 
 
+def turn(names, among):
+    """One part of the numbers as written, another where they are renamed."""
+    return slice(0 if names["wear"] == "wear" else among // 2, None, among)
+
+
 def inferred(base):
     """Under another population than the reference."""
     return Inference(compile_network(base), "in-service")
@@ -54,9 +59,7 @@ def test_slopes_are_differences_of_bases_compiled_anew(overlay_of, names):
     about = {name: Influences(inference, answers, names[name]) for name in ("wear", "hot", "load")}
     found = {name: list(influences.each()) for name, influences in about.items()}
     now = {name: influences.p for name, influences in about.items()}
-    # A quarter of the numbers as written, another quarter renamed.
-    start = 2 * int(names["wear"] != "wear")
-    for place, number in list(enumerate(about["wear"].numbers()))[start::4]:
+    for place, number in list(enumerate(about["wear"].numbers()))[turn(names, 4)]:
         step = min(1e-3 * max(abs(number.value), 0.1), number.high - number.value, number.value - number.low)
         assert step > 0
         sides = [inferred(written(base, number, number.value + sign * step)) for sign in (1, -1)]
@@ -102,7 +105,7 @@ def test_flips_lie_where_the_acceptance_changes(overlay_of, names, variable, bes
         if abs(influence.flip[0] / influence.number.value - 1) < 0.005
     ]
     assert len(small) > 4
-    for number, far in small[::3]:
+    for number, far in small[turn(names, 6)]:
         for share in (0.8, 1.2):
             then = inferred(written(near, number, number.value + share * far))
             assert (accepted(then, one, name)[0] == before) == (share < 1), number.path
@@ -208,7 +211,7 @@ def test_turning_values_are_where_the_acceptance_changes(overlay_of, names, vari
     influences = Influences(inference, one, name)
     before = accepted(inference, one, name)[0]
     found = 0
-    for influence in list(influences.each())[::4]:
+    for influence in list(influences.each())[turn(names, 8)]:
         number = influence.number
         value = influences.turning(influence)
         if np.isnan(value):
