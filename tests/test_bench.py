@@ -509,3 +509,11 @@ def test_a_thousand_resamples_of_a_large_set_take_seconds(tmp_path):
     print(f"\n{items:,} items, 1,000 resamples: {spent:.1f} s of processor time")
     assert only(report)["items"] == items
     assert spent < 60
+
+
+def test_the_level_is_told_as_it_was_given(made, tmp_path):
+    page = tmp_path / "s.html"
+    given = ["--bootstrap", 20, "--level", 0.975, "--html", page]
+    found = run(made / "p.jsonl", made / "few.csv", *given)
+    assert "intervals: 97.5%, 20 bootstrap resamples" in found.stdout
+    assert "its 97.5% interval" in page.read_text("utf-8")

@@ -177,6 +177,27 @@ def test_violated_rules_are_told_with_their_line(tmp_path, page):
     assert f"knowledge/rules.yaml:{rule.place.line}" in text
 
 
+def test_declared_shares_are_told_to_the_last_digit(tmp_path, page):
+    base = tmp_path / "strict.yaml"
+    note = "source: judgement, note: a trial"
+    base.write_text(
+        f"extends: shipped\npolicy: {{limits: {{expression: 0.025}}, {note}}}\n"
+        f"rules: {{pressed-lips-are-closed: {{confidence: 0.9625, {note}}}}}\n"
+    )
+    run("infer", FACES, "-k", base, "-o", tmp_path / "p.jsonl")
+    seke.report(tmp_path / "p.jsonl", knowledge=base, samples=FACES).save(tmp_path / "r.html")
+    found = page(tmp_path / "r.html")
+    picture = found.locator("svg[aria-label='risk against coverage of expression']")
+    assert "A value is accepted at a risk of 2.5 % or less." in found.inner_text("main")
+    # What stands at the lines of the upright axis is where they are.
+    ends = picture.locator("text[text-anchor=end]").all_text_contents()
+    risks = [float(one.removesuffix(" %")) for one in ends if "accepted" not in one]
+    assert len(risks) > 2
+    assert risks == pytest.approx([risks[1] * k for k in range(len(risks))])
+    found.get_by_role("link", name="Knowledge", exact=True).click()
+    assert "96.25 %" in found.locator("main > section[aria-label=Knowledge]").inner_text()
+
+
 def test_a_number_of_the_comparison_leads_to_its_items(files, page):
     found = page(files / "faces.html", "#section=compare")
     found.get_by_label("1 items from reject to requery").click()

@@ -111,7 +111,7 @@ def _intervals(one: Facts, facts: Facts) -> str:
     units = f"{count(one['units'], 'group')} by {options['groups']}" if options["groups"] else "items"
     if options["groups"] and one["ungrouped"]:
         units += f", of which {one['ungrouped']:,} are single items without one"
-    return f"intervals: {options['level']:.0%}, {options['bootstrap']:,} bootstrap resamples of {units}"
+    return f"intervals: {100 * options['level']:g}%, {options['bootstrap']:,} bootstrap resamples of {units}"
 
 
 def _unpredicted(variable: Facts) -> str:
@@ -151,7 +151,7 @@ def _note(name: str, variable: Facts) -> str:
             f"calibrated predictions: {low:.3f} to {high:.3f} ({len(variable['reliability']['count'])} bins)"
         )
     if name == "inside":
-        return f"nominal {variable['nominal']:.0%}"
+        return f"nominal {100 * variable['nominal']:g}%"
     return ""
 
 

@@ -56,7 +56,7 @@ function riskCoverage(curve) {
   const all = [...curve.stated, ...(curve.true?.error ?? []), curve.limit ?? 0];
   const {picture, px, py} = framed(`risk against coverage of ${curve.name}`,
     {low: 0, high: 1, title: "coverage: share that is kept, least risk first", show: (v) => percent(v)},
-    {low: 0, high: Math.max(...all, 0.02) * 1.06, title: "mean risk of what is kept", show: (v) => percent(v)}, {height: 280});
+    {low: 0, high: Math.max(...all, 0.02) * 1.06, title: "mean risk of what is kept", show: exactly}, {height: 280});
   if (curve.accepted != null) {
     const x = px(curve.accepted);
     picture.append(draw("line", {x1: x, x2: x, y1: py(0), y2: 10, class: "s-accept", "stroke-width": 1.5, "stroke-dasharray": "3 3"}),

@@ -22,6 +22,8 @@ function shade(element, share) {
 }
 
 const percent = (share, digits = 0) => share == null ? "–" : `${(100 * share).toFixed(digits)} %`;
+// A share that somebody declared, to its last digit.
+const exactly = (share) => share == null ? "–" : `${Number((100 * share).toPrecision(12))} %`;
 const count = (value) => Number(value).toLocaleString("en-US");
 const plain = (value, digits = 2) => value == null || Number.isNaN(value) ? "–" : Number(value).toFixed(digits);
 const short = (value) => value == null ? "–" : String(Number(Number(value).toPrecision(3)));

@@ -23,7 +23,7 @@ async function itemPanel(facts, table, row, walk) {
 
 const widePart = (title, ...children) => make("section", {class: "wide"}, make("h3", {}, title), children);
 const part = (title, ...children) => make("section", {}, make("h3", {}, title), children);
-const guaranteeOf = (found) => found && (found.holds ? `; covered by a guarantee (${percent(found.alpha)} wrong at most)` : `; no guarantee: ${found.why}`);
+const guaranteeOf = (found) => found && (found.holds ? `; covered by a guarantee (${exactly(found.alpha)} wrong at most)` : `; no guarantee: ${found.why}`);
 
 function portraits(facts, table, row) {
   const address = pictureOf(row);
@@ -162,7 +162,7 @@ function nextOf(facts, table, row, detail) {
     `the risk of what is open is expected to fall by ${short(next.gain)} more than that costs, which no other question does better for its price.`)
     : make("p", {}, "Nothing is worth its price any longer."),
   make("p", {class: "muted"}, `Still open: ${plain(at(0))} bits of entropy in what is required, of which one further ideal reading could settle ${plain(at(1))}.`),
-  open.length > 0 && make("p", {class: "muted"}, `Not accepted: ${open.map((name) => `${name} (risk ${percent(risk(name))})`).join(", ")}.`)];
+  open.length > 0 && make("p", {class: "muted"}, `Not accepted: ${open.map((name) => `${name} (risk ${percent(risk(name), 1)})`).join(", ")}.`)];
 }
 
 function goldOf(base, gold) {

@@ -20,7 +20,7 @@ function rulesTable(facts, table) {
   const rows = sorted.map((one) => [
     [make("b", {}, one.name), make("div", {class: "muted"}, one.statement), make("div", {class: "place"}, `${one.if}  →  ${one.then}`),
       make("div", {class: "place"}, `${one.place}, ${one.source}`)],
-    percent(one.confidence),
+    exactly(one.confidence),
     ...(known ? [one.fires == null ? one.status : [percent(one.fires, 1), make("div", {class: "muted"}, `base ${percent(one.expected_if, 1)}`)],
       one.violated == null ? "–" : [make("span", {class: one.low > one.expected && "outside"}, percent(one.violated, 1)),
         make("div", {class: "muted"}, between(one.low, one.high, 1))], percent(one.expected, 1)] : []),

@@ -15,7 +15,7 @@ function observerPart(facts, one) {
     figure(count(one.answers), "answers"), figure(percent(one.refused / one.answers, 1), "refused", "reject"),
     figure(percent(one.unreadable / one.answers, 1), "unreadable", "requery"),
     one.agreement.map((pair) => figure(percent(pair.share), `of pairs of ${pair.name} agree (${between(pair.low, pair.high)})`)),
-    one.halo.map((halo) => figure(percent(halo.observed), `of answers to ${halo.question} follow their label (declared ${percent(halo.declared)})`, "evidence"))),
+    one.halo.map((halo) => figure(percent(halo.observed), `of answers to ${halo.question} follow their label (declared ${exactly(halo.declared)})`, "evidence"))),
   make("div", {class: "cards"},
     confusionCard(facts, one),
     one.units.length > 0 && unitsCard(one),

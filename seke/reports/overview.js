@@ -41,13 +41,13 @@ function levelsTable(overview) {
 }
 
 const curveOf = (curve, guarantee) => [riskCoverage(curve), legend(["posterior", "stated risk"], curve.true && ["evidence", "wrong, by gold", true],
-  ["accept", "share accepted", true]), make("p", {class: "muted"}, curve.limit == null || guarantee.holds ? "" : `A value is accepted at a risk of ${percent(curve.limit)} or less.`)].filter(Boolean);
+  ["accept", "share accepted", true]), make("p", {class: "muted"}, curve.limit == null || guarantee.holds ? "" : `A value is accepted at a risk of ${exactly(curve.limit)} or less.`)].filter(Boolean);
 
 function guaranteeLine(guarantee) {
   if (!guarantee.holds) return make("p", {class: "note"}, make("b", {}, "No guarantee. "), guarantee.why.join(" "));
   const certified = guarantee.certificates.filter((one) => one.threshold != null).length;
-  return make("p", {class: "note"}, make("b", {}, "Guaranteed: "), `at most ${percent(guarantee.alpha)} of what is accepted is wrong, ` +
-    `for ${certified} of ${guarantee.certificates.length} values at once, with probability ${percent(1 - guarantee.delta)}; ` +
+  return make("p", {class: "note"}, make("b", {}, "Guaranteed: "), `at most ${exactly(guarantee.alpha)} of what is accepted is wrong, ` +
+    `for ${certified} of ${guarantee.certificates.length} values at once, with probability ${exactly(1 - guarantee.delta)}; ` +
     `it covers ${count(guarantee.inside)} items` + (guarantee.outside ? `, not the ${count(guarantee.outside)} that were asked otherwise.` : "."));
 }
 
