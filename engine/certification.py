@@ -65,6 +65,13 @@ def _tail(n: Any, errors: Any, p: Any) -> Any:
     return np.where(errors < n, betaincc(errors + 1, np.maximum(n - errors, 1), p), 1.0)
 
 
+def most_errors(n: Ints, alpha: float, share: float) -> Ints:
+    """Return the most errors among n (...) with which the test passes; -1 where none do."""
+    # Where the tail, continued between whole numbers, comes to the share; its last digits may be wrong.
+    least = np.floor(np.nan_to_num(bdtrik(share, n.astype(np.float64), alpha))).astype(np.int64)
+    return np.asarray(least - 1 + passes(n, least, alpha, share) + passes(n, least + 1, alpha, share))
+
+
 def upper_bound(n: int, errors: int, share: float) -> float:
     """Return the upper bound of Clopper and Pearson at level 1 - share; 1 where nothing was seen."""
     return 1.0 if errors >= n else float(betaincinv(errors + 1, n - errors, 1 - share))
@@ -130,7 +137,7 @@ class _Thing:
         fit (Jeffreys).
         """
         expected = np.floor(self.counts[0] * ratio).astype(np.int64)
-        allowed = _allowed(expected, alpha, share)
+        allowed = most_errors(expected, alpha, share)
         chance = _tail(expected[:, None], np.maximum(allowed, 0)[:, None], self._rates).mean(1)
         return np.where(allowed < 0, 0.0, chance)
 
@@ -139,13 +146,6 @@ class _Thing:
         """Quantiles of the rate of errors at each candidate, (candidates, QUANTILES)."""
         n, errors = self.counts
         return np.asarray(betaincinv(errors[:, None] + 0.5, (n - errors)[:, None] + 0.5, QUANTILES))
-
-
-def _allowed(n: Ints, alpha: float, share: float) -> Ints:
-    """Return the most errors among n (...) with which the test passes; negative where none do."""
-    # Where the tail, continued between whole numbers, comes to the share; the last whole one may be above it.
-    most = np.floor(np.nan_to_num(bdtrik(share, n.astype(np.float64), alpha))).astype(np.int64)
-    return np.asarray(np.where(passes(n, most, alpha, share), most, most - 1))
 
 
 def certify(

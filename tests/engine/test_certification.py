@@ -30,7 +30,7 @@ from engine import (
     resolve,
     split,
 )
-from engine.certification import passes, upper_bound
+from engine.certification import most_errors, passes, upper_bound
 from engine.guarantee import PARTS, Asked
 from engine.knowledge import Knowledge
 
@@ -70,6 +70,18 @@ def test_the_fewest_items_without_an_error(alpha, one, twenty):
         assert passes(n, 0, alpha, share)
         assert not passes(n - 1, 0, alpha, share)
         assert not passes(n, 1, alpha, share)
+
+
+@given(
+    st.integers(0, 10_000_000),
+    st.one_of(st.just(0.5), st.floats(0.001, 0.99)),
+    st.one_of(st.just(0.5), st.floats(1e-9, 0.5)),
+)
+def test_one_error_more_than_the_most_does_not_pass(n, alpha, share):
+    (most,) = most_errors(np.array([n]), alpha, share)
+    assert most >= -1
+    assert most < 0 or passes(n, most, alpha, share)
+    assert not passes(n, most + 1, alpha, share)
 
 
 @given(st.integers(1, 400), st.integers(0, 400), st.floats(0.001, 0.4))
