@@ -175,8 +175,11 @@ class Sensitivity:
     def _near(self) -> Iterator[tuple[Number, int, float]]:
         """Yield number, goal and the move that would reach it, were all linear."""
         now, goals = self._margins(self.base, self.p), self._goals()
-        policy = ("policy.limits.", "policy.conflict")
-        decide = (one for path, one in self.base.numbers.items() if path.startswith(policy))
+        decide = (
+            number
+            for path, number in self.base.numbers.items()
+            if path.startswith("policy.limits.") or path == "policy.conflict"
+        )
         for number in (*speaking(self.inference, self.one), *decide):
             scale = _Scale(number)
             other = self.variation.changed({number.path: scale.value(scale.start + STEP)})

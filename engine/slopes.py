@@ -54,19 +54,21 @@ def moved(base: Knowledge, other: Knowledge, population: str) -> Floats:
     """Return by how much all that shapes the network moves from one base to another of the same shape, (D,).
 
     These are log P(root); P(true | root) of the binary variables; what the features of the block of
-    intervals must be on average, given each root state; log odds ratios; the rules' confidences.
+    intervals must be on average, given each root state; log odds ratios; the rules' confidences; P(root) of
+    the reference population, under which these hold.
     """
-    log_prior, rates, ratios, confidences = (
+    log_prior, rates, ratios, confidences, reference = (
         np.subtract(*(np.array(of(one), dtype=np.float64) for one in (other, base)))
         for of in (
             lambda one: np.log(one.populations[population].p),
             lambda one: [[cell.p for cell in row] for row in one.cells.values()],
             lambda one: [math.log(coupling.odds_ratio) for coupling in one.couplings],
             lambda one: [rule.confidence for rule in one.rules],
+            lambda one: one.populations[one.reference].p,
         )
     )
     moments = [_moved(*pair) for pair in zip(base.moments, other.moments, strict=True)]
-    parts = [log_prior, rates.reshape(-1), *moments, ratios, confidences]
+    parts = [log_prior, rates.reshape(-1), *moments, ratios, confidences, reference]
     return np.concatenate(parts)
 
 
@@ -75,7 +77,7 @@ def slopes(network: Network, evidence: Evidence, contrasts: Floats) -> Slopes:
     base = network.knowledge
     if not network.steps:
         # Below the root there is nothing that could be declared otherwise.
-        return Slopes(np.pad(contrasts, ((0, 0), (0, len(base.rules)))), {})
+        return Slopes(np.pad(contrasts, ((0, 0), (0, len(base.rules) + len(network.root_states)))), {})
     constraints = constraints_of(base)
     compiled = {rule.name: rule for rule in network.rules}
     both = np.tile([[0.0, 0.0], [0.0, 1.0]], (len(network.root_states), 1, 1))
@@ -93,13 +95,13 @@ def slopes(network: Network, evidence: Evidence, contrasts: Floats) -> Slopes:
         _, mean, covariance = model.derivatives(np.zeros((model.k, model.size)))
         after = _means(model, network, evidence)
     u = contrasts[:, :, None] * (after - mean)
-    return _adjoint(network, constraints, covariance, u, contrasts)
+    return _adjoint(network, constraints, mean, covariance, u, contrasts)
 
 
 def _adjoint(
-    network: Network, constraints: Constraints, covariance: Floats, u: Floats, contrasts: Floats
+    network: Network, constraints: Constraints, mean: Floats, covariance: Floats, u: Floats, contrasts: Floats
 ) -> Slopes:
-    """Solve for y and read off the derivatives; u: (C, K, P), covariance: (K, P, P)."""
+    """Solve for y and read off the derivatives; mean: (K, P), covariance: (K, P, P), u: (C, K, P)."""
     base, weights, rules = network.knowledge, constraints.weights, len(constraints.rules)
     fitted = {rule.name: rule for rule in network.rules}
     mine = [fitted[rule.name] for rule in constraints.rules]
@@ -136,7 +138,9 @@ def _adjoint(
     for number, coupling in enumerate(base.couplings):
         without[coupling.name] = -math.log(coupling.odds_ratio) * ratios[:, number]
     rates = declared[:, :, :binary].transpose(0, 2, 1)
-    parts = [contrasts, rates, declared[:, :, binary:], ratios, confidences]
+    # A rule holds over all root states together: E[if · (then - c)] of each counts as often as it does.
+    reference = -y[:, size:] @ mean[:, which].T
+    parts = [contrasts, rates, declared[:, :, binary:], ratios, confidences, reference]
     return Slopes(np.concatenate([part.reshape(len(u), -1) for part in parts], axis=1), without)
 
 

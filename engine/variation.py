@@ -35,7 +35,8 @@ def speaking(inference: Inference, answers: Answers) -> tuple[Number, ...]:
     silent = tuple(path for index, one in observers.items() for path in _silent(base, answers, index, one))
     wanted = (
         *(f"{section}." for section in COMPILED if section != "priors"),
-        f"priors.populations.{inference.population}.",
+        # Rules hold under the reference, whatever the population is.
+        *(f"priors.populations.{name}." for name in {inference.population, base.reference}),
         *(f"observers.{one.name}." for one in observers.values()),
     )
     return tuple(

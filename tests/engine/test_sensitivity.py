@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from brute_force import answers_of, random_items
 from engine import Inference, KnowledgeError, Sensitivity, compile_network, decide_levels, diagnose, read
 from engine.declared import declared_of
 from engine.slopes import moved, slopes
+from engine.variation import speaking
 
 SHAPING = ("priors", "activations", "affect", "couplings", "rules", "words")
 
@@ -54,6 +56,39 @@ def test_slopes_are_those_of_bases_compiled_anew(base_of, seed):
         )
         checked += 1
     assert checked > 20
+
+
+REFERENCE = (
+    "priors: {reference: fleet, populations: {fleet: {p: {sound: 0.5, worn: 0.3, clogged: 0.2},"
+    " source: judgement, note: mixed}}}"
+)
+
+
+@pytest.mark.parametrize(("population", "seed"), [("fleet", 1), ("in-service", 2), ("in-service", 7)])
+def test_the_reference_has_a_say_through_the_rules(overlay_of, names, population, seed):
+    """Also under another population; what the one state has less another has more."""
+    base = overlay_of(REFERENCE)
+    fleet, population = (names.get(name, name) for name in ("fleet", population))
+    inference = Inference(compile_network(base), population)
+    answers = answers_of(base, random_items(base, seed, items=1, readings=4))
+    told = {number.path for number in speaking(inference, answers)}
+    evidence = inference.observations.evidence(answers)
+    contrasts = contrasts_of(np.log(inference.marginals(evidence)[base.root][0]))
+    found = slopes(inference.network, evidence, contrasts)
+    numbers = [one for path, one in base.numbers.items() if path.startswith(f"priors.populations.{fleet}.p.")]
+    assert len(numbers) == 3
+    assert {number.path for number in numbers} <= told
+    for less, more in itertools.permutations(numbers, 2):
+        logs, sides = [], []
+        for step in (1e-4, -1e-4):
+            values = {less.path: less.value - step, more.path: more.value + step}
+            sides.append(declared_of(base).with_numbers(values))
+            other = Inference(compile_network(sides[-1]), population)
+            logs.append(np.log(other.marginals(evidence)[base.root][0]))
+        expected = contrasts @ (logs[0] - logs[1])
+        assert np.abs(expected).max() > 1e-6
+        change = found.declared @ moved(*reversed(sides), population)
+        np.testing.assert_allclose(change, expected, rtol=2e-3, atol=2e-7)
 
 
 def asked(base, seed):
