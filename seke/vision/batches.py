@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
@@ -17,11 +18,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine import SekeError
-from seke.vision.bodies import LARGEST
 from seke.vision.client import AgainError, AloneError, Endpoint
 from seke.vision.dialect import Dialect
 from seke.vision.errors import FatalError, UnansweredError
 from seke.vision.faults import plain, refusal_of
+from seke.vision.http_bodies import ANSWER_LIMIT, BodyError, decoded_json
 from seke.vision.replies import reply_from
 from seke.vision.values import Failure, Journal
 
@@ -46,6 +47,10 @@ TOGETHER = 256
 PATIENCE = 40
 # Files are large: how much longer than a request they may take.
 LONGER = 20
+# Bytes of one result, on the average of a file: eight answers of 8 kB, twenty times what questions ask for.
+RESULT_SIZE = 64 << 10
+# A line's own name, which stands before the answer; bytes of a line in which it is looked for.
+CUSTOM_ID, BEFORE_ID = re.compile(rb'"custom_id" *: *"(\d{1,18})"'), 1000
 OVER = ("completed", "failed", "expired", "cancelled")
 CROWDED = "token_limit_exceeded"
 
@@ -346,38 +351,42 @@ class Batches(Endpoint):
 
     async def _read(self, memory: Memory, file: str, rest: dict[int, _Line]) -> None:
         """Keep the results in a file, and take what they answer from the rest."""
-        found: dict[int, dict[str, Any]] = {}
-        numbers = {str(number): number for number in rest}
+        limit = ANSWER_LIMIT + len(rest) * RESULT_SIZE
+        results: dict[int, bytes] = {}
+        size = 0
 
         async def keep() -> None:
-            some = [
-                self._result(memory, number, rest.pop(number), said)
-                for number, said in found.items()
-                if number in rest
-            ]
-            found.clear()
-            await asyncio.gather(*some)
+            known = [(number, rest.pop(number), text) for number, text in results.items() if number in rest]
+            results.clear()
+            await asyncio.gather(*(self._result(memory, *result) for result in known))
 
         try:
             async with self.client.files.with_streaming_response.content(file) as response:
-                async for text in _lines(response):
-                    said = _loaded(text)
-                    number = numbers.get(str(said.get("custom_id")))
-                    if number is not None:
-                        found[number] = said
-                    if len(found) >= TOGETHER:
+                async for text in _lines(response, limit):
+                    number = _number_of(text)
+                    if number in rest:
+                        results[number] = text
+                        size += len(text)
+                    if len(results) >= TOGETHER or size > ANSWER_LIMIT:
                         await keep()
+                        size = 0
+        except BodyError as error:
+            # To read it once more would not help: what it has no result of is accounted for as such.
+            self.tell(f"{self.where}: file {file} of results is not read on: {error}")
         finally:
             await keep()
 
-    async def _result(self, memory: Memory, number: int, line: _Line, said: dict[str, Any]) -> None:
+    async def _result(self, memory: Memory, number: int, line: _Line, text: bytes) -> None:
         """Keep one result and tell who waits for it."""
+        said = _loaded(text)
         response = said["response"] if isinstance(said.get("response"), dict) else {}
         code, body = response.get("status_code"), response.get("body")
         if code == 200 or not (isinstance(code, int) or isinstance(said.get("error"), dict)):
             reply = reply_from(body, line.draws, self.prices)
             try:
-                line.answer(await self.kept(reply, line.call, line.asked, number, memory, last=line.last))
+                line.answer(
+                    await self.kept(reply, text, line.call, line.asked, number, memory, last=line.last)
+                )
             except AgainError as error:
                 line.answer(error)
             return
@@ -459,29 +468,43 @@ class Batches(Endpoint):
         raise AssertionError
 
 
-async def _lines(response: Any) -> AsyncIterator[bytes]:
-    """Yield the lines of a body, but for those that are longer than any answer."""
-    held, parts = b"", response.iter_bytes()
+async def _lines(response: Any, limit: int) -> AsyncIterator[bytes]:
+    """Yield the lines of a body of at most so many bytes, each without what is longer than any answer.
+
+    Raises:
+        BodyError: the body is longer, or no results.
+        ConnectionError: it broke off.
+    """
+    line, size, pieces = b"", 0, response.iter_bytes()
     while True:
         try:
-            part = await anext(parts, None)
+            piece = await anext(pieces, None)
+        except BodyError:
+            raise
         except Exception as error:  # Whatever the client's own library raises.
             raise ConnectionError(plain(error)) from None
-        if part is None:
+        if piece is None:
             break
-        *whole, rest = (held + part).split(b"\n")
-        for one in whole:
-            if len(one) <= LARGEST:
-                yield one
-        held = rest[: LARGEST + 1]
-    if len(held) <= LARGEST:
-        yield held
+        size += len(piece)
+        if size > limit:
+            raise BodyError(f"it is longer than {limit:,} bytes", line or piece)
+        *whole, line = (line + piece).split(b"\n")
+        for text in whole:
+            yield text[: ANSWER_LIMIT + 1]
+        line = line[: ANSWER_LIMIT + 1]
+    yield line
+
+
+def _number_of(text: bytes) -> int | None:
+    """Return the number of the request that a line answers, whether or not the rest of it can be read."""
+    number = CUSTOM_ID.search(text, 0, BEFORE_ID)
+    return None if number is None else int(number[1])
 
 
 def _loaded(text: bytes) -> dict[str, Any]:
     try:
-        said = json.loads(text.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
+        said = decoded_json(text) if len(text) <= ANSWER_LIMIT else None
+    except ValueError:
         return {}
     return said if isinstance(said, dict) else {}
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from engine import did_you_mean
-from seke.vision.bodies import bounded, read
 from seke.vision.dialect import FORMATS, Dialect
 from seke.vision.errors import FatalError, UnansweredError
-from seke.vision.faults import LONGEST_WAIT, Refusal, plain, refusal_of
+from seke.vision.faults import LONGEST_MESSAGE, LONGEST_WAIT, Refusal, plain, refusal_of
+from seke.vision.http_bodies import ACCEPTED, BodyBounds, BodyError, quoted_beginning
 from seke.vision.limits import Pace
 from seke.vision.prices import Estimate
 from seke.vision.replies import is_json, reply_of
@@ -90,7 +90,8 @@ class Endpoint:
             follow_redirects=False,
             limits=connections,
             timeout=deadline,
-            event_hooks={"response": [bounded]},
+            headers={"accept-encoding": ACCEPTED},
+            event_hooks={"response": [BodyBounds().bound_body]},
         )
         self.client = openai.AsyncOpenAI(
             api_key=self._key or "none", base_url=base_url, max_retries=0, timeout=deadline, http_client=http
@@ -136,6 +137,8 @@ class Endpoint:
                 raise self.fatal(refusal) from None
             return
         except (openai.APIConnectionError, TimeoutError) as error:
+            if isinstance(error.__cause__, BodyError):
+                return
             raise FatalError(f"{self.where}: no server answers ({plain(error)})") from None
         except Exception:  # A list that cannot be read says nothing.
             return
@@ -233,30 +236,43 @@ class Endpoint:
                 await journal.failed(number, failure)
                 raise raised from None
             reply = reply_of(body, draws, self.prices, time.monotonic() - started)
-            return await self.kept(reply, call, asked, number, journal, last=last)
+            return await self.kept(reply, body, call, asked, number, journal, last=last)
 
     async def kept(
-        self, reply: Reply | None, call: Call, asked: Dialect, number: int, journal: Journal, *, last: bool
+        self,
+        reply: Reply | None,
+        body: bytes,
+        call: Call,
+        asked: Dialect,
+        number: int,
+        journal: Journal,
+        *,
+        last: bool,
     ) -> Reply:
-        """Keep account of what came, and return it."""
+        """Keep account of what came, and return it; of what cannot be read (None), how it began."""
         if reply is None:
-            failure = Failure(200, "the answer cannot be read", paid=True, retried=not last)
-            await journal.failed(number, failure)
-            raise AgainError("the server's answer cannot be read", paid=True)
+            message = self.without_key(f"the answer cannot be read{quoted_beginning(body)}")
+            await journal.failed(number, Failure(200, message, paid=True, retried=not last))
+            raise AgainError(message, paid=True)
         self.estimate.met(call, reply.prompt_tokens)
         await journal.answered(number, reply)
         self._look_at(reply, asked)
         return reply
 
     async def _post(self, call: Call, draws: tuple[int, ...], asked: Dialect) -> bytes:
-        """Send a request and return the body that came; nothing where it is too long."""
+        """Send a request and return the body that came.
+
+        Raises:
+            BodyError: it is no answer.
+        """
         completions = self.client.chat.completions.with_streaming_response
         said = self.body(call, draws, asked)
         # An extra body is sent as it is; to look through it for what to rename takes the client longer than
         # all the rest.
         async with completions.create(model=said["model"], messages=[], extra_body=said) as response:
             self._pace.heed(response.headers)
-            return await read(response)
+            body: bytes = await response.read()
+            return body
 
     def _look_at(self, reply: Reply, asked: Dialect) -> None:
         """Ask in a simpler form where a server takes the one that is asked for and does not keep to it."""
@@ -283,6 +299,10 @@ class Endpoint:
 
         if isinstance(error, openai.APIStatusError):
             return self.refused_by(self.refusal(error), asked, samples, last=last)
+        fault = error if isinstance(error, BodyError) else error.__cause__
+        if isinstance(fault, BodyError):
+            message = self.without_key(str(fault))
+            return Failure(200, message, paid=True, retried=not last), AgainError(message, paid=True)
         if isinstance(error, TimeoutError | openai.APITimeoutError):
             message = f"no answer within {self.deadline:g} s"
             return Failure(0, message, paid=True, retried=not last), AgainError(message, paid=True)
@@ -298,10 +318,12 @@ class Endpoint:
         found = refusal_of(error.status_code, error.body, error.message, error.response.headers)
         if 300 <= found.code < 400:
             there = error.response.headers.get("location", "another address")
-            found = replace(found, message=f"it has moved to {there}")
-        if self._key:
-            found = replace(found, message=found.message.replace(self._key, "(the key)"))
-        return found
+            found = replace(found, message=f"it has moved to {there[:LONGEST_MESSAGE]}")
+        return replace(found, message=self.without_key(found.message))
+
+    def without_key(self, message: str) -> str:
+        """Return what a server said, without the key where it repeats that."""
+        return message.replace(self._key, "(the key)") if self._key else message
 
     def refused_by(
         self, refusal: Refusal, asked: Dialect | None, samples: int, *, last: bool

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_WAIT = 60.0
+# Letters of a server's message that are kept: what does not stand at its beginning is no reason.
+LONGEST_MESSAGE = 300
 NO_MONEY = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance")
 # Of lines of a batch.
 PASSING = ("batch_expired", "batch_cancelled")
@@ -52,11 +54,12 @@ def refusal_of(
     code: int, body: Any, otherwise: str = "", headers: Mapping[str, str] | None = None
 ) -> Refusal:
     """Return what a server says, from the body of an error in any of the forms that there are."""
-    said = body if isinstance(body, dict) else {}
+    said: dict[str, Any] = body if isinstance(body, dict) else {}
+    said = {"message": body} if isinstance(body, str) else said
     said = said["error"] if isinstance(said.get("error"), dict) else said
     told = said.get("message") or said.get("error") or said.get("detail") or otherwise
     kind = " ".join(str(said[name]) for name in ("code", "type") if said.get(name))
-    message = " ".join(str(told).split())[:300] or "no reason given"
+    message = " ".join(str(told).split())[:LONGEST_MESSAGE] or "no reason given"
     return Refusal(code, message, kind[:100], retry_after(headers or {}))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from seke.vision.http_bodies import decoded_json
 from seke.vision.values import Choice, Reply
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ def reply_of(
     Choices beyond those that were asked for are not looked at.
     """
     try:
-        said = json.loads(body.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
+        said = decoded_json(body)
+    except ValueError:
         return None
     return reply_from(said, draws, prices, seconds)
 
@@ -51,8 +51,8 @@ def reply_from(
 def is_json(text: str) -> bool:
     """Return whether a text is one JSON object."""
     try:
-        return isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
+        return isinstance(decoded_json(text.encode("utf-8", "replace")), dict)
+    except ValueError:
         return False
 
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from server import Reply, Server, error
 
 from seke.loop import Request
-from seke.vision import bodies
 from seke.vision.client import Endpoint, seed_of
 from seke.vision.errors import FatalError, UnansweredError
 from seke.vision.faults import retry_after, seconds_of
@@ -330,12 +329,6 @@ def test_what_was_asked_for_on_purpose_is_not_left_out():
             assert len(server.seen) == 1
 
     asyncio.run(go())
-
-
-def test_the_body_of_an_error_is_read_only_so_far(monkeypatch):
-    monkeypatch.setattr(bodies, "LARGEST", 5000)
-    found, _, _ = run(lambda *_: error(400, "x" * 100_000))
-    assert found.reason == "400: Error code: 400"
 
 
 def test_no_more_than_allowed_are_on_their_way():

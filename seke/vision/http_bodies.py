@@ -1,0 +1,186 @@
+"""Bodies of HTTP responses: the one place that bounds what a server may send.
+
+Every response passes `bound_body`, a hook of the HTTP client: whatever its status, it is unpacked here, piece
+by piece, and neither what came nor what it unpacks to is longer than its limit. Time is bounded by the
+caller's deadline, which a body cannot hold up: the loop has its turn after every piece.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+
+    Pieces = AsyncGenerator[bytes, None]
+
+# Bytes of a body, compressed or not. At most 200,000 letters of an answer are kept (replies.LONGEST), forty
+# times what a question asks for; eight such answers fit, however their letters are written.
+ANSWER_LIMIT = 8 << 20
+# Bytes of a batch's results, which are read by the line: 20 kB for each of the most lines of a batch, 50,000.
+RESULT_FILE_LIMIT = 1 << 30
+# Bytes that are read of what comes with an error: its message stands at the beginning.
+ERROR_LIMIT = 64 << 10
+# Values in one JSON text. Each takes up to 100 bytes of memory and more as an object; the longest list of
+# models that is known has 30,000.
+VALUE_LIMIT = 100_000
+# Letters of a body that was no answer that are kept in its place.
+BEGINNING = 200
+# Bytes that are unpacked at once.
+PIECE = 64 << 10
+# Bodies of more than so many bytes are read only so many at once: a hundred that grow to the limit side by
+# side would take 800 MB.
+LARGE, LARGE_AT_ONCE = 1 << 20, 4
+# Windows of zlib (zlib.h, inflateInit2): with a gzip header, with a zlib header, with none.
+GZIP_WINDOW, ZLIB_WINDOW, RAW_WINDOW = 31, 15, -15
+WINDOWS = {"gzip": GZIP_WINDOW, "x-gzip": GZIP_WINDOW, "deflate": ZLIB_WINDOW}
+ACCEPTED = "gzip, deflate"
+
+
+class BodyError(Exception):
+    """A body that is no answer; the message says why, and how it begins."""
+
+    def __init__(self, reason: str, beginning: bytes = b"") -> None:
+        super().__init__(f"{reason}{quoted_beginning(beginning)}")
+
+
+def quoted_beginning(body: bytes) -> str:
+    """Return how a body begins, as the end of a sentence about it; nothing of an empty one."""
+    text = " ".join(body[: 4 * BEGINNING].decode("utf-8", "replace").split())[:BEGINNING]
+    return f"; it begins {text!r}" if text else ""
+
+
+def decoded_json(text: bytes) -> Any:
+    """Return what a JSON text stands for; bytes that are no UTF-8 are replaced.
+
+    Raises:
+        ValueError: no JSON, too deep, or of more than VALUE_LIMIT values.
+    """
+    if count_separators(text) > VALUE_LIMIT:
+        raise ValueError(f"has more than {VALUE_LIMIT:,} values")
+    try:
+        return json.loads(text.decode("utf-8", "replace"))
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+
+
+def count_separators(text: bytes) -> int:
+    """Return how many values a JSON text can have at most, less one."""
+    return text.count(b",") + text.count(b"[") + text.count(b"{")
+
+
+class BodyBounds:
+    """The bounds of one client's responses: a hook for each response before its body is read."""
+
+    def __init__(self) -> None:
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+
+    async def bound_body(self, response: Any) -> None:
+        """Put in place of a response's body what it unpacks to, within the limits.
+
+        Reading a body of a success raises BodyError where it passes a limit, or is not compressed as it says;
+        one of an error, or of a redirection, ends there.
+        """
+        codings = [name.strip().lower() for name in response.headers.get("content-encoding", "").split(",")]
+        response.headers.pop("content-encoding", None)
+        stream = response.stream
+        pieces = self._pieces(stream, response, [name for name in codings if name not in ("", "identity")])
+        # The class is httpx's, or that of a fork of it: which one depends on the version of the client.
+        kinds = [kind for kind in type(stream).__mro__ if kind.__name__ == "AsyncByteStream"]
+        response.stream = type("BoundedStream", (_BoundedStream, *kinds), {})(stream, pieces)
+
+    async def _pieces(self, stream: Any, response: Any, codings: list[str]) -> Pieces:
+        success = response.is_success
+        is_file = response.request.url.path.endswith("/content")
+        limit = (RESULT_FILE_LIMIT if is_file else ANSWER_LIMIT) if success else ERROR_LIMIT
+        bounded = _bounded(stream, limit)
+        try:
+            for coding in reversed(codings):
+                bounded = _bounded(_unpacked(bounded, coding), limit)
+            if success and not is_file:
+                bounded = self._few_at_once(bounded)
+            async with aclosing(bounded):
+                async for piece in bounded:
+                    yield piece
+        except BodyError:
+            # An error is known by its status, whatever comes with it.
+            if success:
+                raise
+
+    async def _few_at_once(self, pieces: Pieces) -> Pieces:
+        """Pass a JSON text on; what is large waits for others that are."""
+        size, values, waited, beginning = 0, 0, False, b""
+        try:
+            async for piece in pieces:
+                beginning = beginning or piece
+                size, values = size + len(piece), values + count_separators(piece)
+                if values > VALUE_LIMIT:
+                    raise BodyError(f"the answer has more than {VALUE_LIMIT:,} values", beginning)
+                if size > LARGE and not waited:
+                    waited = await self._large.acquire()
+                yield piece
+        finally:
+            if waited:
+                self._large.release()
+
+
+class _BoundedStream:
+    """A body in bounded pieces; a stream of the client's."""
+
+    def __init__(self, stream: Any, pieces: Pieces) -> None:
+        self.stream, self.pieces = stream, pieces
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self.pieces
+
+    async def aclose(self) -> None:
+        await self.pieces.aclose()
+        await self.stream.aclose()
+
+
+async def _bounded(pieces: AsyncIterator[bytes], limit: int) -> Pieces:
+    """Pass on at most so many bytes; more than these are no answer."""
+    size, beginning = 0, b""
+    async for piece in pieces:
+        beginning = beginning or piece
+        if size + len(piece) > limit:
+            yield piece[: limit - size]
+            raise BodyError(f"the answer is longer than {limit:,} bytes", beginning)
+        size += len(piece)
+        yield piece
+
+
+async def _unpacked(pieces: AsyncIterator[bytes], coding: str) -> Pieces:
+    """Unpack a body that is compressed in this way."""
+    if coding not in WINDOWS:
+        raise BodyError(f"the answer is compressed as {coding[:20]!r}; asked for was {ACCEPTED}")
+    inflater = zlib.decompressobj(WINDOWS[coding])
+    begun = False
+    async for packed in pieces:
+        if not begun and coding == "deflate" and not _has_zlib_header(packed):
+            inflater = zlib.decompressobj(RAW_WINDOW)
+        begun = True
+        try:
+            for piece in _inflated(inflater, packed):
+                yield piece
+                await asyncio.sleep(0)
+        except zlib.error:
+            raise BodyError(f"the answer is no {coding} data, though it says so", packed) from None
+        if inflater.eof:
+            return
+
+
+def _has_zlib_header(data: bytes) -> bool:
+    """Whether data begin as RFC 1950 says; some servers send plain deflate data under the same name."""
+    return data[0] & 15 == 8 and (len(data) < 2 or (data[0] << 8 | data[1]) % 31 == 0)
+
+
+def _inflated(inflater: Any, packed: bytes) -> Iterator[bytes]:
+    piece = inflater.decompress(packed, PIECE)
+    while piece:
+        yield piece
+        piece = inflater.decompress(inflater.unconsumed_tail, PIECE)
