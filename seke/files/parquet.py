@@ -32,10 +32,8 @@ BATCH_TEXT = 32 << 20  # bytes of text in such a batch
 # Times the file's size, beyond what any file may unpack to. Distinct names and numbers keep tables of labels
 # and of posteriors under 50.
 EXPANSION = 100
-ROW_BYTES, CELL_BYTES = (
-    64,
-    8,
-)  # that a row and each of its cells that is not blank count as, beside their text
+ROW_BYTES = 128  # what a row counts as, beside its cells: a small mapping and where it stands take twice that
+CELL_BYTES = 8  # what a cell that is not blank counts as, beside its text
 STEP_BYTES = 128 << 20  # memory for reading a footer or a batch of a small file
 BUFFER = 32 << 10  # bytes read at once of each column, instead of all that a group has of it
 _OPTIONS = {
