@@ -17,6 +17,7 @@ from engine import SekeError, View, did_you_mean
 from seke.vision.values import Picture
 
 if TYPE_CHECKING:
+    import os
     from pathlib import Path
 
     from PIL.Image import Image as Pixels
@@ -89,14 +90,7 @@ def _opened(path: Path) -> Pixels:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise PictureError("unsupported", f"{path}: is a folder, a pipe or a device; allowed is a file")
-        size = status.st_size
-        if not size:
-            raise PictureError("empty", f"{path}: is empty")
-        if size > MOST_BYTES:
-            raise PictureError("huge", f"{path}: has {size:,} bytes; at most {MOST_BYTES:,} are read")
+        _check_file(path, path.stat())
         with path.open("rb") as file:
             image = Image.open(file, formats=FORMATS)
             if image.width * image.height > MOST_PIXELS:
@@ -117,6 +111,15 @@ def _opened(path: Path) -> Pixels:
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError, TypeError, ArithmeticError) as error:
         raise PictureError("unreadable", f"{path}: cannot be read ({_plain(error)})") from None
     return image
+
+
+def _check_file(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise PictureError("unsupported", f"{path}: is a folder, a pipe or a device; allowed is a file")
+    if not status.st_size:
+        raise PictureError("empty", f"{path}: is empty")
+    if status.st_size > MOST_BYTES:
+        raise PictureError("huge", f"{path}: has {status.st_size:,} bytes; at most {MOST_BYTES:,} are read")
 
 
 def _plain(error: BaseException) -> str:

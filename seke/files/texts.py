@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import TYPE_CHECKING
 
 from engine import AnswerError
@@ -27,8 +28,9 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
         raise AnswerError(f"{path}: cannot be read ({error.strerror or error})") from None
     if len(data) > most:
         raise AnswerError(f"{path}: has more than {most:,} bytes, which is the most that is read")
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)

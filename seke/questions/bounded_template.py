@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from jinja2 import StrictUndefined, TemplateError, nodes
+from jinja2 import StrictUndefined, nodes
 from jinja2.compiler import CodeGenerator
 from jinja2.filters import FILTERS
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -93,7 +93,7 @@ def _deadline(end: float) -> Callable[[FrameType, str, Any], Any]:
     """Return a trace function that raises once it is too late, at the line of the template."""
     clock = time.perf_counter
 
-    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+    def trace(frame: FrameType, *_: Any) -> Any:
         if clock() > end:
             raise TemplateBoundError(f"it takes more than {MOST_SECONDS:g} s, which is the most allowed")
         # Only loops of the template itself go on without calling anything.

@@ -199,7 +199,9 @@ class Questions:
             raise KnowledgeError([_fault(question, error, words)]) from None
         except RecursionError as error:
             deep = RecursionError("it is nested too deeply, or calls itself without end")
-            raise KnowledgeError([_fault(question, deep.with_traceback(error.__traceback__), words)]) from None
+            raise KnowledgeError(
+                [_fault(question, deep.with_traceback(error.__traceback__), words)]
+            ) from None
 
 
 def _fault(question: Question, error: Exception, words: Record) -> Fault:

@@ -26,6 +26,7 @@ FREE_EXPANSION = 64 << 20
 # Unpacked bytes for each packed one, beyond these. Records that are much alike reach 30 to 100; gzip cannot
 # pass 1,032, and only repeated bytes come near that.
 LARGEST_EXPANSION = 400
+LINE_BYTES = 32  # what a line counts as beside its own bytes, since each is looked at by itself
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 
@@ -36,8 +37,9 @@ def check_expansion(name: str, unpacked: int, packed: int, largest: int = LARGES
     Raises:
         engine.AnswerError: it does; the message begins with `name`.
     """
-    if unpacked > max(FREE_EXPANSION, largest * packed):
-        met = f"{packed:,} bytes unpack to more than {unpacked >> 20} MB: a file of repeated bytes"
+    most = max(FREE_EXPANSION, largest * packed)
+    if unpacked > most:
+        met = f"{packed:,} bytes unpack to more than {most >> 20} MB: a file of repeated bytes"
         raise AnswerError(f"{name}: {met}; allowed is {largest} times the size")
 
 
@@ -109,8 +111,8 @@ def read_lines(
             if packed is not None and block.startswith(_GZIP):
                 raise AnswerError(f"{name}:1: met gzip data within gzip data; allowed is text, gzipped once")
             while block:
-                unpacked += len(block)
                 if packed is not None:
+                    unpacked += len(block) + LINE_BYTES * block.count(b"\n")
                     check_expansion(f"{name}:{line}", unpacked, packed.count)
                 _check(block, rest, f"{name}:", line)
                 complete, newline, tail = block.rpartition(b"\n")
