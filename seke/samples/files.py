@@ -26,7 +26,8 @@ FREE_EXPANSION = 64 << 20
 # Unpacked bytes for each packed one, beyond these. Records that are much alike reach 30 to 100; gzip cannot
 # pass 1,032, and only repeated bytes come near that.
 LARGEST_EXPANSION = 400
-LINE_BYTES = 32  # what a line counts as beside its own bytes, since each is looked at by itself
+LINE_BYTES = 160  # what a line counts as beside its own bytes: a row takes some hundred bytes of memory
+PACKED_BLOCK = 1 << 14  # bytes of gzip data read ahead, which count as read: less than a bomb needs
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 
@@ -81,7 +82,7 @@ def _opened(
         raw = sys.stdin.buffer if str(path) == "-" else stack.enter_context(Path(path).open("rb"))
         head = raw.read(len(_GZIP))
         packed = _Counted(head, raw, progress)
-        counted = io.BufferedReader(packed, BLOCK)
+        counted = io.BufferedReader(packed, PACKED_BLOCK if head == _GZIP else BLOCK)
         if head == _GZIP:
             yield cast("IO[bytes]", gzip.GzipFile(fileobj=counted)), packed
         elif str(path).lower().endswith(".gz") and head:
