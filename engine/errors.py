@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-LONGEST_NAME = 100
+LONGEST_NAME = 100  # characters of a name that is compared with others
+MOST_NAMES = 2_000  # names that one is compared with: some milliseconds; a report has up to 500 faults
 
 
 class SekeError(Exception):
@@ -63,7 +65,7 @@ class AnswerError(SekeError):
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """Return `; did you mean X?`, or the allowed names where nothing is near."""
-    names = sorted(set(allowed), key=_natural)
+    names = sorted(set(islice(allowed, MOST_NAMES)), key=_natural)
     near = nearest(name, names)
     if near:
         return f"; did you mean {near}?"

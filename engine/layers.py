@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import Fault, Place
 from engine.removal import remove_paths
-from engine.source import Scalar, Table, cite, merge, read_file
+from engine.source import Budget, Scalar, Table, cite, merge, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from engine.source import Node
 
-LONGEST_CHAIN = 8
+LONGEST_CHAIN = 8  # bases that extend one another
+MOST_FILES = 500  # YAML files of one folder; one for each section and observer are some tens
 
 
 def read_layers(path: Path, bases: Mapping[str, Path], faults: list[Fault]) -> Table | None:
@@ -25,13 +26,13 @@ def read_layers(path: Path, bases: Mapping[str, Path], faults: list[Fault]) -> T
     Returns:
         The table, or None where a file or a base could not be read.
     """
-    return _layer(path, bases, faults, (path.resolve(),))
+    return _layer(path, bases, faults, (path.resolve(),), Budget())
 
 
 def _layer(
-    path: Path, bases: Mapping[str, Path], faults: list[Fault], chain: tuple[Path, ...]
+    path: Path, bases: Mapping[str, Path], faults: list[Fault], chain: tuple[Path, ...], budget: Budget
 ) -> Table | None:
-    own = _read_files(path, faults)
+    own = _read_files(path, faults, budget)
     if own is None:
         return None
     extends, remove = own.get("extends"), own.get("remove")
@@ -43,7 +44,7 @@ def _layer(
             faults.append(Fault(remove.place, remove.path, message))
         return own
     base_path = _base_path(extends, path, bases, faults, chain)
-    base = _layer(base_path, bases, faults, (*chain, base_path.resolve())) if base_path else None
+    base = _layer(base_path, bases, faults, (*chain, base_path.resolve()), budget) if base_path else None
     if base is None:
         return None
     base.files += own.files
@@ -55,7 +56,7 @@ def _layer(
     return base
 
 
-def _read_files(path: Path, faults: list[Fault]) -> Table | None:
+def _read_files(path: Path, faults: list[Fault], budget: Budget) -> Table | None:
     """Read and merge the files of one layer; hidden files and folders are passed over."""
     start = Place(str(path), 1, 1)
     if path.is_dir():
@@ -63,12 +64,16 @@ def _read_files(path: Path, faults: list[Fault]) -> Table | None:
         if not files:
             faults.append(Fault(start, "", "the folder holds no .yaml file"))
             return None
+        if len(files) > MOST_FILES:
+            message = f"the folder holds {len(files)} YAML files; at most {MOST_FILES} are read"
+            faults.append(Fault(start, "", message))
+            return None
     elif path.is_file():
         files = [path]
     else:
         faults.append(Fault(start, "", "there is no such file or folder"))
         return None
-    tables = [read_file(file, str(file), faults) for file in files]
+    tables = [read_file(file, str(file), faults, budget) for file in files]
     merged = Table(start, "", files=(str(path), *map(str, files)))
     for table in tables:
         if table is None:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LONGEST_FILE = 1_000_000
+LONGEST_FILE = 1_000_000  # bytes; the longest that ships has 60,000
+# Keys, values and lists of a base with all that it extends, about 0.4 kB each; what ships has some thousands.
+MOST_NODES = 200_000
 LONGEST_SCALAR = 100_000
 LONGEST_KEY = 200
 DEEPEST = 30
@@ -101,6 +103,13 @@ class Table:
 Node = Scalar | Items | Table
 
 
+@dataclass
+class Budget:
+    """How many nodes may still be read."""
+
+    nodes: int = MOST_NODES
+
+
 class _UnreadableError(Exception):
     """The rest of a file cannot be read."""
 
@@ -109,19 +118,23 @@ class _UnreadableError(Exception):
         self.fault = Fault(place, path, message)
 
 
-def read_file(path: Path, shown: str, faults: list[Fault]) -> Table | None:
+def read_file(path: Path, shown: str, faults: list[Fault], budget: Budget | None = None) -> Table | None:
     """Read one file into a table; what is wrong with it is added to `faults`.
+
+    budget: what the files of a base may take together, less what earlier ones took.
 
     Returns:
         The table, or None where the file could not be read to its end.
     """
     start = Place(shown, 1, 1)
     try:
-        size = path.stat().st_size
-        if size > LONGEST_FILE:
+        with path.open("rb") as file:
+            data = file.read(LONGEST_FILE + 1)
+        if len(data) > LONGEST_FILE:
+            size = max(path.stat().st_size, len(data))
             raise _UnreadableError(start, "", f"the file has {size} bytes; at most {LONGEST_FILE} are read")
-        text = _decode(path.read_bytes(), shown)
-        return _Builder(shown, faults).build(text)
+        text = _decode(data, shown)
+        return _Builder(shown, faults, budget or Budget()).build(text)
     except _UnreadableError as error:
         faults.append(error.fault)
     except OSError as error:
@@ -169,9 +182,10 @@ def _syntax_fault(error: yaml.MarkedYAMLError, text: str, start: Place) -> Fault
 class _Builder:
     """Turns the event stream of one file into nodes."""
 
-    def __init__(self, shown: str, faults: list[Fault]) -> None:
+    def __init__(self, shown: str, faults: list[Fault], budget: Budget) -> None:
         self.shown = shown
         self.faults = faults
+        self.budget = budget
 
     def build(self, text: str) -> Table:
         events = self._events(text)
@@ -218,7 +232,12 @@ class _Builder:
         return self._table(events, place, path, depth)
 
     def _refuse(self, event: yaml.Event, place: Place, path: str, depth: int) -> None:
-        """Refuse what is YAML but not part of the language."""
+        """Refuse what is YAML but not part of the language, and what is too much of it."""
+        self.budget.nodes -= 1
+        if self.budget.nodes < 0:
+            short = path if len(path) <= 60 else path[:57] + "..."
+            message = f"is beyond the {MOST_NODES} keys, values and lists that a base may have in all"
+            raise _UnreadableError(place, short, message)
         if depth > DEEPEST:
             short = path if len(path) <= 60 else path[:57] + "..."
             raise _UnreadableError(place, short, f"is nested more than {DEEPEST} deep")

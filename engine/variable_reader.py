@@ -28,6 +28,8 @@ KINDS = {"categorical": ("states",), "binary": (), "interval": ("range", "bins")
 LEAST_BINS = 3
 MOST_BINS = 200
 MOST_STATES = 500
+# Of a base; a face has some tens. Each is a node of the network, and faults look names up among all.
+MOST_VARIABLES = 1_000
 MOST_CELLS = 40_000
 FARTHEST = 1e9
 NARROWEST_BIN = 1e-6
@@ -38,7 +40,9 @@ def variables(fields: Fields, node: Node | None) -> dict[str, Variable]:
     """Read the `variables` section."""
     found: dict[str, Variable] = {}
     derived: list[tuple[Variable, Node | None]] = []
-    for name, inner in fields.named(node, strict=True):
+    if isinstance(node, Table) and len(node.entries) > MOST_VARIABLES:
+        fields.fault(node, f"declares {len(node.entries)} variables; allowed are {MOST_VARIABLES}")
+    for name, inner in itertools.islice(fields.named(node, strict=True), MOST_VARIABLES):
         entries = fields.table(inner, "kind", "label description about states range bins")
         if "kind" not in entries:
             continue

@@ -14,23 +14,25 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from engine import AnswerError, Gold, did_you_mean
+from seke.files.parquet import ParquetTable
 from seke.samples.draft import looked_up, unknown
 from seke.samples.files import read_lines, shown
 from seke.samples.record import met, parsed
 from seke.samples.table import csv_rows
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from engine import Knowledge, Variable
@@ -184,26 +186,16 @@ def _json_lines(path: str | Path) -> Rows:
 
 
 def _parquet(path: str | Path, draft: _Draft) -> Rows:
-    name = shown(path)
-    arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
-    try:
-        with Path(path).open("rb") as source:
-            table = parquet.ParquetFile(source)
-            schema = table.schema_arrow
-            yield from draft.header(0, schema.names)
-            used = [key for key in schema.names if key in draft.allowed]
-            wrong = {
-                key: kind for key in used if not _plain(arrow.types, key, kind := schema.field(key).type)
-            }
-            for key, kind in wrong.items():
-                allowed = "text" if key == ITEM else "text, numbers and truth values"
-                yield AnswerError(f"{name}: {key}: is a column of {kind}; allowed is {allowed}")
-            batches = () if wrong else table.iter_batches(columns=used)
-            yield from enumerate((row for batch in batches for row in batch.to_pylist()), 1)
-    except arrow.ArrowInvalid as fault:
-        raise AnswerError(f"{name}: not a parquet file that can be read: {str(fault)[:200]}") from None
-    except OSError as fault:
-        raise AnswerError(f"{name}: {fault.strerror or fault}") from None
+    table = ParquetTable(path)
+    yield from draft.header(0, table.schema.names)
+    used = [key for key in table.schema.names if key in draft.allowed]
+    kinds = {key: table.schema.field(key).type for key in used if table.schema.names.count(key) == 1}
+    wrong = {key: kind for key, kind in kinds.items() if not _plain(table.arrow.types, key, kind)}
+    for key, kind in wrong.items():
+        allowed = "text" if key == ITEM else "text, numbers and truth values"
+        yield AnswerError(f"{table.name}: {key}: is a column of {kind}; allowed is {allowed}")
+    if kinds.keys() == set(used) and not wrong:
+        yield from enumerate(table.rows(used), 1)
 
 
 def _plain(types: Any, key: str, kind: Any) -> bool:
@@ -312,8 +304,8 @@ class _Draft:
     def header(self, line: int, names: list[str]) -> Iterator[AnswerError]:
         """Yield the faults of a table's columns; raise where one is missing without which no row is read."""
         self._name(line, names)
-        for name in dict.fromkeys(names):
-            if names.count(name) > 1:
+        for name, times in Counter(names).items():
+            if times > 1:
                 yield AnswerError(f"{self.place(line)}: {name}: the header names this column twice")
         for needed in (ITEM, *self.further):
             if needed not in names:

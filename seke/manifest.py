@@ -8,10 +8,7 @@ leave it.
 
 from __future__ import annotations
 
-import csv
 import glob
-import gzip
-import json
 import math
 import re
 from dataclasses import dataclass, field, replace
@@ -21,8 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import AnswerError, SekeError, did_you_mean
+from seke.files.parquet import ParquetTable
 from seke.labels import BESIDE, ITEM, labels_from
 from seke.pictures import ENDINGS, Box
+from seke.samples.files import read_lines
+from seke.samples.record import met, parsed
+from seke.samples.table import csv_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -86,7 +87,7 @@ def is_manifest(path: Path) -> bool:
     """Whether the first row of a table names a picture; False for what cannot be read as a table."""
     try:
         _, first = next(_rows(path), ("", {}))
-    except (SekeError, OSError, ValueError, EOFError, csv.Error):
+    except SekeError:
         return False
     return "path" in first
 
@@ -154,31 +155,25 @@ def _rows(path: Path) -> Iterator[Row]:
     """Yield the rows of a manifest with their places; blank cells are left out."""
     name = str(path).lower().removesuffix(".gz")
     if name.endswith(".parquet"):
-        import pyarrow.parquet
-
-        table = pyarrow.parquet.read_table(path)
-        for number, row in enumerate(table.to_pylist(), 1):
+        for number, row in enumerate(ParquetTable(path).rows(), 1):
             yield f"{path}: row {number}", {key: cell for key, cell in row.items() if cell is not None}
-        return
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", newline="") as file:
-        if name.endswith(".csv"):
-            reader = csv.DictReader(file)
-            for row in reader:
-                cells = {key.strip(): cell.strip() for key, cell in row.items() if key and cell}
-                yield f"{path}:{reader.line_num}", {key: cell for key, cell in cells.items() if cell}
-            return
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield f"{path}:{number}", _object(f"{path}:{number}", line)
+    elif name.endswith(".csv"):
+        lines = csv_rows(path)
+        _, header = next(lines, (1, []))
+        for number, cells in lines:
+            named = zip((column.strip() for column in header), (cell.strip() for cell in cells), strict=False)
+            yield f"{path}:{number}", {key: cell for key, cell in named if key and cell}
+    else:
+        for first, run in read_lines(path):
+            for number, line in enumerate(run, first):
+                if line.strip():
+                    yield f"{path}:{number}", _object(f"{path}:{number}", line)
 
 
-def _object(place: str, line: str) -> Record:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise SekeError(f"{place}: no JSON object ({error})") from None
+def _object(place: str, line: bytes) -> Record:
+    row = parsed(line, place)
     if not isinstance(row, dict):
-        raise SekeError(f"{place}: no JSON object")
+        raise AnswerError(f"{place}: a row is an object with named fields; {met(row)}")
     return {key: cell for key, cell in row.items() if cell is not None}
 
 
@@ -238,8 +233,8 @@ def _table(
         return labels_from([row for _, row in told], base)
     except AnswerError as error:
         for line in str(error).splitlines():
-            met = re.match(r"record (\d+)(.*)", line)
-            faults.append(f"{told[int(met[1]) - 1][0]}{met[2]}" if met else line)
+            record = re.match(r"record (\d+)(.*)", line)
+            faults.append(f"{told[int(record[1]) - 1][0]}{record[2]}" if record else line)
         return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from engine import SekeError, View, did_you_mean
 from seke.vision.values import Picture
 
 if TYPE_CHECKING:
+    import os
     from pathlib import Path
 
     from PIL.Image import Image as Pixels
@@ -24,8 +26,11 @@ if TYPE_CHECKING:
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
-MOST_BYTES = 50_000_000
-MOST_PIXELS = 100_000_000
+MOST_BYTES = 50_000_000  # of a file; a photograph of 50 million pixels has half of that
+# Pillow's own MAX_IMAGE_PIXELS, beyond which it warns of a decompression bomb: 360 MB once decoded, at four
+# bytes a pixel, and as much again where colours are converted.
+MOST_PIXELS = 89_478_485
+STRIP = 256  # rows that are converted at once, so that few of them are there twice
 LEAST_SIDE = 16
 QUALITY = 90
 WHITE = (255, 255, 255)
@@ -85,11 +90,7 @@ def _opened(path: Path) -> Pixels:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        size = path.stat().st_size
-        if not size:
-            raise PictureError("empty", f"{path}: is empty")
-        if size > MOST_BYTES:
-            raise PictureError("huge", f"{path}: has {size:,} bytes; at most {MOST_BYTES:,} are read")
+        _check_file(path, path.stat())
         with path.open("rb") as file:
             image = Image.open(file, formats=FORMATS)
             if image.width * image.height > MOST_PIXELS:
@@ -103,12 +104,22 @@ def _opened(path: Path) -> Pixels:
     except UnidentifiedImageError:
         raise PictureError("unsupported", f"{path}: is no JPEG, PNG or WebP picture") from None
     except Image.DecompressionBombError:
-        raise PictureError("huge", f"{path}: has more pixels than can be read safely") from None
+        allowed = f"at most {MOST_PIXELS:,} in all are read"
+        raise PictureError("huge", f"{path}: has more pixels than can be read safely; {allowed}") from None
     except PictureError:
         raise
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError, TypeError, ArithmeticError) as error:
         raise PictureError("unreadable", f"{path}: cannot be read ({_plain(error)})") from None
     return image
+
+
+def _check_file(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise PictureError("unsupported", f"{path}: is a folder, a pipe or a device; allowed is a file")
+    if not status.st_size:
+        raise PictureError("empty", f"{path}: is empty")
+    if status.st_size > MOST_BYTES:
+        raise PictureError("huge", f"{path}: has {status.st_size:,} bytes; at most {MOST_BYTES:,} are read")
 
 
 def _plain(error: BaseException) -> str:
@@ -117,22 +128,36 @@ def _plain(error: BaseException) -> str:
 
 def _upright(image: Pixels, path: Path) -> Pixels:
     """Return the picture turned as its file says, in RGB; what is transparent is white."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     try:
-        turned = ImageOps.exif_transpose(image)
+        # In place: a copy of a large picture is what memory would not hold.
+        ImageOps.exif_transpose(image, in_place=True)
+        turned = image
         if turned.mode.startswith("I"):
             # Sixteen bits, which a plain conversion would cut off rather than scale.
             turned = turned.point(lambda value: value / 257).convert("L")
-        if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
-            layer = turned.convert("RGBA")
-            turned = Image.alpha_composite(Image.new("RGBA", layer.size, (*WHITE, 255)), layer)
-        upright: Pixels = turned.convert("RGB")
-    except (OSError, ValueError, SyntaxError, TypeError, KeyError, ArithmeticError) as error:
+        upright = turned if turned.mode == "RGB" and "transparency" not in turned.info else _on_white(turned)
+    except (OSError, ValueError, SyntaxError, TypeError, KeyError, ArithmeticError, MemoryError) as error:
         raise PictureError("unreadable", f"{path}: cannot be read ({_plain(error)})") from None
     if min(upright.size) < LEAST_SIDE:
         shape = f"{upright.width} x {upright.height} pixels"
         raise PictureError("tiny", f"{path}: has {shape}; a side has {LEAST_SIDE} at least")
+    return upright
+
+
+def _on_white(image: Pixels) -> Pixels:
+    """Return a picture in RGB; what is transparent is white."""
+    from PIL import Image
+
+    clear = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+    upright = Image.new("RGB", image.size)
+    for top in range(0, image.height, STRIP):
+        strip = image.crop((0, top, image.width, min(top + STRIP, image.height)))
+        if clear:
+            layer = strip.convert("RGBA")
+            strip = Image.alpha_composite(Image.new("RGBA", layer.size, (*WHITE, 255)), layer)
+        upright.paste(strip.convert("RGB"), (0, top))
     return upright
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from engine import AnswerError, SekeError, did_you_mean
-from seke.records import JSON_COLUMNS, pyarrow
+from seke.files.parquet import ParquetTable
+from seke.records import JSON_COLUMNS
 from seke.samples.files import read_lines, shown
 from seke.samples.record import met, parsed
 from seke.samples.table import csv_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     Record = dict[str, Any]
 
@@ -104,16 +105,10 @@ def _value(cell: str) -> Any:
 
 
 def _of_parquet(path: str | Path) -> Iterator[Record]:
-    arrow, parquet = pyarrow(path)
-    try:
-        with Path(path).open("rb") as source:
-            for batch in parquet.ParquetFile(source).iter_batches():
-                for record in batch.to_pylist():
-                    if "item" not in record or "decision" not in record:
-                        raise AnswerError(f"{shown(path)}: holds no posterior records (item, decision, ...)")
-                    yield _unpacked(record)
-    except arrow.ArrowInvalid as error:
-        raise AnswerError(f"{shown(path)}: no parquet file: {error}") from None
+    for record in ParquetTable(path).rows():
+        if "item" not in record or "decision" not in record:
+            raise AnswerError(f"{shown(path)}: holds no posterior records (item, decision, ...)")
+        yield _unpacked(record)
 
 
 def _unpacked(record: Record, prefix: str = "") -> Record:

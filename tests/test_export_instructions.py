@@ -94,7 +94,7 @@ def faults_of(base, tmp_path, text, language="en"):
         ("names: [a]\n", "1:8: names: is a list; a mapping belongs here"),
         ("- a\n", "1:1: is a list; a mapping with language, lists, unit, ... belongs here"),
         ("unit: a\nunit: b\n", "2:1: unit: is there twice"),
-        ("unit: &a x\nbox: *a\n", "1:1: cannot be read (aliases (*) are not read; write the text out)"),
+        ("unit: &a x\nbox: *a\n", "2:6: cannot be read (aliases (*) are not read; write the text out)"),
         ("unit: [\n", "2:1: is no YAML"),
         ("language: en-GB\n", "1:1: lists.between: is missing; a text belongs here"),
     ],
@@ -121,10 +121,18 @@ def test_all_faults_come_at_once_and_by_the_command_line(tmp_path):
 
 
 def test_files_that_cannot_be_read_are_named(base, tmp_path):
-    for path, text in ((tmp_path / "gone.yaml", None), (tmp_path / "latin.yaml", b"unit: \xe4\n")):
+    deep, wide, long = "is nested more than 30 deep", "has more than 50,000 keys", "has more than 1,000,000"
+    for name, text, fault in (
+        ("gone.yaml", None, "1:1: cannot be read"),
+        ("latin.yaml", b"unit: \xe4\n", "1:7: not UTF-8 text: met the byte 0xe4"),
+        ("deep.yaml", b"[" * 900_000, f"1:31: {deep}"),
+        ("wide.yaml", b"[" + b"a," * 450_000 + b"]", f"1:100000: {wide}"),
+        ("long.yaml", b"#" * 1_000_001, f"1:1: {long}"),
+    ):
+        path = tmp_path / name
         if text is not None:
             path.write_bytes(text)
-        with pytest.raises(KnowledgeError, match=f"{path.name}:1:1: cannot be read"):
+        with pytest.raises(KnowledgeError, match=f"{name}:{fault}"):
             read_instructions(base, "en", [path])
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import zlib
 
 import numpy as np
 import pytest
+from hostile import report_of
 from PIL import Image
 
 import seke
@@ -103,6 +105,31 @@ def test_sixteen_bits_and_transparency(tmp_path):
     assert near(seen(picture_of(tmp_path / "c.png", FACE)).getpixel((5, 5)), (128, 128, 128))
     Image.new("RGBA", (40, 40), (0, 0, 0, 0)).save(tmp_path / "b.png")
     assert near(seen(picture_of(tmp_path / "b.png", FACE)).getpixel((5, 5)), (255, 255, 255))
+
+
+def test_no_file_is_no_picture(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    (tmp_path / "folder.png").mkdir()
+    for path in tmp_path.iterdir():
+        with pytest.raises(PictureError, match="is a folder, a pipe or a device") as caught:
+            picture_of(path, FACE)
+        assert caught.value.reason == "unsupported"
+
+
+def test_a_picture_of_more_pixels_than_pillow_allows_is_huge_and_no_warning(tmp_path):
+    Image.new("1", (9_500, 9_500)).save(tmp_path / "a.png")
+    with pytest.raises(PictureError, match="has 9,500 x 9,500 pixels; at most 89,478,485 in all") as caught:
+        picture_of(tmp_path / "a.png", FACE)
+    assert caught.value.reason == "huge"
+
+
+def test_a_large_picture_is_not_there_several_times(tmp_path):
+    Image.new("RGBA", (5_000, 5_000), (9, 9, 9, 99)).save(tmp_path / "a.png", compress_level=1)
+    code = "from seke.pictures import picture_of, view_of; import seke; "
+    code += "picture_of(path, view_of(seke.knowledge(), 'face'))"
+    # 100 MB as it is decoded, as much in RGB; 25 MB more are there by strips.
+    assert not report_of(code, tmp_path / "a.png")
 
 
 def bad(name, folder):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,11 @@ from seke.questions import Context, Questions
 from seke.samples import answers_from
 from seke.vision.values import Choice
 
+LIMIT_OF_TIME = "it takes more than 2 s, which is the most allowed"
+LIMIT_OF_MEMORY = "it takes more than 128 MB of memory, which is the most allowed"
+LONG_TEXT = "a text has 262,144 characters; allowed are 200,000"
+DEEP = "it is nested too deeply, or calls itself without end"
+LONG_LIST = "a list, with those within it, has "
 PLANTS = Path(__file__).parents[1] / "examples" / "plants" / "knowledge"
 
 
@@ -248,3 +256,67 @@ def test_a_faulty_template_is_a_fault_at_its_place(tmp_path, prompt, message, li
     assert "questions.expression.prompt" in str(error.value)
     with pytest.raises(KnowledgeError):
         seke.check(path)
+
+
+DOUBLED = "{% set n = namespace(x=START) %}{% for i in range(60) %}{% set n.x = MORE %}{% endfor %}{{ n.x }}"
+
+
+def doubled(start, more):
+    return DOUBLED.replace("START", start).replace("MORE", more)
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}", LIMIT_OF_TIME),
+        ("{% for i in range(99999) if not range(99999)|select('lt', 0)|list %}{% endfor %}", LIMIT_OF_TIME),
+        ("{{ 'x' * 10**10 }}", "a product has 10,000,000,000 characters; allowed are 200,000"),
+        ("{{ 10**(10**8) }}", "a power has 400,000,000 bits; allowed are 10,000"),
+        (doubled("9", "n.x * n.x"), "a number has "),
+        (doubled("'x'", "n.x ~ n.x"), LONG_TEXT),
+        (doubled("'x'", "n.x + n.x"), LONG_TEXT),
+        (doubled("[1]", "n.x + n.x"), LONG_LIST),
+        (doubled("[1]", "[n.x, n.x]"), LONG_LIST),
+        (doubled("{}", "{'a': n.x, 'b': n.x}"), LONG_LIST),
+        (doubled("(1, 2)", "(n.x, n.x)"), LONG_LIST),
+        ("{{ 'x'|center(10**10) }}", LIMIT_OF_MEMORY),
+        ("{{ 'x'.ljust(600000000) }}", LIMIT_OF_MEMORY),
+        ("{{ '%1000000000d' % 1 }}", LIMIT_OF_MEMORY),
+        ("{{ '{:>1000000000}'.format(1) }}", LIMIT_OF_MEMORY),
+        ("{{ range(99999)|join('x' * 100000) }}", LIMIT_OF_MEMORY),
+        ("{{ ('x' * 99999).replace('x', 'y' * 99999) }}", LIMIT_OF_MEMORY),
+        ("{{ ('<' * 99999)|escape }}", "a text has 399,996 characters; allowed are 200,000"),
+        ("{{ 5|round(-100000000) }}", "a precision has -100,000,000 digits; allowed are 15"),
+        (
+            "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+            "it is nested too deeply, or calls itself without",
+        ),
+        ("{{ " + "(" * 20000 + " }}", DEEP),
+        ("{% for i in range(100000) %}two {% endfor %}", "the prompt has 200,"),
+        ("{% include 'x' %}", "no loader for this environment specified"),
+        ("{{ 'a'|wordwrap(1) }}", "No filter named 'wordwrap'"),
+        ("{{ lipsum() }}", "'lipsum' is undefined"),
+    ],
+)
+def test_a_template_without_end_is_a_fault(questions, template, message):
+    base, began = questions.base, time.perf_counter()
+    asked = replace(base.questions["joint"], prompt=f"Look.\n{template}")
+    hostile = Questions(replace(base, questions={**base.questions, "joint": asked}))
+    traced = sys.gettrace()
+    with pytest.raises(KnowledgeError) as caught:
+        hostile.prompt(request())
+    (fault,) = caught.value.faults
+    assert fault.path == "questions.joint.prompt"
+    assert fault.place.file == asked.prompt_place.file
+    assert message in fault.message
+    assert sys.gettrace() is traced
+    assert time.perf_counter() - began < 8  # seconds: two are allowed, the machine may be slow
+
+
+def test_what_templates_usually_do_is_allowed(questions):
+    text = "{% for a, b in [(1, 2)] %}{% set c, d = 3, 4 %}{{ {'a': [a, b]}.a|join(', ') }}"
+    text += "{{ c ~ d }}{% endfor %}"
+    base = questions.base
+    asked = replace(base.questions["joint"], prompt=text + "{{ 1.25|round(1) }}{{ 'a'|upper * 2 }}")
+    prompt = Questions(replace(base, questions={**base.questions, "joint": asked})).prompt(request())
+    assert prompt.text == "1, 2341.2AA"

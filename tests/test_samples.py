@@ -624,7 +624,7 @@ FILE_FAULTS = {
     "over-long line": (
         "s.jsonl",
         GOOD.encode() + b"\n" + b"x" * (17 << 20),
-        ":2: the line is longer than 16 MB",
+        ":2: the line is longer than 4 MB",
     ),
     "CSV with nothing": ("s.csv", b"\n\n", ":1: no header; all lines are blank"),
     "CSV with a header only": (

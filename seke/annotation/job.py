@@ -18,7 +18,7 @@ from engine import Answers, Knowledge, SekeError, did_you_mean
 from seke.annotation.items import ITEMS
 from seke.annotation.run import TOGETHER, Annotator, Reusing
 from seke.annotation.strategies import rule_of
-from seke.files import write_file
+from seke.files.atomic import write_file
 from seke.inference import Session
 from seke.ledger import Ledger, plainly
 from seke.manifest import items_of

@@ -16,7 +16,7 @@ import numpy as np
 
 from engine import SekeError, did_you_mean
 from seke.drawing.style import STYLE, figure_bytes
-from seke.files import PICTURE
+from seke.files.atomic import PICTURE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

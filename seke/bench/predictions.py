@@ -13,7 +13,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ import msgspec
 import numpy as np
 
 from engine import AnswerError, did_you_mean
+from seke.files.parquet import ParquetTable
 from seke.labels import labels_from, read_labels
 from seke.samples.draft import looked_up
 from seke.samples.files import read_lines, shown
@@ -234,20 +234,9 @@ def _csv(path: str | Path) -> _Columns:
 
 
 def _parquet(path: str | Path) -> _Columns:
-    name = shown(path)
-    arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
-    try:
-        with Path(path).open("rb") as source:
-            table = parquet.ParquetFile(source).read()
-    except arrow.ArrowInvalid as fault:
-        raise AnswerError(f"{name}: not a parquet file that can be read: {str(fault)[:200]}") from None
-    except OSError as fault:
-        raise AnswerError(f"{name}: {fault.strerror or fault}") from None
-    while any(arrow.types.is_struct(field.type) for field in table.schema):
-        table = table.flatten()
-    if not table.num_rows:
+    name, columns = shown(path), ParquetTable(path).columns()
+    if not any(columns.values()):
         raise AnswerError(f"{name}: no predictions: there is no row")
-    columns = {key: table[key].to_pylist() for key in table.column_names}
     return _Columns(name, lambda row: f"{name}: row {row + 1}", columns)
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from engine import Knowledge, SekeError
 from seke.bench.direct import OK, REFUSED, UNREADABLE, questions_of
-from seke.files import write_file
+from seke.files.atomic import write_file
 from seke.ledger import Ledger, plainly
 from seke.loop import Request
 from seke.manifest import items_of

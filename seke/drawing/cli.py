@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seke.files import PAGE, PICTURE, check_target, write_file
+from seke.files.atomic import PAGE, PICTURE, check_target, write_file
 from seke.reporting import print_json, reporting
 from seke.terminal import printable
 

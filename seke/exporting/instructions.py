@@ -28,6 +28,7 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from engine import Fault, KnowledgeError, Place, SekeError, did_you_mean
+from seke.files.yaml_nodes import compose_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -79,7 +80,6 @@ TOP = (*dict.fromkeys(path.partition(".")[0] for path in TEXTS), *NAMED, "tasks"
 # What loaders and chat templates take for a picture or for the end of a turn.
 TOKENS = re.compile(r"<(image|video|audio)>|<\||\[/?INST\]", re.IGNORECASE)
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-LONGEST_FILE = 1_000_000
 HERE = Path(__file__).parent
 SHIPPED = "instructions"
 
@@ -159,23 +159,11 @@ def read_instructions(
 
 def _read(path: Path, faults: list[Fault], *, shipped: bool) -> Tree:
     """Read one file as a tree of texts; what is wrong with it is added to `faults`."""
-    import yaml
-
     start = Place(str(path), 1, 1)
     try:
-        if path.stat().st_size > LONGEST_FILE:
-            raise SekeError(f"has more than {LONGEST_FILE:,} bytes")
-        text = path.read_text("utf-8-sig")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise SekeError("aliases (*) are not read; write the text out")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, SekeError) as error:
-        faults.append(Fault(start, "", f"cannot be read ({getattr(error, 'strerror', None) or error})"))
-        return {}
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        at = Place(str(path), mark.line + 1, mark.column + 1) if mark else start
-        faults.append(Fault(at, "", f"is no YAML ({getattr(error, 'problem', None) or 'cannot be read'})"))
+        node = compose_yaml(path)
+    except KnowledgeError as error:
+        faults += error.faults
         return {}
     if node is None:
         return {}

@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine import AnswerError, SekeError, did_you_mean
+from seke.files.texts import read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 COLUMNS = ("source", "licence", "url", "note", "copy")
 NAMELESS = ""
+MOST_FAULTS = 20  # lines of one report, as of label tables
 
 
 @dataclass(frozen=True)
@@ -39,21 +41,11 @@ def read_licences(path: Path) -> dict[str, Licence]:
     Raises:
         engine.AnswerError: all faults, with file and line.
     """
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AnswerError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    faults = [
-        f"{path}:1: {name}: no such column{did_you_mean(name, COLUMNS)}"
-        for name in reader.fieldnames or ()
-        if name not in COLUMNS
-    ]
-    faults += [
-        f"{path}:1: {name}: no such column" for name in COLUMNS[:2] if name not in (reader.fieldnames or ())
-    ]
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+    faults: list[str] = []
     found: dict[str, Licence] = {}
     try:
+        faults += _columns_at_fault(path, reader.fieldnames or ())
         for row in reader if not faults else ():
             place, cells = f"{path}:{reader.line_num}", {k: (v or "").strip() for k, v in row.items() if k}
             source, copy = cells["source"], cells.get("copy", "").lower()
@@ -70,8 +62,15 @@ def read_licences(path: Path) -> dict[str, Licence]:
     except csv.Error as error:
         faults.append(f"{path}:{reader.line_num}: is no CSV ({error})")
     if faults:
-        raise AnswerError("\n".join(faults))
+        more = [f"... and {len(faults) - MOST_FAULTS:,} more"] if len(faults) > MOST_FAULTS else []
+        raise AnswerError("\n".join([*faults[:MOST_FAULTS], *more]))
     return found
+
+
+def _columns_at_fault(path: Path, columns: Sequence[str]) -> Iterator[str]:
+    for name in [name for name in columns if name not in COLUMNS][:MOST_FAULTS]:
+        yield f"{path}:1: {name[:40]}: no such column{did_you_mean(name[:40], COLUMNS)}"
+    yield from (f"{path}:1: {name}: no such column" for name in COLUMNS[:2] if name not in columns)
 
 
 def check_copying(sources: Iterable[str], licences: Mapping[str, Licence], licence: str) -> None:

@@ -11,13 +11,13 @@ It does not tell subjects.
 
 from __future__ import annotations
 
-import csv
+import io
 import os
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from engine import SekeError
-from seke.importing.frame import AROUSAL, EXPRESSION, VALENCE, Frame, Layout, checked, real
+from engine import AnswerError, SekeError
+from seke.importing.frame import AROUSAL, EXPRESSION, VALENCE, Frame, Layout, cells_of, checked, real
 from seke.pictures import ENDINGS, Box
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ HEADER = (
     *("expression", "valence", "arousal"),
 )
 BY_PROGRAM = "automatically"
+MOST_BYTES = 4_096  # of a file that holds one number: 128 of header and the number
 NAMES = (EXPRESSION, VALENCE, AROUSAL)
 
 
@@ -68,8 +69,11 @@ def _labels(source: Source, place: str, told: tuple[str, str, str]) -> dict[str,
 
 
 def _is_list(path: Path) -> bool:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        return len(next(csv.reader(file), [])) == len(HEADER)
+    """Whether a table has as many columns as a list; other tables may be no UTF-8."""
+    try:
+        return len(next(cells_of(path), ("", []))[1]) == len(HEADER)
+    except AnswerError:
+        return False
 
 
 def _of_lists(source: Source, pictures: Path, lists: list[Path]) -> Iterator[Frame]:
@@ -86,15 +90,10 @@ def _of_lists(source: Source, pictures: Path, lists: list[Path]) -> Iterator[Fra
 
 
 def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
-        try:
-            for row in reader:
-                # Not every copy of validation.csv has a header.
-                if row and row[0].strip() != HEADER[0]:
-                    yield f"{path}:{reader.line_num}", [cell.strip() for cell in row]
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise SekeError(f"{path}:{reader.line_num}: is no table ({error})") from None
+    for place, cells in cells_of(path):
+        # Not every copy of validation.csv has a header.
+        if cells[0] != HEADER[0]:
+            yield place, cells
 
 
 def _told(source: Source, place: str, cells: list[str]) -> tuple[str, Box | None, dict[str, Any]] | None:
@@ -160,9 +159,13 @@ def _value(path: Path) -> str:
     import numpy as np
 
     try:
-        found = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise SekeError(f"{path}: has more than {MOST_BYTES:,} bytes; allowed is one text or number")
+        found = np.load(io.BytesIO(data), allow_pickle=False)
         if found.size == 1 and found.dtype.kind in "iufU":
             return str(found.item())
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError) as error:
         raise SekeError(f"{path}: cannot be read ({error})") from None
     raise SekeError(f"{path}: met {found.dtype} of shape {found.shape}; allowed is one text or number")

@@ -10,12 +10,11 @@ by their numbers, whatever zeros stand before these.
 
 from __future__ import annotations
 
-import csv
 import re
 from typing import TYPE_CHECKING
 
 from engine import SekeError
-from seke.importing.frame import Frame, Layout, checked, numbered_pictures, unit, whole
+from seke.importing.frame import Frame, Layout, cells_of, checked, numbered_pictures, unit, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,19 +41,8 @@ def layout(source: Source) -> Layout:
     return Layout(names, _frames(source, pictures, tables))
 
 
-def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
-        try:
-            for row in reader:
-                if any(cell.strip() for cell in row):
-                    yield f"{path}:{reader.line_num}", [cell.strip() for cell in row]
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise SekeError(f"{path}:{reader.line_num}: is no table ({error})") from None
-
-
 def _header(path: Path) -> list[str]:
-    for place, cells in _rows(path):
+    for place, cells in cells_of(path):
         return [unit(whole(place, cell)) for cell in cells[1:]]
     raise SekeError(f"{path}:1: no header; all lines are blank")
 
@@ -64,7 +52,7 @@ def _frames(source: Source, pictures: Path, tables: list[Path]) -> Iterator[Fram
         subject, task = NAME.fullmatch(path.name).groups()  # type: ignore[union-attr]
         folder = pictures / subject / task
         names, units = numbered_pictures(folder), _header(path)
-        rows = _rows(path)
+        rows = cells_of(path)
         next(rows)
         for place, cells in rows:
             told = checked(source.tally, _told, source, place, cells, units)

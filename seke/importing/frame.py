@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import AnswerError, SekeError
 from seke.pictures import ENDINGS
+from seke.samples.files import read_lines
+from seke.samples.table import csv_rows, decode_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -224,15 +226,21 @@ def lines_of(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the lines of a text that are not blank, each with its place, `file:line`.
 
     Raises:
-        engine.SekeError: a file that cannot be read as text.
+        engine.AnswerError: a file that cannot be read as text.
     """
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield f"{path}:{number}", line.strip()
-    except UnicodeDecodeError as error:
-        raise SekeError(f"{path}: is not text ({error.reason})") from None
+    for number, line in decode_lines(str(path), read_lines(path, may_be_empty=True)):
+        if line.strip():
+            yield f"{path}:{number}", line.strip()
+
+
+def cells_of(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield the rows of a CSV table that are not blank, each with its place, `file:line`.
+
+    Raises:
+        engine.AnswerError: a file that cannot be read as CSV.
+    """
+    for number, cells in csv_rows(path):
+        yield f"{path}:{number}", [cell.strip() for cell in cells]
 
 
 def numbered_pictures(folder: Path) -> dict[int, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seke.files import PICTURE, check_target, write_file
+from seke.files.atomic import PICTURE, check_target, write_file
 from seke.reporting import print_json, reporting
 
 if TYPE_CHECKING:

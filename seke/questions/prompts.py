@@ -23,7 +23,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -190,18 +190,18 @@ class Questions:
     def _rendered(self, question: Question, words: Record) -> str:
         from jinja2 import TemplateError
 
+        from seke.questions import bounded_template
+
+        faults = (TemplateError, bounded_template.TemplateBoundError, SyntaxError)
         try:
-            return str(_template(question.prompt).render(words))
-        except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
+            return bounded_template.render(question.prompt, words)
+        except (*faults, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
             raise KnowledgeError([_fault(question, error, words)]) from None
-
-
-@cache
-def _template(text: str) -> Any:
-    from jinja2 import StrictUndefined
-    from jinja2.sandbox import SandboxedEnvironment
-
-    return SandboxedEnvironment(undefined=StrictUndefined, autoescape=False).from_string(text)
+        except RecursionError as error:
+            deep = RecursionError("it is nested too deeply, or calls itself without end")
+            raise KnowledgeError(
+                [_fault(question, deep.with_traceback(error.__traceback__), words)]
+            ) from None
 
 
 def _fault(question: Question, error: Exception, words: Record) -> Fault:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from seke.files import PAGE, check_target
+from seke.files.atomic import PAGE, check_target
 from seke.reporting import reporting
 from seke.terminal import printable
 

@@ -12,7 +12,7 @@ from engine import Knowledge, SekeError
 from seke.drawing.face import face_data, face_table
 from seke.drawing.shapes import clean
 from seke.drawing.thumbnails import thumbnails
-from seke.files import write_file
+from seke.files.atomic import write_file
 from seke.labels import LabelTable, read_labels
 from seke.reports.comparison import Compared, compared
 from seke.reports.details import details_of, gold_words

@@ -1,4 +1,4 @@
-"""Sample files as numbered lines: opened, gunzipped, and refused where they are no text."""
+"""Text files as numbered lines: opened, gunzipped, and refused where they are no text or unpack too far."""
 
 from __future__ import annotations
 
@@ -18,15 +18,37 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 BLOCK = 1 << 18  # bytes read at once: large enough for columns, small enough for the cache
-LONGEST = 16 << 20  # bytes in one line
+# Bytes in one line. A line of `[],[],...` takes about 30 times its length once it is decoded; a sample or a
+# posterior record has some kilobytes.
+LONGEST = 4 << 20
+# Bytes that any file may unpack to: so many are read in a second and fit into memory.
+FREE_EXPANSION = 64 << 20
+# Unpacked bytes for each packed one, beyond these. Records that are much alike reach 30 to 100; gzip cannot
+# pass 1,032, and only repeated bytes come near that.
+LARGEST_EXPANSION = 400
+LINE_BYTES = 160  # what a line counts as beside its own bytes: a row takes some hundred bytes of memory
+PACKED_BLOCK = 1 << 14  # bytes of gzip data read ahead, which count as read: less than a bomb needs
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
+
+
+def check_expansion(name: str, unpacked: int, packed: int, largest: int = LARGEST_EXPANSION) -> None:
+    """Refuse what unpacks to far more than it takes up; both in bytes.
+
+    Raises:
+        engine.AnswerError: it does; the message begins with `name`.
+    """
+    most = max(FREE_EXPANSION, largest * packed)
+    if unpacked > most:
+        met = f"{packed:,} bytes unpack to more than {most >> 20} MB: a file of repeated bytes"
+        raise AnswerError(f"{name}: {met}; allowed is {largest} times the size")
 
 
 class _Counted(io.RawIOBase):
     """A stream whose first bytes were looked at already, and that tells how much is read."""
 
     def __init__(self, head: bytes, stream: IO[bytes], progress: Callable[[int], None] | None) -> None:
+        self.count = len(head)
         self._head = head
         self._stream = stream
         self._progress = progress
@@ -36,7 +58,9 @@ class _Counted(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         view = memoryview(buffer)
-        data, self._head = self._head or self._stream.read(len(view)), b""
+        data, head = self._head or self._stream.read(len(view)), self._head
+        self.count += len(data) - len(head)
+        self._head = b""
         view[: len(data)] = data
         if self._progress is not None and data:
             self._progress(len(data))
@@ -49,32 +73,48 @@ def shown(path: str | Path) -> str:
 
 
 @contextmanager
-def _opened(path: str | Path, progress: Callable[[int], None] | None) -> Iterator[IO[bytes]]:
+def _opened(
+    path: str | Path, progress: Callable[[int], None] | None
+) -> Iterator[tuple[IO[bytes], _Counted | None]]:
+    """Yield the unpacked bytes and, where they are unpacked, the count of packed ones."""
     with ExitStack() as stack:
         raw: IO[bytes]
         raw = sys.stdin.buffer if str(path) == "-" else stack.enter_context(Path(path).open("rb"))
         head = raw.read(len(_GZIP))
-        counted = io.BufferedReader(_Counted(head, raw, progress), BLOCK)
+        packed = _Counted(head, raw, progress)
+        counted = io.BufferedReader(packed, PACKED_BLOCK if head == _GZIP else BLOCK)
         if head == _GZIP:
-            yield cast("IO[bytes]", gzip.GzipFile(fileobj=counted))
+            yield cast("IO[bytes]", gzip.GzipFile(fileobj=counted)), packed
         elif str(path).lower().endswith(".gz") and head:
             raise AnswerError(f"{shown(path)}:1: is named .gz but holds no gzip data")
         else:
-            yield counted
+            yield counted, None
 
 
 def read_lines(
-    path: str | Path, progress: Callable[[int], None] | None = None
+    path: str | Path, progress: Callable[[int], None] | None = None, *, may_be_empty: bool = False
 ) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield runs of lines without their ends, each with the number of its first line from 1."""
+    """Yield runs of lines without their ends, each with the number of its first line from 1.
+
+    may_be_empty: whether a file of no bytes is one without lines, rather than a fault.
+
+    Raises:
+        engine.AnswerError: no such file, none that is text, a line that is too long, gzip data that
+            is damaged or unpacks too far.
+    """
     name = shown(path)
-    line, rest = 1, b""
+    line, rest, unpacked = 1, b"", 0
     try:
-        with _opened(path, progress) as stream:
+        with _opened(path, progress) as (stream, packed):
             block = stream.read(BLOCK).removeprefix(_BYTE_ORDER_MARK)
-            if not block:
+            if not block and not may_be_empty:
                 raise AnswerError(f"{name}:1: the file is empty")
+            if packed is not None and block.startswith(_GZIP):
+                raise AnswerError(f"{name}:1: met gzip data within gzip data; allowed is text, gzipped once")
             while block:
+                if packed is not None:
+                    unpacked += len(block) + LINE_BYTES * block.count(b"\n")
+                    check_expansion(f"{name}:{line}", unpacked, packed.count)
                 _check(block, rest, f"{name}:", line)
                 complete, newline, tail = block.rpartition(b"\n")
                 if newline:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _WHOLE = re.compile(r"[0-9]{1,30}")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf|infinity)", re.I | re.A)
+# Cells in a row; the widest table, of posteriors, has some hundreds.
+MOST_CELLS = 10_000
 _BETWEEN_NAMES = re.compile(r"[\s,;|]+")
 _TRUTH = {"1": True, "true": True, "0": False, "false": False, "null": None}
 
@@ -63,14 +65,20 @@ def csv_rows(
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a CSV file that are not blank, each with the line where it starts."""
     name = shown(path)
-    return _rows(name, _texts(name, read_lines(path, progress)))
+    texts = decode_lines(name, read_lines(path, progress))
+    return _rows(name, (text + "\n" for _, text in texts))
 
 
-def _texts(name: str, runs: Iterable[tuple[int, list[bytes]]]) -> Iterator[str]:
+def decode_lines(name: str, runs: Iterable[tuple[int, list[bytes]]]) -> Iterator[tuple[int, str]]:
+    """Yield each line with its number; `name` is that of the file.
+
+    Raises:
+        engine.AnswerError: a line that is not UTF-8.
+    """
     for first, lines in runs:
         for number, line in enumerate(lines, first):
             try:
-                yield line.decode("utf-8") + "\n"
+                yield number, line.decode("utf-8")
             except UnicodeDecodeError as fault:
                 met_byte = f"met the byte 0x{line[fault.start]:02x}"
                 message = f"not UTF-8 text: {met_byte}; save the file as UTF-8"
@@ -87,6 +95,8 @@ def _rows(name: str, texts: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
             raise AnswerError(f"{name}:{line}: not CSV: {fault}") from None
         if cells is None:
             return
+        if len(cells) > MOST_CELLS:
+            raise AnswerError(f"{name}:{line}: met {len(cells):,} cells; allowed are {MOST_CELLS:,} in a row")
         if any(cell.strip() for cell in cells):
             yield line, cells
         line = reader.line_num + 1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seke.files import check_target, write_file
+from seke.files.atomic import check_target, write_file
 from seke.reporting import print_json, reporting
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import Knowledge, SekeError, did_you_mean, json_schema
+from seke.files.texts import read_text
 from seke.shipped import SHIPPED
 from seke.shipped import knowledge as read_knowledge
 from seke.workbench.text import count
@@ -144,10 +145,9 @@ def _cells(matrix: Matrix, base: Knowledge) -> str:
 def _read(matrix: Matrix, base: Knowledge) -> dict[tuple[str, str], float]:
     """Read P(variable | state), states in columns or in rows; blank cells are left to the base."""
     try:
-        text = matrix.path.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise SekeError(f"{matrix.path}: is not UTF-8 text") from None
-    rows = list(_rows(text))
+        rows = list(_rows(read_text(matrix.path)))
+    except csv.Error as error:
+        raise SekeError(f"{matrix.path}: is no CSV ({error})") from None
     if len(rows) < 2:
         raise SekeError(f"{matrix.path}: needs a row of names and at least one row of numbers")
     faults: list[str] = []

@@ -152,6 +152,33 @@ def test_paths_that_hold_no_base(tmp_path: Path) -> None:
     assert message_of(tmp_path / "empty", tmp_path) == "empty:1:1: the folder holds no .yaml file"
 
 
+def test_folder_of_many_files(tmp_path: Path) -> None:
+    for n in range(501):
+        (tmp_path / f"{n}.yaml").touch()
+    expected = ".:1:1: the folder holds 501 YAML files; at most 500 are read"
+    assert message_of(tmp_path, tmp_path) == expected
+
+
+def test_values_of_all_files_count_together(tmp_path: Path) -> None:
+    for n in range(4):
+        (tmp_path / f"{n}.yaml").write_text(f"x{n}: [{'a, ' * 99_000}a]\n")
+    assert message_of(tmp_path, tmp_path).splitlines() == [
+        "2.yaml:1:5973: x2[1989]: is beyond the 200000 keys, values and lists that a base may have in all",
+        "3.yaml:1:1: is beyond the 200000 keys, values and lists that a base may have in all",
+    ]
+
+
+def test_many_variables_and_names_that_are_like_them(tmp_path: Path) -> None:
+    names = "".join(f"  v{n}: {{kind: binary}}\n" for n in range(20_000))
+    rules = "".join(f"  r{n}: {{if: v{n}x, then: hot, confidence: 0.5, n: 1}}\n" for n in range(600))
+    text = MACHINE.replace("variables:\n", f"variables:\n{names}").replace("rules:\n", f"rules:\n{rules}")
+    (tmp_path / "x.yaml").write_text(text)
+    started = time.perf_counter()
+    report = message_of(tmp_path / "x.yaml", tmp_path)
+    assert report.startswith("x.yaml:9:3: variables: declares 20008 variables; allowed are 1000\n")
+    assert time.perf_counter() - started < 5 * QUICK
+
+
 def test_long_chain_of_bases(tmp_path: Path) -> None:
     for n in range(9):
         (tmp_path / f"{n}.yaml").write_text(f"extends: {n + 1}.yaml\n")

@@ -1,0 +1,1 @@
+"""Files as they are opened, bounded and written; every other module goes through these."""
