@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError, did_you_mean
+from seke.files.yaml_nodes import compose_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,18 +61,7 @@ def read_prices(path: Path, model: str) -> Prices:
     Raises:
         engine.SekeError: what is wrong, with file and line; the model is not among them.
     """
-    import yaml
-
-    try:
-        root = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
-    except OSError as error:
-        raise SekeError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise SekeError(f"{path}: is not UTF-8") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        raise SekeError(f"{path}{line}: is no YAML ({getattr(error, 'problem', error)})") from None
+    root = compose_yaml(path)
     top = _fields(path, root, ("source", "models"))
     if "models" not in top:
         raise SekeError(f"{path}:1: models: is missing")

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hostile import KINDS, Body, Hostile, gzip_whole
+from hostile_server import KINDS, Body, Hostile, gzip_whole
 from hypothesis import given
 from hypothesis import strategies as st
 from test_annotate import pictures, rows
@@ -52,7 +52,7 @@ finally:
     print("\\npeak", int(peak) >> 10, file=sys.stderr)
 """
 SEKE = "from seke.cli import main; main(sys.argv[1:])"
-ASK = f"sys.path.insert(0, {str(Path(__file__).parent)!r}); runpy.run_module('hostile', run_name='__main__')"
+ASK = f"runpy.run_path({str(Path(__file__).parent / 'hostile_server.py')!r}, run_name='__main__')"
 
 
 def run_apart(program, *arguments):

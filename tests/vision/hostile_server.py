@@ -2,7 +2,7 @@
 
 `Hostile(script)` runs in a thread; script: (method, path, how often that was asked) -> a `Body`, or
 None where made-up answers are sent. As a program it asks such servers, so that memory is that of who asks:
-    python hostile.py [--batch] URL ...     prints a JSON line for each server: how what it was asked ended
+    python hostile_server.py [--batch] URL ...      a JSON line for each server: how what it was asked ended
 """
 
 from __future__ import annotations
@@ -191,6 +191,7 @@ class Hostile:
 
 
 def completion(asked):
+    # Only a server makes answers; as a program this file asks, and has no need of the other.
     from server import made_up
 
     choice = {"finish_reason": "stop", "message": {"role": "assistant", "content": made_up(asked)}}
