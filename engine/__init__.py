@@ -65,7 +65,14 @@ if TYPE_CHECKING:
     from engine.schema import json_schema
     from engine.score import BinaryScore, CategoricalScore, NumberScore, SelectiveScore
     from engine.sensitivity import Flip, Pull, Sensitivity
-    from engine.simulation import Misfit, SimulatedObserver, SimulatedReading, prior_truth, values_of
+    from engine.simulation import (
+        Misfit,
+        SimulatedObserver,
+        SimulatedReading,
+        draw_looks,
+        prior_truth,
+        values_of,
+    )
     from engine.tempering import tempered
     from engine.unknowns import Unknowns, informative
     from engine.weights import Weights, said_of, weigh_parts
@@ -155,6 +162,7 @@ LAZY = {
     "Misfit": "simulation",
     "SimulatedObserver": "simulation",
     "SimulatedReading": "simulation",
+    "draw_looks": "simulation",
     "prior_truth": "simulation",
     "values_of": "simulation",
     "Weights": "weights",
@@ -242,6 +250,7 @@ __all__ = [
     "design_of",
     "diagnose",
     "did_you_mean",
+    "draw_looks",
     "entries_of",
     "exported",
     "far_off",

@@ -68,7 +68,7 @@ def _key(knowledge: Knowledge) -> str:
 def _engine() -> str:
     """Return a digest of the engine's source, so that no other version's network is taken."""
     found = hashlib.sha256(np.__version__.encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
         found.update(path.read_bytes())
     return found.hexdigest()
 

@@ -10,9 +10,12 @@ views of the item),
 
     P(answers | x) = Σ_m C[x, m] Π_k (κ L_k(m) + (1 - κ) Σ_r C[x, r] L_k(r)),     κ = carry,
 
-with the likelihood L_k of `instruments`. Where the switch of reading k is on, its other answers leave
-their own variables and multiply the label's L_k(r) by their likelihood under the stereotype of r.
-An observer's exponent tempers all this. Arrays are numpy's, or torch's where a fit needs derivatives.
+with the likelihood L_k of `instruments`. Several observers of one variable are dependent through what the
+item looks like (`observation.dependence`): each one's sum over m is then weighted by V[x, j, m] in place of
+C[x, m], their product by S[x, j], and summed over the looks j. One observer alone has the formula above.
+
+Where the switch of reading k is on, its other answers leave their own variables and multiply the label's
+L_k(r) by their likelihood under the stereotype of r. An observer's exponent tempers all this. Arrays are numpy's, or torch's where a fit needs derivatives.
 """
 
 from __future__ import annotations
@@ -25,8 +28,9 @@ import numpy as np
 
 from engine.arrays import library, put, run_sums, sums_at, take, taken_sums
 from engine.errors import AnswerError
-from engine.instruments import LEAST, LabelKernel, NumberKernel, label_kernel, number_kernel
+from engine.instruments import LEAST, LabelKernel, NumberKernel, label_kernel, number_kernel, own_answers
 from engine.knowledge import NumberInstrument
+from engine.observation.dependence import SharedLook, settled_follows, shared_look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -100,6 +104,36 @@ class _Reported:
     table: Array
 
 
+@dataclass(frozen=True)
+class _Contribution:
+    """What an observer says of a variable.
+
+    table: (patterns, M) log-likelihood of a type. pattern, row: (P,) of each reading its row of `table`, and
+    the row of the evidence that it belongs to.
+    """
+
+    observer: int
+    table: Array
+    pattern: Ints
+    row: Ints
+
+    def within(self, rows: NDArray[np.bool_]) -> _Contribution:
+        """Return what it says in some of the rows of the evidence (rows,)."""
+        used = rows[self.row]
+        return _Contribution(self.observer, self.table, self.pattern[used], self.row[used])
+
+
+@dataclass(frozen=True)
+class _Collected:
+    """All contributions to the evidence about some answers, by variable, before they are put together."""
+
+    row_item: Ints
+    pairs: _Pairs
+    log_weight: Array
+    told: NDArray[np.bool_]
+    contributions: Mapping[str, list[_Contribution]]
+
+
 class ObservationModel:
     """The kernels of a network's observers, and what their labels imply for other variables.
 
@@ -136,6 +170,8 @@ class ObservationModel:
             [[o.halo[q].probability if q in o.halo else 0.0 for q in base.questions] for o in self.observers]
         ).reshape(len(self.observers), -1)
         self.haloed = self.halo > 0
+        self.dependent = base.dependence is not None
+        self._looks: dict[str, SharedLook | None] = {}
         self.seen_state = {
             index: self._states_of(found, index)
             for index in range(len(self.observers))
@@ -158,6 +194,8 @@ class ObservationModel:
         other = copy(self)
         other.kernels = dict(kernels)
         other.carry, other.exponent, other.halo = carry, exponent, halo
+        # How each observer errs by itself is learned from gold, given which dependence says nothing of it.
+        other.dependent, other._looks = False, {}
         root = self.network.root
         other.imagined = {
             key: self._imagined(key, kernel, stereotype.get(key))
@@ -254,13 +292,27 @@ class ObservationModel:
         Raises:
             AnswerError: an item with more readings under halo than can be weighed exactly.
         """
+        collected = self._collected(answers)
+        row_item, pairs = collected.row_item, collected.pairs
+        variables = self.network.knowledge.variables
+        logs = {
+            name: self._zeros(len(variables[name].states), len(row_item))
+            for name in dict.fromkeys(
+                (*answers.labels, *answers.numbers, *answers.rankings, *collected.contributions)
+            )
+        }
+        for name, contributions in collected.contributions.items():
+            self._add_all(logs[name], name, contributions)
+        if self.network.root in logs:
+            self._add_tails(answers, logs[self.network.root], row_item)
+        on = np.stack([pairs.row[pairs.on], pairs.reading[pairs.on]])
+        return Evidence(len(answers.items), row_item, collected.log_weight, logs, collected.told, on)
+
+    def _collected(self, answers: Answers) -> _Collected:
         switched = self.switched(answers)
         row_item, pairs, log_weight = self._expand(answers, switched)
         followed = self._zeros(len(answers.reading_item), len(self.network.root_states) + 1)
-        logs = {
-            name: self._zeros(len(self.network.knowledge.variables[name].states), len(row_item))
-            for name in (*answers.labels, *answers.numbers, *answers.rankings)
-        }
+        contributions: dict[str, list[_Contribution]] = {}
         told = np.zeros(len(row_item), dtype=bool)
         present = set(np.unique(answers.reading_observer).tolist())
         for (observer, name), kernel in self.kernels.items():
@@ -274,15 +326,14 @@ class ObservationModel:
             used = (local >= 0) & ~pairs.on
             pattern, row = reported.pattern[local[used]], pairs.row[used]
             told[row] = True
-            self._add(logs[name], observer, kernel, reported.table, pattern, row)
-        if self.network.root in logs or switched.any():
-            states = len(self.network.root_states)
-            about_root = logs.setdefault(self.network.root, self._zeros(states, len(row_item)))
-            for observer in present & set(self.seen_state):
-                self._add_labels(answers, about_root, observer, followed, pairs)
-                self._add_tails(answers, about_root, observer, row_item)
-        on = np.stack([pairs.row[pairs.on], pairs.reading[pairs.on]])
-        return Evidence(len(answers.items), row_item, log_weight, logs, told, on)
+            part = _Contribution(observer, reported.table, pattern, row)
+            contributions.setdefault(name, []).append(part)
+        if self.network.root in (*answers.labels, *answers.rankings) or switched.any():
+            contributions[self.network.root] = [
+                self._of_labels(answers, observer, followed, pairs)
+                for observer in sorted(present & set(self.seen_state))
+            ]
+        return _Collected(row_item, pairs, log_weight, told, contributions)
 
     def _zeros(self, *shape: int) -> Array:
         return put(np.zeros(shape), self.carry)
@@ -363,10 +414,8 @@ class ObservationModel:
             log_follow = _log_mixed(reported.table, imagined)
             followed[reported.reading[chosen]] += take(log_follow, reported.pattern[chosen])
 
-    def _add_labels(
-        self, answers: Answers, about_root: Array, observer: int, followed: Array, pairs: _Pairs
-    ) -> None:
-        """Add the evidence about the root: labels, and what follows from them."""
+    def _of_labels(self, answers: Answers, observer: int, followed: Array, pairs: _Pairs) -> _Contribution:
+        """Return what an observer says of the root: labels, and what follows from them."""
         kernel, states = self.kernels[observer, self.network.root], self.seen_state[observer]
         reported = self._reported(answers, observer, self.network.root, kernel)
         local = _positions(reported.reading, len(answers.reading_item))[pairs.reading]
@@ -383,42 +432,174 @@ class ObservationModel:
         number[on] = len(table) + np.arange(len(combined))
         used = plain | on
         table = xp.concatenate([table, combined])
-        self._add(about_root, observer, kernel, table, number[used], pairs.row[used])
+        return _Contribution(observer, table, number[used], pairs.row[used])
 
-    def _add_tails(self, answers: Answers, about_root: Array, observer: int, row_item: Ints) -> None:
-        """Add places 2 and 3 of rankings; all of one observer's about an item count as one."""
-        kernel = self.kernels[observer, self.network.root]
-        rankings = answers.rankings.get(self.network.root)
-        if rankings is None or not isinstance(kernel, LabelKernel) or kernel.tails is None:
-            return
-        used = (answers.reading_observer[rankings.reading] == observer) & (rankings.places[:, 1] >= 0)
-        if not used.any():
-            return
-        item = answers.reading_item[rankings.reading[used]]
-        first, second, third = rankings.places[used].T
-        tails = kernel.tails[first, second, third]
-        items, states = len(answers.items), tails.shape[1]
-        cell = item[:, None] * states + np.arange(states)
-        total = sums_at(tails.reshape(-1), cell.reshape(-1), items * states)
-        count = np.maximum(np.bincount(item, minlength=items), 1.0)[:, None]
-        mean = total.reshape(items, states) / put(count, tails)
-        about_root += self.exponent[observer] * mean.T[:, row_item]
+    def _add_tails(self, answers: Answers, about_root: Array, row_item: Ints) -> None:
+        """Add places 2 and 3 of rankings; all of one observer's about an item count as one.
 
-    def _add(
-        self, logs: Array, observer: int, kernel: Kernel, table: Array, pattern: Ints, row: Ints
-    ) -> None:
-        """Add one observer's evidence about one variable to `logs` (states, rows).
-
-        table: (patterns, M); pattern, row: (P,) each reading's row of `table`, and the row it belongs to.
+        So do those of observers as far as they follow the same look: n of them count for n / (1 + (n - 1) λ).
         """
-        exponent = self.exponent[observer]
+        rankings = answers.rankings.get(self.network.root)
+        if rankings is None:
+            return
+        items, states = len(answers.items), len(self.network.root_states)
+        total = self._zeros(items, states)
+        rankers, following = np.zeros(items), np.zeros(items)
+        for observer in sorted(self.seen_state):
+            kernel = self.kernels[observer, self.network.root]
+            used = (answers.reading_observer[rankings.reading] == observer) & (rankings.places[:, 1] >= 0)
+            if not used.any() or not isinstance(kernel, LabelKernel) or kernel.tails is None:
+                continue
+            item = answers.reading_item[rankings.reading[used]]
+            first, second, third = rankings.places[used].T
+            tails = kernel.tails[first, second, third]
+            cell = item[:, None] * states + np.arange(states)
+            each = sums_at(tails.reshape(-1), cell.reshape(-1), items * states).reshape(items, states)
+            count = np.bincount(item, minlength=items)
+            total = total + self.exponent[observer] * each / put(np.maximum(count, 1.0)[:, None], tails)
+            rankers += count > 0
+            following += (count > 0) * (self.observers[observer].follows if self.dependent else 0.0)
+        shared = following / np.maximum(rankers, 1)
+        total = total / put((1 + np.maximum(rankers - 1, 0) * shared)[:, None], total)
+        about_root += total.T[:, row_item]
+
+    def shared_look(self, name: str) -> SharedLook | None:
+        """Return how the observers of a variable see what it looks like; None where they are independent.
+
+        Its answers are the types of the observers' kernels, in the order of `observers_of`.
+        """
+        if name not in self._looks:
+            self._looks[name] = self._made_look(name)
+        return self._looks[name]
+
+    def observers_of(self, name: str) -> list[int]:
+        """Return who answers with labels about a variable."""
+        return [o for (o, v), kernel in self.kernels.items() if v == name and isinstance(kernel, LabelKernel)]
+
+    def _made_look(self, name: str) -> SharedLook | None:
+        declared, known = self.network.knowledge.dependence, self.observers_of(name)
+        follows = np.array([settled_follows(self.observers[o]) for o in known])
+        if not self.dependent or declared is None or np.count_nonzero(follows) < 2:
+            return None
+        variable = self.network.knowledge.variables[name]
+        answers = [self.observers[o].labels[name].answers for o in known]
+        mixes = [self.kernels[o, name].mix for o in known]
+        # Types are answers, each once for every kind of reading.
+        tables = [mix.reshape(len(mix), -1, len(a)).sum(1) for mix, a in zip(mixes, answers, strict=True)]
+        matches = [own_answers(a, variable) for a in answers]
+        look = shared_look(tables, matches, follows, declared)
+        joint = [
+            np.tile(given, mix.shape[1] // table.shape[1])
+            * (mix / np.maximum(np.tile(table, mix.shape[1] // table.shape[1]), LEAST))[:, None]
+            for given, mix, table in zip(look.answer_given, mixes, tables, strict=True)
+        ]
+        return SharedLook(look.look_given_state, tuple(joint))
+
+    def _add_all(self, logs: Array, name: str, contributions: list[_Contribution]) -> None:
+        """Add the evidence about a variable to `logs` (states, rows)."""
+        look = self.shared_look(name) if len(contributions) > 1 else None
+        together = np.zeros(logs.shape[1], dtype=bool)
+        if look is not None:
+            observers = np.zeros(logs.shape[1], dtype=np.int64)
+            for part in contributions:
+                observers[np.unique(part.row)] += 1
+            together = observers > 1
+        for part in contributions:
+            alone = part.within(~together) if together.any() else part
+            self._add(logs, name, alone)
+        if look is not None and together.any():
+            rows = np.flatnonzero(together)
+            joint, scale = self._looks_given(
+                name, look, [part.within(together) for part in contributions], rows
+            )
+            logs[:, rows] += (
+                np.log(np.maximum((look.look_given_state[:, :, None] * joint).sum(1), LEAST)) + scale
+            )
+
+    def _looks_given(
+        self, name: str, look: SharedLook, contributions: list[_Contribution], rows: Ints
+    ) -> tuple[Floats, Floats]:
+        """Return P(answers | state, look) up to a factor a row, (K, J, rows), and the factors' logs."""
+        position = _positions(rows, int(rows.max(initial=-1)) + 1)
+        joint, scale = np.ones((*look.look_given_state.shape, len(rows))), np.zeros(len(rows))
+        place = {observer: i for i, observer in enumerate(self.observers_of(name))}
+        for part in (part for part in contributions if len(part.row)):
+            answered, where = np.unique(part.row, return_inverse=True)
+            likelihood, peak = self._given_look(name, part, where, look.answer_given[place[part.observer]])
+            likelihood = likelihood ** self.exponent[part.observer]
+            most = likelihood.max((0, 1))
+            column = position[answered]
+            joint[:, :, column] *= likelihood / most
+            scale[column] += self.exponent[part.observer] * peak + np.log(most)
+            # What many observers agree about becomes small; only proportions matter.
+            most = joint[:, :, column].max((0, 1))
+            joint[:, :, column] /= most
+            scale[column] += np.log(most)
+        return joint, scale
+
+    def _given_look(
+        self, name: str, part: _Contribution, where: Ints, answer_given: Floats
+    ) -> tuple[Floats, Floats]:
+        """Return P(an observer's answers | state, look), (K, J, rows), over exp of the peaks (rows,).
+
+        where: (P,) the row of each reading, from 0. answer_given: V, (K, J, M).
+        """
+        table, rows = part.table[part.pattern], int(where.max()) + 1
+        mix, carry = self.kernels[part.observer, name].mix, self.carry[part.observer]
+        if len(where) == rows:
+            ordered = np.empty_like(table)
+            ordered[where] = table
+            peak = ordered.max(1)
+            likelihood = np.exp(ordered - peak[:, None])
+            settled = np.einsum("xjm,nm->xjn", answer_given, likelihood)
+            return carry * settled + (1 - carry) * (mix @ likelihood.T)[:, None], peak
+        parts = list(settled_logs(mix, table, where, rows, carry))
+        logs, outside = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+        peak = logs.max((1, 2))
+        likelihood = np.exp(logs - peak[:, None, None])
+        return np.einsum("xjm,nxm->xjn", answer_given, likelihood), peak + outside
+
+    def given_others(
+        self, answers: Answers, observer: int, name: str, followed: NDArray[np.bool_] | None = None
+    ) -> Floats | None:
+        """Return P(type that an observer settles on | state, other observers' answers), (rows, K, M).
+
+        A row is one of the evidence; where it is said which readings have `followed` their label (R,), that
+        of each item in which just these did. None where no other observer answered, or they are independent.
+        """
+        look = self.shared_look(name)
+        known = self.observers_of(name)
+        if look is None or observer not in known:
+            return None
+        collected = self._collected(answers)
+        others = [part for part in collected.contributions.get(name, ()) if part.observer != observer]
+        if not any(len(part.row) for part in others):
+            return None
+        rows = np.arange(len(collected.row_item))
+        joint, _ = self._looks_given(name, look, others, rows)
+        if followed is not None:
+            pairs = collected.pairs
+            other = pairs.on != (followed & self.switched(answers))[pairs.reading]
+            wrong = np.bincount(pairs.row[other], minlength=len(rows))
+            fitting = np.flatnonzero(wrong == 0)
+            joint = joint[:, :, fitting]
+        weight = look.look_given_state[:, :, None] * joint
+        weight = weight / weight.sum(1, keepdims=True)
+        answer_given = look.answer_given[known.index(observer)]
+        return np.asarray(np.einsum("xjn,xjm->nxm", weight, answer_given))
+
+    def _add(self, logs: Array, name: str, part: _Contribution) -> None:
+        """Add one observer's evidence about one variable to `logs` (states, rows), as if it was alone."""
+        kernel, exponent = self.kernels[part.observer, name], self.exponent[part.observer]
+        table, pattern, row = part.table, part.pattern, part.row
         several = np.bincount(row, minlength=logs.shape[1])[row] > 1
         if not several.all():
             fresh = exponent * _log_mixed(table, kernel.mix)
             logs[:, row[~several]] += take(fresh, pattern[~several]).T
         if several.any():
             left, where = np.unique(row[several], return_inverse=True)
-            found = carried(kernel.mix, take(table, pattern[several]), where, len(left), self.carry[observer])
+            carry = self.carry[part.observer]
+            found = carried(kernel.mix, take(table, pattern[several]), where, len(left), carry)
             logs[:, left] += exponent * found.T
 
 
@@ -446,13 +627,29 @@ def carried(mix: Array, likelihood: Array, row: Ints, rows: int, carry: Any) -> 
     has one; carry: κ.
     """
     xp = library(mix)
-    order = np.argsort(row, kind="stable")
-    starts = np.searchsorted(row[order], np.arange(rows))
-    peak = xp.amax(likelihood, 1)[:, None]
-    seen = xp.exp(likelihood - peak)
-    fresh = seen @ mix.T
     log_mix = xp.log(xp.clip(mix, LEAST, None))
     found = []
+    for logs, peak in settled_logs(mix, likelihood, row, rows, carry):
+        total = logs + log_mix
+        high = xp.amax(total, 2)[:, :, None]
+        mixed = xp.log(xp.exp(total - high).sum(2)) + high[:, :, 0]
+        found.append(mixed + peak[:, None])
+    return xp.concatenate(found)
+
+
+def settled_logs(
+    mix: Array, likelihood: Array, row: Ints, rows: int, carry: Any
+) -> Iterator[tuple[Array, Array]]:
+    """Yield log Π_k (κ L_k(m) + (1 - κ) Σ_r C[x, r] L_k(r)) of some rows, (n, K, M), less their peaks (n,).
+
+    One part of the rows after the other; arguments as those of `carried`.
+    """
+    xp = library(mix)
+    order = np.argsort(row, kind="stable")
+    starts = np.searchsorted(row[order], np.arange(rows))
+    peak = xp.amax(likelihood, 1)
+    seen = xp.exp(likelihood - peak[:, None])
+    fresh = seen @ mix.T
     ends = np.append(starts[1:], len(row))
     first = 0
     while first < rows:
@@ -461,12 +658,8 @@ def carried(mix: Array, likelihood: Array, row: Ints, rows: int, carry: Any) -> 
         part = order[starts[first] : ends[last - 1]]
         begin = starts[first:last] - starts[first]
         inner = carry * take(seen, part)[:, None, :] + (1 - carry) * take(fresh, part)[:, :, None]
-        total = run_sums(_log(inner), begin) + log_mix
-        high = xp.amax(total, 2)[:, :, None]
-        mixed = xp.log(xp.exp(total - high).sum(2)) + high[:, :, 0]
-        found.append(mixed + run_sums(take(peak, part), begin))
+        yield run_sums(_log(inner), begin), run_sums(take(peak, part), begin)
         first = last
-    return xp.concatenate(found)
 
 
 def _summed(reading: Ints, which: Ints, table: Array, readings: int) -> _Reported:

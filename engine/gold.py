@@ -32,6 +32,13 @@ class Gold:
         """Return the gold of the chosen items: a mask (N,) or indices."""
         return Gold({name: column[chosen] for name, column in self.values.items()})
 
+    def known(self, items: int) -> NDArray[np.bool_]:
+        """Return of which of so many items anything is known, (N,)."""
+        known = np.zeros(items, dtype=bool)
+        for column in self.values.values():
+            known |= ~np.isnan(column)
+        return known
+
 
 def states_of(variable: Variable, values: Floats) -> Ints:
     """Return the state that each value (N,) of a variable is in, -1 where it is unknown (NaN)."""

@@ -87,6 +87,18 @@ class ImaginedReadings:
         mine = answers.reading_observer == observer
         self.mine = mine & (self.place[answers.reading_item] >= 0)
         self.followed = followed
+        # Those of these items that others answered about, too: that tells how this observer will see them.
+        inside = self.place >= 0
+        elsewhere = observations.dependent and bool((inside[answers.reading_item] & ~mine).any())
+        self.shared = answers.only(inside) if elsewhere else None
+
+    def _settled(self, name: str, kernel: LabelKernel) -> Floats:
+        """Return P(type that the observer settles on | truth, what others answered), (n or 1, K, M)."""
+        if self.shared is None:
+            return np.asarray(kernel.mix[None])
+        followed = self.followed[self.place[self.answers.reading_item] >= 0] > 0.5
+        settled = self.observations.given_others(self.shared, self.observer, name, followed)
+        return np.asarray(kernel.mix[None] if settled is None else settled)
 
     def imagine(self, question: int, name: str, *, fresh: bool = False) -> Floats:
         """Return the likelihood of imagined answers after each batch, (n, paths, batches, states).
@@ -162,18 +174,18 @@ class ImaginedReadings:
         self, name: str, kernel: LabelKernel, continued: Floats, other: Floats, truth: Ints
     ) -> Floats:
         """Imagine labels once for each pattern of counts and truth, where that is less work."""
-        states = kernel.mix.shape[0]
+        states, settled = kernel.mix.shape[0], self._settled(name, kernel)
         patterns, which = np.unique(np.concatenate([continued, other], axis=1), axis=0, return_inverse=True)
-        if len(patterns) * states >= len(truth):
-            return self._labels(name, kernel, continued, other, truth)
+        if len(patterns) * states >= len(truth) or len(settled) > 1:
+            return self._labels(name, kernel, settled, continued, other, truth)
         size = continued.shape[1]
         repeated = np.repeat(patterns, states, axis=0)
         truths = np.broadcast_to(np.tile(np.arange(states), len(patterns))[:, None], (len(repeated), PATHS))
-        table = self._labels(name, kernel, repeated[:, :size], repeated[:, size:], truths)
+        table = self._labels(name, kernel, settled, repeated[:, :size], repeated[:, size:], truths)
         return np.asarray(table[which.reshape(-1, 1) * states + truth, np.arange(PATHS)])
 
     def _labels(
-        self, name: str, kernel: LabelKernel, continued: Floats, other: Floats, truth: Ints
+        self, name: str, kernel: LabelKernel, settled: Floats, continued: Floats, other: Floats, truth: Ints
     ) -> Floats:
         """Draw from a Pólya urn whose type is known as far as the answers so far tell it.
 
@@ -182,7 +194,7 @@ class ImaginedReadings:
         """
         n, batches = len(truth), self.batches
         alpha = kernel.alpha
-        type_given = self._type_given(kernel, continued, other)
+        type_given = self._type_given(kernel, settled, continued, other)
         rows = np.arange(n)[:, None]
         urn = alpha[None] + continued[:, None, :]
         u = self._uniform(f"answers about {name}", int(batches.max()) + 1)
@@ -203,13 +215,13 @@ class ImaginedReadings:
                 out[:, :, batch] = likelihood @ type_given.transpose(0, 2, 1)
         return out
 
-    def _type_given(self, kernel: LabelKernel, continued: Floats, other: Floats) -> Floats:
+    def _type_given(self, kernel: LabelKernel, settled: Floats, continued: Floats, other: Floats) -> Floats:
         """Return P(type of the reading | truth, answers so far), (n, states, types)."""
         mix = kernel.mix[None]
-        carried = mix * _likelihood(kernel, other)[:, None, :]
+        carried = settled * _likelihood(kernel, other)[:, None, :]
         carried /= np.maximum(carried.sum(-1, keepdims=True), 1e-300)
         alone = other.sum(1)[:, None, None] == 0
-        prior = np.where(alone, mix, self.carry * carried + (1 - self.carry) * mix)
+        prior = self.carry * np.where(alone, settled, carried) + (1 - self.carry) * mix
         found = prior * _likelihood(kernel, continued)[:, None, :]
         return np.asarray(found / np.maximum(found.sum(-1, keepdims=True), 1e-300))
 

@@ -209,9 +209,48 @@ class Halo(Cited):
 
 
 @dataclass(frozen=True)
+class Clarity(Cited):
+    """Items that are alike in how clear they are, both as shares beyond chance.
+
+    `right`: how many look like what they are. `seen`: how often an observer that follows the look answers it.
+    """
+
+    right: float = 0.0
+    seen: float = 0.0
+
+
+@dataclass(frozen=True)
+class ObserverKind(Cited):
+    """Observers that are alike in how often they follow what all see in an item, instead of looking anew."""
+
+    name: str = ""
+    follows: float = 0.0
+
+
+@dataclass(frozen=True)
+class Dependence(Cited):
+    """How observers err together (see `engine.observation.dependence`).
+
+    `kinds`: by name. `default`: that of observers which name none. `n`: for how many answers a state an
+    observer's table counts where the looks are derived from all tables; `look_n`, `seen_n`: those of a row of
+    the declared shapes of looks and of what is seen in them.
+    """
+
+    clear: Clarity = Clarity()
+    ambiguous: Clarity = Clarity()
+    kinds: Mapping[str, ObserverKind] = field(default_factory=dict)
+    default: str = ""
+    n: float = 1.0
+    look_n: float = 1.0
+    seen_n: float = 1.0
+
+
+@dataclass(frozen=True)
 class Observer(Cited):
     """An instrument that answers questions; `labels` and `numbers` are keyed by variable.
 
+    `kind`: a key of `Dependence.kinds`, empty where the base says nothing of dependence. `follows`: how often
+    it settles on what all see in an item, 0 where its errors are its own.
     `cost`: what its answers cost, as a multiple of the question's cost. `stereotype`: state -> binary
     variable -> P(true) that its label brings with it under halo, where the network says otherwise.
     """
@@ -220,6 +259,8 @@ class Observer(Cited):
     label: str = ""
     description: str = ""
     askable: bool = False
+    kind: str = ""
+    follows: float = 0.0
     cost: float = 1.0
     exponent: float = 1.0
     carry: float = 0.0
@@ -334,6 +375,7 @@ class Knowledge:
     digest: str
     digests: Mapping[str, str] = field(compare=False, default_factory=dict)
     views: Mapping[str, View] = field(default_factory=dict)
+    dependence: Dependence | None = None
     guarantee: Guarantee | None = None
     numbers: Mapping[str, Number] = field(compare=False, repr=False, default_factory=dict)
     yaml: object = field(compare=False, repr=False, default=None)

@@ -11,6 +11,7 @@ import numpy as np
 from engine.fields import decimal, not_there
 from engine.instruments import own_answers, room_for
 from engine.knowledge import Halo, LabelInstrument, NumberInstrument, Observer, ReadingType, Variable
+from engine.language.read_dependence import kind_of
 from engine.source import Table
 from engine.variable_reader import of_kind, reach
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.fields import Fields
-    from engine.knowledge import Question
+    from engine.knowledge import Dependence, Question
     from engine.source import Node
 
     Mixtures = Mapping[str, Mapping[str, float]]
@@ -39,12 +40,14 @@ def observers(
     variables: Mapping[str, Variable],
     asked: Mapping[str, Question],
     likes: Mapping[str, Mixtures],
+    dependence: Dependence | None,
 ) -> dict[str, Observer]:
     """Read the `observers` section; `likes[variable][state]` are the mixtures of new states."""
     found = {}
     for name, inner in fields.named(node):
-        read = partial(_observer, fields, name, inner, variables, asked, likes)
-        found[name] = fields.once(f"observers.{name}", [inner, variables, asked, likes], read)
+        read = partial(_observer, fields, name, inner, variables, asked, likes, dependence)
+        inputs = [inner, variables, asked, likes, dependence]
+        found[name] = fields.once(f"observers.{name}", inputs, read)
     return found
 
 
@@ -55,9 +58,10 @@ def _observer(
     variables: Mapping[str, Variable],
     asked: Mapping[str, Question],
     likes: Mapping[str, Mixtures],
+    dependence: Dependence | None,
 ) -> Observer:
-    optional = "label description askable cost exponent carry halo stereotype categorical binary interval"
-    entries = fields.table(node, "", f"{optional} n spread sd")
+    optional = "label description askable kind follows cost exponent carry halo stereotype n spread sd"
+    entries = fields.table(node, "", f"{optional} categorical binary interval")
     before = len(fields.faults)
     labels = _categorical(fields, entries.get("categorical"), variables, likes)
     given = entries.get("categorical")
@@ -74,12 +78,15 @@ def _observer(
     fields.number(entries, "n", 0.1, STRONGEST)
     fields.number(entries, "spread", SMALLEST_SD, 10)
     _deviations(fields, entries, "carry exponent")
+    kind, follows = kind_of(fields, entries, dependence)
     return Observer(
         **fields.cited(node),
         name=name,
         label=fields.text(entries, "label", name),
         description=fields.text(entries, "description"),
         askable=fields.flag(entries, "askable"),
+        kind=kind,
+        follows=follows,
         cost=fields.number(entries, "cost", 0, 1e6, default=1.0),
         exponent=fields.number(entries, "exponent", 0, 10, default=1.0),
         carry=fields.number(entries, "carry", 0, 1),

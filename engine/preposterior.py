@@ -70,18 +70,18 @@ class _Asking:
 class _Drawn:
     """Paths drawn from an item's posterior: variable -> state (paths,); which readings' switches are on.
 
-    rows: how many settings of the switches there are.
+    row: (paths,) the row of the evidence with these settings of the switches, one of `rows`.
     """
 
     truth: Mapping[str, Ints]
     on: NDArray[np.bool_]
+    row: Ints
     rows: int
 
     def first(self, paths: int) -> _Drawn:
         """Return the first paths."""
-        return _Drawn(
-            {name: states[:paths] for name, states in self.truth.items()}, self.on[:paths], self.rows
-        )
+        truth = {name: states[:paths] for name, states in self.truth.items()}
+        return _Drawn(truth, self.on[:paths], self.row[:paths], self.rows)
 
 
 class Preposterior:
@@ -299,7 +299,7 @@ class Preposterior:
             evidence.on,
         )
         truth = draw_truth(self.inference, drawn, rng)
-        return _Drawn(truth, self.observations.switches(one)[row], rows)
+        return _Drawn(truth, self.observations.switches(one)[row], row, rows)
 
     def _simulated(
         self,
@@ -379,7 +379,7 @@ class _Imagination:
         """Draw the type that the reading brings out of a variable, (paths,)."""
         paths = len(self.drawn.on)
         fresh = kernel.mix[self.drawn.truth[name]]
-        weight, own = fresh.copy(), np.ones((paths, fresh.shape[1]))
+        weight, own = self._settled(name, fresh), np.ones((paths, fresh.shape[1]))
         for reading, likelihood, used in self._likelihoods(name):
             if self.own[reading]:
                 own = likelihood
@@ -394,6 +394,11 @@ class _Imagination:
                 imagined = self.observations.imagined[self.asking.observer, name][seen[seen_root]] * own
                 p = np.where(self.follows[:, None], imagined, p)
         return choose(p, self.rng.random(paths))
+
+    def _settled(self, name: str, fresh: Floats) -> Floats:
+        """Return P(type that the observer settles on | truth, others' answers) on each path, (paths, M)."""
+        found = self.observations.given_others(self.one, self.asking.observer, name)
+        return fresh.copy() if found is None else found[self.drawn.row, self.drawn.truth[name]]
 
     def _likelihoods(self, name: str) -> Iterator[tuple[int, Floats, NDArray[np.bool_]]]:
         """Yield the observer's readings about a variable: likelihood (paths, M), and where it is of use."""

@@ -12,6 +12,7 @@ from engine.declared import Declared, digest_of, digests_of
 from engine.errors import KnowledgeError
 from engine.fields import Fields
 from engine.knowledge import Code, Coupling, Knowledge, Rule, Source, Variable
+from engine.language.read_dependence import dependence
 from engine.layers import read_layers
 from engine.source import Items, Table
 from engine.variable_reader import formula, of_kind, variables
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from engine.source import Node
 
 REQUIRED = "name variables levels priors observers questions policy"
-OPTIONAL = "description sources codes words activations affect couplings rules views certificates"
+OPTIONAL = "description sources codes words activations affect couplings rules views dependence certificates"
 
 
 def read(path: Path, bases: Mapping[str, Path] | None = None) -> Knowledge:
@@ -110,7 +111,8 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
         "questions", inputs, lambda: policy_reader.questions(fields, nodes["questions"], found, levels)
     )
     likes = {root.name: moment_likes | cell_likes}
-    observers = observer_reader.observers(fields, nodes["observers"], found, questions, likes)
+    together = once("dependence", [nodes["dependence"]], lambda: dependence(fields, nodes["dependence"]))
+    observers = observer_reader.observers(fields, nodes["observers"], found, questions, likes, together)
     return Knowledge(
         name=fields.text(top, "name"),
         description=fields.text(top, "description"),
@@ -131,6 +133,7 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
         policy=policy_reader.policy(fields, nodes["policy"], found, levels, observers, questions),
         digest="",
         views=once("views", [nodes["views"]], lambda: policy_reader.views(fields, nodes["views"])),
+        dependence=together,
         guarantee=once(
             "certificates",
             [nodes["certificates"]],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.fields import LOOSE_NAME, NAME
 from engine.guarantee import PARTS
+from engine.language.read_dependence import LEAST_COUNT, LEAST_SHARE, MOST_COUNT, MOST_FOLLOWS, MOST_SHARE
 from engine.observer_reader import SMALLEST_CELL, SMALLEST_SD, STRONGEST
 from engine.policy_reader import LARGEST, SMALLEST
 from engine.table_reader import LEAST, MOST
@@ -62,6 +63,7 @@ def json_schema(base: Knowledge | None = None) -> Json:
                 "observers": _named(_observer(known), known.observers),
                 "questions": _named(_question(), known.questions),
                 "views": _named(_view()),
+                "dependence": _dependence(),
                 "policy": _policy(known),
                 "certificates": _certificates(known),
             }
@@ -258,6 +260,10 @@ def _observer(known: _Known) -> Json:
             "label": TEXT,
             "description": TEXT,
             "askable": FLAG,
+            "kind": _said(TEXT, "An entry of dependence.kinds."),
+            "follows": _number(
+                0, MOST_FOLLOWS, "How often it settles on what all see; its kind's otherwise."
+            ),
             "cost": _number(0, 1e6),
             "exponent": _number(0, 10),
             "carry": _number(0, 1),
@@ -269,6 +275,20 @@ def _observer(known: _Known) -> Json:
             "categorical": _named(label, known.categorical),
             "binary": _table({"cells": cells, **scatter, "distribution": weight}),
             "interval": _named(_table(gauge), known.interval),
+        }
+    )
+
+
+def _dependence() -> Json:
+    share, count = _number(LEAST_SHARE, MOST_SHARE), _number(LEAST_COUNT, MOST_COUNT)
+    clarity = _table({"right": share, "seen": share})
+    return _table(
+        {
+            "clear": _said(clarity, "Items that look like what they are."),
+            "ambiguous": _said(clarity, "Items that look like this or that."),
+            "kinds": _named(_table({"follows": _number(0, MOST_FOLLOWS)})),
+            "default": _said(TEXT, "The kind of observers that name none."),
+            **dict.fromkeys(("n", "look_n", "seen_n"), count),
         }
     )
 

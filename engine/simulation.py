@@ -1,6 +1,7 @@
 """Made-up truth and answers, drawn as the observation model has it (see `instruments` and `evidence`).
 
-    truth x -> what an observer sees, m -> what a reading brings out, r -> propensities θ -> answers
+    truth x -> look j, the same for all -> what an observer sees, m -> what a reading brings out, r
+    -> propensities θ -> answers
 
 What inference sums over is drawn here, with the same kernels. A misfit makes observers that differ on
 purpose from those that are declared.
@@ -76,6 +77,18 @@ def prior_truth(inference: Inference, items: int, rng: np.random.Generator) -> d
     return draw_truth(inference, nothing, rng)
 
 
+def draw_looks(
+    observations: ObservationModel, truth: Mapping[str, Ints], rng: np.random.Generator
+) -> dict[str, Ints]:
+    """Draw what each item looks like, variable -> (N,) looks; of variables whose observers are dependent."""
+    shared = {name: observations.shared_look(name) for name in truth}
+    return {
+        name: choose(look.look_given_state[truth[name]], rng.random(len(truth[name])))
+        for name, look in shared.items()
+        if look is not None
+    }
+
+
 def propensities(alpha: Floats, rng: np.random.Generator) -> Floats:
     """Draw a distribution over the answers from a Dirichlet of each row of alpha (N, answers)."""
     theta = rng.standard_gamma(alpha)
@@ -107,6 +120,7 @@ class SimulatedObserver:
     """One observer's answers about items of known truth; what it sees of an item stays the same.
 
     truth: variable -> (N,) states. when: (N,) where in the run each item stands, from 0 (first) to 1 (last).
+    looks: what the items look like (`draw_looks`), the same for all observers; None where one is alone.
     """
 
     def __init__(
@@ -117,6 +131,7 @@ class SimulatedObserver:
         rng: np.random.Generator,
         misfit: Misfit = AS_DECLARED,
         when: Floats | None = None,
+        looks: Mapping[str, Ints] | None = None,
     ) -> None:
         self.observations, self.truth, self.rng, self.misfit = observations, truth, rng, misfit
         self.base = observations.network.knowledge
@@ -124,7 +139,7 @@ class SimulatedObserver:
         self.observer = observations.observers[self.index]
         self.items = len(truth[self.base.root])
         self.kernels = {v: k for (o, v), k in observations.kernels.items() if o == self.index}
-        self.seen = {name: self._fresh(name, rng) for name in self.kernels}
+        self.seen = {name: self._settled(name, looks or {}, rng) for name in self.kernels}
         self.lost = misfit.drift * (np.linspace(0, 1, self.items) if when is None else when)
 
     def reading(self, question: str, draws: int) -> dict[str, NDArray[Any]]:
@@ -148,6 +163,15 @@ class SimulatedObserver:
             found[name] = np.where(again, self.seen[name], self._fresh(name, rng))
         self._follow(question, found, rng)
         return found
+
+    def _settled(self, name: str, looks: Mapping[str, Ints], rng: np.random.Generator) -> Ints:
+        """Draw what the observer settles on, (N,) reading types."""
+        look = self.observations.shared_look(name) if name in looks else None
+        known = self.observations.observers_of(name)
+        if look is None or self.index not in known:
+            return self._fresh(name, rng)
+        given = look.answer_given[known.index(self.index)]
+        return choose(given[self.truth[name], looks[name]], rng.random(self.items))
 
     def _fresh(self, name: str, rng: np.random.Generator) -> Ints:
         return choose(self.kernels[name].mix[self.truth[name]], rng.random(self.items))

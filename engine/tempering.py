@@ -48,9 +48,7 @@ def tempered(fit: Fit, answers: Answers, gold: Gold, progress: Progress) -> Fit:
     answers, gold: those that it was made with. Fewer than LEAST_GOLD items with gold leave all exponents as
     declared.
     """
-    known = np.zeros(len(answers.items), dtype=bool)
-    for values in gold.values.values():
-        known |= ~np.isnan(values)
+    known = gold.known(len(answers.items))
     if known.sum() < LEAST_GOLD:
         return fit
     rng = np.random.default_rng(fit.settings.seed)

@@ -16,6 +16,7 @@ from engine import (
     SimulatedObserver,
     compiled,
     did_you_mean,
+    draw_looks,
     prior_truth,
     values_of,
 )
@@ -135,9 +136,11 @@ class _Maker:
     ) -> Simulated:
         truth = prior_truth(inference, len(names), rng)
         table = dict(values_of(self.base, truth, rng))
+        asked = dict.fromkeys(observer.name for observer, _ in self.asked)
+        looks = draw_looks(inference.observations, truth, rng) if len(asked) > 1 else None
         simulated = {
-            name: SimulatedObserver(inference.observations, name, truth, rng, misfit, when)
-            for name in dict.fromkeys(one.name for one, _ in self.asked)
+            name: SimulatedObserver(inference.observations, name, truth, rng, misfit, when, looks)
+            for name in asked
         }
         samples: list[list[Record]] = [[] for _ in names]
         for observer, question in self.asked:

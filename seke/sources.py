@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Answers, Labels, Misfit, Numbers, SimulatedObserver
+from engine import Answers, Labels, Misfit, Numbers, SimulatedObserver, draw_looks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,6 +51,7 @@ class SimulatedSource:
         self.truth, self.seed, self.misfit, self.when = truth, seed, misfit, when
         self.observers = {name: number for number, name in enumerate(self.base.observers)}
         self.questions = {name: number for number, name in enumerate(self.base.questions)}
+        self._looks = draw_looks(self.observations, truth, self._chance("looks"))
         self._observers: dict[str, SimulatedObserver] = {}
         self._readings: dict[tuple[str, ...], Reading] = {}
         self._drawn: dict[tuple[str, ...], dict[str, NDArray[Any]]] = {}
@@ -129,8 +130,9 @@ class SimulatedSource:
     def _observer(self, name: str) -> SimulatedObserver:
         if name not in self._observers:
             chance = self._chance(name)
-            drawing = SimulatedObserver(self.observations, name, self.truth, chance, self.misfit, self.when)
-            self._observers[name] = drawing
+            self._observers[name] = SimulatedObserver(
+                self.observations, name, self.truth, chance, self.misfit, self.when, self._looks
+            )
         return self._observers[name]
 
     def _chance(self, *names: str) -> np.random.Generator:

@@ -51,6 +51,16 @@ if TYPE_CHECKING:
     help="Try easy and hard kinds of reading where answers repeat; keep those that held-out items support.",
 )
 @click.option(
+    "--unlabelled",
+    is_flag=True,
+    help="Let items without gold say how answers scatter, too. Where observers err together that misleads.",
+)
+@click.option(
+    "--exponent",
+    is_flag=True,
+    help="Fit an exponent of each observer's evidence, too, for comparison; as declared otherwise.",
+)
+@click.option(
     "--method",
     type=click.Choice(["map", "svi", "nuts"]),
     default="map",

@@ -54,7 +54,12 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
 
 FEW = 5
+# What is left out, by whether items without gold were asked for.
 LONE = "what a lone observer says of them cannot tell how it answers to which truth"
+AGREED = (
+    "observers err together, so that their agreement is no truth to learn from (--unlabelled takes them in)"
+)
+APART = "exponents were fitted as if observers erred independently; to compare, set their `follows` to 0"
 ROUNDS = 2
 ENOUGH_GOLD = 40
 SHAKY = (
@@ -97,6 +102,8 @@ def calibrate(
     learn_population: bool = False,
     learn_tables: bool = False,
     types: bool = False,
+    unlabelled: bool = False,
+    exponent: bool = False,
     method: str = "map",
     alpha: float | None = None,
     delta: float = 0.1,
@@ -121,6 +128,10 @@ def calibrate(
         types: whether more kinds of reading (`types`) are tried, and kept where they foretell held-out items
             clearly better. That costs two or three further fits for each observer that was asked repeatedly,
             and an overlay with twice as many numbers to read, so it has to be asked for.
+        unlabelled: whether items without gold tell how draws scatter, and, as far as observers agree, how
+            they answer. That helps with strong observers and makes weak ones look better than they are.
+        exponent: whether each observer's whole evidence is tempered by an exponent that is fitted last, for
+            comparison; it stays as declared otherwise.
         method: map, svi or nuts.
         alpha: the most that may be wrong among what is accepted; then a part of the gold, never shown to the
             fit, certifies at which risk each value may be accepted.
@@ -151,13 +162,15 @@ def calibrate(
     if not isinstance(samples, str | Path | list | tuple):
         samples = list(samples)  # type: ignore[assignment]
     progress("reading", 0, 0)
-    data = _Data.read(samples, base, table, groups if promise is not None else None, seed)
+    subjects = groups if promise is not None else None
+    data = _Data.read(samples, base, table, subjects, seed, unlabelled=unlabelled)
     inference = Inference(compiled(base, cache_folder()), population)
     splits = None
     if types:
         inference, splits = split_types(inference, data.answers, data.gold, progress, seed)
     chosen = FitSettings(method=method, seed=seed, **settings)
-    fit, learned = _learned(inference, data, chosen, progress, tables=learn_tables, prior=learn_population)
+    asked = {"tables": learn_tables, "prior": learn_population, "exponent": exponent}
+    fit, learned = _learned(inference, data, chosen, progress, **asked)
     progress("checks", 0, 0)
     checks = predictive_checks(fit, data.answers, data.gold, np.random.default_rng(seed))
     digest = _digest(data.answers, data.gold)
@@ -185,6 +198,7 @@ def calibrate(
         text += certificates_yaml(made, f"fit-{facts['date']}-{digest[:8]}")
     known = data.gold.values.get(base.root, np.zeros(0))
     few = (~np.isnan(known)).sum() < ENOUGH_GOLD * len(base.variables[base.root].states)
+    apart = (APART,) if exponent and base.dependence is not None else ()
     shaky = (SHAKY,) if learn_population and few else ()
     return Calibration(
         base,
@@ -192,7 +206,7 @@ def calibrate(
         (*entries_of(fit), *(entry for one in learned for entry in one.entries)),
         dict(fit.unknowns.untold),
         checks,
-        (*data.warnings, *shaky, *(_misfit(check) for check in far_off(checks)[:FEW])),
+        (*data.warnings, *apart, *shaky, *(_misfit(check) for check in far_off(checks)[:FEW])),
         text,
         made,
         facts,
@@ -218,9 +232,19 @@ class _Data:
 
     @classmethod
     def read(
-        cls, samples: Any, base: Knowledge, table: LabelTable | None, groups: str | None, seed: int
+        cls,
+        samples: Any,
+        base: Knowledge,
+        table: LabelTable | None,
+        groups: str | None,
+        seed: int,
+        *,
+        unlabelled: bool,
     ) -> _Data:
-        """Read the samples; groups: the column of subjects or "", None where nothing is to be certified."""
+        """Read the samples; groups: the column of subjects or "", None where nothing is to be certified.
+
+        unlabelled: whether the fit sees items without gold, too, where there is gold of others.
+        """
         batched = list(batches(samples, base))
         if not batched:
             raise SekeError("there are no samples")
@@ -233,17 +257,26 @@ class _Data:
             parts = Parts.of(gold, subjects, np.random.default_rng(seed))
             answers, gold = answers.only(parts.learned_from), gold.only(parts.learned_from)
         root = gold.values.get(base.root, np.full(len(answers.items), np.nan))
-        unlabelled = answers.only(np.isnan(root))
-        telling = informative(answers, gold)
+        without_root = answers.only(np.isnan(root))
+        known = gold.known(len(answers.items))
+        telling = informative(answers, gold) if unlabelled or not known.any() else known
         if not telling.all():
-            left = int((~telling).sum())
-            warnings.append(f"{left} items without gold are left out of the fit: {LONE}")
+            count = int((~telling).sum())
+            reason = LONE if unlabelled else AGREED
+            warnings.append(f"{count} items without gold are left out of the fit: {reason}")
             answers, gold = answers.only(telling), gold.only(telling)
-        return cls(answers, gold, unlabelled, every, every_gold, parts, subjects, tuple(warnings))
+        return cls(answers, gold, without_root, every, every_gold, parts, subjects, tuple(warnings))
 
 
 def _learned(
-    inference: Inference, data: _Data, chosen: FitSettings, progress: Progress, *, tables: bool, prior: bool
+    inference: Inference,
+    data: _Data,
+    chosen: FitSettings,
+    progress: Progress,
+    *,
+    tables: bool,
+    prior: bool,
+    exponent: bool,
 ) -> tuple[Fit, list[Learned]]:
     """Fit the observers, and what else is asked for."""
     declared, learned = inference.network.knowledge, []
@@ -253,7 +286,8 @@ def _learned(
             progress("tables", 0, 0)
             learned = [learn_knowledge(fit, data.answers, data.gold, declared)]
             fit = fit_observers(learned[0].inference, data.answers, data.gold, chosen, progress, fit)
-    fit = tempered(fit, data.answers, data.gold, progress)
+    if exponent:
+        fit = tempered(fit, data.answers, data.gold, progress)
     if prior:
         if not data.unlabelled.items:
             raise SekeError("every item has gold: the population is learned from those that have none")

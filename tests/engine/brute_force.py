@@ -22,7 +22,9 @@ from engine import Answers, Knowledge, Labels, Numbers, Observer, Policy, Questi
 from engine.formula_reader import parse
 from engine.knowledge import (
     Cell,
+    Clarity,
     Coupling,
+    Dependence,
     Halo,
     LabelInstrument,
     Moments,
@@ -31,6 +33,7 @@ from engine.knowledge import (
     ReadingType,
     Rule,
 )
+from engine.observation.dependence import shared_look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -38,8 +41,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine import Network
+    from engine.observation.dependence import SharedLook
 
     Floats = NDArray[np.float64]
+
+
+DEPENDENCE = Dependence(
+    clear=Clarity(right=0.8, seen=0.9), ambiguous=Clarity(right=0.2, seen=0.7), n=20, look_n=5, seen_n=8
+)
 
 
 @dataclass(frozen=True)
@@ -190,6 +199,8 @@ class World:
         """P(all answers | world, which readings follow their label)."""
         total = np.ones(self.joint.shape)
         root = self.base.root
+        said: dict[str, list[tuple[Observer, list[Reading]]]] = {}
+        log_tails = []
         for observer in self.base.observers.values():
             mine = [k for k in readings if k.observer == observer.name]
             for name in (*observer.labels, *observer.numbers):
@@ -197,33 +208,98 @@ class World:
                 if name == root:
                     used += [k for k in mine if k in followed and k not in used]
                 if used:
-                    found = self.seen(observer, name, used, followed)
-                    total *= self.along((name,), found**observer.exponent)
+                    said.setdefault(name, []).append((observer, used))
             tails = [d[root].places for k in mine for d in k.draws if isinstance(d.get(root), Ranked)]
             tails = [places for places in tails if len(places) > 1]
             if tails:
                 log_tail = np.mean([self._tail(observer, places) for places in tails], axis=0)
-                total *= self.along((root,), np.exp(observer.exponent * log_tail))
+                log_tails.append((observer.follows, observer.exponent * log_tail))
+        for name, parts in said.items():
+            total *= self.along((name,), self._together(name, parts, followed))
+        if log_tails:
+            follows = np.mean([share for share, _ in log_tails]) if self.base.dependence else 0.0
+            counted = 1 + (len(log_tails) - 1) * follows
+            total *= self.along((root,), np.exp(sum(log for _, log in log_tails) / counted))
         return total
+
+    def _together(
+        self, name: str, said: Sequence[tuple[Observer, list[Reading]]], followed: Sequence[Reading]
+    ) -> Floats:
+        """P(what all observers answered about a variable | its state), (states,), summed over the looks."""
+        look = self.look(name) if len(said) > 1 else None
+        if look is None:
+            return math.prod(self.seen(o, name, used, followed) ** o.exponent for o, used in said)
+        found = []
+        for x in range(len(self.base.variables[name].states)):
+            terms = []
+            for j in range(len(look.look_given_state[x])):
+                term = look.look_given_state[x, j]
+                for observer, used in said:
+                    chance, settled = self.settled(observer, name, x, used, followed)
+                    place = [o.name for o in self.base.observers.values() if name in o.labels].index(
+                        observer.name
+                    )
+                    answer = np.array([kind.answer for kind in self.kinds(observer, name)])
+                    # Of one answer each kind of reading has its share, whatever the look.
+                    share = chance / np.bincount(answer, chance)[answer]
+                    given = look.answer_given[place][x, j][answer] * share
+                    term *= (given @ settled) ** observer.exponent
+                terms.append(term)
+            found.append(sum(terms))
+        return np.array(found)
+
+    def look(self, name: str) -> SharedLook | None:
+        """What all see of a variable, from what each observer's answers settle on; None: independent."""
+        base = self.base
+        known = [o for o in base.observers.values() if name in o.labels]
+        if base.dependence is None or sum(o.follows > 0 for o in known) < 2:
+            return None
+        # What is settled on follows the look so often that a reading that carries it over does as declared.
+        follows = np.array(
+            [
+                min(o.follows / o.carry, 0.99) if o.follows and o.carry else 0.99 * (o.follows > 0)
+                for o in known
+            ]
+        )
+        states = base.variables[name].states
+        tables, matches = [], []
+        for observer in known:
+            kinds, answers = self.kinds(observer, name), observer.labels[name].answers
+            settles = np.zeros((len(states), len(answers)))
+            for kind in kinds:
+                settles[:, kind.answer] += kind.chance
+            tables.append(settles)
+            matches.append(np.array([[float(a == state) for a in answers] for state in states]))
+        return shared_look(tables, matches, follows, base.dependence)
 
     def seen(
         self, observer: Observer, name: str, readings: Sequence[Reading], followed: Sequence[Reading] = ()
     ) -> Floats:
         """P(one observer's answers about one variable | its state), (states,), summed over m and every r."""
+        states = range(len(self.base.variables[name].states))
+        both = (self.settled(observer, name, x, readings, followed) for x in states)
+        return np.array([chance @ settled for chance, settled in both])
+
+    def settled(
+        self,
+        observer: Observer,
+        name: str,
+        x: int,
+        readings: Sequence[Reading],
+        followed: Sequence[Reading] = (),
+    ) -> tuple[Floats, Floats]:
+        """P(m | x) and P(one observer's answers about one variable | x, m), both (kinds,), over every r."""
         kinds = self.kinds(observer, name)
-        found = []
-        for x in range(len(self.base.variables[name].states)):
-            chance = np.array([kind.chance[x] for kind in kinds])
-            likely = []
-            for reading in readings:
-                own = [kind.likelihood([d[name] for d in reading.draws if name in d]) for kind in kinds]
-                if reading in followed:
-                    own = [a * self._follow(observer, reading, k) for a, k in zip(own, kinds, strict=True)]
-                # P(r | m, x): carried, or a fresh draw.
-                bring = observer.carry * np.eye(len(kinds)) + (1 - observer.carry) * chance
-                likely.append(bring @ np.array(own))
-            found.append(chance @ np.prod(likely, axis=0))
-        return np.array(found)
+        chance = np.array([kind.chance[x] for kind in kinds])
+        likely = []
+        for reading in readings:
+            own = [kind.likelihood([d[name] for d in reading.draws if name in d]) for kind in kinds]
+            if reading in followed:
+                own = [a * self._follow(observer, reading, k) for a, k in zip(own, kinds, strict=True)]
+            # P(r | m, x): carried, or a fresh draw.
+            bring = observer.carry * np.eye(len(kinds)) + (1 - observer.carry) * chance
+            likely.append(bring @ np.array(own))
+        return chance, np.prod(likely, axis=0)
 
     def kinds(self, observer: Observer, name: str) -> list[Kind]:
         """Everything that an observer may see of a variable."""
@@ -451,6 +527,7 @@ class Shape:
     observers: int = 2
     halo: bool = True
     exponent: bool = False
+    dependent: bool = False
     types: int = 1
     seed: int = field(default=0)
 
@@ -518,6 +595,7 @@ def random_base(shape: Shape) -> Knowledge:
         questions,
         policy,
         "",
+        dependence=DEPENDENCE if shape.dependent else None,
     )
 
 
@@ -635,6 +713,7 @@ def _random_observer(
         stereotype=stereotype,
         labels=labels,
         numbers=numbers,
+        follows=float(rng.choice([0, 0.2, 0.9])) if shape.dependent else 0.0,
     )
 
 

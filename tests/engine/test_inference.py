@@ -24,6 +24,7 @@ shapes = st.builds(
     observers=st.integers(1, 3),
     halo=st.booleans(),
     exponent=st.booleans(),
+    dependent=st.booleans(),
     types=st.integers(1, 2),
     seed=st.integers(0, 2**32 - 1),
 )

@@ -1,0 +1,86 @@
+"""The section `dependence`: how observers err together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.knowledge import Clarity, Dependence, ObserverKind
+
+if TYPE_CHECKING:
+    from engine.fields import Fields
+    from engine.source import Node, Table
+
+# Shares beyond chance that still leave room for errors, and for dependence, in both directions.
+LEAST_SHARE, MOST_SHARE = 0.01, 0.99
+# Who followed the look always would see nothing of the item; a copy is the same observer, not another.
+MOST_FOLLOWS = 0.99
+# Pseudo-counts of a row: from next to nothing to as good as fixed.
+LEAST_COUNT, MOST_COUNT = 0.1, 1e6
+
+
+def dependence(fields: Fields, node: Node | None) -> Dependence | None:
+    """Return what the base says of dependence between observers; None where it says nothing."""
+    if node is None:
+        return None
+    entries = fields.table(node, "clear ambiguous kinds default n look_n seen_n")
+    kinds = {name: _kind(fields, name, inner) for name, inner in fields.named(entries.get("kinds"))}
+    if "kinds" in entries and not kinds:
+        fields.fault(entries.entries["kinds"], "names no kinds of observers; name one at least")
+    clear, ambiguous = (_clarity(fields, entries, key) for key in ("clear", "ambiguous"))
+    both = {"clear", "ambiguous"} <= set(entries.entries)
+    if both and clear.right * clear.seen <= ambiguous.right * ambiguous.seen:
+        message = "is no clearer than what is ambiguous: right times seen must be greater"
+        fields.fault(entries.entries["clear"], message)
+    default = ""
+    if "default" in entries:
+        default = fields.one_of(entries.entries["default"], kinds, "kind of observer")
+    return Dependence(
+        **fields.cited(node),
+        clear=clear,
+        ambiguous=ambiguous,
+        kinds=kinds,
+        default=default,
+        n=_count(fields, entries, "n"),
+        look_n=_count(fields, entries, "look_n"),
+        seen_n=_count(fields, entries, "seen_n"),
+    )
+
+
+def _kind(fields: Fields, name: str, node: Node) -> ObserverKind:
+    entries = fields.table(node, "follows")
+    follows = fields.number(entries, "follows", 0, MOST_FOLLOWS)
+    return ObserverKind(**fields.cited(entries.get("follows") or node), name=name, follows=follows)
+
+
+def _clarity(fields: Fields, entries: Table, key: str) -> Clarity:
+    node = entries.get(key)
+    if node is None:
+        return Clarity()
+    inner = fields.table(node, "right seen")
+    return Clarity(
+        **fields.cited(inner.get("right") or node),
+        right=fields.number(inner, "right", LEAST_SHARE, MOST_SHARE, default=0.5),
+        seen=fields.number(inner, "seen", LEAST_SHARE, MOST_SHARE, default=0.5),
+    )
+
+
+def _count(fields: Fields, entries: Table, key: str) -> float:
+    if key in entries:
+        fields.cited(entries.entries[key])
+    return fields.number(entries, key, LEAST_COUNT, MOST_COUNT, default=1.0)
+
+
+def kind_of(fields: Fields, entries: Table, declared: Dependence | None) -> tuple[str, float]:
+    """Return an observer's kind, and how often it follows the look: its own number, else its kind's."""
+    for key in ("kind", "follows"):
+        if key in entries and declared is None:
+            fields.key_fault(entries, key, "needs a section `dependence`, which this base does not have")
+    if declared is None:
+        return "", 0.0
+    kind = declared.default
+    if "kind" in entries:
+        kind = fields.one_of(entries.entries["kind"], declared.kinds, "kind of observer")
+    usual = declared.kinds[kind].follows if kind in declared.kinds else 0.0
+    if "follows" in entries:
+        fields.cited(entries.entries["follows"])
+    return kind, fields.number(entries, "follows", 0, MOST_FOLLOWS, default=usual)

@@ -1,0 +1,1 @@
+"""How answers become evidence about the truth."""

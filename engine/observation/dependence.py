@@ -1,0 +1,174 @@
+"""Observers err together: what an item looks like, the same for all who look at it.
+
+An item of true state x has a look j = (clarity, state), drawn from S[x, j]. Given x, observers are dependent
+through that look: an observer settles on the answer y with probability V[x, j, y], so that of all observers o
+with likelihoods Q_o[x, y] = P(answers of o | truth x, settled on y)
+
+    P(all answers | x) = Σ_j S[x, j] Π_o Σ_y V_o[x, j, y] Q_o[x, y].
+
+What is declared, or fitted, of an observer is the table T[x, y] of what it settles on, asked alone, and how
+often one reading of it follows the look. As a reading brings out what the observer has settled on only in the
+share `carry`, and else sees the item anew, what is settled on follows the look in the share λ = follows / carry,
+at most MOST_FOLLOWS. The rest is derived from these, the same whenever the base is read:
+
+1. S and, for each observer, G[j, y] = P(settles on y | it follows the look j) begin at declared shapes: a
+   clear item looks like what it is in `right` of cases beyond chance, an observer that follows answers what
+   it sees in `seen` beyond chance, as far as its table has skill, else by its habit, the mean of T's rows.
+2. Expectation maximisation brings λ S G + (1 - λ) T near the tables of all observers, each of which counts
+   for `n` answers a state, against the shapes with their own weights (Dempster, Laird & Rubin 1977,
+   doi:10.1111/j.2517-6161.1977.tb01600.x).
+3. V[x, j, y], in proportion to λ G[j, y] + (1 - λ) T[x, y], is scaled in turn along y and along x, until
+   Σ_j S[x, j] V[x, j, y] = T[x, y] (iterative proportional fitting; Deming & Stephan 1940,
+   doi:10.1214/aoms/1177731829). An observer asked alone has exactly its own table, whatever λ.
+
+λ = 0 is independence given x: V = T. An observer whose rows of T are all equal has V[x, j, y] = T[x, y], too,
+and so changes no posterior. The model is one joint distribution, in which no order of arrival counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from engine.knowledge import Dependence, Observer
+
+    Floats = NDArray[np.float64]
+
+# Steps of both iterations: more of them changed no posterior that was tried by .001.
+EM_STEPS = 30
+SCALING_STEPS = 60
+# The share of clear items stays within these bounds, so that both clarities can be met.
+LEAST_CLEAR, MOST_CLEAR = 0.1, 0.9
+# Nobody follows always: what is seen of an item by whoever answers about it is never nothing.
+MOST_FOLLOWS = 0.99
+# Beyond this the look would be the truth itself, and no two observers could ever err together.
+MOST_RIGHT = 0.97
+
+
+@dataclass(frozen=True)
+class SharedLook:
+    """The looks of items as the observers of one variable see them.
+
+    look_given_state: S, (K, J), J = 2 K looks: the clear ones, then the ambiguous ones, by the state that
+    they look like. answer_given: observer's place -> V, (K, J, Y), P(settles on y | truth x, look j).
+    """
+
+    look_given_state: Floats
+    answer_given: tuple[Floats, ...]
+
+
+def shared_look(
+    tables: Sequence[Floats], matches: Sequence[Floats], follows: Floats, declared: Dependence
+) -> SharedLook:
+    """Return the looks that explain what all observers of a variable have in common.
+
+    tables: T of each observer, (K, Y), P(settles on y | truth); matches: (K, Y), 1 where an answer names the
+    truth. follows: λ, (observers,).
+    """
+    skills = np.array([skill(table, match) for table, match in zip(tables, matches, strict=True)])
+    weights = follows * skills
+    mean_skill = float(weights @ skills / weights.sum()) if weights.sum() > 0 else 0.5
+    looks, seen = _shapes(len(tables[0]), mean_skill, declared)
+    most = skill_of_square(looks @ seen)
+    answers = []
+    for table, match, its_skill in zip(tables, matches, skills, strict=True):
+        share = min(1.0, its_skill / most)
+        named = match.sum(1, keepdims=True)
+        reliable = match + (1 - named) * table
+        answers.append(seen @ (share * reliable + (1 - share) * table.mean(0)))
+    looks, answers = _fitted_to(tables, looks, answers, follows, declared)
+    joint = tuple(
+        _scaled(looks, answer, table, share)
+        for answer, table, share in zip(answers, tables, follows, strict=True)
+    )
+    return SharedLook(looks, joint)
+
+
+def settled_follows(observer: Observer) -> float:
+    """Return λ of an observer: how often what it settles on follows the look."""
+    return min(observer.follows / max(observer.carry, 1e-9), MOST_FOLLOWS)
+
+
+def skill(table: Floats, matches: Floats) -> float:
+    """Return how far beyond chance an observer's answers are right, from 0 to 1.
+
+    Cohen's kappa where all states are as frequent: by chance it answers by habit, the mean of its rows.
+    """
+    named = matches.sum(1) > 0
+    right, chance = float((table * matches).sum()), float((matches * table.mean(0)).sum())
+    return float(np.clip((right - chance) / max(named.sum() - chance, 1e-9), 0, 1))
+
+
+def skill_of_square(table: Floats) -> float:
+    """Return the skill of a table whose answers are the states."""
+    return skill(table, np.eye(len(table)))
+
+
+def _beyond_chance(states: int, share: float) -> Floats:
+    """Return a table that is right in this share of cases, and else anything, (K, K)."""
+    return share * np.eye(states) + (1 - share) / states
+
+
+def _shapes(states: int, mean_skill: float, declared: Dependence) -> tuple[Floats, Floats]:
+    """Return the declared shapes of S (K, J) and of what a follower sees (J, K), for observers of this skill.
+
+    The share of clear items is such that followers alone have the mean skill of the observers.
+    """
+    clear, ambiguous = declared.clear, declared.ambiguous
+    least = ambiguous.right * ambiguous.seen
+    share = (mean_skill - least) / max(clear.right * clear.seen - least, 1e-9)
+    right = clear.right
+    if share >= MOST_CLEAR:
+        needed = (mean_skill - (1 - MOST_CLEAR) * least) / (MOST_CLEAR * clear.seen)
+        right = float(np.clip(needed, clear.right, MOST_RIGHT))
+    share = float(np.clip(share, LEAST_CLEAR, MOST_CLEAR))
+    parts = (
+        share * _beyond_chance(states, right),
+        (1 - share) * _beyond_chance(states, ambiguous.right),
+    )
+    seen = (_beyond_chance(states, clear.seen), _beyond_chance(states, ambiguous.seen))
+    return np.concatenate(parts, axis=1), np.concatenate(seen)
+
+
+def _fitted_to(
+    tables: Sequence[Floats],
+    looks: Floats,
+    answers: Sequence[Floats],
+    follows: Floats,
+    declared: Dependence,
+) -> tuple[Floats, list[Floats]]:
+    """Return S (K, J) and each observer's G (J, Y) brought near to all tables by expectation maximisation."""
+    look_counts = declared.look_n * looks
+    answer_counts = [declared.seen_n * answer for answer in answers]
+    for _ in range(EM_STEPS):
+        look_total = look_counts.copy()
+        updated = []
+        for table, answer, prior, share in zip(tables, answers, answer_counts, follows, strict=True):
+            followed = share * (looks @ answer)
+            # Of n T[x, y] answers y to a truth x those that followed the look, over P(y | x, followed).
+            weight = declared.n * table * share / np.maximum(followed + (1 - share) * table, 1e-300)
+            look_total += looks * (weight @ answer.T)
+            updated.append(_rows(prior + answer * (looks.T @ weight)))
+        looks, answers = _rows(look_total), updated
+    return looks, list(answers)
+
+
+def _scaled(looks: Floats, answer: Floats, table: Floats, share: float) -> Floats:
+    """Return V (K, J, Y) in proportion to λ G + (1 - λ) T whose mean over the looks is T."""
+    joint = share * answer[None] + (1 - share) * table[:, None]
+    for _ in range(SCALING_STEPS):
+        mean = np.einsum("xj,xjy->xy", looks, joint)
+        joint = joint * (table / np.maximum(mean, 1e-300))[:, None]
+        joint = joint / joint.sum(2, keepdims=True)
+    return np.asarray(joint)
+
+
+def _rows(counts: Floats) -> Floats:
+    return np.asarray(counts / counts.sum(1, keepdims=True))
