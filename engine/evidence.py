@@ -15,7 +15,8 @@ item looks like (`observation.dependence`): each one's sum over m is then weight
 C[x, m], their product by S[x, j], and summed over the looks j. One observer alone has the formula above.
 
 Where the switch of reading k is on, its other answers leave their own variables and multiply the label's
-L_k(r) by their likelihood under the stereotype of r. An observer's exponent tempers all this. Arrays are numpy's, or torch's where a fit needs derivatives.
+L_k(r) by their likelihood under the stereotype of r. An observer's exponent tempers all this. Arrays are
+numpy's, or torch's where a fit needs derivatives.
 """
 
 from __future__ import annotations

@@ -135,13 +135,25 @@ class Explicit:
         seen, brought = f"m_{observer}_{name}", f"r_{place}_{name}"
         mix = self.kernel(observer, name).mix
         if seen not in self.sizes():
-            self.add(seen, (name,), mix)
+            self.settled(seen, observer, name)
         if brought not in self.sizes():
             carry = self.base.observers[observer].carry
             size = mix.shape[1]
             table = carry * np.eye(size)[None] + (1 - carry) * mix[:, None, :]
             self.add(brought, (name, seen), table)
         return brought
+
+    def settled(self, seen, observer, name):
+        """Add what an observer settles on: by the truth and, where observers are dependent, by the look."""
+        observations = self.inference.observations
+        look, index = observations.shared_look(name), list(self.base.observers).index(observer)
+        known = observations.observers_of(name)
+        if look is None or index not in known:
+            self.add(seen, (name,), self.kernel(observer, name).mix)
+            return
+        if f"look_{name}" not in self.sizes():
+            self.add(f"look_{name}", (name,), look.look_given_state)
+        self.add(seen, (name, f"look_{name}"), look.answer_given[known.index(index)])
 
     def reading(self, place, observer, question, view, draws):
         one = self.base.observers[observer]
@@ -203,8 +215,8 @@ class Explicit:
         return imagined @ self.likelihood(observer, name, given)
 
     def tails(self, readings):
-        """Add the places after the first; all of one observer's count as one."""
-        root = self.base.root
+        """Add the places after the first; all of one observer's count as one, as far as they are its own."""
+        root, every, follows = self.base.root, [], []
         for observer in self.base.observers:
             rankings = [
                 draw[root]
@@ -219,7 +231,11 @@ class Explicit:
                 for places in rankings:
                     index = [answers.index(place) for place in places] + [len(answers)] * (3 - len(places))
                     logs.append(tails[tuple(index)])
-                self.evidence(f"tail_{observer}", (root,), np.exp(np.mean(logs, axis=0)))
+                every.append(np.mean(logs, axis=0))
+                follows.append(self.base.observers[observer].follows)
+        if every:
+            counted = 1 + (len(every) - 1) * np.mean(follows)
+            self.evidence("tails", (root,), np.exp(np.sum(every, axis=0) / counted))
 
 
 def sequence(counts, alpha):

@@ -7,8 +7,8 @@ with likelihoods Q_o[x, y] = P(answers of o | truth x, settled on y)
     P(all answers | x) = Σ_j S[x, j] Π_o Σ_y V_o[x, j, y] Q_o[x, y].
 
 What is declared, or fitted, of an observer is the table T[x, y] of what it settles on, asked alone, and how
-often one reading of it follows the look. As a reading brings out what the observer has settled on only in the
-share `carry`, and else sees the item anew, what is settled on follows the look in the share λ = follows / carry,
+often one reading of it follows the look. A reading brings out what the observer has settled on in the share
+`carry`, and else sees the item anew; so what is settled on follows the look in the share λ = follows / carry,
 at most MOST_FOLLOWS. The rest is derived from these, the same whenever the base is read:
 
 1. S and, for each observer, G[j, y] = P(settles on y | it follows the look j) begin at declared shapes: a
