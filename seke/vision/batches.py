@@ -18,10 +18,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine import SekeError
+from seke.vision.batch_objects import Batch, batch_of, batches_of, file_of
 from seke.vision.client import AgainError, AloneError, Endpoint
 from seke.vision.dialect import Dialect
 from seke.vision.errors import FatalError, UnansweredError
-from seke.vision.faults import plain, refusal_of
+from seke.vision.faults import LONGEST_MESSAGE, plain, refusal_of
 from seke.vision.http_bodies import ANSWER_LIMIT, BodyError, decoded_json
 from seke.vision.replies import reply_from
 from seke.vision.values import Failure, Journal
@@ -42,7 +43,8 @@ MOST_BYTES = 200_000_000
 MARK = "seke"
 QUIET = 5.0
 POLL = 30.0
-MOST_LISTED = 1000
+# Batches among which one is looked for, and how many come in one answer (the most that OpenAI sends).
+MOST_LISTED, PAGE = 1000, 100
 TOGETHER = 256
 PATIENCE = 40
 # Files are large: how much longer than a request they may take.
@@ -263,18 +265,21 @@ class Batches(Endpoint):
             tried += 1
             if there is not None:
                 return there
-            made = await self.client.batches.create(
-                input_file_id=uploaded.id,
+            made = await self.client.batches.with_raw_response.create(
+                input_file_id=uploaded,
                 endpoint="/v1/chat/completions",
                 completion_window="24h",
                 metadata={MARK: name},
             )
-            return made.id
+            return batch_of(made.content, MARK).identity
+
+        async def upload() -> str:
+            files = self.client.files.with_raw_response
+            made = await files.create(file=(f"{name}.jsonl", data), purpose="batch")
+            return file_of(made.content)
 
         try:
-            uploaded = await self._tried(
-                lambda: self.client.files.create(file=(f"{name}.jsonl", data), purpose="batch"), LONGER
-            )
+            uploaded = await self._tried(upload, LONGER)
             return str(await self._tried(create))
         except openai.NotFoundError:
             await self._lost(memory, sent, Failure(404, "no batches", paid=False, retried=False))
@@ -293,14 +298,17 @@ class Batches(Endpoint):
         """Return the identity of the batch of this name, None where there is none among the latest."""
         import openai
 
-        count = 0
+        options: dict[str, Any] = {}
         with suppress(openai.NotFoundError):
-            async for one in self.client.batches.list(limit=100):
-                if (one.metadata or {}).get(MARK) == name:
-                    return one.id
-                count += 1
-                if count >= MOST_LISTED:
+            for _ in range(MOST_LISTED // PAGE):
+                page = await self.client.batches.with_raw_response.list(limit=PAGE, **options)
+                listed, more = batches_of(page.content, MARK)
+                for batch in listed:
+                    if batch.name == name:
+                        return batch.identity
+                if not more or not listed:
                     break
+                options = {"after": listed[-1].identity}
         return None
 
     # Results -----------------------------------------------------------------------------------------
@@ -311,11 +319,10 @@ class Batches(Endpoint):
 
         batch = await self._ended(identity)
         rest, error = dict(sent), None
-        for file in (batch.output_file_id, batch.error_file_id) if batch is not None else ():
-            if file:
-                # A file that is gone has no results.
-                with suppress(openai.NotFoundError):
-                    await self._surely(partial(self._read, memory, file, rest))
+        for file in batch.files if batch is not None else ():
+            # A file that is gone has no results.
+            with suppress(openai.NotFoundError):
+                await self._surely(partial(self._read, memory, file, rest))
         if batch is not None and batch.status == "failed":
             error = await self._refused_whole(memory, batch, rest)
         else:
@@ -325,17 +332,17 @@ class Batches(Endpoint):
         self.tell(f"batch {identity} is {'gone' if batch is None else batch.status}")
         if error is not None:
             raise error
-        if batch is not None:
-            await self._removed(batch.input_file_id)
+        if batch is not None and batch.input_file:
+            await self._removed(batch.input_file)
 
-    async def _ended(self, identity: str) -> Any:
+    async def _ended(self, identity: str) -> Batch | None:
         """Return the batch once it is over; None where the server does not know it."""
         import openai
 
         in_vain = 0
         while True:
             try:
-                batch = await self._tried(lambda: self.client.batches.retrieve(identity))
+                batch: Batch = await self._tried(partial(self._looked_at, identity))
                 in_vain = 0
                 if batch.status in OVER:
                     return batch
@@ -348,6 +355,10 @@ class Batches(Endpoint):
                         f"{self.where}: no word of batch {identity} ({error}); start again later"
                     ) from None
             await asyncio.sleep(self.poll)
+
+    async def _looked_at(self, identity: str) -> Batch:
+        said = await self.client.batches.with_raw_response.retrieve(identity)
+        return batch_of(said.content, MARK)
 
     async def _read(self, memory: Memory, file: str, rest: dict[int, _Line]) -> None:
         """Keep the results in a file, and take what they answer from the rest."""
@@ -404,11 +415,11 @@ class Batches(Endpoint):
             await memory.failed(number, Failure(0, why, paid=paid, retried=not line.last))
             line.answer(AgainError(why, 0.0, paid=paid))
 
-    async def _refused_whole(self, memory: Memory, batch: Any, rest: dict[int, _Line]) -> FatalError | None:
+    async def _refused_whole(self, memory: Memory, batch: Batch, rest: dict[int, _Line]) -> FatalError | None:
         """Account for a batch that was not taken; one that is too large for now comes again in parts."""
-        told = list((batch.errors.data if batch.errors is not None else None) or [])
-        crowded = any(one.code == CROWDED for one in told)
-        why = "; ".join(dict.fromkeys(str(one.message) for one in told))[:300] or "no reason given"
+        crowded = any(code == CROWDED for code, _ in batch.errors)
+        messages = dict.fromkeys(message for _, message in batch.errors)
+        why = self.without_key("; ".join(messages)[:LONGEST_MESSAGE]) or "no reason given"
         again = crowded and self._crowded < PATIENCE
         await self._lost(memory, rest, Failure(0, f"the batch was refused: {why}", paid=False, retried=again))
         if not again:
@@ -463,7 +474,7 @@ class Batches(Endpoint):
                         return await act()
                 except openai.NotFoundError:
                     raise
-                except (openai.OpenAIError, OSError) as error:
+                except (openai.OpenAIError, OSError, BodyError) as error:
                     raise self.failed(error, None, 1, last=True)[1] from None
         raise AssertionError
 

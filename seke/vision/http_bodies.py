@@ -87,6 +87,8 @@ class BodyBounds:
         """
         codings = [name.strip().lower() for name in response.headers.get("content-encoding", "").split(",")]
         response.headers.pop("content-encoding", None)
+        # JSON is UTF-8; the client's library would look for whatever codec a server names.
+        response.headers["content-type"] = response.headers.get("content-type", "").partition(";")[0]
         stream = response.stream
         pieces = self._pieces(stream, response, [name for name in codings if name not in ("", "identity")])
         # The class is httpx's, or that of a fork of it: which one depends on the version of the client.

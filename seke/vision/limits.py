@@ -12,6 +12,8 @@ from seke.vision.faults import LONGEST_WAIT, seconds_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Digits of what a server has left: a number of more says nothing, and is slow to read.
+MOST_DIGITS = 15
 WHAT = ("requests", "tokens")
 
 
@@ -52,7 +54,7 @@ class Pace:
         now = time.monotonic()
         for what in WHAT:
             said = (headers.get(f"x-ratelimit-{name}-{what}", "") for name in ("remaining", "limit"))
-            left, limit = (int(one) if one.isascii() and one.isdigit() else None for one in said)
+            left, limit = (_count(text) for text in said)
             wait = seconds_of(headers.get(f"x-ratelimit-reset-{what}", ""))
             if left is None or not wait:
                 continue
@@ -79,6 +81,10 @@ class _Left:
         """Return after how many seconds there is so much."""
         lacks = amount - self.left - self.rate * (now - self.at)
         return max(0.0, min(lacks / self.rate, self.until - now))
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None
 
 
 def _limiter(a_minute: float | None) -> Any:

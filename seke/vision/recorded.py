@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import SekeError
+from seke.samples.files import read_lines
 from seke.vision.errors import UnansweredError
+from seke.vision.http_bodies import decoded_json
 from seke.vision.values import Choice, Reply
 
 if TYPE_CHECKING:
@@ -48,15 +50,19 @@ class RecordedModel:
         Raises:
             engine.SekeError: a line that is none.
         """
-        records = []
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-            if not line.strip():
-                continue
-            try:
-                one = json.loads(line)
-                records.append({**one, "item": one["item"], "question": one["question"]})
-            except (ValueError, TypeError, KeyError) as error:
-                raise SekeError(f"{path}:{number}: no recorded answer ({error})") from None
+        records: list[Record] = []
+        if path.is_file() and not path.stat().st_size:
+            return cls(records)
+        for first, lines in read_lines(path):
+            for number, line in enumerate(lines, first):
+                if not line.strip():
+                    continue
+                try:
+                    record = decoded_json(line)
+                    records.append({**record, "item": record["item"], "question": record["question"]})
+                    int(record.get("draw", 0))
+                except (ValueError, TypeError, KeyError) as error:
+                    raise SekeError(f"{path}:{number}: no recorded answer ({error})") from None
         return cls(records)
 
     async def ask(self, call: Call, journal: Journal) -> tuple[Choice, ...]:

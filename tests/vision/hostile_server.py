@@ -58,8 +58,14 @@ def whole(kind):
             return b'{"object": "list", "data": [' + b'{"id": "a"},' * 500_000 + b'{"id": "a"}]}'
         case "deep":
             return b'{"choices": ' + b"[" * 60_000
-        case "no JSON":
+        case "no JSON" | "charset":
             return b"<html>busy</html>"
+        case "null":
+            return b"null"
+        case "list":
+            return b'{"object": "list", "data": [null, 5], "has_more": true}'
+        case "huge identity":
+            return b'{"status": "completed", "id": "' + b"x" * 3_000_000 + b'"}'
     raise AssertionError(kind)
 
 
@@ -98,6 +104,7 @@ class Body:
     def head(self):
         coding = CODINGS.get(self.kind)
         told = {"content-type": "application/json", "connection": "close", **self.headers}
+        told |= {"content-type": "text/html; charset=idna"} if self.kind == "charset" else {}
         told |= {"content-encoding": coding} if coding else {}
         lines = "".join(f"{name}: {value}\r\n" for name, value in told.items())
         return f"HTTP/1.1 {self.status} Hm\r\n{lines}\r\n".encode()

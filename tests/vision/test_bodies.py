@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 from hostile_server import KINDS, Body, Hostile, gzip_whole
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_annotate import pictures, rows
 
@@ -156,15 +156,38 @@ def test_a_run_in_batches_outlives_hostile_bodies_at_every_address():
         assert words
 
 
-def hostile_once(kind):
+@pytest.mark.parametrize("kind", ["no JSON", "null", "huge identity", "list", "no gzip", "charset"])
+def test_what_is_no_file_or_batch_is_asked_again(kind):
+    """An answer with status 200 that is none, at each address where files and batches are told of."""
+    with Hostile(hostile_once(kind, 200)) as server:
+        done, _ = run_apart(ASK, "--batch", server.url)
+    assert done.returncode == 0, done.stderr
+    answered, _, _ = json.loads(done.stdout)
+    assert answered == 2
+    assert len(done.stderr) < 1000
+
+
+def test_an_error_is_known_by_its_status_whatever_codec_it_names():
+    codecs = ("idna", "rot13", "zlib", "undefined", "utf-7", "no-such-thing")
+    with ExitStack() as stack:
+        bodies = [Body("no JSON", 400, {"content-type": f"text/html; charset={codec}"}) for codec in codecs]
+        servers = [stack.enter_context(Hostile(partial(same, body))) for body in bodies]
+        done, _ = run_apart(ASK, *(server.url for server in servers))
+    assert done.returncode == 0, done.stderr
+    for line in done.stdout.splitlines():
+        assert "kept 400: <html>busy</html>" in json.loads(line)
+
+
+def hostile_once(kind, elsewhere=503):
+    """Script a server that is hostile once at each address; elsewhere: its status but for results."""
     met = set()
 
     def script(method, path, _):
         place = method, path.split("/")[1], path.endswith("/content")
-        if place in met or path == "/models":
+        if place in met or path == "/models" or method == "DELETE":
             return None
         met.add(place)
-        return Body(kind, 200 if path.endswith("/content") else 503)
+        return Body(kind, 200 if path.endswith("/content") else elsewhere)
 
     return script
 
@@ -213,6 +236,7 @@ def packed(data, window):
 CODINGS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
+@settings(deadline=None)
 @given(
     data=st.binary(max_size=2000) | st.binary(min_size=1, max_size=5).map(lambda data: data * 50_000),
     codings=st.lists(st.sampled_from([*CODINGS, "identity"]), max_size=3),
@@ -226,6 +250,7 @@ def test_what_is_within_the_limits_comes_as_it_was(data, codings, size):
     assert read(pieces, ", ".join(codings), path="/v1/files/1/content") == data
 
 
+@settings(deadline=None)
 @given(data=st.binary(min_size=1, max_size=3000), size=st.integers(1, 100))
 def test_deflate_without_a_head_is_read_as_some_servers_send_it(data, size):
     body = packed(data, -15)
