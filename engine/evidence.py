@@ -447,7 +447,7 @@ class ObservationModel:
         total = self._zeros(items, states)
         rankers, following = np.zeros(items), np.zeros(items)
         for observer in sorted(self.seen_state):
-            kernel = self.kernels[observer, self.network.root]
+            kernel = self.kernels.get((observer, self.network.root))
             used = (answers.reading_observer[rankings.reading] == observer) & (rankings.places[:, 1] >= 0)
             if not used.any() or not isinstance(kernel, LabelKernel) or kernel.tails is None:
                 continue
