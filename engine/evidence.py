@@ -277,6 +277,13 @@ class ObservationModel:
                 logs = logs + on[:, reading, None] * followed[reading][self.seen_state[observer]]
             yield reading, np.exp(logs - logs.max(1, keepdims=True))
 
+    def reading_logs(
+        self, answers: Answers, observer: int, name: str, kernel: LabelKernel
+    ) -> tuple[Ints, Floats]:
+        """Return an observer's readings about a variable, (r,), and log P(answers | type) of each, (r, M)."""
+        reported = self._reported(answers, observer, name, kernel)
+        return reported.reading, reported.table[reported.pattern]
+
     def switched(self, answers: Answers) -> NDArray[np.bool_]:
         """Say which readings can have followed their label: under halo, and more than a label, (R,)."""
         more = np.zeros(len(answers.reading_item), dtype=bool)

@@ -118,13 +118,16 @@ class _Writer:
 
     def _table(self, one: LabelInstrument) -> Iterator[Entry]:
         path, keys = f"{self.path}.categorical.{one.variable}", (*self.keys, "categorical", one.variable)
-        if f"{path}.confusion" in self.fit.point:
+        for form in (form for form in ("confusion", "settled") if f"{path}.{form}" in self.fit.point):
             for k, state in enumerate(self.base.variables[one.variable].states):
                 for y, answer in enumerate(one.answers):
-                    yield self._site(
-                        f"{path}.confusion", (*keys, "confusion", state, answer), (k, y), row=True
-                    )
-        yield from self._types(path, keys, one)
+                    yield self._site(f"{path}.{form}", (*keys, form, state, answer), (k, y), row=True)
+        if self.unknowns.is_settled(self.index, one.variable):
+            for key in ("repeat", "strength"):
+                if f"{path}.{key}" in self.fit.point:
+                    yield self._site(f"{path}.{key}", (*keys, key))
+        else:
+            yield from self._types(path, keys, one)
         if f"{path}.ranking.bonus" in self.fit.point:
             yield from self._ranking(f"{path}.ranking", (*keys, "ranking"), one)
 
@@ -238,12 +241,15 @@ def replaced_paths(fit: Fit) -> list[str]:
     numbers, gone = fit.unknowns.base.numbers, list[tuple[str, str]]()
     for site in fit.point:
         above, _, key = site.rpartition(".")
-        if key == "confusion":
+        if key in ("confusion", "settled"):
             gone.append((above, "accuracy"))
         if key == "share":
             gone += [(above, "repeat"), (above, "strength")]
     paths = [f"{above}.{inner}{key}" for above, key in gone for inner in ("", "sd.")]
-    return [path for path in paths if path in numbers]
+    # What is settled on takes the place of the table of one answer, which follows from it.
+    tables = [f"{site.removesuffix('.settled')}.confusion" for site in fit.point if site.endswith(".settled")]
+    tables = [path for path in tables if any(number.startswith(f"{path}.") for number in numbers)]
+    return [*tables, *(path for path in paths if path in numbers)]
 
 
 def _put(found: Tree, keys: tuple[str, ...], text: str) -> None:

@@ -14,6 +14,10 @@ answer, T = C R; with f proportional to T's column minima C = (T - (1 - ρ) f) /
 1 - ρ is at most their sum, which the reader checks. Dawid & Skene 1979 (doi:10.2307/2346806) is the
 case of independent draws and full carry.
 
+What an observer settles on may be declared in place of T, and is what a fit learns: then C is given, and each
+answer r scatters as it is confused, R[r, :] = ρ I + (1 - ρ) H[r, :], H[r, y] in proportion to C[x, y], y ≠ r,
+x the state that r names (an answer that names none: to the mean of C's columns); T = C R follows.
+
 Readings may be of several kinds t, easy and hard ones, each with its ρ and s: a type is a kind and an answer.
 The kind's share may be one, π, where a reading brings out the truth's own answer o, and another, ω, where it
 brings out anything else: what is hard is misread more often. With ρ = Σ π ρ_t, ρ' = Σ ω ρ_t,
@@ -45,6 +49,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LEAST = 1e-300
+# No two answers are never confused: what a settled table leaves out may still slip into a draw.
+LEAST_CONFUSION = 1e-6
 
 
 @dataclass(frozen=True)
@@ -106,15 +112,48 @@ def dirichlet_multinomial(counts: Array, alpha: Array) -> Array:
 def label_kernel(one: LabelInstrument, variable: Variable, prior: Floats) -> LabelKernel:
     """Build the kernel of a label instrument; prior: (K,) P(state), for the habit of rankings."""
     table, size = np.array(one.confusion), len(one.answers)
-    share, misread, repeat, strength = np.array([(*t.shares, t.repeat, t.strength) for t in one.types]).T
-    own = own_answers(one.answers, variable)
-    mix, alpha = scatter(table, own, share, misread, repeat, strength)
     tails = None
     if variable.kind == "categorical":
         pull = np.array(one.pull) if one.pull else np.zeros_like(table)
-        tails = ranking_tails(habit_of(one, prior), one.bonus * own + pull)
+        tails = ranking_tails(habit_of(one, prior), one.bonus * own_answers(one.answers, variable) + pull)
+    if one.settled:
+        (kind,) = one.types
+        settled = np.array(one.settled)
+        return settled_kernel(settled, variable, one, kind.repeat, kind.strength, tails)
+    share, misread, repeat, strength = np.array([(*t.shares, t.repeat, t.strength) for t in one.types]).T
+    own = own_answers(one.answers, variable)
+    mix, alpha = scatter(table, own, share, misread, repeat, strength)
     answer_of = np.tile(np.arange(size), len(one.types))
     return LabelKernel(mix, alpha, answer_of, np.repeat(share, size), one.weight, tails)
+
+
+def settled_kernel(
+    settled: Array,
+    variable: Variable,
+    one: LabelInstrument,
+    repeat: Array,
+    strength: Array,
+    tails: Array | None,
+) -> LabelKernel:
+    """Build the kernel of an observer that settles on (K, Y), around which its draws scatter."""
+    size = len(one.answers)
+    alpha = strength * confused_scatter(settled, own_answers(one.answers, variable), repeat)
+    share = put(np.ones(size), settled)
+    return LabelKernel(settled, alpha, np.arange(size), share, one.weight, tails)
+
+
+def confused_scatter(settled: Array, matches: Floats, repeat: Array) -> Array:
+    """Return R (Y, Y), P(one draw | what the reading brings out), which scatters as answers are confused.
+
+    settled: C (K, Y). matches: (K, Y) 1 where an answer is the truth's own. repeat: ρ.
+    """
+    named, size = matches.sum(0), matches.shape[1]
+    # Each answer's row of confusions: that of the state which it names.
+    rows = put(matches.T / np.maximum(named, 1)[:, None], settled) @ settled
+    rows = rows + put((named == 0)[:, None] * 1.0, settled) * settled.mean(0)
+    others = library(settled).clip(rows, LEAST_CONFUSION, None) * put(1 - np.eye(size), settled)
+    others = others / others.sum(1)[:, None]
+    return repeat * put(np.eye(size), settled) + (1 - repeat) * others
 
 
 def scatter(

@@ -166,6 +166,8 @@ class LabelInstrument(Cited):
 
     `confusion`: P(one answer | truth), rows = states of the variable, columns = `answers`.
     `types`: one entry, or several where readings differ in kind; shares sum to 1.
+    `settled`: P(what the observer settles on | truth), as `confusion` has it; then draws scatter as answers
+    are confused, and `confusion` follows. () where the table of one answer is declared.
     `bonus`: Plackett-Luce bonus g of the truth at places 2 and 3 of a ranking; `habit`: P(place 2 |
     place 1) whatever the truth, rows and columns = `answers`, zero diagonal; () where none is declared;
     `pull`: how much a truth draws other answers to these places, in log-odds, rows = states, columns =
@@ -177,6 +179,7 @@ class LabelInstrument(Cited):
     answers: tuple[str, ...] = ()
     confusion: tuple[tuple[float, ...], ...] = ()
     types: tuple[ReadingType, ...] = ()
+    settled: tuple[tuple[float, ...], ...] = ()
     bonus: float = 0.0
     habit: tuple[tuple[float, ...], ...] = ()
     pull: tuple[tuple[float, ...], ...] = ()

@@ -19,7 +19,7 @@ import numpy as np
 
 from engine.compiler import compile_network
 from engine.fitted import Entry, shares_of_one
-from engine.gold import Gold
+from engine.gold import Gold, states_of
 from engine.likelihood import IMPOSSIBLE, Likelihood
 from engine.posterior import Inference
 
@@ -83,8 +83,10 @@ def learn_knowledge(fit: Fit, answers: Answers, gold: Gold, before: Knowledge) -
     return Learned(inference.network.knowledge, inference, entries, _sections(before, entries, base))
 
 
-def learn_population(fit: Fit, inference: Inference, answers: Answers) -> Learned:
+def learn_population(fit: Fit, inference: Inference, answers: Answers, gold: Gold) -> Learned:
     """Return P(root) among these items, observers as they were fitted; its prior counts N_STATE a state.
+
+    What is known counts as it is, so that gold has to be drawn from the items as they come.
 
     EM for the shares of a mixture whose components are known, P(answers | root), which has one maximum. How
     sure a share is follows from what information is left when the missing is taken off (Louis 1982).
@@ -97,6 +99,9 @@ def learn_population(fit: Fit, inference: Inference, answers: Answers) -> Learne
         evidence = observations.evidence(part.answers)
         given.append(inference.given(evidence).marginals[base.root] / declared)
     likely, n = np.concatenate(given), N_STATE * len(declared)
+    if base.root in gold.values:
+        known = states_of(base.variables[base.root], gold.values[base.root])
+        likely[known >= 0] = np.eye(len(declared))[known[known >= 0]]
     p = declared
     for _ in range(MOST_ROUNDS):
         shares = likely * p
@@ -105,8 +110,8 @@ def learn_population(fit: Fit, inference: Inference, answers: Answers) -> Learne
         if np.abs(p - before).max() < 1e-8:
             break
     whole = np.diag(p) - np.outer(p, p)
-    known = (n + len(shares)) * whole - np.diag(shares.sum(0)) + shares.T @ shares
-    sd = np.sqrt(np.diag(whole @ np.linalg.pinv(known, hermitian=True) @ whole))
+    information = (n + len(shares)) * whole - np.diag(shares.sum(0)) + shares.T @ shares
+    sd = np.sqrt(np.diag(whole @ np.linalg.pinv(information, hermitian=True) @ whole))
     prior_sd = np.sqrt(declared * (1 - declared) / (n + 1))
     name, states = inference.population, base.variables[base.root].states
     keys = [("priors", "populations", name, "p", state) for state in states]

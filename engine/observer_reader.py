@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.fields import decimal, not_there
-from engine.instruments import own_answers, room_for
+from engine.instruments import confused_scatter, own_answers, room_for
 from engine.knowledge import Halo, LabelInstrument, NumberInstrument, Observer, ReadingType, Variable
 from engine.language.read_dependence import kind_of
 from engine.source import Table
@@ -166,13 +166,17 @@ def _categorical(
     found = {}
     known = of_kind(variables, "categorical")
     for name, inner in fields.known(node, known, "categorical variable"):
-        keys = "confusion accuracy repeat strength types ranking distribution n sd"
+        keys = "confusion settled accuracy repeat strength types ranking distribution n sd"
         entries = fields.table(inner, "", keys)
         _deviations(fields, entries, "accuracy repeat strength")
-        given = entries.get("confusion") or entries.get("accuracy")
-        if given is None or ("confusion" in entries and "accuracy" in entries):
-            met = "neither" if given is None else "both"
-            fields.fault(inner, f"needs either `confusion` or `accuracy`, and has {met}")
+        forms = [key for key in ("confusion", "settled", "accuracy") if key in entries]
+        if len(forms) != 1:
+            met = " and ".join(forms) or "none of them"
+            fields.fault(inner, f"needs one of `confusion`, `settled` and `accuracy`, and has {met}")
+            continue
+        given = entries.entries[forms[0]]
+        if "settled" in entries and "types" in entries:
+            fields.key_fault(entries, "types", "does not go with `settled`, which has one kind of reading")
             continue
         before = len(fields.faults)
         if "accuracy" in entries:
@@ -186,12 +190,21 @@ def _categorical(
         _counts(fields, ranking.get("n"), answers)
         if "bonus" in ranking:
             fields.cited(ranking.entries["bonus"])
+        matches = own_answers(answers, known[name])
+        settled = table if "settled" in entries else ()
+        types = _types(fields, entries, table if sound and not settled else (), matches)
+        if settled and sound and len(fields.faults) == before:
+            drawn = np.array(settled) @ confused_scatter(
+                np.array(settled), matches, np.float64(types[0].repeat)
+            )
+            table = tuple(tuple(float(p) for p in row) for row in drawn)
         found[name] = LabelInstrument(
             **fields.cited(given),
             variable=name,
             answers=answers,
             confusion=table,
-            types=_types(fields, entries, table if sound else (), own_answers(answers, known[name])),
+            types=types,
+            settled=settled,
             bonus=fields.number(ranking, "bonus", -10, 10),
             habit=_habit(fields, ranking.get("habit"), answers),
             pull=_pull(fields, ranking.get("pull"), known[name].states, answers),

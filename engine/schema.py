@@ -238,6 +238,7 @@ def _observer(known: _Known) -> Json:
     label = _table(
         {
             "confusion": _said(rows, "P(one answer | truth): a row for each true state."),
+            "settled": _said(rows, "P(what it settles on | truth), around which draws scatter."),
             "accuracy": _number(0, 1),
             **scatter,
             **counts,
@@ -246,7 +247,14 @@ def _observer(known: _Known) -> Json:
             "distribution": weight,
         }
     )
-    label = {**label, "allOf": [_never("confusion", "accuracy"), _never("types", "repeat", "strength")]}
+    label = {
+        **label,
+        "allOf": [
+            _never("confusion", "accuracy", "settled"),
+            _never("settled", "confusion", "types"),
+            _never("types", "repeat", "strength"),
+        ],
+    }
     rates = {"sensitivity": _number(0.01, 0.9999), "specificity": _number(0.01, 0.9999), "n": _strength()}
     cells = _named(_table({**rates, **scatter}), known.binary)
     positive = {"type": "number", "exclusiveMinimum": 0}

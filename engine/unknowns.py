@@ -26,9 +26,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.arrays import library, put
+from engine.gold import states_of
 from engine.instruments import (
     LabelKernel,
     NumberKernel,
+    dirichlet_multinomial,
     habit_of,
     number_kernel,
     own_answers,
@@ -36,6 +38,7 @@ from engine.instruments import (
     ranking_tails,
     room_for,
     scatter,
+    settled_kernel,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +62,12 @@ SPREAD = 0.5
 PULL = 0.3
 LEAST_SHARE, MOST_SHARE = 0.01, 0.99
 LEAST_CELL = 1e-6
+# What is settled on with less than this is taken for this: a prior of less could never be moved.
+LEAST_SETTLED = 1e-3
+# As the language has it: draws that always repeat would make one answer as good as all.
+MOST_REPEAT = 0.999
+# Skills that are tried between 0 and 1.
+SKILLS = 100
 SMOOTH = 16
 SLACK = 1.5
 GRID_SHARE = 0.97
@@ -214,7 +223,8 @@ def grid_of(values: Floats, counts: Floats, low: float, high: float, declared: f
 class Unknowns:
     """The unknowns of all observers that answered, and what observers are like at values of them.
 
-    sites: the unknowns. untold: path in the YAML -> why these data cannot tell it, so that it stays as
+    sites: the unknowns. skills: place of a table in the YAML -> how far its observer is from what is declared, 0,
+    towards never being wrong, 1. untold: path in the YAML -> why these data cannot tell it, so that it stays as
     declared.
     """
 
@@ -225,6 +235,8 @@ class Unknowns:
         self.sites: dict[str, Site] = {}
         self.untold: dict[str, str] = {}
         self.rated: dict[int, list[str]] = {}
+        self.skills: dict[str, float] = {}
+        self._answers, self._gold = answers, gold
         self._groups: dict[int, dict[str, list[int]]] = {}
         self.reported: dict[tuple[int, str], Reported] = {}
         self.observers: dict[int, Observer] = {}
@@ -315,20 +327,27 @@ class Unknowns:
             if name in observer.numbers:
                 self._add_number(observer, f"{path}.interval.{name}", observer.numbers[name], one)
             elif name not in binary:
-                self._add_table(observer, f"{path}.categorical.{name}", observer.labels[name], one)
+                self._add_table(index, f"{path}.categorical.{name}", observer.labels[name], one)
         if binary:
             self._add_rates(index, observer, f"{path}.binary", binary)
 
     def _add_unit(self, observer: str, path: str, value: float) -> None:
         self._add(path, "unit", *self._unit(observer, path, value))
 
-    def _add_table(self, observer: Observer, path: str, one: LabelInstrument, told: Reported) -> None:
-        states = self.base.variables[one.variable].states
-        table = np.array(one.confusion)
-        if self._tells_truth(f"{path}.confusion", told):
-            self._add(f"{path}.confusion", "simplex", table, self._counts(observer.name, path, states))
-        if self._tells_scatter(path, told):
-            self._add_types(observer.name, path, one, float(smooth_least(table, 0).sum()), bool(told.gold))
+    def _add_table(self, index: int, path: str, one: LabelInstrument, told: Reported) -> None:
+        observer, states = self.observers[index], self.base.variables[one.variable].states
+        plain = len(one.types) == 1
+        truth = self._tells_truth(f"{path}.{'settled' if plain else 'confusion'}", told)
+        if plain and (truth or one.settled):
+            self._add_settled(index, path, one, told, truth=truth)
+        else:
+            table = np.array(one.confusion)
+            if truth:
+                self._add(f"{path}.confusion", "simplex", table, self._counts(observer.name, path, states))
+            if self._tells_scatter(path, told):
+                self._add_types(
+                    observer.name, path, one, float(smooth_least(table, 0).sum()), bool(told.gold)
+                )
         if told.ranked and one.variable == self.base.root:
             sd = self._number(f"{path}.ranking.sd.bonus") or 2 * self._spread(observer.name)
             self._add(f"{path}.ranking.bonus", "real", one.bonus, sd)
@@ -340,6 +359,64 @@ class Unknowns:
             self._add(f"{path}.ranking.habit", "simplex", rows, counts)
             if told.gold:
                 self._add_pull(f"{path}.ranking.pull", one, states)
+
+    def _add_settled(
+        self, index: int, path: str, one: LabelInstrument, told: Reported, *, truth: bool
+    ) -> None:
+        """Add what an observer settles on, with its skill, and how its draws scatter around that.
+
+        truth: whether the data can tell what it answers to which truth.
+        """
+        observer, variable, (kind,) = self.observers[index], self.base.variables[one.variable], one.types
+        if truth:
+            rows = self.settled_of(index, one.variable)
+            counts = self._counts(observer.name, path, variable.states)
+            if told.gold:
+                skill, rows = self._skilled(index, one, rows, counts)
+                self.skills[path] = skill
+            self._add(f"{path}.settled", "simplex", rows, counts)
+        if self._tells_scatter(path, told):
+            self._add_unit(observer.name, f"{path}.repeat", kind.repeat)
+            log_sd = self._log_sd(observer.name, f"{path}.strength", kind.strength)
+            self._add(f"{path}.strength", "positive", kind.strength, log_sd)
+
+    def _skilled(
+        self, index: int, one: LabelInstrument, rows: Floats, counts: Floats
+    ) -> tuple[float, Floats]:
+        """Return an observer's skill w, and the rows (1 - w) C0 + w I around which its own are to be learned.
+
+        Each w from 0 to 1 is as likely before as any other (a prior at low skill was unsure by .30 where
+        eight gold items came from a strong observer). Given w, what is settled on at the gold items of a
+        state has a Dirichlet-multinomial likelihood around the row; w is its posterior mean. rows: C0;
+        counts: the pseudo-counts of each.
+        """
+        variable, (kind,) = self.base.variables[one.variable], one.types
+        matches = own_answers(one.answers, variable)
+        able = matches + (1 - matches.sum(1, keepdims=True)) * rows
+        kernel = settled_kernel(rows, variable, one, np.float64(kind.repeat), np.float64(kind.strength), None)
+        reading, logs = self.observations.reading_logs(self._answers, index, one.variable, kernel)
+        state = states_of(variable, self._gold.values[one.variable])
+        item = self._answers.reading_item[reading]
+        known, place = np.unique(item[state[item] >= 0], return_inverse=True)
+        total = np.zeros((len(known), len(one.answers)))
+        np.add.at(total, place, logs[state[item] >= 0])
+        likelihood = np.exp(total - total.max(1, keepdims=True))
+        skills, scores = np.linspace(0, 1, SKILLS + 1)[:-1], []
+        for skill in skills:
+            around = (1 - skill) * rows + skill * able
+            settled = around[state[known]] * likelihood
+            settled /= settled.sum(1, keepdims=True)
+            soft = np.stack([settled[state[known] == x].sum(0) for x in range(len(rows))])
+            scores.append(np.diag(dirichlet_multinomial(soft, counts[:, None] * around)).sum())
+        weight = np.exp(np.array(scores) - max(scores))
+        skill = float(weight @ skills / weight.sum())
+        return skill, (1 - skill) * rows + skill * able
+
+    def settled_of(self, index: int, name: str) -> Floats:
+        """Return what is declared that an observer settles on, of one kind of reading, (K, Y)."""
+        kernel = self.observations.kernels[index, name]
+        rows = np.clip(np.asarray(kernel.mix), LEAST_SETTLED, None)
+        return np.asarray(rows / rows.sum(1, keepdims=True))
 
     def _add_pull(self, path: str, one: LabelInstrument, states: Sequence[str]) -> None:
         mean = np.array(one.pull) if one.pull else np.zeros((len(states), len(one.answers)))
@@ -521,20 +598,46 @@ class Unknowns:
                 yield (index, name), number_kernel(gauge, variable, self.cuts[index, name])
                 continue
             one = observer.labels[name]
+            if self.is_settled(index, name):
+                settled, repeat, strength = self.settled(index, name, values)
+                tails = self._tails(index, name, values)
+                yield (index, name), settled_kernel(settled, variable, one, repeat, strength, tails)
+                continue
             table, share, misread, repeat, strength = self.scattered(index, name, values)
             own = own_answers(one.answers, variable)
             mix, alpha = scatter(table, own, share, misread, repeat, strength, smooth_least(table, 0))
             size, kinds = len(one.answers), len(one.types)
-            tails = self.observations.kernels[index, name].tails  # type: ignore[union-attr]
-            path = f"observers.{observer.name}.categorical.{name}.ranking"
-            if f"{path}.habit" in values:
-                habit = _with_diagonal(values[f"{path}.habit"])
-                pull = values.get(f"{path}.pull", put(np.array(one.pull or 0.0 * own), habit))
-                lift = values[f"{path}.bonus"] * put(own, habit) + pull * put(1 - own, habit)
-                tails = ranking_tails(habit, lift)
+            tails = self._tails(index, name, values)
             each = share.repeat_interleave(size) if library(share) is not np else np.repeat(share, size)
             answer_of = np.tile(np.arange(size), kinds)
             yield (index, name), LabelKernel(mix, alpha, answer_of, each, one.weight, tails)
+
+    def is_settled(self, index: int, name: str) -> bool:
+        """Whether an observer's draws scatter around what it settles on: as declared, or as fitted."""
+        observer = self.observers[index]
+        fitted = f"observers.{observer.name}.categorical.{name}.settled" in self.sites
+        return fitted or (name in observer.labels and bool(observer.labels[name].settled))
+
+    def settled(self, index: int, name: str, values: Values) -> tuple[Array, Array, Array]:
+        """Return what an observer settles on (K, Y), its repeat and its strength."""
+        observer, like = self.observers[index], next(iter(values.values()))
+        path, (kind,) = f"observers.{observer.name}.categorical.{name}", observer.labels[name].types
+        rows = values.get(f"{path}.settled", put(self.settled_of(index, name), like))
+        repeat = values.get(f"{path}.repeat", put(np.array(kind.repeat), like))
+        strength = values.get(f"{path}.strength", put(np.array(kind.strength), like))
+        return rows, library(like).clip(repeat, LEAST_SHARE, MOST_REPEAT), strength
+
+    def _tails(self, index: int, name: str, values: Values) -> Array | None:
+        """Return how an observer ranks; None where it does not."""
+        one, variable = self.observers[index].labels[name], self.base.variables[name]
+        own = own_answers(one.answers, variable)
+        path = f"observers.{self.observers[index].name}.categorical.{name}.ranking"
+        if f"{path}.habit" not in values:
+            return self.observations.kernels[index, name].tails  # type: ignore[union-attr]
+        habit = _with_diagonal(values[f"{path}.habit"])
+        pull = values.get(f"{path}.pull", put(np.array(one.pull or 0.0 * own), habit))
+        lift = values[f"{path}.bonus"] * put(own, habit) + pull * put(1 - own, habit)
+        return ranking_tails(habit, lift)
 
     def scattered(self, index: int, name: str, values: Values) -> tuple[Array, Array, Array, Array, Array]:
         """Return a one-answer table (K, Y), and its kinds' shares (right, misread), repeats and strengths."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--learn-population",
     is_flag=True,
-    help="Learn the population, too, from items without gold. It errs as the fitted tables do.",
+    help="Learn the population, too, from all items. Gold has to be drawn from them at random.",
 )
 @click.option(
     "--learn-tables",

@@ -123,7 +123,7 @@ def calibrate(
         knowledge: the base whose numbers are the priors; the shipped base by default.
         gold: a label table (file, or rows as mappings); items and levels may be missing.
         population: the prior of the truth; the base's reference by default.
-        learn_population: whether P(root) of the items without gold is learned, too.
+        learn_population: whether P(root) of the items is learned, too; gold counts as drawn from them at random.
         learn_tables: whether the cells of `activations` and the moments of `affect` are, within their `n`.
         types: whether more kinds of reading (`types`) are tried, and kept where they foretell held-out items
             clearly better. That costs two or three further fits for each observer that was asked repeatedly,
@@ -216,14 +216,14 @@ def calibrate(
 
 @dataclass(frozen=True)
 class _Data:
-    """What a fit sees, answers and gold, and besides: items whose root is not known, and all that was read.
+    """What a fit sees, answers and gold, and besides: those of all items but what certifies, and all that was read.
 
     parts: which of all items fit and which certify; None where nothing is to be certified. subjects: theirs.
     """
 
     answers: Answers
     gold: Gold
-    unlabelled: Answers
+    sample: tuple[Answers, Gold]
     every: Answers
     every_gold: Gold
     parts: Parts | None
@@ -256,8 +256,7 @@ class _Data:
             subjects = table.groups_of(answers.items) if groups else None
             parts = Parts.of(gold, subjects, np.random.default_rng(seed))
             answers, gold = answers.only(parts.learned_from), gold.only(parts.learned_from)
-        root = gold.values.get(base.root, np.full(len(answers.items), np.nan))
-        without_root = answers.only(np.isnan(root))
+        sample = answers, gold
         known = gold.known(len(answers.items))
         telling = informative(answers, gold) if unlabelled or not known.any() else known
         if not telling.all():
@@ -265,7 +264,7 @@ class _Data:
             reason = LONE if unlabelled else AGREED
             warnings.append(f"{count} items without gold are left out of the fit: {reason}")
             answers, gold = answers.only(telling), gold.only(telling)
-        return cls(answers, gold, without_root, every, every_gold, parts, subjects, tuple(warnings))
+        return cls(answers, gold, sample, every, every_gold, parts, subjects, tuple(warnings))
 
 
 def _learned(
@@ -289,10 +288,8 @@ def _learned(
     if exponent:
         fit = tempered(fit, data.answers, data.gold, progress)
     if prior:
-        if not data.unlabelled.items:
-            raise SekeError("every item has gold: the population is learned from those that have none")
         progress("population", 0, 0)
-        learned.append(learn_prior(fit, fit.unknowns.inference, data.unlabelled))
+        learned.append(learn_prior(fit, fit.unknowns.inference, *data.sample))
     return fit, learned
 
 

@@ -405,6 +405,8 @@ def urn(alpha: Floats, answers: Sequence[tuple[int, float]]) -> float:
 
 def label_kinds(one: LabelInstrument, states: Sequence[str]) -> list[Kind]:
     """Types of a label instrument: (type of reading, what is seen); truth by truth C solves C R = T."""
+    if one.settled:
+        return settled_kinds(one, states)
     table = np.array(one.confusion)
     habit = table.min(axis=0) / table.min(axis=0).sum()
     size = len(habit)
@@ -421,6 +423,17 @@ def label_kinds(one: LabelInstrument, states: Sequence[str]) -> list[Kind]:
         for k, (t, r) in enumerate(zip(one.types, rows, strict=True))
         for m in range(size)
     ]
+
+
+def settled_kinds(one: LabelInstrument, states: Sequence[str]) -> list[Kind]:
+    """What an observer settles on as declared; each answer scatters to those with which it is confused."""
+    settled, (kind,), kinds = np.array(one.settled), one.types, []
+    for number, answer in enumerate(one.answers):
+        confused = settled[states.index(answer)] if answer in states else settled.mean(0)
+        others = np.maximum(np.delete(confused, number), 1e-6)
+        row = np.insert((1 - kind.repeat) * others / others.sum(), number, kind.repeat)
+        kinds.append(Kind(tuple(settled[:, number]), number, kind.strength * row, one.weight))
+    return kinds
 
 
 def number_kinds(one: NumberInstrument, variable: Variable) -> list[Kind]:
@@ -735,10 +748,20 @@ def _instrument(
         )
         for i, s in enumerate(share)
     )
+    settled = ()
+    if name == "root" and types == 1 and rng.random() < 0.5:
+        settled = tuple(tuple(map(float, row)) for row in table)
+        plain = LabelInstrument(variable=name, answers=answers, types=kinds, settled=settled)
+        drawn = [
+            kind.alpha / kinds[0].strength
+            for kind in settled_kinds(plain, [f"r{i}" for i in range(len(table))])
+        ]
+        table = table @ np.array(drawn)
     return LabelInstrument(
         variable=name,
         answers=answers,
         confusion=tuple(tuple(map(float, row)) for row in table),
+        settled=settled,
         types=kinds,
         bonus=float(rng.uniform(0, 1.5)),
         habit=tuple(tuple(map(float, row)) for row in rng.dirichlet(np.ones(len(answers)), len(answers)))
