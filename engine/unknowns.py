@@ -30,7 +30,6 @@ from engine.gold import states_of
 from engine.instruments import (
     LabelKernel,
     NumberKernel,
-    dirichlet_multinomial,
     habit_of,
     number_kernel,
     own_answers,
@@ -223,9 +222,9 @@ def grid_of(values: Floats, counts: Floats, low: float, high: float, declared: f
 class Unknowns:
     """The unknowns of all observers that answered, and what observers are like at values of them.
 
-    sites: the unknowns. skills: place of a table in the YAML -> how far its observer is from what is declared, 0,
-    towards never being wrong, 1. untold: path in the YAML -> why these data cannot tell it, so that it stays as
-    declared.
+    sites: the unknowns. skills: place of a table in the YAML -> how far its observer is from what is declared
+    (0) towards never being wrong (1). untold: path in the YAML -> why these data cannot tell it, so that it
+    stays as declared.
     """
 
     def __init__(self, inference: Inference, answers: Answers, gold: Gold) -> None:
@@ -386,9 +385,10 @@ class Unknowns:
         """Return an observer's skill w, and the rows (1 - w) C0 + w I around which its own are to be learned.
 
         Each w from 0 to 1 is as likely before as any other (a prior at low skill was unsure by .30 where
-        eight gold items came from a strong observer). Given w, what is settled on at the gold items of a
-        state has a Dirichlet-multinomial likelihood around the row; w is its posterior mean. rows: C0;
-        counts: the pseudo-counts of each.
+        eight gold items came from a strong observer); w is its posterior mean. Given w, gold items are taken
+        one after another: each is foretold by the row around C_w and what the items before it were settled
+        on, log P = Σ_i log Σ_m (n C_w[x, m] + counts[x, m]) / (n + Σ counts) L_i(m). rows: C0; counts: n of
+        each row.
         """
         variable, (kind,) = self.base.variables[one.variable], one.types
         matches = own_answers(one.answers, variable)
@@ -400,15 +400,16 @@ class Unknowns:
         known, place = np.unique(item[state[item] >= 0], return_inverse=True)
         total = np.zeros((len(known), len(one.answers)))
         np.add.at(total, place, logs[state[item] >= 0])
-        likelihood = np.exp(total - total.max(1, keepdims=True))
-        skills, scores = np.linspace(0, 1, SKILLS + 1)[:-1], []
-        for skill in skills:
-            around = (1 - skill) * rows + skill * able
-            settled = around[state[known]] * likelihood
-            settled /= settled.sum(1, keepdims=True)
-            soft = np.stack([settled[state[known] == x].sum(0) for x in range(len(rows))])
-            scores.append(np.diag(dirichlet_multinomial(soft, counts[:, None] * around)).sum())
-        weight = np.exp(np.array(scores) - max(scores))
+        skills = np.linspace(0, 1, SKILLS + 1)[:-1]
+        around = (1 - skills)[:, None, None] * rows + skills[:, None, None] * able
+        settled = counts[:, None] * around
+        scores = np.zeros(len(skills))
+        for likelihood, x in zip(np.exp(total - total.max(1, keepdims=True)), state[known], strict=True):
+            share = settled[:, x] * likelihood
+            chance = share.sum(1)
+            scores += np.log(chance / settled[:, x].sum(1))
+            settled[:, x] += share / chance[:, None]
+        weight = np.exp(scores - scores.max())
         skill = float(weight @ skills / weight.sum())
         return skill, (1 - skill) * rows + skill * able
 

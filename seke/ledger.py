@@ -419,7 +419,10 @@ class Ledger:
                     self._work.put(None)
                     break
                 waiting.append(more)
-            error = self._commit([work for work, _ in waiting])
+            try:
+                error = self._commit([work for work, _ in waiting])
+            except Exception as fault:  # Whoever waits is told, whatever it is; this thread goes on.
+                error = FatalError(f"{self.folder}: the ledger cannot be written ({fault!r:.200})")
             for _, tell in waiting:
                 tell(error, None)
 
@@ -429,10 +432,12 @@ class Ledger:
             for work in works:
                 work(self._own)
             self._own.execute("COMMIT")
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
             with suppress(sqlite3.Error):
                 self._own.execute("ROLLBACK")
             self._kept.clear()
+            if not isinstance(error, sqlite3.Error | OSError):
+                raise
             return FatalError(str(_in_plain_words(error, self.folder)))
         return None
 

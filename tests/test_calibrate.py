@@ -35,8 +35,10 @@ def calibrated(folder):
 
 def test_the_overlay_is_used_as_knowledge(folder, calibrated):
     base, mine = seke.knowledge(), seke.knowledge(folder / "mine.yaml")
-    path = "observers.gpt-4o.categorical.expression.confusion.neutral.neutral"
-    assert mine.numbers[path].value != base.numbers[path].value
+    path = "observers.gpt-4o.categorical.expression.settled.neutral.neutral"
+    told = base.observers["gpt-4o"].labels["expression"].confusion[0][0]
+    assert mine.numbers[path].value != told
+    assert not any(".expression.confusion." in number for number in mine.numbers if "gpt-4o" in number)
     assert mine.numbers[path].source.startswith("fit-")
     assert "observers.gpt-4o.categorical.expression.n.neutral" in mine.numbers
     assert mine.sources[mine.numbers[path].source].cite.startswith("seke calibrate")
@@ -59,7 +61,7 @@ def test_a_trace_is_read_by_arviz(folder, calibrated):
         import arviz
 
         data = arviz.from_netcdf(str(folder / "t.nc"))
-    table = data.posterior["observers.gpt-4o.categorical.expression.confusion"]
+    table = data.posterior["observers.gpt-4o.categorical.expression.settled"]
     np.testing.assert_allclose(table.sum(axis=-1), 1, atol=1e-9)
 
 
@@ -106,7 +108,7 @@ def test_bad_gold_is_refused_and_nothing_is_written(folder, tmp_path, table, mes
 def test_without_gold_one_observer_tells_nothing_of_the_truth(folder, tmp_path):
     found = seke.calibrate([folder / "s.jsonl"])
     assert any("neither gold" in reason for reason in found.untold.values())
-    assert not [entry for entry in found.entries if "confusion" in entry.keys]
+    assert not [entry for entry in found.entries if {"confusion", "settled"} & set(entry.keys)]
     assert any("no gold" in warning for warning in found.warnings)
 
 

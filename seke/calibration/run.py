@@ -123,7 +123,7 @@ def calibrate(
         knowledge: the base whose numbers are the priors; the shipped base by default.
         gold: a label table (file, or rows as mappings); items and levels may be missing.
         population: the prior of the truth; the base's reference by default.
-        learn_population: whether P(root) of the items is learned, too; gold counts as drawn from them at random.
+        learn_population: whether P(root) of the items is learned, too; gold counts as drawn at random.
         learn_tables: whether the cells of `activations` and the moments of `affect` are, within their `n`.
         types: whether more kinds of reading (`types`) are tried, and kept where they foretell held-out items
             clearly better. That costs two or three further fits for each observer that was asked repeatedly,
@@ -216,7 +216,7 @@ def calibrate(
 
 @dataclass(frozen=True)
 class _Data:
-    """What a fit sees, answers and gold, and besides: those of all items but what certifies, and all that was read.
+    """What a fit sees, answers and gold; besides, those of all items that do not certify, and all that was read.
 
     parts: which of all items fit and which certify; None where nothing is to be certified. subjects: theirs.
     """

@@ -80,6 +80,13 @@ def how(*, temperature: float) -> Callable[[F], F]:
             help=f"Requests on their way at once.  [default: {AT_ONCE}; with --batch {IN_A_BATCH:,}]",
         ),
         click.option("--batch", is_flag=True, help="Ask by the Batch API of OpenAI: cheaper, within a day."),
+        click.option(
+            "--deadline",
+            type=click.FloatRange(min=1),
+            default=180.0,
+            show_default=True,
+            help="Seconds that one answer may take; files of a batch ten times as long.",
+        ),
         click.option("--rpm", help="Requests a minute.", **_RATE),
         click.option("--tpm", help="Tokens a minute.", **_RATE),
         click.option(
@@ -179,7 +186,7 @@ def model(settings: Settings, prices: Prices | None, given: dict[str, Any]) -> M
     from seke.vision.batches import Batches
     from seke.vision.client import Endpoint
 
-    names = ("base_url", "key_from", "rpm", "tpm")
+    names = ("base_url", "key_from", "rpm", "tpm", "deadline")
     options = {"prices": prices, "concurrency": at_once(given), **{name: given[name] for name in names}}
     if given["batch"]:
         return Batches(settings, tell=lambda text: print(text, file=sys.stderr), **options)

@@ -48,9 +48,11 @@ MOST_LISTED, PAGE = 1000, 100
 TOGETHER = 256
 PATIENCE = 40
 # Files are large: how much longer than a request they may take.
-LONGER = 20
+LONGER = 10
 # Bytes of one result, on the average of a file: eight answers of 8 kB, twenty times what questions ask for.
 RESULT_SIZE = 64 << 10
+# Digits of the number of a request: that of a ledger has fewer.
+MOST_DIGITS = 18
 # A line's own name, which stands before the answer; bytes of a line in which it is looked for.
 CUSTOM_ID, BEFORE_ID = re.compile(rb'"custom_id" *: *"(\d{1,18})"'), 1000
 OVER = ("completed", "failed", "expired", "cancelled")
@@ -391,8 +393,8 @@ class Batches(Endpoint):
         """Keep one result and tell who waits for it."""
         said = _loaded(text)
         response = said["response"] if isinstance(said.get("response"), dict) else {}
-        code, body = response.get("status_code"), response.get("body")
-        if code == 200 or not (isinstance(code, int) or isinstance(said.get("error"), dict)):
+        code, body = _status_of(response.get("status_code")), response.get("body")
+        if code == 200 or not (code or isinstance(said.get("error"), dict)):
             reply = reply_from(body, line.draws, self.prices)
             try:
                 line.answer(
@@ -401,7 +403,7 @@ class Batches(Endpoint):
             except AgainError as error:
                 line.answer(error)
             return
-        refusal = refusal_of(code, body) if isinstance(code, int) else refusal_of(0, said)
+        refusal = refusal_of(code, body) if code else refusal_of(0, said)
         failure, raised = self.refused_by(refusal, line.asked, len(line.draws), last=line.last)
         await memory.failed(number, failure)
         line.answer(raised)
@@ -486,7 +488,7 @@ async def _lines(response: Any, limit: int) -> AsyncIterator[bytes]:
         BodyError: the body is longer, or no results.
         ConnectionError: it broke off.
     """
-    line, size, pieces = b"", 0, response.iter_bytes()
+    parts, held, size, pieces = list[bytes](), 0, 0, response.iter_bytes()
     while True:
         try:
             piece = await anext(pieces, None)
@@ -498,18 +500,31 @@ async def _lines(response: Any, limit: int) -> AsyncIterator[bytes]:
             break
         size += len(piece)
         if size > limit:
-            raise BodyError(f"it is longer than {limit:,} bytes", line or piece)
-        *whole, line = (line + piece).split(b"\n")
-        for text in whole:
-            yield text[: ANSWER_LIMIT + 1]
-        line = line[: ANSWER_LIMIT + 1]
-    yield line
+            raise BodyError(f"it is longer than {limit:,} bytes", parts[0] if parts else piece)
+        for number, text in enumerate(piece.split(b"\n")):
+            if number:
+                # A line ends; of what is too long the beginning is enough.
+                yield b"".join(parts)
+                parts, held = [], 0
+            part = text[: ANSWER_LIMIT + 1 - held]
+            parts.append(part)
+            held += len(part)
+    yield b"".join(parts)
+
+
+def _status_of(code: Any) -> int:
+    """Return an HTTP status as a result names it; 0 of anything else."""
+    known = isinstance(code, int) and not isinstance(code, bool) and 100 <= code <= 999
+    return code if known else 0
 
 
 def _number_of(text: bytes) -> int | None:
     """Return the number of the request that a line answers, whether or not the rest of it can be read."""
     number = CUSTOM_ID.search(text, 0, BEFORE_ID)
-    return None if number is None else int(number[1])
+    if number is not None:
+        return int(number[1])
+    named = str(_loaded(text).get("custom_id", ""))
+    return int(named) if named.isascii() and named.isdigit() and len(named) <= MOST_DIGITS else None
 
 
 def _loaded(text: bytes) -> dict[str, Any]:

@@ -34,8 +34,11 @@ if TYPE_CHECKING:
     from seke.vision.values import Call, Journal, Settings
 
 ATTEMPTS = 6
+# Seconds from sending a request to the last byte of its answer: a slow model on a slow machine needs minutes.
 DEADLINE = 180.0
 MOST_PAID = 2
+# Letters of a model's name that are shown.
+LONGEST_NAME = 100
 HOPELESS = 3
 LOCAL = ("localhost", "127.0.0.1", "::1", "[::1]")
 
@@ -145,8 +148,9 @@ class Endpoint:
         model = self.settings.model
         # Ollama lists what it calls `llava` as `llava:latest`.
         if names and model not in names and f"{model}:latest" not in names:
-            some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-            hint = did_you_mean(model, names)
+            short = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names]
+            some = ", ".join(short[:5]) + (", ..." if len(names) > 5 else "")
+            hint = did_you_mean(model, short)
             raise FatalError(f"{self.where}: no model is called {model!r}{hint} (it has {some})")
 
     async def ask(self, call: Call, journal: Journal) -> tuple[Choice, ...]:

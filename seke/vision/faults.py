@@ -58,8 +58,10 @@ def refusal_of(
     said = {"message": body} if isinstance(body, str) else said
     said = said["error"] if isinstance(said.get("error"), dict) else said
     told = said.get("message") or said.get("error") or said.get("detail") or otherwise
-    kind = " ".join(str(said[name]) for name in ("code", "type") if said.get(name))
-    message = " ".join(str(told).split())[:LONGEST_MESSAGE] or "no reason given"
+    kind = " ".join(str(said[name])[:100] for name in ("code", "type") if said.get(name))
+    # A lone half of a pair of code units can be neither stored nor shown.
+    whole = str(told)[: 10 * LONGEST_MESSAGE].encode("utf-8", "replace").decode("utf-8")
+    message = " ".join(whole.split())[:LONGEST_MESSAGE] or "no reason given"
     return Refusal(code, message, kind[:100], retry_after(headers or {}))
 
 
@@ -95,4 +97,5 @@ def seconds_of(said: str) -> float | None:
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", said)
     if not parts or "".join(number + unit for number, unit in parts) != said:
         return None
-    return sum(float(number) * UNITS[unit] for number, unit in parts)
+    seconds = sum(float(number) * UNITS[unit] for number, unit in parts)
+    return seconds if math.isfinite(seconds) else None

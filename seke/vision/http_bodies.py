@@ -37,8 +37,11 @@ PIECE = 64 << 10
 LARGE, LARGE_AT_ONCE = 1 << 20, 4
 # Windows of zlib (zlib.h, inflateInit2): with a gzip header, with a zlib header, with none.
 GZIP_WINDOW, ZLIB_WINDOW, RAW_WINDOW = 31, 15, -15
+GZIP_MAGIC = b"\x1f\x8b"
 WINDOWS = {"gzip": GZIP_WINDOW, "x-gzip": GZIP_WINDOW, "deflate": ZLIB_WINDOW}
 ACCEPTED = "gzip, deflate"
+# How often a body may be compressed: once by the server, and once more by what stands before it.
+MOST_CODINGS = 3
 
 
 class BodyError(Exception):
@@ -85,7 +88,8 @@ class BodyBounds:
         Reading a body of a success raises BodyError where it passes a limit, or is not compressed as it says;
         one of an error, or of a redirection, ends there.
         """
-        codings = [name.strip().lower() for name in response.headers.get("content-encoding", "").split(",")]
+        named = response.headers.get("content-encoding", "").lower().split(",")
+        codings = [name.partition(";")[0].strip() for name in named]
         response.headers.pop("content-encoding", None)
         # JSON is UTF-8; the client's library would look for whatever codec a server names.
         response.headers["content-type"] = response.headers.get("content-type", "").partition(";")[0]
@@ -101,6 +105,10 @@ class BodyBounds:
         limit = (RESULT_FILE_LIMIT if is_file else ANSWER_LIMIT) if success else ERROR_LIMIT
         bounded = _bounded(stream, limit)
         try:
+            if len(codings) > MOST_CODINGS:
+                raise BodyError(
+                    f"the answer is compressed {len(codings)} times; at most {MOST_CODINGS} are read"
+                )
             for coding in reversed(codings):
                 bounded = _bounded(_unpacked(bounded, coding), limit)
             if success and not is_file:
@@ -154,26 +162,34 @@ async def _bounded(pieces: AsyncIterator[bytes], limit: int) -> Pieces:
             raise BodyError(f"the answer is longer than {limit:,} bytes", beginning)
         size += len(piece)
         yield piece
+        # Many small pieces may come without a wait; others, and the deadline, have their turn.
+        await asyncio.sleep(0)
 
 
 async def _unpacked(pieces: AsyncIterator[bytes], coding: str) -> Pieces:
     """Unpack a body that is compressed in this way."""
     if coding not in WINDOWS:
         raise BodyError(f"the answer is compressed as {coding[:20]!r}; asked for was {ACCEPTED}")
-    inflater = zlib.decompressobj(WINDOWS[coding])
-    begun = False
+    inflater, begun = zlib.decompressobj(WINDOWS[coding]), False
     async for packed in pieces:
         if not begun and coding == "deflate" and not _has_zlib_header(packed):
             inflater = zlib.decompressobj(RAW_WINDOW)
-        begun = True
+        begun, rest = True, packed
         try:
-            for piece in _inflated(inflater, packed):
-                yield piece
-                await asyncio.sleep(0)
+            while rest:
+                if inflater.eof:
+                    # Gzip data may have several members, which are read as one; what else follows is nothing.
+                    if coding == "deflate" or not GZIP_MAGIC.startswith(rest[:2]):
+                        break
+                    inflater = zlib.decompressobj(GZIP_WINDOW)
+                for piece in _inflated(inflater, rest):
+                    yield piece
+                    await asyncio.sleep(0)
+                rest = inflater.unused_data
         except zlib.error:
             raise BodyError(f"the answer is no {coding} data, though it says so", packed) from None
-        if inflater.eof:
-            return
+    if begun and not inflater.eof:
+        raise BodyError(f"the answer is cut off: its {coding} data have no end")
 
 
 def _has_zlib_header(data: bytes) -> bool:

@@ -47,6 +47,9 @@ def base():
 def with_types(base, types):
     fitter = base.observers["fitter"]
     wear = replace(fitter.labels["wear"], types=types)
+    if len(types) == 1:
+        # One kind scatters as answers are confused, as a fit has it.
+        wear = replace(wear, settled=wear.confusion)
     return replace(
         base, observers={**base.observers, "fitter": replace(fitter, labels={**fitter.labels, "wear": wear})}
     )
