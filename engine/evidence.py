@@ -172,7 +172,7 @@ class ObservationModel:
         ).reshape(len(self.observers), -1)
         self.haloed = self.halo > 0
         self.dependent = base.dependence is not None
-        self._looks: dict[str, SharedLook | None] = {}
+        self._looks: dict[str, SharedLook | None] = self._kept_looks(keep) if keep else {}
         self.seen_state = {
             index: self._states_of(found, index)
             for index in range(len(self.observers))
@@ -476,6 +476,35 @@ class ObservationModel:
     def observers_of(self, name: str) -> list[int]:
         """Return who answers with labels about a variable."""
         return [o for (o, v), kernel in self.kernels.items() if v == name and isinstance(kernel, LabelKernel)]
+
+    def _kept_looks(self, like: ObservationModel) -> dict[str, SharedLook | None]:
+        """Return the looks that a like model derived from the same: tables, follows and the section."""
+        if like.network.knowledge.dependence != self.network.knowledge.dependence:
+            return {}
+
+        def inputs(model: ObservationModel, name: str) -> list[tuple[int, int, float]]:
+            known = model.observers_of(name)
+            return [(o, id(model.kernels[o, name]), settled_follows(model.observers[o])) for o in known]
+
+        return {
+            name: look
+            for name, look in like._looks.items()
+            if like.dependent and inputs(like, name) == inputs(self, name)
+        }
+
+    def answered_together(self, answers: Answers) -> tuple[str, ...]:
+        """Return the variables about which several observers answered of an item, where that matters."""
+        if not self.dependent:
+            return ()
+        collected = self._collected(answers)
+        names = []
+        for name, contributions in collected.contributions.items():
+            observers = np.zeros(len(collected.row_item), dtype=np.int64)
+            for part in contributions:
+                observers[np.unique(part.row)] += 1
+            if self.observers_of(name) and observers.max(initial=0) > 1:
+                names.append(name)
+        return tuple(names)
 
     def _made_look(self, name: str) -> SharedLook | None:
         declared, known = self.network.knowledge.dependence, self.observers_of(name)
