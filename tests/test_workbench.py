@@ -262,7 +262,8 @@ def test_what_is_not_odd_passes_strictly_and_what_is_impossible_is_a_fault(overl
 NAMES = """
 AU12: binary variable, expression: categorical variable, valence: interval variable, smile: coupling,
 quadrant: derived variable, fear: state of expression, afraid-brows: rule, gpt-4o: observer, joint: question,
-vision-model: kind of observer, dependence: path, crowd: observer, affect: level, au_table: source, in-the-wild: population, often: word, policy: policy, AU22: code,
+vision-model: kind of observer, dependence: path, crowd: observer,
+affect: level, au_table: source, in-the-wild: population, often: word, policy: policy, AU22: code,
 rules.afraid-brows: rule, rules.afraid-brows.confidence: path, activations.cells.fear: path
 """
 
@@ -330,8 +331,8 @@ def test_an_observer_is_shown_with_its_kind_and_how_often_that_follows_the_look(
 
 TOGETHER = """
 dependence:
-  {source: book, clear: {right: 0.8, seen: 0.9}, ambiguous: {right: 0.2, seen: 0.7}, n: 20, look_n: 5, seen_n: 8,
-   default: loose, kinds: {loose: {follows: 0.1}, near: {follows: 0.9}}}
+  {source: book, clear: {right: 0.8, seen: 0.9}, ambiguous: {right: 0.2, seen: 0.7},
+   n: 20, look_n: 5, seen_n: 8, default: loose, kinds: {loose: {follows: 0.1}, near: {follows: 0.9}}}
 observers:
   eye: {carry: 0.8, source: book}
   ear: {kind: near, carry: 0.6, source: book, categorical: {kind: {accuracy: 0.7, repeat: 0.9, strength: 8}}}

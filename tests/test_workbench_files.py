@@ -207,7 +207,8 @@ CAUGHT = """
 ONLY_THE_READER = """
     anchor cell-without-p certificates-not-earned certificates-overspent code-is-variable
     confusion-and-accuracy confusion-row dependence-kind dependence-no-kinds
-    dependence-not-clearer dependence-without-source kind-without-dependence derived-gap derived-of-binary derived-overlap duplicate-key
+    dependence-not-clearer dependence-without-source kind-without-dependence
+    derived-gap derived-of-binary derived-overlap duplicate-key
     extends-itself extends-unknown formula-folded formula-kinds formula-slips formula-syntax
     formula-too-deep formula-unknown-name formula-unknown-state kind-mismatch level-overlap
     like-mixture like-sum like-unknown-state mean-out-of-range misread-repeat misread-sum

@@ -53,9 +53,10 @@ def check(knowledge: Knowledge | str | Path | None = None, seed: int = 0) -> Che
 
     The facts are `knowledge`, `declares` (how many of what), `deviations` (declared against compiled numbers,
     the largest first), `rules`, `pairs` (states of the root, the hardest to tell apart first, with the Bayes
-    error by question), `dependence` (each observer's kind, how often it follows what all see, and how often one
-    reading of it does, which is no more than it carries over; None where observers err independently), `cost`, `guarantee` (what is certified, and why it does not hold any more; None where
-    nothing is), `warnings`, and `unmet` (rules whose confidence is not met).
+    error by question), `dependence` (each observer's kind, how often it follows what all see, and how often
+    one reading of it does, which is no more than it carries over; None where observers err independently),
+    `cost`, `guarantee` (what is certified, and why it does not hold any more; None where nothing is),
+    `warnings`, and `unmet` (rules whose confidence is not met).
 
     Raises:
         engine.KnowledgeError: all faults of a base that cannot be read or compiled, or whose prompts

@@ -188,7 +188,7 @@ def by_all(base, names, *observers):
 
 
 def test_of_several_observers_all_that_looks_are_derived_from_has_a_say(base_of, names):
-    """Also the table of one that answered nothing, to first order as by bases read anew; all else has none."""
+    """Also the table of one that answered nothing, by slopes of bases read anew; all else has none."""
     base = base_of("crew")
     answers, paths = by_all(base, names, "fitter", "logbook")
     wear = names["wear"]
