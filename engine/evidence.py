@@ -439,13 +439,15 @@ class ObservationModel:
         """Add places 2 and 3 of rankings; all of one observer's about an item count as one.
 
         So do those of observers as far as they follow the same look: n of them count for n / (1 + (n - 1) λ).
+        An observer weighs w, the range of its log-likelihood over the states: n = (Σ w)² / Σ w², and λ is the
+        mean so weighted. One that tells no states apart takes nothing from the others.
         """
         rankings = answers.rankings.get(self.network.root)
         if rankings is None:
             return
         items, states = len(answers.items), len(self.network.root_states)
         total = self._zeros(items, states)
-        rankers, following = np.zeros(items), np.zeros(items)
+        weight, square, following = np.zeros(items), np.zeros(items), np.zeros(items)
         for observer in sorted(self.seen_state):
             kernel = self.kernels[observer, self.network.root]
             used = (answers.reading_observer[rankings.reading] == observer) & (rankings.places[:, 1] >= 0)
@@ -457,11 +459,16 @@ class ObservationModel:
             cell = item[:, None] * states + np.arange(states)
             each = sums_at(tails.reshape(-1), cell.reshape(-1), items * states).reshape(items, states)
             count = np.bincount(item, minlength=items)
-            total = total + self.exponent[observer] * each / put(np.maximum(count, 1.0)[:, None], tails)
-            rankers += count > 0
-            following += (count > 0) * (self.observers[observer].follows if self.dependent else 0.0)
-        shared = following / np.maximum(rankers, 1)
-        total = total / put((1 + np.maximum(rankers - 1, 0) * shared)[:, None], total)
+            tail = self.exponent[observer] * each / put(np.maximum(count, 1.0)[:, None], tails)
+            total = total + tail
+            if self.dependent:
+                spread = np.ptp(tail, axis=1)
+                weight, square = weight + spread, square + spread**2
+                following += spread * self.observers[observer].follows
+        if self.dependent:
+            rankers = weight**2 / np.maximum(square, LEAST)
+            shared = following / np.maximum(weight, LEAST)
+            total = total / (1 + np.maximum(rankers - 1, 0) * shared)[:, None]
         about_root += total.T[:, row_item]
 
     def shared_look(self, name: str) -> SharedLook | None:

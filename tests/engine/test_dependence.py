@@ -1,4 +1,4 @@
-"""How observers err together: laws of the look that they share, and the story told by simulation."""
+"""How observers err together: laws of the look that they share, and simulation against inference."""
 
 from __future__ import annotations
 
@@ -175,6 +175,27 @@ def test_an_observer_that_cannot_tell_states_apart_changes_nothing(seed):
         np.testing.assert_allclose(whole.marginals[name], p, atol=1e-9, err_msg=name)
 
 
+def test_a_ranking_that_tells_no_states_apart_takes_nothing_from_others():
+    """Places 2 and 3 are shared out among those that have something to say."""
+    moved = []
+    for seed in range(12):
+        base = dull(dependent_base(seed, follows=(0.9, 0.9, 0.9)), "o2")
+        flat = replace(base.observers["o2"].labels[base.root], bonus=0.0, pull=())
+        observer = base.observers["o2"]
+        observer = replace(observer, labels={**observer.labels, base.root: flat})
+        base = replace(base, observers={**base.observers, "o2": observer})
+        if min(len(o.labels[base.root].answers) for o in base.observers.values()) < 3:
+            continue
+        items = [
+            [Reading(name, "all", "face", ({base.root: Ranked((0, 1, 2))},)) for name in names]
+            for names in (("o0",), ("o0", "o2"), ("o0", "o1"), ("o0", "o1", "o2"))
+        ]
+        p = posterior_of(base, items).marginals[base.root]
+        np.testing.assert_allclose(p[0::2], p[1::2], atol=1e-9)
+        moved.append(np.abs(p[0] - p[2]).max())
+    assert max(moved) > 0.1
+
+
 @few
 @given(seeds)
 def test_an_observer_that_is_declared_and_follows_nothing_changes_no_look(seed):
@@ -233,10 +254,10 @@ def test_names_change_nothing(tmp_path):
         [replace(k, draws=tuple({mapping[v]: y for v, y in d.items()} for d in k.draws)) for k in readings]
         for readings in items
     ]
-    found = posterior_of(other, renamed)
-    found = replace(found, marginals={name: found.marginals[mapping[name]] for name in plain.variables})
+    posterior = posterior_of(other, renamed)
+    back = {name: posterior.marginals[mapping[name]] for name in plain.variables}
     together = posterior_of(plain, items)
-    same(together, found, atol=1e-9)
+    same(together, replace(posterior, marginals=back), atol=1e-9)
     independent = posterior_of(written("apart", apart), items)
     assert np.abs(together.log_evidence - independent.log_evidence).max() > 0.05
 
@@ -327,21 +348,21 @@ def test_what_an_observer_settles_on_given_others_is_by_bayes(seed):
                 if other.name != observer.name
             ]
             given_by = [(other, used) for other, used in given_by if used]
-            found = observations.given_others(answers, index, name)
+            given_others = observations.given_others(answers, index, name)
             if look is None or not given_by:
-                assert found is None
+                assert given_others is None
                 continue
-            (found,) = found
+            (settles,) = given_others
             for x in range(len(base.variables[name].states)):
                 weight = look.look_given_state[x].copy()
                 for other, used in given_by:
                     _, settled = world.settled(other, name, x, used)
                     weight *= look.answer_given[known.index(other)][x] @ settled
                 expected = weight @ look.answer_given[known.index(observer)][x] / weight.sum()
-                np.testing.assert_allclose(found[x], expected, atol=1e-9)
+                np.testing.assert_allclose(settles[x], expected, atol=1e-9)
 
 
-# The story told
+# Simulation
 
 
 def drawn_answers(base, inference, items, rng):
@@ -485,7 +506,7 @@ def test_many_observers_that_agree_leave_what_all_may_see_wrongly():
         ]
         together = posterior_of(base, items)
         apart = posterior_of(replace(base, dependence=None), items)
-        p, independent = (found.marginals[base.root] for found in (together, apart))
+        p, independent = (posterior.marginals[base.root] for posterior in (together, apart))
         assert np.isfinite(p).all()
         assert np.isfinite(together.log_evidence).all()
         # Agreement is likelier than of independent ones.
@@ -507,8 +528,8 @@ def test_many_observers_of_their_own_mind_do_not_underflow():
     )
     items = [[Reading(name, "all", "face", ({base.root: y},)) for name in names] for y in range(2)]
     mixed = [Reading(name, "all", "face", ({base.root: i % 2},)) for i, name in enumerate(names)]
-    found = posterior_of(base, [*items, mixed])
-    for p in found.marginals.values():
+    posterior = posterior_of(base, [*items, mixed])
+    for p in posterior.marginals.values():
         np.testing.assert_allclose(p.sum(1), 1, atol=1e-9)
-    assert np.isfinite(found.log_evidence).all()
-    assert (found.log_evidence > -300).all()
+    assert np.isfinite(posterior.log_evidence).all()
+    assert (posterior.log_evidence > -300).all()
