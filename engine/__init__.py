@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from engine.learned import Learned, learn_knowledge, learn_population
     from engine.lookahead import LookAhead
     from engine.network import CompiledRule, Network
+    from engine.observation.dependence import reading_follows
     from engine.posterior import Inference, Posterior
     from engine.predictive import Check, far_off, predictive_checks
     from engine.preposterior import Outcome, Preposterior
@@ -99,6 +100,7 @@ LAZY = {
     "decide_certified": "decision",
     "decide_items": "decision",
     "decide_levels": "decision",
+    "reading_follows": "observation.dependence",
     "joint_marginal": "dependence",
     "joint_marginals": "dependence",
     "looked_marginals": "dependence",
@@ -274,6 +276,7 @@ __all__ = [
     "predictive_checks",
     "prior_truth",
     "read",
+    "reading_follows",
     "replaced_paths",
     "resampled",
     "resolve",

@@ -172,7 +172,7 @@ class ObservationModel:
         ).reshape(len(self.observers), -1)
         self.haloed = self.halo > 0
         self.dependent = base.dependence is not None
-        self._looks: dict[str, SharedLook | None] = {}
+        self._looks: dict[str, SharedLook | None] = self._kept_looks(keep) if keep else {}
         self.seen_state = {
             index: self._states_of(found, index)
             for index in range(len(self.observers))
@@ -446,13 +446,15 @@ class ObservationModel:
         """Add places 2 and 3 of rankings; all of one observer's about an item count as one.
 
         So do those of observers as far as they follow the same look: n of them count for n / (1 + (n - 1) λ).
+        An observer weighs w, the range of its log-likelihood over the states: n = (Σ w)² / Σ w², and λ is the
+        mean so weighted. One that tells no states apart takes nothing from the others.
         """
         rankings = answers.rankings.get(self.network.root)
         if rankings is None:
             return
         items, states = len(answers.items), len(self.network.root_states)
         total = self._zeros(items, states)
-        rankers, following = np.zeros(items), np.zeros(items)
+        weight, square, following = np.zeros(items), np.zeros(items), np.zeros(items)
         for observer in sorted(self.seen_state):
             kernel = self.kernels.get((observer, self.network.root))
             used = (answers.reading_observer[rankings.reading] == observer) & (rankings.places[:, 1] >= 0)
@@ -464,11 +466,16 @@ class ObservationModel:
             cell = item[:, None] * states + np.arange(states)
             each = sums_at(tails.reshape(-1), cell.reshape(-1), items * states).reshape(items, states)
             count = np.bincount(item, minlength=items)
-            total = total + self.exponent[observer] * each / put(np.maximum(count, 1.0)[:, None], tails)
-            rankers += count > 0
-            following += (count > 0) * (self.observers[observer].follows if self.dependent else 0.0)
-        shared = following / np.maximum(rankers, 1)
-        total = total / put((1 + np.maximum(rankers - 1, 0) * shared)[:, None], total)
+            tail = self.exponent[observer] * each / put(np.maximum(count, 1.0)[:, None], tails)
+            total = total + tail
+            if self.dependent:
+                spread = np.ptp(tail, axis=1)
+                weight, square = weight + spread, square + spread**2
+                following += spread * self.observers[observer].follows
+        if self.dependent:
+            rankers = weight**2 / np.maximum(square, LEAST)
+            shared = following / np.maximum(weight, LEAST)
+            total = total / (1 + np.maximum(rankers - 1, 0) * shared)[:, None]
         about_root += total.T[:, row_item]
 
     def shared_look(self, name: str) -> SharedLook | None:
@@ -483,6 +490,35 @@ class ObservationModel:
     def observers_of(self, name: str) -> list[int]:
         """Return who answers with labels about a variable."""
         return [o for (o, v), kernel in self.kernels.items() if v == name and isinstance(kernel, LabelKernel)]
+
+    def _kept_looks(self, like: ObservationModel) -> dict[str, SharedLook | None]:
+        """Return the looks that a like model derived from the same: tables, follows and the section."""
+        if like.network.knowledge.dependence != self.network.knowledge.dependence:
+            return {}
+
+        def inputs(model: ObservationModel, name: str) -> list[tuple[int, int, float]]:
+            known = model.observers_of(name)
+            return [(o, id(model.kernels[o, name]), settled_follows(model.observers[o])) for o in known]
+
+        return {
+            name: look
+            for name, look in like._looks.items()
+            if like.dependent and inputs(like, name) == inputs(self, name)
+        }
+
+    def answered_together(self, answers: Answers) -> tuple[str, ...]:
+        """Return the variables about which several observers answered of an item, where that matters."""
+        if not self.dependent:
+            return ()
+        collected = self._collected(answers)
+        names = []
+        for name, contributions in collected.contributions.items():
+            observers = np.zeros(len(collected.row_item), dtype=np.int64)
+            for part in contributions:
+                observers[np.unique(part.row)] += 1
+            if self.observers_of(name) and observers.max(initial=0) > 1:
+                names.append(name)
+        return tuple(names)
 
     def _made_look(self, name: str) -> SharedLook | None:
         declared, known = self.network.knowledge.dependence, self.observers_of(name)

@@ -63,7 +63,7 @@ def json_schema(base: Knowledge | None = None) -> Json:
                 "observers": _named(_observer(known), known.observers),
                 "questions": _named(_question(), known.questions),
                 "views": _named(_view()),
-                "dependence": _dependence(),
+                "dependence": _dependence(known),
                 "policy": _policy(known),
                 "certificates": _certificates(known),
             }
@@ -88,6 +88,7 @@ class _Known:
         self.rules = tuple(one.name for one in base.rules) if base else ()
         self.observers = tuple(base.observers) if base else ()
         self.questions = tuple(base.questions) if base else ()
+        self.kinds = tuple(base.dependence.kinds) if base and base.dependence else ()
 
 
 def _said(schema: Json, description: str) -> Json:
@@ -268,7 +269,7 @@ def _observer(known: _Known) -> Json:
             "label": TEXT,
             "description": TEXT,
             "askable": FLAG,
-            "kind": _said(TEXT, "An entry of dependence.kinds."),
+            "kind": _said(_offered(known.kinds), "An entry of dependence.kinds."),
             "follows": _number(
                 0, MOST_FOLLOWS, "How often it settles on what all see; its kind's otherwise."
             ),
@@ -287,15 +288,15 @@ def _observer(known: _Known) -> Json:
     )
 
 
-def _dependence() -> Json:
+def _dependence(known: _Known) -> Json:
     share, count = _number(LEAST_SHARE, MOST_SHARE), _number(LEAST_COUNT, MOST_COUNT)
     clarity = _table({"right": share, "seen": share})
     return _table(
         {
             "clear": _said(clarity, "Items that look like what they are."),
             "ambiguous": _said(clarity, "Items that look like this or that."),
-            "kinds": _named(_table({"follows": _number(0, MOST_FOLLOWS)})),
-            "default": _said(TEXT, "The kind of observers that name none."),
+            "kinds": _named(_table({"follows": _number(0, MOST_FOLLOWS)}), known.kinds),
+            "default": _said(_offered(known.kinds), "The kind of observers that name none."),
             **dict.fromkeys(("n", "look_n", "seen_n"), count),
         }
     )

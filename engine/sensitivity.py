@@ -192,7 +192,7 @@ class Sensitivity:
         """Return the change of the margins: by the network to first order, by all else as it is."""
         change = np.append(self.slopes.declared @ moved(self.base, other, self.inference.population), 0.0)
         p = self.p
-        if other.observers != self.base.observers:
+        if (other.observers, other.dependence) != (self.base.observers, self.base.dependence):
             network = replace(self.network, knowledge=other)
             model = ObservationModel(network, self.inference.population, self.inference.observations)
             p = self.inference.marginals(model.evidence(self.one))[self.base.root][0]

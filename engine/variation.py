@@ -25,11 +25,16 @@ OF_NETWORK = ("variables", "populations", "cells", "moments", "couplings", "rule
 
 def only_fitted(path: str) -> bool:
     """Say whether a number is only where a fit begins: `n`, `spread`, or one under `sd`."""
+    if path.startswith("dependence."):
+        return False
     return path.endswith((".n", ".spread")) or ".sd." in path or ".n." in path
 
 
 def speaking(inference: Inference, answers: Answers) -> tuple[Number, ...]:
-    """Return the numbers that can move these posteriors: of the network, and of what observers spoke of."""
+    """Return the numbers that can move these posteriors: of the network, and of what observers spoke of.
+
+    Where several observers answered, also those that what an item looks like is derived from.
+    """
     base, answered = inference.network.knowledge, set(answers.reading_observer.tolist())
     observers = {index: inference.observations.observers[index] for index in answered}
     silent = tuple(path for index, one in observers.items() for path in _silent(base, answers, index, one))
@@ -39,14 +44,29 @@ def speaking(inference: Inference, answers: Answers) -> tuple[Number, ...]:
         *(f"priors.populations.{name}." for name in {inference.population, base.reference}),
         *(f"observers.{one.name}." for one in observers.values()),
     )
+    of_looks = tuple(_of_looks(inference, answers))
     return tuple(
         number
         for path, number in base.numbers.items()
-        if path.startswith(wanted)
-        and not path.startswith(silent)
+        if (path.startswith(of_looks) or (path.startswith(wanted) and not path.startswith(silent)))
         and not only_fitted(path)
         and not path.endswith(".cost")
     )
+
+
+def _of_looks(inference: Inference, answers: Answers) -> Iterator[str]:
+    """Yield the paths of what the looks are derived from: `dependence`, and the tables of all observers."""
+    observations, kinds = inference.observations, ("confusion", "accuracy", "repeat", "types")
+    together = observations.answered_together(answers)
+    if together:
+        yield "dependence."
+    for name in together:
+        for index in observations.observers_of(name):
+            path = f"observers.{observations.observers[index].name}"
+            yield from (f"{path}.follows", f"{path}.carry", f"{path}.binary.cells.{name}.")
+            yield from (f"{path}.categorical.{name}.{kind}" for kind in kinds)
+            if name in inference.network.knowledge.cells:
+                yield f"{path}.binary.repeat"
 
 
 def _silent(base: Knowledge, answers: Answers, index: int, observer: Observer) -> Iterator[str]:
@@ -103,8 +123,8 @@ class Variation:
         """Return the numbers that stand together and add up to 1, by the path of the whole."""
         together: dict[str, list[Number]] = {}
         for number in self.base.numbers.values():
-            # Words and lists may add up to 1 too, and mean something else.
-            if number.path.startswith("words.") or number.path.endswith("]"):
+            # Words, looks and lists may add up to 1 too, and mean something else.
+            if number.path.startswith(("words.", "dependence.")) or number.path.endswith("]"):
                 continue
             together.setdefault(_above(number.path), []).append(number)
         return {

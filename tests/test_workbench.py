@@ -262,6 +262,7 @@ def test_what_is_not_odd_passes_strictly_and_what_is_impossible_is_a_fault(overl
 NAMES = """
 AU12: binary variable, expression: categorical variable, valence: interval variable, smile: coupling,
 quadrant: derived variable, fear: state of expression, afraid-brows: rule, gpt-4o: observer, joint: question,
+vision-model: kind of observer, dependence: path, crowd: observer,
 affect: level, au_table: source, in-the-wild: population, often: word, policy: policy, AU22: code,
 rules.afraid-brows: rule, rules.afraid-brows.confidence: path, activations.cells.fear: path
 """
@@ -310,6 +311,85 @@ def test_what_is_filled_in_and_what_an_overlay_replaced_are_shown():
     assert values == (0.9, "0.9,", 0.65, "0.65")
     assert re.search(rf"p 0\.9, n 10\s+judgement, {re.escape(leaf['place'])}", text)
     assert re.search(rf"replaced p 0\.65\s+judgement, {re.escape(old['place'])}", text)
+
+
+def test_an_observer_is_shown_with_its_kind_and_how_often_that_follows_the_look():
+    (thing,) = facts_of("show", "gpt-4o")["things"]
+    (kind,) = [leaf for leaf in thing["says"] if leaf["path"] == "observers.gpt-4o.kind"]
+    (follows,) = [leaf for leaf in thing["derived"] if leaf["path"] == "observers.gpt-4o.follows"]
+    assert (kind["text"], at(kind["place"]).split()[0]) == ("vision-model", "vision-model")
+    assert follows["text"] == "0.9, as its kind vision-model"
+    assert (follows["source"], at(follows["place"])) == ("judgement", "0.9")
+    assert "follows 0.9, as its kind vision-model" in run("show", "gpt-4o").stdout
+    (thing,) = facts_of("show", "vision-model")["things"]
+    assert {leaf["path"] for leaf in thing["refers"]} == {
+        "dependence.default",
+        "observers.generic-vlm.kind",
+        "observers.gpt-4o.kind",
+    }
+
+
+TOGETHER = """
+dependence:
+  {source: book, clear: {right: 0.8, seen: 0.9}, ambiguous: {right: 0.2, seen: 0.7},
+   n: 20, look_n: 5, seen_n: 8, default: loose, kinds: {loose: {follows: 0.1}, near: {follows: 0.9}}}
+observers:
+  eye: {carry: 0.8, source: book}
+  ear: {kind: near, carry: 0.6, source: book, categorical: {kind: {accuracy: 0.7, repeat: 0.9, strength: 8}}}
+  nose: {follows: 0.4, carry: 1, source: book, categorical: {kind: {accuracy: 0.6, repeat: 0.9, strength: 8}}}
+"""
+
+
+def test_a_check_says_who_follows_the_look_and_how_often(overlay):
+    path = overlay(TOGETHER)
+    found = facts_of("check", path)["dependence"]
+    assert [(one["observer"], one["kind"], one["follows"]) for one in found] == [
+        ("eye", "loose", 0.1),
+        ("ear", "near", 0.9),
+        ("nose", "loose", 0.4),
+    ]
+    # No reading follows the look that carries nothing over; .99 of what is carried over is the most.
+    assert [one["reading"] for one in found] == pytest.approx([0.1, 0.6 * 0.99, 0.4])
+    text = run("check", path).stdout
+    assert re.search(r"ear +0\.59 +near +declared 0\.9, but a reading carries over 0\.6\n", text)
+    assert re.search(r"nose +0\.40 +loose\n", text)
+    assert facts_of("check", overlay(""))["dependence"] is None
+    assert "err" not in run("check", overlay("")).stdout
+    two = overlay(
+        "observers: {ear: {source: book, categorical: {kind: {accuracy: 0.7, repeat: 0.9, strength: 8}}}}"
+    )
+    assert "Observers err independently: there is no section `dependence`\n" in run("check", two).stdout
+
+
+def test_what_errs_together_is_compared_resolved_and_asked_for(overlay, tmp_path):
+    """The difference that `follows` makes to decisions, by the commands that know of numbers."""
+    together = overlay(TOGETHER).rename(tmp_path / "together.yaml")
+    apart = overlay(
+        "dependence: {kinds: {near: {follows: 0}, loose: {follows: 0}}, source: book}\n"
+        "observers: {nose: {follows: 0, source: book}}",
+        "together.yaml",
+    )
+    samples = tmp_path / "samples.jsonl"
+    lines = [
+        {"item": item, "observer": o, "question": "name", "draw": 0, "kinds": kind}
+        for item, kind in (("one", "x"), ("two", "y"))
+        for o in ("eye", "ear", "nose")
+    ]
+    samples.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    found = facts_of("diff", together, apart, "--samples", samples)
+    assert {(one["path"], one["kind"]) for one in found["changes"]} == {
+        ("dependence.kinds.loose.follows", "number"),
+        ("dependence.kinds.near.follows", "number"),
+        ("observers.nose.follows", "number"),
+    }
+    assert {one["item"] for one in found["largest"]} == {"one", "two"}
+    whole = tmp_path / "whole.yaml"
+    whole.write_text(run("resolve", together).stdout, "utf-8")
+    assert facts_of("diff", together, whole)["changes"] == []
+    assert seke.knowledge(whole).dependence == seke.knowledge(together).dependence
+    numbers = {one["path"]: one for one in facts_of("sensitivity", samples, "-k", together)["numbers"]}
+    assert numbers["dependence.clear.right"]["per_tenth"] > 0
+    assert numbers["observers.nose.follows"]["per_tenth"] > 0
 
 
 @pytest.mark.parametrize(("name", "near"), [("hapiness", "happiness"), ("au12", "AU12"), ("smiles", "smile")])

@@ -26,8 +26,9 @@ def dependence(fields: Fields, node: Node | None) -> Dependence | None:
     kinds = {name: _kind(fields, name, inner) for name, inner in fields.named(entries.get("kinds"))}
     if "kinds" in entries and not kinds:
         fields.fault(entries.entries["kinds"], "names no kinds of observers; name one at least")
+    faults = len(fields.faults)
     clear, ambiguous = (_clarity(fields, entries, key) for key in ("clear", "ambiguous"))
-    both = {"clear", "ambiguous"} <= set(entries.entries)
+    both = {"clear", "ambiguous"} <= set(entries.entries) and len(fields.faults) == faults
     if both and clear.right * clear.seen <= ambiguous.right * ambiguous.seen:
         message = "is no clearer than what is ambiguous: right times seen must be greater"
         fields.fault(entries.entries["clear"], message)
@@ -35,12 +36,12 @@ def dependence(fields: Fields, node: Node | None) -> Dependence | None:
     if "default" in entries:
         default = fields.one_of(entries.entries["default"], kinds, "kind of observer")
     return Dependence(
-        **fields.cited(node),
+        **(fields.cited(entries.entries["n"]) if "n" in entries else {"place": node.place}),
         clear=clear,
         ambiguous=ambiguous,
         kinds=kinds,
         default=default,
-        n=_count(fields, entries, "n"),
+        n=fields.number(entries, "n", LEAST_COUNT, MOST_COUNT, default=1.0),
         look_n=_count(fields, entries, "look_n"),
         seen_n=_count(fields, entries, "seen_n"),
     )

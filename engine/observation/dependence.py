@@ -96,6 +96,11 @@ def settled_follows(observer: Observer) -> float:
     return min(observer.follows / max(observer.carry, 1e-9), MOST_FOLLOWS)
 
 
+def reading_follows(observer: Observer) -> float:
+    """Return how often a reading follows the look: as declared, but no more often than it carries over."""
+    return observer.carry * settled_follows(observer)
+
+
 def skill(table: Floats, matches: Floats) -> float:
     """Return how far beyond chance an observer's answers are right, from 0 to 1.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Knowledge, audit_network, compiled
+from engine import Knowledge, audit_network, compiled, reading_follows
 from seke.certificates import verdict
 from seke.questions import Questions
 from seke.shipped import cache_folder
@@ -27,6 +27,8 @@ MOST_SHOWN = 5
 MOST_RULES = 60
 EXACT = 1e-6
 DIGITS = 6
+# A reading that follows the look less often than declared by no more than this is not remarked on.
+NEARLY = 0.02
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,10 @@ def check(knowledge: Knowledge | str | Path | None = None, seed: int = 0) -> Che
 
     The facts are `knowledge`, `declares` (how many of what), `deviations` (declared against compiled numbers,
     the largest first), `rules`, `pairs` (states of the root, the hardest to tell apart first, with the Bayes
-    error by question), `cost`, `guarantee` (what is certified, and why it does not hold any more; None where
-    nothing is), `warnings`, and `unmet` (rules whose confidence is not met).
+    error by question), `dependence` (each observer's kind, how often it follows what all see, and how often
+    one reading of it does, which is no more than it carries over; None where observers err independently),
+    `cost`, `guarantee` (what is certified, and why it does not hold any more; None where nothing is),
+    `warnings`, and `unmet` (rules whose confidence is not met).
 
     Raises:
         engine.KnowledgeError: all faults of a base that cannot be read or compiled, or whose prompts
@@ -71,6 +75,7 @@ def _facts(base: Knowledge, found: Audit) -> Facts:
         "deviations": [_deviation(one) for one in found.deviations],
         "rules": [_rule(one) for one in found.rules],
         "pairs": _pairs(base, found),
+        "dependence": _dependence(base),
         "cost": {**vars(found.cost), "text": str(found.cost)},
         "guarantee": _guarantee(base),
         "warnings": [
@@ -133,6 +138,21 @@ def _pairs(base: Knowledge, found: Audit) -> list[Facts]:
     return sorted(pairs, key=lambda pair: -min(pair["error"].values()))
 
 
+def _dependence(base: Knowledge) -> list[Facts] | None:
+    if base.dependence is None:
+        return None
+    return [
+        {
+            "observer": observer.name,
+            "kind": observer.kind,
+            "follows": observer.follows,
+            "reading": _short(reading_follows(observer)),
+            "carry": observer.carry,
+        }
+        for observer in base.observers.values()
+    ]
+
+
 def _guarantee(base: Knowledge) -> Facts | None:
     made = base.guarantee
     if made is None:
@@ -147,7 +167,7 @@ def _short(value: float) -> float:
 
 
 def _lines(facts: Mapping[str, Any]) -> list[str]:
-    parts = (_head, _deviations, _rules, _hardest, _promised, _cost)
+    parts = (_head, _deviations, _rules, _hardest, _together, _promised, _cost)
     return [line for part in parts for line in part(facts)]
 
 
@@ -226,6 +246,26 @@ def _hardest(facts: Mapping[str, Any]) -> list[str]:
     ]
     head = "Hardest to tell apart: how often the likelier of two is wrong after one answer (guessing: 0.50)"
     return ["", head, *columns(("", *questions), rows)]
+
+
+def _together(facts: Mapping[str, Any]) -> list[str]:
+    observers = facts["dependence"]
+    if observers is None:
+        several = facts["declares"]["observers"] > 1
+        return ["", "Observers err independently: there is no section `dependence`"] if several else []
+    rows = [
+        (
+            one["observer"],
+            f"{one['reading']:.2f}",
+            one["kind"],
+            ""
+            if one["follows"] - one["reading"] < NEARLY
+            else f"declared {one['follows']:g}, but a reading carries over {one['carry']:g}",
+        )
+        for one in observers
+    ]
+    head = "Observers err together: how often a reading follows what all of them see in an item"
+    return ["", head, *columns((), rows)]
 
 
 def _promised(facts: Mapping[str, Any]) -> list[str]:

@@ -24,6 +24,7 @@ WIDTH = 100
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
 # Where what has a name is spoken of, by its kind; anything else is not spoken of by name.
 SPOKEN = {
+    "kind": ("kind", "default"),
     "variable": ("if", "then", "pair", "reports", "hides", "required", "given"),
     "state": ("if", "then"),
     "level": ("reports", "required"),
@@ -84,6 +85,7 @@ def _things(base: Knowledge) -> Iterator[tuple[str, str]]:
         "coupling": ("couplings", [one.name for one in base.couplings]),
         "rule": ("rules", [one.name for one in base.rules]),
         "observer": ("observers", base.observers),
+        "kind of observer": ("dependence.kinds", base.dependence.kinds if base.dependence else ()),
         "question": ("questions", base.questions),
         "source": ("sources", base.sources),
     }
@@ -106,9 +108,9 @@ def _thing(base: Knowledge, kind: str, path: str) -> Facts:
     if kind.startswith("state"):
         prose = {"description": base.variables[base.root].descriptions.get(name, "")}
     else:
-        own = tuple(
-            leaf for leaf in own if leaf.path != f"{path}.{leaf.key}" or leaf.key not in (*PROSE, "kind")
-        )
+        # The kind of a variable is in the headline.
+        hidden = PROSE if kind == "observer" else (*PROSE, "kind")
+        own = tuple(leaf for leaf in own if leaf.path != f"{path}.{leaf.key}" or leaf.key not in hidden)
     notes = dict.fromkeys(leaf.note for leaf in own if leaf.note)
     facts = {
         "kind": kind,
@@ -119,7 +121,7 @@ def _thing(base: Knowledge, kind: str, path: str) -> Facts:
         "says": [_leaf(leaf) for leaf in own if not kind.startswith("state")],
         "notes": list(notes),
         "numbers": [_leaf(leaf) for leaf in _numbers_of(base, kind, name)],
-        "derived": _filled(base, kind, name),
+        "derived": _of_kind(base, name) if kind == "observer" else _filled(base, kind, name),
         "refers": [_leaf(leaf) for leaf in _referring(base, kind, name)],
     }
     if kind == "source":
@@ -132,7 +134,11 @@ def _thing(base: Knowledge, kind: str, path: str) -> Facts:
 
 def _name_of(base: Knowledge, kind: str, path: str) -> str:
     """Return the name at the end of a path; names may hold dots."""
-    above = ("priors.populations.", f"variables.{base.root}.states." if kind.startswith("state") else "")
+    above = (
+        "priors.populations.",
+        "dependence.kinds.",
+        f"variables.{base.root}.states." if kind.startswith("state") else "",
+    )
     section = next((one for one in above if one and path.startswith(one)), f"{path.partition('.')[0]}.")
     return path.removeprefix(section) if kind != "path" else path
 
@@ -192,6 +198,17 @@ def _filled(base: Knowledge, kind: str, name: str) -> list[Facts]:
                     }
                 )
     return found
+
+
+def _of_kind(base: Knowledge, name: str) -> list[Facts]:
+    """Return how often an observer follows the look, where it has that from its kind."""
+    path = f"observers.{name}.follows"
+    if base.dependence is None or path in declared_of(base).leaves:
+        return []
+    kind = base.dependence.kinds[base.observers[name].kind]
+    value = f"{kind.follows:g}, as its kind {kind.name}"
+    place = near(kind.place)
+    return [{"path": path, "value": value, "text": value, "source": kind.source, "place": place}]
 
 
 def _referring(base: Knowledge, kind: str, name: str) -> Iterator[Leaf]:

@@ -217,8 +217,7 @@ class World:
         for name, parts in said.items():
             total *= self.along((name,), self._together(name, parts, followed))
         if log_tails:
-            follows = np.mean([share for share, _ in log_tails]) if self.base.dependence else 0.0
-            counted = 1 + (len(log_tails) - 1) * follows
+            counted = self._counted(log_tails) if self.base.dependence else 1.0
             total *= self.along((root,), np.exp(sum(log for _, log in log_tails) / counted))
         return total
 
@@ -338,6 +337,16 @@ class World:
                     for share, k in zip(shares, self.kinds(observer, name), strict=True)
                 )
         return total
+
+    @staticmethod
+    def _counted(log_tails: Sequence[tuple[float, Floats]]) -> float:
+        """How many times over tails say the same: 1 + (n - 1) λ, those that tell nothing not counted."""
+        ranges = [float(max(log) - min(log)) for _, log in log_tails]
+        if not any(ranges):
+            return 1.0
+        number = sum(ranges) ** 2 / sum(r * r for r in ranges)
+        share = sum(r * follows for r, (follows, _) in zip(ranges, log_tails, strict=True)) / sum(ranges)
+        return 1 + (number - 1) * share
 
     def _tail(self, observer: Observer, places: Sequence[int]) -> Floats:
         """Log P(places 2 and 3 | the first, truth), (K,)."""

@@ -180,6 +180,64 @@ def test_numbers_that_are_not_asked_have_no_say(base_of, names, question, said):
     assert not [path for path in told if path.startswith(("policy.", "questions."))]
 
 
+def by_all(base, names, *observers):
+    """One answer of each of these about what is wrong, and the numbers that then have a say."""
+    readings = [Reading(name, "walk", "face", ({names["wear"]: 1},)) for name in observers]
+    answers = answers_of(base, [readings])
+    return answers, {number.path for number in Influences(inferred(base), answers, names["wear"]).numbers()}
+
+
+def test_of_several_observers_all_that_looks_are_derived_from_has_a_say(base_of, names):
+    """Also the table of one that answered nothing, by slopes of bases read anew; all else has none."""
+    base = base_of("crew")
+    answers, paths = by_all(base, names, "fitter", "logbook")
+    wear = names["wear"]
+    expected = {
+        *(f"dependence.{key}" for key in ("clear.right", "clear.seen", "ambiguous.right", "ambiguous.seen")),
+        *("dependence.n", "dependence.look_n", "dependence.seen_n", "dependence.kinds.expert.follows"),
+        *("dependence.kinds.passer-by.follows", "observers.logbook.follows", "observers.visitor.carry"),
+        f"observers.visitor.categorical.{wear}.accuracy",
+    }
+    assert expected <= paths
+    assert not [path for path in paths if path.startswith("observers.visitor.binary.cells.")]
+    influences = Influences(inferred(base), answers, wear)
+    found = {one.number.path: one for one in influences.each() if one and one.number.path in expected}
+    for path, influence in found.items():
+        step = 1e-3 * max(abs(influence.number.value), 0.1)
+        sides = [
+            inferred(declared_of(base).with_numbers({path: influence.number.value + sign * step}))
+            for sign in (1, -1)
+        ]
+        right = [(side.posterior(answers).marginals[wear] * influences.right).sum(1) for side in sides]
+        slope = (right[0] - right[1]) / (2 * step)
+        assert influence.slope == pytest.approx(slope, rel=0.03, abs=1e-6), path
+        assert slope[0] != 0, path
+    assert found.keys() == expected
+    others = {
+        path: one.value * 0.99
+        for path, one in base.numbers.items()
+        if path not in paths and not parts(base, one) and path.startswith(("observers.", "dependence."))
+    }
+    assert any(path.startswith("observers.visitor.") for path in others)
+    other = inferred(declared_of(base).with_numbers(others))
+    before, after = (one.posterior(answers).marginals for one in (inferred(base), other))
+    for name in before:
+        np.testing.assert_allclose(before[name], after[name], atol=1e-12)
+
+
+def test_of_one_observer_alone_what_others_are_like_has_no_say(base_of, names):
+    _, paths = by_all(base_of("crew"), names, "fitter")
+    assert not [path for path in paths if path.startswith(("dependence.", "observers.visitor."))]
+
+
+def test_looks_that_add_up_to_1_are_no_distributions(overlay_of, names):
+    text = "dependence: {ambiguous: {right: 0.3, seen: 0.7}, source: judgement, note: They add up to 1.}"
+    base = overlay_of(text, "crew")
+    influences = Influences(inferred(base), by_all(base, names, "fitter", "logbook")[0], names["wear"])
+    shared = {one.number.path: one.shared for one in influences.each() if one is not None}
+    assert not any(shared[f"dependence.ambiguous.{key}"] for key in ("right", "seen"))
+
+
 def test_words_and_lists_that_add_up_to_1_are_no_distributions(base_of):
     """The machine's words are .8 and .2; each moves alone."""
     base = base_of("machine")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from brute_force import answers_of, random_items
+from brute_force import Reading, answers_of, random_items
 
 from engine import Inference, KnowledgeError, Sensitivity, compile_network, decide_levels, diagnose, read
 from engine.declared import declared_of
@@ -162,6 +162,23 @@ def test_a_flip_is_what_an_edit_of_the_file_does(base_of):
             assert decided(nearly, one) == now
             found += 1
     assert found >= 4
+
+
+def test_how_observers_err_together_moves_a_decision(base_of, names):
+    """To first order as by bases read anew, where several answered; of one alone nothing comes of it."""
+    base = base_of("crew")
+    inference = Inference(compile_network(base))
+    readings = [
+        Reading(name, "walk", "face", ({names["wear"]: 1},)) for name in ("fitter", "logbook", "visitor")
+    ]
+    for count in (1, 3):
+        sensitivity = Sensitivity(inference, answers_of(base, [readings[:count]]))
+        for path in ("dependence.kinds.passer-by.follows", "dependence.clear.right", "dependence.n"):
+            other = declared_of(base).with_numbers({path: base.numbers[path].value * 1.01})
+            p = Inference(compile_network(other)).posterior(sensitivity.one).marginals[base.root][0]
+            moved_by = sensitivity._margins(other, p) - sensitivity._margins(base, sensitivity.p)
+            np.testing.assert_allclose(sensitivity._first_order(other), moved_by, atol=1e-9)
+            assert (np.abs(moved_by).max() > 1e-6) == (count > 1), path
 
 
 def test_a_number_of_a_distribution_moves_with_the_others(base_of):
