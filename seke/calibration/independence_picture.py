@@ -139,7 +139,8 @@ def _number(value: float) -> str:
 def _label(axes: Axes, names: list[str]) -> None:
     """Write the names beside the rows and above the columns, and part the cells."""
     labels = [textwrap.shorten(name, LONGEST_NAME, placeholder="...") for name in names]
-    axes.set_xticks(range(len(names)), labels, rotation=30, ha="left", rotation_mode="anchor")
+    rotation = 30 if len(names) <= MOST_WITH_NUMBERS else 60
+    axes.set_xticks(range(len(names)), labels, rotation=rotation, ha="left", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), labels)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
