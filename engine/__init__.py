@@ -57,6 +57,13 @@ if TYPE_CHECKING:
     from engine.lookahead import LookAhead
     from engine.network import CompiledRule, Network
     from engine.observation.dependence import reading_follows
+    from engine.observation.joint_answers import (
+        ErrorRates,
+        draws_jointly,
+        error_rates,
+        observers_jointly,
+        readings_jointly,
+    )
     from engine.posterior import Inference, Posterior
     from engine.predictive import Check, far_off, predictive_checks
     from engine.preposterior import Outcome, Preposterior
@@ -142,6 +149,11 @@ LAZY = {
     "LookAhead": "lookahead",
     "CompiledRule": "network",
     "Network": "network",
+    "ErrorRates": "observation.joint_answers",
+    "draws_jointly": "observation.joint_answers",
+    "error_rates": "observation.joint_answers",
+    "observers_jointly": "observation.joint_answers",
+    "readings_jointly": "observation.joint_answers",
     "Inference": "posterior",
     "Posterior": "posterior",
     "Outcome": "preposterior",
@@ -190,6 +202,7 @@ __all__ = [
     "Deviation",
     "Diagnostics",
     "Entry",
+    "ErrorRates",
     "Fault",
     "First",
     "Fit",
@@ -253,7 +266,9 @@ __all__ = [
     "diagnose",
     "did_you_mean",
     "draw_looks",
+    "draws_jointly",
     "entries_of",
+    "error_rates",
     "exported",
     "far_off",
     "feasible_interval",
@@ -271,12 +286,14 @@ __all__ = [
     "mcnemar",
     "mismatches",
     "mutual_information",
+    "observers_jointly",
     "overlay_tree",
     "percentile_interval",
     "predictive_checks",
     "prior_truth",
     "read",
     "reading_follows",
+    "readings_jointly",
     "replaced_paths",
     "resampled",
     "resolve",

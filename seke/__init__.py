@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from seke.annotation.job import annotate
     from seke.bench.run import benchmark
     from seke.bench.score import score
+    from seke.calibration.independence import independence
     from seke.calibration.needed import plan_gold
     from seke.calibration.run import calibrate
     from seke.explanation import explain
@@ -40,6 +41,7 @@ LAZY = {
     "explain": "explanation",
     "export": "exporting.export",
     "import_set": "importing.run",
+    "independence": "calibration.independence",
     "infer": "inference",
     "knowledge": "shipped",
     "network_graph": "workbench.graph",
@@ -65,6 +67,7 @@ __all__ = [
     "explain",
     "export",
     "import_set",
+    "independence",
     "infer",
     "knowledge",
     "network_graph",

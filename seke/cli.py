@@ -15,6 +15,7 @@ from seke import __version__
 from seke.annotation.cli import annotate
 from seke.bench.cli import bench
 from seke.calibration.cli import calibrate
+from seke.calibration.independence_cli import independence
 from seke.drawing.cli import explain, plot
 from seke.exporting.cli import export
 from seke.importing.cli import import_
@@ -49,6 +50,7 @@ def main() -> None:
 main.add_command(annotate)
 main.add_command(knowledge)
 main.add_command(calibrate)
+main.add_command(independence)
 main.add_command(bench)
 main.add_command(import_)
 main.add_command(plan)

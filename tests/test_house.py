@@ -39,7 +39,7 @@ INFERENCE = {
         "posterior",
     ),
     *("certification", "design", "guarantee", "preposterior", "reliability", "resampling", "score"),
-    *("simulation", "weights", "observation", "observation.dependence"),
+    *("simulation", "weights", "observation", "observation.dependence", "observation.joint_answers"),
 }
 
 

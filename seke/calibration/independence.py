@@ -1,0 +1,496 @@
+"""How far answers err together, measured on items with gold and without a model of how they come about.
+
+Two answers about the same items are compared: two draws of one reading, two readings (questions, views) of
+one observer, or two observers. Of n items that both answered, with e = 1 where an answer is wrong,
+
+    chance = mean(e_a) mean(e_b)                       how often both were wrong if errors were independent
+    P(b wrong | a wrong) = mean(e_a e_b) / mean(e_a)
+    phi = (mean(e_a e_b) - chance) / sqrt(var(e_a) var(e_b))
+
+and n answers whose errors correlate by ρ, the mean phi of their pairs, are worth n / (1 + (n - 1) ρ)
+independent ones (Kish 1965, Survey Sampling: the design effect). Beside it stands what the base declares,
+P(b wrong | a wrong) under its model (`engine.observation.joint_answers`) and the gold's shares of states.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import (
+    Answers,
+    Inference,
+    Knowledge,
+    SekeError,
+    compiled,
+    did_you_mean,
+    draws_jointly,
+    error_rates,
+    observers_jointly,
+    percentile_interval,
+    readings_jointly,
+    resampled,
+    scored,
+    states_of,
+)
+from seke.labels import LabelTable, labels_from, read_labels
+from seke.samples import single_samples
+from seke.shipped import cache_folder
+from seke.shipped import knowledge as read_knowledge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from engine import ErrorRates, Variable
+
+    Bools = NDArray[np.bool_]
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Record = dict[str, Any]
+    Place = tuple[int, int, int]
+
+# Items with gold. With fewer, half the width of a phi's interval is about 2 / sqrt(20) = .45 and says little.
+FEW_ITEMS = 20
+# Decimal places of numbers in records: enough to lose nothing that was measured.
+DIGITS = 6
+# In place of the number of an answer, which is 0 or more.
+NO_ANSWER = -1
+
+
+@dataclass(frozen=True)
+class Independence:
+    """How far answers about one variable err together.
+
+    about: what was measured, on what. pairs: a record a pair, draws first, then readings, then observers.
+    effective: a record for each set of answers, with how many independent ones it is worth.
+    """
+
+    about: Record
+    pairs: tuple[Record, ...]
+    effective: tuple[Record, ...]
+
+    @property
+    def facts(self) -> Record:
+        """Return everything as JSON has it."""
+        return {**self.about, "pairs": list(self.pairs), "effective": list(self.effective)}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return what has to be said of the figures, a line each."""
+        count = self.about["items"]
+        if count >= FEW_ITEMS:
+            return ()
+        items = "item has" if count == 1 else "items have"
+        return (f"only {count} {items} gold and answers: the intervals are wide, and may be missing",)
+
+    def draw(self, form: str) -> bytes:
+        """Return a picture, `png`, `svg` or `pdf`: a matrix of P(column wrong | row wrong).
+
+        Raises:
+            engine.SekeError: there are no two observers or readings to draw.
+        """
+        from seke.calibration.independence_picture import drawn
+
+        return drawn(self, form)
+
+
+def independence(
+    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    gold: str | Path | Iterable[Mapping[str, Any]],
+    knowledge: Knowledge | str | Path | None = None,
+    *,
+    about: str | None = None,
+    groups: str = "",
+    bootstrap: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Independence:
+    """Measure on items with gold how far draws, readings and observers err together.
+
+    The unit is the first answer of a reading (observer, question, view): of a ranking the first place, of a
+    distribution the likeliest answer. An observer's answer about an item is that of its first reading, in the
+    base's order of questions and the usual view first. An answer that names no state is wrong.
+
+    Args:
+        samples: sample files, or records, as `seke.infer` takes them.
+        gold: a label table (file, or rows as mappings).
+        knowledge: the base, which says who observes what; the shipped base by default.
+        about: a categorical or binary variable; the base's root by default.
+        groups: a column of gold, such as the subject: whole groups are resampled.
+        bootstrap: resamples for the intervals; 0: none.
+        level: of the intervals.
+        seed: of all chance.
+
+    Raises:
+        engine.KnowledgeError, engine.AnswerError, engine.SekeError: bad knowledge, samples, gold or names; no
+            gold of this variable, or no two answers about the same item.
+    """
+    from seke import __version__
+
+    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    variable = _variable(base, about or base.root)
+    table = _gold(gold, base, groups)
+    answers = _FirstAnswers.of(_listed(samples), base, variable, table)
+    measure = _PairMeasure(answers, base, bootstrap, level, seed)
+    pairs = (*measure.draws(), *measure.readings(), *measure.observers())
+    if not pairs:
+        message = f"no two answers about {variable.name} are of the same item with gold: nothing to compare. "
+        raise SekeError(
+            f"{message}Give draws, questions, views or observers that answer about the same items"
+        )
+    return Independence(
+        {
+            "version": __version__,
+            "knowledge": base.name,
+            "digest": base.digest,
+            "variable": variable.name,
+            "items": len(answers.state),
+            "gold": table.path,
+            "groups": groups or None,
+            "units": measure.units,
+            "bootstrap": bootstrap,
+            "level": level,
+            "seed": seed,
+            "observers": measure.described(),
+        },
+        pairs,
+        tuple(_effective_sizes(pairs)),
+    )
+
+
+def effective_number(count: float, correlation: float | None) -> float | None:
+    """Return how many independent answers so many are worth whose errors correlate by this on average.
+
+    None where the correlation is unknown, or so negative that the formula has no answer.
+    """
+    if correlation is None:
+        return None
+    design_effect = 1 + (count - 1) * correlation
+    return count / design_effect if design_effect > 0 else None
+
+
+def _variable(base: Knowledge, name: str) -> Variable:
+    usable = [v.name for v in base.variables.values() if v.kind in ("categorical", "binary")]
+    if name in base.levels and name not in base.variables:
+        members = ", ".join(base.levels[name][:4])
+        raise SekeError(f"{name} is a level; name one of its variables: {members}, ...")
+    if name not in base.variables:
+        raise SekeError(f"no variable is called {name!r}{did_you_mean(name, usable)}")
+    variable = base.variables[name]
+    if name not in usable:
+        kind = "a number" if variable.kind == "interval" else "derived from other variables"
+        raise SekeError(f"{name} is {kind}; errors are counted of categorical and binary variables")
+    return variable
+
+
+def _gold(gold: Any, base: Knowledge, groups: str) -> LabelTable:
+    if isinstance(gold, str | Path):
+        return read_labels(gold, base, groups)
+    return labels_from(gold, base, groups)
+
+
+def _listed(samples: Any) -> list[Any]:
+    return [samples] if isinstance(samples, str | Path) else list(samples)
+
+
+@dataclass(frozen=True)
+class _FirstAnswers:
+    """The answers about one variable of the N items that have gold and any answer.
+
+    variable: what they are about. state: (N,) the truth. group: (N,) which group each item is of. first,
+    second: reading (observer, question, view) -> (N,) its first and second answer, NO_ANSWER where there is
+    none; the numbers of answers are those of the states, then of what else may be answered. draws: reading ->
+    how many draws most of its items have that were asked again. views: names.
+    """
+
+    variable: Variable
+    state: Ints
+    group: Ints
+    first: Mapping[Place, Ints]
+    second: Mapping[Place, Ints]
+    draws: Mapping[Place, int]
+    views: tuple[str, ...]
+
+    @classmethod
+    def of(cls, samples: list[Any], base: Knowledge, variable: Variable, table: LabelTable) -> _FirstAnswers:
+        """Read the samples; items without gold of this variable are left out."""
+        singles = single_samples(samples, base)
+        if not singles.items:
+            raise SekeError("there are no samples")
+        truth = _truth(table, singles.items, variable)
+        answers, labels = singles.answers, singles.answers.labels.get(variable.name)
+        if labels is None:
+            raise SekeError(f"no sample says anything about {variable.name}")
+        # Of a reported distribution the likeliest answer, of several as likely the first.
+        sample = answers.reading_item[labels.reading]
+        order = np.lexsort((labels.answer, -labels.weight, sample))
+        _, starts = np.unique(sample[order], return_index=True)
+        row = order[starts]
+        reading, sample = labels.reading[row], sample[row]
+        item = singles.item[sample]
+        known = truth[item] >= 0
+        reading, answer, item = reading[known], labels.answer[row][known], item[known]
+        place = np.stack([answers.reading_observer, answers.reading_question, answers.reading_view])
+        kept, rows = np.unique(item, return_inverse=True)
+        codes = _codes(base, variable)
+        columns: dict[str, dict[Place, Ints]] = {"first": {}, "second": {}}
+        counts: dict[Place, int] = {}
+        for observer, question, view in sorted(set(map(tuple, place[:, reading].T.tolist()))):
+            key = (observer, question, view)
+            chosen = (place[:, reading] == np.array(key)[:, None]).all(0)
+            first, second, draws = _by_draw(rows[chosen], codes[key[0]][answer[chosen]], len(kept))
+            columns["first"][key], columns["second"][key], counts[key] = first, second, draws
+        groups = table.groups_of(singles.items[i] for i in kept.tolist())
+        group = _group_numbers(groups)
+        return cls(variable, truth[kept], group, **columns, draws=counts, views=answers.views)
+
+    def wrong(self, column: Ints) -> Bools:
+        """Return whether each answer (N,) is wrong; one that is missing counts as such."""
+        return np.asarray(column != self.state)
+
+    def of_observer(self, observer: int) -> Ints:
+        """Return an observer's answers (N,), each from the first reading of the item that has any."""
+        order = sorted((p for p in self.first if p[0] == observer), key=self.rank)
+        column = np.full(len(self.state), NO_ANSWER)
+        for place in order:
+            column = np.where(column == NO_ANSWER, self.first[place], column)
+        return column
+
+    def rank(self, place: Place) -> tuple[int, bool, int]:
+        """Return a key that orders readings: by question, the usual view first."""
+        return place[1], self.views[place[2]] != Answers.USUAL_VIEW, place[2]
+
+
+def _truth(table: LabelTable, items: Sequence[str], variable: Variable) -> Ints:
+    """Return the state of each item, -1 where it is unknown.
+
+    Raises:
+        engine.SekeError: it is known of none.
+    """
+    values = table.gold.values.get(variable.name)
+    if values is None:
+        columns = ", ".join(table.gold.values)
+        raise SekeError(f"{table.path}: has no column {variable.name}; there are {columns}")
+    if np.isnan(values).all():
+        raise SekeError(f"{table.path}: {variable.name} is blank in all rows")
+    truth = states_of(variable, table.gold_of(items).values[variable.name])
+    if (truth < 0).all():
+        named = table.items[int(np.flatnonzero(~np.isnan(values))[0])]
+        message = f"{table.path}: has gold {variable.name} of none of the items"
+        raise SekeError(f"{message}; it names {named!r}, the samples {items[0]!r}")
+    return truth
+
+
+def _codes(base: Knowledge, variable: Variable) -> dict[int, Ints]:
+    """Return for each observer the numbers of its answers (Y,), the same for all; the states come first."""
+    instruments = {i: o.labels.get(variable.name) for i, o in enumerate(base.observers.values())}
+    known = {index: labels.answers for index, labels in instruments.items() if labels is not None}
+    words = list(dict.fromkeys(itertools.chain(variable.states, *known.values())))
+    return {index: np.array([words.index(a) for a in answers]) for index, answers in known.items()}
+
+
+def _by_draw(rows: Ints, codes: Ints, items: int) -> tuple[Ints, Ints, int]:
+    """Return one reading's first and second answers of each item (items,), and how many draws most have.
+
+    rows: (S,) the item of each of its answers, in order of draws. Items that were asked once do not count
+    for the number of draws where others were asked again.
+    """
+    order = np.argsort(rows, kind="stable")
+    rows, codes = rows[order], codes[order]
+    starts = np.searchsorted(rows, rows)
+    columns = np.full((2, items), NO_ANSWER)
+    for number, column in enumerate(columns):
+        chosen = np.arange(len(rows)) - starts == number
+        column[rows[chosen]] = codes[chosen]
+    counts = np.bincount(rows, minlength=items)
+    repeated = counts[counts > 1] if (counts > 1).any() else counts[counts > 0]
+    return columns[0], columns[1], Counter(repeated.tolist()).most_common(1)[0][0]
+
+
+def _group_numbers(groups: Sequence[str | None]) -> Ints:
+    """Return numbers (N,) from 0 without gaps; an item of no known group is a group of its own."""
+    keys = [(index, "") if group is None else (-1, group) for index, group in enumerate(groups)]
+    numbers: dict[tuple[int, str], int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+
+
+class _PairMeasure:
+    """Compares two columns of answers at a time, all on the same resamples."""
+
+    def __init__(
+        self, answers: _FirstAnswers, base: Knowledge, bootstrap: int, level: float, seed: int
+    ) -> None:
+        self.answers, self.base, self.level = answers, base, level
+        self.names, self.questions = tuple(base.observers), tuple(base.questions)
+        self.units = int(answers.group.max(initial=-1)) + 1
+        # Of a single group every resample is the same.
+        times = bootstrap if self.units > 1 else 0
+        self.weights = resampled(answers.group, times, np.random.default_rng(seed))
+        self.by_observer: dict[int, list[Place]] = {}
+        for place in sorted(answers.first, key=lambda p: (p[0], *answers.rank(p))):
+            self.by_observer.setdefault(place[0], []).append(place)
+
+    @cached_property
+    def observations(self) -> Any:
+        """Return the base's observation model, which is made where there is a pair to compare."""
+        return Inference(compiled(self.base, cache_folder())).observations
+
+    def draws(self) -> Iterator[Record]:
+        """Yield first against second draws of each reading that was repeated."""
+        for places in self.by_observer.values():
+            for place in places:
+                name = self.names[place[0]]
+                ends: Record = {"observer": name, "reading": self.reading_name(place)}
+                ends |= {"draws": self.answers.draws[place], "a": "draw 1", "b": "draw 2"}
+                columns = self.answers.first[place], self.answers.second[place]
+                yield from self._pair("draws", ends, columns, (name, name), draws_jointly)
+
+    def readings(self) -> Iterator[Record]:
+        """Yield the pairs of readings of each observer."""
+        for places in self.by_observer.values():
+            for pair in itertools.combinations(places, 2):
+                name = self.names[pair[0][0]]
+                ends = {"observer": name, "a": self.reading_name(pair[0]), "b": self.reading_name(pair[1])}
+                columns = self.answers.first[pair[0]], self.answers.first[pair[1]]
+                yield from self._pair("readings", ends, columns, (name, name), readings_jointly)
+
+    def observers(self) -> Iterator[Record]:
+        """Yield the pairs of observers."""
+        for pair in itertools.combinations(self.by_observer, 2):
+            names = (self.names[pair[0]], self.names[pair[1]])
+            columns = self.answers.of_observer(pair[0]), self.answers.of_observer(pair[1])
+            yield from self._pair("observers", {"a": names[0], "b": names[1]}, columns, names, None)
+
+    def reading_name(self, place: Place) -> str:
+        """Return the question of a reading, with its view where that is not the usual one."""
+        question, view = self.questions[place[1]], self.answers.views[place[2]]
+        return question if view == Answers.USUAL_VIEW else f"{question}, {view}"
+
+    def described(self) -> Record:
+        """Return what is known and declared of each observer by itself."""
+        return {
+            self.names[index]: {
+                "items": int(answered.sum()),
+                "accuracy": _share(~self.answers.wrong(column)[answered]),
+                "follows": self.base.observers[self.names[index]].follows,
+                "kind": self.base.observers[self.names[index]].kind or None,
+            }
+            for index in self.by_observer
+            for column in [self.answers.of_observer(index)]
+            for answered in [column != NO_ANSWER]
+        }
+
+    def _pair(
+        self,
+        kind: str,
+        ends: Record,
+        columns: tuple[Ints, Ints],
+        names: tuple[str, str],
+        jointly: Callable[..., Floats] | None,
+    ) -> Iterator[Record]:
+        """Yield the record of a pair, nothing where no item has both answers."""
+        chosen = np.flatnonzero((columns[0] != NO_ANSWER) & (columns[1] != NO_ANSWER))
+        if not len(chosen):
+            return
+        wrong = [self.answers.wrong(column)[chosen] for column in columns]
+        both = wrong[0] & wrong[1]
+        rates = [float(errors.mean()) for errors in wrong]
+        chance, share = rates[0] * rates[1], float(both.mean())
+        same = (columns[0] == columns[1])[chosen]
+        scores = _error_scores(*wrong)
+        point = {name: float(value[0]) for name, value in scores(np.ones((1, len(chosen)))).items()}
+        resamples = scored(scores, self.weights, chosen)
+        yield {
+            "kind": kind,
+            **ends,
+            "items": len(chosen),
+            "accuracy": [_rounded(1 - rate) for rate in rates],
+            "both_wrong": _rounded(share),
+            "chance": _rounded(chance),
+            "beyond_chance": _rounded(share - chance),
+            "ratio": _rounded(share / chance) if chance else None,
+            **{name: self._with_interval(value, resamples.get(name)) for name, value in point.items()},
+            "same_wrong_answer": _share(same[both]),
+            "declared": self._declared(names, self.answers.state[chosen], jointly),
+        }
+
+    def _with_interval(self, value: float, resamples: Floats | None) -> Record:
+        interval = None if resamples is None else percentile_interval(resamples, self.level)
+        low, high = interval or (math.nan, math.nan)
+        return {"value": _rounded(value), "low": _rounded(low), "high": _rounded(high)}
+
+    def _declared(self, names: tuple[str, str], state: Ints, jointly: Callable[..., Floats] | None) -> Record:
+        """Return what the base predicts of a pair, where truths are as frequent as in the gold."""
+        name = self.answers.variable.name
+        p = np.bincount(state, minlength=len(self.answers.variable.states)) / len(state)
+        if jointly is None:
+            joint = observers_jointly(self.observations, name, names)
+        else:
+            joint = jointly(self.observations, name, names[0])
+        rates: ErrorRates = error_rates(self.observations, name, names, joint, p)
+        return {
+            "accuracy": [_rounded(1 - rates.first), _rounded(1 - rates.second)],
+            "both_wrong": _rounded(rates.both),
+            "b_wrong_given_a_wrong": _rounded(rates.second_given_first),
+            "a_wrong_given_b_wrong": _rounded(rates.first_given_second),
+            "phi": _rounded(rates.phi),
+        }
+
+
+def _error_scores(first: Bools, second: Bools) -> Callable[[Floats], dict[str, Floats]]:
+    """Return a function of weights (rows, n) that yields each score (rows,); NaN where one is not defined."""
+    terms = np.stack([first, second, first & second, np.ones(len(first), dtype=bool)], axis=1)
+    terms = terms.astype(np.float64)
+
+    def scores(weights: Floats) -> dict[str, Floats]:
+        a, b, both, total = (weights @ terms).T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            spread = np.sqrt(a * (total - a) * b * (total - b))
+            return {
+                "b_wrong_given_a_wrong": both / a,
+                "a_wrong_given_b_wrong": both / b,
+                "phi": (total * both - a * b) / np.where(spread > 0, spread, np.nan),
+            }
+
+    return scores
+
+
+def _effective_sizes(pairs: Sequence[Record]) -> Iterator[Record]:
+    """Yield how many independent answers the draws, the readings and the observers are worth."""
+    sets: dict[tuple[str, ...], list[Record]] = {}
+    for pair in pairs:
+        key = [pair[name] for name in ("kind", "observer", "reading") if name in pair]
+        sets.setdefault(tuple(key), []).append(pair)
+    for (kind, *names), members in sets.items():
+        if kind == "draws":
+            count = members[0]["draws"]
+        else:
+            count = len({pair[end] for pair in members for end in ("a", "b")})
+        known = [pair["phi"]["value"] for pair in members if pair["phi"]["value"] is not None]
+        correlation = sum(known) / len(known) if known else None
+        effective = effective_number(count, correlation)
+        yield {
+            "kind": kind,
+            **dict(zip(("observer", "reading"), names, strict=False)),
+            "count": count,
+            "correlation": None if correlation is None else _rounded(correlation),
+            "effective": None if effective is None else _rounded(effective),
+        }
+
+
+def _share(hits: Bools) -> float | None:
+    return _rounded(float(hits.mean())) if len(hits) else None
+
+
+def _rounded(value: float) -> float | None:
+    """Return a number as JSON has it, null for NaN."""
+    return None if math.isnan(value) else round(value, DIGITS)

@@ -1,0 +1,144 @@
+"""How far answers err together, for people: tables on the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import Console
+
+    from seke.calibration.independence import Independence
+
+    Record = dict[str, Any]
+
+TITLES = {
+    "draws": "Draws of a reading: the first against the second",
+    "readings": "Readings of an observer",
+    "observers": "Observers",
+}
+HEADS = (
+    "",
+    "items",
+    "right",
+    "both wrong",
+    "by chance",
+    "ratio",
+    "same answer",
+    "wrong if the other is",
+    "declared",
+    "phi",
+)
+RIGHT = ("items", "right", "both wrong", "by chance", "ratio", "same answer", "declared")
+DECLARED = HEADS.index("declared")
+# On a narrow terminal these go, the first one first.
+DISPENSABLE = ("same answer", "ratio", "items", "by chance", "both wrong", "right", "phi")
+# Blank columns between two columns of rich's plain table.
+GAP = 2
+# What the base predicts lies outside of the interval of what was measured.
+OUTSIDE = "!"
+
+
+def show(result: Independence, console: Console) -> None:
+    """Print a table for each kind of pair, and how many independent answers they are worth."""
+    from rich.text import Text
+
+    for number, kind in enumerate(kind for kind in TITLES if any(p["kind"] == kind for p in result.pairs)):
+        if number:
+            console.print()
+        console.print(Text(TITLES[kind], style="bold"))
+        _show_pairs([pair for pair in result.pairs if pair["kind"] == kind], console)
+    console.print()
+    console.print(Text("Worth so many independent answers (a summary, not the model)", style="bold"))
+    for line in effective_lines(result.effective):
+        console.print(Text(line))
+    if any(OUTSIDE in cells[DECLARED] for pair in result.pairs for cells in pair_cells(pair)):
+        level = f"{100 * result.about['level']:g} %"
+        console.print()
+        console.print(
+            Text(f"{OUTSIDE} the base's figure lies outside the {level} interval of what was measured")
+        )
+
+
+def _show_pairs(pairs: Sequence[Record], console: Console) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = [cells for pair in pairs for cells in pair_cells(pair)]
+    widths = {
+        head: max(len(head), *(len(row[column]) for row in rows)) + GAP for column, head in enumerate(HEADS)
+    }
+    heads = list(HEADS)
+    for head in DISPENSABLE:
+        if sum(widths[kept] for kept in heads) - GAP > console.width:
+            heads.remove(head)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in heads:
+        right = head in RIGHT
+        table.add_column(head, justify="right" if right else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell, head in zip(row, HEADS, strict=True) if head in heads))
+    console.print(table)
+
+
+def pair_cells(pair: Record) -> Iterator[tuple[str, ...]]:
+    """Yield two lines of cells, one for each side of a pair."""
+    names = [pair["a"], pair["b"]]
+    if pair["kind"] == "draws":
+        names = [f"{pair['observer']}, {pair['reading']}", ""]
+    elif pair["kind"] == "readings":
+        names = [f"{pair['observer']}, {pair['a']}", f"{' ' * len(pair['observer'])}  {pair['b']}"]
+    both = (
+        str(pair["items"]),
+        decimal(pair["both_wrong"]),
+        decimal(pair["chance"]),
+        decimal(pair["ratio"]),
+        decimal(pair["same_wrong_answer"]),
+        interval(pair["phi"]),
+    )
+    keys = ("a_wrong_given_b_wrong", "b_wrong_given_a_wrong")
+    for side, key in enumerate(keys):
+        items, *shares, phi = both if not side else ("",) * len(both)
+        also_wrong = pair[key]
+        declared = pair["declared"][key]
+        mark = OUTSIDE if _outside(declared, also_wrong) else ""
+        yield (
+            names[side],
+            items,
+            decimal(pair["accuracy"][side]),
+            *shares,
+            interval(also_wrong),
+            f"{mark} {decimal(declared)}".strip(),
+            phi,
+        )
+
+
+def _outside(value: float | None, measured: Record) -> bool:
+    low, high = measured["low"], measured["high"]
+    return value is not None and low is not None and not low <= value <= high
+
+
+def decimal(value: float | None) -> str:
+    """Return a number with two decimal places, a dash where it is not defined."""
+    return "-" if value is None else f"{value:.2f}"
+
+
+def interval(measured: Record) -> str:
+    """Return a value and its interval."""
+    if measured["low"] is None:
+        return decimal(measured["value"])
+    return f"{decimal(measured['value'])} ({decimal(measured['low'])} to {decimal(measured['high'])})"
+
+
+def effective_lines(effective: Sequence[Record]) -> Iterator[str]:
+    """Yield a line for each set of answers."""
+    for record in effective:
+        names = [record[key] for key in ("observer", "reading") if key in record]
+        count, kind = record["count"], record["kind"]
+        what = f"{count} {kind}" + (f" of {', '.join(names)}" if names else "")
+        if record["effective"] is None:
+            yield f"{what}: not defined, errors correlate by {decimal(record['correlation'])}"
+        else:
+            worth, correlation = record["effective"], decimal(record["correlation"])
+            yield f"{what}: {worth:.2f} (errors correlate by {correlation})"
