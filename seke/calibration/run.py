@@ -216,7 +216,7 @@ def calibrate(
 
 @dataclass(frozen=True)
 class _Data:
-    """What a fit sees, answers and gold; besides, those of all items that do not certify, and all that was read.
+    """What a fit sees, answers and gold; besides, those of items that do not certify, and all that was read.
 
     parts: which of all items fit and which certify; None where nothing is to be certified. subjects: theirs.
     """
