@@ -71,7 +71,8 @@ def _read_files(path: Path, faults: list[Fault], budget: Budget) -> Table | None
     elif path.is_file():
         files = [path]
     else:
-        faults.append(Fault(start, "", "there is no such file or folder"))
+        message = "is a pipe or a device; allowed is a file or a folder"
+        faults.append(Fault(start, "", message if _exists(path) else "there is no such file or folder"))
         return None
     tables = [read_file(file, str(file), faults, budget) for file in files]
     merged = Table(start, "", files=(str(path), *map(str, files)))

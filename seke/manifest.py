@@ -105,7 +105,7 @@ def _of(image: str, base: Knowledge) -> Iterator[Item]:
         yield from _pictures(path)
     elif image.lower().endswith(TABLES):
         if not path.is_file():
-            raise SekeError(f"{image}: no such file")
+            raise SekeError(f"{image}: {_not_a_file(path)}")
         yield from _manifest(path, base)
     elif path.is_file():
         yield Item(path.stem, path)
@@ -113,7 +113,13 @@ def _of(image: str, base: Knowledge) -> Iterator[Item]:
         names = sorted(glob.glob(image, recursive=True), key=_natural)
         yield from (Item(Path(name).stem, Path(name)) for name in names if name.lower().endswith(ENDINGS))
     else:
-        raise SekeError(f"{image}: no such file or folder")
+        raise SekeError(f"{image}: {_not_a_file(path)}")
+
+
+def _not_a_file(path: Path) -> str:
+    """Return what is wrong with a path that is neither a file nor a folder."""
+    there = "is a pipe or a device; allowed is a file or a folder"
+    return there if path.exists() else "no such file or folder"
 
 
 def _pictures(folder: Path) -> Iterator[Item]:

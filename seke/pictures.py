@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import io
 import stat
+import threading
 import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,13 +29,20 @@ if TYPE_CHECKING:
 FORMATS = ("JPEG", "PNG", "WEBP")
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 MOST_BYTES = 50_000_000  # of a file; a photograph of 50 million pixels has half of that
-# Pillow's own MAX_IMAGE_PIXELS, beyond which it warns of a decompression bomb: 360 MB once decoded, at four
-# bytes a pixel, and as much again where colours are converted.
-MOST_PIXELS = 89_478_485
+# Below Pillow's own bound of 89 million. Cameras and phones make up to 8,688 x 5,792 or 8,256 x 6,192 pixels:
+# 210 MB once decoded, at four bytes a pixel, and as much again where the file says that it is to be turned.
+MOST_PIXELS = 52_000_000
+# Of pictures whose colours are converted, which are there twice: with transparency, for print, of 16 bits.
+MOST_CONVERTED_PIXELS = MOST_PIXELS // 2
+LARGE_PIXELS = 8_000_000  # 32 MB decoded; of larger pictures one is worked on at a time
+MOST_READS = 200_000  # of a file; 50 MB in pieces of 4 kB, which some encoders make, take some 50,000
 STRIP = 256  # rows that are converted at once, so that few of them are there twice
 LEAST_SIDE = 16
 QUALITY = 90
 WHITE = (255, 255, 255)
+
+
+_LARGE = threading.Lock()
 
 
 class PictureError(SekeError):
@@ -42,6 +51,22 @@ class PictureError(SekeError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class _CountedReads(io.BufferedReader):
+    """A file of not too many pieces: Pillow takes microseconds and memory for each, were it empty."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self.path, self.reads = path, 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        if self.reads > MOST_READS:
+            raise PictureError(
+                "huge", f"{self.path}: is in more pieces than can be read (over {MOST_READS:,})"
+            )
+        return super().read(size)
 
 
 @dataclass(frozen=True)
@@ -65,18 +90,19 @@ def picture_of(path: Path, view: View, box: Box | None = None, region: str = "")
         PictureError: empty, missing, unreadable, unsupported, animated, huge, tiny; the message names the
         file.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), ExitStack() as stack:
         warnings.simplefilter("ignore")
-        image = _upright(_opened(path), path)
-        shown = _cut(image, view, box, region, path)
+        # Under one name, so that no earlier stage of a large picture is kept.
+        shown = _cut(_upright(_opened(path, stack), path), view, box, region, path)
         if view.grey:
-            shown = shown.convert("L").convert("RGB")
+            shown = shown.convert("L")
         scale = view.size / max(shown.size)
         if scale < 1 or region:
             from PIL.Image import Resampling
 
             size = (max(round(shown.width * scale), 1), max(round(shown.height * scale), 1))
             shown = shown.resize(size, Resampling.LANCZOS)
+        shown = shown.convert("RGB")
         # An encoder writes what stands in `info` (comments, profiles) anew.
         shown.info.clear()
         made = io.BytesIO()
@@ -85,17 +111,17 @@ def picture_of(path: Path, view: View, box: Box | None = None, region: str = "")
     return Picture(data, "image/jpeg", *shown.size, hashlib.sha256(data).hexdigest())
 
 
-def _opened(path: Path) -> Pixels:
-    """Open a file and decode it whole, within limits."""
+def _opened(path: Path, stack: ExitStack) -> Pixels:
+    """Open a file and decode it whole, within limits; a large one has its turn until the stack is closed."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         _check_file(path, path.stat())
-        with path.open("rb") as file:
+        with _CountedReads(path) as file:
             image = Image.open(file, formats=FORMATS)
-            if image.width * image.height > MOST_PIXELS:
-                shape = f"{image.width:,} x {image.height:,} pixels"
-                raise PictureError("huge", f"{path}: has {shape}; at most {MOST_PIXELS:,} in all are read")
+            _check_size(path, image)
+            if image.width * image.height > LARGE_PIXELS:
+                stack.enter_context(_LARGE)
             if getattr(image, "n_frames", 1) > 1:
                 raise PictureError("animated", f"{path}: is animated; give one picture")
             image.load()
@@ -122,12 +148,24 @@ def _check_file(path: Path, status: os.stat_result) -> None:
         raise PictureError("huge", f"{path}: has {status.st_size:,} bytes; at most {MOST_BYTES:,} are read")
 
 
+def _check_size(path: Path, image: Pixels) -> None:
+    """Refuse by its head what is too large or too small; turned it has the same sides."""
+    plain = image.mode in ("1", "L", "P") or (image.mode == "RGB" and "transparency" not in image.info)
+    most = MOST_PIXELS if plain else MOST_CONVERTED_PIXELS
+    shape = f"{image.width:,} x {image.height:,} pixels"
+    if image.width * image.height > most:
+        kind = "" if plain else f" of the kind {image.mode}"
+        raise PictureError("huge", f"{path}: has {shape}; at most {most:,} in all{kind} are read")
+    if min(image.size) < LEAST_SIDE:
+        raise PictureError("tiny", f"{path}: has {shape}; a side has {LEAST_SIDE} at least")
+
+
 def _plain(error: BaseException) -> str:
     return " ".join(str(error).split())[:120] or type(error).__name__
 
 
 def _upright(image: Pixels, path: Path) -> Pixels:
-    """Return the picture turned as its file says, in RGB; what is transparent is white."""
+    """Return the picture turned as its file says, in RGB or grey; what is transparent is white."""
     from PIL import ImageOps
 
     try:
@@ -137,12 +175,10 @@ def _upright(image: Pixels, path: Path) -> Pixels:
         if turned.mode.startswith("I"):
             # Sixteen bits, which a plain conversion would cut off rather than scale.
             turned = turned.point(lambda value: value / 257).convert("L")
-        upright = turned if turned.mode == "RGB" and "transparency" not in turned.info else _on_white(turned)
+        plain = turned.mode in ("RGB", "L") and "transparency" not in turned.info
+        upright = turned if plain else _on_white(turned)
     except (OSError, ValueError, SyntaxError, TypeError, KeyError, ArithmeticError, MemoryError) as error:
         raise PictureError("unreadable", f"{path}: cannot be read ({_plain(error)})") from None
-    if min(upright.size) < LEAST_SIDE:
-        shape = f"{upright.width} x {upright.height} pixels"
-        raise PictureError("tiny", f"{path}: has {shape}; a side has {LEAST_SIDE} at least")
     return upright
 
 

@@ -12,23 +12,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from hostile import report_of
 
 import seke
-from engine import AnswerError, SekeError
+from engine import AnswerError, Fault, Place, SekeError
+from seke.cli import main
 from seke.exporting.licences import read_licences
 from seke.files.memory import memory_bound
 from seke.files.parquet import ParquetTable
 from seke.files.texts import read_text
 from seke.labels import read_labels
 from seke.manifest import items_of
+from seke.records import Writer
 from seke.samples.files import read_lines
+from seke.workbench.text import pointed
 
 LABELS = "import seke; from seke.labels import read_labels; read_labels(path, seke.knowledge())"
 POSTERIORS = "from seke.posterior_files import posterior_records; list(posterior_records(path))"
 PREDICTIONS = "import seke; from seke.bench.predictions import read_predictions as read; "
 PREDICTIONS += "read(path, seke.knowledge())"
 MANIFEST = "import seke; from seke.manifest import items_of; items_of([path], seke.knowledge())"
+SAMPLE = '{"item": "a", "observer": "gpt-4o", "question": "joint", "draw": 0, "expression": "fear"}\n'
 READERS = {"labels": LABELS, "posteriors": POSTERIORS, "predictions": PREDICTIONS, "manifest": MANIFEST}
 
 
@@ -111,9 +116,8 @@ def test_a_row_of_too_many_cells_is_a_fault(tmp_path):
 
 def test_a_text_is_read_no_further_than_its_bound(tmp_path):
     (tmp_path / "long.csv").write_bytes(b"x" * 1_000_001)
-    for path in (tmp_path / "long.csv", Path("/dev/zero")):
-        with pytest.raises(AnswerError, match="has more than 1,000,000 bytes, which is the most"):
-            read_licences(path)
+    with pytest.raises(AnswerError, match="has more than 1,000,000 bytes, which is the most"):
+        read_licences(tmp_path / "long.csv")
     (tmp_path / "latin.csv").write_bytes(b"\xef\xbb\xbfa\nb\xe9")
     with pytest.raises(AnswerError, match=r"latin\.csv:2:2: not UTF-8 text: met the byte 0xe9; save it"):
         read_text(tmp_path / "latin.csv")
@@ -127,8 +131,7 @@ def nested_table():
             "item": ["a", "b", None],
             "s": pa.array([{"x": "q", "y": {"z": 1.5, "w": "t"}}, None, {"x": "q", "y": None}]),
             "l": [["a", "b"], [], None],
-            "b": [b"x", b"y", None],
-            "m": pa.array([[("k", 1)], None, []], pa.map_(pa.string(), pa.int64())),
+            "t": pa.array([True, None, False]),
         }
     )
 
@@ -139,8 +142,138 @@ def test_rows_of_parquet_are_those_of_pyarrow(tmp_path):
     assert list(table.rows()) == nested_table().to_pylist()
     assert list(table.rows(["item"])) == [{"item": "a"}, {"item": "b"}, {"item": None}]
     columns = table.columns()
-    assert list(columns) == ["item", "s.x", "s.y.z", "s.y.w", "l", "b", "m"]
-    assert columns["s.y.w"] == ["t", None, None]
+    assert list(columns) == ["item", "s.x", "s.y.z", "s.y.w", "l", "t"]
+    assert (columns["s.y.w"], columns["l"]) == (["t", None, None], None)
+
+
+MAP = pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64()))
+UNREAD = {
+    "map": MAP,
+    "decimal": pa.array([1], pa.decimal256(76)),
+    "fixed": pa.array([b"x" * 9], pa.binary(9)),
+    "binary": pa.array([b"x"]),
+    "nested": pa.array([[["a"]]]),
+    "records": pa.array([[{"a": 1}]]),
+    "inside": pa.array([{"a": [{"b": 1}]}]),
+    "time": pa.array([1], pa.timestamp("us")),
+}
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_a_column_of_a_type_that_is_not_read_is_refused_by_name(tmp_path, name):
+    pq.write_table(pa.table({"item": ["a"], name: UNREAD[name]}), tmp_path / "x.parquet")
+    table = ParquetTable(tmp_path / "x.parquet")
+    with pytest.raises(
+        AnswerError, match=rf"x\.parquet: {name}: is a column of .*; allowed are text, numbers"
+    ):
+        list(table.rows())
+    assert list(table.rows(["item"])) == [{"item": "a"}]
+    columns = table.columns()
+    assert columns.pop("item") == ["a"]
+    assert list(columns.values()) == [None]
+
+
+def test_what_is_not_read_does_not_come_with_a_name_above_it(tmp_path):
+    pq.write_table(pa.table({"item": ["a"], "x": [1], "x.y": MAP}), tmp_path / "x.parquet")
+    table = ParquetTable(tmp_path / "x.parquet")
+    assert table.columns() == {"item": ["a"], "x": None, "x.y": None}
+    with pytest.raises(AnswerError, match=r"x\.y: is a column of map"):
+        list(table.rows(["x"]))
+
+
+def varint(number):
+    """Return a number as a footer has it, in zigzag."""
+    number, data = number * 2, b""
+    while number > 127:
+        data, number = data + bytes([number & 127 | 128]), number >> 7
+    return data + bytes([number])
+
+
+def test_a_footer_that_lies_of_its_pages_is_met_by_their_headers(tmp_path):
+    count = 30_000_000
+    cells = pa.array(np.zeros(count, dtype=np.int8)).dictionary_encode()
+    lists = pa.ListArray.from_arrays([0, count], cells)
+    reasons = pa.StructArray.from_arrays([lists], ["reasons"])
+    path = tmp_path / "x.parquet"
+    table = pa.table({"item": ["a"], "decision": reasons})
+    pq.write_table(table, path, data_page_size=1 << 30, write_statistics=False)
+    data = path.read_bytes()
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    assert varint(count) in data[footer:]
+    lie = data[footer:].replace(
+        varint(count), b"\x82\x80\x80\x00"
+    )  # one, as long as the number that was there
+    path.write_bytes(data[:footer] + lie)
+    report = report_of(POSTERIORS, path)
+    assert "decision.reasons.list.element: its lists have 30,000,001 members in a group of rows" in report
+
+
+def test_text_made_of_the_text_before_it_is_refused(tmp_path):
+    table = pa.table({"item": ["x" * 60_000] * 100})
+    encoding = {"item": "DELTA_BYTE_ARRAY"}
+    pq.write_table(table, tmp_path / "x.parquet", use_dictionary=False, column_encoding=encoding)
+    with pytest.raises(AnswerError, match="item: is packed as DELTA_BYTE_ARRAY; allowed is any other"):
+        list(ParquetTable(tmp_path / "x.parquet").rows())
+
+
+def test_good_parquet_is_read_by_a_process_that_never_read_any(tmp_path):
+    Path(tmp_path / "a.png").write_bytes(b"never opened")
+    rows = {"item": ["a"], "path": ["a.png"], "expression": ["fear"], "AU1": [1], "valence": [-0.5]}
+    pq.write_table(pa.table(rows), tmp_path / "m.parquet")
+    code = "; ".join(READERS[reader] for reader in ("labels", "manifest", "predictions"))
+    assert not report_of(code, tmp_path / "m.parquet")
+    samples = [{"item": "a", "observer": "gpt-4o", "question": "joint", "draw": 0, "expression": "fear"}]
+    with Writer(tmp_path / "p.parquet") as writer:
+        writer.write(list(seke.infer(samples, seke.knowledge())))
+    code = "; ".join(READERS[reader] for reader in ("posteriors", "predictions"))
+    assert not report_of(code, tmp_path / "p.parquet")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "infer {}",
+        "infer samples.jsonl -k {}",
+        "calibrate samples.jsonl --gold {} -o c.yaml",
+        "annotate {} --run r --scripted",
+        "annotate {}.csv --run r --scripted",
+        "bench score {}.parquet {}.parquet",
+        "knowledge new k --from-csv {}",
+    ],
+)
+def test_a_pipe_without_a_writer_is_a_fault_at_once(tmp_path, monkeypatch, arguments):
+    for name in ("pipe", "pipe.csv", "pipe.parquet"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "samples.jsonl").write_text(SAMPLE)
+    monkeypatch.chdir(tmp_path)
+    ended = CliRunner().invoke(main, arguments.format("pipe", "pipe").split())
+    assert (ended.exit_code, "is a pipe or a device; allowed is a file" in ended.output) == (2, True), (
+        ended.output
+    )
+
+
+def test_a_device_is_a_fault_and_a_stream_of_the_process_is_read(tmp_path):
+    with pytest.raises(AnswerError, match=r"^/dev/zero: is a pipe or a device; allowed is a file$"):
+        read_text(Path("/dev/zero"))
+    end, start = os.pipe()
+    os.write(start, b"a\nb")
+    os.close(start)
+    lines = [line for _, run in read_lines(f"/dev/fd/{end}") for line in run]
+    os.close(end)
+    assert lines == [b"a", b"b"]
+
+
+def test_the_line_of_a_fault_is_read_no_further_than_a_bound(tmp_path):
+    path = tmp_path / "long.yaml"
+    with path.open("wb") as file:
+        file.write(b"first\r\nx")
+        file.truncate(1 << 32)
+    shown = [
+        pointed(Fault(Place(str(name), line, 1), "", "is wrong")) for name, line in ((path, 1), (path, 2))
+    ]
+    assert shown[0].endswith(":1:1: is wrong\n    first\n    ^")
+    assert shown[1].endswith(":2:1: is wrong")
+    assert pointed(Fault(Place("/dev/zero", 1, 1), "", "is wrong")) == "/dev/zero:1:1: is wrong"
 
 
 def test_damaged_parquet_is_a_fault_and_no_traceback(tmp_path):

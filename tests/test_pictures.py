@@ -117,10 +117,32 @@ def test_no_file_is_no_picture(tmp_path):
         assert caught.value.reason == "unsupported"
 
 
-def test_a_picture_of_more_pixels_than_pillow_allows_is_huge_and_no_warning(tmp_path):
-    Image.new("1", (9_500, 9_500)).save(tmp_path / "a.png")
-    with pytest.raises(PictureError, match="has 9,500 x 9,500 pixels; at most 89,478,485 in all") as caught:
+@pytest.mark.parametrize(
+    ("mode", "size", "reason", "message"),
+    [
+        ("1", (9_500, 9_500), "huge", "has 9,500 x 9,500 pixels; at most 52,000,000 in all are read"),
+        ("LA", (5_100, 5_100), "huge", "at most 26,000,000 in all of the kind LA are read"),
+        ("1", (40_000_000, 1), "tiny", "has 40,000,000 x 1 pixels; a side has 16 at least"),
+    ],
+    ids=["huge", "converted", "thin"],
+)
+def test_the_sides_of_a_picture_are_bounded_before_it_is_decoded(tmp_path, mode, size, reason, message):
+    head = four(size[0]) + four(size[1]) + bytes([1 if mode == "1" else 8, 0 if mode == "1" else 4, 0, 0, 0])
+    pieces = [chunk(b"IHDR", head), chunk(b"IDAT", b"never unpacked"), chunk(b"IEND", b"")]
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(pieces))
+    with pytest.raises(PictureError, match=message) as caught:
         picture_of(tmp_path / "a.png", FACE)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_a_picture_in_a_million_pieces_is_huge(tmp_path, name):
+    halves().save(tmp_path / name)
+    data = (tmp_path / name).read_bytes()
+    piece, place = (chunk(b"teST", b""), 33) if name == "a.png" else (b"\xff\xe5\0\2", 2)
+    (tmp_path / name).write_bytes(data[:place] + piece * 1_000_000 + data[place:])
+    with pytest.raises(PictureError, match="is in more pieces than can be read") as caught:
+        picture_of(tmp_path / name, FACE)
     assert caught.value.reason == "huge"
 
 
@@ -130,6 +152,14 @@ def test_a_large_picture_is_not_there_several_times(tmp_path):
     code += "picture_of(path, view_of(seke.knowledge(), 'face'))"
     # 100 MB as it is decoded, as much in RGB; 25 MB more are there by strips.
     assert not report_of(code, tmp_path / "a.png")
+
+
+def test_large_pictures_are_made_one_after_another(tmp_path):
+    Image.new("L", (7_000, 7_000)).save(tmp_path / "a.jpg")
+    code = "from concurrent.futures import ThreadPoolExecutor as Pool; from engine import View; "
+    code += "from seke.pictures import picture_of; grey = View(name='grey', size=200, grey=True); "
+    code += "list(Pool(8).map(lambda _: picture_of(path, grey), range(8)))"
+    assert not report_of(code, tmp_path / "a.jpg")
 
 
 def bad(name, folder):
@@ -149,13 +179,16 @@ def bad(name, folder):
         case "huge.png":
             # A bomb: its head promises more pixels than anybody can hold.
             head = four(60_000) + four(60_000) + bytes([8, 2, 0, 0, 0])
-            chunk = four(13) + b"IHDR" + head + four(zlib.crc32(b"IHDR" + head))
-            path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + four(0) + b"IDAT" + four(zlib.crc32(b"IDAT")))
+            path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b""))
     return path
 
 
 def four(value):
     return value.to_bytes(4, "big")
+
+
+def chunk(kind, data):
+    return four(len(data)) + kind + data + four(zlib.crc32(kind + data))
 
 
 @pytest.mark.parametrize(
@@ -270,6 +303,14 @@ def test_labels_of_a_table_are_joined_by_name(folder, base):
 
 
 def test_nothing_there_is_said(tmp_path, base):
-    for name, message in ((".", "no pictures"), ("x.png", "no such file"), ("m.csv", "no such file")):
+    os.mkfifo(tmp_path / "pipe.csv")
+    os.mkfifo(tmp_path / "pipe.png")
+    for name, message in (
+        (".", "no pictures"),
+        ("x.png", "no such file"),
+        ("m.csv", "no such file"),
+        ("pipe.csv", r"pipe\.csv: is a pipe or a device; allowed is a file or a folder"),
+        ("pipe.png", r"pipe\.png: is a pipe or a device; allowed is a file or a folder"),
+    ):
         with pytest.raises(SekeError, match=message):
             items_of([tmp_path / name], base)

@@ -188,13 +188,19 @@ class _Records:
 class _Columns:
     """Columns with dots in their names."""
 
-    def __init__(self, name: str, place: Callable[[int], str], columns: dict[str, list[Any]]) -> None:
+    def __init__(
+        self, name: str, place: Callable[[int], str], columns: Mapping[str, list[Any] | None]
+    ) -> None:
         self.name, self.place, self.names, self._columns = name, place, dict.fromkeys(columns), columns
         self.nested = any("." in column for column in columns)
 
     def column(self, name: str) -> list[Any]:
         """Return the cells of a column, None where blank."""
-        return self._columns[name]
+        cells = self._columns[name]
+        if cells is None:
+            message = "is a column of a type that is not read; allowed are text, numbers and truth values"
+            raise AnswerError(f"{self.name}: {name}: {message}")
+        return cells
 
 
 def _json_lines(path: str | Path) -> _Records:

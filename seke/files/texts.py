@@ -6,6 +6,7 @@ import codecs
 from typing import TYPE_CHECKING
 
 from engine import AnswerError
+from seke.files.inputs import open_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,13 +17,13 @@ MOST_BYTES = 1_000_000  # bytes of one file: a table or YAML that people write b
 def read_text(path: Path, most: int = MOST_BYTES) -> str:
     """Return a UTF-8 text, without its byte-order mark, of at most so many bytes.
 
-    A pipe or a device is read no further than that either, whatever size it claims to have.
+    A stream of this process is read no further than that either.
 
     Raises:
-        engine.AnswerError: missing, unreadable, too long, or not UTF-8 text.
+        engine.AnswerError: missing, unreadable, a pipe or a device, too long, or not UTF-8 text.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             data = file.read(most + 1)
     except OSError as error:
         raise AnswerError(f"{path}: cannot be read ({error.strerror or error})") from None

@@ -7,13 +7,14 @@ import io
 import sys
 import zlib
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from engine import AnswerError
+from seke.files.inputs import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from _typeshed import WriteableBuffer
 
@@ -28,6 +29,7 @@ FREE_EXPANSION = 64 << 20
 LARGEST_EXPANSION = 400
 LINE_BYTES = 160  # what a line counts as beside its own bytes: a row takes some hundred bytes of memory
 PACKED_BLOCK = 1 << 14  # bytes of gzip data read ahead, which count as read: less than a bomb needs
+ALLOWED = "a file, or - for the standard input"  # where lines are read from
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 
@@ -79,7 +81,7 @@ def _opened(
     """Yield the unpacked bytes and, where they are unpacked, the count of packed ones."""
     with ExitStack() as stack:
         raw: IO[bytes]
-        raw = sys.stdin.buffer if str(path) == "-" else stack.enter_context(Path(path).open("rb"))
+        raw = sys.stdin.buffer if str(path) == "-" else stack.enter_context(open_file(path, ALLOWED))
         head = raw.read(len(_GZIP))
         packed = _Counted(head, raw, progress)
         counted = io.BufferedReader(packed, PACKED_BLOCK if head == _GZIP else BLOCK)

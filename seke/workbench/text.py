@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine import AnswerError
+from seke.files.inputs import open_file
+from seke.files.texts import MOST_BYTES
 from seke.terminal import printable
 
 if TYPE_CHECKING:
@@ -57,12 +60,14 @@ def forget_lines() -> None:
 
 @lru_cache(maxsize=64)
 def _lines(file: str) -> list[str]:
-    """Return a file's lines; none where it cannot be read."""
+    """Return a file's lines, those beyond MOST_BYTES left out; none where it cannot be read."""
     try:
-        with Path(file).open(encoding="utf-8-sig", errors="replace") as text:
-            return [line.rstrip("\r\n") for line in text]
-    except (OSError, ValueError):
+        with open_file(file) as binary:
+            data = binary.read(MOST_BYTES + 1)
+    except (AnswerError, OSError, ValueError):
         return []
+    lines = re.split(r"\r\n?|\n", data[:MOST_BYTES].decode("utf-8-sig", errors="replace"))
+    return lines[:-1] if len(data) > MOST_BYTES else lines
 
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
