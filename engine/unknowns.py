@@ -385,7 +385,9 @@ class Unknowns:
         """Return an observer's skill w, and the rows (1 - w) C0 + w I around which its own are to be learned.
 
         Each w from 0 to 1 is as likely before as any other (a prior at low skill was unsure by .30 where
-        eight gold items came from a strong observer); w is its posterior mean. Given w, gold items are taken
+        eight gold items came from a strong observer). It is its posterior mean less one standard deviation:
+        with the mean itself five vision models stated .05 more than was true after thirty items, and with
+        this .01 (tests/benchmarks/test_dependence.py). Given w, gold items are taken
         one after another: each is foretold by the row around C_w and what the items before it were settled
         on, log P = Σ_i log Σ_m (n C_w[x, m] + counts[x, m]) / (n + Σ counts) L_i(m). rows: C0; counts: n of
         each row.
@@ -410,7 +412,9 @@ class Unknowns:
             scores += np.log(chance / settled[:, x].sum(1))
             settled[:, x] += share / chance[:, None]
         weight = np.exp(scores - scores.max())
-        skill = float(weight @ skills / weight.sum())
+        weight /= weight.sum()
+        mean = float(weight @ skills)
+        skill = max(0.0, mean - float(np.sqrt(weight @ (skills - mean) ** 2)))
         return skill, (1 - skill) * rows + skill * able
 
     def settled_of(self, index: int, name: str) -> Floats:
