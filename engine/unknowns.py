@@ -387,7 +387,7 @@ class Unknowns:
         Each w from 0 to 1 is as likely before as any other (a prior at low skill was unsure by .30 where
         eight gold items came from a strong observer). It is its posterior mean less one standard deviation:
         with the mean itself five vision models stated .05 more than was true after thirty items, and with
-        this .01 (tests/benchmarks/test_dependence.py). Given w, gold items are taken
+        this .01 (tests/benchmarks/test_shared_errors.py). Given w, gold items are taken
         one after another: each is foretold by the row around C_w and what the items before it were settled
         on, log P = Σ_i log Σ_m (n C_w[x, m] + counts[x, m]) / (n + Σ counts) L_i(m). rows: C0; counts: n of
         each row.

@@ -59,11 +59,20 @@ def test_units_asked_alone_beat_the_joint_question_under_halo(network):
 
 
 def test_a_second_observer_beats_a_tenth_draw(network):
+    """One whose errors are its own; of one that follows the same look there is less to hope for."""
     records = samples("expression", 9, expression="fear")
-    for found in both(with_policy(network, others=("generic-vlm",), budget=60), records):
-        tenth = found["gpt-4o", "expression", None, "face", 1]
-        second = found["generic-vlm", "expression", None, "face", 1]
+    dependent = with_policy(network, others=("generic-vlm",), budget=60)
+    for alone, found in zip(both(independent(dependent), records), both(dependent, records), strict=True):
+        tenth = alone["gpt-4o", "expression", None, "face", 1]
+        second = alone["generic-vlm", "expression", None, "face", 1]
         assert second.gain > 3 * tenth.gain + second.error
+        assert 0 < found["generic-vlm", "expression", None, "face", 1].gain < second.gain
+
+
+def independent(network):
+    base = network.knowledge
+    observers = {name: replace(observer, follows=0.0) for name, observer in base.observers.items()}
+    return replace(network, knowledge=replace(base, observers=observers))
 
 
 def test_another_view_beats_another_draw_of_a_saturated_reading(network):

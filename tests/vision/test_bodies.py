@@ -262,6 +262,39 @@ def test_deflate_without_a_head_is_read_as_some_servers_send_it(data, size):
         assert http_bodies._has_zlib_header(pieces[0])
 
 
+def test_members_of_gzip_data_are_read_as_one_and_what_is_cut_off_is_no_answer():
+    body = gzip_whole(b'{"a": ') + gzip_whole(b"1}") + b"and more"
+    assert read([body], "gzip") == b'{"a": 1}'
+    assert read([bytes([byte]) for byte in body], "GZIP;q=1") == b'{"a": 1}'
+    with pytest.raises(BodyError, match="the answer is cut off: its gzip data have no end"):
+        read([body[:-20]], "gzip")
+    with pytest.raises(BodyError, match="compressed 5 times; at most 3 are read"):
+        read([body], "gzip," * 4 + "gzip")
+
+
+def test_small_pieces_leave_others_their_turn():
+    turns = []
+
+    async def go():
+        stream = AsyncByteStream([b"x"] * 20_000)
+        request = SimpleNamespace(url=SimpleNamespace(path="/v1/files/1/content"))
+        response = SimpleNamespace(headers={}, stream=stream, is_success=True, request=request)
+        await BodyBounds().bound_body(response)
+
+        async def others():
+            while True:
+                turns.append(1)
+                await asyncio.sleep(0)
+
+        waiting = asyncio.create_task(others())
+        async for _ in response.stream:
+            pass
+        waiting.cancel()
+
+    asyncio.run(go())
+    assert len(turns) > 1000
+
+
 def test_the_limit_is_exact_before_and_after_unpacking():
     assert len(read([b"x" * ANSWER_LIMIT])) == ANSWER_LIMIT
     assert len(read([gzip_whole(b"x" * ANSWER_LIMIT)], "gzip")) == ANSWER_LIMIT

@@ -331,6 +331,41 @@ def test_what_was_asked_for_on_purpose_is_not_left_out():
     asyncio.run(go())
 
 
+def test_a_refusal_that_cannot_be_stored_as_it_is_said_is_kept_all_the_same(tmp_path):
+    """Half of a pair of code units is no text; the thread that writes the ledger goes on."""
+    from seke.ledger import Ledger
+
+    ledger = Ledger(tmp_path, lambda call, choice: {"item": call.request.item, "draw": choice.draw})
+
+    async def go():
+        async with (
+            Server(lambda *_: error(400, "bad \ud800 thing")) as server,
+            Endpoint(SETTINGS, base_url=server.url) as model,
+        ):
+            with pytest.raises(UnansweredError, match="400: bad . thing"):
+                await asyncio.wait_for(model.ask(call(), ledger), 10)
+
+    asyncio.run(go())
+    ledger.close()
+
+
+@pytest.mark.parametrize("reset", ["1" + "0" * 400 + "s", "0s", "-1s", "x"])
+def test_what_a_server_says_that_it_has_left_may_be_anything(reset):
+    headers = {
+        "x-ratelimit-remaining-requests": "0" if reset != "x" else "9" * 5000,
+        "x-ratelimit-limit-requests": "7" * 5000,
+        "x-ratelimit-reset-requests": reset,
+    }
+
+    async def two(model, journal):
+        await model.ask(call(), journal)
+        return await asyncio.wait_for(model.ask(call(item="f2"), journal), 10)
+
+    found, journal, _ = run(lambda *_: Reply(['{"a": 1}'], headers=headers), two)
+    assert found[0].text == '{"a": 1}'
+    assert len(journal.rows) == 2
+
+
 def test_no_more_than_allowed_are_on_their_way():
     async def many(model, journal):
         return await asyncio.gather(*(model.ask(call(item=f"f{i}"), journal) for i in range(40)))

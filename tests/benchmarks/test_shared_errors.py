@@ -1,6 +1,6 @@
 """Vision models err together: seven of them and a simulated person on the same video frames, by people apart.
 
-    pip install -e '.[peers]'; pytest tests/benchmarks/test_dependence.py -m slow -s
+    pip install -e '.[peers]'; pytest tests/benchmarks/test_shared_errors.py -m slow -s
 
 Ours: `seke.calibrate` on clips with gold, begun from observers that are right in .65, then the exact
 posteriors of other people's clips, with `dependence` as shipped. Peers in the same run, of the same gold: a
