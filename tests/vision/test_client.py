@@ -342,7 +342,7 @@ def test_a_refusal_that_cannot_be_stored_as_it_is_said_is_kept_all_the_same(tmp_
             Server(lambda *_: error(400, "bad \ud800 thing")) as server,
             Endpoint(SETTINGS, base_url=server.url) as model,
         ):
-            with pytest.raises(UnansweredError, match="400: bad . thing"):
+            with pytest.raises(UnansweredError, match=r"400: bad . thing"):
                 await asyncio.wait_for(model.ask(call(), ledger), 10)
 
     asyncio.run(go())
