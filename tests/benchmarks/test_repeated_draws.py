@@ -5,9 +5,9 @@ Ten answers of an ensemble of three expression networks about each of 56 posed f
 five draws of each face. Then, of those left out:
 
 * by number of draws k, how often the likeliest expression is right beside how often it is stated to be;
-* with the loop closed, what is accepted at a limit of each item's risk, and how much of it is wrong, where one
-  draw after another is asked until the limit is reached, beside five draws of each and the plainest rule that
-  a user would write: four of five draws agree.
+* with the loop closed, what is accepted at a limit of each item's risk, and how much of it is wrong, where
+  one draw after another is asked until the limit is reached, beside five draws of each and the plainest rule
+  that a user would write: four of five draws agree.
 
     pytest tests/benchmarks/test_repeated_draws.py -m slow -s
 """

@@ -137,10 +137,12 @@ def test_one_observer_alone_answers_as_without_the_section(seed):
 def dull(base, name):
     """The base with all rows of an observer's tables alike."""
     observer = base.observers[name]
+
+    def alike(table):
+        return (tuple(np.mean(table, 0).tolist()),) * len(table) if table else ()
+
     labels = {
-        variable: replace(
-            label, confusion=(tuple(np.mean(label.confusion, 0).tolist()),) * len(label.confusion)
-        )
+        variable: replace(label, confusion=alike(label.confusion), settled=alike(label.settled))
         for variable, label in observer.labels.items()
     }
     return replace(base, observers={**base.observers, name: replace(observer, labels=labels)})
