@@ -48,7 +48,7 @@ def gold():
 
 @pytest.fixture(scope="module")
 def outcomes(samples, gold, tmp_path_factory):
-    """Of each face left out in a split: split, item, P(likeliest) and whether it is right, after 1 to 10 draws."""
+    """Of each face left out in a split: split, item, P(likeliest) and whether it is right after each draw."""
     folder = tmp_path_factory.mktemp("overlays")
     people = sorted({row["group"] for row in gold.values()})
     found = []
