@@ -92,19 +92,22 @@ def ours(rows, gold, folder):
     """Posteriors of all items, (N, states), in the order of first appearance, and the items."""
     text = OBSERVER.format(name="crowd", carry=0.3, table="accuracy: 0.6", n=8)
     base = base_of(folder, "pooled.yaml", [text])
-    found = seke.calibrate(list(samples(rows, pooled=True)), base, gold, extends=str(folder / "pooled.yaml"))
-    place = "observers.crowd.categorical.sentiment.confusion"
+    # Workers are many and each is seen little of: items without gold teach how they answer, too.
+    # In this base they are independent given the truth, which an exponent has to make up for.
+    learned = {"gold": gold, "unlabelled": True, "exponent": True}
+    pooled = list(samples(rows, pooled=True))
+    found = seke.calibrate(pooled, base, extends=str(folder / "pooled.yaml"), **learned)
+    place = "observers.crowd.categorical.sentiment.settled"
     table = found.fit.point[place]
     cells = ", ".join(
         f"{state}: {{{', '.join(f'{answer}: {p:.5f}' for answer, p in zip(STATES, row, strict=True))}}}"
         for state, row in zip(STATES, table / table.sum(1, keepdims=True), strict=True)
     )
     workers = sorted({row["worker"] for row in rows})
-    texts = [OBSERVER.format(name=w, carry=0.3, table=f"confusion: {{{cells}}}", n=WORKER) for w in workers]
+    texts = [OBSERVER.format(name=w, carry=0.3, table=f"settled: {{{cells}}}", n=WORKER) for w in workers]
     base = base_of(folder, "workers.yaml", texts)
-    found = seke.calibrate(
-        list(samples(rows, pooled=False)), base, gold, extends=str(folder / "workers.yaml")
-    )
+    single = list(samples(rows, pooled=False))
+    found = seke.calibrate(single, base, extends=str(folder / "workers.yaml"), **learned)
     (folder / "fit.yaml").write_text(found.overlay)
     records = list(seke.infer(list(samples(rows, pooled=False)), read_base(folder / "fit.yaml")))
     items = [record["item"] for record in records]
