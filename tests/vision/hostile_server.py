@@ -20,6 +20,8 @@ from functools import cache
 GIB = 1 << 30
 ZEROS = bytes(1 << 20)
 PIECE = 1 << 16
+# Answers that are asked for at once: as many as may be large side by side, and one more.
+CALLS = 5
 
 
 def gzip_of(pieces, size, window=31):
@@ -243,14 +245,14 @@ def calls(count):
 
 
 async def ended(url):
-    """Ask a server for its models and for eight answers at once; return how each question ended."""
+    """Ask a server for its models and for answers at once; return how each question ended."""
     from seke.vision.client import Endpoint
     from seke.vision.values import Settings
 
     journal = Journal()
     async with Endpoint(Settings("made-up"), base_url=url, deadline=10, attempts=2) as model:
         faults = await asyncio.gather(model.check(), return_exceptions=True)
-        asked = (model.ask(call, journal) for call in calls(8))
+        asked = (model.ask(call, journal) for call in calls(CALLS))
         faults += await asyncio.gather(*asked, return_exceptions=True)
     return [*(f"{type(fault).__name__}: {fault}" for fault in faults), *journal.failures]
 
