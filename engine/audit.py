@@ -93,7 +93,10 @@ def audit_network(network: Network, seed: int = 0) -> Audit:
     errors = Preposterior(Inference(network), seed, paths).pair_errors() if base.policy.ask else {}
     for error in errors.values():
         np.fill_diagonal(error, np.nan)
-    warnings = [*_of_rules(rules), *_said_twice(rules), *_unused(base), *_indistinct(network, errors)]
+    warnings = [
+        *(*_of_rules(rules), *_said_twice(rules), *_unused(base)),
+        *(*_indistinct(network, errors), *_of_dependence(base)),
+    ]
     unmet = tuple(one.rule.name for one in rules if one.compiled.status == "unmet")
     deviations = sorted(_deviations(network), key=lambda one: -abs(one.compiled - one.declared))
     return Audit(tuple(deviations), rules, errors, cost, tuple(sorted(warnings)), unmet)
@@ -201,6 +204,24 @@ def _said_twice(rules: tuple[AuditedRule, ...]) -> Iterator[Fault]:
             odds = "" if earlier.confidence == one.rule.confidence else ", with another confidence"
             message = f"says the same as rules.{earlier.name} ({earlier.place}){odds}"
             yield Fault(one.rule.place, f"rules.{one.rule.name}", message)
+
+
+def _of_dependence(base: Knowledge) -> Iterator[Fault]:
+    """Yield observers that cannot err together as often as is said, or whose shared errors count twice."""
+    for name, observer in base.observers.items() if base.dependence is not None else ():
+        if observer.follows > observer.carry and len(observer.labels):
+            message = (
+                f"follows what an item looks like in {observer.follows:g}, and carries {observer.carry:g} "
+                "over from what it settles on, so that it follows in that at most; raise `carry` or lower "
+                "`follows`"
+            )
+            yield Fault(observer.place, f"observers.{name}", message)
+        if observer.follows and observer.exponent != 1:
+            message = (
+                f"has an exponent of {observer.exponent:g} and follows what an item looks like: errors that it "
+                "shares count twice; set the exponent to 1 and calibrate anew"
+            )
+            yield Fault(observer.place, f"observers.{name}", message)
 
 
 def _unused(base: Knowledge) -> Iterator[Fault]:

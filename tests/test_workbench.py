@@ -215,7 +215,24 @@ def rules(*given):
     return f"rules: {{{', '.join(f'{name}: {{{text}}}' for name, text in zip('rs', texts, strict=False))}}}"
 
 
+def together(eye):
+    """The YAML of observers that err together, and of what is odd about the eye."""
+    shapes = (
+        "clear: {right: 0.9, seen: 0.9}, ambiguous: {right: 0.2, seen: 0.5}, n: 40, look_n: 6, seen_n: 10"
+    )
+    kinds = "default: model, kinds: {model: {follows: 0.8}}"
+    return f"dependence: {{source: book, {shapes}, {kinds}}}\nobservers: {{eye: {{source: book, {eye}}}}}"
+
+
 ODD = {
+    "carry": (
+        together("carry: 0.5"),
+        "observers.eye: follows what an item looks like in 0.8, and carries 0.5 over",
+    ),
+    "exponent": (
+        together("carry: 0.9, exponent: 2"),
+        "has an exponent of 2 and follows what an item looks like",
+    ),
     "never": (rules(("a & c & kind == x", "b", 0.3)), f"hardly ever has a say: P(if) is {0.2 / 3000:.2g}\n"),
     "always": (rules(("a", "a | b", 0.999)), "rules.r: is always true"),
     "twice": (rules(("a & b", "kind == z", 0.6), ("b & !!a", "kind == z", 0.6)), "the same as rules.r ("),
