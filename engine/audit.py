@@ -218,8 +218,8 @@ def _of_dependence(base: Knowledge) -> Iterator[Fault]:
             yield Fault(observer.place, f"observers.{name}", message)
         if observer.follows and observer.exponent != 1:
             message = (
-                f"has an exponent of {observer.exponent:g} and follows what an item looks like: errors that it "
-                "shares count twice; set the exponent to 1 and calibrate anew"
+                f"has an exponent of {observer.exponent:g} and follows what an item looks like: errors that "
+                "it shares count twice; set the exponent to 1 and calibrate anew"
             )
             yield Fault(observer.place, f"observers.{name}", message)
 
