@@ -6,14 +6,14 @@ section speaks of what may be gone, and is refused as a whole (`Guarantee.refusa
 
 from __future__ import annotations
 
-import datetime
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from engine.fields import Fields
 from engine.guarantee import PARTS, Asked, Certificate, Design, Guarantee, least_abstention
+from engine.language.numbers import PlainNumber, RecordDumper, rounded_down, rounded_up
+from engine.language.read_fits import date
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from engine.knowledge import Variable
     from engine.source import Node, Table
 
-DIGITS = 9
 TESTS = "n errors share bound predicted coverage mu"
 MOST = 1_000_000_000
 ROUNDING = 1e-9
@@ -57,7 +56,7 @@ def certificates(
         own,
         _design(fields, entries.get("design")),
         fields.whole(entries, "items", 0, MOST),
-        _date(fields, entries),
+        date(fields, entries),
         tuple(fields.text_at(one) for one in fields.listed(entries.get("assumptions"))),
         node.place,
     )
@@ -67,15 +66,6 @@ def _digests(fields: Fields, node: Node | None) -> dict[str, str]:
     entries = fields.table(node, " ".join(PARTS))
     return {part: fields.text(entries, part) for part in PARTS}
 
-
-def _date(fields: Fields, entries: Table) -> str:
-    text = fields.text(entries, "made")
-    try:
-        if text:
-            datetime.date.fromisoformat(text)
-    except ValueError:
-        fields.fault(entries.entries["made"], f"must be a date such as 2025-01-31, not {text[:40]!r}")
-    return text
 
 
 def _design(fields: Fields, node: Node | None) -> Design:
@@ -161,8 +151,8 @@ def certificates_yaml(guarantee: Guarantee, source: str, note: str = "") -> str:
     section = {
         "source": source,
         **({"note": note} if note else {}),
-        "alpha": _Number(_down(guarantee.alpha)),
-        "delta": _Number(_down(guarantee.delta)),
+        "alpha": PlainNumber(rounded_down(guarantee.alpha)),
+        "delta": PlainNumber(rounded_down(guarantee.delta)),
         "unit": guarantee.unit,
         "population": guarantee.population,
         "items": guarantee.items,
@@ -179,7 +169,7 @@ def certificates_yaml(guarantee: Guarantee, source: str, note: str = "") -> str:
     }
     head = _summary(guarantee)
     text = yaml.dump(
-        {"certificates": section}, Dumper=_Dumper, sort_keys=False, width=WIDTH, allow_unicode=True
+        {"certificates": section}, Dumper=RecordDumper, sort_keys=False, width=WIDTH, allow_unicode=True
     )
     return f"{head}{text}"
 
@@ -202,57 +192,16 @@ def _summary(guarantee: Guarantee) -> str:
 def _plain(one: Certificate, alpha: float) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if one.threshold is not None:
-        found["threshold"] = _Number(_down(one.threshold))
+        found["threshold"] = PlainNumber(rounded_down(one.threshold))
     found |= {"n": one.n, "errors": one.errors}
     found |= {
-        "share": _Number(_down(one.share)),
-        "bound": _Number(_up(one.bound, 6)),
+        "share": PlainNumber(rounded_down(one.share)),
+        "bound": PlainNumber(rounded_up(one.bound, 6)),
         "predicted": one.predicted,
     }
-    found |= {"coverage": _Number(_down(one.coverage, 4)), "mu": _Number(_up(one.mu, 4))}
-    found["abstention"] = _Number(_down(least_abstention(one.mu, alpha), 4))
+    found |= {"coverage": PlainNumber(rounded_down(one.coverage, 4)), "mu": PlainNumber(rounded_up(one.mu, 4))}
+    found["abstention"] = PlainNumber(rounded_down(least_abstention(one.mu, alpha), 4))
     for key in ("missing", "gold"):
         if getattr(one, key) is not None:
             found[key] = getattr(one, key)
     return found
-
-
-def _down(value: float, digits: int = DIGITS) -> str:
-    return _decimal(value, digits, ROUND_FLOOR)
-
-
-def _up(value: float, digits: int = DIGITS) -> str:
-    return _decimal(value, digits, ROUND_CEILING)
-
-
-def _decimal(value: float, digits: int, rounding: str) -> str:
-    """Return a number as the language writes it, without an exponent."""
-    text = f"{Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-digits), rounding=rounding):f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-class _Number(str):
-    """A number that is written as it stands."""
-
-    __slots__ = ()
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes what is flat on one line."""
-
-    def ignore_aliases(self, _: Any) -> bool:
-        return True
-
-
-def _number(dumper: yaml.SafeDumper, value: _Number) -> yaml.Node:
-    kind = "int" if value.isdigit() else "float"
-    return dumper.represent_scalar(f"tag:yaml.org,2002:{kind}", value)
-
-
-def _mapping(dumper: yaml.SafeDumper, value: dict[str, Any]) -> yaml.Node:
-    flat = not any(isinstance(inner, dict | list) for inner in value.values())
-    return dumper.represent_mapping("tag:yaml.org,2002:map", value, flow_style=flat and "source" not in value)
-
-
-_Dumper.add_representer(_Number, _number)
-_Dumper.add_representer(dict, _mapping)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.decision import LevelDecision
+    from engine.decision.decision import LevelDecision
     from engine.gold import Gold
     from engine.guarantee import Design
     from engine.knowledge import Knowledge
@@ -241,7 +241,7 @@ def _things(
         off = np.abs(truth - level.value)
         interval = variable.kind == "interval"
         wrong = off > (base.policy.tolerance[name] if interval else 0.5)
-        risk = np.where(acceptable, level.risk, np.inf)
+        risk = np.where(acceptable & level.eligible, level.risk, np.inf)
         for index, value in enumerate(variable.values):
             mine = ~np.isnan(truth) & (interval | (level.value == index))
             fit, test = (_part(risk, wrong, units, order, mine & part) for part in (fits, ~fits))

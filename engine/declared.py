@@ -17,6 +17,7 @@ import numpy as np
 
 from engine.fields import NUMBER
 from engine.knowledge import NOWHERE, Cited
+from engine.language.read_fits import with_thresholds
 from engine.source import Items, Scalar, Table
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ PROSE = ("label", "description", "statement", "cite", "url", "used", "confirmed"
 FORMULAS = ("if", "then")
 CITATION = ("source", "note")
 UNSAID = ("sources", "certificates", *CITATION)
+# What a question costs does not change how it is answered.
+PRICES = ("cost", "further", "label")
 MOST_STATES = 1_000_000
 EQUAL = 1e-10
 
@@ -113,7 +116,7 @@ class Declared:
 
     def _again(self, changed: Node | None) -> Knowledge:
         assert isinstance(changed, Table)
-        return replace(self._read(changed), digest=digest_of(changed), digests=digests_of(changed))
+        return with_digests(self._read(changed), changed)
 
 
 def declared_of(base: Knowledge) -> Declared:
@@ -125,6 +128,32 @@ def declared_of(base: Knowledge) -> Declared:
     if not isinstance(base.yaml, Declared):
         raise ValueError(f"the base {base.name} was not read from YAML")
     return base.yaml
+
+
+def with_digests(base: Knowledge, tree: Table) -> Knowledge:
+    """Return a base with the digests of what it was read from, and the thresholds that hold for these."""
+    base = replace(
+        base,
+        digest=digest_of(tree),
+        digests=digests_of(tree),
+        observer_digests={name: _digest_of_node(one, ()) for name, one in _named(tree, "observers")},
+        question_digests={name: _digest_of_node(one, PRICES) for name, one in _named(tree, "questions")},
+    )
+    return with_thresholds(base)
+
+
+def _named(tree: Table, section: str) -> Iterator[tuple[str, Node]]:
+    table = tree.get(section)
+    if isinstance(table, Table):
+        yield from ((name, node) for name, node in table.entries.items() if name not in CITATION)
+
+
+def _digest_of_node(node: Node, without: Collection[str]) -> str:
+    """Return a digest of what a node says, citations and some of its keys left out."""
+    if isinstance(node, Table):
+        keys = [key for key in node.entries if key not in (*CITATION, *without)]
+        return _digest(node, keys)
+    return hashlib.sha256(_json(node).encode()).hexdigest()[:16]
 
 
 def digest_of(tree: Table) -> str:

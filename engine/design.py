@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from engine.decision.basis import draws_of
 from engine.guarantee import Asked, Design
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import NDArray
-
     from engine.answers import Answers
     from engine.knowledge import Knowledge
-
-    Ints = NDArray[np.int64]
 
 
 def design_of(base: Knowledge, batches: Iterable[Answers], *, adaptive: bool = False) -> Design:
@@ -93,20 +88,3 @@ def _names(base: Knowledge, answers: Answers) -> list[tuple[str, str, str]]:
     observers, questions = tuple(base.observers), tuple(base.questions)
     places = zip(answers.reading_observer, answers.reading_question, answers.reading_view, strict=True)
     return [(observers[o], questions[q], answers.views[v]) for o, q, v in places]
-
-
-def draws_of(base: Knowledge, answers: Answers) -> Ints:
-    """Return how many readable answers each reading has, (R,).
-
-    Of questions about one variable at a time all count, of others those about the variable with the most.
-    """
-    readings = len(answers.reading_item)
-    most, total = np.zeros(readings), np.zeros(readings)
-    columns = [np.bincount(one.reading, one.weight, readings) for one in answers.labels.values()]
-    columns += [np.bincount(one.reading, minlength=readings) for one in answers.numbers.values()]
-    for column in columns:
-        most = np.maximum(most, column)
-        total += column
-    about_one = np.array([one.about_one for one in base.questions.values()], dtype=bool)
-    single = about_one[answers.reading_question] if readings else np.zeros(0, dtype=bool)
-    return np.round(np.where(single, total, most)).astype(np.int64)

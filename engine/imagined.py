@@ -37,7 +37,8 @@ class Belief:
 
     root: (n, K). active: (n, K, J) P(binary variable | root), in the order of `binary`. given: interval
     variable -> (n, K, bins); sums: the same with `running_sums` applied. worth: variable -> (n,) what
-    its acceptance is worth, 0 where it is accepted already.
+    its acceptance is worth, 0 where it is accepted already. unseen: variable -> (n,) whether nobody has
+    looked at it yet.
     """
 
     root: Floats
@@ -46,14 +47,15 @@ class Belief:
     given: Mapping[str, Floats]
     sums: Mapping[str, Floats]
     worth: Mapping[str, Floats]
+    unseen: Mapping[str, NDArray[np.bool_]]
 
     def part(self, rows: Ints) -> Belief:
         """Return the belief about some of the items."""
-        given, sums, worth = (
+        given, sums, worth, unseen = (
             {name: column[rows] for name, column in columns.items()}
-            for columns in (self.given, self.sums, self.worth)
+            for columns in (self.given, self.sums, self.worth, self.unseen)
         )
-        return Belief(self.root[rows], self.binary, self.active[rows], given, sums, worth)
+        return Belief(self.root[rows], self.binary, self.active[rows], given, sums, worth, unseen)
 
 
 class ImaginedReadings:

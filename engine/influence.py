@@ -18,6 +18,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from engine.compiler import compile_network
+from engine.decision.decision import decide_levels, highest_risk
 from engine.diagnostics import diagnose
 from engine.errors import KnowledgeError
 from engine.evidence import ObservationModel
@@ -58,8 +59,8 @@ class Influence:
 class Influences:
     """Asks which numbers the decisions about one variable of all these items depend on.
 
-    p: (N,) the probability that the decided value is right. threshold: that from which it is accepted; NaN
-    where the policy says nothing about the variable.
+    p: (N,) the probability that the decided value is right. threshold: (N,) that from which it is accepted;
+    NaN where the policy says nothing about the variable.
     """
 
     def __init__(self, inference: Inference, answers: Answers, variable: str = "") -> None:
@@ -75,8 +76,12 @@ class Influences:
         readings = np.bincount(answers.reading_item, minlength=len(answers.items))
         conflict = diagnose(inference, answers, posterior).conflict_bits
         self.open = (readings > 0) & (conflict < self.base.policy.conflict)
-        limit = self.base.policy.limits.get(self.variable)
-        self.threshold = float("nan") if limit is None else 1 - limit
+        self.threshold = np.full(len(self.p), np.nan)
+        if self.variable in self.base.policy.limits:
+            level = decide_levels(self.base, answers, posterior, conflict)[self.variable]
+            about = self.base.variables[self.variable]
+            self.threshold = 1 - highest_risk(about, self.base.policy, level.value)
+            self.open &= level.eligible
 
     def _right(self, marginals: Floats) -> Floats:
         """Return the share of each state for which the value decided now would be right, (N, states)."""
@@ -124,19 +129,19 @@ class Influences:
         Sought from the first-order one, or from the end that the slope points to, by compiling and inferring
         anew: a crossing in that direction, at most NEARLY as far as the end.
         """
-        number = one.number
+        number, threshold = one.number, float(self.threshold[index])
 
         @cache
         def sure(value: float) -> float:
             if value == number.value:
-                return float(self.p[index]) - self.threshold
+                return float(self.p[index]) - threshold
             other = self.variation.changed({number.path: value})
             found = None if other is None else self._marginals(other)
             if found is None:
                 return math.nan
-            return float((found * self._right(found)).sum(1)[index]) - self.threshold
+            return float((found * self._right(found)).sum(1)[index]) - threshold
 
-        if not self.open[index] or not one.sure[index] or math.isnan(self.threshold):
+        if not self.open[index] or not one.sure[index] or math.isnan(threshold):
             return math.nan
         up = (one.sure[index] > 0) == (sure(number.value) < 0)
         end = number.high if up else number.low

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from engine.formula import Formula
     from engine.guarantee import Guarantee
+    from engine.model.fit_record import FitRecord
 
 NOWHERE = Place("", 0, 0)
 
@@ -252,6 +253,7 @@ class Dependence(Cited):
 class Observer(Cited):
     """An instrument that answers questions; `labels` and `numbers` are keyed by variable.
 
+    `origin`: `seen` where it looks at the item, `label` where it is what a data set says of it.
     `kind`: a key of `Dependence.kinds`, empty where the base says nothing of dependence. `follows`: how often
     it settles on what all see in an item, 0 where its errors are its own.
     `cost`: what its answers cost, as a multiple of the question's cost. `stereotype`: state -> binary
@@ -262,6 +264,7 @@ class Observer(Cited):
     label: str = ""
     description: str = ""
     askable: bool = False
+    origin: Literal["seen", "label"] = "seen"
     kind: str = ""
     follows: float = 0.0
     cost: float = 1.0
@@ -324,7 +327,14 @@ class First(Cited):
 class Policy(Cited):
     """When an annotation is accepted, asked again or rejected.
 
-    `limits`, `worth`: per variable (levels are spread over their variables by the reader).
+    `limits`, `worth`: per variable (levels are spread over their variables by the reader). A limit caps each
+    accepted value's risk, or, for a variable of `mean_limits`, the mean risk of what is accepted, of which no
+    single risk may be above `worst`. `thresholds`: of such a variable the highest risk accepted, one a value
+    (`Variable.values`), where it was found; until then the limit caps each. `confidence`: with which
+    probability over an uncertain fit a threshold keeps its limit. `evidence`: the least likelihood ratio of
+    answers about a binary variable for what is accepted of it. `calibrated_from`: items with gold from which
+    a fit counts as a calibration. `models`: observer -> the model that answers as it, where that is known (not
+    of the YAML). `labels_final`: whether the labels of a data set are kept whatever is seen.
     `cuts`: probability from which a binary variable is called active. `tolerance`: in the
     unit of an interval variable. `worth` is in the unit of the questions' cost; `budget`
     counts answers per item from askable observers; `conflict`: bits from which nothing is accepted.
@@ -335,6 +345,14 @@ class Policy(Cited):
 
     required: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
+    mean_limits: frozenset[str] = frozenset()
+    worst: float = 0.5
+    thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    confidence: float = 0.8
+    evidence: float = 2.0
+    calibrated_from: int = 30
+    labels_final: bool = False
+    models: Mapping[str, str] = field(default_factory=dict)
     cuts: Mapping[str, float] = field(default_factory=dict)
     tolerance: Mapping[str, float] = field(default_factory=dict)
     worth: Mapping[str, float] = field(default_factory=dict)
@@ -346,6 +364,15 @@ class Policy(Cited):
     views: tuple[str, ...] = ()
     first: First | None = None
 
+    def highest_risks(self, variable: Variable) -> tuple[float, ...]:
+        """Return the highest risk at which each value of a variable is accepted (`Variable.values`)."""
+        limit = self.limits[variable.name]
+        return self.thresholds.get(variable.name, (limit,) * len(variable.values))
+
+    def highest_risk(self, variable: Variable) -> float | None:
+        """Return the highest risk at which anything of a variable is accepted; None where it has no limit."""
+        return max(self.highest_risks(variable)) if variable.name in self.limits else None
+
 
 @dataclass(frozen=True)
 class Knowledge:
@@ -353,8 +380,9 @@ class Knowledge:
 
     `cells[variable]` and `moments` have one entry a root state, in its order; `blocks` are the
     groups of interval variables that `moments` describe jointly (at most one for now).
-    `digests`: those of its parts (`guarantee.PARTS`); `guarantee`: what was certified with it, or with a base
-    that it changed. `numbers`: every number of the YAML by its path; `yaml`: with what `engine.declared`
+    `digests`: those of its parts (`guarantee.PARTS`); `observer_digests`, `question_digests`: of each as it is
+    now. `fits`: what its observers were fitted to, the latest last. `guarantee`: what was certified with it,
+    or with a base that it changed. `numbers`: every number of the YAML by its path; `yaml`: with what `engine.declared`
     reads the base again. A base that was not read has neither.
     """
 
@@ -377,6 +405,9 @@ class Knowledge:
     policy: Policy
     digest: str
     digests: Mapping[str, str] = field(compare=False, default_factory=dict)
+    observer_digests: Mapping[str, str] = field(compare=False, default_factory=dict)
+    question_digests: Mapping[str, str] = field(compare=False, default_factory=dict)
+    fits: tuple[FitRecord, ...] = ()
     views: Mapping[str, View] = field(default_factory=dict)
     dependence: Dependence | None = None
     guarantee: Guarantee | None = None

@@ -52,8 +52,19 @@ def _layer(
     if "certificates" in own:
         # Certificates are made together and hold together; none of the base's may stay among them.
         base.drop("certificates")
+    _drop_limits(base, own)
     merge(base, own, faults, upon=True)
     return base
+
+
+def _drop_limits(base: Table, own: Table) -> None:
+    """Take out of a base the limits that are given anew: one of each risk is none of their mean besides."""
+    tables = [layer.get("policy") for layer in (base, own)]
+    limits = [table.get("limits") if isinstance(table, Table) else None for table in tables]
+    if isinstance(limits[0], Table) and isinstance(limits[1], Table):
+        for name in set(limits[1].entries) & set(limits[0].entries):
+            if isinstance(limits[0].entries[name], Table) and isinstance(limits[1].entries[name], Table):
+                limits[0].drop(name)
 
 
 def _read_files(path: Path, faults: list[Fault], budget: Budget) -> Table | None:

@@ -2,7 +2,8 @@
 
 The loss of a level is nothing once it is accepted; before that half of its worth, for it is not, and the
 other half times 1 - limit / risk, so that progress counts though one question alone may not reach the
-limit. What is accepted already is not at stake. The gain of a question is the expected fall of the total
+limit. What is accepted already is not at stake; what nobody looked at is not accepted, however low its risk, until
+a question about it is answered. The gain of a question is the expected fall of the total
 loss over the answers that the posterior predicts; it is worth asking where that exceeds its cost.
 
 Simplest honest form, the same for all items at once: given the root the other variables are taken to be
@@ -24,11 +25,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.answers import Answers
-from engine.decision import Option, risk_of, risk_of_sums, running_sums
+from engine.decision.decision import Option, highest_risk, risk_of, risk_of_sums, running_sums
+from engine.decision.limits import TIE
+from engine.decision.origin import SEEN, labels_of, origins_of
 from engine.imagined import PATHS, Belief, ImaginedReadings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -181,7 +184,7 @@ class LookAhead:
         mine = (answers.reading_item == item) & (answers.reading_observer == observer)
         return [answers.views[v] for v in answers.reading_view[mine & (answers.reading_question == number)]]
 
-    def _belief(self, posterior: Posterior, items: Ints) -> Belief:
+    def _belief(self, answers: Answers, posterior: Posterior, items: Ints) -> Belief:
         """Give each variable its exact marginal and the network's dependence on the root."""
         root = posterior.marginals[self.base.root][items]
         binary, active, given = [], [], {}
@@ -196,12 +199,18 @@ class LookAhead:
                 given[name] = joint
         stacked = np.stack(active, axis=-1) if active else np.zeros((*root.shape, 0))
         sums = {name: joint @ running_sums(self._edges(name)) for name, joint in given.items()}
-        worth = {}
+        worth, unseen, policy = {}, {}, self.base.policy
+        origins = origins_of(self.base, answers, posterior.followed)
+        labels = labels_of(self.base, answers) if policy.labels_final else {}
         for name in (name for names in self.base.levels.values() for name in names):
-            _, risk = risk_of(self.base.variables[name], posterior.marginals[name][items], self.base.policy)
-            open_ = risk > self.base.policy.limits[name]
-            worth[name] = np.where(open_, self.base.policy.worth[name], 0.0)
-        return Belief(root, tuple(binary), stacked, given, sums, worth)
+            variable = self.base.variables[name]
+            value, risk = risk_of(variable, posterior.marginals[name][items], policy)
+            unseen[name] = origins[name][items] != SEEN
+            at_stake = unseen[name] | (risk > highest_risk(variable, policy, value))
+            if name in labels:
+                at_stake &= np.isnan(labels[name][items])
+            worth[name] = np.where(at_stake, policy.worth[name], 0.0)
+        return Belief(root, tuple(binary), stacked, given, sums, worth, unseen)
 
     def _edges(self, name: str) -> Floats:
         return np.array(self.base.variables[name].edges)
@@ -209,7 +218,7 @@ class LookAhead:
     def _candidates(
         self, answers: Answers, posterior: Posterior, items: Ints, observers: NDArray[np.bool_]
     ) -> Iterator[_Candidate]:
-        belief = self._belief(posterior, items)
+        belief = self._belief(answers, posterior, items)
         before = self._loss(belief, belief.root[:, None, None, :], {})[:, 0]
         for observer in np.flatnonzero(observers).tolist():
             readings = ImaginedReadings(
@@ -322,13 +331,29 @@ class LookAhead:
             share = (root / np.maximum(folded, 1e-300)).reshape(n, -1, root.shape[-1])
             q = (share @ belief.given[name]).reshape(likelihoods[name].shape) * likelihoods[name]
             after[name] = q / np.maximum(q.sum(-1, keepdims=True), 1e-300)
-        loss = self._loss(belief, root, after)
+        loss = self._loss(belief, root, after, likelihoods)
         return np.maximum(before - loss.mean(1), 0), loss.std(1) / math.sqrt(PATHS - 1)
 
-    def _loss(self, belief: Belief, root: Floats, after: Mapping[str, Floats]) -> Floats:
+    def _highest(self, name: str) -> tuple[float, ...]:
+        """Return the highest risk at which each value of a variable is accepted; 1 for one of no level."""
+        if name not in self.base.policy.limits:
+            return (1.0,) * len(self.base.variables[name].values)
+        return self.base.policy.highest_risks(self.base.variables[name])
+
+    def _highest_root(self, root: Floats) -> Floats | float:
+        """Return the highest risk of the likeliest state of root (..., K), (...)."""
+        highest = self._highest(self.base.root)
+        if min(highest) == max(highest):
+            return highest[0]
+        return np.asarray(np.array(highest)[root.argmax(-1)])
+
+    def _loss(
+        self, belief: Belief, root: Floats, after: Mapping[str, Floats], answered: Collection[str] = ()
+    ) -> Floats:
         """Return Σ worth · `short_of`, (n, paths, batches), for root (n, paths, batches, K).
 
-        after: P(true) of binary and (..., bins) of interval variables that answers spoke of.
+        after: P(true) of binary and (..., bins) of interval variables that answers spoke of. answered: all
+        variables that they spoke of.
         """
         policy, n, shape = self.base.policy, len(root), root.shape[:-1]
         flat = root.reshape(n, -1, root.shape[-1])
@@ -337,10 +362,14 @@ class LookAhead:
             if name in after:
                 active[..., j] = after[name]
         cuts = np.array([policy.cuts.get(name, 0.5) for name in belief.binary])
-        limit = np.array([policy.limits.get(name, 1.0) for name in belief.binary])
+        highest = np.array([self._highest(name) for name in belief.binary]).reshape(-1, 2)
         worth = np.array([belief.worth.get(name, np.zeros(n)) for name in belief.binary]).reshape(-1, n)
-        short = short_of(np.where(active >= cuts, 1 - active, active), limit)
-        total = (short.reshape(n, math.prod(shape[1:]), len(limit)) @ worth.T[:, :, None]).reshape(shape)
+        true = active >= cuts
+        short = short_of(np.where(true, 1 - active, active), np.where(true, highest[:, 1], highest[:, 0]))
+        for j, name in enumerate(belief.binary):
+            if name not in after and name in belief.unseen:
+                short[..., j] = _at_least_open(short[..., j], belief.unseen[name])
+        total = (short.reshape(n, math.prod(shape[1:]), len(cuts)) @ worth.T[:, :, None]).reshape(shape)
         for name in (name for name in belief.given if name in belief.worth):
             edges = self._edges(name)
             if name in after:
@@ -348,15 +377,25 @@ class LookAhead:
             else:
                 sums = (flat @ belief.sums[name]).reshape(*shape, -1)
             _, risk = risk_of_sums(sums, edges, policy.tolerance[name])
-            total = total + belief.worth[name][:, None, None] * short_of(risk, policy.limits[name])
+            short = short_of(risk, self._highest(name)[0])
+            if name not in after:
+                short = _at_least_open(short, belief.unseen[name])
+            total = total + belief.worth[name][:, None, None] * short
         if self.base.root in belief.worth:
-            limit_root = policy.limits[self.base.root]
-            total = total + belief.worth[self.base.root][:, None, None] * short_of(
-                1 - root.max(-1), limit_root
-            )
+            short = short_of(1 - root.max(-1), self._highest_root(root))
+            if self.base.root not in answered:
+                short = _at_least_open(short, belief.unseen[self.base.root])
+            total = total + belief.worth[self.base.root][:, None, None] * short
         return np.asarray(total)
+
+
+def _at_least_open(short: Floats, unseen: NDArray[np.bool_]) -> Floats:
+    """Return the loss (n, ...) where nothing is accepted of the unseen (n,): half of the worth at least."""
+    mask = unseen.reshape(-1, *[1] * (short.ndim - 1))
+    return np.where(mask, np.maximum(short, 0.5), short)
 
 
 def short_of(risk: Floats, limit: Floats | float) -> Floats:
     """Return the loss as a share of the worth: 0 at or under the limit, 1/2 above it, towards 1 far above."""
-    return np.asarray(np.where(risk > limit, 1 - 0.5 * limit / np.maximum(risk, limit), 0))
+    above = risk > limit + TIE
+    return np.asarray(np.where(above, 1 - 0.5 * limit / np.maximum(np.maximum(risk, limit), TIE), 0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -60,7 +60,7 @@ def _observer(
     likes: Mapping[str, Mixtures],
     dependence: Dependence | None,
 ) -> Observer:
-    optional = "label description askable kind follows cost exponent carry halo stereotype n spread sd"
+    optional = "label description askable origin kind follows cost exponent carry halo stereotype n spread sd"
     entries = fields.table(node, "", f"{optional} categorical binary interval")
     before = len(fields.faults)
     labels = _categorical(fields, entries.get("categorical"), variables, likes)
@@ -85,6 +85,7 @@ def _observer(
         label=fields.text(entries, "label", name),
         description=fields.text(entries, "description"),
         askable=fields.flag(entries, "askable"),
+        origin=_origin(fields, entries),
         kind=kind,
         follows=follows,
         cost=fields.number(entries, "cost", 0, 1e6, default=1.0),
@@ -95,6 +96,17 @@ def _observer(
         labels=labels,
         numbers=numbers,
     )
+
+
+def _origin(fields: Fields, entries: Table) -> Literal["seen", "label"]:
+    """Return what an observer's reports are: seen in the item, or a data set's label."""
+    if "origin" not in entries:
+        return "seen"
+    node = entries.entries["origin"]
+    origin = fields.one_of(node, ("seen", "label"), "origin")
+    if origin == "label" and fields.flag(entries, "askable"):
+        fields.fault(node, "is label, and the observer is askable; whoever is asked looks: `seen`")
+    return "label" if origin == "label" else "seen"
 
 
 def _halo(

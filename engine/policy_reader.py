@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from engine.knowledge import First, Policy, Question, View
+from engine.source import Scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from engine.fields import Fields
     from engine.knowledge import Observer, Variable
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
 
     Levels = Mapping[str, tuple[str, ...]]
 
+Value = TypeVar("Value")
 
 # Pixels of the longest side of what is shown.
 SMALLEST, LARGEST = 64, 4096
+# Risks at which a value may be accepted: never none, and never all.
+LEAST_LIMIT, MOST_LIMIT = 0.0001, 0.9999
 
 
 def questions(
@@ -98,18 +102,26 @@ def policy(
     needed = ["required limits worth budget batches conflict"]
     needed += ["tolerance"] if interval else []
     needed += ["ask"] if askable else []
-    entries = fields.table(node, " ".join(needed), "cuts tolerance ask others views first")
-    for key in ("budget", "batches", "conflict"):
+    optional = "cuts tolerance ask others views first worst confidence evidence calibrated_from labels"
+    entries = fields.table(node, " ".join(needed), optional)
+    for key in ("budget", "batches", "conflict", "worst", "confidence", "evidence", "calibrated_from"):
         if key in entries:
             fields.cited(entries.entries[key])
     spread = _Spread(fields, entries, levels, plain)
+    limits, mean_limits = spread.limits(decided)
     ask = entries.get("ask")
     who = fields.one_of(ask, askable, "askable observer") if ask else ""
     budget = fields.whole(entries, "budget", 0, 1_000_000)
     return Policy(
         **fields.cited(node),
         required=fields.all_of(entries.get("required"), levels, "level"),
-        limits=spread.over("limits", decided, (0.0001, 0.9999), needed=decided),
+        limits=limits,
+        mean_limits=mean_limits,
+        worst=fields.number(entries, "worst", LEAST_LIMIT, MOST_LIMIT, default=0.5),
+        confidence=fields.number(entries, "confidence", 0.5, 0.999, default=0.8),
+        evidence=fields.number(entries, "evidence", 1, 1000, default=2.0),
+        calibrated_from=fields.whole(entries, "calibrated_from", 0, 1_000_000, default=30),
+        labels_final=_labels_final(fields, entries),
         cuts=spread.over("cuts", binary, (0.01, 0.99)),
         tolerance=spread.over("tolerance", interval, (1e-6, 1e6), needed=interval),
         worth=spread.over("worth", decided, (0, 1e9), needed=decided),
@@ -121,6 +133,12 @@ def policy(
         views=_views(fields, entries.get("views")),
         first=_first(fields, entries.get("first"), asked, observers.get(who), budget),
     )
+
+
+def _labels_final(fields: Fields, entries: Table) -> bool:
+    """Return whether the labels of a data set are kept whatever is seen."""
+    node = entries.get("labels")
+    return node is not None and fields.one_of(node, ("look", "final"), "way with labels") == "final"
 
 
 def _first(
@@ -178,13 +196,42 @@ class _Spread:
         needed: Collection[str] = (),
     ) -> dict[str, float]:
         """Return the number of every variable among `allowed`; those `needed` must have one."""
+
+        def number(inner: Node) -> float:
+            self.fields.cited(inner)
+            return self.fields.number_at(inner, *limits)
+
+        return self._over(key, allowed, number, needed)
+
+    def limits(self, decided: Collection[str]) -> tuple[dict[str, float], frozenset[str]]:
+        """Return each variable's limit, and the variables whose mean risk it caps."""
+        both = self._over("limits", decided, self._limit, decided)
+        means = frozenset(name for name, (kind, _) in both.items() if kind == "mean")
+        return {name: value for name, (_, value) in both.items()}, means
+
+    def _limit(self, node: Node) -> tuple[str, float]:
+        """Read a limit: a number, which caps each, or one named `each` or `mean`."""
+        fields, kind = self.fields, "each"
+        if not isinstance(node, Scalar):
+            entries = fields.table(node, "", "each mean")
+            named = [key for key in ("each", "mean") if key in entries]
+            if len(named) != 1:
+                fields.fault(node, "needs just one of `each`, the most of each risk, and `mean`, of their mean")
+                return kind, LEAST_LIMIT
+            kind = named[0]
+            node = entries.entries[kind]
+        fields.cited(node)
+        return kind, fields.number_at(node, LEAST_LIMIT, MOST_LIMIT)
+
+    def _over(
+        self, key: str, allowed: Collection[str], read: Callable[[Node], Value], needed: Collection[str]
+    ) -> dict[str, Value]:
         fields, node = self.fields, self.entries.get(key)
-        wide: dict[str, float] = {}
-        own: dict[str, float] = {}
+        wide: dict[str, Value] = {}
+        own: dict[str, Value] = {}
         known = (*self.levels, *self.variables)
         for name, inner in fields.known(node, known, "level or variable"):
-            value = fields.number_at(inner, *limits)
-            fields.cited(inner)
+            value = read(inner)
             if name in self.levels:
                 wide |= {variable: value for variable in self.levels[name] if variable in allowed}
             elif name in allowed:

@@ -52,6 +52,8 @@ CACHED = 400_000
 # Below this the calls themselves cost more than what they compute.
 LEAST_CHUNK = 24
 FEW = 96
+# Odds beyond this are as good as certain, and still numbers.
+MOST_LOG_ODDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ class Posterior:
     marginals: variable -> (N, states), derived variables included. correlation: (N,) of the first two
     interval variables of the block, NaN where there are none. log_evidence: (N,) log P(answers), nats.
     violations: (N, R) P(if & not then) of the compiled rules `rules`. followed: for each reading P(its
-    answers followed its label | all answers), 0 where there is no halo.
+    answers followed its label | all answers), 0 where there is no halo. answer_odds: of each binary variable
+    the log-odds of true that the answers about it alone give, (N,), without prior, couplings and rules: 0
+    where nothing was said of it, or by readings that followed their label.
     """
 
     items: tuple[str, ...]
@@ -71,6 +75,7 @@ class Posterior:
     rules: tuple[str, ...]
     violations: Floats
     followed: Floats
+    answer_odds: Mapping[str, Floats]
 
 
 @dataclass(frozen=True)
@@ -201,6 +206,7 @@ class Inference:
         found = np.empty((self._layout.rows, len(answers.items)))
         log_evidence = np.empty(len(answers.items))
         followed = np.zeros(len(answers.reading_item))
+        odds = {name: np.zeros(len(answers.items)) for name in self.network.knowledge.cells}
         for items, evidence in self.evidence_of(answers):
             shares = np.empty(len(evidence.row_item))
             log_evidence[items] = self.weigh(evidence, found[:, items], shares)
@@ -209,7 +215,9 @@ class Inference:
                 mine = np.flatnonzero((item >= items.start) & (item < items.stop))
                 row, reading = evidence.on
                 followed[mine] = np.bincount(reading, shares[row], len(mine))
-        return self._layout.posterior(answers.items, found, log_evidence, followed)
+            for name in odds.keys() & evidence.log_likelihood.keys():
+                odds[name][items] = _answer_odds(evidence, name, shares)
+        return self._layout.posterior(answers.items, found, log_evidence, followed, odds)
 
     def marginals(self, evidence: Evidence) -> Mapping[str, Floats]:
         """Return the marginals of all variables given evidence, each (N, states)."""
@@ -219,7 +227,7 @@ class Inference:
         """Return the posteriors given evidence; items have no names."""
         found = np.empty((self._layout.rows, evidence.items))
         log_evidence = self.weigh(evidence, found)
-        return self._layout.posterior((), found, log_evidence, np.zeros(0))
+        return self._layout.posterior((), found, log_evidence, np.zeros(0), {})
 
     def beliefs(self, evidence: Evidence) -> tuple[Floats, Mapping[str, Floats]]:
         """Return log P(answers) of each item, (N,), and the marginals of what was answered, (states, N).
@@ -367,7 +375,12 @@ class _Layout:
         return np.concatenate(parts, out=out)
 
     def posterior(
-        self, items: tuple[str, ...], found: Floats, log_evidence: Floats, followed: Floats
+        self,
+        items: tuple[str, ...],
+        found: Floats,
+        log_evidence: Floats,
+        followed: Floats,
+        odds: Mapping[str, Floats],
     ) -> Posterior:
         """Name what stands in the rows of `found`, (rows, N)."""
         marginals = {name: found[place].T for name, place in self.places.items()}
@@ -378,7 +391,7 @@ class _Layout:
             start = stop
         violations = found[self.means.stop :].T
         correlation = self._correlation(marginals, found[self.means.stop - 1])
-        return Posterior(items, marginals, correlation, log_evidence, self.rules, violations, followed)
+        return Posterior(items, marginals, correlation, log_evidence, self.rules, violations, followed, odds)
 
     def _correlation(self, marginals: Mapping[str, Floats], product: Floats) -> Floats:
         """Return the correlation of the block's first two variables, (N,); values uniform within bins."""
@@ -392,6 +405,22 @@ class _Layout:
             moments.append((mean, marginals[name] @ value**2 - mean**2 + (edges[1] - edges[0]) ** 2 / 12))
         (first, first_variance), (second, second_variance) = moments
         return np.asarray((product - first * second) / np.sqrt(first_variance * second_variance))
+
+
+def _answer_odds(evidence: Evidence, name: str, shares: Floats) -> Floats:
+    """Return the log-odds of a binary variable that its answers alone give under an even prior, (N,).
+
+    Over an item's rows, which are settings of its switches, the mean of P(true) with their posterior shares
+    (rows,).
+    """
+    logs = evidence.log_likelihood[name]
+    log_odds = np.asarray(logs[1] - logs[0])
+    if len(evidence.row_item) == evidence.items:
+        return log_odds
+    true = 1 / (1 + np.exp(-np.clip(log_odds, -MOST_LOG_ODDS, MOST_LOG_ODDS)))
+    p = np.bincount(evidence.row_item, shares * true, evidence.items)
+    total = np.bincount(evidence.row_item, shares, evidence.items)
+    return np.asarray(np.log(np.maximum(p, 1e-300)) - np.log(np.maximum(total - p, 1e-300)))
 
 
 def _widest(steps: Sequence[Clique], held: Sequence[Held]) -> int:

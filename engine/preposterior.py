@@ -22,14 +22,15 @@ import numpy as np
 from scipy.special import gammaln
 
 from engine.answers import Answers
-from engine.decision import Option, risk_of
+from engine.decision.decision import Option, highest_risk, risk_of
 from engine.evidence import Evidence
 from engine.instruments import LabelKernel, NumberKernel
+from engine.decision.origin import SEEN, labels_of, origins_of
 from engine.lookahead import LookAhead, short_of
 from engine.simulation import choose, draw_labels, draw_numbers, draw_truth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -101,8 +102,8 @@ class Preposterior:
         """
         one = answers.part(item, item + 1)
         now = self.inference.posterior(one)
-        worth = self._worth(now)
-        before = float(self._loss(now, worth)[0])
+        stakes = self._worth(one, now)
+        before = float(self._loss(now, *stakes)[0])
         left = self.base.policy.budget - int(one.asked[0])
         batches = [batch for batch in self.base.policy.batches if batch <= left]
         drawn = self._draw(one)
@@ -111,7 +112,7 @@ class Preposterior:
             observer = self.observations.observers[asking.observer]
             question = list(self.base.questions.values())[asking.question]
             for batch, (gain, error) in zip(
-                batches, self._gains(one, now, asking, batches, worth, before, drawn), strict=True
+                batches, self._gains(one, now, asking, batches, stakes, before, drawn), strict=True
             ):
                 price = question.cost * observer.cost * batch
                 names = (observer.name, question.name, asking.about, asking.view)
@@ -134,21 +135,32 @@ class Preposterior:
                         reported = (name,) if name else names
                         yield _Asking(observer, number, view, name, reported)
 
-    def _worth(self, now: Posterior) -> dict[str, float]:
-        """Return what each open variable's acceptance is worth; what is accepted is not at stake."""
-        policy, worth = self.base.policy, {}
-        for name in (name for names in self.base.levels.values() for name in names):
-            _, risk = risk_of(self.base.variables[name], now.marginals[name], policy)
-            worth[name] = policy.worth[name] if risk[0] > policy.limits[name] else 0.0
-        return worth
+    def _worth(self, one: Answers, now: Posterior) -> tuple[dict[str, float], frozenset[str]]:
+        """Return what each open variable's acceptance is worth, and the variables nobody has looked at yet.
 
-    def _loss(self, posterior: Posterior, worth: Mapping[str, float]) -> Floats:
-        """Return the loss of each item, (N,)."""
+        What is accepted is not at stake.
+        """
+        policy, worth = self.base.policy, {}
+        origins = origins_of(self.base, one, now.followed)
+        unseen = frozenset(name for name, origin in origins.items() if origin[0] != SEEN)
+        kept = labels_of(self.base, one) if policy.labels_final else {}
+        for name in origins:
+            variable = self.base.variables[name]
+            value, risk = risk_of(variable, now.marginals[name], policy)
+            at_stake = name in unseen or risk[0] > highest_risk(variable, policy, value)[0]
+            final = name in kept and not np.isnan(kept[name][0])
+            worth[name] = policy.worth[name] if at_stake and not final else 0.0
+        return worth, unseen
+
+    def _loss(self, posterior: Posterior, worth: Mapping[str, float], unseen: Collection[str]) -> Floats:
+        """Return the loss of each item, (N,); of what is unseen nothing is accepted."""
         policy, total = self.base.policy, np.zeros(len(posterior.log_evidence))
-        for name, value in worth.items():
-            if value:
-                _, risk = risk_of(self.base.variables[name], posterior.marginals[name], policy)
-                total += value * short_of(risk, policy.limits[name])
+        for name, stake in worth.items():
+            if stake:
+                variable = self.base.variables[name]
+                value, risk = risk_of(variable, posterior.marginals[name], policy)
+                short = short_of(risk, highest_risk(variable, policy, value))
+                total += stake * (np.maximum(short, 0.5) if name in unseen else short)
         return total
 
     def _gains(
@@ -157,11 +169,12 @@ class Preposterior:
         now: Posterior,
         asking: _Asking,
         batches: list[int],
-        worth: Mapping[str, float],
+        stakes: tuple[Mapping[str, float], Collection[str]],
         before: float,
         drawn: _Drawn,
     ) -> Iterator[tuple[float, float]]:
         kernel = self.observations.kernels[asking.observer, asking.names[0]]
+        worth, unseen = stakes[0], [name for name in stakes[1] if name not in asking.names]
         simulated: dict[int, tuple[float, float]] | None = None
         for batch in batches:
             if len(asking.names) == 1 and isinstance(kernel, LabelKernel):
@@ -170,10 +183,10 @@ class Preposterior:
                 most = min(MOST_PATTERNS, MOST_ROWS // drawn.rows)
                 if math.comb(batch + answers - 1, batch) <= most:
                     _, p, after = self.patterns(one, now, asking.names[0], asking, batch)
-                    yield before - float(p @ self._loss(after, worth)), 0.0
+                    yield before - float(p @ self._loss(after, worth, unseen)), 0.0
                     continue
             if simulated is None:
-                simulated = self._simulated(one, asking, batches, worth, before, drawn)
+                simulated = self._simulated(one, asking, batches, (worth, unseen), before, drawn)
             yield simulated[batch]
 
     def outcomes(self, answers: Answers, item: int, option: Option) -> tuple[Outcome, ...]:
@@ -306,7 +319,7 @@ class Preposterior:
         one: Answers,
         asking: _Asking,
         batches: list[int],
-        worth: Mapping[str, float],
+        stakes: tuple[Mapping[str, float], Collection[str]],
         before: float,
         drawn: _Drawn,
     ) -> dict[int, tuple[float, float]]:
@@ -324,7 +337,7 @@ class Preposterior:
             values[name] = _told(numbers_of, batches)
         reading = (asking.observer, asking.question, asking.view)
         after = self.inference.posterior(copies.with_answers(reading, told, values))
-        fall = before - self._loss(after, worth).reshape(len(batches), paths)
+        fall = before - self._loss(after, *stakes).reshape(len(batches), paths)
         error = fall.std(1, ddof=1) / math.sqrt(paths)
         return {b: (float(fall[i].mean()), float(error[i])) for i, b in enumerate(batches)}
 

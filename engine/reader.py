@@ -8,10 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from engine import certificate_reader, observer_reader, policy_reader, table_reader
-from engine.declared import Declared, digest_of, digests_of
+from engine.declared import Declared, digests_of, with_digests
 from engine.errors import KnowledgeError
 from engine.fields import Fields
 from engine.knowledge import Code, Coupling, Knowledge, Rule, Source, Variable
+from engine.language import read_fits
 from engine.language.read_dependence import dependence
 from engine.layers import read_layers
 from engine.source import Items, Table
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from engine.source import Node
 
 REQUIRED = "name variables levels priors observers questions policy"
-OPTIONAL = "description sources codes words activations affect couplings rules views dependence certificates"
+OPTIONAL = "description sources codes words activations affect couplings rules views dependence fits certificates"
 
 
 def read(path: Path, bases: Mapping[str, Path] | None = None) -> Knowledge:
@@ -49,8 +50,7 @@ def read(path: Path, bases: Mapping[str, Path] | None = None) -> Knowledge:
     except KnowledgeError as error:
         raise KnowledgeError((_taken_away(one, tree) for one in error.faults), str(path)) from None
     declared = Declared(tree, partial(_again, fields.read))
-    digests = digests_of(tree)
-    return replace(knowledge, digest=digest_of(tree), digests=digests, numbers=fields.numbers, yaml=declared)
+    return with_digests(replace(knowledge, numbers=fields.numbers, yaml=declared), tree)
 
 
 def _taken_away(fault: Fault, tree: Table) -> Fault:
@@ -134,6 +134,8 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
         digest="",
         views=once("views", [nodes["views"]], lambda: policy_reader.views(fields, nodes["views"])),
         dependence=together,
+        # Their numbers are findings about the base, as those of certificates, and no part of what it says.
+        fits=read_fits.fits(Fields(fields.faults), nodes["fits"]),
         guarantee=once(
             "certificates",
             [nodes["certificates"]],

@@ -12,7 +12,8 @@ from engine.fields import LOOSE_NAME, NAME
 from engine.guarantee import PARTS
 from engine.language.read_dependence import LEAST_COUNT, LEAST_SHARE, MOST_COUNT, MOST_FOLLOWS, MOST_SHARE
 from engine.observer_reader import SMALLEST_CELL, SMALLEST_SD, STRONGEST
-from engine.policy_reader import LARGEST, SMALLEST
+from engine.language.read_fits import MOST_ITEMS
+from engine.policy_reader import LARGEST, LEAST_LIMIT, MOST_LIMIT, SMALLEST
 from engine.table_reader import LEAST, MOST
 from engine.variable_reader import KINDS, LEAST_BINS, MOST_BINS
 
@@ -65,6 +66,7 @@ def json_schema(base: Knowledge | None = None) -> Json:
                 "views": _named(_view()),
                 "dependence": _dependence(known),
                 "policy": _policy(known),
+                "fits": _fits(known),
                 "certificates": _certificates(known),
             }
         ),
@@ -269,6 +271,7 @@ def _observer(known: _Known) -> Json:
             "label": TEXT,
             "description": TEXT,
             "askable": FLAG,
+            "origin": {"enum": ["seen", "label"]},
             "kind": _said(_offered(known.kinds), "An entry of dependence.kinds."),
             "follows": _number(
                 0, MOST_FOLLOWS, "How often it settles on what all see; its kind's otherwise."
@@ -328,7 +331,12 @@ def _policy(known: _Known) -> Json:
     return _table(
         {
             "required": NAMES,
-            "limits": _named(_number(0.0001, 0.9999), names),
+            "limits": _named(_limit(), names),
+            "worst": _number(0.0001, 0.9999, "No single risk above it is accepted under a limit of the mean."),
+            "confidence": _number(0.5, 0.999, "With which a threshold keeps its limit in an uncertain fit."),
+            "evidence": _number(1, 1000, "Least likelihood ratio for an accepted binary value."),
+            "calibrated_from": {**whole, "description": "Items with gold that make a fit a calibration."},
+            "labels": {"enum": ["look", "final"]},
             "cuts": _named(_number(0.01, 0.99), names),
             "tolerance": _named(_number(1e-6, 1e6), names),
             "worth": _named(_number(0, 1e9), names),
@@ -340,6 +348,39 @@ def _policy(known: _Known) -> Json:
             "views": {"type": "array", "items": TEXT},
             "first": _table({"question": _offered(known.questions), "samples": whole}),
         }
+    )
+
+
+def _limit() -> Json:
+    risk = _number(LEAST_LIMIT, MOST_LIMIT)
+    table = _table({"each": risk, "mean": risk})
+    return {"anyOf": [risk, {**table, "minProperties": 1}]}
+
+
+def _fits(known: _Known) -> Json:
+    count = {"type": "integer", "minimum": 0, "maximum": MOST_ITEMS}
+    reading = _table(
+        {
+            **dict.fromkeys(("observer", "model", "question", "prompt", "view"), TEXT),
+            **dict.fromkeys(("least", "most"), count),
+            "gold": _named(_named(count), known.variables),
+        }
+    )
+    share = _number(0, 1)
+    threshold = _table({"limit": share, "risk": share, "items": count, "accepted": count, "mean": share})
+    return _named(
+        _table(
+            {
+                "made": {"type": "string", "format": "date"},
+                "population": _offered(known.populations),
+                "persons": count,
+                "adaptive": FLAG,
+                "observers": _named(TEXT, known.observers),
+                "readings": {"type": "array", "items": reading},
+                "thresholds": _named(_named(threshold), known.variables),
+            }
+        ),
+        known.sources,
     )
 
 

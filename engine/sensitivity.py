@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from engine.compiler import compile_network
-from engine.decision import decide_levels
+from engine.decision.decision import decide_levels
 from engine.diagnostics import diagnose
 from engine.errors import KnowledgeError
 from engine.evidence import ObservationModel
@@ -166,7 +166,7 @@ class Sensitivity:
 
     def _margins(self, base: Knowledge, p: Floats) -> Floats:
         """Return how far the label is within its limit and ahead (nats), and the conflict left (bits)."""
-        limit = base.policy.limits.get(base.root, 0.0)
+        limit = base.policy.highest_risk(base.variables[base.root]) or 0.0
         certain = math.log((1 - limit) / limit) if 0 < limit < 1 else NEVER
         ahead = np.log(max(p[self.label], 1e-300) / max(p[self.runner_up], 1e-300))
         sure = log_odds(p, self.label) * math.log(2) - certain

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -100,6 +100,11 @@ main.add_command(report)
     default=1,
     show_default=True,
     help="Threads of the CPU; more than one pays for thousands of items.",
+)
+@click.option(
+    "--labels-final",
+    is_flag=True,
+    help="Keep the labels of a data set whatever is seen; where that disagrees, it is said.",
 )
 @click.option(
     "--explain",
@@ -269,6 +274,7 @@ class _Options:
     seed: int
     device: str
     threads: int
+    labels_final: bool
 
     def session(self) -> Session:
         """Compile the base and make it ready."""
@@ -276,6 +282,8 @@ class _Options:
         from seke.shipped import knowledge
 
         base = knowledge(self.knowledge)
+        if self.labels_final:
+            base = replace(base, policy=replace(base.policy, labels_final=True))
         return Session.open(base, self.population, self.seed, device=self.device, threads=self.threads)
 
 
@@ -284,7 +292,7 @@ def _explain(samples: tuple[str, ...], options: _Options, item: str) -> None:
 
     from seke.explanation import explained
 
-    session = options.session()
+    session = _with_thresholds(options.session(), samples, options)
     found = explained(session, samples, item, in_order=options.in_order, seed=options.seed)
     print(json.dumps(found.facts, ensure_ascii=False) if options.as_json else str(found).rstrip())
     _say_refused(session)
@@ -308,7 +316,7 @@ def _infer(samples: tuple[str, ...], options: _Options, output: Path | None, ver
         raise SekeError("<stdout>: is closed; write the records to a file with -o")
     table = output is None and not options.as_json and sys.stdout.isatty()
     with Writer(output) if not table else _Nothing() as writer:
-        session = checked(options.session(), samples)
+        session = _with_thresholds(checked(options.session(), samples), samples, options)
         base = session.network.knowledge
         _warn(session)
         if verbose:
@@ -323,6 +331,16 @@ def _infer(samples: tuple[str, ...], options: _Options, output: Path | None, ver
     _conclude(session, summary, table)
     if session.refused or summary.outside:
         sys.exit(1)
+
+
+def _with_thresholds(session: Session, samples: tuple[str, ...], options: _Options) -> Session:
+    """Find what keeps limits of the mean on the files themselves, where the base has found nothing."""
+    from seke.inference import read_once
+    from seke.samples import read_batches
+
+    if options.in_order or read_once(samples) or not session.without_threshold:
+        return session
+    return session.with_thresholds(read_batches(samples, session.network.knowledge))
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -343,6 +361,8 @@ class _Nothing:
 
 
 def _conclude(session: Session, summary: Summary, table: bool) -> None:
+    from seke.summary import limits_in_words
+
     if table:
         from rich.console import Console
 
@@ -355,6 +375,8 @@ def _conclude(session: Session, summary: Summary, table: bool) -> None:
     if session.guarantee is not None:
         for line in summary.promises(session.guarantee):
             print(printable(line), file=sys.stderr)
+    for line in (*summary.notes(), *limits_in_words(session)):
+        print(printable(line), file=sys.stderr)
     _say_refused(session)
 
 

@@ -62,7 +62,11 @@ class Covered:
         """Return the levels by certified thresholds where an item is covered; allowed: see `acceptable`."""
         certified = decide_certified(self.base, self.guarantee, levels, allowed & self.ended)
         return {
-            name: replace(level, accepted=np.where(self.inside, certified[name].accepted, level.accepted))
+            name: replace(
+                level,
+                accepted=np.where(self.inside, certified[name].accepted, level.accepted),
+                basis=np.where(self.inside, certified[name].basis, level.basis),
+            )
             for name, level in levels.items()
         }
 

@@ -100,7 +100,7 @@ def facts_of(session: Session, one: Answers, seed: int = 0) -> Facts:
             "decision": {
                 "accepted": level["decision"] == "accept",
                 "risk": 1 - weights.p[weights.label] if level["risk"] is None else level["risk"],
-                "limit": level.get("threshold") if held else base.policy.limits.get(base.root),
+                "limit": level.get("threshold") if held else base.policy.highest_risk(base.variables[base.root]),
                 "guarantee": promised,
                 "item": record["decision"]["item"],
                 "reasons": record["decision"]["reasons"],
@@ -243,7 +243,7 @@ def _outcome(base: Knowledge, session: Session, outcome: Outcome) -> Facts:
         "probability": outcome.probability,
         "label": label,
         "p": p[label],
-        "accepted": 1 - p[label] <= base.policy.limits.get(base.root, 0.0),
+        "accepted": 1 - p[label] <= (base.policy.highest_risk(base.variables[base.root]) or 0.0),
     }
 
 

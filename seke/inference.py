@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from engine import (
     Guarantee,
     Inference,
     Knowledge,
+    LevelDecision,
     LookAhead,
     Network,
     SekeError,
@@ -24,6 +26,8 @@ from engine import (
     decide_levels,
     diagnose,
     did_you_mean,
+    set_thresholds,
+    thresholds_by_value,
 )
 from seke.covered import Covered
 from seke.posteriors import Layout
@@ -32,7 +36,7 @@ from seke.shipped import cache_folder
 from seke.shipped import knowledge as read_knowledge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from engine import Decisions, Diagnostics, Option, Policy, Posterior
 
@@ -97,6 +101,44 @@ class Session:
         """What is asked about an item of which nothing is known; None where nothing may be asked."""
         return self.look_ahead.first(self.inference.posterior(Answers.nothing()))
 
+    def with_thresholds(self, parts: Iterable[Answers]) -> Session:
+        """Return the session with the thresholds that keep limits of the mean over these items.
+
+        parts: the answers about all items, in batches. Only where the base's fits have found none; variables of
+        too few items keep their limit as a cap of each risk.
+        """
+        base, policy = self.network.knowledge, self.network.knowledge.policy
+        open_names = self.without_threshold
+        if not open_names:
+            return self
+        gathered: dict[str, list[LevelDecision]] = {name: [] for name in open_names}
+        for answers in parts:
+            levels = self.levels(answers)
+            for name, kept in gathered.items():
+                kept.append(levels[name])
+        thresholds = dict(policy.thresholds)
+        for name, kept in gathered.items():
+            if kept:
+                variable = base.variables[name]
+                found = set_thresholds(variable, policy, LevelDecision.stacked(kept))
+                risks = {value: one.risk for value, one in found.items()}
+                if risks:
+                    thresholds[name] = thresholds_by_value(variable, policy.limits[name], risks)
+        same = {"guarantee": self.guarantee, "refused": self.refused, "otherwise": self.otherwise}
+        return replace(self.under(replace(policy, thresholds=thresholds)), **same)
+
+    @property
+    def without_threshold(self) -> tuple[str, ...]:
+        """The variables whose limit is of the mean and which have no threshold yet."""
+        policy = self.network.knowledge.policy
+        return tuple(name for name in policy.limits if name in policy.mean_limits - set(policy.thresholds))
+
+    def levels(self, answers: Answers) -> dict[str, LevelDecision]:
+        """Return the decisions about every level by the policy, without looking ahead."""
+        posterior = self.inference.posterior(answers)
+        conflict = diagnose(self.inference, answers, posterior).conflict_bits
+        return decide_levels(self.network.knowledge, answers, posterior, conflict)
+
     def under(self, policy: Policy) -> Session:
         """Return the same base, ready with another policy."""
         network = replace(self.network, knowledge=replace(self.network.knowledge, policy=policy))
@@ -139,6 +181,7 @@ def infer(
     *,
     population: str | None = None,
     in_order: bool = False,
+    labels_final: bool = False,
     seed: int = 0,
 ) -> Iterator[Record]:
     """Yield a posterior record for each item, in order of first appearance.
@@ -147,7 +190,9 @@ def infer(
         samples: sample files (paths; `-` is standard input), or sample records as mappings.
         knowledge: a base, or the folder or file of one; the shipped base by default.
         population: the prior to use; the base's reference by default.
-        in_order: the samples of each item stand together, so that they can be streamed.
+        in_order: the samples of each item stand together, so that they can be streamed; then limits of the
+            mean, for which the base has no thresholds, cap each risk.
+        labels_final: whether labels of a data set are kept whatever is seen.
         seed: of the look-ahead's imagined answers.
 
     Warns:
@@ -157,16 +202,26 @@ def infer(
         engine.KnowledgeError, engine.AnswerError: bad knowledge or samples, with their places.
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    if labels_final:
+        base = replace(base, policy=replace(base.policy, labels_final=True))
     session = Session.open(base, population, seed)
     for reason in session.refused:
         warnings.warn(f"the guarantee is refused: {reason}", stacklevel=2)
+    samples = samples if isinstance(samples, str | Path) else list(samples)  # type: ignore[assignment]
     if session.guarantee is not None and session.guarantee.design.adaptive:
         from seke.replay import checked  # which stands upon this module
 
-        samples = samples if isinstance(samples, str | Path) else list(samples)  # type: ignore[assignment]
         session = checked(session, samples)
+    if not in_order and not read_once(samples):
+        session = session.with_thresholds(batches(samples, base))
     for answers in batches(samples, base, in_order=in_order):
         yield from session.records(answers)
+
+
+def read_once(samples: Any) -> bool:
+    """Say whether samples can be read but once, as a stream or a pipe can."""
+    given = [samples] if isinstance(samples, str | Path) else samples
+    return any(isinstance(one, str | Path) and not Path(one).is_file() for one in given)
 
 
 def batches(

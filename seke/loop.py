@@ -8,7 +8,7 @@ runs on made-up observers, on recorded samples, and on a live model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
@@ -211,17 +211,12 @@ def _placed(whole: Decisions, at: Ints, part: Decisions) -> Decisions:
         changed = dict(zip(at.tolist(), new, strict=True))
         return tuple(changed.get(i, one) for i, one in enumerate(mine))
 
-    def array(mine: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
-        changed = mine.copy()
-        changed[at] = new
-        return changed
-
     levels = {}
     for name, old in whole.levels.items():
-        new = part.levels[name]
-        levels[name] = LevelDecision(
-            array(old.accepted, new.accepted), array(old.value, new.value), array(old.risk, new.risk)
-        )
+        columns = {field.name: getattr(old, field.name).copy() for field in fields(old)}
+        for key, values in columns.items():
+            values[at] = getattr(part.levels[name], key)
+        levels[name] = LevelDecision(**columns)
     return Decisions(
         column(whole.item, part.item),
         levels,

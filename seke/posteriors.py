@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine import BASES, ORIGINS, highest_risk, labels_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -46,7 +48,8 @@ class Layout:
         levels = self._levels(decisions, covered)
         promised = covered.items() if covered else iter(())
         uncertified = covered.reasons(decisions.levels) if covered else []
-        details = self._diagnostics(answers, posterior, diagnostics)
+        named = self._lacking(decisions), self._overruled(answers, decisions)
+        details = self._diagnostics(answers, posterior, diagnostics, named)
         records = []
         for i, item in enumerate(answers.items):
             found = {name: next(column) for name, column in columns.items()}
@@ -100,21 +103,53 @@ class Layout:
         columns = {}
         for name, level in decisions.levels.items():
             variable = self.base.variables[name]
+            low = level.risk <= highest_risk(variable, self.base.policy, level.value)
+            only_inferred = (level.origin == ORIGINS.index("inferred")) & low & ~asked & self._read(decisions)
             words = np.where(level.accepted, "accept", np.where(asked, "requery", "reject"))
+            words = np.where(only_inferred, "inferred", words)
+            bases = np.where(level.accepted, np.array(BASES, dtype=object)[level.basis], None)
             columns[name] = _rows(
-                ("decision", "value", "risk", "certified", "threshold")[: 5 if covered else 3],
+                ("decision", "value", "risk", "origin", "basis", "certified", "threshold")[: 7 if covered else 5],
                 words.tolist(),
                 _values(variable, level.value),
                 np.round(level.risk, DIGITS).tolist(),
+                np.array(ORIGINS, dtype=object)[level.origin].tolist(),
+                bases.tolist(),
                 *(covered.columns(name, level) if covered else ()),
             )
         return columns
 
+    def _read(self, decisions: Decisions) -> NDArray[np.bool_]:
+        """Return of which items anything was read, so that something can follow from it, (N,)."""
+        return np.any([level.origin != ORIGINS.index("inferred") for level in decisions.levels.values()], axis=0)
+
+    def _lacking(self, decisions: Decisions) -> list[list[str]]:
+        """Return of each item the binary variables that fall for want of evidence of their own."""
+        found: list[list[str]] = [[] for _ in decisions.item]
+        for name, level in decisions.levels.items():
+            for i in np.flatnonzero(level.lacking & ~level.accepted).tolist():
+                found[i].append(name)
+        return found
+
+    def _overruled(self, answers: Answers, decisions: Decisions) -> list[list[str]]:
+        """Return of each item the variables that are decided otherwise than a data set's label says."""
+        found: list[list[str]] = [[] for _ in answers.items]
+        for name, said in labels_of(self.base, answers).items():
+            level = decisions.levels[name]
+            off = np.abs(said - level.value) > self.base.policy.tolerance.get(name, 0.5)
+            for i in np.flatnonzero(off & ~np.isnan(said)).tolist():
+                found[i].append(name)
+        return found
+
     def _diagnostics(
-        self, answers: Answers, posterior: Posterior, diagnostics: Diagnostics
+        self,
+        answers: Answers,
+        posterior: Posterior,
+        diagnostics: Diagnostics,
+        named: tuple[list[list[str]], list[list[str]]],
     ) -> Iterator[Record]:
         names = ["samples", "refused", "unreadable", "entropy_bits", "epistemic_bits", "conflict_bits"]
-        names += ["log_evidence_nats", "violations"]
+        names += ["log_evidence_nats", "violations", "lacking_evidence", "overruled"]
         numbers = (
             diagnostics.entropy_bits,
             diagnostics.epistemic_bits,
@@ -128,6 +163,7 @@ class Layout:
             answers.unreadable.tolist(),
             *(np.round(column + 0.0, DIGITS).tolist() for column in numbers),
             _violations(posterior),
+            *named,
         )
 
 

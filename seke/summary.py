@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from engine import Certificate, Guarantee, Knowledge
+    from seke.inference import Session
 
     Record = dict[str, Any]
 
@@ -18,6 +19,9 @@ COLOURS = {"accept": "green", "requery": "yellow", "reject": "red"}
 MOST_ROWS = 200
 NARROW = 105
 LONGEST_LIST = 110
+# Bases on which nothing is promised, the weaker first.
+UNCALIBRATED = ("declared", "another design")
+MOST_NAMED = 6
 
 
 class Summary:
@@ -33,6 +37,12 @@ class Summary:
         self.samples = 0
         self.outside = 0
         self.why_outside = ""
+        # Accepted values by what they rest on; items accepted of which a required value rests on the like.
+        self.bases: Counter[str] = Counter()
+        self.items_by_basis: Counter[str] = Counter()
+        self.inferred = 0
+        self.lacking = 0
+        self.overruled: Counter[str] = Counter()
         self.rows: list[Record] = []
 
     def add(self, records: list[Record]) -> None:
@@ -42,12 +52,49 @@ class Summary:
             self.items[decision["item"]] += 1
             if decision["item"] == "reject":
                 self.reasons[decision["reasons"][0]] += 1
+            self._count_levels(record)
             self.samples += record["diagnostics"]["samples"]
             promised = decision.get("guarantee", {"holds": True})
             if not promised["holds"]:
                 self.outside += 1
                 self.why_outside = self.why_outside or f"{record['item']}: {promised['why']}"
         self.rows += records[: MOST_ROWS - len(self.rows)]
+
+    def _count_levels(self, record: Record) -> None:
+        levels = record["decision"]["levels"]
+        accepted = {name: level["basis"] for name, level in levels.items() if level["decision"] == "accept"}
+        self.bases.update(accepted.values())
+        self.inferred += sum(level["decision"] == "inferred" for level in levels.values())
+        self.lacking += len(record["diagnostics"]["lacking_evidence"])
+        self.overruled.update(record["diagnostics"]["overruled"])
+        if record["decision"]["item"] == "accept":
+            required = {accepted.get(name) for level in self.base.policy.required for name in self.base.levels[level]}
+            uncertain = [basis for basis in UNCALIBRATED if basis in required]
+            self.items_by_basis[uncertain[0] if uncertain else ""] += 1
+
+    def notes(self) -> list[str]:
+        """Return what has to be said of what is accepted: a line each, none where there is nothing to say."""
+        lines = []
+        accepted = self.items["accept"]
+        uncertain = sum(self.items_by_basis[basis] for basis in UNCALIBRATED)
+        if uncertain:
+            which = ", ".join(f"{self.items_by_basis[b]} {b}" for b in UNCALIBRATED if self.items_by_basis[b])
+            lines.append(
+                f"{uncertain} of {accepted} accepted items rest on numbers that were not calibrated for them "
+                f"({which}): their risks are as good as what was declared; see seke calibrate"
+            )
+        if self.inferred:
+            lines.append(f"{self.inferred} values were looked at by nobody: they are inferred, not accepted")
+        if self.lacking:
+            lines.append(
+                f"{self.lacking} binary values would be accepted but that their own answers tell too little "
+                f"(policy.evidence {self.base.policy.evidence:g})"
+            )
+        if self.overruled:
+            which = ", ".join(f"{count} {name}" for name, count in self.overruled.most_common(MOST_NAMED))
+            what = "kept against what was seen" if self.base.policy.labels_final else "decided otherwise"
+            lines.append(f"labels of the data set that are {what}: {which}")
+        return lines
 
     def line(self) -> str:
         """Return one line: how many items, and what became of them."""
@@ -128,6 +175,32 @@ class Summary:
             return f"{value['mean']:+.2f}" + ("" if narrow else f" ±{(value['q95'] - value['q05']) / 2:.2f}")
         best = max(value, key=value.__getitem__)
         return f"{best} {value[best]:.2f}"
+
+
+def limits_in_words(session: Session) -> list[str]:
+    """Return how limits of the mean are kept: by which thresholds, or each risk by itself."""
+    policy, variables = session.network.knowledge.policy, session.network.knowledge.variables
+    found: dict[str, list[str]] = {}
+    for name in (name for name in policy.limits if name in policy.thresholds):
+        risks = dict(zip(variables[name].values, policy.thresholds[name], strict=True))
+        alike = len(set(risks.values())) == 1
+        shown = f"{next(iter(risks.values())):.3g}" if alike else ", ".join(
+            f"{value} {risk:.3g}" for value, risk in risks.items()
+        )
+        found.setdefault(f"at most {shown}", []).append(name)
+    by_risk = "; ".join(f"{_some(names)} {risk}" for risk, names in found.items())
+    lines = [f"limits of the mean are kept by accepting risks of {by_risk}"] if found else []
+    if session.without_threshold:
+        lines.append(
+            f"limits of the mean cap each risk of {_some(session.without_threshold)}: no threshold was found; that "
+            "takes a file of 60 items with such a value, or seke calibrate"
+        )
+    return lines
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def _why(record: Record) -> str:

@@ -31,7 +31,6 @@ FITTING = 1 / 3
 BATCH = 2048
 # So few may end before the policy does: what they do to a share of errors is within its bound's slack.
 MOST_SHORT = 0.01
-FIELDS = ("accepted", "value", "risk")
 
 
 @dataclass(frozen=True)
@@ -103,9 +102,7 @@ def guaranteed(
     stages = [answers.part(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
     judged = [session.judge(part) for part in stages]
     levels = {
-        name: LevelDecision(
-            *(np.concatenate([getattr(one.decisions.levels[name], f) for one in judged]) for f in FIELDS)
-        )
+        name: LevelDecision.stacked([one.decisions.levels[name] for one in judged])
         for name in judged[0].decisions.levels
         if name in gold.values
     }

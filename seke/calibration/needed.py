@@ -28,7 +28,7 @@ from engine import (
     design_of,
     split,
 )
-from seke.calibration.guarantee import BATCH, FIELDS, FITTING, Promise
+from seke.calibration.guarantee import BATCH, FITTING, Promise
 from seke.inference import Judged, Session, batches
 from seke.labels import labels_from, read_labels
 from seke.shipped import knowledge as read_knowledge
@@ -167,7 +167,7 @@ class _World:
         stages = tuple(answers.part(*cut) for cut in cuts)
         judged = [session.judge(part) for part in stages]
         levels = {
-            name: LevelDecision(*(_column(judged, name, field) for field in FIELDS))
+            name: LevelDecision.stacked([one.decisions.levels[name] for one in judged])
             for name in judged[0].decisions.levels
         }
         allowed = [
@@ -213,10 +213,7 @@ class _World:
         design = design_of(base, self.stages)
         for _ in range(REPEATS):
             chosen = rng.integers(0, len(self.allowed), amount)
-            levels = {
-                name: LevelDecision(one.accepted[chosen], one.value[chosen], one.risk[chosen])
-                for name, one in self.levels.items()
-            }
+            levels = {name: one.of(chosen) for name, one in self.levels.items()}
             gold = {}
             for name, level in levels.items():
                 off = rng.random(amount) < factor * self.wrong[name][chosen]

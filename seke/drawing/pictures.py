@@ -104,7 +104,7 @@ def _correlation(moments: Any) -> float:
 
 def course_of(story: Story) -> Picture:
     """Draw the root's probabilities after each answer."""
-    limit = story.base.policy.limits.get(story.base.root)
+    limit = story.base.policy.highest_risk(story.base.variables[story.base.root])
     steps = [story.prior or {}, *(step.p for step in story.steps)]
     return course(steps, None if limit is None else 1 - limit)
 

@@ -94,7 +94,7 @@ def sensitivity(
             "items": list(answers.items),
             "of": total,
             "probability": [float(p) for p in influences.p],
-            "threshold": None if np.isnan(influences.threshold) else influences.threshold,
+            "threshold": None if np.isnan(influences.threshold).any() else float(influences.threshold.min()),
             "numbers": [fact for fact, _ in found],
         }
     )

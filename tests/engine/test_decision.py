@@ -24,7 +24,7 @@ from engine import (
     decide_items,
     decide_levels,
 )
-from engine.decision import risk_of
+from engine.decision.decision import risk_of
 from engine.knowledge import LabelInstrument, Population, Question, ReadingType
 
 # Risks.

@@ -12,7 +12,7 @@ import pytest
 from brute_force import Reading, Shape, World, answers_of, random_base, random_items
 
 from engine import Inference, Preposterior, Question, compile_network
-from engine.decision import risk_of
+from engine.decision.decision import risk_of
 from engine.lookahead import short_of
 
 

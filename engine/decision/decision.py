@@ -2,21 +2,26 @@
 
 The risk of a level is the posterior probability that its value is wrong: 1 - max p (categorical), the
 probability of the other value (binary), P(|x - mean| > tolerance) (interval; x uniform within bins). A
-level is accepted where its risk is at or under its limit: Chow's rule with a price of rejection
-(Chow 1970, doi:10.1109/TIT.1970.1054406). Nothing is accepted of an item whose readings contradict one
-another by the policy's `conflict` or more (then some declared reliability is wrong, and the risk with it),
-nor of one without a readable answer.
+level is accepted where its risk is at or under its limit, or under the threshold that keeps a limit of the mean
+(`decision.limits`): Chow's rule with a price of rejection (Chow 1970, doi:10.1109/TIT.1970.1054406). Nothing is
+accepted of an item whose readings contradict one another by the policy's `conflict` or more (then some declared
+reliability is wrong, and the risk with it), nor of one without a readable answer. What nobody looked at is not
+accepted either (`decision.origin`): it may be inferred, and is then said to be so.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.decision.basis import CERTIFIED, bases_of
+from engine.decision.limits import TIE
+from engine.decision.origin import SEEN, labels_of, origins_of
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,14 +32,36 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+# Log-odds that differ by less are equal.
+ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class LevelDecision:
-    """One variable's decisions: accepted (N,), value (N,) state index or mean, risk (N,)."""
+    """One variable's decisions about N items.
+
+    accepted: (N,). value: (N,) state index or mean. risk: (N,). eligible: (N,) whether it may be accepted at
+    all, whatever its risk. origin: (N,) see `decision.origin`. lacking: (N,) whether it would be accepted but
+    that its own answers tell too little of it (`Policy.evidence`). basis: (N,) on what it would rest, see
+    `decision.basis`.
+    """
 
     accepted: NDArray[np.bool_]
     value: Floats
     risk: Floats
+    eligible: NDArray[np.bool_]
+    origin: NDArray[np.int8]
+    lacking: NDArray[np.bool_]
+    basis: NDArray[np.int8]
+
+    def of(self, chosen: NDArray[Any]) -> LevelDecision:
+        """Return the decisions about some items, by a mask (N,) or their indices."""
+        return LevelDecision(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+    @classmethod
+    def stacked(cls, parts: Sequence[LevelDecision]) -> LevelDecision:
+        """Return the decisions about several batches of items as one."""
+        return cls(*(np.concatenate([getattr(one, f.name) for one in parts]) for f in fields(cls)))
 
 
 @dataclass(frozen=True)
@@ -77,13 +104,38 @@ def decide_levels(
     """Return the decision about every variable of a level; conflict: (N,), bits."""
     policy = knowledge.policy
     agreed = acceptable(knowledge, answers, conflict)
+    origins = origins_of(knowledge, answers, posterior.followed)
+    labels = labels_of(knowledge, answers) if policy.labels_final else {}
+    bases = bases_of(knowledge, answers)
     decisions = {}
     for names in knowledge.levels.values():
         for name in names:
             variable = knowledge.variables[name]
             value, risk = risk_of(variable, posterior.marginals[name], policy)
-            decisions[name] = LevelDecision(agreed & (risk <= policy.limits[name]), value, risk)
+            eligible = agreed & (origins[name] == SEEN)
+            low = risk <= highest_risk(variable, policy, value)
+            lacking = np.zeros(len(value), dtype=bool)
+            if variable.kind == "binary":
+                told = posterior.answer_odds[name] * np.where(value > 0, 1, -1)
+                lacking = eligible & low & (told < np.log(policy.evidence) - ROUNDING)
+                eligible &= told >= np.log(policy.evidence) - ROUNDING
+            accepted = eligible & low
+            if name in labels:
+                kept = ~np.isnan(labels[name])
+                value = np.where(kept, labels[name], value)
+                risk = np.where(kept, risk_of_value(variable, posterior.marginals[name], value, policy), risk)
+                accepted, eligible = accepted | kept, eligible | kept
+                lacking &= ~kept
+            decided = accepted, value, risk, eligible, origins[name], lacking, bases[name]
+            decisions[name] = LevelDecision(*decided)
     return decisions
+
+
+def highest_risk(variable: Variable, policy: Policy, value: Floats) -> Floats:
+    """Return the highest risk at which each decided value (N,) of a variable is accepted, (N,)."""
+    highest = np.array(policy.highest_risks(variable))
+    index = np.zeros(len(value), dtype=np.int64) if variable.kind == "interval" else value.astype(np.int64)
+    return np.asarray(highest[index] + TIE)
 
 
 def acceptable(knowledge: Knowledge, answers: Answers, conflict: Floats) -> NDArray[np.bool_]:
@@ -103,7 +155,9 @@ def decide_certified(
     for name, level in levels.items():
         threshold = certified_thresholds(knowledge.variables[name], guarantee, level.value)
         # No risk is at or under NaN.
-        found[name] = replace(level, accepted=allowed & (level.risk <= threshold))
+        accepted = allowed & level.eligible & (level.risk <= threshold)
+        basis = np.where(accepted, CERTIFIED, level.basis).astype(np.int8)
+        found[name] = replace(level, accepted=accepted, basis=basis)
     return found
 
 
@@ -126,6 +180,17 @@ def risk_of(variable: Variable, p: Floats, policy: Policy) -> tuple[Floats, Floa
         return active.astype(np.float64), np.where(active, p[..., 0], p[..., 1])
     # Equal up to rounding is equal: the first state wins.
     return np.round(p, 9).argmax(-1).astype(np.float64), np.clip(1 - p.max(-1), 0, 1)
+
+
+def risk_of_value(variable: Variable, p: Floats, value: Floats, policy: Policy) -> Floats:
+    """Return the risk (N,) of values (N,) that were not chosen by `risk_of`; p: (N, states)."""
+    if variable.kind == "interval":
+        edges = np.array(variable.edges)
+        sums = p @ running_sums(edges)
+        tolerance = policy.tolerance[variable.name]
+        below = [_at(sums, len(edges) - 1, edges, value + side) for side in (-tolerance, tolerance)]
+        return np.clip(1 - (below[1] - below[0]), 0, 1)
+    return np.asarray(1 - p[np.arange(len(value)), value.astype(np.int64)])
 
 
 def interval_risk(p: Floats, edges: Floats, tolerance: float) -> tuple[Floats, Floats]:

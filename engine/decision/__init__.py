@@ -1,0 +1,1 @@
+"""Posteriors -> decisions: what is accepted, at which risk, and on what ground."""

@@ -1,0 +1,120 @@
+"""On what an accepted value rests: a certificate, a calibration that it is like, or numbers that were declared.
+
+A value is `calibrated` where every answer about it, of observers that may be asked, comes from a reading that a
+fit of the base knows: the same observer, as it was fitted, and the same model, question, prompt and view; with
+enough gold of this variable (`Policy.calibrated_from`), and no more answers than the fit had. A fit takes answers
+in their order, so it is one to any first so many of them. Where a fit knows the observer and the variable, and
+something else differs, the basis is `another design`, which is as good as `declared`. What only people and labels
+of data sets tell rests on their declared reliability, too, and is named apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.decision.origin import reports_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from engine.answers import Answers
+    from engine.knowledge import Knowledge
+    from engine.model.fit_record import FittedReading
+
+    Codes = NDArray[np.int8]
+    Ints = NDArray[np.int64]
+
+DECLARED, ANOTHER_DESIGN, PEOPLE, CALIBRATED, CERTIFIED = range(5)
+BASES = ("declared", "another design", "declared (people)", "calibrated", "certified")
+
+
+@dataclass(frozen=True)
+class _Calibration:
+    """What the fits of a base say of one reading's observer, question and view, variable by variable.
+
+    enough: variables with enough gold in a fit of just this reading; most: the most answers it had there.
+    elsewhere: variables with enough gold in a fit of this observer otherwise asked.
+    """
+
+    enough: frozenset[str]
+    most: int
+    elsewhere: frozenset[str]
+
+
+def bases_of(base: Knowledge, answers: Answers) -> dict[str, Codes]:
+    """Return on what a value of each variable of a level would rest, (N,), certificates apart."""
+    draws = draws_of(base, answers)
+    observers = tuple(base.observers.values())
+    askable = np.array([one.askable for one in observers], dtype=bool)[answers.reading_observer]
+    keys = list(_keys(base, answers))
+    place = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    which = np.array([place[key] for key in keys], dtype=np.int64)
+    known = [_calibration(base, *key) for key in place]
+    within = draws <= np.array([one.most for one in known], dtype=np.int64)[which]
+    found = {}
+    for name in (name for names in base.levels.values() for name in names):
+        reported = reports_of(answers, name)
+        enough = np.array([name in one.enough for one in known], dtype=bool)[which]
+        elsewhere = np.array([name in one.elsewhere for one in known], dtype=bool)[which]
+        rank = np.where(enough | elsewhere, ANOTHER_DESIGN, DECLARED)
+        rank[enough & within] = CALIBRATED
+        # What rests on several readings rests on the least of them; people and labels take nothing away.
+        lowest = np.full(len(answers.items), CERTIFIED)
+        used = reported & askable
+        np.minimum.at(lowest, answers.reading_item[used], rank[used])
+        people = np.zeros(len(answers.items), dtype=bool)
+        people[answers.reading_item[reported & ~askable]] = True
+        nobody = np.where(people, PEOPLE, DECLARED)
+        found[name] = np.where(lowest == CERTIFIED, nobody, lowest).astype(np.int8)
+    return found
+
+
+def _keys(base: Knowledge, answers: Answers) -> Iterator[tuple[str, str, str]]:
+    """Yield observer, question and view of each reading."""
+    observers, questions = tuple(base.observers), tuple(base.questions)
+    places = zip(answers.reading_observer, answers.reading_question, answers.reading_view, strict=True)
+    yield from ((observers[o], questions[q], answers.views[v]) for o, q, v in places)
+
+
+def _calibration(base: Knowledge, observer: str, question: str, view: str) -> _Calibration:
+    enough: frozenset[str] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
+    most = 0
+    for record in base.fits:
+        if record.observers.get(observer) != base.observer_digests.get(observer, ""):
+            continue
+        for one in (one for one in record.readings if one.observer == observer):
+            variables = frozenset(v for v in one.gold if one.gold_items(v) >= base.policy.calibrated_from)
+            if _is_like(base, one, question, view):
+                enough, most = enough | variables, max(most, one.most)
+            else:
+                elsewhere |= variables
+    return _Calibration(enough, most, elsewhere)
+
+
+def _is_like(base: Knowledge, fitted: FittedReading, question: str, view: str) -> bool:
+    model = base.policy.models.get(fitted.observer, fitted.model)
+    asked = fitted.question == question and fitted.prompt == base.question_digests.get(question, "")
+    return asked and fitted.view == view and fitted.model == model
+
+
+def draws_of(base: Knowledge, answers: Answers) -> Ints:
+    """Return how many readable answers each reading has, (R,).
+
+    Of questions about one variable at a time all count, of others those about the variable with the most.
+    """
+    readings = len(answers.reading_item)
+    most, total = np.zeros(readings), np.zeros(readings)
+    columns = [np.bincount(one.reading, one.weight, readings) for one in answers.labels.values()]
+    columns += [np.bincount(one.reading, minlength=readings) for one in answers.numbers.values()]
+    for column in columns:
+        most = np.maximum(most, column)
+        total += column
+    about_one = np.array([one.about_one for one in base.questions.values()], dtype=bool)
+    single = about_one[answers.reading_question] if readings else np.zeros(0, dtype=bool)
+    return np.round(np.where(single, total, most)).astype(np.int64)

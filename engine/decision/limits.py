@@ -1,0 +1,110 @@
+"""Risks of a set of items -> the highest risk to accept, so that what is accepted errs in the mean at most so much.
+
+The mean is over items, for one value of one variable by itself. Sorted by risk, the accepted are always the
+first so many, and their mean risk grows with their number; the threshold is the largest risk at which it is
+still within the limit. Items whose risks are equal are accepted together or not at all.
+
+Choosing the smallest risks of an uncertain fit is a winner's curse: where the tables are off, the items that
+look safest are those about which they are off the most. So with several draws of the fit the risk of the
+accepted set is computed under each, and its `confidence` quantile over the draws has to keep the limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.model.fit_record import ANY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from engine.decision.decision import LevelDecision
+    from engine.knowledge import Policy, Variable
+
+    Floats = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
+
+# Risks that differ by less are equal: what is read again has so many decimals.
+TIE = 1e-9
+# Items of a file from which a threshold is found in it, about as many as a pilot has: a mean over fewer says
+# little, and where each risk keeps the limit, so does the mean.
+LEAST_ITEMS = 60
+
+
+@dataclass(frozen=True)
+class MeanThreshold:
+    """The highest risk accepted of one value. items: it was found on; accepted: of these; mean: their risk."""
+
+    risk: float
+    items: int
+    accepted: int
+    mean: float
+
+
+def mean_threshold(
+    risk: Floats, limit: float, worst: float, drawn: Floats | None = None, confidence: float = 0.5
+) -> MeanThreshold:
+    """Return the threshold that keeps a limit of the mean risk.
+
+    risk: (n,) of the items decided to be one value. drawn: (B, n) the same items' risks under draws of a fit;
+    without them the risks are taken as they are, and a cap of each at the limit is always allowed: it keeps the
+    mean. worst: no single risk above it is accepted.
+    """
+    order = np.argsort(risk, kind="stable")
+    ordered = risk[order]
+    count = np.arange(1, len(risk) + 1)
+    if drawn is None:
+        mean = np.cumsum(ordered) / count
+    else:
+        means = np.cumsum(drawn[:, order], axis=1) / count
+        mean = np.quantile(means, confidence, axis=0, method="higher")
+    # The last of items with equal risks.
+    ends = np.append(np.diff(ordered) > TIE, True)[: len(ordered)]
+    keeps = np.flatnonzero(ends & (mean <= limit + TIE) & (ordered <= worst))
+    if drawn is None:
+        alone = np.flatnonzero(ends & (ordered <= limit))
+        keeps = np.union1d(keeps, alone)
+    last = int(keeps[-1]) if keeps.size else -1
+    if last < 0:
+        lowest = limit if drawn is None else 0.0
+        return MeanThreshold(min(lowest, worst), len(risk), 0, 0.0)
+    threshold = float(ordered[last]) if drawn is not None else max(float(ordered[last]), min(limit, worst))
+    return MeanThreshold(threshold, len(risk), last + 1, float(mean[last]))
+
+
+def set_thresholds(
+    variable: Variable,
+    policy: Policy,
+    level: LevelDecision,
+    least: int = LEAST_ITEMS,
+    drawn: Floats | None = None,
+) -> dict[str, MeanThreshold]:
+    """Return value -> threshold of a variable whose limit is of the mean, of values met `least` times or more.
+
+    A binary variable has one for each value, any other one for all of them, named ANY. level: the decisions
+    about N items; those that may not be accepted at any risk do not count. drawn: (B, N) risks of the same
+    decided values under draws of the fit.
+    """
+    found = {}
+    for index, value in enumerate(variable.states if variable.kind == "binary" else (ANY,)):
+        chosen = level.eligible & (level.value == index) if variable.kind == "binary" else level.eligible
+        if chosen.sum() < least:
+            continue
+        found[value] = mean_threshold(
+            level.risk[chosen],
+            policy.limits[variable.name],
+            policy.worst,
+            None if drawn is None else drawn[:, chosen],
+            policy.confidence,
+        )
+    return found
+
+
+def thresholds_by_value(variable: Variable, limit: float, found: Mapping[str, float]) -> tuple[float, ...]:
+    """Return the threshold of each value of a variable (`Variable.values`); its limit where none was found."""
+    return tuple(found.get(value, found.get(ANY, limit)) for value in variable.values)

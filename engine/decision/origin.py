@@ -1,0 +1,100 @@
+"""Where what is known of a variable comes from: somebody looked, a data set says so, or it only follows.
+
+`SEEN`: a readable answer of an observer that looks at the item reports the variable, and this reading followed
+its own label instead of looking with posterior probability below one half. `LABEL`: only what a data set says
+of it. `INFERRED`: nothing was reported, so that it rests on other variables and the prior alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from engine.answers import Answers
+    from engine.knowledge import Knowledge
+
+    Floats = NDArray[np.float64]
+
+INFERRED, LABEL, SEEN = 0, 1, 2
+ORIGINS = ("inferred", "label", "seen")
+# A reading that more probably followed its label than not has not looked.
+FOLLOWED = 0.5
+
+
+def origins_of(base: Knowledge, answers: Answers, followed: Floats) -> dict[str, NDArray[np.int8]]:
+    """Return the origin of each variable of a level, (N,).
+
+    followed: (R,) P(a reading followed its label | all answers).
+    """
+    looks = np.array([one.origin == "seen" for one in base.observers.values()], dtype=bool)
+    looking = looks[answers.reading_observer]
+    found = {}
+    for name in (name for names in base.levels.values() for name in names):
+        reported = reports_of(answers, name)
+        origin = np.full(len(answers.items), INFERRED, dtype=np.int8)
+        origin[answers.reading_item[reported & ~looking]] = LABEL
+        seen = reported & looking
+        if name != base.root:
+            seen &= followed < FOLLOWED
+        origin[answers.reading_item[seen]] = SEEN
+        found[name] = origin
+    return found
+
+
+def reports_of(answers: Answers, name: str) -> NDArray[np.bool_]:
+    """Return which readings report a variable, (R,)."""
+    reported = np.zeros(len(answers.reading_item), dtype=bool)
+    for columns in (answers.labels, answers.numbers):
+        if name in columns:
+            reported[columns[name].reading] = True
+    return reported
+
+
+def labels_of(base: Knowledge, answers: Answers) -> Mapping[str, Floats]:
+    """Return what data sets say of the variables, (N,): a state's index or a number; NaN where they do not.
+
+    Of several labels of an item the first counts; one that names no state of the variable says nothing.
+    """
+    observers = list(base.observers.values())
+    says = np.array([one.origin == "label" for one in observers], dtype=bool)[answers.reading_observer]
+    found: dict[str, Floats] = {}
+    if not says.any():
+        return found
+    for name in (name for names in base.levels.values() for name in names):
+        column = answers.labels.get(name) or answers.numbers.get(name)
+        if column is None or not says[column.reading].any():
+            continue
+        used = np.flatnonzero(says[column.reading])[::-1]
+        reading = column.reading[used]
+        if name in answers.numbers:
+            values = answers.numbers[name].value[used]
+        else:
+            values = _states(base, answers, name, reading, answers.labels[name].answer[used])
+        labels = np.full(len(answers.items), np.nan)
+        # Written from the last to the first, so that the first stays.
+        labels[answers.reading_item[reading]] = values
+        found[name] = labels
+    return found
+
+
+def _states(
+    base: Knowledge, answers: Answers, name: str, reading: NDArray[np.int64], answer: NDArray[np.int64]
+) -> Floats:
+    """Return the state that each answer (S,) of a reading names, NaN where it names none."""
+    variable = base.variables[name]
+    if variable.kind == "binary":
+        return answer.astype(np.float64)
+    observers = list(base.observers.values())
+    values = np.full(len(answer), np.nan)
+    for index in np.unique(answers.reading_observer[reading]).tolist():
+        texts = observers[index].labels[name].answers
+        states = [float(variable.states.index(text)) if text in variable.states else np.nan for text in texts]
+        own_rows = answers.reading_observer[reading] == index
+        values[own_rows] = np.array(states)[answer[own_rows]]
+    return values

@@ -1,0 +1,144 @@
+"""The section `fits`: what observers were fitted to, written by a fit and read again.
+
+Names in it are not checked against the base: a base that was changed since may lack what was fitted then, and the
+record then says nothing about it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from engine.language.numbers import PlainNumber, RecordDumper, rounded_down, rounded_up
+from engine.model.fit_record import ANY, FitRecord, FittedReading, Threshold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from engine.fields import Fields
+    from engine.knowledge import Knowledge
+    from engine.source import Node, Table
+
+# Items, answers and persons of a fit: more than any base will ever be fitted to.
+MOST_ITEMS = 1_000_000_000
+# Limits that differ by less are the same: what is written has this many decimals.
+SAME = 1e-9
+# Characters of a line of YAML.
+WIDTH = 160
+TEXTS = "observer model question prompt view"
+
+
+def fits(fields: Fields, node: Node | None) -> tuple[FitRecord, ...]:
+    """Read the section, in the order of the layers: the latest fit last."""
+    return tuple(_record(fields, name, inner) for name, inner in fields.named(node))
+
+
+def _record(fields: Fields, name: str, node: Node) -> FitRecord:
+    entries = fields.table(node, "made population observers readings", "persons adaptive thresholds")
+    observers = fields.any_table(entries.get("observers"))
+    return FitRecord(
+        name,
+        date(fields, entries),
+        fields.text(entries, "population"),
+        fields.whole(entries, "persons", 0, MOST_ITEMS),
+        {key: fields.text_at(inner) for key, inner in fields.named(observers)},
+        tuple(_reading(fields, inner) for inner in fields.listed(entries.get("readings"))),
+        tuple(_thresholds(fields, entries.get("thresholds"))),
+        fields.flag(entries, "adaptive"),
+        node.place,
+    )
+
+
+def date(fields: Fields, entries: Table) -> str:
+    """Read the date `made`, such as 2025-01-31."""
+    text = fields.text(entries, "made")
+    try:
+        if text:
+            datetime.date.fromisoformat(text)
+    except ValueError:
+        fields.fault(entries.entries["made"], f"must be a date such as 2025-01-31, not {text[:40]!r}")
+    return text
+
+
+def _reading(fields: Fields, node: Node) -> FittedReading:
+    entries = fields.table(node, f"{TEXTS} least most", "gold")
+    texts = {key: fields.text(entries, key) for key in TEXTS.split()}
+    least, most = (fields.whole(entries, key, 0, MOST_ITEMS) for key in ("least", "most"))
+    if least > most and "most" in entries:
+        fields.fault(entries.entries["most"], f"is less than `least`, {least}")
+    gold = {
+        name: {value: fields.whole_at(count, 0, MOST_ITEMS) for value, count in fields.named(inner)}
+        for name, inner in fields.named(entries.get("gold"))
+    }
+    return FittedReading(**texts, least=least, most=most, gold=gold)
+
+
+def _thresholds(fields: Fields, node: Node | None) -> Iterator[Threshold]:
+    for name, inner in fields.named(node):
+        for value, cell in fields.any_table(inner).entries.items():
+            if value in ("source", "note"):
+                continue
+            entries = fields.table(cell, "limit risk items accepted mean")
+            limit, risk, mean = (fields.number(entries, key, 0, 1) for key in ("limit", "risk", "mean"))
+            items, accepted = (fields.whole(entries, key, 0, MOST_ITEMS) for key in ("items", "accepted"))
+            if accepted > items and "accepted" in entries:
+                fields.fault(entries.entries["accepted"], f"is more than `items`, {items}")
+            yield Threshold(name, value, limit, risk, items, accepted, mean)
+
+
+def with_thresholds(base: Knowledge) -> Knowledge:
+    """Return the base with the thresholds of its latest fit that was made with its limits and observers."""
+    found: dict[str, dict[str, float]] = {}
+    for record in base.fits:
+        if not all(base.observer_digests.get(name) == digest for name, digest in record.observers.items()):
+            continue
+        for one in record.thresholds:
+            limit = base.policy.limits.get(one.variable, 0.0) if one.variable in base.policy.mean_limits else 0.0
+            if math.isclose(one.limit, limit, abs_tol=SAME):
+                found.setdefault(one.variable, {})[one.value] = one.risk
+    thresholds = {}
+    for name, by_value in found.items():
+        limit = base.policy.limits[name]
+        values = base.variables[name].values
+        thresholds[name] = tuple(by_value.get(value, by_value.get(ANY, limit)) for value in values)
+    return replace(base, policy=replace(base.policy, thresholds=thresholds))
+
+
+def fits_yaml(record: FitRecord) -> str:
+    """Return a record as YAML, a section `fits` of its own; thresholds are rounded so that they promise less."""
+    thresholds: dict[str, dict[str, Any]] = {}
+    for one in record.thresholds:
+        thresholds.setdefault(one.variable, {})[one.value] = {
+            "limit": PlainNumber(rounded_down(one.limit)),
+            "risk": PlainNumber(rounded_down(one.risk)),
+            "items": one.items,
+            "accepted": one.accepted,
+            "mean": PlainNumber(rounded_up(one.mean, 6)),
+        }
+    plain: dict[str, Any] = {
+        "source": record.name,
+        "made": record.made,
+        "population": record.population,
+        "persons": record.persons,
+        "observers": dict(record.observers),
+        "readings": [_plain_reading(one) for one in record.readings],
+    }
+    if thresholds:
+        plain |= {"adaptive": record.adaptive, "thresholds": thresholds}
+    head = (
+        "# What these numbers were fitted to; a value is `calibrated` only where it was answered likewise.\n"
+        + "# thresholds: the highest risk accepted, so that the mean risk of what is accepted keeps the limit.\n"
+        * bool(thresholds)
+    )
+    tree = {"fits": {record.name: plain}}
+    text = yaml.dump(tree, Dumper=RecordDumper, sort_keys=False, width=WIDTH, allow_unicode=True)
+    return f"{head}{text}"
+
+
+def _plain_reading(one: FittedReading) -> Mapping[str, Any]:
+    gold = {name: dict(counts) for name, counts in one.gold.items()}
+    return {**{key: getattr(one, key) for key in (*TEXTS.split(), "least", "most")}, "gold": gold}

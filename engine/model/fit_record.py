@@ -1,0 +1,80 @@
+"""What a fit was made from: of whom, asked what and how often, with how much gold, and what it found.
+
+A fit knows observers as they answered it. It is evidence about further answers of the same observer, to the same
+question and prompt, about the same variable, as far as there was gold of it, and at numbers of answers that it
+has seen; about others its numbers are as good as declared ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.errors import Place
+
+
+# The value under which a threshold of all values of a variable stands.
+ANY = "any"
+
+
+@dataclass(frozen=True)
+class FittedReading:
+    """A reading that a fit had of its items.
+
+    model: who answered as this observer; its own name where nothing else was said. prompt: digest of the
+    question. least, most: readable answers an item, where it had any. gold: variable -> value -> items with
+    that gold among those which this reading is about; of an interval all stand under one value.
+    """
+
+    observer: str
+    model: str
+    question: str
+    prompt: str
+    view: str
+    least: int
+    most: int
+    gold: Mapping[str, Mapping[str, int]]
+
+    def gold_items(self, variable: str) -> int:
+        """Return how many items with gold of a variable it is about."""
+        return sum(self.gold.get(variable, {}).values())
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The highest risk at which a value, or ANY of a variable's, is accepted, so that the mean risk of what is accepted keeps `limit`.
+
+    items: how many there were to find it on; accepted: how many of them it accepts; mean: their mean risk at
+    the stated confidence.
+    """
+
+    variable: str
+    value: str
+    limit: float
+    risk: float
+    items: int
+    accepted: int
+    mean: float
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """A fit. name: the source that its numbers cite; made: the date.
+
+    persons: how many the items were of, 0 where that was not said. observers: name -> digest of the observer
+    as it was fitted; one that was changed since is no longer what the fit found. adaptive: whether the
+    thresholds were found on items asked as the policy asks.
+    """
+
+    name: str
+    made: str
+    population: str
+    persons: int
+    observers: Mapping[str, str]
+    readings: tuple[FittedReading, ...]
+    thresholds: tuple[Threshold, ...]
+    adaptive: bool
+    place: Place | None = field(compare=False, default=None)
