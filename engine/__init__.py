@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from engine.certification import certify, fewest, split
     from engine.compiler import compile_network
     from engine.cost import Cost, cost_of
-    from engine.decision.basis import BASES, bases_of
+    from engine.decision.basis import BASES, bases_of, draws_of
     from engine.decision.decision import (
         Decisions,
         LevelDecision,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         highest_risk,
     )
     from engine.decision.limits import MeanThreshold, set_thresholds, thresholds_by_value
-    from engine.decision.origin import ORIGINS, labels_of
+    from engine.decision.origin import ORIGINS, labels_of, reports_of
     from engine.dependence import joint_marginal, joint_marginals, looked_marginals, mutual_information
     from engine.design import design_of, mismatches
     from engine.diagnostics import Diagnostics, diagnose
@@ -57,8 +57,11 @@ if TYPE_CHECKING:
     from engine.gold import Gold, states_of
     from engine.guarantee import Certificate, Design, Guarantee, least_abstention, listed
     from engine.influence import Influence, Influences
+    from engine.language.read_fits import fits_yaml
     from engine.learned import Learned, learn_knowledge, learn_population
+    from engine.learning.drawn_risks import drawn_risks
     from engine.lookahead import LookAhead
+    from engine.model.fit_record import FitRecord, FittedReading, Threshold
     from engine.network import CompiledRule, Network
     from engine.observation.dependence import reading_follows
     from engine.observation.joint_answers import (
@@ -103,6 +106,13 @@ LAZY = {
     "cost_of": "cost",
     "compile_network": "compiler",
     "BASES": "decision.basis",
+    "draws_of": "decision.basis",
+    "reports_of": "decision.origin",
+    "drawn_risks": "learning.drawn_risks",
+    "fits_yaml": "language.read_fits",
+    "FitRecord": "model.fit_record",
+    "FittedReading": "model.fit_record",
+    "Threshold": "model.fit_record",
     "bases_of": "decision.basis",
     "ORIGINS": "decision.origin",
     "labels_of": "decision.origin",
@@ -197,11 +207,12 @@ LAZY = {
 }
 
 __all__ = [
+    "BASES",
+    "ORIGINS",
     "AnswerError",
     "Answers",
     "Audit",
     "AuditedRule",
-    "BASES",
     "BinaryScore",
     "CategoricalScore",
     "Certificate",
@@ -219,7 +230,9 @@ __all__ = [
     "Fault",
     "First",
     "Fit",
+    "FitRecord",
     "FitSettings",
+    "FittedReading",
     "Flip",
     "Gold",
     "Guarantee",
@@ -241,7 +254,6 @@ __all__ = [
     "Number",
     "NumberScore",
     "Numbers",
-    "ORIGINS",
     "Observer",
     "Option",
     "Outcome",
@@ -259,6 +271,7 @@ __all__ = [
     "SimulatedObserver",
     "SimulatedReading",
     "Split",
+    "Threshold",
     "Unknowns",
     "Variable",
     "View",
@@ -282,7 +295,9 @@ __all__ = [
     "diagnose",
     "did_you_mean",
     "draw_looks",
+    "drawn_risks",
     "draws_jointly",
+    "draws_of",
     "entries_of",
     "error_rates",
     "exported",
@@ -290,6 +305,7 @@ __all__ = [
     "feasible_interval",
     "fewest",
     "fit_observers",
+    "fits_yaml",
     "highest_risk",
     "informative",
     "joint_marginal",
@@ -313,6 +329,7 @@ __all__ = [
     "reading_follows",
     "readings_jointly",
     "replaced_paths",
+    "reports_of",
     "resampled",
     "resolve",
     "said_of",

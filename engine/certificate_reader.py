@@ -67,7 +67,6 @@ def _digests(fields: Fields, node: Node | None) -> dict[str, str]:
     return {part: fields.text(entries, part) for part in PARTS}
 
 
-
 def _design(fields: Fields, node: Node | None) -> Design:
     entries = fields.table(node, "adaptive least most readings")
     readings = []
@@ -199,7 +198,10 @@ def _plain(one: Certificate, alpha: float) -> dict[str, Any]:
         "bound": PlainNumber(rounded_up(one.bound, 6)),
         "predicted": one.predicted,
     }
-    found |= {"coverage": PlainNumber(rounded_down(one.coverage, 4)), "mu": PlainNumber(rounded_up(one.mu, 4))}
+    found |= {
+        "coverage": PlainNumber(rounded_down(one.coverage, 4)),
+        "mu": PlainNumber(rounded_up(one.mu, 4)),
+    }
     found["abstention"] = PlainNumber(rounded_down(least_abstention(one.mu, alpha), 4))
     for key in ("missing", "gold"):
         if getattr(one, key) is not None:

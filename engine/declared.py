@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.errors import Fault, KnowledgeError
 from engine.fields import NUMBER
 from engine.knowledge import NOWHERE, Cited
 from engine.language.read_fits import with_thresholds
+from engine.layers import overlaid
 from engine.source import Items, Scalar, Table
 
 if TYPE_CHECKING:
@@ -112,6 +114,18 @@ class Declared:
             KnowledgeError: parts that do not fit together.
         """
         changed = _grafted(self.tree, other.tree, frozenset(paths), "")
+        return self._again(changed)
+
+    def with_overlay(self, text: str) -> Knowledge:
+        """Read the base with an overlay laid upon it, the text of one that extends it.
+
+        Raises:
+            KnowledgeError: an overlay that is faulty.
+        """
+        faults: list[Fault] = []
+        changed = overlaid(self.tree, text, faults)
+        if faults:
+            raise KnowledgeError(faults)
         return self._again(changed)
 
     def _again(self, changed: Node | None) -> Knowledge:

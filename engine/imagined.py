@@ -51,10 +51,11 @@ class Belief:
 
     def part(self, rows: Ints) -> Belief:
         """Return the belief about some of the items."""
-        given, sums, worth, unseen = (
+        given, sums, worth = (
             {name: column[rows] for name, column in columns.items()}
-            for columns in (self.given, self.sums, self.worth, self.unseen)
+            for columns in (self.given, self.sums, self.worth)
         )
+        unseen = {name: column[rows] for name, column in self.unseen.items()}
         return Belief(self.root[rows], self.binary, self.active[rows], given, sums, worth, unseen)
 
 

@@ -330,7 +330,8 @@ class Policy(Cited):
     `limits`, `worth`: per variable (levels are spread over their variables by the reader). A limit caps each
     accepted value's risk, or, for a variable of `mean_limits`, the mean risk of what is accepted, of which no
     single risk may be above `worst`. `thresholds`: of such a variable the highest risk accepted, one a value
-    (`Variable.values`), where it was found; until then the limit caps each. `confidence`: with which
+    (`Variable.values`), where it was found; until then the limit caps each; `adaptive_thresholds`: those for
+    items that are asked as the policy asks. `confidence`: with which
     probability over an uncertain fit a threshold keeps its limit. `evidence`: the least likelihood ratio of
     answers about a binary variable for what is accepted of it. `calibrated_from`: items with gold from which
     a fit counts as a calibration. `models`: observer -> the model that answers as it, where that is known (not
@@ -348,11 +349,12 @@ class Policy(Cited):
     mean_limits: frozenset[str] = frozenset()
     worst: float = 0.5
     thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    adaptive_thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     confidence: float = 0.8
     evidence: float = 2.0
     calibrated_from: int = 30
     labels_final: bool = False
-    models: Mapping[str, str] = field(default_factory=dict)
+    models: Mapping[str, str] = field(compare=False, default_factory=dict)
     cuts: Mapping[str, float] = field(default_factory=dict)
     tolerance: Mapping[str, float] = field(default_factory=dict)
     worth: Mapping[str, float] = field(default_factory=dict)

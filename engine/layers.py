@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import Fault, Place
 from engine.removal import remove_paths
-from engine.source import Budget, Scalar, Table, cite, merge, read_file
+from engine.source import Budget, Scalar, Table, cite, merge, read_file, read_text, unshared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,13 +48,30 @@ def _layer(
     if base is None:
         return None
     base.files += own.files
+    _lay_upon(base, own, remove, faults)
+    return base
+
+
+def overlaid(base: Table, text: str, faults: list[Fault]) -> Table:
+    """Return a base with an overlay laid upon it that is not in a file; what it `extends` is this base."""
+    own = read_text(text, "<overlay>", faults)
+    whole = unshared(base)
+    if own is not None:
+        cite(own, faults)
+        remove = own.get("remove")
+        own.drop("extends")
+        own.drop("remove")
+        _lay_upon(whole, own, remove, faults)
+    return whole
+
+
+def _lay_upon(base: Table, own: Table, remove: Node | None, faults: list[Fault]) -> None:
     remove_paths(base, remove, faults)
     if "certificates" in own:
         # Certificates are made together and hold together; none of the base's may stay among them.
         base.drop("certificates")
     _drop_limits(base, own)
     merge(base, own, faults, upon=True)
-    return base
 
 
 def _drop_limits(base: Table, own: Table) -> None:

@@ -216,7 +216,9 @@ class _Spread:
             entries = fields.table(node, "", "each mean")
             named = [key for key in ("each", "mean") if key in entries]
             if len(named) != 1:
-                fields.fault(node, "needs just one of `each`, the most of each risk, and `mean`, of their mean")
+                fields.fault(
+                    node, "needs just one of `each`, the most of each risk, and `mean`, of their mean"
+                )
                 return kind, LEAST_LIMIT
             kind = named[0]
             node = entries.entries[kind]

@@ -23,9 +23,9 @@ from scipy.special import gammaln
 
 from engine.answers import Answers
 from engine.decision.decision import Option, highest_risk, risk_of
+from engine.decision.origin import SEEN, labels_of, origins_of
 from engine.evidence import Evidence
 from engine.instruments import LabelKernel, NumberKernel
-from engine.decision.origin import SEEN, labels_of, origins_of
 from engine.lookahead import LookAhead, short_of
 from engine.simulation import choose, draw_labels, draw_numbers, draw_truth
 

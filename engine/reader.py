@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from engine.source import Node
 
 REQUIRED = "name variables levels priors observers questions policy"
-OPTIONAL = "description sources codes words activations affect couplings rules views dependence fits certificates"
+OPTIONAL = (
+    "description sources codes words activations affect couplings rules views dependence fits certificates"
+)
 
 
 def read(path: Path, bases: Mapping[str, Path] | None = None) -> Knowledge:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from engine.fields import LOOSE_NAME, NAME
 from engine.guarantee import PARTS
 from engine.language.read_dependence import LEAST_COUNT, LEAST_SHARE, MOST_COUNT, MOST_FOLLOWS, MOST_SHARE
+from engine.language.read_fits import MOST_ITEMS, SETS
 from engine.observer_reader import SMALLEST_CELL, SMALLEST_SD, STRONGEST
-from engine.language.read_fits import MOST_ITEMS
 from engine.policy_reader import LARGEST, LEAST_LIMIT, MOST_LIMIT, SMALLEST
 from engine.table_reader import LEAST, MOST
 from engine.variable_reader import KINDS, LEAST_BINS, MOST_BINS
@@ -332,7 +332,9 @@ def _policy(known: _Known) -> Json:
         {
             "required": NAMES,
             "limits": _named(_limit(), names),
-            "worst": _number(0.0001, 0.9999, "No single risk above it is accepted under a limit of the mean."),
+            "worst": _number(
+                0.0001, 0.9999, "No single risk above it is accepted under a limit of the mean."
+            ),
             "confidence": _number(0.5, 0.999, "With which a threshold keeps its limit in an uncertain fit."),
             "evidence": _number(1, 1000, "Least likelihood ratio for an accepted binary value."),
             "calibrated_from": {**whole, "description": "Items with gold that make a fit a calibration."},
@@ -374,10 +376,9 @@ def _fits(known: _Known) -> Json:
                 "made": {"type": "string", "format": "date"},
                 "population": _offered(known.populations),
                 "persons": count,
-                "adaptive": FLAG,
                 "observers": _named(TEXT, known.observers),
                 "readings": {"type": "array", "items": reading},
-                "thresholds": _named(_named(threshold), known.variables),
+                **dict.fromkeys(SETS, _named(_named(threshold), known.variables)),
             }
         ),
         known.sources,

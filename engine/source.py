@@ -7,7 +7,7 @@ nothing is resolved by surprise (`no`, `1e3`), aliases cannot explode, depth is 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import yaml
@@ -144,6 +144,23 @@ def read_file(path: Path, shown: str, faults: list[Fault], budget: Budget | None
     except yaml.YAMLError as error:
         faults.append(Fault(start, "", f"is not YAML: {str(error).splitlines()[0]}"))
     return None
+
+
+def read_text(text: str, shown: str, faults: list[Fault]) -> Table | None:
+    """Read a text into a table, as `read_file` does; None where it could not be read."""
+    try:
+        return _Builder(shown, faults, Budget()).build(text)
+    except _UnreadableError as error:
+        faults.append(error.fault)
+    except yaml.YAMLError as error:
+        faults.append(Fault(Place(shown, 1, 1), "", f"is not YAML: {str(error).splitlines()[0]}"))
+    return None
+
+
+def unshared(table: Table) -> Table:
+    """Return a copy of a table that can be changed without changing it."""
+    entries = {key: unshared(one) if isinstance(one, Table) else one for key, one in table.entries.items()}
+    return replace(table, entries=entries, places=dict(table.places), removed=dict(table.removed))
 
 
 def _decode(data: bytes, shown: str) -> str:

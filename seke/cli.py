@@ -338,7 +338,7 @@ def _with_thresholds(session: Session, samples: tuple[str, ...], options: _Optio
     from seke.inference import read_once
     from seke.samples import read_batches
 
-    if options.in_order or read_once(samples) or not session.without_threshold:
+    if options.in_order or read_once(samples) or not session.has_mean_limits:
         return session
     return session.with_thresholds(read_batches(samples, session.network.knowledge))
 

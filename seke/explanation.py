@@ -100,7 +100,9 @@ def facts_of(session: Session, one: Answers, seed: int = 0) -> Facts:
             "decision": {
                 "accepted": level["decision"] == "accept",
                 "risk": 1 - weights.p[weights.label] if level["risk"] is None else level["risk"],
-                "limit": level.get("threshold") if held else base.policy.highest_risk(base.variables[base.root]),
+                "limit": level.get("threshold")
+                if held
+                else base.policy.highest_risk(base.variables[base.root]),
                 "guarantee": promised,
                 "item": record["decision"]["item"],
                 "reasons": record["decision"]["reasons"],

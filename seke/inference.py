@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +35,7 @@ from seke.shipped import cache_folder
 from seke.shipped import knowledge as read_knowledge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from engine import Decisions, Diagnostics, Option, Policy, Posterior
 
@@ -102,30 +101,34 @@ class Session:
         return self.look_ahead.first(self.inference.posterior(Answers.nothing()))
 
     def with_thresholds(self, parts: Iterable[Answers]) -> Session:
-        """Return the session with the thresholds that keep limits of the mean over these items.
+        """Return the session with thresholds that keep limits of the mean over these items, too.
 
-        parts: the answers about all items, in batches. Only where the base's fits have found none; variables of
-        too few items keep their limit as a cap of each risk.
+        parts: the answers about all items, in batches. A threshold that the base's fits have found stays the
+        highest; where there are too few items with a value, it stays as it is.
         """
         base, policy = self.network.knowledge, self.network.knowledge.policy
-        open_names = self.without_threshold
-        if not open_names:
-            return self
-        gathered: dict[str, list[LevelDecision]] = {name: [] for name in open_names}
-        for answers in parts:
+        gathered: dict[str, list[LevelDecision]] = {
+            name: [] for name in policy.limits if name in policy.mean_limits
+        }
+        for answers in parts if gathered else ():
             levels = self.levels(answers)
             for name, kept in gathered.items():
                 kept.append(levels[name])
         thresholds = dict(policy.thresholds)
         for name, kept in gathered.items():
-            if kept:
-                variable = base.variables[name]
-                found = set_thresholds(variable, policy, LevelDecision.stacked(kept))
+            variable = base.variables[name]
+            found = set_thresholds(variable, policy, LevelDecision.stacked(kept)) if kept else {}
+            if found:
+                before = policy.thresholds.get(name, (policy.worst,) * len(variable.values))
                 risks = {value: one.risk for value, one in found.items()}
-                if risks:
-                    thresholds[name] = thresholds_by_value(variable, policy.limits[name], risks)
-        same = {"guarantee": self.guarantee, "refused": self.refused, "otherwise": self.otherwise}
-        return replace(self.under(replace(policy, thresholds=thresholds)), **same)
+                by_value = thresholds_by_value(variable, policy.limits[name], risks)
+                thresholds[name] = tuple(map(min, before, by_value))
+        return self.with_policy(replace(policy, thresholds=thresholds)) if thresholds else self
+
+    @property
+    def has_mean_limits(self) -> bool:
+        """Whether a limit is of the mean of what is accepted."""
+        return bool(self.network.knowledge.policy.mean_limits)
 
     @property
     def without_threshold(self) -> tuple[str, ...]:
@@ -133,11 +136,23 @@ class Session:
         policy = self.network.knowledge.policy
         return tuple(name for name in policy.limits if name in policy.mean_limits - set(policy.thresholds))
 
+    def asking(self) -> Session:
+        """Return the session with the thresholds for items that are asked as the policy asks."""
+        policy = self.network.knowledge.policy
+        if policy.thresholds == policy.adaptive_thresholds:
+            return self
+        return self.with_policy(replace(policy, thresholds=policy.adaptive_thresholds))
+
     def levels(self, answers: Answers) -> dict[str, LevelDecision]:
         """Return the decisions about every level by the policy, without looking ahead."""
         posterior = self.inference.posterior(answers)
         conflict = diagnose(self.inference, answers, posterior).conflict_bits
         return decide_levels(self.network.knowledge, answers, posterior, conflict)
+
+    def with_policy(self, policy: Policy) -> Session:
+        """Return the session with a policy of which a guarantee holds as of the one that it has."""
+        kept = {"guarantee": self.guarantee, "refused": self.refused, "otherwise": self.otherwise}
+        return replace(self.under(policy), **kept)  # type: ignore[arg-type]
 
     def under(self, policy: Policy) -> Session:
         """Return the same base, ready with another policy."""
@@ -212,7 +227,7 @@ def infer(
         from seke.replay import checked  # which stands upon this module
 
         session = checked(session, samples)
-    if not in_order and not read_once(samples):
+    if session.has_mean_limits and not in_order and not read_once(samples):
         session = session.with_thresholds(batches(samples, base))
     for answers in batches(samples, base, in_order=in_order):
         yield from session.records(answers)

@@ -107,9 +107,11 @@ class Layout:
             only_inferred = (level.origin == ORIGINS.index("inferred")) & low & ~asked & self._read(decisions)
             words = np.where(level.accepted, "accept", np.where(asked, "requery", "reject"))
             words = np.where(only_inferred, "inferred", words)
-            bases = np.where(level.accepted, np.array(BASES, dtype=object)[level.basis], None)
+            bases = np.array((*BASES, None), dtype=object)[np.where(level.accepted, level.basis, len(BASES))]
             columns[name] = _rows(
-                ("decision", "value", "risk", "origin", "basis", "certified", "threshold")[: 7 if covered else 5],
+                ("decision", "value", "risk", "origin", "basis", "certified", "threshold")[
+                    : 7 if covered else 5
+                ],
                 words.tolist(),
                 _values(variable, level.value),
                 np.round(level.risk, DIGITS).tolist(),
@@ -121,7 +123,9 @@ class Layout:
 
     def _read(self, decisions: Decisions) -> NDArray[np.bool_]:
         """Return of which items anything was read, so that something can follow from it, (N,)."""
-        return np.any([level.origin != ORIGINS.index("inferred") for level in decisions.levels.values()], axis=0)
+        return np.any(
+            [level.origin != ORIGINS.index("inferred") for level in decisions.levels.values()], axis=0
+        )
 
     def _lacking(self, decisions: Decisions) -> list[list[str]]:
         """Return of each item the binary variables that fall for want of evidence of their own."""

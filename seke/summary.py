@@ -68,7 +68,9 @@ class Summary:
         self.lacking += len(record["diagnostics"]["lacking_evidence"])
         self.overruled.update(record["diagnostics"]["overruled"])
         if record["decision"]["item"] == "accept":
-            required = {accepted.get(name) for level in self.base.policy.required for name in self.base.levels[level]}
+            required = {
+                accepted.get(name) for level in self.base.policy.required for name in self.base.levels[level]
+            }
             uncertain = [basis for basis in UNCALIBRATED if basis in required]
             self.items_by_basis[uncertain[0] if uncertain else ""] += 1
 
@@ -184,8 +186,10 @@ def limits_in_words(session: Session) -> list[str]:
     for name in (name for name in policy.limits if name in policy.thresholds):
         risks = dict(zip(variables[name].values, policy.thresholds[name], strict=True))
         alike = len(set(risks.values())) == 1
-        shown = f"{next(iter(risks.values())):.3g}" if alike else ", ".join(
-            f"{value} {risk:.3g}" for value, risk in risks.items()
+        shown = (
+            f"{next(iter(risks.values())):.3g}"
+            if alike
+            else ", ".join(f"{value} {risk:.3g}" for value, risk in risks.items())
         )
         found.setdefault(f"at most {shown}", []).append(name)
     by_risk = "; ".join(f"{_some(names)} {risk}" for risk, names in found.items())

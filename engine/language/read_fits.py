@@ -17,7 +17,7 @@ from engine.language.numbers import PlainNumber, RecordDumper, rounded_down, rou
 from engine.model.fit_record import ANY, FitRecord, FittedReading, Threshold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from engine.fields import Fields
     from engine.knowledge import Knowledge
@@ -29,6 +29,7 @@ MOST_ITEMS = 1_000_000_000
 SAME = 1e-9
 # Characters of a line of YAML.
 WIDTH = 160
+SETS = ("thresholds", "adaptive_thresholds")
 TEXTS = "observer model question prompt view"
 
 
@@ -38,7 +39,9 @@ def fits(fields: Fields, node: Node | None) -> tuple[FitRecord, ...]:
 
 
 def _record(fields: Fields, name: str, node: Node) -> FitRecord:
-    entries = fields.table(node, "made population observers readings", "persons adaptive thresholds")
+    entries = fields.table(
+        node, "made population observers readings", "persons thresholds adaptive_thresholds"
+    )
     observers = fields.any_table(entries.get("observers"))
     return FitRecord(
         name,
@@ -47,8 +50,7 @@ def _record(fields: Fields, name: str, node: Node) -> FitRecord:
         fields.whole(entries, "persons", 0, MOST_ITEMS),
         {key: fields.text_at(inner) for key, inner in fields.named(observers)},
         tuple(_reading(fields, inner) for inner in fields.listed(entries.get("readings"))),
-        tuple(_thresholds(fields, entries.get("thresholds"))),
-        fields.flag(entries, "adaptive"),
+        *(tuple(_thresholds(fields, entries.get(key))) for key in SETS),
         node.place,
     )
 
@@ -71,17 +73,21 @@ def _reading(fields: Fields, node: Node) -> FittedReading:
     if least > most and "most" in entries:
         fields.fault(entries.entries["most"], f"is less than `least`, {least}")
     gold = {
-        name: {value: fields.whole_at(count, 0, MOST_ITEMS) for value, count in fields.named(inner)}
+        name: {value: fields.whole_at(count, 0, MOST_ITEMS) for value, count in _entries(fields, inner)}
         for name, inner in fields.named(entries.get("gold"))
     }
     return FittedReading(**texts, least=least, most=most, gold=gold)
 
 
+def _entries(fields: Fields, node: Node) -> Iterator[tuple[str, Node]]:
+    """Yield the entries of a table keyed by values, which may be true and false."""
+    entries = fields.any_table(node).entries.items()
+    return ((key, inner) for key, inner in entries if key not in ("source", "note"))
+
+
 def _thresholds(fields: Fields, node: Node | None) -> Iterator[Threshold]:
     for name, inner in fields.named(node):
-        for value, cell in fields.any_table(inner).entries.items():
-            if value in ("source", "note"):
-                continue
+        for value, cell in _entries(fields, inner):
             entries = fields.table(cell, "limit risk items accepted mean")
             limit, risk, mean = (fields.number(entries, key, 0, 1) for key in ("limit", "risk", "mean"))
             items, accepted = (fields.whole(entries, key, 0, MOST_ITEMS) for key in ("items", "accepted"))
@@ -92,33 +98,34 @@ def _thresholds(fields: Fields, node: Node | None) -> Iterator[Threshold]:
 
 def with_thresholds(base: Knowledge) -> Knowledge:
     """Return the base with the thresholds of its latest fit that was made with its limits and observers."""
+    plain, adaptive = (_valid(base, key) for key in SETS)
+    return replace(base, policy=replace(base.policy, thresholds=plain, adaptive_thresholds=adaptive))
+
+
+def _valid(base: Knowledge, key: str) -> dict[str, tuple[float, ...]]:
+    """Return variable -> thresholds by value, of a set of the latest fit that has any."""
     found: dict[str, dict[str, float]] = {}
     for record in base.fits:
         if not all(base.observer_digests.get(name) == digest for name, digest in record.observers.items()):
             continue
-        for one in record.thresholds:
-            limit = base.policy.limits.get(one.variable, 0.0) if one.variable in base.policy.mean_limits else 0.0
+        own: dict[str, dict[str, float]] = {}
+        for one in getattr(record, key):
+            limit = (
+                base.policy.limits.get(one.variable, 0.0) if one.variable in base.policy.mean_limits else 0.0
+            )
             if math.isclose(one.limit, limit, abs_tol=SAME):
-                found.setdefault(one.variable, {})[one.value] = one.risk
+                own.setdefault(one.variable, {})[one.value] = one.risk
+        found |= own
     thresholds = {}
     for name, by_value in found.items():
         limit = base.policy.limits[name]
         values = base.variables[name].values
         thresholds[name] = tuple(by_value.get(value, by_value.get(ANY, limit)) for value in values)
-    return replace(base, policy=replace(base.policy, thresholds=thresholds))
+    return thresholds
 
 
 def fits_yaml(record: FitRecord) -> str:
     """Return a record as YAML, a section `fits` of its own; thresholds are rounded so that they promise less."""
-    thresholds: dict[str, dict[str, Any]] = {}
-    for one in record.thresholds:
-        thresholds.setdefault(one.variable, {})[one.value] = {
-            "limit": PlainNumber(rounded_down(one.limit)),
-            "risk": PlainNumber(rounded_down(one.risk)),
-            "items": one.items,
-            "accepted": one.accepted,
-            "mean": PlainNumber(rounded_up(one.mean, 6)),
-        }
     plain: dict[str, Any] = {
         "source": record.name,
         "made": record.made,
@@ -127,16 +134,29 @@ def fits_yaml(record: FitRecord) -> str:
         "observers": dict(record.observers),
         "readings": [_plain_reading(one) for one in record.readings],
     }
-    if thresholds:
-        plain |= {"adaptive": record.adaptive, "thresholds": thresholds}
+    sets = {key: _plain_thresholds(getattr(record, key)) for key in SETS}
+    plain |= {key: one for key, one in sets.items() if one}
     head = (
         "# What these numbers were fitted to; a value is `calibrated` only where it was answered likewise.\n"
         + "# thresholds: the highest risk accepted, so that the mean risk of what is accepted keeps the limit.\n"
-        * bool(thresholds)
+        * any(sets.values())
     )
     tree = {"fits": {record.name: plain}}
     text = yaml.dump(tree, Dumper=RecordDumper, sort_keys=False, width=WIDTH, allow_unicode=True)
     return f"{head}{text}"
+
+
+def _plain_thresholds(thresholds: Sequence[Threshold]) -> dict[str, dict[str, Any]]:
+    plain: dict[str, dict[str, Any]] = {}
+    for one in thresholds:
+        plain.setdefault(one.variable, {})[one.value] = {
+            "limit": PlainNumber(rounded_down(one.limit)),
+            "risk": PlainNumber(rounded_down(one.risk)),
+            "items": one.items,
+            "accepted": one.accepted,
+            "mean": PlainNumber(rounded_up(one.mean, 6)),
+        }
+    return plain
 
 
 def _plain_reading(one: FittedReading) -> Mapping[str, Any]:

@@ -65,8 +65,8 @@ class FitRecord:
     """A fit. name: the source that its numbers cite; made: the date.
 
     persons: how many the items were of, 0 where that was not said. observers: name -> digest of the observer
-    as it was fitted; one that was changed since is no longer what the fit found. adaptive: whether the
-    thresholds were found on items asked as the policy asks.
+    as it was fitted; one that was changed since is no longer what the fit found. thresholds: of items as they
+    were answered; adaptive_thresholds: of items asked as the policy asks, which stops where answers look good.
     """
 
     name: str
@@ -75,6 +75,6 @@ class FitRecord:
     persons: int
     observers: Mapping[str, str]
     readings: tuple[FittedReading, ...]
-    thresholds: tuple[Threshold, ...]
-    adaptive: bool
+    thresholds: tuple[Threshold, ...] = ()
+    adaptive_thresholds: tuple[Threshold, ...] = ()
     place: Place | None = field(compare=False, default=None)

@@ -27,6 +27,11 @@ UNSETTLED = 1
 @click.option(
     "--labels", metavar="TABLE", help="Label table of what the set says already; it counts as evidence."
 )
+@click.option(
+    "--labels-final",
+    is_flag=True,
+    help="Keep what the set says whatever is seen; where that disagrees, it is said.",
+)
 @click.option("--population", metavar="NAME", help="Prior of the truth.  [default: the base's reference]")
 @click.option(
     "--observer",
@@ -94,7 +99,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
     branch = given["branch"]
     if branch is not None and branch.exists() and any(branch.iterdir()):
         raise SekeError(f"{branch}: is there already; --branch begins a new run")
-    names = ("knowledge", "population", "observer", "strategy", "max_samples", "max_cost")
+    names = ("knowledge", "population", "observer", "strategy", "max_samples", "max_cost", "labels_final")
     progress = asking.Progress()
     job = Job.of(
         images,

@@ -28,6 +28,7 @@ from seke.records import Writer
 from seke.replay import checked
 from seke.shipped import knowledge as read_knowledge
 from seke.summary import Summary as Counts
+from seke.summary import limits_in_words
 from seke.vision.batches import Batches, fit_together
 from seke.vision.interrupts import interrupts
 from seke.vision.values import Settings
@@ -47,7 +48,9 @@ if TYPE_CHECKING:
 GENERIC = "generic-vlm"
 SET = "dataset-label"
 POSTERIORS, SAMPLES, SUMMARY, RAW = "posteriors.jsonl", "samples.jsonl", "summary.json", "answers.jsonl"
-SAME = ("settings", "observer", "population", "strategy", "budget", "digests")
+SAME = ("settings", "observer", "population", "strategy", "budget", "labels_final", "digests")
+# What a run that was begun before a fact was noted had.
+BEFORE = {"labels_final": False}
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Summary:
     stopped: str = ""
     promises: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def as_facts(self) -> Facts:
@@ -104,21 +108,23 @@ class Job:
         strategy: str = "policy",
         max_samples: int | None = None,
         max_cost: float | None = None,
+        labels_final: bool = False,
         concurrency: int = 16,
         **told: Any,
     ) -> Job:
         """Read and compile all that a run needs; nothing is asked and nothing written.
 
         observer: who of the base the model is; see `observer_of`. labels: a label table of what the set says
-        already. told: `problems` and `progress` of the annotator.
+        already; labels_final: they are kept whatever is seen. told: `problems` and `progress` of the annotator.
 
         Raises:
             engine.KnowledgeError, engine.SekeError: all that could go wrong later for reasons known now.
         """
         base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
         who = observer or observer_of(base, settings.model)
-        session = Session.open(base, population)
-        session = asking(session, who, max_samples)
+        if labels_final:
+            base = replace(base, policy=replace(base.policy, labels_final=True))
+        session = asking(Session.open(base, population), who, max_samples, settings.model)
         base = session.network.knowledge
         _check_prompts(base, who)
         for view in (Answers.USUAL_VIEW, *base.policy.views):
@@ -141,6 +147,7 @@ class Job:
             "population": session.inference.population,
             "strategy": strategy,
             "budget": base.policy.budget,
+            "labels_final": base.policy.labels_final,
             "digests": dict(base.digests),
             "knowledge": f"{base.name} {base.digest}",
         }
@@ -157,7 +164,9 @@ class Job:
         self.folder.mkdir(parents=True, exist_ok=True)
         ledger = Ledger(self.folder, self.annotator.read, self.max_cost)
         begun = ledger.facts(*SAME)
-        differs = [_difference(name, begun[name], self.facts[name]) for name in SAME if begun]
+        differs = [
+            _difference(name, begun.get(name, BEFORE.get(name)), self.facts[name]) for name in SAME if begun
+        ]
         if any(differs) and ledger.totals().requests:
             ledger.close()
             told = "; ".join(one for one in differs if one)
@@ -237,7 +246,9 @@ class Job:
                 asked.update(row["question"] for row in rows if row["observer"] != self.annotator.known_by)
         if asked:
             self.annotator.session = checked(self.annotator.session, self.folder / SAMPLES)
-        session = self.annotator.session
+        session = self.annotator.session = self.annotator.session.with_thresholds(
+            self.annotator.answered(self.items, ledger)
+        )
         counts, accepted, per_item = Counts(session.network.knowledge), Counter[str](), list[int]()
         with Writer(self.folder / POSTERIORS) as posteriors:
             for records in self.annotator.posteriors(self.items, ledger):
@@ -270,7 +281,8 @@ class Job:
             stopped=stopped,
             promises=tuple(counts.promises(session.guarantee)) if session.guarantee else (),
             refused=session.refused + ((counts.why_outside,) if counts.outside else ()),
-            facts=self.facts,
+            notes=(*counts.notes(), *limits_in_words(session)),
+            facts={**self.facts, "thresholds": dict(session.network.knowledge.policy.thresholds)},
         )
         data = msgspec.json.format(msgspec.json.encode(found.as_facts()), indent=2)
         write_file(data, self.folder / SUMMARY)
@@ -309,8 +321,8 @@ def annotate(
         retry_refused: ask again what was refused.
         branch_of: the folder of another run, whose answers to the same prompts about the same pictures are
             used.
-        given: knowledge, labels, population, observer, strategy, max_samples, max_cost, problems and
-            progress, as `Job.of` takes them.
+        given: knowledge, labels, labels_final, population, observer, strategy, max_samples, max_cost,
+            problems and progress, as `Job.of` takes them.
 
     Raises:
         engine.KnowledgeError, engine.SekeError: bad input; nothing was sent.
@@ -361,8 +373,11 @@ def observer_of(base: Knowledge, model: str) -> str:
     raise SekeError(f"which observer is {model!r}? name one with --observer: {', '.join(askable)}")
 
 
-def asking(session: Session, who: str, budget: int | None) -> Session:
-    """Return the session with a policy that asks this observer; a guarantee stays where nothing changes."""
+def asking(session: Session, who: str, budget: int | None, model: str = "") -> Session:
+    """Return the session with a policy that asks this observer; a guarantee stays where nothing changes.
+
+    model: who answers as this observer; the observer itself where nothing is said.
+    """
     base = session.network.knowledge
     if who not in base.observers:
         raise SekeError(f"no observer is called {who!r}{did_you_mean(who, base.observers)}")
@@ -370,11 +385,12 @@ def asking(session: Session, who: str, budget: int | None) -> Session:
         raise SekeError(f"observer {who!r} cannot be asked (`askable`)")
     policy = base.policy
     # An open-ended run asks one model: others would be asked of nobody.
-    wanted = replace(policy, ask=who, others=(), budget=policy.budget if budget is None else budget)
+    limit, models = policy.budget if budget is None else budget, {who: model} if model else {}
+    wanted = replace(policy, ask=who, others=(), budget=limit, models=models)
     if wanted.first is not None and wanted.first.samples > wanted.budget:
         wanted = replace(wanted, first=replace(wanted.first, samples=max(wanted.budget, 1)))
     if wanted == policy:
-        return session
+        return session.with_policy(wanted)
     promised = session.guarantee is not None or session.refused
     why = ("it was made with the policy as declared, and this run asks otherwise",) if promised else ()
     return replace(session.under(wanted), refused=why)
@@ -389,7 +405,9 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
     try:
         facts = msgspec.json.decode((folder / SUMMARY).read_bytes())["facts"]
         made_with, whose, prior = facts["knowledge"], facts["observer"], facts["population"]
-        budget = facts["budget"]
+        budget, model = facts["budget"], facts["model"]
+        thresholds = {name: tuple(risks) for name, risks in facts.get("thresholds", {}).items()}
+        labels_final = facts.get("labels_final", False)
     except FileNotFoundError:
         raise SekeError(f"{folder}: is no run that came to an end (it has no {SUMMARY})") from None
     except (msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
@@ -400,7 +418,10 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
             f"{folder}: the run was made with knowledge {made_with}, this is {now}; name its base with -k "
             f"(or take {folder / SAMPLES} under this one)"
         )
-    return asking(Session.open(base, population or prior, seed), whose, budget)
+    if labels_final:
+        base = replace(base, policy=replace(base.policy, labels_final=True))
+    session = asking(Session.open(base, population or prior, seed), whose, budget, model)
+    return session.with_policy(replace(session.network.knowledge.policy, thresholds=thresholds))
 
 
 def _check_prompts(base: Knowledge, who: str) -> None:

@@ -157,6 +157,11 @@ class Annotator:
             told = judged.posterior, decisions, judged.diagnostics, judged.covered
             yield self.session.layout.records(answers, *told)
 
+    def answered(self, items: Sequence[Item], ledger: Ledger) -> Iterator[Answers]:
+        """Yield the answers about items, batch by batch in their order."""
+        for some, _ in self._stored(items, ledger):
+            yield self._answers(some)
+
     def listed(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
         """Yield of items, batch by batch, where each is and what is known of it.
 

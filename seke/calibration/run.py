@@ -16,6 +16,7 @@ from engine import (
     Check,
     Entry,
     Fit,
+    FitRecord,
     FitSettings,
     Gold,
     Guarantee,
@@ -26,10 +27,12 @@ from engine import (
     Split,
     certificates_yaml,
     compiled,
+    declared_of,
     did_you_mean,
     entries_of,
     far_off,
     fit_observers,
+    fits_yaml,
     informative,
     learn_knowledge,
     overlay_tree,
@@ -41,15 +44,18 @@ from engine import (
 )
 from engine import learn_population as learn_prior
 from engine import read as read_base
+from seke.calibration.fit_record import readings_of, thresholds_of
 from seke.calibration.guarantee import Parts, Promise, guaranteed
-from seke.inference import batches
+from seke.inference import Session, batches
 from seke.labels import LabelTable, labels_from, read_labels
 from seke.samples import single_samples
 from seke.shipped import SHIPPED, cache_folder, shipped_folder
 from seke.shipped import knowledge as read_knowledge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from seke.samples import SingleSamples
 
     Progress = Callable[[str, int, int], None]
 
@@ -73,8 +79,8 @@ class Calibration:
     """What was learned, and the overlay that says it.
 
     overlay: YAML text that extends the base. entries: every number that may have moved. untold: path -> why
-    the data cannot tell it. checks: posterior predictive. warnings: for people, a line each. splits: kinds of
-    reading that were tried, None where they were not asked for.
+    the data cannot tell it. checks: posterior predictive. warnings: for people, a line each. record: what it
+    was made from, and the thresholds that keep limits of the mean. splits: kinds of reading that were tried, None where they were not asked for.
     """
 
     base: Knowledge
@@ -84,7 +90,8 @@ class Calibration:
     checks: tuple[Check, ...]
     warnings: tuple[str, ...]
     overlay: str
-    guarantee: Guarantee | None = None
+    guarantee: Guarantee | None
+    record: FitRecord
     facts: Mapping[str, Any] = field(default_factory=dict)
     splits: tuple[Split, ...] | None = None
 
@@ -113,6 +120,7 @@ def calibrate(
     seed: int = 0,
     today: datetime.date | None = None,
     extends: str | None = None,
+    models: Mapping[str, str] | None = None,
     progress: Progress = _silent,
     **settings: int,
 ) -> Calibration:
@@ -142,14 +150,13 @@ def calibrate(
         seed: of all chance.
         today: the date that the overlay bears; today's by default.
         extends: how the overlay names the base; `shipped` or the base's path by default.
+        models: observer -> the model that answered as it, where that is another name.
         progress: called with a stage, steps done and steps in all (0 where that is not known).
         settings: steps (of svi), draws, warmup and chains (of nuts).
 
     Raises:
         engine.KnowledgeError, engine.AnswerError, engine.SekeError: bad knowledge, samples, gold or names.
     """
-    from seke import __version__
-
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     if population is not None and population not in base.populations:
         raise SekeError(f"no population is called {population!r}{did_you_mean(population, base.populations)}")
@@ -173,8 +180,49 @@ def calibrate(
     fit, learned = _learned(inference, data, chosen, progress, **asked)
     progress("checks", 0, 0)
     checks = predictive_checks(fit, data.answers, data.gold, np.random.default_rng(seed))
-    digest = _digest(data.answers, data.gold)
-    facts = {
+    facts = _facts(base, data, inference, method, today, seed, samples)
+    facts["population_n"] = _counted(learned) if learn_population else None
+    text = _overlay(fit, learned, facts, extends or _named(base, knowledge))
+    name = _source_name(facts)
+    singles = _singles(samples, base, data, adaptive=adaptive)
+    progress("thresholds", 0, 0)
+    record = _record(base, text, fit, data, facts, singles, dict(models or {}), seed)
+    text += fits_yaml(record) if record.readings else ""
+    made = None
+    if promise is not None and data.parts is not None and output is not None:
+        progress("certificates", 0, 0)
+        again, where = read_again(text, output), (data.every, data.every_gold, data.parts, data.subjects)
+        recorded = singles if adaptive else None
+        made = guaranteed(again, inference.population, *where, promise, str(facts["date"]), seed, recorded)
+        text += certificates_yaml(made, name)
+    return Calibration(
+        base,
+        fit,
+        (*entries_of(fit), *(entry for one in learned for entry in one.entries)),
+        dict(fit.unknowns.untold),
+        checks,
+        tuple(_warnings(base, data, checks, exponent=exponent, population=learn_population)),
+        text,
+        made,
+        record,
+        facts,
+        splits,
+    )
+
+
+def _facts(
+    base: Knowledge,
+    data: _Data,
+    inference: Inference,
+    method: str,
+    today: datetime.date | None,
+    seed: int,
+    samples: Any,
+) -> dict[str, Any]:
+    """Return what a calibration was made with, for its overlay and its summary."""
+    from seke import __version__
+
+    return {
         "version": __version__,
         "date": (today or datetime.datetime.now(datetime.UTC).date()).isoformat(),
         "method": method,
@@ -182,36 +230,71 @@ def calibrate(
         "items": len(data.answers.items),
         "answers": int(data.answers.samples.sum()),
         "gold": {name: int((~np.isnan(v)).sum()) for name, v in data.gold.values.items()},
-        "data_digest": digest,
+        "data_digest": _digest(data.answers, data.gold),
         "base": base.name,
         "base_digest": base.digest,
         "population": inference.population,
         "inputs": _paths(samples),
     }
-    text = _overlay(fit, learned, facts, extends or _named(base, knowledge))
-    made = None
-    if promise is not None and data.parts is not None and output is not None:
-        progress("certificates", 0, 0)
-        again, where = read_again(text, output), (data.every, data.every_gold, data.parts, data.subjects)
-        singles = single_samples(_listed(samples), again) if adaptive else None
-        made = guaranteed(again, inference.population, *where, promise, str(facts["date"]), seed, singles)
-        text += certificates_yaml(made, f"fit-{facts['date']}-{digest[:8]}")
+
+
+def _counted(learned: Sequence[Learned]) -> float | None:
+    """Return for how many items a learned population counts: p (1 - p) / sd², less one, in the middle."""
+    shares = [e for one in learned for e in one.entries if e.keys[0] == "priors" and e.sd > 0]
+    counts = [entry.value * (1 - entry.value) / entry.sd**2 - 1 for entry in shares]
+    return max(float(np.median(counts)), 1.0) if counts else None
+
+
+def _warnings(
+    base: Knowledge, data: _Data, checks: Sequence[Check], *, exponent: bool, population: bool
+) -> Iterator[str]:
+    """Yield what people have to know of a fit, the data's own first."""
+    yield from data.warnings
+    if exponent and base.dependence is not None:
+        yield APART
     known = data.gold.values.get(base.root, np.zeros(0))
     few = (~np.isnan(known)).sum() < ENOUGH_GOLD * len(base.variables[base.root].states)
-    apart = (APART,) if exponent and base.dependence is not None else ()
-    shaky = (SHAKY,) if learn_population and few else ()
-    return Calibration(
-        base,
-        fit,
-        (*entries_of(fit), *(entry for one in learned for entry in one.entries)),
-        dict(fit.unknowns.untold),
-        checks,
-        (*data.warnings, *apart, *shaky, *(_misfit(check) for check in far_off(checks)[:FEW])),
-        text,
-        made,
-        facts,
-        splits,
-    )
+    if population and few:
+        yield SHAKY
+    yield from (_misfit(check) for check in far_off(checks)[:FEW])
+
+
+def _source_name(facts: Mapping[str, Any]) -> str:
+    return f"fit-{facts['date']}-{facts['data_digest'][:8]}"
+
+
+def _singles(samples: Any, base: Knowledge, data: _Data, *, adaptive: bool) -> SingleSamples | None:
+    """Return the samples one by one, where the policy may be followed on them: they answer whom it asks."""
+    policy = base.policy
+    if not adaptive and (not policy.mean_limits or not data.gold.known(len(data.answers.items)).any()):
+        return None
+    asked = {list(base.observers)[index] for index in np.unique(data.answers.reading_observer)}
+    if not policy.ask or not asked & {policy.ask, *policy.others}:
+        return None
+    return single_samples(_listed(samples), base)
+
+
+def _record(
+    base: Knowledge,
+    text: str,
+    fit: Fit,
+    data: _Data,
+    facts: Mapping[str, Any],
+    singles: SingleSamples | None,
+    models: Mapping[str, str],
+    seed: int,
+) -> FitRecord:
+    """Return what the overlay says of the fit: what it was made from, and thresholds for limits of the mean."""
+    written_base = declared_of(base).with_overlay(text)
+    session = Session.open(written_base, facts["population"], seed)
+    known = data.gold.known(len(data.answers.items))
+    answers, rng = data.answers.only(known), np.random.default_rng(seed)
+    counted = facts["population_n"]
+    thresholds = thresholds_of(session, fit, answers, rng, counted, singles)
+    readings = readings_of(written_base, answers, data.gold.only(known), models)
+    digests = {one.observer: written_base.observer_digests[one.observer] for one in readings}
+    name, made, population = _source_name(facts), str(facts["date"]), str(facts["population"])
+    return FitRecord(name, made, population, data.persons, digests, readings, *thresholds)
 
 
 @dataclass(frozen=True)
@@ -219,6 +302,7 @@ class _Data:
     """What a fit sees, answers and gold; besides, those of items that do not certify, and all that was read.
 
     parts: which of all items fit and which certify; None where nothing is to be certified. subjects: theirs.
+    persons: of how many subjects the items of the fit are, 0 where that is not known.
     """
 
     answers: Answers
@@ -228,6 +312,7 @@ class _Data:
     every_gold: Gold
     parts: Parts | None
     subjects: tuple[str | None, ...] | None
+    persons: int
     warnings: tuple[str, ...]
 
     @classmethod
@@ -264,7 +349,10 @@ class _Data:
             reason = LONE if unlabelled else AGREED
             warnings.append(f"{count} items without gold are left out of the fit: {reason}")
             answers, gold = answers.only(telling), gold.only(telling)
-        return cls(answers, gold, sample, every, every_gold, parts, subjects, tuple(warnings))
+        persons = 0
+        if table is not None and any(table.groups):
+            persons = len({group for group in table.groups_of(answers.items) if group})
+        return cls(answers, gold, sample, every, every_gold, parts, subjects, persons, tuple(warnings))
 
 
 def _learned(
@@ -384,7 +472,7 @@ def relative(extends: Path, overlay: Path) -> str:
 
 def _overlay(fit: Fit, learned: Sequence[Learned], facts: Mapping[str, Any], extends: str) -> str:
     """Write the overlay."""
-    source = f"fit-{facts['date']}-{facts['data_digest'][:8]}"
+    source = _source_name(facts)
     gold = ", ".join(f"{name} {count}" for name, count in facts["gold"].items() if count) or "none"
     cite = (
         f"seke calibrate {facts['version']}, {facts['date']}: {facts['method']} fit of {facts['items']} items"

@@ -1,0 +1,1 @@
+"""Answers and gold -> how observers answer, and how sure that is."""
