@@ -334,8 +334,8 @@ class Policy(Cited):
     items that are asked as the policy asks. `confidence`: with which
     probability over an uncertain fit a threshold keeps its limit. `evidence`: the least likelihood ratio of
     answers about a binary variable for what is accepted of it. `calibrated_from`: items with gold from which
-    a fit counts as a calibration. `models`: observer -> the model that answers as it, where that is known (not
-    of the YAML). `labels_final`: whether the labels of a data set are kept whatever is seen.
+    a fit counts as a calibration. `models`: observer -> the model that answers as it, where that is known
+    (not of the YAML). `labels_final`: whether the labels of a data set are kept whatever is seen.
     `cuts`: probability from which a binary variable is called active. `tolerance`: in the
     unit of an interval variable. `worth` is in the unit of the questions' cost; `budget`
     counts answers per item from askable observers; `conflict`: bits from which nothing is accepted.
@@ -382,10 +382,10 @@ class Knowledge:
 
     `cells[variable]` and `moments` have one entry a root state, in its order; `blocks` are the
     groups of interval variables that `moments` describe jointly (at most one for now).
-    `digests`: those of its parts (`guarantee.PARTS`); `observer_digests`, `question_digests`: of each as it is
-    now. `fits`: what its observers were fitted to, the latest last. `guarantee`: what was certified with it,
-    or with a base that it changed. `numbers`: every number of the YAML by its path; `yaml`: with what `engine.declared`
-    reads the base again. A base that was not read has neither.
+    `digests`: those of its parts (`guarantee.PARTS`); `observer_digests`, `question_digests`: of each as it
+    is now. `fits`: what its observers were fitted to, the latest last. `guarantee`: what was certified with
+    it, or with a base that it changed. `numbers`: every number of the YAML by its path; `yaml`: with what
+    `engine.declared` reads the base again. A base that was not read has neither.
     """
 
     name: str

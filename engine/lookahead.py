@@ -1,10 +1,10 @@
 """What to ask next: the expected gain of each question in batches, by simulation.
 
 The loss of a level is nothing once it is accepted; before that half of its worth, for it is not, and the
-other half times 1 - limit / risk, so that progress counts though one question alone may not reach the
-limit. What is accepted already is not at stake; what nobody looked at is not accepted, however low its risk, until
-a question about it is answered. The gain of a question is the expected fall of the total
-loss over the answers that the posterior predicts; it is worth asking where that exceeds its cost.
+other half times 1 - limit / risk, so that progress counts though one question alone may not reach the limit.
+What is accepted already is not at stake; what nobody looked at is not accepted, however low its risk, until a
+question about it is answered. The gain of a question is the expected fall of the total loss over the answers
+that the posterior predicts; it is worth asking where that exceeds its cost.
 
 Simplest honest form, the same for all items at once: given the root the other variables are taken to be
 independent (each has its exact posterior marginal; couplings and rules have shaped it but do not carry the

@@ -123,9 +123,9 @@ class Layout:
 
     def _read(self, decisions: Decisions) -> NDArray[np.bool_]:
         """Return of which items anything was read, so that something can follow from it, (N,)."""
-        return np.any(
-            [level.origin != ORIGINS.index("inferred") for level in decisions.levels.values()], axis=0
-        )
+        inferred = ORIGINS.index("inferred")
+        known = np.stack([level.origin != inferred for level in decisions.levels.values()])
+        return np.asarray(known.any(0))
 
     def _lacking(self, decisions: Decisions) -> list[list[str]]:
         """Return of each item the binary variables that fall for want of evidence of their own."""

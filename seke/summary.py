@@ -196,8 +196,8 @@ def limits_in_words(session: Session) -> list[str]:
     lines = [f"limits of the mean are kept by accepting risks of {by_risk}"] if found else []
     if session.without_threshold:
         lines.append(
-            f"limits of the mean cap each risk of {_some(session.without_threshold)}: no threshold was found; that "
-            "takes a file of 60 items with such a value, or seke calibrate"
+            f"limits of the mean cap each risk of {_some(session.without_threshold)}: to find what keeps "
+            "the mean takes a file of 60 items with such a value, or seke calibrate"
         )
     return lines
 

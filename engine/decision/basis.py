@@ -1,11 +1,11 @@
-"""On what an accepted value rests: a certificate, a calibration that it is like, or numbers that were declared.
+"""On what an accepted value rests: a certificate, a calibration that it is like, or declared numbers.
 
-A value is `calibrated` where every answer about it, of observers that may be asked, comes from a reading that a
-fit of the base knows: the same observer, as it was fitted, and the same model, question, prompt and view; with
-enough gold of this variable (`Policy.calibrated_from`), and no more answers than the fit had. A fit takes answers
-in their order, so it is one to any first so many of them. Where a fit knows the observer and the variable, and
-something else differs, the basis is `another design`, which is as good as `declared`. What only people and labels
-of data sets tell rests on their declared reliability, too, and is named apart.
+A value is `calibrated` where every answer about it, of observers that may be asked, comes from a reading that
+a fit of the base knows: the same observer, as it was fitted, and the same model, question, prompt and view;
+with enough gold of this variable (`Policy.calibrated_from`), and no more answers than the fit had. A fit
+takes answers in their order, so it is one to any first so many of them. Where a fit knows the observer and
+the variable, and something else differs, the basis is `another design`, which is as good as `declared`. What
+only people and labels of data sets tell rests on their declared reliability, too, and is named apart.
 """
 
 from __future__ import annotations

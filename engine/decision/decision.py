@@ -2,11 +2,11 @@
 
 The risk of a level is the posterior probability that its value is wrong: 1 - max p (categorical), the
 probability of the other value (binary), P(|x - mean| > tolerance) (interval; x uniform within bins). A
-level is accepted where its risk is at or under its limit, or under the threshold that keeps a limit of the mean
-(`decision.limits`): Chow's rule with a price of rejection (Chow 1970, doi:10.1109/TIT.1970.1054406). Nothing is
-accepted of an item whose readings contradict one another by the policy's `conflict` or more (then some declared
-reliability is wrong, and the risk with it), nor of one without a readable answer. What nobody looked at is not
-accepted either (`decision.origin`): it may be inferred, and is then said to be so.
+level is accepted where its risk is at or under its limit, or under the threshold that keeps a limit of the
+mean (`decision.limits`): Chow's rule with a price of rejection (Chow 1970, doi:10.1109/TIT.1970.1054406).
+Nothing is accepted of an item whose readings contradict one another by the policy's `conflict` or more (then
+some declared reliability is wrong, and the risk with it), nor of one without a readable answer. What nobody
+looked at is not accepted either (`decision.origin`): it may be inferred, and is then said to be so.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Risks of a set of items -> the highest risk to accept, so that what is accepted errs in the mean at most so much.
+"""Risks of a set of items -> the highest to accept, so that what is accepted errs in the mean within a limit.
 
 The mean is over items, for one value of one variable by itself. Sorted by risk, the accepted are always the
 first so many, and their mean risk grows with their number; the threshold is the largest risk at which it is
@@ -38,7 +38,7 @@ LEAST_ITEMS = 60
 
 @dataclass(frozen=True)
 class MeanThreshold:
-    """The highest risk accepted of one value. items: it was found on; accepted: of these; mean: their risk."""
+    """The highest risk accepted, the items that it was found on, how many it accepts, and their mean risk."""
 
     risk: float
     items: int
@@ -52,8 +52,8 @@ def mean_threshold(
     """Return the threshold that keeps a limit of the mean risk.
 
     risk: (n,) of the items decided to be one value. drawn: (B, n) the same items' risks under draws of a fit;
-    without them the risks are taken as they are, and a cap of each at the limit is always allowed: it keeps the
-    mean. worst: no single risk above it is accepted.
+    without them the risks are taken as they are, and a cap of each at the limit is always allowed: it keeps
+    the mean. worst: no single risk above it is accepted.
     """
     order = np.argsort(risk, kind="stable")
     ordered = risk[order]
@@ -84,7 +84,7 @@ def set_thresholds(
     least: int = LEAST_ITEMS,
     drawn: Floats | None = None,
 ) -> dict[str, MeanThreshold]:
-    """Return value -> threshold of a variable whose limit is of the mean, of values met `least` times or more.
+    """Return the thresholds of a variable whose limit is of the mean, of values met `least` times or more.
 
     A binary variable has one for each value, any other one for all of them, named ANY. level: the decisions
     about N items; those that may not be accepted at any risk do not count. drawn: (B, N) risks of the same
@@ -106,5 +106,5 @@ def set_thresholds(
 
 
 def thresholds_by_value(variable: Variable, limit: float, found: Mapping[str, float]) -> tuple[float, ...]:
-    """Return the threshold of each value of a variable (`Variable.values`); its limit where none was found."""
+    """Return each value's threshold (`Variable.values`), and the limit where none was found."""
     return tuple(found.get(value, found.get(ANY, limit)) for value in variable.values)

@@ -1,8 +1,8 @@
 """Where what is known of a variable comes from: somebody looked, a data set says so, or it only follows.
 
-`SEEN`: a readable answer of an observer that looks at the item reports the variable, and this reading followed
-its own label instead of looking with posterior probability below one half. `LABEL`: only what a data set says
-of it. `INFERRED`: nothing was reported, so that it rests on other variables and the prior alone.
+`SEEN`: a readable answer of an observer that looks at the item reports the variable, and this reading
+followed its own label instead of looking with posterior probability below one half. `LABEL`: only what a data
+set says of it. `INFERRED`: nothing was reported, so that it rests on other variables and the prior alone.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ class RecordDumper(yaml.SafeDumper):
     """Writes what is flat on one line."""
 
     def ignore_aliases(self, _: Any) -> bool:
+        """Write everything out."""
         return True
 
 

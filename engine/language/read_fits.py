@@ -1,7 +1,7 @@
 """The section `fits`: what observers were fitted to, written by a fit and read again.
 
-Names in it are not checked against the base: a base that was changed since may lack what was fitted then, and the
-record then says nothing about it.
+Names in it are not checked against the base: a base that was changed since may lack what was fitted then, and
+the record then says nothing about it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def _record(fields: Fields, name: str, node: Node) -> FitRecord:
         fields.whole(entries, "persons", 0, MOST_ITEMS),
         {key: fields.text_at(inner) for key, inner in fields.named(observers)},
         tuple(_reading(fields, inner) for inner in fields.listed(entries.get("readings"))),
-        *(tuple(_thresholds(fields, entries.get(key))) for key in SETS),
+        tuple(_thresholds(fields, entries.get("thresholds"))),
+        tuple(_thresholds(fields, entries.get("adaptive_thresholds"))),
         node.place,
     )
 
@@ -125,7 +126,7 @@ def _valid(base: Knowledge, key: str) -> dict[str, tuple[float, ...]]:
 
 
 def fits_yaml(record: FitRecord) -> str:
-    """Return a record as YAML, a section `fits` of its own; thresholds are rounded so that they promise less."""
+    """Return a record as YAML, a section `fits`; thresholds are rounded so that they promise less."""
     plain: dict[str, Any] = {
         "source": record.name,
         "made": record.made,
@@ -138,7 +139,7 @@ def fits_yaml(record: FitRecord) -> str:
     plain |= {key: one for key, one in sets.items() if one}
     head = (
         "# What these numbers were fitted to; a value is `calibrated` only where it was answered likewise.\n"
-        + "# thresholds: the highest risk accepted, so that the mean risk of what is accepted keeps the limit.\n"
+        + "# thresholds: the highest risk accepted, so that the mean risk of the accepted keeps the limit.\n"
         * any(sets.values())
     )
     tree = {"fits": {record.name: plain}}

@@ -1,8 +1,8 @@
 """A fit's uncertainty -> what the risk of a decision would be under each of its draws.
 
-The tables that a fit writes are means; a decision made with them is right with the probability that they state
-for a new item of the same observers. Of many items chosen for their small risks that is no longer so, for all share
-the same tables: `decision.limits` needs the risks under one draw of the tables after the other.
+The tables that a fit writes are means; a decision made with them is right with the probability that they
+state for a new item of the same observers. Of many items chosen for their small risks that is no longer so,
+for all share the same tables: `decision.limits` needs the risks under one draw of the tables after the other.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a fit was made from: of whom, asked what and how often, with how much gold, and what it found.
 
-A fit knows observers as they answered it. It is evidence about further answers of the same observer, to the same
-question and prompt, about the same variable, as far as there was gold of it, and at numbers of answers that it
-has seen; about others its numbers are as good as declared ones.
+A fit knows observers as they answered it. It is evidence about further answers of the same observer, to the
+same question and prompt, about the same variable, as far as there was gold of it, and at numbers of answers
+that it has seen; about others its numbers are as good as declared ones.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class FittedReading:
 
 @dataclass(frozen=True)
 class Threshold:
-    """The highest risk at which a value, or ANY of a variable's, is accepted, so that the mean risk of what is accepted keeps `limit`.
+    """The highest risk at which a value, or ANY of a variable's, is accepted, so that the mean risk of what
+    is accepted keeps `limit`.
 
     items: how many there were to find it on; accepted: how many of them it accepts; mean: their mean risk at
     the stated confidence.
@@ -66,7 +67,8 @@ class FitRecord:
 
     persons: how many the items were of, 0 where that was not said. observers: name -> digest of the observer
     as it was fitted; one that was changed since is no longer what the fit found. thresholds: of items as they
-    were answered; adaptive_thresholds: of items asked as the policy asks, which stops where answers look good.
+    were answered; adaptive_thresholds: of items asked as the policy asks, which stops where answers look
+    good.
     """
 
     name: str

@@ -115,7 +115,8 @@ class Job:
         """Read and compile all that a run needs; nothing is asked and nothing written.
 
         observer: who of the base the model is; see `observer_of`. labels: a label table of what the set says
-        already; labels_final: they are kept whatever is seen. told: `problems` and `progress` of the annotator.
+        already; labels_final: they are kept whatever is seen. told: `problems` and `progress` of the
+        annotator.
 
         Raises:
             engine.KnowledgeError, engine.SekeError: all that could go wrong later for reasons known now.

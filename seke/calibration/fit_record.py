@@ -20,7 +20,6 @@ from engine import (
     set_thresholds,
     thresholds_by_value,
 )
-from seke.inference import Session
 from seke.replay import replay
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine import Fit, Knowledge
+    from seke.inference import Session
     from seke.samples import SingleSamples
 
 # Items on which thresholds are found: where there are more, so many of them by chance. The limit is kept to
@@ -92,7 +92,8 @@ def thresholds_of(
     population_n: float | None,
     recorded: SingleSamples | None,
 ) -> tuple[tuple[Threshold, ...], tuple[Threshold, ...]]:
-    """Return the thresholds that keep limits of the mean: of items as they were answered, and as the policy asks.
+    """Return the thresholds that keep limits of the mean: of items as they were answered, and as the policy
+    asks.
 
     session: of the base as it was written, without thresholds. recorded: the samples of the items one by one;
     None where the policy cannot be followed on them.

@@ -80,7 +80,8 @@ class Calibration:
 
     overlay: YAML text that extends the base. entries: every number that may have moved. untold: path -> why
     the data cannot tell it. checks: posterior predictive. warnings: for people, a line each. record: what it
-    was made from, and the thresholds that keep limits of the mean. splits: kinds of reading that were tried, None where they were not asked for.
+    was made from, and the thresholds that keep limits of the mean. splits: kinds of reading that were tried,
+    None where they were not asked for.
     """
 
     base: Knowledge
@@ -284,7 +285,7 @@ def _record(
     models: Mapping[str, str],
     seed: int,
 ) -> FitRecord:
-    """Return what the overlay says of the fit: what it was made from, and thresholds for limits of the mean."""
+    """Return what the overlay says of the fit: what it was made from, and what keeps limits of the mean."""
     written_base = declared_of(base).with_overlay(text)
     session = Session.open(written_base, facts["population"], seed)
     known = data.gold.known(len(data.answers.items))

@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine import BASES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -66,6 +68,7 @@ def card_of(facts: Record, run: Run, base: Knowledge, tally: Tally, licences: Ma
             }
             for question, found in run.prompts.items()
         },
+        "uncalibrated": sum(tally.bases[basis] for basis in BASES[:2]),
         "promises": run.summary.get("promises", ()),
         "prior": {
             "p": ", ".join(f"{state} {p:.3g}" for state, p in zip(states, population.p, strict=True)),

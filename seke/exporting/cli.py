@@ -91,12 +91,19 @@ TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
     type=click.Path(path_type=Path),
     help="Licences by source, CSV: source, licence, and any of url, note, copy (yes or no).",
 )
+@click.option(
+    "--uncalibrated",
+    is_flag=True,
+    help="Tell values, too, that rest on numbers which were not calibrated for them.",
+)
+@click.option("--inferred", is_flag=True, help="Tell values, too, that nobody looked at.")
 @click.option("--verify", is_flag=True, help="Read all back with datasets and TRL (extra `export`).")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def export(run: Path, output: Path, as_json: bool, **given: Any) -> None:
     """Export what the run in RUN accepted, as data to train vision-language models on.
 
-    Only accepted levels speak. Pictures are referred to, not copied, unless --copy-images. The folder gets
+    Only accepted levels speak, and of these only what rests on a calibration, a certificate or people, unless
+    --uncalibrated. Pictures are referred to, not copied, unless --copy-images. The folder gets
     a data card (README.md) and is there whole or not at all.
 
     \b

@@ -23,7 +23,7 @@ from seke.exporting.reasons import Reasons
 from seke.exporting.run import Run
 from seke.exporting.speaker import Speaker
 from seke.exporting.splits import GROUPS, Entry, Placed, placed, shares_of
-from seke.exporting.spoken import Spoken
+from seke.exporting.spoken import Grounds, Spoken
 from seke.exporting.tally import Tally
 from seke.posteriors import FACE_LEVELS
 from seke.shipped import knowledge as read_knowledge
@@ -58,6 +58,13 @@ class Settings:
     seed: int = 0
     copy_images: bool = False
     licence: str = ""
+    uncalibrated: bool = False
+    inferred: bool = False
+
+    @property
+    def grounds(self) -> Grounds:
+        """What may be told besides what was calibrated or certified."""
+        return Grounds(self.uncalibrated, self.inferred)
 
     def __post_init__(self) -> None:
         """Refuse what is not there."""
@@ -107,8 +114,8 @@ def export(
         knowledge: the base that the run was made with.
         sources: a table of licences by source; see `seke.exporting.licences`.
         verify: read everything back with the loaders of those who will.
-        given: formats, tasks, soft, language, templates, group, split, balance, seed, copy_images and
-            licence, as `Settings` has them.
+        given: formats, tasks, soft, language, templates, group, split, balance, seed, copy_images, licence,
+            uncalibrated and inferred, as `Settings` has them.
 
     Raises:
         engine.SekeError: bad input; nothing is written.
@@ -175,6 +182,7 @@ class _Export:
         self.licences, self.speaker = licences, speaker
         self.shares = shares_of(settings.split)
         self.left_out: Counter[str] = Counter()
+        self.withheld: Counter[str] = Counter()
         self.tally = Tally()
         self._above: dict[str, str] = {}
 
@@ -182,9 +190,7 @@ class _Export:
         """Write everything beside its place, then put it there."""
         entries = self._entries()
         if not entries:
-            raise SekeError(
-                f"{self.run.folder}: nothing is accepted that {', '.join(self.settings.tasks)} could tell"
-            )
+            raise SekeError(self._nothing())
         where = placed([one for one, _ in entries], self.shares, self.settings.seed, self.settings.balance)
         self.left_out["duplicate picture"] = len(where.duplicates)
         self.left_out["balance"] = len(where.unbalanced)
@@ -205,6 +211,17 @@ class _Export:
                     shutil.rmtree(temporary)
         return made
 
+    def _nothing(self) -> str:
+        """Return why there is nothing to export."""
+        told = f"{self.run.folder}: nothing is accepted that {', '.join(self.settings.tasks)} could tell"
+        uncalibrated = sum(count for reason, count in self.withheld.items() if reason != "inferred")
+        if uncalibrated:
+            told += (
+                f"; {uncalibrated:,} values are accepted on numbers that were not calibrated for them: "
+                "calibrate with gold (seke calibrate), or export them so with --uncalibrated"
+            )
+        return told
+
     # Which items --------------------------------------------------------------------------------------
 
     def _entries(self) -> list[tuple[Entry, tuple[str, ...]]]:
@@ -213,7 +230,10 @@ class _Export:
         faults: list[str] = []
         tables = TABLES.intersection(self.settings.formats)
         for record in self.run.records():
-            spoken = Spoken.of(record, self.base)
+            spoken = Spoken.of(record, self.base, self.settings.grounds)
+            for level in record["decision"]["levels"].values():
+                if reason := self.settings.grounds.withheld(level):
+                    self.withheld[reason] += 1
             if not any(self.speaker.can(task, spoken) for task in self.settings.tasks) and not (
                 tables and spoken.levels
             ):
@@ -290,7 +310,8 @@ class _Export:
             split = where.split.get(record["item"])
             if split is None:
                 continue
-            spoken, known = Spoken.of(record, self.base), self.run.items[record["item"]]
+            spoken = Spoken.of(record, self.base, self.settings.grounds)
+            known = self.run.items[record["item"]]
             inside = self._inside(folder, known, split)
             rows = [
                 (task, speaker.boxed(ask, known.box), told) for task, ask, told in speaker.rows(spoken, tasks)
@@ -330,6 +351,12 @@ class _Export:
     def _warnings(self, where: Placed, numbers: tuple[str, ...]) -> Iterator[str]:
         if not self.run.summary["finished"]:
             yield "the run is not finished; what is not settled yet may come to other labels"
+        uncalibrated = sum(count for reason, count in self.withheld.items() if reason != "inferred")
+        if uncalibrated:
+            yield (
+                f"{uncalibrated:,} accepted values rest on numbers that were not calibrated for them, and "
+                "are left out; --uncalibrated takes them in, and seke calibrate makes them good"
+            )
         if where.contradicting:
             told = _some(where.contradicting)
             yield f"{len(where.contradicting):,} pictures recur with another expression: {told}"
@@ -367,6 +394,10 @@ class _Export:
             "population": self.run.facts["population"],
             "items": self.tally.items,
             "left_out": {name: count for name, count in self.left_out.items() if count},
+            "uncalibrated": settings.uncalibrated,
+            "inferred": settings.inferred,
+            "bases": dict(self.tally.bases.most_common()),
+            "withheld": dict(self.withheld.most_common()),
             "contradicting": list(where.contradicting),
         }
 

@@ -1,4 +1,8 @@
-"""A posterior record -> what of it was accepted, which is all that an export may say."""
+"""A posterior record -> what of it was accepted on good grounds, which is all that an export may say.
+
+What rests on numbers that were declared, or calibrated for another design, is told only where that was asked
+for, and so is what nobody looked at.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,34 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
+# What an accepted value may rest on to be told without asking.
+TOLD = ("certified", "calibrated", "declared (people)")
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What else may be told: values that were not calibrated, and values that were only inferred."""
+
+    uncalibrated: bool = False
+    inferred: bool = False
+
+    def withheld(self, level: Record) -> str:
+        """Return why a level is not told though it is decided; no text where it is told or not decided."""
+        if level["decision"] == "inferred":
+            return "" if self.inferred else "inferred"
+        basis = level.get("basis") or "declared"
+        return "" if level["decision"] != "accept" or basis in TOLD or self.uncalibrated else basis
+
+    def tells(self, level: Record) -> bool:
+        """Say whether a level's value may be told."""
+        return level["decision"] in ("accept", "inferred") and not self.withheld(level)
+
 
 @dataclass(frozen=True)
 class Spoken:
-    """What is accepted of an item. expression: None where it is not; numbers, units: the accepted ones.
+    """What is told of an item. expression: None where it is not; numbers, units: those that are told.
 
-    record: the posterior record, of which nothing is said that is not accepted.
+    record: the posterior record, of which nothing else is said.
     """
 
     item: str
@@ -28,10 +54,10 @@ class Spoken:
     record: Record
 
     @classmethod
-    def of(cls, record: Record, base: Knowledge) -> Spoken:
-        """Return what the decision of a record accepts; the base has the levels of faces."""
+    def of(cls, record: Record, base: Knowledge, grounds: Grounds) -> Spoken:
+        """Return what may be told of a record; the base has the levels of faces."""
         levels = record["decision"]["levels"]
-        accepted = {name: one["value"] for name, one in levels.items() if one["decision"] == "accept"}
+        accepted = {name: one["value"] for name, one in levels.items() if grounds.tells(one)}
         return cls(
             record["item"],
             accepted.get(base.root),

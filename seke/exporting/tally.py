@@ -17,8 +17,8 @@ class Tally:
     splits: items. tasks: rows by split and task. levels: level -> source -> items of which anything of that
     level is accepted; values: how many values these are. classes: expression -> split -> items. units: how
     often each is visible and not. known: level -> values that the set has a label of itself; differs: those
-    among them that it says otherwise. certified: values that a certificate covers. partial: items with
-    levels of which nothing is accepted.
+    among them that it says otherwise. certified: values that a certificate covers. bases: values by what they
+    rest on, `inferred` among them. partial: items with levels of which nothing is accepted.
     """
 
     items: int = 0
@@ -33,6 +33,7 @@ class Tally:
     differs: Counter[str] = field(default_factory=Counter)
     decisions: Counter[str] = field(default_factory=Counter)
     certified: int = 0
+    bases: Counter[str] = field(default_factory=Counter)
     partial: int = 0
 
     def add(self, said: Said, tolerance: dict[str, float]) -> None:
@@ -64,12 +65,17 @@ class Tally:
         self.levels[level][source] += 1
         self.values[level] += len(values)
         decided = said.spoken.record["decision"]["levels"]
+        self.bases.update(_basis(decided[name]) for name in values)
         self.certified += sum(bool(decided[name].get("certified")) for name in values)
         labels = said.known.labels
         for name, value in values.items() if labels else ():
             if name in labels:
                 self.known[level] += 1
                 self.differs[level] += not _same(value, labels[name], tolerance.get(name))
+
+
+def _basis(level: dict[str, Any]) -> str:
+    return "inferred" if level["decision"] == "inferred" else level.get("basis") or "declared"
 
 
 def _same(one: Any, other: Any, tolerance: float | None) -> bool:
