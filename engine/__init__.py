@@ -33,10 +33,9 @@ if TYPE_CHECKING:
     from engine.certification import certify, fewest, split
     from engine.compiler import compile_network
     from engine.cost import Cost, cost_of
-    from engine.decision.basis import BASES, bases_of, draws_of
+    from engine.decision.basis import Basis, bases_of, draws_of
     from engine.decision.decision import (
         Decisions,
-        LevelDecision,
         Option,
         acceptable,
         all_required,
@@ -46,8 +45,9 @@ if TYPE_CHECKING:
         decide_levels,
         highest_risk,
     )
+    from engine.decision.level import LevelDecision
     from engine.decision.limits import MeanThreshold, set_thresholds, thresholds_by_value
-    from engine.decision.origin import ORIGINS, labels_of, reports_of
+    from engine.decision.origin import Origin, labels_of, reports_of
     from engine.dependence import joint_marginal, joint_marginals, looked_marginals, mutual_information
     from engine.design import design_of, mismatches
     from engine.diagnostics import Diagnostics, diagnose
@@ -105,7 +105,7 @@ LAZY = {
     "Cost": "cost",
     "cost_of": "cost",
     "compile_network": "compiler",
-    "BASES": "decision.basis",
+    "Basis": "decision.basis",
     "draws_of": "decision.basis",
     "reports_of": "decision.origin",
     "drawn_risks": "learning.drawn_risks",
@@ -114,14 +114,14 @@ LAZY = {
     "FittedReading": "model.fit_record",
     "Threshold": "model.fit_record",
     "bases_of": "decision.basis",
-    "ORIGINS": "decision.origin",
+    "Origin": "decision.origin",
     "labels_of": "decision.origin",
     "highest_risk": "decision.decision",
     "MeanThreshold": "decision.limits",
     "set_thresholds": "decision.limits",
     "thresholds_by_value": "decision.limits",
     "Decisions": "decision.decision",
-    "LevelDecision": "decision.decision",
+    "LevelDecision": "decision.level",
     "Option": "decision.decision",
     "all_required": "decision.decision",
     "acceptable": "decision.decision",
@@ -207,12 +207,11 @@ LAZY = {
 }
 
 __all__ = [
-    "BASES",
-    "ORIGINS",
     "AnswerError",
     "Answers",
     "Audit",
     "AuditedRule",
+    "Basis",
     "BinaryScore",
     "CategoricalScore",
     "Certificate",
@@ -256,6 +255,7 @@ __all__ = [
     "Numbers",
     "Observer",
     "Option",
+    "Origin",
     "Outcome",
     "Place",
     "Policy",

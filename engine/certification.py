@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.decision.decision import LevelDecision
+    from engine.decision.level import LevelDecision
     from engine.gold import Gold
     from engine.guarantee import Design
     from engine.knowledge import Knowledge

@@ -27,7 +27,7 @@ import numpy as np
 from engine.answers import Answers
 from engine.decision.decision import Option, highest_risk, risk_of, risk_of_sums, running_sums
 from engine.decision.limits import TIE
-from engine.decision.origin import SEEN, labels_of, origins_of
+from engine.decision.origin import Origin, labels_of, origins_of
 from engine.imagined import PATHS, Belief, ImaginedReadings
 
 if TYPE_CHECKING:
@@ -205,8 +205,8 @@ class LookAhead:
         for name in (name for names in self.base.levels.values() for name in names):
             variable = self.base.variables[name]
             value, risk = risk_of(variable, posterior.marginals[name][items], policy)
-            unseen[name] = origins[name][items] != SEEN
-            at_stake = unseen[name] | (risk > highest_risk(variable, policy, value))
+            unseen[name] = origins[name][items] != Origin.SEEN
+            at_stake = unseen[name] | (risk > highest_risk(variable, policy, value) + TIE)
             if name in labels:
                 at_stake &= np.isnan(labels[name][items])
             worth[name] = np.where(at_stake, policy.worth[name], 0.0)

@@ -23,7 +23,8 @@ from scipy.special import gammaln
 
 from engine.answers import Answers
 from engine.decision.decision import Option, highest_risk, risk_of
-from engine.decision.origin import SEEN, labels_of, origins_of
+from engine.decision.limits import TIE
+from engine.decision.origin import Origin, labels_of, origins_of
 from engine.evidence import Evidence
 from engine.instruments import LabelKernel, NumberKernel
 from engine.lookahead import LookAhead, short_of
@@ -142,12 +143,12 @@ class Preposterior:
         """
         policy, worth = self.base.policy, {}
         origins = origins_of(self.base, one, now.followed)
-        unseen = frozenset(name for name, origin in origins.items() if origin[0] != SEEN)
+        unseen = frozenset(name for name, origin in origins.items() if origin[0] != Origin.SEEN)
         kept = labels_of(self.base, one) if policy.labels_final else {}
         for name in origins:
             variable = self.base.variables[name]
             value, risk = risk_of(variable, now.marginals[name], policy)
-            at_stake = name in unseen or risk[0] > highest_risk(variable, policy, value)[0]
+            at_stake = name in unseen or risk[0] > highest_risk(variable, policy, value)[0] + TIE
             final = name in kept and not np.isnan(kept[name][0])
             worth[name] = policy.worth[name] if at_stake and not final else 0.0
         return worth, unseen

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import BASES, ORIGINS, highest_risk, labels_of
+from engine import Basis, Origin, highest_risk, labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -103,11 +103,13 @@ class Layout:
         columns = {}
         for name, level in decisions.levels.items():
             variable = self.base.variables[name]
-            low = level.risk <= highest_risk(variable, self.base.policy, level.value)
-            only_inferred = (level.origin == ORIGINS.index("inferred")) & low & ~asked & self._read(decisions)
+            low = level.risk <= highest_risk(variable, self.base.policy, level.value) + 0.5 * 10**-DIGITS
+            only_inferred = (level.origin == Origin.INFERRED) & low & ~asked & self._read(decisions)
             words = np.where(level.accepted, "accept", np.where(asked, "requery", "reject"))
             words = np.where(only_inferred, "inferred", words)
-            bases = np.array((*BASES, None), dtype=object)[np.where(level.accepted, level.basis, len(BASES))]
+            bases = np.array((*Basis.words(), None), dtype=object)[
+                np.where(level.accepted, level.basis, len(Basis))
+            ]
             columns[name] = _rows(
                 ("decision", "value", "risk", "origin", "basis", "certified", "threshold")[
                     : 7 if covered else 5
@@ -115,7 +117,7 @@ class Layout:
                 words.tolist(),
                 _values(variable, level.value),
                 np.round(level.risk, DIGITS).tolist(),
-                np.array(ORIGINS, dtype=object)[level.origin].tolist(),
+                np.array(Origin.words(), dtype=object)[level.origin].tolist(),
                 bases.tolist(),
                 *(covered.columns(name, level) if covered else ()),
             )
@@ -123,7 +125,7 @@ class Layout:
 
     def _read(self, decisions: Decisions) -> NDArray[np.bool_]:
         """Return of which items anything was read, so that something can follow from it, (N,)."""
-        inferred = ORIGINS.index("inferred")
+        inferred = Origin.INFERRED
         known = np.stack([level.origin != inferred for level in decisions.levels.values()])
         return np.asarray(known.any(0))
 

@@ -68,15 +68,7 @@ def certified_with(base, samples, truth, **given):
         conflict = diagnose(session.inference, answers, posterior).conflict_bits
         levels.append(decide_levels(base, answers, posterior, conflict))
         allowed.append(acceptable(base, answers, conflict))
-    joined = {
-        name: LevelDecision(
-            *(
-                np.concatenate([getattr(part[name], key) for part in levels])
-                for key in ("accepted", "value", "risk")
-            )
-        )
-        for name in levels[0]
-    }
+    joined = {name: LevelDecision.stacked([part[name] for part in levels]) for name in levels[0]}
     fits = split(len(truth), None, 1 / 3, np.random.default_rng(0))
     given = {"alpha": 0.15, "delta": 0.1, "design": design_of(base, parts), **given}
     return certify(

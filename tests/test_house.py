@@ -26,7 +26,7 @@ HTTP = {"openai", "httpx", "requests", "urllib3", "aiohttp", "http", "urllib", "
 FACES = re.compile(r"\b(happiness|sadness|disgust|contempt|valence|arousal|AU\d+|facial|emotions?)\b")
 INFERENCE = {
     "arrays",
-    *("answers", "decision", "diagnostics", "evidence", "exchange", "feasibility", "fit", "gold"),
+    *("answers", "diagnostics", "evidence", "exchange", "feasibility", "fit", "gold"),
     *(
         "cost",
         "dependence",
@@ -39,6 +39,8 @@ INFERENCE = {
         "posterior",
     ),
     *("certification", "design", "guarantee", "preposterior", "reliability", "resampling", "score"),
+    *("decision", "decision.basis", "decision.decision", "decision.level", "decision.limits"),
+    *("decision.origin", "model", "model.fit_record"),
     *("simulation", "weights", "observation", "observation.dependence", "observation.joint_answers"),
 }
 

@@ -11,6 +11,7 @@ only people and labels of data sets tell rests on their declared reliability, to
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,8 +30,20 @@ if TYPE_CHECKING:
     Codes = NDArray[np.int8]
     Ints = NDArray[np.int64]
 
-DECLARED, ANOTHER_DESIGN, PEOPLE, CALIBRATED, CERTIFIED = range(5)
-BASES = ("declared", "another design", "declared (people)", "calibrated", "certified")
+
+class Basis(IntEnum):
+    """On what a value rests, the weaker first."""
+
+    DECLARED = 0
+    ANOTHER_DESIGN = 1
+    PEOPLE = 2
+    CALIBRATED = 3
+    CERTIFIED = 4
+
+    @classmethod
+    def words(cls) -> tuple[str, ...]:
+        """Return what each is called in a record, in their order."""
+        return ("declared", "another design", "declared (people)", "calibrated", "certified")
 
 
 @dataclass(frozen=True)
@@ -61,16 +74,16 @@ def bases_of(base: Knowledge, answers: Answers) -> dict[str, Codes]:
         reported = reports_of(answers, name)
         enough = np.array([name in one.enough for one in known], dtype=bool)[which]
         elsewhere = np.array([name in one.elsewhere for one in known], dtype=bool)[which]
-        rank = np.where(enough | elsewhere, ANOTHER_DESIGN, DECLARED)
-        rank[enough & within] = CALIBRATED
+        rank = np.where(enough | elsewhere, Basis.ANOTHER_DESIGN, Basis.DECLARED)
+        rank[enough & within] = Basis.CALIBRATED
         # What rests on several readings rests on the least of them; people and labels take nothing away.
-        lowest = np.full(len(answers.items), CERTIFIED)
+        lowest = np.full(len(answers.items), Basis.CERTIFIED)
         used = reported & askable
         np.minimum.at(lowest, answers.reading_item[used], rank[used])
         people = np.zeros(len(answers.items), dtype=bool)
         people[answers.reading_item[reported & ~askable]] = True
-        nobody = np.where(people, PEOPLE, DECLARED)
-        found[name] = np.where(lowest == CERTIFIED, nobody, lowest).astype(np.int8)
+        nobody = np.where(people, Basis.PEOPLE, Basis.DECLARED)
+        found[name] = np.where(lowest == Basis.CERTIFIED, nobody, lowest).astype(np.int8)
     return found
 
 

@@ -11,17 +11,18 @@ looked at is not accepted either (`decision.origin`): it may be inferred, and is
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.decision.basis import CERTIFIED, bases_of
+from engine.decision.basis import Basis, bases_of
+from engine.decision.level import LevelDecision
 from engine.decision.limits import TIE
-from engine.decision.origin import SEEN, labels_of, origins_of
+from engine.decision.origin import Origin, labels_of, origins_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -34,34 +35,6 @@ if TYPE_CHECKING:
 
 # Log-odds that differ by less are equal.
 ROUNDING = 1e-9
-
-
-@dataclass(frozen=True)
-class LevelDecision:
-    """One variable's decisions about N items.
-
-    accepted: (N,). value: (N,) state index or mean. risk: (N,). eligible: (N,) whether it may be accepted at
-    all, whatever its risk. origin: (N,) see `decision.origin`. lacking: (N,) whether it would be accepted but
-    that its own answers tell too little of it (`Policy.evidence`). basis: (N,) on what it would rest, see
-    `decision.basis`.
-    """
-
-    accepted: NDArray[np.bool_]
-    value: Floats
-    risk: Floats
-    eligible: NDArray[np.bool_]
-    origin: NDArray[np.int8]
-    lacking: NDArray[np.bool_]
-    basis: NDArray[np.int8]
-
-    def of(self, chosen: NDArray[Any]) -> LevelDecision:
-        """Return the decisions about some items, by a mask (N,) or their indices."""
-        return LevelDecision(*(getattr(self, field.name)[chosen] for field in fields(self)))
-
-    @classmethod
-    def stacked(cls, parts: Sequence[LevelDecision]) -> LevelDecision:
-        """Return the decisions about several batches of items as one."""
-        return cls(*(np.concatenate([getattr(one, f.name) for one in parts]) for f in fields(cls)))
 
 
 @dataclass(frozen=True)
@@ -112,8 +85,8 @@ def decide_levels(
         for name in names:
             variable = knowledge.variables[name]
             value, risk = risk_of(variable, posterior.marginals[name], policy)
-            eligible = agreed & (origins[name] == SEEN)
-            low = risk <= highest_risk(variable, policy, value)
+            eligible = agreed & (origins[name] == Origin.SEEN)
+            low = risk <= highest_risk(variable, policy, value) + TIE
             lacking = np.zeros(len(value), dtype=bool)
             if variable.kind == "binary":
                 told = posterior.answer_odds[name] * np.where(value > 0, 1, -1)
@@ -135,7 +108,7 @@ def highest_risk(variable: Variable, policy: Policy, value: Floats) -> Floats:
     """Return the highest risk at which each decided value (N,) of a variable is accepted, (N,)."""
     highest = np.array(policy.highest_risks(variable))
     index = np.zeros(len(value), dtype=np.int64) if variable.kind == "interval" else value.astype(np.int64)
-    return np.asarray(highest[index] + TIE)
+    return np.asarray(highest[index])
 
 
 def acceptable(knowledge: Knowledge, answers: Answers, conflict: Floats) -> NDArray[np.bool_]:
@@ -156,7 +129,7 @@ def decide_certified(
         threshold = certified_thresholds(knowledge.variables[name], guarantee, level.value)
         # No risk is at or under NaN.
         accepted = allowed & level.eligible & (level.risk <= threshold)
-        basis = np.where(accepted, CERTIFIED, level.basis).astype(np.int8)
+        basis = np.where(accepted, Basis.CERTIFIED, level.basis).astype(np.int8)
         found[name] = replace(level, accepted=accepted, basis=basis)
     return found
 

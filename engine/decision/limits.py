@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.model.fit_record import ANY
+from engine.model.fit_record import Threshold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from engine.decision.decision import LevelDecision
+    from engine.decision.level import LevelDecision
     from engine.knowledge import Policy, Variable
 
     Floats = NDArray[np.float64]
@@ -67,7 +67,7 @@ def mean_threshold(
     ends = np.append(np.diff(ordered) > TIE, True)[: len(ordered)]
     keeps = np.flatnonzero(ends & (mean <= limit + TIE) & (ordered <= worst))
     if drawn is None:
-        alone = np.flatnonzero(ends & (ordered <= limit))
+        alone = np.flatnonzero(ends & (ordered <= min(limit, worst)))
         keeps = np.union1d(keeps, alone)
     last = int(keeps[-1]) if keeps.size else -1
     if last < 0:
@@ -86,12 +86,12 @@ def set_thresholds(
 ) -> dict[str, MeanThreshold]:
     """Return the thresholds of a variable whose limit is of the mean, of values met `least` times or more.
 
-    A binary variable has one for each value, any other one for all of them, named ANY. level: the decisions
-    about N items; those that may not be accepted at any risk do not count. drawn: (B, N) risks of the same
-    decided values under draws of the fit.
+    A binary variable has one for each value, any other one for all of them, named `Threshold.ANY`. level: the
+    decisions about N items; those that may not be accepted at any risk do not count. drawn: (B, N) risks of
+    the same decided values under draws of the fit.
     """
     found = {}
-    for index, value in enumerate(variable.states if variable.kind == "binary" else (ANY,)):
+    for index, value in enumerate(variable.states if variable.kind == "binary" else (Threshold.ANY,)):
         chosen = level.eligible & (level.value == index) if variable.kind == "binary" else level.eligible
         if chosen.sum() < least:
             continue
@@ -107,4 +107,4 @@ def set_thresholds(
 
 def thresholds_by_value(variable: Variable, limit: float, found: Mapping[str, float]) -> tuple[float, ...]:
     """Return each value's threshold (`Variable.values`), and the limit where none was found."""
-    return tuple(found.get(value, found.get(ANY, limit)) for value in variable.values)
+    return tuple(found.get(value, found.get(Threshold.ANY, limit)) for value in variable.values)

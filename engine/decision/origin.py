@@ -7,6 +7,7 @@ set says of it. `INFERRED`: nothing was reported, so that it rests on other vari
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +22,20 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-INFERRED, LABEL, SEEN = 0, 1, 2
-ORIGINS = ("inferred", "label", "seen")
+
+class Origin(IntEnum):
+    """Where what is known of a variable comes from, the weaker first."""
+
+    INFERRED = 0
+    LABEL = 1
+    SEEN = 2
+
+    @classmethod
+    def words(cls) -> tuple[str, ...]:
+        """Return what each is called in a record, in their order."""
+        return tuple(one.name.lower() for one in cls)
+
+
 # A reading that more probably followed its label than not has not looked.
 FOLLOWED = 0.5
 
@@ -37,12 +50,12 @@ def origins_of(base: Knowledge, answers: Answers, followed: Floats) -> dict[str,
     found = {}
     for name in (name for names in base.levels.values() for name in names):
         reported = reports_of(answers, name)
-        origin = np.full(len(answers.items), INFERRED, dtype=np.int8)
-        origin[answers.reading_item[reported & ~looking]] = LABEL
+        origin = np.full(len(answers.items), Origin.INFERRED, dtype=np.int8)
+        origin[answers.reading_item[reported & ~looking]] = Origin.LABEL
         seen = reported & looking
         if name != base.root:
             seen &= followed < FOLLOWED
-        origin[answers.reading_item[seen]] = SEEN
+        origin[answers.reading_item[seen]] = Origin.SEEN
         found[name] = origin
     return found
 

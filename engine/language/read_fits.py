@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from engine.language.numbers import PlainNumber, RecordDumper, rounded_down, rounded_up
-from engine.model.fit_record import ANY, FitRecord, FittedReading, Threshold
+from engine.model.fit_record import FitRecord, FittedReading, Threshold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -121,7 +121,7 @@ def _valid(base: Knowledge, key: str) -> dict[str, tuple[float, ...]]:
     for name, by_value in found.items():
         limit = base.policy.limits[name]
         values = base.variables[name].values
-        thresholds[name] = tuple(by_value.get(value, by_value.get(ANY, limit)) for value in values)
+        thresholds[name] = tuple(by_value.get(value, by_value.get(Threshold.ANY, limit)) for value in values)
     return thresholds
 
 

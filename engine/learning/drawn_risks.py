@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from engine.answers import Answers
     from engine.calibration import Fit
-    from engine.decision.decision import LevelDecision
+    from engine.decision.level import LevelDecision
     from engine.evidence import Evidence, ObservationModel
     from engine.posterior import Inference
 

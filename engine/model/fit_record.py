@@ -8,16 +8,12 @@ that it has seen; about others its numbers are as good as declared ones.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.errors import Place
-
-
-# The value under which a threshold of all values of a variable stands.
-ANY = "any"
 
 
 @dataclass(frozen=True)
@@ -45,12 +41,13 @@ class FittedReading:
 
 @dataclass(frozen=True)
 class Threshold:
-    """The highest risk at which a value, or ANY of a variable's, is accepted, so that the mean risk of what
-    is accepted keeps `limit`.
+    """The highest risk at which a value is accepted, so that the mean risk of the accepted keeps `limit`.
 
-    items: how many there were to find it on; accepted: how many of them it accepts; mean: their mean risk at
-    the stated confidence.
+    value: ANY where it is of all values of a variable. items: how many there were to find it on; accepted:
+    how many of them it accepts; mean: their mean risk at the stated confidence.
     """
+
+    ANY: ClassVar[str] = "any"
 
     variable: str
     value: str

@@ -98,6 +98,13 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Certify items that are asked as the policy asks: samples, drawn to its budget, are replayed.",
 )
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="[OBSERVER=]NAME",
+    help="The model that answered, where it has another name; of samples in a run's folder it is known.",
+)
 @click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True, help="Steps of SVI.")
 @click.option(
     "--draws", type=click.IntRange(min=10), default=500, show_default=True, help="Draws of NUTS, each chain."
@@ -154,6 +161,7 @@ def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) ->
     from engine import SekeError
 
     force, as_json, trace = given.pop("force"), given.pop("as_json"), given.pop("trace")
+    models = _models(given.pop("models"), given["knowledge"])
     if output.suffix not in (".yaml", ".yml"):
         raise SekeError(f"{output}: an overlay is a .yaml file")
     if output.exists() and not force:
@@ -170,7 +178,9 @@ def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) ->
 
     extends = relative(Path(knowledge), output) if knowledge and Path(knowledge).exists() else "shipped"
     with _Progress() as progress:
-        found = learn(list(samples), extends=extends, output=output, progress=progress.tell, **given)
+        found = learn(
+            list(samples), extends=extends, output=output, models=models, progress=progress.tell, **given
+        )
     read_again(found.overlay, output)
     if trace is not None:
         write_trace(found, trace)
@@ -179,6 +189,25 @@ def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) ->
     print(f"{output} is written; use it with -k {output}", file=sys.stderr)
     if found.guarantee is not None and not found.guarantee.certified:
         sys.exit(1)
+
+
+def _models(named: tuple[str, ...], knowledge: str | None) -> dict[str, str]:
+    """Return observer -> model; a name alone is that of whom the policy asks."""
+    from engine import SekeError, did_you_mean
+    from seke.shipped import knowledge as read_knowledge
+
+    if not named:
+        return {}
+    base, models = read_knowledge(knowledge), {}
+    for text in named:
+        observer, _, model = text.rpartition("=")
+        observer = observer or base.policy.ask
+        if observer not in base.observers:
+            raise SekeError(
+                f"--model: no observer is called {observer!r}{did_you_mean(observer, base.observers)}"
+            )
+        models[observer] = model
+    return models
 
 
 def _write(output: Path, text: str) -> None:

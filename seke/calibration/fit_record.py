@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +26,7 @@ from engine import (
 from seke.replay import replay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -31,11 +34,25 @@ if TYPE_CHECKING:
     from seke.inference import Session
     from seke.samples import SingleSamples
 
+# What a run of `seke annotate` leaves in its folder.
+SUMMARY = "summary.json"
 # Items on which thresholds are found: where there are more, so many of them by chance. The limit is kept to
 # about sqrt(limit / items), .02 at a limit of .05.
 MOST_ITEMS = 150
 # Draws of the fit with which a threshold is found first, before items are asked anew with it.
 FIRST_DRAWS = 50
+
+
+def models_of_runs(paths: Iterable[str]) -> dict[str, str]:
+    """Return observer -> model of the runs of `seke annotate` in whose folders these sample files lie."""
+    found: dict[str, str] = {}
+    for path in paths:
+        summary = Path(path).parent / SUMMARY
+        # Whatever else is called so says nothing of a model.
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            facts = json.loads(summary.read_bytes())["facts"]
+            found[str(facts["observer"])] = str(facts["model"])
+    return found
 
 
 def readings_of(
@@ -95,9 +112,11 @@ def thresholds_of(
     """Return the thresholds that keep limits of the mean: of items as they were answered, and as the policy
     asks.
 
-    session: of the base as it was written, without thresholds. recorded: the samples of the items one by one;
+    session: of the base as it was written. recorded: the samples of the items one by one;
     None where the policy cannot be followed on them.
     """
+    policy = session.network.knowledge.policy
+    session = session.under(replace(policy, thresholds={}, adaptive_thresholds={}))
     wanted = session.without_threshold
     if not wanted or not len(answers.items):
         return (), ()

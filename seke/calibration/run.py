@@ -44,7 +44,7 @@ from engine import (
 )
 from engine import learn_population as learn_prior
 from engine import read as read_base
-from seke.calibration.fit_record import readings_of, thresholds_of
+from seke.calibration.fit_record import models_of_runs, readings_of, thresholds_of
 from seke.calibration.guarantee import Parts, Promise, guaranteed
 from seke.inference import Session, batches
 from seke.labels import LabelTable, labels_from, read_labels
@@ -151,7 +151,8 @@ def calibrate(
         seed: of all chance.
         today: the date that the overlay bears; today's by default.
         extends: how the overlay names the base; `shipped` or the base's path by default.
-        models: observer -> the model that answered as it, where that is another name.
+        models: observer -> the model that answered as it, where that is another name; of samples that lie in
+            the folder of a run it is known.
         progress: called with a stage, steps done and steps in all (0 where that is not known).
         settings: steps (of svi), draws, warmup and chains (of nuts).
 
@@ -187,7 +188,8 @@ def calibrate(
     name = _source_name(facts)
     singles = _singles(samples, base, data, adaptive=adaptive)
     progress("thresholds", 0, 0)
-    record = _record(base, text, fit, data, facts, singles, dict(models or {}), seed)
+    named = {**models_of_runs(_paths(samples)), **(models or {})}
+    record = _record(base, text, fit, data, facts, singles, named, seed)
     text += fits_yaml(record) if record.readings else ""
     made = None
     if promise is not None and data.parts is not None and output is not None:

@@ -6,7 +6,7 @@ import math
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from engine import far_off
+from engine import Threshold, far_off
 from seke.certificates import lacking, verdict
 from seke.workbench.text import columns, count
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 LEARNED = 0.1
 WIDTH = 100
 MOST_CELLS = 12
+# Variables that a line names before it counts the others.
+MOST_NAMED = 5
 
 
 def text_of(found: Calibration) -> str:
@@ -58,6 +60,13 @@ def facts_of(found: Calibration) -> Record:
             for one in found.checks
         ],
         "types": None if found.splits is None else [_facts_of_kinds(one) for one in found.splits],
+        "record": {
+            "name": found.record.name,
+            "persons": found.record.persons,
+            "readings": [vars(one) for one in found.record.readings],
+            "thresholds": [vars(one) for one in found.record.thresholds],
+            "adaptive_thresholds": [vars(one) for one in found.record.adaptive_thresholds],
+        },
         "guarantee": None if found.guarantee is None else verdict(found.guarantee),
         "warnings": list(found.warnings),
     }
@@ -83,6 +92,7 @@ def _lines(found: Calibration) -> Iterator[str]:
     yield from _population(found.entries)
     yield from _learned(found.entries)
     yield from _kinds(found.splits)
+    yield from _record(found)
     yield from _unmoved(found)
     yield from _checks(found.checks)
     if found.guarantee is not None:
@@ -193,6 +203,48 @@ def _kinds(splits: Sequence[Split] | None) -> Iterator[str]:
         for one in splits
     ]
     yield from columns(("", "kinds", "items", "answers and gold", "gold alone", ""), rows) if rows else ()
+
+
+def _record(found: Calibration) -> Iterator[str]:
+    """Yield what the fit is a calibration of, and what keeps the limits of the mean."""
+    least = found.base.policy.calibrated_from
+    rows = []
+    for reading in found.record.readings:
+        enough = [name for name in reading.gold if reading.gold_items(name) >= least]
+        few = [f"{name} {reading.gold_items(name)}" for name in reading.gold if name not in enough]
+        who = (
+            f"{reading.observer} ({reading.model})" if reading.model != reading.observer else reading.observer
+        )
+        asked = f"{who}, {reading.question}, {reading.view}, up to {count(reading.most, 'answer')}"
+        rows.append((asked, _named(enough) or "-", _named(few) or "-"))
+    if rows:
+        yield from (
+            "",
+            f"A value answered so counts as calibrated where gold of it is enough ({least} items)",
+        )
+        yield from columns(("answered", "calibrated", "too little gold"), rows)
+    for title, thresholds in (
+        ("items answered as these", found.record.thresholds),
+        ("items asked as the policy asks", found.record.adaptive_thresholds),
+    ):
+        if thresholds:
+            yield from ("", f"Risks accepted to keep the limits of the mean: {title}")
+            lines = [
+                (
+                    f"{one.variable}" if one.value == Threshold.ANY else f"{one.variable} {one.value}",
+                    f"{one.limit:g}",
+                    f"{one.risk:.3f}" if one.accepted else "none",
+                    f"{one.accepted} of {one.items}",
+                    f"{one.mean:.3f}" if one.accepted else "-",
+                )
+                for one in thresholds
+            ]
+            yield from columns(("value", "limit", "accepted at risk", "accepts", "mean risk"), lines)
+
+
+def _named(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:MOST_NAMED])
+    return shown + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
 
 
 def _facts_of_kinds(one: Split) -> Record:

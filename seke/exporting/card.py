@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import BASES
+from seke.exporting.spoken import TOLD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +68,9 @@ def card_of(facts: Record, run: Run, base: Knowledge, tally: Tally, licences: Ma
             }
             for question, found in run.prompts.items()
         },
-        "uncalibrated": sum(tally.bases[basis] for basis in BASES[:2]),
+        "uncalibrated": sum(
+            count for basis, count in tally.bases.items() if basis not in (*TOLD, "inferred")
+        ),
         "promises": run.summary.get("promises", ()),
         "prior": {
             "p": ", ".join(f"{state} {p:.3g}" for state, p in zip(states, population.p, strict=True)),

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from engine import Design, Gold, LevelDecision, Policy, Variable, certify, split
+from engine import Basis, Design, Gold, LevelDecision, Origin, Policy, Variable, certify, split
 from engine.guarantee import PARTS
 from engine.knowledge import Knowledge
 
@@ -121,16 +121,21 @@ class Outcome:
     accepted: float = 0.0
 
 
+def _looked_at(value, risk):
+    """Return decisions about a variable that was looked at in every item."""
+    count = len(risk)
+    every, none = np.ones(count, bool), np.zeros(count, bool)
+    ground = np.full(count, Origin.SEEN, np.int8), none, np.full(count, Basis.DECLARED, np.int8)
+    return LevelDecision(none, np.array(value, float), risk, every, *ground)
+
+
 def certified_splits(people, count, alpha, rng, *, by_subject):
     """Certify in every split and look up the true errors; without by_subject, subjects are passed over."""
     outcome = Outcome()
     for _ in range(SPLITS):
         places, groups = people.drawn(count, rng)
         risk = {name: column[places] for name, column in people.risk.items()}
-        levels = {
-            name: LevelDecision(np.zeros(len(places), bool), people.value[name][places], risk[name])
-            for name in risk
-        }
+        levels = {name: _looked_at(people.value[name][places], risk[name]) for name in risk}
         gold = Gold({name: column[places] for name, column in people.truth.items()})
         groups = groups if by_subject else None
         guarantee = certify(

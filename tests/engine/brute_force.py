@@ -18,7 +18,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Answers, Knowledge, Labels, Numbers, Observer, Policy, Question, Rankings, Variable
+from engine import (
+    Answers,
+    Basis,
+    Knowledge,
+    Labels,
+    LevelDecision,
+    Numbers,
+    Observer,
+    Origin,
+    Policy,
+    Question,
+    Rankings,
+    Variable,
+)
 from engine.formula_reader import parse
 from engine.knowledge import (
     Cell,
@@ -480,6 +493,15 @@ def number_chance(one: NumberInstrument, centre: float, low: float, high: float,
 def normal(z: float) -> float:
     """Return the standard normal distribution function."""
     return 0.5 * math.erfc(-z / math.sqrt(2))
+
+
+def seen_level(accepted: Any, value: Any, risk: Any) -> LevelDecision:
+    """Return decisions about a variable that was looked at in every item, with evidence enough."""
+    count = len(risk)
+    every, none = np.ones(count, dtype=bool), np.zeros(count, dtype=bool)
+    origin, basis = np.full(count, Origin.SEEN, np.int8), np.full(count, Basis.DECLARED, np.int8)
+    numbers = np.array(value, float), np.array(risk, float)
+    return LevelDecision(np.array(accepted, bool), *numbers, every, origin, none, basis)
 
 
 def answers_of(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from brute_force import seen_level
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta, binomtest
@@ -17,7 +18,6 @@ from engine import (
     Design,
     Gold,
     KnowledgeError,
-    LevelDecision,
     Policy,
     Variable,
     certificates_yaml,
@@ -49,7 +49,7 @@ def base_of(*variables):
 
 
 def level(value, risk):
-    return LevelDecision(np.zeros(len(risk), bool), np.array(value, float), np.array(risk, float))
+    return seen_level(np.zeros(len(risk)), value, risk)
 
 
 def certified(base, levels, gold, fits, **given):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from brute_force import Reading, Shape, World, answers_of, random_base, random_items
+from brute_force import Reading, Shape, World, answers_of, random_base, random_items, seen_level
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,9 +15,9 @@ from engine import (
     Answers,
     First,
     Inference,
-    LevelDecision,
     LookAhead,
     Option,
+    Origin,
     Policy,
     Variable,
     compile_network,
@@ -82,6 +82,23 @@ def test_the_risk_of_a_number_by_sampling():
         assert risk[0] == pytest.approx((np.abs(x - mean[0]) > tolerance).mean(), abs=0.005)
 
 
+def looked_at(base, answers, posterior, name):
+    """Whether anybody looked at a variable of each item, and whether its own answers tell enough of it."""
+    origin, observers = np.zeros(len(answers.items)), list(base.observers.values())
+    columns = [
+        column for kind in (answers.labels, answers.numbers) for n, column in kind.items() if n == name
+    ]
+    for reading in (r for column in columns for r in column.reading.tolist()):
+        looks = observers[answers.reading_observer[reading]].origin == "seen"
+        if looks and (name == base.root or posterior.followed[reading] < 0.5):
+            origin[answers.reading_item[reading]] = Origin.SEEN
+    if base.variables[name].kind != "binary":
+        return origin, np.ones(len(origin), dtype=bool)
+    true = posterior.marginals[name][:, 1] >= base.policy.cuts.get(name, 0.5)
+    odds = np.exp(np.where(true, 1, -1) * posterior.answer_odds[name])
+    return origin, odds >= base.policy.evidence
+
+
 def test_a_level_is_accepted_at_or_under_its_limit(base_of):
     base = base_of("weather")
     inference = Inference(compile_network(base))
@@ -95,7 +112,11 @@ def test_a_level_is_accepted_at_or_under_its_limit(base_of):
         p = posterior.marginals[name]
         expected = 1 - p.max(1)
         np.testing.assert_allclose(level.risk, expected, atol=1e-12)
-        assert np.array_equal(level.accepted, read & (level.risk <= base.policy.limits[name]))
+        origin, told = looked_at(base, answers, posterior, name)
+        assert np.array_equal(level.origin, origin)
+        low = level.risk <= base.policy.limits[name]
+        assert np.array_equal(level.accepted, read & low & (origin == Origin.SEEN) & told)
+        assert np.array_equal(level.lacking, read & low & (origin == Origin.SEEN) & ~told)
     tight = replace(
         base.policy, limits=dict.fromkeys(base.policy.limits, float(levels[base.root].risk[first]))
     )
@@ -115,7 +136,7 @@ def decided(base, accepted, following=None, conflict=0.0, readings=1, asked=1, r
     item = [Reading(observer.name, next(iter(base.questions)), "face", draws)] * min(readings, 1)
     answers = replace(answers_of(base, [item]), asked=np.array([asked]), refused=np.array([refused]))
     levels = {
-        name: LevelDecision(np.array([level in accepted]), np.zeros(1), np.zeros(1))
+        name: seen_level([level in accepted], np.zeros(1), np.zeros(1))
         for level, names in base.levels.items()
         for name in names
     }
