@@ -248,6 +248,44 @@ class Answers:
             **self._counts(lambda _: none),
         )
 
+    def without_each(self, chosen: NDArray[np.bool_]) -> Answers:
+        """Return for each chosen reading (R,) its item's other readings, as an item of its own."""
+        left_out = np.flatnonzero(chosen)
+        by_item = np.argsort(self.reading_item, kind="stable")
+        count = np.bincount(self.reading_item, minlength=len(self.items))
+        first = np.cumsum(count) - count
+        size = count[self.reading_item[left_out]]
+        copy = np.repeat(np.arange(len(left_out)), size)
+        within = np.arange(len(copy)) - np.repeat(np.cumsum(size) - size, size)
+        reading = by_item[first[self.reading_item[left_out]][copy] + within]
+        kept = reading != left_out[copy]
+        copy, reading = copy[kept], reading[kept]
+        # Where the copies of each reading stand among all of them.
+        order = np.argsort(reading, kind="stable")
+        copies = np.bincount(reading, minlength=len(self.reading_item))
+        starts = np.cumsum(copies) - copies
+
+        def copied(column: Any) -> Any:
+            times = copies[column.reading]
+            row = np.repeat(np.arange(len(column.reading)), times)
+            number = np.arange(len(row)) - np.repeat(np.cumsum(times) - times, times)
+            values = {f.name: getattr(column, f.name)[row] for f in fields(column) if f.name != "reading"}
+            return replace(column, reading=order[starts[column.reading[row]] + number], **values)
+
+        none = np.zeros(len(left_out), dtype=np.int64)
+        return replace(
+            self,
+            items=tuple(self.items[i] for i in self.reading_item[left_out]),
+            reading_item=copy,
+            reading_observer=self.reading_observer[reading],
+            reading_question=self.reading_question[reading],
+            reading_view=self.reading_view[reading],
+            labels={name: copied(column) for name, column in self.labels.items()},
+            numbers={name: copied(column) for name, column in self.numbers.items()},
+            rankings={name: copied(column) for name, column in self.rankings.items()},
+            **self._counts(lambda _: none),
+        )
+
     def copies(self, keep: NDArray[np.bool_], hidden: Sequence[Collection[str]] = ()) -> Answers:
         """Return one item's answers again and again, each time a part of them.
 

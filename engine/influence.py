@@ -73,8 +73,8 @@ class Influences:
         self.p = (marginals * self.right).sum(1)
         # Of an item that nobody has read, or whose readings contradict one another, nothing is accepted.
         readings = np.bincount(answers.reading_item, minlength=len(answers.items))
-        conflict = diagnose(inference, answers, posterior).conflict_bits
-        self.open = (readings > 0) & (conflict < self.base.policy.conflict)
+        conflict = diagnose(inference, answers, posterior).conflict
+        self.open = (readings > 0) & (conflict >= self.base.policy.conflict)
         limit = self.base.policy.limits.get(self.variable)
         self.threshold = float("nan") if limit is None else 1 - limit
 

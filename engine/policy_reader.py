@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.fields import NUMBER
 from engine.knowledge import First, Policy, Question, View
+from engine.source import Scalar
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 # Pixels of the longest side of what is shown.
 SMALLEST, LARGEST = 64, 4096
+# Probabilities of the alarm of conflict: no less than what a record can show, no more than an even chance.
+LEAST_CONFLICT, MOST_CONFLICT = 1e-6, 0.5
 
 
 def questions(
@@ -115,7 +119,7 @@ def policy(
         worth=spread.over("worth", decided, (0, 1e9), needed=decided),
         budget=budget,
         batches=_batches(fields, entries),
-        conflict=fields.number(entries, "conflict", 0, 1000),
+        conflict=_conflict(fields, entries.get("conflict")),
         ask=who,
         others=fields.all_of(entries.get("others"), askable, "askable observer"),
         views=_views(fields, entries.get("views")),
@@ -144,6 +148,23 @@ def _first(
     samples = fields.whole(entries, "samples", 1, max(budget, 1), default=1)
     cited = fields.cited(entries.entries["samples"]) if "samples" in entries else {"place": node.place}
     return First(**cited, question=name, samples=samples)
+
+
+def _conflict(fields: Fields, node: Node | None) -> float:
+    """Read the probability under which readings contradict one another too much; bits are refused."""
+    if node is None:
+        return 0.0
+    if isinstance(node, Scalar) and node.plain and NUMBER.fullmatch(node.text):
+        value = float(node.text)
+        if value > MOST_CONFLICT:
+            fields.fault(
+                node,
+                f"is {node.text}; it is a probability now, no number of bits: nothing is accepted where readings "
+                f"that contradict one another so much are less probable. Allowed is {LEAST_CONFLICT:f} to "
+                f"{MOST_CONFLICT:g}, as 0.01; `seke knowledge migrate` changes an old overlay",
+            )
+            return 0.0
+    return fields.number_at(node, LEAST_CONFLICT, MOST_CONFLICT)
 
 
 def _views(fields: Fields, node: Node | None) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from engine.fields import LOOSE_NAME, NAME
 from engine.guarantee import PARTS
 from engine.language.read_dependence import LEAST_COUNT, LEAST_SHARE, MOST_COUNT, MOST_FOLLOWS, MOST_SHARE
 from engine.observer_reader import SMALLEST_CELL, SMALLEST_SD, STRONGEST
-from engine.policy_reader import LARGEST, SMALLEST
+from engine.policy_reader import LARGEST, LEAST_CONFLICT, MOST_CONFLICT, SMALLEST
 from engine.table_reader import LEAST, MOST
 from engine.variable_reader import KINDS, LEAST_BINS, MOST_BINS
 
@@ -334,7 +334,7 @@ def _policy(known: _Known) -> Json:
             "worth": _named(_number(0, 1e9), names),
             "budget": whole,
             "batches": batches,
-            "conflict": _number(0, 1000),
+            "conflict": _number(LEAST_CONFLICT, MOST_CONFLICT),
             "ask": _offered(known.observers),
             "others": NAMES,
             "views": {"type": "array", "items": TEXT},

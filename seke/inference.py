@@ -116,7 +116,7 @@ class Session:
         base = self.network.knowledge
         posterior = self.inference.posterior(answers)
         diagnostics = diagnose(self.inference, answers, posterior)
-        levels = decide_levels(base, answers, posterior, diagnostics.conflict_bits)
+        levels = decide_levels(base, answers, posterior, diagnostics.conflict)
         readings = np.bincount(answers.reading_item, minlength=len(answers.items))
         worthwhile = [level.accepted for name, level in levels.items() if base.policy.worth[name] > 0]
         settled = np.all(worthwhile, axis=0) if worthwhile else np.ones(len(readings), dtype=bool)
@@ -128,8 +128,8 @@ class Session:
         covered = None
         if self.guarantee is not None:
             covered = Covered.of(base, self.guarantee, answers, following, self.otherwise)
-            levels = covered.decided(levels, acceptable(base, answers, diagnostics.conflict_bits))
-        decisions = decide_items(base, answers, levels, diagnostics.conflict_bits, following)
+            levels = covered.decided(levels, acceptable(base, answers, diagnostics.conflict))
+        decisions = decide_items(base, answers, levels, diagnostics.conflict, following, diagnostics.at_odds)
         return Judged(posterior, diagnostics, decisions, covered)
 
 

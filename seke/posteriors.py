@@ -114,11 +114,12 @@ class Layout:
         self, answers: Answers, posterior: Posterior, diagnostics: Diagnostics
     ) -> Iterator[Record]:
         names = ["samples", "refused", "unreadable", "entropy_bits", "epistemic_bits", "conflict_bits"]
-        names += ["log_evidence_nats", "violations"]
+        names += ["conflict", "log_evidence_nats", "violations"]
         numbers = (
             diagnostics.entropy_bits,
             diagnostics.epistemic_bits,
             diagnostics.conflict_bits,
+            diagnostics.conflict,
             posterior.log_evidence,
         )
         return _rows(

@@ -41,7 +41,7 @@ class Summary:
             decision = record["decision"]
             self.items[decision["item"]] += 1
             if decision["item"] == "reject":
-                self.reasons[decision["reasons"][0]] += 1
+                self.reasons[decision["reasons"][0].partition(":")[0]] += 1
             self.samples += record["diagnostics"]["samples"]
             promised = decision.get("guarantee", {"holds": True})
             if not promised["holds"]:

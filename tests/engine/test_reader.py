@@ -307,7 +307,7 @@ def test_questions_and_policy(base_of: Callable[[str], Knowledge], names: Names)
     assert policy.cuts == {names["dripping"]: 0.4}
     assert policy.tolerance == {names["load"]: 0.3, names["flow"]: 0.6}
     assert policy.worth[names["wear"]] == 20
-    assert (policy.budget, policy.batches, policy.conflict, policy.ask) == (12, (1, 2, 4), 2, "fitter")
+    assert (policy.budget, policy.batches, policy.conflict, policy.ask) == (12, (1, 2, 4), 0.01, "fitter")
 
 
 def test_who_may_be_asked_and_at_what_price(base_of: Callable[[str], Knowledge]) -> None:
