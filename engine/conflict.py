@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import gammaln
@@ -109,8 +109,10 @@ class _Plain:
             plain[column.reading[column.spread | (column.weight != 1)]] = False
             cells, times = np.unique(np.stack([column.reading, column.answer]), axis=1, return_counts=True)
             log_orders -= np.bincount(cells[0], weights=gammaln(times + 1), minlength=total)
-        for other in (*answers.numbers.values(), *answers.rankings.values()):
-            plain[other.reading] = False
+        for number_column in answers.numbers.values():
+            plain[number_column.reading] = False
+        for ranking in answers.rankings.values():
+            plain[ranking.reading] = False
         variable[~plain | (variables != 1)] = -1
         return cls(tuple(answers.labels), variable, draws, log_orders + gammaln(draws + 1))
 
@@ -131,7 +133,8 @@ def conflict_of(inference: Inference, answers: Answers, log_evidence: Floats) ->
     others = _log_others(inference, answers, chosen, alone)
     left = _Left(chosen, alone, others, alone + others - log_evidence[item])
     tail = _tails(inference, answers, left, readings[item])
-    order = np.lexsort((*_told_apart(inference, answers, chosen), np.round(np.log(tail), 6), item))
+    keys: list[NDArray[Any]] = [*_told_apart(inference, answers, chosen), np.round(np.log(tail), 6), item]
+    order = np.lexsort(keys)
     first = order[np.flatnonzero(np.diff(item[order], prepend=-1))]
     probability[item[first]] = np.minimum(readings[item[first]] * tail[first], 1)
     reading[item[first]] = chosen[first]
@@ -144,9 +147,9 @@ def _log_others(inference: Inference, answers: Answers, chosen: Ints, alone: Flo
     size = readings[answers.reading_item[chosen]]
     others = np.empty(len(chosen))
     # Of two readings the other one is all the others.
-    pair = np.flatnonzero(size == 2)
-    pair = pair[np.argsort(answers.reading_item[chosen[pair]], kind="stable")].reshape(-1, 2)
-    others[pair] = alone[pair[:, ::-1]]
+    two = np.flatnonzero(size == 2)
+    pairs = two[np.argsort(answers.reading_item[chosen[two]], kind="stable")].reshape(-1, 2)
+    others[pairs] = alone[pairs[:, ::-1]]
     more = np.zeros(len(answers.reading_item), dtype=bool)
     more[chosen[size > 2]] = True
     if more.any():

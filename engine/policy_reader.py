@@ -159,9 +159,10 @@ def _conflict(fields: Fields, node: Node | None) -> float:
         if value > MOST_CONFLICT:
             fields.fault(
                 node,
-                f"is {node.text}; it is a probability now, no number of bits: nothing is accepted where readings "
-                f"that contradict one another so much are less probable. Allowed is {LEAST_CONFLICT:f} to "
-                f"{MOST_CONFLICT:g}, as 0.01; `seke knowledge migrate` changes an old overlay",
+                f"is {node.text}; it is a probability now, no number of bits: nothing is accepted where "
+                f"readings that contradict one another so much are less probable. Allowed is "
+                f"{LEAST_CONFLICT:f} to {MOST_CONFLICT:g}, as 0.01; "
+                "`seke knowledge migrate` changes an old overlay",
             )
             return 0.0
     return fields.number_at(node, LEAST_CONFLICT, MOST_CONFLICT)

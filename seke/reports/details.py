@@ -25,7 +25,7 @@ LONGEST = 400
 
 
 def details_of(source: Source, told: Told | None, gold: list[dict[str, Any]] | None) -> list[Detail]:
-    """Return of each item: reasons, conflict, next, violations, guarantee; with samples readings and steps."""
+    """Return of each item what was decided and why; with samples its readings and steps."""
     table = source.table
     found = [_decided(table, row) for row in range(len(table.items))]
     if gold is not None:

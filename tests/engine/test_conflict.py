@@ -157,7 +157,7 @@ def test_agreeing_readings_are_no_conflict_however_many(base_of):
 
 
 def test_however_many_agree_a_reading_within_its_declared_reliability_raises_no_alarm(base_of):
-    """The logbook names each wrong state in at least .05 of cases, so its tail is no less, whoever disagrees."""
+    """The logbook names each wrong state in .05 of cases at least: its tail is no less, whoever disagrees."""
     base = with_alarm(base_of("machine"), 0.1)
     inference = Inference(compile_network(base))
     question, root = next(iter(base.questions)), base.root

@@ -1,4 +1,4 @@
-"""Planted contradictions among simulated observers of the shipped base: whether the alarm comes, and names whom.
+"""Planted contradictions among simulated observers of the shipped base: whether an alarm comes, naming whom.
 
 With -s the shares of items in alarm are printed, beside those of the bits that the alarm used to be.
 """
