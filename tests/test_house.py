@@ -26,7 +26,7 @@ HTTP = {"openai", "httpx", "requests", "urllib3", "aiohttp", "http", "urllib", "
 FACES = re.compile(r"\b(happiness|sadness|disgust|contempt|valence|arousal|AU\d+|facial|emotions?)\b")
 INFERENCE = {
     "arrays",
-    *("answers", "decision", "diagnostics", "evidence", "exchange", "feasibility", "fit", "gold"),
+    *("answers", "conflict", "decision", "diagnostics", "evidence", "exchange", "feasibility", "fit", "gold"),
     *(
         "cost",
         "dependence",
