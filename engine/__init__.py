@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         decide_levels,
         highest_risk,
     )
+    from engine.decision.disputed_labels import disputed_labels
     from engine.decision.level import LevelDecision
     from engine.decision.limits import MeanThreshold, set_thresholds, thresholds_by_value
     from engine.decision.origin import Origin, labels_of, reports_of
@@ -114,6 +115,7 @@ LAZY = {
     "FittedReading": "model.fit_record",
     "Threshold": "model.fit_record",
     "bases_of": "decision.basis",
+    "disputed_labels": "decision.disputed_labels",
     "Origin": "decision.origin",
     "labels_of": "decision.origin",
     "highest_risk": "decision.decision",
@@ -294,6 +296,7 @@ __all__ = [
     "design_of",
     "diagnose",
     "did_you_mean",
+    "disputed_labels",
     "draw_looks",
     "drawn_risks",
     "draws_jointly",

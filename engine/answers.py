@@ -233,6 +233,16 @@ class Answers:
             **self._counts(lambda column: column[chosen]),
         )
 
+    def keeping(self, readings: NDArray[np.bool_]) -> Answers:
+        """Return the same items with some of their readings (R,); counts stay as they are."""
+        return replace(
+            self._of_readings(np.where(readings, np.cumsum(readings) - 1, -1)),
+            reading_item=self.reading_item[readings],
+            reading_observer=self.reading_observer[readings],
+            reading_question=self.reading_question[readings],
+            reading_view=self.reading_view[readings],
+        )
+
     def each_reading(self, chosen: NDArray[np.bool_]) -> Answers:
         """Return each chosen reading (R,) as if it were all that is known of an item of its own."""
         count = int(chosen.sum())
@@ -245,6 +255,44 @@ class Answers:
             reading_observer=self.reading_observer[chosen],
             reading_question=self.reading_question[chosen],
             reading_view=self.reading_view[chosen],
+            **self._counts(lambda _: none),
+        )
+
+    def without_each(self, chosen: NDArray[np.bool_]) -> Answers:
+        """Return for each chosen reading (R,) its item's other readings, as an item of its own."""
+        left_out = np.flatnonzero(chosen)
+        by_item = np.argsort(self.reading_item, kind="stable")
+        count = np.bincount(self.reading_item, minlength=len(self.items))
+        first = np.cumsum(count) - count
+        size = count[self.reading_item[left_out]]
+        copy = np.repeat(np.arange(len(left_out)), size)
+        within = np.arange(len(copy)) - np.repeat(np.cumsum(size) - size, size)
+        reading = by_item[first[self.reading_item[left_out]][copy] + within]
+        kept = reading != left_out[copy]
+        copy, reading = copy[kept], reading[kept]
+        # Where the copies of each reading stand among all of them.
+        order = np.argsort(reading, kind="stable")
+        copies = np.bincount(reading, minlength=len(self.reading_item))
+        starts = np.cumsum(copies) - copies
+
+        def copied(column: Any) -> Any:
+            times = copies[column.reading]
+            row = np.repeat(np.arange(len(column.reading)), times)
+            number = np.arange(len(row)) - np.repeat(np.cumsum(times) - times, times)
+            values = {f.name: getattr(column, f.name)[row] for f in fields(column) if f.name != "reading"}
+            return replace(column, reading=order[starts[column.reading[row]] + number], **values)
+
+        none = np.zeros(len(left_out), dtype=np.int64)
+        return replace(
+            self,
+            items=tuple(self.items[i] for i in self.reading_item[left_out]),
+            reading_item=copy,
+            reading_observer=self.reading_observer[reading],
+            reading_question=self.reading_question[reading],
+            reading_view=self.reading_view[reading],
+            labels={name: copied(column) for name, column in self.labels.items()},
+            numbers={name: copied(column) for name, column in self.numbers.items()},
+            rankings={name: copied(column) for name, column in self.rankings.items()},
             **self._counts(lambda _: none),
         )
 

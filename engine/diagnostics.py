@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.conflict import conflict_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -26,11 +28,15 @@ class Diagnostics:
     exactly (as if drawn without end), I(x; r) = H(r) - Σ_x p(x) H(r | x).
     conflict_bits: log2 Π_k P(e_k) / P(e) over the item's readings k (Jensen's measure of conflict):
     above 0 where the readings are less probable together than apart.
+    conflict: probability of a reading that contradicts all others so much, see `engine.conflict`; 1 where
+    there are fewer than two readings. at_odds: N observers, whose reading that is; "" where there is none.
     """
 
     entropy_bits: Floats
     epistemic_bits: Floats
     conflict_bits: Floats
+    conflict: Floats
+    at_odds: tuple[str, ...]
 
 
 def diagnose(inference: Inference, answers: Answers, posterior: Posterior) -> Diagnostics:
@@ -48,23 +54,12 @@ def diagnose(inference: Inference, answers: Answers, posterior: Posterior) -> Di
         if kernel is not None:
             mix = kernel.mix
             epistemic += np.maximum(entropy(p @ mix) - p @ entropy(mix), 0)
-    return Diagnostics(entropies, epistemic, _conflict(inference, answers, posterior))
+    conflict = conflict_of(inference, answers, posterior.log_evidence)
+    at_odds = tuple(names[answers.reading_observer[r]] if r >= 0 else "" for r in conflict.reading.tolist())
+    return Diagnostics(entropies, epistemic, conflict.bits, conflict.probability, at_odds)
 
 
 def entropy(p: Floats) -> Floats:
     """Return the entropy in bits of distributions p (..., states)."""
     safe = np.where(p > 0, p, 1.0)
     return np.asarray(-np.sum(p * np.log2(safe), axis=-1))
-
-
-def _conflict(inference: Inference, answers: Answers, posterior: Posterior) -> Floats:
-    readings = np.bincount(answers.reading_item, minlength=len(answers.items))
-    several = readings[answers.reading_item] > 1
-    conflict: Floats = np.zeros(len(answers.items))
-    if several.any():
-        alone = inference.log_evidence(answers.each_reading(several))
-        item = answers.reading_item[several]
-        together = np.where(readings > 1, posterior.log_evidence, 0)
-        apart = np.bincount(item, weights=alone, minlength=len(conflict))
-        conflict = np.asarray(apart - together, dtype=np.float64)
-    return np.asarray(conflict / np.log(2))

@@ -74,8 +74,8 @@ class Influences:
         self.p = (marginals * self.right).sum(1)
         # Of an item that nobody has read, or whose readings contradict one another, nothing is accepted.
         readings = np.bincount(answers.reading_item, minlength=len(answers.items))
-        conflict = diagnose(inference, answers, posterior).conflict_bits
-        self.open = (readings > 0) & (conflict < self.base.policy.conflict)
+        conflict = diagnose(inference, answers, posterior).conflict
+        self.open = (readings > 0) & (conflict >= self.base.policy.conflict)
         self.threshold = np.full(len(self.p), np.nan)
         if self.variable in self.base.policy.limits:
             level = decide_levels(self.base, answers, posterior, conflict)[self.variable]

@@ -338,7 +338,8 @@ class Policy(Cited):
     (not of the YAML). `labels_final`: whether the labels of a data set are kept whatever is seen.
     `cuts`: probability from which a binary variable is called active. `tolerance`: in the
     unit of an interval variable. `worth` is in the unit of the questions' cost; `budget`
-    counts answers per item from askable observers; `conflict`: bits from which nothing is accepted.
+    counts answers per item from askable observers; `conflict`: probability of readings that contradict
+    one another so much, under which nothing is accepted.
     `ask`: the observer to ask where no askable one has answered yet; `others`: those that may be asked
     besides; `views`: those that may be asked for beside the ones that an item has. `first`: what is asked
     about an item of which nothing is known; None: one answer to the question that reports the most.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from engine.fields import NUMBER
 from engine.knowledge import First, Policy, Question, View
 from engine.source import Scalar
 
@@ -22,6 +23,8 @@ Value = TypeVar("Value")
 SMALLEST, LARGEST = 64, 4096
 # Risks at which a value may be accepted: never none, and never all.
 LEAST_LIMIT, MOST_LIMIT = 0.0001, 0.9999
+# Probabilities of the alarm of conflict: no less than what a record can show, no more than an even chance.
+LEAST_CONFLICT, MOST_CONFLICT = 1e-6, 0.5
 
 
 def questions(
@@ -127,7 +130,7 @@ def policy(
         worth=spread.over("worth", decided, (0, 1e9), needed=decided),
         budget=budget,
         batches=_batches(fields, entries),
-        conflict=fields.number(entries, "conflict", 0, 1000),
+        conflict=_conflict(fields, entries.get("conflict")),
         ask=who,
         others=fields.all_of(entries.get("others"), askable, "askable observer"),
         views=_views(fields, entries.get("views")),
@@ -162,6 +165,24 @@ def _first(
     samples = fields.whole(entries, "samples", 1, max(budget, 1), default=1)
     cited = fields.cited(entries.entries["samples"]) if "samples" in entries else {"place": node.place}
     return First(**cited, question=name, samples=samples)
+
+
+def _conflict(fields: Fields, node: Node | None) -> float:
+    """Read the probability under which readings contradict one another too much; bits are refused."""
+    if node is None:
+        return 0.0
+    if isinstance(node, Scalar) and node.plain and NUMBER.fullmatch(node.text):
+        value = float(node.text)
+        if value > MOST_CONFLICT:
+            fields.fault(
+                node,
+                f"is {node.text}; it is a probability now, no number of bits: nothing is accepted where "
+                f"readings that contradict one another so much are less probable. Allowed is "
+                f"{LEAST_CONFLICT:f} to {MOST_CONFLICT:g}, as 0.01; "
+                "`seke knowledge migrate` changes an old overlay",
+            )
+            return 0.0
+    return fields.number_at(node, LEAST_CONFLICT, MOST_CONFLICT)
 
 
 def _views(fields: Fields, node: Node | None) -> tuple[str, ...]:

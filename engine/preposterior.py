@@ -284,14 +284,11 @@ class Preposterior:
         """Return all patterns of answers (patterns, answers), their probabilities, and what comes of each."""
         kernel = self.observations.kernels[asking.observer, name]
         assert isinstance(kernel, LabelKernel)
-        size = kernel.alpha.shape[1]
-        draws = np.array(list(itertools.combinations_with_replacement(range(size), batch)))
-        counts = np.stack([(draws == answer).sum(1) for answer in range(size)], axis=1)
+        counts, orders = answer_patterns(kernel.alpha.shape[1], batch)
         item, answer = np.nonzero(counts)
-        told = {name: (item, answer, counts[item, answer].astype(np.float64))}
+        told = {name: (item, answer, counts[item, answer])}
         reading = (asking.observer, asking.question, asking.view)
         after = self.inference.posterior(one.tiled(len(counts)).with_answers(reading, told, {}))
-        orders = gammaln(batch + 1) - gammaln(counts + 1).sum(1)
         return counts, np.exp(orders + after.log_evidence - now.log_evidence[0]), after
 
     def _draw(self, one: Answers) -> _Drawn:
@@ -341,6 +338,16 @@ class Preposterior:
         fall = before - self._loss(after, *stakes).reshape(len(batches), paths)
         error = fall.std(1, ddof=1) / math.sqrt(paths)
         return {b: (float(fall[i].mean()), float(error[i])) for i, b in enumerate(batches)}
+
+
+def answer_patterns(size: int, batch: int) -> tuple[Floats, Floats]:
+    """Return how often each of `size` answers is given in `batch` draws, (patterns, size), every way once.
+
+    And the log of the number of orders in which each pattern comes, (patterns,).
+    """
+    draws = np.array(list(itertools.combinations_with_replacement(range(size), batch)))
+    counts = np.stack([(draws == answer).sum(1) for answer in range(size)], axis=1).astype(np.float64)
+    return counts, gammaln(batch + 1) - gammaln(counts + 1).sum(1)
 
 
 class _Imagination:

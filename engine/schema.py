@@ -13,7 +13,14 @@ from engine.guarantee import PARTS
 from engine.language.read_dependence import LEAST_COUNT, LEAST_SHARE, MOST_COUNT, MOST_FOLLOWS, MOST_SHARE
 from engine.language.read_fits import MOST_ITEMS, SETS
 from engine.observer_reader import SMALLEST_CELL, SMALLEST_SD, STRONGEST
-from engine.policy_reader import LARGEST, LEAST_LIMIT, MOST_LIMIT, SMALLEST
+from engine.policy_reader import (
+    LARGEST,
+    LEAST_CONFLICT,
+    LEAST_LIMIT,
+    MOST_CONFLICT,
+    MOST_LIMIT,
+    SMALLEST,
+)
 from engine.table_reader import LEAST, MOST
 from engine.variable_reader import KINDS, LEAST_BINS, MOST_BINS
 
@@ -344,7 +351,7 @@ def _policy(known: _Known) -> Json:
             "worth": _named(_number(0, 1e9), names),
             "budget": whole,
             "batches": batches,
-            "conflict": _number(0, 1000),
+            "conflict": _number(LEAST_CONFLICT, MOST_CONFLICT),
             "ask": _offered(known.observers),
             "others": NAMES,
             "views": {"type": "array", "items": TEXT},

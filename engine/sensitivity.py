@@ -96,7 +96,7 @@ class Sensitivity:
         self.p = inference.posterior(one).marginals[self.base.root][0]
         self.label, self.runner_up = first_two(self.p)
         self.accepted = self._decided(inference)[2]
-        self.conflict = float(diagnose(inference, one, inference.posterior(one)).conflict_bits[0])
+        self.conflict = float(diagnose(inference, one, inference.posterior(one)).conflict[0])
         self.slopes = self._slopes()
 
     def _slopes(self) -> Slopes:
@@ -165,12 +165,12 @@ class Sensitivity:
         return (AHEAD, AGREED) if agreed <= 0 else (AHEAD,)
 
     def _margins(self, base: Knowledge, p: Floats) -> Floats:
-        """Return how far the label is within its limit and ahead (nats), and the conflict left (bits)."""
+        """Return how far the label is within its limit and ahead (nats), and the conflict above its alarm."""
         limit = base.policy.highest_risk(base.variables[base.root]) or 0.0
         certain = math.log((1 - limit) / limit) if 0 < limit < 1 else NEVER
         ahead = np.log(max(p[self.label], 1e-300) / max(p[self.runner_up], 1e-300))
         sure = log_odds(p, self.label) * math.log(2) - certain
-        return np.array([sure, ahead, base.policy.conflict - self.conflict])
+        return np.array([sure, ahead, self.conflict - base.policy.conflict])
 
     def _near(self) -> Iterator[tuple[Number, int, float]]:
         """Yield number, goal and the move that would reach it, were all linear."""
@@ -213,7 +213,7 @@ class Sensitivity:
         base, root = inference.network.knowledge, self.base.root
         p = posterior.marginals[root][0]
         label = first_two(p)[0]
-        conflict = diagnose(inference, self.one, posterior).conflict_bits
+        conflict = diagnose(inference, self.one, posterior).conflict
         level = decide_levels(base, self.one, posterior, conflict).get(root)
         return self.states[label], float(p[label]), bool(level is not None and level.accepted[0])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine import Knowledge, Preposterior, SekeError, Sensitivity, did_you_mean, weigh_parts
+from engine import Knowledge, Preposterior, SekeError, Sensitivity, diagnose, did_you_mean, weigh_parts
 from seke.inference import Session, batches
 from seke.replay import checked
 from seke.shipped import knowledge as read_knowledge
@@ -80,6 +80,7 @@ def facts_of(session: Session, one: Answers, seed: int = 0) -> Facts:
     inference = session.inference
     base = session.network.knowledge
     (record,) = session.records(one)
+    at_odds = diagnose(inference, one, inference.posterior(one)).at_odds[0]
     weights, sensitivity = weigh_parts(inference, one), Sensitivity(inference, one)
     level = record["decision"]["levels"].get(base.root, {"decision": "reject", "risk": None})
     promised = record["decision"].get("guarantee")
@@ -122,7 +123,7 @@ def facts_of(session: Session, one: Answers, seed: int = 0) -> Facts:
             "variables": _variables(base, weights),
             "rules": [_pull(base, pull) for pull in sensitivity.pulls()] if read else [],
             "least_pull": sensitivity.least_pull,
-            "conflict": _conflict(session, record, weights),
+            "conflict": _conflict(session, record, weights, at_odds),
             "next": _next(session, one, record, seed) if read else {"why": "unread"},
             "numbers": [_flip(base, flip) for flip in sensitivity.flips()],
             "farthest": sensitivity.farthest,
@@ -177,7 +178,8 @@ def _pull(base: Knowledge, pull: Pull) -> Facts:
     }
 
 
-def _conflict(session: Session, record: Facts, weights: Weights) -> Facts:
+def _conflict(session: Session, record: Facts, weights: Weights, at_odds: str) -> Facts:
+    """Return how far readings contradict one another; at_odds: the observer most so."""
     base = session.network.knowledge
     names = [f"{one.observer}, {one.question}, {one.view}" for one in weights.readings]
     places = {rule.name: str(rule.place) for rule in base.rules}
@@ -187,7 +189,9 @@ def _conflict(session: Session, record: Facts, weights: Weights) -> Facts:
     ]
     return {
         "bits": record["diagnostics"]["conflict_bits"],
-        "most": base.policy.conflict,
+        "probability": record["diagnostics"]["conflict"],
+        "least": base.policy.conflict,
+        "at_odds": at_odds,
         "pairs": pairs,
         "violations": [{**one, "place": places[one["rule"]]} for one in record["diagnostics"]["violations"]],
     }

@@ -25,6 +25,7 @@ from engine import (
     decide_levels,
     diagnose,
     did_you_mean,
+    disputed_labels,
     set_thresholds,
     thresholds_by_value,
 )
@@ -146,7 +147,7 @@ class Session:
     def levels(self, answers: Answers) -> dict[str, LevelDecision]:
         """Return the decisions about every level by the policy, without looking ahead."""
         posterior = self.inference.posterior(answers)
-        conflict = diagnose(self.inference, answers, posterior).conflict_bits
+        conflict = diagnose(self.inference, answers, posterior).conflict
         return decide_levels(self.network.knowledge, answers, posterior, conflict)
 
     def with_policy(self, policy: Policy) -> Session:
@@ -173,7 +174,7 @@ class Session:
         base = self.network.knowledge
         posterior = self.inference.posterior(answers)
         diagnostics = diagnose(self.inference, answers, posterior)
-        levels = decide_levels(base, answers, posterior, diagnostics.conflict_bits)
+        levels = decide_levels(base, answers, posterior, diagnostics.conflict)
         readings = np.bincount(answers.reading_item, minlength=len(answers.items))
         worthwhile = [level.accepted for name, level in levels.items() if base.policy.worth[name] > 0]
         settled = np.all(worthwhile, axis=0) if worthwhile else np.ones(len(readings), dtype=bool)
@@ -185,9 +186,18 @@ class Session:
         covered = None
         if self.guarantee is not None:
             covered = Covered.of(base, self.guarantee, answers, following, self.otherwise)
-            levels = covered.decided(levels, acceptable(base, answers, diagnostics.conflict_bits))
-        decisions = decide_items(base, answers, levels, diagnostics.conflict_bits, following)
+            levels = covered.decided(levels, acceptable(base, answers, diagnostics.conflict))
+        decisions = decide_items(base, answers, levels, following, self._at_odds(answers, diagnostics))
         return Judged(posterior, diagnostics, decisions, covered)
+
+    def _at_odds(self, answers: Answers, diagnostics: Diagnostics) -> tuple[str, ...]:
+        """Return who contradicts the others of each item beyond what is declared; no text for nobody."""
+        alarm = (diagnostics.conflict < self.network.knowledge.policy.conflict).tolist()
+        disputed = disputed_labels(self.inference, answers)
+        return tuple(
+            who if alarmed else label
+            for who, alarmed, label in zip(diagnostics.at_odds, alarm, disputed, strict=True)
+        )
 
 
 def infer(

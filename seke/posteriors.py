@@ -155,11 +155,12 @@ class Layout:
         named: tuple[list[list[str]], list[list[str]]],
     ) -> Iterator[Record]:
         names = ["samples", "refused", "unreadable", "entropy_bits", "epistemic_bits", "conflict_bits"]
-        names += ["log_evidence_nats", "violations", "lacking_evidence", "overruled"]
+        names += ["conflict", "log_evidence_nats", "violations", "lacking_evidence", "overruled"]
         numbers = (
             diagnostics.entropy_bits,
             diagnostics.epistemic_bits,
             diagnostics.conflict_bits,
+            diagnostics.conflict,
             posterior.log_evidence,
         )
         return _rows(

@@ -51,7 +51,7 @@ class Summary:
             decision = record["decision"]
             self.items[decision["item"]] += 1
             if decision["item"] == "reject":
-                self.reasons[decision["reasons"][0]] += 1
+                self.reasons[decision["reasons"][0].partition(":")[0]] += 1
             self._count_levels(record)
             self.samples += record["diagnostics"]["samples"]
             promised = decision.get("guarantee", {"holds": True})

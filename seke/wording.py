@@ -100,8 +100,9 @@ def _label(facts: Facts) -> list[str]:
         **decision,
         "decision": decision["item"],
         "limit": 0.0 if decision["limit"] is None else decision["limit"],
-        "conflict": facts["conflict"]["bits"],
-        "most": facts["conflict"]["most"],
+        "conflict": facts["conflict"]["probability"],
+        "least": facts["conflict"]["least"],
+        "at_odds": facts["conflict"]["at_odds"],
         "reasons": words["reasons"].format(reasons=reasons) if reasons else "",
     }
     promised = decision["guarantee"]
@@ -113,7 +114,7 @@ def _label(facts: Facts) -> list[str]:
     if not facts["readings"]:
         which = "unread"
     elif which == "open" and decision["risk"] <= given["limit"]:
-        which = "unfinished" if given["conflict"] < given["most"] else "conflicting"
+        which = "unfinished" if given["conflict"] >= given["least"] else "conflicting"
     return _wrapped(words["label"].format(**named)) + _wrapped(words[which].format(**given))
 
 
@@ -219,6 +220,7 @@ def _rules(facts: Facts) -> list[str]:
 def _conflict(facts: Facts) -> list[str]:
     words, conflict = _words()["conflict"], facts["conflict"]
     lines = [words["whole"].format(**conflict)] if len(facts["readings"]) > 1 else []
+    lines += [words["tail"].format(**conflict)] if conflict["probability"] < 1 else []
     pairs = [one for one in conflict["pairs"][:MOST_PAIRS] if one["bits"] >= SMALL]
     lines += [words["pair"].format(**one) for one in pairs]
     told = sorted(facts["variables"], key=lambda one: -one["conflict"])[:MOST_PAIRS]

@@ -65,7 +65,7 @@ def certified_with(base, samples, truth, **given):
     levels, allowed = [], []
     for answers in parts:
         posterior = session.inference.posterior(answers)
-        conflict = diagnose(session.inference, answers, posterior).conflict_bits
+        conflict = diagnose(session.inference, answers, posterior).conflict
         levels.append(decide_levels(base, answers, posterior, conflict))
         allowed.append(acceptable(base, answers, conflict))
     joined = {name: LevelDecision.stacked([part[name] for part in levels]) for name in levels[0]}
@@ -125,7 +125,7 @@ def test_what_is_accepted_is_certified_and_by_its_threshold(folder, guarantee):
         assert decision["guarantee"] == {"alpha": 0.15, "delta": 0.1, "holds": True, "why": ""}
         before = plain[record["item"]]
         assert (before["posteriors"], before["decision"]["next"]) == (record["posteriors"], decision["next"])
-        conflict = record["diagnostics"]["conflict_bits"] >= base.policy.conflict
+        conflict = record["diagnostics"]["conflict"] < base.policy.conflict
         for name, level in decision["levels"].items():
             value = level["value"]
             word = str(value).lower() if isinstance(value, bool) else value
@@ -233,7 +233,7 @@ def test_a_terminal_is_told_in_words(folder):
     for record in infer("new.jsonl", "certified.yaml"):
         level = record["decision"]["levels"]["wear"]
         if level["risk"] == 0 or (
-            level["threshold"] is not None and record["diagnostics"]["conflict_bits"] >= 2
+            level["threshold"] is not None and record["diagnostics"]["conflict"] < 0.01
         ):
             continue
         kind = True if level["certified"] else False if level["threshold"] is None else None

@@ -109,7 +109,7 @@ def test_faces_show_every_decision_and_reason(found):
     decisions = [record["decision"] for record in found("faces").values()]
     assert len(decisions) >= 24
     assert {one["item"] for one in decisions} == {"accept", "requery", "reject"}
-    reasons = {one["reasons"][0] for one in decisions if one["item"] == "reject"}
+    reasons = {one["reasons"][0].partition(":")[0] for one in decisions if one["item"] == "reject"}
     assert reasons == {"refused", "unreadable", "conflict", "budget", "unresolvable"}
 
 
@@ -254,4 +254,4 @@ def test_crowd_counts_by_who_says_it(found):
     rise = {bird: p[f"ben-says-{bird}"][bird] / prior[bird] for bird in ("wren", "sparrow")}
     assert rise["wren"] > 4 * rise["sparrow"]
     assert p["split-but-ann"]["dunnock"] > 0.9 > 0.5 > p["split-crowd"]["dunnock"]
-    assert found("crowd")["ann-against-crowd"]["diagnostics"]["conflict_bits"] > 1.5
+    assert found("crowd")["ann-against-crowd"]["diagnostics"]["conflict"] < 0.1

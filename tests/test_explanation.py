@@ -53,6 +53,7 @@ def test_the_facts_are_those_of_the_record(explained, records, item):
     assert facts["decision"]["accepted"] == (level["decision"] == "accept")
     assert facts["decision"]["item"] == record["decision"]["item"]
     assert facts["conflict"]["bits"] == record["diagnostics"]["conflict_bits"]
+    assert facts["conflict"]["probability"] == record["diagnostics"]["conflict"]
     assert facts["prior"]["population"] == "uniform"
     assert facts["prior"]["place"].endswith("knowledge/priors.yaml:7:10")
 

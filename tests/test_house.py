@@ -26,7 +26,7 @@ HTTP = {"openai", "httpx", "requests", "urllib3", "aiohttp", "http", "urllib", "
 FACES = re.compile(r"\b(happiness|sadness|disgust|contempt|valence|arousal|AU\d+|facial|emotions?)\b")
 INFERENCE = {
     "arrays",
-    *("answers", "diagnostics", "evidence", "exchange", "feasibility", "fit", "gold"),
+    *("answers", "conflict", "diagnostics", "evidence", "exchange", "feasibility", "fit", "gold"),
     *(
         "cost",
         "dependence",
@@ -39,7 +39,14 @@ INFERENCE = {
         "posterior",
     ),
     *("certification", "design", "guarantee", "preposterior", "reliability", "resampling", "score"),
-    *("decision", "decision.basis", "decision.decision", "decision.level", "decision.limits"),
+    *(
+        "decision",
+        "decision.basis",
+        "decision.decision",
+        "decision.disputed_labels",
+        "decision.level",
+        "decision.limits",
+    ),
     *("decision.origin", "model", "model.fit_record"),
     *("simulation", "weights", "observation", "observation.dependence", "observation.joint_answers"),
 }

@@ -40,7 +40,7 @@ policy:
   limits: {tone: 0.1}
   worth: {tone: 1}
   budget: 9
-  conflict: 100
+  conflict: 0.000001
   batches: [1]
   ask: eye
 observers:

@@ -57,7 +57,7 @@ observers:
     {x: {x: 0.7, y: 0.2, z: 0.1}, y: {x: 0.1, y: 0.8, z: 0.1}, z: {x: 0.3, y: 0.1, z: 0.6}}}}}
 questions: {source: book, name: {reports: [kinds], cost: 1}}
 policy: {source: book, required: [kinds], limits: {kinds: 0.1, signs: 0.1}, tolerance: {},
-  worth: {kinds: 5, signs: 1}, budget: 5, batches: [1], conflict: 4, ask: eye}
+  worth: {kinds: 5, signs: 1}, budget: 5, batches: [1], conflict: 0.01, ask: eye}
 """
 
 

@@ -4,9 +4,10 @@ The risk of a level is the posterior probability that its value is wrong: 1 - ma
 probability of the other value (binary), P(|x - mean| > tolerance) (interval; x uniform within bins). A
 level is accepted where its risk is at or under its limit, or under the threshold that keeps a limit of the
 mean (`decision.limits`): Chow's rule with a price of rejection (Chow 1970, doi:10.1109/TIT.1970.1054406).
-Nothing is accepted of an item whose readings contradict one another by the policy's `conflict` or more (then
-some declared reliability is wrong, and the risk with it), nor of one without a readable answer. What nobody
-looked at is not accepted either (`decision.origin`): it may be inferred, and is then said to be so.
+Nothing is accepted of an item whose readings contradict one another so much that the probability of that is
+under the policy's `conflict` (then some declared reliability is wrong, and the risk with it), nor of one
+without a readable answer. What nobody looked at is not accepted either (`decision.origin`): it may be
+inferred, and is then said to be so.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Decisions:
 def decide_levels(
     knowledge: Knowledge, answers: Answers, posterior: Posterior, conflict: Floats
 ) -> dict[str, LevelDecision]:
-    """Return the decision about every variable of a level; conflict: (N,), bits."""
+    """Return the decision about every variable of a level; conflict: (N,), `Diagnostics.conflict`."""
     policy = knowledge.policy
     agreed = acceptable(knowledge, answers, conflict)
     origins = origins_of(knowledge, answers, posterior.followed)
@@ -112,9 +113,9 @@ def highest_risk(variable: Variable, policy: Policy, value: Floats) -> Floats:
 
 
 def acceptable(knowledge: Knowledge, answers: Answers, conflict: Floats) -> NDArray[np.bool_]:
-    """Return of which items anything may be accepted, (N,): read, and not in conflict (N,), bits."""
+    """Return of which items anything may be accepted, (N,): read, and not in conflict (N,), a probability."""
     read = np.bincount(answers.reading_item, minlength=len(answers.items)) > 0
-    return np.asarray(read & (conflict < knowledge.policy.conflict))
+    return np.asarray(read & (conflict >= knowledge.policy.conflict))
 
 
 def decide_certified(
@@ -199,13 +200,14 @@ def decide_items(
     knowledge: Knowledge,
     answers: Answers,
     levels: Mapping[str, LevelDecision],
-    conflict: Floats,
     asked_next: tuple[Option | None, ...],
+    at_odds: tuple[str, ...],
 ) -> Decisions:
     """Return the decision about every item.
 
     An item is asked again where `asked_next` has a question that is worth its price; else it is
-    accepted where all required levels are; else rejected, with the reasons.
+    accepted where all required levels are; else rejected, with the reasons. at_odds: the observer that
+    contradicts the others of an item beyond what is declared of it; no text where none does.
     """
     policy = knowledge.policy
     whole = all_required(knowledge, {name: level.accepted for name, level in levels.items()})
@@ -224,7 +226,7 @@ def decide_items(
             reasons.append(())
         else:
             decisions.append("reject")
-            why = ["conflict"] if conflict[i] >= policy.conflict else []
+            why = [f"conflict: {at_odds[i]}"] if at_odds[i] else []
             why.append("budget" if answers.asked[i] >= policy.budget else "unresolvable")
             reasons.append((*why, *_open_levels(knowledge, levels, i)))
     return Decisions(tuple(decisions), levels, asked_next, tuple(reasons))

@@ -45,19 +45,24 @@ def origins_of(base: Knowledge, answers: Answers, followed: Floats) -> dict[str,
 
     followed: (R,) P(a reading followed its label | all answers).
     """
-    looks = np.array([one.origin == "seen" for one in base.observers.values()], dtype=bool)
-    looking = looks[answers.reading_observer]
+    looks = looking(base, answers)
     found = {}
     for name in (name for names in base.levels.values() for name in names):
         reported = reports_of(answers, name)
         origin = np.full(len(answers.items), Origin.INFERRED, dtype=np.int8)
-        origin[answers.reading_item[reported & ~looking]] = Origin.LABEL
-        seen = reported & looking
+        origin[answers.reading_item[reported & ~looks]] = Origin.LABEL
+        seen = reported & looks
         if name != base.root:
             seen &= followed < FOLLOWED
         origin[answers.reading_item[seen]] = Origin.SEEN
         found[name] = origin
     return found
+
+
+def looking(base: Knowledge, answers: Answers) -> NDArray[np.bool_]:
+    """Return which readings are of observers that look at the item, (R,), and no data set's labels."""
+    looks = np.array([one.origin == "seen" for one in base.observers.values()], dtype=bool)
+    return np.asarray(looks[answers.reading_observer])
 
 
 def reports_of(answers: Answers, name: str) -> NDArray[np.bool_]:
@@ -74,8 +79,7 @@ def labels_of(base: Knowledge, answers: Answers) -> Mapping[str, Floats]:
 
     Of several labels of an item the first counts; one that names no state of the variable says nothing.
     """
-    observers = list(base.observers.values())
-    says = np.array([one.origin == "label" for one in observers], dtype=bool)[answers.reading_observer]
+    says = ~looking(base, answers)
     found: dict[str, Floats] = {}
     if not says.any():
         return found

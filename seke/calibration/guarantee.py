@@ -107,7 +107,7 @@ def guaranteed(
         if name in gold.values
     }
     fit_to_accept = [
-        acceptable(base, part, j.diagnostics.conflict_bits) for part, j in zip(stages, judged, strict=True)
+        acceptable(base, part, j.diagnostics.conflict) for part, j in zip(stages, judged, strict=True)
     ]
     mine = None if groups is None else [groups[i] for i in np.flatnonzero(parts.known)]
     return certify(

@@ -171,8 +171,7 @@ class _World:
             for name in judged[0].decisions.levels
         }
         allowed = [
-            acceptable(base, part, one.diagnostics.conflict_bits)
-            for part, one in zip(stages, judged, strict=True)
+            acceptable(base, part, one.diagnostics.conflict) for part, one in zip(stages, judged, strict=True)
         ]
         found = [one.posterior.marginals for one in judged]
         marginals = {name: np.concatenate([one[name] for one in found]).mean(0) for name in found[0]}

@@ -68,7 +68,7 @@ class Plan:
         calls, cost, rounds: mean, its standard error, and the 5 % and 95 % quantiles over the items
         asked: question -> mean answers an item
         accepted: share of the items that were accepted; wrong: of those, with a required value wrong
-        reasons: first reason of a rejected item -> share of all items
+        reasons: first reason of a rejected item, without names -> share of all items
         levels: level -> accepted, the share of its values that were accepted; wrong, of those; stated,
             their mean risk; and the same for each of its `variables`
         total: calls, cost and price of a whole data set, where its size was given
@@ -263,7 +263,9 @@ def _row(
     for line, count in standing.given.items():
         asked[line[2]] += count
     reasons = Counter(
-        why[0] for item, why in zip(decisions.item, decisions.reasons, strict=True) if item == "reject"
+        why[0].partition(":")[0]
+        for item, why in zip(decisions.item, decisions.reasons, strict=True)
+        if item == "reject"
     )
     row: Record = {"setting": setting.name, "design": setting.design, **setting.says, "items": items}
     row |= {

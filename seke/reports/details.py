@@ -25,7 +25,7 @@ LONGEST = 400
 
 
 def details_of(source: Source, told: Told | None, gold: list[dict[str, Any]] | None) -> list[Detail]:
-    """Return of each item: reasons, next, violations, guarantee; with samples its readings and steps."""
+    """Return of each item what was decided and why; with samples its readings and steps."""
     table = source.table
     found = [_decided(table, row) for row in range(len(table.items))]
     if gold is not None:
@@ -40,6 +40,8 @@ def details_of(source: Source, told: Told | None, gold: list[dict[str, Any]] | N
 
 def _decided(table: Table, row: int) -> Detail:
     detail: Detail = {"reasons": [clean(reason, LONGEST) for reason in table.reasons[row]]}
+    if table.conflict[row] < 1:
+        detail["conflict"] = float(table.conflict[row])
     if table.next[row]:
         detail["next"] = {key: _short(value) for key, value in dict(table.next[row] or {}).items()}
     if table.violations[row]:

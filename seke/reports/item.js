@@ -146,7 +146,9 @@ function conflictOf(facts, table, row, detail) {
   const conflict = table.bits[row * 3 + 2], rules = new Map(facts.knowledge.rules.map((one) => [one.name, one]));
   const violations = detail.violations ?? [];
   return [make("p", {}, `Readings conflict by ${signed(conflict)} bits`, make("span", {class: "muted"},
-    conflict > 0 ? ` (above 0: less probable together than apart; nothing is accepted from ${short(facts.base.conflict)})` : " (below 0: they support one another)")),
+    conflict > 0 ? " (above 0: less probable together than apart)" : " (below 0: they support one another)")),
+  detail.conflict != null && make("p", {}, `A reading as much at odds with all others has a probability of at most ${short(detail.conflict)}`,
+    make("span", {class: "muted"}, ` (under ${short(facts.base.conflict)} nothing is accepted)`)),
   make("ul", {class: "plain"}, violations.map(([name, p]) => {
     const rule = rules.get(name);
     return make("li", {}, make("b", {}, `${name} ${plain(p)}`), rule && make("span", {}, ` ${rule.statement}`), rule && make("div", {class: "place"}, `${rule.place}, ${rule.source}`));

@@ -39,7 +39,7 @@ class Table:
     (N, K) probabilities. binary: (N, B) P(true) of `binaries`. intervals: variable -> (N, 4), MOMENTS.
     correlation: (N,) of both intervals, NaN where there is none. levels: the variables of (N, L) columns
     accepted, certified (None where no guarantee is in force) and risk. counts: (N, 3), COUNTS. bits: (N, 3),
-    BITS.
+    BITS. conflict: (N,), the probability; NaN of records that were written without it.
     """
 
     base: Knowledge
@@ -61,6 +61,7 @@ class Table:
     risk: Floats
     counts: Ints
     bits: Floats
+    conflict: Floats
 
     @cached_property
     def rows(self) -> Mapping[str, int]:
@@ -123,6 +124,8 @@ def _laws(table: Table) -> Iterator[tuple[str, Flags]]:
         sound = _within(told[:, [0, 2, 3]], low - SLACK, high + SLACK)
         yield f"{name} is not from {low:g} to {high:g}", sound
         yield f"the sd of {name} is not from 0 to {high - low:g}", _within(told[:, [1]], 0, high - low)
+    sound = np.isnan(table.conflict) | _within(table.conflict[:, None], 0, 1)
+    yield "its conflict is not from 0 to 1", np.asarray(sound, dtype=np.bool_)
     yield "its bits are not finite", np.asarray(np.isfinite(table.bits).all(axis=1), dtype=np.bool_)
 
 
@@ -141,7 +144,7 @@ class _Draft:
         self.kept: dict[str, list[Any]] = {
             name: [] for name in ("reasons", "next", "violations", "guarantee")
         }
-        columns = ("root", "binary", "intervals", "correlation", "risk", "bits")
+        columns = ("root", "binary", "intervals", "correlation", "risk", "bits", "conflict")
         self.floats = {name: array("d") for name in columns}
         self.ints = {name: array("q") for name in ("decision", "accepted", "certified", "counts")}
         # Equal texts once, however many items have them.
@@ -170,6 +173,7 @@ class _Draft:
         told = record["diagnostics"]
         ints["counts"].extend([int(told[name]) for name in COUNTS])
         floats["bits"].extend([told[name] for name in BITS])
+        floats["conflict"].append(told.get("conflict", np.nan))
         self.kept["reasons"].append(self._once(tuple(map(str, decision["reasons"]))))
         self.kept["next"].append(decision.get("next"))
         violations = tuple((str(one["rule"]), float(one["probability"])) for one in told["violations"])
@@ -209,5 +213,6 @@ class _Draft:
             risk=floats["risk"].reshape(n, -1),
             counts=ints["counts"].reshape(n, -1),
             bits=floats["bits"].reshape(n, -1),
+            conflict=floats["conflict"],
             **{name: tuple(column) for name, column in self.kept.items()},
         )

@@ -71,7 +71,7 @@ class Run:
             # The record that stands for a face of which nothing was asked yet was not paid for.
             answers = replace(answers, asked=answers.asked - 1)
             posterior = self.inference.posterior(answers)
-            conflict = diagnose(self.inference, answers, posterior).conflict_bits
+            conflict = diagnose(self.inference, answers, posterior).conflict
             levels = decide_levels(self.base, answers, posterior, conflict)
             settled = np.all([one.accepted for one in levels.values()], axis=0)
             self._note(levels)

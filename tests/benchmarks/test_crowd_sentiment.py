@@ -55,7 +55,7 @@ policy:
   limits: {sentiment: 0.1}
   worth: {sentiment: 1}
   budget: 9
-  conflict: 100
+  conflict: 0.000001
   batches: [1]
   ask: WHO
 observers:

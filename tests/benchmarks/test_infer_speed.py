@@ -75,12 +75,18 @@ def test_shares_of_a_run(noise, tmp_path, capsys):
         for answers in batches:
             posterior = clock("infer", session.inference.posterior, answers)
             diagnostics = clock("diagnose", diagnose, session.inference, answers, posterior)
-            levels = clock("decide", decide_levels, base, answers, posterior, diagnostics.conflict_bits)
+            levels = clock("decide", decide_levels, base, answers, posterior, diagnostics.conflict)
             ask = ~np.all([level.accepted for level in levels.values()], axis=0)
             asked += int(ask.sum())
             following = clock("look ahead", session.look_ahead.next, answers, posterior, ask)
             decisions = clock(
-                "decide", decide_items, base, answers, levels, diagnostics.conflict_bits, following
+                "decide",
+                decide_items,
+                base,
+                answers,
+                levels,
+                following,
+                diagnostics.at_odds,
             )
             found = clock("record", session.layout.records, answers, posterior, decisions, diagnostics)
             clock("write", writer.write, found)

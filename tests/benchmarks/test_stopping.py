@@ -603,7 +603,7 @@ policy:
   worth: {answer: 1}
   budget: 10
   batches: [1]
-  conflict: 4
+  conflict: 0.01
   ask: model
 """
 

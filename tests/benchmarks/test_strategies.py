@@ -97,7 +97,7 @@ class World:
         judged = self.session.under(replace(policy, worth=worth)).judge(answers)
         levels = judged.decisions.levels
         slip = self.wrong(levels)
-        agreed = judged.diagnostics.conflict_bits < policy.conflict
+        agreed = judged.diagnostics.conflict >= policy.conflict
         required = [name for level in policy.required for name in self.base.levels[level]]
         risk = 1 - np.prod([1 - levels[name].risk for name in required], axis=0)
         ways = [

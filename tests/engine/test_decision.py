@@ -105,7 +105,7 @@ def test_a_level_is_accepted_at_or_under_its_limit(base_of):
     answers = answers_of(base, random_items(base, 3, items=40))
     posterior = inference.posterior(answers)
     read = np.bincount(answers.reading_item, minlength=40) > 0
-    calm, first = np.zeros(40), int(read.argmax())
+    calm, first = np.ones(40), int(read.argmax())
     levels = decide_levels(base, answers, posterior, calm)
     assert set(levels) == {name for names in base.levels.values() for name in names}
     for name, level in levels.items():
@@ -122,14 +122,14 @@ def test_a_level_is_accepted_at_or_under_its_limit(base_of):
     )
     tight_base = replace(base, policy=tight)
     assert decide_levels(tight_base, answers, posterior, calm)[base.root].accepted[first]
-    torn = np.full(40, base.policy.conflict)
+    torn = np.full(40, base.policy.conflict * 0.999)
     assert not any(level.accepted.any() for level in decide_levels(base, answers, posterior, torn).values())
 
 
 # Items.
 
 
-def decided(base, accepted, following=None, conflict=0.0, readings=1, asked=1, refused=0):
+def decided(base, accepted, following=None, conflict=1.0, readings=1, asked=1, refused=0):
     """Decide one item of which these levels' variables are accepted."""
     observer = base.observers[base.policy.ask]
     draws = ({base.root: 0},)
@@ -140,7 +140,8 @@ def decided(base, accepted, following=None, conflict=0.0, readings=1, asked=1, r
         for level, names in base.levels.items()
         for name in names
     }
-    found = decide_items(base, answers, levels, np.array([conflict]), (following,))
+    at_odds = ("logbook" if conflict < base.policy.conflict else "",)
+    found = decide_items(base, answers, levels, (following,), at_odds)
     return found.item[0], found.reasons[0]
 
 
@@ -163,9 +164,10 @@ def test_else_it_is_accepted_where_the_required_levels_are(base_of):
 def test_else_it_is_rejected_and_says_why(base_of):
     base = base_of("machine")
     assert decided(base, {"fault", "signs"}) == ("reject", ("unresolvable", "open: gauges"))
-    assert decided(base, {"fault"}, conflict=2.0)[1][:2] == ("conflict", "unresolvable")
+    assert decided(base, {"fault"}, conflict=0.009)[1][:2] == ("conflict: logbook", "unresolvable")
+    assert decided(base, {"fault"}, conflict=0.01)[1][0] == "unresolvable"
     assert decided(base, {"fault"}, asked=12)[1][0] == "budget"
-    assert decided(base, set(), conflict=5, asked=13)[1][:2] == ("conflict", "budget")
+    assert decided(base, set(), conflict=0.0, asked=13)[1][:2] == ("conflict: logbook", "budget")
 
 
 def test_an_item_without_a_readable_answer_is_rejected_whatever_the_prior_says(base_of):

@@ -48,7 +48,7 @@ def inferred(base):
 
 def accepted(inference, answers, variable):
     posterior = inference.posterior(answers)
-    conflict = diagnose(inference, answers, posterior).conflict_bits
+    conflict = diagnose(inference, answers, posterior).conflict
     return decide_levels(inference.network.knowledge, answers, posterior, conflict)[variable].accepted
 
 
@@ -79,7 +79,7 @@ def test_what_is_right_now_is_what_is_decided_now(base_of, names):
     base = base_of("machine")
     inference, answers = inferred(base), asked(base, items=20)
     posterior = inference.posterior(answers)
-    decided = decide_levels(base, answers, posterior, np.zeros(20))
+    decided = decide_levels(base, answers, posterior, np.ones(20))
     for name in map(names.get, ("wear", "hot", "dripping", "load", "flow")):
         influences = Influences(inference, answers, name)
         np.testing.assert_allclose(influences.p, 1 - decided[name].risk, atol=1e-9)

@@ -8,9 +8,19 @@ import numpy as np
 import pytest
 from brute_force import Reading, Shape, World, answers_of, random_base, random_items
 
-from engine import Basis, Inference, Origin, bases_of, compile_network, decide_levels, labels_of
+from engine import (
+    Answers,
+    Basis,
+    Inference,
+    Origin,
+    bases_of,
+    compile_network,
+    decide_levels,
+    disputed_labels,
+    labels_of,
+)
 from engine.decision.origin import origins_of
-from engine.knowledge import Halo, ReadingType
+from engine.knowledge import Halo, LabelInstrument, ReadingType
 from engine.model.fit_record import FitRecord, FittedReading
 
 EVEN = ((0.5, 0.5), (0.5, 0.5))
@@ -26,9 +36,7 @@ def judged(base, items):
 
 def test_what_nobody_reported_is_inferred_and_not_accepted_however_low_its_risk():
     base = random_base(Shape(seed=3, binaries=2, bins=(3,), observers=2, couplings=0, rules=0))
-    sure = replace(
-        base.policy, conflict=100.0, limits=dict.fromkeys(base.policy.limits, 0.9999), evidence=1.0
-    )
+    sure = replace(base.policy, conflict=0.0, limits=dict.fromkeys(base.policy.limits, 0.9999), evidence=1.0)
     base = replace(base, policy=sure)
     items = [[Reading("o0", "all", "face", ({"root": 0},))], [Reading("o0", "some", "face", ({"b0": 1},))]]
     _, _, levels = judged(base, items)
@@ -42,7 +50,7 @@ def test_a_label_of_the_set_is_no_look_and_kept_only_where_that_is_said():
     base = random_base(Shape(seed=4, binaries=1, observers=2, couplings=0, rules=0))
     label = replace(base.observers["o1"], origin="label", askable=False)
     loose = dict.fromkeys(base.policy.limits, 0.9999)
-    policy = replace(base.policy, conflict=100.0, limits=loose, evidence=1.0)
+    policy = replace(base.policy, conflict=0.0, limits=loose, evidence=1.0)
     base = replace(base, observers={**base.observers, "o1": label}, policy=policy)
     told = Reading("o1", "all", "face", ({"root": 1},))
     looked = Reading("o0", "all", "face", ({"root": 0},))
@@ -99,7 +107,7 @@ def test_the_odds_of_its_own_answers_equal_brute_force(seed):
 
 def test_an_observer_that_always_answers_the_same_gets_no_binary_value_accepted():
     base = random_base(Shape(seed=6, binaries=1, observers=1, halo=False, couplings=0, rules=0))
-    base = replace(base, policy=replace(base.policy, conflict=100.0))
+    base = replace(base, policy=replace(base.policy, conflict=0.0))
     observer = base.observers["o0"]
     blind = replace(
         observer.labels["b0"],
@@ -116,6 +124,50 @@ def test_an_observer_that_always_answers_the_same_gets_no_binary_value_accepted(
         assert levels["b0"].risk[0] < 0.1
         assert levels["b0"].lacking[0]
         assert not levels["b0"].accepted[0]
+
+
+def test_a_label_is_disputed_where_others_leave_it_less_probable_than_it_is_wrong():
+    base = random_base(Shape(seed=8, binaries=1, observers=2, halo=False, couplings=0, rules=0))
+    states = len(base.variables["root"].states)
+    sharp = tuple(tuple(0.9 if x == y else 0.1 / (states - 1) for y in range(states)) for x in range(states))
+    one = LabelInstrument(
+        variable="root",
+        answers=base.variables["root"].states,
+        confusion=sharp,
+        types=(ReadingType(repeat=0.9, strength=50),),
+    )
+    label = replace(base.observers["o1"], origin="label", askable=False, labels={"root": one}, numbers={})
+    base = replace(base, observers={"o0": base.observers["o0"], "o1": label})
+    told = Reading("o1", "all", "face", ({"root": 1},))
+    items = [
+        [told, Reading("o0", "all", "face", ({"root": y},) * count)] for y in (0, 1, 2) for count in (1, 3, 9)
+    ]
+    inference = Inference(compile_network(base))
+    answers = answers_of(base, items)
+    alone = inference.posterior(answers_of(base, [item[1:] for item in items])).marginals["root"][:, 1]
+    expected = tuple("o1" if p < 1 - 0.9 else "" for p in alone)
+    assert disputed_labels(inference, answers) == expected
+    assert len(set(expected)) == 2
+    # A label that nobody looked at beside is not disputed, and neither is one about something else.
+    other = [[told], [told, Reading("o0", "some", "face", ({"b0": 1},))]]
+    assert disputed_labels(inference, answers_of(base, other)) == ("", "")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_look_that_contradicts_a_label_never_raises_it(seed):
+    """A look that speaks against a state leaves a label of it no likelier than it was alone."""
+    base = random_base(Shape(seed=seed, observers=2, halo=False, couplings=0, rules=0))
+    inference = Inference(compile_network(base))
+    told = Reading("o1", "all", "face", ({"root": 1},))
+    for y in (0, 1, 2):
+        look = Reading("o0", "all", "face", ({"root": y},))
+        alone, both, seen = (
+            inference.posterior(answers_of(base, [item])).marginals["root"][0]
+            for item in ([told], [told, look], [look])
+        )
+        prior = inference.posterior(Answers.nothing()).marginals["root"][0]
+        if seen[1] <= prior[1]:
+            assert both[1] <= alone[1] + 1e-9
 
 
 def fit_of(base, **changed):

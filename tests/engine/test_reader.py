@@ -285,6 +285,27 @@ def test_observers(base_of: Callable[[str], Knowledge], names: Names) -> None:
     assert logbook.labels[names["wear"]].confusion[0] == pytest.approx((0.9, 0.05, 0.05))
 
 
+@pytest.mark.parametrize("bits", ["4.0", "100"])
+def test_a_conflict_in_bits_is_refused_and_says_what_it_is_now(
+    overlay_of: Callable[..., Knowledge], bits: str
+) -> None:
+    with pytest.raises(KnowledgeError) as refused:
+        overlay_of(f"policy: {{source: judgement, note: Old., conflict: {bits}}}\n")
+    (fault,) = refused.value.faults
+    assert fault.path == "policy.conflict"
+    assert fault.message.startswith(f"is {bits}; it is a probability now, no number of bits")
+    assert "0.000001 to 0.5" in fault.message
+    assert "`seke knowledge migrate`" in fault.message
+
+
+@pytest.mark.parametrize("value", ["0", "-0.1", "0.51"])
+def test_a_conflict_is_a_probability_that_can_raise_an_alarm(
+    overlay_of: Callable[..., Knowledge], value: str
+) -> None:
+    with pytest.raises(KnowledgeError, match=r"policy\.conflict"):
+        overlay_of(f"policy: {{source: judgement, note: Odd., conflict: {value}}}\n")
+
+
 def test_questions_and_policy(base_of: Callable[[str], Knowledge], names: Names) -> None:
     base = base_of("machine")
     walk, listen, check = base.questions.values()
@@ -307,7 +328,7 @@ def test_questions_and_policy(base_of: Callable[[str], Knowledge], names: Names)
     assert policy.cuts == {names["dripping"]: 0.4}
     assert policy.tolerance == {names["load"]: 0.3, names["flow"]: 0.6}
     assert policy.worth[names["wear"]] == 20
-    assert (policy.budget, policy.batches, policy.conflict, policy.ask) == (12, (1, 2, 4), 2, "fitter")
+    assert (policy.budget, policy.batches, policy.conflict, policy.ask) == (12, (1, 2, 4), 0.01, "fitter")
 
 
 def test_who_may_be_asked_and_at_what_price(base_of: Callable[[str], Knowledge]) -> None:

@@ -102,7 +102,7 @@ def decided(inference, one):
     base = inference.network.knowledge
     posterior = inference.posterior(one)
     p = posterior.marginals[base.root][0]
-    levels = decide_levels(base, one, posterior, diagnose(inference, one, posterior).conflict_bits)
+    levels = decide_levels(base, one, posterior, diagnose(inference, one, posterior).conflict)
     return inference.network.root_states[int(np.round(p, 9).argmax())], bool(levels[base.root].accepted[0])
 
 

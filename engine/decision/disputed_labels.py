@@ -1,0 +1,53 @@
+"""Labels of data sets that those who looked contradict more than the labels' declared reliability allows.
+
+A label of a state x is disputed where all other readings leave x less probable than a label of x is declared
+to be wrong: P(x | other readings) < 1 - P(label says x | x). It is told by the observer's name; what is
+accepted is left to the posterior, which has weighed both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.decision.origin import labels_of, looking, reports_of
+
+if TYPE_CHECKING:
+    from engine.answers import Answers
+    from engine.knowledge import Knowledge
+    from engine.posterior import Inference
+
+
+def disputed_labels(inference: Inference, answers: Answers) -> tuple[str, ...]:
+    """Return for each item the observer whose label is disputed, no text for none; numbers are left out."""
+    base = inference.network.knowledge
+    found = [""] * len(answers.items)
+    looks = looking(base, answers)
+    labelled = np.zeros(len(answers.items), dtype=bool)
+    labelled[answers.reading_item[~looks]] = True
+    labelled &= np.bincount(answers.reading_item[looks], minlength=len(answers.items)) > 0
+    if not labelled.any():
+        return tuple(found)
+    some = answers.only(labelled)
+    looks = looking(base, some)
+    without = inference.posterior(some.keeping(looks)).marginals
+    observers, places = tuple(base.observers), np.flatnonzero(labelled)
+    for name, said in labels_of(base, some).items():
+        seen = np.zeros(len(places), dtype=bool)
+        seen[some.reading_item[reports_of(some, name) & looks]] = True
+        for reading in np.flatnonzero(reports_of(some, name) & ~looks).tolist():
+            observer, item = observers[some.reading_observer[reading]], int(some.reading_item[reading])
+            if name not in base.observers[observer].labels or not seen[item] or np.isnan(said[item]):
+                continue
+            state = int(said[item])
+            if without[name][item, state] < _declared_wrong(base, observer, name, state):
+                found[places[item]] = observer
+    return tuple(found)
+
+
+def _declared_wrong(base: Knowledge, observer: str, name: str, state: int) -> float:
+    """Return P(an observer's label is another | this state is true), as declared or fitted."""
+    one, variable = base.observers[observer].labels[name], base.variables[name]
+    answer = state if variable.kind == "binary" else one.answers.index(variable.states[state])
+    return 1 - one.confusion[state][answer]
