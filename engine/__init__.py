@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from engine.gold import Gold, states_of
     from engine.guarantee import Certificate, Design, Guarantee, least_abstention, listed
     from engine.influence import Influence, Influences
+    from engine.language.migrate import Migration, Rewrite, read_migration
     from engine.learned import Learned, learn_knowledge, learn_population
     from engine.lookahead import LookAhead
     from engine.network import CompiledRule, Network
@@ -141,6 +142,9 @@ LAZY = {
     "listed": "guarantee",
     "Influence": "influence",
     "Influences": "influence",
+    "Migration": "language.migrate",
+    "Rewrite": "language.migrate",
+    "read_migration": "language.migrate",
     "Learned": "learned",
     "learn_knowledge": "learned",
     "learn_population": "learned",
@@ -221,6 +225,7 @@ __all__ = [
     "Learned",
     "LevelDecision",
     "LookAhead",
+    "Migration",
     "Misfit",
     "Network",
     "NullInterval",
