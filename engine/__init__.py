@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from engine.gold import Gold, states_of
     from engine.guarantee import Certificate, Design, Guarantee, least_abstention, listed
     from engine.influence import Influence, Influences
-    from engine.language.migrate import Migration, Rewrite, read_migration
+    from engine.language.migrate import Migration, read_migration
     from engine.learned import Learned, learn_knowledge, learn_population
     from engine.lookahead import LookAhead
     from engine.network import CompiledRule, Network
@@ -143,7 +143,6 @@ LAZY = {
     "Influence": "influence",
     "Influences": "influence",
     "Migration": "language.migrate",
-    "Rewrite": "language.migrate",
     "read_migration": "language.migrate",
     "Learned": "learned",
     "learn_knowledge": "learned",
@@ -297,6 +296,7 @@ __all__ = [
     "predictive_checks",
     "prior_truth",
     "read",
+    "read_migration",
     "reading_follows",
     "readings_jointly",
     "replaced_paths",

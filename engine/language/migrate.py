@@ -1,8 +1,8 @@
-"""Overlays that an earlier version wrote -> the same overlays as they are written now, by edits of their text.
+"""Overlays that an earlier version wrote -> overlays as this version reads them, by edits of their text.
 
-Tables, `repeat`, `strength`, habits and types stay as they are, since they are read as they were. What changes:
+Tables, `repeat`, `strength`, habits and types stay as they are: they mean what they meant. What changes:
 
-* an exponent that a fit chose becomes 1: it stood for errors that observers share, which `dependence` declares;
+* an exponent that a fit chose becomes 1: it stood for errors that observers share, which `dependence` says;
 * `policy.conflict` in bits becomes a probability;
 * `certificates` go: they promise something of decisions that another engine made.
 

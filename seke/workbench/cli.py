@@ -254,9 +254,9 @@ def resolve(base: str | None, output: Path | None) -> None:
 @knowledge.command()
 @click.argument("overlay", metavar="OVERLAY", type=EXISTING)
 @click.option(
-    "-o", "--output", metavar="FILE", type=EXISTING, help="Write to a new FILE, or of a folder to a new folder."
+    "-o", "--output", metavar="FILE", type=EXISTING, help="Write to a new FILE; of a folder to a new folder."
 )
-@click.option("--in-place", is_flag=True, help="Write over OVERLAY; the old text stays beside it as NAME.old.")
+@click.option("--in-place", is_flag=True, help="Write over OVERLAY; the old text stays as NAME.old.")
 @json_option
 def migrate(overlay: Path, output: Path | None, in_place: bool, as_json: bool) -> None:
     """Rewrite an OVERLAY of an earlier version (a file or a folder) for this one.

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 # The end of the names under which old texts are kept; bases do not read it.
 OLD = ".old"
-# Overlays that extend one another; a base is read no further either.
+# Overlays that extend one another; a base is read no further either (engine/layers.py).
 LONGEST_CHAIN = 8
 UNRECORDED = (
-    "it holds numbers of a fit without a record of it (section `fits`), so nothing of it counts as calibrated; "
-    "seke calibrate writes the record with a new fit"
+    "it holds numbers of a fit without a record of that fit (section `fits`), so nothing of it counts as "
+    "calibrated; a new seke calibrate writes the record"
 )
 
 
@@ -35,8 +35,8 @@ UNRECORDED = (
 class Migrated:
     """What a migration did.
 
-    facts: JSON values: `overlay`, `changes` (each with `place`, `path`, `old`, `new`, `reason`), `advice` (for
-    people, what to do next), `written` and `kept` (files that were written, and those with the old text).
+    facts: JSON values: `overlay`, `changes` (each with `place`, `path`, `old`, `new`, `reason`), `advice`
+    (what to do next, a line each), `written` and `kept` (files that were written, and those with old texts).
     texts: the text of each file as it is written now.
     """
 
@@ -65,10 +65,12 @@ def migrate(overlay: str | Path, output: str | Path | None = None, *, in_place: 
         _check_new(path, target)
     moved = None if target is None else (target if path.is_dir() else target.parent)
     migration = _read(path, moved)
+    written: list[str] = []
+    kept: list[str] = []
     if target is not None:
-        written, kept = _write_anew(migration, path, target), []
-    else:
-        written, kept = _write_over(migration) if in_place else ([], [])
+        written = _write_anew(migration, path, target)
+    elif in_place:
+        written, kept = _write_over(migration)
     facts = {
         "overlay": near_file(str(path)),
         "changes": [
@@ -81,7 +83,7 @@ def migrate(overlay: str | Path, output: str | Path | None = None, *, in_place: 
             }
             for change in migration.rewrites
         ],
-        "advice": _advice(migration, path),
+        "advice": _advice(migration, target or path),
         "written": written,
         "kept": kept,
     }
@@ -96,9 +98,8 @@ def hint(base: str | Path | None) -> str:
     commands = [f"seke knowledge migrate {_quoted(path)} --in-place" for path in old]
     if not commands:
         return ""
-    return "written for an earlier version; to rewrite it (the old text stays beside it as NAME.old):" + "".join(
-        f"\n  {command}" for command in commands
-    )
+    head = "written for an earlier version; to rewrite it (the old text stays beside it as NAME.old):"
+    return "\n  ".join([head, *commands])
 
 
 def _read(path: Path, moved: Path | None = None) -> Migration:
@@ -191,7 +192,7 @@ def _advice(migration: Migration, path: Path) -> list[str]:
 
 
 def _renewal(migration: Migration, path: Path) -> str:
-    """Return the command that fits and certifies anew; from what a fit extends, so that no gold counts twice."""
+    """Return the command that fits and certifies anew, from what a fit extends: no gold counts twice."""
     made = migration.certificates
     assert made is not None  # Only asked for where some were taken out.
     base = path
