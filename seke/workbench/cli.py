@@ -87,10 +87,14 @@ def _hinting(base: str | None) -> Iterator[None]:
     from seke.terminal import printable
     from seke.workbench.migrate import hint
 
+    faulty = False
     try:
         yield
+    except SystemExit as error:
+        faulty = error.code == 2
+        raise
     finally:
-        for line in hint(base).splitlines():
+        for line in hint(base, faulty=faulty).splitlines():
             print(printable(line), file=sys.stderr)
 
 

@@ -90,11 +90,14 @@ def migrate(overlay: str | Path, output: str | Path | None = None, *, in_place: 
     return Migrated(facts, {file: new.decode("utf-8-sig") for file, (_, new) in migration.files.items()})
 
 
-def hint(base: str | Path | None) -> str:
-    """Return how a base, or what it extends, is migrated; no text where none of them needs it."""
+def hint(base: str | Path | None, *, faulty: bool) -> str:
+    """Return how a base, or what it extends, is migrated; no text where none of them needs it.
+
+    faulty: whether it has faults. A conflict in bits is one; what else changes is no fault.
+    """
     if base is None or (str(base) == SHIPPED and not Path(base).exists()):
         return ""
-    old = _outdated(Path(base))
+    old = _outdated(Path(base), but="" if faulty else "policy.conflict")
     commands = [f"seke knowledge migrate {_quoted(path)} --in-place" for path in old]
     if not commands:
         return ""
@@ -106,8 +109,8 @@ def _read(path: Path, moved: Path | None = None) -> Migration:
     return read_migration(path, {SHIPPED: shipped_folder()}, moved)
 
 
-def _outdated(path: Path | None) -> list[Path]:
-    """Return a base and those that it extends, as far as they need a migration."""
+def _outdated(path: Path | None, but: str = "") -> list[Path]:
+    """Return a base and those that it extends, as far as more than this path needs a migration."""
     outdated = []
     for _ in range(LONGEST_CHAIN):
         if path is None:
@@ -116,7 +119,7 @@ def _outdated(path: Path | None) -> list[Path]:
             migration = _read(path)
         except KnowledgeError:
             break  # Whoever reads the base says what is wrong with it.
-        outdated += [path] if migration.rewrites else []
+        outdated += [path] if any(change.path != but for change in migration.rewrites) else []
         path = migration.base
     return outdated
 
