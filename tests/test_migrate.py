@@ -209,7 +209,7 @@ def test_texts_by_hand(old, new, paths, tmp_path):
 
 
 def test_what_cannot_be_taken_out_of_its_line_is_a_fault(tmp_path):
-    text = "observers:\n  a:\n    ? sd\n    : exponent: 0.1\n      carry: 1\n    source: fit-1\n    exponent: 3"
+    text = "observers:\n  a:\n    ? sd\n    : exponent: 1\n      b: 1\n    source: fit-1\n    exponent: 3"
     (tmp_path / "base.yaml").write_text(text)
     with pytest.raises(
         KnowledgeError, match=r"base\.yaml:4:17: observers\.a\.sd\.exponent: .* lines of its own"
