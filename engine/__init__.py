@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from engine.gold import Gold, states_of
     from engine.guarantee import Certificate, Design, Guarantee, least_abstention, listed
     from engine.influence import Influence, Influences
+    from engine.language.migrate import Migration, read_migration
     from engine.language.read_fits import fits_yaml
     from engine.learned import Learned, learn_knowledge, learn_population
     from engine.learning.drawn_risks import drawn_risks
@@ -165,6 +166,8 @@ LAZY = {
     "listed": "guarantee",
     "Influence": "influence",
     "Influences": "influence",
+    "Migration": "language.migrate",
+    "read_migration": "language.migrate",
     "Learned": "learned",
     "learn_knowledge": "learned",
     "learn_population": "learned",
@@ -249,6 +252,7 @@ __all__ = [
     "LevelDecision",
     "LookAhead",
     "MeanThreshold",
+    "Migration",
     "Misfit",
     "Network",
     "NullInterval",
@@ -329,6 +333,7 @@ __all__ = [
     "predictive_checks",
     "prior_truth",
     "read",
+    "read_migration",
     "reading_follows",
     "readings_jointly",
     "replaced_paths",

@@ -88,7 +88,7 @@ def _read_files(path: Path, faults: list[Fault], budget: Budget) -> Table | None
     """Read and merge the files of one layer; hidden files and folders are passed over."""
     start = Place(str(path), 1, 1)
     if path.is_dir():
-        files = _yaml_in(path)
+        files = yaml_files(path)
         if not files:
             faults.append(Fault(start, "", "the folder holds no .yaml file"))
             return None
@@ -112,7 +112,7 @@ def _read_files(path: Path, faults: list[Fault], budget: Budget) -> Table | None
     return merged
 
 
-def _yaml_in(folder: Path) -> list[Path]:
+def yaml_files(folder: Path) -> list[Path]:
     """Return the YAML files of a folder and those below it."""
     return sorted(
         file
@@ -140,7 +140,7 @@ def _base_path(
     if not _exists(target):
         known = ", ".join(sorted(bases)) or "none"
         message = f"{extends.text[:80]!r} is neither a path from here nor a known base (known: {known})"
-    elif target.is_dir() and not _yaml_in(target):
+    elif target.is_dir() and not yaml_files(target):
         message = f"{extends.text!r} is a folder that holds no .yaml file"
     elif target.resolve() in chain:
         message = f"{extends.text!r} extends this base in turn"

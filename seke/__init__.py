@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from seke.workbench.check import check
     from seke.workbench.diff import diff
     from seke.workbench.graph import network_graph
+    from seke.workbench.migrate import migrate
     from seke.workbench.sensitivity import sensitivity
     from seke.workbench.show import show
 
@@ -44,6 +45,7 @@ LAZY = {
     "independence": "calibration.independence",
     "infer": "inference",
     "knowledge": "shipped",
+    "migrate": "workbench.migrate",
     "network_graph": "workbench.graph",
     "plan": "planning.plan",
     "plan_gold": "calibration.needed",
@@ -70,6 +72,7 @@ __all__ = [
     "independence",
     "infer",
     "knowledge",
+    "migrate",
     "network_graph",
     "plan",
     "plan_gold",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +21,20 @@ if TYPE_CHECKING:
     from seke.vision.values import Settings
 
 UNSETTLED = 1
+# Where the command's own words are kept, to name another command like it.
+GIVEN = "seke.annotation.given"
 
 
-@click.command()
+class _Remembering(click.Command):
+    """A command that remembers its words as they were given."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words of the command; see `click.Command`."""
+        ctx.meta[GIVEN] = list(args)
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_Remembering)
 @click.argument("images", nargs=-1, metavar="IMAGES...")
 @asking.who()
 @click.option(
@@ -56,7 +69,8 @@ UNSETTLED = 1
     "--branch",
     metavar="NEWDIR",
     type=click.Path(path_type=Path),
-    help="Begin another run there with the answers of this one that still count.",
+    help="Begin another run there, under other knowledge, with the answers of this one that still count; the "
+    "same command goes on with it.",
 )
 @click.option("--retry-refused", is_flag=True, help="Ask again what was refused.")
 @click.option("--status", is_flag=True, help="Show the run; send nothing.")
@@ -91,13 +105,15 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
 
 def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> None:
     from engine import SekeError
+    from seke.annotation.branches import BegunOtherwiseError
     from seke.annotation.job import Job
 
     settings, prices = asking.settings(given), asking.prices(given)
     model = asking.model(settings, prices, given)
     labels = _labels(given) if given["labels"] else None
     branch = given["branch"]
-    if branch is not None and branch.exists() and any(branch.iterdir()):
+    begun = branch is not None and branch.exists() and any(branch.iterdir())
+    if begun and not _is_branch(branch, folder):
         raise SekeError(f"{branch}: is there already; --branch begins a new run")
     names = ("knowledge", "population", "observer", "strategy", "max_samples", "max_cost", "labels_final")
     progress = asking.Progress()
@@ -122,8 +138,32 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
     else:
         asking.confirm(len(job.items), model, yes=given["yes"])
         with progress.over(len(job.items)):
-            found = job.run(retry_refused=given["retry_refused"], branch_of=folder if branch else None)
+            try:
+                found = job.run(retry_refused=given["retry_refused"], branch_of=folder if branch else None)
+            except BegunOtherwiseError as error:
+                if branch is not None or not error.counts:
+                    raise
+                raise SekeError(f"{error.what}; {_instead(folder)}") from None
         _conclude(found, job, as_json=given["as_json"])
+
+
+def _is_branch(branch: Path, folder: Path) -> bool:
+    from seke.annotation.branches import origin_of
+
+    origin = origin_of(branch)
+    return origin is not None and origin.resolve() == folder.resolve()
+
+
+def _instead(folder: Path) -> str:
+    """Return the command that goes on in a new folder with the answers of a run."""
+    free = next(
+        name
+        for number in itertools.count(2)
+        if not (name := folder.with_name(f"{folder.name}-{number}")).exists()
+    )
+    words = click.get_current_context().meta[GIVEN]
+    command = shlex.join(["seke", "annotate", "--branch", str(free), *words])
+    return f"to decide anew with its answers, without paying for them again:\n  {command}"
 
 
 def _labels(given: dict[str, Any]) -> Any:

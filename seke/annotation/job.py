@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from engine import Answers, Knowledge, SekeError, did_you_mean
+from seke.annotation.branches import BegunOtherwiseError, is_run, note_origin, origins
 from seke.annotation.items import ITEMS
 from seke.annotation.run import TOGETHER, Annotator, Reusing
 from seke.annotation.strategies import rule_of
@@ -170,10 +171,8 @@ class Job:
         ]
         if any(differs) and ledger.totals().requests:
             ledger.close()
-            told = "; ".join(one for one in differs if one)
-            raise SekeError(
-                f"{self.folder}: was begun otherwise ({told}); begin another run with --branch NEWDIR"
-            )
+            counts = begun["settings"] == self.facts["settings"]
+            raise BegunOtherwiseError(self.folder, "; ".join(one for one in differs if one), counts=counts)
         from seke import __version__
 
         ledger.note({**self.facts, "items": len(self.items), "program": __version__})
@@ -184,14 +183,14 @@ class Job:
         """Ask until all is settled or something stops it, write the results, and sum up.
 
         branch_of: the folder of another run, whose answers to the same prompts about the same pictures are
-        used.
+        used; a run that was begun as a branch stays one.
         """
         started = time.monotonic()
         with plainly(self.folder), ExitStack() as stack:
-            if branch_of is not None:
-                earlier = stack.enter_context(closing(self._earlier(branch_of)))
+            for folder in reversed(origins(self.folder, branch_of, len(self.items))):
+                earlier = stack.enter_context(closing(self._earlier(folder)))
                 self.annotator.model = Reusing(self.annotator.model, earlier)
-            ledger, stopped = _finished(self._go(stack, retry_refused=retry_refused))
+            ledger, stopped = _finished(self._go(stack, branch_of, retry_refused=retry_refused))
             try:
                 return self._written(ledger, time.monotonic() - started, stopped)
             except OSError as error:
@@ -199,7 +198,7 @@ class Job:
                 raise SekeError(f"{self.folder}: {why} ({error.strerror})") from None
 
     def _earlier(self, folder: Path) -> Ledger:
-        if not (folder / "ledger.sqlite").exists():
+        if not is_run(folder):
             raise SekeError(f"{folder}: is no run")
         earlier = Ledger(folder, self.annotator.read)
         begun = earlier.facts("model", "settings")
@@ -210,15 +209,20 @@ class Job:
             )
         return earlier
 
-    async def _go(self, outer: ExitStack, *, retry_refused: bool) -> tuple[Ledger, str]:
+    async def _go(
+        self, outer: ExitStack, branch_of: Path | None, *, retry_refused: bool
+    ) -> tuple[Ledger, str]:
         """Run; return the ledger, which stays open for `outer`, and why it stopped early, or no text."""
         async with AsyncExitStack() as stack:
-            model: Any = self.annotator.model
-            inner: Any = model.model if isinstance(model, Reusing) else model
+            inner: Any = self.annotator.model
+            while isinstance(inner, Reusing):
+                inner = inner.model
             if hasattr(inner, "__aenter__"):
                 await stack.enter_async_context(inner)
                 await inner.check()
             ledger = outer.enter_context(closing(self.open()))
+            if branch_of is not None:
+                note_origin(ledger, branch_of)
             if retry_refused:
                 ledger.pass_over_refusals()
             return ledger, await self._asked(inner, ledger)

@@ -65,7 +65,7 @@ def check(base: str | None, strict: bool, as_json: bool) -> None:
     from seke.workbench.check import check as checked
     from seke.workbench.text import count, pointed
 
-    with reporting(as_json=as_json):
+    with _hinting(base), reporting(as_json=as_json):
         found = checked(base)
         if as_json:
             print_json({"faults": [], **found.facts})
@@ -79,6 +79,23 @@ def check(base: str | None, strict: bool, as_json: bool) -> None:
         if strict and not found.strict:
             print(f"{count(len(found.warnings), 'warning')}, which --strict does not allow", file=sys.stderr)
             sys.exit(1)
+
+
+@contextmanager
+def _hinting(base: str | None) -> Iterator[None]:
+    """Say at the end, whatever it was, how a base of an earlier version is migrated."""
+    from seke.terminal import printable
+    from seke.workbench.migrate import hint
+
+    faulty = False
+    try:
+        yield
+    except SystemExit as error:
+        faulty = error.code == 2
+        raise
+    finally:
+        for line in hint(base, faulty=faulty).splitlines():
+            print(printable(line), file=sys.stderr)
 
 
 knowledge_option = click.option(
@@ -236,6 +253,46 @@ def resolve(base: str | None, output: Path | None) -> None:
         _apart(output, read)
         head = f"# {read.name} {read.digest}, with all that it extends as one file.\n"
         _deliver(head + as_one_file(read), output)
+
+
+@knowledge.command()
+@click.argument("overlay", metavar="OVERLAY", type=EXISTING)
+@click.option(
+    "-o", "--output", metavar="FILE", type=EXISTING, help="Write to a new FILE; of a folder to a new folder."
+)
+@click.option("--in-place", is_flag=True, help="Write over OVERLAY; the old text stays as NAME.old.")
+@json_option
+def migrate(overlay: Path, output: Path | None, in_place: bool, as_json: bool) -> None:
+    """Rewrite an OVERLAY of an earlier version (a file or a folder) for this one.
+
+    The text is edited where something changes; comments, order and all else stay. A fitted `exponent` becomes
+    1, `policy.conflict` in bits becomes a probability, `certificates` are taken out, with the command that
+    certifies anew. Tables, repeat, strength and kinds of reading mean what they meant. What changed is listed
+    on the standard error; the new text of one file goes to the standard output.
+
+    \b
+    Examples:
+      seke knowledge migrate old.yaml
+      seke knowledge migrate old.yaml -o new.yaml
+      seke knowledge migrate my-study --in-place
+
+    Exit status: 0 done, whether there was anything to change or not; 2 faults.
+    """
+    from engine import SekeError
+    from seke.terminal import printable
+    from seke.workbench.migrate import migrate as migrated
+
+    with reporting(as_json=as_json):
+        quiet = output is not None or in_place
+        if overlay.is_dir() and not quiet:
+            raise SekeError(f"{overlay}: is a folder; name a new one with -o, or --in-place")
+        result = migrated(overlay, output, in_place=in_place)
+        if as_json:
+            print_json(dict(result.facts) | ({} if quiet else {"text": result.texts[overlay]}))
+        elif not quiet:
+            print(result.texts[overlay], end="")
+        for line in str(result).splitlines():
+            print(printable(line), file=sys.stderr)
 
 
 @knowledge.command()

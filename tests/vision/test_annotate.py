@@ -7,6 +7,8 @@ import json
 import os
 import random
 import resource
+import shlex
+import shutil
 import signal
 import socket
 import sqlite3
@@ -234,6 +236,80 @@ def test_a_run_that_was_begun_otherwise_is_refused_with_what_differs(tmp_path):
     assert "was begun otherwise (budget: 20 then, 3 now; policy: " in found.output
     found = run(EXAMPLE, "--run", tmp_path / "r", *RECORDED, "--temperature", "0", status=2)
     assert "temperature: 1.0 then, 0.0 now" in found.output
+    assert "answers to other settings do not count; begin another run with --run NEWDIR" in found.output
+
+
+def spent(folder):
+    """Return the items, what is asked and of whom, and the answers that were paid for."""
+    keys = "item, observer, question, about, view, draws, prompt, picture"
+    paid = on_disk(folder, f"SELECT {keys} FROM requests WHERE model != 'earlier run'")
+    return on_disk(folder, f"SELECT {keys} FROM requests"), paid
+
+
+def test_another_base_decides_anew_from_the_ledger_by_the_command_that_the_refusal_names(tmp_path):
+    folder = tmp_path / "a run"
+    run(EXAMPLE, "--run", folder, *RECORDED)
+    before = status_of(folder)
+    requests, _ = spent(folder)
+    # Laxer limits and a duller observer: nothing further is worth asking.
+    (tmp_path / "o.yaml").write_text(
+        "extends: shipped\n"
+        "policy: {limits: {expression: 0.9, affect: 0.9, action_units: 0.9}, source: judgement, note: Lax.}\n"
+        "observers: {gpt-4o: {exponent: 0.9, source: judgement, note: Duller.}}\n"
+    )
+    found = run(EXAMPLE, "--run", folder, *RECORDED, "-k", tmp_path / "o.yaml", status=2)
+    assert "observers: " in found.output
+    assert "policy: " in found.output
+    command = shlex.split(found.output.splitlines()[-1])
+    assert command[:4] == ["seke", "annotate", "--branch", str(tmp_path / "a run-2")]
+    run(*command[2:])
+    assert status_of(folder) == before
+    assert spent(folder)[0] == requests
+    asked, paid = spent(tmp_path / "a run-2")
+    assert paid == []
+    assert set(asked) <= set(requests)
+    status = status_of(tmp_path / "a run-2")
+    assert (status[1], status[2].spent, status[2].perhaps) == (6, 0.0, 0.0)
+    # What is decided is what the new base makes of those answers.
+    decided = rows(tmp_path / "a run-2" / "posteriors.jsonl")
+    assert {record["decision"]["item"] for record in decided} == {"accept"}
+    samples = tmp_path / "a run-2" / "samples.jsonl"
+    for record, inferred in zip(decided, seke.infer(samples, tmp_path / "o.yaml"), strict=True):
+        assert record["expression"] == inferred["expression"]
+    # The next one of that name is free.
+    found = run(EXAMPLE, "--run", folder, *RECORDED, "-k", tmp_path / "o.yaml", status=2)
+    assert "a run-3" in found.output
+
+
+def test_an_interrupted_branch_goes_on_with_the_earlier_answers(tmp_path):
+    folder = pictures(tmp_path / "faces", 3)
+    made(folder, tmp_path / "r", strategy="fixed:2").run()
+    made(folder, tmp_path / "b", strategy="fixed:3").run(branch_of=tmp_path / "r")
+    # As if it had been ended when nothing of two items had come.
+    with closing(sqlite3.connect(tmp_path / "b" / "ledger.sqlite")) as db, db:
+        for table in ("settled", "choices", "requests"):
+            db.execute(f"DELETE FROM {table} WHERE item IN ('f1', 'f2')")
+    # Whoever goes on does not say again whose branch it is; both folders have moved.
+    (tmp_path / "moved").mkdir()
+    for name in "rb":
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    assert made(folder, tmp_path / "moved" / "b", strategy="fixed:3").run().finished
+    bought = on_disk(
+        tmp_path / "moved" / "b", "SELECT item, draws FROM requests WHERE model != 'earlier run'"
+    )
+    assert sorted(bought) == [(f"f{i}", "[2]") for i in range(3)]
+    # A branch of the branch has the answers of both, also those that the branch lost.
+    with closing(sqlite3.connect(tmp_path / "moved" / "b" / "ledger.sqlite")) as db, db:
+        db.execute("DELETE FROM choices WHERE item = 'f1' AND draw = 0")
+    made(folder, tmp_path / "c", strategy="fixed:3").run(branch_of=tmp_path / "moved" / "b")
+    assert on_disk(tmp_path / "c", "SELECT DISTINCT model FROM requests") == [("earlier run",)]
+    # Without the earlier run its answers would be paid for again.
+    shutil.rmtree(tmp_path / "moved" / "r")
+    assert made(folder, tmp_path / "moved" / "b", strategy="fixed:3").run().finished
+    with closing(sqlite3.connect(tmp_path / "moved" / "b" / "ledger.sqlite")) as db, db:
+        db.execute("DELETE FROM settled WHERE item = 'f2'")
+    with pytest.raises(SekeError, match=r"which is not there any more.*paid for again"):
+        made(folder, tmp_path / "moved" / "b", strategy="fixed:3").run()
 
 
 def test_a_branch_uses_the_answers_that_still_count(tmp_path):
@@ -246,7 +322,14 @@ def test_a_branch_uses_the_answers_that_still_count(tmp_path):
     models = on_disk(tmp_path / "b", "SELECT model, count(*) FROM requests GROUP BY model")
     assert dict(models)["earlier run"] >= 6
     assert "recorded" in dict(models)
-    assert "is there already" in run(EXAMPLE, "--run", tmp_path / "r", *given, status=2).output
+    # The same command goes on, and buys nothing.
+    before = status_of(tmp_path / "b")[2]
+    run(EXAMPLE, "--run", tmp_path / "r", *given)
+    assert status_of(tmp_path / "b")[2] == before
+    # Another run's branch is not there to be gone on with, nor is a folder with other things in it.
+    run(EXAMPLE, "--run", tmp_path / "r2", *RECORDED)
+    found = run(EXAMPLE, "--run", tmp_path / "r2", *given, status=2)
+    assert "is there already" in found.output
     # Nothing is begun where nothing counts.
     other = ["--branch", tmp_path / "c", *RECORDED, "--temperature", "0.5"]
     found = run(EXAMPLE, "--run", tmp_path / "r", *other, status=2)
