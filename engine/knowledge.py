@@ -282,6 +282,8 @@ class Observer(Cited):
 class Question(Cited):
     """One way of asking: the variables it reports, what an answer costs, its prompt template.
 
+    `cost`: of a request with one answer. `further`: of each further answer of the same request, which shares
+    the prompt and what is shown, in the same unit; None: as much as the first.
     `about_one`: each asking is about one of the variables, so a closed-world list is no answer. `enlarge`:
     what is shown is the region of a view that this variable is about.
     """
@@ -290,10 +292,20 @@ class Question(Cited):
     label: str = ""
     variables: tuple[str, ...] = ()
     cost: float = 1.0
+    further: float | None = None
     about_one: bool = False
     enlarge: bool = False
     prompt: str = ""
     prompt_place: Place = field(compare=False, default=NOWHERE)
+
+    @property
+    def further_cost(self) -> float:
+        """The price of each further answer of a request."""
+        return self.cost if self.further is None else self.further
+
+    def price(self, answers: int) -> float:
+        """Return the price of one request for so many answers: cost + (answers - 1) further; 0 for none."""
+        return self.cost + (answers - 1) * self.further_cost if answers else 0.0
 
 
 @dataclass(frozen=True)

@@ -48,14 +48,14 @@ MOST_TELLING = 2
 class _Candidate:
     """A question to an observer about n items: what it is about, whether in a view not shown yet, its gains.
 
-    price: of one sample. gain, error: (n, batches), the expected fall of the loss and its standard error.
+    price: (batches,) of a request for each batch. gain, error: (n, batches), the expected fall of the loss and its standard error.
     """
 
     observer: int
     question: Question
     about: str | None
     fresh: bool
-    price: float
+    price: Floats
     gain: Floats
     error: Floats
 
@@ -118,7 +118,7 @@ class LookAhead:
         if first is None and not whole:
             return next(iter(self.options(Answers.nothing(), posterior, 0)), None)
         question, samples = (first.question, first.samples) if first else (min(whole)[-1], 1)
-        cost = samples * self.base.questions[question].cost * who.cost
+        cost = self.base.questions[question].price(samples) * who.cost
         return Option(who.name, question, None, Answers.USUAL_VIEW, samples, cost, 0.0)
 
     def observers(self, answers: Answers) -> NDArray[np.bool_]:
@@ -146,7 +146,7 @@ class LookAhead:
             yield from [None] * len(items)
             return
         gains = np.stack([one.gain for one in candidates], axis=1)
-        price = np.array([one.price for one in candidates])[:, None] * self.batches
+        price = np.stack([one.price for one in candidates])
         rate = np.where(self.batches <= left[:, None, None], gains / np.maximum(price, 1e-9), 0)
         for row, item in enumerate(items):
             which, batch = np.unravel_index(rate[row].argmax(), rate[row].shape)
@@ -161,7 +161,7 @@ class LookAhead:
             one.about,
             self._view(answers, item, one),
             samples,
-            one.price * samples,
+            float(one.price[batch]),
             float(one.gain[row, batch]),
             float(one.error[row, batch]),
         )
@@ -246,7 +246,7 @@ class LookAhead:
         """Yield what one question to one observer gains: as a whole, or about each variable in turn."""
         one = self.observations.observers[readings.observer]
         names = [v for v in question.variables if v in one.labels or v in one.numbers]
-        price = question.cost * one.cost
+        price = one.cost * np.array([question.price(int(batch)) for batch in self.batches])
         likelihoods = {name: readings.imagine(number, name, fresh=fresh) for name in names}
         if not question.about_one:
             if names:

@@ -38,7 +38,7 @@ UNSETTLED = 1
     metavar="NAME",
     default="policy",
     show_default=True,
-    help="policy, or a baseline: fixed:N, adaptive-consistency, esc.",
+    help="policy, or a baseline: fixed:N, agree:K/N (until K answers agree), adaptive-consistency, esc.",
 )
 @click.option(
     "--max-samples",
@@ -71,6 +71,7 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
       seke annotate faces/ --run run --model gpt-4o --max-cost 20 --price-in 2 --price-out 8
       seke annotate faces.csv --run run --model qwen2.5-vl --base-url http://localhost:8000/v1
       seke annotate faces/ --run run --model gpt-4o --dry-run
+      seke annotate faces/ --run plain --model gpt-4o --strategy agree:4/5
       seke annotate --run run --status
 
     Exit status: 0 done, 1 stopped before the end or a guarantee is refused, 2 bad input.

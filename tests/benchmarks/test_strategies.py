@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 ITEMS, SEED = 1500, 3
 FACTORS = np.geomspace(0.02, 3.5, 120)
 RISKS = np.geomspace(0.001, 0.9, 120)
-RULES = ("fixed:5", "adaptive-consistency", "esc")
+RULES = ("fixed:5", "agree:4/5", "adaptive-consistency", "esc")
 WORLDS = {
     "as declared": {},
     "errs and repeats itself more, twice the halo": {"other": True},

@@ -212,6 +212,9 @@ def test_the_policy_says_what_comes_first(base_of):
     found = first_of(replace(base, policy=policy))
     assert (found.question, found.samples) == ("listen", 3)
     assert found.cost == pytest.approx(3 * base.questions["listen"].cost)
+    listen = replace(base.questions["listen"], further=0.1)
+    cheap = replace(base, policy=policy, questions={**base.questions, "listen": listen})
+    assert first_of(cheap).cost == pytest.approx(listen.cost + 2 * 0.1)
 
 
 def test_where_every_question_is_about_one_variable_the_best_gain_comes_first(base_of):

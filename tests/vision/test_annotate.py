@@ -19,6 +19,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 import seke
@@ -295,8 +297,8 @@ def test_a_recording_that_ends_closes_the_item(tmp_path):
 
 def test_a_strategy_is_a_baseline_under_the_same_decisions(tmp_path):
     folder = pictures(tmp_path / "faces", 8)
-    for strategy, most in (("fixed:3", 3), ("adaptive-consistency", 20), ("esc", 20)):
-        place = tmp_path / strategy.replace(":", "-")
+    for strategy, most in (("fixed:3", 3), ("agree:2/3", 3), ("adaptive-consistency", 20), ("esc", 20)):
+        place = tmp_path / strategy.replace(":", "-").replace("/", "-")
         found = Job.of([folder], place, ScriptedModel(), Settings("gpt-4o"), strategy=strategy).run()
         assert found.finished
         per_item = [r["diagnostics"]["samples"] for r in rows(place / "posteriors.jsonl")]
@@ -318,8 +320,42 @@ def test_rules_by_hand():
     assert windows(["a"] * 5) == 0
     assert windows(["a"] * 4 + ["b"]) == 5
     assert windows(["a", "b"] * 5) == 2
-    with pytest.raises(SekeError, match="policy, fixed:N, adaptive-consistency, esc"):
+    with pytest.raises(SekeError, match=r"policy, fixed:N, agree:K/N, adaptive-consistency, esc \(such as"):
         rule_of("majority", 3)
+
+
+def test_until_so_many_agree_by_hand():
+    rule = rule_of("agree:4/5", 20)
+    assert rule([]) == 4
+    assert rule(["a"] * 4) == 0
+    assert rule(["a", "a", "b", "a"]) == 1
+    assert rule(["a", "b", "a", "b"]) == 1  # two are lacking, and there is room for one
+    assert rule(["a", "b", "a", "b", "a"]) == 0
+    # An answer without a label counts as an answer and for no label.
+    assert rule([None, "a", None]) == 2
+    assert rule([None] * 5) == 0
+    # One of one is the first answer, and two of two are two, whatever they say.
+    assert [rule_of("agree:1/1", 1)(labels) for labels in ([], ["a"])] == [1, 0]
+    assert [rule_of("agree:2/2", 1)(labels) for labels in ([], ["a"], ["a", "b"])] == [2, 1, 0]
+
+
+@given(st.integers(1, 6), st.integers(0, 6), st.lists(st.sampled_from(["a", "b", None]), min_size=12))
+def test_no_answer_is_asked_for_that_agreement_does_not_need(wanted, more, answers):
+    """Asked in batches the rule has what it has one answer at a time, and ends by agreement or at N."""
+    most = wanted + more
+    rule, came = rule_of(f"agree:{wanted}/{most}", 1), []
+    while count := rule(came):
+        came = answers[: len(came) + count]
+    alone = next(
+        n for n in range(most + 1) if n == most or max(map(answers[:n].count, "ab")) >= wanted
+    )
+    assert len(came) == alone
+
+
+@pytest.mark.parametrize("counts", ["", "4", "5/4", "0/3", "a/b", "4/5/6", "-1/2", "4/", "²/3"])
+def test_agreement_needs_two_numbers(counts):
+    with pytest.raises(SekeError, match="such as agree:4/5"):
+        rule_of(f"agree:{counts}", 20)
 
 
 def test_labels_of_samples():
