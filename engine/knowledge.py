@@ -342,7 +342,8 @@ class Policy(Cited):
     counts answers per item from askable observers; `conflict`: bits from which nothing is accepted.
     `ask`: the observer to ask where no askable one has answered yet; `others`: those that may be asked
     besides; `views`: those that may be asked for beside the ones that an item has. `first`: what is asked
-    about an item of which nothing is known; None: one answer to the question that reports the most.
+    about an item of which nothing is known; None: the question that reports the most, for as many answers as
+    gain most for their price.
     """
 
     required: tuple[str, ...] = ()

@@ -13,6 +13,8 @@ from seke.terminal import printable
 from seke.vision import asking
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from seke.annotation.forecast import Forecast
     from seke.annotation.job import Job, Summary
     from seke.vision.prices import Prices
@@ -47,6 +49,12 @@ UNSETTLED = 1
     help="Answers about an item at most.  [default: the policy's budget]",
 )
 @asking.how(temperature=1.0)
+@click.option(
+    "--declared-prices",
+    is_flag=True,
+    help="Keep the prices of questions as declared; where prices of tokens are known, they are measured "
+    "on the first 40 items and used for the others.",
+)
 @click.option(
     "--branch",
     metavar="NEWDIR",
@@ -95,7 +103,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
     branch = given["branch"]
     if branch is not None and branch.exists() and any(branch.iterdir()):
         raise SekeError(f"{branch}: is there already; --branch begins a new run")
-    names = ("knowledge", "population", "observer", "strategy", "max_samples", "max_cost")
+    names = ("knowledge", "population", "observer", "strategy", "max_samples", "max_cost", "declared_prices")
     progress = asking.Progress()
     job = Job.of(
         images,
@@ -103,6 +111,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
         model,
         settings,
         labels=labels,
+        prices=asking.paid(prices, given),
         concurrency=asking.at_once(given),
         problems=progress.problem,
         progress=progress.add,
@@ -148,15 +157,19 @@ def _forecast(job: Job, settings: Settings, prices: Prices | None, *, as_json: b
     if as_json:
         print_json(asdict(found))
         return
-    print(f"{found.items:,} items, were they like made-up ones of the base:")
+    known = f", {found.labelled:,} of them with known labels" if found.labelled else ""
+    print(f"{found.items:,} items{known}, were they like made-up ones of the base:")
     for name, count in found.answers.items():
         print(f"  {name:16} {count:12,.0f} answers")
-    print(f"  at most {found.prompt_tokens:,.0f} prompt tokens and {found.answer_tokens:,.0f} answer tokens")
-    print(
-        "  no prices are known (--price-in, --price-out)"
-        if found.price is None
-        else f"  at most {found.price:,.2f} USD"
-    )
+    print(f"  about {found.requests:,.0f} requests, where the server gives several answers to one")
+    print(f"  about {found.prompt_tokens:,.0f} prompt tokens and {found.answer_tokens:,.0f} answer tokens")
+    most = f"{found.most_prompt_tokens:,.0f} prompt tokens and {found.most_answer_tokens:,.0f} answer tokens"
+    if found.price is None:
+        print(f"  at most {most}")
+        print("  no prices are known (--price-in, --price-out)")
+        return
+    print(f"  about {found.price:,.2f} USD ({found.price_low:,.2f} to {found.price_high:,.2f})")
+    print(f"  at most {found.price_most:,.2f} USD: {most}, were each answer a request of its own")
 
 
 def _status(folder: Path, *, as_json: bool) -> None:
@@ -172,6 +185,25 @@ def _status(folder: Path, *, as_json: bool) -> None:
     print(f"{folder}: {facts.get('model')} as {', '.join(told)}")
     print(f"  {settled:,} of {facts.get('items', 0):,} items are settled")
     print(f"  {asking.account(totals)}")
+    for line in _price_status(facts):
+        print(f"  {line}")
+
+
+def _price_status(facts: Mapping[str, Any]) -> list[str]:
+    """Return in words by which prices of questions a run asks."""
+    from seke.annotation.measured_prices import price_lines
+
+    if "pilot" not in facts:
+        return ["prices of questions: as the base declares them"]
+    count = len(facts["pilot"])
+    if "prices" not in facts:
+        return [f"prices of questions: as the base declares them, until the first {count} items are settled"]
+    if not facts["prices"]:
+        return [
+            f"prices of questions: as the base declares them; the first {count} items had too few answers"
+        ]
+    rest = f"prices of questions: measured on the first {count} items, and used for all others"
+    return [rest, *(f"  {line}" for line in price_lines(facts["prices"]))]
 
 
 def _conclude(found: Summary, job: Job, *, as_json: bool) -> None:

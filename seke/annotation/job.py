@@ -16,6 +16,7 @@ import numpy as np
 
 from engine import Answers, Knowledge, SekeError, did_you_mean
 from seke.annotation.items import ITEMS
+from seke.annotation.measured_prices import PILOT_ITEMS, measure_prices, with_prices
 from seke.annotation.run import TOGETHER, Annotator, Reusing
 from seke.annotation.strategies import rule_of
 from seke.files.atomic import write_file
@@ -33,7 +34,7 @@ from seke.vision.interrupts import interrupts
 from seke.vision.values import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Coroutine, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from seke.ledger import Totals
@@ -88,6 +89,7 @@ class Job:
     annotator: Annotator
     facts: Mapping[str, Any]
     max_cost: float | None = None
+    prices: Prices | None = None
 
     @classmethod
     def of(
@@ -104,13 +106,18 @@ class Job:
         strategy: str = "policy",
         max_samples: int | None = None,
         max_cost: float | None = None,
+        prices: Prices | None = None,
+        declared_prices: bool = False,
         concurrency: int = 16,
         **told: Any,
     ) -> Job:
         """Read and compile all that a run needs; nothing is asked and nothing written.
 
         observer: who of the base the model is; see `observer_of`. labels: a label table of what the set says
-        already. told: `problems` and `progress` of the annotator.
+        already. prices: of the model's tokens; by them the prices of questions are measured on the first
+        items of a policy's run, unless declared_prices keeps them. A guarantee holds for what is asked by the
+        declared ones alone, and a batch takes too long to wait for. told: `problems` and `progress` of the
+        annotator.
 
         Raises:
             engine.KnowledgeError, engine.SekeError: all that could go wrong later for reasons known now.
@@ -146,7 +153,9 @@ class Job:
         }
         known = {item.name: item.labels for item in items if item.labels}
         annotator = Annotator(session, model, rule, known_by, known, concurrency, **told)
-        return cls(folder, items, annotator, facts, max_cost)
+        measured = rule is None and session.guarantee is None and not declared_prices
+        batched = isinstance(model, Batches)
+        return cls(folder, items, annotator, facts, max_cost, prices if measured and not batched else None)
 
     def open(self) -> Ledger:
         """Open the ledger, a new one where there is none.
@@ -220,13 +229,37 @@ class Job:
             try:
                 if isinstance(inner, Batches):
                     await inner.resume(ledger)
-                await self.annotator.run(self.items, ledger)
+                for items in self._parts(ledger):
+                    await self.annotator.run(items, ledger)
             except SekeError as error:
                 return str(error)
             except asyncio.CancelledError:
                 if not self.annotator.stopping.is_set():
                     raise
         return "interrupted" if self.annotator.stopping.is_set() else ""
+
+    def _parts(self, ledger: Ledger) -> Iterator[Sequence[Item]]:
+        """Yield the items that are asked together: the pilot, if there is one, and then all others.
+
+        Between the two the prices of questions are measured, or read where they were measured already.
+        """
+        kept = ledger.facts("pilot", "prices")
+        names = kept.get("pilot", [item.name for item in self.items[:PILOT_ITEMS]])
+        if self.prices is None or (len(self.items) <= len(names) and "prices" not in kept):
+            yield self.items
+            return
+        if "pilot" not in kept:
+            ledger.note({"pilot": names})
+        self.annotator.pilot = frozenset(names)
+        yield [item for item in self.items if item.name in self.annotator.pilot]
+        if self.annotator.stopping.is_set():
+            return
+        if "prices" not in kept:
+            measured = measure_prices(self.annotator.base, ledger.tokens(names), self.prices)
+            ledger.note({"prices": measured})
+        prices = ledger.facts("prices")["prices"]
+        self.annotator.by_measure = with_prices(self.annotator.session, prices)
+        yield [item for item in self.items if item.name not in self.annotator.pilot]
 
     def _written(self, ledger: Ledger, seconds: float, stopped: str) -> Summary:
         """Write what came of the run, each file whole or not at all, and sum up."""
@@ -270,7 +303,7 @@ class Job:
             stopped=stopped,
             promises=tuple(counts.promises(session.guarantee)) if session.guarantee else (),
             refused=session.refused + ((counts.why_outside,) if counts.outside else ()),
-            facts=self.facts,
+            facts={**self.facts, **ledger.facts("prices")},
         )
         data = msgspec.json.format(msgspec.json.encode(found.as_facts()), indent=2)
         write_file(data, self.folder / SUMMARY)
@@ -310,7 +343,7 @@ def annotate(
         branch_of: the folder of another run, whose answers to the same prompts about the same pictures are
             used.
         given: knowledge, labels, population, observer, strategy, max_samples, max_cost, problems and
-            progress, as `Job.of` takes them.
+            progress, declared_prices, as `Job.of` takes them.
 
     Raises:
         engine.KnowledgeError, engine.SekeError: bad input; nothing was sent.
@@ -323,7 +356,7 @@ def annotate(
 
         model = Endpoint(asked, base_url=base_url, prices=prices, concurrency=concurrency, rpm=rpm, tpm=tpm)
     listed = [images] if isinstance(images, str | Path) else images
-    job = Job.of(listed, Path(folder), model, asked, concurrency=concurrency, **given)
+    job = Job.of(listed, Path(folder), model, asked, concurrency=concurrency, prices=prices, **given)
     return job.run(retry_refused=retry_refused, branch_of=None if branch_of is None else Path(branch_of))
 
 
@@ -389,7 +422,7 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
     try:
         facts = msgspec.json.decode((folder / SUMMARY).read_bytes())["facts"]
         made_with, whose, prior = facts["knowledge"], facts["observer"], facts["population"]
-        budget = facts["budget"]
+        budget, prices = facts["budget"], facts.get("prices", {})
     except FileNotFoundError:
         raise SekeError(f"{folder}: is no run that came to an end (it has no {SUMMARY})") from None
     except (msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
@@ -400,7 +433,7 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
             f"{folder}: the run was made with knowledge {made_with}, this is {now}; name its base with -k "
             f"(or take {folder / SAMPLES} under this one)"
         )
-    return asking(Session.open(base, population or prior, seed), whose, budget)
+    return with_prices(asking(Session.open(base, population or prior, seed), whose, budget), prices)
 
 
 def _check_prompts(base: Knowledge, who: str) -> None:

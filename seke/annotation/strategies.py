@@ -58,8 +58,8 @@ def _agreement(name: str, counts: str) -> Rule:
     wanted, most = (int(text) if text.isdecimal() else 0 for text in texts) if len(texts) == 2 else (0, 0)
     if not 1 <= wanted <= most:
         raise SekeError(
-            f"strategy {name!r}: after `agree:` come how many answers must have the same label and how many "
-            "there may be, two whole numbers from 1 on, the first at most as large as the second, such as agree:4/5"
+            f"strategy {name!r}: after `agree:` belong how many answers must have the same label and how "
+            "many there may be at most: two whole numbers, 1 <= K <= N, such as agree:4/5"
         )
 
     def rule(labels: Sequence[Label]) -> int:

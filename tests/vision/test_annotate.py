@@ -346,9 +346,7 @@ def test_no_answer_is_asked_for_that_agreement_does_not_need(wanted, more, answe
     rule, came = rule_of(f"agree:{wanted}/{most}", 1), []
     while count := rule(came):
         came = answers[: len(came) + count]
-    alone = next(
-        n for n in range(most + 1) if n == most or max(map(answers[:n].count, "ab")) >= wanted
-    )
+    alone = next(n for n in range(most + 1) if n == most or max(map(answers[:n].count, "ab")) >= wanted)
     assert len(came) == alone
 
 
@@ -412,9 +410,13 @@ def test_prompts_and_forecasts_send_nothing(tmp_path):
     found = json.loads(run(EXAMPLE, *given, "--price-in", "2", "--price-out", "8").stdout)
     assert found["items"] == 6
     assert found["answers"]["joint"] >= 6
-    assert found["price"] == pytest.approx(
-        (found["prompt_tokens"] * 2 + found["answer_tokens"] * 8) / 1e6, rel=1e-3
-    )
+    assert found["labelled"] == 0
+    paid = (found["prompt_tokens"] * 2 + found["answer_tokens"] * 8) / 1e6
+    assert found["price"] == pytest.approx(paid, rel=0.1)
+    assert found["price_low"] < found["price"] < found["price_high"]
+    most = (found["most_prompt_tokens"] * 2 + found["most_answer_tokens"] * 8) / 1e6
+    assert found["price_most"] == pytest.approx(most)
+    assert found["price_high"] < most
     assert not (tmp_path / "r").exists()
 
 
@@ -571,11 +573,11 @@ def checked(run_folder, seen, kills, concurrency):
     assert draws == []
 
 
-def kill_often(tmp_path, server, kills, items, rng):
+def kill_often(tmp_path, server, kills, items, rng, *more):
     """Kill a run so often, and let it end; nothing is lost or bought twice, and all is as without kills."""
     url, seen = server
     folder = pictures(tmp_path / "faces", items)
-    process, done = started(folder, tmp_path / "r", url), 0
+    process, done = started(folder, tmp_path / "r", url, *more), 0
     while done < kills:
         before, starting = seen.stat().st_size, rng.random() < 0.1
         # Mostly while it asks, sometimes while it starts.
@@ -587,15 +589,17 @@ def kill_often(tmp_path, server, kills, items, rng):
         process.send_signal(signal.SIGKILL)
         process.communicate()
         done += 1
-        process = started(folder, tmp_path / "r", url)
+        process = started(folder, tmp_path / "r", url, *more)
     out, err = process.communicate()
     assert process.returncode == 0, err
     assert json.loads(out)["finished"]
     checked(tmp_path / "r", seen, done, 8)
-    process = started(folder, tmp_path / "s", url)
+    process = started(folder, tmp_path / "s", url, *more)
     process.communicate()
     for name in ("posteriors.jsonl", "samples.jsonl", "answers.jsonl"):
         assert (tmp_path / "r" / name).read_bytes() == (tmp_path / "s" / name).read_bytes()
+    if more:
+        return done
     replayed = ["--model", "made-up", "--recorded", tmp_path / "r" / "answers.jsonl"]
     assert on_disk(tmp_path / "r", "SELECT count(*) FROM requests WHERE state = 'unknown'") > [(0,)]
     run(folder, "--run", tmp_path / "t", *replayed)
@@ -614,6 +618,16 @@ def test_a_model_that_the_server_lacks_is_met_before_a_run_is_begun(tmp_path, se
 
 def test_killed_at_any_moment_a_run_goes_on_and_buys_nothing_twice(tmp_path, server):
     assert kill_often(tmp_path, server, 5, 24, random.Random(1)) >= 2
+
+
+def test_killed_before_and_after_prices_are_measured_a_run_ends_as_without_kills(tmp_path, server):
+    priced = ["--price-in", "2", "--price-out", "8"]
+    assert kill_often(tmp_path, server, 5, 60, random.Random(3), *priced) >= 2
+    (kept,) = on_disk(tmp_path / "r", "SELECT value FROM facts WHERE name = 'prices'")
+    # The server gives one answer a request, each as long: a further one costs as much as the first.
+    joint = json.loads(kept[0])["joint"]
+    assert joint["cost"] == joint["further"] == 1.0
+    assert kept == on_disk(tmp_path / "s", "SELECT value FROM facts WHERE name = 'prices'")[0]
 
 
 @pytest.mark.slow
