@@ -255,7 +255,7 @@ class Annotator:
             if not told:
                 continue
             samples = {name: self._live[name].records for name in told}
-            judged = await asyncio.to_thread(lambda s=session, a=samples: s.judge(self._answers(a)))
+            judged = await asyncio.to_thread(self._judge, session, samples)
             for i, name in enumerate(told):
                 following[name] = judged.decisions.next[i]
                 self._live[name].doubt = self._doubt(judged, i)
@@ -274,6 +274,9 @@ class Annotator:
                 del self._live[name]
             self.progress(len(ends), 0, ledger.committed)
         return asked
+
+    def _judge(self, session: Session, samples: dict[str, list[Record]]) -> Judged:
+        return session.judge(self._answers(samples))
 
     def _request(self, live: _Live, option: Option | None) -> Request | None:
         """Return what to ask about an item; None where it is done."""
