@@ -16,7 +16,7 @@ import numpy as np
 
 from engine import Answers, Knowledge, SekeError, did_you_mean
 from seke.annotation.items import ITEMS
-from seke.annotation.measured_prices import PILOT_ITEMS, measure_prices, with_prices
+from seke.annotation.measured_prices import kept_prices, pilot_of, with_prices
 from seke.annotation.run import TOGETHER, Annotator, Reusing
 from seke.annotation.strategies import rule_of
 from seke.files.atomic import write_file
@@ -243,22 +243,14 @@ class Job:
 
         Between the two the prices of questions are measured, or read where they were measured already.
         """
-        kept = ledger.facts("pilot", "prices")
-        names = kept.get("pilot", [item.name for item in self.items[:PILOT_ITEMS]])
-        if self.prices is None or (len(self.items) <= len(names) and "prices" not in kept):
-            yield self.items
-            return
-        if "pilot" not in kept:
-            ledger.note({"pilot": names})
+        names = pilot_of(ledger, [item.name for item in self.items]) if self.prices is not None else []
         self.annotator.pilot = frozenset(names)
-        yield [item for item in self.items if item.name in self.annotator.pilot]
-        if self.annotator.stopping.is_set():
-            return
-        if "prices" not in kept:
-            measured = measure_prices(self.annotator.base, ledger.tokens(names), self.prices)
-            ledger.note({"prices": measured})
-        prices = ledger.facts("prices")["prices"]
-        self.annotator.by_measure = with_prices(self.annotator.session, prices)
+        piloted = [item for item in self.items if item.name in self.annotator.pilot]
+        if piloted:
+            yield piloted
+        if names and self.prices is not None and not self.annotator.stopping.is_set():
+            measured = kept_prices(ledger, self.annotator.base, names, self.prices)
+            self.annotator.by_measure = with_prices(self.annotator.session, measured)
         yield [item for item in self.items if item.name not in self.annotator.pilot]
 
     def _written(self, ledger: Ledger, seconds: float, stopped: str) -> Summary:

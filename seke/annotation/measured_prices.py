@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from engine import Knowledge
     from seke.inference import Session
-    from seke.ledger import RequestTokens
+    from seke.ledger import Ledger, RequestTokens
     from seke.vision.prices import Prices
 
 # Items that are asked by the declared prices. Most ask for one or two answers of the first question, so that
@@ -38,6 +38,25 @@ PILOT_ITEMS = 40
 FEWEST_ANSWERS = 20
 # Of a price, in the unit of the base.
 DIGITS = 6
+
+
+def pilot_of(ledger: Ledger, names: Sequence[str]) -> list[str]:
+    """Return the items of a run's pilot, as its ledger has it, and keep them there; none of a small run."""
+    kept: list[str] | None = ledger.facts("pilot").get("pilot")
+    if kept is not None:
+        return kept
+    if len(names) <= PILOT_ITEMS:
+        return []
+    ledger.note({"pilot": list(names[:PILOT_ITEMS])})
+    return list(names[:PILOT_ITEMS])
+
+
+def kept_prices(ledger: Ledger, base: Knowledge, pilot: Sequence[str], prices: Prices) -> dict[str, Any]:
+    """Return the prices of questions that a run's ledger has, and measure and keep them where it has none."""
+    if not ledger.facts("prices"):
+        ledger.note({"prices": measure_prices(base, ledger.tokens(pilot), prices)})
+    found: dict[str, Any] = ledger.facts("prices")["prices"]
+    return found
 
 
 @dataclass(frozen=True)
