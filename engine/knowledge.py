@@ -285,6 +285,8 @@ class Observer(Cited):
 class Question(Cited):
     """One way of asking: the variables it reports, what an answer costs, its prompt template.
 
+    `cost`: of a request with one answer. `further`: of each further answer of the same request, which shares
+    the prompt and what is shown, in the same unit; None: as much as the first.
     `about_one`: each asking is about one of the variables, so a closed-world list is no answer. `enlarge`:
     what is shown is the region of a view that this variable is about.
     """
@@ -293,10 +295,20 @@ class Question(Cited):
     label: str = ""
     variables: tuple[str, ...] = ()
     cost: float = 1.0
+    further: float | None = None
     about_one: bool = False
     enlarge: bool = False
     prompt: str = ""
     prompt_place: Place = field(compare=False, default=NOWHERE)
+
+    @property
+    def further_cost(self) -> float:
+        """The price of each further answer of a request."""
+        return self.cost if self.further is None else self.further
+
+    def price(self, answers: int) -> float:
+        """Return the price of one request for so many answers: cost + (answers - 1) further; 0 for none."""
+        return self.cost + (answers - 1) * self.further_cost if answers else 0.0
 
 
 @dataclass(frozen=True)
@@ -342,7 +354,8 @@ class Policy(Cited):
     one another so much, under which nothing is accepted.
     `ask`: the observer to ask where no askable one has answered yet; `others`: those that may be asked
     besides; `views`: those that may be asked for beside the ones that an item has. `first`: what is asked
-    about an item of which nothing is known; None: one answer to the question that reports the most.
+    about an item of which nothing is known; None: the question that reports the most, for as many answers as
+    gain most for their price.
     """
 
     required: tuple[str, ...] = ()

@@ -51,14 +51,15 @@ MOST_TELLING = 2
 class _Candidate:
     """A question to an observer about n items: what it is about, whether in a view not shown yet, its gains.
 
-    price: of one sample. gain, error: (n, batches), the expected fall of the loss and its standard error.
+    price: (batches,) of a request for each batch. gain, error: (n, batches), the expected fall of the loss
+    and its standard error.
     """
 
     observer: int
     question: Question
     about: str | None
     fresh: bool
-    price: float
+    price: Floats
     gain: Floats
     error: Floats
 
@@ -100,12 +101,13 @@ class LookAhead:
         return tuple(sorted(found, key=lambda option: -option.rate))
 
     def first(self, posterior: Posterior) -> Option | None:
-        """Return what to ask about an item of which nothing is known; it is not weighed, so its gain is 0.
+        """Return what to ask about an item of which nothing is known; its gain is given as 0.
 
-        That is what the policy says, or one answer to the question that reports the most (of several the
-        cheapest): the gain of a question is its own, not that of those which can follow it, and so sees too
-        little in the answer that says something of everything. Where all questions are about one variable,
-        the best gain per cost. None where nobody may be asked, or nothing within the budget.
+        That is what the policy says, or the question that reports the most (of several the cheapest): the
+        gain of a question is its own, not that of those which can follow it, and so sees too little in the
+        answer that says something of everything. Of that question as many answers as have the best gain per
+        cost, one where none is worth its price. Where all questions are about one variable, the best gain
+        per cost. None where nobody may be asked, or nothing within the budget.
 
         posterior: of one item without answers.
         """
@@ -118,10 +120,16 @@ class LookAhead:
             for number, (name, one) in enumerate(self.base.questions.items())
             if not one.about_one and set(one.variables) & set(who.instruments)
         ]
+        options = () if first else self.options(Answers.nothing(), posterior, 0)
         if first is None and not whole:
-            return next(iter(self.options(Answers.nothing(), posterior, 0)), None)
+            return next(iter(options), None)
         question, samples = (first.question, first.samples) if first else (min(whole)[-1], 1)
-        cost = samples * self.base.questions[question].cost * who.cost
+        # The options are sorted by their rate.
+        batches = (one for one in options if one.observer == who.name and one.question == question)
+        best = next(batches, None)
+        if best is not None and best.rate > 1:
+            samples = best.samples
+        cost = self.base.questions[question].price(samples) * who.cost
         return Option(who.name, question, None, Answers.USUAL_VIEW, samples, cost, 0.0)
 
     def observers(self, answers: Answers) -> NDArray[np.bool_]:
@@ -149,7 +157,7 @@ class LookAhead:
             yield from [None] * len(items)
             return
         gains = np.stack([one.gain for one in candidates], axis=1)
-        price = np.array([one.price for one in candidates])[:, None] * self.batches
+        price = np.stack([one.price for one in candidates])
         rate = np.where(self.batches <= left[:, None, None], gains / np.maximum(price, 1e-9), 0)
         for row, item in enumerate(items):
             which, batch = np.unravel_index(rate[row].argmax(), rate[row].shape)
@@ -164,7 +172,7 @@ class LookAhead:
             one.about,
             self._view(answers, item, one),
             samples,
-            one.price * samples,
+            float(one.price[batch]),
             float(one.gain[row, batch]),
             float(one.error[row, batch]),
         )
@@ -255,7 +263,7 @@ class LookAhead:
         """Yield what one question to one observer gains: as a whole, or about each variable in turn."""
         one = self.observations.observers[readings.observer]
         names = [v for v in question.variables if v in one.labels or v in one.numbers]
-        price = question.cost * one.cost
+        price = one.cost * np.array([question.price(int(batch)) for batch in self.batches])
         likelihoods = {name: readings.imagine(number, name, fresh=fresh) for name in names}
         if not question.about_one:
             if names:

@@ -34,7 +34,7 @@ def questions(
     found = {}
     known = (*levels, *(name for name, one in variables.items() if one.kind != "derived"))
     for name, inner in fields.named(node):
-        entries = fields.table(inner, "reports cost", "label about enlarge prompt")
+        entries = fields.table(inner, "reports cost", "further label about enlarge prompt")
         reports = entries.get("reports")
         reported: list[str] = []
         for what in fields.all_of(reports, known, "level or variable"):
@@ -50,6 +50,7 @@ def questions(
             label=fields.text(entries, "label", name),
             variables=tuple(dict.fromkeys(reported)),
             cost=fields.number(entries, "cost", 0, 1e6),
+            further=fields.number(entries, "further", 0, 1e6) if "further" in entries else None,
             about_one=bool(about),
             enlarge=fields.flag(entries, "enlarge"),
             prompt=fields.text(entries, "prompt"),

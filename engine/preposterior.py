@@ -115,7 +115,7 @@ class Preposterior:
             for batch, (gain, error) in zip(
                 batches, self._gains(one, now, asking, batches, stakes, before, drawn), strict=True
             ):
-                price = question.cost * observer.cost * batch
+                price = question.price(batch) * observer.cost
                 names = (observer.name, question.name, asking.about, asking.view)
                 found.append(Option(*names, batch, price, gain, error))
         return tuple(sorted(found, key=lambda option: -option.rate))

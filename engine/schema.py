@@ -318,6 +318,7 @@ def _question() -> Json:
             "label": TEXT,
             "reports": NAMES,
             "cost": _number(0, 1e6),
+            "further": _said(_number(0, 1e6), "Price of each further answer of a request; else as the cost."),
             "about": {"const": "one"},
             "enlarge": FLAG,
             "prompt": TEXT,

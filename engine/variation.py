@@ -50,7 +50,7 @@ def speaking(inference: Inference, answers: Answers) -> tuple[Number, ...]:
         for path, number in base.numbers.items()
         if (path.startswith(of_looks) or (path.startswith(wanted) and not path.startswith(silent)))
         and not only_fitted(path)
-        and not path.endswith(".cost")
+        and not path.endswith((".cost", ".further"))
     )
 
 

@@ -103,6 +103,12 @@ SELECT count(*), sum(state = 'failed'), sum(state = 'unknown'), sum(prompt_token
 sum(price), sum(CASE WHEN state = 'unknown' OR paid OR (state = 'answered' AND price IS NULL) THEN worst END),
 sum(state = 'answered' AND price IS NULL) FROM requests
 """
+TOKENS = """
+SELECT question, json_extract(draws, '$[0]'), upto - json_extract(draws, '$[0]'),
+(SELECT count(*) FROM choices c WHERE c.request = r.number), prompt_tokens, ifnull(cached_tokens, 0),
+answer_tokens FROM requests r WHERE state = 'answered' AND prompt_tokens IS NOT NULL
+AND answer_tokens IS NOT NULL AND item IN (%s)
+"""
 OF_CHOICES = "SELECT count(*), sum(status = 'refused'), sum(status = 'unreadable') FROM choices"
 
 
@@ -117,6 +123,23 @@ class Asked:
     missing: tuple[int, ...]
     prompt: str
     picture: str
+
+
+@dataclass(frozen=True)
+class RequestTokens:
+    """The tokens of one answered request.
+
+    draw: the number of its first draw. wanted: draws that were asked for at once, perhaps in several
+    requests. answers: how many this one brought. cached_tokens are some of the prompt's.
+    """
+
+    question: str
+    draw: int
+    wanted: int
+    answers: int
+    prompt_tokens: int
+    cached_tokens: int
+    answer_tokens: int
 
 
 @dataclass(frozen=True)
@@ -379,6 +402,10 @@ class Ledger:
         for row in self._db.execute(f"SELECT {', '.join(names)} FROM choices ORDER BY {KEY}, draw"):
             told = dict(zip(names, row, strict=True))
             yield {name: value for name, value in told.items() if value or name in ("draw", "text")}
+
+    def tokens(self, items: Sequence[str]) -> list[RequestTokens]:
+        """Return the tokens of the requests about items, of those where the server told them."""
+        return [RequestTokens(*row) for row in self._of(TOKENS, items)]
 
     def totals(self) -> Totals:
         """Return what the run has come to."""

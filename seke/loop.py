@@ -96,11 +96,14 @@ class Loop:
         self.session = session
         self.base = session.network.knowledge
 
-    def begin(self, answers: Answers, given: Mapping[Line, int] = NONE) -> Standing:
+    def begin(
+        self, answers: Answers, given: Mapping[Line, int] = NONE, spent: Floats | None = None
+    ) -> Standing:
         """Return how items stand before anything is asked in this loop.
 
         answers: what is known already, of most items nothing (`Answers.unasked`). given: line -> how many
-        answers it has, of a loop that is resumed.
+        answers it has, of a loop that is resumed. spent: (N,) what these cost; where it is not known they are
+        priced as one request a line.
 
         Raises:
             engine.SekeError: the policy asks nobody; an item is named twice.
@@ -116,7 +119,8 @@ class Loop:
         cost, calls = np.zeros(len(place)), np.zeros(len(place), dtype=np.int64)
         for line, count in given.items():
             calls[place[line[0]]] += count
-            cost[place[line[0]]] += count * self._price(line)
+            cost[place[line[0]]] += self._price(line, count)
+        cost = cost if spent is None else spent.copy()
         rounds, short = np.zeros_like(calls), np.zeros(len(place), dtype=bool)
         return Standing(answers, decisions, requests, cost, calls, rounds, short, given)
 
@@ -136,7 +140,8 @@ class Loop:
         short = standing.short.copy()
         short[asked] |= got < np.array([one.samples for one in standing.requests])
         calls[asked] += got
-        cost[asked] += got * np.array([self._price(one.line) for one in standing.requests])
+        prices = [self._price(one.line, n) for one, n in zip(standing.requests, got.tolist(), strict=True)]
+        cost[asked] += prices
         rounds[asked] += got > 0
         answers = standing.answers.joined(further)
         decisions = closed(self.base, standing.decisions, dict.fromkeys(asked[got == 0].tolist(), EXHAUSTED))
@@ -154,8 +159,9 @@ class Loop:
         found = judged.posterior, standing.decisions, judged.diagnostics
         return self.session.layout.records(standing.answers, *found, judged.covered)
 
-    def _price(self, line: Line) -> float:
-        return self.base.questions[line[2]].cost * self.base.observers[line[1]].cost
+    def _price(self, line: Line, answers: int) -> float:
+        """Return the price of one request of a line for so many answers."""
+        return self.base.questions[line[2]].price(answers) * self.base.observers[line[1]].cost
 
     def _requests(
         self, answers: Answers, decisions: Decisions, items: Ints, given: Mapping[Line, int]

@@ -95,7 +95,8 @@ def test_a_dear_observer_is_asked_less(network):
     ):
         for found in both(one, records):
             option = found["generic-vlm", "expression", None, "face", 2]
-            assert option.cost == pytest.approx(price * 2 * base.questions["expression"].cost)
+            question = base.questions["expression"]
+            assert option.cost == pytest.approx(price * (question.cost + question.further))
             assert option.rate == pytest.approx(option.gain / option.cost)
 
 

@@ -75,6 +75,17 @@ class World:
                         yield Request(item, observer, name, about, Answers.USUAL_VIEW, 0, count)
 
 
+class Remembering:
+    """A source that keeps what it was asked."""
+
+    def __init__(self, source):
+        self.source, self.requests = source, []
+
+    def ask(self, requests):
+        self.requests += requests
+        return self.source.ask(requests)
+
+
 @pytest.fixture(scope="module")
 def worlds():
     return {name: World(name) for name in BASES}
@@ -97,7 +108,8 @@ def same(one, other, order=None):
 @pytest.mark.parametrize("name", BASES)
 def test_every_item_ends_accepted_or_rejected_within_the_budget(worlds, name):
     world = worlds[name]
-    standing = world.follow()
+    source = Remembering(world.source)
+    standing = world.follow(source)
     assert not standing.requests
     assert set(standing.decisions.item) <= {"accept", "reject"}
     assert len(set(standing.decisions.item)) == 2
@@ -106,8 +118,10 @@ def test_every_item_ends_accepted_or_rejected_within_the_budget(worlds, name):
     assert np.array_equal(standing.calls, standing.answers.asked)
     assert np.array_equal(standing.calls, standing.answers.samples)
     price = Counter()
-    for (item, observer, question, *_), count in standing.given.items():
-        price[item] += count * world.base.questions[question].cost * world.base.observers[observer].cost
+    for request in source.requests:
+        question, observer = world.base.questions[request.question], world.base.observers[request.observer]
+        further = question.cost if question.further is None else question.further
+        price[request.item] += (question.cost + (request.samples - 1) * further) * observer.cost
     np.testing.assert_allclose(standing.cost, [price[item] for item in world.items])
 
 
@@ -172,7 +186,7 @@ def test_a_loop_that_was_cut_off_goes_on_to_the_same_end(worlds):
     standing = loop.begin(Answers.unasked(world.items))
     for _ in range(2):
         standing = loop.after(standing, world.source.ask(standing.requests))
-    again = loop.begin(standing.answers, standing.given)
+    again = loop.begin(standing.answers, standing.given, standing.cost)
     assert set(again.requests) == set(standing.requests)
     while again.requests:
         again = loop.after(again, world.source.ask(again.requests))

@@ -187,7 +187,7 @@ def test_a_run_tells_order_times_prices_and_pictures(annotated):
     assert made.facts["pictures"] == made.items == 6
     assert not made.facts["missing"]
     steps = [step for detail in blocks.details() for step in detail["steps"]]
-    assert len(steps) == made.facts["overview"]["counts"]["samples"] == 19
+    assert len(steps) == made.facts["overview"]["counts"]["samples"] == 23
     for detail in blocks.details():
         times = [step[8] for step in detail["steps"]]
         assert times == sorted(times)

@@ -15,6 +15,8 @@ from seke.terminal import printable
 from seke.vision import asking
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from seke.annotation.forecast import Forecast
     from seke.annotation.job import Job, Summary
     from seke.vision.prices import Prices
@@ -56,7 +58,7 @@ class _Remembering(click.Command):
     metavar="NAME",
     default="policy",
     show_default=True,
-    help="policy, or a baseline: fixed:N, adaptive-consistency, esc.",
+    help="policy, or a baseline: fixed:N, agree:K/N (until K answers agree), adaptive-consistency, esc.",
 )
 @click.option(
     "--max-samples",
@@ -65,6 +67,12 @@ class _Remembering(click.Command):
     help="Answers about an item at most.  [default: the policy's budget]",
 )
 @asking.how(temperature=1.0)
+@click.option(
+    "--declared-prices",
+    is_flag=True,
+    help="Keep the prices of questions as declared; where prices of tokens are known, they are measured "
+    "on the first 40 items and used for the others.",
+)
 @click.option(
     "--branch",
     metavar="NEWDIR",
@@ -90,6 +98,7 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
       seke annotate faces/ --run run --model gpt-4o --max-cost 20 --price-in 2 --price-out 8
       seke annotate faces.csv --run run --model qwen2.5-vl --base-url http://localhost:8000/v1
       seke annotate faces/ --run run --model gpt-4o --dry-run
+      seke annotate faces/ --run plain --model gpt-4o --strategy agree:4/5
       seke annotate --run run --status
 
     Exit status: 0 done, 1 stopped before the end or a guarantee is refused, 2 bad input.
@@ -115,7 +124,8 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
     begun = branch is not None and branch.exists() and any(branch.iterdir())
     if begun and not _is_branch(branch, folder):
         raise SekeError(f"{branch}: is there already; --branch begins a new run")
-    names = ("knowledge", "population", "observer", "strategy", "max_samples", "max_cost", "labels_final")
+    names = ("knowledge", "population", "observer", "strategy", "max_samples", "max_cost")
+    names = (*names, "labels_final", "declared_prices")
     progress = asking.Progress()
     job = Job.of(
         images,
@@ -123,6 +133,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
         model,
         settings,
         labels=labels,
+        prices=asking.paid(prices, given),
         concurrency=asking.at_once(given),
         problems=progress.problem,
         progress=progress.add,
@@ -192,15 +203,19 @@ def _forecast(job: Job, settings: Settings, prices: Prices | None, *, as_json: b
     if as_json:
         print_json(asdict(found))
         return
-    print(f"{found.items:,} items, were they like made-up ones of the base:")
+    known = f", {found.labelled:,} of them with known labels" if found.labelled else ""
+    print(f"{found.items:,} items{known}, were they like made-up ones of the base:")
     for name, count in found.answers.items():
         print(f"  {name:16} {count:12,.0f} answers")
-    print(f"  at most {found.prompt_tokens:,.0f} prompt tokens and {found.answer_tokens:,.0f} answer tokens")
-    print(
-        "  no prices are known (--price-in, --price-out)"
-        if found.price is None
-        else f"  at most {found.price:,.2f} USD"
-    )
+    print(f"  about {found.requests:,.0f} requests, where the server gives several answers to one")
+    print(f"  about {found.prompt_tokens:,.0f} prompt tokens and {found.answer_tokens:,.0f} answer tokens")
+    most = f"{found.most_prompt_tokens:,.0f} prompt tokens and {found.most_answer_tokens:,.0f} answer tokens"
+    if found.price is None:
+        print(f"  at most {most}")
+        print("  no prices are known (--price-in, --price-out)")
+        return
+    print(f"  about {found.price:,.2f} USD ({found.price_low:,.2f} to {found.price_high:,.2f})")
+    print(f"  at most {found.price_most:,.2f} USD: {most}, were each answer a request of its own")
 
 
 def _status(folder: Path, *, as_json: bool) -> None:
@@ -216,6 +231,25 @@ def _status(folder: Path, *, as_json: bool) -> None:
     print(f"{folder}: {facts.get('model')} as {', '.join(told)}")
     print(f"  {settled:,} of {facts.get('items', 0):,} items are settled")
     print(f"  {asking.account(totals)}")
+    for line in _price_status(facts):
+        print(f"  {line}")
+
+
+def _price_status(facts: Mapping[str, Any]) -> list[str]:
+    """Return in words by which prices of questions a run asks."""
+    from seke.annotation.measured_prices import price_lines
+
+    if "pilot" not in facts:
+        return ["prices of questions: as the base declares them"]
+    count = len(facts["pilot"])
+    if "prices" not in facts:
+        return [f"prices of questions: as the base declares them, until the first {count} items are settled"]
+    if not facts["prices"]:
+        return [
+            f"prices of questions: as the base declares them; the first {count} items had too few answers"
+        ]
+    rest = f"prices of questions: measured on the first {count} items, and used for all others"
+    return [rest, *(f"  {line}" for line in price_lines(facts["prices"]))]
 
 
 def _conclude(found: Summary, job: Job, *, as_json: bool) -> None:
@@ -239,7 +273,7 @@ def _conclude(found: Summary, job: Job, *, as_json: bool) -> None:
         print(f"{job.folder / 'posteriors.jsonl'}")
     # Promises name the items that they are refused for.
     refused = [f"the guarantee is refused: {reason}" for reason in found.refused if not found.promises]
-    for line in (*found.promises, *refused):
+    for line in (*found.promises, *found.notes, *refused):
         print(printable(line), file=sys.stderr)
     if found.stopped:
         print(f"stopped before the end: {found.stopped}; the same command goes on", file=sys.stderr)

@@ -1,74 +1,211 @@
-"""What a run would ask for and cost, before anything is sent: the policy followed on made-up items."""
+"""What a run would ask for and cost, before anything is sent: the strategy followed on made-up items.
+
+Each made-up item stands for one of the run's. It has that item's known labels as its answers, and a truth of
+that label where the set names the root; else its truth is drawn from the population. What all items come to
+is a bootstrap: the made-up items' costs are drawn with replacement, then as many of these as there are items.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine import prior_truth
+from engine import Answers, prior_truth
 from seke.loop import Loop, Request, follow
+from seke.manifest import label_sample
 from seke.pictures import picture_of, view_of
 from seke.questions import Questions
+from seke.samples import answers_from
 from seke.sources import SimulatedSource
 from seke.vision.prices import Estimate
+from seke.vision.recorded import ScriptedModel
 from seke.vision.values import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
+    from engine import Option
     from seke.annotation.job import Job
+    from seke.annotation.strategies import Label, Rule
+    from seke.manifest import Item
     from seke.vision.prices import Prices
     from seke.vision.values import Settings
 
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+# Items that are made up. With 200 the standard error of a mean cost is about a fourteenth of the spread.
 MADE_UP = 200
-ANSWER_LETTERS = 4
+# Truths that are drawn for the labelled ones to choose from: of a state of .01 about twenty.
+POOL = 2_000
+# Resamples of the made-up items; the quantiles of a thousand are steady to about a hundredth of the range.
+RESAMPLES = 1_000
+# Of the range, as shares.
+LOW, HIGH = 0.1, 0.9
+# Letters a token, a judgement: English prose has about four; marks and short names make it three in JSON.
+PROMPT_LETTERS, ANSWER_LETTERS = 4, 3
+# Pixels a token of a picture: patches of 28 x 28 (Qwen2-VL, arXiv 2409.12191).
+PIXELS = 28 * 28
+# Made-up answers of which the mean length is taken.
+LENGTHS = 20
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """For all items: answers by question, tokens of prompts and answers, and their price in USD.
+    """For all items: answers by question, requests, tokens, and their price in USD.
 
-    price is None where no prices are known. The tokens are the most that they may be; see `prices.Estimate`.
+    labelled: how many of the items have labels of the set. prompt_tokens, answer_tokens: expected. price: the
+    middle one; price_low, price_high: 10 % and 90 % of the resamples. most_prompt_tokens, most_answer_tokens,
+    price_most: were each answer a request of its own, as long as it may be; see `prices.Estimate`. Prices
+    are None where none are known.
     """
 
     items: int
+    labelled: int
     answers: Mapping[str, float]
+    requests: float
     prompt_tokens: float
     answer_tokens: float
-    price: float | None
+    most_prompt_tokens: float
+    most_answer_tokens: float
+    price: float | None = None
+    price_low: float | None = None
+    price_high: float | None = None
+    price_most: float | None = None
 
 
 def forecast(job: Job, settings: Settings, prices: Prices | None, seed: int = 0) -> Forecast:
     """Return what the job's items would take, were they like made-up ones of its base."""
-    session, base = job.annotator.session, job.annotator.base
-    first = job.items[0]
+    rng = np.random.default_rng(seed)
     names = [f"made-up-{i}" for i in range(MADE_UP)]
-    per_item: Counter[tuple[str, str | None]] = Counter()
-    rule, option = job.annotator.rule, session.first
-    if rule is None:
-        truth = prior_truth(session.inference, MADE_UP, np.random.default_rng(seed))
-        standing = follow(Loop(session), names, SimulatedSource(session.inference, names, truth, seed))
-        for (_, _, question, about, _), count in standing.given.items():
-            per_item[question, about] += count
-    elif option is not None:
-        # Without answers a rule's wants are not known; at most it takes the budget.
-        per_item[option.question, option.about] = rule([]) * MADE_UP
-    estimate, questions = Estimate(prices, settings), Questions(base)
-    scale = len(job.items) / MADE_UP
-    view = view_of(base, option.view if option is not None else "face")
-    picture = picture_of(first.path, view, first.box)
-    prompt = answer = 0.0
+    # All items where there are few, as often as it takes; else some, evenly spaced.
+    count = len(job.items)
+    items = [job.items[i * count // MADE_UP if count > MADE_UP else i % count] for i in range(MADE_UP)]
+    requests = _requests(job, dict(zip(names, items, strict=True)), rng, seed)
+    tokens, most = _tokens(job, requests, settings, prices)
+    # (MADE_UP, 5): requests, prompt and answer tokens of each item, and the most that these may be.
+    place = {name: i for i, name in enumerate(names)}
+    each = np.zeros((MADE_UP, 5))
     answers: Counter[str] = Counter()
-    for (question, about), count in per_item.items():
-        request = Request(first.name, base.policy.ask, question, about, view.name, 0, 1)
-        tokens = estimate.tokens(Call(request, questions.prompt(request), picture), 1)
-        prompt += tokens[0] * count * scale
-        answer += tokens[1] * count * scale
-        answers[question] += count
-    price = None if prices is None else prices.of(round(prompt), 0, round(answer))
-    return Forecast(
-        len(job.items), {name: count * scale for name, count in answers.items()}, prompt, answer, price
+    for request in requests:
+        key, n = (request.question, request.about), request.samples
+        row = [1, tokens[key][0], n * tokens[key][1], n * most[key][0], n * most[key][1]]
+        each[place[request.item]] += row
+        answers[request.question] += n
+    scale = count / MADE_UP
+    total = (each.sum(0) * scale).tolist()
+    found = Forecast(
+        count,
+        sum(bool(item.labels) for item in job.items),
+        {name: n * scale for name, n in answers.items()},
+        *total,
     )
+    if prices is None:
+        return found
+    costs = np.array([prices.of(prompt, 0, answer) for prompt, answer in each[:, 1:3].tolist()])
+    low, middle, high = np.quantile(_resampled(costs, count, rng), (LOW, 0.5, HIGH)).tolist()
+    worst = prices.of(total[3], 0, total[4])
+    return replace(found, price=middle, price_low=low, price_high=high, price_most=max(worst, high))
+
+
+def _resampled(costs: Floats, count: int, rng: np.random.Generator) -> Floats:
+    """Return what so many items cost, (RESAMPLES,), by the costs of the made-up ones (M,)."""
+    made_up = rng.choice(costs, (RESAMPLES, len(costs)))
+    often = rng.multinomial(count, np.full(len(costs), 1 / len(costs)), RESAMPLES)
+    return np.asarray((made_up * often).sum(1))
+
+
+def _requests(job: Job, items: Mapping[str, Item], rng: np.random.Generator, seed: int) -> list[Request]:
+    """Return all that would be asked about made-up items, each of which stands for one of the job's."""
+    session, base, rule = job.annotator.session, job.annotator.base, job.annotator.rule
+    names = list(items)
+    truth = _truth(prior_truth(session.inference, POOL, rng), list(items.values()), job, rng)
+    source = _Remembering(SimulatedSource(session.inference, names, truth, seed))
+    if rule is None:
+        known = Answers.unasked(names)
+        who = job.annotator.known_by
+        labels = [
+            label_sample(replace(item, name=name), base, who)
+            for name, item in items.items()
+            if who is not None and item.labels
+        ]
+        for part in answers_from(labels, base) if labels else ():
+            known = known.joined(part)
+        follow(Loop(session), names, source, known=known)
+    elif session.first is not None:
+        _follow_rule(rule, session.first, names, source, job)
+    return source.requests
+
+
+def _truth(
+    pool: Mapping[str, Ints], items: Sequence[Item], job: Job, rng: np.random.Generator
+) -> dict[str, Ints]:
+    """Return a truth of the pool for each item, of the item's label where the pool has such a one."""
+    base = job.annotator.base
+    states, drawn = base.variables[base.root].states, pool[base.root]
+    chosen = []
+    for item in items:
+        label = item.labels.get(base.root)
+        like = np.flatnonzero(drawn == states.index(label)) if label in states else np.zeros(0, dtype=int)
+        chosen.append(int(rng.choice(like if like.size else np.arange(len(drawn)))))
+    return {name: column[chosen] for name, column in pool.items()}
+
+
+def _follow_rule(rule: Rule, option: Option, names: Sequence[str], source: _Remembering, job: Job) -> None:
+    """Ask about items as a rule wants, until it wants no more."""
+    base = job.annotator.base
+    instrument = base.observers[option.observer].labels.get(base.root)
+    words: Sequence[str] = instrument.answers if instrument is not None else ()
+    labels: dict[str, list[Label]] = {name: [] for name in names}
+    line = option.observer, option.question, option.about, option.view
+    while requests := [
+        Request(name, *line, len(came), wanted) for name, came in labels.items() if (wanted := rule(came))
+    ]:
+        column = source.ask(requests).labels.get(base.root)
+        came: dict[int, list[Label]] = defaultdict(list)
+        if column is not None:
+            for reading, answer in zip(column.reading.tolist(), column.answer.tolist(), strict=True):
+                came[reading].append(words[answer])
+        for place, request in enumerate(requests):
+            labels[request.item] += came.get(place, [None] * request.samples)
+
+
+class _Remembering:
+    """A source that keeps what it was asked."""
+
+    def __init__(self, source: SimulatedSource) -> None:
+        self.source = source
+        self.requests: list[Request] = []
+
+    def ask(self, requests: Sequence[Request]) -> Answers:
+        """Return the answers; see `loop.Source`."""
+        self.requests += requests
+        return self.source.ask(requests)
+
+
+def _tokens(
+    job: Job, requests: Sequence[Request], settings: Settings, prices: Prices | None
+) -> tuple[dict[tuple[str, str | None], tuple[float, float]], dict[tuple[str, str | None], tuple[int, int]]]:
+    """Return the tokens of a prompt and of an answer, expected and at most, by question and about."""
+    estimate, questions, model = Estimate(prices, settings), Questions(job.annotator.base), ScriptedModel()
+    first, option = job.items[0], job.annotator.session.first
+    view = view_of(job.annotator.base, option.view if option is not None else Answers.USUAL_VIEW)
+    picture = picture_of(first.path, view, first.box)
+    expected, most = {}, {}
+    for request in requests:
+        key = request.question, request.about
+        if key in expected:
+            continue
+        call = Call(replace(request, item=first.name, view=view.name), questions.prompt(request), picture)
+        letters = len(call.prompt.text) + len(str(call.prompt.schema))
+        prompt = letters / PROMPT_LETTERS + picture.width * picture.height / PIXELS
+        texts = [model.answer(call, draw).text for draw in range(LENGTHS)]
+        answer = sum(map(len, texts)) / LENGTHS / ANSWER_LETTERS
+        expected[key] = prompt, min(answer, settings.max_tokens)
+        most[key] = estimate.tokens(call, 1)
+    return expected, most

@@ -17,6 +17,7 @@ import numpy as np
 from engine import Answers, Knowledge, SekeError, did_you_mean
 from seke.annotation.branches import BegunOtherwiseError, is_run, note_origin, origins
 from seke.annotation.items import ITEMS
+from seke.annotation.measured_prices import kept_prices, pilot_of, with_prices
 from seke.annotation.run import TOGETHER, Annotator, Reusing
 from seke.annotation.strategies import rule_of
 from seke.files.atomic import write_file
@@ -35,7 +36,7 @@ from seke.vision.interrupts import interrupts
 from seke.vision.values import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Coroutine, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from seke.ledger import Totals
@@ -93,6 +94,7 @@ class Job:
     annotator: Annotator
     facts: Mapping[str, Any]
     max_cost: float | None = None
+    prices: Prices | None = None
 
     @classmethod
     def of(
@@ -110,14 +112,18 @@ class Job:
         max_samples: int | None = None,
         max_cost: float | None = None,
         labels_final: bool = False,
+        prices: Prices | None = None,
+        declared_prices: bool = False,
         concurrency: int = 16,
         **told: Any,
     ) -> Job:
         """Read and compile all that a run needs; nothing is asked and nothing written.
 
         observer: who of the base the model is; see `observer_of`. labels: a label table of what the set says
-        already; labels_final: they are kept whatever is seen. told: `problems` and `progress` of the
-        annotator.
+        already; labels_final: they are kept whatever is seen. prices: of the model's tokens; by them the
+        prices of questions are measured on the first items of a policy's run, unless declared_prices keeps
+        them. A guarantee holds for what is asked by the declared ones alone, and a batch takes too long to
+        wait for. told: `problems` and `progress` of the annotator.
 
         Raises:
             engine.KnowledgeError, engine.SekeError: all that could go wrong later for reasons known now.
@@ -127,6 +133,8 @@ class Job:
         if labels_final:
             base = replace(base, policy=replace(base.policy, labels_final=True))
         session = asking(Session.open(base, population), who, max_samples, settings.model)
+        if strategy == "policy":
+            session = session.asking()
         base = session.network.knowledge
         _check_prompts(base, who)
         for view in (Answers.USUAL_VIEW, *base.policy.views):
@@ -155,7 +163,9 @@ class Job:
         }
         known = {item.name: item.labels for item in items if item.labels}
         annotator = Annotator(session, model, rule, known_by, known, concurrency, **told)
-        return cls(folder, items, annotator, facts, max_cost)
+        measured = rule is None and session.guarantee is None and not declared_prices
+        batched = isinstance(model, Batches)
+        return cls(folder, items, annotator, facts, max_cost, prices if measured and not batched else None)
 
     def open(self) -> Ledger:
         """Open the ledger, a new one where there is none.
@@ -234,13 +244,42 @@ class Job:
             try:
                 if isinstance(inner, Batches):
                     await inner.resume(ledger)
-                await self.annotator.run(self.items, ledger)
+                for items in self._parts(ledger):
+                    await self.annotator.run(items, ledger)
             except SekeError as error:
                 return str(error)
             except asyncio.CancelledError:
                 if not self.annotator.stopping.is_set():
                     raise
         return "interrupted" if self.annotator.stopping.is_set() else ""
+
+    def _parts(self, ledger: Ledger) -> Iterator[Sequence[Item]]:
+        """Yield the items that are asked together: the pilot, if there is one, and then all others.
+
+        Between the two the prices of questions are measured, or read where they were measured already.
+        """
+        names = pilot_of(ledger, [item.name for item in self.items]) if self.prices is not None else []
+        self.annotator.pilot = frozenset(names)
+        piloted = [item for item in self.items if item.name in self.annotator.pilot]
+        if piloted:
+            yield piloted
+        if names and self.prices is not None and not self.annotator.stopping.is_set():
+            measured = kept_prices(ledger, self.annotator.base, names, self.prices)
+            self.annotator.by_measure = with_prices(self.annotator.session, measured)
+        yield [item for item in self.items if item.name not in self.annotator.pilot]
+
+    def _with_thresholds(self, ledger: Ledger) -> Session:
+        """Find what keeps limits of the mean over all items of the run, and decide by that from now on."""
+        annotator = self.annotator
+        session = annotator.session.with_thresholds(annotator.answered(self.items, ledger))
+        if session is not annotator.session:
+            thresholds = session.network.knowledge.policy.thresholds
+            if annotator.by_measure is not None:
+                policy = annotator.by_measure.network.knowledge.policy
+                measured = annotator.by_measure.with_policy(replace(policy, thresholds=thresholds))
+                annotator.by_measure = measured
+            annotator.session = session
+        return session
 
     def _written(self, ledger: Ledger, seconds: float, stopped: str) -> Summary:
         """Write what came of the run, each file whole or not at all, and sum up."""
@@ -251,9 +290,7 @@ class Job:
                 asked.update(row["question"] for row in rows if row["observer"] != self.annotator.known_by)
         if asked:
             self.annotator.session = checked(self.annotator.session, self.folder / SAMPLES)
-        session = self.annotator.session = self.annotator.session.with_thresholds(
-            self.annotator.answered(self.items, ledger)
-        )
+        session = self._with_thresholds(ledger)
         counts, accepted, per_item = Counts(session.network.knowledge), Counter[str](), list[int]()
         with Writer(self.folder / POSTERIORS) as posteriors:
             for records in self.annotator.posteriors(self.items, ledger):
@@ -287,7 +324,11 @@ class Job:
             promises=tuple(counts.promises(session.guarantee)) if session.guarantee else (),
             refused=session.refused + ((counts.why_outside,) if counts.outside else ()),
             notes=(*counts.notes(), *limits_in_words(session)),
-            facts={**self.facts, "thresholds": dict(session.network.knowledge.policy.thresholds)},
+            facts={
+                **self.facts,
+                **ledger.facts("prices"),
+                "thresholds": dict(session.network.knowledge.policy.thresholds),
+            },
         )
         data = msgspec.json.format(msgspec.json.encode(found.as_facts()), indent=2)
         write_file(data, self.folder / SUMMARY)
@@ -327,7 +368,7 @@ def annotate(
         branch_of: the folder of another run, whose answers to the same prompts about the same pictures are
             used.
         given: knowledge, labels, labels_final, population, observer, strategy, max_samples, max_cost,
-            problems and progress, as `Job.of` takes them.
+            problems, progress and declared_prices, as `Job.of` takes them.
 
     Raises:
         engine.KnowledgeError, engine.SekeError: bad input; nothing was sent.
@@ -340,7 +381,7 @@ def annotate(
 
         model = Endpoint(asked, base_url=base_url, prices=prices, concurrency=concurrency, rpm=rpm, tpm=tpm)
     listed = [images] if isinstance(images, str | Path) else images
-    job = Job.of(listed, Path(folder), model, asked, concurrency=concurrency, **given)
+    job = Job.of(listed, Path(folder), model, asked, concurrency=concurrency, prices=prices, **given)
     return job.run(retry_refused=retry_refused, branch_of=None if branch_of is None else Path(branch_of))
 
 
@@ -410,7 +451,7 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
     try:
         facts = msgspec.json.decode((folder / SUMMARY).read_bytes())["facts"]
         made_with, whose, prior = facts["knowledge"], facts["observer"], facts["population"]
-        budget, model = facts["budget"], facts["model"]
+        budget, model, prices = facts["budget"], facts["model"], facts.get("prices", {})
         thresholds = {name: tuple(risks) for name, risks in facts.get("thresholds", {}).items()}
         labels_final = facts.get("labels_final", False)
     except FileNotFoundError:
@@ -425,7 +466,7 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
         )
     if labels_final:
         base = replace(base, policy=replace(base.policy, labels_final=True))
-    session = asking(Session.open(base, population or prior, seed), whose, budget, model)
+    session = with_prices(asking(Session.open(base, population or prior, seed), whose, budget, model), prices)
     return session.with_policy(replace(session.network.knowledge.policy, thresholds=thresholds))
 
 

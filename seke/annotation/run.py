@@ -73,7 +73,8 @@ class Annotator:
 
     known_by: the observer whose samples the set's own labels are. labels: item -> these, where it has any.
     progress: is called with how many items were settled and answers came since the last call, and what was
-    spent in all, in USD.
+    spent in all, in USD. pilot: the items that are asked as the session declares; by_measure: the session
+    with which all others are asked, where prices were measured on these (see `measured_prices`).
     """
 
     session: Session
@@ -86,6 +87,8 @@ class Annotator:
     progress: Callable[[int, int, float], None] = lambda *_: None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     stopped_by: Exception | None = None
+    pilot: frozenset[str] = frozenset()
+    by_measure: Session | None = None
 
     def __post_init__(self) -> None:
         self.base: Knowledge = self.session.network.knowledge
@@ -151,11 +154,14 @@ class Annotator:
     def posteriors(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
         """Yield the posterior records of items, batch by batch in their order."""
         for some, reasons in self._stored(items, ledger):
-            answers = self._answers(some)
-            judged = self.session.judge(answers)
-            decisions = closed(self.base, judged.decisions, self._ends(list(some), reasons, judged))
-            told = judged.posterior, decisions, judged.diagnostics, judged.covered
-            yield self.session.layout.records(answers, *told)
+            records: dict[str, Record] = {}
+            for session, names in self._by_session(list(some)):
+                answers = self._answers({name: some[name] for name in names})
+                judged = session.judge(answers)
+                decisions = closed(self.base, judged.decisions, self._ends(names, reasons, judged))
+                told = judged.posterior, decisions, judged.diagnostics, judged.covered
+                records |= zip(names, session.layout.records(answers, *told), strict=True)
+            yield [records[name] for name in some]
 
     def answered(self, items: Sequence[Item], ledger: Ledger) -> Iterator[Answers]:
         """Yield the answers about items, batch by batch in their order."""
@@ -186,6 +192,15 @@ class Annotator:
                 }
                 for item in some
             ]
+
+    def _by_session(self, names: Sequence[str]) -> Iterator[tuple[Session, list[str]]]:
+        """Yield which items are judged with which session."""
+        measured = self.session if self.by_measure is None else self.by_measure
+        piloted = [name for name in names if name in self.pilot]
+        others = [name for name in names if name not in self.pilot]
+        yield from (
+            (session, some) for session, some in ((self.session, piloted), (measured, others)) if some
+        )
 
     def _stored(
         self, items: Sequence[Item], ledger: Ledger
@@ -237,12 +252,15 @@ class Annotator:
 
     async def _judged(self, names: list[str], ledger: Ledger) -> dict[str, list[Request]]:
         """Judge items; settle those that are done, and return what to ask about the others."""
-        following: dict[str, Option | None] = dict.fromkeys(names, self.session.first)
-        # Of an item without answers it is known what comes first, and a rule needs no posterior.
-        told = [name for name in names if self._live[name].records and self.rule is None]
-        if told:
+        following: dict[str, Option | None] = {}
+        for session, some in self._by_session(names):
+            following |= dict.fromkeys(some, session.first)
+            # Of an item without answers it is known what comes first, and a rule needs no posterior.
+            told = [name for name in some if self._live[name].records and self.rule is None]
+            if not told:
+                continue
             samples = {name: self._live[name].records for name in told}
-            judged = await asyncio.to_thread(lambda: self.session.judge(self._answers(samples)))
+            judged = await asyncio.to_thread(self._judge, session, samples)
             for i, name in enumerate(told):
                 following[name] = judged.decisions.next[i]
                 self._live[name].doubt = self._doubt(judged, i)
@@ -261,6 +279,9 @@ class Annotator:
                 del self._live[name]
             self.progress(len(ends), 0, ledger.committed)
         return asked
+
+    def _judge(self, session: Session, samples: dict[str, list[Record]]) -> Judged:
+        return session.judge(self._answers(samples))
 
     def _request(self, live: _Live, option: Option | None) -> Request | None:
         """Return what to ask about an item; None where it is done."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Label = str | None
     Rule = Callable[[Sequence[Label]], int]
 
-NAMES = ("policy", "fixed:N", "adaptive-consistency", "esc")
+NAMES = ("policy", "fixed:N", "agree:K/N", "adaptive-consistency", "esc")
 SURE = 0.95
 WINDOW = 5
 
@@ -36,11 +36,37 @@ def rule_of(name: str, budget: int) -> Rule | None:
     kind, _, number = name.partition(":")
     if kind == "fixed" and number.isdigit() and int(number) > 0:
         return lambda labels: max(int(number) - len(labels), 0)
+    if kind == "agree":
+        return _agreement(name, number)
     rules = {"adaptive-consistency": _adaptive_consistency, "esc": _windows}
     if name not in rules:
-        raise SekeError(f"no strategy is called {name!r}; allowed are {', '.join(NAMES)}")
+        raise SekeError(
+            f"no strategy is called {name!r}; allowed are {', '.join(NAMES)} (such as fixed:5, agree:4/5)"
+        )
     rule = rules[name]
     return lambda labels: min(rule(labels), max(budget - len(labels), 0))
+
+
+def _agreement(name: str, counts: str) -> Rule:
+    """Go on until K answers, of whichever draws and observers, have the same label, or N are there.
+
+    As many are asked at once as the leading label lacks: with fewer, no label can reach K.
+
+    counts: K/N, as it stands in the strategy's name.
+    """
+    texts = counts.split("/")
+    wanted, most = (int(text) if text.isdecimal() else 0 for text in texts) if len(texts) == 2 else (0, 0)
+    if not 1 <= wanted <= most:
+        raise SekeError(
+            f"strategy {name!r}: after `agree:` belong how many answers must have the same label and how "
+            "many there may be at most: two whole numbers, 1 <= K <= N, such as agree:4/5"
+        )
+
+    def rule(labels: Sequence[Label]) -> int:
+        votes = Counter(label for label in labels if label is not None).values()
+        return max(min(wanted - max(votes, default=0), most - len(labels)), 0)
+
+    return rule
 
 
 def _adaptive_consistency(labels: Sequence[Label]) -> int:

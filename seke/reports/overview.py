@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine import Gold
+    from engine import Gold, Knowledge
     from seke.reports.source import Asked, Source
     from seke.reports.table import Table
 
@@ -56,15 +56,26 @@ def cost_of_items(table: Table, asked: Asked | None) -> Floats | None:
     if (np.nan_to_num(asked.price) > 0).any():
         each = np.nan_to_num(asked.price)
     else:
-        observers, questions = table.base.observers, table.base.questions
-        price = {
-            (who, what): observers[who].cost * questions[what].cost * observers[who].askable
-            for who in observers
-            for what in questions
-        }
-        lines = asked.samples.line
-        each = np.array([price[lines[place][1], lines[place][2]] for place in asked.place.tolist()])
+        each = _declared_prices(table.base, asked)
     return np.bincount(asked.row, weights=each, minlength=len(table.items)).astype(np.float64)
+
+
+def _declared_prices(base: Knowledge, asked: Asked) -> Floats:
+    """Return what each answer cost, (answers,), by the prices of the base.
+
+    The answers of a line that came at the same time are of one request; where no times are known, all are.
+    """
+    requests: set[tuple[Any, ...]] = set()
+    prices = []
+    for place, when in zip(asked.place.tolist(), np.nan_to_num(asked.when).tolist(), strict=True):
+        line = asked.samples.line[place]
+        observer, question = base.observers[line[1]], base.questions[line[2]]
+        request = (line, when)
+        first = request not in requests
+        requests.add(request)
+        price = question.cost if first else question.further_cost
+        prices.append(price * observer.cost * observer.askable)
+    return np.array(prices)
 
 
 def unit_of(asked: Asked | None) -> str:

@@ -42,7 +42,7 @@ class Prices:
     cached: float | None = None
     batch: float = 0.5
 
-    def of(self, prompt: int, cached: int, answer: int) -> float:
+    def of(self, prompt: float, cached: float, answer: float) -> float:
         """Return the price of tokens, USD; cached: those of the prompt that were."""
         less = self.prompt if self.cached is None else self.cached
         return ((prompt - cached) * self.prompt + cached * less + answer * self.answer) / MILLION

@@ -106,7 +106,7 @@ class ScriptedModel:
         number = await journal.sent(call, draws, 0.0)
         if self.seconds:
             await asyncio.sleep(self.seconds)
-        choices = tuple(self._choice(call, draw) for draw in draws)
+        choices = tuple(self.answer(call, draw) for draw in draws)
         letters = sum(len(one.text) for one in choices)
         reply = Reply(
             choices, MODEL, None, None, len(call.prompt.text) // 4, letters // 4, 0, 0.0, self.seconds
@@ -114,7 +114,8 @@ class ScriptedModel:
         await journal.answered(number, reply)
         return choices
 
-    def _choice(self, call: Call, draw: int) -> Choice:
+    def answer(self, call: Call, draw: int) -> Choice:
+        """Return the made-up answer of a draw."""
         rng = self._chance(*call.request.line, draw)
         if rng.random() < self.refusal:
             return Choice(draw, "", "stop", "I cannot judge this picture.")

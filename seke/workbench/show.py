@@ -267,8 +267,13 @@ def _overview(base: Knowledge) -> Facts:
             for name, one in base.observers.items()
         },
         "questions": {
-            name: {"label": one.label, "cost": one.cost, "reports": len(one.variables)}
-            for name, one in base.questions.items()
+            name: {
+                "label": question.label,
+                "cost": question.cost,
+                "further": question.further_cost,
+                "reports": len(question.variables),
+            }
+            for name, question in base.questions.items()
         },
         "policy": {"required": list(policy.required), "budget": policy.budget, "ask": policy.ask},
     }
@@ -303,13 +308,19 @@ def _overview_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield from ("Observers", *columns((), observers))
     yield ""
     questions = [
-        (name, one["label"], count(one["reports"], "variable"), f"cost {one['cost']:g}")
+        (name, one["label"], count(one["reports"], "variable"), _price_text(one))
         for name, one in facts["questions"].items()
     ]
     yield from ("Questions", *columns((), questions))
     policy = facts["policy"]
     ask = f"ask {policy['ask']} first, " if policy["ask"] else ""
     yield f"Policy: {ask}at most {policy['budget']} answers; required: {', '.join(policy['required'])}"
+
+
+def _price_text(question: Mapping[str, Any]) -> str:
+    """Return the price of a question's answers: of the first and, where it differs, of further ones."""
+    cost, further = f"{question['cost']:g}", f"{question['further']:g}"
+    return f"cost {cost}" if further == cost else f"cost {cost}, further {further}"
 
 
 def _thing_lines(thing: Facts) -> Iterator[str]:

@@ -94,7 +94,7 @@ class Run:
             drawn[question, about], drawn[question] = place + 1, draw + 1
             sample = self.observer.sample(item, question, about, place)
             self.records[item].append({**sample, "draw": draw})
-        self.spent[item] += samples * self.base.questions[question].cost
+        self.spent[item] += self.base.questions[question].price(samples)
         self.calls[item] += samples
 
     def _note(self, levels):

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 ITEMS, SEED = 1500, 3
 FACTORS = np.geomspace(0.02, 3.5, 120)
 RISKS = np.geomspace(0.001, 0.9, 120)
-RULES = ("fixed:5", "adaptive-consistency", "esc")
+RULES = ("fixed:5", "agree:4/5", "adaptive-consistency", "esc")
 WORLDS = {
     "as declared": {},
     "errs and repeats itself more, twice the halo": {"other": True},
@@ -88,10 +88,11 @@ class World:
         said = self.source.ask(self._requests(np.full(ITEMS, budget)))
         words = self.base.observers[policy.ask].labels[self.base.root].answers
         labels = np.array(words)[said.labels[self.base.root].answer.reshape(ITEMS, budget)].tolist()
-        counts = np.zeros(ITEMS, dtype=int)
+        counts, cost = np.zeros(ITEMS, dtype=int), 0.0
         for i, told in enumerate(labels):
             while more := rule(told[: counts[i]]):
                 counts[i] += more
+                cost += self.base.questions["joint"].price(more)
         answers = self.source.ask(self._requests(counts))
         worth = dict.fromkeys(policy.worth, 0.0)
         judged = self.session.under(replace(policy, worth=worth)).judge(answers)
@@ -105,7 +106,7 @@ class World:
             for factor in FACTORS
         ]
         for accepted in (ways, [risk <= limit for limit in RISKS]):
-            yield [point(one & agreed, slip & one & agreed, counts.sum(), counts.sum()) for one in accepted]
+            yield [point(one & agreed, slip & one & agreed, counts.sum(), cost) for one in accepted]
 
     def _requests(self, counts):
         line = self.base.policy.ask, "joint", None, "face"

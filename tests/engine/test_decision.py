@@ -229,12 +229,38 @@ def test_first_comes_the_question_that_reports_most_and_of_several_the_cheapest(
     assert first_of(replace(base, questions={**base.questions, "walk again": cheap})).question == "walk again"
 
 
+def test_of_the_first_question_come_as_many_answers_as_gain_most_for_their_price(base_of):
+    base = base_of("machine")
+    counts = []
+    for further in (None, base.questions["walk"].cost / 10, 0.0):
+        walk = replace(base.questions["walk"], further=further)
+        priced = replace(base, questions={**base.questions, "walk": walk})
+        inference = Inference(compile_network(priced))
+        ahead = LookAhead(inference.network, inference.observations)
+        posterior = inference.posterior(Answers.nothing())
+        gain = {
+            o.samples: o.gain for o in ahead.options(Answers.nothing(), posterior, 0) if o.question == "walk"
+        }
+        rate = {count: gain[count] / walk.price(count) for count in base.policy.batches}
+        assert max(rate.values()) > 1
+        found = ahead.first(posterior)
+        assert (found.question, found.samples) == ("walk", max(rate, key=rate.get))
+        counts.append(found.samples)
+    assert counts[0] == 1 < counts[-1]
+    # What is worth nothing is asked once.
+    worthless = replace(base.policy, worth=dict.fromkeys(base.policy.worth, 0.0))
+    assert first_of(replace(priced, policy=worthless)).samples == 1
+
+
 def test_the_policy_says_what_comes_first(base_of):
     base = base_of("machine")
     policy = replace(base.policy, first=First(question="listen", samples=3))
     found = first_of(replace(base, policy=policy))
     assert (found.question, found.samples) == ("listen", 3)
     assert found.cost == pytest.approx(3 * base.questions["listen"].cost)
+    listen = replace(base.questions["listen"], further=0.1)
+    cheap = replace(base, policy=policy, questions={**base.questions, "listen": listen})
+    assert first_of(cheap).cost == pytest.approx(listen.cost + 2 * 0.1)
 
 
 def test_where_every_question_is_about_one_variable_the_best_gain_comes_first(base_of):

@@ -312,6 +312,7 @@ def test_questions_and_policy(base_of: Callable[[str], Knowledge], names: Names)
     signs = tuple(names[n] for n in ("hot", "noisy", "shaking", "dripping"))
     assert walk.variables == (names["wear"], *signs, names["load"], names["flow"])
     assert (listen.variables, listen.cost) == ((names["noisy"], names["shaking"]), 0.25)
+    assert (listen.further, listen.price(3)) == (None, 0.75)
     assert (check.about_one, walk.about_one, check.label) == (True, False, "check")
     policy = base.policy
     assert policy.required == ("fault", "gauges")
@@ -349,9 +350,23 @@ policy: {others: [logbook], views: [face, "from the side"]}
     assert base.observers["logbook"].cost == 2.5
 
 
+def test_what_further_answers_of_a_request_cost(overlay_of: Callable[..., Knowledge]) -> None:
+    base = overlay_of("questions: {listen: {further: 0.05, source: judgement, note: The sound is kept.}}")
+    listen = base.questions["listen"]
+    assert (listen.cost, listen.further_cost) == (0.25, 0.05)
+    assert [listen.price(answers) for answers in (0, 1, 2, 5)] == pytest.approx([0, 0.25, 0.3, 0.45])
+    assert base.questions["walk"].further_cost == base.questions["walk"].cost
+    free = overlay_of("questions: {listen: {further: 0, source: judgement, note: Nothing is paid.}}")
+    assert free.questions["listen"].price(9) == 0.25
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            "questions: {listen: {further: -1, source: judgement, note: x}}",
+            "questions.listen.further: is -1; allowed is 0 to 1000000",
+        ),
         ("policy: {others: [logbook]}", "policy.others[0]: no askable observer is called 'logbook'"),
         ("policy: {others: fitter}", "policy.others: must be a list, such as [a, b], not 'fitter'"),
         ("policy: {others: [fitter, fitter]}", "policy.others[1]: fitter is named twice"),

@@ -21,6 +21,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 import seke
@@ -378,8 +380,8 @@ def test_a_recording_that_ends_closes_the_item(tmp_path):
 
 def test_a_strategy_is_a_baseline_under_the_same_decisions(tmp_path):
     folder = pictures(tmp_path / "faces", 8)
-    for strategy, most in (("fixed:3", 3), ("adaptive-consistency", 20), ("esc", 20)):
-        place = tmp_path / strategy.replace(":", "-")
+    for strategy, most in (("fixed:3", 3), ("agree:2/3", 3), ("adaptive-consistency", 20), ("esc", 20)):
+        place = tmp_path / strategy.replace(":", "-").replace("/", "-")
         found = Job.of([folder], place, ScriptedModel(), Settings("gpt-4o"), strategy=strategy).run()
         assert found.finished
         per_item = [r["diagnostics"]["samples"] for r in rows(place / "posteriors.jsonl")]
@@ -401,8 +403,40 @@ def test_rules_by_hand():
     assert windows(["a"] * 5) == 0
     assert windows(["a"] * 4 + ["b"]) == 5
     assert windows(["a", "b"] * 5) == 2
-    with pytest.raises(SekeError, match="policy, fixed:N, adaptive-consistency, esc"):
+    with pytest.raises(SekeError, match=r"policy, fixed:N, agree:K/N, adaptive-consistency, esc \(such as"):
         rule_of("majority", 3)
+
+
+def test_until_so_many_agree_by_hand():
+    rule = rule_of("agree:4/5", 20)
+    assert rule([]) == 4
+    assert rule(["a"] * 4) == 0
+    assert rule(["a", "a", "b", "a"]) == 1
+    assert rule(["a", "b", "a", "b"]) == 1  # two are lacking, and there is room for one
+    assert rule(["a", "b", "a", "b", "a"]) == 0
+    # An answer without a label counts as an answer and for no label.
+    assert rule([None, "a", None]) == 2
+    assert rule([None] * 5) == 0
+    # One of one is the first answer, and two of two are two, whatever they say.
+    assert [rule_of("agree:1/1", 1)(labels) for labels in ([], ["a"])] == [1, 0]
+    assert [rule_of("agree:2/2", 1)(labels) for labels in ([], ["a"], ["a", "b"])] == [2, 1, 0]
+
+
+@given(st.integers(1, 6), st.integers(0, 6), st.lists(st.sampled_from(["a", "b", None]), min_size=12))
+def test_no_answer_is_asked_for_that_agreement_does_not_need(wanted, more, answers):
+    """Asked in batches the rule has what it has one answer at a time, and ends by agreement or at N."""
+    most = wanted + more
+    rule, came = rule_of(f"agree:{wanted}/{most}", 1), []
+    while count := rule(came):
+        came = answers[: len(came) + count]
+    alone = next(n for n in range(most + 1) if n == most or max(map(answers[:n].count, "ab")) >= wanted)
+    assert len(came) == alone
+
+
+@pytest.mark.parametrize("counts", ["", "4", "5/4", "0/3", "a/b", "4/5/6", "-1/2", "4/", "²/3"])
+def test_agreement_needs_two_numbers(counts):
+    with pytest.raises(SekeError, match="such as agree:4/5"):
+        rule_of(f"agree:{counts}", 20)
 
 
 def test_labels_of_samples():
@@ -459,9 +493,13 @@ def test_prompts_and_forecasts_send_nothing(tmp_path):
     found = json.loads(run(EXAMPLE, *given, "--price-in", "2", "--price-out", "8").stdout)
     assert found["items"] == 6
     assert found["answers"]["joint"] >= 6
-    assert found["price"] == pytest.approx(
-        (found["prompt_tokens"] * 2 + found["answer_tokens"] * 8) / 1e6, rel=1e-3
-    )
+    assert found["labelled"] == 0
+    paid = (found["prompt_tokens"] * 2 + found["answer_tokens"] * 8) / 1e6
+    assert found["price"] == pytest.approx(paid, rel=0.1)
+    assert found["price_low"] < found["price"] < found["price_high"]
+    most = (found["most_prompt_tokens"] * 2 + found["most_answer_tokens"] * 8) / 1e6
+    assert found["price_most"] == pytest.approx(most)
+    assert found["price_high"] < most
     assert not (tmp_path / "r").exists()
 
 
@@ -497,7 +535,7 @@ class Forgetful:
         number = await journal.sent(call, tuple(draws), 0.0)
         first = request.line not in self.met
         self.met.add(request.line)
-        choices = tuple(self.model._choice(call, draw) for draw in draws if not (first and draw in self.lost))
+        choices = tuple(self.model.answer(call, draw) for draw in draws if not (first and draw in self.lost))
         if choices:
             await journal.answered(number, Reply(choices, "m", price=0.0))
         else:
@@ -618,11 +656,11 @@ def checked(run_folder, seen, kills, concurrency):
     assert draws == []
 
 
-def kill_often(tmp_path, server, kills, items, rng):
+def kill_often(tmp_path, server, kills, items, rng, *more):
     """Kill a run so often, and let it end; nothing is lost or bought twice, and all is as without kills."""
     url, seen = server
     folder = pictures(tmp_path / "faces", items)
-    process, done = started(folder, tmp_path / "r", url), 0
+    process, done = started(folder, tmp_path / "r", url, *more), 0
     while done < kills:
         before, starting = seen.stat().st_size, rng.random() < 0.1
         # Mostly while it asks, sometimes while it starts.
@@ -634,15 +672,17 @@ def kill_often(tmp_path, server, kills, items, rng):
         process.send_signal(signal.SIGKILL)
         process.communicate()
         done += 1
-        process = started(folder, tmp_path / "r", url)
+        process = started(folder, tmp_path / "r", url, *more)
     out, err = process.communicate()
     assert process.returncode == 0, err
     assert json.loads(out)["finished"]
     checked(tmp_path / "r", seen, done, 8)
-    process = started(folder, tmp_path / "s", url)
+    process = started(folder, tmp_path / "s", url, *more)
     process.communicate()
     for name in ("posteriors.jsonl", "samples.jsonl", "answers.jsonl"):
         assert (tmp_path / "r" / name).read_bytes() == (tmp_path / "s" / name).read_bytes()
+    if more:
+        return done
     replayed = ["--model", "made-up", "--recorded", tmp_path / "r" / "answers.jsonl"]
     assert on_disk(tmp_path / "r", "SELECT count(*) FROM requests WHERE state = 'unknown'") > [(0,)]
     run(folder, "--run", tmp_path / "t", *replayed)
@@ -661,6 +701,16 @@ def test_a_model_that_the_server_lacks_is_met_before_a_run_is_begun(tmp_path, se
 
 def test_killed_at_any_moment_a_run_goes_on_and_buys_nothing_twice(tmp_path, server):
     assert kill_often(tmp_path, server, 5, 24, random.Random(1)) >= 2
+
+
+def test_killed_before_and_after_prices_are_measured_a_run_ends_as_without_kills(tmp_path, server):
+    priced = ["--price-in", "2", "--price-out", "8"]
+    assert kill_often(tmp_path, server, 5, 60, random.Random(3), *priced) >= 2
+    (kept,) = on_disk(tmp_path / "r", "SELECT value FROM facts WHERE name = 'prices'")
+    # The server gives one answer a request, each as long: a further one costs as much as the first.
+    joint = json.loads(kept[0])["joint"]
+    assert joint["cost"] == joint["further"] > 0
+    assert kept == on_disk(tmp_path / "s", "SELECT value FROM facts WHERE name = 'prices'")[0]
 
 
 @pytest.mark.slow

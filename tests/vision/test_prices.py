@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from engine import SekeError
+from seke.annotation.forecast import _resampled
 from seke.cli import main
 from seke.vision.prices import Prices, read_prices
 
@@ -82,3 +85,44 @@ def test_a_forecast_with_a_price_list(tmp_path):
         return float(told.split("at most ")[-1].split(" USD")[0])
 
     assert cost("--batch") == pytest.approx(cost() / 2, abs=0.01)
+
+
+def test_what_is_known_already_is_not_bought(tmp_path):
+    """Of labelled items the label is known, so that fewer joint answers are needed than without."""
+
+    def forecast(images, *options):
+        args = ["annotate", images, "--run", tmp_path / "run", "--model", "gpt-4o", "--dry-run", "--json"]
+        found = CliRunner().invoke(main, [*map(str, args), "--price-in", "2", "--price-out", "8", *options])
+        assert found.exit_code == 0, found.output
+        return json.loads(found.stdout)
+
+    labelled = tmp_path / "labelled.csv"
+    (tmp_path / "smile.png").write_bytes((EXAMPLE / "smile.png").read_bytes())
+    rows = [f"smile.png,f{i},happiness" for i in range(30)]
+    labelled.write_text("\n".join(["path,item,expression", *rows]) + "\n")
+    plain = tmp_path / "plain.csv"
+    plain.write_text(labelled.read_text().replace(",happiness", "").replace(",expression", ""))
+    with_labels, without = forecast(labelled), forecast(plain)
+    assert (with_labels["labelled"], without["labelled"]) == (30, 0)
+    assert with_labels["price"] < 0.8 * without["price"]
+    for found in (with_labels, without):
+        assert found["price_low"] < found["price"] < found["price_high"] < found["price_most"]
+    # Rules ask the same of each item, or between K and N.
+    fixed = forecast(plain, "--strategy", "fixed:3")
+    assert fixed["answers"] == {"joint": 90}
+    assert fixed["requests"] == 30
+    assert fixed["price_low"] == pytest.approx(fixed["price_high"])
+    agree = forecast(plain, "--strategy", "agree:2/4")
+    assert 60 < agree["answers"]["joint"] < 120
+    assert agree["price_low"] < agree["price_high"]
+
+
+def test_the_range_of_a_total_by_the_normal_law():
+    """Of many items with independent costs: mean ± 1.2816 sd sqrt(n + n²/m), from m that were made up."""
+    rng = np.random.default_rng(0)
+    costs, count = rng.exponential(1.0, 200), 1000
+    totals = _resampled(costs, count, rng)
+    low, middle, high = np.quantile(totals, (0.1, 0.5, 0.9))
+    width = 1.2816 * costs.std() * np.sqrt(count + count**2 / len(costs))
+    assert middle == pytest.approx(count * costs.mean(), rel=0.02)
+    assert (high - low) / 2 == pytest.approx(width, rel=0.12)

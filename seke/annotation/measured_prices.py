@@ -1,0 +1,147 @@
+"""What the questions of a run cost, measured on its first items: tokens -> prices in the unit of the base.
+
+The first items of a run are its pilot. They are asked by the declared prices until each is settled; then the
+prices of the questions that were answered often enough are computed from the tokens of the pilot's requests
+alone, and kept in the ledger. All other items are asked by these. So what is decided about an item depends
+neither on when its answers came nor on whether the run was stopped in between.
+
+Of a question with R requests and n answers, of P prompt tokens (C of them cached) and A answer tokens:
+
+    cost = price(P, C) / R + price(A) / n        further = price(A) / n
+
+where a request holds several answers. Where the server gives one answer a request, `cost` is that of the
+first requests of each item, `further` that of those after it. The unit is the declared cost of the question
+with the most answers, which stays as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from engine import Inference, LookAhead
+from seke.posteriors import Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from engine import Knowledge
+    from seke.inference import Session
+    from seke.ledger import Ledger, RequestTokens
+    from seke.vision.prices import Prices
+
+# Items that are asked by the declared prices. Most ask for one or two answers of the first question, so that
+# it has its fewest answers with room to spare.
+PILOT_ITEMS = 40
+# Fewest answers of a question from which its price is taken: the mean of twenty answers' lengths is within a
+# tenth or so, where one of them varies by half.
+FEWEST_ANSWERS = 20
+# Of a price, in the unit of the base.
+DIGITS = 6
+
+
+def pilot_of(ledger: Ledger, names: Sequence[str]) -> list[str]:
+    """Return the items of a run's pilot, as its ledger has it, and keep them there; none of a small run."""
+    kept: list[str] | None = ledger.facts("pilot").get("pilot")
+    if kept is not None:
+        return kept
+    if len(names) <= PILOT_ITEMS:
+        return []
+    ledger.note({"pilot": list(names[:PILOT_ITEMS])})
+    return list(names[:PILOT_ITEMS])
+
+
+def kept_prices(ledger: Ledger, base: Knowledge, pilot: Sequence[str], prices: Prices) -> dict[str, Any]:
+    """Return the prices of questions that a run's ledger has, and measure and keep them where it has none."""
+    if not ledger.facts("prices"):
+        ledger.note({"prices": measure_prices(base, ledger.tokens(pilot), prices)})
+    found: dict[str, Any] = ledger.facts("prices")["prices"]
+    return found
+
+
+@dataclass(frozen=True)
+class _Bill:
+    """The mean price of a question's answers, in USD: of the first of a request, and of further ones.
+
+    further is None where no request shows what a further answer costs.
+    """
+
+    answers: int
+    first: float
+    further: float | None
+
+
+def measure_prices(base: Knowledge, requests: Iterable[RequestTokens], prices: Prices) -> dict[str, Any]:
+    """Return the prices of questions as facts for the ledger: question -> cost, further and answers.
+
+    Questions with fewer than FEWEST_ANSWERS answers are left out, and all where nothing is paid.
+    """
+    grouped: dict[str, list[RequestTokens]] = {}
+    for request in requests:
+        grouped.setdefault(request.question, []).append(request)
+    bills = {name: _bill(grouped[name], prices) for name in base.questions if name in grouped}
+    bills = {name: bill for name, bill in bills.items() if bill.answers >= FEWEST_ANSWERS and bill.first > 0}
+    if not bills:
+        return {}
+    # Of equally many answers the question that the base names first.
+    unit = max(bills, key=lambda name: bills[name].answers)
+    scale = base.questions[unit].cost / bills[unit].first
+    if not scale:
+        return {}
+    found = {}
+    for name, bill in bills.items():
+        question = base.questions[name]
+        cost = bill.first * scale
+        declared = question.further_cost / question.cost if question.cost else 1.0
+        further = cost * declared if bill.further is None else bill.further * scale
+        found[name] = {
+            "cost": round(cost, DIGITS),
+            "further": round(further, DIGITS),
+            "answers": bill.answers,
+        }
+    return found
+
+
+def _bill(requests: Sequence[RequestTokens], prices: Prices) -> _Bill:
+    answers = sum(request.answers for request in requests)
+    each = prices.of(0, 0, sum(request.answer_tokens for request in requests)) / max(answers, 1)
+    if any(request.answers > 1 for request in requests):
+        return _Bill(answers, _prompt_price(requests, prices) + each, each)
+    begun = [request for request in requests if request.draw == 0] or requests
+    # A request for the first of several answers that brought one: the server gives one at a time.
+    alone = any(request.wanted > 1 for request in requests)
+    later = [request for request in requests if request.draw > 0]
+    further = _prompt_price(later, prices) + each if alone and later else None
+    return _Bill(answers, _prompt_price(begun, prices) + each, further)
+
+
+def _prompt_price(requests: Sequence[RequestTokens], prices: Prices) -> float:
+    """Return the mean price of the requests' prompts, in USD."""
+    prompt = sum(request.prompt_tokens for request in requests)
+    cached = sum(request.cached_tokens for request in requests)
+    return prices.of(prompt, cached, 0) / len(requests)
+
+
+def with_prices(session: Session, prices: Mapping[str, Mapping[str, float]]) -> Session:
+    """Return the session with these prices of questions, question -> cost and further."""
+    if not prices:
+        return session
+    base = session.network.knowledge
+    changed = {
+        name: replace(question, cost=prices[name]["cost"], further=prices[name]["further"])
+        for name, question in base.questions.items()
+        if name in prices
+    }
+    network = replace(session.network, knowledge=replace(base, questions={**base.questions, **changed}))
+    old = session.inference
+    inference = Inference(network, old.population, device=old.device, threads=old.threads)
+    ahead = LookAhead(network, inference.observations, session.look_ahead.seed)
+    return replace(session, network=network, inference=inference, look_ahead=ahead, layout=Layout(network))
+
+
+def price_lines(prices: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return measured prices as lines of YAML, as an overlay's `questions` takes them."""
+    return [
+        f"{name}: {{cost: {price['cost']:g}, further: {price['further']:g}}}  # {price['answers']:,} answers"
+        for name, price in prices.items()
+    ]
