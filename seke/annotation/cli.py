@@ -125,7 +125,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
     if begun and not _is_branch(branch, folder):
         raise SekeError(f"{branch}: is there already; --branch begins a new run")
     names = ("knowledge", "population", "observer", "strategy", "max_samples", "max_cost")
-    names = (*names, "labels_final", "declared_prices")
+    more = ("labels_final", "declared_prices")
     progress = asking.Progress()
     job = Job.of(
         images,
@@ -137,7 +137,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
         concurrency=asking.at_once(given),
         problems=progress.problem,
         progress=progress.add,
-        **{name: given[name] for name in names},
+        **{name: given[name] for name in (*names, *more)},
     )
     who = job.facts["observer"]
     if given["observer"] is None and who not in settings.model:
