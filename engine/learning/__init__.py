@@ -1,0 +1,1 @@
+"""What a fit learns, and from what it begins."""
