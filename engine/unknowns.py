@@ -227,7 +227,8 @@ class Unknowns:
     stays as declared.
     """
 
-    def __init__(self, inference: Inference, answers: Answers, gold: Gold) -> None:
+    def __init__(self, inference: Inference, answers: Answers, gold: Gold, *, by_skill: bool = True) -> None:
+        """by_skill: whether gold moves the priors by a skill; not where gold is only imagined."""
         self.inference = inference
         self.base = inference.network.knowledge
         self.observations: ObservationModel = inference.observations
@@ -235,7 +236,7 @@ class Unknowns:
         self.untold: dict[str, str] = {}
         self.rated: dict[int, list[str]] = {}
         self.skills: dict[str, float] = {}
-        self._answers, self._gold = answers, gold
+        self._answers, self._gold, self._by_skill = answers, gold, by_skill
         self._groups: dict[int, dict[str, list[int]]] = {}
         self.reported: dict[tuple[int, str], Reported] = {}
         self.observers: dict[int, Observer] = {}
@@ -370,7 +371,7 @@ class Unknowns:
         if truth:
             rows = self.settled_of(index, one.variable)
             counts = self._counts(observer.name, path, variable.states)
-            if told.gold:
+            if told.gold and self._by_skill:
                 skill, rows = self._skilled(index, one, rows, counts)
                 self.skills[path] = skill
             self._add(f"{path}.settled", "simplex", rows, counts)
@@ -510,7 +511,7 @@ class Unknowns:
         evidence = [
             self._rate_evidence(index, path, name) for name in names if self.reported[index, name].gold
         ]
-        if evidence:
+        if evidence and self._by_skill:
             self.skills[path] = cautious_skill(evidence)
         return self.skills.get(path, 0.0)
 

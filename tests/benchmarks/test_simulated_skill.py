@@ -1,7 +1,7 @@
 """Simulated observers of known skill: is what is stated true, by number of draws and by gold?
 
     pytest tests/benchmarks/test_simulated_skill.py -m slow -s          # TESTED_SEEDS observers a cell
-    python tests/benchmarks/test_simulated_skill.py --seeds 20          # the whole proof, about an hour
+    python tests/benchmarks/test_simulated_skill.py --seeds 20          # the whole proof; 80 s of CPU a row
 
 An observer settles on m ~ C[x, :], C = (1 - w) C0' + w I with rows Dirichlet(DEVIATION) around it; its draws
 scatter by θ ~ Dirichlet(s R[m, :]), R = ρ I + (1 - ρ) H, H the confusions of m. C0' is counted from GPT-4V's
@@ -14,6 +14,19 @@ Of each cell, pooled over observers with the standard error between them: log lo
 often that is right, and, at five draws and a risk of at most LIMIT each, what is accepted and how much of
 that is wrong. Goals: |stated - true| at most .03 (skill .3 and more) and .06 (skill 0) from 56 gold faces; of
 what is accepted at most LIMIT + .03 wrong at 56 and 156.
+
+Of 20 observers balanced and 10 in the wild ("other set"), stated - true at 5 draws with 8 / 30 / 56 / 156 gold
+faces, and what is accepted at 56 and how much of that is wrong:
+
+    skill 0    +.105 +.077 +.048 +.022   0              in the wild   -.035 +.008 +.003 -.006   0
+    skill .3   -.009 -.015 -.025 -.015   .015, .086                   -.107 -.062 -.024 -.019   .158, .045
+    skill .6   -.098 -.045 -.040 -.013   .080, .038                   -.147 -.077 -.038 -.019   .127, .010
+    skill .9   -.136 -.048 -.018 -.007   .494, .013                   -.161 -.064 -.035 -.012   .541, .012
+
+The standard error between observers at 56 is .006 to .014. Missed at 56: .03 at skill .6 (by .01) and at .9 in
+the wild (by .005), both too unsure, and .08 wrong of the few that are accepted at .3 balanced (.086). The skill
+is taken a standard deviation below its mean (`engine.learning.skill`); with the mean itself six observers of
+skill .6 were true within .02 and .082 of what was accepted was wrong, not .015.
 
 Data: rankings published with Lian et al. 2023 (arXiv 2312.04293), in ../shared/data; skips where absent.
 """
@@ -207,10 +220,8 @@ def standard_error(values):
 def line(size, found):
     gaps = np.array([one.stated - one.right for one in found])
     loss = np.mean([one.loss for one in found], axis=0)
-    coverage, wrong, risk = (
-        np.array([getattr(one, key) for one in found]) for key in ("coverage", "wrong", "risk")
-    )
-    accepted = max(coverage.sum(), 1e-12)
+    coverage, risk = (np.array([getattr(one, key) for one in found]) for key in ("coverage", "risk"))
+    wrong, error = wrong_of_accepted(found)
     five = NUMBERS.index(5)
     errors = standard_error(gaps)
     text = " ".join(f"{gap:+.3f}" for gap in gaps.mean(0))
@@ -218,7 +229,7 @@ def line(size, found):
         f"    gold {size:3d}: stated - true {text} (± {errors[0]:.3f} to {errors[-1]:.3f})  "
         f"log loss {loss[five]:.3f}  right {np.mean([one.right[five] for one in found]):.3f}  "
         f"accepted {coverage.mean():.3f}, "
-        f"wrong {wrong.sum() / accepted:.3f}, stated {risk.sum() / accepted:.3f}"
+        f"wrong {wrong:.3f} ± {error:.3f}, stated {risk.sum() / max(coverage.sum(), 1e-12):.3f}"
     )
 
 
@@ -231,11 +242,17 @@ def missed_goals(skill, size, found):
     for draws, gap, error in zip(NUMBERS, gaps.mean(0), standard_error(gaps), strict=True):
         if abs(gap) > most + STANDARD_ERRORS * error:
             faults.append(f"{draws} draws: stated - true {gap:+.3f} ± {error:.3f}")
-    coverage = sum(one.coverage for one in found)
-    wrong = sum(one.wrong for one in found) / max(coverage, 1e-12)
-    if wrong > LIMIT + 0.03:
-        faults.append(f"{wrong:.3f} of what is accepted is wrong")
+    wrong, error = wrong_of_accepted(found)
+    if wrong > LIMIT + 0.03 + STANDARD_ERRORS * error:
+        faults.append(f"{wrong:.3f} ± {error:.3f} of what is accepted is wrong")
     return faults
+
+
+def wrong_of_accepted(found):
+    """The share of what is accepted that is wrong, pooled over observers, and the ratio's standard error."""
+    coverage, wrong = (np.array([getattr(one, key) for one in found]) for key in ("coverage", "wrong"))
+    share = wrong.sum() / max(coverage.sum(), 1e-12)
+    return share, standard_error(wrong - share * coverage) / max(coverage.mean(), 1e-12)
 
 
 def cell(kind, skill, shares, sizes, seeds, folder):
