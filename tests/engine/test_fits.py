@@ -16,7 +16,7 @@ def limited(overlay_of, text):
 
 
 def test_a_limit_is_of_each_risk_or_of_their_mean(overlay_of, names):
-    fault, levels = names["fault"], "{fault: {mean: 0.07}}"
+    fault, levels = names.rename("fault"), "{fault: {mean: 0.07}}"
     policy = limited(overlay_of, levels)
     assert policy.limits[fault] == 0.07
     assert policy.mean_limits == {fault}
@@ -52,7 +52,7 @@ def test_an_overlay_gives_one_kind_of_limit_in_place_of_the_other(folder, overla
         names.rename(f"extends: mean.yaml\n{HEAD}{{fault: {{each: 0.2}}}}}}\n"), encoding="utf-8"
     )
     base = read(second)
-    assert base.policy.limits[names["fault"]] == 0.2
+    assert base.policy.limits[names.rename("fault")] == 0.2
     assert not base.policy.mean_limits
 
 
@@ -79,10 +79,10 @@ def test_whoever_is_asked_looks(overlay_of):
 
 def record_of(base, names, **changed):
     """A record of a fit of the machine's fitter, with a threshold for two variables."""
-    fitter, fault = names["fitter"], names["fault"]
+    fitter, fault = names.rename("fitter"), names.rename("fault")
     gold = {fault: dict.fromkeys(base.variables[fault].states, 10)}
-    digest = base.question_digests[names["walk"]]
-    reading = FittedReading(fitter, "model-x", names["walk"], digest, "face", 1, 5, gold)
+    digest = base.question_digests[names.rename("walk")]
+    reading = FittedReading(fitter, "model-x", names.rename("walk"), digest, "face", 1, 5, gold)
     found = {
         "name": "fit-1",
         "made": "2025-01-31",
@@ -101,13 +101,15 @@ def test_a_record_is_read_as_it_is_written(overlay_of, names):
     record = record_of(base, names)
     again = declared_of(base).with_overlay(fits_yaml(record))
     assert again.fits == (record,)
-    assert again.policy.thresholds == {names["fault"]: (0.2125,) * len(base.variables[names["fault"]].states)}
-    assert set(again.policy.adaptive_thresholds[names["fault"]]) == {0.1}
+    assert again.policy.thresholds == {
+        names.rename("fault"): (0.2125,) * len(base.variables[names.rename("fault")].states)
+    }
+    assert set(again.policy.adaptive_thresholds[names.rename("fault")]) == {0.1}
 
 
 def test_a_threshold_holds_for_its_limit_and_the_observers_of_the_fit(overlay_of, names):
     base = overlay_of(f"{HEAD}{{fault: {{mean: 0.07}}}}}}\n{SOURCES}")
-    fault, fitter = names["fault"], names["fitter"]
+    fault, fitter = names.rename("fault"), names.rename("fitter")
     other_limit = Threshold(fault, Threshold.ANY, 0.08, 0.3, 40, 31, 0.07)
     changed = {fitter: "0123456789abcdef"}
     for record in (
@@ -132,7 +134,7 @@ def test_an_overlay_in_memory_is_that_of_a_file(folder, base_of, names):
     assert (laid.digest, laid.observer_digests) == (from_file.digest, from_file.observer_digests)
     # The base that it was laid upon is as it was.
     assert base == base_of("machine")
-    with pytest.raises(KnowledgeError, match="no such variable|unknown key"):
+    with pytest.raises(KnowledgeError, match="unknown key"):
         declared_of(base).with_overlay("policies: {}\n")
 
 
@@ -150,8 +152,8 @@ def test_an_overlay_in_memory_is_that_of_a_file(folder, base_of, names):
             "is less than `least`, 3",
         ),
         (
-            "made: 2025-01-31, population: p, observers: {}, readings: [], thresholds: {a: {any: {limit: 0.1, "
-            "risk: 0.1, items: 3, accepted: 4, mean: 0.1}}}",
+            "made: 2025-01-31, population: p, observers: {}, readings: [], thresholds: {a: {any: {limit: 0.1,"
+            " risk: 0.1, items: 3, accepted: 4, mean: 0.1}}}",
             "is more than `items`, 3",
         ),
     ],
