@@ -15,8 +15,8 @@ def limited(overlay_of, text):
     return overlay_of(f"{HEAD}{text}}}\n").policy
 
 
-def test_a_limit_is_of_each_risk_or_of_their_mean(overlay_of, names):
-    fault, levels = names.rename("fault"), "{fault: {mean: 0.07}}"
+def test_a_limit_is_of_each_risk_or_of_their_mean(overlay_of, base_of):
+    fault, levels = base_of("machine").root, "{fault: {mean: 0.07}}"
     policy = limited(overlay_of, levels)
     assert policy.limits[fault] == 0.07
     assert policy.mean_limits == {fault}
@@ -52,7 +52,7 @@ def test_an_overlay_gives_one_kind_of_limit_in_place_of_the_other(folder, overla
         names.rename(f"extends: mean.yaml\n{HEAD}{{fault: {{each: 0.2}}}}}}\n"), encoding="utf-8"
     )
     base = read(second)
-    assert base.policy.limits[names.rename("fault")] == 0.2
+    assert base.policy.limits[base.root] == 0.2
     assert not base.policy.mean_limits
 
 
@@ -79,7 +79,7 @@ def test_whoever_is_asked_looks(overlay_of):
 
 def record_of(base, names, **changed):
     """A record of a fit of the machine's fitter, with a threshold for two variables."""
-    fitter, fault = names.rename("fitter"), names.rename("fault")
+    fitter, fault = names.rename("fitter"), base.root
     gold = {fault: dict.fromkeys(base.variables[fault].states, 10)}
     digest = base.question_digests[names.rename("walk")]
     reading = FittedReading(fitter, "model-x", names.rename("walk"), digest, "face", 1, 5, gold)
@@ -101,15 +101,13 @@ def test_a_record_is_read_as_it_is_written(overlay_of, names):
     record = record_of(base, names)
     again = declared_of(base).with_overlay(fits_yaml(record))
     assert again.fits == (record,)
-    assert again.policy.thresholds == {
-        names.rename("fault"): (0.2125,) * len(base.variables[names.rename("fault")].states)
-    }
-    assert set(again.policy.adaptive_thresholds[names.rename("fault")]) == {0.1}
+    assert again.policy.thresholds == {base.root: (0.2125,) * len(base.variables[base.root].states)}
+    assert set(again.policy.adaptive_thresholds[base.root]) == {0.1}
 
 
 def test_a_threshold_holds_for_its_limit_and_the_observers_of_the_fit(overlay_of, names):
     base = overlay_of(f"{HEAD}{{fault: {{mean: 0.07}}}}}}\n{SOURCES}")
-    fault, fitter = names.rename("fault"), names.rename("fitter")
+    fault, fitter = base.root, names.rename("fitter")
     other_limit = Threshold(fault, Threshold.ANY, 0.08, 0.3, 40, 31, 0.07)
     changed = {fitter: "0123456789abcdef"}
     for record in (
