@@ -138,7 +138,7 @@ def plan(
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     base = _asking(base, observers)
     _check_numbers(items, limits, budgets, fixed)
-    session = Session.open(base, population, seed)
+    session = Session.open(base, population, seed).asking()
     settings = list(_settings(session, limits, budgets, fixed, question))
     made_up = {"observers": observers, "population": truth_population or population, "misfit": misfit}
     settings += [_calibrated(session, count, made_up, seed) for count in sorted(set(gold))]
