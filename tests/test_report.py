@@ -258,7 +258,7 @@ def test_the_overview_counts_the_records(simulated, told):
 
 
 def test_the_overview_counts_what_values_rest_on(tmp_path):
-    """Against the records, of an overlay under which nothing more may be asked, so that values are inferred."""
+    """Against the records, where nothing more may be asked, so that values are inferred."""
     found, overview = records_of_overlay(tmp_path)
     levels = [(one["item"], name, v) for one in found for name, v in one["decision"]["levels"].items()]
     values = Counter(v["basis"] for _, _, v in levels if v["decision"] == "accept")
@@ -282,7 +282,7 @@ def test_the_overview_counts_what_values_rest_on(tmp_path):
 
 
 def records_of_overlay(folder):
-    """The records of the shipped items where no more answers may be bought, and the overview of their report."""
+    """The records of the shipped items where no more is asked, and the overview of their report."""
     base = folder / "overlay.yaml"
     note = "source: judgement, note: a trial"
     base.write_text(f"extends: shipped\npolicy: {{budget: 1, required: [expression], {note}}}\n")
