@@ -65,7 +65,7 @@ def marks_of(table: Table) -> NDArray[np.uint8]:
     """Return of each item, (N,), the sum of LACKING and OVERRULED where it has values that are so."""
     lacking = np.array([bool(names) for names in table.lacking])
     overruled = np.array([bool(names) for names in table.overruled])
-    return (LACKING * lacking + OVERRULED * overruled).astype(np.uint8)
+    return np.asarray(LACKING * lacking + OVERRULED * overruled, dtype=np.uint8)
 
 
 def limit_facts(table: Table, names: Sequence[str]) -> Facts:
@@ -90,7 +90,7 @@ def limit_facts(table: Table, names: Sequence[str]) -> Facts:
 
 
 def _counts(basis: NDArray[np.int64]) -> list[int]:
-    return np.bincount(basis[basis >= 0], minlength=len(BASES)).tolist()
+    return [int(count) for count in np.bincount(basis[basis >= 0], minlength=len(BASES))]
 
 
 def _total(named: Iterable[tuple[str, ...]]) -> int:
