@@ -6,17 +6,17 @@ Bits are of the log-odds of the label against all other states of the root (for 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import Knowledge, Preposterior, SekeError, Sensitivity, diagnose, did_you_mean, weigh_parts
-from seke.inference import Session, batches
+from seke.inference import Session, batches, on_samples
 from seke.replay import checked
 from seke.shipped import knowledge as read_knowledge
 from seke.wording import worded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from engine import Answers, Flip, Option, Outcome, Pull, Weights
 
@@ -54,7 +54,10 @@ def explain(
         engine.SekeError: bad knowledge or samples, with their places; an item that the samples do not have.
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    samples = samples if isinstance(samples, str | Path) else list(samples)  # type: ignore[assignment]
     session = Session.open(base, population, seed)
+    if not in_order:
+        session = on_samples(session, samples)
     return explained(session, samples, item, in_order=in_order, seed=seed)
 
 

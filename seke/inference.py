@@ -237,10 +237,20 @@ def infer(
         from seke.replay import checked  # which stands upon this module
 
         session = checked(session, samples)
-    if session.has_mean_limits and not in_order and not read_once(samples):
-        session = session.with_thresholds(batches(samples, base))
+    if not in_order:
+        session = on_samples(session, samples)
     for answers in batches(samples, base, in_order=in_order):
         yield from session.records(answers)
+
+
+def on_samples(session: Session, samples: Any) -> Session:
+    """Return the session with thresholds that keep limits of the mean over these samples, too.
+
+    As it is where no limit is of the mean, or the samples can be read but once.
+    """
+    if not session.has_mean_limits or read_once(samples):
+        return session
+    return session.with_thresholds(batches(samples, session.network.knowledge))
 
 
 def read_once(samples: Any) -> bool:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import CategoricalScore, SekeError
-from seke.bench.predictions import DECISIONS, REFUSED, UNREADABLE
+from seke.bench.predictions import REFUSED, UNREADABLE
 from seke.bench.published import figures_of
 from seke.bench.scorer import AT_ONCE, Resamples, all_rounded, rounded, scorer_of
+from seke.decision_words import DECISIONS
 from seke.sets import set_called
 
 if TYPE_CHECKING:

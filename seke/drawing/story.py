@@ -16,7 +16,7 @@ from engine import Answers, Knowledge, SekeError, did_you_mean, joint_marginal, 
 from seke.drawing.plane import Grid, Moments
 from seke.drawing.thumbnails import face_of, thumbnail
 from seke.explanation import facts_of
-from seke.inference import Session
+from seke.inference import Session, on_samples
 from seke.ledger import order_of
 from seke.posterior_files import holds_posteriors, posterior_record
 from seke.replay import checked
@@ -105,7 +105,7 @@ def story_of(
         return _of_run(sources[0], item, base, population, seed, why=why)
     if len(sources) == 1 and holds_posteriors(sources[0]):
         return story_of_record(posterior_record(sources[0], item), base)
-    session = checked(Session.open(base, population, seed), sources)
+    session = on_samples(checked(Session.open(base, population, seed), sources), sources)
     return story_of_samples(session, single_samples(sources, base), item, seed, why=why)
 
 

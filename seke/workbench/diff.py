@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import Change, Knowledge, KnowledgeError, SekeError, changes, declared_of
-from seke.inference import Session, batches, read_once
+from seke.inference import Session, batches, on_samples
 from seke.shipped import SHIPPED, shipped_folder
 from seke.shipped import knowledge as read_knowledge
 from seke.workbench.text import columns, count, near
@@ -118,9 +118,7 @@ class _Effects:
         }
 
     def _records(self, base: Knowledge) -> dict[str, Record]:
-        session = Session.open(base, self.population, self.seed)
-        if not read_once(self.samples):
-            session = session.with_thresholds(batches(self.samples, base))
+        session = on_samples(Session.open(base, self.population, self.seed), self.samples)
         parts = batches(self.samples, base)
         return {record["item"]: record for answers in parts for record in session.records(answers)}
 
