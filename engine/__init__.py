@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from engine.predictive import Check, far_off, predictive_checks
     from engine.preposterior import Outcome, Preposterior
     from engine.reliability import NullInterval, Reliability
-    from engine.resampling import mcnemar, percentile_interval, resampled, scored
+    from engine.resampling import mcnemar, percentile_interval, resampled, scored, scored_together
     from engine.resolved import resolve
     from engine.schema import json_schema
     from engine.score import BinaryScore, CategoricalScore, NumberScore, SelectiveScore
@@ -192,6 +192,7 @@ LAZY = {
     "percentile_interval": "resampling",
     "resampled": "resampling",
     "scored": "resampling",
+    "scored_together": "resampling",
     "resolve": "resolved",
     "BinaryScore": "score",
     "CategoricalScore": "score",
@@ -342,6 +343,7 @@ __all__ = [
     "resolve",
     "said_of",
     "scored",
+    "scored_together",
     "set_thresholds",
     "split",
     "split_types",

@@ -164,7 +164,8 @@ def _tails(inference: Inference, answers: Answers, left: _Left, readings: Ints) 
     alarm = inference.network.knowledge.policy.conflict / readings
     plain = _Plain.of(answers)
     # The tail is at least the probability of the reading's own pattern, which follows from the surprise.
-    least = np.exp(left.alone - left.surprise + plain.log_orders[left.reading])
+    # Of readings that are not plain ones it is no probability, and may be anything.
+    least = np.exp(np.minimum(left.alone - left.surprise + plain.log_orders[left.reading], 0))
     use = (plain.variable[left.reading] >= 0) & (tail < 1) & (tail >= alarm) & (least < alarm)
     place = np.flatnonzero(use)
     columns = (answers.reading_observer, answers.reading_question, answers.reading_view)

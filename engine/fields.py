@@ -39,6 +39,10 @@ def decimal(value: float) -> str:
     return f"{value:.12f}".rstrip("0").rstrip(".") if "e" in short else short
 
 
+def _limits(low: float, high: float) -> str:
+    return f"{decimal(low)} to {decimal(high)}"
+
+
 def _met(node: Node) -> str:
     if isinstance(node, Scalar):
         return shown(node.text) if node.text else "nothing"
@@ -181,23 +185,23 @@ class Fields:
     def number_at(self, node: Node, low: float, high: float, why: str = "") -> float:
         """Return the number that this node holds, within [low, high]; `why` explains the limits."""
         stand_in = min(max(low, 0.0), high)
-        allowed = f"{decimal(low)} to {decimal(high)}"
-        within = f" from {allowed}"
+        # A base has thousands of numbers; the words for a fault are made where there is one.
         if not isinstance(node, Scalar):
-            self.fault(node, f"must be a number{within}, not {_met(node)}")
+            self.fault(node, f"must be a number from {_limits(low, high)}, not {_met(node)}")
             return stand_in
         if not node.plain:
-            message = f"must be a number{within}, not the text {shown(node.text)}; write it without quotes"
-            self.fault(node, message)
+            must = f"must be a number from {_limits(low, high)}"
+            self.fault(node, f"{must}, not the text {shown(node.text)}; write it without quotes")
             return stand_in
         if not NUMBER.fullmatch(node.text):
-            self.fault(node, f"must be a number{within}, not {_met(node)}{_slip(node.text)}")
+            must = f"must be a number from {_limits(low, high)}"
+            self.fault(node, f"{must}, not {_met(node)}{_slip(node.text)}")
             return stand_in
         value = float(node.text)
         if not low <= value <= high:
             reason = f" ({why})" if why else ""
             reason += "; divide percentages by 100" if high <= 1 and 2 <= value <= 100 else ""
-            self.fault(node, f"is {shown(node.text)[1:-1]}; allowed is {allowed}{reason}")
+            self.fault(node, f"is {shown(node.text)[1:-1]}; allowed is {_limits(low, high)}{reason}")
             return stand_in
         self.note_number(node, value, low, high)
         return value

@@ -37,6 +37,8 @@ LEAST = 20
 FAR = 4.0
 MATERIAL = 0.02
 LEAST_SD = 1e-9
+# After how many answers it is looked at how often the commonest is right.
+FIRST_ANSWERS = (1, 2, 3, 5, 10)
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ def _each(
             yield "agreement", f"{name}, {draws} answers", pairs[total == draws]
         if name in gold.values:
             known = gold.values[name][answers.reading_item[reading]]
+            yield from _by_answers(observer, base.variables[name], answers, mine, gold.values[name])
             wrong = _wrong(observer.labels[name], base.variables[name], counts, known)
             yield (
                 "unanimous but wrong",
@@ -186,6 +189,27 @@ def _each(
         value = column.value[mine[column.reading]]
         yield "mean", name, value
         yield "spread", name, np.abs(value - np.median(value)) if len(value) else value
+
+
+def _by_answers(
+    observer: Observer, variable: Variable, answers: Answers, mine: NDArray[np.bool_], known: Floats
+) -> Iterator[tuple[str, str, Floats]]:
+    """Yield how often the commonest of a reading's first so many answers is right, where there are so many.
+
+    A fit is of all answers in their order; where it is off at some number of them, it shows here.
+    """
+    column = answers.labels[variable.name]
+    order, used = _draw_of(column.reading), mine[column.reading] & ~column.spread
+    size, instrument = int(column.answer.max(initial=0)) + 1, observer.labels[variable.name]
+    most = np.bincount(column.reading[used], minlength=len(mine))
+    for number in (count for count in FIRST_ANSWERS if count <= most.max(initial=0)):
+        taken = used & (order < number) & (most[column.reading] >= number)
+        cell = column.reading[taken] * size + column.answer[taken]
+        counts = np.bincount(cell, minlength=len(mine) * size).reshape(-1, size).astype(np.float64)
+        own = np.flatnonzero(counts.sum(1))
+        wrong = _wrong(instrument, variable, counts[own], known[answers.reading_item[own]])
+        right = 1 - wrong[~np.isnan(wrong)]
+        yield "right", f"{variable.name}, first {number} answer" + "s" * (number > 1), right
 
 
 def _wrong(one: LabelInstrument, variable: Variable, counts: Floats, known: Floats) -> Floats:

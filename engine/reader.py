@@ -120,7 +120,7 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
         description=fields.text(top, "description"),
         sources=sources,
         variables=found,
-        codes=_codes(fields, nodes["codes"], found),
+        codes=once("codes", [nodes["codes"], found], lambda: _codes(fields, nodes["codes"], found)),
         levels=levels,
         root=root.name,
         reference=prior.reference,
@@ -128,7 +128,9 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
         cells=cells,
         affect=affect,
         moments=moments,
-        couplings=_couplings(fields, nodes["couplings"], found),
+        couplings=once(
+            "couplings", [nodes["couplings"], found], lambda: _couplings(fields, nodes["couplings"], found)
+        ),
         rules=once("rules", [nodes["rules"], found], lambda: _rules(fields, nodes["rules"], found)),
         observers=observers,
         questions=questions,

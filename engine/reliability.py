@@ -11,7 +11,6 @@ by drawing outcomes from the stated probabilities, as if they were independent g
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,11 +55,6 @@ class Reliability:
         edges = np.quantile(stated, np.arange(1, bins) / bins, method="inverted_cdf")
         return cls(stated, happened, np.unique(np.searchsorted(edges, stated), return_inverse=True)[1])
 
-    @cached_property
-    def _member(self) -> Floats:
-        """(n, B): 1 where a statement is in a bin."""
-        return np.eye(int(self.bin.max()) + 1 if len(self.bin) else 0)[self.bin]
-
     def ece(self) -> float:
         """Return ECE; NaN without any statement.
 
@@ -73,18 +67,16 @@ class Reliability:
 
     def diagram(self) -> tuple[Ints, Floats, Floats]:
         """Return of each bin the number of statements, their mean, and the share that happened, (B,) each."""
-        counts = self._member.sum(0)
-        return (
-            counts.astype(np.int64),
-            self.stated @ self._member / counts,
-            self.happened @ self._member / counts,
-        )
+        counts = np.bincount(self.bin)
+        stated, happened = (np.bincount(self.bin, values) for values in (self.stated, self.happened))
+        return counts.astype(np.int64), stated / counts, happened / counts
 
     def null(self, rng: np.random.Generator, times: int = NULL_TIMES) -> NullInterval:
         """Return what would be seen if the statements were calibrated."""
-        member = self._member.astype(np.float32)
-        stated = self.stated.astype(np.float32)
         counts, means, _ = self.diagram()
+        stated = self.stated.astype(np.float32)
+        # (n, B): 1 where a statement is in a bin.
+        member = np.eye(len(counts), dtype=np.float32)[self.bin]
         happened = np.empty((times, len(counts)))
         rows = max(_AT_ONCE // max(len(stated), 1), 1)
         for start in range(0, times, rows):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -43,6 +43,31 @@ def scored(score: Callable[[Floats], Scores], weights: NDArray[np.uint16], chose
     """
     parts = [dict(score(chunk)) for chunk in _chunks(weights, chosen)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+
+
+def scored_together(
+    scores: Sequence[tuple[Callable[[Floats], Scores], Ints]],
+    groups: Ints,
+    times: int,
+    rng: np.random.Generator,
+) -> list[dict[str, Floats]]:
+    """Return what `scored` does for several scores, in memory that does not grow with the resamples.
+
+    scores: each with the items that it is about. groups, times, rng: those of `resampled`; the resamples are
+    the same, but are drawn a few at a time, for all scores at once, and forgotten.
+    """
+    parts: list[list[Scores]] = [[] for _ in scores]
+    rows = max(_AT_ONCE // max(len(groups), 1), 1)
+    for start in range(0, times if scores else 0, rows):
+        weights = resampled(groups, min(rows, times - start), rng).astype(np.float64)
+        for (score, chosen), scored_so_far in zip(scores, parts, strict=True):
+            # Indices that are all of them would only copy.
+            of_chosen = weights if len(chosen) == len(groups) else weights[:, chosen]
+            scored_so_far.append(dict(score(of_chosen)))
+    return [
+        {name: np.concatenate([part[name] for part in rows_of]) for name in rows_of[0]} if rows_of else {}
+        for rows_of in parts
+    ]
 
 
 def _chunks(weights: NDArray[np.uint16], chosen: Ints) -> Iterator[Floats]:

@@ -228,6 +228,7 @@ class SelectiveScore:
     accepted: Flags | None = None
     ranked: bool = True
 
+    @cached_property
     def _blocks(self) -> tuple[Ints, Ints]:
         """Return the order by risk, and where in it each run of equal risks starts."""
         order = np.argsort(self.risk, kind="stable")
@@ -248,7 +249,7 @@ class SelectiveScore:
     def _aurc(self, weights: Floats) -> Floats:
         if not len(self.risk):
             return np.full(len(weights), np.nan)
-        order, starts = self._blocks()
+        order, starts = self._blocks
         ordered = weights[:, order]
         size = np.add.reduceat(ordered, starts, axis=1)
         errors = np.add.reduceat(ordered * self.wrong[order], starts, axis=1)
@@ -264,7 +265,7 @@ class SelectiveScore:
 
     def curve(self, points: int = 200) -> tuple[Floats, Floats, Floats]:
         """Return coverage, share of errors and greatest risk of the items of least risk, at most `points`."""
-        order, starts = self._blocks()
+        order, starts = self._blocks
         ends = np.append(starts[1:], len(order))[: len(starts)]
         share = np.cumsum(self.wrong[order])[ends - 1] / ends
         at = np.unique(np.linspace(0, len(ends) - 1, min(points, len(ends))).round().astype(np.int64))

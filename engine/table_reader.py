@@ -179,6 +179,11 @@ class Activations:
         }
 
     def _cell(self, node: Node) -> Cell:
+        """Return a cell; of a table of which one number was changed the others need not be read again."""
+        cell: Cell = self.fields.once(node.path, [node, self.scale], lambda: self._read_cell(node))
+        return cell
+
+    def _read_cell(self, node: Node) -> Cell:
         fields = self.fields
         if isinstance(node, Scalar) and node.text:
             met = node.text if len(node.text) <= 20 else "..."

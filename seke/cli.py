@@ -340,7 +340,10 @@ def _with_thresholds(session: Session, samples: tuple[str, ...], options: _Optio
 
     if options.in_order or read_once(samples) or not session.has_mean_limits:
         return session
-    return session.with_thresholds(read_batches(samples, session.network.knowledge))
+    with _Progress(samples) as progress:
+        return session.with_thresholds(
+            read_batches(samples, session.network.knowledge, progress=progress.read)
+        )
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -290,10 +292,11 @@ class _Draft:
         self.columns = {name: _Column(variable, self.outcomes) for name, variable in variables.items()}
         self.allowed = {ITEM, *BESIDE, *variables, *self.further}
         self._named: set[str] = {ITEM, ""}
-        self._values: list[dict[str, float | None]] = []
+        # A column is as long as the last row that says something in it.
+        self._values = {name: array("d") for name in self.columns}
         self._items: list[str] = []
         self._texts: dict[str, list[str | None]] = {one: [] for one in self.further}
-        self._lines: list[int] = []
+        self._lines = array("q")
         self._faults: list[str] = []
         self._refused: set[str] = set()
 
@@ -354,16 +357,19 @@ class _Draft:
         self._lines.append(line)
         for one, texts in self._texts.items():
             texts.append(self._text(line, one, row.get(one)))
-        values: dict[str, float | None] = {}
         for name, cell in row.items():
             column = self.columns.get(name)
             if column is None or cell is None:
                 continue
             try:
-                values[name] = column.number(cell, name)
+                value = column.number(cell, name)
             except AnswerError as fault:
                 self._faults.append(f"{self.place(line)}: {fault}")
-        self._values.append(values)
+                continue
+            if value is not None:
+                values = self._values[name]
+                values.extend(repeat(math.nan, len(self._items) - 1 - len(values)))
+                values.append(value)
 
     def _text(self, line: int, name: str, cell: Any) -> str | None:
         if _blank(cell):
@@ -384,8 +390,7 @@ class _Draft:
         gold = {}
         for name in self.columns:
             if name in self._named:
-                cells = [values.get(name) for values in self._values]
-                gold[name] = np.array(self._merged(name, cells, rows), dtype=np.float64)
+                gold[name] = self._gold(name, rows)
                 gold[name].setflags(write=False)
         texts = {name: tuple(self._merged(name, cells, rows)) for name, cells in self._texts.items()}
         groups, sources = (texts.get(name, (None,) * len(rows)) for name in (self.groups, self.sources))
@@ -394,6 +399,15 @@ class _Draft:
             more = [f"... and {left:,} more"] if left > 0 else []
             raise AnswerError("\n".join([*self._faults[:MOST_FAULTS], *more]))
         return LabelTable(tuple(rows), Gold(gold), groups, self.name, sources)
+
+    def _gold(self, name: str, rows: dict[str, int]) -> NDArray[np.float64]:
+        """Return the values of a variable, NaN where unknown."""
+        cells = np.full(len(self._items), np.nan)
+        cells[: len(self._values[name])] = self._values[name]
+        if len(rows) == len(cells):
+            return cells
+        known = [None if math.isnan(cell) else cell for cell in cells.tolist()]
+        return np.array(self._merged(name, known, rows), dtype=np.float64)
 
     def _wanting(self) -> list[str]:
         """Return what a table without other faults lacks as a whole."""

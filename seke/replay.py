@@ -66,6 +66,7 @@ def replay(session: Session, samples: SingleSamples, progress: Callable[[int], N
     Raises:
         engine.SekeError: the policy asks nobody.
     """
+    session = session.asking()
     source = RecordedSource(samples)
     known = source.known(session.network.knowledge)
     standing = follow(Loop(session), source.items, source, progress, known)

@@ -11,15 +11,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MOST_MEMORY = 300  # MB resident, with the interpreter and what is imported
 MOST_SECONDS = 10  # for a machine under load; each takes two or three
+END = "-- that is all of this one --"
 CHILD = """
 import sys
 from pathlib import Path
 from engine import SekeError
-path = Path(sys.argv[1])
-try:
-    {code}
-except SekeError as error:
-    print(error)
+for path in map(Path, sys.argv[1:]):
+    try:
+        {code}
+    except SekeError as error:
+        print(error)
+    print({end!r})
 status = Path("/proc/self/status").read_text()
 print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
 """
@@ -27,17 +29,25 @@ print(next(line.split()[1] for line in status.splitlines() if line.startswith("V
 
 def report_of(code: str, path: Path) -> str:
     """Return what a process says of `path`, which has to end within the bounds."""
+    return reports_of(code, [path])[0]
+
+
+def reports_of(code: str, paths: list[Path]) -> list[str]:
+    """Return what a process says of each path; all of them have to end within the bounds of one."""
     if not Path("/proc/self/status").exists():
         pytest.skip("the system does not tell a process's peak memory")
     # Of a process that is started the usage of resources counts its parent's memory, too; VmHWM does not.
     ended = subprocess.run(
-        [sys.executable, "-c", CHILD.format(code=code), str(path)],
+        [sys.executable, "-c", CHILD.format(code=code, end=END), *map(str, paths)],
         capture_output=True,
         text=True,
         check=True,
         cwd=ROOT,
         timeout=MOST_SECONDS,
     )
-    *report, peak = ended.stdout.splitlines()
+    *reports, peak = ended.stdout.split(f"{END}\n")
     assert int(peak) >> 10 < MOST_MEMORY, peak
-    return "\n".join(report).replace(f"{path.parent}/", "")
+    return [
+        report.rstrip("\n").replace(f"{path.parent}/", "")
+        for report, path in zip(reports, paths, strict=True)
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from pathlib import Path
@@ -14,6 +15,7 @@ from sklearn import metrics
 
 import seke
 from engine import AnswerError, Misfit, SekeError
+from seke.bench.predictions import read_predictions
 from seke.cli import main
 from seke.records import Writer
 
@@ -480,6 +482,45 @@ def test_bad_files_are_refused(tmp_path, monkeypatch):
         2,
         "gold.csv:1: subject: no such column; there are item, expression\n",
     )
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_a_long_file_is_read_in_parts_as_one(tmp_path, monkeypatch, ending):
+    """Longer than what is read at once: items in order, faults by their place in the whole file."""
+    monkeypatch.chdir(tmp_path)
+    p = np.random.default_rng(4).random(2_345).round(6)
+    rows = [{"item": f"i{i}", "action_units": {"AU1": float(x)}} for i, x in enumerate(p)]
+    place = {"jsonl": "p.jsonl:{}", "csv": "p.csv:{}", "parquet": "p.parquet: row {}"}[ending]
+    first = 2 if ending == "csv" else 1
+
+    def read(records):
+        with Writer(Path(f"p.{ending}")) as writer:
+            writer.write(records)
+        return read_predictions(f"p.{ending}", BASE)
+
+    found = read(rows)
+    assert found.items == tuple(row["item"] for row in rows)
+    np.testing.assert_array_equal(found.variables["AU1"].p, p)
+    np.testing.assert_array_equal(found.variables["AU1"].value, p >= 0.5)
+    with pytest.raises(AnswerError) as caught:
+        read([*rows, rows[1_200]])
+    earlier = place.format(1_200 + first)
+    assert str(caught.value).endswith(f"item 'i1200' was predicted already at {earlier}")
+    assert str(caught.value).startswith(place.format(2_345 + first) + ": ")
+    with pytest.raises(
+        AnswerError, match=r": action_units\.AU1: met .*1\.5.*; allowed is a number"
+    ) as caught:
+        read([*rows, {"item": "x", "action_units": {"AU1": 1.5}}])
+    assert str(caught.value).startswith(place.format(2_345 + first) + ": ")
+
+
+def test_labels_of_standard_input_are_read_to_their_end(monkeypatch):
+    rows = [{"item": f"i{i}", "AU1": i % 2} for i in range(1_234)]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    found = read_predictions("-", BASE)
+    assert found.items == tuple(row["item"] for row in rows)
+    np.testing.assert_array_equal(found.variables["AU1"].value, [row["AU1"] for row in rows])
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from hostile import report_of
+from hostile import report_of, reports_of
 
 import seke
 from engine import AnswerError, Fault, Place, SekeError
@@ -57,19 +57,29 @@ def bombs(tmp_path_factory):
     return folder
 
 
+BOMBS = {
+    "page": "path: {} bytes unpack to 70 MB, most of them of this column; allowed is 20 times",
+    "cell": "item: met a text of 400,000 bytes; allowed are 65,536",
+    "text": "row 1: 1,000 rows hold",
+}
+
+
 @pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize(
-    ("name", "fault"),
-    [
-        ("page", "path: {} bytes unpack to 70 MB, most of them of this column; allowed is 20 times"),
-        ("cell", "item: met a text of 400,000 bytes; allowed are 65,536"),
-        ("text", "row 1: 1,000 rows hold"),
-    ],
-)
-def test_a_parquet_bomb_is_a_fault(bombs, reader, name, fault):
-    report = report_of(READERS[reader], bombs / f"{name}.parquet")
-    assert f"{name}.parquet: " in report
-    assert fault.partition("{} ")[2] in report
+def test_a_parquet_bomb_is_a_fault(bombs, reader):
+    reports = reports_of(READERS[reader], [bombs / f"{name}.parquet" for name in BOMBS])
+    for (name, fault), report in zip(BOMBS.items(), reports, strict=True):
+        assert f"{name}.parquet: " in report
+        assert fault.partition("{} ")[2] in report
+
+
+def test_records_of_predictions_are_not_kept(tmp_path):
+    """As Python values these are 16 KB each, more than the bound together."""
+    path, extra = tmp_path / "p.jsonl", ",".join(["0.5"] * 500)
+    rest = f'"action_units": {{"AU1": 0.5}}, "extra": [{extra}]}}\n'
+    with path.open("w") as file:
+        file.writelines(f'{{"item": "i{i}", {rest}' for i in range(13_000))
+    code = "import seke; from seke.bench.predictions import read_predictions as read; "
+    assert report_of(f"{code}print(len(read(path, seke.knowledge()).items))", path) == "13000"
 
 
 @pytest.mark.parametrize("name", ["lines", "spaces"])
@@ -141,7 +151,7 @@ def test_rows_of_parquet_are_those_of_pyarrow(tmp_path):
     table = ParquetTable(tmp_path / "x.parquet")
     assert list(table.rows()) == nested_table().to_pylist()
     assert list(table.rows(["item"])) == [{"item": "a"}, {"item": "b"}, {"item": None}]
-    columns = table.columns()
+    (columns,) = table.columns()
     assert list(columns) == ["item", "s.x", "s.y.z", "s.y.w", "l", "t"]
     assert (columns["s.y.w"], columns["l"]) == (["t", None, None], None)
 
@@ -168,7 +178,7 @@ def test_a_column_of_a_type_that_is_not_read_is_refused_by_name(tmp_path, name):
     ):
         list(table.rows())
     assert list(table.rows(["item"])) == [{"item": "a"}]
-    columns = table.columns()
+    (columns,) = table.columns()
     assert columns.pop("item") == ["a"]
     assert list(columns.values()) == [None]
 
@@ -176,7 +186,7 @@ def test_a_column_of_a_type_that_is_not_read_is_refused_by_name(tmp_path, name):
 def test_what_is_not_read_does_not_come_with_a_name_above_it(tmp_path):
     pq.write_table(pa.table({"item": ["a"], "x": [1], "x.y": MAP}), tmp_path / "x.parquet")
     table = ParquetTable(tmp_path / "x.parquet")
-    assert table.columns() == {"item": ["a"], "x": None, "x.y": None}
+    assert list(table.columns()) == [{"item": ["a"], "x": None, "x.y": None}]
     with pytest.raises(AnswerError, match=r"x\.y: is a column of map"):
         list(table.rows(["x"]))
 

@@ -15,7 +15,7 @@ from seke.terminal import printable
 from seke.vision import asking
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from seke.annotation.forecast import Forecast
     from seke.annotation.job import Job, Summary
@@ -209,6 +209,8 @@ def _forecast(job: Job, settings: Settings, prices: Prices | None, *, as_json: b
         print(f"  {name:16} {count:12,.0f} answers")
     print(f"  about {found.requests:,.0f} requests, where the server gives several answers to one")
     print(f"  about {found.prompt_tokens:,.0f} prompt tokens and {found.answer_tokens:,.0f} answer tokens")
+    for line in _ceiling(found, job):
+        print(f"  {line}")
     most = f"{found.most_prompt_tokens:,.0f} prompt tokens and {found.most_answer_tokens:,.0f} answer tokens"
     if found.price is None:
         print(f"  at most {most}")
@@ -216,6 +218,14 @@ def _forecast(job: Job, settings: Settings, prices: Prices | None, *, as_json: b
         return
     print(f"  about {found.price:,.2f} USD ({found.price_low:,.2f} to {found.price_high:,.2f})")
     print(f"  at most {found.price_most:,.2f} USD: {most}, were each answer a request of its own")
+
+
+def _ceiling(found: Forecast, job: Job) -> Iterator[str]:
+    """Yield what endless answers could get accepted, and what gold would change about that."""
+    shares = ", ".join(f"{level.replace('_', ' ')} {part:.0%}" for level, part in found.ceiling.items())
+    yield f"endless answers of {job.facts['observer']}, as the base has it, would get accepted: {shares}"
+    if not job.annotator.base.fits:
+        yield "no fit of the base knows it: seke plan --gold 30,100 says what so many labels would buy"
 
 
 def _status(folder: Path, *, as_json: bool) -> None:

@@ -8,12 +8,13 @@ is a bootstrap: the made-up items' costs are drawn with replacement, then as man
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine import Answers, prior_truth
+from seke.ceiling import ceiling
 from seke.loop import Loop, Request, follow
 from seke.manifest import label_sample
 from seke.pictures import picture_of, view_of
@@ -62,7 +63,8 @@ class Forecast:
     labelled: how many of the items have labels of the set. prompt_tokens, answer_tokens: expected. price: the
     middle one; price_low, price_high: 10 % and 90 % of the resamples. most_prompt_tokens, most_answer_tokens,
     price_most: were each answer a request of its own, as long as it may be; see `prices.Estimate`. Prices
-    are None where none are known.
+    are None where none are known. ceiling: level -> share of its values that endless answers would get
+    accepted, observers being as the base has them.
     """
 
     items: int
@@ -77,6 +79,7 @@ class Forecast:
     price_low: float | None = None
     price_high: float | None = None
     price_most: float | None = None
+    ceiling: Mapping[str, float] = field(default_factory=dict)
 
 
 def forecast(job: Job, settings: Settings, prices: Prices | None, seed: int = 0) -> Forecast:
@@ -86,7 +89,7 @@ def forecast(job: Job, settings: Settings, prices: Prices | None, seed: int = 0)
     # All items where there are few, as often as it takes; else some, evenly spaced.
     count = len(job.items)
     items = [job.items[i * count // MADE_UP if count > MADE_UP else i % count] for i in range(MADE_UP)]
-    requests = _requests(job, dict(zip(names, items, strict=True)), rng, seed)
+    requests, shares = _requests(job, dict(zip(names, items, strict=True)), rng, seed)
     tokens, most = _tokens(job, requests, settings, prices)
     # (MADE_UP, 5): requests, prompt and answer tokens of each item, and the most that these may be.
     place = {name: i for i, name in enumerate(names)}
@@ -105,6 +108,7 @@ def forecast(job: Job, settings: Settings, prices: Prices | None, seed: int = 0)
         {name: n * scale for name, n in answers.items()},
         *total,
     )
+    found = replace(found, ceiling={level: round(part, 4) for level, part in shares.items()})
     if prices is None:
         return found
     costs = np.array([prices.of(prompt, 0, answer) for prompt, answer in each[:, 1:3].tolist()])
@@ -120,26 +124,31 @@ def _resampled(costs: Floats, count: int, rng: np.random.Generator) -> Floats:
     return np.asarray((made_up * often).sum(1))
 
 
-def _requests(job: Job, items: Mapping[str, Item], rng: np.random.Generator, seed: int) -> list[Request]:
-    """Return all that would be asked about made-up items, each of which stands for one of the job's."""
+def _requests(
+    job: Job, items: Mapping[str, Item], rng: np.random.Generator, seed: int
+) -> tuple[list[Request], Mapping[str, float]]:
+    """Return all that would be asked about made-up items, each of which stands for one of the job's.
+
+    Besides, the share of each level that endless answers of the model would get accepted, as it is declared.
+    """
     session, base, rule = job.annotator.session, job.annotator.base, job.annotator.rule
     names = list(items)
     truth = _truth(prior_truth(session.inference, POOL, rng), list(items.values()), job, rng)
     source = _Remembering(SimulatedSource(session.inference, names, truth, seed))
+    known = Answers.unasked(names)
+    who = job.annotator.known_by
+    labels = [
+        label_sample(replace(item, name=name), base, who)
+        for name, item in items.items()
+        if who is not None and item.labels
+    ]
+    for part in answers_from(labels, base) if labels else ():
+        known = known.joined(part)
     if rule is None:
-        known = Answers.unasked(names)
-        who = job.annotator.known_by
-        labels = [
-            label_sample(replace(item, name=name), base, who)
-            for name, item in items.items()
-            if who is not None and item.labels
-        ]
-        for part in answers_from(labels, base) if labels else ():
-            known = known.joined(part)
         follow(Loop(session), names, source, known=known)
     elif session.first is not None:
         _follow_rule(rule, session.first, names, source, job)
-    return source.requests
+    return source.requests, ceiling(session, names, source.source, known)
 
 
 def _truth(

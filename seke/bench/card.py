@@ -9,7 +9,7 @@ import numpy as np
 from engine import CategoricalScore, SekeError
 from seke.bench.predictions import DECISIONS, REFUSED, UNREADABLE
 from seke.bench.published import figures_of
-from seke.bench.scorer import Resamples, all_rounded, rounded, scorer_of
+from seke.bench.scorer import AT_ONCE, Resamples, all_rounded, rounded, scorer_of
 from seke.sets import set_called
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from engine import Knowledge
     from seke.bench.predictions import Predictions
-    from seke.bench.scorer import Options, Scorer
+    from seke.bench.scorer import Options, Scorer, Summary
     from seke.labels import LabelTable
 
     Floats = NDArray[np.float64]
@@ -87,25 +87,30 @@ def _scored(
     rows = given.rows_of(table.items)
     at = np.flatnonzero(rows >= 0)
     resamples = Resamples([table.groups[i] for i in at.tolist()], options)
-    scorers = {
-        name: scorer_of(
-            base, name, given.variables[name].of(rows[at]), table.gold.values[name][at], options.bins
-        )
-        for name in names
-    }
-    drawn = {name: resamples.scores(scorer) for name, scorer in scorers.items()}
+    summaries: dict[str, Summary] = {}
+    drawn: dict[str, dict[str, Floats]] = {}
+    variables: dict[str, Facts] = {}
+    for start in range(0, len(names), AT_ONCE):
+        several = names[start : start + AT_ONCE]
+        scorers = [
+            scorer_of(
+                base, name, given.variables[name].of(rows[at]), table.gold.values[name][at], options.bins
+            )
+            for name in several
+        ]
+        drawn |= dict(zip(several, resamples.scores(scorers), strict=True))
+        for name, scorer in zip(several, scorers, strict=True):
+            variables[name] = _variable(scorer, drawn[name], resamples, table.gold.values[name], options)
+            summaries[name] = scorer.summary()
     without = [table.items[i] for i in np.flatnonzero(rows < 0).tolist()]
     return {
         "items": len(at),
         "units": resamples.units,
         "ungrouped": sum(table.groups[i] is None for i in at.tolist()),
         "without_prediction": {"count": len(without), "examples": without[:EXAMPLES]},
-        "variables": {
-            name: _variable(scorer, drawn[name], resamples, table.gold.values[name], options)
-            for name, scorer in scorers.items()
-        },
-        "levels": level_means(base.levels, scorers, drawn, resamples),
-        "groups": level_means(groups, scorers, drawn, resamples),
+        "variables": variables,
+        "levels": level_means(base.levels, summaries, drawn, resamples),
+        "groups": level_means(groups, summaries, drawn, resamples),
     }
 
 
@@ -212,26 +217,26 @@ def _curves(scorer: Scorer, options: Options) -> Facts:
 
 def level_means(
     groups: Mapping[str, Sequence[str]],
-    scorers: Mapping[str, Scorer],
+    summaries: Mapping[str, Summary],
     drawn: Mapping[str, Mapping[str, Floats]],
     resamples: Resamples,
 ) -> Facts:
     """Return for each group of several variables the means of their scores, over those that have it."""
     levels: Facts = {}
     for level, members in groups.items():
-        own = [scorers[name] for name in members if name in scorers]
-        kinds = {scorer.variable.kind for scorer in own}
+        own = [summaries[name] for name in members if name in summaries]
+        kinds = {summary.variable.kind for summary in own}
         if len(own) < 2 or len(kinds) > 1:
             continue
         means = {}
         for score in _MEANS.get(kinds.pop(), ()):
-            why = {scorer.variable.name: scorer.undefined().get(score) for scorer in own}
-            over = [scorer for scorer in own if why[scorer.variable.name] is None]
-            value = np.mean([scorer.point[score] for scorer in over]) if over else np.nan
-            parts = [drawn[scorer.variable.name].get(score) for scorer in over]
+            why = {summary.variable.name: summary.undefined.get(score) for summary in own}
+            over = [summary for summary in own if why[summary.variable.name] is None]
+            value = np.mean([summary.point[score] for summary in over]) if over else np.nan
+            parts = [drawn[summary.variable.name].get(score) for summary in over]
             means[f"mean_{score}"] = {
                 **resamples.shown(float(value), mean_known([part for part in parts if part is not None])),
-                "over": [scorer.variable.name for scorer in over],
+                "over": [summary.variable.name for summary in over],
                 "left_out": {name: reason for name, reason in why.items() if reason is not None},
             }
         if means:

@@ -8,19 +8,20 @@ import numpy as np
 
 from engine import SekeError, mcnemar
 from seke.bench.card import mean_known, shared_names, some
-from seke.bench.scorer import Resamples, scorer_of
+from seke.bench.scorer import PAIRS_AT_ONCE, Resamples, scorer_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine import Knowledge
     from seke.bench.predictions import Predictions
-    from seke.bench.scorer import Options, Scorer
+    from seke.bench.scorer import Options, Scorer, Summary
     from seke.labels import LabelTable
 
     Floats = NDArray[np.float64]
     Facts = dict[str, Any]
     Pair = tuple[Scorer, Scorer]
+    Summaries = tuple[Summary, Summary]
 
 _MEANS = {"binary": "f1", "interval": "ccc"}
 # What depends on where a policy or a base rate is set, and is no merit of either.
@@ -44,26 +45,34 @@ def comparison(
             f"{some(one.items)} in the one, {some(other.items)} in the other"
         )
     resamples = Resamples([table.groups[i] for i in at.tolist()], options)
-    pairs: dict[str, Pair] = {}
+    variables: dict[str, Facts] = {}
+    summaries: dict[str, Summaries] = {}
     drawn: dict[str, dict[str, Floats]] = {}
-    for name in names:
-        gold = table.gold.values[name][at]
-        said = one.variables[name].of(rows[at]), other.variables[name].of(other_rows[at])
-        pair = (
-            scorer_of(base, name, said[0], gold, options.bins, said[1]),
-            scorer_of(base, name, said[1], gold, options.bins, said[0]),
-        )
-        before, after = (resamples.scores(scorer) for scorer in pair)
-        pairs[name] = pair
-        drawn[name] = {score: after[score] - before[score] for score in before if score in after}
+    for start in range(0, len(names), PAIRS_AT_ONCE):
+        several = names[start : start + PAIRS_AT_ONCE]
+        pairs: list[Pair] = []
+        for name in several:
+            gold = table.gold.values[name][at]
+            said = one.variables[name].of(rows[at]), other.variables[name].of(other_rows[at])
+            pairs.append(
+                (
+                    scorer_of(base, name, said[0], gold, options.bins, said[1]),
+                    scorer_of(base, name, said[1], gold, options.bins, said[0]),
+                )
+            )
+        scores = resamples.scores([scorer for pair in pairs for scorer in pair])
+        for name, pair, before, after in zip(several, pairs, scores[::2], scores[1::2], strict=True):
+            drawn[name] = {score: after[score] - before[score] for score in before if score in after}
+            variables[name] = _variable(pair, drawn[name], resamples)
+            summaries[name] = (pair[0].summary(), pair[1].summary())
     return {
         "one": one.path,
         "other": other.path,
         "items": len(at),
         "units": resamples.units,
         "ungrouped": sum(table.groups[i] is None for i in at.tolist()),
-        "variables": {name: _variable(pair, drawn[name], resamples) for name, pair in pairs.items()},
-        "levels": _levels(base, pairs, drawn, resamples),
+        "variables": variables,
+        "levels": _levels(base, summaries, drawn, resamples),
     }
 
 
@@ -91,20 +100,23 @@ def _variable(pair: Pair, drawn: dict[str, Floats], resamples: Resamples) -> Fac
 
 
 def _levels(
-    base: Knowledge, pairs: dict[str, Pair], drawn: dict[str, dict[str, Floats]], resamples: Resamples
+    base: Knowledge,
+    summaries: dict[str, Summaries],
+    drawn: dict[str, dict[str, Floats]],
+    resamples: Resamples,
 ) -> Facts:
     """Return the difference of each level's mean score, over the variables that have it in both."""
     levels: Facts = {}
     for level, members in base.levels.items():
-        names = [name for name in members if name in pairs]
-        kinds = {pairs[name][0].variable.kind for name in names}
+        names = [name for name in members if name in summaries]
+        kinds = {summaries[name][0].variable.kind for name in names}
         score = _MEANS.get(next(iter(kinds), "")) if len(kinds) == 1 and len(names) > 1 else None
         if score is None:
             continue
-        over = [name for name in names if not any(score in scorer.undefined() for scorer in pairs[name])]
+        over = [name for name in names if not any(score in one.undefined for one in summaries[name])]
         if not over:
             continue
-        means = [float(np.mean([pairs[name][side].point[score] for name in over])) for side in (0, 1)]
+        means = [float(np.mean([summaries[name][side].point[score] for name in over])) for side in (0, 1)]
         parts = mean_known([drawn[name][score] for name in over if score in drawn[name]])
         levels[level] = {
             f"mean_{score}": {

@@ -10,29 +10,28 @@ prediction.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
 from engine import AnswerError, did_you_mean
-from seke.files.parquet import ParquetTable
+from seke.bench.prediction_rows import RecordRows, row_tables
 from seke.labels import labels_from, read_labels
 from seke.samples.draft import looked_up
-from seke.samples.files import read_lines, shown
-from seke.samples.record import met, parsed
-from seke.samples.table import csv_rows
+from seke.samples.record import met
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from engine import Knowledge, Variable
+    from seke.bench.prediction_rows import ColumnRows
     from seke.labels import LabelTable
 
     Floats = NDArray[np.float64]
@@ -45,7 +44,7 @@ REFUSED, UNREADABLE = "refused", "unreadable"
 # As numbers of a table, beyond every range.
 _OUTCOMES = {REFUSED: -np.inf, UNREADABLE: np.inf}
 _LARGEST_SUM_ERROR = 0.01  # of a distribution whose entries were rounded
-_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_COUNTS = ("samples", "refused", "unreadable")
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,12 @@ class Prediction:
         )
         return Prediction(*(None if column is None else column[rows] for column in columns))  # type: ignore[arg-type]
 
+    @classmethod
+    def joined(cls, parts: Sequence[Prediction]) -> Prediction:
+        """Return the predictions of several runs of items as one."""
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: _joined([getattr(part, name) for part in parts]) for name in names})
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -112,19 +117,22 @@ def read_predictions(source: str | Path | Iterable[Record], knowledge: Knowledge
     Raises:
         engine.AnswerError: what cannot be read, with its place.
     """
-    table = _table(source)
-    if table.nested:
-        return _Reader(table, knowledge).predictions()
-    if isinstance(source, str | Path) and str(source) != "-":
-        return _of_labels(read_labels(source, knowledge, outcomes=_OUTCOMES), table.name)
-    records = table.records if isinstance(table, _Records) else []
-    return _of_labels(labels_from(records, knowledge, outcomes=_OUTCOMES), table.name)
+    with closing(row_tables(source)) as tables:
+        first = next(tables)
+        if first.nested:
+            return _Reader(first, knowledge).predictions(chain([first], tables))
+        if not isinstance(source, str | Path) or str(source) == "-":
+            parts = (table.records for table in chain([first], tables) if isinstance(table, RecordRows))
+            labels = labels_from(chain.from_iterable(parts), knowledge, outcomes=_OUTCOMES)
+            return _of_labels(labels, first.name)
+    return _of_labels(read_labels(source, knowledge, outcomes=_OUTCOMES), first.name)
 
 
 def holds_records(path: str | Path) -> bool:
     """Whether a file holds predictions with probabilities and not labels; False where it cannot be read."""
     try:
-        return _table(path).nested
+        with closing(row_tables(path)) as tables:
+            return next(tables).nested
     except AnswerError:
         return False
 
@@ -138,152 +146,55 @@ def _of_labels(labels: LabelTable, name: str) -> Predictions:
     return Predictions(name, labels.items, variables)
 
 
-def _table(source: str | Path | Iterable[Record]) -> _Records | _Columns:
-    if not isinstance(source, str | Path):
-        return _Records("record", " ", list(enumerate(source, 1)))
-    name = str(source).lower().removesuffix(".gz")
-    if name.endswith(".parquet"):
-        return _parquet(source)
-    return _csv(source) if name.endswith(".csv") else _json_lines(source)
-
-
-def _flat_names(record: object, prefix: str = "") -> Iterable[str]:
-    if not isinstance(record, Mapping):
-        yield prefix
-        return
-    for key, value in record.items():
-        yield from _flat_names(value, f"{prefix}.{key}" if prefix else str(key))
-
-
-class _Records:
-    """Nested records, each with its line."""
-
-    def __init__(self, name: str, between: str, numbered: list[tuple[int, Any]]) -> None:
-        self.name, self.between, self.numbered = name, between, numbered
-        self.records = [record for _, record in numbered]
-        self.names = dict.fromkeys(_flat_names(self.records[0] if self.records else {}))
-        self.nested = any("." in name for name in self.names)
-        self._inner: dict[str, list[Any]] = {}
-
-    def place(self, row: int) -> str:
-        return f"{self.name}{self.between}{self.numbered[row][0]}"
-
-    def column(self, name: str) -> list[Any]:
-        """Return what stands in each record; a record that lacks it is a fault."""
-        above, _, key = name.rpartition(".")
-        inner = self.records
-        if above:
-            # Many columns lie side by side in one mapping.
-            inner = self._inner.get(above) or self._inner.setdefault(above, self.column(above))
-        try:
-            return [record[key] for record in inner]
-        except (KeyError, TypeError, IndexError):
-            pass
-        for row, record in enumerate(inner):
-            if not isinstance(record, Mapping) or key not in record:
-                raise AnswerError(f"{self.place(row)}: {name}: missing, unlike in the first record")
-        raise AssertionError(name)
-
-
-class _Columns:
-    """Columns with dots in their names."""
-
-    def __init__(
-        self, name: str, place: Callable[[int], str], columns: Mapping[str, list[Any] | None]
-    ) -> None:
-        self.name, self.place, self.names, self._columns = name, place, dict.fromkeys(columns), columns
-        self.nested = any("." in column for column in columns)
-
-    def column(self, name: str) -> list[Any]:
-        """Return the cells of a column, None where blank."""
-        cells = self._columns[name]
-        if cells is None:
-            message = "is a column of a type that is not read; allowed are text, numbers and truth values"
-            raise AnswerError(f"{self.name}: {name}: {message}")
-        return cells
-
-
-def _json_lines(path: str | Path) -> _Records:
-    name, numbered = shown(path), []
-    for first, lines in read_lines(path):
-        for number, line in enumerate(lines, first):
-            if not line.strip():
-                continue
-            try:
-                record = msgspec.json.decode(line)
-            except _UNDECODABLE:
-                record = parsed(line, f"{name}:{number}")
-            if not isinstance(record, dict):
-                raise AnswerError(f"{name}:{number}: a record is an object with named fields; {met(record)}")
-            numbered.append((number, record))
-    if not numbered:
-        raise AnswerError(f"{name}:1: no predictions: nothing but blank lines")
-    return _Records(name, ":", numbered)
-
-
-def _csv(path: str | Path) -> _Columns:
-    name = shown(path)
-    lines: list[int] = []
-    rows: list[list[str]] = []
-    for line, cells in csv_rows(path):
-        if rows and len(cells) != len(rows[0]):
-            raise AnswerError(
-                f"{name}:{line}: met {len(cells)} cells; the header names {len(rows[0])} columns"
-            )
-        lines.append(line)
-        rows.append(cells)
-    if len(rows) < 2:
-        raise AnswerError(f"{name}:1: no predictions: no row after the header")
-    header = [cell.strip() for cell in rows[0]]
-    cells_of = [[cell or None for cell in column] for column in zip(*rows[1:], strict=True)]
-    return _Columns(name, lambda row: f"{name}:{lines[row + 1]}", dict(zip(header, cells_of, strict=True)))
-
-
-def _parquet(path: str | Path) -> _Columns:
-    name, columns = shown(path), ParquetTable(path).columns()
-    if not any(columns.values()):
-        raise AnswerError(f"{name}: no predictions: there is no row")
-    return _Columns(name, lambda row: f"{name}: row {row + 1}", columns)
-
-
 class _Reader:
-    """Records of one base -> arrays."""
+    """Records of one base -> arrays, a few rows at a time."""
 
-    def __init__(self, table: _Records | _Columns, knowledge: Knowledge) -> None:
-        self.table, self.base = table, knowledge
+    def __init__(self, first: RecordRows | ColumnRows, knowledge: Knowledge) -> None:
+        self.table, self.base = first, knowledge
+        self._seen: dict[str, int] = {}
 
-    def predictions(self) -> Predictions:
-        items = self._items()
-        variables = {}
-        for name, variable in self.base.variables.items():
-            path = self._found(name) if variable.kind != "derived" else ""
-            if path:
-                variables[name] = self._prediction(variable, path)
-        if not variables:
-            predicted = ", ".join(list(self.base.variables)[:3])
-            raise AnswerError(
-                f"{self.table.name}: predicts no variable of the base {self.base.name} ({predicted}, ...); "
-                "name the base that it was inferred with (-k)"
+    def predictions(self, tables: Iterable[RecordRows | ColumnRows]) -> Predictions:
+        """Read all tables; a fault is that of the first table that has any."""
+        kinds = {name: variable.kind for name, variable in self.base.variables.items()}
+        paths = {name: self._found(name) for name, kind in kinds.items() if kind != "derived"}
+        paths = {name: path for name, path in paths.items() if path}
+        parts: list[dict[str, Prediction]] = []
+        whole: dict[str, list[Ints | None]] = {key: [] for key in (*_COUNTS, "decided")}
+        for table in tables:
+            self.table = table
+            self._take_items()
+            if not paths:
+                predicted = ", ".join(list(kinds)[:3])
+                raise AnswerError(
+                    f"{self.table.name}: predicts no variable of the base {self.base.name} "
+                    f"({predicted}, ...); name the base that it was inferred with (-k)"
+                )
+            parts.append(
+                {name: self._prediction(self.base.variables[name], path) for name, path in paths.items()}
             )
-        counts = {key: self._counts(f"diagnostics.{key}") for key in ("samples", "refused", "unreadable")}
-        decided = self._words("decision.item", DECISIONS) if "decision.item" in self.table.names else None
-        return Predictions(self.table.name, items, variables, decided, **counts)
+            for key in _COUNTS:
+                whole[key].append(self._counts(f"diagnostics.{key}"))
+            has_decided = "decision.item" in self.table.names
+            whole["decided"].append(self._words("decision.item", DECISIONS) if has_decided else None)
+        # Parts go as they are put together, so that no more than one variable is held twice.
+        variables = {name: Prediction.joined([part.pop(name) for part in parts]) for name in paths}
+        counts = {key: _joined(columns) for key, columns in whole.items()}
+        return Predictions(self.table.name, tuple(self._seen), variables, **counts)
 
-    def _items(self) -> tuple[str, ...]:
+    def _take_items(self) -> None:
         if "item" not in self.table.names:
             raise AnswerError(f"{self.table.place(0)}: item: missing; every prediction names its item")
-        seen: dict[str, int] = {}
         for row, item in enumerate(self.table.column("item")):
             if not isinstance(item, str) or not item:
                 raise AnswerError(
                     f"{self.table.place(row)}: item: {met(item)}; allowed is a text that is not empty"
                 )
-            if seen.setdefault(item, row) != row:
-                earlier = self.table.place(seen[item])
+            number = self.table.numbers[row]
+            if self._seen.setdefault(item, number) != number:
+                earlier = self.table.numbered(self._seen[item])
                 raise AnswerError(
                     f"{self.table.place(row)}: item {item!r} was predicted already at {earlier}"
                 )
-        return tuple(seen)
 
     def _found(self, name: str) -> str:
         """Return where a variable's prediction stands, empty where nowhere."""
@@ -379,6 +290,12 @@ class _Reader:
             words = ", ".join(allowed[:12])
             raise AnswerError(f"{self.table.place(row)}: {name}: {met(column[row])}; allowed are {words}")
         return found
+
+
+def _joined(parts: list[NDArray[Any] | None]) -> Any:
+    """Return the columns of some rows as one column, None where they have none."""
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if known else None
 
 
 def _index(names: Sequence[str]) -> dict[str, int]:

@@ -16,8 +16,7 @@ from engine import (
     Reliability,
     SelectiveScore,
     percentile_interval,
-    resampled,
-    scored,
+    scored_together,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +32,9 @@ if TYPE_CHECKING:
 
 DIGITS = 6
 BINS = 15
+# Variables, and pairs of them, scored at once: each takes some 200 bytes an item; for the next ones the
+# resamples are drawn again.
+AT_ONCE, PAIRS_AT_ONCE = 6, 3
 _LABELS_ONLY = "hard labels have no probabilities"
 
 
@@ -44,6 +46,15 @@ class Options:
     seed: int = 0
     level: float = 0.95
     bins: int = BINS
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is kept of a scorer: all its scores, and why which are not defined."""
+
+    variable: Variable
+    point: dict[str, float]
+    undefined: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -113,6 +124,10 @@ class Scorer:
         point = {name: float(values[0]) for name, values in found.items()}
         return point if self.reliability is None else point | {"ece": self.reliability.ece()}
 
+    def summary(self) -> Summary:
+        """Return the scores without what they were made from, which takes memory for every item."""
+        return Summary(self.variable, self.point, self.undefined())
+
     def undefined(self) -> dict[str, str]:
         """Return why which scores are not defined."""
         why = self.own.undefined()
@@ -168,16 +183,16 @@ class Resamples:
 
     def __init__(self, groups: Sequence[str | None], options: Options) -> None:
         # An item of no known group is a group of its own.
-        keys = [(index, "") if group is None else (-1, group) for index, group in enumerate(groups)]
+        keys = ((index, "") if group is None else (-1, group) for index, group in enumerate(groups))
         numbers: dict[tuple[int, str], int] = {}
-        units = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
-        self.units, self.level = len(numbers), options.level
-        times = options.bootstrap if self.units > 1 else 0
-        self.weights = resampled(units, times, np.random.default_rng(options.seed))
+        self._unit = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+        self.units, self.level, self._seed = len(numbers), options.level, options.seed
+        self._times = options.bootstrap if self.units > 1 else 0
 
-    def scores(self, scorer: Scorer) -> dict[str, Floats]:
-        """Return each score of a variable on all resamples; nothing where there are none."""
-        return scored(scorer.scores, self.weights, scorer.chosen)
+    def scores(self, scorers: Sequence[Scorer]) -> list[dict[str, Floats]]:
+        """Return each score of each variable on all resamples; nothing where there are none."""
+        rng = np.random.default_rng(self._seed)
+        return scored_together([(one.scores, one.chosen) for one in scorers], self._unit, self._times, rng)
 
     def shown(self, value: float, resamples: Floats | None) -> dict[str, Any]:
         """Return a value and its interval, null where it has none."""

@@ -176,7 +176,7 @@ def _with(session: Session, thresholds: tuple[Threshold, ...]) -> Session:
         name: thresholds_by_value(base.variables[name], policy.limits[name], found)
         for name, found in risks.items()
     }
-    return session.under(replace(policy, thresholds=by_value))
+    return session.under(replace(policy, thresholds=by_value, adaptive_thresholds=by_value))
 
 
 def _lower(first: tuple[Threshold, ...], second: tuple[Threshold, ...]) -> tuple[Threshold, ...]:

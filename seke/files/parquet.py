@@ -94,8 +94,8 @@ class ParquetTable:
         for values in self._batches(names, flat=False):
             yield from (dict(zip(values, cells, strict=True)) for cells in zip(*values.values(), strict=True))
 
-    def columns(self) -> dict[str, list[Any] | None]:
-        """Return the cells of all columns; the name of one within another is `outer.inner`.
+    def columns(self) -> Iterator[dict[str, list[Any] | None]]:
+        """Yield the cells of all columns, a few rows at a time; that of one within another is `outer.inner`.
 
         Lists, and columns of a type that is not read, are None.
         """
@@ -104,12 +104,8 @@ class ParquetTable:
         # Who asks pyarrow for `a` gets `a.b` as well.
         above = set[str]().union(*map(_prefixes, unread))
         plain = [name for name in kinds if name not in above]
-        columns: dict[str, list[Any] | None] = dict.fromkeys(kinds)
-        found: dict[str, list[Any]] = {name: [] for name in plain}
         for values in self._batches(plain, flat=True):
-            for name, cells in values.items():
-                found.setdefault(name, []).extend(cells)
-        return columns | found
+            yield dict.fromkeys(kinds) | values
 
     def _kinds(self, field: Any, depth: int = 0, above: str = "") -> Iterator[tuple[str, Any]]:
         """Yield the name and the type of each column within a column, or its own."""

@@ -116,6 +116,12 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     metavar="PRICE",
     help="What one unit of the questions' cost is paid with; needs --for.",
 )
+@click.option(
+    "--gold",
+    type=_Numbers(int, 1, 100_000),
+    default="",
+    help="Beside the policy: calibrate on so many made-up items with gold first, and follow it then.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines even on a terminal.")
 @click.option(
@@ -141,6 +147,7 @@ def plan(as_json: bool, plot: Path | None, **given: Any) -> None:
     Examples:
       seke plan --for 26238 --price 0.002
       seke plan --items 200 --limits 0.5,1,2 --halo 0.6 --plot plan.png
+      seke plan --items 200 --limits 1 --fixed "" --gold 30,100
       seke plan -k examples/plants/knowledge --budget 2,4,8 --fixed ""
 
     Exit status: 0 done, 2 bad input.

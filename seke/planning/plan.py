@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import (
+    Answers,
     First,
     Gold,
     Inference,
@@ -16,13 +17,16 @@ from engine import (
     Misfit,
     SekeError,
     all_required,
+    declared_of,
     did_you_mean,
     prior_truth,
 )
+from seke.ceiling import ceiling
 from seke.inference import Session
 from seke.loop import Loop, follow
 from seke.planning.share import share
 from seke.shipped import knowledge as read_knowledge
+from seke.simulation import simulate
 from seke.sources import SimulatedSource
 
 if TYPE_CHECKING:
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 AS_DECLARED = Misfit()
+# Answers of each item with gold: a few, so that a fit sees how they scatter.
+GOLD_DRAWS = 5
 LIMITS = (0.2, 0.5, 1.0, 2.0, 3.0)
 FIXED = (1, 2, 5, 10)
 LEAST_LIMIT, MOST_LIMIT = 0.0001, 0.9999
@@ -50,19 +56,24 @@ TRUTH, PLACE = 1, 2
 
 @dataclass(frozen=True)
 class Setting:
-    """A policy to try. design: `policy`, or `fixed` where all items are asked the same."""
+    """A policy to try. design: `policy`, `fixed` where all items are asked the same, or `gold`.
+
+    session: of a base that was calibrated first; None where it is the base as it is.
+    """
 
     name: str
     design: str
     policy: Policy
     says: Mapping[str, Any]
+    session: Session | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
     """What became of made-up items under several settings.
 
-    about: what was assumed. rows: for each setting a record of JSON values:
+    about: what was assumed, and the `ceiling`: level -> share of its values that endless answers would get
+    accepted. rows: for each setting a record of JSON values:
 
         setting, design and what it says (limits: factor, budget; or question and answers)
         calls, cost, rounds: mean, its standard error, and the 5 % and 95 % quantiles over the items
@@ -94,6 +105,7 @@ def plan(
     misfit: Misfit = AS_DECLARED,
     total: int | None = None,
     price: float | None = None,
+    gold: Sequence[int] = (),
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Plan:
@@ -114,6 +126,8 @@ def plan(
         misfit: how the observers differ from the declared ones.
         total: the size of a whole data set, to say what it would cost.
         price: of one unit of the questions' cost.
+        gold: numbers of items with gold, each a setting in which the base is calibrated on so many made-up
+            ones, answered GOLD_DRAWS times, and the policy is followed as it then is.
         seed: of all chance.
         progress: is called with how many items of all settings were settled since the last call, and all.
 
@@ -124,8 +138,10 @@ def plan(
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     base = _asking(base, observers)
     _check_numbers(items, limits, budgets, fixed)
-    session = Session.open(base, population, seed)
+    session = Session.open(base, population, seed).asking()
     settings = list(_settings(session, limits, budgets, fixed, question))
+    made_up = {"observers": observers, "population": truth_population or population, "misfit": misfit}
+    settings += [_calibrated(session, count, made_up, seed) for count in sorted(set(gold))]
     if truth_population is not None:
         _check("population", truth_population, base.populations)
     nature = session.inference
@@ -133,14 +149,15 @@ def plan(
         nature = Inference(session.network, truth_population)
     names = [f"item-{number:06d}" for number in range(items)]
     truth = prior_truth(nature, items, np.random.default_rng([seed, TRUTH]))
-    gold = gold_of(base, truth, np.random.default_rng([seed, PLACE]))
+    values = gold_of(base, truth, np.random.default_rng([seed, PLACE]))
     source = SimulatedSource(session.inference, names, truth, seed, misfit)
     rows = []
     for setting in settings:
-        loop = Loop(session.under(setting.policy))
+        loop = Loop(setting.session or session.under(setting.policy))
         note = progress and _scaled(progress, items * len(settings))
         standing = follow(loop, names, source, note)
-        rows.append(_row(base, setting, standing, gold, total, price))
+        rows.append(_row(base, setting, standing, values, total, price))
+    nothing = Answers.unasked(names)
     about = {
         "knowledge": base.name,
         "digest": base.digest,
@@ -150,6 +167,9 @@ def plan(
         "misfit": {"independent": misfit.independent, "halo": misfit.halo, "drift": misfit.drift},
         "items": items,
         "seed": seed,
+        "ceiling": {
+            level: round(part, DIGITS) for level, part in ceiling(session, names, source, nothing).items()
+        },
     }
     return Plan(about, tuple(rows))
 
@@ -217,6 +237,26 @@ def _settings(
     for count in sorted(set(fixed)):
         changed = replace(policy, first=First(question=asked, samples=count), budget=count)
         yield Setting(f"{count} × {asked}", "fixed", changed, {"question": asked, "answers": count})
+
+
+def _calibrated(session: Session, count: int, made_up: Mapping[str, Any], seed: int) -> Setting:
+    """Return the policy of the base as it is once it is calibrated on so many made-up items with gold."""
+    from seke.calibration.run import calibrate
+
+    if count < 1:
+        raise SekeError(f"gold: {count} items; calibrate on one at least")
+    base, asked = session.network.knowledge, session.first
+    if asked is None:
+        raise SekeError(f"the policy of {base.name} asks nothing, so gold would tell it nothing")
+    # Other items than those that are planned for.
+    parts = list(
+        simulate(base, count, draws=GOLD_DRAWS, questions=[asked.question], seed=seed + 1, **made_up)
+    )
+    samples, truth = ([row for part in parts for row in getattr(part, key)] for key in ("samples", "truth"))
+    found = calibrate(samples, base, truth, population=session.inference.population, seed=seed)
+    calibrated = declared_of(base).with_overlay(found.overlay)
+    ready = Session.open(calibrated, session.inference.population, seed).asking()
+    return Setting(f"{count} gold", "gold", ready.network.knowledge.policy, {"gold": count}, ready)
 
 
 def _check_fixed(base: Knowledge, question: str) -> None:

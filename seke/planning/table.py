@@ -34,6 +34,11 @@ def show(plan: Plan, console: Console) -> None:
         for cells in _lines(row, heads):
             table.add_row(*(Text(cell) for cell in cells[: len(heads)]))
     console.print(table)
+    shares = ", ".join(
+        f"{level.replace('_', ' ')} {percent(part)}" for level, part in plan.about["ceiling"].items()
+    )
+    who = " and ".join(plan.about["observers"])
+    console.print(f"\nendless answers of {who}, as the base has them, would get accepted: {shares}")
     totals = [row for row in plan.rows if "total" in row]
     if totals:
         console.print()

@@ -29,6 +29,14 @@ EXACT = 1e-6
 DIGITS = 6
 # A reading that follows the look less often than declared by no more than this is not remarked on.
 NEARLY = 0.02
+# Limits nearer than this are the same, as the language writes so many decimals.
+SAME = 1e-9
+# What is lost of a fit where something was changed since.
+LOST = {
+    "observers": "nothing that these tell counts as calibrated",
+    "questions": "answers to these count as another design",
+    "limits": "their thresholds hold no more",
+}
 
 
 @dataclass(frozen=True)
@@ -55,8 +63,9 @@ def check(knowledge: Knowledge | str | Path | None = None, seed: int = 0) -> Che
     the largest first), `rules`, `pairs` (states of the root, the hardest to tell apart first, with the Bayes
     error by question), `dependence` (each observer's kind, how often it follows what all see, and how often
     one reading of it does, which is no more than it carries over; None where observers err independently),
-    `cost`, `guarantee` (what is certified, and why it does not hold any more; None where nothing is),
-    `warnings`, and `unmet` (rules whose confidence is not met).
+    `cost`, `fits` (what the observers were fitted to, and what was changed since), `guarantee` (what is
+    certified, and why it does not hold any more; None where nothing is), `warnings`, and `unmet` (rules whose
+    confidence is not met).
 
     Raises:
         engine.KnowledgeError: all faults of a base that cannot be read or compiled, or whose prompts
@@ -77,6 +86,7 @@ def _facts(base: Knowledge, found: Audit) -> Facts:
         "pairs": _pairs(base, found),
         "dependence": _dependence(base),
         "cost": {**vars(found.cost), "text": str(found.cost)},
+        "fits": _fits(base),
         "guarantee": _guarantee(base),
         "warnings": [
             {"place": near(one.place), "path": one.path, "message": one.message} for one in found.warnings
@@ -153,6 +163,33 @@ def _dependence(base: Knowledge) -> list[Facts] | None:
     ]
 
 
+def _fits(base: Knowledge) -> list[Facts]:
+    found = []
+    for record in base.fits:
+        readings = record.readings
+        observers = [n for n, digest in record.observers.items() if base.observer_digests.get(n) != digest]
+        questions = {
+            one.question for one in readings if base.question_digests.get(one.question) != one.prompt
+        }
+        limits = {
+            one.variable
+            for one in (*record.thresholds, *record.adaptive_thresholds)
+            if one.variable not in base.policy.mean_limits
+            or not math.isclose(one.limit, base.policy.limits[one.variable], abs_tol=SAME)
+        }
+        changed = {"observers": observers, "questions": sorted(questions), "limits": sorted(limits)}
+        found.append(
+            {
+                "name": record.name,
+                "made": record.made,
+                "population": record.population,
+                "readings": [f"{one.observer}, {one.question}, {one.view}" for one in readings],
+                "changed": {what: names for what, names in changed.items() if names},
+            }
+        )
+    return found
+
+
 def _guarantee(base: Knowledge) -> Facts | None:
     made = base.guarantee
     if made is None:
@@ -167,7 +204,7 @@ def _short(value: float) -> float:
 
 
 def _lines(facts: Mapping[str, Any]) -> list[str]:
-    parts = (_head, _deviations, _rules, _hardest, _together, _promised, _cost)
+    parts = (_head, _deviations, _rules, _hardest, _together, _fitted, _promised, _cost)
     return [line for part in parts for line in part(facts)]
 
 
@@ -266,6 +303,18 @@ def _together(facts: Mapping[str, Any]) -> list[str]:
     ]
     head = "Observers err together: how often a reading follows what all of them see in an item"
     return ["", head, *columns((), rows)]
+
+
+def _fitted(facts: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for one in facts["fits"]:
+        lines += ["", f"Fit {one['name']} for population {one['population']}: {'; '.join(one['readings'])}"]
+        lines += [
+            f"  changed since: {what} {', '.join(names)}; {LOST[what]}"
+            for what, names in one["changed"].items()
+        ]
+        lines += ["  as it was fitted"] * (not one["changed"])
+    return lines
 
 
 def _promised(facts: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import Change, Knowledge, KnowledgeError, SekeError, changes, declared_of
-from seke.inference import Session, batches
+from seke.inference import Session, batches, read_once
 from seke.shipped import SHIPPED, shipped_folder
 from seke.shipped import knowledge as read_knowledge
 from seke.workbench.text import columns, count, near
@@ -119,6 +119,8 @@ class _Effects:
 
     def _records(self, base: Knowledge) -> dict[str, Record]:
         session = Session.open(base, self.population, self.seed)
+        if not read_once(self.samples):
+            session = session.with_thresholds(batches(self.samples, base))
         parts = batches(self.samples, base)
         return {record["item"]: record for answers in parts for record in session.records(answers)}
 

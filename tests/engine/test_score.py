@@ -22,6 +22,7 @@ from engine import (
     percentile_interval,
     resampled,
     scored,
+    scored_together,
 )
 
 seeds = st.integers(0, 2**32 - 1)
@@ -296,6 +297,28 @@ def test_groups_are_drawn_whole():
     firsts = weights[:, [0, 1, 3]]
     assert (firsts.sum(1) == 3).all()
     assert abs(firsts.mean(0) - 1).max() < 0.2
+
+
+@pytest.mark.parametrize("items", [7, 1_500, 70_000])
+def test_scores_made_together_are_those_made_one_by_one(items):
+    """With several resamples at once and with one at a time; of some items and of all."""
+    rng = np.random.default_rng(items)
+    x, groups = rng.normal(size=items), np.sort(rng.integers(0, 5, items))
+    groups = np.unique(groups, return_inverse=True)[1]
+    every, some = np.arange(items), np.arange(items)[::3]
+    scores = [
+        (lambda w: {"total": w @ x}, every),
+        (lambda w: {"total": w @ x[some], "weight": w.sum(1)}, some),
+    ]
+    together = scored_together(scores, groups, 60, np.random.default_rng(9))
+    weights = resampled(groups, 60, np.random.default_rng(9))
+    for found, (score, chosen) in zip(together, scores, strict=True):
+        wanted = scored(score, weights, chosen)
+        assert list(found) == list(wanted)
+        for name in wanted:
+            np.testing.assert_allclose(found[name], wanted[name], rtol=1e-12, atol=1e-9)
+    assert scored_together(scores, groups, 0, rng) == [{}, {}]
+    assert scored_together([], groups, 60, rng) == []
 
 
 def test_the_interval_of_a_mean_is_that_of_theory():

@@ -633,10 +633,26 @@ def server(tmp_path):
         yield found
 
 
-def started(folder, run_folder, url, *more, concurrency=8, **options):
+def asked(run_folder, url, *more):
+    """The options of a run that asks the server."""
+    return [
+        "--run",
+        str(run_folder),
+        "--model",
+        "made-up",
+        "--base-url",
+        url,
+        "--concurrency",
+        "8",
+        "--json",
+        *more,
+    ]
+
+
+def started(folder, run_folder, url, *more, **options):
+    """Begin a run in a process of its own: one that is killed or interrupted; `run` starts sooner."""
     command = [sys.executable, "-c", "from seke.cli import main; main()", "annotate", str(folder)]
-    command += ["--run", str(run_folder)]
-    command += ["--model", "made-up", "--base-url", url, "--concurrency", str(concurrency), "--json", *more]
+    command += asked(run_folder, url, *more)
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
@@ -677,8 +693,7 @@ def kill_often(tmp_path, server, kills, items, rng, *more):
     assert process.returncode == 0, err
     assert json.loads(out)["finished"]
     checked(tmp_path / "r", seen, done, 8)
-    process = started(folder, tmp_path / "s", url, *more)
-    process.communicate()
+    run(folder, *asked(tmp_path / "s", url), *more)
     for name in ("posteriors.jsonl", "samples.jsonl", "answers.jsonl"):
         assert (tmp_path / "r" / name).read_bytes() == (tmp_path / "s" / name).read_bytes()
     if more:
@@ -746,9 +761,7 @@ def test_without_room_on_the_disk_a_run_ends_in_a_line_and_goes_on_later(tmp_pat
     assert process.returncode in (1, 2)
     assert "Traceback" not in err
     assert "ledger.sqlite: cannot be used (disk I/O error)" in err
-    process = started(folder, tmp_path / "r", server[0])
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
+    run(folder, *asked(tmp_path / "r", server[0]))
     checked(tmp_path / "r", server[1], 1, 8)
 
 
@@ -802,10 +815,8 @@ def test_what_may_be_spent_is_never_passed(tmp_path, server):
     priced = ["--price-in", "2", "--price-out", "8"]
     spent = 0.0
     for limit in (0.03, 0.06):
-        process = started(folder, tmp_path / "r", server[0], *priced, "--max-cost", str(limit))
-        out, err = process.communicate()
-        assert process.returncode == 1, err
-        found = json.loads(out)
+        options = asked(tmp_path / "r", server[0], *priced, "--max-cost", str(limit))
+        found = json.loads(run(folder, *options, status=1).stdout)
         assert f"could pass --max-cost {limit:g}" in found["stopped"]
         totals = found["totals"]
         assert spent < totals["spent"] + totals["perhaps"] <= limit
@@ -813,6 +824,5 @@ def test_what_may_be_spent_is_never_passed(tmp_path, server):
         assert spent == pytest.approx(totals["answers"] * (1000 * 2 + 50 * 8) / 1e6)
         # The limit is come near to: what is left would not pay for one more request at its worst.
         assert limit - spent < 0.02
-    process = started(folder, tmp_path / "r", server[0], *priced)
-    assert json.loads(process.communicate()[0])["finished"]
+    assert json.loads(run(folder, *asked(tmp_path / "r", server[0], *priced)).stdout)["finished"]
     checked(tmp_path / "r", server[1], 0, 8)
