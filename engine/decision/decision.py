@@ -189,15 +189,14 @@ def _risk_around(value: Floats, sums: Floats, edges: Floats, tolerance: float) -
 
 
 def _at(sums: Floats, start: NDArray[np.int64], edges: Floats, value: Floats) -> Floats:
-    """Interpolate distribution functions at `value` (...), x uniform in bins; it is overwritten.
+    """Interpolate distribution functions at `value` (...), x uniform in bins.
 
     sums: flat, each distribution's values at the edges from its start (...) on.
     """
     bins = len(edges) - 1
-    place = np.subtract(value, edges[0], out=value)
-    place /= edges[1] - edges[0]
+    place = np.asarray((value - edges[0]) / (edges[1] - edges[0]))
     np.clip(place, 0, bins, out=place)
-    left = place.astype(np.int64)
+    left = np.asarray(place.astype(np.int64))
     np.minimum(left, bins - 1, out=left)
     place -= left
     left += start
@@ -206,8 +205,7 @@ def _at(sums: Floats, start: NDArray[np.int64], edges: Floats, value: Floats) ->
     rise = sums.take(left)
     rise -= low
     rise *= place
-    low += rise
-    return low
+    return np.asarray(low + rise)
 
 
 def decide_items(
