@@ -96,10 +96,11 @@ class _Items:
         chosen[rows] = True
         if chosen.all():
             return self
-        marginals, unseen, labels = (
+        marginals, labels = (
             {name: column[rows] for name, column in columns.items()}
-            for columns in (self.marginals, self.unseen, self.labels)
+            for columns in (self.marginals, self.labels)
         )
+        unseen = {name: column[rows] for name, column in self.unseen.items()}
         followed = self.followed[chosen[self.answers.reading_item]]
         return _Items(self.answers.only(chosen), marginals, followed, unseen, labels, self.left[rows])
 

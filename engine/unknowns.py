@@ -685,7 +685,7 @@ class Unknowns:
         if self.rated[index]:
             fitted = rate_tables(values[f"{path}.specificity"], values[f"{path}.sensitivity"])
             every[[names.index(n) for n in self.rated[index]]] = fitted
-        found = {}
+        found: dict[str, tuple[Array, Array]] = {}
         for members in self.groups(index).values():
             room = smooth_least(smooth_least(every[members], 1).sum(1), 0)
             found |= {names[member]: (every[member], room) for member in members}
