@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 DIGITS = 6
 MOST_NAMES = 10_000
 MOST_OPTIONS = 6
+# A root that belongs to no level, about which nothing is decided.
+_UNDECIDED = {"decision": "reject", "value": None, "risk": None, "origin": None, "basis": None}
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,6 @@ def facts_of(session: Session, one: Answers, seed: int = 0) -> Facts:
     (record,) = session.records(one)
     at_odds = diagnose(inference, one, inference.posterior(one)).at_odds[0]
     weights, sensitivity = weigh_parts(inference, one), Sensitivity(inference, one)
-    level = record["decision"]["levels"].get(base.root, {"decision": "reject", "risk": None})
-    promised = record["decision"].get("guarantee")
-    held = promised is not None and promised["holds"]
     read = bool(len(one.reading_item))
     facts: Facts = _rounded(
         {
@@ -98,16 +97,7 @@ def facts_of(session: Session, one: Answers, seed: int = 0) -> Facts:
                 "p_runner_up": weights.p[weights.runner_up],
                 "bits": weights.bits,
             },
-            "decision": {
-                "accepted": level["decision"] == "accept",
-                "risk": 1 - weights.p[weights.label] if level["risk"] is None else level["risk"],
-                "limit": level.get("threshold")
-                if held
-                else base.policy.highest_risk(base.variables[base.root]),
-                "guarantee": promised,
-                "item": record["decision"]["item"],
-                "reasons": record["decision"]["reasons"],
-            },
+            "decision": _decision(base, record, weights),
             "prior": _prior(session, weights),
             "posterior": dict(weights.p),
             "readings": [
@@ -130,6 +120,36 @@ def facts_of(session: Session, one: Answers, seed: int = 0) -> Facts:
         }
     )
     return facts
+
+
+def _decision(base: Knowledge, record: Facts, weights: Weights) -> Facts:
+    """Return what is decided about the root, on what that rests, and which limit it is held against."""
+    policy, variable = base.policy, base.variables[base.root]
+    level = record["decision"]["levels"].get(base.root, _UNDECIDED)
+    promised = record["decision"].get("guarantee")
+    held = promised is not None and promised["holds"]
+    limit = policy.limits.get(base.root)
+    highest = dict(zip(variable.values, policy.highest_risks(variable), strict=True)) if limit else {}
+    return {
+        "accepted": level["decision"] == "accept",
+        "value": _state(level["value"]),
+        "risk": 1 - weights.p[weights.label] if level["risk"] is None else level["risk"],
+        "limit": level.get("threshold") if held else highest.get(weights.label, limit),
+        "limit_of": "mean" if base.root in policy.mean_limits else "each",
+        "declared_limit": limit,
+        "threshold_found": base.root in policy.thresholds,
+        "origin": level["origin"],
+        "basis": level["basis"],
+        "lacking_evidence": base.root in record["diagnostics"]["lacking_evidence"],
+        "guarantee": promised,
+        "item": record["decision"]["item"],
+        "reasons": record["decision"]["reasons"],
+    }
+
+
+def _state(value: Any) -> Any:
+    """Return a decided value as its state is called: of a binary variable true and false."""
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _prior(session: Session, weights: Weights) -> Facts:

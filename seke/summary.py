@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from seke.decision_words import LEGEND, MARK, UNCALIBRATED, basis_of, basis_of_item, required_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,9 +21,11 @@ COLOURS = {"accept": "green", "requery": "yellow", "reject": "red"}
 MOST_ROWS = 200
 NARROW = 105
 LONGEST_LIST = 110
-# Bases on which nothing is promised, the weaker first.
-UNCALIBRATED = ("declared", "another design")
 MOST_NAMED = 6
+# Columns of the terminal: the longest word of a reason, `unresolvable`, stays whole.
+LEAST_WHY = 12
+# Variables named in a cell of the table, which has room for two lines of them.
+MOST_IN_CELL = 4
 
 
 class Summary:
@@ -32,6 +36,7 @@ class Summary:
 
     def __init__(self, base: Knowledge) -> None:
         self.base = base
+        self.required = required_of(base)
         self.items: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.samples = 0
@@ -61,18 +66,14 @@ class Summary:
         self.rows += records[: MOST_ROWS - len(self.rows)]
 
     def _count_levels(self, record: Record) -> None:
-        levels = record["decision"]["levels"]
-        accepted = {name: level["basis"] for name, level in levels.items() if level["decision"] == "accept"}
-        self.bases.update(accepted.values())
-        self.inferred += sum(level["decision"] == "inferred" for level in levels.values())
+        levels = record["decision"]["levels"].values()
+        self.bases.update(basis for basis in map(basis_of, levels) if basis)
+        self.inferred += sum(level["decision"] == "inferred" for level in levels)
         self.lacking += len(record["diagnostics"]["lacking_evidence"])
         self.overruled.update(record["diagnostics"]["overruled"])
         if record["decision"]["item"] == "accept":
-            required = {
-                accepted.get(name) for level in self.base.policy.required for name in self.base.levels[level]
-            }
-            uncertain = [basis for basis in UNCALIBRATED if basis in required]
-            self.items_by_basis[uncertain[0] if uncertain else ""] += 1
+            basis = basis_of_item(record["decision"], self.required)
+            self.items_by_basis[basis if basis in UNCALIBRATED else ""] += 1
 
     def notes(self) -> list[str]:
         """Return what has to be said of what is accepted: a line each, none where there is nothing to say."""
@@ -133,12 +134,13 @@ class Summary:
         table = Table(box=None, pad_edge=False, header_style="bold")
         names = self._columns()
         narrow = console.width < NARROW
+        marked = False
         table.add_column("item", no_wrap=True, max_width=min(max(console.width - 68, 12), 40))
         for name in names:
             several = name in self.base.levels and name not in self.base.variables
             table.add_column(name.replace("_", " "), no_wrap=not several, ratio=1 if several else None)
         table.add_column("decision", no_wrap=True)
-        table.add_column("why", ratio=1)
+        table.add_column("why", ratio=1, min_width=LEAST_WHY)
         for record in self.rows:
             decision = record["decision"]
             found = record.get("posteriors", record)
@@ -146,10 +148,14 @@ class Summary:
             unread = record["diagnostics"]["refused"] + record["diagnostics"]["unreadable"]
             read = record["diagnostics"]["samples"] > unread
             cells += [Text(self._cell(name, found, narrow) if read else "-") for name in names]
-            cells.append(Text(decision["item"], style=COLOURS[decision["item"]]))
-            cells.append(Text(_why(record)))
+            mark = MARK if basis_of_item(decision, self.required) in UNCALIBRATED else ""
+            marked = marked or bool(mark)
+            cells.append(Text(decision["item"] + mark, style=COLOURS[decision["item"]]))
+            cells.append(Text(_why(record, marked=bool(mark))))
             table.add_row(*cells)
         console.print(table)
+        if marked:
+            console.print(LEGEND)
         left = sum(self.items.values()) - len(self.rows)
         if left:
             console.print(f"... and {left} more; write them to a file with -o, or use --json")
@@ -207,8 +213,11 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + more
 
 
-def _why(record: Record) -> str:
-    """Return in a few words why an item is not, or not wholly, accepted."""
+def _why(record: Record, *, marked: bool) -> str:
+    """Return in a few words why an item is not, or not wholly, accepted, and what of it is not calibrated.
+
+    marked: whether the item itself rests on numbers that were not calibrated.
+    """
     decision = record["decision"]
     following = decision["next"]
     if following:
@@ -217,9 +226,18 @@ def _why(record: Record) -> str:
         return f"ask {following['question']}{about}" + (f" x{samples}" if samples > 1 else "")
     if decision["item"] == "reject":
         return ", ".join(reason for reason in decision["reasons"] if not reason.startswith("open"))
-    blank = [name for name, level in decision["levels"].items() if level["decision"] != "accept"]
-    shown = " ".join(blank[:4]) + (" ..." if len(blank) > 4 else "")
-    return f"blank: {shown}" if blank else ""
+    levels = decision["levels"].items()
+    groups = {
+        "blank": [name for name, level in levels if level["decision"] not in ("accept", "inferred")],
+        "inferred": [name for name, level in levels if level["decision"] == "inferred"],
+    }
+    for basis in () if marked else UNCALIBRATED:
+        groups[basis] = [name for name, level in levels if basis_of(level) == basis]
+    return "; ".join(f"{group}: {_first(names)}" for group, names in groups.items() if names)
+
+
+def _first(names: Sequence[str]) -> str:
+    return " ".join(names[:MOST_IN_CELL]) + (" ..." if len(names) > MOST_IN_CELL else "")
 
 
 def shortened(certificates: Sequence[Certificate]) -> str:

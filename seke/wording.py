@@ -95,27 +95,58 @@ def _label(facts: Facts) -> list[str]:
     words, decision, label = _words(), facts["decision"], facts["label"]
     named = {**label, "label": label["value"], "item": facts["item"]}
     reasons = reasons_in_words(decision["reasons"])
+    promised = decision["guarantee"]
+    held = promised is not None and promised["holds"]
     given = {
-        "variable": label["variable"],
         **decision,
+        "variable": label["variable"],
+        "value": label["value"],
+        "decided": decision["value"],
         "decision": decision["item"],
         "limit": 0.0 if decision["limit"] is None else decision["limit"],
         "conflict": facts["conflict"]["probability"],
         "least": facts["conflict"]["least"],
         "at_odds": facts["conflict"]["at_odds"],
         "reasons": words["reasons"].format(reasons=reasons) if reasons else "",
+        "alpha": promised["alpha"] if held else 0.0,
+        "on": words["basis"].get(decision["basis"], ""),
+        "looked": words["origin"].get(decision["origin"], ""),
     }
-    promised = decision["guarantee"]
-    held = promised is not None and promised["holds"]
-    given |= {"value": label["value"], "alpha": promised["alpha"] if held else 0.0}
-    which = "accepted" if decision["accepted"] else "open"
-    if held and (decision["accepted"] or decision["limit"] is None):
-        which = "certified" if decision["accepted"] else "uncertified"
+    given["within"] = words["within"][_limit_kind(decision)].format(**given)
+    sentence = " ".join(words[_verdict(facts, held)].format(**given).split())
+    return _wrapped(words["label"].format(**named)) + _wrapped(sentence)
+
+
+def _limit_kind(decision: Facts) -> str:
+    """Return what the highest risk is: a limit of each, a threshold of a mean, or a cap in its place."""
+    if decision["limit_of"] == "each":
+        return "each"
+    return "mean" if decision["threshold_found"] else "capped"
+
+
+def _verdict(facts: Facts, held: bool) -> str:
+    """Return which sentence says what is decided about the label; held: whether it is guaranteed."""
+    decision = facts["decision"]
     if not facts["readings"]:
-        which = "unread"
-    elif which == "open" and decision["risk"] <= given["limit"]:
-        which = "unfinished" if given["conflict"] >= given["least"] else "conflicting"
-    return _wrapped(words["label"].format(**named)) + _wrapped(words[which].format(**given))
+        return "unread"
+    if decision["accepted"] and held:
+        return "certified"
+    if decision["accepted"]:
+        kept = decision["origin"] == "label" or decision["value"] != facts["label"]["value"]
+        return "kept" if kept else "accepted"
+    if held and decision["limit"] is None:
+        return "uncertified"
+    return "open" if decision["risk"] > (decision["limit"] or 0.0) else _obstacle(facts)
+
+
+def _obstacle(facts: Facts) -> str:
+    """Return which sentence says why the label is not accepted though its risk is low enough."""
+    decision, conflict = facts["decision"], facts["conflict"]
+    if conflict["probability"] < conflict["least"]:
+        return "conflicting"
+    if decision["origin"] in ("label", "inferred"):
+        return "unseen"
+    return "lacking" if decision["lacking_evidence"] else "unfinished"
 
 
 def reasons_in_words(reasons: Sequence[str]) -> str:

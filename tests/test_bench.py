@@ -558,3 +558,29 @@ def test_the_level_is_told_as_it_was_given(made, tmp_path):
     found = run(made / "p.jsonl", made / "few.csv", *given)
     assert "intervals: 97.5%, 20 bootstrap resamples" in found.stdout
     assert "its 97.5% interval" in page.read_text("utf-8")
+
+
+def test_a_value_that_is_only_inferred_is_read_and_is_not_accepted(made, tmp_path):
+    """In every format; it scores as any value that is open."""
+    found = records_of(made)
+    names = ("AU1", "AU12")
+    for word in ("inferred", "reject"):
+        for one in found[::2]:
+            for name in names:
+                one["decision"]["levels"][name] |= {"decision": word, "basis": None}
+        for ending in ("jsonl", "csv", "parquet"):
+            with Writer(tmp_path / f"{word}.{ending}") as writer:
+                writer.write(found)
+    for ending in ("jsonl", "csv", "parquet"):
+        inferred, opened = (
+            read_predictions(tmp_path / f"{word}.{ending}", seke.knowledge())
+            for word in ("inferred", "reject")
+        )
+        for name in names:
+            accepted = inferred.variables[name].accepted
+            assert not accepted[::2].any()
+            assert accepted.tolist() == opened.variables[name].accepted.tolist()
+            assert inferred.variables[name].value.tolist() == opened.variables[name].value.tolist()
+    found[0]["decision"]["levels"]["AU1"]["decision"] = "guessed"
+    with pytest.raises(AnswerError, match="allowed are accept, requery, reject, inferred"):
+        read_predictions(found, seke.knowledge())

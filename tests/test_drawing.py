@@ -22,6 +22,7 @@ import engine
 import seke
 from engine import Answers, joint_marginal
 from seke.cli import main
+from seke.decision_words import LEGEND
 from seke.drawing.bars import bars
 from seke.drawing.course import course
 from seke.drawing.page import page
@@ -648,3 +649,48 @@ def test_the_page_of_a_run_has_the_picture_unless_it_is_redacted(annotated, tmp_
         assert story_of(annotated, "smile", why=False).picture is None
     finally:
         (annotated / "items.jsonl").write_bytes((tmp_path / "gone.jsonl").read_bytes())
+
+
+# On what it rests ------------------------------------------------------------------------------------------
+
+
+def test_accepts_on_declared_numbers_are_marked_and_what_nobody_saw_is_inferred():
+    rows = [
+        Unit("AU1", "AU1", 0.9, "accept", "*"),
+        Unit("AU2", "AU2", 0.1, "accept"),
+        Unit("AU4", "AU4", 0.9, "inferred"),
+        Unit("AU5", "AU5", 0.9, "requery"),
+    ]
+    words = texts(units(rows).svg())
+    assert [word for word in ("present*", "absent", "inferred", "ask") if word in words] == [
+        "present*",
+        "absent",
+        "inferred",
+        "ask",
+    ]
+    assert LEGEND in words
+    assert LEGEND not in texts(units(rows[1:]).svg())
+
+
+@pytest.mark.parametrize(("item", "mark"), [("agreement", "*"), ("human-coder", "")])
+def test_the_page_and_the_sheet_mark_an_item_by_what_it_rests_on(item, mark):
+    story = story_of(FACES, item, why=False)
+    assert story.record["decision"]["item"] == "accept"
+    assert f'<span class="badge accept">accept{mark}</span>' in page(story)
+    assert (LEGEND in page(story)) == bool(mark)
+    assert any(one.startswith(f"accept{mark}: ") for one in texts(sheet(story).svg()))
+
+
+def test_the_picture_of_a_record_shows_its_inferred_units(tmp_path):
+    record = next(one for one in seke.infer(FACES) if one["item"] == "agreement")
+    record["decision"]["levels"]["AU6"] |= {"decision": "inferred", "origin": "inferred", "basis": None}
+    path = tmp_path / "p.jsonl"
+    path.write_text(json.dumps(record) + "\n")
+    done = run("plot", "units", path, "agreement", "-o", tmp_path / "u.svg")
+    assert done.exit_code == 0, done.output
+    words = texts((tmp_path / "u.svg").read_text("utf-8"))
+    assert words[words.index("AU6") + 1 :][:3] == [
+        "cheek raiser",
+        f"{record['action_units']['AU6']:.2f}",
+        "inferred",
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ import yaml
 from click.testing import CliRunner
 
 import seke
+from engine import Basis, Origin
 from seke.cli import main
+from seke.wording import worded
 
 ROOT = Path(__file__).parent.parent
 FACES = ROOT / "examples" / "faces" / "samples.jsonl"
@@ -52,6 +55,7 @@ def test_the_facts_are_those_of_the_record(explained, records, item):
     assert facts["decision"]["risk"] == level["risk"]
     assert facts["decision"]["accepted"] == (level["decision"] == "accept")
     assert facts["decision"]["item"] == record["decision"]["item"]
+    assert (facts["decision"]["origin"], facts["decision"]["basis"]) == (level["origin"], level["basis"])
     assert facts["conflict"]["bits"] == record["diagnostics"]["conflict_bits"]
     assert facts["conflict"]["probability"] == record["diagnostics"]["conflict"]
     assert facts["prior"]["population"] == "uniform"
@@ -146,9 +150,80 @@ def test_the_text_fits_a_terminal_and_says_what_the_facts_say(explained, item):
 def test_every_template_is_used_or_reachable():
     """A template that nothing asks for is sediment."""
     words = yaml.safe_load((ROOT / "seke" / "explanation.yaml").read_text())
+    # What records say of a value has a wording, each of it, and nothing else has.
+    assert tuple(words.pop("basis")) == Basis.words()
+    assert set(words.pop("origin")) == set(Origin.words())
     code = "".join((ROOT / "seke" / f"{name}.py").read_text() for name in ("wording", "explanation"))
-    names = [*words, *(key for one in words.values() if isinstance(one, dict) for key in one)]
+    names = [
+        "basis",
+        "origin",
+        *words,
+        *(key for one in words.values() if isinstance(one, dict) for key in one),
+    ]
     assert [name for name in names if f'"{name}"' not in code] == []
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        ("agreement", "is accepted, on numbers that were declared, not calibrated: its risk 0.002 is within"),
+        ("agreement", "the limit 0.05 of the mean, which caps each risk. Somebody looked at it."),
+        ("human-coder", "is accepted, on the declared reliability of people and labels: its risk"),
+        ("set-label-alone", "is not accepted, though its risk 0.050 is within the limit 0.05 of the mean"),
+        ("set-label-alone", "Nobody looked at it: only a label speaks of it."),
+        ("units-only", "is not accepted, though its risk 0.012 is within"),
+        ("units-only", "Nobody looked at it: it follows from other answers."),
+        ("affect-only", "is not accepted: its risk 0.616 is over the limit 0.05 of the mean"),
+        ("observers-disagree", "is not accepted: human contradicts all other readings"),
+        ("all-refused", "is not accepted: there is no readable answer."),
+    ],
+)
+def test_the_first_sentence_says_on_what_it_rests_and_who_looked(item, words):
+    assert words in verdict(seke.explain(FACES, item))
+
+
+def verdict(explanation):
+    """The part before the first blank line, as one line."""
+    return " ".join(str(explanation).split("\n\n")[0].split())
+
+
+def test_a_label_that_is_kept_is_not_called_the_likeliest():
+    policy = replace(seke.knowledge().policy, labels_final=True)
+    base = replace(seke.knowledge(), policy=policy)
+    found = seke.explain(FACES, "set-label-doubted", base)
+    assert found.facts["label"]["value"] == "happiness"
+    assert found.facts["decision"]["value"] == "anger"
+    assert "the label of the data set, anger, is kept whatever was seen." in verdict(found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"mean_limits": frozenset()}, "is within the limit 0.05. Somebody"),
+        (
+            {"thresholds": {"expression": (0.0825,) * 8}},
+            "is within the threshold 0.0825, which keeps a mean of 0.05.",
+        ),
+    ],
+)
+def test_a_limit_says_whether_it_is_of_the_mean_or_of_each(changes, words):
+    shipped = seke.knowledge()
+    base = replace(shipped, policy=replace(shipped.policy, **changes))
+    assert words in verdict(seke.explain(FACES, "agreement", base))
+
+
+@pytest.mark.parametrize("basis", Basis.words())
+def test_every_basis_has_its_words(explained, basis):
+    facts = json.loads(json.dumps(explained["same-answer-fifty-times"].facts))
+    facts["decision"] |= {"accepted": True, "basis": basis}
+    words = yaml.safe_load((ROOT / "seke" / "explanation.yaml").read_text())["basis"][basis]
+    assert f"is accepted, {words}: " in " ".join(worded(facts).split())
+
+
+def test_a_value_that_lacks_evidence_of_its_own_says_so(explained):
+    facts = json.loads(json.dumps(explained["same-answer-fifty-times"].facts))
+    facts["decision"] |= {"accepted": False, "risk": 0.01, "lacking_evidence": True}
+    assert "its own answers tell too little of it" in " ".join(worded(facts).split())
 
 
 def test_a_base_without_faces_is_explained_too():

@@ -136,6 +136,16 @@ def test_parquet_has_one_schema_whatever_was_decided(tmp_path: Path) -> None:
     assert json.loads(rows[1]["diagnostics"]["violations"])[0]["rule"] == "r"
 
 
+def test_what_values_rest_on_is_a_text_though_the_first_is_open(tmp_path: Path) -> None:
+    """Null where a value is not accepted, so that the first record need not say what kind of column it is."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    kept = {"decision": "accept", "value": "fear", "risk": 0.01, "basis": "declared"}
+    levels = [{"e": {**kept, "decision": "reject", "basis": None}}, {"e": kept}]
+    records = [record(str(number), decision={"levels": level}) for number, level in enumerate(levels)]
+    rows = parquet.read_table(write(tmp_path / "o.parquet", records)).to_pylist()
+    assert [row["decision"]["levels"]["e"]["basis"] for row in rows] == [None, "declared"]
+
+
 def test_no_records_make_an_empty_file(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     assert write(tmp_path / "o.jsonl", []).read_text() == ""

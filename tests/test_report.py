@@ -24,8 +24,11 @@ from scipy.stats import binomtest
 import seke
 from engine import AnswerError, SekeError
 from seke.cli import main
+from seke.decision_words import BASES
 from seke.reports.pack import FINE
+from seke.reports.run import NOTHING
 from seke.reports.shares import wilson
+from seke.reports.table import ORIGINS
 
 ROOT = Path(__file__).parents[1]
 FACES = ROOT / "examples" / "faces" / "samples.jsonl"
@@ -187,7 +190,8 @@ def test_a_run_tells_order_times_prices_and_pictures(annotated):
     assert made.facts["pictures"] == made.items == 6
     assert not made.facts["missing"]
     steps = [step for detail in blocks.details() for step in detail["steps"]]
-    assert len(steps) == made.facts["overview"]["counts"]["samples"] == 23
+    answers = len(records(annotated / "samples.jsonl"))
+    assert len(steps) == made.facts["overview"]["counts"]["samples"] == answers > 6
     for detail in blocks.details():
         times = [step[8] for step in detail["steps"]]
         assert times == sorted(times)
@@ -251,6 +255,102 @@ def test_the_overview_counts_the_records(simulated, told):
     ]
     assert level["accepted"] == pytest.approx(len(taken) / len(found), abs=1e-4)
     assert level["wrong"] == pytest.approx(np.mean(wrong), abs=1e-4)
+
+
+def test_the_overview_counts_what_values_rest_on(tmp_path):
+    """Against the records, where nothing more may be asked, so that values are inferred."""
+    found, overview = records_of_overlay(tmp_path)
+    levels = [(one["item"], name, v) for one in found for name, v in one["decision"]["levels"].items()]
+    values = Counter(v["basis"] for _, _, v in levels if v["decision"] == "accept")
+    told = overview["basis"]
+    assert dict(zip(BASES, told["values"], strict=True)) == {name: values[name] for name in BASES}
+    items = Counter(
+        one["decision"]["levels"]["expression"]["basis"]
+        for one in found
+        if one["decision"]["item"] == "accept"
+    )
+    assert dict(zip(BASES, told["items"], strict=True)) == {name: items[name] for name in BASES}
+    assert told["uncalibrated"] == items["declared"] + items["another design"] > 0
+    assert told["inferred"] == sum(v["decision"] == "inferred" for _, _, v in levels) == 4
+    assert told["lacking"] == sum(len(one["diagnostics"]["lacking_evidence"]) for one in found) > 9
+    assert told["overruled"] == [("expression", 1)]
+    (affect,) = [one for one in overview["levels"] if one["name"] == "affect"]
+    mine = [v for _, name, v in levels if name in ("valence", "arousal")]
+    declared = [v["decision"] == "accept" and v["basis"] == "declared" for v in mine]
+    assert affect["uncalibrated"] == pytest.approx(np.mean(declared), abs=1e-4)
+    assert affect["inferred"] == pytest.approx(np.mean([v["decision"] == "inferred" for v in mine]), abs=1e-4)
+
+
+def records_of_overlay(folder):
+    """The records of the shipped items where no more is asked, and the overview of their report."""
+    base = folder / "overlay.yaml"
+    note = "source: judgement, note: a trial"
+    base.write_text(f"extends: shipped\npolicy: {{budget: 1, required: [expression], {note}}}\n")
+    run("infer", FACES, "-k", base, "-o", folder / "p.jsonl")
+    return records(folder / "p.jsonl"), seke.report(folder / "p.jsonl", base).facts["overview"]
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_every_format_of_records_tells_what_values_rest_on(tmp_path, ending):
+    run("infer", FACES, "-o", tmp_path / f"p.{ending}")
+    blocks = Blocks(seke.report(tmp_path / f"p.{ending}").html)
+    found = list(seke.infer(FACES))
+    for row, one in enumerate(found):
+        levels = list(one["decision"]["levels"].values())
+        part = slice(row * len(levels), (row + 1) * len(levels))
+        bases = [BASES.index(level["basis"]) if level["basis"] else NOTHING for level in levels]
+        assert blocks["basis"][part].tolist() == bases
+        assert blocks["origin"][part].tolist() == [ORIGINS.index(level["origin"]) for level in levels]
+        lacking, overruled = one["diagnostics"]["lacking_evidence"], one["diagnostics"]["overruled"]
+        assert blocks["marks"][row] == bool(lacking) + 2 * bool(overruled)
+        detail = blocks.details()[row]
+        assert (detail.get("lacking", []), detail.get("overruled", [])) == (lacking, overruled)
+
+
+def test_records_of_old_are_reported_without_what_they_do_not_say(simulated, tmp_path):
+    found = records(simulated[1])[:40]
+    for one in found:
+        for level in one["decision"]["levels"].values():
+            del level["origin"], level["basis"]
+        for key in ("conflict", "lacking_evidence", "overruled"):
+            del one["diagnostics"][key]
+    path = tmp_path / "p.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in found))
+    overview = seke.report(path).facts["overview"]
+    accepted = sum(v["decision"] == "accept" for one in found for v in one["decision"]["levels"].values())
+    assert overview["basis"]["values"][BASES.index("unknown")] == sum(overview["basis"]["values"]) == accepted
+    assert accepted > 40
+    told = overview["basis"]
+    assert (told["uncalibrated"], told["inferred"], told["lacking"], told["overruled"]) == (0, 0, 0, [])
+    assert {(one["uncalibrated"], one["inferred"]) for one in overview["levels"]} == {(None, None)}
+
+
+def test_limits_say_of_what_they_are_and_where_they_cut(simulated):
+    found = records(simulated[1])
+    base = seke.knowledge()
+    risks = [v["risk"] for one in found for v in [one["decision"]["levels"]["expression"]]]
+    accepted = [
+        risk
+        for risk, one in zip(risks, found, strict=True)
+        if one["decision"]["levels"]["expression"]["decision"] == "accept"
+    ]
+
+    def curve(**changes):
+        policy = replace(base.policy, **changes)
+        made = seke.report(simulated[1], replace(base, policy=policy))
+        return {one["name"]: one for one in made.facts["overview"]["curves"]}
+
+    shipped = curve()
+    assert (shipped["expression"]["of"], shipped["expression"]["limit"]) == ("mean", 0.05)
+    assert shipped["expression"]["thresholds"] is None
+    assert shipped["expression"]["highest"] == pytest.approx(max(accepted), abs=1e-4)
+    each = curve(mean_limits=frozenset())
+    assert each["expression"]["of"] == each["binary"]["of"] == "each"
+    units = {"AU1": (0.2, 0.3), "AU2": (0.1, 0.4)}
+    cut = curve(thresholds={"expression": (0.11,) * 8, **units})
+    assert cut["expression"]["thresholds"] == [0.11, 0.11]
+    assert cut["binary"]["thresholds"] == [0.1, 0.4]
+    assert cut["valence"]["thresholds"] is None
 
 
 def test_risk_against_coverage_ends_with_everything(simulated, told):
@@ -499,6 +599,18 @@ def test_bad_input_writes_nothing(simulated, annotated, tmp_path):
         (
             lambda one: one["decision"].update(item="perhaps"),
             "decides 'perhaps'; allowed are accept, requery, reject",
+        ),
+        (
+            lambda one: one["decision"]["levels"]["AU4"].update(decision="guessed"),
+            "decides 'guessed'; allowed are accept, requery, reject, inferred",
+        ),
+        (
+            lambda one: one["decision"]["levels"]["AU4"].update(decision="accept", basis="luck"),
+            "accepts on 'luck'; allowed are unknown, declared, another design",
+        ),
+        (
+            lambda one: one["decision"]["levels"]["AU4"].update(origin="hearsay"),
+            "has the origin 'hearsay'; allowed are inferred, label, seen, unknown",
         ),
     ],
 )

@@ -148,7 +148,8 @@ def test_an_item_opens_by_mouse_key_and_address(files, page):
         assert words in text
     assert "Answers, in their order" in text
     assert panel.locator("img").evaluate("image => image.naturalWidth") > 60
-    assert panel.locator("table.answers tbody tr").count() == 4
+    answers = [json.loads(one)["item"] for one in (files / "run" / "samples.jsonl").read_text().splitlines()]
+    assert panel.locator("table.answers tbody tr").count() == answers.count("startled") > 1
     assert panel.locator("svg").count() >= 4
     found.keyboard.press("Escape")
     found.wait_for_timeout(200)
@@ -189,7 +190,7 @@ def test_declared_shares_are_told_to_the_last_digit(tmp_path, page):
     seke.report(tmp_path / "p.jsonl", knowledge=base, samples=FACES).save(tmp_path / "r.html")
     found = page(tmp_path / "r.html")
     picture = found.locator("svg[aria-label='risk against coverage of expression']")
-    assert "A value is accepted at a risk of 2.5 % or less." in found.inner_text("main")
+    assert "A limit of each: a value is accepted at a risk of 2.5 % or less." in found.inner_text("main")
     # What stands at the lines of the upright axis is where they are.
     ends = picture.locator("text[text-anchor=end]").all_text_contents()
     risks = [float(one.removesuffix(" %")) for one in ends if "accepted" not in one]
@@ -197,6 +198,102 @@ def test_declared_shares_are_told_to_the_last_digit(tmp_path, page):
     assert risks == pytest.approx([risks[1] * k for k in range(len(risks))])
     found.get_by_role("link", name="Knowledge", exact=True).click()
     assert "96.25 %" in found.locator("main > section[aria-label=Knowledge]").inner_text()
+
+
+@pytest.fixture(scope="module")
+def grounds(tmp_path_factory):
+    """A report of items of which nothing more is asked, so that values are inferred, and their records."""
+    folder = tmp_path_factory.mktemp("grounds")
+    base, note = folder / "overlay.yaml", "source: judgement, note: a trial"
+    base.write_text(f"extends: shipped\npolicy: {{budget: 1, required: [expression], {note}}}\n")
+    run("infer", FACES, "-k", base, "-o", folder / "p.jsonl")
+    seke.report(folder / "p.jsonl", base).save(folder / "r.html")
+    return folder / "r.html", [json.loads(one) for one in (folder / "p.jsonl").read_text().splitlines()]
+
+
+def on(records, basis):
+    """The items that are accepted on a basis; the expression is all that is required."""
+    accepted = (one for one in records if one["decision"]["item"] == "accept")
+    return [one["item"] for one in accepted if one["decision"]["levels"]["expression"]["basis"] == basis]
+
+
+def test_items_are_filtered_by_what_they_rest_on(grounds, page):
+    path, records = grounds
+    found = page(path)
+    declared, overview = on(records, "declared"), found.locator("main > section[aria-label=Overview]")
+    assert len(declared) > 1
+    overview.get_by_role("link", name=f"{len(declared)} of them uncalibrated*").click()
+    found.wait_for_selector("tr.row")
+    assert shown(found) == declared
+    assert set(found.locator("tr.row td.decision").all_inner_texts()) == {"accept*"}
+    assert "* accepted on numbers that were declared" in found.locator("main").inner_text()
+    choice = found.locator("select[data-name=basis]")
+    for option, names in (
+        ("accepted on: declared (people)", on(records, "declared (people)")),
+        (
+            "has values nobody looked at",
+            [
+                one["item"]
+                for one in records
+                if any(level["decision"] == "inferred" for level in one["decision"]["levels"].values())
+            ],
+        ),
+        (
+            "has values that tell too little",
+            [one["item"] for one in records if one["diagnostics"]["lacking_evidence"]],
+        ),
+        ("has an overruled label", [one["item"] for one in records if one["diagnostics"]["overruled"]]),
+    ):
+        choice.select_option(option)
+        found.wait_for_timeout(200)
+        assert shown(found) == names != []
+    choice.select_option("accepted on: declared (people)")
+    found.wait_for_timeout(200)
+    assert set(found.locator("tr.row td.decision").all_inner_texts()) == {"accept"}
+    found.get_by_role("button", name="Clear").click()
+    found.wait_for_timeout(200)
+    assert "33 items" in found.locator("[role=status]").inner_text()
+
+
+def test_an_item_says_who_looked_and_on_what_each_value_rests(grounds, page):
+    path, records = grounds
+    (record,) = (one for one in records if one["item"] == "afraid-brows")
+    found = page(path, "#section=items&item=afraid-brows")
+    panel = found.locator("article.panel")
+    assert "accept* fear 0.97; rests on declared numbers" in " ".join(panel.inner_text().split())
+    panel.locator("summary").click()
+    rows = {}
+    for line in panel.locator("table.grounds, table[aria-label^=grounds]").locator("tbody tr").all():
+        name, decision, looked, basis, *_ = line.locator("th, td").all_inner_texts()
+        rows[name] = (decision, looked, basis)
+    levels = record["decision"]["levels"]
+    assert rows.keys() == levels.keys()
+    assert rows["arousal"] == ("inferred", "nobody looked", "")
+    looked = {"seen": "somebody looked", "inferred": "nobody looked", "label": "a label says so"}
+    for name, level in levels.items():
+        mark = "*" if level["basis"] == "declared" else ""
+        assert rows[name] == (level["decision"] + mark, looked[level["origin"]], level["basis"] or "")
+
+
+def test_the_limit_of_a_mean_is_not_called_one_of_each(grounds, page):
+    text = page(grounds[0]).locator("main").inner_text()
+    assert "A limit of the mean: of what is accepted of a variable, at most 5 % may be wrong" in text
+    assert "The highest risk that was accepted is" in text
+
+
+def test_a_page_of_old_records_says_that_it_does_not_know(grounds, tmp_path, page):
+    for one in (found := json.loads(json.dumps(grounds[1]))):
+        for level in one["decision"]["levels"].values():
+            del level["origin"], level["basis"]
+        for key in ("conflict", "lacking_evidence", "overruled"):
+            del one["diagnostics"][key]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(one) + "\n" for one in found))
+    seke.report(tmp_path / "p.jsonl").save(tmp_path / "r.html")
+    old = page(tmp_path / "r.html", "#section=items&item=afraid-brows")
+    assert "accept fear 0.97; its record does not say on what it rests" in " ".join(
+        old.locator("article.panel").inner_text().split()
+    )
+    assert "*" not in old.locator("main").inner_text()
 
 
 def test_a_number_of_the_comparison_leads_to_its_items(files, page):

@@ -409,6 +409,23 @@ def test_what_errs_together_is_compared_resolved_and_asked_for(overlay, tmp_path
     assert numbers["observers.nose.follows"]["per_tenth"] > 0
 
 
+def test_values_that_come_to_be_inferred_are_decided_otherwise(tmp_path):
+    """Where no more answers may be bought, values that nobody saw are no longer asked about."""
+    overlay = tmp_path / "overlay.yaml"
+    policy = "{budget: 1, limits: {sky: 0.3, garden: 0.3}, source: judgement, note: a trial}"
+    overlay.write_text(f"extends: {GARDEN}\npolicy: {policy}\n")
+    before, after = (list(seke.infer(WATERED, base)) for base in (GARDEN, overlay))
+    levels = [
+        (name, level["decision"], other["decision"]["levels"][name]["decision"])
+        for one, other in zip(before, after, strict=True)
+        for name, level in one["decision"]["levels"].items()
+    ]
+    turned = [name for name, old, new in levels if old != new]
+    assert any(new == "inferred" for _, _, new in levels)
+    found = facts_of("diff", GARDEN, overlay, "--samples", WATERED)
+    assert found["levels"] == Counter(turned)
+
+
 @pytest.mark.parametrize(("name", "near"), [("hapiness", "happiness"), ("au12", "AU12"), ("smiles", "smile")])
 def test_an_unknown_name_suggests_the_nearest(name, near):
     assert refused(run("show", name), repr(name), f"did you mean {near}?")

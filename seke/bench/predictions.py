@@ -21,6 +21,7 @@ import numpy as np
 
 from engine import AnswerError, did_you_mean
 from seke.bench.prediction_rows import RecordRows, row_tables
+from seke.decision_words import DECISIONS, LEVEL_DECISIONS
 from seke.labels import labels_from, read_labels
 from seke.samples.draft import looked_up
 from seke.samples.record import met
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
     Record = Mapping[str, Any]
 
-DECISIONS = ("accept", "requery", "reject")
 REFUSED, UNREADABLE = "refused", "unreadable"
 # As numbers of a table, beyond every range.
 _OUTCOMES = {REFUSED: -np.inf, UNREADABLE: np.inf}
@@ -253,7 +253,7 @@ class _Reader:
         if f"{path}.decision" not in self.table.names:
             return {}
         found: dict[str, Any] = {
-            "accepted": self._words(f"{path}.decision", DECISIONS) == DECISIONS.index("accept"),
+            "accepted": self._words(f"{path}.decision", LEVEL_DECISIONS) == LEVEL_DECISIONS.index("accept"),
             "risk": self._numbers(f"{path}.risk", 0, 1),
         }
         if variable.kind != "interval":

@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seke.drawing.pictures import headline, pictures_of
+from seke.drawing.pictures import headline, legend_of, mark_of, pictures_of
 from seke.drawing.shapes import COLOURS, DARK, clean
 from seke.wording import PARTS, reasons_in_words, said_in_words, worded_part
 
@@ -51,6 +51,8 @@ def page(story: Story, *, redact_image: bool = False) -> str:
         "item": clean(story.item),
         "headline": clean(headline(story)),
         "decision": clean(decision["item"]),
+        "mark": mark_of(story),
+        "legend": legend_of(story),
         "reasons": clean(reasons_in_words(decision["reasons"]), 2000),
         "lead": clean(parts[0][1], 2000) if parts else "",
         "made_with": _made_with(story),

@@ -6,6 +6,15 @@ import itertools
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from seke.decision_words import (
+    DECISIONS,
+    LEGEND,
+    MARK,
+    UNCALIBRATED,
+    basis_of,
+    basis_of_item,
+    required_of,
+)
 from seke.drawing.bars import bars
 from seke.drawing.course import course
 from seke.drawing.face import face, face_table
@@ -67,11 +76,24 @@ def bars_of(story: Story) -> Picture:
 def units_of(story: Story) -> Picture:
     """Draw the binary variables with what is decided about them."""
     levels, variables = story.record["decision"]["levels"], story.base.variables
-    rows = [
-        Unit(name, variables[name].label, p, levels.get(name, {}).get("decision", ""))
-        for name, p in probabilities(story).items()
-    ]
+    rows = []
+    for name, p in probabilities(story).items():
+        level = levels.get(name, {"decision": ""})
+        mark = MARK if basis_of(level) in UNCALIBRATED else ""
+        rows.append(Unit(name, variables[name].label, p, level["decision"], mark))
     return units(rows)
+
+
+def mark_of(story: Story) -> str:
+    """Return what follows the word of a decision on numbers that were not calibrated, else no text."""
+    basis = basis_of_item(story.record["decision"], required_of(story.base))
+    return MARK if basis in UNCALIBRATED else ""
+
+
+def legend_of(story: Story) -> str:
+    """Return what the mark stands for, no text where nothing has it."""
+    levels = story.record["decision"]["levels"].values()
+    return LEGEND if any(basis_of(level) in UNCALIBRATED for level in levels) else ""
 
 
 def plane_of(story: Story) -> Picture:
@@ -171,13 +193,14 @@ def sheet(story: Story) -> Picture:
 
 def _head(story: Story, width: float) -> Iterator[Mark]:
     decision = story.record["decision"]
-    word = decision["item"] if decision["item"] in ("accept", "reject", "requery") else "reject"
+    word = decision["item"] if decision["item"] in DECISIONS else "reject"
     yield Text(MARGIN, 40, fitting(story.item, width - 2 * MARGIN, 22), 22, bold=True)
     yield Shape(ellipse(MARGIN + 6, 63, 5, 5), fill=word)
     reasons = reasons_in_words(decision["reasons"])
-    told = f"{decision['item']}{f' ({reasons})' if reasons else ''}: {headline(story)}"
+    told = f"{decision['item']}{mark_of(story)}{f' ({reasons})' if reasons else ''}: {headline(story)}"
     yield Text(MARGIN + 18, 68, fitting(told, width - 2 * MARGIN - 18, 14), 14)
-    yield Text(MARGIN, 86, fitting(f"{story.base.name} {story.base.digest}", 400, 10.5), 10.5, fill="muted")
+    small = "; ".join(filter(None, [f"{story.base.name} {story.base.digest}", legend_of(story)]))
+    yield Text(MARGIN, 86, fitting(small, width - 2 * MARGIN, 10.5), 10.5, fill="muted")
 
 
 def _told(story: Story, x: float, y: float, room: float) -> Iterator[Mark]:

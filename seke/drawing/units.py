@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from seke.decision_words import LEGEND
 from seke.drawing.shapes import Picture, Shape, Text, box, ellipse, fitting, line
 
 if TYPE_CHECKING:
@@ -14,17 +15,30 @@ if TYPE_CHECKING:
 
 ROW, TOP, WIDTH = 20.0, 26.0, 416.0
 NAME, BAR, FULL = 52.0, 208.0, 104.0
-WORDS = {"accept": ("absent", "present"), "reject": ("open", "open"), "requery": ("ask", "ask")}
+# In the unit of the picture: the line below the rows that says what the mark stands for, and its letters.
+LEGEND_HEIGHT, LEGEND_SIZE = 18.0, 10.0
+WORDS = {
+    "accept": ("absent", "present"),
+    "inferred": ("inferred", "inferred"),
+    "reject": ("open", "open"),
+    "requery": ("ask", "ask"),
+}
+# The colour of each sign: what is only inferred looks like what was known before.
+COLOUR_OF = {"inferred": "prior"}
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A row. label: its name in words; p: P(active); decision: accept, reject, requery, or none known."""
+    """A row. label: its name in words; p: P(active); decision: a key of WORDS, or none known.
+
+    mark: what follows the word of an accepted one that rests on numbers that were not calibrated.
+    """
 
     name: str
     label: str
     p: float
     decision: str = ""
+    mark: str = ""
 
 
 def units(rows: Sequence[Unit], title: str = "action units") -> Picture:
@@ -40,6 +54,9 @@ def units(rows: Sequence[Unit], title: str = "action units") -> Picture:
         marks += _row(row, TOP + ROW * index)
     bottom = TOP + ROW * len(rows)
     marks.append(Shape(line((BAR + FULL / 2, TOP - 4), (BAR + FULL / 2, bottom)), stroke="paper", width=1))
+    if any(row.mark for row in rows):
+        bottom += LEGEND_HEIGHT
+        marks.append(Text(4, bottom, LEGEND, LEGEND_SIZE, fill="muted"))
     likely = ", ".join(f"{row.name} {row.p:.2f}" for row in rows if row.p >= 0.5)
     return Picture(WIDTH, bottom + 6, tuple(marks), title, f"likely: {likely or 'none'}")
 
@@ -55,6 +72,6 @@ def _row(row: Unit, y: float) -> Iterator[Mark]:
     yield Text(BAR + FULL + 6, y + 13, f"{row.p:.2f}", 11, bold=active)
     if row.decision:
         x, sign = BAR + FULL + 42, row.decision
-        accepted = sign == "accept"
-        yield Shape(ellipse(x, y + 9, 3.6, 3.6), fill=sign if accepted else "", stroke=sign, width=1.4)
-        yield Text(x + 8, y + 13, WORDS[sign][active], 10.5, fill="muted")
+        accepted, colour = sign == "accept", COLOUR_OF.get(sign, sign)
+        yield Shape(ellipse(x, y + 9, 3.6, 3.6), fill=colour if accepted else "", stroke=colour, width=1.4)
+        yield Text(x + 8, y + 13, WORDS[sign][active] + row.mark, 10.5, fill="muted")

@@ -4,6 +4,7 @@ function comparisonSection(facts) {
   const [one, other] = ["this", "the other"];
   const same = (table) => table.reduce((sum, row, at) => sum + row[at], 0);
   const sides = [["items", (s) => count(s.items)], ...DECISIONS.map((d, at) => [d, (s) => percent(s.decisions[at] / s.items, 1)]),
+    ["accepted on uncalibrated numbers", (s) => percent(s.uncalibrated / s.items, 1)],
     ...Object.keys(found.sides[0].levels).map((level) => [`${named(level)} accepted`, (s) => percent(s.levels[level])]),
     ["samples an item", (s) => plain(s.samples)], ["epistemic bits", (s) => plain(s.epistemic)], ["conflict bits", (s) => plain(s.conflict)]];
   return [

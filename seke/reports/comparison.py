@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import SekeError
+from seke.decision_words import DECISIONS
+from seke.reports.basis_section import basis_facts
 from seke.reports.shares import rounded
-from seke.reports.table import DECISIONS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,6 +101,7 @@ def _side(table: Table) -> Facts:
     return {
         "items": len(table.items),
         "decisions": np.bincount(table.decision, minlength=len(DECISIONS)).tolist(),
+        "uncalibrated": basis_facts(table)["uncalibrated"],
         "levels": {level: rounded(share) for level, share in levels.items()},
         "samples": rounded(table.counts[:, 0].mean(), 2),
         "epistemic": rounded(table.bits[:, 1].mean(), 3),

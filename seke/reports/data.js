@@ -3,6 +3,10 @@ const ARRAYS = {u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f4: Float32Arr
 const FINE = 10000, ITEMS_A_BLOCK = 256, PICTURES_A_BLOCK = 32;
 const DECISIONS = ["accept", "requery", "reject"];
 const NOT_THERE = 255;
+// Of a value: it is only inferred, or it is open and so rests on nothing.
+const INFERRED = 254, NOTHING = 255;
+// Bits of an item's marks.
+const LACKING = 1, OVERRULED = 2;
 const unpacked = new Map();
 
 function bytesOf(text) {
@@ -26,7 +30,7 @@ function block(name) {
   return unpacked.get(name);
 }
 
-const COLUMNS = ["items", "decision", "reason", "root", "binary", "accepted", "risk", "bits", "intervals", "correlation",
+const COLUMNS = ["items", "decision", "reason", "root", "binary", "accepted", "basis", "origin", "item-basis", "marks", "risk", "bits", "intervals", "correlation",
   "counts", "cost", "other-decision", "other-label", "other-p", "moved"];
 
 // All columns by name, the facts, and what is made of them once.
@@ -49,6 +53,15 @@ async function readTable(facts) {
   table.row = new Map(table.items.map((item, row) => [item, row]));
   return table;
 }
+
+// On what an accepted item rests, by its required values; null where it is not accepted, or records do not say.
+function itemBasis(facts, table, row) {
+  const at = table["item-basis"][row];
+  return at === NOTHING ? null : facts.base.bases[at];
+}
+
+const isUncalibrated = (facts, basis) => facts.base.uncalibrated.includes(basis);
+const badgeOf = (facts, table, row) => badge(DECISIONS[table.decision[row]], isUncalibrated(facts, itemBasis(facts, table, row)));
 
 async function detailOf(row) {
   return (await block(`details-${Math.floor(row / ITEMS_A_BLOCK)}`))[row % ITEMS_A_BLOCK];

@@ -42,6 +42,9 @@ def _decided(table: Table, row: int) -> Detail:
     detail: Detail = {"reasons": [clean(reason, LONGEST) for reason in table.reasons[row]]}
     if table.conflict[row] < 1:
         detail["conflict"] = float(table.conflict[row])
+    for key, names in (("lacking", table.lacking[row]), ("overruled", table.overruled[row])):
+        if names:
+            detail[key] = [clean(name) for name in names]
     if table.next[row]:
         detail["next"] = {key: _short(value) for key, value in dict(table.next[row] or {}).items()}
     if table.violations[row]:

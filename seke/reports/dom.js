@@ -36,7 +36,11 @@ const between = (low, high, digits = 0) => low == null ? "" : `${(100 * low).toF
 const named = (name) => name === "binary" ? "action units together" : name.replaceAll("_", " ");
 const titled = (name) => named(name).replace(/^./, (sign) => sign.toUpperCase());
 
-const badge = (decision) => make("span", {class: `badge role-${decision}`}, make("span", {}, decision));
+// What is accepted on numbers that were not calibrated has an asterisk, and half a dot where the word has no room.
+const UNCALIBRATED = "accepted on numbers that were declared, or calibrated for another design";
+const badge = (decision, uncalibrated = false) => make("span", {class: `badge role-${decision}${uncalibrated ? " uncalibrated" : ""}`,
+  title: uncalibrated && UNCALIBRATED}, make("span", {}, decision + (uncalibrated ? "*" : "")));
+const uncalibratedLegend = () => make("p", {class: "muted"}, `* ${UNCALIBRATED}`);
 const meter = (share, role) => make("span", {class: `meter role-${role ?? "posterior"}`, "aria-hidden": "true"},
   make("i", {"width%": Math.min(Math.max(share, 0), 1) * 100}));
 

@@ -7,7 +7,8 @@ async function itemPanel(facts, table, row, walk) {
     widePart(titled(base.root), barsOf(base, root, detail.readings ?? [])),
     base.intervals.length === 2 && table.intervals && part(titled(base.intervals.map((one) => one.name).join(" and ")), planeOf(base, table, row, detail)),
     base.intervals.length > 0 && base.intervals.length !== 2 && part("Numbers", numbersOf(base, table, row)),
-    base.units.length > 0 && part(base.face ? "Action units" : "Yes or no", unitsOf(base, table, row)),
+    base.units.length > 0 && part(base.face ? "Action units" : "Yes or no", unitsOf(facts, table, row)),
+    widePart("On what each value rests", groundsOf(facts, table, row, detail)),
     part("Conflict and violated rules", conflictOf(facts, table, row, detail)),
     part("What next", nextOf(facts, table, row, detail)),
     detail.gold && part("Gold", goldOf(base, detail.gold)),
@@ -15,8 +16,8 @@ async function itemPanel(facts, table, row, walk) {
   ];
   return make("article", {class: "panel", "aria-label": `item ${table.items[row]}`, tabindex: "-1"},
     make("header", {}, make("h2", {dir: "auto"}, table.items[row]), walk),
-    make("p", {dir: "auto"}, badge(DECISIONS[table.decision[row]]), "  ", make("b", {}, `${base.states[table.label[row]]} ${plain(table.best[row] / FINE)}`),
-      detail.reasons.length > 0 && ` (${detail.reasons.join("; ")})`, guaranteeOf(detail.guarantee)),
+    make("p", {dir: "auto"}, badgeOf(facts, table, row), "  ", make("b", {}, `${base.states[table.label[row]]} ${plain(table.best[row] / FINE)}`),
+      detail.reasons.length > 0 && ` (${detail.reasons.join("; ")})`, restsOn(facts, table, row), guaranteeOf(detail.guarantee)),
     make("div", {class: "parts"}, parts),
     stepsOf(base, detail));
 }
@@ -127,18 +128,44 @@ function pointsOf(base, detail) {
   return found.values();
 }
 
-const acceptedOf = (base, table, row, name) => table.accepted[row * base.order.length + base.order.indexOf(name)];
-const WORDS = {accept: ["absent", "present"], reject: ["open", "open"], requery: ["ask", "ask"]};
+const BASIS_WORDS = {declared: "declared numbers", "another design": "a calibration of another design", "declared (people)": "what people or labels say",
+  calibrated: "a calibration", certified: "a certificate"};
+const ORIGIN_WORDS = {seen: "somebody looked", label: "a label says so", inferred: "nobody looked", unknown: "not told"};
 
-function unitsOf(base, table, row) {
-  const item = DECISIONS[table.decision[row]];
+function restsOn(facts, table, row) {
+  const basis = itemBasis(facts, table, row);
+  return basis && (basis in BASIS_WORDS ? `; rests on ${BASIS_WORDS[basis]}` : "; its record does not say on what it rests");
+}
+
+// Each variable with what is decided of it, whether anybody looked, and on what it rests when it is accepted.
+function groundsOf(facts, table, row, detail) {
+  const {base} = facts, item = DECISIONS[table.decision[row]];
+  const rows = base.order.map((name, at) => {
+    const place = row * base.order.length + at, code = table.basis[place];
+    const basis = base.bases[code], decision = code === INFERRED ? "inferred" : code === NOTHING ? item === "requery" ? "requery" : "reject" : "accept";
+    const notes = [(detail.lacking ?? []).includes(name) && "its own answers tell too little",
+      (detail.overruled ?? []).includes(name) && (base.labels_final ? "label kept against what was seen" : "decided otherwise than the label")];
+    return [name, badge(decision, isUncalibrated(facts, basis)), ORIGIN_WORDS[base.origins[table.origin[place]]],
+      basis ?? "", percent(table.risk[place] / FINE, 1), notes.filter(Boolean).join("; ")];
+  });
+  const starred = rows.some((_, at) => isUncalibrated(facts, base.bases[table.basis[row * base.order.length + at]]));
+  return [longTable("grounds", ["variable", "decision", "looked at?", "rests on", "#risk", "note"], rows, 4), starred && uncalibratedLegend()];
+}
+
+const acceptedOf = (base, table, row, name) => table.accepted[row * base.order.length + base.order.indexOf(name)];
+const WORDS = {accept: ["absent", "present"], reject: ["open", "open"], requery: ["ask", "ask"], inferred: ["inferred", "inferred"]};
+
+function unitsOf(facts, table, row) {
+  const {base} = facts, item = DECISIONS[table.decision[row]];
   return make("div", {class: "units"}, base.units.flatMap((unit, at) => {
     const p = table.binary[row * base.units.length + at] / FINE, active = p >= unit.cut;
-    const accepted = acceptedOf(base, table, row, unit.name);
-    const decision = accepted ? "accept" : item === "requery" ? "requery" : "reject";
+    const accepted = acceptedOf(base, table, row, unit.name), code = table.basis[row * base.order.length + base.order.indexOf(unit.name)];
+    const decision = accepted ? "accept" : code === INFERRED ? "inferred" : item === "requery" ? "requery" : "reject";
+    const uncalibrated = isUncalibrated(facts, base.bases[code]);
     return [make("span", {class: active && "on"}, unit.name), make("span", {class: active ? "on" : "muted", title: unit.label}, unit.label === unit.name ? "" : unit.label),
       meter(p, active ? "posterior" : "prior"), make("span", {class: "number"}, plain(p)),
-      make("span", {class: `badge role-${decision}`, title: accepted === 2 ? "certified" : null}, WORDS[decision][Number(active)])];
+      make("span", {class: `badge role-${decision}${uncalibrated ? " uncalibrated" : ""}`, title: base.bases[code]},
+        WORDS[decision][Number(active)] + (uncalibrated ? "*" : ""))];
   }));
 }
 

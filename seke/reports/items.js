@@ -32,12 +32,13 @@ function itemsSection(facts, table) {
     make("option", {value: ""}, label), options.map((option) => make("option", {value: option}, option)));
   const selects = [select(`any ${named(base.root)}`, "label", base.states), select("any reason", "reason", facts.reasons.slice(1)),
     base.units.length > 0 && select("any unit", "unit", base.units.map((unit) => unit.name)),
+    select("any basis", "basis", basisOptions(facts, table)),
     table.moved && select("changed or not", "changed", ["decision", "label", "either"]),
     table.moved && select("then any decision", "then", DECISIONS),
     table.moved && select("then any label", "label2", facts.comparison.states)].filter(Boolean);
   const least = make("input", {type: "number", step: "0.5", placeholder: "conflict ≥", "aria-label": "least conflict in bits", size: 8, oninput: later(() => go({conflict: least.value || null}, true))});
   const told = make("span", {class: "muted", role: "status"});
-  const clear = make("button", {type: "button", onclick: () => go({q: null, decision: null, label: null, reason: null, unit: null, changed: null, then: null, label2: null, conflict: null})}, "Clear");
+  const clear = make("button", {type: "button", onclick: () => go({q: null, decision: null, label: null, reason: null, unit: null, basis: null, changed: null, then: null, label2: null, conflict: null})}, "Clear");
 
   const buttons = heads.map((head) => make("button", {type: "button", onclick: () => go({sort: turned(head.key)})}, head.title));
   const headers = heads.map((head, at) => make("th", {scope: "col", class: classOf(head)}, buttons[at]));
@@ -49,7 +50,8 @@ function itemsSection(facts, table) {
   const list = make("div", {class: "list", tabindex: "0", role: "region", "aria-label": "table of items", onscroll: paint, onkeydown: step});
   list.append(grid);
   const holder = make("div", {class: "split"}, list);
-  const section = [make("div", {class: "filters", role: "search"}, search, make("div", {class: "chips"}, chips), selects, least, clear, told), holder];
+  const legendLine = facts.overview.basis.uncalibrated > 0 && uncalibratedLegend();
+  const section = [make("div", {class: "filters", role: "search"}, search, make("div", {class: "chips"}, chips), selects, least, clear, told), legendLine, holder].filter(Boolean);
 
   const go = (change, replace = false) => goTo({...state, section: "items", ...change}, replace);
   const turned = (key) => state.sort === `-${key}` ? key : state.sort === key ? null : `-${key}`;
@@ -62,6 +64,7 @@ function itemsSection(facts, table) {
     const then = state.then ? DECISIONS.indexOf(state.then) : -1;
     const label2 = state.label2 && facts.comparison ? facts.comparison.states.indexOf(state.label2) : -1;
     const most = state.conflict ? Number(state.conflict) : null;
+    const grounds = state.basis && basisTest(facts, table, state.basis);
     const words = (state.q ?? "").toLowerCase();
     if (words) lower ??= table.items.map((item) => item.toLowerCase());
     const tests = [
@@ -70,6 +73,7 @@ function itemsSection(facts, table) {
       reason >= 0 && ((row) => table.reason[row] === reason),
       unit >= 0 && ((row) => table.binary[row * base.units.length + unit] >= base.units[unit].cut * FINE),
       most != null && !Number.isNaN(most) && ((row) => table.bits[row * 3 + 2] >= most),
+      grounds,
       then >= 0 && table.moved && ((row) => table["other-decision"][row] === then),
       label2 >= 0 && table.moved && ((row) => table["other-label"][row] === label2),
       state.changed && table.moved && ((row) => changed(row, state.changed)),
@@ -107,7 +111,7 @@ function itemsSection(facts, table) {
   function rowOf(row, place) {
     const cells = {
       name: () => make("a", {href: linkTo({...state, section: "items", item: table.items[row]}), dir: "auto", title: table.items[row], tabindex: "-1"}, table.items[row]),
-      decision: () => badge(DECISIONS[table.decision[row]]),
+      decision: () => badgeOf(facts, table, row),
       p: () => make("div", {class: "likely"}, make("span", {}, base.states[table.label[row]]), meter(table.best[row] / FINE), make("span", {}, plain(table.best[row] / FINE))),
       conflict: () => signed(table.bits[row * 3 + 2], 1),
       epistemic: () => plain(table.bits[row * 3 + 1]),
@@ -203,7 +207,7 @@ function itemsSection(facts, table) {
     else if (top + ROW + head > list.scrollTop + list.clientHeight) list.scrollTop = top + ROW + head - list.clientHeight;
   }
 
-  const FILTERS = ["q", "decision", "label", "reason", "unit", "changed", "then", "label2", "conflict"];
+  const FILTERS = ["q", "decision", "label", "reason", "unit", "basis", "changed", "then", "label2", "conflict"];
   async function show(next) {
     const differs = (names) => names.some((name) => (state[name] ?? "") !== (next[name] ?? ""));
     const fresh = !sorted || differs([...FILTERS, "sort"]);
@@ -226,6 +230,26 @@ function itemsSection(facts, table) {
   const print = (on) => on ? draw_rows(0, Math.min(rows.length, PRINTED)) : ((shown = ""), paint());
   addEventListener("resize", () => paint());
   return {section, show, print};
+}
+
+// Filters by what is accepted of an item, by its required values, and by what is not; those that some item passes.
+const ACCEPTED_ON = "accepted on: ", HAS = {inferred: "has values nobody looked at", lacking: "has values that tell too little", overruled: "has an overruled label"};
+const UNCALIBRATED_FILTER = "accepted on uncalibrated numbers*";
+
+function basisOptions(facts, table) {
+  const {basis} = facts.overview, {bases} = facts.base;
+  return [basis.uncalibrated > 0 && UNCALIBRATED_FILTER,
+    ...bases.map((name, at) => basis.items[at] > 0 && ACCEPTED_ON + name),
+    basis.inferred > 0 && HAS.inferred, basis.lacking > 0 && HAS.lacking, basis.overruled_total > 0 && HAS.overruled].filter(Boolean);
+}
+
+function basisTest(facts, table, option) {
+  if (option === UNCALIBRATED_FILTER) return (row) => isUncalibrated(facts, itemBasis(facts, table, row));
+  if (option.startsWith(ACCEPTED_ON)) return (row) => itemBasis(facts, table, row) === option.slice(ACCEPTED_ON.length);
+  const levels = facts.base.order.length;
+  if (option === HAS.inferred) return (row) => table.basis.subarray(row * levels, (row + 1) * levels).includes(INFERRED);
+  const bit = option === HAS.lacking ? LACKING : option === HAS.overruled ? OVERRULED : 0;
+  return bit ? (row) => (table.marks[row] & bit) > 0 : null;
 }
 
 const classOf = (head) => [head.number && "number", head.less && "less", head.least && "least", head.likely && "p", head.key === "decision" && "decision"].filter(Boolean).join(" ") || null;

@@ -11,11 +11,13 @@ function overviewSection(facts) {
     make("div", {class: "figures"},
       figure(count(items), "items"),
       DECISIONS.map((decision, at) => figure(percent(overview.decisions[at] / items, 1),
-        [badge(decision), ` ${count(overview.decisions[at])}`], decision)),
+        [badge(decision), ` ${count(overview.decisions[at])}`, decision === "accept" && overview.basis.uncalibrated > 0 &&
+          [", ", make("a", {href: linkTo({section: "items", basis: UNCALIBRATED_FILTER})}, `${count(overview.basis.uncalibrated)} of them uncalibrated*`)]], decision)),
       figure(plain(overview.samples.mean), "samples an item"),
       overview.cost && figure(overview.unit === "USD" ? plain(overview.cost.total) : count(Math.round(overview.cost.total)), overview.unit === "USD" ? "USD in all" : "units of cost in all")),
     make("div", {class: "cards"},
       card("What is accepted", levelsTable(overview)),
+      card("On what it rests", basisTable(facts)),
       card(["Coverage against risk ", chosen], curve, guaranteeLine(overview.guarantee)),
       card("Why not accepted", reasonsList(overview)),
       card("Classes", classesTable(facts)),
@@ -32,16 +34,43 @@ function overviewSection(facts) {
 
 function levelsTable(overview) {
   const known = overview.gold > 0;
-  const heads = ["level", "#accepted", "#stated risk", ...(known ? ["#wrong", "#95 % interval"] : [])];
-  const rows = overview.levels.map((level) => [named(level.name), percent(level.accepted), percent(level.stated, 1),
+  const heads = ["level", "#accepted", "#uncalibrated*", "#inferred", "#stated risk", ...(known ? ["#wrong", "#95 % interval"] : [])];
+  const rows = overview.levels.map((level) => [named(level.name), percent(level.accepted), percent(level.uncalibrated), percent(level.inferred), percent(level.stated, 1),
     ...(known ? [percent(level.wrong, 1), between(level.low, level.high, 1)] : [])]);
   return [tableOf("what is accepted", heads, rows), make("p", {class: "muted"}, known
     ? `Of accepted values, against gold of ${count(overview.gold)} items.`
-    : "Of accepted values. No gold is at hand (--gold), so what is truly wrong is not known.")];
+    : "Of accepted values. No gold is at hand (--gold), so what is truly wrong is not known."), overview.basis.uncalibrated > 0 && uncalibratedLegend()];
+}
+
+// Accepted values and items by what they rest on, the weaker first, and what was not accepted for want of a look.
+function basisTable(facts) {
+  const {basis} = facts.overview, {base} = facts, of = (option) => linkTo({section: "items", basis: option});
+  const rows = base.bases.map((name, at) => basis.values[at] + basis.items[at] > 0 && [name + (base.uncalibrated.includes(name) ? "*" : ""),
+    count(basis.values[at]), basis.items[at] > 0 ? make("a", {href: of(ACCEPTED_ON + name)}, count(basis.items[at])) : "0"]).filter(Boolean);
+  const line = (number, words, option) => number > 0 && make("li", {}, make("a", {href: of(option)}, count(number)), ` ${words}`);
+  const which = basis.overruled.map(([name, number]) => `${count(number)} ${name}`).join(", ");
+  return [rows.length > 0 ? tableOf("bases", ["accepted on", "#values", "#items"], rows) : make("p", {class: "muted"}, "Nothing is accepted."),
+    make("p", {class: "muted"}, `An item rests on the weakest of its required values (${base.required.map(named).join(", ")}).`),
+    make("ul", {class: "plain"}, [
+      line(basis.inferred, `${basis.inferred === 1 ? "value was" : "values were"} looked at by nobody: inferred, not accepted`, HAS.inferred),
+      line(basis.lacking, `yes-or-no ${basis.lacking === 1 ? "value falls" : "values fall"} for want of evidence of their own (a likelihood ratio under ${short(base.evidence)})`, HAS.lacking),
+      line(basis.overruled_total, `${basis.overruled_total === 1 ? "label of the data set is" : "labels of the data set are"} ${base.labels_final ? "kept against what was seen" : "decided otherwise"}: ${which}`, HAS.overruled)]),
+    basis.uncalibrated > 0 && uncalibratedLegend()];
 }
 
 const curveOf = (curve, guarantee) => [riskCoverage(curve), legend(["posterior", "stated risk"], curve.true && ["evidence", "wrong, by gold", true],
-  ["accept", "share accepted", true]), make("p", {class: "muted"}, curve.limit == null || guarantee.holds ? "" : `A value is accepted at a risk of ${exactly(curve.limit)} or less.`)].filter(Boolean);
+  ["accept", "share accepted", true]), limitLine(curve, guarantee)].filter(Boolean);
+
+// What the limit is a limit of, and up to which risk values are accepted so that it is kept.
+function limitLine(curve, guarantee) {
+  if (curve.limit == null || guarantee.holds) return null;
+  const highest = curve.highest == null ? "" : ` The highest risk that was accepted is ${percent(curve.highest, 1)}.`;
+  if (curve.of === "each") return make("p", {class: "muted"}, `A limit of each: a value is accepted at a risk of ${exactly(curve.limit)} or less.${highest}`);
+  const [low, high] = curve.thresholds ?? [], risk = low === high ? percent(low, 1) : `${percent(low, 1)} to ${percent(high, 1)}, by value,`;
+  const kept = curve.thresholds ? `It is kept by accepting risks of at most ${risk}${low === high ? "." : " each."}`
+    : "No threshold that keeps it is in the base: unless the file itself had enough items to find one, the limit caps each risk.";
+  return make("p", {class: "muted"}, `A limit of the mean: of what is accepted of a variable, at most ${exactly(curve.limit)} may be wrong on average. ${kept}${highest}`);
+}
 
 function guaranteeLine(guarantee) {
   if (!guarantee.holds) return make("p", {class: "note"}, make("b", {}, "No guarantee. "), guarantee.why.join(" "));

@@ -9,8 +9,10 @@ import numpy as np
 
 from engine import Reliability, SelectiveScore
 from seke.certificates import lacking
+from seke.decision_words import DECISIONS
+from seke.reports.basis_section import basis_facts, inferred_share, limit_facts, uncalibrated_share
 from seke.reports.shares import rounded, wilson
-from seke.reports.table import COUNTS, DECISIONS
+from seke.reports.table import COUNTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +37,7 @@ def overview_of(source: Source, cost: Floats | None, gold: Gold | None) -> Facts
         "decisions": np.bincount(table.decision, minlength=len(DECISIONS)).tolist(),
         "reasons": _reasons(table),
         "next": _next(table),
+        "basis": basis_facts(table),
         "levels": [_level(table, level, gold) for level in table.base.levels],
         "curves": list(_curves(table, gold)),
         "counts": {name: int(total) for name, total in zip(COUNTS, table.counts.sum(0), strict=True)},
@@ -110,6 +113,8 @@ def _level(table: Table, level: str, gold: Gold | None) -> Facts:
         "name": level,
         "variables": len(columns),
         "accepted": rounded(accepted.mean()),
+        "uncalibrated": rounded(uncalibrated_share(table, columns)),
+        "inferred": rounded(inferred_share(table, columns)),
         "stated": rounded(risk[accepted].mean() if accepted.any() else np.nan),
         "wrong": rounded(errors / n if n else np.nan),
         "low": rounded(low),
@@ -142,7 +147,6 @@ def _curves(table: Table, gold: Gold | None) -> Iterator[Facts]:
     stated: the mean stated risk of what is kept, from the least risk on; true: the share that is wrong, of
     what gold tells of.
     """
-    limits = table.base.policy.limits
     names = [name for name in table.levels if name not in table.binaries]
     groups = [(name, [name]) for name in names] + (
         [("binary", list(table.binaries))] if table.binaries else []
@@ -159,7 +163,7 @@ def _curves(table: Table, gold: Gold | None) -> Iterator[Facts]:
             "name": title,
             "coverage": rounded((at + 1) / len(risk)),
             "stated": rounded(stated),
-            "limit": limits.get(members[0]),
+            **limit_facts(table, members),
             "accepted": rounded(table.accepted[:, columns].mean()),
             "true": None,
         }

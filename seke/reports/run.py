@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import Knowledge, SekeError
+from seke.decision_words import BASES, UNCALIBRATED
 from seke.drawing.face import face_data, face_table
 from seke.drawing.shapes import clean
 from seke.drawing.thumbnails import thumbnails
 from seke.files.atomic import write_file
 from seke.labels import LabelTable, read_labels
+from seke.reports.basis_section import marks_of
 from seke.reports.comparison import Compared, compared
 from seke.reports.details import details_of, gold_words
 from seke.reports.of_knowledge import knowledge_of, sensitivities
@@ -22,6 +24,7 @@ from seke.reports.overview import cost_of_items, overview_of, unit_of
 from seke.reports.pack import column, fine, in_blocks, json_block, pictures
 from seke.reports.page import page_of
 from seke.reports.source import Source, source_of
+from seke.reports.table import NO_BASIS, ORIGINS
 from seke.reports.told import Told, told_of
 from seke.shipped import knowledge as read_knowledge
 
@@ -29,11 +32,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from engine import Gold
+    from seke.reports.table import Table
 
     Facts = dict[str, Any]
     Base = Knowledge | str | Path | None
 
 THUMBNAILS = 1000
+# In the page's columns: a value that is only inferred, and what rests on nothing since it is open.
+INFERRED, NOTHING = 254, 255
 # Records have six digits.
 SLACK = 1e-3
 
@@ -174,6 +180,12 @@ def _base(one: Source, told: Told | None) -> Facts:
         "order": list(one.table.levels),
         "required": list(policy.required),
         "limits": dict(policy.limits),
+        "mean_limits": sorted(policy.mean_limits),
+        "evidence": policy.evidence,
+        "labels_final": policy.labels_final,
+        "bases": list(BASES),
+        "uncalibrated": list(UNCALIBRATED),
+        "origins": list(ORIGINS),
         "tolerance": dict(policy.tolerance),
         "conflict": policy.conflict,
         "intervals": [
@@ -214,6 +226,15 @@ def _main_reasons(one: Source) -> tuple[list[str], np.ndarray[Any, Any]]:
     return list(names), np.array(own, dtype=np.uint8)
 
 
+def _grounds(table: Table) -> np.ndarray[Any, Any]:
+    """Return of each value, (N, L), the index of its basis, INFERRED, or NOTHING where it is open."""
+    return np.where(table.inferred, INFERRED, _or_nothing(table.basis)).astype(np.uint8)
+
+
+def _or_nothing(basis: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.where(basis == NO_BASIS, NOTHING, basis).astype(np.uint8)
+
+
 def _names(items: tuple[str, ...]) -> list[str]:
     """Return the names as they are shown, which are one apiece however alike the items' are."""
     taken: set[str] = set()
@@ -234,6 +255,10 @@ def _columns(one: Source, other: Compared | None) -> Iterator[str]:
     yield column("binary", fine(table.binary))
     certified = 0 if table.certified is None else table.certified
     yield column("accepted", (table.accepted + certified * table.accepted).astype(np.uint8))
+    yield column("basis", _grounds(table))
+    yield column("origin", table.origin.astype(np.uint8))
+    yield column("item-basis", _or_nothing(table.item_basis))
+    yield column("marks", marks_of(table))
     yield column("risk", fine(table.risk))
     yield column("bits", np.round(table.bits, 3).astype(np.float32))
     if table.intervals:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import AnswerError
+from engine import AnswerError, Origin
+from seke.decision_words import BASES, DECISIONS, LEVEL_DECISIONS, UNKNOWN, basis_of, required_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,10 +24,13 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
     Record = Mapping[str, Any]
 
-DECISIONS = ("accept", "requery", "reject")
+# Where what is known of a variable comes from; records of old do not say.
+ORIGINS = (*Origin.words(), UNKNOWN)
 COUNTS = ("samples", "refused", "unreadable")
 BITS = ("entropy_bits", "epistemic_bits", "conflict_bits")
 MOMENTS = ("mean", "sd", "q05", "q95")
+# Of what is not accepted.
+NO_BASIS = -1
 # By how much numbers that are rounded to six digits may miss what they are bound to.
 SLACK = 1e-4
 
@@ -38,8 +42,11 @@ class Table:
     decision: (N,) indices of DECISIONS. reasons, next, violations, guarantee: as the records have them. root:
     (N, K) probabilities. binary: (N, B) P(true) of `binaries`. intervals: variable -> (N, 4), MOMENTS.
     correlation: (N,) of both intervals, NaN where there is none. levels: the variables of (N, L) columns
-    accepted, certified (None where no guarantee is in force) and risk. counts: (N, 3), COUNTS. bits: (N, 3),
-    BITS. conflict: (N,), the probability; NaN of records that were written without it.
+    accepted, inferred, certified (None where no guarantee is in force) and risk, of basis (indices of BASES,
+    -1 where it is not accepted) and origin (indices of ORIGINS). lacking, overruled: the variables that fall
+    for want of evidence of their own, and those that are decided otherwise than a data set's label says.
+    counts: (N, 3), COUNTS. bits: (N, 3), BITS. conflict: (N,), the probability; NaN of records that were
+    written without it.
     """
 
     base: Knowledge
@@ -57,7 +64,12 @@ class Table:
     correlation: Floats
     levels: tuple[str, ...]
     accepted: Flags
+    inferred: Flags
     certified: Flags | None
+    basis: Ints
+    origin: Ints
+    lacking: tuple[tuple[str, ...], ...]
+    overruled: tuple[tuple[str, ...], ...]
     risk: Floats
     counts: Ints
     bits: Floats
@@ -67,6 +79,16 @@ class Table:
     def rows(self) -> Mapping[str, int]:
         """Return the row of each item."""
         return {item: row for row, item in enumerate(self.items)}
+
+    @cached_property
+    def item_basis(self) -> Ints:
+        """Return the weakest basis of the required variables of accepted items, (N,); -1 of all others."""
+        columns = [self.levels.index(name) for name in required_of(self.base)]
+        basis = np.where(self.accepted[:, columns], self.basis[:, columns], len(BASES)).min(
+            axis=1, initial=len(BASES)
+        )
+        known = (self.decision == DECISIONS.index("accept")) & (basis < len(BASES))
+        return np.where(known, basis, NO_BASIS)
 
     @property
     def label(self) -> Ints:
@@ -133,6 +155,19 @@ def _within(values: Floats, low: float, high: float) -> Flags:
     return np.asarray(((values >= low) & (values <= high)).all(axis=1), dtype=np.bool_)
 
 
+def _indices(words: Iterable[str | None], allowed: Sequence[str], verb: str) -> list[int]:
+    """Return the index of each word; of None it is NO_BASIS.
+
+    Raises:
+        ValueError: a word that is none of the allowed.
+    """
+    index: dict[str | None, int] = {word: at for at, word in enumerate(allowed)} | {None: NO_BASIS}
+    try:
+        return [index[word] for word in words]
+    except KeyError as error:
+        raise ValueError(f"{verb} {error}; allowed are {', '.join(allowed)}") from None
+
+
 class _Draft:
     """Fills the columns, record by record."""
 
@@ -142,11 +177,13 @@ class _Draft:
         self.levels = tuple(name for members in base.levels.values() for name in members)
         self.states = base.variables[base.root].states
         self.kept: dict[str, list[Any]] = {
-            name: [] for name in ("reasons", "next", "violations", "guarantee")
+            name: [] for name in ("reasons", "next", "violations", "guarantee", "lacking", "overruled")
         }
         columns = ("root", "binary", "intervals", "correlation", "risk", "bits", "conflict")
         self.floats = {name: array("d") for name in columns}
-        self.ints = {name: array("q") for name in ("decision", "accepted", "certified", "counts")}
+        self.ints = {
+            name: array("q") for name in ("decision", "levels", "certified", "basis", "origin", "counts")
+        }
         # Equal texts once, however many items have them.
         self.seen: dict[Any, Any] = {}
         axes = base.affect[:2]
@@ -155,8 +192,6 @@ class _Draft:
     def add(self, record: Record) -> None:
         given, decision = self._given(record), record["decision"]
         floats, ints = self.floats, self.ints
-        if decision["item"] not in DECISIONS:
-            raise ValueError(f"decides {decision['item']!r}; allowed are {', '.join(DECISIONS)}")
         if unknown := given[self.base.root].keys() - set(self.states):
             raise ValueError(f"has {', '.join(sorted(unknown))}, which {self.base.root} has not")
         floats["root"].extend([given[self.base.root][state] for state in self.states])
@@ -167,9 +202,12 @@ class _Draft:
         floats["correlation"].append(np.nan if correlation is None else correlation)
         levels = [decision["levels"][name] for name in self.levels]
         floats["risk"].extend([level["risk"] for level in levels])
-        ints["accepted"].extend([level["decision"] == "accept" for level in levels])
+        ints["levels"].extend(_indices([level["decision"] for level in levels], LEVEL_DECISIONS, "decides"))
+        ints["basis"].extend(_indices(map(basis_of, levels), BASES, "accepts on"))
+        origins = [level.get("origin") or UNKNOWN for level in levels]
+        ints["origin"].extend(_indices(origins, ORIGINS, "has the origin"))
         ints["certified"].extend([bool(level.get("certified")) for level in levels])
-        ints["decision"].append(DECISIONS.index(decision["item"]))
+        ints["decision"].extend(_indices([decision["item"]], DECISIONS, "decides"))
         told = record["diagnostics"]
         ints["counts"].extend([int(told[name]) for name in COUNTS])
         floats["bits"].extend([told[name] for name in BITS])
@@ -179,6 +217,8 @@ class _Draft:
         violations = tuple((str(one["rule"]), float(one["probability"])) for one in told["violations"])
         self.kept["violations"].append(violations)
         self.kept["guarantee"].append(decision.get("guarantee"))
+        for key, field in (("lacking", "lacking_evidence"), ("overruled", "overruled")):
+            self.kept[key].append(self._once(tuple(map(str, told.get(field) or ()))))
 
     def _given(self, record: Record) -> dict[str, Any]:
         """Return all posteriors of a record by variable."""
@@ -195,6 +235,7 @@ class _Draft:
         n, base = len(items), self.base
         floats = {name: np.frombuffer(column) for name, column in self.floats.items()}
         ints = {name: np.frombuffer(column, dtype=np.int64) for name, column in self.ints.items()}
+        levels = ints["levels"].reshape(n, -1)
         intervals = floats["intervals"].reshape(n, len(base.affect), len(MOMENTS))
         promised = any(one is not None for one in self.kept["guarantee"])
         return Table(
@@ -208,7 +249,10 @@ class _Draft:
             intervals={name: intervals[:, i] for i, name in enumerate(base.affect)},
             correlation=floats["correlation"],
             levels=self.levels,
-            accepted=ints["accepted"].reshape(n, -1) > 0,
+            accepted=levels == LEVEL_DECISIONS.index("accept"),
+            inferred=levels == LEVEL_DECISIONS.index("inferred"),
+            basis=ints["basis"].reshape(n, -1),
+            origin=ints["origin"].reshape(n, -1),
             certified=ints["certified"].reshape(n, -1) > 0 if promised else None,
             risk=floats["risk"].reshape(n, -1),
             counts=ints["counts"].reshape(n, -1),

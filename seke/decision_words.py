@@ -1,0 +1,53 @@
+"""The words that records use for decisions, and on what an accepted item of a record rests.
+
+An item rests on the weakest basis of its required values. Records that were written before accepted values
+had a basis have none: it is `unknown`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine import Basis
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from engine import Knowledge
+
+    Level = Mapping[str, Any]
+
+DECISIONS = ("accept", "requery", "reject")
+# What is decided about one variable; nobody looked at what is inferred.
+LEVEL_DECISIONS = (*DECISIONS, "inferred")
+UNKNOWN = "unknown"
+# Bases, the weaker first; of what is unknown nothing can be said for it.
+BASES = (UNKNOWN, *Basis.words())
+# Bases on which nothing is promised: numbers were never measured on answers like these.
+UNCALIBRATED = Basis.words()[: Basis.PEOPLE]
+# Follows the word `accept` where that rests on one of UNCALIBRATED.
+MARK = "*"
+LEGEND = f"{MARK} accepted on numbers that were declared, or calibrated for another design"
+
+
+def basis_of(level: Level) -> str | None:
+    """Return on what an accepted value of a record rests; None where it is not accepted."""
+    return (level.get("basis") or UNKNOWN) if level["decision"] == "accept" else None
+
+
+def required_of(base: Knowledge) -> tuple[str, ...]:
+    """Return the variables that have to be accepted for an item to be accepted."""
+    return tuple(name for level in base.policy.required for name in base.levels[level])
+
+
+def weakest_basis(bases: Iterable[str | None]) -> str | None:
+    """Return the weakest of some bases; None where there is none."""
+    return min((basis for basis in bases if basis), key=BASES.index, default=None)
+
+
+def basis_of_item(decision: Mapping[str, Any], required: Iterable[str]) -> str | None:
+    """Return on what an accepted item rests, by its required variables; None where it is not accepted."""
+    if decision["item"] != "accept":
+        return None
+    levels = decision["levels"]
+    return weakest_basis(basis_of(levels[name]) for name in required if name in levels)
