@@ -406,7 +406,7 @@ class ObservationModel:
         cell = labels.reading[used] * size + labels.answer[used]
         counts = np.bincount(cell, weights=weight, minlength=readings * size).reshape(-1, size)
         own = np.flatnonzero(np.bincount(labels.reading[used], minlength=readings))
-        patterns, pattern = _distinct(counts[own].astype(np.float64))
+        patterns, pattern = distinct_rows(counts[own].astype(np.float64))
         return _Reported(own, pattern, kernel.log_likelihood(patterns))
 
     def _follow(
@@ -727,7 +727,7 @@ def _positions(chosen: Ints, size: int) -> Ints:
     return positions
 
 
-def _distinct(counts: Floats) -> tuple[Floats, Ints]:
+def distinct_rows(counts: Floats) -> tuple[Floats, Ints]:
     """Return the distinct rows and which of them each row is; equal counts recur in bulk."""
     whole = counts.astype(np.int64)
     radix = whole.max(initial=0) + 1

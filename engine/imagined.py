@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtri
 
+from engine.evidence import distinct_rows
 from engine.instruments import LabelKernel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -38,7 +40,7 @@ class Belief:
     root: (n, K). active: (n, K, J) P(binary variable | root), in the order of `binary`. given: interval
     variable -> (n, K, bins); sums: the same with `running_sums` applied. worth: variable -> (n,) what
     its acceptance is worth, 0 where it is accepted already. unseen: variable -> (n,) whether nobody has
-    looked at it yet.
+    looked at it yet. binary_worth, binary_unseen: (J, n) the same of the binary ones, of no level 0.
     """
 
     root: Floats
@@ -48,15 +50,85 @@ class Belief:
     sums: Mapping[str, Floats]
     worth: Mapping[str, Floats]
     unseen: Mapping[str, NDArray[np.bool_]]
+    binary_worth: Floats
+    binary_unseen: NDArray[np.bool_]
 
-    def part(self, rows: Ints) -> Belief:
+    def part(self, rows: Ints | slice) -> Belief:
         """Return the belief about some of the items."""
         given, sums, worth = (
             {name: column[rows] for name, column in columns.items()}
             for columns in (self.given, self.sums, self.worth)
         )
         unseen = {name: column[rows] for name, column in self.unseen.items()}
-        return Belief(self.root[rows], self.binary, self.active[rows], given, sums, worth, unseen)
+        worths, hidden = self.binary_worth[:, rows], self.binary_unseen[:, rows]
+        return Belief(
+            self.root[rows], self.binary, self.active[rows], given, sums, worth, unseen, worths, hidden
+        )
+
+
+# Numbers in all that is kept of what was imagined: 32 MB.
+MOST_KEPT = 4_000_000
+
+
+@dataclass(frozen=True)
+class ImaginedAnswers:
+    """What imagined answers about one variable tell of n items: P(answers | state, answers so far).
+
+    table: (rows, batches, states), a row for each different path. place: (n, paths) the row of each item's
+    paths.
+    """
+
+    table: Floats
+    place: Ints
+
+    @classmethod
+    def each(cls, likelihood: Floats) -> ImaginedAnswers:
+        """Take a row for every path of every item; likelihood: (n, paths, batches, states)."""
+        n, paths = likelihood.shape[:2]
+        return cls(
+            likelihood.reshape(n * paths, *likelihood.shape[2:]), np.arange(n * paths).reshape(n, paths)
+        )
+
+    @classmethod
+    def stacked(cls, parts: Sequence[ImaginedAnswers]) -> ImaginedAnswers:
+        """Take items of one after another; each has as many paths, batches and states."""
+        starts = np.cumsum([0, *(len(one.table) for one in parts[:-1])]).tolist()
+        place = [one.place + start for one, start in zip(parts, starts, strict=True)]
+        return cls(np.concatenate([one.table for one in parts]), np.concatenate(place))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Paths, batches, states."""
+        return self.place.shape[1], *self.table.shape[1:]
+
+    def part(self, rows: Ints) -> ImaginedAnswers:
+        """Return those about some items."""
+        return ImaginedAnswers(self.table, self.place[rows])
+
+    def of(self, rows: slice) -> Floats:
+        """Return the likelihoods of some items, (n, paths · batches, states)."""
+        place = self.place[rows]
+        found = self.table.reshape(len(self.table), -1).take(place.reshape(-1), axis=0)
+        return found.reshape(len(place), -1, self.table.shape[-1])
+
+
+class ImaginedTables:
+    """What was imagined before, for use again: it depends on the observer and its answers so far alone.
+
+    tables: observer, variable, and the counts of the answers so far -> the likelihoods on all paths, for
+    every truth (states, paths, batches, states). To be used with one seed and one base.
+    """
+
+    def __init__(self) -> None:
+        self.tables: dict[tuple[int, str, bytes], Floats] = {}
+        self.size = 0
+
+    def add(self, tables: Mapping[tuple[int, str, bytes], Floats]) -> None:
+        """Keep further tables, as far as there is room."""
+        size = sum(table.size for table in tables.values())
+        if self.size + size <= MOST_KEPT:
+            self.tables |= tables
+            self.size += size
 
 
 class ImaginedReadings:
@@ -67,44 +139,41 @@ class ImaginedReadings:
         base: Knowledge,
         observations: ObservationModel,
         answers: Answers,
-        items: Ints,
         observer: int,
         belief: Belief,
         followed: Floats,
         seed: int,
+        tables: ImaginedTables,
     ) -> None:
-        """followed: (R,) P(a reading's answers followed its label | all answers)."""
+        """answers: about the n items. followed: (R,) P(a reading's answers followed its label | answers)."""
         self.base = base
         self.observations = observations
         self.seed = seed
         self.batches = np.array(base.policy.batches)
         self.answers = answers
-        self.items = items
         self.observer = observer
         self.belief = belief
+        self.tables = tables
         self.root = _choose(belief.root[:, None, :], self._uniform("", 1)[0])
         self.carry = observations.observers[observer].carry
-        self.cache: dict[tuple[int, str], Floats] = {}
-        self.place = np.full(len(answers.items), -1)
-        self.place[items] = np.arange(len(items))
-        mine = answers.reading_observer == observer
-        self.mine = mine & (self.place[answers.reading_item] >= 0)
+        self.cache: dict[tuple[int, str], ImaginedAnswers] = {}
+        self.truths: dict[str, Ints] = {base.root: self.root}
+        self.mine = answers.reading_observer == observer
         self.followed = followed
-        # Those of these items that others answered about, too: that tells how this observer will see them.
-        inside = self.place >= 0
-        elsewhere = observations.dependent and bool((inside[answers.reading_item] & ~mine).any())
-        self.shared = answers.only(inside) if elsewhere else None
+        # Whether others answered about these items, too: that tells how this observer will see them.
+        self.shared = observations.dependent and not bool(self.mine.all())
 
-    def _settled(self, name: str, kernel: LabelKernel) -> Floats:
-        """Return P(type that the observer settles on | truth, what others answered), (n or 1, K, M)."""
-        if self.shared is None:
-            return np.asarray(kernel.mix[None])
-        followed = self.followed[self.place[self.answers.reading_item] >= 0] > 0.5
-        settled = self.observations.given_others(self.shared, self.observer, name, followed)
-        return np.asarray(kernel.mix[None] if settled is None else settled)
+    def _settled(self, name: str) -> Floats | None:
+        """Return P(type that the observer settles on | truth, what others answered), (n, K, M).
 
-    def imagine(self, question: int, name: str, *, fresh: bool = False) -> Floats:
-        """Return the likelihood of imagined answers after each batch, (n, paths, batches, states).
+        None where that is the declared one, whatever others answered.
+        """
+        if not self.shared:
+            return None
+        return self.observations.given_others(self.answers, self.observer, name, self.followed > 0.5)
+
+    def imagine(self, question: int, name: str, *, fresh: bool = False) -> ImaginedAnswers:
+        """Return the likelihood of imagined answers after each batch.
 
         fresh: in a view not shown yet, so that no reading is continued.
         """
@@ -112,80 +181,95 @@ class ImaginedReadings:
         asked = not fresh and (self.mine & (self.answers.reading_question == question)).any()
         key = (question if asked else -1, name)
         if key not in self.cache:
-            kernel = self.observations.kernels[self.observer, name]
-            continued, other = self._counts(key[0], name, kernel)
-            truth = self._truth(name)
-            if isinstance(kernel, LabelKernel):
-                self.cache[key] = self._grouped(name, kernel, continued, other, truth)
-            else:
-                self.cache[key] = self._numbers(name, kernel, continued, other, truth)
+            self.cache[key] = self._grouped(name, *self._counts(key[0], name))
         return self.cache[key]
 
     def follows(self, question: int, *, fresh: bool) -> Floats:
         """Return the probability that further answers to a question follow their label, (n,)."""
-        found = np.full(len(self.items), self.observations.halo[self.observer, question])
+        found = np.full(len(self.answers.items), self.observations.halo[self.observer, question])
         if not fresh:
             own = self.mine & (self.answers.reading_question == question)
-            found[self.place[self.answers.reading_item[own]]] = self.followed[own]
+            found[self.answers.reading_item[own]] = self.followed[own]
         return found
 
     def _uniform(self, name: str, count: int) -> Floats:
         """Return stratified uniform numbers (count, paths), the same for every item."""
-        rng = np.random.default_rng([self.seed, zlib.crc32(name.encode())])
-        strata = rng.permuted(np.tile(np.arange(PATHS), (count, 1)), axis=1)
-        return np.asarray((strata + rng.random((count, PATHS))) / PATHS)
+        return _stratified(self.seed, name, count)
 
     def _truth(self, name: str) -> Ints:
         """Draw the variable's truth on each path, (n, paths)."""
-        if name == self.base.root:
-            return self.root
-        u = self._uniform(f"truth of {name}", 1)[0]
-        rows = np.arange(len(self.items))[:, None]
-        if name in self.belief.binary:
-            p = self.belief.active[rows, self.root, self.belief.binary.index(name)]
-            return np.asarray(u < p).astype(np.int64)
-        return _choose(self.belief.given[name][rows, self.root], u)
+        if name not in self.truths:
+            u = self._uniform(f"truth of {name}", 1)[0]
+            rows = np.arange(len(self.root))[:, None]
+            if name in self.belief.binary:
+                p = self.belief.active[rows, self.root, self.belief.binary.index(name)]
+                self.truths[name] = np.asarray(u < p).astype(np.int64)
+            else:
+                self.truths[name] = _choose(self.belief.given[name][rows, self.root], u)
+        return self.truths[name]
 
-    def _counts(self, question: int, name: str, kernel: LabelKernel | NumberKernel) -> tuple[Floats, Floats]:
+    def _counts(self, question: int, name: str) -> tuple[Floats, Floats]:
         """Count the answers so far: in the reading of this question, and in all others, (n, answers)."""
-        answers = self.answers
+        answers, kernel = self.answers, self.observations.kernels[self.observer, name]
+        length = len(answers.items)
         if isinstance(kernel, LabelKernel):
             size, labels = kernel.alpha.shape[1], answers.labels.get(name)
             if labels is None:
-                return np.zeros((len(self.items), size)), np.zeros((len(self.items), size))
+                return np.zeros((length, size)), np.zeros((length, size))
             reading, answer = labels.reading, labels.answer
             weight = labels.weight * np.where(labels.spread, kernel.weight, 1.0)
         else:
             size, numbers = 1, answers.numbers.get(name)
             reading = np.zeros(0, dtype=np.int64) if numbers is None else numbers.reading
             answer, weight = np.zeros(len(reading), dtype=np.int64), np.ones(len(reading))
-        used = self.mine[reading]
+        usable = self.mine
         if name != self.base.root:
             # What followed a label says nothing of how the observer sees the item.
-            used = used & (self.followed[reading] <= 0.5)
-        cell = self.place[answers.reading_item[reading[used]]] * size + answer[used]
+            usable = usable & (self.followed <= 0.5)
+        used = usable[reading]
+        cell = answers.reading_item[reading[used]] * size + answer[used]
         same = answers.reading_question[reading[used]] == question
-        length = len(self.items) * size
         weighted = weight[used].astype(np.float64)
         continued, other = (
-            np.bincount(cell[part], weights=weighted[part], minlength=length).reshape(-1, size)
+            np.bincount(cell[part], weights=weighted[part], minlength=length * size).reshape(-1, size)
             for part in (same, ~same)
         )
         return np.asarray(continued, np.float64), np.asarray(other, np.float64)
 
-    def _grouped(
-        self, name: str, kernel: LabelKernel, continued: Floats, other: Floats, truth: Ints
-    ) -> Floats:
-        """Imagine labels once for each pattern of counts and truth, where that is less work."""
-        states, settled = kernel.mix.shape[0], self._settled(name, kernel)
-        patterns, which = np.unique(np.concatenate([continued, other], axis=1), axis=0, return_inverse=True)
-        if len(patterns) * states >= len(truth) or len(settled) > 1:
-            return self._labels(name, kernel, settled, continued, other, truth)
-        size = continued.shape[1]
-        repeated = np.repeat(patterns, states, axis=0)
-        truths = np.broadcast_to(np.tile(np.arange(states), len(patterns))[:, None], (len(repeated), PATHS))
-        table = self._labels(name, kernel, settled, repeated[:, :size], repeated[:, size:], truths)
-        return np.asarray(table[which.reshape(-1, 1) * states + truth, np.arange(PATHS)])
+    def _grouped(self, name: str, continued: Floats, other: Floats) -> ImaginedAnswers:
+        """Imagine answers once for each pattern of counts and truth, unless each item is one of its own."""
+        kernel, truth = self.observations.kernels[self.observer, name], self._truth(name)
+        if isinstance(kernel, LabelKernel):
+            settled = self._settled(name)
+            if settled is not None:
+                each = self._labels(name, kernel, settled, continued, other, truth)
+                return ImaginedAnswers.each(each)
+        size, states = continued.shape[1], kernel.mix.shape[0]
+        patterns, which = distinct_rows(np.concatenate([continued, other], axis=1))
+        keys = [(self.observer, name, row.tobytes()) for row in patterns]
+        new = [place for place, key in enumerate(keys) if key not in self.tables.tables]
+        if len(new) * states >= len(truth):
+            return ImaginedAnswers.each(self._imagined(name, continued, other, truth))
+        tables = {key: self.tables.tables[key] for key in keys if key in self.tables.tables}
+        if new:
+            counts = np.repeat(patterns[new], states, axis=0)
+            truths = np.tile(np.arange(states), len(new))[:, None]
+            truths = np.broadcast_to(truths, (len(counts), PATHS))
+            made = self._imagined(name, counts[:, :size], counts[:, size:], truths)
+            made = made.reshape(len(new), states, *made.shape[1:])
+            added = {keys[place]: table for place, table in zip(new, made, strict=True)}
+            self.tables.add(added)
+            tables |= added
+        table = np.stack([tables[key] for key in keys])
+        place = (which[:, None] * states + truth) * PATHS + np.arange(PATHS)
+        return ImaginedAnswers(table.reshape(len(keys) * states * PATHS, *table.shape[-2:]), place)
+
+    def _imagined(self, name: str, continued: Floats, other: Floats, truth: Ints) -> Floats:
+        """Imagine answers of an observer that settles as declared, row by row."""
+        kernel = self.observations.kernels[self.observer, name]
+        if isinstance(kernel, LabelKernel):
+            return self._labels(name, kernel, kernel.mix[None], continued, other, truth)
+        return self._numbers(name, kernel, continued, other, truth)
 
     def _labels(
         self, name: str, kernel: LabelKernel, settled: Floats, continued: Floats, other: Floats, truth: Ints
@@ -245,6 +329,14 @@ class ImaginedReadings:
         answer = centres[truth][..., None] + sd * noises.T
         z = (answer[..., None] - centres) / sd[..., None]
         return np.asarray(np.exp(-(z * z - (z * z).min(-1, keepdims=True)) / 2))
+
+
+@cache
+def _stratified(seed: int, name: str, count: int) -> Floats:
+    """Return stratified uniform numbers (count, paths), which depend on the seed and the name alone."""
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    strata = rng.permuted(np.tile(np.arange(PATHS), (count, 1)), axis=1)
+    return np.asarray((strata + rng.random((count, PATHS))) / PATHS)
 
 
 def _choose(p: Floats, u: Floats) -> Ints:

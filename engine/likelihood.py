@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from engine.answers import cuts_of
+from engine.answers import Answers, cuts_of
 from engine.arrays import put, run_sums, take
 from engine.gold import states_of
 from engine.junction_tree import torch_threads
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from engine.answers import Answers
     from engine.evidence import Evidence, ObservationModel
     from engine.gold import Gold
     from engine.posterior import Inference
@@ -38,10 +37,16 @@ MOST_ROWS = 2048
 
 @dataclass(frozen=True)
 class Known:
-    """A part of the items: their answers, and where their gold is not, variable -> (states, N) logs."""
+    """A part of the items: their answers, and where their gold is not, variable -> (states, N) logs.
+
+    states: variable -> (N,) the state of gold, of those of which all items have it. log_gold: (N,)
+    log P(gold), where all that was answered about is known of all items; None elsewhere.
+    """
 
     answers: Answers
     gold: Mapping[str, Floats]
+    states: Mapping[str, NDArray[np.int64]]
+    log_gold: Floats | None
 
 
 class _Rows(torch.autograd.Function):
@@ -88,15 +93,33 @@ class Likelihood:
         self.inference = inference
         rows = np.cumsum(inference.observations.rows_of(answers))
         variables = inference.network.knowledge.variables
-        logs = {}
+        logs, states = {}, {}
         for name, values in gold.values.items():
-            states = states_of(variables[name], values)
-            elsewhere = np.arange(len(variables[name].states))[:, None] != states
-            logs[name] = np.where(elsewhere & (states >= 0), IMPOSSIBLE, 0.0)
+            states[name] = states_of(variables[name], values)
+            elsewhere = np.arange(len(variables[name].states))[:, None] != states[name]
+            logs[name] = np.where(elsewhere & (states[name] >= 0), IMPOSSIBLE, 0.0)
         self.parts: list[Known] = []
         for start, stop in cuts_of(rows, MOST_ROWS):
             own = {name: one[:, start:stop] for name, one in logs.items() if one[:, start:stop].any()}
-            self.parts.append(Known(answers.part(start, stop), own))
+            certain = {name: one[start:stop] for name, one in states.items() if (one[start:stop] >= 0).all()}
+            part = answers.part(start, stop)
+            self.parts.append(Known(part, own, certain, self._log_gold(part, own, certain)))
+
+    def _log_gold(
+        self, answers: Answers, gold: Mapping[str, Floats], certain: Mapping[str, Any]
+    ) -> Floats | None:
+        """Return log P(gold), nats, (N,); None where of something answered about not all items have gold."""
+        if not {*answers.labels, *answers.numbers, *answers.rankings} <= set(certain):
+            return None
+        none, count = self.inference.observations.evidence(Answers.unasked(answers.items)), len(answers.items)
+        told = np.zeros(count, dtype=bool)
+        for name, elsewhere in gold.items():
+            if name != self.inference.network.root:
+                told |= elsewhere.any(0)
+        evidence = replace(none, log_weight=np.zeros(count), log_likelihood=dict(gold), told=told)
+        log_gold = self.inference.beliefs(evidence)[0]
+        # What the network holds for all but impossible is left to it.
+        return log_gold if (log_gold > IMPOSSIBLE / 2).all() else None
 
     def total(self, make: Make, values: Sequence[Tensor], *, gold: bool = True) -> Tensor:
         """Return Σ log P(answers, gold), nats, or without gold Σ log P(answers).
@@ -129,7 +152,19 @@ class Likelihood:
         )
 
     def of_part(self, part: Known, observations: ObservationModel, *, gold: bool = True) -> Tensor:
-        """Return log P(answers, gold) of each item of a part, nats, (N,); without gold log P(answers)."""
+        """Return log P(answers, gold) of each item of a part, nats, (N,); without gold log P(answers).
+
+        Where the truth is known, log P(answers, gold) = log P(gold) + Σ_v log P(answers about v | gold), for
+        which no network is needed.
+        """
+        if gold and part.log_gold is not None:
+            evidence = observations.evidence(part.answers)
+            if set(evidence.log_likelihood) <= set(part.states):
+                log_rows = put(part.log_gold[evidence.row_item], evidence.log_weight) + evidence.log_weight
+                for name, logs in evidence.log_likelihood.items():
+                    state = torch.as_tensor(part.states[name][evidence.row_item])
+                    log_rows = log_rows + logs.gather(0, state[None])[0]
+                return _by_item(log_rows, evidence)
         evidence, rows = self.rows(part, observations, gold=gold)
         logs = rows.log_likelihood
         log_rows = _Rows.apply(self.inference, rows, *logs.values())  # type: ignore[no-untyped-call]

@@ -18,20 +18,20 @@ does not depend on the items beside it.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.answers import Answers
-from engine.decision.decision import Option, highest_risk, risk_of, risk_of_sums, running_sums
+from engine.decision.decision import Option, highest_risk, risk_of
+from engine.decision.expected_gain import ExpectedGain
 from engine.decision.limits import TIE
 from engine.decision.origin import Origin, labels_of, origins_of
-from engine.imagined import PATHS, Belief, ImaginedReadings
+from engine.imagined import Belief, ImaginedAnswers, ImaginedReadings, ImaginedTables
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-MOST_ITEMS = 512
+# Items looked at together, so many that what they share is done seldom; of the shipped base 10 MB.
+MOST_ITEMS = 1024
 MOST_TELLING = 2
 
 
@@ -64,6 +65,55 @@ class _Candidate:
     error: Floats
 
 
+@dataclass(frozen=True)
+class _Items:
+    """What is known of n items.
+
+    answers: about them alone. marginals: variable -> (n, states). followed: (R,) see `Posterior.followed`.
+    unseen: variable -> (n,) whether nobody has looked at it; labels: (n,) what a data set says of it, where
+    that is final. left: (n,) answers that the budget allows.
+    """
+
+    answers: Answers
+    marginals: Mapping[str, Floats]
+    followed: Floats
+    unseen: Mapping[str, NDArray[np.bool_]]
+    labels: Mapping[str, Floats]
+    left: Ints
+
+    @classmethod
+    def of(cls, base: Knowledge, answers: Answers, posterior: Posterior) -> _Items:
+        """Gather it of all items of some answers."""
+        origins = origins_of(base, answers, posterior.followed)
+        unseen = {name: origin != Origin.SEEN for name, origin in origins.items()}
+        labels = labels_of(base, answers) if base.policy.labels_final else {}
+        left = base.policy.budget - answers.asked
+        return cls(answers, posterior.marginals, posterior.followed, unseen, labels, left)
+
+    def part(self, rows: Ints) -> _Items:
+        """Return what is known of some of the items, whose places increase."""
+        chosen = np.zeros(len(self.answers.items), dtype=bool)
+        chosen[rows] = True
+        if chosen.all():
+            return self
+        marginals, labels = (
+            {name: column[rows] for name, column in columns.items()}
+            for columns in (self.marginals, self.labels)
+        )
+        unseen = {name: column[rows] for name, column in self.unseen.items()}
+        followed = self.followed[chosen[self.answers.reading_item]]
+        return _Items(self.answers.only(chosen), marginals, followed, unseen, labels, self.left[rows])
+
+    def views(self, row: int, observer: int, question: int | None = None) -> list[str]:
+        """Return the views in which an observer was asked about an item: one question, or any."""
+        answers = self.answers
+        readings = np.flatnonzero(answers.reading_item == row)
+        readings = readings[answers.reading_observer[readings] == observer]
+        if question is not None:
+            readings = readings[answers.reading_question[readings] == question]
+        return [answers.views[view] for view in answers.reading_view[readings]]
+
+
 class LookAhead:
     """Finds for each item the question most worth asking."""
 
@@ -73,6 +123,9 @@ class LookAhead:
         self.observations = observations
         self.batches = np.array(self.base.policy.batches)
         self.seed = seed
+        self.binary = tuple(name for name in network.given_root if self.base.variables[name].kind == "binary")
+        self.expected = ExpectedGain(self.base, self.binary)
+        self.tables = ImaginedTables()
 
     def next(
         self, answers: Answers, posterior: Posterior, chosen: NDArray[np.bool_]
@@ -81,22 +134,22 @@ class LookAhead:
         found: list[Option | None] = [None] * len(answers.items)
         asked, which = np.unique(self.observers(answers), axis=0, return_inverse=True)
         which = which.reshape(-1)
+        known = _Items.of(self.base, answers, posterior)
         for number, row in enumerate(asked):
             items = np.flatnonzero(chosen & (which == number))
             for start in range(0, len(items) if row.any() else 0, MOST_ITEMS):
                 part = items[start : start + MOST_ITEMS]
-                for item, best in zip(part, self._best(answers, posterior, part, row), strict=True):
+                for item, best in zip(part, self._best(known.part(part), row), strict=True):
                     found[item] = best
         return tuple(found)
 
     def options(self, answers: Answers, posterior: Posterior, item: int) -> tuple[Option, ...]:
         """Return all that could be asked about one item within the budget, the best gain per cost first."""
-        items = np.array([item])
-        left = self.base.policy.budget - answers.asked[item]
+        known = _Items.of(self.base, answers, posterior).part(np.array([item]))
         found = [
-            self._option(answers, item, one, 0, int(batch))
-            for one in self._candidates(answers, posterior, items, self.observers(answers)[item])
-            for batch in np.flatnonzero(self.batches <= left)
+            self._option(known, one, 0, int(batch))
+            for one in self._candidates(known, self.observers(answers)[item])
+            for batch in np.flatnonzero(self.batches <= known.left[0])
         ]
         return tuple(sorted(found, key=lambda option: -option.rate))
 
@@ -148,105 +201,106 @@ class LookAhead:
         found[:, [names.index(name) for name in policy.others]] = True
         return found
 
-    def _best(
-        self, answers: Answers, posterior: Posterior, items: Ints, observers: NDArray[np.bool_]
-    ) -> Iterator[Option | None]:
-        left = self.base.policy.budget - answers.asked[items]
-        candidates = list(self._candidates(answers, posterior, items, observers))
+    def _best(self, known: _Items, observers: NDArray[np.bool_]) -> Iterator[Option | None]:
+        candidates = list(self._candidates(known, observers))
         if not candidates:
-            yield from [None] * len(items)
+            yield from [None] * len(known.left)
             return
         gains = np.stack([one.gain for one in candidates], axis=1)
         price = np.stack([one.price for one in candidates])
-        rate = np.where(self.batches <= left[:, None, None], gains / np.maximum(price, 1e-9), 0)
-        for row, item in enumerate(items):
-            which, batch = np.unravel_index(rate[row].argmax(), rate[row].shape)
-            worth_it = rate[row, which, batch] > 1
-            yield self._option(answers, int(item), candidates[which], row, int(batch)) if worth_it else None
+        rate = np.where(self.batches <= known.left[:, None, None], gains / np.maximum(price, 1e-9), 0)
+        best = rate.reshape(len(rate), -1).argmax(1)
+        worth_it = rate.reshape(len(rate), -1)[np.arange(len(rate)), best] > 1
+        for row, place in enumerate(best.tolist()):
+            which, batch = divmod(place, len(self.batches))
+            yield self._option(known, candidates[which], row, batch) if worth_it[row] else None
 
-    def _option(self, answers: Answers, item: int, one: _Candidate, row: int, batch: int) -> Option:
+    def _option(self, known: _Items, one: _Candidate, row: int, batch: int) -> Option:
         samples = int(self.batches[batch])
         return Option(
             self.observations.observers[one.observer].name,
             one.question.name,
             one.about,
-            self._view(answers, item, one),
+            self._view(known, row, one),
             samples,
             float(one.price[batch]),
             float(one.gain[row, batch]),
             float(one.error[row, batch]),
         )
 
-    def _view(self, answers: Answers, item: int, one: _Candidate) -> str:
+    def _view(self, known: _Items, row: int, one: _Candidate) -> str:
         """Return the view to show: of the readings that there are already, or one that the policy offers."""
-        seen = self._seen(answers, item, one.observer, one.question)
+        number = list(self.base.questions).index(one.question.name)
+        seen = known.views(row, one.observer, number)
         if one.fresh:
             return next((view for view in self.base.policy.views if view not in seen), "")
-        mine = (answers.reading_item == item) & (answers.reading_observer == one.observer)
-        views = answers.reading_view[mine]
-        return seen[0] if seen else answers.views[views[0]] if views.size else answers.USUAL_VIEW
+        return next(iter(seen or known.views(row, one.observer)), Answers.USUAL_VIEW)
 
-    def _seen(self, answers: Answers, item: int, observer: int, question: Question) -> list[str]:
-        """Return the views in which the observer was asked this question about the item."""
-        number = list(self.base.questions).index(question.name)
-        mine = (answers.reading_item == item) & (answers.reading_observer == observer)
-        return [answers.views[v] for v in answers.reading_view[mine & (answers.reading_question == number)]]
-
-    def _belief(self, answers: Answers, posterior: Posterior, items: Ints) -> Belief:
+    def _belief(self, known: _Items) -> Belief:
         """Give each variable its exact marginal and the network's dependence on the root."""
-        root = posterior.marginals[self.base.root][items]
-        binary, active, given = [], [], {}
+        root = known.marginals[self.base.root]
+        active, given = [], {}
         for name, table in self.network.given_root.items():
-            ratio = posterior.marginals[name][items] / np.maximum(root @ table, 1e-12)
+            ratio = known.marginals[name] / np.maximum(root @ table, 1e-12)
             joint = table[None] * ratio[:, None, :]
             joint /= np.maximum(joint.sum(-1, keepdims=True), 1e-12)
-            if self.base.variables[name].kind == "binary":
-                binary.append(name)
+            if name in self.binary:
                 active.append(joint[..., 1])
             else:
                 given[name] = joint
         stacked = np.stack(active, axis=-1) if active else np.zeros((*root.shape, 0))
-        sums = {name: joint @ running_sums(self._edges(name)) for name, joint in given.items()}
-        worth, unseen, policy = {}, {}, self.base.policy
-        origins = origins_of(self.base, answers, posterior.followed)
-        labels = labels_of(self.base, answers) if policy.labels_final else {}
+        sums = {name: joint @ self.expected.sums[name] for name, joint in given.items()}
+        worth, policy = {}, self.base.policy
         for name in (name for names in self.base.levels.values() for name in names):
             variable = self.base.variables[name]
-            value, risk = risk_of(variable, posterior.marginals[name][items], policy)
-            unseen[name] = origins[name][items] != Origin.SEEN
-            at_stake = unseen[name] | (risk > highest_risk(variable, policy, value) + TIE)
-            if name in labels:
-                at_stake &= np.isnan(labels[name][items])
+            value, risk = risk_of(variable, known.marginals[name], policy)
+            at_stake = known.unseen[name] | (risk > highest_risk(variable, policy, value) + TIE)
+            if name in known.labels:
+                at_stake &= np.isnan(known.labels[name])
             worth[name] = np.where(at_stake, policy.worth[name], 0.0)
-        return Belief(root, tuple(binary), stacked, given, sums, worth, unseen)
+        none = np.zeros(len(root))
+        worths = [worth.get(name, none) for name in self.binary]
+        unseen = [known.unseen.get(name, none.astype(bool)) for name in self.binary]
+        shape = len(self.binary), len(root)
+        return Belief(
+            root,
+            self.binary,
+            stacked,
+            given,
+            sums,
+            worth,
+            known.unseen,
+            np.array(worths).reshape(shape),
+            np.array(unseen, dtype=bool).reshape(shape),
+        )
 
-    def _edges(self, name: str) -> Floats:
-        return np.array(self.base.variables[name].edges)
-
-    def _candidates(
-        self, answers: Answers, posterior: Posterior, items: Ints, observers: NDArray[np.bool_]
-    ) -> Iterator[_Candidate]:
-        belief = self._belief(answers, posterior, items)
-        before = self._loss(belief, belief.root[:, None, None, :], {})[:, 0]
+    def _candidates(self, known: _Items, observers: NDArray[np.bool_]) -> Iterator[_Candidate]:
+        belief = self._belief(known)
+        before = self.expected.before(belief)
         for observer in np.flatnonzero(observers).tolist():
             readings = ImaginedReadings(
-                self.base, self.observations, answers, items, observer, belief, posterior.followed, self.seed
+                self.base,
+                self.observations,
+                known.answers,
+                observer,
+                belief,
+                known.followed,
+                self.seed,
+                self.tables,
             )
             for number, question in enumerate(self.base.questions.values()):
                 yield from self._asked(belief, before, readings, number, question)
-                open_views = self._open_views(answers, items, observer, question)
+                open_views = self._open_views(known, observer, number)
                 if open_views.any():
                     for one in self._asked(belief, before, readings, number, question, fresh=True):
                         gain = one.gain * open_views[:, None]
                         yield replace(one, gain=gain, error=one.error * open_views[:, None])
 
-    def _open_views(
-        self, answers: Answers, items: Ints, observer: int, question: Question
-    ) -> NDArray[np.bool_]:
+    def _open_views(self, known: _Items, observer: int, question: int) -> NDArray[np.bool_]:
         """Say for each item whether the policy offers a view beside those it was asked about in, (n,)."""
-        found = np.zeros(len(items), dtype=bool)
-        for row, item in enumerate(items if self.base.policy.views else ()):
-            seen = self._seen(answers, int(item), observer, question)
+        found = np.zeros(len(known.left), dtype=bool)
+        for row in range(len(found) if self.base.policy.views else 0):
+            seen = known.views(row, observer, question)
             found[row] = bool(seen) and not set(self.base.policy.views) <= set(seen)
         return found
 
@@ -268,21 +322,35 @@ class LookAhead:
         if not question.about_one:
             if names:
                 halo = readings.follows(number, fresh=fresh)[:, None]
-                gain, error = self._gain(belief, before, likelihoods)
+                gain, error = self.expected.gain(belief, before, likelihoods)
                 if halo.any():
-                    label = {k: v for k, v in likelihoods.items() if k == self.base.root}
-                    followed = self._gain(belief, before, label)
+                    followed = self._gain_of_label(belief, before, likelihoods)
                     gain, error = (1 - halo) * gain + halo * followed[0], np.maximum(error, followed[1])
                 yield _Candidate(readings.observer, question, None, fresh, price, gain, error)
             return
-        telling = self._most_telling(belief, names)
-        for name in names:
-            rows = np.flatnonzero(telling[:, names.index(name)])
-            gain, error = np.zeros((2, len(before), len(self.batches)))
-            if rows.size:
-                about = {name: likelihoods[name][rows]}
-                gain[rows], error[rows] = self._gain(belief.part(rows), before[rows], about)
+        gains = np.zeros((len(names), 2, len(before), len(self.batches)))
+        rows, columns = np.nonzero(self._most_telling(belief, names))
+        if rows.size:
+            order = np.argsort(columns, kind="stable")
+            rows, columns = rows[order], columns[order]
+            about = ImaginedAnswers.stacked(
+                [likelihoods[names[c]].part(rows[columns == c]) for c in np.unique(columns).tolist()]
+            )
+            places = np.array([self.binary.index(name) if name in self.binary else -1 for name in names])
+            gains[columns, :, rows] = np.stack(
+                self.expected.gain_about_one(belief.part(rows), before[rows], places[columns], about), axis=1
+            )
+        for name, (gain, error) in zip(names, gains, strict=True):
             yield _Candidate(readings.observer, question, name, fresh, price, gain, error)
+
+    def _gain_of_label(
+        self, belief: Belief, before: Floats, likelihoods: Mapping[str, ImaginedAnswers]
+    ) -> tuple[Floats, Floats]:
+        """Return gain and error, (n, batches), of answers that follow their label, which alone counts."""
+        if self.base.root not in likelihoods:
+            nothing = np.zeros((len(before), len(self.batches)))
+            return nothing, nothing
+        return self.expected.gain(belief, before, {self.base.root: likelihoods[self.base.root]})
 
     def _most_telling(self, belief: Belief, names: Sequence[str]) -> NDArray[np.bool_]:
         """Say for each item which few of the names tell most of the root and are least known, (n, names)."""
@@ -298,112 +366,3 @@ class LookAhead:
                 score[:, column] = about_root[:, j] + 0.1 * p[:, j] * (1 - p[:, j])
         rank = (-score).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
         return np.asarray((rank < MOST_TELLING) & (score >= 0))
-
-    def _gain(
-        self, belief: Belief, before: Floats, likelihoods: Mapping[str, Floats]
-    ) -> tuple[Floats, Floats]:
-        """Return the expected fall of the loss and its standard error, (n, batches).
-
-        likelihoods[v]: (n, paths, batches, states) of the imagined answers about v.
-        """
-        n = len(before)
-        if not likelihoods:
-            return np.zeros((n, len(self.batches))), np.zeros((n, len(self.batches)))
-        root = belief.root[:, None, None, :]
-        if self.base.root in likelihoods:
-            root = root * likelihoods[self.base.root]
-        after: dict[str, Floats] = {}
-        asked = [name for name in belief.binary if name in likelihoods]
-        if asked:
-            places = [belief.binary.index(name) for name in asked]
-            active = np.moveaxis(belief.active[..., places], -1, 0)
-            both = np.stack([likelihoods[name] for name in asked]).reshape(len(asked), n, -1, 2)
-            fold = both @ np.stack([1 - active, active], axis=2)
-            root = root * np.multiply.reduce(fold).reshape(n, PATHS, -1, root.shape[-1])
-        folds = {}
-        for name in belief.given:
-            if name in likelihoods:
-                flat = likelihoods[name].reshape(n, -1, likelihoods[name].shape[-1])
-                folds[name] = (flat @ belief.given[name].transpose(0, 2, 1)).reshape(
-                    *likelihoods[name].shape[:-1], -1
-                )
-                root = root * folds[name]
-        root = root / np.maximum(root.sum(-1, keepdims=True), 1e-300)
-        if asked:
-            # P(v | answers) = Σ_e P(e | answers) P(v | e) L(v) / Σ_v P(v | e) L(v).
-            np.maximum(fold, 1e-300, out=fold)
-            share = np.divide(root.reshape(n, -1, root.shape[-1]), fold, out=fold)
-            p = (share @ active[..., None])[..., 0] * both[..., 1]
-            after |= {name: p[j].reshape(root.shape[:-1]) for j, name in enumerate(asked)}
-        for name, folded in folds.items():
-            share = (root / np.maximum(folded, 1e-300)).reshape(n, -1, root.shape[-1])
-            q = (share @ belief.given[name]).reshape(likelihoods[name].shape) * likelihoods[name]
-            after[name] = q / np.maximum(q.sum(-1, keepdims=True), 1e-300)
-        loss = self._loss(belief, root, after, likelihoods)
-        return np.maximum(before - loss.mean(1), 0), loss.std(1) / math.sqrt(PATHS - 1)
-
-    def _highest(self, name: str) -> tuple[float, ...]:
-        """Return the highest risk at which each value of a variable is accepted; 1 for one of no level."""
-        if name not in self.base.policy.limits:
-            return (1.0,) * len(self.base.variables[name].values)
-        return self.base.policy.highest_risks(self.base.variables[name])
-
-    def _highest_root(self, root: Floats) -> Floats | float:
-        """Return the highest risk of the likeliest state of root (..., K), (...)."""
-        highest = self._highest(self.base.root)
-        if min(highest) == max(highest):
-            return highest[0]
-        return np.asarray(np.array(highest)[root.argmax(-1)])
-
-    def _loss(
-        self, belief: Belief, root: Floats, after: Mapping[str, Floats], answered: Collection[str] = ()
-    ) -> Floats:
-        """Return Σ worth · `short_of`, (n, paths, batches), for root (n, paths, batches, K).
-
-        after: P(true) of binary and (..., bins) of interval variables that answers spoke of. answered: all
-        variables that they spoke of.
-        """
-        policy, n, shape = self.base.policy, len(root), root.shape[:-1]
-        flat = root.reshape(n, -1, root.shape[-1])
-        active = (flat @ belief.active).reshape(*shape, -1)
-        for j, name in enumerate(belief.binary):
-            if name in after:
-                active[..., j] = after[name]
-        cuts = np.array([policy.cuts.get(name, 0.5) for name in belief.binary])
-        highest = np.array([self._highest(name) for name in belief.binary]).reshape(-1, 2)
-        worth = np.array([belief.worth.get(name, np.zeros(n)) for name in belief.binary]).reshape(-1, n)
-        true = active >= cuts
-        short = short_of(np.where(true, 1 - active, active), np.where(true, highest[:, 1], highest[:, 0]))
-        for j, name in enumerate(belief.binary):
-            if name not in after and name in belief.unseen:
-                short[..., j] = _at_least_open(short[..., j], belief.unseen[name])
-        total = (short.reshape(n, math.prod(shape[1:]), len(cuts)) @ worth.T[:, :, None]).reshape(shape)
-        for name in (name for name in belief.given if name in belief.worth):
-            edges = self._edges(name)
-            if name in after:
-                sums = after[name] @ running_sums(edges)
-            else:
-                sums = (flat @ belief.sums[name]).reshape(*shape, -1)
-            _, risk = risk_of_sums(sums, edges, policy.tolerance[name])
-            short = short_of(risk, self._highest(name)[0])
-            if name not in after:
-                short = _at_least_open(short, belief.unseen[name])
-            total = total + belief.worth[name][:, None, None] * short
-        if self.base.root in belief.worth:
-            short = short_of(1 - root.max(-1), self._highest_root(root))
-            if self.base.root not in answered:
-                short = _at_least_open(short, belief.unseen[self.base.root])
-            total = total + belief.worth[self.base.root][:, None, None] * short
-        return np.asarray(total)
-
-
-def _at_least_open(short: Floats, unseen: NDArray[np.bool_]) -> Floats:
-    """Return the loss (n, ...) where nothing is accepted of the unseen (n,): half of the worth at least."""
-    mask = unseen.reshape(-1, *[1] * (short.ndim - 1))
-    return np.where(mask, np.maximum(short, 0.5), short)
-
-
-def short_of(risk: Floats, limit: Floats | float) -> Floats:
-    """Return the loss as a share of the worth: 0 at or under the limit, 1/2 above it, towards 1 far above."""
-    above = risk > limit + TIE
-    return np.asarray(np.where(above, 1 - 0.5 * limit / np.maximum(np.maximum(risk, limit), TIE), 0))

@@ -96,15 +96,15 @@ def _replicate(
     """Draw all answers again."""
     inference, base = fit.unknowns.inference, fit.unknowns.base
     count = len(answers.items)
-    logs = {}
+    logs, states = {}, {}
     for name, known in gold.values.items():
-        states = states_of(base.variables[name], known)
-        elsewhere = np.arange(len(base.variables[name].states))[:, None] != states
-        logs[name] = np.where(elsewhere & (states >= 0), IMPOSSIBLE, 0.0)
+        states[name] = states_of(base.variables[name], known)
+        elsewhere = np.arange(len(base.variables[name].states))[:, None] != states[name]
+        logs[name] = np.where(elsewhere & (states[name] >= 0), IMPOSSIBLE, 0.0)
     every = np.ones(count, dtype=bool)
     none = np.zeros((2, 0), dtype=np.int64)
     evidence = Evidence(count, np.arange(count), np.zeros(count), logs, every, none)
-    truth = draw_truth(inference, evidence, rng)
+    truth = draw_truth(inference, evidence, rng, states)
     columns: dict[str, Labels | Numbers] = {**answers.labels, **answers.numbers}
     found: dict[str, Any] = {name: one.answer.copy() for name, one in answers.labels.items()}
     found |= {name: one.value.copy() for name, one in answers.numbers.items()}

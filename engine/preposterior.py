@@ -23,11 +23,12 @@ from scipy.special import gammaln
 
 from engine.answers import Answers
 from engine.decision.decision import Option, highest_risk, risk_of
+from engine.decision.expected_gain import short_of
 from engine.decision.limits import TIE
 from engine.decision.origin import Origin, labels_of, origins_of
 from engine.evidence import Evidence
 from engine.instruments import LabelKernel, NumberKernel
-from engine.lookahead import LookAhead, short_of
+from engine.lookahead import LookAhead
 from engine.simulation import choose, draw_labels, draw_numbers, draw_truth
 
 if TYPE_CHECKING:

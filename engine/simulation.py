@@ -54,18 +54,38 @@ def choose(p: Floats, u: Floats) -> Ints:
     return np.asarray(np.minimum(reached, p.shape[1] - 1))
 
 
-def draw_truth(inference: Inference, evidence: Evidence, rng: np.random.Generator) -> dict[str, Ints]:
+def draw_truth(
+    inference: Inference,
+    evidence: Evidence,
+    rng: np.random.Generator,
+    known: Mapping[str, Ints] | None = None,
+) -> dict[str, Ints]:
     """Draw a state of each variable but the derived ones, (N,), given evidence of one row an item.
 
     One variable after another from its marginal given those before, which together is the joint.
+
+    known: variable -> (N,) the only state that the evidence leaves, -1 where it leaves several; what is known
+    need not be inferred. The draws are the same without it.
     """
-    logs, truth = dict(evidence.log_likelihood), {}
-    told = np.full(evidence.items, bool(inference.steps))
+    logs, truth, known = dict(evidence.log_likelihood), {}, known or {}
     names = [v for node in inference.network.nodes.values() for v in node.variables]
     for name in (inference.network.root, *names):
-        p = inference.marginals(replace(evidence, log_likelihood=logs, told=told))[name]
-        truth[name] = choose(p, rng.random(len(p)))
-        impossible = np.where(np.arange(p.shape[1])[:, None] == truth[name], 0.0, -np.inf)
+        drawn = known.get(name, np.full(evidence.items, -1)).copy()
+        u, items = rng.random(evidence.items), np.flatnonzero(drawn < 0)
+        if items.size:
+            part = {v: column[:, items] for v, column in logs.items()}
+            given = replace(
+                evidence,
+                items=len(items),
+                row_item=np.arange(len(items)),
+                log_weight=evidence.log_weight[items],
+                log_likelihood=part,
+                told=np.full(len(items), bool(inference.steps)),
+            )
+            drawn[items] = choose(inference.marginals(given)[name], u[items])
+        truth[name] = drawn
+        size = len(inference.network.knowledge.variables[name].states)
+        impossible = np.where(np.arange(size)[:, None] == drawn, 0.0, -np.inf)
         logs[name] = logs.get(name, 0.0) + impossible
     return truth
 

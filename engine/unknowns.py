@@ -128,6 +128,13 @@ class Site:
         pyro.factor(f"{self.name}, its prior", self.prior().log_prob(value) + other.log().sum())
         return value
 
+    def log_density(self, share: Array, values: Values, prior: Any) -> Array:
+        """Return what `sampled` adds to the log density where it samples this; prior: its `prior`."""
+        if not self.floor:
+            return prior.log_prob(share)
+        value = self.value(share, values).clip(1e-9, 1 - 1e-9)
+        return prior.log_prob(value) + values[self.floor].log().sum()
+
     def share(self, value: Array, values: Values) -> Array:
         """Return what is sampled where the unknown has this value."""
         if not self.floor:
@@ -621,6 +628,7 @@ class Unknowns:
             # What was not answered may still be what an answer followed.
             if key[0] in self.observers and key not in self.reported:
                 yield key, _put_kernel(kernel, like)
+        binary = {index: self._binary_tables(index, values) for index in self.observers if self.binary(index)}
         for index, name in self.reported:
             observer, variable = self.observers[index], self.base.variables[name]
             if name in observer.numbers:
@@ -633,7 +641,7 @@ class Unknowns:
                 tails = self._tails(index, name, values)
                 yield (index, name), settled_kernel(settled, variable, one, repeat, strength, tails)
                 continue
-            table, share, misread, repeat, strength = self.scattered(index, name, values)
+            table, share, misread, repeat, strength = self.scattered(index, name, values, binary.get(index))
             own = own_answers(one.answers, variable)
             mix, alpha = scatter(table, own, share, misread, repeat, strength, smooth_least(table, 0))
             size, kinds = len(one.answers), len(one.types)
@@ -669,20 +677,39 @@ class Unknowns:
         lift = values[f"{path}.bonus"] * put(own, habit) + pull * put(1 - own, habit)
         return ranking_tails(habit, lift)
 
-    def scattered(self, index: int, name: str, values: Values) -> tuple[Array, Array, Array, Array, Array]:
-        """Return a one-answer table (K, Y), and its kinds' shares (right, misread), repeats and strengths."""
+    def _binary_tables(self, index: int, values: Values) -> dict[str, tuple[Array, Array]]:
+        """Return of each binary variable its one-answer table (2, 2) and the room of its group."""
+        observer, like, names = self.observers[index], next(iter(values.values())), self.binary(index)
+        path = f"observers.{observer.name}.binary"
+        every = _copied(put(np.array([observer.labels[n].confusion for n in names]), like))
+        if self.rated[index]:
+            fitted = rate_tables(values[f"{path}.specificity"], values[f"{path}.sensitivity"])
+            every[[names.index(n) for n in self.rated[index]]] = fitted
+        found: dict[str, tuple[Array, Array]] = {}
+        for members in self.groups(index).values():
+            room = smooth_least(smooth_least(every[members], 1).sum(1), 0)
+            found |= {names[member]: (every[member], room) for member in members}
+        return found
+
+    def scattered(
+        self,
+        index: int,
+        name: str,
+        values: Values,
+        binary: Mapping[str, tuple[Array, Array]] | None = None,
+    ) -> tuple[Array, Array, Array, Array, Array]:
+        """Return a one-answer table (K, Y), and its kinds' shares (right, misread), repeats and strengths.
+
+        binary: the observer's `_binary_tables`, where they are known.
+        """
         observer, like = self.observers[index], next(iter(values.values()))
         one, path = observer.labels[name], f"observers.{observer.name}.categorical.{name}"
         if self.base.variables[name].kind == "binary":
-            path = f"observers.{observer.name}.binary"
             names = self.binary(index)
-            every = _copied(put(np.array([observer.labels[n].confusion for n in names]), like))
-            if self.rated[index]:
-                fitted = rate_tables(values[f"{path}.specificity"], values[f"{path}.sensitivity"])
-                every[[names.index(n) for n in self.rated[index]]] = fitted
-            table = every[names.index(name)]
-            path, members = next((g, m) for g, m in self.groups(index).items() if names.index(name) in m)
-            room = smooth_least(smooth_least(every[members], 1).sum(1), 0)
+            table, room = (binary or self._binary_tables(index, values))[name]
+            path = next(
+                group for group, members in self.groups(index).items() if names.index(name) in members
+            )
         else:
             table = values.get(f"{path}.confusion", put(np.array(one.confusion), like))
             table = library(like).clip(table, LEAST_CELL, None)

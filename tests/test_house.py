@@ -44,6 +44,7 @@ INFERENCE = {
         "decision.basis",
         "decision.decision",
         "decision.disputed_labels",
+        "decision.expected_gain",
         "decision.level",
         "decision.limits",
     ),

@@ -160,10 +160,7 @@ def risk_of_value(variable: Variable, p: Floats, value: Floats, policy: Policy) 
     """Return the risk (N,) of values (N,) that were not chosen by `risk_of`; p: (N, states)."""
     if variable.kind == "interval":
         edges = np.array(variable.edges)
-        sums = p @ running_sums(edges)
-        tolerance = policy.tolerance[variable.name]
-        below = [_at(sums, len(edges) - 1, edges, value + side) for side in (-tolerance, tolerance)]
-        return np.clip(1 - (below[1] - below[0]), 0, 1)
+        return _risk_around(value, p @ running_sums(edges), edges, policy.tolerance[variable.name])
     return np.asarray(1 - p[np.arange(len(value)), value.astype(np.int64)])
 
 
@@ -181,19 +178,34 @@ def running_sums(edges: Floats) -> Floats:
 
 def risk_of_sums(sums: Floats, edges: Floats, tolerance: float) -> tuple[Floats, Floats]:
     """Do as `interval_risk` with bins that `running_sums` was applied to, (..., edges + 1)."""
-    mean = sums[..., -1]
-    below = [_at(sums, len(edges) - 1, edges, mean + side) for side in (-tolerance, tolerance)]
-    return mean, np.clip(1 - (below[1] - below[0]), 0, 1)
+    return sums[..., -1], _risk_around(sums[..., -1], sums, edges, tolerance)
 
 
-def _at(sums: Floats, bins: int, edges: Floats, value: Floats) -> Floats:
-    """Interpolate a distribution function (..., bins + 1 or more) at `value`; x uniform in bins."""
-    place = np.clip((value - edges[0]) / (edges[1] - edges[0]), 0, bins)
-    left = np.minimum(place.astype(np.int64), bins - 1)
-    flat = sums.reshape(-1)
-    index = left + np.arange(left.size).reshape(left.shape) * sums.shape[-1]
-    low = flat[index]
-    return np.asarray(low + (place - left) * (flat[index + 1] - low))
+def _risk_around(value: Floats, sums: Floats, edges: Floats, tolerance: float) -> Floats:
+    """Return P(|x - value| > tolerance), (...), for values (...) and sums (..., edges + 1)."""
+    flat, start = sums.reshape(-1), np.arange(value.size).reshape(value.shape) * sums.shape[-1]
+    below = [_at(flat, start, edges, value + side) for side in (-tolerance, tolerance)]
+    return np.clip(1 - (below[1] - below[0]), 0, 1)
+
+
+def _at(sums: Floats, start: NDArray[np.int64], edges: Floats, value: Floats) -> Floats:
+    """Interpolate distribution functions at `value` (...), x uniform in bins.
+
+    sums: flat, each distribution's values at the edges from its start (...) on.
+    """
+    bins = len(edges) - 1
+    place = np.asarray((value - edges[0]) / (edges[1] - edges[0]))
+    np.clip(place, 0, bins, out=place)
+    left = np.asarray(place.astype(np.int64))
+    np.minimum(left, bins - 1, out=left)
+    place -= left
+    left += start
+    low = sums.take(left)
+    left += 1
+    rise = sums.take(left)
+    rise -= low
+    rise *= place
+    return np.asarray(low + rise)
 
 
 def decide_items(

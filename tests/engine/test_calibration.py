@@ -63,6 +63,48 @@ def test_the_gradient_is_that_of_differences(seed, types):
 
 
 @few
+@given(seeds, st.integers(1, 3))
+def test_the_density_is_that_of_the_pyro_model(seed, types):
+    _, inference, answers, rng = world(seed, types=types)
+    unknowns = Unknowns(inference, answers, NOTHING)
+    for target in (Target(unknowns, None), Target(unknowns, Likelihood(inference, answers, NOTHING))):
+        x = torch.as_tensor(target.start + 0.3 * rng.standard_normal(len(target.start)))
+        expected = target.pyro_potential(target.parts(x))
+        assert float(target.energy(x)) == pytest.approx(float(expected), rel=1e-12)
+
+
+@few
+@given(seeds, st.integers(1, 3))
+def test_the_curvature_of_the_prior_is_that_of_one_coordinate_after_another(seed, types):
+    base, inference, answers, rng = world(seed, types=types)
+    gold = Gold({"root": rng.integers(0, len(base.variables["root"].states), 12).astype(float)})
+    prior = Target(Unknowns(inference, answers, gold), None)
+    x = prior.start + 0.2 * rng.standard_normal(len(prior.start))
+    one_by_one = prior.hessian(x, np.eye(len(x)), lambda _: None)
+    np.testing.assert_allclose(prior.own_hessian(x), one_by_one, atol=1e-9)
+
+
+@few
+@given(seeds)
+def test_where_all_is_known_the_network_says_as_much_as_the_sum(seed):
+    base, inference, answers, rng = world(seed)
+    values = {
+        name: rng.integers(0, len(one.states), 12).astype(float)
+        for name, one in base.variables.items()
+        if one.kind in {"categorical", "binary"}
+    }
+    for name in (name for name, one in base.variables.items() if one.kind == "interval"):
+        values[name] = rng.uniform(base.variables[name].edges[0], base.variables[name].edges[-1], 12)
+    likelihood = Likelihood(inference, answers, Gold(values))
+    observations = _as_tensors(inference, answers, NOTHING)
+    (part,) = likelihood.parts
+    assert part.log_gold is not None
+    summed = likelihood.of_part(part, observations)
+    by_network = likelihood.of_part(replace(part, log_gold=None), observations)
+    np.testing.assert_allclose(summed, by_network, atol=1e-9)
+
+
+@few
 @given(seeds)
 def test_gold_of_every_state_adds_up_to_no_gold(seed):
     base, inference, answers, _ = world(seed)

@@ -423,6 +423,29 @@ def test_nothing_is_asked_where_it_is_not_worth_its_price(base_of):
 
 @settings(max_examples=3, deadline=None, derandomize=True, database=None)
 @given(st.integers(0, 2**32 - 1))
+def test_what_was_imagined_before_changes_nothing(seed):
+    """Answers imagined again, in great numbers and for few items, are those imagined at first."""
+    base = random_base(Shape(states=3, binaries=4, bins=(4, 3), observers=2, seed=seed))
+    network = compile_network(base)
+    inference = Inference(network)
+    items = random_items(base, seed, items=5)
+    many, few_items = answers_of(base, items * 30), answers_of(base, items)
+    used = LookAhead(network, inference.observations)
+    in_bulk = used.next(many, inference.posterior(many), np.ones(150, dtype=bool))
+    assert used.tables.tables
+    again = used.next(few_items, inference.posterior(few_items), np.ones(5, dtype=bool))
+    new = LookAhead(network, inference.observations)
+    at_first = new.next(few_items, inference.posterior(few_items), np.ones(5, dtype=bool))
+    for whole in (in_bulk[:5], again):
+        for one, other in zip(whole, at_first, strict=True):
+            assert (one is None) == (other is None)
+            if one is not None:
+                assert replace(one, gain=0, error=0) == replace(other, gain=0, error=0)
+                assert one.gain == pytest.approx(other.gain, rel=1e-9)
+
+
+@settings(max_examples=3, deadline=None, derandomize=True, database=None)
+@given(st.integers(0, 2**32 - 1))
 def test_what_is_asked_about_an_item_does_not_depend_on_its_company(seed):
     base = random_base(Shape(states=3, binaries=5, bins=(4, 3), observers=2, seed=seed))
     questions = {

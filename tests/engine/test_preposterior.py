@@ -13,8 +13,8 @@ from brute_force import Reading, Shape, World, answers_of, random_base, random_i
 
 from engine import Inference, Origin, Preposterior, Question, compile_network
 from engine.decision.decision import risk_of
+from engine.decision.expected_gain import short_of
 from engine.decision.origin import origins_of
-from engine.lookahead import short_of
 
 
 def asking_base(seed, **shape):

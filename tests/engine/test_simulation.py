@@ -7,6 +7,8 @@ import pytest
 from brute_force import World
 
 from engine import Inference, Misfit, SimulatedObserver, compile_network, prior_truth
+from engine.evidence import Evidence
+from engine.simulation import draw_truth
 
 N = 20_000
 # Deviations of a mean of N, in standard errors, that chance brings about once in a million.
@@ -46,6 +48,28 @@ def test_truth_is_drawn_from_the_joint_distribution(inference):
             world.joint.shape
         )
         assert abs(share[1] - world.probability(held.astype(bool))) <= reach[1]
+
+
+def test_what_is_known_is_not_inferred_and_changes_no_draw(inference):
+    network = inference.network
+    rng, items = np.random.default_rng(4), 50
+    truth = prior_truth(inference, items, rng)
+    known = {name: np.where(rng.random(items) < 0.5, states, -1) for name, states in truth.items()}
+    first = network.root
+    known[first] = truth[first]
+    logs = {}
+    for name, states in known.items():
+        size = len(network.knowledge.variables[name].states)
+        elsewhere = np.arange(size)[:, None] != states
+        logs[name] = np.where(elsewhere & (states >= 0), -690.0, 0.0)
+    told = np.ones(items, dtype=bool)
+    none = np.zeros((2, 0), dtype=np.int64)
+    evidence = Evidence(items, np.arange(items), np.zeros(items), logs, told, none)
+    inferred = draw_truth(inference, evidence, np.random.default_rng(5))
+    drawn = draw_truth(inference, evidence, np.random.default_rng(5), known)
+    for name, states in known.items():
+        np.testing.assert_array_equal(drawn[name], inferred[name])
+        np.testing.assert_array_equal(drawn[name][states >= 0], states[states >= 0])
 
 
 def observer(inference, truth, question, misfit=None, seed=2, when=None):
