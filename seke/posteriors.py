@@ -138,7 +138,12 @@ class Layout:
         return found
 
     def _overruled(self, answers: Answers, decisions: Decisions) -> list[list[str]]:
-        """Return of each item the variables that are decided otherwise than a data set's label says."""
+        """Return of each item the variables that are decided otherwise than a data set's label says.
+
+        Where labels are kept whatever is seen, those of which it is disputed.
+        """
+        if self.base.policy.labels_final:
+            return [list(names) for names in decisions.disputed]
         found: list[list[str]] = [[] for _ in answers.items]
         for name, said in labels_of(self.base, answers).items():
             level = decisions.levels[name]

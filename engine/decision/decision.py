@@ -64,12 +64,17 @@ class Option:
 
 @dataclass(frozen=True)
 class Decisions:
-    """Decisions about N items: item is accept, requery or reject; reasons say why it is no accept."""
+    """Decisions about N items: item is accept, requery or reject; reasons say why it is no accept.
+
+    disputed: of each item the variables of which those who looked contradict the label of a data set, see
+    `decision.disputed_labels`; whatever is decided.
+    """
 
     item: tuple[str, ...]
     levels: Mapping[str, LevelDecision]
     next: tuple[Option | None, ...]
     reasons: tuple[tuple[str, ...], ...]
+    disputed: tuple[tuple[str, ...], ...]
 
 
 def decide_levels(
@@ -202,12 +207,14 @@ def decide_items(
     levels: Mapping[str, LevelDecision],
     asked_next: tuple[Option | None, ...],
     at_odds: tuple[str, ...],
+    disputed: tuple[tuple[str, ...], ...] | None = None,
 ) -> Decisions:
     """Return the decision about every item.
 
     An item is asked again where `asked_next` has a question that is worth its price; else it is
     accepted where all required levels are; else rejected, with the reasons. at_odds: the observer that
-    contradicts the others of an item beyond what is declared of it; no text where none does.
+    contradicts the others of an item beyond what is declared of it; no text where none does. disputed: see
+    `Decisions`; of no item any where it is left out.
     """
     policy = knowledge.policy
     whole = all_required(knowledge, {name: level.accepted for name, level in levels.items()})
@@ -229,7 +236,8 @@ def decide_items(
             why = [f"conflict: {at_odds[i]}"] if at_odds[i] else []
             why.append("budget" if answers.asked[i] >= policy.budget else "unresolvable")
             reasons.append((*why, *_open_levels(knowledge, levels, i)))
-    return Decisions(tuple(decisions), levels, asked_next, tuple(reasons))
+    disputed = ((),) * len(decisions) if disputed is None else disputed
+    return Decisions(tuple(decisions), levels, asked_next, tuple(reasons), disputed)
 
 
 def all_required(knowledge: Knowledge, holds: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:
