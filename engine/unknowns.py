@@ -39,6 +39,7 @@ from engine.instruments import (
     scatter,
     settled_kernel,
 )
+from engine.learning.skill import SkillEvidence, cautious_skill
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,11 +49,12 @@ if TYPE_CHECKING:
     from engine.answers import Answers
     from engine.evidence import ObservationModel
     from engine.gold import Gold
-    from engine.knowledge import LabelInstrument, NumberInstrument, Observer
+    from engine.knowledge import LabelInstrument, NumberInstrument, Observer, Variable
     from engine.posterior import Inference
 
     Array = Any
     Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
     Values = Mapping[str, Array]
 
 N = 8.0
@@ -65,8 +67,6 @@ LEAST_CELL = 1e-6
 LEAST_SETTLED = 1e-3
 # As the language has it: draws that always repeat would make one answer as good as all.
 MOST_REPEAT = 0.999
-# Skills that are tried between 0 and 1.
-SKILLS = 100
 SMOOTH = 16
 SLACK = 1.5
 GRID_SHARE = 0.97
@@ -227,7 +227,8 @@ class Unknowns:
     stays as declared.
     """
 
-    def __init__(self, inference: Inference, answers: Answers, gold: Gold) -> None:
+    def __init__(self, inference: Inference, answers: Answers, gold: Gold, *, by_skill: bool = True) -> None:
+        """by_skill: whether gold moves the priors by a skill; not where gold is only imagined."""
         self.inference = inference
         self.base = inference.network.knowledge
         self.observations: ObservationModel = inference.observations
@@ -235,7 +236,7 @@ class Unknowns:
         self.untold: dict[str, str] = {}
         self.rated: dict[int, list[str]] = {}
         self.skills: dict[str, float] = {}
-        self._answers, self._gold = answers, gold
+        self._answers, self._gold, self._by_skill = answers, gold, by_skill
         self._groups: dict[int, dict[str, list[int]]] = {}
         self.reported: dict[tuple[int, str], Reported] = {}
         self.observers: dict[int, Observer] = {}
@@ -370,7 +371,7 @@ class Unknowns:
         if truth:
             rows = self.settled_of(index, one.variable)
             counts = self._counts(observer.name, path, variable.states)
-            if told.gold:
+            if told.gold and self._by_skill:
                 skill, rows = self._skilled(index, one, rows, counts)
                 self.skills[path] = skill
             self._add(f"{path}.settled", "simplex", rows, counts)
@@ -384,38 +385,27 @@ class Unknowns:
     ) -> tuple[float, Floats]:
         """Return an observer's skill w, and the rows (1 - w) C0 + w I around which its own are to be learned.
 
-        Each w from 0 to 1 is as likely before as any other (a prior at low skill was unsure by .30 where
-        eight gold items came from a strong observer). It is its posterior mean less one standard deviation:
-        with the mean itself five vision models stated .05 more than was true after thirty items, and with
-        this .01 (tests/benchmarks/test_shared_errors.py). Given w, gold items are taken
-        one after another: each is foretold by the row around C_w and what the items before it were settled
-        on, log P = Σ_i log Σ_m (n C_w[x, m] + counts[x, m]) / (n + Σ counts) L_i(m). rows: C0; counts: n of
-        each row.
+        rows: C0 (K, Y); counts: (K,) pseudo-counts of each row.
         """
         variable, (kind,) = self.base.variables[one.variable], one.types
         matches = own_answers(one.answers, variable)
         able = matches + (1 - matches.sum(1, keepdims=True)) * rows
         kernel = settled_kernel(rows, variable, one, np.float64(kind.repeat), np.float64(kind.strength), None)
         reading, logs = self.observations.reading_logs(self._answers, index, one.variable, kernel)
-        state = states_of(variable, self._gold.values[one.variable])
+        skill = cautious_skill([SkillEvidence(rows, able, counts, *self._of_gold(variable, reading, logs))])
+        return skill, (1 - skill) * rows + skill * able
+
+    def _of_gold(self, variable: Variable, reading: Ints, logs: Floats) -> tuple[Ints, Floats]:
+        """Return the states of the items with gold that readings are of, (N,), and the items' sums of `logs`.
+
+        reading: (r,) with their logs (r, Y).
+        """
+        state = states_of(variable, self._gold.values[variable.name])
         item = self._answers.reading_item[reading]
         known, place = np.unique(item[state[item] >= 0], return_inverse=True)
-        total = np.zeros((len(known), len(one.answers)))
+        total = np.zeros((len(known), logs.shape[1]))
         np.add.at(total, place, logs[state[item] >= 0])
-        skills = np.linspace(0, 1, SKILLS + 1)[:-1]
-        around = (1 - skills)[:, None, None] * rows + skills[:, None, None] * able
-        settled = counts[:, None] * around
-        scores = np.zeros(len(skills))
-        for likelihood, x in zip(np.exp(total - total.max(1, keepdims=True)), state[known], strict=True):
-            share = settled[:, x] * likelihood
-            chance = share.sum(1)
-            scores += np.log(chance / settled[:, x].sum(1))
-            settled[:, x] += share / chance[:, None]
-        weight = np.exp(scores - scores.max())
-        weight /= weight.sum()
-        mean = float(weight @ skills)
-        skill = max(0.0, mean - float(np.sqrt(weight @ (skills - mean) ** 2)))
-        return skill, (1 - skill) * rows + skill * able
+        return state[known], total
 
     def settled_of(self, index: int, name: str) -> Floats:
         """Return what is declared that an observer settles on, of one kind of reading, (K, Y)."""
@@ -489,8 +479,9 @@ class Unknowns:
         ]
         self.rated[index] = rated
         if rated:
-            self._add_rate(observer, path, "specificity", rated)
-            self._add_rate(observer, path, "sensitivity", rated, f"{path}.specificity")
+            skill = self._rate_skill(index, path, rated)
+            self._add_rate(observer, path, "specificity", rated, skill)
+            self._add_rate(observer, path, "sensitivity", rated, skill, f"{path}.specificity")
         if self._tells_scatter(path, *told):
             for group, members in self.groups(index).items():
                 room = float(smooth_least(smooth_least(tables[members], 1).sum(1), 0))
@@ -501,16 +492,50 @@ class Unknowns:
             width = np.full(brought.shape, self._number(f"observers.{observer.name}.n") or N)
             self._add(f"observers.{observer.name}.stereotype", "unit", np.clip(brought, 0.001, 0.999), width)
 
-    def _add_rate(self, observer: Observer, path: str, key: str, names: list[str], floor: str = "") -> None:
-        state = 0 if key == "specificity" else 1
-        prior = [
-            self._unit(
-                observer.name, f"{path}.cells.{name}.{key}", observer.labels[name].confusion[state][state]
-            )
-            for name in names
-        ]
+    def _add_rate(
+        self, observer: Observer, path: str, key: str, names: list[str], skill: float, floor: str = ""
+    ) -> None:
+        """Add one rate of these binary variables, each around (1 - w) times what is declared, plus w."""
+        prior = [self._declared_rate(observer, path, key, name) for name in names]
         mean, width = np.array(prior).T
-        self._add(f"{path}.{key}", "unit", mean, width, floor)
+        self._add(f"{path}.{key}", "unit", (1 - skill) * mean + skill * MOST_SHARE, width, floor)
+
+    def _declared_rate(self, observer: Observer, path: str, key: str, name: str) -> tuple[float, float]:
+        """Return mean and pseudo-counts of a sensitivity or specificity as declared."""
+        state = 0 if key == "specificity" else 1
+        rate = observer.labels[name].confusion[state][state]
+        return self._unit(observer.name, f"{path}.cells.{name}.{key}", rate)
+
+    def _rate_skill(self, index: int, path: str, names: list[str]) -> float:
+        """Return the one skill w behind an observer's sensitivities and specificities, 0 without gold."""
+        evidence = [
+            self._rate_evidence(index, path, name) for name in names if self.reported[index, name].gold
+        ]
+        if evidence and self._by_skill:
+            self.skills[path] = cautious_skill(evidence)
+        return self.skills.get(path, 0.0)
+
+    def _rate_evidence(self, index: int, path: str, name: str) -> SkillEvidence:
+        """Return what gold says of an observer's answers about a binary variable.
+
+        Where an answer may have followed its label instead, P(answers | settled on m) is
+        (1 - h) L(m) + h Σ_r q(r) L(r), h the halo and q what the labels imply on average.
+        """
+        observer, kernel = self.observers[index], self.observations.kernels[index, name]
+        assert isinstance(kernel, LabelKernel)
+        answers_of_types = np.eye(2)[kernel.answer_of]
+        reading, logs = self.observations.reading_logs(self._answers, index, name, kernel)
+        scaled = np.exp(logs - logs.max(1, keepdims=True))
+        likelihood = scaled @ (answers_of_types * np.asarray(kernel.share)[:, None])
+        switched = self.observations.switched(self._answers)[reading]
+        if switched.any():
+            halo = self.observations.halo[index, self._answers.reading_question[reading]] * switched
+            implied = np.asarray(self.observations.imagined[index, name][-1]) @ answers_of_types
+            likelihood = (1 - halo)[:, None] * likelihood + (halo * (likelihood @ implied))[:, None]
+        keys = ("specificity", "sensitivity")
+        counts = np.array([self._declared_rate(observer, path, key, name)[1] for key in keys])
+        gold = self._of_gold(self.base.variables[name], reading, np.log(likelihood))
+        return SkillEvidence(np.asarray(kernel.mix) @ answers_of_types, np.eye(2), counts, *gold)
 
     def groups(self, index: int) -> dict[str, list[int]]:
         """Return which binary variables share how their draws scatter, by the place where it is declared."""

@@ -87,10 +87,16 @@ def test_more_errors_need_more_gold_and_more_promise_too(plants, plan):
 
 
 def test_rows_are_by_the_formula(plants, plan):
+    """A row is what is settled on, of a binary variable one answer; none of the observer's is left out."""
     base, _ = plants
+    observations = Session.open(base).inference.observations
+    index = list(base.observers).index("app")
     for row in plan.rows:
         one = base.observers[row.observer].labels[row.variable]
-        right = one.confusion[one.answers.index(row.state)][one.answers.index(row.state)]
+        rows = one.confusion
+        if base.variables[row.variable].kind == "categorical":
+            rows = observations.kernels[index, row.variable].mix
+        right = rows[one.answers.index(row.state)][one.answers.index(row.state)]
         assert row.right == pytest.approx(right)
         n = right * (1 - right) / row.sd**2 - 1
         assert n > 1
@@ -101,6 +107,9 @@ def test_rows_are_by_the_formula(plants, plan):
         else:
             assert row.sd <= SD
     assert {row.observer for row in plan.rows} == {"app"}
+    labels = base.observers["app"].labels
+    expected = {(name, state) for name in labels for state in base.variables[name].states}
+    assert {(row.variable, row.state) for row in plan.rows} == expected
 
 
 def test_gold_that_shows_more_errors_than_stated_is_believed(plants):

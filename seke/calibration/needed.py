@@ -274,12 +274,12 @@ def _least(found: Sequence[tuple[float, float]]) -> tuple[int | None, float]:
 def _rows(inference: Inference, answers: Answers, world: _World) -> Iterator[Row]:
     """Yield how much gold it takes to know each row of what observers answer."""
     every = {name: np.zeros(len(answers.items)) for name in world.levels}
-    unknowns = Unknowns(inference, answers, Gold(every))
+    unknowns = Unknowns(inference, answers, Gold(every), by_skill=False)
     for path, site in unknowns.sites.items():
         keys = path.split(".")
         who, name, kind = keys[1], keys[-2], keys[-1]
         rates = ("specificity", "sensitivity")
-        if kind == "confusion":
+        if kind in ("confusion", "settled"):
             for i, shown in enumerate(unknowns.base.variables[name].states):
                 share = world.marginals[name][i]
                 yield _row(who, name, shown, share, site.mean[i, i], site.width[i])

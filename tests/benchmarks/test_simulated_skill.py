@@ -1,0 +1,301 @@
+"""Simulated observers of known skill: is what is stated true, by number of draws and by gold?
+
+    pytest tests/benchmarks/test_simulated_skill.py -m slow -s          # TESTED_SEEDS observers a cell
+    python tests/benchmarks/test_simulated_skill.py --seeds 20          # the whole proof; 80 s of CPU a row
+
+An observer settles on m ~ C[x, :], C = (1 - w) C0' + w I with rows Dirichlet(DEVIATION) around it; its draws
+scatter by θ ~ Dirichlet(s R[m, :]), R = ρ I + (1 - ρ) H, H the confusions of m. C0' is counted from GPT-4V's
+first choices on AffectNet; the base declares another table: those on SFEW ("other set"), or accuracy .5 and
+nothing else ("flat"). GOLD faces with five draws each calibrate (`seke.calibrate`, population learned), and
+TESTED others are inferred (`engine.Inference`) at 1, 2, 3, 5 and 10 draws. Faces are as many of each
+expression or as in the shipped population `in-the-wild`.
+
+Of each cell, pooled over observers with the standard error between them: log loss, P(likeliest) less how
+often that is right, and, at five draws and a risk of at most LIMIT each, what is accepted and how much of
+that is wrong. Goals: |stated - true| at most .03 (skill .3 and more) and .06 (skill 0) from 56 gold faces; of
+what is accepted at most LIMIT + .03 wrong at 56 and 156.
+
+Of 20 observers balanced and 10 in the wild ("other set"), stated - true at 5 draws with 8 / 30 / 56 / 156
+gold faces, and what is accepted at 56 and how much of that is wrong:
+
+    skill 0    +.105 +.077 +.048 +.022   0              in the wild   -.035 +.008 +.003 -.006   0
+    skill .3   -.009 -.015 -.025 -.015   .015, .086                   -.107 -.062 -.024 -.019   .158, .045
+    skill .6   -.098 -.045 -.040 -.013   .080, .038                   -.147 -.077 -.038 -.019   .127, .010
+    skill .9   -.136 -.048 -.018 -.007   .494, .013                   -.161 -.064 -.035 -.012   .541, .012
+
+The standard error between observers at 56 is .006 to .014; other numbers of draws differ by .01 or so. Missed
+at 56 are .03 at skill .6 and, in the wild, .9 (-.043 and -.041 at ten draws), both too unsure, and .08 wrong
+of the few that are accepted at .3 balanced (.086). The skill is taken a standard deviation below its mean
+(`engine.learning.skill`); with the mean itself six observers of skill .6 were true within .02, and .082 of
+what was accepted was wrong, not .015.
+
+Data: rankings published with Lian et al. 2023 (arXiv 2312.04293), in ../shared/data; skips where absent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import seke
+from engine import Inference, compile_network
+from engine import read as read_base
+from engine.instruments import confused_scatter
+from engine.simulation import choose, propensities
+from seke.samples import answers_from
+from seke.shipped import shipped_folder
+
+DATA = Path(__file__).parents[3] / "shared" / "data" / "gpt4v_rankings.csv"
+STATES = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
+SKILLS = (0.0, 0.3, 0.6, 0.9)
+GOLD = (8, 30, 56, 156)
+NUMBERS = (1, 2, 3, 5, 10)
+LEARNED_DRAWS, TESTED = 5, 2000
+# Pseudo-counts of a simulated row around (1 - w) C0' + w I, and how draws scatter.
+DEVIATION, REPEAT, STRENGTH = 8.0, 0.8, 10.0
+LIMIT = 0.05
+TESTED_SEEDS = 4
+# A goal is held against the mean over few observers: beyond it by this many standard errors is a miss.
+STANDARD_ERRORS = 2.0
+# Where goals are missed in the whole proof; the figures are above.
+MISSED = {(0.3, "balanced"), (0.6, "balanced"), (0.6, "in the wild"), (0.9, "in the wild")}
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not DATA.exists(), reason="the shared data are not here"),
+]
+
+BASE = """
+name: simulated
+variables:
+  expression:
+    kind: categorical
+    label: expression
+    states: {{{states}}}
+levels: {{expression: [expression]}}
+priors:
+  variable: expression
+  reference: uniform
+  populations: {{uniform: {{p: uniform, source: judgement, note: Nothing is known.}}}}
+questions: {{expression: {{reports: [expression], cost: 1, source: judgement, note: A unit.}}}}
+policy:
+  source: judgement
+  note: For a benchmark.
+  required: [expression]
+  limits: {{expression: 0.05}}
+  worth: {{expression: 1}}
+  budget: 10
+  conflict: 100
+  batches: [1]
+  ask: model
+observers:
+  model:
+    source: judgement
+    note: For a benchmark.
+    askable: true
+    carry: 0.9
+    categorical:
+      expression: {{{table}, repeat: 0.9, strength: 8}}
+"""
+
+
+def counted_table(name):
+    """P(first choice | label) of a set, add-one, (states, states): flat of an expression without faces."""
+    counts = np.ones((len(STATES), len(STATES)))
+    with DATA.open() as file:
+        for row in csv.DictReader(file):
+            first = row["ranking"].split("|")[0]
+            if row["set"] == name and first in STATES and row["label"] in STATES:
+                counts[STATES.index(row["label"]), STATES.index(first)] += 1
+    return counts / counts.sum(1, keepdims=True)
+
+
+def declared_table(kind):
+    """The table that the base declares of the observer, as YAML."""
+    if kind == "flat":
+        return "accuracy: 0.5"
+    rows = []
+    for state, row in zip(STATES, counted_table("sfew2"), strict=True):
+        cells = ", ".join(f"{answer}: {value:.9f}" for answer, value in zip(STATES, row, strict=True))
+        rows.append(f"{state}: {{{cells}}}")
+    return f"confusion: {{{', '.join(rows)}}}"
+
+
+def write_base(folder, kind):
+    path = folder / "base.yaml"
+    states = ", ".join(f"{state}: {state}" for state in STATES)
+    path.write_text(BASE.format(states=states, table=declared_table(kind)))
+    return path
+
+
+def populations():
+    base = seke.knowledge(shipped_folder())
+    wild = base.populations["in-the-wild"].p
+    shares = np.array([wild[state] if isinstance(wild, dict) else wild[i] for i, state in enumerate(STATES)])
+    return {"balanced": np.full(len(STATES), 1 / len(STATES)), "in the wild": shares / shares.sum()}
+
+
+def simulated(skill, shares, faces, draws, rng):
+    """Truth (faces,) and answers (faces, draws) of a new observer of this skill, all by state index."""
+    around = (1 - skill) * counted_table("affectnet") + skill * np.eye(len(STATES))
+    settled = propensities(DEVIATION * around, rng)
+    truth = rng.choice(len(STATES), faces, p=shares)
+    scatter = STRENGTH * confused_scatter(settled, np.eye(len(STATES)), np.float64(REPEAT))
+    theta = propensities(scatter[choose(settled[truth], rng.random(faces))], rng)
+    return truth, np.stack([choose(theta, rng.random(faces)) for _ in range(draws)], axis=1)
+
+
+def samples(answers, faces, draws):
+    for face in faces:
+        for draw, answer in enumerate(answers[face, :draws]):
+            sample = {"item": f"{face:05d}", "observer": "model", "question": "expression", "draw": draw}
+            yield {**sample, "reports": {"expression": STATES[answer]}}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Of one observer.
+
+    loss, stated, right: by number of draws, as NUMBERS. coverage, wrong, risk: shares of all faces that are
+    accepted at five draws, that are accepted and wrong, and stated to be.
+    """
+
+    loss: np.ndarray
+    stated: np.ndarray
+    right: np.ndarray
+    coverage: float
+    wrong: float
+    risk: float
+
+
+def scores_of(posteriors, truth):
+    """posteriors: (NUMBERS, faces, states)."""
+    rows = np.arange(len(truth))
+    chosen = np.array([p[rows, truth] for p in posteriors])
+    stated, right = posteriors.max(2), posteriors.argmax(2) == truth
+    five = NUMBERS.index(5)
+    accepted = stated[five] >= 1 - LIMIT
+    wrong = (~right[five][accepted]).sum()
+    loss = -np.log(chosen.clip(1e-12)).mean(1)
+    risk = (1 - stated[five][accepted]).sum()
+    return Scores(loss, stated.mean(1), right.mean(1), accepted.mean(), wrong / len(truth), risk / len(truth))
+
+
+def measure(kind, skill, shares, sizes, seed, folder):
+    """Yield size of gold and the scores of one simulated observer."""
+    path = write_base(folder, kind)
+    base = read_base(path)
+    rng = np.random.default_rng([seed, round(100 * skill)])
+    truth, answers = simulated(skill, shares, TESTED + max(sizes), max(NUMBERS), rng)
+    faces = range(TESTED)
+    tested = [list(answers_from(samples(answers, faces, draws), base)) for draws in NUMBERS]
+    for size in sizes:
+        known = range(TESTED, TESTED + size)
+        gold = [{"item": f"{face:05d}", "expression": STATES[truth[face]]} for face in known]
+        seen = list(samples(answers, known, LEARNED_DRAWS))
+        fit = seke.calibrate(seen, base, gold, learn_population=True, extends=str(path))
+        (folder / "fit.yaml").write_text(fit.overlay)
+        fitted = read_base(folder / "fit.yaml")
+        learned = [name for name in fitted.populations if name != "uniform"]
+        inference = Inference(compile_network(fitted), learned[0] if learned else None)
+        posteriors = np.array([
+            np.concatenate([inference.posterior(part).marginals["expression"] for part in parts])
+            for parts in tested
+        ])  # fmt: skip
+        yield size, scores_of(posteriors, truth[:TESTED])
+
+
+def standard_error(values):
+    return (
+        np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
+        if len(values) > 1
+        else np.zeros(np.shape(values[0]))
+    )
+
+
+def line(size, found):
+    gaps = np.array([one.stated - one.right for one in found])
+    loss = np.mean([one.loss for one in found], axis=0)
+    coverage, risk = (np.array([getattr(one, key) for one in found]) for key in ("coverage", "risk"))
+    wrong, error = wrong_of_accepted(found)
+    five = NUMBERS.index(5)
+    errors = standard_error(gaps)
+    text = " ".join(f"{gap:+.3f}" for gap in gaps.mean(0))
+    return (
+        f"    gold {size:3d}: stated - true {text} (± {errors[0]:.3f} to {errors[-1]:.3f})  "
+        f"log loss {loss[five]:.3f}  right {np.mean([one.right[five] for one in found]):.3f}  "
+        f"accepted {coverage.mean():.3f}, "
+        f"wrong {wrong:.3f} ± {error:.3f}, stated {risk.sum() / max(coverage.sum(), 1e-12):.3f}"
+    )
+
+
+def missed_goals(skill, size, found):
+    """The goals that are missed, each a text."""
+    if size < 56:
+        return []
+    most, faults = (0.03 if skill >= 0.3 else 0.06), []
+    gaps = np.array([one.stated - one.right for one in found])
+    for draws, gap, error in zip(NUMBERS, gaps.mean(0), standard_error(gaps), strict=True):
+        if abs(gap) > most + STANDARD_ERRORS * error:
+            faults.append(f"{draws} draws: stated - true {gap:+.3f} ± {error:.3f}")
+    wrong, error = wrong_of_accepted(found)
+    if wrong > LIMIT + 0.03 + STANDARD_ERRORS * error:
+        faults.append(f"{wrong:.3f} ± {error:.3f} of what is accepted is wrong")
+    return faults
+
+
+def wrong_of_accepted(found):
+    """The share of what is accepted that is wrong, pooled over observers, and the ratio's standard error."""
+    coverage, wrong = (np.array([getattr(one, key) for one in found]) for key in ("coverage", "wrong"))
+    share = wrong.sum() / max(coverage.sum(), 1e-12)
+    return share, standard_error(wrong - share * coverage) / max(coverage.mean(), 1e-12)
+
+
+def cell(kind, skill, shares, sizes, seeds, folder):
+    found = {size: [] for size in sizes}
+    for seed in seeds:
+        for size, scores in measure(kind, skill, shares, sizes, seed, folder):
+            found[size].append(scores)
+    return found
+
+
+@pytest.mark.parametrize("population", ["balanced", "in the wild"])
+@pytest.mark.parametrize("skill", SKILLS)
+def test_what_is_stated_of_simulated_observers_is_true(skill, population, tmp_path, capsys):
+    found = cell("other set", skill, populations()[population], GOLD, range(TESTED_SEEDS), tmp_path)
+    with capsys.disabled():
+        print(f"\n  skill {skill}, {population}, {TESTED_SEEDS} observers; draws {NUMBERS}")
+        for size, each in found.items():
+            print(line(size, each))
+    missed = {size: faults for size, each in found.items() if (faults := missed_goals(skill, size, each))}
+    if missed and (skill, population) in MISSED:
+        pytest.xfail(f"missed: {missed}")
+    assert missed == {}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--tables", nargs="+", default=["other set", "flat"])
+    parser.add_argument("--populations", nargs="+", default=["balanced", "in the wild"])
+    parser.add_argument("--skills", nargs="+", type=float, default=SKILLS)
+    chosen = parser.parse_args()
+    seeds = range(chosen.first, chosen.first + chosen.seeds)
+    for kind, name, skill in itertools.product(chosen.tables, chosen.populations, chosen.skills):
+        with tempfile.TemporaryDirectory() as folder:
+            found = cell(kind, skill, populations()[name], GOLD, seeds, Path(folder))
+        print(f"  {kind}, {name}, skill {skill}, {len(seeds)} observers; draws {NUMBERS}", flush=True)
+        for size, each in found.items():
+            print(line(size, each), missed_goals(skill, size, each) or "", flush=True)
+
+
+if __name__ == "__main__":
+    main()
