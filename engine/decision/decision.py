@@ -6,8 +6,9 @@ level is accepted where its risk is at or under its limit, or under the threshol
 mean (`decision.limits`): Chow's rule with a price of rejection (Chow 1970, doi:10.1109/TIT.1970.1054406).
 Nothing is accepted of an item whose readings contradict one another so much that the probability of that is
 under the policy's `conflict` (then some declared reliability is wrong, and the risk with it), nor of one
-without a readable answer. What nobody looked at is not accepted either (`decision.origin`): it may be
-inferred, and is then said to be so.
+without a readable answer. Nor is a value accepted that contradicts a data set's label of it where it rests on
+declared numbers: then label and observer are one declaration against another. What nobody looked at is not
+accepted either (`decision.origin`): it may be inferred, and is then said to be so.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 # Log-odds that differ by less are equal.
 ROUNDING = 1e-9
+# On what a value may rest that contradicts a data set's label.
+TRUSTED = (Basis.PEOPLE, Basis.CALIBRATED, Basis.CERTIFIED)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def decide_levels(
     policy = knowledge.policy
     agreed = acceptable(knowledge, answers, conflict)
     origins = origins_of(knowledge, answers, posterior.followed)
-    labels = labels_of(knowledge, answers) if policy.labels_final else {}
+    labels = labels_of(knowledge, answers)
     bases = bases_of(knowledge, answers)
     decisions = {}
     for names in knowledge.levels.values():
@@ -92,6 +95,8 @@ def decide_levels(
             variable = knowledge.variables[name]
             value, risk = risk_of(variable, posterior.marginals[name], policy)
             eligible = agreed & (origins[name] == Origin.SEEN)
+            if name in labels:
+                eligible &= ~overrules(variable, policy, value, labels[name]) | np.isin(bases[name], TRUSTED)
             low = risk <= highest_risk(variable, policy, value) + TIE
             lacking = np.zeros(len(value), dtype=bool)
             if variable.kind == "binary":
@@ -99,7 +104,7 @@ def decide_levels(
                 lacking = eligible & low & (told < np.log(policy.evidence) - ROUNDING)
                 eligible &= told >= np.log(policy.evidence) - ROUNDING
             accepted = eligible & low
-            if name in labels:
+            if name in labels and policy.labels_final:
                 kept = ~np.isnan(labels[name])
                 value = np.where(kept, labels[name], value)
                 risk = np.where(kept, risk_of_value(variable, posterior.marginals[name], value, policy), risk)
@@ -108,6 +113,12 @@ def decide_levels(
             decided = accepted, value, risk, eligible, origins[name], lacking, bases[name]
             decisions[name] = LevelDecision(*decided)
     return decisions
+
+
+def overrules(variable: Variable, policy: Policy, value: Floats, label: Floats) -> NDArray[np.bool_]:
+    """Say where a value (N,) is another than a data set's label (N,), NaN where there is none."""
+    # Values of a variable that is no interval are whole numbers.
+    return np.asarray(np.abs(value - label) > policy.tolerance.get(variable.name, 0.5))
 
 
 def highest_risk(variable: Variable, policy: Policy, value: Floats) -> Floats:
