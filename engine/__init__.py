@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         decide_items,
         decide_levels,
         highest_risk,
+        overrules,
     )
     from engine.decision.disputed_labels import disputed_labels
     from engine.decision.level import LevelDecision
@@ -120,6 +121,7 @@ LAZY = {
     "Origin": "decision.origin",
     "labels_of": "decision.origin",
     "highest_risk": "decision.decision",
+    "overrules": "decision.decision",
     "MeanThreshold": "decision.limits",
     "set_thresholds": "decision.limits",
     "thresholds_by_value": "decision.limits",
@@ -330,6 +332,7 @@ __all__ = [
     "mutual_information",
     "observers_jointly",
     "overlay_tree",
+    "overrules",
     "percentile_interval",
     "predictive_checks",
     "prior_truth",

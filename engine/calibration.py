@@ -3,7 +3,8 @@
 The model is Pyro's: priors, and one factor, the engine's exact log P(answers, gold) with all items' truth
 summed out. Points and Gaussians live in unconstrained coordinates (stick-breaking, logit, log), where
 
-* `map` is the mode and its Laplace approximation, the Hessian by differences of exact gradients;
+* `map` is the mode and its Laplace approximation, the Hessian by differences of exact gradients; shares are
+  drawn as Beta with this mode and curvature (`learning.laplace_draws`), of which their mode is the mean;
 * `svi` the multivariate Gaussian with the least Kullback-Leibler divergence to the posterior, begun there;
 * `nuts` draws from the posterior itself (Hoffman & Gelman 2014), in coordinates whitened by it.
 """
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 
 from engine.junction_tree import torch_threads
+from engine.learning.laplace_draws import draw_shares
 from engine.likelihood import Likelihood
 from engine.unknowns import Unknowns
 
@@ -137,7 +139,8 @@ def _fitted(
         drawn = _nuts(whole, x, root, settings, progress)
         x = drawn.mean(0)
     else:
-        drawn = x + rng.standard_normal((DRAWS, len(x))) @ root.T
+        shift = whole.shift() if settings.method == "map" else np.full(len(x), np.nan)
+        drawn = draw_shares(x, root, shift, rng.standard_normal((DRAWS, len(x))))
     draws = whole.naturals(drawn)
     point = whole.natural(x)
     if settings.method == "nuts":
@@ -189,6 +192,20 @@ class Target:
             found[name] = x[..., first:last].reshape((*x.shape[:-1], *shape))
             first = last
         return found
+
+    def shift(self) -> Floats:
+        """Return what makes logits of coordinates (P,): of a unit site 0; NaN of what is no share.
+
+        Stick k of K coordinates is the logistic of its coordinate less log(K - k), k from 0 (torch's
+        stick-breaking).
+        """
+        found = []
+        for name, shape in self.shapes.items():
+            part = np.full(tuple(shape), 0.0 if self.sites[name].kind == "unit" else np.nan)
+            if self.sites[name].kind == "simplex":
+                part[...] = np.log(np.arange(shape[-1], 0, -1))
+            found.append(part.reshape(-1))
+        return np.concatenate(found)
 
     def energy(self, x: Tensor) -> Tensor:
         """Return - log density, differentiable; x: (P,).

@@ -187,17 +187,16 @@ class Session:
         if self.guarantee is not None:
             covered = Covered.of(base, self.guarantee, answers, following, self.otherwise)
             levels = covered.decided(levels, acceptable(base, answers, diagnostics.conflict))
-        decisions = decide_items(base, answers, levels, following, self._at_odds(answers, diagnostics))
-        return Judged(posterior, diagnostics, decisions, covered)
-
-    def _at_odds(self, answers: Answers, diagnostics: Diagnostics) -> tuple[str, ...]:
-        """Return who contradicts the others of each item beyond what is declared; no text for nobody."""
-        alarm = (diagnostics.conflict < self.network.knowledge.policy.conflict).tolist()
         disputed = disputed_labels(self.inference, answers)
-        return tuple(
-            who if alarmed else label
-            for who, alarmed, label in zip(diagnostics.at_odds, alarm, disputed, strict=True)
+        # Who contradicts the others of an item beyond what is declared of it; a label that is disputed does.
+        alarm = (diagnostics.conflict < base.policy.conflict).tolist()
+        at_odds = tuple(
+            who if alarmed else next(iter(labels.values()), "")
+            for who, alarmed, labels in zip(diagnostics.at_odds, alarm, disputed, strict=True)
         )
+        named = tuple(tuple(labels) for labels in disputed)
+        decisions = decide_items(base, answers, levels, following, at_odds, named)
+        return Judged(posterior, diagnostics, decisions, covered)
 
 
 def infer(

@@ -186,7 +186,7 @@ def closed(base: Knowledge, decisions: Decisions, reasons: Mapping[int, str]) ->
     for i, reason in reasons.items():
         item[i], following[i] = ("accept" if whole[i] else "reject"), None
         why[i] = () if whole[i] else (*((reason,) if reason else ()), *why[i])
-    return Decisions(tuple(item), decisions.levels, tuple(following), tuple(why))
+    return Decisions(tuple(item), decisions.levels, tuple(following), tuple(why), decisions.disputed)
 
 
 def follow(
@@ -228,4 +228,5 @@ def _placed(whole: Decisions, at: Ints, part: Decisions) -> Decisions:
         levels,
         column(whole.next, part.next),
         column(whole.reasons, part.reasons),
+        column(whole.disputed, part.disputed),
     )

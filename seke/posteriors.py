@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Basis, Origin, highest_risk, labels_of
+from engine import Basis, Origin, highest_risk, labels_of, overrules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -138,12 +138,17 @@ class Layout:
         return found
 
     def _overruled(self, answers: Answers, decisions: Decisions) -> list[list[str]]:
-        """Return of each item the variables that are decided otherwise than a data set's label says."""
+        """Return of each item the variables that are decided otherwise than a data set's label says.
+
+        Where labels are kept whatever is seen, those of which it is disputed.
+        """
+        if self.base.policy.labels_final:
+            return [list(names) for names in decisions.disputed]
         found: list[list[str]] = [[] for _ in answers.items]
         for name, said in labels_of(self.base, answers).items():
             level = decisions.levels[name]
-            off = np.abs(said - level.value) > self.base.policy.tolerance.get(name, 0.5)
-            for i in np.flatnonzero(off & ~np.isnan(said)).tolist():
+            off = overrules(self.base.variables[name], self.base.policy, level.value, said)
+            for i in np.flatnonzero(off).tolist():
                 found[i].append(name)
         return found
 

@@ -277,3 +277,22 @@ def test_what_is_simulated_does_not_depend_on_who_asked_before(worlds):
     assert one.numbers["valence"].value.tolist() == again.numbers["valence"].value.tolist()
     whole = other.ask([replace(request, first=0, samples=5)])
     assert whole.labels["AU12"].answer[2:].tolist() == one.labels["AU12"].answer.tolist()
+
+
+def test_a_label_that_is_kept_against_what_was_seen_is_reported():
+    label = {"observer": "dataset-label", "question": "joint", "draw": 0}
+    rows = []
+    for item, expression in (("a", "anger"), ("b", "happiness")):
+        rows.append({"item": item, **label, "expression": expression})
+        for draw in range(5):
+            look = {"item": item, "observer": "gpt-4o", "question": "joint", "draw": draw}
+            rows.append({**look, "expression": "happiness", "valence": 0.8, "arousal": 0.3})
+    records = {record["item"]: record for record in seke.infer(rows, labels_final=True)}
+    for item, value, overruled in (("a", "anger", ["expression"]), ("b", "happiness", [])):
+        decision = records[item]["decision"]["levels"]["expression"]
+        assert (decision["decision"], decision["value"]) == ("accept", value)
+        assert records[item]["diagnostics"]["overruled"] == overruled
+    # Without that, only what is decided otherwise than the label says is overruled.
+    undecided = {record["item"]: record for record in seke.infer(rows)}
+    assert undecided["a"]["decision"]["levels"]["expression"]["value"] == "anger"
+    assert undecided["a"]["diagnostics"]["overruled"] == []

@@ -6,8 +6,9 @@ level is accepted where its risk is at or under its limit, or under the threshol
 mean (`decision.limits`): Chow's rule with a price of rejection (Chow 1970, doi:10.1109/TIT.1970.1054406).
 Nothing is accepted of an item whose readings contradict one another so much that the probability of that is
 under the policy's `conflict` (then some declared reliability is wrong, and the risk with it), nor of one
-without a readable answer. What nobody looked at is not accepted either (`decision.origin`): it may be
-inferred, and is then said to be so.
+without a readable answer. Nor is a value accepted that contradicts a data set's label of it where it rests on
+declared numbers: then label and observer are one declaration against another. What nobody looked at is not
+accepted either (`decision.origin`): it may be inferred, and is then said to be so.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 # Log-odds that differ by less are equal.
 ROUNDING = 1e-9
+# On what a value may rest that contradicts a data set's label.
+TRUSTED = (Basis.PEOPLE, Basis.CALIBRATED, Basis.CERTIFIED)
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,17 @@ class Option:
 
 @dataclass(frozen=True)
 class Decisions:
-    """Decisions about N items: item is accept, requery or reject; reasons say why it is no accept."""
+    """Decisions about N items: item is accept, requery or reject; reasons say why it is no accept.
+
+    disputed: of each item the variables of which those who looked contradict the label of a data set, see
+    `decision.disputed_labels`; whatever is decided.
+    """
 
     item: tuple[str, ...]
     levels: Mapping[str, LevelDecision]
     next: tuple[Option | None, ...]
     reasons: tuple[tuple[str, ...], ...]
+    disputed: tuple[tuple[str, ...], ...]
 
 
 def decide_levels(
@@ -79,7 +87,7 @@ def decide_levels(
     policy = knowledge.policy
     agreed = acceptable(knowledge, answers, conflict)
     origins = origins_of(knowledge, answers, posterior.followed)
-    labels = labels_of(knowledge, answers) if policy.labels_final else {}
+    labels = labels_of(knowledge, answers)
     bases = bases_of(knowledge, answers)
     decisions = {}
     for names in knowledge.levels.values():
@@ -87,6 +95,8 @@ def decide_levels(
             variable = knowledge.variables[name]
             value, risk = risk_of(variable, posterior.marginals[name], policy)
             eligible = agreed & (origins[name] == Origin.SEEN)
+            if name in labels:
+                eligible &= ~overrules(variable, policy, value, labels[name]) | np.isin(bases[name], TRUSTED)
             low = risk <= highest_risk(variable, policy, value) + TIE
             lacking = np.zeros(len(value), dtype=bool)
             if variable.kind == "binary":
@@ -94,7 +104,7 @@ def decide_levels(
                 lacking = eligible & low & (told < np.log(policy.evidence) - ROUNDING)
                 eligible &= told >= np.log(policy.evidence) - ROUNDING
             accepted = eligible & low
-            if name in labels:
+            if name in labels and policy.labels_final:
                 kept = ~np.isnan(labels[name])
                 value = np.where(kept, labels[name], value)
                 risk = np.where(kept, risk_of_value(variable, posterior.marginals[name], value, policy), risk)
@@ -103,6 +113,12 @@ def decide_levels(
             decided = accepted, value, risk, eligible, origins[name], lacking, bases[name]
             decisions[name] = LevelDecision(*decided)
     return decisions
+
+
+def overrules(variable: Variable, policy: Policy, value: Floats, label: Floats) -> NDArray[np.bool_]:
+    """Say where a value (N,) is another than a data set's label (N,), NaN where there is none."""
+    # Values of a variable that is no interval are whole numbers.
+    return np.asarray(np.abs(value - label) > policy.tolerance.get(variable.name, 0.5))
 
 
 def highest_risk(variable: Variable, policy: Policy, value: Floats) -> Floats:
@@ -214,12 +230,14 @@ def decide_items(
     levels: Mapping[str, LevelDecision],
     asked_next: tuple[Option | None, ...],
     at_odds: tuple[str, ...],
+    disputed: tuple[tuple[str, ...], ...] | None = None,
 ) -> Decisions:
     """Return the decision about every item.
 
     An item is asked again where `asked_next` has a question that is worth its price; else it is
     accepted where all required levels are; else rejected, with the reasons. at_odds: the observer that
-    contradicts the others of an item beyond what is declared of it; no text where none does.
+    contradicts the others of an item beyond what is declared of it; no text where none does. disputed: see
+    `Decisions`; of no item any where it is left out.
     """
     policy = knowledge.policy
     whole = all_required(knowledge, {name: level.accepted for name, level in levels.items()})
@@ -241,7 +259,8 @@ def decide_items(
             why = [f"conflict: {at_odds[i]}"] if at_odds[i] else []
             why.append("budget" if answers.asked[i] >= policy.budget else "unresolvable")
             reasons.append((*why, *_open_levels(knowledge, levels, i)))
-    return Decisions(tuple(decisions), levels, asked_next, tuple(reasons))
+    disputed = ((),) * len(decisions) if disputed is None else disputed
+    return Decisions(tuple(decisions), levels, asked_next, tuple(reasons), disputed)
 
 
 def all_required(knowledge: Knowledge, holds: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:

@@ -1,8 +1,8 @@
 """Labels of data sets that those who looked contradict more than the labels' declared reliability allows.
 
 A label of a state x is disputed where all other readings leave x less probable than a label of x is declared
-to be wrong: P(x | other readings) < 1 - P(label says x | x). It is told by the observer's name; what is
-accepted is left to the posterior, which has weighed both.
+to be wrong: P(x | other readings) < 1 - P(label says x | x). It is told by the variable and the observer's
+name; what is accepted is left to the posterior, which has weighed both.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ import numpy as np
 from engine.decision.origin import labels_of, looking, reports_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from engine.answers import Answers
     from engine.knowledge import Knowledge
     from engine.posterior import Inference
 
 
-def disputed_labels(inference: Inference, answers: Answers) -> tuple[str, ...]:
-    """Return for each item the observer whose label is disputed, no text for none; numbers are left out."""
+def disputed_labels(inference: Inference, answers: Answers) -> tuple[Mapping[str, str], ...]:
+    """Return for each item variable -> observer whose label of it is disputed; numbers are left out."""
     base = inference.network.knowledge
-    found = [""] * len(answers.items)
+    found: list[dict[str, str]] = [{} for _ in answers.items]
     looks = looking(base, answers)
     labelled = np.zeros(len(answers.items), dtype=bool)
     labelled[answers.reading_item[~looks]] = True
@@ -42,7 +44,7 @@ def disputed_labels(inference: Inference, answers: Answers) -> tuple[str, ...]:
                 continue
             state = int(said[item])
             if without[name][item, state] < _declared_wrong(base, observer, name, state):
-                found[places[item]] = observer
+                found[places[item]][name] = observer
     return tuple(found)
 
 

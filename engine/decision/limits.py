@@ -34,6 +34,8 @@ TIE = 1e-9
 # Items of a file from which a threshold is found in it, about as many as a pilot has: a mean over fewer says
 # little, and where each risk keeps the limit, so does the mean.
 LEAST_ITEMS = 60
+# Under a draw of the fit under which none of some items would be met these weigh at least so much.
+LEAST_WEIGHT = 1e-300
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,19 @@ class MeanThreshold:
 
 
 def mean_threshold(
-    risk: Floats, limit: float, worst: float, drawn: Floats | None = None, confidence: float = 0.5
+    risk: Floats,
+    limit: float,
+    worst: float,
+    drawn: Floats | None = None,
+    confidence: float = 0.5,
+    weight: Floats | None = None,
 ) -> MeanThreshold:
     """Return the threshold that keeps a limit of the mean risk.
 
-    risk: (n,) of the items decided to be one value. drawn: (B, n) the same items' risks under draws of a fit;
-    without them the risks are taken as they are, and a cap of each at the limit is always allowed: it keeps
-    the mean. worst: no single risk above it is accepted.
+    risk: (n,) of the items decided to be one value. drawn: (B, n) the same items' risks under draws of a fit,
+    and weight (B, n) how much each item counts under each draw, alike where it is left out; without them the
+    risks are taken as they are, and a cap of each at the limit is always allowed: it keeps the mean. worst:
+    no single risk above it is accepted.
     """
     order = np.argsort(risk, kind="stable")
     ordered = risk[order]
@@ -61,7 +69,9 @@ def mean_threshold(
     if drawn is None:
         mean = np.cumsum(ordered) / count
     else:
-        means = np.cumsum(drawn[:, order], axis=1) / count
+        counted = np.ones_like(drawn) if weight is None else weight
+        means = np.cumsum((counted * drawn)[:, order], axis=1)
+        means /= np.maximum(np.cumsum(counted[:, order], axis=1), LEAST_WEIGHT)
         mean = np.quantile(means, confidence, axis=0, method="higher")
     # The last of items with equal risks.
     ends = np.append(np.diff(ordered) > TIE, True)[: len(ordered)]
@@ -83,12 +93,13 @@ def set_thresholds(
     level: LevelDecision,
     least: int = LEAST_ITEMS,
     drawn: Floats | None = None,
+    weight: Floats | None = None,
 ) -> dict[str, MeanThreshold]:
     """Return the thresholds of a variable whose limit is of the mean, of values met `least` times or more.
 
     A binary variable has one for each value, any other one for all of them, named `Threshold.ANY`. level: the
     decisions about N items; those that may not be accepted at any risk do not count. drawn: (B, N) risks of
-    the same decided values under draws of the fit.
+    the same decided values under draws of the fit, weight: (B, N) how much each item counts there.
     """
     found = {}
     for index, value in enumerate(variable.states if variable.kind == "binary" else (Threshold.ANY,)):
@@ -101,6 +112,7 @@ def set_thresholds(
             policy.worst,
             None if drawn is None else drawn[:, chosen],
             policy.confidence,
+            None if weight is None else weight[:, chosen],
         )
     return found
 

@@ -3,11 +3,16 @@
 The tables that a fit writes are means; a decision made with them is right with the probability that they
 state for a new item of the same observers. Of many items chosen for their small risks that is no longer so,
 for all share the same tables: `decision.limits` needs the risks under one draw of the tables after the other.
+
+The items are those that the world has shown; under a draw b that makes an item's answers d less probable than
+the fit does, there are fewer such items. So each counts there w_b = P(d | b) / mean over draws of P(d | b):
+of one item the weighted mean of its risks over draws is then the risk that the fit states. Without weights
+draws under which nobody would answer so count as much as any, and their risks are the highest.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +36,14 @@ if TYPE_CHECKING:
 DRAWS = 200
 
 
+@dataclass(frozen=True)
+class DrawnRisks:
+    """Risks of N items under B draws of a fit: variable -> (B, N), and how much each counts there, (B, N)."""
+
+    risk: Mapping[str, Floats]
+    weight: Floats
+
+
 def drawn_risks(
     fit: Fit,
     inference: Inference,
@@ -39,8 +52,8 @@ def drawn_risks(
     rng: np.random.Generator,
     population_n: float | None = None,
     draws: int = DRAWS,
-) -> dict[str, Floats]:
-    """Return variable -> (B, N) risks of what is decided about N items, under B draws of the fit.
+) -> DrawnRisks:
+    """Return the risks of what is decided about N items under B draws of the fit.
 
     inference: of the base as the fit wrote it. levels: the decisions, of the variables that are wanted.
     population_n: for how many items the population counts where it was learned; None where it is declared.
@@ -49,17 +62,20 @@ def drawn_risks(
     chosen = rng.choice(len(next(iter(fit.draws.values()))), draws, replace=False)
     p = np.array(base.populations[inference.population].p)
     risks = {name: np.empty((draws, len(answers.items))) for name in levels}
+    log_evidence = np.empty((draws, len(answers.items)))
     for row, number in enumerate(chosen.tolist()):
         evidence = _observed(fit, number).evidence(answers)
         if population_n is not None:
             drawn = rng.dirichlet(np.maximum(population_n * p, 1e-3))
             shift = np.log(np.maximum(drawn, 1e-12)) - np.log(np.maximum(p, 1e-12))
             evidence = _shifted(evidence, root, shift)
-        marginals = inference.marginals(evidence)
+        posterior = inference.given(evidence)
+        log_evidence[row] = posterior.log_evidence
         for name, level in levels.items():
             variable = base.variables[name]
-            risks[name][row] = risk_of_value(variable, marginals[name], level.value, base.policy)
-    return risks
+            risks[name][row] = risk_of_value(variable, posterior.marginals[name], level.value, base.policy)
+    weight = np.exp(log_evidence - log_evidence.max(0))
+    return DrawnRisks(risks, weight / weight.mean(0))
 
 
 def _observed(fit: Fit, number: int) -> ObservationModel:

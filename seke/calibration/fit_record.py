@@ -157,7 +157,8 @@ def _found(
     found = []
     for name, level in levels.items():
         variable, limit = base.variables[name], base.policy.limits[name]
-        for value, one in set_thresholds(variable, base.policy, level, least, drawn[name]).items():
+        risks = drawn.risk[name], drawn.weight
+        for value, one in set_thresholds(variable, base.policy, level, least, *risks).items():
             found.append(Threshold(name, value, limit, one.risk, one.items, one.accepted, one.mean))
     return tuple(found)
 

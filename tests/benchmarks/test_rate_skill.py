@@ -63,7 +63,7 @@ policy:
   limits: {kind: 0.05, signs: 0.05}
   worth: {kind: 1, signs: 1}
   budget: 10
-  conflict: 100
+  conflict: 0.000001
   batches: [1]
   ask: model
 observers:

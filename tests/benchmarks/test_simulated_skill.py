@@ -92,7 +92,7 @@ policy:
   limits: {{expression: 0.05}}
   worth: {{expression: 1}}
   budget: 10
-  conflict: 100
+  conflict: 0.000001
   batches: [1]
   ask: model
 observers:

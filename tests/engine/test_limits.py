@@ -116,3 +116,17 @@ def test_thresholds_take_the_place_of_limits():
     assert policy.highest_risk(SIGN) == 0.3
     pairs = itertools.product((SIGN, COLOUR), (Policy(),))
     assert all(empty.highest_risk(variable) is None for variable, empty in pairs)
+
+
+def test_items_count_as_often_as_a_draw_lets_them_be_met():
+    """Two draws: under the second the last item's answers are four times as frequent, and it errs more."""
+    risk = np.array([0.01, 0.02, 0.03])
+    drawn = np.array([[0.01, 0.02, 0.01], [0.01, 0.02, 0.08]])
+    weight = np.array([[1.0, 1.0, 0.4], [1.0, 1.0, 1.6]])
+    # The means of all three: .0142 and .0439; without weights .0133 and .0367.
+    assert mean_threshold(risk, 0.04, 0.5, drawn, 0.99, weight).accepted == 2
+    assert mean_threshold(risk, 0.04, 0.5, drawn, 0.99).accepted == 3
+    found = mean_threshold(risk, 0.044, 0.5, drawn, 0.99, weight)
+    assert (found.accepted, found.mean) == (3, pytest.approx((0.01 + 0.02 + 1.6 * 0.08) / 3.6))
+    alike = mean_threshold(risk, 0.04, 0.5, drawn, 0.99, np.full((2, 3), 7.0))
+    assert alike == mean_threshold(risk, 0.04, 0.5, drawn, 0.99)

@@ -145,12 +145,48 @@ def test_a_label_is_disputed_where_others_leave_it_less_probable_than_it_is_wron
     inference = Inference(compile_network(base))
     answers = answers_of(base, items)
     alone = inference.posterior(answers_of(base, [item[1:] for item in items])).marginals["root"][:, 1]
-    expected = tuple("o1" if p < 1 - 0.9 else "" for p in alone)
+    expected = tuple({"root": "o1"} if p < 1 - 0.9 else {} for p in alone)
     assert disputed_labels(inference, answers) == expected
-    assert len(set(expected)) == 2
+    assert {} in expected
+    assert {"root": "o1"} in expected
     # A label that nobody looked at beside is not disputed, and neither is one about something else.
     other = [[told], [told, Reading("o0", "some", "face", ({"b0": 1},))]]
-    assert disputed_labels(inference, answers_of(base, other)) == ("", "")
+    assert disputed_labels(inference, answers_of(base, other)) == ({}, {})
+
+
+def test_only_what_is_calibrated_overrules_a_label():
+    """Ten looks that say 0 outweigh a label that says 1; they do it as declared, and as fitted."""
+    base = random_base(Shape(seed=8, binaries=1, observers=2, halo=False, couplings=0, rules=0))
+    states = len(base.variables["root"].states)
+    sharp = LabelInstrument(
+        variable="root",
+        answers=base.variables["root"].states,
+        confusion=tuple(
+            tuple(0.9 if x == y else 0.1 / (states - 1) for y in range(states)) for x in range(states)
+        ),
+        types=(ReadingType(repeat=0.1, strength=50),),
+    )
+    look = replace(base.observers["o0"], labels={"root": sharp}, numbers={}, askable=True)
+    label = replace(base.observers["o1"], labels={"root": sharp}, numbers={}, origin="label", askable=False)
+    policy = replace(base.policy, conflict=0.0, limits={**base.policy.limits, "root": 0.3})
+    base = replace(
+        base, observers={"o0": look, "o1": label}, observer_digests={"o0": "as fitted"}, policy=policy
+    )
+    digest = base.question_digests.get("all", "")
+    gold = {"root": {"0": policy.calibrated_from}}
+    reading = FittedReading("o0", "o0", "all", digest, "face", 1, 10, gold)
+    record = FitRecord("fit", "2026-01-01", base.reference, 3, {"o0": "as fitted"}, (reading,))
+    said = Reading("o1", "all", "face", ({"root": 1},))
+    items = [
+        [said, Reading("o0", "all", "face", ({"root": 0},) * 10)],
+        [said, Reading("o0", "all", "face", ({"root": 1},) * 10)],
+        [Reading("o0", "all", "face", ({"root": 0},) * 10)],
+    ]
+    for fits, accepted in (((), [False, True, True]), ((record,), [True, True, True])):
+        _, _, levels = judged(replace(base, fits=fits), items)
+        assert (levels["root"].risk <= 0.3).all()
+        assert levels["root"].value.tolist() == [0, 1, 0]
+        assert levels["root"].accepted.tolist() == accepted
 
 
 @pytest.mark.parametrize("seed", range(4))
