@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         decide_items,
         decide_levels,
         highest_risk,
+        risk_of,
     )
     from engine.decision.disputed_labels import disputed_labels
     from engine.decision.level import LevelDecision
@@ -120,6 +121,7 @@ LAZY = {
     "Origin": "decision.origin",
     "labels_of": "decision.origin",
     "highest_risk": "decision.decision",
+    "risk_of": "decision.decision",
     "MeanThreshold": "decision.limits",
     "set_thresholds": "decision.limits",
     "thresholds_by_value": "decision.limits",
@@ -341,6 +343,7 @@ __all__ = [
     "reports_of",
     "resampled",
     "resolve",
+    "risk_of",
     "said_of",
     "scored",
     "scored_together",

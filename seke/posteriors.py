@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Basis, Origin, highest_risk, labels_of
+from engine import Basis, Origin, highest_risk, labels_of, risk_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,7 +48,7 @@ class Layout:
         levels = self._levels(decisions, covered)
         promised = covered.items() if covered else iter(())
         uncertified = covered.reasons(decisions.levels) if covered else []
-        named = self._lacking(decisions), self._overruled(answers, decisions)
+        named = self._lacking(decisions), self._overruled(answers, posterior)
         details = self._diagnostics(answers, posterior, diagnostics, named)
         records = []
         for i, item in enumerate(answers.items):
@@ -137,12 +137,15 @@ class Layout:
                 found[i].append(name)
         return found
 
-    def _overruled(self, answers: Answers, decisions: Decisions) -> list[list[str]]:
-        """Return of each item the variables that are decided otherwise than a data set's label says."""
+    def _overruled(self, answers: Answers, posterior: Posterior) -> list[list[str]]:
+        """Return of each item the variables whose posterior says otherwise than a data set's label.
+
+        So it is where labels are kept, too (`Policy.labels_final`).
+        """
         found: list[list[str]] = [[] for _ in answers.items]
         for name, said in labels_of(self.base, answers).items():
-            level = decisions.levels[name]
-            off = np.abs(said - level.value) > self.base.policy.tolerance.get(name, 0.5)
+            value, _ = risk_of(self.base.variables[name], posterior.marginals[name], self.base.policy)
+            off = np.abs(said - value) > self.base.policy.tolerance.get(name, 0.5)
             for i in np.flatnonzero(off & ~np.isnan(said)).tolist():
                 found[i].append(name)
         return found

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
 JSON_COLUMNS = ("decision.next", "diagnostics.violations")
+# Columns of text that may be null, in the first record too: what is not accepted has no basis.
+NULLABLE_TEXT = ("basis",)
 _ROW_GROUP = 32_768
 _TEXTS = {True: "true", False: "false"}
 
@@ -296,7 +298,7 @@ class _Parquet:
         arrow = self._arrow
         for key, value in record.items():
             path = prefix + key
-            if _as_text(path, key) or isinstance(value, str):
+            if _as_text(path, key) or key in NULLABLE_TEXT or isinstance(value, str):
                 yield key, arrow.string()
             elif isinstance(value, dict):
                 yield key, arrow.struct(list(self._fields(value, f"{path}.")))
