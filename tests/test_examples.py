@@ -160,6 +160,23 @@ def test_a_stretched_mouth_is_no_closed_jaw(found):
     assert stretched["action_units"]["AU26"] > 0.5 > closed["action_units"]["AU26"]
 
 
+def test_labels_of_a_set_are_looked_at_before_they_are_accepted(found):
+    faces = found("faces")
+    alone = faces["set-label-alone"]["decision"]
+    assert alone["levels"]["expression"]["origin"] == "label"
+    assert (alone["item"], alone["next"]["question"]) == ("requery", "expression")
+    seen = faces["set-label-completed"]["decision"]["levels"]["expression"]
+    assert (seen["decision"], seen["origin"]) == ("accept", "seen")
+
+
+def test_labels_that_are_kept_are_said_to_disagree_with_what_was_seen(found):
+    looked = found("faces")["set-label-doubted"]
+    (kept,) = (one for one in seke.infer(FACES, labels_final=True) if one["item"] == "set-label-doubted")
+    values = [one["decision"]["levels"]["expression"]["value"] for one in (looked, kept)]
+    assert values == ["happiness", "anger"]
+    assert looked["diagnostics"]["overruled"] == kept["diagnostics"]["overruled"] == ["expression"]
+
+
 def told_of_overlays():
     return {row[0].strip("`").removesuffix(".yaml"): row[2:] for row in rows("overlay", 5)}
 
@@ -192,7 +209,7 @@ def test_every_overlay_is_small_and_says_how_to_try_it():
 
 def test_the_rule_makes_valence_surer(found):
     risks = [found(run)["verified"]["decision"]["levels"]["valence"]["risk"] for run in ("faces", "one-rule")]
-    assert risks == pytest.approx([0.14, 0.11], abs=ROUNDING)
+    assert risks == pytest.approx([0.09, 0.065], abs=0.001)
 
 
 def test_compound_and_seven_classes_change_the_states(found):

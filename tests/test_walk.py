@@ -19,10 +19,10 @@ FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def seke(*args):
+def seke(*args, status=0):
     found = CliRunner().invoke(main, list(map(str, args)))
-    assert found.exit_code == 0, found.output
-    return found.stdout
+    assert found.exit_code == status, found.output
+    return found.stderr if status else found.stdout
 
 
 def scored(predictions):
@@ -52,7 +52,10 @@ def test_annotate_export_verify_bench(tmp_path):
 
     # Instruction data of it, which those who will train on it read back to the last row.
     options = [part for name in FORMATS for part in ("--format", name)]
+    # Nothing of it is calibrated, and nobody's numbers are told as measured ones unasked.
     options += ["--task", "joint", "--task", "reasoned", "--split", "train:.5,test:.5"]
+    assert "--uncalibrated" in seke("export", run, "-o", data, *options, status=2)
+    options.append("--uncalibrated")
     verify = ["--verify"] if all(map(importlib.util.find_spec, ("datasets", "trl"))) else []
     found = json.loads(seke("export", run, "-o", data, *options, *verify, "--json"))
     if verify:

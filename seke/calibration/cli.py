@@ -124,11 +124,15 @@ def calibrate(samples: tuple[str, ...], output: Path | None, **given: Any) -> No
     The overlay is YAML that can be read and edited: every number with how sure it is, and with the fit as
     its source. Use it with -k.
 
+    The overlay also records what it was fitted to (fits): values that are answered likewise are then called
+    calibrated. Where limits of the policy are means, it holds the risks that keep them, found on the gold.
+
     \b
     Examples:
       seke simulate --items 200 --question joint -o samples.jsonl --truth gold.csv
       seke calibrate samples.jsonl --gold gold.csv -o mine.yaml
       seke infer samples.jsonl -k mine.yaml
+      seke calibrate samples.jsonl --gold gold.csv --model gpt-4o=gpt-4o-2024-08-06 -o mine.yaml
       seke calibrate samples.jsonl --gold gold.csv --alpha 0.1 -o sure.yaml
       seke calibrate samples.jsonl --plan --alpha 0.1
 

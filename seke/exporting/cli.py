@@ -102,13 +102,15 @@ TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
 def export(run: Path, output: Path, as_json: bool, **given: Any) -> None:
     """Export what the run in RUN accepted, as data to train vision-language models on.
 
-    Only accepted levels speak, and of these only what rests on a calibration, a certificate or people, unless
-    --uncalibrated. Pictures are referred to, not copied, unless --copy-images. The folder gets
-    a data card (README.md) and is there whole or not at all.
+    Only accepted levels speak, and of these only what rests on a calibration, a certificate or people. The
+    rest is as good as numbers that nobody has measured; --uncalibrated tells it all the same. Without it, and
+    without a calibration (seke calibrate), there is nothing to export. Pictures are referred to, not copied,
+    unless --copy-images. The folder gets a data card (README.md) and is there whole or not at all.
 
     \b
     Examples:
       seke export run -o data --format messages --format parquet
+      seke export run -o data --uncalibrated
       seke export run -o data --format trl --task reasoned --soft --split train:.8,val:.1,test:.1
       seke export run -o data --format imagefolder --copy-images --licence "CC BY 4.0" --verify
 
