@@ -36,8 +36,10 @@ ONLY_JSON = {
 }
 
 
-def run(*args, status=0):
-    found = CliRunner().invoke(main, ["export", *map(str, args)])
+def run(*args, status=0, uncalibrated=True):
+    """Export; no run here has a calibration, so all but a test of that take what was declared, too."""
+    more = ["--uncalibrated"] * uncalibrated
+    found = CliRunner().invoke(main, ["export", *map(str, args), *more])
     assert found.exit_code == status, found.output
     return found
 
@@ -91,6 +93,13 @@ def accepted(folder):
         levels = record["decision"]["levels"]
         found[record["item"]] = {n: one["value"] for n, one in levels.items() if one["decision"] == "accept"}
     return {item: values for item, values in found.items() if values}
+
+
+def test_what_nobody_measured_is_told_only_when_asked_for(annotated, tmp_path):
+    message = run(annotated, "-o", tmp_path / "data", status=2, uncalibrated=False).stderr
+    assert "--uncalibrated" in message
+    assert not (tmp_path / "data").exists()
+    run(annotated, "-o", tmp_path / "data")
 
 
 def test_a_run_tells_where_its_items_are(annotated):
@@ -594,7 +603,12 @@ def test_nothing_accepted_is_nothing_to_export(tmp_path):
 
 def test_python_and_the_command_line_are_one(annotated, tmp_path):
     found = seke.export(
-        annotated, tmp_path / "a", formats=["messages", "llava"], tasks="joint", language="de"
+        annotated,
+        tmp_path / "a",
+        formats=["messages", "llava"],
+        tasks="joint",
+        language="de",
+        uncalibrated=True,
     )
     told = run(
         annotated,

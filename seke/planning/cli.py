@@ -143,6 +143,9 @@ def plan(as_json: bool, plot: Path | None, **given: Any) -> None:
     is what the base believes of its observers. See with --halo, --drift, --independent and
     --truth-population what happens where they are otherwise.
 
+    Below is the ceiling: about what endless answers of whom the policy asks would get accepted. Beyond it
+    only better numbers help, or another observer. --gold says what so many gold items would buy.
+
     \b
     Examples:
       seke plan --for 26238 --price 0.002
