@@ -232,7 +232,7 @@ def test_the_policy_is_no_dearer_than_five_draws_of_each(outcomes, kind, limit, 
         policy.cost.mean() / fixed.cost.mean(),
     )
     text = (
-        f"{kind} {limit}: the policy uses {share:.2f} of fixed:5's answers at {price:.2f} of its cost; "
+        f"{kind} {limit}: {share:.2f} of the answers of fixed:5 at {price:.2f} of its cost; "
         f"accepted {policy.coverage:.3f} against {fixed.coverage:.3f}, wrong {policy.error:.3f} against {fixed.error:.3f}"
     )
     with capsys.disabled():
