@@ -222,6 +222,12 @@ def test_a_limit_of_the_mean_is_kept_on_other_people(outcomes, capsys):
     assert all(pooled["mean", limit, "fixed:5"].coverage > 0.3 for limit in LIMITS)
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="missed: .49 to .69 of the answers, but at limits of .05 they cost 1.14 to 1.15 of fixed:5, and "
+    "what is accepted errs in .025 to .060 where fixed:5 errs in none. A further answer of a request costs "
+    ".15 of its first: two requests of one answer cost more than one of five",
+)
 @pytest.mark.parametrize("kind", ["mean", "each"])
 @pytest.mark.parametrize("limit", LIMITS)
 def test_the_policy_is_no_dearer_than_five_draws_of_each(outcomes, kind, limit, capsys):
@@ -232,8 +238,9 @@ def test_the_policy_is_no_dearer_than_five_draws_of_each(outcomes, kind, limit, 
         policy.cost.mean() / fixed.cost.mean(),
     )
     text = (
-        f"{kind} {limit}: {share:.2f} of the answers of fixed:5 at {price:.2f} of its cost; "
-        f"accepted {policy.coverage:.3f} against {fixed.coverage:.3f}, wrong {policy.error:.3f} against {fixed.error:.3f}"
+        f"{kind} {limit}: the policy uses {share:.2f} of fixed:5's answers at {price:.2f} of its cost; "
+        f"accepted {policy.coverage:.3f} against {fixed.coverage:.3f}, wrong {policy.error:.3f} against "
+        f"{fixed.error:.3f}"
     )
     with capsys.disabled():
         print(f"\n{text}")
