@@ -375,11 +375,11 @@ def _conclude(session: Session, summary: Summary, table: bool) -> None:
         f"{session.network.knowledge.name} {session.network.knowledge.digest}",
         file=sys.stderr,
     )
+    for line in (*summary.notes(), *limits_in_words(session)):
+        print(printable(line), file=sys.stderr)
     if session.guarantee is not None:
         for line in summary.promises(session.guarantee):
             print(printable(line), file=sys.stderr)
-    for line in (*summary.notes(), *limits_in_words(session)):
-        print(printable(line), file=sys.stderr)
     _say_refused(session)
 
 

@@ -203,9 +203,15 @@ def limits_in_words(session: Session) -> list[str]:
     if session.without_threshold:
         lines.append(
             f"limits of the mean cap each risk of {_some(session.without_threshold)}: to find what keeps "
-            "the mean takes a file of 60 items with such a value, or seke calibrate"
+            f"the mean takes a file of 60 items with such a value, or {_gold(session)}"
         )
     return lines
+
+
+def _gold(session: Session) -> str:
+    """Return what a calibration that finds thresholds takes: one at all, or more gold."""
+    base = session.network.knowledge
+    return f"{base.policy.calibrated_from} with gold for seke calibrate" if base.fits else "seke calibrate"
 
 
 def _some(names: Sequence[str]) -> str:

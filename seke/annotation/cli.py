@@ -283,7 +283,7 @@ def _conclude(found: Summary, job: Job, *, as_json: bool) -> None:
         print(f"{job.folder / 'posteriors.jsonl'}")
     # Promises name the items that they are refused for.
     refused = [f"the guarantee is refused: {reason}" for reason in found.refused if not found.promises]
-    for line in (*found.promises, *found.notes, *refused):
+    for line in (*found.notes, *found.promises, *refused):
         print(printable(line), file=sys.stderr)
     if found.stopped:
         print(f"stopped before the end: {found.stopped}; the same command goes on", file=sys.stderr)
