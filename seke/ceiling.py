@@ -30,9 +30,9 @@ def ceiling(session: Session, names: Sequence[str], source: Source, known: Answe
     base = session.network.knowledge
     answers = known
     for observer in dict.fromkeys((base.policy.ask, *base.policy.others)):
-        told = base.observers[observer].instruments
+        instruments = base.observers[observer].instruments
         for question in base.questions.values():
-            if not question.about_one and set(question.variables) & set(told):
+            if not question.about_one and set(question.variables) & set(instruments):
                 line = (observer, question.name, None, Answers.USUAL_VIEW)
                 answers = answers.joined(source.ask([Request(name, *line, 0, ENDLESS) for name in names]))
     levels = session.levels(answers)

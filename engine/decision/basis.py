@@ -63,17 +63,17 @@ def bases_of(base: Knowledge, answers: Answers) -> dict[str, Codes]:
     """Return on what a value of each variable of a level would rest, (N,), certificates apart."""
     draws = draws_of(base, answers)
     observers = tuple(base.observers.values())
-    askable = np.array([one.askable for one in observers], dtype=bool)[answers.reading_observer]
+    askable = np.array([observer.askable for observer in observers], dtype=bool)[answers.reading_observer]
     keys = list(_keys(base, answers))
     place = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     which = np.array([place[key] for key in keys], dtype=np.int64)
     known = [_calibration(base, *key) for key in place]
-    within = draws <= np.array([one.most for one in known], dtype=np.int64)[which]
-    found = {}
+    within = draws <= np.array([calibration.most for calibration in known], dtype=np.int64)[which]
+    bases = {}
     for name in (name for names in base.levels.values() for name in names):
         reported = reports_of(answers, name)
-        enough = np.array([name in one.enough for one in known], dtype=bool)[which]
-        elsewhere = np.array([name in one.elsewhere for one in known], dtype=bool)[which]
+        enough = np.array([name in calibration.enough for calibration in known], dtype=bool)[which]
+        elsewhere = np.array([name in calibration.elsewhere for calibration in known], dtype=bool)[which]
         rank = np.where(enough | elsewhere, Basis.ANOTHER_DESIGN, Basis.DECLARED)
         rank[enough & within] = Basis.CALIBRATED
         # What rests on several readings rests on the least of them; people and labels take nothing away.
@@ -83,8 +83,8 @@ def bases_of(base: Knowledge, answers: Answers) -> dict[str, Codes]:
         people = np.zeros(len(answers.items), dtype=bool)
         people[answers.reading_item[reported & ~askable]] = True
         nobody = np.where(people, Basis.PEOPLE, Basis.DECLARED)
-        found[name] = np.where(lowest == Basis.CERTIFIED, nobody, lowest).astype(np.int8)
-    return found
+        bases[name] = np.where(lowest == Basis.CERTIFIED, nobody, lowest).astype(np.int8)
+    return bases
 
 
 def _keys(base: Knowledge, answers: Answers) -> Iterator[tuple[str, str, str]]:
@@ -101,10 +101,12 @@ def _calibration(base: Knowledge, observer: str, question: str, view: str) -> _C
     for record in base.fits:
         if record.observers.get(observer) != base.observer_digests.get(observer, ""):
             continue
-        for one in (one for one in record.readings if one.observer == observer):
-            variables = frozenset(v for v in one.gold if one.gold_items(v) >= base.policy.calibrated_from)
-            if _is_like(base, one, question, view):
-                enough, most = enough | variables, max(most, one.most)
+        for reading in (reading for reading in record.readings if reading.observer == observer):
+            variables = frozenset(
+                v for v in reading.gold if reading.gold_items(v) >= base.policy.calibrated_from
+            )
+            if _is_like(base, reading, question, view):
+                enough, most = enough | variables, max(most, reading.most)
             else:
                 elsewhere |= variables
     return _Calibration(enough, most, elsewhere)
@@ -123,11 +125,11 @@ def draws_of(base: Knowledge, answers: Answers) -> Ints:
     """
     readings = len(answers.reading_item)
     most, total = np.zeros(readings), np.zeros(readings)
-    columns = [np.bincount(one.reading, one.weight, readings) for one in answers.labels.values()]
-    columns += [np.bincount(one.reading, minlength=readings) for one in answers.numbers.values()]
+    columns = [np.bincount(labels.reading, labels.weight, readings) for labels in answers.labels.values()]
+    columns += [np.bincount(numbers.reading, minlength=readings) for numbers in answers.numbers.values()]
     for column in columns:
         most = np.maximum(most, column)
         total += column
-    about_one = np.array([one.about_one for one in base.questions.values()], dtype=bool)
+    about_one = np.array([question.about_one for question in base.questions.values()], dtype=bool)
     single = about_one[answers.reading_question] if readings else np.zeros(0, dtype=bool)
     return np.round(np.where(single, total, most)).astype(np.int64)

@@ -40,4 +40,4 @@ class LevelDecision:
     @classmethod
     def stacked(cls, parts: Sequence[LevelDecision]) -> LevelDecision:
         """Return the decisions about several batches of items as one."""
-        return cls(*(np.concatenate([getattr(one, f.name) for one in parts]) for f in fields(cls)))
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))

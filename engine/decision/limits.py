@@ -101,12 +101,12 @@ def set_thresholds(
     decisions about N items; those that may not be accepted at any risk do not count. drawn: (B, N) risks of
     the same decided values under draws of the fit, weight: (B, N) how much each item counts there.
     """
-    found = {}
+    thresholds = {}
     for index, value in enumerate(variable.states if variable.kind == "binary" else (Threshold.ANY,)):
         chosen = level.eligible & (level.value == index) if variable.kind == "binary" else level.eligible
         if chosen.sum() < least:
             continue
-        found[value] = mean_threshold(
+        thresholds[value] = mean_threshold(
             level.risk[chosen],
             policy.limits[variable.name],
             policy.worst,
@@ -114,9 +114,9 @@ def set_thresholds(
             policy.confidence,
             None if weight is None else weight[:, chosen],
         )
-    return found
+    return thresholds
 
 
-def thresholds_by_value(variable: Variable, limit: float, found: Mapping[str, float]) -> tuple[float, ...]:
+def thresholds_by_value(variable: Variable, limit: float, by_value: Mapping[str, float]) -> tuple[float, ...]:
     """Return each value's threshold (`Variable.values`), and the limit where none was found."""
-    return tuple(found.get(value, found.get(Threshold.ANY, limit)) for value in variable.values)
+    return tuple(by_value.get(value, by_value.get(Threshold.ANY, limit)) for value in variable.values)

@@ -33,7 +33,7 @@ class Origin(IntEnum):
     @classmethod
     def words(cls) -> tuple[str, ...]:
         """Return what each is called in a record, in their order."""
-        return tuple(one.name.lower() for one in cls)
+        return tuple(origin.name.lower() for origin in cls)
 
 
 # A reading that more probably followed its label than not has not looked.
@@ -46,7 +46,7 @@ def origins_of(base: Knowledge, answers: Answers, followed: Floats) -> dict[str,
     followed: (R,) P(a reading followed its label | all answers).
     """
     looks = looking(base, answers)
-    found = {}
+    origins = {}
     for name in (name for names in base.levels.values() for name in names):
         reported = reports_of(answers, name)
         origin = np.full(len(answers.items), Origin.INFERRED, dtype=np.int8)
@@ -55,13 +55,13 @@ def origins_of(base: Knowledge, answers: Answers, followed: Floats) -> dict[str,
         if name != base.root:
             seen &= followed < FOLLOWED
         origin[answers.reading_item[seen]] = Origin.SEEN
-        found[name] = origin
-    return found
+        origins[name] = origin
+    return origins
 
 
 def looking(base: Knowledge, answers: Answers) -> NDArray[np.bool_]:
     """Return which readings are of observers that look at the item, (R,), and no data set's labels."""
-    looks = np.array([one.origin == "seen" for one in base.observers.values()], dtype=bool)
+    looks = np.array([observer.origin == "seen" for observer in base.observers.values()], dtype=bool)
     return np.asarray(looks[answers.reading_observer])
 
 
@@ -80,9 +80,9 @@ def labels_of(base: Knowledge, answers: Answers) -> Mapping[str, Floats]:
     Of several labels of an item the first counts; one that names no state of the variable says nothing.
     """
     says = ~looking(base, answers)
-    found: dict[str, Floats] = {}
+    labels_by_name: dict[str, Floats] = {}
     if not says.any():
-        return found
+        return labels_by_name
     for name in (name for names in base.levels.values() for name in names):
         column = answers.labels.get(name) or answers.numbers.get(name)
         if column is None or not says[column.reading].any():
@@ -96,8 +96,8 @@ def labels_of(base: Knowledge, answers: Answers) -> Mapping[str, Floats]:
         labels = np.full(len(answers.items), np.nan)
         # Written from the last to the first, so that the first stays.
         labels[answers.reading_item[reading]] = values
-        found[name] = labels
-    return found
+        labels_by_name[name] = labels
+    return labels_by_name
 
 
 def _states(

@@ -105,20 +105,22 @@ def with_thresholds(base: Knowledge) -> Knowledge:
 
 def _valid(base: Knowledge, key: str) -> dict[str, tuple[float, ...]]:
     """Return variable -> thresholds by value, of a set of the latest fit that has any."""
-    found: dict[str, dict[str, float]] = {}
+    by_variable: dict[str, dict[str, float]] = {}
     for record in base.fits:
         if not all(base.observer_digests.get(name) == digest for name, digest in record.observers.items()):
             continue
-        own: dict[str, dict[str, float]] = {}
-        for one in getattr(record, key):
+        of_record: dict[str, dict[str, float]] = {}
+        for threshold in getattr(record, key):
             limit = (
-                base.policy.limits.get(one.variable, 0.0) if one.variable in base.policy.mean_limits else 0.0
+                base.policy.limits.get(threshold.variable, 0.0)
+                if threshold.variable in base.policy.mean_limits
+                else 0.0
             )
-            if math.isclose(one.limit, limit, abs_tol=SAME):
-                own.setdefault(one.variable, {})[one.value] = one.risk
-        found |= own
+            if math.isclose(threshold.limit, limit, abs_tol=SAME):
+                of_record.setdefault(threshold.variable, {})[threshold.value] = threshold.risk
+        by_variable |= of_record
     thresholds = {}
-    for name, by_value in found.items():
+    for name, by_value in by_variable.items():
         limit = base.policy.limits[name]
         values = base.variables[name].values
         thresholds[name] = tuple(by_value.get(value, by_value.get(Threshold.ANY, limit)) for value in values)
@@ -133,10 +135,10 @@ def fits_yaml(record: FitRecord) -> str:
         "population": record.population,
         "persons": record.persons,
         "observers": dict(record.observers),
-        "readings": [_plain_reading(one) for one in record.readings],
+        "readings": [_plain_reading(reading) for reading in record.readings],
     }
     sets = {key: _plain_thresholds(getattr(record, key)) for key in SETS}
-    plain |= {key: one for key, one in sets.items() if one}
+    plain |= {key: entries for key, entries in sets.items() if entries}
     head = (
         "# What these numbers were fitted to; a value is `calibrated` only where it was answered likewise.\n"
         + "# thresholds: the highest risk accepted, so that the mean risk of the accepted keeps the limit.\n"
@@ -149,17 +151,17 @@ def fits_yaml(record: FitRecord) -> str:
 
 def _plain_thresholds(thresholds: Sequence[Threshold]) -> dict[str, dict[str, Any]]:
     plain: dict[str, dict[str, Any]] = {}
-    for one in thresholds:
-        plain.setdefault(one.variable, {})[one.value] = {
-            "limit": PlainNumber(rounded_down(one.limit)),
-            "risk": PlainNumber(rounded_down(one.risk)),
-            "items": one.items,
-            "accepted": one.accepted,
-            "mean": PlainNumber(rounded_up(one.mean, 6)),
+    for threshold in thresholds:
+        plain.setdefault(threshold.variable, {})[threshold.value] = {
+            "limit": PlainNumber(rounded_down(threshold.limit)),
+            "risk": PlainNumber(rounded_down(threshold.risk)),
+            "items": threshold.items,
+            "accepted": threshold.accepted,
+            "mean": PlainNumber(rounded_up(threshold.mean, 6)),
         }
     return plain
 
 
-def _plain_reading(one: FittedReading) -> Mapping[str, Any]:
-    gold = {name: dict(counts) for name, counts in one.gold.items()}
-    return {**{key: getattr(one, key) for key in (*TEXTS.split(), "least", "most")}, "gold": gold}
+def _plain_reading(reading: FittedReading) -> Mapping[str, Any]:
+    gold = {name: dict(counts) for name, counts in reading.gold.items()}
+    return {**{key: getattr(reading, key) for key in (*TEXTS.split(), "least", "most")}, "gold": gold}

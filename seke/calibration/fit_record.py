@@ -45,14 +45,14 @@ FIRST_DRAWS = 50
 
 def models_of_runs(paths: Iterable[str]) -> dict[str, str]:
     """Return observer -> model of the runs of `seke annotate` in whose folders these sample files lie."""
-    found: dict[str, str] = {}
+    models: dict[str, str] = {}
     for path in paths:
         summary = Path(path).parent / SUMMARY
         # Whatever else is called so says nothing of a model.
         with suppress(OSError, ValueError, KeyError, TypeError):
             facts = json.loads(summary.read_bytes())["facts"]
-            found[str(facts["observer"])] = str(facts["model"])
-    return found
+            models[str(facts["observer"])] = str(facts["model"])
+    return models
 
 
 def readings_of(
@@ -65,11 +65,11 @@ def readings_of(
     observers, questions = tuple(base.observers), tuple(base.questions)
     draws = draws_of(base, answers)
     keys = np.stack([answers.reading_observer, answers.reading_question, answers.reading_view], axis=1)
-    found = []
+    readings = []
     for row in np.unique(keys, axis=0):
         chosen = (keys == row).all(1)
         observer, question, view = observers[row[0]], questions[row[1]], answers.views[row[2]]
-        found.append(
+        readings.append(
             FittedReading(
                 observer,
                 models.get(observer, observer),
@@ -81,7 +81,7 @@ def readings_of(
                 dict(_gold_counts(base, answers, gold, chosen)),
             )
         )
-    return tuple(found)
+    return tuple(readings)
 
 
 def _gold_counts(
@@ -109,8 +109,7 @@ def thresholds_of(
     population_n: float | None,
     recorded: SingleSamples | None,
 ) -> tuple[tuple[Threshold, ...], tuple[Threshold, ...]]:
-    """Return the thresholds that keep limits of the mean: of items as they were answered, and as the policy
-    asks.
+    """Return the thresholds that keep limits of the mean: of items as answered, and as the policy asks.
 
     session: of the base as it was written. recorded: the samples of the items one by one;
     None where the policy cannot be followed on them.
@@ -124,20 +123,20 @@ def thresholds_of(
         chosen = np.zeros(len(answers.items), dtype=bool)
         chosen[rng.permutation(len(chosen))[:MOST_ITEMS]] = True
         answers = answers.only(chosen)
-    plain = _found(session, fit, answers, wanted, rng, population_n)
+    plain = _cautious_thresholds(session, fit, answers, wanted, rng, population_n)
     asked: tuple[Threshold, ...] = ()
     if recorded is not None:
         recorded = recorded.about(set(answers.items))
         # Whoever asks until a risk is low enough has many risks just below: found once with items asked until
         # each keeps the limit, and once more with items asked until they keep what was found. The lower one.
-        met = replay(session, recorded).answers
-        before = _found(session, fit, met, wanted, rng, population_n, FIRST_DRAWS)
-        met = replay(_with(session, before), recorded).answers
-        asked = _lower(before, _found(session, fit, met, wanted, rng, population_n))
+        answered = replay(session, recorded).answers
+        before = _cautious_thresholds(session, fit, answered, wanted, rng, population_n, FIRST_DRAWS)
+        answered = replay(_with(session, before), recorded).answers
+        asked = _lower(before, _cautious_thresholds(session, fit, answered, wanted, rng, population_n))
     return plain, asked
 
 
-def _found(
+def _cautious_thresholds(
     session: Session,
     fit: Fit,
     answers: Answers,
@@ -154,13 +153,17 @@ def _found(
         return ()
     many = {} if draws is None else {"draws": draws}
     drawn = drawn_risks(fit, session.inference, answers, levels, rng, population_n, **many)
-    found = []
+    thresholds = []
     for name, level in levels.items():
         variable, limit = base.variables[name], base.policy.limits[name]
         risks = drawn.risk[name], drawn.weight
-        for value, one in set_thresholds(variable, base.policy, level, least, *risks).items():
-            found.append(Threshold(name, value, limit, one.risk, one.items, one.accepted, one.mean))
-    return tuple(found)
+        for value, threshold in set_thresholds(variable, base.policy, level, least, *risks).items():
+            thresholds.append(
+                Threshold(
+                    name, value, limit, threshold.risk, threshold.items, threshold.accepted, threshold.mean
+                )
+            )
+    return tuple(thresholds)
 
 
 def _often(level: LevelDecision, least: int) -> bool:
@@ -170,18 +173,18 @@ def _often(level: LevelDecision, least: int) -> bool:
 def _with(session: Session, thresholds: tuple[Threshold, ...]) -> Session:
     """Return the session with these thresholds, and caps of each risk where there are none."""
     base, risks = session.network.knowledge, dict[str, dict[str, float]]()
-    for one in thresholds:
-        risks.setdefault(one.variable, {})[one.value] = one.risk
+    for threshold in thresholds:
+        risks.setdefault(threshold.variable, {})[threshold.value] = threshold.risk
     policy = base.policy
     by_value = {
-        name: thresholds_by_value(base.variables[name], policy.limits[name], found)
-        for name, found in risks.items()
+        name: thresholds_by_value(base.variables[name], policy.limits[name], by_value_risk)
+        for name, by_value_risk in risks.items()
     }
     return session.under(replace(policy, thresholds=by_value, adaptive_thresholds=by_value))
 
 
 def _lower(first: tuple[Threshold, ...], second: tuple[Threshold, ...]) -> tuple[Threshold, ...]:
     """Return of each value the threshold with the lower risk; only of values that both have."""
-    earlier = {(one.variable, one.value): one for one in first}
-    pairs = ((one, earlier.get((one.variable, one.value))) for one in second)
-    return tuple(min((one, other), key=lambda t: t.risk) for one, other in pairs if other is not None)
+    earlier = {(t.variable, t.value): t for t in first}
+    pairs = [(t, earlier[t.variable, t.value]) for t in second if (t.variable, t.value) in earlier]
+    return tuple(min(pair, key=lambda t: t.risk) for pair in pairs)
