@@ -188,24 +188,26 @@ class Summary:
 def limits_in_words(session: Session) -> list[str]:
     """Return how limits of the mean are kept: by which thresholds, or each risk by itself."""
     policy, variables = session.network.knowledge.policy, session.network.knowledge.variables
-    found: dict[str, list[str]] = {}
+    names_by_risk: dict[str, list[str]] = {}
     for name in (name for name in policy.limits if name in policy.thresholds):
-        risks = dict(zip(variables[name].values, policy.thresholds[name], strict=True))
-        alike = len(set(risks.values())) == 1
-        shown = (
-            f"{next(iter(risks.values())):.3g}"
-            if alike
-            else ", ".join(f"{value} {risk:.3g}" for value, risk in risks.items())
-        )
-        found.setdefault(f"at most {shown}", []).append(name)
-    by_risk = "; ".join(f"{_some(names)} {risk}" for risk, names in found.items())
-    lines = [f"limits of the mean are kept by accepting risks of {by_risk}"] if found else []
+        risks = dict(zip(variables[name].values, map(_risk, policy.thresholds[name]), strict=True))
+        if len(set(risks.values())) == 1:
+            shown = next(iter(risks.values()))
+        else:
+            shown = ", ".join(f"{value} {risk}" for value, risk in risks.items())
+        names_by_risk.setdefault(shown, []).append(name)
+    by_risk = "; ".join(f"{_some(names)} {risk}" for risk, names in names_by_risk.items())
+    lines = [f"highest risks accepted, so that limits of the mean are kept: {by_risk}"] if by_risk else []
     if session.without_threshold:
         lines.append(
             f"limits of the mean cap each risk of {_some(session.without_threshold)}: to find what keeps "
             f"the mean takes a file of 60 items with such a value, or {_gold(session)}"
         )
     return lines
+
+
+def _risk(risk: float) -> str:
+    return f"{risk:.3g}" if risk else "none"
 
 
 def _gold(session: Session) -> str:

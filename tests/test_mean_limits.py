@@ -72,7 +72,7 @@ def test_a_stream_caps_each_and_says_so(tried):
     assert levels_of([capped[item] for item in each], root) == levels_of(each.values(), root)
     assert f"limits of the mean cap each risk of {root}" in stream.stderr
     whole = CliRunner().invoke(main, ["infer", str(tried / "samples.jsonl"), "-k", base, "--json"])
-    assert f"limits of the mean are kept by accepting risks of {root} at most" in whole.stderr
+    assert f"so that limits of the mean are kept: {root} 0." in whole.stderr
 
 
 def _item(line):
