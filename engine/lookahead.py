@@ -67,7 +67,15 @@ class _Candidate:
 class LookAhead:
     """Finds for each item the question most worth asking."""
 
-    def __init__(self, network: Network, observations: ObservationModel, seed: int = 0) -> None:
+    def __init__(
+        self,
+        network: Network,
+        observations: ObservationModel,
+        seed: int = 0,
+        unavailable: Collection[str] = (),
+    ) -> None:
+        """unavailable: observers that cannot be asked now, whatever the policy says."""
+        self.unavailable = frozenset(unavailable)
         self.network = network
         self.base: Knowledge = network.knowledge
         self.observations = observations
@@ -135,7 +143,8 @@ class LookAhead:
     def observers(self, answers: Answers) -> NDArray[np.bool_]:
         """Say which observers may be asked about each item, (N, observers).
 
-        Those askable ones that it has, else the policy's `ask`; and the policy's `others`.
+        Those askable ones that it has, else the policy's `ask`; and the policy's `others`; none of those that
+        are unavailable.
         """
         names = [o.name for o in self.observations.observers]
         askable = np.array([o.askable for o in self.observations.observers], dtype=bool)
@@ -146,6 +155,7 @@ class LookAhead:
         if policy.ask:
             found[~found.any(1), names.index(policy.ask)] = True
         found[:, [names.index(name) for name in policy.others]] = True
+        found[:, [number for number, name in enumerate(names) if name in self.unavailable]] = False
         return found
 
     def _best(
