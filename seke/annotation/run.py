@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine import Answers, Knowledge
-from seke.annotation.reuse import runs_of
+from seke.annotation.live_item import LiveItem, numbered
 from seke.annotation.strategies import label_of
 from seke.ledger import Asked
 from seke.loop import Request, closed
@@ -51,30 +51,6 @@ HOPELESS = 40
 
 
 @dataclass
-class _Live:
-    """An item that is being asked about. reason: why it is to be closed, None while it is not.
-
-    silent: observers other than the first that gave no answer about it, and are not asked again.
-    """
-
-    item: Item
-    records: list[Record]
-    lines: dict[Line, Asked]
-    prompts: dict[Line, Prompt] = field(default_factory=dict)
-    doubt: tuple[str, ...] = ()
-    reason: str | None = None
-    silent: frozenset[str] = frozenset()
-
-    def missing(self) -> list[Request]:
-        """Return the requests for what was asked for when a process ended, and did not come."""
-        return [
-            Request(*line, first, samples)
-            for line, asked in self.lines.items()
-            for first, samples in runs_of(asked.missing)
-        ]
-
-
-@dataclass
 class Annotator:
     """What a run is done with.
 
@@ -102,7 +78,7 @@ class Annotator:
     def __post_init__(self) -> None:
         self.base: Knowledge = self.session.network.knowledge
         self.questions = Questions(self.base)
-        self._live: dict[str, _Live] = {}
+        self._live: dict[str, LiveItem] = {}
         self._pictures: OrderedDict[tuple[str, str, str], Picture] = OrderedDict()
         self._statuses: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
 
@@ -238,7 +214,7 @@ class Annotator:
             if name in reasons and (reasons[name] or judged.decisions.next[i] is not None)
         }
 
-    def _open(self, items: Iterable[Item], ledger: Ledger) -> Iterator[_Live]:
+    def _open(self, items: Iterable[Item], ledger: Ledger) -> Iterator[LiveItem]:
         """Yield items that are not settled, with what there is of them already."""
         rest = iter(items)
         while some := list(itertools.islice(rest, AT_ONCE)):
@@ -251,7 +227,7 @@ class Annotator:
             for item in some:
                 if item.name not in settled:
                     records = [*self._known(item), *told.get(item.name, ())]
-                    yield _Live(item, records, of[item.name])
+                    yield LiveItem(item, records, of[item.name])
 
     def _known(self, item: Item) -> list[Record]:
         if not item.labels or self.known_by is None:
@@ -319,7 +295,7 @@ class Annotator:
             if option is not None and self._live[name].reason is None:
                 self._live[name].reason = reason
 
-    def _request(self, live: _Live, option: Option | None) -> Request | None:
+    def _request(self, live: LiveItem, option: Option | None) -> Request | None:
         """Return what to ask about an item; None where it is done."""
         samples = option.samples if option is not None else 0
         if self.rule is not None:
@@ -348,6 +324,8 @@ class Annotator:
         for request in requests:
             if self.stopping.is_set():
                 return
+            if request.observer in self.lost:
+                continue
             again = request.line in live.lines and request.first < live.lines[request.line].draws
             choices: tuple[Choice, ...] = ()
             try:
@@ -376,7 +354,7 @@ class Annotator:
             self._look_at(request, records, choices)
             self.progress(0, len(choices), ledger.committed)
 
-    def _pass_over(self, live: _Live, request: Request, *, again: bool) -> None:
+    def _pass_over(self, live: LiveItem, request: Request, *, again: bool) -> None:
         """Let an item go on, or end it, where no answer to a request came.
 
         again: whether it was asked for before; what did not come once is not waited for again.
@@ -402,7 +380,7 @@ class Annotator:
             self.stopped_by = self.stopped_by or fault
             self.stopping.set()
 
-    async def _call(self, live: _Live, request: Request, ledger: Ledger) -> Call:
+    async def _call(self, live: LiveItem, request: Request, ledger: Ledger) -> Call:
         """Return a request with its prompt and picture, which stay what they were at the line's first.
 
         Raises:
@@ -420,7 +398,7 @@ class Annotator:
         live.lines[request.line] = Asked(draws, (), prompt.digest, picture.digest)
         return Call(request, prompt, picture)
 
-    def _prompt(self, live: _Live, request: Request, ledger: Ledger) -> Prompt:
+    def _prompt(self, live: LiveItem, request: Request, ledger: Ledger) -> Prompt:
         """Return the prompt of a line, which stays what it was when it was first asked."""
         earlier = live.lines.get(request.line)
         known = ledger.prompt(earlier.prompt) if earlier else None
@@ -444,22 +422,3 @@ class Annotator:
         while len(self._pictures) > PICTURES:
             self._pictures.popitem(last=False)
         return made
-
-
-def numbered(records: Iterable[Record]) -> list[Record]:
-    """Return the samples of an item in an order of their own, numbered on within each reading.
-
-    The ledger numbers the answers of each line; those that differ in what they are about are one reading.
-    """
-
-    def line(record: Record) -> tuple[Any, ...]:
-        about = record.get("extra", {}).get("about", "")
-        return record["observer"], record["question"], record.get("view", ""), about, record["draw"]
-
-    counts: Counter[tuple[str, ...]] = Counter()
-    found = []
-    for record in sorted(records, key=line):
-        reading = line(record)[:3]
-        found.append({**record, "draw": counts[reading]})
-        counts[reading] += 1
-    return found
