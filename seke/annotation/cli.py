@@ -237,7 +237,8 @@ def _forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None],
         print("  no prices are known (--price-in, --price-out)")
         return
     if found.unpriced:
-        print(f"  what {' and '.join(found.unpriced)} costs is not known (--prices), and left out of this:")
+        names = " and ".join(found.unpriced)
+        print(f"  no prices are known of {names} (--prices); tokens are of all, USD without these:")
     print(f"  about {found.price:,.2f} USD ({found.price_low:,.2f} to {found.price_high:,.2f})")
     print(f"  at most {found.price_most:,.2f} USD: {most}, were each answer a request of its own")
 
@@ -247,10 +248,10 @@ def _ceiling(found: Forecast, job: Job) -> Iterator[str]:
     shares = ", ".join(f"{level.replace('_', ' ')} {part:.0%}" for level, part in found.ceiling.items())
     policy = job.annotator.base.policy
     names = " and ".join((policy.ask, *policy.others))
-    has = "has it" if not policy.others else "has them"
-    yield f"endless answers of {names}, as the base {has}, would get accepted: {shares}"
+    whom = "them" if policy.others else "it"
+    yield f"endless answers of {names}, as the base has {whom}, would get accepted: {shares}"
     if not job.annotator.base.fits:
-        yield "no fit of the base knows it: seke plan --gold 30,100 says what so many labels would buy"
+        yield f"no fit of the base knows {whom}: seke plan --gold 30,100 says what so many labels would buy"
 
 
 def _status(folder: Path, *, as_json: bool) -> None:

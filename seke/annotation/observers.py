@@ -80,9 +80,7 @@ def asking(
 
 def _check_askable(base: Knowledge, name: str) -> None:
     if name not in base.observers:
-        known = f" (those that can be asked: {', '.join(askable_of(base))})"
-        hint = did_you_mean(name, base.observers) or known
-        raise SekeError(f"no observer is called {name!r}{hint}")
+        raise SekeError(f"no observer is called {name!r}{did_you_mean(name, askable_of(base))}")
     if not base.observers[name].askable:
         raise SekeError(
             f"observer {name!r} cannot be asked (`askable`); those that can are {', '.join(askable_of(base))}"

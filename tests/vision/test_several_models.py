@@ -274,7 +274,7 @@ def test_what_may_be_spent_ends_the_run_whoever_would_be_asked(tmp_path, folder)
     ("more", "message"),
     [
         (["--also", "generic-vml=m"], "no observer is called 'generic-vml'; did you mean generic-vlm?"),
-        (["--also", "xyz=m"], "no observer is called 'xyz' (those that can be asked: gpt-4o, generic-vlm)"),
+        (["--also", "xyz=m"], "no observer is called 'xyz'; allowed are generic-vlm, gpt-4o"),
         (["--also", "human=m"], "observer 'human' cannot be asked"),
         (["--also", "gpt-4o=m"], "observer 'gpt-4o' is whom gpt-4o counts as already"),
         (["--also", "generic-vlm"], "is not of the form OBSERVER=MODEL"),
