@@ -31,7 +31,7 @@ from engine.decision.origin import Origin, labels_of, origins_of
 from engine.imagined import Belief, ImaginedAnswers, ImaginedReadings, ImaginedTables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -117,7 +117,15 @@ class _Items:
 class LookAhead:
     """Finds for each item the question most worth asking."""
 
-    def __init__(self, network: Network, observations: ObservationModel, seed: int = 0) -> None:
+    def __init__(
+        self,
+        network: Network,
+        observations: ObservationModel,
+        seed: int = 0,
+        unavailable: Collection[str] = (),
+    ) -> None:
+        """unavailable: observers that cannot be asked now, whatever the policy says."""
+        self.unavailable = frozenset(unavailable)
         self.network = network
         self.base: Knowledge = network.knowledge
         self.observations = observations
@@ -188,7 +196,8 @@ class LookAhead:
     def observers(self, answers: Answers) -> NDArray[np.bool_]:
         """Say which observers may be asked about each item, (N, observers).
 
-        Those askable ones that it has, else the policy's `ask`; and the policy's `others`.
+        Those askable ones that it has, else the policy's `ask`; and the policy's `others`; none of those that
+        are unavailable.
         """
         names = [o.name for o in self.observations.observers]
         askable = np.array([o.askable for o in self.observations.observers], dtype=bool)
@@ -199,6 +208,7 @@ class LookAhead:
         if policy.ask:
             found[~found.any(1), names.index(policy.ask)] = True
         found[:, [names.index(name) for name in policy.others]] = True
+        found[:, [number for number, name in enumerate(names) if name in self.unavailable]] = False
         return found
 
     def _best(self, known: _Items, observers: NDArray[np.bool_]) -> Iterator[Option | None]:

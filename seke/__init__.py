@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seke import plot
-    from seke.annotation.job import annotate
+    from seke.annotation.from_python import annotate
     from seke.bench.run import benchmark
     from seke.bench.score import score
     from seke.calibration.independence import independence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from seke.workbench.show import show
 
 LAZY = {
-    "annotate": "annotation.job",
+    "annotate": "annotation.from_python",
     "benchmark": "bench.run",
     "calibrate": "calibration.run",
     "LabelTable": "labels",

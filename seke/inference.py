@@ -36,7 +36,7 @@ from seke.shipped import cache_folder
 from seke.shipped import knowledge as read_knowledge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from engine import Decisions, Diagnostics, Option, Policy, Posterior
 
@@ -154,6 +154,13 @@ class Session:
         """Return the session with a policy of which a guarantee holds as of the one that it has."""
         kept = {"guarantee": self.guarantee, "refused": self.refused, "otherwise": self.otherwise}
         return replace(self.under(policy), **kept)  # type: ignore[arg-type]
+
+    def without(self, observers: Collection[str]) -> Session:
+        """Return the session that asks nothing of these observers; what they answered counts as before."""
+        if not observers:
+            return self
+        old = self.look_ahead
+        return replace(self, look_ahead=LookAhead(self.network, old.observations, old.seed, observers))
 
     def under(self, policy: Policy) -> Session:
         """Return the same base, ready with another policy."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
 from seke.loop import Request
-from seke.vision.errors import FatalError, OutOfMoneyError
+from seke.vision.errors import AccountError, OutOfMoneyError
 from seke.vision.values import Call, Choice, Picture, Prompt
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ FROM batches b, json_each(b.numbers) JOIN requests ON number = value WHERE over 
 """
 ALIKE = """
 SELECT draw, text, finish, refusal FROM choices c JOIN requests r ON c.request = r.number
-WHERE c.item = ? AND c.question = ? AND c.about = ? AND c.view = ?
+WHERE c.item = ? AND c.observer = ? AND c.question = ? AND c.about = ? AND c.view = ?
 AND r.prompt = ? AND r.picture = ? ORDER BY draw
 """
 OF_REQUESTS = """
@@ -107,9 +107,13 @@ TOKENS = """
 SELECT question, json_extract(draws, '$[0]'), upto - json_extract(draws, '$[0]'),
 (SELECT count(*) FROM choices c WHERE c.request = r.number), prompt_tokens, ifnull(cached_tokens, 0),
 answer_tokens FROM requests r WHERE state = 'answered' AND prompt_tokens IS NOT NULL
-AND answer_tokens IS NOT NULL AND item IN (%s)
+AND answer_tokens IS NOT NULL AND item IN (%s) AND observer = ?
 """
 OF_CHOICES = "SELECT count(*), sum(status = 'refused'), sum(status = 'unreadable') FROM choices"
+BY_OBSERVER = """
+SELECT observer, (SELECT count(*) FROM choices c WHERE c.observer = r.observer), count(*),
+sum(state = 'answered' AND price IS NULL), ifnull(sum(price), 0) FROM requests r GROUP BY observer
+"""
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,17 @@ class Totals:
     spent: float
     perhaps: float
     unpriced: int
+
+
+@dataclass(frozen=True)
+class ObserverTotals:
+    """What was asked of one observer in a run. spent: USD, where prices are known."""
+
+    observer: str
+    answers: int
+    requests: int
+    unpriced: int
+    spent: float
 
 
 class Ledger:
@@ -380,10 +395,13 @@ class Ledger:
         row = self._db.execute("SELECT text, form FROM prompts WHERE digest = ?", (digest,)).fetchone()
         return Prompt(row[0], json.loads(row[1]), digest) if row else None
 
-    def choices(self, call: Call, draws: Iterable[int]) -> tuple[Choice, ...]:
-        """Return the answers that there are to the same prompt about the same picture, of these draws."""
-        item, _, *rest = _key(call.request.line)
-        alike = (item, *rest, call.prompt.digest, call.picture.digest)
+    def choices(self, call: Call, draws: Iterable[int], observer: str | None = None) -> tuple[Choice, ...]:
+        """Return the answers that there are to the same prompt about the same picture, of these draws.
+
+        observer: whose answers; those of the call's observer by default.
+        """
+        item, asked, *rest = _key(call.request.line)
+        alike = (item, observer or asked, *rest, call.prompt.digest, call.picture.digest)
         rows = self._db.execute(ALIKE, alike).fetchall()
         wanted = set(draws)
         return tuple(Choice(*row) for row in rows if row[0] in wanted)
@@ -403,18 +421,19 @@ class Ledger:
             told = dict(zip(names, row, strict=True))
             yield {name: value for name, value in told.items() if value or name in ("draw", "text")}
 
-    def tokens(self, items: Sequence[str]) -> list[RequestTokens]:
-        """Return the tokens of the requests about items, of those where the server told them."""
-        return [RequestTokens(*row) for row in self._of(TOKENS, items)]
+    def tokens(self, items: Sequence[str], observer: str) -> list[RequestTokens]:
+        """Return the tokens of requests to an observer about items, of those where the server told them."""
+        return [RequestTokens(*row) for row in self._of(TOKENS, items, observer)]
 
     def totals(self) -> Totals:
         """Return what the run has come to."""
         return _totals(self._db)
 
-    def _of(self, statement: str, items: Sequence[str]) -> Iterator[Any]:
+    def _of(self, statement: str, items: Sequence[str], *more: str) -> Iterator[Any]:
+        """Yield the rows of a statement about items; more: what it takes after these."""
         for start in range(0, len(items), AT_ONCE):
             some = items[start : start + AT_ONCE]
-            yield from self._db.execute(statement % ", ".join("?" * len(some)), some).fetchall()
+            yield from self._db.execute(statement % ", ".join("?" * len(some)), (*some, *more)).fetchall()
 
     # The writer --------------------------------------------------------------------------------------
 
@@ -449,7 +468,7 @@ class Ledger:
             try:
                 error = self._commit([work for work, _ in waiting])
             except Exception as fault:  # Whoever waits is told, whatever it is; this thread goes on.
-                error = FatalError(f"{self.folder}: the ledger cannot be written ({fault!r:.200})")
+                error = AccountError(f"{self.folder}: the ledger cannot be written ({fault!r:.200})")
             for _, tell in waiting:
                 tell(error, None)
 
@@ -465,7 +484,7 @@ class Ledger:
             self._kept.clear()
             if not isinstance(error, sqlite3.Error | OSError):
                 raise
-            return FatalError(str(_in_plain_words(error, self.folder)))
+            return AccountError(str(_in_plain_words(error, self.folder)))
         return None
 
 
@@ -493,6 +512,15 @@ def status_of(folder: Path) -> tuple[Record, int, Totals]:
         facts = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM facts")}
         settled = db.execute("SELECT count(*) FROM settled").fetchone()[0]
         return facts, int(settled), _totals(db)
+
+
+def totals_by_observer(folder: Path) -> list[ObserverTotals]:
+    """Return what was asked of each observer of a run, also while a process is at it."""
+    with (
+        plainly(folder),
+        closing(sqlite3.connect(f"file:{folder / NAME}?mode=ro", timeout=30, uri=True)) as db,
+    ):
+        return [ObserverTotals(*row) for row in db.execute(BY_OBSERVER)]
 
 
 def order_of(folder: Path, item: str) -> list[Line]:

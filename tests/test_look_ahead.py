@@ -69,6 +69,28 @@ def test_a_second_observer_beats_a_tenth_draw(network):
         assert 0 < found["generic-vlm", "expression", None, "face", 1].gain < second.gain
 
 
+def test_who_is_unavailable_is_not_asked_though_it_answered_and_nothing_else_changes(network):
+    network = with_policy(network, others=("generic-vlm",), budget=60)
+    records = samples("expression", 2, expression="fear")
+    records += [
+        {**record, "observer": "generic-vlm"} for record in samples("expression", 1, expression="fear")
+    ]
+    inference = Inference(network)
+    (answers,) = answers_from(records, network.knowledge)
+    posterior = inference.posterior(answers)
+    every = LookAhead(network, inference.observations).options(answers, posterior, 0)
+    for name in ("generic-vlm", "gpt-4o"):
+        ahead = LookAhead(network, inference.observations, unavailable=[name])
+        kept = ahead.options(answers, posterior, 0)
+        assert kept == tuple(option for option in every if option.observer != name)
+        assert 0 < len(kept) < len(every)
+        (best,) = ahead.next(answers, posterior, np.array([True]))
+        assert best is None or best.observer != name
+    nobody = LookAhead(network, inference.observations, unavailable=["generic-vlm", "gpt-4o"])
+    assert nobody.options(answers, posterior, 0) == ()
+    assert nobody.next(answers, posterior, np.array([True])) == (None,)
+
+
 def independent(network):
     base = network.knowledge
     observers = {name: replace(observer, follows=0.0) for name, observer in base.observers.items()}

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from seke.annotation.forecast import Forecast
-    from seke.annotation.job import Job, Summary
+    from seke.annotation.job import Job
+    from seke.annotation.run_summary import Summary
     from seke.vision.prices import Prices
     from seke.vision.values import Settings
 
@@ -54,11 +55,19 @@ class _Remembering(click.Command):
     help="Who of the base the model is.  [default: by its name, else generic-vlm]",
 )
 @click.option(
+    "--also",
+    multiple=True,
+    metavar="OBSERVER=MODEL[@URL]",
+    help="Another model that the policy may ask, as this observer of the base; may be given again. Without "
+    "an address it is asked where --model is; the key for another address is in SEKE_KEY_OBSERVER.",
+)
+@click.option(
     "--strategy",
     metavar="NAME",
     default="policy",
     show_default=True,
-    help="policy, or a baseline: fixed:N, agree:K/N (until K answers agree), adaptive-consistency, esc.",
+    help="policy, or a baseline: fixed:N, agree:K/N (until K answers agree), adaptive-consistency, esc. A "
+    "baseline asks --model alone.",
 )
 @click.option(
     "--max-samples",
@@ -97,6 +106,7 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
       seke annotate examples/annotate --run run --scripted
       seke annotate faces/ --run run --model gpt-4o --max-cost 20 --price-in 2 --price-out 8
       seke annotate faces.csv --run run --model qwen2.5-vl --base-url http://localhost:8000/v1
+      seke annotate faces/ --run run --model gpt-4o --also generic-vlm=llava@http://localhost:8000/v1
       seke annotate faces/ --run run --model gpt-4o --dry-run
       seke annotate faces/ --run plain --model gpt-4o --strategy agree:4/5
       seke annotate --run run --status
@@ -116,9 +126,15 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
     from engine import SekeError
     from seke.annotation.branches import BegunOtherwiseError
     from seke.annotation.job import Job
+    from seke.vision.several import IN_BATCHES, further_models
 
     settings, prices = asking.settings(given), asking.prices(given)
-    model = asking.model(settings, prices, given)
+    further = further_models(given["also"])
+    if further and given["batch"]:
+        raise SekeError(IN_BATCHES)
+    prices_of = asking.prices_of_further(further, given)
+    first = asking.model(settings, prices, given)
+    model = asking.several(first, further, prices_of, settings, given)
     labels = _labels(given) if given["labels"] else None
     branch = given["branch"]
     begun = branch is not None and branch.exists() and any(branch.iterdir())
@@ -133,6 +149,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
         model,
         settings,
         labels=labels,
+        also={one.observer: one.model for one in further},
         prices=asking.paid(prices, given),
         concurrency=asking.at_once(given),
         problems=progress.problem,
@@ -145,7 +162,8 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
     if given["show_prompts"]:
         _show_prompts(job)
     elif given["dry_run"]:
-        _forecast(job, settings, asking.paid(prices, given), as_json=given["as_json"])
+        paid = {who: asking.paid(prices, given), **prices_of}
+        _forecast(job, settings, paid, as_json=given["as_json"])
     else:
         asking.confirm(len(job.items), model, yes=given["yes"])
         with progress.over(len(job.items)):
@@ -194,7 +212,7 @@ def _show_prompts(job: Job) -> None:
         print(f"--- {request.question} to {request.observer}{about} ({prompt.digest[:16]})\n{prompt.text}\n")
 
 
-def _forecast(job: Job, settings: Settings, prices: Prices | None, *, as_json: bool) -> None:
+def _forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None], *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from seke.annotation.forecast import forecast
@@ -207,6 +225,8 @@ def _forecast(job: Job, settings: Settings, prices: Prices | None, *, as_json: b
     print(f"{found.items:,} items{known}, were they like made-up ones of the base:")
     for name, count in found.answers.items():
         print(f"  {name:16} {count:12,.0f} answers")
+    for name, count in found.observers.items() if len(found.observers) > 1 else ():
+        print(f"    of {name:13} {count:9,.0f} answers")
     print(f"  about {found.requests:,.0f} requests, where the server gives several answers to one")
     print(f"  about {found.prompt_tokens:,.0f} prompt tokens and {found.answer_tokens:,.0f} answer tokens")
     for line in _ceiling(found, job):
@@ -216,6 +236,9 @@ def _forecast(job: Job, settings: Settings, prices: Prices | None, *, as_json: b
         print(f"  at most {most}")
         print("  no prices are known (--price-in, --price-out)")
         return
+    if found.unpriced:
+        names = " and ".join(found.unpriced)
+        print(f"  no prices are known of {names} (--prices); tokens are of all, USD without these:")
     print(f"  about {found.price:,.2f} USD ({found.price_low:,.2f} to {found.price_high:,.2f})")
     print(f"  at most {found.price_most:,.2f} USD: {most}, were each answer a request of its own")
 
@@ -223,24 +246,34 @@ def _forecast(job: Job, settings: Settings, prices: Prices | None, *, as_json: b
 def _ceiling(found: Forecast, job: Job) -> Iterator[str]:
     """Yield what endless answers could get accepted, and what gold would change about that."""
     shares = ", ".join(f"{level.replace('_', ' ')} {part:.0%}" for level, part in found.ceiling.items())
-    yield f"endless answers of {job.facts['observer']}, as the base has it, would get accepted: {shares}"
+    policy = job.annotator.base.policy
+    names = " and ".join((policy.ask, *policy.others))
+    whom = "them" if policy.others else "it"
+    yield f"endless answers of {names}, as the base has {whom}, would get accepted: {shares}"
     if not job.annotator.base.fits:
-        yield "no fit of the base knows it: seke plan --gold 30,100 says what so many labels would buy"
+        yield f"no fit of the base knows {whom}: seke plan --gold 30,100 says what so many labels would buy"
 
 
 def _status(folder: Path, *, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from seke.ledger import status_of
+    from seke.ledger import status_of, totals_by_observer
 
     facts, settled, totals = status_of(folder)
+    several = totals_by_observer(folder) if facts.get("also") else []
     if as_json:
-        print_json({**facts, "settled": settled, "totals": asdict(totals)})
+        listed = {"observers": [asdict(one) for one in several]} if several else {}
+        print_json({**facts, "settled": settled, "totals": asdict(totals), **listed})
         return
     told = (str(facts.get(name)) for name in ("observer", "knowledge", "strategy"))
     print(f"{folder}: {facts.get('model')} as {', '.join(told)}")
+    for observer, model in facts.get("also", {}).items():
+        print(f"  besides {model} as {observer}")
     print(f"  {settled:,} of {facts.get('items', 0):,} items are settled")
     print(f"  {asking.account(totals)}")
+    for one in several:
+        spent = "no prices known" if one.unpriced and not one.spent else f"{one.spent:.4f} USD"
+        print(f"  {one.observer}: {one.answers:,} answers in {one.requests:,} requests; {spent}")
     for line in _price_status(facts):
         print(f"  {line}")
 
@@ -277,6 +310,8 @@ def _conclude(found: Summary, job: Job, *, as_json: bool) -> None:
         print(
             f"  {each['mean']:.2f} samples an item ({each['q05']} to {each['q95']}), {found.seconds:,.1f} s"
         )
+        if job.facts["also"]:
+            print(f"  answers of {', '.join(f'{name} {n:,}' for name, n in found.observers.items())}")
         shares = (f"{name.replace('_', ' ')} {share:.0%}" for name, share in found.levels.items())
         print(f"  values accepted: {', '.join(shares)}")
         print(f"  {asking.account(found.totals)}")

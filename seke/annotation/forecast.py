@@ -64,7 +64,8 @@ class Forecast:
     middle one; price_low, price_high: 10 % and 90 % of the resamples. most_prompt_tokens, most_answer_tokens,
     price_most: were each answer a request of its own, as long as it may be; see `prices.Estimate`. Prices
     are None where none are known. ceiling: level -> share of its values that endless answers would get
-    accepted, observers being as the base has them.
+    accepted, observers being as the base has them. observers: answers by who is asked; unpriced: those whose
+    prices are not known and not in the price, where some are.
     """
 
     items: int
@@ -80,41 +81,73 @@ class Forecast:
     price_high: float | None = None
     price_most: float | None = None
     ceiling: Mapping[str, float] = field(default_factory=dict)
+    observers: Mapping[str, float] = field(default_factory=dict)
+    unpriced: tuple[str, ...] = ()
 
 
-def forecast(job: Job, settings: Settings, prices: Prices | None, seed: int = 0) -> Forecast:
-    """Return what the job's items would take, were they like made-up ones of its base."""
+def forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None], seed: int = 0) -> Forecast:
+    """Return what the job's items would take, were they like made-up ones of its base.
+
+    prices: observer -> the prices of its model's tokens, where they are known.
+    """
     rng = np.random.default_rng(seed)
     names = [f"made-up-{i}" for i in range(MADE_UP)]
     # All items where there are few, as often as it takes; else some, evenly spaced.
     count = len(job.items)
     items = [job.items[i * count // MADE_UP if count > MADE_UP else i % count] for i in range(MADE_UP)]
     requests, shares = _requests(job, dict(zip(names, items, strict=True)), rng, seed)
-    tokens, most = _tokens(job, requests, settings, prices)
-    # (MADE_UP, 5): requests, prompt and answer tokens of each item, and the most that these may be.
+    tokens, most = _tokens(job, requests, settings)
+    # (observers, MADE_UP, 5): requests, prompt and answer tokens of each item, and the most these may be.
+    observers = list(dict.fromkeys(request.observer for request in requests))
     place = {name: i for i, name in enumerate(names)}
-    each = np.zeros((MADE_UP, 5))
-    answers: Counter[str] = Counter()
+    each = np.zeros((len(observers), MADE_UP, 5))
+    answers, by_observer = Counter[str](), Counter[str]()
     for request in requests:
-        key, n = (request.question, request.about), request.samples
+        key, n = _kind(request), request.samples
         row = [1, tokens[key][0], n * tokens[key][1], n * most[key][0], n * most[key][1]]
-        each[place[request.item]] += row
+        each[observers.index(request.observer), place[request.item]] += row
         answers[request.question] += n
+        by_observer[request.observer] += n
     scale = count / MADE_UP
-    total = (each.sum(0) * scale).tolist()
     found = Forecast(
         count,
         sum(bool(item.labels) for item in job.items),
         {name: n * scale for name, n in answers.items()},
-        *total,
+        *(each.sum((0, 1)) * scale).tolist(),
     )
-    found = replace(found, ceiling={level: round(part, 4) for level, part in shares.items()})
-    if prices is None:
+    found = replace(
+        found,
+        ceiling={level: round(part, 4) for level, part in shares.items()},
+        observers={name: n * scale for name, n in by_observer.items()},
+    )
+    return _priced(found, dict(zip(observers, each, strict=True)), prices, rng)
+
+
+def _priced(
+    found: Forecast, each: Mapping[str, Floats], prices: Mapping[str, Prices | None], rng: np.random.Generator
+) -> Forecast:
+    """Return the forecast with what the observers cost of which prices are known.
+
+    each: observer -> (MADE_UP, 5), as in `forecast`.
+    """
+    known = {name: one for name in each if (one := prices.get(name)) is not None}
+    if not known and (each or not any(prices.values())):
         return found
-    costs = np.array([prices.of(prompt, 0, answer) for prompt, answer in each[:, 1:3].tolist()])
-    low, middle, high = np.quantile(_resampled(costs, count, rng), (LOW, 0.5, HIGH)).tolist()
-    worst = prices.of(total[3], 0, total[4])
-    return replace(found, price=middle, price_low=low, price_high=high, price_most=max(worst, high))
+    costs, worst, scale = np.zeros(MADE_UP), 0.0, found.items / MADE_UP
+    for name, one in known.items():
+        costs += [one.of(prompt, 0, answer) for prompt, answer in each[name][:, 1:3].tolist()]
+        most = each[name].sum(0) * scale
+        worst += one.of(float(most[3]), 0, float(most[4]))
+    low, middle, high = np.quantile(_resampled(costs, found.items, rng), (LOW, 0.5, HIGH)).tolist()
+    unpriced = tuple(name for name in each if name not in known)
+    return replace(
+        found,
+        price=middle,
+        price_low=low,
+        price_high=high,
+        price_most=max(worst, high),
+        unpriced=unpriced,
+    )
 
 
 def _resampled(costs: Floats, count: int, rng: np.random.Generator) -> Floats:
@@ -197,17 +230,24 @@ class _Remembering:
         return self.source.ask(requests)
 
 
+def _kind(request: Request) -> tuple[str, str, str | None]:
+    """Return what requests have in common whose prompts and answers are about as long."""
+    return request.observer, request.question, request.about
+
+
 def _tokens(
-    job: Job, requests: Sequence[Request], settings: Settings, prices: Prices | None
-) -> tuple[dict[tuple[str, str | None], tuple[float, float]], dict[tuple[str, str | None], tuple[int, int]]]:
-    """Return the tokens of a prompt and of an answer, expected and at most, by question and about."""
-    estimate, questions, model = Estimate(prices, settings), Questions(job.annotator.base), ScriptedModel()
+    job: Job, requests: Sequence[Request], settings: Settings
+) -> tuple[
+    dict[tuple[str, str, str | None], tuple[float, float]], dict[tuple[str, str, str | None], tuple[int, int]]
+]:
+    """Return the tokens of a prompt and of an answer, expected and at most, by `_kind`."""
+    estimate, questions, model = Estimate(None, settings), Questions(job.annotator.base), ScriptedModel()
     first, option = job.items[0], job.annotator.session.first
     view = view_of(job.annotator.base, option.view if option is not None else Answers.USUAL_VIEW)
     picture = picture_of(first.path, view, first.box)
     expected, most = {}, {}
     for request in requests:
-        key = request.question, request.about
+        key = _kind(request)
         if key in expected:
             continue
         call = Call(replace(request, item=first.name, view=view.name), questions.prompt(request), picture)

@@ -1,4 +1,4 @@
-"""A run of annotation: what it is made with, its folder, what it comes to; `seke annotate` as a function."""
+"""A run of annotation: what it is made with, its folder, what it comes to."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import numpy as np
 
-from engine import Answers, Knowledge, SekeError, did_you_mean
+from engine import Answers, Knowledge, SekeError
 from seke.annotation.branches import BegunOtherwiseError, is_run, note_origin, origins
 from seke.annotation.items import ITEMS
 from seke.annotation.measured_prices import kept_prices, pilot_of, with_prices
-from seke.annotation.run import TOGETHER, Annotator, Reusing
+from seke.annotation.observers import asking, check_further, observer_of
+from seke.annotation.reuse import Reusing
+from seke.annotation.run import TOGETHER, Annotator
+from seke.annotation.run_summary import Summary
 from seke.annotation.strategies import rule_of
 from seke.files.atomic import write_file
 from seke.inference import Session
@@ -33,56 +36,24 @@ from seke.summary import Summary as Counts
 from seke.summary import limits_in_words
 from seke.vision.batches import Batches, fit_together
 from seke.vision.interrupts import interrupts
-from seke.vision.values import Settings
+from seke.vision.several import addresses_of, check_several
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from seke.ledger import Totals
     from seke.manifest import Item
     from seke.vision.prices import Prices
-    from seke.vision.values import Model
+    from seke.vision.values import Model, Settings
 
     Facts = dict[str, Any]
     Result = TypeVar("Result")
 
-GENERIC = "generic-vlm"
 SET = "dataset-label"
 POSTERIORS, SAMPLES, SUMMARY, RAW = "posteriors.jsonl", "samples.jsonl", "summary.json", "answers.jsonl"
-SAME = ("settings", "observer", "population", "strategy", "budget", "labels_final", "digests")
+SAME = ("settings", "observer", "also", "population", "strategy", "budget", "labels_final", "digests")
 # What a run that was begun before a fact was noted had.
-BEFORE = {"labels_final": False}
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a run came to.
-
-    items: by decision. reasons: of rejected ones, the first. samples: of all items, those of the set's own
-    labels among them; per_item: mean and quantiles. asked: answers by question. levels: share of a level's
-    values that are accepted. promises: what is guaranteed, in words; refused: why it is not, where it was to
-    be. stopped: why a run ended before its end.
-    """
-
-    items: Mapping[str, int]
-    reasons: Mapping[str, int]
-    samples: int
-    per_item: Mapping[str, float]
-    asked: Mapping[str, int]
-    levels: Mapping[str, float]
-    totals: Totals
-    seconds: float
-    finished: bool
-    stopped: str = ""
-    promises: tuple[str, ...] = ()
-    refused: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def as_facts(self) -> Facts:
-        """Return everything as one mapping."""
-        return asdict(self)
+BEFORE: Facts = {"labels_final": False, "also": {}}
 
 
 @dataclass(frozen=True)
@@ -108,6 +79,7 @@ class Job:
         labels: Any = None,
         population: str | None = None,
         observer: str | None = None,
+        also: Mapping[str, str] | None = None,
         strategy: str = "policy",
         max_samples: int | None = None,
         max_cost: float | None = None,
@@ -119,24 +91,26 @@ class Job:
     ) -> Job:
         """Read and compile all that a run needs; nothing is asked and nothing written.
 
-        observer: who of the base the model is; see `observer_of`. labels: a label table of what the set says
-        already; labels_final: they are kept whatever is seen. prices: of the model's tokens; by them the
-        prices of questions are measured on the first items of a policy's run, unless declared_prices keeps
-        them. A guarantee holds for what is asked by the declared ones alone, and a batch takes too long to
-        wait for. told: `problems` and `progress` of the annotator.
+        observer: who of the base the model is; see `observer_of`. also: further observers that the policy may
+        ask -> the name of the model behind each; `model` answers for all of them (`SeveralModels`). labels: a
+        label table of what the set says already; labels_final: they are kept whatever is seen. prices: of the
+        first model's tokens; by them the prices of questions are measured on the first items of a policy's
+        run, unless declared_prices keeps them. A guarantee holds for what is asked by the declared ones
+        alone, and a batch takes too long to wait for. told: `problems` and `progress` of the annotator.
 
         Raises:
             engine.KnowledgeError, engine.SekeError: all that could go wrong later for reasons known now.
         """
         base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
-        who = observer or observer_of(base, settings.model)
+        who, also = observer or observer_of(base, settings.model), dict(also or {})
+        check_further(base, who, settings.model, also)
+        check_several(model, also, max_cost)
         if labels_final:
             base = replace(base, policy=replace(base.policy, labels_final=True))
-        session = asking(Session.open(base, population), who, max_samples, settings.model)
-        if strategy == "policy":
-            session = session.asking()
+        session = _session(Session.open(base, population), who, max_samples, settings.model, also, strategy)
         base = session.network.knowledge
-        _check_prompts(base, who)
+        for name in (who, *base.policy.others):
+            _check_prompts(base, name)
         for view in (Answers.USUAL_VIEW, *base.policy.views):
             view_of(base, view)
         if session.first is None:
@@ -154,12 +128,10 @@ class Job:
             "model": settings.model,
             "settings": asdict(settings),
             "observer": who,
-            "population": session.inference.population,
+            "also": also,
+            "addresses": addresses_of(who, model) if also else {},
             "strategy": strategy,
-            "budget": base.policy.budget,
-            "labels_final": base.policy.labels_final,
-            "digests": dict(base.digests),
-            "knowledge": f"{base.name} {base.digest}",
+            **_facts_of(session),
         }
         known = {item.name: item.labels for item in items if item.labels}
         annotator = Annotator(session, model, rule, known_by, known, concurrency, **told)
@@ -199,7 +171,7 @@ class Job:
         with plainly(self.folder), ExitStack() as stack:
             for folder in reversed(origins(self.folder, branch_of, len(self.items))):
                 earlier = stack.enter_context(closing(self._earlier(folder)))
-                self.annotator.model = Reusing(self.annotator.model, earlier)
+                self.annotator.model = Reusing(self.annotator.model, earlier, self._alike(earlier))
             ledger, stopped = _finished(self._go(stack, branch_of, retry_refused=retry_refused))
             try:
                 return self._written(ledger, time.monotonic() - started, stopped)
@@ -219,6 +191,15 @@ class Job:
             )
         return earlier
 
+    def _alike(self, earlier: Ledger) -> dict[str, str]:
+        """Return observer -> observer as which the same model answered in an earlier run."""
+        begun = earlier.facts("observer", "also")
+        if not begun:
+            return {}
+        alike = {self.facts["observer"]: str(begun["observer"])}
+        before = begun.get("also", {})
+        return alike | {name: name for name, model in self.facts["also"].items() if before.get(name) == model}
+
     async def _go(
         self, outer: ExitStack, branch_of: Path | None, *, retry_refused: bool
     ) -> tuple[Ledger, str]:
@@ -230,6 +211,8 @@ class Job:
             if hasattr(inner, "__aenter__"):
                 await stack.enter_async_context(inner)
                 await inner.check()
+                for observer, reason in getattr(inner, "lost", {}).items():
+                    self.annotator.lose(observer, reason)
             ledger = outer.enter_context(closing(self.open()))
             if branch_of is not None:
                 note_origin(ledger, branch_of)
@@ -283,11 +266,13 @@ class Job:
 
     def _written(self, ledger: Ledger, seconds: float, stopped: str) -> Summary:
         """Write what came of the run, each file whole or not at all, and sum up."""
-        asked: Counter[str] = Counter()
+        asked, observers = Counter[str](), Counter[str]()
         with Writer(self.folder / SAMPLES) as told:
             for rows in self.annotator.samples(self.items, ledger):
                 told.write(rows)
-                asked.update(row["question"] for row in rows if row["observer"] != self.annotator.known_by)
+                answers = [row for row in rows if row["observer"] != self.annotator.known_by]
+                asked.update(row["question"] for row in answers)
+                observers.update(row["observer"] for row in answers)
         if asked:
             self.annotator.session = checked(self.annotator.session, self.folder / SAMPLES)
         session = self._with_thresholds(ledger)
@@ -323,7 +308,8 @@ class Job:
             stopped=stopped,
             promises=tuple(counts.promises(session.guarantee)) if session.guarantee else (),
             refused=session.refused + ((counts.why_outside,) if counts.outside else ()),
-            notes=(*counts.notes(), *limits_in_words(session)),
+            notes=(*counts.notes(), *limits_in_words(session), *self._notes_on_others()),
+            observers=dict(observers.most_common()),
             facts={
                 **self.facts,
                 **ledger.facts("prices"),
@@ -334,55 +320,14 @@ class Job:
         write_file(data, self.folder / SUMMARY)
         return found
 
-
-def annotate(
-    images: str | Path | Sequence[str | Path],
-    folder: str | Path,
-    model: str | Model,
-    *,
-    settings: Settings | None = None,
-    base_url: str | None = None,
-    prices: Prices | None = None,
-    concurrency: int = 16,
-    rpm: float | None = None,
-    tpm: float | None = None,
-    retry_refused: bool = False,
-    branch_of: str | Path | None = None,
-    **given: Any,
-) -> Summary:
-    """Annotate pictures as `seke annotate` does; the results are files in a folder.
-
-    The pictures are sent without asking: see that their terms allow it.
-
-    Args:
-        images: pictures, folders, patterns and manifests.
-        folder: of the run; the same one goes on.
-        model: its name at an OpenAI-compatible endpoint, or whoever answers (`seke.vision.values.Model`).
-        settings: how it is asked; the usual ones by default.
-        base_url: of the endpoint; the client's own by default. Its key is taken from OPENAI_API_KEY.
-        prices: of the endpoint's tokens (`seke.vision.prices.Prices`); `max_cost` needs them.
-        concurrency: requests on their way at once.
-        rpm: requests a minute at most.
-        tpm: tokens a minute at most.
-        retry_refused: ask again what was refused.
-        branch_of: the folder of another run, whose answers to the same prompts about the same pictures are
-            used.
-        given: knowledge, labels, labels_final, population, observer, strategy, max_samples, max_cost,
-            problems, progress and declared_prices, as `Job.of` takes them.
-
-    Raises:
-        engine.KnowledgeError, engine.SekeError: bad input; nothing was sent.
-    """
-    from pathlib import Path
-
-    asked = settings or Settings(model if isinstance(model, str) else type(model).__name__)
-    if isinstance(model, str):
-        from seke.vision.client import Endpoint
-
-        model = Endpoint(asked, base_url=base_url, prices=prices, concurrency=concurrency, rpm=rpm, tpm=tpm)
-    listed = [images] if isinstance(images, str | Path) else images
-    job = Job.of(listed, Path(folder), model, asked, concurrency=concurrency, prices=prices, **given)
-    return job.run(retry_refused=retry_refused, branch_of=None if branch_of is None else Path(branch_of))
+    def _notes_on_others(self) -> Iterator[str]:
+        """Yield in words which of the further observers were not asked, and why."""
+        facts = self.facts
+        if facts["strategy"] != "policy" and facts["also"]:
+            names = ", ".join(facts["also"])
+            yield f"strategy {facts['strategy']} asks {facts['observer']} alone; not asked: {names}"
+        for observer, reason in self.annotator.lost.items():
+            yield f"{observer} was not asked to the end ({reason}); the same command asks it again"
 
 
 def _finished(work: Coroutine[Any, Any, Result]) -> Result:
@@ -401,45 +346,25 @@ def _spread(counts: Sequence[int]) -> dict[str, float]:
     return {"mean": round(float(np.mean(counts)), 3), "q05": int(low), "q50": int(middle), "q95": int(high)}
 
 
-def observer_of(base: Knowledge, model: str) -> str:
-    """Return who of a base a model is: the observer whose name is its own or begins it, else the generic.
-
-    Raises:
-        engine.SekeError: none of these.
-    """
-    askable = [name for name, one in base.observers.items() if one.askable]
-    short = model.rpartition("/")[2]
-    for name in sorted(askable, key=len, reverse=True):
-        if name in (model, short) or short.startswith(name):
-            return name
-    if GENERIC in askable:
-        return GENERIC
-    if len(askable) == 1:
-        return askable[0]
-    raise SekeError(f"which observer is {model!r}? name one with --observer: {', '.join(askable)}")
+def _session(
+    session: Session, who: str, budget: int | None, model: str, also: Mapping[str, str], strategy: str
+) -> Session:
+    """Return a session as a run asks by this strategy; a baseline asks one observer."""
+    if strategy != "policy":
+        return asking(session, who, budget, model)
+    return asking(session, who, budget, model, also).asking()
 
 
-def asking(session: Session, who: str, budget: int | None, model: str = "") -> Session:
-    """Return the session with a policy that asks this observer; a guarantee stays where nothing changes.
-
-    model: who answers as this observer; the observer itself where nothing is said.
-    """
+def _facts_of(session: Session) -> Facts:
+    """Return the facts about a run's knowledge and policy."""
     base = session.network.knowledge
-    if who not in base.observers:
-        raise SekeError(f"no observer is called {who!r}{did_you_mean(who, base.observers)}")
-    if not base.observers[who].askable:
-        raise SekeError(f"observer {who!r} cannot be asked (`askable`)")
-    policy = base.policy
-    # An open-ended run asks one model: others would be asked of nobody.
-    limit, models = policy.budget if budget is None else budget, {who: model} if model else {}
-    wanted = replace(policy, ask=who, others=(), budget=limit, models=models)
-    if wanted.first is not None and wanted.first.samples > wanted.budget:
-        wanted = replace(wanted, first=replace(wanted.first, samples=max(wanted.budget, 1)))
-    if wanted == policy:
-        return session.with_policy(wanted)
-    promised = session.guarantee is not None or session.refused
-    why = ("it was made with the policy as declared, and this run asks otherwise",) if promised else ()
-    return replace(session.under(wanted), refused=why)
+    return {
+        "population": session.inference.population,
+        "budget": base.policy.budget,
+        "labels_final": base.policy.labels_final,
+        "digests": dict(base.digests),
+        "knowledge": f"{base.name} {base.digest}",
+    }
 
 
 def session_of(folder: Path, base: Knowledge, population: str | None = None, seed: int = 0) -> Session:
@@ -452,6 +377,7 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
         facts = msgspec.json.decode((folder / SUMMARY).read_bytes())["facts"]
         made_with, whose, prior = facts["knowledge"], facts["observer"], facts["population"]
         budget, model, prices = facts["budget"], facts["model"], facts.get("prices", {})
+        also = facts.get("also", {}) if facts.get("strategy", "policy") == "policy" else {}
         thresholds = {name: tuple(risks) for name, risks in facts.get("thresholds", {}).items()}
         labels_final = facts.get("labels_final", False)
     except FileNotFoundError:
@@ -466,7 +392,8 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
         )
     if labels_final:
         base = replace(base, policy=replace(base.policy, labels_final=True))
-    session = with_prices(asking(Session.open(base, population or prior, seed), whose, budget, model), prices)
+    opened = asking(Session.open(base, population or prior, seed), whose, budget, model, also)
+    session = with_prices(opened, prices)
     return session.with_policy(replace(session.network.knowledge.policy, thresholds=thresholds))
 
 
@@ -485,6 +412,8 @@ def _difference(name: str, begun: Any, now: Any) -> str:
     if begun == now:
         return ""
     if isinstance(begun, dict) and isinstance(now, dict):
-        inner = (_difference(key, begun.get(key), now.get(key)) for key in {**begun, **now})
+        # The names of settings speak for themselves, those of observers do not.
+        keys = {key: f"{name} {key}" if name == "also" else key for key in {**begun, **now}}
+        inner = (_difference(text, begun.get(key), now.get(key)) for key, text in keys.items())
         return ", ".join(one for one in inner if one)
     return f"{name}: {begun} then, {now} now"

@@ -12,6 +12,9 @@ Of a question with R requests and n answers, of P prompt tokens (C of them cache
 where a request holds several answers. Where the server gives one answer a request, `cost` is that of the
 first requests of each item, `further` that of those after it. The unit is the declared cost of the question
 with the most answers, which stays as it is.
+
+Where a run asks several models, the questions are measured by what the first one answers. What an answer of
+another one costs beside that stays the observer's declared `cost`.
 """
 
 from __future__ import annotations
@@ -52,9 +55,13 @@ def pilot_of(ledger: Ledger, names: Sequence[str]) -> list[str]:
 
 
 def kept_prices(ledger: Ledger, base: Knowledge, pilot: Sequence[str], prices: Prices) -> dict[str, Any]:
-    """Return the prices of questions that a run's ledger has, and measure and keep them where it has none."""
+    """Return the prices of questions that a run's ledger has, and measure and keep them where it has none.
+
+    prices: of the tokens of the observer that the policy asks first, by whose requests they are measured.
+    """
     if not ledger.facts("prices"):
-        ledger.note({"prices": measure_prices(base, ledger.tokens(pilot), prices)})
+        requests = ledger.tokens(pilot, base.policy.ask)
+        ledger.note({"prices": measure_prices(base, requests, prices)})
     found: dict[str, Any] = ledger.facts("prices")["prices"]
     return found
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter, OrderedDict, defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine import Answers, Knowledge
+from seke.annotation.live_item import LiveItem, numbered
 from seke.annotation.strategies import label_of
 from seke.ledger import Asked
 from seke.loop import Request, closed
@@ -21,8 +22,8 @@ from seke.manifest import label_sample
 from seke.pictures import PictureError, picture_of, view_of
 from seke.questions import Context, Questions
 from seke.samples import answers_from
-from seke.vision.errors import FatalError, UnansweredError
-from seke.vision.values import Call, Reply
+from seke.vision.errors import FatalError, ObserverLostError, UnansweredError
+from seke.vision.values import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
     from seke.ledger import Ledger
     from seke.loop import Line
     from seke.manifest import Item
-    from seke.vision.values import Choice, Journal, Model, Picture, Prompt
+    from seke.vision.values import Choice, Model, Picture, Prompt
 
     Record = dict[str, Any]
 
 UNANSWERED = "unanswered"
+# Of an item about which another observer than the first would have been asked, and could not be.
+UNANSWERED_BY = "unanswered-by"
 TOGETHER = 512
 AT_ONCE = 500
 PICTURES = 256
@@ -48,33 +51,14 @@ HOPELESS = 40
 
 
 @dataclass
-class _Live:
-    """An item that is being asked about. reason: why it is to be closed, None while it is not."""
-
-    item: Item
-    records: list[Record]
-    lines: dict[Line, Asked]
-    prompts: dict[Line, Prompt] = field(default_factory=dict)
-    doubt: tuple[str, ...] = ()
-    reason: str | None = None
-
-    def missing(self) -> list[Request]:
-        """Return the requests for what was asked for when a process ended, and did not come."""
-        return [
-            Request(*line, first, samples)
-            for line, asked in self.lines.items()
-            for first, samples in runs_of(asked.missing)
-        ]
-
-
-@dataclass
 class Annotator:
     """What a run is done with.
 
     known_by: the observer whose samples the set's own labels are. labels: item -> these, where it has any.
     progress: is called with how many items were settled and answers came since the last call, and what was
     spent in all, in USD. pilot: the items that are asked as the session declares; by_measure: the session
-    with which all others are asked, where prices were measured on these (see `measured_prices`).
+    with which all others are asked, where prices were measured on these (see `measured_prices`). lost:
+    observer -> why it is not asked any more, of those that are asked beside the first.
     """
 
     session: Session
@@ -89,13 +73,14 @@ class Annotator:
     stopped_by: Exception | None = None
     pilot: frozenset[str] = frozenset()
     by_measure: Session | None = None
+    lost: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.base: Knowledge = self.session.network.knowledge
         self.questions = Questions(self.base)
-        self._live: dict[str, _Live] = {}
+        self._live: dict[str, LiveItem] = {}
         self._pictures: OrderedDict[tuple[str, str, str], Picture] = OrderedDict()
-        self._statuses: dict[str, Counter[str]] = defaultdict(Counter)
+        self._statuses: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
 
     def read(self, call: Call, choice: Choice) -> Record:
         """Return the sample record of an answer, with what it was an answer to; for the ledger."""
@@ -104,6 +89,12 @@ class Annotator:
         if call.request.about:
             told["about"] = call.request.about
         return {**record, "extra": {**record.get("extra", {}), **told}}
+
+    def lose(self, observer: str, reason: str) -> None:
+        """Ask nothing more of an observer; items go on with the others."""
+        if observer not in self.lost:
+            self.lost[observer] = reason
+            self.problems(f"{observer} is not asked any more, the others are: {reason}")
 
     async def run(self, items: Iterable[Item], ledger: Ledger) -> None:
         """Ask about items until each is settled, or until told to stop; what is on its way still comes in.
@@ -223,7 +214,7 @@ class Annotator:
             if name in reasons and (reasons[name] or judged.decisions.next[i] is not None)
         }
 
-    def _open(self, items: Iterable[Item], ledger: Ledger) -> Iterator[_Live]:
+    def _open(self, items: Iterable[Item], ledger: Ledger) -> Iterator[LiveItem]:
         """Yield items that are not settled, with what there is of them already."""
         rest = iter(items)
         while some := list(itertools.islice(rest, AT_ONCE)):
@@ -236,7 +227,7 @@ class Annotator:
             for item in some:
                 if item.name not in settled:
                     records = [*self._known(item), *told.get(item.name, ())]
-                    yield _Live(item, records, of[item.name])
+                    yield LiveItem(item, records, of[item.name])
 
     def _known(self, item: Item) -> list[Record]:
         if not item.labels or self.known_by is None:
@@ -256,14 +247,14 @@ class Annotator:
         for session, some in self._by_session(names):
             following |= dict.fromkeys(some, session.first)
             # Of an item without answers it is known what comes first, and a rule needs no posterior.
-            told = [name for name in some if self._live[name].records and self.rule is None]
-            if not told:
-                continue
-            samples = {name: self._live[name].records for name in told}
-            judged = await asyncio.to_thread(self._judge, session, samples)
-            for i, name in enumerate(told):
-                following[name] = judged.decisions.next[i]
-                self._live[name].doubt = self._doubt(judged, i)
+            answered = [name for name in some if self._live[name].records and self.rule is None]
+            for unavailable, part in self._by_unavailable(answered):
+                judged = await self._judge(session.without(unavailable), part)
+                for i, name in enumerate(part):
+                    following[name] = judged.decisions.next[i]
+                    self._live[name].doubt = self._doubt(judged, i)
+                ended = [name for name in part if following[name] is None and unavailable]
+                await self._note_missed(session, ended, unavailable)
         asked: dict[str, list[Request]] = {}
         ends: dict[str, str] = {}
         for name in names:
@@ -280,10 +271,31 @@ class Annotator:
             self.progress(len(ends), 0, ledger.committed)
         return asked
 
-    def _judge(self, session: Session, samples: dict[str, list[Record]]) -> Judged:
-        return session.judge(self._answers(samples))
+    async def _judge(self, session: Session, names: Sequence[str]) -> Judged:
+        samples = {name: self._live[name].records for name in names}
+        return await asyncio.to_thread(lambda: session.judge(self._answers(samples)))
 
-    def _request(self, live: _Live, option: Option | None) -> Request | None:
+    def _by_unavailable(self, names: Sequence[str]) -> list[tuple[frozenset[str], list[str]]]:
+        """Return which observers cannot be asked about which items."""
+        groups: dict[frozenset[str], list[str]] = defaultdict(list)
+        for name in names:
+            groups[self._live[name].silent.union(self.lost)].append(name)
+        return list(groups.items())
+
+    async def _note_missed(self, session: Session, names: Sequence[str], unavailable: frozenset[str]) -> None:
+        """Give items that only end because an observer is unavailable that for a reason.
+
+        The next process asks about these again.
+        """
+        if not names:
+            return
+        judged = await self._judge(session, names)
+        reason = f"{UNANSWERED_BY}: {', '.join(sorted(unavailable))}"
+        for name, option in zip(names, judged.decisions.next, strict=True):
+            if option is not None and self._live[name].reason is None:
+                self._live[name].reason = reason
+
+    def _request(self, live: LiveItem, option: Option | None) -> Request | None:
         """Return what to ask about an item; None where it is done."""
         samples = option.samples if option is not None else 0
         if self.rule is not None:
@@ -312,6 +324,8 @@ class Annotator:
         for request in requests:
             if self.stopping.is_set():
                 return
+            if request.observer in self.lost:
+                continue
             again = request.line in live.lines and request.first < live.lines[request.line].draws
             choices: tuple[Choice, ...] = ()
             try:
@@ -321,10 +335,15 @@ class Annotator:
                 live.reason = f"picture-{error.reason}"
                 self.problems(str(error))
                 return
+            except ObserverLostError as error:
+                self.lose(request.observer, error.reason)
+                # Of several requests for a call some may have been answered.
+                live.records = [*self._known(live.item), *ledger.records([name]).get(name, ())]
+                continue
             except UnansweredError as error:
                 choices = error.choices
-                # An item goes on with what came; what did not come once is not waited for again.
-                live.reason = None if choices or again else UNANSWERED
+                if not choices:
+                    self._pass_over(live, request, again=again)
                 self.problems(f"{name}: {error.reason}")
             except FatalError as error:
                 self.stopped_by = self.stopped_by or error
@@ -332,23 +351,36 @@ class Annotator:
                 return
             records = [self.read(call, choice) for choice in choices]
             live.records += records
-            self._look_at(request.question, records, choices)
+            self._look_at(request, records, choices)
             self.progress(0, len(choices), ledger.committed)
 
-    def _look_at(self, question: str, records: list[Record], choices: Sequence[Choice]) -> None:
-        """Stop where no answer to a question can be read, before it costs much."""
-        statuses = self._statuses[question]
+    def _pass_over(self, live: LiveItem, request: Request, *, again: bool) -> None:
+        """Let an item go on, or end it, where no answer to a request came.
+
+        again: whether it was asked for before; what did not come once is not waited for again.
+        """
+        if request.observer != self.base.policy.ask:
+            live.silent |= {request.observer}
+        elif not again:
+            live.reason = UNANSWERED
+
+    def _look_at(self, request: Request, records: list[Record], choices: Sequence[Choice]) -> None:
+        """Stop where no answer of an observer to a question can be read, before it costs much."""
+        question = request.question
+        statuses = self._statuses[request.observer, question]
         statuses.update(one.get("status", "ok") for one in records)
         if set(statuses) == {"unreadable"} and statuses["unreadable"] >= HOPELESS:
             last = choices[-1]
             why = "they end at --max-tokens" if last.finish == "length" else f"such as {last.text[:80]!r}"
             told = f"none of the first {statuses['unreadable']} answers to question {question} can be read"
-            self.stopped_by = self.stopped_by or FatalError(
-                f"{told} ({why}); --show-prompts shows what is asked"
-            )
+            fault = FatalError(f"{told} ({why}); --show-prompts shows what is asked")
+            if request.observer != self.base.policy.ask:
+                self.lose(request.observer, str(fault))
+                return
+            self.stopped_by = self.stopped_by or fault
             self.stopping.set()
 
-    async def _call(self, live: _Live, request: Request, ledger: Ledger) -> Call:
+    async def _call(self, live: LiveItem, request: Request, ledger: Ledger) -> Call:
         """Return a request with its prompt and picture, which stay what they were at the line's first.
 
         Raises:
@@ -366,7 +398,7 @@ class Annotator:
         live.lines[request.line] = Asked(draws, (), prompt.digest, picture.digest)
         return Call(request, prompt, picture)
 
-    def _prompt(self, live: _Live, request: Request, ledger: Ledger) -> Prompt:
+    def _prompt(self, live: LiveItem, request: Request, ledger: Ledger) -> Prompt:
         """Return the prompt of a line, which stays what it was when it was first asked."""
         earlier = live.lines.get(request.line)
         known = ledger.prompt(earlier.prompt) if earlier else None
@@ -390,61 +422,3 @@ class Annotator:
         while len(self._pictures) > PICTURES:
             self._pictures.popitem(last=False)
         return made
-
-
-class Reusing:
-    """A model that first gives what another run got for the very same prompts and pictures, at no price."""
-
-    def __init__(self, model: Model, earlier: Ledger) -> None:
-        self.model, self.earlier = model, earlier
-
-    async def ask(self, call: Call, journal: Journal) -> tuple[Choice, ...]:
-        """Return the answers to a call; see `values.Model`."""
-        request = call.request
-        draws = range(request.first, request.first + request.samples)
-        found = {one.draw: one for one in self.earlier.choices(call, draws)}
-        if found:
-            number = await journal.sent(call, tuple(found), 0.0)
-            await journal.answered(number, Reply(tuple(found.values()), "earlier run", price=0.0))
-        reason = ""
-        for first, samples in runs_of(draw for draw in draws if draw not in found):
-            further = replace(call, request=replace(request, first=first, samples=samples))
-            try:
-                came = await self.model.ask(further, journal)
-            except UnansweredError as error:
-                came, reason = error.choices, error.reason
-            found |= {one.draw: one for one in came}
-        choices = tuple(found[draw] for draw in sorted(found))
-        if reason:
-            raise UnansweredError(reason, choices)
-        return choices
-
-
-def runs_of(draws: Iterable[int]) -> list[tuple[int, int]]:
-    """Return increasing numbers as runs: the first of each, and how many follow one another."""
-    found: list[tuple[int, int]] = []
-    for draw in draws:
-        if found and sum(found[-1]) == draw:
-            found[-1] = found[-1][0], found[-1][1] + 1
-        else:
-            found.append((draw, 1))
-    return found
-
-
-def numbered(records: Iterable[Record]) -> list[Record]:
-    """Return the samples of an item in an order of their own, numbered on within each reading.
-
-    The ledger numbers the answers of each line; those that differ in what they are about are one reading.
-    """
-
-    def line(record: Record) -> tuple[Any, ...]:
-        about = record.get("extra", {}).get("about", "")
-        return record["observer"], record["question"], record.get("view", ""), about, record["draw"]
-
-    counts: Counter[tuple[str, ...]] = Counter()
-    found = []
-    for record in sorted(records, key=line):
-        reading = line(record)[:3]
-        found.append({**record, "draw": counts[reading]})
-        counts[reading] += 1
-    return found

@@ -49,8 +49,9 @@ def models_of_runs(paths: Iterable[str]) -> dict[str, str]:
     for path in paths:
         summary = Path(path).parent / SUMMARY
         # Whatever else is called so says nothing of a model.
-        with suppress(OSError, ValueError, KeyError, TypeError):
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             facts = json.loads(summary.read_bytes())["facts"]
+            models |= {str(name): str(model) for name, model in facts.get("also", {}).items()}
             models[str(facts["observer"])] = str(facts["model"])
     return models
 

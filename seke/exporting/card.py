@@ -39,11 +39,12 @@ WORDS = {1_000: "1K", 10_000: "10K", 100_000: "100K", 1_000_000: "1M", 10_000_00
 def card_of(facts: Record, run: Run, base: Knowledge, tally: Tally, licences: Mapping[str, Licence]) -> str:
     """Return the card; facts: what export.json says."""
     population = base.populations[facts["population"]]
-    observer = base.observers.get(run.facts["observer"])
+    asked = (run.facts["observer"], *run.facts["also"])
+    observers = [base.observers[name] for name in asked if name in base.observers]
     used = {cell.source for cells in base.cells.values() for cell in cells} | {
         one.source for one in base.moments
     }
-    told = [f"{observer.name}: {observer.note}"] if observer is not None and observer.note else []
+    told = [f"{observer.name}: {observer.note}" for observer in observers if observer.note]
     states = base.variables[base.root].states
     words = {
         "facts": facts,

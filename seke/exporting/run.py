@@ -70,7 +70,7 @@ class Run:
         Raises:
             engine.SekeError: no run, or one that was not written to its end.
         """
-        facts, _, _ = status_of(folder)
+        facts = {"also": {}, **status_of(folder)[0]}
         for name in (POSTERIORS, SUMMARY, ITEMS):
             if not (folder / name).is_file():
                 raise SekeError(

@@ -11,10 +11,12 @@ import click
 from seke.terminal import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from seke.ledger import Totals
+    from seke.vision.client import Endpoint
     from seke.vision.prices import Prices
+    from seke.vision.several import FurtherModel
     from seke.vision.values import Model, Settings
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -180,7 +182,9 @@ def model(settings: Settings, prices: Prices | None, given: dict[str, Any]) -> M
     if given["recorded"] or given["scripted"]:
         from seke.vision.recorded import RecordedModel, ScriptedModel
 
-        return RecordedModel.read(given["recorded"]) if given["recorded"] else ScriptedModel(given["seed"])
+        if given["scripted"] and not given["recorded"]:
+            return ScriptedModel(given["seed"])
+        return RecordedModel.read(given["recorded"], by_observer=bool(given.get("also")))
     if given["show_prompts"] or given["dry_run"]:
         return _Nobody()
     from seke.vision.batches import Batches
@@ -193,6 +197,39 @@ def model(settings: Settings, prices: Prices | None, given: dict[str, Any]) -> M
     return Endpoint(settings, **options)
 
 
+def several(
+    first: Model,
+    further: Sequence[FurtherModel],
+    prices_of: Mapping[str, Prices | None],
+    settings: Settings,
+    given: dict[str, Any],
+) -> Model:
+    """Return who is asked where further models may be asked, too: each its own server and pace.
+
+    prices_of: further observer -> the prices of its model's tokens.
+    """
+    from seke.vision.several import SeveralModels
+
+    if not further:
+        return first
+    if given["scripted"] or given["recorded"] or given["show_prompts"] or given["dry_run"]:
+        return SeveralModels(first, {one.observer: first for one in further})
+    options = {name: given[name] for name in ("base_url", "key_from", "rpm", "tpm", "deadline")}
+    options["concurrency"] = at_once(given)
+    models: dict[str, Model] = {}
+    for one in further:
+        models[one.observer] = one.endpoint(settings, prices=prices_of[one.observer], **options)
+    return SeveralModels(first, models)
+
+
+def prices_of_further(further: Sequence[FurtherModel], given: dict[str, Any]) -> dict[str, Prices | None]:
+    """Return further observer -> the prices of its model in the list; None where there is no list."""
+    from seke.vision.prices import read_prices
+
+    path = given["price_list"]
+    return {one.observer: None if path is None else read_prices(path, one.model) for one in further}
+
+
 class _Nobody:
     """Is not asked."""
 
@@ -203,19 +240,14 @@ class _Nobody:
 
 def confirm(pictures: int, model: Model, *, yes: bool) -> None:
     """Say where pictures go, and have it allowed."""
-    from urllib.parse import urlsplit
-
     from engine import SekeError
-    from seke.vision.client import LOCAL, Endpoint
+    from seke.vision.several import endpoints_of
 
-    if not isinstance(model, Endpoint):
+    places = dict.fromkeys(place for one in endpoints_of(model) if (place := _far_place(one)))
+    if not places:
         return
-    where = urlsplit(model.where)
-    if where.hostname in LOCAL:
-        return
-    way = " (unencrypted)" if where.scheme == "http" else ""
     print(
-        f"{pictures:,} pictures will be sent to {model.where}{way}, with the key in {model.key_from}. "
+        f"{pictures:,} pictures will be sent to {' and to '.join(places)}. "
         "Many face sets forbid passing their pictures on, also to a model's server: read their terms first.",
         file=sys.stderr,
     )
@@ -225,6 +257,19 @@ def confirm(pictures: int, model: Model, *, yes: bool) -> None:
         raise SekeError("nobody is there to allow it; --yes does")
     if not click.confirm("Send them?", err=True):
         raise SekeError("nothing was sent")
+
+
+def _far_place(endpoint: Endpoint) -> str:
+    """Return where pictures go, and with which key; no text where they stay on this machine."""
+    from urllib.parse import urlsplit
+
+    from seke.vision.client import LOCAL
+
+    where = urlsplit(endpoint.where)
+    if where.hostname in LOCAL:
+        return ""
+    way = " (unencrypted)" if where.scheme == "http" else ""
+    return f"{endpoint.where}{way}, with the key in {endpoint.key_from}"
 
 
 def account(totals: Totals) -> str:

@@ -1,9 +1,11 @@
 """What can go wrong with a vision model.
 
 SekeError
-└── FatalError             no further call can be answered: the run stops
-    └── OutOfMoneyError    what may be spent is spent
-UnansweredError            this call cannot be answered; its item goes on without it
+└── FatalError                 no further call can be answered: the run stops
+    └── AccountError           the account cannot be kept, whoever is asked
+        └── OutOfMoneyError    what may be spent is spent
+UnansweredError                this call cannot be answered; its item goes on without it
+└── ObserverLostError          nor can any other call to its observer; the run goes on with the others
 """
 
 from __future__ import annotations
@@ -20,7 +22,11 @@ class FatalError(SekeError):
     """No further call can be answered; the message says in plain words what to do."""
 
 
-class OutOfMoneyError(FatalError):
+class AccountError(FatalError):
+    """The account of requests cannot be kept, so that nobody may be asked."""
+
+
+class OutOfMoneyError(AccountError):
     """The next request could pass what may be spent."""
 
 
@@ -33,3 +39,7 @@ class UnansweredError(Exception):
     def __init__(self, reason: str, choices: tuple[Choice, ...] = ()) -> None:
         super().__init__(reason)
         self.reason, self.choices = reason, choices
+
+
+class ObserverLostError(UnansweredError):
+    """No further call to an observer other than the run's first can be answered."""

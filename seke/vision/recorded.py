@@ -31,28 +31,38 @@ LISTED = 0.5
 class RecordedModel:
     """Gives out recorded answers, draw by draw.
 
-    A record has item, question, draw and text, and may have about, view, finish and refusal. Of a draw that
-    was not recorded there is no answer.
+    A record has item, question, draw and text, and may have observer, about, view, finish and refusal. Of a
+    draw that was not recorded there is no answer.
     """
 
-    def __init__(self, records: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, records: Iterable[Mapping[str, Any]], *, by_observer: bool = False) -> None:
+        """by_observer: each record answers for the observer that it names alone. By default that is so where
+        several are named; records of one observer answer for anybody, as do those that name none.
+        """
+        kept = list(records)
+        self.by_observer = by_observer or len({one.get("observer") for one in kept} - {None}) > 1
         self._choices: dict[tuple[Any, ...], dict[int, Choice]] = defaultdict(dict)
-        for one in records:
-            key = (one["item"], one["question"], one.get("about"), one.get("view", "face"))
+        for one in kept:
+            key = (
+                one.get("observer") if self.by_observer else None,
+                *(one["item"], one["question"], one.get("about"), one.get("view", "face")),
+            )
             draw = int(one.get("draw", 0))
             said = str(one.get("text", "")), str(one.get("finish", "stop")), one.get("refusal")
             self._choices[key][draw] = Choice(draw, *said)
 
     @classmethod
-    def read(cls, path: Path) -> RecordedModel:
+    def read(cls, path: Path, *, by_observer: bool = False) -> RecordedModel:
         """Read a file of records, JSON Lines.
+
+        by_observer: each record answers for the observer that it names alone, and has to name one.
 
         Raises:
             engine.SekeError: a line that is none.
         """
         records: list[Record] = []
         if path.is_file() and not path.stat().st_size:
-            return cls(records)
+            return cls(records, by_observer=by_observer)
         for first, lines in read_lines(path):
             for number, line in enumerate(lines, first):
                 if not line.strip():
@@ -61,14 +71,19 @@ class RecordedModel:
                     record = decoded_json(line)
                     records.append({**record, "item": record["item"], "question": record["question"]})
                     int(record.get("draw", 0))
+                    if by_observer and not isinstance(record.get("observer"), str):
+                        raise ValueError("it names no observer, and several are asked")
                 except (ValueError, TypeError, KeyError) as error:
                     raise SekeError(f"{path}:{number}: no recorded answer ({error})") from None
-        return cls(records)
+        return cls(records, by_observer=by_observer)
 
     async def ask(self, call: Call, journal: Journal) -> tuple[Choice, ...]:
         """Return the recorded answers; see `values.Model`."""
         request = call.request
-        known = self._choices.get((request.item, request.question, request.about, request.view), {})
+        key = request.item, request.question, request.about, request.view
+        known = self._choices.get((None, *key), {})
+        if self.by_observer:
+            known = {**known, **self._choices.get((request.observer, *key), {})}
         draws = tuple(range(request.first, request.first + request.samples))
         choices = tuple(known[draw] for draw in draws if draw in known)
         if choices:

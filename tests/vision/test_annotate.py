@@ -665,7 +665,7 @@ def checked(run_folder, seen, kills, concurrency):
     assert states.get("failed", 0) == 0
     # Whatever the server was asked for beyond what is kept was on its way at a kill.
     assert arrived - states["answered"] <= states.get("unknown", 0)
-    keys = "item, question, about, view"
+    keys = "item, observer, question, about, view"
     draws = on_disk(
         run_folder, f"SELECT {keys}, draw, count(*) n FROM choices GROUP BY {keys}, draw HAVING n > 1"
     )

@@ -1,0 +1,93 @@
+"""`seke annotate` as a function."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seke.annotation.job import Job
+from seke.vision.several import FurtherModel, SeveralModels
+from seke.vision.values import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from seke.annotation.run_summary import Summary
+    from seke.vision.prices import Prices
+    from seke.vision.values import Model
+
+# Of the first model's server, unless said otherwise.
+KEY_VARIABLE = "OPENAI_API_KEY"
+
+
+def annotate(
+    images: str | Path | Sequence[str | Path],
+    folder: str | Path,
+    model: str | Model,
+    *,
+    settings: Settings | None = None,
+    base_url: str | None = None,
+    prices: Prices | None = None,
+    concurrency: int = 16,
+    rpm: float | None = None,
+    tpm: float | None = None,
+    retry_refused: bool = False,
+    branch_of: str | Path | None = None,
+    also: Mapping[str, str | Model] | None = None,
+    **given: Any,
+) -> Summary:
+    """Annotate pictures as `seke annotate` does; the results are files in a folder.
+
+    The pictures are sent without asking: see that their terms allow it.
+
+    Args:
+        images: pictures, folders, patterns and manifests.
+        folder: of the run; the same one goes on.
+        model: its name at an OpenAI-compatible endpoint, or whoever answers (`seke.vision.values.Model`).
+        settings: how it is asked; the usual ones by default.
+        base_url: of the endpoint; the client's own by default. Its key is taken from OPENAI_API_KEY.
+        prices: of the endpoint's tokens (`seke.vision.prices.Prices`); `max_cost` needs them.
+        concurrency: requests on their way at once.
+        rpm: requests a minute at most.
+        tpm: tokens a minute at most.
+        retry_refused: ask again what was refused.
+        branch_of: the folder of another run, whose answers to the same prompts about the same pictures are
+            used.
+        also: further observers of the base that may be asked -> who answers as each: its name at the
+            endpoint, MODEL or MODEL@BASE_URL, or a model. The key of an address of its own is taken from
+            SEKE_KEY_ and the observer's name. Names have no prices; `max_cost` needs endpoints with prices.
+        given: knowledge, labels, labels_final, population, observer, strategy, max_samples, max_cost,
+            problems, progress and declared_prices, as `Job.of` takes them.
+
+    Raises:
+        engine.KnowledgeError, engine.SekeError: bad input; nothing was sent.
+    """
+    how = settings or Settings(_name_of(model))
+    options: dict[str, Any] = {"concurrency": concurrency, "rpm": rpm, "tpm": tpm}
+    if isinstance(model, str):
+        from seke.vision.client import Endpoint
+
+        model = Endpoint(how, base_url=base_url, prices=prices, **options)
+    further: dict[str, Model] = {}
+    for observer, other in (also or {}).items():
+        if isinstance(other, str):
+            named = FurtherModel.of(observer, other)
+            endpoint = named.endpoint(how, base_url=base_url, key_from=KEY_VARIABLE, **options)
+            further[observer] = endpoint
+        else:
+            further[observer] = other
+    if further:
+        model = SeveralModels(model, further)
+    listed = [images] if isinstance(images, str | Path) else images
+    names = {observer: _name_of(other) for observer, other in further.items()}
+    given |= {"also": names, "concurrency": concurrency, "prices": prices}
+    job = Job.of(listed, Path(folder), model, how, **given)
+    return job.run(retry_refused=retry_refused, branch_of=None if branch_of is None else Path(branch_of))
+
+
+def _name_of(model: str | Model) -> str:
+    """Return the name of a model: as its server calls it, else of what it is made of."""
+    if isinstance(model, str):
+        return model
+    settings = getattr(model, "settings", None)
+    return settings.model if isinstance(settings, Settings) else type(model).__name__

@@ -1,0 +1,63 @@
+"""An item that is being asked about, and the order of its samples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from seke.annotation.reuse import runs_of
+from seke.loop import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from seke.ledger import Asked
+    from seke.loop import Line
+    from seke.manifest import Item
+    from seke.vision.values import Prompt
+
+    Record = dict[str, Any]
+
+
+@dataclass
+class LiveItem:
+    """An item that is being asked about. reason: why it is to be closed, None while it is not.
+
+    silent: observers other than the first that gave no answer about it, and are not asked again.
+    """
+
+    item: Item
+    records: list[Record]
+    lines: dict[Line, Asked]
+    prompts: dict[Line, Prompt] = field(default_factory=dict)
+    doubt: tuple[str, ...] = ()
+    reason: str | None = None
+    silent: frozenset[str] = frozenset()
+
+    def missing(self) -> list[Request]:
+        """Return the requests for what was asked for when a process ended, and did not come."""
+        return [
+            Request(*line, first, samples)
+            for line, asked in self.lines.items()
+            for first, samples in runs_of(asked.missing)
+        ]
+
+
+def numbered(records: Iterable[Record]) -> list[Record]:
+    """Return the samples of an item in an order of their own, numbered on within each reading.
+
+    The ledger numbers the answers of each line; those that differ in what they are about are one reading.
+    """
+
+    def line(record: Record) -> tuple[Any, ...]:
+        about = record.get("extra", {}).get("about", "")
+        return record["observer"], record["question"], record.get("view", ""), about, record["draw"]
+
+    counts: Counter[tuple[str, ...]] = Counter()
+    found = []
+    for record in sorted(records, key=line):
+        reading = line(record)[:3]
+        found.append({**record, "draw": counts[reading]})
+        counts[reading] += 1
+    return found

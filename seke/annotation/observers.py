@@ -1,0 +1,87 @@
+"""Who of a base the models of a run are, and the policy that asks just these."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from engine import SekeError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from engine import Knowledge
+    from seke.inference import Session
+
+GENERIC = "generic-vlm"
+
+
+def observer_of(base: Knowledge, model: str) -> str:
+    """Return who of a base a model is: the observer whose name is its own or begins it, else the generic.
+
+    Raises:
+        engine.SekeError: none of these.
+    """
+    askable = askable_of(base)
+    short = model.rpartition("/")[2]
+    for name in sorted(askable, key=len, reverse=True):
+        if name in (model, short) or short.startswith(name):
+            return name
+    if GENERIC in askable:
+        return GENERIC
+    if len(askable) == 1:
+        return askable[0]
+    raise SekeError(f"which observer is {model!r}? name one with --observer: {', '.join(askable)}")
+
+
+def askable_of(base: Knowledge) -> list[str]:
+    """Return the observers that can be asked."""
+    return [name for name, observer in base.observers.items() if observer.askable]
+
+
+def check_further(base: Knowledge, first: str, model: str, further: Iterable[str]) -> None:
+    """See that these observers can be asked beside the first, as which this model answers.
+
+    Raises:
+        engine.SekeError: one cannot, with the nearest that can.
+    """
+    for name in further:
+        _check_askable(base, name)
+        if name == first:
+            raise SekeError(
+                f"observer {name!r} is whom {model} counts as already (--observer names another for it); "
+                f"those that can be asked are {', '.join(askable_of(base))}"
+            )
+
+
+def asking(
+    session: Session, who: str, budget: int | None, model: str = "", also: Mapping[str, str] | None = None
+) -> Session:
+    """Return the session with a policy that asks this observer; a guarantee stays where nothing changes.
+
+    model: who answers as this observer; the observer itself where nothing is said. also: further observers
+    that may be asked -> who answers as each.
+    """
+    base = session.network.knowledge
+    _check_askable(base, who)
+    policy, also = base.policy, also or {}
+    limit, models = policy.budget if budget is None else budget, {who: model} if model else {}
+    # Those that the base names keep its order, so that a policy that asks the same is the same.
+    others = policy.others if set(policy.others) == set(also) else tuple(also)
+    wanted = replace(policy, ask=who, others=others, budget=limit, models={**models, **also})
+    if wanted.first is not None and wanted.first.samples > wanted.budget:
+        wanted = replace(wanted, first=replace(wanted.first, samples=max(wanted.budget, 1)))
+    if wanted == policy:
+        return session.with_policy(wanted)
+    promised = session.guarantee is not None or session.refused
+    why = ("it was made with the policy as declared, and this run asks otherwise",) if promised else ()
+    return replace(session.under(wanted), refused=why)
+
+
+def _check_askable(base: Knowledge, name: str) -> None:
+    if name not in base.observers:
+        raise SekeError(f"no observer is called {name!r}{did_you_mean(name, askable_of(base))}")
+    if not base.observers[name].askable:
+        raise SekeError(
+            f"observer {name!r} cannot be asked (`askable`); those that can are {', '.join(askable_of(base))}"
+        )

@@ -1,0 +1,65 @@
+"""Answers that another run has already, in place of asking for them again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from seke.vision.errors import UnansweredError
+from seke.vision.values import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from seke.ledger import Ledger
+    from seke.vision.values import Call, Choice, Journal, Model
+
+
+class Reusing:
+    """A model that first gives what another run got for the very same prompts and pictures, at no price.
+
+    alike: observer of this run -> observer as which the same model answered in the earlier one. Answers of
+    others are not used.
+    """
+
+    def __init__(self, model: Model, earlier: Ledger, alike: Mapping[str, str]) -> None:
+        self.model, self.earlier, self.alike = model, earlier, alike
+
+    async def ask(self, call: Call, journal: Journal) -> tuple[Choice, ...]:
+        """Return the answers to a call; see `values.Model`."""
+        request = call.request
+        draws = range(request.first, request.first + request.samples)
+        known = self._known(call, draws)
+        if known:
+            number = await journal.sent(call, tuple(known), 0.0)
+            await journal.answered(number, Reply(tuple(known.values()), "earlier run", price=0.0))
+        unanswered: UnansweredError | None = None
+        for first, samples in runs_of(draw for draw in draws if draw not in known):
+            further = replace(call, request=replace(request, first=first, samples=samples))
+            try:
+                came = await self.model.ask(further, journal)
+            except UnansweredError as error:
+                came, unanswered = error.choices, error
+            known |= {choice.draw: choice for choice in came}
+        choices = tuple(known[draw] for draw in sorted(known))
+        if unanswered is not None:
+            raise type(unanswered)(unanswered.reason, choices)
+        return choices
+
+    def _known(self, call: Call, draws: Iterable[int]) -> dict[int, Choice]:
+        """Return the earlier answers to a call, draw by draw."""
+        observer = self.alike.get(call.request.observer)
+        if observer is None:
+            return {}
+        return {choice.draw: choice for choice in self.earlier.choices(call, draws, observer)}
+
+
+def runs_of(draws: Iterable[int]) -> list[tuple[int, int]]:
+    """Return increasing numbers as runs: the first of each, and how many follow one another."""
+    runs: list[tuple[int, int]] = []
+    for draw in draws:
+        if runs and sum(runs[-1]) == draw:
+            runs[-1] = runs[-1][0], runs[-1][1] + 1
+        else:
+            runs.append((draw, 1))
+    return runs
