@@ -130,14 +130,14 @@ def _priced(
 
     each: observer -> (MADE_UP, 5), as in `forecast`.
     """
-    known = {name: one for name in each if (one := prices.get(name)) is not None}
+    known = {name: price for name in each if (price := prices.get(name)) is not None}
     if not known and (each or not any(prices.values())):
         return found
     costs, worst, scale = np.zeros(MADE_UP), 0.0, found.items / MADE_UP
-    for name, one in known.items():
-        costs += [one.of(prompt, 0, answer) for prompt, answer in each[name][:, 1:3].tolist()]
+    for name, price in known.items():
+        costs += [price.of(prompt, 0, answer) for prompt, answer in each[name][:, 1:3].tolist()]
         most = each[name].sum(0) * scale
-        worst += one.of(float(most[3]), 0, float(most[4]))
+        worst += price.of(float(most[3]), 0, float(most[4]))
     low, middle, high = np.quantile(_resampled(costs, found.items, rng), (LOW, 0.5, HIGH)).tolist()
     unpriced = tuple(name for name in each if name not in known)
     return replace(

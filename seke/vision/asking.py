@@ -213,12 +213,12 @@ def several(
     if not further:
         return first
     if given["scripted"] or given["recorded"] or given["show_prompts"] or given["dry_run"]:
-        return SeveralModels(first, {one.observer: first for one in further})
+        return SeveralModels(first, {model.observer: first for model in further})
     options = {name: given[name] for name in ("base_url", "key_from", "rpm", "tpm", "deadline")}
     options["concurrency"] = at_once(given)
     models: dict[str, Model] = {}
-    for one in further:
-        models[one.observer] = one.endpoint(settings, prices=prices_of[one.observer], **options)
+    for model in further:
+        models[model.observer] = model.endpoint(settings, prices=prices_of[model.observer], **options)
     return SeveralModels(first, models)
 
 
@@ -227,7 +227,7 @@ def prices_of_further(further: Sequence[FurtherModel], given: dict[str, Any]) ->
     from seke.vision.prices import read_prices
 
     path = given["price_list"]
-    return {one.observer: None if path is None else read_prices(path, one.model) for one in further}
+    return {each.observer: None if path is None else read_prices(path, each.model) for each in further}
 
 
 class _Nobody:
@@ -243,7 +243,7 @@ def confirm(pictures: int, model: Model, *, yes: bool) -> None:
     from engine import SekeError
     from seke.vision.several import endpoints_of
 
-    places = dict.fromkeys(place for one in endpoints_of(model) if (place := _far_place(one)))
+    places = dict.fromkeys(place for client in endpoints_of(model) if (place := _far_place(client)))
     if not places:
         return
     print(

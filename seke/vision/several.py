@@ -98,8 +98,8 @@ class FurtherModel:
         from seke.vision.client import Endpoint
 
         address = self.base_url or base_url
-        mine = os.environ.get(self.key_variable, "").strip()
-        variable = self.key_variable if mine or not _same_server(address, base_url) else key_from
+        has_key = bool(os.environ.get(self.key_variable, "").strip())
+        variable = self.key_variable if has_key or not _same_server(address, base_url) else key_from
         return Endpoint(replace(settings, model=self.model), base_url=address, key_from=variable, **options)
 
 
@@ -187,7 +187,7 @@ def addresses_of(first: str, model: Model) -> dict[str, str]:
     first: the observer that the first model answers as.
     """
     models = {first: model.first, **model.further} if isinstance(model, SeveralModels) else {first: model}
-    return {name: where for name, one in models.items() if (where := getattr(one, "where", None))}
+    return {name: where for name, each in models.items() if (where := getattr(each, "where", None))}
 
 
 def endpoints_of(model: Model) -> list[Endpoint]:
@@ -195,7 +195,7 @@ def endpoints_of(model: Model) -> list[Endpoint]:
     from seke.vision.client import Endpoint
 
     models = [model.first, *model.further.values()] if isinstance(model, SeveralModels) else [model]
-    return [one for one in models if isinstance(one, Endpoint)]
+    return [client for client in models if isinstance(client, Endpoint)]
 
 
 def check_several(model: Model, also: Iterable[str], max_cost: float | None) -> None:
@@ -208,9 +208,9 @@ def check_several(model: Model, also: Iterable[str], max_cost: float | None) -> 
 
     further = model.further if isinstance(model, SeveralModels) else {}
     models = [model.first, *further.values()] if isinstance(model, SeveralModels) else [model]
-    if any(also) and any(isinstance(one, Batches) for one in models):
+    if any(also) and any(isinstance(client, Batches) for client in models):
         raise SekeError(IN_BATCHES)
-    unpriced = [name for name, one in further.items() if getattr(one, "prices", model) is None]
+    unpriced = [name for name, client in further.items() if getattr(client, "prices", model) is None]
     if max_cost is not None and unpriced:
         raise SekeError(
             "--max-cost needs the prices of every model, by a list (--prices); none are known of "
