@@ -49,7 +49,7 @@ def made(tmp_path_factory):
 
 def everything(made, folder, **options):
     shares = "train:.7,val:.1,test:.2"
-    return seke.export(made, folder, formats=FORMATS, tasks=TASKS, split=shares, **options)
+    return seke.export(made, folder, formats=FORMATS, tasks=TASKS, split=shares, uncalibrated=True, **options)
 
 
 @needs_readers

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import seke
-from engine import Answers, First, SekeError, prior_truth
+from engine import Answers, First, SekeError, declared_of, prior_truth
 from seke.inference import Session
 from seke.loop import Loop, Request, follow
 from seke.samples import single_samples
@@ -287,12 +287,15 @@ def test_a_label_that_is_kept_against_what_was_seen_is_reported():
         for draw in range(5):
             look = {"item": item, "observer": "gpt-4o", "question": "joint", "draw": draw}
             rows.append({**look, "expression": "happiness", "valence": 0.8, "arousal": 0.3})
-    records = {record["item"]: record for record in seke.infer(rows, labels_final=True)}
+    base = declared_of(seke.knowledge()).with_overlay(
+        "observers: {dataset-label: {categorical: {expression: {accuracy: 0.95}}}}\n"
+    )
+    records = {record["item"]: record for record in seke.infer(rows, base, labels_final=True)}
     for item, value, overruled in (("a", "anger", ["expression"]), ("b", "happiness", [])):
         decision = records[item]["decision"]["levels"]["expression"]
         assert (decision["decision"], decision["value"]) == ("accept", value)
         assert records[item]["diagnostics"]["overruled"] == overruled
     # Without that, only what is decided otherwise than the label says is overruled.
-    undecided = {record["item"]: record for record in seke.infer(rows)}
+    undecided = {record["item"]: record for record in seke.infer(rows, base)}
     assert undecided["a"]["decision"]["levels"]["expression"]["value"] == "anger"
     assert undecided["a"]["diagnostics"]["overruled"] == []

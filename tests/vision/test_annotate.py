@@ -253,10 +253,11 @@ def test_another_base_decides_anew_from_the_ledger_by_the_command_that_the_refus
     run(EXAMPLE, "--run", folder, *RECORDED)
     before = status_of(folder)
     requests, _ = spent(folder)
-    # Laxer limits and a duller observer: nothing further is worth asking.
+    # Laxer limits, no level but one needed, and a duller observer: nothing further is worth asking.
     (tmp_path / "o.yaml").write_text(
         "extends: shipped\n"
-        "policy: {limits: {expression: 0.9, affect: 0.9, action_units: 0.9}, source: judgement, note: Lax.}\n"
+        "policy: {limits: {expression: 0.9, affect: 0.9, action_units: 0.9}, source: judgement, note: Lax,\n"
+        "         required: [expression], worth: {expression: 20, affect: 0, action_units: 0}}\n"
         "observers: {gpt-4o: {exponent: 0.9, source: judgement, note: Duller.}}\n"
     )
     found = run(EXAMPLE, "--run", folder, *RECORDED, "-k", tmp_path / "o.yaml", status=2)
