@@ -288,7 +288,8 @@ def test_a_label_that_is_kept_against_what_was_seen_is_reported():
             look = {"item": item, "observer": "gpt-4o", "question": "joint", "draw": draw}
             rows.append({**look, "expression": "happiness", "valence": 0.8, "arousal": 0.3})
     base = declared_of(seke.knowledge()).with_overlay(
-        "observers: {dataset-label: {categorical: {expression: {accuracy: 0.95}}}}\n"
+        "observers: {dataset-label: {categorical: {expression: {accuracy: 0.95, "
+        "source: judgement, note: a trial}}}}\n"
     )
     records = {record["item"]: record for record in seke.infer(rows, base, labels_final=True)}
     for item, value, overruled in (("a", "anger", ["expression"]), ("b", "happiness", [])):
