@@ -373,7 +373,7 @@ def _fits(known: _Known) -> Json:
         {
             **dict.fromkeys(("observer", "model", "question", "prompt", "view"), TEXT),
             **dict.fromkeys(("least", "most"), count),
-            "gold": _named(_named(count), known.variables),
+            "gold": _named(_named(count)),
         }
     )
     share = _number(0, 1)
@@ -384,12 +384,11 @@ def _fits(known: _Known) -> Json:
                 "made": {"type": "string", "format": "date"},
                 "population": _offered(known.populations),
                 "persons": count,
-                "observers": _named(TEXT, known.observers),
+                "observers": _named(TEXT),
                 "readings": {"type": "array", "items": reading},
-                **dict.fromkeys(SETS, _named(_named(threshold), known.variables)),
+                **dict.fromkeys(SETS, _named(_named(threshold))),
             }
-        ),
-        known.sources,
+        )
     )
 
 
