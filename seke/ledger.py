@@ -212,6 +212,7 @@ class Ledger:
         self._spent = total.spent + total.perhaps
         self._batches = self._on_their_way()
         self._work: queue.SimpleQueue[tuple[Work, Callable[[Any, Any], None]] | None] = queue.SimpleQueue()
+        self._unwritable: Exception | None = None
         self._writer = threading.Thread(target=self._write, name="ledger", daemon=True)
         self._writer.start()
 
@@ -466,7 +467,9 @@ class Ledger:
                     break
                 waiting.append(more)
             try:
-                error = self._commit([work for work, _ in waiting])
+                # What could not be kept once is not tried again: no further request is to leave.
+                error = self._unwritable or self._commit([work for work, _ in waiting])
+                self._unwritable = error
             except Exception as fault:  # Whoever waits is told, whatever it is; this thread goes on.
                 error = AccountError(f"{self.folder}: the ledger cannot be written ({fault!r:.200})")
             for _, tell in waiting:
