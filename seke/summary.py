@@ -70,7 +70,10 @@ class Summary:
         self.bases.update(basis for basis in map(basis_of, levels) if basis)
         self.inferred += sum(level["decision"] == "inferred" for level in levels)
         self.lacking += len(record["diagnostics"]["lacking_evidence"])
-        self.overruled.update(record["diagnostics"]["overruled"])
+        # Of what is open nothing is decided yet, and so no label overruled.
+        by_name = record["decision"]["levels"]
+        overruled = record["diagnostics"]["overruled"]
+        self.overruled.update(name for name in overruled if by_name[name]["decision"] == "accept")
         if record["decision"]["item"] == "accept":
             basis = basis_of_item(record["decision"], self.required)
             self.items_by_basis[basis if basis in UNCALIBRATED else ""] += 1
