@@ -125,7 +125,7 @@ class _Contribution:
 
 
 @dataclass(frozen=True)
-class _Collected:
+class Contributions:
     """All contributions to the evidence about some answers, by variable, before they are put together."""
 
     row_item: Ints
@@ -300,7 +300,7 @@ class ObservationModel:
         Raises:
             AnswerError: an item with more readings under halo than can be weighed exactly.
         """
-        collected = self._collected(answers)
+        collected = self.contributions(answers)
         row_item, pairs = collected.row_item, collected.pairs
         variables = self.network.knowledge.variables
         logs = {
@@ -316,7 +316,8 @@ class ObservationModel:
         on = np.stack([pairs.row[pairs.on], pairs.reading[pairs.on]])
         return Evidence(len(answers.items), row_item, collected.log_weight, logs, collected.told, on)
 
-    def _collected(self, answers: Answers) -> _Collected:
+    def contributions(self, answers: Answers) -> Contributions:
+        """Return what each observer's answers say of each variable, before they are put together."""
         switched = self.switched(answers)
         row_item, pairs, log_weight = self._expand(answers, switched)
         followed = self._zeros(len(answers.reading_item), len(self.network.root_states) + 1)
@@ -341,7 +342,7 @@ class ObservationModel:
                 self._of_labels(answers, observer, followed, pairs)
                 for observer in sorted(present & set(self.seen_state))
             ]
-        return _Collected(row_item, pairs, log_weight, told, contributions)
+        return Contributions(row_item, pairs, log_weight, told, contributions)
 
     def _zeros(self, *shape: int) -> Array:
         return put(np.zeros(shape), self.carry)
@@ -510,7 +511,7 @@ class ObservationModel:
         """Return the variables about which several observers answered of an item, where that matters."""
         if not self.dependent:
             return ()
-        collected = self._collected(answers)
+        collected = self.contributions(answers)
         names = []
         for name, contributions in collected.contributions.items():
             observers = np.zeros(len(collected.row_item), dtype=np.int64)
@@ -604,9 +605,16 @@ class ObservationModel:
         return np.einsum("xjm,nxm->xjn", answer_given, likelihood), peak + outside
 
     def given_others(
-        self, answers: Answers, observer: int, name: str, followed: NDArray[np.bool_] | None = None
+        self,
+        answers: Answers,
+        observer: int,
+        name: str,
+        followed: NDArray[np.bool_] | None = None,
+        collected: Contributions | None = None,
     ) -> Floats | None:
         """Return P(type that an observer settles on | state, other observers' answers), (rows, K, M).
+
+        collected: the `contributions` of these answers, where they are at hand.
 
         A row is one of the evidence; where it is said which readings have `followed` their label (R,), that
         of each item in which just these did. None where no other observer answered, or they are independent.
@@ -615,7 +623,7 @@ class ObservationModel:
         known = self.observers_of(name)
         if look is None or observer not in known:
             return None
-        collected = self._collected(answers)
+        collected = collected or self.contributions(answers)
         others = [part for part in collected.contributions.get(name, ()) if part.observer != observer]
         if not any(len(part.row) for part in others):
             return None

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.answers import Answers
-    from engine.evidence import ObservationModel
+    from engine.evidence import Contributions, ObservationModel
     from engine.instruments import NumberKernel
     from engine.knowledge import Knowledge
 
@@ -144,8 +144,12 @@ class ImaginedReadings:
         followed: Floats,
         seed: int,
         tables: ImaginedTables,
+        collected: Contributions | None,
     ) -> None:
-        """answers: about the n items. followed: (R,) P(a reading's answers followed its label | answers)."""
+        """answers: about the n items. followed: (R,) P(a reading's answers followed its label | answers).
+
+        collected: the answers' `contributions`, None where observers are independent.
+        """
         self.base = base
         self.observations = observations
         self.seed = seed
@@ -162,6 +166,8 @@ class ImaginedReadings:
         self.followed = followed
         # Whether others answered about these items, too: that tells how this observer will see them.
         self.shared = observations.dependent and not bool(self.mine.all())
+        self.collected = collected
+        self.settled: dict[str, Floats | None] = {}
 
     def _settled(self, name: str) -> Floats | None:
         """Return P(type that the observer settles on | truth, what others answered), (n, K, M).
@@ -170,7 +176,12 @@ class ImaginedReadings:
         """
         if not self.shared:
             return None
-        return self.observations.given_others(self.answers, self.observer, name, self.followed > 0.5)
+        if name not in self.settled:
+            followed = self.followed > 0.5
+            self.settled[name] = self.observations.given_others(
+                self.answers, self.observer, name, followed, self.collected
+            )
+        return self.settled[name]
 
     def imagine(self, question: int, name: str, *, fresh: bool = False) -> ImaginedAnswers:
         """Return the likelihood of imagined answers after each batch.

@@ -287,7 +287,11 @@ class LookAhead:
     def _candidates(self, known: _Items, observers: NDArray[np.bool_]) -> Iterator[_Candidate]:
         belief = self._belief(known)
         before = self.expected.before(belief)
-        for observer in np.flatnonzero(observers).tolist():
+        # What others answered is collected once for all observers and questions.
+        heard, asked = set(known.answers.reading_observer.tolist()), np.flatnonzero(observers).tolist()
+        several = self.observations.dependent and heard and len(heard.union(asked)) > 1
+        collected = self.observations.contributions(known.answers) if several else None
+        for observer in asked:
             readings = ImaginedReadings(
                 self.base,
                 self.observations,
@@ -297,6 +301,7 @@ class LookAhead:
                 known.followed,
                 self.seed,
                 self.tables,
+                collected,
             )
             for number, question in enumerate(self.base.questions.values()):
                 yield from self._asked(belief, before, readings, number, question)
