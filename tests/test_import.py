@@ -304,10 +304,11 @@ def test_a_manifest_is_read_by_annotate_and_is_a_label_table(read, tmp_path, nam
     table = read_labels(manifest, BASE, "group", "source")
     assert set(table.sources) == {name}
     assert sum(map(len, (item.labels for item in items))) == sum(told.labelled.values())
-    options = ["--run", str(tmp_path / "run"), "--scripted", "--dry-run", "--json"]
-    forecast = CliRunner().invoke(main, ["annotate", str(manifest), *options])
-    assert forecast.exit_code == 0, forecast.output
-    assert json.loads(forecast.stdout.splitlines()[-1])["items"] == len(found)
+    if name == "rafdb":
+        options = ["--run", str(tmp_path / "run"), "--scripted", "--dry-run", "--json"]
+        forecast = CliRunner().invoke(main, ["annotate", str(manifest), *options])
+        assert forecast.exit_code == 0, forecast.output
+        assert json.loads(forecast.stdout.splitlines()[-1])["items"] == len(found)
 
 
 @pytest.mark.parametrize("ending", [".csv.gz", ".jsonl"])

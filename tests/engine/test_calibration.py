@@ -73,7 +73,7 @@ def test_the_density_is_that_of_the_pyro_model(seed, types):
         assert float(target.energy(x)) == pytest.approx(float(expected), rel=1e-12)
 
 
-@few
+@settings(few, max_examples=2)
 @given(seeds, st.integers(1, 3))
 def test_the_curvature_of_the_prior_is_that_of_one_coordinate_after_another(seed, types):
     base, inference, answers, rng = world(seed, types=types)

@@ -28,7 +28,7 @@ shapes = st.builds(
     types=st.integers(1, 2),
     seed=st.integers(0, 2**32 - 1),
 )
-exact = settings(max_examples=40, deadline=None, derandomize=True, database=None)
+exact = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 
 
 def compiled(shape):

