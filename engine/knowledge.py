@@ -225,18 +225,26 @@ class Clarity(Cited):
 
 @dataclass(frozen=True)
 class ObserverKind(Cited):
-    """Observers that are alike in how often they follow what all see in an item, instead of looking anew."""
+    """Observers that are alike in how often they follow what all see in an item, instead of looking anew.
+
+    `n`: for how many items with gold `follows` counts where a fit asks how sure it is; 0: taken as known.
+    """
 
     name: str = ""
     follows: float = 0.0
+    n: float = 0.0
 
 
 @dataclass(frozen=True)
 class Family(Cited):
-    """Observers of one model. `follows`: how often a reading of one is what the family makes of the item."""
+    """Observers of one model. `follows`: how often a reading of one is what the family makes of the item.
+
+    `n`: as that of a kind.
+    """
 
     name: str = ""
     follows: float = 0.0
+    n: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -258,6 +266,10 @@ class Dependence(Cited):
     seen_n: float = 1.0
     family: Family | None = None
     families: Mapping[str, Family] = field(default_factory=dict)
+
+    def family_named(self, name: str) -> Family | None:
+        """Return what holds for a family: its own entry, else the usual one, None where there is neither."""
+        return self.families.get(name, self.family)
 
 
 @dataclass(frozen=True)

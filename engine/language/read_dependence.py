@@ -53,15 +53,23 @@ def dependence(fields: Fields, node: Node | None) -> Dependence | None:
 
 
 def _kind(fields: Fields, name: str, node: Node) -> ObserverKind:
-    entries = fields.table(node, "follows")
-    follows = fields.number(entries, "follows", 0, MOST_FOLLOWS)
-    return ObserverKind(**fields.cited(entries.get("follows") or node), name=name, follows=follows)
+    entries = fields.table(node, "follows", "n")
+    follows, n = fields.number(entries, "follows", 0, MOST_FOLLOWS), _sureness(fields, entries)
+    return ObserverKind(**fields.cited(entries.get("follows") or node), name=name, follows=follows, n=n)
 
 
 def _family(fields: Fields, name: str, node: Node) -> Family:
-    entries = fields.table(node, "follows")
+    entries = fields.table(node, "follows", "n")
     cited = fields.cited(entries.get("follows") or node)
-    return Family(**cited, name=name, follows=fields.number(entries, "follows", 0, 1))
+    follows, n = fields.number(entries, "follows", 0, 1), _sureness(fields, entries)
+    return Family(**cited, name=name, follows=follows, n=n)
+
+
+def _sureness(fields: Fields, entries: Table) -> float:
+    """Return for how many items `follows` counts, 0 where it is taken as known."""
+    if "n" in entries:
+        fields.cited(entries.entries["n"])
+    return fields.number(entries, "n", LEAST_COUNT, MOST_COUNT)
 
 
 def _clarity(fields: Fields, entries: Table, key: str) -> Clarity:
@@ -113,5 +121,5 @@ def family_of(fields: Fields, entries: Table, declared: Dependence | None) -> tu
         if name and not LOOSE_NAME.fullmatch(name):
             signs = "letters, digits, _ and - and . : /, beginning with a letter, a digit or _"
             fields.fault(node, f"is no name: use {signs}")
-    family = declared.families.get(name, declared.family)
+    family = declared.family_named(name)
     return name, family.follows if family is not None else 0.0

@@ -222,7 +222,7 @@ def _of_family(base: Knowledge, name: str) -> list[Facts]:
     observer = base.observers[name]
     if base.dependence is None or not observer.family:
         return []
-    family = base.dependence.families.get(observer.family, base.dependence.family)
+    family = base.dependence.family_named(observer.family)
     if family is None:
         return []
     fellows = [o.name for o in base.observers.values() if o.family == observer.family and o.name != name]
