@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from engine.cost import Cost, cost_of
 from engine.declared import declared_of
-from engine.errors import Fault
+from engine.errors import Fault, did_you_mean
 from engine.feasibility import feasible_interval
 from engine.posterior import Inference
 from engine.preposterior import Preposterior
@@ -222,6 +223,29 @@ def _of_dependence(base: Knowledge) -> Iterator[Fault]:
                 "it shares count twice; set the exponent to 1 and calibrate anew"
             )
             yield Fault(observer.place, f"observers.{name}", message)
+    yield from _of_families(base)
+
+
+def _of_families(base: Knowledge) -> Iterator[Fault]:
+    """Yield families without two members, and members that follow theirs less often than is said."""
+    members = Counter(observer.family for observer in base.observers.values())
+    declared = base.dependence.families if base.dependence is not None else {}
+    for name, family in declared.items():
+        if not members[name]:
+            message = f"no observer is of this family{did_you_mean(name, [n for n in members if n])}"
+            yield Fault(family.place, f"dependence.families.{name}", message)
+    for observer in (observer for observer in base.observers.values() if observer.family):
+        path, own, follows = f"observers.{observer.name}", observer.family, observer.family_follows
+        if members[own] == 1:
+            others = [other for other in members if other not in ("", own)]
+            message = f"is the only observer of the family {own}, which changes nothing"
+            yield Fault(observer.place, path, message + did_you_mean(own, others))
+        if observer.labels and follows > observer.carry:
+            message = (
+                f"follows its family {own} in {follows:g}, and carries {observer.carry:g} over from what it "
+                "settles on, so that it follows in that at most; raise `carry` or lower what the family says"
+            )
+            yield Fault(observer.place, path, message)
 
 
 def _unused(base: Knowledge) -> Iterator[Fault]:

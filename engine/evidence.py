@@ -12,7 +12,9 @@ views of the item),
 
 with the likelihood L_k of `instruments`. Several observers of one variable are dependent through what the
 item looks like (`observation.dependence`): each one's sum over m is then weighted by V[x, j, m] in place of
-C[x, m], their product by S[x, j], and summed over the looks j. One observer alone has the formula above.
+C[x, m], their product by S[x, j], and summed over the looks j. That of observers of one family
+(`observation.family`) is summed over what the family made of the item first. One observer alone has the
+formula above.
 
 Where the switch of reading k is on, its other answers leave their own variables and multiply the label's
 L_k(r) by their likelihood under the stereotype of r. An observer's exponent tempers all this. Arrays are
@@ -32,6 +34,7 @@ from engine.errors import AnswerError
 from engine.instruments import LEAST, LabelKernel, NumberKernel, label_kernel, number_kernel, own_answers
 from engine.knowledge import NumberInstrument
 from engine.observation.dependence import SharedLook, settled_follows, shared_look
+from engine.observation.family import Member, families_of, family_follows, with_families
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -497,9 +500,9 @@ class ObservationModel:
         if like.network.knowledge.dependence != self.network.knowledge.dependence:
             return {}
 
-        def inputs(model: ObservationModel, name: str) -> list[tuple[int, int, float]]:
-            known = model.observers_of(name)
-            return [(o, id(model.kernels[o, name]), settled_follows(model.observers[o])) for o in known]
+        def inputs(model: ObservationModel, name: str) -> list[tuple[int, int, float, str, float]]:
+            known = [(o, id(model.kernels[o, name]), model.observers[o]) for o in model.observers_of(name)]
+            return [(o, key, settled_follows(one), one.family, family_follows(one)) for o, key, one in known]
 
         return {
             name: look
@@ -524,21 +527,26 @@ class ObservationModel:
     def _made_look(self, name: str) -> SharedLook | None:
         declared, known = self.network.knowledge.dependence, self.observers_of(name)
         follows = np.array([settled_follows(self.observers[o]) for o in known])
-        if not self.dependent or declared is None or np.count_nonzero(follows) < 2:
+        observers = [self.observers[o] for o in known]
+        if not self.dependent or declared is None:
             return None
         variable = self.network.knowledge.variables[name]
-        answers = [self.observers[o].labels[name].answers for o in known]
+        answers = [observer.labels[name].answers for observer in observers]
         mixes = [self.kernels[o, name].mix for o in known]
         # Types are answers, each once for every kind of reading.
         tables = [mix.reshape(len(mix), -1, len(a)).sum(1) for mix, a in zip(mixes, answers, strict=True)]
-        matches = [own_answers(a, variable) for a in answers]
-        look = shared_look(tables, matches, follows, declared)
-        joint = [
-            np.tile(given, mix.shape[1] // table.shape[1])
-            * (mix / np.maximum(np.tile(table, mix.shape[1] // table.shape[1]), LEAST))[:, None]
-            for given, mix, table in zip(look.answer_given, mixes, tables, strict=True)
+        shares = [
+            mix / np.maximum(np.tile(table, mix.shape[1] // table.shape[1]), LEAST)
+            for mix, table in zip(mixes, tables, strict=True)
         ]
-        return SharedLook(look.look_given_state, tuple(joint))
+        strengths = map(family_follows, observers)
+        members = list(map(Member, range(len(known)), answers, tables, strengths))
+        families = families_of(observers, members)
+        if np.count_nonzero(follows) < 2 and not families:
+            return None
+        matches = [own_answers(a, variable) for a in answers]
+        look = with_families(shared_look(tables, matches, follows, declared), families)
+        return look.of_types(shares)
 
     def _add_all(self, logs: Array, name: str, contributions: list[_Contribution]) -> None:
         """Add the evidence about a variable to `logs` (states, rows)."""
@@ -565,12 +573,65 @@ class ObservationModel:
         self, name: str, look: SharedLook, contributions: list[_Contribution], rows: Ints
     ) -> tuple[Floats, Floats]:
         """Return P(answers | state, look) up to a factor a row, (K, J, rows), and the factors' logs."""
-        position = _positions(rows, int(rows.max(initial=-1)) + 1)
-        joint, scale = np.ones((*look.look_given_state.shape, len(rows))), np.zeros(len(rows))
         place = {observer: i for i, observer in enumerate(self.observers_of(name))}
+        by_family: dict[int, list[_Contribution]] = {}
         for part in (part for part in contributions if len(part.row)):
+            by_family.setdefault(look.family_of(place[part.observer]), []).append(part)
+        # One member of a family is as a stranger.
+        strangers = [
+            part for number, parts in by_family.items() for part in parts if number < 0 or len(parts) == 1
+        ]
+        given = [(part, look.answer_given[place[part.observer]]) for part in strangers]
+        joint, scale = self._product(name, given, look.look_given_state.shape, rows)
+        for number, parts in by_family.items():
+            if number >= 0 and len(parts) > 1:
+                family = look.families[number]
+                members = [(part, family.of_member(place[part.observer])) for part in parts]
+                for some, each, logs in self._family_given(name, members, family.settled_given.shape, rows):
+                    joint[:, :, some] *= np.einsum("xjf,xjfn->xjn", family.settled_given, each)
+                    scale[some] += logs
+        return joint, scale
+
+    def _family_given(
+        self,
+        name: str,
+        members: list[tuple[_Contribution, Floats]],
+        shape: tuple[int, ...],
+        rows: Ints,
+    ) -> Iterator[tuple[slice, Floats, Floats]]:
+        """Yield for parts of the rows P(members' answers | state, look, what their family made of it).
+
+        members: what each says, and W, (K, J, F, M). shape: (K, J, F). Each part is a slice of `rows`, the
+        likelihoods up to a factor a row, (K, J, F, n), and the factors' logs, (n,).
+        """
+        states, looks, outcomes = shape
+        step = max(1, MOST_CELLS // (states * looks * outcomes))
+        flat = [(part, given.reshape(states, looks * outcomes, -1)) for part, given in members]
+        for start in range(0, len(rows), step):
+            some = slice(start, start + step)
+            within = np.zeros(int(rows.max()) + 1, dtype=bool)
+            within[rows[some]] = True
+            parts = [(part.within(within), given) for part, given in flat]
+            each, logs = self._product(name, parts, (states, looks * outcomes), rows[some])
+            yield some, each.reshape(states, looks, outcomes, -1), logs
+
+    def _product(
+        self,
+        name: str,
+        given: list[tuple[_Contribution, Floats]],
+        shape: tuple[int, ...],
+        rows: Ints,
+    ) -> tuple[Floats, Floats]:
+        """Return P(answers | state, l) up to a factor a row, (K, L, rows), and the factors' logs.
+
+        given: what each observer says, and P(it settles on m | state, l), (K, L, M). shape: (K, L). No
+        observer says anything of other rows than these.
+        """
+        position = _positions(rows, int(rows.max(initial=-1)) + 1)
+        joint, scale = np.ones((*shape, len(rows))), np.zeros(len(rows))
+        for part, answer_given in ((part, table) for part, table in given if len(part.row)):
             answered, where = np.unique(part.row, return_inverse=True)
-            likelihood, peak = self._given_look(name, part, where, look.answer_given[place[part.observer]])
+            likelihood, peak = self._given_look(name, part, where, answer_given)
             likelihood = likelihood ** self.exponent[part.observer]
             most = likelihood.max((0, 1))
             column = position[answered]
@@ -628,17 +689,40 @@ class ObservationModel:
         if not any(len(part.row) for part in others):
             return None
         rows = np.arange(len(collected.row_item))
-        joint, _ = self._looks_given(name, look, others, rows)
         if followed is not None:
             pairs = collected.pairs
             other = pairs.on != (followed & self.switched(answers))[pairs.reading]
-            wrong = np.bincount(pairs.row[other], minlength=len(rows))
-            fitting = np.flatnonzero(wrong == 0)
-            joint = joint[:, :, fitting]
+            rows = np.flatnonzero(np.bincount(pairs.row[other], minlength=len(rows)) == 0)
+        fitting = np.zeros(len(collected.row_item), dtype=bool)
+        fitting[rows] = True
+        return self._settled_given(
+            name, look, known.index(observer), [p.within(fitting) for p in others], rows
+        )
+
+    def _settled_given(
+        self, name: str, look: SharedLook, place: int, others: list[_Contribution], rows: Ints
+    ) -> Floats:
+        """Return P(type that the observer at a place settles on | state, others' answers), (rows, K, M)."""
+        number = look.family_of(place)
+        known = self.observers_of(name)
+        fellows: list[_Contribution] = []
+        strangers: list[_Contribution] = []
+        for part in (part for part in others if len(part.row)):
+            same = number >= 0 and known.index(part.observer) in look.families[number].members
+            (fellows if same else strangers).append(part)
+        joint, _ = self._looks_given(name, look, strangers, rows)
         weight = look.look_given_state[:, :, None] * joint
-        weight = weight / weight.sum(1, keepdims=True)
-        answer_given = look.answer_given[known.index(observer)]
-        return np.asarray(np.einsum("xjn,xjm->nxm", weight, answer_given))
+        if not fellows:
+            weight = weight / weight.sum(1, keepdims=True)
+            return np.asarray(np.einsum("xjn,xjm->nxm", weight, look.answer_given[place]))
+        family = look.families[number]
+        members = [(part, family.of_member(known.index(part.observer))) for part in fellows]
+        settles = np.empty((len(rows), *look.answer_given[place].shape[::2]))
+        for some, each, _ in self._family_given(name, members, family.settled_given.shape, rows):
+            both = weight[:, :, None, some] * family.settled_given[..., None] * each
+            both = both / both.sum((1, 2), keepdims=True)
+            settles[some] = np.einsum("xjfn,xjfm->nxm", both, family.of_member(place))
+        return settles
 
     def _add(self, logs: Array, name: str, part: _Contribution) -> None:
         """Add one observer's evidence about one variable to `logs` (states, rows), as if it was alone."""

@@ -225,10 +225,26 @@ class Clarity(Cited):
 
 @dataclass(frozen=True)
 class ObserverKind(Cited):
-    """Observers that are alike in how often they follow what all see in an item, instead of looking anew."""
+    """Observers that are alike in how often they follow what all see in an item, instead of looking anew.
+
+    `n`: for how many items with gold `follows` counts where a fit asks how sure it is; 0: taken as known.
+    """
 
     name: str = ""
     follows: float = 0.0
+    n: float = 0.0
+
+
+@dataclass(frozen=True)
+class Family(Cited):
+    """Observers of one model. `follows`: how often a reading of one is what the family makes of the item.
+
+    `n`: as that of a kind.
+    """
+
+    name: str = ""
+    follows: float = 0.0
+    n: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -237,7 +253,8 @@ class Dependence(Cited):
 
     `kinds`: by name. `default`: that of observers which name none. `n`: for how many answers a state an
     observer's table counts where the looks are derived from all tables; `look_n`, `seen_n`: those of a row of
-    the declared shapes of looks and of what is seen in them.
+    the declared shapes of looks and of what is seen in them. `family`: how often members of a family follow
+    it, None where that is declared for each family alone; `families`: those with a number of their own.
     """
 
     clear: Clarity = Clarity()
@@ -247,6 +264,12 @@ class Dependence(Cited):
     n: float = 1.0
     look_n: float = 1.0
     seen_n: float = 1.0
+    family: Family | None = None
+    families: Mapping[str, Family] = field(default_factory=dict)
+
+    def family_named(self, name: str) -> Family | None:
+        """Return what holds for a family: its own entry, else the usual one, None where there is neither."""
+        return self.families.get(name, self.family)
 
 
 @dataclass(frozen=True)
@@ -267,6 +290,8 @@ class Observer(Cited):
     origin: Literal["seen", "label"] = "seen"
     kind: str = ""
     follows: float = 0.0
+    family: str = ""
+    family_follows: float = 0.0
     cost: float = 1.0
     exponent: float = 1.0
     carry: float = 0.0
@@ -279,6 +304,20 @@ class Observer(Cited):
     def instruments(self) -> Mapping[str, LabelInstrument | NumberInstrument]:
         """How it answers about each variable."""
         return {**self.labels, **self.numbers}
+
+
+@dataclass(frozen=True)
+class ObserverCopy(Cited):
+    """Another name of an observer, the `original`: a second run of the same instrument.
+
+    An answer of a copy that the original, or another copy, gave to the same question about the same view is
+    the same answer and counts once; another answer counts as a further draw of the original's reading.
+    """
+
+    name: str = ""
+    label: str = ""
+    description: str = ""
+    original: str = ""
 
 
 @dataclass(frozen=True)
@@ -426,6 +465,7 @@ class Knowledge:
     fits: tuple[FitRecord, ...] = ()
     views: Mapping[str, View] = field(default_factory=dict)
     dependence: Dependence | None = None
+    copies: Mapping[str, ObserverCopy] = field(default_factory=dict)
     guarantee: Guarantee | None = None
     numbers: Mapping[str, Number] = field(compare=False, repr=False, default_factory=dict)
     yaml: object = field(compare=False, repr=False, default=None)

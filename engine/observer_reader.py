@@ -11,7 +11,8 @@ import numpy as np
 from engine.fields import decimal, not_there
 from engine.instruments import confused_scatter, own_answers, room_for
 from engine.knowledge import Halo, LabelInstrument, NumberInstrument, Observer, ReadingType, Variable
-from engine.language.read_dependence import kind_of
+from engine.language.read_copies import is_copy
+from engine.language.read_dependence import family_of, kind_of
 from engine.source import Table
 from engine.variable_reader import of_kind, reach
 
@@ -42,9 +43,11 @@ def observers(
     likes: Mapping[str, Mixtures],
     dependence: Dependence | None,
 ) -> dict[str, Observer]:
-    """Read the `observers` section; `likes[variable][state]` are the mixtures of new states."""
+    """Read the `observers` section but for copies; `likes[variable][state]`: mixtures of new states."""
     found = {}
     for name, inner in fields.named(node):
+        if is_copy(inner):
+            continue
         read = partial(_observer, fields, name, inner, variables, asked, likes, dependence)
         inputs = [inner, variables, asked, likes, dependence]
         found[name] = fields.once(f"observers.{name}", inputs, read)
@@ -60,7 +63,9 @@ def _observer(
     likes: Mapping[str, Mixtures],
     dependence: Dependence | None,
 ) -> Observer:
-    optional = "label description askable origin kind follows cost exponent carry halo stereotype n spread sd"
+    optional = (
+        "label description askable origin kind follows family cost exponent carry halo stereotype n spread sd"
+    )
     entries = fields.table(node, "", f"{optional} categorical binary interval")
     before = len(fields.faults)
     labels = _categorical(fields, entries.get("categorical"), variables, likes)
@@ -79,6 +84,7 @@ def _observer(
     fields.number(entries, "spread", SMALLEST_SD, 10)
     _deviations(fields, entries, "carry exponent")
     kind, follows = kind_of(fields, entries, dependence)
+    family, family_follows = family_of(fields, entries, dependence)
     return Observer(
         **fields.cited(node),
         name=name,
@@ -88,6 +94,8 @@ def _observer(
         origin=_origin(fields, entries),
         kind=kind,
         follows=follows,
+        family=family,
+        family_follows=family_follows,
         cost=fields.number(entries, "cost", 0, 1e6, default=1.0),
         exponent=fields.number(entries, "exponent", 0, 10, default=1.0),
         carry=fields.number(entries, "carry", 0, 1),

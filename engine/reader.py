@@ -13,6 +13,7 @@ from engine.errors import KnowledgeError
 from engine.fields import Fields
 from engine.knowledge import Code, Coupling, Knowledge, Rule, Source, Variable
 from engine.language import read_fits
+from engine.language.read_copies import copies
 from engine.language.read_dependence import dependence
 from engine.layers import read_layers
 from engine.source import Items, Table
@@ -138,6 +139,7 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
         digest="",
         views=once("views", [nodes["views"]], lambda: policy_reader.views(fields, nodes["views"])),
         dependence=together,
+        copies=copies(fields, nodes["observers"], observers),
         # Their numbers are findings about the base, as those of certificates, and no part of what it says.
         fits=read_fits.fits(Fields(fields.faults), nodes["fits"]),
         guarantee=once(

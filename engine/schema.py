@@ -98,6 +98,7 @@ class _Known:
         self.observers = tuple(base.observers) if base else ()
         self.questions = tuple(base.questions) if base else ()
         self.kinds = tuple(base.dependence.kinds) if base and base.dependence else ()
+        self.families = tuple(base.dependence.families) if base and base.dependence else ()
 
 
 def _said(schema: Json, description: str) -> Json:
@@ -273,7 +274,7 @@ def _observer(known: _Known) -> Json:
     halo = _table({"given": _offered(known.categorical), "probability": _number(0, 0.99), **sd})
     brought = _named(_named(_number(0.001, 0.999), known.binary), known.states)
     brought["additionalProperties"]["properties"] |= sd
-    return _table(
+    observer = _table(
         {
             "label": TEXT,
             "description": TEXT,
@@ -283,6 +284,10 @@ def _observer(known: _Known) -> Json:
             "follows": _number(
                 0, MOST_FOLLOWS, "How often it settles on what all see; its kind's otherwise."
             ),
+            "family": _said(
+                TEXT, "The model that it is a prompt, size or training of; its fellows name it, too."
+            ),
+            "copy_of": _said(_offered(known.observers), "The observer that this is another name of."),
             "cost": _number(0, 1e6),
             "exponent": _number(0, 10),
             "carry": _number(0, 1),
@@ -296,17 +301,25 @@ def _observer(known: _Known) -> Json:
             "interval": _named(_table(gauge), known.interval),
         }
     )
+    others = sorted(set(observer["properties"]) - {"copy_of", "label", "description", "source", "note"})
+    copied = {"if": {"required": ["copy_of"]}, "then": {"properties": dict.fromkeys(others, False)}}
+    return {**observer, "allOf": [*observer.get("allOf", ()), copied]}
 
 
 def _dependence(known: _Known) -> Json:
     share, count = _number(LEAST_SHARE, MOST_SHARE), _number(LEAST_COUNT, MOST_COUNT)
     clarity = _table({"right": share, "seen": share})
+    sure = _said(count, "For how many items `follows` counts in the draws of a fit.")
+    follows = _number(0, 1, "How often a reading is what its family makes of the item.")
+    family = _table({"follows": follows, "n": sure})
     return _table(
         {
             "clear": _said(clarity, "Items that look like what they are."),
             "ambiguous": _said(clarity, "Items that look like this or that."),
-            "kinds": _named(_table({"follows": _number(0, MOST_FOLLOWS)}), known.kinds),
+            "kinds": _named(_table({"follows": _number(0, MOST_FOLLOWS), "n": sure}), known.kinds),
             "default": _said(_offered(known.kinds), "The kind of observers that name none."),
+            "family": _said(family, "What holds for families without an entry of their own."),
+            "families": _named(family, known.families),
             **dict.fromkeys(("n", "look_n", "seen_n"), count),
         }
     )

@@ -100,13 +100,19 @@ def prior_truth(inference: Inference, items: int, rng: np.random.Generator) -> d
 def draw_looks(
     observations: ObservationModel, truth: Mapping[str, Ints], rng: np.random.Generator
 ) -> dict[str, Ints]:
-    """Draw what each item looks like, variable -> (N,) looks; of variables whose observers are dependent."""
-    shared = {name: observations.shared_look(name) for name in truth}
-    return {
-        name: choose(look.look_given_state[truth[name]], rng.random(len(truth[name])))
-        for name, look in shared.items()
-        if look is not None
-    }
+    """Draw what each item looks like, and what families make of it, where observers are dependent.
+
+    Variable -> (N, 1 + families): the look, then for each family of the look the answer that it settles on.
+    """
+    looks = {}
+    for name in truth:
+        look = observations.shared_look(name)
+        if look is not None:
+            x = truth[name]
+            drawn = choose(look.look_given_state[x], rng.random(len(x)))
+            made = [choose(family.settled_given[x, drawn], rng.random(len(x))) for family in look.families]
+            looks[name] = np.stack([drawn, *made], axis=1)
+    return looks
 
 
 def propensities(alpha: Floats, rng: np.random.Generator) -> Floats:
@@ -190,8 +196,13 @@ class SimulatedObserver:
         known = self.observations.observers_of(name)
         if look is None or self.index not in known:
             return self._fresh(name, rng)
-        given = look.answer_given[known.index(self.index)]
-        return choose(given[self.truth[name], looks[name]], rng.random(self.items))
+        place, x, drawn = known.index(self.index), self.truth[name], looks[name]
+        number = look.family_of(place)
+        if number < 0:
+            given = look.answer_given[place][x, drawn[:, 0]]
+        else:
+            given = look.families[number].of_member(place)[x, drawn[:, 0], drawn[:, 1 + number]]
+        return choose(given, rng.random(self.items))
 
     def _fresh(self, name: str, rng: np.random.Generator) -> Ints:
         return choose(self.kernels[name].mix[self.truth[name]], rng.random(self.items))

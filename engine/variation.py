@@ -24,9 +24,9 @@ OF_NETWORK = ("variables", "populations", "cells", "moments", "couplings", "rule
 
 
 def only_fitted(path: str) -> bool:
-    """Say whether a number is only where a fit begins: `n`, `spread`, or one under `sd`."""
+    """Say whether a number only says where a fit begins or how sure it is: `n`, `spread`, one under `sd`."""
     if path.startswith("dependence."):
-        return False
+        return path.endswith(".n") and path != "dependence.n"
     return path.endswith((".n", ".spread")) or ".sd." in path or ".n." in path
 
 

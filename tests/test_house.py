@@ -49,7 +49,14 @@ INFERENCE = {
         "decision.limits",
     ),
     *("decision.origin", "model", "model.fit_record"),
-    *("simulation", "weights", "observation", "observation.dependence", "observation.joint_answers"),
+    *(
+        "simulation",
+        "weights",
+        "observation",
+        "observation.dependence",
+        "observation.family",
+        "observation.joint_answers",
+    ),
 }
 
 

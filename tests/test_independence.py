@@ -80,9 +80,13 @@ def pairs_of(result, kind):
 
 @pytest.fixture
 def base_file(tmp_path):
-    def write(*, dependent=False):
-        path = tmp_path / f"tone-{dependent}.yaml"
-        path.write_text(BASE.replace("DEPENDENCE", DEPENDENCE if dependent else ""))
+    def write(*, dependent=False, family=False):
+        path = tmp_path / f"tone-{dependent}-{family}.yaml"
+        text = BASE.replace("DEPENDENCE", DEPENDENCE if dependent else "")
+        if family:
+            text = text.replace("kinds: {like", "family: {follows: 0.8}\n  kinds: {like")
+            text = text.replace("askable: true,", "askable: true, family: optics,")
+        path.write_text(text)
         return path
 
     return write
@@ -207,9 +211,9 @@ def test_independent_observers_err_together_by_chance(base_file):
     assert worth["draws", "eye"] < 1.3
 
 
-@pytest.mark.parametrize("dependent", [False, True])
-def test_what_is_simulated_is_measured_as_declared(base_file, dependent):
-    base = base_file(dependent=dependent)
+@pytest.mark.parametrize(("dependent", "family"), [(False, False), (True, False), (True, True)])
+def test_what_is_simulated_is_measured_as_declared(base_file, dependent, family):
+    base = base_file(dependent=dependent, family=family)
     samples, gold = simulated(base, 2000, draws=2, views=("face", "grey"), seed=2)
     result = seke.independence(samples, gold, base, level=ALMOST_SURE)
     assert {pair["kind"] for pair in result.pairs} == {"draws", "readings", "observers"}
@@ -218,6 +222,9 @@ def test_what_is_simulated_is_measured_as_declared(base_file, dependent):
             assert pair[key]["low"] <= pair["declared"][key] <= pair[key]["high"], (pair, key)
     (observers,) = pairs_of(result, "observers")
     assert (observers["declared"]["phi"] > 0.2) == dependent
+    assert (observers["declared"]["phi"] > 0.43) == family
+    assert observers["family"] == ("optics" if family else None)
+    assert ("lens (family optics)" in "\n".join(shown(result, 160))) == family
 
 
 def test_a_base_that_declares_otherwise_is_marked(base_file):

@@ -409,6 +409,54 @@ def test_what_errs_together_is_compared_resolved_and_asked_for(overlay, tmp_path
     assert numbers["observers.nose.follows"]["per_tenth"] > 0
 
 
+KIN = """
+dependence: {family: {follows: 0.7, source: book}, families: {twins: {follows: 0.5, source: book}}}
+observers: {ear: {family: twins}, nose: {family: twins}}
+"""
+
+
+def test_a_family_is_shown_checked_compared_and_asked_for(overlay, tmp_path):
+    overlay(TOGETHER).rename(tmp_path / "together.yaml")
+    kin = overlay(KIN, "together.yaml").rename(tmp_path / "kin.yaml")
+    (thing,) = facts_of("show", "ear", "-k", kin)["things"]
+    (family,) = [leaf for leaf in thing["derived"] if leaf["path"] == "observers.ear.family"]
+    assert family["text"] == "0.5, of the family twins, with nose"
+    assert at(family["place"])[:3] == "0.5"
+    (thing,) = facts_of("show", "twins", "-k", kin)["things"]
+    assert thing["kind"] == "family of observers"
+    assert {leaf["path"] for leaf in thing["refers"]} == {"observers.ear.family", "observers.nose.family"}
+    found = {one["observer"]: one for one in facts_of("check", kin)["dependence"]}
+    families = {name: (one["family"], one["family_follows"]) for name, one in found.items()}
+    assert families == {"eye": (None, None), "ear": ("twins", 0.5), "nose": ("twins", 0.5)}
+    assert re.search(r"nose +0\.40 +loose +family twins 0\.50\n", run("check", kin).stdout)
+    # Members that carry little, families of one and of nobody.
+    only = overlay("dependence: {families: {twin: {follows: 0.9, source: book}}}\n", "kin.yaml")
+    warned = facts_of("check", only)["warnings"]
+    assert any("no observer is of this family; did you mean twins?" in one["message"] for one in warned)
+    alone = overlay("observers: {nose: {family: twin}, ear: {carry: 0.3, source: book}}", "kin.yaml")
+    messages = [one["message"] for one in facts_of("check", alone)["warnings"]]
+    for message in (
+        "the only observer of the family twin, which",
+        "its family twins in 0.5, and carries 0.3 ",
+    ):
+        assert any(message in one for one in messages)
+
+    samples = tmp_path / "samples.jsonl"
+    answer = {"item": "one", "question": "name", "draw": 0, "kinds": "x"}
+    lines = [{**answer, "observer": name} for name in ("ear", "nose")]
+    samples.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    changed = facts_of("diff", tmp_path / "together.yaml", kin, "--samples", samples)
+    assert {"observers.ear.family", "dependence.family"} <= {
+        path for one in changed["changes"] for path in (one["path"], one["path"].rpartition(".")[0])
+    }
+    assert {one["item"] for one in changed["largest"]} == {"one"}
+    numbers = {one["path"]: one for one in facts_of("sensitivity", samples, "-k", kin)["numbers"]}
+    assert numbers["dependence.families.twins.follows"]["per_tenth"] > 0
+    whole = tmp_path / "whole.yaml"
+    whole.write_text(run("resolve", kin).stdout, "utf-8")
+    assert seke.knowledge(whole).dependence == seke.knowledge(kin).dependence
+
+
 def test_values_that_come_to_be_inferred_are_decided_otherwise(tmp_path):
     """Where no more answers may be bought, values that nobody saw are no longer asked about."""
     overlay = tmp_path / "overlay.yaml"

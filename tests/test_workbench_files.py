@@ -199,7 +199,7 @@ FILES = [path for place in FOLDERS for path in sorted(place.rglob("*.yaml")) if 
 NO_YAML = "alias not-utf8 syntax tab tag two-documents"
 CAUGHT = """
     bad-names bare-cell certificates confusion-zero-cell coupling-pair dependence-follows
-    dependence-missing empty-over-section exponent
+    copies dependence-missing empty-over-section exponent family family-no-name
     interval-range judgement-without-note many-faults missing-sections no-as-a-text not-a-mapping
     null-as-a-text number-slips policy-numbers prior-zero probability-of-zero probability-over-one
     quoted-number sd-of-nothing section-not-a-mapping unknown-key unknown-kind unknown-section"""
@@ -207,7 +207,7 @@ CAUGHT = """
 ONLY_THE_READER = """
     anchor cell-without-p certificates-not-earned certificates-overspent code-is-variable
     confusion-and-accuracy confusion-row dependence-kind dependence-no-kinds
-    dependence-not-clearer dependence-without-source kind-without-dependence
+    dependence-not-clearer dependence-without-source family-without-dependence kind-without-dependence
     derived-gap derived-of-binary derived-overlap duplicate-key
     extends-itself extends-unknown formula-folded formula-kinds formula-slips formula-syntax
     formula-too-deep formula-unknown-name formula-unknown-state kind-mismatch level-overlap

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.knowledge import Clarity, Dependence, ObserverKind
+from engine.fields import LOOSE_NAME
+from engine.knowledge import Clarity, Dependence, Family, ObserverKind
 
 if TYPE_CHECKING:
     from engine.fields import Fields
@@ -22,7 +23,7 @@ def dependence(fields: Fields, node: Node | None) -> Dependence | None:
     """Return what the base says of dependence between observers; None where it says nothing."""
     if node is None:
         return None
-    entries = fields.table(node, "clear ambiguous kinds default n look_n seen_n")
+    entries = fields.table(node, "clear ambiguous kinds default n look_n seen_n", "family families")
     kinds = {name: _kind(fields, name, inner) for name, inner in fields.named(entries.get("kinds"))}
     if "kinds" in entries and not kinds:
         fields.fault(entries.entries["kinds"], "names no kinds of observers; name one at least")
@@ -44,13 +45,31 @@ def dependence(fields: Fields, node: Node | None) -> Dependence | None:
         n=fields.number(entries, "n", LEAST_COUNT, MOST_COUNT, default=1.0),
         look_n=_count(fields, entries, "look_n"),
         seen_n=_count(fields, entries, "seen_n"),
+        family=_family(fields, "", entries.entries["family"]) if "family" in entries else None,
+        families={
+            name: _family(fields, name, inner) for name, inner in fields.named(entries.get("families"))
+        },
     )
 
 
 def _kind(fields: Fields, name: str, node: Node) -> ObserverKind:
-    entries = fields.table(node, "follows")
-    follows = fields.number(entries, "follows", 0, MOST_FOLLOWS)
-    return ObserverKind(**fields.cited(entries.get("follows") or node), name=name, follows=follows)
+    entries = fields.table(node, "follows", "n")
+    follows, n = fields.number(entries, "follows", 0, MOST_FOLLOWS), _sureness(fields, entries)
+    return ObserverKind(**fields.cited(entries.get("follows") or node), name=name, follows=follows, n=n)
+
+
+def _family(fields: Fields, name: str, node: Node) -> Family:
+    entries = fields.table(node, "follows", "n")
+    cited = fields.cited(entries.get("follows") or node)
+    follows, n = fields.number(entries, "follows", 0, 1), _sureness(fields, entries)
+    return Family(**cited, name=name, follows=follows, n=n)
+
+
+def _sureness(fields: Fields, entries: Table) -> float:
+    """Return for how many items `follows` counts, 0 where it is taken as known."""
+    if "n" in entries:
+        fields.cited(entries.entries["n"])
+    return fields.number(entries, "n", LEAST_COUNT, MOST_COUNT)
 
 
 def _clarity(fields: Fields, entries: Table, key: str) -> Clarity:
@@ -85,3 +104,22 @@ def kind_of(fields: Fields, entries: Table, declared: Dependence | None) -> tupl
     if "follows" in entries:
         fields.cited(entries.entries["follows"])
     return kind, fields.number(entries, "follows", 0, MOST_FOLLOWS, default=usual)
+
+
+def family_of(fields: Fields, entries: Table, declared: Dependence | None) -> tuple[str, float]:
+    """Return an observer's family, and how often it follows that: by its own entry, else as is usual."""
+    if "family" not in entries:
+        return "", 0.0
+    if declared is None:
+        fields.key_fault(entries, "family", "needs a section `dependence`, which this base does not have")
+        return "", 0.0
+    node = entries.entries["family"]
+    if declared.family is None:
+        name = fields.one_of(node, declared.families, "family of observers")
+    else:
+        name = fields.text_at(node)
+        if name and not LOOSE_NAME.fullmatch(name):
+            signs = "letters, digits, _ and - and . : /, beginning with a letter, a digit or _"
+            fields.fault(node, f"is no name: use {signs}")
+    family = declared.family_named(name)
+    return name, family.follows if family is not None else 0.0

@@ -4,6 +4,9 @@ The tables that a fit writes are means; a decision made with them is right with 
 state for a new item of the same observers. Of many items chosen for their small risks that is no longer so,
 for all share the same tables: `decision.limits` needs the risks under one draw of the tables after the other.
 
+How often observers follow what all see, and what their family makes of an item, is declared with a strength
+(`n`) and not fitted: it is drawn from that prior, once for all observers of a kind, or a family.
+
 The items are those that the world has shown; under a draw b that makes an item's answers d less probable than
 the fit does, there are fewer such items. So each counts there w_b = P(d | b) / mean over draws of P(d | b):
 of one item the weighted mean of its risks over draws is then the risk that the fit states. Without weights
@@ -16,11 +19,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import betaincinv
 
 from engine.decision.decision import risk_of_value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from engine.calibration import Fit
     from engine.decision.level import LevelDecision
     from engine.evidence import Evidence, ObservationModel
+    from engine.knowledge import Dependence, Observer
     from engine.posterior import Inference
 
     Floats = NDArray[np.float64]
@@ -63,8 +68,10 @@ def drawn_risks(
     p = np.array(base.populations[inference.population].p)
     risks = {name: np.empty((draws, len(answers.items))) for name in levels}
     log_evidence = np.empty((draws, len(answers.items)))
+    # Of its own, so that what is drawn besides is the same however many observers there are.
+    (of_follows,) = rng.spawn(1)
     for row, number in enumerate(chosen.tolist()):
-        evidence = _observed(fit, number).evidence(answers)
+        evidence = _observed(fit, number, of_follows).evidence(answers)
         if population_n is not None:
             drawn = rng.dirichlet(np.maximum(population_n * p, 1e-3))
             shift = np.log(np.maximum(drawn, 1e-12)) - np.log(np.maximum(p, 1e-12))
@@ -78,13 +85,41 @@ def drawn_risks(
     return DrawnRisks(risks, weight / weight.mean(0))
 
 
-def _observed(fit: Fit, number: int) -> ObservationModel:
-    """Return the observers of one draw; those that err together still do."""
+def _observed(fit: Fit, number: int, rng: np.random.Generator) -> ObservationModel:
+    """Return the observers of one draw; those that err together still do, as often as is drawn."""
     values = {name: drawn[number] for name, drawn in fit.draws.items()}
     values |= {path: np.array(fitted) for path, (_, _, fitted, _) in fit.exponents.items()}
     observations = fit.unknowns.observed(values)
-    observations.dependent = fit.unknowns.base.dependence is not None
+    declared = fit.unknowns.base.dependence
+    observations.dependent = declared is not None
+    if declared is not None:
+        observations.observers = with_drawn_follows(observations.observers, declared, rng)
     return observations
+
+
+def with_drawn_follows(
+    observers: Iterable[Observer], declared: Dependence, rng: np.random.Generator
+) -> tuple[Observer, ...]:
+    """Return the observers with `follows`, `family_follows` drawn from Beta(n p, n (1 - p)), p as declared.
+
+    n is that of the kind or family, whose members have the same quantile. Without n nothing is drawn.
+    """
+    quantiles = {("kind", name): rng.random() for name in declared.kinds}
+    drawn = []
+    for observer in observers:
+        kind = declared.kinds.get(observer.kind)
+        family = declared.family_named(observer.family) if observer.family else None
+        at_family = quantiles.setdefault(("family", observer.family), rng.random()) if family else 0.5
+        at_kind = quantiles.get(("kind", observer.kind), 0.5)
+        follows = _quantile(observer.follows, kind.n if kind else 0.0, at_kind)
+        of_family = _quantile(observer.family_follows, family.n if family else 0.0, at_family)
+        drawn.append(replace(observer, follows=follows, family_follows=of_family))
+    return tuple(drawn)
+
+
+def _quantile(mean: float, count: float, at: float) -> float:
+    """Return a quantile of Beta(count mean, count (1 - mean)); the mean where it is sure, or has no count."""
+    return float(betaincinv(count * mean, count * (1 - mean), at)) if count and 0 < mean < 1 else mean
 
 
 def _shifted(evidence: Evidence, root: str, shift: Floats) -> Evidence:

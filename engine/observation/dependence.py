@@ -21,13 +21,14 @@ at most MOST_FOLLOWS. The rest is derived from these, the same whenever the base
    Σ_j S[x, j] V[x, j, y] = T[x, y] (iterative proportional fitting; Deming & Stephan 1940,
    doi:10.1214/aoms/1177731829). An observer asked alone has exactly its own table, whatever λ.
 
-λ = 0 is independence given x: V = T. An observer whose rows of T are all equal has V[x, j, y] = T[x, y], too,
+Observers of one family share more than the look: `family` has the level between. λ = 0 is independence given
+x: V = T. An observer whose rows of T are all equal has V[x, j, y] = T[x, y], too,
 and so changes no posterior. The model is one joint distribution, in which no order of arrival counts.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,15 +54,71 @@ MOST_RIGHT = 0.97
 
 
 @dataclass(frozen=True)
+class FamilyLook:
+    """What a family makes of items, as its members see them.
+
+    members: their places among the observers of the variable. settled_given: V_F, (K, J, F). answer_given: W
+    of each, (K, J, F, Y), P(settles on y | truth x, look j, family settled on f).
+    """
+
+    members: tuple[int, ...]
+    settled_given: Floats
+    answer_given: tuple[Floats, ...]
+
+    def of_member(self, place: int) -> Floats:
+        """Return W of the member at this place."""
+        return self.answer_given[self.members.index(place)]
+
+
+@dataclass(frozen=True)
 class SharedLook:
     """The looks of items as the observers of one variable see them.
 
     look_given_state: S, (K, J), J = 2 K looks: the clear ones, then the ambiguous ones, by the state that
     they look like. answer_given: observer's place -> V, (K, J, Y), P(settles on y | truth x, look j).
+    families: those of which several members are among the observers.
     """
 
     look_given_state: Floats
     answer_given: tuple[Floats, ...]
+    families: tuple[FamilyLook, ...] = ()
+
+    def family_of(self, place: int) -> int:
+        """Return the number of the family of the observer at this place, -1 where it has none."""
+        return next((i for i, family in enumerate(self.families) if place in family.members), -1)
+
+    def of_types(self, shares: Sequence[Floats]) -> SharedLook:
+        """Return the same of reading types, each an answer once for every kind of reading.
+
+        shares: for each observer P(type | truth, its answer), (K, M).
+        """
+
+        def of_type(place: int, given: Floats) -> Floats:
+            share = shares[place].reshape(len(given), *[1] * (given.ndim - 2), -1)
+            return np.tile(given, share.shape[-1] // given.shape[-1]) * share
+
+        families = tuple(
+            replace(family, answer_given=tuple(map(of_type, family.members, family.answer_given)))
+            for family in self.families
+        )
+        return SharedLook(
+            self.look_given_state, tuple(of_type(*one) for one in enumerate(self.answer_given)), families
+        )
+
+    def of_pair(self, first: int, second: int) -> tuple[Floats, Floats, Floats]:
+        """Return what makes two observers, at these places, dependent: P(it | truth), (K, L).
+
+        And what each settles on given truth and that, (K, L, Y): looks, or looks and what their family made
+        of them.
+        """
+        number = self.family_of(first)
+        if number < 0 or second not in self.families[number].members:
+            return self.look_given_state, self.answer_given[first], self.answer_given[second]
+        family = self.families[number]
+        both = self.look_given_state[:, :, None] * family.settled_given
+        flat = (both.shape[0], both.shape[1] * both.shape[2])
+        given = (family.of_member(place) for place in (first, second))
+        return both.reshape(flat), *(table.reshape(*flat, -1) for table in given)  # type: ignore[return-value]
 
 
 def shared_look(

@@ -3,6 +3,7 @@
 P(y, y' | x) of the first answer y of one reading and the answer y' it is compared with, for a truth x:
 
     two observers     Σ_j S[x, j] A_a[x, j, y] A_b[x, j, y'],       A = (κ V + (1 - κ) C) R
+    of one family     the same, j a look and what the family made of it, W in place of V
     two readings      Σ_m C[x, m] B[x, m, y] B[x, m, y'],           B = (κ I + (1 - κ) C) R
     two draws         Σ_m C[x, m] R[m, y] (α[m, y'] + [y = y']) / (A[m] + 1)
 
@@ -57,15 +58,16 @@ class ErrorRates:
 def observers_jointly(observations: ObservationModel, name: str, pair: tuple[str, str]) -> Floats:
     """Return P(answers of two observers, one each | truth) about a variable, (K, answers, answers)."""
     indices = [_index(observations, observer) for observer in pair]
+    kernels = [_kernel(observations, index, name) for index in indices]
     look, order = observations.shared_look(name), observations.observers_of(name)
+    shared, settled = np.ones((len(kernels[0].mix), 1)), [kernel.mix[:, None] for kernel in kernels]
+    if look is not None:
+        shared, *settled = look.of_pair(*(order.index(index) for index in indices))
     parts = []
-    for index in indices:
-        kernel = _kernel(observations, index, name)
-        settled = kernel.mix[:, None] if look is None else look.answer_given[order.index(index)]
+    for index, kernel, given in zip(indices, kernels, settled, strict=True):
         carry = observations.carry[index]
-        parts.append((carry * settled + (1 - carry) * kernel.mix[:, None]) @ _answer_rates(kernel))
-    looks = np.ones((len(parts[0]), 1)) if look is None else look.look_given_state
-    return np.asarray(np.einsum("xj,xjy,xjz->xyz", looks, *parts))
+        parts.append((carry * given + (1 - carry) * kernel.mix[:, None]) @ _answer_rates(kernel))
+    return np.asarray(np.einsum("xj,xjy,xjz->xyz", shared, *parts))
 
 
 def readings_jointly(observations: ObservationModel, name: str, observer: str) -> Floats:

@@ -368,7 +368,10 @@ class _PairMeasure:
         for pair in itertools.combinations(self.by_observer, 2):
             names = (self.names[pair[0]], self.names[pair[1]])
             columns = self.answers.of_observer(pair[0]), self.answers.of_observer(pair[1])
-            yield from self._pair("observers", {"a": names[0], "b": names[1]}, columns, names, None)
+            families = [self.base.observers[name].family for name in names]
+            family = families[0] if families[0] == families[1] else ""
+            ends = {"a": names[0], "b": names[1], "family": family or None}
+            yield from self._pair("observers", ends, columns, names, None)
 
     def reading_name(self, place: Place) -> str:
         """Return the question of a reading, with its view where that is not the usual one."""
@@ -383,6 +386,7 @@ class _PairMeasure:
                 "accuracy": _share(~self.answers.wrong(column)[answered]),
                 "follows": self.base.observers[self.names[index]].follows,
                 "kind": self.base.observers[self.names[index]].kind or None,
+                "family": self.base.observers[self.names[index]].family or None,
             }
             for index in self.by_observer
             for column in [self.answers.of_observer(index)]

@@ -89,6 +89,8 @@ def pair_cells(pair: Record) -> Iterator[tuple[str, ...]]:
         names = [f"{pair['observer']}, {pair['reading']}", ""]
     elif pair["kind"] == "readings":
         names = [f"{pair['observer']}, {pair['a']}", f"{' ' * len(pair['observer'])}  {pair['b']}"]
+    elif pair["family"]:
+        names[1] += f" (family {pair['family']})"
     both = (
         str(pair["items"]),
         decimal(pair["both_wrong"]),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine import AnswerError, Answers, Labels, Numbers, Rankings
+from seke.samples.copied import without_copies
 from seke.samples.sheet import (
     CODE,
     HIDDEN,
@@ -37,7 +38,7 @@ def arrange(sheet: Sheet, vocabulary: Vocabulary, prefixes: Sequence[str]) -> Sh
     """Order the rows by item, reading and draw; a draw that is given twice is an error.
 
     Views are ordered by name, so that the columns do not depend on the order of the samples
-    (but for the items').
+    (but for the items'). Samples of copies become those of their originals (`without_copies`).
     """
     sheet = _with_views_by_name(sheet)
     rows = sheet.rows
@@ -49,7 +50,7 @@ def arrange(sheet: Sheet, vocabulary: Vocabulary, prefixes: Sequence[str]) -> Sh
         later = rows[order[twice]]
         at = twice[np.lexsort((later["line"], later["file"]))[0]]
         _refuse_twice(sheet, vocabulary, prefixes, rows[order[at]], rows[order[at - 1]])
-    return reorder(sheet, order)
+    return without_copies(reorder(sheet, order), vocabulary)
 
 
 def _with_views_by_name(sheet: Sheet) -> Sheet:

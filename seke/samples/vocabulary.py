@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from engine import Knowledge, Variable
+    from engine import Knowledge, Observer, Variable
 
 Kind = Literal["categorical", "interval", "binary"]
 REQUIRED = ("item", "observer", "question", "draw")
@@ -39,14 +39,15 @@ class Field:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The tables against which samples are checked; V variables, O observers, Q questions.
+    """The tables against which samples are checked; V variables, O observers and then copies, Q questions.
 
     kinds: how each variable is reported. asked: (Q, V), what a question asks for.
     equipped: (O, V), what an observer has an instrument for. words[v] numbers the answers
     that any observer may give about v; answers[v]: (O, words + 1), a word's index among
     the observer's own answers, -1 where it is none of them (last column: unknown words).
     hides: (C, V), variables that a code makes not visible. low, high: (V,), range of the
-    interval variables. about_one: (Q,), askable: (O,).
+    interval variables. about_one: (Q,), askable: (O,). original: (O,), the observer that each is a copy of,
+    itself where it is none.
     """
 
     names: tuple[str, ...]
@@ -65,6 +66,7 @@ class Vocabulary:
     high: NDArray[np.float64]
     about_one: NDArray[np.bool_]
     askable: NDArray[np.bool_]
+    original: NDArray[np.int64]
 
     def member_mask(self, field: Field) -> NDArray[np.bool_]:
         """(V,): the variables that belong to a key."""
@@ -85,17 +87,20 @@ def vocabulary_of(knowledge: Knowledge) -> Vocabulary:
     """Work out the tables for a base."""
     names = tuple(knowledge.variables)
     indices = {name: index for index, name in enumerate(names)}
-    observers = tuple(knowledge.observers.values())
+    copies = {name: copy.original for name, copy in knowledge.copies.items()}
+    original_of = {name: name for name in knowledge.observers} | copies
+    observers = tuple(knowledge.observers[original] for original in original_of.values())
+    place = {name: index for index, name in enumerate(knowledge.observers)}
     questions = tuple(knowledge.questions.values())
     codes = tuple(knowledge.codes.values())
     edges = [variable.edges or (-np.inf, np.inf) for variable in knowledge.variables.values()]
-    spoken = [_words(knowledge, name) for name in names]
+    spoken = [_words(observers, name) for name in names]
     return Vocabulary(
         names=names,
         kinds=tuple(_kind(variable) for variable in knowledge.variables.values()),
         indices=indices,
         fields=tuple(_fields(knowledge, indices)),
-        observers={observer.name: index for index, observer in enumerate(observers)},
+        observers={name: index for index, name in enumerate(original_of)},
         questions={question.name: index for index, question in enumerate(questions)},
         codes=tuple(knowledge.codes),
         words=tuple(words for words, _ in spoken),
@@ -107,6 +112,7 @@ def vocabulary_of(knowledge: Knowledge) -> Vocabulary:
         high=np.array([edge[-1] for edge in edges]),
         about_one=np.array([question.about_one for question in questions], dtype=bool),
         askable=np.array([observer.askable for observer in observers], dtype=bool),
+        original=np.array([place[name] for name in original_of.values()], dtype=np.int64),
     )
 
 
@@ -122,8 +128,8 @@ def _kind(variable: Variable) -> Kind:
     return "categorical" if variable.kind == "derived" else variable.kind
 
 
-def _words(knowledge: Knowledge, variable: str) -> tuple[dict[str, int], NDArray[np.int64]]:
-    instruments = [observer.labels.get(variable) for observer in knowledge.observers.values()]
+def _words(observers: Sequence[Observer], variable: str) -> tuple[dict[str, int], NDArray[np.int64]]:
+    instruments = [observer.labels.get(variable) for observer in observers]
     every = dict.fromkeys(word for i in instruments if i is not None for word in i.answers)
     words = {word: index for index, word in enumerate(every)}
     answers = np.full((len(instruments), len(words) + 1), -1, dtype=np.int64)

@@ -158,6 +158,8 @@ def _dependence(base: Knowledge) -> list[Facts] | None:
             "follows": observer.follows,
             "reading": _short(reading_follows(observer)),
             "carry": observer.carry,
+            "family": observer.family or None,
+            "family_follows": observer.family_follows if observer.family else None,
         }
         for observer in base.observers.values()
     ]
@@ -295,6 +297,7 @@ def _together(facts: Mapping[str, Any]) -> list[str]:
             one["observer"],
             f"{one['reading']:.2f}",
             one["kind"],
+            f"family {one['family']} {one['family_follows']:.2f}" if one["family"] else "",
             ""
             if one["follows"] - one["reading"] < NEARLY
             else f"declared {one['follows']:g}, but a reading carries over {one['carry']:g}",

@@ -25,10 +25,11 @@ NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
 # Where what has a name is spoken of, by its kind; anything else is not spoken of by name.
 SPOKEN = {
     "kind": ("kind", "default"),
+    "family": ("family",),
     "variable": ("if", "then", "pair", "reports", "hides", "required", "given"),
     "state": ("if", "then"),
     "level": ("reports", "required"),
-    "observer": ("ask", "others"),
+    "observer": ("ask", "others", "copy_of"),
     "question": ("question",),
     "population": ("reference",),
 }
@@ -85,7 +86,9 @@ def _things(base: Knowledge) -> Iterator[tuple[str, str]]:
         "coupling": ("couplings", [one.name for one in base.couplings]),
         "rule": ("rules", [one.name for one in base.rules]),
         "observer": ("observers", base.observers),
+        "copy of an observer": ("observers", base.copies),
         "kind of observer": ("dependence.kinds", base.dependence.kinds if base.dependence else ()),
+        "family of observers": ("dependence.families", base.dependence.families if base.dependence else ()),
         "question": ("questions", base.questions),
         "source": ("sources", base.sources),
     }
@@ -121,7 +124,9 @@ def _thing(base: Knowledge, kind: str, path: str) -> Facts:
         "says": [_leaf(leaf) for leaf in own if not kind.startswith("state")],
         "notes": list(notes),
         "numbers": [_leaf(leaf) for leaf in _numbers_of(base, kind, name)],
-        "derived": _of_kind(base, name) if kind == "observer" else _filled(base, kind, name),
+        "derived": [*_of_kind(base, name), *_of_family(base, name)]
+        if kind == "observer"
+        else _filled(base, kind, name),
         "refers": [_leaf(leaf) for leaf in _referring(base, kind, name)],
     }
     if kind == "source":
@@ -137,6 +142,7 @@ def _name_of(base: Knowledge, kind: str, path: str) -> str:
     above = (
         "priors.populations.",
         "dependence.kinds.",
+        "dependence.families.",
         f"variables.{base.root}.states." if kind.startswith("state") else "",
     )
     section = next((one for one in above if one and path.startswith(one)), f"{path.partition('.')[0]}.")
@@ -209,6 +215,21 @@ def _of_kind(base: Knowledge, name: str) -> list[Facts]:
     value = f"{kind.follows:g}, as its kind {kind.name}"
     place = near(kind.place)
     return [{"path": path, "value": value, "text": value, "source": kind.source, "place": place}]
+
+
+def _of_family(base: Knowledge, name: str) -> list[Facts]:
+    """Return how often an observer follows its family, and who else is of it."""
+    observer = base.observers[name]
+    if base.dependence is None or not observer.family:
+        return []
+    family = base.dependence.family_named(observer.family)
+    if family is None:
+        return []
+    fellows = [o.name for o in base.observers.values() if o.family == observer.family and o.name != name]
+    value = f"{family.follows:g}, of the family {observer.family}, with {', '.join(fellows) or 'nobody'}"
+    place = near(family.place)
+    path = f"observers.{name}.family"
+    return [{"path": path, "value": value, "text": value, "source": family.source, "place": place}]
 
 
 def _referring(base: Knowledge, kind: str, name: str) -> Iterator[Leaf]:

@@ -42,6 +42,9 @@ TWO = ("gpt-4o", "gemma3")
 FIVE = ("gpt-4o", "gemini-2.5", "gemma3", "llama4", "mistral-small")
 SEVEN = (*FIVE, "llama3.2", "qwen2.5vl")
 PERSON = "person"
+# Other prompts of a model, by the observer that answers them: column of the data, and the family of both.
+PROMPTS = {"gpt-4o-facs": "gpt-4o|facs|t0", "gpt-4o-3shot": "gpt-4o|3shot|t0"}
+FAMILY = "gpt-4o"
 # How often an observer is right before there is gold, and for how many answers of each state that counts.
 DECLARED = {PERSON: 0.9}
 USUAL_ACCURACY, TABLE_COUNT = 0.65, 8
@@ -99,6 +102,7 @@ class Setup:
     repeat: float = 0.95
     strength: float = 8
     in_base: tuple[str, ...] = SEVEN
+    family: bool = False
 
     @property
     def observers(self):
@@ -117,6 +121,7 @@ class Setup:
         observers = "".join(
             OBSERVER.format(name=name, accuracy=DECLARED.get(name, USUAL_ACCURACY), **numbers)
             + ("    kind: coder\n" if dependent and name == PERSON else "")
+            + (f"    family: {FAMILY}\n" if dependent and self.family and name.startswith(FAMILY) else "")
             for name in names
         )
         path = folder / f"{'dependent' if dependent else 'independent'}.yaml"
@@ -151,7 +156,8 @@ class Frames:
         clips = {}
         for i, row in enumerate(rows):
             clips.setdefault(row["clip"], []).append(i)
-            cells = {model: row[f"{model}|plain|t8"][: setup.draws] for model in setup.models}
+            columns = {model: PROMPTS.get(model, f"{model}|plain|t8") for model in setup.models}
+            cells = {model: row[column][: setup.draws] for model, column in columns.items()}
             answers = {name: [LETTERS[x] for x in cell if x in LETTERS] for name, cell in cells.items()}
             if setup.person:
                 answers[PERSON] = [STATES[seen[i]]]

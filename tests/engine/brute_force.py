@@ -246,25 +246,102 @@ class World:
             terms = []
             for j in range(len(look.look_given_state[x])):
                 term = look.look_given_state[x, j]
-                for observer, used in said:
-                    chance, settled = self.settled(observer, name, x, used, followed)
-                    place = [o.name for o in self.base.observers.values() if name in o.labels].index(
-                        observer.name
-                    )
-                    answer = np.array([kind.answer for kind in self.kinds(observer, name)])
-                    # Of one answer each kind of reading has its share, whatever the look.
-                    share = chance / np.bincount(answer, chance)[answer]
-                    given = look.answer_given[place][x, j][answer] * share
-                    term *= (given @ settled) ** observer.exponent
+                groups: dict[tuple[str, str], list[tuple[Observer, list[Reading], Sequence[Reading]]]] = {}
+                for o, used in said:
+                    groups.setdefault((o.family, "" if o.family else o.name), []).append((o, used, followed))
+                for members in groups.values():
+                    term *= self._of_family(name, x, look, j, members)
                 terms.append(term)
             found.append(sum(terms))
         return np.array(found)
+
+    def _of_family(
+        self,
+        name: str,
+        x: int,
+        look: SharedLook,
+        j: int,
+        members: Sequence[tuple[Observer, list[Reading], Sequence[Reading]]],
+    ) -> float:
+        """P(what a family, or a single observer, answered | x, look): over what the family made of it."""
+        family = members[0][0].family
+        fellows = [o for o in self.base.observers.values() if name in o.labels and o.family == family]
+        if not family or len(fellows) < 2:
+            ((observer, used, followed),) = members
+            return self._answered(
+                name, x, observer, used, followed, self._settles(name, look, observer)[x, j]
+            )
+        skills = [self.told_apart(observer, name) for observer in fellows]
+        names = sorted({answer for observer in fellows for answer in observer.labels[name].answers})
+        tables = []
+        for observer in fellows:
+            given = self._settles(name, look, observer)[x, j]
+            tables.append(
+                dict.fromkeys(names, 0.0) | dict(zip(observer.labels[name].answers, given, strict=True))
+            )
+        total = sum(skills)
+        weights = [skill / total if total else 1 / len(skills) for skill in skills]
+        made = {a: sum(w * table[a] for w, table in zip(weights, tables, strict=True)) for a in names}
+        chance = 0.0
+        for outcome in names:
+            if made[outcome] == 0:
+                continue
+            term = made[outcome]
+            for observer, used, followed in members:
+                place = [o.name for o in fellows].index(observer.name)
+                table = tables[place]
+                share = min(observer.family_follows / observer.carry, 1.0) if observer.carry else 1.0
+                share *= skills[place] / max(skills) if total > 1e-12 and observer.family_follows else 0.0
+                # What both make as often is the same; what is over is shared out.
+                over = {a: table[a] - min(table[a], made[a]) for a in names}
+                same = min(table[outcome], made[outcome])
+                given = []
+                for answer in observer.labels[name].answers:
+                    coupled = same if answer == outcome else 0.0
+                    if sum(over.values()) > 1e-15:
+                        coupled += (made[outcome] - same) * over[answer] / sum(over.values())
+                    given.append(share * coupled / made[outcome] + (1 - share) * table[answer])
+                term *= self._answered(name, x, observer, used, followed, np.array(given))
+            chance += term
+        return chance
+
+    def _settles(self, name: str, look: SharedLook, observer: Observer) -> Floats:
+        """P(an observer settles on an answer | truth, look), as the look has it."""
+        known = [o.name for o in self.base.observers.values() if name in o.labels]
+        return look.answer_given[known.index(observer.name)]
+
+    def _answered(
+        self,
+        name: str,
+        x: int,
+        observer: Observer,
+        used: list[Reading],
+        followed: Sequence[Reading],
+        given: Floats,
+    ) -> float:
+        """P(an observer's answers | x) where it settles on each answer with these probabilities."""
+        chance, settled = self.settled(observer, name, x, used, followed)
+        answer = np.array([kind.answer for kind in self.kinds(observer, name)])
+        # Of one answer each kind of reading has its share, whatever the look.
+        share = chance / np.bincount(answer, chance)[answer]
+        return float((given[answer] * share) @ settled) ** observer.exponent
+
+    def told_apart(self, observer: Observer, name: str) -> float:
+        """The mean total variation between a row of what an observer settles on and the mean row."""
+        answers = observer.labels[name].answers
+        table = np.zeros((len(self.base.variables[name].states), len(answers)))
+        for kind in self.kinds(observer, name):
+            table[:, kind.answer] += kind.chance
+        middle = table.mean(0)
+        return float(np.mean([np.maximum(row - middle, 0).sum() for row in table]))
 
     def look(self, name: str) -> SharedLook | None:
         """What all see of a variable, from what each observer's answers settle on; None: independent."""
         base = self.base
         known = [o for o in base.observers.values() if name in o.labels]
-        if base.dependence is None or sum(o.follows > 0 for o in known) < 2:
+        families = [o.family for o in known if o.family and o.family_follows]
+        apart = sum(o.follows > 0 for o in known) < 2 and len(families) == len(set(families))
+        if base.dependence is None or apart:
             return None
         # What is settled on follows the look so often that a reading that carries it over does as declared.
         follows = np.array(
@@ -572,6 +649,7 @@ class Shape:
     halo: bool = True
     exponent: bool = False
     dependent: bool = False
+    families: bool = False
     types: int = 1
     seed: int = field(default=0)
 
@@ -610,6 +688,8 @@ def random_base(shape: Shape) -> Knowledge:
     observers = {}
     for i in range(shape.observers):
         observers[f"o{i}"] = _random_observer(rng, f"o{i}", shape, variables, intervals)
+    if shape.families:
+        observers = in_families(observers, shape.seed)
     first, rest = (root.name,), tuple(n for n in names if n != "root")
     policy = Policy(
         required=("first",),
@@ -641,6 +721,17 @@ def random_base(shape: Shape) -> Knowledge:
         "",
         dependence=DEPENDENCE if shape.dependent else None,
     )
+
+
+def in_families(observers: Mapping[str, Observer], seed: int) -> dict[str, Observer]:
+    """Give observers families: most are of one, some of another or of none."""
+    rng = np.random.default_rng([seed, 1])
+    follows = {"many": float(rng.choice([0.3, 0.9, 1])), "few": float(rng.choice([0, 0.6]))}
+    names = [str(rng.choice(["many", "many", "few", ""])) for _ in observers]
+    return {
+        observer.name: replace(observer, family=family, family_follows=follows.get(family, 0.0))
+        for observer, family in zip(observers.values(), names, strict=True)
+    }
 
 
 def _interval(name: str, bins: int) -> Variable:

@@ -25,6 +25,7 @@ shapes = st.builds(
     observers=st.integers(2, 3),
     halo=st.booleans(),
     dependent=st.booleans(),
+    families=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
 exact = settings(max_examples=10, deadline=None, derandomize=True, database=None)

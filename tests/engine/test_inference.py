@@ -25,6 +25,7 @@ shapes = st.builds(
     halo=st.booleans(),
     exponent=st.booleans(),
     dependent=st.booleans(),
+    families=st.booleans(),
     types=st.integers(1, 2),
     seed=st.integers(0, 2**32 - 1),
 )

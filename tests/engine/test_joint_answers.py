@@ -23,7 +23,9 @@ from engine import (
 
 
 def base_and_world(seed):
-    shape = Shape(binaries=2, couplings=0, rules=0, dependent=True, types=1 + seed % 2, seed=seed)
+    shape = Shape(
+        binaries=2, couplings=0, rules=0, dependent=True, families=seed % 3 > 0, types=1 + seed % 2, seed=seed
+    )
     base = random_base(shape)
     # An exponent tempers what is concluded from answers; it is not how they come about.
     observers = {name: dataclasses.replace(o, exponent=1.0) for name, o in base.observers.items()}
