@@ -44,12 +44,14 @@ if TYPE_CHECKING:
         decide_items,
         decide_levels,
         highest_risk,
+        look_in_words,
         overrules,
     )
     from engine.decision.disputed_labels import disputed_labels
     from engine.decision.level import LevelDecision
     from engine.decision.limits import MeanThreshold, set_thresholds, thresholds_by_value
     from engine.decision.origin import Origin, labels_of, reports_of
+    from engine.decision.people import people_asked, price_of
     from engine.dependence import joint_marginal, joint_marginals, looked_marginals, mutual_information
     from engine.design import design_of, mismatches
     from engine.diagnostics import Diagnostics, diagnose
@@ -120,6 +122,9 @@ LAZY = {
     "disputed_labels": "decision.disputed_labels",
     "Origin": "decision.origin",
     "labels_of": "decision.origin",
+    "look_in_words": "decision.decision",
+    "people_asked": "decision.people",
+    "price_of": "decision.people",
     "highest_risk": "decision.decision",
     "overrules": "decision.decision",
     "MeanThreshold": "decision.limits",
@@ -326,6 +331,7 @@ __all__ = [
     "learn_population",
     "least_abstention",
     "listed",
+    "look_in_words",
     "looked_marginals",
     "mcnemar",
     "mismatches",
@@ -333,8 +339,10 @@ __all__ = [
     "observers_jointly",
     "overlay_tree",
     "overrules",
+    "people_asked",
     "percentile_interval",
     "predictive_checks",
+    "price_of",
     "prior_truth",
     "read",
     "read_migration",

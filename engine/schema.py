@@ -300,12 +300,16 @@ def _observer(known: _Known) -> Json:
 
 def _dependence(known: _Known) -> Json:
     share, count = _number(LEAST_SHARE, MOST_SHARE), _number(LEAST_COUNT, MOST_COUNT)
+    kind = {
+        "follows": _number(0, MOST_FOLLOWS),
+        "people": _said(FLAG, "They are people: an item waits for those that may be asked."),
+    }
     clarity = _table({"right": share, "seen": share})
     return _table(
         {
             "clear": _said(clarity, "Items that look like what they are."),
             "ambiguous": _said(clarity, "Items that look like this or that."),
-            "kinds": _named(_table({"follows": _number(0, MOST_FOLLOWS)}), known.kinds),
+            "kinds": _named(_table(kind), known.kinds),
             "default": _said(_offered(known.kinds), "The kind of observers that name none."),
             **dict.fromkeys(("n", "look_n", "seen_n"), count),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from engine import people_asked
 from seke.decision_words import LEGEND, MARK, UNCALIBRATED, basis_of, basis_of_item, required_of
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ class Summary:
         self.inferred = 0
         self.lacking = 0
         self.overruled: Counter[str] = Counter()
+        # Items that wait for people, by observer.
+        self.people = people_asked(base)
+        self.waiting: Counter[str] = Counter()
         self.rows: list[Record] = []
 
     def add(self, records: list[Record]) -> None:
@@ -55,6 +59,9 @@ class Summary:
         for record in records:
             decision = record["decision"]
             self.items[decision["item"]] += 1
+            following = decision["next"]
+            if following and following["observer"] in self.people:
+                self.waiting[following["observer"]] += 1
             if decision["item"] == "reject":
                 self.reasons[decision["reasons"][0].partition(":")[0]] += 1
             self._count_levels(record)
@@ -100,6 +107,8 @@ class Summary:
             which = ", ".join(f"{count} {name}" for name, count in self.overruled.most_common(MOST_NAMED))
             what = "kept against what was seen" if self.base.policy.labels_final else "decided otherwise"
             lines.append(f"labels of the data set that are {what}: {which}")
+        for observer, count in self.waiting.most_common():
+            lines.append(f"{count:,} item{'s' * (count > 1)} wait{'s' * (count == 1)} for {observer}")
         return lines
 
     def line(self) -> str:

@@ -19,6 +19,7 @@ from engine import (
     all_required,
     declared_of,
     did_you_mean,
+    people_asked,
     prior_truth,
 )
 from seke.ceiling import ceiling
@@ -80,6 +81,7 @@ class Plan:
         asked: question -> mean answers an item
         accepted: share of the items that were accepted; wrong: of those, with a required value wrong
         reasons: first reason of a rejected item, without names -> share of all items
+        people: where items may wait for people, observer -> share of the items that would
         levels: level -> accepted, the share of its values that were accepted; wrong, of those; stated,
             their mean risk; and the same for each of its `variables`
         total: calls, cost and price of a whole data set, where its size was given
@@ -318,6 +320,10 @@ def _row(
         "reasons": {why: round(count / items, DIGITS) for why, count in reasons.most_common()},
         "levels": {level: _level(decisions, wrong, names) for level, names in base.levels.items()},
     }
+    if people := people_asked(base):
+        looks = {(line[1], line[0]) for line in standing.given}
+        waits = Counter(observer for observer, _ in looks)
+        row["people"] = {name: round(waits[name] / items, DIGITS) for name in people}
     if total is not None:
         row["total"] = _total(row, total, price)
     return row

@@ -25,7 +25,7 @@ from seke.samples.columns import answers_of, arrange
 from seke.samples.files import shown
 from seke.samples.gathering import contiguous, gathered
 from seke.samples.jsonl import read_json_lines
-from seke.samples.record import in_chunks, structured
+from seke.samples.record import in_chunks, record_of, structured
 from seke.samples.sheet import split
 from seke.samples.single import SingleSamples, singled
 from seke.samples.table import read_table
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     Made = TypeVar("Made")
     Steps = Generator[Made, None, None]
 
-__all__ = ["SingleSamples", "answers_from", "read_batches", "single_samples", "vocabulary_of"]
+__all__ = ["SingleSamples", "answers_from", "read_batches", "read_records", "single_samples", "vocabulary_of"]
 
 IN_MEMORY = 400_000
 
@@ -109,6 +109,21 @@ def single_samples(
     sheets = (bind(chunk, vocabulary, prefixes[chunk.file]) for chunk in chunks)
     whole = list(gathered(sheets, len(given), sys.maxsize))
     return singled(whole[0] if whole else None, vocabulary, prefixes)
+
+
+def read_records(paths: Sequence[str | Path], knowledge: Knowledge) -> list[dict[str, object]]:
+    """Return the samples of files as records, in their order; `extra` is left out.
+
+    Raises:
+        engine.AnswerError: what cannot be read, or a draw that is given twice, with its place.
+    """
+    single_samples(paths, knowledge)
+    vocabulary = vocabulary_of(knowledge)
+    rows = (one for chunk in _chunks(paths, vocabulary, None) for one in chunk.records)
+    return [
+        {key: value for key, value in record_of(row).items() if value is not None and key != "extra"}
+        for row in rows
+    ]
 
 
 def _chunks(
