@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from engine.decision.level import LevelDecision
     from engine.decision.limits import MeanThreshold, set_thresholds, thresholds_by_value
     from engine.decision.origin import Origin, labels_of, reports_of
-    from engine.decision.people import people_asked, price_of
+    from engine.decision.people import is_person, people_asked, price_of
     from engine.dependence import joint_marginal, joint_marginals, looked_marginals, mutual_information
     from engine.design import design_of, mismatches
     from engine.diagnostics import Diagnostics, diagnose
@@ -123,6 +123,7 @@ LAZY = {
     "Origin": "decision.origin",
     "labels_of": "decision.origin",
     "look_in_words": "decision.decision",
+    "is_person": "decision.people",
     "people_asked": "decision.people",
     "price_of": "decision.people",
     "highest_risk": "decision.decision",
@@ -323,6 +324,7 @@ __all__ = [
     "fits_yaml",
     "highest_risk",
     "informative",
+    "is_person",
     "joint_marginal",
     "joint_marginals",
     "json_schema",

@@ -228,8 +228,9 @@ def _forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None],
     from seke.annotation.forecast import forecast
 
     found: Forecast = forecast(job, settings, prices)
+    gold = _gold(job)
     if as_json:
-        print_json(found.as_facts())
+        print_json({**found.as_facts(), "gold": gold})
         return
     known = f", {found.labelled:,} of them with known labels" if found.labelled else ""
     print(f"{found.items:,} items{known}, were they like made-up ones of the base:")
@@ -241,7 +242,7 @@ def _forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None],
         print(f"  about {count:,.0f} of the items would wait for {name}")
     print(f"  about {found.requests:,.0f} requests, where the server gives several answers to one")
     print(f"  about {found.prompt_tokens:,.0f} prompt tokens and {found.answer_tokens:,.0f} answer tokens")
-    for line in _ceiling(found, job):
+    for line in (*_ceiling(found, job), *_gold_lines(gold)):
         print(f"  {line}")
     most = f"{found.most_prompt_tokens:,.0f} prompt tokens and {found.most_answer_tokens:,.0f} answer tokens"
     if found.price is None:
@@ -262,8 +263,44 @@ def _ceiling(found: Forecast, job: Job) -> Iterator[str]:
     names = " and ".join((policy.ask, *policy.others))
     whom = "them" if policy.others else "it"
     yield f"endless answers of {names}, as the base has {whom}, would get accepted: {shares}"
-    if not job.annotator.base.fits:
-        yield f"no fit of the base knows {whom}: seke plan --gold 30,100 says what so many labels would buy"
+
+
+def _gold(job: Job) -> dict[str, Any] | None:
+    """Return what gold would buy, by planning; None where the base has a fit, or a baseline is followed.
+
+    Where that cannot be computed: `why`.
+    """
+    from engine import SekeError
+    from seke.planning.plan import worth_of_gold
+
+    if job.annotator.base.fits or job.annotator.rule is not None:
+        return None
+    try:
+        return worth_of_gold(job.annotator.base, job.facts["population"])
+    except SekeError as error:
+        return {"why": str(error)}
+
+
+def _gold_lines(gold: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield in words what gold would buy."""
+    if gold is None:
+        return
+    if "why" in gold:
+        yield f"what gold labels would buy is not known: {gold['why']}"
+        return
+    shares = (
+        f"{f'{count} labels' if int(count) else 'none'} {one['share']:.0%} "
+        f"({one['low']:.0%} to {one['high']:.0%})"
+        for count, one in gold["accepted"].items()
+    )
+    yield (
+        f"gold labels of {gold['variable']}, answered by {gold['observer']}, would get so much of it "
+        f"accepted: {', '.join(shares)}"
+    )
+    yield (
+        f"  ({gold['items']} made-up items, asked as the policy asks, 95 %; observers being as the base "
+        "has them; seke plan --gold 30,100 says more of it, of all levels)"
+    )
 
 
 def _status(folder: Path, *, as_json: bool) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import AnswerError
 from seke.samples.binding import bind
@@ -29,10 +29,10 @@ from seke.samples.record import in_chunks, record_of, structured
 from seke.samples.sheet import split
 from seke.samples.single import SingleSamples, singled
 from seke.samples.table import read_table
-from seke.samples.vocabulary import vocabulary_of
+from seke.samples.vocabulary import FIXED, vocabulary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 
     from engine import Answers, Knowledge
     from seke.samples.record import Chunk
@@ -42,7 +42,15 @@ if TYPE_CHECKING:
     Made = TypeVar("Made")
     Steps = Generator[Made, None, None]
 
-__all__ = ["SingleSamples", "answers_from", "read_batches", "read_records", "single_samples", "vocabulary_of"]
+__all__ = [
+    "SingleSamples",
+    "answers_from",
+    "only_about",
+    "read_batches",
+    "read_records",
+    "single_samples",
+    "vocabulary_of",
+]
 
 IN_MEMORY = 400_000
 
@@ -124,6 +132,15 @@ def read_records(paths: Sequence[str | Path], knowledge: Knowledge) -> list[dict
         {key: value for key, value in record_of(row).items() if value is not None and key != "extra"}
         for row in rows
     ]
+
+
+def only_about(
+    records: Iterable[Mapping[str, Any]], knowledge: Knowledge, variables: Collection[str]
+) -> list[dict[str, Any]]:
+    """Return sample records without what they report by keys that are of other variables alone."""
+    fields = vocabulary_of(knowledge).fields
+    keys = {*FIXED, *(field.name for field in fields if set(field.members) & set(variables))}
+    return [{key: value for key, value in record.items() if key in keys} for record in records]
 
 
 def _chunks(
