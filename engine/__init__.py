@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from engine.decision.disputed_labels import disputed_labels
     from engine.decision.level import LevelDecision
     from engine.decision.limits import MeanThreshold, set_thresholds, thresholds_by_value
+    from engine.decision.looks_at_labels import LabelLooks, joined_looks, looks_at_labels
     from engine.decision.origin import Origin, labels_of, reports_of
     from engine.decision.people import is_person, people_asked, price_of
     from engine.dependence import joint_marginal, joint_marginals, looked_marginals, mutual_information
@@ -120,6 +121,9 @@ LAZY = {
     "Threshold": "model.fit_record",
     "bases_of": "decision.basis",
     "disputed_labels": "decision.disputed_labels",
+    "LabelLooks": "decision.looks_at_labels",
+    "joined_looks": "decision.looks_at_labels",
+    "looks_at_labels": "decision.looks_at_labels",
     "Origin": "decision.origin",
     "labels_of": "decision.origin",
     "look_in_words": "decision.decision",
@@ -255,6 +259,7 @@ __all__ = [
     "Knowledge",
     "KnowledgeError",
     "LabelInstrument",
+    "LabelLooks",
     "Labels",
     "Leaf",
     "Learned",
@@ -325,6 +330,7 @@ __all__ = [
     "highest_risk",
     "informative",
     "is_person",
+    "joined_looks",
     "joint_marginal",
     "joint_marginals",
     "json_schema",
@@ -335,6 +341,7 @@ __all__ = [
     "listed",
     "look_in_words",
     "looked_marginals",
+    "looks_at_labels",
     "mcnemar",
     "mismatches",
     "mutual_information",

@@ -48,7 +48,7 @@ INFERENCE = {
         "decision.level",
         "decision.limits",
     ),
-    *("decision.origin", "decision.people", "model", "model.fit_record"),
+    *("decision.looks_at_labels", "decision.origin", "decision.people", "model", "model.fit_record"),
     *("simulation", "weights", "observation", "observation.dependence", "observation.joint_answers"),
 }
 

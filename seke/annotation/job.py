@@ -298,6 +298,8 @@ class Job:
                 for one in records:
                     levels = one["decision"]["levels"]
                     accepted.update(name for name in levels if levels[name]["decision"] == "accept")
+        for part in self.annotator.answered(self.items, ledger) if self.annotator.labels else ():
+            counts.add_looks(session.inference, part)
         with Writer(self.folder / ITEMS) as listed:
             for rows in self.annotator.listed(self.items, ledger):
                 listed.write(rows)
@@ -330,6 +332,7 @@ class Job:
             ),
             observers=dict(observers.most_common()),
             waiting=dict(waiting),
+            contradicted_labels=counts.contradictions(),
             facts={
                 **self.facts,
                 **ledger.facts("prices"),

@@ -19,7 +19,8 @@ class Summary:
 
     items: by decision. reasons: of rejected ones, the first. samples: of all items, those of the set's own
     labels among them; per_item: mean and quantiles. asked: answers by question; observers: by who answered.
-    waiting: how many items wait for which people.
+    waiting: how many items wait for which people. contradicted_labels: of a variable with labels of the set,
+    how many looks contradict these, and how many would, as declared (`seke.summary.Summary.contradictions`).
     levels: share of a level's values that are accepted. promises: what is guaranteed, in words; refused: why
     it is not, where it was to be. stopped: why a run ended before its end.
     """
@@ -40,12 +41,14 @@ class Summary:
     facts: Mapping[str, Any] = field(default_factory=dict)
     observers: Mapping[str, int] = field(default_factory=dict)
     waiting: Mapping[str, int] = field(default_factory=dict)
+    contradicted_labels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def as_facts(self) -> dict[str, Any]:
-        """Return everything as one mapping; `waiting` where anything waits."""
+        """Return everything as one mapping; `waiting`, `contradicted_labels` where there are any."""
         facts = asdict(self)
-        if not self.waiting:
-            del facts["waiting"]
+        for name in ("waiting", "contradicted_labels"):
+            if not facts[name]:
+                del facts[name]
         return facts
 
 

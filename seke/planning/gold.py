@@ -45,8 +45,9 @@ def calibrated(
         samples = only_about(samples, base, variables)
         truth = [{key: row[key] for key in ("item", *variables)} for row in truth]
     population = session.inference.population
-    options = {"population": population, "models": policy.models, "with_checks": False}
-    found = calibrate(samples, base, truth, seed=seed, **options)
+    found = calibrate(
+        samples, base, truth, population=population, seed=seed, models=policy.models, with_checks=False
+    )
     ready = declared_of(base).with_overlay(found.overlay)
     # Whom a plan asks, and how long, is not of the YAML; what the fit has found is.
     by_value = {name: getattr(ready.policy, name) for name in ("thresholds", "adaptive_thresholds")}
