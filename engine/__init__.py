@@ -44,12 +44,15 @@ if TYPE_CHECKING:
         decide_items,
         decide_levels,
         highest_risk,
+        look_in_words,
         overrules,
     )
     from engine.decision.disputed_labels import disputed_labels
     from engine.decision.level import LevelDecision
     from engine.decision.limits import MeanThreshold, set_thresholds, thresholds_by_value
+    from engine.decision.looks_at_labels import LabelLooks, joined_looks, looks_at_labels
     from engine.decision.origin import Origin, labels_of, reports_of
+    from engine.decision.people import is_person, people_asked, price_of
     from engine.dependence import joint_marginal, joint_marginals, looked_marginals, mutual_information
     from engine.design import design_of, mismatches
     from engine.diagnostics import Diagnostics, diagnose
@@ -118,8 +121,15 @@ LAZY = {
     "Threshold": "model.fit_record",
     "bases_of": "decision.basis",
     "disputed_labels": "decision.disputed_labels",
+    "LabelLooks": "decision.looks_at_labels",
+    "joined_looks": "decision.looks_at_labels",
+    "looks_at_labels": "decision.looks_at_labels",
     "Origin": "decision.origin",
     "labels_of": "decision.origin",
+    "look_in_words": "decision.decision",
+    "is_person": "decision.people",
+    "people_asked": "decision.people",
+    "price_of": "decision.people",
     "highest_risk": "decision.decision",
     "overrules": "decision.decision",
     "MeanThreshold": "decision.limits",
@@ -249,6 +259,7 @@ __all__ = [
     "Knowledge",
     "KnowledgeError",
     "LabelInstrument",
+    "LabelLooks",
     "Labels",
     "Leaf",
     "Learned",
@@ -318,6 +329,8 @@ __all__ = [
     "fits_yaml",
     "highest_risk",
     "informative",
+    "is_person",
+    "joined_looks",
     "joint_marginal",
     "joint_marginals",
     "json_schema",
@@ -326,15 +339,19 @@ __all__ = [
     "learn_population",
     "least_abstention",
     "listed",
+    "look_in_words",
     "looked_marginals",
+    "looks_at_labels",
     "mcnemar",
     "mismatches",
     "mutual_information",
     "observers_jointly",
     "overlay_tree",
     "overrules",
+    "people_asked",
     "percentile_interval",
     "predictive_checks",
+    "price_of",
     "prior_truth",
     "read",
     "read_migration",

@@ -34,6 +34,8 @@ PROSE = ("label", "description", "statement", "cite", "url", "used", "confirmed"
 FORMULAS = ("if", "then")
 CITATION = ("source", "note")
 UNSAID = ("sources", "certificates", *CITATION)
+# Of a kind of observers: decides nothing as long as no observer of the kind may be asked.
+PEOPLE = "people"
 # What a question costs does not change how it is answered.
 PRICES = ("cost", "further", "label")
 MOST_STATES = 1_000_000
@@ -146,6 +148,7 @@ def declared_of(base: Knowledge) -> Declared:
 
 def with_digests(base: Knowledge, tree: Table) -> Knowledge:
     """Return a base with the digests of what it was read from, and the thresholds that hold for these."""
+    tree = _without_idle_people(tree)
     base = replace(
         base,
         digest=digest_of(tree),
@@ -173,16 +176,45 @@ def _digest_of_node(node: Node, without: Collection[str]) -> str:
 def digest_of(tree: Table) -> str:
     """Return a digest of what a base says.
 
-    Places, citations and the order of files do not count, nor what was certified with it.
+    Places, citations and the order of files do not count, nor what was certified with it, nor which kinds
+    are people where nobody of the kind may be asked.
     """
+    tree = _without_idle_people(tree)
     return _digest(tree, [key for key in tree.entries if key not in UNSAID])
 
 
 def digests_of(tree: Table) -> dict[str, str]:
     """Return a digest of each part of a base that a guarantee rests on (`guarantee.PARTS`)."""
+    tree = _without_idle_people(tree)
     apart = {"prompts": "questions", "observers": "observers", "policy": "policy"}
     rest = [key for key in tree.entries if key not in (*apart.values(), *UNSAID, "name", "description")]
     return {"knowledge": _digest(tree, rest)} | {part: _digest(tree, [key]) for part, key in apart.items()}
+
+
+def _without_idle_people(tree: Table) -> Table:
+    """Return a base without the marks of people on kinds of which no observer may be asked."""
+    dependence = tree.get("dependence")
+    kinds = dependence.get("kinds") if isinstance(dependence, Table) else None
+    if not isinstance(dependence, Table) or not isinstance(kinds, Table):
+        return tree
+    observers = [node for _, node in _named(tree, "observers") if isinstance(node, Table)]
+    usual = dependence.get("default")
+    askable = [node for node in observers if _scalar(node.get("askable")) == "true"]
+    asked = {_scalar(node.get("kind") or usual) for node in askable}
+    marked = [
+        name for name, node in kinds.entries.items() if isinstance(node, Table) and PEOPLE in node.entries
+    ]
+    idle = {name: _without(kinds.entries[name], PEOPLE) for name in marked if name not in asked}
+    if not idle:
+        return tree
+    kinds = replace(kinds, entries={**kinds.entries, **idle})
+    dependence = replace(dependence, entries={**dependence.entries, "kinds": kinds})
+    return replace(tree, entries={**tree.entries, "dependence": dependence})
+
+
+def _without(node: Node, key: str) -> Node:
+    assert isinstance(node, Table)
+    return replace(node, entries={name: one for name, one in node.entries.items() if name != key})
 
 
 def _digest(tree: Table, keys: Iterable[str]) -> str:
@@ -312,6 +344,10 @@ def _leaf(node: Scalar | Items) -> Leaf:
     cited = {"source": node.cited.source, "note": node.cited.note} if node.cited else {"source": ""}
     under = _leaf(node.under) if isinstance(node.under, Scalar | Items) else None
     return Leaf(node.place, **cited, path=node.path, text=_text(node), under=under)
+
+
+def _scalar(node: Node | None) -> str:
+    return node.text if isinstance(node, Scalar) else ""
 
 
 def _text(node: Node) -> str:

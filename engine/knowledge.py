@@ -227,12 +227,14 @@ class Clarity(Cited):
 class ObserverKind(Cited):
     """Observers that are alike in how often they follow what all see in an item, instead of looking anew.
 
+    `people`: whether they are people, and not programs.
     `n`: for how many items with gold `follows` counts where a fit asks how sure it is; 0: taken as known.
     """
 
     name: str = ""
     follows: float = 0.0
     n: float = 0.0
+    people: bool = False
 
 
 @dataclass(frozen=True)
@@ -278,7 +280,8 @@ class Observer(Cited):
 
     `origin`: `seen` where it looks at the item, `label` where it is what a data set says of it.
     `kind`: a key of `Dependence.kinds`, empty where the base says nothing of dependence. `follows`: how often
-    it settles on what all see in an item, 0 where its errors are its own.
+    it settles on what all see in an item, 0 where its errors are its own. `people`: whether its kind is of
+    people, who take their time to answer.
     `cost`: what its answers cost, as a multiple of the question's cost. `stereotype`: state -> binary
     variable -> P(true) that its label brings with it under halo, where the network says otherwise.
     """
@@ -292,6 +295,7 @@ class Observer(Cited):
     follows: float = 0.0
     family: str = ""
     family_follows: float = 0.0
+    people: bool = False
     cost: float = 1.0
     exponent: float = 1.0
     carry: float = 0.0

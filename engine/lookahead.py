@@ -28,6 +28,7 @@ from engine.decision.decision import Option, highest_risk, risk_of
 from engine.decision.expected_gain import ExpectedGain
 from engine.decision.limits import TIE
 from engine.decision.origin import Origin, labels_of, origins_of
+from engine.decision.people import is_person, price_of
 from engine.imagined import Belief, ImaginedAnswers, ImaginedReadings, ImaginedTables
 
 if TYPE_CHECKING:
@@ -190,20 +191,21 @@ class LookAhead:
         best = next(batches, None)
         if best is not None and best.rate > 1:
             samples = best.samples
-        cost = self.base.questions[question].price(samples) * who.cost
+        cost = price_of(self.base, who.name, question, samples)
         return Option(who.name, question, None, Answers.USUAL_VIEW, samples, cost, 0.0)
 
     def observers(self, answers: Answers) -> NDArray[np.bool_]:
         """Say which observers may be asked about each item, (N, observers).
 
         Those askable ones that it has, else the policy's `ask`; and the policy's `others`; none of those that
-        are unavailable.
+        are unavailable. People are asked only where the policy names them.
         """
         names = [o.name for o in self.observations.observers]
-        askable = np.array([o.askable for o in self.observations.observers], dtype=bool)
+        observers = self.observations.observers
+        asked = [o.askable and not is_person(self.base, o.name) for o in observers]
         found = np.zeros((len(answers.items), len(names)), dtype=bool)
         found[answers.reading_item, answers.reading_observer] = True
-        found &= askable
+        found &= np.array(asked, dtype=bool)
         policy = self.base.policy
         if policy.ask:
             found[~found.any(1), names.index(policy.ask)] = True
@@ -332,7 +334,7 @@ class LookAhead:
         """Yield what one question to one observer gains: as a whole, or about each variable in turn."""
         one = self.observations.observers[readings.observer]
         names = [v for v in question.variables if v in one.labels or v in one.numbers]
-        price = one.cost * np.array([question.price(int(batch)) for batch in self.batches])
+        price = np.array([price_of(self.base, one.name, question.name, int(n)) for n in self.batches])
         likelihoods = {name: readings.imagine(number, name, fresh=fresh) for name in names}
         if not question.about_one:
             if names:

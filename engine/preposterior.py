@@ -26,6 +26,7 @@ from engine.decision.decision import Option, highest_risk, risk_of
 from engine.decision.expected_gain import short_of
 from engine.decision.limits import TIE
 from engine.decision.origin import Origin, labels_of, origins_of
+from engine.decision.people import price_of
 from engine.evidence import Evidence
 from engine.instruments import LabelKernel, NumberKernel
 from engine.lookahead import LookAhead
@@ -116,7 +117,7 @@ class Preposterior:
             for batch, (gain, error) in zip(
                 batches, self._gains(one, now, asking, batches, stakes, before, drawn), strict=True
             ):
-                price = question.price(batch) * observer.cost
+                price = price_of(self.base, observer.name, question.name, batch)
                 names = (observer.name, question.name, asking.about, asking.view)
                 found.append(Option(*names, batch, price, gain, error))
         return tuple(sorted(found, key=lambda option: -option.rate))

@@ -310,13 +310,18 @@ def _dependence(known: _Known) -> Json:
     share, count = _number(LEAST_SHARE, MOST_SHARE), _number(LEAST_COUNT, MOST_COUNT)
     clarity = _table({"right": share, "seen": share})
     sure = _said(count, "For how many items `follows` counts in the draws of a fit.")
+    kind = {
+        "follows": _number(0, MOST_FOLLOWS),
+        "people": _said(FLAG, "They are people: an item waits for those that may be asked."),
+        "n": sure,
+    }
     follows = _number(0, 1, "How often a reading is what its family makes of the item.")
     family = _table({"follows": follows, "n": sure})
     return _table(
         {
             "clear": _said(clarity, "Items that look like what they are."),
             "ambiguous": _said(clarity, "Items that look like this or that."),
-            "kinds": _named(_table({"follows": _number(0, MOST_FOLLOWS), "n": sure}), known.kinds),
+            "kinds": _named(_table(kind), known.kinds),
             "default": _said(_offered(known.kinds), "The kind of observers that name none."),
             "family": _said(family, "What holds for families without an entry of their own."),
             "families": _named(family, known.families),

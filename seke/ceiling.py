@@ -24,16 +24,17 @@ ENDLESS = 64
 def ceiling(session: Session, names: Sequence[str], source: Source, known: Answers) -> Mapping[str, float]:
     """Return level -> the share of its values that would be accepted of these items.
 
-    Every question about more than one variable at a time is asked ENDLESS times, of each observer that the
-    policy may ask, in the usual view. known: answers that there are without asking.
+    Every question is asked ENDLESS times, those about one variable about each that the observer reports, of
+    each observer that the policy may ask, in the usual view. known: answers that there are without asking.
     """
     base = session.network.knowledge
     answers = known
     for observer in dict.fromkeys((base.policy.ask, *base.policy.others)):
         instruments = base.observers[observer].instruments
         for question in base.questions.values():
-            if not question.about_one and set(question.variables) & set(instruments):
-                line = (observer, question.name, None, Answers.USUAL_VIEW)
+            reported = [name for name in question.variables if name in instruments]
+            for about in reported if question.about_one else [None] * bool(reported):
+                line = (observer, question.name, about, Answers.USUAL_VIEW)
                 answers = answers.joined(source.ask([Request(name, *line, 0, ENDLESS) for name in names]))
     levels = session.levels(answers)
     return {

@@ -326,6 +326,7 @@ def _infer(samples: tuple[str, ...], options: _Options, output: Path | None, ver
             for answers in read_batches(samples, base, in_order=options.in_order, progress=progress.read):
                 records = session.records(answers)
                 summary.add(records)
+                summary.add_looks(session.inference, answers)
                 writer.write(records)
                 progress.inferred(summary.items.total())
     _conclude(session, summary, table)

@@ -8,13 +8,13 @@ runs on made-up observers, on recorded samples, and on a live model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from engine import Answers, Decisions, LevelDecision, SekeError, all_required
+from engine import Answers, Decisions, LevelDecision, SekeError, all_required, look_in_words, price_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -161,7 +161,7 @@ class Loop:
 
     def _price(self, line: Line, answers: int) -> float:
         """Return the price of one request of a line for so many answers."""
-        return self.base.questions[line[2]].price(answers) * self.base.observers[line[1]].cost
+        return price_of(self.base, line[1], line[2], answers)
 
     def _requests(
         self, answers: Answers, decisions: Decisions, items: Ints, given: Mapping[Line, int]
@@ -187,6 +187,18 @@ def closed(base: Knowledge, decisions: Decisions, reasons: Mapping[int, str]) ->
         item[i], following[i] = ("accept" if whole[i] else "reject"), None
         why[i] = () if whole[i] else (*((reason,) if reason else ()), *why[i])
     return Decisions(tuple(item), decisions.levels, tuple(following), tuple(why), decisions.disputed)
+
+
+def resting(base: Knowledge, decisions: Decisions, looks: Mapping[int, Option]) -> Decisions:
+    """Return the same decisions, but that some items wait for a look of people; index -> that look."""
+    if not looks:
+        return decisions
+    following = tuple(looks.get(i, option) for i, option in enumerate(decisions.next))
+    reasons = list(decisions.reasons)
+    for i, option in looks.items():
+        levels = [reason for reason in reasons[i] if reason.startswith("open")]
+        reasons[i] = (look_in_words(base, option), *levels)
+    return replace(decisions, next=following, reasons=tuple(reasons))
 
 
 def follow(

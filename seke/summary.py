@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from engine import joined_looks, looks_at_labels, people_asked
 from seke.decision_words import LEGEND, MARK, UNCALIBRATED, basis_of, basis_of_item, required_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.console import Console
 
-    from engine import Certificate, Guarantee, Knowledge
+    from engine import Answers, Certificate, Guarantee, Inference, Knowledge, LabelLooks
     from seke.inference import Session
 
     Record = dict[str, Any]
@@ -45,9 +46,14 @@ class Summary:
         # Accepted values by what they rest on; items accepted of which a required value rests on the like.
         self.bases: Counter[str] = Counter()
         self.items_by_basis: Counter[str] = Counter()
+        # Looks at the labels of the data set, by variable.
+        self.looks: dict[str, LabelLooks] = {}
         self.inferred = 0
         self.lacking = 0
         self.overruled: Counter[str] = Counter()
+        # Items that wait for people, by observer.
+        self.people = people_asked(base)
+        self.waiting: Counter[str] = Counter()
         self.rows: list[Record] = []
 
     def add(self, records: list[Record]) -> None:
@@ -55,6 +61,9 @@ class Summary:
         for record in records:
             decision = record["decision"]
             self.items[decision["item"]] += 1
+            following = decision["next"]
+            if following and following["observer"] in self.people:
+                self.waiting[following["observer"]] += 1
             if decision["item"] == "reject":
                 self.reasons[decision["reasons"][0].partition(":")[0]] += 1
             self._count_levels(record)
@@ -64,6 +73,28 @@ class Summary:
                 self.outside += 1
                 self.why_outside = self.why_outside or f"{record['item']}: {promised['why']}"
         self.rows += records[: MOST_ROWS - len(self.rows)]
+
+    def add_looks(self, inference: Inference, answers: Answers) -> None:
+        """Take note of how often those who looked contradict the labels of the data set."""
+        self.looks = joined_looks(iter((self.looks, looks_at_labels(inference, answers))))
+
+    def contradictions(self) -> dict[str, Record]:
+        """Return variable -> how many looks at its labels contradict these, and how many would, as declared.
+
+        looks, contradict, expected; reliability: of the labels, as declared; p: the probability of so many
+        contradictions or more; alarm: whether that says that labels or looks are worse than declared.
+        """
+        return {
+            name: {
+                "looks": len(looks.contradicts),
+                "contradict": int(looks.contradicts.sum()),
+                "expected": round(looks.expected, 1),
+                "reliability": round(float(looks.reliability.mean()), 4),
+                "p": looks.tail,
+                "alarm": looks.alarms,
+            }
+            for name, looks in self.looks.items()
+        }
 
     def _count_levels(self, record: Record) -> None:
         levels = record["decision"]["levels"].values()
@@ -100,7 +131,21 @@ class Summary:
             which = ", ".join(f"{count} {name}" for name, count in self.overruled.most_common(MOST_NAMED))
             what = "kept against what was seen" if self.base.policy.labels_final else "decided otherwise"
             lines.append(f"labels of the data set that are {what}: {which}")
+        lines += list(self._alarms())
+        for observer, count in self.waiting.most_common():
+            lines.append(f"{count:,} item{'s' * (count > 1)} wait{'s' * (count == 1)} for {observer}")
         return lines
+
+    def _alarms(self) -> Iterator[str]:
+        """Yield in words which labels of the set are contradicted more often than declared."""
+        for name, found in self.contradictions().items():
+            if found["alarm"]:
+                yield (
+                    f"{found['contradict']:,} of {found['looks']:,} looks contradict the set's labels of "
+                    f"{name}; labels of the declared reliability {found['reliability']:.2g} would leave "
+                    f"about {found['expected']:,.0f} (p = {found['p']:.1g}): the labels, or those who "
+                    "looked, are worse than declared, and so are the risks of what both say"
+                )
 
     def line(self) -> str:
         """Return one line: how many items, and what became of them."""

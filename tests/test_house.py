@@ -48,15 +48,9 @@ INFERENCE = {
         "decision.level",
         "decision.limits",
     ),
-    *("decision.origin", "model", "model.fit_record"),
-    *(
-        "simulation",
-        "weights",
-        "observation",
-        "observation.dependence",
-        "observation.family",
-        "observation.joint_answers",
-    ),
+    *("decision.looks_at_labels", "decision.origin", "decision.people", "model", "model.fit_record"),
+    *("simulation", "weights", "observation", "observation.dependence", "observation.family"),
+    "observation.joint_answers",
 }
 
 

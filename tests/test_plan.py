@@ -15,11 +15,15 @@ from rich.console import Console
 from scipy.stats import binomtest
 
 import seke
-from engine import Misfit, SekeError
+from engine import Answers, Misfit, SekeError, prior_truth
+from seke.ceiling import ceiling
 from seke.cli import main
+from seke.inference import Session
+from seke.planning.gold import calibrated
 from seke.planning.picture import drawn
 from seke.planning.share import share
 from seke.planning.table import show
+from seke.sources import SimulatedSource
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PLANTS = EXAMPLES / "plants" / "knowledge"
@@ -294,3 +298,80 @@ def test_a_base_that_asks_nobody_needs_an_observer():
     with pytest.raises(SekeError, match="asks nobody; name an observer"):
         seke.plan(silent, 2)
     assert seke.plan(silent, 2, observers=["app"], limits=(1,), fixed=()).rows
+
+
+# The ceiling, and what gold would buy.
+
+
+@pytest.fixture(scope="module")
+def plants():
+    """A session of a base with a question about one variable, names of items, and who answers about them."""
+    session = Session.open(seke.knowledge(PLANTS)).asking()
+    names = [f"item-{number}" for number in range(50)]
+    truth = prior_truth(session.inference, len(names), np.random.default_rng(0))
+    source = SimulatedSource(session.inference, names, truth, 0)
+    return session, names, source
+
+
+def test_questions_about_one_variable_count_in_the_ceiling(plants):
+    session, names, source = plants
+    asked = []
+
+    class Noting:
+        def ask(self, requests):
+            asked.extend(requests)
+            return source.ask(requests)
+
+    ceiling(session, names, Noting(), Answers.unasked(names))
+    base = session.network.knowledge
+    wanted = {
+        (observer, question.name, about)
+        for observer in (base.policy.ask, *base.policy.others)
+        for question in base.questions.values()
+        for about in (question.variables if question.about_one else (None,))
+        if set([about] if about else question.variables) & set(base.observers[observer].instruments)
+    }
+    assert any(about for _, _, about in wanted)
+    assert {(request.observer, request.question, request.about) for request in asked} == wanted
+    assert len(asked) == len(wanted) * len(names)
+
+
+def test_gold_is_followed_by_the_policy_that_the_plan_was_asked_for():
+    """Whom a plan asks is not of the YAML, and no less so once the base is calibrated."""
+    base = seke.knowledge()
+    session = Session.open(replace(base, policy=replace(base.policy, ask="generic-vlm", budget=7))).asking()
+    made_up = {"observers": (), "population": None, "misfit": Misfit()}
+    ready = calibrated(session, 4, made_up, 0, (base.root,)).network.knowledge
+    assert (ready.policy.ask, ready.policy.budget) == ("generic-vlm", 7)
+    (record,) = ready.fits
+    assert {reading.observer for reading in record.readings} == {"generic-vlm"}
+    assert all(set(reading.gold) == {base.root} for reading in record.readings)
+
+
+def test_gold_alone_is_a_plan_and_names_are_checked():
+    found = seke.plan(GARDEN, 20, limits=(), fixed=(), gold=(4,))
+    assert [row["setting"] for row in found.rows] == ["4 gold"]
+    with pytest.raises(SekeError, match="no variable is called 'rian'; did you mean rain"):
+        seke.plan(GARDEN, 20, gold=(4,), gold_variables=("rian",))
+    with pytest.raises(SekeError, match="how often all are asked, or gold"):
+        seke.plan(GARDEN, 20, limits=(), fixed=())
+
+
+PEOPLE = """
+observers: {human: {askable: true, cost: 10, source: judgement, note: a trial}}
+policy: {others: [human], source: judgement, note: a trial}
+"""
+
+
+def test_a_plan_counts_the_items_that_would_wait_for_people(tmp_path):
+    path = tmp_path / "coder.yaml"
+    path.write_text(f"extends: shipped\n{PEOPLE}")
+    found = seke.plan(path, 20, limits=(1,), fixed=(1,))
+    policy, fixed = found.rows
+    assert 0 < policy["people"]["human"] <= 1
+    assert fixed["people"] == {"human": 0}
+    text = io.StringIO()
+    show(found, Console(file=text, width=200))
+    waits = f"{100 * policy['people']['human']:.0f} %"
+    assert f"items that would wait for human: limits ×1 {waits}, 1 × joint 0.0 %" in text.getvalue()
+    assert all("people" not in row for row in seke.plan(GARDEN, 20, limits=(1,), fixed=()).rows)

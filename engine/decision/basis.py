@@ -5,7 +5,8 @@ a fit of the base knows: the same observer, as it was fitted, and the same model
 with enough gold of this variable (`Policy.calibrated_from`), and no more answers than the fit had. A fit
 takes answers in their order, so it is one to any first so many of them. Where a fit knows the observer and
 the variable, and something else differs, the basis is `another design`, which is as good as `declared`. What
-only people and labels of data sets tell rests on their declared reliability, too, and is named apart.
+only people and labels of data sets tell rests on their declared reliability, too, and is named apart: that of
+observers that cannot be asked, and of those whose kind is of people.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.decision.origin import reports_of
+from engine.decision.people import is_person
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +65,8 @@ def bases_of(base: Knowledge, answers: Answers) -> dict[str, Codes]:
     """Return on what a value of each variable of a level would rest, (N,), certificates apart."""
     draws = draws_of(base, answers)
     observers = tuple(base.observers.values())
-    askable = np.array([observer.askable for observer in observers], dtype=bool)[answers.reading_observer]
+    programs = np.array([one.askable and not is_person(base, one.name) for one in observers], dtype=bool)
+    measurable = programs[answers.reading_observer]
     keys = list(_keys(base, answers))
     place = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     which = np.array([place[key] for key in keys], dtype=np.int64)
@@ -78,10 +81,10 @@ def bases_of(base: Knowledge, answers: Answers) -> dict[str, Codes]:
         rank[enough & within] = Basis.CALIBRATED
         # What rests on several readings rests on the least of them; people and labels take nothing away.
         lowest = np.full(len(answers.items), Basis.CERTIFIED)
-        used = reported & askable
+        used = reported & measurable
         np.minimum.at(lowest, answers.reading_item[used], rank[used])
         people = np.zeros(len(answers.items), dtype=bool)
-        people[answers.reading_item[reported & ~askable]] = True
+        people[answers.reading_item[reported & ~measurable]] = True
         nobody = np.where(people, Basis.PEOPLE, Basis.DECLARED)
         bases[name] = np.where(lowest == Basis.CERTIFIED, nobody, lowest).astype(np.int8)
     return bases

@@ -22,9 +22,10 @@ from engine.decision.basis import Basis, bases_of
 from engine.decision.level import LevelDecision
 from engine.decision.limits import TIE
 from engine.decision.origin import Origin, labels_of, origins_of
+from engine.decision.people import people_asked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -235,13 +236,15 @@ def decide_items(
     """Return the decision about every item.
 
     An item is asked again where `asked_next` has a question that is worth its price; else it is
-    accepted where all required levels are; else rejected, with the reasons. at_odds: the observer that
+    accepted where all required levels are; else rejected, with the reasons. What waits for people says so
+    first of all. at_odds: the observer that
     contradicts the others of an item beyond what is declared of it; no text where none does. disputed: see
     `Decisions`; of no item any where it is left out.
     """
     policy = knowledge.policy
     whole = all_required(knowledge, {name: level.accepted for name, level in levels.items()})
     readings = np.bincount(answers.reading_item, minlength=len(answers.items))
+    people = people_asked(knowledge)
     decisions: list[str] = []
     reasons: list[tuple[str, ...]] = []
     for i, following in enumerate(asked_next):
@@ -250,7 +253,8 @@ def decide_items(
             reasons.append((_unread(answers, i),))
         elif following is not None:
             decisions.append("requery")
-            reasons.append(_open_levels(knowledge, levels, i))
+            look = [look_in_words(knowledge, following)] if following.observer in people else []
+            reasons.append((*look, *_open_levels(knowledge, levels, i)))
         elif whole[i]:
             decisions.append("accept")
             reasons.append(())
@@ -285,3 +289,16 @@ def _open_levels(knowledge: Knowledge, levels: Mapping[str, LevelDecision], item
         for level, names in knowledge.levels.items()
         if not all(levels[name].accepted[item] for name in names)
     )
+
+
+def look_in_words(knowledge: Knowledge, option: Option) -> str:
+    """Say in words that a look of these people, which an option is, is worth its price."""
+    observer = knowledge.observers[option.observer]
+    reported = set(knowledge.questions[option.question].variables) & set(observer.instruments)
+    levels = [name for name, members in knowledge.levels.items() if reported & set(members)]
+    parts = [option.about] if option.about else [name.replace("_", " ") for name in levels]
+    return f"a look of {observer.label} at {_listed(parts)} is worth its price"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)

@@ -53,9 +53,10 @@ def dependence(fields: Fields, node: Node | None) -> Dependence | None:
 
 
 def _kind(fields: Fields, name: str, node: Node) -> ObserverKind:
-    entries = fields.table(node, "follows", "n")
+    entries = fields.table(node, "follows", "people n")
     follows, n = fields.number(entries, "follows", 0, MOST_FOLLOWS), _sureness(fields, entries)
-    return ObserverKind(**fields.cited(entries.get("follows") or node), name=name, follows=follows, n=n)
+    cited = fields.cited(entries.get("follows") or node)
+    return ObserverKind(**cited, name=name, follows=follows, n=n, people=fields.flag(entries, "people"))
 
 
 def _family(fields: Fields, name: str, node: Node) -> Family:
@@ -90,20 +91,23 @@ def _count(fields: Fields, entries: Table, key: str) -> float:
     return fields.number(entries, key, LEAST_COUNT, MOST_COUNT, default=1.0)
 
 
-def kind_of(fields: Fields, entries: Table, declared: Dependence | None) -> tuple[str, float]:
-    """Return an observer's kind, and how often it follows the look: its own number, else its kind's."""
+def kind_of(fields: Fields, entries: Table, declared: Dependence | None) -> tuple[ObserverKind, float]:
+    """Return an observer's kind, and how often it follows the look: its own number, else its kind's.
+
+    Of a base that says nothing of dependence the kind has no name.
+    """
     for key in ("kind", "follows"):
         if key in entries and declared is None:
             fields.key_fault(entries, key, "needs a section `dependence`, which this base does not have")
     if declared is None:
-        return "", 0.0
-    kind = declared.default
+        return ObserverKind(), 0.0
+    name = declared.default
     if "kind" in entries:
-        kind = fields.one_of(entries.entries["kind"], declared.kinds, "kind of observer")
-    usual = declared.kinds[kind].follows if kind in declared.kinds else 0.0
+        name = fields.one_of(entries.entries["kind"], declared.kinds, "kind of observer")
+    kind = declared.kinds.get(name, ObserverKind(name=name))
     if "follows" in entries:
         fields.cited(entries.entries["follows"])
-    return kind, fields.number(entries, "follows", 0, MOST_FOLLOWS, default=usual)
+    return kind, fields.number(entries, "follows", 0, MOST_FOLLOWS, default=kind.follows)
 
 
 def family_of(fields: Fields, entries: Table, declared: Dependence | None) -> tuple[str, float]:

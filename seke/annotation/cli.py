@@ -44,6 +44,13 @@ class _Remembering(click.Command):
     "--labels", metavar="TABLE", help="Label table of what the set says already; it counts as evidence."
 )
 @click.option(
+    "--answers",
+    multiple=True,
+    metavar="FILE",
+    help="Samples that the run did not ask for, such as those of people for whom items wait; may be "
+    "given again.",
+)
+@click.option(
     "--labels-final",
     is_flag=True,
     help="Keep what the set says whatever is seen; where that disagrees, it is said.",
@@ -101,6 +108,9 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
     a summary and the ledger. A manifest is a table with a column path, and any of item, group, source, left,
     top, width, height (the face's box) and labels that the set has already.
 
+    Where the policy may ask people (`others`), an item for which their look is worth most waits: its record
+    names the question (decision.next). Give what they answer with --answers, and the run goes on.
+
     \b
     Examples:
       seke annotate examples/annotate --run run --scripted
@@ -108,10 +118,11 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
       seke annotate faces.csv --run run --model qwen2.5-vl --base-url http://localhost:8000/v1
       seke annotate faces/ --run run --model gpt-4o --also generic-vlm=llava@http://localhost:8000/v1
       seke annotate faces/ --run run --model gpt-4o --dry-run
+      seke annotate faces/ --run run --model gpt-4o -k with_coder.yaml --answers coder.jsonl
       seke annotate faces/ --run plain --model gpt-4o --strategy agree:4/5
       seke annotate --run run --status
 
-    Exit status: 0 done, 1 stopped before the end or a guarantee is refused, 2 bad input.
+    Exit status: 0 done, 1 stopped before the end, items wait or a guarantee is refused, 2 bad input.
     """
     with reporting(as_json=given["as_json"]):
         if given["status"]:
@@ -149,6 +160,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
         model,
         settings,
         labels=labels,
+        answers=given["answers"] or None,
         also={one.observer: one.model for one in further},
         prices=asking.paid(prices, given),
         concurrency=asking.at_once(given),
@@ -213,13 +225,12 @@ def _show_prompts(job: Job) -> None:
 
 
 def _forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None], *, as_json: bool) -> None:
-    from dataclasses import asdict
-
     from seke.annotation.forecast import forecast
 
     found: Forecast = forecast(job, settings, prices)
+    gold = _gold(job)
     if as_json:
-        print_json(asdict(found))
+        print_json({**found.as_facts(), "gold": gold})
         return
     known = f", {found.labelled:,} of them with known labels" if found.labelled else ""
     print(f"{found.items:,} items{known}, were they like made-up ones of the base:")
@@ -227,9 +238,11 @@ def _forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None],
         print(f"  {name:16} {count:12,.0f} answers")
     for name, count in found.observers.items() if len(found.observers) > 1 else ():
         print(f"    of {name:13} {count:9,.0f} answers")
+    for name, count in found.people.items():
+        print(f"  about {count:,.0f} of the items would wait for {name}")
     print(f"  about {found.requests:,.0f} requests, where the server gives several answers to one")
     print(f"  about {found.prompt_tokens:,.0f} prompt tokens and {found.answer_tokens:,.0f} answer tokens")
-    for line in _ceiling(found, job):
+    for line in (*_ceiling(found, job), *_gold_lines(gold)):
         print(f"  {line}")
     most = f"{found.most_prompt_tokens:,.0f} prompt tokens and {found.most_answer_tokens:,.0f} answer tokens"
     if found.price is None:
@@ -250,8 +263,44 @@ def _ceiling(found: Forecast, job: Job) -> Iterator[str]:
     names = " and ".join((policy.ask, *policy.others))
     whom = "them" if policy.others else "it"
     yield f"endless answers of {names}, as the base has {whom}, would get accepted: {shares}"
-    if not job.annotator.base.fits:
-        yield f"no fit of the base knows {whom}: seke plan --gold 30,100 says what so many labels would buy"
+
+
+def _gold(job: Job) -> dict[str, Any] | None:
+    """Return what gold would buy, by planning; None where the base has a fit, or a baseline is followed.
+
+    Where that cannot be computed: `why`.
+    """
+    from engine import SekeError
+    from seke.planning.plan import worth_of_gold
+
+    if job.annotator.base.fits or job.annotator.rule is not None:
+        return None
+    try:
+        return worth_of_gold(job.annotator.base, job.facts["population"])
+    except SekeError as error:
+        return {"why": str(error)}
+
+
+def _gold_lines(gold: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield in words what gold would buy."""
+    if gold is None:
+        return
+    if "why" in gold:
+        yield f"what gold labels would buy is not known: {gold['why']}"
+        return
+    shares = (
+        f"{f'{count} labels' if int(count) else 'none'} {one['share']:.0%} "
+        f"({one['low']:.0%} to {one['high']:.0%})"
+        for count, one in gold["accepted"].items()
+    )
+    yield (
+        f"gold labels of {gold['variable']}, answered by {gold['observer']}, would get so much of it "
+        f"accepted: {', '.join(shares)}"
+    )
+    yield (
+        f"  ({gold['items']} made-up items, asked as the policy asks, 95 %; observers being as the base "
+        "has them; seke plan --gold 30,100 says more of it, of all levels)"
+    )
 
 
 def _status(folder: Path, *, as_json: bool) -> None:
@@ -270,6 +319,8 @@ def _status(folder: Path, *, as_json: bool) -> None:
     for observer, model in facts.get("also", {}).items():
         print(f"  besides {model} as {observer}")
     print(f"  {settled:,} of {facts.get('items', 0):,} items are settled")
+    for people, count in facts.get("waiting", {}).items():
+        print(f"  {count:,} wait{'s' * (count == 1)} for {people}")
     print(f"  {asking.account(totals)}")
     for one in several:
         spent = "no prices known" if one.unpriced and not one.spent else f"{one.spent:.4f} USD"
@@ -310,7 +361,7 @@ def _conclude(found: Summary, job: Job, *, as_json: bool) -> None:
         print(
             f"  {each['mean']:.2f} samples an item ({each['q05']} to {each['q95']}), {found.seconds:,.1f} s"
         )
-        if job.facts["also"]:
+        if job.facts["also"] or len(found.observers) > 1:
             print(f"  answers of {', '.join(f'{name} {n:,}' for name, n in found.observers.items())}")
         shares = (f"{name.replace('_', ' ')} {share:.0%}" for name, share in found.levels.items())
         print(f"  values accepted: {', '.join(shares)}")

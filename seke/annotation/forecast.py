@@ -8,12 +8,12 @@ is a bootstrap: the made-up items' costs are drawn with replacement, then as man
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Answers, prior_truth
+from engine import Answers, people_asked, prior_truth
 from seke.ceiling import ceiling
 from seke.loop import Loop, Request, follow
 from seke.manifest import label_sample
@@ -65,7 +65,8 @@ class Forecast:
     price_most: were each answer a request of its own, as long as it may be; see `prices.Estimate`. Prices
     are None where none are known. ceiling: level -> share of its values that endless answers would get
     accepted, observers being as the base has them. observers: answers by who is asked; unpriced: those whose
-    prices are not known and not in the price, where some are.
+    prices are not known and not in the price, where some are. people: how many items would wait for which
+    people; what these answer is in none of the other figures.
     """
 
     items: int
@@ -83,6 +84,14 @@ class Forecast:
     ceiling: Mapping[str, float] = field(default_factory=dict)
     observers: Mapping[str, float] = field(default_factory=dict)
     unpriced: tuple[str, ...] = ()
+    people: Mapping[str, float] = field(default_factory=dict)
+
+    def as_facts(self) -> dict[str, Any]:
+        """Return everything as one mapping; `people` where any may be asked."""
+        facts = asdict(self)
+        if not self.people:
+            del facts["people"]
+        return facts
 
 
 def forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None], seed: int = 0) -> Forecast:
@@ -95,7 +104,11 @@ def forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None], 
     # All items where there are few, as often as it takes; else some, evenly spaced.
     count = len(job.items)
     items = [job.items[i * count // MADE_UP if count > MADE_UP else i % count] for i in range(MADE_UP)]
-    requests, shares = _requests(job, dict(zip(names, items, strict=True)), rng, seed)
+    everything, shares = _requests(job, dict(zip(names, items, strict=True)), rng, seed)
+    people = people_asked(job.annotator.base)
+    requests = [request for request in everything if request.observer not in people]
+    looks = {(request.observer, request.item) for request in everything if request.observer in people}
+    waits = Counter(observer for observer, _ in looks)
     tokens, most = _tokens(job, requests, settings)
     # (observers, MADE_UP, 5): requests, prompt and answer tokens of each item, and the most these may be.
     observers = list(dict.fromkeys(request.observer for request in requests))
@@ -119,6 +132,7 @@ def forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None], 
         found,
         ceiling={level: round(part, 4) for level, part in shares.items()},
         observers={name: n * scale for name, n in by_observer.items()},
+        people={name: waits[name] * scale for name in people},
     )
     return _priced(found, dict(zip(observers, each, strict=True)), prices, rng)
 

@@ -56,8 +56,8 @@ def annotate(
         also: further observers of the base that may be asked -> who answers as each: its name at the
             endpoint, MODEL or MODEL@BASE_URL, or a model. The key of an address of its own is taken from
             SEKE_KEY_ and the observer's name. Names have no prices; `max_cost` needs endpoints with prices.
-        given: knowledge, labels, labels_final, population, observer, strategy, max_samples, max_cost,
-            problems, progress and declared_prices, as `Job.of` takes them.
+        given: knowledge, labels, answers (of people for whom items wait), labels_final, population, observer,
+            strategy, max_samples, max_cost, problems, progress and declared_prices, as `Job.of` takes them.
 
     Raises:
         engine.KnowledgeError, engine.SekeError: bad input; nothing was sent.

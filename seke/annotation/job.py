@@ -12,16 +12,16 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-import numpy as np
 
-from engine import Answers, Knowledge, SekeError
+from engine import Answers, Knowledge, SekeError, people_asked
 from seke.annotation.branches import BegunOtherwiseError, is_run, note_origin, origins
 from seke.annotation.items import ITEMS
 from seke.annotation.measured_prices import kept_prices, pilot_of, with_prices
 from seke.annotation.observers import asking, check_further, observer_of
+from seke.annotation.people import WAITING, how_to_go_on, note_given, read_given, waits_for
 from seke.annotation.reuse import Reusing
 from seke.annotation.run import TOGETHER, Annotator
-from seke.annotation.run_summary import Summary
+from seke.annotation.run_summary import Summary, spread_of
 from seke.annotation.strategies import rule_of
 from seke.files.atomic import write_file
 from seke.inference import Session
@@ -77,6 +77,7 @@ class Job:
         *,
         knowledge: Knowledge | str | Path | None = None,
         labels: Any = None,
+        answers: Any = None,
         population: str | None = None,
         observer: str | None = None,
         also: Mapping[str, str] | None = None,
@@ -93,7 +94,9 @@ class Job:
 
         observer: who of the base the model is; see `observer_of`. also: further observers that the policy may
         ask -> the name of the model behind each; `model` answers for all of them (`SeveralModels`). labels: a
-        label table of what the set says already; labels_final: they are kept whatever is seen. prices: of the
+        label table of what the set says already; labels_final: they are kept whatever is seen. answers:
+        sample files or records of observers that no model answers as, such as people for whom items waited;
+        what is given once has to be given again. prices: of the
         first model's tokens; by them the prices of questions are measured on the first items of a policy's
         run, unless declared_prices keeps them. A guarantee holds for what is asked by the declared ones
         alone, and a batch takes too long to wait for. told: `problems` and `progress` of the annotator.
@@ -109,8 +112,10 @@ class Job:
             base = replace(base, policy=replace(base.policy, labels_final=True))
         session = _session(Session.open(base, population), who, max_samples, settings.model, also, strategy)
         base = session.network.knowledge
+        people = people_asked(base)
         for name in (who, *base.policy.others):
-            _check_prompts(base, name)
+            if name not in people:
+                _check_prompts(base, name)
         for view in (Answers.USUAL_VIEW, *base.policy.views):
             view_of(base, view)
         if session.first is None:
@@ -134,7 +139,8 @@ class Job:
             **_facts_of(session),
         }
         known = {item.name: item.labels for item in items if item.labels}
-        annotator = Annotator(session, model, rule, known_by, known, concurrency, **told)
+        given = read_given(answers, base, {item.name: None for item in items}.keys(), {who, *also})
+        annotator = Annotator(session, model, rule, known_by, known, given, concurrency, **told)
         measured = rule is None and session.guarantee is None and not declared_prices
         batched = isinstance(model, Batches)
         return cls(folder, items, annotator, facts, max_cost, prices if measured and not batched else None)
@@ -157,6 +163,11 @@ class Job:
             raise BegunOtherwiseError(self.folder, "; ".join(one for one in differs if one), counts=counts)
         from seke import __version__
 
+        try:
+            note_given(ledger, self.annotator.given)
+        except SekeError:
+            ledger.close()
+            raise
         ledger.note({**self.facts, "items": len(self.items), "program": __version__})
         ledger.reopen()
         return ledger
@@ -277,14 +288,18 @@ class Job:
             self.annotator.session = checked(self.annotator.session, self.folder / SAMPLES)
         session = self._with_thresholds(ledger)
         counts, accepted, per_item = Counts(session.network.knowledge), Counter[str](), list[int]()
+        waiting = Counter[str]()
         with Writer(self.folder / POSTERIORS) as posteriors:
             for records in self.annotator.posteriors(self.items, ledger):
                 posteriors.write(records)
                 counts.add(records)
                 per_item += [one["diagnostics"]["samples"] for one in records]
+                waiting.update(waits_for(records, self.annotator.waiting))
                 for one in records:
                     levels = one["decision"]["levels"]
                     accepted.update(name for name in levels if levels[name]["decision"] == "accept")
+        for part in self.annotator.answered(self.items, ledger) if self.annotator.labels else ():
+            counts.add_looks(session.inference, part)
         with Writer(self.folder / ITEMS) as listed:
             for rows in self.annotator.listed(self.items, ledger):
                 listed.write(rows)
@@ -292,11 +307,12 @@ class Job:
             rest = ledger.raw()
             while some := list(itertools.islice(rest, TOGETHER)):
                 raw.write(some)
+        ledger.note({WAITING: dict(waiting)} if waiting or ledger.facts(WAITING) else {})
         found = Summary(
             items=dict(counts.items),
             reasons=dict(counts.reasons.most_common()),
             samples=counts.samples,
-            per_item=_spread(per_item),
+            per_item=spread_of(per_item),
             asked=dict(asked.most_common()),
             levels={
                 level: round(sum(accepted[name] for name in names) / len(names) / len(self.items), 6)
@@ -304,12 +320,19 @@ class Job:
             },
             totals=ledger.totals(),
             seconds=round(seconds, 1),
-            finished=ledger.settled([item.name for item in self.items]) == len(self.items),
+            finished=self.annotator.open_items(self.items, ledger) == 0 and not waiting,
             stopped=stopped,
             promises=tuple(counts.promises(session.guarantee)) if session.guarantee else (),
             refused=session.refused + ((counts.why_outside,) if counts.outside else ()),
-            notes=(*counts.notes(), *limits_in_words(session), *self._notes_on_others()),
+            notes=(
+                *counts.notes(),
+                *limits_in_words(session),
+                *self._notes_on_others(),
+                *how_to_go_on(waiting, self.folder / POSTERIORS),
+            ),
             observers=dict(observers.most_common()),
+            waiting=dict(waiting),
+            contradicted_labels=counts.contradictions(),
             facts={
                 **self.facts,
                 **ledger.facts("prices"),
@@ -340,18 +363,12 @@ def _finished(work: Coroutine[Any, Any, Result]) -> Result:
         return aside.submit(asyncio.run, work).result()
 
 
-def _spread(counts: Sequence[int]) -> dict[str, float]:
-    """Return mean and quantiles."""
-    low, middle, high = np.quantile(counts, (0.05, 0.5, 0.95), method="inverted_cdf")
-    return {"mean": round(float(np.mean(counts)), 3), "q05": int(low), "q50": int(middle), "q95": int(high)}
-
-
 def _session(
     session: Session, who: str, budget: int | None, model: str, also: Mapping[str, str], strategy: str
 ) -> Session:
     """Return a session as a run asks by this strategy; a baseline asks one observer."""
     if strategy != "policy":
-        return asking(session, who, budget, model)
+        return asking(session, who, budget, model, people=False)
     return asking(session, who, budget, model, also).asking()
 
 
@@ -377,7 +394,8 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
         facts = msgspec.json.decode((folder / SUMMARY).read_bytes())["facts"]
         made_with, whose, prior = facts["knowledge"], facts["observer"], facts["population"]
         budget, model, prices = facts["budget"], facts["model"], facts.get("prices", {})
-        also = facts.get("also", {}) if facts.get("strategy", "policy") == "policy" else {}
+        people = facts.get("strategy", "policy") == "policy"
+        also = facts.get("also", {}) if people else {}
         thresholds = {name: tuple(risks) for name, risks in facts.get("thresholds", {}).items()}
         labels_final = facts.get("labels_final", False)
     except FileNotFoundError:
@@ -392,7 +410,7 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
         )
     if labels_final:
         base = replace(base, policy=replace(base.policy, labels_final=True))
-    opened = asking(Session.open(base, population or prior, seed), whose, budget, model, also)
+    opened = asking(Session.open(base, population or prior, seed), whose, budget, model, also, people=people)
     session = with_prices(opened, prices)
     return session.with_policy(replace(session.network.knowledge.policy, thresholds=thresholds))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine import SekeError, did_you_mean
+from engine import SekeError, did_you_mean, people_asked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ def observer_of(base: Knowledge, model: str) -> str:
     Raises:
         engine.SekeError: none of these.
     """
-    askable = askable_of(base)
+    askable = [name for name in askable_of(base) if not base.observers[name].people]
     short = model.rpartition("/")[2]
     for name in sorted(askable, key=len, reverse=True):
         if name in (model, short) or short.startswith(name):
@@ -55,19 +55,28 @@ def check_further(base: Knowledge, first: str, model: str, further: Iterable[str
 
 
 def asking(
-    session: Session, who: str, budget: int | None, model: str = "", also: Mapping[str, str] | None = None
+    session: Session,
+    who: str,
+    budget: int | None,
+    model: str = "",
+    also: Mapping[str, str] | None = None,
+    *,
+    people: bool = True,
 ) -> Session:
     """Return the session with a policy that asks this observer; a guarantee stays where nothing changes.
 
     model: who answers as this observer; the observer itself where nothing is said. also: further observers
-    that may be asked -> who answers as each.
+    that may be asked -> who answers as each. people: whether items may wait for the people whom the base's
+    policy names.
     """
     base = session.network.knowledge
     _check_askable(base, who)
     policy, also = base.policy, also or {}
     limit, models = policy.budget if budget is None else budget, {who: model} if model else {}
+    waited = [name for name in people_asked(base) if people and name in policy.others and name != who]
     # Those that the base names keep its order, so that a policy that asks the same is the same.
-    others = policy.others if set(policy.others) == set(also) else tuple(also)
+    others = tuple(dict.fromkeys((*also, *waited)))
+    others = policy.others if set(policy.others) == set(others) else others
     wanted = replace(policy, ask=who, others=others, budget=limit, models={**models, **also})
     if wanted.first is not None and wanted.first.samples > wanted.budget:
         wanted = replace(wanted, first=replace(wanted.first, samples=max(wanted.budget, 1)))

@@ -13,11 +13,11 @@ from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine import Answers, Knowledge
+from engine import Answers, Knowledge, people_asked
 from seke.annotation.live_item import LiveItem, numbered
 from seke.annotation.strategies import label_of
 from seke.ledger import Asked
-from seke.loop import Request, closed
+from seke.loop import Request, closed, resting
 from seke.manifest import label_sample
 from seke.pictures import PictureError, picture_of, view_of
 from seke.questions import Context, Questions
@@ -28,7 +28,7 @@ from seke.vision.values import Call
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from engine import Option
+    from engine import Decisions, Option
     from seke.annotation.strategies import Rule
     from seke.inference import Judged, Session
     from seke.ledger import Ledger
@@ -55,10 +55,12 @@ class Annotator:
     """What a run is done with.
 
     known_by: the observer whose samples the set's own labels are. labels: item -> these, where it has any.
+    given: item -> further sample records that the run did not ask for, such as those of people.
     progress: is called with how many items were settled and answers came since the last call, and what was
     spent in all, in USD. pilot: the items that are asked as the session declares; by_measure: the session
     with which all others are asked, where prices were measured on these (see `measured_prices`). lost:
-    observer -> why it is not asked any more, of those that are asked beside the first.
+    observer -> why it is not asked any more, of those that are asked beside the first. waiting: item -> the
+    look of people that it waits for; no model is asked about it before that has come.
     """
 
     session: Session
@@ -66,6 +68,7 @@ class Annotator:
     rule: Rule | None = None
     known_by: str | None = None
     labels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    given: Mapping[str, Sequence[Record]] = field(default_factory=dict)
     concurrency: int = 16
     problems: Callable[[str], None] = print
     progress: Callable[[int, int, float], None] = lambda *_: None
@@ -74,10 +77,12 @@ class Annotator:
     pilot: frozenset[str] = frozenset()
     by_measure: Session | None = None
     lost: dict[str, str] = field(default_factory=dict)
+    waiting: dict[str, Option] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.base: Knowledge = self.session.network.knowledge
         self.questions = Questions(self.base)
+        self.people = people_asked(self.base)
         self._live: dict[str, LiveItem] = {}
         self._pictures: OrderedDict[tuple[str, str, str], Picture] = OrderedDict()
         self._statuses: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
@@ -150,9 +155,14 @@ class Annotator:
                 answers = self._answers({name: some[name] for name in names})
                 judged = session.judge(answers)
                 decisions = closed(self.base, judged.decisions, self._ends(names, reasons, judged))
+                decisions = resting(self.base, decisions, self._looks(names, decisions))
                 told = judged.posterior, decisions, judged.diagnostics, judged.covered
                 records |= zip(names, session.layout.records(answers, *told), strict=True)
             yield [records[name] for name in some]
+
+    def open_items(self, items: Sequence[Item], ledger: Ledger) -> int:
+        """Return how many items are neither settled nor left to people."""
+        return len(items) - ledger.settled([item.name for item in items]) - len(self.waiting)
 
     def answered(self, items: Sequence[Item], ledger: Ledger) -> Iterator[Answers]:
         """Yield the answers about items, batch by batch in their order."""
@@ -214,6 +224,11 @@ class Annotator:
             if name in reasons and (reasons[name] or judged.decisions.next[i] is not None)
         }
 
+    def _looks(self, names: Sequence[str], decisions: Decisions) -> dict[int, Option]:
+        """Return which items still wait for people, and for which look."""
+        following = enumerate(zip(names, decisions.next, strict=True))
+        return {i: self.waiting[name] for i, (name, option) in following if option and name in self.waiting}
+
     def _open(self, items: Iterable[Item], ledger: Ledger) -> Iterator[LiveItem]:
         """Yield items that are not settled, with what there is of them already."""
         rest = iter(items)
@@ -230,9 +245,11 @@ class Annotator:
                     yield LiveItem(item, records, of[item.name])
 
     def _known(self, item: Item) -> list[Record]:
+        """Return the samples of an item that nobody was asked for in this run."""
+        given = list(self.given.get(item.name, ()))
         if not item.labels or self.known_by is None:
-            return []
-        return [label_sample(item, self.base, self.known_by)]
+            return given
+        return [label_sample(item, self.base, self.known_by), *given]
 
     def _answers(self, samples: dict[str, list[Record]]) -> Answers:
         answers = Answers.unasked(list(samples))
@@ -259,16 +276,22 @@ class Annotator:
         ends: dict[str, str] = {}
         for name in names:
             live = self._live[name]
-            request = self._request(live, following[name]) if live.reason is None else None
+            option = following[name]
+            if live.reason is None and option is not None and option.observer in self.people:
+                self.waiting[name] = option
+                continue
+            request = self._request(live, option) if live.reason is None else None
             if request is None:
                 ends[name] = live.reason or ""
             else:
                 asked[name] = [request]
         if ends:
             await ledger.settle(ends)
-            for name in ends:
-                del self._live[name]
-            self.progress(len(ends), 0, ledger.committed)
+        gone = [*ends, *(name for name in names if name in self.waiting)]
+        for name in gone:
+            del self._live[name]
+        if gone:
+            self.progress(len(gone), 0, ledger.committed)
         return asked
 
     async def _judge(self, session: Session, names: Sequence[str]) -> Judged:
@@ -300,7 +323,7 @@ class Annotator:
         samples = option.samples if option is not None else 0
         if self.rule is not None:
             members = [name for name, inside in self.base.levels.items() if self.base.root in inside]
-            mine = [one for one in numbered(live.records) if one["observer"] != self.known_by]
+            mine = [one for one in numbered(live.records) if one["observer"] == self.base.policy.ask]
             samples = self.rule([label_of(one, self.base.root, members) for one in mine])
         if option is None or not samples:
             return None

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from seke.ledger import Totals
 
@@ -17,6 +19,8 @@ class Summary:
 
     items: by decision. reasons: of rejected ones, the first. samples: of all items, those of the set's own
     labels among them; per_item: mean and quantiles. asked: answers by question; observers: by who answered.
+    waiting: how many items wait for which people. contradicted_labels: of a variable with labels of the set,
+    how many looks contradict these, and how many would, as declared (`seke.summary.Summary.contradictions`).
     levels: share of a level's values that are accepted. promises: what is guaranteed, in words; refused: why
     it is not, where it was to be. stopped: why a run ended before its end.
     """
@@ -36,7 +40,19 @@ class Summary:
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     observers: Mapping[str, int] = field(default_factory=dict)
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    contradicted_labels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def as_facts(self) -> dict[str, Any]:
-        """Return everything as one mapping."""
-        return asdict(self)
+        """Return everything as one mapping; `waiting`, `contradicted_labels` where there are any."""
+        facts = asdict(self)
+        for name in ("waiting", "contradicted_labels"):
+            if not facts[name]:
+                del facts[name]
+        return facts
+
+
+def spread_of(counts: Sequence[int]) -> dict[str, float]:
+    """Return mean and quantiles."""
+    low, middle, high = np.quantile(counts, (0.05, 0.5, 0.95), method="inverted_cdf")
+    return {"mean": round(float(np.mean(counts)), 3), "q05": int(low), "q50": int(middle), "q95": int(high)}

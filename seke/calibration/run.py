@@ -122,6 +122,7 @@ def calibrate(
     today: datetime.date | None = None,
     extends: str | None = None,
     models: Mapping[str, str] | None = None,
+    with_checks: bool = True,
     progress: Progress = _silent,
     **settings: int,
 ) -> Calibration:
@@ -153,6 +154,7 @@ def calibrate(
         extends: how the overlay names the base; `shipped` or the base's path by default.
         models: observer -> the model that answered as it, where that is another name; of samples that lie in
             the folder of a run it is known.
+        with_checks: whether posterior predictive checks are made; they take most of the time of a small fit.
         progress: called with a stage, steps done and steps in all (0 where that is not known).
         settings: steps (of svi), draws, warmup and chains (of nuts).
 
@@ -181,7 +183,9 @@ def calibrate(
     asked = {"tables": learn_tables, "prior": learn_population, "exponent": exponent}
     fit, learned = _learned(inference, data, chosen, progress, **asked)
     progress("checks", 0, 0)
-    checks = predictive_checks(fit, data.answers, data.gold, np.random.default_rng(seed))
+    checks: tuple[Check, ...] = ()
+    if with_checks:
+        checks = predictive_checks(fit, data.answers, data.gold, np.random.default_rng(seed))
     facts = _facts(base, data, inference, method, today, seed, samples)
     facts["population_n"] = _counted(learned) if learn_population else None
     text = _overlay(fit, learned, facts, extends or _named(base, knowledge))

@@ -39,6 +39,9 @@ def show(plan: Plan, console: Console) -> None:
     )
     who = " and ".join(plan.about["observers"])
     console.print(f"\nendless answers of {who}, as the base has them, would get accepted: {shares}")
+    for name in plan.rows[0].get("people", ()):
+        waits = ", ".join(f"{row['setting']} {percent(row['people'][name])}" for row in plan.rows)
+        console.print(f"items that would wait for {name}: {waits}")
     totals = [row for row in plan.rows if "total" in row]
     if totals:
         console.print()

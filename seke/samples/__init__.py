@@ -17,7 +17,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import AnswerError
 from seke.samples.binding import bind
@@ -25,14 +25,14 @@ from seke.samples.columns import answers_of, arrange
 from seke.samples.files import shown
 from seke.samples.gathering import contiguous, gathered
 from seke.samples.jsonl import read_json_lines
-from seke.samples.record import in_chunks, structured
+from seke.samples.record import in_chunks, record_of, structured
 from seke.samples.sheet import split
 from seke.samples.single import SingleSamples, singled
 from seke.samples.table import read_table
-from seke.samples.vocabulary import vocabulary_of
+from seke.samples.vocabulary import FIXED, vocabulary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 
     from engine import Answers, Knowledge
     from seke.samples.record import Chunk
@@ -42,7 +42,15 @@ if TYPE_CHECKING:
     Made = TypeVar("Made")
     Steps = Generator[Made, None, None]
 
-__all__ = ["SingleSamples", "answers_from", "read_batches", "single_samples", "vocabulary_of"]
+__all__ = [
+    "SingleSamples",
+    "answers_from",
+    "only_about",
+    "read_batches",
+    "read_records",
+    "single_samples",
+    "vocabulary_of",
+]
 
 IN_MEMORY = 400_000
 
@@ -109,6 +117,30 @@ def single_samples(
     sheets = (bind(chunk, vocabulary, prefixes[chunk.file]) for chunk in chunks)
     whole = list(gathered(sheets, len(given), sys.maxsize))
     return singled(whole[0] if whole else None, vocabulary, prefixes)
+
+
+def read_records(paths: Sequence[str | Path], knowledge: Knowledge) -> list[dict[str, object]]:
+    """Return the samples of files as records, in their order; `extra` is left out.
+
+    Raises:
+        engine.AnswerError: what cannot be read, or a draw that is given twice, with its place.
+    """
+    single_samples(paths, knowledge)
+    vocabulary = vocabulary_of(knowledge)
+    rows = (one for chunk in _chunks(paths, vocabulary, None) for one in chunk.records)
+    return [
+        {key: value for key, value in record_of(row).items() if value is not None and key != "extra"}
+        for row in rows
+    ]
+
+
+def only_about(
+    records: Iterable[Mapping[str, Any]], knowledge: Knowledge, variables: Collection[str]
+) -> list[dict[str, Any]]:
+    """Return sample records without what they report by keys that are of other variables alone."""
+    fields = vocabulary_of(knowledge).fields
+    keys = {*FIXED, *(field.name for field in fields if set(field.members) & set(variables))}
+    return [{key: value for key, value in record.items() if key in keys} for record in records]
 
 
 def _chunks(

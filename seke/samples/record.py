@@ -105,6 +105,12 @@ def _field_type(vocabulary: Vocabulary, field: Field, *, narrow: bool) -> Any:
     return name | GenericAlias(list, (name,)) | dict[str, float] | None
 
 
+def record_of(sample: msgspec.Struct) -> dict[str, Any]:
+    """Return a sample as the mapping that it was decoded from, with what was left out filled in."""
+    names = zip(sample.__struct_fields__, sample.__struct_encode_fields__, strict=True)
+    return {written: getattr(sample, name) for name, written in names}
+
+
 def met(value: object) -> str:
     """What stood there, in at most about 60 characters, and what kind of thing it is."""
     kinds = {bool: "a truth value", int: "a number", float: "a number", str: "a text"}

@@ -28,6 +28,7 @@ from PIL import Image
 
 import seke
 from engine import SekeError
+from seke.annotation.cli import _gold_lines
 from seke.annotation.job import Job, observer_of
 from seke.annotation.strategies import label_of, rule_of
 from seke.cli import main
@@ -502,7 +503,26 @@ def test_prompts_and_forecasts_send_nothing(tmp_path):
     most = (found["most_prompt_tokens"] * 2 + found["most_answer_tokens"] * 8) / 1e6
     assert found["price_most"] == pytest.approx(most)
     assert found["price_high"] < most
+    gold = found["gold"]
+    assert (gold["variable"], set(gold["accepted"])) == ("expression", {"0", "30", "100"})
+    for accepted in gold["accepted"].values():
+        assert accepted["of"] == gold["items"]
+        assert accepted["low"] <= accepted["share"] <= accepted["high"]
     assert not (tmp_path / "r").exists()
+
+
+def test_what_gold_would_buy_in_words():
+    assert list(_gold_lines(None)) == []
+    assert list(_gold_lines({"why": "no root"})) == ["what gold labels would buy is not known: no root"]
+    shares = {"0": (0.1, 0.04, 0.2), "30": (0.25, 0.15, 0.38)}
+    keys = ("share", "low", "high")
+    accepted = {count: dict(zip(keys, numbers, strict=True)) for count, numbers in shares.items()}
+    first, second = _gold_lines({"variable": "tone", "observer": "ear", "items": 60, "accepted": accepted})
+    assert first.startswith("gold labels of tone, answered by ear, ")
+    assert first.endswith(
+        "would get so much of it accepted: none 10% (4% to 20%), 30 labels 25% (15% to 38%)"
+    )
+    assert "60 made-up items, asked as the policy asks, 95 %" in second
 
 
 # What is decided about an item is its own affair ------------------------------------------------------

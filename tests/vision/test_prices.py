@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from engine import SekeError
-from seke.annotation.forecast import _resampled
+from seke.annotation.forecast import _resampled, forecast
+from seke.annotation.job import Job
 from seke.cli import main
 from seke.vision.prices import Prices, read_prices
+from seke.vision.recorded import ScriptedModel
+from seke.vision.values import Settings
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "annotate"
 GOOD = """
@@ -68,20 +70,29 @@ def test_no_file_or_an_empty_one(tmp_path):
 
 
 def test_a_forecast_with_a_price_list(tmp_path):
-    def forecast(*options, status=0):
-        args = ["annotate", EXAMPLE, "--run", tmp_path / "run", "--dry-run", *options]
+    def printed(*options, status=0):
+        args = [
+            "annotate",
+            EXAMPLE,
+            "--run",
+            tmp_path / "run",
+            "--dry-run",
+            "--strategy",
+            "fixed:2",
+            *options,
+        ]
         found = CliRunner().invoke(main, [*map(str, args)])
         assert found.exit_code == status, found.output
         return found.output
 
     shipped = EXAMPLE / "prices.yaml"
-    assert "at most 0.00 USD" in forecast("--model", "llava", "--prices", shipped)
-    assert "no prices of 'gpt-4o'" in forecast("--model", "gpt-4o", "--prices", shipped, status=2)
-    both = forecast("--model", "llava", "--prices", shipped, "--price-in", "1", "--price-out", "1", status=2)
+    assert "at most 0.00 USD" in printed("--model", "llava", "--prices", shipped)
+    assert "no prices of 'gpt-4o'" in printed("--model", "gpt-4o", "--prices", shipped, status=2)
+    both = printed("--model", "llava", "--prices", shipped, "--price-in", "1", "--price-out", "1", status=2)
     assert "not both" in both
 
     def cost(*options):
-        told = forecast("--model", "gpt-4o", "--price-in", "2", "--price-out", "8", *options)
+        told = printed("--model", "gpt-4o", "--price-in", "2", "--price-out", "8", *options)
         return float(told.split("at most ")[-1].split(" USD")[0])
 
     assert cost("--batch") == pytest.approx(cost() / 2, abs=0.01)
@@ -90,11 +101,10 @@ def test_a_forecast_with_a_price_list(tmp_path):
 def test_what_is_known_already_is_not_bought(tmp_path):
     """Of labelled items the label is known, so that fewer joint answers are needed than without."""
 
-    def forecast(images, *options):
-        args = ["annotate", images, "--run", tmp_path / "run", "--model", "gpt-4o", "--dry-run", "--json"]
-        found = CliRunner().invoke(main, [*map(str, args), "--price-in", "2", "--price-out", "8", *options])
-        assert found.exit_code == 0, found.output
-        return json.loads(found.stdout)
+    def forecast_of(images, **options):
+        settings = Settings("gpt-4o")
+        job = Job.of([images], tmp_path / "run", ScriptedModel(), settings, **options)
+        return forecast(job, settings, {"gpt-4o": Prices(2, 8)})
 
     labelled = tmp_path / "labelled.csv"
     (tmp_path / "smile.png").write_bytes((EXAMPLE / "smile.png").read_bytes())
@@ -102,19 +112,19 @@ def test_what_is_known_already_is_not_bought(tmp_path):
     labelled.write_text("\n".join(["path,item,expression", *rows]) + "\n")
     plain = tmp_path / "plain.csv"
     plain.write_text(labelled.read_text().replace(",happiness", "").replace(",expression", ""))
-    with_labels, without = forecast(labelled), forecast(plain)
-    assert (with_labels["labelled"], without["labelled"]) == (30, 0)
-    assert with_labels["price"] < 0.8 * without["price"]
+    with_labels, without = forecast_of(labelled), forecast_of(plain)
+    assert (with_labels.labelled, without.labelled) == (30, 0)
+    assert with_labels.price < 0.8 * without.price
     for found in (with_labels, without):
-        assert found["price_low"] < found["price"] < found["price_high"] < found["price_most"]
+        assert found.price_low < found.price < found.price_high < found.price_most
     # Rules ask the same of each item, or between K and N.
-    fixed = forecast(plain, "--strategy", "fixed:3")
-    assert fixed["answers"] == {"joint": 90}
-    assert fixed["requests"] == 30
-    assert fixed["price_low"] == pytest.approx(fixed["price_high"])
-    agree = forecast(plain, "--strategy", "agree:2/4")
-    assert 60 < agree["answers"]["joint"] < 120
-    assert agree["price_low"] < agree["price_high"]
+    fixed = forecast_of(plain, strategy="fixed:3")
+    assert fixed.answers == {"joint": 90}
+    assert fixed.requests == 30
+    assert fixed.price_low == pytest.approx(fixed.price_high)
+    agree = forecast_of(plain, strategy="agree:2/4")
+    assert 60 < agree.answers["joint"] < 120
+    assert agree.price_low < agree.price_high
 
 
 def test_the_range_of_a_total_by_the_normal_law():

@@ -409,6 +409,7 @@ def test_a_forecast_counts_and_prices_the_others(tmp_path, folder):
     assert sum(both["observers"].values()) == pytest.approx(sum(both["answers"].values()))
     assert both["unpriced"] == []
     # The other one costs nothing: that is what is said where no price of it is known, too.
+    assert both["gold"]["variable"] == "expression"
     known = json.loads(forecast(*also, "--price-in", "2", "--price-out", "8", "--json").stdout)
     assert known["unpriced"] == [OTHER]
     assert known["price"] == both["price"] > 0

@@ -1,0 +1,99 @@
+"""People in a run: for whom items wait, and what they answered, which the run did not ask for."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import SekeError
+from seke.samples import answers_from, read_records
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from engine import Knowledge, Option
+    from seke.ledger import Ledger
+
+    Record = dict[str, Any]
+    Given = str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]]
+
+# The fact of a run that says how many items wait for which people.
+WAITING = "waiting"
+# The fact of a run that says how many samples of which observer it was given last.
+GIVEN = "given"
+
+
+def read_given(
+    answers: Given | None, base: Knowledge, items: Collection[str], asked: Collection[str]
+) -> dict[str, list[Record]]:
+    """Return item -> the samples that are given of it, of these items.
+
+    answers: sample files or records. asked: the observers that a model of the run answers as.
+
+    Raises:
+        engine.SekeError: a sample that cannot be read; one of an observer whom the run asks; none of an item
+            of the run.
+    """
+    if answers is None:
+        return {}
+    listed: list[Any] = [answers] if isinstance(answers, str | Path) else list(answers)
+    if all(isinstance(one, str | Path) for one in listed):
+        records: Sequence[Record] = read_records(listed, base) if listed else []
+        where = ", ".join(map(str, listed))
+    else:
+        records, where = [dict(record) for record in listed], "answers"
+        for _ in answers_from(records, base):
+            pass
+    found: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if record["observer"] in asked:
+            others = ", ".join(name for name in base.observers if name not in asked)
+            raise SekeError(
+                f"{where}: item {record['item']}: {record['observer']} is whom a model of this run answers "
+                f"as; allowed are samples of {others}"
+            )
+        if record["item"] in items:
+            found[record["item"]].append(record)
+    if records and not found:
+        raise SekeError(
+            f"{where}: none of its {len(records):,} samples is of an item of this run; items are named as in "
+            f"its records, such as {next(iter(items))}"
+        )
+    return dict(found)
+
+
+def waits_for(records: Iterable[Record], waiting: Mapping[str, Option]) -> Iterator[str]:
+    """Yield for each posterior record of an item that waits for people whom it waits for; item -> look."""
+    for record in records:
+        if record["decision"]["next"] is not None and record["item"] in waiting:
+            yield waiting[record["item"]].observer
+
+
+def how_to_go_on(waiting: Mapping[str, int], records: Path) -> Iterator[str]:
+    """Yield in words how a run goes on whose items wait for people.
+
+    waiting: observer -> items. records: the file of the posterior records.
+    """
+    if waiting:
+        yield (
+            f"what to ask about each is in {records} (decision.next); the same command with "
+            f"--answers FILE, samples of {' and '.join(waiting)}, goes on"
+        )
+
+
+def note_given(ledger: Ledger, given: Mapping[str, Sequence[Record]]) -> None:
+    """Keep in a run's ledger how many samples of which observer it is given.
+
+    Raises:
+        engine.SekeError: it was given more before: items were decided with these.
+    """
+    counts = dict(Counter(record["observer"] for records in given.values() for record in records))
+    for observer, before in ledger.facts(GIVEN).get(GIVEN, {}).items():
+        if counts.get(observer, 0) < before:
+            raise SekeError(
+                f"{ledger.folder}: the run was given {before:,} answers of {observer} before, now "
+                f"{counts.get(observer, 0):,}; give all of them again (--answers, in Python `answers`)"
+            )
+    if counts:
+        ledger.note({GIVEN: counts})

@@ -1,0 +1,55 @@
+"""What gold would buy: a base as it would be, calibrated on made-up items with gold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from engine import SekeError, declared_of, is_person
+from seke.inference import Session
+from seke.samples import only_about
+from seke.simulation import simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# Answers of each item with gold: a few, so that a fit sees how they scatter.
+GOLD_DRAWS = 5
+
+
+def calibrated(
+    session: Session, count: int, made_up: Mapping[str, Any], seed: int, variables: Sequence[str] = ()
+) -> Session:
+    """Return a base as it is once it is calibrated on so many made-up items with gold.
+
+    made_up: who answers about them, and how (`simulate`); whom the policy asks first by default. People are
+    not calibrated. variables: those that gold is of; all by default.
+
+    Raises:
+        engine.SekeError: no items; a policy that asks nothing.
+    """
+    from seke.calibration.run import calibrate
+
+    if count < 1:
+        raise SekeError(f"gold: {count} items; calibrate on one at least")
+    base, asked = session.network.knowledge, session.first
+    if asked is None:
+        raise SekeError(f"the policy of {base.name} asks nothing, so gold would tell it nothing")
+    policy = base.policy
+    who = [name for name in made_up["observers"] or (policy.ask,) if not is_person(base, name)]
+    how = {**made_up, "observers": who, "questions": [asked.question], "draws": GOLD_DRAWS}
+    # Other items than those that are planned for.
+    parts = list(simulate(base, count, seed=seed + 1, **how))
+    samples, truth = ([row for part in parts for row in getattr(part, key)] for key in ("samples", "truth"))
+    if variables:
+        samples = only_about(samples, base, variables)
+        truth = [{key: row[key] for key in ("item", *variables)} for row in truth]
+    population = session.inference.population
+    found = calibrate(
+        samples, base, truth, population=population, seed=seed, models=policy.models, with_checks=False
+    )
+    ready = declared_of(base).with_overlay(found.overlay)
+    # Whom a plan asks, and how long, is not of the YAML; what the fit has found is.
+    by_value = {name: getattr(ready.policy, name) for name in ("thresholds", "adaptive_thresholds")}
+    ready = replace(ready, policy=replace(policy, **by_value))
+    return Session.open(ready, population, seed).asking()
