@@ -13,8 +13,8 @@ Figures: of right and of wrong labels, the share accepted as the label and as so
 what was completed, beside those of the class mean, which is what the label alone says of it; the cost in the
 unit of the questions (a joint answer: 1). Then the same with labels that are kept (`labels: final`), how many
 of the wrong ones are named as disputed; and with an observer that always says happiness, AU6, AU12, valence
-.8 and arousal .3, how many labels become accepted happiness. And whether what `seke` says of labels that looks
-contradict more often than declared comes of the labels that are declared too good, and of these alone.
+.8 and arousal .3, how many labels become accepted happiness. And whether what `seke` says of labels that
+looks contradict more often than declared comes of the labels that are declared too good, and of these alone.
 """
 
 from __future__ import annotations
