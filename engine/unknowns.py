@@ -28,6 +28,7 @@ import numpy as np
 from engine.arrays import library, put
 from engine.gold import states_of
 from engine.instruments import (
+    LEAST,
     LabelKernel,
     NumberKernel,
     habit_of,
@@ -350,7 +351,10 @@ class Unknowns:
         else:
             table = np.array(one.confusion)
             if truth:
-                self._add(f"{path}.confusion", "simplex", table, self._counts(observer.name, path, states))
+                counts = self._counts(observer.name, path, states)
+                if told.gold and self._by_skill:
+                    self.skills[path], table = self._skilled_of_kinds(index, one, table, counts)
+                self._add(f"{path}.confusion", "simplex", table, counts)
             if self._tells_scatter(path, told):
                 self._add_types(
                     observer.name, path, one, float(smooth_least(table, 0).sum()), bool(told.gold)
@@ -401,6 +405,34 @@ class Unknowns:
         reading, logs = self.observations.reading_logs(self._answers, index, one.variable, kernel)
         skill = cautious_skill([SkillEvidence(rows, able, counts, *self._of_gold(variable, reading, logs))])
         return skill, (1 - skill) * rows + skill * able
+
+    def _skilled_of_kinds(
+        self, index: int, one: LabelInstrument, table: Floats, counts: Floats
+    ) -> tuple[float, Floats]:
+        """Return the skill w of an observer with several kinds of reading, and its one-answer table at w.
+
+        One skill moves what all kinds settle on: C_w = (1 - w) C0 + w I, so that T_w = (1 - w) T + w R, R of
+        all kinds together. P(answers | settled on y) is Σ_t π_t L_t(y), π the kinds' shares.
+        table: T (K, Y); counts: (K,) pseudo-counts of each row.
+        """
+        variable, kernel = self.base.variables[one.variable], self.observations.kernels[index, one.variable]
+        assert isinstance(kernel, LabelKernel)
+        share, answers_of_types = (
+            np.asarray(kernel.share)[:, None],
+            np.eye(len(one.answers))[kernel.answer_of],
+        )
+        rows = np.clip(np.asarray(kernel.mix) @ answers_of_types, LEAST_SETTLED, None)
+        rows /= rows.sum(1, keepdims=True)
+        matches = own_answers(one.answers, variable)
+        unnamed = 1 - matches.sum(1, keepdims=True)
+        reading, logs = self.observations.reading_logs(self._answers, index, one.variable, kernel)
+        peak = logs.max(1, keepdims=True)
+        logs = np.log(np.maximum(np.exp(logs - peak) @ (answers_of_types * share), LEAST)) + peak
+        gold = self._of_gold(variable, reading, logs)
+        skill = cautious_skill([SkillEvidence(rows, matches + unnamed * rows, counts, *gold)])
+        drawn = np.asarray(kernel.alpha / kernel.alpha.sum(1, keepdims=True))
+        scatter_of_all = answers_of_types.T @ (share * drawn)
+        return skill, (1 - skill) * table + skill * (matches @ scatter_of_all + unnamed * table)
 
     def _of_gold(self, variable: Variable, reading: Ints, logs: Floats) -> tuple[Ints, Floats]:
         """Return the states of the items with gold that readings are of, (N,), and the items' sums of `logs`.

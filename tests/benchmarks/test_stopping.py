@@ -635,6 +635,7 @@ def test_kinds_of_reading_foretell_what_is_held_out(name, capsys, tmp_path):
     of_gold = sum(one.gold_gain for one in trials if one.kept)
     if name == "gsm8k" and of_gold <= 0:
         # One kind that settles around a skill foretells this gold .045 nats better than one with a shared
-        # habit did; the kinds, which still have it, foretell it as before.
+        # habit did. That the kinds have a skill, too, makes .002 of it: one kind settles on the truth in .99
+        # and scatters (repeat .66), the kinds explain wrong majorities by settling on what is wrong (.87).
         pytest.xfail(f"missed: kinds that foretell answers better foretell gold {-of_gold:.3f} nats worse")
     assert of_gold > 0

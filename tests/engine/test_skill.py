@@ -155,6 +155,42 @@ def skill_of(inference, answers, truth, question="look"):
     return unknowns.skills["observers.model.binary"]
 
 
+KINDS = """
+      kind:
+        accuracy: 0.7
+        types:
+          easy: {share: 0.7, misread: 0.3, repeat: 0.95, strength: 8}
+          hard: {share: 0.3, misread: 0.7, repeat: 0.8, strength: 4}
+"""
+
+
+@pytest.mark.parametrize(("right", "least", "most"), [(30, 0.6, 1), (21, 0, 0.35), (15, 0, 0.1)])
+def test_one_skill_moves_what_all_kinds_of_reading_settle_on(right, least, most, tmp_path):
+    """The prior of the one-answer table at skill w is that of the kinds settling on (1 - w) C0 + w I."""
+    path = tmp_path / "kinds.yaml"
+    path.write_text(BASE.replace(" {kind: {accuracy: 0.8, repeat: 0.9, strength: 8}}", KINDS), "utf-8")
+    inference = Inference(compile_network(read(path)))
+    kernel, truth, count = inference.observations.kernels[0, "kind"], np.arange(30) % 2, 30
+    answer = np.where(np.arange(count) < right, truth, 1 - truth)
+    reading, none = np.repeat(np.arange(count), 2), np.zeros(count, dtype=np.int64)
+    ones = np.ones(2 * count)
+    labels = {"kind": Labels(reading, np.repeat(answer, 2), ones, ones < 0)}
+    answers = Answers(
+        tuple(map(str, range(count))), ("face",), np.arange(count), none, none + 1, none, labels, {}, {},
+        none + 2, none, none, none, none + 2,
+    )  # fmt: skip
+    unknowns = Unknowns(inference, answers, Gold({"kind": truth * 1.0}))
+    at = "observers.model.categorical.kind"
+    skill = unknowns.skills[at]
+    assert least <= skill <= most
+    drawn = kernel.alpha / kernel.alpha.sum(1, keepdims=True)
+    able = kernel.share * (kernel.answer_of == np.arange(2)[:, None])
+    expected = ((1 - skill) * kernel.mix + skill * able) @ drawn
+    np.testing.assert_allclose(unknowns.sites[f"{at}.confusion"].mean, expected, atol=1e-9)
+    unmoved = Unknowns(inference, answers, Gold({"kind": truth * 1.0}), by_skill=False)
+    np.testing.assert_allclose(unmoved.sites[f"{at}.confusion"].mean, kernel.mix @ drawn, atol=1e-9)
+
+
 @pytest.mark.parametrize(("skill", "least", "most"), [(0.0, 0.0, 0.1), (0.5, 0.15, 0.6), (0.9, 0.8, 1.0)])
 def test_the_skill_of_a_simulated_observer_is_recovered(inference, skill, least, most):
     """It is cautious: in the middle, where four signs say little of the others, it is below the truth."""
