@@ -4,20 +4,20 @@ Of each item with a label y of a categorical variable the first answer a of one 
 the observer, question and view that most items with this label have, which is what such items were asked
 first. It contradicts the label with probability
 
-    q_i = 1 - P(a = y | the item's labels) = 1 - P(labels, a = y) / P(labels)
+    q_i = 1 - Σ_x P(x | the item's labels) P(a = y | x)
 
-by the whole network, dependence between observers included. Given what is declared the items are
-independent, so that the number of contradictions is a sum of Bernoulli variables with these q_i
-(Poisson-binomial), and its upper tail is exact. A small tail says that labels, or those who looked, are worse
-than declared; which of the two it cannot tell. Only first answers count, for what else was asked about an
-item depends on what they say. Answers that are distributions, and observers whose evidence is tempered
-(`exponent`), are left out.
+by the network and the table of whoever looks. Given what is declared the items are independent, so that the
+number of contradictions is a sum of Bernoulli variables with these q_i (Poisson-binomial), and its upper tail
+is exact. Here a label errs independently of the look: where a base lets them err together fewer
+contradictions come, so that no false alarm comes of that. A small tail says that labels, or those who looked,
+are worse than declared; which of the two it cannot tell. Only first answers count, for what else was asked
+about an item depends on what they say. Answers that are distributions are left out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.signal import fftconvolve
@@ -103,13 +103,12 @@ def looks_at_labels(inference: Inference, answers: Answers) -> dict[str, LabelLo
         column = answers.labels[name]
         reading = column.reading[row]
         item = answers.reading_item[reading]
-        alone = answers.keeping(~looks)
         chosen = np.zeros(len(answers.items), dtype=bool)
         chosen[item] = True
-        both = _with_look(answers, name, looks, row, agreeing)
-        difference = inference.log_evidence(both.only(chosen)) - inference.log_evidence(alone.only(chosen))
         # Rows are in the order of items, of which each has one.
-        probability = np.clip(1 - np.exp(difference), 0.0, 1.0)
+        state = inference.posterior(answers.keeping(~looks).only(chosen)).marginals[name]
+        given_state = _given_state(base, name, answers.reading_observer[reading], agreeing)
+        probability = np.clip(1 - (state * given_state).sum(1), 0.0, 1.0)
         said = label[item].astype(np.int64)
         found[name] = LabelLooks(
             column.answer[row] != agreeing, probability, _reliability(base, answers, name, looks, item, said)
@@ -128,7 +127,7 @@ def _first_rows(
     observers, states = list(base.observers.values()), base.variables[name].states
     agreeing = np.full((len(observers), len(states)), -1)
     for number, observer in enumerate(observers):
-        if name in observer.labels and observer.exponent == 1:
+        if name in observer.labels:
             words = observer.labels[name].answers
             agreeing[number] = [words.index(state) if state in words else -1 for state in states]
     item = answers.reading_item[column.reading]
@@ -153,26 +152,15 @@ def _asked_first(answers: Answers, reading: Ints, label: Floats) -> Bools:
     return first
 
 
-def _with_look(answers: Answers, name: str, looks: Bools, row: Ints, answer: Ints) -> Answers:
-    """Return the labels of data sets and of the looks only these rows, with these answers in their place."""
-    column = answers.labels[name]
-    changed = column.answer.copy()
-    changed[row] = answer
-    kept = ~looks[column.reading]
-    kept[row] = True
-    labels = {v: _rows(one, ~looks[one.reading]) for v, one in answers.labels.items()}
-    labels[name] = _rows(replace(column, answer=changed), kept)
-    readings = ~looks
-    readings[column.reading[row]] = True
-    numbers, rankings = (
-        {v: _rows(one, ~looks[one.reading]) for v, one in columns.items()}
-        for columns in (answers.numbers, answers.rankings)
-    )
-    return replace(answers, labels=labels, numbers=numbers, rankings=rankings).keeping(readings)
-
-
-def _rows(column: Any, kept: Bools) -> Any:
-    return replace(column, **{field.name: getattr(column, field.name)[kept] for field in fields(column)})
+def _given_state(base: Knowledge, name: str, observer: Ints, answer: Ints) -> Floats:
+    """Return P(an observer gives an answer | each state), (n, states), of observers and answers (n,)."""
+    observers = list(base.observers.values())
+    found = np.zeros((len(answer), len(base.variables[name].states)))
+    for number in np.unique(observer).tolist():
+        same = observer == number
+        table = np.array(observers[number].labels[name].confusion)
+        found[same] = table[:, answer[same]].T
+    return found
 
 
 def _reliability(

@@ -13,7 +13,8 @@ Figures: of right and of wrong labels, the share accepted as the label and as so
 what was completed, beside those of the class mean, which is what the label alone says of it; the cost in the
 unit of the questions (a joint answer: 1). Then the same with labels that are kept (`labels: final`), how many
 of the wrong ones are named as disputed; and with an observer that always says happiness, AU6, AU12, valence
-.8 and arousal .3, how many labels become accepted happiness.
+.8 and arousal .3, how many labels become accepted happiness. And whether what `seke` says of labels that
+looks contradict more often than declared comes of those that are declared too good, and of these alone.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import numpy as np
 import pytest
 
 import seke
-from engine import Answers, prior_truth
+from engine import Answers, looks_at_labels, prior_truth
 from seke.inference import Session
 from seke.loop import Loop, follow
 from seke.samples import answers_from
@@ -220,6 +221,18 @@ def test_labels_that_are_kept_are_disputed_where_they_are_wrong(capsys):
         assert level.accepted.all()
         assert (level.value == run.label).all()
         assert named > 2 * falsely
+
+
+def test_labels_that_are_declared_better_than_they_are_are_said(capsys):
+    alarms = {}
+    for name in BASES:
+        run = completed(name)
+        looks = looks_at_labels(run.session.inference, run.standing.answers)["expression"]
+        alarms[name] = looks.alarms
+        with capsys.disabled():
+            print(f"\n  label {name}: {looks.contradicts.sum()} of {len(looks.contradicts)} looks contradict "
+                  f"the labels, {looks.expected:.0f} expected, p {looks.tail:.2g}")  # fmt: skip
+    assert alarms == {"declared .8": False, "declared .95": True}
 
 
 def test_an_observer_that_always_says_happiness_turns_few_labels(capsys):
