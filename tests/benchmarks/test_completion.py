@@ -14,7 +14,7 @@ what was completed, beside those of the class mean, which is what the label alon
 unit of the questions (a joint answer: 1). Then the same with labels that are kept (`labels: final`), how many
 of the wrong ones are named as disputed; and with an observer that always says happiness, AU6, AU12, valence
 .8 and arousal .3, how many labels become accepted happiness. And whether what `seke` says of labels that
-looks contradict more often than declared comes of the labels that are declared too good, and of these alone.
+looks contradict more often than declared comes of those that are declared too good, and of these alone.
 """
 
 from __future__ import annotations
