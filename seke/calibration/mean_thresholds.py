@@ -52,8 +52,8 @@ def thresholds_of(
     None where the policy cannot be followed on them.
     """
     policy = session.network.knowledge.policy
-    bare = {"thresholds": {}, "adaptive_thresholds": {}, "aims": {}, "adaptive_aims": {}}
-    session = session.under(replace(policy, **bare))
+    policy = replace(policy, thresholds={}, adaptive_thresholds={}, aims={}, adaptive_aims={})
+    session = session.under(policy)
     if not session.without_threshold or not len(answers.items):
         return (), ()
     if len(answers.items) > MOST_ITEMS:
