@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from engine.language.migrate import Migration, read_migration
     from engine.language.read_fits import fits_yaml
     from engine.learned import Learned, learn_knowledge, learn_population
-    from engine.learning.drawn_risks import drawn_risks
+    from engine.learning.drawn_risks import FitDraws
     from engine.lookahead import LookAhead
     from engine.model.fit_record import FitRecord, FittedReading, Threshold
     from engine.network import CompiledRule, Network
@@ -114,7 +114,7 @@ LAZY = {
     "Basis": "decision.basis",
     "draws_of": "decision.basis",
     "reports_of": "decision.origin",
-    "drawn_risks": "learning.drawn_risks",
+    "FitDraws": "learning.drawn_risks",
     "fits_yaml": "language.read_fits",
     "FitRecord": "model.fit_record",
     "FittedReading": "model.fit_record",
@@ -247,6 +247,7 @@ __all__ = [
     "Fault",
     "First",
     "Fit",
+    "FitDraws",
     "FitRecord",
     "FitSettings",
     "FittedReading",
@@ -316,7 +317,6 @@ __all__ = [
     "did_you_mean",
     "disputed_labels",
     "draw_looks",
-    "drawn_risks",
     "draws_jointly",
     "draws_of",
     "entries_of",

@@ -6,7 +6,7 @@ sources do not take part in comparison: two bases that say the same are equal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from engine.errors import Place
@@ -386,11 +386,13 @@ class Policy(Cited):
     accepted value's risk, or, for a variable of `mean_limits`, the mean risk of what is accepted, of which no
     single risk may be above `worst`. `thresholds`: of such a variable the highest risk accepted, one a value
     (`Variable.values`), where it was found; until then the limit caps each; `adaptive_thresholds`: those for
-    items that are asked as the policy asks. `confidence`: with which
-    probability over an uncertain fit a threshold keeps its limit. `evidence`: the least likelihood ratio of
-    answers about a binary variable for what is accepted of it. `calibrated_from`: items with gold from which
-    a fit counts as a calibration. `models`: observer -> the model that answers as it, where that is known
-    (not of the YAML). `labels_final`: whether the labels of a data set are kept whatever is seen.
+    items that are asked as the policy asks. `aims`: the risk down to which items are asked, where that is
+    another than the highest risk accepted, one a value; `adaptive_aims`: those found with the thresholds.
+    `confidence`: with which probability over an uncertain fit a threshold keeps its limit. `evidence`: the
+    least likelihood ratio of answers about a binary variable for what is accepted of it. `calibrated_from`:
+    items with gold from which a fit counts as a calibration. `models`: observer -> the model that answers
+    as it, where that is known (not of the YAML). `labels_final`: whether the labels of a data set are kept
+    whatever is seen.
     `cuts`: probability from which a binary variable is called active. `tolerance`: in the
     unit of an interval variable. `worth` is in the unit of the questions' cost; `budget`
     counts answers per item from askable observers; `conflict`: probability of readings that contradict
@@ -407,6 +409,8 @@ class Policy(Cited):
     worst: float = 0.5
     thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     adaptive_thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    aims: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    adaptive_aims: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     confidence: float = 0.8
     evidence: float = 2.0
     calibrated_from: int = 30
@@ -427,6 +431,10 @@ class Policy(Cited):
         """Return the highest risk at which each value of a variable is accepted (`Variable.values`)."""
         limit = self.limits[variable.name]
         return self.thresholds.get(variable.name, (limit,) * len(variable.values))
+
+    def aimed_at(self) -> Policy:
+        """Return the policy as the look-ahead takes it: what is asked for is a risk as low as the aims."""
+        return replace(self, thresholds={**self.thresholds, **self.aims}) if self.aims else self
 
     def highest_risk(self, variable: Variable) -> float | None:
         """Return the highest risk at which anything of a variable is accepted; None where it has no limit."""

@@ -32,10 +32,11 @@ from engine.decision.people import is_person, price_of
 from engine.imagined import Belief, ImaginedAnswers, ImaginedReadings, ImaginedTables
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from engine.decision.level import LevelDecision
     from engine.evidence import ObservationModel
     from engine.knowledge import Knowledge, Question
     from engine.network import Network
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
+    # Item, observer, question, what it is about and view -> whether that may be asked.
+    MayAsk = Callable[[tuple[str, str, str, str | None, str]], bool]
 
 # Items looked at together, so many that what they share is done seldom; of the shipped base 10 MB.
 MOST_ITEMS = 1024
@@ -128,7 +131,8 @@ class LookAhead:
         """unavailable: observers that cannot be asked now, whatever the policy says."""
         self.unavailable = frozenset(unavailable)
         self.network = network
-        self.base: Knowledge = network.knowledge
+        base: Knowledge = network.knowledge
+        self.base = replace(base, policy=base.policy.aimed_at())
         self.observations = observations
         self.batches = np.array(self.base.policy.batches)
         self.seed = seed
@@ -137,9 +141,16 @@ class LookAhead:
         self.tables = ImaginedTables()
 
     def next(
-        self, answers: Answers, posterior: Posterior, chosen: NDArray[np.bool_]
+        self,
+        answers: Answers,
+        posterior: Posterior,
+        chosen: NDArray[np.bool_],
+        may_ask: MayAsk | None = None,
     ) -> tuple[Option | None, ...]:
-        """Return for each chosen item (N,) the best question that is worth its price, else None."""
+        """Return for each chosen item (N,) the best question that is worth its price, else None.
+
+        may_ask: says what may be asked at all; everything where it is left out.
+        """
         found: list[Option | None] = [None] * len(answers.items)
         asked, which = np.unique(self.observers(answers), axis=0, return_inverse=True)
         which = which.reshape(-1)
@@ -148,9 +159,23 @@ class LookAhead:
             items = np.flatnonzero(chosen & (which == number))
             for start in range(0, len(items) if row.any() else 0, MOST_ITEMS):
                 part = items[start : start + MOST_ITEMS]
-                for item, best in zip(part, self._best(known.part(part), row), strict=True):
+                for item, best in zip(part, self._best(known.part(part), row, may_ask), strict=True):
                     found[item] = best
         return tuple(found)
+
+    def settled(self, levels: Mapping[str, LevelDecision], items: int) -> NDArray[np.bool_]:
+        """Say of which of N items (N,) all that has a worth is accepted, at a risk that was aimed at."""
+        settled = np.ones(items, dtype=bool)
+        for name, level in levels.items():
+            if self.base.policy.worth[name] > 0:
+                variable = self.base.variables[name]
+                aim, highest = (
+                    highest_risk(variable, policy, level.value) + TIE
+                    for policy in (self.base.policy, self.network.knowledge.policy)
+                )
+                # A label that is kept is accepted whatever its risk.
+                settled &= level.accepted & ~((level.risk > aim) & (level.risk <= highest))
+        return settled
 
     def options(self, answers: Answers, posterior: Posterior, item: int) -> tuple[Option, ...]:
         """Return all that could be asked about one item within the budget, the best gain per cost first."""
@@ -213,7 +238,9 @@ class LookAhead:
         found[:, [number for number, name in enumerate(names) if name in self.unavailable]] = False
         return found
 
-    def _best(self, known: _Items, observers: NDArray[np.bool_]) -> Iterator[Option | None]:
+    def _best(
+        self, known: _Items, observers: NDArray[np.bool_], may_ask: MayAsk | None
+    ) -> Iterator[Option | None]:
         candidates = list(self._candidates(known, observers))
         if not candidates:
             yield from [None] * len(known.left)
@@ -221,6 +248,9 @@ class LookAhead:
         gains = np.stack([one.gain for one in candidates], axis=1)
         price = np.stack([one.price for one in candidates])
         rate = np.where(self.batches <= known.left[:, None, None], gains / np.maximum(price, 1e-9), 0)
+        if may_ask is not None:
+            lines = [[self._line(known, row, one) for one in candidates] for row in range(len(rate))]
+            rate *= np.array([[may_ask(line) for line in of_item] for of_item in lines])[..., None]
         best = rate.reshape(len(rate), -1).argmax(1)
         worth_it = rate.reshape(len(rate), -1)[np.arange(len(rate)), best] > 1
         for row, place in enumerate(best.tolist()):
@@ -239,6 +269,12 @@ class LookAhead:
             float(one.gain[row, batch]),
             float(one.error[row, batch]),
         )
+
+    def _line(self, known: _Items, row: int, one: _Candidate) -> tuple[str, str, str, str | None, str]:
+        """Return item, observer, question, what it is about and view of a candidate."""
+        observer = self.observations.observers[one.observer].name
+        item, view = known.answers.items[row], self._view(known, row, one)
+        return item, observer, one.question.name, one.about, view
 
     def _view(self, known: _Items, row: int, one: _Candidate) -> str:
         """Return the view to show: of the readings that there are already, or one that the policy offers."""

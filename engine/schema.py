@@ -395,7 +395,9 @@ def _fits(known: _Known) -> Json:
         }
     )
     share = _number(0, 1)
-    threshold = _table({"limit": share, "risk": share, "items": count, "accepted": count, "mean": share})
+    threshold = _table(
+        {"limit": share, "risk": share, "items": count, "accepted": count, "mean": share, "aim": share}
+    )
     return _named(
         _table(
             {

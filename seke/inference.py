@@ -36,10 +36,11 @@ from seke.shipped import cache_folder
 from seke.shipped import knowledge as read_knowledge
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from engine import Decisions, Diagnostics, Option, Policy, Posterior
 
+    Line = tuple[str, str, str, str | None, str]
     Record = dict[str, Any]
 
 
@@ -140,9 +141,8 @@ class Session:
     def asking(self) -> Session:
         """Return the session with the thresholds for items that are asked as the policy asks."""
         policy = self.network.knowledge.policy
-        if policy.thresholds == policy.adaptive_thresholds:
-            return self
-        return self.with_policy(replace(policy, thresholds=policy.adaptive_thresholds))
+        asking = replace(policy, thresholds=policy.adaptive_thresholds, aims=policy.adaptive_aims)
+        return self if asking == policy else self.with_policy(asking)
 
     def levels(self, answers: Answers) -> dict[str, LevelDecision]:
         """Return the decisions about every level by the policy, without looking ahead."""
@@ -176,17 +176,20 @@ class Session:
         found = judged.posterior, judged.decisions, judged.diagnostics
         return self.layout.records(answers, *found, judged.covered)
 
-    def judge(self, answers: Answers) -> Judged:
-        """Infer, and decide what is accepted and what is asked next, of an unasked item what is first."""
+    def judge(self, answers: Answers, may_ask: Callable[[Line], bool] | None = None) -> Judged:
+        """Infer, and decide what is accepted and what is asked next, of an unasked item what is first.
+
+        may_ask: item, observer, question, what it is about and view -> whether that may be asked next of an
+        item that has answers; everything where it is left out.
+        """
         base = self.network.knowledge
         posterior = self.inference.posterior(answers)
         diagnostics = diagnose(self.inference, answers, posterior)
         levels = decide_levels(base, answers, posterior, diagnostics.conflict)
         readings = np.bincount(answers.reading_item, minlength=len(answers.items))
-        worthwhile = [level.accepted for name, level in levels.items() if base.policy.worth[name] > 0]
-        settled = np.all(worthwhile, axis=0) if worthwhile else np.ones(len(readings), dtype=bool)
+        settled = self.look_ahead.settled(levels, len(readings))
         ask = ~settled & (readings > 0) & (answers.asked < base.policy.budget)
-        following = self.look_ahead.next(answers, posterior, ask)
+        following = self.look_ahead.next(answers, posterior, ask, may_ask)
         if not answers.samples.all():
             unasked = answers.samples == 0
             following = tuple(self.first if new else one for new, one in zip(unasked, following, strict=True))

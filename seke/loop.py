@@ -92,8 +92,10 @@ class Standing:
 class Loop:
     """Says what to ask next under a session's policy."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, recorded: Mapping[Line, int] | None = None) -> None:
+        """recorded: line -> how many answers there are at all; then nothing else is asked for next."""
         self.session = session
+        self.recorded = recorded
         self.base = session.network.knowledge
 
     def begin(
@@ -112,7 +114,7 @@ class Loop:
             raise SekeError(f"the policy of {self.base.name} asks nobody: name an observer under policy.ask")
         if len(set(answers.items)) < len(answers.items):
             raise SekeError("an item is named twice")
-        decisions = self.session.judge(answers).decisions
+        decisions = self._judge(answers, given)
         every = np.arange(len(answers.items))
         requests = self._requests(answers, decisions, every, given)
         place = {name: i for i, name in enumerate(answers.items)}
@@ -149,7 +151,7 @@ class Loop:
         if answered.size:
             chosen = np.zeros(len(place), dtype=bool)
             chosen[answered] = True
-            decisions = _placed(decisions, answered, self.session.judge(answers.only(chosen)).decisions)
+            decisions = _placed(decisions, answered, self._judge(answers.only(chosen), given))
         requests = self._requests(answers, decisions, answered, given)
         return Standing(answers, decisions, requests, cost, calls, rounds, short, given)
 
@@ -158,6 +160,12 @@ class Loop:
         judged = self.session.judge(standing.answers)
         found = judged.posterior, standing.decisions, judged.diagnostics
         return self.session.layout.records(standing.answers, *found, judged.covered)
+
+    def _judge(self, answers: Answers, given: Mapping[Line, int]) -> Decisions:
+        recorded = self.recorded
+        if recorded is None:
+            return self.session.judge(answers).decisions
+        return self.session.judge(answers, lambda line: given.get(line, 0) < recorded.get(line, 0)).decisions
 
     def _price(self, line: Line, answers: int) -> float:
         """Return the price of one request of a line for so many answers."""

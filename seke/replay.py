@@ -37,12 +37,14 @@ class Replay:
 
     answers: those that it would have asked for. short: (N,) whether it once asked for more than there is.
     further: (N,) whether it would go on asking. left: (N,) samples that it would not have asked for.
+    cost: (N,) of the answers, in the unit of the questions' cost.
     """
 
     answers: Answers
     short: Mask
     further: Mask
     left: NDArray[np.int64]
+    cost: NDArray[np.float64]
 
     def otherwise(self) -> Mapping[str, str]:
         """Return of each item that was asked otherwise than the policy asks, in which way.
@@ -60,8 +62,17 @@ class Replay:
         return found
 
 
-def replay(session: Session, samples: SingleSamples, progress: Callable[[int], None] | None = None) -> Replay:
+def replay(
+    session: Session,
+    samples: SingleSamples,
+    progress: Callable[[int], None] | None = None,
+    *,
+    among_recorded: bool = False,
+) -> Replay:
     """Follow the policy through recorded samples; those of observers that cannot be asked are there at once.
+
+    among_recorded: whether the policy chooses among what is recorded. Otherwise it asks for whatever it finds
+    best, and an item of which that is not recorded ends there, with what it has.
 
     Raises:
         engine.SekeError: the policy asks nobody.
@@ -69,13 +80,14 @@ def replay(session: Session, samples: SingleSamples, progress: Callable[[int], N
     session = session.asking()
     source = RecordedSource(samples)
     known = source.known(session.network.knowledge)
-    standing = follow(Loop(session), source.items, source, progress, known)
+    loop = Loop(session, source.counts if among_recorded else None)
+    standing = follow(loop, source.items, source, progress, known)
     given = np.bincount(samples.item, minlength=len(source.items))
     further = np.zeros_like(standing.short)
     if standing.short.any():
         following = session.judge(standing.answers.only(standing.short)).decisions.next
         further[standing.short] = [option is not None for option in following]
-    return Replay(standing.answers, standing.short, further, given - standing.answers.samples)
+    return Replay(standing.answers, standing.short, further, given - standing.answers.samples, standing.cost)
 
 
 def checked(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from engine import Inference, Knowledge
     from engine import SimulatedReading as Reading
-    from seke.loop import Request
+    from seke.loop import Line, Request
     from seke.samples import SingleSamples
 
     Ints = NDArray[np.int64]
@@ -152,6 +152,11 @@ class RecordedSource:
     def items(self) -> tuple[str, ...]:
         """The items that samples were recorded of."""
         return self.samples.items
+
+    @property
+    def counts(self) -> Mapping[Line, int]:
+        """How many samples each line has."""
+        return {line: len(numbers) for line, numbers in self.lines.items()}
 
     def known(self, base: Knowledge) -> Answers:
         """Return what there is without asking: the samples of observers that cannot be asked."""

@@ -30,6 +30,7 @@ SAME = 1e-9
 # Characters of a line of YAML.
 WIDTH = 160
 SETS = ("thresholds", "adaptive_thresholds")
+AIMS = ("adaptive_thresholds", "aim")
 TEXTS = "observer model question prompt view"
 
 
@@ -89,22 +90,24 @@ def _entries(fields: Fields, node: Node) -> Iterator[tuple[str, Node]]:
 def _thresholds(fields: Fields, node: Node | None) -> Iterator[Threshold]:
     for name, inner in fields.named(node):
         for value, cell in _entries(fields, inner):
-            entries = fields.table(cell, "limit risk items accepted mean")
+            entries = fields.table(cell, "limit risk items accepted mean", "aim")
             limit, risk, mean = (fields.number(entries, key, 0, 1) for key in ("limit", "risk", "mean"))
             items, accepted = (fields.whole(entries, key, 0, MOST_ITEMS) for key in ("items", "accepted"))
             if accepted > items and "accepted" in entries:
                 fields.fault(entries.entries["accepted"], f"is more than `items`, {items}")
-            yield Threshold(name, value, limit, risk, items, accepted, mean)
+            aim = fields.number(entries, "aim", 0, 1) if "aim" in entries.entries else None
+            yield Threshold(name, value, limit, risk, items, accepted, mean, aim)
 
 
 def with_thresholds(base: Knowledge) -> Knowledge:
     """Return the base with the thresholds of its latest fit that was made with its limits and observers."""
-    plain, adaptive = (_valid(base, key) for key in SETS)
-    return replace(base, policy=replace(base.policy, thresholds=plain, adaptive_thresholds=adaptive))
+    plain, adaptive, aims = (_valid(base, *which) for which in (*((key, "risk") for key in SETS), AIMS))
+    policy = replace(base.policy, thresholds=plain, adaptive_thresholds=adaptive, adaptive_aims=aims)
+    return replace(base, policy=policy)
 
 
-def _valid(base: Knowledge, key: str) -> dict[str, tuple[float, ...]]:
-    """Return variable -> thresholds by value, of a set of the latest fit that has any."""
+def _valid(base: Knowledge, key: str, part: str) -> dict[str, tuple[float, ...]]:
+    """Return variable -> a part of its thresholds by value, of a set of the latest fit that has any."""
     by_variable: dict[str, dict[str, float]] = {}
     for record in base.fits:
         if not all(base.observer_digests.get(name) == digest for name, digest in record.observers.items()):
@@ -117,7 +120,9 @@ def _valid(base: Knowledge, key: str) -> dict[str, tuple[float, ...]]:
                 else 0.0
             )
             if math.isclose(threshold.limit, limit, abs_tol=SAME):
-                of_record.setdefault(threshold.variable, {})[threshold.value] = threshold.risk
+                number = getattr(threshold, part)
+                if number is not None:
+                    of_record.setdefault(threshold.variable, {})[threshold.value] = number
         by_variable |= of_record
     thresholds = {}
     for name, by_value in by_variable.items():
@@ -143,6 +148,7 @@ def fits_yaml(record: FitRecord) -> str:
         "# What these numbers were fitted to; a value is `calibrated` only where it was answered likewise.\n"
         + "# thresholds: the highest risk accepted, so that the mean risk of the accepted keeps the limit.\n"
         * any(sets.values())
+        + "# aim: the risk down to which the policy asks.\n" * bool(sets["adaptive_thresholds"])
     )
     tree = {"fits": {record.name: plain}}
     text = yaml.dump(tree, Dumper=RecordDumper, sort_keys=False, width=WIDTH, allow_unicode=True)
@@ -159,6 +165,8 @@ def _plain_thresholds(thresholds: Sequence[Threshold]) -> dict[str, dict[str, An
             "accepted": threshold.accepted,
             "mean": PlainNumber(rounded_up(threshold.mean, 6)),
         }
+        if threshold.aim is not None:
+            plain[threshold.variable][threshold.value]["aim"] = PlainNumber(rounded_down(threshold.aim))
     return plain
 
 

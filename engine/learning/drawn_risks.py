@@ -49,40 +49,60 @@ class DrawnRisks:
     weight: Floats
 
 
-def drawn_risks(
-    fit: Fit,
-    inference: Inference,
-    answers: Answers,
-    levels: Mapping[str, LevelDecision],
-    rng: np.random.Generator,
-    population_n: float | None = None,
-    draws: int = DRAWS,
-) -> DrawnRisks:
-    """Return the risks of what is decided about N items under B draws of the fit.
+@dataclass(frozen=True)
+class FitDraws:
+    """B draws of a fit: the observers of each, and the shift (K,) of the log prior of the root's states."""
 
-    inference: of the base as the fit wrote it. levels: the decisions, of the variables that are wanted.
-    population_n: for how many items the population counts where it was learned; None where it is declared.
-    """
-    base, root = inference.network.knowledge, inference.network.root
-    chosen = rng.choice(len(next(iter(fit.draws.values()))), draws, replace=False)
-    p = np.array(base.populations[inference.population].p)
-    risks = {name: np.empty((draws, len(answers.items))) for name in levels}
-    log_evidence = np.empty((draws, len(answers.items)))
-    # Of its own, so that what is drawn besides is the same however many observers there are.
-    (of_follows,) = rng.spawn(1)
-    for row, number in enumerate(chosen.tolist()):
-        evidence = _observed(fit, number, of_follows).evidence(answers)
+    inference: Inference
+    observed: tuple[ObservationModel, ...]
+    shifts: tuple[Floats | None, ...]
+
+    @classmethod
+    def of(
+        cls,
+        fit: Fit,
+        inference: Inference,
+        rng: np.random.Generator,
+        population_n: float | None = None,
+        draws: int = DRAWS,
+    ) -> FitDraws:
+        """Return draws of the fit.
+
+        inference: of the base as the fit wrote it. population_n: for how many items the population counts
+        where it was learned; None where it is declared.
+        """
+        chosen = rng.choice(len(next(iter(fit.draws.values()))), draws, replace=False)
+        p = np.array(inference.network.knowledge.populations[inference.population].p)
+        shifts: list[Floats | None] = [None] * draws
         if population_n is not None:
-            drawn = rng.dirichlet(np.maximum(population_n * p, 1e-3))
-            shift = np.log(np.maximum(drawn, 1e-12)) - np.log(np.maximum(p, 1e-12))
-            evidence = _shifted(evidence, root, shift)
-        posterior = inference.given(evidence)
-        log_evidence[row] = posterior.log_evidence
-        for name, level in levels.items():
-            variable = base.variables[name]
-            risks[name][row] = risk_of_value(variable, posterior.marginals[name], level.value, base.policy)
-    weight = np.exp(log_evidence - log_evidence.max(0))
-    return DrawnRisks(risks, weight / weight.mean(0))
+            drawn = rng.dirichlet(np.maximum(population_n * p, 1e-3), draws)
+            shifts = list(np.log(np.maximum(drawn, 1e-12)) - np.log(np.maximum(p, 1e-12)))
+        # Of its own, so that what is drawn besides is the same however many observers there are.
+        (of_follows,) = rng.spawn(1)
+        observed = tuple(_observed(fit, number, of_follows) for number in chosen.tolist())
+        return cls(inference, observed, tuple(shifts))
+
+    def risks(self, answers: Answers, levels: Mapping[str, LevelDecision]) -> DrawnRisks:
+        """Return the risks of what is decided about N items under all draws.
+
+        levels: the decisions, of the variables that are wanted.
+        """
+        base, root = self.inference.network.knowledge, self.inference.network.root
+        count = len(self.observed)
+        risks = {name: np.empty((count, len(answers.items))) for name in levels}
+        log_evidence = np.empty((count, len(answers.items)))
+        for row in range(count):
+            evidence = self.observed[row].evidence(answers)
+            shift = self.shifts[row]
+            if shift is not None:
+                evidence = _shifted(evidence, root, shift)
+            posterior = self.inference.given(evidence)
+            log_evidence[row] = posterior.log_evidence
+            for name, level in levels.items():
+                variable, p = base.variables[name], posterior.marginals[name]
+                risks[name][row] = risk_of_value(variable, p, level.value, base.policy)
+        weight = np.exp(log_evidence - log_evidence.max(0))
+        return DrawnRisks(risks, weight / weight.mean(0))
 
 
 def _observed(fit: Fit, number: int, rng: np.random.Generator) -> ObservationModel:

@@ -44,7 +44,8 @@ class Threshold:
     """The highest risk at which a value is accepted, so that the mean risk of the accepted keeps `limit`.
 
     value: ANY where it is of all values of a variable. items: how many there were to find it on; accepted:
-    how many of them it accepts; mean: their mean risk at the stated confidence.
+    how many of them it accepts; mean: their mean risk at the stated confidence. aim: where the policy asks,
+    the risk down to which it does; None where items are as they were answered.
     """
 
     ANY: ClassVar[str] = "any"
@@ -56,6 +57,7 @@ class Threshold:
     items: int
     accepted: int
     mean: float
+    aim: float | None = None
 
 
 @dataclass(frozen=True)

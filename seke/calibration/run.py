@@ -44,8 +44,9 @@ from engine import (
 )
 from engine import learn_population as learn_prior
 from engine import read as read_base
-from seke.calibration.fit_record import models_of_runs, readings_of, thresholds_of
+from seke.calibration.fit_record import models_of_runs, readings_of
 from seke.calibration.guarantee import Parts, Promise, guaranteed
+from seke.calibration.mean_thresholds import thresholds_of
 from seke.inference import Session, batches
 from seke.labels import LabelTable, labels_from, read_labels
 from seke.samples import single_samples

@@ -8,8 +8,10 @@ one frame a clip and one answer of each model, calibrate a base in which all mod
 answer of each. The policy asks gpt-4o first and whom its look-ahead finds worth it next (`policy.others`; all
 models cost the same, WORTH answers are what an accepted frame is worth), also a further draw of a model that
 it has asked: up to three of each are recorded. Limits are of each risk and of the mean; those of the mean are
-kept by the thresholds that the fit has found, for all five and for the policy apart. Beside these the plain
-rule: as many as agree, K of N models in the order in which they are named.
+kept by the thresholds that the fit has found, for all five and for the policy apart. The policy's have an aim
+besides, how far down to ask; that was devised on these splits, after one cap for asking and accepting had
+accepted .067, and so they are no independent proof of it. Beside these the plain rule: as many as agree, K of
+N models in the order in which they are named.
 """
 
 from __future__ import annotations

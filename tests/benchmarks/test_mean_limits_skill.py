@@ -32,7 +32,7 @@ from test_simulated_skill import (
 import seke
 from engine import Answers, set_thresholds
 from engine.decision.limits import TIE
-from seke.calibration.fit_record import thresholds_of
+from seke.calibration.mean_thresholds import thresholds_of
 from seke.inference import Session
 from seke.samples import answers_from
 

@@ -91,7 +91,7 @@ def record_of(base, names, **changed):
         "observers": {fitter: base.observer_digests[fitter]},
         "readings": (reading,),
         "thresholds": (Threshold(fault, Threshold.ANY, 0.07, 0.2125, 40, 31, 0.0612),),
-        "adaptive_thresholds": (Threshold(fault, Threshold.ANY, 0.07, 0.1, 40, 25, 0.0698),),
+        "adaptive_thresholds": (Threshold(fault, Threshold.ANY, 0.07, 0.1, 40, 25, 0.0698, 0.035),),
     }
     return FitRecord(**{**found, **changed})
 
@@ -103,6 +103,8 @@ def test_a_record_is_read_as_it_is_written(overlay_of, names):
     assert again.fits == (record,)
     assert again.policy.thresholds == {base.root: (0.2125,) * len(base.variables[base.root].states)}
     assert set(again.policy.adaptive_thresholds[base.root]) == {0.1}
+    assert set(again.policy.adaptive_aims[base.root]) == {0.035}
+    assert not again.policy.aims
 
 
 def test_a_threshold_holds_for_its_limit_and_the_observers_of_the_fit(overlay_of, names):
