@@ -10,12 +10,12 @@ from brute_force import DEPENDENCE, Reading, Shape, answers_of, random_base
 from scipy.stats import beta, kstest
 
 from engine import (
+    FitDraws,
     FitSettings,
     Inference,
     compile_network,
     decide_levels,
     diagnose,
-    drawn_risks,
     fit_observers,
 )
 from engine.gold import Gold
@@ -94,7 +94,7 @@ def test_only_risks_of_several_observers_change(names):
         conflict = diagnose(inference, answers, posterior).conflict
         levels = {base.root: decide_levels(network.knowledge, answers, posterior, conflict)[base.root]}
         rng = np.random.default_rng(1)
-        risks.append(drawn_risks(fit, inference, answers, levels, rng, draws=40).risk[base.root])
+        risks.append(FitDraws.of(fit, inference, rng, draws=40).risks(answers, levels).risk[base.root])
     assert risks[0].shape == (40, 12)
     assert (np.abs(risks[0] - risks[1]).max() > 0.001) == (len(names) == 2)
     if len(names) == 1:
