@@ -177,7 +177,7 @@ def of_each(session, limit):
     policy = session.network.knowledge.policy
     limits = {**policy.limits, "expression": limit}
     means = policy.mean_limits - {"expression"}
-    caps = {"thresholds": {}, "adaptive_thresholds": {}}
+    caps = {"thresholds": {}, "adaptive_thresholds": {}, "adaptive_aims": {}}
     return session.under(replace(policy, limits=limits, mean_limits=means, **caps))
 
 
@@ -224,9 +224,10 @@ def test_a_limit_of_the_mean_is_kept_on_other_people(outcomes, capsys):
 
 @pytest.mark.xfail(
     strict=True,
-    reason="missed: .49 to .69 of the answers, but at limits of .05 they cost 1.14 to 1.15 of fixed:5, and "
-    "what is accepted errs in .025 to .060 where fixed:5 errs in none. A further answer of a request costs "
-    ".15 of its first: two requests of one answer cost more than one of five",
+    reason="missed: .51 to .70 of the answers, but at limits of .05 they cost 1.13 to 1.15 of fixed:5, "
+    "and what is accepted errs in .025 to .060 (standard errors .024 to .040) where fixed:5 errs in none. "
+    "It states .037 to .054, so that the policy as a whole uses the error its limit allows. A further answer "
+    "of a request costs .15 of its first: two requests of one answer cost more than one of five",
 )
 @pytest.mark.parametrize("kind", ["mean", "each"])
 @pytest.mark.parametrize("limit", LIMITS)
