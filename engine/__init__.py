@@ -9,10 +9,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from engine.answers import Answers, Labels, Numbers, Rankings
-from engine.declared import Change, Declared, Leaf, changes, declared_of
 from engine.errors import AnswerError, Fault, KnowledgeError, Place, SekeError, did_you_mean
-from engine.knowledge import (
+from engine.language.reader import read
+from engine.language.yaml_tree import Change, Declared, Leaf, changes, declared_of
+from engine.model.knowledge import (
     First,
     Knowledge,
     LabelInstrument,
@@ -23,16 +23,18 @@ from engine.knowledge import (
     Variable,
     View,
 )
-from engine.reader import read
+from engine.model.responses import Answers, Labels, Numbers, Rankings
 
 if TYPE_CHECKING:
-    from engine.audit import Audit, AuditedRule, Deviation, audit_network
-    from engine.cache import compiled
-    from engine.calibration import Fit, FitSettings, fit_observers
-    from engine.certificate_reader import certificates_yaml
-    from engine.certification import certify, fewest, split
-    from engine.compiler import compile_network
-    from engine.cost import Cost, cost_of
+    from engine.analysis.audit import Audit, AuditedRule, Deviation, audit_network
+    from engine.analysis.counterfactuals import Flip, Pull, Sensitivity
+    from engine.analysis.sensitivity import Influence, Influences
+    from engine.analysis.weight_of_evidence import Weights, said_of, weigh_parts
+    from engine.certification.learn_then_test import certify, split
+    from engine.certification.sampling_design import design_of, mismatches
+    from engine.compilation.cache import compiled
+    from engine.compilation.compiler import compile_network
+    from engine.compilation.feasibility import feasible_interval
     from engine.decision.basis import Basis, bases_of, draws_of
     from engine.decision.decision import (
         Decisions,
@@ -53,22 +55,42 @@ if TYPE_CHECKING:
     from engine.decision.looks_at_labels import LabelLooks, joined_looks, looks_at_labels
     from engine.decision.origin import Origin, labels_of, reports_of
     from engine.decision.people import is_person, people_asked, price_of
-    from engine.dependence import joint_marginal, joint_marginals, looked_marginals, mutual_information
-    from engine.design import design_of, mismatches
-    from engine.diagnostics import Diagnostics, diagnose
-    from engine.exchange import exported
-    from engine.feasibility import feasible_interval
-    from engine.fitted import Entry, entries_of, overlay_tree, replaced_paths, written
-    from engine.gold import Gold, states_of
-    from engine.guarantee import Certificate, Design, Guarantee, least_abstention, listed
-    from engine.influence import Influence, Influences
+    from engine.decision.voi_approximate import LookAhead
+    from engine.decision.voi_exact import Outcome, Preposterior
+    from engine.inference.diagnostics import Diagnostics, diagnose
+    from engine.inference.joint import joint_marginal, joint_marginals, looked_marginals, mutual_information
+    from engine.inference.posterior import Inference, Posterior
+    from engine.inference.simulation import (
+        Misfit,
+        SimulatedObserver,
+        SimulatedReading,
+        draw_looks,
+        prior_truth,
+        values_of,
+    )
+    from engine.language.certificates_yaml import certificates_yaml
+    from engine.language.json_schema import json_schema
     from engine.language.migrate import Migration, read_migration
     from engine.language.read_fits import fits_yaml
-    from engine.learned import Learned, learn_knowledge, learn_population
+    from engine.language.writer import resolve
     from engine.learning.drawn_risks import FitDraws
-    from engine.lookahead import LookAhead
+    from engine.learning.em import Learned, learn_knowledge, learn_population
+    from engine.learning.observer_fit import Fit, FitSettings, fit_observers
+    from engine.learning.overlay_of_fit import Entry, entries_of, overlay_tree, replaced_paths, written
+    from engine.learning.parameters import Unknowns, informative
+    from engine.learning.posterior_predictive import Check, far_off, predictive_checks
+    from engine.learning.tempering import tempered
+    from engine.metrics.binomial import fewest
+    from engine.metrics.bootstrap import mcnemar, percentile_interval, resampled, scored, scored_together
+    from engine.metrics.calibration_error import NullInterval, Reliability
+    from engine.metrics.scores import BinaryScore, CategoricalScore, NumberScore, SelectiveScore
     from engine.model.fit_record import FitRecord, FittedReading, Threshold
-    from engine.network import CompiledRule, Network
+    from engine.model.gold import Gold, states_of
+    from engine.model.guarantee import Certificate, Design, Guarantee, least_abstention, listed
+    from engine.network.cost import Cost, cost_of
+    from engine.network.network import Network
+    from engine.network.pgmpy_export import exported
+    from engine.network.values import CompiledRule
     from engine.observation.dependence import reading_follows
     from engine.observation.joint_answers import (
         ErrorRates,
@@ -77,40 +99,20 @@ if TYPE_CHECKING:
         observers_jointly,
         readings_jointly,
     )
-    from engine.posterior import Inference, Posterior
-    from engine.predictive import Check, far_off, predictive_checks
-    from engine.preposterior import Outcome, Preposterior
-    from engine.reliability import NullInterval, Reliability
-    from engine.resampling import mcnemar, percentile_interval, resampled, scored, scored_together
-    from engine.resolved import resolve
-    from engine.schema import json_schema
-    from engine.score import BinaryScore, CategoricalScore, NumberScore, SelectiveScore
-    from engine.sensitivity import Flip, Pull, Sensitivity
-    from engine.simulation import (
-        Misfit,
-        SimulatedObserver,
-        SimulatedReading,
-        draw_looks,
-        prior_truth,
-        values_of,
-    )
-    from engine.tempering import tempered
-    from engine.unknowns import Unknowns, informative
-    from engine.weights import Weights, said_of, weigh_parts
 
 LAZY = {
-    "Audit": "audit",
-    "AuditedRule": "audit",
-    "Deviation": "audit",
-    "audit_network": "audit",
-    "compiled": "cache",
-    "certificates_yaml": "certificate_reader",
-    "certify": "certification",
-    "fewest": "certification",
-    "split": "certification",
-    "Cost": "cost",
-    "cost_of": "cost",
-    "compile_network": "compiler",
+    "Audit": "analysis.audit",
+    "AuditedRule": "analysis.audit",
+    "Deviation": "analysis.audit",
+    "audit_network": "analysis.audit",
+    "compiled": "compilation.cache",
+    "certificates_yaml": "language.certificates_yaml",
+    "certify": "certification.learn_then_test",
+    "fewest": "metrics.binomial",
+    "split": "certification.learn_then_test",
+    "Cost": "network.cost",
+    "cost_of": "network.cost",
+    "compile_network": "compilation.compiler",
     "Basis": "decision.basis",
     "draws_of": "decision.basis",
     "reports_of": "decision.origin",
@@ -145,83 +147,83 @@ LAZY = {
     "decide_items": "decision.decision",
     "decide_levels": "decision.decision",
     "reading_follows": "observation.dependence",
-    "joint_marginal": "dependence",
-    "joint_marginals": "dependence",
-    "looked_marginals": "dependence",
-    "mutual_information": "dependence",
-    "Diagnostics": "diagnostics",
-    "diagnose": "diagnostics",
-    "exported": "exchange",
-    "feasible_interval": "feasibility",
-    "Gold": "gold",
-    "Check": "predictive",
-    "far_off": "predictive",
-    "predictive_checks": "predictive",
-    "Fit": "calibration",
-    "FitSettings": "calibration",
-    "fit_observers": "calibration",
-    "Entry": "fitted",
-    "entries_of": "fitted",
-    "overlay_tree": "fitted",
-    "replaced_paths": "fitted",
-    "Split": "kinds",
-    "split_types": "kinds",
-    "written": "fitted",
-    "tempered": "tempering",
-    "states_of": "gold",
-    "Certificate": "guarantee",
-    "Design": "guarantee",
-    "Guarantee": "guarantee",
-    "design_of": "design",
-    "mismatches": "design",
-    "least_abstention": "guarantee",
-    "listed": "guarantee",
-    "Influence": "influence",
-    "Influences": "influence",
+    "joint_marginal": "inference.joint",
+    "joint_marginals": "inference.joint",
+    "looked_marginals": "inference.joint",
+    "mutual_information": "inference.joint",
+    "Diagnostics": "inference.diagnostics",
+    "diagnose": "inference.diagnostics",
+    "exported": "network.pgmpy_export",
+    "feasible_interval": "compilation.feasibility",
+    "Gold": "model.gold",
+    "Check": "learning.posterior_predictive",
+    "far_off": "learning.posterior_predictive",
+    "predictive_checks": "learning.posterior_predictive",
+    "Fit": "learning.observer_fit",
+    "FitSettings": "learning.observer_fit",
+    "fit_observers": "learning.observer_fit",
+    "Entry": "learning.overlay_of_fit",
+    "entries_of": "learning.overlay_of_fit",
+    "overlay_tree": "learning.overlay_of_fit",
+    "replaced_paths": "learning.overlay_of_fit",
+    "Split": "learning.reading_types",
+    "split_types": "learning.reading_types",
+    "written": "learning.overlay_of_fit",
+    "tempered": "learning.tempering",
+    "states_of": "model.gold",
+    "Certificate": "model.guarantee",
+    "Design": "model.guarantee",
+    "Guarantee": "model.guarantee",
+    "design_of": "certification.sampling_design",
+    "mismatches": "certification.sampling_design",
+    "least_abstention": "model.guarantee",
+    "listed": "model.guarantee",
+    "Influence": "analysis.sensitivity",
+    "Influences": "analysis.sensitivity",
     "Migration": "language.migrate",
     "read_migration": "language.migrate",
-    "Learned": "learned",
-    "learn_knowledge": "learned",
-    "learn_population": "learned",
-    "informative": "unknowns",
-    "Unknowns": "unknowns",
-    "LookAhead": "lookahead",
-    "CompiledRule": "network",
-    "Network": "network",
+    "Learned": "learning.em",
+    "learn_knowledge": "learning.em",
+    "learn_population": "learning.em",
+    "informative": "learning.parameters",
+    "Unknowns": "learning.parameters",
+    "LookAhead": "decision.voi_approximate",
+    "CompiledRule": "network.values",
+    "Network": "network.network",
     "ErrorRates": "observation.joint_answers",
     "draws_jointly": "observation.joint_answers",
     "error_rates": "observation.joint_answers",
     "observers_jointly": "observation.joint_answers",
     "readings_jointly": "observation.joint_answers",
-    "Inference": "posterior",
-    "Posterior": "posterior",
-    "Outcome": "preposterior",
-    "Preposterior": "preposterior",
-    "json_schema": "schema",
-    "NullInterval": "reliability",
-    "Reliability": "reliability",
-    "mcnemar": "resampling",
-    "percentile_interval": "resampling",
-    "resampled": "resampling",
-    "scored": "resampling",
-    "scored_together": "resampling",
-    "resolve": "resolved",
-    "BinaryScore": "score",
-    "CategoricalScore": "score",
-    "NumberScore": "score",
-    "SelectiveScore": "score",
-    "Flip": "sensitivity",
-    "Pull": "sensitivity",
-    "Sensitivity": "sensitivity",
-    "Misfit": "simulation",
-    "SimulatedObserver": "simulation",
-    "SimulatedReading": "simulation",
-    "draw_looks": "simulation",
-    "prior_truth": "simulation",
-    "values_of": "simulation",
-    "Weights": "weights",
-    "said_of": "weights",
-    "weigh_parts": "weights",
+    "Inference": "inference.posterior",
+    "Posterior": "inference.posterior",
+    "Outcome": "decision.voi_exact",
+    "Preposterior": "decision.voi_exact",
+    "json_schema": "language.json_schema",
+    "NullInterval": "metrics.calibration_error",
+    "Reliability": "metrics.calibration_error",
+    "mcnemar": "metrics.bootstrap",
+    "percentile_interval": "metrics.bootstrap",
+    "resampled": "metrics.bootstrap",
+    "scored": "metrics.bootstrap",
+    "scored_together": "metrics.bootstrap",
+    "resolve": "language.writer",
+    "BinaryScore": "metrics.scores",
+    "CategoricalScore": "metrics.scores",
+    "NumberScore": "metrics.scores",
+    "SelectiveScore": "metrics.scores",
+    "Flip": "analysis.counterfactuals",
+    "Pull": "analysis.counterfactuals",
+    "Sensitivity": "analysis.counterfactuals",
+    "Misfit": "inference.simulation",
+    "SimulatedObserver": "inference.simulation",
+    "SimulatedReading": "inference.simulation",
+    "draw_looks": "inference.simulation",
+    "prior_truth": "inference.simulation",
+    "values_of": "inference.simulation",
+    "Weights": "analysis.weight_of_evidence",
+    "said_of": "analysis.weight_of_evidence",
+    "weigh_parts": "analysis.weight_of_evidence",
 }
 
 __all__ = [

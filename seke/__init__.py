@@ -8,56 +8,57 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from seke._version import __version__
+
 if TYPE_CHECKING:
     from seke import plot
     from seke.annotation.from_python import annotate
-    from seke.bench.run import benchmark
-    from seke.bench.score import score
+    from seke.benchmarking.run import benchmark
+    from seke.benchmarking.score import score
+    from seke.calibration.calibrate import calibrate
+    from seke.calibration.gold_plan import plan_gold
     from seke.calibration.independence import independence
-    from seke.calibration.needed import plan_gold
-    from seke.calibration.run import calibrate
-    from seke.explanation import explain
+    from seke.datasets.import_set import import_set
+    from seke.explanations.facts import explain
     from seke.exporting.export import export
-    from seke.importing.run import import_set
-    from seke.inference import infer
-    from seke.labels import LabelTable, read_labels
+    from seke.files.shipped import knowledge
+    from seke.knowledge_tools.check import check
+    from seke.knowledge_tools.diff import diff
+    from seke.knowledge_tools.graph import network_graph
+    from seke.knowledge_tools.migrate import migrate
+    from seke.knowledge_tools.sensitivity import sensitivity
+    from seke.knowledge_tools.show import show
     from seke.planning.plan import plan
-    from seke.reports.run import report
-    from seke.shipped import knowledge
-    from seke.simulation import simulate
-    from seke.workbench.check import check
-    from seke.workbench.diff import diff
-    from seke.workbench.graph import network_graph
-    from seke.workbench.migrate import migrate
-    from seke.workbench.sensitivity import sensitivity
-    from seke.workbench.show import show
+    from seke.reports.report import report
+    from seke.sampling.infer import infer
+    from seke.sampling.simulate import simulate
+    from seke.tables.label_table import LabelTable, read_labels
 
 LAZY = {
     "annotate": "annotation.from_python",
-    "benchmark": "bench.run",
-    "calibrate": "calibration.run",
-    "LabelTable": "labels",
-    "check": "workbench.check",
-    "diff": "workbench.diff",
-    "explain": "explanation",
+    "benchmark": "benchmarking.run",
+    "calibrate": "calibration.calibrate",
+    "LabelTable": "tables.label_table",
+    "check": "knowledge_tools.check",
+    "diff": "knowledge_tools.diff",
+    "explain": "explanations.facts",
     "export": "exporting.export",
-    "import_set": "importing.run",
+    "import_set": "datasets.import_set",
     "independence": "calibration.independence",
-    "infer": "inference",
-    "knowledge": "shipped",
-    "migrate": "workbench.migrate",
-    "network_graph": "workbench.graph",
+    "infer": "sampling.infer",
+    "knowledge": "files.shipped",
+    "migrate": "knowledge_tools.migrate",
+    "network_graph": "knowledge_tools.graph",
     "plan": "planning.plan",
-    "plan_gold": "calibration.needed",
-    "read_labels": "labels",
-    "report": "reports.run",
-    "score": "bench.score",
-    "sensitivity": "workbench.sensitivity",
-    "show": "workbench.show",
-    "simulate": "simulation",
+    "plan_gold": "calibration.gold_plan",
+    "read_labels": "tables.label_table",
+    "report": "reports.report",
+    "score": "benchmarking.score",
+    "sensitivity": "knowledge_tools.sensitivity",
+    "show": "knowledge_tools.show",
+    "simulate": "sampling.simulate",
 }
 
-__version__ = "0.1.0"
 __all__ = [
     "LabelTable",
     "__version__",

@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import Knowledge, SekeError
-from seke.drawing import pictures
-from seke.drawing.face import face as drawn_face
-from seke.drawing.story import Story, story_of, story_of_record
-from seke.shipped import knowledge as read_knowledge
+from seke.explanations import figures as pictures
+from seke.explanations.story import Story, story_of, story_of_record
+from seke.files.shipped import knowledge as read_knowledge
+from seke.graphics.face import face as drawn_face
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from matplotlib.figure import Figure
 
-    from seke.bench.score import Report
-    from seke.drawing.shapes import Picture
+    from seke.benchmarking.score import Report
+    from seke.graphics.shapes import Picture
 
     Source = str | Path | Sequence[str | Path] | Mapping[str, Any] | Story
     Base = Knowledge | str | Path | None
@@ -78,21 +78,21 @@ def story(source: Source, item: str | None = None, knowledge: Base = None) -> Fi
 
 def risk_coverage(report: Report | Mapping[str, Any]) -> Figure:
     """Draw errors against coverage; report: what `seke.score` returns, or its facts."""
-    from seke.bench.pictures import risk_coverage as curves
+    from seke.benchmarking.plots import risk_coverage as curves
 
     return curves(_facts(report))
 
 
 def reliability(report: Report | Mapping[str, Any], of: str = "") -> Figure:
     """Draw stated probabilities against what is so. of: a variable, or `binary`: all binary ones."""
-    from seke.bench.pictures import reliability as diagram
+    from seke.benchmarking.plots import reliability as diagram
 
     return diagram(_facts(report), of)
 
 
 def network(knowledge: Base = None) -> Figure:
     """Draw the compiled network of a base."""
-    from seke.workbench.graph import figure_of, network_graph
+    from seke.knowledge_tools.graph import figure_of, network_graph
 
     return figure_of(network_graph(knowledge))
 
@@ -102,7 +102,7 @@ def fit(trace: str | Path) -> Figure:
 
     Of more than MOST_UNKNOWNS unknowns those that moved farthest, in standard deviations of the prior.
     """
-    from seke.drawing.fit import forest
+    from seke.graphics.fit import forest
 
     return forest(Path(trace), MOST_UNKNOWNS)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 import seke
-from seke.ledger import NAME, TABLES
+from seke.runs.ledger import NAME, TABLES
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "faces" / "samples.jsonl"
 SENT = 1_780_000_000.0

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 import seke
-from seke.cli import main
+from seke.cli.main import main
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FACES = EXAMPLES / "faces" / "samples.jsonl"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from seke.cli import main
+from seke.cli.main import main
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "annotate"
 PICTURES, ANSWERS = EXAMPLE / "faces.csv", EXAMPLE / "answers.jsonl"

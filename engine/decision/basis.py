@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.answers import Answers
-    from engine.knowledge import Knowledge
     from engine.model.fit_record import FittedReading
+    from engine.model.knowledge import Knowledge
+    from engine.model.responses import Answers
 
     Codes = NDArray[np.int8]
     Ints = NDArray[np.int64]

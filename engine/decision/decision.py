@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.answers import Answers
-    from engine.guarantee import Guarantee
-    from engine.knowledge import Knowledge, Policy, Variable
-    from engine.posterior import Posterior
+    from engine.inference.posterior import Posterior
+    from engine.model.guarantee import Guarantee
+    from engine.model.knowledge import Knowledge, Policy, Variable
+    from engine.model.responses import Answers
 
     Floats = NDArray[np.float64]
 
@@ -47,8 +47,8 @@ class Option:
     """A question that could be asked: of which observer, about what, in which view, so many samples.
 
     `about` names the one variable where the question is about one. `cost` is the price of all samples;
-    `gain`, in the same unit, the expected fall of the loss that `lookahead` states, and `error` its standard
-    error (0 where it is exact).
+    `gain`, in the same unit, the expected fall of the loss that `voi_approximate` states, and `error` its
+    standard error (0 where it is exact).
     """
 
     observer: str

@@ -16,9 +16,9 @@ from engine.decision.origin import labels_of, looking, reports_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.answers import Answers
-    from engine.knowledge import Knowledge
-    from engine.posterior import Inference
+    from engine.inference.posterior import Inference
+    from engine.model.knowledge import Knowledge
+    from engine.model.responses import Answers
 
 
 def disputed_labels(inference: Inference, answers: Answers) -> tuple[Mapping[str, str], ...]:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.imagined import Belief, ImaginedAnswers
-    from engine.knowledge import Knowledge
+    from engine.decision.predictive_samples import Belief, ImaginedAnswers
+    from engine.model.knowledge import Knowledge
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]

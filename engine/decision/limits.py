@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.decision.level import LevelDecision
-    from engine.knowledge import Policy, Variable
+    from engine.model.knowledge import Policy, Variable
 
     Floats = NDArray[np.float64]
     Mask = NDArray[np.bool_]

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.answers import Answers
-    from engine.knowledge import Knowledge
-    from engine.posterior import Inference
+    from engine.inference.posterior import Inference
+    from engine.model.knowledge import Knowledge
+    from engine.model.responses import Answers
 
     Bools = NDArray[np.bool_]
     Floats = NDArray[np.float64]

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.answers import Answers
-    from engine.knowledge import Knowledge
+    from engine.model.knowledge import Knowledge
+    from engine.model.responses import Answers
 
     Floats = NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine.knowledge import Knowledge
+    from engine.model.knowledge import Knowledge
 
 
 def is_person(knowledge: Knowledge, observer: str) -> bool:

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from engine.errors import Fault, KnowledgeError, Place
-from engine.fields import NUMBER
+from engine.language.fields import NUMBER
+from engine.language.overlay import read_layers, yaml_files
 from engine.language.yaml_edits import (
     EditError,
     apply_edits,
@@ -30,15 +31,14 @@ from engine.language.yaml_edits import (
     replacement,
     with_lines_above,
 )
-from engine.layers import read_layers, yaml_files
-from engine.source import Scalar, Table, cite, read_file
+from engine.language.yaml_nodes import Scalar, Table, cite, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from engine.language.yaml_edits import Edit
-    from engine.source import Node
+    from engine.language.yaml_nodes import Node
 
 # How the ids of fits among `sources` begin.
 FIT = "fit-"

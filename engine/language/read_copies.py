@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.knowledge import ObserverCopy
-from engine.source import Table
+from engine.language.yaml_nodes import Table
+from engine.model.knowledge import ObserverCopy
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from engine.fields import Fields
-    from engine.source import Node
+    from engine.language.fields import Fields
+    from engine.language.yaml_nodes import Node
 
 
 def is_copy(node: Node) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.fields import LOOSE_NAME
-from engine.knowledge import Clarity, Dependence, Family, ObserverKind
+from engine.language.fields import LOOSE_NAME
+from engine.model.knowledge import Clarity, Dependence, Family, ObserverKind
 
 if TYPE_CHECKING:
-    from engine.fields import Fields
-    from engine.source import Node, Table
+    from engine.language.fields import Fields
+    from engine.language.yaml_nodes import Node, Table
 
 # Shares beyond chance that still leave room for errors, and for dependence, in both directions.
 LEAST_SHARE, MOST_SHARE = 0.01, 0.99

@@ -19,9 +19,9 @@ from engine.model.fit_record import FitRecord, FittedReading, Threshold
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from engine.fields import Fields
-    from engine.knowledge import Knowledge
-    from engine.source import Node, Table
+    from engine.language.fields import Fields
+    from engine.language.yaml_nodes import Node, Table
+    from engine.model.knowledge import Knowledge
 
 # Items, answers and persons of a fit: more than any base will ever be fitted to.
 MOST_ITEMS = 1_000_000_000

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from engine.source import LOADER
+from engine.language.yaml_nodes import LOADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.answers import Answers
-    from engine.calibration import Fit
     from engine.decision.level import LevelDecision
-    from engine.evidence import Evidence, ObservationModel
-    from engine.knowledge import Dependence, Observer
-    from engine.posterior import Inference
+    from engine.inference.posterior import Inference
+    from engine.learning.observer_fit import Fit
+    from engine.model.knowledge import Dependence, Observer
+    from engine.model.responses import Answers
+    from engine.observation.evidence import Evidence, ObservationModel
 
     Floats = NDArray[np.float64]
 

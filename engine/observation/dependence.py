@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.knowledge import Dependence, Observer
+    from engine.model.knowledge import Dependence, Observer
 
     Floats = NDArray[np.float64]
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.knowledge import Observer
+    from engine.model.knowledge import Observer
 
     Floats = NDArray[np.float64]
 

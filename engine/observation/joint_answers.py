@@ -8,7 +8,7 @@ P(y, y' | x) of the first answer y of one reading and the answer y' it is compar
     two draws         Σ_m C[x, m] R[m, y] (α[m, y'] + [y = y']) / (A[m] + 1)
 
 S and V are the shared look (`dependence`), C[x, m] what an observer settles on, κ its carry, α[m] the
-Dirichlet counts of a reading's answers, A[m] = Σ_y α[m, y], R = α / A (`instruments`). Halo plays no part: it
+Dirichlet counts of a reading's answers, A[m] = Σ_y α[m, y], R = α / A (`kernels`). Halo plays no part: it
 is how a label changes other answers. Summed over the other's answers each is an observer's declared table.
 """
 
@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.instruments import LabelKernel, own_answers
+from engine.model.confusion import own_answers
+from engine.observation.kernels import LabelKernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from engine.evidence import ObservationModel
+    from engine.observation.evidence import ObservationModel
 
     Floats = NDArray[np.float64]
 

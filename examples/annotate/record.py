@@ -2,7 +2,7 @@
 
     python examples/annotate/record.py
 
-They come from `seke.vision.recorded.ScriptedModel`, which is told what each drawing is meant to show and errs
+They come from `seke.vision.fake.ScriptedModel`, which is told what each drawing is meant to show and errs
 now and then. No vision model has seen these pictures.
 """
 
@@ -13,11 +13,11 @@ import json
 from pathlib import Path
 
 import seke
-from seke.loop import Request
-from seke.pictures import picture_of, view_of
-from seke.questions import Questions
-from seke.vision.recorded import ScriptedModel
-from seke.vision.values import Call
+from seke.datasets.images import picture_of, view_of
+from seke.prompts import Questions
+from seke.sampling.loop import Request
+from seke.vision.fake import ScriptedModel
+from seke.vision.messages import Call
 
 HERE = Path(__file__).parent
 OBSERVER, DRAWS, VERIFIED = "gpt-4o", 8, 6

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import SekeError
-from seke.ledger import NAME, status_of
+from seke.runs.ledger import NAME, status_of
 
 if TYPE_CHECKING:
-    from seke.ledger import Ledger
+    from seke.runs.ledger import Ledger
 
 # The fact of a run that names the run whose answers it goes on with.
 ORIGIN = "branch_of"

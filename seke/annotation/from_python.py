@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seke.annotation.job import Job
-from seke.vision.several import FurtherModel, SeveralModels
-from seke.vision.values import Settings
+from seke.annotation.several import FurtherModel, SeveralModels
+from seke.vision.messages import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from seke.annotation.run_summary import Summary
+    from seke.vision.messages import Model
     from seke.vision.prices import Prices
-    from seke.vision.values import Model
 
 # Of the first model's server, unless said otherwise.
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -43,7 +43,7 @@ def annotate(
     Args:
         images: pictures, folders, patterns and manifests.
         folder: of the run; the same one goes on.
-        model: its name at an OpenAI-compatible endpoint, or whoever answers (`seke.vision.values.Model`).
+        model: its name at an OpenAI-compatible endpoint, or whoever answers (`seke.vision.messages.Model`).
         settings: how it is asked; the usual ones by default.
         base_url: of the endpoint; the client's own by default. Its key is taken from OPENAI_API_KEY.
         prices: of the endpoint's tokens (`seke.vision.prices.Prices`); `max_cost` needs them.

@@ -14,43 +14,43 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from engine import Answers, Knowledge, SekeError, people_asked
+from seke.annotation.annotator import TOGETHER, Annotator
 from seke.annotation.branches import BegunOtherwiseError, is_run, note_origin, origins
-from seke.annotation.items import ITEMS
 from seke.annotation.measured_prices import kept_prices, pilot_of, with_prices
 from seke.annotation.observers import asking, check_further, observer_of
 from seke.annotation.people import WAITING, how_to_go_on, note_given, read_given, waits_for
 from seke.annotation.reuse import Reusing
-from seke.annotation.run import TOGETHER, Annotator
 from seke.annotation.run_summary import Summary, spread_of
-from seke.annotation.strategies import rule_of
+from seke.annotation.several import addresses_of, check_several
+from seke.annotation.stopping_rules import rule_of
+from seke.console.infer_summary import Summary as Counts
+from seke.console.infer_summary import limits_in_words
+from seke.datasets.images import view_of
+from seke.datasets.manifest import items_of
 from seke.files.atomic import write_file
-from seke.inference import Session
-from seke.ledger import Ledger, plainly
-from seke.manifest import items_of
-from seke.pictures import view_of
-from seke.questions import Questions
-from seke.records import Writer
-from seke.replay import checked
-from seke.shipped import knowledge as read_knowledge
-from seke.summary import Summary as Counts
-from seke.summary import limits_in_words
-from seke.vision.batches import Batches, fit_together
-from seke.vision.interrupts import interrupts
-from seke.vision.several import addresses_of, check_several
+from seke.files.shipped import knowledge as read_knowledge
+from seke.inference.session import Session
+from seke.prompts import Questions
+from seke.runs.batch_client import Batches, fit_together
+from seke.runs.item_list import ITEMS
+from seke.runs.ledger import Ledger, plainly
+from seke.runs.run_folder import POSTERIORS, RAW, SAMPLES, SUMMARY
+from seke.sampling.replay import checked
+from seke.tables.record_writer import Writer
+from seke.vision.signals import interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from seke.manifest import Item
+    from seke.datasets.manifest import Item
+    from seke.vision.messages import Model, Settings
     from seke.vision.prices import Prices
-    from seke.vision.values import Model, Settings
 
     Facts = dict[str, Any]
     Result = TypeVar("Result")
 
 SET = "dataset-label"
-POSTERIORS, SAMPLES, SUMMARY, RAW = "posteriors.jsonl", "samples.jsonl", "summary.json", "answers.jsonl"
 SAME = ("settings", "observer", "also", "population", "strategy", "budget", "labels_final", "digests")
 # What a run that was begun before a fact was noted had.
 BEFORE: Facts = {"labels_final": False, "also": {}}
@@ -161,7 +161,7 @@ class Job:
             ledger.close()
             counts = begun["settings"] == self.facts["settings"]
             raise BegunOtherwiseError(self.folder, "; ".join(one for one in differs if one), counts=counts)
-        from seke import __version__
+        from seke._version import __version__
 
         try:
             note_given(ledger, self.annotator.given)

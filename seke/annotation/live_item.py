@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from seke.annotation.reuse import runs_of
-from seke.loop import Request
+from seke.sampling.loop import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from seke.ledger import Asked
-    from seke.loop import Line
-    from seke.manifest import Item
-    from seke.vision.values import Prompt
+    from seke.datasets.manifest import Item
+    from seke.runs.ledger import Asked
+    from seke.sampling.loop import Line
+    from seke.vision.messages import Prompt
 
     Record = dict[str, Any]
 

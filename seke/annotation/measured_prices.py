@@ -23,14 +23,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine import Inference, LookAhead
-from seke.posteriors import Layout
+from seke.inference.record import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from engine import Knowledge
-    from seke.inference import Session
-    from seke.ledger import Ledger, RequestTokens
+    from seke.inference.session import Session
+    from seke.runs.ledger import Ledger, RequestTokens
     from seke.vision.prices import Prices
 
 # Items that are asked by the declared prices. Most ask for one or two answers of the first question, so that

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from engine import Knowledge
-    from seke.inference import Session
+    from seke.inference.session import Session
 
 GENERIC = "generic-vlm"
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from engine import Knowledge, Option
-    from seke.ledger import Ledger
+    from seke.runs.ledger import Ledger
 
     Record = dict[str, Any]
     Given = str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]]

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seke.vision.errors import UnansweredError
-from seke.vision.values import Reply
+from seke.vision.messages import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from seke.ledger import Ledger
-    from seke.vision.values import Call, Choice, Journal, Model
+    from seke.runs.ledger import Ledger
+    from seke.vision.messages import Call, Choice, Journal, Model
 
 
 class Reusing:
@@ -26,7 +26,7 @@ class Reusing:
         self.model, self.earlier, self.alike = model, earlier, alike
 
     async def ask(self, call: Call, journal: Journal) -> tuple[Choice, ...]:
-        """Return the answers to a call; see `values.Model`."""
+        """Return the answers to a call; see `messages.Model`."""
         request = call.request
         draws = range(request.first, request.first + request.samples)
         known = self._known(call, draws)

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from seke.ledger import Totals
+    from seke.runs.ledger import Totals
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Summary:
     items: by decision. reasons: of rejected ones, the first. samples: of all items, those of the set's own
     labels among them; per_item: mean and quantiles. asked: answers by question; observers: by who answered.
     waiting: how many items wait for which people. contradicted_labels: of a variable with labels of the set,
-    how many looks contradict these, and how many would, as declared (`seke.summary.Summary.contradictions`).
+    how many looks contradict these, and how many would, as declared (`infer_summary.Summary.contradictions`).
     levels: share of a level's values that are accepted. promises: what is guaranteed, in words; refused: why
     it is not, where it was to be. stopped: why a run ended before its end.
     """

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine import Answers, FittedReading, Gold, draws_of, reports_of
+from seke.runs.run_folder import SUMMARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine import Knowledge
-
-# What a run of `seke annotate` leaves in its folder.
-SUMMARY = "summary.json"
 
 
 def models_of_runs(paths: Iterable[str]) -> dict[str, str]:

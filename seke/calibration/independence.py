@@ -40,10 +40,10 @@ from engine import (
     scored,
     states_of,
 )
-from seke.labels import LabelTable, labels_from, read_labels
+from seke.files.shipped import cache_folder
+from seke.files.shipped import knowledge as read_knowledge
 from seke.samples import single_samples
-from seke.shipped import cache_folder
-from seke.shipped import knowledge as read_knowledge
+from seke.tables.label_table import LabelTable, labels_from, read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -100,7 +100,7 @@ class Independence:
         """
         from seke.calibration.independence_picture import drawn
 
-        return drawn(self, form)
+        return drawn(self.about, self.pairs, form)
 
 
 def independence(
@@ -134,7 +134,7 @@ def independence(
         engine.KnowledgeError, engine.AnswerError, engine.SekeError: bad knowledge, samples, gold or names; no
             gold of this variable, or no two answers about the same item.
     """
-    from seke import __version__
+    from seke._version import __version__
 
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     variable = _variable(base, about or base.root)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import SekeError
-from seke.drawing.style import STYLE, figure_bytes
+from seke.graphics.style import STYLE, figure_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
-
-    from seke.calibration.independence import Independence
 
     Record = dict[str, Any]
     Floats = NDArray[np.float64]
@@ -43,8 +43,10 @@ MOST_WITH_NUMBERS = 16
 LONGEST_NAME = 22
 
 
-def drawn(result: Independence, form: str) -> bytes:
+def drawn(about: Record, pairs: Sequence[Record], form: str) -> bytes:
     """Draw the observers, or the readings where there is one observer; svg keeps its texts as texts.
+
+    about, pairs: as an `Independence` has them.
 
     Raises:
         engine.SekeError: there are no two observers or readings to draw.
@@ -52,7 +54,7 @@ def drawn(result: Independence, form: str) -> bytes:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    pairs, names = _drawn_pairs(result)
+    pairs, names = _drawn_pairs(pairs)
     style = {**STYLE, "font.size": 8, "axes.edgecolor": PALE, "axes.labelcolor": INK}
     style |= {"xtick.color": INK, "ytick.color": INK}
     with mpl.rc_context(style):
@@ -60,15 +62,15 @@ def drawn(result: Independence, form: str) -> bytes:
         figure = Figure(figsize=(side + MARGIN + BAR, side + MARGIN), layout="constrained")
         axes = figure.subplots()
         _draw_matrix(pairs, names, axes, figure)
-        figure.suptitle(_title(result), fontsize=9, color=INK)
+        figure.suptitle(_title(about), fontsize=9, color=INK)
         figure.supxlabel(NOTE, fontsize=7, color=INK)
     return figure_bytes(figure, form)
 
 
-def _drawn_pairs(result: Independence) -> tuple[list[Record], list[str]]:
+def _drawn_pairs(measured: Sequence[Record]) -> tuple[list[Record], list[str]]:
     """Return the pairs that are drawn, and the names of rows and columns."""
     for kind in ("observers", "readings"):
-        pairs = [pair for pair in result.pairs if pair["kind"] == kind]
+        pairs = [pair for pair in measured if pair["kind"] == kind]
         if pairs:
             if kind == "readings":
                 pairs = [{**pair, "a": _reading(pair, "a"), "b": _reading(pair, "b")} for pair in pairs]
@@ -80,8 +82,7 @@ def _reading(pair: Record, end: str) -> str:
     return f"{pair['observer']}, {pair[end]}"
 
 
-def _title(result: Independence) -> str:
-    about = result.about
+def _title(about: Record) -> str:
     items = f"{about['items']:,} items with gold"
     return f"{about['variable']}: P(column wrong | row wrong), {items}"
 

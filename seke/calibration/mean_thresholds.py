@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine import FitDraws, Threshold, set_thresholds, thresholds_by_value
-from seke.replay import replay
+from seke.sampling.replay import replay
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from engine import Answers, Fit, LevelDecision
-    from seke.inference import Session
+    from seke.inference.session import Session
     from seke.samples import SingleSamples
 
     # A variable, and the value that a threshold is of (`Threshold`).

@@ -7,14 +7,14 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from engine import Threshold, far_off
-from seke.certificates import lacking, verdict
-from seke.workbench.text import columns, count
+from seke.console.certificate_table import lacking, verdict
+from seke.console.columns import columns, count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from engine import Check, Entry, Guarantee, Split
-    from seke.calibration.run import Calibration
+    from seke.calibration.calibrate import Calibration
 
     Record = dict[str, Any]
 

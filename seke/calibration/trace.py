@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from seke.calibration.run import Calibration
+    from seke.calibration.calibrate import Calibration
 
 
 def write_trace(found: Calibration, path: Path) -> None:

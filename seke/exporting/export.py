@@ -15,25 +15,25 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine import Knowledge, SekeError, did_you_mean
-from seke.exporting.card import card_of
+from seke.exporting.accepted_labels import Grounds, Spoken
+from seke.exporting.counts import Tally
+from seke.exporting.data_card import card_of
 from seke.exporting.formats import FORMATS, VERSION, Said, dataset_info, opened, schema_of
-from seke.exporting.instructions import TASKS, read_instructions
+from seke.exporting.instruction_templates import TASKS, read_instructions
+from seke.exporting.instruction_writer import Speaker
 from seke.exporting.licences import Licence, check_copying, read_licences
-from seke.exporting.reasons import Reasons
-from seke.exporting.run import Run
-from seke.exporting.speaker import Speaker
+from seke.exporting.rationale import Reasons
 from seke.exporting.splits import GROUPS, Entry, Placed, placed, shares_of
-from seke.exporting.spoken import Grounds, Spoken
-from seke.exporting.tally import Tally
-from seke.posteriors import FACE_LEVELS
-from seke.shipped import knowledge as read_knowledge
+from seke.files.shipped import knowledge as read_knowledge
+from seke.inference.record import FACE_LEVELS
+from seke.runs.run_folder import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from seke.annotation.items import Known
     from seke.exporting.formats import Format
     from seke.exporting.verify import Verified
+    from seke.runs.item_list import Known
 
     Record = dict[str, Any]
 
@@ -370,7 +370,7 @@ class _Export:
 
     def _facts(self, rows: Mapping[str, int], where: Placed) -> Record:
         """Return what export.json says."""
-        from seke import __version__
+        from seke._version import __version__
 
         settings, words = self.settings, self.speaker.instructions
         return {

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from seke.records import Writer
+from seke.tables.record_writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from seke.annotation.items import Known
-    from seke.exporting.spoken import Spoken
+    from seke.exporting.accepted_labels import Spoken
+    from seke.runs.item_list import Known
 
     Record = dict[str, Any]
 

@@ -2,7 +2,7 @@
 
 `datasets` reads every format, TRL checks that its rows are conversations whose pictures have their places,
 and the pictures are opened. LLaMA-Factory pins other versions of both, so that its converter cannot stand
-beside them; tests/test_export_consumers.py runs it in an environment of its own.
+beside them; tests/seke/exporting/test_consumers.py runs it in an environment of its own.
 """
 
 from __future__ import annotations

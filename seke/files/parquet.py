@@ -16,8 +16,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from engine import AnswerError
 from seke.files.inputs import open_file
+from seke.files.lines import check_expansion, shown
 from seke.files.parquet_pages import column_places, pages
-from seke.samples.files import check_expansion, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

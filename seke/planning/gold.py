@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError, declared_of, is_person
-from seke.inference import Session
+from seke.inference.session import Session
 from seke.samples import only_about
-from seke.simulation import simulate
+from seke.sampling.simulate import simulate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ def calibrated(
     Raises:
         engine.SekeError: no items; a policy that asks nothing.
     """
-    from seke.calibration.run import calibrate
+    from seke.calibration.calibrate import calibrate
 
     if count < 1:
         raise SekeError(f"gold: {count} items; calibrate on one at least")

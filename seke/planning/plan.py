@@ -21,13 +21,13 @@ from engine import (
     people_asked,
     prior_truth,
 )
-from seke.ceiling import ceiling
-from seke.inference import Session
-from seke.loop import Loop, follow
+from seke.console.proportions import share
+from seke.files.shipped import knowledge as read_knowledge
+from seke.inference.session import Session
 from seke.planning.gold import calibrated
-from seke.planning.share import share
-from seke.shipped import knowledge as read_knowledge
-from seke.sources import SimulatedSource
+from seke.sampling.answerers import SimulatedSource
+from seke.sampling.ceiling import ceiling
+from seke.sampling.loop import Loop, follow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine import Decisions, Policy, Variable
-    from seke.loop import Standing
+    from seke.sampling.loop import Standing
 
     Bools = NDArray[np.bool_]
     Floats = NDArray[np.float64]

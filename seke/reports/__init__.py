@@ -1,6 +1,6 @@
 """A whole run as one page that opens offline: `seke report`.
 
-`source` finds what there is (records, samples, ledger, pictures), `table` makes columns of the records,
-`told` what the samples add to each item; `overview`, `of_knowledge`, `of_observers` and `comparison` sum up;
-`pack` and `page` write all into one file, which the scripts beside them draw in the browser.
+`inputs` finds what there is (records, samples, ledger, pictures), `records_table` makes columns of the
+records, `sample_contributions` what the samples add to each item; the sections and `comparison` sum up;
+`encoding` and `html` write all into one file, which the scripts in `web` draw in the browser.
 """

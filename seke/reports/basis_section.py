@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seke.decision_words import BASES, UNCALIBRATED, UNKNOWN
-from seke.reports.shares import rounded
-from seke.reports.table import ORIGINS
+from seke.console.decision_words import BASES, UNCALIBRATED, UNKNOWN
+from seke.reports.proportions import rounded
+from seke.reports.records_table import ORIGINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from seke.reports.table import Table
+    from seke.reports.records_table import Table
 
     Facts = dict[str, Any]
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import SekeError
-from seke.decision_words import DECISIONS
+from seke.console.decision_words import DECISIONS
 from seke.reports.basis_section import basis_facts
-from seke.reports.shares import rounded
+from seke.reports.proportions import rounded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from seke.reports.overview import Floats
-    from seke.reports.source import Source
-    from seke.reports.table import Table
+    from seke.reports.inputs import Source
+    from seke.reports.overview_section import Floats
+    from seke.reports.records_table import Table
 
     Ints = NDArray[np.int64]
     Facts = dict[str, Any]

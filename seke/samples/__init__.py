@@ -20,23 +20,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import AnswerError
+from seke.files.lines import shown
 from seke.samples.binding import bind
-from seke.samples.columns import answers_of, arrange
-from seke.samples.files import shown
-from seke.samples.gathering import contiguous, gathered
+from seke.samples.columns import split
+from seke.samples.csv_rows import read_table
+from seke.samples.grouping import contiguous, gathered
 from seke.samples.jsonl import read_json_lines
-from seke.samples.record import in_chunks, record_of, structured
-from seke.samples.sheet import split
+from seke.samples.schema import in_chunks, record_of, structured
 from seke.samples.single import SingleSamples, singled
-from seke.samples.table import read_table
+from seke.samples.to_engine import answers_of, arrange
 from seke.samples.vocabulary import FIXED, vocabulary_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 
     from engine import Answers, Knowledge
-    from seke.samples.record import Chunk
-    from seke.samples.sheet import Sheet
+    from seke.samples.columns import Sheet
+    from seke.samples.schema import Chunk
     from seke.samples.vocabulary import Vocabulary
 
     Made = TypeVar("Made")

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seke.samples.draft import Draft, given, looked_up, unknown
-from seke.samples.record import ALLOWED, met, not_finite
-from seke.samples.sheet import (
+from seke.samples.columns import (
     CODE,
     HIDDEN,
     LABEL,
@@ -29,13 +27,15 @@ from seke.samples.sheet import (
     pack,
     structure,
 )
+from seke.samples.columns_builder import Draft, given, looked_up, unknown
+from seke.samples.schema import ALLOWED, met, not_finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from seke.samples.record import Chunk
+    from seke.samples.schema import Chunk
     from seke.samples.vocabulary import Field, Vocabulary
 
     Ints = NDArray[np.int64]

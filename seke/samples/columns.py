@@ -1,196 +1,145 @@
-"""A sheet of whole items into the engine's columns."""
+"""Samples in columns: the form in which they are gathered, spilled and cut into batches."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import AnswerError, Answers, Labels, Numbers, Rankings
-from seke.samples.copied import without_copies
-from seke.samples.sheet import (
-    CODE,
-    HIDDEN,
-    LABEL,
-    LIST,
-    NUMBER,
-    PRESENT,
-    RANKING,
-    SPREAD,
-    Sheet,
-    reorder,
-    unpack,
-)
-from seke.samples.vocabulary import STATUSES
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from seke.samples.vocabulary import Vocabulary
+# One row a sample. `item` and `view` index the sheet's own names; `status` indexes STATUSES.
+ROW = np.dtype(
+    [
+        ("draw", np.int64),
+        ("line", np.int64),
+        ("item", np.int32),
+        ("view", np.int32),
+        ("file", np.int32),
+        ("observer", np.int16),
+        ("question", np.int16),
+        ("status", np.int8),
+    ],
+    align=True,
+)
+# One row a reported thing; what `code` and `value` hold depends on `form`.
+ENTRY = np.dtype(
+    [
+        ("code", np.int64),
+        ("value", np.float64),
+        ("row", np.int32),
+        ("variable", np.int16),
+        ("form", np.int8),
+    ],
+    align=True,
+)
+LABEL = 0  # code: answer
+SPREAD = 1  # code: answer, value: its probability
+NUMBER = 2  # value
+RANKING = 3  # code: places 1 to 3, packed
+HIDDEN = 4  # the variable was reported as not visible
+LIST = 5  # a closed-world list was given; code: index of its field
+PRESENT = 6  # the variable stands in such a list
+CODE = 7  # so does a code; code: its index
+SAID = 8  # no evidence by itself: a code in a mapping (what it hides stands as HIDDEN)
 
-    Ints = NDArray[np.int64]
-    Labelled = tuple[Ints, Ints, NDArray[np.float64], NDArray[np.bool_]]
+_BASE = 1 << 20  # more answers than any instrument has
+_PLACES = np.array([1, _BASE, _BASE * _BASE])
 
 
-def arrange(sheet: Sheet, vocabulary: Vocabulary, prefixes: Sequence[str]) -> Sheet:
-    """Order the rows by item, reading and draw; a draw that is given twice is an error.
+@dataclass(frozen=True)
+class Sheet:
+    """Samples in columns: rows (n,) of ROW and entries (m,) of ENTRY, ascending by `row`."""
 
-    Views are ordered by name, so that the columns do not depend on the order of the samples
-    (but for the items'). Samples of copies become those of their originals (`without_copies`).
-    """
-    sheet = _with_views_by_name(sheet)
-    rows = sheet.rows
-    reading = _reading_key(sheet, vocabulary)
-    order = np.lexsort((rows["draw"], reading))
-    reading, draw = reading[order], rows["draw"][order]
-    twice = np.flatnonzero((reading[1:] == reading[:-1]) & (draw[1:] == draw[:-1])) + 1
-    if len(twice):
-        later = rows[order[twice]]
-        at = twice[np.lexsort((later["line"], later["file"]))[0]]
-        _refuse_twice(sheet, vocabulary, prefixes, rows[order[at]], rows[order[at - 1]])
-    return without_copies(reorder(sheet, order), vocabulary)
+    items: tuple[str, ...]
+    views: tuple[str, ...]
+    rows: NDArray[np.void]
+    entries: NDArray[np.void]
 
 
-def _with_views_by_name(sheet: Sheet) -> Sheet:
-    if len(sheet.views) == 1:
-        return sheet
-    views = tuple(sorted(sheet.views))
-    ranks = {view: rank for rank, view in enumerate(views)}
-    rows = sheet.rows.copy()
-    rows["view"] = np.array([ranks[view] for view in sheet.views])[rows["view"]]
-    return Sheet(sheet.items, views, rows, sheet.entries)
+def numbered(names: Iterable[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """The distinct names in order of first appearance, and the index of each name given."""
+    table: defaultdict[str, int] = defaultdict(count().__next__)
+    indices = np.array(list(map(table.__getitem__, names)), dtype=np.int64)
+    return tuple(table), indices
 
 
-def _reading_key(sheet: Sheet, vocabulary: Vocabulary) -> Ints:
-    """One number a row, ascending by item, observer, question and view; equal in a reading."""
-    rows = sheet.rows
-    key: Ints = rows["item"].astype(np.int64)
-    for counted, column in (
-        (vocabulary.observers, "observer"),
-        (vocabulary.questions, "question"),
-        (sheet.views, "view"),
+def pack(places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n, 3) answer indices, -1 where missing, as one number each."""
+    packed: NDArray[np.int64] = (places + 1) @ _PLACES
+    return packed
+
+
+def unpack(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Undo `pack`."""
+    places: NDArray[np.int64] = codes[:, None] // _PLACES % _BASE - 1
+    return places
+
+
+def join(sheets: Sequence[Sheet]) -> Sheet:
+    """One sheet of several, items and views numbered by first appearance."""
+    items: defaultdict[str, int] = defaultdict(count().__next__)
+    views: defaultdict[str, int] = defaultdict(count().__next__)
+    rows = np.concatenate([sheet.rows for sheet in sheets])
+    entries = np.concatenate([sheet.entries for sheet in sheets])
+    row = entry = 0
+    for sheet in sheets:
+        part = rows[row : row + len(sheet.rows)]
+        part["item"] = np.array([items[name] for name in sheet.items])[part["item"]]
+        part["view"] = np.array([views[name] for name in sheet.views])[part["view"]]
+        entries["row"][entry : entry + len(sheet.entries)] += row
+        row += len(sheet.rows)
+        entry += len(sheet.entries)
+    return Sheet(tuple(items), tuple(views), rows, entries)
+
+
+def split(sheet: Sheet, bounds: Sequence[int]) -> Iterator[Sheet]:
+    """The items between each two bounds, of a sheet whose rows ascend by item."""
+    rows_at = np.searchsorted(sheet.rows["item"].copy(), bounds)
+    entries_at = np.searchsorted(sheet.entries["row"].copy(), rows_at)
+    for start, stop, first, last, begin, end in zip(
+        bounds[:-1],
+        bounds[1:],
+        rows_at[:-1],
+        rows_at[1:],
+        entries_at[:-1],
+        entries_at[1:],
+        strict=True,
     ):
-        key = key * len(counted) + rows[column]
-    return key
+        rows = sheet.rows[first:last].copy()
+        entries = sheet.entries[begin:end].copy()
+        rows["item"] -= start
+        entries["row"] -= first
+        views = sheet.views
+        if len(views) > 1:
+            used, rows["view"] = np.unique(rows["view"], return_inverse=True)
+            views = tuple(views[index] for index in used)
+        yield Sheet(sheet.items[start:stop], views, rows, entries)
 
 
-def _refuse_twice(
-    sheet: Sheet,
-    vocabulary: Vocabulary,
-    prefixes: Sequence[str],
-    later: np.void,
-    earlier: np.void,
-) -> None:
-    observer = tuple(vocabulary.observers)[later["observer"]]
-    question = tuple(vocabulary.questions)[later["question"]]
-    key = f"item {sheet.items[later['item']]!r}, observer {observer!r}, question {question!r}"
-    whole = f"{key}, view {sheet.views[later['view']]!r}"
-    raise AnswerError(
-        f"{_place(prefixes, later)}: draw: {later['draw']} of {whole}"
-        f" was given already at {_place(prefixes, earlier)}"
-    )
+def reorder(sheet: Sheet, order: NDArray[np.int64]) -> Sheet:
+    """The same sheet with its rows in another order."""
+    if (order[1:] > order[:-1]).all():
+        return sheet
+    counts = np.bincount(sheet.entries["row"], minlength=len(sheet.rows))
+    starts = np.cumsum(counts) - counts
+    moved = counts[order]
+    skipped = np.cumsum(moved) - moved
+    source = np.repeat(starts[order] - skipped, moved) + np.arange(len(sheet.entries))
+    entries = np.take(sheet.entries, source)
+    entries["row"] = np.repeat(np.arange(len(order)), moved)
+    return Sheet(sheet.items, sheet.views, np.take(sheet.rows, order), entries)
 
 
-def _place(prefixes: Sequence[str], row: np.void) -> str:
-    return f"{prefixes[row['file']]}{row['line']}"
-
-
-def answers_of(sheet: Sheet, vocabulary: Vocabulary) -> Answers:
-    """Fill the engine's columns from an arranged sheet."""
-    rows, entries = sheet.rows, sheet.entries
-    count, item = len(sheet.items), rows["item"]
-    ok = rows["status"] == STATUSES.index("ok")
-    key = _reading_key(sheet, vocabulary)[ok]
-    new = np.concatenate([[True], key[1:] != key[:-1]]) if len(key) else np.empty(0, dtype=bool)
-    reading = np.full(len(rows), -1, dtype=np.int64)
-    reading[ok] = np.cumsum(new) - 1
-    first = rows[ok][new]
-    labels, closed_hidden = _closed_world(sheet, vocabulary, reading)
-    numbers: dict[str, Numbers] = {}
-    rankings: dict[str, Rankings] = {}
-    for index, own in _by_variable(entries):
-        name = vocabulary.names[index]
-        at = reading[own["row"]]
-        if vocabulary.kinds[index] == "interval":
-            numbers[name] = Numbers(at, own["value"].copy())
-            continue
-        labels.setdefault(name, []).append(_labelled(own, at))
-        ranked = own["form"] == RANKING
-        if ranked.any():
-            rankings[name] = Rankings(at[ranked], unpack(own["code"][ranked]))
-    hidden_rows = entries["row"][entries["form"] == HIDDEN]
-    hidden = np.bincount(item[hidden_rows], minlength=count)
-    hidden += np.bincount(item[closed_hidden], minlength=count)
-    return Answers(
-        items=sheet.items,
-        views=sheet.views,
-        reading_item=first["item"].astype(np.int64),
-        reading_observer=first["observer"].astype(np.int64),
-        reading_question=first["question"].astype(np.int64),
-        reading_view=first["view"].astype(np.int64),
-        labels={name: _stacked(labels[name]) for name in vocabulary.names if name in labels},
-        numbers=numbers,
-        rankings=rankings,
-        samples=np.bincount(item, minlength=count),
-        refused=_counted(item, rows["status"] == STATUSES.index("refused"), count),
-        unreadable=_counted(item, rows["status"] == STATUSES.index("unreadable"), count),
-        hidden=hidden,
-        asked=_counted(item, vocabulary.askable[rows["observer"]], count),
-    )
-
-
-def _counted(item: Ints, chosen: NDArray[np.bool_], count: int) -> Ints:
-    return np.bincount(item[chosen], minlength=count)
-
-
-def _by_variable(entries: NDArray[np.void]) -> list[tuple[int, NDArray[np.void]]]:
-    """The entries that are evidence by themselves, for each variable that has any."""
-    chosen = np.flatnonzero(np.isin(entries["form"], (LABEL, SPREAD, NUMBER, RANKING)))
-    by_variable = np.argsort(entries["variable"][chosen], kind="stable")
-    own = np.take(entries, chosen[by_variable])
-    if not len(own):
-        return []
-    variables, starts = np.unique(own["variable"], return_index=True)
-    return [
-        (int(variable), part) for variable, part in zip(variables, np.split(own, starts[1:]), strict=True)
-    ]
-
-
-def _labelled(own: NDArray[np.void], reading: Ints) -> Labelled:
-    ranked, spread = own["form"] == RANKING, own["form"] == SPREAD
-    answer = own["code"].copy()
-    answer[ranked] = unpack(answer[ranked])[:, 0]
-    return reading, answer, np.where(spread, own["value"], 1.0), spread
-
-
-def _stacked(parts: list[Labelled]) -> Labels:
-    return Labels(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
-
-def _closed_world(
-    sheet: Sheet, vocabulary: Vocabulary, reading: Ints
-) -> tuple[dict[str, list[Labelled]], Ints]:
-    """Present and absent for all that a list covers, and a row for each one hidden by a code."""
-    rows, entries = sheet.rows, sheet.entries
-    form, row = entries["form"], entries["row"]
-    shape = (len(rows), len(vocabulary.names))
-    covered, present, hidden = (np.zeros(shape, dtype=bool) for _ in range(3))
-    for index, field in enumerate(vocabulary.fields):
-        at = row[(form == LIST) & (entries["code"] == index)]
-        asked = vocabulary.asked[rows["question"][at]] & vocabulary.equipped[rows["observer"][at]]
-        covered[at] |= asked & vocabulary.member_mask(field)
-    named = form == PRESENT
-    present[row[named], entries["variable"][named]] = True
-    for index, hides in enumerate(vocabulary.hides):
-        hidden[row[(form == CODE) & (entries["code"] == index)]] |= hides
-    hidden &= covered & ~present
-    visible = covered & ~hidden
-    labels: dict[str, list[Labelled]] = {}
-    for column in np.flatnonzero(visible.any(axis=0)).tolist():
-        seen = np.flatnonzero(visible[:, column])
-        answer = present[seen, column].astype(np.int64)
-        ones, plain = np.ones(len(seen)), np.zeros(len(seen), dtype=bool)
-        labels[vocabulary.names[column]] = [(reading[seen], answer, ones, plain)]
-    return labels, np.nonzero(hidden)[0]
+def structure(dtype: np.dtype[np.void], count: int, columns: dict[str, Any]) -> NDArray[np.void]:
+    """Rows of a structured type; each column is an array, or one value for all rows."""
+    rows: NDArray[Any] = np.empty(count, dtype=dtype)
+    for name, column in columns.items():
+        rows[name] = column
+    return rows

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seke.samples.sheet import Sheet, reorder
+from seke.samples.columns import Sheet, reorder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from seke.samples.files import read_lines, shown
-from seke.samples.record import Chunk, in_chunks, record_type, undecodable
+from seke.files.lines import read_lines, shown
+from seke.samples.schema import Chunk, in_chunks, record_type, undecodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine import Answers
-from seke.samples.columns import answers_of, arrange
+from seke.samples.to_engine import answers_of, arrange
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
-    from seke.samples.sheet import Sheet
+    from seke.samples.columns import Sheet
     from seke.samples.vocabulary import Vocabulary
 
     Ints = NDArray[np.int64]

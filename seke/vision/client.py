@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from engine import did_you_mean
-from seke.vision.dialect import FORMATS, Dialect
+from seke.vision.capabilities import FORMATS, Dialect
+from seke.vision.completions import is_json, reply_of
 from seke.vision.errors import FatalError, UnansweredError
-from seke.vision.faults import LONGEST_MESSAGE, LONGEST_WAIT, Refusal, plain, refusal_of
 from seke.vision.http_bodies import ACCEPTED, BodyBounds, BodyError, quoted_beginning
-from seke.vision.limits import Pace
+from seke.vision.messages import Choice, Failure, Reply
 from seke.vision.prices import Estimate
-from seke.vision.replies import is_json, reply_of
-from seke.vision.values import Choice, Failure, Reply
+from seke.vision.rate_limit import Pace
+from seke.vision.server_errors import LONGEST_MESSAGE, LONGEST_WAIT, Refusal, plain, refusal_of
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from tenacity import AsyncRetrying, RetryCallState
 
+    from seke.vision.messages import Call, Journal, Settings
     from seke.vision.prices import Prices
-    from seke.vision.values import Call, Journal, Settings
 
 ATTEMPTS = 6
 # Seconds from sending a request to the last byte of its answer: a slow model on a slow machine needs minutes.
@@ -154,7 +154,7 @@ class Endpoint:
             raise FatalError(f"{self.where}: no model is called {model!r}{hint} (it has {some})")
 
     async def ask(self, call: Call, journal: Journal) -> tuple[Choice, ...]:
-        """Return the answers to a call; see `values.Model`."""
+        """Return the answers to a call; see `messages.Model`."""
         first, found = call.request.first, dict[int, Choice]()
         wanted = range(first, first + call.request.samples)
         reasons: list[BaseException] = []

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from engine import SekeError
 
 if TYPE_CHECKING:
-    from seke.vision.values import Choice
+    from seke.vision.messages import Choice
 
 
 class FatalError(SekeError):

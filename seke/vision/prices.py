@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from seke.vision.values import Call, Settings
+    from seke.vision.messages import Call, Settings
 
 MILLION = 1_000_000
 LETTERS_A_TOKEN = 2

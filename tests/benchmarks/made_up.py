@@ -9,7 +9,7 @@ import numpy as np
 
 import seke
 from engine import Answers, Labels, Numbers
-from engine.evidence import Evidence
+from engine.observation.evidence import Evidence
 
 REFERENCE = Path(__file__).parent / "bases" / "reference.yaml"
 

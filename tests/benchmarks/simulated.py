@@ -1,7 +1,7 @@
 """Answers of one simulated observer to any question about made-up items, all drawn beforehand.
 
-So ways of asking are compared on the same answers. The drawing is the engine's (`engine.simulation`), which
-its own tests hold against the declared tables.
+So ways of asking are compared on the same answers. The drawing is the engine's, which its own tests hold
+against the declared tables.
 """
 
 from __future__ import annotations

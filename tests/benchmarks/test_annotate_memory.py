@@ -19,7 +19,7 @@ RUN = """
 import json, resource, sys, time
 from pathlib import Path
 import seke
-from seke.vision.recorded import ScriptedModel
+from seke.vision.fake import ScriptedModel
 started = time.monotonic()
 found = seke.annotate(sys.argv[1], sys.argv[2], ScriptedModel(), strategy=sys.argv[3], concurrency=64)
 most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -20,7 +20,7 @@ from simulated import SimulatedObserver, truths
 
 import seke
 from engine import Inference, LookAhead, Preposterior, compiled, decide_levels, diagnose
-from engine.evidence import ObservationModel
+from engine.observation.evidence import ObservationModel
 from seke.samples import answers_from, read_batches
 
 pytestmark = pytest.mark.slow

@@ -26,11 +26,11 @@ from test_shared_errors import DATA, FIVE, STATES, Frames, Setup
 
 import seke
 from engine import Answers
-from seke.annotation.strategies import rule_of
-from seke.inference import Session
-from seke.loop import Loop, follow
+from seke.annotation.stopping_rules import rule_of
+from seke.inference.session import Session
 from seke.samples import answers_from, single_samples
-from seke.sources import RecordedSource
+from seke.sampling.answerers import RecordedSource
+from seke.sampling.loop import Loop, follow
 
 GOLD, SPLITS, LIMIT = 100, 20, 0.1
 # An accepted frame is worth as many answers as an accepted expression in the shipped base: 20 / .4.

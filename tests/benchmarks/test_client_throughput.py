@@ -26,10 +26,10 @@ from PIL import Image
 
 import seke
 from seke.annotation.job import Job
-from seke.pictures import picture_of, view_of
-from seke.questions import Questions
+from seke.datasets.images import picture_of, view_of
+from seke.prompts import Questions
 from seke.vision.client import Endpoint
-from seke.vision.values import Settings
+from seke.vision.messages import Settings
 
 pytestmark = pytest.mark.slow
 ITEMS = 2000

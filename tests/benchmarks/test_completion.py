@@ -29,10 +29,10 @@ import pytest
 
 import seke
 from engine import Answers, looks_at_labels, prior_truth
-from seke.inference import Session
-from seke.loop import Loop, follow
+from seke.inference.session import Session
 from seke.samples import answers_from
-from seke.sources import SimulatedSource
+from seke.sampling.answerers import SimulatedSource
+from seke.sampling.loop import Loop, follow
 
 ITEMS, WRONG_SHARE, SEED = 1000, 0.2, 1
 # Goals: of wrong labels at most, of right ones at least so many are accepted as the label.

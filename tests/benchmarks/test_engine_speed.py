@@ -25,8 +25,8 @@ from made_up import REFERENCE, joint_answers, soft_evidence, variants
 
 import seke
 from engine import Inference, compile_network, cost_of
-from engine.instruments import LabelKernel
-from seke.inference import Session
+from engine.observation.kernels import LabelKernel
+from seke.inference.session import Session
 
 with warnings.catch_warnings():
     # It warns of parts of itself on import; as an error that would end in a crash.
@@ -93,7 +93,7 @@ class Peer:
                 for name, values in likelihood.items():
                     engine.chgEvidence(name, values)
             engine.makeInference()
-            yield {name: engine.posterior(name).toarray() for name in wanted}
+            yield {name: engine.inference.posterior(name).toarray() for name in wanted}
 
 
 def exported(network, population):
@@ -215,7 +215,7 @@ def test_memory_of_100_000_items(say):
         "import sys, resource; sys.path.insert(0, 'tests/benchmarks')\n"
         "import seke\n"
         "from engine import Inference, compiled\n"
-        "from seke.shipped import cache_folder\n"
+        "from seke.files.shipped import cache_folder\n"
         "from made_up import joint_answers\n"
         "base = seke.knowledge()\n"
         "inference = Inference(compiled(base, cache_folder()))\n"
@@ -247,7 +247,7 @@ def test_one_item(say):
     for name, call in calls.items():
         spent = [seconds(call, times=1) for _ in range(200)]
         say(f"\none item, {name}: {1000 * statistics.median(spent):.2f} ms (median)", end="")
-    with patch("engine.posterior.FEW", -1):
+    with patch("engine.inference.posterior.FEW", -1):
         spent = [seconds(calls["the network, numpy"], times=1) for _ in range(50)]
         say(f"\none item, the network, torch: {1000 * statistics.median(spent):.2f} ms (median)")
 

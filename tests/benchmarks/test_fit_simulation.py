@@ -29,11 +29,11 @@ from engine import (
     fit_observers,
     prior_truth,
 )
-from engine.answers import Labels, Numbers
-from engine.calibration import Target
-from engine.unknowns import Unknowns
-from seke.inference import batches
-from seke.shipped import cache_folder
+from engine.learning.observer_fit import Target
+from engine.learning.parameters import Unknowns
+from engine.model.responses import Labels, Numbers
+from seke.files.shipped import cache_folder
+from seke.sampling.infer import batches
 
 PLANTS = Path(__file__).parents[2] / "examples" / "plants" / "knowledge"
 WHO = "app"

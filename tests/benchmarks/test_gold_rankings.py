@@ -22,7 +22,7 @@ import pytest
 
 import seke
 from engine import read as read_base
-from seke.shipped import shipped_folder
+from seke.files.shipped import shipped_folder
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "gpt4v_rankings.csv"
 SPLITS = 20

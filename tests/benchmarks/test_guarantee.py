@@ -21,8 +21,8 @@ import pytest
 from scipy.stats import binomtest
 
 from engine import Basis, Design, Gold, LevelDecision, Origin, Policy, Variable, certify, split
-from engine.guarantee import PARTS
-from engine.knowledge import Knowledge
+from engine.model.guarantee import PARTS
+from engine.model.knowledge import Knowledge
 
 SPLITS, DELTA = 300, 0.1
 ALPHAS = (0.1, 0.05, 0.02)

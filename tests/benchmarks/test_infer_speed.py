@@ -18,9 +18,9 @@ import pytest
 
 import seke
 from engine import decide_items, decide_levels, diagnose
-from seke.inference import Session
-from seke.records import Writer
+from seke.inference.session import Session
 from seke.samples import read_batches
+from seke.tables.record_writer import Writer
 
 ITEMS, DRAWS = 26_238, 5
 

@@ -28,11 +28,11 @@ import pytest
 
 import seke
 from engine import Answers
-from seke.annotation.strategies import rule_of
-from seke.inference import Session
-from seke.loop import Loop, follow
+from seke.annotation.stopping_rules import rule_of
+from seke.inference.session import Session
 from seke.samples import answers_from, single_samples
-from seke.sources import RecordedSource
+from seke.sampling.answerers import RecordedSource
+from seke.sampling.loop import Loop, follow
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 BUDGET, LEARNED_DRAWS, SPLITS = 10, 5, 15

@@ -33,7 +33,7 @@ import seke
 from engine import Answers, set_thresholds
 from engine.decision.limits import TIE
 from seke.calibration.mean_thresholds import thresholds_of
-from seke.inference import Session
+from seke.inference.session import Session
 from seke.samples import answers_from
 
 GOLD, LIMITS = (56, 156), (0.05, 0.1)

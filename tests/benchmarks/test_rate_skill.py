@@ -20,7 +20,7 @@ import pytest
 import seke
 from engine import Inference, compile_network
 from engine import read as read_base
-from engine.simulation import choose, prior_truth
+from engine.inference.simulation import choose, prior_truth
 from seke.samples import answers_from
 
 pytestmark = pytest.mark.slow

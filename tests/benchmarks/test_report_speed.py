@@ -18,7 +18,7 @@ import pytest
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")]
-SEKE = (sys.executable, "-c", "from seke.cli import main; main()")
+SEKE = (sys.executable, "-c", "from seke.cli.main import main; main()")
 MAKING, OPENING = 3.0, 12.0
 
 

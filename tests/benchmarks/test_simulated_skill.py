@@ -47,10 +47,10 @@ import pytest
 import seke
 from engine import Inference, compile_network
 from engine import read as read_base
-from engine.instruments import confused_scatter
-from engine.simulation import choose, propensities
+from engine.inference.simulation import choose, propensities
+from engine.model.confusion import confused_scatter
+from seke.files.shipped import shipped_folder
 from seke.samples import answers_from
-from seke.shipped import shipped_folder
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "gpt4v_rankings.csv"
 STATES = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")

@@ -34,7 +34,7 @@ from scipy.optimize import minimize
 from scipy.special import betainc, digamma, expit, logsumexp, softmax
 
 from engine import Answers, Gold, Inference, Labels, compile_network, read, split_types
-from engine.instruments import dirichlet_multinomial
+from engine.observation.kernels import dirichlet_multinomial
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 LEVELS = (0.90, 0.95, 0.98, 0.99)

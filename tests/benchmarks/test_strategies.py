@@ -22,11 +22,11 @@ from test_asking import misspecified
 
 import seke
 from engine import Inference, Misfit, all_required, compiled, prior_truth
-from seke.annotation.strategies import rule_of
-from seke.inference import Session
-from seke.loop import Loop, Request, follow
+from seke.annotation.stopping_rules import rule_of
+from seke.inference.session import Session
 from seke.planning.plan import gold_of, wrong_of
-from seke.sources import SimulatedSource
+from seke.sampling.answerers import SimulatedSource
+from seke.sampling.loop import Loop, Request, follow
 
 pytestmark = pytest.mark.slow
 ITEMS, SEED = 1500, 3

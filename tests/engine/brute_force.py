@@ -32,8 +32,8 @@ from engine import (
     Rankings,
     Variable,
 )
-from engine.formula_reader import parse
-from engine.knowledge import (
+from engine.language.formula_parser import parse
+from engine.model.knowledge import (
     Cell,
     Clarity,
     Coupling,

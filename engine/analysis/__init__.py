@@ -1,0 +1,1 @@
+"""What numbers of a base do to posteriors: slopes, contributions, counterfactuals, warnings."""

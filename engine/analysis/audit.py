@@ -1,0 +1,279 @@
+"""What is odd about a base that compiles: declared against compiled numbers, rules, and warnings.
+
+A warning is something that a careful author would want to know and may have meant; what cannot be meant is a
+fault, which the reader and the compiler report.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.compilation.feasibility import feasible_interval
+from engine.decision.voi_exact import Preposterior
+from engine.errors import Fault, did_you_mean
+from engine.inference.posterior import Inference
+from engine.language.yaml_tree import declared_of
+from engine.network.cost import Cost, cost_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from engine.errors import Place
+    from engine.model.knowledge import Knowledge, Rule
+    from engine.network.network import Network
+    from engine.network.values import CompiledRule
+
+    Floats = NDArray[np.float64]
+
+# Imagined answers for the errors of pairs: as many as take some seconds, within these.
+FEWEST_PATHS, MOST_PATHS = 200, 2000
+SECONDS = 2.0
+MOST_INTERVALS = 300
+NEVER = 1e-4
+CERTAIN = 1 - 1e-9
+INDISTINCT = 0.4
+AGREES = 0.005
+OPPOSES = -0.02
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """A declared number beside what the compiled network has instead, and where it is declared."""
+
+    path: str
+    place: Place
+    source: str
+    declared: float
+    compiled: float
+
+
+@dataclass(frozen=True)
+class AuditedRule:
+    """A rule, what became of it, and the confidences that the declared tables alone allow.
+
+    possible: NaN where it was not computed: of more than MOST_INTERVALS rules, those that are not met first.
+    """
+
+    rule: Rule
+    compiled: CompiledRule
+    possible: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    deviations: of all declared numbers, the largest first. errors: question -> (K, K), see
+    `Preposterior.pair_errors`; NaN on the diagonal. warnings: in the order of the files. unmet: the names of
+    the rules whose confidence is not met.
+    """
+
+    deviations: tuple[Deviation, ...]
+    rules: tuple[AuditedRule, ...]
+    errors: Mapping[str, Floats]
+    cost: Cost
+    warnings: tuple[Fault, ...]
+    unmet: tuple[str, ...]
+
+
+def audit_network(network: Network, seed: int = 0) -> Audit:
+    """Audit a compiled base."""
+    base = network.knowledge
+    rules = tuple(_audited(network))
+    cost = cost_of(network)
+    # A path is drawn variable by variable.
+    paths = int(SECONDS * cost.items_a_second / len(base.variables))
+    paths = min(max(paths, FEWEST_PATHS), MOST_PATHS)
+    errors = Preposterior(Inference(network), seed, paths).pair_errors() if base.policy.ask else {}
+    for error in errors.values():
+        np.fill_diagonal(error, np.nan)
+    warnings = [
+        *(*_of_rules(rules), *_said_twice(rules), *_unused(base)),
+        *(*_indistinct(network, errors), *_of_dependence(base)),
+    ]
+    unmet = tuple(one.rule.name for one in rules if one.compiled.status == "unmet")
+    deviations = sorted(_deviations(network), key=lambda one: -abs(one.compiled - one.declared))
+    return Audit(tuple(deviations), rules, errors, cost, tuple(sorted(warnings)), unmet)
+
+
+def _audited(network: Network) -> Iterator[AuditedRule]:
+    declared = {rule.name: rule for rule in network.knowledge.rules}
+    open_ = [rule for rule in network.rules if rule.status != "decided"]
+    first = sorted(open_, key=lambda rule: rule.status != "unmet")[:MOST_INTERVALS]
+    in_question = {rule.name for rule in first}
+    for rule in network.rules:
+        possible = feasible_interval(network, rule) if rule.name in in_question else (math.nan, math.nan)
+        if rule.status == "decided":
+            possible = (rule.reached, rule.reached)
+        yield AuditedRule(declared[rule.name], rule, possible)
+
+
+def _deviations(network: Network) -> Iterator[Deviation]:
+    base = network.knowledge
+    states = network.root_states
+    for name, row in base.cells.items():
+        for state, cell, p in zip(states, row, network.given_root[name], strict=True):
+            path = f"activations.cells.{state}.{name}"
+            yield Deviation(path, cell.place, cell.source, cell.p, float(p[1]))
+    for index, (state, moments) in enumerate(zip(states, base.moments, strict=False)):
+        mean, sd, correlation = _moments(network, index)
+        pairs = [("mean", moments.mean, mean), ("sd", moments.sd, sd)]
+        for what, declared, compiled in pairs:
+            for name, one, other in zip(base.affect, declared, compiled, strict=True):
+                path = f"affect.moments.{state}.{what}.{name}"
+                yield Deviation(path, moments.place, moments.source, one, float(other))
+        for i, j in zip(*np.triu_indices(len(mean), 1), strict=True):
+            path = f"affect.moments.{state}.correlation"
+            declared_one = moments.correlation[i][j]
+            yield Deviation(path, moments.place, moments.source, declared_one, float(correlation[i, j]))
+
+
+def _moments(network: Network, state: int) -> tuple[Floats, Floats, Floats]:
+    """Return the compiled mean, sd and correlation of the interval variables; uniform within bins."""
+    base = network.knowledge
+    node = next(node for node in network.nodes.values() if node.variables == base.affect)
+    assert node.index is not None
+    edges = [np.array(base.variables[name].edges) for name in base.affect]
+    values = np.stack(
+        [((e[:-1] + e[1:]) / 2)[node.index[:, i]] for i, e in enumerate(edges)], axis=1, dtype=np.float64
+    )
+    p = network.marginals[node.name][state]
+    mean = p @ values
+    within = np.diag([(e[1] - e[0]) ** 2 / 12 for e in edges])
+    covariance = (values - mean).T @ ((values - mean) * p[:, None]) + within
+    sd = np.sqrt(np.diag(covariance))
+    return mean, sd, covariance / np.outer(sd, sd)
+
+
+def _of_rules(rules: tuple[AuditedRule, ...]) -> Iterator[Fault]:
+    for one in rules:
+        message = _oddity(one)
+        if message:
+            yield Fault(one.rule.place, f"rules.{one.rule.name}", message)
+
+
+def _oddity(one: AuditedRule) -> str:
+    """Return what is odd about a rule, or nothing."""
+    rule, compiled = one.rule, one.compiled
+    low, high = one.possible
+    gap = abs(compiled.reached - rule.confidence) > AGREES
+    tables = "`activations` or `affect`, which would have to change instead"
+    alone = "" if math.isnan(low) else f"; with the declared tables alone {low:.3f} to {high:.3f} is possible"
+    oddities = (
+        (
+            compiled.reached >= CERTAIN,
+            "is always true: nothing that satisfies its `if` can fail its `then`; it says nothing",
+        ),
+        (compiled.p_if < NEVER, f"hardly ever has a say: P(if) is {compiled.p_if:.2g}"),
+        (
+            compiled.status == "decided",
+            f"is decided already by {tables}: P(then | if) is {compiled.reached:.3f}"
+            + (f"; its confidence of {rule.confidence:g} is ignored" if gap else ""),
+        ),
+        (
+            compiled.p_if >= CERTAIN,
+            "has an `if` that always holds: it is no rule, but says how often its `then` is true",
+        ),
+        (
+            compiled.status == "unmet",
+            f"confidence {rule.confidence:g} is not met: {compiled.reached:.3f} is reached{alone}",
+        ),
+        (
+            compiled.weight < OPPOSES,
+            f"speaks against its own `then`: without it P(then | if) would be above {rule.confidence:g} "
+            f"(weight {compiled.weight:.2f})",
+        ),
+    )
+    return next((message for odd, message in oddities if odd), "")
+
+
+def _said_twice(rules: tuple[AuditedRule, ...]) -> Iterator[Fault]:
+    """Find rules that hold and are violated in just the same cases as an earlier one."""
+    first: dict[tuple[tuple[str, ...], bytes, bytes], Rule] = {}
+    for one in rules:
+        compiled = one.compiled
+        key = (compiled.nodes, compiled.condition.tobytes(), compiled.violated.tobytes())
+        earlier = first.setdefault(key, one.rule)
+        if earlier is not one.rule:
+            odds = "" if earlier.confidence == one.rule.confidence else ", with another confidence"
+            message = f"says the same as rules.{earlier.name} ({earlier.place}){odds}"
+            yield Fault(one.rule.place, f"rules.{one.rule.name}", message)
+
+
+def _of_dependence(base: Knowledge) -> Iterator[Fault]:
+    """Yield observers that cannot err together as often as is said, or whose shared errors count twice."""
+    for name, observer in base.observers.items() if base.dependence is not None else ():
+        if observer.follows > observer.carry and len(observer.labels):
+            message = (
+                f"follows what an item looks like in {observer.follows:g}, and carries {observer.carry:g} "
+                "over from what it settles on, so that it follows in that at most; raise `carry` or lower "
+                "`follows`"
+            )
+            yield Fault(observer.place, f"observers.{name}", message)
+        if observer.follows and observer.exponent != 1:
+            message = (
+                f"has an exponent of {observer.exponent:g} and follows what an item looks like: errors that "
+                "it shares count twice; set the exponent to 1 and calibrate anew"
+            )
+            yield Fault(observer.place, f"observers.{name}", message)
+    yield from _of_families(base)
+
+
+def _of_families(base: Knowledge) -> Iterator[Fault]:
+    """Yield families without two members, and members that follow theirs less often than is said."""
+    members = Counter(observer.family for observer in base.observers.values())
+    declared = base.dependence.families if base.dependence is not None else {}
+    for name, family in declared.items():
+        if not members[name]:
+            message = f"no observer is of this family{did_you_mean(name, [n for n in members if n])}"
+            yield Fault(family.place, f"dependence.families.{name}", message)
+    for observer in (observer for observer in base.observers.values() if observer.family):
+        path, own, follows = f"observers.{observer.name}", observer.family, observer.family_follows
+        if members[own] == 1:
+            others = [other for other in members if other not in ("", own)]
+            message = f"is the only observer of the family {own}, which changes nothing"
+            yield Fault(observer.place, path, message + did_you_mean(own, others))
+        if observer.labels and follows > observer.carry:
+            message = (
+                f"follows its family {own} in {follows:g}, and carries {observer.carry:g} over from what it "
+                "settles on, so that it follows in that at most; raise `carry` or lower what the family says"
+            )
+            yield Fault(observer.place, path, message)
+
+
+def _unused(base: Knowledge) -> Iterator[Fault]:
+    """Find sources that no number cites and no note names."""
+    declared = declared_of(base)
+    cited = {leaf.source for leaf in declared.leaves.values()}
+    texts = [(leaf.path, f"{leaf.text}\n{leaf.note}") for leaf in declared.leaves.values()]
+    for name, source in base.sources.items():
+        # What a source says of itself is no use of it.
+        spoken = "\n".join({text for path, text in texts if not path.startswith(f"sources.{name}.")})
+        if name not in cited and not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", spoken):
+            yield Fault(
+                source.place, f"sources.{name}", "is never used: no number cites it, no text names it"
+            )
+
+
+def _indistinct(network: Network, errors: Mapping[str, Floats]) -> Iterator[Fault]:
+    """Find pairs of root states between which every question leaves more doubt than INDISTINCT."""
+    if not errors:
+        return
+    base, states = network.knowledge, network.root_states
+    best = np.min(list(errors.values()), axis=0)
+    path = f"variables.{base.root}.states"
+    place = declared_of(base).places.get(path, base.variables[base.root].place)
+    for one, other in np.argwhere(np.triu(best > INDISTINCT)):
+        message = (
+            f"no question tells {states[one]} from {states[other]}: after one answer of {base.policy.ask} to "
+            f"the best of them the likelier is wrong in {best[one, other]:.0%} of cases (guessing: 50%)"
+        )
+        yield Fault(place, path, message)

@@ -1,0 +1,149 @@
+"""Which numbers can have a say, and a base with a few of them changed.
+
+Room is made for numbers that are parts of distributions.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import KnowledgeError
+from engine.language.yaml_tree import declared_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from engine.inference.posterior import Inference
+    from engine.model.knowledge import Knowledge, Number, Observer
+    from engine.model.responses import Answers
+
+# Sections of the YAML that the network is compiled from, and what is read from these.
+COMPILED = ("words", "priors", "activations", "affect", "couplings", "rules")
+OF_NETWORK = ("variables", "populations", "cells", "moments", "couplings", "rules")
+
+
+def only_fitted(path: str) -> bool:
+    """Say whether a number only says where a fit begins or how sure it is: `n`, `spread`, one under `sd`."""
+    if path.startswith("dependence."):
+        return path.endswith(".n") and path != "dependence.n"
+    return path.endswith((".n", ".spread")) or ".sd." in path or ".n." in path
+
+
+def speaking(inference: Inference, answers: Answers) -> tuple[Number, ...]:
+    """Return the numbers that can move these posteriors: of the network, and of what observers spoke of.
+
+    Where several observers answered, also those that what an item looks like is derived from.
+    """
+    base, answered = inference.network.knowledge, set(answers.reading_observer.tolist())
+    observers = {index: inference.observations.observers[index] for index in answered}
+    silent = tuple(path for index, one in observers.items() for path in _silent(base, answers, index, one))
+    wanted = (
+        *(f"{section}." for section in COMPILED if section != "priors"),
+        # Rules hold under the reference, whatever the population is.
+        *(f"priors.populations.{name}." for name in {inference.population, base.reference}),
+        *(f"observers.{one.name}." for one in observers.values()),
+    )
+    of_looks = tuple(_of_looks(inference, answers))
+    return tuple(
+        number
+        for path, number in base.numbers.items()
+        if (path.startswith(of_looks) or (path.startswith(wanted) and not path.startswith(silent)))
+        and not only_fitted(path)
+        and not path.endswith((".cost", ".further"))
+    )
+
+
+def _of_looks(inference: Inference, answers: Answers) -> Iterator[str]:
+    """Yield the paths of what the looks are derived from: `dependence`, and the tables of all observers."""
+    observations, kinds = inference.observations, ("confusion", "accuracy", "repeat", "types")
+    together = observations.answered_together(answers)
+    if together:
+        yield "dependence."
+    for name in together:
+        for index in observations.observers_of(name):
+            path = f"observers.{observations.observers[index].name}"
+            yield from (f"{path}.follows", f"{path}.carry", f"{path}.binary.cells.{name}.")
+            yield from (f"{path}.categorical.{name}.{kind}" for kind in kinds)
+            if name in inference.network.knowledge.cells:
+                yield f"{path}.binary.repeat"
+
+
+def _silent(base: Knowledge, answers: Answers, index: int, observer: Observer) -> Iterator[str]:
+    """Yield the paths of an observer below which nothing was reported or asked."""
+    path, mine = f"observers.{observer.name}", answers.reading_observer == index
+
+    def told(reports: Mapping[str, Any], name: str) -> bool:
+        return name in reports and bool(mine[reports[name].reading].any())
+
+    asked = {list(base.questions)[q] for q in answers.reading_question[mine]}
+    # An answer under halo speaks of the label that it may follow, said or not.
+    given = {halo.given for question, halo in observer.halo.items() if question in asked}
+    for name in observer.instruments:
+        if name in given:
+            continue
+        if not told(answers.labels, name) and not told(answers.numbers, name):
+            yield from (f"{path}.{kind}.{name}." for kind in ("categorical", "binary.cells", "interval"))
+        if not told(answers.rankings, name):
+            yield f"{path}.categorical.{name}.ranking."
+    yield from (f"{path}.halo.{name}." for name in base.questions if name not in asked)
+
+
+class Variation:
+    """Reads a base again with other numbers."""
+
+    def __init__(self, base: Knowledge) -> None:
+        self.base = base
+
+    def changed(self, values: Mapping[str, float]) -> Knowledge | None:
+        """Return the base with other values of numbers, by path; None where no such base is allowed.
+
+        Where a number is one of a distribution, the others keep their proportions.
+        """
+        for given in (values, self.shared(values)):
+            try:
+                return declared_of(self.base).with_numbers(given)
+            except KnowledgeError:
+                continue
+        return None
+
+    def shared(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Return the values with room made for them in the distributions that they are part of."""
+        shared = dict(values)
+        for path, value in values.items():
+            whole = self._distributions.get(_above(path), [])
+            rest = [one for one in whole if one.path not in values]
+            old = self.base.numbers[path].value
+            if len(rest) == len(whole) - 1 and old < 1:
+                shared |= {one.path: max(one.value * (1 - value) / (1 - old), 0.0) for one in rest}
+        return shared
+
+    @cached_property
+    def _distributions(self) -> Mapping[str, list[Number]]:
+        """Return the numbers that stand together and add up to 1, by the path of the whole."""
+        together: dict[str, list[Number]] = {}
+        for number in self.base.numbers.values():
+            # Words, looks and lists may add up to 1 too, and mean something else.
+            if number.path.startswith(("words.", "dependence.")) or number.path.endswith("]"):
+                continue
+            together.setdefault(_above(number.path), []).append(number)
+        return {
+            path: numbers
+            for path, numbers in together.items()
+            if len(numbers) > 1 and abs(sum(one.value for one in numbers) - 1) < 1e-6
+        }
+
+    def needs_room(self, number: Number, value: float) -> bool:
+        """Say whether others of its distribution have to move where a number takes this value."""
+        if _above(number.path) not in self._distributions:
+            return False
+        try:
+            declared_of(self.base).with_numbers({number.path: value})
+        except KnowledgeError:
+            return True
+        return False
+
+
+def _above(path: str) -> str:
+    """Return the path of what a number is an entry of."""
+    return path[: max(path.rfind("."), path.rfind("["))]

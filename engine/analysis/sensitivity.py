@@ -1,0 +1,171 @@
+"""Which declared numbers move the posteriors of many items, and by how much.
+
+The slope of a probability with respect to a number is a difference quotient of the whole computation: the
+YAML is read with the number a little changed, the fit begun at the fitted base and brought to its minimum
+again, observers made anew, and all items inferred. For the network's numbers and one item `adjoint` has the
+same from derivatives alone; the tests compare them.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import brentq
+
+from engine.analysis.perturbation import OF_NETWORK, Variation, speaking
+from engine.compilation.compiler import compile_network
+from engine.decision.decision import decide_levels, highest_risk
+from engine.errors import KnowledgeError
+from engine.inference.diagnostics import diagnose
+from engine.inference.posterior import Inference
+from engine.observation.evidence import ObservationModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from engine.model.knowledge import Knowledge, Number
+    from engine.model.responses import Answers
+
+    Floats = NDArray[np.float64]
+
+STEP = 1e-3
+NEARLY = 0.95
+
+
+@dataclass(frozen=True)
+class Influence:
+    """What a number does to a variable of N items.
+
+    slope: (N,) of the probability that the variable's value as decided now is right, a unit of the number.
+    sure: (N,) the same of the value that would be decided (an interval's mean moves along). flip:
+    (N,) the value at which the item would be accepted, or accepted no longer, were all linear; NaN where none
+    is allowed. shared: other numbers of its distribution shrink or grow to make room.
+    """
+
+    number: Number
+    slope: Floats
+    sure: Floats
+    flip: Floats
+    shared: bool
+
+
+class Influences:
+    """Asks which numbers the decisions about one variable of all these items depend on.
+
+    p: (N,) the probability that the decided value is right. threshold: (N,) that from which it is accepted;
+    NaN where the policy says nothing about the variable.
+    """
+
+    def __init__(self, inference: Inference, answers: Answers, variable: str = "") -> None:
+        self.inference, self.answers = inference, answers
+        self.base = inference.network.knowledge
+        self.variable = variable or self.base.root
+        self.variation = Variation(self.base)
+        posterior = inference.posterior(answers)
+        marginals = posterior.marginals[self.variable]
+        self.right = self._right(marginals)
+        self.p = (marginals * self.right).sum(1)
+        # Of an item that nobody has read, or whose readings contradict one another, nothing is accepted.
+        readings = np.bincount(answers.reading_item, minlength=len(answers.items))
+        conflict = diagnose(inference, answers, posterior).conflict
+        self.open = (readings > 0) & (conflict >= self.base.policy.conflict)
+        self.threshold = np.full(len(self.p), np.nan)
+        if self.variable in self.base.policy.limits:
+            level = decide_levels(self.base, answers, posterior, conflict)[self.variable]
+            about = self.base.variables[self.variable]
+            self.threshold = 1 - highest_risk(about, self.base.policy, level.value)
+            self.open &= level.eligible
+
+    def _right(self, marginals: Floats) -> Floats:
+        """Return the share of each state for which the value decided now would be right, (N, states)."""
+        variable = self.base.variables[self.variable]
+        if variable.kind != "interval":
+            cut = self.base.policy.cuts.get(self.variable, 0.5)
+            best = marginals[:, 1] >= cut if variable.kind == "binary" else marginals.argmax(1)
+            return np.eye(marginals.shape[1])[np.asarray(best, dtype=np.int64)]
+        edges = np.array(variable.edges)
+        mean = marginals @ ((edges[:-1] + edges[1:]) / 2)
+        tolerance = self.base.policy.tolerance.get(self.variable, (edges[-1] - edges[0]) / 10)
+        low, high = (np.clip(mean + sign * tolerance, edges[0], edges[-1])[:, None] for sign in (-1, 1))
+        inside = np.minimum(high, edges[1:]) - np.maximum(low, edges[:-1])
+        return np.asarray(np.clip(inside / np.diff(edges), 0, 1))
+
+    def numbers(self) -> tuple[Number, ...]:
+        """Return the numbers that can have a say."""
+        return speaking(self.inference, self.answers)
+
+    def each(self) -> Iterator[Influence | None]:
+        """Yield the influence of each of `numbers`, None where no change of it is allowed."""
+        for number in self.numbers():
+            yield self._influence(number)
+
+    def _influence(self, number: Number) -> Influence | None:
+        size = min(number.high - number.low, max(abs(number.value), 0.1))
+        # Away from the nearer end, where there is room.
+        step = STEP * size * (1 if number.high - number.value >= number.value - number.low else -1)
+        values = self.variation.shared({number.path: number.value + step})
+        other = self.variation.changed(values)
+        marginals = None if other is None else self._marginals(other)
+        if marginals is None:
+            return None
+        slope = ((marginals * self.right).sum(1) - self.p) / step
+        # What is decided moves too: an interval's mean, and with it what would be right.
+        sure = ((marginals * self._right(marginals)).sum(1) - self.p) / step
+        with np.errstate(divide="ignore", invalid="ignore"):
+            flip = number.value + (self.threshold - self.p) / sure
+        allowed = (flip >= number.low) & (flip <= number.high) & self.open
+        return Influence(number, slope, sure, np.where(allowed, flip, np.nan), len(values) > 1)
+
+    def turning(self, one: Influence, index: int = 0) -> float:
+        """Return the value at which an item would be accepted, or accepted no longer; NaN where none is.
+
+        Sought from the first-order one, or from the end that the slope points to, by compiling and inferring
+        anew: a crossing in that direction, at most NEARLY as far as the end.
+        """
+        number, threshold = one.number, float(self.threshold[index])
+
+        @cache
+        def sure(value: float) -> float:
+            if value == number.value:
+                return float(self.p[index]) - threshold
+            other = self.variation.changed({number.path: value})
+            found = None if other is None else self._marginals(other)
+            if found is None:
+                return math.nan
+            return float((found * self._right(found)).sum(1)[index]) - threshold
+
+        if not self.open[index] or not one.sure[index] or math.isnan(threshold):
+            return math.nan
+        up = (one.sure[index] > 0) == (sure(number.value) < 0)
+        end = number.high if up else number.low
+        near = one.flip[index] if math.isfinite(one.flip[index]) else (number.value + end) / 2
+        # Ends themselves are often not allowed, with others of the distribution at 0.
+        for far in (near, (near + end) / 2, number.value + NEARLY * (end - number.value)):
+            if sure(float(far)) * sure(number.value) < 0:
+                # Where something on the way is not allowed, the next end is tried.
+                with suppress(ValueError):
+                    return float(brentq(sure, number.value, float(far), xtol=1e-12, rtol=1e-3))
+        return math.nan
+
+    def _marginals(self, other: Knowledge) -> Floats | None:
+        """Return the variable's marginals by another base, (N, states); None where it cannot be compiled."""
+        network = self.inference.network
+        if all(getattr(other, name) == getattr(self.base, name) for name in OF_NETWORK):
+            # Only observers differ: the others' kernels stay, and so does the network.
+            like = self.inference.observations
+            model = ObservationModel(replace(network, knowledge=other), self.inference.population, like)
+            marginals = self.inference.marginals(model.evidence(self.answers))
+        else:
+            try:
+                inference = Inference(compile_network(other, network), self.inference.population)
+            except KnowledgeError:
+                return None
+            marginals = inference.marginals(inference.observations.evidence(self.answers))
+        return marginals[self.variable]

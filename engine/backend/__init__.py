@@ -1,0 +1,1 @@
+"""Arrays of numpy and of torch under the same functions."""

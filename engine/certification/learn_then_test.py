@@ -1,0 +1,330 @@
+"""Decisions and gold -> a guarantee: thresholds on the risk, each with an exact test.
+
+Fixed-sequence Learn-then-Test (Angelopoulos, Bates, Candès, Jordan and Lei, Learn then Test, arXiv
+2110.01052), for each value of each variable by itself. Gold is split by chance. On one part, which a fit may
+use as well, candidates t_1 < t_2 < ... of the threshold are laid out, and where to start is chosen. On the
+other part each candidate from the start on is tested:
+
+    p(t) = P(Binomial(n, alpha) <= errors),     n units accepted at t, of which `errors` wrong;
+
+while p(t) <= share the next one is tried, and the last that passed is certified. That p(t) <= share is that
+the upper bound of Clopper and Pearson at this share is at or under alpha. The candidates do not depend on
+the part that tests, so with probability 1 - share none passes at which more than alpha err; the shares of all
+values that are tried add up to delta. There is one start, where a pass is most probable: to share delta over
+several certified less in every simulation that was tried.
+
+Where items cluster the unit is the subject: one accepted item of each, chosen by chance, is tested, so that
+the test is exact for a random accepted item of a random subject.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import betaincinv
+
+from engine.metrics.binomial import most_errors, passes, tail, upper_bound
+from engine.model.guarantee import Certificate, Guarantee
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from engine.decision.level import LevelDecision
+    from engine.model.gold import Gold
+    from engine.model.guarantee import Design
+    from engine.model.knowledge import Knowledge
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Mask = NDArray[np.bool_]
+
+CANDIDATES = 50
+WORTH_TRYING = 0.05
+QUANTILES = (np.arange(16) + 0.5) / 16
+MOST_GOLD = 10_000_000
+
+
+def split(
+    items: int, groups: Sequence[object] | None, share: float, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Return which of the gold items fit (N,), by chance; the others certify.
+
+    groups: the subject of each item; all of a subject's are in one part. share: of the items, or subjects,
+    that fit; a third is enough to choose where to start, and certifies clearly more than a half does.
+    """
+    if groups is None:
+        return np.asarray(rng.permutation(items) < round(share * items))
+    names, of = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    return np.asarray(rng.permutation(len(names)) < round(share * len(names)))[of]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The items of one part decided to be one value, by risk: risk (M,), wrong (M,) and unit (M,).
+
+    Not acceptable ones have an infinite risk. order: (M,) by chance, which of a unit's items is taken first;
+    None where every item is its own unit.
+    """
+
+    risk: Floats
+    wrong: Mask
+    unit: Ints
+    order: Floats | None
+
+    def counts(self, thresholds: Floats) -> tuple[Ints, Ints]:
+        """Return the accepted units, and those that are wrong, at each threshold."""
+        if self.order is None:
+            n = np.searchsorted(self.risk, thresholds, side="right")
+            return n, np.concatenate([[0], np.cumsum(self.wrong)])[n]
+        first = np.lexsort((self.order, self.unit))
+        risk, wrong, unit = self.risk[first], self.wrong[first], self.unit[first]
+        found = np.zeros((2, len(thresholds)), dtype=np.int64)
+        for i, threshold in enumerate(thresholds):
+            inside = np.flatnonzero(risk <= threshold)
+            chosen = inside[np.diff(unit[inside], prepend=-1) != 0]
+            found[:, i] = len(chosen), wrong[chosen].sum()
+        return found[0], found[1]
+
+
+@dataclass(frozen=True)
+class _Thing:
+    """A value to be certified: what is known of it in the part that fits and in the one that certifies."""
+
+    variable: str
+    value: str
+    fit: _Part
+    test: _Part
+    candidates: Floats
+    counts: tuple[Ints, Ints]
+
+    def chances(self, alpha: float, share: float, ratio: float) -> Floats:
+        """Return about how probable it is that each candidate passes.
+
+        ratio: of units that certify to those that fit. Errors to come are beta-binomial around those of the
+        fit (Jeffreys).
+        """
+        expected = np.floor(self.counts[0] * ratio).astype(np.int64)
+        allowed = most_errors(expected, alpha, share)
+        chance = tail(expected[:, None], np.maximum(allowed, 0)[:, None], self._rates).mean(1)
+        return np.where(allowed < 0, 0.0, chance)
+
+    @cached_property
+    def _rates(self) -> Floats:
+        """Quantiles of the rate of errors at each candidate, (candidates, QUANTILES)."""
+        n, errors = self.counts
+        return np.asarray(betaincinv(errors[:, None] + 0.5, (n - errors)[:, None] + 0.5, QUANTILES))
+
+
+def certify(
+    base: Knowledge,
+    levels: Mapping[str, LevelDecision],
+    acceptable: NDArray[np.bool_],
+    gold: Gold,
+    fits: NDArray[np.bool_],
+    *,
+    alpha: float,
+    delta: float,
+    population: str,
+    design: Design,
+    made: str,
+    groups: Sequence[object] | None = None,
+    rng: np.random.Generator | None = None,
+) -> Guarantee:
+    """Return what can be promised of the values accepted from now on.
+
+    Args:
+        base: as it will be read; its digests are what the guarantee holds for.
+        levels: the decisions about N items of gold as `decide_levels` makes them at the end of the pipeline;
+            whether they are accepted by the policy does not matter. A variable that is left out takes no
+            part of delta, and is not accepted.
+        acceptable: (N,) items of which anything may be accepted (see `decision.acceptable`).
+        gold: of the same items; where it is unknown the item does not count for the variable.
+        fits: (N,) see `split`; what fitted the base must be among these items.
+        alpha: the most that may err among the accepted.
+        delta: the probability that any promise is broken.
+        population: the prior of the inference.
+        design: how the items were answered, see `design_of`.
+        made: the date, such as 2025-01-31.
+        groups: the subject of each item, where items cluster.
+        rng: which of a subject's items is taken; needed with groups.
+    """
+    if groups is not None and rng is None:
+        raise ValueError("with groups an rng is needed")
+    if groups is not None and set(np.asarray(groups)[fits]) & set(np.asarray(groups)[~fits]):
+        raise ValueError("a subject is in both parts")
+    things = _things(base, levels, acceptable, gold, fits, groups, rng)
+    units = np.arange(len(fits)) if groups is None else _numbered(groups)
+    fitting, certifying = (len(np.unique(units[part])) for part in (fits, ~fits))
+    ratio, all_units = certifying / max(fitting, 1), fitting + certifying
+    # What has no hope takes no share; that is seen on the part that fits alone.
+    met = [thing for thing in things if len(thing.candidates)]
+    first = _shared(delta, len(met))
+    tried = [t for t in met if t.chances(alpha, first, ratio).max() >= WORTH_TRYING]
+    share = _shared(delta, len(tried)) if tried else first
+    hopeful = {(thing.variable, thing.value) for thing in tried}
+    certificates = tuple(
+        _tested(thing, alpha, share, ratio, all_units, tried=(thing.variable, thing.value) in hopeful)
+        for thing in things
+    )
+    return Guarantee(
+        certificates,
+        alpha,
+        delta,
+        "item" if groups is None else "subject",
+        population,
+        dict(base.digests),
+        design,
+        int((~fits).sum()),
+        made,
+        _assumptions(int((~fits).sum()), certifying if groups is not None else None, population, design),
+    )
+
+
+def _shared(delta: float, among: int) -> float:
+    """Return the part of delta that each has, as it can be written."""
+    return float(math.floor(delta / max(among, 1) * 1e9) / 1e9)
+
+
+def _numbered(groups: Sequence[object]) -> Ints:
+    return np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
+
+
+def _things(
+    base: Knowledge,
+    levels: Mapping[str, LevelDecision],
+    acceptable: Mask,
+    gold: Gold,
+    fits: Mask,
+    groups: Sequence[object] | None,
+    rng: np.random.Generator | None,
+) -> list[_Thing]:
+    units = np.arange(len(fits)) if groups is None else _numbered(groups)
+    order = rng.random(len(fits)) if groups is not None and rng is not None else None
+    found = []
+    for name in (name for names in base.levels.values() for name in names if name in levels):
+        variable, level, truth = base.variables[name], levels[name], gold.values.get(name)
+        if truth is None:
+            truth = np.full(len(fits), np.nan)
+        off = np.abs(truth - level.value)
+        interval = variable.kind == "interval"
+        wrong = off > (base.policy.tolerance[name] if interval else 0.5)
+        risk = np.where(acceptable & level.eligible, level.risk, np.inf)
+        for index, value in enumerate(variable.values):
+            mine = ~np.isnan(truth) & (interval | (level.value == index))
+            fit, test = (_part(risk, wrong, units, order, mine & part) for part in (fits, ~fits))
+            candidates = _candidates(fit.risk)
+            found.append(_Thing(name, value, fit, test, candidates, fit.counts(candidates)))
+    return found
+
+
+def _part(risk: Floats, wrong: Mask, units: Ints, order: Floats | None, chosen: Mask) -> _Part:
+    index = np.flatnonzero(chosen)
+    index = index[np.argsort(risk[index], kind="stable")]
+    return _Part(risk[index], wrong[index], units[index], None if order is None else order[index])
+
+
+def _candidates(risk: Floats) -> Floats:
+    """Return thresholds at quantiles of the risks (M,), increasing, infinite ones left out."""
+    risk = risk[np.isfinite(risk)]
+    if not len(risk):
+        return np.zeros(0)
+    places = np.unique(np.round(np.linspace(0, len(risk) - 1, CANDIDATES)).astype(np.int64))
+    # Half a unit more, so that the last bits of a risk decide nothing.
+    return np.unique(np.ceil(risk[places] * 1e9 + 0.5) / 1e9)
+
+
+def _tested(
+    thing: _Thing, alpha: float, share: float, ratio: float, units: int, *, tried: bool
+) -> Certificate:
+    """Test the candidates of a value from its start on; units: of all gold."""
+    chances = thing.chances(alpha, share, ratio) if len(thing.candidates) else np.zeros(0)
+    start = int(chances.argmax()) if len(chances) else 0
+    n, errors = thing.test.counts(thing.candidates)
+    passed = passes(n, errors, alpha, share)[start:] if tried else np.zeros(0, dtype=bool)
+    steps = len(passed) if passed.all() else int(passed.argmin())
+    at = start + max(steps - 1, 0)
+    counted = (int(n[at]), int(errors[at])) if len(n) else (0, 0)
+    threshold = float(thing.candidates[at]) if steps else None
+    predicted = len(thing.test.risk)
+    accepted = int((thing.test.risk <= threshold).sum()) if threshold is not None else 0
+    missing = gold = None
+    if threshold is None and len(n):
+        met = [int(own[start]) + tested for own, tested in zip(thing.counts, counted, strict=True)]
+        missing = _missing(*counted, alpha, share)
+        gold = _gold(met[0], met[1], missing, units, ratio / (1 + ratio), alpha, share)
+    return Certificate(
+        thing.variable,
+        thing.value,
+        threshold,
+        *counted,
+        share if tried else 0.0,
+        upper_bound(*counted, share) if tried else 1.0,
+        predicted,
+        accepted / predicted if predicted else 0.0,
+        float(thing.test.wrong.mean()) if predicted else 0.0,
+        missing,
+        gold,
+    )
+
+
+def _missing(n: int, errors: int, alpha: float, share: float) -> int:
+    """Return how many more accepted units, all of them right, would make the test pass."""
+    return _least(lambda more: bool(passes(n + more, errors, alpha, share)))
+
+
+def _gold(
+    n: int, errors: int, missing: int, units: int, testing: float, alpha: float, share: float
+) -> int | None:
+    """Return how many more units of gold would be about enough at the rates met; None where none would.
+
+    n, errors: accepted among all units of gold. testing: the share of these that certifies.
+    """
+    if not n or not testing or errors / n >= alpha:
+        return None
+    rate = n / units * testing
+    total = _least(
+        lambda total: bool(passes(int(rate * total), int(errors / n * rate * total), alpha, share))
+    )
+    # Bad luck in the test is to be made good as well.
+    more = max(total - units, math.ceil(missing / rate))
+    return more if more < MOST_GOLD else None
+
+
+def _least(enough: Callable[[int], bool]) -> int:
+    """Return about the least number that is enough, at most MOST_GOLD."""
+    low, high = 0, 1
+    while high < MOST_GOLD and not enough(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return min(high, MOST_GOLD)
+
+
+def _assumptions(items: int, subjects: int | None, population: str, design: Design) -> tuple[str, ...]:
+    """Return in words what the promise rests on."""
+    of = f"{items} items" if subjects is None else f"{items} items of {subjects} subjects"
+    unit = "an item" if subjects is None else "a random accepted item of a random subject"
+    one = "item" if subjects is None else "subject"
+    said = [
+        f"What is promised is the share of errors of {unit} that is accepted with a certified value: of each "
+        "value by itself, not of an item with all its values.",
+        f"Every {one} to come is drawn as the {of} were that certified, independently of one another; "
+        "nothing here can tell whether another source of items is like them.",
+        "The gold is right: what differs from it counts as wrong, and what is wrong in it is not seen.",
+        f"Items to come are answered by the same observers, asked in the same way: {design}.",
+        f"Base, prompts, observers and policy stay as they were, and so does the population, {population}.",
+    ]
+    if design.adaptive:
+        said.append(
+            "The answers of an item are those that this policy asked for, none left out and none added."
+        )
+    else:
+        said.append("It holds for items as they were answered then: whoever asks further leaves the promise.")
+    return tuple(said)

@@ -1,0 +1,90 @@
+"""Answers -> how items were answered, and whether other items were answered likewise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.decision.basis import draws_of
+from engine.model.guarantee import Asked, Design
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from engine.model.knowledge import Knowledge
+    from engine.model.responses import Answers
+
+
+def design_of(base: Knowledge, batches: Iterable[Answers], *, adaptive: bool = False) -> Design:
+    """Return how items were answered: of whom, what, in which view, and how often.
+
+    The least answers are those of items without refused or unreadable ones, where there are any.
+
+    Raises:
+        ValueError: no items.
+    """
+    rows: list[tuple[dict[tuple[str, str, str], int], int, bool]] = []
+    for answers in batches:
+        items: list[dict[tuple[str, str, str], int]] = [{} for _ in answers.items]
+        draws = draws_of(base, answers).tolist()
+        for item, key, count in zip(answers.reading_item.tolist(), _names(base, answers), draws, strict=True):
+            items[item][key] = count
+        whole = (answers.refused + answers.unreadable) == 0
+        rows += zip(items, answers.samples.tolist(), whole.tolist(), strict=True)
+    if not rows:
+        raise ValueError("a design is of at least one item")
+    known = dict.fromkeys(key for row, _, _ in rows for key in row)
+    sound = [row for row in rows if row[2]] or rows
+    readings = tuple(
+        Asked(
+            *key,
+            0 if adaptive else min(row.get(key, 0) for row, _, _ in sound),
+            max(row.get(key, 0) for row, _, _ in rows),
+        )
+        for key in known
+    )
+    totals = [total for _, total, _ in rows]
+    return Design(adaptive, min(totals), max(totals), readings)
+
+
+def mismatches(design: Design, base: Knowledge, answers: Answers) -> list[str]:
+    """Return for each item in which way it was answered otherwise; no text where it was not."""
+    found = [""] * len(answers.items)
+    known = {(one.observer, one.question, one.view): one for one in design.readings}
+    met: list[set[Asked]] = [set() for _ in found]
+    names = _names(base, answers)
+    for item, key, draws in zip(
+        answers.reading_item.tolist(), names, draws_of(base, answers).tolist(), strict=True
+    ):
+        one = known.get(key)
+        if one is None:
+            found[item] = found[item] or f"{', '.join(key)} was not asked then"
+        elif draws > one.most:
+            found[item] = found[item] or f"{_times(draws)} of {one.name}, then at most {one.most}"
+        else:
+            met[item].add(one)
+    unread = answers.refused + answers.unreadable
+    for item, total in enumerate(answers.samples.tolist()):
+        found[item] = found[item] or _lack(design, met[item], total, int(unread[item]))
+    return found
+
+
+def _lack(design: Design, met: set[Asked], total: int, unread: int) -> str:
+    if total > design.most:
+        return f"{_times(total)}, then at most {design.most}"
+    if design.adaptive:
+        return ""
+    if total < design.least:
+        return f"{_times(total)}, then at least {design.least}"
+    lacking = [one.name for one in design.readings if one.least and one not in met]
+    return f"lacks {lacking[0]}" if lacking and not unread else ""
+
+
+def _times(count: int) -> str:
+    return f"{count} answer" + "s" * (count != 1)
+
+
+def _names(base: Knowledge, answers: Answers) -> list[tuple[str, str, str]]:
+    """Return observer, question and view of each reading."""
+    observers, questions = tuple(base.observers), tuple(base.questions)
+    places = zip(answers.reading_observer, answers.reading_question, answers.reading_view, strict=True)
+    return [(observers[o], questions[q], answers.views[v]) for o, q, v in places]

@@ -1,0 +1,1 @@
+"""Knowledge -> network: maximum entropy around the declared numbers."""

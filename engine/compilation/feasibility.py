@@ -1,0 +1,184 @@
+"""Which confidences a rule can have: a linear programme over the junction tree's cliques.
+
+The distributions that keep the declared tables of what a rule speaks of are, clique by clique, tables
+that agree on their separators (which for a junction tree is all that a joint distribution needs). Over
+them the extremes of P(then | if) are a linear-fractional programme, made linear by scaling with
+1 / P(if) (Charnes & Cooper 1962, doi:10.1002/nav.3800090303). For a pair of binary variables this
+is the closed form Σ_e P(e) [max(0, a + b - 1), min(a, b)] / Σ_e P(e) a.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from engine.network.network import Network
+    from engine.network.values import CompiledRule
+
+    Floats = NDArray[np.float64]
+
+
+def feasible_interval(network: Network, rule: CompiledRule) -> tuple[float, float]:
+    """Return the smallest and largest P(then | if) that the declared tables allow.
+
+    Other rules and the couplings are left out of account. NaN where `if` cannot happen.
+    """
+    from scipy.optimize import linprog
+
+    programme = _Programme(network, _spoken_of(network, rule))
+    condition = programme.condition(rule)
+    both = programme.conclusion(rule)
+    matrix, right = programme.constraints()
+    # Unknowns are scaled by t = 1 / P(if): right-hand sides move to the column of t.
+    from scipy.sparse import csr_matrix, hstack, vstack
+
+    scaled = hstack([matrix, csr_matrix(-right[:, None])])
+    one = csr_matrix(np.append(condition, 0.0)[None])
+    ends = []
+    for sign in (1, -1):
+        solved = linprog(
+            np.append(sign * both, 0.0),
+            A_eq=vstack([scaled, one]),
+            b_eq=np.append(np.zeros(len(right)), 1.0),
+            method="highs",
+        )
+        ends.append(float(sign * solved.fun) if solved.status == 0 else float("nan"))
+    return min(max(ends[0], 0.0), 1.0), min(max(ends[1], 0.0), 1.0)
+
+
+def _spoken_of(network: Network, rule: CompiledRule) -> frozenset[str]:
+    """Return the rule's nodes with all that they are functions of; the others cannot stand in its way."""
+    found: set[str] = set()
+    left = list(rule.nodes)
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += network.nodes[name].parents
+    return frozenset(found)
+
+
+class _Programme:
+    """Columns: (root state, clique, cell) with cells that the derived nodes allow only."""
+
+    def __init__(self, network: Network, names: frozenset[str]) -> None:
+        self.network = network
+        self.names = names
+        base = network.knowledge
+        self.weights = np.array(base.populations[base.reference].p)
+        # What is left of a junction tree's cliques is a junction tree's.
+        left = dict.fromkeys(tuple(n for n in clique if n in names) for clique in network.cliques)
+        self.cliques = [one for one in left if one and not any(set(one) < set(other) for other in left)]
+        self.cells: list[dict[str, NDArray[np.int64]]] = []
+        self.offsets: list[int] = []
+        self.size = 0
+        for clique in self.cliques:
+            sizes = [network.nodes[n].size for n in clique]
+            index = np.indices(sizes).reshape(len(clique), -1)
+            cells = dict(zip(clique, index, strict=True))
+            allowed = self._allowed(cells)
+            self.cells.append({n: c[allowed] for n, c in cells.items()})
+            self.offsets.append(self.size)
+            self.size += len(self.weights) * int(allowed.sum())
+
+    def _allowed(self, cells: dict[str, NDArray[np.int64]]) -> NDArray[np.bool_]:
+        size = len(next(iter(cells.values())))
+        allowed = np.ones(size, dtype=bool)
+        for name, index in cells.items():
+            node = self.network.nodes[name]
+            if node.function is not None and set(node.parents) <= set(cells):
+                allowed &= node.function[tuple(cells[p] for p in node.parents)] == index
+        return allowed
+
+    def _columns(self, clique: int, state: int) -> slice:
+        count = len(next(iter(self.cells[clique].values())))
+        start = self.offsets[clique] + state * count
+        return slice(start, start + count)
+
+    def _event(self, rule: CompiledRule, table: NDArray[np.bool_]) -> Floats:
+        """Return the coefficients of P(event) for a table (root states, rule nodes...)."""
+        clique = next(i for i, c in enumerate(self.cliques) if set(rule.nodes) <= set(c))
+        row = np.zeros(self.size)
+        cells = tuple(self.cells[clique][n] for n in rule.nodes)
+        for state in range(len(self.weights)):
+            row[self._columns(clique, state)] = table[(state, *cells)]
+        return row
+
+    def condition(self, rule: CompiledRule) -> Floats:
+        """Return the coefficients of P(if)."""
+        return self._event(rule, rule.condition)
+
+    def conclusion(self, rule: CompiledRule) -> Floats:
+        """Return the coefficients of P(if & then)."""
+        return self._event(rule, rule.condition & ~rule.violated)
+
+    def constraints(self) -> tuple[Floats, Floats]:
+        """Return equations A x = b: declared tables and moments, agreement on separators."""
+        from scipy.sparse import coo_matrix
+
+        entries: list[tuple[int, int, float]] = []
+        right: list[float] = []
+
+        def equation(terms: list[tuple[slice, Floats]], value: float) -> None:
+            for columns, factors in terms:
+                for column in np.flatnonzero(factors):
+                    entries.append((len(right), columns.start + int(column), float(factors[column])))
+            right.append(value)
+
+        self._declared(equation)
+        self._agreement(equation)
+        rows, columns, values = zip(*entries, strict=True)
+        matrix = coo_matrix((values, (rows, columns)), shape=(len(right), self.size)).tocsr()
+        return matrix, np.array(right)
+
+    def _declared(self, equation: object) -> None:
+        network = self.network
+        for node in network.nodes.values():
+            if not node.variables or node.name not in self.names:
+                continue
+            clique = next(i for i, c in enumerate(self.cliques) if node.name in c)
+            index = self.cells[clique][node.name]
+            for state, weight in enumerate(self.weights):
+                columns = self._columns(clique, state)
+                p = network.marginals[node.name][state]
+                for feature in _features(network, node.name):
+                    equation([(columns, feature[index])], weight * float(p @ feature))  # type: ignore[operator]
+
+    def _agreement(self, equation: object) -> None:
+        for one in range(len(self.cliques)):
+            for two in range(one):
+                shared = [n for n in self.cliques[one] if n in self.cliques[two]]
+                if not shared:
+                    continue
+                sizes = [self.network.nodes[n].size for n in shared]
+                for values in np.ndindex(*sizes):
+                    masks = [
+                        np.all([self.cells[c][n] == v for n, v in zip(shared, values, strict=True)], axis=0)
+                        for c in (one, two)
+                    ]
+                    for state in range(len(self.weights)):
+                        terms = [
+                            (self._columns(one, state), masks[0].astype(np.float64)),
+                            (self._columns(two, state), -masks[1].astype(np.float64)),
+                        ]
+                        equation(terms, 0.0)  # type: ignore[operator]
+
+
+def _features(network: Network, name: str) -> list[Floats]:
+    """Return what is declared of a node: its rate, or the moments of its variables; and the total."""
+    node = network.nodes[name]
+    features = [np.ones(node.size)]
+    if node.size == 2 and not node.cell:
+        return [*features, np.array([0.0, 1.0])]
+    assert node.index is not None
+    values = []
+    for column, variable in enumerate(node.variables):
+        edges = np.array(network.knowledge.variables[variable].edges)
+        values.append(((edges[:-1] + edges[1:]) / 2)[node.index[:, column]])
+    features += values
+    features += [a * b for i, a in enumerate(values) for b in values[i:]]
+    return features

@@ -1,0 +1,409 @@
+"""The compiler's fit: Newton's method on the dual that `compiler` states.
+
+The Hessian is an arrow: a dense block of each root state's local parameters λ_e, tied only
+through the rules' θ. One exact log Z of the junction tree gives values, gradients and Hessians.
+Where there are many rules, a limited-memory quasi-Newton method within the bounds (Byrd, Lu, Nocedal &
+Zhu 1995, doi:10.1137/0916069) finds θ, and Newton's method then makes the local tables exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.network.junction_tree import collect, laid, lay
+from engine.network.values import Factor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from engine.network.values import Clique
+
+    Floats = NDArray[np.float64]
+    Event = tuple[tuple[str, ...], Floats]
+
+MOST_STEPS = 60
+TOLERANCE = 1e-9
+RIDGE = 1e-11
+MOST_DENSE = 600
+MOST_WORK = 600_000
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What the compiled network has to meet.
+
+    weights: (K,) P(root), reference. binary: J node names; rates: (K, J) P(true | root).
+    block: the block's node or ""; features: (K, cells, F), their required means targets: (K, F).
+    rules: R factors whose tables are if · (then - c), (K, sizes...); bounds: (R,) of |θ|.
+    """
+
+    weights: Floats
+    binary: tuple[str, ...]
+    rates: Floats
+    block: str
+    features: Floats | None
+    targets: Floats | None
+    rules: tuple[Factor, ...]
+    bounds: Floats
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The minimum of the dual.
+
+    parameters: (K, J + F + R). theta: (R,); held: (R,) where θ is at its bound. tables: the local
+    tables, log P-like (K, states); rules: factors θ · feature. log_z: (K,) of all factors.
+    marginals: node -> (K, states). miss: how far the worst declared rate or standardised moment is
+    from being met.
+    """
+
+    parameters: Floats
+    theta: Floats
+    held: NDArray[np.bool_]
+    tables: tuple[Factor, ...]
+    rules: tuple[Factor, ...]
+    log_z: Floats
+    marginals: Mapping[str, Floats]
+    miss: float
+
+
+class FitModel:
+    """The dual and its minimum.
+
+    Clique log-tables are an affine function of parameters (K, J + F + R): the local tables' λ, and
+    θ, the same in every row.
+    """
+
+    def __init__(
+        self,
+        constraints: Constraints,
+        steps: Sequence[Clique],
+        sizes: Mapping[str, int],
+        fixed: Sequence[Factor],
+        begin: Floats | None = None,
+    ) -> None:
+        """begin: parameters (K, J + F + R) near the minimum, where such are known."""
+        import torch
+
+        self.torch = torch
+        self.c = constraints
+        self.steps = steps
+        self.sizes = sizes
+        self.k = len(constraints.weights)
+        self.static = [torch.zeros(1, *(sizes[n] for n in step.nodes), dtype=torch.float64) for step in steps]
+        for factor in fixed:
+            lay(steps, self.static, factor.nodes, torch.as_tensor(factor.log_table))
+        self.features = None if constraints.features is None else torch.as_tensor(constraints.features)
+        self.local = len(constraints.binary) + (0 if self.features is None else self.features.shape[2])
+        self.size = self.local + len(constraints.rules)
+        self.begin = begin
+        self.designs = self._designs()
+
+    def _designs(self) -> list[tuple[list[int], Tensor] | None]:
+        """Return for each clique which parameters tilt it, and how: (K or 1, parameters, cells)."""
+        torch, units = self.torch, np.array([[0.0, 1.0]])
+        features: list[tuple[int, tuple[str, ...], Floats]]
+        features = [(j, (name,), units) for j, name in enumerate(self.c.binary)]
+        features += [(self.local + r, rule.nodes, rule.log_table) for r, rule in enumerate(self.c.rules)]
+        found: dict[int, list[tuple[int, Tensor]]] = {}
+        for column, nodes, table in features:
+            index, wide = laid(self.steps, nodes, torch.as_tensor(table))
+            full = wide.expand(len(wide), *self.static[index].shape[1:]).flatten(1)
+            found.setdefault(index, []).append((column, full))
+        designs: list[tuple[list[int], Tensor] | None] = [None] * len(self.steps)
+        for index, members in found.items():
+            rows = max(len(full) for _, full in members)
+            stacked = torch.stack([full.expand(rows, -1) for _, full in members], dim=1)
+            designs[index] = ([column for column, _ in members], stacked)
+        return designs
+
+    def log_tables(self, parameters: Tensor) -> list[Tensor]:
+        """Return the log-table of every clique, (1 or rows of parameters, sizes...)."""
+        torch = self.torch
+        copies = len(parameters) // self.k
+        tables = [t.repeat(copies, *[1] * (t.dim() - 1)) if len(t) > 1 else t for t in self.static]
+        for index, design in enumerate(self.designs):
+            if design is not None:
+                columns, features = design
+                own = parameters[:, columns].reshape(copies, self.k, -1)
+                tilt = (own[:, :, None] @ features)[:, :, 0].flatten(0, 1)
+                tables[index] = tables[index] + tilt.reshape(-1, *tables[index].shape[1:])
+        if self.features is not None:
+            own = parameters[:, len(self.c.binary) : self.local].reshape(copies, self.k, -1)
+            scores = torch.einsum("ksf,ckf->cks", self.features, own)
+            lay(self.steps, tables, (self.c.block,), scores.flatten(0, 1))
+        return tables
+
+    def log_z(self, tables: list[Tensor]) -> Tensor:
+        """Return log Z of each row, (rows,)."""
+        rows = max(len(t) for t in tables)
+        # A constant taken out of each table keeps its exponential within range.
+        peaks = [t.detach().flatten(1).amax(1) for t in tables]
+        linear = [
+            (t - p.reshape(-1, *[1] * (t.dim() - 1))).exp().expand(rows, *t.shape[1:])
+            for t, p in zip(tables, peaks, strict=True)
+        ]
+        total, _ = collect(self.steps, linear, {})
+        found: Tensor = total[:, 0] + sum(peaks)
+        return found
+
+    def derivatives(self, parameters: Floats, count: int | None = None) -> tuple[Floats, Floats, Floats]:
+        """Return log Z (K,), its gradient and Hessian in the first parameters, (K, P) and (K, P, P).
+
+        The Hessian's P rows are P copies of the root's states, each asked for one derivative. count: P, all
+        by default.
+        """
+        torch = self.torch
+        count = self.size if count is None else count
+        x = torch.as_tensor(parameters).repeat(max(count, 1), 1).requires_grad_()
+        value = self.log_z(self.log_tables(x))
+        (gradient,) = torch.autograd.grad(value.sum(), x, create_graph=True)
+        copies = gradient.reshape(-1, self.k, self.size)[:count, :, :count]
+        (hessian,) = torch.autograd.grad(copies.diagonal(dim1=0, dim2=2).sum(), x)
+        return (
+            value[: self.k].detach().numpy(),
+            gradient[: self.k, :count].detach().numpy(),
+            hessian.reshape(-1, self.k, self.size)[:count, :, :count].permute(1, 0, 2).numpy(),
+        )
+
+    def slope(self, parameters: Floats) -> tuple[Floats, Floats]:
+        """Return log Z (K,) and its gradient (K, P)."""
+        x = self.torch.as_tensor(parameters).requires_grad_()
+        value = self.log_z(self.log_tables(x))
+        (gradient,) = self.torch.autograd.grad(value.sum(), x)
+        return value.detach().numpy(), gradient.numpy()
+
+    def value(self, parameters: Floats) -> Floats:
+        """Return log Z (K,)."""
+        with self.torch.no_grad():
+            return self.log_z(self.log_tables(self.torch.as_tensor(parameters))).numpy()
+
+    def probabilities(self, events: Sequence[Event], parameters: Floats | None = None) -> Floats:
+        """Return P(event), reference population; where no parameters are given, of the unfitted tables."""
+        torch = self.torch
+        parameters = self.start() if parameters is None else parameters
+        tables = [
+            t.detach().expand(self.k, *t.shape[1:]).clone().requires_grad_()
+            for t in self.log_tables(torch.as_tensor(parameters))
+        ]
+        if not tables:
+            return np.zeros(len(events))
+        total = torch.as_tensor(self.c.weights) @ self.log_z(tables)
+        beliefs = torch.autograd.grad(total, tables)
+        found = []
+        for nodes, table in events:
+            index, wide = laid(self.steps, nodes, torch.as_tensor(table))
+            found.append(float((beliefs[index] * wide).sum()))
+        return np.array(found)
+
+    def marginals(self, parameters: Floats) -> dict[str, Floats]:
+        """Return P(node | root) of every node, (K, states)."""
+        torch = self.torch
+        tables = [t.detach() for t in self.log_tables(torch.as_tensor(parameters))]
+        units = {
+            name: torch.zeros(self.k, size, dtype=torch.float64, requires_grad=True)
+            for name, size in self.sizes.items()
+        }
+        for name, unit in units.items():
+            lay(self.steps, tables, (name,), unit)
+        found = torch.autograd.grad(self.log_z(tables).sum(), list(units.values()))
+        return {name: p.numpy() for name, p in zip(units, found, strict=True)}
+
+    def start(self) -> Floats:
+        """Return the parameters of the declared rates, everything else zero."""
+        parameters = np.zeros((self.k, self.size))
+        parameters[:, : len(self.c.binary)] = np.log(self.c.rates / (1 - self.c.rates))
+        return parameters
+
+    def fit(self, bounds: Floats) -> Solution:
+        """Minimise the dual with |θ| <= bounds, (R,)."""
+        if not self.steps:
+            none = np.zeros(0)
+            return Solution(self.start(), none, none > 0, (), (), np.zeros(self.k), {}, 0.0)
+        begin, count = self.start() if self.begin is None else self.begin, self.size
+        if self.size > MOST_DENSE:
+            begin, count = _descended(self, begin, bounds), self.local
+        parameters, miss = _newton(self, begin, bounds, count)
+        theta = parameters[0, self.local :]
+        return Solution(
+            parameters,
+            theta,
+            np.abs(theta) >= bounds - 1e-9,
+            _local_factors(self, parameters),
+            tuple(
+                Factor(rule.name, "rule", rule.nodes, rule.log_table * t)
+                for rule, t in zip(self.c.rules, theta, strict=True)
+            ),
+            self.value(parameters) - _normalisers(self, parameters),
+            self.marginals(parameters),
+            miss,
+        )
+
+
+def _targets(c: Constraints) -> Floats:
+    return c.rates if c.targets is None else np.concatenate([c.rates, c.targets], axis=1)
+
+
+def _newton(model: FitModel, begin: Floats, bounds: Floats, count: int) -> tuple[Floats, float]:
+    """Take damped Newton steps until the constraints hold, θ kept within its bounds; return the miss too.
+
+    count: how many of the parameters move: all, or the local ones only. A Hessian serves again as long as
+    steps by it bring the constraints ten times nearer, as they do where the fit begins near its end.
+    """
+    c, targets, rules = model.c, _targets(model.c), count - model.local
+    parameters, worst, bounds = begin, 0.0, bounds[:rules]
+    hessian, before = None, np.inf
+    for _ in range(MOST_STEPS):
+        if hessian is None:
+            value, gradient, hessian = model.derivatives(parameters, count)
+        else:
+            value, gradient = model.slope(parameters)
+            gradient = gradient[:, :count]
+        miss = gradient[:, : model.local] - targets
+        pull = c.weights @ gradient[:, model.local :]
+        theta = parameters[0, model.local : count]
+        held = ((theta >= bounds) & (pull < 0)) | ((theta <= -bounds) & (pull > 0))
+        worst = float(np.abs(miss).max(initial=0))
+        left = max(worst, np.abs(pull[~held]).max(initial=0))
+        if left < TOLERANCE:
+            break
+        if left > before / 10:
+            _, _, hessian = model.derivatives(parameters, count)
+        before = left
+        step = _step(model, hessian, miss, pull, (-bounds - theta, bounds - theta))
+        dual = c.weights @ (value - (parameters[:, : model.local] * targets).sum(1))
+        slope = float(c.weights @ (miss * step[:, : model.local]).sum(1) + pull @ step[0, model.local :])
+        step = np.pad(step, ((0, 0), (0, model.size - count)))
+        parameters = _search(model, parameters, step, dual, slope)
+    return parameters, worst
+
+
+def _descended(model: FitModel, begin: Floats, bounds: Floats) -> Floats:
+    """Minimise the dual by L-BFGS-B, each parameter in units of its curvature at the start.
+
+    The larger the base, the fewer steps: thousands of rules seldom can all hold, and what is reached after
+    some hundred steps is told of each.
+    """
+    from scipy.optimize import minimize
+
+    c, targets, k, local = model.c, _targets(model.c), model.k, model.local
+    events = [(rule.nodes, rule.log_table**2) for rule in c.rules]
+    curvature = model.probabilities(events, begin)
+    spread = np.ones((k, local))
+    spread[:, : len(c.binary)] = c.rates * (1 - c.rates)
+    spread *= c.weights[:, None]
+    scale = 1 / np.sqrt(np.concatenate([spread.reshape(-1), curvature]) + 1e-6)
+
+    def whole(x: Floats) -> Floats:
+        own, theta = np.split(x * scale, [k * local])
+        return np.concatenate([own.reshape(k, local), np.broadcast_to(theta, (k, len(theta)))], axis=1)
+
+    def dual(x: Floats) -> tuple[float, Floats]:
+        parameters = whole(x)
+        value, gradient = model.slope(parameters)
+        found = c.weights @ (value - (parameters[:, :local] * targets).sum(1))
+        miss = c.weights[:, None] * (gradient[:, :local] - targets)
+        return float(found), np.concatenate([miss.reshape(-1), c.weights @ gradient[:, local:]]) * scale
+
+    ends = np.concatenate([np.full(k * local, np.inf), bounds]) / scale
+    x = np.concatenate([begin[:, :local].reshape(-1), begin[0, local:]]) / scale
+    most = MOST_WORK // model.size
+    options = {"maxiter": most, "maxfun": 2 * most, "maxcor": 30, "ftol": 1e-12, "gtol": 1e-7}
+    box = list(zip(-ends, ends, strict=True))
+    found = minimize(dual, np.clip(x, -ends, ends), jac=True, method="L-BFGS-B", bounds=box, options=options)
+    return whole(found.x)
+
+
+def _step(
+    model: FitModel, hessian: Floats, miss: Floats, pull: Floats, limits: tuple[Floats, Floats]
+) -> Floats:
+    """Solve the arrow system by its Schur complement in θ; θ's step stays within its limits."""
+    weights = model.c.weights
+    own = hessian[:, : model.local, : model.local]
+    tie = hessian[:, : model.local, model.local :]
+    ridge = RIDGE * (np.einsum("kii->ki", own).max(initial=1.0) + 1)
+    inverse = np.linalg.inv(own + ridge * np.eye(model.local))
+    carried = inverse @ tie
+    schur = np.einsum("k,krs->rs", weights, hessian[:, model.local :, model.local :])
+    schur -= np.einsum("k,klr,kls->rs", weights, tie, carried)
+    right = -pull + np.einsum("k,kl,klr->r", weights, miss, carried)
+    schur += np.diag(1e-9 * np.diag(schur) + 1e-14)
+    low, high = np.maximum(limits[0], -2), np.minimum(limits[1], 2)
+    move = _least(schur, right, low, high)
+    local = -np.einsum("klm,km->kl", inverse, miss) - carried @ move
+    return np.concatenate([local, np.broadcast_to(move, (model.k, len(move)))], axis=1)
+
+
+def _least(square: Floats, right: Floats, low: Floats, high: Floats) -> Floats:
+    """Minimise ½ x·Sx - b·x over low <= x <= high, by an active set that starts at 0 and only descends.
+
+    Clipping the free solution instead need not descend where rules pull against one another.
+    """
+    x, fixed = np.zeros(len(right)), np.zeros(len(right), dtype=bool)
+    for _ in range(10 * len(right)):
+        free, goal = ~fixed, x.copy()
+        rest = (right - square[:, fixed] @ x[fixed])[free]
+        goal[free] = np.linalg.solve(square[np.ix_(free, free)], rest)
+        step = goal - x
+        room = np.full(len(x), np.inf)
+        np.divide(np.where(step > 0, high - x, x - low), np.abs(step), out=room, where=step != 0)
+        first = int(room.argmin())
+        x = np.clip(x + min(1.0, room[first]) * step, low, high)
+        if room[first] < 1:
+            x[first] = high[first] if step[first] > 0 else low[first]
+            fixed[first] = True
+            continue
+        slope = square @ x - right
+        wrong = np.where(fixed, np.where(x >= high, slope, -slope), 0)
+        if wrong.max(initial=0) <= 1e-12:
+            break
+        fixed[wrong.argmax()] = False
+    return x
+
+
+def _search(model: FitModel, parameters: Floats, step: Floats, dual: float, slope: float) -> Floats:
+    """Halve the step until the dual falls as much as its slope promises."""
+    weights, targets = model.c.weights, _targets(model.c)
+    length = 1.0
+    for _ in range(30):
+        trial = parameters + length * step
+        value = model.value(trial)
+        found = weights @ (value - (trial[:, : model.local] * targets).sum(1))
+        if np.isfinite(found) and found <= dual + 1e-4 * length * min(slope, 0.0) + 1e-13:
+            return trial
+        length /= 2
+    return parameters
+
+
+def _local_factors(model: FitModel, parameters: Floats) -> tuple[Factor, ...]:
+    """Return the local tables as log P-like factors, normalised for each root state."""
+    c = model.c
+    tables = []
+    for j, name in enumerate(c.binary):
+        log_table = np.stack([np.zeros(model.k), parameters[:, j]], axis=1)
+        tables.append((name, log_table))
+    if c.features is not None:
+        scores = parameters[:, len(c.binary) : model.local]
+        tables.append((c.block, np.einsum("ksf,kf->ks", c.features, scores)))
+    return tuple(Factor(name, "table", (name,), table - _log_sum(table)[:, None]) for name, table in tables)
+
+
+def _normalisers(model: FitModel, parameters: Floats) -> Floats:
+    """Return the sum of the local tables' log normalisers, (K,)."""
+    c = model.c
+    total = np.logaddexp(0, parameters[:, : len(c.binary)]).sum(1)
+    if c.features is not None:
+        scores = parameters[:, len(c.binary) : model.local]
+        total = total + _log_sum(np.einsum("ksf,kf->ks", c.features, scores))
+    return np.asarray(total)
+
+
+def _log_sum(table: Floats) -> Floats:
+    peak = table.max(axis=1)
+    return np.asarray(peak + np.log(np.exp(table - peak[:, None]).sum(axis=1)))

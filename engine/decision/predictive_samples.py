@@ -1,0 +1,368 @@
+"""What is believed of items, and the answers that a belief lets one imagine.
+
+Shared by all items and depending on the seed and the variable alone, stratified uniform numbers drive
+the paths; the answers to labels are draws of a Pólya urn that continues the reading so far.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtri
+
+from engine.observation.evidence import distinct_rows
+from engine.observation.kernels import LabelKernel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from engine.model.knowledge import Knowledge
+    from engine.model.responses import Answers
+    from engine.observation.evidence import Contributions, ObservationModel
+    from engine.observation.kernels import NumberKernel
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+PATHS = 12
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What is believed of n items, independent given the root.
+
+    root: (n, K). active: (n, K, J) P(binary variable | root), in the order of `binary`. given: interval
+    variable -> (n, K, bins); sums: the same with `running_sums` applied. worth: variable -> (n,) what
+    its acceptance is worth, 0 where it is accepted already. unseen: variable -> (n,) whether nobody has
+    looked at it yet. binary_worth, binary_unseen: (J, n) the same of the binary ones, of no level 0.
+    """
+
+    root: Floats
+    binary: tuple[str, ...]
+    active: Floats
+    given: Mapping[str, Floats]
+    sums: Mapping[str, Floats]
+    worth: Mapping[str, Floats]
+    unseen: Mapping[str, NDArray[np.bool_]]
+    binary_worth: Floats
+    binary_unseen: NDArray[np.bool_]
+
+    def part(self, rows: Ints | slice) -> Belief:
+        """Return the belief about some of the items."""
+        given, sums, worth = (
+            {name: column[rows] for name, column in columns.items()}
+            for columns in (self.given, self.sums, self.worth)
+        )
+        unseen = {name: column[rows] for name, column in self.unseen.items()}
+        worths, hidden = self.binary_worth[:, rows], self.binary_unseen[:, rows]
+        return Belief(
+            self.root[rows], self.binary, self.active[rows], given, sums, worth, unseen, worths, hidden
+        )
+
+
+# Numbers in all that is kept of what was imagined: 32 MB.
+MOST_KEPT = 4_000_000
+
+
+@dataclass(frozen=True)
+class ImaginedAnswers:
+    """What imagined answers about one variable tell of n items: P(answers | state, answers so far).
+
+    table: (rows, batches, states), a row for each different path. place: (n, paths) the row of each item's
+    paths.
+    """
+
+    table: Floats
+    place: Ints
+
+    @classmethod
+    def each(cls, likelihood: Floats) -> ImaginedAnswers:
+        """Take a row for every path of every item; likelihood: (n, paths, batches, states)."""
+        n, paths = likelihood.shape[:2]
+        return cls(
+            likelihood.reshape(n * paths, *likelihood.shape[2:]), np.arange(n * paths).reshape(n, paths)
+        )
+
+    @classmethod
+    def stacked(cls, parts: Sequence[ImaginedAnswers]) -> ImaginedAnswers:
+        """Take items of one after another; each has as many paths, batches and states."""
+        starts = np.cumsum([0, *(len(one.table) for one in parts[:-1])]).tolist()
+        place = [one.place + start for one, start in zip(parts, starts, strict=True)]
+        return cls(np.concatenate([one.table for one in parts]), np.concatenate(place))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Paths, batches, states."""
+        return self.place.shape[1], *self.table.shape[1:]
+
+    def part(self, rows: Ints) -> ImaginedAnswers:
+        """Return those about some items."""
+        return ImaginedAnswers(self.table, self.place[rows])
+
+    def of(self, rows: slice) -> Floats:
+        """Return the likelihoods of some items, (n, paths · batches, states)."""
+        place = self.place[rows]
+        found = self.table.reshape(len(self.table), -1).take(place.reshape(-1), axis=0)
+        return found.reshape(len(place), -1, self.table.shape[-1])
+
+
+class ImaginedTables:
+    """What was imagined before, for use again: it depends on the observer and its answers so far alone.
+
+    tables: observer, variable, and the counts of the answers so far -> the likelihoods on all paths, for
+    every truth (states, paths, batches, states). To be used with one seed and one base.
+    """
+
+    def __init__(self) -> None:
+        self.tables: dict[tuple[int, str, bytes], Floats] = {}
+        self.size = 0
+
+    def add(self, tables: Mapping[tuple[int, str, bytes], Floats]) -> None:
+        """Keep further tables, as far as there is room."""
+        size = sum(table.size for table in tables.values())
+        if self.size + size <= MOST_KEPT:
+            self.tables |= tables
+            self.size += size
+
+
+class ImaginedReadings:
+    """Imagines further answers of one observer about n items."""
+
+    def __init__(
+        self,
+        base: Knowledge,
+        observations: ObservationModel,
+        answers: Answers,
+        observer: int,
+        belief: Belief,
+        followed: Floats,
+        seed: int,
+        tables: ImaginedTables,
+        collected: Contributions | None,
+    ) -> None:
+        """answers: about the n items. followed: (R,) P(a reading's answers followed its label | answers).
+
+        collected: the answers' `contributions`, None where observers are independent.
+        """
+        self.base = base
+        self.observations = observations
+        self.seed = seed
+        self.batches = np.array(base.policy.batches)
+        self.answers = answers
+        self.observer = observer
+        self.belief = belief
+        self.tables = tables
+        self.root = _choose(belief.root[:, None, :], self._uniform("", 1)[0])
+        self.carry = observations.observers[observer].carry
+        self.cache: dict[tuple[int, str], ImaginedAnswers] = {}
+        self.truths: dict[str, Ints] = {base.root: self.root}
+        self.mine = answers.reading_observer == observer
+        self.followed = followed
+        # Whether others answered about these items, too: that tells how this observer will see them.
+        self.shared = observations.dependent and not bool(self.mine.all())
+        self.collected = collected
+        self.settled: dict[str, Floats | None] = {}
+
+    def _settled(self, name: str) -> Floats | None:
+        """Return P(type that the observer settles on | truth, what others answered), (n, K, M).
+
+        None where that is the declared one, whatever others answered.
+        """
+        if not self.shared:
+            return None
+        if name not in self.settled:
+            followed = self.followed > 0.5
+            self.settled[name] = self.observations.given_others(
+                self.answers, self.observer, name, followed, self.collected
+            )
+        return self.settled[name]
+
+    def imagine(self, question: int, name: str, *, fresh: bool = False) -> ImaginedAnswers:
+        """Return the likelihood of imagined answers after each batch.
+
+        fresh: in a view not shown yet, so that no reading is continued.
+        """
+        # Questions not asked yet all begin the same fresh reading.
+        asked = not fresh and (self.mine & (self.answers.reading_question == question)).any()
+        key = (question if asked else -1, name)
+        if key not in self.cache:
+            self.cache[key] = self._grouped(name, *self._counts(key[0], name))
+        return self.cache[key]
+
+    def follows(self, question: int, *, fresh: bool) -> Floats:
+        """Return the probability that further answers to a question follow their label, (n,)."""
+        found = np.full(len(self.answers.items), self.observations.halo[self.observer, question])
+        if not fresh:
+            own = self.mine & (self.answers.reading_question == question)
+            found[self.answers.reading_item[own]] = self.followed[own]
+        return found
+
+    def _uniform(self, name: str, count: int) -> Floats:
+        """Return stratified uniform numbers (count, paths), the same for every item."""
+        return _stratified(self.seed, name, count)
+
+    def _truth(self, name: str) -> Ints:
+        """Draw the variable's truth on each path, (n, paths)."""
+        if name not in self.truths:
+            u = self._uniform(f"truth of {name}", 1)[0]
+            rows = np.arange(len(self.root))[:, None]
+            if name in self.belief.binary:
+                p = self.belief.active[rows, self.root, self.belief.binary.index(name)]
+                self.truths[name] = np.asarray(u < p).astype(np.int64)
+            else:
+                self.truths[name] = _choose(self.belief.given[name][rows, self.root], u)
+        return self.truths[name]
+
+    def _counts(self, question: int, name: str) -> tuple[Floats, Floats]:
+        """Count the answers so far: in the reading of this question, and in all others, (n, answers)."""
+        answers, kernel = self.answers, self.observations.kernels[self.observer, name]
+        length = len(answers.items)
+        if isinstance(kernel, LabelKernel):
+            size, labels = kernel.alpha.shape[1], answers.labels.get(name)
+            if labels is None:
+                return np.zeros((length, size)), np.zeros((length, size))
+            reading, answer = labels.reading, labels.answer
+            weight = labels.weight * np.where(labels.spread, kernel.weight, 1.0)
+        else:
+            size, numbers = 1, answers.numbers.get(name)
+            reading = np.zeros(0, dtype=np.int64) if numbers is None else numbers.reading
+            answer, weight = np.zeros(len(reading), dtype=np.int64), np.ones(len(reading))
+        usable = self.mine
+        if name != self.base.root:
+            # What followed a label says nothing of how the observer sees the item.
+            usable = usable & (self.followed <= 0.5)
+        used = usable[reading]
+        cell = answers.reading_item[reading[used]] * size + answer[used]
+        same = answers.reading_question[reading[used]] == question
+        weighted = weight[used].astype(np.float64)
+        continued, other = (
+            np.bincount(cell[part], weights=weighted[part], minlength=length * size).reshape(-1, size)
+            for part in (same, ~same)
+        )
+        return np.asarray(continued, np.float64), np.asarray(other, np.float64)
+
+    def _grouped(self, name: str, continued: Floats, other: Floats) -> ImaginedAnswers:
+        """Imagine answers once for each pattern of counts and truth, unless each item is one of its own."""
+        kernel, truth = self.observations.kernels[self.observer, name], self._truth(name)
+        if isinstance(kernel, LabelKernel):
+            settled = self._settled(name)
+            if settled is not None:
+                each = self._labels(name, kernel, settled, continued, other, truth)
+                return ImaginedAnswers.each(each)
+        size, states = continued.shape[1], kernel.mix.shape[0]
+        patterns, which = distinct_rows(np.concatenate([continued, other], axis=1))
+        keys = [(self.observer, name, row.tobytes()) for row in patterns]
+        new = [place for place, key in enumerate(keys) if key not in self.tables.tables]
+        if len(new) * states >= len(truth):
+            return ImaginedAnswers.each(self._imagined(name, continued, other, truth))
+        tables = {key: self.tables.tables[key] for key in keys if key in self.tables.tables}
+        if new:
+            counts = np.repeat(patterns[new], states, axis=0)
+            truths = np.tile(np.arange(states), len(new))[:, None]
+            truths = np.broadcast_to(truths, (len(counts), PATHS))
+            made = self._imagined(name, counts[:, :size], counts[:, size:], truths)
+            made = made.reshape(len(new), states, *made.shape[1:])
+            added = {keys[place]: table for place, table in zip(new, made, strict=True)}
+            self.tables.add(added)
+            tables |= added
+        table = np.stack([tables[key] for key in keys])
+        place = (which[:, None] * states + truth) * PATHS + np.arange(PATHS)
+        return ImaginedAnswers(table.reshape(len(keys) * states * PATHS, *table.shape[-2:]), place)
+
+    def _imagined(self, name: str, continued: Floats, other: Floats, truth: Ints) -> Floats:
+        """Imagine answers of an observer that settles as declared, row by row."""
+        kernel = self.observations.kernels[self.observer, name]
+        if isinstance(kernel, LabelKernel):
+            return self._labels(name, kernel, kernel.mix[None], continued, other, truth)
+        return self._numbers(name, kernel, continued, other, truth)
+
+    def _labels(
+        self, name: str, kernel: LabelKernel, settled: Floats, continued: Floats, other: Floats, truth: Ints
+    ) -> Floats:
+        """Draw from a Pólya urn whose type is known as far as the answers so far tell it.
+
+        Returns:
+            (n, paths, batches, states): P(imagined answers | state, answers so far).
+        """
+        n, batches = len(truth), self.batches
+        alpha = kernel.alpha
+        type_given = self._type_given(kernel, settled, continued, other)
+        rows = np.arange(n)[:, None]
+        urn = alpha[None] + continued[:, None, :]
+        u = self._uniform(f"answers about {name}", int(batches.max()) + 1)
+        own = urn[rows, _choose(type_given[rows, truth], u[-1])]
+        total = own.sum(-1, keepdims=True)
+        mass = urn.sum(-1)[:, None, :]
+        likelihood = np.ones((n, PATHS, alpha.shape[0]))
+        seen = np.zeros((n, PATHS, alpha.shape[1]))
+        out = np.empty((n, PATHS, len(batches), kernel.mix.shape[0]))
+        paths = np.arange(PATHS)[None]
+        for draw in range(int(batches.max())):
+            # The urn's next answer: one of its own kind, or a repeat of one drawn before.
+            answer = _choose((own + seen) / (total + draw), u[draw])
+            so_far = seen[rows, paths, answer]
+            likelihood *= (urn[rows, :, answer] + so_far[..., None]) / (mass + draw)
+            seen[rows, paths, answer] = so_far + 1
+            for batch in np.flatnonzero(batches == draw + 1):
+                out[:, :, batch] = likelihood @ type_given.transpose(0, 2, 1)
+        return out
+
+    def _type_given(self, kernel: LabelKernel, settled: Floats, continued: Floats, other: Floats) -> Floats:
+        """Return P(type of the reading | truth, answers so far), (n, states, types)."""
+        mix = kernel.mix[None]
+        carried = settled * _likelihood(kernel, other)[:, None, :]
+        carried /= np.maximum(carried.sum(-1, keepdims=True), 1e-300)
+        alone = other.sum(1)[:, None, None] == 0
+        prior = self.carry * np.where(alone, settled, carried) + (1 - self.carry) * mix
+        found = prior * _likelihood(kernel, continued)[:, None, :]
+        return np.asarray(found / np.maximum(found.sum(-1, keepdims=True), 1e-300))
+
+    def _numbers(
+        self, name: str, kernel: NumberKernel, continued: Floats, other: Floats, truth: Ints
+    ) -> Floats:
+        """Imagine what further numbers add: a normal reading of the truth with the added precision."""
+        one, batches = kernel.instrument, self.batches
+        noise, perception = (one.noise / one.gain) ** 2, one.perception**2
+        had = continued[:, 0, None]
+        precision = 1 / (perception + noise / (had + batches))
+        precision -= np.where(had > 0, 1 / (perception + noise / np.maximum(had, 1)), 0)
+        precision *= np.where((had == 0) & (other[:, 0, None] > 0), 1 - self.carry, 1)
+        edges = np.array(self.base.variables[name].edges)
+        centres = (edges[:-1] + edges[1:]) / 2
+        sd = 1 / np.sqrt(np.maximum(precision, 1e-9))[:, None, :]
+        noises = ndtri(self._uniform(f"answers about {name}", len(batches)))
+        answer = centres[truth][..., None] + sd * noises.T
+        z = (answer[..., None] - centres) / sd[..., None]
+        return np.asarray(np.exp(-(z * z - (z * z).min(-1, keepdims=True)) / 2))
+
+
+@cache
+def _stratified(seed: int, name: str, count: int) -> Floats:
+    """Return stratified uniform numbers (count, paths), which depend on the seed and the name alone."""
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    strata = rng.permuted(np.tile(np.arange(PATHS), (count, 1)), axis=1)
+    return np.asarray((strata + rng.random((count, PATHS))) / PATHS)
+
+
+def _choose(p: Floats, u: Floats) -> Ints:
+    """Return for p (..., states) and uniform numbers u the index at which p's running sum passes u."""
+    if p.shape[-1] == 2:
+        return np.asarray(u > p[..., 0]).astype(np.int64)
+    reached = np.zeros(p.shape[:-1])
+    found = np.zeros(np.broadcast_shapes(p.shape[:-1], u.shape), dtype=np.int64)
+    for state in range(p.shape[-1] - 1):
+        reached = reached + p[..., state]
+        found += u > reached
+    return found
+
+
+def _likelihood(kernel: LabelKernel, counts: Floats) -> Floats:
+    """Return P(counts | type) up to a factor a row, (n, types)."""
+    logs = kernel.log_likelihood(counts)
+    return np.asarray(np.exp(logs - logs.max(1, keepdims=True)))

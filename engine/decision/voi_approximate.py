@@ -1,0 +1,421 @@
+"""What to ask next: the expected gain of each question in batches, by simulation.
+
+The loss of a level is nothing once it is accepted; before that half of its worth, for it is not, and the
+other half times 1 - limit / risk, so that progress counts though one question alone may not reach the limit.
+What is accepted already is not at stake; what nobody looked at is not accepted, however low its risk, until a
+question about it is answered. The gain of a question is the expected fall of the total loss over the answers
+that the posterior predicts; it is worth asking where that exceeds its cost.
+
+Simplest honest form, the same for all items at once: given the root the other variables are taken to be
+independent (each has its exact posterior marginal; couplings and rules have shaped it but do not carry the
+imagined answers on); a reading has followed its label where that is likelier than not; the imagined
+answers of a reading continue its Pólya urn, so that a saturated reading predicts only itself; numbers are
+taken as normal; whether an imagined answer followed its label is taken as known. Gains are means over
+PATHS simulated paths. All items share the paths' stratified uniform numbers (McKay, Beckman & Conover
+1979, doi:10.2307/1268522), which depend on the seed and the variable alone: what is asked about an item
+does not depend on the items beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.decision.decision import Option, highest_risk, risk_of
+from engine.decision.expected_gain import ExpectedGain
+from engine.decision.limits import TIE
+from engine.decision.origin import Origin, labels_of, origins_of
+from engine.decision.people import is_person, price_of
+from engine.decision.predictive_samples import Belief, ImaginedAnswers, ImaginedReadings, ImaginedTables
+from engine.model.responses import Answers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from engine.decision.level import LevelDecision
+    from engine.inference.posterior import Posterior
+    from engine.model.knowledge import Knowledge, Question
+    from engine.network.network import Network
+    from engine.observation.evidence import ObservationModel
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    # Item, observer, question, what it is about and view -> whether that may be asked.
+    MayAsk = Callable[[tuple[str, str, str, str | None, str]], bool]
+
+# Items looked at together, so many that what they share is done seldom; of the shipped base 10 MB.
+MOST_ITEMS = 1024
+MOST_TELLING = 2
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A question to an observer about n items: what it is about, whether in a view not shown yet, its gains.
+
+    price: (batches,) of a request for each batch. gain, error: (n, batches), the expected fall of the loss
+    and its standard error.
+    """
+
+    observer: int
+    question: Question
+    about: str | None
+    fresh: bool
+    price: Floats
+    gain: Floats
+    error: Floats
+
+
+@dataclass(frozen=True)
+class _Items:
+    """What is known of n items.
+
+    answers: about them alone. marginals: variable -> (n, states). followed: (R,) see `Posterior.followed`.
+    unseen: variable -> (n,) whether nobody has looked at it; labels: (n,) what a data set says of it, where
+    that is final. left: (n,) answers that the budget allows.
+    """
+
+    answers: Answers
+    marginals: Mapping[str, Floats]
+    followed: Floats
+    unseen: Mapping[str, NDArray[np.bool_]]
+    labels: Mapping[str, Floats]
+    left: Ints
+
+    @classmethod
+    def of(cls, base: Knowledge, answers: Answers, posterior: Posterior) -> _Items:
+        """Gather it of all items of some answers."""
+        origins = origins_of(base, answers, posterior.followed)
+        unseen = {name: origin != Origin.SEEN for name, origin in origins.items()}
+        labels = labels_of(base, answers) if base.policy.labels_final else {}
+        left = base.policy.budget - answers.asked
+        return cls(answers, posterior.marginals, posterior.followed, unseen, labels, left)
+
+    def part(self, rows: Ints) -> _Items:
+        """Return what is known of some of the items, whose places increase."""
+        chosen = np.zeros(len(self.answers.items), dtype=bool)
+        chosen[rows] = True
+        if chosen.all():
+            return self
+        marginals, labels = (
+            {name: column[rows] for name, column in columns.items()}
+            for columns in (self.marginals, self.labels)
+        )
+        unseen = {name: column[rows] for name, column in self.unseen.items()}
+        followed = self.followed[chosen[self.answers.reading_item]]
+        return _Items(self.answers.only(chosen), marginals, followed, unseen, labels, self.left[rows])
+
+    def views(self, row: int, observer: int, question: int | None = None) -> list[str]:
+        """Return the views in which an observer was asked about an item: one question, or any."""
+        answers = self.answers
+        readings = np.flatnonzero(answers.reading_item == row)
+        readings = readings[answers.reading_observer[readings] == observer]
+        if question is not None:
+            readings = readings[answers.reading_question[readings] == question]
+        return [answers.views[view] for view in answers.reading_view[readings]]
+
+
+class LookAhead:
+    """Finds for each item the question most worth asking."""
+
+    def __init__(
+        self,
+        network: Network,
+        observations: ObservationModel,
+        seed: int = 0,
+        unavailable: Collection[str] = (),
+    ) -> None:
+        """unavailable: observers that cannot be asked now, whatever the policy says."""
+        self.unavailable = frozenset(unavailable)
+        self.network = network
+        base: Knowledge = network.knowledge
+        self.base = replace(base, policy=base.policy.aimed_at())
+        self.observations = observations
+        self.batches = np.array(self.base.policy.batches)
+        self.seed = seed
+        self.binary = tuple(name for name in network.given_root if self.base.variables[name].kind == "binary")
+        self.expected = ExpectedGain(self.base, self.binary)
+        self.tables = ImaginedTables()
+
+    def next(
+        self,
+        answers: Answers,
+        posterior: Posterior,
+        chosen: NDArray[np.bool_],
+        may_ask: MayAsk | None = None,
+    ) -> tuple[Option | None, ...]:
+        """Return for each chosen item (N,) the best question that is worth its price, else None.
+
+        may_ask: says what may be asked at all; everything where it is left out.
+        """
+        found: list[Option | None] = [None] * len(answers.items)
+        asked, which = np.unique(self.observers(answers), axis=0, return_inverse=True)
+        which = which.reshape(-1)
+        known = _Items.of(self.base, answers, posterior)
+        for number, row in enumerate(asked):
+            items = np.flatnonzero(chosen & (which == number))
+            for start in range(0, len(items) if row.any() else 0, MOST_ITEMS):
+                part = items[start : start + MOST_ITEMS]
+                for item, best in zip(part, self._best(known.part(part), row, may_ask), strict=True):
+                    found[item] = best
+        return tuple(found)
+
+    def settled(self, levels: Mapping[str, LevelDecision], items: int) -> NDArray[np.bool_]:
+        """Say of which of N items (N,) all that has a worth is accepted, at a risk that was aimed at."""
+        settled = np.ones(items, dtype=bool)
+        for name, level in levels.items():
+            if self.base.policy.worth[name] > 0:
+                variable = self.base.variables[name]
+                aim, highest = (
+                    highest_risk(variable, policy, level.value) + TIE
+                    for policy in (self.base.policy, self.network.knowledge.policy)
+                )
+                # A label that is kept is accepted whatever its risk.
+                settled &= level.accepted & ~((level.risk > aim) & (level.risk <= highest))
+        return settled
+
+    def options(self, answers: Answers, posterior: Posterior, item: int) -> tuple[Option, ...]:
+        """Return all that could be asked about one item within the budget, the best gain per cost first."""
+        known = _Items.of(self.base, answers, posterior).part(np.array([item]))
+        found = [
+            self._option(known, one, 0, int(batch))
+            for one in self._candidates(known, self.observers(answers)[item])
+            for batch in np.flatnonzero(self.batches <= known.left[0])
+        ]
+        return tuple(sorted(found, key=lambda option: -option.rate))
+
+    def first(self, posterior: Posterior) -> Option | None:
+        """Return what to ask about an item of which nothing is known; its gain is given as 0.
+
+        That is what the policy says, or the question that reports the most (of several the cheapest): the
+        gain of a question is its own, not that of those which can follow it, and so sees too little in the
+        answer that says something of everything. Of that question as many answers as have the best gain per
+        cost, one where none is worth its price. Where all questions are about one variable, the best gain
+        per cost. None where nobody may be asked, or nothing within the budget.
+
+        posterior: of one item without answers.
+        """
+        policy = self.base.policy
+        if not policy.ask or not policy.budget:
+            return None
+        who, first = self.base.observers[policy.ask], policy.first
+        whole = [
+            (-len(set(one.variables) & set(who.instruments)), one.cost, number, name)
+            for number, (name, one) in enumerate(self.base.questions.items())
+            if not one.about_one and set(one.variables) & set(who.instruments)
+        ]
+        options = () if first else self.options(Answers.nothing(), posterior, 0)
+        if first is None and not whole:
+            return next(iter(options), None)
+        question, samples = (first.question, first.samples) if first else (min(whole)[-1], 1)
+        # The options are sorted by their rate.
+        batches = (one for one in options if one.observer == who.name and one.question == question)
+        best = next(batches, None)
+        if best is not None and best.rate > 1:
+            samples = best.samples
+        cost = price_of(self.base, who.name, question, samples)
+        return Option(who.name, question, None, Answers.USUAL_VIEW, samples, cost, 0.0)
+
+    def observers(self, answers: Answers) -> NDArray[np.bool_]:
+        """Say which observers may be asked about each item, (N, observers).
+
+        Those askable ones that it has, else the policy's `ask`; and the policy's `others`; none of those that
+        are unavailable. People are asked only where the policy names them.
+        """
+        names = [o.name for o in self.observations.observers]
+        observers = self.observations.observers
+        asked = [o.askable and not is_person(self.base, o.name) for o in observers]
+        found = np.zeros((len(answers.items), len(names)), dtype=bool)
+        found[answers.reading_item, answers.reading_observer] = True
+        found &= np.array(asked, dtype=bool)
+        policy = self.base.policy
+        if policy.ask:
+            found[~found.any(1), names.index(policy.ask)] = True
+        found[:, [names.index(name) for name in policy.others]] = True
+        found[:, [number for number, name in enumerate(names) if name in self.unavailable]] = False
+        return found
+
+    def _best(
+        self, known: _Items, observers: NDArray[np.bool_], may_ask: MayAsk | None
+    ) -> Iterator[Option | None]:
+        candidates = list(self._candidates(known, observers))
+        if not candidates:
+            yield from [None] * len(known.left)
+            return
+        gains = np.stack([one.gain for one in candidates], axis=1)
+        price = np.stack([one.price for one in candidates])
+        rate = np.where(self.batches <= known.left[:, None, None], gains / np.maximum(price, 1e-9), 0)
+        if may_ask is not None:
+            lines = [[self._line(known, row, one) for one in candidates] for row in range(len(rate))]
+            rate *= np.array([[may_ask(line) for line in of_item] for of_item in lines])[..., None]
+        best = rate.reshape(len(rate), -1).argmax(1)
+        worth_it = rate.reshape(len(rate), -1)[np.arange(len(rate)), best] > 1
+        for row, place in enumerate(best.tolist()):
+            which, batch = divmod(place, len(self.batches))
+            yield self._option(known, candidates[which], row, batch) if worth_it[row] else None
+
+    def _option(self, known: _Items, one: _Candidate, row: int, batch: int) -> Option:
+        samples = int(self.batches[batch])
+        return Option(
+            self.observations.observers[one.observer].name,
+            one.question.name,
+            one.about,
+            self._view(known, row, one),
+            samples,
+            float(one.price[batch]),
+            float(one.gain[row, batch]),
+            float(one.error[row, batch]),
+        )
+
+    def _line(self, known: _Items, row: int, one: _Candidate) -> tuple[str, str, str, str | None, str]:
+        """Return item, observer, question, what it is about and view of a candidate."""
+        observer = self.observations.observers[one.observer].name
+        item, view = known.answers.items[row], self._view(known, row, one)
+        return item, observer, one.question.name, one.about, view
+
+    def _view(self, known: _Items, row: int, one: _Candidate) -> str:
+        """Return the view to show: of the readings that there are already, or one that the policy offers."""
+        number = list(self.base.questions).index(one.question.name)
+        seen = known.views(row, one.observer, number)
+        if one.fresh:
+            return next((view for view in self.base.policy.views if view not in seen), "")
+        return next(iter(seen or known.views(row, one.observer)), Answers.USUAL_VIEW)
+
+    def _belief(self, known: _Items) -> Belief:
+        """Give each variable its exact marginal and the network's dependence on the root."""
+        root = known.marginals[self.base.root]
+        active, given = [], {}
+        for name, table in self.network.given_root.items():
+            ratio = known.marginals[name] / np.maximum(root @ table, 1e-12)
+            joint = table[None] * ratio[:, None, :]
+            joint /= np.maximum(joint.sum(-1, keepdims=True), 1e-12)
+            if name in self.binary:
+                active.append(joint[..., 1])
+            else:
+                given[name] = joint
+        stacked = np.stack(active, axis=-1) if active else np.zeros((*root.shape, 0))
+        sums = {name: joint @ self.expected.sums[name] for name, joint in given.items()}
+        worth, policy = {}, self.base.policy
+        for name in (name for names in self.base.levels.values() for name in names):
+            variable = self.base.variables[name]
+            value, risk = risk_of(variable, known.marginals[name], policy)
+            at_stake = known.unseen[name] | (risk > highest_risk(variable, policy, value) + TIE)
+            if name in known.labels:
+                at_stake &= np.isnan(known.labels[name])
+            worth[name] = np.where(at_stake, policy.worth[name], 0.0)
+        none = np.zeros(len(root))
+        worths = [worth.get(name, none) for name in self.binary]
+        unseen = [known.unseen.get(name, none.astype(bool)) for name in self.binary]
+        shape = len(self.binary), len(root)
+        return Belief(
+            root,
+            self.binary,
+            stacked,
+            given,
+            sums,
+            worth,
+            known.unseen,
+            np.array(worths).reshape(shape),
+            np.array(unseen, dtype=bool).reshape(shape),
+        )
+
+    def _candidates(self, known: _Items, observers: NDArray[np.bool_]) -> Iterator[_Candidate]:
+        belief = self._belief(known)
+        before = self.expected.before(belief)
+        # What others answered is collected once for all observers and questions.
+        heard, asked = set(known.answers.reading_observer.tolist()), np.flatnonzero(observers).tolist()
+        several = self.observations.dependent and heard and len(heard.union(asked)) > 1
+        collected = self.observations.contributions(known.answers) if several else None
+        for observer in asked:
+            readings = ImaginedReadings(
+                self.base,
+                self.observations,
+                known.answers,
+                observer,
+                belief,
+                known.followed,
+                self.seed,
+                self.tables,
+                collected,
+            )
+            for number, question in enumerate(self.base.questions.values()):
+                yield from self._asked(belief, before, readings, number, question)
+                open_views = self._open_views(known, observer, number)
+                if open_views.any():
+                    for one in self._asked(belief, before, readings, number, question, fresh=True):
+                        gain = one.gain * open_views[:, None]
+                        yield replace(one, gain=gain, error=one.error * open_views[:, None])
+
+    def _open_views(self, known: _Items, observer: int, question: int) -> NDArray[np.bool_]:
+        """Say for each item whether the policy offers a view beside those it was asked about in, (n,)."""
+        found = np.zeros(len(known.left), dtype=bool)
+        for row in range(len(found) if self.base.policy.views else 0):
+            seen = known.views(row, observer, question)
+            found[row] = bool(seen) and not set(self.base.policy.views) <= set(seen)
+        return found
+
+    def _asked(
+        self,
+        belief: Belief,
+        before: Floats,
+        readings: ImaginedReadings,
+        number: int,
+        question: Question,
+        *,
+        fresh: bool = False,
+    ) -> Iterator[_Candidate]:
+        """Yield what one question to one observer gains: as a whole, or about each variable in turn."""
+        one = self.observations.observers[readings.observer]
+        names = [v for v in question.variables if v in one.labels or v in one.numbers]
+        price = np.array([price_of(self.base, one.name, question.name, int(n)) for n in self.batches])
+        likelihoods = {name: readings.imagine(number, name, fresh=fresh) for name in names}
+        if not question.about_one:
+            if names:
+                halo = readings.follows(number, fresh=fresh)[:, None]
+                gain, error = self.expected.gain(belief, before, likelihoods)
+                if halo.any():
+                    followed = self._gain_of_label(belief, before, likelihoods)
+                    gain, error = (1 - halo) * gain + halo * followed[0], np.maximum(error, followed[1])
+                yield _Candidate(readings.observer, question, None, fresh, price, gain, error)
+            return
+        gains = np.zeros((len(names), 2, len(before), len(self.batches)))
+        rows, columns = np.nonzero(self._most_telling(belief, names))
+        if rows.size:
+            order = np.argsort(columns, kind="stable")
+            rows, columns = rows[order], columns[order]
+            about = ImaginedAnswers.stacked(
+                [likelihoods[names[c]].part(rows[columns == c]) for c in np.unique(columns).tolist()]
+            )
+            places = np.array([self.binary.index(name) if name in self.binary else -1 for name in names])
+            gains[columns, :, rows] = np.stack(
+                self.expected.gain_about_one(belief.part(rows), before[rows], places[columns], about), axis=1
+            )
+        for name, (gain, error) in zip(names, gains, strict=True):
+            yield _Candidate(readings.observer, question, name, fresh, price, gain, error)
+
+    def _gain_of_label(
+        self, belief: Belief, before: Floats, likelihoods: Mapping[str, ImaginedAnswers]
+    ) -> tuple[Floats, Floats]:
+        """Return gain and error, (n, batches), of answers that follow their label, which alone counts."""
+        if self.base.root not in likelihoods:
+            nothing = np.zeros((len(before), len(self.batches)))
+            return nothing, nothing
+        return self.expected.gain(belief, before, {self.base.root: likelihoods[self.base.root]})
+
+    def _most_telling(self, belief: Belief, names: Sequence[str]) -> NDArray[np.bool_]:
+        """Say for each item which few of the names tell most of the root and are least known, (n, names)."""
+        joint = belief.root[:, :, None] * belief.active
+        p = joint.sum(1)
+        about_root = (joint**2).sum(1) / np.maximum(p, 1e-12)
+        absent = belief.root[:, :, None] - joint
+        about_root += (absent**2).sum(1) / np.maximum(1 - p, 1e-12)
+        score = np.full((len(p), len(names)), -1.0)
+        for column, name in enumerate(names):
+            if name in belief.binary:
+                j = belief.binary.index(name)
+                score[:, column] = about_root[:, j] + 0.1 * p[:, j] * (1 - p[:, j])
+        rank = (-score).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
+        return np.asarray((rank < MOST_TELLING) & (score >= 0))

@@ -1,0 +1,1 @@
+"""Network and evidence -> posteriors, joint marginals, diagnostics, simulated answers."""

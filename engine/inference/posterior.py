@@ -1,0 +1,455 @@
+"""Evidence -> posteriors, exact, for many items at once.
+
+    log Z_i = log Σ_rows w_row · Σ_root q(root) u(root) Π_below (junction tree)
+
+A row whose evidence speaks of the root alone needs no pass over the tree: given the root all below it is as
+the knowledge has it.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.backend.arrays import library
+from engine.backend.threads import torch_threads
+from engine.errors import SekeError
+from engine.model.responses import cuts_of
+from engine.network.junction_tree import Beliefs, Held, Outlet, collect, distribute, indicators, lay
+from engine.observation.evidence import ObservationModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from engine.model.knowledge import Variable
+    from engine.model.responses import Answers
+    from engine.network.network import Network
+    from engine.network.values import Clique
+    from engine.observation.evidence import Evidence
+
+    Array = Any
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+MOST_ROWS = 8192
+CHUNK = 2560
+DEVICE_CHUNK = 1 << 17
+CACHED = 400_000
+# Below this the calls themselves cost more than what they compute.
+LEAST_CHUNK = 24
+FEW = 96
+# Odds beyond this are as good as certain, and still numbers.
+MOST_LOG_ODDS = 600.0
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Posteriors of N items.
+
+    marginals: variable -> (N, states), derived variables included. correlation: (N,) of the first two
+    interval variables of the block, NaN where there are none. log_evidence: (N,) log P(answers), nats.
+    violations: (N, R) P(if & not then) of the compiled rules `rules`. followed: for each reading P(its
+    answers followed its label | all answers), 0 where there is no halo. answer_odds: of each binary variable
+    the log-odds of true that the answers about it alone give, (N,), without prior, couplings and rules: 0
+    where nothing was said of it, or by readings that followed their label.
+    """
+
+    items: tuple[str, ...]
+    marginals: Mapping[str, Floats]
+    correlation: Floats
+    log_evidence: Floats
+    rules: tuple[str, ...]
+    violations: Floats
+    followed: Floats
+    answer_odds: Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """A population's junction tree in the arrays of one library: tables and outlets, one a step."""
+
+    tables: tuple[Array, ...]
+    outlets: tuple[Outlet, ...]
+
+    def put(self, array: Floats) -> Array:
+        """Return an array as those of this tree are."""
+        like = self.tables[0]
+        return array if isinstance(like, np.ndarray) else _tensor(array, like.dtype, like.device)
+
+    def as_tensors(self, device: str, single: bool) -> _Tree:
+        """Return the same as torch tensors on a device."""
+        import torch
+
+        kind = torch.float32 if single else torch.float64
+        outlets = tuple(
+            Outlet(_tensor(one.transposed, kind, device), _tensor(one.states, kind, device), one.events)
+            for one in self.outlets
+        )
+        return _Tree(tuple(_tensor(table, kind, device) for table in self.tables), outlets)
+
+
+def _check(device: str) -> None:
+    import torch
+
+    try:
+        torch.zeros(1, dtype=torch.float32, device=device)
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        usable = "cpu and cuda" if torch.cuda.is_available() else "cpu"
+        reason = str(error).partition("\n")[0].partition(". ")[0][:60]
+        message = f"torch cannot compute on device {device!r} here ({reason}); it can on {usable}"
+        raise SekeError(message) from None
+
+
+def _tensor(array: Floats, kind: Any, device: Any) -> Array:
+    import torch
+
+    return torch.as_tensor(array).to(device=device, dtype=kind)
+
+
+def _numpy(array: Array) -> Floats:
+    return np.asarray(array if isinstance(array, np.ndarray) else array.cpu().numpy(), dtype=np.float64)
+
+
+class Inference:
+    """A network made ready for one population.
+
+    device: where torch computes; "cpu" or a CUDA device. single: in float32 there. threads: how many torch
+    uses on the CPU; more than one pays for thousands of items on an idle machine. Raises SekeError where
+    torch cannot compute on the device here.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        population: str | None = None,
+        *,
+        device: str = "cpu",
+        single: bool = False,
+        threads: int = 1,
+    ) -> None:
+        if device != "cpu":
+            _check(device)
+        self.network = network
+        self.population = population or network.knowledge.reference
+        self.observations = ObservationModel(network, self.population)
+        self.device, self.single, self.threads = device, single, threads
+        self.steps = network.steps
+        self.rules = tuple(r for r in network.rules if r.status in ("met", "unmet"))
+        self._layout = _Layout(network, tuple(rule.name for rule in self.rules))
+        tables, scale = self._tables()
+        self._tree = _Tree(tables, self._outlets(tables))
+        self._log_root = (scale + network.log_prior[self.population])[:, None]
+        # All below the root as the knowledge has it: one column a root state.
+        every = np.eye(len(scale))
+        total, held = collect(self.steps, tables, {})
+        self._chunk = min(CHUNK, max(CACHED // _widest(self.steps, held), LEAST_CHUNK))
+        self._log_untold = np.broadcast_to(total, (len(scale), 1))
+        self._untold = self._layout.stacked(every, distribute(self.steps, self._tree.outlets, held, every))
+
+    @cached_property
+    def _tensors(self) -> _Tree:
+        return self._tree.as_tensors(self.device, self.single)
+
+    def _tables(self) -> tuple[tuple[Floats, ...], Floats]:
+        """Return the linear tables, and the peaks (K,) of their logs that were taken out."""
+        states = len(self.network.root_states)
+        tables: list[Floats] = []
+        for step in self.steps:
+            shape = [self.network.nodes[n].size for n in step.nodes]
+            tables.append(np.zeros((states, *shape)))
+        for factor in self.network.factors:
+            lay(self.steps, tables, factor.nodes, factor.log_table)
+        peaks = [table.reshape(states, -1).max(1) for table in tables]
+        linear = tuple(
+            np.exp(table - peak.reshape(-1, *[1] * (table.ndim - 1)))
+            for table, peak in zip(tables, peaks, strict=True)
+        )
+        return linear, sum(peaks, np.zeros(states))
+
+    def _outlets(self, tables: tuple[Floats, ...]) -> tuple[Outlet, ...]:
+        """Return what is read off at each clique: its own nodes, and the rules violated within it."""
+        events: list[dict[int, Floats]] = [{} for _ in tables]
+        for number, rule in enumerate(self.rules):
+            zeros: list[Floats] = [np.zeros(1)] * len(tables)
+            index = lay(self.steps, zeros, rule.nodes, rule.violated.astype(np.float64))
+            events[index][number] = tables[index] * zeros[index]
+        outlets = []
+        for step, table, inside in zip(self.steps, tables, events, strict=True):
+            if step.grid is not None:
+                outlets.append(Outlet(np.ascontiguousarray(table.T), self._layout.functions))
+                continue
+            cells = math.prod(table.shape[: 1 + len(step.shared)])
+            rows = [one.reshape(cells, -1).T for one in (table, *inside.values())]
+            outlets.append(Outlet(np.concatenate(rows), indicators(step.sizes), tuple(inside)))
+        return tuple(outlets)
+
+    def posterior(self, answers: Answers) -> Posterior:
+        """Return the posteriors of all items.
+
+        Raises:
+            AnswerError: an item whose readings cannot be weighed exactly.
+        """
+        found = np.empty((self._layout.rows, len(answers.items)))
+        log_evidence = np.empty(len(answers.items))
+        followed = np.zeros(len(answers.reading_item))
+        odds = {name: np.zeros(len(answers.items)) for name in self.network.knowledge.cells}
+        for items, evidence in self.evidence_of(answers):
+            shares = np.empty(len(evidence.row_item))
+            log_evidence[items] = self.weigh(evidence, found[:, items], shares)
+            if evidence.on.size:
+                item = answers.reading_item
+                mine = np.flatnonzero((item >= items.start) & (item < items.stop))
+                row, reading = evidence.on
+                followed[mine] = np.bincount(reading, shares[row], len(mine))
+            for name in odds.keys() & evidence.log_likelihood.keys():
+                odds[name][items] = _answer_odds(evidence, name, shares)
+        return self._layout.posterior(answers.items, found, log_evidence, followed, odds)
+
+    def marginals(self, evidence: Evidence) -> Mapping[str, Floats]:
+        """Return the marginals of all variables given evidence, each (N, states)."""
+        return self.given(evidence).marginals
+
+    def given(self, evidence: Evidence) -> Posterior:
+        """Return the posteriors given evidence; items have no names."""
+        found = np.empty((self._layout.rows, evidence.items))
+        log_evidence = self.weigh(evidence, found)
+        return self._layout.posterior((), found, log_evidence, np.zeros(0), {})
+
+    def beliefs(self, evidence: Evidence) -> tuple[Floats, Mapping[str, Floats]]:
+        """Return log P(answers) of each item, (N,), and the marginals of what was answered, (states, N).
+
+        The marginals are the derivatives of the one in the log-likelihoods of the other.
+        """
+        found = np.empty((self._layout.rows, evidence.items))
+        log_z = self.weigh(evidence, found)
+        return log_z, {name: found[self._layout.places[name]] for name in evidence.log_likelihood}
+
+    def log_evidence(self, answers: Answers) -> Floats:
+        """Return log P(answers) of each item, nats, (N,)."""
+        found = np.empty(len(answers.items))
+        for items, evidence in self.evidence_of(answers):
+            found[items] = self.weigh(evidence)
+        return found
+
+    def evidence_of(self, answers: Answers) -> Iterator[tuple[slice, Evidence]]:
+        """Yield the evidence about part after part of the items, each of a bounded number of rows.
+
+        Items and readings are numbered within the part.
+        """
+        for start, stop in cuts_of(np.cumsum(self.observations.rows_of(answers)), MOST_ROWS):
+            whole = (start, stop) == (0, len(answers.items))
+            part = answers if whole else answers.part(start, stop)
+            yield slice(start, stop), self.observations.evidence(part)
+
+    def weigh(self, evidence: Evidence, found: Floats | None = None, shares: Floats | None = None) -> Floats:
+        """Return log P(answers) of each item, nats, (N,).
+
+        Where given, `found` (layout's rows, N) is filled, and `shares` (rows,) with P(row | its item's
+        answers).
+        """
+        rows = np.bincount(evidence.row_item, minlength=evidence.items)
+        ends = np.cumsum(rows)
+        log_z = np.empty(evidence.items)
+        few = self.device == "cpu" and np.count_nonzero(evidence.told) <= FEW
+        most = self._chunk * self.threads if self.device == "cpu" else DEVICE_CHUNK
+        # Chunks of equal size rather than a small last one.
+        most = -(-len(evidence.row_item) // max(-(-len(evidence.row_item) // most), 1))
+        with nullcontext() if few else torch_threads(self.threads):
+            tree = self._tree if few else self._tensors
+            for start, stop in cuts_of(ends, most):
+                first, last = int(ends[start] - rows[start]), int(ends[stop - 1])
+                part = evidence.part(start, stop, first, last)
+                out = None if found is None else found[:, start:stop]
+                log_z[start:stop], share = self._weigh(tree, part, out)
+                if shares is not None:
+                    shares[first:last] = share
+        return log_z
+
+    def _weigh(self, tree: _Tree, evidence: Evidence, found: Floats | None) -> tuple[Floats, Floats]:
+        told = np.flatnonzero(evidence.told)
+        u, scale = self._likelihoods(tree, evidence, told)
+        logs = np.repeat(self._log_untold, len(evidence.row_item), axis=1)
+        if len(told):
+            total, held = collect(self.steps, tree.tables, u)
+            logs[:, told] = _numpy(total)
+        logs += self._log_root
+        if self.network.root in evidence.log_likelihood:
+            logs += evidence.log_likelihood[self.network.root]
+        log_rows, root = _normalised(logs)
+        log_z, share = _by_item(log_rows + scale, evidence.row_item, evidence.items)
+        if found is None:
+            return log_z, share
+        root *= share
+        beliefs = None
+        if len(told):
+            beliefs = distribute(self.steps, tree.outlets, held, tree.put(root[:, told]))
+        self._fill(found, evidence, root, told, beliefs)
+        return log_z, share
+
+    def _fill(
+        self, found: Floats, evidence: Evidence, root: Floats, told: Ints, beliefs: Beliefs | None
+    ) -> None:
+        """Add up the items' rows, told and untold, in `found`; root: (K, rows), its shares in the items."""
+        row_item = evidence.row_item
+        if beliefs is not None and len(told) == evidence.items == len(row_item):
+            self._layout.stacked(root, beliefs, found)
+            return
+        rest = np.zeros((len(root), evidence.items))
+        _add_columns(rest, root[:, ~evidence.told], row_item[~evidence.told])
+        np.matmul(self._untold, rest, out=found)
+        if beliefs is not None:
+            _add_columns(found, self._layout.stacked(root[:, told], beliefs), row_item[told])
+
+    def _likelihoods(self, tree: _Tree, evidence: Evidence, told: Ints) -> tuple[dict[str, Array], Floats]:
+        """Return the told rows' likelihoods, linear with a peak of one; and each row's log taken out."""
+        scale, linear = evidence.log_weight.copy(), {}
+        for name, logs in evidence.log_likelihood.items():
+            if name != self.network.root and len(told):
+                part = tree.put(logs if len(told) == len(scale) else logs[:, told])
+                xp = library(part)
+                peak = xp.amax(part, 0)
+                linear[name] = xp.exp(part - peak)
+                scale[told] += _numpy(peak)
+        return linear, scale
+
+
+class _Layout:
+    """Where in one array (rows, N) all stands: the root, the variables, functions of the block, rules."""
+
+    def __init__(self, network: Network, rules: tuple[str, ...]) -> None:
+        base = network.knowledge
+        self.network, self.rules = network, rules
+        names = [network.root, *(v for node in network.nodes.values() for v in node.variables)]
+        self.names = tuple(names)
+        ends = np.cumsum([len(base.variables[name].states) for name in names]).tolist()
+        self.places = dict(zip(names, map(slice, [0, *ends], ends), strict=False))
+        self.derived = [v for v in base.variables.values() if v.kind == "derived"]
+        functions = [self._holds(variable) for variable in self.derived]
+        if len(base.affect) > 1:
+            functions.append(self._product())
+        cells = max((grid.runs[-1].stop for grid in (s.grid for s in network.steps) if grid), default=0)
+        self.functions = np.concatenate([np.zeros((0, cells)), *functions])
+        self.means = slice(ends[-1], ends[-1] + len(self.functions))
+        self.rows = self.means.stop + len(rules)
+
+    def _holds(self, variable: Variable) -> Floats:
+        """Return where each state of a derived variable holds, (states, cells of the block)."""
+        nodes = self.network.nodes.values()
+        node = next(n for n in nodes if variable.formulas[0].variables() <= set(n.variables))
+        assert node.index is not None
+        values = {name: node.index[:, i] for i, name in enumerate(node.variables)}
+        return np.stack([formula.holds(values) for formula in variable.formulas]).astype(np.float64)
+
+    def _values(self, name: str) -> Floats:
+        """Return the bins' centres of an interval variable."""
+        edges = np.array(self.network.knowledge.variables[name].edges)
+        return np.asarray((edges[:-1] + edges[1:]) / 2)
+
+    def _product(self) -> Floats:
+        """Return the product of the block's first two variables, (1, cells)."""
+        first, second = self.network.knowledge.affect[:2]
+        node = self.network.nodes[self.network.node_of[first]]
+        assert node.index is not None
+        product = self._values(first)[node.index[:, 0]] * self._values(second)[node.index[:, 1]]
+        return np.asarray(product[None])
+
+    def stacked(self, root: Floats, beliefs: Beliefs, out: Floats | None = None) -> Floats:
+        """Return the root's distribution and what was read off the tree in one array, (rows, N)."""
+        parts = [root, *(_numpy(beliefs.marginals[name]) for name in self.names[1:])]
+        parts += [] if beliefs.means is None else [_numpy(beliefs.means)]
+        parts += [_numpy(beliefs.events[number])[None] for number in range(len(self.rules))]
+        return np.concatenate(parts, out=out)
+
+    def posterior(
+        self,
+        items: tuple[str, ...],
+        found: Floats,
+        log_evidence: Floats,
+        followed: Floats,
+        odds: Mapping[str, Floats],
+    ) -> Posterior:
+        """Name what stands in the rows of `found`, (rows, N)."""
+        marginals = {name: found[place].T for name, place in self.places.items()}
+        start = self.means.start
+        for variable in self.derived:
+            stop = start + len(variable.states)
+            marginals[variable.name] = found[start:stop].T
+            start = stop
+        violations = found[self.means.stop :].T
+        correlation = self._correlation(marginals, found[self.means.stop - 1])
+        return Posterior(items, marginals, correlation, log_evidence, self.rules, violations, followed, odds)
+
+    def _correlation(self, marginals: Mapping[str, Floats], product: Floats) -> Floats:
+        """Return the correlation of the block's first two variables, (N,); values uniform within bins."""
+        base = self.network.knowledge
+        if len(base.affect) < 2:
+            return np.full(len(product), np.nan)
+        moments = []
+        for name in base.affect[:2]:
+            edges, value = base.variables[name].edges, self._values(name)
+            mean = marginals[name] @ value
+            moments.append((mean, marginals[name] @ value**2 - mean**2 + (edges[1] - edges[0]) ** 2 / 12))
+        (first, first_variance), (second, second_variance) = moments
+        return np.asarray((product - first * second) / np.sqrt(first_variance * second_variance))
+
+
+def _answer_odds(evidence: Evidence, name: str, shares: Floats) -> Floats:
+    """Return the log-odds of a binary variable that its answers alone give under an even prior, (N,).
+
+    Over an item's rows, which are settings of its switches, the mean of P(true) with their posterior shares
+    (rows,).
+    """
+    logs = evidence.log_likelihood[name]
+    log_odds = np.asarray(logs[1] - logs[0])
+    if len(evidence.row_item) == evidence.items:
+        return log_odds
+    true = 1 / (1 + np.exp(-np.clip(log_odds, -MOST_LOG_ODDS, MOST_LOG_ODDS)))
+    p = np.bincount(evidence.row_item, shares * true, evidence.items)
+    total = np.bincount(evidence.row_item, shares, evidence.items)
+    return np.asarray(np.log(np.maximum(p, 1e-300)) - np.log(np.maximum(total - p, 1e-300)))
+
+
+def _widest(steps: Sequence[Clique], held: Sequence[Held]) -> int:
+    """Return how many numbers an item has in the largest array of the passes."""
+    sizes = [one.static.size // one.static.shape[-1] for one in held]
+    for step in steps:
+        runs = step.grid.runs if step.grid else ()
+        sizes.append(max((run.stop - run.start for run in runs), default=math.prod(step.sizes)))
+    return max(sizes, default=1)
+
+
+def _normalised(logs: Floats) -> tuple[Floats, Floats]:
+    """Return the log of the sum over the first axis, and the shares in it."""
+    peak = logs.max(0)
+    shares = np.exp(logs - peak)
+    total = shares.sum(0)
+    shares /= total
+    return peak + np.log(total), shares
+
+
+def _by_item(log_rows: Floats, row_item: Ints, items: int) -> tuple[Floats, Floats]:
+    """Return each item's log Z, (items,), and each row's share in it, (rows,); every item has a row."""
+    if len(log_rows) == items:
+        return log_rows, np.ones(items)
+    starts = np.flatnonzero(np.diff(row_item, prepend=-1))
+    peak = np.maximum.reduceat(log_rows, starts)
+    shares = np.exp(log_rows - peak[row_item])
+    total = np.add.reduceat(shares, starts)
+    return peak + np.log(total), shares / total[row_item]
+
+
+def _add_columns(found: Floats, columns: Floats, item: Ints) -> None:
+    """Add columns to those of their items; `item` increases."""
+    starts = np.flatnonzero(np.diff(item, prepend=-1))
+    sums = columns if len(starts) == len(item) else np.add.reduceat(columns, starts, axis=1)
+    if len(starts) == found.shape[1]:
+        found += sums
+    else:
+        found[:, item[starts]] += sums

@@ -1,0 +1,275 @@
+"""Made-up truth and answers, drawn as the observation model has it (see `kernels` and `evidence`).
+
+    truth x -> look j, the same for all -> what an observer sees, m -> what a reading brings out, r
+    -> propensities θ -> answers
+
+What inference sums over is drawn here, with the same kernels. A misfit makes observers that differ on
+purpose from those that are declared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.observation.evidence import Evidence
+from engine.observation.kernels import LabelKernel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from engine.inference.posterior import Inference
+    from engine.model.knowledge import Knowledge
+    from engine.observation.evidence import ObservationModel
+    from engine.observation.kernels import NumberKernel
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """How simulated observers differ from the declared ones.
+
+    independent: every draw is a reading of its own, which neither repeats nor carries anything over. halo:
+    probability with which a reading that may follow its label does, instead of the declared one. drift: the
+    share of answers that are anything: 0 of the first item, and growing to this of the last.
+    """
+
+    independent: bool = False
+    halo: float | None = None
+    drift: float = 0.0
+
+
+AS_DECLARED = Misfit()
+
+
+def choose(p: Floats, u: Floats) -> Ints:
+    """Return for each row of p (N, states) the index at which its running sum passes u (N,)."""
+    reached = (np.cumsum(p, axis=1) < u[:, None] * p.sum(1, keepdims=True)).sum(1)
+    return np.asarray(np.minimum(reached, p.shape[1] - 1))
+
+
+def draw_truth(
+    inference: Inference,
+    evidence: Evidence,
+    rng: np.random.Generator,
+    known: Mapping[str, Ints] | None = None,
+) -> dict[str, Ints]:
+    """Draw a state of each variable but the derived ones, (N,), given evidence of one row an item.
+
+    One variable after another from its marginal given those before, which together is the joint.
+
+    known: variable -> (N,) the only state that the evidence leaves, -1 where it leaves several; what is known
+    need not be inferred. The draws are the same without it.
+    """
+    logs, truth, known = dict(evidence.log_likelihood), {}, known or {}
+    names = [v for node in inference.network.nodes.values() for v in node.variables]
+    for name in (inference.network.root, *names):
+        drawn = known.get(name, np.full(evidence.items, -1)).copy()
+        u, items = rng.random(evidence.items), np.flatnonzero(drawn < 0)
+        if items.size:
+            part = {v: column[:, items] for v, column in logs.items()}
+            given = replace(
+                evidence,
+                items=len(items),
+                row_item=np.arange(len(items)),
+                log_weight=evidence.log_weight[items],
+                log_likelihood=part,
+                told=np.full(len(items), bool(inference.steps)),
+            )
+            drawn[items] = choose(inference.marginals(given)[name], u[items])
+        truth[name] = drawn
+        size = len(inference.network.knowledge.variables[name].states)
+        impossible = np.where(np.arange(size)[:, None] == drawn, 0.0, -np.inf)
+        logs[name] = logs.get(name, 0.0) + impossible
+    return truth
+
+
+def prior_truth(inference: Inference, items: int, rng: np.random.Generator) -> dict[str, Ints]:
+    """Draw states of items of which nothing is known, variable -> (N,)."""
+    none = np.zeros(items, dtype=bool)
+    nothing = Evidence(items, np.arange(items), np.zeros(items), {}, none, np.zeros((2, 0), dtype=np.int64))
+    return draw_truth(inference, nothing, rng)
+
+
+def draw_looks(
+    observations: ObservationModel, truth: Mapping[str, Ints], rng: np.random.Generator
+) -> dict[str, Ints]:
+    """Draw what each item looks like, and what families make of it, where observers are dependent.
+
+    Variable -> (N, 1 + families): the look, then for each family of the look the answer that it settles on.
+    """
+    looks = {}
+    for name in truth:
+        look = observations.shared_look(name)
+        if look is not None:
+            x = truth[name]
+            drawn = choose(look.look_given_state[x], rng.random(len(x)))
+            made = [choose(family.settled_given[x, drawn], rng.random(len(x))) for family in look.families]
+            looks[name] = np.stack([drawn, *made], axis=1)
+    return looks
+
+
+def propensities(alpha: Floats, rng: np.random.Generator) -> Floats:
+    """Draw a distribution over the answers from a Dirichlet of each row of alpha (N, answers)."""
+    theta = rng.standard_gamma(alpha)
+    return np.asarray(theta / theta.sum(1, keepdims=True))
+
+
+def draw_labels(alpha: Floats, count: int, rng: np.random.Generator) -> Ints:
+    """Draw `count` answers from a Dirichlet-multinomial of each row of alpha (N, answers), (N, count)."""
+    theta = propensities(alpha, rng)
+    return np.stack([choose(theta, rng.random(len(theta))) for _ in range(count)], axis=1)
+
+
+def draw_numbers(kernel: NumberKernel, kind: Ints, count: int, rng: np.random.Generator) -> Floats:
+    """Draw numbers as the instrument emits them: on its grid, within the range, now and then anything."""
+    one, shape = kernel.instrument, (len(kind), count)
+    value = one.gain * kernel.nodes[kind][:, None] + one.offset
+    value = value + one.noise * rng.standard_normal(shape)
+    value = np.where(rng.random(shape) < one.slip, _anything(kernel, shape, rng), value)
+    on_grid = kernel.low + one.grid * np.round((value - kernel.low) / one.grid)
+    return np.clip(on_grid, kernel.low, kernel.high)
+
+
+def _anything(kernel: NumberKernel, shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    steps = round((kernel.high - kernel.low) / kernel.instrument.grid)
+    return np.asarray(kernel.low + kernel.instrument.grid * rng.integers(0, steps + 1, shape))
+
+
+class SimulatedObserver:
+    """One observer's answers about items of known truth; what it sees of an item stays the same.
+
+    truth: variable -> (N,) states. when: (N,) where in the run each item stands, from 0 (first) to 1 (last).
+    looks: what the items look like (`draw_looks`), the same for all observers; None where one is alone.
+    """
+
+    def __init__(
+        self,
+        observations: ObservationModel,
+        name: str,
+        truth: Mapping[str, Ints],
+        rng: np.random.Generator,
+        misfit: Misfit = AS_DECLARED,
+        when: Floats | None = None,
+        looks: Mapping[str, Ints] | None = None,
+    ) -> None:
+        self.observations, self.truth, self.rng, self.misfit = observations, truth, rng, misfit
+        self.base = observations.network.knowledge
+        self.index = [one.name for one in observations.observers].index(name)
+        self.observer = observations.observers[self.index]
+        self.items = len(truth[self.base.root])
+        self.kernels = {v: k for (o, v), k in observations.kernels.items() if o == self.index}
+        self.seen = {name: self._settled(name, looks or {}, rng) for name in self.kernels}
+        self.lost = misfit.drift * (np.linspace(0, 1, self.items) if when is None else when)
+
+    def reading(self, question: str, draws: int) -> dict[str, NDArray[Any]]:
+        """Ask a question about a view not shown yet; return answers by variable, (N, draws).
+
+        Labels are indices of the instrument's answers (binary: 0 absent, 1 present), numbers in the unit.
+        """
+        return self.begin(question).more(draws)
+
+    def begin(self, question: str, rng: np.random.Generator | None = None) -> SimulatedReading:
+        """Begin a reading of a question about a view not shown yet; rng: of all that is drawn in it."""
+        return SimulatedReading(self, question, self.rng if rng is None else rng)
+
+    def kinds(self, question: str, rng: np.random.Generator) -> dict[str, Ints]:
+        """Draw what a reading brings out of each variable, (N,) reading types."""
+        names = [v for v in self.base.questions[question].variables if v in self.kernels]
+        carry = 0.0 if self.misfit.independent else self.observations.carry[self.index]
+        found: dict[str, Ints] = {}
+        for name in names:
+            again = rng.random(self.items) < carry
+            found[name] = np.where(again, self.seen[name], self._fresh(name, rng))
+        self._follow(question, found, rng)
+        return found
+
+    def _settled(self, name: str, looks: Mapping[str, Ints], rng: np.random.Generator) -> Ints:
+        """Draw what the observer settles on, (N,) reading types."""
+        look = self.observations.shared_look(name) if name in looks else None
+        known = self.observations.observers_of(name)
+        if look is None or self.index not in known:
+            return self._fresh(name, rng)
+        place, x, drawn = known.index(self.index), self.truth[name], looks[name]
+        number = look.family_of(place)
+        if number < 0:
+            given = look.answer_given[place][x, drawn[:, 0]]
+        else:
+            given = look.families[number].of_member(place)[x, drawn[:, 0], drawn[:, 1 + number]]
+        return choose(given, rng.random(self.items))
+
+    def _fresh(self, name: str, rng: np.random.Generator) -> Ints:
+        return choose(self.kernels[name].mix[self.truth[name]], rng.random(self.items))
+
+    def _follow(self, question: str, kinds: dict[str, Ints], rng: np.random.Generator) -> None:
+        """Where the switch is on, let what the label implies take the place of what was seen."""
+        root, questions = self.base.root, list(self.base.questions)
+        declared = self.observations.halo[self.index, questions.index(question)]
+        halo = self.misfit.halo if declared and self.misfit.halo is not None else declared
+        if root not in kinds or not halo:
+            return
+        on = rng.random(self.items) < halo
+        label = self.observations.seen_state[self.index][kinds[root]]
+        for name in (name for name in kinds if name != root):
+            implied = self.observations.imagined[self.index, name][label]
+            kinds[name] = np.where(on, choose(implied, rng.random(self.items)), kinds[name])
+
+
+class SimulatedReading:
+    """One reading of all items: its types and propensities stay, whenever further answers are drawn.
+
+    Answers are drawn one after another, so that the first do not depend on how many follow.
+    """
+
+    def __init__(self, observer: SimulatedObserver, question: str, rng: np.random.Generator) -> None:
+        self.observer, self.question, self.rng = observer, question, rng
+        self._begin()
+
+    def more(self, count: int) -> dict[str, NDArray[Any]]:
+        """Draw further answers by variable, (N, count), as `SimulatedObserver.reading` has them."""
+        drawn: dict[str, list[NDArray[Any]]] = {name: [] for name in self.kinds}
+        for _ in range(count):
+            if self.observer.misfit.independent:
+                self._begin()
+            for name in self.kinds:
+                drawn[name].append(self._answer(name))
+        return {name: np.stack(answers, axis=1) for name, answers in drawn.items()}
+
+    def _begin(self) -> None:
+        self.kinds = self.observer.kinds(self.question, self.rng)
+        self.theta: dict[str, Floats] = {}
+        for name, kind in self.kinds.items():
+            kernel = self.observer.kernels[name]
+            if isinstance(kernel, LabelKernel):
+                self.theta[name] = propensities(kernel.alpha[kind], self.rng)
+
+    def _answer(self, name: str) -> NDArray[Any]:
+        """Return the next answer of each item about a variable, (N,)."""
+        kernel, items = self.observer.kernels[name], self.observer.items
+        lost = self.rng.random(items) < self.observer.lost
+        if isinstance(kernel, LabelKernel):
+            anything = self.rng.integers(0, kernel.alpha.shape[1], items)
+            return np.where(lost, anything, choose(self.theta[name], self.rng.random(items)))
+        number = _anything(kernel, (items,), self.rng)
+        return np.where(lost, number, draw_numbers(kernel, self.kinds[name], 1, self.rng)[:, 0])
+
+
+def values_of(
+    base: Knowledge, truth: Mapping[str, Ints], rng: np.random.Generator
+) -> Iterator[tuple[str, list[Any]]]:
+    """Yield variables with the truth as people write it: state names, true or false, numbers within a bin."""
+    for name, states in truth.items():
+        variable = base.variables[name]
+        if variable.kind == "interval":
+            edges = np.array(variable.edges)
+            yield name, rng.uniform(edges[states], edges[states + 1]).tolist()
+        elif variable.kind == "binary":
+            yield name, (states == 1).tolist()
+        else:
+            yield name, [variable.states[state] for state in states]

@@ -1,0 +1,209 @@
+"""The section `certificates`: a guarantee as YAML that a person can read, written and read again.
+
+Names are checked only where the base still is what was certified: upon a base that an overlay changed the
+section speaks of what may be gone, and is refused as a whole (`Guarantee.refusals`), not faulty.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from engine.language.fields import Fields
+from engine.language.numbers import PlainNumber, RecordDumper, rounded_down, rounded_up
+from engine.language.read_fits import date
+from engine.model.guarantee import PARTS, Asked, Certificate, Design, Guarantee, least_abstention
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from engine.language.yaml_nodes import Node, Table
+    from engine.model.knowledge import Variable
+
+TESTS = "n errors share bound predicted coverage mu"
+MOST = 1_000_000_000
+ROUNDING = 1e-9
+WIDTH = 160
+
+
+def certificates(
+    fields: Fields, node: Node | None, variables: Mapping[str, Variable], digests: Mapping[str, str]
+) -> Guarantee | None:
+    """Read the `certificates` section; digests: those of the base as it is now."""
+    if node is None:
+        return None
+    # Their numbers are findings about the base and no part of what it says.
+    fields = Fields(fields.faults)
+    entries = fields.table(node, "alpha delta unit population items made digests design assumptions values")
+    fields.cited(node)
+    alpha, delta = (fields.number(entries, key, 0.0001, 0.9999) for key in ("alpha", "delta"))
+    own = _digests(fields, entries.get("digests"))
+    unit, before = entries.get("unit"), len(fields.faults)
+    read = _Values(fields, alpha, variables if own == digests else None)
+    found = tuple(read.read(entries.get("values")))
+    spent = sum(one.share for one in found)
+    if len(fields.faults) == before and spent > delta + ROUNDING:
+        fields.fault(
+            entries.entries["values"], f"spends shares of {spent:g} in all, more than delta, {delta:g}"
+        )
+    return Guarantee(
+        found,
+        alpha,
+        delta,
+        fields.one_of(unit, ("item", "subject"), "unit") if unit else "",
+        fields.text(entries, "population"),
+        own,
+        _design(fields, entries.get("design")),
+        fields.whole(entries, "items", 0, MOST),
+        date(fields, entries),
+        tuple(fields.text_at(one) for one in fields.listed(entries.get("assumptions"))),
+        node.place,
+    )
+
+
+def _digests(fields: Fields, node: Node | None) -> dict[str, str]:
+    entries = fields.table(node, " ".join(PARTS))
+    return {part: fields.text(entries, part) for part in PARTS}
+
+
+def _design(fields: Fields, node: Node | None) -> Design:
+    entries = fields.table(node, "adaptive least most readings")
+    readings = []
+    for inner in fields.listed(entries.get("readings")):
+        one = fields.table(inner, "observer question view least most")
+        observer, question, view = (fields.text(one, key) for key in ("observer", "question", "view"))
+        readings.append(Asked(observer, question, view, *_range(fields, one)))
+    return Design(fields.flag(entries, "adaptive"), *_range(fields, entries), tuple(readings))
+
+
+def _range(fields: Fields, table: Table) -> tuple[int, int]:
+    least, most = (fields.whole(table, key, 0, MOST) for key in ("least", "most"))
+    if least > most and "most" in table:
+        fields.fault(table.entries["most"], f"is less than `least`, {least}")
+    return least, most
+
+
+class _Values:
+    """Reads the tests of all values; variables: None where the base is not the one that was certified."""
+
+    def __init__(self, fields: Fields, alpha: float, variables: Mapping[str, Variable] | None) -> None:
+        self.fields, self.alpha, self.variables = fields, alpha, variables
+
+    def read(self, node: Node | None) -> Iterator[Certificate]:
+        fields = self.fields
+        for name, inner in self._known(node, self.variables, "variable"):
+            values = self.variables[name].values if self.variables is not None else None
+            for value, one in self._known(inner, values, f"value of {name}"):
+                before = len(fields.faults)
+                entries = fields.table(one, TESTS, "threshold abstention missing gold")
+                found = self._certificate(name, value, entries)
+                if len(fields.faults) == before:
+                    self._check(one, found)
+                yield found
+
+    def _known(self, node: Node | None, allowed: Any, what: str) -> Iterator[tuple[str, Node]]:
+        if allowed is not None:
+            return self.fields.known(node, allowed, what)
+        entries = self.fields.any_table(node).entries.items()
+        return ((key, one) for key, one in entries if key not in ("source", "note"))
+
+    def _certificate(self, name: str, value: str, entries: Table) -> Certificate:
+        fields = self.fields
+        return Certificate(
+            name,
+            value,
+            fields.number(entries, "threshold", 0, 1) if "threshold" in entries else None,
+            fields.whole(entries, "n", 0, MOST),
+            fields.whole(entries, "errors", 0, MOST),
+            fields.number(entries, "share", 0, 1),
+            fields.number(entries, "bound", 0, 1),
+            fields.whole(entries, "predicted", 0, MOST),
+            fields.number(entries, "coverage", 0, 1),
+            fields.number(entries, "mu", 0, 1),
+            fields.whole(entries, "missing", 0, MOST) if "missing" in entries else None,
+            fields.whole(entries, "gold", 0, MOST) if "gold" in entries else None,
+        )
+
+    def _check(self, node: Node, one: Certificate) -> None:
+        """Refuse a threshold that its own counts do not allow, such as one that was edited."""
+        from engine.metrics.binomial import passes
+
+        if one.threshold is None:
+            return
+        if not passes(one.n, one.errors, self.alpha, one.share):
+            what = (
+                f"{one.errors} errors among {one.n} do not show at most {self.alpha:g} at share {one.share:g}"
+            )
+            self.fields.fault(node, f"has a threshold that was not certified: {what}")
+
+
+def certificates_yaml(guarantee: Guarantee, source: str, note: str = "") -> str:
+    """Return the section as text: thresholds rounded down and bounds up, so that neither says more.
+
+    source: an entry of `sources`, or `judgement` with a note.
+    """
+    design = guarantee.design
+    values: dict[str, dict[str, Any]] = {}
+    for one in guarantee.certificates:
+        values.setdefault(one.variable, {})[one.value] = _plain(one, guarantee.alpha)
+    section = {
+        "source": source,
+        **({"note": note} if note else {}),
+        "alpha": PlainNumber(rounded_down(guarantee.alpha)),
+        "delta": PlainNumber(rounded_down(guarantee.delta)),
+        "unit": guarantee.unit,
+        "population": guarantee.population,
+        "items": guarantee.items,
+        "made": guarantee.made,
+        "digests": dict(guarantee.digests),
+        "design": {
+            "adaptive": design.adaptive,
+            "least": design.least,
+            "most": design.most,
+            "readings": [vars(one) for one in design.readings],
+        },
+        "assumptions": list(guarantee.assumptions),
+        "values": values,
+    }
+    head = _summary(guarantee)
+    text = yaml.dump(
+        {"certificates": section}, Dumper=RecordDumper, sort_keys=False, width=WIDTH, allow_unicode=True
+    )
+    return f"{head}{text}"
+
+
+def _summary(guarantee: Guarantee) -> str:
+    """Return a comment that says what follows."""
+    lines = [
+        f"Of the items accepted with a value below, at most {guarantee.alpha:g} are wrong, of each value",
+        f"that has a threshold, all at once with probability {1 - guarantee.delta:g}. A value is accepted",
+        "where its risk is at or under its threshold; one without a threshold is not accepted.",
+        f"  n, errors     accepted {guarantee.unit}s in the test, and how many of them were wrong",
+        "  share, bound  part of delta spent, and the upper bound of the error at it",
+        "  predicted     items decided to be this value; coverage: the share of them that is accepted;",
+        "                mu: the share of them that is wrong; abstention: the least that must be left out",
+        "  missing, gold accepted ones that lack for a certificate if all are right; gold that lacks, about",
+    ]
+    return "".join(f"# {line}\n" for line in lines)
+
+
+def _plain(one: Certificate, alpha: float) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if one.threshold is not None:
+        found["threshold"] = PlainNumber(rounded_down(one.threshold))
+    found |= {"n": one.n, "errors": one.errors}
+    found |= {
+        "share": PlainNumber(rounded_down(one.share)),
+        "bound": PlainNumber(rounded_up(one.bound, 6)),
+        "predicted": one.predicted,
+    }
+    found |= {
+        "coverage": PlainNumber(rounded_down(one.coverage, 4)),
+        "mu": PlainNumber(rounded_up(one.mu, 4)),
+    }
+    found["abstention"] = PlainNumber(rounded_down(least_abstention(one.mu, alpha), 4))
+    for key in ("missing", "gold"):
+        if getattr(one, key) is not None:
+            found[key] = getattr(one, key)
+    return found

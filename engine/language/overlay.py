@@ -1,0 +1,159 @@
+"""A folder of YAML files -> one table: files merged, `extends` followed, `remove` applied."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.errors import Fault, Place
+from engine.language.removal import remove_paths
+from engine.language.yaml_nodes import Budget, Scalar, Table, cite, merge, read_file, read_text, unshared
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from engine.language.yaml_nodes import Node
+
+LONGEST_CHAIN = 8  # bases that extend one another
+MOST_FILES = 500  # YAML files of one folder; one for each section and observer are some tens
+
+
+def read_layers(path: Path, bases: Mapping[str, Path], faults: list[Fault]) -> Table | None:
+    """Read a base with everything it extends into one table; faults are added to `faults`.
+
+    `bases` gives the folders that `extends` may name without a path.
+
+    Returns:
+        The table, or None where a file or a base could not be read.
+    """
+    return _layer(path, bases, faults, (path.resolve(),), Budget())
+
+
+def _layer(
+    path: Path, bases: Mapping[str, Path], faults: list[Fault], chain: tuple[Path, ...], budget: Budget
+) -> Table | None:
+    own = _read_files(path, faults, budget)
+    if own is None:
+        return None
+    extends, remove = own.get("extends"), own.get("remove")
+    own.drop("extends")
+    own.drop("remove")
+    if extends is None:
+        if remove is not None:
+            message = "needs `extends`: there is nothing to remove from"
+            faults.append(Fault(remove.place, remove.path, message))
+        return own
+    base_path = _base_path(extends, path, bases, faults, chain)
+    base = _layer(base_path, bases, faults, (*chain, base_path.resolve()), budget) if base_path else None
+    if base is None:
+        return None
+    base.files += own.files
+    _lay_upon(base, own, remove, faults)
+    return base
+
+
+def overlaid(base: Table, text: str, faults: list[Fault]) -> Table:
+    """Return a base with an overlay laid upon it that is not in a file; what it `extends` is this base."""
+    own = read_text(text, "<overlay>", faults)
+    whole = unshared(base)
+    if own is not None:
+        cite(own, faults)
+        remove = own.get("remove")
+        own.drop("extends")
+        own.drop("remove")
+        _lay_upon(whole, own, remove, faults)
+    return whole
+
+
+def _lay_upon(base: Table, own: Table, remove: Node | None, faults: list[Fault]) -> None:
+    remove_paths(base, remove, faults)
+    if "certificates" in own:
+        # Certificates are made together and hold together; none of the base's may stay among them.
+        base.drop("certificates")
+    _drop_limits(base, own)
+    merge(base, own, faults, upon=True)
+
+
+def _drop_limits(base: Table, own: Table) -> None:
+    """Take out of a base the limits that are given anew: one of each risk is none of their mean besides."""
+    tables = [layer.get("policy") for layer in (base, own)]
+    limits = [table.get("limits") if isinstance(table, Table) else None for table in tables]
+    if isinstance(limits[0], Table) and isinstance(limits[1], Table):
+        for name in set(limits[1].entries) & set(limits[0].entries):
+            if isinstance(limits[0].entries[name], Table) and isinstance(limits[1].entries[name], Table):
+                limits[0].drop(name)
+
+
+def _read_files(path: Path, faults: list[Fault], budget: Budget) -> Table | None:
+    """Read and merge the files of one layer; hidden files and folders are passed over."""
+    start = Place(str(path), 1, 1)
+    if path.is_dir():
+        files = yaml_files(path)
+        if not files:
+            faults.append(Fault(start, "", "the folder holds no .yaml file"))
+            return None
+        if len(files) > MOST_FILES:
+            message = f"the folder holds {len(files)} YAML files; at most {MOST_FILES} are read"
+            faults.append(Fault(start, "", message))
+            return None
+    elif path.is_file():
+        files = [path]
+    else:
+        message = "is a pipe or a device; allowed is a file or a folder"
+        faults.append(Fault(start, "", message if _exists(path) else "there is no such file or folder"))
+        return None
+    tables = [read_file(file, str(file), faults, budget) for file in files]
+    merged = Table(start, "", files=(str(path), *map(str, files)))
+    for table in tables:
+        if table is None:
+            return None
+        cite(table, faults)
+        merge(merged, table, faults)
+    return merged
+
+
+def yaml_files(folder: Path) -> list[Path]:
+    """Return the YAML files of a folder and those below it."""
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix in (".yaml", ".yml")
+        and file.is_file()
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )
+
+
+def _base_path(
+    extends: Node,
+    path: Path,
+    bases: Mapping[str, Path],
+    faults: list[Fault],
+    chain: tuple[Path, ...],
+) -> Path | None:
+    """Return the base that `extends` names, unless it is not there or would go on for ever."""
+    if not isinstance(extends, Scalar) or not extends.text:
+        faults.append(Fault(extends.place, extends.path, "must name one base or a path"))
+        return None
+    folder = path if path.is_dir() else path.parent
+    target = bases.get(extends.text, folder / extends.text)
+    message = ""
+    if not _exists(target):
+        known = ", ".join(sorted(bases)) or "none"
+        message = f"{extends.text[:80]!r} is neither a path from here nor a known base (known: {known})"
+    elif target.is_dir() and not yaml_files(target):
+        message = f"{extends.text!r} is a folder that holds no .yaml file"
+    elif target.resolve() in chain:
+        message = f"{extends.text!r} extends this base in turn"
+    elif len(chain) >= LONGEST_CHAIN:
+        message = f"is the end of a chain of more than {LONGEST_CHAIN} bases"
+    if message:
+        faults.append(Fault(extends.place, extends.path, message))
+        return None
+    return target
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # A name that no file system can hold.
+        return False

@@ -1,0 +1,333 @@
+"""The sections of probabilities: `words`, `priors`, `activations`, `affect`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.errors import did_you_mean
+from engine.language.fields import NAME, decimal, shown
+from engine.language.read_variables import MOST_CELLS, of_kind, reach
+from engine.language.yaml_nodes import Items, Scalar, Table
+from engine.model.knowledge import Cell, Moments, Population, Variable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.language.fields import Fields
+    from engine.language.yaml_nodes import Node
+
+    Mixtures = Mapping[str, Mapping[str, float]]
+
+LEAST, MOST = 0.001, 0.999
+ROUNDING = 0.005
+NO_ROOT = Variable("", "categorical", (), "")
+
+
+@dataclass(frozen=True)
+class Priors:
+    """The root variable, the population that confidences are meant under, and all populations."""
+
+    root: Variable = NO_ROOT
+    reference: str = ""
+    populations: Mapping[str, Population] = field(default_factory=dict)
+
+
+def words(fields: Fields, node: Node | None) -> dict[str, float]:
+    """Read the likelihood words."""
+    found = {}
+    for name, inner in fields.named(node):
+        found[name] = _probability(fields, inner)
+        fields.cited(inner)
+    return found
+
+
+def _probability(fields: Fields, node: Node) -> float:
+    return fields.number_at(node, LEAST, MOST, "knowledge is never certain")
+
+
+def priors(fields: Fields, node: Node | None, variables: Mapping[str, Variable]) -> Priors:
+    """Read the `priors` section; without a root the stand-in is `NO_ROOT`."""
+    entries = fields.table(node, "variable reference populations")
+    roots = of_kind(variables, "categorical")
+    if "variable" not in entries:
+        return Priors()
+    name = fields.one_of(entries.entries["variable"], roots, "categorical variable")
+    root = roots.get(name, NO_ROOT)
+    populations = {}
+    for key, inner in fields.named(entries.get("populations")):
+        inside = fields.table(inner, "p", "add")
+        if root is not NO_ROOT and "p" in inside:
+            p = _distribution(fields, inside.entries["p"], inside.get("add"), root)
+            if "add" in inside:
+                fields.cited(inside.entries["add"])
+            populations[key] = Population(**fields.cited(inside.entries["p"]), name=key, p=p)
+    if "reference" not in entries or root is NO_ROOT:
+        return Priors(root)
+    reference = fields.one_of(entries.entries["reference"], populations, "population")
+    return Priors(root, reference, populations)
+
+
+def _distribution(fields: Fields, node: Node, add: Node | None, root: Variable) -> tuple[float, ...]:
+    """Read P(root); `add` gives new states a share and shrinks the others alike."""
+    added = _shares(fields, add, root)
+    old = [state for state in root.states if state not in added]
+    stand_in = tuple(1 / len(root.states) for _ in root.states)
+    if isinstance(node, Scalar) and node.text == "uniform":
+        given = {state: 1 / len(old) for state in old}
+    elif not isinstance(node, Table):
+        fields.fault(node, "must be `uniform` or a mapping of states to probabilities")
+        return stand_in
+    else:
+        before = len(fields.faults)
+        given = _shares(fields, node, root)
+        for state in given:
+            if state in added:
+                fields.key_fault(node, state, "stands under `add` too; give it once")
+        missing = [state for state in old if state not in given]
+        if missing:
+            remedy = "give it among the others, or under `add`, which makes room for it"
+            fields.lacking(node, root, missing, "gives no probability for", remedy)
+        total = sum(given.values())
+        if len(fields.faults) > before:
+            return stand_in
+        if abs(total - 1) > ROUNDING and not node.shrunk:
+            fields.fault(node, f"sums to {decimal(total)}; must sum to 1")
+    if add is not None and not sum(added.values()) < 1:
+        fields.fault(add, f"sums to {decimal(sum(added.values()))}; must be under 1")
+        return stand_in
+    rest = (1 - sum(added.values())) / (sum(given.values()) or 1.0)
+    return tuple(added[s] if s in added else given[s] * rest for s in root.states)
+
+
+def _shares(fields: Fields, node: Node | None, root: Variable) -> dict[str, float]:
+    why = "a state that cannot occur is removed instead"
+    known = fields.known(node, root.states, "state")
+    return {state: fields.number_at(inner, 1e-6, 1, why) for state, inner in known}
+
+
+def mixtures(fields: Fields, node: Node | None, root: Variable) -> dict[str, dict[str, float]]:
+    """Read the `like` entries of a table keyed by states: what each new state starts from."""
+    found: dict[str, dict[str, float]] = {}
+    places: dict[str, Node] = {}
+    rows = node.entries if isinstance(node, Table) else {}
+    for state in root.states:
+        row = rows.get(state)
+        like = row.get("like") if isinstance(row, Table) else None
+        if like is None:
+            continue
+        before = len(fields.faults)
+        others = [other for other in root.states if other != state]
+        mixture = {
+            other: fields.number_at(weight, 0, 1) for other, weight in fields.known(like, others, "state")
+        }
+        total = sum(mixture.values())
+        if abs(total - 1) > ROUNDING and len(fields.faults) == before:
+            fields.fault(like, f"sums to {decimal(total)}; must sum to 1")
+        fields.cited(like)
+        places[state] = like
+        found[state] = {other: weight / (total or 1.0) for other, weight in mixture.items()}
+    for state, mixture in found.items():
+        twice = [other for other in mixture if other in found]
+        if twice:
+            message = f"names {', '.join(twice)}, itself a mixture; name the states that it is mixed from"
+            fields.fault(places[state], message)
+    return found
+
+
+class Activations:
+    """Reads P(binary | root): given cells, then mixtures, then the background rate."""
+
+    def __init__(
+        self,
+        fields: Fields,
+        root: Variable,
+        variables: Mapping[str, Variable],
+        scale: Mapping[str, float],
+        likes: Mixtures,
+    ) -> None:
+        self.fields = fields
+        self.root = root
+        self.binary = of_kind(variables, "binary")
+        self.scale = scale
+        self.likes = likes
+        self.given: dict[tuple[str, str], Cell] = {}
+        self.background: Cell | None = None
+
+    def read(self, node: Node | None) -> dict[str, tuple[Cell, ...]]:
+        """Read the section; variables of which nothing is said are left out."""
+        fields = self.fields
+        entries = fields.table(node, "", "background cells")
+        if self.root is NO_ROOT:
+            return {}
+        if "background" in entries:
+            self.background = self._cell(entries.entries["background"])
+        cells = fields.any_table(entries.get("cells"))
+        for state, inner in fields.known(cells, self.root.states, "state"):
+            row = fields.any_table(inner)
+            own = replace(row, entries={k: n for k, n in row.entries.items() if k != "like"})
+            for name, cell in fields.known(own, self.binary, "binary variable"):
+                self.given[name, state] = self._cell(cell)
+        named = {name for name, _ in self.given}
+        wanted = [name for name in self.binary if name in named or self.background is not None]
+        self._check_complete(cells, wanted)
+        return {
+            name: tuple(self._filled(name, state, cells) for state in self.root.states) for name in wanted
+        }
+
+    def _cell(self, node: Node) -> Cell:
+        """Return a cell; of a table of which one number was changed the others need not be read again."""
+        cell: Cell = self.fields.once(node.path, [node, self.scale], lambda: self._read_cell(node))
+        return cell
+
+    def _read_cell(self, node: Node) -> Cell:
+        fields = self.fields
+        if isinstance(node, Scalar) and node.text:
+            met = node.text if len(node.text) <= 20 else "..."
+            fields.fault(node, f"needs a strength too: write {{p: {met}, n: 10}}")
+            return Cell(p=0.5, n=1)
+        entries = fields.table(node, "p n")
+        p = entries.get("p")
+        if p is None:
+            return Cell(p=0.5, n=1)
+        if isinstance(p, Scalar) and p.text in self.scale:
+            value = self.scale[p.text]
+            fields.note_number(p, value, 0, 1)
+        elif isinstance(p, Scalar) and p.plain and NAME.fullmatch(p.text):
+            hint = did_you_mean(p.text, self.scale)
+            fields.fault(p, f"must be a number or a likelihood word; no word is {shown(p.text)}{hint}")
+            value = 0.5
+        else:
+            value = _probability(fields, p)
+        n = fields.number(entries, "n", 0.1, 1e6)
+        if "n" in entries:
+            fields.cited(entries.entries["n"])
+        return Cell(**fields.cited(p), p=value, n=n)
+
+    def _check_complete(self, cells: Table, wanted: list[str]) -> None:
+        if self.background is not None:
+            return
+        for state in self.root.states:
+            parts = self.likes.get(state, {}).keys() or {state}
+            missing = [
+                name
+                for name in wanted
+                if (name, state) not in self.given and any((name, s) not in self.given for s in parts)
+            ]
+            if missing:
+                row = cells.get(state)
+                what = f"no cell for {', '.join(missing)}"
+                message = f"{what}{'' if row else f' given {state}'}, and there is no `background`"
+                self.fields.fault(row or cells, message)
+
+    def _filled(self, name: str, state: str, cells: Table) -> Cell:
+        if (name, state) in self.given:
+            return self.given[name, state]
+        other = self.background or Cell(p=0.5, n=1)
+        if state not in self.likes:
+            return other
+        row = cells.entries[state]
+        cited = self.fields.cited(row.entries["like"] if isinstance(row, Table) else row)
+        parts = [(w, self.given.get((name, one), other)) for one, w in self.likes[state].items()]
+        return Cell(**cited, p=sum(w * cell.p for w, cell in parts), n=sum(w * cell.n for w, cell in parts))
+
+
+def affect(
+    fields: Fields,
+    node: Node | None,
+    root: Variable,
+    variables: Mapping[str, Variable],
+    likes: Mixtures,
+) -> tuple[tuple[str, ...], tuple[Moments, ...]]:
+    """Read the joint moments of the interval variables given the root."""
+    if node is None:
+        return (), ()
+    entries = fields.table(node, "variables moments")
+    interval = of_kind(variables, "interval")
+    names = fields.all_of(entries.get("variables"), interval, "interval variable")
+    size = math.prod(len(interval[name].states) for name in names)
+    if size > MOST_CELLS:
+        message = f"have {size} bins together; at most {MOST_CELLS} can be weighed jointly"
+        fields.fault(entries.entries["variables"], message)
+    listed = entries.get("variables")
+    if isinstance(listed, Items) and not listed.items:
+        fields.fault(listed, "must name at least one interval variable")
+    if root is NO_ROOT or not names or (isinstance(listed, Items) and len(listed.items) != len(names)):
+        return names, ()
+    rows = fields.any_table(entries.get("moments"))
+    given = {}
+    for state, inner in fields.known(rows, root.states, "state"):
+        if state in likes:
+            fields.table(inner, "like")
+        else:
+            given[state] = _moments(fields, inner, [interval[name] for name in names])
+    missing = [state for state in root.states if state not in given and state not in likes]
+    if missing and "moments" in entries:
+        remedy = "give its moments, or `like` to mix them from those of known states"
+        fields.lacking(entries.entries["moments"], root, missing, "says nothing about", remedy)
+    if fields.faults:
+        return names, ()
+    return names, tuple(
+        given[state] if state in given else _mixed(fields, rows.entries[state], likes[state], given)
+        for state in root.states
+    )
+
+
+def _moments(fields: Fields, node: Node, variables: list[Variable]) -> Moments:
+    entries = fields.table(node, "mean sd n", "correlation")
+    mean, sd = [], []
+    for item, variable in _paired(fields, entries.get("mean"), variables):
+        low, high, _ = reach(variable)
+        mean.append(fields.number_at(item, low, high, f"the range of {variable.name}"))
+    for item, variable in _paired(fields, entries.get("sd"), variables):
+        low, high, step = reach(variable)
+        span = high - low
+        sd.append(fields.number_at(item, step, span, f"{variable.name} spans {decimal(span)}"))
+    correlation = np.eye(len(variables))
+    if "correlation" in entries and len(variables) == 2:
+        value = fields.number(entries, "correlation", -0.99, 0.99)
+        correlation[0, 1] = correlation[1, 0] = value
+    elif "correlation" in entries:
+        fields.fault(entries.entries["correlation"], "is for two variables only")
+    for key in ("sd", "correlation", "n"):
+        if key in entries:
+            fields.cited(entries.entries[key])
+    return Moments(
+        **(fields.cited(entries.get("mean") or node) | {"place": node.place}),
+        mean=tuple(mean),
+        sd=tuple(sd),
+        correlation=tuple(tuple(float(x) for x in row) for row in correlation),
+        n=fields.number(entries, "n", 0.1, 1e6),
+    )
+
+
+def _paired(fields: Fields, node: Node | None, variables: list[Variable]) -> list[tuple[Node, Variable]]:
+    items = fields.listed(node)
+    if isinstance(node, Items) and len(items) != len(variables):
+        names = ", ".join(one.name for one in variables)
+        fields.fault(node, f"holds {len(items)} numbers; must hold {len(variables)} ({names})")
+        return []
+    return list(zip(items, variables, strict=False))
+
+
+def _mixed(fields: Fields, node: Node, weights: Mapping[str, float], given: Mapping[str, Moments]) -> Moments:
+    """Return the moments of a mixture of distributions with these moments."""
+    w = np.array(list(weights.values()))
+    means = np.array([given[s].mean for s in weights])
+    sds = np.array([given[s].sd for s in weights])
+    matrices = np.array([given[s].correlation for s in weights]) * sds[:, :, None] * sds[:, None, :]
+    mean = w @ means
+    second = np.einsum("s,sij->ij", w, matrices + means[:, :, None] * means[:, None, :])
+    covariance = second - np.outer(mean, mean)
+    sd = np.sqrt(np.diag(covariance))
+    correlation = covariance / np.outer(sd, sd)
+    return Moments(
+        **fields.cited(node.entries["like"] if isinstance(node, Table) else node),
+        mean=tuple(float(x) for x in mean),
+        sd=tuple(float(x) for x in sd),
+        correlation=tuple(tuple(float(x) for x in row) for row in correlation),
+        n=float(sum(weight * given[s].n for s, weight in weights.items())),
+    )

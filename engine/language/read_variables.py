@@ -1,0 +1,187 @@
+"""The section `variables`, and the formulas over them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, cast
+
+import numpy as np
+
+from engine.language.formula_parser import FormulaError, parse
+from engine.language.yaml_nodes import Items, Scalar, Table
+from engine.model.formula import Formula, conjunction
+from engine.model.knowledge import Variable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.language.fields import Fields
+    from engine.language.yaml_nodes import Node
+
+    Kind = Literal["categorical", "binary", "interval", "derived"]
+
+# What each kind of variable is declared by, beside its label and description.
+KINDS = {"categorical": ("states",), "binary": (), "interval": ("range", "bins"), "derived": ("states",)}
+# Two bins hold a mean but no spread of its own.
+LEAST_BINS = 3
+MOST_BINS = 200
+MOST_STATES = 500
+# Of a base; a face has some tens. Each is a node of the network, and faults look names up among all.
+MOST_VARIABLES = 1_000
+MOST_CELLS = 40_000
+FARTHEST = 1e9
+NARROWEST_BIN = 1e-6
+FINEST = 10_000
+
+
+def variables(fields: Fields, node: Node | None) -> dict[str, Variable]:
+    """Read the `variables` section."""
+    found: dict[str, Variable] = {}
+    derived: list[tuple[Variable, Node | None]] = []
+    if isinstance(node, Table) and len(node.entries) > MOST_VARIABLES:
+        fields.fault(node, f"declares {len(node.entries)} variables; allowed are {MOST_VARIABLES}")
+    for name, inner in itertools.islice(fields.named(node, strict=True), MOST_VARIABLES):
+        entries = fields.table(inner, "kind", "label description about states range bins")
+        if "kind" not in entries:
+            continue
+        fields.one_of(entries.entries["kind"], tuple(KINDS), "kind")
+        kind = _kind(entries)
+        for key in ("states", "range", "bins"):
+            if key in entries and key not in KINDS[kind]:
+                takes = " and ".join(f"`{one}`" for one in KINDS[kind]) or "neither states nor bins"
+                fields.key_fault(entries, key, f"is not for {kind} variables, which take {takes}")
+        variable = _variable(fields, name, kind, entries)
+        if kind == "derived":
+            derived.append((variable, entries.get("states")))
+        found[name] = variable
+    plain = {name: one for name, one in found.items() if one.kind != "derived"}
+    for variable, states in derived:
+        found[variable.name] = _derived(fields, variable, states, plain)
+    return found
+
+
+def of_kind(found: Mapping[str, Variable], kind: Kind) -> dict[str, Variable]:
+    """Return the variables of one kind."""
+    return {name: variable for name, variable in found.items() if variable.kind == kind}
+
+
+def reach(variable: Variable) -> tuple[float, float, float]:
+    """Return the ends of an interval variable and its finest step.
+
+    Where its range is faulty, so that there are no edges, everything is within reach.
+    """
+    if not variable.edges:
+        return -FARTHEST, FARTHEST, 0.0
+    low, high = variable.edges[0], variable.edges[-1]
+    return low, high, (high - low) / FINEST
+
+
+def formula(fields: Fields, node: Node, found: Mapping[str, Variable]) -> Formula:
+    """Read a formula; a fault points at the column within its text."""
+    text = fields.text_at(node)
+    try:
+        if text:
+            return parse(text, found)
+    except FormulaError as error:
+        shifted = node
+        if isinstance(node, Scalar) and node.offset is not None:
+            column = node.place.column + node.offset + error.column
+            shifted = replace(node, place=replace(node.place, column=column))
+        fields.fault(shifted, str(error))
+    return conjunction()
+
+
+def _kind(entries: Table) -> Kind:
+    """Return the kind; where it is none of ours, the one that the other keys fit."""
+    node = entries.get("kind")
+    if isinstance(node, Scalar) and node.text in KINDS:
+        return cast("Kind", node.text)
+    if "range" in entries or "bins" in entries:
+        return "interval"
+    return "categorical" if "states" in entries else "binary"
+
+
+def _variable(fields: Fields, name: str, kind: Kind, entries: Table) -> Variable:
+    about = {key: fields.text_at(inner) for key, inner in fields.named(entries.get("about"))}
+    states: tuple[str, ...] = ("false", "true")
+    edges: tuple[float, ...] = ()
+    descriptions, places = {}, {}
+    if kind in ("categorical", "derived"):
+        node = entries.get("states")
+        named = list(fields.named(node, strict=True))
+        places = dict(node.places) if isinstance(node, Table) else {}
+        states = tuple(state for state, _ in named)
+        if node is None:
+            fields.fault(entries, "needs `states`, at least two")
+        elif not 2 <= len(states) <= MOST_STATES and not isinstance(node, Items):
+            fields.fault(node, f"has {len(states)} states; allowed are 2 to {MOST_STATES}")
+            states = states[:MOST_STATES]
+        if kind == "categorical":
+            descriptions = {state: fields.text_at(inner) for state, inner in named}
+    elif kind == "interval":
+        edges = _edges(fields, entries)
+        states = tuple(f"{(low + high) / 2:g}" for low, high in itertools.pairwise(edges))
+    return Variable(
+        name,
+        kind,
+        states,
+        fields.text(entries, "label", name),
+        fields.text(entries, "description"),
+        descriptions,
+        about,
+        edges,
+        place=entries.place,
+        places=places,
+    )
+
+
+def _edges(fields: Fields, entries: Table) -> tuple[float, ...]:
+    bins = fields.whole(entries, "bins", LEAST_BINS, MOST_BINS, default=LEAST_BINS)
+    ends = [fields.number_at(end, -FARTHEST, FARTHEST) for end in fields.listed(entries.get("range"))]
+    if "range" not in entries or "bins" not in entries:
+        fields.fault(entries, "needs `range: [low, high]` and `bins`")
+    elif len(ends) != 2 or (ends[1] - ends[0]) / bins < NARROWEST_BIN:
+        message = "must be [low, high], with low under high and no bin narrower than 0.000001"
+        fields.fault(entries.entries["range"], message)
+    else:
+        return tuple(float(x) for x in np.round(np.linspace(ends[0], ends[1], bins + 1), 12))
+    return ()
+
+
+def _derived(
+    fields: Fields, variable: Variable, node: Node | None, plain: Mapping[str, Variable]
+) -> Variable:
+    before = len(fields.faults)
+    formulas = tuple(formula(fields, inner, plain) for _, inner in fields.named(node))
+    done = replace(variable, formulas=formulas)
+    if node is None or not formulas or len(fields.faults) > before:
+        return done
+    names = sorted(frozenset().union(*(f.variables() for f in formulas)))
+    others = [name for name in names if plain[name].kind != "interval"]
+    if others:
+        fields.fault(node, f"may only speak of interval variables, not of {', '.join(others)}")
+    elif math.prod(len(plain[name].states) for name in names) > MOST_CELLS:
+        fields.fault(node, f"speaks of too many bins at once; at most {MOST_CELLS} can be told apart")
+    else:
+        _check_partition(fields, node, done, {name: plain[name] for name in names})
+    return done
+
+
+def _check_partition(fields: Fields, node: Node, variable: Variable, spoken: Mapping[str, Variable]) -> None:
+    """Check that exactly one state holds in every bin; if not, say where."""
+    axes = np.ix_(*(np.arange(len(one.states)) for one in spoken.values()))
+    values = dict(zip(spoken, axes, strict=True))
+    shape = tuple(len(one.states) for one in spoken.values())
+    holds = np.stack([np.broadcast_to(f.holds(values), shape) for f in variable.formulas])
+    wrong = np.argwhere(holds.sum(axis=0) != 1)
+    if len(wrong) == 0:
+        return
+    cell = tuple(wrong[0])
+    where = ", ".join(
+        f"{name} = {one.states[index]}" for (name, one), index in zip(spoken.items(), cell, strict=True)
+    )
+    true = [state for state, held in zip(variable.states, holds[(slice(None), *cell)], strict=True) if held]
+    met = f"both {true[0]} and {true[1]} hold" if true else "none holds"
+    fields.fault(node, f"its states must exclude one another and leave nothing out: at {where} {met}")

@@ -1,0 +1,186 @@
+"""log P(answers, gold) of many items, differentiable in how their observers answer.
+
+What observers are like shapes the log-likelihoods l[v, x] that their answers give to each state x of a
+variable v (`evidence`, in torch). For the network beyond, the engine's log Z is a function of these alone,
+and ∂ log Z / ∂ l[v, x] = P(v = x | answers): exact marginals are the derivative.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from engine.backend.arrays import put, run_sums, take
+from engine.backend.threads import torch_threads
+from engine.model.gold import states_of
+from engine.model.responses import Answers, cuts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from engine.inference.posterior import Inference
+    from engine.model.gold import Gold
+    from engine.observation.evidence import Evidence, ObservationModel
+
+    Floats = NDArray[np.float64]
+    Make = Callable[[Sequence[Tensor]], ObservationModel]
+
+IMPOSSIBLE = -690.0
+MOST_ROWS = 2048
+
+
+@dataclass(frozen=True)
+class Known:
+    """A part of the items: their answers, and where their gold is not, variable -> (states, N) logs.
+
+    states: variable -> (N,) the state of gold, of those of which all items have it. log_gold: (N,)
+    log P(gold), where all that was answered about is known of all items; None elsewhere.
+    """
+
+    answers: Answers
+    gold: Mapping[str, Floats]
+    states: Mapping[str, NDArray[np.int64]]
+    log_gold: Floats | None
+
+
+class _Rows(torch.autograd.Function):
+    """log Z of each row of evidence, (rows,), as a function of its log-likelihoods."""
+
+    @staticmethod
+    def forward(ctx: Any, inference: Inference, evidence: Evidence, *logs: Tensor) -> Tensor:
+        names = tuple(evidence.log_likelihood)
+        known = {name: one.detach().numpy() for name, one in zip(names, logs, strict=True)}
+        log_z, beliefs = inference.beliefs(replace(evidence, log_likelihood=known))
+        ctx.beliefs = [beliefs[name] for name in names]
+        return torch.as_tensor(log_z)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Any:
+        return None, None, *(torch.as_tensor(one) * slope for one in ctx.beliefs)
+
+
+class _Total(torch.autograd.Function):
+    """The sum over all items; part after part is derived and forgotten, so that memory is bounded."""
+
+    @staticmethod
+    def forward(ctx: Any, likelihood: Likelihood, make: Make, gold: bool, *values: Tensor) -> Tensor:
+        leaves = [value.detach().clone().requires_grad_() for value in values]
+        total = 0.0
+        with torch_threads(likelihood.inference.threads), torch.enable_grad():
+            for part in likelihood.parts:
+                found = likelihood.of_part(part, make(leaves), gold=gold).sum()
+                if found.requires_grad:
+                    found.backward()  # type: ignore[no-untyped-call]
+                total += float(found.detach())
+        ctx.slopes = [torch.zeros_like(one) if one.grad is None else one.grad for one in leaves]
+        return torch.tensor(total, dtype=torch.float64)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Any:
+        return None, None, None, *(slope * one for one in ctx.slopes)
+
+
+class Likelihood:
+    """The items that a fit is about."""
+
+    def __init__(self, inference: Inference, answers: Answers, gold: Gold) -> None:
+        self.inference = inference
+        rows = np.cumsum(inference.observations.rows_of(answers))
+        variables = inference.network.knowledge.variables
+        logs, states = {}, {}
+        for name, values in gold.values.items():
+            states[name] = states_of(variables[name], values)
+            elsewhere = np.arange(len(variables[name].states))[:, None] != states[name]
+            logs[name] = np.where(elsewhere & (states[name] >= 0), IMPOSSIBLE, 0.0)
+        self.parts: list[Known] = []
+        for start, stop in cuts_of(rows, MOST_ROWS):
+            own = {name: one[:, start:stop] for name, one in logs.items() if one[:, start:stop].any()}
+            certain = {name: one[start:stop] for name, one in states.items() if (one[start:stop] >= 0).all()}
+            part = answers.part(start, stop)
+            self.parts.append(Known(part, own, certain, self._log_gold(part, own, certain)))
+
+    def _log_gold(
+        self, answers: Answers, gold: Mapping[str, Floats], certain: Mapping[str, Any]
+    ) -> Floats | None:
+        """Return log P(gold), nats, (N,); None where of something answered about not all items have gold."""
+        if not {*answers.labels, *answers.numbers, *answers.rankings} <= set(certain):
+            return None
+        none, count = self.inference.observations.evidence(Answers.unasked(answers.items)), len(answers.items)
+        told = np.zeros(count, dtype=bool)
+        for name, elsewhere in gold.items():
+            if name != self.inference.network.root:
+                told |= elsewhere.any(0)
+        evidence = replace(none, log_weight=np.zeros(count), log_likelihood=dict(gold), told=told)
+        log_gold = self.inference.beliefs(evidence)[0]
+        # What the network holds for all but impossible is left to it.
+        return log_gold if (log_gold > IMPOSSIBLE / 2).all() else None
+
+    def total(self, make: Make, values: Sequence[Tensor], *, gold: bool = True) -> Tensor:
+        """Return Σ log P(answers, gold), nats, or without gold Σ log P(answers).
+
+        `make` makes the observers of the values.
+        """
+        return _Total.apply(self, make, gold, *values)  # type: ignore[no-any-return, no-untyped-call]
+
+    def rows(
+        self, part: Known, observations: ObservationModel, *, gold: bool = True
+    ) -> tuple[Evidence, Evidence]:
+        """Return the evidence about a part, and the same with its gold and each row an item of its own."""
+        evidence = observations.evidence(part.answers)
+        like = evidence.log_weight
+        logs, told = dict(evidence.log_likelihood), evidence.told
+        for name, elsewhere in part.gold.items() if gold else ():
+            here = elsewhere[:, evidence.row_item]
+            logs[name] = logs[name] + put(here, like) if name in logs else put(here, like)
+            if name != self.inference.network.root:
+                told = told | here.any(0)
+        count = len(evidence.row_item)
+        return evidence, replace(
+            evidence,
+            items=count,
+            row_item=np.arange(count),
+            log_weight=np.zeros(count),
+            log_likelihood=logs,
+            told=told,
+            on=evidence.on[:, :0],
+        )
+
+    def of_part(self, part: Known, observations: ObservationModel, *, gold: bool = True) -> Tensor:
+        """Return log P(answers, gold) of each item of a part, nats, (N,); without gold log P(answers).
+
+        Where the truth is known, log P(answers, gold) = log P(gold) + Σ_v log P(answers about v | gold), for
+        which no network is needed.
+        """
+        if gold and part.log_gold is not None:
+            evidence = observations.evidence(part.answers)
+            if set(evidence.log_likelihood) <= set(part.states):
+                log_rows = put(part.log_gold[evidence.row_item], evidence.log_weight) + evidence.log_weight
+                for name, logs in evidence.log_likelihood.items():
+                    state = torch.as_tensor(part.states[name][evidence.row_item])
+                    log_rows = log_rows + logs.gather(0, state[None])[0]
+                return _by_item(log_rows, evidence)
+        evidence, rows = self.rows(part, observations, gold=gold)
+        logs = rows.log_likelihood
+        log_rows = _Rows.apply(self.inference, rows, *logs.values())  # type: ignore[no-untyped-call]
+        return _by_item(log_rows + evidence.log_weight, evidence)
+
+    def each(self, observations: ObservationModel, *, gold: bool = True) -> Iterator[Floats]:
+        """Yield `of_part` of every part, without derivatives."""
+        with torch.no_grad():
+            for part in self.parts:
+                yield self.of_part(part, observations, gold=gold).numpy()
+
+
+def _by_item(log_rows: Tensor, evidence: Evidence) -> Tensor:
+    if len(log_rows) == evidence.items:
+        return log_rows
+    starts = np.flatnonzero(np.diff(evidence.row_item, prepend=-1))
+    peak = torch.as_tensor(np.maximum.reduceat(log_rows.detach().numpy(), starts))
+    shares = (log_rows - take(peak, evidence.row_item)).exp()
+    return run_sums(shares, starts).log() + peak  # type: ignore[no-any-return]

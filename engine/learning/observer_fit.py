@@ -1,0 +1,409 @@
+"""Answers and gold -> how observers answer: the posterior of `parameters`.
+
+The model is Pyro's: priors, and one factor, the engine's exact log P(answers, gold) with all items' truth
+summed out. Points and Gaussians live in unconstrained coordinates (stick-breaking, logit, log), where
+
+* `map` is the mode and its Laplace approximation, the Hessian by differences of exact gradients; shares are
+  drawn as Beta with this mode and curvature (`learning.laplace_draws`), of which their mode is the mean;
+* `svi` the multivariate Gaussian with the least Kullback-Leibler divergence to the posterior, begun there;
+* `nuts` draws from the posterior itself (Hoffman & Gelman 2014), in coordinates whitened by it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from engine.backend.threads import torch_threads
+from engine.learning.laplace_draws import draw_shares
+from engine.learning.likelihood import Likelihood
+from engine.learning.parameters import Unknowns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from engine.inference.posterior import Inference
+    from engine.model.gold import Gold
+    from engine.model.responses import Answers
+    from engine.observation.evidence import ObservationModel
+
+    Floats = NDArray[np.float64]
+    Progress = Callable[[str, int, int], None]
+
+METHODS = ("map", "svi", "nuts")
+SUBSET = 1000
+DRAWS = 1000
+STEP = 1e-3
+MOST_STEPS = 300
+MOST_CUTS = 4
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How to fit. steps: of SVI; draws, warmup: of NUTS, each chain."""
+
+    method: str = "map"
+    steps: int = 300
+    draws: int = 500
+    warmup: int = 300
+    chains: int = 2
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The posterior of the unknowns.
+
+    point: site -> its value at the mode (map), the Gaussian's centre (svi) or the mean (nuts). draws: site ->
+    (S, ...) from the posterior; prior: as many from the prior. chains: how many the draws are of, one after
+    another. log_joint: at the point, nats, of the unconstrained coordinates. centre, root: those of the
+    Gaussian there, (P,) and (P, P). exponents: path -> declared, sd of its prior, fitted, its sd
+    (`tempering`).
+    """
+
+    unknowns: Unknowns
+    settings: FitSettings
+    point: Mapping[str, Floats]
+    draws: Mapping[str, Floats]
+    prior: Mapping[str, Floats]
+    chains: int
+    log_joint: float
+    centre: Floats
+    root: Floats
+    exponents: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Report no progress."""
+
+
+def fit_observers(
+    inference: Inference,
+    answers: Answers,
+    gold: Gold,
+    settings: FitSettings | None = None,
+    progress: Progress = _silent,
+    begin: Fit | None = None,
+) -> Fit:
+    """Return the posterior of how observers answer, given answers and gold of the same items.
+
+    begin: a fit to the same data under nearly the same network, whose mode is near.
+
+    Raises:
+        AnswerError: an item whose readings cannot be weighed exactly.
+        ValueError: nothing was answered, or a method that is none of METHODS.
+    """
+    settings = settings or FitSettings()
+    if settings.method not in METHODS:
+        raise ValueError(f"no method is called {settings.method!r}; there are {', '.join(METHODS)}")
+    unknowns = Unknowns(inference, answers, gold)
+    if not unknowns.sites:
+        raise ValueError("nothing was answered")
+    with torch_threads(inference.threads):
+        return _fitted(unknowns, answers, gold, settings, progress, begin)
+
+
+def _fitted(
+    unknowns: Unknowns,
+    answers: Answers,
+    gold: Gold,
+    settings: FitSettings,
+    progress: Progress,
+    begin: Fit | None,
+) -> Fit:
+    import pyro
+
+    pyro.set_rng_seed(settings.seed)
+    inference = unknowns.inference
+    whole = Target(unknowns, Likelihood(inference, answers, gold))
+    rng = np.random.default_rng(settings.seed)
+    part, share = whole, 1.0
+    if len(answers.items) > SUBSET * 1.25:
+        chosen = np.zeros(len(answers.items), dtype=bool)
+        chosen[rng.permutation(len(chosen))[:SUBSET]] = True
+        part = Target(unknowns, Likelihood(inference, answers.only(chosen), gold.only(chosen)))
+        share = SUBSET / len(chosen)
+    if begin is None:
+        x, root = _mode(whole, part, share, progress)
+    else:
+        x, root = descended(whole, begin.centre, begin.root, "mode", progress), begin.root
+    if settings.method == "svi":
+        x, root = _gaussian(whole, x, root, settings, progress)
+    if settings.method == "nuts":
+        drawn = _nuts(whole, x, root, settings, progress)
+        x = drawn.mean(0)
+    else:
+        shift = whole.shift() if settings.method == "map" else np.full(len(x), np.nan)
+        drawn = draw_shares(x, root, shift, rng.standard_normal((DRAWS, len(x))))
+    draws = whole.naturals(drawn)
+    point = whole.natural(x)
+    if settings.method == "nuts":
+        point = {name: values.mean(0) for name, values in draws.items()}
+    prior = whole.naturals(whole.prior_draws(DRAWS))
+    chains = settings.chains if settings.method == "nuts" else 1
+    return Fit(unknowns, settings, point, draws, prior, chains, -whole.potential(x)[0], x, root)
+
+
+class Target:
+    """The joint log-density of unknowns and data, as a potential of one unconstrained vector (P,)."""
+
+    def __init__(self, unknowns: Unknowns, likelihood: Likelihood | None) -> None:
+        """Without a likelihood it is the prior's."""
+        import pyro
+        from pyro.infer.autoguide.initialization import init_to_value
+        from pyro.infer.mcmc.util import initialize_model
+
+        self.sites, self.likelihood, self.unknowns = unknowns.sites, likelihood, unknowns
+        names = tuple(self.sites)
+
+        def model() -> None:
+            values: dict[str, Tensor] = {}
+            for name, site in self.sites.items():
+                values[name] = site.sampled(values)
+            if likelihood is not None:
+                pyro.factor("answers", likelihood.total(self.make, list(values.values())))
+
+        self.model = model
+        self.priors = {name: site.prior() for name, site in self.sites.items()}
+        start: dict[str, Tensor] = {}
+        means = {name: torch.as_tensor(site.mean) for name, site in self.sites.items()}
+        for name, site in self.sites.items():
+            start[name] = site.share(means[name], means)
+        tools: Any = (initialize_model, init_to_value)
+        begin, self.pyro_potential, self.transforms, _ = tools[0](model, init_strategy=tools[1](values=start))
+        self.shapes = {name: begin[name].shape for name in names}
+        self.start = np.concatenate([begin[name].reshape(-1).numpy() for name in names])
+
+    def make(self, values: Sequence[Tensor]) -> ObservationModel:
+        """Return the observers at values of the sites, in their order."""
+        return self.unknowns.observed(dict(zip(self.sites, values, strict=True)))
+
+    def parts(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the unconstrained coordinates of each site; x: (..., P)."""
+        found, first = {}, 0
+        for name, shape in self.shapes.items():
+            last = first + shape.numel()
+            found[name] = x[..., first:last].reshape((*x.shape[:-1], *shape))
+            first = last
+        return found
+
+    def shift(self) -> Floats:
+        """Return what makes logits of coordinates (P,): of a unit site 0; NaN of what is no share.
+
+        Stick k of K coordinates is the logistic of its coordinate less log(K - k), k from 0 (torch's
+        stick-breaking).
+        """
+        found = []
+        for name, shape in self.shapes.items():
+            part = np.full(tuple(shape), 0.0 if self.sites[name].kind == "unit" else np.nan)
+            if self.sites[name].kind == "simplex":
+                part[...] = np.log(np.arange(shape[-1], 0, -1))
+            found.append(part.reshape(-1))
+        return np.concatenate(found)
+
+    def energy(self, x: Tensor) -> Tensor:
+        """Return - log density, differentiable; x: (P,).
+
+        That is Pyro's of `model`, added up without tracing it, which took longer than what it adds up.
+        """
+        values: dict[str, Tensor] = {}
+        total = torch.zeros((), dtype=torch.float64)
+        for name, part in self.parts(x).items():
+            site, transform = self.sites[name], self.transforms[name]
+            share = transform.inv(part)
+            total = total + site.log_density(share, values, self.priors[name])
+            total = total - transform.log_abs_det_jacobian(share, part).sum()
+            values[name] = site.value(share, values)
+            if site.floor:
+                values[name] = values[name].clip(1e-9, 1 - 1e-9)
+        if self.likelihood is not None:
+            total = total + self.likelihood.total(self.make, list(values.values()))
+        return -total
+
+    def potential(self, x: Floats) -> tuple[float, Floats]:
+        """Return - log density and its gradient (P,)."""
+        at = torch.as_tensor(x).clone().requires_grad_()
+        value = self.energy(at)
+        (slope,) = torch.autograd.grad(value, at)
+        return float(value.detach()), slope.numpy()
+
+    def natural(self, x: Floats) -> dict[str, Floats]:
+        """Return the sites' values."""
+        return {name: values[0] for name, values in self.naturals(x[None]).items()}
+
+    def naturals(self, x: Floats) -> dict[str, Floats]:
+        """Return the sites' values at each row, site -> (S, ...)."""
+        found: dict[str, Tensor] = {}
+        for name, part in self.parts(torch.as_tensor(x)).items():
+            found[name] = self.sites[name].value(self.transforms[name].inv(part), found)
+        return {name: value.numpy() for name, value in found.items()}
+
+    def prior_draws(self, count: int) -> Floats:
+        """Return unconstrained draws from the prior (count, P); below a floor they are drawn again."""
+        columns: dict[str, Tensor] = {}
+        values: dict[str, Tensor] = {}
+        for name, site in self.sites.items():
+            drawn = site.prior().sample((count,))
+            if site.floor:
+                for _ in range(MOST_STEPS):
+                    below = drawn + values[site.floor] < 1
+                    if not below.any():
+                        break
+                    drawn = torch.where(below, site.prior().sample((count,)), drawn)
+            values[name] = drawn
+            share = site.share(drawn, values)
+            columns[name] = self.transforms[name](share).reshape(count, -1)
+        return torch.cat(list(columns.values()), 1).numpy()
+
+    def hessian(self, x: Floats, root: Floats, tell: Callable[[int], None]) -> Floats:
+        """Return the Hessian in coordinates z, x + root z, by differences of gradients, (P, P)."""
+        base = root.T @ self.potential(x)[1]
+        rows = []
+        for i in range(len(x)):
+            rows.append((root.T @ self.potential(x + STEP * root[:, i])[1] - base) / STEP)
+            tell(i + 1)
+        square = np.array(rows)
+        return np.asarray((square + square.T) / 2)
+
+    def own_hessian(self, x: Floats) -> Floats:
+        """Return the Hessian of a target without a likelihood, by differences of gradients, (P, P).
+
+        Sites are independent before anything is answered, and so are the rows of a simplex and all numbers of
+        another site, but for a floor and what stands above it. So a step in one coordinate of every such
+        group at once tells a column of each.
+        """
+        group, order = np.arange(len(x)), np.zeros(len(x), dtype=np.int64)
+        first, starts = 0, {}
+        for name, shape in self.shapes.items():
+            site, size = self.sites[name], shape.numel()
+            own = slice(first, first + size)
+            starts[name], first = first, first + size
+            if site.kind == "simplex":
+                group[own] = own.start + np.arange(size) // shape[-1]
+                order[own] = np.arange(size) % shape[-1]
+            elif site.floor:
+                group[own] = group[starts[site.floor] : starts[site.floor] + size]
+                order[own] = 1
+        base, square = self.potential(x)[1], np.zeros((len(x), len(x)))
+        for step in range(int(order.max()) + 1):
+            moved = order == step
+            change = (self.potential(x + STEP * moved)[1] - base) / STEP
+            same = group[:, None] == group[None, moved]
+            square[:, moved] = np.where(same, change[:, None], 0.0)
+        return np.asarray((square + square.T) / 2)
+
+
+def _mode(whole: Target, part: Target, share: float, progress: Progress) -> tuple[Floats, Floats]:
+    """Return the mode (P,) and a square root of the Laplace covariance, (P, P).
+
+    part: a part of the items, that share of them: there the way is cheap, and the curvature is known well
+    enough; the whole then needs few steps.
+    """
+    prior = Target(whole.unknowns, None)
+    x, size = whole.start, len(whole.start)
+    root = _root(prior.own_hessian(x), np.eye(size))
+    for _ in range(MOST_CUTS):
+        x = descended(part, x, root, "mode", progress)
+        if not whole.unknowns.recut(whole.natural(x)):
+            break
+    inside = part.hessian(x, root, lambda done: progress("curvature", done, size))
+    if part is not whole:
+        own = root.T @ prior.own_hessian(x) @ root
+        inside = own + (inside - own) / share
+        root = _root(inside, root)
+        return descended(whole, x, root, "mode of all items", progress), root
+    return x, _root(inside, root)
+
+
+def _root(hessian: Floats, root: Floats) -> Floats:
+    """Return a square root of the covariance whose inverse is this Hessian in coordinates x = root z."""
+    values, vectors = np.linalg.eigh(hessian)
+    # Where the data bend the density the wrong way, as far from its mode, the prior's width stays.
+    safe = np.where(values > 1e-3, values, 1.0)
+    covariance = root @ (vectors / safe) @ vectors.T @ root.T
+    ridge = 1e-12 * np.trace(covariance) / len(covariance)
+    return np.linalg.cholesky(covariance + ridge * np.eye(len(covariance)))
+
+
+def descended(target: Target, x: Floats, root: Floats, stage: str, progress: Progress) -> Floats:
+    """Minimise the potential by L-BFGS in whitened coordinates."""
+    from scipy.optimize import minimize
+
+    steps = 0
+
+    def potential(z: Floats) -> tuple[float, Floats]:
+        nonlocal steps
+        steps += 1
+        progress(stage, steps, 0)
+        value, slope = target.potential(x + root @ z)
+        return value, root.T @ slope
+
+    options = {"maxiter": MOST_STEPS, "ftol": 1e-12, "gtol": 5e-2, "maxcor": 30}
+    found = minimize(potential, np.zeros(len(x)), jac=True, method="L-BFGS-B", options=options)
+    return np.asarray(x + root @ found.x)
+
+
+def _gaussian(
+    target: Target, x: Floats, root: Floats, settings: FitSettings, progress: Progress
+) -> tuple[Floats, Floats]:
+    """Fit Pyro's AutoMultivariateNormal by SVI, begun at a mode; return its centre and square root."""
+    import pyro
+    from pyro.infer import SVI, Trace_ELBO
+    from pyro.infer.autoguide import AutoMultivariateNormal
+
+    tools: Any = (AutoMultivariateNormal, SVI, Trace_ELBO, pyro.optim.ClippedAdam)
+    pyro.clear_param_store()
+    guide = tools[0](target.model)
+    guide()
+    scale = np.diag(root).copy()
+    guide.loc = torch.nn.Parameter(torch.as_tensor(x))
+    guide.scale = torch.as_tensor(scale)
+    guide.scale_tril = torch.as_tensor(root / scale[:, None])
+    decay = 0.1 ** (1 / settings.steps)
+    svi = tools[1](target.model, guide, tools[3]({"lr": 0.01, "lrd": decay}), loss=tools[2]())
+    for step in range(settings.steps):
+        svi.step()
+        progress("svi", step + 1, settings.steps)
+    tril = guide.scale.detach()[:, None] * guide.scale_tril.detach()
+    return guide.loc.detach().numpy().copy(), tril.numpy().copy()
+
+
+def _nuts(target: Target, x: Floats, root: Floats, settings: FitSettings, progress: Progress) -> Floats:
+    """Return draws (chains · draws, P) of NUTS in coordinates whitened by the Laplace approximation."""
+    from pyro.infer import MCMC, NUTS
+
+    tools: Any = (NUTS, MCMC)
+    centre, wide = torch.as_tensor(x), torch.as_tensor(root)
+    total = settings.chains * (settings.warmup + settings.draws)
+    found = []
+    for chain in range(settings.chains):
+        kernel = tools[0](
+            potential_fn=lambda z: target.energy(centre + wide @ z["z"]),
+            adapt_mass_matrix=False,
+            max_tree_depth=7,
+        )
+        done = 0
+
+        def tell(*_: Any) -> None:
+            nonlocal done
+            done += 1
+            progress("nuts", chain * (settings.warmup + settings.draws) + done, total)  # noqa: B023
+
+        begin = {"z": torch.randn(len(x), dtype=torch.float64)}
+        run = tools[1](
+            kernel,
+            num_samples=settings.draws,
+            warmup_steps=settings.warmup,
+            initial_params=begin,
+            disable_progbar=True,
+            hook_fn=tell,
+        )
+        run.run()
+        found.append((centre + run.get_samples()["z"] @ wide.T).numpy())
+    return np.concatenate(found)

@@ -1,0 +1,217 @@
+"""Kinds of reading, tried: whether an observer's readings are all of one kind, or easy ones and hard ones.
+
+A fit learns the kinds (`types`) that are declared. Here more of them are proposed where an observer answered
+again and again about a categorical variable, and kept where they foretell what the fit did not see: with
+
+    d_i = log P(answers_i, gold_i | more kinds) - log P(answers_i, gold_i | one kind),     nats,
+
+each model fitted without i's fold, Σ_i d_i has to be above 0 by CLEARLY standard errors, and the same of
+log P(gold_i | answers_i) not as clearly below. What is fitted is that observer's answers about that variable
+only, so that a trial is cheap; the whole fit then begins with the kinds that were kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from engine.backend.threads import torch_threads
+from engine.inference.posterior import Inference
+from engine.learning.likelihood import Likelihood
+from engine.learning.observer_fit import FitSettings, Target, descended, fit_observers
+from engine.learning.parameters import reported
+from engine.model.gold import Gold
+from engine.model.knowledge import Number
+from engine.observation.kernels import LabelKernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from engine.learning.observer_fit import Fit
+    from engine.model.knowledge import ReadingType
+    from engine.model.responses import Answers
+
+    Floats = NDArray[np.float64]
+    Progress = Callable[[str, int, int], None]
+
+NAMES = (("easy", "hard"), ("easy", "fair", "hard"))
+LEAST_AGAIN = 100
+MOST_ITEMS = 2000
+FOLDS = 4
+CLEARLY = 2.0
+WEAK_N = 4.0
+WEAK_SD = 1.0
+SCATTERED, STEADIER, EASIER = 2.5, 2.0, 1.5
+MOST_SCATTER = 0.8
+
+
+@dataclass(frozen=True)
+class Split:
+    """A trial of more kinds of reading.
+
+    kinds: their names. items: how many were scored; gain: the mean of d_i, nats an item, with its standard
+    error. gold_gain: that of the score of gold, of the items that have it; NaN where none has.
+    """
+
+    observer: str
+    variable: str
+    kinds: tuple[str, ...]
+    items: int
+    gain: float
+    gain_se: float
+    gold_gain: float
+    gold_gain_se: float
+
+    @property
+    def kept(self) -> bool:
+        """Say whether held-out items are foretold clearly better, and gold not clearly worse."""
+        better = self.gain > CLEARLY * self.gain_se
+        return bool(better and not self.gold_gain < -CLEARLY * self.gold_gain_se)
+
+
+def split_types(
+    inference: Inference, answers: Answers, gold: Gold, progress: Progress, seed: int = 0
+) -> tuple[Inference, tuple[Split, ...]]:
+    """Return the same network with more kinds of reading where the data ask for them, and all trials.
+
+    Tried are observers with one kind and LEAST_AGAIN readings or more of several answers; three kinds only
+    where two were kept.
+    """
+    trials = []
+    for index, observer in enumerate(inference.observations.observers):
+        for name, one in observer.labels.items():
+            categorical = inference.network.knowledge.variables[name].kind == "categorical"
+            if (
+                categorical
+                and len(one.types) == 1
+                and reported(answers, gold, index, name).again >= LEAST_AGAIN
+            ):
+                inference, found = _tried(inference, answers, gold, (index, name), progress, seed)
+                trials += found
+    return inference, tuple(trials)
+
+
+def _tried(
+    inference: Inference, answers: Answers, gold: Gold, key: tuple[int, str], progress: Progress, seed: int
+) -> tuple[Inference, list[Split]]:
+    """Try ever more kinds of one observer's readings of one variable, until they are not kept."""
+    observer, name = inference.observations.observers[key[0]], key[1]
+    (first,) = observer.labels[name].types
+    answers, gold = _about(answers, gold, *key, seed)
+    known = ~np.isnan(gold.values[name]) if gold.values else np.zeros(len(answers.items), dtype=bool)
+    _, joint, alone = _scores(inference, answers, gold, seed, progress)
+    trials: list[Split] = []
+    for names in NAMES:
+        there = with_kinds(inference, observer.name, name, names, first, told=bool(known.any()))
+        fit, more, more_alone = _scores(there, answers, gold, seed, progress)
+        of_gold = ((more - more_alone) - (joint - alone))[known]
+        figures = (len(joint), *_mean(more - joint), *_mean(of_gold))
+        trials.append(Split(observer.name, name, names, *figures))
+        if not trials[-1].kept:
+            break
+        named = _by_agreement(fit, key, names)
+        inference = with_kinds(inference, observer.name, name, named, first, told=bool(known.any()))
+        joint, alone = more, more_alone
+    return inference, trials
+
+
+def _about(answers: Answers, gold: Gold, observer: int, name: str, seed: int) -> tuple[Answers, Gold]:
+    """Return an observer's answers about a variable, of at most MOST_ITEMS items, and its gold."""
+    labels = answers.labels[name]
+    mine = answers.reading_observer[labels.reading] == observer
+    own = replace(
+        labels,
+        reading=labels.reading[mine],
+        answer=labels.answer[mine],
+        weight=labels.weight[mine],
+        spread=labels.spread[mine],
+    )
+    alone = replace(answers, labels={name: own}, numbers={}, rankings={})
+    items = np.unique(answers.reading_item[own.reading])
+    chosen = np.zeros(len(answers.items), dtype=bool)
+    chosen[np.random.default_rng(seed).permutation(items)[:MOST_ITEMS]] = True
+    known = Gold({name: gold.values[name]} if name in gold.values else {}).only(chosen)
+    return alone.only(chosen), Gold({n: one for n, one in known.values.items() if not np.isnan(one).all()})
+
+
+def with_kinds(
+    inference: Inference, observer: str, name: str, names: tuple[str, ...], first: ReadingType, *, told: bool
+) -> Inference:
+    """Return a network whose observer has so many kinds of reading of a variable.
+
+    Their priors are weak, and around the one kind that is declared, `first`: each further one scatters more.
+    told: whether there is gold, so that they may differ in how often they are misread.
+    """
+    base = inference.network.knowledge
+    whole, path = base.observers[observer], f"observers.{observer}.categorical.{name}.types"
+    numbers, kinds = dict(base.numbers), []
+    hardness = np.linspace(-1, 1, len(names))
+    shares = EASIER**-hardness / (EASIER**-hardness).sum()
+    for kind, hard, share, misread in zip(names, hardness, shares, shares[::-1], strict=True):
+        strength = first.strength * STEADIER**-hard
+        made = replace(
+            first,
+            name=kind,
+            share=float(share),
+            repeat=1 - min(float((1 - first.repeat) * SCATTERED**hard), MOST_SCATTER),
+            strength=float(strength),
+            misread=float(misread) if told else None,
+        )
+        kinds.append(made)
+        for key, value in (("n", WEAK_N), ("sd.strength", WEAK_SD * made.strength)):
+            place = f"{path}.{kind}.{key}"
+            numbers[place] = Number(path=place, value=value)
+    kinds.sort(key=lambda one: one.name)
+    labels = {**whole.labels, name: replace(whole.labels[name], types=tuple(kinds))}
+    observers = {**base.observers, observer: replace(whole, labels=labels)}
+    network = replace(inference.network, knowledge=replace(base, observers=observers, numbers=numbers))
+    return Inference(network, inference.population, threads=inference.threads)
+
+
+def _scores(
+    inference: Inference, answers: Answers, gold: Gold, seed: int, progress: Progress
+) -> tuple[Fit, Floats, Floats]:
+    """Return the fit, and log P(answers, gold) and log P(answers) of each item (N,) without its fold."""
+    fit = fit_observers(inference, answers, gold, FitSettings(seed=seed), progress)
+    fold = np.random.default_rng(seed).permutation(len(answers.items)) % FOLDS
+    joint, alone = np.zeros(len(fold)), np.zeros(len(fold))
+    with torch_threads(inference.threads):
+        for k in range(FOLDS):
+            out = fold == k
+            target = Target(fit.unknowns, Likelihood(inference, answers.only(~out), gold.only(~out)))
+            x = descended(
+                target, fit.centre, fit.root, f"kinds of reading, fold {k + 1} of {FOLDS}", progress
+            )
+            values = {name: torch.as_tensor(one) for name, one in target.natural(x).items()}
+            held, there = (
+                Likelihood(inference, answers.only(out), gold.only(out)),
+                fit.unknowns.observed(values),
+            )
+            joint[out] = np.concatenate(list(held.each(there)))
+            alone[out] = np.concatenate(list(held.each(there, gold=False)))
+    return fit, joint, alone
+
+
+def _by_agreement(fit: Fit, key: tuple[int, str], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names in the order of the kinds: answers of the easiest agree most.
+
+    Two of a reading with Dirichlet counts α, Σ α = A, agree with probability Σ α (α + 1) / (A (A + 1)).
+    """
+    kernel = fit.unknowns.observed(dict(fit.point)).kernels[key]
+    assert isinstance(kernel, LabelKernel)
+    mass = kernel.alpha.sum(1)
+    agree = (kernel.alpha * (kernel.alpha + 1)).sum(1) / (mass * (mass + 1))
+    rank = np.argsort(np.argsort(-agree.reshape(len(names), -1).mean(1)))
+    return tuple(names[i] for i in rank)
+
+
+def _mean(values: Floats) -> tuple[float, float]:
+    """Return a mean and its standard error; NaN of nothing."""
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))

@@ -1,0 +1,1 @@
+"""Scores of predictions, their intervals, and the exact test of a rate."""

@@ -1,0 +1,46 @@
+"""The exact binomial test: how many errors among so many say that a rate is below a level.
+
+Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import bdtrik, betaincc, betaincinv
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+    Mask = NDArray[np.bool_]
+
+
+def fewest(alpha: float, share: float) -> int:
+    """Return how many accepted units without an error certify: the least n with (1 - alpha)^n <= share."""
+    return math.ceil(math.log(share) / math.log1p(-alpha) - 1e-12)
+
+
+def passes(n: Ints | int, errors: Ints | int, alpha: float, share: float) -> Mask:
+    """Say whether counts reject that more than alpha err: P(Binomial(n, alpha) <= errors) <= share."""
+    return np.asarray(tail(n, errors, alpha) <= share)
+
+
+def tail(n: Any, errors: Any, p: Any) -> Any:
+    """Return P(Binomial(n, p) <= errors) = 1 - I_p(errors + 1, n - errors)."""
+    n, errors = np.asarray(n), np.asarray(errors)
+    return np.where(errors < n, betaincc(errors + 1, np.maximum(n - errors, 1), p), 1.0)
+
+
+def most_errors(n: Ints, alpha: float, share: float) -> Ints:
+    """Return the most errors among n (...) with which the test passes; -1 where none do."""
+    # Where the tail, continued between whole numbers, comes to the share; its last digits may be wrong.
+    least = np.floor(np.nan_to_num(bdtrik(share, n.astype(np.float64), alpha))).astype(np.int64)
+    return np.asarray(least - 1 + passes(n, least, alpha, share) + passes(n, least + 1, alpha, share))
+
+
+def upper_bound(n: int, errors: int, share: float) -> float:
+    """Return the upper bound of Clopper and Pearson at level 1 - share; 1 where nothing was seen."""
+    return 1.0 if errors >= n else float(betaincinv(errors + 1, n - errors, 1 - share))

@@ -1,0 +1,220 @@
+"""The compiled network: the waist between knowledge and inference.
+
+    p(root, x) ∝ q(root) · Π_factors exp(log_table[root, x_nodes])
+
+Everything below the root is a node with finitely many states; a block of interval variables
+is one node whose states are the cells of its grid. Rules and couplings are factors; in the
+Bayesian network of `to_pgmpy` each is a child that was observed to be true.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from engine.model.formula import In
+    from engine.model.knowledge import Knowledge
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node below the root.
+
+    `variables` are the base's variables that it stands for; `index` (size, variables) gives
+    each state's value of each of them. A derived node has none: `parents` and `function` (one
+    state index a parent cell, shape = the parents' sizes) define it. The states of a block
+    are ordered so that each state of the derived node `cell`, which says what the rules want
+    to know of the block, is one run of them.
+    """
+
+    name: str
+    size: int
+    variables: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
+    index: NDArray[np.int64] | None = field(default=None, compare=False)
+    function: NDArray[np.int64] | None = field(default=None, compare=False)
+    cell: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A rectangle of a block's states: those from start to stop.
+
+    cell: the state of the block's cell node that it makes up; sizes, states: for each variable how many of
+    its states it takes, and which (as an index into them).
+    """
+
+    cell: int
+    start: int
+    stop: int
+    sizes: tuple[int, ...]
+    states: tuple[slice | NDArray[np.int64], ...] = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A block of interval variables: their names and sizes, its cell node or "", and its states' runs."""
+
+    variables: tuple[str, ...]
+    sizes: tuple[int, ...]
+    cell: str
+    runs: tuple[Run, ...]
+
+
+def grids_of(nodes: Mapping[str, Node], blocks: Iterable[str]) -> dict[str, Grid]:
+    """Return the grid of each block; a cell's states are a rectangle, as facts are on one variable each."""
+    found = {}
+    for name in blocks:
+        node = nodes[name]
+        assert node.index is not None
+        function = nodes[node.cell].function if node.cell else np.zeros(node.size, dtype=np.int64)
+        assert function is not None
+        ends = np.cumsum(np.bincount(function)).tolist()
+        runs = []
+        for cell, (start, stop) in enumerate(zip((0, *ends), ends, strict=False)):
+            states = [np.unique(column) for column in node.index[start:stop].T]
+            sizes = tuple(len(one) for one in states)
+            assert math.prod(sizes) == stop - start
+            runs.append(Run(cell, start, stop, sizes, tuple(_range(one) for one in states)))
+        sizes = tuple((node.index.max(axis=0) + 1).tolist())
+        found[name] = Grid(node.variables, sizes, node.cell, tuple(runs))
+    return found
+
+
+def _range(states: NDArray[np.int64]) -> slice | NDArray[np.int64]:
+    """Return a slice where states follow one another; a slice copies nothing."""
+    low, high = int(states[0]), int(states[-1]) + 1
+    return slice(low, high) if high - low == len(states) else states
+
+
+@dataclass(frozen=True)
+class Clique:
+    """One step of the pass over the junction tree towards its top.
+
+    shared, private: its nodes (private ones are nobody else's), in the order of its table's axes
+    (K, shared..., private...); sizes: the private nodes' states. evidence: the nodes whose evidence enters
+    here. children: indices of the steps whose messages come in. separator: the nodes of the message that
+    goes out; none at the top of a connected component. grid: only where the private node is a block; the
+    table's axes are then (K, block), and the shared node is the block's cell.
+    """
+
+    shared: tuple[str, ...]
+    private: tuple[str, ...]
+    sizes: tuple[int, ...]
+    evidence: frozenset[str]
+    children: tuple[int, ...]
+    separator: tuple[str, ...]
+    grid: Grid | None = None
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes of the table's axes after the root, in their order."""
+        return self.private if self.grid else self.shared + self.private
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A log-linear factor: `log_table` has axes (root states or 1, one axis a node of `nodes`)."""
+
+    name: str
+    kind: Literal["table", "coupling", "rule", "link"]
+    nodes: tuple[str, ...]
+    log_table: Floats = field(compare=False)
+
+
+@dataclass(frozen=True)
+class CompiledRule:
+    """What became of a rule.
+
+    reached: P(then | if) in the compiled network under the reference population; p_if: P(if);
+    weight: the fitted θ (below 0: the tables imply more than the confidence); nodes, condition,
+    violated: where `if` and where `if & not then` hold, axes (root states, nodes...);
+    status: met, unmet (θ at its bound, or 0 where it gave way), or decided (by the tables; not compiled).
+    """
+
+    name: str
+    status: Literal["met", "unmet", "decided"]
+    confidence: float
+    reached: float
+    p_if: float
+    weight: float
+    nodes: tuple[str, ...]
+    condition: NDArray[np.bool_] = field(compare=False)
+    violated: NDArray[np.bool_] = field(compare=False)
+
+
+@dataclass(frozen=True)
+class NetworkValues:
+    """What a compiled base is; `Network` has besides how it is written for others.
+
+    log_prior: per population the log q(root), (K,); with the factors it gives P(root) of that
+    population. facts: derived node -> the variable and states of which it is the truth.
+    marginals: node -> P(node | root), (K, states), whatever the population.
+    cliques: the nodes of each clique below the root, which is in all of them. steps: the same as the plan of
+    the pass to the top, small leaves merged.
+    """
+
+    knowledge: Knowledge
+    nodes: Mapping[str, Node]
+    factors: tuple[Factor, ...]
+    log_prior: Mapping[str, Floats]
+    rules: tuple[CompiledRule, ...]
+    facts: Mapping[str, In]
+    marginals: Mapping[str, Floats]
+    cliques: tuple[tuple[str, ...], ...]
+    steps: tuple[Clique, ...]
+
+    @property
+    def root(self) -> str:
+        """Name of the root variable."""
+        return self.knowledge.root
+
+    @property
+    def root_states(self) -> tuple[str, ...]:
+        """States of the root variable."""
+        return self.knowledge.variables[self.root].states
+
+    @cached_property
+    def node_of(self) -> Mapping[str, str]:
+        """For each variable below the root the node that stands for it."""
+        return {v: node.name for node in self.nodes.values() for v in node.variables}
+
+    @property
+    def treewidth(self) -> int:
+        """Treewidth of the moral graph, the root and the blocks' nodes counted as one each."""
+        return max((len(clique) for clique in self.cliques), default=0)
+
+    def cells(self, blocks: bool) -> int:
+        """Size of the largest clique table (root included) among those with or without a block."""
+        sizes = [
+            len(self.root_states) * math.prod(self.nodes[n].size for n in clique)
+            for clique in self.cliques
+            if any(self._is_block(n) for n in clique) == blocks
+        ]
+        return max(sizes, default=0)
+
+    def _is_block(self, name: str) -> bool:
+        variables = self.nodes[name].variables
+        return any(self.knowledge.variables[v].kind == "interval" for v in variables)
+
+    @cached_property
+    def given_root(self) -> Mapping[str, Floats]:
+        """Compiled P(variable | root) of every variable below the root, (K, states)."""
+        tables = {}
+        for node in self.nodes.values():
+            for column, name in enumerate(node.variables):
+                size = len(self.knowledge.variables[name].states)
+                assert node.index is not None
+                tables[name] = self.marginals[node.name] @ np.eye(size)[node.index[:, column]]
+        return tables

@@ -1,0 +1,24 @@
+"""All answers that some draws of one reading can give, as counts."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import gammaln
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+
+def answer_patterns(size: int, batch: int) -> tuple[Floats, Floats]:
+    """Return how often each of `size` answers is given in `batch` draws, (patterns, size), every way once.
+
+    And the log of the number of orders in which each pattern comes, (patterns,).
+    """
+    draws = np.array(list(itertools.combinations_with_replacement(range(size), batch)))
+    counts = np.stack([(draws == answer).sum(1) for answer in range(size)], axis=1).astype(np.float64)
+    return counts, gammaln(batch + 1) - gammaln(counts + 1).sum(1)

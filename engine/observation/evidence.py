@@ -1,0 +1,837 @@
+"""Answers -> evidence: the one place that says how repeated samples count.
+
+A reading under halo answers either from the item or, with the declared probability, from its
+label (Thorndike 1920): one binary switch a reading. Given the switches evidence is one vector a
+variable, so an item with n such readings becomes 2^n rows, the patterns of its switches, with
+their prior probabilities; sums over rows are exact.
+
+Given its switches an observer's evidence about a variable is, over its readings k (all questions and
+views of the item),
+
+    P(answers | x) = Σ_m C[x, m] Π_k (κ L_k(m) + (1 - κ) Σ_r C[x, r] L_k(r)),     κ = carry,
+
+with the likelihood L_k of `kernels`. Several observers of one variable are dependent through what the
+item looks like (`observation.dependence`): each one's sum over m is then weighted by V[x, j, m] in place of
+C[x, m], their product by S[x, j], and summed over the looks j. That of observers of one family
+(`observation.family`) is summed over what the family made of the item first. One observer alone has the
+formula above.
+
+Where the switch of reading k is on, its other answers leave their own variables and multiply the label's
+L_k(r) by their likelihood under the stereotype of r. An observer's exponent tempers all this. Arrays are
+numpy's, or torch's where a fit needs derivatives.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.backend.arrays import library, put, run_sums, sums_at, take, taken_sums
+from engine.errors import AnswerError
+from engine.model.confusion import own_answers
+from engine.model.knowledge import NumberInstrument
+from engine.observation.dependence import SharedLook, settled_follows, shared_look
+from engine.observation.family import Member, families_of, family_follows, with_families
+from engine.observation.kernels import LEAST, LabelKernel, NumberKernel, label_kernel, number_kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from engine.model.knowledge import LabelInstrument, Variable
+    from engine.model.responses import Answers
+    from engine.network.network import Network
+
+    Array = Any
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Kernel = LabelKernel | NumberKernel
+
+MOST_SWITCHES = 10
+MOST_CELLS = 4_000_000
+DENSE = 1 << 16
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Rows of evidence; an item's rows follow one another and are alternatives.
+
+    row_item: (rows,). log_weight: (rows,) log-probability of the row's switches. log_likelihood:
+    variable -> (states, rows), log P(its answers | state, switches). told: (rows,) whether the row says
+    anything of the variables below the root. on: (2, P) row and reading wherever a row has a reading's
+    switch on.
+    """
+
+    items: int
+    row_item: Ints
+    log_weight: Array
+    log_likelihood: Mapping[str, Array]
+    told: NDArray[np.bool_]
+    on: Ints
+
+    def part(self, start: int, stop: int, first: int, last: int) -> Evidence:
+        """Return the evidence about items start to stop, whose rows are first to last."""
+        rows = slice(first, last)
+        logs = {name: one[:, rows] for name, one in self.log_likelihood.items()}
+        row, reading = self.on[:, (self.on[0] >= first) & (self.on[0] < last)]
+        return Evidence(
+            stop - start,
+            self.row_item[rows] - start,
+            self.log_weight[rows],
+            logs,
+            self.told[rows],
+            np.stack([row - first, reading]),
+        )
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Every reading of every row's item: row (P,), reading (P,), and whether its switch is on."""
+
+    row: Ints
+    reading: Ints
+    on: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Reported:
+    """What an observer's readings report about a variable; equal ones are looked at once.
+
+    reading: (r,) increasing. pattern: (r,) row of `table`. table: (patterns, M) log-likelihood of a type.
+    """
+
+    reading: Ints
+    pattern: Ints
+    table: Array
+
+
+@dataclass(frozen=True)
+class _Contribution:
+    """What an observer says of a variable.
+
+    table: (patterns, M) log-likelihood of a type. pattern, row: (P,) of each reading its row of `table`, and
+    the row of the evidence that it belongs to.
+    """
+
+    observer: int
+    table: Array
+    pattern: Ints
+    row: Ints
+
+    def within(self, rows: NDArray[np.bool_]) -> _Contribution:
+        """Return what it says in some of the rows of the evidence (rows,)."""
+        used = rows[self.row]
+        return _Contribution(self.observer, self.table, self.pattern[used], self.row[used])
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """All contributions to the evidence about some answers, by variable, before they are put together."""
+
+    row_item: Ints
+    pairs: _Pairs
+    log_weight: Array
+    told: NDArray[np.bool_]
+    contributions: Mapping[str, list[_Contribution]]
+
+
+class ObservationModel:
+    """The kernels of a network's observers, and what their labels imply for other variables.
+
+    carry, exponent: (observers,). halo: (observers, questions) probability of the switch. imagined:
+    (observer, variable) -> (K + 1, M), the distribution of the type that a label brings with it: given each
+    root state, and overall for a label that is no root state.
+    """
+
+    def __init__(self, network: Network, population: str, like: ObservationModel | None = None) -> None:
+        """Make the kernels, and keep those of a like model that declares the same."""
+        base = network.knowledge
+        self.network = network
+        self.observers = tuple(base.observers.values())
+        self.kernels: dict[tuple[int, str], Kernel] = {}
+        self.imagined: dict[tuple[int, str], Array] = {}
+        self.prior = np.array(base.populations[population].p)
+        keep = like if like and np.array_equal(self.prior, like.prior) else None
+        for index, observer in enumerate(self.observers):
+            old = keep.observers[index].instruments if keep else {}
+            for name, one in observer.instruments.items():
+                if keep and old.get(name) == one:
+                    self.kernels[index, name] = keep.kernels[index, name]
+                else:
+                    self.kernels[index, name] = self._kernel(one, base.variables[name])
+        for key, kernel in self.kernels.items():
+            same = keep and keep.observers[key[0]].stereotype == self.observers[key[0]].stereotype
+            if keep and same and keep.network.factors is network.factors and keep.kernels.get(key) is kernel:
+                self.imagined |= {key: keep.imagined[key]} if key in keep.imagined else {}
+            elif key[1] != network.root:
+                self.imagined[key] = self._imagined(key, kernel)
+        self.carry: Array = np.array([one.carry for one in self.observers])
+        self.exponent: Array = np.array([one.exponent for one in self.observers])
+        self.halo: Array = np.array(
+            [[o.halo[q].probability if q in o.halo else 0.0 for q in base.questions] for o in self.observers]
+        ).reshape(len(self.observers), -1)
+        self.haloed = self.halo > 0
+        self.dependent = base.dependence is not None
+        self._looks: dict[str, SharedLook | None] = self._kept_looks(keep) if keep else {}
+        self.seen_state = {
+            index: self._states_of(found, index)
+            for index in range(len(self.observers))
+            if isinstance(found := self.kernels.get((index, base.root)), LabelKernel)
+        }
+
+    def with_kernels(
+        self,
+        kernels: Mapping[tuple[int, str], Kernel],
+        carry: Array,
+        exponent: Array,
+        halo: Array,
+        stereotype: Mapping[tuple[int, str], Array],
+    ) -> ObservationModel:
+        """Return the same observers with other kernels, carry, exponent and halo, which may be torch's.
+
+        Halo stays 0 where it is: whether a reading has a switch does not change. stereotype: P(true | root
+        state), (K,), of binary variables where it is not the declared one.
+        """
+        other = copy(self)
+        other.kernels = dict(kernels)
+        other.carry, other.exponent, other.halo = carry, exponent, halo
+        # How each observer errs by itself is learned from gold, given which dependence says nothing of it.
+        other.dependent, other._looks = False, {}
+        root = self.network.root
+        other.imagined = {
+            key: self._imagined(key, kernel, stereotype.get(key))
+            for key, kernel in kernels.items()
+            if key[1] != root
+        }
+        return other
+
+    def stereotype(self, key: tuple[int, str]) -> Floats:
+        """Return P(state of a variable | root state) as an observer's label implies it, (K, states)."""
+        observer, name = key
+        table = self.network.given_root[name].copy()
+        for state, brought in self.observers[observer].stereotype.items():
+            if name in brought:
+                p = brought[name]
+                table[self.network.root_states.index(state)] = (1 - p, p)
+        return table
+
+    def _imagined(self, key: tuple[int, str], kernel: Kernel, true: Array | None = None) -> Array:
+        """Return the distribution of types that what each root state implies brings with it, (K + 1, M)."""
+        table = put(self.stereotype(key), kernel.mix)
+        xp = library(kernel.mix)
+        if true is not None:
+            table = xp.stack([1 - true, true], 1)
+        stereotype = xp.concatenate([table, put(self.prior[None], kernel.mix) @ table])
+        if isinstance(kernel, NumberKernel):
+            return stereotype @ kernel.mix
+        return stereotype[:, kernel.answer_of] * kernel.share
+
+    def _kernel(self, one: LabelInstrument | NumberInstrument, variable: Variable) -> Kernel:
+        if isinstance(one, NumberInstrument):
+            return number_kernel(one, variable)
+        return label_kernel(one, variable, self.prior)
+
+    def _states_of(self, kernel: LabelKernel, observer: int) -> Ints:
+        """Return for each type the root state that its own answer names, K where it names none."""
+        states = self.network.root_states
+        names = self.observers[observer].labels[self.network.root].answers
+        return np.array(
+            [states.index(names[a]) if names[a] in states else len(states) for a in kernel.answer_of]
+        )
+
+    def rows_of(self, answers: Answers) -> Ints:
+        """Return how many rows each item needs, (N,)."""
+        readings = answers.reading_item[self.switched(answers)]
+        return 2 ** np.bincount(readings, minlength=len(answers.items))
+
+    def switches(self, answers: Answers) -> NDArray[np.bool_]:
+        """Return which readings' switches are on in each row of one item's evidence, (rows, readings)."""
+        row_item, pairs, _ = self._expand(answers, self.switched(answers))
+        on = np.zeros((len(row_item), len(answers.reading_item)), dtype=bool)
+        on[pairs.row, pairs.reading] = pairs.on
+        return on
+
+    def of_readings(
+        self, answers: Answers, observer: int, name: str, on: NDArray[np.bool_]
+    ) -> Iterator[tuple[int, Floats]]:
+        """Yield an observer's readings of one item about a variable, with P(answers | type), (paths, M).
+
+        on: (paths, readings) the switches; where a reading's is on, its label carries all its answers. Each
+        likelihood is scaled to a peak of one.
+        """
+        kernel = self.kernels[observer, name]
+        reported = self._reported(answers, observer, name, kernel)
+        likelihood = dict(zip(reported.reading.tolist(), reported.table[reported.pattern], strict=True))
+        followed = np.zeros((len(answers.reading_item), len(self.network.root_states) + 1))
+        if name == self.network.root:
+            switched = self.switched(answers)
+            for (other, variable), imagined in self.imagined.items():
+                if other == observer:
+                    told = self._reported(answers, observer, variable, self.kernels[observer, variable])
+                    if len(told.reading):
+                        self._follow(followed, switched, imagined, told)
+        mine = np.flatnonzero(answers.reading_observer == observer)
+        for reading in (r for r in mine.tolist() if r in likelihood or followed[r].any()):
+            logs = np.broadcast_to(likelihood.get(reading, np.zeros(1)), (len(on), kernel.mix.shape[1]))
+            if name == self.network.root:
+                logs = logs + on[:, reading, None] * followed[reading][self.seen_state[observer]]
+            yield reading, np.exp(logs - logs.max(1, keepdims=True))
+
+    def reading_logs(
+        self, answers: Answers, observer: int, name: str, kernel: LabelKernel
+    ) -> tuple[Ints, Floats]:
+        """Return an observer's readings about a variable, (r,), and log P(answers | type) of each, (r, M)."""
+        reported = self._reported(answers, observer, name, kernel)
+        return reported.reading, reported.table[reported.pattern]
+
+    def switched(self, answers: Answers) -> NDArray[np.bool_]:
+        """Say which readings can have followed their label: under halo, and more than a label, (R,)."""
+        more = np.zeros(len(answers.reading_item), dtype=bool)
+        for name, labels in answers.labels.items():
+            if name != self.network.root:
+                more[labels.reading] = True
+        for numbers in answers.numbers.values():
+            more[numbers.reading] = True
+        return more & self.haloed[answers.reading_observer, answers.reading_question]
+
+    def evidence(self, answers: Answers) -> Evidence:
+        """Return the evidence in these answers.
+
+        Raises:
+            AnswerError: an item with more readings under halo than can be weighed exactly.
+        """
+        collected = self.contributions(answers)
+        row_item, pairs = collected.row_item, collected.pairs
+        variables = self.network.knowledge.variables
+        logs = {
+            name: self._zeros(len(variables[name].states), len(row_item))
+            for name in dict.fromkeys(
+                (*answers.labels, *answers.numbers, *answers.rankings, *collected.contributions)
+            )
+        }
+        for name, contributions in collected.contributions.items():
+            self._add_all(logs[name], name, contributions)
+        if self.network.root in logs:
+            self._add_tails(answers, logs[self.network.root], row_item)
+        on = np.stack([pairs.row[pairs.on], pairs.reading[pairs.on]])
+        return Evidence(len(answers.items), row_item, collected.log_weight, logs, collected.told, on)
+
+    def contributions(self, answers: Answers) -> Contributions:
+        """Return what each observer's answers say of each variable, before they are put together."""
+        switched = self.switched(answers)
+        row_item, pairs, log_weight = self._expand(answers, switched)
+        followed = self._zeros(len(answers.reading_item), len(self.network.root_states) + 1)
+        contributions: dict[str, list[_Contribution]] = {}
+        told = np.zeros(len(row_item), dtype=bool)
+        present = set(np.unique(answers.reading_observer).tolist())
+        for (observer, name), kernel in self.kernels.items():
+            if name == self.network.root or observer not in present:
+                continue
+            reported = self._reported(answers, observer, name, kernel)
+            if not len(reported.reading):
+                continue
+            self._follow(followed, switched, self.imagined[observer, name], reported)
+            local = _positions(reported.reading, len(answers.reading_item))[pairs.reading]
+            used = (local >= 0) & ~pairs.on
+            pattern, row = reported.pattern[local[used]], pairs.row[used]
+            told[row] = True
+            part = _Contribution(observer, reported.table, pattern, row)
+            contributions.setdefault(name, []).append(part)
+        if self.network.root in (*answers.labels, *answers.rankings) or switched.any():
+            contributions[self.network.root] = [
+                self._of_labels(answers, observer, followed, pairs)
+                for observer in sorted(present & set(self.seen_state))
+            ]
+        return Contributions(row_item, pairs, log_weight, told, contributions)
+
+    def _zeros(self, *shape: int) -> Array:
+        return put(np.zeros(shape), self.carry)
+
+    def _expand(self, answers: Answers, switched: NDArray[np.bool_]) -> tuple[Ints, _Pairs, Array]:
+        """Return the rows' items, all (row, reading) pairs, and the rows' log-weights."""
+        items, item_of = len(answers.items), answers.reading_item
+        if not switched.any():
+            every = np.arange(len(item_of))
+            none = np.zeros(len(every), dtype=bool)
+            return np.arange(items), _Pairs(item_of, every, none), self._zeros(items)
+        switches = np.bincount(item_of[switched], minlength=items)
+        if switches.max(initial=0) > MOST_SWITCHES:
+            worst = int(switches.argmax())
+            message = (
+                f"item {answers.items[worst]!r} has {switches[worst]} readings under halo; at most "
+                f"{MOST_SWITCHES} can be weighed exactly. Leave some views out, ask them one level "
+                "at a time, or remove the observer's halo"
+            )
+            raise AnswerError(message)
+        bit = np.zeros(len(item_of), dtype=np.int64)
+        order = np.argsort(item_of[switched], kind="stable")
+        starts = np.cumsum(switches) - switches
+        bit[np.flatnonzero(switched)[order]] = np.arange(order.size) - np.repeat(starts, switches)
+        count = 2**switches
+        row_item: Ints = np.repeat(np.arange(items), count)
+        first = np.cumsum(count) - count
+        pattern = np.arange(len(row_item)) - np.repeat(first, count)
+        reading = np.repeat(np.arange(len(item_of)), count[item_of])
+        within = np.arange(len(reading)) - np.repeat(
+            np.cumsum(count[item_of]) - count[item_of], count[item_of]
+        )
+        row = first[item_of[reading]] + within
+        on = switched[reading] & ((pattern[row] >> bit[reading]) & 1).astype(bool)
+        at = np.flatnonzero(switched[reading])
+        which = reading[at]
+        p = self.halo[answers.reading_observer[which], answers.reading_question[which]]
+        xp, off = library(p), put(1.0 - on[at], p)
+        log_p = (1 - off) * xp.log(p) + off * xp.log1p(-p)
+        log_weight = sums_at(log_p, row[at], len(row_item))
+        return row_item, _Pairs(row, reading, on), log_weight
+
+    def _reported(self, answers: Answers, observer: int, name: str, kernel: Kernel) -> _Reported:
+        """Return what an observer's readings report about a variable."""
+        readings = len(answers.reading_item)
+        mine = answers.reading_observer == observer
+        if isinstance(kernel, NumberKernel):
+            numbers = answers.numbers.get(name)
+            if numbers is None:
+                return _NOTHING
+            used = mine[numbers.reading]
+            reading, value = numbers.reading[used], numbers.value[used]
+            # Models emit few distinct numbers, so each is looked at once.
+            values, which = np.unique(value, return_inverse=True)
+            return _summed(reading, which, kernel.log_likelihood(values), readings)
+        labels = answers.labels.get(name)
+        if labels is None:
+            return _NOTHING
+        used = mine[labels.reading]
+        size = kernel.alpha.shape[1]
+        weight = labels.weight[used] * np.where(labels.spread[used], kernel.weight, 1.0)
+        cell = labels.reading[used] * size + labels.answer[used]
+        counts = np.bincount(cell, weights=weight, minlength=readings * size).reshape(-1, size)
+        own = np.flatnonzero(np.bincount(labels.reading[used], minlength=readings))
+        patterns, pattern = distinct_rows(counts[own].astype(np.float64))
+        return _Reported(own, pattern, kernel.log_likelihood(patterns))
+
+    def _follow(
+        self, followed: Array, switched: NDArray[np.bool_], imagined: Array, reported: _Reported
+    ) -> None:
+        """Add to `followed` (readings, K + 1) the log-likelihood of answers that follow each label.
+
+        What a label implies is imagined once a reading, from the knowledge, and then answered as often as
+        asked: an imagined binary value as if it had been seen, a number through the whole instrument.
+        """
+        chosen = switched[reported.reading]
+        if chosen.any():
+            log_follow = _log_mixed(reported.table, imagined)
+            followed[reported.reading[chosen]] += take(log_follow, reported.pattern[chosen])
+
+    def _of_labels(self, answers: Answers, observer: int, followed: Array, pairs: _Pairs) -> _Contribution:
+        """Return what an observer says of the root: labels, and what follows from them."""
+        kernel, states = self.kernels[observer, self.network.root], self.seen_state[observer]
+        reported = self._reported(answers, observer, self.network.root, kernel)
+        local = _positions(reported.reading, len(answers.reading_item))[pairs.reading]
+        mine = answers.reading_observer[pairs.reading] == observer
+        plain, on = mine & (local >= 0) & ~pairs.on, mine & pairs.on
+        # Without a label only what follows from it was seen: a table of its own behind those of the labels.
+        unlabelled = len(reported.table)
+        said = put(reported.table.reshape(-1, len(states)), followed)
+        xp = library(said)
+        table = xp.concatenate([said, self._zeros(1, len(states))])
+        own = np.where(local >= 0, np.append(reported.pattern, unlabelled)[local], unlabelled)
+        combined = take(table, own[on]) + take(followed, pairs.reading[on])[:, states]
+        number = np.where(plain, own, 0)
+        number[on] = len(table) + np.arange(len(combined))
+        used = plain | on
+        table = xp.concatenate([table, combined])
+        return _Contribution(observer, table, number[used], pairs.row[used])
+
+    def _add_tails(self, answers: Answers, about_root: Array, row_item: Ints) -> None:
+        """Add places 2 and 3 of rankings; all of one observer's about an item count as one.
+
+        So do those of observers as far as they follow the same look: n of them count for n / (1 + (n - 1) λ).
+        An observer weighs w, the range of its log-likelihood over the states: n = (Σ w)² / Σ w², and λ is the
+        mean so weighted. One that tells no states apart takes nothing from the others.
+        """
+        rankings = answers.rankings.get(self.network.root)
+        if rankings is None:
+            return
+        items, states = len(answers.items), len(self.network.root_states)
+        total = self._zeros(items, states)
+        weight, square, following = np.zeros(items), np.zeros(items), np.zeros(items)
+        for observer in sorted(self.seen_state):
+            kernel = self.kernels.get((observer, self.network.root))
+            used = (answers.reading_observer[rankings.reading] == observer) & (rankings.places[:, 1] >= 0)
+            if not used.any() or not isinstance(kernel, LabelKernel) or kernel.tails is None:
+                continue
+            item = answers.reading_item[rankings.reading[used]]
+            first, second, third = rankings.places[used].T
+            tails = kernel.tails[first, second, third]
+            cell = item[:, None] * states + np.arange(states)
+            each = sums_at(tails.reshape(-1), cell.reshape(-1), items * states).reshape(items, states)
+            count = np.bincount(item, minlength=items)
+            tail = self.exponent[observer] * each / put(np.maximum(count, 1.0)[:, None], tails)
+            total = total + tail
+            if self.dependent:
+                spread = np.ptp(tail, axis=1)
+                weight, square = weight + spread, square + spread**2
+                following += spread * self.observers[observer].follows
+        if self.dependent:
+            rankers = weight**2 / np.maximum(square, LEAST)
+            shared = following / np.maximum(weight, LEAST)
+            total = total / (1 + np.maximum(rankers - 1, 0) * shared)[:, None]
+        about_root += total.T[:, row_item]
+
+    def shared_look(self, name: str) -> SharedLook | None:
+        """Return how the observers of a variable see what it looks like; None where they are independent.
+
+        Its answers are the types of the observers' kernels, in the order of `observers_of`.
+        """
+        if name not in self._looks:
+            self._looks[name] = self._made_look(name)
+        return self._looks[name]
+
+    def observers_of(self, name: str) -> list[int]:
+        """Return who answers with labels about a variable."""
+        return [o for (o, v), kernel in self.kernels.items() if v == name and isinstance(kernel, LabelKernel)]
+
+    def _kept_looks(self, like: ObservationModel) -> dict[str, SharedLook | None]:
+        """Return the looks that a like model derived from the same: tables, follows and the section."""
+        if like.network.knowledge.dependence != self.network.knowledge.dependence:
+            return {}
+
+        def inputs(model: ObservationModel, name: str) -> list[tuple[int, int, float, str, float]]:
+            known = [(o, id(model.kernels[o, name]), model.observers[o]) for o in model.observers_of(name)]
+            return [(o, key, settled_follows(one), one.family, family_follows(one)) for o, key, one in known]
+
+        return {
+            name: look
+            for name, look in like._looks.items()
+            if like.dependent and inputs(like, name) == inputs(self, name)
+        }
+
+    def answered_together(self, answers: Answers) -> tuple[str, ...]:
+        """Return the variables about which several observers answered of an item, where that matters."""
+        if not self.dependent:
+            return ()
+        collected = self.contributions(answers)
+        names = []
+        for name, contributions in collected.contributions.items():
+            observers = np.zeros(len(collected.row_item), dtype=np.int64)
+            for part in contributions:
+                observers[np.unique(part.row)] += 1
+            if self.observers_of(name) and observers.max(initial=0) > 1:
+                names.append(name)
+        return tuple(names)
+
+    def _made_look(self, name: str) -> SharedLook | None:
+        declared, known = self.network.knowledge.dependence, self.observers_of(name)
+        follows = np.array([settled_follows(self.observers[o]) for o in known])
+        observers = [self.observers[o] for o in known]
+        if not self.dependent or declared is None:
+            return None
+        variable = self.network.knowledge.variables[name]
+        answers = [observer.labels[name].answers for observer in observers]
+        mixes = [self.kernels[o, name].mix for o in known]
+        # Types are answers, each once for every kind of reading.
+        tables = [mix.reshape(len(mix), -1, len(a)).sum(1) for mix, a in zip(mixes, answers, strict=True)]
+        shares = [
+            mix / np.maximum(np.tile(table, mix.shape[1] // table.shape[1]), LEAST)
+            for mix, table in zip(mixes, tables, strict=True)
+        ]
+        strengths = map(family_follows, observers)
+        members = list(map(Member, range(len(known)), answers, tables, strengths))
+        families = families_of(observers, members)
+        if np.count_nonzero(follows) < 2 and not families:
+            return None
+        matches = [own_answers(a, variable) for a in answers]
+        look = with_families(shared_look(tables, matches, follows, declared), families)
+        return look.of_types(shares)
+
+    def _add_all(self, logs: Array, name: str, contributions: list[_Contribution]) -> None:
+        """Add the evidence about a variable to `logs` (states, rows)."""
+        look = self.shared_look(name) if len(contributions) > 1 else None
+        together = np.zeros(logs.shape[1], dtype=bool)
+        if look is not None:
+            observers = np.zeros(logs.shape[1], dtype=np.int64)
+            for part in contributions:
+                observers[np.unique(part.row)] += 1
+            together = observers > 1
+        for part in contributions:
+            alone = part.within(~together) if together.any() else part
+            self._add(logs, name, alone)
+        if look is not None and together.any():
+            rows = np.flatnonzero(together)
+            joint, scale = self._looks_given(
+                name, look, [part.within(together) for part in contributions], rows
+            )
+            logs[:, rows] += (
+                np.log(np.maximum((look.look_given_state[:, :, None] * joint).sum(1), LEAST)) + scale
+            )
+
+    def _looks_given(
+        self, name: str, look: SharedLook, contributions: list[_Contribution], rows: Ints
+    ) -> tuple[Floats, Floats]:
+        """Return P(answers | state, look) up to a factor a row, (K, J, rows), and the factors' logs."""
+        place = {observer: i for i, observer in enumerate(self.observers_of(name))}
+        by_family: dict[int, list[_Contribution]] = {}
+        for part in (part for part in contributions if len(part.row)):
+            by_family.setdefault(look.family_of(place[part.observer]), []).append(part)
+        # One member of a family is as a stranger.
+        strangers = [
+            part for number, parts in by_family.items() for part in parts if number < 0 or len(parts) == 1
+        ]
+        given = [(part, look.answer_given[place[part.observer]]) for part in strangers]
+        joint, scale = self._product(name, given, look.look_given_state.shape, rows)
+        for number, parts in by_family.items():
+            if number >= 0 and len(parts) > 1:
+                family = look.families[number]
+                members = [(part, family.of_member(place[part.observer])) for part in parts]
+                for some, each, logs in self._family_given(name, members, family.settled_given.shape, rows):
+                    joint[:, :, some] *= np.einsum("xjf,xjfn->xjn", family.settled_given, each)
+                    scale[some] += logs
+        return joint, scale
+
+    def _family_given(
+        self,
+        name: str,
+        members: list[tuple[_Contribution, Floats]],
+        shape: tuple[int, ...],
+        rows: Ints,
+    ) -> Iterator[tuple[slice, Floats, Floats]]:
+        """Yield for parts of the rows P(members' answers | state, look, what their family made of it).
+
+        members: what each says, and W, (K, J, F, M). shape: (K, J, F). Each part is a slice of `rows`, the
+        likelihoods up to a factor a row, (K, J, F, n), and the factors' logs, (n,).
+        """
+        states, looks, outcomes = shape
+        step = max(1, MOST_CELLS // (states * looks * outcomes))
+        flat = [(part, given.reshape(states, looks * outcomes, -1)) for part, given in members]
+        for start in range(0, len(rows), step):
+            some = slice(start, start + step)
+            within = np.zeros(int(rows.max()) + 1, dtype=bool)
+            within[rows[some]] = True
+            parts = [(part.within(within), given) for part, given in flat]
+            each, logs = self._product(name, parts, (states, looks * outcomes), rows[some])
+            yield some, each.reshape(states, looks, outcomes, -1), logs
+
+    def _product(
+        self,
+        name: str,
+        given: list[tuple[_Contribution, Floats]],
+        shape: tuple[int, ...],
+        rows: Ints,
+    ) -> tuple[Floats, Floats]:
+        """Return P(answers | state, l) up to a factor a row, (K, L, rows), and the factors' logs.
+
+        given: what each observer says, and P(it settles on m | state, l), (K, L, M). shape: (K, L). No
+        observer says anything of other rows than these.
+        """
+        position = _positions(rows, int(rows.max(initial=-1)) + 1)
+        joint, scale = np.ones((*shape, len(rows))), np.zeros(len(rows))
+        for part, answer_given in ((part, table) for part, table in given if len(part.row)):
+            answered, where = np.unique(part.row, return_inverse=True)
+            likelihood, peak = self._given_look(name, part, where, answer_given)
+            likelihood = likelihood ** self.exponent[part.observer]
+            most = likelihood.max((0, 1))
+            column = position[answered]
+            joint[:, :, column] *= likelihood / most
+            scale[column] += self.exponent[part.observer] * peak + np.log(most)
+            # What many observers agree about becomes small; only proportions matter.
+            most = joint[:, :, column].max((0, 1))
+            joint[:, :, column] /= most
+            scale[column] += np.log(most)
+        return joint, scale
+
+    def _given_look(
+        self, name: str, part: _Contribution, where: Ints, answer_given: Floats
+    ) -> tuple[Floats, Floats]:
+        """Return P(an observer's answers | state, look), (K, J, rows), over exp of the peaks (rows,).
+
+        where: (P,) the row of each reading, from 0. answer_given: V, (K, J, M).
+        """
+        table, rows = part.table[part.pattern], int(where.max()) + 1
+        mix, carry = self.kernels[part.observer, name].mix, self.carry[part.observer]
+        if len(where) == rows:
+            ordered = np.empty_like(table)
+            ordered[where] = table
+            peak = ordered.max(1)
+            likelihood = np.exp(ordered - peak[:, None])
+            settled = np.einsum("xjm,nm->xjn", answer_given, likelihood)
+            return carry * settled + (1 - carry) * (mix @ likelihood.T)[:, None], peak
+        parts = list(settled_logs(mix, table, where, rows, carry))
+        logs, outside = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+        peak = logs.max((1, 2))
+        likelihood = np.exp(logs - peak[:, None, None])
+        return np.einsum("xjm,nxm->xjn", answer_given, likelihood), peak + outside
+
+    def given_others(
+        self,
+        answers: Answers,
+        observer: int,
+        name: str,
+        followed: NDArray[np.bool_] | None = None,
+        collected: Contributions | None = None,
+    ) -> Floats | None:
+        """Return P(type that an observer settles on | state, other observers' answers), (rows, K, M).
+
+        collected: the `contributions` of these answers, where they are at hand.
+
+        A row is one of the evidence; where it is said which readings have `followed` their label (R,), that
+        of each item in which just these did. None where no other observer answered, or they are independent.
+        """
+        look = self.shared_look(name)
+        known = self.observers_of(name)
+        if look is None or observer not in known:
+            return None
+        collected = collected or self.contributions(answers)
+        others = [part for part in collected.contributions.get(name, ()) if part.observer != observer]
+        if not any(len(part.row) for part in others):
+            return None
+        rows = np.arange(len(collected.row_item))
+        if followed is not None:
+            pairs = collected.pairs
+            other = pairs.on != (followed & self.switched(answers))[pairs.reading]
+            rows = np.flatnonzero(np.bincount(pairs.row[other], minlength=len(rows)) == 0)
+        fitting = np.zeros(len(collected.row_item), dtype=bool)
+        fitting[rows] = True
+        return self._settled_given(
+            name, look, known.index(observer), [p.within(fitting) for p in others], rows
+        )
+
+    def _settled_given(
+        self, name: str, look: SharedLook, place: int, others: list[_Contribution], rows: Ints
+    ) -> Floats:
+        """Return P(type that the observer at a place settles on | state, others' answers), (rows, K, M)."""
+        number = look.family_of(place)
+        known = self.observers_of(name)
+        fellows: list[_Contribution] = []
+        strangers: list[_Contribution] = []
+        for part in (part for part in others if len(part.row)):
+            same = number >= 0 and known.index(part.observer) in look.families[number].members
+            (fellows if same else strangers).append(part)
+        joint, _ = self._looks_given(name, look, strangers, rows)
+        weight = look.look_given_state[:, :, None] * joint
+        if not fellows:
+            weight = weight / weight.sum(1, keepdims=True)
+            return np.asarray(np.einsum("xjn,xjm->nxm", weight, look.answer_given[place]))
+        family = look.families[number]
+        members = [(part, family.of_member(known.index(part.observer))) for part in fellows]
+        settles = np.empty((len(rows), *look.answer_given[place].shape[::2]))
+        for some, each, _ in self._family_given(name, members, family.settled_given.shape, rows):
+            both = weight[:, :, None, some] * family.settled_given[..., None] * each
+            both = both / both.sum((1, 2), keepdims=True)
+            settles[some] = np.einsum("xjfn,xjfm->nxm", both, family.of_member(place))
+        return settles
+
+    def _add(self, logs: Array, name: str, part: _Contribution) -> None:
+        """Add one observer's evidence about one variable to `logs` (states, rows), as if it was alone."""
+        kernel, exponent = self.kernels[part.observer, name], self.exponent[part.observer]
+        table, pattern, row = part.table, part.pattern, part.row
+        several = np.bincount(row, minlength=logs.shape[1])[row] > 1
+        if not several.all():
+            fresh = exponent * _log_mixed(table, kernel.mix)
+            logs[:, row[~several]] += take(fresh, pattern[~several]).T
+        if several.any():
+            left, where = np.unique(row[several], return_inverse=True)
+            carry = self.carry[part.observer]
+            found = carried(kernel.mix, take(table, pattern[several]), where, len(left), carry)
+            logs[:, left] += exponent * found.T
+
+
+_NOTHING = _Reported(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros((0, 0)))
+
+
+def _log_mixed(table: Array, mix: Array) -> Array:
+    """Return log Σ_m mix[x, m] exp(table[p, m]), (P, X)."""
+    xp = library(table)
+    peak = xp.amax(table, 1)[:, None]
+    return _log(xp.exp(table - peak) @ mix.T) + peak
+
+
+def _log(array: Array) -> Array:
+    """Return the log of what is not needed any more, nothing taken for less than LEAST."""
+    if library(array) is np:
+        return np.log(np.maximum(array, LEAST, out=array), out=array)
+    return array.clip(LEAST).log()
+
+
+def carried(mix: Array, likelihood: Array, row: Ints, rows: int, carry: Any) -> Array:
+    """Return log Σ_m C[x, m] Π_k (κ L_k(m) + (1 - κ) Σ_r C[x, r] L_k(r)), (rows, K).
+
+    mix: C (K, M); likelihood: log L_k, (P, M); row: (P,) the row that each reading k belongs to, every row
+    has one; carry: κ.
+    """
+    xp = library(mix)
+    log_mix = xp.log(xp.clip(mix, LEAST, None))
+    found = []
+    for logs, peak in settled_logs(mix, likelihood, row, rows, carry):
+        total = logs + log_mix
+        high = xp.amax(total, 2)[:, :, None]
+        mixed = xp.log(xp.exp(total - high).sum(2)) + high[:, :, 0]
+        found.append(mixed + peak[:, None])
+    return xp.concatenate(found)
+
+
+def settled_logs(
+    mix: Array, likelihood: Array, row: Ints, rows: int, carry: Any
+) -> Iterator[tuple[Array, Array]]:
+    """Yield log Π_k (κ L_k(m) + (1 - κ) Σ_r C[x, r] L_k(r)) of some rows, (n, K, M), less their peaks (n,).
+
+    One part of the rows after the other; arguments as those of `carried`.
+    """
+    xp = library(mix)
+    order = np.argsort(row, kind="stable")
+    starts = np.searchsorted(row[order], np.arange(rows))
+    peak = xp.amax(likelihood, 1)
+    seen = xp.exp(likelihood - peak[:, None])
+    fresh = seen @ mix.T
+    ends = np.append(starts[1:], len(row))
+    first = 0
+    while first < rows:
+        most = starts[first] + max(1, MOST_CELLS // mix.shape[0] // mix.shape[1])
+        last = max(int(np.searchsorted(ends, most, side="right")), first + 1)
+        part = order[starts[first] : ends[last - 1]]
+        begin = starts[first:last] - starts[first]
+        inner = carry * take(seen, part)[:, None, :] + (1 - carry) * take(fresh, part)[:, :, None]
+        yield run_sums(_log(inner), begin), run_sums(take(peak, part), begin)
+        first = last
+
+
+def _summed(reading: Ints, which: Ints, table: Array, readings: int) -> _Reported:
+    """Add up the log-likelihoods table[which] (draws, M) of each reading's draws."""
+    draws = np.bincount(reading, minlength=readings)
+    own = np.flatnonzero(draws)
+    if draws.max(initial=0) <= 1:
+        pattern = np.zeros(readings, dtype=np.int64)
+        pattern[reading] = which
+        return _Reported(own, pattern[own], table)
+    order = np.argsort(reading, kind="stable")
+    starts = np.cumsum(draws[own]) - draws[own]
+    total = taken_sums(table, which[order], starts)
+    return _Reported(own, np.arange(len(own)), total)
+
+
+def _positions(chosen: Ints, size: int) -> Ints:
+    """Return where each of `size` things stands in `chosen`, -1 where it does not."""
+    positions = np.full(size, -1)
+    positions[chosen] = np.arange(len(chosen))
+    return positions
+
+
+def distinct_rows(counts: Floats) -> tuple[Floats, Ints]:
+    """Return the distinct rows and which of them each row is; equal counts recur in bulk."""
+    whole = counts.astype(np.int64)
+    radix = whole.max(initial=0) + 1
+    if np.any(whole != counts) or float(radix) ** counts.shape[1] > 2**62:
+        found, which = np.unique(counts, axis=0, return_inverse=True)
+        return found, which.reshape(-1)
+    key = whole @ radix ** np.arange(counts.shape[1])
+    if key.max(initial=0) < DENSE:
+        present = np.bincount(key) > 0
+        first = np.zeros(len(present), dtype=np.int64)
+        first[key] = np.arange(len(key))
+        return counts[first[present]], (np.cumsum(present) - 1)[key]
+    _, first, which = np.unique(key, return_index=True, return_inverse=True)
+    return counts[first], which

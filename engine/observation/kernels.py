@@ -1,0 +1,238 @@
+"""How observers answer: declared instruments -> kernels.
+
+One kernel serves every kind of report. Truth x is seen as a type m ~ C[x, :], a reading brings
+out r = m with probability `carry`, else a fresh draw of C[x, :], and its answers follow r:
+
+* labels (categorical and binary): θ ~ Dirichlet(α[r, :]), answers ~ θ, so that a reading's counts c
+  have the Dirichlet-multinomial likelihood of their sequence,
+      Γ(A) / Γ(A + n) · Π_y Γ(α[r, y] + c_y) / Γ(α[r, y]),     A = Σ_y α[r, y], n = Σ_y c_y;
+* numbers: y = gain · r + offset + noise, rounded to the grid and clipped, or with probability
+  `slip` anything on the grid; answers are independent given r.
+
+α = s · R with R = ρ I + (1 - ρ) f (`repeat` ρ, habit f). The declared confusion T is that of one
+answer, T = C R; with f proportional to T's column minima C = (T - (1 - ρ) f) / ρ is never negative while
+1 - ρ is at most their sum, which the reader checks. Dawid & Skene 1979 (doi:10.2307/2346806) is the
+case of independent draws and full carry.
+
+What an observer settles on may be declared in place of T, and is what a fit learns: then C is given, and each
+answer r scatters as it is confused, R[r, :] = ρ I + (1 - ρ) H[r, :], H[r, y] in proportion to C[x, y], y ≠ r,
+x the state that r names (an answer that names none: to the mean of C's columns); T = C R follows.
+
+Readings may be of several kinds t, easy and hard ones, each with its ρ and s: a type is a kind and an answer.
+The kind's share may be one, π, where a reading brings out the truth's own answer o, and another, ω, where it
+brings out anything else: what is hard is misread more often. With ρ = Σ π ρ_t, ρ' = Σ ω ρ_t,
+
+    C[x, o] = (T[x, o] - f[o] (1 - ρ')) / (ρ - f[o] (ρ - ρ')),
+    C[x, y] = (T[x, y] - f[y] w) / ρ',      y ≠ o,      w = C[x, o] (1 - ρ) + (1 - C[x, o]) (1 - ρ'),
+
+never negative while the share w of the habit in all answers to x is at most that sum of minima.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.backend.arrays import gammaln, library, ndtr, put
+from engine.model.confusion import confused_scatter, own_answers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from engine.model.knowledge import LabelInstrument, NumberInstrument, Variable
+
+    Array = Any
+    Floats = NDArray[np.float64]
+
+LEAST = 1e-300
+
+
+@dataclass(frozen=True)
+class LabelKernel:
+    """How labels are answered; its arrays are numpy's, or torch's where a fit needs derivatives.
+
+    mix: (K, M) P(type | truth). alpha: (M, Y) Dirichlet counts. answer_of: (M,) each type's own answer;
+    share: (M,) that of its kind of reading, where it is right. weight: answers that a reported distribution
+    counts for. tails: None, or the log-likelihood (Y, Y + 1, Y + 1, K) of places 2 and 3 of a ranking given
+    the first (index Y: missing).
+    """
+
+    mix: Array
+    alpha: Array
+    answer_of: NDArray[np.int64]
+    share: Array
+    weight: float
+    tails: Array | None
+
+    def log_likelihood(self, counts: Floats) -> Array:
+        """Return log P(sequence of answers | type), (R, M); counts (R, Y) may be fractions."""
+        return dirichlet_multinomial(put(counts, self.alpha), self.alpha)
+
+
+@dataclass(frozen=True)
+class NumberKernel:
+    """mix: (K, M) P(what the reading brings out | bin); nodes: (M,) its values, in the unit."""
+
+    mix: Array
+    nodes: Floats
+    instrument: NumberInstrument
+    low: float
+    high: float
+
+    def log_likelihood(self, values: Floats) -> Array:
+        """Return log P(answer | node) of single answers, (S, M)."""
+        one, half = self.instrument, self.instrument.grid / 2
+        # Far beyond the range, yet finite: an infinite bound has no derivative.
+        far = 1e3 * (self.high - self.low)
+        lower = np.where(values <= self.low + 1e-9, self.low - far, values - half)[:, None]
+        upper = np.where(values >= self.high - 1e-9, self.high + far, values + half)[:, None]
+        # An end of the range is half a cell of the grid.
+        width = (np.minimum(upper, self.high) - np.maximum(lower, self.low)) / (self.high - self.low)
+        nodes, lower, upper, width = (put(array, self.mix) for array in (self.nodes, lower, upper, width))
+        centre = one.gain * nodes + one.offset
+        inside = ndtr((upper - centre) / one.noise) - ndtr((lower - centre) / one.noise)
+        likely = one.slip * width + (1 - one.slip) * inside
+        xp = library(likely)
+        return xp.log(xp.clip(likely, LEAST, None))
+
+
+def dirichlet_multinomial(counts: Array, alpha: Array) -> Array:
+    """Return the log-likelihood (R, M) of answer counts (R, Y) under Dirichlet counts (M, Y)."""
+    total, mass = counts.sum(1)[:, None], alpha.sum(1)
+    rising = gammaln(alpha[None] + counts[:, None]) - gammaln(alpha)[None]
+    return rising.sum(2) + gammaln(mass)[None] - gammaln(mass[None] + total)
+
+
+def label_kernel(one: LabelInstrument, variable: Variable, prior: Floats) -> LabelKernel:
+    """Build the kernel of a label instrument; prior: (K,) P(state), for the habit of rankings."""
+    table, size = np.array(one.confusion), len(one.answers)
+    tails = None
+    if variable.kind == "categorical":
+        pull = np.array(one.pull) if one.pull else np.zeros_like(table)
+        tails = ranking_tails(habit_of(one, prior), one.bonus * own_answers(one.answers, variable) + pull)
+    if one.settled:
+        (kind,) = one.types
+        settled = np.array(one.settled)
+        return settled_kernel(settled, variable, one, kind.repeat, kind.strength, tails)
+    share, misread, repeat, strength = np.array([(*t.shares, t.repeat, t.strength) for t in one.types]).T
+    own = own_answers(one.answers, variable)
+    mix, alpha = scatter(table, own, share, misread, repeat, strength)
+    answer_of = np.tile(np.arange(size), len(one.types))
+    return LabelKernel(mix, alpha, answer_of, np.repeat(share, size), one.weight, tails)
+
+
+def settled_kernel(
+    settled: Array,
+    variable: Variable,
+    one: LabelInstrument,
+    repeat: Array,
+    strength: Array,
+    tails: Array | None,
+) -> LabelKernel:
+    """Build the kernel of an observer that settles on (K, Y), around which its draws scatter."""
+    size = len(one.answers)
+    alpha = strength * confused_scatter(settled, own_answers(one.answers, variable), repeat)
+    share = put(np.ones(size), settled)
+    return LabelKernel(settled, alpha, np.arange(size), share, one.weight, tails)
+
+
+def scatter(
+    table: Array,
+    own: Floats,
+    share: Array,
+    misread: Array,
+    repeat: Array,
+    strength: Array,
+    least: Array | None = None,
+) -> tuple[Array, Array]:
+    """Return mix (K, T Y) and alpha (T Y, Y) of T kinds of reading, each with Y types, one an answer.
+
+    table: (K, Y) P(one answer | truth). own: (K, Y) 1 where an answer is the truth's own. share, misread:
+    (T,) of right and of other readings; a truth without an answer of its own has `share` throughout. repeat,
+    strength: (T,). least: (Y,) at most the columns' minima, in their place.
+    """
+    xp = library(table)
+    least = xp.amin(table, 0) if least is None else least
+    habit, size = least / least.sum(), table.shape[1]
+    is_own, named = put(own, table), put(own.sum(1, keepdims=True), table)
+    rho = (share * repeat).sum()
+    # What is not the truth's own answer scatters with the kinds of what is misread.
+    off = named * (misread * repeat).sum() + (1 - named) * rho
+    aim, usual = (is_own * table).sum(1)[:, None], (is_own * habit).sum(1)[:, None]
+    right = named * (aim - usual * (1 - off)) / (rho - usual * (rho - off))
+    drawn = right * (1 - rho) + (1 - right) * (1 - off)
+    seen = xp.clip(is_own * right + (1 - is_own) * (table - drawn * habit) / off, 0, None)
+    seen = seen / seen.sum(1)[:, None]
+    rows = repeat[:, None, None] * put(np.eye(size), table) + (1 - repeat)[:, None, None] * habit
+    alpha = (strength[:, None, None] * rows).reshape(-1, size)
+    usually, other = share[None, :, None], misread[None, :, None]
+    shares = usually + (named * (1 - is_own))[:, None, :] * (other - usually)
+    return (shares * seen[:, None, :]).reshape(len(table), -1), alpha
+
+
+def habit_of(one: LabelInstrument, prior: Floats) -> Floats:
+    """Return P(place 2 | place 1) (Y, Y) of rankings, whatever the truth, up to its diagonal.
+
+    Where none is declared, Σ_x P(x | first) T[x, k]: what this observer says of the items of which it says
+    `first`.
+    """
+    if one.habit:
+        return np.array(one.habit)
+    table = np.array(one.confusion)
+    given_first = prior[:, None] * table
+    return np.asarray((given_first / given_first.sum(axis=0)).T @ table)
+
+
+def ranking_tails(habit: Array, lift: Array) -> Array:
+    """Return the tails (Y, Y + 1, Y + 1, K) of a `LabelKernel`.
+
+    Places 2 and 3 by Plackett-Luce with weights exp(b[first, k] + lift[truth, k]); habit: exp(b), (Y, Y);
+    lift: (K, Y), the bonus g where k is the truth's own name, else the truth's pull. What cannot be ranked
+    has 0.
+    """
+    xp, size = library(habit), len(habit)
+    other = 1 - np.eye(size)
+    weight = habit[:, None, :] * xp.exp(lift) * put(other[:, None, :], habit)
+    total = weight.sum(2)[:, :, None]
+    log_second = xp.log(xp.clip(weight / total, LEAST, None))
+    left = xp.clip(total - weight, LEAST, None)
+    log_third = xp.log(xp.clip(weight[:, :, None, :] / left[:, :, :, None], LEAST, None))
+    # (first, truth, second, third), third missing at the end.
+    logs = xp.concatenate([log_second[..., None] + log_third, log_second[..., None]], 3)
+    third = np.concatenate([other[:, None, :] * other[None], np.ones((size, size, 1))], axis=2)
+    places = xp.moveaxis(logs, 1, 3) * put((other[:, :, None] * third)[..., None], habit)
+    return xp.concatenate([places, xp.zeros_like(places[:, :1])], 1)
+
+
+def quadrature(one: NumberInstrument, variable: Variable, slack: float = 1.0) -> Floats:
+    """Return cuts (M + 1,) between the values that a reading brings out, fine enough for the instrument.
+
+    slack: so much larger perception and smaller noise they will do for, too.
+    """
+    low, high = variable.edges[0], variable.edges[-1]
+    reach = 4 * one.perception * slack
+    width = min(variable.edges[1] - low, one.perception / 2 / slack, one.noise / one.gain / slack)
+    count = math.ceil((high - low + 2 * reach) / width)
+    return np.linspace(low - reach, high + reach, count + 1)
+
+
+def number_kernel(one: NumberInstrument, variable: Variable, cuts: Floats | None = None) -> NumberKernel:
+    """Build the kernel of a number instrument, whose numbers may be torch's; then the cuts are needed.
+
+    Within its bin the truth is uniform, so that P(r <= z | bin [a, b]) is the integral of the normal
+    distribution function, σ/w · (G((z - a)/σ) - G((z - b)/σ)) with G(t) = t Φ(t) + φ(t).
+    """
+    edges = np.array(variable.edges)
+    cuts = quadrature(one, variable) if cuts is None else cuts
+    xp, sigma = library(one.perception), one.perception
+    z = put(cuts[None, 1:-1] - edges[:, None], sigma) / sigma
+    integral = z * ndtr(z) + xp.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    spread = sigma / put(np.diff(edges)[:, None], sigma)
+    below = xp.clip(spread * (integral[:-1] - integral[1:]), 0, 1)
+    ends = put(np.tile([0.0, 1.0], (len(edges) - 1, 1)), sigma)
+    below = xp.concatenate([ends[:, :1], below, ends[:, 1:]], 1)
+    mix = xp.clip(below[:, 1:] - below[:, :-1], 0, None)
+    return NumberKernel(mix, (cuts[:-1] + cuts[1:]) / 2, one, variable.edges[0], variable.edges[-1])

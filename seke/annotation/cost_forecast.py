@@ -1,0 +1,274 @@
+"""What a run would ask for and cost, before anything is sent: the strategy followed on made-up items.
+
+Each made-up item stands for one of the run's. It has that item's known labels as its answers, and a truth of
+that label where the set names the root; else its truth is drawn from the population. What all items come to
+is a bootstrap: the made-up items' costs are drawn with replacement, then as many of these as there are items.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import Answers, people_asked, prior_truth
+from seke.datasets.images import picture_of, view_of
+from seke.datasets.manifest import label_sample
+from seke.prompts import Questions
+from seke.samples import answers_from
+from seke.sampling.answerers import SimulatedSource
+from seke.sampling.ceiling import ceiling
+from seke.sampling.loop import Loop, Request, follow
+from seke.vision.fake import ScriptedModel
+from seke.vision.messages import Call
+from seke.vision.prices import Estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from engine import Option
+    from seke.annotation.job import Job
+    from seke.annotation.stopping_rules import Label, Rule
+    from seke.datasets.manifest import Item
+    from seke.vision.messages import Settings
+    from seke.vision.prices import Prices
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+# Items that are made up. With 200 the standard error of a mean cost is about a fourteenth of the spread.
+MADE_UP = 200
+# Truths that are drawn for the labelled ones to choose from: of a state of .01 about twenty.
+POOL = 2_000
+# Resamples of the made-up items; the quantiles of a thousand are steady to about a hundredth of the range.
+RESAMPLES = 1_000
+# Of the range, as shares.
+LOW, HIGH = 0.1, 0.9
+# Letters a token, a judgement: English prose has about four; marks and short names make it three in JSON.
+PROMPT_LETTERS, ANSWER_LETTERS = 4, 3
+# Pixels a token of a picture: patches of 28 x 28 (Qwen2-VL, arXiv 2409.12191).
+PIXELS = 28 * 28
+# Made-up answers of which the mean length is taken.
+LENGTHS = 20
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """For all items: answers by question, requests, tokens, and their price in USD.
+
+    labelled: how many of the items have labels of the set. prompt_tokens, answer_tokens: expected. price: the
+    middle one; price_low, price_high: 10 % and 90 % of the resamples. most_prompt_tokens, most_answer_tokens,
+    price_most: were each answer a request of its own, as long as it may be; see `prices.Estimate`. Prices
+    are None where none are known. ceiling: level -> share of its values that endless answers would get
+    accepted, observers being as the base has them. observers: answers by who is asked; unpriced: those whose
+    prices are not known and not in the price, where some are. people: how many items would wait for which
+    people; what these answer is in none of the other figures.
+    """
+
+    items: int
+    labelled: int
+    answers: Mapping[str, float]
+    requests: float
+    prompt_tokens: float
+    answer_tokens: float
+    most_prompt_tokens: float
+    most_answer_tokens: float
+    price: float | None = None
+    price_low: float | None = None
+    price_high: float | None = None
+    price_most: float | None = None
+    ceiling: Mapping[str, float] = field(default_factory=dict)
+    observers: Mapping[str, float] = field(default_factory=dict)
+    unpriced: tuple[str, ...] = ()
+    people: Mapping[str, float] = field(default_factory=dict)
+
+    def as_facts(self) -> dict[str, Any]:
+        """Return everything as one mapping; `people` where any may be asked."""
+        facts = asdict(self)
+        if not self.people:
+            del facts["people"]
+        return facts
+
+
+def forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None], seed: int = 0) -> Forecast:
+    """Return what the job's items would take, were they like made-up ones of its base.
+
+    prices: observer -> the prices of its model's tokens, where they are known.
+    """
+    rng = np.random.default_rng(seed)
+    names = [f"made-up-{i}" for i in range(MADE_UP)]
+    # All items where there are few, as often as it takes; else some, evenly spaced.
+    count = len(job.items)
+    items = [job.items[i * count // MADE_UP if count > MADE_UP else i % count] for i in range(MADE_UP)]
+    everything, shares = _requests(job, dict(zip(names, items, strict=True)), rng, seed)
+    people = people_asked(job.annotator.base)
+    requests = [request for request in everything if request.observer not in people]
+    looks = {(request.observer, request.item) for request in everything if request.observer in people}
+    waits = Counter(observer for observer, _ in looks)
+    tokens, most = _tokens(job, requests, settings)
+    # (observers, MADE_UP, 5): requests, prompt and answer tokens of each item, and the most these may be.
+    observers = list(dict.fromkeys(request.observer for request in requests))
+    place = {name: i for i, name in enumerate(names)}
+    each = np.zeros((len(observers), MADE_UP, 5))
+    answers, by_observer = Counter[str](), Counter[str]()
+    for request in requests:
+        key, n = _kind(request), request.samples
+        row = [1, tokens[key][0], n * tokens[key][1], n * most[key][0], n * most[key][1]]
+        each[observers.index(request.observer), place[request.item]] += row
+        answers[request.question] += n
+        by_observer[request.observer] += n
+    scale = count / MADE_UP
+    found = Forecast(
+        count,
+        sum(bool(item.labels) for item in job.items),
+        {name: n * scale for name, n in answers.items()},
+        *(each.sum((0, 1)) * scale).tolist(),
+    )
+    found = replace(
+        found,
+        ceiling={level: round(part, 4) for level, part in shares.items()},
+        observers={name: n * scale for name, n in by_observer.items()},
+        people={name: waits[name] * scale for name in people},
+    )
+    return _priced(found, dict(zip(observers, each, strict=True)), prices, rng)
+
+
+def _priced(
+    found: Forecast, each: Mapping[str, Floats], prices: Mapping[str, Prices | None], rng: np.random.Generator
+) -> Forecast:
+    """Return the forecast with what the observers cost of which prices are known.
+
+    each: observer -> (MADE_UP, 5), as in `forecast`.
+    """
+    known = {name: price for name in each if (price := prices.get(name)) is not None}
+    if not known and (each or not any(prices.values())):
+        return found
+    costs, worst, scale = np.zeros(MADE_UP), 0.0, found.items / MADE_UP
+    for name, price in known.items():
+        costs += [price.of(prompt, 0, answer) for prompt, answer in each[name][:, 1:3].tolist()]
+        most = each[name].sum(0) * scale
+        worst += price.of(float(most[3]), 0, float(most[4]))
+    low, middle, high = np.quantile(_resampled(costs, found.items, rng), (LOW, 0.5, HIGH)).tolist()
+    unpriced = tuple(name for name in each if name not in known)
+    return replace(
+        found,
+        price=middle,
+        price_low=low,
+        price_high=high,
+        price_most=max(worst, high),
+        unpriced=unpriced,
+    )
+
+
+def _resampled(costs: Floats, count: int, rng: np.random.Generator) -> Floats:
+    """Return what so many items cost, (RESAMPLES,), by the costs of the made-up ones (M,)."""
+    made_up = rng.choice(costs, (RESAMPLES, len(costs)))
+    often = rng.multinomial(count, np.full(len(costs), 1 / len(costs)), RESAMPLES)
+    return np.asarray((made_up * often).sum(1))
+
+
+def _requests(
+    job: Job, items: Mapping[str, Item], rng: np.random.Generator, seed: int
+) -> tuple[list[Request], Mapping[str, float]]:
+    """Return all that would be asked about made-up items, each of which stands for one of the job's.
+
+    Besides, the share of each level that endless answers of the model would get accepted, as it is declared.
+    """
+    session, base, rule = job.annotator.session, job.annotator.base, job.annotator.rule
+    names = list(items)
+    truth = _truth(prior_truth(session.inference, POOL, rng), list(items.values()), job, rng)
+    source = _Remembering(SimulatedSource(session.inference, names, truth, seed))
+    known = Answers.unasked(names)
+    who = job.annotator.known_by
+    labels = [
+        label_sample(replace(item, name=name), base, who)
+        for name, item in items.items()
+        if who is not None and item.labels
+    ]
+    for part in answers_from(labels, base) if labels else ():
+        known = known.joined(part)
+    if rule is None:
+        follow(Loop(session), names, source, known=known)
+    elif session.first is not None:
+        _follow_rule(rule, session.first, names, source, job)
+    return source.requests, ceiling(session, names, source.source, known)
+
+
+def _truth(
+    pool: Mapping[str, Ints], items: Sequence[Item], job: Job, rng: np.random.Generator
+) -> dict[str, Ints]:
+    """Return a truth of the pool for each item, of the item's label where the pool has such a one."""
+    base = job.annotator.base
+    states, drawn = base.variables[base.root].states, pool[base.root]
+    chosen = []
+    for item in items:
+        label = item.labels.get(base.root)
+        like = np.flatnonzero(drawn == states.index(label)) if label in states else np.zeros(0, dtype=int)
+        chosen.append(int(rng.choice(like if like.size else np.arange(len(drawn)))))
+    return {name: column[chosen] for name, column in pool.items()}
+
+
+def _follow_rule(rule: Rule, option: Option, names: Sequence[str], source: _Remembering, job: Job) -> None:
+    """Ask about items as a rule wants, until it wants no more."""
+    base = job.annotator.base
+    instrument = base.observers[option.observer].labels.get(base.root)
+    words: Sequence[str] = instrument.answers if instrument is not None else ()
+    labels: dict[str, list[Label]] = {name: [] for name in names}
+    line = option.observer, option.question, option.about, option.view
+    while requests := [
+        Request(name, *line, len(came), wanted) for name, came in labels.items() if (wanted := rule(came))
+    ]:
+        column = source.ask(requests).labels.get(base.root)
+        came: dict[int, list[Label]] = defaultdict(list)
+        if column is not None:
+            for reading, answer in zip(column.reading.tolist(), column.answer.tolist(), strict=True):
+                came[reading].append(words[answer])
+        for place, request in enumerate(requests):
+            labels[request.item] += came.get(place, [None] * request.samples)
+
+
+class _Remembering:
+    """A source that keeps what it was asked."""
+
+    def __init__(self, source: SimulatedSource) -> None:
+        self.source = source
+        self.requests: list[Request] = []
+
+    def ask(self, requests: Sequence[Request]) -> Answers:
+        """Return the answers; see `loop.Source`."""
+        self.requests += requests
+        return self.source.ask(requests)
+
+
+def _kind(request: Request) -> tuple[str, str, str | None]:
+    """Return what requests have in common whose prompts and answers are about as long."""
+    return request.observer, request.question, request.about
+
+
+def _tokens(
+    job: Job, requests: Sequence[Request], settings: Settings
+) -> tuple[
+    dict[tuple[str, str, str | None], tuple[float, float]], dict[tuple[str, str, str | None], tuple[int, int]]
+]:
+    """Return the tokens of a prompt and of an answer, expected and at most, by `_kind`."""
+    estimate, questions, model = Estimate(None, settings), Questions(job.annotator.base), ScriptedModel()
+    first, option = job.items[0], job.annotator.session.first
+    view = view_of(job.annotator.base, option.view if option is not None else Answers.USUAL_VIEW)
+    picture = picture_of(first.path, view, first.box)
+    expected, most = {}, {}
+    for request in requests:
+        key = _kind(request)
+        if key in expected:
+            continue
+        call = Call(replace(request, item=first.name, view=view.name), questions.prompt(request), picture)
+        letters = len(call.prompt.text) + len(str(call.prompt.schema))
+        prompt = letters / PROMPT_LETTERS + picture.width * picture.height / PIXELS
+        texts = [model.answer(call, draw).text for draw in range(LENGTHS)]
+        answer = sum(map(len, texts)) / LENGTHS / ANSWER_LETTERS
+        expected[key] = prompt, min(answer, settings.max_tokens)
+        most[key] = estimate.tokens(call, 1)
+    return expected, most

@@ -1,0 +1,239 @@
+"""Several models in one run: each call goes to the model that answers as the observer it asks.
+
+OBSERVER=MODEL[@BASE_URL] --FurtherModel.parse--> FurtherModel --endpoint--> Endpoint --+
+                                                  the first model ----------------------+--> SeveralModels
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from engine import SekeError
+from seke.vision.errors import AccountError, FatalError, ObserverLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+
+    from seke.vision.client import Endpoint
+    from seke.vision.messages import Call, Choice, Journal, Model, Settings
+
+FORM = "OBSERVER=MODEL, or OBSERVER=MODEL@BASE_URL (such as llava=llava-1.6-34b@http://localhost:8000/v1)"
+# What may stand for a model and the address of its server. Names of models have colons, slashes and @, too.
+WITH_ADDRESS = re.compile(r"(?P<model>.+?)@(?P<address>https?://.+)", re.DOTALL)
+IN_BATCHES = (
+    "a batch has one model, and another one cannot wait for it: several models (--also) are asked without "
+    "--batch"
+)
+# Begins the name of the environment variable that holds the key of an observer's server.
+KEY_PREFIX = "SEKE_KEY_"
+
+
+@dataclass(frozen=True)
+class FurtherModel:
+    """A model that may be asked beside the first.
+
+    observer: as whom it answers. model: as its server calls it. base_url: of its server; None where it is the
+    first model's.
+    """
+
+    observer: str
+    model: str
+    base_url: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> FurtherModel:
+        """Read OBSERVER=MODEL[@BASE_URL].
+
+        Raises:
+            engine.SekeError: another form.
+        """
+        observer, _, rest = (part.strip() for part in text.partition("="))
+        if not observer or not rest:
+            raise SekeError(f"--also {text}: is not of the form {FORM}")
+        return cls.of(observer, rest)
+
+    @classmethod
+    def of(cls, observer: str, text: str) -> FurtherModel:
+        """Read MODEL[@BASE_URL], of an observer.
+
+        Raises:
+            engine.SekeError: an address that is none.
+        """
+        match = WITH_ADDRESS.fullmatch(text)
+        if match is not None:
+            address = match["address"]
+            if not _host(address):
+                raise SekeError(f"--also {observer}: {address} names no server; the form is {FORM}")
+            return cls(observer, match["model"], address)
+        model, at, address = text.rpartition("@")
+        if at and (not model or "/" in address or ":" in address):
+            raise SekeError(
+                f"--also {observer}: {address or text} is no address; one begins with http:// or https://"
+            )
+        return cls(observer, text)
+
+    @property
+    def key_variable(self) -> str:
+        """The environment variable that holds the key of its server."""
+        return KEY_PREFIX + re.sub(r"[^A-Z0-9]", "_", self.observer.upper())
+
+    def endpoint(
+        self, settings: Settings, *, base_url: str | None, key_from: str, **options: Any
+    ) -> Endpoint:
+        """Return the client of its server.
+
+        settings, base_url, key_from: of the first model, whose key goes to no other server. options: those of
+        `Endpoint`.
+
+        Raises:
+            FatalError: no key.
+        """
+        from seke.vision.client import Endpoint
+
+        address = self.base_url or base_url
+        has_key = bool(os.environ.get(self.key_variable, "").strip())
+        variable = self.key_variable if has_key or not _same_server(address, base_url) else key_from
+        return Endpoint(replace(settings, model=self.model), base_url=address, key_from=variable, **options)
+
+
+def further_models(texts: Iterable[str]) -> tuple[FurtherModel, ...]:
+    """Read what was given as --also.
+
+    Raises:
+        engine.SekeError: another form; an observer twice.
+    """
+    models: dict[str, FurtherModel] = {}
+    for text in texts:
+        further = FurtherModel.parse(text)
+        if further.observer in models:
+            earlier = models[further.observer].model
+            raise SekeError(
+                f"--also {text}: {further.observer} is {earlier} already; an observer is one model"
+            )
+        models[further.observer] = further
+    return tuple(models.values())
+
+
+class SeveralModels:
+    """Sends each call to the model of its observer; an async context manager.
+
+    first: answers as every observer that `further` does not name. A fault of the first ends the run, a fault
+    of another one is the end of that one alone. lost: observer -> why it cannot be asked any more.
+    """
+
+    def __init__(self, first: Model, further: Mapping[str, Model]) -> None:
+        self.first, self.further = first, dict(further)
+        self.lost: dict[str, str] = {}
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> SeveralModels:
+        # One model may answer as several observers.
+        models: dict[int, Any] = {id(model): model for model in (self.first, *self.further.values())}
+        for model in models.values():
+            if hasattr(model, "__aenter__"):
+                await self._stack.enter_async_context(model)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def check(self) -> None:
+        """See that every model is there that can say so.
+
+        Raises:
+            FatalError: the first one is not; of another one it is noted in `lost`.
+        """
+        await _check(self.first)
+        names = list(self.further)
+        checks = (_check(model) for model in self.further.values())
+        for name, fault in zip(names, await asyncio.gather(*checks, return_exceptions=True), strict=True):
+            if isinstance(fault, FatalError):
+                self.lost[name] = str(fault)
+            elif isinstance(fault, BaseException):
+                raise fault
+
+    async def ask(self, call: Call, journal: Journal) -> tuple[Choice, ...]:
+        """Return the answers to a call; see `messages.Model`.
+
+        Raises:
+            seke.vision.errors.ObserverLostError: the observer of this call cannot be asked any more.
+        """
+        observer = call.request.observer
+        if observer not in self.further:
+            return await self.first.ask(call, journal)
+        if observer in self.lost:
+            raise ObserverLostError(self.lost[observer])
+        try:
+            return await self.further[observer].ask(call, journal)
+        except AccountError:
+            raise
+        except FatalError as error:
+            self.lost.setdefault(observer, str(error))
+            raise ObserverLostError(str(error)) from None
+
+
+def addresses_of(first: str, model: Model) -> dict[str, str]:
+    """Return observer -> where it is asked, without credentials, of those that have an address.
+
+    first: the observer that the first model answers as.
+    """
+    models = {first: model.first, **model.further} if isinstance(model, SeveralModels) else {first: model}
+    return {name: where for name, each in models.items() if (where := getattr(each, "where", None))}
+
+
+def endpoints_of(model: Model) -> list[Endpoint]:
+    """Return the clients of servers among the models that are asked."""
+    from seke.vision.client import Endpoint
+
+    models = [model.first, *model.further.values()] if isinstance(model, SeveralModels) else [model]
+    return [client for client in models if isinstance(client, Endpoint)]
+
+
+def check_several(model: Model, also: Iterable[str], max_cost: float | None) -> None:
+    """See that further observers can be asked of this model, within what may be spent.
+
+    Raises:
+        engine.SekeError: it asks in batches; no price is known of what one of them answers.
+    """
+    from seke.runs.batch_client import Batches
+
+    further = model.further if isinstance(model, SeveralModels) else {}
+    models = [model.first, *further.values()] if isinstance(model, SeveralModels) else [model]
+    if any(also) and any(isinstance(client, Batches) for client in models):
+        raise SekeError(IN_BATCHES)
+    unpriced = [name for name, client in further.items() if getattr(client, "prices", model) is None]
+    if max_cost is not None and unpriced:
+        raise SekeError(
+            "--max-cost needs the prices of every model, by a list (--prices); none are known of "
+            f"{', '.join(unpriced)}"
+        )
+
+
+async def _check(model: Model) -> None:
+    if hasattr(model, "check"):
+        await model.check()
+
+
+def _host(address: str) -> str | None:
+    """Return the name of the machine in an address; None where there is none."""
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
+
+
+def _same_server(address: str | None, other: str | None) -> bool:
+    """Say whether two addresses are of one server; None is that of the client."""
+    if address is None or other is None:
+        return address == other
+    places = [urlsplit(text) for text in (address, other)]
+    return len({(place.scheme, place.hostname, place.port) for place in places}) == 1

@@ -1,0 +1,309 @@
+"""Predictions: posterior records as `seke infer` writes them, any probabilities in their form, or labels.
+
+Of a record only what is predicted is needed (`expression`, `valence.mean`, `action_units.AU1`, or those under
+`posteriors`); `decision` and `diagnostics` are used where they are. Formats are those of `record_writer`. A
+file without any nested key, or column name with a dot, is a label table; in its cells may stand `refused` or
+`unreadable`, which say that an answer came and is none: it is wrong, unlike a blank cell, which is no
+prediction.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import dataclass, fields
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import AnswerError, did_you_mean
+from seke.benchmarking.prediction_rows import RecordRows, row_tables
+from seke.console.decision_words import DECISIONS, LEVEL_DECISIONS
+from seke.samples.columns_builder import looked_up
+from seke.samples.schema import met
+from seke.tables.label_table import labels_from, read_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from engine import Knowledge, Variable
+    from seke.benchmarking.prediction_rows import ColumnRows
+    from seke.tables.label_table import LabelTable
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
+    Record = Mapping[str, Any]
+
+REFUSED, UNREADABLE = "refused", "unreadable"
+# As numbers of a table, beyond every range.
+_OUTCOMES = {REFUSED: -np.inf, UNREADABLE: np.inf}
+_LARGEST_SUM_ERROR = 0.01  # of a distribution whose entries were rounded
+_COUNTS = ("samples", "refused", "unreadable")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is predicted of one variable, for N items; None is what the source does not have.
+
+    value: (N,) index of a state or number, NaN where nothing is predicted. p: (N, K), of a binary variable
+    P(true) (N,). low, high: (N,) a 90 % interval. risk: (N,) stated probability to be wrong. accepted: (N,).
+    refused, unreadable: (N,) whether the answer was no answer, in which case nothing is predicted.
+    """
+
+    value: Floats
+    p: Floats | None = None
+    low: Floats | None = None
+    high: Floats | None = None
+    risk: Floats | None = None
+    accepted: Flags | None = None
+    refused: Flags | None = None
+    unreadable: Flags | None = None
+
+    @property
+    def void(self) -> Flags:
+        """(N,): whether an answer came that is none."""
+        nothing = np.zeros(len(self.value), dtype=bool)
+        return nothing if self.refused is None or self.unreadable is None else self.refused | self.unreadable
+
+    def of(self, rows: Ints) -> Prediction:
+        """Return the prediction of some rows."""
+        columns = (
+            *(self.value, self.p, self.low, self.high, self.risk, self.accepted),
+            *(self.refused, self.unreadable),
+        )
+        return Prediction(*(None if column is None else column[rows] for column in columns))  # type: ignore[arg-type]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Prediction]) -> Prediction:
+        """Return the predictions of several runs of items as one."""
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: _joined([getattr(part, name) for part in parts]) for name in names})
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions of N items by variable.
+
+    decided: (N,) indices of DECISIONS; samples, refused, unreadable: (N,) counts of answers. None where the
+    source does not have them.
+    """
+
+    path: str
+    items: tuple[str, ...]
+    variables: Mapping[str, Prediction]
+    decided: Ints | None = None
+    samples: Ints | None = None
+    refused: Ints | None = None
+    unreadable: Ints | None = None
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {item: row for row, item in enumerate(self.items)}
+
+    def rows_of(self, items: Iterable[str]) -> Ints:
+        """Return the row of each of these items, -1 where it has none."""
+        return looked_up(tuple(items), self._rows)
+
+
+def read_predictions(source: str | Path | Iterable[Record], knowledge: Knowledge) -> Predictions:
+    """Read predictions from a file or from records that are mappings.
+
+    Raises:
+        engine.AnswerError: what cannot be read, with its place.
+    """
+    with closing(row_tables(source)) as tables:
+        first = next(tables)
+        if first.nested:
+            return _Reader(first, knowledge).predictions(chain([first], tables))
+        if not isinstance(source, str | Path) or str(source) == "-":
+            parts = (table.records for table in chain([first], tables) if isinstance(table, RecordRows))
+            labels = labels_from(chain.from_iterable(parts), knowledge, outcomes=_OUTCOMES)
+            return _of_labels(labels, first.name)
+    return _of_labels(read_labels(source, knowledge, outcomes=_OUTCOMES), first.name)
+
+
+def holds_records(path: str | Path) -> bool:
+    """Whether a file holds predictions with probabilities and not labels; False where it cannot be read."""
+    try:
+        with closing(row_tables(path)) as tables:
+            return next(tables).nested
+    except AnswerError:
+        return False
+
+
+def _of_labels(labels: LabelTable, name: str) -> Predictions:
+    variables = {}
+    for variable, values in labels.gold.values.items():
+        refused, unreadable = (values == _OUTCOMES[one] for one in (REFUSED, UNREADABLE))
+        told = np.where(np.isinf(values), np.nan, values)
+        variables[variable] = Prediction(told, refused=refused, unreadable=unreadable)
+    return Predictions(name, labels.items, variables)
+
+
+class _Reader:
+    """Records of one base -> arrays, a few rows at a time."""
+
+    def __init__(self, first: RecordRows | ColumnRows, knowledge: Knowledge) -> None:
+        self.table, self.base = first, knowledge
+        self._seen: dict[str, int] = {}
+
+    def predictions(self, tables: Iterable[RecordRows | ColumnRows]) -> Predictions:
+        """Read all tables; a fault is that of the first table that has any."""
+        kinds = {name: variable.kind for name, variable in self.base.variables.items()}
+        paths = {name: self._found(name) for name, kind in kinds.items() if kind != "derived"}
+        paths = {name: path for name, path in paths.items() if path}
+        parts: list[dict[str, Prediction]] = []
+        whole: dict[str, list[Ints | None]] = {key: [] for key in (*_COUNTS, "decided")}
+        for table in tables:
+            self.table = table
+            self._take_items()
+            if not paths:
+                predicted = ", ".join(list(kinds)[:3])
+                raise AnswerError(
+                    f"{self.table.name}: predicts no variable of the base {self.base.name} "
+                    f"({predicted}, ...); name the base that it was inferred with (-k)"
+                )
+            parts.append(
+                {name: self._prediction(self.base.variables[name], path) for name, path in paths.items()}
+            )
+            for key in _COUNTS:
+                whole[key].append(self._counts(f"diagnostics.{key}"))
+            has_decided = "decision.item" in self.table.names
+            whole["decided"].append(self._words("decision.item", DECISIONS) if has_decided else None)
+        # Parts go as they are put together, so that no more than one variable is held twice.
+        variables = {name: Prediction.joined([part.pop(name) for part in parts]) for name in paths}
+        counts = {key: _joined(columns) for key, columns in whole.items()}
+        return Predictions(self.table.name, tuple(self._seen), variables, **counts)
+
+    def _take_items(self) -> None:
+        if "item" not in self.table.names:
+            raise AnswerError(f"{self.table.place(0)}: item: missing; every prediction names its item")
+        for row, item in enumerate(self.table.column("item")):
+            if not isinstance(item, str) or not item:
+                raise AnswerError(
+                    f"{self.table.place(row)}: item: {met(item)}; allowed is a text that is not empty"
+                )
+            number = self.table.numbers[row]
+            if self._seen.setdefault(item, number) != number:
+                earlier = self.table.numbered(self._seen[item])
+                raise AnswerError(
+                    f"{self.table.place(row)}: item {item!r} was predicted already at {earlier}"
+                )
+
+    def _found(self, name: str) -> str:
+        """Return where a variable's prediction stands, empty where nowhere."""
+        levels = [f"{level}." for level, members in self.base.levels.items() if name in members]
+        for prefix in ("posteriors.", "", *levels):
+            path = f"{prefix}{name}"
+            if path in self.table.names or self._under(path):
+                return path
+        return ""
+
+    def _under(self, path: str) -> list[str]:
+        start = f"{path}."
+        return [name.removeprefix(start) for name in self.table.names if name.startswith(start)]
+
+    def _prediction(self, variable: Variable, path: str) -> Prediction:
+        known = self._decision(variable)
+        if variable.kind == "interval":
+            low, high = variable.edges[0], variable.edges[-1]
+            mean = self._numbers(f"{path}.mean", low, high)
+            within: dict[str, Any] = {
+                key: self._numbers(f"{path}.{name}", low, high)
+                for key, name in (("low", "q05"), ("high", "q95"))
+                if f"{path}.{name}" in self.table.names
+            }
+            return Prediction(mean, **within, **known)
+        if variable.kind == "binary":
+            p = self._numbers(path, 0, 1)
+            own: dict[str, Any] = {"value": (p >= 0.5).astype(float), "risk": np.minimum(p, 1 - p)}
+        else:
+            p = self._distribution(variable, path)
+            own = {"value": p.argmax(1).astype(float), "risk": 1 - p.max(1)}
+        return Prediction(p=p, **own | known)
+
+    def _distribution(self, variable: Variable, path: str) -> Floats:
+        said = self._under(path)
+        unknown = next((other for other in said if other not in variable.states), None)
+        if unknown is not None:
+            what = f"no such state of the base {self.base.name}: {unknown!r}"
+            hint = did_you_mean(unknown, variable.states)
+            raise AnswerError(f"{self.table.place(0)}: {path}: {what}{hint}")
+        for state in variable.states:
+            if state not in said:
+                raise AnswerError(f"{self.table.place(0)}: {path}: has no probability of {state}")
+        p: Floats = np.stack([self._numbers(f"{path}.{state}", 0, 1) for state in variable.states], axis=1)
+        total = p.sum(1)
+        bad = np.flatnonzero(np.abs(total - 1) > _LARGEST_SUM_ERROR)
+        if len(bad):
+            row = int(bad[0])
+            place = self.table.place(row)
+            raise AnswerError(f"{place}: {path}: the probabilities sum to {total[row]:.6g}; allowed is 1")
+        return p
+
+    def _decision(self, variable: Variable) -> dict[str, Any]:
+        """Return what the records decided about a variable: value, risk, accepted."""
+        path = f"decision.levels.{variable.name}"
+        if f"{path}.decision" not in self.table.names:
+            return {}
+        found: dict[str, Any] = {
+            "accepted": self._words(f"{path}.decision", LEVEL_DECISIONS) == LEVEL_DECISIONS.index("accept"),
+            "risk": self._numbers(f"{path}.risk", 0, 1),
+        }
+        if variable.kind != "interval":
+            found["value"] = self._words(f"{path}.value", variable.states).astype(float)
+        return found
+
+    def _numbers(self, name: str, low: float, high: float) -> Floats:
+        column = self.table.column(name) if name in self.table.names else None
+        if column is None:
+            raise AnswerError(f"{self.table.place(0)}: {name}: missing")
+        try:
+            values = np.array(column, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            values = np.array([_number(cell) for cell in column])
+        bad = np.flatnonzero(~((values >= low) & (values <= high)))
+        if len(bad):
+            row = int(bad[0])
+            allowed = f"a number from {low:g} to {high:g}"
+            raise AnswerError(f"{self.table.place(row)}: {name}: {met(column[row])}; allowed is {allowed}")
+        return values
+
+    def _counts(self, name: str) -> Ints | None:
+        if name not in self.table.names:
+            return None
+        return self._numbers(name, 0, 2**53).astype(np.int64)
+
+    def _words(self, name: str, allowed: Sequence[str]) -> Ints:
+        """Return the index of each word; truth values are the words true and false."""
+        column = [json.dumps(cell) if isinstance(cell, bool) else cell for cell in self.table.column(name)]
+        found = looked_up([cell if isinstance(cell, str) else "" for cell in column], _index(allowed))
+        bad = np.flatnonzero(found < 0)
+        if len(bad):
+            row = int(bad[0])
+            words = ", ".join(allowed[:12])
+            raise AnswerError(f"{self.table.place(row)}: {name}: {met(column[row])}; allowed are {words}")
+        return found
+
+
+def _joined(parts: list[NDArray[Any] | None]) -> Any:
+    """Return the columns of some rows as one column, None where they have none."""
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if known else None
+
+
+def _index(names: Sequence[str]) -> dict[str, int]:
+    return {name: index for index, name in enumerate(names)}
+
+
+def _number(cell: Any) -> float:
+    try:
+        return float(cell)
+    except (TypeError, ValueError, OverflowError):
+        return np.nan

@@ -1,0 +1,284 @@
+"""A model asked the benchmark's questions, one answer each; `seke bench run` as a function.
+
+No answer is sampled twice, checked or guided: what a model says by itself is scored. Answers are on disk
+before they count, so that the same folder goes on, as in `seke annotate`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack, closing
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from engine import Knowledge, SekeError
+from seke.benchmarking.direct_questions import OK, REFUSED, UNREADABLE, questions_of
+from seke.datasets.images import PictureError, picture_of, view_of
+from seke.datasets.manifest import items_of
+from seke.files.atomic import write_file
+from seke.files.shipped import knowledge as read_knowledge
+from seke.runs.batch_client import Batches, fit_together
+from seke.runs.ledger import Ledger, plainly
+from seke.sampling.loop import Request
+from seke.tables.record_writer import Writer
+from seke.vision.errors import FatalError, UnansweredError
+from seke.vision.messages import Call, Settings
+from seke.vision.signals import interrupts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+
+    from seke.benchmarking.direct_questions import Direct
+    from seke.datasets.manifest import Item
+    from seke.runs.ledger import Totals
+    from seke.vision.messages import Choice, Model
+
+    Record = dict[str, Any]
+
+VIEW = "face"
+TOGETHER = 500
+PREDICTIONS, SUMMARY, RAW = "predictions.csv", "summary.json", "answers.jsonl"
+UNANSWERED = "unanswered"
+SAME = ("benchmark", "model", "settings")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run came to. answers: level -> outcome -> how many; `unanswered`: no answer came.
+
+    stopped: why it ended before its end.
+    """
+
+    items: int
+    answers: Mapping[str, Mapping[str, int]]
+    totals: Totals
+    predictions: str
+    finished: bool
+    stopped: str = ""
+
+    def as_facts(self) -> Record:
+        """Return everything as one mapping."""
+        return asdict(self)
+
+
+@dataclass
+class Benchmark:
+    """A run that is ready to begin or to go on.
+
+    progress: is called with how many questions were done and answers came since the last call, and what was
+    spent in all, in USD.
+    """
+
+    folder: Path
+    items: tuple[Item, ...]
+    base: Knowledge
+    model: Model
+    settings: Settings
+    max_cost: float | None = None
+    concurrency: int = 16
+    problems: Callable[[str], None] = print
+    progress: Callable[[int, int, float], None] = lambda *_: None
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.questions = questions_of(self.base)
+        self.view = view_of(self.base, VIEW)
+
+    def asked(self, item: Item) -> list[Direct]:
+        """Return the questions about an item: on the levels of its labels, all where it has none."""
+        known = [one for one in self.questions.values() if any(name in item.labels for name in one.members)]
+        return known if item.labels else list(self.questions.values())
+
+    def call(self, item: Item, question: Direct) -> Call:
+        """Return a question about an item, ready to be sent.
+
+        Raises:
+            PictureError: the picture cannot be shown.
+        """
+        request = Request(item.name, self.settings.model, question.level, None, VIEW, 0, 1)
+        return Call(request, question.prompt, picture_of(item.path, self.view, item.box))
+
+    def run(self) -> Ran:
+        """Ask what has no answer yet, write the predictions, and sum up.
+
+        Raises:
+            engine.SekeError: the folder holds another run, or cannot be written.
+        """
+        with plainly(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return asyncio.run(self._go())
+
+    async def _go(self) -> Ran:
+        async with AsyncExitStack() as stack:
+            model: Any = self.model
+            if hasattr(model, "__aenter__"):
+                await stack.enter_async_context(model)
+                await model.check()
+            with closing(self._open()) as ledger:
+                stopped = await self._ask_all(model, ledger)
+                return self._written(ledger, stopped)
+
+    def _open(self) -> Ledger:
+        """Open the ledger, a new one where there is none."""
+        ledger = Ledger(self.folder, self._read, self.max_cost)
+        facts = {
+            "benchmark": {name: one.prompt.digest for name, one in self.questions.items()},
+            "model": self.settings.model,
+            "settings": asdict(self.settings),
+            "items": len(self.items),
+        }
+        begun = ledger.facts()
+        differs = [name for name in SAME if begun.get(name, facts[name]) != facts[name]]
+        if ledger.totals().requests and (differs or "benchmark" not in begun):
+            ledger.close()
+            told = ", ".join(differs) or "it is no benchmark"
+            raise SekeError(f"{self.folder}: another run is there ({told}); name another folder")
+        ledger.note(facts)
+        return ledger
+
+    def _read(self, call: Call, choice: Choice) -> Record:
+        request = call.request
+        key = {"item": request.item, "observer": request.observer, "question": request.question}
+        return {
+            **key,
+            "view": request.view,
+            "draw": choice.draw,
+            **self.questions[request.question].read(choice),
+        }
+
+    async def _ask_all(self, model: Model, ledger: Ledger) -> str:
+        """Ask, so many at a time, what is open; return why it stopped early, or no text."""
+        waiting, fatal = self._open_questions(ledger), list[str]()
+
+        async def work() -> None:
+            for item, question in waiting:
+                if self.stopping.is_set():
+                    return
+                try:
+                    await self._ask(item, question, ledger)
+                except FatalError as error:
+                    # Nothing more is sent; what is on its way still comes in.
+                    fatal.append(str(error))
+                    self.stopping.set()
+
+        fit_together(model, ledger)
+        with interrupts(self.stopping, self.problems):
+            try:
+                if isinstance(model, Batches):
+                    await model.resume(ledger)
+                await _all(work() for _ in range(self.concurrency))
+            except FatalError as error:
+                return str(error)
+            except asyncio.CancelledError:
+                if not self.stopping.is_set():
+                    raise
+        return fatal[0] if fatal else "interrupted" if self.stopping.is_set() else ""
+
+    def _open_questions(self, ledger: Ledger) -> Iterator[tuple[Item, Direct]]:
+        rest = iter(self.items)
+        while some := list(islice(rest, TOGETHER)):
+            known = ledger.records([item.name for item in some])
+            for item in some:
+                done = {record["question"] for record in known.get(item.name, ())}
+                for question in self.asked(item):
+                    if question.level in done:
+                        self.progress(1, 0, ledger.committed)
+                    else:
+                        yield item, question
+
+    async def _ask(self, item: Item, question: Direct, ledger: Ledger) -> None:
+        """Ask one question; where it is not answered it is told, and stays open."""
+        try:
+            call = await asyncio.to_thread(self.call, item, question)
+            choices = await self.model.ask(call, ledger)
+        except (PictureError, UnansweredError) as error:
+            told = error.reason if isinstance(error, UnansweredError) else str(error)
+            self.problems(f"{item.name}, {question.level}: {told}")
+            choices = ()
+        self.progress(1, len(choices), ledger.committed)
+
+    def _written(self, ledger: Ledger, stopped: str) -> Ran:
+        """Write predictions and answers, each file whole or not at all, and sum up."""
+        counts: dict[str, Counter[str]] = {
+            level: Counter({OK: 0, REFUSED: 0, UNREADABLE: 0, UNANSWERED: 0}) for level in self.questions
+        }
+        with Writer(self.folder / PREDICTIONS) as writer:
+            rest = iter(self.items)
+            while some := list(islice(rest, TOGETHER)):
+                known = ledger.records([item.name for item in some])
+                writer.write([self._row(item, known.get(item.name, []), counts) for item in some])
+        with Writer(self.folder / RAW) as raw:
+            answers = ledger.raw()
+            while part := list(islice(answers, TOGETHER)):
+                raw.write(part)
+        finished = not any(count[UNANSWERED] for count in counts.values())
+        found = Ran(
+            len(self.items),
+            {level: dict(count) for level, count in counts.items() if any(count.values())},
+            ledger.totals(),
+            str(self.folder / PREDICTIONS),
+            finished,
+            stopped,
+        )
+        data = msgspec.json.format(msgspec.json.encode(found.as_facts()), indent=2)
+        write_file(data, self.folder / SUMMARY)
+        return found
+
+    def _row(self, item: Item, records: list[Record], counts: Mapping[str, Counter[str]]) -> Record:
+        row: Record = {"item": item.name}
+        told = {record["question"]: record for record in records}
+        asked = {one.level for one in self.asked(item)}
+        for level, question in self.questions.items():
+            values: Mapping[str, Any] = dict.fromkeys(question.members)
+            if level in told:
+                values = question.values(told[level])
+                # An answer of which some part cannot be read is counted as what is worst of it.
+                outcome = next((one for one in (REFUSED, UNREADABLE) if one in values.values()), OK)
+                counts[level][outcome] += 1
+            elif level in asked:
+                counts[level][UNANSWERED] += 1
+            row |= {name: values[name] for name in question.members}
+        return row
+
+
+async def _all(jobs: Iterable[Coroutine[Any, Any, None]]) -> None:
+    tasks = [asyncio.create_task(job) for job in jobs]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def benchmark(
+    images: str | Path | Sequence[str | Path],
+    folder: str | Path,
+    model: Model,
+    *,
+    settings: Settings | None = None,
+    knowledge: Knowledge | str | Path | None = None,
+    **given: Any,
+) -> Benchmark:
+    """Return a run that asks a model about pictures; nothing is asked and nothing written yet.
+
+    Args:
+        images: pictures, folders, patterns and manifests; labels say which questions a picture is asked.
+        folder: of the run; the same one goes on.
+        model: whoever answers (`seke.vision.messages.Model`), such as an `Endpoint`.
+        settings: how it is asked; one greedy answer by default.
+        knowledge: the base whose variables are asked for; the shipped base by default.
+        given: max_cost, concurrency, problems and progress, as `Benchmark` has them.
+
+    Raises:
+        engine.KnowledgeError, engine.SekeError: bad input.
+    """
+    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    listed = [images] if isinstance(images, str | Path) else images
+    asked = settings or Settings(type(model).__name__, temperature=0.0)
+    return Benchmark(Path(folder), items_of(listed, base), base, model, asked, **given)

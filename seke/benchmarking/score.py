@@ -1,0 +1,129 @@
+"""Predictions against gold: every score with its interval, refusals by class, predictions compared in pairs.
+
+All scores are over the items of which gold and prediction are known, as if the best guess were always taken;
+what is accepted is scored besides. Intervals are percentiles of bootstrap resamples of the items, or of whole
+groups of them; two sets of predictions are compared on the same resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import Knowledge, SekeError
+from seke.benchmarking.paired_comparison import comparison
+from seke.benchmarking.predictions import holds_records, read_predictions
+from seke.benchmarking.published import citations
+from seke.benchmarking.score_card import card
+from seke.benchmarking.scorer import BINS, Options
+from seke.files.shipped import knowledge as read_knowledge
+from seke.tables.label_table import LabelTable, labels_from, read_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Facts = dict[str, Any]
+    Source = str | Path | Iterable[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found, as JSON has it; `str` is it as text."""
+
+    facts: Facts
+
+    def __str__(self) -> str:
+        from seke.benchmarking.text import text
+
+        return text(self.facts)
+
+    def html(self) -> str:
+        """Return the scores as one HTML page that needs no other file, published figures beside them."""
+        from seke.benchmarking.html import page
+
+        return page(self.facts)
+
+    def draw(self, folder: str | Path, ending: str = "png") -> list[Path]:
+        """Write pictures (png, svg or pdf) into a folder, made where it is missing; return their paths.
+
+        Raises:
+            engine.SekeError: a place that cannot be written.
+        """
+        from seke.benchmarking.plots import draw
+
+        return draw(self.facts, Path(folder), ending)
+
+
+def score(
+    predictions: Source | Sequence[Source],
+    gold: Source | LabelTable,
+    knowledge: Knowledge | str | Path | None = None,
+    *,
+    groups: str = "",
+    sources: str = "",
+    bootstrap: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    bins: int = BINS,
+) -> Report:
+    """Score predictions against gold; of several the first is compared with each of the others.
+
+    Args:
+        predictions: a file, or the records of one (posterior records or labels), or several of them.
+        gold: a label table: a file, its rows, or one that was read.
+        knowledge: the base whose variables are predicted; the shipped base by default.
+        groups: a further column of gold, such as the subject: whole groups are resampled.
+        sources: a further column of gold, the set that an item is of: each is scored by itself, too.
+        bootstrap: resamples; 0 leaves the intervals out.
+        seed: of all chance.
+        level: of the intervals.
+        bins: of the reliability diagrams, of equal mass.
+
+    Raises:
+        engine.AnswerError: predictions or gold that cannot be read.
+        engine.SekeError: no item or no variable that both have.
+    """
+    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    table = _gold(gold, base, groups, sources)
+    options = Options(bootstrap, seed, level, bins)
+    given = [read_predictions(source, base) for source in _sources(predictions)]
+    known = {group for group in table.groups if group is not None}
+    return Report(
+        {
+            "gold": {"path": table.path, "items": len(table.items)},
+            "knowledge": {"name": base.name, "digest": base.digest},
+            "options": {
+                "bootstrap": bootstrap,
+                "seed": seed,
+                "level": level,
+                "bins": bins,
+                "groups": groups or None,
+                "group_count": len(known),
+                "sources": sources or None,
+            },
+            "cited": citations() if sources else {},
+            "predictions": [card(base, one, table, options) for one in given],
+            "comparisons": [comparison(base, given[0], other, table, options) for other in given[1:]],
+        }
+    )
+
+
+def _sources(predictions: Source | Sequence[Source]) -> list[Any]:
+    if isinstance(predictions, str | Path):
+        return [predictions]
+    given = list(predictions)
+    return given if given and not isinstance(given[0], Mapping) else [given]
+
+
+def _gold(gold: Source | LabelTable, base: Knowledge, groups: str, sources: str) -> LabelTable:
+    if isinstance(gold, LabelTable):
+        return gold
+    if not isinstance(gold, str | Path):
+        return labels_from(gold, base, groups, sources)
+    # Standard input can be read once only.
+    if str(gold) != "-" and holds_records(gold):
+        order = "gold is named last: PREDICTIONS... GOLD"
+        raise SekeError(f"{gold}: holds predictions with probabilities and not labels; {order}")
+    return read_labels(gold, base, groups, sources)

@@ -1,0 +1,296 @@
+"""The facts of a score as plain text: tables of values with their intervals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from seke.benchmarking.table import tables
+from seke.console.columns import columns, count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    Facts = Mapping[str, Any]
+
+_LABELS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "log_loss": "log loss, nats",
+    "brier": "Brier score",
+    "ece": "ECE",
+    "ccc": "CCC",
+    "pearson": "Pearson r",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "sign_agreement": "sign agreement",
+    "inside": "inside q05-q95",
+    "aurc": "AURC",
+    "coverage": "accepted",
+    "accepted_error": "wrong of accepted",
+    "accepted_risk": "stated risk of accepted",
+}
+_MEANS = {"mean_f1": "mean F1", "mean_balanced_accuracy": "mean balanced accuracy", "mean_ccc": "mean CCC"}
+_SHARES = {"coverage", "accepted_error", "accepted_risk", "inside", "prevalence", "sign_agreement"}
+NOTHING = "-"
+MOST_COLUMNS = 10
+
+
+def text(facts: Facts) -> str:
+    """Return a report as text."""
+    lines: list[str] = []
+    for one in facts["predictions"]:
+        lines += [*_card(one, facts), ""]
+    for one in facts["comparisons"]:
+        lines += [*_comparison(one, facts), ""]
+    if any(one["sources"] for one in facts["predictions"]):
+        lines += _sources(facts)
+    return "\n".join(lines).rstrip()
+
+
+def _card(one: Facts, facts: Facts) -> Iterator[str]:
+    yield f"{one['path']} against {facts['gold']['path']}: {count(one['items'], 'item')} in both"
+    yield f"  {_intervals(one, facts)}"
+    categorical = _of_kind(one, "categorical")
+    for name, variable in categorical.items():
+        yield ""
+        yield f"{name}, {count(variable['items'], 'item')}{_unpredicted(variable)}"
+        yield from _scores(variable)
+        yield from _classes(variable)
+    numbers = _of_kind(one, "interval")
+    for name, variable in numbers.items():
+        yield ""
+        wrong = f"; wrong: further than {variable['tolerance']:g} from gold"
+        yield f"{name}, {count(variable['items'], 'item')}{_unpredicted(variable)}{wrong}"
+        yield from _scores(variable)
+    binary = _of_kind(one, "binary")
+    if binary:
+        yield ""
+        yield from _binaries(binary)
+    for level, means in one["levels"].items():
+        yield ""
+        yield from _means(level, means)
+    yield ""
+    yield from _refusals(one["refusals"])
+
+
+def _sources(facts: Facts) -> Iterator[str]:
+    """One table a task, set by set, with published figures; action units one by one are in the JSON."""
+    for table in tables(facts):
+        if len(table.columns) > MOST_COLUMNS:
+            continue
+        yield f"{table.title}, by source set"
+        rows = [
+            [
+                row.source,
+                f"[{row.cited}] {row.system}" if row.cited else row.system,
+                "" if row.items is None else f"{row.items:,}",
+                *(NOTHING if cell.value is None else f"{cell.value:.3f}" for cell in row.cells),
+                f"{row.void:,} no answer; {row.note}".rstrip("; ") if row.void else row.note,
+            ]
+            for row in table.rows
+        ]
+        yield from columns(["", "", "items", *table.columns, ""], rows)
+        yield ""
+    cited = {row.cited for table in tables(facts) for row in table.rows if row.cited}
+    if cited:
+        yield "published figures are of other items and protocols:"
+        yield from (f"  [{name}] {cite}" for name, cite in facts["cited"].items() if name in cited)
+
+
+def _of_kind(one: Facts, kind: str) -> dict[str, Any]:
+    return {name: variable for name, variable in one["variables"].items() if variable["kind"] == kind}
+
+
+def _intervals(one: Facts, facts: Facts) -> str:
+    options = facts["options"]
+    if not options["bootstrap"]:
+        return "no intervals (--bootstrap 0)"
+    if one["units"] < 2:
+        return "no intervals: there is only one group to resample"
+    units = f"{count(one['units'], 'group')} by {options['groups']}" if options["groups"] else "items"
+    if options["groups"] and one["ungrouped"]:
+        units += f", of which {one['ungrouped']:,} are single items without one"
+    return f"intervals: {100 * options['level']:g}%, {options['bootstrap']:,} bootstrap resamples of {units}"
+
+
+def _unpredicted(variable: Facts) -> str:
+    left, void = variable["unpredicted"], variable["void"]
+    told = f", {left:,} more of gold without a prediction" if left else ""
+    none = " and ".join(f"{count:,} {name}" for name, count in void.items() if count)
+    instead = "the middle of the range" if variable["kind"] == "interval" else "wrong"
+    return f"{told}; {none} answers count as {instead}" if none else told
+
+
+def _number(name: str, value: float | None) -> str:
+    if value is None:
+        return NOTHING
+    return f"{value:.1%}" if name in _SHARES else f"{value:.3f}"
+
+
+def _interval(name: str, score: Facts) -> str:
+    if score["low"] is None:
+        return ""
+    return f"{_number(name, score['low'])} to {_number(name, score['high'])}"
+
+
+def _scores(variable: Facts) -> list[str]:
+    rows = []
+    for name, label in _LABELS.items():
+        score = variable["scores"].get(name)
+        if score is not None:
+            note = score.get("reason") or _note(name, variable)
+            rows.append([label, _number(name, score["value"]), _interval(name, score), note])
+    return columns([], rows)
+
+
+def _note(name: str, variable: Facts) -> str:
+    if name == "ece" and "reliability" in variable:
+        low, high = variable["reliability"]["null_ece"]
+        return (
+            f"calibrated predictions: {low:.3f} to {high:.3f} ({len(variable['reliability']['count'])} bins)"
+        )
+    if name == "inside":
+        return f"nominal {100 * variable['nominal']:g}%"
+    return ""
+
+
+def _classes(variable: Facts) -> list[str]:
+    void = any(one["void"] for one in variable["classes"])
+    header = ["class", "gold", "predicted", *(["no answer"] if void else []), "precision", "recall", "F1"]
+    rows = [
+        [
+            one["state"],
+            *(f"{one[key]:,}" for key in ("gold", "predicted", *(["void"] if void else []))),
+            *(_number(key, one[key]) for key in ("precision", "recall", "f1")),
+        ]
+        for one in variable["classes"]
+    ]
+    return ["", *columns(header, rows)]
+
+
+def _binaries(binary: dict[str, Any]) -> Iterator[str]:
+    """Two tables: what was named, and what was stated and decided."""
+    header = ["", "items", "in gold", "F1", "interval", "precision", "recall", "balanced accuracy"]
+    rows = []
+    for name, variable in binary.items():
+        cells = [_cell(variable, score) for score in ("prevalence", "f1")]
+        cells.append(_interval("f1", variable["scores"]["f1"]))
+        cells += [_cell(variable, score) for score in ("precision", "recall", "balanced_accuracy")]
+        rows.append([name, f"{variable['items']:,}", *cells])
+    yield from columns(header, rows, indent="")
+    stated = [(name, variable) for name, variable in binary.items() if "reliability" in variable]
+    if not stated:
+        return
+    yield ""
+    header = ["", "log loss", "Brier", "ECE", "calibrated", "accepted", "wrong of these", "stated risk"]
+    rows = []
+    for name, variable in stated:
+        low, high = variable["reliability"]["null_ece"]
+        cells = [_cell(variable, score) for score in ("log_loss", "brier", "ece")]
+        cells.append(f"{low:.3f} to {high:.3f}")
+        cells += [_cell(variable, score) for score in ("coverage", "accepted_error", "accepted_risk")]
+        rows.append([name, *cells])
+    yield from columns(header, rows, indent="")
+
+
+def _cell(variable: Facts, score: str) -> str:
+    return _number(score, variable["scores"].get(score, {"value": None})["value"])
+
+
+def _means(level: str, means: Facts) -> Iterator[str]:
+    for name, label in _MEANS.items():
+        if name not in means:
+            continue
+        found = means[name]
+        interval = f", {_interval(name, found)}" if found["low"] is not None else ""
+        over = f"over {len(found['over'])} of {len(found['over']) + len(found['left_out'])}"
+        yield f"{level.replace('_', ' ')}: {label} {_number(name, found['value'])}{interval}, {over}"
+        by_reason: dict[str, list[str]] = {}
+        for variable, reason in found["left_out"].items():
+            by_reason.setdefault(reason, []).append(variable)
+        for reason, names in by_reason.items():
+            yield f"  left out, {reason}: {' '.join(names)}"
+
+
+def _refusals(refusals: Facts) -> list[str]:
+    classes = refusals["classes"]
+    header = [f"gold {refusals['variable']}".strip(), "items", "no prediction"]
+    keys = ["without_prediction"]
+    for key, label in (("refused_items", "with refusals"), ("accept", "accept"), ("requery", "requery"),
+                       ("reject", "reject")):  # fmt: skip
+        if key in classes[-1]:
+            header.append(label)
+            keys.append(key)
+    with_answers = "refused_answers" in classes[-1]
+    if with_answers:
+        header.insert(4, "refused answers")
+    rows = []
+    for one in classes:
+        if not one["gold"]:
+            continue
+        cells = [_share(one[key], one["gold"]) for key in keys]
+        if with_answers:
+            cells.insert(2, _share(one["refused_answers"], one["answers"]))
+        rows.append([one["class"], f"{one['gold']:,}", *cells])
+    return columns(header, rows, indent="")
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part:,} ({part / whole:.0%})" if whole else NOTHING
+
+
+def _comparison(one: Facts, facts: Facts) -> Iterator[str]:
+    yield f"one: {one['one']}, other: {one['other']}; {count(one['items'], 'item')} in both"
+    yield f"  {_intervals(one, facts)}, the same for both"
+    for name, variable in one["variables"].items():
+        if variable["kind"] == "binary":
+            continue
+        yield ""
+        yield f"{name}, {count(variable['items'], 'item')}"
+        yield from _differences(variable["differences"])
+        if "mcnemar" in variable:
+            test = variable["mcnemar"]
+            first, second = test["only_one_right"], test["only_other_right"]
+            apart = " (items taken as independent)" if facts["options"]["groups"] else ""
+            p = f"exact McNemar p {test['p']:.3g}{apart}"
+            yield f"  right only in one {first:,}, only in other {second:,}; {p}"
+    binary = {n: v for n, v in one["variables"].items() if v["kind"] == "binary"}
+    if binary:
+        yield ""
+        yield from _binary_differences(binary)
+    for level, means in one["levels"].items():
+        for name, found in means.items():
+            yield ""
+            yield f"{level.replace('_', ' ')}, over {len(found['over'])}"
+            yield from _differences({name: found})
+
+
+def _differences(differences: Facts) -> list[str]:
+    labels = {**_LABELS, **_MEANS}
+    rows = []
+    for name in sorted(differences, key=list(labels).index):
+        found = differences[name]
+        interval = ""
+        if found["low"] is not None:
+            interval = f"{_signed(name, found['low'])} to {_signed(name, found['high'])}"
+        rows.append([
+            labels.get(name, name), _number(name, found["one"]), _number(name, found["other"]),
+            _signed(name, found["value"]), interval])  # fmt: skip
+    return columns(["", "one", "other", "difference", "interval"], rows)
+
+
+def _signed(name: str, value: float | None) -> str:
+    if value is None:
+        return NOTHING
+    return f"{100 * value:+.1f} pp" if name in _SHARES else f"{value:+.3f}"
+
+
+def _binary_differences(binary: dict[str, Any]) -> list[str]:
+    rows = []
+    for name, variable in binary.items():
+        f1 = variable["differences"]["f1"]
+        interval = "" if f1["low"] is None else f"{f1['low']:+.3f} to {f1['high']:+.3f}"
+        numbers = [_number("f1", f1["one"]), _number("f1", f1["other"]), _signed("f1", f1["value"])]
+        rows.append([name, f"{variable['items']:,}", *numbers, interval, f"{variable['mcnemar']['p']:.3g}"])
+    return columns(["F1 of", "items", "one", "other", "difference", "interval", "McNemar p"], rows, indent="")

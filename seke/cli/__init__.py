@@ -1,0 +1,1 @@
+"""The commands: options in, results out, faults as messages."""

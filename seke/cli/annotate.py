@@ -1,0 +1,377 @@
+"""The command `seke annotate`: parse, call, print."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seke.cli import model_options as asking
+from seke.cli.errors import print_json, reporting
+from seke.console.terminal import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from seke.annotation.cost_forecast import Forecast
+    from seke.annotation.job import Job
+    from seke.annotation.run_summary import Summary
+    from seke.vision.messages import Settings
+    from seke.vision.prices import Prices
+
+UNSETTLED = 1
+# Where the command's own words are kept, to name another command like it.
+GIVEN = "seke.annotation.given"
+
+
+class _Remembering(click.Command):
+    """A command that remembers its words as they were given."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words of the command; see `click.Command`."""
+        ctx.meta[GIVEN] = list(args)
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_Remembering)
+@click.argument("images", nargs=-1, metavar="IMAGES...")
+@asking.who()
+@click.option(
+    "--labels", metavar="TABLE", help="Label table of what the set says already; it counts as evidence."
+)
+@click.option(
+    "--answers",
+    multiple=True,
+    metavar="FILE",
+    help="Samples that the run did not ask for, such as those of people for whom items wait; may be "
+    "given again.",
+)
+@click.option(
+    "--labels-final",
+    is_flag=True,
+    help="Keep what the set says whatever is seen; where that disagrees, it is said.",
+)
+@click.option("--population", metavar="NAME", help="Prior of the truth.  [default: the base's reference]")
+@click.option(
+    "--observer",
+    metavar="NAME",
+    help="Who of the base the model is.  [default: by its name, else generic-vlm]",
+)
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="OBSERVER=MODEL[@URL]",
+    help="Another model that the policy may ask, as this observer of the base; may be given again. Without "
+    "an address it is asked where --model is; the key for another address is in SEKE_KEY_OBSERVER.",
+)
+@click.option(
+    "--strategy",
+    metavar="NAME",
+    default="policy",
+    show_default=True,
+    help="policy, or a baseline: fixed:N, agree:K/N (until K answers agree), adaptive-consistency, esc. A "
+    "baseline asks --model alone.",
+)
+@click.option(
+    "--max-samples",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Answers about an item at most.  [default: the policy's budget]",
+)
+@asking.how(temperature=1.0)
+@click.option(
+    "--declared-prices",
+    is_flag=True,
+    help="Keep the prices of questions as declared; where prices of tokens are known, they are measured "
+    "on the first 40 items and used for the others.",
+)
+@click.option(
+    "--branch",
+    metavar="NEWDIR",
+    type=click.Path(path_type=Path),
+    help="Begin another run there, under other knowledge, with the answers of this one that still count; the "
+    "same command goes on with it.",
+)
+@click.option("--retry-refused", is_flag=True, help="Ask again what was refused.")
+@click.option("--status", is_flag=True, help="Show the run; send nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
+    """Annotate IMAGES (files, folders, patterns, manifests) with a vision model, as the policy asks.
+
+    Every answer is on disk before it is used: stop it at any moment and give the same command again, nothing
+    received is lost or bought twice. The run's folder has the posteriors and decisions (posteriors.jsonl),
+    the samples (samples.jsonl, for seke infer and seke calibrate), the answers as they came (answers.jsonl),
+    a summary and the ledger. A manifest is a table with a column path, and any of item, group, source, left,
+    top, width, height (the face's box) and labels that the set has already.
+
+    Where the policy may ask people (`others`), an item for which their look is worth most waits: its record
+    names the question (decision.next). Give what they answer with --answers, and the run goes on.
+
+    \b
+    Examples:
+      seke annotate examples/annotate --run run --scripted
+      seke annotate faces/ --run run --model gpt-4o --max-cost 20 --price-in 2 --price-out 8
+      seke annotate faces.csv --run run --model qwen2.5-vl --base-url http://localhost:8000/v1
+      seke annotate faces/ --run run --model gpt-4o --also generic-vlm=llava@http://localhost:8000/v1
+      seke annotate faces/ --run run --model gpt-4o --dry-run
+      seke annotate faces/ --run run --model gpt-4o -k with_coder.yaml --answers coder.jsonl
+      seke annotate faces/ --run plain --model gpt-4o --strategy agree:4/5
+      seke annotate --run run --status
+
+    Exit status: 0 done, 1 stopped before the end, items wait or a guarantee is refused, 2 bad input.
+    """
+    with reporting(as_json=given["as_json"]):
+        if given["status"]:
+            _status(folder, as_json=given["as_json"])
+        elif not images:
+            raise click.UsageError("name pictures, folders or a manifest")
+        else:
+            _annotate(images, folder, given)
+
+
+def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> None:
+    from engine import SekeError
+    from seke.annotation.branches import BegunOtherwiseError
+    from seke.annotation.job import Job
+    from seke.annotation.several import IN_BATCHES, further_models
+
+    settings, prices = asking.settings(given), asking.prices(given)
+    further = further_models(given["also"])
+    if further and given["batch"]:
+        raise SekeError(IN_BATCHES)
+    prices_of = asking.prices_of_further(further, given)
+    first = asking.model(settings, prices, given)
+    model = asking.several(first, further, prices_of, settings, given)
+    labels = _labels(given) if given["labels"] else None
+    branch = given["branch"]
+    begun = branch is not None and branch.exists() and any(branch.iterdir())
+    if begun and not _is_branch(branch, folder):
+        raise SekeError(f"{branch}: is there already; --branch begins a new run")
+    names = ("knowledge", "population", "observer", "strategy", "max_samples", "max_cost")
+    more = ("labels_final", "declared_prices")
+    progress = asking.Progress()
+    job = Job.of(
+        images,
+        branch or folder,
+        model,
+        settings,
+        labels=labels,
+        answers=given["answers"] or None,
+        also={one.observer: one.model for one in further},
+        prices=asking.paid(prices, given),
+        concurrency=asking.at_once(given),
+        problems=progress.problem,
+        progress=progress.add,
+        **{name: given[name] for name in (*names, *more)},
+    )
+    who = job.facts["observer"]
+    if given["observer"] is None and who not in settings.model:
+        print(f"{settings.model} counts as observer {who}; --observer names another", file=sys.stderr)
+    if given["show_prompts"]:
+        _show_prompts(job)
+    elif given["dry_run"]:
+        paid = {who: asking.paid(prices, given), **prices_of}
+        _forecast(job, settings, paid, as_json=given["as_json"])
+    else:
+        asking.confirm(len(job.items), model, yes=given["yes"])
+        with progress.over(len(job.items)):
+            try:
+                found = job.run(retry_refused=given["retry_refused"], branch_of=folder if branch else None)
+            except BegunOtherwiseError as error:
+                if branch is not None or not error.counts:
+                    raise
+                raise SekeError(f"{error.what}; {_instead(folder)}") from None
+        _conclude(found, job, as_json=given["as_json"])
+
+
+def _is_branch(branch: Path, folder: Path) -> bool:
+    from seke.annotation.branches import origin_of
+
+    origin = origin_of(branch)
+    return origin is not None and origin.resolve() == folder.resolve()
+
+
+def _instead(folder: Path) -> str:
+    """Return the command that goes on in a new folder with the answers of a run."""
+    free = next(
+        name
+        for number in itertools.count(2)
+        if not (name := folder.with_name(f"{folder.name}-{number}")).exists()
+    )
+    words = click.get_current_context().meta[GIVEN]
+    command = shlex.join(["seke", "annotate", "--branch", str(free), *words])
+    return f"to decide anew with its answers, without paying for them again:\n  {command}"
+
+
+def _labels(given: dict[str, Any]) -> Any:
+    from seke.files.shipped import knowledge
+    from seke.tables.label_table import read_labels
+
+    return read_labels(given["labels"], knowledge(given["knowledge"]))
+
+
+def _show_prompts(job: Job) -> None:
+    from seke.prompts import Questions
+
+    questions = Questions(job.annotator.base)
+    for request in questions.every(job.items[0].name):
+        prompt = questions.prompt(request)
+        about = f", here about {request.about}" if request.about else ""
+        print(f"--- {request.question} to {request.observer}{about} ({prompt.digest[:16]})\n{prompt.text}\n")
+
+
+def _forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None], *, as_json: bool) -> None:
+    from seke.annotation.cost_forecast import forecast
+
+    found: Forecast = forecast(job, settings, prices)
+    gold = _gold(job)
+    if as_json:
+        print_json({**found.as_facts(), "gold": gold})
+        return
+    known = f", {found.labelled:,} of them with known labels" if found.labelled else ""
+    print(f"{found.items:,} items{known}, were they like made-up ones of the base:")
+    for name, count in found.answers.items():
+        print(f"  {name:16} {count:12,.0f} answers")
+    for name, count in found.observers.items() if len(found.observers) > 1 else ():
+        print(f"    of {name:13} {count:9,.0f} answers")
+    for name, count in found.people.items():
+        print(f"  about {count:,.0f} of the items would wait for {name}")
+    print(f"  about {found.requests:,.0f} requests, where the server gives several answers to one")
+    print(f"  about {found.prompt_tokens:,.0f} prompt tokens and {found.answer_tokens:,.0f} answer tokens")
+    for line in (*_ceiling(found, job), *_gold_lines(gold)):
+        print(f"  {line}")
+    most = f"{found.most_prompt_tokens:,.0f} prompt tokens and {found.most_answer_tokens:,.0f} answer tokens"
+    if found.price is None:
+        print(f"  at most {most}")
+        print("  no prices are known (--price-in, --price-out)")
+        return
+    if found.unpriced:
+        names = " and ".join(found.unpriced)
+        print(f"  no prices are known of {names} (--prices); tokens are of all, USD without these:")
+    print(f"  about {found.price:,.2f} USD ({found.price_low:,.2f} to {found.price_high:,.2f})")
+    print(f"  at most {found.price_most:,.2f} USD: {most}, were each answer a request of its own")
+
+
+def _ceiling(found: Forecast, job: Job) -> Iterator[str]:
+    """Yield what endless answers could get accepted, and what gold would change about that."""
+    shares = ", ".join(f"{level.replace('_', ' ')} {part:.0%}" for level, part in found.ceiling.items())
+    policy = job.annotator.base.policy
+    names = " and ".join((policy.ask, *policy.others))
+    whom = "them" if policy.others else "it"
+    yield f"endless answers of {names}, as the base has {whom}, would get accepted: {shares}"
+
+
+def _gold(job: Job) -> dict[str, Any] | None:
+    """Return what gold would buy, by planning; None where the base has a fit, or a baseline is followed.
+
+    Where that cannot be computed: `why`.
+    """
+    from engine import SekeError
+    from seke.planning.plan import worth_of_gold
+
+    if job.annotator.base.fits or job.annotator.rule is not None:
+        return None
+    try:
+        return worth_of_gold(job.annotator.base, job.facts["population"])
+    except SekeError as error:
+        return {"why": str(error)}
+
+
+def _gold_lines(gold: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield in words what gold would buy."""
+    if gold is None:
+        return
+    if "why" in gold:
+        yield f"what gold labels would buy is not known: {gold['why']}"
+        return
+    shares = (
+        f"{f'{count} labels' if int(count) else 'none'} {one['share']:.0%} "
+        f"({one['low']:.0%} to {one['high']:.0%})"
+        for count, one in gold["accepted"].items()
+    )
+    yield (
+        f"gold labels of {gold['variable']}, answered by {gold['observer']}, would get so much of it "
+        f"accepted: {', '.join(shares)}"
+    )
+    yield (
+        f"  ({gold['items']} made-up items, asked as the policy asks, 95 %; observers being as the base "
+        "has them; seke plan --gold 30,100 says more of it, of all levels)"
+    )
+
+
+def _status(folder: Path, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from seke.runs.ledger import status_of, totals_by_observer
+
+    facts, settled, totals = status_of(folder)
+    several = totals_by_observer(folder) if facts.get("also") else []
+    if as_json:
+        listed = {"observers": [asdict(one) for one in several]} if several else {}
+        print_json({**facts, "settled": settled, "totals": asdict(totals), **listed})
+        return
+    told = (str(facts.get(name)) for name in ("observer", "knowledge", "strategy"))
+    print(f"{folder}: {facts.get('model')} as {', '.join(told)}")
+    for observer, model in facts.get("also", {}).items():
+        print(f"  besides {model} as {observer}")
+    print(f"  {settled:,} of {facts.get('items', 0):,} items are settled")
+    for people, count in facts.get("waiting", {}).items():
+        print(f"  {count:,} wait{'s' * (count == 1)} for {people}")
+    print(f"  {asking.account(totals)}")
+    for one in several:
+        spent = "no prices known" if one.unpriced and not one.spent else f"{one.spent:.4f} USD"
+        print(f"  {one.observer}: {one.answers:,} answers in {one.requests:,} requests; {spent}")
+    for line in _price_status(facts):
+        print(f"  {line}")
+
+
+def _price_status(facts: Mapping[str, Any]) -> list[str]:
+    """Return in words by which prices of questions a run asks."""
+    from seke.annotation.measured_prices import price_lines
+
+    if "pilot" not in facts:
+        return ["prices of questions: as the base declares them"]
+    count = len(facts["pilot"])
+    if "prices" not in facts:
+        return [f"prices of questions: as the base declares them, until the first {count} items are settled"]
+    if not facts["prices"]:
+        return [
+            f"prices of questions: as the base declares them; the first {count} items had too few answers"
+        ]
+    rest = f"prices of questions: measured on the first {count} items, and used for all others"
+    return [rest, *(f"  {line}" for line in price_lines(facts["prices"]))]
+
+
+def _conclude(found: Summary, job: Job, *, as_json: bool) -> None:
+    if as_json:
+        print_json(found.as_facts())
+    else:
+        total = sum(found.items.values())
+        print(
+            f"{total:,} items: "
+            + ", ".join(f"{count:,} {name}" for name, count in sorted(found.items.items()))
+        )
+        for reason, count in found.reasons.items():
+            print(f"  rejected {count:,}: {reason}")
+        each = found.per_item
+        print(
+            f"  {each['mean']:.2f} samples an item ({each['q05']} to {each['q95']}), {found.seconds:,.1f} s"
+        )
+        if job.facts["also"] or len(found.observers) > 1:
+            print(f"  answers of {', '.join(f'{name} {n:,}' for name, n in found.observers.items())}")
+        shares = (f"{name.replace('_', ' ')} {share:.0%}" for name, share in found.levels.items())
+        print(f"  values accepted: {', '.join(shares)}")
+        print(f"  {asking.account(found.totals)}")
+        print(f"{job.folder / 'posteriors.jsonl'}")
+    # Promises name the items that they are refused for.
+    refused = [f"the guarantee is refused: {reason}" for reason in found.refused if not found.promises]
+    for line in (*found.notes, *found.promises, *refused):
+        print(printable(line), file=sys.stderr)
+    if found.stopped:
+        print(f"stopped before the end: {found.stopped}; the same command goes on", file=sys.stderr)
+    if found.stopped or found.refused or not found.finished:
+        sys.exit(UNSETTLED)

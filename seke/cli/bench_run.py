@@ -1,0 +1,130 @@
+"""The command `seke bench run`: parse, call, print."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seke.cli import model_options as asking
+from seke.cli.errors import print_json, reporting
+from seke.console.terminal import printable
+
+if TYPE_CHECKING:
+    from seke.benchmarking.run import Benchmark, Ran
+    from seke.vision.prices import Prices
+
+UNFINISHED = 1
+
+
+@click.command()
+@click.option(
+    "--images",
+    required=True,
+    multiple=True,
+    metavar="MANIFEST",
+    help="Manifest, folder or pattern; may be given again.",
+)
+@asking.who()
+@asking.how(temperature=0.0)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def run(images: tuple[str, ...], folder: Path, **given: Any) -> None:
+    """Ask a model the benchmark's questions, one answer to each, for seke bench score.
+
+    One question a level (expression, valence and arousal, action units), with names and nothing else of the
+    knowledge: no sampling, no checking. Where a manifest has labels, a picture is asked about the levels that
+    it has labels of, which are never shown to the model. Predictions are written to predictions.csv in the
+    run's folder; refused and unreadable answers stand there as such, and are scored as wrong. What was not
+    answered stays open: the same command goes on.
+
+    \b
+    Examples:
+      seke bench run --images examples/annotate/faces.csv --run feab --scripted
+      seke bench run --images feab.csv --run gpt-4o --model gpt-4o --price-in 2 --price-out 8 --max-cost 5
+      seke bench score gpt-4o/predictions.csv feab.csv --sources source --html scores.html
+
+    Exit status: 0 done, 1 some questions have no answer, 2 bad input.
+    """
+    from seke.benchmarking.run import benchmark
+
+    with reporting(as_json=given["as_json"]):
+        settings, prices = asking.settings(given), asking.prices(given)
+        progress = asking.Progress()
+        job = benchmark(
+            images,
+            folder,
+            asking.model(settings, prices, given),
+            settings=settings,
+            knowledge=given["knowledge"],
+            max_cost=given["max_cost"],
+            concurrency=asking.at_once(given),
+            problems=progress.problem,
+            progress=progress.add,
+        )
+        if given["show_prompts"]:
+            _show_prompts(job)
+        elif given["dry_run"]:
+            _forecast(job, asking.paid(prices, given), as_json=given["as_json"])
+        else:
+            asking.confirm(len(job.items), job.model, yes=given["yes"])
+            with progress.over(sum(len(job.asked(item)) for item in job.items)):
+                found = job.run()
+            _conclude(found, images, as_json=given["as_json"])
+
+
+def _show_prompts(job: Benchmark) -> None:
+    for level, question in job.questions.items():
+        print(f"--- {level} ({question.prompt.digest[:16]})\n{question.prompt.text}\n")
+
+
+def _forecast(job: Benchmark, prices: Prices | None, *, as_json: bool) -> None:
+    from seke.vision.prices import Estimate
+
+    estimate, first = Estimate(prices, job.settings), job.items[0]
+    each = {level: estimate.tokens(job.call(first, one), 1) for level, one in job.questions.items()}
+    asked = [one.level for item in job.items for one in job.asked(item)]
+    prompt, answer = (sum(each[level][side] for level in asked) for side in (0, 1))
+    price = None if prices is None else prices.of(prompt, 0, answer)
+    questions = {level: asked.count(level) for level in each}
+    if as_json:
+        print_json(
+            {
+                "items": len(job.items),
+                "questions": questions,
+                "prompt_tokens": prompt,
+                "answer_tokens": answer,
+                "price": price,
+            }
+        )
+        return
+    print(f"{len(job.items):,} items, {len(asked):,} questions:")
+    for level, count in questions.items():
+        print(f"  {level:16} {count:9,}")
+    print(f"  at most {prompt:,} prompt tokens and {answer:,} answer tokens")
+    print(
+        "  no prices are known (--price-in, --price-out)" if price is None else f"  at most {price:,.2f} USD"
+    )
+
+
+def _conclude(found: Ran, images: tuple[str, ...], *, as_json: bool) -> None:
+    if as_json:
+        print_json(found.as_facts())
+    else:
+        print(f"{found.items:,} items")
+        for level, counts in found.answers.items():
+            told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name == "ok")
+            print(f"  {level}: {told}")
+        print(f"  {asking.account(found.totals)}")
+        print(printable(found.predictions))
+    if len(images) == 1 and Path(images[0]).is_file():
+        command = shlex.join(["seke", "bench", "score", found.predictions, images[0]])
+        print(printable(f"score it: {command}"), file=sys.stderr)
+    if found.stopped:
+        print(
+            printable(f"stopped before the end: {found.stopped}; the same command goes on"), file=sys.stderr
+        )
+    if not found.finished:
+        sys.exit(UNFINISHED)

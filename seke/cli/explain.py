@@ -1,0 +1,341 @@
+"""The commands `seke plot` and `seke explain`: parse, call, write."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seke.cli.errors import print_json, reporting
+from seke.console.terminal import printable
+from seke.files.atomic import PAGE, PICTURE, check_target, write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.figure import Figure
+
+    from seke.graphics.shapes import Picture
+
+FILE = click.Path(path_type=Path)
+_UNIT = re.compile(r"([^=\s]+?)(?:=([-+.\deE]+))?")
+
+output_option: Callable[[Any], Any] = click.option(
+    "-o", "--output", metavar="FILE", type=FILE, required=True, help="Write to FILE: .svg .png .pdf"
+)
+knowledge_option: Callable[[Any], Any] = click.option(
+    "-k",
+    "--knowledge",
+    metavar="PATH",
+    help="The base that was inferred with.  [default: the shipped base]",
+)
+population_option: Callable[[Any], Any] = click.option(
+    "--population", metavar="NAME", help="Which prior to use.  [default: the run's, or the base's reference]"
+)
+
+
+@click.group()
+def plot() -> None:
+    """Draw one item, scores, a base or a fit into a file (.svg, .png, .pdf).
+
+    SOURCE is the folder of a run (`seke annotate`), a file of samples, or a file of posteriors
+    (`seke infer -o`: .jsonl, .csv, .parquet), of which there is less to draw.
+
+    \b
+    Examples:
+      seke plot face --units AU6=0.9,AU12 -o smile.svg
+      seke plot posterior examples/faces/samples.jsonl afraid-brows -o afraid.png
+    """
+
+
+@plot.command()
+@click.argument("source", required=False, metavar="[SOURCE]")
+@click.argument("item", required=False, metavar="[ITEM]")
+@click.option(
+    "--units", "told", metavar="LIST", help="Draw these instead, with their probabilities: AU6=0.9,AU12"
+)
+@knowledge_option
+@population_option
+@output_option
+def face(source: str | None, item: str | None, told: str | None, output: Path, **given: Any) -> None:
+    """Draw a schematic face from the posteriors of action units.
+
+    Each unit moves its landmarks as FACS says, by its probability; what is not known is at rest.
+
+    \b
+    Examples:
+      seke plot face examples/faces/samples.jsonl afraid-brows -o afraid.svg
+      seke plot face --units AU1,AU4=0.8,AU15 -o sad.png
+    """
+    from engine import SekeError
+
+    with reporting():
+        check_target(output, PICTURE)
+        if told is not None and source is None:
+            from seke.graphics.face import face as drawn
+
+            _write(drawn(_units(told)), output)
+        elif told is None and source is not None and item is not None:
+            _write_item("face", source, item, output, **given)
+        else:
+            raise SekeError("name either SOURCE and ITEM or --units")
+
+
+def _item_command(name: str, words: str, summary: str) -> None:
+    """Add a command that draws one picture of an item."""
+
+    def command(source: str, item: str, output: Path, **given: Any) -> None:
+        with reporting():
+            check_target(output, PICTURE)
+            _write_item(name, source, item, output, **given)
+
+    example = f"examples/faces/samples.jsonl afraid-brows -o {name}.svg"
+    command.__doc__ = f"{summary}\n\n{words}\n\n\b\nExample:\n  seke plot {name} {example}\n"
+    options = (
+        click.argument("source", metavar="SOURCE"),
+        click.argument("item", metavar="ITEM"),
+        knowledge_option,
+        population_option,
+        output_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    plot.command(name)(command)
+
+
+_item_command(
+    "posterior",
+    "From samples: the prior, what each reading alone says (likelihoods with a sum of 1), the posterior.",
+    "Draw the expression's probabilities.",
+)
+_item_command(
+    "va",
+    "Answers are dots. The highest-density regions are of the exact grid; of a file of posteriors those of a "
+    "Gaussian with its moments. Grey: where the base expects each expression.",
+    "Draw the plane of valence and arousal.",
+)
+_item_command(
+    "units",
+    "A full sign: accepted as present or absent; a ring: not accepted.",
+    "Draw the action units with what is decided about each.",
+)
+_item_command(
+    "course",
+    "In the order in which a run asked; of samples, as they stand in their files.",
+    "Draw the expression's probabilities after each answer.",
+)
+
+
+@plot.command("risk-coverage")
+@click.argument("predictions", nargs=-1, required=True, metavar="PREDICTIONS...")
+@click.argument("gold", metavar="GOLD")
+@knowledge_option
+@output_option
+def risk_coverage(predictions: tuple[str, ...], gold: str, knowledge: str | None, output: Path) -> None:
+    """Draw how much of what is kept is wrong, by how much is kept.
+
+    The arguments are those of `seke bench score`.
+
+    \b
+    Example:
+      seke plot risk-coverage posteriors.jsonl truth.csv -o risk.svg
+    """
+    with reporting():
+        check_target(output, PICTURE)
+        from seke.benchmarking.plots import risk_coverage as drawn
+        from seke.benchmarking.score import score
+
+        _write(drawn(score(predictions, gold, knowledge, bootstrap=0).facts), output)
+
+
+@plot.command()
+@click.argument("predictions", metavar="PREDICTIONS")
+@click.argument("gold", metavar="GOLD")
+@click.option(
+    "--of",
+    default="",
+    metavar="VARIABLE",
+    help="A variable, or `binary`: all binary ones.  [default: the expression]",
+)
+@click.option(
+    "--bins", type=click.IntRange(min=1), default=15, show_default=True, help="Bins, of equal mass."
+)
+@knowledge_option
+@output_option
+def reliability(predictions: str, gold: str, of: str, bins: int, knowledge: str | None, output: Path) -> None:
+    """Draw how often what is stated with a probability is so.
+
+    \b
+    Examples:
+      seke plot reliability posteriors.jsonl truth.csv -o reliability.svg
+      seke plot reliability posteriors.jsonl truth.csv --of binary -o units.png
+    """
+    with reporting():
+        check_target(output, PICTURE)
+        from seke.benchmarking.plots import reliability as drawn
+        from seke.benchmarking.score import score
+
+        _write(drawn(score(predictions, gold, knowledge, bootstrap=0, bins=bins).facts, of), output)
+
+
+@plot.command()
+@click.argument("base", required=False, metavar="[BASE]")
+@output_option
+def network(base: str | None, output: Path) -> None:
+    """Draw the compiled network of a base, as `seke knowledge graph` does.
+
+    \b
+    Example:
+      seke plot network -o faces.svg
+    """
+    with reporting():
+        check_target(output, PICTURE)
+        from seke.knowledge_tools.graph import graph_file
+
+        write_file(graph_file(_form(output), base), output)
+
+
+@plot.command()
+@click.argument("trace", metavar="TRACE", type=FILE)
+@output_option
+def fit(trace: Path, output: Path) -> None:
+    """Draw the draws of a fit: prior and posterior of the unknowns that moved farthest, 90 % intervals.
+
+    TRACE is written by `seke calibrate --trace`; ArviZ reads it, and draws more of it in Python.
+
+    \b
+    Example:
+      seke plot fit t.nc -o fit.png
+    """
+    with reporting():
+        check_target(output, PICTURE)
+        from seke import plot as figures
+
+        _write(figures.fit(trace), output)
+
+
+@click.command()
+@click.argument("source", nargs=-1, required=True, metavar="RUN|SAMPLES...")
+@click.argument("item", metavar="ITEM")
+@knowledge_option
+@population_option
+@click.option("--text", "as_text", is_flag=True, help="Print words; so it does where nothing is asked for.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print all facts as JSON, with what each answer changed."
+)
+@click.option("--html", metavar="FILE", type=FILE, help="Write a page that opens by itself, offline.")
+@click.option("--redact-images", is_flag=True, help="Leave the item's own picture out of the page.")
+@click.option("--png", metavar="FILE", type=FILE, help="Write all pictures on one sheet (also .svg, .pdf).")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the look-ahead's imagined answers.",
+)
+def explain(
+    source: tuple[str, ...],
+    item: str,
+    as_text: bool,
+    as_json: bool,
+    html: Path | None,
+    redact_images: bool,
+    png: Path | None,
+    **given: Any,
+) -> None:
+    """Tell one item's story: why this label, how each answer changed it, what would be asked next.
+
+    Of a run (the folder of `seke annotate`) the answers stand in the order in which they came, and its base
+    must be the one that it was made with; the page has the item's picture where it still is. Of sample files
+    answers stand as there.
+
+    \b
+    Examples:
+      seke explain examples/faces/samples.jsonl afraid-brows
+      seke explain run at-rest --html at-rest.html --png at-rest.png
+
+    Exit status: 0 done, 2 bad input.
+    """
+    with reporting(as_json=as_json):
+        from engine import SekeError
+        from seke.explanations.figures import facts_of_story, sheet
+        from seke.explanations.story import story_of
+        from seke.explanations.text import worded
+        from seke.tables.record_reader import holds_posteriors
+
+        check_target(html, PAGE)
+        check_target(png, PICTURE)
+        if any(not Path(one).is_dir() and holds_posteriors(one) for one in source):
+            raise SekeError(f"{source[0]}: holds posteriors; a story is told from a run or from samples")
+        if png is not None:
+            _spare(Path(source[0]), item, png)
+        story = story_of(source, item, given.pop("knowledge"), **given)
+        if html is not None:
+            from seke.explanations.html import page
+
+            write_file(page(story, redact_image=redact_images).encode(), html)
+        if png is not None:
+            _write(sheet(story), png)
+        if as_json:
+            print_json(facts_of_story(story))
+        if as_text or not (as_json or html or png):
+            print(printable(worded(story.facts)).rstrip())
+        for path in (one for one in (html, png) if one is not None):
+            print(printable(str(path)), file=sys.stderr)
+
+
+def _write_item(
+    name: str, source: str, item: str, output: Path, knowledge: str | None, population: str | None
+) -> None:
+    from seke.explanations.story import story_of
+    from seke.plot import picture
+
+    _spare(Path(source), item, output)
+    _write(picture(name, story_of(source, item, knowledge, population=population, why=False)), output)
+
+
+def _spare(run: Path, item: str, output: Path) -> None:
+    """Refuse to write over the picture that a run is about."""
+    from engine import SekeError
+    from seke.runs.item_list import ITEMS, known_items
+
+    known = known_items(run).get(item) if (run / ITEMS).is_file() else None
+    if known is not None and output.resolve() == Path(known.path).resolve():
+        raise SekeError(f"{output}: is the picture of {item!r}; write to another file")
+
+
+def _write(drawn: Picture | Figure, output: Path) -> None:
+    from seke.graphics.style import written
+
+    write_file(written(drawn, _form(output)), output)
+
+
+def _form(output: Path) -> str:
+    return output.suffix[1:].lower()
+
+
+def _units(told: str) -> dict[str, float]:
+    """Return the probabilities of a list such as AU6=0.9,AU12.
+
+    Raises:
+        engine.SekeError: what is no such list.
+    """
+    from engine import SekeError, did_you_mean
+    from seke.graphics.face import face_table
+
+    found = {}
+    for part in filter(None, (one.strip() for one in told.split(","))):
+        match = _UNIT.fullmatch(part)
+        name = match[1] if match else part
+        if name not in face_table()["units"]:
+            raise SekeError(
+                f"--units: no action unit {name!r} is drawn{did_you_mean(name, face_table()['units'])}"
+            )
+        try:
+            found[name] = float(match[2] or 1) if match else 1.0
+        except ValueError:
+            raise SekeError(f"--units: {part}: a probability is a number between 0 and 1") from None
+    return found

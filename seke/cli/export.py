@@ -1,0 +1,149 @@
+"""`seke export`: parse, call, print."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seke.cli.errors import print_json, reporting
+from seke.console.terminal import printable
+
+if TYPE_CHECKING:
+    from seke.exporting.export import Exported
+
+FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
+TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="The folder to be made; one that has anything in it is refused.",
+)
+@click.option(
+    "-f",
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(FORMATS),
+    help="May be given again.  [default: messages]",
+)
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    type=click.Choice(TASKS),
+    help="What is asked about each picture; may be given again.  [default: expression, affect, action_units]",
+)
+@click.option("--soft", is_flag=True, help="Answers tell probabilities and intervals.")
+@click.option(
+    "--language", default="en", show_default=True, metavar="NAME", help="Of the instructions: en or de."
+)
+@click.option(
+    "--templates",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Words of your own (YAML), laid upon those of the language; may be given again.",
+)
+@click.option(
+    "-k",
+    "--knowledge",
+    metavar="PATH",
+    help="The base that the run was made with.  [default: the shipped base]",
+)
+@click.option(
+    "--group",
+    type=click.Choice(["group", "source", "item"]),
+    default="group",
+    show_default=True,
+    help="A column of the manifest, whose values are never parted by --split; item: nothing is.",
+)
+@click.option(
+    "--split",
+    default="train:1",
+    show_default=True,
+    metavar="SHARES",
+    help="Such as train:.8,val:.1,test:.1.",
+)
+@click.option(
+    "--balance",
+    type=click.FloatRange(min=1),
+    metavar="RATIO",
+    help="Keep of each expression at most RATIO times as many items as the rarest has.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance.")
+@click.option("--copy-images", is_flag=True, help="Copy the pictures; needs the licence of every source.")
+@click.option(
+    "--licence", default="", metavar="TEXT", help="Of pictures whose source --sources does not name."
+)
+@click.option(
+    "--sources",
+    metavar="TABLE",
+    type=click.Path(path_type=Path),
+    help="Licences by source, CSV: source, licence, and any of url, note, copy (yes or no).",
+)
+@click.option(
+    "--uncalibrated",
+    is_flag=True,
+    help="Tell values, too, that rest on numbers which were not calibrated for them.",
+)
+@click.option("--inferred", is_flag=True, help="Tell values, too, that nobody looked at.")
+@click.option("--verify", is_flag=True, help="Read all back with datasets and TRL (extra `export`).")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def export(run: Path, output: Path, as_json: bool, **given: Any) -> None:
+    """Export what the run in RUN accepted, as data to train vision-language models on.
+
+    Only accepted levels speak, and of these only what rests on a calibration, a certificate or people. The
+    rest is as good as numbers that nobody has measured; --uncalibrated tells it all the same. Without it, and
+    without a calibration (seke calibrate), there is nothing to export. Pictures are referred to, not copied,
+    unless --copy-images. The folder gets a data card (README.md) and is there whole or not at all.
+
+    \b
+    Examples:
+      seke export run -o data --format messages --format parquet
+      seke export run -o data --uncalibrated
+      seke export run -o data --format trl --task reasoned --soft --split train:.8,val:.1,test:.1
+      seke export run -o data --format imagefolder --copy-images --licence "CC BY 4.0" --verify
+
+    Exit status: 0 done, 1 what was read back is not what was written, 2 bad input.
+    """
+    with reporting(as_json=as_json):
+        from seke.exporting.export import export as exported
+
+        given = {name: value for name, value in given.items() if value not in ((), None)}
+        found = exported(run, output, **given)
+        _show(found, as_json=as_json)
+        if found.verified is not None and found.verified.faults:
+            sys.exit(1)
+
+
+def _show(found: Exported, *, as_json: bool) -> None:
+    if as_json:
+        from dataclasses import asdict
+
+        print_json(asdict(found))
+    else:
+        splits = ", ".join(f"{name} {count:,}" for name, count in found.splits.items())
+        print(f"{found.items:,} items ({splits})")
+        for name, count in found.rows.items():
+            print(f"  {name}: {count:,} rows")
+        print("  values: " + ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in found.levels.items()))
+        if found.left_out:
+            print("  left out: " + ", ".join(f"{name} {count:,}" for name, count in found.left_out.items()))
+        if found.verified is not None and not found.verified.faults:
+            told = ", ".join(f"{name} {count:,}" for name, count in found.verified.rows.items())
+            print(f"  read back by {', '.join(found.verified.readers)}: {told}")
+        print(printable(found.folder))
+    for line in found.warnings:
+        print(printable(f"warning: {line}"), file=sys.stderr)
+    for line in found.verified.faults if found.verified is not None else ():
+        print(printable(line), file=sys.stderr)

@@ -1,0 +1,151 @@
+"""The commands of `seke import`: parse, call, print."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seke.cli.errors import print_json, reporting
+from seke.console.terminal import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seke.datasets.import_set import Imported
+
+EXAMPLES = {
+    "ckplus": "seke import ckplus CK+ -o CK+/manifest.csv --neutral",
+    "rafdb": "seke import rafdb basic -o basic/test.csv --only '*/test_*'",
+    "affectnet": "seke import affectnet AffectNet -o AffectNet/validation.csv --only '*validation*'",
+    "disfa": "seke import disfa DISFA -o DISFA/manifest.csv --pictures frames --every 20",
+    "bp4d": "seke import bp4d BP4D -o BP4D/manifest.csv --every 25",
+    "affwild2": "seke import affwild2 Aff-Wild2 -o Aff-Wild2/manifest.csv --every 30",
+}
+SETS = {
+    "ckplus": (
+        "CK+: FACS/ and Emotion/ beside cohn-kanade-images/; the last frame of each sequence.",
+        ("neutral",),
+    ),
+    "rafdb": ("RAF-DB: EmoLabel/list_patition_label.txt beside Image/aligned/.", ()),
+    "affectnet": (
+        "AffectNet: Manually_Annotated_file_lists/*.csv, or annotations/*_exp.npy beside images/.",
+        (),
+    ),
+    "disfa": (
+        "DISFA: ActionUnit_Labels/SN001/SN001_au1.txt beside frames/SN001/1.jpg.",
+        ("threshold", "every"),
+    ),
+    "bp4d": ("BP4D: AUCoding/AU_OCC/F001_T1.csv beside 2D+3D/F001/T1/0001.jpg.", ("every",)),
+    "affwild2": (
+        "Aff-Wild2: EXPR_Set/, VA_Set/, AU_Set/ beside cropped_aligned/VIDEO/00001.jpg.",
+        ("every",),
+    ),
+}
+
+
+@click.group(name="import")
+def import_() -> None:
+    """Make a manifest of a data set's labels and pictures, for seke annotate and seke bench.
+
+    No data come with the program, and the layouts were checked against documentation and public programs
+    only: look at the summary, and at a few rows. A manifest's paths do not leave its own folder, so write it
+    into the set's folder or above it.
+
+    \b
+    Example:
+      seke import rafdb basic -o basic/manifest.csv
+    """
+
+
+def _options(names: tuple[str, ...]) -> list[click.Parameter]:
+    """Return the parameters of a set's command."""
+    own: dict[str, click.Parameter] = {
+        "neutral": click.Option(
+            ["--neutral"],
+            is_flag=True,
+            help="Also the first frame of each sequence, as neutral: a convention, not a label of the set.",
+        ),
+        "threshold": click.Option(
+            ["--threshold"],
+            type=click.IntRange(1, 5),
+            default=2,
+            show_default=True,
+            help="Intensity from which a unit counts as active.",
+        ),
+        "every": click.Option(
+            ["--every"],
+            type=click.IntRange(min=1),
+            default=1,
+            metavar="N",
+            help="Only the frames 1, 1 + N, 1 + 2 N, ... of each video.",
+        ),
+    }
+    return [
+        click.Argument(["folder"], metavar="DIR", type=click.Path(path_type=Path)),
+        click.Option(
+            ["-o", "--output"],
+            required=True,
+            metavar="MANIFEST",
+            type=click.Path(path_type=Path),
+            help=".csv or .jsonl, both also .gz.",
+        ),
+        click.Option(
+            ["--pictures"],
+            default="",
+            metavar="FOLDER",
+            help="Where in DIR the pictures lie.  [default: the usual places]",
+        ),
+        click.Option(
+            ["--only"],
+            default="",
+            metavar="PATTERN",
+            help="Only pictures whose path in DIR, or whose label file's, matches.",
+        ),
+        *(own[name] for name in names),
+        click.Option(
+            ["-k", "--knowledge"], metavar="PATH", help="A base or overlay.  [default: the shipped base]"
+        ),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print the summary as JSON."),
+    ]
+
+
+def _command(name: str) -> click.Command:
+    text, options = SETS[name]
+    told = f"{text}\n\n\b\nExample:\n  {EXAMPLES[name]}\n\nExit status: 0 done, 2 bad input."
+    return click.Command(
+        name, callback=_callback(name), params=_options(options), help=told, short_help=text.split(":")[0]
+    )
+
+
+def _callback(name: str) -> Callable[..., None]:
+    def run(folder: Path, output: Path, *, as_json: bool, **given: Any) -> None:
+        from seke.datasets.import_set import import_set
+
+        with reporting(as_json=as_json):
+            found = import_set(name, folder, output, **given)
+            _tell(found)
+            if as_json:
+                print_json(found.as_facts())
+
+    return run
+
+
+def _tell(found: Imported) -> None:
+    """Say on the standard error what was found and what was left out."""
+    groups = f" of {found.groups:,} groups" if found.groups else "; the set does not tell whose they are"
+    lines = [f"{found.manifest}: {found.items:,} pictures{groups}"]
+    for variable, count in found.labelled.items():
+        active = f", active in {found.active[variable]:,}" if variable in found.active else ""
+        lines.append(f"  {variable}: {count:,}{active}")
+    lines += [f"  {note}" for note in found.notes]
+    for reason, count in found.left_out.items():
+        such = ", ".join(found.examples[reason])
+        lines.append(f"  left out: {count:,} {reason}, such as {such}")
+    print(printable("\n".join(lines)), file=sys.stderr)
+
+
+for _name in SETS:
+    import_.add_command(_command(_name))

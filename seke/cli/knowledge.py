@@ -1,0 +1,430 @@
+"""The commands of `seke knowledge`: parse, call, print."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seke.cli.errors import print_json, reporting
+from seke.files.atomic import check_target, write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from engine import Knowledge
+
+MOST_WARNINGS = 50
+EXISTING = click.Path(path_type=Path)
+
+
+@click.group()
+def knowledge() -> None:
+    """Check, show, compare and write knowledge bases.
+
+    A base is a folder of YAML files, or one file such as an overlay; where none is named, the shipped base.
+
+    \b
+    Examples:
+      seke knowledge check my_overlay.yaml
+      seke knowledge show AU12
+      seke knowledge new my-study
+    """
+
+
+json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@knowledge.command()
+@click.argument("base", required=False, metavar="[BASE]")
+@click.option("--strict", is_flag=True, help="Fail (exit status 1) on any warning or confidence not met.")
+@json_option
+def check(base: str | None, strict: bool, as_json: bool) -> None:
+    """Check a base: its faults, or what the compiled network makes of it.
+
+    All faults come at once, each with file, line, column and the line itself. Without faults: declared
+    against compiled numbers, the rules with what they could be, the states that are hardest to tell apart,
+    and what the network costs; warnings go to the standard error.
+
+    Of a rule: P(if); its declared confidence; P(then|if) in the compiled network; which values the tables
+    alone make possible; its weight (log-odds by which it favours its `then`, at most 8; below 0 it
+    speaks against it); met, unmet, or decided by the tables.
+
+    \b
+    Examples:
+      seke knowledge check
+      seke knowledge check my_overlay.yaml --strict
+
+    Exit status: 0 sound, 1 warnings under --strict, 2 faults.
+    """
+    from seke.console.columns import count, pointed
+    from seke.knowledge_tools.check import check as checked
+
+    with _hinting(base), reporting(as_json=as_json):
+        found = checked(base)
+        if as_json:
+            print_json({"faults": [], **found.facts})
+        else:
+            print(found)
+            for warning in found.warnings[:MOST_WARNINGS]:
+                print(pointed(warning, "warning: "), file=sys.stderr)
+            if len(found.warnings) > MOST_WARNINGS:
+                left = len(found.warnings) - MOST_WARNINGS
+                print(f"... and {left:,} more warnings; --json has all", file=sys.stderr)
+        if strict and not found.strict:
+            print(f"{count(len(found.warnings), 'warning')}, which --strict does not allow", file=sys.stderr)
+            sys.exit(1)
+
+
+@contextmanager
+def _hinting(base: str | None) -> Iterator[None]:
+    """Say at the end, whatever it was, how a base of an earlier version is migrated."""
+    from seke.console.terminal import printable
+    from seke.knowledge_tools.migrate import hint
+
+    faulty = False
+    try:
+        yield
+    except SystemExit as error:
+        faulty = error.code == 2
+        raise
+    finally:
+        for line in hint(base, faulty=faulty).splitlines():
+            print(printable(line), file=sys.stderr)
+
+
+knowledge_option = click.option(
+    "-k", "--knowledge", "base", metavar="PATH", help="A base or overlay.  [default: the shipped base]"
+)
+
+
+@knowledge.command()
+@click.argument("name", required=False, metavar="[NAME]")
+@knowledge_option
+@json_option
+def show(name: str | None, base: str | None, as_json: bool) -> None:
+    """Show what a base says of NAME; without a name, an overview.
+
+    NAME is a variable, an expression, a rule, coupling, observer, question, source, population, level or
+    word, `policy`, or a path such as rules.NAME. Every number comes with its source and its place in the
+    YAML, and so does what an overlay replaced.
+
+    \b
+    Examples:
+      seke knowledge show
+      seke knowledge show AU12
+      seke knowledge show fear -k my_overlay.yaml
+    """
+    from seke.knowledge_tools.show import show as shown
+
+    with reporting(as_json=as_json):
+        found = shown(name, base)
+        if as_json:
+            print_json(found.facts)
+        else:
+            print(found)
+
+
+@knowledge.command()
+@click.argument("old", metavar="A")
+@click.argument("new", required=False, metavar="[B]")
+@click.option(
+    "--rev", metavar="REVISION", help="Compare A as it was at a revision of its git repository with A now."
+)
+@click.option("--samples", multiple=True, metavar="FILE", help="Infer these under both; may be given again.")
+@click.option("--population", metavar="NAME", help="Which prior to use.  [default: each base's reference]")
+@json_option
+def diff(
+    old: str,
+    new: str | None,
+    rev: str | None,
+    samples: tuple[str, ...],
+    population: str | None,
+    as_json: bool,
+) -> None:
+    """Say what changed in meaning from base A to base B, and what comes of it.
+
+    `shipped` is the shipped base. What is only written otherwise is no change. With --samples: which
+    decisions and posteriors change, the largest moves first, and because of which changes.
+
+    \b
+    Examples:
+      seke knowledge diff shipped my_overlay.yaml
+      seke knowledge diff shipped my_overlay.yaml --samples examples/faces/samples.jsonl
+      seke knowledge diff knowledge --rev HEAD~1
+
+    Exit status: 0 done, whether there are changes or not; 2 faults.
+    """
+    from engine import SekeError
+    from seke.knowledge_tools.diff import at_revision
+    from seke.knowledge_tools.diff import diff as compared
+
+    with reporting(as_json=as_json):
+        if (new is None) == (rev is None):
+            raise SekeError("name either a second base or --rev REVISION")
+        if rev is None:
+            found, folder = compared(old, new, samples or None, population=population), ""
+        else:
+            with at_revision(old, rev) as (then, folder):
+                found = compared(then, old, samples or None, population=population)
+        text = json.dumps(found.facts, ensure_ascii=False) if as_json else str(found)
+        print(text.replace(f"{folder}/", f"{rev}:") if rev else text)
+
+
+def _deliver(text: str, output: Path | None) -> None:
+    """Print a text, or write it to a file."""
+    if output is None:
+        print(text, end="" if text.endswith("\n") else "\n")
+    else:
+        write_file(text.encode(), output)
+
+
+def _apart(output: Path | None, base: Knowledge) -> None:
+    """Refuse to write over what a base was read from, or YAML into a folder that would be read with it."""
+    from engine import SekeError, declared_of
+
+    if output is None:
+        return
+    read = [Path(file).resolve() for file in declared_of(base).files]
+    if output.resolve() in read:
+        raise SekeError(f"{output}: is a file of this base; name another")
+    inside = any(folder.is_dir() and output.resolve().is_relative_to(folder) for folder in read)
+    if inside and output.suffix in (".yaml", ".yml"):
+        raise SekeError(f"{output}: lies in a folder of this base and would be read with it; name another")
+
+
+output_option = click.option(
+    "-o", "--output", metavar="FILE", type=EXISTING, help="Write to FILE instead of printing."
+)
+
+
+@knowledge.command()
+@click.argument("form", metavar="FORMAT", type=click.Choice(["bif", "xmlbif", "net"]))
+@knowledge_option
+@click.option("--population", metavar="NAME", help="Which prior to write.  [default: the base's reference]")
+@output_option
+def export(form: str, base: str | None, population: str | None, output: Path | None) -> None:
+    """Write the compiled network for other programs: bif, xmlbif or net (Hugin).
+
+    Couplings and rules become nodes that were observed to be true; the file begins with a comment that
+    lists this evidence. Given it, pgmpy and pyAgrum compute the posteriors that seke does; else others.
+    pyAgrum knows xmlbif by the ending .bifxml.
+
+    \b
+    Example:
+      seke knowledge export bif -o faces.bif
+    """
+    from engine import SekeError, compiled, did_you_mean, exported
+    from seke.files.shipped import cache_folder
+    from seke.files.shipped import knowledge as read_knowledge
+
+    with reporting():
+        check_target(output)
+        read = read_knowledge(base)
+        if population is not None and population not in read.populations:
+            raise SekeError(
+                f"no population is called {population!r}{did_you_mean(population, read.populations)}"
+            )
+        _apart(output, read)
+        _deliver(exported(compiled(read, cache_folder()), form, population), output)  # type: ignore[arg-type]
+
+
+@knowledge.command()
+@click.argument("base", required=False, metavar="[BASE]")
+@output_option
+def resolve(base: str | None, output: Path | None) -> None:
+    """Write a base with everything it extends as one file, which compiles to the same network.
+
+    \b
+    Example:
+      seke knowledge resolve my_overlay.yaml -o whole.yaml
+    """
+    from engine import resolve as as_one_file
+    from seke.files.shipped import knowledge as read_knowledge
+
+    with reporting():
+        check_target(output)
+        read = read_knowledge(base)
+        _apart(output, read)
+        head = f"# {read.name} {read.digest}, with all that it extends as one file.\n"
+        _deliver(head + as_one_file(read), output)
+
+
+@knowledge.command()
+@click.argument("overlay", metavar="OVERLAY", type=EXISTING)
+@click.option(
+    "-o", "--output", metavar="FILE", type=EXISTING, help="Write to a new FILE; of a folder to a new folder."
+)
+@click.option("--in-place", is_flag=True, help="Write over OVERLAY; the old text stays as NAME.old.")
+@json_option
+def migrate(overlay: Path, output: Path | None, in_place: bool, as_json: bool) -> None:
+    """Rewrite an OVERLAY of an earlier version (a file or a folder) for this one.
+
+    The text is edited where something changes; comments, order and all else stay. A fitted `exponent` becomes
+    1, `policy.conflict` in bits becomes a probability, `certificates` are taken out, with the command that
+    certifies anew. Tables, repeat, strength and kinds of reading mean what they meant. What changed is listed
+    on the standard error; the new text of one file goes to the standard output.
+
+    \b
+    Examples:
+      seke knowledge migrate old.yaml
+      seke knowledge migrate old.yaml -o new.yaml
+      seke knowledge migrate my-study --in-place
+
+    Exit status: 0 done, whether there was anything to change or not; 2 faults.
+    """
+    from engine import SekeError
+    from seke.console.terminal import printable
+    from seke.knowledge_tools.migrate import migrate as migrated
+
+    with reporting(as_json=as_json):
+        quiet = output is not None or in_place
+        if overlay.is_dir() and not quiet:
+            raise SekeError(f"{overlay}: is a folder; name a new one with -o, or --in-place")
+        result = migrated(overlay, output, in_place=in_place)
+        if as_json:
+            print_json(dict(result.facts) | ({} if quiet else {"text": result.texts[overlay]}))
+        elif not quiet:
+            print(result.texts[overlay], end="")
+        for line in str(result).splitlines():
+            print(printable(line), file=sys.stderr)
+
+
+@knowledge.command()
+@knowledge_option
+@output_option
+def schema(base: str | None, output: Path | None) -> None:
+    """Write the JSON Schema of the language, with which editors complete and check YAML as it is typed.
+
+    The names of the base are offered where they may stand. Begin a YAML file with the line
+    `# yaml-language-server: $schema=knowledge.schema.json`.
+
+    \b
+    Example:
+      seke knowledge schema -o knowledge.schema.json
+    """
+    from engine import json_schema
+    from seke.files.shipped import knowledge as read_knowledge
+
+    with reporting():
+        check_target(output)
+        read = read_knowledge(base)
+        _apart(output, read)
+        _deliver(json.dumps(json_schema(read), indent=1, ensure_ascii=False), output)
+
+
+@knowledge.command()
+@click.argument("folder", metavar="DIR", type=EXISTING)
+@click.option("--base", default="shipped", show_default=True, metavar="PATH", help="The base to lay it upon.")
+@click.option(
+    "--from-csv",
+    "table",
+    metavar="FILE",
+    type=EXISTING,
+    help="Take P(action unit | expression) from a table with names in its first row and column.",
+)
+@click.option("--n", type=click.FloatRange(0.1, 1e6), default=10, show_default=True, help="Their strength.")
+@click.option("--cite", default="", metavar="TEXT", help="Where the table is from; without it, a judgement.")
+@click.option(
+    "--margin",
+    type=click.FloatRange(0, 0.5),
+    default=0.0,
+    metavar="P",
+    help="Bring cells of the table nearer than P to 0 or 1 to P and 1 - P.",
+)
+def new(folder: Path, base: str, table: Path | None, n: float, cite: str, margin: float) -> None:
+    """Write a commented overlay to start from into the new folder DIR, with a schema for your editor.
+
+    \b
+    Examples:
+      seke knowledge new my-study
+      seke knowledge new my-study --from-csv units.csv --cite "Doe J (2024), Table 2" --n 20
+    """
+    from engine import SekeError
+    from seke.knowledge_tools.new import Matrix
+    from seke.knowledge_tools.new import new as begin
+
+    with reporting():
+        if table is None and (cite or margin or n != 10):
+            raise SekeError("--n, --cite and --margin go with --from-csv")
+        for path in begin(folder, base, Matrix(table, n, cite, margin) if table else None):
+            print(path)
+        quoted = shlex.quote(str(folder))
+        print(f"edit {quoted}/overlay.yaml, then: seke knowledge check {quoted}", file=sys.stderr)
+
+
+@knowledge.command()
+@click.argument("base", required=False, metavar="[BASE]")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=EXISTING,
+    required=True,
+    help="Write to FILE: .svg .png .pdf .dot .graphml",
+)
+def graph(base: str | None, output: Path) -> None:
+    """Draw the compiled network, or write it as a graph for other programs.
+
+    Pale lines are as wide as the mutual information with the root, bent lines are couplings, rules are
+    numbered and listed below. Action units stand in rows by the region of the face (`about: {region: ...}`).
+
+    \b
+    Example:
+      seke knowledge graph -o faces.svg
+    """
+    from seke.knowledge_tools.graph import FORMS, graph_file
+
+    with reporting():
+        check_target(output, FORMS)
+        write_file(graph_file(output.suffix[1:].lower(), base), output)
+
+
+@knowledge.command()
+@click.argument("samples", nargs=-1, required=True, metavar="SAMPLES...")
+@knowledge_option
+@click.option("--item", metavar="ITEM", help="Ask of one item.  [default: of all]")
+@click.option("--about", metavar="VARIABLE", help="The variable decided about.  [default: the root]")
+@click.option("--population", metavar="NAME", help="Which prior to use.  [default: the base's reference]")
+@json_option
+def sensitivity(samples: tuple[str, ...], base: str | None, as_json: bool, **given: str | None) -> None:
+    """Rank the numbers of a base by how far they move the posteriors and decisions of SAMPLES.
+
+    For each number: the change of the probability that what is decided now is right, per 0.1 of the number,
+    on average and at most, and how many items it would make accepted or accepted no longer if it moved as far
+    as it reasonably may. Every number is moved in the YAML, and all is compiled and inferred again, which
+    takes half a minute. With --item also the value at which it would be accepted, or accepted no longer.
+
+    \b
+    Examples:
+      seke knowledge sensitivity examples/faces/samples.jsonl
+      seke knowledge sensitivity examples/faces/samples.jsonl --item fear-or-surprise
+    """
+    from seke.knowledge_tools.sensitivity import sensitivity as ranked
+
+    with reporting(as_json=as_json), _bar("numbers") as told:
+        found = ranked(list(samples), base, progress=told, **given)
+    if as_json:
+        print_json(found.facts)
+    else:
+        print(found)
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Show on a terminal how much of something is done."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn(what))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("")
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,89 @@
+"""The command `seke report`: parse, call, write."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import click
+
+from seke.cli.errors import reporting
+from seke.console.terminal import printable
+from seke.files.atomic import PAGE, check_target
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("source", metavar="RUN|POSTERIORS")
+@click.option(
+    "-o", "--output", metavar="FILE", type=FILE, required=True, help="Write the page to FILE (.html)."
+)
+@click.option(
+    "-k",
+    "--knowledge",
+    metavar="PATH",
+    help="The base that was inferred with.  [default: the shipped base]",
+)
+@click.option(
+    "--samples",
+    metavar="FILE",
+    multiple=True,
+    help="The samples behind POSTERIORS; may be given again. A run has its own.",
+)
+@click.option("--gold", metavar="TABLE", help="Labels: true risks, reliability, confusions with the truth.")
+@click.option("--compare", metavar="OTHER", help="Another run, or posteriors, of the same items.")
+@click.option(
+    "--compare-knowledge", metavar="PATH", help="The base of OTHER.  [default: the same as of the first]"
+)
+@click.option(
+    "--images",
+    metavar="IMAGES",
+    multiple=True,
+    help="Pictures, folders or a manifest, as `seke annotate` takes them.  [default: those of the run]",
+)
+@click.option("--redact-images", is_flag=True, help="Leave out all pictures.")
+@click.option(
+    "--thumbnails",
+    "most_thumbnails",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    help="Pictures at most.",
+)
+@click.option(
+    "--sensitivity",
+    is_flag=True,
+    help="Also rank the numbers of the base by what they change (half a minute).",
+)
+@click.option(
+    "--population", metavar="NAME", help="Which prior was used.  [default: the run's, or the reference]"
+)
+def report(source: str, output: Path, **given: Any) -> None:
+    """Make one page of all that a run holds, to look at in a browser, offline.
+
+    It shows what was decided and what that costs, every item with its answers, rules and numbers that the
+    data contradict, and how observers answered. RUN is the folder of `seke annotate`; of POSTERIORS alone
+    (`seke infer -o`) there is less to show, unless their --samples are named too.
+
+    \b
+    Examples:
+      seke report run -o report.html
+      seke report posteriors.jsonl --samples samples.jsonl --gold truth.csv -o report.html
+      seke report run --compare other-run -o both.html
+
+    Exit status: 0 done, 2 bad input.
+    """
+    with reporting(), warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        from seke.reports.report import report as made
+
+        check_target(output, PAGE)
+        page = made(source, given.pop("knowledge"), **given)
+        page.save(output)
+        for one in told:
+            print(printable(f"warning: {one.message}"), file=sys.stderr)
+        size = len(page.html) / 1e6
+        print(printable(f"{output}: {page.items:,} items, {size:.1f} MB"), file=sys.stderr)

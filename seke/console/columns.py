@@ -1,0 +1,96 @@
+"""Plain text for people: places, pointed-at lines, columns."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from engine import AnswerError
+from seke.console.terminal import printable
+from seke.files.inputs import open_file
+from seke.files.texts import MOST_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine import Fault, Place
+
+WIDEST = 110
+
+
+def near(place: Place) -> str:
+    """Return a place as file:line:column, the file from the working directory where that is shorter."""
+    return f"{near_file(place.file)}:{place.line}:{place.column}"
+
+
+def near_file(file: str) -> str:
+    """Return a file's path as seen from the working directory where that is shorter."""
+    inside = os.path.relpath(file) if file and os.path.isabs(file) else file
+    return inside if len(inside) < len(file) and not inside.startswith("..") else file
+
+
+def pointed(fault: Fault, kind: str = "") -> str:
+    """Return a fault or warning with the line that it is about, and a caret under the column."""
+    path = f"{fault.path}: " if fault.path else ""
+    text = printable(" ".join(f"{kind}{near(fault.place)}: {path}{fault.message}".split("\n")))
+    line = _line(fault.place)
+    if line is None:
+        return text
+    # A long line is cut around the column.
+    start = max(fault.place.column - 1 - 70, 0)
+    shown = line[start : start + WIDEST]
+    blank = "".join("\t" if sign == "\t" else " " for sign in shown[: fault.place.column - 1 - start])
+    return f"{text}\n    {shown}\n    {blank}^"
+
+
+def _line(place: Place) -> str | None:
+    """Return the line that a place speaks of, where it can be read."""
+    lines = _lines(place.file)
+    if not 0 < place.line <= len(lines):
+        return None
+    return printable(lines[place.line - 1])
+
+
+def forget_lines() -> None:
+    """Read files anew from now on: they may have been edited."""
+    _lines.cache_clear()
+
+
+@lru_cache(maxsize=64)
+def _lines(file: str) -> list[str]:
+    """Return a file's lines, those beyond MOST_BYTES left out; none where it cannot be read."""
+    try:
+        with open_file(file) as binary:
+            data = binary.read(MOST_BYTES + 1)
+    except (AnswerError, OSError, ValueError):
+        return []
+    lines = re.split(r"\r\n?|\n", data[:MOST_BYTES].decode("utf-8-sig", errors="replace"))
+    return lines[:-1] if len(data) > MOST_BYTES else lines
+
+
+def columns(header: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
+    """Return lines of a table; numbers stand to the right, the last column is not padded."""
+    table = [list(header), *(list(row) for row in rows)] if header else [list(row) for row in rows]
+    if not table:
+        return []
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    right = [all(_number(row[i]) for row in rows) for i in range(len(table[0]))]
+    lines = []
+    for row in table:
+        cells = [
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        ]
+        lines.append((indent + "  ".join(cells)).rstrip())
+    return lines
+
+
+def _number(cell: str) -> bool:
+    return not cell.strip("+-.,0123456789e%– ") or cell in ("nan", "-")
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

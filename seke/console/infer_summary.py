@@ -1,0 +1,307 @@
+"""Posterior records for people: a table on the terminal, and a line that sums up a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from engine import joined_looks, looks_at_labels, people_asked
+from seke.console.decision_words import LEGEND, MARK, UNCALIBRATED, basis_of, basis_of_item, required_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import Console
+
+    from engine import Answers, Certificate, Guarantee, Inference, Knowledge, LabelLooks
+    from seke.inference.session import Session
+
+    Record = dict[str, Any]
+
+COLOURS = {"accept": "green", "requery": "yellow", "reject": "red"}
+MOST_ROWS = 200
+NARROW = 105
+LONGEST_LIST = 110
+MOST_NAMED = 6
+# Columns of the terminal: the longest word of a reason, `unresolvable`, stays whole.
+LEAST_WHY = 12
+# Variables named in a cell of the table, which has room for two lines of them.
+MOST_IN_CELL = 4
+
+
+class Summary:
+    """Counts what was decided; keeps the first rows for the table.
+
+    In the table a number stands with half the width of its 90 % interval, where there is room.
+    """
+
+    def __init__(self, base: Knowledge) -> None:
+        self.base = base
+        self.required = required_of(base)
+        self.items: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.samples = 0
+        self.outside = 0
+        self.why_outside = ""
+        # Accepted values by what they rest on; items accepted of which a required value rests on the like.
+        self.bases: Counter[str] = Counter()
+        self.items_by_basis: Counter[str] = Counter()
+        # Looks at the labels of the data set, by variable.
+        self.looks: dict[str, LabelLooks] = {}
+        self.inferred = 0
+        self.lacking = 0
+        self.overruled: Counter[str] = Counter()
+        # Items that wait for people, by observer.
+        self.people = people_asked(base)
+        self.waiting: Counter[str] = Counter()
+        self.rows: list[Record] = []
+
+    def add(self, records: list[Record]) -> None:
+        """Take note of these records."""
+        for record in records:
+            decision = record["decision"]
+            self.items[decision["item"]] += 1
+            following = decision["next"]
+            if following and following["observer"] in self.people:
+                self.waiting[following["observer"]] += 1
+            if decision["item"] == "reject":
+                self.reasons[decision["reasons"][0].partition(":")[0]] += 1
+            self._count_levels(record)
+            self.samples += record["diagnostics"]["samples"]
+            promised = decision.get("guarantee", {"holds": True})
+            if not promised["holds"]:
+                self.outside += 1
+                self.why_outside = self.why_outside or f"{record['item']}: {promised['why']}"
+        self.rows += records[: MOST_ROWS - len(self.rows)]
+
+    def add_looks(self, inference: Inference, answers: Answers) -> None:
+        """Take note of how often those who looked contradict the labels of the data set."""
+        self.looks = joined_looks(iter((self.looks, looks_at_labels(inference, answers))))
+
+    def contradictions(self) -> dict[str, Record]:
+        """Return variable -> how many looks at its labels contradict these, and how many would, as declared.
+
+        looks, contradict, expected; reliability: of the labels, as declared; p: the probability of so many
+        contradictions or more; alarm: whether that says that labels or looks are worse than declared.
+        """
+        return {
+            name: {
+                "looks": len(looks.contradicts),
+                "contradict": int(looks.contradicts.sum()),
+                "expected": round(looks.expected, 1),
+                "reliability": round(float(looks.reliability.mean()), 4),
+                "p": looks.tail,
+                "alarm": looks.alarms,
+            }
+            for name, looks in self.looks.items()
+        }
+
+    def _count_levels(self, record: Record) -> None:
+        levels = record["decision"]["levels"].values()
+        self.bases.update(basis for basis in map(basis_of, levels) if basis)
+        self.inferred += sum(level["decision"] == "inferred" for level in levels)
+        self.lacking += len(record["diagnostics"]["lacking_evidence"])
+        # Of what is open nothing is decided yet, and so no label overruled.
+        by_name = record["decision"]["levels"]
+        overruled = record["diagnostics"]["overruled"]
+        self.overruled.update(name for name in overruled if by_name[name]["decision"] == "accept")
+        if record["decision"]["item"] == "accept":
+            basis = basis_of_item(record["decision"], self.required)
+            self.items_by_basis[basis if basis in UNCALIBRATED else ""] += 1
+
+    def notes(self) -> list[str]:
+        """Return what has to be said of what is accepted: a line each, none where there is nothing to say."""
+        lines = []
+        accepted = self.items["accept"]
+        uncertain = sum(self.items_by_basis[basis] for basis in UNCALIBRATED)
+        if uncertain:
+            which = ", ".join(f"{self.items_by_basis[b]} {b}" for b in UNCALIBRATED if self.items_by_basis[b])
+            lines.append(
+                f"{uncertain} of {accepted} accepted items rest on numbers that were not calibrated for them "
+                f"({which}): their risks are as good as what was declared; see seke calibrate"
+            )
+        if self.inferred:
+            lines.append(f"{self.inferred} values were looked at by nobody: they are inferred, not accepted")
+        if self.lacking:
+            lines.append(
+                f"{self.lacking} binary values would be accepted but that their own answers tell too little "
+                f"(policy.evidence {self.base.policy.evidence:g})"
+            )
+        if self.overruled:
+            which = ", ".join(f"{count} {name}" for name, count in self.overruled.most_common(MOST_NAMED))
+            what = "kept against what was seen" if self.base.policy.labels_final else "decided otherwise"
+            lines.append(f"labels of the data set that are {what}: {which}")
+        lines += list(self._alarms())
+        for observer, count in self.waiting.most_common():
+            lines.append(f"{count:,} item{'s' * (count > 1)} wait{'s' * (count == 1)} for {observer}")
+        return lines
+
+    def _alarms(self) -> Iterator[str]:
+        """Yield in words which labels of the set are contradicted more often than declared."""
+        for name, found in self.contradictions().items():
+            if found["alarm"]:
+                yield (
+                    f"{found['contradict']:,} of {found['looks']:,} looks contradict the set's labels of "
+                    f"{name}; labels of the declared reliability {found['reliability']:.2g} would leave "
+                    f"about {found['expected']:,.0f} (p = {found['p']:.1g}): the labels, or those who "
+                    "looked, are worse than declared, and so are the risks of what both say"
+                )
+
+    def line(self) -> str:
+        """Return one line: how many items, and what became of them."""
+        total = sum(self.items.values())
+        parts = [f"{self.items[name]} {name}" for name in COLOURS]
+        why = ", ".join(f"{count} {reason}" for reason, count in self.reasons.most_common())
+        return f"{self.samples} samples of {total} items: {', '.join(parts)}" + (f" ({why})" if why else "")
+
+    def promises(self, guarantee: Guarantee) -> list[str]:
+        """Return what is guaranteed, what is not, and of how many items it is not, a line each."""
+        alpha, sure = f"{100 * guarantee.alpha:g} %", f"{100 * (1 - guarantee.delta):g} %"
+        certified, failed = guarantee.certified, guarantee.failed
+        lines = []
+        if certified:
+            lines.append(
+                f"guaranteed with {sure} confidence: at most {alpha} wrong among those accepted as "
+                f"{shortened(certified)}"
+            )
+        if failed:
+            lines.append(f"not certified, so not accepted: {shortened(failed)}")
+        if self.outside:
+            total = sum(self.items.values())
+            lines.append(
+                f"the guarantee is refused for {self.outside} of {total} items, which were answered "
+                f"otherwise than those it was made with ({self.why_outside}); they are decided as without it"
+            )
+        return lines
+
+    def show(self, console: Console) -> None:
+        """Print the table."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        names = self._columns()
+        narrow = console.width < NARROW
+        marked = False
+        table.add_column("item", no_wrap=True, max_width=min(max(console.width - 68, 12), 40))
+        for name in names:
+            several = name in self.base.levels and name not in self.base.variables
+            table.add_column(name.replace("_", " "), no_wrap=not several, ratio=1 if several else None)
+        table.add_column("decision", no_wrap=True)
+        table.add_column("why", ratio=1, min_width=LEAST_WHY)
+        for record in self.rows:
+            decision = record["decision"]
+            found = record.get("posteriors", record)
+            cells = [Text(record["item"])]
+            unread = record["diagnostics"]["refused"] + record["diagnostics"]["unreadable"]
+            read = record["diagnostics"]["samples"] > unread
+            cells += [Text(self._cell(name, found, narrow) if read else "-") for name in names]
+            mark = MARK if basis_of_item(decision, self.required) in UNCALIBRATED else ""
+            marked = marked or bool(mark)
+            cells.append(Text(decision["item"] + mark, style=COLOURS[decision["item"]]))
+            cells.append(Text(_why(record, marked=bool(mark))))
+            table.add_row(*cells)
+        console.print(table)
+        if marked:
+            console.print(LEGEND)
+        left = sum(self.items.values()) - len(self.rows)
+        if left:
+            console.print(f"... and {left} more; write them to a file with -o, or use --json")
+
+    def _columns(self) -> list[str]:
+        """Return the columns: a level of binary variables is one, any other variable its own."""
+        columns = []
+        for level, names in self.base.levels.items():
+            binary = all(self.base.variables[name].kind == "binary" for name in names)
+            columns += [level] if binary else list(names)
+        return columns
+
+    def _cell(self, name: str, found: Record, narrow: bool) -> str:
+        names = self.base.levels.get(name, ())
+        variables = self.base.variables
+        if names and all(variables[n].kind == "binary" for n in names):
+            p = found.get(name) or {n: found[n] for n in names}
+            cuts = self.base.policy.cuts
+            active = [n for n in names if p[n] >= cuts.get(n, 0.5)]
+            stems = {name.rstrip("0123456789") for name in names}
+            prefix = stems.pop() if len(stems) == 1 else ""
+            return prefix * bool(active) + " ".join(n.removeprefix(prefix) for n in active) or "-"
+        value = found[name]
+        if variables[name].kind == "interval":
+            return f"{value['mean']:+.2f}" + ("" if narrow else f" ±{(value['q95'] - value['q05']) / 2:.2f}")
+        best = max(value, key=value.__getitem__)
+        return f"{best} {value[best]:.2f}"
+
+
+def limits_in_words(session: Session) -> list[str]:
+    """Return how limits of the mean are kept: by which thresholds, or each risk by itself."""
+    policy, variables = session.network.knowledge.policy, session.network.knowledge.variables
+    names_by_risk: dict[str, list[str]] = {}
+    for name in (name for name in policy.limits if name in policy.thresholds):
+        risks = dict(zip(variables[name].values, map(_risk, policy.thresholds[name]), strict=True))
+        if len(set(risks.values())) == 1:
+            shown = next(iter(risks.values()))
+        else:
+            shown = ", ".join(f"{value} {risk}" for value, risk in risks.items())
+        names_by_risk.setdefault(shown, []).append(name)
+    by_risk = "; ".join(f"{_some(names)} {risk}" for risk, names in names_by_risk.items())
+    lines = [f"highest risks accepted, so that limits of the mean are kept: {by_risk}"] if by_risk else []
+    if session.without_threshold:
+        lines.append(
+            f"limits of the mean cap each risk of {_some(session.without_threshold)}: to find what keeps "
+            f"the mean takes a file of 60 items with such a value, or {_gold(session)}"
+        )
+    return lines
+
+
+def _risk(risk: float) -> str:
+    return f"{risk:.3g}" if risk else "none"
+
+
+def _gold(session: Session) -> str:
+    """Return what a calibration that finds thresholds takes: one at all, or more gold."""
+    base = session.network.knowledge
+    return f"{base.policy.calibrated_from} with gold for seke calibrate" if base.fits else "seke calibrate"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
+
+
+def _why(record: Record, *, marked: bool) -> str:
+    """Return in a few words why an item is not, or not wholly, accepted, and what of it is not calibrated.
+
+    marked: whether the item itself rests on numbers that were not calibrated.
+    """
+    decision = record["decision"]
+    following = decision["next"]
+    if following:
+        about = f" about {following['about']}" if following["about"] else ""
+        samples = following["samples"]
+        return f"ask {following['question']}{about}" + (f" x{samples}" if samples > 1 else "")
+    if decision["item"] == "reject":
+        return ", ".join(reason for reason in decision["reasons"] if not reason.startswith("open"))
+    levels = decision["levels"].items()
+    groups = {
+        "blank": [name for name, level in levels if level["decision"] not in ("accept", "inferred")],
+        "inferred": [name for name, level in levels if level["decision"] == "inferred"],
+    }
+    for basis in () if marked else UNCALIBRATED:
+        groups[basis] = [name for name, level in levels if basis_of(level) == basis]
+    return "; ".join(f"{group}: {_first(names)}" for group, names in groups.items() if names)
+
+
+def _first(names: Sequence[str]) -> str:
+    return " ".join(names[:MOST_IN_CELL]) + (" ..." if len(names) > MOST_IN_CELL else "")
+
+
+def shortened(certificates: Sequence[Certificate]) -> str:
+    """Return the values of certificates in words, cut where there are many."""
+    from engine import listed
+
+    shown = len(certificates)
+    while shown > 1 and len(listed(certificates[:shown])) > LONGEST_LIST:
+        shown -= 1
+    more = len(certificates) - shown
+    return listed(certificates[:shown]) + (f" and {more} more" if more else "")

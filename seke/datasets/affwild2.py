@@ -1,0 +1,166 @@
+"""Aff-Wild2 as the ABAW challenges give it: a text for each video and level, a line for each frame.
+
+    annotations/EXPR_Set/Train_Set/VIDEO.txt    header; a class, -1 where nothing is known
+    annotations/VA_Set/Train_Set/VIDEO.txt      header; valence,arousal, -5
+    annotations/AU_Set/Train_Set/VIDEO.txt      header with the units' names; 0, 1 or -1 of each
+    cropped_aligned/VIDEO/00001.jpg
+
+Other years' names of the folders are known too (EXPR_Classification_Challenge, ...). Subjects are not told:
+the group is the video, both persons of one that shows two (`VIDEO_left`, `VIDEO_right`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import SekeError
+from seke.datasets.common import (
+    AROUSAL,
+    EXPRESSION,
+    VALENCE,
+    Frame,
+    Layout,
+    checked,
+    lines_of,
+    numbered_pictures,
+    real,
+    unit,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from seke.datasets.common import Source
+
+    Texts = dict[str, dict[str, Path]]
+
+LEVELS = ("EXPR", "VA", "AU")
+DEEPEST = 3
+UNKNOWN = {"EXPR": -1, "VA": -5, "AU": -1}
+PERSON = re.compile(r"_(left|right)$")
+LETTER = re.compile(r"[A-Za-z]")
+UNIT = re.compile(r"AU0*(\d+)")
+
+
+def layout(source: Source) -> Layout:
+    """Return what a folder of Aff-Wild2 holds.
+
+    Raises:
+        engine.SekeError: it is none, or a video has two texts of one level.
+    """
+    pictures = source.pictures()
+    videos: Texts = {}
+    for level, path in _texts(source.folder, pictures):
+        known = videos.setdefault(path.stem, {})
+        if level in known:
+            raise SekeError(f"{path}: {known[level]} is about the same video")
+        known[level] = path
+    if not videos:
+        raise SekeError(f"{source.folder}: has no folders EXPR_Set, VA_Set or AU_Set with texts of videos")
+    met = {level for texts in videos.values() for level in texts}
+    names = {EXPRESSION} if "EXPR" in met else set()
+    names |= {VALENCE, AROUSAL} if "VA" in met else set()
+    names |= {name for texts in videos.values() if "AU" in texts for name in _units(texts["AU"])}
+    return Layout(source.known(names), _frames(source, pictures, videos))
+
+
+def _texts(folder: Path, pictures: Path) -> Iterator[tuple[str, Path]]:
+    """Yield level and path of every text; the pictures, which are millions, are passed by."""
+    for above, folders, names in os.walk(folder):
+        depth = len(Path(above).relative_to(folder).parts)
+        folders[:] = sorted(one for one in folders if Path(above, one) != pictures and depth < DEEPEST)
+        parts = [part.upper().split("_")[0] for part in Path(above).relative_to(folder).parts]
+        level = next((part for part in parts if part in LEVELS), None)
+        if level is not None:
+            yield from ((level, Path(above, name)) for name in sorted(names) if name.endswith(".txt"))
+
+
+def _units(path: Path) -> list[str]:
+    """Return the names in the header of a text of action units."""
+    place, header = next(lines_of(path), (f"{path}:1", ""))
+    found = [UNIT.fullmatch(cell.strip().upper()) for cell in header.split(",")]
+    names = [unit(int(one[1])) for one in found if one is not None]
+    if len(names) != len(found):
+        raise SekeError(f"{place}: met {header[:80]!r}; allowed is a header of units, AU1,AU2,...")
+    return names
+
+
+def _frames(source: Source, pictures: Path, videos: Texts) -> Iterator[Frame]:
+    for video, texts in sorted(videos.items()):
+        labels: dict[int, dict[str, Any]] = {}
+        for level, path in texts.items():
+            for frame, told in _told(source, level, path):
+                labels.setdefault(frame, {}).update(told)
+        if not (pictures / video).is_dir():
+            source.tally.leave_out("videos without pictures", video)
+            continue
+        names = numbered_pictures(pictures / video)
+        said_in = source.below(next(iter(texts.values())))
+        for frame, known in sorted(labels.items()):
+            if not known:
+                source.tally.leave_out("frames of which nothing is known", f"{video} frame {frame}")
+            elif frame not in names:
+                source.tally.leave_out("labels without a picture", f"{video} frame {frame}")
+            else:
+                picture = source.below(pictures / video / names[frame])
+                yield Frame(picture, PERSON.sub("", video), known, said_in)
+
+
+def _told(source: Source, level: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the frames that are wanted, counted from 1, with what is known of each."""
+    read = _reader(source, level, path)
+    for place, line in lines_of(path):
+        # The first line is the header; a blank one is a frame of which nothing is known.
+        frame = int(place.rpartition(":")[2]) - 1
+        if not frame and not LETTER.search(line):
+            raise SekeError(
+                f"{place}: met {line[:80]!r}; allowed is a header, as frames count from the second line"
+            )
+        if not frame or (frame - 1) % source.options.every:
+            continue
+        told = checked(source.tally, read, place, line)
+        if told is not None:
+            yield frame, told
+
+
+def _reader(source: Source, level: str, path: Path) -> Callable[[str, str], dict[str, Any]]:
+    """Return how a line of a level is read."""
+    nothing = str(UNKNOWN[level])
+    if level == "EXPR":
+        return lambda place, line: _expression(source, place, line)
+    if level == "VA":
+        return _affect
+    units = _units(path)
+
+    def read(place: str, line: str) -> dict[str, Any]:
+        cells = [cell.strip() for cell in line.split(",")]
+        if len(cells) != len(units) or not set(cells) <= {"0", "1", nothing}:
+            raise SekeError(
+                f"{place}: met {line[:80]!r}; allowed are {len(units)} of 0, 1 and {nothing} (unknown)"
+            )
+        coded = {
+            name: None if cell == nothing else cell == "1" for name, cell in zip(units, cells, strict=True)
+        }
+        return source.units(coded)
+
+    return read
+
+
+def _expression(source: Source, place: str, line: str) -> dict[str, Any]:
+    if whole(place, line) == UNKNOWN["EXPR"]:
+        return {}
+    state, _ = source.expression(place, line)
+    return {} if state is None else {EXPRESSION: state}
+
+
+def _affect(place: str, line: str) -> dict[str, Any]:
+    cells = line.split(",")
+    if len(cells) != 2:
+        raise SekeError(f"{place}: met {line[:80]!r}; allowed is valence,arousal")
+    numbers = [real(place, cell, UNKNOWN["VA"]) for cell in cells]
+    # One without the other is no point of the plane.
+    return {} if None in numbers else dict(zip((VALENCE, AROUSAL), numbers, strict=True))

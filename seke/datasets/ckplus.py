@@ -1,0 +1,97 @@
+"""CK+: FACS and emotion files of sequences, which name the peak frame, the last one.
+
+    cohn-kanade-images/S005/001/S005_001_00000011.png
+    FACS/S005/001/S005_001_00000011_facs.txt          a line a unit: its number and intensity
+    Emotion/S005/001/S005_001_00000011_emotion.txt    one number; most sequences have none
+
+A unit in the file counts as active whatever its intensity (0: not told), one that is not as absent.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from engine import SekeError
+from seke.datasets.common import EXPRESSION, Frame, Layout, lines_of, numbered_pictures, unit, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from seke.datasets.common import Source
+
+UNITS = ("FACS", "FACS_labels/FACS")
+EMOTIONS = ("Emotion", "Emotion_labels/Emotion")
+NEUTRAL = "neutral"
+UNIT = re.compile(r"AU\d+")
+
+
+def layout(source: Source) -> Layout:
+    """Return what a folder of CK+ holds.
+
+    Raises:
+        engine.SekeError: it is none.
+    """
+    pictures = source.pictures()
+    found = {
+        suffix: _files(source, names, suffix) for names, suffix in ((UNITS, "facs"), (EMOTIONS, "emotion"))
+    }
+    if not any(found.values()):
+        raise SekeError(f"{source.folder}: has no FACS/ or Emotion/ with *_facs.txt or *_emotion.txt files")
+    names = {EXPRESSION} if found["emotion"] or source.options.neutral else set()
+    if source.options.neutral and NEUTRAL not in source.base.variables[source.known([EXPRESSION])[0]].states:
+        raise SekeError(f"--neutral: the base {source.base.name} has no state {NEUTRAL}")
+    names |= set(_units(source)) if found["facs"] else set()
+    return Layout(source.known(names), _frames(source, pictures, found))
+
+
+def _units(source: Source) -> list[str]:
+    """Return the action units of the base, all of which the set codes."""
+    return [name for name in source.base.variables if UNIT.fullmatch(name)]
+
+
+def _files(source: Source, names: tuple[str, ...], suffix: str) -> dict[str, Path]:
+    """Return the label files of a kind by the name of the frame that they are about."""
+    folders = [source.folder / name for name in names if (source.folder / name).is_dir()]
+    ending = f"_{suffix}.txt"
+    paths = sorted(path for folder in folders[:1] for path in folder.glob(f"*/*/*{ending}"))
+    return {path.name.removesuffix(ending): path for path in paths}
+
+
+def _frames(source: Source, pictures: Path, found: dict[str, dict[str, Path]]) -> Iterator[Frame]:
+    for name in sorted({*found["facs"], *found["emotion"]}):
+        paths = [found[kind][name] for kind in ("facs", "emotion") if name in found[kind]]
+        try:
+            labels = _labels(source, found, name)
+        except SekeError as error:
+            source.tally.fault(error)
+            continue
+        said_in = source.below(paths[0])
+        subject, sequence = paths[0].parts[-3:-1]
+        folder = pictures / subject / sequence
+        if (folder / f"{name}.png").is_file():
+            yield Frame(source.below(folder / f"{name}.png"), subject, labels, said_in)
+        else:
+            source.tally.leave_out("labels without a picture", said_in)
+        first = min(numbered_pictures(folder).items(), default=None) if source.options.neutral else None
+        if first is not None and first[1] != f"{name}.png":
+            yield Frame(source.below(folder / first[1]), subject, {EXPRESSION: NEUTRAL}, said_in)
+
+
+def _labels(source: Source, found: dict[str, dict[str, Path]], name: str) -> dict[str, Any]:
+    labels: dict[str, Any] = {}
+    if name in found["facs"]:
+        coded: dict[str, bool | None] = dict.fromkeys(_units(source), False)
+        for place, line in lines_of(found["facs"][name]):
+            number, _, intensity = line.partition(" ")
+            whole(place, intensity)
+            coded[unit(whole(place, number))] = True
+        labels |= source.units(coded)
+    if name in found["emotion"]:
+        told = list(lines_of(found["emotion"][name]))
+        if len(told) != 1:
+            raise SekeError(f"{found['emotion'][name]}:1: met {len(told)} lines; allowed is one number")
+        state, _ = source.expression(*told[0])
+        labels |= {} if state is None else {EXPRESSION: state}
+    return labels

@@ -1,0 +1,265 @@
+"""What the readers of all layouts share: a labelled picture, what was left out, names and numbers."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from engine import AnswerError, SekeError
+from seke.datasets.images import ENDINGS
+from seke.files.lines import read_lines
+from seke.samples.csv_rows import csv_rows, decode_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from engine import Knowledge
+    from seke.datasets.images import Box
+    from seke.datasets.registry import SourceSet
+
+Result = TypeVar("Result")
+
+EXPRESSION, VALENCE, AROUSAL = "expression", "valence", "arousal"
+MOST_FAULTS = 20
+EXAMPLES = 3
+NUMBER = re.compile(r"\d+")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture with what a set says of it.
+
+    path: below the set's folder, as POSIX. labels: variable -> a state's name, 1 or 0, or a number. said_in:
+    the file of the labels, below the set's folder.
+    """
+
+    path: str
+    group: str | None
+    labels: Mapping[str, Any]
+    said_in: str
+    box: Box | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A set that was found: the variables that it may tell of, and its pictures one by one."""
+
+    variables: tuple[str, ...]
+    frames: Iterator[Frame]
+    boxes: bool = False
+
+
+@dataclass
+class Tally:
+    """What went wrong and what was left out while a set was read."""
+
+    left_out: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def leave_out(self, reason: str, what: str) -> None:
+        """Note something that is not in the manifest."""
+        self.left_out[reason] += 1
+        if len(known := self.examples.setdefault(reason, [])) < EXAMPLES:
+            known.append(what)
+
+    def fault(self, message: object) -> None:
+        """Note a fault of a file.
+
+        Raises:
+            engine.AnswerError: there are too many of them.
+        """
+        self.faults.append(str(message))
+        if len(self.faults) >= MOST_FAULTS:
+            raise AnswerError("\n".join([*self.faults, "... and perhaps more"]))
+
+    def end(self) -> None:
+        """Raise all faults that there are."""
+        if self.faults:
+            raise AnswerError("\n".join(self.faults))
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a set is read.
+
+    every: only frames 1, 1 + every, ... of a sequence. pictures: where the pictures lie, below the set's
+    folder, in place of the usual places. threshold: the least intensity at which a unit counts as active.
+    neutral: also the first frame of a sequence, as neutral.
+    """
+
+    every: int = 1
+    pictures: str = ""
+    threshold: int = 2
+    neutral: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """A set in a folder, about to be read for a base."""
+
+    kind: SourceSet
+    folder: Path
+    base: Knowledge
+    options: Options
+    tally: Tally
+
+    def below(self, path: Path) -> str:
+        """Return a path below the set's folder, as POSIX."""
+        return path.relative_to(self.folder).as_posix()
+
+    def first_of(self, names: Iterable[str], what: str) -> Path:
+        """Return the first of these folders that is there.
+
+        Raises:
+            engine.SekeError: none is.
+        """
+        wanted = tuple(names)
+        for name in wanted:
+            if (self.folder / name).is_dir():
+                return self.folder / name
+        raise SekeError(f"{self.folder}: has no folder {' or '.join(wanted)} with {what}")
+
+    def pictures(self) -> Path:
+        """Return the folder of the pictures.
+
+        Raises:
+            engine.SekeError: it is not there, or leads out of the set's folder.
+        """
+        if not self.options.pictures:
+            return self.first_of(self.kind.pictures, "its pictures (--pictures names another)")
+        given = PurePosixPath(self.options.pictures)
+        if given.is_absolute() or ".." in given.parts:
+            raise SekeError(f"--pictures {given}: names a folder below {self.folder}")
+        return self.first_of([str(given)], "its pictures")
+
+    def known(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return those of these variables that the base has, in its order.
+
+        Raises:
+            engine.SekeError: it has none of them.
+        """
+        wanted = set(names)
+        found = tuple(name for name in self.base.variables if name in wanted)
+        if not found:
+            raise SekeError(f"the base {self.base.name} has none of what {self.kind.label} labels")
+        return found
+
+    def expression(self, place: str, code: str) -> tuple[str | None, bool]:
+        """Return the state that a code stands for, None where the base lacks it; and whether it is kept.
+
+        Raises:
+            engine.SekeError: no such code.
+        """
+        number = whole(place, code)
+        name = self.kind.expressions.get(number)
+        if name is None:
+            allowed = ", ".join(f"{key} {value}" for key, value in self.kind.expressions.items())
+            raise SekeError(f"{place}: no class is {number}; they are {allowed}")
+        if name in self.kind.drop:
+            self.tally.leave_out(f"of class {name!r}", place)
+            return None, False
+        variable = self.base.variables.get(EXPRESSION)
+        if variable is None or name not in variable.states:
+            self.tally.leave_out(f"labels {name!r}, which the base lacks", place)
+            return None, True
+        return name, True
+
+    def units(self, coded: Mapping[str, bool | None]) -> dict[str, int]:
+        """Return what is known of the base's action units, where some code is known of these.
+
+        A code that hides units leaves them unknown, unless they are coded as active beside it.
+        """
+        hidden = {name for code in self.base.codes.values() if coded.get(code.name) for name in code.hides}
+        found = {}
+        for name, active in coded.items():
+            if active is None or name not in self.base.variables or (name in hidden and not active):
+                continue
+            found[name] = int(active)
+        return found
+
+
+def unit(number: int) -> str:
+    """Return the name of an action unit."""
+    return f"AU{number}"
+
+
+def whole(place: str, text: str) -> int:
+    """Return a whole number, which may be written as 3.0 or 3.0000000e+00.
+
+    Raises:
+        engine.SekeError: none.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not number.is_integer():
+        raise SekeError(f"{place}: met {text[:40]!r}; allowed is a whole number")
+    return int(number)
+
+
+def real(place: str, text: str, unknown: float | None) -> float | None:
+    """Return a number from -1 to 1, None where it is what stands for nothing known.
+
+    Raises:
+        engine.SekeError: none.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if unknown is not None and number == unknown:
+        return None
+    if not -1 <= number <= 1:
+        also = f", or {unknown:g} where nothing is known" if unknown is not None else ""
+        raise SekeError(f"{place}: met {text[:40]!r}; allowed is a number from -1 to 1{also}")
+    return number
+
+
+def lines_of(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the lines of a text that are not blank, each with its place, `file:line`.
+
+    Raises:
+        engine.AnswerError: a file that cannot be read as text.
+    """
+    for number, line in decode_lines(str(path), read_lines(path, may_be_empty=True)):
+        if line.strip():
+            yield f"{path}:{number}", line.strip()
+
+
+def cells_of(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield the rows of a CSV table that are not blank, each with its place, `file:line`.
+
+    Raises:
+        engine.AnswerError: a file that cannot be read as CSV.
+    """
+    for number, cells in csv_rows(path):
+        yield f"{path}:{number}", [cell.strip() for cell in cells]
+
+
+def numbered_pictures(folder: Path) -> dict[int, str]:
+    """Return the names of a folder's pictures by the last number in each; none where it is missing."""
+    found: dict[int, str] = {}
+    if not folder.is_dir():
+        return found
+    for name in sorted(os.listdir(folder)):
+        stem, ending = os.path.splitext(name)
+        numbers = NUMBER.findall(stem)
+        if ending.lower() in ENDINGS and numbers:
+            found.setdefault(int(numbers[-1]), name)
+    return found
+
+
+def checked(tally: Tally, read: Callable[..., Result], *told: Any) -> Result | None:
+    """Return what is read of what was told; None where there is a fault, which is noted."""
+    try:
+        return read(*told)
+    except SekeError as error:
+        tally.fault(error)
+        return None

@@ -1,0 +1,237 @@
+"""Picture files -> pictures as they are sent: upright, cut to what is to be seen, small, only pixels.
+
+Whatever a file says beside its pixels (EXIF, XMP, comments, profiles, thumbnails) stays here: the pixels are
+decoded and encoded anew. The same file and view give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import stat
+import threading
+import warnings
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine import SekeError, View, did_you_mean
+from seke.vision.messages import Picture
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    from PIL.Image import Image as Pixels
+
+    from engine import Knowledge
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+MOST_BYTES = 50_000_000  # of a file; a photograph of 50 million pixels has half of that
+# Below Pillow's own bound of 89 million. Cameras and phones make up to 8,688 x 5,792 or 8,256 x 6,192 pixels:
+# 210 MB once decoded, at four bytes a pixel, and as much again where the file says that it is to be turned.
+MOST_PIXELS = 52_000_000
+# Of pictures whose colours are converted, which are there twice: with transparency, for print, of 16 bits.
+MOST_CONVERTED_PIXELS = MOST_PIXELS // 2
+LARGE_PIXELS = 8_000_000  # 32 MB decoded; of larger pictures one is worked on at a time
+MOST_READS = 200_000  # of a file; 50 MB in pieces of 4 kB, which some encoders make, take some 50,000
+STRIP = 256  # rows that are converted at once, so that few of them are there twice
+LEAST_SIDE = 16
+QUALITY = 90
+WHITE = (255, 255, 255)
+
+
+_LARGE = threading.Lock()
+
+
+class PictureError(SekeError):
+    """A file that cannot be shown; `reason` is one word of why."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class _CountedReads(io.BufferedReader):
+    """A file of not too many pieces: Pillow takes microseconds and memory for each, were it empty."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self.path, self.reads = path, 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        if self.reads > MOST_READS:
+            raise PictureError(
+                "huge", f"{self.path}: is in more pieces than can be read (over {MOST_READS:,})"
+            )
+        return super().read(size)
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where the face is, in pixels of the upright picture."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+def picture_of(path: Path, view: View, box: Box | None = None, region: str = "") -> Picture:
+    """Return a file as it is sent in a view.
+
+    box: the face, with the view's margin around it; without one the whole picture is taken, as it is. region:
+    the part of the box that is enlarged; nothing is enlarged without a box, or where the view has no such
+    region.
+
+    Raises:
+        PictureError: empty, missing, unreadable, unsupported, animated, huge, tiny; the message names the
+        file.
+    """
+    with warnings.catch_warnings(), ExitStack() as stack:
+        warnings.simplefilter("ignore")
+        # Under one name, so that no earlier stage of a large picture is kept.
+        shown = _cut(_upright(_opened(path, stack), path), view, box, region, path)
+        if view.grey:
+            shown = shown.convert("L")
+        scale = view.size / max(shown.size)
+        if scale < 1 or region:
+            from PIL.Image import Resampling
+
+            size = (max(round(shown.width * scale), 1), max(round(shown.height * scale), 1))
+            shown = shown.resize(size, Resampling.LANCZOS)
+        shown = shown.convert("RGB")
+        # An encoder writes what stands in `info` (comments, profiles) anew.
+        shown.info.clear()
+        made = io.BytesIO()
+        shown.save(made, "JPEG", quality=QUALITY, subsampling=0)
+    data = made.getvalue()
+    return Picture(data, "image/jpeg", *shown.size, hashlib.sha256(data).hexdigest())
+
+
+def _opened(path: Path, stack: ExitStack) -> Pixels:
+    """Open a file and decode it whole, within limits; a large one has its turn until the stack is closed."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        _check_file(path, path.stat())
+        with _CountedReads(path) as file:
+            image = Image.open(file, formats=FORMATS)
+            _check_size(path, image)
+            if image.width * image.height > LARGE_PIXELS:
+                stack.enter_context(_LARGE)
+            if getattr(image, "n_frames", 1) > 1:
+                raise PictureError("animated", f"{path}: is animated; give one picture")
+            image.load()
+    except FileNotFoundError:
+        raise PictureError("missing", f"{path}: no such file") from None
+    except UnidentifiedImageError:
+        raise PictureError("unsupported", f"{path}: is no JPEG, PNG or WebP picture") from None
+    except Image.DecompressionBombError:
+        allowed = f"at most {MOST_PIXELS:,} in all are read"
+        raise PictureError("huge", f"{path}: has more pixels than can be read safely; {allowed}") from None
+    except PictureError:
+        raise
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, TypeError, ArithmeticError) as error:
+        raise PictureError("unreadable", f"{path}: cannot be read ({_plain(error)})") from None
+    return image
+
+
+def _check_file(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise PictureError("unsupported", f"{path}: is a folder, a pipe or a device; allowed is a file")
+    if not status.st_size:
+        raise PictureError("empty", f"{path}: is empty")
+    if status.st_size > MOST_BYTES:
+        raise PictureError("huge", f"{path}: has {status.st_size:,} bytes; at most {MOST_BYTES:,} are read")
+
+
+def _check_size(path: Path, image: Pixels) -> None:
+    """Refuse by its head what is too large or too small; turned it has the same sides."""
+    plain = image.mode in ("1", "L", "P") or (image.mode == "RGB" and "transparency" not in image.info)
+    most = MOST_PIXELS if plain else MOST_CONVERTED_PIXELS
+    shape = f"{image.width:,} x {image.height:,} pixels"
+    if image.width * image.height > most:
+        kind = "" if plain else f" of the kind {image.mode}"
+        raise PictureError("huge", f"{path}: has {shape}; at most {most:,} in all{kind} are read")
+    if min(image.size) < LEAST_SIDE:
+        raise PictureError("tiny", f"{path}: has {shape}; a side has {LEAST_SIDE} at least")
+
+
+def _plain(error: BaseException) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__
+
+
+def _upright(image: Pixels, path: Path) -> Pixels:
+    """Return the picture turned as its file says, in RGB or grey; what is transparent is white."""
+    from PIL import ImageOps
+
+    try:
+        # In place: a copy of a large picture is what memory would not hold.
+        ImageOps.exif_transpose(image, in_place=True)
+        turned = image
+        if turned.mode.startswith("I"):
+            # Sixteen bits, which a plain conversion would cut off rather than scale.
+            turned = turned.point(lambda value: value / 257).convert("L")
+        plain = turned.mode in ("RGB", "L") and "transparency" not in turned.info
+        upright = turned if plain else _on_white(turned)
+    except (OSError, ValueError, SyntaxError, TypeError, KeyError, ArithmeticError, MemoryError) as error:
+        raise PictureError("unreadable", f"{path}: cannot be read ({_plain(error)})") from None
+    return upright
+
+
+def _on_white(image: Pixels) -> Pixels:
+    """Return a picture in RGB; what is transparent is white."""
+    from PIL import Image
+
+    clear = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+    upright = Image.new("RGB", image.size)
+    for top in range(0, image.height, STRIP):
+        strip = image.crop((0, top, image.width, min(top + STRIP, image.height)))
+        if clear:
+            layer = strip.convert("RGBA")
+            strip = Image.alpha_composite(Image.new("RGBA", layer.size, (*WHITE, 255)), layer)
+        upright.paste(strip.convert("RGB"), (0, top))
+    return upright
+
+
+def _cut(image: Pixels, view: View, box: Box | None, region: str, path: Path) -> Pixels:
+    if box is None:
+        return image
+    part = view.regions.get(region.replace(" ", "-"))
+    if part is None:
+        aside, above = box.width * view.margin, box.height * view.margin
+        edges: tuple[float, ...] = (
+            box.left - aside,
+            box.top - above,
+            box.left + box.width + aside,
+            box.top + box.height + above,
+        )
+    else:
+        edges = (
+            box.left + part[0] * box.width,
+            box.top + part[1] * box.height,
+            box.left + part[2] * box.width,
+            box.top + part[3] * box.height,
+        )
+    left, top = max(round(edges[0]), 0), max(round(edges[1]), 0)
+    right, bottom = min(round(edges[2]), image.width), min(round(edges[3]), image.height)
+    if min(right - left, bottom - top) < LEAST_SIDE:
+        raise PictureError("tiny", f"{path}: its box leaves fewer than {LEAST_SIDE} pixels of the picture")
+    found: Pixels = image.crop((left, top, right, bottom))
+    return found
+
+
+def view_of(base: Knowledge, name: str) -> View:
+    """Return a view of a base, the plain one where the base declares none.
+
+    Raises:
+        engine.SekeError: a view that is not declared, of a base that declares some.
+    """
+    if not base.views:
+        return View(name=name, size=768, margin=0.25)
+    if name not in base.views:
+        raise SekeError(f"no view is called {name!r}{did_you_mean(name, base.views)}")
+    return base.views[name]

@@ -1,0 +1,173 @@
+"""A set in a folder -> a manifest; `seke import` as a function."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from engine import Knowledge, SekeError
+from seke.datasets import affectnet, affwild2, bp4d, ckplus, disfa, rafdb
+from seke.datasets.common import Options, Source, Tally
+from seke.datasets.manifest import BOX, is_manifest
+from seke.datasets.registry import source_sets
+from seke.files.shipped import knowledge as read_knowledge
+from seke.tables.record_writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from seke.datasets.common import Frame, Layout
+
+    Row = dict[str, Any]
+
+LAYOUTS: dict[str, Callable[[Source], Layout]] = {
+    "affectnet": affectnet.layout,
+    "affwild2": affwild2.layout,
+    "bp4d": bp4d.layout,
+    "ckplus": ckplus.layout,
+    "disfa": disfa.layout,
+    "rafdb": rafdb.layout,
+}
+ENDINGS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
+TOGETHER = 1000
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of a set.
+
+    items: pictures in the manifest. groups: how many there are, 0 where the set does not tell subjects.
+    labelled: variable -> pictures with a label of it. active: binary variable -> pictures where it is active.
+    left_out: reason -> how many; examples: reason -> a few of these.
+    """
+
+    source: str
+    manifest: str
+    items: int
+    groups: int
+    labelled: Mapping[str, int]
+    active: Mapping[str, int]
+    left_out: Mapping[str, int]
+    examples: Mapping[str, list[str]]
+    notes: tuple[str, ...]
+
+    def as_facts(self) -> dict[str, Any]:
+        """Return everything as one mapping."""
+        return asdict(self)
+
+
+def import_set(
+    name: str,
+    folder: str | Path,
+    output: str | Path,
+    *,
+    knowledge: Knowledge | str | Path | None = None,
+    only: str = "",
+    **given: Any,
+) -> Imported:
+    """Read the labels of a set into a manifest, which is whole or not there.
+
+    Args:
+        name: of the set: one of LAYOUTS.
+        folder: where the set is.
+        output: the manifest, in the set's folder or above it, as its paths do not leave its own folder.
+        knowledge: the base whose variables are told; the shipped base by default.
+        only: a pattern; only pictures whose path below the folder matches, or whose label file's does.
+        given: `every`, `pictures`, `threshold`, `neutral` (see `common.Options`).
+
+    Raises:
+        engine.AnswerError: bad lines, each with its file and number; nothing is written.
+        engine.SekeError: no such set, or not where it should be; no picture is left.
+    """
+    if name not in LAYOUTS:
+        raise SekeError(f"no set is called {name!r}; allowed are {', '.join(LAYOUTS)}")
+    root, target = Path(folder), Path(output)
+    above = _above(root, target)
+    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    tally = Tally()
+    source = Source(source_sets()[name], root, base, Options(**given), tally)
+    found = LAYOUTS[name](source)
+    counts = _Counts()
+    with Writer(target) as writer:
+        rows: list[Row] = []
+        for frame in _wanted(found.frames, only):
+            counts.add(frame)
+            rows.append(_row(name, frame, found, above))
+            if len(rows) == TOGETHER:
+                writer.write(rows)
+                rows = []
+        tally.end()
+        writer.write(rows)
+        if not counts.items:
+            raise SekeError(f"{root}: no picture with a label is left{_why(tally)}")
+    return Imported(
+        name,
+        str(target),
+        counts.items,
+        len(counts.groups),
+        {one: counts.labelled[one] for one in found.variables},
+        {one: counts.active[one] for one in found.variables if base.variables[one].kind == "binary"},
+        dict(tally.left_out),
+        tally.examples,
+        tuple(tally.notes),
+    )
+
+
+class _Counts:
+    def __init__(self) -> None:
+        self.items, self.groups = 0, set[str]()
+        self.labelled, self.active = Counter[str](), Counter[str]()
+
+    def add(self, frame: Frame) -> None:
+        self.items += 1
+        self.groups |= {frame.group} if frame.group is not None else set()
+        self.labelled.update(frame.labels.keys())
+        self.active.update(name for name, value in frame.labels.items() if value == 1)
+
+
+def _above(folder: Path, output: Path) -> PurePosixPath:
+    """Return the set's folder as the manifest names it."""
+    if not folder.is_dir():
+        raise SekeError(f"{folder}: no such folder")
+    if not output.name.lower().endswith(ENDINGS):
+        raise SekeError(f"{output}: unknown ending; allowed are {', '.join(ENDINGS)}")
+    inside, home = folder.resolve(), output.parent.resolve()
+    if output.is_file() and not is_manifest(output):
+        raise SekeError(f"{output}: is there already and is no manifest; name another file")
+    if not inside.is_relative_to(home):
+        raise SekeError(
+            f"{output}: a manifest's paths do not leave its own folder; write it to "
+            f"{folder / output.name}, or above {folder}"
+        )
+    return PurePosixPath(inside.relative_to(home).as_posix())
+
+
+def _wanted(frames: Iterator[Frame], only: str) -> Iterator[Frame]:
+    for frame in frames:
+        if frame.labels and (not only or fnmatch(frame.path, only) or fnmatch(frame.said_in, only)):
+            yield frame
+
+
+def _row(name: str, frame: Frame, found: Layout, above: PurePosixPath) -> Row:
+    row: Row = {
+        "path": str(above / frame.path),
+        "item": f"{name}/{PurePosixPath(frame.path).with_suffix('')}",
+        "group": None if frame.group is None else f"{name}/{frame.group}",
+        "source": name,
+    }
+    if found.boxes:
+        box = frame.box
+        row |= (
+            dict.fromkeys(BOX)
+            if box is None
+            else dict(zip(BOX, (box.left, box.top, box.width, box.height), strict=True))
+        )
+    return row | {variable: frame.labels.get(variable) for variable in found.variables}
+
+
+def _why(tally: Tally) -> str:
+    told = ", ".join(f"{count:,} {reason}" for reason, count in tally.left_out.items())
+    return f" (left out: {told})" if told else ""

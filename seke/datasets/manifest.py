@@ -1,0 +1,261 @@
+"""Images that were named on the command line -> items: a name, a file, and what is known of each already.
+
+An argument is a picture, a folder (all pictures below it), a pattern with * or ?, or a manifest: a table with
+a column `path`, and any of `item`, `group`, `source` (the set it is of), `left top width height` (the face's
+box in pixels) and labels as in a label table. Paths of a manifest stand below its own folder and do not
+leave it.
+"""
+
+from __future__ import annotations
+
+import glob
+import math
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import AnswerError, SekeError, did_you_mean
+from seke.datasets.images import ENDINGS, Box
+from seke.files.lines import read_lines
+from seke.files.parquet import ParquetTable
+from seke.samples.csv_rows import csv_rows
+from seke.samples.schema import met, parsed
+from seke.tables.label_table import BESIDE, ITEM, labels_from
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from engine import Knowledge
+    from seke.tables.label_table import LabelTable
+
+    Record = dict[str, Any]
+    Row = tuple[str, Record]
+
+TABLES = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
+BOX = ("left", "top", "width", "height")
+OWN = (ITEM, *BESIDE)
+MOST_FAULTS = 20
+DIGITS = re.compile(r"(\d+)")
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture to be annotated.
+
+    name: unique, and the same whenever the same files are named. labels: variable -> what the set says of it,
+    a state's name, true or false, or a number. source: the set that it is of, where that is told.
+    """
+
+    name: str
+    path: Path
+    group: str | None = None
+    box: Box | None = None
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    source: str | None = None
+
+
+def items_of(
+    images: Sequence[str | Path], base: Knowledge, labels: LabelTable | None = None
+) -> tuple[Item, ...]:
+    """Return the items that are named, in the order of the arguments and of their names.
+
+    labels: known of items by name, besides what manifests say.
+
+    Raises:
+        engine.SekeError: nothing there, paths that lead out of their folder, names that are met twice, and
+            bad rows of a manifest, all at once.
+    """
+    found: dict[str, Item] = {}
+    for image in images:
+        for item in _of(str(image), base):
+            if item.name in found:
+                other = found[item.name].path
+                hint = "give a manifest with a column `item`"
+                raise SekeError(f"{item.path}: would be item {item.name!r}, as {other} is; {hint}")
+            found[item.name] = item
+    if not found:
+        raise SekeError(f"no pictures ({', '.join(ENDINGS)}) are there in {', '.join(map(str, images))}")
+    if labels is not None:
+        return tuple(_joined(found.values(), labels, base))
+    return tuple(found.values())
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether the first row of a table names a picture; False for what cannot be read as a table."""
+    try:
+        _, first = next(_rows(path), ("", {}))
+    except SekeError:
+        return False
+    return "path" in first
+
+
+def label_sample(item: Item, base: Knowledge, observer: str) -> Record:
+    """Return what the set says of an item as a sample of an observer, whose question is the broadest."""
+    question = max(base.questions.values(), key=lambda one: (len(one.variables), not one.about_one))
+    key = {"item": item.name, "observer": observer, "question": question.name, "draw": 0}
+    return {**key, "reports": dict(item.labels)}
+
+
+def _of(image: str, base: Knowledge) -> Iterator[Item]:
+    path = Path(image)
+    if path.is_dir():
+        yield from _pictures(path)
+    elif image.lower().endswith(TABLES):
+        if not path.is_file():
+            raise SekeError(f"{image}: {_not_a_file(path)}")
+        yield from _manifest(path, base)
+    elif path.is_file():
+        yield Item(path.stem, path)
+    elif any(sign in image for sign in "*?["):
+        names = sorted(glob.glob(image, recursive=True), key=_natural)
+        yield from (Item(Path(name).stem, Path(name)) for name in names if name.lower().endswith(ENDINGS))
+    else:
+        raise SekeError(f"{image}: {_not_a_file(path)}")
+
+
+def _not_a_file(path: Path) -> str:
+    """Return what is wrong with a path that is neither a file nor a folder."""
+    there = "is a pipe or a device; allowed is a file or a folder"
+    return there if path.exists() else "no such file or folder"
+
+
+def _pictures(folder: Path) -> Iterator[Item]:
+    """Yield the pictures below a folder; links that lead out of it are left out."""
+    root = folder.resolve()
+    names = [one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.suffix.lower() in ENDINGS]
+    for name in sorted(names, key=_natural):
+        path = folder / name
+        if path.is_file() and path.resolve().is_relative_to(root):
+            yield Item(str(PurePosixPath(name).with_suffix("")), path)
+
+
+def _natural(name: str) -> list[Any]:
+    """Order `face2` before `face10`."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in DIGITS.split(name)]
+
+
+def _manifest(path: Path, base: Knowledge) -> Iterator[Item]:
+    rows = list(_rows(path))
+    if not rows:
+        raise SekeError(f"{path}: names no pictures")
+    _check_columns(path, rows, base)
+    faults: list[str] = []
+    drafts = []
+    for place, row in rows:
+        try:
+            drafts.append((place, _draft(path, row), _labels(row)))
+        except SekeError as fault:
+            faults.append(f"{place}: {fault}")
+    table = _table(drafts, base, faults)
+    if faults:
+        more = [f"... and {len(faults) - MOST_FAULTS} more"] if len(faults) > MOST_FAULTS else []
+        raise AnswerError("\n".join([*faults[:MOST_FAULTS], *more]))
+    items = [draft for _, draft, _ in drafts]
+    yield from items if table is None else _joined(items, table, base)
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    """Yield the rows of a manifest with their places; blank cells are left out."""
+    name = str(path).lower().removesuffix(".gz")
+    if name.endswith(".parquet"):
+        for number, row in enumerate(ParquetTable(path).rows(), 1):
+            yield f"{path}: row {number}", {key: cell for key, cell in row.items() if cell is not None}
+    elif name.endswith(".csv"):
+        lines = csv_rows(path)
+        _, header = next(lines, (1, []))
+        for number, cells in lines:
+            named = zip((column.strip() for column in header), (cell.strip() for cell in cells), strict=False)
+            yield f"{path}:{number}", {key: cell for key, cell in named if key and cell}
+    else:
+        for first, run in read_lines(path):
+            for number, line in enumerate(run, first):
+                if line.strip():
+                    yield f"{path}:{number}", _object(f"{path}:{number}", line)
+
+
+def _object(place: str, line: bytes) -> Record:
+    row = parsed(line, place)
+    if not isinstance(row, dict):
+        raise AnswerError(f"{place}: a row is an object with named fields; {met(row)}")
+    return {key: cell for key, cell in row.items() if cell is not None}
+
+
+def _check_columns(path: Path, rows: Sequence[Row], base: Knowledge) -> None:
+    known = [*OWN, *base.variables]
+    for place, row in rows:
+        for name in row:
+            if name not in known:
+                hint = did_you_mean(name, known)
+                raise SekeError(
+                    f"{place}: no column is called {name!r}{hint}; besides labels: {', '.join(OWN)}"
+                )
+    if not any("path" in row for _, row in rows):
+        raise SekeError(f"{path}: has no column `path`")
+
+
+def _draft(manifest: Path, row: Record) -> Item:
+    said = row.get("path")
+    if not isinstance(said, str):
+        raise SekeError("path: is missing")
+    folder = manifest.parent.resolve()
+    path = manifest.parent / said
+    if Path(said).is_absolute() or not path.resolve().is_relative_to(folder):
+        raise SekeError(f"path: {said!r} leads out of the manifest's folder")
+    name = row.get("item", str(PurePosixPath(said).with_suffix("")))
+    group, source = (None if row.get(key) is None else str(row[key]) for key in ("group", "source"))
+    return Item(str(name), path, group, _box(row), source=source)
+
+
+def _box(row: Record) -> Box | None:
+    given = [key for key in BOX if key in row]
+    if not given:
+        return None
+    if len(given) < len(BOX):
+        raise SekeError(f"a box needs all of {', '.join(BOX)}; there is only {', '.join(given)}")
+    try:
+        numbers = [float(row[key]) for key in BOX]
+    except (TypeError, ValueError):
+        raise SekeError(f"a box is four numbers, not {[row[key] for key in BOX]}") from None
+    if not all(math.isfinite(one) for one in numbers) or min(numbers[2:]) <= 0:
+        raise SekeError(f"a box needs a width and a height above 0, not {numbers[2]:g} and {numbers[3]:g}")
+    return Box(*numbers)
+
+
+def _labels(row: Record) -> Record:
+    return {key: cell for key, cell in row.items() if key not in OWN}
+
+
+def _table(
+    drafts: Iterable[tuple[str, Item, Record]], base: Knowledge, faults: list[str]
+) -> LabelTable | None:
+    """Read what a manifest says of its items as a label table; faults get the places of its rows."""
+    told = [(place, {"item": item.name, **labels}) for place, item, labels in drafts if labels]
+    if not told:
+        return None
+    try:
+        return labels_from([row for _, row in told], base)
+    except AnswerError as error:
+        for line in str(error).splitlines():
+            record = re.match(r"record (\d+)(.*)", line)
+            faults.append(f"{told[int(record[1]) - 1][0]}{record[2]}" if record else line)
+        return None
+
+
+def _joined(items: Iterable[Item], table: LabelTable, base: Knowledge) -> Iterator[Item]:
+    """Yield the items with what a table says of them."""
+    listed = list(items)
+    gold = table.gold_of([item.name for item in listed])
+    for i, item in enumerate(listed):
+        known = {name: column[i] for name, column in gold.values.items() if not np.isnan(column[i])}
+        labels = dict(item.labels) | {name: _said(base, name, value) for name, value in known.items()}
+        yield replace(item, labels=labels)
+
+
+def _said(base: Knowledge, name: str, value: float) -> Any:
+    variable = base.variables[name]
+    if variable.kind == "interval":
+        return float(value)
+    return bool(value) if variable.kind == "binary" else variable.states[int(value)]

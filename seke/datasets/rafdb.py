@@ -1,0 +1,63 @@
+"""RAF-DB, the basic single-label part: one list of names and classes.
+
+    EmoLabel/list_patition_label.txt    train_00001.jpg 5
+    Image/aligned/train_00001_aligned.jpg
+
+It does not tell subjects.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from engine import SekeError
+from seke.datasets.common import EXPRESSION, Frame, Layout, checked, lines_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from seke.datasets.common import Source
+
+# The set's own spelling.
+LISTS = ("EmoLabel/list_patition_label.txt", "list_patition_label.txt")
+
+
+def layout(source: Source) -> Layout:
+    """Return what a folder of RAF-DB holds.
+
+    Raises:
+        engine.SekeError: it is none.
+    """
+    pictures = source.pictures()
+    listed = next((source.folder / name for name in LISTS if (source.folder / name).is_file()), None)
+    if listed is None:
+        raise SekeError(f"{source.folder}: has no {LISTS[0]}")
+    return Layout(source.known([EXPRESSION]), _frames(source, pictures, listed))
+
+
+def _frames(source: Source, pictures: Path, listed: Path) -> Iterator[Frame]:
+    for place, line in lines_of(listed):
+        told = checked(source.tally, _told, source, place, line)
+        if told is None or told[1] is None:
+            continue
+        name, state = told
+        # The list names the originals.
+        for candidate in (f"{name.stem}_aligned{name.suffix}", name.name):
+            if (pictures / candidate).is_file():
+                path = source.below(pictures / candidate)
+                yield Frame(path, None, {EXPRESSION: state}, source.below(listed))
+                break
+        else:
+            source.tally.leave_out("labels without a picture", place)
+
+
+def _told(source: Source, place: str, line: str) -> tuple[PurePosixPath, str | None]:
+    cells = line.split()
+    if len(cells) != 2:
+        raise SekeError(f"{place}: met {len(cells)} words; allowed are the name of a picture and its class")
+    name = PurePosixPath(cells[0])
+    if name.name != cells[0]:
+        raise SekeError(f"{place}: met {cells[0]!r}; allowed is a name without a folder")
+    return name, source.expression(place, cells[1])[0]

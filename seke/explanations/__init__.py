@@ -1,0 +1,1 @@
+"""Why this label: facts about one item, in words, pictures and pages."""

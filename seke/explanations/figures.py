@@ -1,0 +1,220 @@
+"""A story's pictures: each one thing, and all of them on one sheet."""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from seke.console.decision_words import (
+    DECISIONS,
+    LEGEND,
+    MARK,
+    UNCALIBRATED,
+    basis_of,
+    basis_of_item,
+    required_of,
+)
+from seke.explanations.text import reasons_in_words, worded_part
+from seke.graphics.action_units import Unit, units
+from seke.graphics.bars import bars
+from seke.graphics.face import face, face_table
+from seke.graphics.shapes import LETTER, Picture, Shape, Text, box, clean, ellipse, fitting
+from seke.graphics.trajectory import course
+from seke.graphics.valence_arousal import Moments, plane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from seke.explanations.story import Story
+    from seke.graphics.shapes import Mark
+
+    Facts = Mapping[str, Any]
+
+MARGIN, GUTTER, LINE = 28.0, 26.0, 15.5
+MOST_LINES = 6
+DIGITS = 6
+
+
+def probabilities(story: Story) -> Mapping[str, float]:
+    """Return P(true) of all binary variables."""
+    given = _given(story.record, story.base.root)
+    binary = (name for name, one in story.base.variables.items() if one.kind == "binary")
+    return {name: given[name] for name in binary if given.get(name) is not None}
+
+
+def root_posterior(story: Story) -> Mapping[str, float]:
+    """Return P(state) of the root."""
+    found: Mapping[str, float] = _given(story.record, story.base.root)[story.base.root]
+    return found
+
+
+def _given(record: Facts, root: str) -> Facts:
+    """Return all posteriors of a record by variable."""
+    given = dict(record.get("posteriors", record))
+    mappings = [value for name, value in given.items() if name != root and isinstance(value, dict)]
+    for value in mappings:
+        given |= {name: p for name, p in value.items() if name not in given}
+    return given
+
+
+def has_face(story: Story) -> bool:
+    """Whether any of the base's variables moves anything in a face."""
+    return any(name in face_table()["units"] for name in probabilities(story))
+
+
+def face_of(story: Story) -> Picture:
+    """Draw the face of an item."""
+    return face(probabilities(story), f"face drawn from the action units of {story.item}")
+
+
+def bars_of(story: Story) -> Picture:
+    """Draw prior, readings and posterior of the root."""
+    return bars(root_posterior(story), story.prior, story.readings, story.base.root)
+
+
+def units_of(story: Story) -> Picture:
+    """Draw the binary variables with what is decided about them."""
+    levels, variables = story.record["decision"]["levels"], story.base.variables
+    rows = []
+    for name, p in probabilities(story).items():
+        level = levels.get(name, {"decision": ""})
+        mark = MARK if basis_of(level) in UNCALIBRATED else ""
+        rows.append(Unit(name, variables[name].label, p, level["decision"], mark))
+    return units(rows)
+
+
+def mark_of(story: Story) -> str:
+    """Return what follows the word of a decision on numbers that were not calibrated, else no text."""
+    basis = basis_of_item(story.record["decision"], required_of(story.base))
+    return MARK if basis in UNCALIBRATED else ""
+
+
+def legend_of(story: Story) -> str:
+    """Return what the mark stands for, no text where nothing has it."""
+    levels = story.record["decision"]["levels"].values()
+    return LEGEND if any(basis_of(level) in UNCALIBRATED for level in levels) else ""
+
+
+def plane_of(story: Story) -> Picture:
+    """Draw the plane of both interval variables."""
+    names = story.base.affect
+    ranges = [story.base.variables[name].edges for name in names]
+    regions = [
+        Moments((one.mean[0], one.mean[1]), (one.sd[0], one.sd[1]), _correlation(one), state)
+        for state, one in _expected(story)
+    ]
+    return plane(
+        story.posterior,
+        story.points,
+        regions,
+        names=(names[0], names[1]),
+        limits=((ranges[0][0], ranges[0][-1]), (ranges[1][0], ranges[1][-1])),
+        title=" and ".join(names),
+    )
+
+
+def _expected(story: Story) -> Iterator[tuple[str, Any]]:
+    """Yield each root state with the declared moments of the interval variables."""
+    base = story.base
+    yield from zip(base.variables[base.root].states, base.moments, strict=True)
+
+
+def _correlation(moments: Any) -> float:
+    return float(moments.correlation[0][1]) if moments.correlation else 0.0
+
+
+def course_of(story: Story) -> Picture:
+    """Draw the root's probabilities after each answer."""
+    limit = story.base.policy.highest_risk(story.base.variables[story.base.root])
+    steps = [story.prior or {}, *(step.p for step in story.steps)]
+    return course(steps, None if limit is None else 1 - limit)
+
+
+def pictures_of(story: Story) -> Iterator[tuple[str, str, Callable[[Story], Picture]]]:
+    """Yield name, title and drawing of each picture that can be made of a story."""
+    if has_face(story):
+        yield "face", "Face, from the action units", face_of
+    yield "posterior", story.base.variables[story.base.root].label or story.base.root, bars_of
+    if story.posterior is not None:
+        yield "va", " and ".join(story.base.affect), plane_of
+    if probabilities(story):
+        yield "units", "Action units" if has_face(story) else "Binary variables", units_of
+    if story.steps:
+        yield "course", "After each answer", course_of
+
+
+def facts_of_story(story: Story) -> dict[str, Any]:
+    """Return the facts of `seke.explain` with what the pictures add, as JSON values."""
+    readings = [
+        {"question": question, "observer": observer, "likelihood": _rounded(p)}
+        for question, observer, p in story.readings
+    ]
+    steps = [
+        {**vars(one), "about": one.about or None, "p": _rounded(one.p), "numbers": _rounded(one.numbers)}
+        for one in story.steps
+    ]
+    return {**story.facts, "record": story.record, "alone": readings, "steps": steps}
+
+
+def _rounded(p: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, DIGITS) for name, value in p.items()}
+
+
+def headline(story: Story) -> str:
+    """Return what is decided about the item's root, in one line."""
+    p = root_posterior(story)
+    best = max(p, key=lambda state: p[state])
+    return f"{best} {p[best]:.2f}"
+
+
+def sheet(story: Story) -> Picture:
+    """Draw all pictures of a story on one sheet, with the words about conflicts and what is next."""
+    drawn = {name: (title, draw(story)) for name, title, draw in pictures_of(story)}
+    rows = [
+        [name for name in row if name in drawn]
+        for row in (("face", "posterior"), ("va", "units"), ("course",))
+    ]
+    marks: list[Mark] = []
+    y, width = 96.0, 900.0
+    for row in [one for one in rows if one]:
+        x, high = MARGIN, 0.0
+        for name in row:
+            title, picture = drawn[name]
+            marks.append(Text(x, y + 14, fitting(title, picture.width + GUTTER, 14), 14, bold=True))
+            marks.append(picture.placed(x, y + 26))
+            x, high = x + picture.width + GUTTER, max(high, picture.height + 26)
+        if row == ["course"] and story.facts:
+            marks += _told(story, x + 6, y + 14, width - x)
+        y, width = y + high + 22, max(width, x - GUTTER + MARGIN)
+    marks = [Shape(box(0, 0, width, y), fill="paper"), *_head(story, width), *marks]
+    return Picture(width, y, tuple(marks), f"{story.item}: {headline(story)}")
+
+
+def _head(story: Story, width: float) -> Iterator[Mark]:
+    decision = story.record["decision"]
+    word = decision["item"] if decision["item"] in DECISIONS else "reject"
+    yield Text(MARGIN, 40, fitting(story.item, width - 2 * MARGIN, 22), 22, bold=True)
+    yield Shape(ellipse(MARGIN + 6, 63, 5, 5), fill=word)
+    reasons = reasons_in_words(decision["reasons"])
+    told = f"{decision['item']}{mark_of(story)}{f' ({reasons})' if reasons else ''}: {headline(story)}"
+    yield Text(MARGIN + 18, 68, fitting(told, width - 2 * MARGIN - 18, 14), 14)
+    small = "; ".join(filter(None, [f"{story.base.name} {story.base.digest}", legend_of(story)]))
+    yield Text(MARGIN, 86, fitting(small, width - 2 * MARGIN, 10.5), 10.5, fill="muted")
+
+
+def _told(story: Story, x: float, y: float, room: float) -> Iterator[Mark]:
+    """Yield conflicts and what is next in words, as much as has room."""
+    most = max(int(room / (LETTER * 11.5)), 40)
+    for name in ("conflict", "next"):
+        title, text = worded_part(name, story.facts)
+        yield Text(x, y, fitting(title.partition(" (")[0], room, 14), 14, bold=True)
+        y += LINE + 4
+        # There is no room for the tables, each of which begins under a line that ends with a colon.
+        said = list(itertools.takewhile(lambda line: not line.endswith(":"), text.splitlines()))
+        said = [" ".join(said)] if name == "next" else said
+        lines = [line for one in said for line in textwrap.wrap(clean(one, 600), most)]
+        for line in lines[:MOST_LINES]:
+            yield Text(x, y, line, 11.5)
+            y += LINE
+        y += LINE / 2

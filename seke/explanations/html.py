@@ -1,0 +1,118 @@
+"""A story as one page of HTML that needs nothing else: no script, no link, no picture from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seke.explanations.figures import headline, legend_of, mark_of, pictures_of
+from seke.explanations.text import PARTS, reasons_in_words, said_in_words, worded_part
+from seke.graphics.shapes import COLOURS, DARK, clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from seke.explanations.story import Step, Story
+
+WORDS = 20_000
+
+
+def colours_css() -> str:
+    """Return the CSS by which pictures on a page take its colours, light and dark."""
+    light = "".join(f"--{role}: {COLOURS[role]}; " for role in DARK)
+    dark = "".join(f"--{role}: {colour}; " for role, colour in DARK.items())
+    roles = "".join(
+        f".f-{role} {{ fill: var(--{role}); }} .s-{role} {{ stroke: var(--{role}); }}\n" for role in DARK
+    )
+    schemes = f":root {{ {light}}}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark}}} }}\n"
+    # What is printed is on white paper.
+    return schemes + f"@media print {{ :root {{ {light}}} }}\n" + roles
+
+
+def page(story: Story, *, redact_image: bool = False) -> str:
+    """Return the page. Texts of anybody's are escaped, shortened and freed of control signs.
+
+    Its drawings have escaped theirs, so that they and the style are taken as they are. redact_image: leave
+    out the item's own picture.
+    """
+    from jinja2 import Environment, FileSystemLoader
+    from markupsafe import Markup
+
+    style = colours_css() + Path(__file__).with_name("explain.css").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, keep_trailing_newline=True
+    )
+    decision = story.record["decision"]
+    parts = [worded_part(name, story.facts) for name in PARTS] if story.facts else []
+    shown = {
+        "item": clean(story.item),
+        "headline": clean(headline(story)),
+        "decision": clean(decision["item"]),
+        "mark": mark_of(story),
+        "legend": legend_of(story),
+        "reasons": clean(reasons_in_words(decision["reasons"]), 2000),
+        "lead": clean(parts[0][1], 2000) if parts else "",
+        "made_with": _made_with(story),
+        "picture": "" if story.picture is None or redact_image else _address(story.picture),
+        "pictures": [
+            {"name": name, "title": clean(title), "svg": Markup(draw(story).svg())}
+            for name, title, draw in pictures_of(story)
+        ],
+        "root": clean(story.base.root),
+        "numbers": [clean(name) for name in story.base.affect],
+        "steps": [_step(story, one) for one in story.steps],
+        "left_out": max(len(story.steps) and story.record["diagnostics"]["samples"] - len(story.steps), 0),
+        "parts": [(clean(title), _lines(text)) for title, text in parts[1:]],
+        "style": Markup(style),
+        "digest": f"sha256-{digest}",
+    }
+    return environment.get_template("explain.html").render(shown)
+
+
+def _address(picture: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
+
+
+def _made_with(story: Story) -> str:
+    counts = story.record.get("diagnostics", {})
+    told = [f"knowledge {story.base.name} {story.base.digest}"]
+    if story.population:
+        told.insert(0, f"population {story.population}")
+    told += [f"{counts[name]} {name}" for name in ("samples", "refused", "unreadable") if counts.get(name)]
+    return clean("; ".join(told))
+
+
+def _lines(text: str) -> str:
+    """Return a text whose lines stay lines, each of them clean."""
+    return "\n".join(_indented(line) for line in text[:WORDS].splitlines())
+
+
+def _indented(line: str) -> str:
+    # `clean` makes one space of several, which would take tables apart.
+    cells = [clean(cell, 2000) if cell.strip() else "" for cell in line.split(" ")]
+    return " ".join(cells)
+
+
+def _step(story: Story, step: Step) -> Mapping[str, Any]:
+    best = max(step.p, key=lambda state: step.p[state])
+    question = step.question + (f" about {step.about}" if step.about else "")
+    return {
+        "question": clean(question + (f", {step.view}" if step.view != "face" else "")),
+        "observer": clean(step.observer),
+        "said": clean("; ".join(_said(step)), 2000),
+        "then": clean(f"{best} {step.p[best]:.2f}"),
+        "numbers": [f"{step.numbers[name]:+.2f}" for name in story.base.affect],
+    }
+
+
+def _said(step: Step) -> Iterator[str]:
+    if step.status != "ok":
+        yield step.status
+    told = list(said_in_words(step.said))
+    # Of a closed list of units without one that is present nothing would be seen.
+    if not told and step.said:
+        told = ["none of what was asked is present"]
+    yield from told

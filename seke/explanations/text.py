@@ -1,0 +1,345 @@
+"""Facts about an item -> words for a terminal; every word is a template of `explanation.yaml`."""
+
+from __future__ import annotations
+
+import textwrap
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from seke.files.shipped import shipped_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    Facts = Mapping[str, Any]
+
+WIDTH = 90
+SMALL = 0.05
+MOST_PAIRS = 4
+MOST_OUTCOMES = 8
+MOST_SHOWN = 8
+LEAST_RATE = 0.05
+WANTED = 3
+MOST_TOLD = 4
+LONGEST_CELL = 18
+
+
+@cache
+def _words() -> Mapping[str, Any]:
+    text = Path(__file__).with_name("explanation.yaml").read_text(encoding="utf-8")
+    words: Mapping[str, Any] = yaml.safe_load(text)
+    return words
+
+
+def worded(facts: Facts) -> str:
+    """Return the facts in words, lines of at most WIDTH columns where no path is longer."""
+    return "\n\n".join("\n".join(part(facts)) for part in PARTS.values()) + "\n"
+
+
+def worded_part(name: str, facts: Facts) -> tuple[str, str]:
+    """Return the title and the text of one of PARTS; the first one's title is its first line too."""
+    title, *lines = PARTS[name](facts)
+    return title, textwrap.dedent("\n".join(lines))
+
+
+def _wrapped(text: str, indent: str = "", hang: str | None = None) -> list[str]:
+    after = indent if hang is None else hang
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=after,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def _table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], right: int, notes: Sequence[str] = ()
+) -> Iterator[str]:
+    """Yield rows in columns, the first `right` of them flush right, the last wrapped, each with its note."""
+    rows = [list(head), *(list(row) for row in rows)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head) - 1)]
+    start = sum(widths) + 2 * len(widths) + 2
+    for row, note in zip(rows, notes or [""] * len(rows), strict=True):
+        cells = [
+            cell.rjust(width) if i < right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=False))
+        ]
+        first = "  " + "  ".join(cells) + "  "
+        yield from (line.rstrip() for line in _wrapped(row[-1], first, " " * start) or [first])
+        yield from _wrapped(note, " " * (sum(widths[:right]) + 2 * right + 2))
+
+
+def _said(said: Mapping[str, float]) -> str:
+    """Return answers and how often they were given; of a binary variable how many of them were true."""
+    if set(said) <= {"true", "false"} and sum(said.values()) > 1:
+        return f"true {said.get('true', 0):g}/{sum(said.values()):g}"
+    told = [answer if count == 1 else f"{answer} ×{count:g}" for answer, count in said.items()]
+    more = len(told) - MOST_TOLD
+    return ", ".join(told if more <= 0 else [*told[:MOST_TOLD], _words()["more"].format(count=more)])
+
+
+def _place(place: str) -> str:
+    """Return a place as short as it is clear: from here, or from the shipped knowledge."""
+    for folder, name in ((Path.cwd(), ""), (shipped_folder(), "shipped/")):
+        if place.startswith(f"{folder}/"):
+            return name + place[len(str(folder)) + 1 :]
+    return place
+
+
+def _label(facts: Facts) -> list[str]:
+    words, decision, label = _words(), facts["decision"], facts["label"]
+    named = {**label, "label": label["value"], "item": facts["item"]}
+    reasons = reasons_in_words(decision["reasons"])
+    promised = decision["guarantee"]
+    held = promised is not None and promised["holds"]
+    given = {
+        **decision,
+        "variable": label["variable"],
+        "value": label["value"],
+        "decided": decision["value"],
+        "decision": decision["item"],
+        "limit": 0.0 if decision["limit"] is None else decision["limit"],
+        "conflict": facts["conflict"]["probability"],
+        "least": facts["conflict"]["least"],
+        "at_odds": facts["conflict"]["at_odds"],
+        "reasons": words["reasons"].format(reasons=reasons) if reasons else "",
+        "alpha": promised["alpha"] if held else 0.0,
+        "on": words["basis"].get(decision["basis"], ""),
+        "looked": words["origin"].get(decision["origin"], ""),
+    }
+    given["within"] = words["within"][_limit_kind(decision)].format(**given)
+    sentence = " ".join(words[_verdict(facts, held)].format(**given).split())
+    return _wrapped(words["label"].format(**named)) + _wrapped(sentence)
+
+
+def _limit_kind(decision: Facts) -> str:
+    """Return what the highest risk is: a limit of each, a threshold of a mean, or a cap in its place."""
+    if decision["limit_of"] == "each":
+        return "each"
+    return "mean" if decision["threshold_found"] else "capped"
+
+
+def _verdict(facts: Facts, held: bool) -> str:
+    """Return which sentence says what is decided about the label; held: whether it is guaranteed."""
+    decision = facts["decision"]
+    if not facts["readings"]:
+        return "unread"
+    if decision["accepted"] and held:
+        return "certified"
+    if decision["accepted"]:
+        kept = decision["origin"] == "label" or decision["value"] != facts["label"]["value"]
+        return "kept" if kept else "accepted"
+    if held and decision["limit"] is None:
+        return "uncertified"
+    return "open" if decision["risk"] > (decision["limit"] or 0.0) else _obstacle(facts)
+
+
+def _obstacle(facts: Facts) -> str:
+    """Return which sentence says why the label is not accepted though its risk is low enough."""
+    decision, conflict = facts["decision"], facts["conflict"]
+    if conflict["probability"] < conflict["least"]:
+        return "conflicting"
+    if decision["origin"] in ("label", "inferred"):
+        return "unseen"
+    return "lacking" if decision["lacking_evidence"] else "unfinished"
+
+
+def reasons_in_words(reasons: Sequence[str]) -> str:
+    """Return the reasons of a decision, those of one kind together."""
+    kinds: dict[str, list[str]] = {}
+    for kind, _, what in (reason.partition(": ") for reason in reasons):
+        kinds.setdefault(kind, []).append(what)
+    return "; ".join(f"{kind}: {', '.join(what)}" if all(what) else kind for kind, what in kinds.items())
+
+
+def _prior(facts: Facts) -> list[str]:
+    words, label, prior = _words()["prior"], facts["label"], facts["prior"]
+    given = {
+        "label": label["value"],
+        "runner_up": label["runner_up"],
+        "population": prior["population"],
+        "p": prior["p"][label["value"]],
+        "p_runner_up": prior["p"][label["runner_up"]],
+        "bits": prior["bits"],
+    }
+    lines = [words["title"], *_wrapped(words["population"].format(**given), "  ")]
+    given = {"place": _place(prior["place"]), "source": prior["source"], "cite": prior["cite"].rstrip(".")}
+    lines += _wrapped(words["source"].format(**given), "  ")
+    weight = label["bits"] - prior["bits"]
+    after = {"weight": weight, "label": label["value"], "bits": label["bits"]}
+    return lines + _wrapped(words["after" if weight >= 0 else "against"].format(**after), "  ")
+
+
+def _readings(facts: Facts) -> list[str]:
+    words = _words()["readings"]
+    rows = []
+    for one in sorted(facts["readings"], key=lambda one: -abs(one["bits"])):
+        text = words["reading"].format(**one) + ": " + "; ".join(said_in_words(one["said"]))
+        rows.append((f"{one['bits']:+.2f}", f"{one['alone']:+.2f}", text))
+    lines = [words["title"].format(label=facts["label"]["value"])]
+    if not rows:
+        return [*lines, "  " + words["unread"]]
+    return [*lines, *_table(words["head"], rows, 2), *_wrapped(words["note"], "  ")]
+
+
+def said_in_words(said: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    """Yield what a reading said: of binary variables those that were ever true, by name."""
+    for name, answers in said.items():
+        if not set(answers) <= {"true", "false"}:
+            yield f"{name} {_said(answers)}"
+    true = {name: one["true"] for name, one in said.items() if "true" in one}
+    for count in sorted(set(true.values()), reverse=True):
+        names = " ".join(name for name, times in true.items() if times == count)
+        yield names if count == 1 else f"{names} ×{count:g}"
+
+
+def _variables(facts: Facts) -> list[str]:
+    words, label = _words()["variables"], facts["label"]
+    named = {"label": label["value"], "runner_up": label["runner_up"], "root": label["variable"]}
+    large = [one for one in facts["variables"][:MOST_SHOWN] if abs(one["bits"]) >= SMALL]
+    rows, notes = [], []
+    for one in large:
+        given = [f"{state} {value:.2f}" for state, value in one["given"].items()] or ["", ""]
+        bits = (f"{one['bits']:+.2f}", f"{one['alone']:+.2f}")
+        said, declared = _said(one["said"]), _declared(one["declared"])
+        short = len(said) <= LONGEST_CELL
+        rows.append((*bits, one["variable"], said if short else "", *given))
+        notes.append(declared if short else f"{said}; {declared}" if declared else said)
+    lines = [words["title"].format(**named)]
+    if rows:
+        head = [one.format(**named) for one in words["head"]]
+        lines += _table(head, rows, 2, ["", *notes])
+    few = len(facts["variables"]) - len(large)
+    if not rows:
+        return [*lines, "  " + words["none"]]
+    return lines + (["  " + words["few"].format(count=few)] if few else [])
+
+
+def _declared(declared: Mapping[str, Facts]) -> str:
+    """Return where the numbers of both states stand: file, lines, sources."""
+    places = list(dict.fromkeys(Path(one["place"]).name for one in declared.values()))
+    sources = list(dict.fromkeys(one["source"] for one in declared.values()))
+    if not places:
+        return ""
+    files = [place.rsplit(":", 2) for place in places]
+    lines = ", ".join(f":{one[1]}" for one in files) if len({one[0] for one in files}) == 1 else ""
+    shown = files[0][0] + lines.replace(", :", ",") if lines else " ".join(places)
+    return f"{shown} {', '.join(sources)}"
+
+
+def _rules(facts: Facts) -> list[str]:
+    words, lines = _words()["rules"], [_words()["rules"]["title"]]
+    for one in facts["rules"]:
+        if abs(one["bits"]) < facts["least_pull"]:
+            continue
+        lines += _wrapped(words["pull"].format(**one), "  ", " " * 9)
+        moved = {**one["moved"], "place": _place(one["place"]), "source": one["source"]}
+        lines += _wrapped(words["moved"].format(**moved), " " * 9)
+        if one["violated"] and one["violated"] >= SMALL:
+            lines += _wrapped(words["violated"].format(**one), " " * 9)
+    if len(lines) == 1:
+        none = words["none"].format(label=facts["label"]["value"], bits=facts["least_pull"])
+        lines.append("  " + none)
+    return lines
+
+
+def _conflict(facts: Facts) -> list[str]:
+    words, conflict = _words()["conflict"], facts["conflict"]
+    lines = [words["whole"].format(**conflict)] if len(facts["readings"]) > 1 else []
+    lines += [words["tail"].format(**conflict)] if conflict["probability"] < 1 else []
+    pairs = [one for one in conflict["pairs"][:MOST_PAIRS] if one["bits"] >= SMALL]
+    lines += [words["pair"].format(**one) for one in pairs]
+    told = sorted(facts["variables"], key=lambda one: -one["conflict"])[:MOST_PAIRS]
+    lines += [
+        words["variable"].format(variable=one["variable"], bits=one["conflict"])
+        for one in told
+        if one["conflict"] >= SMALL
+    ]
+    lines += [
+        words["violated"].format(**{**one, "place": _place(one["place"])}) for one in conflict["violations"]
+    ]
+    wrapped = [line for text in lines or [words["none"]] for line in _wrapped(text, "  ", " " * 9)]
+    return [words["title"], *wrapped]
+
+
+def _next(facts: Facts) -> list[str]:
+    words, following = _words()["next"], facts["next"]
+    lines = [words["title"]]
+    asked = following.get("asked")
+    given: dict[str, Any] = {"budget": following.get("budget"), "quick": following.get("quick_gain")}
+    if asked:
+        given |= {**asked, "question": _question(asked), "gain": _gain(asked)}
+    lines += _wrapped(words[following["why"]].format(**given), "  ")
+    if not asked or following["why"] in ("settled", "budget"):
+        return lines
+    lines += ["  " + words["outcomes"], *_outcomes(facts)]
+    rows = [
+        (_gain(one), f"{one['cost']:g}", f"{one['rate']:.1f}", _question(one))
+        for one in following["options"]
+        if one["rate"] >= LEAST_RATE
+    ]
+    return lines + (["  " + words["options"], *_table(words["head_options"], rows, 3)] if rows else [])
+
+
+def _outcomes(facts: Facts) -> Iterator[str]:
+    """Yield a table of what answers would do; those that would hardly change anything are only counted."""
+    words, outcomes = _words()["next"], facts["next"]["outcomes"]
+    label, p = facts["label"]["value"], facts["label"]["p"]
+    change = [one["probability"] * (abs(one["p"] - p) if one["label"] == label else 1.0) for one in outcomes]
+    order = sorted(range(len(outcomes)), key=lambda i: -change[i])[:MOST_OUTCOMES]
+    rows = [
+        (
+            f"{one['probability']:.2f}",
+            f"{one['label']} {one['p']:.2f}",
+            f"{one['variable']} {_said(one['said'])}",
+        )
+        for one in (outcomes[i] for i in sorted(order))
+    ]
+    head = [title.format(root=facts["label"]["variable"]) for title in words["head_outcomes"]]
+    yield from _table(head, rows, 1)
+    if len(outcomes) > len(rows):
+        yield "  " + words["same"].format(count=len(outcomes) - len(rows))
+
+
+def _gain(option: Facts) -> str:
+    words = _words()["next"]
+    return str(words["simulated" if option["error"] else "exact"].format(**option))
+
+
+def _question(option: Facts) -> str:
+    words = _words()["next"]
+    about = words["about"].format(**option) if option["about"] else ""
+    answers = words["answers"][option["samples"] > 1]
+    return str(words["question"].format(**{**option, "about": about, "answers": answers}))
+
+
+def _numbers(facts: Facts) -> list[str]:
+    words = _words()["numbers"]
+    lines = [words["title"]]
+    for one in facts["numbers"]:
+        lines += _wrapped(words["flip"].format(**one) + (words["shared"] if one["shared"] else ""), "  ")
+        then = words["then_accepted" if one["accepted"] else "then_open"]
+        given = {**one, "variable": facts["label"]["variable"], "place": _place(one["place"])}
+        lines += _wrapped(then.format(**given), "    ")
+    if len(facts["numbers"]) < WANTED:
+        lines.append("  " + words["few" if facts["numbers"] else "none"].format(bits=facts["farthest"]))
+    if facts["decision"]["guarantee"]:
+        lines += _wrapped(words["promised"], "  ")
+    return lines
+
+
+PARTS: Mapping[str, Callable[[Facts], list[str]]] = {
+    "label": _label,
+    "prior": _prior,
+    "readings": _readings,
+    "variables": _variables,
+    "rules": _rules,
+    "conflict": _conflict,
+    "next": _next,
+    "numbers": _numbers,
+}

@@ -1,0 +1,45 @@
+"""Where the shipped knowledge is, and reading any base on top of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from engine import Knowledge, read
+
+SHIPPED = "shipped"
+
+
+def shipped_folder() -> Path:
+    """Return the folder of the shipped knowledge base.
+
+    It is found from this package's own place, never through a name on the import path: a
+    user's own `./knowledge` is another base. Installed, the YAML lies inside the package; in a
+    checkout beside it.
+    """
+    package = Path(__file__).parents[1]
+    inside = package / "knowledge"
+    return inside if inside.is_dir() else package.parent / "knowledge"
+
+
+def knowledge(path: str | Path | None = None, *, shipped: Path | None = None) -> Knowledge:
+    """Read a knowledge base: the shipped one (None or "shipped"), or a folder or file, which may extend it.
+
+    `shipped`: the folder that is meant by it, this installation's own by default.
+
+    Raises:
+        engine.KnowledgeError: all faults, each with file, line, column and path.
+    """
+    folder = shipped or shipped_folder()
+    named = path is None or (str(path) == SHIPPED and not Path(path).exists())
+    return read(folder if named or path is None else Path(path), {SHIPPED: folder})
+
+
+def cache_folder() -> Path | None:
+    """Return where compiled networks are kept: $SEKE_CACHE, or the user's cache; None where it is empty."""
+    chosen = os.environ.get("SEKE_CACHE")
+    if chosen is None:
+        from platformdirs import user_cache_path
+
+        return user_cache_path("seke")
+    return Path(chosen) if chosen else None

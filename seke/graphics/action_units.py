@@ -1,0 +1,77 @@
+"""Binary variables (action units) with their probabilities and what is decided about each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seke.console.decision_words import LEGEND
+from seke.graphics.shapes import Picture, Shape, Text, box, ellipse, fitting, line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from seke.graphics.shapes import Mark
+
+ROW, TOP, WIDTH = 20.0, 26.0, 416.0
+NAME, BAR, FULL = 52.0, 208.0, 104.0
+# In the unit of the picture: the line below the rows that says what the mark stands for, and its letters.
+LEGEND_HEIGHT, LEGEND_SIZE = 18.0, 10.0
+WORDS = {
+    "accept": ("absent", "present"),
+    "inferred": ("inferred", "inferred"),
+    "reject": ("open", "open"),
+    "requery": ("ask", "ask"),
+}
+# The colour of each sign: what is only inferred looks like what was known before.
+COLOUR_OF = {"inferred": "prior"}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A row. label: its name in words; p: P(active); decision: a key of WORDS, or none known.
+
+    mark: what follows the word of an accepted one that rests on numbers that were not calibrated.
+    """
+
+    name: str
+    label: str
+    p: float
+    decision: str = ""
+    mark: str = ""
+
+
+def units(rows: Sequence[Unit], title: str = "action units") -> Picture:
+    """Draw a row a unit: code, name, P(active) as a bar, and the decision as a word and a sign.
+
+    Accepted ones say what is accepted (present or absent); a full sign is accepted, a ring is not.
+    """
+    marks: list[Mark] = [
+        Text(BAR, 14, "0", 10.5, fill="muted"),
+        Text(BAR + FULL, 14, "1", 10.5, "end", fill="muted"),
+    ]
+    for index, row in enumerate(rows):
+        marks += _row(row, TOP + ROW * index)
+    bottom = TOP + ROW * len(rows)
+    marks.append(Shape(line((BAR + FULL / 2, TOP - 4), (BAR + FULL / 2, bottom)), stroke="paper", width=1))
+    if any(row.mark for row in rows):
+        bottom += LEGEND_HEIGHT
+        marks.append(Text(4, bottom, LEGEND, LEGEND_SIZE, fill="muted"))
+    likely = ", ".join(f"{row.name} {row.p:.2f}" for row in rows if row.p >= 0.5)
+    return Picture(WIDTH, bottom + 6, tuple(marks), title, f"likely: {likely or 'none'}")
+
+
+def _row(row: Unit, y: float) -> Iterator[Mark]:
+    active = row.p >= 0.5
+    yield Text(4, y + 13, fitting(row.name, NAME - 8, 12), 12, bold=active)
+    shown = row.label if row.label != row.name else ""
+    yield Text(NAME, y + 13, fitting(shown, BAR - NAME - 8, 11.5), 11.5, fill="ink" if active else "muted")
+    yield Shape(box(BAR, y + 3, FULL, ROW - 8), fill="band")
+    if row.p * FULL >= 0.2:
+        yield Shape(box(BAR, y + 3, row.p * FULL, ROW - 8), fill="posterior" if active else "prior")
+    yield Text(BAR + FULL + 6, y + 13, f"{row.p:.2f}", 11, bold=active)
+    if row.decision:
+        x, sign = BAR + FULL + 42, row.decision
+        accepted, colour = sign == "accept", COLOUR_OF.get(sign, sign)
+        yield Shape(ellipse(x, y + 9, 3.6, 3.6), fill=colour if accepted else "", stroke=colour, width=1.4)
+        yield Text(x + 8, y + 13, WORDS[sign][active] + row.mark, 10.5, fill="muted")

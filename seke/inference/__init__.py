@@ -1,0 +1,1 @@
+"""A compiled base made ready for one population, and the records that it makes of answers."""

@@ -1,0 +1,243 @@
+"""Posterior arrays -> posterior records, the contract that users read.
+
+A base of faces (levels `expression`, `affect`, `action_units`) names its posteriors by level; any
+other base has them under `posteriors`, by variable.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import Basis, Origin, highest_risk, labels_of, overrules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from engine import Answers, Decisions, Diagnostics, Network, Option, Posterior, Variable
+    from seke.inference.coverage import Covered
+
+    Floats = NDArray[np.float64]
+    Record = dict[str, Any]
+
+DIGITS = 6
+SHOWN_VIOLATION = 0.1
+FACE_LEVELS = {"expression", "affect", "action_units"}
+
+
+class Layout:
+    """How the records of one knowledge base look."""
+
+    def __init__(self, network: Network) -> None:
+        self.base = network.knowledge
+        self.faces = set(self.base.levels) == FACE_LEVELS
+
+    def records(
+        self,
+        answers: Answers,
+        posterior: Posterior,
+        decisions: Decisions,
+        diagnostics: Diagnostics,
+        covered: Covered | None = None,
+    ) -> list[Record]:
+        """Return one record an item; covered: which of them a guarantee covers, where one is in force."""
+        columns = self._columns(posterior)
+        levels = self._levels(decisions, covered)
+        promised = covered.items() if covered else iter(())
+        uncertified = covered.reasons(decisions.levels) if covered else []
+        named = self._lacking(decisions), self._overruled(answers, decisions)
+        details = self._diagnostics(answers, posterior, diagnostics, named)
+        records = []
+        for i, item in enumerate(answers.items):
+            found = {name: next(column) for name, column in columns.items()}
+            record: Record = {"item": item}
+            if self.faces:
+                record |= found
+            else:
+                record["posteriors"] = found
+            record["decision"] = {
+                "item": decisions.item[i],
+                "levels": {name: next(column) for name, column in levels.items()},
+                "next": _next(decisions.next[i]),
+                "reasons": list(decisions.reasons[i]),
+            }
+            if covered:
+                record["decision"]["guarantee"] = next(promised)
+                if decisions.item[i] != "accept":
+                    record["decision"]["reasons"] += uncertified[i]
+            record["diagnostics"] = next(details)
+            records.append(record)
+        return records
+
+    def _columns(self, posterior: Posterior) -> dict[str, Iterator[Any]]:
+        """Return for each field of the record its values over the items."""
+        variables, columns = self.base.variables, {}
+        for level, names in self.base.levels.items():
+            binary = [name for name in names if variables[name].kind == "binary"]
+            if self.faces and len(binary) == len(names):
+                p = np.stack([posterior.marginals[name][:, 1] for name in names], axis=1)
+                columns[level] = _mappings(names, p)
+                continue
+            for name in names:
+                columns[name] = _distribution(variables[name], posterior.marginals[name])
+            if self.faces and names == self.base.affect and len(names) == 2:
+                key = f"{names[0]}_{names[1]}_correlation"
+                columns[key] = iter(np.round(posterior.correlation, DIGITS).tolist())
+                columns |= self._derived(posterior)
+        if not self.faces:
+            columns |= self._derived(posterior)
+        return columns
+
+    def _derived(self, posterior: Posterior) -> dict[str, Iterator[Any]]:
+        return {
+            variable.name: _mappings(variable.states, posterior.marginals[variable.name])
+            for variable in self.base.variables.values()
+            if variable.kind == "derived"
+        }
+
+    def _levels(self, decisions: Decisions, covered: Covered | None) -> dict[str, Iterator[Record]]:
+        asked = np.array([item == "requery" for item in decisions.item])
+        columns = {}
+        for name, level in decisions.levels.items():
+            variable = self.base.variables[name]
+            low = level.risk <= highest_risk(variable, self.base.policy, level.value) + 0.5 * 10**-DIGITS
+            only_inferred = (level.origin == Origin.INFERRED) & low & ~asked & self._read(decisions)
+            words = np.where(level.accepted, "accept", np.where(asked, "requery", "reject"))
+            words = np.where(only_inferred, "inferred", words)
+            bases = np.array((*Basis.words(), None), dtype=object)[
+                np.where(level.accepted, level.basis, len(Basis))
+            ]
+            columns[name] = _rows(
+                ("decision", "value", "risk", "origin", "basis", "certified", "threshold")[
+                    : 7 if covered else 5
+                ],
+                words.tolist(),
+                _values(variable, level.value),
+                np.round(level.risk, DIGITS).tolist(),
+                np.array(Origin.words(), dtype=object)[level.origin].tolist(),
+                bases.tolist(),
+                *(covered.columns(name, level) if covered else ()),
+            )
+        return columns
+
+    def _read(self, decisions: Decisions) -> NDArray[np.bool_]:
+        """Return of which items anything was read, so that something can follow from it, (N,)."""
+        inferred = Origin.INFERRED
+        known = np.stack([level.origin != inferred for level in decisions.levels.values()])
+        return np.asarray(known.any(0))
+
+    def _lacking(self, decisions: Decisions) -> list[list[str]]:
+        """Return of each item the binary variables that fall for want of evidence of their own."""
+        found: list[list[str]] = [[] for _ in decisions.item]
+        for name, level in decisions.levels.items():
+            for i in np.flatnonzero(level.lacking & ~level.accepted).tolist():
+                found[i].append(name)
+        return found
+
+    def _overruled(self, answers: Answers, decisions: Decisions) -> list[list[str]]:
+        """Return of each item the variables that are decided otherwise than a data set's label says.
+
+        Where labels are kept whatever is seen, those of which it is disputed.
+        """
+        if self.base.policy.labels_final:
+            return [list(names) for names in decisions.disputed]
+        found: list[list[str]] = [[] for _ in answers.items]
+        for name, said in labels_of(self.base, answers).items():
+            level = decisions.levels[name]
+            off = overrules(self.base.variables[name], self.base.policy, level.value, said)
+            for i in np.flatnonzero(off).tolist():
+                found[i].append(name)
+        return found
+
+    def _diagnostics(
+        self,
+        answers: Answers,
+        posterior: Posterior,
+        diagnostics: Diagnostics,
+        named: tuple[list[list[str]], list[list[str]]],
+    ) -> Iterator[Record]:
+        names = ["samples", "refused", "unreadable", "entropy_bits", "epistemic_bits", "conflict_bits"]
+        names += ["conflict", "log_evidence_nats", "violations", "lacking_evidence", "overruled"]
+        numbers = (
+            diagnostics.entropy_bits,
+            diagnostics.epistemic_bits,
+            diagnostics.conflict_bits,
+            diagnostics.conflict,
+            posterior.log_evidence,
+        )
+        return _rows(
+            names,
+            answers.samples.tolist(),
+            answers.refused.tolist(),
+            answers.unreadable.tolist(),
+            *(np.round(column + 0.0, DIGITS).tolist() for column in numbers),
+            _violations(posterior),
+            *named,
+        )
+
+
+def _rows(names: tuple[str, ...] | list[str], *columns: list[Any]) -> Iterator[Record]:
+    for row in zip(*columns, strict=True):
+        yield dict(zip(names, row, strict=True))
+
+
+def _mappings(names: tuple[str, ...], p: Floats) -> Iterator[Record]:
+    return (dict(zip(names, row, strict=True)) for row in np.round(p, DIGITS).tolist())
+
+
+def _distribution(variable: Variable, p: Floats) -> Iterator[Any]:
+    if variable.kind == "binary":
+        return iter(np.round(p[:, 1], DIGITS).tolist())
+    if variable.kind != "interval":
+        return _mappings(variable.states, p)
+    edges = np.array(variable.edges)
+    centres, width = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]
+    mean = p @ centres
+    sd = np.sqrt(np.maximum(p @ centres**2 - mean**2 + width**2 / 12, 0))
+    table = np.stack([mean, sd, _quantile(p, edges, 0.05), _quantile(p, edges, 0.95)], axis=1)
+    return _mappings(("mean", "sd", "q05", "q95"), table)
+
+
+def _quantile(p: Floats, edges: Floats, q: float) -> Floats:
+    """Return the q-quantile of each row of p (N, bins), values uniform within bins."""
+    total = np.cumsum(p, axis=1)
+    index = np.minimum((total < q).sum(1), p.shape[1] - 1)
+    rows = np.arange(len(p))
+    before = total[rows, index] - p[rows, index]
+    share = (q - before) / np.maximum(p[rows, index], 1e-300)
+    return np.asarray(edges[index] + np.clip(share, 0, 1) * (edges[1] - edges[0]))
+
+
+def _values(variable: Variable, value: Floats) -> list[Any]:
+    if variable.kind == "interval":
+        return list(np.round(value, DIGITS).tolist())
+    if variable.kind == "binary":
+        return list((value > 0).tolist())
+    return [variable.states[int(v)] for v in value]
+
+
+def _violations(posterior: Posterior) -> list[list[Record]]:
+    found: list[list[Record]] = [[] for _ in posterior.items]
+    items, rules = np.nonzero(posterior.violations >= SHOWN_VIOLATION)
+    for i, r in zip(items.tolist(), rules.tolist(), strict=True):
+        p = round(float(posterior.violations[i, r]), DIGITS)
+        found[i].append({"rule": posterior.rules[r], "probability": p})
+    for one in found:
+        one.sort(key=lambda violation: -violation["probability"])
+    return found
+
+
+def _next(following: Option | None) -> Mapping[str, Any] | None:
+    if following is None:
+        return None
+    return {
+        "observer": following.observer,
+        "question": following.question,
+        "about": following.about,
+        "view": following.view,
+        "samples": following.samples,
+        "gain": round(following.gain, DIGITS),
+    }

@@ -1,0 +1,205 @@
+"""Answers -> posterior records: the main job, batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import (
+    Answers,
+    Guarantee,
+    Inference,
+    Knowledge,
+    LevelDecision,
+    LookAhead,
+    Network,
+    SekeError,
+    acceptable,
+    compiled,
+    decide_items,
+    decide_levels,
+    diagnose,
+    did_you_mean,
+    disputed_labels,
+    set_thresholds,
+    thresholds_by_value,
+)
+from seke.files.shipped import cache_folder
+from seke.inference.coverage import Covered
+from seke.inference.record import Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from engine import Decisions, Diagnostics, Option, Policy, Posterior
+
+    Line = tuple[str, str, str, str | None, str]
+    Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is inferred of some items, what is decided about them, and what of that is guaranteed."""
+
+    posterior: Posterior
+    diagnostics: Diagnostics
+    decisions: Decisions
+    covered: Covered | None
+
+
+@dataclass(frozen=True)
+class Session:
+    """A compiled base made ready for one population; turns answers into records.
+
+    guarantee: what was certified with the base, where that holds; refused: why it does not hold. otherwise:
+    items that were asked otherwise than the policy asks, and in which way (see `replay`).
+    """
+
+    network: Network
+    inference: Inference
+    look_ahead: LookAhead
+    layout: Layout
+    guarantee: Guarantee | None = None
+    refused: tuple[str, ...] = ()
+    otherwise: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def open(
+        cls,
+        base: Knowledge,
+        population: str | None = None,
+        seed: int = 0,
+        *,
+        device: str = "cpu",
+        threads: int = 1,
+    ) -> Session:
+        """Compile a base and make it ready; device and threads are those of `engine.Inference`.
+
+        Raises:
+            engine.KnowledgeError: a base that cannot be compiled.
+            engine.SekeError: a population that the base does not have.
+        """
+        if population is not None and population not in base.populations:
+            hint = did_you_mean(population, base.populations)
+            raise SekeError(f"no population is called {population!r}{hint}")
+        network = compiled(base, cache_folder())
+        inference = Inference(network, population, device=device, threads=threads)
+        ahead = LookAhead(network, inference.observations, seed)
+        guarantee = base.guarantee
+        refused = guarantee.refusals(base.digests, inference.population) if guarantee else ()
+        holds = guarantee if not refused else None
+        return cls(network, inference, ahead, Layout(network), holds, refused)
+
+    @cached_property
+    def first(self) -> Option | None:
+        """What is asked about an item of which nothing is known; None where nothing may be asked."""
+        return self.look_ahead.first(self.inference.posterior(Answers.nothing()))
+
+    def with_thresholds(self, parts: Iterable[Answers]) -> Session:
+        """Return the session with thresholds that keep limits of the mean over these items, too.
+
+        parts: the answers about all items, in batches. A threshold that the base's fits have found stays the
+        highest; where there are too few items with a value, it stays as it is.
+        """
+        base, policy = self.network.knowledge, self.network.knowledge.policy
+        gathered: dict[str, list[LevelDecision]] = {
+            name: [] for name in policy.limits if name in policy.mean_limits
+        }
+        for answers in parts if gathered else ():
+            levels = self.levels(answers)
+            for name, kept in gathered.items():
+                kept.append(levels[name])
+        thresholds = dict(policy.thresholds)
+        for name, kept in gathered.items():
+            variable = base.variables[name]
+            found = set_thresholds(variable, policy, LevelDecision.stacked(kept)) if kept else {}
+            if found:
+                before = policy.thresholds.get(name, (policy.worst,) * len(variable.values))
+                risks = {value: one.risk for value, one in found.items()}
+                by_value = thresholds_by_value(variable, policy.limits[name], risks)
+                thresholds[name] = tuple(map(min, before, by_value))
+        return self.with_policy(replace(policy, thresholds=thresholds)) if thresholds else self
+
+    @property
+    def has_mean_limits(self) -> bool:
+        """Whether a limit is of the mean of what is accepted."""
+        return bool(self.network.knowledge.policy.mean_limits)
+
+    @property
+    def without_threshold(self) -> tuple[str, ...]:
+        """The variables whose limit is of the mean and which have no threshold yet."""
+        policy = self.network.knowledge.policy
+        return tuple(name for name in policy.limits if name in policy.mean_limits - set(policy.thresholds))
+
+    def asking(self) -> Session:
+        """Return the session with the thresholds for items that are asked as the policy asks."""
+        policy = self.network.knowledge.policy
+        asking = replace(policy, thresholds=policy.adaptive_thresholds, aims=policy.adaptive_aims)
+        return self if asking == policy else self.with_policy(asking)
+
+    def levels(self, answers: Answers) -> dict[str, LevelDecision]:
+        """Return the decisions about every level by the policy, without looking ahead."""
+        posterior = self.inference.posterior(answers)
+        conflict = diagnose(self.inference, answers, posterior).conflict
+        return decide_levels(self.network.knowledge, answers, posterior, conflict)
+
+    def with_policy(self, policy: Policy) -> Session:
+        """Return the session with a policy of which a guarantee holds as of the one that it has."""
+        kept = {"guarantee": self.guarantee, "refused": self.refused, "otherwise": self.otherwise}
+        return replace(self.under(policy), **kept)  # type: ignore[arg-type]
+
+    def without(self, observers: Collection[str]) -> Session:
+        """Return the session that asks nothing of these observers; what they answered counts as before."""
+        if not observers:
+            return self
+        old = self.look_ahead
+        return replace(self, look_ahead=LookAhead(self.network, old.observations, old.seed, observers))
+
+    def under(self, policy: Policy) -> Session:
+        """Return the same base, ready with another policy."""
+        network = replace(self.network, knowledge=replace(self.network.knowledge, policy=policy))
+        old = self.inference
+        inference = Inference(network, old.population, device=old.device, threads=old.threads)
+        ahead = LookAhead(network, inference.observations, self.look_ahead.seed)
+        return Session(network, inference, ahead, Layout(network))
+
+    def records(self, answers: Answers) -> list[Record]:
+        """Return one posterior record an item, in the order of the items."""
+        judged = self.judge(answers)
+        found = judged.posterior, judged.decisions, judged.diagnostics
+        return self.layout.records(answers, *found, judged.covered)
+
+    def judge(self, answers: Answers, may_ask: Callable[[Line], bool] | None = None) -> Judged:
+        """Infer, and decide what is accepted and what is asked next, of an unasked item what is first.
+
+        may_ask: item, observer, question, what it is about and view -> whether that may be asked next of an
+        item that has answers; everything where it is left out.
+        """
+        base = self.network.knowledge
+        posterior = self.inference.posterior(answers)
+        diagnostics = diagnose(self.inference, answers, posterior)
+        levels = decide_levels(base, answers, posterior, diagnostics.conflict)
+        readings = np.bincount(answers.reading_item, minlength=len(answers.items))
+        settled = self.look_ahead.settled(levels, len(readings))
+        ask = ~settled & (readings > 0) & (answers.asked < base.policy.budget)
+        following = self.look_ahead.next(answers, posterior, ask, may_ask)
+        if not answers.samples.all():
+            unasked = answers.samples == 0
+            following = tuple(self.first if new else one for new, one in zip(unasked, following, strict=True))
+        covered = None
+        if self.guarantee is not None:
+            covered = Covered.of(base, self.guarantee, answers, following, self.otherwise)
+            levels = covered.decided(levels, acceptable(base, answers, diagnostics.conflict))
+        disputed = disputed_labels(self.inference, answers)
+        # Who contradicts the others of an item beyond what is declared of it; a label that is disputed does.
+        alarm = (diagnostics.conflict < base.policy.conflict).tolist()
+        at_odds = tuple(
+            who if alarmed else next(iter(labels.values()), "")
+            for who, alarmed, labels in zip(diagnostics.at_odds, alarm, disputed, strict=True)
+        )
+        named = tuple(tuple(labels) for labels in disputed)
+        decisions = decide_items(base, answers, levels, following, at_odds, named)
+        return Judged(posterior, diagnostics, decisions, covered)

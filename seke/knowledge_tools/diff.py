@@ -1,0 +1,340 @@
+"""`seke knowledge diff`: what changed in meaning between two bases, and which decisions change by it."""
+
+from __future__ import annotations
+
+import math
+import re
+import subprocess
+import tarfile
+import tempfile
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import Change, Knowledge, KnowledgeError, SekeError, changes, declared_of
+from seke.console.columns import columns, count, near
+from seke.files.shipped import SHIPPED, shipped_folder
+from seke.files.shipped import knowledge as read_knowledge
+from seke.inference.session import Session
+from seke.sampling.infer import batches, on_samples
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    Facts = dict[str, Any]
+    Record = dict[str, Any]
+
+MOST_UNITS = 12
+MOST_SHOWN = 20
+MOST_VALUES = 3
+NOTICEABLE = 0.005
+NOT_VARIABLES = ("action_units", "decision", "diagnostics", "quadrant")
+WHOLE = ("rules", "couplings", "observers", "questions", "sources", "codes", "levels", "words")
+
+
+@dataclass(frozen=True)
+class Diff:
+    """What one base says otherwise than another. facts: JSON values."""
+
+    facts: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self.facts))
+
+
+def diff(
+    old: Knowledge | str | Path | None,
+    new: Knowledge | str | Path | None,
+    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]] | None = None,
+    *,
+    population: str | None = None,
+    seed: int = 0,
+) -> Diff:
+    """Compare two bases; with samples also the decisions and posteriors that they lead to.
+
+    The facts are `changes` and, with samples, `items`, `changed` (decisions that differ), `transitions`,
+    `because` (which changes, made alone, bring about how many of these), and `largest` (items by how far
+    their posteriors moved: the greatest total variation distance of a variable's distribution).
+
+    Raises:
+        engine.SekeError: a base that cannot be read or compiled, or samples that do not fit both bases.
+    """
+    bases = [one if isinstance(one, Knowledge) else read_knowledge(one) for one in (old, new)]
+    found = changes(*bases)
+    facts: Facts = {
+        "old": {"name": bases[0].name, "digest": bases[0].digest},
+        "new": {"name": bases[1].name, "digest": bases[1].digest},
+        "changes": [_change(one, *bases) for one in found],
+    }
+    if samples is not None:
+        given = [samples] if isinstance(samples, str | Path) else list(samples)
+        facts |= _Effects(bases[0], bases[1], given, population, seed).facts(found)
+    return Diff(facts)
+
+
+def _change(change: Change, old: Knowledge, new: Knowledge) -> Facts:
+    facts: Facts = {"path": change.path, "kind": change.kind, "place": near(change.place)}
+    for key, leaf, base in (("old", change.old, old), ("new", change.new, new)):
+        if leaf is not None:
+            number = base.numbers.get(leaf.path)
+            value = number.value if number and change.kind == "number" else leaf.text
+            facts[key] = {"value": value, "text": leaf.text, "source": leaf.source, "place": near(leaf.place)}
+    if change.leaves:
+        facts["values"] = {
+            leaf.path.removeprefix(change.path).lstrip("."): leaf.text for leaf in change.leaves
+        }
+    return facts
+
+
+class _Effects:
+    """Infers the samples under both bases, and under the old one with single changes."""
+
+    def __init__(
+        self, old: Knowledge, new: Knowledge, samples: Sequence[Any], population: str | None, seed: int
+    ) -> None:
+        self.old, self.new = old, new
+        self.samples, self.population, self.seed = samples, population, seed
+        self.before = self._records(old)
+        self.after = self._records(new)
+
+    def facts(self, found: tuple[Change, ...]) -> Facts:
+        """Return what the changes did to the items."""
+        pairs = [(self.before[item], self.after[item]) for item in self.before]
+        changed = [(one, other) for one, other in pairs if _decision(one) != _decision(other)]
+        transitions = Counter((_decision(one), _decision(other)) for one, other in changed)
+        moved = sorted((_moved(one, other) for one, other in pairs), key=lambda fact: -fact["distance"])
+        return {
+            "items": len(pairs),
+            "changed": len(changed),
+            "transitions": [
+                {"from": one, "to": other, "items": number}
+                for (one, other), number in transitions.most_common()
+            ],
+            "levels": _levels_changed(pairs),
+            "because": self._because(found, {one["item"] for one, _ in changed}) if changed else [],
+            "largest": [fact for fact in moved if fact["distance"] >= NOTICEABLE],
+        }
+
+    def _records(self, base: Knowledge) -> dict[str, Record]:
+        session = on_samples(Session.open(base, self.population, self.seed), self.samples)
+        parts = batches(self.samples, base)
+        return {record["item"]: record for answers in parts for record in session.records(answers)}
+
+    def _because(self, found: tuple[Change, ...], changed: set[str]) -> list[Facts]:
+        """Return how many of the changed decisions each change brings about when it is made alone."""
+        units: dict[str, list[str]] = {}
+        for change in found:
+            if change.kind not in ("source", "prose"):
+                units.setdefault(_unit(change.path), []).append(change.path)
+        if len(units) > MOST_UNITS:
+            sections: dict[str, list[str]] = {}
+            for unit, paths in units.items():
+                sections.setdefault(unit.split(".")[0], []).extend(paths)
+            units = sections
+        reasons = []
+        for unit, paths in units.items():
+            try:
+                alone = declared_of(self.old).with_parts(declared_of(self.new), paths)
+                records = self._records(alone)
+            except SekeError:
+                # Part of the changes need one another: alone they make no base, or none for these samples.
+                reasons.append({"change": unit, "alone": None, "of": len(changed)})
+                continue
+            same = sum(_decision(records[item]) == _decision(self.after[item]) for item in changed)
+            reasons.append({"change": unit, "alone": same, "of": len(changed)})
+        return sorted(reasons, key=lambda reason: -(reason["alone"] or 0))
+
+
+def _unit(path: str) -> str:
+    """Return the path of what an author would call one change: a cell, a rule, an observer."""
+    keys = path.split(".")
+    if keys[0] in WHOLE:
+        return ".".join(keys[:2])
+    return ".".join(keys[:4]) if keys[:2] == ["activations", "cells"] else ".".join(keys[:3])
+
+
+def _decision(record: Record) -> str:
+    return str(record["decision"]["item"])
+
+
+def _marginals(record: Record) -> dict[str, Any]:
+    """Return what a record says of each variable: P(true), a distribution, or a number's mean and spread."""
+    if "posteriors" in record:
+        return dict(record["posteriors"])
+    own = {
+        key: value for key, value in record.items() if isinstance(value, dict) and key not in NOT_VARIABLES
+    }
+    units: dict[str, Any] = record.get("action_units", {})
+    return own | units
+
+
+def _moved(one: Record, other: Record) -> Facts:
+    """Return what became of one item: both decisions, and the variable that moved most."""
+    before, after = _marginals(one), _marginals(other)
+    moves = [(*_move(before[name], after[name]), name) for name in before if name in after]
+    distance, state, p, most = max(moves, key=lambda move: move[0], default=(0.0, "", (), ""))
+    return {
+        "item": one["item"],
+        "distance": distance,
+        "variable": most,
+        "state": state,
+        "values": list(p),
+        "decision": [_decision(one), _decision(other)],
+    }
+
+
+def _move(one: Any, other: Any) -> tuple[float, str, tuple[float, ...]]:
+    """Return the total variation distance of two marginals, and what moved most with its two values."""
+    if isinstance(one, float):
+        return abs(one - other), "", (one, other)
+    if "mean" in one:
+        # Of two normal distributions with the mean of both sds.
+        sd = max((one["sd"] + other["sd"]) / 2, 1e-12)
+        return (
+            math.erf(abs(one["mean"] - other["mean"]) / (sd * math.sqrt(8))),
+            "mean",
+            (one["mean"], other["mean"]),
+        )
+    gaps = {state: abs(one.get(state, 0.0) - other.get(state, 0.0)) for state in {**one, **other}}
+    most = max(gaps, key=lambda state: gaps[state])
+    return sum(gaps.values()) / 2, most, (one.get(most, 0.0), other.get(most, 0.0))
+
+
+def _levels_changed(pairs: list[tuple[Record, Record]]) -> dict[str, int]:
+    """Return for each variable how many items' decision about it, or decided value, is another."""
+    found: Counter[str] = Counter()
+    for one, other in pairs:
+        levels = other["decision"]["levels"]
+        for name, level in one["decision"]["levels"].items():
+            then = levels.get(name)
+            moved = then is None or level["decision"] != then["decision"]
+            if not moved and level["decision"] == "accept" and not isinstance(level["value"], float):
+                moved = level["value"] != then["value"]
+            found[name] += moved
+    return {name: number for name, number in found.most_common() if number}
+
+
+@contextmanager
+def at_revision(path: str | Path, revision: str) -> Iterator[tuple[Knowledge, str]]:
+    """Read a base as it was at a revision of its git repository; yield it with the folder it was laid in.
+
+    What it extends is taken from the same revision where it is in the repository.
+
+    Raises:
+        engine.SekeError: a path outside a repository, or a revision that it does not have.
+    """
+    if not revision or revision.startswith("-"):
+        raise SekeError(f"--rev: {revision!r} is no revision")
+    named = str(path) == SHIPPED and not Path(path).exists()
+    here = (shipped_folder() if named else Path(path)).resolve()
+    top = Path(_git(here, "rev-parse", "--show-toplevel").decode().rstrip("\n"))
+    names = (
+        _git(top, "ls-tree", "-r", "-z", "--name-only", revision).decode(errors="surrogateescape").split("\0")
+    )
+    wanted = [name for name in names if name.endswith((".yaml", ".yml"))]
+    archive = _git(top, "archive", "--format=tar", revision, "--", *wanted)
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(fileobj=BytesIO(archive)) as files:
+            files.extractall(folder, filter="data")
+        then = Path(folder) / here.relative_to(top)
+        shipped = shipped_folder().resolve()
+        inside = Path(folder) / shipped.relative_to(top) if shipped.is_relative_to(top) else shipped
+        try:
+            yield read_knowledge(then, shipped=inside), folder
+        except KnowledgeError as error:
+            raise SekeError(str(error).replace(f"{folder}/", f"{revision}:")) from None
+
+
+def _git(path: Path, *command: str) -> bytes:
+    folder = path if path.is_dir() else path.parent
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *command], capture_output=True, check=True)
+    except FileNotFoundError:
+        raise SekeError("git is not installed, so that there are no revisions to compare with") from None
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip().removeprefix("fatal: ")
+        raise SekeError(f"{path}: git: {said}") from None
+    return done.stdout
+
+
+def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    old, new = facts["old"], facts["new"]
+    found = facts["changes"]
+    names = [f"{one['name']} {one['digest']}" for one in (old, new)]
+    yield f"{' -> '.join(names)}: {count(len(found), 'change')} in meaning"
+    by_section: dict[str, list[Facts]] = {}
+    for change in found:
+        by_section.setdefault(re.split(r"[.\[]", change["path"])[0], []).append(change)
+    for section, members in by_section.items():
+        yield ""
+        yield section
+        rows = [(one["path"].removeprefix(f"{section}."), _said(one), _where(one)) for one in members]
+        yield from columns((), rows)
+    if "items" in facts:
+        yield ""
+        yield from _effect_lines(facts)
+
+
+def _said(change: Facts) -> str:
+    """Return in words what changed."""
+    if change["kind"] in ("added", "removed"):
+        values = [f"{key} {value}".strip() for key, value in change["values"].items()]
+        shown = ", ".join(_cut(value, 30) for value in values[:MOST_VALUES])
+        more = f", and {len(values) - MOST_VALUES} more" if len(values) > MOST_VALUES else ""
+        return f"{change['kind']}: {shown}{more}"
+    old, new = change["old"], change["new"]
+    if change["kind"] == "source":
+        if old["source"] == new["source"]:
+            return f"the same value, {new['source']} with another note"
+        return f"the same value, source {old['source']} -> {new['source']}"
+    if change["kind"] == "prose":
+        return "another text"
+    return f"{_cut(old['text'], 40)} -> {_cut(new['text'], 40)}"
+
+
+def _where(change: Facts) -> str:
+    source = change.get("new", {}).get("source", "")
+    return f"{source}, {change['place']}" if source else str(change["place"])
+
+
+def _cut(text: str, most: int) -> str:
+    one_line = " ".join(text.split())
+    return one_line if len(one_line) <= most else one_line[: most - 3] + "..."
+
+
+def _effect_lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    changed, items = facts["changed"], facts["items"]
+    moves = [f"{one['items']} from {one['from']} to {one['to']}" for one in facts["transitions"]]
+    yield f"{changed} of {count(items, 'decision')} change" + (f"; {', '.join(moves)}" if moves else "")
+    because = [one for one in facts["because"] if one["alone"]]
+    if because and because[0]["alone"] == changed and len(facts["because"]) > 0:
+        yield f"  all because of {because[0]['change']}"
+    else:
+        for one in because:
+            yield f"  {one['alone']} because of {one['change']} alone"
+        if changed and not because:
+            yield "  no single change brings about any of them alone"
+    blocked = [one["change"] for one in facts["because"] if one["alone"] is None]
+    if blocked:
+        yield f"  not tried alone, since they need other changes: {', '.join(blocked)}"
+    if facts["levels"]:
+        levels = ", ".join(f"{name} {number}" for name, number in facts["levels"].items())
+        yield f"Decided otherwise: {levels}"
+    largest = facts["largest"]
+    if not largest:
+        yield "No posterior moves noticeably."
+        return
+    yield f"{count(len(largest), 'posterior')} move by {NOTICEABLE:g} or more; the largest"
+    rows = [
+        (
+            one["item"],
+            f"{one['variable']} {one['state']}".rstrip(),
+            "{:.3f} -> {:.3f}".format(*one["values"]),
+            one["decision"][0] if len(set(one["decision"])) == 1 else " -> ".join(one["decision"]),
+        )
+        for one in largest[:MOST_SHOWN]
+    ]
+    yield from columns((), rows)

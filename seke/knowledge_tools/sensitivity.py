@@ -1,0 +1,188 @@
+"""`seke knowledge sensitivity`: which numbers of the YAML move posteriors and decisions most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import Influence, Influences, Knowledge, SekeError, did_you_mean
+from seke.console.columns import columns, count, near
+from seke.files.shipped import knowledge as read_knowledge
+from seke.inference.session import Session
+from seke.sampling.infer import batches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from engine import Answers, Number
+
+    Facts = dict[str, Any]
+
+MOST_ITEMS = 200
+MOST_SHOWN = 25
+TENTH = 0.1
+LEAST_SHOWN = 5e-5
+
+
+@dataclass(frozen=True)
+class SensitivityReport:
+    """Which numbers move the decisions about a variable. facts: JSON values."""
+
+    facts: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self.facts))
+
+
+def sensitivity(
+    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    knowledge: Knowledge | str | Path | None = None,
+    *,
+    item: str | None = None,
+    about: str | None = None,
+    population: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> SensitivityReport:
+    """Rank the declared numbers by how far they move the decisions about a variable of these samples.
+
+    Of more than MOST_ITEMS items as many are taken, evenly spaced. Of each number: `per_tenth` and `largest`,
+    by how much 0.1 of it would change the probability that the value decided now is right (the mean of the
+    absolute changes, and the greatest, of `item`); `move`, how far it reasonably may move (0.1, at most to
+    its double or half way to 1; a tenth of it where its range is wider than 2); `flips`, the items whose
+    acceptance would change within that. All is to first order. They are in the order of what they change
+    within their moves. Of one item there is `flip_to_first_order`, the value at which its acceptance would
+    change, and of the numbers that are shown `flip`, where it does change, compiled and inferred anew.
+
+    Args:
+        samples: as of `infer`.
+        knowledge: a base, or the folder or file of one; the shipped base by default.
+        item: ask of this item only.
+        about: the variable; the root by default.
+        population: the prior to use; the base's reference by default.
+        progress: is told after each number how many of how many are done.
+
+    Raises:
+        engine.SekeError: bad knowledge or samples; an item or a variable that is not there.
+    """
+    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    session = Session.open(base, population)
+    known = [name for names in base.levels.values() for name in names]
+    if about is not None and about not in known:
+        raise SekeError(f"no variable of the levels is called {about!r}{did_you_mean(about, known)}")
+    answers, total = _chosen(list(batches(samples, base)), item)
+    influences = Influences(session.inference, answers, about or "")
+    found: list[tuple[Facts, Influence]] = []
+    numbers = influences.numbers()
+    for done, one in enumerate(influences.each(), 1):
+        if one is not None:
+            found.append((_number(one, answers), one))
+        if progress:
+            progress(done, len(numbers))
+    found.sort(key=lambda pair: -pair[0]["per_tenth"] * pair[0]["move"])
+    if len(answers.items) == 1:
+        influence = {fact["path"]: one for fact, one in found}
+        for fact in _shown([fact for fact, _ in found]):
+            value = influences.turning(influence[fact["path"]])
+            fact["flip"] = None if np.isnan(value) else value
+    return SensitivityReport(
+        {
+            "knowledge": {"name": base.name, "digest": base.digest},
+            "about": influences.variable,
+            "population": session.inference.population,
+            "items": list(answers.items),
+            "of": total,
+            "probability": [float(p) for p in influences.p],
+            "threshold": None if np.isnan(influences.threshold).any() else float(influences.threshold.min()),
+            "numbers": [fact for fact, _ in found],
+        }
+    )
+
+
+def _shown(numbers: list[Facts]) -> list[Facts]:
+    """Return the numbers that have a say worth telling, the first of them."""
+    return [one for one in numbers if one["per_tenth"] >= LEAST_SHOWN][:MOST_SHOWN]
+
+
+def _chosen(parts: list[Answers], item: str | None) -> tuple[Answers, int]:
+    """Return the answers about one item, or about evenly spaced ones, and how many items there are."""
+    names = [(index, place) for index, part in enumerate(parts) for place in range(len(part.items))]
+    if item is not None:
+        wanted = [(i, place) for i, place in names if parts[i].items[place] == item]
+        if not wanted:
+            items = [name for part in parts for name in part.items]
+            raise SekeError(f"the samples have no item {item!r}{did_you_mean(item, items)}")
+        index, place = wanted[0]
+        return parts[index].part(place, place + 1), 1
+    if not names:
+        raise SekeError("the samples hold no item")
+    # A batch is one value: items of the largest one stand for all.
+    index = max(range(len(parts)), key=lambda i: len(parts[i].items))
+    part, size = parts[index], len(parts[index].items)
+    if size <= MOST_ITEMS:
+        return part, len(names)
+    chosen = np.zeros(size, dtype=bool)
+    chosen[np.linspace(0, size - 1, MOST_ITEMS).round().astype(int)] = True
+    return part.only(chosen), len(names)
+
+
+def _number(one: Influence, answers: Answers) -> Facts:
+    number = one.number
+    move = _move(number)
+    change = one.slope * TENTH
+    most = int(np.abs(change).argmax())
+    facts: Facts = {
+        "path": number.path,
+        "value": number.value,
+        "per_tenth": float(np.abs(change).mean()),
+        "largest": float(change[most]),
+        "item": answers.items[most],
+        "move": float(f"{move:.6g}"),
+        "flips": int((np.abs(one.flip - number.value) <= move).sum()),
+        "shared": one.shared,
+        "place": near(number.place),
+        "source": number.source,
+    }
+    if len(answers.items) == 1:
+        facts["flip_to_first_order"] = None if np.isnan(one.flip[0]) else float(one.flip[0])
+    return facts
+
+
+def _move(number: Number) -> float:
+    """Return how far a number may reasonably move."""
+    if number.high - number.low > 2:
+        return max(abs(number.value), TENTH) * TENTH
+    if number.low >= 0 and number.high <= 1:
+        return min(TENTH, number.value, (1 - number.value) / 2)
+    return TENTH
+
+
+def _lines(facts: Mapping[str, Any]) -> list[str]:
+    items, about, numbers = facts["items"], facts["about"], facts["numbers"]
+    shown = _shown(numbers)
+    single = len(items) == 1
+    if single:
+        head = f"{items[0]}: what is decided about {about} is right with p {facts['probability'][0]:.3f}"
+        head += f"; accepted from {facts['threshold']:.3f}" if facts["threshold"] is not None else ""
+        header = ["", "is", "p per 0.1", "flips at", ""]
+    else:
+        of = f" of {facts['of']}" if facts["of"] > len(items) else ""
+        head = f"{len(items)}{of} items: what would move the probability p that {about} is decided right"
+        header = ["", "is", "p per 0.1", "most", "of item", "flips", ""]
+    if not shown:
+        return [head, "  No number has a say."]
+    rows = []
+    for one in shown:
+        row = [one["path"] + (" *" if one["shared"] else ""), f"{one['value']:g}"]
+        if single:
+            flip = one["flip"]
+            row += [f"{one['largest']:+.4f}", "-" if flip is None else f"{flip:.3g}"]
+        else:
+            row += [f"{one['per_tenth']:.4f}", f"{one['largest']:+.4f}", one["item"], str(one["flips"])]
+        rows.append((*row, f"{one['place']}, {one['source']}"))
+    end = f"{count(len(numbers), 'number')} asked, p to first order"
+    end += ", flips compiled and inferred anew" if single else ""
+    end += "; * the others of its distribution make room" if any(one["shared"] for one in shown) else ""
+    return [head, *columns(header, rows), end]

@@ -1,0 +1,410 @@
+"""`seke knowledge show`: one thing of a base, its numbers and what refers to it, or all in one screen."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import textwrap
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from engine import Knowledge, Leaf, SekeError, declared_of, did_you_mean
+from seke.console.columns import columns, count, near
+from seke.files.shipped import knowledge as read_knowledge
+from seke.knowledge_tools.check import declares
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    Facts = dict[str, Any]
+
+WIDTH = 100
+NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
+# Where what has a name is spoken of, by its kind; anything else is not spoken of by name.
+SPOKEN = {
+    "kind": ("kind", "default"),
+    "family": ("family",),
+    "variable": ("if", "then", "pair", "reports", "hides", "required", "given"),
+    "state": ("if", "then"),
+    "level": ("reports", "required"),
+    "observer": ("ask", "others", "copy_of"),
+    "question": ("question",),
+    "population": ("reference",),
+}
+PROSE = ("label", "description", "statement", "cite", "url", "used", "prompt")
+MOST_CITING = 12
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is known of one name, or of the whole base where none was given. facts: JSON values."""
+
+    facts: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        things = self.facts.get("things")
+        if things is None:
+            return "\n".join(_overview_lines(self.facts))
+        return "\n\n".join("\n".join(_thing_lines(thing)) for thing in things)
+
+
+def show(name: str | None = None, knowledge: Knowledge | str | Path | None = None) -> Shown:
+    """Show what a base says of a name: a variable, state, rule, coupling, observer, question, source, ...
+
+    A name of several things shows them all; `rules.NAME` and the like names one. Without a name: an overview.
+
+    Raises:
+        engine.SekeError: a name that the base does not have.
+        engine.KnowledgeError: a base that cannot be read.
+    """
+    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    if name is None:
+        return Shown(_overview(base))
+    known = list(_things(base))
+    found = [(kind, path) for kind, path in known if name in (path, _name_of(base, kind, path))]
+    if not found and declared_of(base).below(name):
+        found = [("path", name)]
+    if not found:
+        # The short names first: nobody means a path.
+        names = [_name_of(base, kind, path) for kind, path in known]
+        raise SekeError(f"the base {base.name} has no {name!r}{did_you_mean(name, names)}")
+    return Shown({"things": [_thing(base, kind, path) for kind, path in found]})
+
+
+def _things(base: Knowledge) -> Iterator[tuple[str, str]]:
+    """Yield the kind and the path of everything that has a name."""
+    for variable in base.variables.values():
+        yield f"{variable.kind} variable", f"variables.{variable.name}"
+    for state in base.variables[base.root].states:
+        yield f"state of {base.root}", f"variables.{base.root}.states.{state}"
+    named = {
+        "level": ("levels", base.levels),
+        "code": ("codes", base.codes),
+        "population": ("priors.populations", base.populations),
+        "coupling": ("couplings", [one.name for one in base.couplings]),
+        "rule": ("rules", [one.name for one in base.rules]),
+        "observer": ("observers", base.observers),
+        "copy of an observer": ("observers", base.copies),
+        "kind of observer": ("dependence.kinds", base.dependence.kinds if base.dependence else ()),
+        "family of observers": ("dependence.families", base.dependence.families if base.dependence else ()),
+        "question": ("questions", base.questions),
+        "source": ("sources", base.sources),
+    }
+    for kind, (section, names) in named.items():
+        yield from ((kind, f"{section}.{name}") for name in names)
+    leaves = declared_of(base).leaves
+    yield from (("word", path) for path in leaves if path.startswith("words."))
+    yield "policy", "policy"
+    if "activations.background.p" in leaves:
+        yield "rate where no cell is given", "activations.background"
+    yield "source", "sources.judgement"
+
+
+def _thing(base: Knowledge, kind: str, path: str) -> Facts:
+    declared = declared_of(base)
+    name = _name_of(base, kind, path)
+    own = declared.below(path)
+    place = declared.places.get(path)
+    prose = {leaf.key: leaf.text for leaf in own if leaf.key in PROSE and leaf.path == f"{path}.{leaf.key}"}
+    if kind.startswith("state"):
+        prose = {"description": base.variables[base.root].descriptions.get(name, "")}
+    else:
+        # The kind of a variable is in the headline.
+        hidden = PROSE if kind == "observer" else (*PROSE, "kind")
+        own = tuple(leaf for leaf in own if leaf.path != f"{path}.{leaf.key}" or leaf.key not in hidden)
+    notes = dict.fromkeys(leaf.note for leaf in own if leaf.note)
+    facts = {
+        "kind": kind,
+        "name": name,
+        "path": path,
+        "place": near(place) if place else "",
+        "text": {key: text for key, text in prose.items() if text},
+        "says": [_leaf(leaf) for leaf in own if not kind.startswith("state")],
+        "notes": list(notes),
+        "numbers": [_leaf(leaf) for leaf in _numbers_of(base, kind, name)],
+        "derived": [*_of_kind(base, name), *_of_family(base, name)]
+        if kind == "observer"
+        else _filled(base, kind, name),
+        "refers": [_leaf(leaf) for leaf in _referring(base, kind, name)],
+    }
+    if kind == "source":
+        word = _word(name)
+        facts["cited"] = [_leaf(leaf) for leaf in declared.leaves.values() if leaf.source == name]
+        noted = [leaf for leaf in declared.leaves.values() if leaf.source != name and word.search(leaf.note)]
+        facts["named"] = [_leaf(leaf) for leaf in noted]
+    return facts
+
+
+def _name_of(base: Knowledge, kind: str, path: str) -> str:
+    """Return the name at the end of a path; names may hold dots."""
+    above = (
+        "priors.populations.",
+        "dependence.kinds.",
+        "dependence.families.",
+        f"variables.{base.root}.states." if kind.startswith("state") else "",
+    )
+    section = next((one for one in above if one and path.startswith(one)), f"{path.partition('.')[0]}.")
+    return path.removeprefix(section) if kind != "path" else path
+
+
+def _leaf(leaf: Leaf) -> Facts:
+    facts: Facts = {"path": leaf.path, "value": _value(leaf), "text": leaf.text}
+    facts |= {"source": leaf.source, "place": near(leaf.place)}
+    if leaf.under:
+        facts["replaced"] = {
+            "value": _value(leaf.under),
+            "text": leaf.under.text,
+            "note": leaf.under.note,
+            "source": leaf.under.source,
+            "place": near(leaf.under.place),
+        }
+    return facts
+
+
+def _value(leaf: Leaf) -> float | str:
+    return float(leaf.text) if NUMBER.fullmatch(leaf.text) else leaf.text
+
+
+def _numbers_of(base: Knowledge, kind: str, name: str) -> Iterator[Leaf]:
+    """Yield the numbers of the tables that a variable or a state has a row or a column in."""
+    for leaf in declared_of(base).leaves.values():
+        keys = leaf.path.split(".")
+        variable = kind.endswith("variable") and keys[0] in ("activations", "observers", "policy", "affect")
+        state = kind.startswith("state") and keys[0] in ("activations", "affect", "priors")
+        # The row of a confusion table belongs to the state that is true.
+        row = kind.startswith("state") and keys[-2:-1] == [name] and "confusion" in keys
+        moments = name in base.affect and keys[:2] == ["affect", "moments"]
+        if (variable and name in keys[1:]) or (state and name in keys) or row or moments:
+            yield leaf
+
+
+def _filled(base: Knowledge, kind: str, name: str) -> list[Facts]:
+    """Return the cells of a variable or state that nobody gave: background rates and mixtures."""
+    leaves = declared_of(base).leaves
+    states = base.variables[base.root].states
+    found = []
+    for variable, row in base.cells.items():
+        for state, cell in zip(states, row, strict=True):
+            path = f"activations.cells.{state}.{variable}"
+            if (
+                name in (variable, state)
+                and f"{path}.p" not in leaves
+                and kind.split(maxsplit=1)[0] in ("binary", "state")
+            ):
+                value = f"p {cell.p:.4g}, n {cell.n:.4g}"
+                found.append(
+                    {
+                        "path": path,
+                        "value": value,
+                        "text": value,
+                        "source": cell.source,
+                        "place": near(cell.place),
+                    }
+                )
+    return found
+
+
+def _of_kind(base: Knowledge, name: str) -> list[Facts]:
+    """Return how often an observer follows the look, where it has that from its kind."""
+    path = f"observers.{name}.follows"
+    if base.dependence is None or path in declared_of(base).leaves:
+        return []
+    kind = base.dependence.kinds[base.observers[name].kind]
+    value = f"{kind.follows:g}, as its kind {kind.name}"
+    place = near(kind.place)
+    return [{"path": path, "value": value, "text": value, "source": kind.source, "place": place}]
+
+
+def _of_family(base: Knowledge, name: str) -> list[Facts]:
+    """Return how often an observer follows its family, and who else is of it."""
+    observer = base.observers[name]
+    if base.dependence is None or not observer.family:
+        return []
+    family = base.dependence.family_named(observer.family)
+    if family is None:
+        return []
+    fellows = [o.name for o in base.observers.values() if o.family == observer.family and o.name != name]
+    value = f"{family.follows:g}, of the family {observer.family}, with {', '.join(fellows) or 'nobody'}"
+    place = near(family.place)
+    path = f"observers.{name}.family"
+    return [{"path": path, "value": value, "text": value, "source": family.source, "place": place}]
+
+
+def _referring(base: Knowledge, kind: str, name: str) -> Iterator[Leaf]:
+    """Yield what speaks of a name elsewhere: formulas, pairs and lists."""
+    word = _word(name)
+    spoken = next((keys for of, keys in SPOKEN.items() if of in kind.split()), ())
+    for leaf in declared_of(base).leaves.values():
+        keys = leaf.path.split(".")
+        derived = (
+            keys[0] == "variables" and base.variables[keys[1]].kind == "derived" and keys[2:3] == ["states"]
+        )
+        mixed = "like" in keys[:-1] and keys[-1] == name
+        if leaf.key in spoken or (spoken and (keys[0] == "levels" or derived)):
+            if word.search(leaf.text) and name not in keys[1:2]:
+                yield leaf
+        elif (
+            mixed
+            or (kind == "word" and leaf.key == "p" and leaf.text == name)
+            or (kind == "question" and keys[0] == "observers" and name in keys[2:])
+        ):
+            yield leaf
+
+
+def _word(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
+
+
+def _overview(base: Knowledge) -> Facts:
+    declared = declared_of(base)
+    variables = base.variables
+    policy = base.policy
+    return {
+        "name": base.name,
+        "digest": base.digest,
+        "description": " ".join(base.description.split()),
+        "declares": declares(base),
+        "root": {"name": base.root, "states": list(variables[base.root].states)},
+        "levels": {level: list(names) for level, names in base.levels.items()},
+        "variables": {name: one.kind for name, one in variables.items()},
+        "populations": {"reference": base.reference, "names": list(base.populations)},
+        "rules": [
+            {
+                "rule": rule.name,
+                "if": declared.leaves[f"rules.{rule.name}.if"].text,
+                "then": declared.leaves[f"rules.{rule.name}.then"].text,
+                "confidence": rule.confidence,
+            }
+            for rule in base.rules
+        ],
+        "couplings": [
+            {"coupling": one.name, "pair": list(one.pair), "odds_ratio": one.odds_ratio}
+            for one in base.couplings
+        ],
+        "observers": {
+            name: {"label": one.label, "askable": one.askable, "reports": len(one.instruments)}
+            for name, one in base.observers.items()
+        },
+        "questions": {
+            name: {
+                "label": question.label,
+                "cost": question.cost,
+                "further": question.further_cost,
+                "reports": len(question.variables),
+            }
+            for name, question in base.questions.items()
+        },
+        "policy": {"required": list(policy.required), "budget": policy.budget, "ask": policy.ask},
+    }
+
+
+def _overview_lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    root, size = facts["root"], facts["declares"]
+    numbers, sources = count(size["numbers"], "number"), count(size["sources"], "source")
+    yield f"{facts['name']} {facts['digest']}, {numbers}, {sources}"
+    yield from _wrapped(facts["description"], "  ")
+    yield ""
+    yield from _wrapped(f"{root['name']}: {', '.join(root['states'])}", "  ", "    ")
+    for level, names in facts["levels"].items():
+        if names != [root["name"]]:
+            yield from _wrapped(f"{level}: {', '.join(names)}", "  ", "    ")
+    populations = facts["populations"]
+    others = ", ".join(name for name in populations["names"] if name != populations["reference"])
+    yield f"  populations: {populations['reference']} (reference)" + (f", {others}" if others else "")
+    if facts["rules"]:
+        yield ""
+        rows = [(r["rule"], r["if"], "->", r["then"], f"{r['confidence']:g}") for r in facts["rules"]]
+        yield from ("Rules: if, then, confidence", *columns((), rows))
+    if facts["couplings"]:
+        yield ""
+        pairs = [f"{c['coupling']} ({' '.join(c['pair'])} x{c['odds_ratio']:g})" for c in facts["couplings"]]
+        yield from _wrapped(f"Couplings: {', '.join(pairs)}", "", "  ")
+    yield ""
+    observers = [
+        (name, one["label"], count(one["reports"], "variable"), "may be asked" if one["askable"] else "")
+        for name, one in facts["observers"].items()
+    ]
+    yield from ("Observers", *columns((), observers))
+    yield ""
+    questions = [
+        (name, one["label"], count(one["reports"], "variable"), _price_text(one))
+        for name, one in facts["questions"].items()
+    ]
+    yield from ("Questions", *columns((), questions))
+    policy = facts["policy"]
+    ask = f"ask {policy['ask']} first, " if policy["ask"] else ""
+    yield f"Policy: {ask}at most {policy['budget']} answers; required: {', '.join(policy['required'])}"
+
+
+def _price_text(question: Mapping[str, Any]) -> str:
+    """Return the price of a question's answers: of the first and, where it differs, of further ones."""
+    cost, further = f"{question['cost']:g}", f"{question['further']:g}"
+    return f"cost {cost}" if further == cost else f"cost {cost}, further {further}"
+
+
+def _thing_lines(thing: Facts) -> Iterator[str]:
+    text = dict(thing["text"])
+    label = text.pop("label", "")
+    named = f"{thing['name']}{f', {label}' if label else ''}"
+    yield f"{named}: {thing['kind']}, {thing['place'] or thing['path']}"
+    for key, prose in text.items():
+        if key == "prompt":
+            yield from ("  prompt:", *(f"    {line}" for line in prose.splitlines()))
+        else:
+            yield from _wrapped(" ".join(prose.split()), "  ")
+    yield from _grouped(thing["says"], thing["path"])
+    for note in thing["notes"]:
+        yield from _wrapped(f"Note: {' '.join(note.split())}", "  ", "    ")
+    for head, key in (("Numbers", "numbers"), ("Filled in", "derived"), ("Referred to by", "refers")):
+        if thing[key]:
+            yield f"  {head}"
+            yield from (f"  {line}" for line in _grouped(thing[key], ""))
+    for head, key in (("Cited by", "cited"), ("Named in the notes of", "named")):
+        found = thing.get(key, [])
+        if found:
+            yield f"  {head} {count(len(found), 'value')}"
+            yield from (f"    {one['path']} = {one['text']}, {one['place']}" for one in found[:MOST_CITING])
+        if len(found) > MOST_CITING:
+            yield f"    ... and {len(found) - MOST_CITING} more; --json has all"
+
+
+def _grouped(leaves: Sequence[Facts], above: str) -> Iterator[str]:
+    """Yield a line for each table: its values, source and place; what replaced something says what."""
+    rows = []
+    for (path, *_), group in groupby(leaves, key=_table_of):
+        members = list(group)
+        shown = path.removeprefix(above).removeprefix(".")
+        values = ", ".join(f"{one['path'].rpartition('.')[2]} {one['text']}" for one in members)
+        cited = f"{members[0]['source']}, " if members[0]["source"] else ""
+        rows.append((shown, values, f"{cited}{members[0]['place']}"))
+        for one in members:
+            if "replaced" in one:
+                old = one["replaced"]
+                key = one["path"].rpartition(".")[2]
+                rows.append(("", f"  replaced {key} {old['text']}", f"{old['source']}, {old['place']}"))
+    widths = [max((len(row[i]) for row in rows), default=0) for i in (0, 1)]
+    wide = max((sum(widths) + len(place) for *_, place in rows), default=0) + 8 <= _width()
+    for table, values, place in rows:
+        if wide:
+            yield f"  {table:{widths[0]}}  {values:{widths[1]}}  {place}".rstrip()
+            continue
+        text = f"{table}: {values}" if table else values.strip()
+        yield from textwrap.wrap(text, _width() - 6, initial_indent="  ", subsequent_indent="    ")
+        yield f"      {place}"
+
+
+def _width() -> int:
+    """Return how wide tables may be: the terminal, or as wide as a page across where there is none."""
+    return max(shutil.get_terminal_size((140, 24)).columns, 60)
+
+
+def _table_of(leaf: Facts) -> tuple[str, str, str]:
+    """Return what values of one line have in common: their table, source and file."""
+    return leaf["path"].rpartition(".")[0], leaf["source"], leaf["place"].partition(":")[0]
+
+
+def _wrapped(text: str, first: str, later: str | None = None) -> list[str]:
+    later = first if later is None else later
+    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=later, break_on_hyphens=False)

@@ -1,0 +1,158 @@
+"""A model's text -> what it says, each field by itself; what is not of the form is unread, never guessed.
+
+Texts may be hostile: whatever is in them can at most be an answer that the form allows.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from seke.prompts.response_schema import Form, Key
+    from seke.vision.messages import Choice
+
+    Record = dict[str, Any]
+
+LONGEST = 100_000
+MOST_BEGINNINGS = 64
+UNREAD = object()
+FENCED = re.compile(r"```[a-zA-Z]*\s*\n(.*?)```", re.DOTALL)
+FILTERED = ("content_filter",)
+
+
+def read_choice(form: Form, choice: Choice) -> Record:
+    """Return the part of a sample record that an answer makes: levels, or a status that is not ok.
+
+    Fields that cannot be read are left out and named under `extra.unread`; an answer without any that can is
+    `unreadable`. A refusal, the server's or its filter's, is `refused`.
+    """
+    if choice.refusal is not None or choice.finish in FILTERED:
+        return {"status": "refused"}
+    said = parsed(choice.text)
+    if said is None:
+        return {"status": "unreadable"}
+    found: Record = {}
+    unread = []
+    inner = said.get("reports")
+    for key in form.keys:
+        told = (inner if isinstance(inner, dict) else {}) if key.inside else said
+        value = _value(key, told.get(key.name, UNREAD))
+        if value is UNREAD:
+            unread.append(key.name)
+        elif key.inside:
+            found.setdefault("reports", {})[key.name] = value
+        else:
+            found[key.name] = value
+    if not found:
+        return {"status": "unreadable"}
+    return found | ({"extra": {"unread": unread}} if unread else {})
+
+
+def parsed(text: str) -> Record | None:
+    """Return the one JSON object that a text holds; None where there is none, several, or a twofold key."""
+    if len(text) > LONGEST:
+        return None
+    whole = _loaded(text.strip())
+    if whole is not None:
+        return whole
+    for candidates in (FENCED.findall(text), list(_objects(text))):
+        found = [one for one in (_loaded(part.strip()) for part in candidates) if one is not None]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
+
+
+def _objects(text: str) -> Iterator[str]:
+    """Yield the outermost objects among prose."""
+    start, tried = text.find("{"), 0
+    while start >= 0 and tried < MOST_BEGINNINGS:
+        tried += 1
+        try:
+            _, stop = json.JSONDecoder().raw_decode(text, start)
+        except (ValueError, RecursionError):
+            stop = start + 1
+        else:
+            yield text[start:stop]
+        start = text.find("{", stop)
+
+
+def _loaded(text: str) -> Record | None:
+    try:
+        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> Record:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is given twice")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _value(key: Key, value: Any) -> Any:
+    """Return what a field says, UNREAD where it is not of the form."""
+    match key.kind:
+        case "number":
+            return _number(key, value)
+        case "label":
+            return _named(key, value)
+        case "ranking":
+            return _ranking(key, value)
+        case "list":
+            return _list(key, value)
+        case "marks":
+            return _marks(key, value)
+    return value if isinstance(value, bool) else UNREAD
+
+
+def _number(key: Key, value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return UNREAD
+    return float(value) if key.low <= value <= key.high and math.isfinite(value) else UNREAD
+
+
+def _named(key: Key, value: Any) -> Any:
+    if not isinstance(value, str):
+        return UNREAD
+    folded = {name.casefold(): name for name in key.allowed}
+    return folded.get(value.strip().casefold(), UNREAD)
+
+
+def _ranking(key: Key, value: Any) -> Any:
+    if isinstance(value, str):
+        return _named(key, value)
+    named = _list(key, value)
+    return named if named is not UNREAD and named else UNREAD
+
+
+def _list(key: Key, value: Any) -> Any:
+    if not isinstance(value, list) or len(value) > len(key.allowed):
+        return UNREAD
+    found = [_named(key, one) for one in value]
+    return found if UNREAD not in found and len(set(found)) == len(found) else UNREAD
+
+
+def _marks(key: Key, value: Any) -> Any:
+    """Return each mark that can be read; null says that it cannot be seen."""
+    if not isinstance(value, dict):
+        return UNREAD
+    folded = {name.casefold(): name for name in key.members}
+    told: Record = {}
+    for name, mark in value.items():
+        member = folded.get(name.strip().casefold())
+        if member is not None and (mark is None or isinstance(mark, bool)):
+            if member in told:
+                return UNREAD
+            told[member] = mark
+    return told or UNREAD

@@ -1,0 +1,222 @@
+"""Requests -> prompts, rendered from the templates in the knowledge with the knowledge itself.
+
+A template (`prompt` of a question) is jinja2, and may use
+
+    knowledge.LEVEL   what a level is about: its states where it is one categorical variable, else its
+                      variables; each with name, label, description, and what is told `about` it (muscle,
+                      region)
+    patterns          for each state of the root: name, label, usual (binary variables that are mostly true,
+                      most likely first), rare (those least likely) and means (name and value of interval
+                      variables)
+    rules             name and statement of each rule
+    asks              names of the levels and variables that this answer is to tell of
+    known             what is known of the picture already: name and value
+    doubt             what earlier answers contradict each other about; only names, no value is given away
+    about             the variable that the question is about, where it is about one
+    answer            the form of the answer as JSON
+
+so that whoever edits YAML edits prompts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import Fault, KnowledgeError, SekeError, did_you_mean
+from engine import Place as At
+from seke.prompts.parser import read_choice
+from seke.prompts.response_schema import form_of
+from seke.sampling.loop import Request
+from seke.vision.messages import Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine import Knowledge, Question, Variable
+    from seke.prompts.response_schema import Form
+    from seke.vision.messages import Choice
+
+    Record = dict[str, Any]
+
+USUAL, RARE = 0.5, 0.1
+MOST_KEPT = 1000
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a prompt may say of its item.
+
+    known: variable -> value that is known already, a state's name, true or false, or a number. doubt:
+    variables about which earlier answers contradict each other.
+    """
+
+    known: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    doubt: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The questions of a base, ready to be put. What was made once is kept: most items are asked alike."""
+
+    base: Knowledge
+    _prompts: dict[Any, Prompt] = field(default_factory=dict, repr=False, compare=False)
+    _forms: dict[Any, Form] = field(default_factory=dict, repr=False, compare=False)
+
+    def prompt(self, request: Request, context: Context | None = None) -> Prompt:
+        """Return what is said to the model for a request.
+
+        Raises:
+            engine.KnowledgeError: a template that cannot be rendered, at its place.
+            engine.SekeError: a question without a template, or to an observer who reports nothing of it.
+        """
+        context = context or Context()
+        key = (*request.line[1:], *map(str, context.known.items()), context.doubt)
+        if key not in self._prompts:
+            if len(self._prompts) >= MOST_KEPT:
+                self._prompts.clear()
+            self._prompts[key] = self._made(request, context)
+        return self._prompts[key]
+
+    def _made(self, request: Request, context: Context) -> Prompt:
+        form = self.form(request, context)
+        question = self.base.questions[request.question]
+        if not question.prompt:
+            raise SekeError(
+                f"{question.place}: question {question.name} has no `prompt`, so no model can be asked"
+            )
+        text = self._rendered(question, self._words(request, context, form)).strip()
+        schema = form.schema()
+        said = json.dumps([text, schema], ensure_ascii=False, sort_keys=True)
+        return Prompt(text, schema, hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest())
+
+    def read(self, request: Request, choice: Choice, context: Context | None = None) -> Record:
+        """Return the sample record that an answer to a request makes."""
+        told = read_choice(self.form(request, context or Context()), choice)
+        key = {"item": request.item, "observer": request.observer, "question": request.question}
+        return {**key, "view": request.view, "draw": choice.draw, **told}
+
+    def form(self, request: Request, context: Context) -> Form:
+        """Return the form of an answer to a request."""
+        key = (request.observer, request.question, request.about, frozenset(context.known))
+        if key not in self._forms:
+            self._forms[key] = form_of(self.base, *key)
+        return self._forms[key]
+
+    def check(self) -> None:
+        """Render every template that the policy may use, once.
+
+        Raises:
+            engine.KnowledgeError: all templates that cannot be rendered, each at its place.
+        """
+        faults: list[Fault] = []
+        for request in self.every():
+            try:
+                self.prompt(request)
+            except KnowledgeError as error:
+                faults += error.faults
+            except SekeError:
+                continue
+        if faults:
+            raise KnowledgeError(faults)
+
+    def every(self, item: str = "item") -> list[Request]:
+        """Return a request of each question to each observer that the policy may ask; of those about one
+        variable one.
+        """
+        policy, found = self.base.policy, []
+        for observer in dict.fromkeys(name for name in (policy.ask, *policy.others) if name):
+            who = self.base.observers[observer]
+            for question in self.base.questions.values():
+                told = [name for name in question.variables if name in who.instruments]
+                if told and question.prompt:
+                    about = told[0] if question.about_one else None
+                    view = next(iter(self.base.views), "face")
+                    found.append(Request(item, observer, question.name, about, view, 0, 1))
+        return found
+
+    def _words(self, request: Request, context: Context, form: Form) -> Record:
+        asked = {name for key in form.keys for name in key.members}
+        levels = [name for name, members in self.base.levels.items() if asked & set(members)]
+        return {
+            **self._standing,
+            "asks": [*levels, *(name for name in self.base.variables if name in asked)],
+            "known": [{"name": name, "value": value} for name, value in context.known.items()],
+            "doubt": [self._entry(self.base.variables[name]) for name in context.doubt],
+            "about": self._entry(self.base.variables[request.about]) if request.about else None,
+            "answer": form.words(),
+        }
+
+    @cached_property
+    def _standing(self) -> Record:
+        """What templates may use of the knowledge, whatever is asked."""
+        base = self.base
+        rules = [{"name": one.name, "statement": one.statement} for one in base.rules if one.statement]
+        levels = {name: self._level(members) for name, members in base.levels.items()}
+        return {"knowledge": levels, "patterns": self._patterns(), "rules": rules}
+
+    def _level(self, members: tuple[str, ...]) -> list[Record]:
+        only = self.base.variables[members[0]]
+        if len(members) > 1 or only.kind != "categorical":
+            return [self._entry(self.base.variables[name]) for name in members]
+        return [
+            {"name": state, "label": state, "description": only.descriptions.get(state, "")}
+            for state in only.states
+        ]
+
+    def _patterns(self) -> list[Record]:
+        base, found = self.base, []
+        cells = {name: np.array([cell.p for cell in row]) for name, row in base.cells.items()}
+        for k, state in enumerate(base.variables[base.root].states):
+            ranked = sorted(cells, key=lambda name: -cells[name][k])
+            usual = [self._entry(base.variables[n]) for n in ranked if cells[n][k] >= USUAL]
+            rare = [self._entry(base.variables[n]) for n in reversed(ranked) if cells[n][k] < RARE]
+            means = base.moments[k].mean if base.moments else ()
+            told = [{"name": n, "value": round(m, 1)} for n, m in zip(base.affect, means, strict=False)]
+            found.append({"name": state, "label": state, "usual": usual, "rare": rare, "means": told})
+        return found
+
+    def _entry(self, variable: Variable) -> Record:
+        described = {"name": variable.name, "label": variable.label, "description": variable.description}
+        return described | {"about": dict(variable.about)}
+
+    def _rendered(self, question: Question, words: Record) -> str:
+        from jinja2 import TemplateError
+
+        from seke.prompts import bounded_template
+
+        faults = (TemplateError, bounded_template.TemplateBoundError, SyntaxError)
+        try:
+            return bounded_template.render(question.prompt, words)
+        except (*faults, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+            raise KnowledgeError([_fault(question, error, words)]) from None
+        except RecursionError as error:
+            deep = RecursionError("it is nested too deeply, or calls itself without end")
+            raise KnowledgeError(
+                [_fault(question, deep.with_traceback(error.__traceback__), words)]
+            ) from None
+
+
+def _fault(question: Question, error: Exception, words: Record) -> Fault:
+    """Return what is wrong with a template, and where."""
+    line = getattr(error, "lineno", None)
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<template>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    text = " ".join(str(error).split())
+    missing = text.split("'")[1] if text.startswith("'") and "is undefined" in text else ""
+    hint = did_you_mean(missing, words) if missing and " " not in missing else ""
+    # The text begins below the line on which a block scalar is opened.
+    at = question.prompt_place
+    below = at.line + (line or 0) if "\n" in question.prompt else at.line
+    where = f"line {line} of the template: " if line else ""
+    return Fault(At(at.file, below, at.column), f"questions.{question.name}.prompt", f"{where}{text}{hint}")

@@ -1,0 +1,58 @@
+"""Shares with intervals, and what is known of the truth: gold, or the posterior where there is none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from engine import Gold
+    from seke.reports.records_table import Table
+
+    Floats = NDArray[np.float64]
+
+Z = 1.96
+DIGITS = 4
+
+
+def wilson(share: Floats, n: Floats) -> tuple[Floats, Floats]:
+    """Return the 95 % intervals of shares of n (Wilson 1927, doi:10.1080/01621459.1927.10502953).
+
+    n may be an expected count; of nothing the interval is (0, 1).
+    """
+    n = np.maximum(np.asarray(n, dtype=np.float64), 1e-12)
+    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z / (1 + Z**2 / n) * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+
+
+def rounded(values: Any, digits: int = DIGITS) -> Any:
+    """Return numbers as JSON has them, null for NaN."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim:
+        return [rounded(one, digits) for one in array]
+    return None if np.isnan(array) else round(float(array), digits)
+
+
+def truth_of(table: Table, gold: Gold | None) -> tuple[Mapping[str, Floats], str]:
+    """Return P(state | what is known), (N, states), of the root and the binary variables, and from what.
+
+    Of gold rows are 1 at its state and NaN where it is unknown; what gold does not have is left out.
+    """
+    if gold is None:
+        found = {table.base.root: table.root}
+        for b, name in enumerate(table.binaries):
+            found[name] = np.stack([1 - table.binary[:, b], table.binary[:, b]], axis=1)
+        return found, "posterior"
+    known = {}
+    for name in (table.base.root, *table.binaries):
+        if name in gold.values:
+            values, states = gold.values[name], len(table.base.variables[name].states)
+            hot = np.eye(states)[np.nan_to_num(values).astype(int)]
+            known[name] = np.where(np.isnan(values)[:, None], np.nan, hot)
+    return known, "gold"

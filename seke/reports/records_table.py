@@ -1,0 +1,262 @@
+"""Posterior records -> columns, one row an item, read as they come and never all at once in memory."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import AnswerError, Origin
+from seke.console.decision_words import BASES, DECISIONS, LEVEL_DECISIONS, UNKNOWN, basis_of, required_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from engine import Knowledge
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
+    Record = Mapping[str, Any]
+
+# Where what is known of a variable comes from; records of old do not say.
+ORIGINS = (*Origin.words(), UNKNOWN)
+COUNTS = ("samples", "refused", "unreadable")
+BITS = ("entropy_bits", "epistemic_bits", "conflict_bits")
+MOMENTS = ("mean", "sd", "q05", "q95")
+# Of what is not accepted.
+NO_BASIS = -1
+# By how much numbers that are rounded to six digits may miss what they are bound to.
+SLACK = 1e-4
+
+
+@dataclass(frozen=True)
+class Table:
+    """N items in the order of their records.
+
+    decision: (N,) indices of DECISIONS. reasons, next, violations, guarantee: as the records have them. root:
+    (N, K) probabilities. binary: (N, B) P(true) of `binaries`. intervals: variable -> (N, 4), MOMENTS.
+    correlation: (N,) of both intervals, NaN where there is none. levels: the variables of (N, L) columns
+    accepted, inferred, certified (None where no guarantee is in force) and risk, of basis (indices of BASES,
+    -1 where it is not accepted) and origin (indices of ORIGINS). lacking, overruled: the variables that fall
+    for want of evidence of their own, and those that are decided otherwise than a data set's label says.
+    counts: (N, 3), COUNTS. bits: (N, 3), BITS. conflict: (N,), the probability; NaN of records that were
+    written without it.
+    """
+
+    base: Knowledge
+    path: str
+    items: tuple[str, ...]
+    decision: Ints
+    reasons: tuple[tuple[str, ...], ...]
+    next: tuple[Record | None, ...]
+    violations: tuple[tuple[tuple[str, float], ...], ...]
+    guarantee: tuple[Record | None, ...]
+    root: Floats
+    binaries: tuple[str, ...]
+    binary: Floats
+    intervals: Mapping[str, Floats]
+    correlation: Floats
+    levels: tuple[str, ...]
+    accepted: Flags
+    inferred: Flags
+    certified: Flags | None
+    basis: Ints
+    origin: Ints
+    lacking: tuple[tuple[str, ...], ...]
+    overruled: tuple[tuple[str, ...], ...]
+    risk: Floats
+    counts: Ints
+    bits: Floats
+    conflict: Floats
+
+    @cached_property
+    def rows(self) -> Mapping[str, int]:
+        """Return the row of each item."""
+        return {item: row for row, item in enumerate(self.items)}
+
+    @cached_property
+    def item_basis(self) -> Ints:
+        """Return the weakest basis of the required variables of accepted items, (N,); -1 of all others."""
+        columns = [self.levels.index(name) for name in required_of(self.base)]
+        basis = np.where(self.accepted[:, columns], self.basis[:, columns], len(BASES)).min(
+            axis=1, initial=len(BASES)
+        )
+        known = (self.decision == DECISIONS.index("accept")) & (basis < len(BASES))
+        return np.where(known, basis, NO_BASIS)
+
+    @property
+    def label(self) -> Ints:
+        """Return the likeliest state of the root, (N,)."""
+        return np.asarray(self.root.argmax(1), dtype=np.int64)
+
+
+def binaries_of(base: Knowledge) -> tuple[str, ...]:
+    """Return the binary variables of the levels, in their order."""
+    names = (name for members in base.levels.values() for name in members)
+    return tuple(name for name in names if base.variables[name].kind == "binary")
+
+
+def table_of(records: Iterable[Record], base: Knowledge, path: str) -> Table:
+    """Read records into columns.
+
+    Raises:
+        engine.AnswerError: a record of another base, or none at all; an item that has two of them; numbers
+            that no posterior has.
+    """
+    draft = _Draft(base)
+    items: dict[str, int] = {}
+    for number, record in enumerate(records):
+        item = str(record["item"])
+        if item in items:
+            raise AnswerError(f"{path}: item {item[:80]!r} has two records")
+        try:
+            draft.add(record)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            told = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            if isinstance(error, TypeError | AttributeError):
+                told = f"has another shape ({error})"
+            message = f"the record {told}; was it inferred with {base.name}? name its base with -k"
+            raise AnswerError(f"{path}: item {item[:80]!r}: {message}") from None
+        items[item] = number
+    if not items:
+        raise AnswerError(f"{path}: holds no posterior records")
+    table = draft.table(tuple(items), path)
+    for what, sound in _laws(table):
+        if not sound.all():
+            item = table.items[int(sound.argmin())]
+            raise AnswerError(f"{path}: item {item[:80]!r}: the record is no posterior: {what}")
+    return table
+
+
+def _laws(table: Table) -> Iterator[tuple[str, Flags]]:
+    """Yield what no posterior is, with whether each item, (N,), is free of it."""
+    base, root = table.base, table.base.root
+    p = np.concatenate([table.root, table.binary, table.risk], axis=1)
+    yield "a probability is not from 0 to 1", _within(p, 0, 1)
+    total = table.root.sum(1, keepdims=True)
+    yield f"the probabilities of {root} do not sum to 1", _within(total, 1 - SLACK, 1 + SLACK)
+    for name, told in table.intervals.items():
+        low, high = base.variables[name].edges[0], base.variables[name].edges[-1]
+        sound = _within(told[:, [0, 2, 3]], low - SLACK, high + SLACK)
+        yield f"{name} is not from {low:g} to {high:g}", sound
+        yield f"the sd of {name} is not from 0 to {high - low:g}", _within(told[:, [1]], 0, high - low)
+    sound = np.isnan(table.conflict) | _within(table.conflict[:, None], 0, 1)
+    yield "its conflict is not from 0 to 1", np.asarray(sound, dtype=np.bool_)
+    yield "its bits are not finite", np.asarray(np.isfinite(table.bits).all(axis=1), dtype=np.bool_)
+
+
+def _within(values: Floats, low: float, high: float) -> Flags:
+    return np.asarray(((values >= low) & (values <= high)).all(axis=1), dtype=np.bool_)
+
+
+def _indices(words: Iterable[str | None], allowed: Sequence[str], verb: str) -> list[int]:
+    """Return the index of each word; of None it is NO_BASIS.
+
+    Raises:
+        ValueError: a word that is none of the allowed.
+    """
+    index: dict[str | None, int] = {word: at for at, word in enumerate(allowed)} | {None: NO_BASIS}
+    try:
+        return [index[word] for word in words]
+    except KeyError as error:
+        raise ValueError(f"{verb} {error}; allowed are {', '.join(allowed)}") from None
+
+
+class _Draft:
+    """Fills the columns, record by record."""
+
+    def __init__(self, base: Knowledge) -> None:
+        self.base = base
+        self.binaries = binaries_of(base)
+        self.levels = tuple(name for members in base.levels.values() for name in members)
+        self.states = base.variables[base.root].states
+        self.kept: dict[str, list[Any]] = {
+            name: [] for name in ("reasons", "next", "violations", "guarantee", "lacking", "overruled")
+        }
+        columns = ("root", "binary", "intervals", "correlation", "risk", "bits", "conflict")
+        self.floats = {name: array("d") for name in columns}
+        self.ints = {
+            name: array("q") for name in ("decision", "levels", "certified", "basis", "origin", "counts")
+        }
+        # Equal texts once, however many items have them.
+        self.seen: dict[Any, Any] = {}
+        axes = base.affect[:2]
+        self.correlated = f"{axes[0]}_{axes[1]}_correlation" if len(axes) == 2 else ""
+
+    def add(self, record: Record) -> None:
+        given, decision = self._given(record), record["decision"]
+        floats, ints = self.floats, self.ints
+        if unknown := given[self.base.root].keys() - set(self.states):
+            raise ValueError(f"has {', '.join(sorted(unknown))}, which {self.base.root} has not")
+        floats["root"].extend([given[self.base.root][state] for state in self.states])
+        floats["binary"].extend([given[name] for name in self.binaries])
+        for name in self.base.affect:
+            floats["intervals"].extend([given[name][moment] for moment in MOMENTS])
+        correlation = given.get(self.correlated)
+        floats["correlation"].append(np.nan if correlation is None else correlation)
+        levels = [decision["levels"][name] for name in self.levels]
+        floats["risk"].extend([level["risk"] for level in levels])
+        ints["levels"].extend(_indices([level["decision"] for level in levels], LEVEL_DECISIONS, "decides"))
+        ints["basis"].extend(_indices(map(basis_of, levels), BASES, "accepts on"))
+        origins = [level.get("origin") or UNKNOWN for level in levels]
+        ints["origin"].extend(_indices(origins, ORIGINS, "has the origin"))
+        ints["certified"].extend([bool(level.get("certified")) for level in levels])
+        ints["decision"].extend(_indices([decision["item"]], DECISIONS, "decides"))
+        told = record["diagnostics"]
+        ints["counts"].extend([int(told[name]) for name in COUNTS])
+        floats["bits"].extend([told[name] for name in BITS])
+        floats["conflict"].append(told.get("conflict", np.nan))
+        self.kept["reasons"].append(self._once(tuple(map(str, decision["reasons"]))))
+        self.kept["next"].append(decision.get("next"))
+        violations = tuple((str(one["rule"]), float(one["probability"])) for one in told["violations"])
+        self.kept["violations"].append(violations)
+        self.kept["guarantee"].append(decision.get("guarantee"))
+        for key, field in (("lacking", "lacking_evidence"), ("overruled", "overruled")):
+            self.kept[key].append(self._once(tuple(map(str, told.get(field) or ()))))
+
+    def _given(self, record: Record) -> dict[str, Any]:
+        """Return all posteriors of a record by variable."""
+        given = dict(record.get("posteriors", record))
+        for level in self.base.levels:
+            if level not in self.base.variables and isinstance(given.get(level), dict):
+                given |= given[level]
+        return given
+
+    def _once(self, value: Any) -> Any:
+        return self.seen.setdefault(value, value)
+
+    def table(self, items: tuple[str, ...], path: str) -> Table:
+        n, base = len(items), self.base
+        floats = {name: np.frombuffer(column) for name, column in self.floats.items()}
+        ints = {name: np.frombuffer(column, dtype=np.int64) for name, column in self.ints.items()}
+        levels = ints["levels"].reshape(n, -1)
+        intervals = floats["intervals"].reshape(n, len(base.affect), len(MOMENTS))
+        promised = any(one is not None for one in self.kept["guarantee"])
+        return Table(
+            base=base,
+            path=path,
+            items=items,
+            decision=ints["decision"],
+            root=floats["root"].reshape(n, -1),
+            binaries=self.binaries,
+            binary=floats["binary"].reshape(n, len(self.binaries)),
+            intervals={name: intervals[:, i] for i, name in enumerate(base.affect)},
+            correlation=floats["correlation"],
+            levels=self.levels,
+            accepted=levels == LEVEL_DECISIONS.index("accept"),
+            inferred=levels == LEVEL_DECISIONS.index("inferred"),
+            basis=ints["basis"].reshape(n, -1),
+            origin=ints["origin"].reshape(n, -1),
+            certified=ints["certified"].reshape(n, -1) > 0 if promised else None,
+            risk=floats["risk"].reshape(n, -1),
+            counts=ints["counts"].reshape(n, -1),
+            bits=floats["bits"].reshape(n, -1),
+            conflict=floats["conflict"],
+            **{name: tuple(column) for name, column in self.kept.items()},
+        )

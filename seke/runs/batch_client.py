@@ -1,0 +1,548 @@
+"""Asking by the Batch API of OpenAI, in rounds: cheaper than request by request, an answer within a day.
+
+    calls --gathered--> lines of a file --uploaded--> batch --polled--> results, joined by number
+
+A batch is remembered before it exists, and found again by its name: none is lost, and none begun twice.
+Whoever starts again reads the results of those that were on their way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import secrets
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from engine import SekeError
+from seke.runs.batch_objects import Batch, batch_of, batches_of, file_of
+from seke.vision.capabilities import Dialect
+from seke.vision.client import AgainError, AloneError, Endpoint
+from seke.vision.completions import reply_from
+from seke.vision.errors import FatalError, UnansweredError
+from seke.vision.http_bodies import ANSWER_LIMIT, BodyError, decoded_json
+from seke.vision.messages import Failure, Journal
+from seke.vision.server_errors import LONGEST_MESSAGE, plain, refusal_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from seke.runs.ledger import Ledger
+    from seke.vision.messages import Call, Reply, Settings
+    from seke.vision.prices import Prices
+
+    Draws = tuple[int, ...]
+
+# Of one input file, by OpenAI's API reference, "Create batch" (input_file_id).
+MOST_LINES = 50_000
+MOST_BYTES = 200_000_000
+MARK = "seke"
+QUIET = 5.0
+POLL = 30.0
+# Batches among which one is looked for, and how many come in one answer (the most that OpenAI sends).
+MOST_LISTED, PAGE = 1000, 100
+TOGETHER = 256
+PATIENCE = 40
+# Files are large: how much longer than a request they may take.
+LONGER = 10
+# Bytes of one result, on the average of a file: eight answers of 8 kB, twenty times what questions ask for.
+RESULT_SIZE = 64 << 10
+# Digits of the number of a request: that of a ledger has fewer.
+MOST_DIGITS = 18
+# A line's own name, which stands before the answer; bytes of a line in which it is looked for.
+CUSTOM_ID, BEFORE_ID = re.compile(rb'"custom_id" *: *"(\d{1,18})"'), 1000
+OVER = ("completed", "failed", "expired", "cancelled")
+CROWDED = "token_limit_exceeded"
+
+
+class Memory(Journal, Protocol):
+    """A journal that remembers batches, also when the process has ended."""
+
+    async def begun(self, name: str, numbers: Sequence[int], identity: str | None) -> None:
+        """Note a batch of requests: before it exists (identity None), and again when the server named it."""
+        ...
+
+    async def over(self, name: str) -> None:
+        """Note that a batch is over and all of its results are kept."""
+        ...
+
+    def batches(self) -> Mapping[str, tuple[str | None, Mapping[int, tuple[Call, Draws]]]]:
+        """Return the batches that are not over: name -> identity, and number -> what was asked.
+
+        The pictures of the calls need not be there.
+        """
+        ...
+
+
+@dataclass(eq=False)
+class _Line:
+    """Some draws that wait for a batch, or are in one. body: JSON, until it is sent."""
+
+    call: Call
+    draws: Draws
+    last: bool
+    asked: Dialect
+    body: bytes
+    found: asyncio.Future[Reply] | None = field(default=None)
+
+    def leave(self) -> None:
+        """Tell who waits that nothing will come."""
+        if self.found is not None:
+            self.found.cancel()
+
+    def answer(self, outcome: Reply | BaseException) -> None:
+        """Tell who waits."""
+        if self.found is None or self.found.done():
+            return
+        if isinstance(outcome, BaseException):
+            self.found.set_exception(outcome)
+        else:
+            self.found.set_result(outcome)
+
+
+class Batches(Endpoint):
+    """Asks a model in batches; what is asked at about the same time goes together.
+
+    To be asked by as many tasks as a round shall have lines.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        prices: Prices | None = None,
+        quiet: float = QUIET,
+        poll: float = POLL,
+        most_lines: int = MOST_LINES,
+        most_bytes: int = MOST_BYTES,
+        tell: Callable[[str], None] = lambda _: None,
+        **options: Any,
+    ) -> None:
+        """prices: of single requests; a batch has its share of them. quiet: a round begins when nothing more
+        was asked for so many seconds, or a file is full. poll: seconds between two looks at a batch. tell: is
+        told of batches. options: those of `Endpoint`.
+        """
+        super().__init__(settings, prices=None if prices is None else prices.in_batch(), **options)
+        self.quiet, self.poll, self.tell = quiet, poll, tell
+        self.most_lines, self.most_bytes = most_lines, most_bytes
+        self._memory: Memory | None = None
+        self._waiting: list[_Line] = []
+        self._size, self._crowded = 0, 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._rounds: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._rounds:
+            task.cancel()
+        for line in self._waiting:
+            line.leave()
+        await asyncio.gather(*self._rounds, return_exceptions=True)
+        await super().__aexit__(kind, error, trace)
+
+    async def resume(self, memory: Memory) -> None:
+        """Read the results of batches that an earlier process began, once they are over.
+
+        Raises:
+            FatalError: nothing can be read any more.
+        """
+        self._memory = memory
+        await asyncio.gather(*(self._resumed(memory, name, *one) for name, one in memory.batches().items()))
+
+    async def _resumed(
+        self, memory: Memory, name: str, identity: str | None, asked: Mapping[int, tuple[Call, Draws]]
+    ) -> None:
+        sent = {
+            number: _Line(call, draws, last=True, asked=Dialect(), body=b"")
+            for number, (call, draws) in asked.items()
+        }
+        if identity is None:
+            identity = await self._surely(lambda: self._named(name))
+        if identity is None:
+            await self._lost(memory, sent, Failure(0, "its batch was never begun", paid=False, retried=False))
+            await memory.over(name)
+        else:
+            await self._concluded(memory, name, identity, sent)
+
+    # Gathering ---------------------------------------------------------------------------------------
+
+    async def _attempt(self, call: Call, draws: Draws, journal: Journal, *, last: bool) -> Reply:
+        """Wait for the draws to come with a batch."""
+        if self._end is not None:
+            raise self._end
+        if len(draws) > 1 and not self.dialect.several:
+            raise AloneError
+        self._memory = journal  # type: ignore[assignment]
+        found: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        line = _Line(call, draws, last, self.dialect, self._body(call, draws), found)
+        self._put(line)
+        try:
+            return await found
+        finally:
+            if line in self._waiting:
+                self._waiting.remove(line)
+
+    def _body(self, call: Call, draws: Draws) -> bytes:
+        return json.dumps(self.body(call, draws, self.dialect), ensure_ascii=False).encode("utf-8", "replace")
+
+    def _put(self, line: _Line) -> None:
+        if self._waiting and self._size + len(line.body) > self.most_bytes:
+            self._begin()
+        self._waiting.append(line)
+        self._size += len(line.body) + 100
+        if self._timer is not None:
+            self._timer.cancel()
+        if len(self._waiting) >= self.most_lines:
+            self._begin()
+        else:
+            self._timer = asyncio.get_running_loop().call_later(self.quiet, self._begin)
+
+    def _begin(self) -> None:
+        """Let what waits go on its way."""
+        lines, self._waiting, self._size = self._waiting, [], 0
+        if lines and self._memory is not None:
+            task = asyncio.create_task(self._round(self._memory, lines))
+            self._rounds.add(task)
+            task.add_done_callback(self._rounds.discard)
+
+    async def _round(self, memory: Memory, lines: list[_Line]) -> None:
+        """Send a batch and wait for its results."""
+        try:
+            # Where the server takes little at once, one waits for the other.
+            async with self._turn if self._crowded else nullcontext():
+                sent = await self._sent(memory, lines)
+                if sent:
+                    name = f"{MARK}-{secrets.token_hex(8)}"
+                    await memory.begun(name, tuple(sent), None)
+                    identity = await self._created(memory, name, sent)
+                    await memory.begun(name, tuple(sent), identity)
+                    self.tell(f"batch {identity} of {len(sent):,} requests is on its way")
+                    await self._concluded(memory, name, identity, sent)
+        except asyncio.CancelledError:
+            for line in lines:
+                line.leave()
+            raise
+        except Exception as error:
+            for line in lines:
+                line.answer(error)
+
+    async def _sent(self, memory: Memory, lines: list[_Line]) -> dict[int, _Line]:
+        """Note each line before it leaves; those that cannot be paid for stay."""
+
+        async def note(line: _Line) -> tuple[int, _Line] | None:
+            try:
+                worst = self.estimate.worst(line.call, len(line.draws))
+                return await memory.sent(line.call, line.draws, worst), line
+            except FatalError as error:
+                line.answer(error)
+                return None
+
+        return dict(one for one in await asyncio.gather(*map(note, lines)) if one is not None)
+
+    async def _created(self, memory: Memory, name: str, sent: dict[int, _Line]) -> str:
+        """Upload the lines, begin a batch of them and return its identity."""
+        import openai
+
+        data = b"".join(
+            b'{"custom_id": "%d", "method": "POST", "url": "/v1/chat/completions", "body": %s}\n'
+            % (number, line.body)
+            for number, line in sent.items()
+        )
+        for line in sent.values():
+            line.body = b""
+        tried = 0
+
+        async def create() -> str:
+            # A batch may exist though the answer to its creation was lost.
+            nonlocal tried
+            there = await self._named(name) if tried else None
+            tried += 1
+            if there is not None:
+                return there
+            made = await self.client.batches.with_raw_response.create(
+                input_file_id=uploaded,
+                endpoint="/v1/chat/completions",
+                completion_window="24h",
+                metadata={MARK: name},
+            )
+            return batch_of(made.content, MARK).identity
+
+        async def upload() -> str:
+            files = self.client.files.with_raw_response
+            made = await files.create(file=(f"{name}.jsonl", data), purpose="batch")
+            return file_of(made.content)
+
+        try:
+            uploaded = await self._tried(upload, LONGER)
+            return str(await self._tried(create))
+        except openai.NotFoundError:
+            await self._lost(memory, sent, Failure(404, "no batches", paid=False, retried=False))
+            await memory.over(name)
+            raise FatalError(f"{self.where}: this server takes no batches; ask without --batch") from None
+        except (FatalError, UnansweredError, AgainError) as error:
+            why = f"the batch could not be begun: {error}"
+            if tried > 1 or (tried and isinstance(error, AgainError)):
+                # It may exist all the same: whoever starts again looks for it.
+                raise FatalError(f"{self.where}: {why}; start again later") from None
+            await self._lost(memory, sent, Failure(0, why, paid=False, retried=False))
+            await memory.over(name)
+            raise error if isinstance(error, FatalError) else FatalError(f"{self.where}: {why}") from None
+
+    async def _named(self, name: str) -> str | None:
+        """Return the identity of the batch of this name, None where there is none among the latest."""
+        import openai
+
+        options: dict[str, Any] = {}
+        with suppress(openai.NotFoundError):
+            for _ in range(MOST_LISTED // PAGE):
+                page = await self.client.batches.with_raw_response.list(limit=PAGE, **options)
+                listed, more = batches_of(page.content, MARK)
+                for batch in listed:
+                    if batch.name == name:
+                        return batch.identity
+                if not more or not listed:
+                    break
+                options = {"after": listed[-1].identity}
+        return None
+
+    # Results -----------------------------------------------------------------------------------------
+
+    async def _concluded(self, memory: Memory, name: str, identity: str, sent: dict[int, _Line]) -> None:
+        """Wait until a batch is over and keep all that came of it."""
+        import openai
+
+        batch = await self._ended(identity)
+        rest, error = dict(sent), None
+        for file in batch.files if batch is not None else ():
+            # A file that is gone has no results.
+            with suppress(openai.NotFoundError):
+                await self._surely(partial(self._read, memory, file, rest))
+        if batch is not None and batch.status == "failed":
+            error = await self._refused_whole(memory, batch, rest)
+        else:
+            self._crowded = min(self._crowded, 1)
+            await self._without(memory, "gone" if batch is None else batch.status, rest)
+        await memory.over(name)
+        self.tell(f"batch {identity} is {'gone' if batch is None else batch.status}")
+        if error is not None:
+            raise error
+        if batch is not None and batch.input_file:
+            await self._removed(batch.input_file)
+
+    async def _ended(self, identity: str) -> Batch | None:
+        """Return the batch once it is over; None where the server does not know it."""
+        import openai
+
+        in_vain = 0
+        while True:
+            try:
+                batch: Batch = await self._tried(partial(self._looked_at, identity))
+                in_vain = 0
+                if batch.status in OVER:
+                    return batch
+            except openai.NotFoundError:
+                return None
+            except (AgainError, UnansweredError) as error:
+                in_vain += 1
+                if in_vain >= PATIENCE:
+                    raise FatalError(
+                        f"{self.where}: no word of batch {identity} ({error}); start again later"
+                    ) from None
+            await asyncio.sleep(self.poll)
+
+    async def _looked_at(self, identity: str) -> Batch:
+        said = await self.client.batches.with_raw_response.retrieve(identity)
+        return batch_of(said.content, MARK)
+
+    async def _read(self, memory: Memory, file: str, rest: dict[int, _Line]) -> None:
+        """Keep the results in a file, and take what they answer from the rest."""
+        limit = ANSWER_LIMIT + len(rest) * RESULT_SIZE
+        results: dict[int, bytes] = {}
+        size = 0
+
+        async def keep() -> None:
+            known = [(number, rest.pop(number), text) for number, text in results.items() if number in rest]
+            results.clear()
+            await asyncio.gather(*(self._result(memory, *result) for result in known))
+
+        try:
+            async with self.client.files.with_streaming_response.content(file) as response:
+                async for text in _lines(response, limit):
+                    number = _number_of(text)
+                    if number in rest:
+                        results[number] = text
+                        size += len(text)
+                    if len(results) >= TOGETHER or size > ANSWER_LIMIT:
+                        await keep()
+                        size = 0
+        except BodyError as error:
+            # To read it once more would not help: what it has no result of is accounted for as such.
+            self.tell(f"{self.where}: file {file} of results is not read on: {error}")
+        finally:
+            await keep()
+
+    async def _result(self, memory: Memory, number: int, line: _Line, text: bytes) -> None:
+        """Keep one result and tell who waits for it."""
+        said = _loaded(text)
+        response = said["response"] if isinstance(said.get("response"), dict) else {}
+        code, body = _status_of(response.get("status_code")), response.get("body")
+        if code == 200 or not (code or isinstance(said.get("error"), dict)):
+            reply = reply_from(body, line.draws, self.prices)
+            try:
+                line.answer(
+                    await self.kept(reply, text, line.call, line.asked, number, memory, last=line.last)
+                )
+            except AgainError as error:
+                line.answer(error)
+            return
+        refusal = refusal_of(code, body) if code else refusal_of(0, said)
+        failure, raised = self.refused_by(refusal, line.asked, len(line.draws), last=line.last)
+        await memory.failed(number, failure)
+        line.answer(raised)
+
+    async def _without(self, memory: Memory, status: str, rest: dict[int, _Line]) -> None:
+        """Account for lines of which a batch has no result."""
+        # Of a batch that was completed, or is gone, what it has cost is not known.
+        paid = status in ("completed", "gone")
+        why = f"its batch is {status} and has no result of it"
+        for number, line in rest.items():
+            await memory.failed(number, Failure(0, why, paid=paid, retried=not line.last))
+            line.answer(AgainError(why, 0.0, paid=paid))
+
+    async def _refused_whole(self, memory: Memory, batch: Batch, rest: dict[int, _Line]) -> FatalError | None:
+        """Account for a batch that was not taken; one that is too large for now comes again in parts."""
+        crowded = any(code == CROWDED for code, _ in batch.errors)
+        messages = dict.fromkeys(message for _, message in batch.errors)
+        why = self.without_key("; ".join(messages)[:LONGEST_MESSAGE]) or "no reason given"
+        again = crowded and self._crowded < PATIENCE
+        await self._lost(memory, rest, Failure(0, f"the batch was refused: {why}", paid=False, retried=again))
+        if not again:
+            told_so = "takes no more batches for now" if crowded else "refuses the batch"
+            return FatalError(f"{self.where}: {told_so} ({why})")
+        self._crowded += 1
+        self.most_lines = max(1, min(self.most_lines, len(rest)) // 2)
+        await asyncio.sleep(self.poll)
+        for line in rest.values():
+            if line.found is not None and not line.found.done():
+                line.asked = self.dialect
+                line.body = self._body(line.call, line.draws)
+                self._put(line)
+        return None
+
+    async def _lost(self, memory: Memory, sent: Mapping[int, _Line], failure: Failure) -> None:
+        await asyncio.gather(*(memory.failed(number, failure) for number in sent))
+
+    async def _removed(self, file: str) -> None:
+        """Let the server keep the pictures no longer than needed."""
+        import openai
+
+        try:
+            await self.client.files.delete(file)
+        except openai.OpenAIError:
+            return
+
+    async def _surely(self, act: Callable[[], Awaitable[Any]]) -> Any:
+        """Do something without which nothing may go on: what is there already must not be bought again.
+
+        Raises:
+            FatalError: it did not help.
+        """
+        try:
+            return await self._tried(act, LONGER)
+        except (AgainError, UnansweredError) as error:
+            raise FatalError(f"{self.where}: a batch cannot be read ({error}); start again later") from None
+
+    async def _tried(self, act: Callable[[], Awaitable[Any]], longer: float = 1) -> Any:
+        """Do something at the server, again and again while that may help.
+
+        Raises:
+            openai.NotFoundError, AgainError, UnansweredError, FatalError: the server knows no such thing; it
+                did not help; it says no; it says no to everything.
+        """
+        import openai
+
+        async for attempt in self.again():
+            with attempt:
+                try:
+                    async with asyncio.timeout(self.deadline * longer):
+                        return await act()
+                except openai.NotFoundError:
+                    raise
+                except (openai.OpenAIError, OSError, BodyError) as error:
+                    raise self.failed(error, None, 1, last=True)[1] from None
+        raise AssertionError
+
+
+async def _lines(response: Any, limit: int) -> AsyncIterator[bytes]:
+    """Yield the lines of a body of at most so many bytes, each without what is longer than any answer.
+
+    Raises:
+        BodyError: the body is longer, or no results.
+        ConnectionError: it broke off.
+    """
+    parts, held, size, pieces = list[bytes](), 0, 0, response.iter_bytes()
+    while True:
+        try:
+            piece = await anext(pieces, None)
+        except BodyError:
+            raise
+        except Exception as error:  # Whatever the client's own library raises.
+            raise ConnectionError(plain(error)) from None
+        if piece is None:
+            break
+        size += len(piece)
+        if size > limit:
+            raise BodyError(f"it is longer than {limit:,} bytes", parts[0] if parts else piece)
+        for number, text in enumerate(piece.split(b"\n")):
+            if number:
+                # A line ends; of what is too long the beginning is enough.
+                yield b"".join(parts)
+                parts, held = [], 0
+            part = text[: ANSWER_LIMIT + 1 - held]
+            parts.append(part)
+            held += len(part)
+    yield b"".join(parts)
+
+
+def _status_of(code: Any) -> int:
+    """Return an HTTP status as a result names it; 0 of anything else."""
+    known = isinstance(code, int) and not isinstance(code, bool) and 100 <= code <= 999
+    return code if known else 0
+
+
+def _number_of(text: bytes) -> int | None:
+    """Return the number of the request that a line answers, whether or not the rest of it can be read."""
+    number = CUSTOM_ID.search(text, 0, BEFORE_ID)
+    if number is not None:
+        return int(number[1])
+    named = str(_loaded(text).get("custom_id", ""))
+    return int(named) if named.isascii() and named.isdigit() and len(named) <= MOST_DIGITS else None
+
+
+def _loaded(text: bytes) -> dict[str, Any]:
+    try:
+        said = decoded_json(text) if len(text) <= ANSWER_LIMIT else None
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def fit_together(model: object, ledger: Ledger) -> None:
+    """Make a ledger ready for a model that asks in batches, or for one that does not.
+
+    Raises:
+        engine.SekeError: batches are on their way, and the model does not ask in batches.
+    """
+    batches = isinstance(model, Batches)
+    if ledger.batches() and not batches:
+        raise SekeError(f"{ledger.folder}: batches are on their way; go on with --batch")
+    # A batch leaves when all its lines are told; they cannot wait for one another.
+    ledger.patient = not batches

@@ -1,0 +1,624 @@
+"""The ledger of a run: every request and every answer, on disk before it is used.
+
+One SQLite file (WAL, synchronous=FULL) in the run's folder. A single thread writes; whoever waits for it is
+told when the transaction that holds their line is on disk, and lines that wait together go together. What was
+on its way when a process was killed is found at the next start, and counted as possibly paid.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections import defaultdict
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine import SekeError
+from seke.sampling.loop import Request
+from seke.vision.errors import AccountError, OutOfMoneyError
+from seke.vision.messages import Call, Choice, Picture, Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from seke.sampling.loop import Line
+    from seke.vision.messages import Failure, Reply
+
+    Record = dict[str, Any]
+    Work = Callable[[sqlite3.Connection], Any]
+    Read = Callable[[Call, Choice], Record]
+
+NAME = "ledger.sqlite"
+VERSION = 1
+TOGETHER = 500
+AT_ONCE = 500
+TABLES = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS prompts (digest TEXT PRIMARY KEY, text TEXT NOT NULL, form TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS requests (
+    number INTEGER PRIMARY KEY, item TEXT NOT NULL, observer TEXT NOT NULL, question TEXT NOT NULL,
+    about TEXT NOT NULL, view TEXT NOT NULL, draws TEXT NOT NULL, upto INTEGER NOT NULL, prompt TEXT NOT NULL,
+    picture TEXT NOT NULL, state TEXT NOT NULL, worst REAL, sent REAL NOT NULL, ended REAL, code INTEGER,
+    message TEXT, paid INTEGER, model TEXT, fingerprint TEXT, identity TEXT, prompt_tokens INTEGER,
+    answer_tokens INTEGER, cached_tokens INTEGER, price REAL, seconds REAL
+);
+CREATE INDEX IF NOT EXISTS requests_of_items ON requests (item);
+CREATE TABLE IF NOT EXISTS choices (
+    item TEXT NOT NULL, observer TEXT NOT NULL, question TEXT NOT NULL, about TEXT NOT NULL,
+    view TEXT NOT NULL, draw INTEGER NOT NULL, request INTEGER NOT NULL, text TEXT NOT NULL,
+    finish TEXT NOT NULL, refusal TEXT, record TEXT NOT NULL, status TEXT NOT NULL,
+    passed_over INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (item, observer, question, about, view, draw)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS batches (
+    name TEXT PRIMARY KEY, identity TEXT, numbers TEXT NOT NULL, over INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS settled (item TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+KEY = "item, observer, question, about, view"
+REQUEST = f"""
+INSERT INTO requests (number, {KEY}, draws, upto, prompt, picture, state, worst, sent)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', ?, ?)
+"""
+CHOICE = f"""
+INSERT INTO choices ({KEY}, draw, request, text, finish, refusal, record, status)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+ANSWERED = """
+UPDATE requests SET state = 'answered', ended = ?, model = ?, fingerprint = ?, identity = ?,
+prompt_tokens = ?, answer_tokens = ?, cached_tokens = ?, price = ?, seconds = ? WHERE number = ?
+"""
+FAILED = "UPDATE requests SET state = 'failed', ended = ?, code = ?, message = ?, paid = ? WHERE number = ?"
+RECORDS = "SELECT item, record FROM choices WHERE passed_over = 0 AND item IN (%s)"
+LINES = f"SELECT {KEY}, max(upto), prompt, picture FROM requests WHERE item IN (%s) GROUP BY {KEY}"
+EVERY = f"""
+SELECT {", ".join(f"c.{name}" for name in KEY.split(", "))}, r.ended,
+r.price / max(json_array_length(r.draws), 1)
+FROM choices c JOIN requests r ON c.request = r.number WHERE passed_over = 0 ORDER BY c.request, c.draw
+"""
+ORDER = f"SELECT {KEY} FROM choices WHERE passed_over = 0 AND item = ? ORDER BY request, draw"
+DRAWS = f"SELECT {KEY}, draw FROM choices WHERE item IN (%s)"
+IN_BATCHES = "SELECT value FROM batches, json_each(batches.numbers) WHERE over = 0"
+UNKNOWN = f"UPDATE requests SET state = 'unknown' WHERE state = 'sent' AND number NOT IN ({IN_BATCHES})"
+BEGUN = "INSERT OR REPLACE INTO batches (name, identity, numbers) VALUES (?, ?, ?)"
+STILL_SENT = f"""
+SELECT b.name, b.identity, number, {KEY}, draws, prompt, picture, worst
+FROM batches b, json_each(b.numbers) JOIN requests ON number = value WHERE over = 0 AND state = 'sent'
+"""
+ALIKE = """
+SELECT draw, text, finish, refusal FROM choices c JOIN requests r ON c.request = r.number
+WHERE c.item = ? AND c.observer = ? AND c.question = ? AND c.about = ? AND c.view = ?
+AND r.prompt = ? AND r.picture = ? ORDER BY draw
+"""
+OF_REQUESTS = """
+SELECT count(*), sum(state = 'failed'), sum(state = 'unknown'), sum(prompt_tokens), sum(answer_tokens),
+sum(price), sum(CASE WHEN state = 'unknown' OR paid OR (state = 'answered' AND price IS NULL) THEN worst END),
+sum(state = 'answered' AND price IS NULL) FROM requests
+"""
+TOKENS = """
+SELECT question, json_extract(draws, '$[0]'), upto - json_extract(draws, '$[0]'),
+(SELECT count(*) FROM choices c WHERE c.request = r.number), prompt_tokens, ifnull(cached_tokens, 0),
+answer_tokens FROM requests r WHERE state = 'answered' AND prompt_tokens IS NOT NULL
+AND answer_tokens IS NOT NULL AND item IN (%s) AND observer = ?
+"""
+OF_CHOICES = "SELECT count(*), sum(status = 'refused'), sum(status = 'unreadable') FROM choices"
+BY_OBSERVER = """
+SELECT observer, (SELECT count(*) FROM choices c WHERE c.observer = r.observer), count(*),
+sum(state = 'answered' AND price IS NULL), ifnull(sum(price), 0) FROM requests r GROUP BY observer
+"""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked of a line. draws: how many; missing: those of them that no answer came to.
+
+    prompt, picture: the digests of what was sent.
+    """
+
+    draws: int
+    missing: tuple[int, ...]
+    prompt: str
+    picture: str
+
+
+@dataclass(frozen=True)
+class RequestTokens:
+    """The tokens of one answered request.
+
+    draw: the number of its first draw. wanted: draws that were asked for at once, perhaps in several
+    requests. answers: how many this one brought. cached_tokens are some of the prompt's.
+    """
+
+    question: str
+    draw: int
+    wanted: int
+    answers: int
+    prompt_tokens: int
+    cached_tokens: int
+    answer_tokens: int
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a run has come to. requests, by how they ended; answers, by status; prices in USD.
+
+    unknown: on their way when a process was killed. spent: prices of what was answered, where known. perhaps:
+    the most that what failed or is unknown can have cost besides.
+    """
+
+    requests: int
+    failed: int
+    unknown: int
+    answers: int
+    refused: int
+    unreadable: int
+    prompt_tokens: int
+    answer_tokens: int
+    spent: float
+    perhaps: float
+    unpriced: int
+
+
+@dataclass(frozen=True)
+class ObserverTotals:
+    """What was asked of one observer in a run. spent: USD, where prices are known."""
+
+    observer: str
+    answers: int
+    requests: int
+    unpriced: int
+    spent: float
+
+
+class Ledger:
+    """A run's account; a `messages.Journal`; to be closed.
+
+    patient: where the next request could pass what may be spent, wait for those that are on their way, which
+    mostly cost less than they could.
+    """
+
+    def __init__(self, folder: Path, read: Read, max_cost: float | None = None) -> None:
+        """read: a choice -> the sample record that it makes.
+
+        Raises:
+            engine.SekeError: another process has the run; a newer version wrote it.
+        """
+        self.folder, self._read, self.max_cost = folder, read, max_cost
+        self._lock = _Lock(folder / "lock")
+        try:
+            # One to read and one to write, so that no reader sees what is not on disk.
+            self._db, self._own = (_connected(folder / NAME) for _ in range(2))
+            self._db.executescript(TABLES)
+            self._check_version()
+            self._db.execute(UNKNOWN)
+            newest = self._db.execute("SELECT max(number) FROM requests").fetchone()[0]
+        except (sqlite3.Error, SekeError) as error:
+            self._lock.release()
+            raise _in_plain_words(error, folder) from None
+        self._next = (newest or 0) + 1
+        self._calls: dict[int, tuple[Call, float]] = {}
+        self._kept: set[str] = set()
+        self._waiting: list[asyncio.Future[None]] = []
+        self.patient = False
+        total = self.totals()
+        self._spent = total.spent + total.perhaps
+        self._batches = self._on_their_way()
+        self._work: queue.SimpleQueue[tuple[Work, Callable[[Any, Any], None]] | None] = queue.SimpleQueue()
+        self._unwritable: Exception | None = None
+        self._writer = threading.Thread(target=self._write, name="ledger", daemon=True)
+        self._writer.start()
+
+    def _check_version(self) -> None:
+        found = self.facts("version")
+        if not found:
+            self._db.execute("INSERT INTO facts VALUES ('version', ?)", (str(VERSION),))
+        elif int(found["version"]) > VERSION:
+            raise SekeError(f"{self.folder}: was written by a newer version of seke")
+
+    def _on_their_way(self) -> dict[str, tuple[str | None, dict[int, tuple[Call, tuple[int, ...]]]]]:
+        """Return the batches that an earlier process left, and go on with what was asked in them."""
+        found: dict[str, Any] = {
+            name: (identity, {})
+            for name, identity in self._db.execute("SELECT name, identity FROM batches WHERE over = 0")
+        }
+        for name, _, number, *told in self._db.execute(STILL_SENT).fetchall():
+            key, (draws, prompt, picture, worst) = told[:5], told[5:]
+            asked = tuple(json.loads(draws))
+            request = Request(*_line(key), asked[0], len(asked))
+            said = self.prompt(prompt) or Prompt("", {}, prompt)
+            call = Call(request, said, Picture(b"", "", 0, 0, picture))
+            found[name][1][number] = call, asked
+            self._calls[number] = call, worst or 0.0
+            self._spent += worst or 0.0
+        return found
+
+    def close(self) -> None:
+        """End the writer and let others have the run."""
+        self._work.put(None)
+        self._writer.join()
+        self._db.close()
+        self._own.close()
+        self._lock.release()
+
+    # What is told to it ------------------------------------------------------------------------------
+
+    async def sent(self, call: Call, draws: tuple[int, ...], worst_price: float | None) -> int:
+        """Note a request before it leaves; see `messages.Journal`."""
+        worst = worst_price or 0.0
+        if self.max_cost is not None and worst_price is None:
+            raise OutOfMoneyError("--max-cost cannot be kept: no price is known of what is asked")
+        while self.patient and self._calls and self._dear(worst):
+            self._waiting.append(asyncio.get_running_loop().create_future())
+            await self._waiting[-1]
+        if self._dear(worst):
+            raise OutOfMoneyError(
+                f"the next request could pass --max-cost {self.max_cost:g}: {self._spent:.4f} USD are spent, "
+                f"may have been, or are on their way, and it can cost {worst:.4f}"
+            )
+        self._spent += worst
+        number, self._next = self._next, self._next + 1
+        self._calls[number] = call, worst
+        prompt, request = call.prompt, call.request
+        digests = prompt.digest, call.picture.digest
+        upto = request.first + request.samples
+        row = (number, *_key(request.line), json.dumps(draws), upto, *digests)
+
+        def write(db: sqlite3.Connection) -> None:
+            if prompt.digest not in self._kept:
+                form = json.dumps(prompt.schema, ensure_ascii=False)
+                db.execute(
+                    "INSERT OR IGNORE INTO prompts VALUES (?, ?, ?)", (prompt.digest, prompt.text, form)
+                )
+                self._kept.add(prompt.digest)
+            db.execute(REQUEST, (*row, worst_price, time.time()))
+
+        await self._done(write)
+        return number
+
+    def _dear(self, worst: float) -> bool:
+        return self.max_cost is not None and self._spent + worst > self.max_cost
+
+    def _back(self, number: int, price: float | None) -> Call:
+        """Take what a request cost for what it could have cost; None where that stays unknown."""
+        call, worst = self._calls.pop(number)
+        self._spent += 0.0 if price is None else price - worst
+        for one in self._waiting:
+            if not one.done():
+                one.set_result(None)
+        self._waiting.clear()
+        return call
+
+    async def answered(self, number: int, reply: Reply) -> None:
+        """Keep what a request brought; see `messages.Journal`."""
+        call = self._back(number, reply.price)
+        key = _key(call.request.line)
+        rows = []
+        for one in reply.choices:
+            record = self._read(call, one)
+            status = record.get("status", "ok")
+            text = json.dumps(record, ensure_ascii=False)
+            rows.append((*key, one.draw, number, one.text, one.finish, one.refusal, text, status))
+
+        told = reply.model, reply.fingerprint, reply.identity
+        tokens = reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens
+        ended = (time.time(), *told, *tokens, reply.price, reply.seconds, number)
+
+        def write(db: sqlite3.Connection) -> None:
+            db.executemany(CHOICE, rows)
+            db.execute(ANSWERED, ended)
+
+        await self._done(write)
+
+    async def failed(self, number: int, failure: Failure) -> None:
+        """Keep why a request brought nothing; see `messages.Journal`."""
+        self._back(number, None if failure.paid else 0.0)
+        row = (time.time(), failure.code, failure.message, int(failure.paid), number)
+        await self._done(lambda db: db.execute(FAILED, row))
+
+    async def begun(self, name: str, numbers: Sequence[int], identity: str | None) -> None:
+        """Note a batch; see `batch_client.Memory`."""
+        row = (name, identity, json.dumps(numbers))
+        await self._done(lambda db: db.execute(BEGUN, row))
+
+    async def over(self, name: str) -> None:
+        """Note that a batch is over; see `batch_client.Memory`."""
+        self._batches.pop(name, None)
+        await self._done(lambda db: db.execute("UPDATE batches SET over = 1 WHERE name = ?", (name,)))
+
+    def batches(self) -> Mapping[str, tuple[str | None, Mapping[int, tuple[Call, tuple[int, ...]]]]]:
+        """Return the batches that an earlier process left on their way; see `batch_client.Memory`."""
+        return dict(self._batches)
+
+    async def settle(self, reasons: Mapping[str, str]) -> None:
+        """Note that nothing more is asked about items; item -> why, beyond what its answers say."""
+        rows = list(reasons.items())
+        await self._done(
+            lambda db: db.executemany("INSERT OR REPLACE INTO settled VALUES (?, ?)", rows) and None
+        )
+
+    def note(self, facts: Mapping[str, Any]) -> None:
+        """Keep facts of the run."""
+        rows = [(name, json.dumps(value)) for name, value in facts.items()]
+        self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows)
+
+    def pass_over_refusals(self) -> int:
+        """Let refused answers no longer count, so that they are asked for again; return how many."""
+        where = "status = 'refused' AND passed_over = 0"
+        count = int(self._db.execute(f"SELECT count(*) FROM choices WHERE {where}").fetchone()[0])
+        self._db.execute(f"DELETE FROM settled WHERE item IN (SELECT item FROM choices WHERE {where})")
+        self._db.execute(f"UPDATE choices SET passed_over = 1 WHERE {where}")
+        return count
+
+    def reopen(self) -> None:
+        """Let items go on that were settled for a reason beyond their answers, which may have passed."""
+        self._db.execute("DELETE FROM settled WHERE reason != ''")
+
+    @property
+    def committed(self) -> float:
+        """What is spent, may have been, or is on its way at most, in USD."""
+        return self._spent
+
+    # What it tells -----------------------------------------------------------------------------------
+
+    def facts(self, *names: str) -> Record:
+        """Return facts of the run, those of these names or all."""
+        found = {name: json.loads(value) for name, value in self._db.execute("SELECT name, value FROM facts")}
+        return {name: value for name, value in found.items() if not names or name in names}
+
+    def records(self, items: Sequence[str]) -> dict[str, list[Record]]:
+        """Return the sample records of items, in the order of their lines and draws."""
+        found: dict[str, list[Record]] = defaultdict(list)
+        for item, text in self._of(RECORDS, items):
+            found[item].append(json.loads(text))
+        return found
+
+    def lines(self, items: Sequence[str]) -> dict[Line, Asked]:
+        """Return what was asked of each line of these items."""
+        came: dict[tuple[str, ...], set[int]] = defaultdict(set)
+        for *key, draw in self._of(DRAWS, items):
+            came[tuple(key)].add(draw)
+        found = {}
+        for *key, upto, prompt, picture in self._of(LINES, items):
+            missing = (draw for draw in range(upto) if draw not in came[tuple(key)])
+            found[_line(key)] = Asked(upto, tuple(missing), prompt, picture)
+        return found
+
+    def prompt(self, digest: str) -> Prompt | None:
+        """Return a prompt by its digest; None where it was never sent."""
+        row = self._db.execute("SELECT text, form FROM prompts WHERE digest = ?", (digest,)).fetchone()
+        return Prompt(row[0], json.loads(row[1]), digest) if row else None
+
+    def choices(self, call: Call, draws: Iterable[int], observer: str | None = None) -> tuple[Choice, ...]:
+        """Return the answers that there are to the same prompt about the same picture, of these draws.
+
+        observer: whose answers; those of the call's observer by default.
+        """
+        item, asked, *rest = _key(call.request.line)
+        alike = (item, observer or asked, *rest, call.prompt.digest, call.picture.digest)
+        rows = self._db.execute(ALIKE, alike).fetchall()
+        wanted = set(draws)
+        return tuple(Choice(*row) for row in rows if row[0] in wanted)
+
+    def reasons(self, items: Sequence[str]) -> dict[str, str]:
+        """Return of items that are settled why, beyond what their answers say."""
+        return dict(self._of("SELECT item, reason FROM settled WHERE item IN (%s)", items))
+
+    def settled(self, items: Sequence[str]) -> int:
+        """Return how many of these items are settled."""
+        return sum(1 for _ in self._of("SELECT item FROM settled WHERE item IN (%s)", items))
+
+    def raw(self) -> Iterator[Record]:
+        """Yield all answers as they came, as `RecordedModel` reads them."""
+        names = (*KEY.split(", "), "draw", "text", "finish", "refusal")
+        for row in self._db.execute(f"SELECT {', '.join(names)} FROM choices ORDER BY {KEY}, draw"):
+            told = dict(zip(names, row, strict=True))
+            yield {name: value for name, value in told.items() if value or name in ("draw", "text")}
+
+    def tokens(self, items: Sequence[str], observer: str) -> list[RequestTokens]:
+        """Return the tokens of requests to an observer about items, of those where the server told them."""
+        return [RequestTokens(*row) for row in self._of(TOKENS, items, observer)]
+
+    def totals(self) -> Totals:
+        """Return what the run has come to."""
+        return _totals(self._db)
+
+    def _of(self, statement: str, items: Sequence[str], *more: str) -> Iterator[Any]:
+        """Yield the rows of a statement about items; more: what it takes after these."""
+        for start in range(0, len(items), AT_ONCE):
+            some = items[start : start + AT_ONCE]
+            yield from self._db.execute(statement % ", ".join("?" * len(some)), (*some, *more)).fetchall()
+
+    # The writer --------------------------------------------------------------------------------------
+
+    async def _done(self, work: Work) -> None:
+        """Return when what is to be written is on disk."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+
+        def tell(error: Any, _: Any = None) -> None:
+            def end() -> None:
+                if not future.done():
+                    future.set_exception(error) if error else future.set_result(None)
+
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(end)
+
+        self._work.put((work, tell))
+        await future
+
+    def _write(self) -> None:
+        while (first := self._work.get()) is not None:
+            waiting = [first]
+            while len(waiting) < TOGETHER:
+                try:
+                    more = self._work.get_nowait()
+                except queue.Empty:
+                    break
+                if more is None:
+                    self._work.put(None)
+                    break
+                waiting.append(more)
+            try:
+                # What could not be kept once is not tried again: no further request is to leave.
+                error = self._unwritable or self._commit([work for work, _ in waiting])
+                self._unwritable = error
+            except Exception as fault:  # Whoever waits is told, whatever it is; this thread goes on.
+                error = AccountError(f"{self.folder}: the ledger cannot be written ({fault!r:.200})")
+            for _, tell in waiting:
+                tell(error, None)
+
+    def _commit(self, works: list[Work]) -> Exception | None:
+        try:
+            self._own.execute("BEGIN IMMEDIATE")
+            for work in works:
+                work(self._own)
+            self._own.execute("COMMIT")
+        except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
+            with suppress(sqlite3.Error):
+                self._own.execute("ROLLBACK")
+            self._kept.clear()
+            if not isinstance(error, sqlite3.Error | OSError):
+                raise
+            return AccountError(str(_in_plain_words(error, self.folder)))
+        return None
+
+
+def _totals(db: sqlite3.Connection) -> Totals:
+    found = db.execute(OF_REQUESTS).fetchone(), db.execute(OF_CHOICES).fetchone()
+    requests, failed, unknown, prompt, answer, spent, perhaps, unpriced = (one or 0 for one in found[0])
+    answers, refused, unreadable = (one or 0 for one in found[1])
+    counts = requests, failed, unknown, answers, refused, unreadable, prompt, answer
+    return Totals(*counts, float(spent), float(perhaps), unpriced)
+
+
+def status_of(folder: Path) -> tuple[Record, int, Totals]:
+    """Return a run's facts, how many items are settled, and its totals, also while a process is at it.
+
+    Raises:
+        engine.SekeError: no run is there.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        raise SekeError(f"{folder}: is no run (it has no {NAME})")
+    with (
+        plainly(folder),
+        closing(sqlite3.connect(f"file:{path}?mode=ro", timeout=30, uri=True)) as db,
+    ):
+        facts = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM facts")}
+        settled = db.execute("SELECT count(*) FROM settled").fetchone()[0]
+        return facts, int(settled), _totals(db)
+
+
+def totals_by_observer(folder: Path) -> list[ObserverTotals]:
+    """Return what was asked of each observer of a run, also while a process is at it."""
+    with (
+        plainly(folder),
+        closing(sqlite3.connect(f"file:{folder / NAME}?mode=ro", timeout=30, uri=True)) as db,
+    ):
+        return [ObserverTotals(*row) for row in db.execute(BY_OBSERVER)]
+
+
+def order_of(folder: Path, item: str) -> list[Line]:
+    """Return the line of each answer about an item in the order in which they were asked for.
+
+    Of a run whose ledger is not there any more nothing is known.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return []
+    with (
+        plainly(folder),
+        closing(sqlite3.connect(f"file:{path}?mode=ro", timeout=30, uri=True)) as db,
+    ):
+        return [_line(key) for key in db.execute(ORDER, (item,))]
+
+
+def course_of(folder: Path) -> list[tuple[Line, float | None, float | None]]:
+    """Return of each answer of a run its line, when it came (seconds since 1970) and its price, in USD.
+
+    They are in the order in which they were asked for. Of a run whose ledger is not there any more nothing is
+    known; the price of a request is shared by its answers.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return []
+    with (
+        plainly(folder),
+        closing(sqlite3.connect(f"file:{path}?mode=ro", timeout=30, uri=True)) as db,
+    ):
+        return [(_line(key), when, price) for *key, when, price in db.execute(EVERY)]
+
+
+class _Lock:
+    """Says who has a run; the system lets go of it when a process ends, however it ends."""
+
+    def __init__(self, path: Path) -> None:
+        import fcntl
+
+        self._file = path.open("a+")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.seek(0)
+            who = self._file.read().strip()
+            self._file.close()
+            process = f" (process {who})" if who else ""
+            raise SekeError(
+                f"{path.parent}: another process is at this run{process}; wait for it or end it"
+            ) from None
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let others have it."""
+        self._file.close()
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    return db
+
+
+@contextmanager
+def plainly(folder: Path) -> Iterator[None]:
+    """Say in plain words what is wrong with a run's ledger.
+
+    Raises:
+        engine.SekeError: where SQLite cannot read or write.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _in_plain_words(error, folder) from None
+
+
+def _in_plain_words(error: Exception, folder: Path) -> SekeError:
+    if isinstance(error, SekeError):
+        return error
+    if "full" in str(error):
+        return SekeError(
+            f"{folder}: the disk is full. What was kept stays, what was on its way counts as possibly paid; "
+            "make room and start again"
+        )
+    return SekeError(f"{folder / NAME}: cannot be used ({error})")
+
+
+def _key(line: Line) -> tuple[str, str, str, str, str]:
+    item, observer, question, about, view = line
+    return item, observer, question, about or "", view
+
+
+def _line(key: Sequence[str]) -> Line:
+    item, observer, question, about, view = key
+    return item, observer, question, about or None, view

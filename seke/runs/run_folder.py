@@ -1,0 +1,110 @@
+"""The folder of a run of `seke annotate` -> what an export needs of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from engine import SekeError
+from seke.runs.item_list import ITEMS, decoded_lines, known_items
+from seke.runs.ledger import NAME as LEDGER
+from seke.runs.ledger import plainly, status_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from seke.runs.item_list import Known
+
+    Record = dict[str, Any]
+
+# What `seke annotate` writes into the folder of a run.
+POSTERIORS, SAMPLES, SUMMARY, RAW = "posteriors.jsonl", "samples.jsonl", "summary.json", "answers.jsonl"
+MODELS = """
+SELECT coalesce(model, ''), coalesce(fingerprint, ''), count(*), min(sent), max(ended)
+FROM requests WHERE state = 'answered' GROUP BY 1, 2 ORDER BY 1, 2
+"""
+PROMPTS = """
+SELECT c.question, r.prompt, count(*) FROM choices c JOIN requests r ON c.request = r.number
+GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2
+"""
+MOST_PROMPTS = 3
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Who answered a run.
+
+    model, fingerprint: as the server gave them. first, last: day of the requests, in UTC.
+    """
+
+    model: str
+    fingerprint: str
+    requests: int
+    first: str
+    last: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was annotated. facts: what it was begun with; summary: what it came to.
+
+    prompts: question -> digest of the prompt -> answers to it.
+    """
+
+    folder: Path
+    facts: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    items: Mapping[str, Known]
+    models: tuple[Answered, ...]
+    prompts: Mapping[str, Mapping[str, int]]
+
+    @classmethod
+    def read(cls, folder: Path) -> Run:
+        """Read all but the posteriors.
+
+        Raises:
+            engine.SekeError: no run, or one that was not written to its end.
+        """
+        facts = {"also": {}, **status_of(folder)[0]}
+        for name in (POSTERIORS, SUMMARY, ITEMS):
+            if not (folder / name).is_file():
+                raise SekeError(
+                    f"{folder}: has no {name}; give the same `seke annotate` command once more, which asks "
+                    "nothing again and writes it"
+                )
+        try:
+            summary = msgspec.json.decode((folder / SUMMARY).read_bytes())
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise SekeError(f"{folder / SUMMARY}: cannot be read ({error})") from None
+        items = known_items(folder)
+        with plainly(folder), closing(sqlite3.connect(f"file:{folder / LEDGER}?mode=ro", uri=True)) as db:
+            models = tuple(
+                Answered(model, mark, count, _day(first), _day(last))
+                for model, mark, count, first, last in db.execute(MODELS)
+            )
+            prompts: dict[str, dict[str, int]] = {}
+            for question, digest, count in db.execute(PROMPTS):
+                prompts.setdefault(question, {})[digest] = count
+        return cls(folder, facts, summary, items, models, prompts)
+
+    def records(self) -> Iterator[Record]:
+        """Yield the posterior records, in the order of the items.
+
+        Raises:
+            engine.SekeError: a line that cannot be read; an item that the run does not know.
+        """
+        for record in decoded_lines(self.folder / POSTERIORS, dict[str, Any]):
+            if record.get("item") not in self.items:
+                what = f"item {record.get('item')!r} is not in {ITEMS}"
+                raise SekeError(f"{self.folder / POSTERIORS}: {what}; the files are of different runs")
+            yield record
+
+
+def _day(seconds: float | None) -> str:
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).date().isoformat()

@@ -1,0 +1,152 @@
+"""A sheet under construction: what is in it so far, and the earliest fault met.
+
+Passes over a chunk go column by column, so faults are not met in the order of the records:
+each pass notes those it sees, and that of the earliest record is raised at the end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import AnswerError, did_you_mean
+from seke.samples.columns import ENTRY, structure
+from seke.samples.vocabulary import STATUSES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from seke.samples.vocabulary import Vocabulary
+
+    Ints = NDArray[np.int64]
+
+_STATUS = {name: index for index, name in enumerate(STATUSES)}
+
+
+class _Lookup(dict[str, int]):
+    """Numbers of names; that of an unknown one is -1."""
+
+    def __missing__(self, name: str) -> int:
+        return -1
+
+
+def looked_up(names: Sequence[str], known: Mapping[str, int]) -> Ints:
+    """The number of each name, -1 where it is unknown."""
+    return np.fromiter(map(_Lookup(known).__getitem__, names), dtype=np.int64, count=len(names))
+
+
+def given(values: list[Any]) -> Ints:
+    """Where a column holds something."""
+    missing = values.count(None)
+    if missing in (0, len(values)):
+        return np.arange(len(values) - missing)
+    return np.array([row for row, value in enumerate(values) if value is not None], dtype=np.int64)
+
+
+def unknown(path: str, what: str, name: str, known: Iterable[str]) -> str:
+    """The message for a name that is not declared."""
+    shown = name if len(name) <= 60 else f"{name[:57]}..."
+    return f"{path}: no such {what}: {shown!r}{did_you_mean(name, known)}"
+
+
+class Draft:
+    """A sheet under construction: its parts so far, and the earliest fault met."""
+
+    def __init__(self, records: list[Any], vocabulary: Vocabulary) -> None:
+        self.records = records
+        self.vocabulary = vocabulary
+        self._parts: list[NDArray[np.void]] = [np.empty(0, dtype=ENTRY)]
+        self._fault: tuple[int, str] | None = None
+        observers = [record.observer for record in records]
+        questions = [record.question for record in records]
+        self.observer = self._declared("observer", observers, vocabulary.observers)
+        self.question = self._declared("question", questions, vocabulary.questions)
+
+    def _declared(self, key: str, names: list[str], known: Mapping[str, int]) -> Ints:
+        codes = looked_up(names, known)
+        self.note(codes < 0, np.arange(len(codes)), lambda at: unknown(key, key, names[at], known))
+        return np.maximum(codes, 0)  # a fault is noted: what follows may think of any
+
+    def note(self, bad: NDArray[np.bool_], rows: Ints, reason: Callable[[int], str]) -> None:
+        """Note a fault of the first of `rows` that is bad; `reason` takes its position."""
+        if not bad.any():
+            return
+        at = int(np.flatnonzero(bad)[0])
+        row = int(rows[at])
+        if self._fault is None or row < self._fault[0]:
+            self._fault = (row, reason(at))
+
+    def note_all(self, rows: Ints, reason: str) -> None:
+        """Note the same fault of some rows."""
+        self.note(np.ones(len(rows), dtype=bool), rows, lambda _: reason)
+
+    def add(self, rows: Any, variable: Any, form: int, code: Any = 0, value: Any = 0.0) -> None:
+        """Add entries of one form."""
+        if len(rows):
+            columns = {"row": rows, "variable": variable, "form": form, "code": code}
+            self._parts.append(structure(ENTRY, len(rows), columns | {"value": value}))
+
+    def entries(self) -> NDArray[np.void]:
+        """All entries, ascending by row."""
+        entries = np.concatenate(self._parts)
+        # numpy sorts 16-bit keys by radix, several times faster than wider ones
+        short = np.uint16 if len(self.records) < 1 << 16 else np.int64
+        return np.take(entries, np.argsort(entries["row"].astype(short), kind="stable"))
+
+    def statuses(self, entries: NDArray[np.void]) -> Ints:
+        """The records' statuses; an answer reports something if and only if it is ok."""
+        names = [record.status for record in self.records]
+        codes = looked_up(names, _STATUS)
+        reports = np.bincount(entries["row"], minlength=len(names)) > 0
+        rows = np.arange(len(names))
+        self.note((codes == 0) & ~reports, rows, lambda _: "has status ok but reports nothing")
+        self.note((codes > 0) & reports, rows, lambda at: self._overfull(at, names[at]))
+        return codes
+
+    def _overfull(self, row: int, status: str) -> str:
+        keys = [field.name for field in self.vocabulary.fields]
+        values = [getattr(self.records[row], f"field_{index}") for index in range(len(keys))]
+        found = [key for key, value in zip(keys, values, strict=True) if value is not None]
+        listed = ", ".join(found or ["reports"])
+        return f"status: met {status!r} beside {listed}; such an answer reports nothing"
+
+    def check(self, rows: Ints, variables: Any, path: Callable[[int], str]) -> None:
+        """Check that the questions ask for the variables and the observers report them."""
+        vocabulary = self.vocabulary
+        asked = vocabulary.asked[self.question[rows], variables]
+        self.note(~asked, rows, lambda at: f"{path(at)}: {self._unasked(rows[at])}")
+        equipped = vocabulary.equipped[self.observer[rows], variables]
+        self.note(~equipped, rows, lambda at: f"{path(at)}: {self._unequipped(rows[at])}")
+
+    def _unasked(self, row: int) -> str:
+        asked = ", ".join(self.vocabulary.reported_to(int(self.question[row])))
+        return f"question {self.records[row].question!r} does not ask for it; it asks for {asked}"
+
+    def _unequipped(self, row: int) -> str:
+        own = ", ".join(self.vocabulary.reported_by(int(self.observer[row])))
+        name = self.records[row].observer
+        return f"observer {name!r} has no instrument for it; it reports {own}"
+
+    def answers(self, variable: int, rows: Ints, names: Sequence[str], path: Callable[[int], str]) -> Ints:
+        """The index of each name among the answers of its record's observer."""
+        words, table = self.vocabulary.words[variable], self.vocabulary.answers[variable]
+        # An unknown word is -1, which picks the last column of the table: no answer.
+        found = table[self.observer[rows], looked_up(names, words)]
+
+        def reason(at: int) -> str:
+            own = table[self.observer[rows[at]]]
+            spoken = [word for word, index in words.items() if own[index] >= 0]
+            who = f"answer of observer {self.records[rows[at]].observer!r}"
+            return unknown(path(at), who, names[at], spoken)
+
+        self.note(found < 0, rows, reason)
+        return np.maximum(found, 0)
+
+    def raise_fault(self, prefix: str, lines: Ints) -> None:
+        """Raise the earliest fault, if any."""
+        if self._fault is not None:
+            row, reason = self._fault
+            raise AnswerError(f"{prefix}{lines[row]}: {reason}")

@@ -1,0 +1,156 @@
+"""Sheets of any order into sheets of whole items, in memory, through a file, or as they come."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import ExitStack, contextmanager
+from itertools import chain, pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine import AnswerError, SekeError
+from seke.samples.columns import ENTRY, ROW, Sheet, join, numbered, split
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Sequence
+
+    Stored = tuple[str, str, bytes, bytes]
+
+
+def gathered(sheets: Iterable[Sheet], size: int, in_memory: int) -> Generator[Sheet, None, None]:
+    """Yield every item whole, ordered by first appearance.
+
+    Up to `in_memory` samples come as one sheet; more go through a file on disk and come
+    `size` items at a time.
+    """
+    sheets = iter(sheets)
+    parts: list[Sheet] = []
+    count = 0
+    for sheet in sheets:
+        parts.append(sheet)
+        count += len(sheet.rows)
+        if count > in_memory:
+            yield from _spilled(chain(parts, sheets), size)
+            return
+    if count:
+        yield join(parts)
+
+
+@contextmanager
+def _database(schema: str) -> Iterator[sqlite3.Connection]:
+    """A database in a folder of its own; both are gone afterwards, whatever happens."""
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(TemporaryDirectory(prefix="seke-"))
+            # Nothing is committed or kept, so nothing needs a journal.
+            database = sqlite3.connect(Path(folder) / "samples.sqlite", isolation_level=None)
+            stack.callback(database.close)
+            database.execute("PRAGMA journal_mode = OFF")
+            database.execute("PRAGMA synchronous = OFF")
+            database.execute(schema)
+            database.execute("BEGIN")
+            yield database
+        except (sqlite3.Error, OSError) as error:
+            raise SekeError(f"temporary file for the samples: {error}") from None
+
+
+def _spilled(sheets: Iterable[Sheet], size: int) -> Iterator[Sheet]:
+    schema = "CREATE TABLE sample (number INTEGER PRIMARY KEY, item TEXT, view TEXT, line BLOB, entries BLOB)"
+    insert = "INSERT INTO sample (item, view, line, entries) VALUES (?, ?, ?, ?)"
+    # The sort is SQLite's own, in files where it is large.
+    select = (
+        "SELECT item, view, line, entries FROM"
+        " (SELECT *, MIN(number) OVER (PARTITION BY item) AS first FROM sample)"
+        " ORDER BY first, number"
+    )
+    with _database(schema) as database:
+        for sheet in sheets:
+            database.executemany(insert, _stored(sheet))
+        yield from map(_restored, _whole_items(database.execute(select), size))
+
+
+def _stored(sheet: Sheet) -> Iterator[Stored]:
+    bounds = np.searchsorted(sheet.entries["row"], np.arange(len(sheet.rows) + 1)) * ENTRY.itemsize
+    rows, entries = sheet.rows.tobytes(), sheet.entries.tobytes()
+    item, view = sheet.rows["item"].tolist(), sheet.rows["view"].tolist()
+    for index, (start, stop) in enumerate(pairwise(bounds)):
+        row = rows[index * ROW.itemsize : (index + 1) * ROW.itemsize]
+        yield sheet.items[item[index]], sheet.views[view[index]], row, entries[start:stop]
+
+
+def _whole_items(stored: Iterable[Stored], size: int) -> Iterator[list[Stored]]:
+    batch: list[Stored] = []
+    items = 0
+    for sample in stored:
+        if not batch or sample[0] != batch[-1][0]:
+            items += 1
+            if items > size:
+                yield batch
+                batch, items = [], 1
+        batch.append(sample)
+    if batch:
+        yield batch
+
+
+def _restored(batch: list[Stored]) -> Sheet:
+    items, item = numbered(sample[0] for sample in batch)
+    views, view = numbered(sample[1] for sample in batch)
+    rows = np.frombuffer(b"".join(sample[2] for sample in batch), dtype=ROW).copy()
+    entries = np.frombuffer(b"".join(sample[3] for sample in batch), dtype=ENTRY).copy()
+    counts = [len(sample[3]) // ENTRY.itemsize for sample in batch]
+    rows["item"], rows["view"] = item, view
+    entries["row"] = np.repeat(np.arange(len(batch)), counts)
+    return Sheet(items, views, rows, entries)
+
+
+def contiguous(sheets: Iterable[Sheet], size: int, prefixes: Sequence[str]) -> Generator[Sheet, None, None]:
+    """Yield whole items `size` at a time as they come, each item's samples in one piece.
+
+    The items that are closed already are remembered on disk, so that one which comes back
+    is an error and not a second item of its name.
+    """
+    schema = "CREATE TABLE closed (item TEXT PRIMARY KEY, file INTEGER, line INTEGER) WITHOUT ROWID"
+    with _database(schema) as database:
+        parts: list[Sheet] = []
+        current, items = None, 0
+        for sheet in sheets:
+            if not len(sheet.rows):
+                continue
+            items += len(sheet.items) - (sheet.items[0] == current)
+            current = _open_items(sheet, current, database, prefixes)
+            parts.append(sheet)
+            if items > size:
+                pending = join(parts)
+                whole = (items - 1) // size * size
+                closed, rest = split(pending, [0, whole, items])
+                yield closed
+                parts = [rest]
+                items -= whole
+        if parts:
+            yield join(parts)
+
+
+def _open_items(
+    sheet: Sheet, current: str | None, database: sqlite3.Connection, prefixes: Sequence[str]
+) -> str:
+    """Remember the items of a sheet; the one still open at its end is returned."""
+    item = sheet.rows["item"]
+    starts = np.flatnonzero(np.concatenate([[True], item[1:] != item[:-1]]))
+    for run, row in enumerate(sheet.rows[starts]):
+        name = sheet.items[row["item"]]
+        if run == 0 and name == current:
+            continue
+        values = (name, int(row["file"]), int(row["line"]))
+        try:
+            database.execute("INSERT INTO closed VALUES (?, ?, ?)", values)
+        except sqlite3.IntegrityError:
+            find = database.execute("SELECT file, line FROM closed WHERE item = ?", (name,))
+            file, line = find.fetchone()
+            raise AnswerError(
+                f"{prefixes[row['file']]}{row['line']}: item: {name!r} was closed already,"
+                f" though the samples are said to be sorted; it began at {prefixes[file]}{line}"
+            ) from None
+    return sheet.items[int(item[-1])]

@@ -1,0 +1,196 @@
+"""A sheet of whole items into the engine's columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine import AnswerError, Answers, Labels, Numbers, Rankings
+from seke.samples.columns import (
+    CODE,
+    HIDDEN,
+    LABEL,
+    LIST,
+    NUMBER,
+    PRESENT,
+    RANKING,
+    SPREAD,
+    Sheet,
+    reorder,
+    unpack,
+)
+from seke.samples.copied import without_copies
+from seke.samples.vocabulary import STATUSES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from seke.samples.vocabulary import Vocabulary
+
+    Ints = NDArray[np.int64]
+    Labelled = tuple[Ints, Ints, NDArray[np.float64], NDArray[np.bool_]]
+
+
+def arrange(sheet: Sheet, vocabulary: Vocabulary, prefixes: Sequence[str]) -> Sheet:
+    """Order the rows by item, reading and draw; a draw that is given twice is an error.
+
+    Views are ordered by name, so that the columns do not depend on the order of the samples
+    (but for the items'). Samples of copies become those of their originals (`without_copies`).
+    """
+    sheet = _with_views_by_name(sheet)
+    rows = sheet.rows
+    reading = _reading_key(sheet, vocabulary)
+    order = np.lexsort((rows["draw"], reading))
+    reading, draw = reading[order], rows["draw"][order]
+    twice = np.flatnonzero((reading[1:] == reading[:-1]) & (draw[1:] == draw[:-1])) + 1
+    if len(twice):
+        later = rows[order[twice]]
+        at = twice[np.lexsort((later["line"], later["file"]))[0]]
+        _refuse_twice(sheet, vocabulary, prefixes, rows[order[at]], rows[order[at - 1]])
+    return without_copies(reorder(sheet, order), vocabulary)
+
+
+def _with_views_by_name(sheet: Sheet) -> Sheet:
+    if len(sheet.views) == 1:
+        return sheet
+    views = tuple(sorted(sheet.views))
+    ranks = {view: rank for rank, view in enumerate(views)}
+    rows = sheet.rows.copy()
+    rows["view"] = np.array([ranks[view] for view in sheet.views])[rows["view"]]
+    return Sheet(sheet.items, views, rows, sheet.entries)
+
+
+def _reading_key(sheet: Sheet, vocabulary: Vocabulary) -> Ints:
+    """One number a row, ascending by item, observer, question and view; equal in a reading."""
+    rows = sheet.rows
+    key: Ints = rows["item"].astype(np.int64)
+    for counted, column in (
+        (vocabulary.observers, "observer"),
+        (vocabulary.questions, "question"),
+        (sheet.views, "view"),
+    ):
+        key = key * len(counted) + rows[column]
+    return key
+
+
+def _refuse_twice(
+    sheet: Sheet,
+    vocabulary: Vocabulary,
+    prefixes: Sequence[str],
+    later: np.void,
+    earlier: np.void,
+) -> None:
+    observer = tuple(vocabulary.observers)[later["observer"]]
+    question = tuple(vocabulary.questions)[later["question"]]
+    key = f"item {sheet.items[later['item']]!r}, observer {observer!r}, question {question!r}"
+    whole = f"{key}, view {sheet.views[later['view']]!r}"
+    raise AnswerError(
+        f"{_place(prefixes, later)}: draw: {later['draw']} of {whole}"
+        f" was given already at {_place(prefixes, earlier)}"
+    )
+
+
+def _place(prefixes: Sequence[str], row: np.void) -> str:
+    return f"{prefixes[row['file']]}{row['line']}"
+
+
+def answers_of(sheet: Sheet, vocabulary: Vocabulary) -> Answers:
+    """Fill the engine's columns from an arranged sheet."""
+    rows, entries = sheet.rows, sheet.entries
+    count, item = len(sheet.items), rows["item"]
+    ok = rows["status"] == STATUSES.index("ok")
+    key = _reading_key(sheet, vocabulary)[ok]
+    new = np.concatenate([[True], key[1:] != key[:-1]]) if len(key) else np.empty(0, dtype=bool)
+    reading = np.full(len(rows), -1, dtype=np.int64)
+    reading[ok] = np.cumsum(new) - 1
+    first = rows[ok][new]
+    labels, closed_hidden = _closed_world(sheet, vocabulary, reading)
+    numbers: dict[str, Numbers] = {}
+    rankings: dict[str, Rankings] = {}
+    for index, own in _by_variable(entries):
+        name = vocabulary.names[index]
+        at = reading[own["row"]]
+        if vocabulary.kinds[index] == "interval":
+            numbers[name] = Numbers(at, own["value"].copy())
+            continue
+        labels.setdefault(name, []).append(_labelled(own, at))
+        ranked = own["form"] == RANKING
+        if ranked.any():
+            rankings[name] = Rankings(at[ranked], unpack(own["code"][ranked]))
+    hidden_rows = entries["row"][entries["form"] == HIDDEN]
+    hidden = np.bincount(item[hidden_rows], minlength=count)
+    hidden += np.bincount(item[closed_hidden], minlength=count)
+    return Answers(
+        items=sheet.items,
+        views=sheet.views,
+        reading_item=first["item"].astype(np.int64),
+        reading_observer=first["observer"].astype(np.int64),
+        reading_question=first["question"].astype(np.int64),
+        reading_view=first["view"].astype(np.int64),
+        labels={name: _stacked(labels[name]) for name in vocabulary.names if name in labels},
+        numbers=numbers,
+        rankings=rankings,
+        samples=np.bincount(item, minlength=count),
+        refused=_counted(item, rows["status"] == STATUSES.index("refused"), count),
+        unreadable=_counted(item, rows["status"] == STATUSES.index("unreadable"), count),
+        hidden=hidden,
+        asked=_counted(item, vocabulary.askable[rows["observer"]], count),
+    )
+
+
+def _counted(item: Ints, chosen: NDArray[np.bool_], count: int) -> Ints:
+    return np.bincount(item[chosen], minlength=count)
+
+
+def _by_variable(entries: NDArray[np.void]) -> list[tuple[int, NDArray[np.void]]]:
+    """The entries that are evidence by themselves, for each variable that has any."""
+    chosen = np.flatnonzero(np.isin(entries["form"], (LABEL, SPREAD, NUMBER, RANKING)))
+    by_variable = np.argsort(entries["variable"][chosen], kind="stable")
+    own = np.take(entries, chosen[by_variable])
+    if not len(own):
+        return []
+    variables, starts = np.unique(own["variable"], return_index=True)
+    return [
+        (int(variable), part) for variable, part in zip(variables, np.split(own, starts[1:]), strict=True)
+    ]
+
+
+def _labelled(own: NDArray[np.void], reading: Ints) -> Labelled:
+    ranked, spread = own["form"] == RANKING, own["form"] == SPREAD
+    answer = own["code"].copy()
+    answer[ranked] = unpack(answer[ranked])[:, 0]
+    return reading, answer, np.where(spread, own["value"], 1.0), spread
+
+
+def _stacked(parts: list[Labelled]) -> Labels:
+    return Labels(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def _closed_world(
+    sheet: Sheet, vocabulary: Vocabulary, reading: Ints
+) -> tuple[dict[str, list[Labelled]], Ints]:
+    """Present and absent for all that a list covers, and a row for each one hidden by a code."""
+    rows, entries = sheet.rows, sheet.entries
+    form, row = entries["form"], entries["row"]
+    shape = (len(rows), len(vocabulary.names))
+    covered, present, hidden = (np.zeros(shape, dtype=bool) for _ in range(3))
+    for index, field in enumerate(vocabulary.fields):
+        at = row[(form == LIST) & (entries["code"] == index)]
+        asked = vocabulary.asked[rows["question"][at]] & vocabulary.equipped[rows["observer"][at]]
+        covered[at] |= asked & vocabulary.member_mask(field)
+    named = form == PRESENT
+    present[row[named], entries["variable"][named]] = True
+    for index, hides in enumerate(vocabulary.hides):
+        hidden[row[(form == CODE) & (entries["code"] == index)]] |= hides
+    hidden &= covered & ~present
+    visible = covered & ~hidden
+    labels: dict[str, list[Labelled]] = {}
+    for column in np.flatnonzero(visible.any(axis=0)).tolist():
+        seen = np.flatnonzero(visible[:, column])
+        answer = present[seen, column].astype(np.int64)
+        ones, plain = np.ones(len(seen)), np.zeros(len(seen), dtype=bool)
+        labels[vocabulary.names[column]] = [(reading[seen], answer, ones, plain)]
+    return labels, np.nonzero(hidden)[0]

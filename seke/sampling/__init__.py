@@ -1,0 +1,1 @@
+"""The loop: ask, infer, decide, ask again, with answers of any source."""

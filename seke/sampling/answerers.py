@@ -1,0 +1,178 @@
+"""Who answers in the loop: observers that are made up, and samples that were recorded.
+
+Both keep what they would say: the same request has the same answer, whoever asks and in whichever order, so
+that policies are compared on the same answers.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import Answers, Labels, Misfit, Numbers, SimulatedObserver, draw_looks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from engine import Inference, Knowledge
+    from engine import SimulatedReading as Reading
+    from seke.samples import SingleSamples
+    from seke.sampling.loop import Line, Request
+
+    Ints = NDArray[np.int64]
+
+AS_DECLARED = Misfit()
+
+
+class SimulatedSource:
+    """Observers of items of known truth. What a reading says is drawn when it is first asked for.
+
+    Every reading has random numbers of its own, from the seed and its name, so that its answers depend
+    neither on what else is asked nor on how often.
+    """
+
+    def __init__(
+        self,
+        inference: Inference,
+        items: Sequence[str],
+        truth: Mapping[str, Ints],
+        seed: int,
+        misfit: Misfit = AS_DECLARED,
+        when: NDArray[np.float64] | None = None,
+    ) -> None:
+        """inference: whose observers answer. truth, when: as `engine.SimulatedObserver` takes them."""
+        self.base, self.observations = inference.network.knowledge, inference.observations
+        self.place = {name: i for i, name in enumerate(items)}
+        self.truth, self.seed, self.misfit, self.when = truth, seed, misfit, when
+        self.observers = {name: number for number, name in enumerate(self.base.observers)}
+        self.questions = {name: number for number, name in enumerate(self.base.questions)}
+        self._looks = draw_looks(self.observations, truth, self._chance("looks"))
+        self._observers: dict[str, SimulatedObserver] = {}
+        self._readings: dict[tuple[str, ...], Reading] = {}
+        self._drawn: dict[tuple[str, ...], dict[str, NDArray[Any]]] = {}
+
+    def ask(self, requests: Sequence[Request]) -> Answers:
+        """Return the answers; there are always more."""
+        groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+        for number, one in enumerate(requests):
+            groups[one.observer, one.question, one.view].append(number)
+        labels: dict[str, list[tuple[Ints, Ints]]] = defaultdict(list)
+        numbers: dict[str, list[tuple[Ints, NDArray[np.float64]]]] = defaultdict(list)
+        for (observer, question, view), members in groups.items():
+            asked = [requests[number] for number in members]
+            drawn = self._answers(observer, question, view, max(one.first + one.samples for one in asked))
+            for name, answers in drawn.items():
+                told = [one.samples if one.about in (None, name) else 0 for one in asked]
+                if not any(told):
+                    continue
+                reading = np.repeat(np.array(members), told)
+                item = np.repeat([self.place[one.item] for one in asked], told)
+                draw = np.concatenate(
+                    [one.first + np.arange(count) for one, count in zip(asked, told, strict=True)]
+                ).astype(np.int64)
+                said = answers[item, draw]
+                if name in self.base.observers[observer].numbers:
+                    numbers[name].append((reading, said))
+                else:
+                    labels[name].append((reading, said))
+        return self._columns(requests, labels, numbers)
+
+    def _columns(
+        self, requests: Sequence[Request], labels: Mapping[str, Any], numbers: Mapping[str, Any]
+    ) -> Answers:
+        """Return the columns of answers of which each request is a reading."""
+        views = tuple(dict.fromkeys(one.view for one in requests))
+        count = np.array([one.samples for one in requests], dtype=np.int64)
+        askable = np.array([self.base.observers[one.observer].askable for one in requests], dtype=bool)
+        none = np.zeros(len(requests), dtype=np.int64)
+        plain = {}
+        for name, parts in labels.items():
+            reading, answer = (np.concatenate(column) for column in zip(*parts, strict=True))
+            plain[name] = Labels(reading, answer, np.ones(len(reading)), np.zeros(len(reading), dtype=bool))
+        return Answers(
+            items=tuple(one.item for one in requests),
+            views=views,
+            reading_item=np.arange(len(requests)),
+            reading_observer=np.array([self.observers[one.observer] for one in requests], dtype=np.int64),
+            reading_question=np.array([self.questions[one.question] for one in requests], dtype=np.int64),
+            reading_view=np.array([views.index(one.view) for one in requests], dtype=np.int64),
+            labels=plain,
+            numbers={
+                name: Numbers(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+                for name, parts in numbers.items()
+            },
+            rankings={},
+            samples=count,
+            refused=none,
+            unreadable=none,
+            hidden=none,
+            asked=count * askable,
+        )
+
+    def _answers(self, observer: str, question: str, view: str, count: int) -> Mapping[str, NDArray[Any]]:
+        """Return at least so many answers of all items in a reading, variable -> (N, answers)."""
+        key = (observer, question, view)
+        if key not in self._readings:
+            self._readings[key] = self._observer(observer).begin(question, self._chance(*key))
+        had = self._drawn.get(key)
+        missing = count - (next(iter(had.values())).shape[1] if had else 0)
+        if missing > 0:
+            more = self._readings[key].more(missing)
+            parts = [had, more] if had else [more]
+            self._drawn[key] = {name: np.concatenate([part[name] for part in parts], axis=1) for name in more}
+        return self._drawn[key]
+
+    def _observer(self, name: str) -> SimulatedObserver:
+        if name not in self._observers:
+            chance = self._chance(name)
+            self._observers[name] = SimulatedObserver(
+                self.observations, name, self.truth, chance, self.misfit, self.when, self._looks
+            )
+        return self._observers[name]
+
+    def _chance(self, *names: str) -> np.random.Generator:
+        return np.random.default_rng([self.seed, 0, zlib.crc32("\n".join(names).encode())])
+
+
+class RecordedSource:
+    """Samples that were recorded, given out line by line in the order of their draws."""
+
+    def __init__(self, samples: SingleSamples) -> None:
+        self.samples = samples
+        self.lines: dict[Any, list[int]] = defaultdict(list)
+        for number, line in enumerate(samples.line):
+            self.lines[line].append(number)
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The items that samples were recorded of."""
+        return self.samples.items
+
+    @property
+    def counts(self) -> Mapping[Line, int]:
+        """How many samples each line has."""
+        return {line: len(numbers) for line, numbers in self.lines.items()}
+
+    def known(self, base: Knowledge) -> Answers:
+        """Return what there is without asking: the samples of observers that cannot be asked."""
+        askable = [base.observers[line[1]].askable for line in self.samples.line]
+        return self._gathered(self.items, ~np.array(askable, dtype=bool))
+
+    def ask(self, requests: Sequence[Request]) -> Answers:
+        """Return the next samples of each line, as far as there are any."""
+        chosen = np.zeros(len(self.samples.line), dtype=bool)
+        for one in requests:
+            found = self.lines.get(one.line, [])
+            chosen[found[one.first : one.first + one.samples]] = True
+        return self._gathered(tuple(one.item for one in requests), chosen)
+
+    def _gathered(self, items: tuple[str, ...], chosen: NDArray[np.bool_]) -> Answers:
+        """Return the chosen samples, about these items."""
+        place = {name: i for i, name in enumerate(items)}
+        of = np.array([place.get(name, -1) for name in self.samples.items], dtype=np.int64)
+        return self.samples.answers.only(chosen).gathered(items, of[self.samples.item[chosen]])

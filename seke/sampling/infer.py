@@ -1,0 +1,93 @@
+"""Samples -> posterior records: the main job, batch by batch."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import Knowledge
+from seke.files.shipped import knowledge as read_knowledge
+from seke.inference.session import Session
+from seke.samples import answers_from, read_batches
+from seke.sampling.replay import checked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from engine import Answers
+
+    Record = dict[str, Any]
+
+
+def infer(
+    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    knowledge: Knowledge | str | Path | None = None,
+    *,
+    population: str | None = None,
+    in_order: bool = False,
+    labels_final: bool = False,
+    seed: int = 0,
+) -> Iterator[Record]:
+    """Yield a posterior record for each item, in order of first appearance.
+
+    Args:
+        samples: sample files (paths; `-` is standard input), or sample records as mappings.
+        knowledge: a base, or the folder or file of one; the shipped base by default.
+        population: the prior to use; the base's reference by default.
+        in_order: the samples of each item stand together, so that they can be streamed; then limits of the
+            mean, for which the base has no thresholds, cap each risk.
+        labels_final: whether labels of a data set are kept whatever is seen.
+        seed: of the look-ahead's imagined answers.
+
+    Warns:
+        UserWarning: a guarantee of the base that does not hold any more, with the reason.
+
+    Raises:
+        engine.KnowledgeError, engine.AnswerError: bad knowledge or samples, with their places.
+    """
+    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    if labels_final:
+        base = replace(base, policy=replace(base.policy, labels_final=True))
+    session = Session.open(base, population, seed)
+    for reason in session.refused:
+        warnings.warn(f"the guarantee is refused: {reason}", stacklevel=2)
+    samples = samples if isinstance(samples, str | Path) else list(samples)  # type: ignore[assignment]
+    if session.guarantee is not None and session.guarantee.design.adaptive:
+        session = checked(session, samples)
+    if not in_order:
+        session = on_samples(session, samples)
+    for answers in batches(samples, base, in_order=in_order):
+        yield from session.records(answers)
+
+
+def on_samples(session: Session, samples: Any) -> Session:
+    """Return the session with thresholds that keep limits of the mean over these samples, too.
+
+    As it is where no limit is of the mean, or the samples can be read but once.
+    """
+    if not session.has_mean_limits or read_once(samples):
+        return session
+    return session.with_thresholds(batches(samples, session.network.knowledge))
+
+
+def read_once(samples: Any) -> bool:
+    """Say whether samples can be read but once, as a stream or a pipe can."""
+    given = [samples] if isinstance(samples, str | Path) else samples
+    return any(isinstance(one, str | Path) and not Path(one).is_file() for one in given)
+
+
+def batches(
+    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    base: Knowledge,
+    *,
+    in_order: bool = False,
+) -> Iterable[Answers]:
+    """Return the answers about whole items, batch by batch; the arguments are those of `infer`."""
+    if isinstance(samples, str | Path):
+        return read_batches([samples], base, in_order=in_order)
+    given = list(samples)
+    if all(isinstance(one, str | Path) for one in given):
+        return read_batches(given, base, in_order=in_order)  # type: ignore[arg-type]
+    return answers_from(given, base)  # type: ignore[arg-type]

@@ -1,0 +1,252 @@
+"""The policy's loop: ask, infer, decide, and ask again until every item is accepted or rejected.
+
+What to ask next is worked out from values alone (`Loop`); asking is left to a source, so that the same loop
+runs on made-up observers, on recorded samples, and on a live model.
+
+    begin --requests--> source --answers--> after --requests--> ... --> no requests: all is settled
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from engine import Answers, Decisions, LevelDecision, SekeError, all_required, look_in_words, price_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from engine import Knowledge, Option
+    from seke.inference.session import Session
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Record = dict[str, Any]
+
+Line = tuple[str, str, str, str | None, str]
+
+EXHAUSTED = "exhausted"
+NONE: Mapping[Line, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Request:
+    """So many further answers of one item.
+
+    about: the one variable where the question is about one. first: how many such answers (same observer,
+    question, about and view) the item has already, which is the number of the next one from 0.
+    """
+
+    item: str
+    observer: str
+    question: str
+    about: str | None
+    view: str
+    first: int
+    samples: int
+
+    @property
+    def line(self) -> Line:
+        """What repeated answers have in common: item, observer, question, about and view."""
+        return self.item, self.observer, self.question, self.about, self.view
+
+
+class Source(Protocol):
+    """Whoever answers: simulated observers, recorded samples, a model."""
+
+    def ask(self, requests: Sequence[Request]) -> Answers:
+        """Return the new answers to these requests, each about another item, and nothing but those.
+
+        Of an item there are fewer than requested where there are no more; an item without any is left out
+        or has no samples.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How N items stand in the loop.
+
+    answers: all so far. decisions: about every item; final where nothing is requested. requests: what to ask
+    next, one for each item that is not settled. cost: (N,) of all answers, in the unit of the questions'
+    cost. calls: (N,) how many there were. rounds: (N,) how often something was asked. short: (N,) whether
+    there were ever fewer answers than were asked for. given: line -> how many answers it has.
+    """
+
+    answers: Answers
+    decisions: Decisions
+    requests: tuple[Request, ...]
+    cost: Floats
+    calls: Ints
+    rounds: Ints
+    short: NDArray[np.bool_]
+    given: Mapping[Line, int]
+
+
+class Loop:
+    """Says what to ask next under a session's policy."""
+
+    def __init__(self, session: Session, recorded: Mapping[Line, int] | None = None) -> None:
+        """recorded: line -> how many answers there are at all; then nothing else is asked for next."""
+        self.session = session
+        self.recorded = recorded
+        self.base = session.network.knowledge
+
+    def begin(
+        self, answers: Answers, given: Mapping[Line, int] = NONE, spent: Floats | None = None
+    ) -> Standing:
+        """Return how items stand before anything is asked in this loop.
+
+        answers: what is known already, of most items nothing (`Answers.unasked`). given: line -> how many
+        answers it has, of a loop that is resumed. spent: (N,) what these cost; where it is not known they are
+        priced as one request a line.
+
+        Raises:
+            engine.SekeError: the policy asks nobody; an item is named twice.
+        """
+        if not self.base.policy.ask:
+            raise SekeError(f"the policy of {self.base.name} asks nobody: name an observer under policy.ask")
+        if len(set(answers.items)) < len(answers.items):
+            raise SekeError("an item is named twice")
+        decisions = self._judge(answers, given)
+        every = np.arange(len(answers.items))
+        requests = self._requests(answers, decisions, every, given)
+        place = {name: i for i, name in enumerate(answers.items)}
+        cost, calls = np.zeros(len(place)), np.zeros(len(place), dtype=np.int64)
+        for line, count in given.items():
+            calls[place[line[0]]] += count
+            cost[place[line[0]]] += self._price(line, count)
+        cost = cost if spent is None else spent.copy()
+        rounds, short = np.zeros_like(calls), np.zeros(len(place), dtype=bool)
+        return Standing(answers, decisions, requests, cost, calls, rounds, short, given)
+
+    def after(self, standing: Standing, further: Answers) -> Standing:
+        """Return how the items stand after these answers to the standing's requests.
+
+        An item that was not answered at all is closed with what it has: its source is exhausted.
+        """
+        place = {name: i for i, name in enumerate(standing.answers.items)}
+        came = dict(zip(further.items, further.samples.tolist(), strict=True))
+        asked = np.array([place[one.item] for one in standing.requests], dtype=np.int64)
+        got = np.array([came.get(one.item, 0) for one in standing.requests], dtype=np.int64)
+        given = dict(standing.given)
+        for request, count in zip(standing.requests, got.tolist(), strict=True):
+            given[request.line] = given.get(request.line, 0) + count
+        cost, calls, rounds = standing.cost.copy(), standing.calls.copy(), standing.rounds.copy()
+        short = standing.short.copy()
+        short[asked] |= got < np.array([one.samples for one in standing.requests])
+        calls[asked] += got
+        prices = [self._price(one.line, n) for one, n in zip(standing.requests, got.tolist(), strict=True)]
+        cost[asked] += prices
+        rounds[asked] += got > 0
+        answers = standing.answers.joined(further)
+        decisions = closed(self.base, standing.decisions, dict.fromkeys(asked[got == 0].tolist(), EXHAUSTED))
+        answered = np.sort(asked[got > 0])
+        if answered.size:
+            chosen = np.zeros(len(place), dtype=bool)
+            chosen[answered] = True
+            decisions = _placed(decisions, answered, self._judge(answers.only(chosen), given))
+        requests = self._requests(answers, decisions, answered, given)
+        return Standing(answers, decisions, requests, cost, calls, rounds, short, given)
+
+    def records(self, standing: Standing) -> list[Record]:
+        """Return a posterior record for each item, as `seke infer` gives them, with the loop's decisions."""
+        judged = self.session.judge(standing.answers)
+        found = judged.posterior, standing.decisions, judged.diagnostics
+        return self.session.layout.records(standing.answers, *found, judged.covered)
+
+    def _judge(self, answers: Answers, given: Mapping[Line, int]) -> Decisions:
+        recorded = self.recorded
+        if recorded is None:
+            return self.session.judge(answers).decisions
+        return self.session.judge(answers, lambda line: given.get(line, 0) < recorded.get(line, 0)).decisions
+
+    def _price(self, line: Line, answers: int) -> float:
+        """Return the price of one request of a line for so many answers."""
+        return price_of(self.base, line[1], line[2], answers)
+
+    def _requests(
+        self, answers: Answers, decisions: Decisions, items: Ints, given: Mapping[Line, int]
+    ) -> tuple[Request, ...]:
+        """Return what is to be asked about those of the items that are to be asked again."""
+        found = []
+        for i in items.tolist():
+            option: Option | None = decisions.next[i]
+            if option is not None:
+                line = (answers.items[i], option.observer, option.question, option.about, option.view)
+                found.append(Request(*line, given.get(line, 0), option.samples))
+        return tuple(found)
+
+
+def closed(base: Knowledge, decisions: Decisions, reasons: Mapping[int, str]) -> Decisions:
+    """Return the same decisions, but that nothing more is asked about some items.
+
+    reasons: item's index -> why it is closed, which is said of it where that makes it fail.
+    """
+    whole = all_required(base, {name: one.accepted for name, one in decisions.levels.items()})
+    item, following, why = list(decisions.item), list(decisions.next), list(decisions.reasons)
+    for i, reason in reasons.items():
+        item[i], following[i] = ("accept" if whole[i] else "reject"), None
+        why[i] = () if whole[i] else (*((reason,) if reason else ()), *why[i])
+    return Decisions(tuple(item), decisions.levels, tuple(following), tuple(why), decisions.disputed)
+
+
+def resting(base: Knowledge, decisions: Decisions, looks: Mapping[int, Option]) -> Decisions:
+    """Return the same decisions, but that some items wait for a look of people; index -> that look."""
+    if not looks:
+        return decisions
+    following = tuple(looks.get(i, option) for i, option in enumerate(decisions.next))
+    reasons = list(decisions.reasons)
+    for i, option in looks.items():
+        levels = [reason for reason in reasons[i] if reason.startswith("open")]
+        reasons[i] = (look_in_words(base, option), *levels)
+    return replace(decisions, next=following, reasons=tuple(reasons))
+
+
+def follow(
+    loop: Loop,
+    items: Sequence[str],
+    source: Source,
+    progress: Callable[[int], None] | None = None,
+    known: Answers | None = None,
+) -> Standing:
+    """Ask the source until every item is settled.
+
+    progress: is called with how many items were settled since the last call. known: answers that there are of
+    the items without asking.
+    """
+    standing = loop.begin(Answers.unasked(items) if known is None else known)
+    while standing.requests:
+        before = len(standing.requests)
+        standing = loop.after(standing, source.ask(standing.requests))
+        if progress is not None:
+            progress(before - len(standing.requests))
+    return standing
+
+
+def _placed(whole: Decisions, at: Ints, part: Decisions) -> Decisions:
+    """Return decisions with those about the items `at` (n,) replaced."""
+
+    def column(mine: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
+        changed = dict(zip(at.tolist(), new, strict=True))
+        return tuple(changed.get(i, one) for i, one in enumerate(mine))
+
+    levels = {}
+    for name, old in whole.levels.items():
+        columns = {field.name: getattr(old, field.name).copy() for field in fields(old)}
+        for key, values in columns.items():
+            values[at] = getattr(part.levels[name], key)
+        levels[name] = LevelDecision(**columns)
+    return Decisions(
+        column(whole.item, part.item),
+        levels,
+        column(whole.next, part.next),
+        column(whole.reasons, part.reasons),
+        column(whole.disputed, part.disputed),
+    )

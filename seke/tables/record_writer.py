@@ -1,0 +1,319 @@
+"""Posterior records to a file or a stream: JSON Lines, CSV or parquet, all or nothing.
+
+A record is a nested mapping of text, numbers, truth values, nulls and lists; see
+`seke.inference.record`. JSON Lines hold it as it is. The other two have a fixed set of columns:
+
+CSV: nested mappings become columns named with dots (`expression.happiness`); lists and
+`decision.next` are JSON text.
+
+Parquet: nested mappings are structs, lists lists of text, numbers float64 (counts int64),
+except that `decision.next` and `diagnostics.violations` are JSON text and that `value`, which
+is a name for one level and a number for another, is text. So the schema follows from the
+first record and does not depend on what was decided in it.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import os
+import secrets
+import sys
+from contextlib import ExitStack, suppress
+from importlib import import_module
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol
+
+import msgspec
+
+from engine import SekeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    Record = dict[str, Any]
+
+ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
+JSON_COLUMNS = ("decision.next", "diagnostics.violations")
+# Texts that the first record may lack: no value that is open rests on anything.
+_NULLABLE_TEXTS = ("basis",)
+_ROW_GROUP = 32_768
+_TEXTS = {True: "true", False: "false"}
+
+
+class _Format(Protocol):
+    def write(self, batch: list[Record]) -> None: ...
+
+    def close(self) -> None: ...
+
+    def abandon(self) -> None: ...
+
+
+class Writer:
+    """Writes batches of posterior records; use it as a context manager.
+
+    With a path the records are in the file once the block ends without an exception, and
+    otherwise nothing is changed. Without one they are written as JSON Lines to `stream`
+    (the standard output).
+    """
+
+    def __init__(self, path: Path | None, *, stream: IO[Any] | None = None) -> None:
+        self._path = path
+        self._stream = sys.stdout if stream is None else stream
+        self._ending = "" if path is None else _checked_ending(path)
+        self._open = ExitStack()
+        self._format: _Format | None = None
+        self._temporary: Path | None = None
+
+    def __enter__(self) -> Writer:
+        """Open the temporary file beside the target."""
+        if self._path is None:
+            self._format = _Lines(_binary(self._stream))
+            return self
+        self._temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}.part")
+        try:
+            sink: BinaryIO = self._open.enter_context(self._temporary.open("xb"))
+        except OSError as error:
+            raise _unwritable(self._path, error) from None
+        if self._ending.endswith(".gz"):
+            # Neither name nor time in the header: equal records make equal files.
+            zipped = gzip.GzipFile("", "wb", compresslevel=6, fileobj=sink, mtime=0)
+            sink = self._open.enter_context(zipped)  # type: ignore[assignment]
+        self._format = _format(self._ending, sink)
+        return self
+
+    def write(self, batch: list[Record]) -> None:
+        """Write some records."""
+        if self._format is None:
+            raise RuntimeError("a Writer is used in a with statement")
+        if self._path is None:
+            self._format.write(batch)
+            return
+        try:
+            self._format.write(batch)
+        except OSError as error:
+            raise _unwritable(self._path, error) from None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Put the finished file in its place, or remove what there is of it."""
+        if self._format is None:
+            return
+        if self._path is None or self._temporary is None:
+            if kind is None:
+                self._format.close()
+            return
+        try:
+            if kind is None:
+                self._format.close()
+                self._open.close()
+                self._temporary.replace(self._path)
+        except OSError as fault:
+            raise _unwritable(self._path, fault) from None
+        finally:
+            # What went wrong is on its way already; the file is thrown away.
+            with suppress(OSError):
+                self._format.abandon()
+            with suppress(OSError):
+                self._open.close()
+            self._temporary.unlink(missing_ok=True)
+
+
+def _checked_ending(path: Path) -> str:
+    """The ending of a target that can be written, as far as that can be told beforehand."""
+    ending = next((known for known in ENDINGS if path.name.lower().endswith(known)), None)
+    if ending is None:
+        raise SekeError(f"{path}: unknown ending; allowed are {', '.join(ENDINGS)}")
+    if path.is_dir():
+        raise SekeError(f"{path}: is a directory; name a file")
+    if not path.parent.exists():
+        raise SekeError(f"{path}: no such directory: {path.parent}")
+    if not path.parent.is_dir():
+        raise SekeError(f"{path}: {path.parent} is not a directory")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise SekeError(f"{path}: the directory {path.parent} cannot be written to")
+    if ending == ".parquet":
+        pyarrow(path)
+    return ending
+
+
+def _unwritable(path: Path, error: OSError) -> SekeError:
+    return SekeError(f"{path}: cannot be written: {error.strerror or error}")
+
+
+def _format(ending: str, sink: BinaryIO) -> _Format:
+    if ending.startswith(".csv"):
+        return _Table(sink)
+    return _Parquet(sink) if ending == ".parquet" else _Lines(sink)
+
+
+class _TextSink:
+    """Takes bytes and hands them on to a stream of text."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> None:
+        self._stream.write(data.decode("utf-8"))
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+def _binary(stream: IO[Any]) -> Any:
+    return _TextSink(stream) if isinstance(stream, io.TextIOBase) else stream
+
+
+class _Lines:
+    def __init__(self, sink: Any) -> None:
+        self._sink = sink
+        self._encoder = msgspec.json.Encoder()
+
+    def write(self, batch: list[Record]) -> None:
+        self._sink.write(self._encoder.encode_lines(batch))
+
+    def close(self) -> None:
+        self._sink.flush()
+
+    def abandon(self) -> None:
+        pass  # nothing but the sink is open
+
+
+def _flat(record: Record, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The columns of a record and what stands in them."""
+    for key, value in record.items():
+        path = prefix + key
+        if isinstance(value, dict) and path not in JSON_COLUMNS:
+            yield from _flat(value, f"{path}.")
+        else:
+            yield path, value
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode("utf-8")
+
+
+class _Table:
+    def __init__(self, sink: BinaryIO) -> None:
+        self._text = io.TextIOWrapper(sink, encoding="utf-8", newline="", write_through=True)
+        self._rows = csv.writer(self._text, lineterminator="\n")
+        self._header: tuple[str, ...] | None = None
+
+    def write(self, batch: list[Record]) -> None:
+        for record in batch:
+            columns, cells = zip(*_flat(record), strict=True)
+            if self._header is None:
+                self._header = columns
+                self._rows.writerow(columns)
+            if columns != self._header:
+                other = ", ".join(sorted(set(columns) ^ set(self._header))) or "their order"
+                raise SekeError(f"item {record['item']!r}: other columns than before: {other}")
+            self._rows.writerow(
+                _json(cell) if isinstance(cell, dict | list | bool) else cell for cell in cells
+            )
+
+    def close(self) -> None:
+        self._text.flush()
+
+    def abandon(self) -> None:
+        pass  # the text holds nothing back, see write_through
+
+
+def pyarrow(path: object) -> tuple[Any, Any]:
+    """Return pyarrow and pyarrow.parquet.
+
+    Raises:
+        engine.SekeError: they are not installed; path: what needs them.
+    """
+    # Imported here since it takes longer than reading most sample files.
+    try:
+        return import_module("pyarrow"), import_module("pyarrow.parquet")
+    except ModuleNotFoundError as error:
+        raise SekeError(
+            f"{path}: writing parquet needs pyarrow, which is not installed ({error.name});"
+            " install it with: pip install pyarrow"
+        ) from None
+
+
+class _Parquet:
+    def __init__(self, sink: BinaryIO) -> None:
+        self._sink = sink
+        self._arrow, self._parquet = pyarrow("output")
+        self._schema: Any = None
+        self._file: Any = None
+        self._waiting: list[Any] = []
+
+    def write(self, batch: list[Record]) -> None:
+        if not batch:
+            return
+        if self._schema is None:
+            self._schema = self._arrow.schema(list(self._fields(batch[0])))
+        try:
+            columns = [self._column([one.get(field.name) for one in batch], field) for field in self._schema]
+            self._waiting.append(self._arrow.RecordBatch.from_arrays(columns, schema=self._schema))
+        except (self._arrow.ArrowInvalid, self._arrow.ArrowTypeError) as error:
+            raise SekeError(f"a record has another shape than the first one: {error}") from None
+        if sum(part.num_rows for part in self._waiting) >= _ROW_GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        if self._schema is None:
+            self._schema = self._arrow.schema([("item", self._arrow.string())])
+        self._flush()
+        self._file.close()
+
+    def abandon(self) -> None:
+        if self._file is not None:  # it would write to the closed sink when it is collected
+            self._file.close()
+
+    def _flush(self) -> None:
+        if self._file is None:
+            self._file = self._parquet.ParquetWriter(self._sink, self._schema)
+        table = self._arrow.Table.from_batches(self._waiting, schema=self._schema)
+        self._file.write_table(table)
+        self._waiting = []
+
+    def _column(self, values: Sequence[Any], field: Any, prefix: str = "") -> Any:
+        """Return the values of a field as an array: by columns it is several times as fast as by rows."""
+        arrow, path = self._arrow, prefix + field.name
+        if _as_text(path, field.name):
+            return arrow.array([_text(value) for value in values], field.type)
+        if not arrow.types.is_struct(field.type):
+            return arrow.array(values, field.type)
+        gone = [value is None for value in values]
+        whole = [{} if value is None else value for value in values] if any(gone) else values
+        inner = [field.type.field(k) for k in range(field.type.num_fields)]
+        parts = [self._column([one.get(part.name) for one in whole], part, f"{path}.") for part in inner]
+        return arrow.StructArray.from_arrays(
+            parts, fields=inner, mask=arrow.array(gone) if any(gone) else None
+        )
+
+    def _fields(self, record: Record, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        arrow = self._arrow
+        for key, value in record.items():
+            path = prefix + key
+            if _as_text(path, key) or isinstance(value, str) or key in _NULLABLE_TEXTS:
+                yield key, arrow.string()
+            elif isinstance(value, dict):
+                yield key, arrow.struct(list(self._fields(value, f"{path}.")))
+            elif isinstance(value, list):
+                yield key, arrow.list_(arrow.string())
+            elif isinstance(value, bool):
+                yield key, arrow.bool_()
+            else:
+                yield key, arrow.int64() if isinstance(value, int) else arrow.float64()
+
+
+def _as_text(path: str, name: str) -> bool:
+    """Tell whether a column holds values of several kinds, as JSON."""
+    return path in JSON_COLUMNS or name == "value"
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else _TEXTS[value] if isinstance(value, bool) else _json(value)

@@ -1,0 +1,81 @@
+"""How a server wants to be asked.
+
+What a server does not take is left out, or said by another name, as its refusals and answers show.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seke.vision.messages import Call, Settings
+
+FORMATS = ("json_schema", "json_object", "")
+LIMITS = ("max_tokens", "max_completion_tokens")
+FORMAL = ("response_format", "json_schema", "schema")
+# How servers name the number of choices in a refusal: 'n', n > 1, "one completion choice", "candidates".
+SEVERAL = re.compile(r"""['"`]n['"`]|\bn\b *(=|>|must|should|is)|\bchoices?\b|\bcandidates?\b""")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """form, limit: places in FORMATS and LIMITS, which a server goes through from the first.
+
+    several: whether several choices are asked for in one request. unsaid: parameters that are left out.
+    """
+
+    form: int = 0
+    limit: int = 0
+    several: bool = True
+    unsaid: frozenset[str] = frozenset()
+
+    def instead(self, message: str, samples: int, settings: Settings) -> Dialect | None:
+        """Return how to ask where a request of so many samples was refused for how it asks.
+
+        None where that is not seen from the message, or where it would no longer ask for what is wanted.
+        """
+        text = message.lower()
+        if LIMITS[1] in text and self.limit == 0:
+            return replace(self, limit=1)
+        if any(word in text for word in FORMAL) and self.form + 1 < len(FORMATS):
+            return replace(self, form=self.form + 1)
+        for name in ("seed", "temperature", "top_p"):
+            # Without them a server takes 1; a seed makes it repeatable where it can be.
+            wanted = name == "seed" or getattr(settings, name) == 1
+            if wanted and name not in self.unsaid and re.search(rf"['\"`]{name}['\"`]", text):
+                return replace(self, unsaid=self.unsaid | {name})
+        if samples > 1 and SEVERAL.search(text):
+            return replace(self, several=False)
+        return None
+
+    def joined(self, other: Dialect) -> Dialect:
+        """Return how to ask a server of which both have been seen."""
+        form, limit = max(self.form, other.form), max(self.limit, other.limit)
+        return Dialect(form, limit, self.several and other.several, self.unsaid | other.unsaid)
+
+    def body(self, call: Call, samples: int, settings: Settings, seed: int) -> dict[str, Any]:
+        """Return what is said to the server to get so many answers."""
+        picture = call.picture
+        data = base64.b64encode(picture.data).decode("ascii")
+        url = {"url": f"data:{picture.media_type};base64,{data}", "detail": settings.detail}
+        content = [{"type": "text", "text": call.prompt.text}, {"type": "image_url", "image_url": url}]
+        said: dict[str, Any] = {
+            "model": settings.model,
+            "messages": [{"role": "user", "content": content}],
+            "temperature": settings.temperature,
+            "top_p": settings.top_p,
+            "seed": seed,
+            LIMITS[self.limit]: settings.max_tokens,
+        }
+        if samples > 1:
+            said["n"] = samples
+        kind = FORMATS[self.form]
+        if kind == "json_schema":
+            schema = {"name": "answer", "strict": True, "schema": dict(call.prompt.schema)}
+            said["response_format"] = {"type": kind, "json_schema": schema}
+        elif kind:
+            said["response_format"] = {"type": kind}
+        return {name: value for name, value in said.items() if name not in self.unsaid}

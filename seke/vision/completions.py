@@ -1,0 +1,82 @@
+"""The body of a chat completion -> a reply; whatever it holds, nothing of it is trusted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from seke.vision.http_bodies import decoded_json
+from seke.vision.messages import Choice, Reply
+
+if TYPE_CHECKING:
+    from seke.vision.prices import Prices
+
+LONGEST = 200_000
+OVERSIZED = "oversized"
+MALFORMED = "malformed"
+
+
+def reply_of(
+    body: bytes, draws: tuple[int, ...], prices: Prices | None = None, seconds: float = 0.0
+) -> Reply | None:
+    """Return what a server answered to a request for these draws; None where it cannot be read at all.
+
+    Choices beyond those that were asked for are not looked at.
+    """
+    try:
+        said = decoded_json(body)
+    except ValueError:
+        return None
+    return reply_from(said, draws, prices, seconds)
+
+
+def reply_from(
+    said: Any, draws: tuple[int, ...], prices: Prices | None = None, seconds: float = 0.0
+) -> Reply | None:
+    """Return the same of a body that is decoded already."""
+    if not isinstance(said, dict) or not isinstance(said.get("choices"), list) or not said["choices"]:
+        return None
+    choices = tuple(_choice(draw, one) for draw, one in zip(draws, said["choices"], strict=False))
+    usage = said["usage"] if isinstance(said.get("usage"), dict) else {}
+    details = usage.get("prompt_tokens_details")
+    prompt, answer = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    price = None
+    if prices is not None and prompt is not None and answer is not None:
+        price = prices.of(prompt, min(cached or 0, prompt), answer)
+    named = (_text(said.get(key)) for key in ("model", "system_fingerprint", "id"))
+    model, fingerprint, identity = named
+    return Reply(choices, model or "", fingerprint, identity, prompt, answer, cached, price, seconds)
+
+
+def is_json(text: str) -> bool:
+    """Return whether a text is one JSON object."""
+    try:
+        return isinstance(decoded_json(text.encode("utf-8", "replace")), dict)
+    except ValueError:
+        return False
+
+
+def _choice(draw: int, said: Any) -> Choice:
+    message = said.get("message") if isinstance(said, dict) else None
+    if not isinstance(message, dict):
+        return Choice(draw, "", MALFORMED)
+    finish = _text(said.get("finish_reason")) or ""
+    content = message.get("content")
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        content = "".join(part for part in parts if isinstance(part, str))
+    text = content if isinstance(content, str) else ""
+    refusal = message.get("refusal")
+    if len(text) > LONGEST:
+        text, finish = text[:LONGEST], OVERSIZED
+    # A lone half of a pair of code units cannot be stored; it was no answer anyway.
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return Choice(draw, text, finish, _text(refusal) if isinstance(refusal, str) and refusal else None)
+
+
+def _text(value: Any) -> str | None:
+    return value[:500].encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else None
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40 else None

@@ -1,0 +1,193 @@
+"""Models that need no server: one that repeats what was recorded, and one that makes answers up."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import SekeError
+from seke.files.lines import read_lines
+from seke.vision.errors import UnansweredError
+from seke.vision.http_bodies import decoded_json
+from seke.vision.messages import Choice, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from seke.vision.messages import Call, Journal
+
+    Record = dict[str, Any]
+
+MODEL = "scripted"
+LISTED = 0.5
+
+
+class RecordedModel:
+    """Gives out recorded answers, draw by draw.
+
+    A record has item, question, draw and text, and may have observer, about, view, finish and refusal. Of a
+    draw that was not recorded there is no answer.
+    """
+
+    def __init__(self, records: Iterable[Mapping[str, Any]], *, by_observer: bool = False) -> None:
+        """by_observer: each record answers for the observer that it names alone. By default that is so where
+        several are named; records of one observer answer for anybody, as do those that name none.
+        """
+        kept = list(records)
+        self.by_observer = by_observer or len({one.get("observer") for one in kept} - {None}) > 1
+        self._choices: dict[tuple[Any, ...], dict[int, Choice]] = defaultdict(dict)
+        for one in kept:
+            key = (
+                one.get("observer") if self.by_observer else None,
+                *(one["item"], one["question"], one.get("about"), one.get("view", "face")),
+            )
+            draw = int(one.get("draw", 0))
+            said = str(one.get("text", "")), str(one.get("finish", "stop")), one.get("refusal")
+            self._choices[key][draw] = Choice(draw, *said)
+
+    @classmethod
+    def read(cls, path: Path, *, by_observer: bool = False) -> RecordedModel:
+        """Read a file of records, JSON Lines.
+
+        by_observer: each record answers for the observer that it names alone, and has to name one.
+
+        Raises:
+            engine.SekeError: a line that is none.
+        """
+        records: list[Record] = []
+        if path.is_file() and not path.stat().st_size:
+            return cls(records, by_observer=by_observer)
+        for first, lines in read_lines(path):
+            for number, line in enumerate(lines, first):
+                if not line.strip():
+                    continue
+                try:
+                    record = decoded_json(line)
+                    records.append({**record, "item": record["item"], "question": record["question"]})
+                    int(record.get("draw", 0))
+                    if by_observer and not isinstance(record.get("observer"), str):
+                        raise ValueError("it names no observer, and several are asked")
+                except (ValueError, TypeError, KeyError) as error:
+                    raise SekeError(f"{path}:{number}: no recorded answer ({error})") from None
+        return cls(records, by_observer=by_observer)
+
+    async def ask(self, call: Call, journal: Journal) -> tuple[Choice, ...]:
+        """Return the recorded answers; see `messages.Model`."""
+        request = call.request
+        key = request.item, request.question, request.about, request.view
+        known = self._choices.get((None, *key), {})
+        if self.by_observer:
+            known = {**known, **self._choices.get((request.observer, *key), {})}
+        draws = tuple(range(request.first, request.first + request.samples))
+        choices = tuple(known[draw] for draw in draws if draw in known)
+        if choices:
+            number = await journal.sent(call, tuple(one.draw for one in choices), 0.0)
+            await journal.answered(number, Reply(choices, "recorded", price=0.0))
+        if len(choices) < len(draws):
+            raise UnansweredError("no further answer was recorded", choices)
+        return choices
+
+
+class ScriptedModel:
+    """Makes answers up in the form that is asked for; the same draw is always answered alike.
+
+    truths: item -> what the answers are about (variable -> value); of an item without, a truth is made up.
+    error: how often an answer is anything instead. refusal: how often there is none. seconds: how long one
+    takes.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        truths: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        error: float = 0.2,
+        refusal: float = 0.0,
+        seconds: float = 0.0,
+    ) -> None:
+        self.seed, self.truths = seed, truths or {}
+        self.error, self.refusal, self.seconds = error, refusal, seconds
+
+    async def ask(self, call: Call, journal: Journal) -> tuple[Choice, ...]:
+        """Return made-up answers; see `messages.Model`."""
+        request = call.request
+        draws = tuple(range(request.first, request.first + request.samples))
+        number = await journal.sent(call, draws, 0.0)
+        if self.seconds:
+            await asyncio.sleep(self.seconds)
+        choices = tuple(self.answer(call, draw) for draw in draws)
+        letters = sum(len(one.text) for one in choices)
+        reply = Reply(
+            choices, MODEL, None, None, len(call.prompt.text) // 4, letters // 4, 0, 0.0, self.seconds
+        )
+        await journal.answered(number, reply)
+        return choices
+
+    def answer(self, call: Call, draw: int) -> Choice:
+        """Return the made-up answer of a draw."""
+        rng = self._chance(*call.request.line, draw)
+        if rng.random() < self.refusal:
+            return Choice(draw, "", "stop", "I cannot judge this picture.")
+        truth = self.truths.get(call.request.item, {})
+        said = self._object(call.prompt.schema, truth, call.request.item, rng)
+        return Choice(draw, json.dumps(said), "stop")
+
+    def _chance(self, *words: object) -> np.random.Generator:
+        digest = hashlib.sha256("\n".join(map(str, (self.seed, *words))).encode()).digest()
+        return np.random.default_rng(int.from_bytes(digest[:8], "big"))
+
+    def _object(
+        self, schema: Mapping[str, Any], truth: Mapping[str, Any], item: str, rng: np.random.Generator
+    ) -> Record:
+        return {name: self._value(name, one, truth, item, rng) for name, one in schema["properties"].items()}
+
+    def _value(
+        self,
+        name: str,
+        schema: Mapping[str, Any],
+        truth: Mapping[str, Any],
+        item: str,
+        rng: np.random.Generator,
+    ) -> Any:
+        wrong = rng.random() < self.error
+        if schema["type"] == "object":
+            return self._object(schema, truth, item, rng)
+        own = self._chance(item, name)
+        if schema["type"] == "number":
+            told = float(truth.get(name, own.uniform(-1, 1)))
+            return round(
+                float(np.clip((rng.uniform(-1, 1) if wrong else told) + rng.normal(0, 0.1), -1, 1)), 1
+            )
+        if schema["type"] == "string" or schema["type"] == "array":
+            return self._names(schema, truth.get(name), truth, own, rng, wrong=wrong)
+        told = bool(truth.get(name, own.random() < LISTED))
+        return told != wrong
+
+    def _names(
+        self,
+        schema: Mapping[str, Any],
+        told: Any,
+        truth: Mapping[str, Any],
+        own: np.random.Generator,
+        rng: np.random.Generator,
+        *,
+        wrong: bool,
+    ) -> Any:
+        names = list((schema if schema["type"] == "string" else schema["items"])["enum"])
+        if "description" not in schema and schema["type"] == "array":
+            # A list of what is there.
+            listed = {name: bool(truth.get(name, own.random() < LISTED)) for name in names}
+            return [name for name in names if listed[name] != (rng.random() < self.error / 2)]
+        first = told if told in names else names[int(own.integers(len(names)))]
+        if wrong:
+            first = names[int(rng.integers(len(names)))]
+        if schema["type"] == "string":
+            return first
+        rest = [str(name) for name in rng.permutation([name for name in names if name != first])]
+        return [first, *rest[:2]]

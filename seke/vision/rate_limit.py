@@ -1,0 +1,96 @@
+"""How fast may be asked: what the user allows, and what the server says that it has left."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from seke.vision.server_errors import LONGEST_WAIT, seconds_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Digits of what a server has left: a number of more says nothing, and is slow to read.
+MOST_DIGITS = 15
+WHAT = ("requests", "tokens")
+
+
+class Pace:
+    """Holds requests back; one for all requests of an endpoint."""
+
+    def __init__(self, rpm: float | None = None, tpm: float | None = None) -> None:
+        """rpm, tpm: requests and tokens a minute, at most a second's worth of them at once."""
+        self._limits = [_limiter(rpm), _limiter(tpm)]
+        self._left: dict[str, _Left] = {}
+        self._until = 0.0
+
+    async def admit(self, tokens: int) -> None:
+        """Return when a request of so many tokens may leave."""
+        amounts = (1, tokens)
+        for limit, amount in zip(self._limits, amounts, strict=True):
+            rest = float(amount)
+            while limit is not None and rest > 0:
+                await limit.acquire(min(rest, limit.max_rate))
+                rest -= limit.max_rate
+        while (wait := self._wait(amounts)) > 0:
+            await asyncio.sleep(wait)
+        for what, amount in zip(WHAT, amounts, strict=True):
+            if what in self._left:
+                self._left[what].left -= amount
+
+    def _wait(self, amounts: tuple[int, int]) -> float:
+        now = time.monotonic()
+        waits = [
+            self._left[what].wait(amount, now)
+            for what, amount in zip(WHAT, amounts, strict=True)
+            if what in self._left
+        ]
+        return max(self._until - now, *waits, 0.0)
+
+    def heed(self, headers: Mapping[str, str]) -> None:
+        """Take note of what the server says that it has left (x-ratelimit-remaining-requests and alike)."""
+        now = time.monotonic()
+        for what in WHAT:
+            said = (headers.get(f"x-ratelimit-{name}-{what}", "") for name in ("remaining", "limit"))
+            left, limit = (_count(text) for text in said)
+            wait = seconds_of(headers.get(f"x-ratelimit-reset-{what}", ""))
+            if left is None or not wait:
+                continue
+            # As far as a server says, what is used up comes back evenly until it is all there again.
+            rate = max((limit or 0) - left, 1) / wait
+            self._left[what] = _Left(left, now, rate, now + min(wait, LONGEST_WAIT))
+
+    def pause(self, seconds: float | None) -> None:
+        """Let nothing leave for so long."""
+        if seconds is not None:
+            self._until = max(self._until, time.monotonic() + min(seconds, LONGEST_WAIT))
+
+
+@dataclass
+class _Left:
+    """So much was left at a time, and so much a second comes on top of it until it is all there again."""
+
+    left: float
+    at: float
+    rate: float
+    until: float
+
+    def wait(self, amount: float, now: float) -> float:
+        """Return after how many seconds there is so much."""
+        lacks = amount - self.left - self.rate * (now - self.at)
+        return max(0.0, min(lacks / self.rate, self.until - now))
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None
+
+
+def _limiter(a_minute: float | None) -> Any:
+    if a_minute is None:
+        return None
+    from aiolimiter import AsyncLimiter
+
+    at_once = max(a_minute / 60, 1.0)
+    return AsyncLimiter(at_once, 60 * at_once / a_minute)

@@ -1,0 +1,210 @@
+"""Slopes against bases compiled anew; pulls and flips against edited YAML."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from brute_force import Reading, answers_of, random_items
+
+from engine import Inference, KnowledgeError, Sensitivity, compile_network, decide_levels, diagnose, read
+from engine.analysis.adjoint import moved, slopes
+from engine.analysis.perturbation import speaking
+from engine.language.yaml_tree import declared_of
+
+SHAPING = ("priors", "activations", "affect", "couplings", "rules", "words")
+
+
+def contrasts_of(log_p):
+    """Of the likeliest state: log-odds against all others, and the ratio to the next."""
+    p = np.exp(log_p)
+    first, second = p.argsort()[::-1][:2]
+    against_all = -p / (1 - p[first])
+    against_all[first] = 1
+    ratio = np.zeros(len(p))
+    ratio[[first, second]] = 1, -1
+    return np.stack([against_all, ratio])
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(4, marks=pytest.mark.slow)])
+def test_slopes_are_those_of_bases_compiled_anew(base_of, seed):
+    base = base_of("machine")
+    network = compile_network(base)
+    inference = Inference(network)
+    (readings,) = random_items(base, seed, items=1, readings=4)
+    # The stereotypes behind a halo are evidence here, and stay as they are.
+    evidence = inference.observations.evidence(answers_of(base, [readings]))
+    contrasts = contrasts_of(np.log(inference.marginals(evidence)[base.root][0]))
+    found = slopes(network, evidence, contrasts)
+    checked = 0
+    for number in base.numbers.values():
+        if number.path.split(".")[0] not in SHAPING or number.path.endswith(".n"):
+            continue
+        step = 1e-4 * max(abs(number.value), 0.1)
+        try:
+            sides = [declared_of(base).with_numbers({number.path: number.value + d}) for d in (step, -step)]
+        except KnowledgeError as error:
+            assert "must sum to 1" in str(error)
+            continue
+        logs = [np.log(Inference(compile_network(one)).marginals(evidence)[base.root][0]) for one in sides]
+        told = np.subtract(*(moved(base, one, base.reference) for one in sides))
+        np.testing.assert_allclose(
+            found.declared @ told, contrasts @ (logs[0] - logs[1]), rtol=2e-3, atol=2e-7, err_msg=number.path
+        )
+        checked += 1
+    assert checked > 20
+
+
+REFERENCE = (
+    "priors: {reference: fleet, populations: {fleet: {p: {sound: 0.5, worn: 0.3, clogged: 0.2},"
+    " source: judgement, note: mixed}}}"
+)
+
+
+@pytest.mark.parametrize(("population", "seed"), [("fleet", 1), ("in-service", 2), ("in-service", 7)])
+def test_the_reference_has_a_say_through_the_rules(overlay_of, names, population, seed):
+    """Also under another population; what the one state has less another has more."""
+    base = overlay_of(REFERENCE)
+    fleet, population = (names.get(name, name) for name in ("fleet", population))
+    inference = Inference(compile_network(base), population)
+    answers = answers_of(base, random_items(base, seed, items=1, readings=4))
+    told = {number.path for number in speaking(inference, answers)}
+    evidence = inference.observations.evidence(answers)
+    contrasts = contrasts_of(np.log(inference.marginals(evidence)[base.root][0]))
+    found = slopes(inference.network, evidence, contrasts)
+    numbers = [one for path, one in base.numbers.items() if path.startswith(f"priors.populations.{fleet}.p.")]
+    assert len(numbers) == 3
+    assert {number.path for number in numbers} <= told
+    for less, more in itertools.permutations(numbers, 2):
+        logs, sides = [], []
+        for step in (1e-4, -1e-4):
+            values = {less.path: less.value - step, more.path: more.value + step}
+            sides.append(declared_of(base).with_numbers(values))
+            other = Inference(compile_network(sides[-1]), population)
+            logs.append(np.log(other.marginals(evidence)[base.root][0]))
+        expected = contrasts @ (logs[0] - logs[1])
+        assert np.abs(expected).max() > 1e-6
+        change = found.declared @ moved(*reversed(sides), population)
+        np.testing.assert_allclose(change, expected, rtol=2e-3, atol=2e-7)
+
+
+def asked(base, seed):
+    """A sensitivity that has readings to look at."""
+    inference = Inference(compile_network(base))
+    items = [one for one in random_items(base, seed, items=8, readings=4) if len(one) > 1]
+    return inference, answers_of(base, items[:1])
+
+
+def decided(inference, one):
+    base = inference.network.knowledge
+    posterior = inference.posterior(one)
+    p = posterior.marginals[base.root][0]
+    levels = decide_levels(base, one, posterior, diagnose(inference, one, posterior).conflict)
+    return inference.network.root_states[int(np.round(p, 9).argmax())], bool(levels[base.root].accepted[0])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_pull_is_the_difference_that_removal_makes(base_of, overlay_of, seed):
+    base = base_of("machine")
+    inference, one = asked(base, seed)
+    pulls = Sensitivity(inference, one).pulls()
+    assert pulls
+    assert [abs(pull.bits) for pull in pulls] == sorted((abs(pull.bits) for pull in pulls), reverse=True)
+    for pull in pulls:
+        section = "rules" if pull.declared in base.rules else "couplings"
+        path = Path(pull.declared.place.file).with_name("without.yaml")
+        path.write_text(f"extends: machine.yaml\nremove: [{section}.{pull.declared.name}]\n")
+        other = Inference(compile_network(read(path)))
+        p, q = (i.posterior(one).marginals for i in (inference, other))
+        label = p[base.root][0].argmax()
+        odds = [np.log2(m[base.root][0, label] / np.delete(m[base.root][0], label).sum()) for m in (p, q)]
+        assert pull.bits == pytest.approx(odds[0] - odds[1], abs=1e-6)
+        gap = {v: np.abs(p[v][0] - q[v][0]).sum() for v in p if base.variables[v].kind != "derived"}
+        assert gap[pull.moved] == pytest.approx(max(gap.values()), abs=1e-6)
+
+
+def edited(number, value):
+    """The base's YAML with another text where a number stands."""
+    path = Path(number.place.file)
+    lines = path.read_text().splitlines()
+    text = f"{value:.12f}".rstrip("0").rstrip(".")
+    row, column = number.place.line - 1, number.place.column - 1
+    lines[row] = lines[row][:column] + re.sub(r"^[^\s,}\]]+", text, lines[row][column:])
+    other = path.with_name("edited.yaml")
+    other.write_text("\n".join(lines) + "\n")
+    return read(other)
+
+
+def test_a_flip_is_what_an_edit_of_the_file_does(base_of):
+    base = base_of("machine")
+    found = 0
+    for seed in range(4):
+        inference, one = asked(base, seed)
+        sensitivity = Sensitivity(inference, one)
+        now = decided(inference, one)
+        assert now == (sensitivity.states[sensitivity.label], sensitivity.accepted)
+        flips = sensitivity.flips()
+        assert len({flip.number.path for flip in flips}) == len(flips) <= 3
+        assert [flip.distance for flip in flips] == sorted(flip.distance for flip in flips)
+        for flip in flips:
+            old, new = flip.number.value, flip.value
+            assert flip.number.low <= new <= flip.number.high
+            if flip.shared:
+                continue
+            then = Inference(compile_network(edited(flip.number, new)))
+            p = then.posterior(one).marginals[base.root][0]
+            assert decided(then, one) == (flip.label, flip.accepted) != now
+            assert p.max() == pytest.approx(flip.p, abs=1e-6)
+            nearly = Inference(compile_network(edited(flip.number, old + 0.97 * (new - old))))
+            assert decided(nearly, one) == now
+            found += 1
+    assert found >= 4
+
+
+def test_how_observers_err_together_moves_a_decision(base_of, names):
+    """To first order as by bases read anew, where several answered; of one alone nothing comes of it."""
+    base = base_of("crew")
+    inference = Inference(compile_network(base))
+    readings = [
+        Reading(name, "walk", "face", ({names["wear"]: 1},)) for name in ("fitter", "logbook", "visitor")
+    ]
+    for count in (1, 3):
+        sensitivity = Sensitivity(inference, answers_of(base, [readings[:count]]))
+        for path in ("dependence.kinds.passer-by.follows", "dependence.clear.right", "dependence.n"):
+            other = declared_of(base).with_numbers({path: base.numbers[path].value * 1.01})
+            p = Inference(compile_network(other)).posterior(sensitivity.one).marginals[base.root][0]
+            moved_by = sensitivity._margins(other, p) - sensitivity._margins(base, sensitivity.p)
+            np.testing.assert_allclose(sensitivity._first_order(other), moved_by, atol=1e-9)
+            assert (np.abs(moved_by).max() > 1e-6) == (count > 1), path
+
+
+def test_a_number_of_a_distribution_moves_with_the_others(base_of):
+    base = base_of("machine")
+    sensitivity = Sensitivity(*asked(base, 2))
+    (path,) = [p for p in base.numbers if p.startswith("priors.populations.in-service.p.")][:1]
+    other = sensitivity.variation.changed({path: 0.4})
+    before, after = (one.populations["in-service"].p for one in (base, other))
+    assert after[0] == pytest.approx(0.4)
+    assert np.array(after[1:]) / after[1] == pytest.approx(np.array(before[1:]) / before[1])
+    assert sum(after) == pytest.approx(1)
+
+
+def test_numbers_change_as_the_reader_would_read_them(base_of):
+    base = base_of("machine")
+    number = next(n for n in base.numbers.values() if n.path.startswith("couplings."))
+    other = declared_of(base).with_numbers({number.path: 2.5})
+    assert other == edited(number, 2.5)
+    assert other.couplings[0].odds_ratio == 2.5
+    with pytest.raises(KnowledgeError, match="allowed is"):
+        declared_of(base).with_numbers({number.path: -1})
+
+
+def test_a_base_that_was_not_read_has_no_numbers_to_flip():
+    from brute_force import Shape, random_base
+
+    base = random_base(Shape(seed=1))
+    sensitivity = Sensitivity(*asked(base, 1))
+    assert sensitivity.flips() == ()

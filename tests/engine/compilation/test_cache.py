@@ -1,0 +1,103 @@
+"""Compiled networks on disk: the same network again, and nothing but it."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass, replace
+
+import numpy as np
+import pytest
+from brute_force import Shape, answers_of, random_base, random_items
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine import Inference, compile_network, compiled
+from engine.compilation.cache import MOST_FILES
+
+BASE = random_base(Shape(states=3, binaries=3, bins=(4, 3), couplings=2, rules=2, seed=5))
+
+
+def same(one, other):
+    if isinstance(one, np.ndarray):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+    elif is_dataclass(one):
+        assert type(one) is type(other)
+        for field in fields(one):
+            same(getattr(one, field.name), getattr(other, field.name))
+    elif isinstance(one, dict):
+        assert list(one) == list(other)
+        for key, value in one.items():
+            same(value, other[key])
+    elif isinstance(one, tuple):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            same(a, b)
+    else:
+        assert type(one) is type(other)
+        assert one == other or one != one
+
+
+@settings(max_examples=15, deadline=None, derandomize=True, database=None)
+@given(st.integers(0, 10**6))
+def test_what_is_read_is_what_was_compiled(tmp_path_factory, seed):
+    folder = tmp_path_factory.mktemp("cache")
+    base = random_base(Shape(seed=seed, bins=(4, 3) if seed % 2 else (), rules=1))
+    base = replace(base, digest=str(seed))
+    fresh = compiled(base, folder)
+    again = compiled(base, folder)
+    assert len(list(folder.iterdir())) == 1
+    same(fresh, again)
+    assert again.knowledge is base
+    answers = answers_of(base, random_items(base, seed))
+    one, two = Inference(fresh).posterior(answers), Inference(again).posterior(answers)
+    np.testing.assert_array_equal(one.log_evidence, two.log_evidence)
+
+
+def test_a_kept_network_is_taken_without_a_fit(tmp_path, monkeypatch):
+    compiled(BASE, tmp_path)
+    monkeypatch.setattr("engine.compilation.compiler.PASSES", ())
+    assert compiled(BASE, tmp_path).rules
+    with pytest.raises(AssertionError):
+        compiled(replace(BASE, digest="another"), tmp_path)
+
+
+def test_another_order_of_states_is_another_network(tmp_path):
+    """The digest of a base does not know the order of a mapping's keys; arrays do."""
+    compiled(BASE, tmp_path)
+    root = BASE.variables[BASE.root]
+    turned = replace(root, states=root.states[::-1])
+    base = replace(BASE, variables={**BASE.variables, BASE.root: turned})
+    assert compiled(base, tmp_path).knowledge is base
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 half a file", None])
+def test_what_cannot_be_read_is_compiled_anew(tmp_path, damage):
+    fresh = compiled(BASE, tmp_path)
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    same(fresh, compiled(BASE, tmp_path))
+    assert path.read_bytes() == whole
+
+
+def test_pickles_are_not_read(tmp_path):
+    compiled(BASE, tmp_path)
+    (path,) = tmp_path.iterdir()
+    with path.open("wb") as file:
+        np.savez(file, np.array([print], dtype=object), structure=np.array("[]"))
+    assert compiled(BASE, tmp_path).rules
+
+
+def test_a_folder_that_takes_no_files_keeps_none(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    same(compile_network(BASE), compiled(BASE, blocked))
+    same(compile_network(BASE), compiled(BASE, None))
+
+
+def test_old_files_go(tmp_path):
+    for number in range(MOST_FILES + 3):
+        (tmp_path / f"{number}.npz").write_bytes(b"")
+    compiled(BASE, tmp_path)
+    assert len(list(tmp_path.iterdir())) == MOST_FILES

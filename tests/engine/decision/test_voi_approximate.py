@@ -1,0 +1,141 @@
+"""What the look-ahead sees by itself, with the shipped knowledge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from engine import Inference, LookAhead, Preposterior, compile_network
+from seke.files.shipped import knowledge
+from seke.samples import answers_from, read_batches
+
+
+@pytest.fixture(scope="module")
+def network():
+    return compile_network(knowledge())
+
+
+def with_policy(network, **changes):
+    base = network.knowledge
+    return replace(network, knowledge=replace(base, policy=replace(base.policy, **changes)))
+
+
+def samples(question, draws, **answer):
+    key = {"item": "a", "observer": "gpt-4o", "question": question}
+    return [{**key, "draw": draw, **answer} for draw in range(draws)]
+
+
+def both(network, records):
+    """The options of both look-aheads, keyed by all but their gains."""
+    inference = Inference(network)
+    (answers,) = answers_from(records, network.knowledge)
+    bulk = LookAhead(network, inference.observations)
+    posterior = inference.posterior(answers)
+    found = (bulk.options(answers, posterior, 0), Preposterior(inference).options(answers, 0))
+    return [{(o.observer, o.question, o.about, o.view, o.samples): o for o in one} for one in found]
+
+
+def test_another_draw_of_a_saturated_reading_is_worth_nothing(network):
+    records = samples("expression", 40, expression="happiness")
+    for found in both(with_policy(network, budget=200), records):
+        again = found["gpt-4o", "expression", None, "face", 1]
+        other = found["gpt-4o", "affect", None, "face", 1]
+        assert again.gain < 0.02 * other.gain
+
+
+def test_units_asked_alone_beat_the_joint_question_under_halo(network):
+    """Where only the units are at stake."""
+    policy = network.knowledge.policy
+    units = network.knowledge.levels["action_units"]
+    worth = {name: float(name in units) for name in policy.worth}
+    for found in both(with_policy(network, worth=worth), samples("expression", 1, expression="anger")):
+        alone = found["gpt-4o", "action_units", None, "face", 1]
+        joint = found["gpt-4o", "joint", None, "face", 1]
+        assert alone.gain > joint.gain
+        assert alone.rate > 1.5 * joint.rate
+
+
+def test_a_second_observer_beats_a_tenth_draw(network):
+    """One whose errors are its own; of one that follows the same look there is less to hope for."""
+    records = samples("expression", 9, expression="fear")
+    dependent = with_policy(network, others=("generic-vlm",), budget=60)
+    for alone, found in zip(both(independent(dependent), records), both(dependent, records), strict=True):
+        tenth = alone["gpt-4o", "expression", None, "face", 1]
+        second = alone["generic-vlm", "expression", None, "face", 1]
+        assert second.gain > 3 * tenth.gain + second.error
+        assert 0 < found["generic-vlm", "expression", None, "face", 1].gain < second.gain
+
+
+def test_who_is_unavailable_is_not_asked_though_it_answered_and_nothing_else_changes(network):
+    network = with_policy(network, others=("generic-vlm",), budget=60)
+    records = samples("expression", 2, expression="fear")
+    records += [
+        {**record, "observer": "generic-vlm"} for record in samples("expression", 1, expression="fear")
+    ]
+    inference = Inference(network)
+    (answers,) = answers_from(records, network.knowledge)
+    posterior = inference.posterior(answers)
+    every = LookAhead(network, inference.observations).options(answers, posterior, 0)
+    for name in ("generic-vlm", "gpt-4o"):
+        ahead = LookAhead(network, inference.observations, unavailable=[name])
+        kept = ahead.options(answers, posterior, 0)
+        assert kept == tuple(option for option in every if option.observer != name)
+        assert 0 < len(kept) < len(every)
+        (best,) = ahead.next(answers, posterior, np.array([True]))
+        assert best is None or best.observer != name
+    nobody = LookAhead(network, inference.observations, unavailable=["generic-vlm", "gpt-4o"])
+    assert nobody.options(answers, posterior, 0) == ()
+    assert nobody.next(answers, posterior, np.array([True])) == (None,)
+
+
+def independent(network):
+    base = network.knowledge
+    observers = {name: replace(observer, follows=0.0) for name, observer in base.observers.items()}
+    return replace(network, knowledge=replace(base, observers=observers))
+
+
+def test_another_view_beats_another_draw_of_a_saturated_reading(network):
+    records = samples("expression", 12, expression="fear")
+    for found in both(with_policy(network, views=("face", "grey"), budget=60), records):
+        again = found["gpt-4o", "expression", None, "face", 1]
+        grey = found["gpt-4o", "expression", None, "grey", 1]
+        assert grey.gain > again.gain
+        assert ("gpt-4o", "affect", None, "face", 1) in found
+
+
+def test_a_dear_observer_is_asked_less(network):
+    base = network.knowledge
+    dear = {**base.observers, "generic-vlm": replace(base.observers["generic-vlm"], cost=50.0)}
+    records = samples("expression", 9, expression="fear")
+    cheap = with_policy(network, others=("generic-vlm",))
+    for price, one in (
+        (1.0, cheap),
+        (50.0, replace(cheap, knowledge=replace(cheap.knowledge, observers=dear))),
+    ):
+        for found in both(one, records):
+            option = found["generic-vlm", "expression", None, "face", 2]
+            question = base.questions["expression"]
+            assert option.cost == pytest.approx(price * (question.cost + question.further))
+            assert option.rate == pytest.approx(option.gain / option.cost)
+
+
+def test_bulk_and_exact_agree_on_the_shipped_example(network):
+    base, inference = network.knowledge, Inference(network)
+    (answers,) = read_batches(["examples/faces/samples.jsonl"], base)
+    bulk, exact = LookAhead(network, inference.observations), Preposterior(inference, paths=100)
+    posterior = inference.posterior(answers)
+    first = bulk.next(answers, posterior, answers.asked < base.policy.budget)
+    shares, ranks = [], []
+    for item in np.flatnonzero([one is not None for one in first])[::4]:
+        by_all = {(o.question, o.about, o.samples): o for o in exact.options(answers, item)}
+        by_bulk = {(o.question, o.about, o.samples): o for o in bulk.options(answers, posterior, item)}
+        chosen = first[item]
+        best = next(iter(by_all.values()))
+        shares.append(by_all[chosen.question, chosen.about, chosen.samples].rate / best.rate)
+        told = [key for key, one in by_bulk.items() if one.gain > 0]
+        ranks.append(spearmanr([by_all[k].rate for k in told], [by_bulk[k].rate for k in told])[0])
+    assert min(shares) > 0.8
+    assert np.median(ranks) > 0.9

@@ -1,0 +1,150 @@
+"""The exact look-ahead: against brute force, its own simulation, and the laws of expectation."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from brute_force import Reading, Shape, World, answers_of, random_base, random_items
+
+from engine import Inference, Origin, Preposterior, Question, compile_network
+from engine.decision.decision import risk_of
+from engine.decision.expected_gain import short_of
+from engine.decision.origin import origins_of
+
+
+def asking_base(seed, **shape):
+    """A random base of which every observer may be asked, about each variable alone too."""
+    shape = {"states": 3, "binaries": 3, "couplings": 1, "rules": 1, "observers": 2, **shape}
+    base = random_base(Shape(seed=seed, **shape))
+    names = [name for names in base.levels.values() for name in names]
+    observers = {name: replace(one, askable=True) for name, one in base.observers.items()}
+    policy = replace(
+        base.policy,
+        budget=1000,
+        batches=(1, 2),
+        others=tuple(observers),
+        views=("face", "side"),
+        worth=dict.fromkeys(names, 1.0),
+        limits=dict.fromkeys(names, 0.15),
+    )
+    each = Question(name="each", variables=tuple(names), about_one=True)
+    questions = {**base.questions, "each": each}
+    return replace(base, observers=observers, policy=policy, questions=questions)
+
+
+def loss_of(base, marginals, before, unseen, looked=()):
+    """The loss that `lookahead` states, written once more.
+
+    unseen: the variables that nobody had looked at before; looked: those that an answer is about.
+    """
+    total = 0.0
+    for name, worth in base.policy.worth.items():
+        limit = base.policy.limits[name]
+        risk, was = (risk_of(base.variables[name], m[name], base.policy)[1] for m in (marginals, before))
+        if was > limit or name in unseen:
+            hidden = name in unseen and name not in looked
+            total += worth * max(float(short_of(risk, limit)), 0.5 if hidden else 0.0)
+    return total
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_gains_about_one_variable_equal_brute_force(seed):
+    base = asking_base(seed, states=2, binaries=2, bins=(3,) if seed % 2 else ())
+    network = compile_network(base)
+    inference, world = Inference(network), World(network, base.reference)
+    items = random_items(base, seed, items=1, readings=2, draws=2)
+    options = Preposterior(inference, paths=2).options(answers_of(base, items), 0)
+    (readings,) = items
+    before, answers = world.item(readings), answers_of(base, items)
+    origins = origins_of(base, answers, inference.posterior(answers).followed)
+    unseen = {name for name, origin in origins.items() if origin[0] != Origin.SEEN}
+    checked = 0
+    for option in options:
+        one = base.observers[option.observer]
+        if option.question != "each" or option.about not in one.labels:
+            continue
+        total = 0.0
+        size = len(one.labels[option.about].answers)
+        for draws in itertools.product(range(size), repeat=option.samples):
+            told = tuple({option.about: y} for y in draws)
+            reading = Reading(option.observer, "each", option.view, told)
+            after = world.item([*readings, reading])
+            weight = math.exp(after.log_evidence - before.log_evidence)
+            total += weight * loss_of(base, after.marginals, before.marginals, unseen, (option.about,))
+        gain = loss_of(base, before.marginals, before.marginals, unseen) - total
+        assert option.gain == pytest.approx(gain, abs=1e-9)
+        assert option.error == 0
+        assert option.cost == option.samples
+        checked += 1
+    assert checked >= 4
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_expected_of_answers_is_what_is_believed_now(seed):
+    """Probabilities of all outcomes sum to one, and posteriors average to the posterior."""
+    base = asking_base(seed, bins=(4, 3) if seed % 2 else ())
+    inference = Inference(compile_network(base))
+    answers = answers_of(base, random_items(base, seed, items=1, readings=3, draws=2))
+    now, found = inference.posterior(answers), Preposterior(inference)
+    asked = 0
+    for asking in found._askings(answers):
+        if len(asking.names) > 1 or asking.names[0] in base.affect:
+            continue
+        for batch in (1, 3):
+            _, p, after = found.patterns(answers, now, asking.names[0], asking, batch)
+            assert p.sum() == pytest.approx(1, abs=1e-9)
+            for name, marginal in after.marginals.items():
+                np.testing.assert_allclose(p @ marginal, now.marginals[name][0], atol=1e-9, err_msg=name)
+            asked += 1
+    assert asked
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_simulated_gains_are_the_exact_ones(seed):
+    base = asking_base(seed, halo=True)
+    inference = Inference(compile_network(base))
+    answers = answers_of(base, random_items(base, seed, items=1, readings=3, draws=2))
+    found = Preposterior(inference, seed, paths=3000)
+    exact = {(o.observer, o.question, o.about, o.view, o.samples): o for o in found.options(answers, 0)}
+    with patch("engine.decision.voi_exact.MOST_PATTERNS", 0):
+        simulated = found.options(answers, 0)
+    misses = []
+    for option in simulated:
+        one = exact[option.observer, option.question, option.about, option.view, option.samples]
+        if one.error == 0 and option.error > 0:
+            misses.append((option.gain - one.gain) / option.error)
+    assert len(misses) > 10
+    assert max(np.abs(misses)) < 4.5
+    assert np.std(misses) < 1.5
+
+
+def test_truth_is_drawn_from_the_posterior_itself():
+    """Pairs of variables come out as often as brute force finds them, under halo and rules."""
+    base = asking_base(5, halo=True, rules=2)
+    network = compile_network(base)
+    inference = Inference(network)
+    items = random_items(base, 5, items=1, readings=3, draws=2)
+    answers = answers_of(base, items)
+    drawn = Preposterior(inference, paths=20_000)._draw(answers)
+    now = inference.posterior(answers)
+    for name, states in drawn.truth.items():
+        share = np.bincount(states, minlength=now.marginals[name].shape[1]) / 20_000
+        np.testing.assert_allclose(share, now.marginals[name][0], atol=0.015)
+    one, two = list(base.cells)[:2]
+    label = base.root
+    for state in range(3):
+        told = inference.observations.evidence(answers)
+        logs = dict(told.log_likelihood)
+        only = np.where(np.arange(3)[:, None] == state, 0.0, -np.inf)
+        logs[label] = logs.get(label, 0.0) + only
+        both = inference.marginals(replace(told, log_likelihood=logs))
+        mine = drawn.truth[label] == state
+        if mine.sum() > 500:
+            for name in (one, two):
+                share = drawn.truth[name][mine].mean()
+                assert share == pytest.approx(both[name][0, 1], abs=4 * 0.5 / math.sqrt(mine.sum()))

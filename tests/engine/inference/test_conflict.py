@@ -1,0 +1,199 @@
+"""The conflict of readings: against brute force, and the laws of a tail probability."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from brute_force import Reading, Shape, World, answers_of, random_base, random_items
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from engine import Inference, KnowledgeError, compile_network, diagnose, prior_truth
+from engine.inference.conflict import LEAST_BITS, conflict_of
+from engine.inference.simulation import SimulatedObserver, draw_looks
+
+shapes = st.builds(
+    Shape,
+    states=st.integers(2, 4),
+    binaries=st.integers(2, 4),
+    bins=st.sampled_from([(), (3,)]),
+    couplings=st.integers(0, 2),
+    rules=st.just(0),
+    observers=st.integers(2, 3),
+    halo=st.booleans(),
+    dependent=st.booleans(),
+    families=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+exact = settings(max_examples=10, deadline=None, derandomize=True, database=None)
+
+
+def with_alarm(base, conflict):
+    return replace(base, policy=replace(base.policy, conflict=conflict))
+
+
+def inference_of(shape, conflict):
+    try:
+        return Inference(compile_network(with_alarm(random_base(shape), conflict)))
+    except KnowledgeError:
+        assume(False)
+
+
+def found_of(inference, answers):
+    return conflict_of(inference, answers, inference.log_evidence(answers))
+
+
+def by_name(answers, conflict):
+    """Return of each item its conflict, and which reading is at odds."""
+    return {
+        item: (
+            pytest.approx(conflict.probability[i], abs=1e-9),
+            None
+            if r < 0
+            else (
+                answers.reading_observer[r],
+                answers.reading_question[r],
+                answers.views[answers.reading_view[r]],
+            ),
+        )
+        for i, (item, r) in enumerate(zip(answers.items, conflict.reading.tolist(), strict=True))
+    }
+
+
+@exact
+@given(shapes)
+def test_the_bound_equals_brute_force(shape):
+    """No alarm as low as this can be exact, so that all are bounds."""
+    inference = inference_of(shape, 1e-300)
+    base = inference.network.knowledge
+    items = random_items(base, shape.seed, items=3, readings=4, draws=2)
+    found = found_of(inference, answers_of(base, items, np.random.default_rng(shape.seed)))
+    world = World(inference.network, base.reference)
+    for i, readings in enumerate(items):
+        if len(readings) < 2:
+            assert (found.probability[i], found.reading[i], found.bits[i]) == (1, -1, 0)
+            continue
+        whole = world.item(readings).log_evidence
+        bounds = []
+        for k, reading in enumerate(readings):
+            others = world.item(readings[:k] + readings[k + 1 :]).log_evidence
+            bits = (world.item([reading]).log_evidence + others - whole) / math.log(2)
+            bounds.append(len(readings) * 2**-bits if bits > LEAST_BITS else 1.0)
+        assert found.probability[i] == pytest.approx(min(1, *bounds), rel=1e-6)
+
+
+@exact
+@given(shapes)
+def test_few_plain_answers_have_the_exact_tail_by_brute_force(shape):
+    inference = inference_of(shape, 0.5)
+    base = inference.network.knowledge
+    world, root = World(inference.network, base.reference), base.root
+    one, other = list(base.observers)[:2]
+    question = next(iter(base.questions))
+    size = len(base.observers[one].labels[root].answers)
+    items = [
+        [Reading(o, question, "face", ({root: y},)) for o, y in ((one, first), (other, second))]
+        for first in range(size)
+        for second in range(len(base.observers[other].labels[root].answers))
+    ]
+    found = found_of(inference, answers_of(base, items))
+
+    def p(*readings):
+        return math.exp(world.item(list(readings)).log_evidence)
+
+    for i, readings in enumerate(items):
+        tails = []
+        for mine, against in (readings, readings[::-1]):
+            answers = range(len(base.observers[mine.observer].labels[root].answers))
+            drawn = [replace(mine, draws=({root: y},)) for y in answers]
+            given = np.array([p(one, against) / p(against) for one in drawn])
+            ratio = np.array([p(one) for one in drawn]) / given
+            mine_ratio = ratio[mine.draws[0][root]]
+            exact_tail = given[ratio >= mine_ratio * (1 - 1e-9)].sum()
+            bound = min(1, 1 / mine_ratio)
+            assert exact_tail <= bound + 1e-9
+            open_ = given[mine.draws[0][root]] < 0.25 and mine_ratio > 2
+            tails.append(exact_tail if open_ and bound >= 0.25 else bound if mine_ratio > 2 else 1)
+        assert found.probability[i] == pytest.approx(min(1, 2 * min(tails)), rel=1e-6)
+
+
+@exact
+@given(shapes)
+def test_neither_order_nor_neighbours_matter(shape):
+    inference = inference_of(shape, 0.3)
+    base = inference.network.knowledge
+    items = random_items(base, shape.seed, items=5, readings=4, draws=2)
+    answers = answers_of(base, items)
+    expected = by_name(answers, found_of(inference, answers))
+    shuffled = answers_of(base, items, np.random.default_rng(shape.seed))
+    assert by_name(shuffled, found_of(inference, shuffled)) == expected
+    for i, item in enumerate(answers.items):
+        part = answers.part(i, i + 1)
+        assert by_name(part, found_of(inference, part)) == {item: expected[item]}
+
+
+@exact
+@given(shapes)
+def test_leaving_one_out_leaves_the_others(shape):
+    inference = inference_of(shape, 0.3)
+    base = inference.network.knowledge
+    items = random_items(base, shape.seed, items=4, readings=4, draws=2)
+    without = [item[:k] + item[k + 1 :] for item in items for k in range(len(item))]
+    assume(without)
+    answers = answers_of(base, items)
+    found = inference.log_evidence(answers.without_each(np.ones(len(answers.reading_item), dtype=bool)))
+    np.testing.assert_allclose(found, inference.log_evidence(answers_of(base, without)), atol=1e-9)
+
+
+def test_agreeing_readings_are_no_conflict_however_many(base_of):
+    base = with_alarm(base_of("machine"), 0.5)
+    inference = Inference(compile_network(base))
+    walk, fitter = next(iter(base.questions)), base.policy.ask
+    readings = [Reading(fitter, walk, f"view-{n}", ({base.root: 1},) * 2) for n in range(8)]
+    items = [readings[:n] for n in range(9)]
+    assert (found_of(inference, answers_of(base, items)).probability == 1).all()
+
+
+def test_however_many_agree_a_reading_within_its_declared_reliability_raises_no_alarm(base_of):
+    """The logbook names each wrong state in .05 of cases at least: its tail is no less, whoever disagrees."""
+    base = with_alarm(base_of("machine"), 0.1)
+    inference = Inference(compile_network(base))
+    question, root = next(iter(base.questions)), base.root
+    logbook = next(name for name in base.observers if name != base.policy.ask)
+    against = Reading(logbook, question, "face", ({root: 0},))
+    agreeing = [Reading(base.policy.ask, question, f"view-{n}", ({root: 1},) * 3) for n in range(6)]
+    items = [[against, *agreeing[:n]] for n in range(1, 7)]
+    found = found_of(inference, answers_of(base, items))
+    assert (found.probability >= 0.05 * np.arange(2, 8)).all()
+
+
+def simulated(base, inference, items, rng):
+    """Return two readings of every observer, of three answers each."""
+    truth = prior_truth(inference, items, rng)
+    looks = draw_looks(inference.observations, truth, rng)
+    questions = list(base.questions)
+    found = [[] for _ in range(items)]
+    for observer in base.observers:
+        source = SimulatedObserver(inference.observations, observer, truth, rng, looks=looks)
+        for view in ("face", "side"):
+            said = source.reading(questions[0], 3)
+            for i in range(items):
+                draws = tuple({n: v[i][d].item() for n, v in said.items()} for d in range(3))
+                found[i].append(Reading(observer, questions[0], view, draws))
+    return found
+
+
+def test_under_the_model_alarms_are_as_rare_as_stated(base_of):
+    rng = np.random.default_rng(1)
+    for alarm in (0.01, 0.05, 0.2):
+        base = with_alarm(base_of("machine"), alarm)
+        inference = Inference(compile_network(base))
+        answers = answers_of(base, simulated(base, inference, 800, rng))
+        posterior = inference.posterior(answers)
+        conflict = diagnose(inference, answers, posterior).conflict
+        # Three standard errors of a share of 800.
+        assert (conflict < alarm).mean() <= alarm + 3 * math.sqrt(alarm * (1 - alarm) / 800)
+        assert conflict.min() < 0.5

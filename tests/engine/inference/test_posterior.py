@@ -1,0 +1,169 @@
+"""The engine's posteriors against brute force, on random small bases and random answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from brute_force import Reading, Shape, World, answers_of, random_base, random_items
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from engine import AnswerError, Gold, Inference, KnowledgeError, compile_network, diagnose, looked_marginals
+from engine.model.knowledge import Halo
+
+shapes = st.builds(
+    Shape,
+    states=st.integers(2, 4),
+    binaries=st.integers(2, 5),
+    bins=st.sampled_from([(), (), (3,), (4, 3), (6, 4)]),
+    couplings=st.integers(0, 3),
+    rules=st.integers(0, 4),
+    observers=st.integers(1, 3),
+    halo=st.booleans(),
+    exponent=st.booleans(),
+    dependent=st.booleans(),
+    families=st.booleans(),
+    types=st.integers(1, 2),
+    seed=st.integers(0, 2**32 - 1),
+)
+exact = settings(max_examples=15, deadline=None, derandomize=True, database=None)
+
+
+def compiled(shape):
+    """Compile a random base; a rule that nothing can satisfy is refused, and another is drawn."""
+    try:
+        return compile_network(random_base(shape))
+    except KnowledgeError as error:
+        assert "nothing can satisfy" in str(error)
+        assume(False)
+
+
+def check(network, population, items, answers):
+    """Compare the engine with brute force on every item."""
+    world = World(network, population)
+    inference = Inference(network, population)
+    posterior = inference.posterior(answers)
+    np.testing.assert_allclose(inference.log_evidence(answers), posterior.log_evidence, atol=1e-9)
+    for i, readings in enumerate(items):
+        truth = world.item(readings)
+        assert set(posterior.marginals) == set(truth.marginals)
+        for name, p in truth.marginals.items():
+            np.testing.assert_allclose(posterior.marginals[name][i], p, atol=1e-9, err_msg=name)
+        assert posterior.log_evidence[i] == pytest.approx(truth.log_evidence, abs=1e-9)
+        assert posterior.rules == tuple(truth.violations)
+        np.testing.assert_allclose(posterior.violations[i], list(truth.violations.values()), atol=1e-9)
+        assert posterior.correlation[i] == pytest.approx(truth.correlation, abs=1e-9, nan_ok=True)
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@exact
+@given(shape=shapes, population=st.sampled_from(["here", "there"]))
+def test_posteriors_equal_brute_force(library, shape, population):
+    if library == "torch":
+        # Few rows go to numpy, which is quicker for them.
+        with patch("engine.inference.posterior.FEW", -1):
+            compare(shape, population)
+    else:
+        compare(shape, population)
+
+
+def compare(shape, population):
+    network = compiled(shape)
+    items = random_items(network.knowledge, shape.seed)
+    answers = answers_of(network.knowledge, items, np.random.default_rng(shape.seed))
+    check(network, population, items, answers)
+
+
+@settings(max_examples=10, deadline=None, derandomize=True, database=None)
+@given(shapes)
+def test_diagnostics_equal_brute_force(shape):
+    network = compiled(shape)
+    base = network.knowledge
+    base = replace(base, policy=replace(base.policy, required=tuple(base.levels)))
+    network = replace(network, knowledge=base)
+    world, inference = World(network, base.reference), Inference(network)
+    items = random_items(base, shape.seed)
+    answers = answers_of(base, items, np.random.default_rng(shape.seed))
+    posterior = inference.posterior(answers)
+    found = diagnose(inference, answers, posterior)
+    observer = base.observers[base.policy.ask]
+    for i, readings in enumerate(items):
+        truth = world.item(readings)
+        bits = told = 0.0
+        for name in (name for names in base.levels.values() for name in names):
+            p = truth.marginals[name]
+            bits -= sum(q * np.log2(q) for q in p if q > 0)
+            if name in observer.labels or name in observer.numbers:
+                seen = np.array([kind.chance for kind in world.kinds(observer, name)]).T
+                joint = p[:, None] * seen
+                apart = p[:, None] * joint.sum(0)
+                told += (
+                    joint * np.log2(np.where(joint > 1e-200, joint / np.maximum(apart, 1e-300), 1))
+                ).sum()
+        assert found.entropy_bits[i] == pytest.approx(bits, abs=1e-9)
+        assert found.epistemic_bits[i] == pytest.approx(told, abs=1e-9)
+        alone = sum(world.item([k]).log_evidence for k in readings)
+        conflict = (alone - truth.log_evidence) / np.log(2) if len(readings) > 1 else 0
+        assert found.conflict_bits[i] == pytest.approx(conflict, abs=1e-8)
+
+
+def test_more_readings_under_halo_than_can_be_weighed_are_refused():
+    base = random_base(Shape(states=2, binaries=2, rules=0, couplings=0, observers=1, halo=False, seed=1))
+    observer = replace(base.observers["o0"], halo={"all": Halo(given="root", probability=0.2)})
+    base = replace(base, observers={"o0": observer})
+    sign = next(name for name in observer.labels if name != "root")
+    views = [Reading("o0", "all", f"view-{i}", ({"root": 0, sign: 1},)) for i in range(11)]
+    inference = Inference(compile_network(base))
+    assert np.isfinite(inference.log_evidence(answers_of(base, [views[:10]]))).all()
+    with pytest.raises(AnswerError, match=r"'item-1' has 11 readings under halo; at most 10"):
+        inference.posterior(answers_of(base, [[], views]))
+
+
+def test_evidence_beyond_the_range_of_a_float_keeps_its_meaning():
+    """Thousands of answers from many readings: likelihoods far under the smallest number."""
+    base = random_base(Shape(states=3, binaries=3, bins=(6, 5), couplings=2, rules=2, halo=False, seed=17))
+    network = compile_network(base)
+    one = next(iter(base.observers.values()))
+    draws = dict.fromkeys(one.labels, 0) | dict.fromkeys(one.numbers, 1.0)
+    readings = [Reading(one.name, q, f"v{i}", (draws,) * 40) for q in base.questions for i in range(60)]
+    posterior = Inference(network).posterior(answers_of(base, [readings]))
+    assert posterior.log_evidence[0] < -1000
+    for p in posterior.marginals.values():
+        assert np.isfinite(p).all()
+        np.testing.assert_allclose(p.sum(1), 1, atol=1e-9)
+    assert np.all((posterior.violations >= 0) & (posterior.violations <= 1))
+
+
+@exact
+@given(shape=shapes, told=st.booleans())
+def test_what_looked_and_what_is_so_are_weighed_together(shape, told):
+    network = compiled(replace(shape, halo=True))
+    base, rng = network.knowledge, np.random.default_rng(shape.seed)
+    items = random_items(base, shape.seed)
+    answers, world, gold = answers_of(base, items, rng), World(network, "here"), None
+    names = [v.name for v in base.variables.values() if v.kind in ("categorical", "binary")]
+    known = [{} for _ in items]
+    if told:
+        values = {name: rng.integers(0, len(base.variables[name].states), len(items)) for name in names}
+        values = {name: np.where(rng.random(len(items)) < 0.4, np.nan, one) for name, one in values.items()}
+        gold = Gold(values)
+        known = [{n: int(v[i]) for n, v in values.items() if not np.isnan(v[i])} for i in range(len(items))]
+    looked = looked_marginals(Inference(network, "here"), answers, names, gold)
+    observers, questions = list(base.observers), list(base.questions)
+    for r, i in enumerate(answers.reading_item.tolist()):
+        key = (
+            observers[answers.reading_observer[r]],
+            questions[answers.reading_question[r]],
+            answers.views[answers.reading_view[r]],
+        )
+        (one,) = [k for k in items[i] if (k.observer, k.question, k.view) == key]
+        for name in names:
+            found = world.looked(items[i], one, name, known[i])
+            if not np.isnan(found).any():  # gold that cannot be
+                np.testing.assert_allclose(looked[name][r], found, atol=1e-9, err_msg=name)
+    if not told and len(answers.reading_item):
+        followed = Inference(network, "here").posterior(answers).followed
+        np.testing.assert_allclose(looked[base.root].sum(1), 1 - followed, atol=1e-9)

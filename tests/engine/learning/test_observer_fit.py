@@ -1,0 +1,292 @@
+"""Fits of observers: derivatives, laws of the likelihood, recovery of what was simulated, what is written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from brute_force import Shape, answers_of, random_base, random_items
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from engine import (
+    FitSettings,
+    Gold,
+    Inference,
+    compile_network,
+    entries_of,
+    fit_observers,
+    learn_knowledge,
+    overlay_tree,
+    read,
+    replaced_paths,
+    tempered,
+    written,
+)
+from engine.learning.likelihood import Likelihood
+from engine.learning.observer_fit import Target
+from engine.learning.parameters import Unknowns
+
+few = settings(max_examples=6, deadline=None, derandomize=True, database=None)
+seeds = st.integers(0, 2**32 - 1)
+NOTHING = Gold({})
+
+
+def world(seed, items=12, types=1):
+    """A random base, its inference, and random answers."""
+    rng = np.random.default_rng(seed)
+    base = random_base(Shape(observers=2, states=3, exponent=False, types=types, seed=seed))
+    inference = Inference(compile_network(base))
+    return base, inference, answers_of(base, random_items(base, rng, items)), rng
+
+
+@few
+@example(1718, 1)
+@given(seeds, st.integers(1, 3))
+def test_the_gradient_is_that_of_differences(seed, types):
+    base, inference, answers, rng = world(seed, types=types)
+    states = len(base.variables["root"].states)
+    count = len(answers.items)
+    known = np.where(rng.random(count) < 0.5, rng.integers(0, states, count), np.nan)
+    gold = Gold({"root": known})
+    target = Target(Unknowns(inference, answers, gold), Likelihood(inference, answers, gold))
+    x = target.start + 0.1 * rng.standard_normal(len(target.start))
+    _, slope = target.potential(x)
+    for _ in range(3):
+        along = rng.standard_normal(len(x))
+        along /= np.linalg.norm(along)
+        step = 1e-5
+        there, back = (target.potential(x + sign * step * along)[0] for sign in (1, -1))
+        assert (there - back) / (2 * step) == pytest.approx(slope @ along, rel=2e-4, abs=2e-4)
+
+
+@few
+@given(seeds, st.integers(1, 3))
+def test_the_density_is_that_of_the_pyro_model(seed, types):
+    _, inference, answers, rng = world(seed, types=types)
+    unknowns = Unknowns(inference, answers, NOTHING)
+    for target in (Target(unknowns, None), Target(unknowns, Likelihood(inference, answers, NOTHING))):
+        x = torch.as_tensor(target.start + 0.3 * rng.standard_normal(len(target.start)))
+        expected = target.pyro_potential(target.parts(x))
+        assert float(target.energy(x)) == pytest.approx(float(expected), rel=1e-12)
+
+
+@settings(few, max_examples=2)
+@given(seeds, st.integers(1, 3))
+def test_the_curvature_of_the_prior_is_that_of_one_coordinate_after_another(seed, types):
+    base, inference, answers, rng = world(seed, types=types)
+    gold = Gold({"root": rng.integers(0, len(base.variables["root"].states), 12).astype(float)})
+    prior = Target(Unknowns(inference, answers, gold), None)
+    x = prior.start + 0.2 * rng.standard_normal(len(prior.start))
+    one_by_one = prior.hessian(x, np.eye(len(x)), lambda _: None)
+    np.testing.assert_allclose(prior.own_hessian(x), one_by_one, atol=1e-9)
+
+
+@few
+@given(seeds)
+def test_where_all_is_known_the_network_says_as_much_as_the_sum(seed):
+    base, inference, answers, rng = world(seed)
+    values = {
+        name: rng.integers(0, len(one.states), 12).astype(float)
+        for name, one in base.variables.items()
+        if one.kind in {"categorical", "binary"}
+    }
+    for name in (name for name, one in base.variables.items() if one.kind == "interval"):
+        values[name] = rng.uniform(base.variables[name].edges[0], base.variables[name].edges[-1], 12)
+    likelihood = Likelihood(inference, answers, Gold(values))
+    observations = _as_tensors(inference, answers, NOTHING)
+    (part,) = likelihood.parts
+    assert part.log_gold is not None
+    summed = likelihood.of_part(part, observations)
+    by_network = likelihood.of_part(replace(part, log_gold=None), observations)
+    np.testing.assert_allclose(summed, by_network, atol=1e-9)
+
+
+@few
+@given(seeds)
+def test_gold_of_every_state_adds_up_to_no_gold(seed):
+    base, inference, answers, _ = world(seed)
+    found = []
+    for name in ("root", next(iter(base.cells))):
+        parts = []
+        for state in range(len(base.variables[name].states)):
+            gold = Gold({name: np.full(len(answers.items), float(state))})
+            each = Likelihood(inference, answers, gold).each(_as_tensors(inference, answers, gold))
+            parts.append(np.concatenate(list(each)))
+        found.append(np.logaddexp.reduce(parts, axis=0))
+    for total in found:
+        np.testing.assert_allclose(total, inference.log_evidence(answers), atol=1e-9)
+
+
+def _as_tensors(inference, answers, gold):
+    """The observers exactly as declared, in torch."""
+    from dataclasses import replace
+
+    from engine.observation.kernels import LabelKernel
+
+    old = inference.observations
+    kernels = {}
+    for key, kernel in old.kernels.items():
+        mix = torch.as_tensor(kernel.mix)
+        if isinstance(kernel, LabelKernel):
+            tails = None if kernel.tails is None else torch.as_tensor(kernel.tails)
+            alpha, share = torch.as_tensor(kernel.alpha), torch.as_tensor(kernel.share)
+            kernels[key] = replace(kernel, mix=mix, alpha=alpha, share=share, tails=tails)
+        else:
+            kernels[key] = replace(kernel, mix=mix)
+    carry, exponent, halo = (torch.as_tensor(one) for one in (old.carry, old.exponent, old.halo))
+    return old.with_kernels(kernels, carry, exponent, halo, {})
+
+
+def settled(base, blur=0.0):
+    """Let the observer's draws scatter around what it settles on: its table, in part an even guess."""
+    ((name, observer),) = base.observers.items()
+    table = np.array(observer.labels["root"].confusion)
+    rows = tuple(map(tuple, ((1 - blur) * table + blur / table.shape[1]).tolist()))
+    labels = dict(observer.labels) | {"root": replace(observer.labels["root"], settled=rows)}
+    return replace(base, observers={name: replace(observer, labels=labels)})
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    """A random base with one observer, and its answers about many items of known truth."""
+    from engine import Labels, SimulatedObserver, prior_truth
+    from engine.model.responses import Answers, Numbers
+
+    base = settled(random_base(Shape(observers=1, states=3, halo=True, exponent=False, types=1, seed=5)))
+    inference = Inference(compile_network(base))
+    rng = np.random.default_rng(3)
+    count, draws = 400, 3
+    truth = prior_truth(inference, count, rng)
+    name = next(iter(base.observers))
+    observer = SimulatedObserver(inference.observations, name, truth, rng)
+    labels, numbers = {}, {}
+    for view in range(2):
+        for variable, said in observer.reading("all", draws).items():
+            reading = np.repeat(np.arange(count) * 2 + view, draws)
+            if variable in base.observers[name].numbers:
+                numbers.setdefault(variable, []).append((reading, said.reshape(-1)))
+            else:
+                labels.setdefault(variable, []).append((reading, said.reshape(-1)))
+    joined = {
+        v: [np.concatenate(c) for c in zip(*parts, strict=True)] for v, parts in (labels | numbers).items()
+    }
+    ones = np.ones(2 * count * draws)
+    zero = np.zeros(2 * count, dtype=np.int64)
+    none = np.zeros(count, dtype=np.int64)
+    answers = Answers(
+        items=tuple(f"i{i}" for i in range(count)),
+        views=("face", "grey"),
+        reading_item=np.repeat(np.arange(count), 2),
+        reading_observer=zero,
+        reading_question=np.full(2 * count, list(base.questions).index("all")),
+        reading_view=np.tile([0, 1], count),
+        labels={v: Labels(*joined[v], ones, ones < 0) for v in labels},
+        numbers={v: Numbers(*joined[v]) for v in numbers},
+        rankings={},
+        samples=none + 2 * draws,
+        refused=none,
+        unreadable=none,
+        hidden=none,
+        asked=none + 2 * draws,
+    )
+    gold = {}
+    for variable, states in truth.items():
+        edges = base.variables[variable].edges
+        values = (
+            (np.array(edges)[states] + np.array(edges)[states + 1]) / 2 if edges else states.astype(float)
+        )
+        gold[variable] = np.where(np.arange(count) < 300, values, np.nan)
+    return base, inference, answers, Gold(gold)
+
+
+@pytest.fixture(scope="module")
+def fitted(simulated):
+    _, inference, answers, gold = simulated
+    return fit_observers(inference, answers, gold)
+
+
+def test_what_was_simulated_is_recovered(fitted):
+    """The declared values are the truth here, and the priors are around them: no z may be extreme."""
+    (observer,) = fitted.unknowns.base.observers.values()
+    label, states = observer.labels["root"], fitted.unknowns.base.variables["root"].states
+    z = []
+    for entry in (entry for entry in entries_of(fitted) if entry.learned > 0.5):
+        declared = entry.prior
+        if "settled" in entry.keys:
+            declared = label.settled[states.index(entry.keys[-2])][label.answers.index(entry.keys[-1])]
+        z.append((entry.value - declared) / entry.sd)
+    assert len(z) > 15
+    assert np.abs(z).max() < 4.5
+    assert 0.6 < np.sqrt(np.mean(np.square(z))) < 1.4
+
+
+def test_from_a_wrong_start_the_truth_is_found(simulated):
+    base, _, answers, gold = simulated
+    name, one = next(iter(base.observers.items()))
+    table = np.array(one.labels["root"].settled)
+    other = settled(base, blur=0.5)
+    wrong = other.observers[name].labels["root"].settled
+    other = replace(other, observers={name: replace(other.observers[name], carry=0.5)})
+    inference = Inference(compile_network(other))
+    found = fit_observers(inference, answers, gold)
+    place = f"observers.{name}.categorical.root.settled"
+    seen = np.bincount(gold.values["root"][:300].astype(int), minlength=len(table)) >= 40
+    before, after = (np.abs(np.array(t) - table)[seen].mean() for t in (wrong, found.point[place]))
+    assert seen.any()
+    assert after < before / 2
+
+
+def test_an_exponent_of_declared_evidence_stays_near_one(simulated, fitted):
+    _, _, answers, gold = simulated
+    (exponent,) = tempered(fitted, answers, gold, lambda *_: None).exponents.values()
+    assert abs(exponent[2] - 1) < 4 * exponent[3] + 0.05
+
+
+def test_svi_agrees_with_the_curvature_at_the_mode(simulated, fitted):
+    _, inference, answers, gold = simulated
+    found = fit_observers(inference, answers, gold, FitSettings(method="svi", steps=60))
+    for name, draws in fitted.draws.items():
+        sd = np.maximum(draws.std(0), 1e-3)
+        assert (np.abs(found.point[name] - fitted.point[name]) < 3 * sd + 0.02).all(), name
+
+
+def test_what_data_cannot_tell_stays_as_declared(simulated):
+    _, inference, answers, _ = simulated
+    unknowns = Unknowns(inference, answers, NOTHING)
+    assert not [name for name in unknowns.sites if name.endswith((".confusion", ".carry", ".sensitivity"))]
+    assert any("gold" in reason for reason in unknowns.untold.values())
+    assert [name for name in unknowns.sites if name.endswith(".strength")]
+
+
+def test_tables_learned_from_gold_alone_are_the_counts(simulated, fitted):
+    """Where all is known, a cell is the weighted mean of its declaration and of what was counted."""
+    base, _, answers, gold = simulated
+    known = np.arange(300)
+    learned = learn_knowledge(fitted, answers.only(np.arange(400) < 300), gold.only(known), base)
+    name = next(iter(base.cells))
+    root, states = gold.values["root"][known], gold.values[name][known]
+    for e, (old, new) in enumerate(zip(base.cells[name], learned.knowledge.cells[name], strict=True)):
+        here = root == e
+        expected = (old.n * old.p + states[here].sum()) / (old.n + here.sum())
+        assert new.p == pytest.approx(np.clip(expected, 0.001, 0.999), abs=1e-9)
+
+
+def test_what_is_written_is_read_again(folder):
+    """The overlay of a fit of the small base says the fit's numbers."""
+    base = read(folder / "machine.yaml")
+    rng = np.random.default_rng(1)
+    answers = answers_of(base, random_items(base, rng, 12))
+    inference = Inference(compile_network(base))
+    known = Gold({base.root: rng.integers(0, 3, 12).astype(float)})
+    found = fit_observers(inference, answers, known)
+    text = "extends: machine.yaml\nsources: {fit: {cite: a fit}}\n" + written(overlay_tree(found, "fit"))
+    removed = replaced_paths(found)
+    gone = f"remove: [{', '.join(removed)}]\n" if removed else ""
+    (folder / "mine.yaml").write_text(text.replace("sources:", f"{gone}sources:"), "utf-8")
+    again = read(folder / "mine.yaml")
+    for entry in entries_of(found):
+        assert again.numbers[entry.path].value == pytest.approx(entry.value, abs=2e-3, rel=2e-3), entry.path
+    compile_network(again)

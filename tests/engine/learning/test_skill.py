@@ -1,0 +1,254 @@
+"""One skill behind an observer's answers: what gold says of it, and what is learned of rates with it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine import Answers, Gold, Inference, Labels, compile_network, entries_of, fit_observers, read
+from engine.learning.parameters import Unknowns
+from engine.learning.skill import SKILLS, SkillEvidence, cautious_skill
+
+SIGNS = ("one", "two", "three", "four")
+DECLARED = 0.6, 0.8
+BASE = """
+name: signs
+variables:
+  kind: {kind: categorical, label: kind, states: {a: a, b: b}}
+  one: {kind: binary, label: one}
+  two: {kind: binary, label: two}
+  three: {kind: binary, label: three}
+  four: {kind: binary, label: four}
+levels: {kind: [kind], signs: [one, two, three, four]}
+priors:
+  variable: kind
+  reference: uniform
+  populations: {uniform: {p: uniform, source: judgement, note: Nothing is known.}}
+activations:
+  source: judgement
+  note: For a test.
+  background: {p: 0.5, n: 5}
+  cells: {a: {one: {p: 0.4, n: 5}}}
+questions:
+  look: {reports: [one, two, three, four], cost: 1, source: judgement, note: A unit.}
+  joint: {reports: [kind, one, two, three, four], cost: 1, source: judgement, note: A unit.}
+policy:
+  source: judgement
+  note: For a test.
+  required: [signs]
+  limits: {kind: 0.05, signs: 0.05}
+  worth: {kind: 1, signs: 1}
+  budget: 10
+  conflict: 0.000001
+  batches: [1]
+  ask: model
+observers:
+  model:
+    source: judgement
+    note: For a test.
+    askable: true
+    carry: 0.9
+    halo: {joint: {given: kind, probability: 0.5}}
+    categorical: {kind: {accuracy: 0.8, repeat: 0.9, strength: 8}}
+    binary:
+      repeat: 0.95
+      strength: 8
+      cells:
+        one: {sensitivity: 0.6, specificity: 0.8}
+        two: {sensitivity: 0.6, specificity: 0.8}
+        three: {sensitivity: 0.6, specificity: 0.8}
+        four: {sensitivity: 0.6, specificity: 0.8}
+"""
+
+
+@pytest.fixture(scope="module")
+def inference(tmp_path_factory):
+    path = tmp_path_factory.mktemp("skill") / "signs.yaml"
+    path.write_text(BASE)
+    return Inference(compile_network(read(path)))
+
+
+def answers_of(inference, answered, question="look"):
+    """Answers, one a variable and item; answered: variable -> (N,) index of the answer."""
+    count = len(next(iter(answered.values())))
+    items, zero, ones = np.arange(count), np.zeros(count, dtype=np.int64), np.ones(count)
+    labels = {name: Labels(items, np.asarray(answer), ones, ones < 0) for name, answer in answered.items()}
+    return Answers(
+        items=tuple(f"i{i}" for i in items),
+        views=("face",),
+        reading_item=items,
+        reading_observer=zero,
+        reading_question=zero + list(inference.network.knowledge.questions).index(question),
+        reading_view=zero,
+        labels=labels,
+        numbers={},
+        rankings={},
+        samples=zero + 1,
+        refused=zero,
+        unreadable=zero,
+        hidden=zero,
+        asked=zero + 1,
+    )
+
+
+def gold_of(truth):
+    return Gold({name: states.astype(float) for name, states in truth.items()})
+
+
+def simulated(skill, count, rng):
+    """Truth and answers of the signs, variable -> (N,); rates deviate from what is declared by skill only."""
+    truth = {name: rng.integers(0, 2, count) for name in SIGNS}
+    sensitivity, specificity = ((1 - skill) * rate + skill for rate in DECLARED)
+    answers = {}
+    for name, states in truth.items():
+        right = rng.random(count) < np.where(states == 1, sensitivity, specificity)
+        answers[name] = np.where(right, states, 1 - states)
+    return truth, answers
+
+
+def rates(fit):
+    """Sensitivity and specificity of each sign as fitted, (signs, 2)."""
+    found = {entry.path: entry.value for entry in entries_of(fit)}
+    paths = [
+        [f"observers.model.binary.cells.{n}.{key}" for key in ("sensitivity", "specificity")] for n in SIGNS
+    ]
+    return np.array([[found[path] for path in pair] for pair in paths])
+
+
+def log_beta(a, b):
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+
+@settings(max_examples=20, deadline=None, derandomize=True, database=None)
+@given(
+    st.integers(0, 6), st.integers(0, 6), st.floats(0.05, 0.9), st.floats(1, 50), st.permutations(range(12))
+)
+def test_scores_of_sure_answers_are_those_of_the_beta_binomial(right, wrong, declared, count, order):
+    """Of answers that show what was settled on: the closed form, whatever the order of the items."""
+    hits = np.array([1.0] * right + [0.0] * wrong)
+    hits = hits[[place for place in order if place < len(hits)]]
+    rows = np.array([[declared, 1 - declared], [1 - declared, declared]])
+    log_likelihood = np.log(np.stack([hits, 1 - hits], axis=1).clip(1e-300))
+    state = np.zeros(len(hits), dtype=np.int64)
+    evidence = SkillEvidence(rows, np.eye(2), np.full(2, count), state, log_likelihood)
+    p = (1 - SKILLS) * declared + SKILLS
+    expected = [
+        log_beta(count * q + right, count * (1 - q) + wrong) - log_beta(count * q, count * (1 - q)) for q in p
+    ]
+    np.testing.assert_allclose(evidence.scores(), expected, atol=1e-7)
+
+
+def test_without_evidence_of_skill_every_skill_is_as_likely():
+    """The cautious skill of a uniform posterior is its mean less its sd, 1/2 - 1/sqrt(12)."""
+    evidence = SkillEvidence(
+        np.full((2, 2), 0.5), np.eye(2), np.full(2, 8.0), np.zeros(3, dtype=np.int64), np.zeros((3, 2))
+    )
+    assert cautious_skill([evidence]) == pytest.approx(0.5 - 1 / math.sqrt(12), abs=0.01)
+
+
+def skill_of(inference, answers, truth, question="look"):
+    unknowns = Unknowns(inference, answers_of(inference, answers, question), gold_of(truth))
+    return unknowns.skills["observers.model.binary"]
+
+
+KINDS = """
+      kind:
+        accuracy: 0.7
+        types:
+          easy: {share: 0.7, misread: 0.3, repeat: 0.95, strength: 8}
+          hard: {share: 0.3, misread: 0.7, repeat: 0.8, strength: 4}
+"""
+
+
+@pytest.mark.parametrize(("right", "least", "most"), [(30, 0.6, 1), (21, 0, 0.35), (15, 0, 0.1)])
+def test_one_skill_moves_what_all_kinds_of_reading_settle_on(right, least, most, tmp_path):
+    """The prior of the one-answer table at skill w is that of the kinds settling on (1 - w) C0 + w I."""
+    path = tmp_path / "kinds.yaml"
+    path.write_text(BASE.replace(" {kind: {accuracy: 0.8, repeat: 0.9, strength: 8}}", KINDS), "utf-8")
+    inference = Inference(compile_network(read(path)))
+    kernel, truth, count = inference.observations.kernels[0, "kind"], np.arange(30) % 2, 30
+    answer = np.where(np.arange(count) < right, truth, 1 - truth)
+    reading, none = np.repeat(np.arange(count), 2), np.zeros(count, dtype=np.int64)
+    ones = np.ones(2 * count)
+    labels = {"kind": Labels(reading, np.repeat(answer, 2), ones, ones < 0)}
+    answers = Answers(
+        tuple(map(str, range(count))), ("face",), np.arange(count), none, none + 1, none, labels, {}, {},
+        none + 2, none, none, none, none + 2,
+    )  # fmt: skip
+    unknowns = Unknowns(inference, answers, Gold({"kind": truth * 1.0}))
+    at = "observers.model.categorical.kind"
+    skill = unknowns.skills[at]
+    assert least <= skill <= most
+    drawn = kernel.alpha / kernel.alpha.sum(1, keepdims=True)
+    able = kernel.share * (kernel.answer_of == np.arange(2)[:, None])
+    expected = ((1 - skill) * kernel.mix + skill * able) @ drawn
+    np.testing.assert_allclose(unknowns.sites[f"{at}.confusion"].mean, expected, atol=1e-9)
+    unmoved = Unknowns(inference, answers, Gold({"kind": truth * 1.0}), by_skill=False)
+    np.testing.assert_allclose(unmoved.sites[f"{at}.confusion"].mean, kernel.mix @ drawn, atol=1e-9)
+
+
+@pytest.mark.parametrize(("skill", "least", "most"), [(0.0, 0.0, 0.1), (0.5, 0.15, 0.6), (0.9, 0.8, 1.0)])
+def test_the_skill_of_a_simulated_observer_is_recovered(inference, skill, least, most):
+    """It is cautious: in the middle, where four signs say little of the others, it is below the truth."""
+    for seed in range(4):
+        truth, answers = simulated(skill, 200, np.random.default_rng(seed))
+        assert least <= skill_of(inference, answers, truth) <= most
+
+
+def test_skill_moves_every_rate_from_what_is_declared_towards_one(inference):
+    truth, answers = simulated(0.9, 100, np.random.default_rng(1))
+    unknowns = Unknowns(inference, answers_of(inference, answers), gold_of(truth))
+    skill = unknowns.skills["observers.model.binary"]
+    for key, declared in zip(("sensitivity", "specificity"), DECLARED, strict=True):
+        expected = (1 - skill) * declared + skill
+        mean = unknowns.sites[f"observers.model.binary.{key}"].mean
+        np.testing.assert_allclose(mean, expected, atol=0.011)
+
+
+def test_looks_are_as_skilled_where_half_of_the_answers_follow_a_label(inference):
+    """Half of the joint answers are coins, as the label implies: the other half tells the same skill."""
+    rng = np.random.default_rng(5)
+    truth, answers = simulated(0.9, 400, rng)
+    alone = skill_of(inference, answers, truth)
+    follows = rng.random(400) < 0.5
+    joint = {name: np.where(follows, rng.integers(0, 2, 400), answer) for name, answer in answers.items()}
+    assert skill_of(inference, joint, truth) < alone - 0.3
+    joint["kind"] = rng.integers(0, 2, 400)
+    assert skill_of(inference, joint, truth, "joint") == pytest.approx(alone, abs=0.15)
+
+
+def learned_alone(truth, answers):
+    """Each rate around what is declared, by its own gold only: Beta of 8 pseudo-counts, (signs, 2)."""
+    rows = []
+    for name in SIGNS:
+        hits = [(answers[name] == state)[truth[name] == state] for state in (1, 0)]
+        rows.append([(8 * p + each.sum()) / (8 + len(each)) for p, each in zip(DECLARED, hits, strict=True)])
+    return np.array(rows)
+
+
+def test_rates_of_a_skilled_observer_are_recovered_from_fewer_gold_items(inference):
+    rng = np.random.default_rng(2)
+    true = 0.1 * np.array(DECLARED) + 0.9
+    for count, gained in ((8, 0.08), (30, 0.03), (100, 0.0)):
+        truth, answers = simulated(0.9, count, rng)
+        fit = fit_observers(inference, answers_of(inference, answers), gold_of(truth))
+        alone = np.abs(learned_alone(truth, answers) - true).mean()
+        assert np.abs(rates(fit) - true).mean() < alone - gained
+
+
+@pytest.mark.parametrize("share", [0.1, 0.9])
+@pytest.mark.parametrize("always", [0, 1])
+def test_an_observer_that_always_answers_the_same_says_nothing_of_it(inference, share, always):
+    """Whatever skill it shows elsewhere: with 100 gold items its answer's likelihood ratio is below 2."""
+    truth, answers = simulated(0.9, 100, np.random.default_rng(4))
+    truth["two"] = (np.arange(100) < 100 * share).astype(np.int64)
+    answers["two"] = np.full(100, always)
+    fit = fit_observers(inference, answers_of(inference, answers), gold_of(truth))
+    sensitivity, specificity = rates(fit)[SIGNS.index("two")]
+    ratio = sensitivity / (1 - specificity) if always else specificity / (1 - sensitivity)
+    assert 1 <= ratio < 2
+    assert fit.unknowns.skills["observers.model.binary"] > 0.3

@@ -1,0 +1,163 @@
+"""seke calibrate --plan: how much gold is enough, held against what certifies and against formulas."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import seke
+from engine import Gold, SekeError, certify, design_of, split
+from seke.calibration.gold_plan import AMOUNTS, FACTORS, SD, _World, plan_gold
+from seke.calibration.gold_plan_text import text_of
+from seke.cli.main import main
+from seke.inference.session import Session
+from seke.sampling.infer import batches
+from seke.tables.label_table import labels_from
+
+PLANTS = Path(__file__).parents[3] / "examples" / "plants" / "knowledge"
+
+
+@pytest.fixture(scope="module")
+def plants():
+    base = seke.knowledge(PLANTS)
+    samples = [one for part in seke.simulate(base, 200, draws=4, seed=3) for one in part.samples]
+    return base, samples
+
+
+@pytest.fixture(scope="module")
+def plan(plants):
+    base, samples = plants
+    return plan_gold(samples, base, alpha=0.2)
+
+
+@pytest.mark.slow
+def test_what_is_said_to_be_enough_mostly_certifies_and_a_quarter_of_it_does_not(plants, plan):
+    base, samples = plants
+    session = Session.open(base)
+    (answers,) = batches(samples, base)
+    world = _World.of(session, answers, Gold({}))
+    rng = np.random.default_rng(77)
+
+    def passes(one, amount):
+        level, often = world.levels[one.variable], 0
+        for _ in range(30):
+            chosen = rng.integers(0, len(answers.items), amount)
+            mine = type(level)(level.accepted[chosen], level.value[chosen], level.risk[chosen])
+            # Drawn from the posterior itself, not from the risks: another way to the same errors.
+            states = world.session.inference.posterior(answers).marginals[one.variable]
+            drawn = (rng.random(amount)[:, None] > np.cumsum(states[chosen], axis=1)[:, :-1]).sum(1)
+            made = certify(
+                base,
+                {one.variable: mine},
+                world.allowed[chosen],
+                Gold({one.variable: drawn.astype(float)}),
+                split(amount, None, 1 / 3, rng),
+                alpha=0.2,
+                # Alone it would have all of delta; here its part of what all values share.
+                delta=0.1 / sum(any(other.amounts) for other in plan.needed) * 2,
+                population=session.inference.population,
+                design=design_of(base, world.stages),
+                made="",
+            )
+            often += any(c.threshold is not None for c in made.certificates if c.value == one.value)
+        return often / 30
+
+    hopeful = [one for one in plan.needed if one.amounts[0] and base.variables[one.variable].kind == "binary"]
+    assert hopeful
+    one = min(hopeful, key=lambda one: one.amounts[0])
+    assert passes(one, one.amounts[0]) > 0.6
+    if one.amounts[0] > 4 * AMOUNTS[0]:
+        assert passes(one, one.amounts[0] // 4) < 0.8
+
+
+@pytest.mark.slow
+def test_more_errors_need_more_gold_and_more_promise_too(plants, plan):
+    base, samples = plants
+    some = [one for one in plan.needed if one.amounts[0]]
+    assert some
+    assert all(one.amounts[1] is None or one.amounts[1] >= one.amounts[0] for one in some)
+    strict = {(one.variable, one.value): one for one in plan_gold(samples, base, alpha=0.1).needed}
+    for one in some:
+        amount = strict[one.variable, one.value].amounts[0]
+        assert amount is None or amount >= one.amounts[0]
+
+
+def test_rows_are_by_the_formula(plants, plan):
+    """A row is what is settled on, of a binary variable one answer; none of the observer's is left out."""
+    base, _ = plants
+    observations = Session.open(base).inference.observations
+    index = list(base.observers).index("app")
+    for row in plan.rows:
+        one = base.observers[row.observer].labels[row.variable]
+        rows = one.confusion
+        if base.variables[row.variable].kind == "categorical":
+            rows = observations.kernels[index, row.variable].mix
+        right = rows[one.answers.index(row.state)][one.answers.index(row.state)]
+        assert row.right == pytest.approx(right)
+        n = right * (1 - right) / row.sd**2 - 1
+        assert n > 1
+        if row.gold:
+            enough, short = (n + gold * row.share for gold in (row.gold, row.gold - 1))
+            assert math.sqrt(right * (1 - right) / (enough + 1)) <= SD * (1 + 1e-9)
+            assert math.sqrt(right * (1 - right) / (short + 1)) > SD
+        else:
+            assert row.sd <= SD
+    assert {row.observer for row in plan.rows} == {"app"}
+    labels = base.observers["app"].labels
+    expected = {(name, state) for name in labels for state in base.variables[name].states}
+    assert {(row.variable, row.state) for row in plan.rows} == expected
+
+
+def test_gold_that_shows_more_errors_than_stated_is_believed(plants):
+    base, samples = plants
+    records = list(seke.infer(samples, base))
+    name = base.root
+    states = base.variables[name].states
+    gold = []
+    for i, record in enumerate(records[:100]):
+        beliefs = record["posteriors"][name]
+        best = max(beliefs, key=beliefs.get)
+        other = states[(states.index(best) + 1) % len(states)]
+        gold.append({"item": record["item"], name: other if i % 2 else best})
+    (answers,) = batches(samples, base)
+    session = Session.open(base)
+    world = _World.of(session, answers, labels_from(gold, base).gold_of(answers.items))
+    stated = sum(1 - max(record["posteriors"][name].values()) for record in records[:100])
+    count, ratio = world.met[name]
+    assert count == 100
+    assert ratio == pytest.approx(50.5 / (stated + 0.5), rel=1e-3)
+    np.testing.assert_allclose(world.wrong[name], ratio * world.levels[name].risk)
+    few = _World.of(session, answers, labels_from(gold[:5], base).gold_of(answers.items))
+    assert few.met[name] == (5, 1.0)
+
+
+def test_the_command_writes_nothing_and_is_read_by_programs(plants, plan, tmp_path):
+    _, samples = plants
+    path = tmp_path / "s.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in samples))
+    given = ["calibrate", str(path), "-k", str(PLANTS), "--plan", "--alpha", "0.2"]
+    found = CliRunner().invoke(main, [*given, "--json"])
+    assert found.exit_code == 0, found.output
+    facts = json.loads(found.stdout)
+    assert facts["items"] == 200
+    assert facts["wrong_as_stated_times"] == list(FACTORS)
+    assert {"variable", "value", "decided", "wrong", "amounts", "coverage"} == set(facts["certificates"][0])
+    assert [one["amounts"] for one in facts["certificates"]] == [list(one.amounts) for one in plan.needed]
+    told = text_of(plan)
+    assert "Gold for certificates: at most 20 % wrong" in told
+    assert "imagined from stated risks alone" in told
+    assert [one.name for one in tmp_path.iterdir()] == ["s.jsonl"]
+    refused = CliRunner().invoke(main, ["calibrate", str(path)])
+    assert refused.exit_code == 2
+    assert "-o OVERLAY.yaml" in refused.output
+
+
+def test_a_promise_must_be_a_probability(plants):
+    base, samples = plants
+    with pytest.raises(SekeError, match="between 0 and 1"):
+        plan_gold(samples, base, alpha=2)

@@ -1,0 +1,174 @@
+"""The thresholds of items that are asked as the policy asks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import seke
+from engine import FitDraws, Threshold
+from seke.calibration.mean_thresholds import SHARES, _Search, thresholds_of
+from seke.inference.session import Session
+from seke.samples import answers_from, single_samples
+from seke.sampling.answerers import RecordedSource
+from seke.sampling.loop import Loop
+from seke.sampling.replay import replay
+
+PLANTS = Path(__file__).parents[3] / "examples" / "plants" / "knowledge"
+ITEMS, LIMIT = 60, 0.1
+# Of the fit: enough that four in five of them are not all.
+DRAWS = 40
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """A calibration on made-up plants, a session with its base, and the answers, whole and one by one."""
+    folder = tmp_path_factory.mktemp("plants")
+    root = seke.knowledge(PLANTS).root
+    base, overlay = folder / "base.yaml", folder / "fit.yaml"
+    policy = f"{{source: judgement, note: a trial, limits: {{{root}: {{mean: {LIMIT}}}}}}}"
+    base.write_text(f"extends: {PLANTS}\npolicy: {policy}\n", encoding="utf-8")
+    parts = list(seke.simulate(PLANTS, ITEMS, draws=2, seed=4))
+    rows = [row for part in parts for row in part.samples]
+    fit = seke.calibrate(rows, base, [row for part in parts for row in part.truth], output=overlay)
+    overlay.write_text(fit.overlay, encoding="utf-8")
+    session = Session.open(seke.knowledge(overlay))
+    (answers,) = answers_from(rows, session.network.knowledge)
+    return fit, session, answers, single_samples(rows, session.network.knowledge)
+
+
+def search_of(fitted, limit=LIMIT):
+    fit, session, _, singles = fitted
+    policy = session.network.knowledge.policy
+    limits = {**policy.limits, session.network.knowledge.root: limit}
+    bare = {"thresholds": {}, "adaptive_thresholds": {}, "aims": {}, "adaptive_aims": {}}
+    session = session.under(replace(policy, limits=limits, **bare))
+    draws = FitDraws.of(fit.fit, session.inference, np.random.default_rng(0), draws=DRAWS)
+    return _Search(session, draws, singles)
+
+
+def in_use(search, threshold):
+    """The session that asks and decides by a threshold of the root."""
+    base = search.session.network.knowledge
+    values = len(base.variables[base.root].values)
+    caps = {base.root: (threshold.risk,) * values}
+    aims = {base.root: (threshold.aim,) * values}
+    return search.session.under(replace(base.policy, adaptive_thresholds=caps, adaptive_aims=aims))
+
+
+def of_root(search, thresholds):
+    (threshold,) = [t for t in thresholds if t.variable == search.session.network.knowledge.root]
+    return threshold
+
+
+def test_a_threshold_keeps_its_limit_on_the_items_on_which_it_was_found(fitted):
+    """They are asked anew, as a base with this threshold asks; its aim and risk are those of the record."""
+    search = search_of(fitted)
+    threshold = of_root(search, search.best())
+    session = in_use(search, threshold).asking()
+    level = session.levels(replay(session, search.recorded, among_recorded=True).answers)[threshold.variable]
+    assert 0 < level.accepted.sum() == threshold.accepted
+    assert level.eligible.sum() == threshold.items
+    answers = replay(session, search.recorded, among_recorded=True).answers
+    drawn = search.draws.risks(answers, {threshold.variable: level})
+    risk, weight = drawn.risk[threshold.variable][:, level.accepted], drawn.weight[:, level.accepted]
+    means = np.sort((risk * weight).sum(1) / weight.sum(1))
+    confidence = session.network.knowledge.policy.confidence
+    assert (means <= LIMIT + 1e-9).mean() >= confidence
+    assert threshold.mean == pytest.approx(np.quantile(means, confidence, method="higher"))
+
+
+def test_of_all_aims_that_one_is_taken_whose_accepted_are_worth_most_beyond_their_price(fitted):
+    search = search_of(fitted)
+    base = search.session.network.knowledge
+    threshold = of_root(search, search.best())
+    worth = {}
+    for share in SHARES:
+        aim = share * LIMIT
+        session = in_use(search, Threshold(base.root, Threshold.ANY, LIMIT, LIMIT, 0, 0, 0.0, aim))
+        asked = replay(session, search.recorded, among_recorded=True)
+        attempt = of_root(search, search.under(share, {(base.root, Threshold.ANY)}).thresholds)
+        worth[aim] = base.policy.worth[base.root] * attempt.accepted - asked.cost.sum()
+    assert threshold.aim == max(worth, key=worth.get)
+
+
+@pytest.mark.parametrize("limit", [0.02, 0.3])
+def test_with_the_same_aim_a_lower_limit_accepts_no_more(fitted, limit):
+    counts = []
+    for allowed in sorted((LIMIT, limit)):
+        search = search_of(fitted, allowed)
+        key = {(search.session.network.knowledge.root, Threshold.ANY)}
+        counts.append(of_root(search, search.under(0.05 / allowed, key).thresholds).accepted)
+    assert counts == sorted(counts)
+    assert counts[1] > 0
+
+
+def test_a_fit_records_the_aim_and_the_base_that_is_read_again_asks_down_to_it(fitted):
+    fit, session, _, _ = fitted
+    (threshold,) = [t for t in fit.record.adaptive_thresholds if t.variable == session.network.knowledge.root]
+    assert threshold.aim in [pytest.approx(share * LIMIT) for share in SHARES]
+    policy = session.network.knowledge.policy
+    assert policy.adaptive_aims[threshold.variable][0] == pytest.approx(threshold.aim, abs=1e-6)
+    asking = session.asking()
+    variable = session.network.knowledge.variables[threshold.variable]
+    highest, aim = (
+        p.highest_risk(variable) for p in (asking.network.knowledge.policy, asking.look_ahead.base.policy)
+    )
+    assert highest == pytest.approx(threshold.risk, abs=1e-6)
+    assert aim == pytest.approx(threshold.aim, abs=1e-6)
+
+
+def test_without_recorded_samples_there_are_thresholds_of_items_as_answered_alone(fitted):
+    fit, session, answers, _ = fitted
+    plain, asked = thresholds_of(session, fit.fit, answers, np.random.default_rng(0), None, None)
+    assert plain
+    assert asked == ()
+    assert all(threshold.aim is None for threshold in plain)
+
+
+def test_an_accepted_item_is_asked_on_until_its_risk_is_aimed_at(fitted):
+    """Accepted up to .4 and asked down to .05: as many answers as with a cap of .05, and more is accepted."""
+    search = search_of(fitted)
+    root = search.session.network.knowledge.root
+    low, high = (
+        replay(in_use(search, Threshold(root, Threshold.ANY, LIMIT, risk, 0, 0, 0.0, 0.05)), search.recorded)
+        for risk in (0.05, 0.4)
+    )
+    np.testing.assert_array_equal(low.answers.samples, high.answers.samples)
+    np.testing.assert_array_equal(low.cost, high.cost)
+    accepted = [
+        in_use(search, Threshold(root, Threshold.ANY, LIMIT, risk, 0, 0, 0.0, 0.05))
+        .asking()
+        .levels(found.answers)[root]
+        .accepted
+        for risk, found in ((0.05, low), (0.4, high))
+    ]
+    assert (accepted[0] <= accepted[1]).all()
+    assert accepted[0].sum() < accepted[1].sum()
+
+
+def test_among_recorded_answers_no_item_ends_for_want_of_an_answer(fitted):
+    """One answer of each line: where a second one is asked for, the item ends there, unless it may not be."""
+    _, session, _, singles = fitted
+    first = [line not in singles.line[:number] for number, line in enumerate(singles.line)]
+    mask = np.array(first)
+    lines = tuple(line for line, kept in zip(singles.line, first, strict=True) if kept)
+    once = replace(
+        singles,
+        item=singles.item[mask],
+        line=lines,
+        answers=singles.answers.only(mask),
+        place=singles.place[mask],
+    )
+    source = RecordedSource(once)
+    assert set(source.counts.values()) == {1}
+    assert replay(session, once).short.any()
+    among = replay(session, once, among_recorded=True)
+    assert not among.short.any()
+    # What the policy would ask for is what there is still, or nothing.
+    loop = Loop(session.asking(), source.counts)
+    standing = loop.begin(among.answers, dict.fromkeys(lines, 1))
+    assert not standing.requests

@@ -1,0 +1,153 @@
+"""What people are told of records: on what accepted items rest, and what nobody looked at."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+import seke
+from seke.console.decision_words import BASES, LEGEND, UNCALIBRATED, UNKNOWN, basis_of_item, weakest_basis
+from seke.console.infer_summary import Summary
+
+ROOT = Path(__file__).parents[3]
+FACES = ROOT / "examples" / "faces" / "samples.jsonl"
+# Of an item whose expression alone is required and which may not be asked again, other values are inferred.
+OVERLAY = "extends: shipped\npolicy: {budget: 1, required: [expression], source: judgement, note: a trial}\n"
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    path = tmp_path_factory.mktemp("base") / "overlay.yaml"
+    path.write_text(OVERLAY)
+    return seke.knowledge(path)
+
+
+@pytest.fixture(scope="module")
+def records(base):
+    return list(seke.infer(FACES, base))
+
+
+def changed(record, bases):
+    """A copy of a record whose accepted values rest on these bases, by variable."""
+    copy = json.loads(json.dumps(record))
+    for name, basis in bases.items():
+        assert copy["decision"]["levels"][name]["decision"] == "accept"
+        copy["decision"]["levels"][name]["basis"] = basis
+    return copy
+
+
+def table(base, records, width=140):
+    """The lines of the table of some records, and the counts that were taken with it."""
+    summary, file = Summary(base), io.StringIO()
+    summary.add(records)
+    summary.show(Console(file=file, width=width, highlight=False))
+    return file.getvalue().splitlines(), summary
+
+
+def row(lines, item):
+    (line,) = (line for line in lines if line.startswith(f"{item} "))
+    return line
+
+
+# On what an item rests -------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.sampled_from(BASES), min_size=1), st.randoms())
+def test_the_weakest_basis_counts_in_any_order(bases, random):
+    weakest = weakest_basis(bases)
+    assert weakest in bases
+    assert all(BASES.index(weakest) <= BASES.index(one) for one in bases)
+    random.shuffle(bases)
+    assert weakest_basis([None, *bases]) == weakest
+
+
+def test_an_item_rests_on_the_weakest_of_what_is_required():
+    accepted = {"decision": "accept", "basis": "calibrated"}
+    levels = {
+        "e": accepted,
+        "v": {**accepted, "basis": "another design"},
+        "u": {**accepted, "basis": "declared"},
+    }
+    decision = {"item": "accept", "levels": levels}
+    assert basis_of_item(decision, ["e"]) == "calibrated"
+    assert basis_of_item(decision, ["e", "v"]) == "another design"
+    assert basis_of_item(decision, ["e", "v", "u"]) == "declared"
+    assert basis_of_item({**decision, "item": "requery"}, ["e"]) is None
+    old = {"item": "accept", "levels": {"e": {"decision": "accept"}}}
+    assert basis_of_item(old, ["e"]) == UNKNOWN
+    assert UNKNOWN not in UNCALIBRATED
+
+
+# The table -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [80, 105, 140])
+def test_accepted_items_on_declared_numbers_are_marked_at_any_width(base, records, width):
+    lines, summary = table(base, records, width)
+    assert max(map(len, lines)) <= width
+    assert lines[-1].strip() == LEGEND
+    marked = 0
+    for record in records:
+        decision = record["decision"]
+        declared = decision["levels"]["expression"]["basis"] in UNCALIBRATED
+        if decision["item"] == "accept":
+            # As much of a name as the narrowest table shows.
+            name = record["item"][:11]
+            (line,) = (one for one in lines if one.startswith(name))
+            assert ("accept*" in line) == declared
+            marked += declared
+    assert marked == sum(summary.items_by_basis[basis] for basis in UNCALIBRATED) > 1
+    # Somebody saw human-coder, so its own numbers are those of people.
+    human = next(r for r in records if r["item"] == "human-coder")["decision"]["levels"]
+    assert human["expression"]["basis"] == "declared (people)"
+
+
+def test_a_table_without_such_items_has_no_legend(base, records):
+    kept = [one for one in records if one["item"] in ("human-coder", "all-refused", "one-answer")]
+    lines, _ = table(base, kept)
+    assert not any("*" in line for line in lines)
+    assert " accept " in row([f"{line} " for line in lines], "human-coder")
+
+
+def test_what_nobody_looked_at_is_told_from_what_is_blank(base, records):
+    (record,) = (one for one in records if one["item"] == "afraid-brows")
+    levels = record["decision"]["levels"]
+    inferred = [name for name, level in levels.items() if level["decision"] == "inferred"]
+    assert inferred == ["arousal"]
+    lines, summary = table(base, [record], 200)
+    why = row(lines, "afraid-brows").partition("accept*")[2]
+    assert why.strip().endswith("; inferred: arousal")
+    assert "blank: valence" in why
+    assert summary.inferred == 1
+    assert "1 values were looked at by nobody: they are inferred, not accepted" in summary.notes()
+
+
+def test_values_that_rest_on_less_than_their_item_are_named(base, records):
+    (record,) = (one for one in records if one["item"] == "agreement")
+    bases = {"expression": "calibrated", "AU1": "calibrated", "AU2": "another design", "AU12": "certified"}
+    lines, summary = table(base, [changed(record, bases)], 300)
+    line = row(lines, "agreement")
+    assert "accept*" not in line
+    assert "; declared: valence arousal AU4 AU5 ...; another design: AU2" in line
+    assert summary.items_by_basis == {"": 1}
+    # Where the item itself is marked, that says it.
+    lines, _ = table(base, [record], 300)
+    assert "declared:" not in row(lines, "agreement")
+
+
+def test_bases_are_counted_apart(base, records):
+    (record,) = (one for one in records if one["item"] == "agreement")
+    others = ("certified", "calibrated", "another design", "declared")
+    parts = [changed(record, {"expression": basis}) | {"item": basis} for basis in others]
+    _, summary = table(base, parts)
+    assert summary.items_by_basis == {"": 2, "another design": 1, "declared": 1}
+    accepted = [level for level in record["decision"]["levels"].values() if level["decision"] == "accept"]
+    assert summary.bases["declared"] == 4 * len(accepted) - 3
+    assert "2 of 4 accepted items rest on numbers" in summary.notes()[0]
+    assert "(1 declared, 1 another design)" in summary.notes()[0]

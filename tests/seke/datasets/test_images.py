@@ -1,0 +1,316 @@
+"""Pictures as they are sent, and the items that are named on a command line."""
+
+from __future__ import annotations
+
+import io
+import os
+import zlib
+
+import numpy as np
+import pytest
+from hostile import report_of
+from PIL import Image
+
+import seke
+from engine import AnswerError, SekeError, View
+from seke.datasets.images import Box, PictureError, picture_of, view_of
+from seke.datasets.manifest import items_of, label_sample
+from seke.tables.label_table import labels_from
+
+FACE = View(name="face", size=200, margin=0.5, regions={"brows": (0.0, 0.0, 1.0, 0.5)})
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+@pytest.fixture(scope="module")
+def base():
+    return seke.knowledge()
+
+
+def halves(size=(100, 60), mode="RGB"):
+    """Red on the left, blue on the right."""
+    picture = Image.new("RGB", size, BLUE)
+    picture.paste(RED, (0, 0, size[0] // 2, size[1]))
+    return picture.convert(mode)
+
+
+def seen(picture):
+    return Image.open(io.BytesIO(picture.data))
+
+
+def near(pixel, colour):
+    return all(abs(a - b) < 40 for a, b in zip(pixel, colour, strict=True))
+
+
+def test_a_picture_is_turned_upright_and_says_nothing_of_itself(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    exif[0x010E] = "SECRET"
+    path = tmp_path / "a.jpg"
+    halves().save(path, exif=exif, comment=b"SECRET", icc_profile=b"SECRET" * 30)
+    found = picture_of(path, FACE)
+    assert (found.width, found.height) == (60, 100)
+    assert near(seen(found).getpixel((30, 10)), RED)
+    assert near(seen(found).getpixel((30, 90)), BLUE)
+    assert b"SECRET" not in found.data
+    assert b"Exif" not in found.data
+    assert picture_of(path, FACE).digest == found.digest
+
+
+def test_a_picture_is_made_small_but_not_large(tmp_path):
+    halves((1000, 500)).save(tmp_path / "a.png")
+    assert (picture_of(tmp_path / "a.png", FACE).width, picture_of(tmp_path / "a.png", FACE).height) == (
+        200,
+        100,
+    )
+    halves((50, 40)).save(tmp_path / "b.png")
+    assert picture_of(tmp_path / "b.png", FACE).width == 50
+
+
+def test_a_box_is_cut_out_with_its_margin_within_the_picture(tmp_path):
+    halves((100, 60)).save(tmp_path / "a.png")
+    found = picture_of(tmp_path / "a.png", FACE, Box(60, 20, 20, 20))
+    assert (found.width, found.height) == (40, 40)
+    assert near(seen(found).getpixel((20, 20)), BLUE)
+    at_the_edge = picture_of(tmp_path / "a.png", FACE, Box(80, 40, 20, 20))
+    assert (at_the_edge.width, at_the_edge.height) == (30, 30)
+    with pytest.raises(PictureError, match="its box leaves fewer"):
+        picture_of(tmp_path / "a.png", FACE, Box(500, 20, 20, 20))
+
+
+def test_a_region_of_the_box_is_enlarged(tmp_path):
+    halves((100, 60)).save(tmp_path / "a.png")
+    found = picture_of(tmp_path / "a.png", FACE, Box(60, 20, 40, 40), "brows")
+    assert (found.width, found.height) == (200, 100)
+    # Without a box nobody knows where the brows are.
+    assert picture_of(tmp_path / "a.png", FACE, None, "brows").height == 120
+
+
+def test_a_grey_view_has_no_colour(tmp_path):
+    halves().save(tmp_path / "a.png")
+    pixel = seen(picture_of(tmp_path / "a.png", View(name="grey", size=100, grey=True))).getpixel((5, 5))
+    assert max(pixel) - min(pixel) <= 2
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "1"])
+def test_modes_of_colour(tmp_path, mode):
+    path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
+    halves(mode=mode).save(path)
+    assert seen(picture_of(path, FACE)).mode == "RGB"
+
+
+def test_sixteen_bits_and_transparency(tmp_path):
+    Image.fromarray(np.full((40, 40), 65535, dtype=np.uint16)).save(tmp_path / "a.png")
+    assert near(seen(picture_of(tmp_path / "a.png", FACE)).getpixel((5, 5)), (255, 255, 255))
+    Image.fromarray(np.full((40, 40), 32768, dtype=np.uint16)).save(tmp_path / "c.png")
+    assert near(seen(picture_of(tmp_path / "c.png", FACE)).getpixel((5, 5)), (128, 128, 128))
+    Image.new("RGBA", (40, 40), (0, 0, 0, 0)).save(tmp_path / "b.png")
+    assert near(seen(picture_of(tmp_path / "b.png", FACE)).getpixel((5, 5)), (255, 255, 255))
+
+
+def test_no_file_is_no_picture(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    (tmp_path / "folder.png").mkdir()
+    for path in tmp_path.iterdir():
+        with pytest.raises(PictureError, match="is a folder, a pipe or a device") as caught:
+            picture_of(path, FACE)
+        assert caught.value.reason == "unsupported"
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "reason", "message"),
+    [
+        ("1", (9_500, 9_500), "huge", "has 9,500 x 9,500 pixels; at most 52,000,000 in all are read"),
+        ("LA", (5_100, 5_100), "huge", "at most 26,000,000 in all of the kind LA are read"),
+        ("1", (40_000_000, 1), "tiny", "has 40,000,000 x 1 pixels; a side has 16 at least"),
+    ],
+    ids=["huge", "converted", "thin"],
+)
+def test_the_sides_of_a_picture_are_bounded_before_it_is_decoded(tmp_path, mode, size, reason, message):
+    head = four(size[0]) + four(size[1]) + bytes([1 if mode == "1" else 8, 0 if mode == "1" else 4, 0, 0, 0])
+    pieces = [chunk(b"IHDR", head), chunk(b"IDAT", b"never unpacked"), chunk(b"IEND", b"")]
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(pieces))
+    with pytest.raises(PictureError, match=message) as caught:
+        picture_of(tmp_path / "a.png", FACE)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_a_picture_in_a_million_pieces_is_huge(tmp_path, name):
+    halves().save(tmp_path / name)
+    data = (tmp_path / name).read_bytes()
+    piece, place = (chunk(b"teST", b""), 33) if name == "a.png" else (b"\xff\xe5\0\2", 2)
+    (tmp_path / name).write_bytes(data[:place] + piece * 1_000_000 + data[place:])
+    with pytest.raises(PictureError, match="is in more pieces than can be read") as caught:
+        picture_of(tmp_path / name, FACE)
+    assert caught.value.reason == "huge"
+
+
+def test_a_large_picture_is_not_there_several_times(tmp_path):
+    Image.new("RGBA", (5_000, 5_000), (9, 9, 9, 99)).save(tmp_path / "a.png", compress_level=1)
+    code = "from seke.datasets.images import picture_of, view_of; import seke; "
+    code += "picture_of(path, view_of(seke.knowledge(), 'face'))"
+    # 100 MB as it is decoded, as much in RGB; 25 MB more are there by strips.
+    assert not report_of(code, tmp_path / "a.png")
+
+
+def test_large_pictures_are_made_one_after_another(tmp_path):
+    Image.new("L", (7_000, 7_000)).save(tmp_path / "a.jpg")
+    code = "from concurrent.futures import ThreadPoolExecutor as Pool; from engine import View; "
+    code += "from seke.datasets.images import picture_of; grey = View(name='grey', size=200, grey=True); "
+    code += "list(Pool(8).map(lambda _: picture_of(path, grey), range(8)))"
+    assert not report_of(code, tmp_path / "a.jpg")
+
+
+def bad(name, folder):
+    path = folder / name
+    match name:
+        case "empty.png":
+            path.write_bytes(b"")
+        case "unreadable.jpg":
+            halves().save(path)
+            path.write_bytes(path.read_bytes()[:300])
+        case "unsupported.png":
+            path.write_bytes(b"GIF89a not a picture")
+        case "animated.webp":
+            halves().save(path, save_all=True, append_images=[Image.new("RGB", (100, 60))])
+        case "tiny.png":
+            Image.new("RGB", (8, 200)).save(path)
+        case "huge.png":
+            # A bomb: its head promises more pixels than anybody can hold.
+            head = four(60_000) + four(60_000) + bytes([8, 2, 0, 0, 0])
+            path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b""))
+    return path
+
+
+def four(value):
+    return value.to_bytes(4, "big")
+
+
+def chunk(kind, data):
+    return four(len(data)) + kind + data + four(zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "empty.png",
+        "unreadable.jpg",
+        "unsupported.png",
+        "animated.webp",
+        "tiny.png",
+        "huge.png",
+        "missing.png",
+    ],
+)
+def test_files_that_cannot_be_shown_say_why(tmp_path, name):
+    path = bad(name, tmp_path)
+    with pytest.raises(PictureError) as error:
+        picture_of(path, FACE)
+    assert error.value.reason == path.stem
+    assert str(error.value).startswith(f"{path}: ")
+
+
+def test_views_are_those_of_the_base(base):
+    assert view_of(base, "grey").grey
+    with pytest.raises(SekeError, match="no view is called 'gray'; did you mean grey"):
+        view_of(base, "gray")
+
+
+# Items ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("face10.png", "face2.jpg", "face1.webp", "sub/a.png", "notes.txt"):
+        path = tmp_path / "faces" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        halves().save(path) if path.suffix != ".txt" else path.write_text("no picture")
+    return tmp_path / "faces"
+
+
+def test_a_folder_is_read_in_natural_order(folder, base):
+    assert [item.name for item in items_of([folder], base)] == ["face1", "face2", "face10", "sub/a"]
+    assert [item.name for item in items_of([str(folder / "*.png")], base)] == ["face10"]
+    assert [item.name for item in items_of([folder / "face2.jpg"], base)] == ["face2"]
+
+
+def test_a_link_that_leads_out_is_left_out(folder, base, tmp_path):
+    halves().save(tmp_path / "private.png")
+    (folder / "private.png").symlink_to(tmp_path / "private.png")
+    assert "private" not in [item.name for item in items_of([folder], base)]
+
+
+def test_two_files_cannot_be_one_item(folder, base):
+    halves().save(folder / "face2.png")
+    with pytest.raises(SekeError, match="would be item 'face2'"):
+        items_of([folder], base)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_manifest_says_what_is_known(folder, base, kind):
+    rows = [
+        {"path": "face1.webp", "item": "one", "group": "s1", "left": 5, "top": 6, "width": 50, "height": 40,
+         "expression": "fear", "AU1": 1, "valence": -0.5},
+        {"path": "sub/a.png"},
+    ]  # fmt: skip
+    path = folder / f"m.{kind}"
+    if kind == "csv":
+        names = list(rows[0])
+        cells = [",".join(str(row.get(name, "")) for name in names) for row in rows]
+        path.write_text("\n".join([",".join(names), *cells]) + "\n")
+    elif kind == "jsonl":
+        import json
+
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        import pyarrow
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    one, two = items_of([path], base)
+    assert (one.name, one.group, one.box) == ("one", "s1", Box(5, 6, 50, 40))
+    assert one.labels == {"expression": "fear", "AU1": True, "valence": -0.5}
+    assert (two.name, two.labels, two.box) == ("sub/a", {}, None)
+    (record,) = seke.infer([label_sample(one, base, "dataset-label")], base)
+    assert record["expression"]["fear"] > 0.9
+
+
+def test_all_faults_of_a_manifest_come_at_once(folder, base):
+    (folder / "m.csv").write_text(
+        "path,expression,left\n../x.jpg,fear,\nface1.webp,joy,\nface2.jpg,,3\n/etc/passwd,,\n,fear,\n"
+    )
+    with pytest.raises(AnswerError) as error:
+        items_of([folder / "m.csv"], base)
+    said = str(error.value)
+    assert "m.csv:2: path: '../x.jpg' leads out of the manifest's folder" in said
+    assert "m.csv:3: expression: no such state: 'joy'" in said
+    assert "m.csv:4: a box needs all of left, top, width, height" in said
+    assert "m.csv:5: path: '/etc/passwd' leads out" in said
+    assert "m.csv:6: path: is missing" in said
+
+
+def test_unknown_columns_have_a_hint(folder, base):
+    (folder / "m.csv").write_text("path,expresion\nface1.webp,fear\n")
+    with pytest.raises(SekeError, match="'expresion'; did you mean expression"):
+        items_of([folder / "m.csv"], base)
+
+
+def test_labels_of_a_table_are_joined_by_name(folder, base):
+    table = labels_from([{"item": "face2", "expression": "anger"}], base)
+    labels = {item.name: item.labels for item in items_of([folder], base, table)}
+    assert labels == {"face1": {}, "face2": {"expression": "anger"}, "face10": {}, "sub/a": {}}
+
+
+def test_nothing_there_is_said(tmp_path, base):
+    os.mkfifo(tmp_path / "pipe.csv")
+    os.mkfifo(tmp_path / "pipe.png")
+    for name, message in (
+        (".", "no pictures"),
+        ("x.png", "no such file"),
+        ("m.csv", "no such file"),
+        ("pipe.csv", r"pipe\.csv: is a pipe or a device; allowed is a file or a folder"),
+        ("pipe.png", r"pipe\.png: is a pipe or a device; allowed is a file or a folder"),
+    ):
+        with pytest.raises(SekeError, match=message):
+            items_of([tmp_path / name], base)

@@ -1,0 +1,449 @@
+"""seke import: a small folder in each layout, what becomes of it, and what is wrong with bad ones."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import seke
+from engine import AnswerError, SekeError
+from seke.cli.main import main
+from seke.datasets.import_set import import_set
+from seke.datasets.manifest import items_of
+from seke.datasets.registry import source_sets
+from seke.tables.label_table import read_labels
+
+BASE = seke.knowledge()
+UNITS = BASE.levels["action_units"]
+SEVEN = Path(__file__).parents[3] / "examples" / "overlay" / "seven-classes.yaml"
+
+
+def picture(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (20, 20)).save(path)
+
+
+def text(path, *lines):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+
+
+def rows(path):
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8", newline="") as file:
+        return {row["item"]: row for row in csv.DictReader(file)}
+
+
+def known(row):
+    return {name: value for name, value in row.items() if value and name in BASE.variables}
+
+
+def ckplus(folder):
+    for name in ("S005/001/S005_001_00000001", "S005/001/S005_001_00000011", "S010/002/S010_002_00000014"):
+        picture(folder / "cohn-kanade-images" / f"{name}.png")
+    facs = folder / "FACS"
+    text(
+        facs / "S005/001/S005_001_00000011_facs.txt",
+        "   9.0000000e+00   4.0000000e+00",
+        "   1.7000000e+01   0.0",
+    )
+    text(facs / "S010/002/S010_002_00000014_facs.txt", " 2.7000000e+01   3.0000000e+00", " 25 5")
+    text(facs / "S999/001/S999_001_00000018_facs.txt", "12 1")
+    text(folder / "Emotion/S005/001/S005_001_00000011_emotion.txt", "   3.0000000e+00")
+
+
+def rafdb(folder):
+    text(
+        folder / "EmoLabel/list_patition_label.txt",
+        *(f"train_0000{k}.jpg {k}" for k in range(1, 8)),
+        "test_0001.jpg 1",
+    )
+    for k in range(1, 7):
+        picture(folder / f"Image/aligned/train_0000{k}_aligned.jpg")
+    picture(folder / "Image/aligned/test_0001_aligned.jpg")
+
+
+HEAD = (
+    "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"
+)
+
+
+def affectnet(folder):
+    lists = folder / "Manually_Annotated_file_lists"
+    text(
+        lists / "training.csv",
+        HEAD,
+        "1/a.jpg,1,2,17,18,3.0;4.0,1,0.7,0.1",
+        "1/b.jpg,NULL,NULL,NULL,NULL,,7,-0.5,0.5",
+        "1/c.jpg,0,0,20,20,,9,-2,-2",
+        "1/d.jpg,0,0,20,20,,8,-2,-2",
+        "1/e.jpg,0,0,20,20,,0,-2,-2",
+        "1/gone.jpg,0,0,20,20,,0,0,0",
+        "1/f.tif,0,0,20,20,,0,0,0",
+    )
+    text(lists / "validation.csv", "2/g.jpg,0,0,20,20,,2,-0.6,-0.3")
+    text(lists / "automatically_annotated.csv", HEAD, "1/a.jpg,1,2,10,12,,0,0,0")
+    for name in ("1/a", "1/b", "1/c", "1/d", "1/e", "2/g"):
+        picture(folder / f"Manually_Annotated_Images/{name}.jpg")
+    text(folder / "Manually_Annotated_Images/1/f.tif", "")
+
+
+def affectnet_files(folder):
+    for part, stem, told in (
+        ("train_set", "0", ("1", "0.5", "-0.25")),
+        ("train_set", "12", ("7", "-2.0", "-2.0")),
+        ("val_set", "0", (np.int64(0), np.float64(0.0), np.float64(0.1))),
+    ):
+        picture(folder / part / f"images/{stem}.jpg")
+        (folder / part / "annotations").mkdir(exist_ok=True)
+        for kind, value in zip(("exp", "val", "aro"), told, strict=True):
+            np.save(folder / part / f"annotations/{stem}_{kind}.npy", np.array(value))
+        np.save(folder / part / f"annotations/{stem}_lnd.npy", np.zeros(136))
+
+
+def disfa(folder, first=1):
+    for unit, told in ((1, (0, 1, 2, 3)), (26, (5, 0, 0, 0))):
+        path = folder / f"ActionUnit_Labels/SN001/SN001_au{unit}.txt"
+        text(path, *(f"{frame},{level}" for frame, level in enumerate(told, 1)))
+    for frame in range(3):
+        picture(folder / f"frames/SN001/{frame + first}.jpg")
+
+
+def bp4d(folder):
+    coding = folder / "AUCoding/AU_OCC"
+    text(
+        coding / "F001_T1.csv",
+        "0,1,2,27,26,99",
+        "21,1,0,9,1,0",
+        "22,9,9,9,9,9",
+        "23,0,1,1,0,0",
+        "24,0,1,0,0,0",
+    )
+    text(coding / "M002_T8.csv", "0,1,2,27,26,99", "1,0,0,0,0,0")
+    for name in ("F001/T1/0021", "F001/T1/0022", "F001/T1/0023", "M002/T8/001"):
+        picture(folder / f"2D+3D/{name}.jpg")
+
+
+def affwild2(folder):
+    notes = folder / "annotations"
+    head = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other"
+    text(notes / "EXPR_Set/Train_Set/v1_left.txt", head, "4", "-1", "7", "1")
+    text(
+        notes / "VA_Set/Validation_Set/v1_left.txt", "valence,arousal", "0.5,0.25", "-5,-5", "-5,-5", "-0.5,1"
+    )
+    units = "AU1,AU2,AU4,AU6,AU7,AU10,AU12,AU15,AU23,AU24,AU25,AU26"
+    text(notes / "AU_Set/Train_Set/v2.txt", units, "1,0,0,0,0,0,1,0,0,0,-1,0", ",".join(["-1"] * 12))
+    for frame in (1, 2, 3):
+        picture(folder / f"cropped_aligned/v1_left/0000{frame}.jpg")
+    picture(folder / "cropped_aligned/v2/00001.jpg")
+
+
+LAYOUTS = {
+    "ckplus": ckplus,
+    "rafdb": rafdb,
+    "affectnet": affectnet,
+    "disfa": disfa,
+    "bp4d": bp4d,
+    "affwild2": affwild2,
+}
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Make a folder, import it, and return the rows of the manifest and what was said."""
+
+    def made(name, make=None, **options):
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        (make or LAYOUTS[name])(folder)
+        found = import_set(name, folder, folder / "manifest.csv", **options)
+        return rows(folder / "manifest.csv"), found
+
+    return made
+
+
+def test_ckplus_has_the_peak_frame_with_all_units(read):
+    found, told = read("ckplus")
+    peak = found["ckplus/cohn-kanade-images/S005/001/S005_001_00000011"]
+    assert known(peak) == {"expression": "disgust"} | {
+        unit: str(int(unit in ("AU9", "AU17"))) for unit in UNITS
+    }
+    assert (peak["group"], peak["source"]) == ("ckplus/S005", "ckplus")
+    # AU27 stands where AU26 would, and so says nothing of it.
+    other = known(found["ckplus/cohn-kanade-images/S010/002/S010_002_00000014"])
+    assert other == {unit: str(int(unit == "AU25")) for unit in UNITS if unit != "AU26"}
+    assert told.left_out == {"labels without a picture": 1}
+    assert (told.items, told.groups, told.active["AU25"]) == (2, 2, 1)
+
+
+def test_ckplus_offers_the_first_frame_as_neutral(read):
+    found, told = read("ckplus", neutral=True)
+    assert known(found["ckplus/cohn-kanade-images/S005/001/S005_001_00000001"]) == {"expression": "neutral"}
+    assert told.items == 3
+
+
+def test_rafdb_has_its_seven_classes(read):
+    found, told = read("rafdb")
+    states = [found[f"rafdb/Image/aligned/train_0000{k}_aligned"]["expression"] for k in range(1, 7)]
+    assert states == ["surprise", "fear", "disgust", "happiness", "sadness", "anger"]
+    assert {row["group"] for row in found.values()} == {""}
+    assert told.left_out == {"labels without a picture": 1}
+    only, _ = read("rafdb", only="*/test_*")
+    assert list(only) == ["rafdb/Image/aligned/test_0001_aligned"]
+
+
+def test_affectnet_lists_have_boxes_and_leave_out_what_is_no_expression(read):
+    found, told = read("affectnet")
+    images = "affectnet/Manually_Annotated_Images"
+    assert list(found) == [f"{images}/{name}" for name in ("1/a", "1/b", "1/e", "2/g")]
+    happy = found[f"{images}/1/a"]
+    assert known(happy) == {"expression": "happiness", "valence": "0.7", "arousal": "0.1"}
+    assert [float(happy[side]) for side in ("left", "top", "width", "height")] == [1, 2, 17, 18]
+    assert not found[f"{images}/1/b"]["left"]
+    assert known(found[f"{images}/1/e"]) == {"expression": "neutral"}
+    assert told.left_out == {
+        "of class 'uncertain'": 1,
+        "of class 'none'": 1,
+        "labels without a picture": 1,
+        "pictures of kind .tif, which cannot be shown": 1,
+    }
+    only, _ = read("affectnet", only="*validation.csv")
+    assert [known(row)["expression"] for row in only.values()] == ["sadness"]
+
+
+def test_affectnet_files_are_read_with_text_or_numbers_in_them(read):
+    found, _ = read("affectnet", affectnet_files)
+    assert {item: known(row) for item, row in found.items()} == {
+        "affectnet/train_set/images/0": {"expression": "happiness", "valence": "0.5", "arousal": "-0.25"},
+        "affectnet/train_set/images/12": {"expression": "contempt"},
+        "affectnet/val_set/images/0": {"expression": "neutral", "valence": "0.0", "arousal": "0.1"},
+    }
+
+
+def test_a_class_that_the_base_lacks_leaves_the_other_levels(read):
+    found, told = read("affectnet", knowledge=SEVEN)
+    contempt = found["affectnet/Manually_Annotated_Images/1/b"]
+    assert (contempt["expression"], contempt["valence"]) == ("", "-0.5")
+    assert told.left_out["labels 'contempt', which the base lacks"] == 1
+
+
+@pytest.mark.parametrize(("threshold", "active"), [(1, "011"), (2, "001"), (3, "000")])
+def test_disfa_units_count_from_a_threshold_on(read, threshold, active):
+    found, told = read("disfa", threshold=threshold)
+    assert list(found) == [f"disfa/frames/SN001/{k}" for k in (1, 2, 3)]
+    assert "".join(row["AU1"] for row in found.values()) == active
+    assert [row["AU26"] for row in found.values()] == ["1", "0", "0"]
+    assert told.left_out == {"labels without a picture": 1}
+    assert set(told.labelled) == {"AU1", "AU26"}
+
+
+def test_disfa_frames_that_count_from_0_are_shifted_and_that_is_told(read):
+    found, told = read("disfa", lambda folder: disfa(folder, first=0))
+    assert [row["AU1"] for row in found.values()] == ["0", "0", "1"]
+    assert "picture 0 is frame 1" in told.notes[0]
+
+
+def test_bp4d_has_9_as_unknown_and_finds_pictures_by_number(read):
+    found, told = read("bp4d")
+    assert {item: known(row) for item, row in found.items()} == {
+        "bp4d/2D+3D/F001/T1/0021": {"AU1": "1", "AU2": "0", "AU26": "1"},
+        "bp4d/2D+3D/F001/T1/0023": {"AU1": "0", "AU2": "1"},
+        "bp4d/2D+3D/M002/T8/001": {"AU1": "0", "AU2": "0", "AU26": "0"},
+    }
+    assert {row["group"] for row in found.values()} == {"bp4d/F001", "bp4d/M002"}
+    assert told.left_out == {"frames of which nothing is known": 1, "labels without a picture": 1}
+
+
+def test_affwild2_puts_levels_together_frame_by_frame(read):
+    found, told = read("affwild2")
+    images = "affwild2/cropped_aligned"
+    assert known(found[f"{images}/v1_left/00001"]) == {
+        "expression": "happiness",
+        "valence": "0.5",
+        "arousal": "0.25",
+    }
+    assert known(found[f"{images}/v2/00001"])["AU12"] == "1"
+    assert "AU25" not in known(found[f"{images}/v2/00001"])
+    assert {row["group"] for row in found.values()} == {"affwild2/v1", "affwild2/v2"}
+    assert len(found) == 2
+    assert told.left_out == {
+        "labels 'other', which the base lacks": 1,
+        "frames of which nothing is known": 3,
+        "labels without a picture": 1,
+    }
+
+
+@settings(max_examples=20, deadline=None)
+@given(every=st.integers(1, 7), frames=st.integers(1, 20))
+def test_a_stride_keeps_each_nth_frame(tmp_path_factory, every, frames):
+    folder = tmp_path_factory.mktemp("stride")
+    text(folder / "VA_Set/v.txt", "valence,arousal", *["0.1,0.2"] * frames)
+    for frame in range(1, frames + 1):
+        text(folder / f"cropped_aligned/v/{frame:05}.jpg")
+    import_set("affwild2", folder, folder / "m.csv", every=every)
+    assert [int(item[-5:]) for item in rows(folder / "m.csv")] == list(range(1, frames + 1, every))
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_manifest_is_read_by_annotate_and_is_a_label_table(read, tmp_path, name):
+    found, told = read(name)
+    manifest = tmp_path / name / "manifest.csv"
+    items = items_of([manifest], BASE)
+    assert [item.name for item in items] == list(found)
+    assert {item.source for item in items} == {name}
+    assert all(item.path.is_file() for item in items)
+    table = read_labels(manifest, BASE, "group", "source")
+    assert set(table.sources) == {name}
+    assert sum(map(len, (item.labels for item in items))) == sum(told.labelled.values())
+    if name == "rafdb":
+        options = ["--run", str(tmp_path / "run"), "--scripted", "--dry-run", "--json"]
+        forecast = CliRunner().invoke(main, ["annotate", str(manifest), *options])
+        assert forecast.exit_code == 0, forecast.output
+        assert json.loads(forecast.stdout.splitlines()[-1])["items"] == len(found)
+
+
+@pytest.mark.parametrize("ending", [".csv.gz", ".jsonl"])
+def test_other_formats_hold_the_same(read, tmp_path, ending):
+    found, _ = read("affectnet")
+    folder = tmp_path / "affectnet"
+    import_set("affectnet", folder, folder / f"m{ending}")
+    assert items_of([folder / f"m{ending}"], BASE) == items_of([folder / "manifest.csv"], BASE)
+    assert len(found) == 4
+
+
+BAD = {
+    "ckplus": (
+        "FACS/S005/001/S005_001_00000011_facs.txt",
+        "1 2\nx 1",
+        ":2: met 'x'; allowed is a whole number",
+    ),
+    "rafdb": (
+        "EmoLabel/list_patition_label.txt",
+        "../a.jpg 1\na.jpg 9",
+        ":2: no class is 9; they are 1 surprise, 2",
+    ),
+    "affectnet": (
+        "Manually_Annotated_file_lists/training.csv",
+        f"{HEAD}\n../../x.jpg,0,0,1,1,,0,0,0\n1/a.jpg,0,0,1,1,,0,3,0",
+        ":3: valence: met '3'; allowed is a number from -1 to 1, or -2 where nothing is known",
+    ),
+    "disfa": ("ActionUnit_Labels/SN001/SN001_au1.txt", "1,0\n2,6", ":2: met intensity 6; allowed is 0 to 5"),
+    "bp4d": (
+        "AUCoding/AU_OCC/F001_T1.csv",
+        "0,1\n1,2\n2,0,1",
+        ":2: AU1: met '2'; allowed are 0, 1 and 9 (unknown)",
+    ),
+    "affwild2": (
+        "annotations/VA_Set/v1_left.txt",
+        "valence,arousal\n0,0\n\n7,0",
+        ":4: met '7'; allowed is a number",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_lines_are_told_with_their_places_and_nothing_is_written(tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    LAYOUTS[name](folder)
+    if name == "affwild2":
+        (folder / "annotations/VA_Set/Validation_Set/v1_left.txt").unlink()
+    path, content, wanted = BAD[name]
+    text(folder / path, content)
+    with pytest.raises(AnswerError) as met:
+        import_set(name, folder, folder / "manifest.csv")
+    assert f"{folder / path}{wanted}" in str(met.value)
+    assert not [one for one in folder.iterdir() if one.is_file()]
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_another_folder_is_refused(tmp_path, name):
+    with pytest.raises(SekeError, match=r"has (no|neither)"):
+        import_set(name, tmp_path, tmp_path / "m.csv")
+    with pytest.raises(SekeError, match="no such folder"):
+        import_set(name, tmp_path / "x", tmp_path / "m.csv")
+
+
+def test_a_manifest_stands_above_its_pictures(tmp_path):
+    folder, aside = tmp_path / "set", tmp_path / "aside"
+    rafdb(folder)
+    aside.mkdir()
+    with pytest.raises(SekeError, match="do not leave its own folder; write it to"):
+        import_set("rafdb", folder, aside / "m.csv")
+    import_set("rafdb", folder, tmp_path / "m.csv")
+    assert all(row["path"].startswith("set/Image/") for row in rows(tmp_path / "m.csv").values())
+    for pictures in ("../aside", "/tmp"):
+        with pytest.raises(SekeError, match="names a folder below"):
+            import_set("rafdb", folder, tmp_path / "m.csv", pictures=pictures)
+
+
+def test_a_table_that_is_no_manifest_is_not_written_over(tmp_path):
+    folder = tmp_path / "set"
+    rafdb(folder)
+    for name, head in (("labels.csv", "image,label"), ("labels.jsonl", "[1]"), ("empty.csv", "")):
+        text(tmp_path / name, head, "a.jpg,1")
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(SekeError, match="is there already and is no manifest; name another file"):
+            import_set("rafdb", folder, tmp_path / name)
+        assert (tmp_path / name).read_bytes() == before
+    first = import_set("rafdb", folder, tmp_path / "m.csv")
+    assert import_set("rafdb", folder, tmp_path / "m.csv") == first
+
+
+def test_a_header_that_is_missing_would_shift_all_frames_and_is_a_fault(tmp_path):
+    affwild2(tmp_path)
+    text(tmp_path / "annotations/VA_Set/Validation_Set/v1_left.txt", "0.5,0.25", "0,0")
+    with pytest.raises(SekeError, match=r"v1_left\.txt:1: met '0\.5,0\.25'; allowed is a header"):
+        import_set("affwild2", tmp_path, tmp_path / "m.csv")
+
+
+def test_two_cameras_are_not_mixed(tmp_path):
+    disfa(tmp_path)
+    picture(tmp_path / "both/LeftVideoSN001_comp/1.jpg")
+    picture(tmp_path / "both/RightVideoSN001_comp/1.jpg")
+    with pytest.raises(SekeError, match="LeftVideoSN001_comp, RightVideoSN001_comp may all be of SN001"):
+        import_set("disfa", tmp_path, tmp_path / "m.csv", pictures="both")
+
+
+def test_a_pickle_is_not_loaded(read):
+    def hostile(folder):
+        affectnet_files(folder)
+        np.save(
+            folder / "train_set/annotations/0_exp.npy", np.array({"a": 1}, dtype=object), allow_pickle=True
+        )
+
+    with pytest.raises(AnswerError, match=r"0_exp\.npy: cannot be read"):
+        read("affectnet", hostile)
+
+
+def test_the_command_says_what_was_left_out(tmp_path):
+    affectnet(tmp_path)
+    found = CliRunner().invoke(
+        main, ["import", "affectnet", str(tmp_path), "-o", str(tmp_path / "m.csv"), "--json"]
+    )
+    assert found.exit_code == 0, found.output
+    assert "left out: 1 of class 'uncertain', such as" in found.stderr
+    assert "does not tell whose they are" in found.stderr
+    assert json.loads(found.stdout)["items"] == 4
+    bad = CliRunner().invoke(main, ["import", "bp4d", str(tmp_path), "-o", str(tmp_path / "m.csv")])
+    assert (bad.exit_code, "has no folder AUCoding" in bad.stderr) == (2, True)
+
+
+def test_what_the_sets_code_is_what_the_base_knows():
+    sets = source_sets()
+    assert set(sets) == set(LAYOUTS)
+    scored = [set(members) for one in sets.values() for members in one.scores.values()]
+    assert set().union(*scored) == set(UNITS)
+    states = set(BASE.variables["expression"].states)
+    for one in sets.values():
+        assert set(one.expressions.values()) - states <= {"none", "uncertain", "no face", "other"}
+        assert set(one.drop) <= set(one.expressions.values())

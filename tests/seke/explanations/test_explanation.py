@@ -1,0 +1,310 @@
+"""Why this label: the facts, their words, and the command that prints them."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+
+import seke
+from engine import Basis, Origin
+from seke.cli.main import main
+from seke.explanations.text import worded
+
+ROOT = Path(__file__).parents[3]
+FACES = ROOT / "examples" / "faces" / "samples.jsonl"
+SPRINKLER = ROOT / "examples" / "sprinkler"
+ITEMS = [
+    "stereotype-against-units",
+    "set-label-completed",
+    "all-refused",
+    "same-answer-fifty-times",
+    "ranking",
+]
+
+
+@cache
+def quick(item):
+    """The explanation of an item by a base that was not read: no number of it is tried for its say."""
+    return seke.explain(FACES, item, unread())
+
+
+def unread(**policy):
+    """The shipped base as if it had been made in Python, its policy changed."""
+    shipped = seke.knowledge()
+    return replace(shipped, yaml=None, policy=replace(shipped.policy, **policy))
+
+
+@pytest.fixture(scope="module")
+def explained():
+    """The explanations of all items; numbers are tried for their say in two of them."""
+    whole = ("same-answer-fifty-times", "all-refused")
+    return {item: seke.explain(FACES, item) if item in whole else quick(item) for item in ITEMS}
+
+
+@pytest.fixture(scope="module")
+def records():
+    return {record["item"]: record for record in seke.infer(FACES)}
+
+
+def log_odds(p, label):
+    return math.log2(p[label] / sum(value for name, value in p.items() if name != label))
+
+
+@pytest.mark.parametrize("item", ITEMS)
+def test_the_facts_are_those_of_the_record(explained, records, item):
+    facts, record = explained[item].facts, records[item]
+    assert json.loads(json.dumps(facts)) == facts
+    assert facts["posterior"] == pytest.approx(record["expression"], abs=1e-6)
+    label, level = facts["label"], record["decision"]["levels"]["expression"]
+    assert label["value"] == level["value"]
+    assert label["bits"] == pytest.approx(log_odds(facts["posterior"], label["value"]), abs=1e-3)
+    assert facts["decision"]["risk"] == level["risk"]
+    assert facts["decision"]["accepted"] == (level["decision"] == "accept")
+    assert facts["decision"]["item"] == record["decision"]["item"]
+    assert (facts["decision"]["origin"], facts["decision"]["basis"]) == (level["origin"], level["basis"])
+    assert facts["conflict"]["bits"] == record["diagnostics"]["conflict_bits"]
+    assert facts["conflict"]["probability"] == record["diagnostics"]["conflict"]
+    assert facts["prior"]["population"] == "uniform"
+    assert facts["prior"]["place"].endswith("knowledge/priors.yaml:7:10")
+
+
+def test_a_reading_left_out_weighs_what_it_says(explained):
+    """Against the samples with that reading's lines taken out."""
+    item = "stereotype-against-units"
+    lines = [json.loads(line) for line in FACES.read_text().splitlines() if line.strip()]
+    mine = [line for line in lines if line["item"] == item]
+    facts = explained[item].facts
+    for reading in facts["readings"]:
+        rest = [line for line in mine if line["question"] != reading["question"]]
+        (record,) = seke.infer(rest)
+        label = facts["label"]["value"]
+        bits = facts["label"]["bits"] - log_odds(record["expression"], label)
+        assert reading["bits"] == pytest.approx(bits, abs=1e-3)
+
+
+def test_what_is_asked_is_what_the_record_asks(explained, records):
+    asked = 0
+    for item in ITEMS:
+        following, told = records[item]["decision"]["next"], explained[item].facts["next"]
+        if following is not None:
+            same = {key: told["asked"][key] for key in ("observer", "question", "about", "view", "samples")}
+            assert same == {key: following[key] for key in same}
+            assert told["why"] in ("ask", "doubtful")
+            asked += 1
+        else:
+            assert told["why"] not in ("ask", "doubtful")
+        for name in {one["variable"] for one in told.get("outcomes", ())}:
+            outcomes = [one for one in told["outcomes"] if one["variable"] == name]
+            assert sum(one["probability"] for one in outcomes) == pytest.approx(1, abs=0.02)
+    assert asked
+
+
+def test_a_number_said_to_change_the_decision_does(explained, tmp_path):
+    """As a user would try it: an overlay of one number."""
+    facts = explained["same-answer-fifty-times"].facts
+    tried = 0
+    for flip in facts["numbers"]:
+        *above, last = flip["path"].split(".")
+        tree = {last: flip["to"], "source": "judgement", "note": "a trial"}
+        if flip["shared"]:
+            tree = _row(flip, last)
+        for name in reversed(above):
+            tree = {name: tree}
+        overlay = tmp_path / "overlay.yaml"
+        overlay.write_text(yaml.safe_dump({"extends": "shipped", **tree}))
+        lines = [json.loads(line) for line in FACES.read_text().splitlines() if "fifty" in line]
+        (record,) = seke.infer(lines, overlay)
+        level = record["decision"]["levels"]["expression"]
+        assert level["value"] == flip["label"]
+        assert (level["decision"] == "accept") == flip["accepted"]
+        assert record["expression"][flip["label"]] == pytest.approx(flip["p"], abs=1e-4)
+        tried += 1
+    assert tried
+
+
+def _row(flip, last):
+    """A whole distribution in which one number is another and the rest make room."""
+    above = flip["path"].rpartition(".")[0]
+    row = {
+        path.rpartition(".")[2]: number.value
+        for path, number in seke.knowledge().numbers.items()
+        if path.rpartition(".")[0] == above
+    }
+    rest = {
+        name: value * (1 - flip["to"]) / (1 - flip["value"]) for name, value in row.items() if name != last
+    }
+    row = {name: round(value, 9) for name, value in rest.items()}
+    return {**row, last: round(1 - sum(row.values()), 9), "source": "judgement", "note": "a trial"}
+
+
+@pytest.mark.parametrize("item", ITEMS)
+def test_the_text_fits_a_terminal_and_says_what_the_facts_say(explained, item):
+    text, facts = str(explained[item]), explained[item].facts
+    assert max(map(len, text.splitlines())) <= 90
+    assert "{" not in text
+    assert text.startswith(f"{item}: expression {facts['label']['value']}, p {facts['label']['p']:.3f}")
+    for reading in facts["readings"]:
+        assert f"{reading['bits']:+.2f}" in text
+        assert f"{reading['observer']}, {reading['question']}, {reading['view']}" in text
+    for flip in facts["numbers"]:
+        assert flip["path"] in text
+        assert re.search(rf"{re.escape(flip['path'])}:\s+{flip['value']:g} -> {flip['to']:g}", text)
+    if facts["readings"]:
+        assert re.search(r"[\w.]+\.yaml:\d+", text)
+
+
+def test_every_template_is_used_or_reachable():
+    """A template that nothing asks for is sediment."""
+    words = yaml.safe_load((ROOT / "seke" / "explanations" / "explanation.yaml").read_text())
+    # What records say of a value has a wording, each of it, and nothing else has.
+    assert tuple(words.pop("basis")) == Basis.words()
+    assert set(words.pop("origin")) == set(Origin.words())
+    code = "".join((ROOT / "seke" / "explanations" / f"{name}.py").read_text() for name in ("text", "facts"))
+    names = [
+        "basis",
+        "origin",
+        *words,
+        *(key for one in words.values() if isinstance(one, dict) for key in one),
+    ]
+    assert [name for name in names if f'"{name}"' not in code] == []
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        (
+            "afraid-brows",
+            "is accepted, on numbers that were declared, not calibrated: its risk 0.030 is within",
+        ),
+        ("afraid-brows", "the limit 0.05 of the mean, which caps each risk. Somebody looked at it."),
+        ("human-coder", "is accepted, on the declared reliability of people and labels: its risk"),
+        ("set-label-alone", "is not accepted: its risk 0.200 is over the limit 0.05 of the mean"),
+        ("set-label-alone", "Nobody looked at it: only a label speaks of it."),
+        ("units-only", "is not accepted, though its risk 0.012 is within"),
+        ("units-only", "Nobody looked at it: it follows from other answers."),
+        ("affect-only", "is not accepted: its risk 0.616 is over the limit 0.05 of the mean"),
+        ("all-refused", "is not accepted: there is no readable answer."),
+    ],
+)
+def test_the_first_sentence_says_on_what_it_rests_and_who_looked(item, words):
+    assert words in verdict(quick(item))
+
+
+def test_a_reading_that_contradicts_all_others_is_named():
+    facts = json.loads(json.dumps(quick("observers-disagree").facts))
+    assert facts["decision"]["reasons"][0] == "conflict: human"
+    # Were its risk low enough, that would stand in the way.
+    facts["decision"]["risk"] = 0.01
+    words = "is not accepted: human contradicts all other readings"
+    assert words in " ".join(worded(facts).split())
+
+
+def verdict(explanation):
+    """The part before the first blank line, as one line."""
+    return " ".join(str(explanation).split("\n\n")[0].split())
+
+
+def test_a_label_that_is_kept_is_not_called_the_likeliest():
+    found = seke.explain(FACES, "set-label-doubted", unread(labels_final=True))
+    assert found.facts["label"]["value"] == "happiness"
+    assert found.facts["decision"]["value"] == "anger"
+    assert "the label of the data set, anger, is kept whatever was seen." in verdict(found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"mean_limits": frozenset()}, "is within the limit 0.05. Somebody"),
+        (
+            {"thresholds": {"expression": (0.0825,) * 8}},
+            "is within the threshold 0.0825, which keeps a mean of 0.05.",
+        ),
+    ],
+)
+def test_a_limit_says_whether_it_is_of_the_mean_or_of_each(changes, words):
+    assert words in verdict(seke.explain(FACES, "afraid-brows", unread(**changes)))
+
+
+@pytest.mark.parametrize("basis", Basis.words())
+def test_every_basis_has_its_words(explained, basis):
+    facts = json.loads(json.dumps(explained["same-answer-fifty-times"].facts))
+    facts["decision"] |= {"accepted": True, "basis": basis}
+    words = yaml.safe_load((ROOT / "seke" / "explanations" / "explanation.yaml").read_text())["basis"][basis]
+    assert f"is accepted, {words}: " in " ".join(worded(facts).split())
+
+
+def test_a_value_that_lacks_evidence_of_its_own_says_so(explained):
+    facts = json.loads(json.dumps(explained["same-answer-fifty-times"].facts))
+    facts["decision"] |= {"accepted": False, "risk": 0.01, "lacking_evidence": True}
+    assert "its own answers tell too little of it" in " ".join(worded(facts).split())
+
+
+def test_a_base_without_faces_is_explained_too():
+    found = seke.explain(SPRINKLER / "samples.jsonl", "wet", SPRINKLER / "knowledge")
+    assert found.facts["label"]["variable"] not in ("expression", "")
+    assert "expression" not in str(found)
+    assert max(map(len, str(found).splitlines())) <= 90
+
+
+def test_the_readme_shows_what_the_command_prints(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "README.md").read_text().split("## Why this label?")[1]
+    block = text.split("```text\n")[1].split("```")[0]
+    printed = str(seke.explain(FACES, "afraid-brows"))
+    for part in block.split("...\n"):
+        assert part.strip("\n") in printed
+    assert block.count("\n") > 30
+
+
+def test_a_base_of_one_variable_is_explained_too():
+    crowd = ROOT / "examples" / "crowd"
+    found = seke.explain(crowd / "samples.csv", "clear-robin", crowd / "knowledge")
+    assert found.facts["label"]["value"] == "robin"
+    assert found.facts["rules"] == []
+    assert {flip["path"].split(".")[0] for flip in found.facts["numbers"]} <= {
+        "observers",
+        "policy",
+        "priors",
+    }
+
+
+def run(*args):
+    return CliRunner(catch_exceptions=False).invoke(main, ["infer", str(FACES), *args])
+
+
+def test_the_command_prints_text_or_facts(explained):
+    found = run("--explain", "all-refused")
+    assert found.exit_code == 0
+    assert found.stdout.rstrip() == str(explained["all-refused"]).rstrip()
+    assert found.stderr == ""
+    facts = json.loads(run("--explain", "all-refused", "--json").stdout)
+    assert facts == explained["all-refused"].facts
+
+
+def test_an_item_that_is_not_there_is_named_with_the_nearest():
+    found = run("--explain", "agrement")
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert found.stderr == "no item is called 'agrement'; did you mean agreement?\n"
+
+
+def test_an_explanation_is_not_written_to_a_file(tmp_path):
+    found = run("--explain", "agreement", "-o", str(tmp_path / "x.jsonl"))
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert found.stderr == "--explain prints on the standard output; leave out -o\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_population_is_told(explained):
+    facts = seke.explain(FACES, "ranking", unread(), population="in-the-wild").facts
+    assert facts["prior"]["population"] == "in-the-wild"
+    assert facts["prior"]["bits"] != explained["ranking"].facts["prior"]["bits"]
+    assert np.isclose(sum(facts["prior"]["p"].values()), 1)

@@ -1,0 +1,238 @@
+"""Exports read by those who will: datasets and TRL, and LLaMA-Factory in an environment of its own.
+
+pip install -c constraints.txt -e '.[export]' && pytest tests/seke/exporting/test_consumers.py
+pytest -m slow tests/seke/exporting/test_consumers.py      # LLaMA-Factory too; it is fetched, a minute
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from made_run import made_records, made_run, picture
+
+import seke
+from engine import SekeError
+from seke.cli.main import main
+from seke.exporting.formats import FORMATS
+from seke.exporting.instruction_templates import TASKS
+
+ROOT = Path(__file__).parents[3]
+INSTALLED = all(importlib.util.find_spec(name) for name in ("datasets", "trl"))
+needs_readers = pytest.mark.skipif(not INSTALLED, reason="the extra `export` is not installed")
+# What these libraries warn of when they are imported is not ours to mend.
+pytestmark = pytest.mark.filterwarnings("ignore")
+NAMES = ["<image>", "a\nb", 'q" \\', "Ä\u202eñ", "<|im_end|>", "plain"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    records = list(made_records(60))
+    items = []
+    for number, record in enumerate(records):
+        name = NAMES[number % len(NAMES)]
+        record["item"] = f"{name} {number}"
+        path = picture(folder / "faces" / f"{name} {number}.png", number)
+        box = [1.0, 2.0, 9.0, 9.0] if number % 7 == 0 else None
+        known = {"path": str(path), "group": f"p{number % 9}", "source": name, "box": box}
+        items.append({**known, "picture": f"{number:064x}"})
+    return made_run(folder / "run", records, items)
+
+
+def everything(made, folder, **options):
+    shares = "train:.7,val:.1,test:.2"
+    return seke.export(made, folder, formats=FORMATS, tasks=TASKS, split=shares, uncalibrated=True, **options)
+
+
+@needs_readers
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"soft": True, "language": "de"}, {"copy_images": True, "licence": "ours"}],
+    ids=["plain", "soft", "copied"],
+)
+def test_every_row_of_every_format_is_accepted(made, tmp_path, options):
+    found = everything(made, tmp_path / "data", verify=True, **options)
+    assert found.verified.faults == ()
+    assert found.verified.rows == found.rows
+    assert [one.split()[0] for one in found.verified.readers] == ["datasets", "trl"]
+
+
+@needs_readers
+def test_what_is_read_back_is_what_was_accepted(made, tmp_path):
+    """With the loaders of the consumers, from the folder alone."""
+    import datasets
+
+    everything(made, tmp_path / "data")
+    cache = {"cache_dir": str(tmp_path / "cache")}
+    records = {}
+    for line in (made / "posteriors.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        levels = record["decision"]["levels"]
+        told = {name: one["value"] for name, one in levels.items() if one["decision"] == "accept"}
+        # One of two numbers alone is no answer to the question that asks for both.
+        if told.keys() - {"valence", "arousal"} or {"valence", "arousal"} <= told.keys():
+            records[record["item"]] = told
+    found = {}
+    for split, rows in datasets.load_dataset(str(tmp_path / "data"), "messages", **cache).items():
+        for row in rows:
+            found.setdefault(row["item"], set()).add(split)
+    assert found.keys() == records.keys()
+    assert {len(splits) for splits in found.values()} == {1}
+    files = {split: str(tmp_path / "data" / "images" / split / "**") for split in ("train", "val", "test")}
+    for split, rows in datasets.load_dataset("imagefolder", data_files=files, **cache).items():
+        for row in rows:
+            told = records[row["item"]]
+            assert found[row["item"]] == {split}
+            assert row["image"].size == (24, 24)
+            assert row["expression"] == told.get("expression", "")
+            assert row["valence"] == pytest.approx(told.get("valence"))
+            assert set(row["present"].split()) == {name for name, value in told.items() if value is True}
+            assert set(row["absent"].split()) == {name for name, value in told.items() if value is False}
+
+
+@needs_readers
+@pytest.mark.parametrize(
+    ("file", "old", "new", "fault"),
+    [
+        (
+            "messages/train.jsonl",
+            b"<image>",
+            b"<image><image>",
+            "messages/train, row 1: 2 times <image>, and 1",
+        ),
+        (
+            "messages/train.jsonl",
+            b'"role":"user"',
+            b'"role":"assistant"',
+            "assistant speaks where user should",
+        ),
+        ("messages/train.jsonl", b'.png"]', b'.pgn"]', "cannot be opened"),
+        ("trl/train.jsonl", b'{"type":"image"},', b"", "trl/train, row 1: ValueError: Number of images"),
+        ("llava/train.json", b'"from":"gpt"', b'"from":"bot"', "bot speaks where gpt should"),
+        (
+            "trl/val.jsonl",
+            b'"task":"affect"',
+            b'"task":"effect"',
+            "trl/val: has other tasks than were written",
+        ),
+        (
+            "images/train/metadata.jsonl",
+            b'"file_name":"',
+            b'"file_name":"../',
+            "imagefolder: cannot be loaded",
+        ),
+        (
+            "parquet/train.parquet",
+            b"PAR1",
+            b"XXXX",
+            "parquet/train.parquet: is not the file that was written",
+        ),
+    ],
+)
+def test_what_was_tampered_with_is_met(made, tmp_path, file, old, new, fault):
+    from seke.exporting.verify import verified
+
+    everything(made, tmp_path / "data")
+    path = tmp_path / "data" / file
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new, 1))
+    found = verified(tmp_path / "data")
+    assert any(fault in one for one in found.faults), found.faults
+
+
+@needs_readers
+def test_the_command_line_says_who_read_it(made, tmp_path):
+    args = ["export", made, "-o", tmp_path / "data", "-f", "trl", "-f", "messages", "--verify"]
+    found = CliRunner().invoke(main, list(map(str, args)))
+    assert found.exit_code == 0, found.output
+    assert "read back by datasets " in found.stdout
+
+
+@pytest.mark.skipif(INSTALLED, reason="the extra `export` is installed")
+def test_without_the_readers_nothing_is_written(made, tmp_path):
+    with pytest.raises(SekeError, match=r"--verify needs datasets, .* pip install 'seke\[export\]'"):
+        seke.export(made, tmp_path / "data", verify=True)
+    assert not (tmp_path / "data").exists()
+
+
+def test_what_is_no_export_is_refused(tmp_path):
+    from seke.exporting.verify import verified
+
+    with pytest.raises(SekeError, match="is no export"):
+        verified(tmp_path)
+
+
+# LLaMA-Factory ---------------------------------------------------------------------------------------------
+
+FACTORY = ("llamafactory==0.9.5",)
+# What its converter and its plugin of pictures import; all it asks for is gigabytes more.
+BESIDE = (
+    *("transformers<=5.6.0", "datasets<=4.0.0", "peft<=0.18.1", "accelerate<=1.11.0", "trl<=0.24.0"),
+    *("omegaconf", "pillow", "av<=16.0.0", "einops", "tiktoken", "sentencepiece", "protobuf", "tyro<0.9.0"),
+)
+CONVERT = """
+import json, sys
+folder, cache = sys.argv[1:]
+from llamafactory.data.loader import _load_single_dataset
+from llamafactory.data.mm_plugin import BasePlugin
+from llamafactory.data.parser import get_dataset_list
+from llamafactory.hparams import DataArguments, ModelArguments
+from transformers import Seq2SeqTrainingArguments
+data = DataArguments(dataset_dir=folder, media_dir=folder)
+model = ModelArguments(model_name_or_path="none", cache_dir=cache)
+training = Seq2SeqTrainingArguments(output_dir=cache, report_to=[])
+plugin = BasePlugin("<image>", None, None)
+counts = {}
+for attr in get_dataset_list(list(json.load(open(f"{folder}/dataset_info.json"))), folder):
+    rows = _load_single_dataset(attr, model, data, training)
+    for row in rows:
+        assert len(row["_prompt"]) == 1 and len(row["_response"]) == 1, row
+        plugin._validate_messages(row["_prompt"] + row["_response"], row["_images"], [], [])
+        plugin._regularize_images(row["_images"], image_max_pixels=10**6, image_min_pixels=1)
+    counts[attr.dataset_name] = len(rows)
+print("COUNTS" + json.dumps(counts))
+"""
+
+
+@pytest.fixture(scope="module")
+def factory(tmp_path_factory):
+    """A Python that has LLaMA-Factory: the one that SEKE_LLAMAFACTORY names, or one that is made."""
+    if named := os.environ.get("SEKE_LLAMAFACTORY"):
+        return named
+    folder = tmp_path_factory.mktemp("factory")
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    torch = [
+        line for line in (ROOT / "constraints.txt").read_text().splitlines() if line.startswith("torch==")
+    ]
+    told = {"capture_output": True, "text": True}
+    for names in (("--no-deps", *FACTORY), (*torch, *BESIDE)):
+        done = subprocess.run([python, "-m", "pip", "install", "-q", *names], check=False, **told)
+        if done.returncode:
+            pytest.skip(f"LLaMA-Factory cannot be installed: {done.stderr.strip()[-300:]}")
+    return str(python)
+
+
+@pytest.mark.slow
+def test_llama_factory_converts_every_row(made, factory, tmp_path):
+    found = everything(made, tmp_path / "data")
+    # It imports torchaudio for sounds, of which there are none here.
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside" / "torchaudio.py").write_text("")
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "beside"), "DISABLE_VERSION_CHECK": "1"}
+    command = [factory, "-c", CONVERT, str(tmp_path / "data"), str(tmp_path / "cache")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    counts = json.loads(done.stdout.split("COUNTS")[1])
+    assert counts.keys() == {f"messages/{split}.jsonl" for split in found.splits}
+    assert sum(counts.values()) == found.rows["messages"]
+    assert sys.executable != factory

@@ -1,0 +1,108 @@
+"""The training recipe on a tiny model of random weights: it learns, and can be asked by a server.
+
+pip install -c constraints.txt -e '.[train]' && pytest -m slow tests/seke/exporting/test_finetune.py
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+RECIPE = ROOT / "examples" / "finetune"
+EXAMPLE = ROOT / "examples" / "annotate"
+NEEDED = ("datasets", "trl", "peft", "transformers")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not all(importlib.util.find_spec(name) for name in NEEDED),
+        reason="the extra `train` is not installed",
+    ),
+]
+
+
+def ran(*command):
+    """Run a program to its end, away from every hub."""
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "OPENAI_API_KEY": "none"}
+    told = {"capture_output": True, "text": True, "env": env}
+    done = subprocess.run([sys.executable, *map(str, command)], check=False, **told)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def seke(*args):
+    return ran("-c", "from seke.cli.main import main; main()", *args)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """An export of the offline example, a model that knows nothing, and what became of it."""
+    folder = tmp_path_factory.mktemp("finetune")
+    recorded = ("--model", "gpt-4o", "--recorded", EXAMPLE / "answers.jsonl")
+    seke("annotate", EXAMPLE, "--run", folder / "run", *recorded)
+    tasks = [part for task in ("expression", "affect", "action_units") for part in ("--task", task)]
+    options = (*tasks, "--uncalibrated", "--split", "train:.7,val:.3")
+    seke("export", folder / "run", "-o", folder / "data", "-f", "trl", *options)
+    ran(RECIPE / "tiny.py", folder / "tiny")
+    options = ("--max-steps", 30, "--batch", 2, "--accumulate", 1, "--learning-rate", 0.02, "--log-every", 1)
+    arguments = (folder / "data", "--model", folder / "tiny", "--output", folder / "tuned")
+    told = ran(RECIPE / "train.py", *arguments, *options)
+    return folder, told
+
+
+def test_the_loss_falls(work):
+    losses = [float(loss) for loss in re.findall(r"'loss': '?([\d.]+)", work[1])]
+    assert len(losses) == 30
+    chance = math.log(260)
+    assert losses[0] == pytest.approx(chance, abs=0.03)
+    # What is learned is an adapter in a frozen model that knows nothing, so that it does not fall far.
+    assert sum(losses[-5:]) / 5 < chance - 0.08
+
+
+def test_only_the_language_part_was_trained(work):
+    from transformers import AutoModelForImageTextToText
+
+    before, after = (
+        AutoModelForImageTextToText.from_pretrained(work[0] / name).state_dict() for name in ("tiny", "tuned")
+    )
+    assert before.keys() == after.keys()
+    moved = {name for name in before if not before[name].equal(after[name])}
+    assert moved
+    assert not any("vision" in name for name in moved)
+
+
+@contextmanager
+def served(folder):
+    command = [sys.executable, str(RECIPE / "serve.py"), str(folder), "--port", "0"]
+    env = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    told = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True, "env": env}
+    with subprocess.Popen(command, **told) as process:
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+def test_the_trained_model_is_asked_through_a_server(work):
+    folder, _ = work
+    with served(folder / "tuned") as url:
+        where = ("--model", "tuned", "--base-url", url, "--concurrency", 1, "--max-tokens", 20)
+        seke("annotate", EXAMPLE, "--run", folder / "asked", *where, "--max-samples", 1)
+        seke("bench", "run", "--images", EXAMPLE / "faces.csv", "--run", folder / "bench", *where)
+    summary = json.loads((folder / "asked" / "summary.json").read_text())
+    assert summary["finished"]
+    assert summary["totals"]["answers"] == 6
+    # It knows nothing, so nothing of it can be read: all of that counts as wrong.
+    scored = seke("bench", "score", folder / "bench" / "predictions.csv", EXAMPLE / "faces.csv", "--json")
+    (found,) = json.loads(scored)["predictions"]
+    assert found["variables"]["expression"]["void"] == {"refused": 0, "unreadable": 3}
+    assert found["variables"]["expression"]["scores"]["accuracy"]["value"] == 0

@@ -1,0 +1,238 @@
+"""The words of an export: their faults with places, overlays, languages, and seeded choice."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from made_run import made_records
+
+import seke
+from engine import KnowledgeError, SekeError
+from seke.cli.main import main
+from seke.exporting.accepted_labels import Grounds, Spoken
+from seke.exporting.instruction_templates import HERE, KINDS, TASKS, languages, read_instructions
+from seke.exporting.instruction_writer import Speaker
+from seke.exporting.rationale import Reasons
+
+OVERLAYS = Path(__file__).parents[3] / "examples" / "overlay"
+
+
+@pytest.fixture(scope="module")
+def base():
+    return seke.knowledge()
+
+
+def faults_of(base, tmp_path, text, language="en"):
+    path = tmp_path / "words.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(KnowledgeError) as error:
+        read_instructions(base, language, [path])
+    return [str(fault).replace(f"{path}:", "") for fault in error.value.faults]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("taskss: {}\n", "1:9: taskss: no such key; did you mean tasks?"),
+        ("tasks:\n  joy: {}\n", "2:8: tasks.joy: no such key; allowed are"),
+        ("tasks:\n  affect:\n    hard: []\n", "3:11: tasks.affect.hard: no such key"),
+        ("tasks: {affect: {plain: []}}\n", "1:25: tasks.affect.plain: a list of phrasings"),
+        ("tasks: {affect: {plain: text}}\n", "1:25: tasks.affect.plain: a list of phrasings"),
+        (
+            "tasks: {affect: {plain: [text]}}\n",
+            "1:26: tasks.affect.plain[0]: is a text; a mapping with ask and",
+        ),
+        (
+            'tasks:\n  affect:\n    plain:\n      - ask: "{asked}"\n',
+            "4:9: tasks.affect.plain[0].answer: is missing; a text belongs here",
+        ),
+        (
+            'tasks:\n  affect:\n    plain:\n      - {ask: "{asked}", answer: "{json}", anser: x}\n',
+            "4:51: tasks.affect.plain[0].anser: no such key; did you mean answer?",
+        ),
+        (
+            'tasks:\n  affect:\n    plain:\n      - {ask: "How?", answer: "{json}"}\n',
+            "4:15: tasks.affect.plain[0].ask: says nothing; it must use {asked}",
+        ),
+        (
+            "tasks: {expression: {plain: [{ask: Which, answer: A smile.}]}}\n",
+            "1:51: tasks.expression.plain[0].answer: says nothing; it must use {expression} or {json}",
+        ),
+        (
+            'tasks: {expression: {plain: [{ask: Which, answer: "{expresion}"}]}}\n',
+            "no such fact here: 'expresion'; did you mean expression?",
+        ),
+        (
+            'tasks: {expression: {plain: [{ask: Which, answer: "{expression} {p:.2f}"}]}}\n',
+            "no such fact here: 'p'",
+        ),
+        (
+            'tasks: {expression: {plain: [{ask: Which, answer: "{expression.__class__}"}]}}\n',
+            "no such fact here: 'expression.__class__'",
+        ),
+        (
+            'tasks: {expression: {plain: [{ask: Which, answer: "{expression"}]}}\n',
+            "a brace that is meant as one is written twice",
+        ),
+        ('number: "{name} {value:+.2q}"\n', "1:9: number: cannot be filled in"),
+        ('unit: "{name} <image>"\n', "1:7: unit: '<image>' may not stand in it"),
+        ('unit: "{name} <|im_end|>"\n', "1:7: unit: '<|' may not stand in it"),
+        ('unit: "{name} \\x1b"\n', "1:7: unit: '\\x1b' may not stand in it"),
+        ("unit: [a]\n", "1:7: unit: is a list; a text belongs here"),
+        ('unit: ""\n', "1:7: unit: is empty; a text belongs here"),
+        ("lists: {last: x, lst: y}\n", "1:23: lists.lst: no such key; did you mean last?"),
+        (
+            "names: {hapiness: joy}\n",
+            "1:19: names.hapiness: the base has nothing of that name; did you mean happiness?",
+        ),
+        ("statements: {afraid-brow: x}\n", "the base has nothing of that name; did you mean afraid-brows?"),
+        ("names: [a]\n", "1:8: names: is a list; a mapping belongs here"),
+        ("- a\n", "1:1: is a list; a mapping with language, lists, unit, ... belongs here"),
+        ("unit: a\nunit: b\n", "2:1: unit: is there twice"),
+        ("unit: &a x\nbox: *a\n", "2:6: cannot be read (aliases (*) are not read; write the text out)"),
+        ("unit: [\n", "2:1: is no YAML"),
+        ("language: en-GB\n", "1:1: lists.between: is missing; a text belongs here"),
+    ],
+)
+def test_faults_have_their_place(base, tmp_path, text, fault):
+    found = faults_of(base, tmp_path, text)
+    assert any(one.startswith(fault) or fault in one for one in found), found
+
+
+def test_all_faults_come_at_once_and_by_the_command_line(tmp_path):
+    path = tmp_path / "words.yaml"
+    path.write_text("unit: <image>\nnames: {fera: x}\n")
+    run = tmp_path / "run"
+    example = Path(__file__).parents[3] / "examples" / "annotate"
+    args = ["--run", run, "--model", "gpt-4o", "--recorded", example / "answers.jsonl"]
+    CliRunner().invoke(main, ["annotate", str(example), *map(str, args)])
+    told = ["export", run, "-o", tmp_path / "data", "--templates", path]
+    found = CliRunner().invoke(main, list(map(str, told)))
+    assert found.exit_code == 2
+    assert "words.yaml:1:7: unit" in found.stderr
+    assert "words.yaml:2:15: names.fera" in found.stderr
+    assert "2 faults" in found.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_files_that_cannot_be_read_are_named(base, tmp_path):
+    deep, wide, long = "is nested more than 30 deep", "has more than 50,000 keys", "has more than 1,000,000"
+    for name, text, fault in (
+        ("gone.yaml", None, "1:1: cannot be read"),
+        ("latin.yaml", b"unit: \xe4\n", "1:7: not UTF-8 text: met the byte 0xe4"),
+        ("deep.yaml", b"[" * 900_000, f"1:31: {deep}"),
+        ("wide.yaml", b"[" + b"a," * 450_000 + b"]", f"1:100000: {wide}"),
+        ("long.yaml", b"#" * 1_000_001, f"1:1: {long}"),
+    ):
+        path = tmp_path / name
+        if text is not None:
+            path.write_bytes(text)
+        with pytest.raises(KnowledgeError, match=f"{name}:{fault}"):
+            read_instructions(base, "en", [path])
+
+
+def test_layers_lie_upon_one_another(base, tmp_path):
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text("names: {fear: dread, anger: wrath}\nlists: {last: ' & '}\n")
+    two.write_text("names: {fear: terror}\ntasks: {expression: {plain: [{ask: Which, answer: '{json}'}]}}\n")
+    found, usual = read_instructions(base, "en", [one, two]), read_instructions(base)
+    assert (found.names["fear"], found.names["anger"]) == ("terror", "wrath")
+    assert (found.texts["lists.last"], found.texts["lists.between"]) == (" & ", ", ")
+    assert len(found.phrasings["expression", "plain"]) == 1
+    assert found.phrasings["expression", "soft"] == usual.phrasings["expression", "soft"]
+    assert found.digest != usual.digest
+
+
+def test_another_language_keeps_no_word_of_the_one_below(base, tmp_path):
+    """A layer in Dutch that says all but one thing is told of that one, and not completed in English."""
+    whole = (HERE / "instructions.yaml").read_text("utf-8").replace("language: en", "language: nl")
+    tree = yaml.safe_load(whole)
+    del tree["reasons"]["absent"]
+    found = faults_of(base, tmp_path, yaml.safe_dump(tree))
+    assert found == ["1:1: reasons.absent: is missing; a text belongs here"]
+
+
+def test_every_shipped_language_says_everything_and_names_the_base(base):
+    assert languages() == ("de", "en")
+    for language in languages():
+        found = read_instructions(base, language)
+        assert found.language == language
+        assert all(found.phrasings[task, kind] for task in TASKS for kind in KINDS)
+    german = read_instructions(base, "de")
+    states = base.variables["expression"].states
+    assert {*states, *base.cells, *base.affect, *base.levels} - german.names.keys() == set()
+    about = {
+        rule.name for rule in base.rules if "expression" in rule.condition.variables() | rule.then.variables()
+    }
+    assert about <= german.statements.keys()
+    assert all(len(read_instructions(base).phrasings[task, "plain"]) > 1 for task in TASKS)
+
+
+def test_a_base_with_fewer_names_takes_the_shipped_words(tmp_path):
+    smaller = seke.knowledge(OVERLAYS / "seven-classes.yaml")
+    assert "contempt" not in read_instructions(smaller, "de").names
+    found = faults_of(smaller, tmp_path, "names: {contempt: scorn}\n")
+    assert len(found) == 1
+    assert "names.contempt: the base has nothing of that name" in found[0]
+
+
+def speaker(base, language="en", *, soft=False, seed=0):
+    return Speaker(base, read_instructions(base, language), Reasons(base, "uniform"), soft=soft, seed=seed)
+
+
+def test_phrasings_are_chosen_evenly_and_by_the_seed(base):
+    records = [Spoken.of(record, base, Grounds(uncalibrated=True)) for record in made_records(600)]
+    said = {}
+    for seed in (0, 1):
+        found = speaker(base, seed=seed)
+        said[seed] = [ask for one in records for _, ask, _ in found.rows(one, ["expression"])]
+    counts = Counter(said[0])
+    assert len(counts) == len(read_instructions(base).phrasings["expression", "plain"])
+    # Each of n phrasings gets a share of 1/n; five standard deviations of a binomial.
+    n, total = len(counts), len(said[0])
+    assert all(abs(count - total / n) < 5 * (total / n) ** 0.5 for count in counts.values())
+    assert said[0] != said[1]
+    assert speaker(base).rows(records[0], ["affect"]) is not None
+
+
+def test_names_and_labels_come_from_the_base(base, tmp_path):
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text("extends: shipped\nvariables:\n  AU12: {label: corner lifter}\n")
+    mine = seke.knowledge(overlay)
+    assert speaker(mine).units["AU12"] == "AU12 (corner lifter)"
+    overlay.write_text('extends: shipped\nvariables:\n  AU12: {label: "corner <image> lifter"}\n')
+    with pytest.raises(SekeError, match="AU12: 'corner <image> lifter' holds '<image>'"):
+        speaker(seke.knowledge(overlay))
+
+
+def test_german_reasons_are_german(base):
+    (record,) = made_records(1)
+    told = Spoken(record["item"], "fear", {}, {"AU1": True, "AU2": True, "AU4": True, "AU12": False}, record)
+    ((_, _, answer),) = speaker(base, "de").rows(told, ["reasoned"])
+    assert "Gehobene und zugleich zusammengezogene Brauen gehören zur Angst" in answer
+    assert "AU4 (Zusammenziehen der Brauen)" in answer
+    assert "brow" not in answer
+
+
+def test_lists_by_hand(base):
+    (record,) = made_records(1)
+
+    def answer(units):
+        told = Spoken(record["item"], None, {}, units, record)
+        words = read_instructions(base)
+        found = Speaker(base, words, Reasons(base, "uniform"), soft=False, seed=0)
+        return found.facts["action_units"]["units"](told, None), json.loads(
+            found.facts["action_units"]["json"](told, None)
+        )
+
+    one, two = "AU1 (inner brow raiser)", "AU2 (outer brow raiser)"
+    three = "AU12 (lip corner puller)"
+    assert answer({"AU1": True})[0] == one
+    assert answer({"AU1": True, "AU2": True, "AU4": False})[0] == f"{one} and {two}"
+    assert answer({"AU1": True, "AU2": True, "AU12": True})[0] == f"{one}, {two} and {three}"
+    assert answer({"AU1": False}) == ("none of these", {"action_units": {"AU1": False}})

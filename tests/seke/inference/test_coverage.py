@@ -1,0 +1,366 @@
+"""A guarantee in use: what `seke infer` accepts by it, what it says of it, and when it refuses it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from engine import (
+    Answers,
+    Gold,
+    LevelDecision,
+    acceptable,
+    certificates_yaml,
+    certify,
+    decide_levels,
+    design_of,
+    diagnose,
+    fewest,
+    listed,
+    mismatches,
+    split,
+)
+from engine.model.guarantee import Asked
+from seke import explain, infer, knowledge
+from seke.cli.main import main
+from seke.console.certificate_table import certificate_table, verdict
+from seke.inference.session import Session
+from seke.samples import answers_from
+from seke.sampling.simulate import simulate
+
+MACHINE = Path(__file__).parents[2] / "engine" / "bases" / "machine.yaml"
+DRAWS = 3
+
+
+def made(count, seed, draws=DRAWS, **given):
+    parts = list(simulate(MACHINE, count, questions=["walk"], draws=draws, seed=seed, **given))
+    samples = [one for part in parts for one in part.samples]
+    return samples, [one for part in parts for one in part.truth]
+
+
+def gold_of(base, truth):
+    """Turn a label table into gold."""
+    columns = {}
+    for names in base.levels.values():
+        for name in names:
+            states = {state: index for index, state in enumerate(base.variables[name].states)}
+            categorical = base.variables[name].kind == "categorical"
+            columns[name] = np.array(
+                [states[row[name]] if categorical else row[name] for row in truth], dtype=float
+            )
+    return Gold(columns)
+
+
+def certified_with(base, samples, truth, **given):
+    """Do what a calibration does with gold: infer, decide, certify."""
+    session = Session.open(base)
+    parts = list(answers_from(samples, base))
+    levels, allowed = [], []
+    for answers in parts:
+        posterior = session.inference.posterior(answers)
+        conflict = diagnose(session.inference, answers, posterior).conflict
+        levels.append(decide_levels(base, answers, posterior, conflict))
+        allowed.append(acceptable(base, answers, conflict))
+    joined = {name: LevelDecision.stacked([part[name] for part in levels]) for name in levels[0]}
+    fits = split(len(truth), None, 1 / 3, np.random.default_rng(0))
+    given = {"alpha": 0.13, "delta": 0.1, "design": design_of(base, parts), **given}
+    return certify(
+        base,
+        joined,
+        np.concatenate(allowed),
+        gold_of(base, truth),
+        fits,
+        population=session.inference.population,
+        made="2025-11-25",
+        **given,
+    )
+
+
+@pytest.fixture(scope="module")
+def guarantee():
+    return certified_with(knowledge(MACHINE), *made(1_500, 1))
+
+
+def overlay(folder, guarantee, name="certified.yaml", more="", base=MACHINE):
+    text = f"extends: {base}\n{more}\n{certificates_yaml(guarantee, 'handbook')}"
+    (folder / name).write_text(text, "utf-8")
+    return folder / name
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, guarantee):
+    monkeypatch.chdir(tmp_path)
+    for name, samples in (("new", made(60, 2)[0]), ("fewer", made(60, 3, draws=2)[0])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in samples), "utf-8")
+    overlay(tmp_path, guarantee)
+    return tmp_path
+
+
+def seke(*args):
+    found = CliRunner(catch_exceptions=False).invoke(main, ["infer", *map(str, args)])
+    return found.exit_code, found.stdout, found.stderr
+
+
+def records(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def answer_odds(base, path):
+    """The log-odds that the answers about each binary variable alone give, by item and variable."""
+    inference, found = Session.open(base).inference, {}
+    for answers in answers_from(records(path.read_text()), base):
+        odds = inference.posterior(answers).answer_odds
+        for i, item in enumerate(answers.items):
+            found[item] = {name: float(column[i]) for name, column in odds.items()}
+    return found
+
+
+def test_what_is_accepted_is_certified_and_by_its_threshold(folder, guarantee):
+    assert guarantee.certified
+    assert guarantee.failed
+    thresholds = {(one.variable, one.value): one.threshold for one in guarantee.certificates}
+    status, out, err = seke("new.jsonl", "-k", "certified.yaml")
+    assert status == 0
+    base, seen = knowledge(MACHINE), set()
+    plain = {one["item"]: one for one in infer("new.jsonl", MACHINE)}
+    odds = answer_odds(base, folder / "new.jsonl")
+    for record in records(out):
+        decision = record["decision"]
+        assert decision["guarantee"] == {"alpha": 0.13, "delta": 0.1, "holds": True, "why": ""}
+        before = plain[record["item"]]
+        assert (before["posteriors"], before["decision"]["next"]) == (record["posteriors"], decision["next"])
+        conflict = record["diagnostics"]["conflict"] < base.policy.conflict
+        for name, level in decision["levels"].items():
+            value = level["value"]
+            word = str(value).lower() if isinstance(value, bool) else value
+            threshold = thresholds[name, word if (name, word) in thresholds else "within"]
+            assert level["threshold"] == threshold
+            may = level["origin"] == "seen" and not conflict
+            if isinstance(value, bool):
+                # A binary value needs evidence of its own besides.
+                told = odds[record["item"]][name] * (1 if value else -1)
+                may &= told >= np.log(base.policy.evidence) - 1e-9
+            accepted = threshold is not None and level["risk"] <= threshold + 5e-7 and may
+            assert (level["decision"] == "accept") == level["certified"] == accepted
+            assert (level["basis"] == "certified") == accepted
+            seen.add((threshold is not None, accepted))
+            if threshold is None and name in ("wear", "load", "flow") and decision["item"] != "accept":
+                assert f"uncertified: {name}" in decision["reasons"]
+    assert seen == {(True, True), (True, False), (False, False)}
+    lines = err.splitlines()
+    assert lines[-2].startswith(
+        "guaranteed with 90 % confidence: at most 13 % wrong among those accepted as "
+    )
+    assert lines[-1].startswith("not certified, so not accepted: ")
+
+
+def test_what_is_accepted_of_new_items_is_right_often_enough(guarantee):
+    """The chain as a whole, from samples to records, on items of which the truth is known."""
+    samples, truth = made(3_000, 7)
+    base = replace(knowledge(MACHINE), guarantee=guarantee)
+    counts = {}
+    for record, row in zip(infer(samples, base), truth, strict=True):
+        for name, level in record["decision"]["levels"].items():
+            if level["certified"]:
+                off = level["value"] != row[name]
+                if base.variables[name].kind == "interval":
+                    off = abs(level["value"] - row[name]) > base.policy.tolerance[name]
+                key = (
+                    name,
+                    "within" if base.variables[name].kind == "interval" else str(level["value"]).lower(),
+                )
+                counts.setdefault(key, []).append(off)
+    assert counts.keys() == {(one.variable, one.value) for one in guarantee.certified}
+    for wrong in counts.values():
+        assert np.mean(wrong) <= 0.15 + 2 * np.sqrt(0.15 * 0.85 / len(wrong))
+
+
+def test_every_format_holds_it(folder):
+    from pyarrow import parquet
+
+    for name in ("o.csv", "o.parquet"):
+        assert seke("new.jsonl", "-k", "certified.yaml", "-o", name)[0] == 0
+    with (folder / "o.csv").open(encoding="utf-8", newline="") as file:
+        row = next(csv.DictReader(file))
+    assert (row["decision.guarantee.alpha"], row["decision.guarantee.holds"]) == ("0.13", "true")
+    assert {"decision.levels.wear.certified", "decision.levels.wear.threshold"} < set(row)
+    table = parquet.read_table(folder / "o.parquet")
+    assert table["decision"][0].as_py()["guarantee"]["delta"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("more", "args", "reason"),
+    [
+        (
+            "observers: {fitter: {carry: 0.5, source: handbook}}",
+            (),
+            "observers changed since it was made (digest ",
+        ),
+        ("policy: {budget: 13, source: handbook}", (), "policy changed since it was made (digest "),
+        ("", ("--population", "in-service"), "it was made for population uniform, this is in-service"),
+    ],
+)
+def test_a_change_is_refused_with_the_reason_and_decided_as_without(folder, more, args, reason):
+    (folder / "over.yaml").write_text(f"extends: certified.yaml\n{more}\n", "utf-8")
+    (folder / "plain.yaml").write_text(f"extends: {MACHINE}\n{more}\n", "utf-8")
+    status, out, err = seke("new.jsonl", "-k", "over.yaml", *args)
+    assert status == 1
+    assert err.splitlines()[-1].startswith(f"the guarantee is refused: {reason}")
+    assert seke("new.jsonl", "-k", "plain.yaml", *args)[:2] == (0, out)
+    if not args:
+        with pytest.warns(UserWarning, match="the guarantee is refused"):
+            assert next(infer("new.jsonl", "over.yaml"))["item"] == "item-000000"
+
+
+def test_items_answered_otherwise_are_not_covered(folder):
+    lines = (folder / "new.jsonl").read_text().splitlines()
+    other = [json.loads(line) | {"item": "extra"} for line in lines[:2]]
+    (folder / "new.jsonl").write_text("\n".join([*lines, *map(json.dumps, other)]) + "\n")
+    status, out, err = seke("new.jsonl", "-k", "certified.yaml")
+    assert status == 1
+    assert err.splitlines()[-1] == (
+        "the guarantee is refused for 1 of 61 items, which were answered otherwise than those it was made "
+        "with (extra: 2 answers, then at least 3); they are decided as without it"
+    )
+    *covered, extra = records(out)
+    assert all(one["decision"]["guarantee"]["holds"] for one in covered)
+    assert extra["decision"]["guarantee"]["why"] == "2 answers, then at least 3"
+    (plain,) = infer(other, MACHINE)
+    for name, level in extra["decision"]["levels"].items():
+        assert level == plain["decision"]["levels"][name] | {"certified": False, "threshold": None}
+
+
+def test_a_terminal_is_told_in_words(folder):
+    status, _, err = seke("fewer.jsonl", "-k", "certified.yaml", "--explain", "item-000003")
+    assert status == 1
+    assert err.endswith("the guarantee is refused: 2 answers, then at least 3\n")
+    said = {
+        True: "is within the certified threshold",
+        False: "is not certified",
+        None: "is over the limit",
+    }
+    met = set()
+    for record in infer("new.jsonl", "certified.yaml"):
+        level = record["decision"]["levels"]["wear"]
+        if level["risk"] == 0 or (
+            level["threshold"] is not None and record["diagnostics"]["conflict"] < 0.01
+        ):
+            continue
+        kind = True if level["certified"] else False if level["threshold"] is None else None
+        if kind not in met:
+            text = str(explain("new.jsonl", record["item"], "certified.yaml"))
+            assert said[kind] in " ".join(text.split()), record["item"]
+            met.add(kind)
+    assert len(met) >= 2
+
+
+# Designs.
+
+
+def answers(*samples, base):
+    rows = [{"observer": "fitter", "question": "walk", "draw": i} | one for i, one in enumerate(samples)]
+    (found,) = answers_from(rows, base)
+    assert isinstance(found, Answers)
+    return found
+
+
+def test_a_design_is_who_was_asked_what_and_how_often():
+    base = knowledge(MACHINE)
+    told = {"reports": {"wear": "worn"}}
+    listen, refused = {"question": "listen", "reports": {"noisy": True}}, {"status": "refused"}
+    found = answers(
+        {"item": "a", **told},
+        {"item": "a", **told},
+        {"item": "a", **listen},
+        {"item": "b", **told},
+        {"item": "b", **refused},
+        {"item": "b", **listen},
+        base=base,
+    )
+    design = design_of(base, [found])
+    assert (design.least, design.most, design.adaptive) == (3, 3, False)
+    # The refused answer of b does not make one answer enough.
+    assert design.readings == (Asked("fitter", "walk", "face", 2, 2), Asked("fitter", "listen", "face", 1, 1))
+    assert mismatches(design, base, found) == ["", ""]
+    other = answers(
+        {"item": "a", **told},
+        {"item": "a", **told},
+        {"item": "a", **told},
+        {"item": "b", **told},
+        {"item": "b", "observer": "logbook", **told},
+        {"item": "b", **listen},
+        {"item": "c", **told},
+        {"item": "c", **listen, "view": "back"},
+        {"item": "c", **listen},
+        {"item": "d", **listen},
+        {"item": "d", **listen},
+        {"item": "d", **refused},
+        {"item": "e", **told},
+        {"item": "e", **refused},
+        {"item": "e", **refused},
+        {"item": "f", **told},
+        {"item": "f", **told},
+        {"item": "f", **listen},
+        {"item": "f", **refused},
+        base=base,
+    )
+    assert mismatches(design, base, other) == [
+        "3 answers of fitter, walk, face, then at most 2",
+        "logbook, walk, face was not asked then",
+        "fitter, listen, back was not asked then",
+        "2 answers of fitter, listen, face, then at most 1",
+        "",  # What was refused may have been any of the answers.
+        "4 answers, then at most 3",
+    ]
+    adaptive = design_of(base, [found], adaptive=True)
+    assert mismatches(adaptive, base, answers({"item": "a", **told}, base=base)) == [""]
+    assert mismatches(design, base, answers({"item": "a", **told}, base=base)) == [
+        "1 answer, then at least 3"
+    ]
+    one_question = answers({"item": "a", **told}, {"item": "a", **told}, base=base)
+    assert mismatches(replace(design, least=2), base, one_question) == ["lacks fitter, listen, face"]
+    with pytest.raises(ValueError, match="at least one item"):
+        design_of(base, [])
+
+
+def test_questions_about_one_variable_count_each():
+    base = knowledge(MACHINE)
+    names = ("hot", "noisy", "shaking")
+    found = answers(*({"item": "a", "question": "check", "reports": {n: True}} for n in names), base=base)
+    assert design_of(base, [found]).readings == (Asked("fitter", "check", "face", 3, 3),)
+
+
+# When it is made.
+
+
+def test_a_table_of_all_values_and_a_line(guarantee):
+    from rich.console import Console
+
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(certificate_table(guarantee))
+    head, *rows = console.export_text().splitlines()
+    assert head.split()[:4] == ["value", "accepted", "at", "risk"]
+    assert len(rows) == len(guarantee.certificates) == 13
+    for row, one in zip(rows, guarantee.certificates, strict=True):
+        assert row.startswith(listed([one]))
+        lacks = any(word in row for word in ("more right ones", "too many wrong", "never met"))
+        assert (one.threshold is None) == lacks
+    count = len(guarantee.certified)
+    assert verdict(guarantee).startswith(f"{count} of 13 values certified: at most 13 % wrong, all at once")
+
+
+def test_too_little_gold_says_how_much_is_missing():
+    few = certified_with(knowledge(MACHINE), *made(60, 5), alpha=0.05)
+    assert few.certified == ()
+    said = verdict(few)
+    assert said.startswith("too little gold for any guarantee (at most 5 % wrong")
+    tried = max(sum(one.share > 0 for one in few.certificates), 1)
+    assert f"at least {fewest(0.05, 0.1 / tried)} accepted items" in said
+    assert "; nearest is " in said

@@ -1,0 +1,377 @@
+"""`seke plan`: its figures keep the laws of what is made up as it is believed, and are told as they are."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+from scipy.stats import binomtest
+
+import seke
+from engine import Answers, Misfit, SekeError, prior_truth
+from seke.cli.main import main
+from seke.console.proportions import share
+from seke.inference.session import Session
+from seke.planning.gold import calibrated
+from seke.planning.plot import drawn
+from seke.planning.table import show
+from seke.sampling.answerers import SimulatedSource
+from seke.sampling.ceiling import ceiling
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+PLANTS = EXAMPLES / "plants" / "knowledge"
+GARDEN = EXAMPLES / "sprinkler" / "knowledge"
+# Deviations, in standard errors, that chance brings about once in a million.
+FAR = 5.0
+
+
+def run(*args):
+    return CliRunner(catch_exceptions=False).invoke(main, ["plan", *map(str, args)])
+
+
+def variables(row):
+    """Each variable's figures; a level of one variable has no others."""
+    for level in row["levels"].values():
+        yield from level.get("variables", {"": level}).values()
+
+
+def excess(one):
+    """How far more is wrong than was stated, in standard errors."""
+    count, stated = one["wrong"]["of"], one["stated"]
+    return (one["wrong"]["count"] - count * stated) / np.sqrt(count * stated * (1 - stated))
+
+
+# Laws.
+
+
+@pytest.fixture(scope="module")
+def plans():
+    """Plans of two bases that are not about faces, with many items, and one of faces."""
+    many = {"limits": (0.25, 0.5, 1, 2, 4), "seed": 3}
+    return {
+        "plants": seke.plan(PLANTS, 700, **many),
+        "garden": seke.plan(GARDEN, 700, **many),
+        "faces": seke.plan(None, 150, limits=(0.5, 1, 2), fixed=(2,), seed=3),
+    }
+
+
+@pytest.mark.parametrize("name", ["plants", "garden", "faces"])
+def test_as_much_is_wrong_as_is_stated_however_it_was_asked(plans, name):
+    """Whichever question comes next follows from the answers so far, and so changes no posterior's truth."""
+    told = [one for row in plans[name].rows for one in variables(row) if one["wrong"]["of"] > 20]
+    assert len(told) > 10
+    gaps = [excess(one) for one in told]
+    assert max(map(abs, gaps)) < FAR
+    assert abs(np.mean(gaps)) < 1
+    for row in plans[name].rows:
+        for level in row["levels"].values():
+            if level["wrong"]["of"]:
+                assert level["wrong"]["low"] <= level["wrong"]["share"] <= level["wrong"]["high"]
+
+
+@pytest.mark.parametrize("name", ["plants", "garden", "faces"])
+def test_looser_limits_accept_more_and_err_more(plans, name):
+    rows = [row for row in plans[name].rows if row["design"] == "policy"]
+    assert [row["limits"] for row in rows] == sorted(row["limits"] for row in rows)
+    # Where less is asked, less is looked at, and of a level that nobody needs less is accepted.
+    required = seke.knowledge({"plants": PLANTS, "garden": GARDEN, "faces": None}[name]).policy.required
+    for strict, loose in itertools.pairwise(rows):
+        for level, one in ((level, strict["levels"][level]) for level in required):
+            other = loose["levels"][level]
+            assert other["accepted"]["high"] > one["accepted"]["low"]
+            if one["wrong"]["of"] and other["wrong"]["of"]:
+                assert other["wrong"]["high"] > one["wrong"]["low"]
+                assert one["stated"] <= other["stated"] + 0.01
+    assert rows[-1]["accepted"]["share"] > rows[0]["accepted"]["share"] + 0.1
+
+
+@pytest.mark.parametrize("base", [PLANTS, GARDEN], ids=["plants", "garden"])
+def test_where_no_price_is_too_high_stricter_limits_need_more_calls(base):
+    """A policy that weighs its price gives up on limits that are too strict; one that does not goes on."""
+    known = seke.knowledge(base)
+    worth = dict.fromkeys(known.policy.worth, 1e6)
+    dear = replace(known, policy=replace(known.policy, worth=worth))
+    rows = seke.plan(dear, 400, limits=(0.25, 0.5, 1, 2, 4), fixed=()).rows
+    for strict, loose in itertools.pairwise(rows):
+        error = np.hypot(strict["calls"]["error"], loose["calls"]["error"])
+        assert strict["calls"]["mean"] > loose["calls"]["mean"] - 2 * error
+    assert rows[0]["calls"]["mean"] > rows[-1]["calls"]["mean"] + 1
+
+
+def test_budgets_are_kept_and_larger_ones_are_used():
+    rows = seke.plan(PLANTS, 300, limits=(1,), budgets=(1, 2, 4), fixed=()).rows
+    assert [row["budget"] for row in rows] == [1, 2, 4]
+    assert [row["setting"] for row in rows] == [f"limits ×1, budget {budget}" for budget in (1, 2, 4)]
+    means = [row["calls"]["mean"] for row in rows]
+    assert means[0] == 1.0
+    assert means == sorted(means)
+    for row in rows:
+        assert row["calls"]["q95"] <= row["budget"]
+        assert sum(row["asked"].values()) == pytest.approx(row["calls"]["mean"], abs=1e-5)
+
+
+def test_a_fixed_design_asks_all_the_same(plans):
+    for row in plans["plants"].rows:
+        if row["design"] == "fixed":
+            count = row["answers"]
+            assert row["calls"] == {"mean": count, "error": 0, "q05": count, "q95": count}
+            assert row["asked"] == {"photo": count}
+            assert row["accepted"]["share"] + sum(row["reasons"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_setting_says_the_same_whatever_stands_beside_it():
+    alone = seke.plan(PLANTS, 100, limits=(1,), fixed=(2,)).rows
+    beside = seke.plan(PLANTS, 100, limits=(0.5, 1, 3), fixed=(1, 2, 7)).rows
+    assert [row for row in beside if row["setting"] in ("limits ×1", "2 × photo")] == list(alone)
+    other = seke.plan(PLANTS, 100, limits=(1,), fixed=(2,), seed=1).rows
+    assert list(other) != list(alone)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"misfit": Misfit(drift=1.0)}, {"misfit": Misfit(independent=True, drift=0.8)}],
+    ids=["drift", "independent and drift"],
+)
+def test_where_observers_are_otherwise_more_is_wrong_than_is_stated(wrong):
+    (row,) = seke.plan(None, 150, limits=(2,), fixed=(), **wrong).rows
+    assert max(excess(level) for level in row["levels"].values()) > 3
+
+
+def test_a_wrong_prior_is_seen():
+    found = seke.plan(
+        None, 300, limits=(2,), fixed=(), population="in-the-wild", truth_population="uniform", seed=2
+    )
+    assert found.about["truth_population"] == "uniform"
+    assert excess(found.rows[0]["levels"]["expression"]) > 3
+
+
+def test_another_observer_is_asked_where_one_is_named():
+    (row,) = seke.plan(PLANTS, 50, limits=(1,), fixed=(), observers=["grower"]).rows
+    base = seke.knowledge(PLANTS)
+    prices = {name: one.cost * base.observers["grower"].cost for name, one in base.questions.items()}
+    spent = sum(mean * prices[name] for name, mean in row["asked"].items())
+    assert row["cost"]["mean"] == pytest.approx(spent, abs=1e-4)
+
+
+# Shares.
+
+
+@pytest.mark.parametrize(("count", "of"), [(0, 7), (3, 11), (40, 1000), (5, 5)])
+def test_with_one_value_an_item_the_interval_is_exact(count, of):
+    hits = (np.arange(of) < count)[:, None]
+    found = share(hits, np.ones((of, 1), dtype=bool))
+    exact = binomtest(count, of).proportion_ci(0.95, method="exact")
+    assert (found["low"], found["high"]) == pytest.approx(tuple(exact), abs=1e-6)
+    assert (found["count"], found["of"], found["share"]) == (count, of, pytest.approx(count / of, abs=1e-6))
+
+
+def test_values_that_go_together_count_once():
+    hits = np.repeat((np.arange(30) < 9)[:, None], 4, axis=1)
+    found = share(hits, np.ones((30, 4), dtype=bool))
+    exact = binomtest(9, 30).proportion_ci(0.95, method="exact")
+    assert (found["low"], found["high"]) == pytest.approx(tuple(exact), abs=1e-6)
+    assert (found["count"], found["of"]) == (36, 120)
+
+
+def test_an_interval_of_values_in_items_holds_the_share_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        p = rng.beta(0.2 * 3, 0.8 * 3, 60)[:, None]
+        among = rng.random((60, 5)) < 0.7
+        found = share(rng.random((60, 5)) < p, among)
+        held += found["low"] <= 0.2 <= found["high"]
+    assert 0.92 < held / 400 <= 0.995
+
+
+def test_of_nothing_there_is_no_share():
+    found = share(np.ones((3, 1), dtype=bool), np.zeros((3, 1), dtype=bool))
+    assert found == {"share": None, "low": None, "high": None, "count": 0, "of": 0}
+
+
+# What is printed and drawn.
+
+
+def test_rows_are_json_lines_and_totals_are_scaled():
+    found = run("-k", PLANTS, "--items", 60, "--limits", "1", "--fixed", "2", "--for", 1000, "--price", 0.5)
+    assert found.exit_code == 0, found.stderr
+    rows = [json.loads(line) for line in found.stdout.splitlines()]
+    assert [row["setting"] for row in rows] == ["limits ×1", "2 × photo"]
+    for row in rows:
+        total = row["total"]
+        assert total["items"] == 1000
+        assert total["calls"] == pytest.approx(1000 * row["calls"]["mean"], abs=0.01)
+        assert total["cost_error"] == pytest.approx(1000 * row["cost"]["error"], abs=0.01)
+        assert total["price"] == pytest.approx(500 * row["cost"]["mean"], abs=0.02)
+    assert found.stderr.startswith("60 items made up (seed 0): the share accepted is known within ")
+    assert "asked: app, grower, as declared; population" in found.stderr
+    assert rows[0]["about"]["seed"] == 0
+    assert rows[0]["about"]["observers"] == ["app", "grower"]
+    again = run("-k", PLANTS, "--items", 60, "--limits", "1", "--fixed", "2", "--json")
+    untold = [{key: value for key, value in row.items() if key != "total"} for row in rows]
+    assert [json.loads(line) for line in again.stdout.splitlines()] == untold
+
+
+def test_the_table_tells_of_every_setting_and_level(plans):
+    wide, narrow = (Console(file=io.StringIO(), width=width) for width in (140, 80))
+    for console in (wide, narrow):
+        show(plans["faces"], console)
+    text = wide.file.getvalue()
+    for row in plans["faces"].rows:
+        assert row["setting"] in text
+    for word in ("whole items", "expression", "affect", "action units", "unresolvable", "joint"):
+        assert word in text
+    lines = narrow.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    first = plans["faces"].rows[0]["levels"]["expression"]["accepted"]["share"]
+    assert f"{100 * first:.0f} %" in next(line for line in lines if "expression" in line)
+
+
+def test_the_picture_is_whole_in_every_form_and_the_same_again(plans):
+    svg = drawn(plans["faces"], "svg")
+    text = svg.decode("utf-8")
+    for word in ("whole items", "expression", "action units", "calls an item", "risk stated", "×0.5"):
+        assert word in text
+    assert svg == drawn(plans["faces"], "svg")
+    assert drawn(plans["plants"], "png").startswith(b"\x89PNG")
+    assert drawn(plans["garden"], "pdf").startswith(b"%PDF")
+
+
+def test_a_picture_is_written_beside_the_rows(tmp_path):
+    args = ("-k", GARDEN, "--items", 30, "--limits", "0.2,1", "--fixed", "", "--plot", tmp_path / "p.svg")
+    found = run(*args)
+    assert found.exit_code == 0, found.stderr
+    assert [json.loads(line)["design"] for line in found.stdout.splitlines()] == ["policy", "policy"]
+    assert (tmp_path / "p.svg").read_text("utf-8").startswith("<?xml")
+    assert [path.name for path in tmp_path.iterdir()] == ["p.svg"]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--question", "jont"), "no question is called 'jont'; did you mean joint?"),
+        (("--question", "verify"), "verify is about one variable"),
+        (("--observer", "gpt4o"), "no observer is called 'gpt4o'; did you mean gpt-4o?"),
+        (("--observer", "human"), "human cannot be asked: it is not `askable`"),
+        (("--population", "wild"), "no population is called 'wild'"),
+        (("--truth-population", "unifrm"), "no population is called 'unifrm'; did you mean uniform?"),
+        (("--limits", "1,x"), "'x' is not a number; give one, or several with commas between them"),
+        (("--limits", "0"), "0 is out of range; allowed is 0.001 to 1000"),
+        (("--budget", "2.5"), "'2.5' is not a whole number"),
+        (("--fixed", "0"), "0 is out of range; allowed is 1 to 1000"),
+        (("--limits", "", "--fixed", ""), "nothing to plan"),
+        (("--price", "0.1"), "say with --for how many items there are"),
+        (("--plot", "plan.gif"), "plan.gif: the ending says the format: .png, .svg, .pdf"),
+        (("--plot", "no/such/plan.png"), "no/such/plan.png: its folder does not exist"),
+        (("-k", EXAMPLES / "nowhere"), "there is no such file or folder"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused(args, words):
+    found = run("--items", 2, *args)
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert words in " ".join(found.stderr.split())
+
+
+def test_numbers_are_checked_in_python_too():
+    for bad in ({"limits": (0,)}, {"fixed": (0,)}, {"budgets": (0,)}, {"items": 0}):
+        with pytest.raises(SekeError):
+            seke.plan(PLANTS, **{"items": 2, **bad})
+
+
+def test_where_no_level_is_required_every_item_is_accepted():
+    base = seke.knowledge(PLANTS)
+    easy = replace(base, policy=replace(base.policy, required=()))
+    for row in seke.plan(easy, 20, limits=(1,), fixed=(1,)).rows:
+        assert (row["accepted"]["count"], row["wrong"]["count"]) == (20, 0)
+
+
+def test_a_base_that_asks_nobody_needs_an_observer():
+    base = seke.knowledge(PLANTS)
+    silent = replace(base, policy=replace(base.policy, ask="", others=()))
+    with pytest.raises(SekeError, match="asks nobody; name an observer"):
+        seke.plan(silent, 2)
+    assert seke.plan(silent, 2, observers=["app"], limits=(1,), fixed=()).rows
+
+
+# The ceiling, and what gold would buy.
+
+
+@pytest.fixture(scope="module")
+def plants():
+    """A session of a base with a question about one variable, names of items, and who answers about them."""
+    session = Session.open(seke.knowledge(PLANTS)).asking()
+    names = [f"item-{number}" for number in range(50)]
+    truth = prior_truth(session.inference, len(names), np.random.default_rng(0))
+    source = SimulatedSource(session.inference, names, truth, 0)
+    return session, names, source
+
+
+def test_questions_about_one_variable_count_in_the_ceiling(plants):
+    session, names, source = plants
+    asked = []
+
+    class Noting:
+        def ask(self, requests):
+            asked.extend(requests)
+            return source.ask(requests)
+
+    ceiling(session, names, Noting(), Answers.unasked(names))
+    base = session.network.knowledge
+    wanted = {
+        (observer, question.name, about)
+        for observer in (base.policy.ask, *base.policy.others)
+        for question in base.questions.values()
+        for about in (question.variables if question.about_one else (None,))
+        if set([about] if about else question.variables) & set(base.observers[observer].instruments)
+    }
+    assert any(about for _, _, about in wanted)
+    assert {(request.observer, request.question, request.about) for request in asked} == wanted
+    assert len(asked) == len(wanted) * len(names)
+
+
+def test_gold_is_followed_by_the_policy_that_the_plan_was_asked_for():
+    """Whom a plan asks is not of the YAML, and no less so once the base is calibrated."""
+    base = seke.knowledge()
+    session = Session.open(replace(base, policy=replace(base.policy, ask="generic-vlm", budget=7))).asking()
+    made_up = {"observers": (), "population": None, "misfit": Misfit()}
+    ready = calibrated(session, 4, made_up, 0, (base.root,)).network.knowledge
+    assert (ready.policy.ask, ready.policy.budget) == ("generic-vlm", 7)
+    (record,) = ready.fits
+    assert {reading.observer for reading in record.readings} == {"generic-vlm"}
+    assert all(set(reading.gold) == {base.root} for reading in record.readings)
+
+
+def test_gold_alone_is_a_plan_and_names_are_checked():
+    found = seke.plan(GARDEN, 20, limits=(), fixed=(), gold=(4,))
+    assert [row["setting"] for row in found.rows] == ["4 gold"]
+    with pytest.raises(SekeError, match="no variable is called 'rian'; did you mean rain"):
+        seke.plan(GARDEN, 20, gold=(4,), gold_variables=("rian",))
+    with pytest.raises(SekeError, match="how often all are asked, or gold"):
+        seke.plan(GARDEN, 20, limits=(), fixed=())
+
+
+PEOPLE = """
+observers: {human: {askable: true, cost: 10, source: judgement, note: a trial}}
+policy: {others: [human], source: judgement, note: a trial}
+"""
+
+
+def test_a_plan_counts_the_items_that_would_wait_for_people(tmp_path):
+    path = tmp_path / "coder.yaml"
+    path.write_text(f"extends: shipped\n{PEOPLE}")
+    found = seke.plan(path, 20, limits=(1,), fixed=(1,))
+    policy, fixed = found.rows
+    assert 0 < policy["people"]["human"] <= 1
+    assert fixed["people"] == {"human": 0}
+    text = io.StringIO()
+    show(found, Console(file=text, width=200))
+    waits = f"{100 * policy['people']['human']:.0f} %"
+    assert f"items that would wait for human: limits ×1 {waits}, 1 × joint 0.0 %" in text.getvalue()
+    assert all("people" not in row for row in seke.plan(GARDEN, 20, limits=(1,), fixed=()).rows)

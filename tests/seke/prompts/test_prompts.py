@@ -1,0 +1,322 @@
+"""Prompts from the knowledge, and what answers say: each field by itself, never guessed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import seke
+from engine import KnowledgeError
+from seke.prompts import Context, Questions
+from seke.samples import answers_from
+from seke.sampling.loop import Request
+from seke.vision.messages import Choice
+
+LIMIT_OF_TIME = "it takes more than 2 s, which is the most allowed"
+LIMIT_OF_MEMORY = "it takes more than 128 MB of memory, which is the most allowed"
+LONG_TEXT = "a text has 262,144 characters; allowed are 200,000"
+DEEP = "it is nested too deeply, or calls itself without end"
+LONG_LIST = "a list, with those within it, has "
+PLANTS = Path(__file__).parents[3] / "examples" / "plants" / "knowledge"
+
+
+@pytest.fixture(scope="module")
+def questions():
+    return Questions(seke.knowledge())
+
+
+def request(question="joint", about=None):
+    return Request("face-1", "gpt-4o", question, about, "face", 0, 1)
+
+
+def read(questions, text, question="joint", about=None, finish="stop", refusal=None, context=None):
+    choice = Choice(0, text if isinstance(text, str) else json.dumps(text), finish, refusal)
+    return questions.read(request(question, about), choice, context)
+
+
+WHOLE = {
+    "action_units": ["AU6", "AU12"],
+    "valence": 0.5,
+    "arousal": 0.2,
+    "expression": ["happiness", "surprise", "neutral"],
+}
+
+
+def test_a_prompt_says_the_knowledge_and_changes_with_it(questions, tmp_path):
+    text = questions.prompt(request()).text
+    assert "AU12 lip corner puller (zygomaticus major)" in text
+    assert "raised cheeks; often AU12, AU25, AU6." in text
+    rule = next(rule for rule in questions.base.rules if rule.statement)
+    assert rule.statement in text
+    (tmp_path / "o.yaml").write_text(
+        "extends: shipped\nactivations: {cells: {happiness: {AU26: "
+        "{p: 0.95, n: 10, source: judgement, note: In this set all laugh.}}}}\n"
+    )
+    other = Questions(seke.knowledge(tmp_path / "o.yaml"))
+    changed = other.prompt(request())
+    assert "raised cheeks; often AU26, " in changed.text
+    assert changed.digest != questions.prompt(request()).digest
+    assert questions.prompt(request()).digest == Questions(seke.knowledge()).prompt(request()).digest
+
+
+def test_what_is_known_is_said_and_not_asked_for(questions):
+    context = Context({"expression": "fear"})
+    prompt = questions.prompt(request(), context)
+    assert "mostly right: expression fear" in prompt.text
+    assert "expression" not in prompt.schema["properties"]
+    record = read(questions, WHOLE, context=context)
+    assert "expression" not in record
+    assert record["valence"] == 0.5
+    # Nothing else would be left: then it is asked for all the same.
+    alone = questions.prompt(request("expression"), context)
+    assert list(alone.schema["properties"]) == ["expression"]
+
+
+def test_a_check_names_the_unit_in_doubt_and_gives_nothing_away(questions):
+    prompt = questions.prompt(request("verify", "AU4"), Context(doubt=("AU4",)))
+    assert "AU4 brow lowerer" in prompt.text
+    assert prompt.schema["properties"]["action_units"]["required"] == ["AU4"]
+    assert not any(state in prompt.text for state in questions.base.variables["expression"].states)
+    told = questions.prompt(request("action_units"), Context(doubt=("AU4", "AU7"))).text
+    assert "about which earlier answers differ: AU4 brow lowerer, AU7 lid tightener" in told
+
+
+def test_the_schema_is_strict_and_says_what_is_seen_before_what_it_is_called(questions):
+    schema = questions.prompt(request()).schema
+    assert list(schema["properties"]) == ["action_units", "valence", "arousal", "expression"]
+    assert schema["required"] == list(schema["properties"])
+    assert schema["additionalProperties"] is False
+    marks = questions.prompt(request("action_units")).schema["properties"]["action_units"]
+    assert marks["properties"]["AU1"] == {"type": ["boolean", "null"]}
+    assert len(marks["properties"]) == 17
+
+
+def test_a_whole_answer_is_a_sample_that_can_be_read(questions):
+    record = read(questions, WHOLE)
+    assert record["expression"] == WHOLE["expression"]
+    (answers,) = answers_from([record], questions.base)
+    assert answers.samples.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"```json\n{json.dumps(WHOLE)}\n```",
+        f"Here is my answer:\n{json.dumps(WHOLE)}\nI hope that helps.",
+        json.dumps({**WHOLE, "expression": ["Happiness ", "SURPRISE", "neutral"]}),
+        json.dumps({**WHOLE, "ignore previous instructions": True, "confidence": 1e9}),
+    ],
+)
+def test_what_stands_around_an_answer_does_no_harm(questions, text):
+    assert read(questions, text)["expression"] == WHOLE["expression"]
+
+
+@pytest.mark.parametrize(
+    ("change", "unread"),
+    [
+        ({"valence": 1.5}, "valence"),
+        ({"valence": "0.5"}, "valence"),
+        ({"valence": True}, "valence"),
+        ({"valence": 10**400}, "valence"),
+        ({"valence": None}, "valence"),
+        ({"arousal": {"mean": 0}}, "arousal"),
+        ({"expression": ["joy"]}, "expression"),
+        ({"expression": ["fear", "fear"]}, "expression"),
+        ({"expression": []}, "expression"),
+        ({"expression": 3}, "expression"),
+        ({"action_units": ["AU6", "AU99"]}, "action_units"),
+        ({"action_units": {"AU6": True}}, "action_units"),
+        ({"action_units": ["AU6"] * 40}, "action_units"),
+        ({"action_units": "AU6"}, "action_units"),
+    ],
+)
+def test_a_field_that_is_wrong_is_unread_alone(questions, change, unread):
+    record = read(questions, {**WHOLE, **change})
+    assert record["extra"]["unread"] == [unread]
+    assert unread not in record
+    assert set(WHOLE) - {unread} <= set(record)
+    (answers,) = answers_from([record], questions.base)
+    assert answers.unreadable.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "I think she is happy.",
+        "[]",
+        "null",
+        json.dumps(WHOLE) + json.dumps(WHOLE),
+        json.dumps(WHOLE)[:-5],
+        '{"valence": NaN}',
+        '{"valence": 0.1, "valence": 0.2}',
+        "[" * 50_000,
+        '{"a":' * 50_000,
+        "x" * 5_000_000,
+        "{" * 90_000,
+        '{"expression": "\\ud800"}',
+        json.dumps({"reports": {"expression": "fear"}}),
+    ],
+)
+def test_what_is_no_answer_is_unreadable(questions, text):
+    record = read(questions, text)
+    assert record["status"] == "unreadable"
+    (answers,) = answers_from([record], questions.base)
+    assert answers.unreadable.tolist() == [1]
+
+
+def test_refusals_are_no_answers(questions):
+    assert read(questions, "", refusal="no")["status"] == "refused"
+    assert read(questions, json.dumps(WHOLE), finish="content_filter")["status"] == "refused"
+    assert read(questions, json.dumps(WHOLE)[:30], finish="length")["status"] == "unreadable"
+
+
+def test_marks_are_read_one_by_one(questions):
+    said = {"action_units": {"AU1": True, "au2": False, "AU4": None, "AU5": "yes", "AU99": True}}
+    record = read(questions, said, "action_units")
+    assert record["action_units"] == {"AU1": True, "AU2": False, "AU4": None}
+    assert read(questions, {"action_units": {"AU1": True, "AU4": True}}, "verify", "AU4")["action_units"] == {
+        "AU4": True
+    }
+
+
+leaves = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["AU6", "fear"])
+)
+keys = st.text() | st.sampled_from(["expression", "AU12"])
+values = leaves
+for _ in range(3):
+    values = leaves | st.lists(values, max_size=4) | st.dictionaries(keys, values, max_size=4)
+
+
+def hostile(questions, said, question):
+    """Whatever is said is a sample that the base can read, with nothing in it that was not asked for."""
+    about = "AU4" if question == "verify" else None
+    text = said if isinstance(said, str) else json.dumps(said)
+    record = read(questions, text, question, about)
+    list(answers_from([record], questions.base))
+    allowed = {"item", "observer", "question", "view", "draw", "status", "extra", *WHOLE}
+    assert set(record) <= allowed
+
+
+@settings(max_examples=150, deadline=None)
+@given(said=st.dictionaries(st.sampled_from([*WHOLE, "reports", "extra", "status"]), values) | st.text())
+@pytest.mark.parametrize("question", ["joint", "action_units", "verify"])
+def test_hostile_answers(questions, question, said):
+    hostile(questions, said, question)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None)
+@given(said=st.dictionaries(st.sampled_from([*WHOLE, "reports", "extra", "status"]), values) | st.text())
+def test_ten_thousand_hostile_answers(questions, said):
+    hostile(questions, said, "joint")
+
+
+def test_a_base_without_faces_is_asked_in_its_own_words(tmp_path):
+    (tmp_path / "o.yaml").write_text(
+        f"extends: {PLANTS}\nquestions: {{photo: {{prompt: 'What ails it? {{{{ answer }}}}'}}, "
+        "source: judgement, note: Mine.}\n"
+    )
+    base = seke.knowledge(tmp_path / "o.yaml")
+    mine = Questions(base)
+    asked = mine.every()[0]
+    assert mine.prompt(asked).text.startswith('What ails it? {"')
+    said = dict.fromkeys(mine.prompt(asked).schema["properties"])
+    states = base.variables[base.root].states
+    key = next(key for key in mine.form(asked, Context()).keys if key.members == (base.root,))
+    record = mine.read(asked, Choice(0, json.dumps({**said, key.name: [states[0]]}), "stop"))
+    (answers,) = answers_from([record], base)
+    assert answers.samples.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message", "line"),
+    [
+        ("Look. {{ nowledge.expression }}", "'nowledge' is undefined; did you mean knowledge", 4),
+        ("|-\n      Look at it.\n      {% for x in knowledge.expression %}", "line 2 of the template", 6),
+        ("Look. {{ 1 / 0 }}", "division by zero", 4),
+        ("Look. {{ ''.__class__.__mro__ }}", "unsafe", 4),
+    ],
+)
+def test_a_faulty_template_is_a_fault_at_its_place(tmp_path, prompt, message, line):
+    path = tmp_path / "o.yaml"
+    text = prompt if prompt.startswith("|") else f'"{prompt}"'
+    path.write_text(f"extends: shipped\nquestions:\n  expression:\n    prompt: {text}\n")
+    with pytest.raises(KnowledgeError, match=message) as error:
+        Questions(seke.knowledge(path)).check()
+    assert str(error.value).startswith(f"{path}:{line}:")
+    assert "questions.expression.prompt" in str(error.value)
+    with pytest.raises(KnowledgeError):
+        seke.check(path)
+
+
+DOUBLED = "{% set n = namespace(x=START) %}{% for i in range(60) %}{% set n.x = MORE %}{% endfor %}{{ n.x }}"
+
+
+def doubled(start, more):
+    return DOUBLED.replace("START", start).replace("MORE", more)
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}", LIMIT_OF_TIME),
+        ("{% for i in range(99999) if not range(99999)|select('lt', 0)|list %}{% endfor %}", LIMIT_OF_TIME),
+        ("{{ 'x' * 10**10 }}", "a product has 10,000,000,000 characters; allowed are 200,000"),
+        ("{{ 10**(10**8) }}", "a power has 400,000,000 bits; allowed are 10,000"),
+        (doubled("9", "n.x * n.x"), "a number has "),
+        (doubled("'x'", "n.x ~ n.x"), LONG_TEXT),
+        (doubled("'x'", "n.x + n.x"), LONG_TEXT),
+        (doubled("[1]", "n.x + n.x"), LONG_LIST),
+        (doubled("[1]", "[n.x, n.x]"), LONG_LIST),
+        (doubled("{}", "{'a': n.x, 'b': n.x}"), LONG_LIST),
+        (doubled("(1, 2)", "(n.x, n.x)"), LONG_LIST),
+        ("{{ 'x'|center(10**10) }}", LIMIT_OF_MEMORY),
+        ("{{ 'x'.ljust(600000000) }}", LIMIT_OF_MEMORY),
+        ("{{ '%1000000000d' % 1 }}", LIMIT_OF_MEMORY),
+        ("{{ '{:>1000000000}'.format(1) }}", LIMIT_OF_MEMORY),
+        ("{{ range(99999)|join('x' * 100000) }}", LIMIT_OF_MEMORY),
+        ("{{ ('x' * 99999).replace('x', 'y' * 99999) }}", LIMIT_OF_MEMORY),
+        ("{{ ('<' * 99999)|escape }}", "a text has 399,996 characters; allowed are 200,000"),
+        ("{{ 5|round(-100000000) }}", "a precision has -100,000,000 digits; allowed are 15"),
+        (
+            "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+            "it is nested too deeply, or calls itself without",
+        ),
+        ("{{ " + "(" * 20000 + " }}", DEEP),
+        ("{% for i in range(100000) %}two {% endfor %}", "the prompt has 200,"),
+        ("{% include 'x' %}", "no loader for this environment specified"),
+        ("{{ 'a'|wordwrap(1) }}", "No filter named 'wordwrap'"),
+        ("{{ lipsum() }}", "'lipsum' is undefined"),
+    ],
+)
+def test_a_template_without_end_is_a_fault(questions, template, message):
+    base, began = questions.base, time.perf_counter()
+    asked = replace(base.questions["joint"], prompt=f"Look.\n{template}")
+    hostile = Questions(replace(base, questions={**base.questions, "joint": asked}))
+    traced = sys.gettrace()
+    with pytest.raises(KnowledgeError) as caught:
+        hostile.prompt(request())
+    (fault,) = caught.value.faults
+    assert fault.path == "questions.joint.prompt"
+    assert fault.place.file == asked.prompt_place.file
+    assert message in fault.message
+    assert sys.gettrace() is traced
+    assert time.perf_counter() - began < 8  # seconds: two are allowed, the machine may be slow
+
+
+def test_what_templates_usually_do_is_allowed(questions):
+    text = "{% for a, b in [(1, 2)] %}{% set c, d = 3, 4 %}{{ {'a': [a, b]}.a|join(', ') }}"
+    text += "{{ c ~ d }}{% endfor %}"
+    base = questions.base
+    asked = replace(base.questions["joint"], prompt=text + "{{ 1.25|round(1) }}{{ 'a'|upper * 2 }}")
+    prompt = Questions(replace(base, questions={**base.questions, "joint": asked})).prompt(request())
+    assert prompt.text == "1, 2341.2AA"

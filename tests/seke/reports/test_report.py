@@ -1,0 +1,660 @@
+"""The data of a report: every number is that of the records, of a second way to it, or one worked by hand."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import gzip
+import hashlib
+import json
+import re
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.stats import binomtest
+
+import seke
+from engine import AnswerError, SekeError
+from seke.cli.main import main
+from seke.console.decision_words import BASES
+from seke.reports.encoding import FINE
+from seke.reports.proportions import wilson
+from seke.reports.records_table import ORIGINS
+from seke.reports.report import NOTHING
+
+ROOT = Path(__file__).parents[3]
+FACES = ROOT / "examples" / "faces" / "samples.jsonl"
+LINES = [line for line in FACES.read_text("utf-8").splitlines() if line]
+PLANTS = ROOT / "examples" / "plants"
+ANNOTATE = ROOT / "examples" / "annotate"
+ARRAYS = {"uint8": "<u1", "u1": "<u1", "u2": "<u2", "u4": "<u4", "f4": "<f4"}
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    '"onload="alert(1)\' & ]]> <!-- x',
+    "a\u202eb\u2066c\u200fd\x1b[31m",
+    "<img src=//example.org/x onerror=alert(1)>",
+    "x" * 1_000_000,
+    "\u05e9\u05dc\u05d5\u05dd \u4f60\u597d \n\t two",
+    "__proto__",
+    "#section=items&item=a",
+]
+
+
+def run(*arguments, status=0):
+    found = CliRunner().invoke(main, [str(one) for one in arguments])
+    assert found.exit_code == status, found.output
+    return found
+
+
+class Blocks(HTMLParser):
+    """What stands in the elements of a page."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.blocks, self.kinds, self.scripts, self.tags, self._open = {}, {}, [], [], None
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.tags.append((tag, attrs))
+        if tag in ("script", "style"):
+            self._open = attrs.get("id") or tag
+            self.kinds[self._open] = attrs.get("data-kind", "")
+
+    def handle_endtag(self, tag):
+        if tag in ("script", "style"):
+            self._open = None
+
+    def handle_data(self, data):
+        if self._open:
+            self.blocks[self._open] = self.blocks.get(self._open, "") + data
+
+    def __getitem__(self, name):
+        data = gzip.decompress(base64.b64decode(self.blocks[name]))
+        kind = self.kinds[name]
+        return json.loads(data) if kind == "json" else np.frombuffer(data, ARRAYS[kind])
+
+    def details(self):
+        names = sorted((one for one in self.blocks if one.startswith("details-")), key=lambda n: int(n[8:]))
+        return [detail for name in names for detail in self[name]]
+
+
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("annotated") / "run"
+    answers = ANNOTATE / "answers.jsonl"
+    run("annotate", ANNOTATE, "--run", folder, "--model", "gpt-4o", "--recorded", answers)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    """Eight hundred items whose observers are just as declared: samples, records and gold."""
+    folder = tmp_path_factory.mktemp("simulated")
+    files = [folder / name for name in ("samples.jsonl", "posteriors.jsonl", "gold.csv")]
+    run("simulate", "--items", 800, "--question", "joint", "--draws", 3, "-o", files[0], "--truth", files[2])
+    run("infer", files[0], "-o", files[1])
+    return files
+
+
+@pytest.fixture(scope="module")
+def told(simulated):
+    """The report of the simulated items with gold, and its blocks."""
+    samples, posteriors, gold = simulated
+    made = seke.report(posteriors, samples=samples, gold=gold)
+    return made, Blocks(made.html)
+
+
+def table(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def records(path):
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+# Columns and items -----------------------------------------------------------------------------------------
+
+
+def test_columns_are_the_records(simulated, told):
+    _, blocks = told
+    found = records(simulated[1])
+    assert blocks["items"] == [one["item"] for one in found]
+    root = np.array([list(one["expression"].values()) for one in found])
+    assert blocks["root"].reshape(root.shape) / FINE == pytest.approx(root, abs=0.6 / FINE)
+    binary = np.array([list(one["action_units"].values()) for one in found])
+    assert blocks["binary"].reshape(binary.shape) / FINE == pytest.approx(binary, abs=0.6 / FINE)
+    moments = np.array(
+        [[one[n][m] for n in ("valence", "arousal") for m in ("mean", "sd", "q05", "q95")] for one in found]
+    )
+    assert blocks["intervals"].reshape(moments.shape) == pytest.approx(moments, abs=6e-4)
+    decisions = ("accept", "requery", "reject")
+    assert blocks["decision"].tolist() == [decisions.index(one["decision"]["item"]) for one in found]
+    bits = [[one["diagnostics"][f"{n}_bits"] for n in ("entropy", "epistemic", "conflict")] for one in found]
+    assert blocks["bits"].reshape(-1, 3) == pytest.approx(np.array(bits), abs=1e-3)
+    accepted = [[v["decision"] == "accept" for v in one["decision"]["levels"].values()] for one in found]
+    assert blocks["accepted"].reshape(len(found), -1).tolist() == np.array(accepted).astype(int).tolist()
+
+
+def test_each_step_is_what_the_answers_up_to_it_come_to(tmp_path):
+    samples = tmp_path / "samples.jsonl"
+    chosen = {"afraid-brows", "asked-every-way", "same-answer-fifty-times", "all-refused"}
+    lines = [line for line in LINES if json.loads(line)["item"] in chosen]
+    samples.write_text("\n".join(lines) + "\n")
+    run("infer", samples, "-o", tmp_path / "p.jsonl")
+    blocks = Blocks(seke.report(tmp_path / "p.jsonl", samples=samples).html)
+    states = list(seke.knowledge().variables["expression"].states)
+    checked = 0
+    for item, detail in zip(blocks["items"], blocks.details(), strict=True):
+        mine = [line for line in lines if json.loads(line)["item"] == item]
+        assert len(detail["steps"]) == len(mine)
+        for count in (1, len(mine) // 2, len(mine)):
+            after = detail["steps"][count - 1][7]
+            if count and after is not None:
+                part = tmp_path / "part.jsonl"
+                part.write_text("\n".join(mine[:count]) + "\n")
+                (record,) = seke.infer(part)
+                assert np.array(after[: len(states)]) / 1000 == pytest.approx(
+                    [record["expression"][state] for state in states], abs=6e-4
+                )
+                assert after[len(states)] / 1000 == pytest.approx(record["valence"]["mean"], abs=6e-4)
+                checked += 1
+    assert checked >= 9
+
+
+def test_a_reading_alone_is_what_it_says_without_the_prior(tmp_path):
+    line = next(line for line in LINES if json.loads(line)["item"] == "contempt")
+    samples = tmp_path / "samples.jsonl"
+    samples.write_text(line + "\n")
+    run("infer", samples, "-o", tmp_path / "p.jsonl")
+    (detail,) = Blocks(seke.report(tmp_path / "p.jsonl", samples=samples).html).details()
+    (record,) = seke.infer(samples)
+    # One reading under the uniform prior: its likelihoods are the posterior.
+    ((_, _, view, alone),) = detail["readings"]
+    assert view == "face"
+    assert np.array(alone) / 1000 == pytest.approx(list(record["expression"].values()), abs=6e-4)
+
+
+def test_a_run_tells_order_times_prices_and_pictures(annotated):
+    made = seke.report(annotated)
+    blocks = Blocks(made.html)
+    assert made.facts["pictures"] == made.items == 6
+    assert not made.facts["missing"]
+    steps = [step for detail in blocks.details() for step in detail["steps"]]
+    answers = len(records(annotated / "samples.jsonl"))
+    assert len(steps) == made.facts["overview"]["counts"]["samples"] == answers > 6
+    for detail in blocks.details():
+        times = [step[8] for step in detail["steps"]]
+        assert times == sorted(times)
+    thumbnails = blocks.blocks["pictures-0"].split("\n")
+    assert [bool(one) for one in thumbnails] == [True] * 6
+    redacted = seke.report(annotated, redact_images=True)
+    assert "pictures-0" not in Blocks(redacted.html).blocks
+    assert redacted.facts["pictures"] == 0
+    few = seke.report(annotated, most_thumbnails=2)
+    assert few.facts["pictures"] == 2
+
+
+def test_pictures_that_moved_are_named_anew(annotated, tmp_path):
+    folder = tmp_path / "moved"
+    folder.mkdir()
+    lines = records(annotated / "items.jsonl")
+    for line in lines:
+        (folder / Path(line["path"]).name).write_bytes(Path(line["path"]).read_bytes())
+    gone = tmp_path / "run"
+    gone.mkdir()
+    for path in annotated.iterdir():
+        if path.suffix in (".jsonl", ".json", ".sqlite") or path.name == "ledger.sqlite":
+            (gone / path.name).write_bytes(path.read_bytes())
+    told = [json.dumps({**line, "path": f"/nowhere/{line['item']}.png"}) for line in lines]
+    (gone / "items.jsonl").write_text("\n".join(told) + "\n")
+    assert seke.report(gone).facts["pictures"] == 0
+    assert seke.report(gone, images=folder).facts["pictures"] == 6
+    Image.new("RGB", (9, 9)).save(tmp_path / "other.png")
+    with pytest.warns(UserWarning, match="none of these pictures"):
+        seke.report(gone, images=tmp_path / "other.png")
+
+
+# Sums ------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 400), st.data())
+@settings(max_examples=60, deadline=None)
+def test_intervals_are_those_of_scipy(n, data):
+    k = data.draw(st.integers(0, n))
+    expected = binomtest(k, n).proportion_ci(0.95, method="wilson")
+    low, high = wilson(np.array(k / n), np.array(n))
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=2e-5)
+
+
+def test_the_overview_counts_the_records(simulated, told):
+    made, _ = told
+    found, overview = records(simulated[1]), made.facts["overview"]
+    decisions = Counter(one["decision"]["item"] for one in found)
+    assert overview["decisions"] == [decisions[name] for name in ("accept", "requery", "reject")]
+    assert overview["counts"]["samples"] == sum(one["diagnostics"]["samples"] for one in found)
+    assert sum(sum(one["decisions"]) for one in overview["classes"]) == len(found)
+    gold = {row["item"]: row for row in table(simulated[2])}
+    for one in overview["classes"]:
+        expected = sum(record["expression"][one["state"]] for record in found)
+        assert one["expected"] == pytest.approx(expected, abs=0.06)
+        assert one["gold"] == sum(row["expression"] == one["state"] for row in gold.values())
+    (level,) = [one for one in overview["levels"] if one["name"] == "expression"]
+    taken = [one for one in found if one["decision"]["levels"]["expression"]["decision"] == "accept"]
+    wrong = [
+        one["decision"]["levels"]["expression"]["value"] != gold[one["item"]]["expression"] for one in taken
+    ]
+    assert level["accepted"] == pytest.approx(len(taken) / len(found), abs=1e-4)
+    assert level["wrong"] == pytest.approx(np.mean(wrong), abs=1e-4)
+
+
+def test_the_overview_counts_what_values_rest_on(tmp_path):
+    """Against the records, where nothing more may be asked, so that values are inferred."""
+    found, overview = records_of_overlay(tmp_path)
+    levels = [(one["item"], name, v) for one in found for name, v in one["decision"]["levels"].items()]
+    values = Counter(v["basis"] for _, _, v in levels if v["decision"] == "accept")
+    told = overview["basis"]
+    assert dict(zip(BASES, told["values"], strict=True)) == {name: values[name] for name in BASES}
+    items = Counter(
+        one["decision"]["levels"]["expression"]["basis"]
+        for one in found
+        if one["decision"]["item"] == "accept"
+    )
+    assert dict(zip(BASES, told["items"], strict=True)) == {name: items[name] for name in BASES}
+    assert told["uncalibrated"] == items["declared"] + items["another design"] > 0
+    assert told["inferred"] == sum(v["decision"] == "inferred" for _, _, v in levels) == 4
+    assert told["lacking"] == sum(len(one["diagnostics"]["lacking_evidence"]) for one in found) > 9
+    assert told["overruled"] == [("expression", 1)]
+    (affect,) = [one for one in overview["levels"] if one["name"] == "affect"]
+    mine = [v for _, name, v in levels if name in ("valence", "arousal")]
+    declared = [v["decision"] == "accept" and v["basis"] == "declared" for v in mine]
+    assert affect["uncalibrated"] == pytest.approx(np.mean(declared), abs=1e-4)
+    assert affect["inferred"] == pytest.approx(np.mean([v["decision"] == "inferred" for v in mine]), abs=1e-4)
+
+
+def records_of_overlay(folder):
+    """The records of the shipped items where no more is asked, and the overview of their report."""
+    base = folder / "overlay.yaml"
+    note = "source: judgement, note: a trial"
+    base.write_text(f"extends: shipped\npolicy: {{budget: 1, required: [expression], {note}}}\n")
+    run("infer", FACES, "-k", base, "-o", folder / "p.jsonl")
+    return records(folder / "p.jsonl"), seke.report(folder / "p.jsonl", base).facts["overview"]
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_every_format_of_records_tells_what_values_rest_on(tmp_path, ending):
+    run("infer", FACES, "-o", tmp_path / f"p.{ending}")
+    blocks = Blocks(seke.report(tmp_path / f"p.{ending}").html)
+    found = list(seke.infer(FACES))
+    for row, one in enumerate(found):
+        levels = list(one["decision"]["levels"].values())
+        part = slice(row * len(levels), (row + 1) * len(levels))
+        bases = [BASES.index(level["basis"]) if level["basis"] else NOTHING for level in levels]
+        assert blocks["basis"][part].tolist() == bases
+        assert blocks["origin"][part].tolist() == [ORIGINS.index(level["origin"]) for level in levels]
+        lacking, overruled = one["diagnostics"]["lacking_evidence"], one["diagnostics"]["overruled"]
+        assert blocks["marks"][row] == bool(lacking) + 2 * bool(overruled)
+        detail = blocks.details()[row]
+        assert (detail.get("lacking", []), detail.get("overruled", [])) == (lacking, overruled)
+
+
+def test_records_of_old_are_reported_without_what_they_do_not_say(simulated, tmp_path):
+    found = records(simulated[1])[:40]
+    for one in found:
+        for level in one["decision"]["levels"].values():
+            del level["origin"], level["basis"]
+        for key in ("conflict", "lacking_evidence", "overruled"):
+            del one["diagnostics"][key]
+    path = tmp_path / "p.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in found))
+    overview = seke.report(path).facts["overview"]
+    accepted = sum(v["decision"] == "accept" for one in found for v in one["decision"]["levels"].values())
+    assert overview["basis"]["values"][BASES.index("unknown")] == sum(overview["basis"]["values"]) == accepted
+    assert accepted > 40
+    told = overview["basis"]
+    assert (told["uncalibrated"], told["inferred"], told["lacking"], told["overruled"]) == (0, 0, 0, [])
+    assert {(one["uncalibrated"], one["inferred"]) for one in overview["levels"]} == {(None, None)}
+
+
+def test_limits_say_of_what_they_are_and_where_they_cut(simulated):
+    found = records(simulated[1])
+    base = seke.knowledge()
+    risks = [v["risk"] for one in found for v in [one["decision"]["levels"]["expression"]]]
+    accepted = [
+        risk
+        for risk, one in zip(risks, found, strict=True)
+        if one["decision"]["levels"]["expression"]["decision"] == "accept"
+    ]
+
+    def curve(**changes):
+        policy = replace(base.policy, **changes)
+        made = seke.report(simulated[1], replace(base, policy=policy))
+        return {one["name"]: one for one in made.facts["overview"]["curves"]}
+
+    shipped = curve()
+    assert (shipped["expression"]["of"], shipped["expression"]["limit"]) == ("mean", 0.05)
+    assert shipped["expression"]["thresholds"] is None
+    assert shipped["expression"]["highest"] == pytest.approx(max(accepted), abs=1e-4)
+    each = curve(mean_limits=frozenset())
+    assert each["expression"]["of"] == each["binary"]["of"] == "each"
+    units = {"AU1": (0.2, 0.3), "AU2": (0.1, 0.4)}
+    cut = curve(thresholds={"expression": (0.11,) * 8, **units})
+    assert cut["expression"]["thresholds"] == [0.11, 0.11]
+    assert cut["binary"]["thresholds"] == [0.1, 0.4]
+    assert cut["valence"]["thresholds"] is None
+
+
+def test_risk_against_coverage_ends_with_everything(simulated, told):
+    made, _ = told
+    found = records(simulated[1])
+    curve = made.facts["overview"]["curves"][0]
+    risks = [one["decision"]["levels"]["expression"]["risk"] for one in found]
+    assert curve["coverage"][-1] == 1
+    assert curve["stated"][-1] == pytest.approx(np.mean(risks), abs=1e-4)
+    assert np.all(np.diff(curve["stated"]) >= -1e-4)
+    gold = {row["item"]: row["expression"] for row in table(simulated[2])}
+    wrong = [max(one["expression"], key=one["expression"].get) != gold[one["item"]] for one in found]
+    assert curve["true"]["error"][-1] == pytest.approx(np.mean(wrong), abs=1e-4)
+
+
+def test_rules_and_cells_are_counted_as_posteriors_are(simulated):
+    samples, posteriors, _ = simulated
+    facts = seke.report(posteriors, samples=samples).facts["knowledge"]
+    found = records(posteriors)
+    units = {name: np.mean([one["action_units"][name] for one in found]) for name in ("AU24", "AU20")}
+    rules = {one["name"]: one for one in facts["rules"]}
+    # Rules whose `if` is one unit.
+    assert rules["pressed-lips-are-closed"]["fires"] == pytest.approx(units["AU24"], abs=2e-4)
+    assert rules["stretch-parts-lips"]["fires"] == pytest.approx(units["AU20"], abs=2e-4)
+    for one in rules.values():
+        assert 0 <= one["low"] <= one["violated"] <= one["high"] <= 1
+    # Summed over the expression, the expected counts of a unit are its posteriors.
+    counts = Counter()
+    for one in facts["cells"]:
+        counts[one["variable"]] += one["n"] * one["observed"]
+    assert counts["AU24"] == pytest.approx(units["AU24"] * len(found), rel=1e-3)
+    assert facts["truth"] == "posterior"
+
+
+def test_cells_of_gold_are_counts(simulated, told):
+    made, _ = told
+    gold = table(simulated[2])
+    cells = {(one["variable"], one["state"]): one for one in made.facts["knowledge"]["cells"]}
+    for state in ("fear", "happiness"):
+        mine = [row for row in gold if row["expression"] == state]
+        for unit in ("AU5", "AU12"):
+            cell = cells[unit, state]
+            assert cell["n"] == len(mine)
+            assert cell["observed"] == pytest.approx(np.mean([float(row[unit]) for row in mine]), abs=1e-4)
+
+
+def test_nothing_is_called_contradicted_that_is_as_declared(told):
+    """As many declared numbers lie outside their 95 % intervals as chance brings about."""
+    made, _ = told
+    cells = made.facts["knowledge"]["cells"]
+    (observer,) = made.facts["observers"]["observers"]
+    outside = [one["outside"] for one in cells]
+    said = observer["confusion"]
+    for k in range(len(said["states"])):
+        outside += [
+            not low <= p <= high
+            for p, low, high in zip(said["declared"][k], said["low"][k], said["high"][k], strict=True)
+        ]
+    units = [
+        not one["low"][k] <= one["declared"][k] <= one["high"][k] for one in observer["units"] for k in (0, 1)
+    ]
+    # Half of a binomial's tail: 234 numbers, and 34 of units that are less independent.
+    assert sum(outside) / len(outside) < 0.09
+    assert sum(units) <= 5
+    (halo,) = observer["halo"]
+    assert halo["low"] - 0.03 <= halo["declared"] <= halo["high"] + 0.03
+    assert made.facts["overview"]["reliability"][0]["ece"] < 0.08
+
+
+def test_observers_who_differ_are_found_out(tmp_path):
+    """The same look at an observer with twice the halo and drifting answers."""
+    files = [tmp_path / name for name in ("s.jsonl", "p.jsonl", "t.csv")]
+    options = ("--items", 800, "--question", "joint", "--draws", 2, "--halo", 0.8, "--drift", 0.9)
+    run("simulate", *options, "-o", files[0], "--truth", files[2])
+    run("infer", files[0], "-o", files[1])
+    (found,) = seke.report(files[1], samples=files[0], gold=files[2]).facts["observers"]["observers"]
+    (halo,) = found["halo"]
+    assert halo["observed"] > halo["declared"] + 0.05
+    right = [one["right"] for one in found["drift"]["parts"]]
+    assert np.mean(right[-4:]) < np.mean(right[:4]) - 0.05
+
+
+def test_agreement_and_refusals_by_hand(tmp_path):
+    def line(item, draw, **more):
+        key = {"item": item, "observer": "gpt-4o", "question": "expression", "draw": draw}
+        return json.dumps({**key, **more})
+
+    lines = [
+        line("a", 0, expression="fear"),
+        line("a", 1, expression="fear"),
+        line("a", 2, expression="anger"),  # one of three pairs agrees
+        line("b", 0, expression="anger"),
+        line("b", 1, expression="anger"),  # the pair agrees
+        line("c", 0, status="refused"),
+        line("c", 1, expression="sadness"),
+        line("d", 0, status="unreadable"),
+    ]
+    samples = tmp_path / "s.jsonl"
+    samples.write_text("\n".join(lines) + "\n")
+    run("infer", samples, "-o", tmp_path / "p.jsonl")
+    (found,) = seke.report(tmp_path / "p.jsonl", samples=samples).facts["observers"]["observers"]
+    assert (found["answers"], found["refused"], found["unreadable"]) == (8, 1, 1)
+    (pair,) = found["agreement"]
+    assert pair["name"] == "draws of one reading"
+    assert pair["n"] == 2
+    assert pair["share"] == pytest.approx((1 / 3 + 1) / 2, abs=1e-3)
+
+
+def test_a_comparison_counts_what_differs(simulated, tmp_path):
+    samples, posteriors, _ = simulated
+    other = tmp_path / "other.jsonl"
+    run("infer", samples, "--population", "in-the-wild", "-o", other)
+    shown = seke.report(posteriors, compare=other).facts["comparison"]
+    one, two = records(posteriors), records(other)
+
+    def label(record):
+        return max(record["expression"], key=record["expression"].get)
+
+    differ = sum(a["decision"]["item"] != b["decision"]["item"] for a, b in zip(one, two, strict=True))
+    assert sum(map(sum, shown["decisions"])) - np.trace(shown["decisions"]) == differ
+    differ = sum(label(a) != label(b) for a, b in zip(one, two, strict=True))
+    assert sum(map(sum, shown["labels"])) - np.trace(shown["labels"]) == differ
+    moved = [
+        sum(abs(a["expression"][s] - b["expression"][s]) for s in a["expression"]) / 2
+        for a, b in zip(one, two, strict=True)
+    ]
+    assert shown["moved"] == pytest.approx(np.mean(moved), abs=1e-4)
+    nobody = tmp_path / "nobody.jsonl"
+    nobody.write_text(json.dumps({**one[0], "item": "nobody"}) + "\n")
+    with pytest.raises(SekeError, match="has none of the items"):
+        seke.report(posteriors, compare=nobody)
+
+
+def test_another_world_than_faces(tmp_path):
+    base, samples = PLANTS / "knowledge", tmp_path / "s.jsonl"
+    run("simulate", "-k", base, "--items", 60, "-o", samples, "--truth", tmp_path / "t.csv")
+    run("infer", samples, "-k", base, "-o", tmp_path / "p.jsonl")
+    made = seke.report(tmp_path / "p.jsonl", base, samples=samples, gold=tmp_path / "t.csv")
+    assert made.facts["base"]["face"] is None
+    assert made.items == 60
+
+
+# The page --------------------------------------------------------------------------------------------------
+
+
+def test_the_page_runs_its_own_script_and_no_other(told):
+    made, blocks = told
+    policy = next(attrs["content"] for _, attrs in blocks.tags if attrs.get("http-equiv"))
+    for kind in ("script", "style"):
+        digest = base64.b64encode(hashlib.sha256(blocks.blocks[kind].encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'")
+    assert not [attrs for _, attrs in blocks.tags if attrs.get("src") or "style" in attrs]
+    assert {tag for tag, attrs in blocks.tags if attrs.get("href")} == {"a"}
+    addresses = set(re.findall(r"[a-z]+://[^\s\"'`)<]+", made.html))
+    assert addresses == {"http://www.w3.org/2000/svg"}
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", made.html)
+
+
+def test_no_text_of_anybodys_is_part_of_the_page(tmp_path):
+    pages = []
+    for names in (HOSTILE, [f"plain {k}" for k in range(len(HOSTILE))]):
+        samples = tmp_path / "samples.jsonl"
+        first = json.loads(LINES[0])
+        told = [{**first, "item": name, "view": name[:200]} for name in names]
+        samples.write_text("".join(json.dumps(one) + "\n" for one in told))
+        run("infer", samples, "-o", tmp_path / "p.jsonl")
+        pages.append(seke.report(tmp_path / "p.jsonl", samples=samples))
+    blocks, usual = (Blocks(one.html) for one in pages)
+    assert all(len(shown) <= 400 for shown in blocks["items"])
+    words = json.dumps(blocks.details(), ensure_ascii=False) + "".join(blocks["items"])
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\u200f\x00-\x08\x1b]", words)
+    assert Counter(tag for tag, _ in blocks.tags) == Counter(tag for tag, _ in usual.tags)
+    assert abs(len(pages[0].html) - len(pages[1].html)) < 20_000
+
+
+def test_names_that_look_alike_stay_apart(tmp_path):
+    first = json.loads(LINES[0])
+    samples = tmp_path / "samples.jsonl"
+    names = ["x" * 5000 + "a", "x" * 5000 + "b", "c\n", "c"]
+    samples.write_text("".join(json.dumps({**first, "item": name}) + "\n" for name in names))
+    run("infer", samples, "-o", tmp_path / "p.jsonl")
+    items = Blocks(seke.report(tmp_path / "p.jsonl").html)["items"]
+    assert len(set(items)) == 4
+
+
+def test_the_same_report_has_the_same_bytes(annotated):
+    assert seke.report(annotated).html == seke.report(annotated).html
+
+
+# The command -----------------------------------------------------------------------------------------------
+
+
+def test_the_command_writes_a_page(annotated, tmp_path):
+    found = run("report", annotated, "-o", tmp_path / "r.html")
+    assert "6 items" in found.stderr
+    assert (tmp_path / "r.html").read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_of_records_alone_it_says_what_is_missing(simulated, tmp_path):
+    made = seke.report(simulated[1])
+    assert made.facts["observers"] is None
+    assert "only posterior records are at hand" in made.facts["missing"][0]
+    run("report", simulated[1], "-o", tmp_path / "r.html")
+
+
+def test_bad_input_writes_nothing(simulated, annotated, tmp_path):
+    samples, posteriors, _ = simulated
+    target = tmp_path / "r.html"
+    for arguments, words in (
+        ((tmp_path / "nothing.jsonl",), "nothing.jsonl"),
+        ((samples,), "is no posterior record"),
+        ((tmp_path,), "is no run that came to an end"),
+        ((posteriors, "--samples", FACES), "has no record"),
+        ((posteriors, "--gold", tmp_path / "no.csv"), "no.csv"),
+        ((posteriors, "-k", PLANTS / "knowledge"), "was it inferred with"),
+        ((posteriors, "--images", tmp_path / "nowhere"), "--images"),
+        ((posteriors, "--samples", samples, "--population", "in-the-wild"), "do not come to these records"),
+        ((annotated, "-k", PLANTS / "knowledge"), "was made with knowledge"),
+    ):
+        found = run("report", *arguments, "-o", target, status=2)
+        assert words in " ".join(found.stderr.split()), found.stderr
+        assert not target.exists()
+    found = run("report", posteriors, "-o", tmp_path / "no" / "r.html", status=2)
+    assert "no" in found.stderr
+    twice = tmp_path / "twice.jsonl"
+    line = posteriors.read_text().splitlines()[0]
+    twice.write_text(f"{line}\n{line}\n")
+    with pytest.raises(AnswerError, match="has two records"):
+        seke.report(twice)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda one: one["expression"].update(fear=float("nan")), "a probability is not from 0 to 1"),
+        (lambda one: one["expression"].update(fear=-4), "a probability is not from 0 to 1"),
+        (lambda one: one["action_units"].update(AU4=1.5), "a probability is not from 0 to 1"),
+        (lambda one: one.update(expression=dict.fromkeys(one["expression"], 0.9)), "do not sum to 1"),
+        (lambda one: one["expression"].update(boredom=0.1), "has boredom, which expression has not"),
+        (lambda one: one["expression"].update(fear="x"), "has another shape (must be real number, not str)"),
+        (lambda one: one["expression"].pop("fear"), "lacks 'fear'"),
+        (lambda one: one["valence"].update(mean=1e308), "valence is not from -1 to 1"),
+        (lambda one: one["valence"].update(sd=-0.1), "the sd of valence is not from 0 to 2"),
+        (lambda one: one["diagnostics"].update(entropy_bits=float("inf")), "its bits are not finite"),
+        (
+            lambda one: one["decision"].update(item="perhaps"),
+            "decides 'perhaps'; allowed are accept, requery, reject",
+        ),
+        (
+            lambda one: one["decision"]["levels"]["AU4"].update(decision="guessed"),
+            "decides 'guessed'; allowed are accept, requery, reject, inferred",
+        ),
+        (
+            lambda one: one["decision"]["levels"]["AU4"].update(decision="accept", basis="luck"),
+            "accepts on 'luck'; allowed are unknown, declared, another design",
+        ),
+        (
+            lambda one: one["decision"]["levels"]["AU4"].update(origin="hearsay"),
+            "has the origin 'hearsay'; allowed are inferred, label, seen, unknown",
+        ),
+    ],
+)
+def test_a_record_that_is_no_posterior_is_refused(simulated, tmp_path, change, words):
+    found = records(simulated[1])[:3]
+    change(found[1])
+    path = tmp_path / "p.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in found))
+    done = run("report", path, "-o", tmp_path / "r.html", status=2)
+    assert words in " ".join(done.stderr.split())
+    assert repr(found[1]["item"]) in done.stderr
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_a_page_is_not_written_over_what_it_is_about(simulated, tmp_path):
+    path = tmp_path / "p.jsonl"
+    path.write_bytes(simulated[1].read_bytes())
+    done = run("report", path, "-o", path, status=2)
+    assert "the ending says the format: .html, .htm" in " ".join(done.stderr.split())
+    assert path.read_bytes() == simulated[1].read_bytes()
+
+
+def test_gold_as_a_table_in_memory(simulated):
+    _, posteriors, gold = simulated
+    labels = seke.read_labels(gold, seke.knowledge())
+    made = seke.report(posteriors, gold=replace(labels))
+    assert made.facts["overview"]["gold"] == 800
+
+
+@pytest.mark.parametrize(("name", "ending"), [("crowd", "csv"), ("sprinkler", "jsonl"), ("plants", "jsonl")])
+def test_every_example_has_a_report(name, ending, tmp_path):
+    base, samples = ROOT / "examples" / name / "knowledge", ROOT / "examples" / name / f"samples.{ending}"
+    run("infer", samples, "-k", base, "-o", tmp_path / "p.jsonl")
+    made = seke.report(tmp_path / "p.jsonl", base, samples=samples)
+    answered = {one["name"] for one in made.facts["observers"]["observers"]}
+    with samples.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file) if ending == "csv" else map(json.loads, filter(str.strip, file))
+        assert answered == {row["observer"] for row in rows}
+
+
+def test_sensitivities_tell_numbers_and_no_folder_of_this_machine(tmp_path):
+    base, samples = PLANTS / "knowledge", PLANTS / "samples.jsonl"
+    run("infer", samples, "-k", base, "-o", tmp_path / "p.jsonl")
+    found = seke.report(tmp_path / "p.jsonl", base, samples=samples, sensitivity=True).facts["knowledge"]
+    assert found["sensitivities"]
+    places = [one["place"] for name in ("sensitivities", "rules", "cells") for one in found[name]]
+    assert all(re.fullmatch(r"(?:[^/:]+/){0,2}tomatoes\.yaml:\d+:\d+", place) for place in places), places

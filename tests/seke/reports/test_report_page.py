@@ -1,0 +1,357 @@
+"""The page of a report in a real browser: what it shows by mouse, keys and address; nothing leaves it.
+
+They want Chromium (of the system) and the package playwright, and are passed over without them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+from test_report import ANNOTATE, FACES, HOSTILE, LINES
+
+import seke
+from seke.cli.main import main
+from seke.graphics.shapes import DARK
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+DECISIONS = ("accept", "requery", "reject")
+
+
+def run(*arguments):
+    found = CliRunner().invoke(main, [str(one) for one in arguments])
+    assert found.exit_code == 0, found.output
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as tools:
+        chromium = tools.chromium.launch(executable_path=CHROMIUM)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A report of the shipped items with gold and another prior, and one of a run with pictures."""
+    folder = tmp_path_factory.mktemp("report")
+    run("infer", FACES, "-o", folder / "p.jsonl")
+    run("infer", FACES, "--population", "in-the-wild", "-o", folder / "wild.jsonl")
+    items = list(dict.fromkeys(json.loads(line)["item"] for line in LINES))
+    rows = [f"{item},{'fear' if k % 2 else 'happiness'},{k % 2}" for k, item in enumerate(items)]
+    (folder / "gold.csv").write_text("item,expression,AU12\n" + "\n".join(rows) + "\n")
+    made = seke.report(
+        folder / "p.jsonl", samples=FACES, gold=folder / "gold.csv", compare=folder / "wild.jsonl"
+    )
+    made.save(folder / "faces.html")
+    answers = ("--recorded", ANNOTATE / "answers.jsonl")
+    run("annotate", ANNOTATE, "--run", folder / "run", "--model", "gpt-4o", *answers)
+    seke.report(folder / "run").save(folder / "run.html")
+    return folder
+
+
+@pytest.fixture
+def page(browser):
+    """Open a page in a new window without a network; at the end nothing was complained of, or asked for."""
+    windows = []
+
+    def opened(path: Path, address: str = "", **options):
+        window = browser.new_context(offline=True, **{"viewport": {"width": 1280, "height": 900}, **options})
+        found = window.new_page()
+        found.problems, found.asked = [], []
+        found.on("console", lambda message: found.problems.append(message.text))
+        found.on("pageerror", lambda error: found.problems.append(str(error)))
+        found.on("dialog", lambda dialog: found.problems.append(dialog.message))
+        found.on("request", lambda request: found.asked.append(request.url))
+        found.goto(f"{path.as_uri()}{address}")
+        found.wait_for_selector("html[data-ready=yes]")
+        windows.append((window, found))
+        return found
+
+    yield opened
+    for window, found in windows:
+        assert found.problems == []
+        assert [one for one in found.asked if not one.startswith(("file:", "data:"))] == []
+        window.close()
+
+
+def shown(page):
+    """The names in the table, from the top."""
+    return page.locator("tr.row a").all_inner_texts()
+
+
+def test_all_sections_open_and_say_what_they_are_about(files, page):
+    found = page(files / "faces.html")
+    for name, words in (
+        ("Overview", ("What is accepted", "Coverage against risk", "Classes", "Is what is stated so?")),
+        ("Items", ("33 items",)),
+        ("Knowledge", ("Rules", "knowledge/rules.yaml", "Numbers that the data contradict", "The network")),
+        ("Observers", ("GPT-4o", "What it says, by the truth", "Action units", "Questions")),
+        ("Compare", ("decisions differ", "Side by side", "not told")),
+    ):
+        found.get_by_role("link", name=name, exact=True).click()
+        section = found.locator(f"main > section[aria-label={name}]")
+        section.wait_for()
+        text = section.inner_text()
+        assert all(one in text for one in words), text
+        assert found.locator("nav a[aria-current]").inner_text() == name
+
+
+def test_the_table_sorts_filters_and_searches_and_the_address_keeps_it(files, page):
+    found = page(files / "faces.html", "#section=items")
+    records = [json.loads(line) for line in (files / "p.jsonl").read_text().splitlines()]
+    found.get_by_role("button", name="conflict").click()
+    order = sorted(records, key=lambda one: -one["diagnostics"]["conflict_bits"])
+    assert shown(found)[:5] == [one["item"] for one in order][:5]
+    assert found.locator("th[aria-sort=descending]").count() == 1
+    found.get_by_label("reject").check()
+    rejected = [one["item"] for one in order if one["decision"]["item"] == "reject"]
+    found.wait_for_timeout(100)
+    assert shown(found) == rejected
+    found.get_by_label("any expression").select_option("fear")
+    found.get_by_label("search items").fill("r")
+    found.wait_for_timeout(300)
+    address = found.evaluate("location.hash")
+    for part in ("sort=-conflict", "decision=reject", "label=fear", "q=r"):
+        assert part in address
+    left = shown(found)
+    again = page(files / "faces.html", address)
+    assert shown(again) == left
+    again.get_by_role("button", name="Clear").click()
+    again.wait_for_timeout(200)
+    assert "33 items" in again.locator("main > section:not([hidden])").inner_text()
+
+
+def test_an_item_opens_by_mouse_key_and_address(files, page):
+    found = page(files / "run.html", "#section=items")
+    found.locator("tr.row", has_text="startled").click()
+    panel = found.locator("article.panel")
+    panel.wait_for()
+    text = panel.inner_text()
+    for words in (
+        "accept",
+        "surprise",
+        "Valence and arousal",
+        "Action units",
+        "upper lid raiser",
+        "What next",
+    ):
+        assert words in text
+    assert "Answers, in their order" in text
+    assert panel.locator("img").evaluate("image => image.naturalWidth") > 60
+    answers = [json.loads(one)["item"] for one in (files / "run" / "samples.jsonl").read_text().splitlines()]
+    assert panel.locator("table.answers tbody tr").count() == answers.count("startled") > 1
+    assert panel.locator("svg").count() >= 4
+    found.keyboard.press("Escape")
+    found.wait_for_timeout(200)
+    assert panel.count() == 0
+    found.locator(".list").focus()
+    found.keyboard.press("ArrowDown")
+    found.keyboard.press("ArrowDown")
+    found.wait_for_timeout(300)
+    assert "item=broad-smile" in found.evaluate("location.hash")
+    found.go_back()
+    other = page(files / "run.html", "#section=items&item=smile")
+    assert "happiness" in other.locator("article.panel").inner_text()
+
+
+def test_violated_rules_are_told_with_their_line(tmp_path, page):
+    key = {"item": "a", "question": "action_units", "draw": 0, "action_units": ["AU24", "AU25"]}
+    who = (("human", "face"), ("human", "other"), ("gpt-4o", "face"))
+    lines = [json.dumps({**key, "observer": one, "view": view}) for one, view in who]
+    (tmp_path / "s.jsonl").write_text("\n".join(lines) + "\n")
+    run("infer", tmp_path / "s.jsonl", "-o", tmp_path / "p.jsonl")
+    seke.report(tmp_path / "p.jsonl", samples=tmp_path / "s.jsonl").save(tmp_path / "r.html")
+    found = page(tmp_path / "r.html", "#section=items&item=a")
+    text = found.locator("article.panel").inner_text()
+    (rule,) = (one for one in seke.knowledge().rules if one.name == "pressed-lips-are-closed")
+    assert rule.statement in text
+    assert f"{rule.name} 0." in text
+    assert f"knowledge/rules.yaml:{rule.place.line}" in text
+
+
+def test_declared_shares_are_told_to_the_last_digit(tmp_path, page):
+    base = tmp_path / "strict.yaml"
+    note = "source: judgement, note: a trial"
+    base.write_text(
+        f"extends: shipped\npolicy: {{limits: {{expression: 0.025}}, {note}}}\n"
+        f"rules: {{pressed-lips-are-closed: {{confidence: 0.9625, {note}}}}}\n"
+    )
+    run("infer", FACES, "-k", base, "-o", tmp_path / "p.jsonl")
+    seke.report(tmp_path / "p.jsonl", knowledge=base, samples=FACES).save(tmp_path / "r.html")
+    found = page(tmp_path / "r.html")
+    picture = found.locator("svg[aria-label='risk against coverage of expression']")
+    assert "A limit of each: a value is accepted at a risk of 2.5 % or less." in found.inner_text("main")
+    # What stands at the lines of the upright axis is where they are.
+    ends = picture.locator("text[text-anchor=end]").all_text_contents()
+    risks = [float(one.removesuffix(" %")) for one in ends if "accepted" not in one]
+    assert len(risks) > 2
+    assert risks == pytest.approx([risks[1] * k for k in range(len(risks))])
+    found.get_by_role("link", name="Knowledge", exact=True).click()
+    assert "96.25 %" in found.locator("main > section[aria-label=Knowledge]").inner_text()
+
+
+@pytest.fixture(scope="module")
+def grounds(tmp_path_factory):
+    """A report of items of which nothing more is asked, so that values are inferred, and their records."""
+    folder = tmp_path_factory.mktemp("grounds")
+    base, note = folder / "overlay.yaml", "source: judgement, note: a trial"
+    base.write_text(f"extends: shipped\npolicy: {{budget: 1, required: [expression], {note}}}\n")
+    run("infer", FACES, "-k", base, "-o", folder / "p.jsonl")
+    seke.report(folder / "p.jsonl", base).save(folder / "r.html")
+    return folder / "r.html", [json.loads(one) for one in (folder / "p.jsonl").read_text().splitlines()]
+
+
+def on(records, basis):
+    """The items that are accepted on a basis; the expression is all that is required."""
+    accepted = (one for one in records if one["decision"]["item"] == "accept")
+    return [one["item"] for one in accepted if one["decision"]["levels"]["expression"]["basis"] == basis]
+
+
+def test_items_are_filtered_by_what_they_rest_on(grounds, page):
+    path, records = grounds
+    found = page(path)
+    declared, overview = on(records, "declared"), found.locator("main > section[aria-label=Overview]")
+    assert len(declared) > 1
+    overview.get_by_role("link", name=f"{len(declared)} of them uncalibrated*").click()
+    found.wait_for_selector("tr.row")
+    assert shown(found) == declared
+    assert set(found.locator("tr.row td.decision").all_inner_texts()) == {"accept*"}
+    assert "* accepted on numbers that were declared" in found.locator("main").inner_text()
+    choice = found.locator("select[data-name=basis]")
+    for option, names in (
+        ("accepted on: declared (people)", on(records, "declared (people)")),
+        (
+            "has values nobody looked at",
+            [
+                one["item"]
+                for one in records
+                if any(level["decision"] == "inferred" for level in one["decision"]["levels"].values())
+            ],
+        ),
+        (
+            "has values that tell too little",
+            [one["item"] for one in records if one["diagnostics"]["lacking_evidence"]],
+        ),
+        ("has an overruled label", [one["item"] for one in records if one["diagnostics"]["overruled"]]),
+    ):
+        choice.select_option(option)
+        found.wait_for_timeout(200)
+        assert shown(found) == names != []
+    choice.select_option("accepted on: declared (people)")
+    found.wait_for_timeout(200)
+    assert set(found.locator("tr.row td.decision").all_inner_texts()) == {"accept"}
+    found.get_by_role("button", name="Clear").click()
+    found.wait_for_timeout(200)
+    assert "33 items" in found.locator("[role=status]").inner_text()
+
+
+def test_an_item_says_who_looked_and_on_what_each_value_rests(grounds, page):
+    path, records = grounds
+    (record,) = (one for one in records if one["item"] == "afraid-brows")
+    found = page(path, "#section=items&item=afraid-brows")
+    panel = found.locator("article.panel")
+    assert "accept* fear 0.97; rests on declared numbers" in " ".join(panel.inner_text().split())
+    panel.locator("summary").click()
+    rows = {}
+    for line in panel.locator("table.grounds, table[aria-label^=grounds]").locator("tbody tr").all():
+        name, decision, looked, basis, *_ = line.locator("th, td").all_inner_texts()
+        rows[name] = (decision, looked, basis)
+    levels = record["decision"]["levels"]
+    assert rows.keys() == levels.keys()
+    assert rows["arousal"] == ("inferred", "nobody looked", "")
+    looked = {"seen": "somebody looked", "inferred": "nobody looked", "label": "a label says so"}
+    for name, level in levels.items():
+        mark = "*" if level["basis"] == "declared" else ""
+        assert rows[name] == (level["decision"] + mark, looked[level["origin"]], level["basis"] or "")
+
+
+def test_the_limit_of_a_mean_is_not_called_one_of_each(grounds, page):
+    text = page(grounds[0]).locator("main").inner_text()
+    assert "A limit of the mean: of what is accepted of a variable, at most 5 % may be wrong" in text
+    assert "The highest risk that was accepted is" in text
+
+
+def test_a_page_of_old_records_says_that_it_does_not_know(grounds, tmp_path, page):
+    for one in (found := json.loads(json.dumps(grounds[1]))):
+        for level in one["decision"]["levels"].values():
+            del level["origin"], level["basis"]
+        for key in ("conflict", "lacking_evidence", "overruled"):
+            del one["diagnostics"][key]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(one) + "\n" for one in found))
+    seke.report(tmp_path / "p.jsonl").save(tmp_path / "r.html")
+    old = page(tmp_path / "r.html", "#section=items&item=afraid-brows")
+    assert "accept fear 0.97; its record does not say on what it rests" in " ".join(
+        old.locator("article.panel").inner_text().split()
+    )
+    assert "*" not in old.locator("main").inner_text()
+
+
+def test_a_number_of_the_comparison_leads_to_its_items(files, page):
+    before, after = (
+        {r["item"]: r["decision"]["item"] for r in map(json.loads, (files / n).read_text().splitlines())}
+        for n in ("p.jsonl", "wild.jsonl")
+    )
+    changed = Counter((before[name], after[name]) for name in before if before[name] != after[name])
+    ((old, new), count) = changed.most_common(1)[0]
+    found = page(files / "faces.html", "#section=compare")
+    found.get_by_label(f"{count} items from {old} to {new}").click()
+    found.wait_for_selector("tr.row")
+    assert shown(found) == [name for name in before if (before[name], after[name]) == (old, new)]
+
+
+def test_dark_phone_and_print(files, page):
+    found = page(files / "run.html", "#section=items&item=smile", color_scheme="dark")
+    paper = found.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper == f"rgb({', '.join(str(int(DARK['paper'][i : i + 2], 16)) for i in (1, 3, 5))})"
+    small = page(files / "run.html", "#section=items&item=smile", viewport={"width": 390, "height": 844})
+    for name in ("Overview", "Items", "Knowledge", "Observers"):
+        small.get_by_role("link", name=name, exact=True).click()
+        small.wait_for_timeout(100)
+        assert small.evaluate("document.documentElement.scrollWidth") <= 390
+    printed = page(files / "faces.html")
+    data = printed.pdf()
+    assert data.startswith(b"%PDF")
+    assert data.count(b"/Type /Page\n") >= 4 or data.count(b"/Type /Page") >= 5
+
+
+def test_text_of_anybodys_is_text(tmp_path, page):
+    samples = tmp_path / "samples.jsonl"
+    names = [name for name in HOSTILE if len(name) < 1000]
+    told = [{**json.loads(LINES[0]), "item": name, "view": name} for name in names]
+    samples.write_text("".join(json.dumps(one) + "\n" for one in told))
+    run("infer", samples, "-o", tmp_path / "p.jsonl")
+    seke.report(tmp_path / "p.jsonl", samples=samples).save(tmp_path / "r.html")
+    found = page(tmp_path / "r.html", "#section=items")
+    assert found.locator("tr.row").count() == len(names)
+    for row in range(len(names)):
+        found.locator("tr.row").nth(row).click()
+        found.wait_for_timeout(150)
+        assert found.locator("article.panel").count() == 1
+    assert found.locator("main img[src^='//']").count() == 0
+    assert found.locator("script:not([type]):not([id])").count() == 1
+
+
+def test_the_browser_finds_what_is_wrong_with_a_page(files, browser, tmp_path):
+    """The checks above can fail: a strange script is refused by the policy, and the console says so."""
+    html = (files / "run.html").read_text("utf-8")
+    bad = tmp_path / "bad.html"
+    bad.write_text(html.replace("<main", "<script>document.title = 'taken'</script><main", 1), "utf-8")
+    window = browser.new_context(offline=True)
+    found = window.new_page()
+    problems = []
+    found.on("console", lambda message: problems.append(message.text))
+    found.goto(bad.as_uri())
+    found.wait_for_selector("html[data-ready=yes]")
+    assert any("Content Security Policy" in one for one in problems)
+    assert found.title() != "taken"
+    window.close()

@@ -1,0 +1,254 @@
+"""Writing posterior records: every format says the same, and a target is whole or untouched."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from engine import SekeError
+from seke.tables.record_writer import Writer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def record(item: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "item": item,
+        "expression": {"anger": 0.25, "neutral": 0.75},
+        "valence": {"mean": -0.5, "sd": 0.125, "q05": -0.75, "q95": 0.0},
+        "decision": {
+            "item": "reject",
+            "levels": {
+                "expression": {"decision": "accept", "value": "neutral", "risk": 0.25, "basis": "declared"},
+                "valence": {"decision": "accept", "value": -0.5, "risk": 0.125, "basis": "calibrated"},
+                "AU1": {"decision": "reject", "value": None, "risk": 0.5, "basis": None},
+            },
+            "next": None,
+            "reasons": ["conflict"],
+        },
+        "diagnostics": {"samples": 5, "violations": []},
+        **changes,
+    }
+
+
+ASKING = {"question": "joint", "about": ["AU1"], "view": "face", "samples": 4, "gain": 0.5}
+RECORDS = [
+    record("a"),
+    record('b, "ü"\n', diagnostics={"samples": 1, "violations": [{"rule": "r", "probability": 1.0}]}),
+    record(
+        "c",
+        decision={
+            **record("c")["decision"],
+            "next": ASKING,
+            "reasons": [],
+            "levels": {
+                "expression": {"decision": "reject", "value": None, "risk": 0.5, "basis": None},
+                "valence": {"decision": "reject", "value": None, "risk": 0.5, "basis": None},
+                "AU1": {"decision": "accept", "value": True, "risk": 0.0, "basis": "declared"},
+            },
+        },
+    ),
+]
+
+
+def write(path: Path, records: list[dict[str, Any]] = RECORDS) -> Path:
+    with Writer(path) as writer:
+        writer.write(records[:1])
+        writer.write(records[1:])
+    return path
+
+
+def test_json_lines_hold_the_records_as_they_are(tmp_path: Path) -> None:
+    text = write(tmp_path / "o.jsonl").read_text()
+    assert [json.loads(line) for line in text.splitlines()] == RECORDS
+    packed = write(tmp_path / "o.jsonl.gz").read_bytes()
+    assert gzip.decompress(packed).decode() == text
+
+
+def test_gzip_files_of_equal_records_are_equal(tmp_path: Path) -> None:
+    assert write(tmp_path / "1.csv.gz").read_bytes() == write(tmp_path / "2.csv.gz").read_bytes()
+
+
+def test_csv_flattens_with_dots(tmp_path: Path) -> None:
+    text = write(tmp_path / "o.csv").read_text()
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [row["item"] for row in rows] == [each["item"] for each in RECORDS]
+    assert rows[0] == {
+        "item": "a",
+        "expression.anger": "0.25",
+        "expression.neutral": "0.75",
+        "valence.mean": "-0.5",
+        "valence.sd": "0.125",
+        "valence.q05": "-0.75",
+        "valence.q95": "0.0",
+        "decision.item": "reject",
+        "decision.levels.expression.decision": "accept",
+        "decision.levels.expression.value": "neutral",
+        "decision.levels.expression.risk": "0.25",
+        "decision.levels.expression.basis": "declared",
+        "decision.levels.valence.decision": "accept",
+        "decision.levels.valence.value": "-0.5",
+        "decision.levels.valence.risk": "0.125",
+        "decision.levels.valence.basis": "calibrated",
+        "decision.levels.AU1.decision": "reject",
+        "decision.levels.AU1.value": "",
+        "decision.levels.AU1.risk": "0.5",
+        "decision.levels.AU1.basis": "",
+        "decision.next": "",
+        "decision.reasons": '["conflict"]',
+        "diagnostics.samples": "5",
+        "diagnostics.violations": "[]",
+    }
+    assert json.loads(rows[1]["diagnostics.violations"]) == [{"rule": "r", "probability": 1.0}]
+    assert json.loads(rows[2]["decision.next"]) == ASKING
+    assert rows[2]["decision.levels.AU1.value"] == "true"
+    assert gzip.decompress(write(tmp_path / "o.csv.gz").read_bytes()).decode() == text
+
+
+def test_csv_refuses_a_record_of_other_columns(tmp_path: Path) -> None:
+    with (
+        pytest.raises(SekeError, match=r"item 'b': other columns than before: quadrant\.q1"),
+        Writer(tmp_path / "o.csv") as writer,
+    ):
+        writer.write([record("a"), record("b", quadrant={"q1": 1.0})])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parquet_has_one_schema_whatever_was_decided(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    straight = parquet.read_table(write(tmp_path / "1.parquet"))
+    backward = parquet.read_table(write(tmp_path / "2.parquet", RECORDS[::-1]))
+    assert straight.schema == backward.schema
+    rows = straight.to_pylist()
+    assert [row["expression"] for row in rows] == [each["expression"] for each in RECORDS]
+    assert [row["diagnostics"]["samples"] for row in rows] == [5, 1, 5]
+    assert [row["decision"]["reasons"] for row in rows] == [["conflict"], ["conflict"], []]
+    levels = [row["decision"]["levels"] for row in rows]
+    assert [level["expression"]["value"] for level in levels] == ["neutral", "neutral", None]
+    assert [level["valence"]["value"] for level in levels] == ["-0.5", "-0.5", None]
+    assert [level["AU1"]["value"] for level in levels] == [None, None, "true"]
+    assert rows[0]["decision"]["next"] is None
+    assert json.loads(rows[2]["decision"]["next"]) == ASKING
+    assert json.loads(rows[1]["diagnostics"]["violations"])[0]["rule"] == "r"
+
+
+def test_what_values_rest_on_is_a_text_though_the_first_is_open(tmp_path: Path) -> None:
+    """Null where a value is not accepted, so that the first record need not say what kind of column it is."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    kept = {"decision": "accept", "value": "fear", "risk": 0.01, "basis": "declared"}
+    levels = [{"e": {**kept, "decision": "reject", "basis": None}}, {"e": kept}]
+    records = [record(str(number), decision={"levels": level}) for number, level in enumerate(levels)]
+    rows = parquet.read_table(write(tmp_path / "o.parquet", records)).to_pylist()
+    assert [row["decision"]["levels"]["e"]["basis"] for row in rows] == [None, "declared"]
+
+
+def test_no_records_make_an_empty_file(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert write(tmp_path / "o.jsonl", []).read_text() == ""
+    assert write(tmp_path / "o.csv", []).read_text() == ""
+    assert parquet.read_table(write(tmp_path / "o.parquet", [])).num_rows == 0
+
+
+@pytest.mark.parametrize("name", ["o.jsonl", "o.csv", "o.csv.gz", "o.parquet"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_a_target_is_untouched_where_the_work_fails(
+    tmp_path: Path, name: str, error: type[BaseException]
+) -> None:
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    target = tmp_path / name
+    target.write_text("before")
+
+    def failing_work() -> None:
+        with Writer(target) as writer:
+            writer.write(RECORDS)
+            raise error
+
+    with pytest.raises(error):
+        failing_work()
+    assert target.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_target_appears_when_all_is_written(tmp_path: Path) -> None:
+    target = tmp_path / "o.jsonl"
+    with Writer(target) as writer:
+        writer.write(RECORDS)
+        assert not target.exists()
+        assert len(list(tmp_path.iterdir())) == 1
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("o.json", ": unknown ending; allowed are .jsonl, .jsonl.gz, .csv, .csv.gz, .parquet"),
+        (
+            "o.parquet.gz",
+            ": unknown ending; allowed are .jsonl, .jsonl.gz, .csv, .csv.gz, .parquet",
+        ),
+        ("none/o.jsonl", ": no such directory: {folder}/none"),
+        ("file.txt/o.jsonl", ": {folder}/file.txt is not a directory"),
+        ("dir.csv", ": is a directory; name a file"),
+    ],
+)
+def test_a_target_that_cannot_be_written_is_told_before_any_work(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    (tmp_path / "file.txt").write_text("")
+    (tmp_path / "dir.csv").mkdir()
+    with pytest.raises(SekeError) as caught:
+        Writer(tmp_path / name)
+    assert str(caught.value) == f"{tmp_path / name}" + message.replace("{folder}", str(tmp_path))
+
+
+def test_a_target_directory_that_goes_away_is_an_error_in_words(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    writer = Writer(folder / "o.jsonl")
+    folder.rmdir()
+    with pytest.raises(SekeError) as caught, writer:
+        raise AssertionError
+    assert str(caught.value) == f"{folder / 'o.jsonl'}: cannot be written: No such file or directory"
+
+
+def test_a_missing_pyarrow_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(SekeError) as caught:
+        Writer(tmp_path / "o.parquet")
+    assert str(caught.value) == (
+        f"{tmp_path / 'o.parquet'}: writing parquet needs pyarrow, which is not installed"
+        " (pyarrow); install it with: pip install pyarrow"
+    )
+
+
+@pytest.mark.parametrize("kind", [io.StringIO, io.BytesIO])
+def test_without_a_path_json_lines_go_to_a_stream(kind: type[Any]) -> None:
+    stream = kind()
+    with Writer(None, stream=stream) as writer:
+        writer.write(RECORDS)
+    text = stream.getvalue()
+    lines = (text.decode() if isinstance(text, bytes) else text).splitlines()
+    assert [json.loads(line) for line in lines] == RECORDS
+
+
+def test_the_default_stream_is_the_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    with Writer(None) as writer:
+        writer.write(RECORDS[:1])
+    assert json.loads(capsys.readouterr().out) == RECORDS[0]
+
+
+def test_a_broken_pipe_is_left_to_the_caller() -> None:
+    class Broken(io.StringIO):
+        def write(self, _text: str, /) -> int:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError), Writer(None, stream=Broken()) as writer:
+        writer.write(RECORDS)

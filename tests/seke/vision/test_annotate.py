@@ -1,0 +1,851 @@
+"""seke annotate: the ledger, going on after every kind of end, and what it comes to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import re
+import resource
+import shlex
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+import seke
+from engine import SekeError
+from seke.annotation.job import Job, observer_of
+from seke.annotation.stopping_rules import label_of, rule_of
+from seke.cli.annotate import _gold_lines
+from seke.cli.main import main
+from seke.runs.ledger import Asked, Ledger, status_of
+from seke.sampling.loop import Request
+from seke.vision.errors import FatalError, OutOfMoneyError, UnansweredError
+from seke.vision.fake import RecordedModel, ScriptedModel
+from seke.vision.messages import Call, Choice, Failure, Picture, Prompt, Reply, Settings
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "annotate"
+SERVER = Path(__file__).parent / "server.py"
+RECORDED = ["--model", "gpt-4o", "--recorded", str(EXAMPLE / "answers.jsonl")]
+
+
+def run(*args, status=0):
+    found = CliRunner().invoke(main, ["annotate", *map(str, args)])
+    assert found.exit_code == status, found.output
+    return found
+
+
+def rows(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def pictures(folder, count):
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(count):
+        Image.fromarray(rng.integers(0, 255, (24, 24, 3), dtype=np.uint8)).save(folder / f"f{i}.png")
+    return folder
+
+
+# The ledger ----------------------------------------------------------------------------------------
+
+
+def call(item="a", samples=1, first=0):
+    request = Request(item, "gpt-4o", "joint", None, "face", first, samples)
+    return Call(request, Prompt("Look.", {}, "p1"), Picture(b"x", "image/jpeg", 1, 1, "q1"))
+
+
+def read(call, choice):
+    status = {"status": "refused"} if choice.refusal else {"expression": choice.text}
+    return {"item": call.request.item, "draw": choice.draw, **status}
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    made = Ledger(tmp_path, read)
+    yield made
+    made.close()
+
+
+def on_disk(folder, statement):
+    with closing(sqlite3.connect(folder / "ledger.sqlite")) as db:
+        return db.execute(statement).fetchall()
+
+
+def test_what_was_told_is_on_disk_when_the_ledger_says_so(ledger, tmp_path):
+    async def go():
+        number = await ledger.sent(call(samples=2), (0, 1), 0.5)
+        assert on_disk(tmp_path, "SELECT number, state, draws FROM requests") == [(number, "sent", "[0, 1]")]
+        choices = Choice(0, "fear", "stop"), Choice(1, "", "stop", "no")
+        await ledger.answered(number, Reply(choices, "m", "f", "id", 100, 10, 5, 0.25, 1.5))
+        assert on_disk(tmp_path, "SELECT draw, text, refusal, status FROM choices") == [
+            (0, "fear", None, "ok"),
+            (1, "", "no", "refused"),
+        ]
+        number = await ledger.sent(call("b"), (0,), 0.5)
+        await ledger.failed(number, Failure(500, "no", paid=True, retried=False))
+
+    asyncio.run(go())
+    totals = ledger.totals()
+    assert (totals.requests, totals.failed, totals.answers, totals.refused) == (2, 1, 2, 1)
+    assert (totals.spent, totals.perhaps) == (0.25, 0.5)
+    assert ledger.records(["a", "b"])["a"] == [
+        {"item": "a", "draw": 0, "expression": "fear"},
+        {"item": "a", "draw": 1, "status": "refused"},
+    ]
+    line = ("a", "gpt-4o", "joint", None, "face")
+    assert ledger.lines(["a", "c"]) == {line: Asked(2, (), "p1", "q1")}
+    assert ledger.prompt("p1").text == "Look."
+    assert ledger.choices(call(), [0, 1, 2]) == (Choice(0, "fear", "stop"), Choice(1, "", "stop", "no"))
+
+
+def test_what_was_on_its_way_is_unknown_afterwards_and_counted(tmp_path):
+    first = Ledger(tmp_path, read)
+    asyncio.run(first.sent(call(), (0,), 0.5))
+    first.close()
+    again = Ledger(tmp_path, read, max_cost=0.9)
+    assert again.totals().unknown == 1
+    assert again.totals().perhaps == 0.5
+    with pytest.raises(OutOfMoneyError, match=r"0\.5000 USD are spent"):
+        asyncio.run(again.sent(call(), (1,), 0.5))
+    asyncio.run(again.sent(call(), (1,), 0.4))
+    again.close()
+
+
+def test_money_on_its_way_counts_and_comes_back(tmp_path):
+    ledger = Ledger(tmp_path, read, max_cost=1.0)
+
+    async def go():
+        one = await ledger.sent(call("a"), (0,), 0.6)
+        with pytest.raises(OutOfMoneyError):
+            await ledger.sent(call("b"), (0,), 0.6)
+        await ledger.answered(one, Reply((Choice(0, "x", "stop"),), "m", price=0.1))
+        two = await ledger.sent(call("b"), (0,), 0.6)
+        await ledger.failed(two, Failure(429, "busy", paid=False, retried=True))
+        await ledger.sent(call("b"), (0,), 0.9)
+
+    asyncio.run(go())
+    ledger.close()
+
+
+def test_a_patient_ledger_waits_for_money_that_comes_back(tmp_path):
+    ledger = Ledger(tmp_path, read, max_cost=1.0)
+    ledger.patient = True
+
+    async def go():
+        one = await ledger.sent(call("a"), (0,), 0.6)
+        two, three = (asyncio.create_task(ledger.sent(call(name), (0,), 0.6)) for name in "bc")
+        await asyncio.sleep(0.05)
+        assert not two.done()
+        await ledger.answered(one, Reply((Choice(0, "x", "stop"),), "m", price=0.3))
+        await ledger.answered(await two, Reply((Choice(0, "x", "stop"),), "m", price=0.3))
+        # Nothing is on its way any more that could make room.
+        with pytest.raises(OutOfMoneyError, match=r"0\.6000 USD are spent"):
+            await three
+
+    asyncio.run(go())
+    ledger.close()
+
+
+def test_another_process_is_told_who_is_there(ledger, tmp_path):
+    with pytest.raises(SekeError, match=rf"is at this run \(process {os.getpid()}\)"):
+        Ledger(tmp_path, read)
+    facts, settled, totals = status_of(tmp_path)
+    assert (facts, settled, totals.requests) == ({"version": 1}, 0, 0)
+
+
+def test_a_full_disk_stops_cleanly(ledger, tmp_path):
+    pages = ledger._own.execute("PRAGMA page_count").fetchone()[0]
+    ledger._own.execute(f"PRAGMA max_page_count = {pages + 1}")
+
+    async def go():
+        number = await ledger.sent(call(), (0,), None)
+        await ledger.answered(number, Reply((Choice(0, "x" * 100_000, "stop"),), "m"))
+
+    with pytest.raises(FatalError, match="the disk is full"):
+        asyncio.run(go())
+    assert on_disk(tmp_path, "SELECT count(*) FROM choices") == [(0,)]
+
+
+def test_a_newer_ledger_is_left_alone(tmp_path):
+    ledger = Ledger(tmp_path, read)
+    ledger.note({"version": 99})
+    ledger.close()
+    with pytest.raises(SekeError, match="newer version"):
+        Ledger(tmp_path, read)
+
+
+# Runs without a server -----------------------------------------------------------------------------
+
+
+def test_the_example_from_end_to_end(tmp_path):
+    said = run(EXAMPLE, "--run", tmp_path / "r", *RECORDED)
+    assert "6 items" in said.output
+    records = rows(tmp_path / "r" / "posteriors.jsonl")
+    best = {r["item"]: max(r["expression"], key=r["expression"].get) for r in records}
+    assert best["startled"] == "surprise"
+    assert best["brows-down"] == "anger"
+    assert all(r["decision"]["next"] is None for r in records)
+    # What the ledger holds, inferred again, decides the same.
+    again = list(seke.infer(tmp_path / "r" / "samples.jsonl"))
+    assert [r["expression"] for r in again] == [r["expression"] for r in records]
+    summary = json.loads((tmp_path / "r" / "summary.json").read_text())
+    assert summary["finished"]
+    assert summary["facts"]["observer"] == "gpt-4o"
+    assert sum(summary["items"].values()) == 6
+
+
+def test_a_run_goes_on_without_asking_again_and_replays_alike(tmp_path):
+    run(EXAMPLE, "--run", tmp_path / "r", *RECORDED)
+    before = (tmp_path / "r" / "posteriors.jsonl").read_bytes()
+    first = status_of(tmp_path / "r")[2]
+    run(EXAMPLE, "--run", tmp_path / "r", *RECORDED)
+    assert status_of(tmp_path / "r")[2] == first
+    assert (tmp_path / "r" / "posteriors.jsonl").read_bytes() == before
+    answers = tmp_path / "r" / "answers.jsonl"
+    run(EXAMPLE, "--run", tmp_path / "s", "--model", "gpt-4o", "--recorded", answers)
+    assert (tmp_path / "s" / "posteriors.jsonl").read_bytes() == before
+
+
+def test_labels_of_the_set_are_evidence_and_the_rest_is_completed(tmp_path):
+    run(EXAMPLE / "faces.csv", "--run", tmp_path / "r", *RECORDED)
+    samples = rows(tmp_path / "r" / "samples.jsonl")
+    known = [one for one in samples if one["observer"] == "dataset-label"]
+    assert {one["item"] for one in known} == {"at-rest", "smile", "downcast"}
+    told = [one for one in samples if one["item"] == "smile" and one["observer"] == "gpt-4o"]
+    assert told
+    assert not any("expression" in one for one in told if one["question"] == "joint")
+    record = next(r for r in rows(tmp_path / "r" / "posteriors.jsonl") if r["item"] == "smile")
+    assert record["decision"]["levels"]["valence"]["decision"] == "accept"
+
+
+def test_a_run_that_was_begun_otherwise_is_refused_with_what_differs(tmp_path):
+    run(EXAMPLE, "--run", tmp_path / "r", *RECORDED)
+    (tmp_path / "o.yaml").write_text("extends: shipped\npolicy: {budget: 3, source: judgement, note: Few.}\n")
+    found = run(EXAMPLE, "--run", tmp_path / "r", *RECORDED, "-k", tmp_path / "o.yaml", status=2)
+    assert "was begun otherwise (budget: 20 then, 3 now; policy: " in found.output
+    found = run(EXAMPLE, "--run", tmp_path / "r", *RECORDED, "--temperature", "0", status=2)
+    assert "temperature: 1.0 then, 0.0 now" in found.output
+    assert "answers to other settings do not count; begin another run with --run NEWDIR" in found.output
+
+
+def spent(folder):
+    """Return the items, what is asked and of whom, and the answers that were paid for."""
+    keys = "item, observer, question, about, view, draws, prompt, picture"
+    paid = on_disk(folder, f"SELECT {keys} FROM requests WHERE model != 'earlier run'")
+    return on_disk(folder, f"SELECT {keys} FROM requests"), paid
+
+
+def test_another_base_decides_anew_from_the_ledger_by_the_command_that_the_refusal_names(tmp_path):
+    folder = tmp_path / "a run"
+    run(EXAMPLE, "--run", folder, *RECORDED)
+    before = status_of(folder)
+    requests, _ = spent(folder)
+    # Laxer limits, no level but one needed, and a duller observer: nothing further is worth asking.
+    (tmp_path / "o.yaml").write_text(
+        "extends: shipped\n"
+        "policy: {limits: {expression: 0.9, affect: 0.9, action_units: 0.9}, source: judgement, note: Lax,\n"
+        "         required: [expression], worth: {expression: 20, affect: 0, action_units: 0}}\n"
+        "observers: {gpt-4o: {exponent: 0.9, source: judgement, note: Duller.}}\n"
+    )
+    found = run(EXAMPLE, "--run", folder, *RECORDED, "-k", tmp_path / "o.yaml", status=2)
+    assert "observers: " in found.output
+    assert "policy: " in found.output
+    command = shlex.split(found.output.splitlines()[-1])
+    assert command[:4] == ["seke", "annotate", "--branch", str(tmp_path / "a run-2")]
+    run(*command[2:])
+    assert status_of(folder) == before
+    assert spent(folder)[0] == requests
+    asked, paid = spent(tmp_path / "a run-2")
+    assert paid == []
+    assert set(asked) <= set(requests)
+    status = status_of(tmp_path / "a run-2")
+    assert (status[1], status[2].spent, status[2].perhaps) == (6, 0.0, 0.0)
+    # What is decided is what the new base makes of those answers.
+    decided = rows(tmp_path / "a run-2" / "posteriors.jsonl")
+    assert {record["decision"]["item"] for record in decided} == {"accept"}
+    samples = tmp_path / "a run-2" / "samples.jsonl"
+    for record, inferred in zip(decided, seke.infer(samples, tmp_path / "o.yaml"), strict=True):
+        assert record["expression"] == inferred["expression"]
+    # The next one of that name is free.
+    found = run(EXAMPLE, "--run", folder, *RECORDED, "-k", tmp_path / "o.yaml", status=2)
+    assert "a run-3" in found.output
+
+
+def test_an_interrupted_branch_goes_on_with_the_earlier_answers(tmp_path):
+    folder = pictures(tmp_path / "faces", 3)
+    made(folder, tmp_path / "r", strategy="fixed:2").run()
+    made(folder, tmp_path / "b", strategy="fixed:3").run(branch_of=tmp_path / "r")
+    # As if it had been ended when nothing of two items had come.
+    with closing(sqlite3.connect(tmp_path / "b" / "ledger.sqlite")) as db, db:
+        for table in ("settled", "choices", "requests"):
+            db.execute(f"DELETE FROM {table} WHERE item IN ('f1', 'f2')")
+    # Whoever goes on does not say again whose branch it is; both folders have moved.
+    (tmp_path / "moved").mkdir()
+    for name in "rb":
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    assert made(folder, tmp_path / "moved" / "b", strategy="fixed:3").run().finished
+    bought = on_disk(
+        tmp_path / "moved" / "b", "SELECT item, draws FROM requests WHERE model != 'earlier run'"
+    )
+    assert sorted(bought) == [(f"f{i}", "[2]") for i in range(3)]
+    # A branch of the branch has the answers of both, also those that the branch lost.
+    with closing(sqlite3.connect(tmp_path / "moved" / "b" / "ledger.sqlite")) as db, db:
+        db.execute("DELETE FROM choices WHERE item = 'f1' AND draw = 0")
+    made(folder, tmp_path / "c", strategy="fixed:3").run(branch_of=tmp_path / "moved" / "b")
+    assert on_disk(tmp_path / "c", "SELECT DISTINCT model FROM requests") == [("earlier run",)]
+    # Without the earlier run its answers would be paid for again.
+    shutil.rmtree(tmp_path / "moved" / "r")
+    assert made(folder, tmp_path / "moved" / "b", strategy="fixed:3").run().finished
+    with closing(sqlite3.connect(tmp_path / "moved" / "b" / "ledger.sqlite")) as db, db:
+        db.execute("DELETE FROM settled WHERE item = 'f2'")
+    with pytest.raises(SekeError, match=r"which is not there any more.*paid for again"):
+        made(folder, tmp_path / "moved" / "b", strategy="fixed:3").run()
+
+
+def test_a_branch_uses_the_answers_that_still_count(tmp_path):
+    run(EXAMPLE, "--run", tmp_path / "r", *RECORDED)
+    (tmp_path / "o.yaml").write_text(
+        "extends: shipped\npolicy: {limits: {expression: 0.02}, source: judgement, note: Strict.}\n"
+    )
+    given = ["--branch", tmp_path / "b", "-k", tmp_path / "o.yaml", *RECORDED]
+    run(EXAMPLE, "--run", tmp_path / "r", *given)
+    models = on_disk(tmp_path / "b", "SELECT model, count(*) FROM requests GROUP BY model")
+    assert dict(models)["earlier run"] >= 6
+    assert "recorded" in dict(models)
+    # The same command goes on, and buys nothing.
+    before = status_of(tmp_path / "b")[2]
+    run(EXAMPLE, "--run", tmp_path / "r", *given)
+    assert status_of(tmp_path / "b")[2] == before
+    # Another run's branch is not there to be gone on with, nor is a folder with other things in it.
+    run(EXAMPLE, "--run", tmp_path / "r2", *RECORDED)
+    found = run(EXAMPLE, "--run", tmp_path / "r2", *given, status=2)
+    assert "is there already" in found.output
+    # Nothing is begun where nothing counts.
+    other = ["--branch", tmp_path / "c", *RECORDED, "--temperature", "0.5"]
+    found = run(EXAMPLE, "--run", tmp_path / "r", *other, status=2)
+    assert "another model, or other settings, answered there" in found.output
+    assert not (tmp_path / "c").exists()
+
+
+def test_pictures_that_cannot_be_shown_are_rejected_with_the_reason(tmp_path):
+    folder = pictures(tmp_path / "faces", 2)
+    (folder / "broken.png").write_bytes(b"no picture")
+    (folder / "empty.jpg").write_bytes(b"")
+    found = run(folder, "--run", tmp_path / "r", "--scripted")
+    assert "broken.png: is no JPEG, PNG or WebP picture" in found.output
+    reasons = {r["item"]: r["decision"]["reasons"] for r in rows(tmp_path / "r" / "posteriors.jsonl")}
+    assert reasons["broken"][0] == "picture-unsupported"
+    assert reasons["empty"][0] == "picture-empty"
+    assert status_of(tmp_path / "r")[1] == 4
+
+
+def test_refused_answers_are_asked_again_on_request(tmp_path):
+    folder = pictures(tmp_path / "faces", 6)
+
+    def job(refusal):
+        return Job.of([folder], tmp_path / "r", ScriptedModel(refusal=refusal), Settings("gpt-4o"))
+
+    first = job(1.0).run()
+    assert first.totals.refused == first.totals.answers > 0
+    assert first.reasons == {"refused": 6}
+    again = job(0.0).run()
+    assert again.totals == first.totals
+    third = job(0.0).run(retry_refused=True)
+    assert third.totals.answers > first.totals.answers
+    assert third.totals.refused == first.totals.refused
+    assert "refused" not in third.reasons
+    # New draws, not the old ones over again.
+    draws = on_disk(tmp_path / "r", "SELECT item, question, view, about, draw FROM choices")
+    assert len(set(draws)) == len(draws)
+
+
+def test_a_recording_that_ends_closes_the_item(tmp_path):
+    model = RecordedModel([one for one in rows(EXAMPLE / "answers.jsonl") if one["draw"] == 0][:1])
+    found = Job.of([EXAMPLE], tmp_path / "r", model, Settings("gpt-4o"), problems=lambda _: None).run()
+    assert found.reasons["unanswered"] == 6
+    assert found.finished
+
+
+def test_a_strategy_is_a_baseline_under_the_same_decisions(tmp_path):
+    folder = pictures(tmp_path / "faces", 8)
+    for strategy, most in (("fixed:3", 3), ("agree:2/3", 3), ("adaptive-consistency", 20), ("esc", 20)):
+        place = tmp_path / strategy.replace(":", "-").replace("/", "-")
+        found = Job.of([folder], place, ScriptedModel(), Settings("gpt-4o"), strategy=strategy).run()
+        assert found.finished
+        per_item = [r["diagnostics"]["samples"] for r in rows(place / "posteriors.jsonl")]
+        assert max(per_item) <= most
+        assert strategy != "fixed:3" or set(per_item) == {3}
+        assert all(r["decision"]["next"] is None for r in rows(place / "posteriors.jsonl"))
+
+
+def test_rules_by_hand():
+    fixed, beta, windows = (rule_of(name, 12) for name in ("fixed:4", "adaptive-consistency", "esc"))
+    assert fixed([]) == 4
+    assert fixed(["a"] * 4) == 0
+    # 1 - I_1/2(n + 1, 1) = 1 - 2^-(n + 1): four of one kind pass .95, three do not.
+    assert beta(["a"] * 3) == 1
+    assert beta(["a"] * 4) == 0
+    assert beta(["a", "b"] * 6) == 0  # the budget
+    assert windows([]) == 5
+    assert windows(["a"] * 3) == 2
+    assert windows(["a"] * 5) == 0
+    assert windows(["a"] * 4 + ["b"]) == 5
+    assert windows(["a", "b"] * 5) == 2
+    with pytest.raises(SekeError, match=r"policy, fixed:N, agree:K/N, adaptive-consistency, esc \(such as"):
+        rule_of("majority", 3)
+
+
+def test_until_so_many_agree_by_hand():
+    rule = rule_of("agree:4/5", 20)
+    assert rule([]) == 4
+    assert rule(["a"] * 4) == 0
+    assert rule(["a", "a", "b", "a"]) == 1
+    assert rule(["a", "b", "a", "b"]) == 1  # two are lacking, and there is room for one
+    assert rule(["a", "b", "a", "b", "a"]) == 0
+    # An answer without a label counts as an answer and for no label.
+    assert rule([None, "a", None]) == 2
+    assert rule([None] * 5) == 0
+    # One of one is the first answer, and two of two are two, whatever they say.
+    assert [rule_of("agree:1/1", 1)(labels) for labels in ([], ["a"])] == [1, 0]
+    assert [rule_of("agree:2/2", 1)(labels) for labels in ([], ["a"], ["a", "b"])] == [2, 1, 0]
+
+
+@given(st.integers(1, 6), st.integers(0, 6), st.lists(st.sampled_from(["a", "b", None]), min_size=12))
+def test_no_answer_is_asked_for_that_agreement_does_not_need(wanted, more, answers):
+    """Asked in batches the rule has what it has one answer at a time, and ends by agreement or at N."""
+    most = wanted + more
+    rule, came = rule_of(f"agree:{wanted}/{most}", 1), []
+    while count := rule(came):
+        came = answers[: len(came) + count]
+    alone = next(n for n in range(most + 1) if n == most or max(map(answers[:n].count, "ab")) >= wanted)
+    assert len(came) == alone
+
+
+@pytest.mark.parametrize("counts", ["", "4", "5/4", "0/3", "a/b", "4/5/6", "-1/2", "4/", "²/3"])
+def test_agreement_needs_two_numbers(counts):
+    with pytest.raises(SekeError, match="such as agree:4/5"):
+        rule_of(f"agree:{counts}", 20)
+
+
+def test_labels_of_samples():
+    assert label_of({"expression": ["fear", "anger"]}, "expression", ["expression"]) == "fear"
+    assert label_of({"expression": {"fear": 0.2, "anger": 0.5}}, "expression", ["expression"]) == "anger"
+    assert label_of({"reports": {"disease": "rust"}}, "disease", ["diagnosis"]) == "rust"
+    assert label_of({"status": "refused"}, "expression", ["expression"]) is None
+
+
+def test_who_a_model_is():
+    base = seke.knowledge()
+    assert observer_of(base, "gpt-4o") == "gpt-4o"
+    assert observer_of(base, "openai/gpt-4o-2024-08-06") == "gpt-4o"
+    assert observer_of(base, "qwen2.5-vl-7b") == "generic-vlm"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--run", "r"], "name pictures, folders or a manifest"),
+        ([EXAMPLE, "--run", "r"], "name the model with --model"),
+        ([EXAMPLE, "--run", "r", "--model", "m", "--max-cost", "1"], "--price-in and --price-out"),
+        ([EXAMPLE, "--run", "r", "--scripted", "--strategy", "vote"], "no strategy is called 'vote'"),
+        ([EXAMPLE, "--run", "r", "--scripted", "--observer", "human"], "cannot be asked"),
+        ([EXAMPLE, "--run", "r", "--scripted", "--observer", "gpt4o"], "did you mean gpt-4o"),
+        ([EXAMPLE / "nothing", "--run", "r", "--scripted"], "no such file or folder"),
+        (["--run", "r", "--status"], "is no run"),
+        ([EXAMPLE, "--run", "r", "--model", "m"], "there is no key"),
+    ],
+)
+def test_bad_input_is_met_before_anything_is_sent(tmp_path, monkeypatch, args, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert message in run(*args, status=2).output
+    assert not list(tmp_path.iterdir())
+
+
+def test_pictures_go_nowhere_unless_it_is_allowed(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
+    given = [EXAMPLE, "--run", tmp_path / "r", "--model", "m", "--base-url", "http://models.invalid/v1"]
+    found = run(*given, status=2)
+    assert (
+        "6 pictures will be sent to http://models.invalid/v1/ (unencrypted), with the key in" in found.output
+    )
+    assert "read their terms first" in found.output
+    assert "--yes" in found.output
+    assert not (tmp_path / "r").exists()
+
+
+def test_prompts_and_forecasts_send_nothing(tmp_path):
+    shown = run(EXAMPLE, "--run", tmp_path / "r", "--model", "gpt-4o", "--show-prompts").output
+    assert "--- verify to gpt-4o, here about AU1" in shown
+    given = ["--run", tmp_path / "r", "--model", "gpt-4o", "--dry-run", "--json"]
+    found = json.loads(run(EXAMPLE, *given, "--price-in", "2", "--price-out", "8").stdout)
+    assert found["items"] == 6
+    assert found["answers"]["joint"] >= 6
+    assert found["labelled"] == 0
+    paid = (found["prompt_tokens"] * 2 + found["answer_tokens"] * 8) / 1e6
+    assert found["price"] == pytest.approx(paid, rel=0.1)
+    assert found["price_low"] < found["price"] < found["price_high"]
+    most = (found["most_prompt_tokens"] * 2 + found["most_answer_tokens"] * 8) / 1e6
+    assert found["price_most"] == pytest.approx(most)
+    assert found["price_high"] < most
+    gold = found["gold"]
+    assert (gold["variable"], set(gold["accepted"])) == ("expression", {"0", "30", "100"})
+    for accepted in gold["accepted"].values():
+        assert accepted["of"] == gold["items"]
+        assert accepted["low"] <= accepted["share"] <= accepted["high"]
+    assert not (tmp_path / "r").exists()
+
+
+def test_what_gold_would_buy_in_words():
+    assert list(_gold_lines(None)) == []
+    assert list(_gold_lines({"why": "no root"})) == ["what gold labels would buy is not known: no root"]
+    shares = {"0": (0.1, 0.04, 0.2), "30": (0.25, 0.15, 0.38)}
+    keys = ("share", "low", "high")
+    accepted = {count: dict(zip(keys, numbers, strict=True)) for count, numbers in shares.items()}
+    first, second = _gold_lines({"variable": "tone", "observer": "ear", "items": 60, "accepted": accepted})
+    assert first.startswith("gold labels of tone, answered by ear, ")
+    assert first.endswith(
+        "would get so much of it accepted: none 10% (4% to 20%), 30 labels 25% (15% to 38%)"
+    )
+    assert "60 made-up items, asked as the policy asks, 95 %" in second
+
+
+# What is decided about an item is its own affair ------------------------------------------------------
+
+
+def made(folder, place, model=None, settings=None, **given):
+    return Job.of([folder], place, model or ScriptedModel(), settings or Settings("gpt-4o"), **given)
+
+
+def by_item(place):
+    return {one["item"]: one for one in rows(place / "posteriors.jsonl")}
+
+
+def test_whoever_else_is_asked_changes_nothing(tmp_path):
+    folder = pictures(tmp_path / "faces", 14)
+    made(folder, tmp_path / "all").run()
+    together = by_item(tmp_path / "all")
+    for i, width in ((3, 1), (11, 64)):
+        made(folder / f"f{i}.png", tmp_path / f"only{i}", concurrency=width).run()
+        assert by_item(tmp_path / f"only{i}") == {f"f{i}": together[f"f{i}"]}
+
+
+class Forgetful:
+    """Answers as another model does, but not these draws of a request that comes for the first time."""
+
+    def __init__(self, model, *lost):
+        self.model, self.lost, self.met = model, lost, set()
+
+    async def ask(self, call, journal):
+        request = call.request
+        draws = [request.first + k for k in range(request.samples)]
+        number = await journal.sent(call, tuple(draws), 0.0)
+        first = request.line not in self.met
+        self.met.add(request.line)
+        choices = tuple(self.model.answer(call, draw) for draw in draws if not (first and draw in self.lost))
+        if choices:
+            await journal.answered(number, Reply(choices, "m", price=0.0))
+        else:
+            await journal.failed(number, Failure(500, "busy", paid=False, retried=False))
+        if len(choices) < len(draws):
+            raise UnansweredError("busy", choices)
+        return choices
+
+
+def test_an_item_goes_on_with_the_answers_that_came(tmp_path):
+    folder = pictures(tmp_path / "faces", 4)
+    lost = Forgetful(ScriptedModel(), 1)
+    first = made(folder, tmp_path / "r", lost, strategy="fixed:3", problems=lambda _: None).run()
+    # One of three is missing; the rule asks for a further one.
+    assert first.per_item["mean"] == 3
+    assert first.reasons.get("unanswered") is None
+    draws = on_disk(tmp_path / "r", "SELECT DISTINCT draw FROM choices ORDER BY draw")
+    assert draws == [(0,), (2,), (3,)]
+
+
+def test_an_item_without_any_answer_is_closed_and_asked_by_the_next_process(tmp_path):
+    folder = pictures(tmp_path / "faces", 4)
+    first = made(folder, tmp_path / "r", Forgetful(ScriptedModel(), 0), problems=lambda _: None).run()
+    assert first.finished
+    assert first.reasons == {"unanswered": 4}
+    again = made(folder, tmp_path / "r").run()
+    assert "unanswered" not in again.reasons
+    made(folder, tmp_path / "s").run()
+    assert by_item(tmp_path / "r") == by_item(tmp_path / "s")
+
+
+def test_a_picture_that_is_another_one_by_now_is_not_asked_about(tmp_path):
+    folder = pictures(tmp_path / "faces", 3)
+    lost = Forgetful(ScriptedModel(), 1)
+    made(folder, tmp_path / "r", lost, strategy="fixed:2", max_samples=2, problems=lambda _: None).run()
+    (folder / "f1.png").write_bytes((folder / "f2.png").read_bytes())
+    told = []
+    with closing(sqlite3.connect(tmp_path / "r" / "ledger.sqlite")) as db, db:
+        db.execute("DELETE FROM settled")
+        db.execute("DELETE FROM choices WHERE draw > 0")
+    job = made(folder, tmp_path / "r", strategy="fixed:2", max_samples=2, problems=told.append)
+    assert job.run().finished
+    assert [one for one in told if "f1.png: is another picture than it was" in one]
+    assert not [one for one in told if "f0.png" in one]
+
+
+def test_a_branch_buys_only_what_is_missing(tmp_path):
+    folder = pictures(tmp_path / "faces", 3)
+    lost = Forgetful(ScriptedModel(), 1)
+    made(folder, tmp_path / "r", lost, strategy="fixed:3", problems=lambda _: None).run()
+    made(folder, tmp_path / "b", strategy="fixed:4").run(branch_of=tmp_path / "r")
+    bought = on_disk(tmp_path / "b", "SELECT item, draws FROM requests WHERE model != 'earlier run'")
+    assert sorted(bought) == [(f"f{i}", "[1]") for i in range(3)]
+    # Under another observer the same answers of the same model count as well.
+    made(folder, tmp_path / "c", strategy="fixed:3", observer="generic-vlm").run(branch_of=tmp_path / "b")
+    assert on_disk(tmp_path / "c", "SELECT DISTINCT model FROM requests") == [("earlier run",)]
+
+
+def test_from_a_notebook(tmp_path):
+    folder = pictures(tmp_path / "faces", 2)
+
+    async def cell():
+        return seke.annotate(folder, tmp_path / "r", ScriptedModel(), strategy="fixed:1")
+
+    found = asyncio.run(cell())
+    assert found.finished
+    assert found.asked == {"joint": 2}
+    with pytest.raises(FatalError, match="there is no key"):
+        seke.annotate(folder, tmp_path / "s", "gpt-4o", base_url="https://models.invalid/v1")
+
+
+# Against a server in a process of its own ------------------------------------------------------------
+
+
+@contextmanager
+def served(tmp_path, seconds=0.05):
+    with (tmp_path / "seen.jsonl").open("w") as seen, closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        process = subprocess.Popen([sys.executable, SERVER, str(port), str(seconds)], stdout=seen)
+        for _ in range(100):
+            with closing(socket.socket()) as there:
+                if there.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}/v1", tmp_path / "seen.jsonl"
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def server(tmp_path):
+    with served(tmp_path) as found:
+        yield found
+
+
+def asked(run_folder, url, *more):
+    """The options of a run that asks the server."""
+    return [
+        "--run",
+        str(run_folder),
+        "--model",
+        "made-up",
+        "--base-url",
+        url,
+        "--concurrency",
+        "8",
+        "--json",
+        *more,
+    ]
+
+
+def started(folder, run_folder, url, *more, **options):
+    """Begin a run in a process of its own: one that is killed or interrupted; `run` starts sooner."""
+    command = [sys.executable, "-c", "from seke.cli.main import main; main()", "annotate", str(folder)]
+    command += asked(run_folder, url, *more)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def checked(run_folder, seen, kills, concurrency):
+    """Every request that the server saw is in the ledger; none that was answered was asked for again."""
+    states = dict(on_disk(run_folder, "SELECT state, count(*) FROM requests GROUP BY state"))
+    arrived = len(seen.read_text().splitlines())
+    assert arrived <= sum(states.values())
+    assert states.get("unknown", 0) <= kills * concurrency
+    assert states.get("failed", 0) == 0
+    # Whatever the server was asked for beyond what is kept was on its way at a kill.
+    assert arrived - states["answered"] <= states.get("unknown", 0)
+    keys = "item, observer, question, about, view"
+    draws = on_disk(
+        run_folder, f"SELECT {keys}, draw, count(*) n FROM choices GROUP BY {keys}, draw HAVING n > 1"
+    )
+    assert draws == []
+
+
+def kill_often(tmp_path, server, kills, items, rng, *more):
+    """Kill a run so often, and let it end; nothing is lost or bought twice, and all is as without kills."""
+    url, seen = server
+    folder = pictures(tmp_path / "faces", items)
+    process, done = started(folder, tmp_path / "r", url, *more), 0
+    while done < kills:
+        before, starting = seen.stat().st_size, rng.random() < 0.1
+        # Mostly while it asks, sometimes while it starts.
+        while not starting and seen.stat().st_size == before and process.poll() is None:
+            time.sleep(0.02)
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=rng.uniform(0.0, 0.6))
+            break
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        done += 1
+        process = started(folder, tmp_path / "r", url, *more)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert json.loads(out)["finished"]
+    checked(tmp_path / "r", seen, done, 8)
+    run(folder, *asked(tmp_path / "s", url), *more)
+    for name in ("posteriors.jsonl", "samples.jsonl", "answers.jsonl"):
+        assert (tmp_path / "r" / name).read_bytes() == (tmp_path / "s" / name).read_bytes()
+    if more:
+        return done
+    replayed = ["--model", "made-up", "--recorded", tmp_path / "r" / "answers.jsonl"]
+    assert on_disk(tmp_path / "r", "SELECT count(*) FROM requests WHERE state = 'unknown'") > [(0,)]
+    run(folder, "--run", tmp_path / "t", *replayed)
+    assert (tmp_path / "r" / "posteriors.jsonl").read_bytes() == (
+        tmp_path / "t" / "posteriors.jsonl"
+    ).read_bytes()
+    return done
+
+
+def test_a_model_that_the_server_lacks_is_met_before_a_run_is_begun(tmp_path, server):
+    given = ["--run", tmp_path / "r", "--base-url", server[0]]
+    found = run(EXAMPLE, *given, "--model", "madeup", status=2)
+    assert "no model is called 'madeup'; did you mean made-up?" in found.output
+    assert not (tmp_path / "r").exists()
+
+
+def test_killed_at_any_moment_a_run_goes_on_and_buys_nothing_twice(tmp_path, server):
+    assert kill_often(tmp_path, server, 5, 24, random.Random(1)) >= 2
+
+
+def test_killed_before_and_after_prices_are_measured_a_run_ends_as_without_kills(tmp_path, server):
+    priced = ["--price-in", "2", "--price-out", "8"]
+    assert kill_often(tmp_path, server, 5, 60, random.Random(3), *priced) >= 2
+    (kept,) = on_disk(tmp_path / "r", "SELECT value FROM facts WHERE name = 'prices'")
+    # The server gives one answer a request, each as long: a further one costs as much as the first.
+    joint = json.loads(kept[0])["joint"]
+    assert joint["cost"] == joint["further"] > 0
+    assert kept == on_disk(tmp_path / "s", "SELECT value FROM facts WHERE name = 'prices'")[0]
+
+
+@pytest.mark.slow
+def test_two_hundred_kills(tmp_path, server, capsys):
+    done = kill_often(tmp_path, server, 200, 1000, random.Random(2))
+    states = dict(on_disk(tmp_path / "r", "SELECT state, count(*) FROM requests GROUP BY state"))
+    with capsys.disabled():
+        print(f"\n{done} kills: requests {states}")
+
+
+def test_ctrl_c_lets_what_is_on_its_way_come_in(tmp_path, server):
+    url, seen = server
+    process = started(pictures(tmp_path / "faces", 300), tmp_path / "r", url)
+    while len(seen.read_text().splitlines()) < 20 and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1, err
+    assert "the same command goes on" in err
+    assert json.loads(out)["stopped"] == "interrupted"
+    checked(tmp_path / "r", seen, 0, 8)
+    assert len(rows(tmp_path / "r" / "posteriors.jsonl")) == 300
+
+
+def test_without_room_on_the_disk_a_run_ends_in_a_line_and_goes_on_later(tmp_path, server):
+    folder = pictures(tmp_path / "faces", 12)
+
+    def narrow():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000))
+
+    process = started(folder, tmp_path / "r", server[0], preexec_fn=narrow)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode in (1, 2)
+    assert "Traceback" not in err
+    assert "ledger.sqlite: cannot be used (disk I/O error)" in err
+    run(folder, *asked(tmp_path / "r", server[0]))
+    checked(tmp_path / "r", server[1], 1, 8)
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path):
+    with served(tmp_path, 30.0) as (url, seen):
+        process = started(pictures(tmp_path / "faces", 20), tmp_path / "r", url)
+        while not seen.read_text():
+            time.sleep(0.05)
+        time.sleep(0.3)
+        before = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert time.monotonic() - before < 15
+    assert process.returncode == 1, err
+    assert "Traceback" not in err
+    found = json.loads(out)
+    assert found["stopped"] == "interrupted"
+    # What was given up may have been paid for.
+    assert found["totals"]["failed"] == found["totals"]["requests"] == 8
+    assert found["items"] == {"requery": 20}
+
+
+def test_a_model_whose_answers_cannot_be_read_is_not_asked_on_and_on(tmp_path):
+    folder = pictures(tmp_path / "faces", 60)
+    prose = {"text": "The face looks happy.", "finish": "stop"}
+
+    class Chatty:
+        async def ask(self, call, journal):
+            request = call.request
+            draws = range(request.first, request.first + request.samples)
+            choices = tuple(Choice(draw, prose["text"], prose["finish"]) for draw in draws)
+            number = await journal.sent(call, tuple(draws), None)
+            await journal.answered(number, Reply(choices, "chatty"))
+            return choices
+
+    job = Job.of([folder], tmp_path / "r", Chatty(), Settings("chatty"), concurrency=4)
+    found = job.run()
+    assert not found.finished
+    assert "answers to question joint can be read (such as 'The face looks happy.')" in found.stopped
+    assert 40 <= found.totals.unreadable == found.totals.answers < 60
+    prose["finish"] = "length"
+    job = Job.of([folder], tmp_path / "r2", Chatty(), Settings("chatty"), concurrency=4)
+    assert "(they end at --max-tokens)" in job.run().stopped
+
+
+def test_what_may_be_spent_is_never_passed(tmp_path, server):
+    folder = pictures(tmp_path / "faces", 6)
+    priced = ["--price-in", "2", "--price-out", "8"]
+    spent = 0.0
+    for limit in (0.03, 0.06):
+        options = asked(tmp_path / "r", server[0], *priced, "--max-cost", str(limit))
+        found = json.loads(run(folder, *options, status=1).stdout)
+        assert f"could pass --max-cost {limit:g}" in found["stopped"]
+        totals = found["totals"]
+        assert spent < totals["spent"] + totals["perhaps"] <= limit
+        spent = totals["spent"]
+        assert spent == pytest.approx(totals["answers"] * (1000 * 2 + 50 * 8) / 1e6)
+        # The limit is come near to: what is left would not pay for the next request at its worst.
+        worst = float(re.search(r"it can cost ([\d.]+)", found["stopped"])[1])
+        assert limit - totals["spent"] - totals["perhaps"] < worst + 1e-4
+    assert json.loads(run(folder, *asked(tmp_path / "r", server[0], *priced)).stdout)["finished"]
+    checked(tmp_path / "r", server[1], 0, 8)

@@ -1,0 +1,297 @@
+"""seke bench run: what is asked, how answers count, going on, and a real server on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from server import Reply, Server, error
+
+import seke
+from engine import SekeError
+from seke.benchmarking.direct_questions import questions_of
+from seke.benchmarking.run import benchmark
+from seke.cli.main import main
+from seke.runs.batch_client import Batches
+from seke.runs.ledger import status_of
+from seke.vision.client import Endpoint
+from seke.vision.fake import RecordedModel, ScriptedModel
+from seke.vision.messages import Choice, Settings
+from seke.vision.prices import Prices
+
+ROOT = Path(__file__).parents[3]
+EXAMPLE = ROOT / "examples" / "annotate" / "faces.csv"
+PLANTS = ROOT / "examples" / "plants" / "knowledge"
+BASE = seke.knowledge()
+UNITS = BASE.levels["action_units"]
+MADE_UP = Settings("made-up", temperature=0.0, max_tokens=100)
+
+
+def run(*args, status=0):
+    found = CliRunner().invoke(main, ["bench", *map(str, args)])
+    assert found.exit_code == status, found.output
+    return found
+
+
+def rows(folder):
+    with (folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        return {row["item"]: row for row in csv.DictReader(file)}
+
+
+def told(row):
+    return {name: cell for name, cell in row.items() if cell and name != "item"}
+
+
+@pytest.fixture
+def faces(tmp_path):
+    """A manifest of pictures, each with labels of some levels."""
+    lines = ["path,item,source,expression,valence,arousal,AU1,AU12"]
+    labels = ("fear,,,,", ",0.5,0.1,,", ",,,1,0", "happiness,0.8,0.2,0,1", ",,,,")
+    for k, cells in enumerate(labels):
+        Image.new("RGB", (24, 24), (40 * k, 90, 10)).save(tmp_path / f"f{k}.png")
+        lines.append(f"f{k}.png,f{k},mine,{cells}")
+    (tmp_path / "faces.csv").write_text("\n".join(lines))
+    return tmp_path / "faces.csv"
+
+
+def recording(answers):
+    return RecordedModel({"item": item, "question": level, **said} for (item, level), said in answers.items())
+
+
+def test_prompts_have_names_and_nothing_else_of_the_knowledge():
+    for question in questions_of(BASE).values():
+        text = question.prompt.text
+        for variable in BASE.variables.values():
+            assert not variable.description or variable.description not in text
+            assert not any(words in text for words in variable.descriptions.values())
+            assert str(variable.about.get("muscle", "no muscle")) not in text
+        for rule in BASE.rules:
+            assert not rule.statement or rule.statement not in text
+    asked = questions_of(BASE)
+    assert list(asked) == ["expression", "affect", "action_units"]
+    assert all(state in asked["expression"].prompt.text for state in BASE.variables["expression"].states)
+    assert all(f"{unit} {BASE.variables[unit].label}" in asked["action_units"].prompt.text for unit in UNITS)
+    assert "from -1 to 1: valence, arousal" in asked["affect"].prompt.text
+
+
+def test_another_world_than_faces_has_questions_too():
+    base = seke.knowledge(PLANTS)
+    asked = questions_of(base)
+    members = {name for question in asked.values() for name in question.members}
+    assert members == {name for name, one in base.variables.items() if one.kind != "derived"}
+
+
+def test_a_picture_is_asked_about_what_it_has_labels_of_and_never_told_these(faces, tmp_path):
+    job = benchmark(faces, tmp_path / "run", ScriptedModel())
+    asked = {item.name: [one.level for one in job.asked(item)] for item in job.items}
+    every = ["expression", "affect", "action_units"]
+    assert asked == {"f0": every[:1], "f1": every[1:2], "f2": every[2:], "f3": every, "f4": every}
+    assert job.call(job.items[0], job.questions["expression"]).prompt == job.questions["expression"].prompt
+
+
+def test_answers_become_labels_and_what_is_none_stands_as_such(faces, tmp_path):
+    model = recording(
+        {
+            ("f0", "expression"): {"text": '{"expression": " Fear"}'},
+            ("f1", "affect"): {"text": '{"valence": 0.25, "arousal": 7}'},
+            ("f2", "action_units"): {"text": '{"action_units": ["AU1", "AU25"]}'},
+            ("f3", "expression"): {"text": "It looks happy to me."},
+            ("f3", "affect"): {"text": "", "refusal": "I cannot help with that."},
+            ("f3", "action_units"): {"text": '{"action_units": ["AU99"]}'},
+            ("f4", "expression"): {"text": '{"expression": "bored"}'},
+            ("f4", "affect"): {"text": '{"valence": 0, "arousal": 0}', "finish": "content_filter"},
+        }
+    )
+    found = benchmark(faces, tmp_path / "run", model, problems=lambda _: None).run()
+    said = rows(tmp_path / "run")
+    assert told(said["f0"]) == {"expression": "fear"}
+    assert told(said["f1"]) == {"valence": "0.25", "arousal": "unreadable"}
+    assert told(said["f2"]) == {unit: str(int(unit in ("AU1", "AU25"))) for unit in UNITS}
+    units = dict.fromkeys(UNITS, "unreadable")
+    assert told(said["f3"]) == {
+        "expression": "unreadable",
+        "valence": "refused",
+        "arousal": "refused",
+        **units,
+    }
+    assert told(said["f4"]) == {"expression": "unreadable", "valence": "refused", "arousal": "refused"}
+    assert found.answers == {
+        "expression": {"ok": 1, "refused": 0, "unreadable": 2, "unanswered": 0},
+        "affect": {"ok": 0, "refused": 2, "unreadable": 1, "unanswered": 0},
+        "action_units": {"ok": 1, "refused": 0, "unreadable": 1, "unanswered": 1},
+    }
+    assert not found.finished
+    report = seke.score(tmp_path / "run" / "predictions.csv", faces, sources="source", bootstrap=0)
+    (card,) = report.facts["predictions"]
+    assert card["variables"]["expression"]["scores"]["accuracy"]["value"] == 0.5
+    assert card["variables"]["expression"]["void"] == {"refused": 0, "unreadable": 1}
+    assert card["variables"]["AU12"]["scores"]["accuracy"]["value"] == 0.5
+    assert card["sources"][0]["variables"]["AU1"]["void"]["unreadable"] == 1
+
+
+def test_a_run_goes_on_where_it_stopped_and_repeats_nothing(faces, tmp_path):
+    class Dying(ScriptedModel):
+        left = 4
+
+        async def ask(self, call, journal):
+            self.left -= 1
+            if self.left < 0:
+                raise RuntimeError("gone")
+            return await super().ask(call, journal)
+
+    with pytest.raises(RuntimeError):
+        benchmark(faces, tmp_path / "run", Dying(), settings=MADE_UP, concurrency=1).run()
+    assert status_of(tmp_path / "run")[2].answers == 4
+    assert not (tmp_path / "run" / "predictions.csv").exists()
+    found = benchmark(faces, tmp_path / "run", ScriptedModel(), settings=MADE_UP).run()
+    assert (found.finished, found.totals.requests, found.totals.answers) == (True, 9, 9)
+    whole = benchmark(faces, tmp_path / "other", ScriptedModel(), settings=MADE_UP).run()
+    assert rows(tmp_path / "run") == rows(tmp_path / "other")
+    assert whole.answers == found.answers
+    again = benchmark(faces, tmp_path / "run", ScriptedModel(), settings=MADE_UP).run()
+    assert again.totals.requests == 9
+    replayed = benchmark(faces, tmp_path / "third", RecordedModel.read(tmp_path / "run" / "answers.jsonl"))
+    assert replayed.run().finished
+    assert rows(tmp_path / "third") == rows(tmp_path / "run")
+
+
+def test_a_batch_answers_as_single_requests_do_and_goes_on_after_an_end(faces, tmp_path):
+    class Gone(Batches):
+        """Dies while its batch is on its way."""
+
+        async def _concluded(self, *_):
+            raise RuntimeError("gone")
+
+    async def gone_on(kind, folder, server):
+        options = {} if kind is Endpoint else {"quiet": 0.1, "poll": 0.02}
+        model = kind(MADE_UP, base_url=server.url, prices=Prices(2.0, 8.0), **options)
+        return await asyncio.to_thread(benchmark(faces, tmp_path / folder, model, settings=MADE_UP).run)
+
+    async def both():
+        async with Server(lambda *_: Reply([GOOD])) as server:
+            await gone_on(Endpoint, "single", server)
+            with pytest.raises(RuntimeError, match="gone"):
+                await gone_on(Gone, "batch", server)
+            with pytest.raises(SekeError, match="batches are on their way; go on with --batch"):
+                await gone_on(Endpoint, "batch", server)
+            found = await gone_on(Batches, "batch", server)
+            return found, len(server.batches)
+
+    found, batches = asyncio.run(both())
+    assert (found.finished, found.totals.answers, batches) == (True, 9, 1)
+    assert rows(tmp_path / "batch") == rows(tmp_path / "single")
+    single = status_of(tmp_path / "single")[2]
+    assert found.totals.spent == pytest.approx(single.spent / 2)
+
+
+def test_another_run_in_the_folder_is_refused(faces, tmp_path):
+    benchmark(faces, tmp_path / "run", ScriptedModel(), settings=MADE_UP).run()
+    with pytest.raises(SekeError, match=r"another run is there \(model, settings\)"):
+        benchmark(faces, tmp_path / "run", ScriptedModel(), settings=Settings("other")).run()
+    result = CliRunner().invoke(
+        main, ["annotate", str(EXAMPLE), "--run", str(tmp_path / "annotated"), "--scripted"]
+    )
+    assert result.exit_code == 0, result.output
+    with pytest.raises(SekeError, match="another run is there"):
+        benchmark(faces, tmp_path / "annotated", ScriptedModel(), settings=MADE_UP).run()
+
+
+def test_a_picture_that_cannot_be_shown_stays_open(faces, tmp_path):
+    (faces.parent / "f0.png").write_text("no picture")
+    problems = []
+    found = benchmark(faces, tmp_path / "run", ScriptedModel(), problems=problems.append).run()
+    assert found.answers["expression"]["unanswered"] == 1
+    assert "f0" in problems[0]
+    assert told(rows(tmp_path / "run")["f0"]) == {}
+
+
+GOOD = '{"expression": "fear", "valence": 0.5, "arousal": 0.5, "action_units": ["AU1"]}'
+
+
+def over(script, faces, folder, **options):
+    """Run against a server; return what was found and what the server saw."""
+
+    async def go():
+        async with Server(script) as server:
+            model = Endpoint(MADE_UP, base_url=server.url, attempts=2, prices=Prices(1.0, 1.0))
+            job = benchmark(faces, folder, model, settings=MADE_UP, problems=lambda _: None, **options)
+            return await asyncio.to_thread(job.run), server.seen
+
+    return asyncio.run(go())
+
+
+def test_a_server_is_asked_once_a_question_and_only_for_names(faces, tmp_path):
+    found, seen = over(lambda *_: Reply([GOOD]), faces, tmp_path / "run", max_cost=1.0)
+    assert (found.finished, len(seen)) == (True, 9)
+    assert {(one["temperature"], one.get("n", 1)) for one in seen} == {(0.0, 1)}
+    texts = {one["messages"][-1]["content"][0]["text"] for one in seen}
+    assert texts == {question.prompt.text for question in questions_of(BASE).values()}
+    schema = seen[0]["response_format"]["json_schema"]["schema"]
+    assert schema["additionalProperties"] is False
+    assert {one["expression"] for one in rows(tmp_path / "run").values()} == {"fear", ""}
+
+
+def test_a_key_that_is_not_accepted_ends_the_run_with_what_came(faces, tmp_path):
+    def script(number, _):
+        return Reply([GOOD]) if number < 2 else error(401, "bad key")
+
+    found, _ = over(script, faces, tmp_path / "run", concurrency=1)
+    assert "is not accepted" in found.stopped
+    assert (found.totals.answers, found.finished) == (2, False)
+    again, seen = over(lambda *_: Reply([GOOD]), faces, tmp_path / "run")
+    assert (len(seen), again.finished) == (7, True)
+
+
+def test_money_ends_a_run(faces, tmp_path):
+    found, seen = over(lambda *_: Reply([GOOD]), faces, tmp_path / "run", max_cost=0.004, concurrency=1)
+    assert "could pass --max-cost" in found.stopped
+    assert 0 < len(seen) < 9
+    assert found.totals.spent <= 0.004
+
+
+def test_the_command_runs_scores_and_forecasts(tmp_path):
+    options = ["--images", EXAMPLE, "--run", tmp_path / "run", "--scripted"]
+    assert "12 questions" in run("run", *options, "--dry-run").stdout
+    assert json.loads(run("run", *options, "--dry-run", "--json").stdout)["questions"]["expression"] == 6
+    assert "Which of these names fits" in run("run", *options, "--show-prompts").stdout
+    assert not (tmp_path / "run").exists()
+    found = run("run", *options)
+    assert "expression: 6 ok" in found.stdout
+    assert "score it: seke bench score" in found.stderr
+    summary = json.loads(run("run", *options, "--json").stdout)
+    assert (summary["finished"], summary["totals"]["answers"]) == (True, 12)
+    assert "expression, 3 items" in run("score", tmp_path / "run" / "predictions.csv", EXAMPLE).stdout
+    empty = tmp_path / "none.jsonl"
+    empty.write_text("")
+    recorded = ["--images", EXAMPLE, "--run", tmp_path / "b", "--recorded", empty]
+    assert "expression: 0 ok, 6 unanswered" in run("run", *recorded, status=1).stdout
+
+
+def test_pictures_leave_only_where_somebody_allows_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    options = [
+        "--images",
+        EXAMPLE,
+        "--run",
+        tmp_path / "run",
+        "--model",
+        "m",
+        "--base-url",
+        "http://example.invalid/v1",
+    ]
+    found = run("run", *options, status=2)
+    assert "6 pictures will be sent to http://example.invalid/v1" in found.stderr
+    assert "nobody is there to allow it" in found.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_answer_of_a_list_that_names_a_unit_twice_is_none():
+    question = questions_of(BASE)["action_units"]
+    record = question.read(Choice(0, '{"action_units": ["AU1", "AU1"]}', "stop"))
+    assert set(question.values(record).values()) == {"unreadable"}
+    assert set(question.values(question.read(Choice(0, '{"action_units": []}', "stop"))).values()) == {0}

@@ -1,0 +1,203 @@
+"""Prices of questions measured on the first items of a run: by hand, and run after run."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import seke
+from seke.annotation.job import Job, session_of
+from seke.annotation.measured_prices import PILOT_ITEMS, measure_prices, price_lines, with_prices
+from seke.cli.main import main
+from seke.inference.session import Session
+from seke.runs.ledger import RequestTokens
+from seke.samples import answers_from
+from seke.vision.fake import ScriptedModel
+from seke.vision.messages import Settings
+from seke.vision.prices import Prices
+
+PRICES = Prices(prompt=2.0, answer=8.0, cached=0.5)
+OUTPUTS = ("posteriors.jsonl", "samples.jsonl", "answers.jsonl")
+
+
+@pytest.fixture(scope="module")
+def base():
+    return seke.knowledge()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("faces")
+    rng = np.random.default_rng(0)
+    for i in range(PILOT_ITEMS + 16):
+        Image.fromarray(rng.integers(0, 255, (24, 24, 3), dtype=np.uint8)).save(made / f"f{i:02}.png")
+    return made
+
+
+def request(question="joint", draw=0, wanted=1, answers=1, prompt=1000, cached=0, answer=100):
+    return RequestTokens(question, draw, wanted, answers, prompt, cached, answer)
+
+
+def test_several_answers_a_request_by_hand(base):
+    # A prompt costs .002 USD and 100 answer tokens .0008: one answer .0028, a further one .0008.
+    rows = [request()] * 10 + [request(wanted=5, answers=5, answer=500)] * 4
+    # 400 prompt tokens of which 200 were cached, .0005 USD, and 25 answer tokens, .0002.
+    rows += [request("expression", prompt=400, cached=200, answer=25)] * 20
+    found = measure_prices(base, rows, PRICES)
+    assert found["joint"] == {"cost": 1.0, "further": pytest.approx(0.0008 / 0.0028, abs=1e-6), "answers": 30}
+    expression = found["expression"]
+    assert expression["cost"] == pytest.approx(0.0007 / 0.0028)
+    # No request had several: in proportion as declared.
+    declared = base.questions["expression"]
+    assert expression["further"] == pytest.approx(0.25 * declared.further / declared.cost)
+
+
+def test_one_answer_a_request_by_hand(base):
+    # Two were asked for and came one by one; of the second prompt 800 tokens were cached, .0008 USD.
+    rows = [request(wanted=2), request(draw=1, cached=800)] * 10
+    found = measure_prices(base, rows, PRICES)
+    assert found["joint"]["further"] == pytest.approx(0.0016 / 0.0028, abs=1e-6)
+
+
+def test_the_unit_is_what_was_asked_most(base):
+    rows = [request("expression", prompt=400, answer=25)] * 30 + [request()] * 20
+    found = measure_prices(base, rows, PRICES)
+    assert found["expression"]["cost"] == base.questions["expression"].cost
+    # .0028 USD against .0010.
+    assert found["joint"]["cost"] == pytest.approx(0.4 * 2.8)
+
+
+@pytest.mark.parametrize(
+    ("rows", "prices"),
+    [
+        ([], PRICES),
+        ([request()] * 19, PRICES),
+        ([request()] * 40, Prices(0, 0)),
+        ([request("gone")] * 40, PRICES),
+    ],
+    ids=["nothing", "too few", "free", "no question of the base"],
+)
+def test_nothing_is_measured_without_reason(base, rows, prices):
+    assert measure_prices(base, rows, prices) == {}
+
+
+def test_a_session_with_prices_weighs_by_them(base):
+    session = Session.open(base)
+    assert with_prices(session, {}) is session
+    dear = {name: {"cost": 50.0, "further": 50.0} for name in base.questions if name != "affect"}
+    changed = with_prices(session, dear)
+    assert changed.first.cost == 50.0
+    (answers,) = answers_from(
+        [{"item": "a", "observer": "gpt-4o", "question": "joint", "draw": 0, "expression": "fear"}], base
+    )
+    assert changed.judge(answers).decisions.next[0].question == "affect"
+    assert changed.records(answers)[0]["expression"] == session.records(answers)[0]["expression"]
+
+
+# Runs ----------------------------------------------------------------------------------------------
+
+
+def job(folder, place, progress=None, **given):
+    more = {} if progress is None else {"progress": progress}
+    return Job.of([folder], place, ScriptedModel(), Settings("gpt-4o"), concurrency=4, **more, **given)
+
+
+def facts(place, name):
+    with closing(sqlite3.connect(place / "ledger.sqlite")) as db:
+        row = db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+    return row and json.loads(row[0])
+
+
+@pytest.fixture(scope="module")
+def whole(folder, tmp_path_factory):
+    place = tmp_path_factory.mktemp("whole")
+    assert job(folder, place, prices=PRICES).run().finished
+    return place
+
+
+def test_the_pilot_is_asked_as_declared_and_all_others_by_what_it_cost(folder, whole, tmp_path):
+    prices, pilot = facts(whole, "prices"), facts(whole, "pilot")
+    assert pilot == [f"f{i:02}" for i in range(PILOT_ITEMS)]
+    assert prices["joint"]["answers"] >= PILOT_ITEMS
+    # Prompts are long and answers short: a further answer costs little.
+    assert 0 < prices["joint"]["further"] < 0.15
+    summary = json.loads((whole / "summary.json").read_text())
+    assert summary["facts"]["prices"] == prices
+    assert job(folder, tmp_path, prices=PRICES, declared_prices=True).run().finished
+    asked = [(place / "samples.jsonl").read_text().splitlines() for place in (whole, tmp_path)]
+    of_pilot, of_others = ([[row for row in map(json.loads, rows) if (row["item"] in pilot) == inside]
+                            for rows in asked] for inside in (True, False))  # fmt: skip
+    assert of_pilot[0] == of_pilot[1]
+    assert of_others[0] != of_others[1]
+    assert facts(tmp_path, "prices") is None
+    session = session_of(whole, seke.knowledge())
+    assert session.network.knowledge.questions["joint"].further == prices["joint"]["further"]
+
+
+@pytest.mark.parametrize("stop", [3, 41, 130])
+def test_stopped_at_any_moment_a_run_ends_as_one_that_was_not(folder, whole, tmp_path, stop):
+    """Before, at and after the end of the pilot."""
+    came = 0
+
+    def progress(_settled, answers, _spent):
+        nonlocal came
+        came += answers
+        if came >= stop:
+            first.annotator.stopping.set()
+
+    first = job(folder, tmp_path, progress, prices=PRICES)
+    assert not first.run().finished
+    assert job(folder, tmp_path, prices=PRICES).run().finished
+    assert facts(tmp_path, "prices") == facts(whole, "prices")
+    for name in OUTPUTS:
+        assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_what_was_measured_holds_for_items_that_come_later(folder, whole, tmp_path):
+    half = sorted(folder.glob("*.png"))[: PILOT_ITEMS + 8]
+    given = {"prices": PRICES}
+    assert job(half[0], tmp_path, **given).run().finished
+    assert facts(tmp_path, "pilot") is None
+    Job.of(half, tmp_path, ScriptedModel(), Settings("gpt-4o"), **given).run()
+    before = facts(tmp_path, "prices")
+    job(folder, tmp_path, **given).run()
+    assert facts(tmp_path, "prices") == before == facts(whole, "prices")
+
+
+def test_where_rules_or_guarantees_ask_prices_stay_as_declared(folder, tmp_path):
+    assert job(folder, tmp_path, prices=PRICES, strategy="fixed:1").prices is None
+    assert job(folder, tmp_path).prices is None
+    assert job(folder, tmp_path, prices=PRICES).prices == PRICES
+
+
+def test_status_says_which_prices_are_in_use(folder, whole, tmp_path):
+    def status(place):
+        found = CliRunner().invoke(main, ["annotate", "--run", str(place), "--status"])
+        assert found.exit_code == 0, found.output
+        return found.output
+
+    joint = facts(whole, "prices")["joint"]
+    said = status(whole)
+    assert f"measured on the first {PILOT_ITEMS} items, and used for all others" in said
+    price = f"joint: {{cost: {joint['cost']:g}, further: {joint['further']:g}}}"
+    assert f"{price}  # {joint['answers']:,} answers" in said
+    job(sorted(folder.glob("*.png"))[0], tmp_path).run()
+    assert "prices of questions: as the base declares them\n" in status(tmp_path)
+
+
+def test_measured_prices_as_an_overlay(whole, tmp_path, base):
+    lines = "\n".join(f"  {line}" for line in price_lines(facts(whole, "prices")))
+    text = f"extends: shipped\nquestions:\n  source: judgement\n  note: Measured.\n{lines}\n"
+    (tmp_path / "o.yaml").write_text(text)
+    read = seke.knowledge(str(tmp_path / "o.yaml")).questions
+    for name, price in facts(whole, "prices").items():
+        question = read[name]
+        assert question.cost == pytest.approx(price["cost"], rel=1e-5)
+        assert question.further == pytest.approx(price["further"], rel=1e-5)
+        assert question.prompt == base.questions[name].prompt

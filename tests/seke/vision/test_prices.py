@@ -1,0 +1,138 @@
+"""Price lists: what is read, and what is said of what cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from engine import SekeError
+from seke.annotation.cost_forecast import _resampled, forecast
+from seke.annotation.job import Job
+from seke.cli.main import main
+from seke.vision.fake import ScriptedModel
+from seke.vision.messages import Settings
+from seke.vision.prices import Prices, read_prices
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "annotate"
+GOOD = """
+source: the page of prices, 2026-11-26
+models:
+  big: {prompt: 2.5, cached: 1.25, answer: 1e1, batch: .5}
+  own: {prompt: 0, answer: 0, source: a machine of ours}
+"""
+
+
+def test_prices_of_a_model(tmp_path):
+    (tmp_path / "p.yaml").write_text(GOOD)
+    big = read_prices(tmp_path / "p.yaml", "big")
+    assert big == Prices(prompt=2.5, answer=10.0, cached=1.25, batch=0.5)
+    assert read_prices(tmp_path / "p.yaml", "own") == Prices(0, 0)
+    # In a batch, 1 M prompt tokens of which 0.4 M were cached, and 0.5 M of answers: half of 1.5 + 0.5 + 5.
+    assert big.in_batch().of(1_000_000, 400_000, 500_000) == pytest.approx(3.5)
+    assert big.in_batch().in_batch() == big.in_batch()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("big:", "bug:", "no prices of 'big'; did you mean bug"),
+        ("prompt: 2.5", "prompts: 2.5", "p.yaml:4: no such key: prompts; allowed are prompt, answer"),
+        ("prompt: 2.5", "prompt: -1", "p.yaml:4: prompt: -1; allowed is USD"),
+        ("prompt: 2.5", "prompt: .nan", "prompt: .nan; allowed"),
+        ("prompt: 2.5", "prompt: [1]", "prompt: a sequence; allowed"),
+        ("prompt: 2.5", "prompt: 2.5, prompt: 3", "p.yaml:4: prompt is there twice"),
+        ("prompt: 2.5, ", "", "p.yaml:4: models.big: prompt is missing"),
+        ("batch: .5", "batch: 50", "batch: 50; allowed is a share from 0 to 1"),
+        ("source: the page of prices, 2026-11-26", "", "no source; say where"),
+        ("models:", "model:", "no such key: model;"),
+        ("models:", "models: 5 #", "p.yaml:"),
+        ("{prompt", "{{prompt", "p.yaml:"),
+    ],
+)
+def test_what_cannot_be_read_is_said_with_its_line(tmp_path, old, new, message):
+    assert old in GOOD
+    (tmp_path / "p.yaml").write_text(GOOD.replace(old, new, 1))
+    with pytest.raises(SekeError) as fault:
+        read_prices(tmp_path / "p.yaml", "big")
+    assert message in str(fault.value)
+    assert "\n" not in str(fault.value)
+
+
+def test_no_file_or_an_empty_one(tmp_path):
+    with pytest.raises(SekeError, match="cannot be read"):
+        read_prices(tmp_path / "p.yaml", "big")
+    (tmp_path / "p.yaml").write_text("")
+    with pytest.raises(SekeError, match=r"p\.yaml:1: a mapping"):
+        read_prices(tmp_path / "p.yaml", "big")
+
+
+def test_a_forecast_with_a_price_list(tmp_path):
+    def printed(*options, status=0):
+        args = [
+            "annotate",
+            EXAMPLE,
+            "--run",
+            tmp_path / "run",
+            "--dry-run",
+            "--strategy",
+            "fixed:2",
+            *options,
+        ]
+        found = CliRunner().invoke(main, [*map(str, args)])
+        assert found.exit_code == status, found.output
+        return found.output
+
+    shipped = EXAMPLE / "prices.yaml"
+    assert "at most 0.00 USD" in printed("--model", "llava", "--prices", shipped)
+    assert "no prices of 'gpt-4o'" in printed("--model", "gpt-4o", "--prices", shipped, status=2)
+    both = printed("--model", "llava", "--prices", shipped, "--price-in", "1", "--price-out", "1", status=2)
+    assert "not both" in both
+
+    def cost(*options):
+        told = printed("--model", "gpt-4o", "--price-in", "2", "--price-out", "8", *options)
+        return float(told.split("at most ")[-1].split(" USD")[0])
+
+    assert cost("--batch") == pytest.approx(cost() / 2, abs=0.01)
+
+
+def test_what_is_known_already_is_not_bought(tmp_path):
+    """Of labelled items the label is known, so that fewer joint answers are needed than without."""
+
+    def forecast_of(images, **options):
+        settings = Settings("gpt-4o")
+        job = Job.of([images], tmp_path / "run", ScriptedModel(), settings, **options)
+        return forecast(job, settings, {"gpt-4o": Prices(2, 8)})
+
+    labelled = tmp_path / "labelled.csv"
+    (tmp_path / "smile.png").write_bytes((EXAMPLE / "smile.png").read_bytes())
+    rows = [f"smile.png,f{i},happiness" for i in range(30)]
+    labelled.write_text("\n".join(["path,item,expression", *rows]) + "\n")
+    plain = tmp_path / "plain.csv"
+    plain.write_text(labelled.read_text().replace(",happiness", "").replace(",expression", ""))
+    with_labels, without = forecast_of(labelled), forecast_of(plain)
+    assert (with_labels.labelled, without.labelled) == (30, 0)
+    assert with_labels.price < 0.8 * without.price
+    for found in (with_labels, without):
+        assert found.price_low < found.price < found.price_high < found.price_most
+    # Rules ask the same of each item, or between K and N.
+    fixed = forecast_of(plain, strategy="fixed:3")
+    assert fixed.answers == {"joint": 90}
+    assert fixed.requests == 30
+    assert fixed.price_low == pytest.approx(fixed.price_high)
+    agree = forecast_of(plain, strategy="agree:2/4")
+    assert 60 < agree.answers["joint"] < 120
+    assert agree.price_low < agree.price_high
+
+
+def test_the_range_of_a_total_by_the_normal_law():
+    """Of many items with independent costs: mean ± 1.2816 sd sqrt(n + n²/m), from m that were made up."""
+    rng = np.random.default_rng(0)
+    costs, count = rng.exponential(1.0, 200), 1000
+    totals = _resampled(costs, count, rng)
+    low, middle, high = np.quantile(totals, (0.1, 0.5, 0.9))
+    width = 1.2816 * costs.std() * np.sqrt(count + count**2 / len(costs))
+    assert middle == pytest.approx(count * costs.mean(), rel=0.02)
+    assert (high - low) / 2 == pytest.approx(width, rel=0.12)
