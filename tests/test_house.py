@@ -190,6 +190,14 @@ def test_a_wheel_is_whole_and_keeps_to_its_own_knowledge(tmp_path):
     ).stdout
     assert shown.split() == ["faces", "a"]
     assert (site / "seke" / "knowledge" / "activations.yaml").exists()
+    assert (site / "seke" / "py.typed").exists()
+    assert (site / "engine" / "py.typed").exists()
     assert (site / "seke" / "explanations" / "explanation.yaml").exists()
     for name in ("graphics/face.yaml", "graphics/face.js", "explanations/explain.html", "reports/web/app.js"):
         assert (site / "seke" / name).exists()
+
+
+def test_files_that_the_inner_loop_leaves_out_are_there():
+    from conftest import WHOLE_FILES
+
+    assert [name for name in sorted(WHOLE_FILES) if not (ROOT / "tests" / name).is_file()] == []
