@@ -17,7 +17,7 @@ import numpy as np
 
 from engine.errors import Fault, KnowledgeError
 from engine.language.fields import NUMBER
-from engine.language.overlay import overlaid
+from engine.language.overlay import apply_overlay_text
 from engine.language.read_fits import with_thresholds
 from engine.language.yaml_nodes import Items, Scalar, Table
 from engine.model.knowledge import NOWHERE, Cited
@@ -98,7 +98,7 @@ class Declared:
 
     def below(self, *paths: str) -> tuple[Leaf, ...]:
         """Return the leaves at or below any of these paths."""
-        return tuple(leaf for leaf in self.leaves.values() if any(_inside(leaf.path, one) for one in paths))
+        return tuple(leaf for leaf in self.leaves.values() if any(_inside(leaf.path, path) for path in paths))
 
     def with_numbers(self, values: Mapping[str, float]) -> Knowledge:
         """Read the base with other numbers at these paths.
@@ -115,7 +115,7 @@ class Declared:
         Raises:
             KnowledgeError: parts that do not fit together.
         """
-        changed = _grafted(self.tree, other.tree, frozenset(paths), "")
+        changed = _graft(self.tree, other.tree, frozenset(paths), "")
         return self._again(changed)
 
     def with_overlay(self, text: str) -> Knowledge:
@@ -125,7 +125,7 @@ class Declared:
             KnowledgeError: an overlay that is faulty.
         """
         faults: list[Fault] = []
-        changed = overlaid(self.tree, text, faults)
+        changed = apply_overlay_text(self.tree, text, faults)
         if faults:
             raise KnowledgeError(faults)
         return self._again(changed)
@@ -153,8 +153,8 @@ def with_digests(base: Knowledge, tree: Table) -> Knowledge:
         base,
         digest=digest_of(tree),
         digests=digests_of(tree),
-        observer_digests={name: _digest_of_node(one, ()) for name, one in _named(tree, "observers")},
-        question_digests={name: _digest_of_node(one, PRICES) for name, one in _named(tree, "questions")},
+        observer_digests={name: _digest_of_node(node, ()) for name, node in _named(tree, "observers")},
+        question_digests={name: _digest_of_node(node, PRICES) for name, node in _named(tree, "questions")},
     )
     return with_thresholds(base)
 
@@ -187,8 +187,12 @@ def digests_of(tree: Table) -> dict[str, str]:
     """Return a digest of each part of a base that a guarantee rests on (`guarantee.PARTS`)."""
     tree = _without_idle_people(tree)
     apart = {"prompts": "questions", "observers": "observers", "policy": "policy"}
-    rest = [key for key in tree.entries if key not in (*apart.values(), *UNSAID, "name", "description")]
-    return {"knowledge": _digest(tree, rest)} | {part: _digest(tree, [key]) for part, key in apart.items()}
+    knowledge_keys = [
+        key for key in tree.entries if key not in (*apart.values(), *UNSAID, "name", "description")
+    ]
+    return {"knowledge": _digest(tree, knowledge_keys)} | {
+        part: _digest(tree, [key]) for part, key in apart.items()
+    }
 
 
 def _without_idle_people(tree: Table) -> Table:
@@ -204,7 +208,7 @@ def _without_idle_people(tree: Table) -> Table:
     marked = [
         name for name, node in kinds.entries.items() if isinstance(node, Table) and PEOPLE in node.entries
     ]
-    idle = {name: _without(kinds.entries[name], PEOPLE) for name in marked if name not in asked}
+    idle = {name: _drop_key(kinds.entries[name], PEOPLE) for name in marked if name not in asked}
     if not idle:
         return tree
     kinds = replace(kinds, entries={**kinds.entries, **idle})
@@ -212,14 +216,14 @@ def _without_idle_people(tree: Table) -> Table:
     return replace(tree, entries={**tree.entries, "dependence": dependence})
 
 
-def _without(node: Node, key: str) -> Node:
+def _drop_key(node: Node, key: str) -> Node:
     assert isinstance(node, Table)
-    return replace(node, entries={name: one for name, one in node.entries.items() if name != key})
+    return replace(node, entries={name: inner for name, inner in node.entries.items() if name != key})
 
 
 def _digest(tree: Table, keys: Iterable[str]) -> str:
-    said = _mapping({key: _json(tree.entries[key]) for key in keys if key in tree})
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
+    text = _mapping({key: _json(tree.entries[key]) for key in keys if key in tree})
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def changes(old: Knowledge, new: Knowledge) -> tuple[Change, ...]:
@@ -227,23 +231,25 @@ def changes(old: Knowledge, new: Knowledge) -> tuple[Change, ...]:
     return tuple(_changes(old, new, declared_of(old).tree, declared_of(new).tree))
 
 
-def _changes(old: Knowledge, new: Knowledge, one: Table, other: Table) -> Iterator[Change]:
-    for key in dict.fromkeys((*one.entries, *other.entries)):
-        a, b = one.get(key), other.get(key)
+def _changes(old: Knowledge, new: Knowledge, old_table: Table, new_table: Table) -> Iterator[Change]:
+    for key in dict.fromkeys((*old_table.entries, *new_table.entries)):
+        a, b = old_table.get(key), new_table.get(key)
         if key in CITATION:
             continue
         if a is None or b is None:
             node = a or b
             assert node is not None
-            kind, place = ("removed", one.places[key]) if b is None else ("added", other.places[key])
+            kind, place = (
+                ("removed", old_table.places[key]) if b is None else ("added", new_table.places[key])
+            )
             yield Change(node.path, kind, leaves=tuple(_leaves(node)), place=place)
         elif isinstance(a, Table) and isinstance(b, Table):
-            yield from _changes(old, new, _proportioned(a), _proportioned(b))
+            yield from _changes(old, new, _with_proportions(a), _with_proportions(b))
         else:
             yield from _change(old, new, a, b)
 
 
-def _proportioned(table: Table) -> Table:
+def _with_proportions(table: Table) -> Table:
     """Return a distribution that lost a state with the shares that the others have without it."""
     if not table.shrunk:
         return table
@@ -302,16 +308,16 @@ def _formula(base: Knowledge, leaf: Leaf) -> Formula | None:
     return rule.condition if leaf.key == "if" else rule.then
 
 
-def _equivalent(old: Knowledge, new: Knowledge, one: Formula, other: Formula) -> bool:
+def _equivalent(old: Knowledge, new: Knowledge, first: Formula, second: Formula) -> bool:
     """Say whether two formulas hold of the same states, where so many can be looked at."""
-    names = sorted(one.variables() | other.variables())
+    names = sorted(first.variables() | second.variables())
     if any(_states(old, name) != _states(new, name) for name in names):
         return False
     sizes = [len(old.variables[name].states) for name in names]
     if math.prod(sizes) > MOST_STATES:
-        return one == other
+        return first == second
     values = dict(zip(names, np.ix_(*(np.arange(size) for size in sizes)), strict=True))
-    held, then = (np.broadcast_to(formula.holds(values), sizes) for formula in (one, other))
+    held, then = (np.broadcast_to(formula.holds(values), sizes) for formula in (first, second))
     return bool(np.array_equal(held, then))
 
 
@@ -369,15 +375,15 @@ def _json(node: Node) -> str:
         return json.dumps(node.text)
     if isinstance(node, Items):
         return f"[{', '.join(map(_json, node.items))}]"
-    if not node.said:
-        said = {key: _json(entry) for key, entry in node.entries.items() if key not in CITATION}
+    if not node.json_text:
+        texts = {key: _json(entry) for key, entry in node.entries.items() if key not in CITATION}
         shares = shares_of(node) if node.shrunk else {}
-        node.said = _mapping(said | {key: json.dumps(share) for key, share in shares.items()})
-    return node.said
+        node.json_text = _mapping(texts | {key: json.dumps(share) for key, share in shares.items()})
+    return node.json_text
 
 
-def _mapping(said: Mapping[str, str]) -> str:
-    return "{" + ", ".join(f"{json.dumps(key)}: {said[key]}" for key in sorted(said)) + "}"
+def _mapping(texts: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{json.dumps(key)}: {texts[key]}" for key in sorted(texts)) + "}"
 
 
 def shares_of(table: Table) -> dict[str, str]:
@@ -406,19 +412,19 @@ def _with_texts(node: Node, texts: Mapping[str, str]) -> Node:
     return replace(node, entries={key: _with_texts(entry, texts) for key, entry in node.entries.items()})
 
 
-def _grafted(one: Node | None, other: Node | None, paths: frozenset[str], path: str) -> Node | None:
+def _graft(base: Node | None, graft: Node | None, paths: frozenset[str], path: str) -> Node | None:
     """Return `one` with the parts at these paths taken from `other`."""
     if path in paths:
-        return other
+        return graft
     above = any(_inside(chosen, path) for chosen in paths) if path else True
-    if not above or not isinstance(one, Table) or not isinstance(other, Table):
-        return one
+    if not above or not isinstance(base, Table) or not isinstance(graft, Table):
+        return base
     entries: dict[str, Node] = {}
     places: dict[str, Place] = {}
-    for key in dict.fromkeys((*one.entries, *other.entries)):
+    for key in dict.fromkeys((*base.entries, *graft.entries)):
         inside = f"{path}.{key}" if path else key
-        node = _grafted(one.get(key), other.get(key), paths, inside)
+        node = _graft(base.get(key), graft.get(key), paths, inside)
         if node is not None:
             entries[key] = node
-            places[key] = (one if key in one else other).places[key]
-    return replace(one, entries=entries, places=places, shrunk=one.shrunk or other.shrunk)
+            places[key] = (base if key in base else graft).places[key]
+    return replace(base, entries=entries, places=places, shrunk=base.shrunk or graft.shrunk)
