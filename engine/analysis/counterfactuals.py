@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import brentq
 
-from engine.analysis.adjoint import moved, slopes
-from engine.analysis.perturbation import OF_NETWORK, Variation, speaking
+from engine.analysis.adjoint import declared_shift, slopes
+from engine.analysis.perturbation import OF_NETWORK, Variation, relevant_numbers
 from engine.analysis.weight_of_evidence import first_two, log_odds
 from engine.compilation.compiler import compile_network
 from engine.decision.decision import decide_levels
@@ -87,16 +87,16 @@ class Sensitivity:
     farthest = 12.0
     least_pull = 0.01
 
-    def __init__(self, inference: Inference, one: Answers) -> None:
-        self.inference, self.one = inference, one
+    def __init__(self, inference: Inference, answers: Answers) -> None:
+        self.inference, self.answers = inference, answers
         self.network, self.base = inference.network, inference.network.knowledge
         self.variation = Variation(self.base)
         self.states = self.network.root_states
-        self.evidence = inference.observations.evidence(one)
-        self.p = inference.posterior(one).marginals[self.base.root][0]
+        self.evidence = inference.observations.evidence(answers)
+        self.p = inference.posterior(answers).marginals[self.base.root][0]
         self.label, self.runner_up = first_two(self.p)
-        self.accepted = self._decided(inference)[2]
-        self.conflict = float(diagnose(inference, one, inference.posterior(one)).conflict[0])
+        self.accepted = self._decide(inference)[2]
+        self.conflict = float(diagnose(inference, answers, inference.posterior(answers)).conflict[0])
         self.slopes = self._slopes()
 
     def _slopes(self) -> Slopes:
@@ -111,8 +111,10 @@ class Sensitivity:
         """Return what rules and couplings pulled on the label, the strongest first."""
         size = {name: abs(float(change[0])) for name, change in self.slopes.without.items()}
         declared: list[Rule | Coupling] = [*self.base.rules, *self.base.couplings]
-        strong = [one for one in declared if size.get(one.name, 0.0) >= self.least_pull / 2]
-        strong = sorted(strong, key=lambda one: -size[one.name])[:MOST_PULLS]
+        strong = [
+            declaration for declaration in declared if size.get(declaration.name, 0.0) >= self.least_pull / 2
+        ]
+        strong = sorted(strong, key=lambda declaration: -size[declaration.name])[:MOST_PULLS]
         return tuple(sorted(map(self._pull, strong), key=lambda pull: -abs(pull.bits)))
 
     def _pull(self, declared: Rule | Coupling) -> Pull:
@@ -121,7 +123,7 @@ class Sensitivity:
         couplings = tuple(coupling for coupling in base.couplings if coupling is not declared)
         without = replace(base, rules=rules, couplings=couplings)
         other = Inference(compile_network(without, self.network), self.inference.population)
-        now, then = self.inference.posterior(self.one), other.posterior(self.one)
+        now, then = self.inference.posterior(self.answers), other.posterior(self.answers)
         bits = log_odds(self.p, self.label) - log_odds(then.marginals[base.root][0], self.label)
         known = [name for name, variable in base.variables.items() if variable.kind != "derived"]
         gap = {v: np.abs(now.marginals[v][0] - then.marginals[v][0]).sum() for v in known}
@@ -129,7 +131,7 @@ class Sensitivity:
         violated = None
         if declared.name in now.rules and declared in base.rules:
             violated = float(now.violations[0, now.rules.index(declared.name)])
-        before, with_it = (self._value(most, one.marginals[most][0]) for one in (then, now))
+        before, with_it = (self._value(most, posterior.marginals[most][0]) for posterior in (then, now))
         return Pull(declared, float(bits), most, before, with_it, violated)
 
     def _value(self, name: str, p: Floats) -> float:
@@ -142,9 +144,9 @@ class Sensitivity:
 
     def flips(self, count: int = 3) -> tuple[Flip, ...]:
         """Return the numbers whose least moves change the decision about the root, the nearest first."""
-        if self.base.yaml is None or not len(self.one.reading_item):
+        if self.base.yaml is None or not len(self.answers.reading_item):
             return ()
-        near = sorted(self._near(), key=lambda found: abs(found[2]))
+        near = sorted(self._crossings(), key=lambda candidate: abs(candidate[2]))
         flips: dict[str, Flip] = {}
         for number, goal, move in near[:MOST_TRIED]:
             nearest = sorted(flip.distance for flip in flips.values())
@@ -172,7 +174,7 @@ class Sensitivity:
         sure = log_odds(p, self.label) * math.log(2) - certain
         return np.array([sure, ahead, self.conflict - base.policy.conflict])
 
-    def _near(self) -> Iterator[tuple[Number, int, float]]:
+    def _crossings(self) -> Iterator[tuple[Number, int, float]]:
         """Yield number, goal and the move that would reach it, were all linear."""
         now, goals = self._margins(self.base, self.p), self._goals()
         decide = (
@@ -180,7 +182,7 @@ class Sensitivity:
             for path, number in self.base.numbers.items()
             if path.startswith("policy.limits.") or path == "policy.conflict"
         )
-        for number in (*speaking(self.inference, self.one), *decide):
+        for number in (*relevant_numbers(self.inference, self.answers), *decide):
             scale = _Scale(number)
             other = self.variation.changed({number.path: scale.value(scale.start + STEP)})
             slope = np.zeros(3) if other is None else self._first_order(other) / STEP
@@ -190,15 +192,17 @@ class Sensitivity:
 
     def _first_order(self, other: Knowledge) -> Floats:
         """Return the change of the margins: by the network to first order, by all else as it is."""
-        change = np.append(self.slopes.declared @ moved(self.base, other, self.inference.population), 0.0)
+        change = np.append(
+            self.slopes.declared @ declared_shift(self.base, other, self.inference.population), 0.0
+        )
         p = self.p
         if (other.observers, other.dependence) != (self.base.observers, self.base.dependence):
             network = replace(self.network, knowledge=other)
             model = ObservationModel(network, self.inference.population, self.inference.observations)
-            p = self.inference.marginals(model.evidence(self.one))[self.base.root][0]
+            p = self.inference.marginals(model.evidence(self.answers))[self.base.root][0]
         return np.asarray(change + self._margins(other, p) - self._margins(self.base, self.p))
 
-    def _compiled(self, other: Knowledge) -> Inference | None:
+    def _compile(self, other: Knowledge) -> Inference | None:
         """Return the inference of another base; the network stays where it says the same."""
         same = all(getattr(other, name) == getattr(self.base, name) for name in OF_NETWORK)
         try:
@@ -207,14 +211,14 @@ class Sensitivity:
             return None
         return Inference(network, self.inference.population)
 
-    def _decided(self, inference: Inference) -> tuple[str, float, bool]:
+    def _decide(self, inference: Inference) -> tuple[str, float, bool]:
         """Return label, its probability, and whether it is accepted."""
-        posterior = inference.posterior(self.one)
+        posterior = inference.posterior(self.answers)
         base, root = inference.network.knowledge, self.base.root
         p = posterior.marginals[root][0]
         label = first_two(p)[0]
-        conflict = diagnose(inference, self.one, posterior).conflict
-        level = decide_levels(base, self.one, posterior, conflict).get(root)
+        conflict = diagnose(inference, self.answers, posterior).conflict
+        level = decide_levels(base, self.answers, posterior, conflict).get(root)
         return self.states[label], float(p[label]), bool(level is not None and level.accepted[0])
 
     def _flip(self, number: Number, goal: int, move: float) -> Flip | None:
@@ -226,10 +230,10 @@ class Sensitivity:
             if position == scale.start:
                 return float(self._margins(self.base, self.p)[goal])
             other = self.variation.changed({number.path: scale.value(position)})
-            inference = self._compiled(other) if other else None
+            inference = self._compile(other) if other else None
             if inference is None:
                 return math.nan
-            p = inference.posterior(self.one).marginals[self.base.root][0]
+            p = inference.posterior(self.answers).marginals[self.base.root][0]
             return float(self._margins(inference.network.knowledge, p)[goal])
 
         far = scale.start + move
@@ -241,12 +245,12 @@ class Sensitivity:
             far += (-0.5 if math.isnan(end) else 0.5) * (far - scale.start)
         else:
             return None
-        found = brentq(margin, scale.start, far, xtol=0.005 * abs(far - scale.start), rtol=1e-6)
-        return self._verified(number, scale, found)
+        crossing = brentq(margin, scale.start, far, xtol=0.005 * abs(far - scale.start), rtol=1e-6)
+        return self._rounded_flip(number, scale, crossing)
 
-    def _verified(self, number: Number, scale: _Scale, found: float) -> Flip | None:
+    def _rounded_flip(self, number: Number, scale: _Scale, position: float) -> Flip | None:
         """Round away from where the number is now, and decide anew."""
-        value = scale.value(found)
+        value = scale.value(position)
         unit = 10.0 ** (math.floor(math.log10(abs(value - number.value))) - DIGITS + 1)
         away = math.copysign(1.0, value - number.value)
         for further in range(1, 12):
@@ -254,10 +258,10 @@ class Sensitivity:
             tried = round(rounded + away * unit * (further - 1), 12)
             inside = number.low <= tried <= number.high
             other = self.variation.changed({number.path: tried}) if inside else None
-            inference = self._compiled(other) if other else None
+            inference = self._compile(other) if other else None
             if inference is None or other is None:
                 return None
-            label, p, accepted = self._decided(inference)
+            label, p, accepted = self._decide(inference)
             if (label, accepted) != (self.states[self.label], self.accepted):
                 return Flip(
                     number,
@@ -290,5 +294,5 @@ class _Scale:
         """Return the value at a position, within the range."""
         if self.narrow:
             return self.low + (self.high - self.low) / (1 + math.exp2(-position))
-        found = math.exp2(position) if self.low >= 0 else position
-        return min(max(found, self.low), self.high)
+        value = math.exp2(position) if self.low >= 0 else position
+        return min(max(value, self.low), self.high)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import brentq
 
-from engine.analysis.perturbation import OF_NETWORK, Variation, speaking
+from engine.analysis.perturbation import OF_NETWORK, Variation, relevant_numbers
 from engine.compilation.compiler import compile_network
 from engine.decision.decision import decide_levels, highest_risk
 from engine.errors import KnowledgeError
@@ -99,7 +99,7 @@ class Influences:
 
     def numbers(self) -> tuple[Number, ...]:
         """Return the numbers that can have a say."""
-        return speaking(self.inference, self.answers)
+        return relevant_numbers(self.inference, self.answers)
 
     def each(self) -> Iterator[Influence | None]:
         """Yield the influence of each of `numbers`, None where no change of it is allowed."""
@@ -123,29 +123,29 @@ class Influences:
         allowed = (flip >= number.low) & (flip <= number.high) & self.open
         return Influence(number, slope, sure, np.where(allowed, flip, np.nan), len(values) > 1)
 
-    def turning(self, one: Influence, index: int = 0) -> float:
+    def turning(self, influence: Influence, index: int = 0) -> float:
         """Return the value at which an item would be accepted, or accepted no longer; NaN where none is.
 
         Sought from the first-order one, or from the end that the slope points to, by compiling and inferring
         anew: a crossing in that direction, at most NEARLY as far as the end.
         """
-        number, threshold = one.number, float(self.threshold[index])
+        number, threshold = influence.number, float(self.threshold[index])
 
         @cache
         def sure(value: float) -> float:
             if value == number.value:
                 return float(self.p[index]) - threshold
             other = self.variation.changed({number.path: value})
-            found = None if other is None else self._marginals(other)
-            if found is None:
+            marginals = None if other is None else self._marginals(other)
+            if marginals is None:
                 return math.nan
-            return float((found * self._right(found)).sum(1)[index]) - threshold
+            return float((marginals * self._right(marginals)).sum(1)[index]) - threshold
 
-        if not self.open[index] or not one.sure[index] or math.isnan(threshold):
+        if not self.open[index] or not influence.sure[index] or math.isnan(threshold):
             return math.nan
-        up = (one.sure[index] > 0) == (sure(number.value) < 0)
+        up = (influence.sure[index] > 0) == (sure(number.value) < 0)
         end = number.high if up else number.low
-        near = one.flip[index] if math.isfinite(one.flip[index]) else (number.value + end) / 2
+        near = influence.flip[index] if math.isfinite(influence.flip[index]) else (number.value + end) / 2
         # Ends themselves are often not allowed, with others of the distribution at 0.
         for far in (near, (near + end) / 2, number.value + NEARLY * (end - number.value)):
             if sure(float(far)) * sure(number.value) < 0:

@@ -84,12 +84,12 @@ class _Part:
             return n, np.concatenate([[0], np.cumsum(self.wrong)])[n]
         first = np.lexsort((self.order, self.unit))
         risk, wrong, unit = self.risk[first], self.wrong[first], self.unit[first]
-        found = np.zeros((2, len(thresholds)), dtype=np.int64)
+        totals = np.zeros((2, len(thresholds)), dtype=np.int64)
         for i, threshold in enumerate(thresholds):
             inside = np.flatnonzero(risk <= threshold)
             chosen = inside[np.diff(unit[inside], prepend=-1) != 0]
-            found[:, i] = len(chosen), wrong[chosen].sum()
-        return found[0], found[1]
+            totals[:, i] = len(chosen), wrong[chosen].sum()
+        return totals[0], totals[1]
 
 
 @dataclass(frozen=True)
@@ -163,9 +163,9 @@ def certify(
     fitting, certifying = (len(np.unique(units[part])) for part in (fits, ~fits))
     ratio, all_units = certifying / max(fitting, 1), fitting + certifying
     # What has no hope takes no share; that is seen on the part that fits alone.
-    met = [thing for thing in things if len(thing.candidates)]
-    first = _shared(delta, len(met))
-    tried = [t for t in met if t.chances(alpha, first, ratio).max() >= WORTH_TRYING]
+    testable = [thing for thing in things if len(thing.candidates)]
+    first = _shared(delta, len(testable))
+    tried = [t for t in testable if t.chances(alpha, first, ratio).max() >= WORTH_TRYING]
     share = _shared(delta, len(tried)) if tried else first
     hopeful = {(thing.variable, thing.value) for thing in tried}
     certificates = tuple(
@@ -206,7 +206,7 @@ def _things(
 ) -> list[_Thing]:
     units = np.arange(len(fits)) if groups is None else _numbered(groups)
     order = rng.random(len(fits)) if groups is not None and rng is not None else None
-    found = []
+    hypotheses = []
     for name in (name for names in base.levels.values() for name in names if name in levels):
         variable, level, truth = base.variables[name], levels[name], gold.values.get(name)
         if truth is None:
@@ -216,11 +216,11 @@ def _things(
         wrong = off > (base.policy.tolerance[name] if interval else 0.5)
         risk = np.where(acceptable & level.eligible, level.risk, np.inf)
         for index, value in enumerate(variable.values):
-            mine = ~np.isnan(truth) & (interval | (level.value == index))
-            fit, test = (_part(risk, wrong, units, order, mine & part) for part in (fits, ~fits))
+            decided = ~np.isnan(truth) & (interval | (level.value == index))
+            fit, test = (_part(risk, wrong, units, order, decided & part) for part in (fits, ~fits))
             candidates = _candidates(fit.risk)
-            found.append(_Thing(name, value, fit, test, candidates, fit.counts(candidates)))
-    return found
+            hypotheses.append(_Thing(name, value, fit, test, candidates, fit.counts(candidates)))
+    return hypotheses
 
 
 def _part(risk: Floats, wrong: Mask, units: Ints, order: Floats | None, chosen: Mask) -> _Part:
@@ -255,9 +255,14 @@ def _tested(
     accepted = int((thing.test.risk <= threshold).sum()) if threshold is not None else 0
     missing = gold = None
     if threshold is None and len(n):
-        met = [int(own[start]) + tested for own, tested in zip(thing.counts, counted, strict=True)]
+        accepted_counts = [
+            int(fit_counts[start]) + test_count
+            for fit_counts, test_count in zip(thing.counts, counted, strict=True)
+        ]
         missing = _missing(*counted, alpha, share)
-        gold = _gold(met[0], met[1], missing, units, ratio / (1 + ratio), alpha, share)
+        gold = _gold(
+            accepted_counts[0], accepted_counts[1], missing, units, ratio / (1 + ratio), alpha, share
+        )
     return Certificate(
         thing.variable,
         thing.value,
@@ -311,20 +316,22 @@ def _assumptions(items: int, subjects: int | None, population: str, design: Desi
     """Return in words what the promise rests on."""
     of = f"{items} items" if subjects is None else f"{items} items of {subjects} subjects"
     unit = "an item" if subjects is None else "a random accepted item of a random subject"
-    one = "item" if subjects is None else "subject"
-    said = [
+    unit_noun = "item" if subjects is None else "subject"
+    assumptions = [
         f"What is promised is the share of errors of {unit} that is accepted with a certified value: of each "
         "value by itself, not of an item with all its values.",
-        f"Every {one} to come is drawn as the {of} were that certified, independently of one another; "
+        f"Every {unit_noun} to come is drawn as the {of} were that certified, independently of one another; "
         "nothing here can tell whether another source of items is like them.",
         "The gold is right: what differs from it counts as wrong, and what is wrong in it is not seen.",
         f"Items to come are answered by the same observers, asked in the same way: {design}.",
         f"Base, prompts, observers and policy stay as they were, and so does the population, {population}.",
     ]
     if design.adaptive:
-        said.append(
+        assumptions.append(
             "The answers of an item are those that this policy asked for, none left out and none added."
         )
     else:
-        said.append("It holds for items as they were answered then: whoever asks further leaves the promise.")
-    return tuple(said)
+        assumptions.append(
+            "It holds for items as they were answered then: whoever asks further leaves the promise."
+        )
+    return tuple(assumptions)

@@ -95,13 +95,13 @@ def solve(draft: Draft) -> Draft:
     fits = dict(
         zip((item.rule.name for item in fitted), zip(solution.held, solution.theta, strict=True), strict=True)
     )
-    events = iter(_weighed(model, draft, solution))
+    events = iter(_event_probabilities(model, draft, solution))
     rules = []
     for item in draft.rule_tables:
         p_if, p_both = next(events), next(events)
         held, theta = fits.get(item.rule.name, (False, 0.0))
-        met = not held and abs(p_both - item.rule.confidence * p_if) < 1e-3 * p_if
-        status = "decided" if item.decided else "met" if met else "unmet"
+        is_met = not held and abs(p_both - item.rule.confidence * p_if) < 1e-3 * p_if
+        status = "decided" if item.decided else "met" if is_met else "unmet"
         rules.append(_compiled(item, status, p_both, p_if, theta))
     return replace(
         draft,
@@ -112,15 +112,17 @@ def solve(draft: Draft) -> Draft:
     )
 
 
-def _weighed(model: FitModel, draft: Draft, solution: Solution) -> Iterator[float]:
+def _event_probabilities(model: FitModel, draft: Draft, solution: Solution) -> Iterator[float]:
     """Yield P(if) and P(if & then) of every rule in the fitted network, reference population."""
     assert draft.constraints is not None
     weights = draft.constraints.weights
     below = [item for item in draft.rule_tables if item.nodes]
-    found = iter(model.probabilities([e for item in below for e in _events(item)], solution.parameters))
+    probabilities = iter(
+        model.probabilities([e for item in below for e in _events(item)], solution.parameters)
+    )
     for item in draft.rule_tables:
         if item.nodes:
-            yield from (next(found), next(found))
+            yield from (next(probabilities), next(probabilities))
         else:
             yield from (
                 float(weights @ event[:, 0]) for event in (item.condition, item.condition & item.then)
@@ -162,15 +164,15 @@ def _solve_by_strength(model: FitModel, strengths: Sequence[float]) -> Solution:
     """
     bounds = model.c.bounds.copy()
     solution = model.fit(bounds)
-    left = MOST_REFITTED // model.size**2 if len(strengths) else 0
+    fits_left = MOST_REFITTED // model.size**2 if len(strengths) else 0
 
     def fitted(trial: Floats) -> Solution | None:
-        nonlocal left
-        left -= 1
-        return model.fit(trial) if left >= 0 else None
+        nonlocal fits_left
+        fits_left -= 1
+        return model.fit(trial) if fits_left >= 0 else None
 
     for strong in sorted(np.flatnonzero(solution.held), key=lambda i: -strengths[int(i)]):
-        if left <= 0:
+        if fits_left <= 0:
             break
         weaker = [
             i

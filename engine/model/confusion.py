@@ -33,20 +33,20 @@ def confused_scatter(settled: Array, matches: Floats, repeat: Array) -> Array:
     # Each answer's row of confusions: that of the state which it names.
     rows = put(matches.T / np.maximum(named, 1)[:, None], settled) @ settled
     rows = rows + put((named == 0)[:, None] * 1.0, settled) * settled.mean(0)
-    others = library(settled).clip(rows, LEAST_CONFUSION, None) * put(1 - np.eye(size), settled)
-    others = others / others.sum(1)[:, None]
-    return repeat * put(np.eye(size), settled) + (1 - repeat) * others
+    off_diagonal = library(settled).clip(rows, LEAST_CONFUSION, None) * put(1 - np.eye(size), settled)
+    off_diagonal = off_diagonal / off_diagonal.sum(1)[:, None]
+    return repeat * put(np.eye(size), settled) + (1 - repeat) * off_diagonal
 
 
-def room_for(table: Array, own: Floats, least: Array, off: Array, misread_off: Array) -> Array:
+def room_for(table: Array, matches: Floats, least: Array, off: Array, misread_off: Array) -> Array:
     """Return by what 1 - ρ and 1 - ρ' may be multiplied, above 1 where there is room to spare, (K,).
 
     off, misread_off: 1 - ρ and 1 - ρ', above 0. Where the habit's share in the answers to x takes all of the
     room m = Σ least, what is seen rightly is a / ρ and the rest b / ρ', a = T[x, o] - least[o],
     b = 1 - m - a; that these add up to 1 is a quadratic equation in the factor.
     """
-    xp, named, m = library(table), put(own.sum(1), table), least.sum()
-    a = (put(own, table) * (table - least)).sum(1) + (1 - named) * (1 - m)
+    xp, named, m = library(table), put(matches.sum(1), table), least.sum()
+    a = (put(matches, table) * (table - least)).sum(1) + (1 - named) * (1 - m)
     line = off * (m + a) + misread_off * (1 - a)
     return 2 * m / (line + xp.sqrt(xp.clip(line**2 - 4 * off * misread_off * m, LEAST, None)))
 

@@ -88,7 +88,7 @@ class Design:
     def __str__(self) -> str:
         total = f"{self.least} to {self.most}" if self.least < self.most else f"{self.most}"
         how = "until the policy asks no more, " if self.adaptive else ""
-        return f"{how}{total} answers an item: {'; '.join(one.name for one in self.readings)}"
+        return f"{how}{total} answers an item: {'; '.join(reading.name for reading in self.readings)}"
 
 
 @dataclass(frozen=True)
@@ -114,28 +114,30 @@ class Guarantee:
     @property
     def certified(self) -> tuple[Certificate, ...]:
         """Return the certificates of values that may be accepted."""
-        return tuple(one for one in self.certificates if one.threshold is not None)
+        return tuple(certificate for certificate in self.certificates if certificate.threshold is not None)
 
     @property
     def failed(self) -> tuple[Certificate, ...]:
         """Return the certificates of values that may not be accepted."""
-        return tuple(one for one in self.certificates if one.threshold is None)
+        return tuple(certificate for certificate in self.certificates if certificate.threshold is None)
 
     def refusals(self, digests: Mapping[str, str], population: str) -> tuple[str, ...]:
         """Return why it does not hold for a base of these digests and a population; nothing where it does."""
-        found = [
+        reasons = [
             f"{part} changed since it was made (digest {self.digests[part]} -> {digests.get(part, '?')})"
             for part in PARTS
             if self.digests[part] != digests.get(part)
         ]
         if population != self.population:
-            found.append(f"it was made for population {self.population}, this is {population}")
-        return tuple(found)
+            reasons.append(f"it was made for population {self.population}, this is {population}")
+        return tuple(reasons)
 
 
 def listed(certificates: Sequence[Certificate]) -> str:
     """Return the values of certificates by variable, in words: `colour red, green; shiny true; size`."""
     values: dict[str, list[str]] = {}
-    for one in certificates:
-        values.setdefault(one.variable, []).append("" if one.value == WITHIN else one.value)
-    return "; ".join(f"{name} {', '.join(found)}".rstrip() for name, found in values.items())
+    for certificate in certificates:
+        values.setdefault(certificate.variable, []).append(
+            "" if certificate.value == WITHIN else certificate.value
+        )
+    return "; ".join(f"{name} {', '.join(names)}".rstrip() for name, names in values.items())

@@ -79,12 +79,12 @@ def plan(
 
     graph = nx.Graph()
     graph.add_nodes_from(range(len(cliques)))
-    for i, one in enumerate(cliques):
+    for i, clique in enumerate(cliques):
         for j in range(i):
-            if one & cliques[j]:
+            if clique & cliques[j]:
                 # A block's clique has one neighbour only, since its message is all that it can pass on.
-                block = (one | cliques[j]) & set(grids)
-                graph.add_edge(i, j, weight=len(one & cliques[j]) - (0.5 if block else 0))
+                block = (clique | cliques[j]) & set(grids)
+                graph.add_edge(i, j, weight=len(clique & cliques[j]) - (0.5 if block else 0))
     tree = nx.maximum_spanning_tree(graph)
     order: list[int] = []
     parent: dict[int, int] = {}
@@ -172,12 +172,12 @@ def lay(steps: Sequence[Clique], tables: list[Array], nodes: tuple[str, ...], lo
 class Held:
     """What the pass inwards leaves at a clique for the pass outwards.
 
-    own: the product of the private nodes' evidence, (private states, N), one for each run of a grid, or None
-    where there is none. static: (K, shared..., N or 1). outside: None or what broadcasts to
+    private_evidence: the product of the private nodes' evidence, (private states, N), one for each run of a
+    grid, or None where there is none. static: (K, shared..., N or 1). outside: None or what broadcasts to
     (K, shared..., N). message: (K, separator..., N or 1); peak: (N,) what it was divided by, or 1.
     """
 
-    own: Any
+    private_evidence: Any
     static: Array
     outside: Array | None
     message: Array
@@ -201,7 +201,7 @@ def collect(
     total: Array = 0.0
     held: list[Held] = []
     for step, table in zip(steps, tables, strict=True):
-        own, static = _static(step, table, evidence)
+        private_evidence, static = _static(step, table, evidence)
         incoming = [(steps[child], held[child].message) for child in step.children]
         outside = _outside(step, static, evidence, incoming)
         value = static if outside is None else static * outside
@@ -215,7 +215,7 @@ def collect(
             total = total + xp.log(peak)
         if not step.separator:
             total = total + xp.log(xp.clip(message, tiny, None))
-        held.append(Held(own, static, outside, message, peak))
+        held.append(Held(private_evidence, static, outside, message, peak))
     return total, held
 
 
@@ -224,24 +224,24 @@ def _static(step: Clique, table: Array, evidence: Mapping[str, Array]) -> tuple[
     if step.grid is not None:
         return _static_grid(step.grid, table, evidence)
     outer, inner = table.shape[: 1 + len(step.shared)], table.shape[1 + len(step.shared) :]
-    own = _product(evidence, step.private, inner)
+    private_evidence = _product(evidence, step.private, inner)
     flat = table.reshape(math.prod(outer), -1)
-    if own is None:
+    if private_evidence is None:
         return None, flat.sum(1).reshape(*outer, 1)
-    return own, (flat @ own).reshape(*outer, -1)
+    return private_evidence, (flat @ private_evidence).reshape(*outer, -1)
 
 
 def _static_grid(grid: Grid, table: Array, evidence: Mapping[str, Array]) -> tuple[Any, Array]:
     """Sum a block's states cell by cell: (K, cells, N or 1), or (K, N or 1) where it has no cells."""
-    own, parts = [], []
+    run_evidence, parts = [], []
     for run in grid.runs:
         part = table[:, run.start : run.stop]
         cut = {
             v: evidence[v][rows] for v, rows in zip(grid.variables, run.states, strict=True) if v in evidence
         }
-        own.append(_product(cut, grid.variables, run.sizes))
-        parts.append(part.sum(1)[:, None] if own[-1] is None else part @ own[-1])
-    return own, library(table).stack(parts, 1) if grid.cell else parts[0]
+        run_evidence.append(_product(cut, grid.variables, run.sizes))
+        parts.append(part.sum(1)[:, None] if run_evidence[-1] is None else part @ run_evidence[-1])
+    return run_evidence, library(table).stack(parts, 1) if grid.cell else parts[0]
 
 
 def _product(evidence: Mapping[str, Array], names: Sequence[str], sizes: Sequence[int]) -> Array | None:
@@ -302,7 +302,7 @@ class Outlet:
 def indicators(sizes: Sequence[int]) -> Array:
     """Return for each state of several nodes where among their joint states it holds, (Σ sizes, Π sizes)."""
     index = np.indices(sizes).reshape(len(sizes), math.prod(sizes))
-    rows = [np.arange(size)[:, None] == one for size, one in zip(sizes, index, strict=True)]
+    rows = [np.arange(size)[:, None] == states for size, states in zip(sizes, index, strict=True)]
     return np.concatenate(rows or [np.zeros((0, 1))]).astype(np.float64)
 
 
@@ -329,7 +329,7 @@ def distribute(
     Returns:
         The marginals of the nodes with evidence axes, and the events' probabilities, times the weights.
     """
-    found = Beliefs({}, {})
+    beliefs = Beliefs({}, {})
     down: dict[int, Array] = {}
     for index in reversed(range(len(steps))):
         step, kept = steps[index], held[index]
@@ -337,16 +337,16 @@ def distribute(
         pull = down.pop(index) if step.separator else _ratio(weights, kept.message)
         pull = pull / kept.peak if step.children else pull
         if step.grid is not None:
-            _read_grid(step.grid, outlets[index], kept, pull, found)
+            _read_grid(step.grid, outlets[index], kept, pull, beliefs)
             continue
         sizes = kept.static.shape[1:-1]
         pull = _widened(pull, step.separator, step.shared, sizes)
         pull = pull if kept.outside is None else pull * kept.outside
         if step.children or step.evidence & set(step.shared):
-            _read_shared(step, steps, held, pull * kept.static, down, found)
+            _read_shared(step, steps, held, pull * kept.static, down, beliefs)
         if step.private or outlets[index].events:
-            _read_private(step, outlets[index], kept, pull, weights.shape[-1], found)
-    return found
+            _read_private(step, outlets[index], kept, pull, weights.shape[-1], beliefs)
+    return beliefs
 
 
 def _sum_out(array: Array, axes: Sequence[int]) -> Array:
@@ -368,7 +368,7 @@ def _read_shared(
     held: Sequence[Held],
     belief: Array,
     down: dict[int, Array],
-    found: Beliefs,
+    beliefs: Beliefs,
 ) -> None:
     """Read off the shared nodes' marginals and what goes down to the children; belief: (K, shared..., N)."""
     for child in step.children:
@@ -376,40 +376,42 @@ def _read_shared(
         down[child] = _ratio(_sum_out(belief, gone), held[child].message)
     joint = belief.sum(0)
     for name in step.evidence & set(step.shared):
-        found.marginals[name] = _sum_out(joint, [axis for axis, o in enumerate(step.shared) if o != name])
+        beliefs.marginals[name] = _sum_out(joint, [axis for axis, o in enumerate(step.shared) if o != name])
 
 
-def _read_private(step: Clique, outlet: Outlet, kept: Held, pull: Array, items: int, found: Beliefs) -> None:
+def _read_private(
+    step: Clique, outlet: Outlet, kept: Held, pull: Array, items: int, beliefs: Beliefs
+) -> None:
     """Read off the private nodes' marginals and the events within the clique."""
     xp = library(pull)
     full = xp.broadcast_to(pull, (pull.shape[0], *kept.static.shape[1:-1], items))
     read = outlet.transposed @ full.reshape(-1, items)
     read = read.reshape(1 + len(outlet.events), -1, items)
-    if kept.own is not None:
-        read *= kept.own
+    if kept.private_evidence is not None:
+        read *= kept.private_evidence
     for event, part in zip(outlet.events, read[1:], strict=True):
-        found.events[event] = part.sum(0)
+        beliefs.events[event] = part.sum(0)
     marginals = outlet.states @ read[0] if len(step.private) > 1 else read[0]
     start = 0
     for name, size in zip(step.private, step.sizes, strict=True):
-        found.marginals[name] = marginals[start : start + size]
+        beliefs.marginals[name] = marginals[start : start + size]
         start += size
 
 
-def _read_grid(grid: Grid, outlet: Outlet, kept: Held, pull: Array, found: Beliefs) -> None:
+def _read_grid(grid: Grid, outlet: Outlet, kept: Held, pull: Array, beliefs: Beliefs) -> None:
     """Read off a block's marginals and functions, run by run of its cells; pull: (K, cells..., N)."""
     items = pull.shape[-1]
     for name, size in zip(grid.variables, grid.sizes, strict=True):
-        found.marginals[name] = _zeros(pull, size, items)
-    for run, own in zip(grid.runs, kept.own, strict=True):
+        beliefs.marginals[name] = _zeros(pull, size, items)
+    for run, run_evidence in zip(grid.runs, kept.private_evidence, strict=True):
         joint = outlet.transposed[run.start : run.stop] @ (pull[:, run.cell] if grid.cell else pull)
-        if own is not None:
-            joint *= own
+        if run_evidence is not None:
+            joint *= run_evidence
         mean = outlet.states[:, run.start : run.stop] @ joint
-        found.means = mean if found.means is None else found.means + mean
+        beliefs.means = mean if beliefs.means is None else beliefs.means + mean
         joint = joint.reshape(*run.sizes, items)
         for axis, (name, rows) in enumerate(zip(grid.variables, run.states, strict=True)):
-            found.marginals[name][rows] += _sum_out(joint, [i for i in range(len(run.sizes)) if i != axis])
+            beliefs.marginals[name][rows] += _sum_out(joint, [i for i in range(len(run.sizes)) if i != axis])
 
 
 def _zeros(like: Array, rows: int, columns: int) -> Array:

@@ -109,7 +109,7 @@ def facts_of(session: Session, one: Answers, seed: int = 0) -> Facts:
                     "observer": one.observer,
                     "question": one.question,
                     "view": one.view,
-                    "said": one.said,
+                    "said": one.counts,
                     **vars(one.weight),
                 }
                 for one in weights.readings
@@ -180,7 +180,7 @@ def _variables(base: Knowledge, weights: Weights) -> list[Facts]:
     return [
         {
             "variable": one.variable,
-            "said": one.said,
+            "said": one.counts,
             **vars(one.weight),
             "given": one.given,
             "declared": {state: _cited(base, cited) for state, cited in one.declared.items()},
@@ -208,7 +208,7 @@ def _conflict(session: Session, record: Facts, weights: Weights, at_odds: str) -
     names = [f"{one.observer}, {one.question}, {one.view}" for one in weights.readings]
     places = {rule.name: str(rule.place) for rule in base.rules}
     pairs = [
-        {"one": names[pair.one], "other": names[pair.other], "bits": pair.bits}
+        {"one": names[pair.first], "other": names[pair.second], "bits": pair.bits}
         for pair in sorted(weights.pairs, key=lambda pair: -pair.bits)
     ]
     return {
