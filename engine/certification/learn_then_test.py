@@ -93,8 +93,11 @@ class _Part:
 
 
 @dataclass(frozen=True)
-class _Thing:
-    """A value to be certified: what is known of it in the part that fits and in the one that certifies."""
+class _Hypothesis:
+    """One value of one variable to be certified: its items in the fit split and in the certifying split.
+
+    candidates: (T,) thresholds, increasing. counts: accepted units and errors of the fit split at each, (T,).
+    """
 
     variable: str
     value: str
@@ -126,7 +129,7 @@ def certify(
     levels: Mapping[str, LevelDecision],
     acceptable: NDArray[np.bool_],
     gold: Gold,
-    fits: NDArray[np.bool_],
+    in_fit_split: NDArray[np.bool_],
     *,
     alpha: float,
     delta: float,
@@ -145,7 +148,7 @@ def certify(
             part of delta, and is not accepted.
         acceptable: (N,) items of which anything may be accepted (see `decision.acceptable`).
         gold: of the same items; where it is unknown the item does not count for the variable.
-        fits: (N,) see `split`; what fitted the base must be among these items.
+        in_fit_split: (N,) see `split`; what fitted the base must be among these items.
         alpha: the most that may err among the accepted.
         delta: the probability that any promise is broken.
         population: the prior of the inference.
@@ -156,21 +159,28 @@ def certify(
     """
     if groups is not None and rng is None:
         raise ValueError("with groups an rng is needed")
-    if groups is not None and set(np.asarray(groups)[fits]) & set(np.asarray(groups)[~fits]):
+    if groups is not None and set(np.asarray(groups)[in_fit_split]) & set(np.asarray(groups)[~in_fit_split]):
         raise ValueError("a subject is in both parts")
-    things = _things(base, levels, acceptable, gold, fits, groups, rng)
-    units = np.arange(len(fits)) if groups is None else _numbered(groups)
-    fitting, certifying = (len(np.unique(units[part])) for part in (fits, ~fits))
+    hypotheses = _hypotheses(base, levels, acceptable, gold, in_fit_split, groups, rng)
+    units = np.arange(len(in_fit_split)) if groups is None else _numbered(groups)
+    fitting, certifying = (len(np.unique(units[part])) for part in (in_fit_split, ~in_fit_split))
     ratio, all_units = certifying / max(fitting, 1), fitting + certifying
-    # What has no hope takes no share; that is seen on the part that fits alone.
-    testable = [thing for thing in things if len(thing.candidates)]
+    # What has no hope takes no share; that is seen on the fit split alone.
+    testable = [hypothesis for hypothesis in hypotheses if len(hypothesis.candidates)]
     first = _shared(delta, len(testable))
     tried = [t for t in testable if t.chances(alpha, first, ratio).max() >= WORTH_TRYING]
     share = _shared(delta, len(tried)) if tried else first
-    hopeful = {(thing.variable, thing.value) for thing in tried}
+    hopeful = {(hypothesis.variable, hypothesis.value) for hypothesis in tried}
     certificates = tuple(
-        _tested(thing, alpha, share, ratio, all_units, tried=(thing.variable, thing.value) in hopeful)
-        for thing in things
+        _certificate(
+            hypothesis,
+            alpha,
+            share,
+            ratio,
+            all_units,
+            tried=(hypothesis.variable, hypothesis.value) in hopeful,
+        )
+        for hypothesis in hypotheses
     )
     return Guarantee(
         certificates,
@@ -180,9 +190,11 @@ def certify(
         population,
         dict(base.digests),
         design,
-        int((~fits).sum()),
+        int((~in_fit_split).sum()),
         made,
-        _assumptions(int((~fits).sum()), certifying if groups is not None else None, population, design),
+        _assumptions(
+            int((~in_fit_split).sum()), certifying if groups is not None else None, population, design
+        ),
     )
 
 
@@ -195,31 +207,33 @@ def _numbered(groups: Sequence[object]) -> Ints:
     return np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
 
 
-def _things(
+def _hypotheses(
     base: Knowledge,
     levels: Mapping[str, LevelDecision],
     acceptable: Mask,
     gold: Gold,
-    fits: Mask,
+    in_fit_split: Mask,
     groups: Sequence[object] | None,
     rng: np.random.Generator | None,
-) -> list[_Thing]:
-    units = np.arange(len(fits)) if groups is None else _numbered(groups)
-    order = rng.random(len(fits)) if groups is not None and rng is not None else None
+) -> list[_Hypothesis]:
+    units = np.arange(len(in_fit_split)) if groups is None else _numbered(groups)
+    order = rng.random(len(in_fit_split)) if groups is not None and rng is not None else None
     hypotheses = []
     for name in (name for names in base.levels.values() for name in names if name in levels):
         variable, level, truth = base.variables[name], levels[name], gold.values.get(name)
         if truth is None:
-            truth = np.full(len(fits), np.nan)
+            truth = np.full(len(in_fit_split), np.nan)
         off = np.abs(truth - level.value)
         interval = variable.kind == "interval"
         wrong = off > (base.policy.tolerance[name] if interval else 0.5)
         risk = np.where(acceptable & level.eligible, level.risk, np.inf)
         for index, value in enumerate(variable.values):
             decided = ~np.isnan(truth) & (interval | (level.value == index))
-            fit, test = (_part(risk, wrong, units, order, decided & part) for part in (fits, ~fits))
+            fit, test = (
+                _part(risk, wrong, units, order, decided & part) for part in (in_fit_split, ~in_fit_split)
+            )
             candidates = _candidates(fit.risk)
-            hypotheses.append(_Thing(name, value, fit, test, candidates, fit.counts(candidates)))
+            hypotheses.append(_Hypothesis(name, value, fit, test, candidates, fit.counts(candidates)))
     return hypotheses
 
 
@@ -239,40 +253,40 @@ def _candidates(risk: Floats) -> Floats:
     return np.unique(np.ceil(risk[places] * 1e9 + 0.5) / 1e9)
 
 
-def _tested(
-    thing: _Thing, alpha: float, share: float, ratio: float, units: int, *, tried: bool
+def _certificate(
+    hypothesis: _Hypothesis, alpha: float, share: float, ratio: float, units: int, *, tried: bool
 ) -> Certificate:
     """Test the candidates of a value from its start on; units: of all gold."""
-    chances = thing.chances(alpha, share, ratio) if len(thing.candidates) else np.zeros(0)
+    chances = hypothesis.chances(alpha, share, ratio) if len(hypothesis.candidates) else np.zeros(0)
     start = int(chances.argmax()) if len(chances) else 0
-    n, errors = thing.test.counts(thing.candidates)
+    n, errors = hypothesis.test.counts(hypothesis.candidates)
     passed = passes(n, errors, alpha, share)[start:] if tried else np.zeros(0, dtype=bool)
     steps = len(passed) if passed.all() else int(passed.argmin())
     at = start + max(steps - 1, 0)
     counted = (int(n[at]), int(errors[at])) if len(n) else (0, 0)
-    threshold = float(thing.candidates[at]) if steps else None
-    predicted = len(thing.test.risk)
-    accepted = int((thing.test.risk <= threshold).sum()) if threshold is not None else 0
+    threshold = float(hypothesis.candidates[at]) if steps else None
+    predicted = len(hypothesis.test.risk)
+    accepted = int((hypothesis.test.risk <= threshold).sum()) if threshold is not None else 0
     missing = gold = None
     if threshold is None and len(n):
         accepted_counts = [
             int(fit_counts[start]) + test_count
-            for fit_counts, test_count in zip(thing.counts, counted, strict=True)
+            for fit_counts, test_count in zip(hypothesis.counts, counted, strict=True)
         ]
         missing = _missing(*counted, alpha, share)
         gold = _gold(
             accepted_counts[0], accepted_counts[1], missing, units, ratio / (1 + ratio), alpha, share
         )
     return Certificate(
-        thing.variable,
-        thing.value,
+        hypothesis.variable,
+        hypothesis.value,
         threshold,
         *counted,
         share if tried else 0.0,
         upper_bound(*counted, share) if tried else 1.0,
         predicted,
         accepted / predicted if predicted else 0.0,
-        float(thing.test.wrong.mean()) if predicted else 0.0,
+        float(hypothesis.test.wrong.mean()) if predicted else 0.0,
         missing,
         gold,
     )
