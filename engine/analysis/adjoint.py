@@ -22,7 +22,7 @@ from scipy.special import softmax
 from engine.backend.threads import torch_threads
 from engine.compilation.compiler import constraints_of
 from engine.compilation.maxent import FitModel
-from engine.network.junction_tree import lay
+from engine.network.junction_tree import add_to_clique
 from engine.network.values import Factor
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _means(model: FitModel, network: Network, evidence: Evidence) -> Floats:
             if observed:
                 assert node.index is not None
                 log_likelihood = sum(logs[v][node.index[:, node.variables.index(v)]].T for v in observed)
-                lay(
+                add_to_clique(
                     model.steps,
                     tables,
                     (node.name,),

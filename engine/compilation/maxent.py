@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.network.junction_tree import collect, laid, lay
+from engine.network.junction_tree import add_to_clique, aligned_table, collect
 from engine.network.values import Factor
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class FitModel:
         self.k = len(constraints.weights)
         self.static = [torch.zeros(1, *(sizes[n] for n in step.nodes), dtype=torch.float64) for step in steps]
         for factor in fixed:
-            lay(steps, self.static, factor.nodes, torch.as_tensor(factor.log_table))
+            add_to_clique(steps, self.static, factor.nodes, torch.as_tensor(factor.log_table))
         self.features = None if constraints.features is None else torch.as_tensor(constraints.features)
         self.local = len(constraints.binary) + (0 if self.features is None else self.features.shape[2])
         self.size = self.local + len(constraints.rules)
@@ -113,7 +113,7 @@ class FitModel:
         features += [(self.local + r, rule.nodes, rule.log_table) for r, rule in enumerate(self.c.rules)]
         by_clique: dict[int, list[tuple[int, Tensor]]] = {}
         for column, nodes, table in features:
-            index, wide = laid(self.steps, nodes, torch.as_tensor(table))
+            index, wide = aligned_table(self.steps, nodes, torch.as_tensor(table))
             full = wide.expand(len(wide), *self.static[index].shape[1:]).flatten(1)
             by_clique.setdefault(index, []).append((column, full))
         designs: list[tuple[list[int], Tensor] | None] = [None] * len(self.steps)
@@ -137,7 +137,7 @@ class FitModel:
         if self.features is not None:
             block_parameters = parameters[:, len(self.c.binary) : self.local].reshape(copies, self.k, -1)
             scores = torch.einsum("ksf,ckf->cks", self.features, block_parameters)
-            lay(self.steps, tables, (self.c.block,), scores.flatten(0, 1))
+            add_to_clique(self.steps, tables, (self.c.block,), scores.flatten(0, 1))
         return tables
 
     def log_z(self, tables: list[Tensor]) -> Tensor:
@@ -198,7 +198,7 @@ class FitModel:
         beliefs = torch.autograd.grad(total, tables)
         probabilities = []
         for nodes, table in events:
-            index, wide = laid(self.steps, nodes, torch.as_tensor(table))
+            index, wide = aligned_table(self.steps, nodes, torch.as_tensor(table))
             probabilities.append(float((beliefs[index] * wide).sum()))
         return np.array(probabilities)
 
@@ -211,7 +211,7 @@ class FitModel:
             for name, size in self.sizes.items()
         }
         for name, unit in units.items():
-            lay(self.steps, tables, (name,), unit)
+            add_to_clique(self.steps, tables, (name,), unit)
         gradients = torch.autograd.grad(self.log_z(tables).sum(), list(units.values()))
         return {name: p.numpy() for name, p in zip(units, gradients, strict=True)}
 
