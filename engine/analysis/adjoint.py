@@ -21,7 +21,7 @@ from scipy.special import softmax
 
 from engine.backend.threads import torch_threads
 from engine.compilation.compiler import constraints_of
-from engine.compilation.maxent import FitModel
+from engine.compilation.maxent import DualProblem
 from engine.network.junction_tree import add_to_clique
 from engine.network.values import Factor
 
@@ -91,7 +91,7 @@ def slopes(network: Network, evidence: Evidence, contrasts: Floats) -> Slopes:
     # The compiled factors are all fixed here, and the parameters tilts around them.
     wider = replace(constraints, rules=tilts, bounds=np.zeros(len(tilts)))
     sizes = {name: node.size for name, node in network.nodes.items()}
-    model = FitModel(wider, network.steps, sizes, network.factors)
+    model = DualProblem(wider, network.steps, sizes, network.factors)
     with torch_threads(1):
         _, mean, covariance = model.derivatives(np.zeros((model.k, model.size)))
         after = _means(model, network, evidence)
@@ -145,7 +145,7 @@ def _adjoint(
     return Slopes(np.concatenate([part.reshape(len(u), -1) for part in parts], axis=1), without)
 
 
-def _means(model: FitModel, network: Network, evidence: Evidence) -> Floats:
+def _means(model: DualProblem, network: Network, evidence: Evidence) -> Floats:
     """Return E[feature | root state, evidence], (K, P): of each row, then of the rows by their shares."""
     torch = model.torch
     totals, means = [], []

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.backend.threads import torch_threads
-from engine.compilation.maxent import FitModel
+from engine.compilation.maxent import DualProblem
 from engine.compilation.passes import (
     PartialNetwork,
     build_cliques,
@@ -112,7 +112,7 @@ def solve(partial: PartialNetwork) -> PartialNetwork:
     )
 
 
-def _event_probabilities(model: FitModel, partial: PartialNetwork, solution: Solution) -> Iterator[float]:
+def _event_probabilities(model: DualProblem, partial: PartialNetwork, solution: Solution) -> Iterator[float]:
     """Yield P(if) and P(if & then) of every rule in the fitted network, reference population."""
     assert partial.constraints is not None
     weights = partial.constraints.weights
@@ -129,10 +129,10 @@ def _event_probabilities(model: FitModel, partial: PartialNetwork, solution: Sol
             )
 
 
-def _dual_problem(partial: PartialNetwork) -> FitModel:
+def _dual_problem(partial: PartialNetwork) -> DualProblem:
     assert partial.constraints is not None
     sizes = {name: node.size for name, node in partial.nodes.items()}
-    return FitModel(partial.constraints, partial.steps, sizes, partial.factors, _start_parameters(partial))
+    return DualProblem(partial.constraints, partial.steps, sizes, partial.factors, _start_parameters(partial))
 
 
 def _start_parameters(partial: PartialNetwork) -> Floats | None:
@@ -157,7 +157,7 @@ def _start_parameters(partial: PartialNetwork) -> Floats | None:
     return np.concatenate(parts, axis=1)
 
 
-def _solve_by_strength(model: FitModel, strengths: Sequence[float]) -> Solution:
+def _solve_by_strength(model: DualProblem, strengths: Sequence[float]) -> Solution:
     """Fit all rules; a rule that fails because of weaker ones makes one of them give way.
 
     The larger the base, the fewer are tried: a fit takes time as the square of its parameters.

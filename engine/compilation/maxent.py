@@ -73,7 +73,7 @@ class Solution:
     miss: float
 
 
-class FitModel:
+class DualProblem:
     """The dual and its minimum.
 
     Clique log-tables are an affine function of parameters (K, J + F + R): the local tables' λ, and
@@ -250,7 +250,7 @@ def _targets(c: Constraints) -> Floats:
     return c.rates if c.targets is None else np.concatenate([c.rates, c.targets], axis=1)
 
 
-def _newton(model: FitModel, begin: Floats, bounds: Floats, count: int) -> tuple[Floats, float]:
+def _newton(model: DualProblem, begin: Floats, bounds: Floats, count: int) -> tuple[Floats, float]:
     """Take damped Newton steps until the constraints hold, θ kept within its bounds; return the miss too.
 
     count: how many of the parameters move: all, or the local ones only. A Hessian serves again as long as
@@ -284,7 +284,7 @@ def _newton(model: FitModel, begin: Floats, bounds: Floats, count: int) -> tuple
     return parameters, worst
 
 
-def _lbfgs(model: FitModel, begin: Floats, bounds: Floats) -> Floats:
+def _lbfgs(model: DualProblem, begin: Floats, bounds: Floats) -> Floats:
     """Minimise the dual by L-BFGS-B, each parameter in units of its curvature at the start.
 
     The larger the base, the fewer steps: thousands of rules seldom can all hold, and what is reached after
@@ -325,7 +325,7 @@ def _lbfgs(model: FitModel, begin: Floats, bounds: Floats) -> Floats:
 
 
 def _step(
-    model: FitModel, hessian: Floats, miss: Floats, pull: Floats, limits: tuple[Floats, Floats]
+    model: DualProblem, hessian: Floats, miss: Floats, pull: Floats, limits: tuple[Floats, Floats]
 ) -> Floats:
     """Solve the arrow system by its Schur complement in θ; θ's step stays within its limits."""
     weights = model.c.weights
@@ -371,7 +371,7 @@ def _box_qp(square: Floats, right: Floats, low: Floats, high: Floats) -> Floats:
     return x
 
 
-def _search(model: FitModel, parameters: Floats, step: Floats, dual: float, slope: float) -> Floats:
+def _search(model: DualProblem, parameters: Floats, step: Floats, dual: float, slope: float) -> Floats:
     """Halve the step until the dual falls as much as its slope promises."""
     weights, targets = model.c.weights, _targets(model.c)
     length = 1.0
@@ -385,7 +385,7 @@ def _search(model: FitModel, parameters: Floats, step: Floats, dual: float, slop
     return parameters
 
 
-def _local_factors(model: FitModel, parameters: Floats) -> tuple[Factor, ...]:
+def _local_factors(model: DualProblem, parameters: Floats) -> tuple[Factor, ...]:
     """Return the local tables as log P-like factors, normalised for each root state."""
     c = model.c
     tables = []
@@ -398,7 +398,7 @@ def _local_factors(model: FitModel, parameters: Floats) -> tuple[Factor, ...]:
     return tuple(Factor(name, "table", (name,), table - _log_sum(table)[:, None]) for name, table in tables)
 
 
-def _normalisers(model: FitModel, parameters: Floats) -> Floats:
+def _normalisers(model: DualProblem, parameters: Floats) -> Floats:
     """Return the sum of the local tables' log normalisers, (K,)."""
     c = model.c
     total = np.logaddexp(0, parameters[:, : len(c.binary)]).sum(1)
