@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from engine.analysis.adjoint import declared_shift, slopes
-from engine.analysis.perturbation import OF_NETWORK, Variation, relevant_numbers
+from engine.analysis.perturbation import OF_NETWORK, Perturbation, relevant_numbers
 from engine.analysis.weight_of_evidence import first_two, log_odds
 from engine.compilation.compiler import compile_network
 from engine.decision.decision import decide_levels
@@ -79,9 +79,9 @@ class Flip:
 
 
 class Sensitivity:
-    """Asks of one item's decision what it depends on.
+    """Rules, couplings and numbers that the decision about one item depends on.
 
-    farthest: bits beyond which no number is looked at. least_pull: bits under which none is told.
+    farthest: bits beyond which no number is looked at. least_pull: bits under which no pull is reported.
     """
 
     farthest = 12.0
@@ -90,7 +90,7 @@ class Sensitivity:
     def __init__(self, inference: Inference, answers: Answers) -> None:
         self.inference, self.answers = inference, answers
         self.network, self.base = inference.network, inference.network.knowledge
-        self.variation = Variation(self.base)
+        self.perturbation = Perturbation(self.base)
         self.states = self.network.root_states
         self.evidence = inference.observations.evidence(answers)
         self.p = inference.posterior(answers).marginals[self.base.root][0]
@@ -184,7 +184,7 @@ class Sensitivity:
         )
         for number in (*relevant_numbers(self.inference, self.answers), *decide):
             scale = _Scale(number)
-            other = self.variation.changed({number.path: scale.value(scale.start + STEP)})
+            other = self.perturbation.perturbed_base({number.path: scale.value(scale.start + STEP)})
             slope = np.zeros(3) if other is None else self._first_order(other) / STEP
             for goal in goals:
                 if abs(now[goal]) <= self.farthest * abs(slope[goal]):
@@ -229,7 +229,7 @@ class Sensitivity:
         def margin(position: float) -> float:
             if position == scale.start:
                 return float(self._margins(self.base, self.p)[goal])
-            other = self.variation.changed({number.path: scale.value(position)})
+            other = self.perturbation.perturbed_base({number.path: scale.value(position)})
             inference = self._compile(other) if other else None
             if inference is None:
                 return math.nan
@@ -257,7 +257,7 @@ class Sensitivity:
             rounded = (math.floor(value / unit) if away < 0 else math.ceil(value / unit)) * unit
             tried = round(rounded + away * unit * (further - 1), 12)
             inside = number.low <= tried <= number.high
-            other = self.variation.changed({number.path: tried}) if inside else None
+            other = self.perturbation.perturbed_base({number.path: tried}) if inside else None
             inference = self._compile(other) if other else None
             if inference is None or other is None:
                 return None
@@ -267,7 +267,7 @@ class Sensitivity:
                     number,
                     tried,
                     abs(scale.position(tried) - scale.start),
-                    self.variation.needs_room(number, tried),
+                    self.perturbation.needs_room(number, tried),
                     label,
                     p,
                     accepted,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Array = Any
     Floats = NDArray[np.float64]
 
-# What no logarithm is taken of less than.
+# Smallest argument of a logarithm or square root.
 LEAST = 1e-300
 # No two answers are never confused: what a settled table leaves out may still slip into a draw.
 LEAST_CONFUSION = 1e-6
@@ -39,7 +39,7 @@ def confused_scatter(settled: Array, matches: Floats, repeat: Array) -> Array:
 
 
 def room_for(table: Array, matches: Floats, least: Array, off: Array, misread_off: Array) -> Array:
-    """Return by what 1 - ρ and 1 - ρ' may be multiplied, above 1 where there is room to spare, (K,).
+    """Return the factor by which 1 - ρ and 1 - ρ' may be multiplied at most, (K,); below 1 is not feasible.
 
     off, misread_off: 1 - ρ and 1 - ρ', above 0. Where the habit's share in the answers to x takes all of the
     room m = Σ least, what is seen rightly is a / ρ and the rest b / ρ', a = T[x, o] - least[o],

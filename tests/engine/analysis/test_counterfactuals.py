@@ -185,7 +185,7 @@ def test_a_number_of_a_distribution_moves_with_the_others(base_of):
     base = base_of("machine")
     sensitivity = Sensitivity(*asked(base, 2))
     (path,) = [p for p in base.numbers if p.startswith("priors.populations.in-service.p.")][:1]
-    other = sensitivity.variation.changed({path: 0.4})
+    other = sensitivity.perturbation.perturbed_base({path: 0.4})
     before, after = (one.populations["in-service"].p for one in (base, other))
     assert after[0] == pytest.approx(0.4)
     assert np.array(after[1:]) / after[1] == pytest.approx(np.array(before[1:]) / before[1])

@@ -144,11 +144,11 @@ def test_parts_of_a_distribution_are_flagged_and_still_add_up_to_1(overlay_of, n
         whole = parts(base, number)
         assert influence.shared == bool(whole), number.path
         if whole:
-            then = influences.variation.shared({number.path: value})
+            then = influences.perturbation.renormalised({number.path: value})
             assert set(then) == {one.path for one in whole}
             assert then[number.path] == value
             assert sum(then.values()) == pytest.approx(1, abs=1e-9)
-            assert influences.variation.changed(then) is not None
+            assert influences.perturbation.perturbed_base(then) is not None
             shared += 1
     # A prior of three states and a table of three times three.
     assert shared == 3 + 9
@@ -274,7 +274,7 @@ def test_turning_values_are_where_the_acceptance_changes(overlay_of, names, vari
     found = 0
     for influence in list(influences.each())[turn(names, 16)]:
         number = influence.number
-        value = influences.turning(influence)
+        value = influences.decision_threshold(influence)
         if np.isnan(value):
             continue
         for share in (0.97, 1.03):
