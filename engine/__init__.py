@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import AnswerError, Fault, KnowledgeError, Place, SekeError, did_you_mean
 from engine.language.reader import read
-from engine.language.yaml_tree import Change, Declared, Leaf, changes, declared_of
+from engine.language.yaml_tree import Change, Leaf, YamlTree, changes, declared_of
 from engine.model.knowledge import (
     First,
     Knowledge,
@@ -240,7 +240,6 @@ __all__ = [
     "CompiledRule",
     "Cost",
     "Decisions",
-    "Declared",
     "Design",
     "Deviation",
     "Diagnostics",
@@ -299,6 +298,7 @@ __all__ = [
     "Variable",
     "View",
     "Weights",
+    "YamlTree",
     "acceptable",
     "all_required",
     "audit_network",

@@ -33,7 +33,7 @@ from engine.compilation.passes import (
     build_rules,
 )
 from engine.errors import Fault, KnowledgeError
-from engine.language.yaml_tree import Declared
+from engine.language.yaml_tree import YamlTree
 from engine.network.network import Network
 from engine.network.values import CompiledRule
 
@@ -58,7 +58,7 @@ def check_rules(partial: PartialNetwork) -> PartialNetwork:
     fitted = [item for item in partial.rule_tables if not item.decided]
     probabilities = iter(_dual_problem(partial).probabilities([e for item in fitted for e in _events(item)]))
     yaml = partial.knowledge.yaml
-    places = yaml.places if isinstance(yaml, Declared) else {}
+    places = yaml.places if isinstance(yaml, YamlTree) else {}
     faults, kept = [], []
     for item in partial.rule_tables:
         if item.decided:

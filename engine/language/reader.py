@@ -19,7 +19,7 @@ from engine.language.read_copies import copies
 from engine.language.read_dependence import dependence
 from engine.language.read_variables import formula, of_kind, variables
 from engine.language.yaml_nodes import Items, Table
-from engine.language.yaml_tree import Declared, digests_of, with_digests
+from engine.language.yaml_tree import YamlTree, digests_of, with_digests
 from engine.model.knowledge import Code, Coupling, Knowledge, Rule, Source, Variable
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def read(path: Path, bases: Mapping[str, Path] | None = None) -> Knowledge:
             raise KnowledgeError(faults)
     except KnowledgeError as error:
         raise KnowledgeError((_explain_removal(fault, tree) for fault in error.faults), str(path)) from None
-    declared = Declared(tree, partial(_read_changed, fields.read))
+    declared = YamlTree(tree, partial(_read_changed, fields.read))
     return with_digests(replace(knowledge, numbers=fields.numbers, yaml=declared), tree)
 
 

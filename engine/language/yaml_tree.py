@@ -73,7 +73,7 @@ class Change:
     place: Place = field(compare=False, default=NOWHERE)
 
 
-class Declared:
+class YamlTree:
     """The YAML behind a base, all layers laid together."""
 
     def __init__(self, tree: Table, read: Callable[[Table], Knowledge]) -> None:
@@ -107,16 +107,16 @@ class Declared:
             KnowledgeError: a number that is not allowed there.
         """
         texts = {path: f"{value:.12f}".rstrip("0").rstrip(".") for path, value in values.items()}
-        return self._again(_with_texts(self.tree, texts))
+        return self._read_changed(_with_texts(self.tree, texts))
 
-    def with_parts(self, other: Declared, paths: Collection[str]) -> Knowledge:
+    def with_parts(self, other: YamlTree, paths: Collection[str]) -> Knowledge:
         """Read the base with what another says at these paths; what the other lacks there goes.
 
         Raises:
             KnowledgeError: parts that do not fit together.
         """
         changed = _graft(self.tree, other.tree, frozenset(paths), "")
-        return self._again(changed)
+        return self._read_changed(changed)
 
     def with_overlay(self, text: str) -> Knowledge:
         """Read the base with an overlay laid upon it, the text of one that extends it.
@@ -128,20 +128,20 @@ class Declared:
         changed = apply_overlay_text(self.tree, text, faults)
         if faults:
             raise KnowledgeError(faults)
-        return self._again(changed)
+        return self._read_changed(changed)
 
-    def _again(self, changed: Node | None) -> Knowledge:
+    def _read_changed(self, changed: Node | None) -> Knowledge:
         assert isinstance(changed, Table)
         return with_digests(self._read(changed), changed)
 
 
-def declared_of(base: Knowledge) -> Declared:
+def declared_of(base: Knowledge) -> YamlTree:
     """Return the YAML behind a base that was read.
 
     Raises:
         ValueError: a base made otherwise.
     """
-    if not isinstance(base.yaml, Declared):
+    if not isinstance(base.yaml, YamlTree):
         raise ValueError(f"the base {base.name} was not read from YAML")
     return base.yaml
 
