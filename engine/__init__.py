@@ -27,7 +27,7 @@ from engine.model.responses import Answers, Labels, Numbers, Rankings
 
 if TYPE_CHECKING:
     from engine.analysis.audit import Audit, AuditedRule, Deviation, audit_network
-    from engine.analysis.counterfactuals import Flip, Pull, Sensitivity
+    from engine.analysis.counterfactuals import Counterfactual, FactorContribution, Sensitivity
     from engine.analysis.sensitivity import Influence, Influences
     from engine.analysis.weight_of_evidence import Weights, said_of, weigh_parts
     from engine.certification.learn_then_test import certify, split
@@ -212,8 +212,8 @@ LAZY = {
     "CategoricalScore": "metrics.scores",
     "NumberScore": "metrics.scores",
     "SelectiveScore": "metrics.scores",
-    "Flip": "analysis.counterfactuals",
-    "Pull": "analysis.counterfactuals",
+    "Counterfactual": "analysis.counterfactuals",
+    "FactorContribution": "analysis.counterfactuals",
     "Sensitivity": "analysis.counterfactuals",
     "Misfit": "inference.simulation",
     "SimulatedObserver": "inference.simulation",
@@ -239,12 +239,14 @@ __all__ = [
     "Check",
     "CompiledRule",
     "Cost",
+    "Counterfactual",
     "Decisions",
     "Design",
     "Deviation",
     "Diagnostics",
     "Entry",
     "ErrorRates",
+    "FactorContribution",
     "Fault",
     "First",
     "Fit",
@@ -252,7 +254,6 @@ __all__ = [
     "FitRecord",
     "FitSettings",
     "FittedReading",
-    "Flip",
     "Gold",
     "Guarantee",
     "Inference",
@@ -283,7 +284,6 @@ __all__ = [
     "Policy",
     "Posterior",
     "Preposterior",
-    "Pull",
     "Question",
     "Rankings",
     "Reliability",

@@ -45,7 +45,7 @@ DIGITS = 3
 
 
 @dataclass(frozen=True)
-class Pull:
+class FactorContribution:
     """What a rule or coupling did to an item: everything with it less everything without it.
 
     bits: of the log-odds of the label against all else. moved: the variable that it moved most, with its
@@ -61,7 +61,7 @@ class Pull:
 
 
 @dataclass(frozen=True)
-class Flip:
+class Counterfactual:
     """A number of the YAML, and the value at which the decision about the root would be another.
 
     value: the nearest such value, to DIGITS significant digits of the move. distance: how far that is, in
@@ -81,7 +81,8 @@ class Flip:
 class Sensitivity:
     """Rules, couplings and numbers that the decision about one item depends on.
 
-    farthest: bits beyond which no number is looked at. least_pull: bits under which no pull is reported.
+    farthest: bits beyond which no number is looked at. least_pull: bits under which no contribution is
+    reported.
     """
 
     farthest = 12.0
@@ -107,7 +108,7 @@ class Sensitivity:
         contrasts[1, self.runner_up] = -1
         return slopes(self.network, self.evidence, contrasts)
 
-    def pulls(self) -> tuple[Pull, ...]:
+    def contributions(self) -> tuple[FactorContribution, ...]:
         """Return what rules and couplings pulled on the label, the strongest first."""
         size = {name: abs(float(change[0])) for name, change in self.slopes.without.items()}
         declared: list[Rule | Coupling] = [*self.base.rules, *self.base.couplings]
@@ -115,9 +116,11 @@ class Sensitivity:
             declaration for declaration in declared if size.get(declaration.name, 0.0) >= self.least_pull / 2
         ]
         strong = sorted(strong, key=lambda declaration: -size[declaration.name])[:MOST_PULLS]
-        return tuple(sorted(map(self._pull, strong), key=lambda pull: -abs(pull.bits)))
+        return tuple(
+            sorted(map(self._contribution, strong), key=lambda contribution: -abs(contribution.bits))
+        )
 
-    def _pull(self, declared: Rule | Coupling) -> Pull:
+    def _contribution(self, declared: Rule | Coupling) -> FactorContribution:
         base = self.base
         rules = tuple(rule for rule in base.rules if rule is not declared)
         couplings = tuple(coupling for coupling in base.couplings if coupling is not declared)
@@ -132,7 +135,7 @@ class Sensitivity:
         if declared.name in now.rules and declared in base.rules:
             violated = float(now.violations[0, now.rules.index(declared.name)])
         before, with_it = (self._value(most, posterior.marginals[most][0]) for posterior in (then, now))
-        return Pull(declared, float(bits), most, before, with_it, violated)
+        return FactorContribution(declared, float(bits), most, before, with_it, violated)
 
     def _value(self, name: str, p: Floats) -> float:
         """Return what a variable's distribution comes to: P(true), P(label) or the mean."""
@@ -142,20 +145,24 @@ class Sensitivity:
             return float(p @ (edges[:-1] + edges[1:]) / 2)
         return float(p[1] if variable.kind == "binary" else p[self.label])
 
-    def flips(self, count: int = 3) -> tuple[Flip, ...]:
+    def counterfactuals(self, count: int = 3) -> tuple[Counterfactual, ...]:
         """Return the numbers whose least moves change the decision about the root, the nearest first."""
         if self.base.yaml is None or not len(self.answers.reading_item):
             return ()
         near = sorted(self._crossings(), key=lambda candidate: abs(candidate[2]))
-        flips: dict[str, Flip] = {}
+        counterfactuals: dict[str, Counterfactual] = {}
         for number, goal, move in near[:MOST_TRIED]:
-            nearest = sorted(flip.distance for flip in flips.values())
+            nearest = sorted(counterfactual.distance for counterfactual in counterfactuals.values())
             if len(nearest) >= count and abs(move) > 1.1 * nearest[count - 1]:
                 break
-            flip = None if number.path in flips else self._flip(number, goal, move)
-            if flip is not None:
-                flips[number.path] = flip
-        return tuple(sorted(flips.values(), key=lambda flip: flip.distance)[:count])
+            counterfactual = (
+                None if number.path in counterfactuals else self._counterfactual(number, goal, move)
+            )
+            if counterfactual is not None:
+                counterfactuals[number.path] = counterfactual
+        return tuple(
+            sorted(counterfactuals.values(), key=lambda counterfactual: counterfactual.distance)[:count]
+        )
 
     def _goals(self) -> tuple[int, ...]:
         """Return the margins that would change the decision where they passed 0."""
@@ -221,7 +228,7 @@ class Sensitivity:
         level = decide_levels(base, self.answers, posterior, conflict).get(root)
         return self.states[label], float(p[label]), bool(level is not None and level.accepted[0])
 
-    def _flip(self, number: Number, goal: int, move: float) -> Flip | None:
+    def _counterfactual(self, number: Number, goal: int, move: float) -> Counterfactual | None:
         """Find the value at which the goal is reached, compile it, and see that the decision is another."""
         scale = _Scale(number)
 
@@ -246,9 +253,11 @@ class Sensitivity:
         else:
             return None
         crossing = brentq(margin, scale.start, far, xtol=0.005 * abs(far - scale.start), rtol=1e-6)
-        return self._rounded_flip(number, scale, crossing)
+        return self._rounded_counterfactual(number, scale, crossing)
 
-    def _rounded_flip(self, number: Number, scale: _Scale, position: float) -> Flip | None:
+    def _rounded_counterfactual(
+        self, number: Number, scale: _Scale, position: float
+    ) -> Counterfactual | None:
         """Round away from where the number is now, and decide anew."""
         value = scale.value(position)
         unit = 10.0 ** (math.floor(math.log10(abs(value - number.value))) - DIGITS + 1)
@@ -263,7 +272,7 @@ class Sensitivity:
                 return None
             label, p, accepted = self._decide(inference)
             if (label, accepted) != (self.states[self.label], self.accepted):
-                return Flip(
+                return Counterfactual(
                     number,
                     tried,
                     abs(scale.position(tried) - scale.start),

@@ -19,7 +19,7 @@ from seke.sampling.replay import checked
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from engine import Answers, Flip, Option, Outcome, Pull, Weights
+    from engine import Answers, Counterfactual, FactorContribution, Option, Outcome, Weights
 
     Facts = dict[str, Any]
 
@@ -115,11 +115,11 @@ def facts_of(session: Session, one: Answers, seed: int = 0) -> Facts:
                 for one in weights.readings
             ],
             "variables": _variables(base, weights),
-            "rules": [_pull(base, pull) for pull in sensitivity.pulls()] if read else [],
+            "rules": [_pull(base, pull) for pull in sensitivity.contributions()] if read else [],
             "least_pull": sensitivity.least_pull,
             "conflict": _conflict(session, record, weights, at_odds),
             "next": _next(session, one, record, seed) if read else {"why": "unread"},
-            "numbers": [_flip(base, flip) for flip in sensitivity.flips()],
+            "numbers": [_flip(base, flip) for flip in sensitivity.counterfactuals()],
             "farthest": sensitivity.farthest,
         }
     )
@@ -189,7 +189,7 @@ def _variables(base: Knowledge, weights: Weights) -> list[Facts]:
     ]
 
 
-def _pull(base: Knowledge, pull: Pull) -> Facts:
+def _pull(base: Knowledge, pull: FactorContribution) -> Facts:
     kind = "rule" if pull.declared in base.rules else "coupling"
     return {
         "kind": kind,
@@ -277,7 +277,7 @@ def _outcome(base: Knowledge, session: Session, outcome: Outcome) -> Facts:
     }
 
 
-def _flip(base: Knowledge, flip: Flip) -> Facts:
+def _flip(base: Knowledge, flip: Counterfactual) -> Facts:
     number = flip.number
     return {
         "path": number.path,

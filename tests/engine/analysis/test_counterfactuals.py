@@ -110,7 +110,7 @@ def decided(inference, one):
 def test_a_pull_is_the_difference_that_removal_makes(base_of, overlay_of, seed):
     base = base_of("machine")
     inference, one = asked(base, seed)
-    pulls = Sensitivity(inference, one).pulls()
+    pulls = Sensitivity(inference, one).contributions()
     assert pulls
     assert [abs(pull.bits) for pull in pulls] == sorted((abs(pull.bits) for pull in pulls), reverse=True)
     for pull in pulls:
@@ -146,7 +146,7 @@ def test_a_flip_is_what_an_edit_of_the_file_does(base_of):
         sensitivity = Sensitivity(inference, one)
         now = decided(inference, one)
         assert now == (sensitivity.states[sensitivity.label], sensitivity.accepted)
-        flips = sensitivity.flips()
+        flips = sensitivity.counterfactuals()
         assert len({flip.number.path for flip in flips}) == len(flips) <= 3
         assert [flip.distance for flip in flips] == sorted(flip.distance for flip in flips)
         for flip in flips:
@@ -207,4 +207,4 @@ def test_a_base_that_was_not_read_has_no_numbers_to_flip():
 
     base = random_base(Shape(seed=1))
     sensitivity = Sensitivity(*asked(base, 1))
-    assert sensitivity.flips() == ()
+    assert sensitivity.counterfactuals() == ()
