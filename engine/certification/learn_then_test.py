@@ -53,7 +53,7 @@ MOST_GOLD = 10_000_000
 def split(
     items: int, groups: Sequence[object] | None, share: float, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Return which of the gold items fit (N,), by chance; the others certify.
+    """Return a random mask (N,) of the gold items for fitting; the others certify.
 
     groups: the subject of each item; all of a subject's are in one part. share: of the items, or subjects,
     that fit; a third is enough to choose where to start, and certifies clearly more than a half does.
@@ -78,7 +78,7 @@ class _Part:
     order: Floats | None
 
     def counts(self, thresholds: Floats) -> tuple[Ints, Ints]:
-        """Return the accepted units, and those that are wrong, at each threshold."""
+        """Return the accepted units and the wrong ones among them at each threshold, (T,) each."""
         if self.order is None:
             n = np.searchsorted(self.risk, thresholds, side="right")
             return n, np.concatenate([[0], np.cumsum(self.wrong)])[n]
@@ -107,7 +107,7 @@ class _Hypothesis:
     counts: tuple[Ints, Ints]
 
     def chances(self, alpha: float, share: float, ratio: float) -> Floats:
-        """Return about how probable it is that each candidate passes.
+        """Return the approximate probability that each candidate passes, (T,).
 
         ratio: of units that certify to those that fit. Errors to come are beta-binomial around those of the
         fit (Jeffreys).
@@ -139,7 +139,7 @@ def certify(
     groups: Sequence[object] | None = None,
     rng: np.random.Generator | None = None,
 ) -> Guarantee:
-    """Return what can be promised of the values accepted from now on.
+    """Return the guarantee for values accepted from now on.
 
     Args:
         base: as it will be read; its digests are what the guarantee holds for.
@@ -162,14 +162,14 @@ def certify(
     if groups is not None and set(np.asarray(groups)[in_fit_split]) & set(np.asarray(groups)[~in_fit_split]):
         raise ValueError("a subject is in both parts")
     hypotheses = _hypotheses(base, levels, acceptable, gold, in_fit_split, groups, rng)
-    units = np.arange(len(in_fit_split)) if groups is None else _numbered(groups)
+    units = np.arange(len(in_fit_split)) if groups is None else _group_index(groups)
     fitting, certifying = (len(np.unique(units[part])) for part in (in_fit_split, ~in_fit_split))
     ratio, all_units = certifying / max(fitting, 1), fitting + certifying
     # What has no hope takes no share; that is seen on the fit split alone.
     testable = [hypothesis for hypothesis in hypotheses if len(hypothesis.candidates)]
-    first = _shared(delta, len(testable))
+    first = _equal_shares(delta, len(testable))
     tried = [t for t in testable if t.chances(alpha, first, ratio).max() >= WORTH_TRYING]
-    share = _shared(delta, len(tried)) if tried else first
+    share = _equal_shares(delta, len(tried)) if tried else first
     hopeful = {(hypothesis.variable, hypothesis.value) for hypothesis in tried}
     certificates = tuple(
         _certificate(
@@ -198,12 +198,12 @@ def certify(
     )
 
 
-def _shared(delta: float, among: int) -> float:
-    """Return the part of delta that each has, as it can be written."""
+def _equal_shares(delta: float, among: int) -> float:
+    """Return delta divided equally, rounded down to the digits that are written."""
     return float(math.floor(delta / max(among, 1) * 1e9) / 1e9)
 
 
-def _numbered(groups: Sequence[object]) -> Ints:
+def _group_index(groups: Sequence[object]) -> Ints:
     return np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
 
 
@@ -216,7 +216,7 @@ def _hypotheses(
     groups: Sequence[object] | None,
     rng: np.random.Generator | None,
 ) -> list[_Hypothesis]:
-    units = np.arange(len(in_fit_split)) if groups is None else _numbered(groups)
+    units = np.arange(len(in_fit_split)) if groups is None else _group_index(groups)
     order = rng.random(len(in_fit_split)) if groups is not None and rng is not None else None
     hypotheses = []
     for name in (name for names in base.levels.values() for name in names if name in levels):
@@ -327,7 +327,7 @@ def _least(enough: Callable[[int], bool]) -> int:
 
 
 def _assumptions(items: int, subjects: int | None, population: str, design: Design) -> tuple[str, ...]:
-    """Return in words what the promise rests on."""
+    """Return the assumptions of the guarantee, in words."""
     of = f"{items} items" if subjects is None else f"{items} items of {subjects} subjects"
     unit = "an item" if subjects is None else "a random accepted item of a random subject"
     unit_noun = "item" if subjects is None else "subject"

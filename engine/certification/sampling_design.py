@@ -1,4 +1,4 @@
-"""Answers -> how items were answered, and whether other items were answered likewise."""
+"""Answers -> the design of how items were answered, and the items that do not follow it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def design_of(base: Knowledge, batches: Iterable[Answers], *, adaptive: bool = F
 
 
 def mismatches(design: Design, base: Knowledge, answers: Answers) -> list[str]:
-    """Return for each item in which way it was answered otherwise; no text where it was not."""
+    """Return for each item how its answers differ from the design; an empty text where they do not."""
     messages = [""] * len(answers.items)
     known = {(r.observer, r.question, r.view): r for r in design.readings}
     matched: list[set[Asked]] = [set() for _ in messages]

@@ -126,7 +126,7 @@ class _Values:
         )
 
     def _check(self, node: Node, certificate: Certificate) -> None:
-        """Refuse a threshold that its own counts do not allow, such as one that was edited."""
+        """Note a fault where the counts of a test do not support its threshold, such as an edited one."""
         from engine.metrics.binomial import passes
 
         if certificate.threshold is None:
@@ -138,7 +138,7 @@ class _Values:
 
 
 def certificates_yaml(guarantee: Guarantee, source: str, note: str = "") -> str:
-    """Return the section as text: thresholds rounded down and bounds up, so that neither says more.
+    """Return the section as text; thresholds are rounded down and bounds up, so that neither claims too much.
 
     source: an entry of `sources`, or `judgement` with a note.
     """
@@ -174,7 +174,7 @@ def certificates_yaml(guarantee: Guarantee, source: str, note: str = "") -> str:
 
 
 def _summary(guarantee: Guarantee) -> str:
-    """Return a comment that says what follows."""
+    """Return the comment above the section, which explains its keys."""
     lines = [
         f"Of the items accepted with a value below, at most {guarantee.alpha:g} are wrong, of each value",
         f"that has a threshold, all at once with probability {1 - guarantee.delta:g}. A value is accepted",

@@ -29,7 +29,7 @@ MOST_FAULTS = 500
 
 
 def shown(text: str) -> str:
-    """Return a value as it is shown in messages, shortened."""
+    """Return a value quoted and shortened for a message."""
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
@@ -50,7 +50,7 @@ def _describe_node(node: Node) -> str:
 
 
 def _number_hint(text: str) -> str:
-    """Return a hint where a text is a number written in another way."""
+    """Return a hint where a text is a number in another notation, else an empty text."""
     if EXPONENT.fullmatch(text):
         return "; write it without an exponent"
     if re.fullmatch(r"[-+]?\d+,\d+", text):
@@ -61,14 +61,14 @@ def _number_hint(text: str) -> str:
 
 
 def not_there(table: Table) -> str:
-    """Return a hint where an overlay's entry may have been meant for another of the base."""
+    """Return a hint where an overlay may have misspelt the name of an entry of its base."""
     name = table.path.rpartition(".")[2]
     near = nearest(name, table.beside)
     return f"; the base has no {name}, did you mean {near}?" if near else ""
 
 
 def _same(old: Any, new: Any) -> bool:
-    """Say whether two inputs are the same; nodes, which are long, only where they are one."""
+    """Return whether two inputs are equal; nodes, which are long, are compared by identity."""
     return old is new or (isinstance(old, dict) and bool(old == new))
 
 
@@ -77,7 +77,7 @@ def _is_empty(node: Node | None) -> bool:
 
 
 class Fields:
-    """Reads tables field by field, collecting faults, and by their paths the numbers met.
+    """Reads tables field by field; collects the faults, and the numbers by their paths.
 
     earlier: what `once` read in another reading, of which most nodes are parts of this one.
     """
@@ -89,7 +89,7 @@ class Fields:
         self.read: dict[str, Once] = {}
 
     def once(self, what: str, inputs: Sequence[Any], make: Callable[[], Any]) -> Any:
-        """Return what `make` reads from these nodes and values, or what it read from the same before."""
+        """Return what `make` reads from these nodes and values, from the cache where they are unchanged."""
         before = self.earlier.get(what)
         if before and all(_same(*pair) for pair in zip(before[0], inputs, strict=True)):
             return before[1]

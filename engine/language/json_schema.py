@@ -138,9 +138,9 @@ def _named(entry: Json, known: Iterable[str] = (), *, strict: bool = False) -> J
     }
 
 
-def _never(key: str, *others: str) -> Json:
-    """Return the schema of a mapping that does not hold a key together with any of others."""
-    return {"not": {"anyOf": [{"required": [key, other]} for other in others]}}
+def _never(key: str, *keys: str) -> Json:
+    """Return the schema of a mapping that does not hold a key together with any of `keys`."""
+    return {"not": {"anyOf": [{"required": [key, k]} for k in keys]}}
 
 
 def _source() -> Json:

@@ -53,7 +53,7 @@ def _layer(
 
 
 def apply_overlay_text(base: Table, text: str, faults: list[Fault]) -> Table:
-    """Return a base with an overlay laid upon it that is not in a file; what it `extends` is this base."""
+    """Return a copy of a base with the text of an overlay applied; `extends` in it means this base."""
     overlay = read_text(text, "<overlay>", faults)
     whole = copy_table(base)
     if overlay is not None:
@@ -75,7 +75,7 @@ def _apply_overlay(base: Table, overlay: Table, remove: Node | None, faults: lis
 
 
 def _drop_limits(base: Table, overlay: Table) -> None:
-    """Take out of a base the limits that are given anew: one of each risk is none of their mean besides."""
+    """Drop the limits of a base that an overlay replaces as a whole, such as `each` by `mean`."""
     tables = [layer.get("policy") for layer in (base, overlay)]
     limits = [table.get("limits") if isinstance(table, Table) else None for table in tables]
     if isinstance(limits[0], Table) and isinstance(limits[1], Table):

@@ -137,7 +137,7 @@ def _halo(
 
 
 def _deviations(fields: Fields, entries: Table, keys: str) -> None:
-    """Read `sd`: how far off numbers beside it may be; a fit begins there, inference needs none."""
+    """Read `sd`: the prior standard deviations of numbers beside it, used by fits only."""
     given = [key for key in keys.split() if key in entries]
     for _, cell in fields.known(entries.get("sd"), given, "number beside it"):
         fields.cited(cell)
@@ -170,7 +170,7 @@ def _stereotype(
 def _beside_sd(
     fields: Fields, node: Node, names: tuple[str, ...], what: str, within: tuple[float, float]
 ) -> dict[str, float]:
-    """Read numbers by name, and how far off they may be."""
+    """Read numbers by name, and their `sd`."""
     fields.cited(node)
     entries = fields.any_table(node)
     _deviations(fields, entries, " ".join(names))
@@ -290,7 +290,7 @@ def _accurate(fields: Fields, entries: Table, variable: Variable) -> Rows:
 def _confusion(
     fields: Fields, node: Node, variable: Variable, likes: Mixtures
 ) -> tuple[tuple[str, ...], Rows]:
-    """Read a one-answer table; the answers are its columns, which need not be the states."""
+    """Return answers and rows of a confusion table; its columns, the answers, need not be the states."""
     before = len(fields.faults)
     given: dict[str, Table] = {}
     rows: dict[str, dict[str, float]] = {}

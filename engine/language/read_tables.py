@@ -159,7 +159,7 @@ class Activations:
         self.background: Cell | None = None
 
     def read(self, node: Node | None) -> dict[str, tuple[Cell, ...]]:
-        """Read the section; variables of which nothing is said are left out."""
+        """Read the section; variables without any cell are left out."""
         fields = self.fields
         entries = fields.table(node, "", "background cells")
         if self.root is NO_ROOT:
@@ -180,7 +180,7 @@ class Activations:
         }
 
     def _cell(self, node: Node) -> Cell:
-        """Return a cell; of a table of which one number was changed the others need not be read again."""
+        """Return a cell, from the cache where neither it nor the words have changed."""
         cell: Cell = self.fields.once(node.path, [node, self.scale], lambda: self._read_cell(node))
         return cell
 

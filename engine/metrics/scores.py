@@ -81,7 +81,7 @@ class CategoricalScore:
         return scores
 
     def undefined(self) -> dict[str, str]:
-        """Return why which scores are not defined."""
+        """Return the scores that are not defined, each with the reason."""
         if not len(self.gold):
             return dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "brier"), _NO_ITEM)
         return {"balanced_accuracy": _ONE_CLASS} if len(set(self.gold.tolist())) == 1 else {}
@@ -139,7 +139,7 @@ class BinaryScore:
         return scores
 
     def undefined(self) -> dict[str, str]:
-        """Return why which scores are not defined."""
+        """Return the scores that are not defined, each with the reason."""
         names = ("prevalence", "f1", "precision", "recall", "accuracy", "balanced_accuracy")
         if not len(self.gold):
             return dict.fromkeys((*names, "log_loss", "brier"), _NO_ITEM)
@@ -190,7 +190,7 @@ class NumberScore:
         return scores
 
     def undefined(self) -> dict[str, str]:
-        """Return why which scores are not defined."""
+        """Return the scores that are not defined, each with the reason."""
         if not len(self.gold):
             names = ("ccc", "pearson", "rmse", "mae", "sign_agreement", "inside")
             return dict.fromkeys(names, _NO_ITEM)
@@ -274,7 +274,7 @@ class SelectiveScore:
         return ends[at] / max(len(order), 1), share[at], self.risk[order][ends[at] - 1]
 
     def undefined(self) -> dict[str, str]:
-        """Return why which scores are not defined."""
+        """Return the scores that are not defined, each with the reason."""
         if not len(self.risk):
             return dict.fromkeys(("aurc", "coverage", "accepted_error", "accepted_risk"), _NO_ITEM)
         if self.accepted is not None and not self.accepted.any():

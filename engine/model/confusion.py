@@ -25,7 +25,7 @@ LEAST_CONFUSION = 1e-6
 
 
 def confused_scatter(settled: Array, matches: Floats, repeat: Array) -> Array:
-    """Return R (Y, Y), P(one draw | what the reading brings out), which scatters as answers are confused.
+    """Return R (Y, Y), P(draw | settled answer), with errors in proportion to the confusions.
 
     settled: C (K, Y). matches: (K, Y) 1 where an answer is the truth's own. repeat: ρ.
     """
@@ -52,5 +52,5 @@ def room_for(table: Array, matches: Floats, least: Array, off: Array, misread_of
 
 
 def own_answers(answers: Sequence[str], variable: Variable) -> Floats:
-    """Return 1 where an answer is the name of a state, (K, Y)."""
+    """Return 1 where an answer is the name of the state, else 0, (K, Y)."""
     return np.array([[float(answer == state) for answer in answers] for state in variable.states])

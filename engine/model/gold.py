@@ -33,7 +33,7 @@ class Gold:
         return Gold({name: column[chosen] for name, column in self.values.items()})
 
     def known(self, items: int) -> NDArray[np.bool_]:
-        """Return of which of so many items anything is known, (N,)."""
+        """Return which of N items have any gold, (N,)."""
         known = np.zeros(items, dtype=bool)
         for column in self.values.values():
             known |= ~np.isnan(column)

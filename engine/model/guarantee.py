@@ -52,7 +52,7 @@ class Certificate:
 
 
 def least_abstention(mu: float, alpha: float) -> float:
-    """Return the share of items that any method must leave out to err at most alpha where mu err in all."""
+    """Return the least share of items to abstain on for an error of alpha, where mu of all are wrong."""
     return max((mu - alpha) / (1 - alpha), 0.0)
 
 
@@ -68,7 +68,7 @@ class Asked:
 
     @property
     def name(self) -> str:
-        """Return what was asked of whom, in words."""
+        """Return observer, question and view, in words."""
         return f"{self.observer}, {self.question}, {self.view}"
 
 
@@ -122,7 +122,7 @@ class Guarantee:
         return tuple(certificate for certificate in self.certificates if certificate.threshold is None)
 
     def refusals(self, digests: Mapping[str, str], population: str) -> tuple[str, ...]:
-        """Return why it does not hold for a base of these digests and a population; nothing where it does."""
+        """Return the reasons why it does not hold for these digests and a population; empty where it does."""
         reasons = [
             f"{part} changed since it was made (digest {self.digests[part]} -> {digests.get(part, '?')})"
             for part in PARTS

@@ -249,7 +249,7 @@ class Answers:
         )
 
     def each_reading(self, chosen: NDArray[np.bool_]) -> Answers:
-        """Return each chosen reading (R,) as if it were all that is known of an item of its own."""
+        """Return each chosen reading (R,) as the only reading of an item of its own."""
         count = int(chosen.sum())
         place = np.where(chosen, np.cumsum(chosen) - 1, -1)
         none = np.zeros(count, dtype=np.int64)
@@ -264,7 +264,7 @@ class Answers:
         )
 
     def without_each(self, chosen: NDArray[np.bool_]) -> Answers:
-        """Return for each chosen reading (R,) its item's other readings, as an item of its own."""
+        """Return for each chosen reading (R,) an item with all other readings of its item."""
         left_out = np.flatnonzero(chosen)
         by_item = np.argsort(self.reading_item, kind="stable")
         count = np.bincount(self.reading_item, minlength=len(self.items))
@@ -302,7 +302,7 @@ class Answers:
         )
 
     def copies(self, keep: NDArray[np.bool_], hidden: Sequence[Collection[str]] = ()) -> Answers:
-        """Return one item's answers again and again, each time a part of them.
+        """Return copies of one item, each with a part of its readings.
 
         keep: (copies, R) the readings that a copy has. hidden: for each copy the variables of which its
         answers say nothing; none where it is left out.
@@ -333,7 +333,7 @@ class Answers:
         )
 
     def tiled(self, times: int) -> Answers:
-        """Return the same items again and again, so many times, one whole after another."""
+        """Return the items repeated `times` times, one whole batch after another."""
         items, readings = len(self.items), len(self.reading_item)
         copy = np.repeat(np.arange(times), readings)
 
@@ -397,7 +397,7 @@ class Answers:
         )
 
     def _counts(self, change: Callable[[Ints], Ints]) -> dict[str, Any]:
-        """Return the counts of answers, changed."""
+        """Return the counts of answers after `change`."""
         return {name: change(getattr(self, name)) for name in COUNTS}
 
     def _of_readings(self, place: Ints) -> Answers:
@@ -423,7 +423,7 @@ class Answers:
 
 
 def _join_columns(first: Any, second: Any) -> Any:
-    """Return two columns of the same kind as one; None is an empty one."""
+    """Return the concatenation of two columns of the same kind; None is an empty column."""
     if first is None:
         return second
     parts = {f.name: np.concatenate([getattr(first, f.name), getattr(second, f.name)]) for f in fields(first)}
