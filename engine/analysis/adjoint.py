@@ -1,4 +1,4 @@
-"""How a root state's odds move with what a base declares: first derivatives, all at once.
+"""Derivatives of a root state's log-odds with respect to every declared number, by the adjoint method.
 
 The compiled parameters x = (λ_e, θ) solve F(x, d) = 0, the gradient of the dual that `compiler` states, with
 d what is declared. For a function L of x and d the chain rule through the fit is
@@ -52,7 +52,7 @@ class Slopes:
 
 
 def declared_shift(base: Knowledge, other: Knowledge, population: str) -> Floats:
-    """Return by how much all that shapes the network moves from one base to another of the same shape, (D,).
+    """Return the differences of the declared numbers of two bases of the same shape, (D,).
 
     These are log P(root); P(true | root) of the binary variables; what the features of the block of
     intervals must be on average, given each root state; log odds ratios; the rules' confidences; P(root) of
@@ -177,7 +177,7 @@ def _means(model: DualProblem, network: Network, evidence: Evidence) -> Floats:
 
 
 def _moment_shift(old: Moments, new: Moments) -> Floats:
-    """Return by how much the required means of the features move, standardised as `old` is, (F,)."""
+    """Return the change of the features' required means, standardised by `old`, (F,)."""
     shift = (np.array(new.mean) - np.array(old.mean)) / np.array(old.sd)
     spread = np.array(new.sd) / np.array(old.sd)
     second = np.array(new.correlation) * np.outer(spread, spread) + np.outer(shift, shift)

@@ -46,7 +46,7 @@ OPPOSES = -0.02
 
 @dataclass(frozen=True)
 class Deviation:
-    """A declared number beside what the compiled network has instead, and where it is declared."""
+    """A declared number, its place, and the same number in the compiled network."""
 
     path: str
     place: Place
@@ -57,7 +57,7 @@ class Deviation:
 
 @dataclass(frozen=True)
 class AuditedRule:
-    """A rule, what became of it, and the confidences that the declared tables alone allow.
+    """A rule, its compiled form, and the confidences that the declared tables alone allow.
 
     possible: NaN where it was not computed: of more than MOST_INTERVALS rules, those that are not met first.
     """
@@ -69,7 +69,7 @@ class AuditedRule:
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found.
+    """The results of an audit.
 
     deviations: of all declared numbers, the largest first. errors: question -> (K, K), see
     `Preposterior.pair_errors`; NaN on the diagonal. warnings: in the order of the files. unmet: the names of
@@ -200,7 +200,7 @@ def _oddity(audited: AuditedRule) -> str:
 
 
 def _duplicate_rules(rules: tuple[AuditedRule, ...]) -> Iterator[Fault]:
-    """Find rules that hold and are violated in just the same cases as an earlier one."""
+    """Yield faults of rules that hold and are violated in the same cases as an earlier rule."""
     first: dict[tuple[tuple[str, ...], bytes, bytes], Rule] = {}
     for audited in rules:
         compiled = audited.compiled
@@ -213,7 +213,7 @@ def _duplicate_rules(rules: tuple[AuditedRule, ...]) -> Iterator[Fault]:
 
 
 def _dependence_warnings(base: Knowledge) -> Iterator[Fault]:
-    """Yield observers that cannot err together as often as is said, or whose shared errors count twice."""
+    """Yield faults of observers whose `follows` exceeds `carry`, or whose shared errors count twice."""
     for name, observer in base.observers.items() if base.dependence is not None else ():
         if observer.follows > observer.carry and len(observer.labels):
             message = (
@@ -232,7 +232,7 @@ def _dependence_warnings(base: Knowledge) -> Iterator[Fault]:
 
 
 def _family_warnings(base: Knowledge) -> Iterator[Fault]:
-    """Yield families without two members, and members that follow theirs less often than is said."""
+    """Yield faults of families without two members, and of members whose `follows` exceeds `carry`."""
     members = Counter(observer.family for observer in base.observers.values())
     declared = base.dependence.families if base.dependence is not None else {}
     for name, family in declared.items():
@@ -255,7 +255,7 @@ def _family_warnings(base: Knowledge) -> Iterator[Fault]:
 
 
 def _unused_sources(base: Knowledge) -> Iterator[Fault]:
-    """Find sources that no number cites and no note names."""
+    """Yield faults of sources that no number cites and no note names."""
     declared = declared_of(base)
     cited = {leaf.source for leaf in declared.leaves.values()}
     texts = [(leaf.path, f"{leaf.text}\n{leaf.note}") for leaf in declared.leaves.values()]
@@ -269,7 +269,7 @@ def _unused_sources(base: Knowledge) -> Iterator[Fault]:
 
 
 def _indistinct_states(network: Network, errors: Mapping[str, Floats]) -> Iterator[Fault]:
-    """Find pairs of root states between which every question leaves more doubt than INDISTINCT."""
+    """Yield faults of pairs of root states with an error above INDISTINCT after every question."""
     if not errors:
         return
     base, states = network.knowledge, network.root_states

@@ -46,7 +46,7 @@ DIGITS = 3
 
 @dataclass(frozen=True)
 class FactorContribution:
-    """What a rule or coupling did to an item: everything with it less everything without it.
+    """The effect of a rule or coupling on an item: the posterior with it less the posterior without it.
 
     bits: of the log-odds of the label against all else. moved: the variable that it moved most, with its
     P(true), P(label) or mean without and with it. violated: P(if & not then), None for a coupling.
@@ -62,7 +62,7 @@ class FactorContribution:
 
 @dataclass(frozen=True)
 class Counterfactual:
-    """A number of the YAML, and the value at which the decision about the root would be another.
+    """A number of the YAML, and the nearest value that changes the decision about the root.
 
     value: the nearest such value, to DIGITS significant digits of the move. distance: how far that is, in
     bits of the number's log-odds within its range (of its logarithm, where the range is wide). shared: the
@@ -109,7 +109,7 @@ class Sensitivity:
         return slopes(self.network, self.evidence, contrasts)
 
     def contributions(self) -> tuple[FactorContribution, ...]:
-        """Return what rules and couplings pulled on the label, the strongest first."""
+        """Return the contributions of rules and couplings to the label's log-odds, the strongest first."""
         size = {name: abs(float(change[0])) for name, change in self.slopes.without.items()}
         declared: list[Rule | Coupling] = [*self.base.rules, *self.base.couplings]
         strong = [
@@ -138,7 +138,7 @@ class Sensitivity:
         return FactorContribution(declared, float(bits), most, before, with_it, violated)
 
     def _value(self, name: str, p: Floats) -> float:
-        """Return what a variable's distribution comes to: P(true), P(label) or the mean."""
+        """Return the summary of a variable's distribution: P(true), P(label) or the mean."""
         variable = self.base.variables[name]
         if variable.kind == "interval":
             edges = np.array(variable.edges)
@@ -165,7 +165,7 @@ class Sensitivity:
         )
 
     def _goals(self) -> tuple[int, ...]:
-        """Return the margins that would change the decision where they passed 0."""
+        """Return the margins whose change of sign changes the decision."""
         sure, _, agreed = self._margins(self.base, self.p)
         if self.accepted:
             return (SURE, AGREED)
@@ -182,7 +182,7 @@ class Sensitivity:
         return np.array([sure, ahead, self.conflict - base.policy.conflict])
 
     def _crossings(self) -> Iterator[tuple[Number, int, float]]:
-        """Yield number, goal and the move that would reach it, were all linear."""
+        """Yield number, goal and the move that reaches it to first order."""
         now, goals = self._margins(self.base, self.p), self._goals()
         decide = (
             number
@@ -229,7 +229,7 @@ class Sensitivity:
         return self.states[label], float(p[label]), bool(level is not None and level.accepted[0])
 
     def _counterfactual(self, number: Number, goal: int, move: float) -> Counterfactual | None:
-        """Find the value at which the goal is reached, compile it, and see that the decision is another."""
+        """Return the value of a number at which the goal is reached, verified by compiling, or None."""
         scale = _Scale(number)
 
         @cache
@@ -258,7 +258,7 @@ class Sensitivity:
     def _rounded_counterfactual(
         self, number: Number, scale: _Scale, position: float
     ) -> Counterfactual | None:
-        """Round away from where the number is now, and decide anew."""
+        """Return the counterfactual at a rounded value further away, verified by deciding anew, or None."""
         value = scale.value(position)
         unit = 10.0 ** (math.floor(math.log10(abs(value - number.value))) - DIGITS + 1)
         away = math.copysign(1.0, value - number.value)
@@ -293,7 +293,7 @@ class _Scale:
         self.start = self.position(number.value)
 
     def position(self, value: float) -> float:
-        """Return where a value stands."""
+        """Return the position of a value."""
         if self.narrow:
             share = min(max((value - self.low) / (self.high - self.low), 1e-4), 1 - 1e-4)
             return math.log2(share / (1 - share))

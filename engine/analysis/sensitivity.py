@@ -41,7 +41,7 @@ NEARLY = 0.95
 
 @dataclass(frozen=True)
 class Influence:
-    """What a number does to a variable of N items.
+    """The derivatives of one variable of N items with respect to a number.
 
     slope: (N,) of the probability that the variable's value as decided now is right, a unit of the number.
     sure: (N,) the same of the value that would be decided (an interval's mean moves along). flip:

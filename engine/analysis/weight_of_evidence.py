@@ -30,7 +30,7 @@ MOST_PAIRED = 40
 
 @dataclass(frozen=True)
 class Weight:
-    """What one part weighs, in bits: left out of all, alone, and its conflict with all else."""
+    """The weight of one part in bits: when left out of all, alone, and its conflict with the rest."""
 
     bits: float
     alone: float
@@ -39,7 +39,7 @@ class Weight:
 
 @dataclass(frozen=True)
 class ReadingWeight:
-    """What a reading weighs. counts: variable -> answer -> how often; a number's answer is its text."""
+    """The weight of a reading. counts: variable -> answer -> how often; a number's answer is its text."""
 
     observer: str
     question: str
@@ -50,7 +50,7 @@ class ReadingWeight:
 
 @dataclass(frozen=True)
 class VariableWeight:
-    """What all answers about a variable weigh; given, declared: what the knowledge expects of it.
+    """The weight of all answers about a variable; given, declared: its expected values.
 
     given: root state -> P(true) of a binary variable or mean of an interval variable, compiled, for the label
     and for the other state whose probability these answers change most; declared: where the YAML says so.
@@ -101,7 +101,7 @@ def first_two(p: Floats) -> tuple[int, int]:
 
 
 def weigh_parts(inference: Inference, answers: Answers) -> Weights:
-    """Return what the parts of one item's answers weigh."""
+    """Return the weights of the parts of one item's answers."""
     network = inference.network
     readings = len(answers.reading_item)
     columns: dict[str, Labels | Numbers] = {**answers.labels, **answers.numbers}
@@ -169,7 +169,7 @@ def _reading_weight(inference: Inference, answers: Answers, reading: int, weight
 
 
 def said_of(inference: Inference, answers: Answers) -> dict[str, dict[str, float]]:
-    """Return what was said: variable -> answer -> how often; a number's answer is its text."""
+    """Return the answers: variable -> answer -> how often; a number's answer is its text."""
     return {
         name: counts
         for name in (*answers.labels, *answers.numbers)

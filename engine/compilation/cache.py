@@ -35,7 +35,7 @@ MOST_FILES = 64
 
 
 def compiled(knowledge: Knowledge, folder: Path | None) -> Network:
-    """Return the compiled base: from `folder` where it is there, else compiled now and kept there.
+    """Return the compiled base, from `folder` where it is stored, else compiled and stored there.
 
     A folder that cannot be written to keeps nothing; None keeps nothing either.
 

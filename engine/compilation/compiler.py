@@ -158,7 +158,7 @@ def _start_parameters(partial: PartialNetwork) -> Floats | None:
 
 
 def _solve_by_strength(model: DualProblem, strengths: Sequence[float]) -> Solution:
-    """Fit all rules; a rule that fails because of weaker ones makes one of them give way.
+    """Return the fit of all rules; where a rule fails because of weaker ones, one or all are dropped.
 
     The larger the base, the fewer are tried: a fit takes time as the square of its parameters.
     """
@@ -226,7 +226,7 @@ PASSES = (build_nodes, build_couplings, build_rules, build_cliques, build_constr
 
 
 def constraints_of(knowledge: Knowledge) -> Constraints:
-    """Return what the network of a base that compiles has to meet."""
+    """Return the constraints that the compiled network of a base must meet."""
     partial = PartialNetwork(knowledge)
     for step in PASSES[: PASSES.index(check_rules)]:
         partial = step(partial)

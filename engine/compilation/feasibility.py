@@ -51,7 +51,7 @@ def feasible_interval(network: Network, rule: CompiledRule) -> tuple[float, floa
 
 
 def _relevant_nodes(network: Network, rule: CompiledRule) -> frozenset[str]:
-    """Return the rule's nodes with all that they are functions of; the others cannot stand in its way."""
+    """Return the rule's nodes and all their ancestors; no other node constrains the rule."""
     names: set[str] = set()
     pending = list(rule.nodes)
     while pending:
@@ -171,7 +171,7 @@ class _Programme:
 
 
 def _features(network: Network, name: str) -> list[Floats]:
-    """Return what is declared of a node: its rate, or the moments of its variables; and the total."""
+    """Return the declared functions of a node's states, (states,) each: total, rate or moments."""
     node = network.nodes[name]
     features = [np.ones(node.size)]
     if node.size == 2 and not node.cell:

@@ -36,7 +36,7 @@ MOST_WORK = 600_000
 
 @dataclass(frozen=True)
 class Constraints:
-    """What the compiled network has to meet.
+    """The constraints of the compiled network.
 
     weights: (K,) P(root), reference. binary: J node names; rates: (K, J) P(true | root).
     block: the block's node or ""; features: (K, cells, F), their required means targets: (K, F).

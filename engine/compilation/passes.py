@@ -182,7 +182,7 @@ def build_cliques(partial: PartialNetwork) -> PartialNetwork:
 
 
 def _width_fault(partial: PartialNetwork, clique: frozenset[str], cells: int, most: int) -> Fault:
-    """Name the couplings and rules that tie a clique together, those that tie most of it first."""
+    """Return the fault of a clique that is too large, with the couplings and rules that tie it together."""
     ties = [(len(clique & set(c.pair)), f"couplings.{c.name}", c.place) for c in partial.knowledge.couplings]
     for item in (item for item in partial.rule_tables if not item.decided):
         assert item.rule.condition is not None
@@ -260,7 +260,7 @@ def _moment_features(base: Knowledge, block: Node) -> tuple[Floats, Floats]:
 def _spread_fault(
     place: Any, path: str, name: str, edges: Floats, centres: Floats, mean: float, sd: float
 ) -> list[Fault]:
-    """Report a mean or sd that no distribution on these bins has."""
+    """Return the fault of a mean or sd that no distribution on these bins has, if there is one."""
     width = edges[1] - edges[0]
     if not centres[0] < mean < centres[-1]:
         message = f"the mean of {name} is {mean:g}; its bins allow {centres[0]:g} to {centres[-1]:g}"

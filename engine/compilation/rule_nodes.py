@@ -76,7 +76,7 @@ class Propositions:
         return int(block.index[:, block.variables.index(variable)].max()) + 1
 
     def finish(self) -> None:
-        """Hang the facts below their block: block -> cell -> facts."""
+        """Link the facts to their block: block -> cell -> facts."""
         for block in list(self.nodes.values()):
             block_facts = {n: f for n, f in self.facts.items() if f.variable in block.variables}
             if not block_facts:
@@ -112,7 +112,7 @@ class Propositions:
         self.links.append(Factor(name, "link", (*parents, name), log_table))
 
     def _counter(self, parts: tuple[Formula, ...], allowed: frozenset[int]) -> Formula:
-        """Add counters: each is the count so far, told apart only up to what still matters."""
+        """Add a chain of counters, each the count so far, capped where larger counts are equivalent."""
         cap = max((k for k in range(len(parts)) if (k in allowed) != (k + 1 in allowed)), default=0) + 1
         previous: str | None = None
         for part in parts:

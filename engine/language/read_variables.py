@@ -94,7 +94,7 @@ def formula(fields: Fields, node: Node, variables: Mapping[str, Variable]) -> Fo
 
 
 def _kind(entries: Table) -> Kind:
-    """Return the kind; where it is none of ours, the one that the other keys fit."""
+    """Return the kind; where it is unknown, the kind that the other keys fit."""
     node = entries.get("kind")
     if isinstance(node, Scalar) and node.text in KINDS:
         return cast("Kind", node.text)
@@ -170,7 +170,7 @@ def _derived(
 
 
 def _check_partition(fields: Fields, node: Node, variable: Variable, spoken: Mapping[str, Variable]) -> None:
-    """Check that exactly one state holds in every bin; if not, say where."""
+    """Note a fault at the first bin where not exactly one state holds."""
     axes = np.ix_(*(np.arange(len(v.states)) for v in spoken.values()))
     values = dict(zip(spoken, axes, strict=True))
     shape = tuple(len(v.states) for v in spoken.values())

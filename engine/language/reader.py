@@ -60,7 +60,7 @@ def read(path: Path, bases: Mapping[str, Path] | None = None) -> Knowledge:
 
 
 def _explain_removal(fault: Fault, tree: Table) -> Fault:
-    """Say of a name that is not there where an overlay removed it."""
+    """Return the fault of an unknown name with the place where an overlay removed it."""
     named = re.search(r"(?:is called|has no state) '([^']+)'", fault.message)
     if named is None or named[1] not in tree.removed:
         return fault
@@ -70,7 +70,7 @@ def _explain_removal(fault: Fault, tree: Table) -> Fault:
 
 
 def _read_changed(earlier: Mapping[str, Once], tree: Table) -> Knowledge:
-    """Read a changed tree, most parts of which were read earlier; it has no digest."""
+    """Read a changed tree, with the unchanged parts from an earlier reading; the base has no digest yet."""
     fields = Fields([], earlier)
     knowledge = _read_tree(fields, tree)
     if fields.faults:

@@ -53,7 +53,7 @@ def remove_paths(base: Table, remove: Node | None, faults: list[Fault]) -> None:
 
 
 def _remove(base: Table, path: str) -> str | None:
-    """Delete one path with all that is keyed by it; return a hint where it is not there."""
+    """Delete one path and everything keyed by it; return a hint where the path does not exist."""
     table, parts, keys = base, path.split("."), []
     while True:
         # A name may hold dots itself, so the longest key that fits is taken.
@@ -157,7 +157,7 @@ def _forget_keys(base: Table, paths: tuple[str, ...], key: str) -> None:
 
 
 def _drop_item(node: Items, name: str) -> bool:
-    """Drop a name from a list; say whether it was there."""
+    """Drop a name from a list; return whether it was there."""
     kept = [item for item in node.items if not (isinstance(item, Scalar) and item.text == name)]
     removed = len(kept) < len(node.items)
     node.items = kept

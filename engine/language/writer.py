@@ -131,7 +131,7 @@ class _Writer:
 
 
 def _value_citation(key: str, node: Node) -> Iterator[Cited]:
-    """Yield the citation of a value of a table, where it is a value that may have one."""
+    """Yield the citation of an entry of a table, unless it is a table, prose or a citation itself."""
     if not isinstance(node, Table) and key not in (*PROSE, *CITATION) and node.cited:
         yield node.cited.source, node.cited.note
 
@@ -144,5 +144,5 @@ def _below(node: Node) -> Iterator[Cited]:
 
 
 def _is_prose(text: str) -> bool:
-    """Say whether a text may stand without quotes and still be a text."""
+    """Return whether YAML reads an unquoted text as a text."""
     return " " in text and RESOLVER.resolve(yaml.ScalarNode, text, (True, False)) == TEXT

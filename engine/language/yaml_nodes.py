@@ -95,7 +95,7 @@ class Table:
         return key in self.entries
 
     def drop(self, key: str) -> bool:
-        """Remove a key; say whether it was there."""
+        """Remove a key; return whether it was there."""
         self.places.pop(key, None)
         return self.entries.pop(key, None) is not None
 
@@ -158,7 +158,7 @@ def read_text(text: str, shown: str, faults: list[Fault]) -> Table | None:
 
 
 def copy_table(table: Table) -> Table:
-    """Return a copy of a table that can be changed without changing it."""
+    """Return a copy of a table and of the tables in it; scalars and lists are shared."""
     entries = {
         key: copy_table(node) if isinstance(node, Table) else node for key, node in table.entries.items()
     }
@@ -251,7 +251,7 @@ class _Builder:
         return self._table(events, place, path, depth)
 
     def _refuse(self, event: yaml.Event, place: Place, path: str, depth: int) -> None:
-        """Refuse what is YAML but not part of the language, and what is too much of it."""
+        """Refuse aliases, anchors and tags, and files that are too deep or too large."""
         self.budget.nodes -= 1
         if self.budget.nodes < 0:
             short = path if len(path) <= 60 else path[:57] + "..."
@@ -360,7 +360,7 @@ def merge(base: Table, over: Table, faults: list[Fault], *, upon: bool = False) 
 
 
 def _no_table(node: Node) -> str:
-    """Say what is wrong with what an overlay has where its base has a mapping; a text may replace one."""
+    """Return what is wrong with an overlay's node in the place of a mapping; empty for a text, which may."""
     if isinstance(node, Items):
         return "must be a mapping, as in the base, not a list"
     if isinstance(node, Scalar) and node.plain and not node.text:

@@ -1,4 +1,4 @@
-"""What a base says, leaf by leaf: to look it up, to compare two bases, and to read one again with changes.
+"""A knowledge base leaf by leaf: to look up values, to compare two bases, and to read one with changes.
 
 A leaf is a single value of the YAML or a list of such, with the citation in force there and, where an overlay
 gave it anew, what it replaced.
@@ -58,7 +58,7 @@ class Leaf(Cited):
 
 @dataclass(frozen=True)
 class Change:
-    """What one base says otherwise than another, at a path.
+    """A difference between two bases at a path.
 
     kind: `number`, `formula`, `list`, `name` (any other value), `prose`, `added`, `removed` (with all below
     the path), or `source` (the same value from another source). old, new: the leaf; of a whole added or
@@ -110,7 +110,7 @@ class YamlTree:
         return self._read_changed(_with_texts(self.tree, texts))
 
     def with_parts(self, other: YamlTree, paths: Collection[str]) -> Knowledge:
-        """Read the base with what another says at these paths; what the other lacks there goes.
+        """Read the base with the parts at these paths taken from another, or dropped where it lacks them.
 
         Raises:
             KnowledgeError: parts that do not fit together.
@@ -147,7 +147,7 @@ def declared_of(base: Knowledge) -> YamlTree:
 
 
 def with_digests(base: Knowledge, tree: Table) -> Knowledge:
-    """Return a base with the digests of what it was read from, and the thresholds that hold for these."""
+    """Return a base with its digests, and with the thresholds of fits that hold for these digests."""
     tree = _without_idle_people(tree)
     base = replace(
         base,
@@ -166,7 +166,7 @@ def _named(tree: Table, section: str) -> Iterator[tuple[str, Node]]:
 
 
 def _digest_of_node(node: Node, without: Collection[str]) -> str:
-    """Return a digest of what a node says, citations and some of its keys left out."""
+    """Return a digest of a node without citations and the keys in `without`."""
     if isinstance(node, Table):
         keys = [key for key in node.entries if key not in (*CITATION, *without)]
         return _digest(node, keys)
@@ -174,7 +174,7 @@ def _digest_of_node(node: Node, without: Collection[str]) -> str:
 
 
 def digest_of(tree: Table) -> str:
-    """Return a digest of what a base says.
+    """Return a digest of the content of a base.
 
     Places, citations and the order of files do not count, nor what was certified with it, nor which kinds
     are people where nobody of the kind may be asked.
@@ -196,7 +196,7 @@ def digests_of(tree: Table) -> dict[str, str]:
 
 
 def _without_idle_people(tree: Table) -> Table:
-    """Return a base without the marks of people on kinds of which no observer may be asked."""
+    """Return a base without the mark `people` on kinds that no askable observer has."""
     dependence = tree.get("dependence")
     kinds = dependence.get("kinds") if isinstance(dependence, Table) else None
     if not isinstance(dependence, Table) or not isinstance(kinds, Table):
@@ -227,7 +227,7 @@ def _digest(tree: Table, keys: Iterable[str]) -> str:
 
 
 def changes(old: Knowledge, new: Knowledge) -> tuple[Change, ...]:
-    """Return what the new base says otherwise; what is written otherwise and means the same is left out."""
+    """Return the differences in meaning between two bases; other spellings of the same value are none."""
     return tuple(_changes(old, new, declared_of(old).tree, declared_of(new).tree))
 
 
@@ -250,7 +250,7 @@ def _changes(old: Knowledge, new: Knowledge, old_table: Table, new_table: Table)
 
 
 def _with_proportions(table: Table) -> Table:
-    """Return a distribution that lost a state with the shares that the others have without it."""
+    """Return a distribution that lost a state, with the remaining shares rescaled to sum to 1."""
     if not table.shrunk:
         return table
     texts = {table.entries[key].path: share for key, share in shares_of(table).items()}
@@ -288,7 +288,7 @@ def _kind(old: Knowledge, node: Node) -> str:
 
 
 def _same(old: Knowledge, new: Knowledge, a: Leaf, b: Leaf) -> bool:
-    """Say whether two leaves mean the same: equal numbers, or formulas true of the same states."""
+    """Return whether two leaves mean the same: equal numbers, or formulas true of the same states."""
     if NUMBER.fullmatch(a.text) and NUMBER.fullmatch(b.text):
         return abs(float(a.text) - float(b.text)) <= EQUAL * abs(float(a.text))
     if a.path in old.numbers and b.path in new.numbers:
@@ -309,7 +309,7 @@ def _formula(base: Knowledge, leaf: Leaf) -> Formula | None:
 
 
 def _equivalent(old: Knowledge, new: Knowledge, first: Formula, second: Formula) -> bool:
-    """Say whether two formulas hold of the same states, where so many can be looked at."""
+    """Return whether two formulas hold for the same states; compared as written beyond MOST_STATES."""
     names = sorted(first.variables() | second.variables())
     if any(_states(old, name) != _states(new, name) for name in names):
         return False
@@ -327,7 +327,7 @@ def _states(base: Knowledge, name: str) -> Any:
 
 
 def _normal(text: str) -> str | list[float]:
-    """Return a text, numbers in it as numbers and white space as single blanks."""
+    """Return a text with white space as single blanks, or its numbers where it is a list of numbers."""
     parts = text.strip("[]").split(",")
     if all(NUMBER.fullmatch(part.strip()) for part in parts):
         return [float(part) for part in parts]
@@ -370,7 +370,7 @@ def _places(node: Node) -> Iterator[tuple[str, Place]]:
 
 
 def _json(node: Node) -> str:
-    """Return what a node says, as `json.dumps` writes it with sorted keys; kept, as bases share tables."""
+    """Return a node without citations as JSON with sorted keys; cached, since bases share tables."""
     if isinstance(node, Scalar):
         return json.dumps(node.text)
     if isinstance(node, Items):
@@ -387,7 +387,7 @@ def _mapping(texts: Mapping[str, str]) -> str:
 
 
 def shares_of(table: Table) -> dict[str, str]:
-    """Return the probabilities of a distribution that lost a state, in proportion, as they are written."""
+    """Return the probabilities of a distribution that lost a state, rescaled to sum to 1, as texts."""
     values = {
         key: float(n.text)
         for key, n in table.entries.items()
@@ -413,7 +413,7 @@ def _with_texts(node: Node, texts: Mapping[str, str]) -> Node:
 
 
 def _graft(base: Node | None, graft: Node | None, paths: frozenset[str], path: str) -> Node | None:
-    """Return `one` with the parts at these paths taken from `other`."""
+    """Return `base` with the parts at these paths taken from `graft`."""
     if path in paths:
         return graft
     above = any(_inside(chosen, path) for chosen in paths) if path else True

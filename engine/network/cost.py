@@ -41,7 +41,7 @@ class Cost:
     items_a_second: float
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Return the cost in one line."""
         table = max(self.largest_table, self.largest_block)
         speed = float(f"{self.items_a_second:.2g}")
         return (

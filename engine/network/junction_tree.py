@@ -302,7 +302,7 @@ class Readout:
 
 
 def indicators(sizes: Sequence[int]) -> Array:
-    """Return for each state of several nodes where among their joint states it holds, (Σ sizes, Π sizes)."""
+    """Return the 0/1 matrix of each node's states by the nodes' joint states, (Σ sizes, Π sizes)."""
     index = np.indices(sizes).reshape(len(sizes), math.prod(sizes))
     rows = [np.arange(size)[:, None] == states for size, states in zip(sizes, index, strict=True)]
     return np.concatenate(rows or [np.zeros((0, 1))]).astype(np.float64)
@@ -360,7 +360,7 @@ def _sum_out(array: Array, axes: Sequence[int]) -> Array:
 
 
 def _ratio(above: Array, below: Array) -> Array:
-    """Return above / below; where below is 0 above is, too."""
+    """Return above / below; 0 where below is 0, since above is 0 there."""
     return above / library(below).clip(below, _tiny(below), None)
 
 

@@ -135,7 +135,7 @@ class Factor:
 
 @dataclass(frozen=True)
 class CompiledRule:
-    """What became of a rule.
+    """A rule in the compiled network.
 
     reached: P(then | if) in the compiled network under the reference population; p_if: P(if);
     weight: the fitted θ (below 0: the tables imply more than the confidence); nodes, condition,
@@ -156,7 +156,7 @@ class CompiledRule:
 
 @dataclass(frozen=True)
 class NetworkValues:
-    """What a compiled base is; `Network` has besides how it is written for others.
+    """The values of a compiled base; `Network` adds the export to other programs.
 
     log_prior: per population the log q(root), (K,); with the factors it gives P(root) of that
     population. facts: derived node -> the variable and states of which it is the truth.
