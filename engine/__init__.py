@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import AnswerError, Fault, KnowledgeError, Place, SekeError, did_you_mean
 from engine.language.reader import read
-from engine.language.yaml_tree import Change, Declared, Leaf, changes, declared_of
+from engine.language.yaml_tree import Change, Leaf, YamlTree, changes, declared_of
 from engine.model.knowledge import (
     First,
     Knowledge,
@@ -27,7 +27,7 @@ from engine.model.responses import Answers, Labels, Numbers, Rankings
 
 if TYPE_CHECKING:
     from engine.analysis.audit import Audit, AuditedRule, Deviation, audit_network
-    from engine.analysis.counterfactuals import Flip, Pull, Sensitivity
+    from engine.analysis.counterfactuals import Counterfactual, FactorContribution, Sensitivity
     from engine.analysis.sensitivity import Influence, Influences
     from engine.analysis.weight_of_evidence import Weights, said_of, weigh_parts
     from engine.certification.learn_then_test import certify, split
@@ -212,8 +212,8 @@ LAZY = {
     "CategoricalScore": "metrics.scores",
     "NumberScore": "metrics.scores",
     "SelectiveScore": "metrics.scores",
-    "Flip": "analysis.counterfactuals",
-    "Pull": "analysis.counterfactuals",
+    "Counterfactual": "analysis.counterfactuals",
+    "FactorContribution": "analysis.counterfactuals",
     "Sensitivity": "analysis.counterfactuals",
     "Misfit": "inference.simulation",
     "SimulatedObserver": "inference.simulation",
@@ -239,13 +239,14 @@ __all__ = [
     "Check",
     "CompiledRule",
     "Cost",
+    "Counterfactual",
     "Decisions",
-    "Declared",
     "Design",
     "Deviation",
     "Diagnostics",
     "Entry",
     "ErrorRates",
+    "FactorContribution",
     "Fault",
     "First",
     "Fit",
@@ -253,7 +254,6 @@ __all__ = [
     "FitRecord",
     "FitSettings",
     "FittedReading",
-    "Flip",
     "Gold",
     "Guarantee",
     "Inference",
@@ -284,7 +284,6 @@ __all__ = [
     "Policy",
     "Posterior",
     "Preposterior",
-    "Pull",
     "Question",
     "Rankings",
     "Reliability",
@@ -299,6 +298,7 @@ __all__ = [
     "Variable",
     "View",
     "Weights",
+    "YamlTree",
     "acceptable",
     "all_required",
     "audit_network",

@@ -49,13 +49,17 @@ class Fault:
 
 
 class KnowledgeError(SekeError):
-    """Every fault of a knowledge base, in the order of the files; those at or under `own` come first."""
+    """Every fault of a knowledge base, those at or under `first_path` first, then by file and line."""
 
-    def __init__(self, faults: Iterable[Fault], own: str = "") -> None:
-        def others(fault: Fault) -> bool:
-            return bool(own) and fault.place.file != own and not fault.place.file.startswith(f"{own}/")
+    def __init__(self, faults: Iterable[Fault], first_path: str = "") -> None:
+        def is_elsewhere(fault: Fault) -> bool:
+            return (
+                bool(first_path)
+                and fault.place.file != first_path
+                and not fault.place.file.startswith(f"{first_path}/")
+            )
 
-        self.faults = tuple(sorted(set(faults), key=lambda fault: (others(fault), fault)))
+        self.faults = tuple(sorted(set(faults), key=lambda fault: (is_elsewhere(fault), fault)))
         super().__init__("\n".join(map(str, self.faults)))
 
 
@@ -77,7 +81,7 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
 
 def nearest(name: str, names: Sequence[str]) -> str:
     """Return the name that is most like this one, or none."""
-    same = [one for one in names if one.lower() == name.lower()]
+    same = [candidate for candidate in names if candidate.lower() == name.lower()]
     # Comparing long texts takes time squared in their length, and no name is so long.
     near = same or (get_close_matches(name, names, n=1, cutoff=0.6) if len(name) <= LONGEST_NAME else [])
     return near[0] if near else ""

@@ -1,4 +1,4 @@
-"""How a root state's odds move with what a base declares: first derivatives, all at once.
+"""Derivatives of a root state's log-odds with respect to every declared number, by the adjoint method.
 
 The compiled parameters x = (λ_e, θ) solve F(x, d) = 0, the gradient of the dual that `compiler` states, with
 d what is declared. For a function L of x and d the chain rule through the fit is
@@ -21,8 +21,8 @@ from scipy.special import softmax
 
 from engine.backend.threads import torch_threads
 from engine.compilation.compiler import constraints_of
-from engine.compilation.maxent import FitModel
-from engine.network.junction_tree import lay
+from engine.compilation.maxent import DualProblem
+from engine.network.junction_tree import add_to_clique
 from engine.network.values import Factor
 
 if TYPE_CHECKING:
@@ -43,32 +43,32 @@ MOST_ROWS = 64
 class Slopes:
     """Derivatives of C contrasts (nats); a contrast weighs the log-posteriors of the root states.
 
-    declared: (C, D), with respect to what `moved` lists. without: name of a rule or coupling -> (C,), what
-    leaving it out would change to first order.
+    declared: (C, D), with respect to what `declared_shift` lists. without: name of a rule or coupling ->
+    (C,), the change to first order if it were left out.
     """
 
     declared: Floats
     without: dict[str, Floats]
 
 
-def moved(base: Knowledge, other: Knowledge, population: str) -> Floats:
-    """Return by how much all that shapes the network moves from one base to another of the same shape, (D,).
+def declared_shift(base: Knowledge, other: Knowledge, population: str) -> Floats:
+    """Return the differences of the declared numbers of two bases of the same shape, (D,).
 
     These are log P(root); P(true | root) of the binary variables; what the features of the block of
     intervals must be on average, given each root state; log odds ratios; the rules' confidences; P(root) of
     the reference population, under which these hold.
     """
     log_prior, rates, ratios, confidences, reference = (
-        np.subtract(*(np.array(of(one), dtype=np.float64) for one in (other, base)))
+        np.subtract(*(np.array(of(knowledge), dtype=np.float64) for knowledge in (other, base)))
         for of in (
-            lambda one: np.log(one.populations[population].p),
-            lambda one: [[cell.p for cell in row] for row in one.cells.values()],
-            lambda one: [math.log(coupling.odds_ratio) for coupling in one.couplings],
-            lambda one: [rule.confidence for rule in one.rules],
-            lambda one: one.populations[one.reference].p,
+            lambda knowledge: np.log(knowledge.populations[population].p),
+            lambda knowledge: [[cell.p for cell in row] for row in knowledge.cells.values()],
+            lambda knowledge: [math.log(coupling.odds_ratio) for coupling in knowledge.couplings],
+            lambda knowledge: [rule.confidence for rule in knowledge.rules],
+            lambda knowledge: knowledge.populations[knowledge.reference].p,
         )
     )
-    moments = [_moved(*pair) for pair in zip(base.moments, other.moments, strict=True)]
+    moments = [_moment_shift(*pair) for pair in zip(base.moments, other.moments, strict=True)]
     parts = [log_prior, rates.reshape(-1), *moments, ratios, confidences, reference]
     return np.concatenate(parts)
 
@@ -91,7 +91,7 @@ def slopes(network: Network, evidence: Evidence, contrasts: Floats) -> Slopes:
     # The compiled factors are all fixed here, and the parameters tilts around them.
     wider = replace(constraints, rules=tilts, bounds=np.zeros(len(tilts)))
     sizes = {name: node.size for name, node in network.nodes.items()}
-    model = FitModel(wider, network.steps, sizes, network.factors)
+    model = DualProblem(wider, network.steps, sizes, network.factors)
     with torch_threads(1):
         _, mean, covariance = model.derivatives(np.zeros((model.k, model.size)))
         after = _means(model, network, evidence)
@@ -103,12 +103,12 @@ def _adjoint(
     network: Network, constraints: Constraints, mean: Floats, covariance: Floats, u: Floats, contrasts: Floats
 ) -> Slopes:
     """Solve for y and read off the derivatives; mean: (K, P), covariance: (K, P, P), u: (C, K, P)."""
-    base, weights, rules = network.knowledge, constraints.weights, len(constraints.rules)
+    base, weights, rule_count = network.knowledge, constraints.weights, len(constraints.rules)
     fitted = {rule.name: rule for rule in network.rules}
-    mine = [fitted[rule.name] for rule in constraints.rules]
-    free = np.array([rule.status == "met" for rule in mine], dtype=bool)
+    compiled_rules = [fitted[rule.name] for rule in constraints.rules]
+    free = np.array([rule.status == "met" for rule in compiled_rules], dtype=bool)
     binary = len(constraints.binary)
-    local = u.shape[2] - 2 * rules - len(base.couplings)
+    local = u.shape[2] - 2 * rule_count - len(base.couplings)
     k, size = len(weights), len(weights) * local
     which = local + np.flatnonzero(free)
     weighted = weights[:, None, None] * covariance
@@ -127,15 +127,15 @@ def _adjoint(
     declared = y[:, :size].reshape(-1, k, local) * weights[:, None]
     confidences, without = np.zeros((len(u), len(base.rules))), {}
     order = {rule.name: number for number, rule in enumerate(base.rules)}
-    for number, rule in enumerate(mine):
+    for number, rule in enumerate(compiled_rules):
         if free[number]:
             place = size + int(free[:number].sum())
-            own = -rule.weight * tilted[:, rules + number] + y[:, place] * rule.p_if
-            confidences[:, order[rule.name]] = own
+            slope = -rule.weight * tilted[:, rule_count + number] + y[:, place] * rule.p_if
+            confidences[:, order[rule.name]] = slope
             without[rule.name] = -rule.weight * y[:, place] / inverse[place, place]
         else:
             without[rule.name] = -rule.weight * tilted[:, number]
-    ratios = tilted[:, 2 * rules :]
+    ratios = tilted[:, 2 * rule_count :]
     for number, coupling in enumerate(base.couplings):
         without[coupling.name] = -math.log(coupling.odds_ratio) * ratios[:, number]
     rates = declared[:, :, :binary].transpose(0, 2, 1)
@@ -145,25 +145,30 @@ def _adjoint(
     return Slopes(np.concatenate([part.reshape(len(u), -1) for part in parts], axis=1), without)
 
 
-def _means(model: FitModel, network: Network, evidence: Evidence) -> Floats:
+def _means(model: DualProblem, network: Network, evidence: Evidence) -> Floats:
     """Return E[feature | root state, evidence], (K, P): of each row, then of the rows by their shares."""
     torch = model.torch
     totals, means = [], []
     for start in range(0, len(evidence.row_item), MOST_ROWS):
         cut = slice(start, start + MOST_ROWS)
-        logs = {name: one[:, cut] for name, one in evidence.log_likelihood.items()}
+        logs = {name: log_table[:, cut] for name, log_table in evidence.log_likelihood.items()}
         rows = len(evidence.row_item[cut])
         x = torch.zeros(rows * model.k, model.size, dtype=torch.float64, requires_grad=True)
         tables = model.log_tables(x)
         for node in network.nodes.values():
-            told = [v for v in node.variables if v in logs]
-            if told:
+            observed = [v for v in node.variables if v in logs]
+            if observed:
                 assert node.index is not None
-                own = sum(logs[v][node.index[:, node.variables.index(v)]].T for v in told)
-                lay(model.steps, tables, (node.name,), torch.as_tensor(np.repeat(own, model.k, axis=0)))
+                log_likelihood = sum(logs[v][node.index[:, node.variables.index(v)]].T for v in observed)
+                add_to_clique(
+                    model.steps,
+                    tables,
+                    (node.name,),
+                    torch.as_tensor(np.repeat(log_likelihood, model.k, axis=0)),
+                )
         total = model.log_z(tables)
-        (found,) = torch.autograd.grad(total.sum(), x)
-        means.append(found.reshape(rows, model.k, -1).numpy())
+        (gradient,) = torch.autograd.grad(total.sum(), x)
+        means.append(gradient.reshape(rows, model.k, -1).numpy())
         totals.append(total.detach().reshape(rows, model.k).numpy())
     log_rows = np.concatenate(totals) + evidence.log_weight[:, None]
     if network.root in evidence.log_likelihood:
@@ -171,8 +176,8 @@ def _means(model: FitModel, network: Network, evidence: Evidence) -> Floats:
     return np.asarray(np.einsum("rk,rkp->kp", softmax(log_rows, axis=0), np.concatenate(means)))
 
 
-def _moved(old: Moments, new: Moments) -> Floats:
-    """Return by how much the required means of the features move, standardised as `old` is, (F,)."""
+def _moment_shift(old: Moments, new: Moments) -> Floats:
+    """Return the change of the features' required means, standardised by `old`, (F,)."""
     shift = (np.array(new.mean) - np.array(old.mean)) / np.array(old.sd)
     spread = np.array(new.sd) / np.array(old.sd)
     second = np.array(new.correlation) * np.outer(spread, spread) + np.outer(shift, shift)

@@ -46,7 +46,7 @@ OPPOSES = -0.02
 
 @dataclass(frozen=True)
 class Deviation:
-    """A declared number beside what the compiled network has instead, and where it is declared."""
+    """A declared number, its place, and the same number in the compiled network."""
 
     path: str
     place: Place
@@ -57,7 +57,7 @@ class Deviation:
 
 @dataclass(frozen=True)
 class AuditedRule:
-    """A rule, what became of it, and the confidences that the declared tables alone allow.
+    """A rule, its compiled form, and the confidences that the declared tables alone allow.
 
     possible: NaN where it was not computed: of more than MOST_INTERVALS rules, those that are not met first.
     """
@@ -69,7 +69,7 @@ class AuditedRule:
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found.
+    """The results of an audit.
 
     deviations: of all declared numbers, the largest first. errors: question -> (K, K), see
     `Preposterior.pair_errors`; NaN on the diagonal. warnings: in the order of the files. unmet: the names of
@@ -87,7 +87,7 @@ class Audit:
 def audit_network(network: Network, seed: int = 0) -> Audit:
     """Audit a compiled base."""
     base = network.knowledge
-    rules = tuple(_audited(network))
+    rules = tuple(_audit_rules(network))
     cost = cost_of(network)
     # A path is drawn variable by variable.
     paths = int(SECONDS * cost.items_a_second / len(base.variables))
@@ -96,15 +96,17 @@ def audit_network(network: Network, seed: int = 0) -> Audit:
     for error in errors.values():
         np.fill_diagonal(error, np.nan)
     warnings = [
-        *(*_of_rules(rules), *_said_twice(rules), *_unused(base)),
-        *(*_indistinct(network, errors), *_of_dependence(base)),
+        *(*_rule_warnings(rules), *_duplicate_rules(rules), *_unused_sources(base)),
+        *(*_indistinct_states(network, errors), *_dependence_warnings(base)),
     ]
-    unmet = tuple(one.rule.name for one in rules if one.compiled.status == "unmet")
-    deviations = sorted(_deviations(network), key=lambda one: -abs(one.compiled - one.declared))
+    unmet = tuple(audited.rule.name for audited in rules if audited.compiled.status == "unmet")
+    deviations = sorted(
+        _deviations(network), key=lambda deviation: -abs(deviation.compiled - deviation.declared)
+    )
     return Audit(tuple(deviations), rules, errors, cost, tuple(sorted(warnings)), unmet)
 
 
-def _audited(network: Network) -> Iterator[AuditedRule]:
+def _audit_rules(network: Network) -> Iterator[AuditedRule]:
     declared = {rule.name: rule for rule in network.knowledge.rules}
     open_ = [rule for rule in network.rules if rule.status != "decided"]
     first = sorted(open_, key=lambda rule: rule.status != "unmet")[:MOST_INTERVALS]
@@ -127,13 +129,15 @@ def _deviations(network: Network) -> Iterator[Deviation]:
         mean, sd, correlation = _moments(network, index)
         pairs = [("mean", moments.mean, mean), ("sd", moments.sd, sd)]
         for what, declared, compiled in pairs:
-            for name, one, other in zip(base.affect, declared, compiled, strict=True):
+            for name, declared_value, compiled_value in zip(base.affect, declared, compiled, strict=True):
                 path = f"affect.moments.{state}.{what}.{name}"
-                yield Deviation(path, moments.place, moments.source, one, float(other))
+                yield Deviation(path, moments.place, moments.source, declared_value, float(compiled_value))
         for i, j in zip(*np.triu_indices(len(mean), 1), strict=True):
             path = f"affect.moments.{state}.correlation"
-            declared_one = moments.correlation[i][j]
-            yield Deviation(path, moments.place, moments.source, declared_one, float(correlation[i, j]))
+            declared_correlation = moments.correlation[i][j]
+            yield Deviation(
+                path, moments.place, moments.source, declared_correlation, float(correlation[i, j])
+            )
 
 
 def _moments(network: Network, state: int) -> tuple[Floats, Floats, Floats]:
@@ -153,17 +157,17 @@ def _moments(network: Network, state: int) -> tuple[Floats, Floats, Floats]:
     return mean, sd, covariance / np.outer(sd, sd)
 
 
-def _of_rules(rules: tuple[AuditedRule, ...]) -> Iterator[Fault]:
-    for one in rules:
-        message = _oddity(one)
+def _rule_warnings(rules: tuple[AuditedRule, ...]) -> Iterator[Fault]:
+    for audited in rules:
+        message = _oddity(audited)
         if message:
-            yield Fault(one.rule.place, f"rules.{one.rule.name}", message)
+            yield Fault(audited.rule.place, f"rules.{audited.rule.name}", message)
 
 
-def _oddity(one: AuditedRule) -> str:
+def _oddity(audited: AuditedRule) -> str:
     """Return what is odd about a rule, or nothing."""
-    rule, compiled = one.rule, one.compiled
-    low, high = one.possible
+    rule, compiled = audited.rule, audited.compiled
+    low, high = audited.possible
     gap = abs(compiled.reached - rule.confidence) > AGREES
     tables = "`activations` or `affect`, which would have to change instead"
     alone = "" if math.isnan(low) else f"; with the declared tables alone {low:.3f} to {high:.3f} is possible"
@@ -195,21 +199,21 @@ def _oddity(one: AuditedRule) -> str:
     return next((message for odd, message in oddities if odd), "")
 
 
-def _said_twice(rules: tuple[AuditedRule, ...]) -> Iterator[Fault]:
-    """Find rules that hold and are violated in just the same cases as an earlier one."""
+def _duplicate_rules(rules: tuple[AuditedRule, ...]) -> Iterator[Fault]:
+    """Yield faults of rules that hold and are violated in the same cases as an earlier rule."""
     first: dict[tuple[tuple[str, ...], bytes, bytes], Rule] = {}
-    for one in rules:
-        compiled = one.compiled
+    for audited in rules:
+        compiled = audited.compiled
         key = (compiled.nodes, compiled.condition.tobytes(), compiled.violated.tobytes())
-        earlier = first.setdefault(key, one.rule)
-        if earlier is not one.rule:
-            odds = "" if earlier.confidence == one.rule.confidence else ", with another confidence"
+        earlier = first.setdefault(key, audited.rule)
+        if earlier is not audited.rule:
+            odds = "" if earlier.confidence == audited.rule.confidence else ", with another confidence"
             message = f"says the same as rules.{earlier.name} ({earlier.place}){odds}"
-            yield Fault(one.rule.place, f"rules.{one.rule.name}", message)
+            yield Fault(audited.rule.place, f"rules.{audited.rule.name}", message)
 
 
-def _of_dependence(base: Knowledge) -> Iterator[Fault]:
-    """Yield observers that cannot err together as often as is said, or whose shared errors count twice."""
+def _dependence_warnings(base: Knowledge) -> Iterator[Fault]:
+    """Yield faults of observers whose `follows` exceeds `carry`, or whose shared errors count twice."""
     for name, observer in base.observers.items() if base.dependence is not None else ():
         if observer.follows > observer.carry and len(observer.labels):
             message = (
@@ -224,11 +228,11 @@ def _of_dependence(base: Knowledge) -> Iterator[Fault]:
                 "it shares count twice; set the exponent to 1 and calibrate anew"
             )
             yield Fault(observer.place, f"observers.{name}", message)
-    yield from _of_families(base)
+    yield from _family_warnings(base)
 
 
-def _of_families(base: Knowledge) -> Iterator[Fault]:
-    """Yield families without two members, and members that follow theirs less often than is said."""
+def _family_warnings(base: Knowledge) -> Iterator[Fault]:
+    """Yield faults of families without two members, and of members whose `follows` exceeds `carry`."""
     members = Counter(observer.family for observer in base.observers.values())
     declared = base.dependence.families if base.dependence is not None else {}
     for name, family in declared.items():
@@ -236,21 +240,22 @@ def _of_families(base: Knowledge) -> Iterator[Fault]:
             message = f"no observer is of this family{did_you_mean(name, [n for n in members if n])}"
             yield Fault(family.place, f"dependence.families.{name}", message)
     for observer in (observer for observer in base.observers.values() if observer.family):
-        path, own, follows = f"observers.{observer.name}", observer.family, observer.family_follows
-        if members[own] == 1:
-            others = [other for other in members if other not in ("", own)]
-            message = f"is the only observer of the family {own}, which changes nothing"
-            yield Fault(observer.place, path, message + did_you_mean(own, others))
+        path, family_name, follows = f"observers.{observer.name}", observer.family, observer.family_follows
+        if members[family_name] == 1:
+            other_families = [other for other in members if other not in ("", family_name)]
+            message = f"is the only observer of the family {family_name}, which changes nothing"
+            yield Fault(observer.place, path, message + did_you_mean(family_name, other_families))
         if observer.labels and follows > observer.carry:
             message = (
-                f"follows its family {own} in {follows:g}, and carries {observer.carry:g} over from what it "
-                "settles on, so that it follows in that at most; raise `carry` or lower what the family says"
+                f"follows its family {family_name} in {follows:g}, and carries {observer.carry:g} over "
+                "from what it settles on, so that it follows in that at most; raise `carry` or lower what "
+                "the family says"
             )
             yield Fault(observer.place, path, message)
 
 
-def _unused(base: Knowledge) -> Iterator[Fault]:
-    """Find sources that no number cites and no note names."""
+def _unused_sources(base: Knowledge) -> Iterator[Fault]:
+    """Yield faults of sources that no number cites and no note names."""
     declared = declared_of(base)
     cited = {leaf.source for leaf in declared.leaves.values()}
     texts = [(leaf.path, f"{leaf.text}\n{leaf.note}") for leaf in declared.leaves.values()]
@@ -263,17 +268,17 @@ def _unused(base: Knowledge) -> Iterator[Fault]:
             )
 
 
-def _indistinct(network: Network, errors: Mapping[str, Floats]) -> Iterator[Fault]:
-    """Find pairs of root states between which every question leaves more doubt than INDISTINCT."""
+def _indistinct_states(network: Network, errors: Mapping[str, Floats]) -> Iterator[Fault]:
+    """Yield faults of pairs of root states with an error above INDISTINCT after every question."""
     if not errors:
         return
     base, states = network.knowledge, network.root_states
     best = np.min(list(errors.values()), axis=0)
     path = f"variables.{base.root}.states"
     place = declared_of(base).places.get(path, base.variables[base.root].place)
-    for one, other in np.argwhere(np.triu(best > INDISTINCT)):
+    for i, j in np.argwhere(np.triu(best > INDISTINCT)):
         message = (
-            f"no question tells {states[one]} from {states[other]}: after one answer of {base.policy.ask} to "
-            f"the best of them the likelier is wrong in {best[one, other]:.0%} of cases (guessing: 50%)"
+            f"no question tells {states[i]} from {states[j]}: after one answer of {base.policy.ask} to "
+            f"the best of them the likelier is wrong in {best[i, j]:.0%} of cases (guessing: 50%)"
         )
         yield Fault(place, path, message)

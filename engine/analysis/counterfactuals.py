@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import brentq
 
-from engine.analysis.adjoint import moved, slopes
-from engine.analysis.perturbation import OF_NETWORK, Variation, speaking
+from engine.analysis.adjoint import declared_shift, slopes
+from engine.analysis.perturbation import OF_NETWORK, Perturbation, relevant_numbers
 from engine.analysis.weight_of_evidence import first_two, log_odds
 from engine.compilation.compiler import compile_network
 from engine.decision.decision import decide_levels
@@ -45,8 +45,8 @@ DIGITS = 3
 
 
 @dataclass(frozen=True)
-class Pull:
-    """What a rule or coupling did to an item: everything with it less everything without it.
+class FactorContribution:
+    """The effect of a rule or coupling on an item: the posterior with it less the posterior without it.
 
     bits: of the log-odds of the label against all else. moved: the variable that it moved most, with its
     P(true), P(label) or mean without and with it. violated: P(if & not then), None for a coupling.
@@ -61,8 +61,8 @@ class Pull:
 
 
 @dataclass(frozen=True)
-class Flip:
-    """A number of the YAML, and the value at which the decision about the root would be another.
+class Counterfactual:
+    """A number of the YAML, and the nearest value that changes the decision about the root.
 
     value: the nearest such value, to DIGITS significant digits of the move. distance: how far that is, in
     bits of the number's log-odds within its range (of its logarithm, where the range is wide). shared: the
@@ -79,24 +79,25 @@ class Flip:
 
 
 class Sensitivity:
-    """Asks of one item's decision what it depends on.
+    """Rules, couplings and numbers that the decision about one item depends on.
 
-    farthest: bits beyond which no number is looked at. least_pull: bits under which none is told.
+    farthest: bits beyond which no number is looked at. least_pull: bits under which no contribution is
+    reported.
     """
 
     farthest = 12.0
     least_pull = 0.01
 
-    def __init__(self, inference: Inference, one: Answers) -> None:
-        self.inference, self.one = inference, one
+    def __init__(self, inference: Inference, answers: Answers) -> None:
+        self.inference, self.answers = inference, answers
         self.network, self.base = inference.network, inference.network.knowledge
-        self.variation = Variation(self.base)
+        self.perturbation = Perturbation(self.base)
         self.states = self.network.root_states
-        self.evidence = inference.observations.evidence(one)
-        self.p = inference.posterior(one).marginals[self.base.root][0]
+        self.evidence = inference.observations.evidence(answers)
+        self.p = inference.posterior(answers).marginals[self.base.root][0]
         self.label, self.runner_up = first_two(self.p)
-        self.accepted = self._decided(inference)[2]
-        self.conflict = float(diagnose(inference, one, inference.posterior(one)).conflict[0])
+        self.accepted = self._decide(inference)[2]
+        self.conflict = float(diagnose(inference, answers, inference.posterior(answers)).conflict[0])
         self.slopes = self._slopes()
 
     def _slopes(self) -> Slopes:
@@ -107,21 +108,25 @@ class Sensitivity:
         contrasts[1, self.runner_up] = -1
         return slopes(self.network, self.evidence, contrasts)
 
-    def pulls(self) -> tuple[Pull, ...]:
-        """Return what rules and couplings pulled on the label, the strongest first."""
+    def contributions(self) -> tuple[FactorContribution, ...]:
+        """Return the contributions of rules and couplings to the label's log-odds, the strongest first."""
         size = {name: abs(float(change[0])) for name, change in self.slopes.without.items()}
         declared: list[Rule | Coupling] = [*self.base.rules, *self.base.couplings]
-        strong = [one for one in declared if size.get(one.name, 0.0) >= self.least_pull / 2]
-        strong = sorted(strong, key=lambda one: -size[one.name])[:MOST_PULLS]
-        return tuple(sorted(map(self._pull, strong), key=lambda pull: -abs(pull.bits)))
+        strong = [
+            declaration for declaration in declared if size.get(declaration.name, 0.0) >= self.least_pull / 2
+        ]
+        strong = sorted(strong, key=lambda declaration: -size[declaration.name])[:MOST_PULLS]
+        return tuple(
+            sorted(map(self._contribution, strong), key=lambda contribution: -abs(contribution.bits))
+        )
 
-    def _pull(self, declared: Rule | Coupling) -> Pull:
+    def _contribution(self, declared: Rule | Coupling) -> FactorContribution:
         base = self.base
         rules = tuple(rule for rule in base.rules if rule is not declared)
         couplings = tuple(coupling for coupling in base.couplings if coupling is not declared)
         without = replace(base, rules=rules, couplings=couplings)
         other = Inference(compile_network(without, self.network), self.inference.population)
-        now, then = self.inference.posterior(self.one), other.posterior(self.one)
+        now, then = self.inference.posterior(self.answers), other.posterior(self.answers)
         bits = log_odds(self.p, self.label) - log_odds(then.marginals[base.root][0], self.label)
         known = [name for name, variable in base.variables.items() if variable.kind != "derived"]
         gap = {v: np.abs(now.marginals[v][0] - then.marginals[v][0]).sum() for v in known}
@@ -129,34 +134,38 @@ class Sensitivity:
         violated = None
         if declared.name in now.rules and declared in base.rules:
             violated = float(now.violations[0, now.rules.index(declared.name)])
-        before, with_it = (self._value(most, one.marginals[most][0]) for one in (then, now))
-        return Pull(declared, float(bits), most, before, with_it, violated)
+        before, with_it = (self._value(most, posterior.marginals[most][0]) for posterior in (then, now))
+        return FactorContribution(declared, float(bits), most, before, with_it, violated)
 
     def _value(self, name: str, p: Floats) -> float:
-        """Return what a variable's distribution comes to: P(true), P(label) or the mean."""
+        """Return the summary of a variable's distribution: P(true), P(label) or the mean."""
         variable = self.base.variables[name]
         if variable.kind == "interval":
             edges = np.array(variable.edges)
             return float(p @ (edges[:-1] + edges[1:]) / 2)
         return float(p[1] if variable.kind == "binary" else p[self.label])
 
-    def flips(self, count: int = 3) -> tuple[Flip, ...]:
+    def counterfactuals(self, count: int = 3) -> tuple[Counterfactual, ...]:
         """Return the numbers whose least moves change the decision about the root, the nearest first."""
-        if self.base.yaml is None or not len(self.one.reading_item):
+        if self.base.yaml is None or not len(self.answers.reading_item):
             return ()
-        near = sorted(self._near(), key=lambda found: abs(found[2]))
-        flips: dict[str, Flip] = {}
+        near = sorted(self._crossings(), key=lambda candidate: abs(candidate[2]))
+        counterfactuals: dict[str, Counterfactual] = {}
         for number, goal, move in near[:MOST_TRIED]:
-            nearest = sorted(flip.distance for flip in flips.values())
+            nearest = sorted(counterfactual.distance for counterfactual in counterfactuals.values())
             if len(nearest) >= count and abs(move) > 1.1 * nearest[count - 1]:
                 break
-            flip = None if number.path in flips else self._flip(number, goal, move)
-            if flip is not None:
-                flips[number.path] = flip
-        return tuple(sorted(flips.values(), key=lambda flip: flip.distance)[:count])
+            counterfactual = (
+                None if number.path in counterfactuals else self._counterfactual(number, goal, move)
+            )
+            if counterfactual is not None:
+                counterfactuals[number.path] = counterfactual
+        return tuple(
+            sorted(counterfactuals.values(), key=lambda counterfactual: counterfactual.distance)[:count]
+        )
 
     def _goals(self) -> tuple[int, ...]:
-        """Return the margins that would change the decision where they passed 0."""
+        """Return the margins whose change of sign changes the decision."""
         sure, _, agreed = self._margins(self.base, self.p)
         if self.accepted:
             return (SURE, AGREED)
@@ -172,17 +181,17 @@ class Sensitivity:
         sure = log_odds(p, self.label) * math.log(2) - certain
         return np.array([sure, ahead, self.conflict - base.policy.conflict])
 
-    def _near(self) -> Iterator[tuple[Number, int, float]]:
-        """Yield number, goal and the move that would reach it, were all linear."""
+    def _crossings(self) -> Iterator[tuple[Number, int, float]]:
+        """Yield number, goal and the move that reaches it to first order."""
         now, goals = self._margins(self.base, self.p), self._goals()
         decide = (
             number
             for path, number in self.base.numbers.items()
             if path.startswith("policy.limits.") or path == "policy.conflict"
         )
-        for number in (*speaking(self.inference, self.one), *decide):
+        for number in (*relevant_numbers(self.inference, self.answers), *decide):
             scale = _Scale(number)
-            other = self.variation.changed({number.path: scale.value(scale.start + STEP)})
+            other = self.perturbation.perturbed_base({number.path: scale.value(scale.start + STEP)})
             slope = np.zeros(3) if other is None else self._first_order(other) / STEP
             for goal in goals:
                 if abs(now[goal]) <= self.farthest * abs(slope[goal]):
@@ -190,15 +199,17 @@ class Sensitivity:
 
     def _first_order(self, other: Knowledge) -> Floats:
         """Return the change of the margins: by the network to first order, by all else as it is."""
-        change = np.append(self.slopes.declared @ moved(self.base, other, self.inference.population), 0.0)
+        change = np.append(
+            self.slopes.declared @ declared_shift(self.base, other, self.inference.population), 0.0
+        )
         p = self.p
         if (other.observers, other.dependence) != (self.base.observers, self.base.dependence):
             network = replace(self.network, knowledge=other)
             model = ObservationModel(network, self.inference.population, self.inference.observations)
-            p = self.inference.marginals(model.evidence(self.one))[self.base.root][0]
+            p = self.inference.marginals(model.evidence(self.answers))[self.base.root][0]
         return np.asarray(change + self._margins(other, p) - self._margins(self.base, self.p))
 
-    def _compiled(self, other: Knowledge) -> Inference | None:
+    def _compile(self, other: Knowledge) -> Inference | None:
         """Return the inference of another base; the network stays where it says the same."""
         same = all(getattr(other, name) == getattr(self.base, name) for name in OF_NETWORK)
         try:
@@ -207,29 +218,29 @@ class Sensitivity:
             return None
         return Inference(network, self.inference.population)
 
-    def _decided(self, inference: Inference) -> tuple[str, float, bool]:
+    def _decide(self, inference: Inference) -> tuple[str, float, bool]:
         """Return label, its probability, and whether it is accepted."""
-        posterior = inference.posterior(self.one)
+        posterior = inference.posterior(self.answers)
         base, root = inference.network.knowledge, self.base.root
         p = posterior.marginals[root][0]
         label = first_two(p)[0]
-        conflict = diagnose(inference, self.one, posterior).conflict
-        level = decide_levels(base, self.one, posterior, conflict).get(root)
+        conflict = diagnose(inference, self.answers, posterior).conflict
+        level = decide_levels(base, self.answers, posterior, conflict).get(root)
         return self.states[label], float(p[label]), bool(level is not None and level.accepted[0])
 
-    def _flip(self, number: Number, goal: int, move: float) -> Flip | None:
-        """Find the value at which the goal is reached, compile it, and see that the decision is another."""
+    def _counterfactual(self, number: Number, goal: int, move: float) -> Counterfactual | None:
+        """Return the value of a number at which the goal is reached, verified by compiling, or None."""
         scale = _Scale(number)
 
         @cache
         def margin(position: float) -> float:
             if position == scale.start:
                 return float(self._margins(self.base, self.p)[goal])
-            other = self.variation.changed({number.path: scale.value(position)})
-            inference = self._compiled(other) if other else None
+            other = self.perturbation.perturbed_base({number.path: scale.value(position)})
+            inference = self._compile(other) if other else None
             if inference is None:
                 return math.nan
-            p = inference.posterior(self.one).marginals[self.base.root][0]
+            p = inference.posterior(self.answers).marginals[self.base.root][0]
             return float(self._margins(inference.network.knowledge, p)[goal])
 
         far = scale.start + move
@@ -241,29 +252,31 @@ class Sensitivity:
             far += (-0.5 if math.isnan(end) else 0.5) * (far - scale.start)
         else:
             return None
-        found = brentq(margin, scale.start, far, xtol=0.005 * abs(far - scale.start), rtol=1e-6)
-        return self._verified(number, scale, found)
+        crossing = brentq(margin, scale.start, far, xtol=0.005 * abs(far - scale.start), rtol=1e-6)
+        return self._rounded_counterfactual(number, scale, crossing)
 
-    def _verified(self, number: Number, scale: _Scale, found: float) -> Flip | None:
-        """Round away from where the number is now, and decide anew."""
-        value = scale.value(found)
+    def _rounded_counterfactual(
+        self, number: Number, scale: _Scale, position: float
+    ) -> Counterfactual | None:
+        """Return the counterfactual at a rounded value further away, verified by deciding anew, or None."""
+        value = scale.value(position)
         unit = 10.0 ** (math.floor(math.log10(abs(value - number.value))) - DIGITS + 1)
         away = math.copysign(1.0, value - number.value)
         for further in range(1, 12):
             rounded = (math.floor(value / unit) if away < 0 else math.ceil(value / unit)) * unit
             tried = round(rounded + away * unit * (further - 1), 12)
             inside = number.low <= tried <= number.high
-            other = self.variation.changed({number.path: tried}) if inside else None
-            inference = self._compiled(other) if other else None
+            other = self.perturbation.perturbed_base({number.path: tried}) if inside else None
+            inference = self._compile(other) if other else None
             if inference is None or other is None:
                 return None
-            label, p, accepted = self._decided(inference)
+            label, p, accepted = self._decide(inference)
             if (label, accepted) != (self.states[self.label], self.accepted):
-                return Flip(
+                return Counterfactual(
                     number,
                     tried,
                     abs(scale.position(tried) - scale.start),
-                    self.variation.needs_room(number, tried),
+                    self.perturbation.needs_room(number, tried),
                     label,
                     p,
                     accepted,
@@ -280,7 +293,7 @@ class _Scale:
         self.start = self.position(number.value)
 
     def position(self, value: float) -> float:
-        """Return where a value stands."""
+        """Return the position of a value."""
         if self.narrow:
             share = min(max((value - self.low) / (self.high - self.low), 1e-4), 1 - 1e-4)
             return math.log2(share / (1 - share))
@@ -290,5 +303,5 @@ class _Scale:
         """Return the value at a position, within the range."""
         if self.narrow:
             return self.low + (self.high - self.low) / (1 + math.exp2(-position))
-        found = math.exp2(position) if self.low >= 0 else position
-        return min(max(found, self.low), self.high)
+        value = math.exp2(position) if self.low >= 0 else position
+        return min(max(value, self.low), self.high)

@@ -1,6 +1,6 @@
-"""Which numbers can have a say, and a base with a few of them changed.
+"""Declared numbers that can move a posterior, and a base with a few of them changed.
 
-Room is made for numbers that are parts of distributions.
+Where a changed number is one of a distribution, the other numbers of it are rescaled so that they sum to 1.
 """
 
 from __future__ import annotations
@@ -24,38 +24,42 @@ OF_NETWORK = ("variables", "populations", "cells", "moments", "couplings", "rule
 
 
 def only_fitted(path: str) -> bool:
-    """Say whether a number only says where a fit begins or how sure it is: `n`, `spread`, one under `sd`."""
+    """Return whether a number is a prior strength or spread of a fit: `n`, `spread`, or one under `sd`."""
     if path.startswith("dependence."):
         return path.endswith(".n") and path != "dependence.n"
     return path.endswith((".n", ".spread")) or ".sd." in path or ".n." in path
 
 
-def speaking(inference: Inference, answers: Answers) -> tuple[Number, ...]:
-    """Return the numbers that can move these posteriors: of the network, and of what observers spoke of.
+def relevant_numbers(inference: Inference, answers: Answers) -> tuple[Number, ...]:
+    """Return the numbers that can move these posteriors: the network's, and the answering observers'.
 
-    Where several observers answered, also those that what an item looks like is derived from.
+    Where several observers answered, also the numbers that the dependence between them is derived from.
     """
     base, answered = inference.network.knowledge, set(answers.reading_observer.tolist())
     observers = {index: inference.observations.observers[index] for index in answered}
-    silent = tuple(path for index, one in observers.items() for path in _silent(base, answers, index, one))
-    wanted = (
+    irrelevant = tuple(
+        path
+        for index, observer in observers.items()
+        for path in _irrelevant_paths(base, answers, index, observer)
+    )
+    relevant = (
         *(f"{section}." for section in COMPILED if section != "priors"),
         # Rules hold under the reference, whatever the population is.
         *(f"priors.populations.{name}." for name in {inference.population, base.reference}),
-        *(f"observers.{one.name}." for one in observers.values()),
+        *(f"observers.{observer.name}." for observer in observers.values()),
     )
-    of_looks = tuple(_of_looks(inference, answers))
+    look_paths = tuple(_look_paths(inference, answers))
     return tuple(
         number
         for path, number in base.numbers.items()
-        if (path.startswith(of_looks) or (path.startswith(wanted) and not path.startswith(silent)))
+        if (path.startswith(look_paths) or (path.startswith(relevant) and not path.startswith(irrelevant)))
         and not only_fitted(path)
         and not path.endswith((".cost", ".further"))
     )
 
 
-def _of_looks(inference: Inference, answers: Answers) -> Iterator[str]:
-    """Yield the paths of what the looks are derived from: `dependence`, and the tables of all observers."""
+def _look_paths(inference: Inference, answers: Answers) -> Iterator[str]:
+    """Yield the paths that the looks of items are derived from: `dependence`, and all observers' tables."""
     observations, kinds = inference.observations, ("confusion", "accuracy", "repeat", "types")
     together = observations.answered_together(answers)
     if together:
@@ -69,73 +73,75 @@ def _of_looks(inference: Inference, answers: Answers) -> Iterator[str]:
                 yield f"{path}.binary.repeat"
 
 
-def _silent(base: Knowledge, answers: Answers, index: int, observer: Observer) -> Iterator[str]:
-    """Yield the paths of an observer below which nothing was reported or asked."""
-    path, mine = f"observers.{observer.name}", answers.reading_observer == index
+def _irrelevant_paths(base: Knowledge, answers: Answers, index: int, observer: Observer) -> Iterator[str]:
+    """Yield the paths of an observer's numbers about variables and questions without an answer."""
+    path, by_observer = f"observers.{observer.name}", answers.reading_observer == index
 
-    def told(reports: Mapping[str, Any], name: str) -> bool:
-        return name in reports and bool(mine[reports[name].reading].any())
+    def has_answers(reports: Mapping[str, Any], name: str) -> bool:
+        return name in reports and bool(by_observer[reports[name].reading].any())
 
-    asked = {list(base.questions)[q] for q in answers.reading_question[mine]}
+    asked = {list(base.questions)[q] for q in answers.reading_question[by_observer]}
     # An answer under halo speaks of the label that it may follow, said or not.
     given = {halo.given for question, halo in observer.halo.items() if question in asked}
     for name in observer.instruments:
         if name in given:
             continue
-        if not told(answers.labels, name) and not told(answers.numbers, name):
+        if not has_answers(answers.labels, name) and not has_answers(answers.numbers, name):
             yield from (f"{path}.{kind}.{name}." for kind in ("categorical", "binary.cells", "interval"))
-        if not told(answers.rankings, name):
+        if not has_answers(answers.rankings, name):
             yield f"{path}.categorical.{name}.ranking."
     yield from (f"{path}.halo.{name}." for name in base.questions if name not in asked)
 
 
-class Variation:
-    """Reads a base again with other numbers."""
+class Perturbation:
+    """Reads a base again with other values of its numbers."""
 
     def __init__(self, base: Knowledge) -> None:
         self.base = base
 
-    def changed(self, values: Mapping[str, float]) -> Knowledge | None:
+    def perturbed_base(self, values: Mapping[str, float]) -> Knowledge | None:
         """Return the base with other values of numbers, by path; None where no such base is allowed.
 
         Where a number is one of a distribution, the others keep their proportions.
         """
-        for given in (values, self.shared(values)):
+        for given in (values, self.renormalised(values)):
             try:
                 return declared_of(self.base).with_numbers(given)
             except KnowledgeError:
                 continue
         return None
 
-    def shared(self, values: Mapping[str, float]) -> dict[str, float]:
-        """Return the values with room made for them in the distributions that they are part of."""
-        shared = dict(values)
+    def renormalised(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Return the values, and those of the other numbers of their distributions rescaled to sum to 1."""
+        renormalised = dict(values)
         for path, value in values.items():
-            whole = self._distributions.get(_above(path), [])
-            rest = [one for one in whole if one.path not in values]
+            whole = self._distributions.get(_parent_path(path), [])
+            other_numbers = [number for number in whole if number.path not in values]
             old = self.base.numbers[path].value
-            if len(rest) == len(whole) - 1 and old < 1:
-                shared |= {one.path: max(one.value * (1 - value) / (1 - old), 0.0) for one in rest}
-        return shared
+            if len(other_numbers) == len(whole) - 1 and old < 1:
+                renormalised |= {
+                    number.path: max(number.value * (1 - value) / (1 - old), 0.0) for number in other_numbers
+                }
+        return renormalised
 
     @cached_property
     def _distributions(self) -> Mapping[str, list[Number]]:
-        """Return the numbers that stand together and add up to 1, by the path of the whole."""
+        """Return the numbers of each distribution, which add up to 1, by the path of the distribution."""
         together: dict[str, list[Number]] = {}
         for number in self.base.numbers.values():
             # Words, looks and lists may add up to 1 too, and mean something else.
             if number.path.startswith(("words.", "dependence.")) or number.path.endswith("]"):
                 continue
-            together.setdefault(_above(number.path), []).append(number)
+            together.setdefault(_parent_path(number.path), []).append(number)
         return {
             path: numbers
             for path, numbers in together.items()
-            if len(numbers) > 1 and abs(sum(one.value for one in numbers) - 1) < 1e-6
+            if len(numbers) > 1 and abs(sum(part.value for part in numbers) - 1) < 1e-6
         }
 
     def needs_room(self, number: Number, value: float) -> bool:
-        """Say whether others of its distribution have to move where a number takes this value."""
-        if _above(number.path) not in self._distributions:
+        """Return whether the other numbers of its distribution must change for a number to be this value."""
+        if _parent_path(number.path) not in self._distributions:
             return False
         try:
             declared_of(self.base).with_numbers({number.path: value})
@@ -144,6 +150,6 @@ class Variation:
         return False
 
 
-def _above(path: str) -> str:
-    """Return the path of what a number is an entry of."""
+def _parent_path(path: str) -> str:
+    """Return the path of the table or list that a number is an entry of."""
     return path[: max(path.rfind("."), path.rfind("["))]

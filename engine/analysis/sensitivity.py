@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import brentq
 
-from engine.analysis.perturbation import OF_NETWORK, Variation, speaking
+from engine.analysis.perturbation import OF_NETWORK, Perturbation, relevant_numbers
 from engine.compilation.compiler import compile_network
 from engine.decision.decision import decide_levels, highest_risk
 from engine.errors import KnowledgeError
@@ -41,7 +41,7 @@ NEARLY = 0.95
 
 @dataclass(frozen=True)
 class Influence:
-    """What a number does to a variable of N items.
+    """The derivatives of one variable of N items with respect to a number.
 
     slope: (N,) of the probability that the variable's value as decided now is right, a unit of the number.
     sure: (N,) the same of the value that would be decided (an interval's mean moves along). flip:
@@ -57,7 +57,7 @@ class Influence:
 
 
 class Influences:
-    """Asks which numbers the decisions about one variable of all these items depend on.
+    """Numbers that the decisions about one variable of N items depend on.
 
     p: (N,) the probability that the decided value is right. threshold: (N,) that from which it is accepted;
     NaN where the policy says nothing about the variable.
@@ -67,7 +67,7 @@ class Influences:
         self.inference, self.answers = inference, answers
         self.base = inference.network.knowledge
         self.variable = variable or self.base.root
-        self.variation = Variation(self.base)
+        self.perturbation = Perturbation(self.base)
         posterior = inference.posterior(answers)
         marginals = posterior.marginals[self.variable]
         self.right = self._right(marginals)
@@ -98,8 +98,8 @@ class Influences:
         return np.asarray(np.clip(inside / np.diff(edges), 0, 1))
 
     def numbers(self) -> tuple[Number, ...]:
-        """Return the numbers that can have a say."""
-        return speaking(self.inference, self.answers)
+        """Return the numbers that can move these items' posteriors."""
+        return relevant_numbers(self.inference, self.answers)
 
     def each(self) -> Iterator[Influence | None]:
         """Yield the influence of each of `numbers`, None where no change of it is allowed."""
@@ -110,8 +110,8 @@ class Influences:
         size = min(number.high - number.low, max(abs(number.value), 0.1))
         # Away from the nearer end, where there is room.
         step = STEP * size * (1 if number.high - number.value >= number.value - number.low else -1)
-        values = self.variation.shared({number.path: number.value + step})
-        other = self.variation.changed(values)
+        values = self.perturbation.renormalised({number.path: number.value + step})
+        other = self.perturbation.perturbed_base(values)
         marginals = None if other is None else self._marginals(other)
         if marginals is None:
             return None
@@ -123,29 +123,29 @@ class Influences:
         allowed = (flip >= number.low) & (flip <= number.high) & self.open
         return Influence(number, slope, sure, np.where(allowed, flip, np.nan), len(values) > 1)
 
-    def turning(self, one: Influence, index: int = 0) -> float:
+    def decision_threshold(self, influence: Influence, index: int = 0) -> float:
         """Return the value at which an item would be accepted, or accepted no longer; NaN where none is.
 
         Sought from the first-order one, or from the end that the slope points to, by compiling and inferring
         anew: a crossing in that direction, at most NEARLY as far as the end.
         """
-        number, threshold = one.number, float(self.threshold[index])
+        number, threshold = influence.number, float(self.threshold[index])
 
         @cache
         def sure(value: float) -> float:
             if value == number.value:
                 return float(self.p[index]) - threshold
-            other = self.variation.changed({number.path: value})
-            found = None if other is None else self._marginals(other)
-            if found is None:
+            other = self.perturbation.perturbed_base({number.path: value})
+            marginals = None if other is None else self._marginals(other)
+            if marginals is None:
                 return math.nan
-            return float((found * self._right(found)).sum(1)[index]) - threshold
+            return float((marginals * self._right(marginals)).sum(1)[index]) - threshold
 
-        if not self.open[index] or not one.sure[index] or math.isnan(threshold):
+        if not self.open[index] or not influence.sure[index] or math.isnan(threshold):
             return math.nan
-        up = (one.sure[index] > 0) == (sure(number.value) < 0)
+        up = (influence.sure[index] > 0) == (sure(number.value) < 0)
         end = number.high if up else number.low
-        near = one.flip[index] if math.isfinite(one.flip[index]) else (number.value + end) / 2
+        near = influence.flip[index] if math.isfinite(influence.flip[index]) else (number.value + end) / 2
         # Ends themselves are often not allowed, with others of the distribution at 0.
         for far in (near, (near + end) / 2, number.value + NEARLY * (end - number.value)):
             if sure(float(far)) * sure(number.value) < 0:

@@ -30,7 +30,7 @@ MOST_PAIRED = 40
 
 @dataclass(frozen=True)
 class Weight:
-    """What one part weighs, in bits: left out of all, alone, and its conflict with all else."""
+    """The weight of one part in bits: when left out of all, alone, and its conflict with the rest."""
 
     bits: float
     alone: float
@@ -39,18 +39,18 @@ class Weight:
 
 @dataclass(frozen=True)
 class ReadingWeight:
-    """What a reading weighs. said: variable -> answer -> how often; a number's answer is its text."""
+    """The weight of a reading. counts: variable -> answer -> how often; a number's answer is its text."""
 
     observer: str
     question: str
     view: str
-    said: Mapping[str, Mapping[str, float]]
+    counts: Mapping[str, Mapping[str, float]]
     weight: Weight
 
 
 @dataclass(frozen=True)
 class VariableWeight:
-    """What all answers about a variable weigh; given, declared: what the knowledge expects of it.
+    """The weight of all answers about a variable; given, declared: its expected values.
 
     given: root state -> P(true) of a binary variable or mean of an interval variable, compiled, for the label
     and for the other state whose probability these answers change most; declared: where the YAML says so.
@@ -58,7 +58,7 @@ class VariableWeight:
     """
 
     variable: str
-    said: Mapping[str, float]
+    counts: Mapping[str, float]
     weight: Weight
     given: Mapping[str, float]
     declared: Mapping[str, Cited]
@@ -68,8 +68,8 @@ class VariableWeight:
 class Pair:
     """Two readings (indices) and their conflict, bits."""
 
-    one: int
-    other: int
+    first: int
+    second: int
     bits: float
 
 
@@ -90,8 +90,8 @@ class Weights:
 
 def log_odds(p: Floats, state: int) -> Floats:
     """Return the log-odds in bits of a state against all others, (...), of distributions p (..., K)."""
-    others = np.delete(p, state, axis=-1).sum(-1)
-    return np.asarray(np.log2(np.maximum(p[..., state], 1e-300) / np.maximum(others, 1e-300)))
+    p_against = np.delete(p, state, axis=-1).sum(-1)
+    return np.asarray(np.log2(np.maximum(p[..., state], 1e-300) / np.maximum(p_against, 1e-300)))
 
 
 def first_two(p: Floats) -> tuple[int, int]:
@@ -100,27 +100,34 @@ def first_two(p: Floats) -> tuple[int, int]:
     return int(order[0]), int(order[min(1, len(order) - 1)])
 
 
-def weigh_parts(inference: Inference, one: Answers) -> Weights:
-    """Return what the parts of one item's answers weigh."""
+def weigh_parts(inference: Inference, answers: Answers) -> Weights:
+    """Return the weights of the parts of one item's answers."""
     network = inference.network
-    readings = len(one.reading_item)
-    columns: dict[str, Labels | Numbers] = {**one.labels, **one.numbers}
-    told = [name for name in network.knowledge.variables if name in columns and len(columns[name].reading)]
+    readings = len(answers.reading_item)
+    columns: dict[str, Labels | Numbers] = {**answers.labels, **answers.numbers}
+    answered = [
+        name for name in network.knowledge.variables if name in columns and len(columns[name].reading)
+    ]
     every, single = np.ones((1, readings), dtype=bool), np.eye(readings, dtype=bool)
     pairs = [
         (i, j) for i in range(min(readings, MOST_PAIRED)) for j in range(i + 1, min(readings, MOST_PAIRED))
     ]
     couples = np.array([single[i] | single[j] for i, j in pairs], dtype=bool).reshape(len(pairs), readings)
     parts = [every, ~every, ~single, single]
-    parts += [every] * (2 * len(told)) + [couples]
-    others = [[v for v in told if v != name] for name in told]
+    parts += [every] * (2 * len(answered)) + [couples]
+    all_but_one = [[v for v in answered if v != name] for name in answered]
     nothing: list[list[str]] = [[]]
-    hidden = [*nothing * (2 + 2 * readings), *([name] for name in told), *others, *nothing * len(pairs)]
-    posterior = inference.posterior(one.copies(np.concatenate(parts), hidden))
+    hidden = [
+        *nothing * (2 + 2 * readings),
+        *([name] for name in answered),
+        *all_but_one,
+        *nothing * len(pairs),
+    ]
+    posterior = inference.posterior(answers.copies(np.concatenate(parts), hidden))
     p, log_p = posterior.marginals[network.root], posterior.log_evidence / np.log(2)
     label, runner_up = first_two(p[0])
     bits = log_odds(p, label)
-    cuts = np.cumsum([2, readings, readings, len(told), len(told)])
+    cuts = np.cumsum([2, readings, readings, len(answered), len(answered)])
 
     def weight(left_out: int, alone: int) -> Weight:
         conflict = log_p[left_out] + log_p[alone] - log_p[0]
@@ -128,7 +135,7 @@ def weigh_parts(inference: Inference, one: Answers) -> Weights:
 
     change = np.abs(p[cuts[2] : cuts[3]] - p[0])
     change[:, label] = -1
-    other = change.argmax(1).tolist()
+    most_changed = change.argmax(1).tolist()
     states = network.root_states
     alone = log_p[cuts[1] : cuts[2]]
     return Weights(
@@ -138,51 +145,61 @@ def weigh_parts(inference: Inference, one: Answers) -> Weights:
         dict(zip(states, p[0].tolist(), strict=True)),
         float(bits[1]),
         float(bits[0]),
-        tuple(_reading(inference, one, r, weight(cuts[0] + r, cuts[1] + r)) for r in range(readings)),
         tuple(
-            _variable(inference, one, name, weight(cuts[2] + v, cuts[3] + v), (label, other[v]))
-            for v, name in enumerate(told)
+            _reading_weight(inference, answers, r, weight(cuts[0] + r, cuts[1] + r)) for r in range(readings)
+        ),
+        tuple(
+            _variable_weight(
+                inference, answers, name, weight(cuts[2] + v, cuts[3] + v), (label, most_changed[v])
+            )
+            for v, name in enumerate(answered)
         ),
         tuple(Pair(i, j, float(alone[i] + alone[j] - log_p[cuts[4] + k])) for k, (i, j) in enumerate(pairs)),
     )
 
 
-def _reading(inference: Inference, one: Answers, reading: int, weight: Weight) -> ReadingWeight:
+def _reading_weight(inference: Inference, answers: Answers, reading: int, weight: Weight) -> ReadingWeight:
     base = inference.network.knowledge
-    observer = inference.observations.observers[one.reading_observer[reading]]
-    said = said_of(inference, one.copies(np.arange(len(one.reading_item))[None] == reading))
-    question = list(base.questions)[one.reading_question[reading]]
-    return ReadingWeight(observer.name, question, one.views[one.reading_view[reading]], said, weight)
+    observer = inference.observations.observers[answers.reading_observer[reading]]
+    counts = said_of(inference, answers.copies(np.arange(len(answers.reading_item))[None] == reading))
+    question = list(base.questions)[answers.reading_question[reading]]
+    return ReadingWeight(
+        observer.name, question, answers.views[answers.reading_view[reading]], counts, weight
+    )
 
 
-def said_of(inference: Inference, one: Answers) -> dict[str, dict[str, float]]:
-    """Return what was said: variable -> answer -> how often; a number's answer is its text."""
-    return {name: told for name in (*one.labels, *one.numbers) if (told := _said(inference, one, name))}
+def said_of(inference: Inference, answers: Answers) -> dict[str, dict[str, float]]:
+    """Return the answers: variable -> answer -> how often; a number's answer is its text."""
+    return {
+        name: counts
+        for name in (*answers.labels, *answers.numbers)
+        if (counts := _answer_counts(inference, answers, name))
+    }
 
 
-def _said(inference: Inference, one: Answers, name: str) -> dict[str, float]:
+def _answer_counts(inference: Inference, answers: Answers, name: str) -> dict[str, float]:
     """Return the answers about a variable, and how often each was given, most often first."""
     counts: dict[str, float] = {}
-    if name in one.labels:
-        column = one.labels[name]
-        observers = one.reading_observer[column.reading]
+    if name in answers.labels:
+        column = answers.labels[name]
+        observers = answers.reading_observer[column.reading]
         for observer, answer, weight in zip(observers, column.answer, column.weight, strict=True):
             text = inference.observations.observers[observer].labels[name].answers[answer]
             counts[text] = counts.get(text, 0.0) + float(weight)
-    if name in one.numbers:
-        for value in one.numbers[name].value:
+    if name in answers.numbers:
+        for value in answers.numbers[name].value:
             text = f"{value + 0.0:g}"
             counts[text] = counts.get(text, 0.0) + 1
     return dict(sorted(counts.items(), key=lambda pair: -pair[1]))
 
 
-def _variable(
-    inference: Inference, one: Answers, name: str, weight: Weight, states: tuple[int, int]
+def _variable_weight(
+    inference: Inference, answers: Answers, name: str, weight: Weight, states: tuple[int, int]
 ) -> VariableWeight:
     network = inference.network
-    base, said = network.knowledge, _said(inference, one, name)
+    base, counts = network.knowledge, _answer_counts(inference, answers, name)
     if name == network.root:
-        return VariableWeight(name, said, weight, {}, {})
+        return VariableWeight(name, counts, weight, {}, {})
     table, variable = network.given_root[name], base.variables[name]
     edges = np.array(variable.edges)
     values = (edges[:-1] + edges[1:]) / 2 if variable.kind == "interval" else np.arange(2)
@@ -190,7 +207,7 @@ def _variable(
     names = network.root_states
     return VariableWeight(
         name,
-        said,
+        counts,
         weight,
         {names[k]: float(table[k] @ values) for k in states},
         {names[k]: declared[k] for k in states},

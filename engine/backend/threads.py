@@ -1,4 +1,4 @@
-"""How many threads torch may take."""
+"""A limit on torch's threads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Keep torch to so many threads meanwhile.
+    """Limit torch to `count` threads within the context, and restore the limit after it.
 
     One is the rule: the tensors here are small, and beside another busy process the threads' waiting for
     one another costs twenty times the work.

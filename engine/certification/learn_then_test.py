@@ -53,7 +53,7 @@ MOST_GOLD = 10_000_000
 def split(
     items: int, groups: Sequence[object] | None, share: float, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Return which of the gold items fit (N,), by chance; the others certify.
+    """Return a random mask (N,) of the gold items for fitting; the others certify.
 
     groups: the subject of each item; all of a subject's are in one part. share: of the items, or subjects,
     that fit; a third is enough to choose where to start, and certifies clearly more than a half does.
@@ -78,23 +78,26 @@ class _Part:
     order: Floats | None
 
     def counts(self, thresholds: Floats) -> tuple[Ints, Ints]:
-        """Return the accepted units, and those that are wrong, at each threshold."""
+        """Return the accepted units and the wrong ones among them at each threshold, (T,) each."""
         if self.order is None:
             n = np.searchsorted(self.risk, thresholds, side="right")
             return n, np.concatenate([[0], np.cumsum(self.wrong)])[n]
         first = np.lexsort((self.order, self.unit))
         risk, wrong, unit = self.risk[first], self.wrong[first], self.unit[first]
-        found = np.zeros((2, len(thresholds)), dtype=np.int64)
+        totals = np.zeros((2, len(thresholds)), dtype=np.int64)
         for i, threshold in enumerate(thresholds):
             inside = np.flatnonzero(risk <= threshold)
             chosen = inside[np.diff(unit[inside], prepend=-1) != 0]
-            found[:, i] = len(chosen), wrong[chosen].sum()
-        return found[0], found[1]
+            totals[:, i] = len(chosen), wrong[chosen].sum()
+        return totals[0], totals[1]
 
 
 @dataclass(frozen=True)
-class _Thing:
-    """A value to be certified: what is known of it in the part that fits and in the one that certifies."""
+class _Hypothesis:
+    """One value of one variable to be certified: its items in the fit split and in the certifying split.
+
+    candidates: (T,) thresholds, increasing. counts: accepted units and errors of the fit split at each, (T,).
+    """
 
     variable: str
     value: str
@@ -104,7 +107,7 @@ class _Thing:
     counts: tuple[Ints, Ints]
 
     def chances(self, alpha: float, share: float, ratio: float) -> Floats:
-        """Return about how probable it is that each candidate passes.
+        """Return the approximate probability that each candidate passes, (T,).
 
         ratio: of units that certify to those that fit. Errors to come are beta-binomial around those of the
         fit (Jeffreys).
@@ -126,7 +129,7 @@ def certify(
     levels: Mapping[str, LevelDecision],
     acceptable: NDArray[np.bool_],
     gold: Gold,
-    fits: NDArray[np.bool_],
+    in_fit_split: NDArray[np.bool_],
     *,
     alpha: float,
     delta: float,
@@ -136,7 +139,7 @@ def certify(
     groups: Sequence[object] | None = None,
     rng: np.random.Generator | None = None,
 ) -> Guarantee:
-    """Return what can be promised of the values accepted from now on.
+    """Return the guarantee for values accepted from now on.
 
     Args:
         base: as it will be read; its digests are what the guarantee holds for.
@@ -145,7 +148,7 @@ def certify(
             part of delta, and is not accepted.
         acceptable: (N,) items of which anything may be accepted (see `decision.acceptable`).
         gold: of the same items; where it is unknown the item does not count for the variable.
-        fits: (N,) see `split`; what fitted the base must be among these items.
+        in_fit_split: (N,) see `split`; what fitted the base must be among these items.
         alpha: the most that may err among the accepted.
         delta: the probability that any promise is broken.
         population: the prior of the inference.
@@ -156,21 +159,28 @@ def certify(
     """
     if groups is not None and rng is None:
         raise ValueError("with groups an rng is needed")
-    if groups is not None and set(np.asarray(groups)[fits]) & set(np.asarray(groups)[~fits]):
+    if groups is not None and set(np.asarray(groups)[in_fit_split]) & set(np.asarray(groups)[~in_fit_split]):
         raise ValueError("a subject is in both parts")
-    things = _things(base, levels, acceptable, gold, fits, groups, rng)
-    units = np.arange(len(fits)) if groups is None else _numbered(groups)
-    fitting, certifying = (len(np.unique(units[part])) for part in (fits, ~fits))
+    hypotheses = _hypotheses(base, levels, acceptable, gold, in_fit_split, groups, rng)
+    units = np.arange(len(in_fit_split)) if groups is None else _group_index(groups)
+    fitting, certifying = (len(np.unique(units[part])) for part in (in_fit_split, ~in_fit_split))
     ratio, all_units = certifying / max(fitting, 1), fitting + certifying
-    # What has no hope takes no share; that is seen on the part that fits alone.
-    met = [thing for thing in things if len(thing.candidates)]
-    first = _shared(delta, len(met))
-    tried = [t for t in met if t.chances(alpha, first, ratio).max() >= WORTH_TRYING]
-    share = _shared(delta, len(tried)) if tried else first
-    hopeful = {(thing.variable, thing.value) for thing in tried}
+    # What has no hope takes no share; that is seen on the fit split alone.
+    testable = [hypothesis for hypothesis in hypotheses if len(hypothesis.candidates)]
+    first = _equal_shares(delta, len(testable))
+    tried = [t for t in testable if t.chances(alpha, first, ratio).max() >= WORTH_TRYING]
+    share = _equal_shares(delta, len(tried)) if tried else first
+    hopeful = {(hypothesis.variable, hypothesis.value) for hypothesis in tried}
     certificates = tuple(
-        _tested(thing, alpha, share, ratio, all_units, tried=(thing.variable, thing.value) in hopeful)
-        for thing in things
+        _certificate(
+            hypothesis,
+            alpha,
+            share,
+            ratio,
+            all_units,
+            tried=(hypothesis.variable, hypothesis.value) in hopeful,
+        )
+        for hypothesis in hypotheses
     )
     return Guarantee(
         certificates,
@@ -180,47 +190,51 @@ def certify(
         population,
         dict(base.digests),
         design,
-        int((~fits).sum()),
+        int((~in_fit_split).sum()),
         made,
-        _assumptions(int((~fits).sum()), certifying if groups is not None else None, population, design),
+        _assumptions(
+            int((~in_fit_split).sum()), certifying if groups is not None else None, population, design
+        ),
     )
 
 
-def _shared(delta: float, among: int) -> float:
-    """Return the part of delta that each has, as it can be written."""
+def _equal_shares(delta: float, among: int) -> float:
+    """Return delta divided equally, rounded down to the digits that are written."""
     return float(math.floor(delta / max(among, 1) * 1e9) / 1e9)
 
 
-def _numbered(groups: Sequence[object]) -> Ints:
+def _group_index(groups: Sequence[object]) -> Ints:
     return np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
 
 
-def _things(
+def _hypotheses(
     base: Knowledge,
     levels: Mapping[str, LevelDecision],
     acceptable: Mask,
     gold: Gold,
-    fits: Mask,
+    in_fit_split: Mask,
     groups: Sequence[object] | None,
     rng: np.random.Generator | None,
-) -> list[_Thing]:
-    units = np.arange(len(fits)) if groups is None else _numbered(groups)
-    order = rng.random(len(fits)) if groups is not None and rng is not None else None
-    found = []
+) -> list[_Hypothesis]:
+    units = np.arange(len(in_fit_split)) if groups is None else _group_index(groups)
+    order = rng.random(len(in_fit_split)) if groups is not None and rng is not None else None
+    hypotheses = []
     for name in (name for names in base.levels.values() for name in names if name in levels):
         variable, level, truth = base.variables[name], levels[name], gold.values.get(name)
         if truth is None:
-            truth = np.full(len(fits), np.nan)
+            truth = np.full(len(in_fit_split), np.nan)
         off = np.abs(truth - level.value)
         interval = variable.kind == "interval"
         wrong = off > (base.policy.tolerance[name] if interval else 0.5)
         risk = np.where(acceptable & level.eligible, level.risk, np.inf)
         for index, value in enumerate(variable.values):
-            mine = ~np.isnan(truth) & (interval | (level.value == index))
-            fit, test = (_part(risk, wrong, units, order, mine & part) for part in (fits, ~fits))
+            decided = ~np.isnan(truth) & (interval | (level.value == index))
+            fit, test = (
+                _part(risk, wrong, units, order, decided & part) for part in (in_fit_split, ~in_fit_split)
+            )
             candidates = _candidates(fit.risk)
-            found.append(_Thing(name, value, fit, test, candidates, fit.counts(candidates)))
-    return found
+            hypotheses.append(_Hypothesis(name, value, fit, test, candidates, fit.counts(candidates)))
+    return hypotheses
 
 
 def _part(risk: Floats, wrong: Mask, units: Ints, order: Floats | None, chosen: Mask) -> _Part:
@@ -239,35 +253,40 @@ def _candidates(risk: Floats) -> Floats:
     return np.unique(np.ceil(risk[places] * 1e9 + 0.5) / 1e9)
 
 
-def _tested(
-    thing: _Thing, alpha: float, share: float, ratio: float, units: int, *, tried: bool
+def _certificate(
+    hypothesis: _Hypothesis, alpha: float, share: float, ratio: float, units: int, *, tried: bool
 ) -> Certificate:
     """Test the candidates of a value from its start on; units: of all gold."""
-    chances = thing.chances(alpha, share, ratio) if len(thing.candidates) else np.zeros(0)
+    chances = hypothesis.chances(alpha, share, ratio) if len(hypothesis.candidates) else np.zeros(0)
     start = int(chances.argmax()) if len(chances) else 0
-    n, errors = thing.test.counts(thing.candidates)
+    n, errors = hypothesis.test.counts(hypothesis.candidates)
     passed = passes(n, errors, alpha, share)[start:] if tried else np.zeros(0, dtype=bool)
     steps = len(passed) if passed.all() else int(passed.argmin())
     at = start + max(steps - 1, 0)
     counted = (int(n[at]), int(errors[at])) if len(n) else (0, 0)
-    threshold = float(thing.candidates[at]) if steps else None
-    predicted = len(thing.test.risk)
-    accepted = int((thing.test.risk <= threshold).sum()) if threshold is not None else 0
+    threshold = float(hypothesis.candidates[at]) if steps else None
+    predicted = len(hypothesis.test.risk)
+    accepted = int((hypothesis.test.risk <= threshold).sum()) if threshold is not None else 0
     missing = gold = None
     if threshold is None and len(n):
-        met = [int(own[start]) + tested for own, tested in zip(thing.counts, counted, strict=True)]
+        accepted_counts = [
+            int(fit_counts[start]) + test_count
+            for fit_counts, test_count in zip(hypothesis.counts, counted, strict=True)
+        ]
         missing = _missing(*counted, alpha, share)
-        gold = _gold(met[0], met[1], missing, units, ratio / (1 + ratio), alpha, share)
+        gold = _gold(
+            accepted_counts[0], accepted_counts[1], missing, units, ratio / (1 + ratio), alpha, share
+        )
     return Certificate(
-        thing.variable,
-        thing.value,
+        hypothesis.variable,
+        hypothesis.value,
         threshold,
         *counted,
         share if tried else 0.0,
         upper_bound(*counted, share) if tried else 1.0,
         predicted,
         accepted / predicted if predicted else 0.0,
-        float(thing.test.wrong.mean()) if predicted else 0.0,
+        float(hypothesis.test.wrong.mean()) if predicted else 0.0,
         missing,
         gold,
     )
@@ -308,23 +327,25 @@ def _least(enough: Callable[[int], bool]) -> int:
 
 
 def _assumptions(items: int, subjects: int | None, population: str, design: Design) -> tuple[str, ...]:
-    """Return in words what the promise rests on."""
+    """Return the assumptions of the guarantee, in words."""
     of = f"{items} items" if subjects is None else f"{items} items of {subjects} subjects"
     unit = "an item" if subjects is None else "a random accepted item of a random subject"
-    one = "item" if subjects is None else "subject"
-    said = [
+    unit_noun = "item" if subjects is None else "subject"
+    assumptions = [
         f"What is promised is the share of errors of {unit} that is accepted with a certified value: of each "
         "value by itself, not of an item with all its values.",
-        f"Every {one} to come is drawn as the {of} were that certified, independently of one another; "
+        f"Every {unit_noun} to come is drawn as the {of} were that certified, independently of one another; "
         "nothing here can tell whether another source of items is like them.",
         "The gold is right: what differs from it counts as wrong, and what is wrong in it is not seen.",
         f"Items to come are answered by the same observers, asked in the same way: {design}.",
         f"Base, prompts, observers and policy stay as they were, and so does the population, {population}.",
     ]
     if design.adaptive:
-        said.append(
+        assumptions.append(
             "The answers of an item are those that this policy asked for, none left out and none added."
         )
     else:
-        said.append("It holds for items as they were answered then: whoever asks further leaves the promise.")
-    return tuple(said)
+        assumptions.append(
+            "It holds for items as they were answered then: whoever asks further leaves the promise."
+        )
+    return tuple(assumptions)

@@ -1,4 +1,4 @@
-"""Answers -> how items were answered, and whether other items were answered likewise."""
+"""Answers -> the design of how items were answered, and the items that do not follow it."""
 
 from __future__ import annotations
 
@@ -47,35 +47,37 @@ def design_of(base: Knowledge, batches: Iterable[Answers], *, adaptive: bool = F
 
 
 def mismatches(design: Design, base: Knowledge, answers: Answers) -> list[str]:
-    """Return for each item in which way it was answered otherwise; no text where it was not."""
-    found = [""] * len(answers.items)
-    known = {(one.observer, one.question, one.view): one for one in design.readings}
-    met: list[set[Asked]] = [set() for _ in found]
+    """Return for each item how its answers differ from the design; an empty text where they do not."""
+    messages = [""] * len(answers.items)
+    known = {(r.observer, r.question, r.view): r for r in design.readings}
+    matched: list[set[Asked]] = [set() for _ in messages]
     names = _names(base, answers)
     for item, key, draws in zip(
         answers.reading_item.tolist(), names, draws_of(base, answers).tolist(), strict=True
     ):
-        one = known.get(key)
-        if one is None:
-            found[item] = found[item] or f"{', '.join(key)} was not asked then"
-        elif draws > one.most:
-            found[item] = found[item] or f"{_times(draws)} of {one.name}, then at most {one.most}"
+        reading = known.get(key)
+        if reading is None:
+            messages[item] = messages[item] or f"{', '.join(key)} was not asked then"
+        elif draws > reading.most:
+            messages[item] = (
+                messages[item] or f"{_times(draws)} of {reading.name}, then at most {reading.most}"
+            )
         else:
-            met[item].add(one)
+            matched[item].add(reading)
     unread = answers.refused + answers.unreadable
     for item, total in enumerate(answers.samples.tolist()):
-        found[item] = found[item] or _lack(design, met[item], total, int(unread[item]))
-    return found
+        messages[item] = messages[item] or _lack(design, matched[item], total, int(unread[item]))
+    return messages
 
 
-def _lack(design: Design, met: set[Asked], total: int, unread: int) -> str:
+def _lack(design: Design, matched: set[Asked], total: int, unread: int) -> str:
     if total > design.most:
         return f"{_times(total)}, then at most {design.most}"
     if design.adaptive:
         return ""
     if total < design.least:
         return f"{_times(total)}, then at least {design.least}"
-    lacking = [one.name for one in design.readings if one.least and one not in met]
+    lacking = [reading.name for reading in design.readings if reading.least and reading not in matched]
     return f"lacks {lacking[0]}" if lacking and not unread else ""
 
 

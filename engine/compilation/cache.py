@@ -35,7 +35,7 @@ MOST_FILES = 64
 
 
 def compiled(knowledge: Knowledge, folder: Path | None) -> Network:
-    """Return the compiled base: from `folder` where it is there, else compiled now and kept there.
+    """Return the compiled base, from `folder` where it is stored, else compiled and stored there.
 
     A folder that cannot be written to keeps nothing; None keeps nothing either.
 
@@ -58,9 +58,9 @@ def compiled(knowledge: Knowledge, folder: Path | None) -> Network:
 
 def _key(knowledge: Knowledge) -> str:
     """Return a digest of what the base says, in which order, and of how this engine compiles it."""
-    order = [(name, one.kind, one.states, one.edges) for name, one in knowledge.variables.items()]
+    order = [(name, v.kind, v.states, v.edges) for name, v in knowledge.variables.items()]
     names = [list(part) for part in (knowledge.populations, knowledge.cells, knowledge.affect)]
-    names += [[one.name for one in part] for part in (knowledge.couplings, knowledge.rules)]
+    names += [[declaration.name for declaration in part] for part in (knowledge.couplings, knowledge.rules)]
     text = json.dumps([knowledge.digest, knowledge.root, knowledge.reference, order, names, _engine()])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -68,10 +68,10 @@ def _key(knowledge: Knowledge) -> str:
 @cache
 def _engine() -> str:
     """Return a digest of the engine's source, so that no other version's network is taken."""
-    found = hashlib.sha256(np.__version__.encode())
+    digest = hashlib.sha256(np.__version__.encode())
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
-        found.update(path.read_bytes())
-    return found.hexdigest()
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _write(path: Path, network: Network) -> None:
@@ -85,7 +85,7 @@ def _write(path: Path, network: Network) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    kept = sorted(path.parent.glob("*.npz"), key=lambda one: one.stat().st_mtime)
+    kept = sorted(path.parent.glob("*.npz"), key=lambda stored_path: stored_path.stat().st_mtime)
     for old in kept[:-MOST_FILES]:
         old.unlink(missing_ok=True)
 

@@ -23,17 +23,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.backend.threads import torch_threads
-from engine.compilation.maxent import FitModel
+from engine.compilation.maxent import DualProblem
 from engine.compilation.passes import (
-    Draft,
-    lay_cliques,
-    lay_constraints,
-    lay_couplings,
-    lay_nodes,
-    lay_rules,
+    PartialNetwork,
+    build_cliques,
+    build_constraints,
+    build_couplings,
+    build_nodes,
+    build_rules,
 )
 from engine.errors import Fault, KnowledgeError
-from engine.language.yaml_tree import Declared
+from engine.language.yaml_tree import YamlTree
 from engine.network.network import Network
 from engine.network.values import CompiledRule
 
@@ -53,14 +53,14 @@ MOST_REFITTED = 4_000_000
 MOST_MISSED = 1e-6
 
 
-def check_rules(draft: Draft) -> Draft:
-    """Refuse rules whose `if`, or `if` with `then`, nothing satisfies; let those that cannot fail be."""
-    fitted = [item for item in draft.rule_tables if not item.decided]
-    probabilities = iter(_model(draft).probabilities([e for item in fitted for e in _events(item)]))
-    yaml = draft.knowledge.yaml
-    places = yaml.places if isinstance(yaml, Declared) else {}
+def check_rules(partial: PartialNetwork) -> PartialNetwork:
+    """Refuse rules whose `if`, or `if` with `then`, nothing satisfies; those that cannot fail are decided."""
+    fitted = [item for item in partial.rule_tables if not item.decided]
+    probabilities = iter(_dual_problem(partial).probabilities([e for item in fitted for e in _events(item)]))
+    yaml = partial.knowledge.yaml
+    places = yaml.places if isinstance(yaml, YamlTree) else {}
     faults, kept = [], []
-    for item in draft.rule_tables:
+    for item in partial.rule_tables:
         if item.decided:
             p_if, p_both = float(item.condition.any()), float((item.condition & item.then).any())
         else:
@@ -75,14 +75,14 @@ def check_rules(draft: Draft) -> Draft:
         kept.append(replace(item, decided=item.decided or p_both >= p_if * (1 - CERTAIN)))
     if faults:
         raise KnowledgeError(faults)
-    return lay_constraints(replace(draft, rule_tables=tuple(kept)))
+    return build_constraints(replace(partial, rule_tables=tuple(kept)))
 
 
-def solve(draft: Draft) -> Draft:
+def solve(partial: PartialNetwork) -> PartialNetwork:
     """Fit the local tables and the rules' weights; see the module's docstring."""
-    assert draft.constraints is not None
-    fitted = [item for item in draft.rule_tables if not item.decided]
-    model = _model(draft)
+    assert partial.constraints is not None
+    fitted = [item for item in partial.rule_tables if not item.decided]
+    model = _dual_problem(partial)
     solution = _solve_by_strength(model, [item.rule.n for item in fitted])
     marginals = solution.marginals
     if solution.miss > MOST_MISSED:
@@ -90,57 +90,59 @@ def solve(draft: Draft) -> Draft:
             f"the declared numbers cannot all be met: after the fit one is still off by {solution.miss:.2g}. "
             "Couplings and rules this extreme leave no room for the tables; soften or remove some"
         )
-        root = draft.knowledge.variables[draft.knowledge.root]
+        root = partial.knowledge.variables[partial.knowledge.root]
         raise KnowledgeError([Fault(root.place, "", message)])
     fits = dict(
         zip((item.rule.name for item in fitted), zip(solution.held, solution.theta, strict=True), strict=True)
     )
-    events = iter(_weighed(model, draft, solution))
+    events = iter(_event_probabilities(model, partial, solution))
     rules = []
-    for item in draft.rule_tables:
+    for item in partial.rule_tables:
         p_if, p_both = next(events), next(events)
         held, theta = fits.get(item.rule.name, (False, 0.0))
-        met = not held and abs(p_both - item.rule.confidence * p_if) < 1e-3 * p_if
-        status = "decided" if item.decided else "met" if met else "unmet"
+        is_met = not held and abs(p_both - item.rule.confidence * p_if) < 1e-3 * p_if
+        status = "decided" if item.decided else "met" if is_met else "unmet"
         rules.append(_compiled(item, status, p_both, p_if, theta))
     return replace(
-        draft,
-        factors=(*solution.tables, *draft.factors, *solution.rules),
+        partial,
+        factors=(*solution.tables, *partial.factors, *solution.rules),
         rules=tuple(rules),
         marginals=marginals,
         log_z=solution.log_z,
     )
 
 
-def _weighed(model: FitModel, draft: Draft, solution: Solution) -> Iterator[float]:
+def _event_probabilities(model: DualProblem, partial: PartialNetwork, solution: Solution) -> Iterator[float]:
     """Yield P(if) and P(if & then) of every rule in the fitted network, reference population."""
-    assert draft.constraints is not None
-    weights = draft.constraints.weights
-    below = [item for item in draft.rule_tables if item.nodes]
-    found = iter(model.probabilities([e for item in below for e in _events(item)], solution.parameters))
-    for item in draft.rule_tables:
+    assert partial.constraints is not None
+    weights = partial.constraints.weights
+    below = [item for item in partial.rule_tables if item.nodes]
+    probabilities = iter(
+        model.probabilities([e for item in below for e in _events(item)], solution.parameters)
+    )
+    for item in partial.rule_tables:
         if item.nodes:
-            yield from (next(found), next(found))
+            yield from (next(probabilities), next(probabilities))
         else:
             yield from (
                 float(weights @ event[:, 0]) for event in (item.condition, item.condition & item.then)
             )
 
 
-def _model(draft: Draft) -> FitModel:
-    assert draft.constraints is not None
-    sizes = {name: node.size for name, node in draft.nodes.items()}
-    return FitModel(draft.constraints, draft.steps, sizes, draft.factors, _begin(draft))
+def _dual_problem(partial: PartialNetwork) -> DualProblem:
+    assert partial.constraints is not None
+    sizes = {name: node.size for name, node in partial.nodes.items()}
+    return DualProblem(partial.constraints, partial.steps, sizes, partial.factors, _start_parameters(partial))
 
 
-def _begin(draft: Draft) -> Floats | None:
+def _start_parameters(partial: PartialNetwork) -> Floats | None:
     """Return the parameters of the near network, as far as it has the same tables."""
-    c = draft.constraints
-    if draft.near is None or c is None or not draft.nodes:
+    c = partial.constraints
+    if partial.near is None or c is None or not partial.nodes:
         return None
-    tables = {factor.nodes[0]: factor.log_table for factor in draft.near.factors if factor.kind == "table"}
+    tables = {factor.nodes[0]: factor.log_table for factor in partial.near.factors if factor.kind == "table"}
     wanted = {
-        name: (len(c.weights), draft.nodes[name].size) for name in (*c.binary, *([c.block] * bool(c.block)))
+        name: (len(c.weights), partial.nodes[name].size) for name in (*c.binary, *([c.block] * bool(c.block)))
     }
     if wanted != {name: table.shape for name, table in tables.items()}:
         return None
@@ -150,27 +152,27 @@ def _begin(draft: Draft) -> Floats | None:
         wide = np.concatenate([c.features, np.ones((*c.features.shape[:2], 1))], axis=2)
         solved = [np.linalg.lstsq(*pair)[0][:-1] for pair in zip(wide, tables[c.block], strict=True)]
         parts.append(np.stack(solved))
-    theta = {rule.name: rule.weight for rule in draft.near.rules}
+    theta = {rule.name: rule.weight for rule in partial.near.rules}
     parts += [np.full((len(c.weights), 1), theta.get(rule.name, 0.0)) for rule in c.rules]
     return np.concatenate(parts, axis=1)
 
 
-def _solve_by_strength(model: FitModel, strengths: Sequence[float]) -> Solution:
-    """Fit all rules; a rule that fails because of weaker ones makes one of them give way.
+def _solve_by_strength(model: DualProblem, strengths: Sequence[float]) -> Solution:
+    """Return the fit of all rules; where a rule fails because of weaker ones, one or all are dropped.
 
     The larger the base, the fewer are tried: a fit takes time as the square of its parameters.
     """
     bounds = model.c.bounds.copy()
     solution = model.fit(bounds)
-    left = MOST_REFITTED // model.size**2 if len(strengths) else 0
+    fits_left = MOST_REFITTED // model.size**2 if len(strengths) else 0
 
     def fitted(trial: Floats) -> Solution | None:
-        nonlocal left
-        left -= 1
-        return model.fit(trial) if left >= 0 else None
+        nonlocal fits_left
+        fits_left -= 1
+        return model.fit(trial) if fits_left >= 0 else None
 
     for strong in sorted(np.flatnonzero(solution.held), key=lambda i: -strengths[int(i)]):
-        if left <= 0:
+        if fits_left <= 0:
             break
         weaker = [
             i
@@ -220,16 +222,16 @@ def _compiled(item: RuleTables, status: Any, p_both: float, p_if: float, weight:
     )
 
 
-PASSES = (lay_nodes, lay_couplings, lay_rules, lay_cliques, lay_constraints, check_rules, solve)
+PASSES = (build_nodes, build_couplings, build_rules, build_cliques, build_constraints, check_rules, solve)
 
 
 def constraints_of(knowledge: Knowledge) -> Constraints:
-    """Return what the network of a base that compiles has to meet."""
-    draft = Draft(knowledge)
+    """Return the constraints that the compiled network of a base must meet."""
+    partial = PartialNetwork(knowledge)
     for step in PASSES[: PASSES.index(check_rules)]:
-        draft = step(draft)
-    assert draft.constraints is not None
-    return draft.constraints
+        partial = step(partial)
+    assert partial.constraints is not None
+    return partial.constraints
 
 
 def compile_network(knowledge: Knowledge, near: Network | None = None) -> Network:
@@ -241,24 +243,24 @@ def compile_network(knowledge: Knowledge, near: Network | None = None) -> Networ
         KnowledgeError: a formula that nothing satisfies, moments that no distribution on the
             bins has, or a base too wide for memory.
     """
-    draft = Draft(knowledge, near)
+    partial = PartialNetwork(knowledge, near)
     with torch_threads(1):
         for step in PASSES:
-            draft = step(draft)
-    assert draft.log_z is not None
+            partial = step(partial)
+    assert partial.log_z is not None
     log_prior = {
-        name: np.log(np.array(population.p)) - draft.log_z
+        name: np.log(np.array(population.p)) - partial.log_z
         for name, population in knowledge.populations.items()
     }
-    cliques = tuple(tuple(sorted(clique)) for clique in draft.cliques)
+    cliques = tuple(tuple(sorted(clique)) for clique in partial.cliques)
     return Network(
         knowledge,
-        draft.nodes,
-        draft.factors,
+        partial.nodes,
+        partial.factors,
         log_prior,
-        draft.rules,
-        draft.facts,
-        draft.marginals,
+        partial.rules,
+        partial.facts,
+        partial.marginals,
         cliques,
-        draft.steps,
+        partial.steps,
     )

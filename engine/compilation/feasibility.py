@@ -29,7 +29,7 @@ def feasible_interval(network: Network, rule: CompiledRule) -> tuple[float, floa
     """
     from scipy.optimize import linprog
 
-    programme = _Programme(network, _spoken_of(network, rule))
+    programme = _Programme(network, _relevant_nodes(network, rule))
     condition = programme.condition(rule)
     both = programme.conclusion(rule)
     matrix, right = programme.constraints()
@@ -37,12 +37,12 @@ def feasible_interval(network: Network, rule: CompiledRule) -> tuple[float, floa
     from scipy.sparse import csr_matrix, hstack, vstack
 
     scaled = hstack([matrix, csr_matrix(-right[:, None])])
-    one = csr_matrix(np.append(condition, 0.0)[None])
+    normalisation = csr_matrix(np.append(condition, 0.0)[None])
     ends = []
     for sign in (1, -1):
         solved = linprog(
             np.append(sign * both, 0.0),
-            A_eq=vstack([scaled, one]),
+            A_eq=vstack([scaled, normalisation]),
             b_eq=np.append(np.zeros(len(right)), 1.0),
             method="highs",
         )
@@ -50,16 +50,16 @@ def feasible_interval(network: Network, rule: CompiledRule) -> tuple[float, floa
     return min(max(ends[0], 0.0), 1.0), min(max(ends[1], 0.0), 1.0)
 
 
-def _spoken_of(network: Network, rule: CompiledRule) -> frozenset[str]:
-    """Return the rule's nodes with all that they are functions of; the others cannot stand in its way."""
-    found: set[str] = set()
-    left = list(rule.nodes)
-    while left:
-        name = left.pop()
-        if name not in found:
-            found.add(name)
-            left += network.nodes[name].parents
-    return frozenset(found)
+def _relevant_nodes(network: Network, rule: CompiledRule) -> frozenset[str]:
+    """Return the rule's nodes and all their ancestors; no other node constrains the rule."""
+    names: set[str] = set()
+    pending = list(rule.nodes)
+    while pending:
+        name = pending.pop()
+        if name not in names:
+            names.add(name)
+            pending += network.nodes[name].parents
+    return frozenset(names)
 
 
 class _Programme:
@@ -71,8 +71,10 @@ class _Programme:
         base = network.knowledge
         self.weights = np.array(base.populations[base.reference].p)
         # What is left of a junction tree's cliques is a junction tree's.
-        left = dict.fromkeys(tuple(n for n in clique if n in names) for clique in network.cliques)
-        self.cliques = [one for one in left if one and not any(set(one) < set(other) for other in left)]
+        scopes = dict.fromkeys(tuple(n for n in clique if n in names) for clique in network.cliques)
+        self.cliques = [
+            scope for scope in scopes if scope and not any(set(scope) < set(other) for other in scopes)
+        ]
         self.cells: list[dict[str, NDArray[np.int64]]] = []
         self.offsets: list[int] = []
         self.size = 0
@@ -149,27 +151,27 @@ class _Programme:
                     equation([(columns, feature[index])], weight * float(p @ feature))  # type: ignore[operator]
 
     def _agreement(self, equation: object) -> None:
-        for one in range(len(self.cliques)):
-            for two in range(one):
-                shared = [n for n in self.cliques[one] if n in self.cliques[two]]
+        for first in range(len(self.cliques)):
+            for second in range(first):
+                shared = [n for n in self.cliques[first] if n in self.cliques[second]]
                 if not shared:
                     continue
                 sizes = [self.network.nodes[n].size for n in shared]
                 for values in np.ndindex(*sizes):
                     masks = [
                         np.all([self.cells[c][n] == v for n, v in zip(shared, values, strict=True)], axis=0)
-                        for c in (one, two)
+                        for c in (first, second)
                     ]
                     for state in range(len(self.weights)):
                         terms = [
-                            (self._columns(one, state), masks[0].astype(np.float64)),
-                            (self._columns(two, state), -masks[1].astype(np.float64)),
+                            (self._columns(first, state), masks[0].astype(np.float64)),
+                            (self._columns(second, state), -masks[1].astype(np.float64)),
                         ]
                         equation(terms, 0.0)  # type: ignore[operator]
 
 
 def _features(network: Network, name: str) -> list[Floats]:
-    """Return what is declared of a node: its rate, or the moments of its variables; and the total."""
+    """Return the declared functions of a node's states, (states,) each: total, rate or moments."""
     node = network.nodes[name]
     features = [np.ones(node.size)]
     if node.size == 2 and not node.cell:

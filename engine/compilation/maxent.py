@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.network.junction_tree import collect, laid, lay
+from engine.network.junction_tree import add_to_clique, aligned_table, collect
 from engine.network.values import Factor
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ MOST_WORK = 600_000
 
 @dataclass(frozen=True)
 class Constraints:
-    """What the compiled network has to meet.
+    """The constraints of the compiled network.
 
     weights: (K,) P(root), reference. binary: J node names; rates: (K, J) P(true | root).
     block: the block's node or ""; features: (K, cells, F), their required means targets: (K, F).
@@ -73,7 +73,7 @@ class Solution:
     miss: float
 
 
-class FitModel:
+class DualProblem:
     """The dual and its minimum.
 
     Clique log-tables are an affine function of parameters (K, J + F + R): the local tables' λ, and
@@ -98,7 +98,7 @@ class FitModel:
         self.k = len(constraints.weights)
         self.static = [torch.zeros(1, *(sizes[n] for n in step.nodes), dtype=torch.float64) for step in steps]
         for factor in fixed:
-            lay(steps, self.static, factor.nodes, torch.as_tensor(factor.log_table))
+            add_to_clique(steps, self.static, factor.nodes, torch.as_tensor(factor.log_table))
         self.features = None if constraints.features is None else torch.as_tensor(constraints.features)
         self.local = len(constraints.binary) + (0 if self.features is None else self.features.shape[2])
         self.size = self.local + len(constraints.rules)
@@ -111,13 +111,13 @@ class FitModel:
         features: list[tuple[int, tuple[str, ...], Floats]]
         features = [(j, (name,), units) for j, name in enumerate(self.c.binary)]
         features += [(self.local + r, rule.nodes, rule.log_table) for r, rule in enumerate(self.c.rules)]
-        found: dict[int, list[tuple[int, Tensor]]] = {}
+        by_clique: dict[int, list[tuple[int, Tensor]]] = {}
         for column, nodes, table in features:
-            index, wide = laid(self.steps, nodes, torch.as_tensor(table))
+            index, wide = aligned_table(self.steps, nodes, torch.as_tensor(table))
             full = wide.expand(len(wide), *self.static[index].shape[1:]).flatten(1)
-            found.setdefault(index, []).append((column, full))
+            by_clique.setdefault(index, []).append((column, full))
         designs: list[tuple[list[int], Tensor] | None] = [None] * len(self.steps)
-        for index, members in found.items():
+        for index, members in by_clique.items():
             rows = max(len(full) for _, full in members)
             stacked = torch.stack([full.expand(rows, -1) for _, full in members], dim=1)
             designs[index] = ([column for column, _ in members], stacked)
@@ -131,13 +131,13 @@ class FitModel:
         for index, design in enumerate(self.designs):
             if design is not None:
                 columns, features = design
-                own = parameters[:, columns].reshape(copies, self.k, -1)
-                tilt = (own[:, :, None] @ features)[:, :, 0].flatten(0, 1)
+                clique_parameters = parameters[:, columns].reshape(copies, self.k, -1)
+                tilt = (clique_parameters[:, :, None] @ features)[:, :, 0].flatten(0, 1)
                 tables[index] = tables[index] + tilt.reshape(-1, *tables[index].shape[1:])
         if self.features is not None:
-            own = parameters[:, len(self.c.binary) : self.local].reshape(copies, self.k, -1)
-            scores = torch.einsum("ksf,ckf->cks", self.features, own)
-            lay(self.steps, tables, (self.c.block,), scores.flatten(0, 1))
+            block_parameters = parameters[:, len(self.c.binary) : self.local].reshape(copies, self.k, -1)
+            scores = torch.einsum("ksf,ckf->cks", self.features, block_parameters)
+            add_to_clique(self.steps, tables, (self.c.block,), scores.flatten(0, 1))
         return tables
 
     def log_z(self, tables: list[Tensor]) -> Tensor:
@@ -150,8 +150,8 @@ class FitModel:
             for t, p in zip(tables, peaks, strict=True)
         ]
         total, _ = collect(self.steps, linear, {})
-        found: Tensor = total[:, 0] + sum(peaks)
-        return found
+        log_z: Tensor = total[:, 0] + sum(peaks)
+        return log_z
 
     def derivatives(self, parameters: Floats, count: int | None = None) -> tuple[Floats, Floats, Floats]:
         """Return log Z (K,), its gradient and Hessian in the first parameters, (K, P) and (K, P, P).
@@ -196,11 +196,11 @@ class FitModel:
             return np.zeros(len(events))
         total = torch.as_tensor(self.c.weights) @ self.log_z(tables)
         beliefs = torch.autograd.grad(total, tables)
-        found = []
+        probabilities = []
         for nodes, table in events:
-            index, wide = laid(self.steps, nodes, torch.as_tensor(table))
-            found.append(float((beliefs[index] * wide).sum()))
-        return np.array(found)
+            index, wide = aligned_table(self.steps, nodes, torch.as_tensor(table))
+            probabilities.append(float((beliefs[index] * wide).sum()))
+        return np.array(probabilities)
 
     def marginals(self, parameters: Floats) -> dict[str, Floats]:
         """Return P(node | root) of every node, (K, states)."""
@@ -211,9 +211,9 @@ class FitModel:
             for name, size in self.sizes.items()
         }
         for name, unit in units.items():
-            lay(self.steps, tables, (name,), unit)
-        found = torch.autograd.grad(self.log_z(tables).sum(), list(units.values()))
-        return {name: p.numpy() for name, p in zip(units, found, strict=True)}
+            add_to_clique(self.steps, tables, (name,), unit)
+        gradients = torch.autograd.grad(self.log_z(tables).sum(), list(units.values()))
+        return {name: p.numpy() for name, p in zip(units, gradients, strict=True)}
 
     def start(self) -> Floats:
         """Return the parameters of the declared rates, everything else zero."""
@@ -228,7 +228,7 @@ class FitModel:
             return Solution(self.start(), none, none > 0, (), (), np.zeros(self.k), {}, 0.0)
         begin, count = self.start() if self.begin is None else self.begin, self.size
         if self.size > MOST_DENSE:
-            begin, count = _descended(self, begin, bounds), self.local
+            begin, count = _lbfgs(self, begin, bounds), self.local
         parameters, miss = _newton(self, begin, bounds, count)
         theta = parameters[0, self.local :]
         return Solution(
@@ -250,7 +250,7 @@ def _targets(c: Constraints) -> Floats:
     return c.rates if c.targets is None else np.concatenate([c.rates, c.targets], axis=1)
 
 
-def _newton(model: FitModel, begin: Floats, bounds: Floats, count: int) -> tuple[Floats, float]:
+def _newton(model: DualProblem, begin: Floats, bounds: Floats, count: int) -> tuple[Floats, float]:
     """Take damped Newton steps until the constraints hold, θ kept within its bounds; return the miss too.
 
     count: how many of the parameters move: all, or the local ones only. A Hessian serves again as long as
@@ -270,12 +270,12 @@ def _newton(model: FitModel, begin: Floats, bounds: Floats, count: int) -> tuple
         theta = parameters[0, model.local : count]
         held = ((theta >= bounds) & (pull < 0)) | ((theta <= -bounds) & (pull > 0))
         worst = float(np.abs(miss).max(initial=0))
-        left = max(worst, np.abs(pull[~held]).max(initial=0))
-        if left < TOLERANCE:
+        residual = max(worst, np.abs(pull[~held]).max(initial=0))
+        if residual < TOLERANCE:
             break
-        if left > before / 10:
+        if residual > before / 10:
             _, _, hessian = model.derivatives(parameters, count)
-        before = left
+        before = residual
         step = _step(model, hessian, miss, pull, (-bounds - theta, bounds - theta))
         dual = c.weights @ (value - (parameters[:, : model.local] * targets).sum(1))
         slope = float(c.weights @ (miss * step[:, : model.local]).sum(1) + pull @ step[0, model.local :])
@@ -284,7 +284,7 @@ def _newton(model: FitModel, begin: Floats, bounds: Floats, count: int) -> tuple
     return parameters, worst
 
 
-def _descended(model: FitModel, begin: Floats, bounds: Floats) -> Floats:
+def _lbfgs(model: DualProblem, begin: Floats, bounds: Floats) -> Floats:
     """Minimise the dual by L-BFGS-B, each parameter in units of its curvature at the start.
 
     The larger the base, the fewer steps: thousands of rules seldom can all hold, and what is reached after
@@ -301,46 +301,50 @@ def _descended(model: FitModel, begin: Floats, bounds: Floats) -> Floats:
     scale = 1 / np.sqrt(np.concatenate([spread.reshape(-1), curvature]) + 1e-6)
 
     def whole(x: Floats) -> Floats:
-        own, theta = np.split(x * scale, [k * local])
-        return np.concatenate([own.reshape(k, local), np.broadcast_to(theta, (k, len(theta)))], axis=1)
+        local_values, theta = np.split(x * scale, [k * local])
+        return np.concatenate(
+            [local_values.reshape(k, local), np.broadcast_to(theta, (k, len(theta)))], axis=1
+        )
 
     def dual(x: Floats) -> tuple[float, Floats]:
         parameters = whole(x)
         value, gradient = model.slope(parameters)
-        found = c.weights @ (value - (parameters[:, :local] * targets).sum(1))
+        dual_value = c.weights @ (value - (parameters[:, :local] * targets).sum(1))
         miss = c.weights[:, None] * (gradient[:, :local] - targets)
-        return float(found), np.concatenate([miss.reshape(-1), c.weights @ gradient[:, local:]]) * scale
+        return float(dual_value), np.concatenate([miss.reshape(-1), c.weights @ gradient[:, local:]]) * scale
 
     ends = np.concatenate([np.full(k * local, np.inf), bounds]) / scale
     x = np.concatenate([begin[:, :local].reshape(-1), begin[0, local:]]) / scale
     most = MOST_WORK // model.size
     options = {"maxiter": most, "maxfun": 2 * most, "maxcor": 30, "ftol": 1e-12, "gtol": 1e-7}
     box = list(zip(-ends, ends, strict=True))
-    found = minimize(dual, np.clip(x, -ends, ends), jac=True, method="L-BFGS-B", bounds=box, options=options)
-    return whole(found.x)
+    optimum = minimize(
+        dual, np.clip(x, -ends, ends), jac=True, method="L-BFGS-B", bounds=box, options=options
+    )
+    return whole(optimum.x)
 
 
 def _step(
-    model: FitModel, hessian: Floats, miss: Floats, pull: Floats, limits: tuple[Floats, Floats]
+    model: DualProblem, hessian: Floats, miss: Floats, pull: Floats, limits: tuple[Floats, Floats]
 ) -> Floats:
     """Solve the arrow system by its Schur complement in θ; θ's step stays within its limits."""
     weights = model.c.weights
-    own = hessian[:, : model.local, : model.local]
+    local_hessian = hessian[:, : model.local, : model.local]
     tie = hessian[:, : model.local, model.local :]
-    ridge = RIDGE * (np.einsum("kii->ki", own).max(initial=1.0) + 1)
-    inverse = np.linalg.inv(own + ridge * np.eye(model.local))
+    ridge = RIDGE * (np.einsum("kii->ki", local_hessian).max(initial=1.0) + 1)
+    inverse = np.linalg.inv(local_hessian + ridge * np.eye(model.local))
     carried = inverse @ tie
     schur = np.einsum("k,krs->rs", weights, hessian[:, model.local :, model.local :])
     schur -= np.einsum("k,klr,kls->rs", weights, tie, carried)
     right = -pull + np.einsum("k,kl,klr->r", weights, miss, carried)
     schur += np.diag(1e-9 * np.diag(schur) + 1e-14)
     low, high = np.maximum(limits[0], -2), np.minimum(limits[1], 2)
-    move = _least(schur, right, low, high)
+    move = _box_qp(schur, right, low, high)
     local = -np.einsum("klm,km->kl", inverse, miss) - carried @ move
     return np.concatenate([local, np.broadcast_to(move, (model.k, len(move)))], axis=1)
 
 
-def _least(square: Floats, right: Floats, low: Floats, high: Floats) -> Floats:
+def _box_qp(square: Floats, right: Floats, low: Floats, high: Floats) -> Floats:
     """Minimise ½ x·Sx - b·x over low <= x <= high, by an active set that starts at 0 and only descends.
 
     Clipping the free solution instead need not descend where rules pull against one another.
@@ -348,8 +352,8 @@ def _least(square: Floats, right: Floats, low: Floats, high: Floats) -> Floats:
     x, fixed = np.zeros(len(right)), np.zeros(len(right), dtype=bool)
     for _ in range(10 * len(right)):
         free, goal = ~fixed, x.copy()
-        rest = (right - square[:, fixed] @ x[fixed])[free]
-        goal[free] = np.linalg.solve(square[np.ix_(free, free)], rest)
+        free_right = (right - square[:, fixed] @ x[fixed])[free]
+        goal[free] = np.linalg.solve(square[np.ix_(free, free)], free_right)
         step = goal - x
         room = np.full(len(x), np.inf)
         np.divide(np.where(step > 0, high - x, x - low), np.abs(step), out=room, where=step != 0)
@@ -367,21 +371,21 @@ def _least(square: Floats, right: Floats, low: Floats, high: Floats) -> Floats:
     return x
 
 
-def _search(model: FitModel, parameters: Floats, step: Floats, dual: float, slope: float) -> Floats:
+def _search(model: DualProblem, parameters: Floats, step: Floats, dual: float, slope: float) -> Floats:
     """Halve the step until the dual falls as much as its slope promises."""
     weights, targets = model.c.weights, _targets(model.c)
     length = 1.0
     for _ in range(30):
         trial = parameters + length * step
         value = model.value(trial)
-        found = weights @ (value - (trial[:, : model.local] * targets).sum(1))
-        if np.isfinite(found) and found <= dual + 1e-4 * length * min(slope, 0.0) + 1e-13:
+        trial_dual = weights @ (value - (trial[:, : model.local] * targets).sum(1))
+        if np.isfinite(trial_dual) and trial_dual <= dual + 1e-4 * length * min(slope, 0.0) + 1e-13:
             return trial
         length /= 2
     return parameters
 
 
-def _local_factors(model: FitModel, parameters: Floats) -> tuple[Factor, ...]:
+def _local_factors(model: DualProblem, parameters: Floats) -> tuple[Factor, ...]:
     """Return the local tables as log P-like factors, normalised for each root state."""
     c = model.c
     tables = []
@@ -394,7 +398,7 @@ def _local_factors(model: FitModel, parameters: Floats) -> tuple[Factor, ...]:
     return tuple(Factor(name, "table", (name,), table - _log_sum(table)[:, None]) for name, table in tables)
 
 
-def _normalisers(model: FitModel, parameters: Floats) -> Floats:
+def _normalisers(model: DualProblem, parameters: Floats) -> Floats:
     """Return the sum of the local tables' log normalisers, (K,)."""
     c = model.c
     total = np.logaddexp(0, parameters[:, : len(c.binary)]).sum(1)

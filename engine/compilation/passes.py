@@ -1,6 +1,6 @@
-"""A network in the making: a base laid out as nodes, factors and cliques, and what the fit must meet.
+"""The compiler's passes up to the fit: nodes, factors, cliques and constraints of a knowledge base.
 
-Each function is a pass of the compiler: it takes a draft and returns one with more in it.
+Each function is a pass of the compiler: it takes a partial network and returns one with more in it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BOUND = 8.0
 class RuleTables:
     """A rule's `if` and `then` on the grid (root or 1, nodes...).
 
-    decided: the declared tables alone say how often it holds, or it cannot fail; it is told, not compiled.
+    decided: the declared tables alone fix how often it holds, or it cannot fail; it is reported, not fitted.
     """
 
     rule: Rule
@@ -48,8 +48,8 @@ class RuleTables:
 
 
 @dataclass(frozen=True)
-class Draft:
-    """A network in the making; each pass returns one with more in it."""
+class PartialNetwork:
+    """A network during compilation: every pass returns a copy with more of its fields filled."""
 
     knowledge: Knowledge
     near: Network | None = None
@@ -65,46 +65,46 @@ class Draft:
     log_z: Floats | None = None
 
 
-def lay_nodes(draft: Draft) -> Draft:
-    """One node a binary variable, one node for the block of interval variables."""
-    base = draft.knowledge
+def build_nodes(partial: PartialNetwork) -> PartialNetwork:
+    """Add one node for each binary variable and one for the block of interval variables."""
+    base = partial.knowledge
     nodes = {name: Node(name, 2, (name,), index=np.arange(2)[:, None]) for name in base.cells}
     if base.affect:
         shape = tuple(len(base.variables[v].states) for v in base.affect)
         index = np.stack(np.unravel_index(np.arange(math.prod(shape)), shape), axis=1)
         name = "+".join(base.affect)
         nodes[name] = Node(name, len(index), base.affect, index=index)
-    return replace(draft, nodes=nodes)
+    return replace(partial, nodes=nodes)
 
 
-def lay_couplings(draft: Draft) -> Draft:
-    """One factor a coupling: its odds ratio where both variables are true."""
+def build_couplings(partial: PartialNetwork) -> PartialNetwork:
+    """Add one factor for each coupling: its odds ratio where both variables are true."""
     factors = []
-    for coupling in draft.knowledge.couplings:
+    for coupling in partial.knowledge.couplings:
         table = np.zeros((1, 2, 2))
         table[0, 1, 1] = np.log(coupling.odds_ratio)
         factors.append(Factor(coupling.name, "coupling", coupling.pair, table))
-    return replace(draft, factors=(*draft.factors, *factors))
+    return replace(partial, factors=(*partial.factors, *factors))
 
 
-def lay_rules(draft: Draft) -> Draft:
-    """Tables of every rule's formulas, with the derived nodes that they need."""
-    base = draft.knowledge
+def build_rules(partial: PartialNetwork) -> PartialNetwork:
+    """Add the tables of every rule's formulas and the derived nodes that these need."""
+    base = partial.knowledge
     root, states = base.root, len(base.variables[base.root].states)
-    propositions = Propositions(root, dict(draft.nodes), frozenset(base.affect))
+    propositions = Propositions(root, dict(partial.nodes), frozenset(base.affect))
     tables: list[RuleTables] = []
     faults: list[Fault] = []
     for rule in base.rules:
         assert rule.condition is not None
         assert rule.then is not None
-        decided = _spoken_of(draft, rule) <= 1
+        decided = _node_count(partial, rule) <= 1
         if decided:
-            tables.append(_decided_tables(draft, rule))
+            tables.append(_decided_tables(partial, rule))
             continue
         condition, then = propositions.rewrite(rule.condition), propositions.rewrite(rule.then)
-        spoken = condition.variables() | then.variables()
-        names = tuple(sorted(spoken - {root}))
-        nodes = {**draft.nodes, **propositions.derived}
+        mentioned = condition.variables() | then.variables()
+        names = tuple(sorted(mentioned - {root}))
+        nodes = {**partial.nodes, **propositions.derived}
         if cells_of(names, nodes) * states > WIDEST:
             message = f"speaks of {len(names)} things at once; split it, or use count(...)"
             faults.append(Fault(rule.place, f"rules.{rule.name}", message))
@@ -123,29 +123,29 @@ def lay_rules(draft: Draft) -> Draft:
     if faults:
         raise KnowledgeError(faults)
     return replace(
-        draft,
+        partial,
         nodes={**propositions.nodes, **propositions.derived},
         facts=propositions.facts,
-        factors=(*draft.factors, *propositions.links),
+        factors=(*partial.factors, *propositions.links),
         rule_tables=tuple(tables),
     )
 
 
-def _spoken_of(draft: Draft, rule: Rule) -> int:
-    """Return how many nodes below the root a rule speaks of."""
+def _node_count(partial: PartialNetwork, rule: Rule) -> int:
+    """Return the number of nodes below the root in the formulas of a rule."""
     assert rule.condition is not None
     assert rule.then is not None
-    spoken = rule.condition.variables() | rule.then.variables()
-    return sum(1 for node in draft.nodes.values() if spoken & set(node.variables))
+    mentioned = rule.condition.variables() | rule.then.variables()
+    return sum(1 for node in partial.nodes.values() if mentioned & set(node.variables))
 
 
-def _decided_tables(draft: Draft, rule: Rule) -> RuleTables:
+def _decided_tables(partial: PartialNetwork, rule: Rule) -> RuleTables:
     """Evaluate a rule over the root and at most one node, whose own tables decide it."""
-    base = draft.knowledge
+    base = partial.knowledge
     assert rule.condition is not None
     assert rule.then is not None
-    spoken = rule.condition.variables() | rule.then.variables()
-    node = next((n for n in draft.nodes.values() if spoken & set(n.variables)), None)
+    mentioned = rule.condition.variables() | rule.then.variables()
+    node = next((n for n in partial.nodes.values() if mentioned & set(n.variables)), None)
     states = len(base.variables[base.root].states)
     values = {base.root: np.arange(states)[:, None]}
     if node is not None and node.index is not None:
@@ -157,36 +157,38 @@ def _decided_tables(draft: Draft, rule: Rule) -> RuleTables:
     return RuleTables(rule, (node.name,) if node else (), condition, then, decided=True)
 
 
-def lay_cliques(draft: Draft) -> Draft:
-    """Triangulate; refuse what would not fit into memory, naming what makes it so wide."""
-    sizes = {name: node.size for name, node in draft.nodes.items()}
-    scopes = [factor.nodes for factor in draft.factors]
-    scopes += [(node.name, node.cell) for node in draft.nodes.values() if node.cell]
-    scopes += [item.nodes for item in draft.rule_tables if not item.decided]
+def build_cliques(partial: PartialNetwork) -> PartialNetwork:
+    """Add the triangulation's cliques; refuse a base too wide for memory, with the names that make it so."""
+    sizes = {name: node.size for name, node in partial.nodes.items()}
+    scopes = [factor.nodes for factor in partial.factors]
+    scopes += [(node.name, node.cell) for node in partial.nodes.values() if node.cell]
+    scopes += [item.nodes for item in partial.rule_tables if not item.decided]
     cliques = triangulate(sizes, scopes)
-    states = len(draft.knowledge.variables[draft.knowledge.root].states)
-    widest = max(cliques, key=lambda clique: cells_of(tuple(clique), draft.nodes), default=frozenset())
-    cells = states * cells_of(tuple(widest), draft.nodes)
+    states = len(partial.knowledge.variables[partial.knowledge.root].states)
+    widest = max(cliques, key=lambda clique: cells_of(tuple(clique), partial.nodes), default=frozenset())
+    cells = states * cells_of(tuple(widest), partial.nodes)
     # The fit holds every table once a parameter.
-    most = HEAVIEST // (len(draft.knowledge.cells) + len(draft.rule_tables) + 1)
+    most = HEAVIEST // (len(partial.knowledge.cells) + len(partial.rule_tables) + 1)
     if cells > most:
-        raise KnowledgeError([_too_wide(draft, widest, cells, most)])
+        raise KnowledgeError([_width_fault(partial, widest, cells, most)])
     blocks = [
         node.name
-        for node in draft.nodes.values()
-        if node.variables and node.variables == draft.knowledge.affect
+        for node in partial.nodes.values()
+        if node.variables and node.variables == partial.knowledge.affect
     ]
-    return replace(draft, cliques=tuple(cliques), steps=plan(sizes, cliques, grids_of(draft.nodes, blocks)))
+    return replace(
+        partial, cliques=tuple(cliques), steps=plan(sizes, cliques, grids_of(partial.nodes, blocks))
+    )
 
 
-def _too_wide(draft: Draft, clique: frozenset[str], cells: int, most: int) -> Fault:
-    """Name the couplings and rules that tie a clique together, those that tie most of it first."""
-    ties = [(len(clique & set(c.pair)), f"couplings.{c.name}", c.place) for c in draft.knowledge.couplings]
-    for item in (item for item in draft.rule_tables if not item.decided):
+def _width_fault(partial: PartialNetwork, clique: frozenset[str], cells: int, most: int) -> Fault:
+    """Return the fault of a clique that is too large, with the couplings and rules that tie it together."""
+    ties = [(len(clique & set(c.pair)), f"couplings.{c.name}", c.place) for c in partial.knowledge.couplings]
+    for item in (item for item in partial.rule_tables if not item.decided):
         assert item.rule.condition is not None
         assert item.rule.then is not None
-        spoken = {*item.nodes, *item.rule.condition.variables(), *item.rule.then.variables()}
-        ties.append((len(clique & spoken), f"rules.{item.rule.name}", item.rule.place))
+        mentioned = {*item.nodes, *item.rule.condition.variables(), *item.rule.then.variables()}
+        ties.append((len(clique & mentioned), f"rules.{item.rule.name}", item.rule.place))
     ties = sorted((tie for tie in ties if tie[0] >= 2), key=lambda tie: -tie[0])
     shown = ", ".join(name for _, name, _ in ties[:8])
     shown += f" and {len(ties) - 8} more" if len(ties) > 8 else ""
@@ -195,17 +197,17 @@ def _too_wide(draft: Draft, clique: frozenset[str], cells: int, most: int) -> Fa
         f"({float(cells):.2g} cells; at most {most:.1g} are). They are tied by {shown}; "
         "remove some of these"
     )
-    root = draft.knowledge.variables[draft.knowledge.root].place
+    root = partial.knowledge.variables[partial.knowledge.root].place
     return Fault(ties[0][2] if ties else root, "", message)
 
 
-def lay_constraints(draft: Draft) -> Draft:
-    """Gather what the fit has to meet."""
-    base = draft.knowledge
+def build_constraints(partial: PartialNetwork) -> PartialNetwork:
+    """Add the constraints that the fit has to meet."""
+    base = partial.knowledge
     reference = base.populations[base.reference]
-    block = next((n for n in draft.nodes.values() if n.variables == base.affect), None)
+    block = next((n for n in partial.nodes.values() if n.variables == base.affect), None)
     features, targets = _moment_features(base, block) if block and base.affect else (None, None)
-    rules = [item for item in draft.rule_tables if not item.decided]
+    rules = [item for item in partial.rule_tables if not item.decided]
     constraints = Constraints(
         weights=np.array(reference.p),
         binary=tuple(base.cells),
@@ -221,11 +223,11 @@ def lay_constraints(draft: Draft) -> Draft:
         ),
         bounds=np.full(len(rules), BOUND),
     )
-    return replace(draft, constraints=constraints)
+    return replace(partial, constraints=constraints)
 
 
 def _moment_features(base: Knowledge, block: Node) -> tuple[Floats, Floats]:
-    """Standardised first and second moments on the block's grid, and what they must be.
+    """Return the standardised first and second moments on the block's grid, and their required means.
 
     A bin's value is uniform within the bin: its second moment is centre² + width² / 12.
 
@@ -258,7 +260,7 @@ def _moment_features(base: Knowledge, block: Node) -> tuple[Floats, Floats]:
 def _spread_fault(
     place: Any, path: str, name: str, edges: Floats, centres: Floats, mean: float, sd: float
 ) -> list[Fault]:
-    """Report a mean or sd that no distribution on these bins has."""
+    """Return the fault of a mean or sd that no distribution on these bins has, if there is one."""
     width = edges[1] - edges[0]
     if not centres[0] < mean < centres[-1]:
         message = f"the mean of {name} is {mean:g}; its bins allow {centres[0]:g} to {centres[-1]:g}"

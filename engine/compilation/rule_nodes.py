@@ -59,10 +59,10 @@ class Propositions:
 
     def _fact(self, variable: str, states: frozenset[int]) -> Formula:
         size = self._interval_size(variable)
-        others = frozenset(range(size)) - states
+        complement = frozenset(range(size)) - states
         for name, fact in self.facts.items():
             # A fact and its negation are one node.
-            if fact.variable == variable and fact.states in (states, others):
+            if fact.variable == variable and fact.states in (states, complement):
                 return In(name, frozenset({int(fact.states == states)}))
         # A dot keeps the names of derived nodes apart from those of variables.
         name = f"fact.{len(self.facts) + 1}"
@@ -76,15 +76,15 @@ class Propositions:
         return int(block.index[:, block.variables.index(variable)].max()) + 1
 
     def finish(self) -> None:
-        """Hang the facts below their block: block -> cell -> facts."""
+        """Link the facts to their block: block -> cell -> facts."""
         for block in list(self.nodes.values()):
-            mine = {n: f for n, f in self.facts.items() if f.variable in block.variables}
-            if not mine:
+            block_facts = {n: f for n, f in self.facts.items() if f.variable in block.variables}
+            if not block_facts:
                 continue
             assert block.index is not None
             columns = [
                 np.isin(block.index[:, block.variables.index(f.variable)], sorted(f.states))
-                for f in mine.values()
+                for f in block_facts.values()
             ]
             rows, cell = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
             order = np.argsort(cell, kind="stable")
@@ -93,7 +93,7 @@ class Propositions:
             self.derived[name] = Node(
                 name, len(rows), parents=(block.name,), function=cell[order].astype(np.int64)
             )
-            for column, fact in enumerate(mine):
+            for column, fact in enumerate(block_facts):
                 self._link(fact, (name,), rows[:, column].astype(np.int64), 2)
 
     def _derive(self, parents: tuple[str, ...], function: NDArray[np.int64]) -> str:
@@ -112,7 +112,7 @@ class Propositions:
         self.links.append(Factor(name, "link", (*parents, name), log_table))
 
     def _counter(self, parts: tuple[Formula, ...], allowed: frozenset[int]) -> Formula:
-        """Add counters: each is the count so far, told apart only up to what still matters."""
+        """Add a chain of counters, each the count so far, capped where larger counts are equivalent."""
         cap = max((k for k in range(len(parts)) if (k in allowed) != (k + 1 in allowed)), default=0) + 1
         previous: str | None = None
         for part in parts:

@@ -20,7 +20,15 @@ from engine.backend.arrays import library
 from engine.backend.threads import torch_threads
 from engine.errors import SekeError
 from engine.model.responses import cuts_of
-from engine.network.junction_tree import Beliefs, Held, Outlet, collect, distribute, indicators, lay
+from engine.network.junction_tree import (
+    Beliefs,
+    CliqueState,
+    Readout,
+    add_to_clique,
+    collect,
+    distribute,
+    indicators,
+)
 from engine.observation.evidence import ObservationModel
 
 if TYPE_CHECKING:
@@ -76,7 +84,7 @@ class _Tree:
     """A population's junction tree in the arrays of one library: tables and outlets, one a step."""
 
     tables: tuple[Array, ...]
-    outlets: tuple[Outlet, ...]
+    outlets: tuple[Readout, ...]
 
     def put(self, array: Floats) -> Array:
         """Return an array as those of this tree are."""
@@ -89,7 +97,7 @@ class _Tree:
 
         kind = torch.float32 if single else torch.float64
         outlets = tuple(
-            Outlet(_tensor(one.transposed, kind, device), _tensor(one.states, kind, device), one.events)
+            Readout(_tensor(one.transposed, kind, device), _tensor(one.states, kind, device), one.events)
             for one in self.outlets
         )
         return _Tree(tuple(_tensor(table, kind, device) for table in self.tables), outlets)
@@ -165,7 +173,7 @@ class Inference:
             shape = [self.network.nodes[n].size for n in step.nodes]
             tables.append(np.zeros((states, *shape)))
         for factor in self.network.factors:
-            lay(self.steps, tables, factor.nodes, factor.log_table)
+            add_to_clique(self.steps, tables, factor.nodes, factor.log_table)
         peaks = [table.reshape(states, -1).max(1) for table in tables]
         linear = tuple(
             np.exp(table - peak.reshape(-1, *[1] * (table.ndim - 1)))
@@ -173,21 +181,21 @@ class Inference:
         )
         return linear, sum(peaks, np.zeros(states))
 
-    def _outlets(self, tables: tuple[Floats, ...]) -> tuple[Outlet, ...]:
+    def _outlets(self, tables: tuple[Floats, ...]) -> tuple[Readout, ...]:
         """Return what is read off at each clique: its own nodes, and the rules violated within it."""
         events: list[dict[int, Floats]] = [{} for _ in tables]
         for number, rule in enumerate(self.rules):
             zeros: list[Floats] = [np.zeros(1)] * len(tables)
-            index = lay(self.steps, zeros, rule.nodes, rule.violated.astype(np.float64))
+            index = add_to_clique(self.steps, zeros, rule.nodes, rule.violated.astype(np.float64))
             events[index][number] = tables[index] * zeros[index]
         outlets = []
         for step, table, inside in zip(self.steps, tables, events, strict=True):
             if step.grid is not None:
-                outlets.append(Outlet(np.ascontiguousarray(table.T), self._layout.functions))
+                outlets.append(Readout(np.ascontiguousarray(table.T), self._layout.functions))
                 continue
             cells = math.prod(table.shape[: 1 + len(step.shared)])
             rows = [one.reshape(cells, -1).T for one in (table, *inside.values())]
-            outlets.append(Outlet(np.concatenate(rows), indicators(step.sizes), tuple(inside)))
+            outlets.append(Readout(np.concatenate(rows), indicators(step.sizes), tuple(inside)))
         return tuple(outlets)
 
     def posterior(self, answers: Answers) -> Posterior:
@@ -416,7 +424,7 @@ def _answer_odds(evidence: Evidence, name: str, shares: Floats) -> Floats:
     return np.asarray(np.log(np.maximum(p, 1e-300)) - np.log(np.maximum(total - p, 1e-300)))
 
 
-def _widest(steps: Sequence[Clique], held: Sequence[Held]) -> int:
+def _widest(steps: Sequence[Clique], held: Sequence[CliqueState]) -> int:
     """Return how many numbers an item has in the largest array of the passes."""
     sizes = [one.static.size // one.static.shape[-1] for one in held]
     for step in steps:

@@ -38,26 +38,26 @@ def certificates(
     entries = fields.table(node, "alpha delta unit population items made digests design assumptions values")
     fields.cited(node)
     alpha, delta = (fields.number(entries, key, 0.0001, 0.9999) for key in ("alpha", "delta"))
-    own = _digests(fields, entries.get("digests"))
+    certified_digests = _digests(fields, entries.get("digests"))
     unit, before = entries.get("unit"), len(fields.faults)
-    read = _Values(fields, alpha, variables if own == digests else None)
-    found = tuple(read.read(entries.get("values")))
-    spent = sum(one.share for one in found)
+    reader = _Values(fields, alpha, variables if certified_digests == digests else None)
+    tests = tuple(reader.read(entries.get("values")))
+    spent = sum(test.share for test in tests)
     if len(fields.faults) == before and spent > delta + ROUNDING:
         fields.fault(
             entries.entries["values"], f"spends shares of {spent:g} in all, more than delta, {delta:g}"
         )
     return Guarantee(
-        found,
+        tests,
         alpha,
         delta,
         fields.one_of(unit, ("item", "subject"), "unit") if unit else "",
         fields.text(entries, "population"),
-        own,
+        certified_digests,
         _design(fields, entries.get("design")),
         fields.whole(entries, "items", 0, MOST),
         date(fields, entries),
-        tuple(fields.text_at(one) for one in fields.listed(entries.get("assumptions"))),
+        tuple(fields.text_at(assumption) for assumption in fields.items_of(entries.get("assumptions"))),
         node.place,
     )
 
@@ -70,10 +70,10 @@ def _digests(fields: Fields, node: Node | None) -> dict[str, str]:
 def _design(fields: Fields, node: Node | None) -> Design:
     entries = fields.table(node, "adaptive least most readings")
     readings = []
-    for inner in fields.listed(entries.get("readings")):
-        one = fields.table(inner, "observer question view least most")
-        observer, question, view = (fields.text(one, key) for key in ("observer", "question", "view"))
-        readings.append(Asked(observer, question, view, *_range(fields, one)))
+    for inner in fields.items_of(entries.get("readings")):
+        reading = fields.table(inner, "observer question view least most")
+        observer, question, view = (fields.text(reading, key) for key in ("observer", "question", "view"))
+        readings.append(Asked(observer, question, view, *_range(fields, reading)))
     return Design(fields.flag(entries, "adaptive"), *_range(fields, entries), tuple(readings))
 
 
@@ -94,19 +94,19 @@ class _Values:
         fields = self.fields
         for name, inner in self._known(node, self.variables, "variable"):
             values = self.variables[name].values if self.variables is not None else None
-            for value, one in self._known(inner, values, f"value of {name}"):
+            for value, test_node in self._known(inner, values, f"value of {name}"):
                 before = len(fields.faults)
-                entries = fields.table(one, TESTS, "threshold abstention missing gold")
-                found = self._certificate(name, value, entries)
+                entries = fields.table(test_node, TESTS, "threshold abstention missing gold")
+                certificate = self._certificate(name, value, entries)
                 if len(fields.faults) == before:
-                    self._check(one, found)
-                yield found
+                    self._check(test_node, certificate)
+                yield certificate
 
     def _known(self, node: Node | None, allowed: Any, what: str) -> Iterator[tuple[str, Node]]:
         if allowed is not None:
             return self.fields.known(node, allowed, what)
         entries = self.fields.any_table(node).entries.items()
-        return ((key, one) for key, one in entries if key not in ("source", "note"))
+        return ((key, inner) for key, inner in entries if key not in ("source", "note"))
 
     def _certificate(self, name: str, value: str, entries: Table) -> Certificate:
         fields = self.fields
@@ -125,28 +125,28 @@ class _Values:
             fields.whole(entries, "gold", 0, MOST) if "gold" in entries else None,
         )
 
-    def _check(self, node: Node, one: Certificate) -> None:
-        """Refuse a threshold that its own counts do not allow, such as one that was edited."""
+    def _check(self, node: Node, certificate: Certificate) -> None:
+        """Note a fault where the counts of a test do not support its threshold, such as an edited one."""
         from engine.metrics.binomial import passes
 
-        if one.threshold is None:
+        if certificate.threshold is None:
             return
-        if not passes(one.n, one.errors, self.alpha, one.share):
-            what = (
-                f"{one.errors} errors among {one.n} do not show at most {self.alpha:g} at share {one.share:g}"
-            )
+        if not passes(certificate.n, certificate.errors, self.alpha, certificate.share):
+            errors, n, share = certificate.errors, certificate.n, certificate.share
+            what = f"{errors} errors among {n} do not show at most {self.alpha:g} at share {share:g}"
             self.fields.fault(node, f"has a threshold that was not certified: {what}")
 
 
 def certificates_yaml(guarantee: Guarantee, source: str, note: str = "") -> str:
-    """Return the section as text: thresholds rounded down and bounds up, so that neither says more.
+    """Return the section as text; thresholds are rounded down and bounds up, so that neither claims too much.
 
     source: an entry of `sources`, or `judgement` with a note.
     """
     design = guarantee.design
     values: dict[str, dict[str, Any]] = {}
-    for one in guarantee.certificates:
-        values.setdefault(one.variable, {})[one.value] = _plain(one, guarantee.alpha)
+    for certificate in guarantee.certificates:
+        tests = values.setdefault(certificate.variable, {})
+        tests[certificate.value] = _certificate_mapping(certificate, guarantee.alpha)
     section = {
         "source": source,
         **({"note": note} if note else {}),
@@ -161,7 +161,7 @@ def certificates_yaml(guarantee: Guarantee, source: str, note: str = "") -> str:
             "adaptive": design.adaptive,
             "least": design.least,
             "most": design.most,
-            "readings": [vars(one) for one in design.readings],
+            "readings": [vars(reading) for reading in design.readings],
         },
         "assumptions": list(guarantee.assumptions),
         "values": values,
@@ -174,7 +174,7 @@ def certificates_yaml(guarantee: Guarantee, source: str, note: str = "") -> str:
 
 
 def _summary(guarantee: Guarantee) -> str:
-    """Return a comment that says what follows."""
+    """Return the comment above the section, which explains its keys."""
     lines = [
         f"Of the items accepted with a value below, at most {guarantee.alpha:g} are wrong, of each value",
         f"that has a threshold, all at once with probability {1 - guarantee.delta:g}. A value is accepted",
@@ -188,22 +188,22 @@ def _summary(guarantee: Guarantee) -> str:
     return "".join(f"# {line}\n" for line in lines)
 
 
-def _plain(one: Certificate, alpha: float) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if one.threshold is not None:
-        found["threshold"] = PlainNumber(rounded_down(one.threshold))
-    found |= {"n": one.n, "errors": one.errors}
-    found |= {
-        "share": PlainNumber(rounded_down(one.share)),
-        "bound": PlainNumber(rounded_up(one.bound, 6)),
-        "predicted": one.predicted,
+def _certificate_mapping(certificate: Certificate, alpha: float) -> dict[str, Any]:
+    mapping: dict[str, Any] = {}
+    if certificate.threshold is not None:
+        mapping["threshold"] = PlainNumber(rounded_down(certificate.threshold))
+    mapping |= {"n": certificate.n, "errors": certificate.errors}
+    mapping |= {
+        "share": PlainNumber(rounded_down(certificate.share)),
+        "bound": PlainNumber(rounded_up(certificate.bound, 6)),
+        "predicted": certificate.predicted,
     }
-    found |= {
-        "coverage": PlainNumber(rounded_down(one.coverage, 4)),
-        "mu": PlainNumber(rounded_up(one.mu, 4)),
+    mapping |= {
+        "coverage": PlainNumber(rounded_down(certificate.coverage, 4)),
+        "mu": PlainNumber(rounded_up(certificate.mu, 4)),
     }
-    found["abstention"] = PlainNumber(rounded_down(least_abstention(one.mu, alpha), 4))
+    mapping["abstention"] = PlainNumber(rounded_down(least_abstention(certificate.mu, alpha), 4))
     for key in ("missing", "gold"):
-        if getattr(one, key) is not None:
-            found[key] = getattr(one, key)
-    return found
+        if getattr(certificate, key) is not None:
+            mapping[key] = getattr(certificate, key)
+    return mapping

@@ -29,7 +29,7 @@ MOST_FAULTS = 500
 
 
 def shown(text: str) -> str:
-    """Return a value as it is shown in messages, shortened."""
+    """Return a value quoted and shortened for a message."""
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
@@ -43,14 +43,14 @@ def _limits(low: float, high: float) -> str:
     return f"{decimal(low)} to {decimal(high)}"
 
 
-def _met(node: Node) -> str:
+def _describe_node(node: Node) -> str:
     if isinstance(node, Scalar):
         return shown(node.text) if node.text else "nothing"
     return "a list" if isinstance(node, Items) else "a mapping"
 
 
-def _slip(text: str) -> str:
-    """Return a hint where a text is a number written in another way."""
+def _number_hint(text: str) -> str:
+    """Return a hint where a text is a number in another notation, else an empty text."""
     if EXPONENT.fullmatch(text):
         return "; write it without an exponent"
     if re.fullmatch(r"[-+]?\d+,\d+", text):
@@ -61,15 +61,15 @@ def _slip(text: str) -> str:
 
 
 def not_there(table: Table) -> str:
-    """Return a hint where an overlay's entry may have been meant for another of the base."""
+    """Return a hint where an overlay may have misspelt the name of an entry of its base."""
     name = table.path.rpartition(".")[2]
     near = nearest(name, table.beside)
     return f"; the base has no {name}, did you mean {near}?" if near else ""
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Say whether two inputs are the same; nodes, which are long, only where they are one."""
-    return one is other or (isinstance(one, dict) and bool(one == other))
+def _same(old: Any, new: Any) -> bool:
+    """Return whether two inputs are equal; nodes, which are long, are compared by identity."""
+    return old is new or (isinstance(old, dict) and bool(old == new))
 
 
 def _is_empty(node: Node | None) -> bool:
@@ -77,7 +77,7 @@ def _is_empty(node: Node | None) -> bool:
 
 
 class Fields:
-    """Reads tables field by field, collecting faults, and by their paths the numbers met.
+    """Reads tables field by field; collects the faults, and the numbers by their paths.
 
     earlier: what `once` read in another reading, of which most nodes are parts of this one.
     """
@@ -89,7 +89,7 @@ class Fields:
         self.read: dict[str, Once] = {}
 
     def once(self, what: str, inputs: Sequence[Any], make: Callable[[], Any]) -> Any:
-        """Return what `make` reads from these nodes and values, or what it read from the same before."""
+        """Return what `make` reads from these nodes and values, from the cache where they are unchanged."""
         before = self.earlier.get(what)
         if before and all(_same(*pair) for pair in zip(before[0], inputs, strict=True)):
             return before[1]
@@ -140,7 +140,7 @@ class Fields:
         if isinstance(node, Table):
             return node
         if node is not None and not _is_empty(node):
-            self.fault(node, f"must be a mapping, not {_met(node)}")
+            self.fault(node, f"must be a mapping, not {_describe_node(node)}")
         return Table(node.place if node else Place("", 0, 0), node.path if node else "")
 
     def named(self, node: Node | None, *, strict: bool = False) -> Iterator[tuple[str, Node]]:
@@ -176,18 +176,18 @@ class Fields:
                 self.key_fault(table, key, f"no such {what}{did_you_mean(key, allowed)}")
 
     def number(
-        self, table: Table, key: str, low: float, high: float, *, default: float = 0.0, why: str = ""
+        self, table: Table, key: str, low: float, high: float, *, default: float = 0.0, reason: str = ""
     ) -> float:
         """Return a number within [low, high]; `default` where the key is absent."""
         node = table.get(key)
-        return default if node is None else self.number_at(node, low, high, why)
+        return default if node is None else self.number_at(node, low, high, reason)
 
-    def number_at(self, node: Node, low: float, high: float, why: str = "") -> float:
-        """Return the number that this node holds, within [low, high]; `why` explains the limits."""
+    def number_at(self, node: Node, low: float, high: float, reason: str = "") -> float:
+        """Return the number that this node holds, within [low, high]; `reason` explains the limits."""
         stand_in = min(max(low, 0.0), high)
         # A base has thousands of numbers; the words for a fault are made where there is one.
         if not isinstance(node, Scalar):
-            self.fault(node, f"must be a number from {_limits(low, high)}, not {_met(node)}")
+            self.fault(node, f"must be a number from {_limits(low, high)}, not {_describe_node(node)}")
             return stand_in
         if not node.plain:
             must = f"must be a number from {_limits(low, high)}"
@@ -195,13 +195,13 @@ class Fields:
             return stand_in
         if not NUMBER.fullmatch(node.text):
             must = f"must be a number from {_limits(low, high)}"
-            self.fault(node, f"{must}, not {_met(node)}{_slip(node.text)}")
+            self.fault(node, f"{must}, not {_describe_node(node)}{_number_hint(node.text)}")
             return stand_in
         value = float(node.text)
         if not low <= value <= high:
-            reason = f" ({why})" if why else ""
-            reason += "; divide percentages by 100" if high <= 1 and 2 <= value <= 100 else ""
-            self.fault(node, f"is {shown(node.text)[1:-1]}; allowed is {_limits(low, high)}{reason}")
+            hint = f" ({reason})" if reason else ""
+            hint += "; divide percentages by 100" if high <= 1 and 2 <= value <= 100 else ""
+            self.fault(node, f"is {shown(node.text)[1:-1]}; allowed is {_limits(low, high)}{hint}")
             return stand_in
         self.note_number(node, value, low, high)
         return value
@@ -231,7 +231,7 @@ class Fields:
     def text_at(self, node: Node) -> str:
         """Return the text that this node holds; what YAML takes for no text is a fault."""
         if not isinstance(node, Scalar):
-            self.fault(node, f"must be a text, not {_met(node)}")
+            self.fault(node, f"must be a text, not {_describe_node(node)}")
             return ""
         if not node.text:
             self.fault(node, "is empty; must be a text")
@@ -249,16 +249,16 @@ class Fields:
         if node is None:
             return False
         if not isinstance(node, Scalar) or not node.plain or node.text not in ("true", "false"):
-            self.fault(node, f"must be true or false, not {_met(node)}")
+            self.fault(node, f"must be true or false, not {_describe_node(node)}")
             return True
         return node.text == "true"
 
-    def listed(self, node: Node | None) -> list[Node]:
+    def items_of(self, node: Node | None) -> list[Node]:
         """Return the items of a list."""
         if node is None:
             return []
         if not isinstance(node, Items):
-            self.fault(node, f"must be a list, such as [a, b], not {_met(node)}")
+            self.fault(node, f"must be a list, such as [a, b], not {_describe_node(node)}")
             return []
         return node.items
 
@@ -269,14 +269,14 @@ class Fields:
 
     def all_of(self, node: Node | None, allowed: Collection[str], what: str) -> tuple[str, ...]:
         """Return the names of a list that are among `allowed`; others, and repeated ones, are faults."""
-        found: dict[str, None] = {}
-        for item in self.listed(node):
+        names: dict[str, None] = {}
+        for item in self.items_of(node):
             name = self._name(item, allowed, what)
-            if name in found:
+            if name in names:
                 self.fault(item, f"{name} is named twice")
             if name is not None:
-                found[name] = None
-        return tuple(found)
+                names[name] = None
+        return tuple(names)
 
     def _name(self, node: Node, allowed: Collection[str], what: str) -> str | None:
         name = self.text_at(node)

@@ -106,12 +106,12 @@ def _unexpected(text: str, error: UnexpectedInput) -> FormulaError:
         return FormulaError(f"the formula is empty; {how}")
     if token is not None and token.type == "$END":
         return FormulaError(f"the formula ends too early; {how}", len(text.rstrip()))
-    met = text[position : position + 20].split(maxsplit=1)[0]
+    unexpected = text[position : position + 20].split(maxsplit=1)[0]
     # A word such as NOT is taken for a name, and what follows it is met.
     before = text[:position].split()[-1:]
-    words = [met, *(word for word in before if word.upper() in ("AND", "OR", "NOT"))]
+    words = [unexpected, *(word for word in before if word.upper() in ("AND", "OR", "NOT"))]
     slip = next((right for wrong, right in SLIPS for word in words if re.match(wrong, word)), how)
-    return FormulaError(f"the formula cannot be read at {met!r}; {slip}", position)
+    return FormulaError(f"the formula cannot be read at {unexpected!r}; {slip}", position)
 
 
 def _check_depth(tree: Tree[Token]) -> None:
@@ -120,7 +120,7 @@ def _check_depth(tree: Tree[Token]) -> None:
         depth += 1
         if depth > DEEPEST:
             raise FormulaError(f"the formula is nested more than {DEEPEST} deep")
-        level = [part for one in level for part in one.children if not isinstance(part, str)]
+        level = [part for node in level for part in node.children if not isinstance(part, str)]
 
 
 class _Builder:
@@ -135,24 +135,24 @@ class _Builder:
         parts = tuple(self.formula(part) for part in tree.children if not isinstance(part, str))
         match tree.data:
             case "either":
-                found = disjunction(*parts)
+                formula = disjunction(*parts)
             case "both":
-                found = conjunction(*parts)
+                formula = conjunction(*parts)
             case "negation":
-                found = Not(parts[0])
+                formula = Not(parts[0])
             case "count":
-                found = _count(parts, *tokens)
+                formula = _count(parts, *tokens)
             case "active":
-                found = self._active(*tokens)
+                formula = self._active(*tokens)
             case "membership":
-                found = self._in(tokens[0], tokens[1:])
+                formula = self._in(tokens[0], tokens[1:])
             case _:
-                found = self._comparison(*tokens)
-        return found
+                formula = self._comparison(*tokens)
+        return formula
 
     def _variable(self, token: Token) -> Variable:
         if token not in self.variables:
-            owner = next((one for one in self.variables.values() if token in one.states), None)
+            owner = next((variable for variable in self.variables.values() if token in variable.states), None)
             hint = did_you_mean(token, self.variables)
             if owner is not None and owner.kind not in ("interval", "binary"):
                 hint = f"; it is a state: {owner.name} == {token}"

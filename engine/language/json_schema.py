@@ -54,8 +54,10 @@ def json_schema(base: Knowledge | None = None) -> Json:
             {
                 "name": TEXT,
                 "description": TEXT,
-                "extends": _said({"type": "string"}, "What this is laid upon: shipped, or a path."),
-                "remove": _said(NAMES, "Dotted paths to take out of the base."),
+                "extends": _with_description(
+                    {"type": "string"}, "What this is laid upon: shipped, or a path."
+                ),
+                "remove": _with_description(NAMES, "Dotted paths to take out of the base."),
                 "sources": _named(
                     _table(dict.fromkeys(("cite", "url", "used", "confirmed"), TEXT)), known.sources
                 ),
@@ -87,33 +89,35 @@ class _Known:
         variables = base.variables if base else {}
         self.sources = (*(base.sources if base else ()), "judgement")
         self.variables = tuple(variables)
-        self.binary = tuple(name for name, one in variables.items() if one.kind == "binary")
-        self.categorical = tuple(name for name, one in variables.items() if one.kind == "categorical")
-        self.interval = tuple(name for name, one in variables.items() if one.kind == "interval")
+        self.binary = tuple(name for name, variable in variables.items() if variable.kind == "binary")
+        self.categorical = tuple(
+            name for name, variable in variables.items() if variable.kind == "categorical"
+        )
+        self.interval = tuple(name for name, variable in variables.items() if variable.kind == "interval")
         self.states = variables[base.root].states if base else ()
         self.levels = tuple(base.levels) if base else ()
         self.populations = tuple(base.populations) if base else ()
-        self.couplings = tuple(one.name for one in base.couplings) if base else ()
-        self.rules = tuple(one.name for one in base.rules) if base else ()
+        self.couplings = tuple(coupling.name for coupling in base.couplings) if base else ()
+        self.rules = tuple(rule.name for rule in base.rules) if base else ()
         self.observers = tuple(base.observers) if base else ()
         self.questions = tuple(base.questions) if base else ()
         self.kinds = tuple(base.dependence.kinds) if base and base.dependence else ()
         self.families = tuple(base.dependence.families) if base and base.dependence else ()
 
 
-def _said(schema: Json, description: str) -> Json:
+def _with_description(schema: Json, description: str) -> Json:
     return {**schema, "description": description}
 
 
 def _number(low: float, high: float, description: str = "") -> Json:
-    found: Json = {"type": "number", "minimum": low, "maximum": high}
-    return _said(found, description) if description else found
+    schema: Json = {"type": "number", "minimum": low, "maximum": high}
+    return _with_description(schema, description) if description else schema
 
 
 def _table(properties: Json) -> Json:
     """Return the schema of a mapping with these keys, beside `source` and `note`."""
-    source = _said({"type": "string"}, "An entry of `sources`, or judgement with a note.")
-    note = _said(TEXT, "Why, or what exactly.")
+    source = _with_description({"type": "string"}, "An entry of `sources`, or judgement with a note.")
+    note = _with_description(TEXT, "Why, or what exactly.")
     return {
         "type": ["object", "null"],
         "properties": {**properties, "source": source, "note": note},
@@ -134,9 +138,9 @@ def _named(entry: Json, known: Iterable[str] = (), *, strict: bool = False) -> J
     }
 
 
-def _never(key: str, *others: str) -> Json:
-    """Return the schema of a mapping that does not hold a key together with any of others."""
-    return {"not": {"anyOf": [{"required": [key, other]} for other in others]}}
+def _never(key: str, *keys: str) -> Json:
+    """Return the schema of a mapping that does not hold a key together with any of `keys`."""
+    return {"not": {"anyOf": [{"required": [key, k]} for k in keys]}}
 
 
 def _source() -> Json:
@@ -151,19 +155,19 @@ def _variable() -> Json:
             "description": TEXT,
             "about": _named(TEXT),
             "states": _named(TEXT, strict=True),
-            "range": _said(_pair({"type": "number"}), "The least and the greatest value."),
+            "range": _with_description(_pair({"type": "number"}), "The least and the greatest value."),
             "bins": {"type": "integer", "minimum": LEAST_BINS, "maximum": MOST_BINS},
         }
     )
-    own = {key for keys in KINDS.values() for key in keys}
-    others = [
+    kind_keys = {key for keys in KINDS.values() for key in keys}
+    conditions = [
         {
             "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
-            "then": {"properties": dict.fromkeys(sorted(own - set(keys)), False)},
+            "then": {"properties": dict.fromkeys(sorted(kind_keys - set(keys)), False)},
         }
         for kind, keys in KINDS.items()
     ]
-    return {**table, "allOf": others}
+    return {**table, "allOf": conditions}
 
 
 def _pair(item: Json) -> Json:
@@ -189,7 +193,9 @@ def _offered(names: Iterable[str]) -> Json:
 
 def _cell() -> Json:
     word = {"type": "string", "pattern": f"^({NAME.pattern})$"}
-    p = _said({"anyOf": [_number(LEAST, MOST), word]}, "P(active | state): a number or a likelihood word.")
+    p = _with_description(
+        {"anyOf": [_number(LEAST, MOST), word]}, "P(active | state): a number or a likelihood word."
+    )
     return _table({"p": p, "n": _strength()})
 
 
@@ -200,7 +206,7 @@ def _strength() -> Json:
 def _activations(known: _Known) -> Json:
     cell = _cell()
     row = _named(cell, known.binary)
-    row["properties"]["like"] = _said(
+    row["properties"]["like"] = _with_description(
         _named(_number(0, 1), known.states), "Start as a mixture of these states."
     )
     return _table({"background": cell, "cells": _named(row, known.states)})
@@ -236,7 +242,11 @@ def _rule() -> Json:
 def _observer(known: _Known) -> Json:
     share = _number(SMALLEST_CELL, 1)
     deviation = {"type": "number", "minimum": SMALLEST_SD, "maximum": STRONGEST}
-    sd = {"sd": _said(_named(deviation), "Standard deviations of numbers beside it; a fit begins there.")}
+    sd = {
+        "sd": _with_description(
+            _named(deviation), "Standard deviations of numbers beside it; a fit begins there."
+        )
+    }
     count = _number(0.1, STRONGEST, "How many answers a row counts for; a fit begins there.")
     counts = {"n": {"anyOf": [count, _named(count)]}}
     scatter = {"repeat": _number(0.01, 0.999), "strength": _number(0.1, STRONGEST), **sd}
@@ -248,8 +258,8 @@ def _observer(known: _Known) -> Json:
     pull["additionalProperties"]["properties"] |= sd
     label = _table(
         {
-            "confusion": _said(rows, "P(one answer | truth): a row for each true state."),
-            "settled": _said(rows, "P(what it settles on | truth), around which draws scatter."),
+            "confusion": _with_description(rows, "P(one answer | truth): a row for each true state."),
+            "settled": _with_description(rows, "P(what it settles on | truth), around which draws scatter."),
             "accuracy": _number(0, 1),
             **scatter,
             **counts,
@@ -280,14 +290,16 @@ def _observer(known: _Known) -> Json:
             "description": TEXT,
             "askable": FLAG,
             "origin": {"enum": ["seen", "label"]},
-            "kind": _said(_offered(known.kinds), "An entry of dependence.kinds."),
+            "kind": _with_description(_offered(known.kinds), "An entry of dependence.kinds."),
             "follows": _number(
                 0, MOST_FOLLOWS, "How often it settles on what all see; its kind's otherwise."
             ),
-            "family": _said(
+            "family": _with_description(
                 TEXT, "The model that it is a prompt, size or training of; its fellows name it, too."
             ),
-            "copy_of": _said(_offered(known.observers), "The observer that this is another name of."),
+            "copy_of": _with_description(
+                _offered(known.observers), "The observer that this is another name of."
+            ),
             "cost": _number(0, 1e6),
             "exponent": _number(0, 10),
             "carry": _number(0, 1),
@@ -295,35 +307,35 @@ def _observer(known: _Known) -> Json:
             "spread": _number(SMALLEST_SD, 10, "Standard deviation of the log of what a fit begins with."),
             **sd,
             "halo": _named(halo, known.questions),
-            "stereotype": _said(brought, "P(true) that its label brings with it under halo."),
+            "stereotype": _with_description(brought, "P(true) that its label brings with it under halo."),
             "categorical": _named(label, known.categorical),
             "binary": _table({"cells": cells, **scatter, "distribution": weight}),
             "interval": _named(_table(gauge), known.interval),
         }
     )
-    others = sorted(set(observer["properties"]) - {"copy_of", "label", "description", "source", "note"})
-    copied = {"if": {"required": ["copy_of"]}, "then": {"properties": dict.fromkeys(others, False)}}
+    forbidden = sorted(set(observer["properties"]) - {"copy_of", "label", "description", "source", "note"})
+    copied = {"if": {"required": ["copy_of"]}, "then": {"properties": dict.fromkeys(forbidden, False)}}
     return {**observer, "allOf": [*observer.get("allOf", ()), copied]}
 
 
 def _dependence(known: _Known) -> Json:
     share, count = _number(LEAST_SHARE, MOST_SHARE), _number(LEAST_COUNT, MOST_COUNT)
     clarity = _table({"right": share, "seen": share})
-    sure = _said(count, "For how many items `follows` counts in the draws of a fit.")
+    sure = _with_description(count, "For how many items `follows` counts in the draws of a fit.")
     kind = {
         "follows": _number(0, MOST_FOLLOWS),
-        "people": _said(FLAG, "They are people: an item waits for those that may be asked."),
+        "people": _with_description(FLAG, "They are people: an item waits for those that may be asked."),
         "n": sure,
     }
     follows = _number(0, 1, "How often a reading is what its family makes of the item.")
     family = _table({"follows": follows, "n": sure})
     return _table(
         {
-            "clear": _said(clarity, "Items that look like what they are."),
-            "ambiguous": _said(clarity, "Items that look like this or that."),
+            "clear": _with_description(clarity, "Items that look like what they are."),
+            "ambiguous": _with_description(clarity, "Items that look like this or that."),
             "kinds": _named(_table(kind), known.kinds),
-            "default": _said(_offered(known.kinds), "The kind of observers that name none."),
-            "family": _said(family, "What holds for families without an entry of their own."),
+            "default": _with_description(_offered(known.kinds), "The kind of observers that name none."),
+            "family": _with_description(family, "What holds for families without an entry of their own."),
             "families": _named(family, known.families),
             **dict.fromkeys(("n", "look_n", "seen_n"), count),
         }
@@ -336,7 +348,9 @@ def _question() -> Json:
             "label": TEXT,
             "reports": NAMES,
             "cost": _number(0, 1e6),
-            "further": _said(_number(0, 1e6), "Price of each further answer of a request; else as the cost."),
+            "further": _with_description(
+                _number(0, 1e6), "Price of each further answer of a request; else as the cost."
+            ),
             "about": {"const": "one"},
             "enlarge": FLAG,
             "prompt": TEXT,
@@ -417,7 +431,9 @@ def _certificates(known: _Known) -> Json:
     chance = _number(0.0001, 0.9999)
     test = _table(
         {
-            "threshold": _said(share, "The highest risk accepted; without it the value is not accepted."),
+            "threshold": _with_description(
+                share, "The highest risk accepted; without it the value is not accepted."
+            ),
             **dict.fromkeys(("share", "bound", "coverage", "mu", "abstention"), share),
             **dict.fromkeys(("n", "errors", "predicted", "missing", "gold"), count),
         }
@@ -439,4 +455,4 @@ def _certificates(known: _Known) -> Json:
             "values": _named(_named(test), known.variables),
         }
     )
-    return _said(table, "What `seke calibrate` certified; not to be edited by hand.")
+    return _with_description(table, "What `seke calibrate` certified; not to be edited by hand.")

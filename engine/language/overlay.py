@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import Fault, Place
 from engine.language.removal import remove_paths
-from engine.language.yaml_nodes import Budget, Scalar, Table, cite, merge, read_file, read_text, unshared
+from engine.language.yaml_nodes import Budget, Scalar, Table, cite, copy_table, merge, read_file, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,51 +32,51 @@ def read_layers(path: Path, bases: Mapping[str, Path], faults: list[Fault]) -> T
 def _layer(
     path: Path, bases: Mapping[str, Path], faults: list[Fault], chain: tuple[Path, ...], budget: Budget
 ) -> Table | None:
-    own = _read_files(path, faults, budget)
-    if own is None:
+    layer = _read_files(path, faults, budget)
+    if layer is None:
         return None
-    extends, remove = own.get("extends"), own.get("remove")
-    own.drop("extends")
-    own.drop("remove")
+    extends, remove = layer.get("extends"), layer.get("remove")
+    layer.drop("extends")
+    layer.drop("remove")
     if extends is None:
         if remove is not None:
             message = "needs `extends`: there is nothing to remove from"
             faults.append(Fault(remove.place, remove.path, message))
-        return own
+        return layer
     base_path = _base_path(extends, path, bases, faults, chain)
     base = _layer(base_path, bases, faults, (*chain, base_path.resolve()), budget) if base_path else None
     if base is None:
         return None
-    base.files += own.files
-    _lay_upon(base, own, remove, faults)
+    base.files += layer.files
+    _apply_overlay(base, layer, remove, faults)
     return base
 
 
-def overlaid(base: Table, text: str, faults: list[Fault]) -> Table:
-    """Return a base with an overlay laid upon it that is not in a file; what it `extends` is this base."""
-    own = read_text(text, "<overlay>", faults)
-    whole = unshared(base)
-    if own is not None:
-        cite(own, faults)
-        remove = own.get("remove")
-        own.drop("extends")
-        own.drop("remove")
-        _lay_upon(whole, own, remove, faults)
+def apply_overlay_text(base: Table, text: str, faults: list[Fault]) -> Table:
+    """Return a copy of a base with the text of an overlay applied; `extends` in it means this base."""
+    overlay = read_text(text, "<overlay>", faults)
+    whole = copy_table(base)
+    if overlay is not None:
+        cite(overlay, faults)
+        remove = overlay.get("remove")
+        overlay.drop("extends")
+        overlay.drop("remove")
+        _apply_overlay(whole, overlay, remove, faults)
     return whole
 
 
-def _lay_upon(base: Table, own: Table, remove: Node | None, faults: list[Fault]) -> None:
+def _apply_overlay(base: Table, overlay: Table, remove: Node | None, faults: list[Fault]) -> None:
     remove_paths(base, remove, faults)
-    if "certificates" in own:
+    if "certificates" in overlay:
         # Certificates are made together and hold together; none of the base's may stay among them.
         base.drop("certificates")
-    _drop_limits(base, own)
-    merge(base, own, faults, upon=True)
+    _drop_limits(base, overlay)
+    merge(base, overlay, faults, upon=True)
 
 
-def _drop_limits(base: Table, own: Table) -> None:
-    """Take out of a base the limits that are given anew: one of each risk is none of their mean besides."""
-    tables = [layer.get("policy") for layer in (base, own)]
+def _drop_limits(base: Table, overlay: Table) -> None:
+    """Drop the limits of a base that an overlay replaces as a whole, such as `each` by `mean`."""
+    tables = [layer.get("policy") for layer in (base, overlay)]
     limits = [table.get("limits") if isinstance(table, Table) else None for table in tables]
     if isinstance(limits[0], Table) and isinstance(limits[1], Table):
         for name in set(limits[1].entries) & set(limits[0].entries):

@@ -21,11 +21,11 @@ def is_copy(node: Node) -> bool:
 
 def copies(fields: Fields, node: Node | None, observers: Collection[str]) -> dict[str, ObserverCopy]:
     """Return the copies that the section declares, by name; observers: those that are none."""
-    found = {}
+    by_name = {}
     for name, inner in fields.named(node) if node is not None else ():
         if is_copy(inner):
             entries = fields.table(inner, "copy_of", "label description")
-            found[name] = ObserverCopy(
+            by_name[name] = ObserverCopy(
                 place=inner.place,
                 name=name,
                 label=fields.text(entries, "label", name),
@@ -34,4 +34,4 @@ def copies(fields: Fields, node: Node | None, observers: Collection[str]) -> dic
                     entries.entries["copy_of"], observers, "observer with tables of its own"
                 ),
             )
-    return found
+    return by_name

@@ -20,7 +20,7 @@ LEAST_COUNT, MOST_COUNT = 0.1, 1e6
 
 
 def dependence(fields: Fields, node: Node | None) -> Dependence | None:
-    """Return what the base says of dependence between observers; None where it says nothing."""
+    """Read the `dependence` section; None where the base has none."""
     if node is None:
         return None
     entries = fields.table(node, "clear ambiguous kinds default n look_n seen_n", "family families")

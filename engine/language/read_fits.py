@@ -50,7 +50,7 @@ def _record(fields: Fields, name: str, node: Node) -> FitRecord:
         fields.text(entries, "population"),
         fields.whole(entries, "persons", 0, MOST_ITEMS),
         {key: fields.text_at(inner) for key, inner in fields.named(observers)},
-        tuple(_reading(fields, inner) for inner in fields.listed(entries.get("readings"))),
+        tuple(_reading(fields, inner) for inner in fields.items_of(entries.get("readings"))),
         tuple(_thresholds(fields, entries.get("thresholds"))),
         tuple(_thresholds(fields, entries.get("adaptive_thresholds"))),
         node.place,

@@ -44,14 +44,14 @@ def observers(
     dependence: Dependence | None,
 ) -> dict[str, Observer]:
     """Read the `observers` section but for copies; `likes[variable][state]`: mixtures of new states."""
-    found = {}
+    by_name = {}
     for name, inner in fields.named(node):
         if is_copy(inner):
             continue
         read = partial(_observer, fields, name, inner, variables, asked, likes, dependence)
         inputs = [inner, variables, asked, likes, dependence]
-        found[name] = fields.once(f"observers.{name}", inputs, read)
-    return found
+        by_name[name] = fields.once(f"observers.{name}", inputs, read)
+    return by_name
 
 
 def _observer(
@@ -137,7 +137,7 @@ def _halo(
 
 
 def _deviations(fields: Fields, entries: Table, keys: str) -> None:
-    """Read `sd`: how far off numbers beside it may be; a fit begins there, inference needs none."""
+    """Read `sd`: the prior standard deviations of numbers beside it, used by fits only."""
     given = [key for key in keys.split() if key in entries]
     for _, cell in fields.known(entries.get("sd"), given, "number beside it"):
         fields.cited(cell)
@@ -161,16 +161,16 @@ def _stereotype(
     """Read P(true | label) under halo, where it is not what the network says of that state."""
     states = tuple(state for name in reported for state in variables[name].states)
     binary = tuple(of_kind(variables, "binary"))
-    found: dict[str, dict[str, float]] = {}
+    probabilities: dict[str, dict[str, float]] = {}
     for state, inner in fields.known(node, states, "state that it reports"):
-        found[state] = _beside_sd(fields, inner, binary, "binary variable", (0.001, 0.999))
-    return found
+        probabilities[state] = _beside_sd(fields, inner, binary, "binary variable", (0.001, 0.999))
+    return probabilities
 
 
 def _beside_sd(
     fields: Fields, node: Node, names: tuple[str, ...], what: str, within: tuple[float, float]
 ) -> dict[str, float]:
-    """Read numbers by name, and how far off they may be."""
+    """Read numbers by name, and their `sd`."""
     fields.cited(node)
     entries = fields.any_table(node)
     _deviations(fields, entries, " ".join(names))
@@ -184,7 +184,7 @@ def _categorical(
     variables: Mapping[str, Variable],
     likes: Mapping[str, Mixtures],
 ) -> dict[str, LabelInstrument]:
-    found = {}
+    instruments = {}
     known = of_kind(variables, "categorical")
     for name, inner in fields.known(node, known, "categorical variable"):
         keys = "confusion settled accuracy repeat strength types ranking distribution n sd"
@@ -192,8 +192,8 @@ def _categorical(
         _deviations(fields, entries, "accuracy repeat strength")
         forms = [key for key in ("confusion", "settled", "accuracy") if key in entries]
         if len(forms) != 1:
-            met = " and ".join(forms) or "none of them"
-            fields.fault(inner, f"needs one of `confusion`, `settled` and `accuracy`, and has {met}")
+            present = " and ".join(forms) or "none of them"
+            fields.fault(inner, f"needs one of `confusion`, `settled` and `accuracy`, and has {present}")
             continue
         given = entries.entries[forms[0]]
         if "settled" in entries and "types" in entries:
@@ -219,7 +219,7 @@ def _categorical(
                 np.array(settled), matches, np.float64(types[0].repeat)
             )
             table = tuple(tuple(float(p) for p in row) for row in drawn)
-        found[name] = LabelInstrument(
+        instruments[name] = LabelInstrument(
             **fields.cited(given),
             variable=name,
             answers=answers,
@@ -231,7 +231,7 @@ def _categorical(
             pull=_pull(fields, ranking.get("pull"), known[name].states, answers),
             weight=_weight(fields, entries),
         )
-    return found
+    return instruments
 
 
 def _habit(fields: Fields, node: Node | None, answers: tuple[str, ...]) -> Rows:
@@ -242,12 +242,12 @@ def _habit(fields: Fields, node: Node | None, answers: tuple[str, ...]) -> Rows:
     before = len(fields.faults)
     rows = {}
     for first, inner in fields.known(node, answers, "answer"):
-        others = tuple(answer for answer in answers if answer != first)
+        other_answers = tuple(answer for answer in answers if answer != first)
         rows[first] = {
             answer: fields.number_at(cell, SMALLEST_CELL, 1, "no answer is impossible")
-            for answer, cell in fields.known(inner, others, "answer at place 2")
+            for answer, cell in fields.known(inner, other_answers, "answer at place 2")
         }
-        _check_row(fields, fields.any_table(inner), rows[first], others)
+        _check_row(fields, fields.any_table(inner), rows[first], other_answers)
     missing = [answer for answer in answers if answer not in rows]
     if missing:
         fields.fault(node, f"has no row for {', '.join(missing)}")
@@ -266,8 +266,8 @@ def _pull(fields: Fields, node: Node | None, states: tuple[str, ...], answers: t
     fields.cited(node)
     rows = {}
     for state, inner in fields.known(node, states, "state"):
-        others = tuple(answer for answer in answers if answer != state)
-        rows[state] = _beside_sd(fields, inner, others, "other answer", (-10, 10))
+        other_answers = tuple(answer for answer in answers if answer != state)
+        rows[state] = _beside_sd(fields, inner, other_answers, "other answer", (-10, 10))
     return tuple(tuple(rows.get(state, {}).get(answer, 0.0) for answer in answers) for state in states)
 
 
@@ -281,8 +281,8 @@ def _weight(fields: Fields, entries: Table) -> float:
 
 def _accurate(fields: Fields, entries: Table, variable: Variable) -> Rows:
     size = max(len(variable.states), 2)
-    why = "from guessing to almost never wrong"
-    accuracy = fields.number(entries, "accuracy", 1 / size, 1 - SMALLEST_CELL * size, why=why)
+    reason = "from guessing to almost never wrong"
+    accuracy = fields.number(entries, "accuracy", 1 / size, 1 - SMALLEST_CELL * size, reason=reason)
     off = (1 - accuracy) / (size - 1)
     return tuple(tuple(accuracy if i == j else off for j in range(size)) for i in range(size))
 
@@ -290,7 +290,7 @@ def _accurate(fields: Fields, entries: Table, variable: Variable) -> Rows:
 def _confusion(
     fields: Fields, node: Node, variable: Variable, likes: Mixtures
 ) -> tuple[tuple[str, ...], Rows]:
-    """Read a one-answer table; the answers are its columns, which need not be the states."""
+    """Return answers and rows of a confusion table; its columns, the answers, need not be the states."""
     before = len(fields.faults)
     given: dict[str, Table] = {}
     rows: dict[str, dict[str, float]] = {}
@@ -329,49 +329,49 @@ def _check_row(fields: Fields, node: Table, row: Mapping[str, float], answers: t
         fields.fault(node, f"sums to {decimal(sum(row.values()))}; must sum to 1")
 
 
-def _types(fields: Fields, entries: Table, table: Rows, own: Floats) -> tuple[ReadingType, ...]:
+def _types(fields: Fields, entries: Table, table: Rows, matches: Floats) -> tuple[ReadingType, ...]:
     """Read how draws scatter; together the types must be able to give the table (if it is sound)."""
     before = len(fields.faults)
-    listed = entries.get("types")
-    if listed is None:
+    types_node = entries.get("types")
+    if types_node is None:
         types = [_type(fields, entries, "reading", 1.0)]
     else:
         for key in ("repeat", "strength"):
             if key in entries:
                 fields.key_fault(entries, key, "does not go with `types`, which have their own")
         types = []
-        for name, inner in fields.named(listed):
+        for name, inner in fields.named(types_node):
             inside = fields.table(inner, "share repeat strength", "misread sd")
             _deviations(fields, inside, "share misread repeat strength")
             share = fields.number(inside, "share", 0.001, 1, default=1.0)
             misread = fields.number(inside, "misread", 0.001, 1, default=share)
             kind = _type(fields, inside, name, share)
             types.append(replace(kind, misread=misread) if "misread" in inside else kind)
-        totals = [sum(one.shares[i] for one in types) for i in (0, 1)]
+        totals = [sum(reading_type.shares[i] for reading_type in types) for i in (0, 1)]
         if abs(totals[0] - 1) > ROUNDING and len(fields.faults) == before:
-            fields.fault(listed, f"the shares sum to {decimal(totals[0])}; must sum to 1")
+            fields.fault(types_node, f"the shares sum to {decimal(totals[0])}; must sum to 1")
         if abs(totals[1] - 1) > ROUNDING and len(fields.faults) == before:
             message = "`misread`, or `share` where a type has none, sums to"
-            fields.fault(listed, f"{message} {decimal(totals[1])}; must sum to 1")
+            fields.fault(types_node, f"{message} {decimal(totals[1])}; must sum to 1")
         # As rows of a table are, shares within the tolerance are scaled to one.
         if len(fields.faults) == before:
-            types = [_scaled(one, *totals) for one in types]
+            types = [_scaled(reading_type, *totals) for reading_type in types]
     if table and len(fields.faults) == before:
-        node = listed or entries.get("repeat") or entries
-        if any(one.misread is not None for one in types):
-            _check_misread(fields, node, types, np.array(table), own)
+        node = types_node or entries.get("repeat") or entries
+        if any(reading_type.misread is not None for reading_type in types):
+            _check_misread(fields, node, types, np.array(table), matches)
         else:
             _check_repeat(fields, node, types, table)
     return tuple(types)
 
 
-def _scaled(one: ReadingType, share: float, misread: float) -> ReadingType:
-    other = None if one.misread is None else one.misread / misread
-    return replace(one, share=one.share / share, misread=other)
+def _scaled(reading_type: ReadingType, share: float, misread: float) -> ReadingType:
+    scaled_misread = None if reading_type.misread is None else reading_type.misread / misread
+    return replace(reading_type, share=reading_type.share / share, misread=scaled_misread)
 
 
 def _check_repeat(fields: Fields, node: Node, types: list[ReadingType], table: Rows) -> None:
-    repeat = sum(one.share * one.repeat for one in types)
+    repeat = sum(reading_type.share * reading_type.repeat for reading_type in types)
     least = 1 - float(np.min(np.array(table), axis=0).sum())
     if repeat < least - 1e-9:
         needed = np.ceil(least * 1000) / 1000
@@ -383,14 +383,18 @@ def _check_repeat(fields: Fields, node: Node, types: list[ReadingType], table: R
         fields.fault(node, message)
 
 
-def _check_misread(fields: Fields, node: Node, types: list[ReadingType], table: Floats, own: Floats) -> None:
-    off, misread_off = (1 - sum(one.shares[i] * one.repeat for one in types) for i in (0, 1))
-    left = room_for(table, own, table.min(axis=0), np.float64(off), np.float64(misread_off)).min()
-    if left < 1 - 1e-9:
+def _check_misread(
+    fields: Fields, node: Node, types: list[ReadingType], table: Floats, matches: Floats
+) -> None:
+    off, misread_off = (
+        1 - sum(reading_type.shares[i] * reading_type.repeat for reading_type in types) for i in (0, 1)
+    )
+    room = room_for(table, matches, table.min(axis=0), np.float64(off), np.float64(misread_off)).min()
+    if room < 1 - 1e-9:
         known = f"{decimal(round(1 - misread_off, 6))}, of the rest {decimal(round(1 - off, 6))}"
         message = (
             f"the repeat of what is misread is {known}; this table needs 1 minus repeat at most "
-            f"{decimal(np.floor(left * 1000) / 1000)} times as large: a habit cannot give an answer more "
+            f"{decimal(np.floor(room * 1000) / 1000)} times as large: a habit cannot give an answer more "
             "often than the table does"
         )
         fields.fault(node, message)
@@ -415,7 +419,7 @@ def _type(fields: Fields, entries: Table, name: str, share: float) -> ReadingTyp
 def _binary(
     fields: Fields, node: Node | None, variables: Mapping[str, Variable]
 ) -> dict[str, LabelInstrument]:
-    found = {}
+    instruments = {}
     entries = fields.table(node, "cells", "repeat strength distribution sd")
     _deviations(fields, entries, "repeat strength")
     shared = {key: inner for key, inner in entries.entries.items() if key in ("repeat", "strength")}
@@ -423,48 +427,48 @@ def _binary(
     known = of_kind(variables, "binary")
     for name, inner in fields.known(entries.get("cells"), known, "binary variable"):
         before = len(fields.faults)
-        own = fields.table(inner, "sensitivity specificity", "repeat strength n sd")
-        _deviations(fields, own, "sensitivity specificity repeat strength")
-        sensitivity = fields.number(own, "sensitivity", 0.01, 0.9999, default=0.5)
-        specificity = fields.number(own, "specificity", 0.01, 0.9999, default=0.5)
-        fields.number(own, "n", 0.1, STRONGEST)
+        cell_entries = fields.table(inner, "sensitivity specificity", "repeat strength n sd")
+        _deviations(fields, cell_entries, "sensitivity specificity repeat strength")
+        sensitivity = fields.number(cell_entries, "sensitivity", 0.01, 0.9999, default=0.5)
+        specificity = fields.number(cell_entries, "specificity", 0.01, 0.9999, default=0.5)
+        fields.number(cell_entries, "n", 0.1, STRONGEST)
         if len(fields.faults) == before and sensitivity + specificity < 1:
             total = decimal(sensitivity + specificity)
             fields.fault(inner, f"sensitivity and specificity sum to {total}; under 1 is worse than guessing")
-        scatter = _type(fields, replace(own, entries=shared | own.entries), "reading", 1.0)
+        scatter = _type(fields, replace(cell_entries, entries=shared | cell_entries.entries), "reading", 1.0)
         table = ((specificity, 1 - specificity), (1 - sensitivity, sensitivity))
         if len(fields.faults) == before:
-            _check_repeat(fields, own.get("repeat") or inner, [scatter], table)
-        found[name] = LabelInstrument(
-            **fields.cited(own.get("sensitivity") or inner),
+            _check_repeat(fields, cell_entries.get("repeat") or inner, [scatter], table)
+        instruments[name] = LabelInstrument(
+            **fields.cited(cell_entries.get("sensitivity") or inner),
             variable=name,
             answers=("false", "true"),
             confusion=table,
             types=(scatter,),
             weight=weight,
         )
-    return found
+    return instruments
 
 
 def _interval(
     fields: Fields, node: Node | None, variables: Mapping[str, Variable]
 ) -> dict[str, NumberInstrument]:
-    found = {}
+    instruments = {}
     known = of_kind(variables, "interval")
     for name, inner in fields.known(node, known, "interval variable"):
         entries = fields.table(inner, "perception noise grid", "gain offset slip sd")
         _deviations(fields, entries, "gain offset perception noise slip")
         low, high, step = reach(known[name])
         span = high - low
-        why = f"{name} spans {decimal(span)}"
-        found[name] = NumberInstrument(
+        reason = f"{name} spans {decimal(span)}"
+        instruments[name] = NumberInstrument(
             **fields.cited(entries.get("perception") or inner),
             variable=name,
             gain=fields.number(entries, "gain", 0.1, 10, default=1.0),
-            offset=fields.number(entries, "offset", -span, span, why=why),
-            perception=fields.number(entries, "perception", 10 * step, span, why=why),
-            noise=fields.number(entries, "noise", 10 * step, span, why=why),
+            offset=fields.number(entries, "offset", -span, span, reason=reason),
+            perception=fields.number(entries, "perception", 10 * step, span, reason=reason),
+            noise=fields.number(entries, "noise", 10 * step, span, reason=reason),
             slip=fields.number(entries, "slip", 0, 0.9, default=0.01),
-            grid=fields.number(entries, "grid", step, span, why=why),
+            grid=fields.number(entries, "grid", step, span, reason=reason),
         )
-    return found
+    return instruments

@@ -31,20 +31,20 @@ def questions(
     fields: Fields, node: Node | None, variables: Mapping[str, Variable], levels: Levels
 ) -> dict[str, Question]:
     """Read the `questions` section."""
-    found = {}
-    known = (*levels, *(name for name, one in variables.items() if one.kind != "derived"))
+    by_name = {}
+    known = (*levels, *(name for name, variable in variables.items() if variable.kind != "derived"))
     for name, inner in fields.named(node):
         entries = fields.table(inner, "reports cost", "further label about enlarge prompt")
         reports = entries.get("reports")
         reported: list[str] = []
         for what in fields.all_of(reports, known, "level or variable"):
             reported += levels.get(what, (what,))
-        if reports is not None and not fields.listed(reports):
+        if reports is not None and not fields.items_of(reports):
             fields.fault(reports, "must name at least one level or variable")
         about = fields.text(entries, "about")
         if about not in ("", "one"):
             fields.fault(entries.entries["about"], f"may only be `one`, not {about!r}")
-        found[name] = Question(
+        by_name[name] = Question(
             **fields.cited(entries.get("cost") or inner),
             name=name,
             label=fields.text(entries, "label", name),
@@ -56,24 +56,24 @@ def questions(
             prompt=fields.text(entries, "prompt"),
             prompt_place=prompt.place if (prompt := entries.get("prompt")) else inner.place,
         )
-        if found[name].enlarge and not about:
+        if by_name[name].enlarge and not about:
             fields.fault(entries.entries["enlarge"], "needs `about: one`; what it is about is enlarged")
-    return found
+    return by_name
 
 
 def views(fields: Fields, node: Node | None) -> dict[str, View]:
     """Read the `views` section."""
-    found = {}
+    by_name = {}
     for name, inner in fields.named(node):
         entries = fields.table(inner, "size", "margin grey regions")
         regions = {}
         for region, box in fields.named(entries.get("regions")):
-            edges = [fields.number_at(edge, 0, 1) for edge in fields.listed(box)]
+            edges = [fields.number_at(edge, 0, 1) for edge in fields.items_of(box)]
             if len(edges) != 4 or edges[0] >= edges[2] or edges[1] >= edges[3]:
                 fields.fault(box, "must be [left, top, right, bottom], shares of the box with left < right")
                 continue
             regions[region] = (edges[0], edges[1], edges[2], edges[3])
-        found[name] = View(
+        by_name[name] = View(
             **fields.cited(inner),
             name=name,
             size=fields.whole(entries, "size", SMALLEST, LARGEST),
@@ -81,7 +81,7 @@ def views(fields: Fields, node: Node | None) -> dict[str, View]:
             grey=fields.flag(entries, "grey"),
             regions=regions,
         )
-    return found
+    return by_name
 
 
 def policy(
@@ -98,7 +98,7 @@ def policy(
     """
     if node is None:
         return Policy()
-    plain = {name: one for name, one in variables.items() if one.kind != "derived"}
+    plain = {name: variable for name, variable in variables.items() if variable.kind != "derived"}
     decided = {name: variables[name].kind for names in levels.values() for name in names}
     interval = [name for name, kind in decided.items() if kind == "interval"]
     binary = [name for name, kind in decided.items() if kind == "binary"]
@@ -158,10 +158,10 @@ def _first(
     entries = fields.table(node, "question", "samples")
     named = entries.get("question")
     name = fields.one_of(named, questions, "question") if named else ""
-    one = questions.get(name)
-    if one is not None and one.about_one:
+    question = questions.get(name)
+    if question is not None and question.about_one:
         fields.fault(entries.entries["question"], f"{name} is about one variable; ask first about more")
-    elif one is not None and who is not None and not set(one.variables) & set(who.instruments):
+    elif question is not None and who is not None and not set(question.variables) & set(who.instruments):
         fields.fault(entries.entries["question"], f"{who.name} answers nothing of what {name} reports")
     samples = fields.whole(entries, "samples", 1, max(budget, 1), default=1)
     cited = fields.cited(entries.entries["samples"]) if "samples" in entries else {"place": node.place}
@@ -188,15 +188,15 @@ def _conflict(fields: Fields, node: Node | None) -> float:
 
 def _views(fields: Fields, node: Node | None) -> tuple[str, ...]:
     """Read names of views; they are the samples' own, so any text will do."""
-    return tuple(dict.fromkeys(fields.text_at(item) for item in fields.listed(node)))
+    return tuple(dict.fromkeys(fields.text_at(item) for item in fields.items_of(node)))
 
 
 def _batches(fields: Fields, entries: Table) -> tuple[int, ...]:
     node = entries.get("batches")
-    found = [fields.whole_at(item, 1, 1000) for item in fields.listed(node)]
-    if node is not None and not found:
+    sizes = [fields.whole_at(item, 1, 1000) for item in fields.items_of(node)]
+    if node is not None and not sizes:
         fields.fault(node, "must be a list of at least one number of answers, such as [1, 2, 4]")
-    return tuple(sorted(set(found)))
+    return tuple(sorted(set(sizes)))
 
 
 class _Spread:
@@ -251,19 +251,19 @@ class _Spread:
         self, key: str, allowed: Collection[str], read: Callable[[Node], Value], needed: Collection[str]
     ) -> dict[str, Value]:
         fields, node = self.fields, self.entries.get(key)
-        wide: dict[str, Value] = {}
-        own: dict[str, Value] = {}
+        by_level: dict[str, Value] = {}
+        by_variable: dict[str, Value] = {}
         known = (*self.levels, *self.variables)
         for name, inner in fields.known(node, known, "level or variable"):
             value = read(inner)
             if name in self.levels:
-                wide |= {variable: value for variable in self.levels[name] if variable in allowed}
+                by_level |= {variable: value for variable in self.levels[name] if variable in allowed}
             elif name in allowed:
-                own[name] = value
+                by_variable[name] = value
             else:
                 what = self.variables[name].kind
                 fields.fault(inner, f"has no use: {name} is {what} and in {self._level(name)}")
-        numbers = wide | own
+        numbers = by_level | by_variable
         missing = [name for name in needed if name not in numbers]
         if node is not None and missing:
             more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
@@ -271,5 +271,5 @@ class _Spread:
         return numbers
 
     def _level(self, name: str) -> str:
-        found = [level for level, names in self.levels.items() if name in names]
-        return f"level {found[0]}" if found else "no level"
+        levels = [level for level, names in self.levels.items() if name in names]
+        return f"level {levels[0]}" if levels else "no level"

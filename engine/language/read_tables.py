@@ -38,11 +38,11 @@ class Priors:
 
 def words(fields: Fields, node: Node | None) -> dict[str, float]:
     """Read the likelihood words."""
-    found = {}
+    probabilities = {}
     for name, inner in fields.named(node):
-        found[name] = _probability(fields, inner)
+        probabilities[name] = _probability(fields, inner)
         fields.cited(inner)
-    return found
+    return probabilities
 
 
 def _probability(fields: Fields, node: Node) -> float:
@@ -99,19 +99,19 @@ def _distribution(fields: Fields, node: Node, add: Node | None, root: Variable) 
     if add is not None and not sum(added.values()) < 1:
         fields.fault(add, f"sums to {decimal(sum(added.values()))}; must be under 1")
         return stand_in
-    rest = (1 - sum(added.values())) / (sum(given.values()) or 1.0)
-    return tuple(added[s] if s in added else given[s] * rest for s in root.states)
+    scale = (1 - sum(added.values())) / (sum(given.values()) or 1.0)
+    return tuple(added[s] if s in added else given[s] * scale for s in root.states)
 
 
 def _shares(fields: Fields, node: Node | None, root: Variable) -> dict[str, float]:
-    why = "a state that cannot occur is removed instead"
+    reason = "a state that cannot occur is removed instead"
     known = fields.known(node, root.states, "state")
-    return {state: fields.number_at(inner, 1e-6, 1, why) for state, inner in known}
+    return {state: fields.number_at(inner, 1e-6, 1, reason) for state, inner in known}
 
 
 def mixtures(fields: Fields, node: Node | None, root: Variable) -> dict[str, dict[str, float]]:
     """Read the `like` entries of a table keyed by states: what each new state starts from."""
-    found: dict[str, dict[str, float]] = {}
+    by_state: dict[str, dict[str, float]] = {}
     places: dict[str, Node] = {}
     rows = node.entries if isinstance(node, Table) else {}
     for state in root.states:
@@ -120,22 +120,23 @@ def mixtures(fields: Fields, node: Node | None, root: Variable) -> dict[str, dic
         if like is None:
             continue
         before = len(fields.faults)
-        others = [other for other in root.states if other != state]
+        other_states = [other for other in root.states if other != state]
         mixture = {
-            other: fields.number_at(weight, 0, 1) for other, weight in fields.known(like, others, "state")
+            other: fields.number_at(weight, 0, 1)
+            for other, weight in fields.known(like, other_states, "state")
         }
         total = sum(mixture.values())
         if abs(total - 1) > ROUNDING and len(fields.faults) == before:
             fields.fault(like, f"sums to {decimal(total)}; must sum to 1")
         fields.cited(like)
         places[state] = like
-        found[state] = {other: weight / (total or 1.0) for other, weight in mixture.items()}
-    for state, mixture in found.items():
-        twice = [other for other in mixture if other in found]
+        by_state[state] = {other: weight / (total or 1.0) for other, weight in mixture.items()}
+    for state, mixture in by_state.items():
+        twice = [other for other in mixture if other in by_state]
         if twice:
             message = f"names {', '.join(twice)}, itself a mixture; name the states that it is mixed from"
             fields.fault(places[state], message)
-    return found
+    return by_state
 
 
 class Activations:
@@ -158,7 +159,7 @@ class Activations:
         self.background: Cell | None = None
 
     def read(self, node: Node | None) -> dict[str, tuple[Cell, ...]]:
-        """Read the section; variables of which nothing is said are left out."""
+        """Read the section; variables without any cell are left out."""
         fields = self.fields
         entries = fields.table(node, "", "background cells")
         if self.root is NO_ROOT:
@@ -168,8 +169,8 @@ class Activations:
         cells = fields.any_table(entries.get("cells"))
         for state, inner in fields.known(cells, self.root.states, "state"):
             row = fields.any_table(inner)
-            own = replace(row, entries={k: n for k, n in row.entries.items() if k != "like"})
-            for name, cell in fields.known(own, self.binary, "binary variable"):
+            row_cells = replace(row, entries={k: n for k, n in row.entries.items() if k != "like"})
+            for name, cell in fields.known(row_cells, self.binary, "binary variable"):
                 self.given[name, state] = self._cell(cell)
         named = {name for name, _ in self.given}
         wanted = [name for name in self.binary if name in named or self.background is not None]
@@ -179,15 +180,15 @@ class Activations:
         }
 
     def _cell(self, node: Node) -> Cell:
-        """Return a cell; of a table of which one number was changed the others need not be read again."""
+        """Return a cell, from the cache where neither it nor the words have changed."""
         cell: Cell = self.fields.once(node.path, [node, self.scale], lambda: self._read_cell(node))
         return cell
 
     def _read_cell(self, node: Node) -> Cell:
         fields = self.fields
         if isinstance(node, Scalar) and node.text:
-            met = node.text if len(node.text) <= 20 else "..."
-            fields.fault(node, f"needs a strength too: write {{p: {met}, n: 10}}")
+            text = node.text if len(node.text) <= 20 else "..."
+            fields.fault(node, f"needs a strength too: write {{p: {text}, n: 10}}")
             return Cell(p=0.5, n=1)
         entries = fields.table(node, "p n")
         p = entries.get("p")
@@ -226,12 +227,15 @@ class Activations:
     def _filled(self, name: str, state: str, cells: Table) -> Cell:
         if (name, state) in self.given:
             return self.given[name, state]
-        other = self.background or Cell(p=0.5, n=1)
+        background = self.background or Cell(p=0.5, n=1)
         if state not in self.likes:
-            return other
+            return background
         row = cells.entries[state]
         cited = self.fields.cited(row.entries["like"] if isinstance(row, Table) else row)
-        parts = [(w, self.given.get((name, one), other)) for one, w in self.likes[state].items()]
+        parts = [
+            (w, self.given.get((name, known_state), background))
+            for known_state, w in self.likes[state].items()
+        ]
         return Cell(**cited, p=sum(w * cell.p for w, cell in parts), n=sum(w * cell.n for w, cell in parts))
 
 
@@ -305,9 +309,9 @@ def _moments(fields: Fields, node: Node, variables: list[Variable]) -> Moments:
 
 
 def _paired(fields: Fields, node: Node | None, variables: list[Variable]) -> list[tuple[Node, Variable]]:
-    items = fields.listed(node)
+    items = fields.items_of(node)
     if isinstance(node, Items) and len(items) != len(variables):
-        names = ", ".join(one.name for one in variables)
+        names = ", ".join(variable.name for variable in variables)
         fields.fault(node, f"holds {len(items)} numbers; must hold {len(variables)} ({names})")
         return []
     return list(zip(items, variables, strict=False))

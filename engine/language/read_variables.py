@@ -38,7 +38,7 @@ FINEST = 10_000
 
 def variables(fields: Fields, node: Node | None) -> dict[str, Variable]:
     """Read the `variables` section."""
-    found: dict[str, Variable] = {}
+    by_name: dict[str, Variable] = {}
     derived: list[tuple[Variable, Node | None]] = []
     if isinstance(node, Table) and len(node.entries) > MOST_VARIABLES:
         fields.fault(node, f"declares {len(node.entries)} variables; allowed are {MOST_VARIABLES}")
@@ -50,21 +50,21 @@ def variables(fields: Fields, node: Node | None) -> dict[str, Variable]:
         kind = _kind(entries)
         for key in ("states", "range", "bins"):
             if key in entries and key not in KINDS[kind]:
-                takes = " and ".join(f"`{one}`" for one in KINDS[kind]) or "neither states nor bins"
+                takes = " and ".join(f"`{allowed}`" for allowed in KINDS[kind]) or "neither states nor bins"
                 fields.key_fault(entries, key, f"is not for {kind} variables, which take {takes}")
         variable = _variable(fields, name, kind, entries)
         if kind == "derived":
             derived.append((variable, entries.get("states")))
-        found[name] = variable
-    plain = {name: one for name, one in found.items() if one.kind != "derived"}
+        by_name[name] = variable
+    plain = {name: v for name, v in by_name.items() if v.kind != "derived"}
     for variable, states in derived:
-        found[variable.name] = _derived(fields, variable, states, plain)
-    return found
+        by_name[variable.name] = _derived(fields, variable, states, plain)
+    return by_name
 
 
-def of_kind(found: Mapping[str, Variable], kind: Kind) -> dict[str, Variable]:
+def of_kind(variables: Mapping[str, Variable], kind: Kind) -> dict[str, Variable]:
     """Return the variables of one kind."""
-    return {name: variable for name, variable in found.items() if variable.kind == kind}
+    return {name: variable for name, variable in variables.items() if variable.kind == kind}
 
 
 def reach(variable: Variable) -> tuple[float, float, float]:
@@ -78,12 +78,12 @@ def reach(variable: Variable) -> tuple[float, float, float]:
     return low, high, (high - low) / FINEST
 
 
-def formula(fields: Fields, node: Node, found: Mapping[str, Variable]) -> Formula:
+def formula(fields: Fields, node: Node, variables: Mapping[str, Variable]) -> Formula:
     """Read a formula; a fault points at the column within its text."""
     text = fields.text_at(node)
     try:
         if text:
-            return parse(text, found)
+            return parse(text, variables)
     except FormulaError as error:
         shifted = node
         if isinstance(node, Scalar) and node.offset is not None:
@@ -94,7 +94,7 @@ def formula(fields: Fields, node: Node, found: Mapping[str, Variable]) -> Formul
 
 
 def _kind(entries: Table) -> Kind:
-    """Return the kind; where it is none of ours, the one that the other keys fit."""
+    """Return the kind; where it is unknown, the kind that the other keys fit."""
     node = entries.get("kind")
     if isinstance(node, Scalar) and node.text in KINDS:
         return cast("Kind", node.text)
@@ -139,7 +139,7 @@ def _variable(fields: Fields, name: str, kind: Kind, entries: Table) -> Variable
 
 def _edges(fields: Fields, entries: Table) -> tuple[float, ...]:
     bins = fields.whole(entries, "bins", LEAST_BINS, MOST_BINS, default=LEAST_BINS)
-    ends = [fields.number_at(end, -FARTHEST, FARTHEST) for end in fields.listed(entries.get("range"))]
+    ends = [fields.number_at(end, -FARTHEST, FARTHEST) for end in fields.items_of(entries.get("range"))]
     if "range" not in entries or "bins" not in entries:
         fields.fault(entries, "needs `range: [low, high]` and `bins`")
     elif len(ends) != 2 or (ends[1] - ends[0]) / bins < NARROWEST_BIN:
@@ -159,9 +159,9 @@ def _derived(
     if node is None or not formulas or len(fields.faults) > before:
         return done
     names = sorted(frozenset().union(*(f.variables() for f in formulas)))
-    others = [name for name in names if plain[name].kind != "interval"]
-    if others:
-        fields.fault(node, f"may only speak of interval variables, not of {', '.join(others)}")
+    not_intervals = [name for name in names if plain[name].kind != "interval"]
+    if not_intervals:
+        fields.fault(node, f"may only speak of interval variables, not of {', '.join(not_intervals)}")
     elif math.prod(len(plain[name].states) for name in names) > MOST_CELLS:
         fields.fault(node, f"speaks of too many bins at once; at most {MOST_CELLS} can be told apart")
     else:
@@ -170,18 +170,18 @@ def _derived(
 
 
 def _check_partition(fields: Fields, node: Node, variable: Variable, spoken: Mapping[str, Variable]) -> None:
-    """Check that exactly one state holds in every bin; if not, say where."""
-    axes = np.ix_(*(np.arange(len(one.states)) for one in spoken.values()))
+    """Note a fault at the first bin where not exactly one state holds."""
+    axes = np.ix_(*(np.arange(len(v.states)) for v in spoken.values()))
     values = dict(zip(spoken, axes, strict=True))
-    shape = tuple(len(one.states) for one in spoken.values())
+    shape = tuple(len(v.states) for v in spoken.values())
     holds = np.stack([np.broadcast_to(f.holds(values), shape) for f in variable.formulas])
     wrong = np.argwhere(holds.sum(axis=0) != 1)
     if len(wrong) == 0:
         return
     cell = tuple(wrong[0])
     where = ", ".join(
-        f"{name} = {one.states[index]}" for (name, one), index in zip(spoken.items(), cell, strict=True)
+        f"{name} = {v.states[index]}" for (name, v), index in zip(spoken.items(), cell, strict=True)
     )
     true = [state for state, held in zip(variable.states, holds[(slice(None), *cell)], strict=True) if held]
-    met = f"both {true[0]} and {true[1]} hold" if true else "none holds"
-    fields.fault(node, f"its states must exclude one another and leave nothing out: at {where} {met}")
+    holding = f"both {true[0]} and {true[1]} hold" if true else "none holds"
+    fields.fault(node, f"its states must exclude one another and leave nothing out: at {where} {holding}")

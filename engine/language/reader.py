@@ -19,7 +19,7 @@ from engine.language.read_copies import copies
 from engine.language.read_dependence import dependence
 from engine.language.read_variables import formula, of_kind, variables
 from engine.language.yaml_nodes import Items, Table
-from engine.language.yaml_tree import Declared, digests_of, with_digests
+from engine.language.yaml_tree import YamlTree, digests_of, with_digests
 from engine.model.knowledge import Code, Coupling, Knowledge, Rule, Source, Variable
 
 if TYPE_CHECKING:
@@ -54,13 +54,13 @@ def read(path: Path, bases: Mapping[str, Path] | None = None) -> Knowledge:
         if faults:
             raise KnowledgeError(faults)
     except KnowledgeError as error:
-        raise KnowledgeError((_taken_away(one, tree) for one in error.faults), str(path)) from None
-    declared = Declared(tree, partial(_again, fields.read))
+        raise KnowledgeError((_explain_removal(fault, tree) for fault in error.faults), str(path)) from None
+    declared = YamlTree(tree, partial(_read_changed, fields.read))
     return with_digests(replace(knowledge, numbers=fields.numbers, yaml=declared), tree)
 
 
-def _taken_away(fault: Fault, tree: Table) -> Fault:
-    """Say of a name that is not there where an overlay removed it."""
+def _explain_removal(fault: Fault, tree: Table) -> Fault:
+    """Return the fault of an unknown name with the place where an overlay removed it."""
     named = re.search(r"(?:is called|has no state) '([^']+)'", fault.message)
     if named is None or named[1] not in tree.removed:
         return fault
@@ -69,8 +69,8 @@ def _taken_away(fault: Fault, tree: Table) -> Fault:
     return replace(fault, message=f"{what}; {hint}")
 
 
-def _again(earlier: Mapping[str, Once], tree: Table) -> Knowledge:
-    """Read a changed tree, most parts of which were read earlier; it has no digest."""
+def _read_changed(earlier: Mapping[str, Once], tree: Table) -> Knowledge:
+    """Read a changed tree, with the unchanged parts from an earlier reading; the base has no digest yet."""
     fields = Fields([], earlier)
     knowledge = _read_tree(fields, tree)
     if fields.faults:
@@ -88,43 +88,47 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
     sources = once("sources", [nodes["sources"]], lambda: _sources(fields, nodes["sources"]))
     if not fields.earlier:
         fields.citations(tree, sources)
-    found = once("variables", [nodes["variables"]], lambda: variables(fields, nodes["variables"]))
+    by_name = once("variables", [nodes["variables"]], lambda: variables(fields, nodes["variables"]))
     scale = table_reader.words(fields, nodes["words"])
-    if not found:  # Every name below would be unknown.
+    if not by_name:  # Every name below would be unknown.
         if not fields.faults:
             fields.fault(nodes["variables"] or tree, "declares no variables; a base needs at least one")
         raise KnowledgeError(fields.faults)
-    levels = once("levels", [nodes["levels"], found], lambda: _levels(fields, nodes["levels"], found))
-    inputs = [nodes["priors"], found]
-    prior = once("priors", inputs, lambda: table_reader.priors(fields, nodes["priors"], found))
+    levels = once("levels", [nodes["levels"], by_name], lambda: _levels(fields, nodes["levels"], by_name))
+    inputs = [nodes["priors"], by_name]
+    prior = once("priors", inputs, lambda: table_reader.priors(fields, nodes["priors"], by_name))
     root = prior.root
     cell_likes, moment_likes = (
         table_reader.mixtures(fields, _inside(top, section, key), root)
         for section, key in (("activations", "cells"), ("affect", "moments"))
     )
-    activations = table_reader.Activations(fields, root, found, scale, cell_likes)
+    activations = table_reader.Activations(fields, root, by_name, scale, cell_likes)
     inputs = [nodes["activations"], root, scale]
     cells = once("activations", inputs, lambda: activations.read(nodes["activations"]))
     affect, moments = once(
         "affect",
         [nodes["affect"], root],
-        lambda: table_reader.affect(fields, nodes["affect"], root, found, moment_likes),
+        lambda: table_reader.affect(fields, nodes["affect"], root, by_name, moment_likes),
     )
     if root is not table_reader.NO_ROOT:
-        _check_described(fields, found.values(), {root.name, *cells, *affect})
-    inputs = [nodes["questions"], found, levels]
+        _check_described(fields, by_name.values(), {root.name, *cells, *affect})
+    inputs = [nodes["questions"], by_name, levels]
     questions = once(
-        "questions", inputs, lambda: policy_reader.questions(fields, nodes["questions"], found, levels)
+        "questions", inputs, lambda: policy_reader.questions(fields, nodes["questions"], by_name, levels)
     )
     likes = {root.name: moment_likes | cell_likes}
-    together = once("dependence", [nodes["dependence"]], lambda: dependence(fields, nodes["dependence"]))
-    observers = observer_reader.observers(fields, nodes["observers"], found, questions, likes, together)
+    dependence_section = once(
+        "dependence", [nodes["dependence"]], lambda: dependence(fields, nodes["dependence"])
+    )
+    observers = observer_reader.observers(
+        fields, nodes["observers"], by_name, questions, likes, dependence_section
+    )
     return Knowledge(
         name=fields.text(top, "name"),
         description=fields.text(top, "description"),
         sources=sources,
-        variables=found,
-        codes=once("codes", [nodes["codes"], found], lambda: _codes(fields, nodes["codes"], found)),
+        variables=by_name,
+        codes=once("codes", [nodes["codes"], by_name], lambda: _codes(fields, nodes["codes"], by_name)),
         levels=levels,
         root=root.name,
         reference=prior.reference,
@@ -133,22 +137,24 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
         affect=affect,
         moments=moments,
         couplings=once(
-            "couplings", [nodes["couplings"], found], lambda: _couplings(fields, nodes["couplings"], found)
+            "couplings",
+            [nodes["couplings"], by_name],
+            lambda: _couplings(fields, nodes["couplings"], by_name),
         ),
-        rules=once("rules", [nodes["rules"], found], lambda: _rules(fields, nodes["rules"], found)),
+        rules=once("rules", [nodes["rules"], by_name], lambda: _rules(fields, nodes["rules"], by_name)),
         observers=observers,
         questions=questions,
-        policy=policy_reader.policy(fields, nodes["policy"], found, levels, observers, questions),
+        policy=policy_reader.policy(fields, nodes["policy"], by_name, levels, observers, questions),
         digest="",
         views=once("views", [nodes["views"]], lambda: policy_reader.views(fields, nodes["views"])),
-        dependence=together,
+        dependence=dependence_section,
         copies=copies(fields, nodes["observers"], observers),
         # Their numbers are findings about the base, as those of certificates, and no part of what it says.
         fits=read_fits.fits(Fields(fields.faults), nodes["fits"]),
         guarantee=once(
             "certificates",
             [nodes["certificates"]],
-            lambda: certificate_reader.certificates(fields, nodes["certificates"], found, digests_of(tree)),
+            lambda: certificate_reader.certificates(fields, nodes["certificates"], by_name, digests_of(tree)),
         ),
     )
 
@@ -168,13 +174,13 @@ def _sources(fields: Fields, node: Node | None) -> dict[str, Source]:
     return sources
 
 
-def _codes(fields: Fields, node: Node | None, found: Mapping[str, Variable]) -> dict[str, Code]:
+def _codes(fields: Fields, node: Node | None, variables: Mapping[str, Variable]) -> dict[str, Code]:
     codes = {}
     table = fields.any_table(node)
     for name, inner in fields.named(node):
         entries = fields.table(inner, "label", "description hides")
-        hides = fields.all_of(entries.get("hides"), of_kind(found, "binary"), "binary variable")
-        if name in found:
+        hides = fields.all_of(entries.get("hides"), of_kind(variables, "binary"), "binary variable")
+        if name in variables:
             fields.key_fault(table, name, "is a variable already")
         label, description = fields.text(entries, "label"), fields.text(entries, "description")
         cited = fields.cited(inner) if hides else {"place": inner.place}
@@ -182,9 +188,11 @@ def _codes(fields: Fields, node: Node | None, found: Mapping[str, Variable]) -> 
     return codes
 
 
-def _levels(fields: Fields, node: Node | None, found: Mapping[str, Variable]) -> dict[str, tuple[str, ...]]:
+def _levels(
+    fields: Fields, node: Node | None, variables: Mapping[str, Variable]
+) -> dict[str, tuple[str, ...]]:
     levels: dict[str, tuple[str, ...]] = {}
-    known = {name: one for name, one in found.items() if one.kind != "derived"}
+    known = {name: v for name, v in variables.items() if v.kind != "derived"}
     table = fields.any_table(node)
     taken: dict[str, str] = {}
     for name, inner in fields.named(node, strict=True):
@@ -193,13 +201,13 @@ def _levels(fields: Fields, node: Node | None, found: Mapping[str, Variable]) ->
             if variable in taken:
                 fields.fault(inner, f"{variable} is in level {taken[variable]} already")
             taken[variable] = name
-        if name in found and name not in levels[name] and isinstance(inner, Items):
+        if name in variables and name not in levels[name] and isinstance(inner, Items):
             fields.key_fault(table, name, "is also a variable that is not in this level; rename one")
     return levels
 
 
-def _check_described(fields: Fields, found: Iterable[Variable], known: set[str]) -> None:
-    for variable in found:
+def _check_described(fields: Fields, variables: Iterable[Variable], known: set[str]) -> None:
+    for variable in variables:
         if variable.kind == "derived" or variable.name in known:
             continue
         message = {
@@ -210,12 +218,12 @@ def _check_described(fields: Fields, found: Iterable[Variable], known: set[str])
         fields.fault(Table(variable.place, f"variables.{variable.name}"), message)
 
 
-def _couplings(fields: Fields, node: Node | None, found: Mapping[str, Variable]) -> tuple[Coupling, ...]:
+def _couplings(fields: Fields, node: Node | None, variables: Mapping[str, Variable]) -> tuple[Coupling, ...]:
     couplings: dict[frozenset[str], Coupling] = {}
     for name, inner in fields.named(node):
         entries = fields.table(inner, "pair odds_ratio n", "statement")
         before = len(fields.faults)
-        pair = fields.all_of(entries.get("pair"), of_kind(found, "binary"), "binary variable")
+        pair = fields.all_of(entries.get("pair"), of_kind(variables, "binary"), "binary variable")
         ratio = fields.number(entries, "odds_ratio", 0.001, 1000, default=1.0)
         n = fields.number(entries, "n", 0.1, 1e6)
         statement = fields.text(entries, "statement")
@@ -228,14 +236,13 @@ def _couplings(fields: Fields, node: Node | None, found: Mapping[str, Variable])
             first = couplings[frozenset(pair)].name
             fields.fault(entries.entries["pair"], f"is the pair of couplings.{first} already")
         else:
-            one, two = pair
             couplings[frozenset(pair)] = Coupling(
-                **cited, name=name, pair=(one, two), odds_ratio=ratio, n=n, statement=statement
+                **cited, name=name, pair=(pair[0], pair[1]), odds_ratio=ratio, n=n, statement=statement
             )
     return tuple(couplings.values())
 
 
-def _rules(fields: Fields, node: Node | None, found: Mapping[str, Variable]) -> tuple[Rule, ...]:
+def _rules(fields: Fields, node: Node | None, variables: Mapping[str, Variable]) -> tuple[Rule, ...]:
     rules = []
     table = fields.any_table(node)
     for name, inner in fields.named(node):
@@ -247,8 +254,8 @@ def _rules(fields: Fields, node: Node | None, found: Mapping[str, Variable]) -> 
             Rule(
                 **cited,
                 name=name,
-                condition=formula(fields, entries.entries["if"], found),
-                then=formula(fields, entries.entries["then"], found),
+                condition=formula(fields, entries.entries["if"], variables),
+                then=formula(fields, entries.entries["then"], variables),
                 confidence=fields.number(entries, "confidence", 0.001, 0.999),
                 n=fields.number(entries, "n", 0.1, 1e6),
                 statement=fields.text(entries, "statement"),

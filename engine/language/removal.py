@@ -53,17 +53,19 @@ def remove_paths(base: Table, remove: Node | None, faults: list[Fault]) -> None:
 
 
 def _remove(base: Table, path: str) -> str | None:
-    """Delete one path with all that is keyed by it; return a hint where it is not there."""
-    table, rest, keys = base, path.split("."), []
+    """Delete one path and everything keyed by it; return a hint where the path does not exist."""
+    table, parts, keys = base, path.split("."), []
     while True:
         # A name may hold dots itself, so the longest key that fits is taken.
-        key = next((".".join(rest[:n]) for n in range(len(rest), 0, -1) if ".".join(rest[:n]) in table), None)
+        key = next(
+            (".".join(parts[:n]) for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in table), None
+        )
         if key is None:
-            return did_you_mean(rest[0], table.entries)
+            return did_you_mean(parts[0], table.entries)
         keys.append(key)
-        rest = rest[key.count(".") + 1 :]
+        parts = parts[key.count(".") + 1 :]
         inner = table.entries[key]
-        if not rest:
+        if not parts:
             table.drop(key)
             break
         if not isinstance(inner, Table):
@@ -85,7 +87,7 @@ def _forget_variable(base: Table, name: str) -> None:
     emptied = []
     levels = base.get("levels")
     for level, node in levels.entries.items() if isinstance(levels, Table) else ():
-        if isinstance(node, Items) and _without(node, name) and not node.items:
+        if isinstance(node, Items) and _drop_item(node, name) and not node.items:
             emptied.append(level)
     for level in emptied:
         assert isinstance(levels, Table)
@@ -100,7 +102,7 @@ def _forget_name(base: Table, name: str) -> None:
     for path in LISTS:
         for node in _find(base, path):
             if isinstance(node, Items):
-                _without(node, name)
+                _drop_item(node, name)
     _forget_keys(base, TABLES, name)
     questions = base.get("questions")
     if isinstance(questions, Table):
@@ -121,7 +123,7 @@ def _forget_moments(base: Table, name: str) -> None:
     if name not in names:
         return
     column = names.index(name)
-    _without(variables, name)
+    _drop_item(variables, name)
     for moments in _find(base, "affect.moments.*"):
         if not isinstance(moments, Table):
             continue
@@ -154,12 +156,12 @@ def _forget_keys(base: Table, paths: tuple[str, ...], key: str) -> None:
                 table.drop(key)
 
 
-def _without(node: Items, name: str) -> bool:
-    """Drop a name from a list; say whether it was there."""
+def _drop_item(node: Items, name: str) -> bool:
+    """Drop a name from a list; return whether it was there."""
     kept = [item for item in node.items if not (isinstance(item, Scalar) and item.text == name)]
-    found = len(kept) < len(node.items)
+    removed = len(kept) < len(node.items)
     node.items = kept
-    return found
+    return removed
 
 
 def _find(table: Table, path: str) -> Iterator[Node]:

@@ -69,8 +69,10 @@ class _Writer:
         return self._table(node, above)
 
     def _table(self, table: Table, above: Cited | None) -> yaml.MappingNode:
-        own = {key: cited for key, node in table.entries.items() for cited in _own(key, node)}
-        here = self._citation(table, own, above)
+        citations = {
+            key: cited for key, node in table.entries.items() for cited in _value_citation(key, node)
+        }
+        here = self._citation(table, citations, above)
         entries: list[tuple[yaml.Node, yaml.Node]] = []
         if here and here != above:
             entries = [
@@ -86,9 +88,9 @@ class _Writer:
                 entries.append((self._key(key), written))
         return self._map(entries)
 
-    def _citation(self, table: Table, own: dict[str, Cited], above: Cited | None) -> Cited | None:
+    def _citation(self, table: Table, citations: dict[str, Cited], above: Cited | None) -> Cited | None:
         """Return the citation to be in force in a table: its own values', else the commonest below."""
-        kinds = dict.fromkeys(own.values())
+        kinds = dict.fromkeys(citations.values())
         if len(kinds) == 1:
             return next(iter(kinds))
         if not kinds and not table.path:
@@ -96,18 +98,18 @@ class _Writer:
         if not kinds:
             below = Counter(_below(table))
             return above if above in below or not below else below.most_common(1)[0][0]
-        said = "; ".join(
-            f"{', '.join(key for key, one in own.items() if one == cited)}: {cited[0]}"
+        text = "; ".join(
+            f"{', '.join(key for key, citation in citations.items() if citation == cited)}: {cited[0]}"
             + (f" ({cited[1]})" if cited[1] else "")
             for cited in kinds
         )
         if {source for source, _ in kinds} == {"judgement"}:
-            return "judgement", said
+            return "judgement", text
         number = 1
         while f"joint-{number}" in {*self.joint, *self.taken}:
             number += 1
         name = f"joint-{number}"
-        self.joint[name] = said
+        self.joint[name] = text
         return name, ""
 
     def _map(self, entries: list[tuple[yaml.Node, yaml.Node]]) -> yaml.MappingNode:
@@ -128,8 +130,8 @@ class _Writer:
         return yaml.ScalarNode(TEXT, text, style=None if _is_prose(text) else '"')
 
 
-def _own(key: str, node: Node) -> Iterator[Cited]:
-    """Yield the citation of a value of a table, where it is a value that may have one."""
+def _value_citation(key: str, node: Node) -> Iterator[Cited]:
+    """Yield the citation of an entry of a table, unless it is a table, prose or a citation itself."""
     if not isinstance(node, Table) and key not in (*PROSE, *CITATION) and node.cited:
         yield node.cited.source, node.cited.note
 
@@ -137,10 +139,10 @@ def _own(key: str, node: Node) -> Iterator[Cited]:
 def _below(node: Node) -> Iterator[Cited]:
     if isinstance(node, Table):
         for key, inner in node.entries.items():
-            yield from _own(key, inner)
+            yield from _value_citation(key, inner)
             yield from _below(inner)
 
 
 def _is_prose(text: str) -> bool:
-    """Say whether a text may stand without quotes and still be a text."""
+    """Return whether YAML reads an unquoted text as a text."""
     return " " in text and RESOLVER.resolve(yaml.ScalarNode, text, (True, False)) == TEXT

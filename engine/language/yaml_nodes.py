@@ -84,8 +84,8 @@ class Table:
     beside: tuple[str, ...] = ()
     removed: dict[str, Place] = field(default_factory=dict)
     files: tuple[str, ...] = ()
-    # What it says as JSON, once it was asked (engine/declared.py); a changed copy begins without.
-    said: str = field(default="", init=False, compare=False, repr=False)
+    # The table as JSON, a cache of `yaml_tree`; a changed copy begins without one.
+    json_text: str = field(default="", init=False, compare=False, repr=False)
 
     def get(self, key: str) -> Node | None:
         """Return the node under this key."""
@@ -95,7 +95,7 @@ class Table:
         return key in self.entries
 
     def drop(self, key: str) -> bool:
-        """Remove a key; say whether it was there."""
+        """Remove a key; return whether it was there."""
         self.places.pop(key, None)
         return self.entries.pop(key, None) is not None
 
@@ -157,9 +157,11 @@ def read_text(text: str, shown: str, faults: list[Fault]) -> Table | None:
     return None
 
 
-def unshared(table: Table) -> Table:
-    """Return a copy of a table that can be changed without changing it."""
-    entries = {key: unshared(one) if isinstance(one, Table) else one for key, one in table.entries.items()}
+def copy_table(table: Table) -> Table:
+    """Return a copy of a table and of the tables in it; scalars and lists are shared."""
+    entries = {
+        key: copy_table(node) if isinstance(node, Table) else node for key, node in table.entries.items()
+    }
     return replace(table, entries=entries, places=dict(table.places), removed=dict(table.removed))
 
 
@@ -217,8 +219,8 @@ class _Builder:
         if isinstance(node, Scalar) and node.plain and not node.text:
             return Table(node.place, "")
         if not isinstance(node, Table):
-            met = "a list" if isinstance(node, Items) else f"the text {node.text[:40]!r}"
-            raise _UnreadableError(node.place, "", f"must be a mapping of sections, not {met}")
+            description = "a list" if isinstance(node, Items) else f"the text {node.text[:40]!r}"
+            raise _UnreadableError(node.place, "", f"must be a mapping of sections, not {description}")
         return node
 
     def _events(self, text: str) -> Iterator[yaml.Event]:
@@ -249,7 +251,7 @@ class _Builder:
         return self._table(events, place, path, depth)
 
     def _refuse(self, event: yaml.Event, place: Place, path: str, depth: int) -> None:
-        """Refuse what is YAML but not part of the language, and what is too much of it."""
+        """Refuse aliases, anchors and tags, and files that are too deep or too large."""
         self.budget.nodes -= 1
         if self.budget.nodes < 0:
             short = path if len(path) <= 60 else path[:57] + "..."
@@ -332,19 +334,21 @@ def merge(base: Table, over: Table, faults: list[Fault], *, upon: bool = False) 
     Beside one another both are parts of one layer, so a value given by both is a fault.
     """
     for key, node in over.entries.items():
-        met = base.get(key)
-        if isinstance(met, Table) and isinstance(node, Table):
-            merge(met, node, faults, upon=upon)
-        elif met is not None and not upon and key not in ("source", "note"):
+        base_node = base.get(key)
+        if isinstance(base_node, Table) and isinstance(node, Table):
+            merge(base_node, node, faults, upon=upon)
+        elif base_node is not None and not upon and key not in ("source", "note"):
             faults.append(_twice(over.places[key], node.path, base.places[key]))
-        elif upon and isinstance(met, Table) and _no_table(node):
+        elif upon and isinstance(base_node, Table) and _no_table(node):
             # The base keeps what it has, so that no further faults follow from its absence.
             faults.append(Fault(over.places[key], node.path, _no_table(node)))
         else:
             if not isinstance(node, Table):
-                node.under = met
-            elif met is None and upon:
-                node.beside = tuple(name for name, one in base.entries.items() if isinstance(one, Table))
+                node.under = base_node
+            elif base_node is None and upon:
+                node.beside = tuple(
+                    name for name, sibling in base.entries.items() if isinstance(sibling, Table)
+                )
             base.entries[key] = node
             base.places[key] = over.places[key]
             # Numbers that are given anew must sum to one by themselves.
@@ -356,7 +360,7 @@ def merge(base: Table, over: Table, faults: list[Fault], *, upon: bool = False) 
 
 
 def _no_table(node: Node) -> str:
-    """Say what is wrong with what an overlay has where its base has a mapping; a text may replace one."""
+    """Return what is wrong with an overlay's node in the place of a mapping; empty for a text, which may."""
     if isinstance(node, Items):
         return "must be a mapping, as in the base, not a list"
     if isinstance(node, Scalar) and node.plain and not node.text:

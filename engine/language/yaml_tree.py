@@ -1,4 +1,4 @@
-"""What a base says, leaf by leaf: to look it up, to compare two bases, and to read one again with changes.
+"""A knowledge base leaf by leaf: to look up values, to compare two bases, and to read one with changes.
 
 A leaf is a single value of the YAML or a list of such, with the citation in force there and, where an overlay
 gave it anew, what it replaced.
@@ -17,7 +17,7 @@ import numpy as np
 
 from engine.errors import Fault, KnowledgeError
 from engine.language.fields import NUMBER
-from engine.language.overlay import overlaid
+from engine.language.overlay import apply_overlay_text
 from engine.language.read_fits import with_thresholds
 from engine.language.yaml_nodes import Items, Scalar, Table
 from engine.model.knowledge import NOWHERE, Cited
@@ -58,7 +58,7 @@ class Leaf(Cited):
 
 @dataclass(frozen=True)
 class Change:
-    """What one base says otherwise than another, at a path.
+    """A difference between two bases at a path.
 
     kind: `number`, `formula`, `list`, `name` (any other value), `prose`, `added`, `removed` (with all below
     the path), or `source` (the same value from another source). old, new: the leaf; of a whole added or
@@ -73,7 +73,7 @@ class Change:
     place: Place = field(compare=False, default=NOWHERE)
 
 
-class Declared:
+class YamlTree:
     """The YAML behind a base, all layers laid together."""
 
     def __init__(self, tree: Table, read: Callable[[Table], Knowledge]) -> None:
@@ -98,7 +98,7 @@ class Declared:
 
     def below(self, *paths: str) -> tuple[Leaf, ...]:
         """Return the leaves at or below any of these paths."""
-        return tuple(leaf for leaf in self.leaves.values() if any(_inside(leaf.path, one) for one in paths))
+        return tuple(leaf for leaf in self.leaves.values() if any(_inside(leaf.path, path) for path in paths))
 
     def with_numbers(self, values: Mapping[str, float]) -> Knowledge:
         """Read the base with other numbers at these paths.
@@ -107,16 +107,16 @@ class Declared:
             KnowledgeError: a number that is not allowed there.
         """
         texts = {path: f"{value:.12f}".rstrip("0").rstrip(".") for path, value in values.items()}
-        return self._again(_with_texts(self.tree, texts))
+        return self._read_changed(_with_texts(self.tree, texts))
 
-    def with_parts(self, other: Declared, paths: Collection[str]) -> Knowledge:
-        """Read the base with what another says at these paths; what the other lacks there goes.
+    def with_parts(self, other: YamlTree, paths: Collection[str]) -> Knowledge:
+        """Read the base with the parts at these paths taken from another, or dropped where it lacks them.
 
         Raises:
             KnowledgeError: parts that do not fit together.
         """
-        changed = _grafted(self.tree, other.tree, frozenset(paths), "")
-        return self._again(changed)
+        changed = _graft(self.tree, other.tree, frozenset(paths), "")
+        return self._read_changed(changed)
 
     def with_overlay(self, text: str) -> Knowledge:
         """Read the base with an overlay laid upon it, the text of one that extends it.
@@ -125,36 +125,36 @@ class Declared:
             KnowledgeError: an overlay that is faulty.
         """
         faults: list[Fault] = []
-        changed = overlaid(self.tree, text, faults)
+        changed = apply_overlay_text(self.tree, text, faults)
         if faults:
             raise KnowledgeError(faults)
-        return self._again(changed)
+        return self._read_changed(changed)
 
-    def _again(self, changed: Node | None) -> Knowledge:
+    def _read_changed(self, changed: Node | None) -> Knowledge:
         assert isinstance(changed, Table)
         return with_digests(self._read(changed), changed)
 
 
-def declared_of(base: Knowledge) -> Declared:
+def declared_of(base: Knowledge) -> YamlTree:
     """Return the YAML behind a base that was read.
 
     Raises:
         ValueError: a base made otherwise.
     """
-    if not isinstance(base.yaml, Declared):
+    if not isinstance(base.yaml, YamlTree):
         raise ValueError(f"the base {base.name} was not read from YAML")
     return base.yaml
 
 
 def with_digests(base: Knowledge, tree: Table) -> Knowledge:
-    """Return a base with the digests of what it was read from, and the thresholds that hold for these."""
+    """Return a base with its digests, and with the thresholds of fits that hold for these digests."""
     tree = _without_idle_people(tree)
     base = replace(
         base,
         digest=digest_of(tree),
         digests=digests_of(tree),
-        observer_digests={name: _digest_of_node(one, ()) for name, one in _named(tree, "observers")},
-        question_digests={name: _digest_of_node(one, PRICES) for name, one in _named(tree, "questions")},
+        observer_digests={name: _digest_of_node(node, ()) for name, node in _named(tree, "observers")},
+        question_digests={name: _digest_of_node(node, PRICES) for name, node in _named(tree, "questions")},
     )
     return with_thresholds(base)
 
@@ -166,7 +166,7 @@ def _named(tree: Table, section: str) -> Iterator[tuple[str, Node]]:
 
 
 def _digest_of_node(node: Node, without: Collection[str]) -> str:
-    """Return a digest of what a node says, citations and some of its keys left out."""
+    """Return a digest of a node without citations and the keys in `without`."""
     if isinstance(node, Table):
         keys = [key for key in node.entries if key not in (*CITATION, *without)]
         return _digest(node, keys)
@@ -174,7 +174,7 @@ def _digest_of_node(node: Node, without: Collection[str]) -> str:
 
 
 def digest_of(tree: Table) -> str:
-    """Return a digest of what a base says.
+    """Return a digest of the content of a base.
 
     Places, citations and the order of files do not count, nor what was certified with it, nor which kinds
     are people where nobody of the kind may be asked.
@@ -187,12 +187,16 @@ def digests_of(tree: Table) -> dict[str, str]:
     """Return a digest of each part of a base that a guarantee rests on (`guarantee.PARTS`)."""
     tree = _without_idle_people(tree)
     apart = {"prompts": "questions", "observers": "observers", "policy": "policy"}
-    rest = [key for key in tree.entries if key not in (*apart.values(), *UNSAID, "name", "description")]
-    return {"knowledge": _digest(tree, rest)} | {part: _digest(tree, [key]) for part, key in apart.items()}
+    knowledge_keys = [
+        key for key in tree.entries if key not in (*apart.values(), *UNSAID, "name", "description")
+    ]
+    return {"knowledge": _digest(tree, knowledge_keys)} | {
+        part: _digest(tree, [key]) for part, key in apart.items()
+    }
 
 
 def _without_idle_people(tree: Table) -> Table:
-    """Return a base without the marks of people on kinds of which no observer may be asked."""
+    """Return a base without the mark `people` on kinds that no askable observer has."""
     dependence = tree.get("dependence")
     kinds = dependence.get("kinds") if isinstance(dependence, Table) else None
     if not isinstance(dependence, Table) or not isinstance(kinds, Table):
@@ -204,7 +208,7 @@ def _without_idle_people(tree: Table) -> Table:
     marked = [
         name for name, node in kinds.entries.items() if isinstance(node, Table) and PEOPLE in node.entries
     ]
-    idle = {name: _without(kinds.entries[name], PEOPLE) for name in marked if name not in asked}
+    idle = {name: _drop_key(kinds.entries[name], PEOPLE) for name in marked if name not in asked}
     if not idle:
         return tree
     kinds = replace(kinds, entries={**kinds.entries, **idle})
@@ -212,39 +216,41 @@ def _without_idle_people(tree: Table) -> Table:
     return replace(tree, entries={**tree.entries, "dependence": dependence})
 
 
-def _without(node: Node, key: str) -> Node:
+def _drop_key(node: Node, key: str) -> Node:
     assert isinstance(node, Table)
-    return replace(node, entries={name: one for name, one in node.entries.items() if name != key})
+    return replace(node, entries={name: inner for name, inner in node.entries.items() if name != key})
 
 
 def _digest(tree: Table, keys: Iterable[str]) -> str:
-    said = _mapping({key: _json(tree.entries[key]) for key in keys if key in tree})
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
+    text = _mapping({key: _json(tree.entries[key]) for key in keys if key in tree})
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def changes(old: Knowledge, new: Knowledge) -> tuple[Change, ...]:
-    """Return what the new base says otherwise; what is written otherwise and means the same is left out."""
+    """Return the differences in meaning between two bases; other spellings of the same value are none."""
     return tuple(_changes(old, new, declared_of(old).tree, declared_of(new).tree))
 
 
-def _changes(old: Knowledge, new: Knowledge, one: Table, other: Table) -> Iterator[Change]:
-    for key in dict.fromkeys((*one.entries, *other.entries)):
-        a, b = one.get(key), other.get(key)
+def _changes(old: Knowledge, new: Knowledge, old_table: Table, new_table: Table) -> Iterator[Change]:
+    for key in dict.fromkeys((*old_table.entries, *new_table.entries)):
+        a, b = old_table.get(key), new_table.get(key)
         if key in CITATION:
             continue
         if a is None or b is None:
             node = a or b
             assert node is not None
-            kind, place = ("removed", one.places[key]) if b is None else ("added", other.places[key])
+            kind, place = (
+                ("removed", old_table.places[key]) if b is None else ("added", new_table.places[key])
+            )
             yield Change(node.path, kind, leaves=tuple(_leaves(node)), place=place)
         elif isinstance(a, Table) and isinstance(b, Table):
-            yield from _changes(old, new, _proportioned(a), _proportioned(b))
+            yield from _changes(old, new, _with_proportions(a), _with_proportions(b))
         else:
             yield from _change(old, new, a, b)
 
 
-def _proportioned(table: Table) -> Table:
-    """Return a distribution that lost a state with the shares that the others have without it."""
+def _with_proportions(table: Table) -> Table:
+    """Return a distribution that lost a state, with the remaining shares rescaled to sum to 1."""
     if not table.shrunk:
         return table
     texts = {table.entries[key].path: share for key, share in shares_of(table).items()}
@@ -282,7 +288,7 @@ def _kind(old: Knowledge, node: Node) -> str:
 
 
 def _same(old: Knowledge, new: Knowledge, a: Leaf, b: Leaf) -> bool:
-    """Say whether two leaves mean the same: equal numbers, or formulas true of the same states."""
+    """Return whether two leaves mean the same: equal numbers, or formulas true of the same states."""
     if NUMBER.fullmatch(a.text) and NUMBER.fullmatch(b.text):
         return abs(float(a.text) - float(b.text)) <= EQUAL * abs(float(a.text))
     if a.path in old.numbers and b.path in new.numbers:
@@ -302,16 +308,16 @@ def _formula(base: Knowledge, leaf: Leaf) -> Formula | None:
     return rule.condition if leaf.key == "if" else rule.then
 
 
-def _equivalent(old: Knowledge, new: Knowledge, one: Formula, other: Formula) -> bool:
-    """Say whether two formulas hold of the same states, where so many can be looked at."""
-    names = sorted(one.variables() | other.variables())
+def _equivalent(old: Knowledge, new: Knowledge, first: Formula, second: Formula) -> bool:
+    """Return whether two formulas hold for the same states; compared as written beyond MOST_STATES."""
+    names = sorted(first.variables() | second.variables())
     if any(_states(old, name) != _states(new, name) for name in names):
         return False
     sizes = [len(old.variables[name].states) for name in names]
     if math.prod(sizes) > MOST_STATES:
-        return one == other
+        return first == second
     values = dict(zip(names, np.ix_(*(np.arange(size) for size in sizes)), strict=True))
-    held, then = (np.broadcast_to(formula.holds(values), sizes) for formula in (one, other))
+    held, then = (np.broadcast_to(formula.holds(values), sizes) for formula in (first, second))
     return bool(np.array_equal(held, then))
 
 
@@ -321,7 +327,7 @@ def _states(base: Knowledge, name: str) -> Any:
 
 
 def _normal(text: str) -> str | list[float]:
-    """Return a text, numbers in it as numbers and white space as single blanks."""
+    """Return a text with white space as single blanks, or its numbers where it is a list of numbers."""
     parts = text.strip("[]").split(",")
     if all(NUMBER.fullmatch(part.strip()) for part in parts):
         return [float(part) for part in parts]
@@ -364,24 +370,24 @@ def _places(node: Node) -> Iterator[tuple[str, Place]]:
 
 
 def _json(node: Node) -> str:
-    """Return what a node says, as `json.dumps` writes it with sorted keys; kept, as bases share tables."""
+    """Return a node without citations as JSON with sorted keys; cached, since bases share tables."""
     if isinstance(node, Scalar):
         return json.dumps(node.text)
     if isinstance(node, Items):
         return f"[{', '.join(map(_json, node.items))}]"
-    if not node.said:
-        said = {key: _json(entry) for key, entry in node.entries.items() if key not in CITATION}
+    if not node.json_text:
+        texts = {key: _json(entry) for key, entry in node.entries.items() if key not in CITATION}
         shares = shares_of(node) if node.shrunk else {}
-        node.said = _mapping(said | {key: json.dumps(share) for key, share in shares.items()})
-    return node.said
+        node.json_text = _mapping(texts | {key: json.dumps(share) for key, share in shares.items()})
+    return node.json_text
 
 
-def _mapping(said: Mapping[str, str]) -> str:
-    return "{" + ", ".join(f"{json.dumps(key)}: {said[key]}" for key in sorted(said)) + "}"
+def _mapping(texts: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{json.dumps(key)}: {texts[key]}" for key in sorted(texts)) + "}"
 
 
 def shares_of(table: Table) -> dict[str, str]:
-    """Return the probabilities of a distribution that lost a state, in proportion, as they are written."""
+    """Return the probabilities of a distribution that lost a state, rescaled to sum to 1, as texts."""
     values = {
         key: float(n.text)
         for key, n in table.entries.items()
@@ -406,19 +412,19 @@ def _with_texts(node: Node, texts: Mapping[str, str]) -> Node:
     return replace(node, entries={key: _with_texts(entry, texts) for key, entry in node.entries.items()})
 
 
-def _grafted(one: Node | None, other: Node | None, paths: frozenset[str], path: str) -> Node | None:
-    """Return `one` with the parts at these paths taken from `other`."""
+def _graft(base: Node | None, graft: Node | None, paths: frozenset[str], path: str) -> Node | None:
+    """Return `base` with the parts at these paths taken from `graft`."""
     if path in paths:
-        return other
+        return graft
     above = any(_inside(chosen, path) for chosen in paths) if path else True
-    if not above or not isinstance(one, Table) or not isinstance(other, Table):
-        return one
+    if not above or not isinstance(base, Table) or not isinstance(graft, Table):
+        return base
     entries: dict[str, Node] = {}
     places: dict[str, Place] = {}
-    for key in dict.fromkeys((*one.entries, *other.entries)):
+    for key in dict.fromkeys((*base.entries, *graft.entries)):
         inside = f"{path}.{key}" if path else key
-        node = _grafted(one.get(key), other.get(key), paths, inside)
+        node = _graft(base.get(key), graft.get(key), paths, inside)
         if node is not None:
             entries[key] = node
-            places[key] = (one if key in one else other).places[key]
-    return replace(one, entries=entries, places=places, shrunk=one.shrunk or other.shrunk)
+            places[key] = (base if key in base else graft).places[key]
+    return replace(base, entries=entries, places=places, shrunk=base.shrunk or graft.shrunk)

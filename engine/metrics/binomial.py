@@ -24,7 +24,7 @@ def fewest(alpha: float, share: float) -> int:
 
 
 def passes(n: Ints | int, errors: Ints | int, alpha: float, share: float) -> Mask:
-    """Say whether counts reject that more than alpha err: P(Binomial(n, alpha) <= errors) <= share."""
+    """Return whether counts reject that more than alpha err: P(Binomial(n, alpha) <= errors) <= share."""
     return np.asarray(tail(n, errors, alpha) <= share)
 
 
@@ -35,7 +35,7 @@ def tail(n: Any, errors: Any, p: Any) -> Any:
 
 
 def most_errors(n: Ints, alpha: float, share: float) -> Ints:
-    """Return the most errors among n (...) with which the test passes; -1 where none do."""
+    """Return the largest number of errors among n, (...), that passes the test; -1 where none does."""
     # Where the tail, continued between whole numbers, comes to the share; its last digits may be wrong.
     least = np.floor(np.nan_to_num(bdtrik(share, n.astype(np.float64), alpha))).astype(np.int64)
     return np.asarray(least - 1 + passes(n, least, alpha, share) + passes(n, least + 1, alpha, share))

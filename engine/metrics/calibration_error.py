@@ -56,7 +56,7 @@ class Reliability:
         return cls(stated, happened, np.unique(np.searchsorted(edges, stated), return_inverse=True)[1])
 
     def ece(self) -> float:
-        """Return ECE; NaN without any statement.
+        """Return the expected calibration error; NaN without any statement.
 
         It has no bootstrap interval: the chance of a resample adds to it, so that one would lie too high.
         """
@@ -72,7 +72,7 @@ class Reliability:
         return counts.astype(np.int64), stated / counts, happened / counts
 
     def null(self, rng: np.random.Generator, times: int = NULL_TIMES) -> NullInterval:
-        """Return what would be seen if the statements were calibrated."""
+        """Return the quantiles of ECE and of the diagram's shares under calibrated statements."""
         counts, means, _ = self.diagram()
         stated = self.stated.astype(np.float32)
         # (n, B): 1 where a statement is in a bin.

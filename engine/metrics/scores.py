@@ -75,13 +75,13 @@ class CategoricalScore:
     def scores(self, weights: Floats) -> dict[str, Floats]:
         """Return each score (R,) for weights (R, n)."""
         table = self.confusion(weights)
-        found = dict(zip(("accuracy", "balanced_accuracy", "macro_f1"), _of_confusion(table), strict=True))
+        scores = dict(zip(("accuracy", "balanced_accuracy", "macro_f1"), _of_confusion(table), strict=True))
         if self._losses is not None:
-            found["log_loss"], found["brier"] = _ratio(weights @ self._losses, table.sum((1, 2))[:, None]).T
-        return found
+            scores["log_loss"], scores["brier"] = _ratio(weights @ self._losses, table.sum((1, 2))[:, None]).T
+        return scores
 
     def undefined(self) -> dict[str, str]:
-        """Return why which scores are not defined."""
+        """Return the scores that are not defined, each with the reason."""
         if not len(self.gold):
             return dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "brier"), _NO_ITEM)
         return {"balanced_accuracy": _ONE_CLASS} if len(set(self.gold.tolist())) == 1 else {}
@@ -93,8 +93,8 @@ def _of_confusion(table: Floats) -> tuple[Floats, Floats, Floats]:
     gold, named = table.sum(2), table.sum(1)[:, :-1]
     recall, seen = _ratio(hits, gold), (gold > 0).sum(1)
     balanced = _ratio(np.nansum(recall, axis=1), np.where(seen > 1, seen, 0.0))
-    met = ((gold + named) > 0).sum(1)
-    f1 = _ratio(np.nansum(_ratio(2 * hits, gold + named), axis=1), met.astype(float))
+    occurring = ((gold + named) > 0).sum(1)
+    f1 = _ratio(np.nansum(_ratio(2 * hits, gold + named), axis=1), occurring.astype(float))
     return _ratio(hits.sum(1), gold.sum(1)), balanced, f1
 
 
@@ -125,7 +125,7 @@ class BinaryScore:
         (absent, false, missed, hit), losses = np.split((weights @ self._columns).T, [4])
         total, present = absent + false + missed + hit, hit + missed
         recall = _ratio(hit, present)
-        found = {
+        scores = {
             "prevalence": _ratio(present, total),
             "f1": _ratio(2 * hit, np.where(present > 0, 2 * hit + false + missed, 0.0)),
             "precision": _ratio(hit, hit + false),
@@ -133,20 +133,20 @@ class BinaryScore:
             "accuracy": _ratio(hit + absent, total),
             "balanced_accuracy": (recall + _ratio(absent, absent + false)) / 2,
         }
-        found |= {
+        scores |= {
             name: _ratio(loss, total) for name, loss in zip(("log_loss", "brier"), losses, strict=False)
         }
-        return found
+        return scores
 
     def undefined(self) -> dict[str, str]:
-        """Return why which scores are not defined."""
+        """Return the scores that are not defined, each with the reason."""
         names = ("prevalence", "f1", "precision", "recall", "accuracy", "balanced_accuracy")
         if not len(self.gold):
             return dict.fromkeys((*names, "log_loss", "brier"), _NO_ITEM)
-        why = {} if self.predicted.any() else {"precision": "no item is predicted positive"}
+        reasons = {} if self.predicted.any() else {"precision": "no item is predicted positive"}
         if not self.gold.any():
-            return why | {"f1": _NO_POSITIVE, "recall": _NO_POSITIVE, "balanced_accuracy": _ONE_CLASS}
-        return why | ({"balanced_accuracy": _ONE_CLASS} if self.gold.all() else {})
+            return reasons | {"f1": _NO_POSITIVE, "recall": _NO_POSITIVE, "balanced_accuracy": _ONE_CLASS}
+        return reasons | ({"balanced_accuracy": _ONE_CLASS} if self.gold.all() else {})
 
 
 @dataclass(frozen=True)
@@ -174,33 +174,35 @@ class NumberScore:
         mx, my, xx, yy, xy, bias, squared, absolute = _ratio(weights @ columns, total[:, None]).T
         var_x, var_y = _variance(xx, mx), _variance(yy, my)
         cov = np.where((var_x > 0) & (var_y > 0), xy - mx * my, 0.0)
-        found = {
+        scores = {
             "ccc": _ratio(2 * cov, var_x + var_y + bias**2),
             "pearson": _ratio(cov, np.sqrt(var_x * var_y)),
             "rmse": np.sqrt(squared),
             "mae": absolute,
         }
         if self.signed:
-            found["sign_agreement"] = _ratio(weights @ (np.sign(self.gold) == np.sign(self.predicted)), total)
+            scores["sign_agreement"] = _ratio(
+                weights @ (np.sign(self.gold) == np.sign(self.predicted)), total
+            )
         if self.low is not None and self.high is not None:
             within = (self.low <= self.gold) & (self.gold <= self.high)
-            found["inside"] = _ratio(weights @ within, total)
-        return found
+            scores["inside"] = _ratio(weights @ within, total)
+        return scores
 
     def undefined(self) -> dict[str, str]:
-        """Return why which scores are not defined."""
+        """Return the scores that are not defined, each with the reason."""
         if not len(self.gold):
             names = ("ccc", "pearson", "rmse", "mae", "sign_agreement", "inside")
             return dict.fromkeys(names, _NO_ITEM)
-        why = {} if self.signed else {"sign_agreement": "the range has no sign: 0 does not lie within it"}
+        reasons = {} if self.signed else {"sign_agreement": "the range has no sign: 0 does not lie within it"}
         constant = [np.ptp(values) == 0 for values in (self.gold, self.predicted)]
         if constant[0] or constant[1]:
-            why["pearson"] = (
+            reasons["pearson"] = (
                 "all gold is the same number" if constant[0] else "all predictions are the same number"
             )
         if constant[0] and constant[1] and self.gold[0] == self.predicted[0]:
-            why["ccc"] = "gold and predictions are one number"
-        return why
+            reasons["ccc"] = "gold and predictions are one number"
+        return reasons
 
 
 def _mean(values: Floats) -> float:
@@ -237,14 +239,14 @@ class SelectiveScore:
 
     def scores(self, weights: Floats) -> dict[str, Floats]:
         """Return each score (R,) for whole weights (R, n)."""
-        found = {"aurc": self._aurc(weights)} if self.ranked else {}
+        scores = {"aurc": self._aurc(weights)} if self.ranked else {}
         if self.accepted is not None:
             columns = [np.ones(len(self.risk)), *(self.accepted * c for c in (1.0, self.wrong, self.risk))]
             total, kept, wrong, risk = (weights @ np.stack(columns, axis=1)).T
-            found["coverage"] = _ratio(kept, total)
-            found["accepted_error"] = _ratio(wrong, kept)
-            found["accepted_risk"] = _ratio(risk, kept)
-        return found
+            scores["coverage"] = _ratio(kept, total)
+            scores["accepted_error"] = _ratio(wrong, kept)
+            scores["accepted_risk"] = _ratio(risk, kept)
+        return scores
 
     def _aurc(self, weights: Floats) -> Floats:
         if not len(self.risk):
@@ -272,7 +274,7 @@ class SelectiveScore:
         return ends[at] / max(len(order), 1), share[at], self.risk[order][ends[at] - 1]
 
     def undefined(self) -> dict[str, str]:
-        """Return why which scores are not defined."""
+        """Return the scores that are not defined, each with the reason."""
         if not len(self.risk):
             return dict.fromkeys(("aurc", "coverage", "accepted_error", "accepted_risk"), _NO_ITEM)
         if self.accepted is not None and not self.accepted.any():

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     Array = Any
     Floats = NDArray[np.float64]
 
-# What no logarithm is taken of less than.
+# Smallest argument of a logarithm or square root.
 LEAST = 1e-300
 # No two answers are never confused: what a settled table leaves out may still slip into a draw.
 LEAST_CONFUSION = 1e-6
 
 
 def confused_scatter(settled: Array, matches: Floats, repeat: Array) -> Array:
-    """Return R (Y, Y), P(one draw | what the reading brings out), which scatters as answers are confused.
+    """Return R (Y, Y), P(draw | settled answer), with errors in proportion to the confusions.
 
     settled: C (K, Y). matches: (K, Y) 1 where an answer is the truth's own. repeat: ρ.
     """
@@ -33,24 +33,24 @@ def confused_scatter(settled: Array, matches: Floats, repeat: Array) -> Array:
     # Each answer's row of confusions: that of the state which it names.
     rows = put(matches.T / np.maximum(named, 1)[:, None], settled) @ settled
     rows = rows + put((named == 0)[:, None] * 1.0, settled) * settled.mean(0)
-    others = library(settled).clip(rows, LEAST_CONFUSION, None) * put(1 - np.eye(size), settled)
-    others = others / others.sum(1)[:, None]
-    return repeat * put(np.eye(size), settled) + (1 - repeat) * others
+    off_diagonal = library(settled).clip(rows, LEAST_CONFUSION, None) * put(1 - np.eye(size), settled)
+    off_diagonal = off_diagonal / off_diagonal.sum(1)[:, None]
+    return repeat * put(np.eye(size), settled) + (1 - repeat) * off_diagonal
 
 
-def room_for(table: Array, own: Floats, least: Array, off: Array, misread_off: Array) -> Array:
-    """Return by what 1 - ρ and 1 - ρ' may be multiplied, above 1 where there is room to spare, (K,).
+def room_for(table: Array, matches: Floats, least: Array, off: Array, misread_off: Array) -> Array:
+    """Return the factor by which 1 - ρ and 1 - ρ' may be multiplied at most, (K,); below 1 is not feasible.
 
     off, misread_off: 1 - ρ and 1 - ρ', above 0. Where the habit's share in the answers to x takes all of the
     room m = Σ least, what is seen rightly is a / ρ and the rest b / ρ', a = T[x, o] - least[o],
     b = 1 - m - a; that these add up to 1 is a quadratic equation in the factor.
     """
-    xp, named, m = library(table), put(own.sum(1), table), least.sum()
-    a = (put(own, table) * (table - least)).sum(1) + (1 - named) * (1 - m)
+    xp, named, m = library(table), put(matches.sum(1), table), least.sum()
+    a = (put(matches, table) * (table - least)).sum(1) + (1 - named) * (1 - m)
     line = off * (m + a) + misread_off * (1 - a)
     return 2 * m / (line + xp.sqrt(xp.clip(line**2 - 4 * off * misread_off * m, LEAST, None)))
 
 
 def own_answers(answers: Sequence[str], variable: Variable) -> Floats:
-    """Return 1 where an answer is the name of a state, (K, Y)."""
+    """Return 1 where an answer is the name of the state, else 0, (K, Y)."""
     return np.array([[float(answer == state) for answer in answers] for state in variable.states])

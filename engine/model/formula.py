@@ -24,10 +24,10 @@ class Formula(Protocol):
     """A proposition about the variables."""
 
     def variables(self) -> frozenset[str]:
-        """Return the names of the variables spoken of."""
+        """Return the names of the variables in the formula."""
 
     def holds(self, values: Values) -> NDArray[np.bool_]:
-        """Say where it is true; `values` gives each variable's state indices, broadcastable."""
+        """Return where it is true; `values` gives each variable's state indices, broadcastable."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class In:
         return frozenset({self.variable})
 
     def holds(self, values: Values) -> NDArray[np.bool_]:
-        """Say where the variable's state is one of `states`."""
+        """Return where the variable's state is one of `states`."""
         return np.isin(values[self.variable], sorted(self.states))
 
 
@@ -57,7 +57,7 @@ class Not:
         return self.part.variables()
 
     def holds(self, values: Values) -> NDArray[np.bool_]:
-        """Say where the part is false."""
+        """Return where the part is false."""
         return ~self.part.holds(values)
 
 
@@ -76,7 +76,7 @@ class Count:
         return frozenset().union(*(part.variables() for part in self.parts))
 
     def holds(self, values: Values) -> NDArray[np.bool_]:
-        """Say where the number of true parts is allowed."""
+        """Return where the number of true parts is allowed."""
         total = sum((part.holds(values).astype(np.int64) for part in self.parts), np.zeros((), np.int64))
         return np.isin(total, sorted(self.allowed))
 

@@ -33,7 +33,7 @@ class Gold:
         return Gold({name: column[chosen] for name, column in self.values.items()})
 
     def known(self, items: int) -> NDArray[np.bool_]:
-        """Return of which of so many items anything is known, (N,)."""
+        """Return which of N items have any gold, (N,)."""
         known = np.zeros(items, dtype=bool)
         for column in self.values.values():
             known |= ~np.isnan(column)
@@ -43,11 +43,11 @@ class Gold:
 def states_of(variable: Variable, values: Floats) -> Ints:
     """Return the state that each value (N,) of a variable is in, -1 where it is unknown (NaN)."""
     known = ~np.isnan(values)
-    found = np.full(len(values), -1)
+    states = np.full(len(values), -1)
     if variable.kind == "interval":
         edges = np.array(variable.edges)
         bins = np.searchsorted(edges, values[known], side="right") - 1
-        found[known] = np.clip(bins, 0, len(edges) - 2)
+        states[known] = np.clip(bins, 0, len(edges) - 2)
     else:
-        found[known] = values[known].astype(np.int64)
-    return found
+        states[known] = values[known].astype(np.int64)
+    return states

@@ -52,7 +52,7 @@ class Certificate:
 
 
 def least_abstention(mu: float, alpha: float) -> float:
-    """Return the share of items that any method must leave out to err at most alpha where mu err in all."""
+    """Return the least share of items to abstain on for an error of alpha, where mu of all are wrong."""
     return max((mu - alpha) / (1 - alpha), 0.0)
 
 
@@ -68,7 +68,7 @@ class Asked:
 
     @property
     def name(self) -> str:
-        """Return what was asked of whom, in words."""
+        """Return observer, question and view, in words."""
         return f"{self.observer}, {self.question}, {self.view}"
 
 
@@ -88,7 +88,7 @@ class Design:
     def __str__(self) -> str:
         total = f"{self.least} to {self.most}" if self.least < self.most else f"{self.most}"
         how = "until the policy asks no more, " if self.adaptive else ""
-        return f"{how}{total} answers an item: {'; '.join(one.name for one in self.readings)}"
+        return f"{how}{total} answers an item: {'; '.join(reading.name for reading in self.readings)}"
 
 
 @dataclass(frozen=True)
@@ -114,28 +114,30 @@ class Guarantee:
     @property
     def certified(self) -> tuple[Certificate, ...]:
         """Return the certificates of values that may be accepted."""
-        return tuple(one for one in self.certificates if one.threshold is not None)
+        return tuple(certificate for certificate in self.certificates if certificate.threshold is not None)
 
     @property
     def failed(self) -> tuple[Certificate, ...]:
         """Return the certificates of values that may not be accepted."""
-        return tuple(one for one in self.certificates if one.threshold is None)
+        return tuple(certificate for certificate in self.certificates if certificate.threshold is None)
 
     def refusals(self, digests: Mapping[str, str], population: str) -> tuple[str, ...]:
-        """Return why it does not hold for a base of these digests and a population; nothing where it does."""
-        found = [
+        """Return the reasons why it does not hold for these digests and a population; empty where it does."""
+        reasons = [
             f"{part} changed since it was made (digest {self.digests[part]} -> {digests.get(part, '?')})"
             for part in PARTS
             if self.digests[part] != digests.get(part)
         ]
         if population != self.population:
-            found.append(f"it was made for population {self.population}, this is {population}")
-        return tuple(found)
+            reasons.append(f"it was made for population {self.population}, this is {population}")
+        return tuple(reasons)
 
 
 def listed(certificates: Sequence[Certificate]) -> str:
     """Return the values of certificates by variable, in words: `colour red, green; shiny true; size`."""
     values: dict[str, list[str]] = {}
-    for one in certificates:
-        values.setdefault(one.variable, []).append("" if one.value == WITHIN else one.value)
-    return "; ".join(f"{name} {', '.join(found)}".rstrip() for name, found in values.items())
+    for certificate in certificates:
+        values.setdefault(certificate.variable, []).append(
+            "" if certificate.value == WITHIN else certificate.value
+        )
+    return "; ".join(f"{name} {', '.join(names)}".rstrip() for name, names in values.items())

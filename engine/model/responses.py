@@ -113,10 +113,15 @@ class Answers:
         at = np.array([views.index(view) for view in other.views], dtype=np.int64)
         shift = len(self.reading_item)
 
-        def both(name: str) -> dict[str, Any]:
-            mine, further = getattr(self, name), getattr(other, name)
-            moved = {v: replace(column, reading=column.reading + shift) for v, column in further.items()}
-            return {v: _joined(mine.get(v), moved[v]) if v in moved else mine[v] for v in {**mine, **moved}}
+        def join_all(name: str) -> dict[str, Any]:
+            columns, other_columns = getattr(self, name), getattr(other, name)
+            moved = {
+                v: replace(column, reading=column.reading + shift) for v, column in other_columns.items()
+            }
+            return {
+                v: _join_columns(columns.get(v), moved[v]) if v in moved else columns[v]
+                for v in {**columns, **moved}
+            }
 
         whole = replace(
             self,
@@ -126,9 +131,9 @@ class Answers:
             reading_observer=np.concatenate([self.reading_observer, other.reading_observer]),
             reading_question=np.concatenate([self.reading_question, other.reading_question]),
             reading_view=np.concatenate([self.reading_view, at[other.reading_view]]),
-            labels=both("labels"),
-            numbers=both("numbers"),
-            rankings=both("rankings"),
+            labels=join_all("labels"),
+            numbers=join_all("numbers"),
+            rankings=join_all("rankings"),
             **{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in COUNTS},
         )
         return whole.gathered(self.items, np.concatenate([np.arange(len(self.items)), theirs]))
@@ -147,7 +152,7 @@ class Answers:
         rank[order] = np.arange(len(order))
         kept, place_of = first[order], rank[which.reshape(-1)]
 
-        def moved(columns: Mapping[str, Any]) -> dict[str, Any]:
+        def with_new_places(columns: Mapping[str, Any]) -> dict[str, Any]:
             return {v: replace(column, reading=place_of[column.reading]) for v, column in columns.items()}
 
         def summed(column: Ints) -> Ints:
@@ -160,9 +165,9 @@ class Answers:
             reading_observer=key[1, kept],
             reading_question=key[2, kept],
             reading_view=key[3, kept],
-            labels=moved(self.labels),
-            numbers=moved(self.numbers),
-            rankings=moved(self.rankings),
+            labels=with_new_places(self.labels),
+            numbers=with_new_places(self.numbers),
+            rankings=with_new_places(self.rankings),
             **self._counts(summed),
         )
 
@@ -176,12 +181,12 @@ class Answers:
         items = np.cumsum([0, *(len(part.items) for part in parts)])[:-1]
 
         def columns(which: str) -> dict[str, Any]:
-            found: dict[str, Any] = {}
+            joined: dict[str, Any] = {}
             for part, start in zip(parts, starts.tolist(), strict=True):
                 for name, column in getattr(part, which).items():
                     moved = replace(column, reading=column.reading + start)
-                    found[name] = _joined(found.get(name), moved)
-            return found
+                    joined[name] = _join_columns(joined.get(name), moved)
+            return joined
 
         def whole(name: str, shift: Iterable[int] = ()) -> Any:
             shifts = list(shift) or [0] * len(parts)
@@ -244,7 +249,7 @@ class Answers:
         )
 
     def each_reading(self, chosen: NDArray[np.bool_]) -> Answers:
-        """Return each chosen reading (R,) as if it were all that is known of an item of its own."""
+        """Return each chosen reading (R,) as the only reading of an item of its own."""
         count = int(chosen.sum())
         place = np.where(chosen, np.cumsum(chosen) - 1, -1)
         none = np.zeros(count, dtype=np.int64)
@@ -259,7 +264,7 @@ class Answers:
         )
 
     def without_each(self, chosen: NDArray[np.bool_]) -> Answers:
-        """Return for each chosen reading (R,) its item's other readings, as an item of its own."""
+        """Return for each chosen reading (R,) an item with all other readings of its item."""
         left_out = np.flatnonzero(chosen)
         by_item = np.argsort(self.reading_item, kind="stable")
         count = np.bincount(self.reading_item, minlength=len(self.items))
@@ -275,7 +280,7 @@ class Answers:
         copies = np.bincount(reading, minlength=len(self.reading_item))
         starts = np.cumsum(copies) - copies
 
-        def copied(column: Any) -> Any:
+        def copy_column(column: Any) -> Any:
             times = copies[column.reading]
             row = np.repeat(np.arange(len(column.reading)), times)
             number = np.arange(len(row)) - np.repeat(np.cumsum(times) - times, times)
@@ -290,14 +295,14 @@ class Answers:
             reading_observer=self.reading_observer[reading],
             reading_question=self.reading_question[reading],
             reading_view=self.reading_view[reading],
-            labels={name: copied(column) for name, column in self.labels.items()},
-            numbers={name: copied(column) for name, column in self.numbers.items()},
-            rankings={name: copied(column) for name, column in self.rankings.items()},
+            labels={name: copy_column(column) for name, column in self.labels.items()},
+            numbers={name: copy_column(column) for name, column in self.numbers.items()},
+            rankings={name: copy_column(column) for name, column in self.rankings.items()},
             **self._counts(lambda _: none),
         )
 
     def copies(self, keep: NDArray[np.bool_], hidden: Sequence[Collection[str]] = ()) -> Answers:
-        """Return one item's answers again and again, each time a part of them.
+        """Return copies of one item, each with a part of its readings.
 
         keep: (copies, R) the readings that a copy has. hidden: for each copy the variables of which its
         answers say nothing; none where it is left out.
@@ -306,13 +311,13 @@ class Answers:
         place = np.cumsum(keep).reshape(keep.shape) - 1
         copy, reading = np.nonzero(keep)
 
-        def kept(name: str, column: Any) -> Any:
+        def copy_rows(name: str, column: Any) -> Any:
             inside = keep[:, column.reading]
             if hidden:
                 inside = inside & np.array([[name not in names] for names in hidden])
             of, row = np.nonzero(inside)
-            rest = {f.name: getattr(column, f.name)[row] for f in fields(column) if f.name != "reading"}
-            return replace(column, reading=place[of, column.reading[row]], **rest)
+            values = {f.name: getattr(column, f.name)[row] for f in fields(column) if f.name != "reading"}
+            return replace(column, reading=place[of, column.reading[row]], **values)
 
         return replace(
             self,
@@ -321,25 +326,25 @@ class Answers:
             reading_observer=self.reading_observer[reading],
             reading_question=self.reading_question[reading],
             reading_view=self.reading_view[reading],
-            labels={name: kept(name, column) for name, column in self.labels.items()},
-            numbers={name: kept(name, column) for name, column in self.numbers.items()},
-            rankings={name: kept(name, column) for name, column in self.rankings.items()},
+            labels={name: copy_rows(name, column) for name, column in self.labels.items()},
+            numbers={name: copy_rows(name, column) for name, column in self.numbers.items()},
+            rankings={name: copy_rows(name, column) for name, column in self.rankings.items()},
             **self._counts(lambda column: np.repeat(column, count)),
         )
 
     def tiled(self, times: int) -> Answers:
-        """Return the same items again and again, so many times, one whole after another."""
+        """Return the items repeated `times` times, one whole batch after another."""
         items, readings = len(self.items), len(self.reading_item)
         copy = np.repeat(np.arange(times), readings)
 
-        def again(column: Any) -> Any:
+        def tile_column(column: Any) -> Any:
             shift = np.repeat(np.arange(times), len(column.reading)) * readings
-            rest = {
+            values = {
                 field.name: np.concatenate([getattr(column, field.name)] * times)
                 for field in fields(column)
                 if field.name != "reading"
             }
-            return replace(column, reading=np.tile(column.reading, times) + shift, **rest)
+            return replace(column, reading=np.tile(column.reading, times) + shift, **values)
 
         return replace(
             self,
@@ -348,9 +353,9 @@ class Answers:
             reading_observer=np.tile(self.reading_observer, times),
             reading_question=np.tile(self.reading_question, times),
             reading_view=np.tile(self.reading_view, times),
-            labels={name: again(column) for name, column in self.labels.items()},
-            numbers={name: again(column) for name, column in self.numbers.items()},
-            rankings={name: again(column) for name, column in self.rankings.items()},
+            labels={name: tile_column(column) for name, column in self.labels.items()},
+            numbers={name: tile_column(column) for name, column in self.numbers.items()},
+            rankings={name: tile_column(column) for name, column in self.rankings.items()},
             **self._counts(lambda column: np.tile(column, times)),
         )
 
@@ -377,9 +382,9 @@ class Answers:
         all_labels, all_numbers = dict(self.labels), dict(self.numbers)
         for name, (item, answer, weight) in labels.items():
             further = Labels(of_item[item], answer, weight, np.zeros(len(item), dtype=bool))
-            all_labels[name] = _joined(all_labels.get(name), further)
+            all_labels[name] = _join_columns(all_labels.get(name), further)
         for name, (item, value) in numbers.items():
-            all_numbers[name] = _joined(all_numbers.get(name), Numbers(of_item[item], value))
+            all_numbers[name] = _join_columns(all_numbers.get(name), Numbers(of_item[item], value))
         return replace(
             self,
             views=views,
@@ -392,7 +397,7 @@ class Answers:
         )
 
     def _counts(self, change: Callable[[Ints], Ints]) -> dict[str, Any]:
-        """Return the counts of answers, changed."""
+        """Return the counts of answers after `change`."""
         return {name: change(getattr(self, name)) for name in COUNTS}
 
     def _of_readings(self, place: Ints) -> Answers:
@@ -417,12 +422,12 @@ class Answers:
         return replace(self, labels=labels, numbers=numbers, rankings=rankings)
 
 
-def _joined(one: Any, other: Any) -> Any:
-    """Return two columns of the same kind as one; None is an empty one."""
-    if one is None:
-        return other
-    parts = {f.name: np.concatenate([getattr(one, f.name), getattr(other, f.name)]) for f in fields(one)}
-    return type(one)(**parts)
+def _join_columns(first: Any, second: Any) -> Any:
+    """Return the concatenation of two columns of the same kind; None is an empty column."""
+    if first is None:
+        return second
+    parts = {f.name: np.concatenate([getattr(first, f.name), getattr(second, f.name)]) for f in fields(first)}
+    return type(first)(**parts)
 
 
 def cuts_of(ends: Ints, most: int) -> Iterator[tuple[int, int]]:

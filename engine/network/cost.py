@@ -41,7 +41,7 @@ class Cost:
     items_a_second: float
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Return the cost in one line."""
         table = max(self.largest_table, self.largest_block)
         speed = float(f"{self.items_a_second:.2g}")
         return (
@@ -58,8 +58,8 @@ def cost_of(network: Network) -> Cost:
     placed = [next(i for i, s in enumerate(network.steps) if set(nodes) <= set(s.nodes)) for nodes in rules]
     products = elements = 0
     for index, step in enumerate(network.steps):
-        one = _step(step, states, sizes, placed.count(index))
-        products, elements = products + one[0], elements + one[1]
+        work = _step(step, states, sizes, placed.count(index))
+        products, elements = products + work[0], elements + work[1]
     messages = [states * math.prod(sizes[n] for n in step.separator) for step in network.steps]
     spent = NS_A_PRODUCT * products + NS_AN_ELEMENT * elements + NS_A_ROW
     return Cost(

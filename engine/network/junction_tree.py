@@ -79,12 +79,12 @@ def plan(
 
     graph = nx.Graph()
     graph.add_nodes_from(range(len(cliques)))
-    for i, one in enumerate(cliques):
+    for i, clique in enumerate(cliques):
         for j in range(i):
-            if one & cliques[j]:
+            if clique & cliques[j]:
                 # A block's clique has one neighbour only, since its message is all that it can pass on.
-                block = (one | cliques[j]) & set(grids)
-                graph.add_edge(i, j, weight=len(one & cliques[j]) - (0.5 if block else 0))
+                block = (clique | cliques[j]) & set(grids)
+                graph.add_edge(i, j, weight=len(clique & cliques[j]) - (0.5 if block else 0))
     tree = nx.maximum_spanning_tree(graph)
     order: list[int] = []
     parent: dict[int, int] = {}
@@ -147,7 +147,7 @@ def _cells(clique: frozenset[str], sizes: Mapping[str, int]) -> int:
     return math.prod(sizes[n] for n in clique)
 
 
-def laid(steps: Sequence[Clique], nodes: tuple[str, ...], log_table: Array) -> tuple[int, Array]:
+def aligned_table(steps: Sequence[Clique], nodes: tuple[str, ...], log_table: Array) -> tuple[int, Array]:
     """Return the first clique that holds these nodes, and their table (1 or K, nodes...) on its axes."""
     index, step = next((i, s) for i, s in enumerate(steps) if set(nodes) <= set(s.nodes))
     order = sorted(range(len(nodes)), key=lambda i: step.nodes.index(nodes[i]))
@@ -157,27 +157,29 @@ def laid(steps: Sequence[Clique], nodes: tuple[str, ...], log_table: Array) -> t
     return index, table.reshape(shape)
 
 
-def lay(steps: Sequence[Clique], tables: list[Array], nodes: tuple[str, ...], log_table: Array) -> int:
+def add_to_clique(
+    steps: Sequence[Clique], tables: list[Array], nodes: tuple[str, ...], log_table: Array
+) -> int:
     """Add a log-table (1 or K, nodes...) to that of the first clique that holds its nodes.
 
     Returns:
         The clique's index.
     """
-    index, table = laid(steps, nodes, log_table)
+    index, table = aligned_table(steps, nodes, log_table)
     tables[index] = tables[index] + table
     return index
 
 
 @dataclass(frozen=True)
-class Held:
-    """What the pass inwards leaves at a clique for the pass outwards.
+class CliqueState:
+    """The arrays of one clique after the pass inwards, for the pass outwards.
 
-    own: the product of the private nodes' evidence, (private states, N), one for each run of a grid, or None
-    where there is none. static: (K, shared..., N or 1). outside: None or what broadcasts to
+    private_evidence: the product of the private nodes' evidence, (private states, N), one for each run of a
+    grid, or None where there is none. static: (K, shared..., N or 1). outside: None or what broadcasts to
     (K, shared..., N). message: (K, separator..., N or 1); peak: (N,) what it was divided by, or 1.
     """
 
-    own: Any
+    private_evidence: Any
     static: Array
     outside: Array | None
     message: Array
@@ -186,7 +188,7 @@ class Held:
 
 def collect(
     steps: Sequence[Clique], tables: Sequence[Array], evidence: Mapping[str, Array]
-) -> tuple[Array, list[Held]]:
+) -> tuple[Array, list[CliqueState]]:
     """Sum out everything below the root.
 
     Args:
@@ -196,13 +198,13 @@ def collect(
             left out.
 
     Returns:
-        (K, N or 1): log Σ_x Π tables · Π evidence; and what `distribute` needs.
+        (K, N or 1): log Σ_x Π tables · Π evidence; and each clique's state, for `distribute`.
     """
     total: Array = 0.0
-    held: list[Held] = []
+    clique_states: list[CliqueState] = []
     for step, table in zip(steps, tables, strict=True):
-        own, static = _static(step, table, evidence)
-        incoming = [(steps[child], held[child].message) for child in step.children]
+        private_evidence, static = _static(step, table, evidence)
+        incoming = [(steps[child], clique_states[child].message) for child in step.children]
         outside = _outside(step, static, evidence, incoming)
         value = static if outside is None else static * outside
         gone = [1 + axis for axis, name in enumerate(step.shared) if name not in step.separator]
@@ -215,8 +217,8 @@ def collect(
             total = total + xp.log(peak)
         if not step.separator:
             total = total + xp.log(xp.clip(message, tiny, None))
-        held.append(Held(own, static, outside, message, peak))
-    return total, held
+        clique_states.append(CliqueState(private_evidence, static, outside, message, peak))
+    return total, clique_states
 
 
 def _static(step: Clique, table: Array, evidence: Mapping[str, Array]) -> tuple[Any, Array]:
@@ -224,24 +226,24 @@ def _static(step: Clique, table: Array, evidence: Mapping[str, Array]) -> tuple[
     if step.grid is not None:
         return _static_grid(step.grid, table, evidence)
     outer, inner = table.shape[: 1 + len(step.shared)], table.shape[1 + len(step.shared) :]
-    own = _product(evidence, step.private, inner)
+    private_evidence = _product(evidence, step.private, inner)
     flat = table.reshape(math.prod(outer), -1)
-    if own is None:
+    if private_evidence is None:
         return None, flat.sum(1).reshape(*outer, 1)
-    return own, (flat @ own).reshape(*outer, -1)
+    return private_evidence, (flat @ private_evidence).reshape(*outer, -1)
 
 
 def _static_grid(grid: Grid, table: Array, evidence: Mapping[str, Array]) -> tuple[Any, Array]:
     """Sum a block's states cell by cell: (K, cells, N or 1), or (K, N or 1) where it has no cells."""
-    own, parts = [], []
+    run_evidence, parts = [], []
     for run in grid.runs:
         part = table[:, run.start : run.stop]
         cut = {
             v: evidence[v][rows] for v, rows in zip(grid.variables, run.states, strict=True) if v in evidence
         }
-        own.append(_product(cut, grid.variables, run.sizes))
-        parts.append(part.sum(1)[:, None] if own[-1] is None else part @ own[-1])
-    return own, library(table).stack(parts, 1) if grid.cell else parts[0]
+        run_evidence.append(_product(cut, grid.variables, run.sizes))
+        parts.append(part.sum(1)[:, None] if run_evidence[-1] is None else part @ run_evidence[-1])
+    return run_evidence, library(table).stack(parts, 1) if grid.cell else parts[0]
 
 
 def _product(evidence: Mapping[str, Array], names: Sequence[str], sizes: Sequence[int]) -> Array | None:
@@ -285,8 +287,8 @@ def _tiny(array: Array) -> float:
 
 
 @dataclass(frozen=True)
-class Outlet:
-    """What the pass outwards reads off at a clique beside the messages.
+class Readout:
+    """The matrices by which the pass outwards reads marginals and events off one clique.
 
     transposed: ((1 + R) private states, K · shared states), the table and below it those of R events within
     the clique (table · event); events: which events these are. For a grid it is (block, K), without events.
@@ -300,9 +302,9 @@ class Outlet:
 
 
 def indicators(sizes: Sequence[int]) -> Array:
-    """Return for each state of several nodes where among their joint states it holds, (Σ sizes, Π sizes)."""
+    """Return the 0/1 matrix of each node's states by the nodes' joint states, (Σ sizes, Π sizes)."""
     index = np.indices(sizes).reshape(len(sizes), math.prod(sizes))
-    rows = [np.arange(size)[:, None] == one for size, one in zip(sizes, index, strict=True)]
+    rows = [np.arange(size)[:, None] == states for size, states in zip(sizes, index, strict=True)]
     return np.concatenate(rows or [np.zeros((0, 1))]).astype(np.float64)
 
 
@@ -316,37 +318,37 @@ class Beliefs:
 
 
 def distribute(
-    steps: Sequence[Clique], outlets: Sequence[Outlet], held: Sequence[Held], weights: Array
+    steps: Sequence[Clique], readouts: Sequence[Readout], clique_states: Sequence[CliqueState], weights: Array
 ) -> Beliefs:
-    """Carry the root's posterior outwards; everything is linear in it.
+    """Return the marginals and events for a posterior of the root, in which everything is linear.
 
     Args:
         steps: the plan.
-        outlets: one a step.
-        held: what `collect` left.
+        readouts: one a step.
+        clique_states: one a step, from `collect`.
         weights: (K, N) P(root | evidence), possibly times a weight of each column.
 
     Returns:
         The marginals of the nodes with evidence axes, and the events' probabilities, times the weights.
     """
-    found = Beliefs({}, {})
+    beliefs = Beliefs({}, {})
     down: dict[int, Array] = {}
     for index in reversed(range(len(steps))):
-        step, kept = steps[index], held[index]
+        step, state = steps[index], clique_states[index]
         # The derivative of log Z in this clique's message, then in its static part.
-        pull = down.pop(index) if step.separator else _ratio(weights, kept.message)
-        pull = pull / kept.peak if step.children else pull
+        pull = down.pop(index) if step.separator else _ratio(weights, state.message)
+        pull = pull / state.peak if step.children else pull
         if step.grid is not None:
-            _read_grid(step.grid, outlets[index], kept, pull, found)
+            _read_grid(step.grid, readouts[index], state, pull, beliefs)
             continue
-        sizes = kept.static.shape[1:-1]
+        sizes = state.static.shape[1:-1]
         pull = _widened(pull, step.separator, step.shared, sizes)
-        pull = pull if kept.outside is None else pull * kept.outside
+        pull = pull if state.outside is None else pull * state.outside
         if step.children or step.evidence & set(step.shared):
-            _read_shared(step, steps, held, pull * kept.static, down, found)
-        if step.private or outlets[index].events:
-            _read_private(step, outlets[index], kept, pull, weights.shape[-1], found)
-    return found
+            _read_shared(step, steps, clique_states, pull * state.static, down, beliefs)
+        if step.private or readouts[index].events:
+            _read_private(step, readouts[index], state, pull, weights.shape[-1], beliefs)
+    return beliefs
 
 
 def _sum_out(array: Array, axes: Sequence[int]) -> Array:
@@ -358,58 +360,60 @@ def _sum_out(array: Array, axes: Sequence[int]) -> Array:
 
 
 def _ratio(above: Array, below: Array) -> Array:
-    """Return above / below; where below is 0 above is, too."""
+    """Return above / below; 0 where below is 0, since above is 0 there."""
     return above / library(below).clip(below, _tiny(below), None)
 
 
 def _read_shared(
     step: Clique,
     steps: Sequence[Clique],
-    held: Sequence[Held],
+    clique_states: Sequence[CliqueState],
     belief: Array,
     down: dict[int, Array],
-    found: Beliefs,
+    beliefs: Beliefs,
 ) -> None:
     """Read off the shared nodes' marginals and what goes down to the children; belief: (K, shared..., N)."""
     for child in step.children:
         gone = [1 + axis for axis, name in enumerate(step.shared) if name not in steps[child].separator]
-        down[child] = _ratio(_sum_out(belief, gone), held[child].message)
+        down[child] = _ratio(_sum_out(belief, gone), clique_states[child].message)
     joint = belief.sum(0)
     for name in step.evidence & set(step.shared):
-        found.marginals[name] = _sum_out(joint, [axis for axis, o in enumerate(step.shared) if o != name])
+        beliefs.marginals[name] = _sum_out(joint, [axis for axis, o in enumerate(step.shared) if o != name])
 
 
-def _read_private(step: Clique, outlet: Outlet, kept: Held, pull: Array, items: int, found: Beliefs) -> None:
+def _read_private(
+    step: Clique, readout: Readout, state: CliqueState, pull: Array, items: int, beliefs: Beliefs
+) -> None:
     """Read off the private nodes' marginals and the events within the clique."""
     xp = library(pull)
-    full = xp.broadcast_to(pull, (pull.shape[0], *kept.static.shape[1:-1], items))
-    read = outlet.transposed @ full.reshape(-1, items)
-    read = read.reshape(1 + len(outlet.events), -1, items)
-    if kept.own is not None:
-        read *= kept.own
-    for event, part in zip(outlet.events, read[1:], strict=True):
-        found.events[event] = part.sum(0)
-    marginals = outlet.states @ read[0] if len(step.private) > 1 else read[0]
+    full = xp.broadcast_to(pull, (pull.shape[0], *state.static.shape[1:-1], items))
+    read = readout.transposed @ full.reshape(-1, items)
+    read = read.reshape(1 + len(readout.events), -1, items)
+    if state.private_evidence is not None:
+        read *= state.private_evidence
+    for event, part in zip(readout.events, read[1:], strict=True):
+        beliefs.events[event] = part.sum(0)
+    marginals = readout.states @ read[0] if len(step.private) > 1 else read[0]
     start = 0
     for name, size in zip(step.private, step.sizes, strict=True):
-        found.marginals[name] = marginals[start : start + size]
+        beliefs.marginals[name] = marginals[start : start + size]
         start += size
 
 
-def _read_grid(grid: Grid, outlet: Outlet, kept: Held, pull: Array, found: Beliefs) -> None:
+def _read_grid(grid: Grid, readout: Readout, state: CliqueState, pull: Array, beliefs: Beliefs) -> None:
     """Read off a block's marginals and functions, run by run of its cells; pull: (K, cells..., N)."""
     items = pull.shape[-1]
     for name, size in zip(grid.variables, grid.sizes, strict=True):
-        found.marginals[name] = _zeros(pull, size, items)
-    for run, own in zip(grid.runs, kept.own, strict=True):
-        joint = outlet.transposed[run.start : run.stop] @ (pull[:, run.cell] if grid.cell else pull)
-        if own is not None:
-            joint *= own
-        mean = outlet.states[:, run.start : run.stop] @ joint
-        found.means = mean if found.means is None else found.means + mean
+        beliefs.marginals[name] = _zeros(pull, size, items)
+    for run, run_evidence in zip(grid.runs, state.private_evidence, strict=True):
+        joint = readout.transposed[run.start : run.stop] @ (pull[:, run.cell] if grid.cell else pull)
+        if run_evidence is not None:
+            joint *= run_evidence
+        mean = readout.states[:, run.start : run.stop] @ joint
+        beliefs.means = mean if beliefs.means is None else beliefs.means + mean
         joint = joint.reshape(*run.sizes, items)
         for axis, (name, rows) in enumerate(zip(grid.variables, run.states, strict=True)):
-            found.marginals[name][rows] += _sum_out(joint, [i for i in range(len(run.sizes)) if i != axis])
+            beliefs.marginals[name][rows] += _sum_out(joint, [i for i in range(len(run.sizes)) if i != axis])
 
 
 def _zeros(like: Array, rows: int, columns: int) -> Array:

@@ -29,5 +29,5 @@ class Network(NetworkValues):
         return to_pgmpy(self, population or self.knowledge.reference)
 
     def observed(self) -> dict[str, str]:
-        """Return the evidence that the network of `to_pgmpy` is to be read with."""
+        """Return the evidence that the network of `to_pgmpy` is conditioned on."""
         return observed_true(self)

@@ -62,8 +62,8 @@ def exported(
     comment = _comment(network, population)
     if form == "xmlbif":
         text = XMLBIFWriter(model).__str__()
-        head, _, rest = (text.decode() if isinstance(text, bytes) else str(text)).partition("?>\n")
-        return f"{head}?>\n<!--\n{re.sub('-(?=-)', '- ', comment)}-->\n{rest}"
+        head, _, body = (text.decode() if isinstance(text, bytes) else str(text)).partition("?>\n")
+        return f"{head}?>\n<!--\n{re.sub('-(?=-)', '- ', comment)}-->\n{body}"
     writer, sign = (BIFWriter, "//") if form == "bif" else (NETWriter, "%")
     lines = "".join(f"{sign} {line}\n" for line in comment.splitlines())
     return f"{lines}{writer(model)}"

@@ -74,7 +74,7 @@ class Grid:
 
 def grids_of(nodes: Mapping[str, Node], blocks: Iterable[str]) -> dict[str, Grid]:
     """Return the grid of each block; a cell's states are a rectangle, as facts are on one variable each."""
-    found = {}
+    grids = {}
     for name in blocks:
         node = nodes[name]
         assert node.index is not None
@@ -84,12 +84,12 @@ def grids_of(nodes: Mapping[str, Node], blocks: Iterable[str]) -> dict[str, Grid
         runs = []
         for cell, (start, stop) in enumerate(zip((0, *ends), ends, strict=False)):
             states = [np.unique(column) for column in node.index[start:stop].T]
-            sizes = tuple(len(one) for one in states)
+            sizes = tuple(len(axis_states) for axis_states in states)
             assert math.prod(sizes) == stop - start
-            runs.append(Run(cell, start, stop, sizes, tuple(_range(one) for one in states)))
+            runs.append(Run(cell, start, stop, sizes, tuple(_range(axis_states) for axis_states in states)))
         sizes = tuple((node.index.max(axis=0) + 1).tolist())
-        found[name] = Grid(node.variables, sizes, node.cell, tuple(runs))
-    return found
+        grids[name] = Grid(node.variables, sizes, node.cell, tuple(runs))
+    return grids
 
 
 def _range(states: NDArray[np.int64]) -> slice | NDArray[np.int64]:
@@ -135,7 +135,7 @@ class Factor:
 
 @dataclass(frozen=True)
 class CompiledRule:
-    """What became of a rule.
+    """A rule in the compiled network.
 
     reached: P(then | if) in the compiled network under the reference population; p_if: P(if);
     weight: the fitted θ (below 0: the tables imply more than the confidence); nodes, condition,
@@ -156,7 +156,7 @@ class CompiledRule:
 
 @dataclass(frozen=True)
 class NetworkValues:
-    """What a compiled base is; `Network` has besides how it is written for others.
+    """The values of a compiled base; `Network` adds the export to other programs.
 
     log_prior: per population the log q(root), (K,); with the factors it gives P(root) of that
     population. facts: derived node -> the variable and states of which it is the truth.

@@ -19,7 +19,7 @@ from seke.sampling.replay import checked
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from engine import Answers, Flip, Option, Outcome, Pull, Weights
+    from engine import Answers, Counterfactual, FactorContribution, Option, Outcome, Weights
 
     Facts = dict[str, Any]
 
@@ -109,17 +109,17 @@ def facts_of(session: Session, one: Answers, seed: int = 0) -> Facts:
                     "observer": one.observer,
                     "question": one.question,
                     "view": one.view,
-                    "said": one.said,
+                    "said": one.counts,
                     **vars(one.weight),
                 }
                 for one in weights.readings
             ],
             "variables": _variables(base, weights),
-            "rules": [_pull(base, pull) for pull in sensitivity.pulls()] if read else [],
+            "rules": [_pull(base, pull) for pull in sensitivity.contributions()] if read else [],
             "least_pull": sensitivity.least_pull,
             "conflict": _conflict(session, record, weights, at_odds),
             "next": _next(session, one, record, seed) if read else {"why": "unread"},
-            "numbers": [_flip(base, flip) for flip in sensitivity.flips()],
+            "numbers": [_flip(base, flip) for flip in sensitivity.counterfactuals()],
             "farthest": sensitivity.farthest,
         }
     )
@@ -180,7 +180,7 @@ def _variables(base: Knowledge, weights: Weights) -> list[Facts]:
     return [
         {
             "variable": one.variable,
-            "said": one.said,
+            "said": one.counts,
             **vars(one.weight),
             "given": one.given,
             "declared": {state: _cited(base, cited) for state, cited in one.declared.items()},
@@ -189,7 +189,7 @@ def _variables(base: Knowledge, weights: Weights) -> list[Facts]:
     ]
 
 
-def _pull(base: Knowledge, pull: Pull) -> Facts:
+def _pull(base: Knowledge, pull: FactorContribution) -> Facts:
     kind = "rule" if pull.declared in base.rules else "coupling"
     return {
         "kind": kind,
@@ -208,7 +208,7 @@ def _conflict(session: Session, record: Facts, weights: Weights, at_odds: str) -
     names = [f"{one.observer}, {one.question}, {one.view}" for one in weights.readings]
     places = {rule.name: str(rule.place) for rule in base.rules}
     pairs = [
-        {"one": names[pair.one], "other": names[pair.other], "bits": pair.bits}
+        {"one": names[pair.first], "other": names[pair.second], "bits": pair.bits}
         for pair in sorted(weights.pairs, key=lambda pair: -pair.bits)
     ]
     return {
@@ -277,7 +277,7 @@ def _outcome(base: Knowledge, session: Session, outcome: Outcome) -> Facts:
     }
 
 
-def _flip(base: Knowledge, flip: Flip) -> Facts:
+def _flip(base: Knowledge, flip: Counterfactual) -> Facts:
     number = flip.number
     return {
         "path": number.path,

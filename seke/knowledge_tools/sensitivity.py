@@ -85,7 +85,7 @@ def sensitivity(
     if len(answers.items) == 1:
         influence = {fact["path"]: one for fact, one in found}
         for fact in _shown([fact for fact, _ in found]):
-            value = influences.turning(influence[fact["path"]])
+            value = influences.decision_threshold(influence[fact["path"]])
             fact["flip"] = None if np.isnan(value) else value
     return SensitivityReport(
         {

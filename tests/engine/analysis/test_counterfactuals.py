@@ -11,8 +11,8 @@ import pytest
 from brute_force import Reading, answers_of, random_items
 
 from engine import Inference, KnowledgeError, Sensitivity, compile_network, decide_levels, diagnose, read
-from engine.analysis.adjoint import moved, slopes
-from engine.analysis.perturbation import speaking
+from engine.analysis.adjoint import declared_shift, slopes
+from engine.analysis.perturbation import relevant_numbers
 from engine.language.yaml_tree import declared_of
 
 SHAPING = ("priors", "activations", "affect", "couplings", "rules", "words")
@@ -50,7 +50,7 @@ def test_slopes_are_those_of_bases_compiled_anew(base_of, seed):
             assert "must sum to 1" in str(error)
             continue
         logs = [np.log(Inference(compile_network(one)).marginals(evidence)[base.root][0]) for one in sides]
-        told = np.subtract(*(moved(base, one, base.reference) for one in sides))
+        told = np.subtract(*(declared_shift(base, one, base.reference) for one in sides))
         np.testing.assert_allclose(
             found.declared @ told, contrasts @ (logs[0] - logs[1]), rtol=2e-3, atol=2e-7, err_msg=number.path
         )
@@ -71,7 +71,7 @@ def test_the_reference_has_a_say_through_the_rules(overlay_of, names, population
     fleet, population = (names.get(name, name) for name in ("fleet", population))
     inference = Inference(compile_network(base), population)
     answers = answers_of(base, random_items(base, seed, items=1, readings=4))
-    told = {number.path for number in speaking(inference, answers)}
+    told = {number.path for number in relevant_numbers(inference, answers)}
     evidence = inference.observations.evidence(answers)
     contrasts = contrasts_of(np.log(inference.marginals(evidence)[base.root][0]))
     found = slopes(inference.network, evidence, contrasts)
@@ -87,7 +87,7 @@ def test_the_reference_has_a_say_through_the_rules(overlay_of, names, population
             logs.append(np.log(other.marginals(evidence)[base.root][0]))
         expected = contrasts @ (logs[0] - logs[1])
         assert np.abs(expected).max() > 1e-6
-        change = found.declared @ moved(*reversed(sides), population)
+        change = found.declared @ declared_shift(*reversed(sides), population)
         np.testing.assert_allclose(change, expected, rtol=2e-3, atol=2e-7)
 
 
@@ -110,7 +110,7 @@ def decided(inference, one):
 def test_a_pull_is_the_difference_that_removal_makes(base_of, overlay_of, seed):
     base = base_of("machine")
     inference, one = asked(base, seed)
-    pulls = Sensitivity(inference, one).pulls()
+    pulls = Sensitivity(inference, one).contributions()
     assert pulls
     assert [abs(pull.bits) for pull in pulls] == sorted((abs(pull.bits) for pull in pulls), reverse=True)
     for pull in pulls:
@@ -146,7 +146,7 @@ def test_a_flip_is_what_an_edit_of_the_file_does(base_of):
         sensitivity = Sensitivity(inference, one)
         now = decided(inference, one)
         assert now == (sensitivity.states[sensitivity.label], sensitivity.accepted)
-        flips = sensitivity.flips()
+        flips = sensitivity.counterfactuals()
         assert len({flip.number.path for flip in flips}) == len(flips) <= 3
         assert [flip.distance for flip in flips] == sorted(flip.distance for flip in flips)
         for flip in flips:
@@ -175,7 +175,7 @@ def test_how_observers_err_together_moves_a_decision(base_of, names):
         sensitivity = Sensitivity(inference, answers_of(base, [readings[:count]]))
         for path in ("dependence.kinds.passer-by.follows", "dependence.clear.right", "dependence.n"):
             other = declared_of(base).with_numbers({path: base.numbers[path].value * 1.01})
-            p = Inference(compile_network(other)).posterior(sensitivity.one).marginals[base.root][0]
+            p = Inference(compile_network(other)).posterior(sensitivity.answers).marginals[base.root][0]
             moved_by = sensitivity._margins(other, p) - sensitivity._margins(base, sensitivity.p)
             np.testing.assert_allclose(sensitivity._first_order(other), moved_by, atol=1e-9)
             assert (np.abs(moved_by).max() > 1e-6) == (count > 1), path
@@ -185,7 +185,7 @@ def test_a_number_of_a_distribution_moves_with_the_others(base_of):
     base = base_of("machine")
     sensitivity = Sensitivity(*asked(base, 2))
     (path,) = [p for p in base.numbers if p.startswith("priors.populations.in-service.p.")][:1]
-    other = sensitivity.variation.changed({path: 0.4})
+    other = sensitivity.perturbation.perturbed_base({path: 0.4})
     before, after = (one.populations["in-service"].p for one in (base, other))
     assert after[0] == pytest.approx(0.4)
     assert np.array(after[1:]) / after[1] == pytest.approx(np.array(before[1:]) / before[1])
@@ -207,4 +207,4 @@ def test_a_base_that_was_not_read_has_no_numbers_to_flip():
 
     base = random_base(Shape(seed=1))
     sensitivity = Sensitivity(*asked(base, 1))
-    assert sensitivity.flips() == ()
+    assert sensitivity.counterfactuals() == ()

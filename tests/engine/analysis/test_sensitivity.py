@@ -7,7 +7,7 @@ import pytest
 from brute_force import Ranked, Reading, answers_of, random_items
 
 from engine import Inference, Influences, compile_network, decide_levels, declared_of, diagnose
-from engine.analysis.adjoint import moved, slopes
+from engine.analysis.adjoint import declared_shift, slopes
 
 # Of the machine's words one is .8 and the other .2; here they do not happen to add up to 1.
 WORDS = "words: {seldom: 0.25, source: judgement, note: other words}"
@@ -128,7 +128,7 @@ def test_of_one_item_they_are_the_slopes_by_derivatives(overlay_of, seed):
         number = influence.number
         if number.path.split(".")[0] in NETWORK:
             step = 1e-5 * max(abs(number.value), 0.1)
-            told = moved(base, written(base, number, number.value + step), "in-service") / step
+            told = declared_shift(base, written(base, number, number.value + step), "in-service") / step
             slope = p[best] * (1 - p[best]) * (found.declared[0] @ told)
             assert influence.slope[0] == pytest.approx(slope, rel=1e-2, abs=1e-5), number.path
             checked += 1
@@ -144,11 +144,11 @@ def test_parts_of_a_distribution_are_flagged_and_still_add_up_to_1(overlay_of, n
         whole = parts(base, number)
         assert influence.shared == bool(whole), number.path
         if whole:
-            then = influences.variation.shared({number.path: value})
+            then = influences.perturbation.renormalised({number.path: value})
             assert set(then) == {one.path for one in whole}
             assert then[number.path] == value
             assert sum(then.values()) == pytest.approx(1, abs=1e-9)
-            assert influences.variation.changed(then) is not None
+            assert influences.perturbation.perturbed_base(then) is not None
             shared += 1
     # A prior of three states and a table of three times three.
     assert shared == 3 + 9
@@ -274,7 +274,7 @@ def test_turning_values_are_where_the_acceptance_changes(overlay_of, names, vari
     found = 0
     for influence in list(influences.each())[turn(names, 16)]:
         number = influence.number
-        value = influences.turning(influence)
+        value = influences.decision_threshold(influence)
         if np.isnan(value):
             continue
         for share in (0.97, 1.03):

@@ -80,7 +80,7 @@ def test_variables_alone_and_conflicts(seed):
     order = [(one.observer, one.question, one.view) for one in found.readings]
     by_key = {(one.observer, one.question, one.view): one for one in readings}
     for pair in found.pairs:
-        one, other = by_key[order[pair.one]], by_key[order[pair.other]]
+        one, other = by_key[order[pair.first]], by_key[order[pair.second]]
         apart = world.item([one]).log_evidence + world.item([other]).log_evidence
         bits = (apart - world.item([one, other]).log_evidence) / np.log(2)
         assert pair.bits == pytest.approx(bits, abs=1e-8)
@@ -96,7 +96,7 @@ def test_what_was_said_and_what_the_knowledge_expects():
             for r in readings
             if (r.observer, r.question, r.view) == (reading.observer, reading.question, reading.view)
         )
-        for name, answers in reading.said.items():
+        for name, answers in reading.counts.items():
             assert sum(answers.values()) == sum(name in draw for draw in mine.draws)
     for variable in found.variables:
         if variable.variable in base.cells:
