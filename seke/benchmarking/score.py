@@ -1,7 +1,7 @@
-"""Predictions against gold: every score with its interval, refusals by class, predictions compared in pairs.
+"""Scores predictions against gold: scores with intervals, refusals by class, comparisons of two sets.
 
-All scores are over the items of which gold and prediction are known, as if the best guess were always taken;
-what is accepted is scored besides. Intervals are percentiles of bootstrap resamples of the items, or of whole
+All scores are over the items with gold and a prediction, as if the best guess were always taken; accepted
+values are scored in addition. Intervals are percentiles of bootstrap resamples of the items, or of whole
 groups of them; two sets of predictions are compared on the same resamples.
 """
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     Facts = dict[str, Any]
-    Source = str | Path | Iterable[Mapping[str, Any]]
+    PredictionSource = str | Path | Iterable[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was found, as JSON has it; `str` is it as text."""
+    """The facts of a score, as JSON values; `str` renders them as text."""
 
     facts: Facts
 
@@ -57,8 +57,8 @@ class Report:
 
 
 def score(
-    predictions: Source | Sequence[Source],
-    gold: Source | LabelTable,
+    predictions: PredictionSource | Sequence[PredictionSource],
+    gold: PredictionSource | LabelTable,
     knowledge: Knowledge | str | Path | None = None,
     *,
     groups: str = "",
@@ -104,20 +104,20 @@ def score(
                 "sources": sources or None,
             },
             "cited": citations() if sources else {},
-            "predictions": [card(base, one, table, options) for one in given],
+            "predictions": [card(base, prediction_set, table, options) for prediction_set in given],
             "comparisons": [comparison(base, given[0], other, table, options) for other in given[1:]],
         }
     )
 
 
-def _sources(predictions: Source | Sequence[Source]) -> list[Any]:
+def _sources(predictions: PredictionSource | Sequence[PredictionSource]) -> list[Any]:
     if isinstance(predictions, str | Path):
         return [predictions]
     given = list(predictions)
     return given if given and not isinstance(given[0], Mapping) else [given]
 
 
-def _gold(gold: Source | LabelTable, base: Knowledge, groups: str, sources: str) -> LabelTable:
+def _gold(gold: PredictionSource | LabelTable, base: Knowledge, groups: str, sources: str) -> LabelTable:
     if isinstance(gold, LabelTable):
         return gold
     if not isinstance(gold, str | Path):

@@ -1,4 +1,4 @@
-"""Binary variables (action units) with their probabilities and what is decided about each."""
+"""Draws binary variables (action units) with their probabilities and decisions."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ COLOUR_OF = {"inferred": "prior"}
 
 @dataclass(frozen=True)
 class Unit:
-    """A row. label: its name in words; p: P(active); decision: a key of WORDS, or none known.
+    """A row. label: its name in words; p: P(active); decision: a key of WORDS, no text if unknown.
 
-    mark: what follows the word of an accepted one that rests on numbers that were not calibrated.
+    mark: a sign after the decision's word, for accepted units that rest on uncalibrated numbers.
     """
 
     name: str
@@ -42,9 +42,10 @@ class Unit:
 
 
 def units(rows: Sequence[Unit], title: str = "action units") -> Picture:
-    """Draw a row a unit: code, name, P(active) as a bar, and the decision as a word and a sign.
+    """Draw a row for each unit: code, name, P(active) as a bar, and the decision as a word and a sign.
 
-    Accepted ones say what is accepted (present or absent); a full sign is accepted, a ring is not.
+    An accepted unit's word is its value (present or absent). The sign of a decision is a disc where it is
+    accepted, else a ring.
     """
     marks: list[Mark] = [
         Text(BAR, 14, "0", 10.5, fill="muted"),

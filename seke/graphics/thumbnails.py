@@ -1,4 +1,4 @@
-"""Small pictures of items for pages: upright, cut to the face where its box is known, only pixels."""
+"""Makes thumbnails of items for pages: upright, cut to the face where its box is known, without metadata."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ QUALITY = 75
 
 
 def face_of(known: Known) -> Face:
-    """Return where the picture of a run's item is, and the face in it."""
+    """Return the path of a run's item's picture, and the box of the face in it."""
     return Path(known.path), None if known.box is None else Box(*known.box)
 
 
 def thumbnail(face: Face, base: Knowledge, side: int = SIDE) -> bytes | None:
-    """Return a JPEG of at most so many pixels a side, None where there is no picture or it cannot be read."""
+    """Return a JPEG of at most `side` pixels a side, None where the picture is missing or unreadable."""
     from PIL import Image
     from PIL.Image import Resampling
 
@@ -44,9 +44,9 @@ def thumbnail(face: Face, base: Knowledge, side: int = SIDE) -> bytes | None:
 def thumbnails(
     items: Sequence[str], faces: Mapping[str, Face], base: Knowledge, most: int
 ) -> Iterator[bytes | None]:
-    """Yield for each item its thumbnail, or None; so many at most."""
+    """Yield the thumbnail of each item, or None; at most `most` thumbnails are made."""
     made = 0
     for name in items:
-        one = thumbnail(faces[name], base) if name in faces and made < most else None
-        made += one is not None
-        yield one
+        image = thumbnail(faces[name], base) if name in faces and made < most else None
+        made += image is not None
+        yield image

@@ -1,4 +1,4 @@
-"""The probabilities of a variable's states after each answer."""
+"""Draws the probabilities of a variable's states after each answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOOKS = (("posterior", ""), ("evidence", ""), ("accept", "6 3"), ("prior", "2 3"
 def course(
     steps: Sequence[Mapping[str, float]], limit: float | None = None, title: str = "after each answer"
 ) -> Picture:
-    """Draw a line a state over the answers: of those that any answer left likely, at most MOST_LINES.
+    """Draw a line for each state that was likely after any answer, at most MOST_LINES of them.
 
     steps: state -> probability before any answer, after the first, and so on. limit: above this probability
     the likeliest state is accepted; a dashed line.
@@ -36,28 +36,28 @@ def course(
             marks.append(Shape(line(*through), stroke=role, width=2.2, dash=dash))
         if len(through) <= 40:
             marks += [Shape(ellipse(x, y, 2.8, 2.8), fill=role) for x, y in through]
-    heights = _apart([_at(0, last[state], 1)[1] for state in shown])
+    heights = _spread_labels([_at(0, last[state], 1)[1] for state in shown])
     for state, y, (role, _) in zip(shown, heights, LOOKS, strict=False):
         named = fitting(f"{last[state]:.2f} {state}", RIGHT - 8, 11.5)
         marks.append(Text(LEFT + WIDE + 8, y + 4, named, 11.5, fill=role, bold=state == shown[0]))
-    told = ", ".join(f"{state} {last[state]:.2f}" for state in shown)
-    return Picture(LEFT + WIDE + RIGHT, TOP + HIGH + 40, tuple(marks), title, f"at the end: {told}")
+    final = ", ".join(f"{state} {last[state]:.2f}" for state in shown)
+    return Picture(LEFT + WIDE + RIGHT, TOP + HIGH + 40, tuple(marks), title, f"at the end: {final}")
 
 
 def _at(index: int, p: float, most: int) -> tuple[float, float]:
     return LEFT + WIDE * (index / most if most else 1.0), TOP + HIGH * (1 - p)
 
 
-def _apart(heights: Sequence[float]) -> list[float]:
-    """Return where labels stand: near their lines' ends (increasing heights), none on another or below."""
-    found: list[float] = []
+def _spread_labels(heights: Sequence[float]) -> list[float]:
+    """Return label heights near the lines' ends (increasing), not overlapping and not below the frame."""
+    placed_heights: list[float] = []
     for y in heights:
-        found.append(max(y, found[-1] + LABEL) if found else y)
+        placed_heights.append(max(y, placed_heights[-1] + LABEL) if placed_heights else y)
     floor = TOP + HIGH + 4
-    for index in range(len(found) - 1, -1, -1):
-        found[index] = min(found[index], floor)
-        floor = found[index] - LABEL
-    return found
+    for index in range(len(placed_heights) - 1, -1, -1):
+        placed_heights[index] = min(placed_heights[index], floor)
+        floor = placed_heights[index] - LABEL
+    return placed_heights
 
 
 def _frame(most: int, limit: float | None) -> Iterator[Mark]:
