@@ -19,15 +19,15 @@ def page(facts: Mapping[str, Any]) -> str:
     """Return the page; names and texts from files are escaped."""
     from jinja2 import Environment, StrictUndefined
 
-    here = Path(__file__).parent
-    style = (here / "page.css").read_text("utf-8")
+    folder = Path(__file__).parent
+    style = (folder / "page.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = environment.from_string((here / "page.html").read_text("utf-8"))
-    made = tables(facts)
-    cited = dict.fromkeys(row.cited for table in made for row in table.rows if row.cited)
+    template = environment.from_string((folder / "page.html").read_text("utf-8"))
+    score_tables = tables(facts)
+    cited = dict.fromkeys(row.cited for table in score_tables for row in table.rows if row.cited)
     from markupsafe import Markup
 
     return template.render(
@@ -36,7 +36,7 @@ def page(facts: Mapping[str, Any]) -> str:
         digest=digest,
         facts=facts,
         systems=systems_of(facts),
-        tables=made,
+        tables=score_tables,
         shown=number_text,
         interval=interval_text,
         numbers={name: number for number, name in enumerate(cited, 1)},

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from engine import Knowledge
     from seke.benchmarking.predictions import Predictions
-    from seke.benchmarking.scorer import Options, Scorer, Summary
+    from seke.benchmarking.scorer import ScoreOptions, Scorer, VariableSummary
     from seke.tables.label_table import LabelTable
 
     Floats = NDArray[np.float64]
     Facts = dict[str, Any]
-    Pair = tuple[Scorer, Scorer]
-    Summaries = tuple[Summary, Summary]
+    ScorerPair = tuple[Scorer, Scorer]
+    SummaryPair = tuple[VariableSummary, VariableSummary]
 
 _MEANS = {"binary": "f1", "interval": "ccc"}
 # Scores that depend on where a policy or a base rate is set, and say nothing about which set is better.
@@ -29,7 +29,7 @@ _NO_MERIT = ("prevalence", "coverage", "accepted_risk")
 
 
 def comparison(
-    base: Knowledge, first: Predictions, second: Predictions, table: LabelTable, options: Options
+    base: Knowledge, first: Predictions, second: Predictions, table: LabelTable, options: ScoreOptions
 ) -> Facts:
     """Return the differences second - first of all scores that both sets have.
 
@@ -46,11 +46,11 @@ def comparison(
         )
     resamples = Resamples([table.groups[i] for i in at.tolist()], options)
     variables: dict[str, Facts] = {}
-    summaries: dict[str, Summaries] = {}
+    summaries: dict[str, SummaryPair] = {}
     drawn: dict[str, dict[str, Floats]] = {}
     for start in range(0, len(names), PAIRS_AT_ONCE):
         batch = names[start : start + PAIRS_AT_ONCE]
-        pairs: list[Pair] = []
+        pairs: list[ScorerPair] = []
         for name in batch:
             gold = table.gold.values[name][at]
             predictions = first.variables[name].of(first_rows[at]), second.variables[name].of(second_rows[at])
@@ -76,7 +76,7 @@ def comparison(
     }
 
 
-def _variable(pair: Pair, drawn: dict[str, Floats], resamples: Resamples) -> Facts:
+def _variable(pair: ScorerPair, drawn: dict[str, Floats], resamples: Resamples) -> Facts:
     first, second = pair
     differences = {
         score: {
@@ -101,7 +101,7 @@ def _variable(pair: Pair, drawn: dict[str, Floats], resamples: Resamples) -> Fac
 
 def _levels(
     base: Knowledge,
-    summaries: dict[str, Summaries],
+    summaries: dict[str, SummaryPair],
     drawn: dict[str, dict[str, Floats]],
     resamples: Resamples,
 ) -> Facts:

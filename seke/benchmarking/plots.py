@@ -94,22 +94,28 @@ def reliability(facts: Facts, of: str = "") -> Figure:
         engine.SekeError: there is no such variable, or it has neither probabilities nor gold.
     """
     (card,) = facts["predictions"][:1]
-    known = {name: variable for name, variable in card["variables"].items() if "reliability" in variable}
-    binary = {name: variable for name, variable in known.items() if variable["kind"] == "binary"}
-    label = next((name for name, variable in known.items() if variable["kind"] == "categorical"), "")
+    with_reliability = {
+        name: variable for name, variable in card["variables"].items() if "reliability" in variable
+    }
+    binary = {name: variable for name, variable in with_reliability.items() if variable["kind"] == "binary"}
+    label = next(
+        (name for name, variable in with_reliability.items() if variable["kind"] == "categorical"), ""
+    )
     of = of or label or "binary"
     if of == "binary" and binary:
         return _draw_styled(_reliability, binary, "", PRESENT)
-    if of not in known:
-        raise SekeError(f"{card['path']}: no reliability of {of!r}{did_you_mean(of, [*known, 'binary'])}")
-    return _draw_styled(_reliability, {of: known[of]}, "", PRESENT if of in binary else LABEL)
+    if of not in with_reliability:
+        raise SekeError(
+            f"{card['path']}: no reliability of {of!r}{did_you_mean(of, [*with_reliability, 'binary'])}"
+        )
+    return _draw_styled(_reliability, {of: with_reliability[of]}, "", PRESENT if of in binary else LABEL)
 
 
-def _draw_styled(draw: Callable[..., Figure], *given: Any) -> Figure:
+def _draw_styled(draw: Callable[..., Figure], *arguments: Any) -> Figure:
     import matplotlib as mpl
 
     with mpl.rc_context(STYLE):
-        return draw(*given)
+        return draw(*arguments)
 
 
 def _figures(facts: Facts) -> Iterator[tuple[str, Figure]]:
@@ -207,8 +213,10 @@ def _risk_coverage(curves: Mapping[str, list[tuple[str, Facts]]]) -> Figure:
             if "risk_coverage" in variable:
                 _curve(axes, at, source, variable)
         tolerance = next((v["tolerance"] for _, v in sets if v.get("kind") == "interval"), None)
-        what = "wrong" if tolerance is None else f"further than {tolerance:g} from gold"
-        axes.set(xlim=(0, 1), xlabel="coverage: share kept, least stated risk first", ylabel=f"share {what}")
+        error_name = "wrong" if tolerance is None else f"further than {tolerance:g} from gold"
+        axes.set(
+            xlim=(0, 1), xlabel="coverage: share kept, least stated risk first", ylabel=f"share {error_name}"
+        )
         axes.set_ylim(bottom=0, top=max(axes.get_ylim()[1], 0.1))
         axes.set_title(name)
         axes.legend(loc="best", fontsize=8)
@@ -281,10 +289,10 @@ def _number(axes: Axes, name: str, variable: Facts) -> None:
     axes.scatter(points[:, 0], points[:, 1], s=size, color=COLOURS[0], alpha=0.5, linewidth=0)
     ticks = np.linspace(low, high, 5)
     axes.set(xlim=(low, high), ylim=(low, high), xticks=ticks, yticks=ticks, aspect="equal")
-    shown = (
+    note = (
         f" ({len(points):,} of {variable['items']:,} items shown)" if len(points) < variable["items"] else ""
     )
-    axes.set(xlabel=f"gold{shown}", ylabel="predicted")
+    axes.set(xlabel=f"gold{note}", ylabel="predicted")
     ccc = variable["scores"]["ccc"]["value"]
     axes.set_title(f"{name}: CCC {'-' if ccc is None else format(ccc, '.3f')}", fontsize=9)
     if tolerance:

@@ -119,7 +119,7 @@ def read_predictions(source: str | Path | Iterable[Record], knowledge: Knowledge
     with closing(row_tables(source)) as tables:
         first = next(tables)
         if first.nested:
-            return _Reader(first, knowledge).predictions(chain([first], tables))
+            return _PredictionReader(first, knowledge).predictions(chain([first], tables))
         if not isinstance(source, str | Path) or str(source) == "-":
             parts = (table.records for table in chain([first], tables) if isinstance(table, RecordRows))
             labels = labels_from(chain.from_iterable(parts), knowledge, outcomes=_OUTCOMES)
@@ -145,7 +145,7 @@ def _predictions_of_labels(labels: LabelTable, name: str) -> Predictions:
     return Predictions(name, labels.items, variables)
 
 
-class _Reader:
+class _PredictionReader:
     """Reads the records of one base into arrays, a few rows at a time."""
 
     def __init__(self, first: RecordRows | ColumnRows, knowledge: Knowledge) -> None:
@@ -231,9 +231,9 @@ class _Reader:
         states = self._names_under(path)
         unknown = next((state for state in states if state not in variable.states), None)
         if unknown is not None:
-            what = f"no such state of the base {self.base.name}: {unknown!r}"
+            message = f"no such state of the base {self.base.name}: {unknown!r}"
             hint = did_you_mean(unknown, variable.states)
-            raise AnswerError(f"{self.table.place(0)}: {path}: {what}{hint}")
+            raise AnswerError(f"{self.table.place(0)}: {path}: {message}{hint}")
         for state in variable.states:
             if state not in states:
                 raise AnswerError(f"{self.table.place(0)}: {path}: has no probability of {state}")

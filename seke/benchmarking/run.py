@@ -91,12 +91,12 @@ class Benchmark:
 
     def questions_for(self, item: Item) -> list[DirectQuestion]:
         """Return the questions about an item: those on its labels' levels, all where it has no labels."""
-        known = [
+        labelled = [
             question
             for question in self.questions.values()
             if any(name in item.labels for name in question.members)
         ]
-        return known if item.labels else list(self.questions.values())
+        return labelled if item.labels else list(self.questions.values())
 
     def call(self, item: Item, question: DirectQuestion) -> Call:
         """Return a question about an item, ready to be sent.
@@ -186,9 +186,9 @@ class Benchmark:
     def _open_questions(self, ledger: Ledger) -> Iterator[tuple[Item, DirectQuestion]]:
         remaining_items = iter(self.items)
         while batch := list(islice(remaining_items, TOGETHER)):
-            known = ledger.records([item.name for item in batch])
+            records_by_item = ledger.records([item.name for item in batch])
             for item in batch:
-                done = {record["question"] for record in known.get(item.name, ())}
+                done = {record["question"] for record in records_by_item.get(item.name, ())}
                 for question in self.questions_for(item):
                     if question.level in done:
                         self.progress(1, 0, ledger.committed)
@@ -214,8 +214,8 @@ class Benchmark:
         with Writer(self.folder / PREDICTIONS) as writer:
             remaining_items = iter(self.items)
             while batch := list(islice(remaining_items, TOGETHER)):
-                known = ledger.records([item.name for item in batch])
-                writer.write([self._row(item, known.get(item.name, []), counts) for item in batch])
+                records_by_item = ledger.records([item.name for item in batch])
+                writer.write([self._row(item, records_by_item.get(item.name, []), counts) for item in batch])
         with Writer(self.folder / RAW) as raw:
             answers = ledger.raw()
             while part := list(islice(answers, TOGETHER)):

@@ -17,7 +17,7 @@ from seke.benchmarking.paired_comparison import comparison
 from seke.benchmarking.predictions import holds_records, read_predictions
 from seke.benchmarking.published import citations
 from seke.benchmarking.score_card import card
-from seke.benchmarking.scorer import BINS, Options
+from seke.benchmarking.scorer import BINS, ScoreOptions
 from seke.files.shipped import knowledge as read_knowledge
 from seke.tables.label_table import LabelTable, labels_from, read_labels
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Report:
+class ScoreReport:
     """The facts of a score, as JSON values; `str` renders them as text."""
 
     facts: Facts
@@ -67,7 +67,7 @@ def score(
     seed: int = 0,
     level: float = 0.95,
     bins: int = BINS,
-) -> Report:
+) -> ScoreReport:
     """Score predictions against gold; of several the first is compared with each of the others.
 
     Args:
@@ -87,10 +87,10 @@ def score(
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     table = _gold(gold, base, groups, sources)
-    options = Options(bootstrap, seed, level, bins)
-    given = [read_predictions(source, base) for source in _sources(predictions)]
-    known = {group for group in table.groups if group is not None}
-    return Report(
+    options = ScoreOptions(bootstrap, seed, level, bins)
+    prediction_sets = [read_predictions(source, base) for source in _sources(predictions)]
+    group_names = {group for group in table.groups if group is not None}
+    return ScoreReport(
         {
             "gold": {"path": table.path, "items": len(table.items)},
             "knowledge": {"name": base.name, "digest": base.digest},
@@ -100,12 +100,14 @@ def score(
                 "level": level,
                 "bins": bins,
                 "groups": groups or None,
-                "group_count": len(known),
+                "group_count": len(group_names),
                 "sources": sources or None,
             },
             "cited": citations() if sources else {},
-            "predictions": [card(base, prediction_set, table, options) for prediction_set in given],
-            "comparisons": [comparison(base, given[0], other, table, options) for other in given[1:]],
+            "predictions": [card(base, prediction_set, table, options) for prediction_set in prediction_sets],
+            "comparisons": [
+                comparison(base, prediction_sets[0], other, table, options) for other in prediction_sets[1:]
+            ],
         }
     )
 
@@ -113,8 +115,8 @@ def score(
 def _sources(predictions: PredictionSource | Sequence[PredictionSource]) -> list[Any]:
     if isinstance(predictions, str | Path):
         return [predictions]
-    given = list(predictions)
-    return given if given and not isinstance(given[0], Mapping) else [given]
+    sources = list(predictions)
+    return sources if sources and not isinstance(sources[0], Mapping) else [sources]
 
 
 def _gold(gold: PredictionSource | LabelTable, base: Knowledge, groups: str, sources: str) -> LabelTable:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from engine import Knowledge
     from seke.benchmarking.predictions import Predictions
-    from seke.benchmarking.scorer import Options, Scorer, Summary
+    from seke.benchmarking.scorer import ScoreOptions, Scorer, VariableSummary
     from seke.tables.label_table import LabelTable
 
     Floats = NDArray[np.float64]
@@ -34,7 +34,7 @@ NOMINAL = 0.9
 _MEANS = {"binary": ("f1", "balanced_accuracy"), "interval": ("ccc",)}
 
 
-def card(base: Knowledge, predictions: Predictions, table: LabelTable, options: Options) -> Facts:
+def card(base: Knowledge, predictions: Predictions, table: LabelTable, options: ScoreOptions) -> Facts:
     """Return the facts of one set of predictions.
 
     Raises:
@@ -63,23 +63,23 @@ def card(base: Knowledge, predictions: Predictions, table: LabelTable, options: 
 
 
 def _source_facts(
-    base: Knowledge, predictions: Predictions, table: LabelTable, name: str | None, options: Options
+    base: Knowledge, predictions: Predictions, table: LabelTable, name: str | None, options: ScoreOptions
 ) -> Facts:
     """Return the scores of the items of one source set; action units also by the groups that it declares."""
     part = table.of_source(name)
-    known = set_called(name)
+    source_set = set_called(name)
     names = [
         variable_name
         for variable_name in shared_names(base, [predictions], table)
         if variable_name in part.gold.values
     ]
-    groups = {} if known is None else known.scores
+    groups = {} if source_set is None else source_set.scores
     facts = _score_variables(base, predictions, part, names, options, groups)
     for variable in facts["variables"].values():
         for drawn_only in ("points", "reliability", "risk_coverage"):
             variable.pop(drawn_only, None)
-    heading = {"source": name, "label": name if known is None else known.label}
-    return {**heading, **facts, "published": [] if known is None else figures_of(known.name)}
+    heading = {"source": name, "label": name if source_set is None else source_set.label}
+    return {**heading, **facts, "published": [] if source_set is None else figures_of(source_set.name)}
 
 
 def _score_variables(
@@ -87,14 +87,14 @@ def _score_variables(
     predictions: Predictions,
     table: LabelTable,
     names: Sequence[str],
-    options: Options,
+    options: ScoreOptions,
     groups: Mapping[str, Sequence[str]],
 ) -> Facts:
     """Return the scores of some variables. groups: name -> variables whose mean scores are wanted, too."""
     rows = predictions.rows_of(table.items)
     at = np.flatnonzero(rows >= 0)
     resamples = Resamples([table.groups[i] for i in at.tolist()], options)
-    summaries: dict[str, Summary] = {}
+    summaries: dict[str, VariableSummary] = {}
     drawn: dict[str, dict[str, Floats]] = {}
     variables: dict[str, Facts] = {}
     for start in range(0, len(names), AT_ONCE):
@@ -125,21 +125,21 @@ def _score_variables(
     }
 
 
-def shared_names(base: Knowledge, given: Sequence[Predictions], table: LabelTable) -> list[str]:
+def shared_names(base: Knowledge, prediction_sets: Sequence[Predictions], table: LabelTable) -> list[str]:
     """Return the variables that gold and all predictions have, in the order of the levels."""
     levels = [name for members in base.levels.values() for name in members]
     every = [*dict.fromkeys([*levels, *base.variables])]
     names = [
         n
         for n in every
-        if n in table.gold.values and all(n in predictions.variables for predictions in given)
+        if n in table.gold.values and all(n in predictions.variables for predictions in prediction_sets)
     ]
     if not names:
-        there = [examples(predictions.variables) for predictions in given]
-        paths = " and ".join(predictions.path for predictions in given)
+        variable_examples = [examples(predictions.variables) for predictions in prediction_sets]
+        paths = " and ".join(predictions.path for predictions in prediction_sets)
         raise SekeError(
             f"{paths} and {table.path} have no variable in common: "
-            f"{'; '.join(there)} predicted, {examples(tuple(table.gold.values))} in gold"
+            f"{'; '.join(variable_examples)} predicted, {examples(tuple(table.gold.values))} in gold"
         )
     return names
 
@@ -151,7 +151,7 @@ def examples(names: Iterable[str]) -> str:
 
 
 def _variable(
-    scorer: Scorer, drawn: Mapping[str, Floats], resamples: Resamples, gold: Floats, options: Options
+    scorer: Scorer, drawn: Mapping[str, Floats], resamples: Resamples, gold: Floats, options: ScoreOptions
 ) -> Facts:
     undefined = scorer.undefined()
     scores = {name: resamples.estimate(value, drawn.get(name)) for name, value in scorer.point.items()}
@@ -204,11 +204,11 @@ def _count(flags: Flags | None) -> int:
 def _points(scorer: Scorer) -> list[list[float]]:
     """Return [gold, predicted] of evenly chosen items."""
     step = -(-len(scorer.gold) // MOST_POINTS) or 1
-    both = np.stack([scorer.gold[::step], scorer.prediction.value[::step]], axis=1)
-    return np.round(both, 4).tolist()  # type: ignore[no-any-return]
+    pairs = np.stack([scorer.gold[::step], scorer.prediction.value[::step]], axis=1)
+    return np.round(pairs, 4).tolist()  # type: ignore[no-any-return]
 
 
-def _curves(scorer: Scorer, options: Options) -> Facts:
+def _curves(scorer: Scorer, options: ScoreOptions) -> Facts:
     facts: Facts = {}
     if scorer.reliability is not None:
         null = scorer.reliability.null(np.random.default_rng(options.seed))
@@ -233,7 +233,7 @@ def _curves(scorer: Scorer, options: Options) -> Facts:
 
 def level_means(
     groups: Mapping[str, Sequence[str]],
-    summaries: Mapping[str, Summary],
+    summaries: Mapping[str, VariableSummary],
     drawn: Mapping[str, Mapping[str, Floats]],
     resamples: Resamples,
 ) -> Facts:

@@ -39,7 +39,7 @@ _LABELS_ONLY = "hard labels have no probabilities"
 
 
 @dataclass(frozen=True)
-class Options:
+class ScoreOptions:
     """Options of scores: bootstrap resamples (0: no intervals), seed, level of intervals, bins of ECE."""
 
     bootstrap: int = 1000
@@ -49,7 +49,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Summary:
+class VariableSummary:
     """The scores of a variable without its arrays. undefined: score -> why it is not defined."""
 
     variable: Variable
@@ -126,9 +126,9 @@ class Scorer:
         point = {name: float(values[0]) for name, values in scores.items()}
         return point if self.reliability is None else point | {"ece": self.reliability.ece()}
 
-    def summary(self) -> Summary:
+    def summary(self) -> VariableSummary:
         """Return the scores without the arrays behind them, which take memory for every item."""
-        return Summary(self.variable, self.point, self.undefined())
+        return VariableSummary(self.variable, self.point, self.undefined())
 
     def undefined(self) -> dict[str, str]:
         """Return score -> why it is not defined."""
@@ -155,10 +155,10 @@ def make_scorer(
     also: Prediction | None = None,
 ) -> Scorer:
     """Return the scorer of a variable over the items, of N, with gold, a prediction, and one in `also`."""
-    known = ~np.isnan(gold)
+    usable = ~np.isnan(gold)
     for required in (prediction, also):
-        known &= True if required is None else ~np.isnan(required.value) | required.void
-    chosen = np.flatnonzero(known)
+        usable &= True if required is None else ~np.isnan(required.value) | required.void
+    chosen = np.flatnonzero(usable)
     tolerance = base.policy.tolerance.get(name, 0.0)
     chosen_prediction = fill_void_values(base.variables[name], prediction.of(chosen), gold[chosen])
     return Scorer(base.variables[name], chosen_prediction, gold[chosen], chosen, tolerance, bins)
@@ -175,16 +175,18 @@ def fill_void_values(variable: Variable, prediction: Prediction, gold: Floats) -
         return prediction
     if variable.kind == "interval":
         half = (variable.edges[0] + variable.edges[-1]) / 2
-        instead = np.where(gold == half, np.nextafter(half, variable.edges[-1]), half)
+        substitute = np.where(gold == half, np.nextafter(half, variable.edges[-1]), half)
     else:
-        instead = 1 - gold if variable.kind == "binary" else np.full(len(gold), float(len(variable.states)))
-    return replace(prediction, value=np.where(prediction.void, instead, prediction.value))
+        substitute = (
+            1 - gold if variable.kind == "binary" else np.full(len(gold), float(len(variable.states)))
+        )
+    return replace(prediction, value=np.where(prediction.void, substitute, prediction.value))
 
 
 class Resamples:
     """The same resamples of some items for every score: of each item, or of whole groups."""
 
-    def __init__(self, groups: Sequence[str | None], options: Options) -> None:
+    def __init__(self, groups: Sequence[str | None], options: ScoreOptions) -> None:
         # An item of no known group is a group of its own.
         keys = ((index, "") if group is None else (-1, group) for index, group in enumerate(groups))
         numbers: dict[tuple[int, str], int] = {}

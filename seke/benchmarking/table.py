@@ -49,7 +49,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class ScoreTable:
     """All rows of a task; each has a cell for each column."""
 
     title: str
@@ -57,15 +57,19 @@ class Table:
     rows: tuple[Row, ...]
 
 
-def tables(facts: Facts) -> list[Table]:
+def tables(facts: Facts) -> list[ScoreTable]:
     """Return the tables of all tasks that have at least one row."""
     kinds = {
         name: variable["kind"]
         for card in facts["predictions"]
         for name, variable in card["variables"].items()
     }
-    wanted = {"categorical": OF_CLASSES, "interval": OF_NUMBERS}
-    made = [_of_variable(facts, name, wanted[kind]) for name, kind in kinds.items() if kind in wanted]
+    scores_by_kind = {"categorical": OF_CLASSES, "interval": OF_NUMBERS}
+    score_tables = [
+        _of_variable(facts, name, scores_by_kind[kind])
+        for name, kind in kinds.items()
+        if kind in scores_by_kind
+    ]
     levels = dict.fromkeys(level for card in facts["predictions"] for level in card["levels"])
     binary = {name for name, kind in kinds.items() if kind == "binary"}
     for level in levels:
@@ -75,8 +79,8 @@ def tables(facts: Facts) -> list[Table]:
             members = [
                 name for name in kinds if name in binary and name in {*mean_f1["over"], *mean_f1["left_out"]}
             ]
-            made += [_of_level(facts, level), _of_units(facts, level, members)]
-    return [table for table in made if table.rows]
+            score_tables += [_of_level(facts, level), _of_units(facts, level, members)]
+    return [table for table in score_tables if table.rows]
 
 
 def systems_of(facts: Facts) -> list[str]:
@@ -117,21 +121,21 @@ def _row(source: str, system: str, cells: Iterable[Cell], variables: list[Facts]
     return Row(source, system, tuple(cells), items, _void(variables), note)
 
 
-def _published_row(label: str, figure: Facts, wanted: Iterable[str]) -> Row | None:
-    cells = [Cell(figure["scores"].get(name)) for name in wanted]
+def _published_row(label: str, figure: Facts, score_names: Iterable[str]) -> Row | None:
+    cells = [Cell(figure["scores"].get(name)) for name in score_names]
     if all(cell.value is None for cell in cells):
         return None
     return Row(label, figure["system"], tuple(cells), None, 0, figure["note"], figure["source"])
 
 
-def _sort_by_set(scored: list[Row], quoted: Iterable[Row | None]) -> tuple[Row, ...]:
+def _sort_by_set(scored: list[Row], published_rows: Iterable[Row | None]) -> tuple[Row, ...]:
     """Return the rows sorted by set, in each set published figures after the predictions."""
-    known = [row for row in quoted if row is not None]
+    published = [row for row in published_rows if row is not None]
     sets = dict.fromkeys(row.source for row in scored)
-    return tuple(row for set_name in sets for row in (*scored, *known) if row.source == set_name)
+    return tuple(row for set_name in sets for row in (*scored, *published) if row.source == set_name)
 
 
-def _of_variable(facts: Facts, name: str, scores: Mapping[str, str]) -> Table:
+def _of_variable(facts: Facts, name: str, scores: Mapping[str, str]) -> ScoreTable:
     rows = []
     for source, system, part in _parts(facts):
         variable = part["variables"].get(name)
@@ -139,14 +143,14 @@ def _of_variable(facts: Facts, name: str, scores: Mapping[str, str]) -> Table:
             rows.append(
                 _row(source, system, (_cell(variable["scores"], score) for score in scores), [variable])
             )
-    wanted = [f"{name}.{score}" for score in scores]
-    quoted = (_published_row(label, figure, wanted) for label, figure in _published(facts))
-    return Table(name, tuple(scores.values()), _sort_by_set(rows, quoted))
+    score_names = [f"{name}.{score}" for score in scores]
+    published = (_published_row(label, figure, score_names) for label, figure in _published(facts))
+    return ScoreTable(name, tuple(scores.values()), _sort_by_set(rows, published))
 
 
-def _of_level(facts: Facts, level: str) -> Table:
+def _of_level(facts: Facts, level: str) -> ScoreTable:
     rows: list[Row] = []
-    quoted: list[Row | None] = []
+    published: list[Row | None] = []
     for source, system, part in _parts(facts):
         named = {group: means for group, means in part.get("groups", {}).items() if "mean_f1" in means}
         for group, means in (named or {"": part["levels"].get(level, {})}).items():
@@ -161,22 +165,24 @@ def _of_level(facts: Facts, level: str) -> Table:
     for label, figure in _published(facts):
         row = _published_row(label, figure, ["mean_f1"])
         group = f"{figure['group']}: " if figure["group"] else ""
-        quoted.append(None if row is None else Row(**{**vars(row), "note": f"{group}{row.note}"}))
-    return Table(level.replace("_", " "), tuple(OF_UNITS.values()), _sort_by_set(rows, quoted))
+        published.append(None if row is None else Row(**{**vars(row), "note": f"{group}{row.note}"}))
+    return ScoreTable(level.replace("_", " "), tuple(OF_UNITS.values()), _sort_by_set(rows, published))
 
 
-def _of_units(facts: Facts, level: str, members: list[str]) -> Table:
+def _of_units(facts: Facts, level: str, members: list[str]) -> ScoreTable:
     rows = []
     for source, system, part in _parts(facts):
-        known = {
+        with_items = {
             name: variable
             for name, variable in part["variables"].items()
             if name in members and variable["items"]
         }
-        if known:
+        if with_items:
             cells = (
-                _cell(known[name]["scores"], "f1") if name in known else Cell(None, why="no gold")
+                _cell(with_items[name]["scores"], "f1") if name in with_items else Cell(None, why="no gold")
                 for name in members
             )
-            rows.append(_row(source, system, cells, list(known.values())))
-    return Table(f"{level.replace('_', ' ')} one by one, F1", tuple(members), tuple(_sort_by_set(rows, ())))
+            rows.append(_row(source, system, cells, list(with_items.values())))
+    return ScoreTable(
+        f"{level.replace('_', ' ')} one by one, F1", tuple(members), tuple(_sort_by_set(rows, ()))
+    )

@@ -41,8 +41,8 @@ def card_text(
 ) -> str:
     """Return the text of the card; facts: the content of export.json."""
     population = base.populations[facts["population"]]
-    asked = (run.facts["observer"], *run.facts["also"])
-    observers = [base.observers[name] for name in asked if name in base.observers]
+    observer_names = (run.facts["observer"], *run.facts["also"])
+    observers = [base.observers[name] for name in observer_names if name in base.observers]
     used = {cell.source for cells in base.cells.values() for cell in cells} | {
         moment.source for moment in base.moments
     }
@@ -88,7 +88,11 @@ def card_text(
 
 def _ungrouped(facts: Record, run: Run) -> str:
     key = facts["group"]
-    lacking = sum(getattr(known, key, None) is None for known in run.items.values()) if key != "item" else 0
+    lacking = (
+        sum(getattr(listed_item, key, None) is None for listed_item in run.items.values())
+        if key != "item"
+        else 0
+    )
     if not lacking:
         return "every item has one."
     return f"{lacking:,} items of the run have none, and were drawn one by one."

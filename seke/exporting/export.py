@@ -44,7 +44,7 @@ MOST_NAMED = 20
 
 
 @dataclass(frozen=True)
-class Settings:
+class ExportSettings:
     """The options of an export; see `export`."""
 
     formats: tuple[str, ...] = ("messages",)
@@ -115,7 +115,7 @@ def export(
         sources: a table of licences by source; see `seke.exporting.licences`.
         verify: read everything back with the loaders of those who will.
         given: formats, tasks, soft, language, templates, group, split, balance, seed, copy_images, licence,
-            uncalibrated and inferred, as `Settings` has them.
+            uncalibrated and inferred, as `ExportSettings` has them.
 
     Raises:
         engine.SekeError: bad input; nothing is written.
@@ -123,7 +123,7 @@ def export(
     for name in ("formats", "tasks", "templates"):
         if name in given:
             given[name] = (given[name],) if isinstance(given[name], str) else tuple(map(str, given[name]))
-    settings, folder = Settings(**given), Path(output)
+    settings, folder = ExportSettings(**given), Path(output)
     _check_output(folder)
     if verify:
         from seke.exporting.verify import check_installed
@@ -174,7 +174,7 @@ class _Export:
         run: Run,
         folder: Path,
         base: Knowledge,
-        settings: Settings,
+        settings: ExportSettings,
         licences: Mapping[str, Licence],
         writer: InstructionWriter,
     ) -> None:
@@ -241,9 +241,9 @@ class _Export:
             ):
                 self.left_out["nothing accepted"] += 1
                 continue
-            known = self.run.items[accepted.item]
+            listed_item = self.run.items[accepted.item]
             try:
-                entries.append((self._entry(accepted, known), tuple(accepted.numbers)))
+                entries.append((self._entry(accepted, listed_item), tuple(accepted.numbers)))
             except SekeError as fault:
                 faults.append(str(fault))
         if faults:
@@ -251,22 +251,28 @@ class _Export:
             raise SekeError("\n".join([*faults[:MOST_NAMED], *more]))
         return entries
 
-    def _entry(self, accepted: AcceptedLabels, known: Known) -> SplitEntry:
+    def _entry(self, accepted: AcceptedLabels, listed_item: Known) -> SplitEntry:
         try:
-            (known.path + known.item).encode()
+            (listed_item.path + listed_item.item).encode()
         except UnicodeEncodeError:
-            raise SekeError(f"{known.path!r}: is no UTF-8 name; rename the file") from None
-        if not os.path.isfile(known.path):
-            path = known.path if known.path.isprintable() else repr(known.path)
+            raise SekeError(f"{listed_item.path!r}: is no UTF-8 name; rename the file") from None
+        if not os.path.isfile(listed_item.path):
+            path = listed_item.path if listed_item.path.isprintable() else repr(listed_item.path)
             raise SekeError(
                 f"{path}: no such file; where pictures have moved, give `seke annotate` their new "
                 "place once more: nothing is asked again"
             )
-        file = _digest(known.path) if known.box is not None or known.picture is None else known.path
-        group = {"group": known.group, "source": known.source, "item": None}[self.settings.group]
+        file = (
+            _digest(listed_item.path)
+            if listed_item.box is not None or listed_item.picture is None
+            else listed_item.path
+        )
+        group = {"group": listed_item.group, "source": listed_item.source, "item": None}[self.settings.group]
         values = (accepted.expression is not None) + len(accepted.numbers) + len(accepted.units)
-        shown = known.picture or file
-        return SplitEntry(accepted.item, accepted.expression, group, shown, file, known.box, values)
+        picture_name = listed_item.picture or file
+        return SplitEntry(
+            accepted.item, accepted.expression, group, picture_name, file, listed_item.box, values
+        )
 
     def _numbers(
         self, entries: Sequence[tuple[SplitEntry, tuple[str, ...]]], assignment: SplitAssignment
@@ -315,34 +321,42 @@ class _Export:
             if split is None:
                 continue
             accepted = AcceptedLabels.of(record, self.base, self.settings.grounds)
-            known = self.run.items[record["item"]]
-            inside = self._place_picture(folder, known, split)
+            listed_item = self.run.items[record["item"]]
+            inside = self._place_picture(folder, listed_item, split)
             rows = [
-                (task, writer.boxed(ask, known.box), answer)
+                (task, writer.boxed(ask, listed_item.box), answer)
                 for task, ask, answer in writer.rows(accepted, tasks)
             ]
-            picture = f"images/{split}/{inside}" if self.settings.copy_images else self._relative(known.path)
+            picture = (
+                f"images/{split}/{inside}" if self.settings.copy_images else self._relative(listed_item.path)
+            )
             yield ExportItem(
-                accepted, known, split, picture, inside, rows, writer.soft_values(accepted) if soft else None
+                accepted,
+                listed_item,
+                split,
+                picture,
+                inside,
+                rows,
+                writer.soft_values(accepted) if soft else None,
             )
 
-    def _place_picture(self, folder: Path, known: Known, split: str) -> str:
+    def _place_picture(self, folder: Path, listed_item: Known, split: str) -> str:
         """Put a picture, or a link to it, into the export where one is wanted; return its name there."""
         copying = self.settings.copy_images
         if not copying and "imagefolder" not in self.settings.formats:
             return ""
         place = folder / "images" / split
         place.mkdir(parents=True, exist_ok=True)
-        ending = os.path.splitext(known.path)[1].lower()
+        ending = os.path.splitext(listed_item.path)[1].lower()
         if copying:
-            name = f"{_digest(known.path)[:32]}{ending}"
+            name = f"{_digest(listed_item.path)[:32]}{ending}"
             if not (place / name).exists():
-                shutil.copyfile(known.path, place / name)
+                shutil.copyfile(listed_item.path, place / name)
             return name
-        item_bytes = known.item.encode("utf-8", "surrogatepass")
+        item_bytes = listed_item.item.encode("utf-8", "surrogatepass")
         name = f"{hashlib.blake2b(item_bytes, digest_size=16).hexdigest()}{ending}"
         # From images/SPLIT two folders up to where the export is.
-        (place / name).symlink_to(os.path.join("..", "..", self._relative(known.path)))
+        (place / name).symlink_to(os.path.join("..", "..", self._relative(listed_item.path)))
         return name
 
     def _relative(self, path: str) -> str:

@@ -223,15 +223,15 @@ class Parquet:
 
     def write(self, export_item: ExportItem) -> None:
         """Write the rows of an item."""
-        known, waiting = export_item.known, self._waiting[export_item.split]
-        box_left, box_top, width, height = known.box or (None, None, None, None)
+        listed_item, waiting = export_item.known, self._waiting[export_item.split]
+        box_left, box_top, width, height = listed_item.box or (None, None, None, None)
         row = {
             **export_item.accepted.record,
             "image": export_item.picture,
-            "group": known.group or "",
-            "source": known.source or "",
+            "group": listed_item.group or "",
+            "source": listed_item.source or "",
             "box": {"left": box_left, "top": box_top, "width": width, "height": height},
-            "known": msgspec.json.encode(known.labels).decode(),
+            "known": msgspec.json.encode(listed_item.labels).decode(),
             "schema": self.schema,
         }
         waiting.append(row)

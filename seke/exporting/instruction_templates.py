@@ -146,15 +146,15 @@ def read_instructions(
     faults: list[Fault] = []
     tree: Tree = {}
     for number, layer in enumerate(layers):
-        read = _read(layer, faults, shipped=number == 0)
-        language_node = read.get("language")
+        layer_tree = _read(layer, faults, shipped=number == 0)
+        language_node = layer_tree.get("language")
         if language_node is not None and "language" in tree and language_node.value != tree["language"].value:
             tree = {}
-        _merge_tree(tree, read)
-    made = _Reader(base, tree, str(layers[-1]), faults).instructions()
-    if faults or made is None:
+        _merge_tree(tree, layer_tree)
+    instructions = _InstructionReader(base, tree, str(layers[-1]), faults).instructions()
+    if faults or instructions is None:
         raise KnowledgeError(faults)
-    return made
+    return instructions
 
 
 def _read(path: Path, faults: list[Fault], *, shipped: bool) -> Tree:
@@ -167,11 +167,11 @@ def _read(path: Path, faults: list[Fault], *, shipped: bool) -> Tree:
         return {}
     if node is None:
         return {}
-    made = _node(node, str(path), "", faults, shipped=shipped)
-    if isinstance(made.value, dict):
-        return made.value
+    root = _node(node, str(path), "", faults, shipped=shipped)
+    if isinstance(root.value, dict):
+        return root.value
     faults.append(
-        Fault(start, "", f"is {_kind(made.value)}; a mapping with {', '.join(TOP[:3])}, ... belongs here")
+        Fault(start, "", f"is {_kind(root.value)}; a mapping with {', '.join(TOP[:3])}, ... belongs here")
     )
     return {}
 
@@ -212,7 +212,7 @@ def _merge_tree(tree: Tree, upper: Tree) -> None:
             tree[name] = node
 
 
-class _Reader:
+class _InstructionReader:
     """Builds instructions from a tree, and collects all faults."""
 
     def __init__(self, base: Knowledge, tree: Tree, file: str, faults: list[Fault]) -> None:
@@ -300,17 +300,19 @@ class _Reader:
             self._fault(node, section, f"is {_kind(node.value)}; a mapping belongs here")
             return {}
         base = self.base
-        known: set[str] = {rule.name for rule in base.rules}
+        base_names: set[str] = {rule.name for rule in base.rules}
         if section == "names":
-            known = {*base.levels, *base.variables, *base.variables[base.root].states}
+            base_names = {*base.levels, *base.variables, *base.variables[base.root].states}
         for name, text_node in node.value.items():
-            if name not in known and not text_node.shipped:
+            if name not in base_names and not text_node.shipped:
                 self._fault(
-                    text_node, text_node.path, f"the base has nothing of that name{did_you_mean(name, known)}"
+                    text_node,
+                    text_node.path,
+                    f"the base has nothing of that name{did_you_mean(name, base_names)}",
                 )
         texts = {name: self._text(text_node, text_node.path, ()) for name, text_node in node.value.items()}
         # They are facts of other texts, not texts with facts.
-        return {name: text.format() for name, text in texts.items() if name in known and not self.faults}
+        return {name: text.format() for name, text in texts.items() if name in base_names and not self.faults}
 
     def _tasks(self) -> Iterator[tuple[tuple[str, str], tuple[Phrasing, ...]]]:
         node = self.tree.get("tasks")

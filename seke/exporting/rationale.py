@@ -55,13 +55,13 @@ class RationaleFinder:
         self.states = base.variables[base.root].states
         self.bits = _weights(base, base.populations[population].p)
         root = base.root
-        known = {name for name, variable in base.variables.items() if variable.kind != "derived"}
+        not_derived = {name for name, variable in base.variables.items() if variable.kind != "derived"}
         self.rules = {
             rule.name: (rule, names)
             for rule in base.rules
             if rule.condition is not None and rule.then is not None
             if root in (names := sorted(rule.condition.variables() | rule.then.variables()))
-            and known.issuperset(names)
+            and not_derived.issuperset(names)
         }
         self._rule_speaks: dict[tuple[str, ...] | tuple[int, ...], bool] = {}
 
@@ -103,11 +103,11 @@ class RationaleFinder:
     def _speaks(self, rule_name: str, states: Mapping[str, int]) -> bool:
         rule, names = self.rules[rule_name]
         sizes = [np.arange(len(self.base.variables[name].states)) for name in names]
-        known = [
+        possible_states = [
             size[[states[name]]] if states[name] >= 0 else size
             for name, size in zip(names, sizes, strict=True)
         ]
-        grid = dict(zip(names, np.ix_(*known), strict=True))
+        grid = dict(zip(names, np.ix_(*possible_states), strict=True))
         assert rule.condition is not None  # Others are no part of `rules`.
         assert rule.then is not None
         return bool(np.all(rule.condition.holds(grid)) and np.all(rule.then.holds(grid)))
@@ -117,14 +117,17 @@ def _weights(base: Knowledge, prior: tuple[float, ...]) -> dict[str, dict[str, t
     """Return state -> unit -> bits of evidence for the state where the unit is (not visible, visible)."""
     weights: dict[str, dict[str, tuple[float, float]]] = {}
     for k, state in enumerate(base.variables[base.root].states):
-        others = np.array([p if i != k else 0.0 for i, p in enumerate(prior)])
-        others = others / others.sum() if others.sum() > 0 else others
+        prior_others = np.array([p if i != k else 0.0 for i, p in enumerate(prior)])
+        prior_others = prior_others / prior_others.sum() if prior_others.sum() > 0 else prior_others
         weights[state] = {}
         for name, cells in base.cells.items():
             p = np.array([cell.p for cell in cells])
-            here, there = np.array([1 - p[k], p[k]]), np.array([others @ (1 - p), others @ p])
+            p_state, p_others = (
+                np.array([1 - p[k], p[k]]),
+                np.array([prior_others @ (1 - p), prior_others @ p]),
+            )
             with np.errstate(divide="ignore", invalid="ignore"):
-                bits = np.log2(here) - np.log2(there)
+                bits = np.log2(p_state) - np.log2(p_others)
             low, high = np.nan_to_num(bits, nan=0.0)
             weights[state][name] = float(low), float(high)
     return weights

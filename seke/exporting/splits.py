@@ -105,9 +105,9 @@ def assign_splits(
     filled = dict.fromkeys(shares, 0)
     split: dict[str, str] = {}
     for name in sorted(sets, key=lambda name: (-len(sets[name]), _draw_key(seed, "split", name))):
-        into = max(shares, key=lambda split_name: shares[split_name] * len(kept) - filled[split_name])
-        filled[into] += len(sets[name])
-        split |= dict.fromkeys(sets[name], into)
+        target = max(shares, key=lambda split_name: shares[split_name] * len(kept) - filled[split_name])
+        filled[target] += len(sets[name])
+        split |= dict.fromkeys(sets[name], target)
     empty = [name for name, count in filled.items() if not count]
     if kept and empty:
         raise SekeError(
@@ -117,9 +117,9 @@ def assign_splits(
     return SplitAssignment(split, duplicates, contradicting, tuple(sorted(left_out)))
 
 
-def _draw_key(seed: int, what: str, name: str) -> bytes:
+def _draw_key(seed: int, purpose: str, name: str) -> bytes:
     """Return a digest that orders names by chance, the same for the same seed."""
-    text = f"{seed}\0{what}\0{name}".encode("utf-8", "surrogatepass")
+    text = f"{seed}\0{purpose}\0{name}".encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, digest_size=16).digest()
 
 
@@ -136,11 +136,11 @@ def _merge_duplicates(
     kept: list[SplitEntry] = []
     duplicates: dict[str, str] = {}
     contradicting: list[str] = []
-    for same in alike.values():
-        best, *others = sorted(same, key=lambda entry: (-entry.accepted_count, entry.item))
+    for same_picture in alike.values():
+        best, *worse = sorted(same_picture, key=lambda entry: (-entry.accepted_count, entry.item))
         kept.append(best)
-        duplicates |= {entry.item: best.item for entry in others}
-        contradicting += [entry.item for entry in others if {entry.label, best.label} - {None} > {best.label}]
+        duplicates |= {entry.item: best.item for entry in worse}
+        contradicting += [entry.item for entry in worse if {entry.label, best.label} - {None} > {best.label}]
     return kept, duplicates, tuple(sorted(contradicting))
 
 

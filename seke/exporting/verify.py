@@ -87,13 +87,13 @@ class _Verification:
             if not path.is_file() or _digest(path) != digest:
                 self.faults.append(f"{name}: is not the file that was written")
         rows: dict[str, int] = {}
-        shown = self.datasets.utils.logging.is_progress_bar_enabled()
+        had_progress_bar = self.datasets.utils.logging.is_progress_bar_enabled()
         self.datasets.disable_progress_bars()
         try:
             for name in self.facts["formats"]:
                 rows[name] = self._read(name, checks[name])
         finally:
-            if shown:
+            if had_progress_bar:
                 self.datasets.enable_progress_bars()
         libraries = ["datasets", *(["trl"] if self.trl else [])]
         readers = tuple(f"{name} {import_module(name).__version__}" for name in libraries)
@@ -164,9 +164,9 @@ class _Verification:
         assert self.trl is not None
         if not self.trl.is_conversational(row):
             yield "is no conversation"
-        asked = self.trl.prepare_multimodal_messages(row["prompt"], images=list(row["images"]))
-        answered = self.trl.prepare_multimodal_messages(row["completion"])
-        parts = [part for message in (*asked, *answered) for part in message["content"]]
+        prompt = self.trl.prepare_multimodal_messages(row["prompt"], images=list(row["images"]))
+        completion = self.trl.prepare_multimodal_messages(row["completion"])
+        parts = [part for message in (*prompt, *completion) for part in message["content"]]
         texts = [part["text"] for part in parts if part["type"] == "text"]
         if [part["type"] for part in parts] != ["image", "text", "text"] or not all(texts):
             yield "is not a picture, a question and an answer"

@@ -65,8 +65,8 @@ def units(rows: Sequence[Unit], title: str = "action units") -> Picture:
 def _row(row: Unit, y: float) -> Iterator[Mark]:
     active = row.p >= 0.5
     yield Text(4, y + 13, fitting(row.name, NAME - 8, 12), 12, bold=active)
-    shown = row.label if row.label != row.name else ""
-    yield Text(NAME, y + 13, fitting(shown, BAR - NAME - 8, 11.5), 11.5, fill="ink" if active else "muted")
+    label = row.label if row.label != row.name else ""
+    yield Text(NAME, y + 13, fitting(label, BAR - NAME - 8, 11.5), 11.5, fill="ink" if active else "muted")
     yield Shape(box(BAR, y + 3, FULL, ROW - 8), fill="band")
     if row.p * FULL >= 0.2:
         yield Shape(box(BAR, y + 3, row.p * FULL, ROW - 8), fill="posterior" if active else "prior")

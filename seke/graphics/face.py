@@ -57,24 +57,24 @@ def face(units: Mapping[str, float | None], title: str = "face drawn from action
     Raises:
         engine.SekeError: a probability outside [0, 1].
     """
-    table, known = face_table(), _known(units)
-    places = landmarks(known)
-    shapes = [shape for spec in table["shapes"] for shape in _shapes(spec, places, known)]
+    table, p_active = face_table(), _known(units)
+    places = landmarks(p_active)
+    shapes = [shape for spec in table["shapes"] for shape in _shapes(spec, places, p_active)]
     width, height = table["size"]
-    active = [f"{name} {p:.2f}" for name, p in known.items() if p >= 0.5]
+    active = [f"{name} {p:.2f}" for name, p in p_active.items() if p >= 0.5]
     return Picture(width, height, tuple(shapes), title, ", ".join(active) or "no action unit is likely")
 
 
 def landmarks(units: Mapping[str, float | None]) -> Landmarks:
     """Return the place of each landmark of the right half: x from the middle line, y down, in pixels."""
-    table, known = face_table(), _known(units)
+    table, p_active = face_table(), _known(units)
     places = {name: tuple(map(float, place)) for name, place in table["landmarks"].items()}
     for unit, action in table["units"].items():
-        _move(places, action["moves"], known.get(unit, 0.0))
+        _move(places, action["moves"], p_active.get(unit, 0.0))
     for combination in table["together"]:
         share = 1.0
         for unit in combination["of"]:
-            share *= known.get(unit, 0.0)
+            share *= p_active.get(unit, 0.0)
         _move(places, combination["moves"], share)
     for upper, lower in table["apart"]:
         (ux, uy), (lx, ly) = places[upper], places[lower]
@@ -101,10 +101,10 @@ def _move(places: dict[str, Any], moves: Mapping[str, Any], share: float) -> Non
         places[name] = (before[0] + share * x, before[1] + share * y)
 
 
-def _shapes(spec: Mapping[str, Any], places: Landmarks, known: Mapping[str, float]) -> Iterator[Shape]:
+def _shapes(spec: Mapping[str, Any], places: Landmarks, p_active: Mapping[str, float]) -> Iterator[Shape]:
     """Yield the shape of an entry of the table, on both sides where it has two; none if it is invisible."""
     seen = spec.get("seen", {"always": 1.0})
-    opacity = min(sum(share * known.get(unit, unit == "always") for unit, share in seen.items()), 1.0)
+    opacity = min(sum(share * p_active.get(unit, unit == "always") for unit, share in seen.items()), 1.0)
     if opacity < SEEN:
         return
     look = {key: spec[key] for key in ("fill", "stroke", "width") if key in spec}

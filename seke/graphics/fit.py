@@ -34,15 +34,17 @@ def forest(trace: Path, most: int) -> Figure:
             posterior, prior = data["posterior"], data["prior"]
         except (OSError, KeyError, ValueError) as error:
             raise SekeError(f"{trace}: is no trace of a fit ({error})") from None
-        both = [_scalars(group) for group in (prior, posterior)]
-        shown = sorted(both[1], key=lambda name: -_moved(both[0].get(name), both[1][name]))[:most]
-        figure = Figure(figsize=(7.5, 1.1 + 0.3 * len(shown)), layout="constrained")
+        groups = [_scalars(group) for group in (prior, posterior)]
+        names_shown = sorted(groups[1], key=lambda name: -_moved(groups[0].get(name), groups[1][name]))[:most]
+        figure = Figure(figsize=(7.5, 1.1 + 0.3 * len(names_shown)), layout="constrained")
         axes = figure.add_subplot()
-        draws = [arviz.from_dict({name: group[name] for name in shown if name in group}) for group in both]
+        draws = [
+            arviz.from_dict({name: group[name] for name in names_shown if name in group}) for group in groups
+        ]
         with mpl.rc_context({"text.parse_math": False}):
             arviz.plot_forest(
                 draws,
-                var_names=shown,
+                var_names=names_shown,
                 model_names=["prior", "posterior"],
                 combined=True,
                 hdi_prob=0.9,
@@ -57,7 +59,7 @@ def forest(trace: Path, most: int) -> Figure:
             names = [text.get_text() for text in legend.get_texts()]
             legend.remove()
             figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=8)
-        left_out = len(both[1]) - len(shown)
+        left_out = len(groups[1]) - len(names_shown)
         axes.set_title(
             f"90 % intervals{f'; {left_out} unknowns that moved less are left out' if left_out else ''}"
         )

@@ -20,9 +20,9 @@ SIDE = 128
 QUALITY = 75
 
 
-def face_of(known: Known) -> Face:
+def face_of(listed_item: Known) -> Face:
     """Return the path of a run's item's picture, and the box of the face in it."""
-    return Path(known.path), None if known.box is None else Box(*known.box)
+    return Path(listed_item.path), None if listed_item.box is None else Box(*listed_item.box)
 
 
 def thumbnail(face: Face, base: Knowledge, side: int = SIDE) -> bytes | None:
@@ -31,22 +31,22 @@ def thumbnail(face: Face, base: Knowledge, side: int = SIDE) -> bytes | None:
     from PIL.Image import Resampling
 
     try:
-        whole = picture_of(face[0], view_of(base, Answers.USUAL_VIEW), face[1])
+        picture = picture_of(face[0], view_of(base, Answers.USUAL_VIEW), face[1])
     except PictureError:
         return None
-    image = Image.open(io.BytesIO(whole.data), formats=("JPEG",))
+    image = Image.open(io.BytesIO(picture.data), formats=("JPEG",))
     image.thumbnail((side, side), Resampling.LANCZOS)
-    made = io.BytesIO()
-    image.convert("RGB").save(made, "JPEG", quality=QUALITY, optimize=True)
-    return made.getvalue()
+    sink = io.BytesIO()
+    image.convert("RGB").save(sink, "JPEG", quality=QUALITY, optimize=True)
+    return sink.getvalue()
 
 
 def thumbnails(
     items: Sequence[str], faces: Mapping[str, Face], base: Knowledge, most: int
 ) -> Iterator[bytes | None]:
     """Yield the thumbnail of each item, or None; at most `most` thumbnails are made."""
-    made = 0
+    count = 0
     for name in items:
-        image = thumbnail(faces[name], base) if name in faces and made < most else None
-        made += image is not None
+        image = thumbnail(faces[name], base) if name in faces and count < most else None
+        count += image is not None
         yield image

@@ -28,19 +28,21 @@ def course(
     """
     last = steps[-1]
     ever = {state: max(step[state] for step in (*steps[1:], last)) for state in last}
-    shown = sorted((s for s in ever if ever[s] >= LEAST), key=lambda s: (-last[s], -ever[s]))[:MOST_LINES]
+    likely_states = sorted((s for s in ever if ever[s] >= LEAST), key=lambda s: (-last[s], -ever[s]))[
+        :MOST_LINES
+    ]
     marks: list[Mark] = [*_frame(len(steps) - 1, limit)]
-    for state, (role, dash) in reversed(list(zip(shown, LOOKS, strict=False))):
+    for state, (role, dash) in reversed(list(zip(likely_states, LOOKS, strict=False))):
         through = [_at(index, step[state], len(steps) - 1) for index, step in enumerate(steps)]
         if len(through) > 1:
             marks.append(Shape(line(*through), stroke=role, width=2.2, dash=dash))
         if len(through) <= 40:
             marks += [Shape(ellipse(x, y, 2.8, 2.8), fill=role) for x, y in through]
-    heights = _spread_labels([_at(0, last[state], 1)[1] for state in shown])
-    for state, y, (role, _) in zip(shown, heights, LOOKS, strict=False):
+    heights = _spread_labels([_at(0, last[state], 1)[1] for state in likely_states])
+    for state, y, (role, _) in zip(likely_states, heights, LOOKS, strict=False):
         named = fitting(f"{last[state]:.2f} {state}", RIGHT - 8, 11.5)
-        marks.append(Text(LEFT + WIDE + 8, y + 4, named, 11.5, fill=role, bold=state == shown[0]))
-    final = ", ".join(f"{state} {last[state]:.2f}" for state in shown)
+        marks.append(Text(LEFT + WIDE + 8, y + 4, named, 11.5, fill=role, bold=state == likely_states[0]))
+    final = ", ".join(f"{state} {last[state]:.2f}" for state in likely_states)
     return Picture(LEFT + WIDE + RIGHT, TOP + HIGH + 40, tuple(marks), title, f"at the end: {final}")
 
 

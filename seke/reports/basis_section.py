@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from seke.reports.records_table import Table
+    from seke.reports.records_table import RecordTable
 
     Facts = dict[str, Any]
 
@@ -26,7 +26,7 @@ MOST_NAMED = 12
 LACKING, OVERRULED = 1, 2
 
 
-def basis_facts(table: Table) -> Facts:
+def basis_facts(table: RecordTable) -> Facts:
     """Return how many values and items rest on each of BASES, and how many values no observer looked at.
 
     items: by the weakest basis of their required values. uncalibrated: accepted items whose weakest basis is
@@ -44,7 +44,7 @@ def basis_facts(table: Table) -> Facts:
     }
 
 
-def uncalibrated_share(table: Table, columns: Sequence[int]) -> float:
+def uncalibrated_share(table: RecordTable, columns: Sequence[int]) -> float:
     """Return the share of some columns' values that is accepted on an uncalibrated basis.
 
     NaN where records do not say what accepted values rest on.
@@ -55,20 +55,20 @@ def uncalibrated_share(table: Table, columns: Sequence[int]) -> float:
     return float(np.isin(basis, [BASES.index(name) for name in UNCALIBRATED]).mean())
 
 
-def inferred_share(table: Table, columns: Sequence[int]) -> float:
+def inferred_share(table: RecordTable, columns: Sequence[int]) -> float:
     """Return the share of some columns' values that is only inferred; NaN where no origin is known."""
-    known = table.origin[:, columns] != ORIGINS.index(UNKNOWN)
-    return float(table.inferred[:, columns].mean()) if known.any() else np.nan
+    known_origin = table.origin[:, columns] != ORIGINS.index(UNKNOWN)
+    return float(table.inferred[:, columns].mean()) if known_origin.any() else np.nan
 
 
-def item_marks(table: Table) -> NDArray[np.uint8]:
+def item_marks(table: RecordTable) -> NDArray[np.uint8]:
     """Return (N,) bit masks: LACKING where an item has lacking values, OVERRULED where overruled ones."""
     lacking = np.array([bool(names) for names in table.lacking])
     overruled = np.array([bool(names) for names in table.overruled])
     return np.asarray(LACKING * lacking + OVERRULED * overruled, dtype=np.uint8)
 
 
-def limit_facts(table: Table, names: Sequence[str]) -> Facts:
+def limit_facts(table: RecordTable, names: Sequence[str]) -> Facts:
     """Return the risk limit of some variables, and the risks up to which their values are accepted.
 
     limit: that of the first variable. of: `mean` or `each`, what the limit bounds. thresholds: [lowest,
@@ -77,11 +77,11 @@ def limit_facts(table: Table, names: Sequence[str]) -> Facts:
     """
     policy, variables = table.base.policy, table.base.variables
     name = names[0]
-    known = [
-        variable for variable in names if variable in policy.thresholds and variable in policy.mean_limits
+    with_thresholds = [
+        member for member in names if member in policy.thresholds and member in policy.mean_limits
     ]
-    risks = [risk for variable in known for risk in policy.highest_risks(variables[variable])]
-    columns = [table.levels.index(variable) for variable in names]
+    risks = [risk for member in with_thresholds for risk in policy.highest_risks(variables[member])]
+    columns = [table.levels.index(member) for member in names]
     accepted = table.risk[:, columns][table.accepted[:, columns]]
     return {
         "limit": policy.limits.get(name),

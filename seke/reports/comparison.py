@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from seke.reports.inputs import ReportInputs
     from seke.reports.overview_section import Floats
-    from seke.reports.records_table import Table
+    from seke.reports.records_table import RecordTable
 
     Ints = NDArray[np.int64]
     Facts = dict[str, Any]
@@ -47,22 +47,25 @@ def compare_records(first: ReportInputs, second: ReportInputs) -> Comparison:
         engine.SekeError: no item that both have.
     """
     first_table, second_table = first.table, second.table
-    at = np.array([second_table.rows.get(item, -1) for item in first_table.items], dtype=np.int64)
-    both = at >= 0
-    if not both.any():
+    second_row = np.array([second_table.rows.get(item, -1) for item in first_table.items], dtype=np.int64)
+    common = second_row >= 0
+    if not common.any():
         raise SekeError(f"{second.name}: has none of the items of {first.name}")
     states = list(dict.fromkeys([*_states(first_table), *_states(second_table)]))
-    probabilities, other_probabilities = _by_state(first_table, states), _by_state(second_table, states)[at]
-    moved = np.where(both, np.abs(probabilities - other_probabilities).sum(1) / 2, np.nan)
+    probabilities, other_probabilities = (
+        _by_state(first_table, states),
+        _by_state(second_table, states)[second_row],
+    )
+    moved = np.where(common, np.abs(probabilities - other_probabilities).sum(1) / 2, np.nan)
     label, other_label = probabilities.argmax(1), other_probabilities.argmax(1)
-    decision, other_decision = first_table.decision, second_table.decision[at]
-    rows = np.flatnonzero(both)
+    decision, other_decision = first_table.decision, second_table.decision[second_row]
+    rows = np.flatnonzero(common)
     facts = {
         "names": [first.name, second.name],
         "bases": [f"{inputs.base.name} {inputs.base.digest}" for inputs in (first, second)],
         "populations": [inputs.population or "not told" for inputs in (first, second)],
         "both": len(rows),
-        "only": [int((~both).sum()), len(second_table.items) - len(rows)],
+        "only": [int((~common).sum()), len(second_table.items) - len(rows)],
         "states": states,
         "decisions": _cross_table(decision[rows], other_decision[rows], len(DECISIONS)),
         "labels": _cross_table(label[rows], other_label[rows], len(states)),
@@ -71,18 +74,18 @@ def compare_records(first: ReportInputs, second: ReportInputs) -> Comparison:
     }
     return Comparison(
         facts,
-        np.where(both, other_decision, NOT_THERE),
-        np.where(both, other_label, NOT_THERE),
-        np.where(both, other_probabilities.max(1), 0.0),
+        np.where(common, other_decision, NOT_THERE),
+        np.where(common, other_label, NOT_THERE),
+        np.where(common, other_probabilities.max(1), 0.0),
         moved,
     )
 
 
-def _states(table: Table) -> tuple[str, ...]:
+def _states(table: RecordTable) -> tuple[str, ...]:
     return table.base.variables[table.base.root].states
 
 
-def _by_state(table: Table, states: list[str]) -> Floats:
+def _by_state(table: RecordTable, states: list[str]) -> Floats:
     probabilities = np.zeros((len(table.items), len(states)))
     probabilities[:, [states.index(state) for state in _states(table)]] = table.root
     return probabilities
@@ -94,7 +97,7 @@ def _cross_table(rows: Ints, columns: Ints, size: int) -> list[list[int]]:
     return table.tolist()
 
 
-def _side(table: Table) -> Facts:
+def _side(table: RecordTable) -> Facts:
     """Return the facts of one set of records."""
     levels = {
         level: table.accepted[:, [i for i, n in enumerate(table.levels) if n in names]].mean()

@@ -16,7 +16,7 @@ from seke.annotation.job import session_of
 from seke.datasets.manifest import items_of
 from seke.graphics.thumbnails import face_of
 from seke.inference.session import Session
-from seke.reports.records_table import Table, read_records_table
+from seke.reports.records_table import RecordTable, read_records_table
 from seke.runs.item_list import ITEMS, known_items
 from seke.runs.ledger import NAME, course_of
 from seke.runs.run_folder import POSTERIORS, SAMPLES, SUMMARY
@@ -65,7 +65,7 @@ class ReportInputs:
 
     name: str
     base: Knowledge
-    table: Table
+    table: RecordTable
     session: Session
     population: str
     item_samples: ItemSamples | None = None
@@ -126,7 +126,7 @@ def read_inputs(
 
 
 def _read_samples(
-    table: Table, paths: Sequence[str | Path], base: Knowledge, course: Sequence[tuple[Any, Any, Any]]
+    table: RecordTable, paths: Sequence[str | Path], base: Knowledge, course: Sequence[tuple[Any, Any, Any]]
 ) -> ItemSamples:
     samples = single_samples(paths, base)
     table_row = np.array([table.rows.get(item, -1) for item in samples.items], dtype=np.int64)
@@ -136,9 +136,14 @@ def _read_samples(
             f"{paths[0]}: item {item[:80]!r} has no record in {table.path}; name the samples behind it"
         )
     rank, when, price = _arrival(samples, course)
-    order = np.lexsort((samples.place, rank, table_row[samples.item]))
+    sorted_samples = np.lexsort((samples.place, rank, table_row[samples.item]))
     return ItemSamples(
-        samples, order, table_row[samples.item][order], when[order], price[order], bool(course)
+        samples,
+        sorted_samples,
+        table_row[samples.item][sorted_samples],
+        when[sorted_samples],
+        price[sorted_samples],
+        bool(course),
     )
 
 
@@ -162,14 +167,16 @@ def _arrival(samples: SingleSamples, course: Sequence[tuple[Any, Any, Any]]) -> 
     return rank.astype(np.int64), when, price
 
 
-def _faces_of_run(folder: Path, table: Table) -> dict[str, Face]:
+def _faces_of_run(folder: Path, table: RecordTable) -> dict[str, Face]:
     """Return the faces that a run noted, by item; none where the run has no list of items."""
     if not (folder / ITEMS).is_file():
         return {}
-    return {name: face_of(known) for name, known in known_items(folder).items() if name in table.rows}
+    return {
+        name: face_of(listed_item) for name, listed_item in known_items(folder).items() if name in table.rows
+    }
 
 
-def _faces_of_files(images: Sequence[str | Path], base: Knowledge, table: Table) -> dict[str, Face]:
+def _faces_of_files(images: Sequence[str | Path], base: Knowledge, table: RecordTable) -> dict[str, Face]:
     try:
         items = items_of(images, base)
     except SekeError as error:

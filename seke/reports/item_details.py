@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seke.reports.inputs import ItemSamples, ReportInputs
-    from seke.reports.records_table import Table
+    from seke.reports.records_table import RecordTable
     from seke.reports.sample_contributions import SampleContributions
 
     Floats = NDArray[np.float64]
@@ -40,7 +40,7 @@ def item_details(
     return details
 
 
-def _decision_detail(table: Table, row: int) -> Detail:
+def _decision_detail(table: RecordTable, row: int) -> Detail:
     detail: Detail = {"reasons": [clean(reason, LONGEST) for reason in table.reasons[row]]}
     if table.conflict[row] < 1:
         detail["conflict"] = float(table.conflict[row])
@@ -81,7 +81,7 @@ def _add_readings(details: list[Detail], contributions: SampleContributions) -> 
 
 
 def _add_steps(
-    details: list[Detail], item_samples: ItemSamples, contributions: SampleContributions, table: Table
+    details: list[Detail], item_samples: ItemSamples, contributions: SampleContributions, table: RecordTable
 ) -> None:
     """Add each sample: [observer, question, view, about, status, words, absent, thousandths after, when]."""
     observers, questions = list(table.base.observers), list(table.base.questions)
@@ -109,7 +109,7 @@ def _add_steps(
         details[row].setdefault("steps", []).append(step)
 
 
-def gold_details(table: Table, gold: Any) -> list[dict[str, Any]]:
+def gold_details(table: RecordTable, gold: Any) -> list[dict[str, Any]]:
     """Return gold of each item: variable -> a state's name, true or false, or a number."""
     words: list[dict[str, Any]] = [{} for _ in table.items]
     for name, values in gold.values.items():

@@ -126,10 +126,13 @@ def _cells(
     of the declared number, at the observed count.
     """
     table, base = inputs.table, inputs.base
-    known, truth = truth_probabilities(table, gold)
-    if truth == "gold" and base.root in known:
-        names = [name for name in table.binaries if name in known]
-        joint = {name: known[base.root][:, :, None] * known[name][:, None, :] for name in names}
+    truth_by_variable, truth = truth_probabilities(table, gold)
+    if truth == "gold" and base.root in truth_by_variable:
+        names = [name for name in table.binaries if name in truth_by_variable]
+        joint = {
+            name: truth_by_variable[base.root][:, :, None] * truth_by_variable[name][:, None, :]
+            for name in names
+        }
     elif contributions is not None:
         truth = "posterior"
         joint = _expected(inputs, contributions.responses.only(contributions.responses.samples > 0))

@@ -33,7 +33,7 @@ def observer_facts(inputs: ReportInputs, contributions: SampleContributions, gol
 
     Gold stands for the truth, or, without it, the posteriors, which the declared reliabilities shape.
     """
-    known, truth = truth_probabilities(inputs.table, gold)
+    truth_by_variable, truth = truth_probabilities(inputs.table, gold)
     # With gold of the same variables: given the answers, truth and halo depend on one another.
     names = (inputs.base.root, *inputs.table.binaries)
     marginals = looked_marginals(inputs.session.inference, contributions.responses, names, gold)
@@ -60,8 +60,8 @@ def observer_facts(inputs: ReportInputs, contributions: SampleContributions, gol
                         *np.unique(questions[of_observer], return_counts=True), strict=True
                     )
                 ],
-                "confusion": _confusion(inputs, contributions, number, known),
-                "units": list(_units(inputs, contributions, number, known, marginals)),
+                "confusion": _confusion(inputs, contributions, number, truth_by_variable),
+                "units": list(_units(inputs, contributions, number, truth_by_variable, marginals)),
                 "numbers": list(_numbers(inputs, contributions, number, gold)),
                 "agreement": _agreement(inputs, contributions, number),
                 "halo": _halo(inputs, contributions, number, followed),
@@ -120,14 +120,19 @@ def _response_rates(
 
 
 def _confusion(
-    inputs: ReportInputs, contributions: SampleContributions, observer: int, known: Mapping[str, Floats]
+    inputs: ReportInputs,
+    contributions: SampleContributions,
+    observer: int,
+    truth_by_variable: Mapping[str, Floats],
 ) -> Facts | None:
     root = inputs.base.root
     instrument = _observer(inputs, observer).labels.get(root)
     answers = _answers_about(contributions, root, observer)
-    if instrument is None or answers is None or root not in known:
+    if instrument is None or answers is None or root not in truth_by_variable:
         return None
-    rates, n, low, high = _response_rates(answers, known[root][answers.item], len(instrument.answers))
+    rates, n, low, high = _response_rates(
+        answers, truth_by_variable[root][answers.item], len(instrument.answers)
+    )
     declared = np.array(instrument.confusion)
     return {
         "states": list(inputs.base.variables[root].states),
@@ -148,7 +153,7 @@ def _units(
     inputs: ReportInputs,
     contributions: SampleContributions,
     observer: int,
-    known: Mapping[str, Floats],
+    truth_by_variable: Mapping[str, Floats],
     marginals: Mapping[str, Floats],
 ) -> Iterator[Facts]:
     """Yield for each binary variable how often it is called active, where it is inactive and where active.
@@ -159,9 +164,11 @@ def _units(
     for name in inputs.table.binaries:
         instrument: LabelInstrument | None = _observer(inputs, observer).labels.get(name)
         answers = _answers_about(contributions, name, observer)
-        if instrument is None or answers is None or name not in known:
+        if instrument is None or answers is None or name not in truth_by_variable:
             continue
-        truth = np.where(np.isnan(known[name][answers.item]), np.nan, marginals[name][answers.reading])
+        truth = np.where(
+            np.isnan(truth_by_variable[name][answers.item]), np.nan, marginals[name][answers.reading]
+        )
         rates, n, low, high = _response_rates(answers, truth, 2)
         yield {
             "name": name,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from engine import Gold, Knowledge
     from seke.reports.inputs import ItemSamples, ReportInputs
-    from seke.reports.records_table import Table
+    from seke.reports.records_table import RecordTable
 
     Floats = NDArray[np.float64]
     Facts = dict[str, Any]
@@ -52,15 +52,15 @@ def overview_facts(inputs: ReportInputs, cost: Floats | None, gold: Gold | None)
     }
 
 
-def cost_of_items(table: Table, item_samples: ItemSamples | None) -> Floats | None:
+def cost_of_items(table: RecordTable, item_samples: ItemSamples | None) -> Floats | None:
     """Return the cost of each item, (N,): in USD where prices are known, else by the base's costs."""
     if item_samples is None:
         return None
     if (np.nan_to_num(item_samples.price) > 0).any():
-        each = np.nan_to_num(item_samples.price)
+        sample_costs = np.nan_to_num(item_samples.price)
     else:
-        each = _declared_prices(table.base, item_samples)
-    return np.bincount(item_samples.row, weights=each, minlength=len(table.items)).astype(np.float64)
+        sample_costs = _declared_prices(table.base, item_samples)
+    return np.bincount(item_samples.row, weights=sample_costs, minlength=len(table.items)).astype(np.float64)
 
 
 def _declared_prices(base: Knowledge, item_samples: ItemSamples) -> Floats:
@@ -88,7 +88,7 @@ def cost_unit(item_samples: ItemSamples | None) -> str:
     return "USD" if item_samples is not None and (np.nan_to_num(item_samples.price) > 0).any() else "cost"
 
 
-def _reasons(table: Table) -> Facts:
+def _reasons(table: RecordTable) -> Facts:
     """Return decision -> [reason, items]; a reason is cut before the names of what is open."""
     counts_by_decision: dict[str, Counter[str]] = {name: Counter() for name in DECISIONS}
     for decision, reasons in zip(table.decision.tolist(), table.reasons, strict=True):
@@ -96,7 +96,7 @@ def _reasons(table: Table) -> Facts:
     return {name: counts.most_common(12) for name, counts in counts_by_decision.items()}
 
 
-def _next(table: Table) -> list[tuple[str, int]]:
+def _next(table: RecordTable) -> list[tuple[str, int]]:
     """Return [next request, items] of the most frequent ones."""
     requests = (request for request in table.next if request)
     return Counter(
@@ -105,7 +105,7 @@ def _next(table: Table) -> list[tuple[str, int]]:
     ).most_common(12)
 
 
-def _level(table: Table, level: str, gold: Gold | None) -> Facts:
+def _level(table: RecordTable, level: str, gold: Gold | None) -> Facts:
     columns = [i for i, name in enumerate(table.levels) if name in table.base.levels[level]]
     accepted, risk = table.accepted[:, columns], table.risk[:, columns]
     wrong = np.stack([wrong_decisions(table, table.levels[i], gold) for i in columns], axis=1)
@@ -126,7 +126,7 @@ def _level(table: Table, level: str, gold: Gold | None) -> Facts:
     }
 
 
-def wrong_decisions(table: Table, name: str, gold: Gold | None) -> Floats:
+def wrong_decisions(table: RecordTable, name: str, gold: Gold | None) -> Floats:
     """Return (N,) 1 where the decided value of a variable is wrong, 0 where it is right, NaN without gold.
 
     A number is wrong where it is further from gold than the policy's tolerance.
@@ -144,7 +144,7 @@ def wrong_decisions(table: Table, name: str, gold: Gold | None) -> Floats:
     return np.where(np.isnan(truth), np.nan, wrong.astype(float))
 
 
-def _curves(table: Table, gold: Gold | None) -> Iterator[Facts]:
+def _curves(table: RecordTable, gold: Gold | None) -> Iterator[Facts]:
     """Yield risk against coverage of the root, of each interval variable and of all binary ones together.
 
     stated: the mean stated risk of the values kept, least risk first; true: the wrong share of those that
@@ -197,7 +197,7 @@ def _histogram(values: Floats) -> Facts:
     }
 
 
-def _classes(table: Table, gold: Gold | None) -> list[Facts]:
+def _classes(table: RecordTable, gold: Gold | None) -> list[Facts]:
     """Return for each state of the root the items with it likeliest, by decision, and its expected count."""
     truth = None if gold is None else gold.values.get(table.base.root)
     classes = []
@@ -256,7 +256,7 @@ def _guarantee(inputs: ReportInputs) -> Facts:
     }
 
 
-def _reliability(table: Table, gold: Gold | None) -> Iterator[Facts]:
+def _reliability(table: RecordTable, gold: Gold | None) -> Iterator[Facts]:
     """Yield the reliability of the root and of all binary variables together: stated against true shares."""
     assert gold is not None
     root = table.base.root

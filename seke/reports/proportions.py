@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine import Gold
-    from seke.reports.records_table import Table
+    from seke.reports.records_table import RecordTable
 
     Floats = NDArray[np.float64]
 
@@ -40,7 +40,7 @@ def json_numbers(values: Any, digits: int = DIGITS) -> Any:
     return None if np.isnan(array) else round(float(array), digits)
 
 
-def truth_probabilities(table: Table, gold: Gold | None) -> tuple[Mapping[str, Floats], str]:
+def truth_probabilities(table: RecordTable, gold: Gold | None) -> tuple[Mapping[str, Floats], str]:
     """Return variable -> (N, K) P(state) of the root and the binary variables, and `gold` or `posterior`.
 
     Rows of gold are 1 at its state, and NaN where it is unknown; variables that gold lacks are left out.

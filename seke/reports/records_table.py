@@ -36,7 +36,7 @@ SLACK = 1e-4
 
 
 @dataclass(frozen=True)
-class Table:
+class RecordTable:
     """N items in the order of their records.
 
     decision: (N,) indices of DECISIONS. reasons, next, violations, guarantee: as the records have them. root:
@@ -102,7 +102,7 @@ def binary_names(base: Knowledge) -> tuple[str, ...]:
     return tuple(name for name in names if base.variables[name].kind == "binary")
 
 
-def read_records_table(records: Iterable[Record], base: Knowledge, path: str) -> Table:
+def read_records_table(records: Iterable[Record], base: Knowledge, path: str) -> RecordTable:
     """Read records into columns.
 
     Raises:
@@ -134,7 +134,7 @@ def read_records_table(records: Iterable[Record], base: Knowledge, path: str) ->
     return table
 
 
-def _check_laws(table: Table) -> Iterator[tuple[str, Flags]]:
+def _check_laws(table: RecordTable) -> Iterator[tuple[str, Flags]]:
     """Yield (fault, (N,) whether each item is free of it) of all that no posterior can have."""
     base, root = table.base, table.base.root
     p = np.concatenate([table.root, table.binary, table.risk], axis=1)
@@ -234,14 +234,14 @@ class _TableBuilder:
     def _shared(self, value: Any) -> Any:
         return self.seen.setdefault(value, value)
 
-    def table(self, items: tuple[str, ...], path: str) -> Table:
+    def table(self, items: tuple[str, ...], path: str) -> RecordTable:
         n, base = len(items), self.base
         floats = {name: np.frombuffer(column) for name, column in self.floats.items()}
         ints = {name: np.frombuffer(column, dtype=np.int64) for name, column in self.ints.items()}
         levels = ints["levels"].reshape(n, -1)
         intervals = floats["intervals"].reshape(n, len(base.affect), len(MOMENTS))
         promised = any(promise is not None for promise in self.lists["guarantee"])
-        return Table(
+        return RecordTable(
             base=base,
             path=path,
             items=items,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from engine import Gold
-    from seke.reports.records_table import Table
+    from seke.reports.records_table import RecordTable
 
     Facts = dict[str, Any]
     Base = Knowledge | str | Path | None
@@ -101,12 +101,14 @@ def report(
         engine.KnowledgeError, engine.SekeError: bad input.
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
-    paths, shown = _path_list(samples), _path_list(images)
-    wanted = not redact_images and most_thumbnails > 0
-    inputs = read_inputs(source, base, samples=paths, images=shown, population=population, pictures=wanted)
+    paths, image_paths = _path_list(samples), _path_list(images)
+    with_pictures = not redact_images and most_thumbnails > 0
+    inputs = read_inputs(
+        source, base, samples=paths, images=image_paths, population=population, pictures=with_pictures
+    )
     table = inputs.table
     labels = gold if isinstance(gold, LabelTable) or gold is None else read_labels(gold, inputs.base)
-    known = None if labels is None else labels.gold_of(table.items)
+    item_gold = None if labels is None else labels.gold_of(table.items)
     comparison = None
     if compare is not None:
         other_base = base if compare_knowledge is None else compare_knowledge
@@ -119,10 +121,10 @@ def report(
     )
     if contributions is not None:
         _check(inputs, contributions)
-    facts = _facts(inputs, contributions, known, comparison)
+    facts = _facts(inputs, contributions, item_gold, comparison)
     if sensitivity and inputs.item_samples is not None:
-        where = [Path(source) / "samples.jsonl"] if Path(source).is_dir() else paths
-        facts["knowledge"]["sensitivities"] = sensitivities(where, inputs.base, inputs.population)
+        sample_paths = [Path(source) / "samples.jsonl"] if Path(source).is_dir() else paths
+        facts["knowledge"]["sensitivities"] = sensitivities(sample_paths, inputs.base, inputs.population)
     thumbnail_images = (
         list(thumbnails(table.items, inputs.pictures, inputs.base, most_thumbnails))
         if inputs.pictures
@@ -131,7 +133,9 @@ def report(
     facts["pictures"] = sum(image is not None for image in thumbnail_images)
     if thumbnail_images and not facts["pictures"]:
         facts["missing"].append("the pictures are not where they were (--images names their new place)")
-    details = item_details(inputs, contributions, None if known is None else gold_details(table, known))
+    details = item_details(
+        inputs, contributions, None if item_gold is None else gold_details(table, item_gold)
+    )
     blocks = [json_block("facts", facts), *_columns(inputs, comparison), *json_blocks("details", details)]
     blocks += pictures("pictures", thumbnail_images)
     name = Path(source).name or str(source)
@@ -240,7 +244,7 @@ def _main_reasons(inputs: ReportInputs) -> tuple[list[str], np.ndarray[Any, Any]
     return list(names), np.array(item_reasons, dtype=np.uint8)
 
 
-def _basis_codes(table: Table) -> np.ndarray[Any, Any]:
+def _basis_codes(table: RecordTable) -> np.ndarray[Any, Any]:
     """Return of each value, (N, L), the index of its basis, INFERRED, or NOTHING where it is open."""
     return np.where(table.inferred, INFERRED, _code_open_values(table.basis)).astype(np.uint8)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from engine import Inference, Knowledge, Posterior
     from seke.reports.inputs import ItemSamples
-    from seke.reports.records_table import Table
+    from seke.reports.records_table import RecordTable
     from seke.samples import SingleSamples
 
     Floats = NDArray[np.float64]
@@ -45,7 +45,9 @@ class SampleContributions:
     status: Ints
 
 
-def contributions_of(inference: Inference, table: Table, item_samples: ItemSamples) -> SampleContributions:
+def contributions_of(
+    inference: Inference, table: RecordTable, item_samples: ItemSamples
+) -> SampleContributions:
     """Return the contributions of all samples; posteriors are inferred in batches."""
     base = table.base
     samples, place = item_samples.samples, item_samples.place
@@ -75,7 +77,7 @@ def ranks(row: Ints) -> tuple[Ints, Ints]:
     return np.arange(len(row)) - first, np.searchsorted(row, row, side="right") - first
 
 
-def _posteriors_after(inference: Inference, table: Table, item_samples: ItemSamples) -> Floats:
+def _posteriors_after(inference: Inference, table: RecordTable, item_samples: ItemSamples) -> Floats:
     """Return (S, K + intervals) the root's posterior and the intervals' means after each sample.
 
     After an item's last sample they are those of its record.
@@ -130,12 +132,12 @@ def _sample_words(base: Knowledge, samples: SingleSamples) -> tuple[list[list[st
         return answers.reading_item[column.reading], answers.reading_observer[column.reading]
 
     for name, labels in sorted(answers.labels.items(), key=lambda named_labels: named_labels[0] != base.root):
-        item, who = of(labels)
+        item, observer_index = of(labels)
         binary = base.variables[name].kind == "binary"
         # Of a list, what is absent is counted; what was asked by itself is told either way.
         quiet = (labels.answer == 0) & ~labels.spread & ~alone[item] & binary
         absent += np.bincount(item[quiet], minlength=len(words))
-        columns = (item, who, labels.answer, labels.weight, labels.spread)
+        columns = (item, observer_index, labels.answer, labels.weight, labels.spread)
         for i, observer, answer, weight, spread in zip(*(c[~quiet].tolist() for c in columns), strict=True):
             word = observers[observer].labels[name].answers[answer]
             word = word if not binary else name if answer else f"{name} absent"
