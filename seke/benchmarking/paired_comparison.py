@@ -8,7 +8,7 @@ import numpy as np
 
 from engine import SekeError, mcnemar
 from seke.benchmarking.score_card import examples, mean_known, shared_names
-from seke.benchmarking.scorer import PAIRS_AT_ONCE, Resamples, make_scorer
+from seke.benchmarking.scorer import PAIRS_PER_BATCH, Resamples, make_scorer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,8 +48,8 @@ def comparison(
     variables: dict[str, Facts] = {}
     summaries: dict[str, SummaryPair] = {}
     drawn: dict[str, dict[str, Floats]] = {}
-    for start in range(0, len(names), PAIRS_AT_ONCE):
-        batch = names[start : start + PAIRS_AT_ONCE]
+    for start in range(0, len(names), PAIRS_PER_BATCH):
+        batch = names[start : start + PAIRS_PER_BATCH]
         pairs: list[ScorerPair] = []
         for name in batch:
             gold = table.gold.values[name][at]

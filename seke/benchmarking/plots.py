@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1)))
 BAND = "#BBBBBB"
+# Items among which an error rate is drawn at least.
 LEAST_KEPT = 10
 LABEL, PRESENT = "probability of the label", "probability that it is present"
 

@@ -41,9 +41,11 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 VIEW = "face"
-TOGETHER = 500
+# Items, or answers, read from the ledger at once; bounds the memory.
+ITEMS_PER_BATCH = 500
 PREDICTIONS, SUMMARY, RAW = "predictions.csv", "summary.json", "answers.jsonl"
 UNANSWERED = "unanswered"
+# Facts that must not change when a run continues.
 SAME = ("benchmark", "model", "settings")
 
 
@@ -185,7 +187,7 @@ class Benchmark:
 
     def _open_questions(self, ledger: Ledger) -> Iterator[tuple[Item, DirectQuestion]]:
         remaining_items = iter(self.items)
-        while batch := list(islice(remaining_items, TOGETHER)):
+        while batch := list(islice(remaining_items, ITEMS_PER_BATCH)):
             records_by_item = ledger.records([item.name for item in batch])
             for item in batch:
                 done = {record["question"] for record in records_by_item.get(item.name, ())}
@@ -213,12 +215,12 @@ class Benchmark:
         }
         with Writer(self.folder / PREDICTIONS) as writer:
             remaining_items = iter(self.items)
-            while batch := list(islice(remaining_items, TOGETHER)):
+            while batch := list(islice(remaining_items, ITEMS_PER_BATCH)):
                 records_by_item = ledger.records([item.name for item in batch])
                 writer.write([self._row(item, records_by_item.get(item.name, []), counts) for item in batch])
         with Writer(self.folder / RAW) as raw:
             answers = ledger.raw()
-            while part := list(islice(answers, TOGETHER)):
+            while part := list(islice(answers, ITEMS_PER_BATCH)):
                 raw.write(part)
         finished = not any(count[UNANSWERED] for count in counts.values())
         summary = BenchmarkSummary(

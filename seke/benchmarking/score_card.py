@@ -9,7 +9,7 @@ import numpy as np
 from engine import CategoricalScore, SekeError
 from seke.benchmarking.predictions import REFUSED, UNREADABLE
 from seke.benchmarking.published import figures_of
-from seke.benchmarking.scorer import AT_ONCE, Resamples, json_number, json_numbers, make_scorer
+from seke.benchmarking.scorer import VARIABLES_PER_BATCH, Resamples, json_number, json_numbers, make_scorer
 from seke.console.decision_words import DECISIONS
 from seke.datasets.registry import set_called
 
@@ -28,8 +28,11 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
     Facts = dict[str, Any]
 
+# Names that a message or a count gives as examples.
 EXAMPLES = 3
+# Points of a scatter plot at most.
 MOST_POINTS = 1000
+# Nominal coverage of the interval from q05 to q95.
 NOMINAL = 0.9
 _MEANS = {"binary": ("f1", "balanced_accuracy"), "interval": ("ccc",)}
 
@@ -97,8 +100,8 @@ def _score_variables(
     summaries: dict[str, VariableSummary] = {}
     drawn: dict[str, dict[str, Floats]] = {}
     variables: dict[str, Facts] = {}
-    for start in range(0, len(names), AT_ONCE):
-        batch = names[start : start + AT_ONCE]
+    for start in range(0, len(names), VARIABLES_PER_BATCH):
+        batch = names[start : start + VARIABLES_PER_BATCH]
         scorers = [
             make_scorer(
                 base,

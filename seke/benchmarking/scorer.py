@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
+# Decimal places of scores in the facts.
 DIGITS = 6
+# Bins of equal mass of a reliability diagram, by default.
 BINS = 15
-# Variables, and pairs of them, scored at once: each takes some 200 bytes an item; for the next ones the
-# resamples are drawn again.
-AT_ONCE, PAIRS_AT_ONCE = 6, 3
+# Variables, and pairs of them, scored at once: each takes some 200 bytes an item. Every batch draws the
+# resamples again.
+VARIABLES_PER_BATCH, PAIRS_PER_BATCH = 6, 3
 _LABELS_ONLY = "hard labels have no probabilities"
 
 

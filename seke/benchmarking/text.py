@@ -33,6 +33,7 @@ _LABELS = {
 _MEANS = {"mean_f1": "mean F1", "mean_balanced_accuracy": "mean balanced accuracy", "mean_ccc": "mean CCC"}
 _SHARES = {"coverage", "accepted_error", "accepted_risk", "inside", "prevalence", "sign_agreement"}
 NOTHING = "-"
+# Columns of a table that fit a terminal; wider tables are left to the JSON.
 MOST_COLUMNS = 10
 
 

@@ -32,6 +32,7 @@ WHERE = {
     "parquet": "`parquet/SPLIT.parquet`, the posterior of every level, accepted or not",
 }
 LOADED = ("messages", "trl")
+# The hub's size categories: upper bounds in items, and their names.
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 WORDS = {1_000: "1K", 10_000: "10K", 100_000: "100K", 1_000_000: "1M", 10_000_000: "10M"}
 

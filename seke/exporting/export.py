@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 SIDE, CARD, INFO = "export.json", "README.md", "dataset_info.json"
 USUAL_TASKS = TASKS[:3]
 TABLES = {"imagefolder", "parquet"}
+# Faults that one message lists at most.
 MOST_NAMED = 20
 
 

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
 VERSION = 1
 IMAGE = "<image>"
-AT_ONCE = 1 << 20
-ROWS_AT_ONCE = 2_000
+# Bytes of each file's write buffer: splits are written in turn, row by row.
+BUFFER_BYTES = 1 << 20
+# Rows of a split that wait in memory until they are written as a part of its Parquet file.
+ROWS_PER_WRITE = 2_000
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class _Lines:
         for split in splits:
             path = folder / self.path(split)
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._files[split] = self._stack.enter_context(path.open("wb", buffering=AT_ONCE))
+            self._files[split] = self._stack.enter_context(path.open("wb", buffering=BUFFER_BYTES))
         self._begun: set[str] = set()
 
     def path(self, split: str) -> str:
@@ -236,7 +238,7 @@ class Parquet:
         }
         waiting.append(row)
         self.rows += 1
-        if len(waiting) >= ROWS_AT_ONCE:
+        if len(waiting) >= ROWS_PER_WRITE:
             self._writers[export_item.split].write(waiting)
             waiting.clear()
 

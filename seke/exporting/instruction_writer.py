@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     Fact = Callable[[AcceptedLabels, Rationale], Any]
 
+# Decimal places of numbers, and of probabilities, in JSON answers.
 DIGITS = 2
 P_DIGITS = 3
 

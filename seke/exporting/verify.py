@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
     Check = Callable[[Record], Iterator[str]]
 
+# Faults that a result lists at most.
 MOST_FAULTS = 20
 IMAGE = "<image>"
 INSTALL = "pip install 'seke[export]'"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from seke.graphics.shapes import Mark
 
+# Height of a row, top margin and width of the picture in pixels; then x of names and bars, length of a bar.
 ROW, TOP, WIDTH = 20.0, 26.0, 416.0
 NAME, BAR, FULL = 52.0, 208.0, 104.0
 # In the unit of the picture: the line below the rows that says what the mark stands for, and its letters.

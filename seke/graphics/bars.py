@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from seke.graphics.shapes import Mark
 
+# Height of a row, and margins, in pixels; then widths of a column and of the last one, and their gap.
 ROW, TOP, LEFT = 24.0, 44.0, 96.0
 COLUMN, LAST, GAP = 92.0, 150.0, 14.0
 MOST_READINGS = 5

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     Face = tuple[Path, Box | None]
 
+# Longest side of a thumbnail in pixels, and quality of its JPEG from 0 to 100.
 SIDE = 128
 QUALITY = 75
 

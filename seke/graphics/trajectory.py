@@ -11,9 +11,12 @@ if TYPE_CHECKING:
 
     from seke.graphics.shapes import Mark
 
+# Margins and frame in pixels.
 LEFT, TOP, WIDE, HIGH, RIGHT = 34.0, 14.0, 380.0, 170.0, 110.0
 MOST_LINES = 4
-LEAST = 0.1
+# Probability that a state must reach after some answer to have a line.
+LEAST_LIKELY = 0.1
+# Least distance of labels in pixels.
 LABEL = 13.0
 LOOKS = (("posterior", ""), ("evidence", ""), ("accept", "6 3"), ("prior", "2 3"))
 
@@ -28,7 +31,7 @@ def course(
     """
     last = steps[-1]
     ever = {state: max(step[state] for step in (*steps[1:], last)) for state in last}
-    likely_states = sorted((s for s in ever if ever[s] >= LEAST), key=lambda s: (-last[s], -ever[s]))[
+    likely_states = sorted((s for s in ever if ever[s] >= LEAST_LIKELY), key=lambda s: (-last[s], -ever[s]))[
         :MOST_LINES
     ]
     marks: list[Mark] = [*_frame(len(steps) - 1, limit)]

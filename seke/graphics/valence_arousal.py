@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Point = tuple[float, float]
 
+# Side of the plane and margins in pixels.
 SIDE, LEFT, TOP = 300.0, 44.0, 12.0
+# Probability masses of the highest-density regions that are drawn.
 MASSES = (0.9, 0.5)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Facts = dict[str, Any]
 
+# Code of an item that the second set lacks, in columns of the page that are uint8.
 NOT_THERE = 255
 
 

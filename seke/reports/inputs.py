@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-DIGEST = 16
-
 
 @dataclass(frozen=True)
 class ItemSamples:

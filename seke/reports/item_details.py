@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Detail = dict[str, Any]
 
-# Texts of anybody's may be endless.
+# Characters of a foreign text that are shown at most.
 LONGEST = 400
 
 

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 # Items, evenly spaced, that the expected counts of cells are computed from at most; bounds the time.
 MOST_ITEMS = 6000
-CLEAR = 0.5
-BATCH = 1000
+# Probability of a violation from which an item is an instance of it.
+CLEAR_VIOLATION = 0.5
+# Items inferred at once; bounds the memory.
+ITEMS_PER_BATCH = 1000
 
 
 def knowledge_facts(
@@ -84,7 +86,7 @@ def _rules(inputs: ReportInputs, contributions: SampleContributions | None) -> l
     clear: dict[str, list[tuple[float, int]]] = {}
     for row, violations in enumerate(table.violations):
         for name, p in violations:
-            if p >= CLEAR:
+            if p >= CLEAR_VIOLATION:
                 clear.setdefault(name, []).append((-p, row))
     rows = []
     for rule in network.rules:
@@ -175,8 +177,10 @@ def _expected(inputs: ReportInputs, responses: Answers) -> dict[str, Floats]:
     chosen_responses = responses.only(chosen)
     names, root = inputs.table.binaries, inputs.base.root
     parts = [
-        joint_marginals(inputs.session.inference, chosen_responses.part(start, start + BATCH), root, names)
-        for start in range(0, len(chosen_responses.items), BATCH)
+        joint_marginals(
+            inputs.session.inference, chosen_responses.part(start, start + ITEMS_PER_BATCH), root, names
+        )
+        for start in range(0, len(chosen_responses.items), ITEMS_PER_BATCH)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in names}
 

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
     Facts = dict[str, Any]
 
+# Points of the drift curve.
 PARTS = 16
-LEAST = 1e-9
+# Least divisor of a rate: without any item the rate is 0, and its interval (0, 1).
+LEAST_COUNT = 1e-9
 
 
 def observer_facts(inputs: ReportInputs, contributions: SampleContributions, gold: Gold | None) -> Facts:
@@ -115,7 +117,7 @@ def _response_rates(
     counts = np.zeros((answer_count, truth.shape[1]))
     np.add.at(counts, answer, weight[:, None] * p)
     n = counts.sum(0)
-    rates = counts.T / np.maximum(n, LEAST)[:, None]
+    rates = counts.T / np.maximum(n, LEAST_COUNT)[:, None]
     return rates, n, *wilson(rates, n[:, None])
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Facts = dict[str, Any]
 
+# Points of a risk-coverage curve, and bins of equal mass of a reliability diagram.
 POINTS = 80
 BINS = 12
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+# Standard normal quantile of 95 % intervals.
 Z = 1.96
+# Decimal places of numbers in the page.
 DIGITS = 4
 
 

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
     Record = Mapping[str, Any]
 
-# Where what is known of a variable comes from; records of old do not say.
+# Where the evidence about a variable comes from; old records do not say.
 ORIGINS = (*Origin.words(), UNKNOWN)
 COUNTS = ("samples", "refused", "unreadable")
 BITS = ("entropy_bits", "epistemic_bits", "conflict_bits")
 MOMENTS = ("mean", "sd", "q05", "q95")
-# Of what is not accepted.
+# Basis of a value that is not accepted.
 NO_BASIS = -1
 # The largest error that a check allows in numbers that records round to six digits.
 SLACK = 1e-4

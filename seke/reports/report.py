@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     Facts = dict[str, Any]
     Base = Knowledge | str | Path | None
 
+# Thumbnails in a page at most, by default; bounds the size of the file.
 THUMBNAILS = 1000
 # Codes in the page's columns: a value that is only inferred, and an open value, which has no basis.
 INFERRED, NOTHING = 254, 255

@@ -521,7 +521,7 @@ def test_dataset_info_names_the_files_and_their_roles(annotated, tmp_path):
 
 
 def test_nothing_is_left_behind_where_it_goes_wrong(made, tmp_path, monkeypatch):
-    monkeypatch.setattr("seke.exporting.formats.AT_ONCE", 1 << 20)
+    monkeypatch.setattr("seke.exporting.formats.BUFFER_BYTES", 1 << 20)
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
