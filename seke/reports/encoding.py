@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 KINDS = {"uint8": "u1", "uint16": "u2", "uint32": "u4", "float32": "f4"}
 # Probabilities are kept as whole numbers of 1 / FINE.
 FINE = 10_000
-# Values, and pictures, of one element: the page unpacks an element when one of its items is opened.
+# Values, and pictures, of one element; web/data.js, which unpacks elements one by one, has the same numbers.
 ITEMS_A_BLOCK = 256
 PICTURES_A_BLOCK = 32
 
