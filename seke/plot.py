@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from seke.benchmarking.score import Report
+    from seke.benchmarking.score import ScoreReport
     from seke.graphics.shapes import Picture
 
     Source = str | Path | Sequence[str | Path] | Mapping[str, Any] | Story
@@ -76,14 +76,14 @@ def story(source: Source, item: str | None = None, knowledge: Base = None) -> Fi
     return pictures.sheet(_story(source, item, knowledge, why=True)).figure()
 
 
-def risk_coverage(report: Report | Mapping[str, Any]) -> Figure:
+def risk_coverage(report: ScoreReport | Mapping[str, Any]) -> Figure:
     """Draw errors against coverage; report: what `seke.score` returns, or its facts."""
     from seke.benchmarking.plots import risk_coverage as curves
 
     return curves(_facts(report))
 
 
-def reliability(report: Report | Mapping[str, Any], of: str = "") -> Figure:
+def reliability(report: ScoreReport | Mapping[str, Any], of: str = "") -> Figure:
     """Draw stated probabilities against what is so. of: a variable, or `binary`: all binary ones."""
     from seke.benchmarking.plots import reliability as diagram
 
@@ -137,5 +137,5 @@ def _story(source: Source, item: str | None, knowledge: Base, *, why: bool = Fal
     return story_of(source, item, knowledge, why=why)
 
 
-def _facts(report: Report | Mapping[str, Any]) -> Mapping[str, Any]:
+def _facts(report: ScoreReport | Mapping[str, Any]) -> Mapping[str, Any]:
     return report if isinstance(report, Mapping) else report.facts

@@ -1,6 +1,6 @@
-"""The benchmark's questions: one about each level of a base, with nothing of the knowledge but names.
+"""The benchmark's questions: one about each level of a base, which use only names from the knowledge.
 
-Level --ask--> Prompt;   its answer --read--> a value of each variable, or why there is none
+An answer is read as a value of each variable of the level, or as `refused` or `unreadable`.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ OK, REFUSED, UNREADABLE = "ok", "refused", "unreadable"
 
 
 @dataclass(frozen=True)
-class Direct:
+class DirectQuestion:
     """A question about one level.
 
-    members: the variables that an answer tells of. form: of the answer.
+    members: the variables that an answer is about. form: of the answer.
     """
 
     level: str
@@ -41,68 +41,71 @@ class Direct:
     form: Form
 
     def read(self, choice: Choice) -> Record:
-        """Return the part of a sample record that an answer makes."""
+        """Return an answer as the fields of a sample record."""
         return read_choice(self.form, choice)
 
     def values(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a record says of each member: a state, a number, 1 or 0, `refused` or `unreadable`."""
+        """Return member -> its value in a record: a state, a number, 1 or 0, `refused` or `unreadable`."""
         if record.get("status", OK) != OK:
             return dict.fromkeys(self.members, record["status"])
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for key in self.form.keys:
             if key.name not in record:
-                found |= dict.fromkeys(key.members, UNREADABLE)
+                values |= dict.fromkeys(key.members, UNREADABLE)
             elif key.kind == "list":
-                found |= {name: int(name in record[key.name]) for name in key.members}
+                values |= {name: int(name in record[key.name]) for name in key.members}
             else:
-                found[key.name] = record[key.name]
-        return found
+                values[key.name] = record[key.name]
+        return values
 
 
-def questions_of(base: Knowledge) -> dict[str, Direct]:
+def level_questions(base: Knowledge) -> dict[str, DirectQuestion]:
     """Return the question about each level; of a base without levels, about each variable.
 
     Raises:
         engine.SekeError: a level of variables of several kinds, or of numbers with several ranges.
     """
-    told = {name: one for name, one in base.variables.items() if one.kind != "derived"}
-    levels = base.levels or {name: (name,) for name in told}
+    askable = {name: variable for name, variable in base.variables.items() if variable.kind != "derived"}
+    levels = base.levels or {name: (name,) for name in askable}
     return {
-        level: _question(level, [told[name] for name in members if name in told])
+        level: _question(level, [askable[name] for name in members if name in askable])
         for level, members in levels.items()
     }
 
 
-def _question(level: str, members: list[Variable]) -> Direct:
+def _question(level: str, members: list[Variable]) -> DirectQuestion:
     kinds = {
-        (one.kind, one.edges[0], one.edges[-1]) if one.kind == "interval" else (one.kind,) for one in members
+        (variable.kind, variable.edges[0], variable.edges[-1])
+        if variable.kind == "interval"
+        else (variable.kind,)
+        for variable in members
     }
     kind = next(iter(kinds), ("nothing",))[0]
     if len(kinds) != 1 or (kind == "categorical" and len(members) > 1):
-        raise SekeError(
-            f"level {level}: one question cannot ask for {', '.join(one.name for one in members)} at once"
-        )
+        names_text = ", ".join(variable.name for variable in members)
+        raise SekeError(f"level {level}: one question cannot ask for {names_text} at once")
     form = Form(_keys(level, str(kind), members))
     first = members[0]
-    names = [{"name": one.name, "label": one.label or one.name} for one in members]
+    names = [{"name": variable.name, "label": variable.label or variable.name} for variable in members]
     if kind == "categorical":
         names = [{"name": state, "label": state} for state in first.states]
     edges = (first.edges[0], first.edges[-1]) if first.edges else (0.0, 0.0)
     words = {"names": names, "low": f"{edges[0]:g}", "high": f"{edges[1]:g}", "answer": form.words()}
     text = _template(str(kind)).render(words).strip()
     schema = form.schema()
-    said = json.dumps([text, schema], ensure_ascii=False, sort_keys=True)
-    prompt = Prompt(text, schema, hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest())
-    return Direct(level, tuple(one.name for one in members), prompt, form)
+    content = json.dumps([text, schema], ensure_ascii=False, sort_keys=True)
+    prompt = Prompt(text, schema, hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest())
+    return DirectQuestion(level, tuple(variable.name for variable in members), prompt, form)
 
 
 def _keys(level: str, kind: str, members: list[Variable]) -> tuple[Key, ...]:
-    names = tuple(one.name for one in members)
+    names = tuple(variable.name for variable in members)
     if kind == "binary":
         return (Key(level, "list", names, names),)
     if kind == "interval":
         return tuple(
-            Key(one.name, "number", (one.name,), low=one.edges[0], high=one.edges[-1]) for one in members
+            Key(variable.name, "number", (variable.name,), low=variable.edges[0], high=variable.edges[-1])
+            for variable in members
         )
     return (Key(names[0], "label", names, members[0].states),)
 
@@ -112,5 +115,5 @@ def _template(kind: str) -> Any:
     import yaml
     from jinja2 import Environment, StrictUndefined
 
-    told = yaml.safe_load(Path(__file__).with_name("direct.yaml").read_text("utf-8"))
-    return Environment(undefined=StrictUndefined, autoescape=False).from_string(told[kind])
+    templates = yaml.safe_load(Path(__file__).with_name("direct.yaml").read_text("utf-8"))
+    return Environment(undefined=StrictUndefined, autoescape=False).from_string(templates[kind])

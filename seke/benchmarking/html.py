@@ -1,4 +1,4 @@
-"""The facts of a score as one HTML page that needs no other file and runs nothing."""
+"""Renders the facts of a score as one HTML page that needs no other file and runs no script."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ if TYPE_CHECKING:
 
 
 def page(facts: Mapping[str, Any]) -> str:
-    """Return the page. Whatever a file is called or says stands in it as text."""
+    """Return the page; names and texts from files are escaped."""
     from jinja2 import Environment, StrictUndefined
 
-    here = Path(__file__).parent
-    style = (here / "page.css").read_text("utf-8")
+    folder = Path(__file__).parent
+    style = (folder / "page.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = environment.from_string((here / "page.html").read_text("utf-8"))
-    made = tables(facts)
-    cited = dict.fromkeys(row.cited for table in made for row in table.rows if row.cited)
+    template = environment.from_string((folder / "page.html").read_text("utf-8"))
+    score_tables = tables(facts)
+    cited = dict.fromkeys(row.cited for table in score_tables for row in table.rows if row.cited)
     from markupsafe import Markup
 
     return template.render(
-        # The program's own style is no text of others, and its digest is that of what stands there.
+        # The style is the package's own text; escaping it would change what its digest is of.
         style=Markup(style),
         digest=digest,
         facts=facts,
         systems=systems_of(facts),
-        tables=made,
-        shown=shown,
-        interval=interval,
+        tables=score_tables,
+        shown=number_text,
+        interval=interval_text,
         numbers={name: number for number, name in enumerate(cited, 1)},
         cited=facts["cited"],
     )
 
 
-def shown(cell: Cell) -> str:
+def number_text(cell: Cell) -> str:
     """Return a cell's number, a dash where there is none."""
     return "–" if cell.value is None else f"{cell.value:.3f}"
 
 
-def interval(cell: Cell) -> str:
+def interval_text(cell: Cell) -> str:
     """Return a cell's interval, no text where it has none."""
     return "" if cell.low is None or cell.high is None else f"{cell.low:.3f} to {cell.high:.3f}"

@@ -1,6 +1,6 @@
-"""The facts of a score as pictures: reliability, risk against coverage, confusion, numbers against gold.
+"""Draws the facts of a score: reliability, risk against coverage, confusion, numbers against gold.
 
-Colours are those of Okabe and Ito, told apart with any colour vision; lines differ in style too.
+Colours are those of Okabe and Ito, distinct with any colour vision; lines differ in style, too.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1)))
 BAND = "#BBBBBB"
+# Items among which an error rate is drawn at least.
 LEAST_KEPT = 10
 LABEL, PRESENT = "probability of the label", "probability that it is present"
 
@@ -67,7 +68,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def risk_coverage(facts: Facts) -> Figure:
-    """Draw what share of the items is kept, those of least stated risk first, against the errors among them.
+    """Draw the error rate among the items kept against the share kept, least stated risk first.
 
     Raises:
         engine.SekeError: of no variable is there a stated risk.
@@ -81,34 +82,41 @@ def risk_coverage(facts: Facts) -> Figure:
     }
     if not curves:
         raise SekeError(f"{cards[0]['path']}: no variable has probabilities and gold")
-    return _styled(_risk_coverage, curves)
+    return _draw_styled(_risk_coverage, curves)
 
 
 def reliability(facts: Facts, of: str = "") -> Figure:
-    """Draw how often what is stated with a probability is so. of: a variable, or `binary`: all binary ones.
+    """Draw how often a state is true against its stated probability.
 
-    Where none is named, the first categorical variable, else the binary ones.
+    of: a variable, or `binary` for all binary variables.
+    By default the first categorical variable, else the binary ones.
 
     Raises:
         engine.SekeError: there is no such variable, or it has neither probabilities nor gold.
     """
     (card,) = facts["predictions"][:1]
-    known = {name: one for name, one in card["variables"].items() if "reliability" in one}
-    binary = {name: one for name, one in known.items() if one["kind"] == "binary"}
-    label = next((name for name, one in known.items() if one["kind"] == "categorical"), "")
+    with_reliability = {
+        name: variable for name, variable in card["variables"].items() if "reliability" in variable
+    }
+    binary = {name: variable for name, variable in with_reliability.items() if variable["kind"] == "binary"}
+    label = next(
+        (name for name, variable in with_reliability.items() if variable["kind"] == "categorical"), ""
+    )
     of = of or label or "binary"
     if of == "binary" and binary:
-        return _styled(_reliability, binary, "", PRESENT)
-    if of not in known:
-        raise SekeError(f"{card['path']}: no reliability of {of!r}{did_you_mean(of, [*known, 'binary'])}")
-    return _styled(_reliability, {of: known[of]}, "", PRESENT if of in binary else LABEL)
+        return _draw_styled(_reliability, binary, "", PRESENT)
+    if of not in with_reliability:
+        raise SekeError(
+            f"{card['path']}: no reliability of {of!r}{did_you_mean(of, [*with_reliability, 'binary'])}"
+        )
+    return _draw_styled(_reliability, {of: with_reliability[of]}, "", PRESENT if of in binary else LABEL)
 
 
-def _styled(draw: Callable[..., Figure], *given: Any) -> Figure:
+def _draw_styled(draw: Callable[..., Figure], *arguments: Any) -> Figure:
     import matplotlib as mpl
 
     with mpl.rc_context(STYLE):
-        return draw(*given)
+        return draw(*arguments)
 
 
 def _figures(facts: Facts) -> Iterator[tuple[str, Figure]]:
@@ -116,13 +124,13 @@ def _figures(facts: Facts) -> Iterator[tuple[str, Figure]]:
     for index, card in enumerate(cards):
         suffix = f"-{index + 1}" if len(cards) > 1 else ""
         source = Path(card["path"]).name if len(cards) > 1 else ""
-        for name, figure in _of_card(card, source):
+        for name, figure in _card_figures(card, source):
             yield f"{name}{suffix}", figure
     with suppress(SekeError):
         yield "risk-coverage", risk_coverage(facts)
 
 
-def _of_card(card: Facts, source: str) -> Iterator[tuple[str, Figure]]:
+def _card_figures(card: Facts, source: str) -> Iterator[tuple[str, Figure]]:
     variables = card["variables"]
     for name, variable in variables.items():
         if variable["kind"] != "categorical" or not variable["items"]:
@@ -138,8 +146,10 @@ def _of_card(card: Facts, source: str) -> Iterator[tuple[str, Figure]]:
         yield "numbers", _panels(numbers, source, _number, 3.2)
 
 
-def _panels(variables: Facts, source: str, one: Callable[[Axes, str, Facts], None], size: float) -> Figure:
-    """A panel a variable, as many rows as are needed."""
+def _panels(
+    variables: Facts, source: str, draw_panel: Callable[[Axes, str, Facts], None], size: float
+) -> Figure:
+    """Return a figure with a panel for each variable; draw_panel(axes, name, variable) fills it."""
     from matplotlib.figure import Figure
 
     across = min(len(variables), 5 if size < 3 else 3)
@@ -148,7 +158,7 @@ def _panels(variables: Facts, source: str, one: Callable[[Axes, str, Facts], Non
     if source:
         figure.suptitle(source, x=0.01, ha="left", fontsize=10, fontweight="bold")
     for index, (name, variable) in enumerate(variables.items()):
-        one(figure.add_subplot(down, across, index + 1), name, variable)
+        draw_panel(figure.add_subplot(down, across, index + 1), name, variable)
     return figure
 
 
@@ -164,11 +174,11 @@ def _reliability(variables: Facts, source: str, stated: str) -> Figure:
 
 
 def _diagram(axes: Axes, name: str, variable: Facts, *, wide: bool) -> None:
-    found = variable["reliability"]
+    diagram = variable["reliability"]
     axes.fill_between(
-        found["stated"],
-        found["null_low"],
-        found["null_high"],
+        diagram["stated"],
+        diagram["null_low"],
+        diagram["null_high"],
         color=BAND,
         alpha=0.6,
         linewidth=0,
@@ -176,8 +186,8 @@ def _diagram(axes: Axes, name: str, variable: Facts, *, wide: bool) -> None:
     )
     axes.plot([0, 1], [0, 1], color="#666666", linewidth=0.8, linestyle=":")
     axes.plot(
-        found["stated"],
-        found["share"],
+        diagram["stated"],
+        diagram["share"],
         "o-",
         clip_on=False,
         color=COLOURS[0],
@@ -186,7 +196,7 @@ def _diagram(axes: Axes, name: str, variable: Facts, *, wide: bool) -> None:
         label="predictions",
     )
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
-    low, high = found["null_ece"]
+    low, high = diagram["null_ece"]
     ece = variable["scores"]["ece"]["value"]
     if wide:
         axes.set_title(f"{name}: ECE {ece:.3f} (calibrated: {low:.3f} to {high:.3f})")
@@ -204,8 +214,10 @@ def _risk_coverage(curves: Mapping[str, list[tuple[str, Facts]]]) -> Figure:
             if "risk_coverage" in variable:
                 _curve(axes, at, source, variable)
         tolerance = next((v["tolerance"] for _, v in sets if v.get("kind") == "interval"), None)
-        what = "wrong" if tolerance is None else f"further than {tolerance:g} from gold"
-        axes.set(xlim=(0, 1), xlabel="coverage: share kept, least stated risk first", ylabel=f"share {what}")
+        error_name = "wrong" if tolerance is None else f"further than {tolerance:g} from gold"
+        axes.set(
+            xlim=(0, 1), xlabel="coverage: share kept, least stated risk first", ylabel=f"share {error_name}"
+        )
         axes.set_ylim(bottom=0, top=max(axes.get_ylim()[1], 0.1))
         axes.set_title(name)
         axes.legend(loc="best", fontsize=8)
@@ -213,13 +225,13 @@ def _risk_coverage(curves: Mapping[str, list[tuple[str, Facts]]]) -> Figure:
 
 
 def _curve(axes: Axes, at: int, source: str, variable: Facts) -> None:
-    found, scores = variable["risk_coverage"], variable["scores"]
+    curve, scores = variable["risk_coverage"], variable["scores"]
     colour, style = COLOURS[at % len(COLOURS)], STYLES[at % len(STYLES)]
     label = f"{source}, AURC {scores['aurc']['value']:.3f}"
-    # The share of errors among a handful of items jumps about and says little.
+    # The error rate among fewer than LEAST_KEPT items is too noisy to show.
     drawn = [
         (coverage, error)
-        for coverage, error in zip(found["coverage"], found["error"], strict=True)
+        for coverage, error in zip(curve["coverage"], curve["error"], strict=True)
         if coverage >= min(LEAST_KEPT / variable["items"], 0.05) or coverage == 1
     ]
     axes.plot(*zip(*drawn, strict=True), color=colour, linestyle=style, linewidth=1.4, label=label)
@@ -278,10 +290,10 @@ def _number(axes: Axes, name: str, variable: Facts) -> None:
     axes.scatter(points[:, 0], points[:, 1], s=size, color=COLOURS[0], alpha=0.5, linewidth=0)
     ticks = np.linspace(low, high, 5)
     axes.set(xlim=(low, high), ylim=(low, high), xticks=ticks, yticks=ticks, aspect="equal")
-    shown = (
+    note = (
         f" ({len(points):,} of {variable['items']:,} items shown)" if len(points) < variable["items"] else ""
     )
-    axes.set(xlabel=f"gold{shown}", ylabel="predicted")
+    axes.set(xlabel=f"gold{note}", ylabel="predicted")
     ccc = variable["scores"]["ccc"]["value"]
     axes.set_title(f"{name}: CCC {'-' if ccc is None else format(ccc, '.3f')}", fontsize=9)
     if tolerance:

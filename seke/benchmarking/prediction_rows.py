@@ -1,4 +1,4 @@
-"""Files of predictions as tables of a few rows, whose columns are named by where they stand in a record."""
+"""Reads files of predictions as tables of a few rows; a column is named by its path in a record."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class RecordRows(_Rows):
         self._inner: dict[str, list[Any]] = {}
 
     def column(self, name: str) -> list[Any]:
-        """Return what stands in each record; a record that lacks it is a fault."""
+        """Return the value of each record at a path; a record that lacks it is a fault."""
         above, _, key = name.rpartition(".")
         inner = self.records
         if above:

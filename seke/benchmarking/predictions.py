@@ -1,10 +1,9 @@
-"""Predictions: posterior records as `seke infer` writes them, any probabilities in their form, or labels.
+"""Reads predictions: posterior records as `seke infer` writes them, probabilities in their form, or labels.
 
-Of a record only what is predicted is needed (`expression`, `valence.mean`, `action_units.AU1`, or those under
-`posteriors`); `decision` and `diagnostics` are used where they are. Formats are those of `record_writer`. A
-file without any nested key, or column name with a dot, is a label table; in its cells may stand `refused` or
-`unreadable`, which say that an answer came and is none: it is wrong, unlike a blank cell, which is no
-prediction.
+A record needs only its predictions (`expression`, `valence.mean`, `action_units.AU1`, or those under
+`posteriors`); `decision` and `diagnostics` are used where they are present. Formats are those of
+`record_writer`. A file without any nested key, or column name with a dot, is a label table. Its cells may
+hold `refused` or `unreadable`, a void answer, which counts as wrong; a blank cell is no prediction.
 """
 
 from __future__ import annotations
@@ -49,11 +48,11 @@ _COUNTS = ("samples", "refused", "unreadable")
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is predicted of one variable, for N items; None is what the source does not have.
+    """The prediction of one variable for N items; None for columns that the source does not have.
 
     value: (N,) index of a state or number, NaN where nothing is predicted. p: (N, K), of a binary variable
     P(true) (N,). low, high: (N,) a 90 % interval. risk: (N,) stated probability to be wrong. accepted: (N,).
-    refused, unreadable: (N,) whether the answer was no answer, in which case nothing is predicted.
+    refused, unreadable: (N,) whether the answer is void for that reason; then nothing is predicted.
     """
 
     value: Floats
@@ -67,7 +66,7 @@ class Prediction:
 
     @property
     def void(self) -> Flags:
-        """(N,): whether an answer came that is none."""
+        """(N,): whether the answer is void, that is, refused or unreadable."""
         nothing = np.zeros(len(self.value), dtype=bool)
         return nothing if self.refused is None or self.unreadable is None else self.refused | self.unreadable
 
@@ -80,10 +79,10 @@ class Prediction:
         return Prediction(*(None if column is None else column[rows] for column in columns))  # type: ignore[arg-type]
 
     @classmethod
-    def joined(cls, parts: Sequence[Prediction]) -> Prediction:
-        """Return the predictions of several runs of items as one."""
+    def concatenate(cls, parts: Sequence[Prediction]) -> Prediction:
+        """Return the predictions of consecutive parts of the items as one."""
         names = [field.name for field in fields(cls)]
-        return cls(**{name: _joined([getattr(part, name) for part in parts]) for name in names})
+        return cls(**{name: _concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 @dataclass(frozen=True)
@@ -120,12 +119,12 @@ def read_predictions(source: str | Path | Iterable[Record], knowledge: Knowledge
     with closing(row_tables(source)) as tables:
         first = next(tables)
         if first.nested:
-            return _Reader(first, knowledge).predictions(chain([first], tables))
+            return _PredictionReader(first, knowledge).predictions(chain([first], tables))
         if not isinstance(source, str | Path) or str(source) == "-":
             parts = (table.records for table in chain([first], tables) if isinstance(table, RecordRows))
             labels = labels_from(chain.from_iterable(parts), knowledge, outcomes=_OUTCOMES)
-            return _of_labels(labels, first.name)
-    return _of_labels(read_labels(source, knowledge, outcomes=_OUTCOMES), first.name)
+            return _predictions_of_labels(labels, first.name)
+    return _predictions_of_labels(read_labels(source, knowledge, outcomes=_OUTCOMES), first.name)
 
 
 def holds_records(path: str | Path) -> bool:
@@ -137,17 +136,17 @@ def holds_records(path: str | Path) -> bool:
         return False
 
 
-def _of_labels(labels: LabelTable, name: str) -> Predictions:
+def _predictions_of_labels(labels: LabelTable, name: str) -> Predictions:
     variables = {}
     for variable, values in labels.gold.values.items():
-        refused, unreadable = (values == _OUTCOMES[one] for one in (REFUSED, UNREADABLE))
-        told = np.where(np.isinf(values), np.nan, values)
-        variables[variable] = Prediction(told, refused=refused, unreadable=unreadable)
+        refused, unreadable = (values == _OUTCOMES[outcome] for outcome in (REFUSED, UNREADABLE))
+        known_values = np.where(np.isinf(values), np.nan, values)
+        variables[variable] = Prediction(known_values, refused=refused, unreadable=unreadable)
     return Predictions(name, labels.items, variables)
 
 
-class _Reader:
-    """Records of one base -> arrays, a few rows at a time."""
+class _PredictionReader:
+    """Reads the records of one base into arrays, a few rows at a time."""
 
     def __init__(self, first: RecordRows | ColumnRows, knowledge: Knowledge) -> None:
         self.table, self.base = first, knowledge
@@ -156,7 +155,7 @@ class _Reader:
     def predictions(self, tables: Iterable[RecordRows | ColumnRows]) -> Predictions:
         """Read all tables; a fault is that of the first table that has any."""
         kinds = {name: variable.kind for name, variable in self.base.variables.items()}
-        paths = {name: self._found(name) for name, kind in kinds.items() if kind != "derived"}
+        paths = {name: self._path_of(name) for name, kind in kinds.items() if kind != "derived"}
         paths = {name: path for name, path in paths.items() if path}
         parts: list[dict[str, Prediction]] = []
         whole: dict[str, list[Ints | None]] = {key: [] for key in (*_COUNTS, "decided")}
@@ -177,8 +176,8 @@ class _Reader:
             has_decided = "decision.item" in self.table.names
             whole["decided"].append(self._words("decision.item", DECISIONS) if has_decided else None)
         # Parts go as they are put together, so that no more than one variable is held twice.
-        variables = {name: Prediction.joined([part.pop(name) for part in parts]) for name in paths}
-        counts = {key: _joined(columns) for key, columns in whole.items()}
+        variables = {name: Prediction.concatenate([part.pop(name) for part in parts]) for name in paths}
+        counts = {key: _concatenate(columns) for key, columns in whole.items()}
         return Predictions(self.table.name, tuple(self._seen), variables, **counts)
 
     def _take_items(self) -> None:
@@ -196,21 +195,21 @@ class _Reader:
                     f"{self.table.place(row)}: item {item!r} was predicted already at {earlier}"
                 )
 
-    def _found(self, name: str) -> str:
-        """Return where a variable's prediction stands, empty where nowhere."""
+    def _path_of(self, name: str) -> str:
+        """Return the path of a variable's prediction in a record, no text where there is none."""
         levels = [f"{level}." for level, members in self.base.levels.items() if name in members]
         for prefix in ("posteriors.", "", *levels):
             path = f"{prefix}{name}"
-            if path in self.table.names or self._under(path):
+            if path in self.table.names or self._names_under(path):
                 return path
         return ""
 
-    def _under(self, path: str) -> list[str]:
+    def _names_under(self, path: str) -> list[str]:
         start = f"{path}."
         return [name.removeprefix(start) for name in self.table.names if name.startswith(start)]
 
     def _prediction(self, variable: Variable, path: str) -> Prediction:
-        known = self._decision(variable)
+        decided = self._decision(variable)
         if variable.kind == "interval":
             low, high = variable.edges[0], variable.edges[-1]
             mean = self._numbers(f"{path}.mean", low, high)
@@ -219,24 +218,24 @@ class _Reader:
                 for key, name in (("low", "q05"), ("high", "q95"))
                 if f"{path}.{name}" in self.table.names
             }
-            return Prediction(mean, **within, **known)
+            return Prediction(mean, **within, **decided)
         if variable.kind == "binary":
             p = self._numbers(path, 0, 1)
-            own: dict[str, Any] = {"value": (p >= 0.5).astype(float), "risk": np.minimum(p, 1 - p)}
+            derived: dict[str, Any] = {"value": (p >= 0.5).astype(float), "risk": np.minimum(p, 1 - p)}
         else:
             p = self._distribution(variable, path)
-            own = {"value": p.argmax(1).astype(float), "risk": 1 - p.max(1)}
-        return Prediction(p=p, **own | known)
+            derived = {"value": p.argmax(1).astype(float), "risk": 1 - p.max(1)}
+        return Prediction(p=p, **derived | decided)
 
     def _distribution(self, variable: Variable, path: str) -> Floats:
-        said = self._under(path)
-        unknown = next((other for other in said if other not in variable.states), None)
+        states = self._names_under(path)
+        unknown = next((state for state in states if state not in variable.states), None)
         if unknown is not None:
-            what = f"no such state of the base {self.base.name}: {unknown!r}"
+            message = f"no such state of the base {self.base.name}: {unknown!r}"
             hint = did_you_mean(unknown, variable.states)
-            raise AnswerError(f"{self.table.place(0)}: {path}: {what}{hint}")
+            raise AnswerError(f"{self.table.place(0)}: {path}: {message}{hint}")
         for state in variable.states:
-            if state not in said:
+            if state not in states:
                 raise AnswerError(f"{self.table.place(0)}: {path}: has no probability of {state}")
         p: Floats = np.stack([self._numbers(f"{path}.{state}", 0, 1) for state in variable.states], axis=1)
         total = p.sum(1)
@@ -248,17 +247,17 @@ class _Reader:
         return p
 
     def _decision(self, variable: Variable) -> dict[str, Any]:
-        """Return what the records decided about a variable: value, risk, accepted."""
+        """Return the decided columns of a variable, (N,) each: value, risk, accepted."""
         path = f"decision.levels.{variable.name}"
         if f"{path}.decision" not in self.table.names:
             return {}
-        found: dict[str, Any] = {
+        decided: dict[str, Any] = {
             "accepted": self._words(f"{path}.decision", LEVEL_DECISIONS) == LEVEL_DECISIONS.index("accept"),
             "risk": self._numbers(f"{path}.risk", 0, 1),
         }
         if variable.kind != "interval":
-            found["value"] = self._words(f"{path}.value", variable.states).astype(float)
-        return found
+            decided["value"] = self._words(f"{path}.value", variable.states).astype(float)
+        return decided
 
     def _numbers(self, name: str, low: float, high: float) -> Floats:
         column = self.table.column(name) if name in self.table.names else None
@@ -283,17 +282,17 @@ class _Reader:
     def _words(self, name: str, allowed: Sequence[str]) -> Ints:
         """Return the index of each word; truth values are the words true and false."""
         column = [json.dumps(cell) if isinstance(cell, bool) else cell for cell in self.table.column(name)]
-        found = looked_up([cell if isinstance(cell, str) else "" for cell in column], _index(allowed))
-        bad = np.flatnonzero(found < 0)
+        indices = looked_up([cell if isinstance(cell, str) else "" for cell in column], _index(allowed))
+        bad = np.flatnonzero(indices < 0)
         if len(bad):
             row = int(bad[0])
             words = ", ".join(allowed[:12])
             raise AnswerError(f"{self.table.place(row)}: {name}: {met(column[row])}; allowed are {words}")
-        return found
+        return indices
 
 
-def _joined(parts: list[NDArray[Any] | None]) -> Any:
-    """Return the columns of some rows as one column, None where they have none."""
+def _concatenate(parts: list[NDArray[Any] | None]) -> Any:
+    """Return the columns of consecutive parts as one column, None where they have none."""
     known = [part for part in parts if part is not None]
     return np.concatenate(known) if known else None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @cache
-def _told() -> dict[str, Any]:
+def _published_table() -> dict[str, Any]:
     import yaml
 
     return dict(yaml.safe_load(Path(__file__).with_name("published.yaml").read_text("utf-8")))
@@ -20,16 +20,16 @@ def figures_of(name: str) -> list[dict[str, Any]]:
         {
             "system": system,
             "scores": dict(scores),
-            "group": one.get("group"),
-            "note": one["note"],
-            "source": one["source"],
+            "group": figure.get("group"),
+            "note": figure["note"],
+            "source": figure["source"],
         }
-        for one in _told()["figures"]
-        if one["set"] == name
-        for system, scores in one["of"].items()
+        for figure in _published_table()["figures"]
+        if figure["set"] == name
+        for system, scores in figure["of"].items()
     ]
 
 
 def citations() -> dict[str, str]:
-    """Return what is cited, by the names of sources."""
-    return {name: one["cite"] for name, one in _told()["sources"].items()}
+    """Return source -> its citation."""
+    return {name: source["cite"] for name, source in _published_table()["sources"].items()}

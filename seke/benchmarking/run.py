@@ -1,7 +1,7 @@
-"""A model asked the benchmark's questions, one answer each; `seke bench run` as a function.
+"""Asks a model the benchmark's questions, one answer each; `seke bench run` as a function.
 
-No answer is sampled twice, checked or guided: what a model says by itself is scored. Answers are on disk
-before they count, so that the same folder goes on, as in `seke annotate`.
+No answer is sampled twice, checked or guided: the model's own answer is scored. Answers are on disk before
+they count, so that a run in the same folder continues, as in `seke annotate`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine import Knowledge, SekeError
-from seke.benchmarking.direct_questions import OK, REFUSED, UNREADABLE, questions_of
+from seke.benchmarking.direct_questions import OK, REFUSED, UNREADABLE, level_questions
 from seke.datasets.images import PictureError, picture_of, view_of
 from seke.datasets.manifest import items_of
 from seke.files.atomic import write_file
@@ -33,7 +33,7 @@ from seke.vision.signals import interrupts
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 
-    from seke.benchmarking.direct_questions import Direct
+    from seke.benchmarking.direct_questions import DirectQuestion
     from seke.datasets.manifest import Item
     from seke.runs.ledger import Totals
     from seke.vision.messages import Choice, Model
@@ -41,17 +41,19 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 VIEW = "face"
-TOGETHER = 500
+# Items, or answers, read from the ledger at once; bounds the memory.
+ITEMS_PER_BATCH = 500
 PREDICTIONS, SUMMARY, RAW = "predictions.csv", "summary.json", "answers.jsonl"
 UNANSWERED = "unanswered"
+# Facts that must not change when a run continues.
 SAME = ("benchmark", "model", "settings")
 
 
 @dataclass(frozen=True)
-class Ran:
-    """What a run came to. answers: level -> outcome -> how many; `unanswered`: no answer came.
+class BenchmarkSummary:
+    """The result of a run. answers: level -> outcome -> count; `unanswered`: no answer came.
 
-    stopped: why it ended before its end.
+    stopped: why the run ended early, no text where it did not.
     """
 
     items: int
@@ -68,7 +70,7 @@ class Ran:
 
 @dataclass
 class Benchmark:
-    """A run that is ready to begin or to go on.
+    """A run that is ready to start or to continue.
 
     progress: is called with how many questions were done and answers came since the last call, and what was
     spent in all, in USD.
@@ -86,15 +88,19 @@ class Benchmark:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.questions = questions_of(self.base)
+        self.questions = level_questions(self.base)
         self.view = view_of(self.base, VIEW)
 
-    def asked(self, item: Item) -> list[Direct]:
-        """Return the questions about an item: on the levels of its labels, all where it has none."""
-        known = [one for one in self.questions.values() if any(name in item.labels for name in one.members)]
-        return known if item.labels else list(self.questions.values())
+    def questions_for(self, item: Item) -> list[DirectQuestion]:
+        """Return the questions about an item: those on its labels' levels, all where it has no labels."""
+        labelled = [
+            question
+            for question in self.questions.values()
+            if any(name in item.labels for name in question.members)
+        ]
+        return labelled if item.labels else list(self.questions.values())
 
-    def call(self, item: Item, question: Direct) -> Call:
+    def call(self, item: Item, question: DirectQuestion) -> Call:
         """Return a question about an item, ready to be sent.
 
         Raises:
@@ -103,8 +109,8 @@ class Benchmark:
         request = Request(item.name, self.settings.model, question.level, None, VIEW, 0, 1)
         return Call(request, question.prompt, picture_of(item.path, self.view, item.box))
 
-    def run(self) -> Ran:
-        """Ask what has no answer yet, write the predictions, and sum up.
+    def run(self) -> BenchmarkSummary:
+        """Ask the questions without an answer, write the predictions, and return the summary.
 
         Raises:
             engine.SekeError: the folder holds another run, or cannot be written.
@@ -113,7 +119,7 @@ class Benchmark:
             self.folder.mkdir(parents=True, exist_ok=True)
             return asyncio.run(self._go())
 
-    async def _go(self) -> Ran:
+    async def _go(self) -> BenchmarkSummary:
         async with AsyncExitStack() as stack:
             model: Any = self.model
             if hasattr(model, "__aenter__"):
@@ -121,23 +127,23 @@ class Benchmark:
                 await model.check()
             with closing(self._open()) as ledger:
                 stopped = await self._ask_all(model, ledger)
-                return self._written(ledger, stopped)
+                return self._write_files(ledger, stopped)
 
     def _open(self) -> Ledger:
         """Open the ledger, a new one where there is none."""
         ledger = Ledger(self.folder, self._read, self.max_cost)
         facts = {
-            "benchmark": {name: one.prompt.digest for name, one in self.questions.items()},
+            "benchmark": {name: question.prompt.digest for name, question in self.questions.items()},
             "model": self.settings.model,
             "settings": asdict(self.settings),
             "items": len(self.items),
         }
-        begun = ledger.facts()
-        differs = [name for name in SAME if begun.get(name, facts[name]) != facts[name]]
-        if ledger.totals().requests and (differs or "benchmark" not in begun):
+        recorded_facts = ledger.facts()
+        differs = [name for name in SAME if recorded_facts.get(name, facts[name]) != facts[name]]
+        if ledger.totals().requests and (differs or "benchmark" not in recorded_facts):
             ledger.close()
-            told = ", ".join(differs) or "it is no benchmark"
-            raise SekeError(f"{self.folder}: another run is there ({told}); name another folder")
+            differences = ", ".join(differs) or "it is no benchmark"
+            raise SekeError(f"{self.folder}: another run is there ({differences}); name another folder")
         ledger.note(facts)
         return ledger
 
@@ -152,7 +158,7 @@ class Benchmark:
         }
 
     async def _ask_all(self, model: Model, ledger: Ledger) -> str:
-        """Ask, so many at a time, what is open; return why it stopped early, or no text."""
+        """Ask the open questions, `concurrency` at a time; return why it stopped early, or no text."""
         waiting, fatal = self._open_questions(ledger), list[str]()
 
         async def work() -> None:
@@ -162,7 +168,7 @@ class Benchmark:
                 try:
                     await self._ask(item, question, ledger)
                 except FatalError as error:
-                    # Nothing more is sent; what is on its way still comes in.
+                    # Nothing more is sent; answers under way are still received.
                     fatal.append(str(error))
                     self.stopping.set()
 
@@ -179,45 +185,45 @@ class Benchmark:
                     raise
         return fatal[0] if fatal else "interrupted" if self.stopping.is_set() else ""
 
-    def _open_questions(self, ledger: Ledger) -> Iterator[tuple[Item, Direct]]:
-        rest = iter(self.items)
-        while some := list(islice(rest, TOGETHER)):
-            known = ledger.records([item.name for item in some])
-            for item in some:
-                done = {record["question"] for record in known.get(item.name, ())}
-                for question in self.asked(item):
+    def _open_questions(self, ledger: Ledger) -> Iterator[tuple[Item, DirectQuestion]]:
+        remaining_items = iter(self.items)
+        while batch := list(islice(remaining_items, ITEMS_PER_BATCH)):
+            records_by_item = ledger.records([item.name for item in batch])
+            for item in batch:
+                done = {record["question"] for record in records_by_item.get(item.name, ())}
+                for question in self.questions_for(item):
                     if question.level in done:
                         self.progress(1, 0, ledger.committed)
                     else:
                         yield item, question
 
-    async def _ask(self, item: Item, question: Direct, ledger: Ledger) -> None:
-        """Ask one question; where it is not answered it is told, and stays open."""
+    async def _ask(self, item: Item, question: DirectQuestion, ledger: Ledger) -> None:
+        """Ask one question; without an answer the problem is reported and the question stays open."""
         try:
             call = await asyncio.to_thread(self.call, item, question)
             choices = await self.model.ask(call, ledger)
         except (PictureError, UnansweredError) as error:
-            told = error.reason if isinstance(error, UnansweredError) else str(error)
-            self.problems(f"{item.name}, {question.level}: {told}")
+            reason = error.reason if isinstance(error, UnansweredError) else str(error)
+            self.problems(f"{item.name}, {question.level}: {reason}")
             choices = ()
         self.progress(1, len(choices), ledger.committed)
 
-    def _written(self, ledger: Ledger, stopped: str) -> Ran:
-        """Write predictions and answers, each file whole or not at all, and sum up."""
+    def _write_files(self, ledger: Ledger, stopped: str) -> BenchmarkSummary:
+        """Write predictions and answers, each file whole or not at all, and return the summary."""
         counts: dict[str, Counter[str]] = {
             level: Counter({OK: 0, REFUSED: 0, UNREADABLE: 0, UNANSWERED: 0}) for level in self.questions
         }
         with Writer(self.folder / PREDICTIONS) as writer:
-            rest = iter(self.items)
-            while some := list(islice(rest, TOGETHER)):
-                known = ledger.records([item.name for item in some])
-                writer.write([self._row(item, known.get(item.name, []), counts) for item in some])
+            remaining_items = iter(self.items)
+            while batch := list(islice(remaining_items, ITEMS_PER_BATCH)):
+                records_by_item = ledger.records([item.name for item in batch])
+                writer.write([self._row(item, records_by_item.get(item.name, []), counts) for item in batch])
         with Writer(self.folder / RAW) as raw:
             answers = ledger.raw()
-            while part := list(islice(answers, TOGETHER)):
+            while part := list(islice(answers, ITEMS_PER_BATCH)):
                 raw.write(part)
         finished = not any(count[UNANSWERED] for count in counts.values())
-        found = Ran(
+        summary = BenchmarkSummary(
             len(self.items),
             {level: dict(count) for level, count in counts.items() if any(count.values())},
             ledger.totals(),
@@ -225,22 +231,22 @@ class Benchmark:
             finished,
             stopped,
         )
-        data = msgspec.json.format(msgspec.json.encode(found.as_facts()), indent=2)
+        data = msgspec.json.format(msgspec.json.encode(summary.as_facts()), indent=2)
         write_file(data, self.folder / SUMMARY)
-        return found
+        return summary
 
     def _row(self, item: Item, records: list[Record], counts: Mapping[str, Counter[str]]) -> Record:
         row: Record = {"item": item.name}
-        told = {record["question"]: record for record in records}
-        asked = {one.level for one in self.asked(item)}
+        record_by_question = {record["question"]: record for record in records}
+        asked_levels = {asked_question.level for asked_question in self.questions_for(item)}
         for level, question in self.questions.items():
             values: Mapping[str, Any] = dict.fromkeys(question.members)
-            if level in told:
-                values = question.values(told[level])
-                # An answer of which some part cannot be read is counted as what is worst of it.
-                outcome = next((one for one in (REFUSED, UNREADABLE) if one in values.values()), OK)
+            if level in record_by_question:
+                values = question.values(record_by_question[level])
+                # An answer with an unreadable part counts as unreadable, one with a refusal as refused.
+                outcome = next((fault for fault in (REFUSED, UNREADABLE) if fault in values.values()), OK)
                 counts[level][outcome] += 1
-            elif level in asked:
+            elif level in asked_levels:
                 counts[level][UNANSWERED] += 1
             row |= {name: values[name] for name in question.members}
         return row
@@ -269,9 +275,9 @@ def benchmark(
 
     Args:
         images: pictures, folders, patterns and manifests; labels say which questions a picture is asked.
-        folder: of the run; the same one goes on.
+        folder: of the run; a run in the same folder continues.
         model: whoever answers (`seke.vision.messages.Model`), such as an `Endpoint`.
-        settings: how it is asked; one greedy answer by default.
+        settings: how the model is asked; one greedy answer by default.
         knowledge: the base whose variables are asked for; the shipped base by default.
         given: max_cost, concurrency, problems and progress, as `Benchmark` has them.
 
@@ -279,6 +285,6 @@ def benchmark(
         engine.KnowledgeError, engine.SekeError: bad input.
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
-    listed = [images] if isinstance(images, str | Path) else images
-    asked = settings or Settings(type(model).__name__, temperature=0.0)
-    return Benchmark(Path(folder), items_of(listed, base), base, model, asked, **given)
+    image_list = [images] if isinstance(images, str | Path) else images
+    model_settings = settings or Settings(type(model).__name__, temperature=0.0)
+    return Benchmark(Path(folder), items_of(image_list, base), base, model, model_settings, **given)

@@ -1,7 +1,7 @@
-"""Predictions against gold: every score with its interval, refusals by class, predictions compared in pairs.
+"""Scores predictions against gold: scores with intervals, refusals by class, comparisons of two sets.
 
-All scores are over the items of which gold and prediction are known, as if the best guess were always taken;
-what is accepted is scored besides. Intervals are percentiles of bootstrap resamples of the items, or of whole
+All scores are over the items with gold and a prediction, as if the best guess were always taken; accepted
+values are scored in addition. Intervals are percentiles of bootstrap resamples of the items, or of whole
 groups of them; two sets of predictions are compared on the same resamples.
 """
 
@@ -17,7 +17,7 @@ from seke.benchmarking.paired_comparison import comparison
 from seke.benchmarking.predictions import holds_records, read_predictions
 from seke.benchmarking.published import citations
 from seke.benchmarking.score_card import card
-from seke.benchmarking.scorer import BINS, Options
+from seke.benchmarking.scorer import BINS, ScoreOptions
 from seke.files.shipped import knowledge as read_knowledge
 from seke.tables.label_table import LabelTable, labels_from, read_labels
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     Facts = dict[str, Any]
-    Source = str | Path | Iterable[Mapping[str, Any]]
+    PredictionSource = str | Path | Iterable[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Report:
-    """What was found, as JSON has it; `str` is it as text."""
+class ScoreReport:
+    """The facts of a score, as JSON values; `str` renders them as text."""
 
     facts: Facts
 
@@ -57,8 +57,8 @@ class Report:
 
 
 def score(
-    predictions: Source | Sequence[Source],
-    gold: Source | LabelTable,
+    predictions: PredictionSource | Sequence[PredictionSource],
+    gold: PredictionSource | LabelTable,
     knowledge: Knowledge | str | Path | None = None,
     *,
     groups: str = "",
@@ -67,7 +67,7 @@ def score(
     seed: int = 0,
     level: float = 0.95,
     bins: int = BINS,
-) -> Report:
+) -> ScoreReport:
     """Score predictions against gold; of several the first is compared with each of the others.
 
     Args:
@@ -87,10 +87,10 @@ def score(
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     table = _gold(gold, base, groups, sources)
-    options = Options(bootstrap, seed, level, bins)
-    given = [read_predictions(source, base) for source in _sources(predictions)]
-    known = {group for group in table.groups if group is not None}
-    return Report(
+    options = ScoreOptions(bootstrap, seed, level, bins)
+    prediction_sets = [read_predictions(source, base) for source in _sources(predictions)]
+    group_names = {group for group in table.groups if group is not None}
+    return ScoreReport(
         {
             "gold": {"path": table.path, "items": len(table.items)},
             "knowledge": {"name": base.name, "digest": base.digest},
@@ -100,24 +100,26 @@ def score(
                 "level": level,
                 "bins": bins,
                 "groups": groups or None,
-                "group_count": len(known),
+                "group_count": len(group_names),
                 "sources": sources or None,
             },
             "cited": citations() if sources else {},
-            "predictions": [card(base, one, table, options) for one in given],
-            "comparisons": [comparison(base, given[0], other, table, options) for other in given[1:]],
+            "predictions": [card(base, prediction_set, table, options) for prediction_set in prediction_sets],
+            "comparisons": [
+                comparison(base, prediction_sets[0], other, table, options) for other in prediction_sets[1:]
+            ],
         }
     )
 
 
-def _sources(predictions: Source | Sequence[Source]) -> list[Any]:
+def _sources(predictions: PredictionSource | Sequence[PredictionSource]) -> list[Any]:
     if isinstance(predictions, str | Path):
         return [predictions]
-    given = list(predictions)
-    return given if given and not isinstance(given[0], Mapping) else [given]
+    sources = list(predictions)
+    return sources if sources and not isinstance(sources[0], Mapping) else [sources]
 
 
-def _gold(gold: Source | LabelTable, base: Knowledge, groups: str, sources: str) -> LabelTable:
+def _gold(gold: PredictionSource | LabelTable, base: Knowledge, groups: str, sources: str) -> LabelTable:
     if isinstance(gold, LabelTable):
         return gold
     if not isinstance(gold, str | Path):

@@ -1,4 +1,4 @@
-"""One set of predictions against gold -> all that is to be said of it."""
+"""Makes the score card of one set of predictions: all its scores against gold, and its refusals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from engine import CategoricalScore, SekeError
 from seke.benchmarking.predictions import REFUSED, UNREADABLE
 from seke.benchmarking.published import figures_of
-from seke.benchmarking.scorer import AT_ONCE, Resamples, all_rounded, rounded, scorer_of
+from seke.benchmarking.scorer import VARIABLES_PER_BATCH, Resamples, json_number, json_numbers, make_scorer
 from seke.console.decision_words import DECISIONS
 from seke.datasets.registry import set_called
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from engine import Knowledge
     from seke.benchmarking.predictions import Predictions
-    from seke.benchmarking.scorer import Options, Scorer, Summary
+    from seke.benchmarking.scorer import ScoreOptions, Scorer, VariableSummary
     from seke.tables.label_table import LabelTable
 
     Floats = NDArray[np.float64]
@@ -28,79 +28,92 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
     Facts = dict[str, Any]
 
+# Names that a message or a count gives as examples.
 EXAMPLES = 3
+# Points of a scatter plot at most.
 MOST_POINTS = 1000
+# Nominal coverage of the interval from q05 to q95.
 NOMINAL = 0.9
 _MEANS = {"binary": ("f1", "balanced_accuracy"), "interval": ("ccc",)}
 
 
-def card(base: Knowledge, given: Predictions, table: LabelTable, options: Options) -> Facts:
+def card(base: Knowledge, predictions: Predictions, table: LabelTable, options: ScoreOptions) -> Facts:
     """Return the facts of one set of predictions.
 
     Raises:
         engine.SekeError: no item, or no variable, that both have.
     """
-    rows = given.rows_of(table.items)
-    names = shared_names(base, [given], table)
+    rows = predictions.rows_of(table.items)
+    names = shared_names(base, [predictions], table)
     if not (rows >= 0).any():
         raise SekeError(
-            f"{given.path} and {table.path} have no item in common: "
-            f"{some(given.items)} in the one, {some(table.items)} in the other"
+            f"{predictions.path} and {table.path} have no item in common: "
+            f"{examples(predictions.items)} in the one, {examples(table.items)} in the other"
         )
-    beyond = [given.items[i] for i in np.flatnonzero(table.rows_of(given.items) < 0).tolist()]
-    scored = _scored(base, given, table, names, options, {})
+    beyond = [predictions.items[i] for i in np.flatnonzero(table.rows_of(predictions.items) < 0).tolist()]
+    scored = _score_variables(base, predictions, table, names, options, {})
     return {
-        "path": given.path,
+        "path": predictions.path,
         **scored,
         "without_gold": {"count": len(beyond), "examples": beyond[:EXAMPLES]},
-        "refusals": _refusals(base, given, table, rows),
-        "sources": [_source(base, given, table, name, options) for name in dict.fromkeys(table.sources)]
+        "refusals": _refusals(base, predictions, table, rows),
+        "sources": [
+            _source_facts(base, predictions, table, name, options) for name in dict.fromkeys(table.sources)
+        ]
         if any(name is not None for name in table.sources)
         else [],
     }
 
 
-def _source(
-    base: Knowledge, given: Predictions, table: LabelTable, name: str | None, options: Options
+def _source_facts(
+    base: Knowledge, predictions: Predictions, table: LabelTable, name: str | None, options: ScoreOptions
 ) -> Facts:
     """Return the scores of the items of one source set; action units also by the groups that it declares."""
     part = table.of_source(name)
-    known = set_called(name)
-    names = [one for one in shared_names(base, [given], table) if one in part.gold.values]
-    groups = {} if known is None else known.scores
-    facts = _scored(base, given, part, names, options, groups)
+    source_set = set_called(name)
+    names = [
+        variable_name
+        for variable_name in shared_names(base, [predictions], table)
+        if variable_name in part.gold.values
+    ]
+    groups = {} if source_set is None else source_set.scores
+    facts = _score_variables(base, predictions, part, names, options, groups)
     for variable in facts["variables"].values():
         for drawn_only in ("points", "reliability", "risk_coverage"):
             variable.pop(drawn_only, None)
-    told = {"source": name, "label": name if known is None else known.label}
-    return {**told, **facts, "published": [] if known is None else figures_of(known.name)}
+    heading = {"source": name, "label": name if source_set is None else source_set.label}
+    return {**heading, **facts, "published": [] if source_set is None else figures_of(source_set.name)}
 
 
-def _scored(
+def _score_variables(
     base: Knowledge,
-    given: Predictions,
+    predictions: Predictions,
     table: LabelTable,
     names: Sequence[str],
-    options: Options,
+    options: ScoreOptions,
     groups: Mapping[str, Sequence[str]],
 ) -> Facts:
-    """Return the scores of some variables. groups: name -> variables of which a mean is wanted besides."""
-    rows = given.rows_of(table.items)
+    """Return the scores of some variables. groups: name -> variables whose mean scores are wanted, too."""
+    rows = predictions.rows_of(table.items)
     at = np.flatnonzero(rows >= 0)
     resamples = Resamples([table.groups[i] for i in at.tolist()], options)
-    summaries: dict[str, Summary] = {}
+    summaries: dict[str, VariableSummary] = {}
     drawn: dict[str, dict[str, Floats]] = {}
     variables: dict[str, Facts] = {}
-    for start in range(0, len(names), AT_ONCE):
-        several = names[start : start + AT_ONCE]
+    for start in range(0, len(names), VARIABLES_PER_BATCH):
+        batch = names[start : start + VARIABLES_PER_BATCH]
         scorers = [
-            scorer_of(
-                base, name, given.variables[name].of(rows[at]), table.gold.values[name][at], options.bins
+            make_scorer(
+                base,
+                name,
+                predictions.variables[name].of(rows[at]),
+                table.gold.values[name][at],
+                options.bins,
             )
-            for name in several
+            for name in batch
         ]
-        drawn |= dict(zip(several, resamples.scores(scorers), strict=True))
-        for name, scorer in zip(several, scorers, strict=True):
+        drawn |= dict(zip(batch, resamples.scores(scorers), strict=True))
+        for name, scorer in zip(batch, scorers, strict=True):
             variables[name] = _variable(scorer, drawn[name], resamples, table.gold.values[name], options)
             summaries[name] = scorer.summary()
     without = [table.items[i] for i in np.flatnonzero(rows < 0).tolist()]
@@ -115,32 +128,37 @@ def _scored(
     }
 
 
-def shared_names(base: Knowledge, given: Sequence[Predictions], table: LabelTable) -> list[str]:
+def shared_names(base: Knowledge, prediction_sets: Sequence[Predictions], table: LabelTable) -> list[str]:
     """Return the variables that gold and all predictions have, in the order of the levels."""
     levels = [name for members in base.levels.values() for name in members]
     every = [*dict.fromkeys([*levels, *base.variables])]
-    names = [n for n in every if n in table.gold.values and all(n in one.variables for one in given)]
+    names = [
+        n
+        for n in every
+        if n in table.gold.values and all(n in predictions.variables for predictions in prediction_sets)
+    ]
     if not names:
-        there = [some(tuple(one.variables)) for one in given]
+        variable_examples = [examples(predictions.variables) for predictions in prediction_sets]
+        paths = " and ".join(predictions.path for predictions in prediction_sets)
         raise SekeError(
-            f"{' and '.join(one.path for one in given)} and {table.path} have no variable in common: "
-            f"{'; '.join(there)} predicted, {some(tuple(table.gold.values))} in gold"
+            f"{paths} and {table.path} have no variable in common: "
+            f"{'; '.join(variable_examples)} predicted, {examples(tuple(table.gold.values))} in gold"
         )
     return names
 
 
-def some(names: Iterable[str]) -> str:
+def examples(names: Iterable[str]) -> str:
     """Return a few names as examples."""
     every = list(names)
     return ", ".join(map(repr, every[:EXAMPLES])) + (", ..." if len(every) > EXAMPLES else "")
 
 
 def _variable(
-    scorer: Scorer, drawn: Mapping[str, Floats], resamples: Resamples, gold: Floats, options: Options
+    scorer: Scorer, drawn: Mapping[str, Floats], resamples: Resamples, gold: Floats, options: ScoreOptions
 ) -> Facts:
-    why = scorer.undefined()
-    scores = {name: resamples.shown(value, drawn.get(name)) for name, value in scorer.point.items()}
-    for name, reason in why.items():
+    undefined = scorer.undefined()
+    scores = {name: resamples.estimate(value, drawn.get(name)) for name, value in scorer.point.items()}
+    for name, reason in undefined.items():
         scores[name] = {"value": None, "low": None, "high": None, "reason": reason}
     facts: Facts = {
         "kind": scorer.variable.kind,
@@ -149,8 +167,8 @@ def _variable(
         "void": {name: _count(getattr(scorer.prediction, name)) for name in (REFUSED, UNREADABLE)},
         "scores": scores,
     }
-    if isinstance(scorer.own, CategoricalScore):
-        facts |= _classes(scorer.own, scorer.variable.states)
+    if isinstance(scorer.kind_score, CategoricalScore):
+        facts |= _classes(scorer.kind_score, scorer.variable.states)
     if scorer.variable.kind == "interval":
         facts |= {"tolerance": scorer.tolerance, "nominal": NOMINAL, "points": _points(scorer)}
         facts["range"] = [scorer.variable.edges[0], scorer.variable.edges[-1]]
@@ -159,12 +177,12 @@ def _variable(
     return facts
 
 
-def _classes(own: CategoricalScore, states: tuple[str, ...]) -> Facts:
-    """Return the confusion matrix, gold in rows, and what follows from it for each class.
+def _classes(score: CategoricalScore, states: tuple[str, ...]) -> Facts:
+    """Return the confusion matrix, gold in rows, and precision, recall and F1 of each class.
 
-    Answers that are none are in no column; `void` counts them.
+    Void answers are in no column; `void` counts them.
     """
-    table = own.confusion(np.ones((1, len(own.gold))))[0]
+    table = score.confusion(np.ones((1, len(score.gold))))[0]
     classes = []
     for k, state in enumerate(states):
         hit, gold, named = table[k, k], table[k].sum(), table[:, k].sum()
@@ -174,9 +192,9 @@ def _classes(own: CategoricalScore, states: tuple[str, ...]) -> Facts:
                 "gold": int(gold),
                 "predicted": int(named),
                 "void": int(table[k, -1]),
-                "precision": rounded(hit / named) if named else None,
-                "recall": rounded(hit / gold) if gold else None,
-                "f1": rounded(2 * hit / (gold + named)) if gold + named else None,
+                "precision": json_number(hit / named) if named else None,
+                "recall": json_number(hit / gold) if gold else None,
+                "f1": json_number(2 * hit / (gold + named)) if gold + named else None,
             }
         )
     return {"states": list(states), "classes": classes, "confusion": table[:, :-1].astype(int).tolist()}
@@ -189,56 +207,56 @@ def _count(flags: Flags | None) -> int:
 def _points(scorer: Scorer) -> list[list[float]]:
     """Return [gold, predicted] of evenly chosen items."""
     step = -(-len(scorer.gold) // MOST_POINTS) or 1
-    both = np.stack([scorer.gold[::step], scorer.prediction.value[::step]], axis=1)
-    return np.round(both, 4).tolist()  # type: ignore[no-any-return]
+    pairs = np.stack([scorer.gold[::step], scorer.prediction.value[::step]], axis=1)
+    return np.round(pairs, 4).tolist()  # type: ignore[no-any-return]
 
 
-def _curves(scorer: Scorer, options: Options) -> Facts:
+def _curves(scorer: Scorer, options: ScoreOptions) -> Facts:
     facts: Facts = {}
     if scorer.reliability is not None:
         null = scorer.reliability.null(np.random.default_rng(options.seed))
         counts, stated, share = scorer.reliability.diagram()
         facts["reliability"] = {
             "count": counts.tolist(),
-            "stated": all_rounded(stated),
-            "share": all_rounded(share),
-            "null_low": all_rounded(null.lows),
-            "null_high": all_rounded(null.highs),
-            "null_ece": all_rounded(np.array([null.low, null.high])),
+            "stated": json_numbers(stated),
+            "share": json_numbers(share),
+            "null_low": json_numbers(null.lows),
+            "null_high": json_numbers(null.highs),
+            "null_ece": json_numbers(np.array([null.low, null.high])),
         }
     if scorer.selective is not None:
         coverage, error, risk = scorer.selective.curve()
         facts["risk_coverage"] = {
-            "coverage": all_rounded(coverage),
-            "error": all_rounded(error),
-            "risk": all_rounded(risk),
+            "coverage": json_numbers(coverage),
+            "error": json_numbers(error),
+            "risk": json_numbers(risk),
         }
     return facts
 
 
 def level_means(
     groups: Mapping[str, Sequence[str]],
-    summaries: Mapping[str, Summary],
+    summaries: Mapping[str, VariableSummary],
     drawn: Mapping[str, Mapping[str, Floats]],
     resamples: Resamples,
 ) -> Facts:
-    """Return for each group of several variables the means of their scores, over those that have it."""
+    """Return for each group of at least two variables the mean of each score over those that have it."""
     levels: Facts = {}
     for level, members in groups.items():
-        own = [summaries[name] for name in members if name in summaries]
-        kinds = {summary.variable.kind for summary in own}
-        if len(own) < 2 or len(kinds) > 1:
+        member_summaries = [summaries[name] for name in members if name in summaries]
+        kinds = {summary.variable.kind for summary in member_summaries}
+        if len(member_summaries) < 2 or len(kinds) > 1:
             continue
         means = {}
         for score in _MEANS.get(kinds.pop(), ()):
-            why = {summary.variable.name: summary.undefined.get(score) for summary in own}
-            over = [summary for summary in own if why[summary.variable.name] is None]
+            undefined = {summary.variable.name: summary.undefined.get(score) for summary in member_summaries}
+            over = [summary for summary in member_summaries if undefined[summary.variable.name] is None]
             value = np.mean([summary.point[score] for summary in over]) if over else np.nan
             parts = [drawn[summary.variable.name].get(score) for summary in over]
             means[f"mean_{score}"] = {
-                **resamples.shown(float(value), mean_known([part for part in parts if part is not None])),
+                **resamples.estimate(float(value), mean_known([part for part in parts if part is not None])),
                 "over": [summary.variable.name for summary in over],
-                "left_out": {name: reason for name, reason in why.items() if reason is not None},
+                "left_out": {name: reason for name, reason in undefined.items() if reason is not None},
             }
         if means:
             levels[level] = means
@@ -246,7 +264,7 @@ def level_means(
 
 
 def mean_known(parts: list[Floats]) -> Floats | None:
-    """Return the mean (R,) of scores, of each resample over those that it has."""
+    """Return the mean, (R,), of scores (R,) of several variables, over those defined on each resample."""
     if not parts:
         return None
     table = np.stack(parts)
@@ -254,34 +272,34 @@ def mean_known(parts: list[Floats]) -> Floats | None:
     return np.where(known > 0, np.nansum(table, axis=0) / np.maximum(known, 1), np.nan)
 
 
-def _refusals(base: Knowledge, given: Predictions, table: LabelTable, rows: Ints) -> Facts:
-    """Return what became of the items of gold, by the class that gold has of them."""
+def _refusals(base: Knowledge, predictions: Predictions, table: LabelTable, rows: Ints) -> Facts:
+    """Return predictions, refusals and decisions of the items of gold, by their gold class."""
     name = _class_variable(base, table)
     values = table.gold.values[name] if name else np.full(len(table.items), np.nan)
     states = base.variables[name].states if name else ()
     parts = [(state, values == index) for index, state in enumerate(states)]
     parts += [("unknown", np.isnan(values))] if name and np.isnan(values).any() else []
     parts.append(("all", np.ones(len(values), dtype=bool)))
-    return {"variable": name, "classes": [_outcomes(given, rows[part], label) for label, part in parts]}
+    return {"variable": name, "classes": [_outcomes(predictions, rows[part], label) for label, part in parts]}
 
 
 def _class_variable(base: Knowledge, table: LabelTable) -> str:
-    """Return the categorical variable by which gold is split: the root where gold has it."""
+    """Return the categorical variable that splits gold: the root where gold has it, else the first one."""
     kinds = {name: base.variables[name].kind for name in table.gold.values}
     named = [name for name, kind in kinds.items() if kind == "categorical"]
     return base.root if base.root in named else (named[0] if named else "")
 
 
-def _outcomes(given: Predictions, rows: Ints, label: str) -> Facts:
-    own = rows[rows >= 0]
-    found: Facts = {"class": label, "gold": len(rows), "without_prediction": int((rows < 0).sum())}
-    if given.refused is not None and given.samples is not None:
-        found["refused_items"] = int((given.refused[own] > 0).sum())
-        found["refused_answers"] = int(given.refused[own].sum())
-        found["answers"] = int(given.samples[own].sum())
-    if given.unreadable is not None:
-        found["unreadable_answers"] = int(given.unreadable[own].sum())
-    if given.decided is not None:
-        counts = np.bincount(given.decided[own], minlength=len(DECISIONS)).tolist()
-        found |= dict(zip(DECISIONS, counts, strict=True))
-    return found
+def _outcomes(predictions: Predictions, rows: Ints, label: str) -> Facts:
+    predicted_rows = rows[rows >= 0]
+    counts_of_class: Facts = {"class": label, "gold": len(rows), "without_prediction": int((rows < 0).sum())}
+    if predictions.refused is not None and predictions.samples is not None:
+        counts_of_class["refused_items"] = int((predictions.refused[predicted_rows] > 0).sum())
+        counts_of_class["refused_answers"] = int(predictions.refused[predicted_rows].sum())
+        counts_of_class["answers"] = int(predictions.samples[predicted_rows].sum())
+    if predictions.unreadable is not None:
+        counts_of_class["unreadable_answers"] = int(predictions.unreadable[predicted_rows].sum())
+    if predictions.decided is not None:
+        counts = np.bincount(predictions.decided[predicted_rows], minlength=len(DECISIONS)).tolist()
+        counts_of_class |= dict(zip(DECISIONS, counts, strict=True))
+    return counts_of_class

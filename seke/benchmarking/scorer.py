@@ -1,4 +1,4 @@
-"""One variable's predictions and gold -> all its scores, as they are and on resamples."""
+"""Computes all scores of one variable's predictions against gold, on the items and on resamples of them."""
 
 from __future__ import annotations
 
@@ -30,17 +30,19 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
+# Decimal places of scores in the facts.
 DIGITS = 6
+# Bins of equal mass of a reliability diagram, by default.
 BINS = 15
-# Variables, and pairs of them, scored at once: each takes some 200 bytes an item; for the next ones the
-# resamples are drawn again.
-AT_ONCE, PAIRS_AT_ONCE = 6, 3
+# Variables, and pairs of them, scored at once: each takes some 200 bytes an item. Every batch draws the
+# resamples again.
+VARIABLES_PER_BATCH, PAIRS_PER_BATCH = 6, 3
 _LABELS_ONLY = "hard labels have no probabilities"
 
 
 @dataclass(frozen=True)
-class Options:
-    """How scores are made: bootstrap resamples (0: no intervals), seed, level of intervals, bins of ECE."""
+class ScoreOptions:
+    """Options of scores: bootstrap resamples (0: no intervals), seed, level of intervals, bins of ECE."""
 
     bootstrap: int = 1000
     seed: int = 0
@@ -49,8 +51,8 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """What is kept of a scorer: all its scores, and why which are not defined."""
+class VariableSummary:
+    """The scores of a variable without its arrays. undefined: score -> why it is not defined."""
 
     variable: Variable
     point: dict[str, float]
@@ -59,9 +61,9 @@ class Summary:
 
 @dataclass(frozen=True)
 class Scorer:
-    """What is known of one variable: `chosen` (n,) among the items, their predictions and gold (n,).
+    """The predictions and gold (n,) of one variable; `chosen` (n,): indices of their items.
 
-    Where an answer is none, the prediction holds what it counts as; see `counted`.
+    A void answer has the value that it counts as; see `fill_void_values`.
     """
 
     variable: Variable
@@ -72,27 +74,27 @@ class Scorer:
     bins: int
 
     @cached_property
-    def own(self) -> CategoricalScore | BinaryScore | NumberScore:
+    def kind_score(self) -> CategoricalScore | BinaryScore | NumberScore:
         """The scores of the variable's kind."""
-        told, gold = self.prediction, self.gold
+        prediction, gold = self.prediction, self.gold
         if self.variable.kind == "interval":
             signed = self.variable.edges[0] < 0 < self.variable.edges[-1]
-            return NumberScore(gold, told.value, signed, told.low, told.high)
-        truth, said = gold.astype(np.int64), told.value.astype(np.int64)
+            return NumberScore(gold, prediction.value, signed, prediction.low, prediction.high)
+        truth, predicted = gold.astype(np.int64), prediction.value.astype(np.int64)
         if self.variable.kind == "binary":
-            return BinaryScore(truth, said, told.p)
-        return CategoricalScore(truth, said, len(self.variable.states), told.p)
+            return BinaryScore(truth, predicted, prediction.p)
+        return CategoricalScore(truth, predicted, len(self.variable.states), prediction.p)
 
     @cached_property
     def reliability(self) -> Reliability | None:
-        """P(present), or the probability of the predicted class, against what is so."""
+        """The reliability of P(present), or of the probability of the predicted class."""
         p = self.prediction.p
         if p is None:
             return None
         if self.variable.kind == "binary":
             return Reliability.of(p, self.gold, self.bins)
-        said = self.prediction.value.astype(np.int64)
-        return Reliability.of(p[np.arange(len(p)), said], 1 - self.wrong, self.bins)
+        predicted = self.prediction.value.astype(np.int64)
+        return Reliability.of(p[np.arange(len(p)), predicted], 1 - self.wrong, self.bins)
 
     @cached_property
     def wrong(self) -> Floats:
@@ -106,45 +108,47 @@ class Scorer:
 
     @cached_property
     def selective(self) -> SelectiveScore | None:
-        """What is wrong against the stated risk."""
-        told = self.prediction
-        if told.risk is None:
+        """The scores of the stated risk against `wrong`; None without risks."""
+        prediction = self.prediction
+        if prediction.risk is None:
             return None
-        return SelectiveScore(self.wrong, told.risk, told.accepted, self.variable.kind != "binary")
+        return SelectiveScore(
+            self.wrong, prediction.risk, prediction.accepted, self.variable.kind != "binary"
+        )
 
     def scores(self, weights: Floats) -> dict[str, Floats]:
         """Return all scores but ECE, (R,) each, for weights (R, n) of the chosen items."""
-        found = self.own.scores(weights)
-        return found if self.selective is None else found | self.selective.scores(weights)
+        scores = self.kind_score.scores(weights)
+        return scores if self.selective is None else scores | self.selective.scores(weights)
 
     @cached_property
     def point(self) -> dict[str, float]:
-        """All scores of the items as they are."""
-        found = self.scores(np.ones((1, len(self.chosen))))
-        point = {name: float(values[0]) for name, values in found.items()}
+        """All scores on the items themselves."""
+        scores = self.scores(np.ones((1, len(self.chosen))))
+        point = {name: float(values[0]) for name, values in scores.items()}
         return point if self.reliability is None else point | {"ece": self.reliability.ece()}
 
-    def summary(self) -> Summary:
-        """Return the scores without what they were made from, which takes memory for every item."""
-        return Summary(self.variable, self.point, self.undefined())
+    def summary(self) -> VariableSummary:
+        """Return the scores without the arrays behind them, which take memory for every item."""
+        return VariableSummary(self.variable, self.point, self.undefined())
 
     def undefined(self) -> dict[str, str]:
-        """Return why which scores are not defined."""
-        why = self.own.undefined()
+        """Return score -> why it is not defined."""
+        reasons = self.kind_score.undefined()
         if self.selective is not None:
-            why |= self.selective.undefined()
+            reasons |= self.selective.undefined()
         else:
-            why["aurc"] = why["coverage"] = "no risks are predicted"
+            reasons["aurc"] = reasons["coverage"] = "no risks are predicted"
         if self.prediction.p is None and self.variable.kind != "interval":
-            why |= dict.fromkeys(("log_loss", "brier", "ece"), _LABELS_ONLY)
+            reasons |= dict.fromkeys(("log_loss", "brier", "ece"), _LABELS_ONLY)
         elif not len(self.chosen) and self.variable.kind != "interval":
-            why["ece"] = why["log_loss"]
+            reasons["ece"] = reasons["log_loss"]
         if self.prediction.low is None and self.variable.kind == "interval":
-            why["inside"] = "no intervals are predicted"
-        return why
+            reasons["inside"] = "no intervals are predicted"
+        return reasons
 
 
-def scorer_of(
+def make_scorer(
     base: Knowledge,
     name: str,
     prediction: Prediction,
@@ -152,36 +156,39 @@ def scorer_of(
     bins: int,
     also: Prediction | None = None,
 ) -> Scorer:
-    """Return the scorer of a variable over those items (N,) that have gold, prediction, and one in `also`."""
-    known = ~np.isnan(gold)
-    for one in (prediction, also):
-        known &= True if one is None else ~np.isnan(one.value) | one.void
-    chosen = np.flatnonzero(known)
+    """Return the scorer of a variable over the items, of N, with gold, a prediction, and one in `also`."""
+    usable = ~np.isnan(gold)
+    for required in (prediction, also):
+        usable &= True if required is None else ~np.isnan(required.value) | required.void
+    chosen = np.flatnonzero(usable)
     tolerance = base.policy.tolerance.get(name, 0.0)
-    told = counted(base.variables[name], prediction.of(chosen), gold[chosen])
-    return Scorer(base.variables[name], told, gold[chosen], chosen, tolerance, bins)
+    chosen_prediction = fill_void_values(base.variables[name], prediction.of(chosen), gold[chosen])
+    return Scorer(base.variables[name], chosen_prediction, gold[chosen], chosen, tolerance, bins)
 
 
-def counted(variable: Variable, prediction: Prediction, gold: Floats) -> Prediction:
-    """Return a prediction with what answers that are none count as: (n,) values in place of NaN.
+def fill_void_values(variable: Variable, prediction: Prediction, gold: Floats) -> Prediction:
+    """Return a prediction whose void answers have the value that they count as, in place of NaN.
 
-    A class that no gold is of; of a binary variable the opposite of gold; of a number the middle of its
-    range, which is what one would say who does not look, and of another sign than gold.
+    gold: (n,). The value of a categorical variable is a class beyond its states, which no gold has; of a
+    binary variable the opposite of gold; of a number the middle of its range, as a guess without looking
+    would be, shifted by the smallest step where gold is the middle itself.
     """
     if not prediction.void.any():
         return prediction
     if variable.kind == "interval":
         half = (variable.edges[0] + variable.edges[-1]) / 2
-        instead = np.where(gold == half, np.nextafter(half, variable.edges[-1]), half)
+        substitute = np.where(gold == half, np.nextafter(half, variable.edges[-1]), half)
     else:
-        instead = 1 - gold if variable.kind == "binary" else np.full(len(gold), float(len(variable.states)))
-    return replace(prediction, value=np.where(prediction.void, instead, prediction.value))
+        substitute = (
+            1 - gold if variable.kind == "binary" else np.full(len(gold), float(len(variable.states)))
+        )
+    return replace(prediction, value=np.where(prediction.void, substitute, prediction.value))
 
 
 class Resamples:
     """The same resamples of some items for every score: of each item, or of whole groups."""
 
-    def __init__(self, groups: Sequence[str | None], options: Options) -> None:
+    def __init__(self, groups: Sequence[str | None], options: ScoreOptions) -> None:
         # An item of no known group is a group of its own.
         keys = ((index, "") if group is None else (-1, group) for index, group in enumerate(groups))
         numbers: dict[tuple[int, str], int] = {}
@@ -190,26 +197,28 @@ class Resamples:
         self._times = options.bootstrap if self.units > 1 else 0
 
     def scores(self, scorers: Sequence[Scorer]) -> list[dict[str, Floats]]:
-        """Return each score of each variable on all resamples; nothing where there are none."""
+        """Return, for each scorer, score -> (R,) values on all resamples; empty where there are none."""
         rng = np.random.default_rng(self._seed)
-        return scored_together([(one.scores, one.chosen) for one in scorers], self._unit, self._times, rng)
+        return scored_together(
+            [(scorer.scores, scorer.chosen) for scorer in scorers], self._unit, self._times, rng
+        )
 
-    def shown(self, value: float, resamples: Floats | None) -> dict[str, Any]:
-        """Return a value and its interval, null where it has none."""
-        found: dict[str, Any] = {"value": rounded(value), "low": None, "high": None}
-        if resamples is None or found["value"] is None:
-            return found
+    def estimate(self, value: float, resamples: Floats | None) -> dict[str, Any]:
+        """Return a value and its interval from resamples (R,); None where it has none."""
+        facts: dict[str, Any] = {"value": json_number(value), "low": None, "high": None}
+        if resamples is None or facts["value"] is None:
+            return facts
         interval = percentile_interval(resamples, self.level)
         if interval is not None:
-            found["low"], found["high"] = map(rounded, interval)
-        return found
+            facts["low"], facts["high"] = map(json_number, interval)
+        return facts
 
 
-def rounded(value: float) -> float | None:
-    """Return a number as JSON has it, null for NaN."""
+def json_number(value: float) -> float | None:
+    """Return a rounded number, None for NaN."""
     return None if math.isnan(value) else round(float(value), DIGITS)
 
 
-def all_rounded(values: Floats) -> list[float | None]:
-    """Return numbers as JSON has them."""
-    return [rounded(value) for value in np.asarray(values, dtype=np.float64).tolist()]
+def json_numbers(values: Floats) -> list[float | None]:
+    """Return the rounded numbers of an array (n,), None for NaN."""
+    return [json_number(value) for value in np.asarray(values, dtype=np.float64).tolist()]

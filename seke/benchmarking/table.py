@@ -1,7 +1,7 @@
-"""The facts of a score as one table a task: set by set, what predictions score and what was published.
+"""Arranges the facts of a score in one table a task: scores of predictions and published figures, by set.
 
-A task is a categorical variable, a number, or a level of binary variables. What a
-cell holds is a number with its interval, or why there is none.
+A task is a categorical variable, a number, or a level of binary variables. A cell holds a number with its
+interval, or the reason why there is none.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """What one system scores on one set.
+    """The scores of one system on one set.
 
-    items: how many have gold and an answer, None of a published figure. void: how many of these answers are
-    none (refused or unreadable), which count as wrong. cited: the source of a published figure.
+    items: items with gold and an answer, None for a published figure. void: how many of these answers are
+    refused or unreadable, which counts as wrong. cited: the source of a published figure.
     """
 
     source: str
@@ -49,7 +49,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class ScoreTable:
     """All rows of a task; each has a cell for each column."""
 
     title: str
@@ -57,26 +57,34 @@ class Table:
     rows: tuple[Row, ...]
 
 
-def tables(facts: Facts) -> list[Table]:
-    """Return the tables of all tasks, without those that no prediction has anything of."""
-    kinds = {name: one["kind"] for card in facts["predictions"] for name, one in card["variables"].items()}
-    wanted = {"categorical": OF_CLASSES, "interval": OF_NUMBERS}
-    made = [_of_variable(facts, name, wanted[kind]) for name, kind in kinds.items() if kind in wanted]
+def tables(facts: Facts) -> list[ScoreTable]:
+    """Return the tables of all tasks that have at least one row."""
+    kinds = {
+        name: variable["kind"]
+        for card in facts["predictions"]
+        for name, variable in card["variables"].items()
+    }
+    scores_by_kind = {"categorical": OF_CLASSES, "interval": OF_NUMBERS}
+    score_tables = [
+        _of_variable(facts, name, scores_by_kind[kind])
+        for name, kind in kinds.items()
+        if kind in scores_by_kind
+    ]
     levels = dict.fromkeys(level for card in facts["predictions"] for level in card["levels"])
     binary = {name for name, kind in kinds.items() if kind == "binary"}
     for level in levels:
         means = next(card["levels"][level] for card in facts["predictions"] if level in card["levels"])
-        found = means.get("mean_f1")
-        if found is not None:
+        mean_f1 = means.get("mean_f1")
+        if mean_f1 is not None:
             members = [
-                name for name in kinds if name in binary and name in {*found["over"], *found["left_out"]}
+                name for name in kinds if name in binary and name in {*mean_f1["over"], *mean_f1["left_out"]}
             ]
-            made += [_of_level(facts, level), _of_units(facts, level, members)]
-    return [one for one in made if one.rows]
+            score_tables += [_of_level(facts, level), _of_units(facts, level, members)]
+    return [table for table in score_tables if table.rows]
 
 
 def systems_of(facts: Facts) -> list[str]:
-    """Return how the sets of predictions are told apart: by their file's name, where that is enough."""
+    """Return a distinct name of each set of predictions: its file's name, or its path where names recur."""
     paths = [str(card["path"]) for card in facts["predictions"]]
     short = [path.replace("\\", "/").rpartition("/")[2] for path in paths]
     counts = Counter(short)
@@ -99,74 +107,82 @@ def _published(facts: Facts) -> Iterator[tuple[str, Facts]]:
 
 
 def _cell(scores: Facts, name: str) -> Cell:
-    one = scores.get(name, {"value": None, "low": None, "high": None})
-    return Cell(one["value"], one["low"], one["high"], one.get("reason", ""))
+    score = scores.get(name, {"value": None, "low": None, "high": None})
+    return Cell(score["value"], score["low"], score["high"], score.get("reason", ""))
 
 
 def _void(variables: Iterable[Facts]) -> int:
-    """Return the most answers that are none of any of these variables: one answer may tell of many."""
-    return max((sum(one["void"].values()) for one in variables), default=0)
+    """Return the highest count of void answers of a variable; one answer may be about many variables."""
+    return max((sum(variable["void"].values()) for variable in variables), default=0)
 
 
 def _row(source: str, system: str, cells: Iterable[Cell], variables: list[Facts], note: str = "") -> Row:
-    items = max(one["items"] for one in variables)
+    items = max(variable["items"] for variable in variables)
     return Row(source, system, tuple(cells), items, _void(variables), note)
 
 
-def _quoted(label: str, figure: Facts, wanted: Iterable[str]) -> Row | None:
-    cells = [Cell(figure["scores"].get(name)) for name in wanted]
+def _published_row(label: str, figure: Facts, score_names: Iterable[str]) -> Row | None:
+    cells = [Cell(figure["scores"].get(name)) for name in score_names]
     if all(cell.value is None for cell in cells):
         return None
     return Row(label, figure["system"], tuple(cells), None, 0, figure["note"], figure["source"])
 
 
-def _ordered(own: list[Row], quoted: Iterable[Row | None]) -> tuple[Row, ...]:
-    """Return rows set by set, published figures after the predictions of each."""
-    known = [row for row in quoted if row is not None]
-    sets = dict.fromkeys(row.source for row in own)
-    return tuple(row for one in sets for row in (*own, *known) if row.source == one)
+def _sort_by_set(scored: list[Row], published_rows: Iterable[Row | None]) -> tuple[Row, ...]:
+    """Return the rows sorted by set, in each set published figures after the predictions."""
+    published = [row for row in published_rows if row is not None]
+    sets = dict.fromkeys(row.source for row in scored)
+    return tuple(row for set_name in sets for row in (*scored, *published) if row.source == set_name)
 
 
-def _of_variable(facts: Facts, name: str, scores: Mapping[str, str]) -> Table:
+def _of_variable(facts: Facts, name: str, scores: Mapping[str, str]) -> ScoreTable:
     rows = []
     for source, system, part in _parts(facts):
-        one = part["variables"].get(name)
-        if one is not None and one["items"]:
-            rows.append(_row(source, system, (_cell(one["scores"], score) for score in scores), [one]))
-    wanted = [f"{name}.{score}" for score in scores]
-    quoted = (_quoted(label, figure, wanted) for label, figure in _published(facts))
-    return Table(name, tuple(scores.values()), _ordered(rows, quoted))
+        variable = part["variables"].get(name)
+        if variable is not None and variable["items"]:
+            rows.append(
+                _row(source, system, (_cell(variable["scores"], score) for score in scores), [variable])
+            )
+    score_names = [f"{name}.{score}" for score in scores]
+    published = (_published_row(label, figure, score_names) for label, figure in _published(facts))
+    return ScoreTable(name, tuple(scores.values()), _sort_by_set(rows, published))
 
 
-def _of_level(facts: Facts, level: str) -> Table:
+def _of_level(facts: Facts, level: str) -> ScoreTable:
     rows: list[Row] = []
-    quoted: list[Row | None] = []
+    published: list[Row | None] = []
     for source, system, part in _parts(facts):
         named = {group: means for group, means in part.get("groups", {}).items() if "mean_f1" in means}
         for group, means in (named or {"": part["levels"].get(level, {})}).items():
-            found = means.get("mean_f1")
-            members = [*found["over"], *found["left_out"]] if found else []
+            mean_f1 = means.get("mean_f1")
+            members = [*mean_f1["over"], *mean_f1["left_out"]] if mean_f1 else []
             variables = [part["variables"][name] for name in members]
-            if not any(one["items"] for one in variables):
+            if not any(variable["items"] for variable in variables):
                 continue
-            note = f"{len(found['over'])} of {len(members)}" if found else ""
+            note = f"{len(mean_f1['over'])} of {len(members)}" if mean_f1 else ""
             note += f" ({group})" if group else ""
             rows.append(_row(source, system, [_cell(means, "mean_f1")], variables, note))
     for label, figure in _published(facts):
-        one = _quoted(label, figure, ["mean_f1"])
+        row = _published_row(label, figure, ["mean_f1"])
         group = f"{figure['group']}: " if figure["group"] else ""
-        quoted.append(None if one is None else Row(**{**vars(one), "note": f"{group}{one.note}"}))
-    return Table(level.replace("_", " "), tuple(OF_UNITS.values()), _ordered(rows, quoted))
+        published.append(None if row is None else Row(**{**vars(row), "note": f"{group}{row.note}"}))
+    return ScoreTable(level.replace("_", " "), tuple(OF_UNITS.values()), _sort_by_set(rows, published))
 
 
-def _of_units(facts: Facts, level: str, members: list[str]) -> Table:
+def _of_units(facts: Facts, level: str, members: list[str]) -> ScoreTable:
     rows = []
     for source, system, part in _parts(facts):
-        known = {name: one for name, one in part["variables"].items() if name in members and one["items"]}
-        if known:
+        with_items = {
+            name: variable
+            for name, variable in part["variables"].items()
+            if name in members and variable["items"]
+        }
+        if with_items:
             cells = (
-                _cell(known[name]["scores"], "f1") if name in known else Cell(None, why="no gold")
+                _cell(with_items[name]["scores"], "f1") if name in with_items else Cell(None, why="no gold")
                 for name in members
             )
-            rows.append(_row(source, system, cells, list(known.values())))
-    return Table(f"{level.replace('_', ' ')} one by one, F1", tuple(members), tuple(_ordered(rows, ())))
+            rows.append(_row(source, system, cells, list(with_items.values())))
+    return ScoreTable(
+        f"{level.replace('_', ' ')} one by one, F1", tuple(members), tuple(_sort_by_set(rows, ()))
+    )

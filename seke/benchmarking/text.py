@@ -1,4 +1,4 @@
-"""The facts of a score as plain text: tables of values with their intervals."""
+"""Renders the facts of a score as plain text: tables of values with their intervals."""
 
 from __future__ import annotations
 
@@ -33,49 +33,50 @@ _LABELS = {
 _MEANS = {"mean_f1": "mean F1", "mean_balanced_accuracy": "mean balanced accuracy", "mean_ccc": "mean CCC"}
 _SHARES = {"coverage", "accepted_error", "accepted_risk", "inside", "prevalence", "sign_agreement"}
 NOTHING = "-"
+# Columns of a table that fit a terminal; wider tables are left to the JSON.
 MOST_COLUMNS = 10
 
 
 def text(facts: Facts) -> str:
     """Return a report as text."""
     lines: list[str] = []
-    for one in facts["predictions"]:
-        lines += [*_card(one, facts), ""]
-    for one in facts["comparisons"]:
-        lines += [*_comparison(one, facts), ""]
-    if any(one["sources"] for one in facts["predictions"]):
+    for card in facts["predictions"]:
+        lines += [*_card(card, facts), ""]
+    for comparison in facts["comparisons"]:
+        lines += [*_comparison(comparison, facts), ""]
+    if any(card["sources"] for card in facts["predictions"]):
         lines += _sources(facts)
     return "\n".join(lines).rstrip()
 
 
-def _card(one: Facts, facts: Facts) -> Iterator[str]:
-    yield f"{one['path']} against {facts['gold']['path']}: {count(one['items'], 'item')} in both"
-    yield f"  {_intervals(one, facts)}"
-    categorical = _of_kind(one, "categorical")
+def _card(card: Facts, facts: Facts) -> Iterator[str]:
+    yield f"{card['path']} against {facts['gold']['path']}: {count(card['items'], 'item')} in both"
+    yield f"  {_intervals(card, facts)}"
+    categorical = _variables_of_kind(card, "categorical")
     for name, variable in categorical.items():
         yield ""
         yield f"{name}, {count(variable['items'], 'item')}{_unpredicted(variable)}"
         yield from _scores(variable)
         yield from _classes(variable)
-    numbers = _of_kind(one, "interval")
+    numbers = _variables_of_kind(card, "interval")
     for name, variable in numbers.items():
         yield ""
         wrong = f"; wrong: further than {variable['tolerance']:g} from gold"
         yield f"{name}, {count(variable['items'], 'item')}{_unpredicted(variable)}{wrong}"
         yield from _scores(variable)
-    binary = _of_kind(one, "binary")
+    binary = _variables_of_kind(card, "binary")
     if binary:
         yield ""
         yield from _binaries(binary)
-    for level, means in one["levels"].items():
+    for level, means in card["levels"].items():
         yield ""
         yield from _means(level, means)
     yield ""
-    yield from _refusals(one["refusals"])
+    yield from _refusals(card["refusals"])
 
 
 def _sources(facts: Facts) -> Iterator[str]:
-    """One table a task, set by set, with published figures; action units one by one are in the JSON."""
+    """Yield a table for each task, set by set, with published figures; single units are in the JSON only."""
     for table in tables(facts):
         if len(table.columns) > MOST_COLUMNS:
             continue
@@ -98,28 +99,28 @@ def _sources(facts: Facts) -> Iterator[str]:
         yield from (f"  [{name}] {cite}" for name, cite in facts["cited"].items() if name in cited)
 
 
-def _of_kind(one: Facts, kind: str) -> dict[str, Any]:
-    return {name: variable for name, variable in one["variables"].items() if variable["kind"] == kind}
+def _variables_of_kind(card: Facts, kind: str) -> dict[str, Any]:
+    return {name: variable for name, variable in card["variables"].items() if variable["kind"] == kind}
 
 
-def _intervals(one: Facts, facts: Facts) -> str:
+def _intervals(compared: Facts, facts: Facts) -> str:
     options = facts["options"]
     if not options["bootstrap"]:
         return "no intervals (--bootstrap 0)"
-    if one["units"] < 2:
+    if compared["units"] < 2:
         return "no intervals: there is only one group to resample"
-    units = f"{count(one['units'], 'group')} by {options['groups']}" if options["groups"] else "items"
-    if options["groups"] and one["ungrouped"]:
-        units += f", of which {one['ungrouped']:,} are single items without one"
+    units = f"{count(compared['units'], 'group')} by {options['groups']}" if options["groups"] else "items"
+    if options["groups"] and compared["ungrouped"]:
+        units += f", of which {compared['ungrouped']:,} are single items without one"
     return f"intervals: {100 * options['level']:g}%, {options['bootstrap']:,} bootstrap resamples of {units}"
 
 
 def _unpredicted(variable: Facts) -> str:
-    left, void = variable["unpredicted"], variable["void"]
-    told = f", {left:,} more of gold without a prediction" if left else ""
-    none = " and ".join(f"{count:,} {name}" for name, count in void.items() if count)
+    missing, void = variable["unpredicted"], variable["void"]
+    note = f", {missing:,} more of gold without a prediction" if missing else ""
+    no_answers = " and ".join(f"{count:,} {name}" for name, count in void.items() if count)
     instead = "the middle of the range" if variable["kind"] == "interval" else "wrong"
-    return f"{told}; {none} answers count as {instead}" if none else told
+    return f"{note}; {no_answers} answers count as {instead}" if no_answers else note
 
 
 def _number(name: str, value: float | None) -> str:
@@ -156,21 +157,21 @@ def _note(name: str, variable: Facts) -> str:
 
 
 def _classes(variable: Facts) -> list[str]:
-    void = any(one["void"] for one in variable["classes"])
+    void = any(row["void"] for row in variable["classes"])
     header = ["class", "gold", "predicted", *(["no answer"] if void else []), "precision", "recall", "F1"]
     rows = [
         [
-            one["state"],
-            *(f"{one[key]:,}" for key in ("gold", "predicted", *(["void"] if void else []))),
-            *(_number(key, one[key]) for key in ("precision", "recall", "f1")),
+            row["state"],
+            *(f"{row[key]:,}" for key in ("gold", "predicted", *(["void"] if void else []))),
+            *(_number(key, row[key]) for key in ("precision", "recall", "f1")),
         ]
-        for one in variable["classes"]
+        for row in variable["classes"]
     ]
     return ["", *columns(header, rows)]
 
 
 def _binaries(binary: dict[str, Any]) -> Iterator[str]:
-    """Two tables: what was named, and what was stated and decided."""
+    """Yield two tables of binary variables: scores of the labels, and of probabilities and decisions."""
     header = ["", "items", "in gold", "F1", "interval", "precision", "recall", "balanced accuracy"]
     rows = []
     for name, variable in binary.items():
@@ -202,12 +203,12 @@ def _means(level: str, means: Facts) -> Iterator[str]:
     for name, label in _MEANS.items():
         if name not in means:
             continue
-        found = means[name]
-        interval = f", {_interval(name, found)}" if found["low"] is not None else ""
-        over = f"over {len(found['over'])} of {len(found['over']) + len(found['left_out'])}"
-        yield f"{level.replace('_', ' ')}: {label} {_number(name, found['value'])}{interval}, {over}"
+        mean = means[name]
+        interval = f", {_interval(name, mean)}" if mean["low"] is not None else ""
+        over = f"over {len(mean['over'])} of {len(mean['over']) + len(mean['left_out'])}"
+        yield f"{level.replace('_', ' ')}: {label} {_number(name, mean['value'])}{interval}, {over}"
         by_reason: dict[str, list[str]] = {}
-        for variable, reason in found["left_out"].items():
+        for variable, reason in mean["left_out"].items():
             by_reason.setdefault(reason, []).append(variable)
         for reason, names in by_reason.items():
             yield f"  left out, {reason}: {' '.join(names)}"
@@ -226,13 +227,13 @@ def _refusals(refusals: Facts) -> list[str]:
     if with_answers:
         header.insert(4, "refused answers")
     rows = []
-    for one in classes:
-        if not one["gold"]:
+    for outcome in classes:
+        if not outcome["gold"]:
             continue
-        cells = [_share(one[key], one["gold"]) for key in keys]
+        cells = [_share(outcome[key], outcome["gold"]) for key in keys]
         if with_answers:
-            cells.insert(2, _share(one["refused_answers"], one["answers"]))
-        rows.append([one["class"], f"{one['gold']:,}", *cells])
+            cells.insert(2, _share(outcome["refused_answers"], outcome["answers"]))
+        rows.append([outcome["class"], f"{outcome['gold']:,}", *cells])
     return columns(header, rows, indent="")
 
 
@@ -240,10 +241,11 @@ def _share(part: int, whole: int) -> str:
     return f"{part:,} ({part / whole:.0%})" if whole else NOTHING
 
 
-def _comparison(one: Facts, facts: Facts) -> Iterator[str]:
-    yield f"one: {one['one']}, other: {one['other']}; {count(one['items'], 'item')} in both"
-    yield f"  {_intervals(one, facts)}, the same for both"
-    for name, variable in one["variables"].items():
+def _comparison(comparison: Facts, facts: Facts) -> Iterator[str]:
+    items = count(comparison["items"], "item")
+    yield f"one: {comparison['one']}, other: {comparison['other']}; {items} in both"
+    yield f"  {_intervals(comparison, facts)}, the same for both"
+    for name, variable in comparison["variables"].items():
         if variable["kind"] == "binary":
             continue
         yield ""
@@ -255,28 +257,28 @@ def _comparison(one: Facts, facts: Facts) -> Iterator[str]:
             apart = " (items taken as independent)" if facts["options"]["groups"] else ""
             p = f"exact McNemar p {test['p']:.3g}{apart}"
             yield f"  right only in one {first:,}, only in other {second:,}; {p}"
-    binary = {n: v for n, v in one["variables"].items() if v["kind"] == "binary"}
+    binary = {n: v for n, v in comparison["variables"].items() if v["kind"] == "binary"}
     if binary:
         yield ""
         yield from _binary_differences(binary)
-    for level, means in one["levels"].items():
-        for name, found in means.items():
+    for level, means in comparison["levels"].items():
+        for name, mean in means.items():
             yield ""
-            yield f"{level.replace('_', ' ')}, over {len(found['over'])}"
-            yield from _differences({name: found})
+            yield f"{level.replace('_', ' ')}, over {len(mean['over'])}"
+            yield from _differences({name: mean})
 
 
 def _differences(differences: Facts) -> list[str]:
     labels = {**_LABELS, **_MEANS}
     rows = []
     for name in sorted(differences, key=list(labels).index):
-        found = differences[name]
+        difference = differences[name]
         interval = ""
-        if found["low"] is not None:
-            interval = f"{_signed(name, found['low'])} to {_signed(name, found['high'])}"
+        if difference["low"] is not None:
+            interval = f"{_signed(name, difference['low'])} to {_signed(name, difference['high'])}"
         rows.append([
-            labels.get(name, name), _number(name, found["one"]), _number(name, found["other"]),
-            _signed(name, found["value"]), interval])  # fmt: skip
+            labels.get(name, name), _number(name, difference["one"]), _number(name, difference["other"]),
+            _signed(name, difference["value"]), interval])  # fmt: skip
     return columns(["", "one", "other", "difference", "interval"], rows)
 
 

@@ -14,7 +14,7 @@ from seke.cli.errors import print_json, reporting
 from seke.console.terminal import printable
 
 if TYPE_CHECKING:
-    from seke.benchmarking.run import Benchmark, Ran
+    from seke.benchmarking.run import Benchmark, BenchmarkSummary
     from seke.vision.prices import Prices
 
 UNFINISHED = 1
@@ -70,7 +70,7 @@ def run(images: tuple[str, ...], folder: Path, **given: Any) -> None:
             _forecast(job, asking.paid(prices, given), as_json=given["as_json"])
         else:
             asking.confirm(len(job.items), job.model, yes=given["yes"])
-            with progress.over(sum(len(job.asked(item)) for item in job.items)):
+            with progress.over(sum(len(job.questions_for(item)) for item in job.items)):
                 found = job.run()
             _conclude(found, images, as_json=given["as_json"])
 
@@ -85,7 +85,7 @@ def _forecast(job: Benchmark, prices: Prices | None, *, as_json: bool) -> None:
 
     estimate, first = Estimate(prices, job.settings), job.items[0]
     each = {level: estimate.tokens(job.call(first, one), 1) for level, one in job.questions.items()}
-    asked = [one.level for item in job.items for one in job.asked(item)]
+    asked = [one.level for item in job.items for one in job.questions_for(item)]
     prompt, answer = (sum(each[level][side] for level in asked) for side in (0, 1))
     price = None if prices is None else prices.of(prompt, 0, answer)
     questions = {level: asked.count(level) for level in each}
@@ -109,7 +109,7 @@ def _forecast(job: Benchmark, prices: Prices | None, *, as_json: bool) -> None:
     )
 
 
-def _conclude(found: Ran, images: tuple[str, ...], *, as_json: bool) -> None:
+def _conclude(found: BenchmarkSummary, images: tuple[str, ...], *, as_json: bool) -> None:
     if as_json:
         print_json(found.as_facts())
     else:

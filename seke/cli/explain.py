@@ -308,9 +308,9 @@ def _spare(run: Path, item: str, output: Path) -> None:
 
 
 def _write(drawn: Picture | Figure, output: Path) -> None:
-    from seke.graphics.style import written
+    from seke.graphics.style import picture_bytes
 
-    write_file(written(drawn, _form(output)), output)
+    write_file(picture_bytes(drawn, _form(output)), output)
 
 
 def _form(output: Path) -> str:

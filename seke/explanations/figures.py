@@ -182,7 +182,7 @@ def sheet(story: Story) -> Picture:
         for name in row:
             title, picture = drawn[name]
             marks.append(Text(x, y + 14, fitting(title, picture.width + GUTTER, 14), 14, bold=True))
-            marks.append(picture.placed(x, y + 26))
+            marks.append(picture.as_group(x, y + 26))
             x, high = x + picture.width + GUTTER, max(high, picture.height + 26)
         if row == ["course"] and story.facts:
             marks += _told(story, x + 6, y + 14, width - x)

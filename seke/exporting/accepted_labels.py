@@ -1,7 +1,7 @@
-"""A posterior record -> what of it was accepted on good grounds, which is all that an export may say.
+"""The values of a posterior record that may be exported: those that were accepted on good grounds.
 
-What rests on numbers that were declared, or calibrated for another design, is told only where that was asked
-for, and so is what nobody looked at.
+Values that rest on declared numbers, or on numbers calibrated for another design, are exported only on
+request, and so are values of variables that no observer looked at.
 """
 
 from __future__ import annotations
@@ -17,34 +17,35 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
-# What an accepted value may rest on to be told without asking.
-TOLD = ("certified", "calibrated", "declared (people)")
+# The bases of accepted values that are exported without a request.
+ESTABLISHED_BASES = ("certified", "calibrated", "declared (people)")
 
 
 @dataclass(frozen=True)
 class Grounds:
-    """What else may be told: values that were not calibrated, and values that were only inferred."""
+    """Which further values may be exported: uncalibrated ones, and ones that were only inferred."""
 
     uncalibrated: bool = False
     inferred: bool = False
 
     def withheld(self, level: Record) -> str:
-        """Return why a level is not told though it is decided; no text where it is told or not decided."""
+        """Return why a decided level is withheld; no text where it is exported or not decided."""
         if level["decision"] == "inferred":
             return "" if self.inferred else "inferred"
         basis = level.get("basis") or "declared"
-        return "" if level["decision"] != "accept" or basis in TOLD or self.uncalibrated else basis
+        established = basis in ESTABLISHED_BASES or self.uncalibrated
+        return "" if level["decision"] != "accept" or established else basis
 
-    def tells(self, level: Record) -> bool:
-        """Say whether a level's value may be told."""
+    def allows(self, level: Record) -> bool:
+        """Return whether a level's value may be exported."""
         return level["decision"] in ("accept", "inferred") and not self.withheld(level)
 
 
 @dataclass(frozen=True)
-class Spoken:
-    """What is told of an item. expression: None where it is not; numbers, units: those that are told.
+class AcceptedLabels:
+    """The accepted labels of an item. expression: None where it is not accepted.
 
-    record: the posterior record, of which nothing else is said.
+    numbers, units: the accepted values of interval and binary variables. record: the whole posterior record.
     """
 
     item: str
@@ -54,10 +55,10 @@ class Spoken:
     record: Record
 
     @classmethod
-    def of(cls, record: Record, base: Knowledge, grounds: Grounds) -> Spoken:
-        """Return what may be told of a record; the base has the levels of faces."""
+    def of(cls, record: Record, base: Knowledge, grounds: Grounds) -> AcceptedLabels:
+        """Return the labels of a record that may be exported; the base has the levels of faces."""
         levels = record["decision"]["levels"]
-        accepted = {name: one["value"] for name, one in levels.items() if grounds.tells(one)}
+        accepted = {name: level["value"] for name, level in levels.items() if grounds.allows(level)}
         return cls(
             record["item"],
             accepted.get(base.root),
@@ -68,12 +69,12 @@ class Spoken:
 
     @cached_property
     def levels(self) -> tuple[str, ...]:
-        """Return the levels of which anything is accepted."""
-        said = {"expression": self.expression, "affect": self.numbers, "action_units": self.units}
-        return tuple(name for name, one in said.items() if one)
+        """Return the levels with at least one accepted value."""
+        by_level = {"expression": self.expression, "affect": self.numbers, "action_units": self.units}
+        return tuple(name for name, labels in by_level.items() if labels)
 
     @property
     def labels(self) -> dict[str, Any]:
         """Return the accepted values by variable, as a label table has them."""
-        told = {} if self.expression is None else {"expression": self.expression}
-        return {**told, **self.numbers, **self.units}
+        labels = {} if self.expression is None else {"expression": self.expression}
+        return {**labels, **self.numbers, **self.units}

@@ -1,4 +1,4 @@
-"""What an export holds, counted: for its summary and its card."""
+"""Counts of what an export holds, for its summary and its card."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seke.exporting.formats import Said
+    from seke.exporting.formats import ExportItem
 
 
 @dataclass
-class Tally:
-    """Counts over the items that are exported.
+class ExportCounts:
+    """Counts over the exported items.
 
-    splits: items. tasks: rows by split and task. levels: level -> source -> items of which anything of that
-    level is accepted; values: how many values these are. classes: expression -> split -> items. units: how
-    often each is visible and not. known: level -> values that the set has a label of itself; differs: those
-    among them that it says otherwise. certified: values that a certificate covers. bases: values by what they
-    rest on, `inferred` among them. partial: items with levels of which nothing is accepted.
+    splits: items by split. tasks: rows by split and task. levels: level -> source -> items with an accepted
+    value of that level; values: level -> accepted values. classes: expression -> split -> items. units: unit
+    -> how often it is visible and not visible. known: level -> values that the data set labels, too; differs:
+    those among them that the set labels otherwise. certified: values that a certificate covers. bases: values
+    by what they rest on, `inferred` among them. partial: items with a level without any accepted value.
     """
 
     items: int = 0
@@ -36,47 +36,52 @@ class Tally:
     bases: Counter[str] = field(default_factory=Counter)
     partial: int = 0
 
-    def add(self, said: Said, tolerance: dict[str, float]) -> None:
-        """Count an item; tolerance: by how much a number may differ from the set's own and be the same."""
-        spoken, source = said.spoken, said.known.source or ""
+    def add(self, export_item: ExportItem, tolerance: dict[str, float]) -> None:
+        """Count an item; tolerance: number -> a difference from the set's label that is allowed."""
+        accepted, source = export_item.accepted, export_item.known.source or ""
         self.items += 1
-        self.splits[said.split] += 1
+        self.splits[export_item.split] += 1
         self.sources[source] += 1
-        self.tasks[said.split].update(task for task, _, _ in said.rows)
-        self.decisions[spoken.record["decision"]["item"]] += 1
-        self.partial += len(spoken.levels) < 3
-        if spoken.expression is not None:
-            self.classes[spoken.expression][said.split] += 1
-        for name, seen in spoken.units.items():
+        self.tasks[export_item.split].update(task for task, _, _ in export_item.rows)
+        self.decisions[accepted.record["decision"]["item"]] += 1
+        self.partial += len(accepted.levels) < 3
+        if accepted.expression is not None:
+            self.classes[accepted.expression][export_item.split] += 1
+        for name, seen in accepted.units.items():
             self.units[name][seen] += 1
-        told: tuple[tuple[str, dict[str, Any]], ...] = (
-            ("expression", {} if spoken.expression is None else {"expression": spoken.expression}),
-            ("affect", dict(spoken.numbers)),
-            ("action_units", dict(spoken.units)),
+        values_by_level: tuple[tuple[str, dict[str, Any]], ...] = (
+            ("expression", {} if accepted.expression is None else {"expression": accepted.expression}),
+            ("affect", dict(accepted.numbers)),
+            ("action_units", dict(accepted.units)),
         )
-        for level, values in told:
-            self._level(level, source, values, said, tolerance)
+        for level, values in values_by_level:
+            self._level(level, source, values, export_item, tolerance)
 
     def _level(
-        self, level: str, source: str, values: dict[str, Any], said: Said, tolerance: dict[str, float]
+        self,
+        level: str,
+        source: str,
+        values: dict[str, Any],
+        export_item: ExportItem,
+        tolerance: dict[str, float],
     ) -> None:
         if not values:
             return
         self.levels[level][source] += 1
         self.values[level] += len(values)
-        decided = said.spoken.record["decision"]["levels"]
-        self.bases.update(_basis(decided[name]) for name in values)
+        decided = export_item.accepted.record["decision"]["levels"]
+        self.bases.update(_basis_of(decided[name]) for name in values)
         self.certified += sum(bool(decided[name].get("certified")) for name in values)
-        labels = said.known.labels
+        labels = export_item.known.labels
         for name, value in values.items() if labels else ():
             if name in labels:
                 self.known[level] += 1
                 self.differs[level] += not _same(value, labels[name], tolerance.get(name))
 
 
-def _basis(level: dict[str, Any]) -> str:
+def _basis_of(level: dict[str, Any]) -> str:
     return "inferred" if level["decision"] == "inferred" else level.get("basis") or "declared"
 
 
-def _same(one: Any, other: Any, tolerance: float | None) -> bool:
-    return bool(one == other if tolerance is None else abs(one - other) <= tolerance)
+def _same(value: Any, label: Any, tolerance: float | None) -> bool:
+    return bool(value == label if tolerance is None else abs(value - label) <= tolerance)

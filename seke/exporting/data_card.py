@@ -1,6 +1,6 @@
-"""What an export is -> its data card, README.md with the front matter that the Hugging Face hub reads.
+"""Writes the data card of an export: README.md with the front matter that the Hugging Face hub reads.
 
-Names from outside (sources, models, notes) are one line of text each in it, never markup.
+Names from outside (sources, models, notes) each become one line of text, never markup.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seke.exporting.accepted_labels import TOLD
+from seke.exporting.accepted_labels import ESTABLISHED_BASES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine import Knowledge
-    from seke.exporting.counts import Tally
+    from seke.exporting.counts import ExportCounts
     from seke.exporting.licences import Licence
     from seke.runs.run_folder import Run
 
@@ -32,19 +32,22 @@ WHERE = {
     "parquet": "`parquet/SPLIT.parquet`, the posterior of every level, accepted or not",
 }
 LOADED = ("messages", "trl")
+# The hub's size categories: upper bounds in items, and their names.
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 WORDS = {1_000: "1K", 10_000: "10K", 100_000: "100K", 1_000_000: "1M", 10_000_000: "10M"}
 
 
-def card_of(facts: Record, run: Run, base: Knowledge, tally: Tally, licences: Mapping[str, Licence]) -> str:
-    """Return the card; facts: what export.json says."""
+def card_text(
+    facts: Record, run: Run, base: Knowledge, tally: ExportCounts, licences: Mapping[str, Licence]
+) -> str:
+    """Return the text of the card; facts: the content of export.json."""
     population = base.populations[facts["population"]]
-    asked = (run.facts["observer"], *run.facts["also"])
-    observers = [base.observers[name] for name in asked if name in base.observers]
+    observer_names = (run.facts["observer"], *run.facts["also"])
+    observers = [base.observers[name] for name in observer_names if name in base.observers]
     used = {cell.source for cells in base.cells.values() for cell in cells} | {
-        one.source for one in base.moments
+        moment.source for moment in base.moments
     }
-    told = [f"{observer.name}: {observer.note}" for observer in observers if observer.note]
+    observer_notes = [f"{observer.name}: {observer.note}" for observer in observers if observer.note]
     states = base.variables[base.root].states
     words = {
         "facts": facts,
@@ -63,22 +66,22 @@ def card_of(facts: Record, run: Run, base: Knowledge, tally: Tally, licences: Ma
         "units": [base.variables[name] for name in base.cells],
         "prompts": {
             question: {
-                "answers": sum(found.values()),
-                "prompts": len(found),
-                "digests": ", ".join(f"`{digest[:16]}`" for digest in list(found)[:3]),
+                "answers": sum(answers_by_digest.values()),
+                "prompts": len(answers_by_digest),
+                "digests": ", ".join(f"`{digest[:16]}`" for digest in list(answers_by_digest)[:3]),
             }
-            for question, found in run.prompts.items()
+            for question, answers_by_digest in run.prompts.items()
         },
         "uncalibrated": sum(
-            count for basis, count in tally.bases.items() if basis not in (*TOLD, "inferred")
+            count for basis, count in tally.bases.items() if basis not in (*ESTABLISHED_BASES, "inferred")
         ),
         "promises": run.summary.get("promises", ()),
         "prior": {
             "p": ", ".join(f"{state} {p:.3g}" for state, p in zip(states, population.p, strict=True)),
             "note": population.note,
         },
-        "observer_notes": told,
-        "knowledge_sources": [one for name, one in base.sources.items() if name in used],
+        "observer_notes": observer_notes,
+        "knowledge_sources": [source for name, source in base.sources.items() if name in used],
         "licences": licences,
     }
     return f"{_template().render(words)}\n"
@@ -86,18 +89,22 @@ def card_of(facts: Record, run: Run, base: Knowledge, tally: Tally, licences: Ma
 
 def _ungrouped(facts: Record, run: Run) -> str:
     key = facts["group"]
-    lacking = sum(getattr(one, key, None) is None for one in run.items.values()) if key != "item" else 0
+    lacking = (
+        sum(getattr(listed_item, key, None) is None for listed_item in run.items.values())
+        if key != "item"
+        else 0
+    )
     if not lacking:
         return "every item has one."
     return f"{lacking:,} items of the run have none, and were drawn one by one."
 
 
 def _front(facts: Record) -> str:
-    """Return the front matter; JSON is YAML, so that no name can break out of it."""
+    """Return the front matter, its values as JSON, which is YAML, so that no name can break out of it."""
     count = sum(facts["splits"].values())
     size = next((most for most in SIZES if count < most), None)
     above = max((most for most in SIZES if most <= count), default=None)
-    told: Record = {
+    front_matter: Record = {
         "pretty_name": "Perceived facial expressions, accepted by seke",
         "language": [facts["language"]],
         "license": "other",
@@ -122,8 +129,8 @@ def _front(facts: Record) -> str:
     ]
     if configs:
         configs[0]["default"] = True
-        told["configs"] = configs
-    return "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in told.items())
+        front_matter["configs"] = configs
+    return "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in front_matter.items())
 
 
 def _template() -> Any:

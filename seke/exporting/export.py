@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine import Knowledge, SekeError, did_you_mean
-from seke.exporting.accepted_labels import Grounds, Spoken
-from seke.exporting.counts import Tally
-from seke.exporting.data_card import card_of
-from seke.exporting.formats import FORMATS, VERSION, Said, dataset_info, opened, schema_of
+from seke.exporting.accepted_labels import AcceptedLabels, Grounds
+from seke.exporting.counts import ExportCounts
+from seke.exporting.data_card import card_text
+from seke.exporting.formats import FORMATS, VERSION, ExportItem, dataset_info, open_format, schema_of
 from seke.exporting.instruction_templates import TASKS, read_instructions
-from seke.exporting.instruction_writer import Speaker
+from seke.exporting.instruction_writer import InstructionWriter
 from seke.exporting.licences import Licence, check_copying, read_licences
-from seke.exporting.rationale import Reasons
-from seke.exporting.splits import GROUPS, Entry, Placed, placed, shares_of
+from seke.exporting.rationale import RationaleFinder
+from seke.exporting.splits import GROUPS, SplitAssignment, SplitEntry, assign_splits, shares_of
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.record import FACE_LEVELS
 from seke.runs.run_folder import Run
@@ -40,12 +40,13 @@ if TYPE_CHECKING:
 SIDE, CARD, INFO = "export.json", "README.md", "dataset_info.json"
 USUAL_TASKS = TASKS[:3]
 TABLES = {"imagefolder", "parquet"}
+# Faults that one message lists at most.
 MOST_NAMED = 20
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How a run is to be exported; see `export`."""
+class ExportSettings:
+    """The options of an export; see `export`."""
 
     formats: tuple[str, ...] = ("messages",)
     tasks: tuple[str, ...] = USUAL_TASKS
@@ -63,19 +64,19 @@ class Settings:
 
     @property
     def grounds(self) -> Grounds:
-        """What may be told besides what was calibrated or certified."""
+        """Which values may be exported besides calibrated and certified ones."""
         return Grounds(self.uncalibrated, self.inferred)
 
     def __post_init__(self) -> None:
-        """Refuse what is not there."""
+        """Refuse formats, tasks and groups that do not exist."""
         for option, given, allowed in (
             ("--format", self.formats, FORMATS),
             ("--task", self.tasks, TASKS),
             ("--group", (self.group,), GROUPS),
         ):
-            for one in given:
-                if one not in allowed:
-                    raise SekeError(f"{option}: {one!r} is none{did_you_mean(one, allowed)}")
+            for name in given:
+                if name not in allowed:
+                    raise SekeError(f"{option}: {name!r} is none{did_you_mean(name, allowed)}")
             if len(set(given)) < len(given) or not given:
                 raise SekeError(f"{option}: {', '.join(given) or 'nothing'}; name each once")
         if self.balance is not None and not self.balance >= 1:
@@ -84,7 +85,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. rows: of each format; left_out: items by reason; verified: where it was read back."""
+    """What was written. rows: by format; left_out: items by reason; verified: only where it was read back."""
 
     folder: str
     items: int
@@ -115,7 +116,7 @@ def export(
         sources: a table of licences by source; see `seke.exporting.licences`.
         verify: read everything back with the loaders of those who will.
         given: formats, tasks, soft, language, templates, group, split, balance, seed, copy_images, licence,
-            uncalibrated and inferred, as `Settings` has them.
+            uncalibrated and inferred, as `ExportSettings` has them.
 
     Raises:
         engine.SekeError: bad input; nothing is written.
@@ -123,25 +124,25 @@ def export(
     for name in ("formats", "tasks", "templates"):
         if name in given:
             given[name] = (given[name],) if isinstance(given[name], str) else tuple(map(str, given[name]))
-    settings, folder = Settings(**given), Path(output)
+    settings, folder = ExportSettings(**given), Path(output)
     _check_output(folder)
     if verify:
         from seke.exporting.verify import check_installed
 
         check_installed(settings.formats)
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
-    told = Run.read(Path(run))
-    _check_base(told, base)
+    recorded_run = Run.read(Path(run))
+    _check_base(recorded_run, base)
     licences = read_licences(Path(sources)) if sources is not None else {}
     instructions = read_instructions(base, settings.language, settings.templates)
-    reasons = Reasons(base, told.facts["population"])
-    speaker = Speaker(base, instructions, reasons, soft=settings.soft, seed=settings.seed)
-    made = _Export(told, folder, base, settings, licences, speaker).made()
+    rationales = RationaleFinder(base, recorded_run.facts["population"])
+    writer = InstructionWriter(base, instructions, rationales, soft=settings.soft, seed=settings.seed)
+    exported = _Export(recorded_run, folder, base, settings, licences, writer).write()
     if not verify:
-        return made
-    from seke.exporting.verify import verified
+        return exported
+    from seke.exporting.verify import verify_export
 
-    return replace(made, verified=verified(folder))
+    return replace(exported, verified=verify_export(folder))
 
 
 def _check_output(folder: Path) -> None:
@@ -158,11 +159,11 @@ def _check_base(run: Run, base: Knowledge) -> None:
         raise SekeError(
             f"{base.name} has not the levels {', '.join(sorted(FACE_LEVELS))}, which exports are about"
         )
-    found = f"{base.name} {base.digest}"
-    if run.facts["knowledge"] != found:
+    base_name = f"{base.name} {base.digest}"
+    if run.facts["knowledge"] != base_name:
         made_with = run.facts["knowledge"]
         raise SekeError(
-            f"{run.folder}: was made with knowledge {made_with}, this is {found}; name its own: -k"
+            f"{run.folder}: was made with knowledge {made_with}, this is {base_name}; name its own: -k"
         )
 
 
@@ -174,34 +175,36 @@ class _Export:
         run: Run,
         folder: Path,
         base: Knowledge,
-        settings: Settings,
+        settings: ExportSettings,
         licences: Mapping[str, Licence],
-        speaker: Speaker,
+        writer: InstructionWriter,
     ) -> None:
         self.run, self.folder, self.base, self.settings = run, folder, base, settings
-        self.licences, self.speaker = licences, speaker
+        self.licences, self.writer = licences, writer
         self.shares = shares_of(settings.split)
         self.left_out: Counter[str] = Counter()
         self.withheld: Counter[str] = Counter()
-        self.tally = Tally()
-        self._above: dict[str, str] = {}
+        self.tally = ExportCounts()
+        self._folder_from_export: dict[str, str] = {}
 
-    def made(self) -> Exported:
-        """Write everything beside its place, then put it there."""
+    def write(self) -> Exported:
+        """Write everything into a temporary folder, then move it to its place."""
         entries = self._entries()
         if not entries:
-            raise SekeError(self._nothing())
-        where = placed([one for one, _ in entries], self.shares, self.settings.seed, self.settings.balance)
-        self.left_out["duplicate picture"] = len(where.duplicates)
-        self.left_out["balance"] = len(where.unbalanced)
+            raise SekeError(self._nothing_message())
+        assignment = assign_splits(
+            [entry for entry, _ in entries], self.shares, self.settings.seed, self.settings.balance
+        )
+        self.left_out["duplicate picture"] = len(assignment.duplicates)
+        self.left_out["balance"] = len(assignment.unbalanced)
         if self.settings.copy_images:
-            met = (self.run.items[item].source or "" for item in where.split)
-            check_copying(met, self.licences, self.settings.licence)
-        numbers = self._numbers(entries, where)
+            sources = (self.run.items[item].source or "" for item in assignment.split)
+            check_copying(sources, self.licences, self.settings.licence)
+        numbers = self._numbers(entries, assignment)
         temporary = self.folder.with_name(f".{self.folder.name}.{secrets.token_hex(4)}.part")
         try:
             temporary.mkdir()
-            made = self._written(temporary, where, numbers)
+            exported = self._write_files(temporary, assignment, numbers)
             temporary.replace(self.folder)
         except OSError as error:
             raise SekeError(f"{self.folder}: cannot be written ({error.strerror or error})") from None
@@ -209,146 +212,163 @@ class _Export:
             with suppress(OSError):
                 if temporary.exists():
                     shutil.rmtree(temporary)
-        return made
+        return exported
 
-    def _nothing(self) -> str:
-        """Return why there is nothing to export."""
-        told = f"{self.run.folder}: nothing is accepted that {', '.join(self.settings.tasks)} could tell"
+    def _nothing_message(self) -> str:
+        """Return the message for a run that has nothing to export."""
+        message = f"{self.run.folder}: nothing is accepted that {', '.join(self.settings.tasks)} could tell"
         uncalibrated = sum(count for reason, count in self.withheld.items() if reason != "inferred")
         if uncalibrated:
-            told += (
+            message += (
                 f"; {uncalibrated:,} values are accepted on numbers that were not calibrated for them: "
                 "calibrate with gold (seke calibrate), or export them so with --uncalibrated"
             )
-        return told
+        return message
 
     # Which items --------------------------------------------------------------------------------------
 
-    def _entries(self) -> list[tuple[Entry, tuple[str, ...]]]:
-        """Return the items that have something to say, and the numbers that each has."""
-        found: list[tuple[Entry, tuple[str, ...]]] = []
+    def _entries(self) -> list[tuple[SplitEntry, tuple[str, ...]]]:
+        """Return the items that a task or a table can use, each with the names of its accepted numbers."""
+        entries: list[tuple[SplitEntry, tuple[str, ...]]] = []
         faults: list[str] = []
         tables = TABLES.intersection(self.settings.formats)
         for record in self.run.records():
-            spoken = Spoken.of(record, self.base, self.settings.grounds)
+            accepted = AcceptedLabels.of(record, self.base, self.settings.grounds)
             for level in record["decision"]["levels"].values():
                 if reason := self.settings.grounds.withheld(level):
                     self.withheld[reason] += 1
-            if not any(self.speaker.can(task, spoken) for task in self.settings.tasks) and not (
-                tables and spoken.levels
+            if not any(self.writer.can_answer(task, accepted) for task in self.settings.tasks) and not (
+                tables and accepted.levels
             ):
                 self.left_out["nothing accepted"] += 1
                 continue
-            known = self.run.items[spoken.item]
+            listed_item = self.run.items[accepted.item]
             try:
-                found.append((self._entry(spoken, known), tuple(spoken.numbers)))
+                entries.append((self._entry(accepted, listed_item), tuple(accepted.numbers)))
             except SekeError as fault:
                 faults.append(str(fault))
         if faults:
             more = [f"... and {len(faults) - MOST_NAMED:,} more"] if len(faults) > MOST_NAMED else []
             raise SekeError("\n".join([*faults[:MOST_NAMED], *more]))
-        return found
+        return entries
 
-    def _entry(self, spoken: Spoken, known: Known) -> Entry:
+    def _entry(self, accepted: AcceptedLabels, listed_item: Known) -> SplitEntry:
         try:
-            (known.path + known.item).encode()
+            (listed_item.path + listed_item.item).encode()
         except UnicodeEncodeError:
-            raise SekeError(f"{known.path!r}: is no UTF-8 name; rename the file") from None
-        if not os.path.isfile(known.path):
-            path = known.path if known.path.isprintable() else repr(known.path)
+            raise SekeError(f"{listed_item.path!r}: is no UTF-8 name; rename the file") from None
+        if not os.path.isfile(listed_item.path):
+            path = listed_item.path if listed_item.path.isprintable() else repr(listed_item.path)
             raise SekeError(
                 f"{path}: no such file; where pictures have moved, give `seke annotate` their new "
                 "place once more: nothing is asked again"
             )
-        file = _digest(known.path) if known.box is not None or known.picture is None else known.path
-        group = {"group": known.group, "source": known.source, "item": None}[self.settings.group]
-        values = (spoken.expression is not None) + len(spoken.numbers) + len(spoken.units)
-        shown = known.picture or file
-        return Entry(spoken.item, spoken.expression, group, shown, file, known.box, values)
+        file = (
+            _digest(listed_item.path)
+            if listed_item.box is not None or listed_item.picture is None
+            else listed_item.path
+        )
+        group = {"group": listed_item.group, "source": listed_item.source, "item": None}[self.settings.group]
+        values = (accepted.expression is not None) + len(accepted.numbers) + len(accepted.units)
+        picture_name = listed_item.picture or file
+        return SplitEntry(
+            accepted.item, accepted.expression, group, picture_name, file, listed_item.box, values
+        )
 
-    def _numbers(self, entries: Sequence[tuple[Entry, tuple[str, ...]]], where: Placed) -> tuple[str, ...]:
+    def _numbers(
+        self, entries: Sequence[tuple[SplitEntry, tuple[str, ...]]], assignment: SplitAssignment
+    ) -> tuple[str, ...]:
         """Return the numbers that some item of every split has."""
-        met: dict[str, set[str]] = {name: set() for name in self.base.affect}
-        for one, numbers in entries:
-            if one.item in where.split:
+        splits_by_number: dict[str, set[str]] = {name: set() for name in self.base.affect}
+        for entry, numbers in entries:
+            if entry.item in assignment.split:
                 for name in numbers:
-                    met[name].add(where.split[one.item])
-        return tuple(name for name, splits in met.items() if len(splits) == len(self.shares))
+                    splits_by_number[name].add(assignment.split[entry.item])
+        return tuple(name for name, splits in splits_by_number.items() if len(splits) == len(self.shares))
 
     # Writing ------------------------------------------------------------------------------------------
 
-    def _written(self, folder: Path, where: Placed, numbers: tuple[str, ...]) -> Exported:
+    def _write_files(self, folder: Path, assignment: SplitAssignment, numbers: tuple[str, ...]) -> Exported:
         splits = tuple(self.shares)
         tolerance = dict(self.base.policy.tolerance)
         with ExitStack() as stack:
             formats: list[Format] = []
             for name in self.settings.formats:
-                formats.append(opened(name, folder, splits, numbers))
+                formats.append(open_format(name, folder, splits, numbers))
                 stack.callback(formats[-1].close)
-            for said in self._said(folder, where):
-                for one in formats:
-                    one.write(said)
-                self.tally.add(said, tolerance)
-        rows = {one.name: one.rows for one in formats}
-        warnings = tuple(self._warnings(where, numbers))
-        facts = self._facts(rows, where)
+            for export_item in self._export_items(folder, assignment):
+                for file_format in formats:
+                    file_format.write(export_item)
+                self.tally.add(export_item, tolerance)
+        rows = {file_format.name: file_format.rows for file_format in formats}
+        warnings = tuple(self._warnings(assignment, numbers))
+        facts = self._facts(rows, assignment)
         (folder / SIDE).write_bytes(_json({**facts, "files": _files(folder)}))
         if "messages" in self.settings.formats:
             (folder / INFO).write_bytes(_json(dataset_info(splits)))
-        (folder / CARD).write_bytes(card_of(facts, self.run, self.base, self.tally, self.licences).encode())
+        (folder / CARD).write_bytes(card_text(facts, self.run, self.base, self.tally, self.licences).encode())
         levels = {name: self.tally.values[name] for name in self.base.levels}
         left_out = {name: count for name, count in self.left_out.items() if count}
-        splits_told = {name: self.tally.splits[name] for name in splits}
-        counts = self.tally.items, splits_told, rows, levels, left_out
+        items_by_split = {name: self.tally.splits[name] for name in splits}
+        counts = self.tally.items, items_by_split, rows, levels, left_out
         return Exported(str(self.folder), *counts, warnings, facts=facts)
 
-    def _said(self, folder: Path, where: Placed) -> Iterator[Said]:
-        """Yield what is said of each item, in the order of the run."""
-        speaker, soft = self.speaker, self.settings.soft
+    def _export_items(self, folder: Path, assignment: SplitAssignment) -> Iterator[ExportItem]:
+        """Yield the items of the export, in the order of the run."""
+        writer, soft = self.writer, self.settings.soft
         tasks = () if TABLES.issuperset(self.settings.formats) else self.settings.tasks
         for record in self.run.records():
-            split = where.split.get(record["item"])
+            split = assignment.split.get(record["item"])
             if split is None:
                 continue
-            spoken = Spoken.of(record, self.base, self.settings.grounds)
-            known = self.run.items[record["item"]]
-            inside = self._inside(folder, known, split)
+            accepted = AcceptedLabels.of(record, self.base, self.settings.grounds)
+            listed_item = self.run.items[record["item"]]
+            inside = self._place_picture(folder, listed_item, split)
             rows = [
-                (task, speaker.boxed(ask, known.box), told) for task, ask, told in speaker.rows(spoken, tasks)
+                (task, writer.boxed(ask, listed_item.box), answer)
+                for task, ask, answer in writer.rows(accepted, tasks)
             ]
-            picture = f"images/{split}/{inside}" if self.settings.copy_images else self._relative(known.path)
-            yield Said(
-                spoken, known, split, picture, inside, rows, speaker.soft_values(spoken) if soft else None
+            picture = (
+                f"images/{split}/{inside}" if self.settings.copy_images else self._relative(listed_item.path)
+            )
+            yield ExportItem(
+                accepted,
+                listed_item,
+                split,
+                picture,
+                inside,
+                rows,
+                writer.soft_values(accepted) if soft else None,
             )
 
-    def _inside(self, folder: Path, known: Known, split: str) -> str:
+    def _place_picture(self, folder: Path, listed_item: Known, split: str) -> str:
         """Put a picture, or a link to it, into the export where one is wanted; return its name there."""
         copying = self.settings.copy_images
         if not copying and "imagefolder" not in self.settings.formats:
             return ""
         place = folder / "images" / split
         place.mkdir(parents=True, exist_ok=True)
-        ending = os.path.splitext(known.path)[1].lower()
+        ending = os.path.splitext(listed_item.path)[1].lower()
         if copying:
-            name = f"{_digest(known.path)[:32]}{ending}"
+            name = f"{_digest(listed_item.path)[:32]}{ending}"
             if not (place / name).exists():
-                shutil.copyfile(known.path, place / name)
+                shutil.copyfile(listed_item.path, place / name)
             return name
-        told = known.item.encode("utf-8", "surrogatepass")
-        name = f"{hashlib.blake2b(told, digest_size=16).hexdigest()}{ending}"
+        item_bytes = listed_item.item.encode("utf-8", "surrogatepass")
+        name = f"{hashlib.blake2b(item_bytes, digest_size=16).hexdigest()}{ending}"
         # From images/SPLIT two folders up to where the export is.
-        (place / name).symlink_to(os.path.join("..", "..", self._relative(known.path)))
+        (place / name).symlink_to(os.path.join("..", "..", self._relative(listed_item.path)))
         return name
 
     def _relative(self, path: str) -> str:
         """Return a path from the folder of the export."""
         above, name = os.path.split(path)
-        if above not in self._above:
+        if above not in self._folder_from_export:
             place = os.path.join(os.path.realpath(self.folder.parent), self.folder.name)
-            self._above[above] = os.path.relpath(above, place)
-        return f"{self._above[above]}/{name}"
+            self._folder_from_export[above] = os.path.relpath(above, place)
+        return f"{self._folder_from_export[above]}/{name}"
 
-    def _warnings(self, where: Placed, numbers: tuple[str, ...]) -> Iterator[str]:
+    def _warnings(self, assignment: SplitAssignment, numbers: tuple[str, ...]) -> Iterator[str]:
         if not self.run.summary["finished"]:
             yield "the run is not finished; what is not settled yet may come to other labels"
         uncalibrated = sum(count for reason, count in self.withheld.items() if reason != "inferred")
@@ -357,22 +377,22 @@ class _Export:
                 f"{uncalibrated:,} accepted values rest on numbers that were not calibrated for them, and "
                 "are left out; --uncalibrated takes them in, and seke calibrate makes them good"
             )
-        if where.contradicting:
-            told = _some(where.contradicting)
-            yield f"{len(where.contradicting):,} pictures recur with another expression: {told}"
+        if assignment.contradicting:
+            names = _some(assignment.contradicting)
+            yield f"{len(assignment.contradicting):,} pictures recur with another expression: {names}"
         lacking = [name for name in self.base.affect if name not in numbers]
         if lacking and "imagefolder" in self.settings.formats:
             yield f"metadata.jsonl is without {' and '.join(lacking)}, of which some split has no value"
-        unsaid = sorted({one for one in self.tally.sources if one not in self.licences})
+        unsaid = sorted({source for source in self.tally.sources if source not in self.licences})
         if self.licences and unsaid:
-            told = ", ".join(one or "pictures without a source" for one in unsaid)
-            yield f"--sources says nothing of {told}"
+            names = ", ".join(source or "pictures without a source" for source in unsaid)
+            yield f"--sources says nothing of {names}"
 
-    def _facts(self, rows: Mapping[str, int], where: Placed) -> Record:
+    def _facts(self, rows: Mapping[str, int], assignment: SplitAssignment) -> Record:
         """Return what export.json says."""
         from seke._version import __version__
 
-        settings, words = self.settings, self.speaker.instructions
+        settings, words = self.settings, self.writer.instructions
         return {
             "schema": schema_of("export"),
             "version": VERSION,
@@ -398,7 +418,7 @@ class _Export:
             "inferred": settings.inferred,
             "bases": dict(self.tally.bases.most_common()),
             "withheld": dict(self.withheld.most_common()),
-            "contradicting": list(where.contradicting),
+            "contradicting": list(assignment.contradicting),
         }
 
 

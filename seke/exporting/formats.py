@@ -1,4 +1,4 @@
-"""What is said of items -> files, in the rows that trainers read; each format is a class with the same face.
+"""Writes exported items as files of rows that trainers read; each format is a class with the same methods.
 
     messages     JSON Lines: messages with one `<image>`, images   (LLaMA-Factory, ms-swift)
     trl          JSON Lines: prompt and completion of content parts, images, no token   (TRL)
@@ -25,27 +25,29 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from seke.exporting.accepted_labels import Spoken
+    from seke.exporting.accepted_labels import AcceptedLabels
     from seke.runs.item_list import Known
 
     Record = dict[str, Any]
 
 VERSION = 1
 IMAGE = "<image>"
-AT_ONCE = 1 << 20
-ROWS_AT_ONCE = 2_000
+# Bytes of each file's write buffer: splits are written in turn, row by row.
+BUFFER_BYTES = 1 << 20
+# Rows of a split that wait in memory until they are written as a part of its Parquet file.
+ROWS_PER_WRITE = 2_000
 
 
 @dataclass(frozen=True)
-class Said:
-    """What an export says of an item.
+class ExportItem:
+    """One exported item.
 
-    picture: its path from the export's folder; inside: the one within `images/SPLIT`, where pictures or links
-    to them are, no text where they are not. rows: task, question and answer of each. soft: probabilities and
-    intervals, where they are wanted.
+    picture: the picture's path from the export's folder; inside: its path within `images/SPLIT`, no text
+    where that folder is not made. rows: (task, question, answer) of each task. soft: probabilities and
+    intervals, None where they are not wanted.
     """
 
-    spoken: Spoken
+    accepted: AcceptedLabels
     known: Known
     split: str
     picture: str
@@ -60,8 +62,8 @@ class Format(Protocol):
     name: str
     rows: int
 
-    def write(self, said: Said) -> None:
-        """Write what is said of an item."""
+    def write(self, export_item: ExportItem) -> None:
+        """Write the rows of an item."""
 
     def close(self) -> None:
         """End all files."""
@@ -86,15 +88,15 @@ class _Lines:
         for split in splits:
             path = folder / self.path(split)
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._files[split] = self._stack.enter_context(path.open("wb", buffering=AT_ONCE))
+            self._files[split] = self._stack.enter_context(path.open("wb", buffering=BUFFER_BYTES))
         self._begun: set[str] = set()
 
     def path(self, split: str) -> str:
         """Return where the file of a split is, from the export's folder."""
         return f"{self.name}/{split}.{self.ending}"
 
-    def write(self, said: Said) -> None:
-        """Write what is said of an item."""
+    def write(self, export_item: ExportItem) -> None:
+        """Write the rows of an item."""
         raise NotImplementedError
 
     def put(self, split: str, row: Record) -> None:
@@ -115,16 +117,16 @@ class _Lines:
 class Messages(_Lines):
     """Rows of messages, with a list of images."""
 
-    def write(self, said: Said) -> None:
-        """Write what is said of an item."""
-        for task, ask, answer in said.rows:
+    def write(self, export_item: ExportItem) -> None:
+        """Write the rows of an item."""
+        for task, ask, answer in export_item.rows:
             user = {"role": "user", "content": IMAGE + ask}
             self.put(
-                said.split,
+                export_item.split,
                 {
                     "messages": [user, {"role": "assistant", "content": answer}],
-                    "images": [said.picture],
-                    "item": said.spoken.item,
+                    "images": [export_item.picture],
+                    "item": export_item.accepted.item,
                     "task": task,
                     "schema": self.schema,
                 },
@@ -134,18 +136,18 @@ class Messages(_Lines):
 class Trl(_Lines):
     """Rows of prompt and completion, as content parts."""
 
-    def write(self, said: Said) -> None:
-        """Write what is said of an item."""
-        for task, ask, answer in said.rows:
-            asked = [{"type": "image"}, {"type": "text", "text": ask}]
-            told = [{"type": "text", "text": answer}]
+    def write(self, export_item: ExportItem) -> None:
+        """Write the rows of an item."""
+        for task, ask, answer in export_item.rows:
+            question_parts = [{"type": "image"}, {"type": "text", "text": ask}]
+            answer_parts = [{"type": "text", "text": answer}]
             self.put(
-                said.split,
+                export_item.split,
                 {
-                    "prompt": [{"role": "user", "content": asked}],
-                    "completion": [{"role": "assistant", "content": told}],
-                    "images": [said.picture],
-                    "item": said.spoken.item,
+                    "prompt": [{"role": "user", "content": question_parts}],
+                    "completion": [{"role": "assistant", "content": answer_parts}],
+                    "images": [export_item.picture],
+                    "item": export_item.accepted.item,
                     "task": task,
                     "schema": self.schema,
                 },
@@ -158,15 +160,15 @@ class Llava(_Lines):
     before, between, after = b"[\n", b",\n", b"\n]\n"
     ending = "json"
 
-    def write(self, said: Said) -> None:
-        """Write what is said of an item."""
-        for task, ask, answer in said.rows:
+    def write(self, export_item: ExportItem) -> None:
+        """Write the rows of an item."""
+        for task, ask, answer in export_item.rows:
             turns = [{"from": "human", "value": f"{IMAGE}\n{ask}"}, {"from": "gpt", "value": answer}]
             self.put(
-                said.split,
+                export_item.split,
                 {
-                    "id": f"{said.spoken.item}/{task}",
-                    "image": said.picture,
+                    "id": f"{export_item.accepted.item}/{task}",
+                    "image": export_item.picture,
                     "conversations": turns,
                     "schema": self.schema,
                 },
@@ -187,22 +189,22 @@ class ImageFolder(_Lines):
         """Return where the file of a split is, from the export's folder."""
         return f"images/{split}/metadata.jsonl"
 
-    def write(self, said: Said) -> None:
-        """Write what is said of an item."""
-        spoken = said.spoken
+    def write(self, export_item: ExportItem) -> None:
+        """Write the rows of an item."""
+        accepted = export_item.accepted
         row: Record = {
-            "file_name": said.inside,
-            "item": spoken.item,
-            "expression": spoken.expression or "",
-            **{name: spoken.numbers.get(name) for name in self.numbers},
-            "present": " ".join(name for name, seen in spoken.units.items() if seen),
-            "absent": " ".join(name for name, seen in spoken.units.items() if not seen),
-            "source": said.known.source or "",
+            "file_name": export_item.inside,
+            "item": accepted.item,
+            "expression": accepted.expression or "",
+            **{name: accepted.numbers.get(name) for name in self.numbers},
+            "present": " ".join(name for name, seen in accepted.units.items() if seen),
+            "absent": " ".join(name for name, seen in accepted.units.items() if not seen),
+            "source": export_item.known.source or "",
             "schema": self.schema,
         }
-        if said.soft is not None:
-            row["soft"] = msgspec.json.encode(said.soft).decode()
-        self.put(said.split, row)
+        if export_item.soft is not None:
+            row["soft"] = msgspec.json.encode(export_item.soft).decode()
+        self.put(export_item.split, row)
 
 
 class Parquet:
@@ -221,23 +223,23 @@ class Parquet:
         """Return where the file of a split is, from the export's folder."""
         return f"{self.name}/{split}.parquet"
 
-    def write(self, said: Said) -> None:
-        """Write what is said of an item."""
-        known, waiting = said.known, self._waiting[said.split]
-        left, top, width, height = known.box or (None, None, None, None)
+    def write(self, export_item: ExportItem) -> None:
+        """Write the rows of an item."""
+        listed_item, waiting = export_item.known, self._waiting[export_item.split]
+        box_left, box_top, width, height = listed_item.box or (None, None, None, None)
         row = {
-            **said.spoken.record,
-            "image": said.picture,
-            "group": known.group or "",
-            "source": known.source or "",
-            "box": {"left": left, "top": top, "width": width, "height": height},
-            "known": msgspec.json.encode(known.labels).decode(),
+            **export_item.accepted.record,
+            "image": export_item.picture,
+            "group": listed_item.group or "",
+            "source": listed_item.source or "",
+            "box": {"left": box_left, "top": box_top, "width": width, "height": height},
+            "known": msgspec.json.encode(listed_item.labels).decode(),
             "schema": self.schema,
         }
         waiting.append(row)
         self.rows += 1
-        if len(waiting) >= ROWS_AT_ONCE:
-            self._writers[said.split].write(waiting)
+        if len(waiting) >= ROWS_PER_WRITE:
+            self._writers[export_item.split].write(waiting)
             waiting.clear()
 
     def close(self) -> None:
@@ -250,7 +252,7 @@ class Parquet:
 FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
 
 
-def opened(name: str, folder: Path, splits: Sequence[str], numbers: Sequence[str]) -> Format:
+def open_format(name: str, folder: Path, splits: Sequence[str], numbers: Sequence[str]) -> Format:
     """Open the files of a format; numbers: see `ImageFolder`."""
     if name == "imagefolder":
         return ImageFolder(name, folder, splits, numbers)

@@ -1,4 +1,4 @@
-"""Words in YAML -> instructions: what is asked and answered in an export, several phrasings a task.
+"""Reads instructions from YAML: what is asked and answered in an export, several phrasings a task.
 
 `instructions.yaml` holds them, `instructions.de.yaml` those of another language. A text may use, in braces,
 the facts of its task: in what is asked
@@ -131,7 +131,7 @@ def languages() -> tuple[str, ...]:
 def read_instructions(
     base: Knowledge, language: str = "en", templates: Sequence[str | Path] = ()
 ) -> Instructions:
-    """Read the words of a language, with files of the user's laid upon them in their order.
+    """Read the instructions of a language; the user's `templates` override them, in their order.
 
     Raises:
         engine.KnowledgeError: all faults, with their places.
@@ -146,15 +146,15 @@ def read_instructions(
     faults: list[Fault] = []
     tree: Tree = {}
     for number, layer in enumerate(layers):
-        read = _read(layer, faults, shipped=number == 0)
-        spoken = read.get("language")
-        if spoken is not None and "language" in tree and spoken.value != tree["language"].value:
+        layer_tree = _read(layer, faults, shipped=number == 0)
+        language_node = layer_tree.get("language")
+        if language_node is not None and "language" in tree and language_node.value != tree["language"].value:
             tree = {}
-        _lay(tree, read)
-    made = _Reader(base, tree, str(layers[-1]), faults).instructions()
-    if faults or made is None:
+        _merge_tree(tree, layer_tree)
+    instructions = _InstructionReader(base, tree, str(layers[-1]), faults).instructions()
+    if faults or instructions is None:
         raise KnowledgeError(faults)
-    return made
+    return instructions
 
 
 def _read(path: Path, faults: list[Fault], *, shipped: bool) -> Tree:
@@ -167,11 +167,11 @@ def _read(path: Path, faults: list[Fault], *, shipped: bool) -> Tree:
         return {}
     if node is None:
         return {}
-    made = _node(node, str(path), "", faults, shipped=shipped)
-    if isinstance(made.value, dict):
-        return made.value
+    root = _node(node, str(path), "", faults, shipped=shipped)
+    if isinstance(root.value, dict):
+        return root.value
     faults.append(
-        Fault(start, "", f"is {_kind(made.value)}; a mapping with {', '.join(TOP[:3])}, ... belongs here")
+        Fault(start, "", f"is {_kind(root.value)}; a mapping with {', '.join(TOP[:3])}, ... belongs here")
     )
     return {}
 
@@ -182,38 +182,38 @@ def _node(node: Any, file: str, path: str, faults: list[Fault], *, shipped: bool
         return _Node(node.value, place, path, shipped)
     if node.id == "sequence":
         parts = [
-            _node(one, file, f"{path}[{i}]", faults, shipped=shipped) for i, one in enumerate(node.value)
+            _node(child, file, f"{path}[{i}]", faults, shipped=shipped) for i, child in enumerate(node.value)
         ]
         return _Node(parts, place, path, shipped)
-    found: Tree = {}
+    tree: Tree = {}
     for key, value in node.value:
         name = str(key.value) if key.id == "scalar" else "?"
         below = f"{path}.{name}" if path else name
         at = Place(file, key.start_mark.line + 1, key.start_mark.column + 1)
-        if name in found:
+        if name in tree:
             faults.append(Fault(at, below, "is there twice"))
-        found[name] = _node(value, file, below, faults, shipped=shipped)
-    return _Node(found, place, path, shipped)
+        tree[name] = _node(value, file, below, faults, shipped=shipped)
+    return _Node(tree, place, path, shipped)
 
 
 def _kind(value: Any) -> str:
     return "a text" if isinstance(value, str) else "a list" if isinstance(value, list) else "a mapping"
 
 
-def _lay(tree: Tree, upper: Tree) -> None:
-    """Lay a tree upon another, in place: mappings merge, anything else replaces."""
+def _merge_tree(tree: Tree, upper: Tree) -> None:
+    """Merge the tree `upper` into `tree`, in place: mappings merge, anything else replaces."""
     for name, node in upper.items():
         below = tree.get(name)
         if below is not None and isinstance(below.value, dict) and isinstance(node.value, dict):
             merged = dict(below.value)
-            _lay(merged, node.value)
+            _merge_tree(merged, node.value)
             tree[name] = _Node(merged, node.place, node.path, node.shipped)
         else:
             tree[name] = node
 
 
-class _Reader:
-    """A tree -> instructions; all faults are noted."""
+class _InstructionReader:
+    """Builds instructions from a tree, and collects all faults."""
 
     def __init__(self, base: Knowledge, tree: Tree, file: str, faults: list[Fault]) -> None:
         self.base, self.tree, self.file, self.faults = base, tree, file, faults
@@ -232,16 +232,16 @@ class _Reader:
         phrasings = dict(self._tasks())
         if self.faults:
             return None
-        told = repr((sorted(texts.items()), sorted(names.items()), sorted(statements.items()), phrasings))
-        digest = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        content = repr((sorted(texts.items()), sorted(names.items()), sorted(statements.items()), phrasings))
+        digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         return Instructions(texts, names, statements, phrasings, digest)
 
     def _fault(self, node: _Node | None, path: str, message: str) -> None:
         place = node.place if node is not None else Place(self.file, 1, 1)
         self.faults.append(Fault(place, path, message))
 
-    def _keys(self, found: Tree, allowed: Sequence[str]) -> None:
-        for name, node in found.items():
+    def _keys(self, tree: Tree, allowed: Sequence[str]) -> None:
+        for name, node in tree.items():
             if name not in allowed:
                 self._fault(node, node.path, f"no such key{did_you_mean(name, allowed)}")
 
@@ -266,8 +266,8 @@ class _Reader:
         within: where a text that is missing should stand.
         """
         if node is None or not isinstance(node.value, str) or not (node.value or path.endswith("between")):
-            met = "missing" if node is None else _kind(node.value) if node.value else "empty"
-            self._fault(node or within, path, f"is {met}; a text belongs here")
+            state = "missing" if node is None else _kind(node.value) if node.value else "empty"
+            self._fault(node or within, path, f"is {state}; a text belongs here")
             return ""
         text = node.value
         if odd := TOKENS.search(text) or CONTROL.search(text):
@@ -283,7 +283,7 @@ class _Reader:
                 return text
         if one_of and not set(one_of) & set(used):
             self._fault(
-                node, path, f"says nothing; it must use {' or '.join('{' + one + '}' for one in one_of)}"
+                node, path, f"says nothing; it must use {' or '.join('{' + fact + '}' for fact in one_of)}"
             )
         try:
             text.format_map({name: 0.5 if name in NUMBERS else "x" for name in facts})
@@ -300,15 +300,19 @@ class _Reader:
             self._fault(node, section, f"is {_kind(node.value)}; a mapping belongs here")
             return {}
         base = self.base
-        known: set[str] = {rule.name for rule in base.rules}
+        base_names: set[str] = {rule.name for rule in base.rules}
         if section == "names":
-            known = {*base.levels, *base.variables, *base.variables[base.root].states}
-        for name, one in node.value.items():
-            if name not in known and not one.shipped:
-                self._fault(one, one.path, f"the base has nothing of that name{did_you_mean(name, known)}")
-        found = {name: self._text(one, one.path, ()) for name, one in node.value.items()}
+            base_names = {*base.levels, *base.variables, *base.variables[base.root].states}
+        for name, text_node in node.value.items():
+            if name not in base_names and not text_node.shipped:
+                self._fault(
+                    text_node,
+                    text_node.path,
+                    f"the base has nothing of that name{did_you_mean(name, base_names)}",
+                )
+        texts = {name: self._text(text_node, text_node.path, ()) for name, text_node in node.value.items()}
         # They are facts of other texts, not texts with facts.
-        return {name: text.format() for name, text in found.items() if name in known and not self.faults}
+        return {name: text.format() for name, text in texts.items() if name in base_names and not self.faults}
 
     def _tasks(self) -> Iterator[tuple[tuple[str, str], tuple[Phrasing, ...]]]:
         node = self.tree.get("tasks")
@@ -325,26 +329,28 @@ class _Reader:
         path = f"tasks.{task}.{kind}"
         node = self._at(path)
         if node is None or not isinstance(node.value, list) or not node.value:
-            said = (
+            message = (
                 "is missing"
                 if node is None
                 else "a list of phrasings, each with ask and answer, belongs here"
             )
-            self._fault(node, path, said)
+            self._fault(node, path, message)
             return
         answers = ANSWERS[task]
         sure = SURE if kind == "soft" and task in ("expression", "reasoned") else ()
-        told = [name for name in answers if name != "likely"] if kind == "plain" else answers
-        for one in node.value:
-            if not isinstance(one.value, dict):
+        answer_facts = [name for name in answers if name != "likely"] if kind == "plain" else answers
+        for phrasing in node.value:
+            if not isinstance(phrasing.value, dict):
                 self._fault(
-                    one, one.path, f"is {_kind(one.value)}; a mapping with ask and answer belongs here"
+                    phrasing,
+                    phrasing.path,
+                    f"is {_kind(phrasing.value)}; a mapping with ask and answer belongs here",
                 )
                 continue
-            self._keys(one.value, ("ask", "answer"))
-            ask, answer = (one.value.get(name) for name in ("ask", "answer"))
+            self._keys(phrasing.value, ("ask", "answer"))
+            ask, answer = (phrasing.value.get(name) for name in ("ask", "answer"))
             needed = [name for name in ASKS[task] if name == "asked"]
             yield Phrasing(
-                self._text(ask, f"{one.path}.ask", ASKS[task], needed, one),
-                self._text(answer, f"{one.path}.answer", (*told, *sure), told, one),
+                self._text(ask, f"{phrasing.path}.ask", ASKS[task], needed, phrasing),
+                self._text(answer, f"{phrasing.path}.answer", (*answer_facts, *sure), answer_facts, phrasing),
             )

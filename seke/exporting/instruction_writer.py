@@ -1,7 +1,7 @@
-"""What is accepted of an item -> questions and answers, in the words of the instructions.
+"""Writes questions and answers about an item's accepted labels, in the words of the instructions.
 
-Which phrasing an item gets is a matter of its name, the task and the seed alone, so that the order of items
-and what else is exported change nothing.
+The phrasing that an item gets depends on its name, the task and the seed alone, not on the order of items or
+on what else is exported.
 """
 
 from __future__ import annotations
@@ -13,29 +13,37 @@ import msgspec
 
 from engine import SekeError
 from seke.exporting.instruction_templates import CONTROL, TOKENS
-from seke.exporting.rationale import Reasons, Why
+from seke.exporting.rationale import Rationale, RationaleFinder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from engine import Knowledge
-    from seke.exporting.accepted_labels import Spoken
+    from seke.exporting.accepted_labels import AcceptedLabels
     from seke.exporting.instruction_templates import Instructions
 
-    Fact = Callable[[Spoken, Why], Any]
+    Fact = Callable[[AcceptedLabels, Rationale], Any]
 
+# Decimal places of numbers, and of probabilities, in JSON answers.
 DIGITS = 2
 P_DIGITS = 3
 
 
-class Speaker:
-    """Says what was accepted; soft: with probabilities and intervals."""
+class InstructionWriter:
+    """Writes questions and answers about accepted labels; soft: with probabilities and intervals."""
 
     def __init__(
-        self, base: Knowledge, instructions: Instructions, reasons: Reasons, *, soft: bool, seed: int
+        self,
+        base: Knowledge,
+        instructions: Instructions,
+        rationales: RationaleFinder,
+        *,
+        soft: bool,
+        seed: int,
     ) -> None:
         """Raises: engine.SekeError where a name of the base may not stand in a text."""
-        self.base, self.instructions, self.why, self.soft, self.seed = base, instructions, reasons, soft, seed
+        self.base, self.instructions, self.rationales = base, instructions, rationales
+        self.soft, self.seed = soft, seed
         self.texts = instructions.texts
         self.states = tuple(self._name(state) for state in base.variables[base.root].states)
         self.labels = {name: self._name(name, base.variables[name].label) for name in base.cells}
@@ -52,57 +60,57 @@ class Speaker:
         self.facts = self._facts()
         self._lists: dict[tuple[str, ...], str] = {}
 
-    def rows(self, spoken: Spoken, tasks: Iterable[str]) -> Iterator[tuple[str, str, str]]:
-        """Yield a task, what is asked and what is answered, where what is accepted suffices for it."""
+    def rows(self, accepted: AcceptedLabels, tasks: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+        """Yield (task, question, answer) for each task that the accepted labels suffice for."""
         kind = "soft" if self.soft else "plain"
         for task in tasks:
-            why = self.why.of(spoken) if task == "reasoned" else Why()
-            if not self.can(task, spoken, why):
+            rationale = self.rationales.of(accepted) if task == "reasoned" else Rationale()
+            if not self.can_answer(task, accepted, rationale):
                 continue
             phrasings = self.instructions.phrasings[task, kind]
-            phrasing = phrasings[self._choice(task, spoken.item, len(phrasings))]
-            facts = _Facts(self.facts[task], spoken, why)
+            phrasing = phrasings[self._choice(task, accepted.item, len(phrasings))]
+            facts = _Facts(self.facts[task], accepted, rationale)
             yield task, phrasing.ask.format_map(facts), phrasing.answer.format_map(facts)
 
     def boxed(self, ask: str, box: Sequence[float] | None) -> str:
-        """Return what is asked with where the face is, if that is known: left, top, width and height."""
+        """Return a question with the place of the face added, if it is known; box: x, y, width, height."""
         if box is None:
             return ask
-        left, top, width, height = box
-        place = {"left": left, "top": top, "right": left + width, "bottom": top + height}
+        x, y, width, height = box
+        place = {"left": x, "top": y, "right": x + width, "bottom": y + height}
         return f"{ask} {self.texts['box'].format_map(place)}"
 
-    def soft_values(self, spoken: Spoken) -> dict[str, Any]:
-        """Return of what is accepted the probabilities and intervals."""
-        found: dict[str, Any] = {}
-        for level in spoken.levels:
-            found |= self._json_of(level, spoken, soft=True)
-        return found
+    def soft_values(self, accepted: AcceptedLabels) -> dict[str, Any]:
+        """Return the probabilities and intervals of the accepted levels, as JSON values."""
+        values: dict[str, Any] = {}
+        for level in accepted.levels:
+            values |= self._json_of(level, accepted, soft=True)
+        return values
 
-    def can(self, task: str, spoken: Spoken, why: Why | None = None) -> bool:
+    def can_answer(self, task: str, accepted: AcceptedLabels, rationale: Rationale | None = None) -> bool:
         """Whether enough is accepted for a task: its level, for several levels two, for reasons a reason."""
         if task == "joint":
-            return len(spoken.levels) > 1
+            return len(accepted.levels) > 1
         if task != "reasoned":
-            return task in spoken.levels
-        return bool(self._reasons(spoken, why or self.why.of(spoken)))
+            return task in accepted.levels
+        return bool(self._reasons(accepted, rationale or self.rationales.of(accepted)))
 
     def _choice(self, task: str, item: str, count: int) -> int:
-        told = f"{self.seed}\0{task}\0{item}".encode("utf-8", "surrogatepass")
-        return int.from_bytes(hashlib.blake2b(told, digest_size=8).digest(), "big") % count
+        key = f"{self.seed}\0{task}\0{item}".encode("utf-8", "surrogatepass")
+        return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") % count
 
     def _name(self, name: str, label: str = "") -> str:
         return _plain(self.instructions.names.get(name, label or name), name)
 
-    def _listed(self, names: tuple[str, ...]) -> str:
+    def _list_text(self, names: tuple[str, ...]) -> str:
         if names not in self._lists:
-            self._lists[names] = self._joined(names)
+            self._lists[names] = self._join(names)
         return self._lists[names]
 
-    def _joined(self, told: Sequence[str]) -> str:
-        if not told:
+    def _join(self, parts: Sequence[str]) -> str:
+        if not parts:
             return self.texts["lists.none"].format()
-        *first, last = told
+        *first, last = parts
         if not first:
             return last
         return self.texts["lists.between"].format().join(first) + self.texts["lists.last"].format() + last
@@ -111,127 +119,133 @@ class Speaker:
 
     def _facts(self) -> dict[str, dict[str, Fact]]:
         expression: dict[str, Fact] = {
-            "expression": lambda spoken, _: self._state_name(spoken.expression),
-            "expressions": lambda *_: self._listed(self.states),
-            "p": lambda spoken, _: spoken.record["expression"][spoken.expression],
-            "next": lambda spoken, _: self._state_name(_second(spoken)),
-            "p_next": lambda spoken, _: spoken.record["expression"][_second(spoken)],
+            "expression": lambda accepted, _: self._state_name(accepted.expression),
+            "expressions": lambda *_: self._list_text(self.states),
+            "p": lambda accepted, _: accepted.record["expression"][accepted.expression],
+            "next": lambda accepted, _: self._state_name(_second(accepted)),
+            "p_next": lambda accepted, _: accepted.record["expression"][_second(accepted)],
         }
         affect: dict[str, Fact] = {
-            "asked": lambda spoken, _: self._listed(tuple(self._name(name) for name in spoken.numbers)),
+            "asked": lambda accepted, _: self._list_text(
+                tuple(self._name(name) for name in accepted.numbers)
+            ),
             "low": lambda *_: self.base.variables[self.base.affect[0]].edges[0],
             "high": lambda *_: self.base.variables[self.base.affect[0]].edges[-1],
-            "numbers": lambda spoken, _: self._numbers(spoken),
+            "numbers": lambda accepted, _: self._numbers(accepted),
         }
         units: dict[str, Fact] = {
-            "asked": lambda spoken, _: self._listed(tuple(spoken.units)),
-            "units": lambda spoken, _: self._units(name for name, seen in spoken.units.items() if seen),
-            "likely": lambda spoken, _: self._likely(spoken),
+            "asked": lambda accepted, _: self._list_text(tuple(accepted.units)),
+            "units": lambda accepted, _: self._units(name for name, seen in accepted.units.items() if seen),
+            "likely": lambda accepted, _: self._likely(accepted),
         }
-        found = {"expression": expression, "affect": affect, "action_units": units}
-        for level, facts in found.items():
+        by_task = {"expression": expression, "affect": affect, "action_units": units}
+        for level, facts in by_task.items():
             facts["json"] = self._json_fact(level)
-        found["joint"] = {
-            "asked": lambda spoken, _: self._joined([self._asked(level, spoken) for level in spoken.levels]),
+        by_task["joint"] = {
+            "asked": lambda accepted, _: self._join(
+                [self._asked_text(level, accepted) for level in accepted.levels]
+            ),
             "parts": self._parts,
-            "json": lambda spoken, _: _json(self._jointly(spoken)),
+            "json": lambda accepted, _: _json(self._jointly(accepted)),
         }
-        found["reasoned"] = {**expression, "reasons": self._reasons}
-        return found
+        by_task["reasoned"] = {**expression, "reasons": self._reasons}
+        return by_task
 
     def _json_fact(self, level: str) -> Fact:
-        return lambda spoken, _: _json(self._json_of(level, spoken, soft=self.soft))
+        return lambda accepted, _: _json(self._json_of(level, accepted, soft=self.soft))
 
     def _state_name(self, state: str | None) -> str:
         return self.instructions.names.get(state or "", state or "")
 
-    def _numbers(self, spoken: Spoken) -> str:
-        told = []
-        for name, value in spoken.numbers.items():
+    def _numbers(self, accepted: AcceptedLabels) -> str:
+        texts = []
+        for name, value in accepted.numbers.items():
             facts = {"name": self._name(name), "value": value}
             if self.soft:
-                found = spoken.record[name]
-                facts |= {"low": found["q05"], "high": found["q95"]}
-            told.append(self.texts["interval" if self.soft else "number"].format_map(facts))
-        return self._joined(told)
+                interval = accepted.record[name]
+                facts |= {"low": interval["q05"], "high": interval["q95"]}
+            texts.append(self.texts["interval" if self.soft else "number"].format_map(facts))
+        return self._join(texts)
 
     def _units(self, names: Iterable[str]) -> str:
-        return self._listed(tuple(self.units[name] for name in names))
+        return self._list_text(tuple(self.units[name] for name in names))
 
-    def _likely(self, spoken: Spoken) -> str:
-        p, likely = spoken.record["action_units"], self.texts["likely"]
-        return self._joined([likely.format(name=n, label=self.labels[n], p=p[n]) for n in spoken.units])
+    def _likely(self, accepted: AcceptedLabels) -> str:
+        p, likely = accepted.record["action_units"], self.texts["likely"]
+        return self._join([likely.format(name=n, label=self.labels[n], p=p[n]) for n in accepted.units])
 
-    def _asked(self, level: str, spoken: Spoken) -> str:
+    def _asked_text(self, level: str, accepted: AcceptedLabels) -> str:
         if level == "affect":
-            return self._listed(tuple(self._name(name) for name in spoken.numbers))
+            return self._list_text(tuple(self._name(name) for name in accepted.numbers))
         if level == "action_units":
-            facts = {"name": self._name(level), "units": self._listed(tuple(spoken.units))}
+            facts = {"name": self._name(level), "units": self._list_text(tuple(accepted.units))}
             return self.texts["units_asked"].format_map(facts)
         return self._name(level)
 
-    def _parts(self, spoken: Spoken, why: Why) -> str:
+    def _parts(self, accepted: AcceptedLabels, rationale: Rationale) -> str:
         kind = "soft_parts" if self.soft else "parts"
-        told = [
-            self.texts[f"{kind}.{level}"].format_map(_Facts(self.facts[level], spoken, why))
-            for level in spoken.levels
+        parts = [
+            self.texts[f"{kind}.{level}"].format_map(_Facts(self.facts[level], accepted, rationale))
+            for level in accepted.levels
         ]
-        return self.texts[f"{kind}.between"].format().join(told)
+        return self.texts[f"{kind}.between"].format().join(parts)
 
-    def _reasons(self, spoken: Spoken, why: Why) -> str:
-        """Return the sentences about what speaks for an expression; none where nothing does."""
-        rules = [self.statements[name] for name in why.rules if name in self.statements]
-        told = [(one, getattr(why, one)) for one in ("present", "absent", "against")]
-        if not (why.present or why.absent or rules):
+    def _reasons(self, accepted: AcceptedLabels, rationale: Rationale) -> str:
+        """Return the sentences about the evidence for an expression; no text where there is none."""
+        rules = [self.statements[name] for name in rationale.rules if name in self.statements]
+        units_by_role = [(role, getattr(rationale, role)) for role in ("present", "absent", "against")]
+        if not (rationale.present or rationale.absent or rules):
             return ""
-        expression = self._state_name(spoken.expression)
-        said = {
-            one: self.texts[f"reasons.{one}"].format(expression=expression, units=self._units(names))
-            for one, names in told
+        expression = self._state_name(accepted.expression)
+        sentences = {
+            role: self.texts[f"reasons.{role}"].format(expression=expression, units=self._units(names))
+            for role, names in units_by_role
             if names
         }
-        parts = [said.get("present"), *rules, said.get("absent"), said.get("against")]
+        parts = [sentences.get("present"), *rules, sentences.get("absent"), sentences.get("against")]
         return " ".join(part for part in parts if part)
 
-    def _json_of(self, level: str, spoken: Spoken, *, soft: bool) -> dict[str, Any]:
-        record = spoken.record
+    def _json_of(self, level: str, accepted: AcceptedLabels, *, soft: bool) -> dict[str, Any]:
+        record = accepted.record
         if level == "expression":
             p = {name: round(value, P_DIGITS) for name, value in record["expression"].items()}
-            return {"expression": p if soft else spoken.expression}
+            return {"expression": p if soft else accepted.expression}
         if level == "affect":
             return {
                 name: {key: round(record[name][key], DIGITS) for key in ("mean", "q05", "q95")}
                 if soft
                 else round(value, DIGITS) + 0.0
-                for name, value in spoken.numbers.items()
+                for name, value in accepted.numbers.items()
             }
         p = record["action_units"]
         return {
-            "action_units": {n: round(p[n], P_DIGITS) if soft else one for n, one in spoken.units.items()}
+            "action_units": {
+                n: round(p[n], P_DIGITS) if soft else visible for n, visible in accepted.units.items()
+            }
         }
 
-    def _jointly(self, spoken: Spoken) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for level in spoken.levels:
-            found |= self._json_of(level, spoken, soft=self.soft)
-        return found
+    def _jointly(self, accepted: AcceptedLabels) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for level in accepted.levels:
+            values |= self._json_of(level, accepted, soft=self.soft)
+        return values
 
 
 class _Facts(dict[str, Any]):
-    """Facts that are made when a text asks for them."""
+    """A mapping from the name of a fact to its value, computed when a text uses it."""
 
-    def __init__(self, makers: Mapping[str, Fact], spoken: Spoken, why: Why) -> None:
+    def __init__(self, makers: Mapping[str, Fact], accepted: AcceptedLabels, rationale: Rationale) -> None:
         super().__init__()
-        self._makers, self._about = makers, (spoken, why)
+        self._makers, self._arguments = makers, (accepted, rationale)
 
     def __missing__(self, key: str) -> Any:
-        return self._makers[key](*self._about)
+        return self._makers[key](*self._arguments)
 
 
-def _second(spoken: Spoken) -> str:
-    """Return the likeliest expression but the accepted one."""
-    p: dict[str, float] = spoken.record["expression"]
-    return max((state for state in p if state != spoken.expression), key=lambda state: p[state])
+def _second(accepted: AcceptedLabels) -> str:
+    """Return the likeliest expression other than the accepted one."""
+    p: dict[str, float] = accepted.record["expression"]
+    return max((state for state in p if state != accepted.expression), key=lambda state: p[state])
 
 
 def _json(value: Any) -> str:

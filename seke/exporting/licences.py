@@ -1,4 +1,4 @@
-"""What may be done with the pictures of each source: a table, one row a source.
+"""Reads the table that states the licence of each source's pictures, one row a source.
 
     source,licence,url,note
     CK+,research only; no passing on,https://...,agreement signed 2026-03-01
@@ -27,7 +27,7 @@ MOST_FAULTS = 20  # lines of one report, as of label tables
 
 @dataclass(frozen=True)
 class Licence:
-    """What is known of a source's terms; copy: whether they allow its pictures to be copied, None: unsaid."""
+    """The terms of a source; copy: whether its pictures may be copied, None where the table does not say."""
 
     licence: str
     url: str = ""
@@ -43,7 +43,7 @@ def read_licences(path: Path) -> dict[str, Licence]:
     """
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
     faults: list[str] = []
-    found: dict[str, Licence] = {}
+    licences: dict[str, Licence] = {}
     try:
         faults += _columns_at_fault(path, reader.fieldnames or ())
         for row in reader if not faults else ():
@@ -51,20 +51,20 @@ def read_licences(path: Path) -> dict[str, Licence]:
             source, copy = cells["source"], cells.get("copy", "").lower()
             if None in row:
                 faults.append(f"{place}: has more cells than the header")
-            if source in found:
+            if source in licences:
                 faults.append(f"{place}: source: {source!r} is there twice")
             if copy not in ("", "yes", "no"):
                 faults.append(f"{place}: copy: {copy!r}; allowed are yes, no or nothing")
             if not cells["licence"]:
                 faults.append(f"{place}: licence: is blank")
-            told = cells["licence"], cells.get("url", ""), cells.get("note", "")
-            found[source] = Licence(*told, {"yes": True, "no": False}.get(copy))
+            texts = cells["licence"], cells.get("url", ""), cells.get("note", "")
+            licences[source] = Licence(*texts, {"yes": True, "no": False}.get(copy))
     except csv.Error as error:
         faults.append(f"{path}:{reader.line_num}: is no CSV ({error})")
     if faults:
         more = [f"... and {len(faults) - MOST_FAULTS:,} more"] if len(faults) > MOST_FAULTS else []
         raise AnswerError("\n".join([*faults[:MOST_FAULTS], *more]))
-    return found
+    return licences
 
 
 def _columns_at_fault(path: Path, columns: Sequence[str]) -> Iterator[str]:
@@ -79,19 +79,19 @@ def check_copying(sources: Iterable[str], licences: Mapping[str, Licence], licen
     Raises:
         engine.SekeError: the sources of which no licence is said, or that forbid it.
     """
-    met = sorted(set(sources))
-    forbidden = [one for one in met if one in licences and licences[one].copy is False]
+    names = sorted(set(sources))
+    forbidden = [source for source in names if source in licences and licences[source].copy is False]
     if forbidden:
         raise SekeError(
-            f"--copy-images: the terms of {_named(forbidden)} do not allow it (copy: no in --sources)"
+            f"--copy-images: the terms of {_source_names(forbidden)} do not allow it (copy: no in --sources)"
         )
-    unsaid = [one for one in met if one not in licences and not licence.strip()]
+    unsaid = [source for source in names if source not in licences and not licence.strip()]
     if unsaid:
         raise SekeError(
-            f"--copy-images: no licence is stated of {_named(unsaid)}; state one with --licence, or of each "
-            "source in a table (--sources)"
+            f"--copy-images: no licence is stated of {_source_names(unsaid)}; state one with --licence, or "
+            "of each source in a table (--sources)"
         )
 
 
-def _named(sources: Iterable[str]) -> str:
-    return ", ".join(one or "pictures without a source" for one in sources)
+def _source_names(sources: Iterable[str]) -> str:
+    return ", ".join(source or "pictures without a source" for source in sources)

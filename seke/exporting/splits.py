@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,11 +25,12 @@ GROUPS = ("group", "source", "item")
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What is needed of an item to place it.
+class SplitEntry:
+    """The facts of an item that decide its split.
 
-    label: its class, None where no expression is accepted. group: of which it is; None: of none. picture:
-    what names its picture, and file its file; box: which part of it. spoken: how many values are accepted.
+    label: its class, None where no expression is accepted. group: its group, None where it has none.
+    picture: the name of its picture; file: of the file; box: the part of it that is the item.
+    accepted_count: how many values are accepted.
     """
 
     item: str
@@ -38,15 +39,15 @@ class Entry:
     picture: str
     file: str
     box: tuple[float, ...] | None
-    spoken: int
+    accepted_count: int
 
 
 @dataclass(frozen=True)
-class Placed:
-    """split: item -> its split, of those that are exported.
+class SplitAssignment:
+    """Which split each exported item is in, and which items are left out.
 
-    duplicates: item -> the item that stands for it; contradicting: those of them with another class.
-    unbalanced: those that were left out for balance.
+    split: exported item -> its split. duplicates: item -> the item exported in its place; contradicting:
+    duplicates with another class than that item. unbalanced: items left out for balance.
     """
 
     split: Mapping[str, str]
@@ -61,31 +62,31 @@ def shares_of(text: str) -> dict[str, float]:
     Raises:
         engine.SekeError: what is wrong with them.
     """
-    found: dict[str, float] = {}
+    shares: dict[str, float] = {}
     for part in text.split(","):
-        name, _, said = (one.strip() for one in part.partition(":"))
+        name, _, share_text = (piece.strip() for piece in part.partition(":"))
         if not NAME.fullmatch(name):
             raise SekeError(f"--split: {name!r} is no name of a split; letters, digits and _ are allowed")
         try:
-            share = float(said)
+            share = float(share_text)
         except ValueError:
             share = math.nan
         if not 0 < share <= 1:
             raise SekeError(
-                f"--split: {name}: {said!r} is no share; a number above 0 and up to 1 belongs there"
+                f"--split: {name}: {share_text!r} is no share; a number above 0 and up to 1 belongs there"
             )
-        if name in found:
+        if name in shares:
             raise SekeError(f"--split: {name} is there twice")
-        found[name] = share
-    if abs(sum(found.values()) - 1) > 1e-6:
-        raise SekeError(f"--split: the shares sum to {sum(found.values()):g}, not to 1")
-    return found
+        shares[name] = share
+    if abs(sum(shares.values()) - 1) > 1e-6:
+        raise SekeError(f"--split: the shares sum to {sum(shares.values()):g}, not to 1")
+    return shares
 
 
-def placed(
-    entries: Sequence[Entry], shares: Mapping[str, float], seed: int = 0, balance: float | None = None
-) -> Placed:
-    """Place items: duplicates are merged, then classes balanced, then whole groups dealt out.
+def assign_splits(
+    entries: Sequence[SplitEntry], shares: Mapping[str, float], seed: int = 0, balance: float | None = None
+) -> SplitAssignment:
+    """Assign items to splits: merge duplicates, balance classes, then deal out whole groups.
 
     balance: how many times as many items as the rarest class any other may keep; those that stay are drawn by
     the seed. Items without a class are not touched.
@@ -93,68 +94,73 @@ def placed(
     Raises:
         engine.SekeError: a split that gets nothing.
     """
-    kept, duplicates, contradicting = _once(entries)
+    kept, duplicates, contradicting = _merge_duplicates(entries)
     left_out = _surplus(kept, seed, balance)
-    kept = [one for one in kept if one.item not in left_out]
-    # Whoever is left out still ties together what it belongs to: a person's twin picture stays a twin.
-    together = _together(entries)
+    kept = [entry for entry in kept if entry.item not in left_out]
+    # An item that is left out still ties together the groups it belongs to.
+    set_names = _tied_sets(entries)
     sets: dict[str, list[str]] = defaultdict(list)
-    for one in kept:
-        sets[together[one.item]].append(one.item)
+    for entry in kept:
+        sets[set_names[entry.item]].append(entry.item)
     filled = dict.fromkeys(shares, 0)
     split: dict[str, str] = {}
-    for name in sorted(sets, key=lambda name: (-len(sets[name]), _draw(seed, "split", name))):
-        into = max(shares, key=lambda one: shares[one] * len(kept) - filled[one])
-        filled[into] += len(sets[name])
-        split |= dict.fromkeys(sets[name], into)
+    for name in sorted(sets, key=lambda name: (-len(sets[name]), _draw_key(seed, "split", name))):
+        target = max(shares, key=lambda split_name: shares[split_name] * len(kept) - filled[split_name])
+        filled[target] += len(sets[name])
+        split |= dict.fromkeys(sets[name], target)
     empty = [name for name, count in filled.items() if not count]
     if kept and empty:
         raise SekeError(
             f"split {', '.join(empty)} gets nothing: {len(kept):,} items are {len(sets):,} groups "
             "that are not parted; name fewer splits or larger shares"
         )
-    return Placed(split, duplicates, contradicting, tuple(sorted(left_out)))
+    return SplitAssignment(split, duplicates, contradicting, tuple(sorted(left_out)))
 
 
-def _draw(seed: int, what: str, name: str) -> bytes:
-    """Return what orders names by chance."""
-    told = f"{seed}\0{what}\0{name}".encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(told, digest_size=16).digest()
+def _draw_key(seed: int, purpose: str, name: str) -> bytes:
+    """Return a digest that orders names by chance, the same for the same seed."""
+    text = f"{seed}\0{purpose}\0{name}".encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(text, digest_size=16).digest()
 
 
-def _once(entries: Iterable[Entry]) -> tuple[list[Entry], dict[str, str], tuple[str, ...]]:
-    """Return each picture (and box) once, with the item of which most is accepted."""
-    alike: dict[tuple[str, tuple[float, ...] | None], list[Entry]] = defaultdict(list)
-    for one in entries:
-        alike[one.picture, one.box].append(one)
-    kept: list[Entry] = []
+def _merge_duplicates(
+    entries: Iterable[SplitEntry],
+) -> tuple[list[SplitEntry], dict[str, str], tuple[str, ...]]:
+    """Return the best item of each picture and box, duplicate -> that item, and contradicting duplicates.
+
+    The best item is the one with the most accepted values.
+    """
+    alike: dict[tuple[str, tuple[float, ...] | None], list[SplitEntry]] = defaultdict(list)
+    for entry in entries:
+        alike[entry.picture, entry.box].append(entry)
+    kept: list[SplitEntry] = []
     duplicates: dict[str, str] = {}
     contradicting: list[str] = []
-    for same in alike.values():
-        best, *others = sorted(same, key=lambda one: (-one.spoken, one.item))
+    for same_picture in alike.values():
+        best, *worse = sorted(same_picture, key=lambda entry: (-entry.accepted_count, entry.item))
         kept.append(best)
-        duplicates |= {one.item: best.item for one in others}
-        contradicting += [one.item for one in others if {one.label, best.label} - {None} > {best.label}]
+        duplicates |= {entry.item: best.item for entry in worse}
+        contradicting += [entry.item for entry in worse if {entry.label, best.label} - {None} > {best.label}]
     return kept, duplicates, tuple(sorted(contradicting))
 
 
-def _surplus(entries: Iterable[Entry], seed: int, balance: float | None) -> set[str]:
-    """Return the items that are too many of their class."""
+def _surplus(entries: Iterable[SplitEntry], seed: int, balance: float | None) -> set[str]:
+    """Return the items beyond `balance` times the size of the rarest class; the seed draws which stay."""
     if balance is None:
         return set()
     classes: dict[str, list[str]] = defaultdict(list)
-    for one in entries:
-        if one.label is not None:
-            classes[one.label].append(one.item)
+    for entry in entries:
+        if entry.label is not None:
+            classes[entry.label].append(entry.item)
     most = int(balance * min(map(len, classes.values()), default=0))
-    found: set[str] = set()
+    surplus: set[str] = set()
     for names in classes.values():
-        found.update(sorted(names, key=lambda name: _draw(seed, "balance", name))[most:])
-    return found
+        surplus.update(sorted(names, key=lambda name: _draw_key(seed, "balance", name))[most:])
+    return surplus
 
 
-def _together(entries: Sequence[Entry]) -> dict[str, str]:
-    """Return for each item what names the set of those that stay together: its least item."""
+def _tied_sets(entries: Sequence[SplitEntry]) -> dict[str, str]:
+    """Return item -> the least item of its set; items that share a picture, file or group are in one set."""
     above: dict[str, str] = {}
 
     def top(name: str) -> str:
@@ -164,15 +170,10 @@ def _together(entries: Sequence[Entry]) -> dict[str, str]:
         return name
 
     first: dict[tuple[str, str], str] = {}
-    for one in entries:
-        ties = [("picture", one.picture), ("file", one.file)]
-        ties += [("group", one.group)] if one.group is not None else []
+    for entry in entries:
+        ties = [("picture", entry.picture), ("file", entry.file)]
+        ties += [("group", entry.group)] if entry.group is not None else []
         for tie in ties:
-            pair = top(one.item), top(first.setdefault(tie, one.item))
+            pair = top(entry.item), top(first.setdefault(tie, entry.item))
             above[max(pair)] = min(pair)
-    return {one.item: top(one.item) for one in entries}
-
-
-def counted(split: Mapping[str, str]) -> dict[str, int]:
-    """Return how many items each split has."""
-    return dict(Counter(split.values()))
+    return {entry.item: top(entry.item) for entry in entries}

@@ -1,4 +1,4 @@
-"""An export read back, row by row, with the loaders of those who will read it.
+"""Reads an export back, row by row, with the loaders that its users have.
 
 `datasets` reads every format, TRL checks that its rows are conversations whose pictures have their places,
 and the pictures are opened. LLaMA-Factory pins other versions of both, so that its converter cannot stand
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
     Check = Callable[[Record], Iterator[str]]
 
+# Faults that a result lists at most.
 MOST_FAULTS = 20
 IMAGE = "<image>"
 INSTALL = "pip install 'seke[export]'"
@@ -31,7 +32,7 @@ INSTALL = "pip install 'seke[export]'"
 
 @dataclass(frozen=True)
 class Verified:
-    """rows: how many of each format were read and accepted; faults: what was not, each with its place.
+    """What was read back. rows: format -> accepted rows; faults: what was not accepted, with its place.
 
     readers: the libraries that read, with their versions.
     """
@@ -41,13 +42,13 @@ class Verified:
     readers: tuple[str, ...]
 
 
-def verified(folder: str | Path) -> Verified:
-    """Read an export with `datasets` and TRL, and compare it with what export.json says of it.
+def verify_export(folder: str | Path) -> Verified:
+    """Read an export with `datasets` and TRL, and compare it with its export.json.
 
     Raises:
         engine.SekeError: no export; a library that is not installed.
     """
-    return _Verification(Path(folder)).verified()
+    return _Verification(Path(folder)).run()
 
 
 def check_installed(formats: Iterable[str]) -> None:
@@ -73,7 +74,7 @@ class _Verification:
         self.faults: list[str] = []
         self.pictures: set[str] = set()
 
-    def verified(self) -> Verified:
+    def run(self) -> Verified:
         """Read all formats."""
         checks: dict[str, Check] = {
             "messages": self._messages,
@@ -87,13 +88,13 @@ class _Verification:
             if not path.is_file() or _digest(path) != digest:
                 self.faults.append(f"{name}: is not the file that was written")
         rows: dict[str, int] = {}
-        shown = self.datasets.utils.logging.is_progress_bar_enabled()
+        had_progress_bar = self.datasets.utils.logging.is_progress_bar_enabled()
         self.datasets.disable_progress_bars()
         try:
             for name in self.facts["formats"]:
                 rows[name] = self._read(name, checks[name])
         finally:
-            if shown:
+            if had_progress_bar:
                 self.datasets.enable_progress_bars()
         libraries = ["datasets", *(["trl"] if self.trl else [])]
         readers = tuple(f"{name} {import_module(name).__version__}" for name in libraries)
@@ -105,31 +106,31 @@ class _Verification:
             yield f"... and {len(self.faults) - MOST_FAULTS:,} more"
 
     def _read(self, name: str, check: Check) -> int:
-        """Return how many rows of a format are accepted."""
+        """Check every row of a format; return how many are accepted."""
         splits = self.facts["splits"]
         accepted, by_task = 0, {split: Counter[str]() for split in splits}
         with tempfile.TemporaryDirectory() as cache:
             try:
-                found = self._loaded(name, list(splits), cache)
+                dataset = self._load(name, list(splits), cache)
             except Exception as error:  # Loaders raise of every kind; each is an answer to what is asked.
                 self.faults.append(f"{name}: cannot be loaded: {type(error).__name__}: {_line(error)}")
                 return 0
             for split in splits:
-                for number, row in enumerate(found[split], 1):
-                    wrong = list(self._checked(check, row))
-                    self.faults += [f"{name}/{split}, row {number}: {one}" for one in wrong]
+                for number, row in enumerate(dataset[split], 1):
+                    wrong = list(self._check_row(check, row))
+                    self.faults += [f"{name}/{split}, row {number}: {fault}" for fault in wrong]
                     accepted += not wrong
                     by_task[split][str(row.get("task", ""))] += 1
         self._compare(name, accepted, by_task)
         return accepted
 
-    def _checked(self, check: Check, row: Record) -> Iterator[str]:
+    def _check_row(self, check: Check, row: Record) -> Iterator[str]:
         try:
             yield from check(row)
         except Exception as error:
             yield f"{type(error).__name__}: {_line(error)}"
 
-    def _loaded(self, name: str, splits: list[str], cache: str) -> Any:
+    def _load(self, name: str, splits: list[str], cache: str) -> Any:
         place = self.folder.resolve()
         if name == "imagefolder":
             files = {split: str(place / "images" / split / "**") for split in splits}
@@ -144,9 +145,9 @@ class _Verification:
         return self.datasets.load_dataset(str(place), name, cache_dir=cache)
 
     def _compare(self, name: str, accepted: int, by_task: Mapping[str, Mapping[str, int]]) -> None:
-        told = self.facts["formats"][name]["rows"]
-        if accepted != told:
-            self.faults.append(f"{name}: {accepted:,} rows are accepted; {told:,} were written")
+        written_count = self.facts["formats"][name]["rows"]
+        if accepted != written_count:
+            self.faults.append(f"{name}: {accepted:,} rows are accepted; {written_count:,} were written")
         if name in ("messages", "trl"):
             for split, counts in self.facts["rows_by_task"].items():
                 if dict(by_task[split]) != {task: count for task, count in counts.items() if count}:
@@ -157,16 +158,16 @@ class _Verification:
     def _messages(self, row: Record) -> Iterator[str]:
         user, assistant = row["messages"]
         yield from self._turns([(user["role"], "user"), (assistant["role"], "assistant")])
-        yield from self._told(user["content"], assistant["content"], len(row["images"]))
+        yield from self._turn_texts(user["content"], assistant["content"], len(row["images"]))
         yield from self._pictures(row["images"])
 
     def _trl(self, row: Record) -> Iterator[str]:
         assert self.trl is not None
         if not self.trl.is_conversational(row):
             yield "is no conversation"
-        asked = self.trl.prepare_multimodal_messages(row["prompt"], images=list(row["images"]))
-        answered = self.trl.prepare_multimodal_messages(row["completion"])
-        parts = [part for message in (*asked, *answered) for part in message["content"]]
+        prompt = self.trl.prepare_multimodal_messages(row["prompt"], images=list(row["images"]))
+        completion = self.trl.prepare_multimodal_messages(row["completion"])
+        parts = [part for message in (*prompt, *completion) for part in message["content"]]
         texts = [part["text"] for part in parts if part["type"] == "text"]
         if [part["type"] for part in parts] != ["image", "text", "text"] or not all(texts):
             yield "is not a picture, a question and an answer"
@@ -177,7 +178,7 @@ class _Verification:
     def _llava(self, row: Record) -> Iterator[str]:
         human, gpt = row["conversations"]
         yield from self._turns([(human["from"], "human"), (gpt["from"], "gpt")])
-        yield from self._told(human["value"], gpt["value"], 1)
+        yield from self._turn_texts(human["value"], gpt["value"], 1)
         yield from self._pictures([row["image"]])
 
     def _imagefolder(self, row: Record) -> Iterator[str]:
@@ -192,11 +193,11 @@ class _Verification:
         yield from self._pictures([row["image"]])
 
     def _turns(self, roles: list[tuple[str, str]]) -> Iterator[str]:
-        for met, wanted in roles:
-            if met != wanted:
-                yield f"{met} speaks where {wanted} should"
+        for role, wanted in roles:
+            if role != wanted:
+                yield f"{role} speaks where {wanted} should"
 
-    def _told(self, ask: str, answer: str, images: int) -> Iterator[str]:
+    def _turn_texts(self, ask: str, answer: str, images: int) -> Iterator[str]:
         if ask.count(IMAGE) != images or IMAGE in answer:
             yield f"{ask.count(IMAGE)} times {IMAGE}, and {images} pictures"
         if not ask.replace(IMAGE, "").strip() or not answer.strip():

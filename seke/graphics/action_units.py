@@ -1,4 +1,4 @@
-"""Binary variables (action units) with their probabilities and what is decided about each."""
+"""Draws binary variables (action units) with their probabilities and decisions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from seke.graphics.shapes import Mark
 
+# Height of a row, top margin and width of the picture in pixels; then x of names and bars, length of a bar.
 ROW, TOP, WIDTH = 20.0, 26.0, 416.0
 NAME, BAR, FULL = 52.0, 208.0, 104.0
 # In the unit of the picture: the line below the rows that says what the mark stands for, and its letters.
@@ -29,9 +30,9 @@ COLOUR_OF = {"inferred": "prior"}
 
 @dataclass(frozen=True)
 class Unit:
-    """A row. label: its name in words; p: P(active); decision: a key of WORDS, or none known.
+    """A row. label: its name in words; p: P(active); decision: a key of WORDS, no text if unknown.
 
-    mark: what follows the word of an accepted one that rests on numbers that were not calibrated.
+    mark: a sign after the decision's word, for accepted units that rest on uncalibrated numbers.
     """
 
     name: str
@@ -42,9 +43,10 @@ class Unit:
 
 
 def units(rows: Sequence[Unit], title: str = "action units") -> Picture:
-    """Draw a row a unit: code, name, P(active) as a bar, and the decision as a word and a sign.
+    """Draw a row for each unit: code, name, P(active) as a bar, and the decision as a word and a sign.
 
-    Accepted ones say what is accepted (present or absent); a full sign is accepted, a ring is not.
+    An accepted unit's word is its value (present or absent). The sign of a decision is a disc where it is
+    accepted, else a ring.
     """
     marks: list[Mark] = [
         Text(BAR, 14, "0", 10.5, fill="muted"),
@@ -64,8 +66,8 @@ def units(rows: Sequence[Unit], title: str = "action units") -> Picture:
 def _row(row: Unit, y: float) -> Iterator[Mark]:
     active = row.p >= 0.5
     yield Text(4, y + 13, fitting(row.name, NAME - 8, 12), 12, bold=active)
-    shown = row.label if row.label != row.name else ""
-    yield Text(NAME, y + 13, fitting(shown, BAR - NAME - 8, 11.5), 11.5, fill="ink" if active else "muted")
+    label = row.label if row.label != row.name else ""
+    yield Text(NAME, y + 13, fitting(label, BAR - NAME - 8, 11.5), 11.5, fill="ink" if active else "muted")
     yield Shape(box(BAR, y + 3, FULL, ROW - 8), fill="band")
     if row.p * FULL >= 0.2:
         yield Shape(box(BAR, y + 3, row.p * FULL, ROW - 8), fill="posterior" if active else "prior")

@@ -1,4 +1,4 @@
-"""Distributions over the states of one variable: the prior, what each reading alone says, the posterior."""
+"""Draws distributions over one variable's states: the prior, each reading's likelihood, the posterior."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from seke.graphics.shapes import Mark
 
+# Height of a row, and margins, in pixels; then widths of a column and of the last one, and their gap.
 ROW, TOP, LEFT = 24.0, 44.0, 96.0
 COLUMN, LAST, GAP = 92.0, 150.0, 14.0
 MOST_READINGS = 5
@@ -33,13 +34,13 @@ def bars(
     readings: Sequence[tuple[str, str, Mapping[str, float]]] = (),
     title: str = "expression",
 ) -> Picture:
-    """Draw a row a state, and in it a bar a distribution: from the prior over the readings to the posterior.
+    """Draw a row for each state, with a bar for each distribution: prior, readings, posterior.
 
     prior, posterior: state -> probability. readings: title, second line, and state -> likelihood, scaled to
-    a sum of 1; of more than MOST_READINGS the first ones are drawn, which is said.
+    a sum of 1; the first MOST_READINGS are drawn, and the picture says how many more there are.
     """
     columns = [Column("prior", "", prior, "prior")] if prior else []
-    columns += [Column(*one, "evidence") for one in readings[:MOST_READINGS]]
+    columns += [Column(*reading, "evidence") for reading in readings[:MOST_READINGS]]
     left_out = len(readings) - MOST_READINGS
     columns.append(
         Column("posterior", f"{left_out} more readings" if left_out > 0 else "", posterior, "posterior")
@@ -56,8 +57,10 @@ def bars(
         room = LAST if column is columns[-1] else COLUMN
         marks += _column(column, list(posterior), x, room, best)
         x += room + GAP
-    told = ", ".join(f"{state} {p:.2f}" for state, p in sorted(posterior.items(), key=lambda one: -one[1]))
-    return Picture(width, TOP + ROW * len(posterior) + 8, tuple(marks), title, f"posterior: {told}")
+    description = ", ".join(
+        f"{state} {p:.2f}" for state, p in sorted(posterior.items(), key=lambda pair: -pair[1])
+    )
+    return Picture(width, TOP + ROW * len(posterior) + 8, tuple(marks), title, f"posterior: {description}")
 
 
 def _column(column: Column, states: Sequence[str], x: float, room: float, best: str) -> Iterator[Mark]:

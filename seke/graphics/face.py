@@ -1,8 +1,8 @@
 """A schematic face drawn from the posteriors of its action units.
 
-All that it shows is in `face.yaml`: where the landmarks of a face at rest are, where each unit carries them
-(the action of FACS), which shapes stand on them. A unit moves its landmarks by its probability times their
-full way; of a unit that is not known nothing is seen. `face.js` draws the same from this table in a browser.
+`face.yaml` holds the landmarks of a face at rest, the moves of each unit (the action of FACS), and the shapes
+drawn on the landmarks. A unit moves its landmarks by its probability times the full move; an unknown unit
+moves none. `face.js` draws the same from this table in a browser.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 _PLACE = r"(-?)(\w+?)(?:\+(-?[\d.]+),(-?[\d.]+))?"
 _NAMED = re.compile(r"\{" + _PLACE + r"\}")
 _ALONE = re.compile(_PLACE)
+# Opacity below which a shape is not drawn: it would not be visible.
 SEEN = 0.005
 
 
 @cache
 def face_table() -> Mapping[str, Any]:
-    """Return the table of `face.yaml`, whose comments say what is in it."""
+    """Return the table of `face.yaml`; the comments there describe its fields."""
     import yaml
 
     table: Mapping[str, Any] = yaml.safe_load(Path(__file__).with_name("face.yaml").read_text("utf-8"))
@@ -37,9 +38,9 @@ def face_table() -> Mapping[str, Any]:
 
 
 def face_data() -> Mapping[str, Any]:
-    """Return what `face.js` draws from, JSON values: the table with the colours of its roles."""
+    """Return the data of `face.js`, as JSON values: the table with the colours of its roles."""
     table = face_table()
-    roles = {one[key] for one in table["shapes"] for key in ("fill", "stroke") if key in one}
+    roles = {shape[key] for shape in table["shapes"] for key in ("fill", "stroke") if key in shape}
     return {**table, "colours": {role: COLOURS[role] for role in sorted(roles)}}
 
 
@@ -56,31 +57,32 @@ def face(units: Mapping[str, float | None], title: str = "face drawn from action
     Raises:
         engine.SekeError: a probability outside [0, 1].
     """
-    table, known = face_table(), _known(units)
-    places = landmarks(known)
-    shapes = [shape for one in table["shapes"] for shape in _shapes(one, places, known)]
+    table, p_active = face_table(), _known(units)
+    places = landmarks(p_active)
+    shapes = [shape for spec in table["shapes"] for shape in _shapes(spec, places, p_active)]
     width, height = table["size"]
-    active = [f"{name} {p:.2f}" for name, p in known.items() if p >= 0.5]
+    active = [f"{name} {p:.2f}" for name, p in p_active.items() if p >= 0.5]
     return Picture(width, height, tuple(shapes), title, ", ".join(active) or "no action unit is likely")
 
 
 def landmarks(units: Mapping[str, float | None]) -> Landmarks:
-    """Return where each landmark of the right half is: x from the middle line, y down, in pixels."""
-    table, known = face_table(), _known(units)
+    """Return the place of each landmark of the right half: x from the middle line, y down, in pixels."""
+    table, p_active = face_table(), _known(units)
     places = {name: tuple(map(float, place)) for name, place in table["landmarks"].items()}
-    for unit, one in table["units"].items():
-        _move(places, one["moves"], known.get(unit, 0.0))
-    for one in table["together"]:
+    for unit, action in table["units"].items():
+        _move(places, action["moves"], p_active.get(unit, 0.0))
+    for combination in table["together"]:
         share = 1.0
-        for unit in one["of"]:
-            share *= known.get(unit, 0.0)
-        _move(places, one["moves"], share)
+        for unit in combination["of"]:
+            share *= p_active.get(unit, 0.0)
+        _move(places, combination["moves"], share)
     for upper, lower in table["apart"]:
         (ux, uy), (lx, ly) = places[upper], places[lower]
         if ly < uy:
             places[upper], places[lower] = (ux, (uy + ly) / 2), (lx, (uy + ly) / 2)
-    for name, one in table["between"].items():
-        (ax, ay), (bx, by), at, (x, y) = places[one["of"]], places[one["to"]], one["at"], one["by"]
+    for name, position in table["between"].items():
+        (ax, ay), (bx, by) = places[position["of"]], places[position["to"]]
+        at, (x, y) = position["at"], position["by"]
         places[name] = (ax + at * (bx - ax) + x, ay + at * (by - ay) + y)
     return places  # type: ignore[return-value]
 
@@ -99,30 +101,30 @@ def _move(places: dict[str, Any], moves: Mapping[str, Any], share: float) -> Non
         places[name] = (before[0] + share * x, before[1] + share * y)
 
 
-def _shapes(one: Mapping[str, Any], places: Landmarks, known: Mapping[str, float]) -> Iterator[Shape]:
-    """Yield a shape, one for each side where it has two; nothing where it cannot be seen."""
-    seen = one.get("seen", {"always": 1.0})
-    opacity = min(sum(share * known.get(unit, unit == "always") for unit, share in seen.items()), 1.0)
+def _shapes(spec: Mapping[str, Any], places: Landmarks, p_active: Mapping[str, float]) -> Iterator[Shape]:
+    """Yield the shape of an entry of the table, on both sides where it has two; none if it is invisible."""
+    seen = spec.get("seen", {"always": 1.0})
+    opacity = min(sum(share * p_active.get(unit, unit == "always") for unit, share in seen.items()), 1.0)
     if opacity < SEEN:
         return
-    look = {key: one[key] for key in ("fill", "stroke", "width") if key in one}
-    for side in (-1, 1) if one.get("sides") == "both" else (1,):
-        path = _outline(one, places, side)
-        name = one["name"] + ({-1: "-left", 1: "-right"}[side] if one.get("sides") == "both" else "")
+    look = {key: spec[key] for key in ("fill", "stroke", "width") if key in spec}
+    for side in (-1, 1) if spec.get("sides") == "both" else (1,):
+        path = _outline(spec, places, side)
+        name = spec["name"] + ({-1: "-left", 1: "-right"}[side] if spec.get("sides") == "both" else "")
         yield Shape(path, opacity=opacity, name=name, **look)
 
 
-def _outline(one: Mapping[str, Any], places: Landmarks, side: int) -> str:
-    if "ellipse" in one:
-        at, rx, ry = one["ellipse"]
+def _outline(spec: Mapping[str, Any], places: Landmarks, side: int) -> str:
+    if "ellipse" in spec:
+        at, rx, ry = spec["ellipse"]
         match = _ALONE.fullmatch(at)
         return ellipse(*_place(match, places, side), rx, ry)
-    return _NAMED.sub(lambda match: " ".join(map(number, _place(match, places, side))), one["path"])
+    return _NAMED.sub(lambda match: " ".join(map(number, _place(match, places, side))), spec["path"])
 
 
 def _place(match: Any, places: Landmarks, side: int) -> Point:
-    """Return the point that a name in a path stands for, on the sheet; off: moved so far, x outwards."""
+    """Return the point on the sheet of a landmark named in a path, moved by its offset, x outwards."""
     across, name, x, y = match.groups()
     place, sign = places[name], -side if across else side
-    off = (float(x or 0), float(y or 0))
-    return face_table()["middle"] + sign * (place[0] + off[0]), place[1] + off[1]
+    offset = (float(x or 0), float(y or 0))
+    return face_table()["middle"] + sign * (place[0] + offset[0]), place[1] + offset[1]

@@ -1,4 +1,4 @@
-"""A fit's draws, as ArviZ draws them: prior and posterior of each unknown beside one another."""
+"""Draws a fit's prior and posterior of each parameter side by side, with ArviZ."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def forest(trace: Path, most: int) -> Figure:
-    """Draw 90 % intervals of prior and posterior of the unknowns that moved farthest.
+    """Draw 90 % intervals of prior and posterior of the `most` parameters that moved farthest.
 
     Raises:
         engine.SekeError: a file that is no trace of a fit.
@@ -34,15 +34,17 @@ def forest(trace: Path, most: int) -> Figure:
             posterior, prior = data["posterior"], data["prior"]
         except (OSError, KeyError, ValueError) as error:
             raise SekeError(f"{trace}: is no trace of a fit ({error})") from None
-        both = [_scalars(one) for one in (prior, posterior)]
-        shown = sorted(both[1], key=lambda name: -_moved(both[0].get(name), both[1][name]))[:most]
-        figure = Figure(figsize=(7.5, 1.1 + 0.3 * len(shown)), layout="constrained")
+        groups = [_scalars(group) for group in (prior, posterior)]
+        names_shown = sorted(groups[1], key=lambda name: -_moved(groups[0].get(name), groups[1][name]))[:most]
+        figure = Figure(figsize=(7.5, 1.1 + 0.3 * len(names_shown)), layout="constrained")
         axes = figure.add_subplot()
-        given = [arviz.from_dict({name: one[name] for name in shown if name in one}) for one in both]
+        draws = [
+            arviz.from_dict({name: group[name] for name in names_shown if name in group}) for group in groups
+        ]
         with mpl.rc_context({"text.parse_math": False}):
             arviz.plot_forest(
-                given,
-                var_names=shown,
+                draws,
+                var_names=names_shown,
                 model_names=["prior", "posterior"],
                 combined=True,
                 hdi_prob=0.9,
@@ -57,22 +59,24 @@ def forest(trace: Path, most: int) -> Figure:
             names = [text.get_text() for text in legend.get_texts()]
             legend.remove()
             figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=8)
-        left = len(both[1]) - len(shown)
-        axes.set_title(f"90 % intervals{f'; {left} unknowns that moved less are left out' if left else ''}")
+        left_out = len(groups[1]) - len(names_shown)
+        axes.set_title(
+            f"90 % intervals{f'; {left_out} unknowns that moved less are left out' if left_out else ''}"
+        )
         axes.title.set_fontsize(9)
     return figure
 
 
 def _scalars(group: Any) -> dict[str, Any]:
-    """Return draws (chains, draws) by the name of each unknown number."""
-    found = {}
+    """Return name -> (chains, draws) of each scalar parameter."""
+    scalars = {}
     for name, draws in group.data_vars.items():
         values = draws.values
         flat = values.reshape(*values.shape[:2], -1)
         for number, index in enumerate(np.ndindex(values.shape[2:])):
             place = f"[{', '.join(map(str, index))}]" if index else ""
-            found[f"{name}{place}"] = flat[:, :, number]
-    return found
+            scalars[f"{name}{place}"] = flat[:, :, number]
+    return scalars
 
 
 def _moved(prior: Any, posterior: Any) -> float:

@@ -1,4 +1,4 @@
-"""What a picture is made of, and its two writers: SVG text, and a figure of matplotlib (png, pdf, notebooks).
+"""The marks of a picture, and its two writers: SVG text, and a figure of matplotlib (png, pdf, notebooks).
 
 Lengths are CSS pixels, y points down, the origin is the upper left corner. Colours are roles (`ink`, `prior`,
 `skin`, ...): every mark has the role's plain colour as an attribute and its name as a class (`f-ink` fills,
@@ -98,7 +98,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Group:
-    """Marks that are moved, after they are scaled."""
+    """Marks that are scaled, then moved by (x, y)."""
 
     marks: tuple[Mark, ...]
     x: float = 0.0
@@ -119,15 +119,15 @@ class Picture:
     title: str = ""
     description: str = ""
 
-    def placed(self, x: float, y: float, scale: float = 1.0) -> Group:
+    def as_group(self, x: float, y: float, scale: float = 1.0) -> Group:
         """Return the picture as a part of another one."""
         return Group(self.marks, x, y, scale)
 
-    def alone(self, margin: float = 10.0) -> Picture:
+    def with_margin(self, margin: float = 10.0) -> Picture:
         """Return the picture on paper with a margin, as a file by itself shows it."""
         width, height = self.width + 2 * margin, self.height + 2 * margin
         paper = Shape(box(0, 0, width, height), fill="paper")
-        return Picture(width, height, (paper, self.placed(margin, margin)), self.title, self.description)
+        return Picture(width, height, (paper, self.as_group(margin, margin)), self.title, self.description)
 
     def svg(self) -> str:
         """Return the picture as an SVG element: well-formed XML, without styles, scripts, ids or links."""
@@ -135,8 +135,8 @@ class Picture:
         box = f"0 0 {number(self.width)} {number(self.height)}"
         size = f'width="{number(self.width)}" height="{number(self.height)}"'
         head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" {size} {about}>'
-        told = f"<desc>{_escaped(self.description, 4000)}</desc>" if self.description else ""
-        return "".join((head, told, *_written(self.marks), "</svg>"))
+        description = f"<desc>{_escaped(self.description, 4000)}</desc>" if self.description else ""
+        return "".join((head, description, *_marks_svg(self.marks), "</svg>"))
 
     def figure(self) -> Figure:
         """Return the picture as a figure of matplotlib."""
@@ -155,12 +155,12 @@ class Picture:
 
 
 def number(value: float) -> str:
-    """Return a length as it is written: to a hundredth, halves up, as `face.js` does it too."""
+    """Return a length as text, rounded to a hundredth, halves up, as `face.js` does it, too."""
     return f"{(value * 100 + 0.5) // 1 / 100 + 0.0:.6g}"
 
 
 def points(numbers: Iterable[tuple[float, float]]) -> str:
-    """Return points as they stand in a path."""
+    """Return points as the coordinates of a path."""
     return " ".join(f"{number(x)} {number(y)}" for x, y in numbers)
 
 
@@ -186,24 +186,24 @@ def ellipse(x: float, y: float, rx: float, ry: float) -> str:
 
 
 def fitting(text: str, width: float, size: float) -> str:
-    """Return as much of a text as has room, with an ellipsis where it is cut."""
+    """Return a text cut to a width in pixels, with an ellipsis where it is cut; size: of the type."""
     most = max(int(width / (LETTER * size)), 1)
     text = clean(text, most + 1)
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def clean(text: object, most: int = MOST_TEXT) -> str:
-    """Return a text of anybody's as one that shows what it is: no control signs, no turns, not endless."""
-    told = str(text)
-    told = told if len(told) <= most else told[: most - 1] + "…"
-    return printable(" ".join(told.split())) if told.strip() else ""
+    """Return an untrusted text made safe to show: no control or direction characters, `most` characters."""
+    cut = str(text)
+    cut = cut if len(cut) <= most else cut[: most - 1] + "…"
+    return printable(" ".join(cut.split())) if cut.strip() else ""
 
 
 def _escaped(text: str, most: int = MOST_TEXT) -> str:
     return escape(clean(text, most))
 
 
-def _written(marks: Sequence[Mark]) -> Iterator[str]:
+def _marks_svg(marks: Sequence[Mark]) -> Iterator[str]:
     for mark in marks:
         if isinstance(mark, Shape):
             yield shape_svg(mark)
@@ -212,35 +212,37 @@ def _written(marks: Sequence[Mark]) -> Iterator[str]:
         else:
             moved = f"translate({number(mark.x)} {number(mark.y)}) scale({mark.scale:.6g})"
             yield f'<g transform="{moved}">'
-            yield from _written(mark.marks)
+            yield from _marks_svg(mark.marks)
             yield "</g>"
 
 
 def shape_svg(mark: Shape) -> str:
     """Return a shape as an SVG element."""
     classes = [f"f-{mark.fill}"] * bool(mark.fill) + [f"s-{mark.stroke}"] * bool(mark.stroke)
-    told = f' class="{" ".join(classes)}" fill="{COLOURS[mark.fill] if mark.fill else "none"}"'
+    attributes = f' class="{" ".join(classes)}" fill="{COLOURS[mark.fill] if mark.fill else "none"}"'
     if mark.stroke:
-        told += f' stroke="{COLOURS[mark.stroke]}" stroke-width="{number(mark.width)}"'
-        told += ' stroke-linecap="round" stroke-linejoin="round"'
+        attributes += f' stroke="{COLOURS[mark.stroke]}" stroke-width="{number(mark.width)}"'
+        attributes += ' stroke-linecap="round" stroke-linejoin="round"'
     if mark.dash:
-        told += f' stroke-dasharray="{mark.dash}"'
+        attributes += f' stroke-dasharray="{mark.dash}"'
     if mark.opacity < 1:
-        told += f' opacity="{number(mark.opacity)}"'
+        attributes += f' opacity="{number(mark.opacity)}"'
     name = f' data-name="{mark.name}"' if mark.name else ""
-    return f'<path{name}{told} d="{mark.path}"/>'
+    return f'<path{name}{attributes} d="{mark.path}"/>'
 
 
 def _text_svg(mark: Text) -> str:
-    told = f'x="{number(mark.x)}" y="{number(mark.y)}" class="f-{mark.fill}" fill="{COLOURS[mark.fill]}"'
-    told += f' font-family="system-ui, sans-serif" font-size="{number(mark.size)}"'
+    attributes = (
+        f'x="{number(mark.x)}" y="{number(mark.y)}" class="f-{mark.fill}" fill="{COLOURS[mark.fill]}"'
+    )
+    attributes += f' font-family="system-ui, sans-serif" font-size="{number(mark.size)}"'
     if mark.anchor != "start":
-        told += f' text-anchor="{mark.anchor}"'
+        attributes += f' text-anchor="{mark.anchor}"'
     if mark.bold:
-        told += ' font-weight="600"'
+        attributes += ' font-weight="600"'
     if mark.turned:
-        told += f' transform="rotate({number(mark.turned)} {number(mark.x)} {number(mark.y)})"'
-    return f"<text {told}>{_escaped(mark.text)}</text>"
+        attributes += f' transform="rotate({number(mark.turned)} {number(mark.x)} {number(mark.y)})"'
+    return f"<text {attributes}>{_escaped(mark.text)}</text>"
 
 
 def _flat(
@@ -276,7 +278,7 @@ def _draw_shape(axes: Any, mark: Shape, x: float, y: float, scale: float, order:
     vertices, codes = _steps(mark.path)
     moved = [(x + scale * px, y + scale * py) for px, py in vertices]
     width = 0.75 * scale * mark.width
-    dashes = [float(one) / max(mark.width, 0.1) for one in mark.dash.split()]
+    dashes = [float(length) / max(mark.width, 0.1) for length in mark.dash.split()]
     patch = PathPatch(
         _path(moved, codes),
         facecolor=COLOURS[mark.fill] if mark.fill else "none",
@@ -298,16 +300,16 @@ def _path(vertices: list[tuple[float, float]], codes: list[int]) -> Any:
 
 
 def _steps(path: str) -> tuple[list[tuple[float, float]], list[int]]:
-    """Return the points of a path and matplotlib's codes of them."""
+    """Return the n points of a path and matplotlib's n codes of them."""
     kinds = {"M": 1, "L": 2, "Q": 3, "C": 4}
     vertices: list[tuple[float, float]] = []
     codes: list[int] = []
-    for letter, rest in _STEPS.findall(path):
+    for letter, coordinates in _STEPS.findall(path):
         if letter == "Z":
             vertices.append(vertices[-1])
             codes.append(79)
             continue
-        numbers = [float(one) for one in _NUMBER.findall(rest)]
+        numbers = [float(coordinate) for coordinate in _NUMBER.findall(coordinates)]
         pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
         vertices += pairs
         codes += [kinds[letter]] * len(pairs)

@@ -1,4 +1,4 @@
-"""How figures of matplotlib look in this house, and how they become the bytes of a file."""
+"""The style of matplotlib figures, and their conversion to the bytes of a file."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def figure_bytes(figure: Figure, form: str, dpi: float = 160) -> bytes:
     return sink.getvalue()
 
 
-def written(drawn: Picture | Figure, form: str) -> bytes:
+def picture_bytes(drawn: Picture | Figure, form: str) -> bytes:
     """Return a picture or a figure as the bytes of a file; a picture on paper, with a margin."""
     if not isinstance(drawn, Picture):
         return figure_bytes(drawn, form)
-    alone = drawn.alone()
-    return alone.svg().encode() if form == "svg" else figure_bytes(alone.figure(), form, dpi=192)
+    framed = drawn.with_margin()
+    return framed.svg().encode() if form == "svg" else figure_bytes(framed.figure(), form, dpi=192)

@@ -1,4 +1,4 @@
-"""Small pictures of items for pages: upright, cut to the face where its box is known, only pixels."""
+"""Makes thumbnails of items for pages: upright, cut to the face where its box is known, without metadata."""
 
 from __future__ import annotations
 
@@ -16,37 +16,38 @@ if TYPE_CHECKING:
 
     Face = tuple[Path, Box | None]
 
+# Longest side of a thumbnail in pixels, and quality of its JPEG from 0 to 100.
 SIDE = 128
 QUALITY = 75
 
 
-def face_of(known: Known) -> Face:
-    """Return where the picture of a run's item is, and the face in it."""
-    return Path(known.path), None if known.box is None else Box(*known.box)
+def face_of(listed_item: Known) -> Face:
+    """Return the path of a run's item's picture, and the box of the face in it."""
+    return Path(listed_item.path), None if listed_item.box is None else Box(*listed_item.box)
 
 
 def thumbnail(face: Face, base: Knowledge, side: int = SIDE) -> bytes | None:
-    """Return a JPEG of at most so many pixels a side, None where there is no picture or it cannot be read."""
+    """Return a JPEG of at most `side` pixels a side, None where the picture is missing or unreadable."""
     from PIL import Image
     from PIL.Image import Resampling
 
     try:
-        whole = picture_of(face[0], view_of(base, Answers.USUAL_VIEW), face[1])
+        picture = picture_of(face[0], view_of(base, Answers.USUAL_VIEW), face[1])
     except PictureError:
         return None
-    image = Image.open(io.BytesIO(whole.data), formats=("JPEG",))
+    image = Image.open(io.BytesIO(picture.data), formats=("JPEG",))
     image.thumbnail((side, side), Resampling.LANCZOS)
-    made = io.BytesIO()
-    image.convert("RGB").save(made, "JPEG", quality=QUALITY, optimize=True)
-    return made.getvalue()
+    sink = io.BytesIO()
+    image.convert("RGB").save(sink, "JPEG", quality=QUALITY, optimize=True)
+    return sink.getvalue()
 
 
 def thumbnails(
     items: Sequence[str], faces: Mapping[str, Face], base: Knowledge, most: int
 ) -> Iterator[bytes | None]:
-    """Yield for each item its thumbnail, or None; so many at most."""
-    made = 0
+    """Yield the thumbnail of each item, or None; at most `most` thumbnails are made."""
+    count = 0
     for name in items:
-        one = thumbnail(faces[name], base) if name in faces and made < most else None
-        made += one is not None
-        yield one
+        image = thumbnail(faces[name], base) if name in faces and count < most else None
+        count += image is not None
+        yield image

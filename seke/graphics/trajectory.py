@@ -1,4 +1,4 @@
-"""The probabilities of a variable's states after each answer."""
+"""Draws the probabilities of a variable's states after each answer."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ if TYPE_CHECKING:
 
     from seke.graphics.shapes import Mark
 
+# Margins and frame in pixels.
 LEFT, TOP, WIDE, HIGH, RIGHT = 34.0, 14.0, 380.0, 170.0, 110.0
 MOST_LINES = 4
-LEAST = 0.1
+# Probability that a state must reach after some answer to have a line.
+LEAST_LIKELY = 0.1
+# Least distance of labels in pixels.
 LABEL = 13.0
 LOOKS = (("posterior", ""), ("evidence", ""), ("accept", "6 3"), ("prior", "2 3"))
 
@@ -21,43 +24,45 @@ LOOKS = (("posterior", ""), ("evidence", ""), ("accept", "6 3"), ("prior", "2 3"
 def course(
     steps: Sequence[Mapping[str, float]], limit: float | None = None, title: str = "after each answer"
 ) -> Picture:
-    """Draw a line a state over the answers: of those that any answer left likely, at most MOST_LINES.
+    """Draw a line for each state that was likely after any answer, at most MOST_LINES of them.
 
     steps: state -> probability before any answer, after the first, and so on. limit: above this probability
     the likeliest state is accepted; a dashed line.
     """
     last = steps[-1]
     ever = {state: max(step[state] for step in (*steps[1:], last)) for state in last}
-    shown = sorted((s for s in ever if ever[s] >= LEAST), key=lambda s: (-last[s], -ever[s]))[:MOST_LINES]
+    likely_states = sorted((s for s in ever if ever[s] >= LEAST_LIKELY), key=lambda s: (-last[s], -ever[s]))[
+        :MOST_LINES
+    ]
     marks: list[Mark] = [*_frame(len(steps) - 1, limit)]
-    for state, (role, dash) in reversed(list(zip(shown, LOOKS, strict=False))):
+    for state, (role, dash) in reversed(list(zip(likely_states, LOOKS, strict=False))):
         through = [_at(index, step[state], len(steps) - 1) for index, step in enumerate(steps)]
         if len(through) > 1:
             marks.append(Shape(line(*through), stroke=role, width=2.2, dash=dash))
         if len(through) <= 40:
             marks += [Shape(ellipse(x, y, 2.8, 2.8), fill=role) for x, y in through]
-    heights = _apart([_at(0, last[state], 1)[1] for state in shown])
-    for state, y, (role, _) in zip(shown, heights, LOOKS, strict=False):
+    heights = _spread_labels([_at(0, last[state], 1)[1] for state in likely_states])
+    for state, y, (role, _) in zip(likely_states, heights, LOOKS, strict=False):
         named = fitting(f"{last[state]:.2f} {state}", RIGHT - 8, 11.5)
-        marks.append(Text(LEFT + WIDE + 8, y + 4, named, 11.5, fill=role, bold=state == shown[0]))
-    told = ", ".join(f"{state} {last[state]:.2f}" for state in shown)
-    return Picture(LEFT + WIDE + RIGHT, TOP + HIGH + 40, tuple(marks), title, f"at the end: {told}")
+        marks.append(Text(LEFT + WIDE + 8, y + 4, named, 11.5, fill=role, bold=state == likely_states[0]))
+    final = ", ".join(f"{state} {last[state]:.2f}" for state in likely_states)
+    return Picture(LEFT + WIDE + RIGHT, TOP + HIGH + 40, tuple(marks), title, f"at the end: {final}")
 
 
 def _at(index: int, p: float, most: int) -> tuple[float, float]:
     return LEFT + WIDE * (index / most if most else 1.0), TOP + HIGH * (1 - p)
 
 
-def _apart(heights: Sequence[float]) -> list[float]:
-    """Return where labels stand: near their lines' ends (increasing heights), none on another or below."""
-    found: list[float] = []
+def _spread_labels(heights: Sequence[float]) -> list[float]:
+    """Return label heights near the lines' ends (increasing), not overlapping and not below the frame."""
+    placed_heights: list[float] = []
     for y in heights:
-        found.append(max(y, found[-1] + LABEL) if found else y)
+        placed_heights.append(max(y, placed_heights[-1] + LABEL) if placed_heights else y)
     floor = TOP + HIGH + 4
-    for index in range(len(found) - 1, -1, -1):
-        found[index] = min(found[index], floor)
-        floor = found[index] - LABEL
-    return found
+    for index in range(len(placed_heights) - 1, -1, -1):
+        placed_heights[index] = min(placed_heights[index], floor)
+        floor = placed_heights[index] - LABEL
+    return placed_heights
 
 
 def _frame(most: int, limit: float | None) -> Iterator[Mark]:

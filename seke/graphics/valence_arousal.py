@@ -1,4 +1,4 @@
-"""The plane of two numbers (valence and arousal): what was answered, the posterior, where expressions lie."""
+"""Draws the plane of two numbers (valence and arousal): answers, the posterior, the expressions' regions."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Point = tuple[float, float]
 
+# Side of the plane and margins in pixels.
 SIDE, LEFT, TOP = 300.0, 44.0, 12.0
+# Probability masses of the highest-density regions that are drawn.
 MASSES = (0.9, 0.5)
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Means, standard deviations and correlation of both numbers; name: of what."""
+    """Means, standard deviations and correlation of both numbers; name: what they describe."""
 
     mean: Point
     sd: Point
@@ -52,15 +54,15 @@ def plane(
     limits: tuple[Point, Point] = ((-1.0, 1.0), (-1.0, 1.0)),
     title: str = "valence and arousal",
 ) -> Picture:
-    """Draw the plane.
+    """Draw the plane of two numbers.
 
-    posterior: its highest-density regions of 90 and of 50 % are drawn; of moments those of a Gaussian with
-    these. samples: what was answered; equal ones are one larger dot. regions: what each expression is
-    expected to be: its name at its mean, a pale ellipse half a standard deviation wide.
+    posterior: its highest-density regions of 90 and 50 % are drawn; moments are drawn as those of a Gaussian.
+    samples: the answers; equal ones are one larger dot. regions: the expected moments of each expression,
+    drawn as its name at the mean and a pale ellipse half a standard deviation wide.
     """
     scale = _Scale(limits)
     marks: list[Mark] = [*_frame(scale, names), *_regions(scale, regions)]
-    told = ""
+    description = ""
     if posterior is not None:
         for outline, opacity in zip(_outlines(posterior, scale), (0.22, 0.38), strict=True):
             marks += [
@@ -69,15 +71,15 @@ def plane(
             ]
         x, y = _mean(posterior)
         marks += _cross(*scale.at((x, y)))
-        told = f"posterior mean {names[0]} {x:.2f}, {names[1]} {y:.2f}"
+        description = f"posterior mean {names[0]} {x:.2f}, {names[1]} {y:.2f}"
     marks += _samples(scale, samples)
     marks += _names(scale, regions)
     marks += _key(posterior is not None, bool(samples))
-    return Picture(LEFT + SIDE + 14, TOP + SIDE + 62, tuple(marks), title, told)
+    return Picture(LEFT + SIDE + 14, TOP + SIDE + 62, tuple(marks), title, description)
 
 
 class _Scale:
-    """Values -> places on the sheet, those beyond the limits at the border."""
+    """Maps values to points on the sheet; values beyond the limits are at the border."""
 
     def __init__(self, limits: tuple[Point, Point]) -> None:
         self.limits = limits
@@ -107,7 +109,7 @@ def _frame(scale: _Scale, names: tuple[str, str]) -> Iterator[Mark]:
 
 
 def _ellipse(moments: Moments, radius: float) -> Floats:
-    """Return points (48, 2) of the ellipse at so many standard deviations."""
+    """Return (48, 2) points of the ellipse at `radius` standard deviations."""
     turn = np.linspace(0, 2 * np.pi, 49)[:-1]
     r = min(max(moments.correlation, -1.0), 1.0)
     x = np.cos(turn)
@@ -118,28 +120,28 @@ def _ellipse(moments: Moments, radius: float) -> Floats:
 
 
 def _regions(scale: _Scale, regions: Sequence[Moments]) -> Iterator[Mark]:
-    for one in regions:
-        yield Shape(scale.path(_ellipse(one, 0.5)), fill="prior", opacity=0.16)
+    for region in regions:
+        yield Shape(scale.path(_ellipse(region, 0.5)), fill="prior", opacity=0.16)
 
 
 def _names(scale: _Scale, regions: Sequence[Moments]) -> Iterator[Mark]:
-    """Yield the regions' names at their means, moved up or down where they would lie on one another."""
+    """Yield the regions' names at their means, moved up or down where they would overlap."""
     taken: list[tuple[float, float, float]] = []
-    for one in sorted(regions, key=lambda one: -one.mean[1]):
-        x, y = scale.at(one.mean)
-        name = fitting(one.name, 110, 11)
+    for region in sorted(regions, key=lambda region: -region.mean[1]):
+        x, y = scale.at(region.mean)
+        name = fitting(region.name, 110, 11)
         half = 0.3 * 11 * len(name)
         x = min(max(x, LEFT + half + 2), LEFT + SIDE - half - 2)
-        for off in (0.0, 12.0, -12.0, 24.0, -24.0, 36.0):
-            if all(abs(y + off - v) >= 11 or abs(x - u) >= half + w for u, v, w in taken):
-                y += off
+        for shift in (0.0, 12.0, -12.0, 24.0, -24.0, 36.0):
+            if all(abs(y + shift - v) >= 11 or abs(x - u) >= half + w for u, v, w in taken):
+                y += shift
                 break
         taken.append((x, y, half))
         yield Text(x, y + 4, name, 11, "middle")
 
 
 def highest_density(p: Floats, mass: float) -> float:
-    """Return the probability of the least probable bin of the smallest set of bins with this mass."""
+    """Return the least bin probability in the smallest set of bins that holds this mass; p: (X, Y)."""
     order = np.sort(p, axis=None)[::-1]
     return float(order[min(int(np.searchsorted(np.cumsum(order), mass - 1e-9)), order.size - 1)])
 
@@ -150,13 +152,13 @@ def _outlines(posterior: Grid | Moments, scale: _Scale) -> Iterator[list[str]]:
         if isinstance(posterior, Moments):
             yield [scale.path(_ellipse(posterior, math.sqrt(-2 * math.log(1 - mass))))]
         else:
-            found = _contours(posterior, highest_density(posterior.p, mass))
+            contours = _contours(posterior, highest_density(posterior.p, mass))
             # One path, so that holes are holes.
-            yield [" ".join(scale.path(one) for one in found)] if found else []
+            yield [" ".join(scale.path(contour) for contour in contours)] if contours else []
 
 
 def _contours(grid: Grid, least: float) -> list[Floats]:
-    """Return the closed lines around the bins with at least this probability, through their middles."""
+    """Return closed lines, (n, 2) points each, around the bins with at least this probability."""
     from contourpy import contour_generator
 
     x, y = (np.concatenate([e[:1], (e[:-1] + e[1:]) / 2, e[-1:]]) for e in (grid.x, grid.y))
@@ -165,8 +167,8 @@ def _contours(grid: Grid, least: float) -> list[Floats]:
     x, y = (np.concatenate([e[:1] - 1e-6, e, e[-1:] + 1e-6]) for e in (x, y))
     # A level below the bins' own, so that a bin is inside its region.
     level = least * (1 - 1e-6) - 1e-15
-    found: Any = contour_generator(x, y, p.T).lines(level)
-    return [np.asarray(one) for one in found]
+    contours: Any = contour_generator(x, y, p.T).lines(level)
+    return [np.asarray(contour) for contour in contours]
 
 
 def _mean(posterior: Grid | Moments) -> Point:
@@ -184,8 +186,8 @@ def _cross(x: float, y: float) -> Iterator[Mark]:
 
 def _samples(scale: _Scale, samples: Sequence[Point]) -> Iterator[Mark]:
     counts: dict[Point, int] = {}
-    for one in samples:
-        counts[one] = counts.get(one, 0) + 1
+    for point in samples:
+        counts[point] = counts.get(point, 0) + 1
     for (x, y), count in counts.items():
         radius = 3.2 * math.sqrt(min(count, 16))
         yield Shape(

@@ -1,4 +1,4 @@
-"""On what accepted values rest, what nobody looked at, and how the limits of the policy are kept."""
+"""What accepted values rest on, which values were only inferred, and how the policy's limits are kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seke.console.decision_words import BASES, UNCALIBRATED, UNKNOWN
-from seke.reports.proportions import rounded
+from seke.reports.proportions import json_numbers
 from seke.reports.records_table import ORIGINS
 
 if TYPE_CHECKING:
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from seke.reports.records_table import Table
+    from seke.reports.records_table import RecordTable
 
     Facts = dict[str, Any]
 
-# Of labels that were decided otherwise as many variables are named.
+# Variables with overruled labels that are named at most.
 MOST_NAMED = 12
 # Bits of an item's mark in the page's column `marks`.
 LACKING, OVERRULED = 1, 2
 
 
-def basis_facts(table: Table) -> Facts:
-    """Return how many values and items rest on what, in the order of BASES, and what nobody saw.
+def basis_facts(table: RecordTable) -> Facts:
+    """Return how many values and items rest on each of BASES, and how many values no observer looked at.
 
-    items: by the weakest basis of their required values. uncalibrated: accepted items of which that is one of
-    UNCALIBRATED. inferred, lacking: values; overruled: [variable, labels].
+    items: by the weakest basis of their required values. uncalibrated: accepted items whose weakest basis is
+    one of UNCALIBRATED. inferred, lacking: values; overruled: [variable, labels].
     """
     items = _counts(table.item_basis)
     return {
@@ -44,10 +44,10 @@ def basis_facts(table: Table) -> Facts:
     }
 
 
-def uncalibrated_share(table: Table, columns: Sequence[int]) -> float:
-    """Return the share of the values of some columns that is accepted on what was not calibrated for them.
+def uncalibrated_share(table: RecordTable, columns: Sequence[int]) -> float:
+    """Return the share of some columns' values that is accepted on an uncalibrated basis.
 
-    NaN where records do not say on what accepted values rest.
+    NaN where records do not say what accepted values rest on.
     """
     basis = table.basis[:, columns]
     if (basis == BASES.index(UNKNOWN)).any():
@@ -55,37 +55,39 @@ def uncalibrated_share(table: Table, columns: Sequence[int]) -> float:
     return float(np.isin(basis, [BASES.index(name) for name in UNCALIBRATED]).mean())
 
 
-def inferred_share(table: Table, columns: Sequence[int]) -> float:
-    """Return the share of the values of some columns that is only inferred; NaN where no origin is known."""
-    known = table.origin[:, columns] != ORIGINS.index(UNKNOWN)
-    return float(table.inferred[:, columns].mean()) if known.any() else np.nan
+def inferred_share(table: RecordTable, columns: Sequence[int]) -> float:
+    """Return the share of some columns' values that is only inferred; NaN where no origin is known."""
+    known_origin = table.origin[:, columns] != ORIGINS.index(UNKNOWN)
+    return float(table.inferred[:, columns].mean()) if known_origin.any() else np.nan
 
 
-def marks_of(table: Table) -> NDArray[np.uint8]:
-    """Return of each item, (N,), the sum of LACKING and OVERRULED where it has values that are so."""
+def item_marks(table: RecordTable) -> NDArray[np.uint8]:
+    """Return (N,) bit masks: LACKING where an item has lacking values, OVERRULED where overruled ones."""
     lacking = np.array([bool(names) for names in table.lacking])
     overruled = np.array([bool(names) for names in table.overruled])
     return np.asarray(LACKING * lacking + OVERRULED * overruled, dtype=np.uint8)
 
 
-def limit_facts(table: Table, names: Sequence[str]) -> Facts:
-    """Return the limit of some variables, of what it is, and the risks up to which they are accepted.
+def limit_facts(table: RecordTable, names: Sequence[str]) -> Facts:
+    """Return the risk limit of some variables, and the risks up to which their values are accepted.
 
-    limit: the first one's. of: `mean` or `each`. thresholds: [lowest, highest] of those that keep a mean,
-    null where none was found, so that the limit caps each risk. highest: the highest risk of what the records
-    accept, null where they accept nothing.
+    limit: that of the first variable. of: `mean` or `each`, what the limit bounds. thresholds: [lowest,
+    highest] of those that keep a mean, null where there is none, so that the limit caps each risk. highest:
+    the highest risk of an accepted value, null where none is accepted.
     """
     policy, variables = table.base.policy, table.base.variables
     name = names[0]
-    known = [one for one in names if one in policy.thresholds and one in policy.mean_limits]
-    risks = [risk for one in known for risk in policy.highest_risks(variables[one])]
-    columns = [table.levels.index(one) for one in names]
+    with_thresholds = [
+        member for member in names if member in policy.thresholds and member in policy.mean_limits
+    ]
+    risks = [risk for member in with_thresholds for risk in policy.highest_risks(variables[member])]
+    columns = [table.levels.index(member) for member in names]
     accepted = table.risk[:, columns][table.accepted[:, columns]]
     return {
         "limit": policy.limits.get(name),
         "of": "mean" if name in policy.mean_limits else "each",
-        "thresholds": [rounded(min(risks)), rounded(max(risks))] if risks else None,
-        "highest": rounded(accepted.max()) if accepted.size else None,
+        "thresholds": [json_numbers(min(risks)), json_numbers(max(risks))] if risks else None,
+        "highest": json_numbers(accepted.max()) if accepted.size else None,
     }
 
 

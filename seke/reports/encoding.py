@@ -1,4 +1,4 @@
-"""Values -> blocks of text in a page: gzip and base64, so that no text of anybody's is part of the HTML."""
+"""Encodes values as elements of a page: gzip and base64, so that no foreign text is part of the HTML."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KINDS = {"uint8": "u1", "uint16": "u2", "uint32": "u4", "float32": "f4"}
-# Probabilities are kept as whole numbers of this part.
+# Probabilities are kept as whole numbers of 1 / FINE.
 FINE = 10_000
+# Values, and pictures, of one element; web/data.js, which unpacks elements one by one, has the same numbers.
 ITEMS_A_BLOCK = 256
 PICTURES_A_BLOCK = 32
 
@@ -39,25 +40,25 @@ def column(name: str, values: NDArray[Any]) -> str:
     return block(name, np.ascontiguousarray(values).astype(f"<{kind}").tobytes(), kind)
 
 
-def fine(p: NDArray[np.float64]) -> NDArray[np.uint16]:
-    """Return probabilities in parts of FINE."""
+def quantize(p: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """Return probabilities as whole numbers of 1 / FINE, in the same shape; NaN becomes 0."""
     return np.round(np.clip(np.nan_to_num(p), 0, 1) * FINE).astype(np.uint16)
 
 
 def thousandths(p: NDArray[np.float64]) -> list[list[int]]:
-    """Return rows of numbers in thousandths, as JSON has them."""
+    """Return rows of numbers as lists of whole thousandths."""
     return np.round(p * 1000).astype(int).tolist()  # type: ignore[no-any-return]
 
 
-def in_blocks(prefix: str, values: Sequence[Any], size: int = ITEMS_A_BLOCK) -> Iterator[str]:
-    """Yield elements with so many of the values each."""
+def json_blocks(prefix: str, values: Sequence[Any], size: int = ITEMS_A_BLOCK) -> Iterator[str]:
+    """Yield elements with `size` values each."""
     for number, start in enumerate(range(0, len(values), size)):
         yield json_block(f"{prefix}-{number}", values[start : start + size])
 
 
 def pictures(prefix: str, images: Iterable[bytes | None], size: int = PICTURES_A_BLOCK) -> Iterator[str]:
-    """Yield elements with so many pictures each, a line each, an empty one where there is none."""
-    lines = ["" if one is None else base64.b64encode(one).decode("ascii") for one in images]
+    """Yield elements with `size` pictures each, one a line; the line is empty where there is no picture."""
+    lines = ["" if image is None else base64.b64encode(image).decode("ascii") for image in images]
     for number, start in enumerate(range(0, len(lines), size)):
-        told = "\n".join(lines[start : start + size])
-        yield f'<script type="text/plain" id="{prefix}-{number}">{told}</script>\n'
+        text = "\n".join(lines[start : start + size])
+        yield f'<script type="text/plain" id="{prefix}-{number}">{text}</script>\n'

@@ -28,7 +28,7 @@ SCRIPTS = (
 )
 
 
-def page_of(title: str, about: str, blocks: Iterable[str]) -> str:
+def report_page(title: str, about: str, blocks: Iterable[str]) -> str:
     """Return the page. Nothing of the blocks is HTML; title and about are escaped."""
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup

@@ -1,4 +1,4 @@
-"""What a report is made of: the records, and as far as they are at hand samples, ledger and pictures."""
+"""Reads the inputs of a report: records, and, where they exist, samples, ledger and pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seke.annotation.job import session_of
 from seke.datasets.manifest import items_of
 from seke.graphics.thumbnails import face_of
 from seke.inference.session import Session
-from seke.reports.records_table import Table, table_of
+from seke.reports.records_table import RecordTable, read_records_table
 from seke.runs.item_list import ITEMS, known_items
 from seke.runs.ledger import NAME, course_of
 from seke.runs.run_folder import POSTERIORS, SAMPLES, SUMMARY
@@ -35,15 +35,14 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-DIGEST = 16
-
 
 @dataclass(frozen=True)
-class Asked:
-    """S samples of a table's items, sorted by item and as they came, else as in their files.
+class ItemSamples:
+    """S samples of a table's items, sorted by item, then by the order of arrival, else as in their files.
 
-    row: (S,) the item of each in the table. samples: as they were read; place: (S,) where in them each is.
-    when: (S,) seconds since 1970; price: (S,) in USD; NaN where unknown. ordered: whether the order is known.
+    samples: as they were read; place: (S,) the index of each in them. row: (S,) the table's row of each one's
+    item. when: (S,) seconds since 1970; price: (S,) in USD; NaN where unknown. ordered: whether the order of
+    arrival is known.
     """
 
     samples: SingleSamples
@@ -55,25 +54,25 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Source:
-    """What there is. name: the file or folder. asked: None where only records are there.
+class ReportInputs:
+    """The inputs of a report. name: the file or folder. item_samples: None where there are only records.
 
-    population: the prior that was used, no text where nothing says which. pictures: by item. summary: that of
-    a run. missing: what there is not, in words.
+    population: the prior that was used, no text where it is unknown. pictures: by item. summary: of a run,
+    empty where there is none. missing: what is lacking, in words for the page.
     """
 
     name: str
     base: Knowledge
-    table: Table
+    table: RecordTable
     session: Session
     population: str
-    asked: Asked | None = None
+    item_samples: ItemSamples | None = None
     pictures: Mapping[str, Face] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
 
 
-def source_of(
+def read_inputs(
     path: str | Path,
     base: Knowledge,
     *,
@@ -81,60 +80,73 @@ def source_of(
     images: Sequence[str | Path] = (),
     population: str | None = None,
     pictures: bool = True,
-) -> Source:
-    """Find all that there is of a run's folder, or of a file of posteriors and the samples behind it.
+) -> ReportInputs:
+    """Read the inputs of a run's folder, or of a file of posteriors and the samples behind it.
 
-    pictures: whether to look for them, of a run where it says that they were.
+    pictures: whether to look for pictures; a run's are looked for where it noted them.
 
     Raises:
         engine.SekeError: what cannot be read; samples of which some are about no item of the records.
     """
-    place, missing = Path(path), []
-    if place.is_dir():
-        session = session_of(place, base, population)
+    source_path, missing = Path(path), []
+    if source_path.is_dir():
+        session = session_of(source_path, base, population)
         base = session.network.knowledge
-        summary = msgspec.json.decode((place / SUMMARY).read_bytes())
-        table = table_of(posterior_records(place / POSTERIORS), base, str(place / POSTERIORS))
-        asked: Asked | None = _asked(table, [place / SAMPLES], base, course_of(place))
-        if not asked or not asked.ordered:
+        summary = msgspec.json.decode((source_path / SUMMARY).read_bytes())
+        table = read_records_table(
+            posterior_records(source_path / POSTERIORS), base, str(source_path / POSTERIORS)
+        )
+        item_samples: ItemSamples | None = _read_samples(
+            table, [source_path / SAMPLES], base, course_of(source_path)
+        )
+        if not item_samples or not item_samples.ordered:
             missing.append(f"no {NAME}, so neither the order of answers nor prices are known")
     else:
         session = Session.open(base, population)
         summary = {}
-        table = table_of(posterior_records(place), base, str(place))
-        asked = _asked(table, samples, base, []) if samples else None
+        table = read_records_table(posterior_records(source_path), base, str(source_path))
+        item_samples = _read_samples(table, samples, base, []) if samples else None
         if not samples:
             missing.append(
                 "only posterior records are at hand: what was answered, readings, steps and observers are "
                 "not known (add --samples)"
             )
-    known: dict[str, Face] = {}
+    faces: dict[str, Face] = {}
     if pictures and images:
-        known = _named(images, base, table)
-    elif pictures and place.is_dir():
-        known = _noted(place, table)
-    told = place.is_dir() or population is not None or asked is not None
-    whose = session.inference.population if told else ""
-    return Source(str(path), base, table, session, whose, asked, known, summary, tuple(missing))
+        faces = _faces_of_files(images, base, table)
+    elif pictures and source_path.is_dir():
+        faces = _faces_of_run(source_path, table)
+    prior_known = source_path.is_dir() or population is not None or item_samples is not None
+    used_population = session.inference.population if prior_known else ""
+    return ReportInputs(
+        str(path), base, table, session, used_population, item_samples, faces, summary, tuple(missing)
+    )
 
 
-def _asked(
-    table: Table, paths: Sequence[str | Path], base: Knowledge, course: Sequence[tuple[Any, Any, Any]]
-) -> Asked:
+def _read_samples(
+    table: RecordTable, paths: Sequence[str | Path], base: Knowledge, course: Sequence[tuple[Any, Any, Any]]
+) -> ItemSamples:
     samples = single_samples(paths, base)
-    of = np.array([table.rows.get(item, -1) for item in samples.items], dtype=np.int64)
-    if (of < 0).any():
-        item = samples.items[int(np.flatnonzero(of < 0)[0])]
+    table_row = np.array([table.rows.get(item, -1) for item in samples.items], dtype=np.int64)
+    if (table_row < 0).any():
+        item = samples.items[int(np.flatnonzero(table_row < 0)[0])]
         raise SekeError(
             f"{paths[0]}: item {item[:80]!r} has no record in {table.path}; name the samples behind it"
         )
-    rank, when, price = _came(samples, course)
-    order = np.lexsort((samples.place, rank, of[samples.item]))
-    return Asked(samples, order, of[samples.item][order], when[order], price[order], bool(course))
+    rank, when, price = _arrival(samples, course)
+    sorted_samples = np.lexsort((samples.place, rank, table_row[samples.item]))
+    return ItemSamples(
+        samples,
+        sorted_samples,
+        table_row[samples.item][sorted_samples],
+        when[sorted_samples],
+        price[sorted_samples],
+        bool(course),
+    )
 
 
-def _came(samples: SingleSamples, course: Sequence[tuple[Any, Any, Any]]) -> tuple[Ints, Floats, Floats]:
-    """Return for each sample its place in the order in which they came, when it came, and its price."""
+def _arrival(samples: SingleSamples, course: Sequence[tuple[Any, Any, Any]]) -> tuple[Ints, Floats, Floats]:
+    """Return (S,) the rank of each sample in the order of arrival, (S,) its time and (S,) its price."""
     count = len(samples.line)
     waiting: dict[Any, deque[int]] = defaultdict(deque)
     for place, line in enumerate(samples.line):
@@ -153,19 +165,21 @@ def _came(samples: SingleSamples, course: Sequence[tuple[Any, Any, Any]]) -> tup
     return rank.astype(np.int64), when, price
 
 
-def _noted(folder: Path, table: Table) -> dict[str, Face]:
-    """Return where a run's pictures were; one without its list of items has none."""
+def _faces_of_run(folder: Path, table: RecordTable) -> dict[str, Face]:
+    """Return the faces that a run noted, by item; none where the run has no list of items."""
     if not (folder / ITEMS).is_file():
         return {}
-    return {name: face_of(known) for name, known in known_items(folder).items() if name in table.rows}
+    return {
+        name: face_of(listed_item) for name, listed_item in known_items(folder).items() if name in table.rows
+    }
 
 
-def _named(images: Sequence[str | Path], base: Knowledge, table: Table) -> dict[str, Face]:
+def _faces_of_files(images: Sequence[str | Path], base: Knowledge, table: RecordTable) -> dict[str, Face]:
     try:
-        found = items_of(images, base)
+        items = items_of(images, base)
     except SekeError as error:
         raise SekeError(f"--images: {error}") from None
-    kept = {item.name: (item.path, item.box) for item in found if item.name in table.rows}
+    kept = {item.name: (item.path, item.box) for item in items if item.name in table.rows}
     if not kept:
         message = "none of these pictures is of an item of the records"
         warnings.warn(f"--images: {message} (their names are the files' names without ending)", stacklevel=3)

@@ -1,4 +1,4 @@
-"""What is shown of each item when it is opened: short lists, as JSON has them."""
+"""The details of each item that the page shows when the item is opened, as JSON values."""
 
 from __future__ import annotations
 
@@ -13,32 +13,34 @@ from seke.reports.sample_contributions import STATUSES
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from seke.reports.inputs import Asked, Source
-    from seke.reports.records_table import Table
-    from seke.reports.sample_contributions import Told
+    from seke.reports.inputs import ItemSamples, ReportInputs
+    from seke.reports.records_table import RecordTable
+    from seke.reports.sample_contributions import SampleContributions
 
     Floats = NDArray[np.float64]
     Detail = dict[str, Any]
 
-# Texts of anybody's may be endless.
+# Characters of a foreign text that are shown at most.
 LONGEST = 400
 
 
-def details_of(source: Source, told: Told | None, gold: list[dict[str, Any]] | None) -> list[Detail]:
-    """Return of each item what was decided and why; with samples its readings and steps."""
-    table = source.table
-    found = [_decided(table, row) for row in range(len(table.items))]
+def item_details(
+    inputs: ReportInputs, contributions: SampleContributions | None, gold: list[dict[str, Any]] | None
+) -> list[Detail]:
+    """Return each item's decision and its reasons; with contributions also its readings and steps."""
+    table = inputs.table
+    details = [_decision_detail(table, row) for row in range(len(table.items))]
     if gold is not None:
-        for detail, own in zip(found, gold, strict=True):
-            if own:
-                detail["gold"] = own
-    if told is not None and source.asked is not None:
-        _add_readings(found, told)
-        _add_steps(found, source.asked, told, table)
-    return found
+        for detail, labels in zip(details, gold, strict=True):
+            if labels:
+                detail["gold"] = labels
+    if contributions is not None and inputs.item_samples is not None:
+        _add_readings(details, contributions)
+        _add_steps(details, inputs.item_samples, contributions, table)
+    return details
 
 
-def _decided(table: Table, row: int) -> Detail:
+def _decision_detail(table: RecordTable, row: int) -> Detail:
     detail: Detail = {"reasons": [clean(reason, LONGEST) for reason in table.reasons[row]]}
     if table.conflict[row] < 1:
         detail["conflict"] = float(table.conflict[row])
@@ -59,30 +61,37 @@ def _short(value: Any) -> Any:
     return clean(value, LONGEST) if isinstance(value, str) else value
 
 
-def _add_readings(found: list[Detail], told: Told) -> None:
-    """Add [observer, question, view, thousandths of P(answers | root)], the first two as their numbers."""
-    whole = told.whole
+def _add_readings(details: list[Detail], contributions: SampleContributions) -> None:
+    """Add each reading as [observer, question, view, thousandths of P(answers | root)].
+
+    Observers and questions are given by their indices in the base.
+    """
+    responses = contributions.responses
     columns = (
-        whole.reading_item,
-        whole.reading_observer,
-        whole.reading_question,
-        whole.reading_view,
+        responses.reading_item,
+        responses.reading_observer,
+        responses.reading_question,
+        responses.reading_view,
     )
-    likelihoods = thousandths(told.alone)
+    likelihoods = thousandths(contributions.likelihoods)
     for (item, observer, question, view), p in zip(
-        zip(*(one.tolist() for one in columns), strict=True), likelihoods, strict=True
+        zip(*(column.tolist() for column in columns), strict=True), likelihoods, strict=True
     ):
-        found[item].setdefault("readings", []).append([observer, question, clean(whole.views[view]), p])
+        details[item].setdefault("readings", []).append([observer, question, clean(responses.views[view]), p])
 
 
-def _add_steps(found: list[Detail], asked: Asked, told: Told, table: Table) -> None:
-    """Add [observer, question, view, about, status, said, absent, thousandths after it, when]."""
+def _add_steps(
+    details: list[Detail], item_samples: ItemSamples, contributions: SampleContributions, table: RecordTable
+) -> None:
+    """Add each sample: [observer, question, view, about, status, words, absent, thousandths after, when]."""
     observers, questions = list(table.base.observers), list(table.base.questions)
-    lines = asked.samples.line
-    shown = np.all(np.isfinite(told.after), axis=1).tolist()
-    after = thousandths(np.nan_to_num(told.after))
+    lines = item_samples.samples.line
+    shown = np.all(np.isfinite(contributions.posterior_after), axis=1).tolist()
+    after = thousandths(np.nan_to_num(contributions.posterior_after))
     views: dict[str, str] = {}
-    for s, (place, row) in enumerate(zip(asked.place.tolist(), asked.row.tolist(), strict=True)):
+    for s, (place, row) in enumerate(
+        zip(item_samples.place.tolist(), item_samples.row.tolist(), strict=True)
+    ):
         _, observer, question, about, view = lines[place]
         if view not in views:
             views[view] = clean(view)
@@ -91,26 +100,26 @@ def _add_steps(found: list[Detail], asked: Asked, told: Told, table: Table) -> N
             questions.index(question),
             views[view],
             about or "",
-            STATUSES[told.status[s]],
-            list(told.said[s]),
-            int(told.absent[s]),
+            STATUSES[contributions.status[s]],
+            list(contributions.words[s]),
+            int(contributions.absent[s]),
             after[s] if shown[s] else None,
-            None if np.isnan(asked.when[s]) else round(float(asked.when[s])),
+            None if np.isnan(item_samples.when[s]) else round(float(item_samples.when[s])),
         ]
-        found[row].setdefault("steps", []).append(step)
+        details[row].setdefault("steps", []).append(step)
 
 
-def gold_words(table: Table, gold: Any) -> list[dict[str, Any]]:
-    """Return of each item what gold says, variable -> a state's name, true or false, or a number."""
-    found: list[dict[str, Any]] = [{} for _ in table.items]
+def gold_details(table: RecordTable, gold: Any) -> list[dict[str, Any]]:
+    """Return gold of each item: variable -> a state's name, true or false, or a number."""
+    words: list[dict[str, Any]] = [{} for _ in table.items]
     for name, values in gold.values.items():
         variable = table.base.variables[name]
         for row in np.flatnonzero(~np.isnan(values)).tolist():
             value = float(values[row])
             if variable.kind == "binary":
-                found[row][name] = value > 0
+                words[row][name] = value > 0
             elif variable.kind == "interval":
-                found[row][name] = round(value, 4)
+                words[row][name] = round(value, 4)
             else:
-                found[row][name] = variable.states[int(value)]
-    return found
+                words[row][name] = variable.states[int(value)]
+    return words

@@ -1,4 +1,4 @@
-"""What became of the items: decisions, coverage against risk, what it cost, how the classes are spread."""
+"""The first section: decisions, coverage against risk, costs, and the distribution of classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine import Reliability, SelectiveScore
 from seke.console.certificate_table import lacking
 from seke.console.decision_words import DECISIONS
 from seke.reports.basis_section import basis_facts, inferred_share, limit_facts, uncalibrated_share
-from seke.reports.proportions import rounded, wilson
+from seke.reports.proportions import json_numbers, wilson
 from seke.reports.records_table import COUNTS
 
 if TYPE_CHECKING:
@@ -20,19 +20,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine import Gold, Knowledge
-    from seke.reports.inputs import Asked, Source
-    from seke.reports.records_table import Table
+    from seke.reports.inputs import ItemSamples, ReportInputs
+    from seke.reports.records_table import RecordTable
 
     Floats = NDArray[np.float64]
     Facts = dict[str, Any]
 
+# Points of a risk-coverage curve, and bins of equal mass of a reliability diagram.
 POINTS = 80
 BINS = 12
 
 
-def overview_of(source: Source, cost: Floats | None, gold: Gold | None) -> Facts:
-    """Return the facts of the first section. cost: (N,) of each item, in the unit that `unit_of` names."""
-    table = source.table
+def overview_facts(inputs: ReportInputs, cost: Floats | None, gold: Gold | None) -> Facts:
+    """Return the facts of the section. cost: (N,) of each item, in the unit that `cost_unit` names."""
+    table = inputs.table
     return {
         "decisions": np.bincount(table.decision, minlength=len(DECISIONS)).tolist(),
         "reasons": _reasons(table),
@@ -42,36 +43,38 @@ def overview_of(source: Source, cost: Floats | None, gold: Gold | None) -> Facts
         "curves": list(_curves(table, gold)),
         "counts": {name: int(total) for name, total in zip(COUNTS, table.counts.sum(0), strict=True)},
         "samples": _histogram(table.counts[:, 0].astype(float)),
-        "cost": None if cost is None else {**_histogram(cost), "total": rounded(cost.sum())},
-        "unit": unit_of(source.asked),
+        "cost": None if cost is None else {**_histogram(cost), "total": json_numbers(cost.sum())},
+        "unit": cost_unit(inputs.item_samples),
         "classes": _classes(table, gold),
-        "guarantee": _guarantee(source),
+        "guarantee": _guarantee(inputs),
         "reliability": list(_reliability(table, gold)) if gold else [],
         "gold": 0 if gold is None else int(max((~np.isnan(v)).sum() for v in gold.values.values())),
-        "totals": source.summary.get("totals"),
+        "totals": inputs.summary.get("totals"),
     }
 
 
-def cost_of_items(table: Table, asked: Asked | None) -> Floats | None:
-    """Return what each item cost, (N,): in USD where prices are known, else as the base counts it."""
-    if asked is None:
+def cost_of_items(table: RecordTable, item_samples: ItemSamples | None) -> Floats | None:
+    """Return the cost of each item, (N,): in USD where prices are known, else by the base's costs."""
+    if item_samples is None:
         return None
-    if (np.nan_to_num(asked.price) > 0).any():
-        each = np.nan_to_num(asked.price)
+    if (np.nan_to_num(item_samples.price) > 0).any():
+        sample_costs = np.nan_to_num(item_samples.price)
     else:
-        each = _declared_prices(table.base, asked)
-    return np.bincount(asked.row, weights=each, minlength=len(table.items)).astype(np.float64)
+        sample_costs = _declared_prices(table.base, item_samples)
+    return np.bincount(item_samples.row, weights=sample_costs, minlength=len(table.items)).astype(np.float64)
 
 
-def _declared_prices(base: Knowledge, asked: Asked) -> Floats:
-    """Return what each answer cost, (answers,), by the prices of the base.
+def _declared_prices(base: Knowledge, item_samples: ItemSamples) -> Floats:
+    """Return the cost of each sample, (S,), by the costs that the base declares.
 
     The answers of a line that came at the same time are of one request; where no times are known, all are.
     """
     requests: set[tuple[Any, ...]] = set()
     prices = []
-    for place, when in zip(asked.place.tolist(), np.nan_to_num(asked.when).tolist(), strict=True):
-        line = asked.samples.line[place]
+    for place, when in zip(
+        item_samples.place.tolist(), np.nan_to_num(item_samples.when).tolist(), strict=True
+    ):
+        line = item_samples.samples.line[place]
         observer, question = base.observers[line[1]], base.questions[line[2]]
         request = (line, when)
         first = request not in requests
@@ -81,52 +84,53 @@ def _declared_prices(base: Knowledge, asked: Asked) -> Floats:
     return np.array(prices)
 
 
-def unit_of(asked: Asked | None) -> str:
+def cost_unit(item_samples: ItemSamples | None) -> str:
     """Return the unit of costs."""
-    return "USD" if asked is not None and (np.nan_to_num(asked.price) > 0).any() else "cost"
+    return "USD" if item_samples is not None and (np.nan_to_num(item_samples.price) > 0).any() else "cost"
 
 
-def _reasons(table: Table) -> Facts:
-    """Return how many items of each decision have each reason; what is open is told without its names."""
-    found: dict[str, Counter[str]] = {name: Counter() for name in DECISIONS}
+def _reasons(table: RecordTable) -> Facts:
+    """Return decision -> [reason, items]; a reason is cut before the names of what is open."""
+    counts_by_decision: dict[str, Counter[str]] = {name: Counter() for name in DECISIONS}
     for decision, reasons in zip(table.decision.tolist(), table.reasons, strict=True):
-        found[DECISIONS[decision]].update({reason.partition(":")[0][:60] for reason in reasons})
-    return {name: counts.most_common(12) for name, counts in found.items()}
+        counts_by_decision[DECISIONS[decision]].update({reason.partition(":")[0][:60] for reason in reasons})
+    return {name: counts.most_common(12) for name, counts in counts_by_decision.items()}
 
 
-def _next(table: Table) -> list[tuple[str, int]]:
-    """Return how many items would be asked what."""
-    asked = (one for one in table.next if one)
+def _next(table: RecordTable) -> list[tuple[str, int]]:
+    """Return [next request, items] of the most frequent ones."""
+    requests = (request for request in table.next if request)
     return Counter(
-        str(one["question"]) + (f" about {one['about']}" if one.get("about") else "") for one in asked
+        str(request["question"]) + (f" about {request['about']}" if request.get("about") else "")
+        for request in requests
     ).most_common(12)
 
 
-def _level(table: Table, level: str, gold: Gold | None) -> Facts:
+def _level(table: RecordTable, level: str, gold: Gold | None) -> Facts:
     columns = [i for i, name in enumerate(table.levels) if name in table.base.levels[level]]
     accepted, risk = table.accepted[:, columns], table.risk[:, columns]
-    wrong = np.stack([wrong_of(table, table.levels[i], gold) for i in columns], axis=1)
+    wrong = np.stack([wrong_decisions(table, table.levels[i], gold) for i in columns], axis=1)
     known = accepted & ~np.isnan(wrong)
     n, errors = int(known.sum()), float(np.nansum(wrong[known]))
     low, high = wilson(np.array(errors / n), np.array(n)) if n else (np.nan, np.nan)
     return {
         "name": level,
         "variables": len(columns),
-        "accepted": rounded(accepted.mean()),
-        "uncalibrated": rounded(uncalibrated_share(table, columns)),
-        "inferred": rounded(inferred_share(table, columns)),
-        "stated": rounded(risk[accepted].mean() if accepted.any() else np.nan),
-        "wrong": rounded(errors / n if n else np.nan),
-        "low": rounded(low),
-        "high": rounded(high),
+        "accepted": json_numbers(accepted.mean()),
+        "uncalibrated": json_numbers(uncalibrated_share(table, columns)),
+        "inferred": json_numbers(inferred_share(table, columns)),
+        "stated": json_numbers(risk[accepted].mean() if accepted.any() else np.nan),
+        "wrong": json_numbers(errors / n if n else np.nan),
+        "low": json_numbers(low),
+        "high": json_numbers(high),
         "known": n,
     }
 
 
-def wrong_of(table: Table, name: str, gold: Gold | None) -> Floats:
-    """Return (N,) 1 where what is decided of a variable is wrong, NaN where gold does not tell.
+def wrong_decisions(table: RecordTable, name: str, gold: Gold | None) -> Floats:
+    """Return (N,) 1 where the decided value of a variable is wrong, 0 where it is right, NaN without gold.
 
-    Of a number: where it is further from gold than the policy's tolerance.
+    A number is wrong where it is further from gold than the policy's tolerance.
     """
     if gold is None or name not in gold.values:
         return np.full(len(table.items), np.nan)
@@ -141,11 +145,11 @@ def wrong_of(table: Table, name: str, gold: Gold | None) -> Floats:
     return np.where(np.isnan(truth), np.nan, wrong.astype(float))
 
 
-def _curves(table: Table, gold: Gold | None) -> Iterator[Facts]:
-    """Yield for the root, each interval and all binary variables together risk against coverage.
+def _curves(table: RecordTable, gold: Gold | None) -> Iterator[Facts]:
+    """Yield risk against coverage of the root, of each interval variable and of all binary ones together.
 
-    stated: the mean stated risk of what is kept, from the least risk on; true: the share that is wrong, of
-    what gold tells of.
+    stated: the mean stated risk of the values kept, least risk first; true: the wrong share of those that
+    gold labels.
     """
     names = [name for name in table.levels if name not in table.binaries]
     groups = [(name, [name]) for name in names] + (
@@ -154,24 +158,24 @@ def _curves(table: Table, gold: Gold | None) -> Iterator[Facts]:
     for title, members in groups:
         columns = [table.levels.index(name) for name in members]
         risk = table.risk[:, columns].ravel()
-        wrong = np.stack([wrong_of(table, name, gold) for name in members], axis=1).ravel()
+        wrong = np.stack([wrong_decisions(table, name, gold) for name in members], axis=1).ravel()
         order = np.argsort(risk, kind="stable")
         at = np.unique(np.linspace(0, len(risk) - 1, POINTS).round().astype(int))
         stated = (np.cumsum(risk[order]) / np.arange(1, len(risk) + 1))[at]
         known = ~np.isnan(wrong)
         curve: Facts = {
             "name": title,
-            "coverage": rounded((at + 1) / len(risk)),
-            "stated": rounded(stated),
+            "coverage": json_numbers((at + 1) / len(risk)),
+            "stated": json_numbers(stated),
             **limit_facts(table, members),
-            "accepted": rounded(table.accepted[:, columns].mean()),
+            "accepted": json_numbers(table.accepted[:, columns].mean()),
             "true": None,
         }
         if known.any():
             coverage, error, _ = SelectiveScore(wrong[known], risk[known]).curve(POINTS)
-            # A share of very few says nothing.
-            some = coverage * known.sum() >= 20
-            curve["true"] = {"coverage": rounded(coverage[some]), "error": rounded(error[some])}
+            # A share of fewer than 20 values is too noisy to show.
+            enough = coverage * known.sum() >= 20
+            curve["true"] = {"coverage": json_numbers(coverage[enough]), "error": json_numbers(error[enough])}
         yield curve
 
 
@@ -184,50 +188,59 @@ def _histogram(values: Floats) -> Facts:
         edges = np.linspace(low, high if high > low else low + 1, 21)
     counts, _ = np.histogram(values, edges)
     low, middle, high = np.quantile(values, (0.05, 0.5, 0.95), method="inverted_cdf").tolist()
-    told = {"mean": values.mean(), "q05": low, "q50": middle, "q95": high}
-    facts: Facts = {name: rounded(value) for name, value in told.items()}
-    return {**facts, "counts": counts.tolist(), "edges": rounded(edges), "whole": whole and len(edges) <= 42}
+    statistics = {"mean": values.mean(), "q05": low, "q50": middle, "q95": high}
+    facts: Facts = {name: json_numbers(value) for name, value in statistics.items()}
+    return {
+        **facts,
+        "counts": counts.tolist(),
+        "edges": json_numbers(edges),
+        "whole": whole and len(edges) <= 42,
+    }
 
 
-def _classes(table: Table, gold: Gold | None) -> list[Facts]:
-    """Return of each state of the root how many items are likeliest it, by decision, and expected to be."""
+def _classes(table: RecordTable, gold: Gold | None) -> list[Facts]:
+    """Return for each state of the root the items with it likeliest, by decision, and its expected count."""
     truth = None if gold is None else gold.values.get(table.base.root)
-    found = []
+    classes = []
     for k, state in enumerate(table.base.variables[table.base.root].states):
-        mine = table.decision[table.label == k]
-        found.append(
+        decisions = table.decision[table.label == k]
+        classes.append(
             {
                 "state": state,
-                "decisions": np.bincount(mine, minlength=len(DECISIONS)).tolist(),
-                "expected": rounded(table.root[:, k].sum(), 1),
+                "decisions": np.bincount(decisions, minlength=len(DECISIONS)).tolist(),
+                "expected": json_numbers(table.root[:, k].sum(), 1),
                 "gold": None if truth is None else int((truth == k).sum()),
             }
         )
-    return found
+    return classes
 
 
-def _guarantee(source: Source) -> Facts:
-    """Return what is guaranteed, with its certificates; or why nothing is."""
-    base = source.base
+def _guarantee(inputs: ReportInputs) -> Facts:
+    """Return the guarantee with its certificates, or why there is none."""
+    base = inputs.base
     promise = base.guarantee
     if promise is None:
         return {"holds": False, "why": ["The base holds no certificates: seke calibrate --alpha makes them."]}
-    refused = [*source.session.refused, *source.summary.get("refused", ())]
-    outside = sum(one is not None and not one["holds"] for one in source.table.guarantee)
-    inside = sum(one is not None and bool(one["holds"]) for one in source.table.guarantee)
+    refused = [*inputs.session.refused, *inputs.summary.get("refused", ())]
+    outside = sum(
+        certificate is not None and not certificate["holds"] for certificate in inputs.table.guarantee
+    )
+    inside = sum(
+        certificate is not None and bool(certificate["holds"]) for certificate in inputs.table.guarantee
+    )
     if not inside and not refused:
         refused = ["No record says that it is covered by the base's certificates."]
     rows = [
         {
-            "value": f"{one.variable} {one.value}",
-            "threshold": one.threshold,
-            "n": one.n,
-            "errors": one.errors,
-            "bound": rounded(one.bound),
-            "coverage": rounded(one.coverage),
-            "lacks": "" if one.threshold is not None else lacking(one),
+            "value": f"{certificate.variable} {certificate.value}",
+            "threshold": certificate.threshold,
+            "n": certificate.n,
+            "errors": certificate.errors,
+            "bound": json_numbers(certificate.bound),
+            "coverage": json_numbers(certificate.coverage),
+            "lacks": "" if certificate.threshold is not None else lacking(certificate),
         }
-        for one in promise.certificates
+        for certificate in promise.certificates
     ]
     return {
         "holds": not refused,
@@ -244,25 +257,25 @@ def _guarantee(source: Source) -> Facts:
     }
 
 
-def _reliability(table: Table, gold: Gold | None) -> Iterator[Facts]:
-    """Yield of the root and of all binary variables together how often what was stated is so."""
+def _reliability(table: RecordTable, gold: Gold | None) -> Iterator[Facts]:
+    """Yield the reliability of the root and of all binary variables together: stated against true shares."""
     assert gold is not None
     root = table.base.root
     parts = []
     if root in gold.values:
-        wrong = wrong_of(table, root, gold)
+        wrong = wrong_decisions(table, root, gold)
         parts.append((root, table.root.max(1), 1 - wrong))
-    told = [name for name in table.binaries if name in gold.values]
-    if told:
-        p = np.concatenate([table.binary[:, table.binaries.index(name)] for name in told])
-        parts.append(("binary", p, np.concatenate([gold.values[name] for name in told])))
+    labelled = [name for name in table.binaries if name in gold.values]
+    if labelled:
+        p = np.concatenate([table.binary[:, table.binaries.index(name)] for name in labelled])
+        parts.append(("binary", p, np.concatenate([gold.values[name] for name in labelled])))
     for name, p, happened in parts:
         known = ~np.isnan(happened)
         if not known.any():
             continue
-        found = Reliability.of(p[known], happened[known], BINS)
-        count, stated, share = found.diagram()
+        reliability = Reliability.of(p[known], happened[known], BINS)
+        count, stated, share = reliability.diagram()
         low, high = wilson(share, count.astype(np.float64))
         columns = {"stated": stated, "share": share, "low": low, "high": high}
-        facts = {key: rounded(value) for key, value in columns.items()}
-        yield {"name": name, "count": count.tolist(), **facts, "ece": rounded(found.ece())}
+        facts = {key: json_numbers(value) for key, value in columns.items()}
+        yield {"name": name, "count": count.tolist(), **facts, "ece": json_numbers(reliability.ece())}

@@ -1,4 +1,4 @@
-"""Shares with intervals, and what is known of the truth: gold, or the posterior where there is none."""
+"""Shares with intervals, and the probabilities that stand for the truth: gold, or else the posterior."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine import Gold
-    from seke.reports.records_table import Table
+    from seke.reports.records_table import RecordTable
 
     Floats = NDArray[np.float64]
 
+# Standard normal quantile of 95 % intervals.
 Z = 1.96
+# Decimal places of numbers in the page.
 DIGITS = 4
 
 
 def wilson(share: Floats, n: Floats) -> tuple[Floats, Floats]:
-    """Return the 95 % intervals of shares of n (Wilson 1927, doi:10.1080/01621459.1927.10502953).
+    """Return the lower and upper limits of 95 % intervals of shares (Wilson 1927).
 
-    n may be an expected count; of nothing the interval is (0, 1).
+    share, n and the limits have one shape. n may be an expected count; with n = 0 the interval is (0, 1).
+    Source: doi:10.1080/01621459.1927.10502953.
     """
     n = np.maximum(np.asarray(n, dtype=np.float64), 1e-12)
     centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
@@ -31,24 +34,24 @@ def wilson(share: Floats, n: Floats) -> tuple[Floats, Floats]:
     return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
 
 
-def rounded(values: Any, digits: int = DIGITS) -> Any:
-    """Return numbers as JSON has them, null for NaN."""
+def json_numbers(values: Any, digits: int = DIGITS) -> Any:
+    """Return a number, or nested lists of an array's numbers, rounded, with None for NaN."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim:
-        return [rounded(one, digits) for one in array]
+        return [json_numbers(row, digits) for row in array]
     return None if np.isnan(array) else round(float(array), digits)
 
 
-def truth_of(table: Table, gold: Gold | None) -> tuple[Mapping[str, Floats], str]:
-    """Return P(state | what is known), (N, states), of the root and the binary variables, and from what.
+def truth_probabilities(table: RecordTable, gold: Gold | None) -> tuple[Mapping[str, Floats], str]:
+    """Return variable -> (N, K) P(state) of the root and the binary variables, and `gold` or `posterior`.
 
-    Of gold rows are 1 at its state and NaN where it is unknown; what gold does not have is left out.
+    Rows of gold are 1 at its state, and NaN where it is unknown; variables that gold lacks are left out.
     """
     if gold is None:
-        found = {table.base.root: table.root}
+        probabilities = {table.base.root: table.root}
         for b, name in enumerate(table.binaries):
-            found[name] = np.stack([1 - table.binary[:, b], table.binary[:, b]], axis=1)
-        return found, "posterior"
+            probabilities[name] = np.stack([1 - table.binary[:, b], table.binary[:, b]], axis=1)
+        return probabilities, "posterior"
     known = {}
     for name in (table.base.root, *table.binaries):
         if name in gold.values:

@@ -1,4 +1,4 @@
-"""Posterior records -> columns, one row an item, read as they come and never all at once in memory."""
+"""Reads posterior records into columns, one row an item; records are never all in memory at once."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
     Record = Mapping[str, Any]
 
-# Where what is known of a variable comes from; records of old do not say.
+# Where the evidence about a variable comes from; old records do not say.
 ORIGINS = (*Origin.words(), UNKNOWN)
 COUNTS = ("samples", "refused", "unreadable")
 BITS = ("entropy_bits", "epistemic_bits", "conflict_bits")
 MOMENTS = ("mean", "sd", "q05", "q95")
-# Of what is not accepted.
+# Basis of a value that is not accepted.
 NO_BASIS = -1
-# By how much numbers that are rounded to six digits may miss what they are bound to.
+# The largest error that a check allows in numbers that records round to six digits.
 SLACK = 1e-4
 
 
 @dataclass(frozen=True)
-class Table:
+class RecordTable:
     """N items in the order of their records.
 
     decision: (N,) indices of DECISIONS. reasons, next, violations, guarantee: as the records have them. root:
@@ -96,56 +96,56 @@ class Table:
         return np.asarray(self.root.argmax(1), dtype=np.int64)
 
 
-def binaries_of(base: Knowledge) -> tuple[str, ...]:
+def binary_names(base: Knowledge) -> tuple[str, ...]:
     """Return the binary variables of the levels, in their order."""
     names = (name for members in base.levels.values() for name in members)
     return tuple(name for name in names if base.variables[name].kind == "binary")
 
 
-def table_of(records: Iterable[Record], base: Knowledge, path: str) -> Table:
+def read_records_table(records: Iterable[Record], base: Knowledge, path: str) -> RecordTable:
     """Read records into columns.
 
     Raises:
         engine.AnswerError: a record of another base, or none at all; an item that has two of them; numbers
             that no posterior has.
     """
-    draft = _Draft(base)
+    builder = _TableBuilder(base)
     items: dict[str, int] = {}
     for number, record in enumerate(records):
         item = str(record["item"])
         if item in items:
             raise AnswerError(f"{path}: item {item[:80]!r} has two records")
         try:
-            draft.add(record)
+            builder.add(record)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            told = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            fault = f"lacks {error}" if isinstance(error, KeyError) else str(error)
             if isinstance(error, TypeError | AttributeError):
-                told = f"has another shape ({error})"
-            message = f"the record {told}; was it inferred with {base.name}? name its base with -k"
+                fault = f"has another shape ({error})"
+            message = f"the record {fault}; was it inferred with {base.name}? name its base with -k"
             raise AnswerError(f"{path}: item {item[:80]!r}: {message}") from None
         items[item] = number
     if not items:
         raise AnswerError(f"{path}: holds no posterior records")
-    table = draft.table(tuple(items), path)
-    for what, sound in _laws(table):
+    table = builder.table(tuple(items), path)
+    for what, sound in _check_laws(table):
         if not sound.all():
             item = table.items[int(sound.argmin())]
             raise AnswerError(f"{path}: item {item[:80]!r}: the record is no posterior: {what}")
     return table
 
 
-def _laws(table: Table) -> Iterator[tuple[str, Flags]]:
-    """Yield what no posterior is, with whether each item, (N,), is free of it."""
+def _check_laws(table: RecordTable) -> Iterator[tuple[str, Flags]]:
+    """Yield (fault, (N,) whether each item is free of it) of all that no posterior can have."""
     base, root = table.base, table.base.root
     p = np.concatenate([table.root, table.binary, table.risk], axis=1)
     yield "a probability is not from 0 to 1", _within(p, 0, 1)
     total = table.root.sum(1, keepdims=True)
     yield f"the probabilities of {root} do not sum to 1", _within(total, 1 - SLACK, 1 + SLACK)
-    for name, told in table.intervals.items():
+    for name, moments in table.intervals.items():
         low, high = base.variables[name].edges[0], base.variables[name].edges[-1]
-        sound = _within(told[:, [0, 2, 3]], low - SLACK, high + SLACK)
+        sound = _within(moments[:, [0, 2, 3]], low - SLACK, high + SLACK)
         yield f"{name} is not from {low:g} to {high:g}", sound
-        yield f"the sd of {name} is not from 0 to {high - low:g}", _within(told[:, [1]], 0, high - low)
+        yield f"the sd of {name} is not from 0 to {high - low:g}", _within(moments[:, [1]], 0, high - low)
     sound = np.isnan(table.conflict) | _within(table.conflict[:, None], 0, 1)
     yield "its conflict is not from 0 to 1", np.asarray(sound, dtype=np.bool_)
     yield "its bits are not finite", np.asarray(np.isfinite(table.bits).all(axis=1), dtype=np.bool_)
@@ -168,15 +168,15 @@ def _indices(words: Iterable[str | None], allowed: Sequence[str], verb: str) -> 
         raise ValueError(f"{verb} {error}; allowed are {', '.join(allowed)}") from None
 
 
-class _Draft:
-    """Fills the columns, record by record."""
+class _TableBuilder:
+    """Builds a table's columns, record by record."""
 
     def __init__(self, base: Knowledge) -> None:
         self.base = base
-        self.binaries = binaries_of(base)
+        self.binaries = binary_names(base)
         self.levels = tuple(name for members in base.levels.values() for name in members)
         self.states = base.variables[base.root].states
-        self.kept: dict[str, list[Any]] = {
+        self.lists: dict[str, list[Any]] = {
             name: [] for name in ("reasons", "next", "violations", "guarantee", "lacking", "overruled")
         }
         columns = ("root", "binary", "intervals", "correlation", "risk", "bits", "conflict")
@@ -190,15 +190,15 @@ class _Draft:
         self.correlated = f"{axes[0]}_{axes[1]}_correlation" if len(axes) == 2 else ""
 
     def add(self, record: Record) -> None:
-        given, decision = self._given(record), record["decision"]
+        posteriors, decision = self._posteriors(record), record["decision"]
         floats, ints = self.floats, self.ints
-        if unknown := given[self.base.root].keys() - set(self.states):
+        if unknown := posteriors[self.base.root].keys() - set(self.states):
             raise ValueError(f"has {', '.join(sorted(unknown))}, which {self.base.root} has not")
-        floats["root"].extend([given[self.base.root][state] for state in self.states])
-        floats["binary"].extend([given[name] for name in self.binaries])
+        floats["root"].extend([posteriors[self.base.root][state] for state in self.states])
+        floats["binary"].extend([posteriors[name] for name in self.binaries])
         for name in self.base.affect:
-            floats["intervals"].extend([given[name][moment] for moment in MOMENTS])
-        correlation = given.get(self.correlated)
+            floats["intervals"].extend([posteriors[name][moment] for moment in MOMENTS])
+        correlation = posteriors.get(self.correlated)
         floats["correlation"].append(np.nan if correlation is None else correlation)
         levels = [decision["levels"][name] for name in self.levels]
         floats["risk"].extend([level["risk"] for level in levels])
@@ -208,37 +208,40 @@ class _Draft:
         ints["origin"].extend(_indices(origins, ORIGINS, "has the origin"))
         ints["certified"].extend([bool(level.get("certified")) for level in levels])
         ints["decision"].extend(_indices([decision["item"]], DECISIONS, "decides"))
-        told = record["diagnostics"]
-        ints["counts"].extend([int(told[name]) for name in COUNTS])
-        floats["bits"].extend([told[name] for name in BITS])
-        floats["conflict"].append(told.get("conflict", np.nan))
-        self.kept["reasons"].append(self._once(tuple(map(str, decision["reasons"]))))
-        self.kept["next"].append(decision.get("next"))
-        violations = tuple((str(one["rule"]), float(one["probability"])) for one in told["violations"])
-        self.kept["violations"].append(violations)
-        self.kept["guarantee"].append(decision.get("guarantee"))
+        diagnostics = record["diagnostics"]
+        ints["counts"].extend([int(diagnostics[name]) for name in COUNTS])
+        floats["bits"].extend([diagnostics[name] for name in BITS])
+        floats["conflict"].append(diagnostics.get("conflict", np.nan))
+        self.lists["reasons"].append(self._shared(tuple(map(str, decision["reasons"]))))
+        self.lists["next"].append(decision.get("next"))
+        violations = tuple(
+            (str(violation["rule"]), float(violation["probability"]))
+            for violation in diagnostics["violations"]
+        )
+        self.lists["violations"].append(violations)
+        self.lists["guarantee"].append(decision.get("guarantee"))
         for key, field in (("lacking", "lacking_evidence"), ("overruled", "overruled")):
-            self.kept[key].append(self._once(tuple(map(str, told.get(field) or ()))))
+            self.lists[key].append(self._shared(tuple(map(str, diagnostics.get(field) or ()))))
 
-    def _given(self, record: Record) -> dict[str, Any]:
+    def _posteriors(self, record: Record) -> dict[str, Any]:
         """Return all posteriors of a record by variable."""
-        given = dict(record.get("posteriors", record))
+        posteriors = dict(record.get("posteriors", record))
         for level in self.base.levels:
-            if level not in self.base.variables and isinstance(given.get(level), dict):
-                given |= given[level]
-        return given
+            if level not in self.base.variables and isinstance(posteriors.get(level), dict):
+                posteriors |= posteriors[level]
+        return posteriors
 
-    def _once(self, value: Any) -> Any:
+    def _shared(self, value: Any) -> Any:
         return self.seen.setdefault(value, value)
 
-    def table(self, items: tuple[str, ...], path: str) -> Table:
+    def table(self, items: tuple[str, ...], path: str) -> RecordTable:
         n, base = len(items), self.base
         floats = {name: np.frombuffer(column) for name, column in self.floats.items()}
         ints = {name: np.frombuffer(column, dtype=np.int64) for name, column in self.ints.items()}
         levels = ints["levels"].reshape(n, -1)
         intervals = floats["intervals"].reshape(n, len(base.affect), len(MOMENTS))
-        promised = any(one is not None for one in self.kept["guarantee"])
-        return Table(
+        promised = any(promise is not None for promise in self.lists["guarantee"])
+        return RecordTable(
             base=base,
             path=path,
             items=items,
@@ -258,5 +261,5 @@ class _Draft:
             counts=ints["counts"].reshape(n, -1),
             bits=floats["bits"].reshape(n, -1),
             conflict=floats["conflict"],
-            **{name: tuple(column) for name, column in self.kept.items()},
+            **{name: tuple(column) for name, column in self.lists.items()},
         )

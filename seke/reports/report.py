@@ -1,4 +1,4 @@
-"""`seke.report`: everything that is known of a run, or of posterior records, as one page."""
+"""`seke.report`: makes one page of a run or of posterior records."""
 
 from __future__ import annotations
 
@@ -15,32 +15,33 @@ from seke.files.shipped import knowledge as read_knowledge
 from seke.graphics.face import face_data, face_table
 from seke.graphics.shapes import clean
 from seke.graphics.thumbnails import thumbnails
-from seke.reports.basis_section import marks_of
-from seke.reports.comparison import Compared, compared
-from seke.reports.encoding import column, fine, in_blocks, json_block, pictures
-from seke.reports.html import page_of
-from seke.reports.inputs import Source, source_of
-from seke.reports.item_details import details_of, gold_words
-from seke.reports.knowledge_section import knowledge_of, sensitivities
-from seke.reports.observer_section import observers_of
-from seke.reports.overview_section import cost_of_items, overview_of, unit_of
+from seke.reports.basis_section import item_marks
+from seke.reports.comparison import Comparison, compare_records
+from seke.reports.encoding import column, json_block, json_blocks, pictures, quantize
+from seke.reports.html import report_page
+from seke.reports.inputs import ReportInputs, read_inputs
+from seke.reports.item_details import gold_details, item_details
+from seke.reports.knowledge_section import knowledge_facts, sensitivities
+from seke.reports.observer_section import observer_facts
+from seke.reports.overview_section import cost_of_items, cost_unit, overview_facts
 from seke.reports.records_table import NO_BASIS, ORIGINS
-from seke.reports.sample_contributions import Told, told_of
+from seke.reports.sample_contributions import SampleContributions, contributions_of
 from seke.tables.label_table import LabelTable, read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from engine import Gold
-    from seke.reports.records_table import Table
+    from seke.reports.records_table import RecordTable
 
     Facts = dict[str, Any]
     Base = Knowledge | str | Path | None
 
+# Thumbnails in a page at most, by default; bounds the size of the file.
 THUMBNAILS = 1000
-# In the page's columns: a value that is only inferred, and what rests on nothing since it is open.
+# Codes in the page's columns: a value that is only inferred, and an open value, which has no basis.
 INFERRED, NOTHING = 254, 255
-# Records have six digits.
+# The largest difference of a recomputed probability from its record, which has six digits.
 SLACK = 1e-3
 
 
@@ -101,83 +102,101 @@ def report(
         engine.KnowledgeError, engine.SekeError: bad input.
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
-    paths, shown = _listed(samples), _listed(images)
-    wanted = not redact_images and most_thumbnails > 0
-    one = source_of(source, base, samples=paths, images=shown, population=population, pictures=wanted)
-    table = one.table
-    labels = gold if isinstance(gold, LabelTable) or gold is None else read_labels(gold, one.base)
-    known = None if labels is None else labels.gold_of(table.items)
-    other = None
+    paths, image_paths = _path_list(samples), _path_list(images)
+    with_pictures = not redact_images and most_thumbnails > 0
+    inputs = read_inputs(
+        source, base, samples=paths, images=image_paths, population=population, pictures=with_pictures
+    )
+    table = inputs.table
+    labels = gold if isinstance(gold, LabelTable) or gold is None else read_labels(gold, inputs.base)
+    item_gold = None if labels is None else labels.gold_of(table.items)
+    comparison = None
     if compare is not None:
-        theirs = base if compare_knowledge is None else compare_knowledge
-        theirs = theirs if isinstance(theirs, Knowledge) else read_knowledge(theirs)
-        other = compared(one, source_of(compare, theirs, pictures=False))
-    told = None if one.asked is None else told_of(one.session.inference, table, one.asked)
-    if told is not None:
-        _check(one, told)
-    facts = _facts(one, told, known, other)
-    if sensitivity and one.asked is not None:
-        where = [Path(source) / "samples.jsonl"] if Path(source).is_dir() else paths
-        facts["knowledge"]["sensitivities"] = sensitivities(where, one.base, one.population)
-    small = list(thumbnails(table.items, one.pictures, one.base, most_thumbnails)) if one.pictures else []
-    facts["pictures"] = sum(one is not None for one in small)
-    if small and not facts["pictures"]:
+        other_base = base if compare_knowledge is None else compare_knowledge
+        other_base = other_base if isinstance(other_base, Knowledge) else read_knowledge(other_base)
+        comparison = compare_records(inputs, read_inputs(compare, other_base, pictures=False))
+    contributions = (
+        None
+        if inputs.item_samples is None
+        else contributions_of(inputs.session.inference, table, inputs.item_samples)
+    )
+    if contributions is not None:
+        _check(inputs, contributions)
+    facts = _facts(inputs, contributions, item_gold, comparison)
+    if sensitivity and inputs.item_samples is not None:
+        sample_paths = [Path(source) / "samples.jsonl"] if Path(source).is_dir() else paths
+        facts["knowledge"]["sensitivities"] = sensitivities(sample_paths, inputs.base, inputs.population)
+    thumbnail_images = (
+        list(thumbnails(table.items, inputs.pictures, inputs.base, most_thumbnails))
+        if inputs.pictures
+        else []
+    )
+    facts["pictures"] = sum(image is not None for image in thumbnail_images)
+    if thumbnail_images and not facts["pictures"]:
         facts["missing"].append("the pictures are not where they were (--images names their new place)")
-    details = details_of(one, told, None if known is None else gold_words(table, known))
-    blocks = [json_block("facts", facts), *_columns(one, other), *in_blocks("details", details)]
-    blocks += pictures("pictures", small)
+    details = item_details(
+        inputs, contributions, None if item_gold is None else gold_details(table, item_gold)
+    )
+    blocks = [json_block("facts", facts), *_columns(inputs, comparison), *json_blocks("details", details)]
+    blocks += pictures("pictures", thumbnail_images)
     name = Path(source).name or str(source)
-    about = facts["base"]["made_with"] + (f"; population {one.population}" if one.population else "")
-    return Report(page_of(name, about, blocks), facts, len(table.items))
+    about = facts["base"]["made_with"] + (f"; population {inputs.population}" if inputs.population else "")
+    return Report(report_page(name, about, blocks), facts, len(table.items))
 
 
-def _check(one: Source, told: Told) -> None:
-    """Refuse samples that do not come to the records."""
-    off = np.abs(told.posterior.marginals[one.base.root] - one.table.root).max(1)
-    item = int(off.argmax())
-    if off[item] > SLACK:
+def _check(inputs: ReportInputs, contributions: SampleContributions) -> None:
+    """Refuse samples whose posteriors differ from the records."""
+    difference = np.abs(contributions.posterior.marginals[inputs.base.root] - inputs.table.root).max(1)
+    item = int(difference.argmax())
+    if difference[item] > SLACK:
         raise SekeError(
-            f"{one.table.path}: these samples do not come to these records under population {one.population} "
-            f"(item {one.table.items[item][:80]!r}: P({one.base.root}) differs by {off[item]:.2g}); name the "
-            "samples, the --population and the base (-k) that they were inferred with"
+            f"{inputs.table.path}: these samples do not come to these records under population "
+            f"{inputs.population} (item {inputs.table.items[item][:80]!r}: P({inputs.base.root}) differs by "
+            f"{difference[item]:.2g}); name the samples, the --population and the base (-k) that they were "
+            "inferred with"
         )
 
 
-def _listed(paths: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
+def _path_list(paths: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
     return [paths] if isinstance(paths, str | Path) else list(paths)
 
 
-def _facts(one: Source, told: Told | None, gold: Gold | None, other: Compared | None) -> Facts:
-    table = one.table
+def _facts(
+    inputs: ReportInputs,
+    contributions: SampleContributions | None,
+    gold: Gold | None,
+    comparison: Comparison | None,
+) -> Facts:
+    table = inputs.table
     return {
-        "name": clean(one.name),
+        "name": clean(inputs.name),
         "items": len(table.items),
-        "missing": list(one.missing),
-        "run": one.summary.get("facts"),
-        "stopped": one.summary.get("stopped", ""),
-        "base": _base(one, told),
-        "overview": overview_of(one, cost_of_items(table, one.asked), gold),
-        "knowledge": knowledge_of(one, told, gold),
-        "observers": None if told is None else observers_of(one, told, gold),
-        "comparison": None if other is None else other.facts,
-        "reasons": _main_reasons(one)[0],
+        "missing": list(inputs.missing),
+        "run": inputs.summary.get("facts"),
+        "stopped": inputs.summary.get("stopped", ""),
+        "base": _base(inputs, contributions),
+        "overview": overview_facts(inputs, cost_of_items(table, inputs.item_samples), gold),
+        "knowledge": knowledge_facts(inputs, contributions, gold),
+        "observers": None if contributions is None else observer_facts(inputs, contributions, gold),
+        "comparison": None if comparison is None else comparison.facts,
+        "reasons": _main_reasons(inputs)[0],
     }
 
 
-def _base(one: Source, told: Told | None) -> Facts:
-    """Return what of the base is needed to show an item."""
-    base = one.base
+def _base(inputs: ReportInputs, contributions: SampleContributions | None) -> Facts:
+    """Return the facts of the base that the page needs to show an item."""
+    base = inputs.base
     policy, variables = base.policy, base.variables
-    face = face_data() if any(name in face_table()["units"] for name in one.table.binaries) else None
-    prior = base.populations[one.session.inference.population].p
+    face = face_data() if any(name in face_table()["units"] for name in inputs.table.binaries) else None
+    prior = base.populations[inputs.session.inference.population].p
     return {
         "made_with": f"knowledge {base.name} {base.digest}",
-        "population": one.population or "not told",
+        "population": inputs.population or "not told",
         "root": base.root,
         "states": list(variables[base.root].states),
-        "prior": [round(float(p), 4) for p in (prior if told is None else told.prior)],
+        "prior": [round(float(p), 4) for p in (prior if contributions is None else contributions.prior)],
         "levels": {level: list(names) for level, names in base.levels.items()},
-        "order": list(one.table.levels),
+        "order": list(inputs.table.levels),
         "required": list(policy.required),
         "limits": dict(policy.limits),
         "mean_limits": sorted(policy.mean_limits),
@@ -199,7 +218,7 @@ def _base(one: Source, told: Told | None) -> Facts:
                 "cut": policy.cuts.get(name, 0.5),
                 "region": variables[name].about.get("region", ""),
             }
-            for name in one.table.binaries
+            for name in inputs.table.binaries
         ],
         "regions": [
             {
@@ -211,66 +230,66 @@ def _base(one: Source, told: Told | None) -> Facts:
         ],
         "observers": [{"name": name, "label": o.label} for name, o in base.observers.items()],
         "questions": [{"name": name, "label": q.label} for name, q in base.questions.items()],
-        "unit": unit_of(one.asked),
+        "unit": cost_unit(inputs.item_samples),
         "face": face,
     }
 
 
-def _main_reasons(one: Source) -> tuple[list[str], np.ndarray[Any, Any]]:
-    """Return the first reasons there are, without names, and for each item which is its own, 0 for none."""
+def _main_reasons(inputs: ReportInputs) -> tuple[list[str], np.ndarray[Any, Any]]:
+    """Return the distinct first reasons, without names, and (N,) the index of each item's, 0 for none."""
     names: dict[str, int] = {"": 0}
-    own = []
-    for reasons in one.table.reasons:
+    item_reasons = []
+    for reasons in inputs.table.reasons:
         name = clean(reasons[0].partition(":")[0], 60) if reasons else ""
-        own.append(names.setdefault(name, len(names)) if len(names) < 250 else 0)
-    return list(names), np.array(own, dtype=np.uint8)
+        item_reasons.append(names.setdefault(name, len(names)) if len(names) < 250 else 0)
+    return list(names), np.array(item_reasons, dtype=np.uint8)
 
 
-def _grounds(table: Table) -> np.ndarray[Any, Any]:
+def _basis_codes(table: RecordTable) -> np.ndarray[Any, Any]:
     """Return of each value, (N, L), the index of its basis, INFERRED, or NOTHING where it is open."""
-    return np.where(table.inferred, INFERRED, _or_nothing(table.basis)).astype(np.uint8)
+    return np.where(table.inferred, INFERRED, _code_open_values(table.basis)).astype(np.uint8)
 
 
-def _or_nothing(basis: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _code_open_values(basis: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.where(basis == NO_BASIS, NOTHING, basis).astype(np.uint8)
 
 
 def _names(items: tuple[str, ...]) -> list[str]:
-    """Return the names as they are shown, which are one apiece however alike the items' are."""
+    """Return the items' names as the page shows them, made distinct where they would look alike."""
     taken: set[str] = set()
-    found = []
+    shown_names = []
     for number, item in enumerate(items):
         name = clean(item)
-        found.append(f"{name} #{number + 1}" if name in taken else name)
-        taken.add(found[-1])
-    return found
+        shown_names.append(f"{name} #{number + 1}" if name in taken else name)
+        taken.add(shown_names[-1])
+    return shown_names
 
 
-def _columns(one: Source, other: Compared | None) -> Iterator[str]:
-    table = one.table
+def _columns(inputs: ReportInputs, comparison: Comparison | None) -> Iterator[str]:
+    table = inputs.table
     yield json_block("items", _names(table.items))
     yield column("decision", table.decision.astype(np.uint8))
-    yield column("reason", _main_reasons(one)[1])
-    yield column("root", fine(table.root))
-    yield column("binary", fine(table.binary))
+    yield column("reason", _main_reasons(inputs)[1])
+    yield column("root", quantize(table.root))
+    yield column("binary", quantize(table.binary))
     certified = 0 if table.certified is None else table.certified
     yield column("accepted", (table.accepted + certified * table.accepted).astype(np.uint8))
-    yield column("basis", _grounds(table))
+    yield column("basis", _basis_codes(table))
     yield column("origin", table.origin.astype(np.uint8))
-    yield column("item-basis", _or_nothing(table.item_basis))
-    yield column("marks", marks_of(table))
-    yield column("risk", fine(table.risk))
+    yield column("item-basis", _code_open_values(table.item_basis))
+    yield column("marks", item_marks(table))
+    yield column("risk", quantize(table.risk))
     yield column("bits", np.round(table.bits, 3).astype(np.float32))
     if table.intervals:
         moments = np.concatenate(list(table.intervals.values()), axis=1)
         yield column("intervals", np.round(moments, 3).astype(np.float32))
     yield column("correlation", np.round(table.correlation, 3).astype(np.float32))
     yield column("counts", np.minimum(table.counts, 65535).astype(np.uint16))
-    cost = cost_of_items(table, one.asked)
+    cost = cost_of_items(table, inputs.item_samples)
     if cost is not None:
         yield column("cost", np.round(cost, 6).astype(np.float32))
-    if other is not None:
-        yield column("other-decision", other.decision.astype(np.uint8))
-        yield column("other-label", other.label.astype(np.uint8))
-        yield column("other-p", fine(other.p))
-        yield column("moved", fine(other.moved))
+    if comparison is not None:
+        yield column("other-decision", comparison.decision.astype(np.uint8))
+        yield column("other-label", comparison.label.astype(np.uint8))
+        yield column("other-p", quantize(comparison.p))
+        yield column("moved", quantize(comparison.moved))

@@ -30,7 +30,7 @@ from seke.explanations.text import worded
 from seke.graphics.action_units import Unit, units
 from seke.graphics.bars import bars
 from seke.graphics.shapes import COLOURS, DARK, Picture, Shape, Text, fitting
-from seke.graphics.style import written
+from seke.graphics.style import picture_bytes
 from seke.graphics.trajectory import course
 from seke.graphics.valence_arousal import Grid, Moments, _contours, _ellipse, highest_density, plane
 from seke.inference.session import Session
@@ -98,7 +98,7 @@ def test_hostile_text_stays_text(text):
 
 def test_both_writers_draw_the_same_path():
     inner = Picture(40, 40, (Shape("M 1 2 L 3 4 C 5 6 7 8 9 10 Q 11 12 13 14 Z", fill="ink"),))
-    picture = Picture(100, 100, (inner.placed(10, 20, 2.0),))
+    picture = Picture(100, 100, (inner.as_group(10, 20, 2.0),))
     (patch,) = picture.figure().axes[0].patches
     expected = [(10 + 2 * x, 20 + 2 * y) for x, y in zip(range(1, 14, 2), range(2, 15, 2), strict=True)]
     assert np.allclose(patch.get_path().vertices[:-1], expected)
@@ -353,9 +353,9 @@ HEADS = {"svg": b"<svg", "png": b"\x89PNG", "pdf": b"%PDF"}
 @pytest.mark.parametrize("form", HEADS)
 def test_every_picture_in_every_form(story, form):
     for name, _, draw in pictures_of(story):
-        data = written(draw(story), form)
+        data = picture_bytes(draw(story), form)
         assert data.startswith(HEADS[form]), name
-        assert written(draw(story), form) == data
+        assert picture_bytes(draw(story), form) == data
 
 
 @pytest.mark.parametrize("name", ["face", "posterior", "va", "units", "course"])
@@ -364,7 +364,7 @@ def test_a_command_writes_its_picture_whole(tmp_path, story, name):
     done = run("plot", name, FACES, "afraid-brows", "-o", path)
     assert (done.exit_code, done.output) == (0, "")
     drawings = {one: draw for one, _, draw in pictures_of(story)}
-    assert path.read_bytes() == written(drawings[name](story), "svg")
+    assert path.read_bytes() == picture_bytes(drawings[name](story), "svg")
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -138,14 +138,14 @@ def test_what_is_read_back_is_what_was_accepted(made, tmp_path):
     ],
 )
 def test_what_was_tampered_with_is_met(made, tmp_path, file, old, new, fault):
-    from seke.exporting.verify import verified
+    from seke.exporting.verify import verify_export
 
     everything(made, tmp_path / "data")
     path = tmp_path / "data" / file
     data = path.read_bytes()
     assert old in data
     path.write_bytes(data.replace(old, new, 1))
-    found = verified(tmp_path / "data")
+    found = verify_export(tmp_path / "data")
     assert any(fault in one for one in found.faults), found.faults
 
 
@@ -165,10 +165,10 @@ def test_without_the_readers_nothing_is_written(made, tmp_path):
 
 
 def test_what_is_no_export_is_refused(tmp_path):
-    from seke.exporting.verify import verified
+    from seke.exporting.verify import verify_export
 
     with pytest.raises(SekeError, match="is no export"):
-        verified(tmp_path)
+        verify_export(tmp_path)
 
 
 # LLaMA-Factory ---------------------------------------------------------------------------------------------

@@ -246,13 +246,13 @@ def test_reasons_are_those_of_the_knowledge(made, tmp_path):
 
 
 def test_a_rule_speaks_only_where_what_was_accepted_makes_it_true():
-    from seke.exporting.accepted_labels import Spoken
-    from seke.exporting.rationale import Reasons
+    from seke.exporting.accepted_labels import AcceptedLabels
+    from seke.exporting.rationale import RationaleFinder
 
-    reasons = Reasons(seke.knowledge(), "uniform")
+    reasons = RationaleFinder(seke.knowledge(), "uniform")
 
     def rules(expression, **units):
-        return set(reasons.of(Spoken("x", expression, {}, units, {})).rules)
+        return set(reasons.of(AcceptedLabels("x", expression, {}, units, {})).rules)
 
     brows = {"AU1": True, "AU2": True, "AU4": True}
     assert "afraid-brows" in rules("fear", **brows)
@@ -521,7 +521,7 @@ def test_dataset_info_names_the_files_and_their_roles(annotated, tmp_path):
 
 
 def test_nothing_is_left_behind_where_it_goes_wrong(made, tmp_path, monkeypatch):
-    monkeypatch.setattr("seke.exporting.formats.AT_ONCE", 1 << 20)
+    monkeypatch.setattr("seke.exporting.formats.BUFFER_BYTES", 1 << 20)
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")

@@ -14,10 +14,10 @@ from made_run import made_records
 import seke
 from engine import KnowledgeError, SekeError
 from seke.cli.main import main
-from seke.exporting.accepted_labels import Grounds, Spoken
+from seke.exporting.accepted_labels import AcceptedLabels, Grounds
 from seke.exporting.instruction_templates import HERE, KINDS, TASKS, languages, read_instructions
-from seke.exporting.instruction_writer import Speaker
-from seke.exporting.rationale import Reasons
+from seke.exporting.instruction_writer import InstructionWriter
+from seke.exporting.rationale import RationaleFinder
 
 OVERLAYS = Path(__file__).parents[3] / "examples" / "overlay"
 
@@ -182,11 +182,13 @@ def test_a_base_with_fewer_names_takes_the_shipped_words(tmp_path):
 
 
 def speaker(base, language="en", *, soft=False, seed=0):
-    return Speaker(base, read_instructions(base, language), Reasons(base, "uniform"), soft=soft, seed=seed)
+    return InstructionWriter(
+        base, read_instructions(base, language), RationaleFinder(base, "uniform"), soft=soft, seed=seed
+    )
 
 
 def test_phrasings_are_chosen_evenly_and_by_the_seed(base):
-    records = [Spoken.of(record, base, Grounds(uncalibrated=True)) for record in made_records(600)]
+    records = [AcceptedLabels.of(record, base, Grounds(uncalibrated=True)) for record in made_records(600)]
     said = {}
     for seed in (0, 1):
         found = speaker(base, seed=seed)
@@ -212,7 +214,9 @@ def test_names_and_labels_come_from_the_base(base, tmp_path):
 
 def test_german_reasons_are_german(base):
     (record,) = made_records(1)
-    told = Spoken(record["item"], "fear", {}, {"AU1": True, "AU2": True, "AU4": True, "AU12": False}, record)
+    told = AcceptedLabels(
+        record["item"], "fear", {}, {"AU1": True, "AU2": True, "AU4": True, "AU12": False}, record
+    )
     ((_, _, answer),) = speaker(base, "de").rows(told, ["reasoned"])
     assert "Gehobene und zugleich zusammengezogene Brauen gehören zur Angst" in answer
     assert "AU4 (Zusammenziehen der Brauen)" in answer
@@ -223,9 +227,9 @@ def test_lists_by_hand(base):
     (record,) = made_records(1)
 
     def answer(units):
-        told = Spoken(record["item"], None, {}, units, record)
+        told = AcceptedLabels(record["item"], None, {}, units, record)
         words = read_instructions(base)
-        found = Speaker(base, words, Reasons(base, "uniform"), soft=False, seed=0)
+        found = InstructionWriter(base, words, RationaleFinder(base, "uniform"), soft=False, seed=0)
         return found.facts["action_units"]["units"](told, None), json.loads(
             found.facts["action_units"]["json"](told, None)
         )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import SekeError
-from seke.exporting.splits import Entry, placed, shares_of
+from seke.exporting.splits import SplitEntry, assign_splits, shares_of
 
 LABELS = st.sampled_from([None, "fear", "anger", "neutral"])
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -21,7 +21,7 @@ def entries(draw):
     count = draw(st.integers(1, 40))
     few = st.integers(0, 12)
     return [
-        Entry(
+        SplitEntry(
             f"i{number}",
             draw(LABELS),
             draw(st.one_of(st.none(), few.map(lambda n: f"g{n}"))),
@@ -37,7 +37,7 @@ def entries(draw):
 def split(found, shares=SHARES, **options):
     """Place items; None where some split would be empty."""
     try:
-        return placed(found, shares, **options)
+        return assign_splits(found, shares, **options)
     except SekeError as error:
         assert "gets nothing" in str(error)
         return None
@@ -69,7 +69,7 @@ def test_every_item_is_accounted_for_once(found, seed, balance):
     for item, kept in where.duplicates.items():
         one, other = by_name[item], by_name[kept]
         assert (one.picture, one.box) == (other.picture, other.box)
-        assert one.spoken <= other.spoken
+        assert one.accepted_count <= other.accepted_count
 
 
 @given(entries(), st.integers(0, 3), st.sampled_from([None, 1.0, 2.5]), st.randoms(use_true_random=False))
@@ -94,43 +94,43 @@ def test_no_class_has_more_than_its_ratio_of_the_rarest(found, seed, balance):
 
 
 def alone(count):
-    return [Entry(f"i{n}", None, None, f"p{n}", f"f{n}", None, 1) for n in range(count)]
+    return [SplitEntry(f"i{n}", None, None, f"p{n}", f"f{n}", None, 1) for n in range(count)]
 
 
 @pytest.mark.parametrize("count", [10, 999, 5000])
 def test_items_that_stand_alone_meet_the_shares(count):
-    counts = Counter(placed(alone(count), SHARES).split.values())
+    counts = Counter(assign_splits(alone(count), SHARES).split.values())
     for name, share in SHARES.items():
         assert abs(counts[name] - share * count) <= 1
 
 
 def test_another_seed_is_another_split():
-    assert placed(alone(100), SHARES, 1).split != placed(alone(100), SHARES, 2).split
+    assert assign_splits(alone(100), SHARES, 1).split != assign_splits(alone(100), SHARES, 2).split
 
 
 def test_chains_of_ties_hold_together():
     """a and b are one person, b and c one picture with two boxes, c and d one file: all four are one."""
     chain = [
-        Entry("a", None, "ann", "p1", "f1", None, 1),
-        Entry("b", None, "ann", "p2", "f2", (0.0, 0.0, 1.0, 1.0), 1),
-        Entry("c", None, "bob", "p2", "f3", (5.0, 0.0, 1.0, 1.0), 1),
-        Entry("d", None, "cem", "p4", "f3", None, 1),
+        SplitEntry("a", None, "ann", "p1", "f1", None, 1),
+        SplitEntry("b", None, "ann", "p2", "f2", (0.0, 0.0, 1.0, 1.0), 1),
+        SplitEntry("c", None, "bob", "p2", "f3", (5.0, 0.0, 1.0, 1.0), 1),
+        SplitEntry("d", None, "cem", "p4", "f3", None, 1),
     ]
-    rest = [Entry(f"x{n}", None, f"g{n}", f"q{n}", f"h{n}", None, 1) for n in range(20)]
+    rest = [SplitEntry(f"x{n}", None, f"g{n}", f"q{n}", f"h{n}", None, 1) for n in range(20)]
     for seed in range(20):
         mixed = [*chain, *rest]
         random.Random(seed).shuffle(mixed)
-        found = placed(mixed, {"train": 0.5, "test": 0.5}, seed).split
+        found = assign_splits(mixed, {"train": 0.5, "test": 0.5}, seed).split
         assert len({found[name] for name in "abcd"}) == 1
 
 
 def test_a_duplicate_with_another_label_is_told():
-    found = placed(
+    found = assign_splits(
         [
-            Entry("a", "fear", None, "p", "f", None, 3),
-            Entry("b", "anger", None, "p", "g", None, 2),
-            Entry("c", None, None, "p", "h", None, 1),
-            Entry("d", "fear", None, "p", "k", None, 1),
+            SplitEntry("a", "fear", None, "p", "f", None, 3),
+            SplitEntry("b", "anger", None, "p", "g", None, 2),
+            SplitEntry("c", None, None, "p", "h", None, 1),
+            SplitEntry("d", "fear", None, "p", "k", None, 1),
         ],
         {"train": 1.0},
     )
@@ -140,9 +140,9 @@ def test_a_duplicate_with_another_label_is_told():
 
 
 def test_a_split_that_would_be_empty_is_refused():
-    one = [Entry(f"i{n}", None, "ann", f"p{n}", f"f{n}", None, 1) for n in range(9)]
+    one = [SplitEntry(f"i{n}", None, "ann", f"p{n}", f"f{n}", None, 1) for n in range(9)]
     with pytest.raises(SekeError, match=r"split test gets nothing: 9 items are 1 groups"):
-        placed(one, {"train": 0.5, "test": 0.5})
+        assign_splits(one, {"train": 0.5, "test": 0.5})
 
 
 @pytest.mark.parametrize(

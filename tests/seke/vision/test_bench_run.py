@@ -14,7 +14,7 @@ from server import Reply, Server, error
 
 import seke
 from engine import SekeError
-from seke.benchmarking.direct_questions import questions_of
+from seke.benchmarking.direct_questions import level_questions
 from seke.benchmarking.run import benchmark
 from seke.cli.main import main
 from seke.runs.batch_client import Batches
@@ -64,7 +64,7 @@ def recording(answers):
 
 
 def test_prompts_have_names_and_nothing_else_of_the_knowledge():
-    for question in questions_of(BASE).values():
+    for question in level_questions(BASE).values():
         text = question.prompt.text
         for variable in BASE.variables.values():
             assert not variable.description or variable.description not in text
@@ -72,7 +72,7 @@ def test_prompts_have_names_and_nothing_else_of_the_knowledge():
             assert str(variable.about.get("muscle", "no muscle")) not in text
         for rule in BASE.rules:
             assert not rule.statement or rule.statement not in text
-    asked = questions_of(BASE)
+    asked = level_questions(BASE)
     assert list(asked) == ["expression", "affect", "action_units"]
     assert all(state in asked["expression"].prompt.text for state in BASE.variables["expression"].states)
     assert all(f"{unit} {BASE.variables[unit].label}" in asked["action_units"].prompt.text for unit in UNITS)
@@ -81,14 +81,14 @@ def test_prompts_have_names_and_nothing_else_of_the_knowledge():
 
 def test_another_world_than_faces_has_questions_too():
     base = seke.knowledge(PLANTS)
-    asked = questions_of(base)
+    asked = level_questions(base)
     members = {name for question in asked.values() for name in question.members}
     assert members == {name for name, one in base.variables.items() if one.kind != "derived"}
 
 
 def test_a_picture_is_asked_about_what_it_has_labels_of_and_never_told_these(faces, tmp_path):
     job = benchmark(faces, tmp_path / "run", ScriptedModel())
-    asked = {item.name: [one.level for one in job.asked(item)] for item in job.items}
+    asked = {item.name: [one.level for one in job.questions_for(item)] for item in job.items}
     every = ["expression", "affect", "action_units"]
     assert asked == {"f0": every[:1], "f1": every[1:2], "f2": every[2:], "f3": every, "f4": every}
     assert job.call(job.items[0], job.questions["expression"]).prompt == job.questions["expression"].prompt
@@ -230,7 +230,7 @@ def test_a_server_is_asked_once_a_question_and_only_for_names(faces, tmp_path):
     assert (found.finished, len(seen)) == (True, 9)
     assert {(one["temperature"], one.get("n", 1)) for one in seen} == {(0.0, 1)}
     texts = {one["messages"][-1]["content"][0]["text"] for one in seen}
-    assert texts == {question.prompt.text for question in questions_of(BASE).values()}
+    assert texts == {question.prompt.text for question in level_questions(BASE).values()}
     schema = seen[0]["response_format"]["json_schema"]["schema"]
     assert schema["additionalProperties"] is False
     assert {one["expression"] for one in rows(tmp_path / "run").values()} == {"fear", ""}
@@ -291,7 +291,7 @@ def test_pictures_leave_only_where_somebody_allows_it(tmp_path, monkeypatch):
 
 
 def test_an_answer_of_a_list_that_names_a_unit_twice_is_none():
-    question = questions_of(BASE)["action_units"]
+    question = level_questions(BASE)["action_units"]
     record = question.read(Choice(0, '{"action_units": ["AU1", "AU1"]}', "stop"))
     assert set(question.values(record).values()) == {"unreadable"}
     assert set(question.values(question.read(Choice(0, '{"action_units": []}', "stop"))).values()) == {0}
