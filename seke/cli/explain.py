@@ -263,7 +263,7 @@ def explain(
         from engine import SekeError
         from seke.explanations.figures import facts_of_story, sheet
         from seke.explanations.story import story_of
-        from seke.explanations.text import worded
+        from seke.explanations.text import render
         from seke.tables.record_reader import holds_posteriors
 
         check_target(html, PAGE)
@@ -282,7 +282,7 @@ def explain(
         if as_json:
             print_json(facts_of_story(story))
         if as_text or not (as_json or html or png):
-            print(printable(worded(story.facts)).rstrip())
+            print(printable(render(story.facts)).rstrip())
         for path in (one for one in (html, png) if one is not None):
             print(printable(str(path)), file=sys.stderr)
 
@@ -294,7 +294,7 @@ def _write_item(
     from seke.plot import picture
 
     _spare(Path(source), item, output)
-    _write(picture(name, story_of(source, item, knowledge, population=population, why=False)), output)
+    _write(picture(name, story_of(source, item, knowledge, population=population, with_facts=False)), output)
 
 
 def _spare(run: Path, item: str, output: Path) -> None:

@@ -290,10 +290,10 @@ class _Options:
 def _explain(samples: tuple[str, ...], options: _Options, item: str) -> None:
     import json
 
-    from seke.explanations.facts import explained
+    from seke.explanations.facts import explain_in_session
 
     session = _with_thresholds(options.session(), samples, options)
-    found = explained(session, samples, item, in_order=options.in_order, seed=options.seed)
+    found = explain_in_session(session, samples, item, in_order=options.in_order, seed=options.seed)
     print(json.dumps(found.facts, ensure_ascii=False) if options.as_json else str(found).rstrip())
     _say_refused(session)
     promised = found.facts["decision"]["guarantee"]

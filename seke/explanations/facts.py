@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import Knowledge, Preposterior, SekeError, Sensitivity, diagnose, did_you_mean, weigh_parts
-from seke.explanations.text import worded
+from seke.explanations.text import render
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.sampling.infer import batches, on_samples
@@ -37,7 +37,7 @@ class Explanation:
     facts: Mapping[str, Any]
 
     def __str__(self) -> str:
-        return worded(self.facts)
+        return render(self.facts)
 
 
 def explain(
@@ -59,10 +59,10 @@ def explain(
     session = Session.open(base, population, seed)
     if not in_order:
         session = on_samples(session, samples)
-    return explained(session, samples, item, in_order=in_order, seed=seed)
+    return explain_in_session(session, samples, item, in_order=in_order, seed=seed)
 
 
-def explained(
+def explain_in_session(
     session: Session,
     samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
     item: str,
@@ -72,26 +72,26 @@ def explained(
 ) -> Explanation:
     """Explain one item among samples, in a session that is ready."""
     session = checked(session, samples)
-    met: list[str] = []
+    seen_items: list[str] = []
     for answers in batches(samples, session.network.knowledge, in_order=in_order):
         if item in answers.items:
             place = answers.items.index(item)
             return Explanation(facts_of(session, answers.part(place, place + 1), seed))
-        met += answers.items[: MOST_NAMES - len(met)]
-    raise SekeError(f"no item is called {item!r}{did_you_mean(item, met)}")
+        seen_items += answers.items[: MOST_NAMES - len(seen_items)]
+    raise SekeError(f"no item is called {item!r}{did_you_mean(item, seen_items)}")
 
 
-def facts_of(session: Session, one: Answers, seed: int = 0) -> Facts:
+def facts_of(session: Session, answers: Answers, seed: int = 0) -> Facts:
     """Return all facts about one item's label."""
     inference = session.inference
     base = session.network.knowledge
-    (record,) = session.records(one)
-    at_odds = diagnose(inference, one, inference.posterior(one)).at_odds[0]
-    weights, sensitivity = weigh_parts(inference, one), Sensitivity(inference, one)
-    read = bool(len(one.reading_item))
-    facts: Facts = _rounded(
+    (record,) = session.records(answers)
+    at_odds = diagnose(inference, answers, inference.posterior(answers)).at_odds[0]
+    weights, sensitivity = weigh_parts(inference, answers), Sensitivity(inference, answers)
+    read = bool(len(answers.reading_item))
+    facts: Facts = _round_numbers(
         {
-            "item": one.items[0],
+            "item": answers.items[0],
             "knowledge": {"name": base.name, "digest": base.digest},
             "label": {
                 "variable": base.root,
@@ -106,19 +106,19 @@ def facts_of(session: Session, one: Answers, seed: int = 0) -> Facts:
             "posterior": dict(weights.p),
             "readings": [
                 {
-                    "observer": one.observer,
-                    "question": one.question,
-                    "view": one.view,
-                    "said": one.said,
-                    **vars(one.weight),
+                    "observer": reading.observer,
+                    "question": reading.question,
+                    "view": reading.view,
+                    "said": reading.said,
+                    **vars(reading.weight),
                 }
-                for one in weights.readings
+                for reading in weights.readings
             ],
             "variables": _variables(base, weights),
             "rules": [_pull(base, pull) for pull in sensitivity.pulls()] if read else [],
             "least_pull": sensitivity.least_pull,
             "conflict": _conflict(session, record, weights, at_odds),
-            "next": _next(session, one, record, seed) if read else {"why": "unread"},
+            "next": _next(session, answers, record, seed) if read else {"why": "unread"},
             "numbers": [_flip(base, flip) for flip in sensitivity.flips()],
             "farthest": sensitivity.farthest,
         }
@@ -179,13 +179,13 @@ def _cited(base: Knowledge, declared: Any) -> Facts:
 def _variables(base: Knowledge, weights: Weights) -> list[Facts]:
     return [
         {
-            "variable": one.variable,
-            "said": one.said,
-            **vars(one.weight),
-            "given": one.given,
-            "declared": {state: _cited(base, cited) for state, cited in one.declared.items()},
+            "variable": contribution.variable,
+            "said": contribution.said,
+            **vars(contribution.weight),
+            "given": contribution.given,
+            "declared": {state: _cited(base, cited) for state, cited in contribution.declared.items()},
         }
-        for one in sorted(weights.variables, key=lambda one: -abs(one.weight.bits))
+        for contribution in sorted(weights.variables, key=lambda contribution: -abs(contribution.weight.bits))
     ]
 
 
@@ -205,7 +205,7 @@ def _pull(base: Knowledge, pull: Pull) -> Facts:
 def _conflict(session: Session, record: Facts, weights: Weights, at_odds: str) -> Facts:
     """Return how far readings contradict one another; at_odds: the observer most so."""
     base = session.network.knowledge
-    names = [f"{one.observer}, {one.question}, {one.view}" for one in weights.readings]
+    names = [f"{reading.observer}, {reading.question}, {reading.view}" for reading in weights.readings]
     places = {rule.name: str(rule.place) for rule in base.rules}
     pairs = [
         {"one": names[pair.one], "other": names[pair.other], "bits": pair.bits}
@@ -217,15 +217,18 @@ def _conflict(session: Session, record: Facts, weights: Weights, at_odds: str) -
         "least": base.policy.conflict,
         "at_odds": at_odds,
         "pairs": pairs,
-        "violations": [{**one, "place": places[one["rule"]]} for one in record["diagnostics"]["violations"]],
+        "violations": [
+            {**violation, "place": places[violation["rule"]]}
+            for violation in record["diagnostics"]["violations"]
+        ],
     }
 
 
-def _next(session: Session, one: Answers, record: Facts, seed: int) -> Facts:
+def _next(session: Session, answers: Answers, record: Facts, seed: int) -> Facts:
     """Return what would be asked, why or why not, and what its answers would change."""
     base = session.network.knowledge
     exact = Preposterior(session.inference, seed)
-    options = exact.options(one, 0)
+    options = exact.options(answers, 0)
     quick = record["decision"]["next"]
     keys = ("observer", "question", "about", "view", "samples")
     chosen = next((o for o in options if quick and all(getattr(o, k) == quick[k] for k in keys)), None)
@@ -234,17 +237,17 @@ def _next(session: Session, one: Answers, record: Facts, seed: int) -> Facts:
     for option in options:
         shown.setdefault((option.observer, option.question, option.about, option.view), option)
     return {
-        "why": _why(base, one, record, options, chosen),
+        "why": _next_reason(base, answers, record, options, chosen),
         "budget": base.policy.budget,
         "asked": _option(best) if best else None,
         "quick_gain": quick["gain"] if quick else None,
-        "outcomes": [_outcome(base, session, o) for o in exact.outcomes(one, 0, best)] if best else [],
+        "outcomes": [_outcome(base, session, o) for o in exact.outcomes(answers, 0, best)] if best else [],
         "options": [_option(o) for o in shown.values() if o is not best][:MOST_OPTIONS],
     }
 
 
-def _why(
-    base: Knowledge, one: Answers, record: Facts, options: tuple[Option, ...], chosen: Option | None
+def _next_reason(
+    base: Knowledge, answers: Answers, record: Facts, options: tuple[Option, ...], chosen: Option | None
 ) -> str:
     """Return which sentence tells why something is asked or nothing is."""
     if chosen is not None:
@@ -252,7 +255,7 @@ def _why(
     levels = record["decision"]["levels"]
     if all(level["decision"] == "accept" for name, level in levels.items() if base.policy.worth[name] > 0):
         return "settled"
-    if one.asked[0] >= base.policy.budget:
+    if answers.asked[0] >= base.policy.budget:
         return "budget"
     if not options:
         return "none"
@@ -293,14 +296,14 @@ def _flip(base: Knowledge, flip: Flip) -> Facts:
     }
 
 
-def _rounded(value: Any) -> Any:
+def _round_numbers(value: Any) -> Any:
     """Return the facts as plain JSON values, numbers rounded."""
     if isinstance(value, float):
         return round(value, DIGITS) + 0.0
     if isinstance(value, dict):
-        return {key: _rounded(one) for key, one in value.items()}
+        return {key: _round_numbers(member) for key, member in value.items()}
     if hasattr(value, "items"):
-        return _rounded(dict(value))
+        return _round_numbers(dict(value))
     if isinstance(value, list | tuple):
-        return [_rounded(one) for one in value]
+        return [_round_numbers(member) for member in value]
     return value

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seke.explanations.figures import headline, legend_of, mark_of, pictures_of
-from seke.explanations.text import PARTS, reasons_in_words, said_in_words, worded_part
+from seke.explanations.text import PARTS, reading_phrases, reasons_in_words, render_part
 from seke.graphics.shapes import COLOURS, DARK, clean
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def page(story: Story, *, redact_image: bool = False) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, keep_trailing_newline=True
     )
     decision = story.record["decision"]
-    parts = [worded_part(name, story.facts) for name in PARTS] if story.facts else []
+    parts = [render_part(name, story.facts) for name in PARTS] if story.facts else []
     shown = {
         "item": clean(story.item),
         "headline": clean(headline(story)),
@@ -55,7 +55,7 @@ def page(story: Story, *, redact_image: bool = False) -> str:
         "legend": legend_of(story),
         "reasons": clean(reasons_in_words(decision["reasons"]), 2000),
         "lead": clean(parts[0][1], 2000) if parts else "",
-        "made_with": _made_with(story),
+        "made_with": _provenance(story),
         "picture": "" if story.picture is None or redact_image else _address(story.picture),
         "pictures": [
             {"name": name, "title": clean(title), "svg": Markup(draw(story).svg())}
@@ -63,7 +63,7 @@ def page(story: Story, *, redact_image: bool = False) -> str:
         ],
         "root": clean(story.base.root),
         "numbers": [clean(name) for name in story.base.affect],
-        "steps": [_step(story, one) for one in story.steps],
+        "steps": [_step(story, step) for step in story.steps],
         "left_out": max(len(story.steps) and story.record["diagnostics"]["samples"] - len(story.steps), 0),
         "parts": [(clean(title), _lines(text)) for title, text in parts[1:]],
         "style": Markup(style),
@@ -76,13 +76,15 @@ def _address(picture: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
 
 
-def _made_with(story: Story) -> str:
+def _provenance(story: Story) -> str:
     counts = story.record.get("diagnostics", {})
-    told = [f"knowledge {story.base.name} {story.base.digest}"]
+    provenance = [f"knowledge {story.base.name} {story.base.digest}"]
     if story.population:
-        told.insert(0, f"population {story.population}")
-    told += [f"{counts[name]} {name}" for name in ("samples", "refused", "unreadable") if counts.get(name)]
-    return clean("; ".join(told))
+        provenance.insert(0, f"population {story.population}")
+    provenance += [
+        f"{counts[name]} {name}" for name in ("samples", "refused", "unreadable") if counts.get(name)
+    ]
+    return clean("; ".join(provenance))
 
 
 def _lines(text: str) -> str:
@@ -102,17 +104,17 @@ def _step(story: Story, step: Step) -> Mapping[str, Any]:
     return {
         "question": clean(question + (f", {step.view}" if step.view != "face" else "")),
         "observer": clean(step.observer),
-        "said": clean("; ".join(_said(step)), 2000),
+        "said": clean("; ".join(_answer_phrases(step)), 2000),
         "then": clean(f"{best} {step.p[best]:.2f}"),
         "numbers": [f"{step.numbers[name]:+.2f}" for name in story.base.affect],
     }
 
 
-def _said(step: Step) -> Iterator[str]:
+def _answer_phrases(step: Step) -> Iterator[str]:
     if step.status != "ok":
         yield step.status
-    told = list(said_in_words(step.said))
+    phrases = list(reading_phrases(step.answers))
     # Of a closed list of units without one that is present nothing would be seen.
-    if not told and step.said:
-        told = ["none of what was asked is present"]
-    yield from told
+    if not phrases and step.answers:
+        phrases = ["none of what was asked is present"]
+    yield from phrases

@@ -32,7 +32,7 @@ UNRECORDED = (
 
 
 @dataclass(frozen=True)
-class Migrated:
+class MigrationReport:
     """What a migration did.
 
     facts: JSON values: `overlay`, `changes` (each with `place`, `path`, `old`, `new`, `reason`), `advice`
@@ -47,7 +47,9 @@ class Migrated:
         return "\n".join(_lines(self.facts))
 
 
-def migrate(overlay: str | Path, output: str | Path | None = None, *, in_place: bool = False) -> Migrated:
+def migrate(
+    overlay: str | Path, output: str | Path | None = None, *, in_place: bool = False
+) -> MigrationReport:
     """Rewrite an overlay of an earlier version, a file or a folder, for this version.
 
     Args:
@@ -87,7 +89,9 @@ def migrate(overlay: str | Path, output: str | Path | None = None, *, in_place: 
         "written": written,
         "kept": kept,
     }
-    return Migrated(facts, {file: new.decode("utf-8-sig") for file, (_, new) in migration.files.items()})
+    return MigrationReport(
+        facts, {file: new.decode("utf-8-sig") for file, (_, new) in migration.files.items()}
+    )
 
 
 def hint(base: str | Path | None, *, faulty: bool) -> str:
@@ -177,7 +181,7 @@ def _write_over(migration: Migration) -> tuple[list[str], list[str]]:
         for place in places.values():
             place.unlink(missing_ok=True)
         raise
-    return [near_file(str(file)) for file in changed], [near_file(str(one)) for one in places.values()]
+    return [near_file(str(file)) for file in changed], [near_file(str(place)) for place in places.values()]
 
 
 def _advice(migration: Migration, path: Path) -> list[str]:
@@ -216,10 +220,10 @@ def _quoted(path: Path) -> str:
 def _lines(facts: Mapping[str, Any]) -> list[str]:
     changes = facts["changes"]
     lines = [
-        f"{one['place']}: {one['path']}: "
-        + (f"{one['old']} -> {one['new']}" if one["new"] else "taken out")
-        + f"; {one['reason']}"
-        for one in changes
+        f"{change['place']}: {change['path']}: "
+        + (f"{change['old']} -> {change['new']}" if change["new"] else "taken out")
+        + f"; {change['reason']}"
+        for change in changes
     ]
     if changes:
         lines.append(f"{facts['overlay']}: {count(len(changes), 'change')}")

@@ -57,7 +57,7 @@ def new(folder: Path, base: str = "shipped", matrix: Matrix | None = None) -> tu
         SCHEMA: json.dumps(json_schema(knowledge), indent=1, ensure_ascii=False) + "\n",
     }
     files |= {"activations.yaml": cells} if cells else {}
-    made = next((one for one in reversed(folder.parents) if not one.exists()), folder)
+    made = next((parent for parent in reversed(folder.parents) if not parent.exists()), folder)
     folder.mkdir(parents=True)
     try:
         for name, content in files.items():
@@ -85,18 +85,18 @@ def _template(base: Knowledge, named: str, folder: Path) -> str:
         name, moments = base.affect[0], base.moments[-1]
         edges = base.variables[name].edges
         then = f"{name} > {edges[len(edges) // 2]:g}"
-        mean, sd = (f"[{', '.join(map(decimal, one))}]" for one in (moments.mean, moments.sd))
+        mean, sd = (f"[{', '.join(map(decimal, numbers))}]" for numbers in (moments.mean, moments.sd))
         affect = (
             f"# How {' and '.join(base.affect)} go with a state: means, then sds, in this order.\n"
             f"# affect:\n#   moments:\n#     {state}: {{mean: {mean}, sd: {sd}, n: 10, source: judgement, "
             'note: "my set is like this"}\n'
         )
     words = [path.removeprefix("words.") for path in base.numbers if path.startswith("words.")]
-    said = {
+    placeholders = {
         "EXTENDS": extends,
         "BASE": shlex.quote(named),
         "HERE": shlex.quote(str(folder)),
-        "SHARES": f"{{{', '.join(f'{one}: {1 / len(states):.4f}' for one in states)}}}",
+        "SHARES": f"{{{', '.join(f'{state_name}: {1 / len(states):.4f}' for state_name in states)}}}",
         "WORDS": f"\n# A word may stand for p: {', '.join(words)}." if words else "",
         "REMOVED": f"rules.{base.rules[0].name}" if base.rules else f"variables.{base.root}.states.{state}",
         "LEVEL": next((level for level, names in base.levels.items() if base.root in names), base.root),
@@ -112,7 +112,7 @@ def _template(base: Knowledge, named: str, folder: Path) -> str:
     lacking = [name for name, least in (("UNIT", 1), ("OTHER", 2)) if len(units) < least]
     parts = [part for part in text.split("\n\n") if not any(name in part for name in lacking)]
     text = "\n\n".join(parts)
-    return re.sub("|".join(said), lambda found: said[found[0]], text)
+    return re.sub("|".join(placeholders), lambda match: placeholders[match[0]], text)
 
 
 def _cells(matrix: Matrix, base: Knowledge) -> str:
@@ -126,13 +126,13 @@ def _cells(matrix: Matrix, base: Knowledge) -> str:
         cited = [f"  source: {name}"]
     else:
         head = []
-        said = json.dumps(
+        note = json.dumps(
             f"Read from {matrix.path.name}; say here where its numbers come from.", ensure_ascii=False
         )
-        cited = ["  source: judgement", f"  note: {said}"]
+        cited = ["  source: judgement", f"  note: {note}"]
     lines = [f"# yaml-language-server: $schema={SCHEMA}", *head, "activations:", *cited, "  cells:"]
     for state in base.variables[base.root].states:
-        row = {variable: p for (one, variable), p in cells.items() if one == state}
+        row = {variable: p for (row_state, variable), p in cells.items() if row_state == state}
         if row:
             lines.append(f"    {state}:")
             lines += [
@@ -171,14 +171,14 @@ def _numbers(
     ]
     cells: dict[tuple[str, str], float] = {}
     for line, row in body:
-        own = _name(matrix, base, not across, row[0], line, 1, faults)
+        row_name = _name(matrix, base, not across, row[0], line, 1, faults)
         if len(row) > len(header):
             faults.append(f"{matrix.path}:{line}: has {len(row)} cells; the first row has {len(header)}")
-        for column, (other, cell) in enumerate(zip(columns, row[1:], strict=False), 2):
+        for column, (column_name, cell) in enumerate(zip(columns, row[1:], strict=False), 2):
             place = f"{matrix.path}:{line}:{column}"
             if cell.strip() and not header[column - 1].strip():
                 faults.append(f"{place}: stands in a column without a name")
-            state, variable = (other, own) if across else (own, other)
+            state, variable = (column_name, row_name) if across else (row_name, column_name)
             if not cell.strip() or state is None or variable is None:
                 continue
             if (state, variable) in cells:
