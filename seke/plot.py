@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Source = str | Path | Sequence[str | Path] | Mapping[str, Any] | Story
     Base = Knowledge | str | Path | None
 
+# Rows of the picture of a fit.
 MOST_UNKNOWNS = 40
 
 

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
     Facts = dict[str, Any]
 
+# Decimal places of numbers in the facts.
 DIGITS = 6
+# Names of items kept to suggest one where an item is not found.
 MOST_NAMES = 10_000
+# Questions listed beside the best one.
 MOST_OPTIONS = 6
 # A root that belongs to no level, about which nothing is decided.
 _UNDECIDED = {"decision": "reject", "value": None, "risk": None, "origin": None, "basis": None}
@@ -127,7 +130,7 @@ def facts_of(session: Session, answers: Answers, seed: int = 0) -> Facts:
 
 
 def _decision(base: Knowledge, record: Facts, weights: Weights) -> Facts:
-    """Return what is decided about the root, on what that rests, and which limit it is held against."""
+    """Return the decision about the root, its basis, and the limit that its risk is compared with."""
     policy, variable = base.policy, base.variables[base.root]
     level = record["decision"]["levels"].get(base.root, _UNDECIDED)
     promised = record["decision"].get("guarantee")
@@ -152,7 +155,7 @@ def _decision(base: Knowledge, record: Facts, weights: Weights) -> Facts:
 
 
 def _state(value: Any) -> Any:
-    """Return a decided value as its state is called: of a binary variable true and false."""
+    """Return the name of the state of a decided value: true or false for a binary variable."""
     return str(value).lower() if isinstance(value, bool) else value
 
 
@@ -162,12 +165,12 @@ def _prior(session: Session, weights: Weights) -> Facts:
         "population": population.name,
         "p": dict(weights.prior),
         "bits": weights.prior_bits,
-        **_cited(session.network.knowledge, population),
+        **_citation(session.network.knowledge, population),
     }
 
 
-def _cited(base: Knowledge, declared: Any) -> Facts:
-    """Return where a declared value stands, and its source."""
+def _citation(base: Knowledge, declared: Any) -> Facts:
+    """Return the place of a declared value, and its source."""
     source = base.sources.get(declared.source)
     return {
         "place": str(declared.place),
@@ -183,7 +186,7 @@ def _variables(base: Knowledge, weights: Weights) -> list[Facts]:
             "said": contribution.said,
             **vars(contribution.weight),
             "given": contribution.given,
-            "declared": {state: _cited(base, cited) for state, cited in contribution.declared.items()},
+            "declared": {state: _citation(base, cited) for state, cited in contribution.declared.items()},
         }
         for contribution in sorted(weights.variables, key=lambda contribution: -abs(contribution.weight.bits))
     ]
@@ -198,12 +201,12 @@ def _pull(base: Knowledge, pull: Pull) -> Facts:
         "bits": pull.bits,
         "moved": {"variable": pull.moved, "without": pull.without, "with": pull.with_it},
         "violated": pull.violated,
-        **_cited(base, pull.declared),
+        **_citation(base, pull.declared),
     }
 
 
 def _conflict(session: Session, record: Facts, weights: Weights, at_odds: str) -> Facts:
-    """Return how far readings contradict one another; at_odds: the observer most so."""
+    """Return how far readings contradict one another; at_odds: the observer that contradicts most."""
     base = session.network.knowledge
     names = [f"{reading.observer}, {reading.question}, {reading.view}" for reading in weights.readings]
     places = {rule.name: str(rule.place) for rule in base.rules}
@@ -225,7 +228,7 @@ def _conflict(session: Session, record: Facts, weights: Weights, at_odds: str) -
 
 
 def _next(session: Session, answers: Answers, record: Facts, seed: int) -> Facts:
-    """Return what would be asked, why or why not, and what its answers would change."""
+    """Return the next question, the reason for it or for none, and what its answers would change."""
     base = session.network.knowledge
     exact = Preposterior(session.inference, seed)
     options = exact.options(answers, 0)
@@ -249,7 +252,7 @@ def _next(session: Session, answers: Answers, record: Facts, seed: int) -> Facts
 def _next_reason(
     base: Knowledge, answers: Answers, record: Facts, options: tuple[Option, ...], chosen: Option | None
 ) -> str:
-    """Return which sentence tells why something is asked or nothing is."""
+    """Return the key of the sentence that says why a question is asked, or none is."""
     if chosen is not None:
         return "ask" if chosen.rate > 1 else "doubtful"
     levels = record["decision"]["levels"]
@@ -292,12 +295,12 @@ def _flip(base: Knowledge, flip: Flip) -> Facts:
         "label": flip.label,
         "p": flip.p,
         "accepted": flip.accepted,
-        **_cited(base, number),
+        **_citation(base, number),
     }
 
 
 def _round_numbers(value: Any) -> Any:
-    """Return the facts as plain JSON values, numbers rounded."""
+    """Return facts as plain JSON values, with numbers rounded to DIGITS."""
     if isinstance(value, float):
         return round(value, DIGITS) + 0.0
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""A story's pictures: each one thing, and all of them on one sheet."""
+"""The pictures of a story, one by one and together on one sheet."""
 
 from __future__ import annotations
 
@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 
     Facts = Mapping[str, Any]
 
+# In pixels: around the sheet, between pictures, from line to line.
 MARGIN, GUTTER, LINE = 28.0, 26.0, 15.5
+# Lines of each text on the sheet.
 MOST_LINES = 6
+# Decimal places of numbers in the JSON.
 DIGITS = 6
 
 
@@ -50,7 +53,7 @@ def root_posterior(story: Story) -> Mapping[str, float]:
 
 
 def _posteriors(record: Facts, root: str) -> Facts:
-    """Return all posteriors of a record by variable."""
+    """Return variable -> posterior of a record, with nested mappings flattened."""
     given = dict(record.get("posteriors", record))
     mappings = [value for name, value in given.items() if name != root and isinstance(value, dict)]
     for value in mappings:
@@ -59,7 +62,7 @@ def _posteriors(record: Facts, root: str) -> Facts:
 
 
 def has_face(story: Story) -> bool:
-    """Whether any of the base's variables moves anything in a face."""
+    """Return whether any variable of the base is an action unit that the face is drawn from."""
     return any(name in face_table()["units"] for name in probabilities(story))
 
 
@@ -85,13 +88,13 @@ def units_of(story: Story) -> Picture:
 
 
 def mark_of(story: Story) -> str:
-    """Return what follows the word of a decision on numbers that were not calibrated, else no text."""
+    """Return the mark of a decision that rests on uncalibrated numbers, else an empty text."""
     basis = basis_of_item(story.record["decision"], required_of(story.base))
     return MARK if basis in UNCALIBRATED else ""
 
 
 def legend_of(story: Story) -> str:
-    """Return what the mark stands for, no text where nothing has it."""
+    """Return the meaning of the mark, an empty text where no level has it."""
     levels = story.record["decision"]["levels"].values()
     return LEGEND if any(basis_of(level) in UNCALIBRATED for level in levels) else ""
 
@@ -104,7 +107,7 @@ def plane_of(story: Story) -> Picture:
         Moments(
             (moments.mean[0], moments.mean[1]), (moments.sd[0], moments.sd[1]), _correlation(moments), state
         )
-        for state, moments in _expected(story)
+        for state, moments in _state_moments(story)
     ]
     return plane(
         story.posterior,
@@ -116,7 +119,7 @@ def plane_of(story: Story) -> Picture:
     )
 
 
-def _expected(story: Story) -> Iterator[tuple[str, Any]]:
+def _state_moments(story: Story) -> Iterator[tuple[str, Any]]:
     """Yield each root state with the declared moments of the interval variables."""
     base = story.base
     yield from zip(base.variables[base.root].states, base.moments, strict=True)
@@ -173,7 +176,7 @@ def _round(p: Mapping[str, float]) -> dict[str, float]:
 
 
 def headline(story: Story) -> str:
-    """Return what is decided about the item's root, in one line."""
+    """Return the most probable state of the root with its probability."""
     p = root_posterior(story)
     best = max(p, key=lambda state: p[state])
     return f"{best} {p[best]:.2f}"
@@ -215,7 +218,7 @@ def _head(story: Story, width: float) -> Iterator[Mark]:
 
 
 def _prose(story: Story, x: float, y: float, room: float) -> Iterator[Mark]:
-    """Yield conflicts and what is next in words, as much as has room."""
+    """Yield the texts about conflicts and the next question, cut to the room."""
     most = max(int(room / (LETTER * 11.5)), 40)
     for name in ("conflict", "next"):
         title, text = render_part(name, story.facts)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from seke.explanations.story import Step, Story
 
+# Characters of a text at most.
 WORDS = 20_000
 
 
@@ -32,10 +33,10 @@ def colours_css() -> str:
 
 
 def page(story: Story, *, redact_image: bool = False) -> str:
-    """Return the page. Texts of anybody's are escaped, shortened and freed of control signs.
+    """Return the page. Texts from outside are escaped, shortened and freed of control characters.
 
-    Its drawings have escaped theirs, so that they and the style are taken as they are. redact_image: leave
-    out the item's own picture.
+    Drawings escape their own texts, so they are inserted unchanged, as the style is. redact_image: leave out
+    the picture of the item.
     """
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup
@@ -88,11 +89,11 @@ def _provenance(story: Story) -> str:
 
 
 def _lines(text: str) -> str:
-    """Return a text whose lines stay lines, each of them clean."""
-    return "\n".join(_indented(line) for line in text[:WORDS].splitlines())
+    """Return a text cleaned line by line."""
+    return "\n".join(_clean_line(line) for line in text[:WORDS].splitlines())
 
 
-def _indented(line: str) -> str:
+def _clean_line(line: str) -> str:
     # `clean` makes one space of several, which would take tables apart.
     cells = [clean(cell, 2000) if cell.strip() else "" for cell in line.split(" ")]
     return " ".join(cells)

@@ -1,6 +1,6 @@
-"""One item's story: what was answered in which order, and what came of it.
+"""The story of one item: its answers in order, and the posterior after each of them.
 
-Of a run or of samples a story has all there is; of posteriors alone what their record says.
+A story of a run or of samples has all parts; a story of posteriors alone has only what their record says.
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ if TYPE_CHECKING:
     Facts = Mapping[str, Any]
     Line = tuple[str, str, str, str | None, str]
 
+# Answers in a story; later ones are left out.
 MOST_STEPS = 60
-# Of the item's picture, in pixels.
+# Height and width of the picture of the item at most, in pixels.
 SIDE = 360
 
 
 @dataclass(frozen=True)
 class Step:
-    """One answer, and what was believed after it. about: the variable it was about, or none.
+    """One answer and the posterior after it. about: the variable of the question, empty where there is none.
 
     answers: variable -> answer -> how often; empty where it was refused or could not be read (`status`).
     p: root state -> probability. numbers: interval variable -> posterior mean.
@@ -57,7 +58,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Story:
-    """All that can be drawn or told of an item.
+    """Everything that pictures and texts about an item are made from.
 
     record: its posterior record. facts: those of `seke.explain`, none where only posteriors are at hand.
     prior: root state -> probability. readings: title, second line, root state -> likelihood with sum 1, of
@@ -171,7 +172,10 @@ def story_of_samples(
 def _readings(
     session: Session, whole: Answers
 ) -> tuple[tuple[tuple[str, str, Mapping[str, float]], ...], Mapping[str, float]]:
-    """Return of each reading what it alone says of the root, P(answers | state) with sum 1; and the prior."""
+    """Return the likelihood of the root from each reading alone, scaled to the sum 1, and the prior.
+
+    A likelihood is P(answers | state) by state, with the title and the second line of its reading.
+    """
     base, root, states = session.network.knowledge, session.network.root, session.network.root_states
     prior = session.inference.posterior(Answers.nothing()).marginals[root][0]
     every = np.ones(len(whole.reading_item), dtype=bool)
@@ -187,7 +191,7 @@ def _readings(
 
 
 def _steps(session: Session, item_samples: SingleSamples, order: Sequence[Line]) -> tuple[Step, ...]:
-    """Return what was believed after each answer: the posterior of the answers so far."""
+    """Return the steps: each answer with the posterior given the answers up to it."""
     base, root = session.network.knowledge, session.network.root
     item_index = np.zeros(1, dtype=np.int64)
     places = _answer_order(item_samples, order)[:MOST_STEPS]
@@ -196,8 +200,8 @@ def _steps(session: Session, item_samples: SingleSamples, order: Sequence[Line])
         for count in range(len(places))
     ]
     parts = [
-        some.gathered((str(count),), np.repeat(item_index, len(some.items)))
-        for count, some in enumerate(so_far)
+        answers_so_far.gathered((str(count),), np.repeat(item_index, len(answers_so_far.items)))
+        for count, answers_so_far in enumerate(so_far)
     ]
     posterior = session.inference.posterior(Answers.stacked(parts)) if parts else None
     steps = []
@@ -217,7 +221,7 @@ def _steps(session: Session, item_samples: SingleSamples, order: Sequence[Line])
 
 
 def _answer_order(item_samples: SingleSamples, order: Sequence[Line]) -> list[int]:
-    """Return the answers' indices in the order in which they came; where none is known, as in their files."""
+    """Return indices of the answers in the order of arrival, or of their files where that is unknown."""
     waiting: dict[Line, list[int]] = defaultdict(list)
     for place, line in enumerate(item_samples.line):
         waiting[line].append(place)
@@ -246,7 +250,7 @@ def _joint(session: Session, whole: Answers) -> Grid | None:
 
 
 def _moments(record: Facts, base: Knowledge) -> Moments | None:
-    """Return what a record says of two interval variables."""
+    """Return the moments of the two interval variables; None where a record lacks one of them."""
     given = record.get("posteriors", record)
     if len(base.affect) != 2 or any(name not in given for name in base.affect):
         return None
@@ -256,7 +260,7 @@ def _moments(record: Facts, base: Knowledge) -> Moments | None:
 
 
 def _points(base: Knowledge, answers: Answers) -> tuple[tuple[float, float], ...]:
-    """Return the answers that tell both interval variables, each sample being an item."""
+    """Return the answers with values of both interval variables, where each sample counts as an item."""
     if len(base.affect) != 2 or any(name not in answers.numbers for name in base.affect):
         return ()
     values = []

@@ -1,4 +1,4 @@
-"""Facts about an item -> words for a terminal; every word is a template of `explanation.yaml`."""
+"""Facts about an item -> text for a terminal, with the templates of `explanation.yaml`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ if TYPE_CHECKING:
 
     Facts = Mapping[str, Any]
 
+# Columns of the terminal.
 WIDTH = 90
+# Bits, or a probability, from which on something is worth a line.
 SMALL = 0.05
+# Lines at most: pairs of readings in conflict, outcomes of a question, variables.
 MOST_PAIRS = 4
 MOST_OUTCOMES = 8
 MOST_SHOWN = 8
+# Gain per unit of cost from which on a question is listed.
 LEAST_RATE = 0.05
+# Numbers that change the decision; where there are fewer, a line says so.
 WANTED = 3
+# Different answers in a cell, and its characters; a longer cell becomes a note.
 MOST_TOLD = 4
 LONGEST_CELL = 18
 
@@ -35,17 +41,17 @@ def _words() -> Mapping[str, Any]:
 
 
 def render(facts: Facts) -> str:
-    """Return the facts in words, lines of at most WIDTH columns where no path is longer."""
+    """Return the facts as text, in lines of at most WIDTH columns where no path is longer."""
     return "\n\n".join("\n".join(part(facts)) for part in PARTS.values()) + "\n"
 
 
 def render_part(name: str, facts: Facts) -> tuple[str, str]:
-    """Return the title and the text of one of PARTS; the first one's title is its first line too."""
+    """Return the title and the text of one of PARTS; the first part has its first line as title."""
     title, *lines = PARTS[name](facts)
     return title, textwrap.dedent("\n".join(lines))
 
 
-def _wrapped(text: str, indent: str = "", hang: str | None = None) -> list[str]:
+def _wrap(text: str, indent: str = "", hang: str | None = None) -> list[str]:
     after = indent if hang is None else hang
     return textwrap.wrap(
         text,
@@ -70,12 +76,12 @@ def _table(
             for i, (cell, width) in enumerate(zip(row, widths, strict=False))
         ]
         first = "  " + "  ".join(cells) + "  "
-        yield from (line.rstrip() for line in _wrapped(row[-1], first, " " * start) or [first])
-        yield from _wrapped(note, " " * (sum(widths[:right]) + 2 * right + 2))
+        yield from (line.rstrip() for line in _wrap(row[-1], first, " " * start) or [first])
+        yield from _wrap(note, " " * (sum(widths[:right]) + 2 * right + 2))
 
 
 def _answer_counts(counts: Mapping[str, float]) -> str:
-    """Return answers and how often they were given; of a binary variable how many of them were true."""
+    """Return answers with their counts; for a binary variable the share of true ones."""
     if set(counts) <= {"true", "false"} and sum(counts.values()) > 1:
         return f"true {counts.get('true', 0):g}/{sum(counts.values()):g}"
     shown = [answer if count == 1 else f"{answer} ×{count:g}" for answer, count in counts.items()]
@@ -84,7 +90,7 @@ def _answer_counts(counts: Mapping[str, float]) -> str:
 
 
 def _place(place: str) -> str:
-    """Return a place as short as it is clear: from here, or from the shipped knowledge."""
+    """Return a place relative to the working directory or to the shipped knowledge where it lies there."""
     for folder, name in ((Path.cwd(), ""), (shipped_folder(), "shipped/")):
         if place.startswith(f"{folder}/"):
             return name + place[len(str(folder)) + 1 :]
@@ -114,18 +120,18 @@ def _label(facts: Facts) -> list[str]:
     }
     given["within"] = words["within"][_limit_kind(decision)].format(**given)
     sentence = " ".join(words[_verdict(facts, held)].format(**given).split())
-    return _wrapped(words["label"].format(**named)) + _wrapped(sentence)
+    return _wrap(words["label"].format(**named)) + _wrap(sentence)
 
 
 def _limit_kind(decision: Facts) -> str:
-    """Return what the highest risk is: a limit of each, a threshold of a mean, or a cap in its place."""
+    """Return the kind of the limit: of each risk, a threshold that keeps a mean, or a cap in its place."""
     if decision["limit_of"] == "each":
         return "each"
     return "mean" if decision["threshold_found"] else "capped"
 
 
 def _verdict(facts: Facts, held: bool) -> str:
-    """Return which sentence says what is decided about the label; held: whether it is guaranteed."""
+    """Return the key of the sentence on the decision about the label; held: whether it is guaranteed."""
     decision = facts["decision"]
     if not facts["readings"]:
         return "unread"
@@ -140,7 +146,7 @@ def _verdict(facts: Facts, held: bool) -> str:
 
 
 def _obstacle(facts: Facts) -> str:
-    """Return which sentence says why the label is not accepted though its risk is low enough."""
+    """Return the key of the sentence that says why a label of low risk is not accepted."""
     decision, conflict = facts["decision"], facts["conflict"]
     if conflict["probability"] < conflict["least"]:
         return "conflicting"
@@ -150,11 +156,13 @@ def _obstacle(facts: Facts) -> str:
 
 
 def reasons_in_words(reasons: Sequence[str]) -> str:
-    """Return the reasons of a decision, those of one kind together."""
+    """Return the reasons of a decision as text, grouped by kind."""
     kinds: dict[str, list[str]] = {}
-    for kind, _, what in (reason.partition(": ") for reason in reasons):
-        kinds.setdefault(kind, []).append(what)
-    return "; ".join(f"{kind}: {', '.join(what)}" if all(what) else kind for kind, what in kinds.items())
+    for kind, _, subject in (reason.partition(": ") for reason in reasons):
+        kinds.setdefault(kind, []).append(subject)
+    return "; ".join(
+        f"{kind}: {', '.join(subjects)}" if all(subjects) else kind for kind, subjects in kinds.items()
+    )
 
 
 def _prior(facts: Facts) -> list[str]:
@@ -167,12 +175,12 @@ def _prior(facts: Facts) -> list[str]:
         "p_runner_up": prior["p"][label["runner_up"]],
         "bits": prior["bits"],
     }
-    lines = [words["title"], *_wrapped(words["population"].format(**given), "  ")]
+    lines = [words["title"], *_wrap(words["population"].format(**given), "  ")]
     given = {"place": _place(prior["place"]), "source": prior["source"], "cite": prior["cite"].rstrip(".")}
-    lines += _wrapped(words["source"].format(**given), "  ")
+    lines += _wrap(words["source"].format(**given), "  ")
     weight = label["bits"] - prior["bits"]
     after = {"weight": weight, "label": label["value"], "bits": label["bits"]}
-    return lines + _wrapped(words["after" if weight >= 0 else "against"].format(**after), "  ")
+    return lines + _wrap(words["after" if weight >= 0 else "against"].format(**after), "  ")
 
 
 def _readings(facts: Facts) -> list[str]:
@@ -184,11 +192,11 @@ def _readings(facts: Facts) -> list[str]:
     lines = [words["title"].format(label=facts["label"]["value"])]
     if not rows:
         return [*lines, "  " + words["unread"]]
-    return [*lines, *_table(words["head"], rows, 2), *_wrapped(words["note"], "  ")]
+    return [*lines, *_table(words["head"], rows, 2), *_wrap(words["note"], "  ")]
 
 
 def reading_phrases(answers_by_variable: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
-    """Yield what a reading said: of binary variables those that were ever true, by name."""
+    """Yield the answers of a reading as text; binary variables by name, where they were ever true."""
     for name, answers in answers_by_variable.items():
         if not set(answers) <= {"true", "false"}:
             yield f"{name} {_answer_counts(answers)}"
@@ -206,7 +214,7 @@ def _variables(facts: Facts) -> list[str]:
     for variable in large:
         given = [f"{state} {value:.2f}" for state, value in variable["given"].items()] or ["", ""]
         bits = (f"{variable['bits']:+.2f}", f"{variable['alone']:+.2f}")
-        answers, declared = _answer_counts(variable["said"]), _declared(variable["declared"])
+        answers, declared = _answer_counts(variable["said"]), _citations(variable["declared"])
         short = len(answers) <= LONGEST_CELL
         rows.append((*bits, variable["variable"], answers if short else "", *given))
         notes.append(declared if short else f"{answers}; {declared}" if declared else answers)
@@ -220,8 +228,8 @@ def _variables(facts: Facts) -> list[str]:
     return lines + (["  " + words["few"].format(count=few)] if few else [])
 
 
-def _declared(declared: Mapping[str, Facts]) -> str:
-    """Return where the numbers of both states stand: file, lines, sources."""
+def _citations(declared: Mapping[str, Facts]) -> str:
+    """Return file, lines and sources of the numbers declared for both states."""
     places = list(dict.fromkeys(Path(number["place"]).name for number in declared.values()))
     sources = list(dict.fromkeys(number["source"] for number in declared.values()))
     if not places:
@@ -237,11 +245,11 @@ def _rules(facts: Facts) -> list[str]:
     for rule in facts["rules"]:
         if abs(rule["bits"]) < facts["least_pull"]:
             continue
-        lines += _wrapped(words["pull"].format(**rule), "  ", " " * 9)
+        lines += _wrap(words["pull"].format(**rule), "  ", " " * 9)
         moved = {**rule["moved"], "place": _place(rule["place"]), "source": rule["source"]}
-        lines += _wrapped(words["moved"].format(**moved), " " * 9)
+        lines += _wrap(words["moved"].format(**moved), " " * 9)
         if rule["violated"] and rule["violated"] >= SMALL:
-            lines += _wrapped(words["violated"].format(**rule), " " * 9)
+            lines += _wrap(words["violated"].format(**rule), " " * 9)
     if len(lines) == 1:
         none = words["none"].format(label=facts["label"]["value"], bits=facts["least_pull"])
         lines.append("  " + none)
@@ -264,7 +272,7 @@ def _conflict(facts: Facts) -> list[str]:
         words["violated"].format(**{**violation, "place": _place(violation["place"])})
         for violation in conflict["violations"]
     ]
-    wrapped = [line for text in lines or [words["none"]] for line in _wrapped(text, "  ", " " * 9)]
+    wrapped = [line for text in lines or [words["none"]] for line in _wrap(text, "  ", " " * 9)]
     return [words["title"], *wrapped]
 
 
@@ -275,7 +283,7 @@ def _next(facts: Facts) -> list[str]:
     given: dict[str, Any] = {"budget": following.get("budget"), "quick": following.get("quick_gain")}
     if asked:
         given |= {**asked, "question": _question(asked), "gain": _gain(asked)}
-    lines += _wrapped(words[following["why"]].format(**given), "  ")
+    lines += _wrap(words[following["why"]].format(**given), "  ")
     if not asked or following["why"] in ("settled", "budget"):
         return lines
     lines += ["  " + words["outcomes"], *_outcomes(facts)]
@@ -288,7 +296,7 @@ def _next(facts: Facts) -> list[str]:
 
 
 def _outcomes(facts: Facts) -> Iterator[str]:
-    """Yield a table of what answers would do; those that would hardly change anything are only counted."""
+    """Yield a table of possible answers and their effects; those with the least effect are only counted."""
     words, outcomes = _words()["next"], facts["next"]["outcomes"]
     label, p = facts["label"]["value"], facts["label"]["p"]
     change = [
@@ -326,16 +334,14 @@ def _numbers(facts: Facts) -> list[str]:
     words = _words()["numbers"]
     lines = [words["title"]]
     for number in facts["numbers"]:
-        lines += _wrapped(
-            words["flip"].format(**number) + (words["shared"] if number["shared"] else ""), "  "
-        )
+        lines += _wrap(words["flip"].format(**number) + (words["shared"] if number["shared"] else ""), "  ")
         then = words["then_accepted" if number["accepted"] else "then_open"]
         given = {**number, "variable": facts["label"]["variable"], "place": _place(number["place"])}
-        lines += _wrapped(then.format(**given), "    ")
+        lines += _wrap(then.format(**given), "    ")
     if len(facts["numbers"]) < WANTED:
         lines.append("  " + words["few" if facts["numbers"] else "none"].format(bits=facts["farthest"]))
     if facts["decision"]["guarantee"]:
-        lines += _wrapped(words["promised"], "  ")
+        lines += _wrap(words["promised"], "  ")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""`seke knowledge check`: does the compiled network say what the base declares, and what is odd about it?"""
+"""`seke knowledge check`: the compiled network against the numbers that the base declares, and warnings."""
 
 from __future__ import annotations
 
@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 
     Facts = dict[str, Any]
 
+# Deviations, and pairs of states, in the text.
 MOST_SHOWN = 5
+# Rules in the text.
 MOST_RULES = 60
+# A compiled probability this near to the declared one counts as equal.
 EXACT = 1e-6
+# Significant digits of numbers in the facts.
 DIGITS = 6
 # A reading that follows the look less often than declared by no more than this is not remarked on.
 NEARLY = 0.02
@@ -41,14 +45,14 @@ LOST = {
 
 @dataclass(frozen=True)
 class Check:
-    """What a check found. facts: JSON values; warnings: the same as values with their places."""
+    """The report on a base. facts: JSON values. warnings: those of the facts, with their places."""
 
     facts: Mapping[str, Any]
     warnings: tuple[Fault, ...]
 
     @property
     def strict(self) -> bool:
-        """Say whether it would pass a strict check: no warnings, every confidence met, certificates hold."""
+        """Return whether there is no warning, every confidence is met, and the certificates hold."""
         broken = self.facts["guarantee"] and self.facts["guarantee"]["refused"]
         return not self.warnings and not self.facts["unmet"] and not broken
 
@@ -97,7 +101,7 @@ def _facts(base: Knowledge, audit: Audit) -> Facts:
 
 
 def declares(base: Knowledge) -> dict[str, int]:
-    """Return how many of everything a base declares."""
+    """Return kind of declaration -> how many of them a base has."""
     kinds = [variable.kind for variable in base.variables.values()]
     return {
         "states": len(base.variables[base.root].states),
@@ -191,7 +195,7 @@ def _fits(base: Knowledge) -> list[Facts]:
                 "readings": [
                     f"{reading.observer}, {reading.question}, {reading.view}" for reading in readings
                 ],
-                "changed": {what: names for what, names in changed.items() if names},
+                "changed": {section: names for section, names in changed.items() if names},
             }
         )
     return fits
@@ -206,7 +210,7 @@ def _guarantee(base: Knowledge) -> Facts | None:
 
 
 def _short(value: float) -> float:
-    """Return a number rounded as far as it means anything."""
+    """Return a number rounded to DIGITS significant digits."""
     return float(f"{value:.{DIGITS}g}")
 
 
@@ -232,8 +236,8 @@ def _head_lines(facts: Mapping[str, Any]) -> list[str]:
         count(size["interval"], "interval"),
     ]
     counts = [
-        count(size[what], singular)
-        for what, singular in (
+        count(size[key], singular)
+        for key, singular in (
             ("numbers", "number"),
             ("sources", "source"),
             ("couplings", "coupling"),
@@ -334,8 +338,8 @@ def _fit_lines(facts: Mapping[str, Any]) -> list[str]:
     for fit in facts["fits"]:
         lines += ["", f"Fit {fit['name']} for population {fit['population']}: {'; '.join(fit['readings'])}"]
         lines += [
-            f"  changed since: {what} {', '.join(names)}; {LOST[what]}"
-            for what, names in fit["changed"].items()
+            f"  changed since: {section} {', '.join(names)}; {LOST[section]}"
+            for section, names in fit["changed"].items()
         ]
         lines += ["  as it was fitted"] * (not fit["changed"])
     return lines

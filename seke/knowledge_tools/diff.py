@@ -1,4 +1,4 @@
-"""`seke knowledge diff`: what changed in meaning between two bases, and which decisions change by it."""
+"""`seke knowledge diff`: changes in meaning between two bases, and the decisions that they change."""
 
 from __future__ import annotations
 
@@ -27,9 +27,13 @@ if TYPE_CHECKING:
     Facts = dict[str, Any]
     Record = dict[str, Any]
 
+# Changes tried alone; of more, whole sections are tried.
 MOST_UNITS = 12
+# Posteriors in the text.
 MOST_SHOWN = 20
+# Values of something that was added or removed, in the text.
 MOST_VALUES = 3
+# Total variation distance from which on a posterior counts as moved.
 NOTICEABLE = 0.005
 NOT_VARIABLES = ("action_units", "decision", "diagnostics", "quadrant")
 WHOLE = ("rules", "couplings", "observers", "questions", "sources", "codes", "levels", "words")
@@ -37,7 +41,7 @@ WHOLE = ("rules", "couplings", "observers", "questions", "sources", "codes", "le
 
 @dataclass(frozen=True)
 class Diff:
-    """What one base says otherwise than another. facts: JSON values."""
+    """The differences between two bases. facts: JSON values."""
 
     facts: Mapping[str, Any]
 
@@ -101,7 +105,7 @@ class _Effects:
         self.after = self._records(new)
 
     def facts(self, differences: tuple[Change, ...]) -> Facts:
-        """Return what the changes did to the items."""
+        """Return the effects of the changes on decisions and posteriors."""
         pairs = [(self.before[item], self.after[item]) for item in self.before]
         changed = [(before, after) for before, after in pairs if _decision(before) != _decision(after)]
         transitions = Counter((_decision(before), _decision(after)) for before, after in changed)
@@ -128,7 +132,7 @@ class _Effects:
         return {record["item"]: record for answers in parts for record in session.records(answers)}
 
     def _because(self, differences: tuple[Change, ...], changed: set[str]) -> list[Facts]:
-        """Return how many of the changed decisions each change brings about when it is made alone."""
+        """Return for each change, made alone, how many of the changed decisions it causes."""
         units: dict[str, list[str]] = {}
         for change in differences:
             if change.kind not in ("source", "prose"):
@@ -153,7 +157,7 @@ class _Effects:
 
 
 def _unit(path: str) -> str:
-    """Return the path of what an author would call one change: a cell, a rule, an observer."""
+    """Return the path of the unit that a change belongs to: a cell, a rule, an observer."""
     keys = path.split(".")
     if keys[0] in WHOLE:
         return ".".join(keys[:2])
@@ -165,7 +169,7 @@ def _decision(record: Record) -> str:
 
 
 def _marginals(record: Record) -> dict[str, Any]:
-    """Return what a record says of each variable: P(true), a distribution, or a number's mean and spread."""
+    """Return variable -> P(true), a distribution, or mean and deviation, of a record."""
     if "posteriors" in record:
         return dict(record["posteriors"])
     by_variable = {
@@ -176,7 +180,7 @@ def _marginals(record: Record) -> dict[str, Any]:
 
 
 def _item_move(before: Record, after: Record) -> Facts:
-    """Return what became of one item: both decisions, and the variable that moved most."""
+    """Return both decisions about an item, and the variable whose posterior moved most."""
     old_marginals, new_marginals = _marginals(before), _marginals(after)
     moves = [
         (*_marginal_move(old_marginals[name], new_marginals[name]), name)
@@ -195,7 +199,7 @@ def _item_move(before: Record, after: Record) -> Facts:
 
 
 def _marginal_move(before: Any, after: Any) -> tuple[float, str, tuple[float, ...]]:
-    """Return the total variation distance of two marginals, and what moved most with its two values."""
+    """Return the total variation distance of two marginals, and the state that moved most with its values."""
     if isinstance(before, float):
         return abs(before - after), "", (before, after)
     if "mean" in before:
@@ -212,7 +216,7 @@ def _marginal_move(before: Any, after: Any) -> tuple[float, str, tuple[float, ..
 
 
 def _levels_changed(pairs: list[tuple[Record, Record]]) -> dict[str, int]:
-    """Return for each variable how many items' decision about it, or decided value, is another."""
+    """Return variable -> how many items have another decision about it, or another decided value."""
     changed: Counter[str] = Counter()
     for before, after in pairs:
         levels = after["decision"]["levels"]
@@ -290,7 +294,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _change_text(change: Facts) -> str:
-    """Return in words what changed."""
+    """Return a change as text."""
     if change["kind"] in ("added", "removed"):
         values = [f"{key} {value}".strip() for key, value in change["values"].items()]
         shown = ", ".join(_cut(value, 30) for value in values[:MOST_VALUES])

@@ -33,6 +33,7 @@ TOGETHER, AGAINST, RULE = "#c26a1b", "#7a4fa3", "#1e7b57"
 GAP, ROW, STAGGER = 1.75, 0.98, 0.5
 # Widths of a character in bold and in plain type, in units of the drawing and of its size.
 BOLD, PLAIN = 0.0118, 0.0098
+# Line width, in points, of the table with most mutual information.
 WIDEST_LINE = 9.0
 # Inches a unit of the drawing, and a letter of the list of rules.
 SCALE, LETTER = 0.82, 0.051
@@ -57,9 +58,13 @@ def network_graph(knowledge: Knowledge | str | Path | None = None) -> nx.Graph:
     for name in (*base.cells, *base.affect):
         graph.add_edge(base.root, name, kind="table", bits=bits[frozenset((base.root, name))])
     for coupling in base.couplings:
-        both = bits[frozenset(coupling.pair)]
+        pair_bits = bits[frozenset(coupling.pair)]
         graph.add_edge(
-            *coupling.pair, kind="coupling", odds_ratio=coupling.odds_ratio, bits=both, label=coupling.name
+            *coupling.pair,
+            kind="coupling",
+            odds_ratio=coupling.odds_ratio,
+            bits=pair_bits,
+            label=coupling.name,
         )
     if len(base.affect) == 2:
         graph.add_edge(*base.affect, kind="table", bits=bits[frozenset(base.affect)])
@@ -89,7 +94,7 @@ def graph_file(form: str, knowledge: Knowledge | str | Path | None = None) -> by
 
 @dataclass
 class _Layout:
-    """Where everything stands. bands: group -> (left, right, height) of its band."""
+    """Positions of nodes and bands. bands: group -> (left, right, height) of its band."""
 
     places: dict[str, Point] = field(default_factory=dict)
     bands: dict[str, tuple[float, float, float]] = field(default_factory=dict)
@@ -140,7 +145,7 @@ def _rows(graph: nx.Graph) -> list[tuple[str, list[str]]]:
 
 
 def _place_rules(graph: nx.Graph, layout: _Layout) -> None:
-    """Put each rule near the middle of what it speaks of; push rules off one another and off variables."""
+    """Put each rule near the middle of its variables; push it away from other rules and from variables."""
     rules = [name for name, node in graph.nodes.items() if node["kind"] == "rule"]
     if not rules:
         return
@@ -149,9 +154,9 @@ def _place_rules(graph: nx.Graph, layout: _Layout) -> None:
     spots = home + 0.01 * np.stack([np.cos(np.arange(len(rules))), np.sin(np.arange(len(rules)))], axis=1)
     for _ in range(300):
         push = 0.1 * (home - spots)
-        for others, reach, flat in ((fixed, 0.5, 0.6), (spots, 0.42, 1.0)):
+        for obstacles, reach, flat in ((fixed, 0.5, 0.6), (spots, 0.42, 1.0)):
             # Boxes of variables are wider than high.
-            gap = (spots[:, None] - others[None]) * np.array([flat, 1.0])
+            gap = (spots[:, None] - obstacles[None]) * np.array([flat, 1.0])
             far = np.hypot(*gap.T).T
             near = (far < reach) & (far > 1e-9)
             strength = np.where(near, (reach - far) / np.maximum(far, 1e-3), 0)
@@ -278,7 +283,7 @@ def _draw_nodes(axes: Axes, graph: nx.Graph, layout: _Layout) -> dict[str, Patch
 
 
 def _box(axes: Axes, x: float, y: float, name: str, face: str, ink: str, size: float, below: str) -> Patch:
-    """Draw a rounded box with a name in bold and a smaller text beneath it, as large as these need."""
+    """Draw a rounded box around a name in bold and a smaller text beneath it."""
     from matplotlib.patches import FancyBboxPatch
 
     lines = below.split("\n") if below else []
@@ -305,7 +310,7 @@ def _legend(graph: nx.Graph) -> Iterator[str]:
 
 
 def _keys(graph: nx.Graph) -> Iterator[tuple[str, float, float, str]]:
-    """Yield colour, width, opacity and meaning of each kind of line that there is."""
+    """Yield colour, width, opacity and meaning of each kind of line in the drawing."""
     yield ROOT, 5, 0.35, f"tables: mutual information (widest {_widest(graph):.2g} bits)"
     ratios = list(nx.get_edge_attributes(graph, "odds_ratio").values())
     if any(ratio > 1 for ratio in ratios):

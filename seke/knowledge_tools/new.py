@@ -21,14 +21,16 @@ from seke.files.texts import read_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Probabilities that a cell may have.
 LEAST, MOST = 0.001, 0.999
+# Faults of a table in the message.
 MOST_FAULTS = 20
 SCHEMA = "knowledge.schema.json"
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Where a table of P(binary variable | root state) comes from, and how firmly it is held.
+    """A table of P(binary variable | root state): its file, strength and citation.
 
     n: strength of every cell, as a pseudo-count. cite: a citation for it; without one it is a judgement.
     margin: cells nearer to 0 or 1 are brought to it; 0 leaves them, and those of 0 and 1 are faults.
@@ -70,7 +72,7 @@ def new(folder: Path, base: str = "shipped", matrix: Matrix | None = None) -> tu
 
 
 def _template(base: Knowledge, named: str, folder: Path) -> str:
-    """Return the overlay to start from, its examples about what this base has."""
+    """Return an overlay to start from, with examples that use names of this base."""
     extends = named
     if named != SHIPPED or Path(named).exists():
         extends = json.dumps(os.path.relpath(Path(named).resolve(), folder.resolve()), ensure_ascii=False)
@@ -79,7 +81,7 @@ def _template(base: Knowledge, named: str, folder: Path) -> str:
     # What the state shows more than the others do.
     typical = sorted(units, key=lambda unit: sum(cell.p for cell in base.cells[unit]) / len(states)
                      - base.cells[unit][-1].p)  # fmt: skip
-    unit, other = (*typical, "UNIT", "OTHER")[:2]
+    unit, second_unit = (*typical, "UNIT", "OTHER")[:2]
     then, affect = f"{base.root} == {state}", ""
     if base.affect:
         name, moments = base.affect[0], base.moments[-1]
@@ -104,7 +106,7 @@ def _template(base: Knowledge, named: str, folder: Path) -> str:
         "STATE": state,
         "THEN": then,
         "UNIT": unit,
-        "OTHER": other,
+        "OTHER": second_unit,
         "ROOT": base.root,
     }
     text = (Path(__file__).parent / "overlay.yaml").read_text("utf-8")
@@ -116,7 +118,7 @@ def _template(base: Knowledge, named: str, folder: Path) -> str:
 
 
 def _cells(matrix: Matrix, base: Knowledge) -> str:
-    """Return the overlay that a table says."""
+    """Return the cells of a table as YAML of an overlay."""
     cells = _read(matrix, base)
     name = f"table_{re.sub(r'[^A-Za-z0-9_-]', '_', matrix.path.stem)}"
     while name in base.sources:
@@ -190,7 +192,7 @@ def _numbers(
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield line numbers and cells; the separator is what the first line has most of."""
+    """Yield line numbers and cells; the separator is the most frequent one of the first line."""
     lines = text.splitlines()
     first = next((line for line in lines if line.strip(",;\t ") and not line.startswith("#")), "")
     separator = max(",;\t", key=first.count)
@@ -206,7 +208,7 @@ def decimal(value: float) -> str:
 
 
 def _which(base: Knowledge, names: list[str]) -> bool:
-    """Say whether these names are those of root states rather than of binary variables."""
+    """Return whether at least half of these names are root states."""
     states = {state.lower() for state in base.variables[base.root].states}
     return sum(name.strip().lower() in states for name in names) * 2 >= len(names)
 
@@ -221,8 +223,8 @@ def _name(
     for name in known:
         if name.lower() == plain or (number and name.lower() == f"au{number[1]}"):
             return name
-    what = f"state of {base.root}" if state else "binary variable"
-    faults.append(f"{matrix.path}:{line}:{column}: no {what} is called {text!r}{did_you_mean(text, known)}")
+    kind = f"state of {base.root}" if state else "binary variable"
+    faults.append(f"{matrix.path}:{line}:{column}: no {kind} is called {text!r}{did_you_mean(text, known)}")
     return None
 
 

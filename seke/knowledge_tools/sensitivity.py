@@ -21,15 +21,19 @@ if TYPE_CHECKING:
 
     Facts = dict[str, Any]
 
+# Items that are inferred; of more, evenly spaced ones.
 MOST_ITEMS = 200
+# Numbers in the text.
 MOST_SHOWN = 25
+# The step, in units of a number, for which effects are stated.
 TENTH = 0.1
+# Change of a probability per TENTH that four decimal places still show.
 LEAST_SHOWN = 5e-5
 
 
 @dataclass(frozen=True)
 class SensitivityReport:
-    """Which numbers move the decisions about a variable. facts: JSON values."""
+    """The numbers that move decisions about a variable, ranked. facts: JSON values."""
 
     facts: Mapping[str, Any]
 
@@ -102,7 +106,7 @@ def sensitivity(
 
 
 def _numbers_to_show(numbers: list[Facts]) -> list[Facts]:
-    """Return the numbers that have a say worth telling, the first of them."""
+    """Return the first MOST_SHOWN numbers with an effect of at least LEAST_SHOWN."""
     return [number for number in numbers if number["per_tenth"] >= LEAST_SHOWN][:MOST_SHOWN]
 
 

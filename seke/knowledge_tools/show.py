@@ -1,4 +1,4 @@
-"""`seke knowledge show`: one thing of a base, its numbers and what refers to it, or all in one screen."""
+"""`seke knowledge show`: one declaration of a base with its numbers and references, or an overview."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     Facts = dict[str, Any]
 
+# Columns of wrapped text.
 WIDTH = 100
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
 # Where what has a name is spoken of, by its kind; anything else is not spoken of by name.
@@ -34,12 +35,13 @@ SPOKEN = {
     "population": ("reference",),
 }
 PROSE = ("label", "description", "statement", "cite", "url", "used", "prompt")
+# Values listed under a source.
 MOST_CITING = 12
 
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of one name, or of the whole base where none was given. facts: JSON values."""
+    """Everything that a base declares under one name, or an overview of the base. facts: JSON values."""
 
     facts: Mapping[str, Any]
 
@@ -126,7 +128,7 @@ def _thing(base: Knowledge, kind: str, path: str) -> Facts:
         "says": [_leaf(leaf) for leaf in leaves if not kind.startswith("state")],
         "notes": list(notes),
         "numbers": [_leaf(leaf) for leaf in _numbers_of(base, kind, name)],
-        "derived": [*_of_kind(base, name), *_of_family(base, name)]
+        "derived": [*_kind_share(base, name), *_family_share(base, name)]
         if kind == "observer"
         else _filled_cells(base, kind, name),
         "refers": [_leaf(leaf) for leaf in _references(base, kind, name)],
@@ -172,7 +174,7 @@ def _value(leaf: Leaf) -> float | str:
 
 
 def _numbers_of(base: Knowledge, kind: str, name: str) -> Iterator[Leaf]:
-    """Yield the numbers of the tables that a variable or a state has a row or a column in."""
+    """Yield the numbers in the rows and columns of tables that belong to a variable or a state."""
     for leaf in declared_of(base).leaves.values():
         keys = leaf.path.split(".")
         variable = kind.endswith("variable") and keys[0] in ("activations", "observers", "policy", "affect")
@@ -185,7 +187,7 @@ def _numbers_of(base: Knowledge, kind: str, name: str) -> Iterator[Leaf]:
 
 
 def _filled_cells(base: Knowledge, kind: str, name: str) -> list[Facts]:
-    """Return the cells of a variable or state that nobody gave: background rates and mixtures."""
+    """Return the cells of a variable or state that the base leaves out: background rates and mixtures."""
     leaves = declared_of(base).leaves
     states = base.variables[base.root].states
     filled = []
@@ -210,8 +212,8 @@ def _filled_cells(base: Knowledge, kind: str, name: str) -> list[Facts]:
     return filled
 
 
-def _of_kind(base: Knowledge, name: str) -> list[Facts]:
-    """Return how often an observer follows the look, where it has that from its kind."""
+def _kind_share(base: Knowledge, name: str) -> list[Facts]:
+    """Return the share of looks that an observer follows, where it takes that from its kind."""
     path = f"observers.{name}.follows"
     if base.dependence is None or path in declared_of(base).leaves:
         return []
@@ -221,8 +223,8 @@ def _of_kind(base: Knowledge, name: str) -> list[Facts]:
     return [{"path": path, "value": value, "text": value, "source": kind.source, "place": place}]
 
 
-def _of_family(base: Knowledge, name: str) -> list[Facts]:
-    """Return how often an observer follows its family, and who else is of it."""
+def _family_share(base: Knowledge, name: str) -> list[Facts]:
+    """Return the share in which an observer follows its family, and the other members."""
     observer = base.observers[name]
     if base.dependence is None or not observer.family:
         return []
@@ -237,7 +239,7 @@ def _of_family(base: Knowledge, name: str) -> list[Facts]:
 
 
 def _references(base: Knowledge, kind: str, name: str) -> Iterator[Leaf]:
-    """Yield what speaks of a name elsewhere: formulas, pairs and lists."""
+    """Yield the leaves that refer to a name: formulas, pairs and lists."""
     word = _word(name)
     spoken = next((keys for of, keys in SPOKEN.items() if of in kind.split()), ())
     for leaf in declared_of(base).leaves.values():
@@ -315,8 +317,9 @@ def _overview_lines(facts: Mapping[str, Any]) -> Iterator[str]:
         if names != [root["name"]]:
             yield from _wrap(f"{level}: {', '.join(names)}", "  ", "    ")
     populations = facts["populations"]
-    others = ", ".join(name for name in populations["names"] if name != populations["reference"])
-    yield f"  populations: {populations['reference']} (reference)" + (f", {others}" if others else "")
+    further_populations = ", ".join(name for name in populations["names"] if name != populations["reference"])
+    further = f", {further_populations}" if further_populations else ""
+    yield f"  populations: {populations['reference']} (reference){further}"
     if facts["rules"]:
         yield ""
         rows = [(r["rule"], r["if"], "->", r["then"], f"{r['confidence']:g}") for r in facts["rules"]]
@@ -348,7 +351,7 @@ def _overview_lines(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _price_text(question: Mapping[str, Any]) -> str:
-    """Return the price of a question's answers: of the first and, where it differs, of further ones."""
+    """Return the cost of the first answer to a question and, where it differs, of further ones."""
     cost, further = f"{question['cost']:g}", f"{question['further']:g}"
     return f"cost {cost}" if further == cost else f"cost {cost}, further {further}"
 
@@ -382,7 +385,7 @@ def _thing_lines(thing: Facts) -> Iterator[str]:
 
 
 def _table_lines(leaves: Sequence[Facts], above: str) -> Iterator[str]:
-    """Yield a line for each table: its values, source and place; what replaced something says what."""
+    """Yield a line for each table: values, source and place, with the value that an overlay replaced."""
     rows = []
     for (path, *_), group in groupby(leaves, key=_table_of):
         members = list(group)
@@ -407,12 +410,12 @@ def _table_lines(leaves: Sequence[Facts], above: str) -> Iterator[str]:
 
 
 def _width() -> int:
-    """Return how wide tables may be: the terminal, or as wide as a page across where there is none."""
+    """Return the width of tables: that of the terminal, 140 columns where there is none."""
     return max(shutil.get_terminal_size((140, 24)).columns, 60)
 
 
 def _table_of(leaf: Facts) -> tuple[str, str, str]:
-    """Return what values of one line have in common: their table, source and file."""
+    """Return the key that leaves of one line share: table, source and file."""
     return leaf["path"].rpartition(".")[0], leaf["source"], leaf["place"].partition(":")[0]
 
 
