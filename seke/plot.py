@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Source = str | Path | Sequence[str | Path] | Mapping[str, Any] | Story
     Base = Knowledge | str | Path | None
 
+# Rows of the picture of a fit.
 MOST_UNKNOWNS = 40
 
 
@@ -39,27 +40,27 @@ def face(source: Source, item: str | None = None, knowledge: Base = None) -> Fig
     """
     if isinstance(source, Mapping) and "decision" not in source:
         return drawn_face(source).figure()
-    return _drawn("face", source, item, knowledge)
+    return _figure("face", source, item, knowledge)
 
 
 def posterior(source: Source, item: str | None = None, knowledge: Base = None) -> Figure:
     """Draw prior, what each reading says, and posterior of the expression."""
-    return _drawn("posterior", source, item, knowledge)
+    return _figure("posterior", source, item, knowledge)
 
 
 def va(source: Source, item: str | None = None, knowledge: Base = None) -> Figure:
     """Draw the plane of valence and arousal: answers, posterior, where expressions lie."""
-    return _drawn("va", source, item, knowledge)
+    return _figure("va", source, item, knowledge)
 
 
 def units(source: Source, item: str | None = None, knowledge: Base = None) -> Figure:
     """Draw the action units with what is decided about each."""
-    return _drawn("units", source, item, knowledge)
+    return _figure("units", source, item, knowledge)
 
 
 def course(source: Source, item: str | None = None, knowledge: Base = None) -> Figure:
     """Draw the expression's probabilities after each answer."""
-    return _drawn("course", source, item, knowledge)
+    return _figure("course", source, item, knowledge)
 
 
 def story(source: Source, item: str | None = None, knowledge: Base = None) -> Figure:
@@ -73,7 +74,7 @@ def story(source: Source, item: str | None = None, knowledge: Base = None) -> Fi
     Raises:
         engine.SekeError: bad input; a picture that the source has nothing for.
     """
-    return pictures.sheet(_story(source, item, knowledge, why=True)).figure()
+    return pictures.sheet(_story(source, item, knowledge, with_facts=True)).figure()
 
 
 def risk_coverage(report: ScoreReport | Mapping[str, Any]) -> Figure:
@@ -113,20 +114,22 @@ def picture(name: str, source: Source, item: str | None = None, knowledge: Base 
     Raises:
         engine.SekeError: a picture that the source has nothing for.
     """
-    told = _story(source, item, knowledge)
+    item_story = _story(source, item, knowledge)
     drawings: dict[str, Callable[[Story], Picture]] = {
-        one: draw for one, _, draw in pictures.pictures_of(told)
+        drawing_name: draw for drawing_name, _, draw in pictures.pictures_of(item_story)
     }
     if name not in drawings:
-        raise SekeError(f"{told.item}: there is nothing to draw {name} from; there is {', '.join(drawings)}")
-    return drawings[name](told)
+        raise SekeError(
+            f"{item_story.item}: there is nothing to draw {name} from; there is {', '.join(drawings)}"
+        )
+    return drawings[name](item_story)
 
 
-def _drawn(name: str, source: Source, item: str | None, knowledge: Base) -> Figure:
+def _figure(name: str, source: Source, item: str | None, knowledge: Base) -> Figure:
     return picture(name, source, item, knowledge).figure()
 
 
-def _story(source: Source, item: str | None, knowledge: Base, *, why: bool = False) -> Story:
+def _story(source: Source, item: str | None, knowledge: Base, *, with_facts: bool = False) -> Story:
     if isinstance(source, Story):
         return source
     if isinstance(source, Mapping):
@@ -134,7 +137,7 @@ def _story(source: Source, item: str | None, knowledge: Base, *, why: bool = Fal
         return story_of_record(source, base)
     if item is None:
         raise SekeError("name the item that is to be drawn")
-    return story_of(source, item, knowledge, why=why)
+    return story_of(source, item, knowledge, with_facts=with_facts)
 
 
 def _facts(report: ScoreReport | Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Samples and gold -> a fit of the observers and the overlay that says it."""
+"""Fit the observers to samples and gold, and write the overlay with the fitted numbers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from engine import (
 )
 from engine import learn_population as learn_prior
 from engine import read as read_base
-from seke.calibration.certify import Parts, Promise, guaranteed
+from seke.calibration.certify import Parts, Promise, issue_guarantee
 from seke.calibration.fit_record import models_of_runs, readings_of
 from seke.calibration.mean_thresholds import thresholds_of
 from seke.files.shipped import SHIPPED, cache_folder, shipped_folder
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int, int], None]
 
+# Warnings about misfit at most.
 FEW = 5
 # What is left out, by whether items without gold were asked for.
 LONE = "what a lone observer says of them cannot tell how it answers to which truth"
@@ -68,7 +69,9 @@ AGREED = (
     "observers err together, so that their agreement is no truth to learn from (--unlabelled takes them in)"
 )
 APART = "exponents were fitted as if observers erred independently; to compare, set their `follows` to 0"
+# Times that tables and observers are fitted in turn.
 ROUNDS = 2
+# Items of gold for each state of the root, below which a learned population is warned of.
 ENOUGH_GOLD = 40
 SHAKY = (
     "the population was learned through tables that rest on little gold, and errs as they do; declare it "
@@ -78,7 +81,7 @@ SHAKY = (
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was learned, and the overlay that says it.
+    """A fit of the observers, and the overlay with its numbers.
 
     overlay: YAML text that extends the base. entries: every number that may have moved. untold: path -> why
     the data cannot tell it. checks: posterior predictive. warnings: for people, a line each. record: what it
@@ -99,7 +102,7 @@ class Calibration:
     splits: tuple[Split, ...] | None = None
 
 
-def _silent(stage: str, done: int, total: int) -> None:
+def _no_progress(stage: str, done: int, total: int) -> None:
     """Report no progress."""
 
 
@@ -125,7 +128,7 @@ def calibrate(
     extends: str | None = None,
     models: Mapping[str, str] | None = None,
     with_checks: bool = True,
-    progress: Progress = _silent,
+    progress: Progress = _no_progress,
     **settings: int,
 ) -> Calibration:
     """Learn from samples, with gold of all, some or none of their items, how observers answer.
@@ -183,14 +186,14 @@ def calibrate(
         inference, splits = split_types(inference, data.answers, data.gold, progress, seed)
     chosen = FitSettings(method=method, seed=seed, **settings)
     asked = {"tables": learn_tables, "prior": learn_population, "exponent": exponent}
-    fit, learned = _learned(inference, data, chosen, progress, **asked)
+    fit, learned = _fit_all(inference, data, chosen, progress, **asked)
     progress("checks", 0, 0)
     checks: tuple[Check, ...] = ()
     if with_checks:
         checks = predictive_checks(fit, data.answers, data.gold, np.random.default_rng(seed))
     facts = _facts(base, data, inference, method, today, seed, samples)
-    facts["population_n"] = _counted(learned) if learn_population else None
-    text = _overlay(fit, learned, facts, extends or _named(base, knowledge))
+    facts["population_n"] = _population_count(learned) if learn_population else None
+    text = _overlay(fit, learned, facts, extends or _base_name(base, knowledge))
     name = _source_name(facts)
     singles = _singles(samples, base, data, adaptive=adaptive)
     progress("thresholds", 0, 0)
@@ -200,14 +203,17 @@ def calibrate(
     made = None
     if promise is not None and data.parts is not None and output is not None:
         progress("certificates", 0, 0)
-        again, where = read_again(text, output), (data.every, data.every_gold, data.parts, data.subjects)
+        overlaid = read_overlay(text, output)
+        gold_items = data.every, data.every_gold, data.parts, data.subjects
         recorded = singles if adaptive else None
-        made = guaranteed(again, inference.population, *where, promise, str(facts["date"]), seed, recorded)
+        made = issue_guarantee(
+            overlaid, inference.population, *gold_items, promise, str(facts["date"]), seed, recorded
+        )
         text += certificates_yaml(made, name)
     return Calibration(
         base,
         fit,
-        (*entries_of(fit), *(entry for one in learned for entry in one.entries)),
+        (*entries_of(fit), *(entry for learned_part in learned for entry in learned_part.entries)),
         dict(fit.unknowns.untold),
         checks,
         tuple(_warnings(base, data, checks, exponent=exponent, population=learn_population)),
@@ -228,7 +234,7 @@ def _facts(
     seed: int,
     samples: Any,
 ) -> dict[str, Any]:
-    """Return what a calibration was made with, for its overlay and its summary."""
+    """Return data, base, method and date of a calibration, for its overlay and its summary."""
     from seke._version import __version__
 
     return {
@@ -247,9 +253,10 @@ def _facts(
     }
 
 
-def _counted(learned: Sequence[Learned]) -> float | None:
-    """Return for how many items a learned population counts: p (1 - p) / sd², less one, in the middle."""
-    shares = [e for one in learned for e in one.entries if e.keys[0] == "priors" and e.sd > 0]
+def _population_count(learned: Sequence[Learned]) -> float | None:
+    """Return the effective number of items behind a learned population: the median of p (1 - p) / sd² - 1."""
+    entries = (entry for learned_part in learned for entry in learned_part.entries)
+    shares = [entry for entry in entries if entry.keys[0] == "priors" and entry.sd > 0]
     counts = [entry.value * (1 - entry.value) / entry.sd**2 - 1 for entry in shares]
     return max(float(np.median(counts)), 1.0) if counts else None
 
@@ -257,7 +264,7 @@ def _counted(learned: Sequence[Learned]) -> float | None:
 def _warnings(
     base: Knowledge, data: _Data, checks: Sequence[Check], *, exponent: bool, population: bool
 ) -> Iterator[str]:
-    """Yield what people have to know of a fit, the data's own first."""
+    """Yield the warnings about a fit, those about its data first."""
     yield from data.warnings
     if exponent and base.dependence is not None:
         yield APART
@@ -273,14 +280,14 @@ def _source_name(facts: Mapping[str, Any]) -> str:
 
 
 def _singles(samples: Any, base: Knowledge, data: _Data, *, adaptive: bool) -> SingleSamples | None:
-    """Return the samples one by one, where the policy may be followed on them: they answer whom it asks."""
+    """Return the samples one by one where the policy can be replayed on them, else None."""
     policy = base.policy
     if not adaptive and (not policy.mean_limits or not data.gold.known(len(data.answers.items)).any()):
         return None
     asked = {list(base.observers)[index] for index in np.unique(data.answers.reading_observer)}
     if not policy.ask or not asked & {policy.ask, *policy.others}:
         return None
-    return single_samples(_listed(samples), base)
+    return single_samples(_as_list(samples), base)
 
 
 def _record(
@@ -293,7 +300,7 @@ def _record(
     models: Mapping[str, str],
     seed: int,
 ) -> FitRecord:
-    """Return what the overlay says of the fit: what it was made from, and what keeps limits of the mean."""
+    """Return the record of a fit: its readings and gold, and the thresholds that keep limits of the mean."""
     written_base = declared_of(base).with_overlay(text)
     session = Session.open(written_base, facts["population"], seed)
     known = data.gold.known(len(data.answers.items))
@@ -301,14 +308,14 @@ def _record(
     counted = facts["population_n"]
     thresholds = thresholds_of(session, fit, answers, rng, counted, singles)
     readings = readings_of(written_base, answers, data.gold.only(known), models)
-    digests = {one.observer: written_base.observer_digests[one.observer] for one in readings}
+    digests = {reading.observer: written_base.observer_digests[reading.observer] for reading in readings}
     name, made, population = _source_name(facts), str(facts["date"]), str(facts["population"])
     return FitRecord(name, made, population, data.persons, digests, readings, *thresholds)
 
 
 @dataclass(frozen=True)
 class _Data:
-    """What a fit sees, answers and gold; besides, those of items that do not certify, and all that was read.
+    """Answers and gold: those that the fit sees, the sample without certifying items, and all that were read.
 
     parts: which of all items fit and which certify; None where nothing is to be certified. subjects: theirs.
     persons: of how many subjects the items of the fit are, 0 where that is not known.
@@ -344,7 +351,7 @@ class _Data:
             raise SekeError("there are no samples")
         every = answers = Answers.stacked(batched)
         every_gold = gold = table.gold_of(answers.items) if table else Gold({})
-        warnings = _of_gold(base, table, answers, gold)
+        warnings = _gold_remarks(base, table, answers, gold)
         parts = subjects = None
         if groups is not None and table is not None:
             subjects = table.groups_of(answers.items) if groups else None
@@ -364,7 +371,7 @@ class _Data:
         return cls(answers, gold, sample, every, every_gold, parts, subjects, persons, tuple(warnings))
 
 
-def _learned(
+def _fit_all(
     inference: Inference,
     data: _Data,
     chosen: FitSettings,
@@ -374,7 +381,7 @@ def _learned(
     prior: bool,
     exponent: bool,
 ) -> tuple[Fit, list[Learned]]:
-    """Fit the observers, and what else is asked for."""
+    """Fit the observers and, where asked for, tables, exponents and the population."""
     declared, learned = inference.network.knowledge, []
     fit = fit_observers(inference, data.answers, data.gold, chosen, progress)
     if tables:
@@ -390,13 +397,13 @@ def _learned(
     return fit, learned
 
 
-def _listed(samples: Any) -> list[Any]:
+def _as_list(samples: Any) -> list[Any]:
     return [samples] if isinstance(samples, str | Path) else list(samples)
 
 
 def _paths(samples: Any) -> list[str]:
     """Return the names of sample files; none where records were given."""
-    return [str(one) for one in _listed(samples) if isinstance(one, str | Path)]
+    return [str(sample) for sample in _as_list(samples) if isinstance(sample, str | Path)]
 
 
 def _table(gold: Any, base: Knowledge, groups: str) -> LabelTable | None:
@@ -407,18 +414,18 @@ def _table(gold: Any, base: Knowledge, groups: str) -> LabelTable | None:
     return labels_from(gold, base, groups)
 
 
-def _of_gold(base: Knowledge, table: LabelTable | None, answers: Answers, known: Gold) -> list[str]:
-    """Return what has to be said of the gold; gold of none of the items is an error."""
+def _gold_remarks(base: Knowledge, table: LabelTable | None, answers: Answers, known: Gold) -> list[str]:
+    """Return remarks on gaps in the gold, a line each; gold of none of the items is an error."""
     if table is None:
         return ["there is no gold: what observers answer to which truth rests on priors and on agreement"]
     missing = [item for item, row in zip(table.items, _rows(table, answers), strict=True) if not row]
     if len(missing) == len(table.items):
         message = f"{table.path}: has gold of none of the items; it names {table.items[0]!r}, the samples "
         raise SekeError(f"{message}{answers.items[0]!r}")
-    said = []
+    remarks = []
     if missing:
         shown = ", ".join(repr(item) for item in missing[:3]) + (", ..." if len(missing) > 3 else "")
-        said.append(f"{len(missing)} of {len(table.items)} items with gold have no samples ({shown})")
+        remarks.append(f"{len(missing)} of {len(table.items)} items with gold have no samples ({shown})")
     for name, values in known.values.items():
         variable = base.variables[name]
         if variable.kind == "interval":
@@ -426,15 +433,15 @@ def _of_gold(base: Knowledge, table: LabelTable | None, answers: Answers, known:
         count = np.bincount(values[~np.isnan(values)].astype(int), minlength=len(variable.states))
         absent = [state for state, n in zip(variable.states, count, strict=True) if not n]
         if absent and count.sum() and variable.kind == "categorical":
-            said.append(f"no item has gold {name} {', '.join(absent)}: their rows rest on the prior")
+            remarks.append(f"no item has gold {name} {', '.join(absent)}: their rows rest on the prior")
     bare = [
         n
         for n, values in known.values.items()
         if base.variables[n].kind == "binary" and not (values == 1).any()
     ]
     if bare:
-        said.append(f"no item has gold {', '.join(bare)}: their sensitivity rests on the prior")
-    return said
+        remarks.append(f"no item has gold {', '.join(bare)}: their sensitivity rests on the prior")
+    return remarks
 
 
 def _rows(table: LabelTable, answers: Answers) -> list[bool]:
@@ -459,28 +466,28 @@ def _digest(answers: Answers, gold: Gold) -> str:
         answers.reading_view,
     ):
         made.update(np.ascontiguousarray(array).tobytes())
-    said = {name: (column.reading, column.answer) for name, column in answers.labels.items()}
+    labels = {name: (column.reading, column.answer) for name, column in answers.labels.items()}
     numbers = {name: (column.reading, column.value) for name, column in answers.numbers.items()}
-    for name, arrays in sorted({**said, **numbers}.items()):
+    for name, arrays in sorted({**labels, **numbers}.items()):
         made.update(name.encode() + b"".join(np.ascontiguousarray(array).tobytes() for array in arrays))
     for name, values in sorted(gold.values.items()):
         made.update(name.encode() + np.nan_to_num(values, nan=-99.0).tobytes())
     return made.hexdigest()[:12]
 
 
-def _named(base: Knowledge, knowledge: Any) -> str:
+def _base_name(base: Knowledge, knowledge: Any) -> str:
     if isinstance(knowledge, str | Path) and str(knowledge) != SHIPPED:
         return str(Path(knowledge).resolve())
     return SHIPPED if knowledge is None or str(knowledge) == SHIPPED else base.name
 
 
 def relative(extends: Path, overlay: Path) -> str:
-    """Return how an overlay names the base that it is laid upon, seen from its own folder."""
+    """Return the path of the base relative to the folder of its overlay."""
     return os.path.relpath(extends.resolve(), overlay.resolve().parent)
 
 
 def _overlay(fit: Fit, learned: Sequence[Learned], facts: Mapping[str, Any], extends: str) -> str:
-    """Write the overlay."""
+    """Return the overlay as YAML text."""
     source = _source_name(facts)
     gold = ", ".join(f"{name} {count}" for name, count in facts["gold"].items() if count) or "none"
     cite = (
@@ -495,22 +502,23 @@ def _overlay(fit: Fit, learned: Sequence[Learned], facts: Mapping[str, Any], ext
         "# pseudo-counts of a table's rows; a later calibration begins there.\n"
     )
     removed = replaced_paths(fit)
-    lines = [head, f"extends: {_quoted(extends)}\n"]
+    lines = [head, f"extends: {_yaml_string(extends)}\n"]
     if removed:
         lines.append(f"remove: [{', '.join(removed)}]\n")
-    lines.append(f"sources:\n  {source}: {{cite: {_quoted(cite)},\n    used: {_quoted(used)}}}\n")
+    lines.append(f"sources:\n  {source}: {{cite: {_yaml_string(cite)},\n    used: {_yaml_string(used)}}}\n")
     tree = overlay_tree(fit, source)
-    for section, inner in ((key, inner) for one in learned for key, inner in one.sections.items()):
-        tree[section] = {"source": source, **inner}
+    for learned_part in learned:
+        for section, inner in learned_part.sections.items():
+            tree[section] = {"source": source, **inner}
     return "".join(lines) + written(tree)
 
 
-def _quoted(text: str) -> str:
+def _yaml_string(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def read_again(text: str, path: Path) -> Knowledge:
-    """Read and compile what is written beside `path`, as a check.
+def read_overlay(text: str, path: Path) -> Knowledge:
+    """Return the base that an overlay at `path` would be read as; the text is written beside it meanwhile.
 
     Raises:
         engine.KnowledgeError: an overlay that is faulty.

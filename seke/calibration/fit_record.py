@@ -1,4 +1,4 @@
-"""A fit -> the readings that it was made from, with the models that answered them."""
+"""The readings that a fit was made from, with the models that answered them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def readings_of(
 def _gold_counts(
     base: Knowledge, answers: Answers, gold: Gold, chosen: NDArray[np.bool_]
 ) -> Iterator[tuple[str, dict[str, int]]]:
-    """Yield of each variable that some chosen readings (R,) report the items with gold, value by value."""
+    """Yield variable, value -> items with gold, of each variable that the chosen readings (R,) report."""
     for name, known in gold.values.items():
         variable = base.variables[name]
         items = np.unique(answers.reading_item[chosen & reports_of(answers, name)])

@@ -1,10 +1,10 @@
-"""How much gold is needed: for certificates, and to know how observers answer, before any of it is bought.
+"""How many items of gold certificates need, and how many to know how observers answer, before any is bought.
 
-Truth is imagined: what is decided is wrong as often as its risk says, or, where there is some gold, as often
-as was met there. Then gold of more and more items is made up, many times over, and certified as `seke
-calibrate --alpha` would; enough is where it comes out four times of five. For the tables there is a formula:
-an item of gold is one more count in the row of its truth, and the share m of a Dirichlet of n counts has the
-standard deviation sqrt(m (1 - m) / (n + 1)).
+For certificates the truth is simulated. A decision is wrong with the probability that its risk states; where
+there is some gold, with that times the error ratio observed there. Simulated gold of growing amounts is then
+certified many times, as `seke calibrate --alpha` would. An amount is enough from where on the certificate
+comes out four times of five. For the tables there is a formula: an item of gold adds one count to the row of
+its truth, and the share m of a Dirichlet of n counts has the standard deviation sqrt(m (1 - m) / (n + 1)).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from engine import (
 )
 from seke.calibration.certify import BATCH, FITTING, Promise
 from seke.files.shipped import knowledge as read_knowledge
-from seke.inference.session import Judged, Session
+from seke.inference.session import Session
 from seke.sampling.infer import batches
 from seke.tables.label_table import labels_from, read_labels
 
@@ -45,22 +45,30 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Progress = Callable[[str, int, int], None]
 
+# Items of gold that are tried: 50 to 25,600, each amount twice the one before.
 AMOUNTS = tuple(50 * 2**k for k in range(10))
+# Simulated calibrations for each amount; the standard error of a power is at most .16.
 REPEATS = 10
-OFTEN = 0.8
-FACTORS = (1.0, 2.0)
-MET = 20
+# The least probability with which an amount that is enough yields the certificate.
+POWER = 0.8
+# Factors on the probability that a decision is wrong: as stated, and twice that, as a margin.
+ERROR_INFLATION = (1.0, 2.0)
+# Items of gold from which on the share of wrong decisions is compared with the stated one.
+LEAST_GOLD = 20
+# Standard deviation, in probability, to which each row of a table is to be known.
 SD = 0.05
+# Rows whose state is rarer than one item in so many get no amount.
 MOST = 10_000_000
 
 
 @dataclass(frozen=True)
-class Needed:
+class GoldRequirement:
     """Gold for a certificate of one value.
 
     decided: the share of the items that are decided to be this value. wrong: the share of these that is
-    wrong. amounts: for each of FACTORS, the least of AMOUNTS, in items of gold, from which on it is certified
-    with probability OFTEN; None where none is enough. coverage: the share of its items that is accepted then.
+    wrong. amounts: for each of ERROR_INFLATION, the least of AMOUNTS, in items of gold, from which on it is
+    certified with probability POWER; None where none is enough. coverage: the share of its items that is
+    accepted then.
     """
 
     variable: str
@@ -88,20 +96,20 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Plan:
+class GoldPlan:
     """How much gold would be enough.
 
-    items: of the samples. promise: what is to be certified. needed: for every value of every variable, rows:
-    for every row of what observers answer. met: for variables with gold, how much, and how many decisions
-    were wrong for each that was stated to be (1 where there is too little gold to say): what is imagined is
-    wrong that often.
+    items: of the samples. promise: what is to be certified. requirements: one for every value of every
+    variable. rows: one for every row of what observers answer. error_ratios: variable -> items with gold, and
+    wrong decisions for each that the risks state (1 where there is too little gold to say); simulated
+    decisions are wrong that much more often than stated.
     """
 
     items: int
     promise: Promise
-    needed: tuple[Needed, ...]
+    requirements: tuple[GoldRequirement, ...]
     rows: tuple[Row, ...]
-    met: Mapping[str, tuple[int, float]]
+    error_ratios: Mapping[str, tuple[int, float]]
 
 
 def plan_gold(
@@ -114,7 +122,7 @@ def plan_gold(
     population: str | None = None,
     seed: int = 0,
     progress: Progress = lambda *_: None,
-) -> Plan:
+) -> GoldPlan:
     """Say how much gold a calibration of such samples needs; the arguments are those of `calibrate`.
 
     samples: answered as all will be; a few hundred items are enough.
@@ -131,10 +139,10 @@ def plan_gold(
     known = _gold(gold, base, answers)
     session = Session.open(base, population, seed)
     progress("inference", 0, 0)
-    world = _World.of(session, answers, known)
-    needed = world.needed(promise, np.random.default_rng(seed), progress)
-    rows = tuple(_rows(session.inference, answers, world))
-    return Plan(len(answers.items), promise, needed, rows, world.met)
+    simulated = SimulatedPopulation.of(session, answers, known)
+    needed = simulated.requirements(promise, np.random.default_rng(seed), progress)
+    rows = tuple(_rows(session.inference, answers, simulated))
+    return GoldPlan(len(answers.items), promise, needed, rows, simulated.error_ratios)
 
 
 def _gold(gold: Any, base: Knowledge, answers: Answers) -> Gold:
@@ -145,12 +153,12 @@ def _gold(gold: Any, base: Knowledge, answers: Answers) -> Gold:
 
 
 @dataclass(frozen=True)
-class _World:
-    """N items as they were decided, and how often that is wrong.
+class SimulatedPopulation:
+    """N items with their decisions, and the probability that each decision is wrong.
 
     stages: their answers, in parts. levels: decisions. wrong: variable -> P(the decision is wrong), (N,).
-    allowed: (N,) of which items anything may be accepted. marginals: variable -> P(state), (states,), over
-    all items. met: see `Plan`.
+    allowed: whether anything of an item may be accepted, (N,). marginals: variable -> P(state), (states,),
+    the mean over all items. error_ratios: see `GoldPlan`.
     """
 
     session: Session
@@ -159,65 +167,73 @@ class _World:
     wrong: Mapping[str, Floats]
     allowed: NDArray[np.bool_]
     marginals: Mapping[str, Floats]
-    met: Mapping[str, tuple[int, float]]
+    error_ratios: Mapping[str, tuple[int, float]]
 
     @classmethod
-    def of(cls, session: Session, answers: Answers, gold: Gold) -> _World:
+    def of(cls, session: Session, answers: Answers, gold: Gold) -> SimulatedPopulation:
+        """Decide the items, and correct their stated risks by the error ratios of the gold."""
         base, count = session.network.knowledge, len(answers.items)
         cuts = [(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
         stages = tuple(answers.part(*cut) for cut in cuts)
         judged = [session.judge(part) for part in stages]
         levels = {
-            name: LevelDecision.stacked([one.decisions.levels[name] for one in judged])
+            name: LevelDecision.stacked([judged_stage.decisions.levels[name] for judged_stage in judged])
             for name in judged[0].decisions.levels
         }
         allowed = [
-            acceptable(base, part, one.diagnostics.conflict) for part, one in zip(stages, judged, strict=True)
+            acceptable(base, part, judged_stage.diagnostics.conflict)
+            for part, judged_stage in zip(stages, judged, strict=True)
         ]
-        found = [one.posterior.marginals for one in judged]
-        marginals = {name: np.concatenate([one[name] for one in found]).mean(0) for name in found[0]}
-        wrong, met = {}, {}
+        by_stage = [judged_stage.posterior.marginals for judged_stage in judged]
+        marginals = {
+            name: np.concatenate([stage_marginals[name] for stage_marginals in by_stage]).mean(0)
+            for name in by_stage[0]
+        }
+        wrong, error_ratios = {}, {}
         for name, level in levels.items():
             ratio = 1.0
             if name in gold.values:
-                ratio, met[name] = _ratio(base, name, level, gold.values[name])
+                ratio, error_ratios[name] = _ratio(base, name, level, gold.values[name])
             wrong[name] = level.risk * ratio
-        return cls(session, stages, levels, wrong, np.concatenate(allowed), marginals, met)
+        return cls(session, stages, levels, wrong, np.concatenate(allowed), marginals, error_ratios)
 
-    def needed(self, promise: Promise, rng: np.random.Generator, progress: Progress) -> tuple[Needed, ...]:
+    def requirements(
+        self, promise: Promise, rng: np.random.Generator, progress: Progress
+    ) -> tuple[GoldRequirement, ...]:
         """Return for every value how much gold would certify it."""
         tally: dict[tuple[str, str], list[list[tuple[float, float]]]] = {}
-        steps = [(factor, amount) for factor in FACTORS for amount in AMOUNTS]
+        steps = [(factor, amount) for factor in ERROR_INFLATION for amount in AMOUNTS]
         for step, (factor, amount) in enumerate(steps):
             progress("imagined gold", step, len(steps))
-            for key, found in self._certified(factor, amount, promise, rng).items():
-                tally.setdefault(key, [[] for _ in FACTORS])[FACTORS.index(factor)].append(found)
+            for key, rate in self._certify_simulated(factor, amount, promise, rng).items():
+                by_factor = tally.setdefault(key, [[] for _ in ERROR_INFLATION])
+                by_factor[ERROR_INFLATION.index(factor)].append(rate)
         base, needed = self.session.network.knowledge, []
         for (name, value), by_factor in tally.items():
             level = self.levels[name]
-            mine = np.ones(len(level.risk), dtype=bool)
+            with_value = np.ones(len(level.risk), dtype=bool)
             if base.variables[name].kind != "interval":
-                mine = level.value == base.variables[name].values.index(value)
-            wrong = float(np.minimum(self.wrong[name][mine], 1).mean()) if mine.any() else 0.0
-            least = [_least(found) for found in by_factor]
-            amounts, coverage = tuple(one[0] for one in least), tuple(one[1] for one in least)
-            needed.append(Needed(name, value, float(mine.mean()), wrong, amounts, coverage))
+                with_value = level.value == base.variables[name].values.index(value)
+            wrong = float(np.minimum(self.wrong[name][with_value], 1).mean()) if with_value.any() else 0.0
+            least = [_least_amount(rates) for rates in by_factor]
+            amounts, coverage = zip(*least, strict=True)
+            needed.append(GoldRequirement(name, value, float(with_value.mean()), wrong, amounts, coverage))
         return tuple(needed)
 
-    def _certified(
+    def _certify_simulated(
         self, factor: float, amount: int, promise: Promise, rng: np.random.Generator
     ) -> dict[tuple[str, str], tuple[float, float]]:
         """Return how often each value is certified by so much gold, and the mean coverage then."""
         base = self.session.network.knowledge
-        found: dict[tuple[str, str], list[Certificate]] = {}
+        by_value: dict[tuple[str, str], list[Certificate]] = {}
         design = design_of(base, self.stages)
         for _ in range(REPEATS):
             chosen = rng.integers(0, len(self.allowed), amount)
-            levels = {name: one.of(chosen) for name, one in self.levels.items()}
+            levels = {name: level.of(chosen) for name, level in self.levels.items()}
             gold = {}
             for name, level in levels.items():
                 off = rng.random(amount) < factor * self.wrong[name][chosen]
-                gold[name] = level.value + off * _off(base, name, level.value)
+                gold[name] = level.value + off * _truth_offset(base, name, level.value)
             made = certify(
                 base,
                 levels,
@@ -230,21 +246,17 @@ class _World:
                 design=design,
                 made="",
             )
-            for one in made.certificates:
-                found.setdefault((one.variable, one.value), []).append(one)
+            for certificate in made.certificates:
+                by_value.setdefault((certificate.variable, certificate.value), []).append(certificate)
         share = {}
-        for key, made_of in found.items():
-            passed = [one.coverage for one in made_of if one.threshold is not None]
+        for key, made_of in by_value.items():
+            passed = [certificate.coverage for certificate in made_of if certificate.threshold is not None]
             share[key] = len(passed) / REPEATS, float(np.mean(passed)) if passed else 0.0
         return share
 
 
-def _column(judged: Sequence[Judged], name: str, field: str) -> NDArray[Any]:
-    return np.concatenate([getattr(one.decisions.levels[name], field) for one in judged])
-
-
-def _off(base: Knowledge, name: str, value: Floats) -> Floats:
-    """Return how far the truth is from a decision that is wrong."""
+def _truth_offset(base: Knowledge, name: str, value: Floats) -> Floats:
+    """Return the difference between the truth and a decision that is wrong, (N,)."""
     variable = base.variables[name]
     if variable.kind == "interval":
         return np.full(len(value), 2 * base.policy.tolerance[name])
@@ -254,42 +266,42 @@ def _off(base: Knowledge, name: str, value: Floats) -> Floats:
 def _ratio(
     base: Knowledge, name: str, level: LevelDecision, truth: Floats
 ) -> tuple[float, tuple[int, float]]:
-    """Return how often decisions were wrong for each that was stated to be; 1 of too few."""
+    """Return wrong decisions for each that the risks state, with the items counted; 1 where there are few."""
     known = ~np.isnan(truth)
     most = base.policy.tolerance[name] if base.variables[name].kind == "interval" else 0.5
     wrong = (np.abs(truth - level.value) > most)[known].sum()
     count = int(known.sum())
-    ratio = float((wrong + 0.5) / (level.risk[known].sum() + 0.5)) if count >= MET else 1.0
+    ratio = float((wrong + 0.5) / (level.risk[known].sum() + 0.5)) if count >= LEAST_GOLD else 1.0
     return ratio, (count, ratio)
 
 
-def _least(found: Sequence[tuple[float, float]]) -> tuple[int | None, float]:
-    """Return the least amount from which on it mostly passes, and the coverage there."""
-    often = [share >= OFTEN for share, _ in found]
+def _least_amount(rates: Sequence[tuple[float, float]]) -> tuple[int | None, float]:
+    """Return the least amount from which on the power is at least POWER, and the coverage there."""
+    often = [share >= POWER for share, _ in rates]
     start = len(often)
     while start and often[start - 1]:
         start -= 1
-    return (AMOUNTS[start], found[start][1]) if start < len(often) else (None, 0.0)
+    return (AMOUNTS[start], rates[start][1]) if start < len(often) else (None, 0.0)
 
 
-def _rows(inference: Inference, answers: Answers, world: _World) -> Iterator[Row]:
+def _rows(inference: Inference, answers: Answers, simulated: SimulatedPopulation) -> Iterator[Row]:
     """Yield how much gold it takes to know each row of what observers answer."""
-    every = {name: np.zeros(len(answers.items)) for name in world.levels}
+    every = {name: np.zeros(len(answers.items)) for name in simulated.levels}
     unknowns = Unknowns(inference, answers, Gold(every), by_skill=False)
     for path, site in unknowns.sites.items():
         keys = path.split(".")
-        who, name, kind = keys[1], keys[-2], keys[-1]
+        observer_name, name, kind = keys[1], keys[-2], keys[-1]
         rates = ("specificity", "sensitivity")
         if kind in ("confusion", "settled"):
             for i, shown in enumerate(unknowns.base.variables[name].states):
-                share = world.marginals[name][i]
-                yield _row(who, name, shown, share, site.mean[i, i], site.width[i])
+                share = simulated.marginals[name][i]
+                yield _row(observer_name, name, shown, share, site.mean[i, i], site.width[i])
         elif kind in rates:
-            (index,) = (i for i, one in unknowns.observers.items() if one.name == who)
+            (index,) = (i for i, observer in unknowns.observers.items() if observer.name == observer_name)
             state = rates.index(kind)
-            for one, mean, n in zip(unknowns.rated[index], site.mean, site.width, strict=True):
-                shown = unknowns.base.variables[one].states[state]
-                yield _row(who, one, shown, world.marginals[one][state], mean, n)
+            for variable, mean, n in zip(unknowns.rated[index], site.mean, site.width, strict=True):
+                shown = unknowns.base.variables[variable].states[state]
+                yield _row(observer_name, variable, shown, simulated.marginals[variable][state], mean, n)
 
 
 def _row(observer: str, variable: str, state: str, share: Any, right: Any, n: Any) -> Row:

@@ -68,7 +68,7 @@ NO_ANSWER = -1
 
 @dataclass(frozen=True)
 class Independence:
-    """How far answers about one variable err together.
+    """Measures of how far answers about one variable err together.
 
     about: what was measured, on what. pairs: a record a pair, draws first, then readings, then observers.
     effective: a record for each set of answers, with how many independent ones it is worth.
@@ -80,12 +80,12 @@ class Independence:
 
     @property
     def facts(self) -> Record:
-        """Return everything as JSON has it."""
+        """Return all measures as JSON values."""
         return {**self.about, "pairs": list(self.pairs), "effective": list(self.effective)}
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Return what has to be said of the figures, a line each."""
+        """Return warnings about the measures, a line each."""
         count = self.about["items"]
         if count >= FEW_ITEMS:
             return ()
@@ -98,9 +98,9 @@ class Independence:
         Raises:
             engine.SekeError: there are no two observers or readings to draw.
         """
-        from seke.calibration.independence_picture import drawn
+        from seke.calibration.independence_picture import picture
 
-        return drawn(self.about, self.pairs, form)
+        return picture(self.about, self.pairs, form)
 
 
 def independence(
@@ -139,7 +139,7 @@ def independence(
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     variable = _variable(base, about or base.root)
     table = _gold(gold, base, groups)
-    answers = _FirstAnswers.of(_listed(samples), base, variable, table)
+    answers = _FirstAnswers.of(_as_list(samples), base, variable, table)
     measure = _PairMeasure(answers, base, bootstrap, level, seed)
     pairs = (*measure.draws(), *measure.readings(), *measure.observers())
     if not pairs:
@@ -160,7 +160,7 @@ def independence(
             "bootstrap": bootstrap,
             "level": level,
             "seed": seed,
-            "observers": measure.described(),
+            "observers": measure.observer_facts(),
         },
         pairs,
         tuple(_effective_sizes(pairs)),
@@ -168,9 +168,10 @@ def independence(
 
 
 def effective_number(count: float, correlation: float | None) -> float | None:
-    """Return how many independent answers so many are worth whose errors correlate by this on average.
+    """Return the number of independent answers that `count` answers with correlated errors are worth.
 
-    None where the correlation is unknown, or so negative that the formula has no answer.
+    correlation: the mean one of their errors. None where it is unknown, or so negative that the formula has
+    no answer.
     """
     if correlation is None:
         return None
@@ -198,7 +199,7 @@ def _gold(gold: Any, base: Knowledge, groups: str) -> LabelTable:
     return labels_from(gold, base, groups)
 
 
-def _listed(samples: Any) -> list[Any]:
+def _as_list(samples: Any) -> list[Any]:
     return [samples] if isinstance(samples, str | Path) else list(samples)
 
 
@@ -247,7 +248,7 @@ class _FirstAnswers:
         for observer, question, view in sorted(set(map(tuple, place[:, reading].T.tolist()))):
             key = (observer, question, view)
             chosen = (place[:, reading] == np.array(key)[:, None]).all(0)
-            first, second, draws = _by_draw(rows[chosen], codes[key[0]][answer[chosen]], len(kept))
+            first, second, draws = _first_two_draws(rows[chosen], codes[key[0]][answer[chosen]], len(kept))
             columns["first"][key], columns["second"][key], counts[key] = first, second, draws
         groups = table.groups_of(singles.items[i] for i in kept.tolist())
         group = _group_numbers(groups)
@@ -298,7 +299,7 @@ def _codes(base: Knowledge, variable: Variable) -> dict[int, Ints]:
     return {index: np.array([words.index(a) for a in answers]) for index, answers in known.items()}
 
 
-def _by_draw(rows: Ints, codes: Ints, items: int) -> tuple[Ints, Ints, int]:
+def _first_two_draws(rows: Ints, codes: Ints, items: int) -> tuple[Ints, Ints, int]:
     """Return one reading's first and second answers of each item (items,), and how many draws most have.
 
     rows: (S,) the item of each of its answers, in order of draws. Items that were asked once do not count
@@ -378,8 +379,8 @@ class _PairMeasure:
         question, view = self.questions[place[1]], self.answers.views[place[2]]
         return question if view == Answers.USUAL_VIEW else f"{question}, {view}"
 
-    def described(self) -> Record:
-        """Return what is known and declared of each observer by itself."""
+    def observer_facts(self) -> Record:
+        """Return observer -> items, accuracy, and the declared dependence, each observer by itself."""
         return {
             self.names[index]: {
                 "items": int(answered.sum()),
@@ -417,23 +418,25 @@ class _PairMeasure:
             "kind": kind,
             **ends,
             "items": len(chosen),
-            "accuracy": [_rounded(1 - rate) for rate in rates],
-            "both_wrong": _rounded(share),
-            "chance": _rounded(chance),
-            "beyond_chance": _rounded(share - chance),
-            "ratio": _rounded(share / chance) if chance else None,
+            "accuracy": [_json_number(1 - rate) for rate in rates],
+            "both_wrong": _json_number(share),
+            "chance": _json_number(chance),
+            "beyond_chance": _json_number(share - chance),
+            "ratio": _json_number(share / chance) if chance else None,
             **{name: self._with_interval(value, resamples.get(name)) for name, value in point.items()},
             "same_wrong_answer": _share(same[both]),
-            "declared": self._declared(names, self.answers.state[chosen], jointly),
+            "declared": self._declared_rates(names, self.answers.state[chosen], jointly),
         }
 
     def _with_interval(self, value: float, resamples: Floats | None) -> Record:
         interval = None if resamples is None else percentile_interval(resamples, self.level)
         low, high = interval or (math.nan, math.nan)
-        return {"value": _rounded(value), "low": _rounded(low), "high": _rounded(high)}
+        return {"value": _json_number(value), "low": _json_number(low), "high": _json_number(high)}
 
-    def _declared(self, names: tuple[str, str], state: Ints, jointly: Callable[..., Floats] | None) -> Record:
-        """Return what the base predicts of a pair, where truths are as frequent as in the gold."""
+    def _declared_rates(
+        self, names: tuple[str, str], state: Ints, jointly: Callable[..., Floats] | None
+    ) -> Record:
+        """Return the error rates that the base predicts for a pair, with the frequencies of the gold."""
         name = self.answers.variable.name
         p = np.bincount(state, minlength=len(self.answers.variable.states)) / len(state)
         if jointly is None:
@@ -442,11 +445,11 @@ class _PairMeasure:
             joint = jointly(self.observations, name, names[0])
         rates: ErrorRates = error_rates(self.observations, name, names, joint, p)
         return {
-            "accuracy": [_rounded(1 - rates.first), _rounded(1 - rates.second)],
-            "both_wrong": _rounded(rates.both),
-            "b_wrong_given_a_wrong": _rounded(rates.second_given_first),
-            "a_wrong_given_b_wrong": _rounded(rates.first_given_second),
-            "phi": _rounded(rates.phi),
+            "accuracy": [_json_number(1 - rates.first), _json_number(1 - rates.second)],
+            "both_wrong": _json_number(rates.both),
+            "b_wrong_given_a_wrong": _json_number(rates.second_given_first),
+            "a_wrong_given_b_wrong": _json_number(rates.first_given_second),
+            "phi": _json_number(rates.phi),
         }
 
 
@@ -486,15 +489,15 @@ def _effective_sizes(pairs: Sequence[Record]) -> Iterator[Record]:
             "kind": kind,
             **dict(zip(("observer", "reading"), names, strict=False)),
             "count": count,
-            "correlation": None if correlation is None else _rounded(correlation),
-            "effective": None if effective is None else _rounded(effective),
+            "correlation": None if correlation is None else _json_number(correlation),
+            "effective": None if effective is None else _json_number(effective),
         }
 
 
 def _share(hits: Bools) -> float | None:
-    return _rounded(float(hits.mean())) if len(hits) else None
+    return _json_number(float(hits.mean())) if len(hits) else None
 
 
-def _rounded(value: float) -> float | None:
-    """Return a number as JSON has it, null for NaN."""
+def _json_number(value: float) -> float | None:
+    """Return a number rounded to DIGITS, None for NaN."""
     return None if math.isnan(value) else round(value, DIGITS)

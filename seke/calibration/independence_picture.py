@@ -43,8 +43,8 @@ MOST_WITH_NUMBERS = 16
 LONGEST_NAME = 22
 
 
-def drawn(about: Record, pairs: Sequence[Record], form: str) -> bytes:
-    """Draw the observers, or the readings where there is one observer; svg keeps its texts as texts.
+def picture(about: Record, pairs: Sequence[Record], form: str) -> bytes:
+    """Draw the matrix of observers, or of readings where there is one observer; svg keeps texts as texts.
 
     about, pairs: as an `Independence` has them.
 
@@ -54,7 +54,7 @@ def drawn(about: Record, pairs: Sequence[Record], form: str) -> bytes:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    pairs, names = _drawn_pairs(pairs)
+    pairs, names = _pairs_to_draw(pairs)
     style = {**STYLE, "font.size": 8, "axes.edgecolor": PALE, "axes.labelcolor": INK}
     style |= {"xtick.color": INK, "ytick.color": INK}
     with mpl.rc_context(style):
@@ -67,7 +67,7 @@ def drawn(about: Record, pairs: Sequence[Record], form: str) -> bytes:
     return figure_bytes(figure, form)
 
 
-def _drawn_pairs(measured: Sequence[Record]) -> tuple[list[Record], list[str]]:
+def _pairs_to_draw(measured: Sequence[Record]) -> tuple[list[Record], list[str]]:
     """Return the pairs that are drawn, and the names of rows and columns."""
     for kind in ("observers", "readings"):
         pairs = [pair for pair in measured if pair["kind"] == kind]

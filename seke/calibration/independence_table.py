@@ -138,9 +138,9 @@ def effective_lines(effective: Sequence[Record]) -> Iterator[str]:
     for record in effective:
         names = [record[key] for key in ("observer", "reading") if key in record]
         count, kind = record["count"], record["kind"]
-        what = f"{count} {kind}" + (f" of {', '.join(names)}" if names else "")
+        answer_set = f"{count} {kind}" + (f" of {', '.join(names)}" if names else "")
         if record["effective"] is None:
-            yield f"{what}: not defined, errors correlate by {decimal(record['correlation'])}"
+            yield f"{answer_set}: not defined, errors correlate by {decimal(record['correlation'])}"
         else:
             worth, correlation = record["effective"], decimal(record["correlation"])
-            yield f"{what}: {worth:.2f} (errors correlate by {correlation})"
+            yield f"{answer_set}: {worth:.2f} (errors correlate by {correlation})"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from seke.calibration.calibrate import Calibration
 
 
-def write_trace(found: Calibration, path: Path) -> None:
+def write_trace(calibration: Calibration, path: Path) -> None:
     """Write the posterior's and the prior's draws as netCDF, variables named as the unknowns' paths.
 
     Draws of NUTS keep their chains; those of a Gaussian are independent, one chain.
@@ -20,13 +20,13 @@ def write_trace(found: Calibration, path: Path) -> None:
         warnings.simplefilter("ignore")
         import arviz
 
-    def shaped(draws: Any, chains: int) -> dict[str, Any]:
-        return {name: one.reshape(chains, -1, *one.shape[1:]) for name, one in draws.items()}
+    def by_chain(draws: Any, chains: int) -> dict[str, Any]:
+        return {name: array.reshape(chains, -1, *array.shape[1:]) for name, array in draws.items()}
 
     data = arviz.from_dict(
-        posterior=shaped(found.fit.draws, found.fit.chains),
-        prior=shaped(found.fit.prior, 1),
-        attrs={key: str(value) for key, value in found.facts.items()},
+        posterior=by_chain(calibration.fit.draws, calibration.fit.chains),
+        prior=by_chain(calibration.fit.prior, 1),
+        attrs={key: str(value) for key, value in calibration.facts.items()},
     )
     part = path.with_name(f".{path.name}.part")
     try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seke.cli import model_options as asking
-from seke.cli.errors import print_json, reporting
+from seke.cli.errors import exit_on_errors, print_json
 from seke.console.terminal import printable
 
 if TYPE_CHECKING:
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from seke.vision.messages import Settings
     from seke.vision.prices import Prices
 
+# Exit status of a run that is not finished, or whose guarantee is refused.
 UNSETTLED = 1
 # Where the command's own words are kept, to name another command like it.
 GIVEN = "seke.annotation.given"
 
 
-class _Remembering(click.Command):
+class _RecordingCommand(click.Command):
     """A command that remembers its words as they were given."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -37,9 +38,9 @@ class _Remembering(click.Command):
         return super().parse_args(ctx, args)
 
 
-@click.command(cls=_Remembering)
+@click.command(cls=_RecordingCommand)
 @click.argument("images", nargs=-1, metavar="IMAGES...")
-@asking.who()
+@asking.run_options()
 @click.option(
     "--labels", metavar="TABLE", help="Label table of what the set says already; it counts as evidence."
 )
@@ -82,7 +83,7 @@ class _Remembering(click.Command):
     metavar="N",
     help="Answers about an item at most.  [default: the policy's budget]",
 )
-@asking.how(temperature=1.0)
+@asking.model_options(temperature=1.0)
 @click.option(
     "--declared-prices",
     is_flag=True,
@@ -124,7 +125,7 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
 
     Exit status: 0 done, 1 stopped before the end, items wait or a guarantee is refused, 2 bad input.
     """
-    with reporting(as_json=given["as_json"]):
+    with exit_on_errors(as_json=given["as_json"]):
         if given["status"]:
             _status(folder, as_json=given["as_json"])
         elif not images:
@@ -145,7 +146,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
         raise SekeError(IN_BATCHES)
     prices_of = asking.prices_of_further(further, given)
     first = asking.model(settings, prices, given)
-    model = asking.several(first, further, prices_of, settings, given)
+    model = asking.combined_model(first, further, prices_of, settings, given)
     labels = _labels(given) if given["labels"] else None
     branch = given["branch"]
     begun = branch is not None and branch.exists() and any(branch.iterdir())
@@ -161,31 +162,31 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
         settings,
         labels=labels,
         answers=given["answers"] or None,
-        also={one.observer: one.model for one in further},
-        prices=asking.paid(prices, given),
-        concurrency=asking.at_once(given),
+        also={further_model.observer: further_model.model for further_model in further},
+        prices=asking.applicable_prices(prices, given),
+        concurrency=asking.concurrency(given),
         problems=progress.problem,
         progress=progress.add,
         **{name: given[name] for name in (*names, *more)},
     )
-    who = job.facts["observer"]
-    if given["observer"] is None and who not in settings.model:
-        print(f"{settings.model} counts as observer {who}; --observer names another", file=sys.stderr)
+    observer = job.facts["observer"]
+    if given["observer"] is None and observer not in settings.model:
+        print(f"{settings.model} counts as observer {observer}; --observer names another", file=sys.stderr)
     if given["show_prompts"]:
         _show_prompts(job)
     elif given["dry_run"]:
-        paid = {who: asking.paid(prices, given), **prices_of}
+        paid = {observer: asking.applicable_prices(prices, given), **prices_of}
         _forecast(job, settings, paid, as_json=given["as_json"])
     else:
         asking.confirm(len(job.items), model, yes=given["yes"])
         with progress.over(len(job.items)):
             try:
-                found = job.run(retry_refused=given["retry_refused"], branch_of=folder if branch else None)
+                summary = job.run(retry_refused=given["retry_refused"], branch_of=folder if branch else None)
             except BegunOtherwiseError as error:
                 if branch is not None or not error.counts:
                     raise
-                raise SekeError(f"{error.what}; {_instead(folder)}") from None
-        _conclude(found, job, as_json=given["as_json"])
+                raise SekeError(f"{error.what}; {_branch_command(folder)}") from None
+        _conclude(summary, job, as_json=given["as_json"])
 
 
 def _is_branch(branch: Path, folder: Path) -> bool:
@@ -195,7 +196,7 @@ def _is_branch(branch: Path, folder: Path) -> bool:
     return origin is not None and origin.resolve() == folder.resolve()
 
 
-def _instead(folder: Path) -> str:
+def _branch_command(folder: Path) -> str:
     """Return the command that goes on in a new folder with the answers of a run."""
     free = next(
         name
@@ -227,42 +228,47 @@ def _show_prompts(job: Job) -> None:
 def _forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None], *, as_json: bool) -> None:
     from seke.annotation.cost_forecast import forecast
 
-    found: Forecast = forecast(job, settings, prices)
+    estimate: Forecast = forecast(job, settings, prices)
     gold = _gold(job)
     if as_json:
-        print_json({**found.as_facts(), "gold": gold})
+        print_json({**estimate.as_facts(), "gold": gold})
         return
-    known = f", {found.labelled:,} of them with known labels" if found.labelled else ""
-    print(f"{found.items:,} items{known}, were they like made-up ones of the base:")
-    for name, count in found.answers.items():
+    known = f", {estimate.labelled:,} of them with known labels" if estimate.labelled else ""
+    print(f"{estimate.items:,} items{known}, were they like made-up ones of the base:")
+    for name, count in estimate.answers.items():
         print(f"  {name:16} {count:12,.0f} answers")
-    for name, count in found.observers.items() if len(found.observers) > 1 else ():
+    for name, count in estimate.observers.items() if len(estimate.observers) > 1 else ():
         print(f"    of {name:13} {count:9,.0f} answers")
-    for name, count in found.people.items():
+    for name, count in estimate.people.items():
         print(f"  about {count:,.0f} of the items would wait for {name}")
-    print(f"  about {found.requests:,.0f} requests, where the server gives several answers to one")
-    print(f"  about {found.prompt_tokens:,.0f} prompt tokens and {found.answer_tokens:,.0f} answer tokens")
-    for line in (*_ceiling(found, job), *_gold_lines(gold)):
+    print(f"  about {estimate.requests:,.0f} requests, where the server gives several answers to one")
+    print(
+        f"  about {estimate.prompt_tokens:,.0f} prompt tokens and {estimate.answer_tokens:,.0f} answer tokens"
+    )
+    for line in (*_ceiling(estimate, job), *_gold_lines(gold)):
         print(f"  {line}")
-    most = f"{found.most_prompt_tokens:,.0f} prompt tokens and {found.most_answer_tokens:,.0f} answer tokens"
-    if found.price is None:
+    most = (
+        f"{estimate.most_prompt_tokens:,.0f} prompt tokens and "
+        f"{estimate.most_answer_tokens:,.0f} answer tokens"
+    )
+    if estimate.price is None:
         print(f"  at most {most}")
         print("  no prices are known (--price-in, --price-out)")
         return
-    if found.unpriced:
-        names = " and ".join(found.unpriced)
+    if estimate.unpriced:
+        names = " and ".join(estimate.unpriced)
         print(f"  no prices are known of {names} (--prices); tokens are of all, USD without these:")
-    print(f"  about {found.price:,.2f} USD ({found.price_low:,.2f} to {found.price_high:,.2f})")
-    print(f"  at most {found.price_most:,.2f} USD: {most}, were each answer a request of its own")
+    print(f"  about {estimate.price:,.2f} USD ({estimate.price_low:,.2f} to {estimate.price_high:,.2f})")
+    print(f"  at most {estimate.price_most:,.2f} USD: {most}, were each answer a request of its own")
 
 
-def _ceiling(found: Forecast, job: Job) -> Iterator[str]:
+def _ceiling(estimate: Forecast, job: Job) -> Iterator[str]:
     """Yield what endless answers could get accepted, and what gold would change about that."""
-    shares = ", ".join(f"{level.replace('_', ' ')} {part:.0%}" for level, part in found.ceiling.items())
+    shares = ", ".join(f"{level.replace('_', ' ')} {part:.0%}" for level, part in estimate.ceiling.items())
     policy = job.annotator.base.policy
     names = " and ".join((policy.ask, *policy.others))
-    whom = "them" if policy.others else "it"
-    yield f"endless answers of {names}, as the base has {whom}, would get accepted: {shares}"
+    pronoun = "them" if policy.others else "it"
+    yield f"endless answers of {names}, as the base has {pronoun}, would get accepted: {shares}"
 
 
 def _gold(job: Job) -> dict[str, Any] | None:
@@ -289,9 +295,9 @@ def _gold_lines(gold: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"what gold labels would buy is not known: {gold['why']}"
         return
     shares = (
-        f"{f'{count} labels' if int(count) else 'none'} {one['share']:.0%} "
-        f"({one['low']:.0%} to {one['high']:.0%})"
-        for count, one in gold["accepted"].items()
+        f"{f'{count} labels' if int(count) else 'none'} {share['share']:.0%} "
+        f"({share['low']:.0%} to {share['high']:.0%})"
+        for count, share in gold["accepted"].items()
     )
     yield (
         f"gold labels of {gold['variable']}, answered by {gold['observer']}, would get so much of it "
@@ -311,20 +317,29 @@ def _status(folder: Path, *, as_json: bool) -> None:
     facts, settled, totals = status_of(folder)
     several = totals_by_observer(folder) if facts.get("also") else []
     if as_json:
-        listed = {"observers": [asdict(one) for one in several]} if several else {}
-        print_json({**facts, "settled": settled, "totals": asdict(totals), **listed})
+        by_observer = (
+            {"observers": [asdict(observer_totals) for observer_totals in several]} if several else {}
+        )
+        print_json({**facts, "settled": settled, "totals": asdict(totals), **by_observer})
         return
-    told = (str(facts.get(name)) for name in ("observer", "knowledge", "strategy"))
-    print(f"{folder}: {facts.get('model')} as {', '.join(told)}")
+    settings = (str(facts.get(name)) for name in ("observer", "knowledge", "strategy"))
+    print(f"{folder}: {facts.get('model')} as {', '.join(settings)}")
     for observer, model in facts.get("also", {}).items():
         print(f"  besides {model} as {observer}")
     print(f"  {settled:,} of {facts.get('items', 0):,} items are settled")
     for people, count in facts.get("waiting", {}).items():
         print(f"  {count:,} wait{'s' * (count == 1)} for {people}")
-    print(f"  {asking.account(totals)}")
-    for one in several:
-        spent = "no prices known" if one.unpriced and not one.spent else f"{one.spent:.4f} USD"
-        print(f"  {one.observer}: {one.answers:,} answers in {one.requests:,} requests; {spent}")
+    print(f"  {asking.account_line(totals)}")
+    for observer_totals in several:
+        spent = (
+            "no prices known"
+            if observer_totals.unpriced and not observer_totals.spent
+            else f"{observer_totals.spent:.4f} USD"
+        )
+        print(
+            f"  {observer_totals.observer}: {observer_totals.answers:,} answers in "
+            f"{observer_totals.requests:,} requests; {spent}"
+        )
     for line in _price_status(facts):
         print(f"  {line}")
 
@@ -342,36 +357,37 @@ def _price_status(facts: Mapping[str, Any]) -> list[str]:
         return [
             f"prices of questions: as the base declares them; the first {count} items had too few answers"
         ]
-    rest = f"prices of questions: measured on the first {count} items, and used for all others"
-    return [rest, *(f"  {line}" for line in price_lines(facts["prices"]))]
+    headline = f"prices of questions: measured on the first {count} items, and used for all others"
+    return [headline, *(f"  {line}" for line in price_lines(facts["prices"]))]
 
 
-def _conclude(found: Summary, job: Job, *, as_json: bool) -> None:
+def _conclude(summary: Summary, job: Job, *, as_json: bool) -> None:
     if as_json:
-        print_json(found.as_facts())
+        print_json(summary.as_facts())
     else:
-        total = sum(found.items.values())
+        total = sum(summary.items.values())
         print(
             f"{total:,} items: "
-            + ", ".join(f"{count:,} {name}" for name, count in sorted(found.items.items()))
+            + ", ".join(f"{count:,} {name}" for name, count in sorted(summary.items.items()))
         )
-        for reason, count in found.reasons.items():
+        for reason, count in summary.reasons.items():
             print(f"  rejected {count:,}: {reason}")
-        each = found.per_item
+        per_item = summary.per_item
         print(
-            f"  {each['mean']:.2f} samples an item ({each['q05']} to {each['q95']}), {found.seconds:,.1f} s"
+            f"  {per_item['mean']:.2f} samples an item ({per_item['q05']} to {per_item['q95']}), "
+            f"{summary.seconds:,.1f} s"
         )
-        if job.facts["also"] or len(found.observers) > 1:
-            print(f"  answers of {', '.join(f'{name} {n:,}' for name, n in found.observers.items())}")
-        shares = (f"{name.replace('_', ' ')} {share:.0%}" for name, share in found.levels.items())
+        if job.facts["also"] or len(summary.observers) > 1:
+            print(f"  answers of {', '.join(f'{name} {n:,}' for name, n in summary.observers.items())}")
+        shares = (f"{name.replace('_', ' ')} {share:.0%}" for name, share in summary.levels.items())
         print(f"  values accepted: {', '.join(shares)}")
-        print(f"  {asking.account(found.totals)}")
+        print(f"  {asking.account_line(summary.totals)}")
         print(f"{job.folder / 'posteriors.jsonl'}")
     # Promises name the items that they are refused for.
-    refused = [f"the guarantee is refused: {reason}" for reason in found.refused if not found.promises]
-    for line in (*found.notes, *found.promises, *refused):
+    refused = [f"the guarantee is refused: {reason}" for reason in summary.refused if not summary.promises]
+    for line in (*summary.notes, *summary.promises, *refused):
         print(printable(line), file=sys.stderr)
-    if found.stopped:
-        print(f"stopped before the end: {found.stopped}; the same command goes on", file=sys.stderr)
-    if found.stopped or found.refused or not found.finished:
+    if summary.stopped:
+        print(f"stopped before the end: {summary.stopped}; the same command goes on", file=sys.stderr)
+    if summary.stopped or summary.refused or not summary.finished:
         sys.exit(UNSETTLED)

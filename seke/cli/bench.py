@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seke.cli.bench_run import run
-from seke.cli.errors import print_json, reporting
+from seke.cli.errors import exit_on_errors, print_json
 from seke.console.terminal import printable
 from seke.files.atomic import PAGE, PICTURE, check_target, write_file
 
@@ -129,7 +129,7 @@ def score(
     """
     from seke.benchmarking.score import score as scored
 
-    with reporting(as_json=as_json):
+    with exit_on_errors(as_json=as_json):
         check_target(html, PAGE)
         report = scored(predictions, gold, options.pop("knowledge"), **options)
         _warn(report.facts)
@@ -147,13 +147,15 @@ def score(
 
 def _warn(facts: Mapping[str, Any]) -> None:
     """Say which items stand on one side only."""
-    for one in facts["predictions"]:
-        _tell(one["without_prediction"], f"{one['path']}: lacks", "of gold")
-        _tell(one["without_gold"], f"{one['path']}:", "that gold lacks")
+    for prediction in facts["predictions"]:
+        _tell(prediction["without_prediction"], f"{prediction['path']}: lacks", "of gold")
+        _tell(prediction["without_gold"], f"{prediction['path']}:", "that gold lacks")
 
 
-def _tell(found: Mapping[str, Any], before: str, after: str) -> None:
-    if found["count"]:
-        such = ", ".join(map(repr, found["examples"]))
-        items = "item" if found["count"] == 1 else "items"
-        print(printable(f"{before} {found['count']:,} {items} {after}, such as {such}"), file=sys.stderr)
+def _tell(unmatched: Mapping[str, Any], before: str, after: str) -> None:
+    if unmatched["count"]:
+        examples = ", ".join(map(repr, unmatched["examples"]))
+        items = "item" if unmatched["count"] == 1 else "items"
+        print(
+            printable(f"{before} {unmatched['count']:,} {items} {after}, such as {examples}"), file=sys.stderr
+        )

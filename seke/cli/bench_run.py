@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seke.cli import model_options as asking
-from seke.cli.errors import print_json, reporting
+from seke.cli.errors import exit_on_errors, print_json
 from seke.console.terminal import printable
 
 if TYPE_CHECKING:
     from seke.benchmarking.run import Benchmark, BenchmarkSummary
     from seke.vision.prices import Prices
 
+# Exit status where some questions have no answer.
 UNFINISHED = 1
 
 
@@ -28,8 +29,8 @@ UNFINISHED = 1
     metavar="MANIFEST",
     help="Manifest, folder or pattern; may be given again.",
 )
-@asking.who()
-@asking.how(temperature=0.0)
+@asking.run_options()
+@asking.model_options(temperature=0.0)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def run(images: tuple[str, ...], folder: Path, **given: Any) -> None:
     """Ask a model the benchmark's questions, one answer to each, for seke bench score.
@@ -50,7 +51,7 @@ def run(images: tuple[str, ...], folder: Path, **given: Any) -> None:
     """
     from seke.benchmarking.run import benchmark
 
-    with reporting(as_json=given["as_json"]):
+    with exit_on_errors(as_json=given["as_json"]):
         settings, prices = asking.settings(given), asking.prices(given)
         progress = asking.Progress()
         job = benchmark(
@@ -60,19 +61,19 @@ def run(images: tuple[str, ...], folder: Path, **given: Any) -> None:
             settings=settings,
             knowledge=given["knowledge"],
             max_cost=given["max_cost"],
-            concurrency=asking.at_once(given),
+            concurrency=asking.concurrency(given),
             problems=progress.problem,
             progress=progress.add,
         )
         if given["show_prompts"]:
             _show_prompts(job)
         elif given["dry_run"]:
-            _forecast(job, asking.paid(prices, given), as_json=given["as_json"])
+            _forecast(job, asking.applicable_prices(prices, given), as_json=given["as_json"])
         else:
             asking.confirm(len(job.items), job.model, yes=given["yes"])
             with progress.over(sum(len(job.questions_for(item)) for item in job.items)):
-                found = job.run()
-            _conclude(found, images, as_json=given["as_json"])
+                summary = job.run()
+            _conclude(summary, images, as_json=given["as_json"])
 
 
 def _show_prompts(job: Benchmark) -> None:
@@ -84,11 +85,13 @@ def _forecast(job: Benchmark, prices: Prices | None, *, as_json: bool) -> None:
     from seke.vision.prices import Estimate
 
     estimate, first = Estimate(prices, job.settings), job.items[0]
-    each = {level: estimate.tokens(job.call(first, one), 1) for level, one in job.questions.items()}
-    asked = [one.level for item in job.items for one in job.questions_for(item)]
-    prompt, answer = (sum(each[level][side] for level in asked) for side in (0, 1))
+    tokens_by_level = {
+        level: estimate.tokens(job.call(first, question), 1) for level, question in job.questions.items()
+    }
+    asked = [question.level for item in job.items for question in job.questions_for(item)]
+    prompt, answer = (sum(tokens_by_level[level][side] for level in asked) for side in (0, 1))
     price = None if prices is None else prices.of(prompt, 0, answer)
-    questions = {level: asked.count(level) for level in each}
+    questions = {level: asked.count(level) for level in tokens_by_level}
     if as_json:
         print_json(
             {
@@ -109,22 +112,24 @@ def _forecast(job: Benchmark, prices: Prices | None, *, as_json: bool) -> None:
     )
 
 
-def _conclude(found: BenchmarkSummary, images: tuple[str, ...], *, as_json: bool) -> None:
+def _conclude(summary: BenchmarkSummary, images: tuple[str, ...], *, as_json: bool) -> None:
     if as_json:
-        print_json(found.as_facts())
+        print_json(summary.as_facts())
     else:
-        print(f"{found.items:,} items")
-        for level, counts in found.answers.items():
-            told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name == "ok")
-            print(f"  {level}: {told}")
-        print(f"  {asking.account(found.totals)}")
-        print(printable(found.predictions))
+        print(f"{summary.items:,} items")
+        for level, counts in summary.answers.items():
+            counted = ", ".join(
+                f"{count:,} {name}" for name, count in counts.items() if count or name == "ok"
+            )
+            print(f"  {level}: {counted}")
+        print(f"  {asking.account_line(summary.totals)}")
+        print(printable(summary.predictions))
     if len(images) == 1 and Path(images[0]).is_file():
-        command = shlex.join(["seke", "bench", "score", found.predictions, images[0]])
+        command = shlex.join(["seke", "bench", "score", summary.predictions, images[0]])
         print(printable(f"score it: {command}"), file=sys.stderr)
-    if found.stopped:
+    if summary.stopped:
         print(
-            printable(f"stopped before the end: {found.stopped}; the same command goes on"), file=sys.stderr
+            printable(f"stopped before the end: {summary.stopped}; the same command goes on"), file=sys.stderr
         )
-    if not found.finished:
+    if not summary.finished:
         sys.exit(UNFINISHED)

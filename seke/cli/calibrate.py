@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seke.cli.errors import print_json, reporting
+from seke.cli.errors import exit_on_errors, print_json
 
 if TYPE_CHECKING:
     from seke.calibration.calibrate import Calibration
@@ -141,7 +141,7 @@ def calibrate(samples: tuple[str, ...], output: Path | None, **given: Any) -> No
     only_plan = given.pop("only_plan")
     if output is None and not only_plan:
         raise click.UsageError("name the overlay to be written with -o OVERLAY.yaml, or plan with --plan")
-    with reporting(as_json=given["as_json"]):
+    with exit_on_errors(as_json=given["as_json"]):
         if output is None or only_plan:
             _plan(samples, given)
         else:
@@ -177,21 +177,21 @@ def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) ->
     knowledge = given["knowledge"]
 
     from seke.calibration.calibrate import calibrate as learn
-    from seke.calibration.calibrate import read_again, relative
+    from seke.calibration.calibrate import read_overlay, relative
     from seke.calibration.trace import write_trace
 
     extends = relative(Path(knowledge), output) if knowledge and Path(knowledge).exists() else "shipped"
     with _Progress() as progress:
-        found = learn(
+        calibration = learn(
             list(samples), extends=extends, output=output, models=models, progress=progress.tell, **given
         )
-    read_again(found.overlay, output)
+    read_overlay(calibration.overlay, output)
     if trace is not None:
-        write_trace(found, trace)
-    _write(output, found.overlay)
-    _show(found, as_json)
+        write_trace(calibration, trace)
+    _write(output, calibration.overlay)
+    _show(calibration, as_json)
     print(f"{output} is written; use it with -k {output}", file=sys.stderr)
-    if found.guarantee is not None and not found.guarantee.certified:
+    if calibration.guarantee is not None and not calibration.guarantee.certified:
         sys.exit(1)
 
 
@@ -223,15 +223,15 @@ def _write(output: Path, text: str) -> None:
         part.unlink(missing_ok=True)
 
 
-def _show(found: Calibration, as_json: bool) -> None:
+def _show(calibration: Calibration, as_json: bool) -> None:
     from seke.calibration.summary import facts_of, text_of
 
     if as_json:
-        print_json(facts_of(found))
-        for warning in found.warnings:
+        print_json(facts_of(calibration))
+        for warning in calibration.warnings:
             print(f"warning: {warning}", file=sys.stderr)
     else:
-        print(text_of(found), end="")
+        print(text_of(calibration), end="")
 
 
 class _Progress:

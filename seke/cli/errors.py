@@ -1,4 +1,4 @@
-"""How commands end: with what they found, or with every fault on the standard error and status 2."""
+"""The end of a command: its output, or every fault on the standard error and status 2."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def reporting(*, as_json: bool = False) -> Iterator[None]:
+def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
     """Print faults with the line that each is about, and end with status 2.
 
     as_json: and as JSON on the standard output, for a program that reads it.
     """
     from engine import KnowledgeError, SekeError
-    from seke.console.columns import count, forget_lines, near, pointed
+    from seke.console.columns import count, fault_with_line, forget_lines, near
 
     forget_lines()
     try:
@@ -30,7 +30,7 @@ def reporting(*, as_json: bool = False) -> Iterator[None]:
             faults = [{"place": near(f.place), "path": f.path, "message": f.message} for f in error.faults]
             print_json({"faults": faults})
         for fault in error.faults:
-            print(pointed(fault), file=sys.stderr)
+            print(fault_with_line(fault), file=sys.stderr)
         print(count(len(error.faults), "fault"), file=sys.stderr)
         sys.exit(2)
     except SekeError as error:

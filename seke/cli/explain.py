@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seke.cli.errors import print_json, reporting
+from seke.cli.errors import exit_on_errors, print_json
 from seke.console.terminal import printable
 from seke.files.atomic import PAGE, PICTURE, check_target, write_file
 
@@ -54,13 +54,11 @@ def plot() -> None:
 @plot.command()
 @click.argument("source", required=False, metavar="[SOURCE]")
 @click.argument("item", required=False, metavar="[ITEM]")
-@click.option(
-    "--units", "told", metavar="LIST", help="Draw these instead, with their probabilities: AU6=0.9,AU12"
-)
+@click.option("--units", metavar="LIST", help="Draw these instead, with their probabilities: AU6=0.9,AU12")
 @knowledge_option
 @population_option
 @output_option
-def face(source: str | None, item: str | None, told: str | None, output: Path, **given: Any) -> None:
+def face(source: str | None, item: str | None, units: str | None, output: Path, **given: Any) -> None:
     """Draw a schematic face from the posteriors of action units.
 
     Each unit moves its landmarks as FACS says, by its probability; what is not known is at rest.
@@ -72,13 +70,13 @@ def face(source: str | None, item: str | None, told: str | None, output: Path, *
     """
     from engine import SekeError
 
-    with reporting():
+    with exit_on_errors():
         check_target(output, PICTURE)
-        if told is not None and source is None:
-            from seke.graphics.face import face as drawn
+        if units is not None and source is None:
+            from seke.graphics.face import face as draw
 
-            _write(drawn(_units(told)), output)
-        elif told is None and source is not None and item is not None:
+            _write(draw(_units(units)), output)
+        elif units is None and source is not None and item is not None:
             _write_item("face", source, item, output, **given)
         else:
             raise SekeError("name either SOURCE and ITEM or --units")
@@ -88,7 +86,7 @@ def _item_command(name: str, words: str, summary: str) -> None:
     """Add a command that draws one picture of an item."""
 
     def command(source: str, item: str, output: Path, **given: Any) -> None:
-        with reporting():
+        with exit_on_errors():
             check_target(output, PICTURE)
             _write_item(name, source, item, output, **given)
 
@@ -143,12 +141,12 @@ def risk_coverage(predictions: tuple[str, ...], gold: str, knowledge: str | None
     Example:
       seke plot risk-coverage posteriors.jsonl truth.csv -o risk.svg
     """
-    with reporting():
+    with exit_on_errors():
         check_target(output, PICTURE)
-        from seke.benchmarking.plots import risk_coverage as drawn
+        from seke.benchmarking.plots import risk_coverage as draw
         from seke.benchmarking.score import score
 
-        _write(drawn(score(predictions, gold, knowledge, bootstrap=0).facts), output)
+        _write(draw(score(predictions, gold, knowledge, bootstrap=0).facts), output)
 
 
 @plot.command()
@@ -173,12 +171,12 @@ def reliability(predictions: str, gold: str, of: str, bins: int, knowledge: str 
       seke plot reliability posteriors.jsonl truth.csv -o reliability.svg
       seke plot reliability posteriors.jsonl truth.csv --of binary -o units.png
     """
-    with reporting():
+    with exit_on_errors():
         check_target(output, PICTURE)
-        from seke.benchmarking.plots import reliability as drawn
+        from seke.benchmarking.plots import reliability as draw
         from seke.benchmarking.score import score
 
-        _write(drawn(score(predictions, gold, knowledge, bootstrap=0, bins=bins).facts, of), output)
+        _write(draw(score(predictions, gold, knowledge, bootstrap=0, bins=bins).facts, of), output)
 
 
 @plot.command()
@@ -191,7 +189,7 @@ def network(base: str | None, output: Path) -> None:
     Example:
       seke plot network -o faces.svg
     """
-    with reporting():
+    with exit_on_errors():
         check_target(output, PICTURE)
         from seke.knowledge_tools.graph import graph_file
 
@@ -210,7 +208,7 @@ def fit(trace: Path, output: Path) -> None:
     Example:
       seke plot fit t.nc -o fit.png
     """
-    with reporting():
+    with exit_on_errors():
         check_target(output, PICTURE)
         from seke import plot as figures
 
@@ -259,19 +257,19 @@ def explain(
 
     Exit status: 0 done, 2 bad input.
     """
-    with reporting(as_json=as_json):
+    with exit_on_errors(as_json=as_json):
         from engine import SekeError
         from seke.explanations.figures import facts_of_story, sheet
         from seke.explanations.story import story_of
-        from seke.explanations.text import worded
+        from seke.explanations.text import render
         from seke.tables.record_reader import holds_posteriors
 
         check_target(html, PAGE)
         check_target(png, PICTURE)
-        if any(not Path(one).is_dir() and holds_posteriors(one) for one in source):
+        if any(not Path(path).is_dir() and holds_posteriors(path) for path in source):
             raise SekeError(f"{source[0]}: holds posteriors; a story is told from a run or from samples")
         if png is not None:
-            _spare(Path(source[0]), item, png)
+            _check_not_picture(Path(source[0]), item, png)
         story = story_of(source, item, given.pop("knowledge"), **given)
         if html is not None:
             from seke.explanations.html import page
@@ -282,8 +280,8 @@ def explain(
         if as_json:
             print_json(facts_of_story(story))
         if as_text or not (as_json or html or png):
-            print(printable(worded(story.facts)).rstrip())
-        for path in (one for one in (html, png) if one is not None):
+            print(printable(render(story.facts)).rstrip())
+        for path in (output for output in (html, png) if output is not None):
             print(printable(str(path)), file=sys.stderr)
 
 
@@ -293,11 +291,11 @@ def _write_item(
     from seke.explanations.story import story_of
     from seke.plot import picture
 
-    _spare(Path(source), item, output)
-    _write(picture(name, story_of(source, item, knowledge, population=population, why=False)), output)
+    _check_not_picture(Path(source), item, output)
+    _write(picture(name, story_of(source, item, knowledge, population=population, with_facts=False)), output)
 
 
-def _spare(run: Path, item: str, output: Path) -> None:
+def _check_not_picture(run: Path, item: str, output: Path) -> None:
     """Refuse to write over the picture that a run is about."""
     from engine import SekeError
     from seke.runs.item_list import ITEMS, known_items
@@ -307,17 +305,17 @@ def _spare(run: Path, item: str, output: Path) -> None:
         raise SekeError(f"{output}: is the picture of {item!r}; write to another file")
 
 
-def _write(drawn: Picture | Figure, output: Path) -> None:
+def _write(drawing: Picture | Figure, output: Path) -> None:
     from seke.graphics.style import picture_bytes
 
-    write_file(picture_bytes(drawn, _form(output)), output)
+    write_file(picture_bytes(drawing, _form(output)), output)
 
 
 def _form(output: Path) -> str:
     return output.suffix[1:].lower()
 
 
-def _units(told: str) -> dict[str, float]:
+def _units(listing: str) -> dict[str, float]:
     """Return the probabilities of a list such as AU6=0.9,AU12.
 
     Raises:
@@ -326,8 +324,8 @@ def _units(told: str) -> dict[str, float]:
     from engine import SekeError, did_you_mean
     from seke.graphics.face import face_table
 
-    found = {}
-    for part in filter(None, (one.strip() for one in told.split(","))):
+    probabilities = {}
+    for part in filter(None, (part.strip() for part in listing.split(","))):
         match = _UNIT.fullmatch(part)
         name = match[1] if match else part
         if name not in face_table()["units"]:
@@ -335,7 +333,7 @@ def _units(told: str) -> dict[str, float]:
                 f"--units: no action unit {name!r} is drawn{did_you_mean(name, face_table()['units'])}"
             )
         try:
-            found[name] = float(match[2] or 1) if match else 1.0
+            probabilities[name] = float(match[2] or 1) if match else 1.0
         except ValueError:
             raise SekeError(f"--units: {part}: a probability is a number between 0 and 1") from None
-    return found
+    return probabilities

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seke.cli.errors import print_json, reporting
+from seke.cli.errors import exit_on_errors, print_json
 from seke.console.terminal import printable
 
 if TYPE_CHECKING:
@@ -116,34 +116,38 @@ def export(run: Path, output: Path, as_json: bool, **given: Any) -> None:
 
     Exit status: 0 done, 1 what was read back is not what was written, 2 bad input.
     """
-    with reporting(as_json=as_json):
-        from seke.exporting.export import export as exported
+    with exit_on_errors(as_json=as_json):
+        from seke.exporting.export import export as export_run
 
         given = {name: value for name, value in given.items() if value not in ((), None)}
-        found = exported(run, output, **given)
-        _show(found, as_json=as_json)
-        if found.verified is not None and found.verified.faults:
+        exported = export_run(run, output, **given)
+        _show(exported, as_json=as_json)
+        if exported.verified is not None and exported.verified.faults:
             sys.exit(1)
 
 
-def _show(found: Exported, *, as_json: bool) -> None:
+def _show(exported: Exported, *, as_json: bool) -> None:
     if as_json:
         from dataclasses import asdict
 
-        print_json(asdict(found))
+        print_json(asdict(exported))
     else:
-        splits = ", ".join(f"{name} {count:,}" for name, count in found.splits.items())
-        print(f"{found.items:,} items ({splits})")
-        for name, count in found.rows.items():
+        splits = ", ".join(f"{name} {count:,}" for name, count in exported.splits.items())
+        print(f"{exported.items:,} items ({splits})")
+        for name, count in exported.rows.items():
             print(f"  {name}: {count:,} rows")
-        print("  values: " + ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in found.levels.items()))
-        if found.left_out:
-            print("  left out: " + ", ".join(f"{name} {count:,}" for name, count in found.left_out.items()))
-        if found.verified is not None and not found.verified.faults:
-            told = ", ".join(f"{name} {count:,}" for name, count in found.verified.rows.items())
-            print(f"  read back by {', '.join(found.verified.readers)}: {told}")
-        print(printable(found.folder))
-    for line in found.warnings:
+        print(
+            "  values: " + ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in exported.levels.items())
+        )
+        if exported.left_out:
+            print(
+                "  left out: " + ", ".join(f"{name} {count:,}" for name, count in exported.left_out.items())
+            )
+        if exported.verified is not None and not exported.verified.faults:
+            rows = ", ".join(f"{name} {count:,}" for name, count in exported.verified.rows.items())
+            print(f"  read back by {', '.join(exported.verified.readers)}: {rows}")
+        print(printable(exported.folder))
+    for line in exported.warnings:
         print(printable(f"warning: {line}"), file=sys.stderr)
-    for line in found.verified.faults if found.verified is not None else ():
+    for line in exported.verified.faults if exported.verified is not None else ():
         print(printable(line), file=sys.stderr)

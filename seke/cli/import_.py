@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seke.cli.errors import print_json, reporting
+from seke.cli.errors import exit_on_errors, print_json
 from seke.console.terminal import printable
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def import_() -> None:
 
 def _options(names: tuple[str, ...]) -> list[click.Parameter]:
     """Return the parameters of a set's command."""
-    own: dict[str, click.Parameter] = {
+    set_options: dict[str, click.Parameter] = {
         "neutral": click.Option(
             ["--neutral"],
             is_flag=True,
@@ -104,7 +104,7 @@ def _options(names: tuple[str, ...]) -> list[click.Parameter]:
             metavar="PATTERN",
             help="Only pictures whose path in DIR, or whose label file's, matches.",
         ),
-        *(own[name] for name in names),
+        *(set_options[name] for name in names),
         click.Option(
             ["-k", "--knowledge"], metavar="PATH", help="A base or overlay.  [default: the shipped base]"
         ),
@@ -114,9 +114,13 @@ def _options(names: tuple[str, ...]) -> list[click.Parameter]:
 
 def _command(name: str) -> click.Command:
     text, options = SETS[name]
-    told = f"{text}\n\n\b\nExample:\n  {EXAMPLES[name]}\n\nExit status: 0 done, 2 bad input."
+    help_text = f"{text}\n\n\b\nExample:\n  {EXAMPLES[name]}\n\nExit status: 0 done, 2 bad input."
     return click.Command(
-        name, callback=_callback(name), params=_options(options), help=told, short_help=text.split(":")[0]
+        name,
+        callback=_callback(name),
+        params=_options(options),
+        help=help_text,
+        short_help=text.split(":")[0],
     )
 
 
@@ -124,26 +128,28 @@ def _callback(name: str) -> Callable[..., None]:
     def run(folder: Path, output: Path, *, as_json: bool, **given: Any) -> None:
         from seke.datasets.import_set import import_set
 
-        with reporting(as_json=as_json):
-            found = import_set(name, folder, output, **given)
-            _tell(found)
+        with exit_on_errors(as_json=as_json):
+            imported = import_set(name, folder, output, **given)
+            _tell(imported)
             if as_json:
-                print_json(found.as_facts())
+                print_json(imported.as_facts())
 
     return run
 
 
-def _tell(found: Imported) -> None:
+def _tell(imported: Imported) -> None:
     """Say on the standard error what was found and what was left out."""
-    groups = f" of {found.groups:,} groups" if found.groups else "; the set does not tell whose they are"
-    lines = [f"{found.manifest}: {found.items:,} pictures{groups}"]
-    for variable, count in found.labelled.items():
-        active = f", active in {found.active[variable]:,}" if variable in found.active else ""
+    groups = (
+        f" of {imported.groups:,} groups" if imported.groups else "; the set does not tell whose they are"
+    )
+    lines = [f"{imported.manifest}: {imported.items:,} pictures{groups}"]
+    for variable, count in imported.labelled.items():
+        active = f", active in {imported.active[variable]:,}" if variable in imported.active else ""
         lines.append(f"  {variable}: {count:,}{active}")
-    lines += [f"  {note}" for note in found.notes]
-    for reason, count in found.left_out.items():
-        such = ", ".join(found.examples[reason])
-        lines.append(f"  left out: {count:,} {reason}, such as {such}")
+    lines += [f"  {note}" for note in imported.notes]
+    for reason, count in imported.left_out.items():
+        examples = ", ".join(imported.examples[reason])
+        lines.append(f"  left out: {count:,} {reason}, such as {examples}")
     print(printable("\n".join(lines)), file=sys.stderr)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seke.cli.errors import print_json, reporting
+from seke.cli.errors import exit_on_errors, print_json
 from seke.console.terminal import printable
 from seke.files.atomic import PICTURE, check_target, write_file
 
@@ -92,7 +92,7 @@ def independence(samples: tuple[str, ...], output: Path | None, as_json: bool, *
     """
     from engine import SekeError
 
-    with reporting(as_json=as_json):
+    with exit_on_errors(as_json=as_json):
         check_target(output, PICTURE)
         if output is not None and output.exists() and any(_same(path, output) for path in samples):
             raise SekeError(f"{output}: is one of the samples; draw to another file")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seke.cli.errors import print_json, reporting
+from seke.cli.errors import exit_on_errors, print_json
 from seke.files.atomic import check_target, write_file
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from engine import Knowledge
 
+# Warnings printed; --json has all.
 MOST_WARNINGS = 50
 EXISTING = click.Path(path_type=Path)
 
@@ -62,27 +63,27 @@ def check(base: str | None, strict: bool, as_json: bool) -> None:
 
     Exit status: 0 sound, 1 warnings under --strict, 2 faults.
     """
-    from seke.console.columns import count, pointed
-    from seke.knowledge_tools.check import check as checked
+    from seke.console.columns import count, fault_with_line
+    from seke.knowledge_tools.check import check as check_base
 
-    with _hinting(base), reporting(as_json=as_json):
-        found = checked(base)
+    with _migration_hint(base), exit_on_errors(as_json=as_json):
+        report = check_base(base)
         if as_json:
-            print_json({"faults": [], **found.facts})
+            print_json({"faults": [], **report.facts})
         else:
-            print(found)
-            for warning in found.warnings[:MOST_WARNINGS]:
-                print(pointed(warning, "warning: "), file=sys.stderr)
-            if len(found.warnings) > MOST_WARNINGS:
-                left = len(found.warnings) - MOST_WARNINGS
-                print(f"... and {left:,} more warnings; --json has all", file=sys.stderr)
-        if strict and not found.strict:
-            print(f"{count(len(found.warnings), 'warning')}, which --strict does not allow", file=sys.stderr)
+            print(report)
+            for warning in report.warnings[:MOST_WARNINGS]:
+                print(fault_with_line(warning, "warning: "), file=sys.stderr)
+            if len(report.warnings) > MOST_WARNINGS:
+                unlisted = len(report.warnings) - MOST_WARNINGS
+                print(f"... and {unlisted:,} more warnings; --json has all", file=sys.stderr)
+        if strict and not report.strict:
+            print(f"{count(len(report.warnings), 'warning')}, which --strict does not allow", file=sys.stderr)
             sys.exit(1)
 
 
 @contextmanager
-def _hinting(base: str | None) -> Iterator[None]:
+def _migration_hint(base: str | None) -> Iterator[None]:
     """Say at the end, whatever it was, how a base of an earlier version is migrated."""
     from seke.console.terminal import printable
     from seke.knowledge_tools.migrate import hint
@@ -120,14 +121,14 @@ def show(name: str | None, base: str | None, as_json: bool) -> None:
       seke knowledge show AU12
       seke knowledge show fear -k my_overlay.yaml
     """
-    from seke.knowledge_tools.show import show as shown
+    from seke.knowledge_tools.show import show as describe
 
-    with reporting(as_json=as_json):
-        found = shown(name, base)
+    with exit_on_errors(as_json=as_json):
+        description = describe(name, base)
         if as_json:
-            print_json(found.facts)
+            print_json(description.facts)
         else:
-            print(found)
+            print(description)
 
 
 @knowledge.command()
@@ -162,17 +163,17 @@ def diff(
     """
     from engine import SekeError
     from seke.knowledge_tools.diff import at_revision
-    from seke.knowledge_tools.diff import diff as compared
+    from seke.knowledge_tools.diff import diff as compare_bases
 
-    with reporting(as_json=as_json):
+    with exit_on_errors(as_json=as_json):
         if (new is None) == (rev is None):
             raise SekeError("name either a second base or --rev REVISION")
         if rev is None:
-            found, folder = compared(old, new, samples or None, population=population), ""
+            comparison, folder = compare_bases(old, new, samples or None, population=population), ""
         else:
             with at_revision(old, rev) as (then, folder):
-                found = compared(then, old, samples or None, population=population)
-        text = json.dumps(found.facts, ensure_ascii=False) if as_json else str(found)
+                comparison = compare_bases(then, old, samples or None, population=population)
+        text = json.dumps(comparison.facts, ensure_ascii=False) if as_json else str(comparison)
         print(text.replace(f"{folder}/", f"{rev}:") if rev else text)
 
 
@@ -184,7 +185,7 @@ def _deliver(text: str, output: Path | None) -> None:
         write_file(text.encode(), output)
 
 
-def _apart(output: Path | None, base: Knowledge) -> None:
+def _check_outside_base(output: Path | None, base: Knowledge) -> None:
     """Refuse to write over what a base was read from, or YAML into a folder that would be read with it."""
     from engine import SekeError, declared_of
 
@@ -223,14 +224,14 @@ def export(form: str, base: str | None, population: str | None, output: Path | N
     from seke.files.shipped import cache_folder
     from seke.files.shipped import knowledge as read_knowledge
 
-    with reporting():
+    with exit_on_errors():
         check_target(output)
         read = read_knowledge(base)
         if population is not None and population not in read.populations:
             raise SekeError(
                 f"no population is called {population!r}{did_you_mean(population, read.populations)}"
             )
-        _apart(output, read)
+        _check_outside_base(output, read)
         _deliver(exported(compiled(read, cache_folder()), form, population), output)  # type: ignore[arg-type]
 
 
@@ -247,10 +248,10 @@ def resolve(base: str | None, output: Path | None) -> None:
     from engine import resolve as as_one_file
     from seke.files.shipped import knowledge as read_knowledge
 
-    with reporting():
+    with exit_on_errors():
         check_target(output)
         read = read_knowledge(base)
-        _apart(output, read)
+        _check_outside_base(output, read)
         head = f"# {read.name} {read.digest}, with all that it extends as one file.\n"
         _deliver(head + as_one_file(read), output)
 
@@ -280,13 +281,13 @@ def migrate(overlay: Path, output: Path | None, in_place: bool, as_json: bool) -
     """
     from engine import SekeError
     from seke.console.terminal import printable
-    from seke.knowledge_tools.migrate import migrate as migrated
+    from seke.knowledge_tools.migrate import migrate as rewrite
 
-    with reporting(as_json=as_json):
+    with exit_on_errors(as_json=as_json):
         quiet = output is not None or in_place
         if overlay.is_dir() and not quiet:
             raise SekeError(f"{overlay}: is a folder; name a new one with -o, or --in-place")
-        result = migrated(overlay, output, in_place=in_place)
+        result = rewrite(overlay, output, in_place=in_place)
         if as_json:
             print_json(dict(result.facts) | ({} if quiet else {"text": result.texts[overlay]}))
         elif not quiet:
@@ -311,10 +312,10 @@ def schema(base: str | None, output: Path | None) -> None:
     from engine import json_schema
     from seke.files.shipped import knowledge as read_knowledge
 
-    with reporting():
+    with exit_on_errors():
         check_target(output)
         read = read_knowledge(base)
-        _apart(output, read)
+        _check_outside_base(output, read)
         _deliver(json.dumps(json_schema(read), indent=1, ensure_ascii=False), output)
 
 
@@ -349,7 +350,7 @@ def new(folder: Path, base: str, table: Path | None, n: float, cite: str, margin
     from seke.knowledge_tools.new import Matrix
     from seke.knowledge_tools.new import new as begin
 
-    with reporting():
+    with exit_on_errors():
         if table is None and (cite or margin or n != 10):
             raise SekeError("--n, --cite and --margin go with --from-csv")
         for path in begin(folder, base, Matrix(table, n, cite, margin) if table else None):
@@ -380,7 +381,7 @@ def graph(base: str | None, output: Path) -> None:
     """
     from seke.knowledge_tools.graph import FORMS, graph_file
 
-    with reporting():
+    with exit_on_errors():
         check_target(output, FORMS)
         write_file(graph_file(output.suffix[1:].lower(), base), output)
 
@@ -405,18 +406,18 @@ def sensitivity(samples: tuple[str, ...], base: str | None, as_json: bool, **giv
       seke knowledge sensitivity examples/faces/samples.jsonl
       seke knowledge sensitivity examples/faces/samples.jsonl --item fear-or-surprise
     """
-    from seke.knowledge_tools.sensitivity import sensitivity as ranked
+    from seke.knowledge_tools.sensitivity import sensitivity as rank_numbers
 
-    with reporting(as_json=as_json), _bar("numbers") as told:
-        found = ranked(list(samples), base, progress=told, **given)
+    with exit_on_errors(as_json=as_json), _bar("numbers") as progress:
+        sensitivities = rank_numbers(list(samples), base, progress=progress, **given)
     if as_json:
-        print_json(found.facts)
+        print_json(sensitivities.facts)
     else:
-        print(found)
+        print(sensitivities)
 
 
 @contextmanager
-def _bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
+def _bar(unit: str) -> Iterator[Callable[[int, int], None] | None]:
     """Show on a terminal how much of something is done."""
     if not sys.stderr.isatty():
         yield None
@@ -424,7 +425,7 @@ def _bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn(what))
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn(unit))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("")
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from seke.console.infer_summary import Summary
     from seke.inference.session import Session
 
+# Bytes of samples from which on progress is shown.
 LONG_INPUT = 2_000_000
 
 
@@ -135,7 +136,7 @@ def infer(
     """
     from engine import SekeError
 
-    with _ending():
+    with _exit_on_faults():
         options = _Options(**given)
         if explained is None:
             _infer(samples, options, output, verbose)
@@ -146,7 +147,7 @@ def infer(
 
 
 @contextmanager
-def _ending() -> Iterator[None]:
+def _exit_on_faults() -> Iterator[None]:
     """End with one line and status 2 on bad input and where a place cannot be written."""
     from engine import SekeError
 
@@ -239,7 +240,7 @@ def simulate(output: Path | None, truth: Path | None, **given: Any) -> None:
 
     Exit status: 0 done, 2 bad input.
     """
-    with _ending():
+    with _exit_on_faults():
         _simulate(output, truth, given)
 
 
@@ -255,7 +256,7 @@ def _simulate(output: Path | None, truth: Path | None, given: dict[str, Any]) ->
     misfit = Misfit(*(given.pop(name) for name in ("independent", "halo", "drift")))
     given["views"] = given["views"] or ("face",)
     items = samples = 0
-    with Writer(output) as writer, Writer(truth) if truth else _Nothing() as labels:
+    with Writer(output) as writer, Writer(truth) if truth else _NullWriter() as labels:
         for part in made_up(given.pop("knowledge"), given.pop("items"), misfit=misfit, **given):
             writer.write(part.samples)
             labels.write(part.truth)
@@ -265,7 +266,7 @@ def _simulate(output: Path | None, truth: Path | None, given: dict[str, Any]) ->
 
 @dataclass(frozen=True)
 class _Options:
-    """What inference and explanation are both told."""
+    """The options that inference and explanation share."""
 
     knowledge: str | None
     population: str | None
@@ -290,13 +291,13 @@ class _Options:
 def _explain(samples: tuple[str, ...], options: _Options, item: str) -> None:
     import json
 
-    from seke.explanations.facts import explained
+    from seke.explanations.facts import explain_in_session
 
     session = _with_thresholds(options.session(), samples, options)
-    found = explained(session, samples, item, in_order=options.in_order, seed=options.seed)
-    print(json.dumps(found.facts, ensure_ascii=False) if options.as_json else str(found).rstrip())
+    explanation = explain_in_session(session, samples, item, in_order=options.in_order, seed=options.seed)
+    print(json.dumps(explanation.facts, ensure_ascii=False) if options.as_json else str(explanation).rstrip())
     _say_refused(session)
-    promised = found.facts["decision"]["guarantee"]
+    promised = explanation.facts["decision"]["guarantee"]
     if promised and not promised["holds"]:
         print(f"the guarantee is refused: {promised['why']}", file=sys.stderr)
     if session.refused or (promised and not promised["holds"]):
@@ -310,12 +311,12 @@ def _infer(samples: tuple[str, ...], options: _Options, output: Path | None, ver
     from seke.sampling.replay import checked
     from seke.tables.record_writer import Writer
 
-    if output is not None and any(Path(s).is_file() and _same(Path(s), output) for s in samples):
+    if output is not None and any(Path(s).is_file() and _same_file(Path(s), output) for s in samples):
         raise SekeError(f"{output}: is one of the samples; write the records to another file")
     if output is None and sys.stdout is None:
         raise SekeError("<stdout>: is closed; write the records to a file with -o")
     table = output is None and not options.as_json and sys.stdout.isatty()
-    with Writer(output) if not table else _Nothing() as writer:
+    with Writer(output) if not table else _NullWriter() as writer:
         session = _with_thresholds(checked(options.session(), samples), samples, options)
         base = session.network.knowledge
         _warn(session)
@@ -323,19 +324,21 @@ def _infer(samples: tuple[str, ...], options: _Options, output: Path | None, ver
             print(f"compiled {base.name}: {cost_of(session.network)}", file=sys.stderr)
         summary = Summary(base)
         with _Progress(samples) as progress:
-            for answers in read_batches(samples, base, in_order=options.in_order, progress=progress.read):
+            for answers in read_batches(
+                samples, base, in_order=options.in_order, progress=progress.note_read
+            ):
                 records = session.records(answers)
                 summary.add(records)
                 summary.add_looks(session.inference, answers)
                 writer.write(records)
-                progress.inferred(summary.items.total())
+                progress.note_inferred(summary.items.total())
     _conclude(session, summary, table)
     if session.refused or summary.outside:
         sys.exit(1)
 
 
 def _with_thresholds(session: Session, samples: tuple[str, ...], options: _Options) -> Session:
-    """Find what keeps limits of the mean on the files themselves, where the base has found nothing."""
+    """Return the session with thresholds found on these files, where limits of a mean have none."""
     from seke.samples import read_batches
     from seke.sampling.infer import read_once
 
@@ -343,18 +346,18 @@ def _with_thresholds(session: Session, samples: tuple[str, ...], options: _Optio
         return session
     with _Progress(samples) as progress:
         return session.with_thresholds(
-            read_batches(samples, session.network.knowledge, progress=progress.read)
+            read_batches(samples, session.network.knowledge, progress=progress.note_read)
         )
 
 
-def _same(one: Path, other: Path) -> bool:
-    return other.exists() and one.samefile(other)
+def _same_file(first: Path, second: Path) -> bool:
+    return second.exists() and first.samefile(second)
 
 
-class _Nothing:
+class _NullWriter:
     """A writer for the terminal's table, which is printed at the end."""
 
-    def __enter__(self) -> _Nothing:
+    def __enter__(self) -> _NullWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -408,7 +411,7 @@ def _warn(session: Session) -> None:
 
 
 class _Progress:
-    """What was read and inferred of long files, on a terminal; silent elsewhere."""
+    """Progress through long files on a terminal; silent elsewhere."""
 
     def __init__(self, samples: tuple[str, ...]) -> None:
         sizes = [Path(s).stat().st_size for s in samples if Path(s).is_file()]
@@ -433,12 +436,12 @@ class _Progress:
             self.bar.start()
         return self
 
-    def read(self, count: int) -> None:
+    def note_read(self, count: int) -> None:
         """Note that so many bytes more were read."""
         if self.bar is not None:
             self.bar.advance(self.bar.task_ids[0], count)
 
-    def inferred(self, items: int) -> None:
+    def note_inferred(self, items: int) -> None:
         """Note how many items were inferred so far."""
         if self.bar is not None:
             self.bar.update(self.bar.task_ids[0], items=items)
@@ -449,7 +452,7 @@ class _Progress:
 
 
 def _stop(number: int, _: object) -> NoReturn:
-    """End as an exception ends, so that temporary files go."""
+    """Exit by an exception, so that temporary files are removed."""
     sys.exit(128 + number)
 
 

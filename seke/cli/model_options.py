@@ -1,4 +1,4 @@
-"""What the commands that ask a model have in common: options, the model, consent, progress, the account."""
+"""Shared parts of the commands that ask a model: options, the model, consent, progress, costs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from seke.vision.prices import Prices
 
 F = TypeVar("F", bound="Callable[..., Any]")
+# Open requests by default: to a server, and in batches.
 AT_ONCE, IN_A_BATCH = 16, 2000
 _USD: Any = {"type": click.FloatRange(min=0), "metavar": "USD"}
 _RATE: Any = {"type": click.FloatRange(min=0, min_open=True), "metavar": "N"}
 _FILE: Any = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 
 
-def _together(*options: Callable[..., Any]) -> Callable[[F], F]:
+def _option_group(*options: Callable[..., Any]) -> Callable[[F], F]:
     def decorate(command: F) -> F:
         for option in reversed(options):
             command = option(command)
@@ -35,9 +36,9 @@ def _together(*options: Callable[..., Any]) -> Callable[[F], F]:
     return decorate
 
 
-def who() -> Callable[[F], F]:
+def run_options() -> Callable[[F], F]:
     """Return the options that name the run, the model and the knowledge."""
-    return _together(
+    return _option_group(
         click.option(
             "--run",
             "folder",
@@ -63,9 +64,9 @@ def who() -> Callable[[F], F]:
     )
 
 
-def how(*, temperature: float) -> Callable[[F], F]:
-    """Return the options of cost, rate and sampling, and those that ask nobody."""
-    return _together(
+def model_options(*, temperature: float) -> Callable[[F], F]:
+    """Return the options of cost, rate and sampling, and of runs without a model."""
+    return _option_group(
         click.option("--max-cost", help="Stop before this is passed; needs prices.", **_USD),
         click.option("--price-in", help="Price of a million prompt tokens.", **_USD),
         click.option("--price-out", help="Price of a million answer tokens.", **_USD),
@@ -133,14 +134,14 @@ def how(*, temperature: float) -> Callable[[F], F]:
     )
 
 
-def at_once(given: dict[str, Any]) -> int:
-    """Return how many requests may be on their way at once."""
-    found: int = given["concurrency"] or (IN_A_BATCH if given["batch"] else AT_ONCE)
-    return found
+def concurrency(given: dict[str, Any]) -> int:
+    """Return the number of requests that may be open at once."""
+    requests: int = given["concurrency"] or (IN_A_BATCH if given["batch"] else AT_ONCE)
+    return requests
 
 
 def settings(given: dict[str, Any]) -> Settings:
-    """Return how the model samples, as given."""
+    """Return the sampling settings of the model."""
     from engine import SekeError
     from seke.vision.messages import Settings
 
@@ -172,13 +173,13 @@ def prices(given: dict[str, Any]) -> Prices | None:
     return Prices(prompt, answer, given["price_cached"])
 
 
-def paid(prices: Prices | None, given: dict[str, Any]) -> Prices | None:
+def applicable_prices(prices: Prices | None, given: dict[str, Any]) -> Prices | None:
     """Return the prices that apply: those of a batch are lower."""
     return prices.in_batch() if prices is not None and given["batch"] else prices
 
 
 def model(settings: Settings, prices: Prices | None, given: dict[str, Any]) -> Model:
-    """Return who is asked: a server, a recording, or made-up answers."""
+    """Return the model to ask: a server, a recording, or scripted answers."""
     if given["recorded"] or given["scripted"]:
         from seke.vision.fake import RecordedModel, ScriptedModel
 
@@ -191,20 +192,20 @@ def model(settings: Settings, prices: Prices | None, given: dict[str, Any]) -> M
     from seke.vision.client import Endpoint
 
     names = ("base_url", "key_from", "rpm", "tpm", "deadline")
-    options = {"prices": prices, "concurrency": at_once(given), **{name: given[name] for name in names}}
+    options = {"prices": prices, "concurrency": concurrency(given), **{name: given[name] for name in names}}
     if given["batch"]:
         return Batches(settings, tell=lambda text: print(text, file=sys.stderr), **options)
     return Endpoint(settings, **options)
 
 
-def several(
+def combined_model(
     first: Model,
     further: Sequence[FurtherModel],
     prices_of: Mapping[str, Prices | None],
     settings: Settings,
     given: dict[str, Any],
 ) -> Model:
-    """Return who is asked where further models may be asked, too: each its own server and pace.
+    """Return one model that routes requests to several, each with its own server and rate.
 
     prices_of: further observer -> the prices of its model's tokens.
     """
@@ -215,7 +216,7 @@ def several(
     if given["scripted"] or given["recorded"] or given["show_prompts"] or given["dry_run"]:
         return SeveralModels(first, {model.observer: first for model in further})
     options = {name: given[name] for name in ("base_url", "key_from", "rpm", "tpm", "deadline")}
-    options["concurrency"] = at_once(given)
+    options["concurrency"] = concurrency(given)
     models: dict[str, Model] = {}
     for model in further:
         models[model.observer] = model.endpoint(settings, prices=prices_of[model.observer], **options)
@@ -227,11 +228,14 @@ def prices_of_further(further: Sequence[FurtherModel], given: dict[str, Any]) ->
     from seke.vision.prices import read_prices
 
     path = given["price_list"]
-    return {each.observer: None if path is None else read_prices(path, each.model) for each in further}
+    return {
+        further_model.observer: None if path is None else read_prices(path, further_model.model)
+        for further_model in further
+    }
 
 
 class _Nobody:
-    """Is not asked."""
+    """A model for runs that send nothing."""
 
     async def ask(self, *_: Any) -> Any:
         """Answer nothing."""
@@ -239,7 +243,7 @@ class _Nobody:
 
 
 def confirm(pictures: int, model: Model, *, yes: bool) -> None:
-    """Say where pictures go, and have it allowed."""
+    """Tell the user where pictures are sent, and require consent."""
     from engine import SekeError
     from seke.annotation.several import endpoints_of
 
@@ -260,7 +264,7 @@ def confirm(pictures: int, model: Model, *, yes: bool) -> None:
 
 
 def _far_place(endpoint: Endpoint) -> str:
-    """Return where pictures go, and with which key; no text where they stay on this machine."""
+    """Return the address of a remote server with its key, an empty text for a local one."""
     from urllib.parse import urlsplit
 
     from seke.vision.client import LOCAL
@@ -272,9 +276,9 @@ def _far_place(endpoint: Endpoint) -> str:
     return f"{endpoint.where}{way}, with the key in {endpoint.key_from}"
 
 
-def account(totals: Totals) -> str:
-    """Tell requests, answers, tokens and cost in one line."""
-    told = [f"{totals.answers:,} answers in {totals.requests:,} requests"]
+def account_line(totals: Totals) -> str:
+    """Return a line with requests, answers, tokens and cost."""
+    counts = [f"{totals.answers:,} answers in {totals.requests:,} requests"]
     for count, what in (
         (totals.failed, "failed"),
         (totals.unknown, "unknown"),
@@ -282,20 +286,20 @@ def account(totals: Totals) -> str:
         (totals.unreadable, "unreadable"),
     ):
         if count:
-            told.append(f"{count:,} {what}")
+            counts.append(f"{count:,} {what}")
     tokens = f"{totals.prompt_tokens:,} + {totals.answer_tokens:,} tokens"
     cost = f"{totals.spent:.4f} USD" + (f", perhaps {totals.perhaps:.4f} more" if totals.perhaps else "")
     if totals.unpriced:
         cost = "no prices known" if not totals.spent else f"{cost}, {totals.unpriced:,} requests unpriced"
-    return f"{', '.join(told)}; {tokens}; {cost}"
+    return f"{', '.join(counts)}; {tokens}; {cost}"
 
 
 class Progress:
-    """How far a run is, on a terminal; problems are said anywhere, each kind of line once in a while."""
+    """Progress of a run on a terminal; problems are printed everywhere, up to a limit."""
 
     def __init__(self) -> None:
         self.bar: Any = None
-        self.settled = self.answers = self.told = 0
+        self.settled = self.answers = self.problems_shown = 0
 
     def over(self, items: int) -> Progress:
         """Show so many items."""
@@ -310,11 +314,11 @@ class Progress:
             parts = (
                 bars.BarColumn(),
                 bars.MofNCompleteColumn(),
-                bars.TextColumn("{task.fields[told]}"),
+                bars.TextColumn("{task.fields[status]}"),
                 bars.TimeRemainingColumn(),
             )
             self.bar = bars.Progress(*parts, console=Console(stderr=True), transient=True)
-            self.bar.add_task("", total=self.items, told="")
+            self.bar.add_task("", total=self.items, status="")
             self.bar.start()
         return self
 
@@ -322,15 +326,15 @@ class Progress:
         """Note items that were settled, answers that came, and what was spent in all."""
         self.settled, self.answers = self.settled + settled, self.answers + answers
         if self.bar is not None:
-            told = f"{self.answers:,} answers" + (f", at most {spent:,.2f} USD" if spent else "")
-            self.bar.update(self.bar.task_ids[0], completed=self.settled, told=told)
+            status = f"{self.answers:,} answers" + (f", at most {spent:,.2f} USD" if spent else "")
+            self.bar.update(self.bar.task_ids[0], completed=self.settled, status=status)
 
     def problem(self, message: str) -> None:
-        """Say what went wrong; not more than a page of it."""
-        self.told += 1
-        if self.told <= 20:
+        """Print a problem, at most 20 of them."""
+        self.problems_shown += 1
+        if self.problems_shown <= 20:
             print(printable(message), file=sys.stderr)
-        elif self.told == 21:
+        elif self.problems_shown == 21:
             print("... and more of this kind; the ledger has all", file=sys.stderr)
 
     def __exit__(self, *_: object) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seke.cli.errors import print_json, reporting
+from seke.cli.errors import exit_on_errors, print_json
 from seke.files.atomic import PICTURE, check_target, write_file
 
 if TYPE_CHECKING:
@@ -29,19 +29,19 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
         """Return the numbers of a text."""
         if not isinstance(value, str):
             return tuple(value)
-        found = []
-        for part in filter(None, (one.strip() for one in value.split(","))):
+        numbers = []
+        for part in filter(None, (part.strip() for part in value.split(","))):
             try:
                 number = self.kind(part)
             except ValueError:
-                what = "a whole number" if self.kind is int else "a number"
+                expected = "a whole number" if self.kind is int else "a number"
                 self.fail(
-                    f"{part!r} is not {what}; give one, or several with commas between them", param, ctx
+                    f"{part!r} is not {expected}; give one, or several with commas between them", param, ctx
                 )
             if not self.low <= number <= self.high:
                 self.fail(f"{part} is out of range; allowed is {self.low:g} to {self.high:g}", param, ctx)
-            found.append(number)
-        return tuple(found)
+            numbers.append(number)
+        return tuple(numbers)
 
 
 @click.command()
@@ -155,7 +155,7 @@ def plan(as_json: bool, plot: Path | None, **given: Any) -> None:
 
     Exit status: 0 done, 2 bad input.
     """
-    with reporting(as_json=as_json):
+    with exit_on_errors(as_json=as_json):
         _plan(as_json, plot, given)
 
 
@@ -165,32 +165,32 @@ def _plan(as_json: bool, plot: Path | None, given: dict[str, Any]) -> None:
     if given["price"] is not None and given["total"] is None:
         raise SekeError("--price says what all would cost: say with --for how many items there are")
     check_target(plot, PICTURE)
-    from seke.planning.plan import plan as planned
+    from seke.planning.plan import plan as simulate_plan
 
     misfit = Misfit(*(given.pop(name) for name in ("independent", "halo", "drift")))
     with _Progress() as progress:
-        found = planned(**given, misfit=misfit, progress=progress.settled)
+        simulated_plan = simulate_plan(**given, misfit=misfit, progress=progress.note_settled)
     if plot is not None:
-        from seke.planning.plot import drawn
+        from seke.planning.plot import draw_plan
 
-        write_file(drawn(found, plot.suffix[1:].lower()), plot)
+        write_file(draw_plan(simulated_plan, plot.suffix[1:].lower()), plot)
     if as_json or not sys.stdout.isatty():
-        for row in found.rows:
-            print_json({**row, "about": found.about})
+        for row in simulated_plan.rows:
+            print_json({**row, "about": simulated_plan.about})
     else:
         from rich.console import Console
 
         from seke.planning.table import show
 
-        show(found, Console(highlight=False))
-    print(_told(found), file=sys.stderr)
+        show(simulated_plan, Console(highlight=False))
+    print(_assumptions(simulated_plan), file=sys.stderr)
 
 
-def _told(plan: Plan) -> str:
+def _assumptions(plan: Plan) -> str:
     """Return a line on what was assumed, and how sure the figures are."""
     about = plan.about
     shares = [row["accepted"] for row in plan.rows]
-    most = max(abs(one[end] - one["share"]) for one in shares for end in ("low", "high"))
+    most = max(abs(share[end] - share["share"]) for share in shares for end in ("low", "high"))
     wrong = [f"{name} {value:g}" for name, value in about["misfit"].items() if value]
     parts = [
         f"{about['items']} items made up (seed {about['seed']}): the share accepted is known within "
@@ -223,7 +223,7 @@ class _Progress:
             self.bar.start()
         return self
 
-    def settled(self, count: int, whole: int) -> None:
+    def note_settled(self, count: int, whole: int) -> None:
         """Note that so many items more of all are settled."""
         if self.bar is not None:
             self.bar.update(self.bar.task_ids[0], advance=count, total=whole)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from seke.cli.errors import reporting
+from seke.cli.errors import exit_on_errors
 from seke.console.terminal import printable
 from seke.files.atomic import PAGE, check_target
 
@@ -76,14 +76,14 @@ def report(source: str, output: Path, **given: Any) -> None:
 
     Exit status: 0 done, 2 bad input.
     """
-    with reporting(), warnings.catch_warnings(record=True) as told:
+    with exit_on_errors(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        from seke.reports.report import report as made
+        from seke.reports.report import report as build_report
 
         check_target(output, PAGE)
-        page = made(source, given.pop("knowledge"), **given)
+        page = build_report(source, given.pop("knowledge"), **given)
         page.save(output)
-        for one in told:
-            print(printable(f"warning: {one.message}"), file=sys.stderr)
+        for warning in caught:
+            print(printable(f"warning: {warning.message}"), file=sys.stderr)
         size = len(page.html) / 1e6
         print(printable(f"{output}: {page.items:,} items, {size:.1f} MB"), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""A guarantee for people, when it is made: a table of its certificates, and a line that sums them up."""
+"""A new guarantee as text: a table of its certificates, and a line that sums them up."""
 
 from __future__ import annotations
 
@@ -26,17 +26,21 @@ TITLES = (
 
 
 def verdict(guarantee: Guarantee) -> str:
-    """Return how many values are certified, and where none is how much gold lacks."""
+    """Return a line on the certified values, or on the gold that is lacking where there is none."""
     total, certified = len(guarantee.certificates), guarantee.certified
     promise = (
         f"at most {100 * guarantee.alpha:g} % wrong, all at once with probability {1 - guarantee.delta:g}"
     )
     if certified:
         return f"{len(certified)} of {total} values certified: {promise}"
-    tried = max(sum(one.share > 0 for one in guarantee.certificates), 1)
+    tried = max(sum(certificate.share > 0 for certificate in guarantee.certificates), 1)
     least = fewest(guarantee.alpha, guarantee.delta / tried)
-    known = [one for one in guarantee.failed if one.missing is not None]
-    near = min(known, key=lambda one: (one.gold is None, one.gold or one.missing or 0), default=None)
+    known = [certificate for certificate in guarantee.failed if certificate.missing is not None]
+    near = min(
+        known,
+        key=lambda certificate: (certificate.gold is None, certificate.gold or certificate.missing or 0),
+        default=None,
+    )
     nearest = f"; nearest is {listed([near])}: {lacking(near)}" if near else ""
     unit = f"{guarantee.unit}s"
     return (
@@ -55,7 +59,7 @@ def lacking(certificate: Certificate) -> str:
 
 
 def certificate_table(guarantee: Guarantee) -> Table:
-    """Return the certificates as a table, a row each; what lacks is said where a threshold would stand."""
+    """Return the certificates as a table, a row each, with what a value lacks for one."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -68,17 +72,17 @@ def certificate_table(guarantee: Guarantee) -> Table:
 
 
 def _rows(guarantee: Guarantee) -> Iterator[tuple[str, ...]]:
-    for one in guarantee.certificates:
-        abstention = least_abstention(one.mu, guarantee.alpha)
-        passed = one.threshold is not None
+    for certificate in guarantee.certificates:
+        abstention = least_abstention(certificate.mu, guarantee.alpha)
+        passed = certificate.threshold is not None
         yield (
-            listed([one]),
-            f"{one.threshold:.4g}" if one.threshold is not None else "-",
-            str(one.n),
-            str(one.errors),
-            f"{one.bound:.3f}" if one.share else "-",
-            f"{one.coverage:.0%}" if passed else "-",
-            f"{one.mu:.1%}" if one.predicted else "-",
-            f"{abstention:.0%}" if one.predicted else "-",
-            "" if passed else lacking(one),
+            listed([certificate]),
+            f"{certificate.threshold:.4g}" if certificate.threshold is not None else "-",
+            str(certificate.n),
+            str(certificate.errors),
+            f"{certificate.bound:.3f}" if certificate.share else "-",
+            f"{certificate.coverage:.0%}" if passed else "-",
+            f"{certificate.mu:.1%}" if certificate.predicted else "-",
+            f"{abstention:.0%}" if certificate.predicted else "-",
+            "" if passed else lacking(certificate),
         )

@@ -1,4 +1,4 @@
-"""Plain text for people: places, pointed-at lines, columns."""
+"""Plain text for people: places, faults with the lines that they are about, columns."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def near_file(file: str) -> str:
     return inside if len(inside) < len(file) and not inside.startswith("..") else file
 
 
-def pointed(fault: Fault, kind: str = "") -> str:
+def fault_with_line(fault: Fault, kind: str = "") -> str:
     """Return a fault or warning with the line that it is about, and a caret under the column."""
     path = f"{fault.path}: " if fault.path else ""
     text = printable(" ".join(f"{kind}{near(fault.place)}: {path}{fault.message}".split("\n")))
@@ -91,6 +91,6 @@ def _number(cell: str) -> bool:
     return not cell.strip("+-.,0123456789e%– ") or cell in ("nan", "-")
 
 
-def count(number: int, one: str, many: str = "") -> str:
+def count(number: int, singular: str, plural: str = "") -> str:
     """Return a number with its noun."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"

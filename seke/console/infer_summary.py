@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 COLOURS = {"accept": "green", "requery": "yellow", "reject": "red"}
+# Items in the table.
 MOST_ROWS = 200
+# Columns of the terminal below which numbers stand without their intervals.
 NARROW = 105
+# Characters of a list of certified values, and names in a list.
 LONGEST_LIST = 110
 MOST_NAMED = 6
 # Columns of the terminal: the longest word of a reason, `unresolvable`, stays whole.
@@ -79,7 +82,7 @@ class Summary:
         self.looks = joined_looks(iter((self.looks, looks_at_labels(inference, answers))))
 
     def contradictions(self) -> dict[str, Record]:
-        """Return variable -> how many looks at its labels contradict these, and how many would, as declared.
+        """Return variable -> looks that contradict its labels, and the number expected of declared labels.
 
         looks, contradict, expected; reliability: of the labels, as declared; p: the probability of so many
         contradictions or more; alarm: whether that says that labels or looks are worse than declared.
@@ -110,7 +113,7 @@ class Summary:
             self.items_by_basis[basis if basis in UNCALIBRATED else ""] += 1
 
     def notes(self) -> list[str]:
-        """Return what has to be said of what is accepted: a line each, none where there is nothing to say."""
+        """Return notes on the accepted values, a line each."""
         lines = []
         accepted = self.items["accept"]
         uncertain = sum(self.items_by_basis[basis] for basis in UNCALIBRATED)
@@ -137,35 +140,37 @@ class Summary:
         return lines
 
     def _alarms(self) -> Iterator[str]:
-        """Yield in words which labels of the set are contradicted more often than declared."""
-        for name, found in self.contradictions().items():
-            if found["alarm"]:
+        """Yield a line for each variable whose labels are contradicted more often than declared."""
+        for name, looks in self.contradictions().items():
+            if looks["alarm"]:
                 yield (
-                    f"{found['contradict']:,} of {found['looks']:,} looks contradict the set's labels of "
-                    f"{name}; labels of the declared reliability {found['reliability']:.2g} would leave "
-                    f"about {found['expected']:,.0f} (p = {found['p']:.1g}): the labels, or those who "
+                    f"{looks['contradict']:,} of {looks['looks']:,} looks contradict the set's labels of "
+                    f"{name}; labels of the declared reliability {looks['reliability']:.2g} would leave "
+                    f"about {looks['expected']:,.0f} (p = {looks['p']:.1g}): the labels, or those who "
                     "looked, are worse than declared, and so are the risks of what both say"
                 )
 
     def line(self) -> str:
-        """Return one line: how many items, and what became of them."""
+        """Return one line: samples, items and their decisions."""
         total = sum(self.items.values())
         parts = [f"{self.items[name]} {name}" for name in COLOURS]
-        why = ", ".join(f"{count} {reason}" for reason, count in self.reasons.most_common())
-        return f"{self.samples} samples of {total} items: {', '.join(parts)}" + (f" ({why})" if why else "")
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.reasons.most_common())
+        return f"{self.samples} samples of {total} items: {', '.join(parts)}" + (
+            f" ({reasons})" if reasons else ""
+        )
 
     def promises(self, guarantee: Guarantee) -> list[str]:
-        """Return what is guaranteed, what is not, and of how many items it is not, a line each."""
+        """Return what is guaranteed, what is not, and for how many items it is refused, a line each."""
         alpha, sure = f"{100 * guarantee.alpha:g} %", f"{100 * (1 - guarantee.delta):g} %"
         certified, failed = guarantee.certified, guarantee.failed
         lines = []
         if certified:
             lines.append(
                 f"guaranteed with {sure} confidence: at most {alpha} wrong among those accepted as "
-                f"{shortened(certified)}"
+                f"{_short_list(certified)}"
             )
         if failed:
-            lines.append(f"not certified, so not accepted: {shortened(failed)}")
+            lines.append(f"not certified, so not accepted: {_short_list(failed)}")
         if self.outside:
             total = sum(self.items.values())
             lines.append(
@@ -191,22 +196,22 @@ class Summary:
         table.add_column("why", ratio=1, min_width=LEAST_WHY)
         for record in self.rows:
             decision = record["decision"]
-            found = record.get("posteriors", record)
+            posteriors = record.get("posteriors", record)
             cells = [Text(record["item"])]
             unread = record["diagnostics"]["refused"] + record["diagnostics"]["unreadable"]
             read = record["diagnostics"]["samples"] > unread
-            cells += [Text(self._cell(name, found, narrow) if read else "-") for name in names]
+            cells += [Text(self._cell(name, posteriors, narrow) if read else "-") for name in names]
             mark = MARK if basis_of_item(decision, self.required) in UNCALIBRATED else ""
             marked = marked or bool(mark)
             cells.append(Text(decision["item"] + mark, style=COLOURS[decision["item"]]))
-            cells.append(Text(_why(record, marked=bool(mark))))
+            cells.append(Text(_row_reason(record, marked=bool(mark))))
             table.add_row(*cells)
         console.print(table)
         if marked:
             console.print(LEGEND)
-        left = sum(self.items.values()) - len(self.rows)
-        if left:
-            console.print(f"... and {left} more; write them to a file with -o, or use --json")
+        unlisted = sum(self.items.values()) - len(self.rows)
+        if unlisted:
+            console.print(f"... and {unlisted} more; write them to a file with -o, or use --json")
 
     def _columns(self) -> list[str]:
         """Return the columns: a level of binary variables is one, any other variable its own."""
@@ -216,17 +221,17 @@ class Summary:
             columns += [level] if binary else list(names)
         return columns
 
-    def _cell(self, name: str, found: Record, narrow: bool) -> str:
+    def _cell(self, name: str, posteriors: Record, narrow: bool) -> str:
         names = self.base.levels.get(name, ())
         variables = self.base.variables
         if names and all(variables[n].kind == "binary" for n in names):
-            p = found.get(name) or {n: found[n] for n in names}
+            p = posteriors.get(name) or {n: posteriors[n] for n in names}
             cuts = self.base.policy.cuts
             active = [n for n in names if p[n] >= cuts.get(n, 0.5)]
             stems = {name.rstrip("0123456789") for name in names}
             prefix = stems.pop() if len(stems) == 1 else ""
             return prefix * bool(active) + " ".join(n.removeprefix(prefix) for n in active) or "-"
-        value = found[name]
+        value = posteriors[name]
         if variables[name].kind == "interval":
             return f"{value['mean']:+.2f}" + ("" if narrow else f" ±{(value['q95'] - value['q05']) / 2:.2f}")
         best = max(value, key=value.__getitem__)
@@ -238,39 +243,39 @@ def limits_in_words(session: Session) -> list[str]:
     policy, variables = session.network.knowledge.policy, session.network.knowledge.variables
     names_by_risk: dict[str, list[str]] = {}
     for name in (name for name in policy.limits if name in policy.thresholds):
-        risks = dict(zip(variables[name].values, map(_risk, policy.thresholds[name]), strict=True))
+        risks = dict(zip(variables[name].values, map(_risk_text, policy.thresholds[name]), strict=True))
         if len(set(risks.values())) == 1:
             shown = next(iter(risks.values()))
         else:
             shown = ", ".join(f"{value} {risk}" for value, risk in risks.items())
         names_by_risk.setdefault(shown, []).append(name)
-    by_risk = "; ".join(f"{_some(names)} {risk}" for risk, names in names_by_risk.items())
+    by_risk = "; ".join(f"{_name_list(names)} {risk}" for risk, names in names_by_risk.items())
     lines = [f"highest risks accepted, so that limits of the mean are kept: {by_risk}"] if by_risk else []
     if session.without_threshold:
         lines.append(
-            f"limits of the mean cap each risk of {_some(session.without_threshold)}: to find what keeps "
-            f"the mean takes a file of 60 items with such a value, or {_gold(session)}"
+            f"limits of the mean cap each risk of {_name_list(session.without_threshold)}: to find what "
+            f"keeps the mean takes a file of 60 items with such a value, or {_calibration_hint(session)}"
         )
     return lines
 
 
-def _risk(risk: float) -> str:
+def _risk_text(risk: float) -> str:
     return f"{risk:.3g}" if risk else "none"
 
 
-def _gold(session: Session) -> str:
-    """Return what a calibration that finds thresholds takes: one at all, or more gold."""
+def _calibration_hint(session: Session) -> str:
+    """Return what finds thresholds: a first calibration, or one with more gold."""
     base = session.network.knowledge
     return f"{base.policy.calibrated_from} with gold for seke calibrate" if base.fits else "seke calibrate"
 
 
-def _some(names: Sequence[str]) -> str:
+def _name_list(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
 
 
-def _why(record: Record, *, marked: bool) -> str:
-    """Return in a few words why an item is not, or not wholly, accepted, and what of it is not calibrated.
+def _row_reason(record: Record, *, marked: bool) -> str:
+    """Return in a few words why an item is not wholly accepted, and which levels are not calibrated.
 
     marked: whether the item itself rests on numbers that were not calibrated.
     """
@@ -289,14 +294,14 @@ def _why(record: Record, *, marked: bool) -> str:
     }
     for basis in () if marked else UNCALIBRATED:
         groups[basis] = [name for name, level in levels if basis_of(level) == basis]
-    return "; ".join(f"{group}: {_first(names)}" for group, names in groups.items() if names)
+    return "; ".join(f"{group}: {_first_names(names)}" for group, names in groups.items() if names)
 
 
-def _first(names: Sequence[str]) -> str:
+def _first_names(names: Sequence[str]) -> str:
     return " ".join(names[:MOST_IN_CELL]) + (" ..." if len(names) > MOST_IN_CELL else "")
 
 
-def shortened(certificates: Sequence[Certificate]) -> str:
+def _short_list(certificates: Sequence[Certificate]) -> str:
     """Return the values of certificates in words, cut where there are many."""
     from engine import listed
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import Knowledge, Preposterior, SekeError, Sensitivity, diagnose, did_you_mean, weigh_parts
-from seke.explanations.text import worded
+from seke.explanations.text import render
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.sampling.infer import batches, on_samples
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
     Facts = dict[str, Any]
 
+# Decimal places of numbers in the facts.
 DIGITS = 6
+# Names of items kept to suggest one where an item is not found.
 MOST_NAMES = 10_000
+# Questions listed beside the best one.
 MOST_OPTIONS = 6
 # A root that belongs to no level, about which nothing is decided.
 _UNDECIDED = {"decision": "reject", "value": None, "risk": None, "origin": None, "basis": None}
@@ -37,7 +40,7 @@ class Explanation:
     facts: Mapping[str, Any]
 
     def __str__(self) -> str:
-        return worded(self.facts)
+        return render(self.facts)
 
 
 def explain(
@@ -59,10 +62,10 @@ def explain(
     session = Session.open(base, population, seed)
     if not in_order:
         session = on_samples(session, samples)
-    return explained(session, samples, item, in_order=in_order, seed=seed)
+    return explain_in_session(session, samples, item, in_order=in_order, seed=seed)
 
 
-def explained(
+def explain_in_session(
     session: Session,
     samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
     item: str,
@@ -72,26 +75,26 @@ def explained(
 ) -> Explanation:
     """Explain one item among samples, in a session that is ready."""
     session = checked(session, samples)
-    met: list[str] = []
+    seen_items: list[str] = []
     for answers in batches(samples, session.network.knowledge, in_order=in_order):
         if item in answers.items:
             place = answers.items.index(item)
             return Explanation(facts_of(session, answers.part(place, place + 1), seed))
-        met += answers.items[: MOST_NAMES - len(met)]
-    raise SekeError(f"no item is called {item!r}{did_you_mean(item, met)}")
+        seen_items += answers.items[: MOST_NAMES - len(seen_items)]
+    raise SekeError(f"no item is called {item!r}{did_you_mean(item, seen_items)}")
 
 
-def facts_of(session: Session, one: Answers, seed: int = 0) -> Facts:
+def facts_of(session: Session, answers: Answers, seed: int = 0) -> Facts:
     """Return all facts about one item's label."""
     inference = session.inference
     base = session.network.knowledge
-    (record,) = session.records(one)
-    at_odds = diagnose(inference, one, inference.posterior(one)).at_odds[0]
-    weights, sensitivity = weigh_parts(inference, one), Sensitivity(inference, one)
-    read = bool(len(one.reading_item))
-    facts: Facts = _rounded(
+    (record,) = session.records(answers)
+    at_odds = diagnose(inference, answers, inference.posterior(answers)).at_odds[0]
+    weights, sensitivity = weigh_parts(inference, answers), Sensitivity(inference, answers)
+    read = bool(len(answers.reading_item))
+    facts: Facts = _round_numbers(
         {
-            "item": one.items[0],
+            "item": answers.items[0],
             "knowledge": {"name": base.name, "digest": base.digest},
             "label": {
                 "variable": base.root,
@@ -106,19 +109,19 @@ def facts_of(session: Session, one: Answers, seed: int = 0) -> Facts:
             "posterior": dict(weights.p),
             "readings": [
                 {
-                    "observer": one.observer,
-                    "question": one.question,
-                    "view": one.view,
-                    "said": one.counts,
-                    **vars(one.weight),
+                    "observer": reading.observer,
+                    "question": reading.question,
+                    "view": reading.view,
+                    "said": reading.counts,
+                    **vars(reading.weight),
                 }
-                for one in weights.readings
+                for reading in weights.readings
             ],
             "variables": _variables(base, weights),
             "rules": [_pull(base, pull) for pull in sensitivity.contributions()] if read else [],
             "least_pull": sensitivity.least_pull,
             "conflict": _conflict(session, record, weights, at_odds),
-            "next": _next(session, one, record, seed) if read else {"why": "unread"},
+            "next": _next(session, answers, record, seed) if read else {"why": "unread"},
             "numbers": [_flip(base, flip) for flip in sensitivity.counterfactuals()],
             "farthest": sensitivity.farthest,
         }
@@ -127,7 +130,7 @@ def facts_of(session: Session, one: Answers, seed: int = 0) -> Facts:
 
 
 def _decision(base: Knowledge, record: Facts, weights: Weights) -> Facts:
-    """Return what is decided about the root, on what that rests, and which limit it is held against."""
+    """Return the decision about the root, its basis, and the limit that its risk is compared with."""
     policy, variable = base.policy, base.variables[base.root]
     level = record["decision"]["levels"].get(base.root, _UNDECIDED)
     promised = record["decision"].get("guarantee")
@@ -152,7 +155,7 @@ def _decision(base: Knowledge, record: Facts, weights: Weights) -> Facts:
 
 
 def _state(value: Any) -> Any:
-    """Return a decided value as its state is called: of a binary variable true and false."""
+    """Return the name of the state of a decided value: true or false for a binary variable."""
     return str(value).lower() if isinstance(value, bool) else value
 
 
@@ -162,12 +165,12 @@ def _prior(session: Session, weights: Weights) -> Facts:
         "population": population.name,
         "p": dict(weights.prior),
         "bits": weights.prior_bits,
-        **_cited(session.network.knowledge, population),
+        **_citation(session.network.knowledge, population),
     }
 
 
-def _cited(base: Knowledge, declared: Any) -> Facts:
-    """Return where a declared value stands, and its source."""
+def _citation(base: Knowledge, declared: Any) -> Facts:
+    """Return the place of a declared value, and its source."""
     source = base.sources.get(declared.source)
     return {
         "place": str(declared.place),
@@ -179,13 +182,13 @@ def _cited(base: Knowledge, declared: Any) -> Facts:
 def _variables(base: Knowledge, weights: Weights) -> list[Facts]:
     return [
         {
-            "variable": one.variable,
-            "said": one.counts,
-            **vars(one.weight),
-            "given": one.given,
-            "declared": {state: _cited(base, cited) for state, cited in one.declared.items()},
+            "variable": contribution.variable,
+            "said": contribution.counts,
+            **vars(contribution.weight),
+            "given": contribution.given,
+            "declared": {state: _citation(base, cited) for state, cited in contribution.declared.items()},
         }
-        for one in sorted(weights.variables, key=lambda one: -abs(one.weight.bits))
+        for contribution in sorted(weights.variables, key=lambda contribution: -abs(contribution.weight.bits))
     ]
 
 
@@ -198,14 +201,14 @@ def _pull(base: Knowledge, pull: FactorContribution) -> Facts:
         "bits": pull.bits,
         "moved": {"variable": pull.moved, "without": pull.without, "with": pull.with_it},
         "violated": pull.violated,
-        **_cited(base, pull.declared),
+        **_citation(base, pull.declared),
     }
 
 
 def _conflict(session: Session, record: Facts, weights: Weights, at_odds: str) -> Facts:
-    """Return how far readings contradict one another; at_odds: the observer most so."""
+    """Return how far readings contradict one another; at_odds: the observer that contradicts most."""
     base = session.network.knowledge
-    names = [f"{one.observer}, {one.question}, {one.view}" for one in weights.readings]
+    names = [f"{reading.observer}, {reading.question}, {reading.view}" for reading in weights.readings]
     places = {rule.name: str(rule.place) for rule in base.rules}
     pairs = [
         {"one": names[pair.first], "other": names[pair.second], "bits": pair.bits}
@@ -217,15 +220,18 @@ def _conflict(session: Session, record: Facts, weights: Weights, at_odds: str) -
         "least": base.policy.conflict,
         "at_odds": at_odds,
         "pairs": pairs,
-        "violations": [{**one, "place": places[one["rule"]]} for one in record["diagnostics"]["violations"]],
+        "violations": [
+            {**violation, "place": places[violation["rule"]]}
+            for violation in record["diagnostics"]["violations"]
+        ],
     }
 
 
-def _next(session: Session, one: Answers, record: Facts, seed: int) -> Facts:
-    """Return what would be asked, why or why not, and what its answers would change."""
+def _next(session: Session, answers: Answers, record: Facts, seed: int) -> Facts:
+    """Return the next question, the reason for it or for none, and what its answers would change."""
     base = session.network.knowledge
     exact = Preposterior(session.inference, seed)
-    options = exact.options(one, 0)
+    options = exact.options(answers, 0)
     quick = record["decision"]["next"]
     keys = ("observer", "question", "about", "view", "samples")
     chosen = next((o for o in options if quick and all(getattr(o, k) == quick[k] for k in keys)), None)
@@ -234,25 +240,25 @@ def _next(session: Session, one: Answers, record: Facts, seed: int) -> Facts:
     for option in options:
         shown.setdefault((option.observer, option.question, option.about, option.view), option)
     return {
-        "why": _why(base, one, record, options, chosen),
+        "why": _next_reason(base, answers, record, options, chosen),
         "budget": base.policy.budget,
         "asked": _option(best) if best else None,
         "quick_gain": quick["gain"] if quick else None,
-        "outcomes": [_outcome(base, session, o) for o in exact.outcomes(one, 0, best)] if best else [],
+        "outcomes": [_outcome(base, session, o) for o in exact.outcomes(answers, 0, best)] if best else [],
         "options": [_option(o) for o in shown.values() if o is not best][:MOST_OPTIONS],
     }
 
 
-def _why(
-    base: Knowledge, one: Answers, record: Facts, options: tuple[Option, ...], chosen: Option | None
+def _next_reason(
+    base: Knowledge, answers: Answers, record: Facts, options: tuple[Option, ...], chosen: Option | None
 ) -> str:
-    """Return which sentence tells why something is asked or nothing is."""
+    """Return the key of the sentence that says why a question is asked, or none is."""
     if chosen is not None:
         return "ask" if chosen.rate > 1 else "doubtful"
     levels = record["decision"]["levels"]
     if all(level["decision"] == "accept" for name, level in levels.items() if base.policy.worth[name] > 0):
         return "settled"
-    if one.asked[0] >= base.policy.budget:
+    if answers.asked[0] >= base.policy.budget:
         return "budget"
     if not options:
         return "none"
@@ -289,18 +295,18 @@ def _flip(base: Knowledge, flip: Counterfactual) -> Facts:
         "label": flip.label,
         "p": flip.p,
         "accepted": flip.accepted,
-        **_cited(base, number),
+        **_citation(base, number),
     }
 
 
-def _rounded(value: Any) -> Any:
-    """Return the facts as plain JSON values, numbers rounded."""
+def _round_numbers(value: Any) -> Any:
+    """Return facts as plain JSON values, with numbers rounded to DIGITS."""
     if isinstance(value, float):
         return round(value, DIGITS) + 0.0
     if isinstance(value, dict):
-        return {key: _rounded(one) for key, one in value.items()}
+        return {key: _round_numbers(member) for key, member in value.items()}
     if hasattr(value, "items"):
-        return _rounded(dict(value))
+        return _round_numbers(dict(value))
     if isinstance(value, list | tuple):
-        return [_rounded(one) for one in value]
+        return [_round_numbers(member) for member in value]
     return value

@@ -1,4 +1,4 @@
-"""A story's pictures: each one thing, and all of them on one sheet."""
+"""The pictures of a story, one by one and together on one sheet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seke.console.decision_words import (
     basis_of_item,
     required_of,
 )
-from seke.explanations.text import reasons_in_words, worded_part
+from seke.explanations.text import reasons_in_words, render_part
 from seke.graphics.action_units import Unit, units
 from seke.graphics.bars import bars
 from seke.graphics.face import face, face_table
@@ -31,26 +31,29 @@ if TYPE_CHECKING:
 
     Facts = Mapping[str, Any]
 
+# In pixels: around the sheet, between pictures, from line to line.
 MARGIN, GUTTER, LINE = 28.0, 26.0, 15.5
+# Lines of each text on the sheet.
 MOST_LINES = 6
+# Decimal places of numbers in the JSON.
 DIGITS = 6
 
 
 def probabilities(story: Story) -> Mapping[str, float]:
     """Return P(true) of all binary variables."""
-    given = _given(story.record, story.base.root)
-    binary = (name for name, one in story.base.variables.items() if one.kind == "binary")
+    given = _posteriors(story.record, story.base.root)
+    binary = (name for name, variable in story.base.variables.items() if variable.kind == "binary")
     return {name: given[name] for name in binary if given.get(name) is not None}
 
 
 def root_posterior(story: Story) -> Mapping[str, float]:
     """Return P(state) of the root."""
-    found: Mapping[str, float] = _given(story.record, story.base.root)[story.base.root]
-    return found
+    distribution: Mapping[str, float] = _posteriors(story.record, story.base.root)[story.base.root]
+    return distribution
 
 
-def _given(record: Facts, root: str) -> Facts:
-    """Return all posteriors of a record by variable."""
+def _posteriors(record: Facts, root: str) -> Facts:
+    """Return variable -> posterior of a record, with nested mappings flattened."""
     given = dict(record.get("posteriors", record))
     mappings = [value for name, value in given.items() if name != root and isinstance(value, dict)]
     for value in mappings:
@@ -59,7 +62,7 @@ def _given(record: Facts, root: str) -> Facts:
 
 
 def has_face(story: Story) -> bool:
-    """Whether any of the base's variables moves anything in a face."""
+    """Return whether any variable of the base is an action unit that the face is drawn from."""
     return any(name in face_table()["units"] for name in probabilities(story))
 
 
@@ -85,13 +88,13 @@ def units_of(story: Story) -> Picture:
 
 
 def mark_of(story: Story) -> str:
-    """Return what follows the word of a decision on numbers that were not calibrated, else no text."""
+    """Return the mark of a decision that rests on uncalibrated numbers, else an empty text."""
     basis = basis_of_item(story.record["decision"], required_of(story.base))
     return MARK if basis in UNCALIBRATED else ""
 
 
 def legend_of(story: Story) -> str:
-    """Return what the mark stands for, no text where nothing has it."""
+    """Return the meaning of the mark, an empty text where no level has it."""
     levels = story.record["decision"]["levels"].values()
     return LEGEND if any(basis_of(level) in UNCALIBRATED for level in levels) else ""
 
@@ -101,8 +104,10 @@ def plane_of(story: Story) -> Picture:
     names = story.base.affect
     ranges = [story.base.variables[name].edges for name in names]
     regions = [
-        Moments((one.mean[0], one.mean[1]), (one.sd[0], one.sd[1]), _correlation(one), state)
-        for state, one in _expected(story)
+        Moments(
+            (moments.mean[0], moments.mean[1]), (moments.sd[0], moments.sd[1]), _correlation(moments), state
+        )
+        for state, moments in _state_moments(story)
     ]
     return plane(
         story.posterior,
@@ -114,7 +119,7 @@ def plane_of(story: Story) -> Picture:
     )
 
 
-def _expected(story: Story) -> Iterator[tuple[str, Any]]:
+def _state_moments(story: Story) -> Iterator[tuple[str, Any]]:
     """Yield each root state with the declared moments of the interval variables."""
     base = story.base
     yield from zip(base.variables[base.root].states, base.moments, strict=True)
@@ -147,22 +152,31 @@ def pictures_of(story: Story) -> Iterator[tuple[str, str, Callable[[Story], Pict
 def facts_of_story(story: Story) -> dict[str, Any]:
     """Return the facts of `seke.explain` with what the pictures add, as JSON values."""
     readings = [
-        {"question": question, "observer": observer, "likelihood": _rounded(p)}
+        {"question": question, "observer": observer, "likelihood": _round(p)}
         for question, observer, p in story.readings
     ]
     steps = [
-        {**vars(one), "about": one.about or None, "p": _rounded(one.p), "numbers": _rounded(one.numbers)}
-        for one in story.steps
+        {
+            "observer": step.observer,
+            "question": step.question,
+            "view": step.view,
+            "about": step.about or None,
+            "status": step.status,
+            "said": step.answers,
+            "p": _round(step.p),
+            "numbers": _round(step.numbers),
+        }
+        for step in story.steps
     ]
     return {**story.facts, "record": story.record, "alone": readings, "steps": steps}
 
 
-def _rounded(p: Mapping[str, float]) -> dict[str, float]:
+def _round(p: Mapping[str, float]) -> dict[str, float]:
     return {name: round(value, DIGITS) for name, value in p.items()}
 
 
 def headline(story: Story) -> str:
-    """Return what is decided about the item's root, in one line."""
+    """Return the most probable state of the root with its probability."""
     p = root_posterior(story)
     best = max(p, key=lambda state: p[state])
     return f"{best} {p[best]:.2f}"
@@ -177,7 +191,7 @@ def sheet(story: Story) -> Picture:
     ]
     marks: list[Mark] = []
     y, width = 96.0, 900.0
-    for row in [one for one in rows if one]:
+    for row in [names for names in rows if names]:
         x, high = MARGIN, 0.0
         for name in row:
             title, picture = drawn[name]
@@ -185,7 +199,7 @@ def sheet(story: Story) -> Picture:
             marks.append(picture.as_group(x, y + 26))
             x, high = x + picture.width + GUTTER, max(high, picture.height + 26)
         if row == ["course"] and story.facts:
-            marks += _told(story, x + 6, y + 14, width - x)
+            marks += _prose(story, x + 6, y + 14, width - x)
         y, width = y + high + 22, max(width, x - GUTTER + MARGIN)
     marks = [Shape(box(0, 0, width, y), fill="paper"), *_head(story, width), *marks]
     return Picture(width, y, tuple(marks), f"{story.item}: {headline(story)}")
@@ -197,23 +211,23 @@ def _head(story: Story, width: float) -> Iterator[Mark]:
     yield Text(MARGIN, 40, fitting(story.item, width - 2 * MARGIN, 22), 22, bold=True)
     yield Shape(ellipse(MARGIN + 6, 63, 5, 5), fill=word)
     reasons = reasons_in_words(decision["reasons"])
-    told = f"{decision['item']}{mark_of(story)}{f' ({reasons})' if reasons else ''}: {headline(story)}"
-    yield Text(MARGIN + 18, 68, fitting(told, width - 2 * MARGIN - 18, 14), 14)
+    caption = f"{decision['item']}{mark_of(story)}{f' ({reasons})' if reasons else ''}: {headline(story)}"
+    yield Text(MARGIN + 18, 68, fitting(caption, width - 2 * MARGIN - 18, 14), 14)
     small = "; ".join(filter(None, [f"{story.base.name} {story.base.digest}", legend_of(story)]))
     yield Text(MARGIN, 86, fitting(small, width - 2 * MARGIN, 10.5), 10.5, fill="muted")
 
 
-def _told(story: Story, x: float, y: float, room: float) -> Iterator[Mark]:
-    """Yield conflicts and what is next in words, as much as has room."""
+def _prose(story: Story, x: float, y: float, room: float) -> Iterator[Mark]:
+    """Yield the texts about conflicts and the next question, cut to the room."""
     most = max(int(room / (LETTER * 11.5)), 40)
     for name in ("conflict", "next"):
-        title, text = worded_part(name, story.facts)
+        title, text = render_part(name, story.facts)
         yield Text(x, y, fitting(title.partition(" (")[0], room, 14), 14, bold=True)
         y += LINE + 4
         # There is no room for the tables, each of which begins under a line that ends with a colon.
-        said = list(itertools.takewhile(lambda line: not line.endswith(":"), text.splitlines()))
-        said = [" ".join(said)] if name == "next" else said
-        lines = [line for one in said for line in textwrap.wrap(clean(one, 600), most)]
+        paragraphs = list(itertools.takewhile(lambda line: not line.endswith(":"), text.splitlines()))
+        paragraphs = [" ".join(paragraphs)] if name == "next" else paragraphs
+        lines = [line for paragraph in paragraphs for line in textwrap.wrap(clean(paragraph, 600), most)]
         for line in lines[:MOST_LINES]:
             yield Text(x, y, line, 11.5)
             y += LINE

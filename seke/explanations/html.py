@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seke.explanations.figures import headline, legend_of, mark_of, pictures_of
-from seke.explanations.text import PARTS, reasons_in_words, said_in_words, worded_part
+from seke.explanations.text import PARTS, reading_phrases, reasons_in_words, render_part
 from seke.graphics.shapes import COLOURS, DARK, clean
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from seke.explanations.story import Step, Story
 
+# Characters of a text at most.
 WORDS = 20_000
 
 
@@ -32,10 +33,10 @@ def colours_css() -> str:
 
 
 def page(story: Story, *, redact_image: bool = False) -> str:
-    """Return the page. Texts of anybody's are escaped, shortened and freed of control signs.
+    """Return the page. Texts from outside are escaped, shortened and freed of control characters.
 
-    Its drawings have escaped theirs, so that they and the style are taken as they are. redact_image: leave
-    out the item's own picture.
+    Drawings escape their own texts, so they are inserted unchanged, as the style is. redact_image: leave out
+    the picture of the item.
     """
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup
@@ -46,7 +47,7 @@ def page(story: Story, *, redact_image: bool = False) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, keep_trailing_newline=True
     )
     decision = story.record["decision"]
-    parts = [worded_part(name, story.facts) for name in PARTS] if story.facts else []
+    parts = [render_part(name, story.facts) for name in PARTS] if story.facts else []
     shown = {
         "item": clean(story.item),
         "headline": clean(headline(story)),
@@ -55,7 +56,7 @@ def page(story: Story, *, redact_image: bool = False) -> str:
         "legend": legend_of(story),
         "reasons": clean(reasons_in_words(decision["reasons"]), 2000),
         "lead": clean(parts[0][1], 2000) if parts else "",
-        "made_with": _made_with(story),
+        "made_with": _provenance(story),
         "picture": "" if story.picture is None or redact_image else _address(story.picture),
         "pictures": [
             {"name": name, "title": clean(title), "svg": Markup(draw(story).svg())}
@@ -63,7 +64,7 @@ def page(story: Story, *, redact_image: bool = False) -> str:
         ],
         "root": clean(story.base.root),
         "numbers": [clean(name) for name in story.base.affect],
-        "steps": [_step(story, one) for one in story.steps],
+        "steps": [_step(story, step) for step in story.steps],
         "left_out": max(len(story.steps) and story.record["diagnostics"]["samples"] - len(story.steps), 0),
         "parts": [(clean(title), _lines(text)) for title, text in parts[1:]],
         "style": Markup(style),
@@ -76,21 +77,23 @@ def _address(picture: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
 
 
-def _made_with(story: Story) -> str:
+def _provenance(story: Story) -> str:
     counts = story.record.get("diagnostics", {})
-    told = [f"knowledge {story.base.name} {story.base.digest}"]
+    provenance = [f"knowledge {story.base.name} {story.base.digest}"]
     if story.population:
-        told.insert(0, f"population {story.population}")
-    told += [f"{counts[name]} {name}" for name in ("samples", "refused", "unreadable") if counts.get(name)]
-    return clean("; ".join(told))
+        provenance.insert(0, f"population {story.population}")
+    provenance += [
+        f"{counts[name]} {name}" for name in ("samples", "refused", "unreadable") if counts.get(name)
+    ]
+    return clean("; ".join(provenance))
 
 
 def _lines(text: str) -> str:
-    """Return a text whose lines stay lines, each of them clean."""
-    return "\n".join(_indented(line) for line in text[:WORDS].splitlines())
+    """Return a text cleaned line by line."""
+    return "\n".join(_clean_line(line) for line in text[:WORDS].splitlines())
 
 
-def _indented(line: str) -> str:
+def _clean_line(line: str) -> str:
     # `clean` makes one space of several, which would take tables apart.
     cells = [clean(cell, 2000) if cell.strip() else "" for cell in line.split(" ")]
     return " ".join(cells)
@@ -102,17 +105,17 @@ def _step(story: Story, step: Step) -> Mapping[str, Any]:
     return {
         "question": clean(question + (f", {step.view}" if step.view != "face" else "")),
         "observer": clean(step.observer),
-        "said": clean("; ".join(_said(step)), 2000),
+        "said": clean("; ".join(_answer_phrases(step)), 2000),
         "then": clean(f"{best} {step.p[best]:.2f}"),
         "numbers": [f"{step.numbers[name]:+.2f}" for name in story.base.affect],
     }
 
 
-def _said(step: Step) -> Iterator[str]:
+def _answer_phrases(step: Step) -> Iterator[str]:
     if step.status != "ok":
         yield step.status
-    told = list(said_in_words(step.said))
+    phrases = list(reading_phrases(step.answers))
     # Of a closed list of units without one that is present nothing would be seen.
-    if not told and step.said:
-        told = ["none of what was asked is present"]
-    yield from told
+    if not phrases and step.answers:
+        phrases = ["none of what was asked is present"]
+    yield from phrases

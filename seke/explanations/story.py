@@ -1,6 +1,6 @@
-"""One item's story: what was answered in which order, and what came of it.
+"""The story of one item: its answers in order, and the posterior after each of them.
 
-Of a run or of samples a story has all there is; of posteriors alone what their record says.
+A story of a run or of samples has all parts; a story of posteriors alone has only what their record says.
 """
 
 from __future__ import annotations
@@ -32,16 +32,17 @@ if TYPE_CHECKING:
     Facts = Mapping[str, Any]
     Line = tuple[str, str, str, str | None, str]
 
+# Answers in a story; later ones are left out.
 MOST_STEPS = 60
-# Of the item's picture, in pixels.
+# Height and width of the picture of the item at most, in pixels.
 SIDE = 360
 
 
 @dataclass(frozen=True)
 class Step:
-    """One answer, and what was believed after it. about: the variable it was about, or none.
+    """One answer and the posterior after it. about: the variable of the question, empty where there is none.
 
-    said: variable -> answer -> how often; empty where it was refused or could not be read (`status`).
+    answers: variable -> answer -> how often; empty where it was refused or could not be read (`status`).
     p: root state -> probability. numbers: interval variable -> posterior mean.
     """
 
@@ -50,14 +51,14 @@ class Step:
     view: str
     about: str
     status: str
-    said: Mapping[str, Mapping[str, float]]
+    answers: Mapping[str, Mapping[str, float]]
     p: Mapping[str, float]
     numbers: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Story:
-    """All that can be drawn or told of an item.
+    """Everything that pictures and texts about an item are made from.
 
     record: its posterior record. facts: those of `seke.explain`, none where only posteriors are at hand.
     prior: root state -> probability. readings: title, second line, root state -> likelihood with sum 1, of
@@ -85,7 +86,7 @@ def story_of(
     *,
     population: str | None = None,
     seed: int = 0,
-    why: bool = True,
+    with_facts: bool = True,
 ) -> Story:
     """Return an item's story.
 
@@ -95,19 +96,20 @@ def story_of(
         knowledge: the base that was inferred with; the shipped base by default.
         population: the prior; that of the run, or the base's reference, by default.
         seed: of the look-ahead's imagined answers.
-        why: with the facts of `seke.explain`, for which the base is compiled again many times (seconds).
+        with_facts: whether it has the facts of `seke.explain`, for which the base is compiled again many
+            times (seconds).
 
     Raises:
         engine.SekeError: bad input; an item that is not there; a run made with another base.
     """
-    sources = [Path(one) for one in ([source] if isinstance(source, str | Path) else source)]
+    sources = [Path(file) for file in ([source] if isinstance(source, str | Path) else source)]
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     if len(sources) == 1 and sources[0].is_dir():
-        return _of_run(sources[0], item, base, population, seed, why=why)
+        return _run_story(sources[0], item, base, population, seed, with_facts=with_facts)
     if len(sources) == 1 and holds_posteriors(sources[0]):
         return story_of_record(posterior_record(sources[0], item), base)
     session = on_samples(checked(Session.open(base, population, seed), sources), sources)
-    return story_of_samples(session, single_samples(sources, base), item, seed, why=why)
+    return story_of_samples(session, single_samples(sources, base), item, seed, with_facts=with_facts)
 
 
 def story_of_record(record: Facts, base: Knowledge) -> Story:
@@ -115,8 +117,8 @@ def story_of_record(record: Facts, base: Knowledge) -> Story:
     return Story(str(record["item"]), base, record, posterior=_moments(record, base))
 
 
-def _of_run(
-    folder: Path, item: str, base: Knowledge, population: str | None, seed: int, *, why: bool
+def _run_story(
+    folder: Path, item: str, base: Knowledge, population: str | None, seed: int, *, with_facts: bool
 ) -> Story:
     from seke.annotation.job import session_of
     from seke.runs.item_list import ITEMS, known_items
@@ -126,7 +128,9 @@ def _of_run(
     session = checked(session, folder / SAMPLES)
     samples = single_samples([folder / SAMPLES], session.network.knowledge)
     record = posterior_record(folder / POSTERIORS, item)
-    story = story_of_samples(session, samples, item, seed, record, order_of(folder, item), why=why)
+    story = story_of_samples(
+        session, samples, item, seed, record, order_of(folder, item), with_facts=with_facts
+    )
     known = known_items(folder).get(item) if (folder / ITEMS).is_file() else None
     return replace(story, picture=None if known is None else thumbnail(face_of(known), base, SIDE))
 
@@ -139,7 +143,7 @@ def story_of_samples(
     record: Facts | None = None,
     order: Sequence[Line] = (),
     *,
-    why: bool = True,
+    with_facts: bool = True,
 ) -> Story:
     """Return the story of one item among samples, in a session that is ready.
 
@@ -148,81 +152,87 @@ def story_of_samples(
     base = session.network.knowledge
     if item not in samples.items:
         raise SekeError(f"no item is called {item!r}{did_you_mean(item, samples.items)}")
-    mine = samples.about({item})
-    whole = mine.answers.gathered((item,), np.zeros(len(mine.line), dtype=np.int64))
+    item_samples = samples.about({item})
+    whole = item_samples.answers.gathered((item,), np.zeros(len(item_samples.line), dtype=np.int64))
     readings, prior = _readings(session, whole)
     return Story(
         item,
         base,
         record or session.records(whole)[0],
         session.inference.population,
-        facts_of(session, whole, seed) if why else {},
+        facts_of(session, whole, seed) if with_facts else {},
         prior,
         readings,
-        _steps(session, mine, order),
+        _steps(session, item_samples, order),
         _joint(session, whole),
-        _points(base, mine.answers),
+        _points(base, item_samples.answers),
     )
 
 
 def _readings(
     session: Session, whole: Answers
 ) -> tuple[tuple[tuple[str, str, Mapping[str, float]], ...], Mapping[str, float]]:
-    """Return of each reading what it alone says of the root, P(answers | state) with sum 1; and the prior."""
+    """Return the likelihood of the root from each reading alone, scaled to the sum 1, and the prior.
+
+    A likelihood is P(answers | state) by state, with the title and the second line of its reading.
+    """
     base, root, states = session.network.knowledge, session.network.root, session.network.root_states
     prior = session.inference.posterior(Answers.nothing()).marginals[root][0]
     every = np.ones(len(whole.reading_item), dtype=bool)
     alone = session.inference.posterior(whole.each_reading(every)).marginals[root] / prior
     questions, observers = list(base.questions), list(base.observers)
-    found = []
+    readings = []
     for r, likelihood in enumerate(alone / alone.sum(1, keepdims=True)):
         view = whole.views[whole.reading_view[r]]
         below = observers[whole.reading_observer[r]] + (f", {view}" if view != Answers.USUAL_VIEW else "")
         p = dict(zip(states, likelihood.tolist(), strict=True))
-        found.append((questions[whole.reading_question[r]], below, p))
-    return tuple(found), dict(zip(states, prior.tolist(), strict=True))
+        readings.append((questions[whole.reading_question[r]], below, p))
+    return tuple(readings), dict(zip(states, prior.tolist(), strict=True))
 
 
-def _steps(session: Session, mine: SingleSamples, order: Sequence[Line]) -> tuple[Step, ...]:
-    """Return what was believed after each answer: the posterior of the answers so far."""
+def _steps(session: Session, item_samples: SingleSamples, order: Sequence[Line]) -> tuple[Step, ...]:
+    """Return the steps: each answer with the posterior given the answers up to it."""
     base, root = session.network.knowledge, session.network.root
-    one = np.zeros(1, dtype=np.int64)
-    places = _ordered(mine, order)[:MOST_STEPS]
+    item_index = np.zeros(1, dtype=np.int64)
+    places = _answer_order(item_samples, order)[:MOST_STEPS]
     so_far = [
-        mine.answers.only(np.isin(np.arange(len(mine.line)), places[: count + 1]))
+        item_samples.answers.only(np.isin(np.arange(len(item_samples.line)), places[: count + 1]))
         for count in range(len(places))
     ]
     parts = [
-        some.gathered((str(count),), np.repeat(one, len(some.items))) for count, some in enumerate(so_far)
+        answers_so_far.gathered((str(count),), np.repeat(item_index, len(answers_so_far.items)))
+        for count, answers_so_far in enumerate(so_far)
     ]
-    found = session.inference.posterior(Answers.stacked(parts)) if parts else None
+    posterior = session.inference.posterior(Answers.stacked(parts)) if parts else None
     steps = []
     for count, place in enumerate(places):
-        assert found is not None
-        answer = mine.answers.part(place, place + 1)
-        _, observer, question, about, view = mine.line[place]
-        p = dict(zip(session.network.root_states, found.marginals[root][count].tolist(), strict=True))
-        numbers = {name: float(found.marginals[name][count] @ _middles(base, name)) for name in base.affect}
+        assert posterior is not None
+        answer = item_samples.answers.part(place, place + 1)
+        _, observer, question, about, view = item_samples.line[place]
+        p = dict(zip(session.network.root_states, posterior.marginals[root][count].tolist(), strict=True))
+        numbers = {
+            name: float(posterior.marginals[name][count] @ _middles(base, name)) for name in base.affect
+        }
         refused, unreadable = bool(answer.refused[0]), bool(answer.unreadable[0])
         status = "refused" if refused else "unreadable" if unreadable else "ok"
-        told = said_of(session.inference, answer)
-        steps.append(Step(observer, question, view, about or "", status, told, p, numbers))
+        answers = said_of(session.inference, answer)
+        steps.append(Step(observer, question, view, about or "", status, answers, p, numbers))
     return tuple(steps)
 
 
-def _ordered(mine: SingleSamples, order: Sequence[Line]) -> list[int]:
-    """Return the answers' indices in the order in which they came; where none is known, as in their files."""
+def _answer_order(item_samples: SingleSamples, order: Sequence[Line]) -> list[int]:
+    """Return indices of the answers in the order of arrival, or of their files where that is unknown."""
     waiting: dict[Line, list[int]] = defaultdict(list)
-    for place, line in enumerate(mine.line):
+    for place, line in enumerate(item_samples.line):
         waiting[line].append(place)
     first = []
     for line in order:
         # A refused answer to a question about one variable is about none.
-        if found := waiting.get(line) or waiting.get((*line[:3], None, line[4])):
-            first.append(found.pop(0))
+        if places := waiting.get(line) or waiting.get((*line[:3], None, line[4])):
+            first.append(places.pop(0))
     # What a set says of itself was there before anything was asked.
-    rest = [place for place in np.argsort(mine.place).tolist() if place not in set(first)]
-    return [*rest, *first]
+    unasked = [place for place in np.argsort(item_samples.place).tolist() if place not in set(first)]
+    return [*unasked, *first]
 
 
 def _middles(base: Knowledge, name: str) -> Any:
@@ -240,7 +250,7 @@ def _joint(session: Session, whole: Answers) -> Grid | None:
 
 
 def _moments(record: Facts, base: Knowledge) -> Moments | None:
-    """Return what a record says of two interval variables."""
+    """Return the moments of the two interval variables; None where a record lacks one of them."""
     given = record.get("posteriors", record)
     if len(base.affect) != 2 or any(name not in given for name in base.affect):
         return None
@@ -250,7 +260,7 @@ def _moments(record: Facts, base: Knowledge) -> Moments | None:
 
 
 def _points(base: Knowledge, answers: Answers) -> tuple[tuple[float, float], ...]:
-    """Return the answers that tell both interval variables, each sample being an item."""
+    """Return the answers with values of both interval variables, where each sample counts as an item."""
     if len(base.affect) != 2 or any(name not in answers.numbers for name in base.affect):
         return ()
     values = []

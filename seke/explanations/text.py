@@ -1,4 +1,4 @@
-"""Facts about an item -> words for a terminal; every word is a template of `explanation.yaml`."""
+"""Facts about an item -> text for a terminal, with the templates of `explanation.yaml`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ if TYPE_CHECKING:
 
     Facts = Mapping[str, Any]
 
+# Columns of the terminal.
 WIDTH = 90
+# Bits, or a probability, from which on something is worth a line.
 SMALL = 0.05
+# Lines at most: pairs of readings in conflict, outcomes of a question, variables.
 MOST_PAIRS = 4
 MOST_OUTCOMES = 8
 MOST_SHOWN = 8
+# Gain per unit of cost from which on a question is listed.
 LEAST_RATE = 0.05
+# Numbers that change the decision; where there are fewer, a line says so.
 WANTED = 3
+# Different answers in a cell, and its characters; a longer cell becomes a note.
 MOST_TOLD = 4
 LONGEST_CELL = 18
 
@@ -34,18 +40,18 @@ def _words() -> Mapping[str, Any]:
     return words
 
 
-def worded(facts: Facts) -> str:
-    """Return the facts in words, lines of at most WIDTH columns where no path is longer."""
+def render(facts: Facts) -> str:
+    """Return the facts as text, in lines of at most WIDTH columns where no path is longer."""
     return "\n\n".join("\n".join(part(facts)) for part in PARTS.values()) + "\n"
 
 
-def worded_part(name: str, facts: Facts) -> tuple[str, str]:
-    """Return the title and the text of one of PARTS; the first one's title is its first line too."""
+def render_part(name: str, facts: Facts) -> tuple[str, str]:
+    """Return the title and the text of one of PARTS; the first part has its first line as title."""
     title, *lines = PARTS[name](facts)
     return title, textwrap.dedent("\n".join(lines))
 
 
-def _wrapped(text: str, indent: str = "", hang: str | None = None) -> list[str]:
+def _wrap(text: str, indent: str = "", hang: str | None = None) -> list[str]:
     after = indent if hang is None else hang
     return textwrap.wrap(
         text,
@@ -70,21 +76,21 @@ def _table(
             for i, (cell, width) in enumerate(zip(row, widths, strict=False))
         ]
         first = "  " + "  ".join(cells) + "  "
-        yield from (line.rstrip() for line in _wrapped(row[-1], first, " " * start) or [first])
-        yield from _wrapped(note, " " * (sum(widths[:right]) + 2 * right + 2))
+        yield from (line.rstrip() for line in _wrap(row[-1], first, " " * start) or [first])
+        yield from _wrap(note, " " * (sum(widths[:right]) + 2 * right + 2))
 
 
-def _said(said: Mapping[str, float]) -> str:
-    """Return answers and how often they were given; of a binary variable how many of them were true."""
-    if set(said) <= {"true", "false"} and sum(said.values()) > 1:
-        return f"true {said.get('true', 0):g}/{sum(said.values()):g}"
-    told = [answer if count == 1 else f"{answer} ×{count:g}" for answer, count in said.items()]
-    more = len(told) - MOST_TOLD
-    return ", ".join(told if more <= 0 else [*told[:MOST_TOLD], _words()["more"].format(count=more)])
+def _answer_counts(counts: Mapping[str, float]) -> str:
+    """Return answers with their counts; for a binary variable the share of true ones."""
+    if set(counts) <= {"true", "false"} and sum(counts.values()) > 1:
+        return f"true {counts.get('true', 0):g}/{sum(counts.values()):g}"
+    shown = [answer if count == 1 else f"{answer} ×{count:g}" for answer, count in counts.items()]
+    more = len(shown) - MOST_TOLD
+    return ", ".join(shown if more <= 0 else [*shown[:MOST_TOLD], _words()["more"].format(count=more)])
 
 
 def _place(place: str) -> str:
-    """Return a place as short as it is clear: from here, or from the shipped knowledge."""
+    """Return a place relative to the working directory or to the shipped knowledge where it lies there."""
     for folder, name in ((Path.cwd(), ""), (shipped_folder(), "shipped/")):
         if place.startswith(f"{folder}/"):
             return name + place[len(str(folder)) + 1 :]
@@ -114,18 +120,18 @@ def _label(facts: Facts) -> list[str]:
     }
     given["within"] = words["within"][_limit_kind(decision)].format(**given)
     sentence = " ".join(words[_verdict(facts, held)].format(**given).split())
-    return _wrapped(words["label"].format(**named)) + _wrapped(sentence)
+    return _wrap(words["label"].format(**named)) + _wrap(sentence)
 
 
 def _limit_kind(decision: Facts) -> str:
-    """Return what the highest risk is: a limit of each, a threshold of a mean, or a cap in its place."""
+    """Return the kind of the limit: of each risk, a threshold that keeps a mean, or a cap in its place."""
     if decision["limit_of"] == "each":
         return "each"
     return "mean" if decision["threshold_found"] else "capped"
 
 
 def _verdict(facts: Facts, held: bool) -> str:
-    """Return which sentence says what is decided about the label; held: whether it is guaranteed."""
+    """Return the key of the sentence on the decision about the label; held: whether it is guaranteed."""
     decision = facts["decision"]
     if not facts["readings"]:
         return "unread"
@@ -140,7 +146,7 @@ def _verdict(facts: Facts, held: bool) -> str:
 
 
 def _obstacle(facts: Facts) -> str:
-    """Return which sentence says why the label is not accepted though its risk is low enough."""
+    """Return the key of the sentence that says why a label of low risk is not accepted."""
     decision, conflict = facts["decision"], facts["conflict"]
     if conflict["probability"] < conflict["least"]:
         return "conflicting"
@@ -150,11 +156,13 @@ def _obstacle(facts: Facts) -> str:
 
 
 def reasons_in_words(reasons: Sequence[str]) -> str:
-    """Return the reasons of a decision, those of one kind together."""
+    """Return the reasons of a decision as text, grouped by kind."""
     kinds: dict[str, list[str]] = {}
-    for kind, _, what in (reason.partition(": ") for reason in reasons):
-        kinds.setdefault(kind, []).append(what)
-    return "; ".join(f"{kind}: {', '.join(what)}" if all(what) else kind for kind, what in kinds.items())
+    for kind, _, subject in (reason.partition(": ") for reason in reasons):
+        kinds.setdefault(kind, []).append(subject)
+    return "; ".join(
+        f"{kind}: {', '.join(subjects)}" if all(subjects) else kind for kind, subjects in kinds.items()
+    )
 
 
 def _prior(facts: Facts) -> list[str]:
@@ -167,32 +175,32 @@ def _prior(facts: Facts) -> list[str]:
         "p_runner_up": prior["p"][label["runner_up"]],
         "bits": prior["bits"],
     }
-    lines = [words["title"], *_wrapped(words["population"].format(**given), "  ")]
+    lines = [words["title"], *_wrap(words["population"].format(**given), "  ")]
     given = {"place": _place(prior["place"]), "source": prior["source"], "cite": prior["cite"].rstrip(".")}
-    lines += _wrapped(words["source"].format(**given), "  ")
+    lines += _wrap(words["source"].format(**given), "  ")
     weight = label["bits"] - prior["bits"]
     after = {"weight": weight, "label": label["value"], "bits": label["bits"]}
-    return lines + _wrapped(words["after" if weight >= 0 else "against"].format(**after), "  ")
+    return lines + _wrap(words["after" if weight >= 0 else "against"].format(**after), "  ")
 
 
 def _readings(facts: Facts) -> list[str]:
     words = _words()["readings"]
     rows = []
-    for one in sorted(facts["readings"], key=lambda one: -abs(one["bits"])):
-        text = words["reading"].format(**one) + ": " + "; ".join(said_in_words(one["said"]))
-        rows.append((f"{one['bits']:+.2f}", f"{one['alone']:+.2f}", text))
+    for reading in sorted(facts["readings"], key=lambda reading: -abs(reading["bits"])):
+        text = words["reading"].format(**reading) + ": " + "; ".join(reading_phrases(reading["said"]))
+        rows.append((f"{reading['bits']:+.2f}", f"{reading['alone']:+.2f}", text))
     lines = [words["title"].format(label=facts["label"]["value"])]
     if not rows:
         return [*lines, "  " + words["unread"]]
-    return [*lines, *_table(words["head"], rows, 2), *_wrapped(words["note"], "  ")]
+    return [*lines, *_table(words["head"], rows, 2), *_wrap(words["note"], "  ")]
 
 
-def said_in_words(said: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
-    """Yield what a reading said: of binary variables those that were ever true, by name."""
-    for name, answers in said.items():
+def reading_phrases(answers_by_variable: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    """Yield the answers of a reading as text; binary variables by name, where they were ever true."""
+    for name, answers in answers_by_variable.items():
         if not set(answers) <= {"true", "false"}:
-            yield f"{name} {_said(answers)}"
-    true = {name: one["true"] for name, one in said.items() if "true" in one}
+            yield f"{name} {_answer_counts(answers)}"
+    true = {name: answers["true"] for name, answers in answers_by_variable.items() if "true" in answers}
     for count in sorted(set(true.values()), reverse=True):
         names = " ".join(name for name, times in true.items() if times == count)
         yield names if count == 1 else f"{names} ×{count:g}"
@@ -201,18 +209,18 @@ def said_in_words(said: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
 def _variables(facts: Facts) -> list[str]:
     words, label = _words()["variables"], facts["label"]
     named = {"label": label["value"], "runner_up": label["runner_up"], "root": label["variable"]}
-    large = [one for one in facts["variables"][:MOST_SHOWN] if abs(one["bits"]) >= SMALL]
+    large = [variable for variable in facts["variables"][:MOST_SHOWN] if abs(variable["bits"]) >= SMALL]
     rows, notes = [], []
-    for one in large:
-        given = [f"{state} {value:.2f}" for state, value in one["given"].items()] or ["", ""]
-        bits = (f"{one['bits']:+.2f}", f"{one['alone']:+.2f}")
-        said, declared = _said(one["said"]), _declared(one["declared"])
-        short = len(said) <= LONGEST_CELL
-        rows.append((*bits, one["variable"], said if short else "", *given))
-        notes.append(declared if short else f"{said}; {declared}" if declared else said)
+    for variable in large:
+        given = [f"{state} {value:.2f}" for state, value in variable["given"].items()] or ["", ""]
+        bits = (f"{variable['bits']:+.2f}", f"{variable['alone']:+.2f}")
+        answers, declared = _answer_counts(variable["said"]), _citations(variable["declared"])
+        short = len(answers) <= LONGEST_CELL
+        rows.append((*bits, variable["variable"], answers if short else "", *given))
+        notes.append(declared if short else f"{answers}; {declared}" if declared else answers)
     lines = [words["title"].format(**named)]
     if rows:
-        head = [one.format(**named) for one in words["head"]]
+        head = [title.format(**named) for title in words["head"]]
         lines += _table(head, rows, 2, ["", *notes])
     few = len(facts["variables"]) - len(large)
     if not rows:
@@ -220,28 +228,28 @@ def _variables(facts: Facts) -> list[str]:
     return lines + (["  " + words["few"].format(count=few)] if few else [])
 
 
-def _declared(declared: Mapping[str, Facts]) -> str:
-    """Return where the numbers of both states stand: file, lines, sources."""
-    places = list(dict.fromkeys(Path(one["place"]).name for one in declared.values()))
-    sources = list(dict.fromkeys(one["source"] for one in declared.values()))
+def _citations(declared: Mapping[str, Facts]) -> str:
+    """Return file, lines and sources of the numbers declared for both states."""
+    places = list(dict.fromkeys(Path(number["place"]).name for number in declared.values()))
+    sources = list(dict.fromkeys(number["source"] for number in declared.values()))
     if not places:
         return ""
     files = [place.rsplit(":", 2) for place in places]
-    lines = ", ".join(f":{one[1]}" for one in files) if len({one[0] for one in files}) == 1 else ""
+    lines = ", ".join(f":{parts[1]}" for parts in files) if len({parts[0] for parts in files}) == 1 else ""
     shown = files[0][0] + lines.replace(", :", ",") if lines else " ".join(places)
     return f"{shown} {', '.join(sources)}"
 
 
 def _rules(facts: Facts) -> list[str]:
     words, lines = _words()["rules"], [_words()["rules"]["title"]]
-    for one in facts["rules"]:
-        if abs(one["bits"]) < facts["least_pull"]:
+    for rule in facts["rules"]:
+        if abs(rule["bits"]) < facts["least_pull"]:
             continue
-        lines += _wrapped(words["pull"].format(**one), "  ", " " * 9)
-        moved = {**one["moved"], "place": _place(one["place"]), "source": one["source"]}
-        lines += _wrapped(words["moved"].format(**moved), " " * 9)
-        if one["violated"] and one["violated"] >= SMALL:
-            lines += _wrapped(words["violated"].format(**one), " " * 9)
+        lines += _wrap(words["pull"].format(**rule), "  ", " " * 9)
+        moved = {**rule["moved"], "place": _place(rule["place"]), "source": rule["source"]}
+        lines += _wrap(words["moved"].format(**moved), " " * 9)
+        if rule["violated"] and rule["violated"] >= SMALL:
+            lines += _wrap(words["violated"].format(**rule), " " * 9)
     if len(lines) == 1:
         none = words["none"].format(label=facts["label"]["value"], bits=facts["least_pull"])
         lines.append("  " + none)
@@ -252,18 +260,19 @@ def _conflict(facts: Facts) -> list[str]:
     words, conflict = _words()["conflict"], facts["conflict"]
     lines = [words["whole"].format(**conflict)] if len(facts["readings"]) > 1 else []
     lines += [words["tail"].format(**conflict)] if conflict["probability"] < 1 else []
-    pairs = [one for one in conflict["pairs"][:MOST_PAIRS] if one["bits"] >= SMALL]
-    lines += [words["pair"].format(**one) for one in pairs]
-    told = sorted(facts["variables"], key=lambda one: -one["conflict"])[:MOST_PAIRS]
+    pairs = [pair for pair in conflict["pairs"][:MOST_PAIRS] if pair["bits"] >= SMALL]
+    lines += [words["pair"].format(**pair) for pair in pairs]
+    variables = sorted(facts["variables"], key=lambda variable: -variable["conflict"])[:MOST_PAIRS]
     lines += [
-        words["variable"].format(variable=one["variable"], bits=one["conflict"])
-        for one in told
-        if one["conflict"] >= SMALL
+        words["variable"].format(variable=variable["variable"], bits=variable["conflict"])
+        for variable in variables
+        if variable["conflict"] >= SMALL
     ]
     lines += [
-        words["violated"].format(**{**one, "place": _place(one["place"])}) for one in conflict["violations"]
+        words["violated"].format(**{**violation, "place": _place(violation["place"])})
+        for violation in conflict["violations"]
     ]
-    wrapped = [line for text in lines or [words["none"]] for line in _wrapped(text, "  ", " " * 9)]
+    wrapped = [line for text in lines or [words["none"]] for line in _wrap(text, "  ", " " * 9)]
     return [words["title"], *wrapped]
 
 
@@ -274,31 +283,34 @@ def _next(facts: Facts) -> list[str]:
     given: dict[str, Any] = {"budget": following.get("budget"), "quick": following.get("quick_gain")}
     if asked:
         given |= {**asked, "question": _question(asked), "gain": _gain(asked)}
-    lines += _wrapped(words[following["why"]].format(**given), "  ")
+    lines += _wrap(words[following["why"]].format(**given), "  ")
     if not asked or following["why"] in ("settled", "budget"):
         return lines
     lines += ["  " + words["outcomes"], *_outcomes(facts)]
     rows = [
-        (_gain(one), f"{one['cost']:g}", f"{one['rate']:.1f}", _question(one))
-        for one in following["options"]
-        if one["rate"] >= LEAST_RATE
+        (_gain(option), f"{option['cost']:g}", f"{option['rate']:.1f}", _question(option))
+        for option in following["options"]
+        if option["rate"] >= LEAST_RATE
     ]
     return lines + (["  " + words["options"], *_table(words["head_options"], rows, 3)] if rows else [])
 
 
 def _outcomes(facts: Facts) -> Iterator[str]:
-    """Yield a table of what answers would do; those that would hardly change anything are only counted."""
+    """Yield a table of possible answers and their effects; those with the least effect are only counted."""
     words, outcomes = _words()["next"], facts["next"]["outcomes"]
     label, p = facts["label"]["value"], facts["label"]["p"]
-    change = [one["probability"] * (abs(one["p"] - p) if one["label"] == label else 1.0) for one in outcomes]
+    change = [
+        outcome["probability"] * (abs(outcome["p"] - p) if outcome["label"] == label else 1.0)
+        for outcome in outcomes
+    ]
     order = sorted(range(len(outcomes)), key=lambda i: -change[i])[:MOST_OUTCOMES]
     rows = [
         (
-            f"{one['probability']:.2f}",
-            f"{one['label']} {one['p']:.2f}",
-            f"{one['variable']} {_said(one['said'])}",
+            f"{outcome['probability']:.2f}",
+            f"{outcome['label']} {outcome['p']:.2f}",
+            f"{outcome['variable']} {_answer_counts(outcome['said'])}",
         )
-        for one in (outcomes[i] for i in sorted(order))
+        for outcome in (outcomes[i] for i in sorted(order))
     ]
     head = [title.format(root=facts["label"]["variable"]) for title in words["head_outcomes"]]
     yield from _table(head, rows, 1)
@@ -321,15 +333,15 @@ def _question(option: Facts) -> str:
 def _numbers(facts: Facts) -> list[str]:
     words = _words()["numbers"]
     lines = [words["title"]]
-    for one in facts["numbers"]:
-        lines += _wrapped(words["flip"].format(**one) + (words["shared"] if one["shared"] else ""), "  ")
-        then = words["then_accepted" if one["accepted"] else "then_open"]
-        given = {**one, "variable": facts["label"]["variable"], "place": _place(one["place"])}
-        lines += _wrapped(then.format(**given), "    ")
+    for number in facts["numbers"]:
+        lines += _wrap(words["flip"].format(**number) + (words["shared"] if number["shared"] else ""), "  ")
+        then = words["then_accepted" if number["accepted"] else "then_open"]
+        given = {**number, "variable": facts["label"]["variable"], "place": _place(number["place"])}
+        lines += _wrap(then.format(**given), "    ")
     if len(facts["numbers"]) < WANTED:
         lines.append("  " + words["few" if facts["numbers"] else "none"].format(bits=facts["farthest"]))
     if facts["decision"]["guarantee"]:
-        lines += _wrapped(words["promised"], "  ")
+        lines += _wrap(words["promised"], "  ")
     return lines
 
 

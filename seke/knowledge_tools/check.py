@@ -1,4 +1,4 @@
-"""`seke knowledge check`: does the compiled network say what the base declares, and what is odd about it?"""
+"""`seke knowledge check`: the compiled network against the numbers that the base declares, and warnings."""
 
 from __future__ import annotations
 
@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 
     Facts = dict[str, Any]
 
+# Deviations, and pairs of states, in the text.
 MOST_SHOWN = 5
+# Rules in the text.
 MOST_RULES = 60
+# A compiled probability this near to the declared one counts as equal.
 EXACT = 1e-6
+# Significant digits of numbers in the facts.
 DIGITS = 6
 # A reading that follows the look less often than declared by no more than this is not remarked on.
 NEARLY = 0.02
@@ -41,14 +45,14 @@ LOST = {
 
 @dataclass(frozen=True)
 class Check:
-    """What a check found. facts: JSON values; warnings: the same as values with their places."""
+    """The report on a base. facts: JSON values. warnings: those of the facts, with their places."""
 
     facts: Mapping[str, Any]
     warnings: tuple[Fault, ...]
 
     @property
     def strict(self) -> bool:
-        """Say whether it would pass a strict check: no warnings, every confidence met, certificates hold."""
+        """Return whether there is no warning, every confidence is met, and the certificates hold."""
         broken = self.facts["guarantee"] and self.facts["guarantee"]["refused"]
         return not self.warnings and not self.facts["unmet"] and not broken
 
@@ -73,30 +77,31 @@ def check(knowledge: Knowledge | str | Path | None = None, seed: int = 0) -> Che
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     Questions(base).check()
-    found = audit_network(compiled(base, cache_folder()), seed)
-    return Check(_facts(base, found), found.warnings)
+    audit = audit_network(compiled(base, cache_folder()), seed)
+    return Check(_facts(base, audit), audit.warnings)
 
 
-def _facts(base: Knowledge, found: Audit) -> Facts:
+def _facts(base: Knowledge, audit: Audit) -> Facts:
     return {
         "knowledge": {"name": base.name, "digest": base.digest},
         "declares": declares(base),
-        "deviations": [_deviation(one) for one in found.deviations],
-        "rules": [_rule(one) for one in found.rules],
-        "pairs": _pairs(base, found),
+        "deviations": [_deviation(deviation) for deviation in audit.deviations],
+        "rules": [_rule(rule) for rule in audit.rules],
+        "pairs": _pairs(base, audit),
         "dependence": _dependence(base),
-        "cost": {**vars(found.cost), "text": str(found.cost)},
+        "cost": {**vars(audit.cost), "text": str(audit.cost)},
         "fits": _fits(base),
         "guarantee": _guarantee(base),
         "warnings": [
-            {"place": near(one.place), "path": one.path, "message": one.message} for one in found.warnings
+            {"place": near(fault.place), "path": fault.path, "message": fault.message}
+            for fault in audit.warnings
         ],
-        "unmet": list(found.unmet),
+        "unmet": list(audit.unmet),
     }
 
 
 def declares(base: Knowledge) -> dict[str, int]:
-    """Return how many of everything a base declares."""
+    """Return kind of declaration -> how many of them a base has."""
     kinds = [variable.kind for variable in base.variables.values()]
     return {
         "states": len(base.variables[base.root].states),
@@ -113,38 +118,38 @@ def declares(base: Knowledge) -> dict[str, int]:
     }
 
 
-def _deviation(one: Deviation) -> Facts:
+def _deviation(deviation: Deviation) -> Facts:
     return {
-        "path": one.path,
-        "declared": one.declared,
-        "compiled": _short(one.compiled),
-        "place": near(one.place),
-        "source": one.source,
+        "path": deviation.path,
+        "declared": deviation.declared,
+        "compiled": _short(deviation.compiled),
+        "place": near(deviation.place),
+        "source": deviation.source,
     }
 
 
-def _rule(one: AuditedRule) -> Facts:
-    low, high = (None if math.isnan(end) else _short(end) for end in one.possible)
+def _rule(audited: AuditedRule) -> Facts:
+    low, high = (None if math.isnan(end) else _short(end) for end in audited.possible)
     return {
-        "rule": one.rule.name,
-        "status": one.compiled.status,
-        "confidence": one.rule.confidence,
-        "p_then_given_if": None if math.isnan(one.compiled.reached) else _short(one.compiled.reached),
-        "p_if": _short(one.compiled.p_if),
+        "rule": audited.rule.name,
+        "status": audited.compiled.status,
+        "confidence": audited.rule.confidence,
+        "p_then_given_if": None if math.isnan(audited.compiled.reached) else _short(audited.compiled.reached),
+        "p_if": _short(audited.compiled.p_if),
         "possible": None if low is None else [low, high],
-        "weight": _short(one.compiled.weight),
-        "place": near(one.rule.place),
-        "source": one.rule.source,
+        "weight": _short(audited.compiled.weight),
+        "place": near(audited.rule.place),
+        "source": audited.rule.source,
     }
 
 
-def _pairs(base: Knowledge, found: Audit) -> list[Facts]:
+def _pairs(base: Knowledge, audit: Audit) -> list[Facts]:
     states = base.variables[base.root].states
     pairs = []
-    for one, other in zip(*np.triu_indices(len(states), 1), strict=True):
-        errors = {question: _short(table[one, other]) for question, table in found.errors.items()}
+    for row, column in zip(*np.triu_indices(len(states), 1), strict=True):
+        errors = {question: _short(table[row, column]) for question, table in audit.errors.items()}
         if errors:
-            pairs.append({"states": [states[one], states[other]], "error": errors})
+            pairs.append({"states": [states[row], states[column]], "error": errors})
     return sorted(pairs, key=lambda pair: -min(pair["error"].values()))
 
 
@@ -166,30 +171,34 @@ def _dependence(base: Knowledge) -> list[Facts] | None:
 
 
 def _fits(base: Knowledge) -> list[Facts]:
-    found = []
+    fits = []
     for record in base.fits:
         readings = record.readings
         observers = [n for n, digest in record.observers.items() if base.observer_digests.get(n) != digest]
         questions = {
-            one.question for one in readings if base.question_digests.get(one.question) != one.prompt
+            reading.question
+            for reading in readings
+            if base.question_digests.get(reading.question) != reading.prompt
         }
         limits = {
-            one.variable
-            for one in (*record.thresholds, *record.adaptive_thresholds)
-            if one.variable not in base.policy.mean_limits
-            or not math.isclose(one.limit, base.policy.limits[one.variable], abs_tol=SAME)
+            threshold.variable
+            for threshold in (*record.thresholds, *record.adaptive_thresholds)
+            if threshold.variable not in base.policy.mean_limits
+            or not math.isclose(threshold.limit, base.policy.limits[threshold.variable], abs_tol=SAME)
         }
         changed = {"observers": observers, "questions": sorted(questions), "limits": sorted(limits)}
-        found.append(
+        fits.append(
             {
                 "name": record.name,
                 "made": record.made,
                 "population": record.population,
-                "readings": [f"{one.observer}, {one.question}, {one.view}" for one in readings],
-                "changed": {what: names for what, names in changed.items() if names},
+                "readings": [
+                    f"{reading.observer}, {reading.question}, {reading.view}" for reading in readings
+                ],
+                "changed": {section: names for section, names in changed.items() if names},
             }
         )
-    return found
+    return fits
 
 
 def _guarantee(base: Knowledge) -> Facts | None:
@@ -201,25 +210,34 @@ def _guarantee(base: Knowledge) -> Facts | None:
 
 
 def _short(value: float) -> float:
-    """Return a number rounded as far as it means anything."""
+    """Return a number rounded to DIGITS significant digits."""
     return float(f"{value:.{DIGITS}g}")
 
 
 def _lines(facts: Mapping[str, Any]) -> list[str]:
-    parts = (_head, _deviations, _rules, _hardest, _together, _fitted, _promised, _cost)
+    parts = (
+        _head_lines,
+        _deviation_lines,
+        _rule_lines,
+        _pair_lines,
+        _dependence_lines,
+        _fit_lines,
+        _guarantee_lines,
+        _cost_lines,
+    )
     return [line for part in parts for line in part(facts)]
 
 
-def _head(facts: Mapping[str, Any]) -> list[str]:
+def _head_lines(facts: Mapping[str, Any]) -> list[str]:
     size = facts["declares"]
     variables = [
         count(size["states"], "state") + " of the root",
         count(size["binary"], "binary variable"),
         count(size["interval"], "interval"),
     ]
-    rest = [
-        count(size[what], one)
-        for what, one in (
+    counts = [
+        count(size[key], singular)
+        for key, singular in (
             ("numbers", "number"),
             ("sources", "source"),
             ("couplings", "coupling"),
@@ -229,52 +247,59 @@ def _head(facts: Mapping[str, Any]) -> list[str]:
         )
     ]
     knowledge = facts["knowledge"]
-    return [f"{knowledge['name']} {knowledge['digest']}: {', '.join(variables)};", f"  {', '.join(rest)}"]
+    return [f"{knowledge['name']} {knowledge['digest']}: {', '.join(variables)};", f"  {', '.join(counts)}"]
 
 
-def _deviations(facts: Mapping[str, Any]) -> list[str]:
-    found = facts["deviations"]
-    far = [one for one in found if abs(one["compiled"] - one["declared"]) > EXACT]
-    head = f"Declared against compiled: {count(len(found), 'number')}"
+def _deviation_lines(facts: Mapping[str, Any]) -> list[str]:
+    deviations = facts["deviations"]
+    far = [
+        deviation for deviation in deviations if abs(deviation["compiled"] - deviation["declared"]) > EXACT
+    ]
+    head = f"Declared against compiled: {count(len(deviations), 'number')}"
     if not far:
         return ["", f"{head}, all equal to within {EXACT:g}"]
     rows = [
-        (f"{one['declared']:g}", f"{one['compiled']:g}", one["path"], f"{one['place']}, {one['source']}")
-        for one in far[:MOST_SHOWN]
+        (
+            f"{deviation['declared']:g}",
+            f"{deviation['compiled']:g}",
+            deviation["path"],
+            f"{deviation['place']}, {deviation['source']}",
+        )
+        for deviation in far[:MOST_SHOWN]
     ]
     head = f"{head}, {len(far)} of them off by more than {EXACT:g}; the largest"
     return ["", head, *columns(("declared", "compiled", "", ""), rows)]
 
 
-def _rules(facts: Mapping[str, Any]) -> list[str]:
+def _rule_lines(facts: Mapping[str, Any]) -> list[str]:
     rules = facts["rules"]
     if not rules:
         return ["", "Rules: none"]
-    shown = sorted(rules, key=lambda one: one["status"] != "unmet")[:MOST_RULES]
+    shown = sorted(rules, key=lambda rule: rule["status"] != "unmet")[:MOST_RULES]
     rows = [
         (
-            one["rule"],
-            f"{one['p_if']:.3f}",
-            f"{one['confidence']:.3f}",
-            "-" if one["p_then_given_if"] is None else f"{one['p_then_given_if']:.3f}",
-            "{:.3f}–{:.3f}".format(*one["possible"]) if one["possible"] else "-",
-            f"{one['weight']:+.2f}",
-            one["status"],
-            one["place"],
+            rule["rule"],
+            f"{rule['p_if']:.3f}",
+            f"{rule['confidence']:.3f}",
+            "-" if rule["p_then_given_if"] is None else f"{rule['p_then_given_if']:.3f}",
+            "{:.3f}–{:.3f}".format(*rule["possible"]) if rule["possible"] else "-",
+            f"{rule['weight']:+.2f}",
+            rule["status"],
+            rule["place"],
         )
-        for one in shown
+        for rule in shown
     ]
     header = ("", "P(if)", "confidence", "P(then|if)", "possible", "weight", "", "")
-    left = len(rules) - len(shown)
+    unlisted = len(rules) - len(shown)
     return [
         "",
         "Rules: P(if), declared confidence, compiled P(then | if), and what the tables alone allow",
         *columns(header, rows),
-        *([f"  ... and {left} more; --json has all"] if left else []),
+        *([f"  ... and {unlisted} more; --json has all"] if unlisted else []),
     ]
 
 
-def _hardest(facts: Mapping[str, Any]) -> list[str]:
+def _pair_lines(facts: Mapping[str, Any]) -> list[str]:
     pairs = facts["pairs"][:MOST_SHOWN]
     if not pairs:
         return []
@@ -287,44 +312,44 @@ def _hardest(facts: Mapping[str, Any]) -> list[str]:
     return ["", head, *columns(("", *questions), rows)]
 
 
-def _together(facts: Mapping[str, Any]) -> list[str]:
+def _dependence_lines(facts: Mapping[str, Any]) -> list[str]:
     observers = facts["dependence"]
     if observers is None:
         several = facts["declares"]["observers"] > 1
         return ["", "Observers err independently: there is no section `dependence`"] if several else []
     rows = [
         (
-            one["observer"],
-            f"{one['reading']:.2f}",
-            one["kind"],
-            f"family {one['family']} {one['family_follows']:.2f}" if one["family"] else "",
+            observer["observer"],
+            f"{observer['reading']:.2f}",
+            observer["kind"],
+            f"family {observer['family']} {observer['family_follows']:.2f}" if observer["family"] else "",
             ""
-            if one["follows"] - one["reading"] < NEARLY
-            else f"declared {one['follows']:g}, but a reading carries over {one['carry']:g}",
+            if observer["follows"] - observer["reading"] < NEARLY
+            else f"declared {observer['follows']:g}, but a reading carries over {observer['carry']:g}",
         )
-        for one in observers
+        for observer in observers
     ]
     head = "Observers err together: how often a reading follows what all of them see in an item"
     return ["", head, *columns((), rows)]
 
 
-def _fitted(facts: Mapping[str, Any]) -> list[str]:
+def _fit_lines(facts: Mapping[str, Any]) -> list[str]:
     lines = []
-    for one in facts["fits"]:
-        lines += ["", f"Fit {one['name']} for population {one['population']}: {'; '.join(one['readings'])}"]
+    for fit in facts["fits"]:
+        lines += ["", f"Fit {fit['name']} for population {fit['population']}: {'; '.join(fit['readings'])}"]
         lines += [
-            f"  changed since: {what} {', '.join(names)}; {LOST[what]}"
-            for what, names in one["changed"].items()
+            f"  changed since: {section} {', '.join(names)}; {LOST[section]}"
+            for section, names in fit["changed"].items()
         ]
-        lines += ["  as it was fitted"] * (not one["changed"])
+        lines += ["  as it was fitted"] * (not fit["changed"])
     return lines
 
 
-def _promised(facts: Mapping[str, Any]) -> list[str]:
+def _guarantee_lines(facts: Mapping[str, Any]) -> list[str]:
     made = facts["guarantee"]
     if made is None:
         return []
-    refused = [f"  refused: {why}" for why in made["refused"]] or ["  holds for this base"]
+    refused = [f"  refused: {refusal}" for refusal in made["refused"]] or ["  holds for this base"]
     return [
         "",
         f"Guarantee of {made['made']} for population {made['population']}: {made['verdict']}",
@@ -332,5 +357,5 @@ def _promised(facts: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _cost(facts: Mapping[str, Any]) -> list[str]:
+def _cost_lines(facts: Mapping[str, Any]) -> list[str]:
     return ["", f"Cost: {facts['cost']['text']}"]

@@ -1,4 +1,4 @@
-"""`seke knowledge diff`: what changed in meaning between two bases, and which decisions change by it."""
+"""`seke knowledge diff`: changes in meaning between two bases, and the decisions that they change."""
 
 from __future__ import annotations
 
@@ -27,9 +27,13 @@ if TYPE_CHECKING:
     Facts = dict[str, Any]
     Record = dict[str, Any]
 
+# Changes tried alone; of more, whole sections are tried.
 MOST_UNITS = 12
+# Posteriors in the text.
 MOST_SHOWN = 20
+# Values of something that was added or removed, in the text.
 MOST_VALUES = 3
+# Total variation distance from which on a posterior counts as moved.
 NOTICEABLE = 0.005
 NOT_VARIABLES = ("action_units", "decision", "diagnostics", "quadrant")
 WHOLE = ("rules", "couplings", "observers", "questions", "sources", "codes", "levels", "words")
@@ -37,7 +41,7 @@ WHOLE = ("rules", "couplings", "observers", "questions", "sources", "codes", "le
 
 @dataclass(frozen=True)
 class Diff:
-    """What one base says otherwise than another. facts: JSON values."""
+    """The differences between two bases. facts: JSON values."""
 
     facts: Mapping[str, Any]
 
@@ -62,16 +66,16 @@ def diff(
     Raises:
         engine.SekeError: a base that cannot be read or compiled, or samples that do not fit both bases.
     """
-    bases = [one if isinstance(one, Knowledge) else read_knowledge(one) for one in (old, new)]
-    found = changes(*bases)
+    bases = [base if isinstance(base, Knowledge) else read_knowledge(base) for base in (old, new)]
+    differences = changes(*bases)
     facts: Facts = {
         "old": {"name": bases[0].name, "digest": bases[0].digest},
         "new": {"name": bases[1].name, "digest": bases[1].digest},
-        "changes": [_change(one, *bases) for one in found],
+        "changes": [_change(change, *bases) for change in differences],
     }
     if samples is not None:
         given = [samples] if isinstance(samples, str | Path) else list(samples)
-        facts |= _Effects(bases[0], bases[1], given, population, seed).facts(found)
+        facts |= _Effects(bases[0], bases[1], given, population, seed).facts(differences)
     return Diff(facts)
 
 
@@ -100,21 +104,25 @@ class _Effects:
         self.before = self._records(old)
         self.after = self._records(new)
 
-    def facts(self, found: tuple[Change, ...]) -> Facts:
-        """Return what the changes did to the items."""
+    def facts(self, differences: tuple[Change, ...]) -> Facts:
+        """Return the effects of the changes on decisions and posteriors."""
         pairs = [(self.before[item], self.after[item]) for item in self.before]
-        changed = [(one, other) for one, other in pairs if _decision(one) != _decision(other)]
-        transitions = Counter((_decision(one), _decision(other)) for one, other in changed)
-        moved = sorted((_moved(one, other) for one, other in pairs), key=lambda fact: -fact["distance"])
+        changed = [(before, after) for before, after in pairs if _decision(before) != _decision(after)]
+        transitions = Counter((_decision(before), _decision(after)) for before, after in changed)
+        moved = sorted(
+            (_item_move(before, after) for before, after in pairs), key=lambda fact: -fact["distance"]
+        )
         return {
             "items": len(pairs),
             "changed": len(changed),
             "transitions": [
-                {"from": one, "to": other, "items": number}
-                for (one, other), number in transitions.most_common()
+                {"from": old_decision, "to": new_decision, "items": number}
+                for (old_decision, new_decision), number in transitions.most_common()
             ],
             "levels": _levels_changed(pairs),
-            "because": self._because(found, {one["item"] for one, _ in changed}) if changed else [],
+            "because": self._because(differences, {before["item"] for before, _ in changed})
+            if changed
+            else [],
             "largest": [fact for fact in moved if fact["distance"] >= NOTICEABLE],
         }
 
@@ -123,10 +131,10 @@ class _Effects:
         parts = batches(self.samples, base)
         return {record["item"]: record for answers in parts for record in session.records(answers)}
 
-    def _because(self, found: tuple[Change, ...], changed: set[str]) -> list[Facts]:
-        """Return how many of the changed decisions each change brings about when it is made alone."""
+    def _because(self, differences: tuple[Change, ...], changed: set[str]) -> list[Facts]:
+        """Return for each change, made alone, how many of the changed decisions it causes."""
         units: dict[str, list[str]] = {}
-        for change in found:
+        for change in differences:
             if change.kind not in ("source", "prose"):
                 units.setdefault(_unit(change.path), []).append(change.path)
         if len(units) > MOST_UNITS:
@@ -149,7 +157,7 @@ class _Effects:
 
 
 def _unit(path: str) -> str:
-    """Return the path of what an author would call one change: a cell, a rule, an observer."""
+    """Return the path of the unit that a change belongs to: a cell, a rule, an observer."""
     keys = path.split(".")
     if keys[0] in WHOLE:
         return ".".join(keys[:2])
@@ -161,60 +169,64 @@ def _decision(record: Record) -> str:
 
 
 def _marginals(record: Record) -> dict[str, Any]:
-    """Return what a record says of each variable: P(true), a distribution, or a number's mean and spread."""
+    """Return variable -> P(true), a distribution, or mean and deviation, of a record."""
     if "posteriors" in record:
         return dict(record["posteriors"])
-    own = {
+    by_variable = {
         key: value for key, value in record.items() if isinstance(value, dict) and key not in NOT_VARIABLES
     }
     units: dict[str, Any] = record.get("action_units", {})
-    return own | units
+    return by_variable | units
 
 
-def _moved(one: Record, other: Record) -> Facts:
-    """Return what became of one item: both decisions, and the variable that moved most."""
-    before, after = _marginals(one), _marginals(other)
-    moves = [(*_move(before[name], after[name]), name) for name in before if name in after]
+def _item_move(before: Record, after: Record) -> Facts:
+    """Return both decisions about an item, and the variable whose posterior moved most."""
+    old_marginals, new_marginals = _marginals(before), _marginals(after)
+    moves = [
+        (*_marginal_move(old_marginals[name], new_marginals[name]), name)
+        for name in old_marginals
+        if name in new_marginals
+    ]
     distance, state, p, most = max(moves, key=lambda move: move[0], default=(0.0, "", (), ""))
     return {
-        "item": one["item"],
+        "item": before["item"],
         "distance": distance,
         "variable": most,
         "state": state,
         "values": list(p),
-        "decision": [_decision(one), _decision(other)],
+        "decision": [_decision(before), _decision(after)],
     }
 
 
-def _move(one: Any, other: Any) -> tuple[float, str, tuple[float, ...]]:
-    """Return the total variation distance of two marginals, and what moved most with its two values."""
-    if isinstance(one, float):
-        return abs(one - other), "", (one, other)
-    if "mean" in one:
+def _marginal_move(before: Any, after: Any) -> tuple[float, str, tuple[float, ...]]:
+    """Return the total variation distance of two marginals, and the state that moved most with its values."""
+    if isinstance(before, float):
+        return abs(before - after), "", (before, after)
+    if "mean" in before:
         # Of two normal distributions with the mean of both sds.
-        sd = max((one["sd"] + other["sd"]) / 2, 1e-12)
+        sd = max((before["sd"] + after["sd"]) / 2, 1e-12)
         return (
-            math.erf(abs(one["mean"] - other["mean"]) / (sd * math.sqrt(8))),
+            math.erf(abs(before["mean"] - after["mean"]) / (sd * math.sqrt(8))),
             "mean",
-            (one["mean"], other["mean"]),
+            (before["mean"], after["mean"]),
         )
-    gaps = {state: abs(one.get(state, 0.0) - other.get(state, 0.0)) for state in {**one, **other}}
+    gaps = {state: abs(before.get(state, 0.0) - after.get(state, 0.0)) for state in {**before, **after}}
     most = max(gaps, key=lambda state: gaps[state])
-    return sum(gaps.values()) / 2, most, (one.get(most, 0.0), other.get(most, 0.0))
+    return sum(gaps.values()) / 2, most, (before.get(most, 0.0), after.get(most, 0.0))
 
 
 def _levels_changed(pairs: list[tuple[Record, Record]]) -> dict[str, int]:
-    """Return for each variable how many items' decision about it, or decided value, is another."""
-    found: Counter[str] = Counter()
-    for one, other in pairs:
-        levels = other["decision"]["levels"]
-        for name, level in one["decision"]["levels"].items():
+    """Return variable -> how many items have another decision about it, or another decided value."""
+    changed: Counter[str] = Counter()
+    for before, after in pairs:
+        levels = after["decision"]["levels"]
+        for name, level in before["decision"]["levels"].items():
             then = levels.get(name)
             moved = then is None or level["decision"] != then["decision"]
             if not moved and level["decision"] == "accept" and not isinstance(level["value"], float):
                 moved = level["value"] != then["value"]
-            found[name] += moved
-    return {name: number for name, number in found.most_common() if number}
+            changed[name] += moved
+    return {name: number for name, number in changed.most_common() if number}
 
 
 @contextmanager
@@ -255,31 +267,34 @@ def _git(path: Path, *command: str) -> bytes:
     except FileNotFoundError:
         raise SekeError("git is not installed, so that there are no revisions to compare with") from None
     except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip().removeprefix("fatal: ")
-        raise SekeError(f"{path}: git: {said}") from None
+        stderr = error.stderr.decode(errors="replace").strip().removeprefix("fatal: ")
+        raise SekeError(f"{path}: git: {stderr}") from None
     return done.stdout
 
 
 def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     old, new = facts["old"], facts["new"]
-    found = facts["changes"]
-    names = [f"{one['name']} {one['digest']}" for one in (old, new)]
-    yield f"{' -> '.join(names)}: {count(len(found), 'change')} in meaning"
+    differences = facts["changes"]
+    names = [f"{base['name']} {base['digest']}" for base in (old, new)]
+    yield f"{' -> '.join(names)}: {count(len(differences), 'change')} in meaning"
     by_section: dict[str, list[Facts]] = {}
-    for change in found:
+    for change in differences:
         by_section.setdefault(re.split(r"[.\[]", change["path"])[0], []).append(change)
     for section, members in by_section.items():
         yield ""
         yield section
-        rows = [(one["path"].removeprefix(f"{section}."), _said(one), _where(one)) for one in members]
+        rows = [
+            (member["path"].removeprefix(f"{section}."), _change_text(member), _where(member))
+            for member in members
+        ]
         yield from columns((), rows)
     if "items" in facts:
         yield ""
         yield from _effect_lines(facts)
 
 
-def _said(change: Facts) -> str:
-    """Return in words what changed."""
+def _change_text(change: Facts) -> str:
+    """Return a change as text."""
     if change["kind"] in ("added", "removed"):
         values = [f"{key} {value}".strip() for key, value in change["values"].items()]
         shown = ", ".join(_cut(value, 30) for value in values[:MOST_VALUES])
@@ -307,17 +322,17 @@ def _cut(text: str, most: int) -> str:
 
 def _effect_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     changed, items = facts["changed"], facts["items"]
-    moves = [f"{one['items']} from {one['from']} to {one['to']}" for one in facts["transitions"]]
+    moves = [f"{move['items']} from {move['from']} to {move['to']}" for move in facts["transitions"]]
     yield f"{changed} of {count(items, 'decision')} change" + (f"; {', '.join(moves)}" if moves else "")
-    because = [one for one in facts["because"] if one["alone"]]
+    because = [reason for reason in facts["because"] if reason["alone"]]
     if because and because[0]["alone"] == changed and len(facts["because"]) > 0:
         yield f"  all because of {because[0]['change']}"
     else:
-        for one in because:
-            yield f"  {one['alone']} because of {one['change']} alone"
+        for reason in because:
+            yield f"  {reason['alone']} because of {reason['change']} alone"
         if changed and not because:
             yield "  no single change brings about any of them alone"
-    blocked = [one["change"] for one in facts["because"] if one["alone"] is None]
+    blocked = [reason["change"] for reason in facts["because"] if reason["alone"] is None]
     if blocked:
         yield f"  not tried alone, since they need other changes: {', '.join(blocked)}"
     if facts["levels"]:
@@ -330,11 +345,13 @@ def _effect_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"{count(len(largest), 'posterior')} move by {NOTICEABLE:g} or more; the largest"
     rows = [
         (
-            one["item"],
-            f"{one['variable']} {one['state']}".rstrip(),
-            "{:.3f} -> {:.3f}".format(*one["values"]),
-            one["decision"][0] if len(set(one["decision"])) == 1 else " -> ".join(one["decision"]),
+            posterior["item"],
+            f"{posterior['variable']} {posterior['state']}".rstrip(),
+            "{:.3f} -> {:.3f}".format(*posterior["values"]),
+            posterior["decision"][0]
+            if len(set(posterior["decision"])) == 1
+            else " -> ".join(posterior["decision"]),
         )
-        for one in largest[:MOST_SHOWN]
+        for posterior in largest[:MOST_SHOWN]
     ]
     yield from columns((), rows)

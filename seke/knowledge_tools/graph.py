@@ -33,6 +33,7 @@ TOGETHER, AGAINST, RULE = "#c26a1b", "#7a4fa3", "#1e7b57"
 GAP, ROW, STAGGER = 1.75, 0.98, 0.5
 # Widths of a character in bold and in plain type, in units of the drawing and of its size.
 BOLD, PLAIN = 0.0118, 0.0098
+# Line width, in points, of the table with most mutual information.
 WIDEST_LINE = 9.0
 # Inches a unit of the drawing, and a letter of the list of rules.
 SCALE, LETTER = 0.82, 0.051
@@ -49,15 +50,21 @@ def network_graph(knowledge: Knowledge | str | Path | None = None) -> nx.Graph:
     bits = mutual_information(compiled(base, cache_folder()))
     graph = nx.Graph(name=base.name, digest=base.digest, root=base.root)
     for name in (base.root, *base.cells, *base.affect):
-        one = base.variables[name]
-        group = one.about.get("region", "")
-        graph.add_node(name, kind=one.kind, label=one.label, group=group, states=", ".join(one.states))
+        variable = base.variables[name]
+        group = variable.about.get("region", "")
+        graph.add_node(
+            name, kind=variable.kind, label=variable.label, group=group, states=", ".join(variable.states)
+        )
     for name in (*base.cells, *base.affect):
         graph.add_edge(base.root, name, kind="table", bits=bits[frozenset((base.root, name))])
     for coupling in base.couplings:
-        both = bits[frozenset(coupling.pair)]
+        pair_bits = bits[frozenset(coupling.pair)]
         graph.add_edge(
-            *coupling.pair, kind="coupling", odds_ratio=coupling.odds_ratio, bits=both, label=coupling.name
+            *coupling.pair,
+            kind="coupling",
+            odds_ratio=coupling.odds_ratio,
+            bits=pair_bits,
+            label=coupling.name,
         )
     if len(base.affect) == 2:
         graph.add_edge(*base.affect, kind="table", bits=bits[frozenset(base.affect)])
@@ -67,9 +74,9 @@ def network_graph(knowledge: Knowledge | str | Path | None = None) -> nx.Graph:
         name = f"rule {rule.name}"
         graph.add_node(name, kind="rule", label=rule.name, number=number, confidence=rule.confidence, **texts)
         for key, formula in (("if", rule.condition), ("then", rule.then)):
-            for variable in sorted(formula.variables()) if formula else ():
-                if not graph.has_edge(variable, name):
-                    graph.add_edge(variable, name, kind=key)
+            for name_in_formula in sorted(formula.variables()) if formula else ():
+                if not graph.has_edge(name_in_formula, name):
+                    graph.add_edge(name_in_formula, name, kind=key)
     return graph
 
 
@@ -87,7 +94,7 @@ def graph_file(form: str, knowledge: Knowledge | str | Path | None = None) -> by
 
 @dataclass
 class _Layout:
-    """Where everything stands. bands: group -> (left, right, height) of its band."""
+    """Positions of nodes and bands. bands: group -> (left, right, height) of its band."""
 
     places: dict[str, Point] = field(default_factory=dict)
     bands: dict[str, tuple[float, float, float]] = field(default_factory=dict)
@@ -95,20 +102,20 @@ class _Layout:
     height: float = 0.0
 
 
-def _laid_out(graph: nx.Graph) -> _Layout:
+def _graph_layout(graph: nx.Graph) -> _Layout:
     """Put the root on the left, intervals above and below it, binary variables in rows, rules between."""
     layout = _Layout()
     kinds = nx.get_node_attributes(graph, "kind")
     rows = _rows(graph)
     most = max((len(row) for _, row in rows), default=1)
-    left = 2.9
+    leftmost = 2.9
     layout.height = max(len(rows), 3) * ROW
     for index, (group, row) in enumerate(rows):
         y = layout.height / 2 + (len(rows) / 2 - index - 0.5) * ROW
         # Rows of one stand aside in turn, so that lines between rows do not run through them.
         aside = STAGGER * (-1) ** index if len(row) % 2 and len(row) < most else 0.0
-        start = left + (most - len(row)) * GAP / 2 + aside
-        layout.bands[f"{index} {group}"] = (left - 0.75, left + (most - 1) * GAP + 1.75, y)
+        start = leftmost + (most - len(row)) * GAP / 2 + aside
+        layout.bands[f"{index} {group}"] = (leftmost - 0.75, leftmost + (most - 1) * GAP + 1.75, y)
         for place, name in enumerate(row):
             layout.places[name] = (start + place * GAP, y)
     intervals = [name for name, kind in kinds.items() if kind == "interval"]
@@ -118,7 +125,7 @@ def _laid_out(graph: nx.Graph) -> _Layout:
         off = place - column.index(graph.graph["root"])
         most_off = len(intervals[0::2]) if off < 0 else len(intervals[1::2]) or 1
         layout.places[name] = (0.0, layout.height / 2 - off * reach / most_off)
-    layout.width = left + (most - 1) * GAP + 1.85
+    layout.width = leftmost + (most - 1) * GAP + 1.85
     _place_rules(graph, layout)
     return layout
 
@@ -138,7 +145,7 @@ def _rows(graph: nx.Graph) -> list[tuple[str, list[str]]]:
 
 
 def _place_rules(graph: nx.Graph, layout: _Layout) -> None:
-    """Put each rule near the middle of what it speaks of; push rules off one another and off variables."""
+    """Put each rule near the middle of its variables; push it away from other rules and from variables."""
     rules = [name for name, node in graph.nodes.items() if node["kind"] == "rule"]
     if not rules:
         return
@@ -147,9 +154,9 @@ def _place_rules(graph: nx.Graph, layout: _Layout) -> None:
     spots = home + 0.01 * np.stack([np.cos(np.arange(len(rules))), np.sin(np.arange(len(rules)))], axis=1)
     for _ in range(300):
         push = 0.1 * (home - spots)
-        for others, reach, flat in ((fixed, 0.5, 0.6), (spots, 0.42, 1.0)):
+        for obstacles, reach, flat in ((fixed, 0.5, 0.6), (spots, 0.42, 1.0)):
             # Boxes of variables are wider than high.
-            gap = (spots[:, None] - others[None]) * np.array([flat, 1.0])
+            gap = (spots[:, None] - obstacles[None]) * np.array([flat, 1.0])
             far = np.hypot(*gap.T).T
             near = (far < reach) & (far > 1e-9)
             strength = np.where(near, (reach - far) / np.maximum(far, 1e-3), 0)
@@ -163,7 +170,7 @@ def figure_of(graph: nx.Graph) -> Figure:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    layout = _laid_out(graph)
+    layout = _graph_layout(graph)
     across = SCALE * (layout.width + 1.0)
     legend = [textwrap.shorten(text, int(across / LETTER), placeholder=" ...") for text in _legend(graph)]
     halves = max(map(len, legend), default=0) * LETTER < 0.48 * across
@@ -185,13 +192,13 @@ def figure_of(graph: nx.Graph) -> Figure:
 def _draw_bands(axes: Axes, layout: _Layout) -> None:
     from matplotlib.patches import FancyBboxPatch
 
-    for name, (left, right, y) in layout.bands.items():
+    for name, (start, end, y) in layout.bands.items():
         group = name.partition(" ")[2]
-        if not any(one.partition(" ")[2] for one in layout.bands):
+        if not any(band.partition(" ")[2] for band in layout.bands):
             continue
         box = FancyBboxPatch(
-            (left, y - 0.36),
-            right - left,
+            (start, y - 0.36),
+            end - start,
             0.72,
             boxstyle="round,pad=0,rounding_size=0.12",
             fc=BAND,
@@ -199,26 +206,26 @@ def _draw_bands(axes: Axes, layout: _Layout) -> None:
             zorder=0,
         )
         axes.add_patch(box)
-        axes.text(right - 0.1, y, group, color=PALE, fontsize=6.5, ha="right", va="center", zorder=1)
+        axes.text(end - 0.1, y, group, color=PALE, fontsize=6.5, ha="right", va="center", zorder=1)
 
 
 def _draw_edges(axes: Axes, graph: nx.Graph, layout: _Layout, boxes: Mapping[str, Patch]) -> None:
     most = _widest(graph) or 1.0
-    for one, other, edge in graph.edges(data=True):
+    for first, second, edge in graph.edges(data=True):
         kind = edge["kind"]
         if kind in ("if", "then"):
-            rule, variable = (one, other) if graph.nodes[one]["kind"] == "rule" else (other, one)
+            rule, variable = (first, second) if graph.nodes[first]["kind"] == "rule" else (second, first)
             ends = (variable, rule) if kind == "if" else (rule, variable)
             _arrow(axes, layout, ends, RULE, 0.7, onto=boxes.get(variable) if kind == "then" else None)
         elif kind == "coupling":
             colour = TOGETHER if edge["odds_ratio"] > 1 else AGAINST
             width = 0.6 + abs(math.log(edge["odds_ratio"])) * 1.1
-            _arrow(axes, layout, (one, other), colour, width, bend=0.28)
+            _arrow(axes, layout, (first, second), colour, width, bend=0.28)
         else:
             width = 0.25 + WIDEST_LINE * edge["bits"] / most
             # What ties two intervals goes round the root that stands between them.
-            bend = 0.0 if graph.graph["root"] in (one, other) else 0.15
-            _arrow(axes, layout, (one, other), ROOT, width, bend=bend, alpha=0.28)
+            bend = 0.0 if graph.graph["root"] in (first, second) else 0.15
+            _arrow(axes, layout, (first, second), ROOT, width, bend=bend, alpha=0.28)
 
 
 def _widest(graph: nx.Graph) -> float:
@@ -276,14 +283,14 @@ def _draw_nodes(axes: Axes, graph: nx.Graph, layout: _Layout) -> dict[str, Patch
 
 
 def _box(axes: Axes, x: float, y: float, name: str, face: str, ink: str, size: float, below: str) -> Patch:
-    """Draw a rounded box with a name in bold and a smaller text beneath it, as large as these need."""
+    """Draw a rounded box around a name in bold and a smaller text beneath it."""
     from matplotlib.patches import FancyBboxPatch
 
     lines = below.split("\n") if below else []
     small = 0.72 * size
     width = max(BOLD * size * len(name), *(PLAIN * small * len(line) for line in lines), 0.5) + 0.2
-    head, rest = 0.0225 * size, 0.0190 * small * len(lines)
-    height = head + rest + 0.12
+    name_height, text_height = 0.0225 * size, 0.0190 * small * len(lines)
+    height = name_height + text_height + 0.12
     edge = "none" if face == ROOT else PALE
     shape = "round,pad=0,rounding_size=0.08"
     corner = (x - width / 2, y - height / 2)
@@ -291,8 +298,8 @@ def _box(axes: Axes, x: float, y: float, name: str, face: str, ink: str, size: f
     axes.add_patch(box)
     top = y + height / 2 - 0.06
     middle: Any = {"ha": "center", "color": ink, "zorder": 5}
-    axes.text(x, top - head / 2, name, va="center", fontsize=size, weight="bold", **middle)
-    axes.text(x, top - head, below, va="top", fontsize=small, linespacing=1.05, **middle)
+    axes.text(x, top - name_height / 2, name, va="center", fontsize=size, weight="bold", **middle)
+    axes.text(x, top - name_height, below, va="top", fontsize=small, linespacing=1.05, **middle)
     return box
 
 
@@ -303,7 +310,7 @@ def _legend(graph: nx.Graph) -> Iterator[str]:
 
 
 def _keys(graph: nx.Graph) -> Iterator[tuple[str, float, float, str]]:
-    """Yield colour, width, opacity and meaning of each kind of line that there is."""
+    """Yield colour, width, opacity and meaning of each kind of line in the drawing."""
     yield ROOT, 5, 0.35, f"tables: mutual information (widest {_widest(graph):.2g} bits)"
     ratios = list(nx.get_edge_attributes(graph, "odds_ratio").values())
     if any(ratio > 1 for ratio in ratios):

@@ -32,8 +32,8 @@ UNRECORDED = (
 
 
 @dataclass(frozen=True)
-class Migrated:
-    """What a migration did.
+class MigrationReport:
+    """The result of a migration.
 
     facts: JSON values: `overlay`, `changes` (each with `place`, `path`, `old`, `new`, `reason`), `advice`
     (what to do next, a line each), `written` and `kept` (files that were written, and those with old texts).
@@ -47,7 +47,9 @@ class Migrated:
         return "\n".join(_lines(self.facts))
 
 
-def migrate(overlay: str | Path, output: str | Path | None = None, *, in_place: bool = False) -> Migrated:
+def migrate(
+    overlay: str | Path, output: str | Path | None = None, *, in_place: bool = False
+) -> MigrationReport:
     """Rewrite an overlay of an earlier version, a file or a folder, for this version.
 
     Args:
@@ -87,18 +89,20 @@ def migrate(overlay: str | Path, output: str | Path | None = None, *, in_place: 
         "written": written,
         "kept": kept,
     }
-    return Migrated(facts, {file: new.decode("utf-8-sig") for file, (_, new) in migration.files.items()})
+    return MigrationReport(
+        facts, {file: new.decode("utf-8-sig") for file, (_, new) in migration.files.items()}
+    )
 
 
 def hint(base: str | Path | None, *, faulty: bool) -> str:
-    """Return how a base, or what it extends, is migrated; no text where none of them needs it.
+    """Return the commands that migrate a base and those it extends; an empty text where none needs it.
 
     faulty: whether it has faults. A conflict in bits is one; what else changes is no fault.
     """
     if base is None or (str(base) == SHIPPED and not Path(base).exists()):
         return ""
-    old = _outdated(Path(base), but="" if faulty else "policy.conflict")
-    commands = [f"seke knowledge migrate {_quoted(path)} --in-place" for path in old]
+    old = _bases_to_migrate(Path(base), but="" if faulty else "policy.conflict")
+    commands = [f"seke knowledge migrate {_shell_path(path)} --in-place" for path in old]
     if not commands:
         return ""
     head = "written for an earlier version; to rewrite it (the old text stays beside it as NAME.old):"
@@ -109,8 +113,8 @@ def _read(path: Path, moved: Path | None = None) -> Migration:
     return read_migration(path, {SHIPPED: shipped_folder()}, moved)
 
 
-def _outdated(path: Path | None, but: str = "") -> list[Path]:
-    """Return a base and those that it extends, as far as more than this path needs a migration."""
+def _bases_to_migrate(path: Path | None, but: str = "") -> list[Path]:
+    """Return those of a base and its parents that need a migration of more than the path `but`."""
     outdated = []
     for _ in range(LONGEST_CHAIN):
         if path is None:
@@ -125,7 +129,7 @@ def _outdated(path: Path | None, but: str = "") -> list[Path]:
 
 
 def _check_new(path: Path, target: Path) -> None:
-    """Refuse a place that is taken, or would be read with the overlay."""
+    """Refuse a place that exists, or would be read with the overlay."""
     if path.is_dir():
         if target.exists():
             raise SekeError(f"{target}: is there already; name a new folder, or --in-place")
@@ -140,7 +144,7 @@ def _check_new(path: Path, target: Path) -> None:
 
 
 def _write_anew(migration: Migration, path: Path, target: Path) -> list[str]:
-    """Write a new file, or a new folder that is whole or not there."""
+    """Write a new file, or a new folder as a whole; return the files written."""
     if not path.is_dir():
         write_file(migration.files[path][1], target)
         return [near_file(str(target))]
@@ -158,8 +162,8 @@ def _write_anew(migration: Migration, path: Path, target: Path) -> list[str]:
 
 
 def _write_over(migration: Migration) -> tuple[list[str], list[str]]:
-    """Write changed files where they are, all or none; return them, and where their old texts are."""
-    changed = {file: both for file, both in migration.files.items() if both[0] != both[1]}
+    """Write changed files in place, all or none; return them, and the files with their old texts."""
+    changed = {file: texts for file, texts in migration.files.items() if texts[0] != texts[1]}
     places = {file: file.with_name(file.name + OLD) for file in changed}
     for place in places.values():
         if place.exists():
@@ -177,49 +181,49 @@ def _write_over(migration: Migration) -> tuple[list[str], list[str]]:
         for place in places.values():
             place.unlink(missing_ok=True)
         raise
-    return [near_file(str(file)) for file in changed], [near_file(str(one)) for one in places.values()]
+    return [near_file(str(file)) for file in changed], [near_file(str(place)) for place in places.values()]
 
 
 def _advice(migration: Migration, path: Path) -> list[str]:
-    """Return what else there is to do, a line each."""
+    """Return what the user has to do next, a line each."""
     advice = []
     if migration.certificates is not None:
         advice.append(f"to certify it again: {_renewal(migration, path)}")
     if migration.unrecorded:
         advice.append(UNRECORDED)
     advice += [
-        f"what it extends needs it, too: seke knowledge migrate {_quoted(base)} --in-place"
-        for base in _outdated(migration.base)
+        f"what it extends needs it, too: seke knowledge migrate {_shell_path(base)} --in-place"
+        for base in _bases_to_migrate(migration.base)
     ]
     return advice
 
 
 def _renewal(migration: Migration, path: Path) -> str:
-    """Return the command that fits and certifies anew, from what a fit extends: no gold counts twice."""
+    """Return the command that certifies again, on the base before the fit, so that no gold counts twice."""
     made = migration.certificates
     assert made is not None  # Only asked for where some were taken out.
     base = path
     if migration.unrecorded and migration.extends:
         base = migration.base or Path(migration.extends)
     output = path.with_name(f"{path.stem}-certified.yaml")
-    parts = ["seke calibrate SAMPLES --gold TABLE", f"-k {_quoted(base)}", f"-o {_quoted(output)}"]
+    parts = ["seke calibrate SAMPLES --gold TABLE", f"-k {_shell_path(base)}", f"-o {_shell_path(output)}"]
     parts += [f"--{name} {shlex.quote(getattr(made, name))}" for name in ("alpha", "delta")]
     parts += [f"--population {shlex.quote(made.population)}"] if made.population else []
     parts += ["--groups COLUMN"] if made.by_subject else []
     return " ".join([*parts, *(["--adaptive"] if made.adaptive else [])])
 
 
-def _quoted(path: Path) -> str:
+def _shell_path(path: Path) -> str:
     return shlex.quote(near_file(str(path)))
 
 
 def _lines(facts: Mapping[str, Any]) -> list[str]:
     changes = facts["changes"]
     lines = [
-        f"{one['place']}: {one['path']}: "
-        + (f"{one['old']} -> {one['new']}" if one["new"] else "taken out")
-        + f"; {one['reason']}"
-        for one in changes
+        f"{change['place']}: {change['path']}: "
+        + (f"{change['old']} -> {change['new']}" if change["new"] else "taken out")
+        + f"; {change['reason']}"
+        for change in changes
     ]
     if changes:
         lines.append(f"{facts['overlay']}: {count(len(changes), 'change')}")

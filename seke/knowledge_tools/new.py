@@ -21,14 +21,16 @@ from seke.files.texts import read_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Probabilities that a cell may have.
 LEAST, MOST = 0.001, 0.999
+# Faults of a table in the message.
 MOST_FAULTS = 20
 SCHEMA = "knowledge.schema.json"
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Where a table of P(binary variable | root state) comes from, and how firmly it is held.
+    """A table of P(binary variable | root state): its file, strength and citation.
 
     n: strength of every cell, as a pseudo-count. cite: a citation for it; without one it is a judgement.
     margin: cells nearer to 0 or 1 are brought to it; 0 leaves them, and those of 0 and 1 are faults.
@@ -57,7 +59,7 @@ def new(folder: Path, base: str = "shipped", matrix: Matrix | None = None) -> tu
         SCHEMA: json.dumps(json_schema(knowledge), indent=1, ensure_ascii=False) + "\n",
     }
     files |= {"activations.yaml": cells} if cells else {}
-    made = next((one for one in reversed(folder.parents) if not one.exists()), folder)
+    made = next((parent for parent in reversed(folder.parents) if not parent.exists()), folder)
     folder.mkdir(parents=True)
     try:
         for name, content in files.items():
@@ -70,7 +72,7 @@ def new(folder: Path, base: str = "shipped", matrix: Matrix | None = None) -> tu
 
 
 def _template(base: Knowledge, named: str, folder: Path) -> str:
-    """Return the overlay to start from, its examples about what this base has."""
+    """Return an overlay to start from, with examples that use names of this base."""
     extends = named
     if named != SHIPPED or Path(named).exists():
         extends = json.dumps(os.path.relpath(Path(named).resolve(), folder.resolve()), ensure_ascii=False)
@@ -79,24 +81,24 @@ def _template(base: Knowledge, named: str, folder: Path) -> str:
     # What the state shows more than the others do.
     typical = sorted(units, key=lambda unit: sum(cell.p for cell in base.cells[unit]) / len(states)
                      - base.cells[unit][-1].p)  # fmt: skip
-    unit, other = (*typical, "UNIT", "OTHER")[:2]
+    unit, second_unit = (*typical, "UNIT", "OTHER")[:2]
     then, affect = f"{base.root} == {state}", ""
     if base.affect:
         name, moments = base.affect[0], base.moments[-1]
         edges = base.variables[name].edges
         then = f"{name} > {edges[len(edges) // 2]:g}"
-        mean, sd = (f"[{', '.join(map(decimal, one))}]" for one in (moments.mean, moments.sd))
+        mean, sd = (f"[{', '.join(map(decimal, numbers))}]" for numbers in (moments.mean, moments.sd))
         affect = (
             f"# How {' and '.join(base.affect)} go with a state: means, then sds, in this order.\n"
             f"# affect:\n#   moments:\n#     {state}: {{mean: {mean}, sd: {sd}, n: 10, source: judgement, "
             'note: "my set is like this"}\n'
         )
     words = [path.removeprefix("words.") for path in base.numbers if path.startswith("words.")]
-    said = {
+    placeholders = {
         "EXTENDS": extends,
         "BASE": shlex.quote(named),
         "HERE": shlex.quote(str(folder)),
-        "SHARES": f"{{{', '.join(f'{one}: {1 / len(states):.4f}' for one in states)}}}",
+        "SHARES": f"{{{', '.join(f'{state_name}: {1 / len(states):.4f}' for state_name in states)}}}",
         "WORDS": f"\n# A word may stand for p: {', '.join(words)}." if words else "",
         "REMOVED": f"rules.{base.rules[0].name}" if base.rules else f"variables.{base.root}.states.{state}",
         "LEVEL": next((level for level, names in base.levels.items() if base.root in names), base.root),
@@ -104,7 +106,7 @@ def _template(base: Knowledge, named: str, folder: Path) -> str:
         "STATE": state,
         "THEN": then,
         "UNIT": unit,
-        "OTHER": other,
+        "OTHER": second_unit,
         "ROOT": base.root,
     }
     text = (Path(__file__).parent / "overlay.yaml").read_text("utf-8")
@@ -112,11 +114,11 @@ def _template(base: Knowledge, named: str, folder: Path) -> str:
     lacking = [name for name, least in (("UNIT", 1), ("OTHER", 2)) if len(units) < least]
     parts = [part for part in text.split("\n\n") if not any(name in part for name in lacking)]
     text = "\n\n".join(parts)
-    return re.sub("|".join(said), lambda found: said[found[0]], text)
+    return re.sub("|".join(placeholders), lambda match: placeholders[match[0]], text)
 
 
 def _cells(matrix: Matrix, base: Knowledge) -> str:
-    """Return the overlay that a table says."""
+    """Return the cells of a table as YAML of an overlay."""
     cells = _read(matrix, base)
     name = f"table_{re.sub(r'[^A-Za-z0-9_-]', '_', matrix.path.stem)}"
     while name in base.sources:
@@ -126,13 +128,13 @@ def _cells(matrix: Matrix, base: Knowledge) -> str:
         cited = [f"  source: {name}"]
     else:
         head = []
-        said = json.dumps(
+        note = json.dumps(
             f"Read from {matrix.path.name}; say here where its numbers come from.", ensure_ascii=False
         )
-        cited = ["  source: judgement", f"  note: {said}"]
+        cited = ["  source: judgement", f"  note: {note}"]
     lines = [f"# yaml-language-server: $schema={SCHEMA}", *head, "activations:", *cited, "  cells:"]
     for state in base.variables[base.root].states:
-        row = {variable: p for (one, variable), p in cells.items() if one == state}
+        row = {variable: p for (row_state, variable), p in cells.items() if row_state == state}
         if row:
             lines.append(f"    {state}:")
             lines += [
@@ -171,14 +173,14 @@ def _numbers(
     ]
     cells: dict[tuple[str, str], float] = {}
     for line, row in body:
-        own = _name(matrix, base, not across, row[0], line, 1, faults)
+        row_name = _name(matrix, base, not across, row[0], line, 1, faults)
         if len(row) > len(header):
             faults.append(f"{matrix.path}:{line}: has {len(row)} cells; the first row has {len(header)}")
-        for column, (other, cell) in enumerate(zip(columns, row[1:], strict=False), 2):
+        for column, (column_name, cell) in enumerate(zip(columns, row[1:], strict=False), 2):
             place = f"{matrix.path}:{line}:{column}"
             if cell.strip() and not header[column - 1].strip():
                 faults.append(f"{place}: stands in a column without a name")
-            state, variable = (other, own) if across else (own, other)
+            state, variable = (column_name, row_name) if across else (row_name, column_name)
             if not cell.strip() or state is None or variable is None:
                 continue
             if (state, variable) in cells:
@@ -190,7 +192,7 @@ def _numbers(
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield line numbers and cells; the separator is what the first line has most of."""
+    """Yield line numbers and cells; the separator is the most frequent one of the first line."""
     lines = text.splitlines()
     first = next((line for line in lines if line.strip(",;\t ") and not line.startswith("#")), "")
     separator = max(",;\t", key=first.count)
@@ -206,7 +208,7 @@ def decimal(value: float) -> str:
 
 
 def _which(base: Knowledge, names: list[str]) -> bool:
-    """Say whether these names are those of root states rather than of binary variables."""
+    """Return whether at least half of these names are root states."""
     states = {state.lower() for state in base.variables[base.root].states}
     return sum(name.strip().lower() in states for name in names) * 2 >= len(names)
 
@@ -221,8 +223,8 @@ def _name(
     for name in known:
         if name.lower() == plain or (number and name.lower() == f"au{number[1]}"):
             return name
-    what = f"state of {base.root}" if state else "binary variable"
-    faults.append(f"{matrix.path}:{line}:{column}: no {what} is called {text!r}{did_you_mean(text, known)}")
+    kind = f"state of {base.root}" if state else "binary variable"
+    faults.append(f"{matrix.path}:{line}:{column}: no {kind} is called {text!r}{did_you_mean(text, known)}")
     return None
 
 

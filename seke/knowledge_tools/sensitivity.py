@@ -21,15 +21,19 @@ if TYPE_CHECKING:
 
     Facts = dict[str, Any]
 
+# Items that are inferred; of more, evenly spaced ones.
 MOST_ITEMS = 200
+# Numbers in the text.
 MOST_SHOWN = 25
+# The step, in units of a number, for which effects are stated.
 TENTH = 0.1
+# Change of a probability per TENTH that four decimal places still show.
 LEAST_SHOWN = 5e-5
 
 
 @dataclass(frozen=True)
 class SensitivityReport:
-    """Which numbers move the decisions about a variable. facts: JSON values."""
+    """The numbers that move decisions about a variable, ranked. facts: JSON values."""
 
     facts: Mapping[str, Any]
 
@@ -72,20 +76,20 @@ def sensitivity(
     known = [name for names in base.levels.values() for name in names]
     if about is not None and about not in known:
         raise SekeError(f"no variable of the levels is called {about!r}{did_you_mean(about, known)}")
-    answers, total = _chosen(list(batches(samples, base)), item)
+    answers, total = _choose_items(list(batches(samples, base)), item)
     influences = Influences(session.inference, answers, about or "")
-    found: list[tuple[Facts, Influence]] = []
+    ranked: list[tuple[Facts, Influence]] = []
     numbers = influences.numbers()
-    for done, one in enumerate(influences.each(), 1):
-        if one is not None:
-            found.append((_number(one, answers), one))
+    for done, influence in enumerate(influences.each(), 1):
+        if influence is not None:
+            ranked.append((_number(influence, answers), influence))
         if progress:
             progress(done, len(numbers))
-    found.sort(key=lambda pair: -pair[0]["per_tenth"] * pair[0]["move"])
+    ranked.sort(key=lambda pair: -pair[0]["per_tenth"] * pair[0]["move"])
     if len(answers.items) == 1:
-        influence = {fact["path"]: one for fact, one in found}
-        for fact in _shown([fact for fact, _ in found]):
-            value = influences.decision_threshold(influence[fact["path"]])
+        by_path = {fact["path"]: influence for fact, influence in ranked}
+        for fact in _numbers_to_show([fact for fact, _ in ranked]):
+            value = influences.decision_threshold(by_path[fact["path"]])
             fact["flip"] = None if np.isnan(value) else value
     return SensitivityReport(
         {
@@ -96,17 +100,17 @@ def sensitivity(
             "of": total,
             "probability": [float(p) for p in influences.p],
             "threshold": None if np.isnan(influences.threshold).any() else float(influences.threshold.min()),
-            "numbers": [fact for fact, _ in found],
+            "numbers": [fact for fact, _ in ranked],
         }
     )
 
 
-def _shown(numbers: list[Facts]) -> list[Facts]:
-    """Return the numbers that have a say worth telling, the first of them."""
-    return [one for one in numbers if one["per_tenth"] >= LEAST_SHOWN][:MOST_SHOWN]
+def _numbers_to_show(numbers: list[Facts]) -> list[Facts]:
+    """Return the first MOST_SHOWN numbers with an effect of at least LEAST_SHOWN."""
+    return [number for number in numbers if number["per_tenth"] >= LEAST_SHOWN][:MOST_SHOWN]
 
 
-def _chosen(parts: list[Answers], item: str | None) -> tuple[Answers, int]:
+def _choose_items(parts: list[Answers], item: str | None) -> tuple[Answers, int]:
     """Return the answers about one item, or about evenly spaced ones, and how many items there are."""
     names = [(index, place) for index, part in enumerate(parts) for place in range(len(part.items))]
     if item is not None:
@@ -128,10 +132,10 @@ def _chosen(parts: list[Answers], item: str | None) -> tuple[Answers, int]:
     return part.only(chosen), len(names)
 
 
-def _number(one: Influence, answers: Answers) -> Facts:
-    number = one.number
+def _number(influence: Influence, answers: Answers) -> Facts:
+    number = influence.number
     move = _move(number)
-    change = one.slope * TENTH
+    change = influence.slope * TENTH
     most = int(np.abs(change).argmax())
     facts: Facts = {
         "path": number.path,
@@ -140,13 +144,13 @@ def _number(one: Influence, answers: Answers) -> Facts:
         "largest": float(change[most]),
         "item": answers.items[most],
         "move": float(f"{move:.6g}"),
-        "flips": int((np.abs(one.flip - number.value) <= move).sum()),
-        "shared": one.shared,
+        "flips": int((np.abs(influence.flip - number.value) <= move).sum()),
+        "shared": influence.shared,
         "place": near(number.place),
         "source": number.source,
     }
     if len(answers.items) == 1:
-        facts["flip_to_first_order"] = None if np.isnan(one.flip[0]) else float(one.flip[0])
+        facts["flip_to_first_order"] = None if np.isnan(influence.flip[0]) else float(influence.flip[0])
     return facts
 
 
@@ -161,7 +165,7 @@ def _move(number: Number) -> float:
 
 def _lines(facts: Mapping[str, Any]) -> list[str]:
     items, about, numbers = facts["items"], facts["about"], facts["numbers"]
-    shown = _shown(numbers)
+    shown = _numbers_to_show(numbers)
     single = len(items) == 1
     if single:
         head = f"{items[0]}: what is decided about {about} is right with p {facts['probability'][0]:.3f}"
@@ -174,15 +178,20 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
     if not shown:
         return [head, "  No number has a say."]
     rows = []
-    for one in shown:
-        row = [one["path"] + (" *" if one["shared"] else ""), f"{one['value']:g}"]
+    for number in shown:
+        row = [number["path"] + (" *" if number["shared"] else ""), f"{number['value']:g}"]
         if single:
-            flip = one["flip"]
-            row += [f"{one['largest']:+.4f}", "-" if flip is None else f"{flip:.3g}"]
+            flip = number["flip"]
+            row += [f"{number['largest']:+.4f}", "-" if flip is None else f"{flip:.3g}"]
         else:
-            row += [f"{one['per_tenth']:.4f}", f"{one['largest']:+.4f}", one["item"], str(one["flips"])]
-        rows.append((*row, f"{one['place']}, {one['source']}"))
+            row += [
+                f"{number['per_tenth']:.4f}",
+                f"{number['largest']:+.4f}",
+                number["item"],
+                str(number["flips"]),
+            ]
+        rows.append((*row, f"{number['place']}, {number['source']}"))
     end = f"{count(len(numbers), 'number')} asked, p to first order"
     end += ", flips compiled and inferred anew" if single else ""
-    end += "; * the others of its distribution make room" if any(one["shared"] for one in shown) else ""
+    end += "; * the others of its distribution make room" if any(number["shared"] for number in shown) else ""
     return [head, *columns(header, rows), end]

@@ -1,4 +1,4 @@
-"""`seke knowledge show`: one thing of a base, its numbers and what refers to it, or all in one screen."""
+"""`seke knowledge show`: one declaration of a base with its numbers and references, or an overview."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     Facts = dict[str, Any]
 
+# Columns of wrapped text.
 WIDTH = 100
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
 # Where what has a name is spoken of, by its kind; anything else is not spoken of by name.
@@ -34,12 +35,13 @@ SPOKEN = {
     "population": ("reference",),
 }
 PROSE = ("label", "description", "statement", "cite", "url", "used", "prompt")
+# Values listed under a source.
 MOST_CITING = 12
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What is known of one name, or of the whole base where none was given. facts: JSON values."""
+class Description:
+    """Everything that a base declares under one name, or an overview of the base. facts: JSON values."""
 
     facts: Mapping[str, Any]
 
@@ -50,7 +52,7 @@ class Shown:
         return "\n\n".join("\n".join(_thing_lines(thing)) for thing in things)
 
 
-def show(name: str | None = None, knowledge: Knowledge | str | Path | None = None) -> Shown:
+def show(name: str | None = None, knowledge: Knowledge | str | Path | None = None) -> Description:
     """Show what a base says of a name: a variable, state, rule, coupling, observer, question, source, ...
 
     A name of several things shows them all; `rules.NAME` and the like names one. Without a name: an overview.
@@ -61,16 +63,16 @@ def show(name: str | None = None, knowledge: Knowledge | str | Path | None = Non
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     if name is None:
-        return Shown(_overview(base))
+        return Description(_overview(base))
     known = list(_things(base))
-    found = [(kind, path) for kind, path in known if name in (path, _name_of(base, kind, path))]
-    if not found and declared_of(base).below(name):
-        found = [("path", name)]
-    if not found:
+    matches = [(kind, path) for kind, path in known if name in (path, _name_of(base, kind, path))]
+    if not matches and declared_of(base).below(name):
+        matches = [("path", name)]
+    if not matches:
         # The short names first: nobody means a path.
         names = [_name_of(base, kind, path) for kind, path in known]
         raise SekeError(f"the base {base.name} has no {name!r}{did_you_mean(name, names)}")
-    return Shown({"things": [_thing(base, kind, path) for kind, path in found]})
+    return Description({"things": [_thing(base, kind, path) for kind, path in matches]})
 
 
 def _things(base: Knowledge) -> Iterator[tuple[str, str]]:
@@ -83,8 +85,8 @@ def _things(base: Knowledge) -> Iterator[tuple[str, str]]:
         "level": ("levels", base.levels),
         "code": ("codes", base.codes),
         "population": ("priors.populations", base.populations),
-        "coupling": ("couplings", [one.name for one in base.couplings]),
-        "rule": ("rules", [one.name for one in base.rules]),
+        "coupling": ("couplings", [coupling.name for coupling in base.couplings]),
+        "rule": ("rules", [rule.name for rule in base.rules]),
         "observer": ("observers", base.observers),
         "copy of an observer": ("observers", base.copies),
         "kind of observer": ("dependence.kinds", base.dependence.kinds if base.dependence else ()),
@@ -105,29 +107,31 @@ def _things(base: Knowledge) -> Iterator[tuple[str, str]]:
 def _thing(base: Knowledge, kind: str, path: str) -> Facts:
     declared = declared_of(base)
     name = _name_of(base, kind, path)
-    own = declared.below(path)
+    leaves = declared.below(path)
     place = declared.places.get(path)
-    prose = {leaf.key: leaf.text for leaf in own if leaf.key in PROSE and leaf.path == f"{path}.{leaf.key}"}
+    prose = {
+        leaf.key: leaf.text for leaf in leaves if leaf.key in PROSE and leaf.path == f"{path}.{leaf.key}"
+    }
     if kind.startswith("state"):
         prose = {"description": base.variables[base.root].descriptions.get(name, "")}
     else:
         # The kind of a variable is in the headline.
         hidden = PROSE if kind == "observer" else (*PROSE, "kind")
-        own = tuple(leaf for leaf in own if leaf.path != f"{path}.{leaf.key}" or leaf.key not in hidden)
-    notes = dict.fromkeys(leaf.note for leaf in own if leaf.note)
+        leaves = tuple(leaf for leaf in leaves if leaf.path != f"{path}.{leaf.key}" or leaf.key not in hidden)
+    notes = dict.fromkeys(leaf.note for leaf in leaves if leaf.note)
     facts = {
         "kind": kind,
         "name": name,
         "path": path,
         "place": near(place) if place else "",
         "text": {key: text for key, text in prose.items() if text},
-        "says": [_leaf(leaf) for leaf in own if not kind.startswith("state")],
+        "says": [_leaf(leaf) for leaf in leaves if not kind.startswith("state")],
         "notes": list(notes),
         "numbers": [_leaf(leaf) for leaf in _numbers_of(base, kind, name)],
-        "derived": [*_of_kind(base, name), *_of_family(base, name)]
+        "derived": [*_kind_share(base, name), *_family_share(base, name)]
         if kind == "observer"
-        else _filled(base, kind, name),
-        "refers": [_leaf(leaf) for leaf in _referring(base, kind, name)],
+        else _filled_cells(base, kind, name),
+        "refers": [_leaf(leaf) for leaf in _references(base, kind, name)],
     }
     if kind == "source":
         word = _word(name)
@@ -145,7 +149,9 @@ def _name_of(base: Knowledge, kind: str, path: str) -> str:
         "dependence.families.",
         f"variables.{base.root}.states." if kind.startswith("state") else "",
     )
-    section = next((one for one in above if one and path.startswith(one)), f"{path.partition('.')[0]}.")
+    section = next(
+        (prefix for prefix in above if prefix and path.startswith(prefix)), f"{path.partition('.')[0]}."
+    )
     return path.removeprefix(section) if kind != "path" else path
 
 
@@ -168,7 +174,7 @@ def _value(leaf: Leaf) -> float | str:
 
 
 def _numbers_of(base: Knowledge, kind: str, name: str) -> Iterator[Leaf]:
-    """Yield the numbers of the tables that a variable or a state has a row or a column in."""
+    """Yield the numbers in the rows and columns of tables that belong to a variable or a state."""
     for leaf in declared_of(base).leaves.values():
         keys = leaf.path.split(".")
         variable = kind.endswith("variable") and keys[0] in ("activations", "observers", "policy", "affect")
@@ -180,11 +186,11 @@ def _numbers_of(base: Knowledge, kind: str, name: str) -> Iterator[Leaf]:
             yield leaf
 
 
-def _filled(base: Knowledge, kind: str, name: str) -> list[Facts]:
-    """Return the cells of a variable or state that nobody gave: background rates and mixtures."""
+def _filled_cells(base: Knowledge, kind: str, name: str) -> list[Facts]:
+    """Return the cells of a variable or state that the base leaves out: background rates and mixtures."""
     leaves = declared_of(base).leaves
     states = base.variables[base.root].states
-    found = []
+    filled = []
     for variable, row in base.cells.items():
         for state, cell in zip(states, row, strict=True):
             path = f"activations.cells.{state}.{variable}"
@@ -194,7 +200,7 @@ def _filled(base: Knowledge, kind: str, name: str) -> list[Facts]:
                 and kind.split(maxsplit=1)[0] in ("binary", "state")
             ):
                 value = f"p {cell.p:.4g}, n {cell.n:.4g}"
-                found.append(
+                filled.append(
                     {
                         "path": path,
                         "value": value,
@@ -203,11 +209,11 @@ def _filled(base: Knowledge, kind: str, name: str) -> list[Facts]:
                         "place": near(cell.place),
                     }
                 )
-    return found
+    return filled
 
 
-def _of_kind(base: Knowledge, name: str) -> list[Facts]:
-    """Return how often an observer follows the look, where it has that from its kind."""
+def _kind_share(base: Knowledge, name: str) -> list[Facts]:
+    """Return the share of looks that an observer follows, where it takes that from its kind."""
     path = f"observers.{name}.follows"
     if base.dependence is None or path in declared_of(base).leaves:
         return []
@@ -217,8 +223,8 @@ def _of_kind(base: Knowledge, name: str) -> list[Facts]:
     return [{"path": path, "value": value, "text": value, "source": kind.source, "place": place}]
 
 
-def _of_family(base: Knowledge, name: str) -> list[Facts]:
-    """Return how often an observer follows its family, and who else is of it."""
+def _family_share(base: Knowledge, name: str) -> list[Facts]:
+    """Return the share in which an observer follows its family, and the other members."""
     observer = base.observers[name]
     if base.dependence is None or not observer.family:
         return []
@@ -232,8 +238,8 @@ def _of_family(base: Knowledge, name: str) -> list[Facts]:
     return [{"path": path, "value": value, "text": value, "source": family.source, "place": place}]
 
 
-def _referring(base: Knowledge, kind: str, name: str) -> Iterator[Leaf]:
-    """Yield what speaks of a name elsewhere: formulas, pairs and lists."""
+def _references(base: Knowledge, kind: str, name: str) -> Iterator[Leaf]:
+    """Yield the leaves that refer to a name: formulas, pairs and lists."""
     word = _word(name)
     spoken = next((keys for of, keys in SPOKEN.items() if of in kind.split()), ())
     for leaf in declared_of(base).leaves.values():
@@ -268,7 +274,7 @@ def _overview(base: Knowledge) -> Facts:
         "declares": declares(base),
         "root": {"name": base.root, "states": list(variables[base.root].states)},
         "levels": {level: list(names) for level, names in base.levels.items()},
-        "variables": {name: one.kind for name, one in variables.items()},
+        "variables": {name: variable.kind for name, variable in variables.items()},
         "populations": {"reference": base.reference, "names": list(base.populations)},
         "rules": [
             {
@@ -280,12 +286,12 @@ def _overview(base: Knowledge) -> Facts:
             for rule in base.rules
         ],
         "couplings": [
-            {"coupling": one.name, "pair": list(one.pair), "odds_ratio": one.odds_ratio}
-            for one in base.couplings
+            {"coupling": coupling.name, "pair": list(coupling.pair), "odds_ratio": coupling.odds_ratio}
+            for coupling in base.couplings
         ],
         "observers": {
-            name: {"label": one.label, "askable": one.askable, "reports": len(one.instruments)}
-            for name, one in base.observers.items()
+            name: {"label": observer.label, "askable": observer.askable, "reports": len(observer.instruments)}
+            for name, observer in base.observers.items()
         },
         "questions": {
             name: {
@@ -304,15 +310,16 @@ def _overview_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     root, size = facts["root"], facts["declares"]
     numbers, sources = count(size["numbers"], "number"), count(size["sources"], "source")
     yield f"{facts['name']} {facts['digest']}, {numbers}, {sources}"
-    yield from _wrapped(facts["description"], "  ")
+    yield from _wrap(facts["description"], "  ")
     yield ""
-    yield from _wrapped(f"{root['name']}: {', '.join(root['states'])}", "  ", "    ")
+    yield from _wrap(f"{root['name']}: {', '.join(root['states'])}", "  ", "    ")
     for level, names in facts["levels"].items():
         if names != [root["name"]]:
-            yield from _wrapped(f"{level}: {', '.join(names)}", "  ", "    ")
+            yield from _wrap(f"{level}: {', '.join(names)}", "  ", "    ")
     populations = facts["populations"]
-    others = ", ".join(name for name in populations["names"] if name != populations["reference"])
-    yield f"  populations: {populations['reference']} (reference)" + (f", {others}" if others else "")
+    further_populations = ", ".join(name for name in populations["names"] if name != populations["reference"])
+    further = f", {further_populations}" if further_populations else ""
+    yield f"  populations: {populations['reference']} (reference){further}"
     if facts["rules"]:
         yield ""
         rows = [(r["rule"], r["if"], "->", r["then"], f"{r['confidence']:g}") for r in facts["rules"]]
@@ -320,17 +327,22 @@ def _overview_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     if facts["couplings"]:
         yield ""
         pairs = [f"{c['coupling']} ({' '.join(c['pair'])} x{c['odds_ratio']:g})" for c in facts["couplings"]]
-        yield from _wrapped(f"Couplings: {', '.join(pairs)}", "", "  ")
+        yield from _wrap(f"Couplings: {', '.join(pairs)}", "", "  ")
     yield ""
     observers = [
-        (name, one["label"], count(one["reports"], "variable"), "may be asked" if one["askable"] else "")
-        for name, one in facts["observers"].items()
+        (
+            name,
+            observer["label"],
+            count(observer["reports"], "variable"),
+            "may be asked" if observer["askable"] else "",
+        )
+        for name, observer in facts["observers"].items()
     ]
     yield from ("Observers", *columns((), observers))
     yield ""
     questions = [
-        (name, one["label"], count(one["reports"], "variable"), _price_text(one))
-        for name, one in facts["questions"].items()
+        (name, question["label"], count(question["reports"], "variable"), _price_text(question))
+        for name, question in facts["questions"].items()
     ]
     yield from ("Questions", *columns((), questions))
     policy = facts["policy"]
@@ -339,7 +351,7 @@ def _overview_lines(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _price_text(question: Mapping[str, Any]) -> str:
-    """Return the price of a question's answers: of the first and, where it differs, of further ones."""
+    """Return the cost of the first answer to a question and, where it differs, of further ones."""
     cost, further = f"{question['cost']:g}", f"{question['further']:g}"
     return f"cost {cost}" if further == cost else f"cost {cost}, further {further}"
 
@@ -353,36 +365,38 @@ def _thing_lines(thing: Facts) -> Iterator[str]:
         if key == "prompt":
             yield from ("  prompt:", *(f"    {line}" for line in prose.splitlines()))
         else:
-            yield from _wrapped(" ".join(prose.split()), "  ")
-    yield from _grouped(thing["says"], thing["path"])
+            yield from _wrap(" ".join(prose.split()), "  ")
+    yield from _table_lines(thing["says"], thing["path"])
     for note in thing["notes"]:
-        yield from _wrapped(f"Note: {' '.join(note.split())}", "  ", "    ")
+        yield from _wrap(f"Note: {' '.join(note.split())}", "  ", "    ")
     for head, key in (("Numbers", "numbers"), ("Filled in", "derived"), ("Referred to by", "refers")):
         if thing[key]:
             yield f"  {head}"
-            yield from (f"  {line}" for line in _grouped(thing[key], ""))
+            yield from (f"  {line}" for line in _table_lines(thing[key], ""))
     for head, key in (("Cited by", "cited"), ("Named in the notes of", "named")):
-        found = thing.get(key, [])
-        if found:
-            yield f"  {head} {count(len(found), 'value')}"
-            yield from (f"    {one['path']} = {one['text']}, {one['place']}" for one in found[:MOST_CITING])
-        if len(found) > MOST_CITING:
-            yield f"    ... and {len(found) - MOST_CITING} more; --json has all"
+        leaves = thing.get(key, [])
+        if leaves:
+            yield f"  {head} {count(len(leaves), 'value')}"
+            yield from (
+                f"    {leaf['path']} = {leaf['text']}, {leaf['place']}" for leaf in leaves[:MOST_CITING]
+            )
+        if len(leaves) > MOST_CITING:
+            yield f"    ... and {len(leaves) - MOST_CITING} more; --json has all"
 
 
-def _grouped(leaves: Sequence[Facts], above: str) -> Iterator[str]:
-    """Yield a line for each table: its values, source and place; what replaced something says what."""
+def _table_lines(leaves: Sequence[Facts], above: str) -> Iterator[str]:
+    """Yield a line for each table: values, source and place, with the value that an overlay replaced."""
     rows = []
     for (path, *_), group in groupby(leaves, key=_table_of):
         members = list(group)
         shown = path.removeprefix(above).removeprefix(".")
-        values = ", ".join(f"{one['path'].rpartition('.')[2]} {one['text']}" for one in members)
+        values = ", ".join(f"{leaf['path'].rpartition('.')[2]} {leaf['text']}" for leaf in members)
         cited = f"{members[0]['source']}, " if members[0]["source"] else ""
         rows.append((shown, values, f"{cited}{members[0]['place']}"))
-        for one in members:
-            if "replaced" in one:
-                old = one["replaced"]
-                key = one["path"].rpartition(".")[2]
+        for leaf in members:
+            if "replaced" in leaf:
+                old = leaf["replaced"]
+                key = leaf["path"].rpartition(".")[2]
                 rows.append(("", f"  replaced {key} {old['text']}", f"{old['source']}, {old['place']}"))
     widths = [max((len(row[i]) for row in rows), default=0) for i in (0, 1)]
     wide = max((sum(widths) + len(place) for *_, place in rows), default=0) + 8 <= _width()
@@ -396,15 +410,15 @@ def _grouped(leaves: Sequence[Facts], above: str) -> Iterator[str]:
 
 
 def _width() -> int:
-    """Return how wide tables may be: the terminal, or as wide as a page across where there is none."""
+    """Return the width of tables: that of the terminal, 140 columns where there is none."""
     return max(shutil.get_terminal_size((140, 24)).columns, 60)
 
 
 def _table_of(leaf: Facts) -> tuple[str, str, str]:
-    """Return what values of one line have in common: their table, source and file."""
+    """Return the key that leaves of one line share: table, source and file."""
     return leaf["path"].rpartition(".")[0], leaf["source"], leaf["place"].partition(":")[0]
 
 
-def _wrapped(text: str, first: str, later: str | None = None) -> list[str]:
+def _wrap(text: str, first: str, later: str | None = None) -> list[str]:
     later = first if later is None else later
     return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=later, break_on_hyphens=False)

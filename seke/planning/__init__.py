@@ -1,1 +1,1 @@
-"""What a policy would ask, cost, accept and get wrong, on items that are made up."""
+"""Simulation of a policy: what it asks, costs, accepts and gets wrong on simulated items."""

@@ -1,4 +1,4 @@
-"""What gold would buy: a base as it would be, calibrated on made-up items with gold."""
+"""The effect of gold on a base: a calibration on simulated items with gold."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 GOLD_DRAWS = 5
 
 
-def calibrated(
+def calibrate_on_gold(
     session: Session, count: int, made_up: Mapping[str, Any], seed: int, variables: Sequence[str] = ()
 ) -> Session:
-    """Return a base as it is once it is calibrated on so many made-up items with gold.
+    """Return a session of the base calibrated on `count` simulated items with gold.
 
     made_up: who answers about them, and how (`simulate`); whom the policy asks first by default. People are
     not calibrated. variables: those that gold is of; all by default.
@@ -36,19 +36,19 @@ def calibrated(
     if asked is None:
         raise SekeError(f"the policy of {base.name} asks nothing, so gold would tell it nothing")
     policy = base.policy
-    who = [name for name in made_up["observers"] or (policy.ask,) if not is_person(base, name)]
-    how = {**made_up, "observers": who, "questions": [asked.question], "draws": GOLD_DRAWS}
+    observers = [name for name in made_up["observers"] or (policy.ask,) if not is_person(base, name)]
+    answering = {**made_up, "observers": observers, "questions": [asked.question], "draws": GOLD_DRAWS}
     # Other items than those that are planned for.
-    parts = list(simulate(base, count, seed=seed + 1, **how))
+    parts = list(simulate(base, count, seed=seed + 1, **answering))
     samples, truth = ([row for part in parts for row in getattr(part, key)] for key in ("samples", "truth"))
     if variables:
         samples = only_about(samples, base, variables)
         truth = [{key: row[key] for key in ("item", *variables)} for row in truth]
     population = session.inference.population
-    found = calibrate(
+    calibration = calibrate(
         samples, base, truth, population=population, seed=seed, models=policy.models, with_checks=False
     )
-    ready = declared_of(base).with_overlay(found.overlay)
+    ready = declared_of(base).with_overlay(calibration.overlay)
     # Whom a plan asks, and how long, is not of the YAML; what the fit has found is.
     by_value = {name: getattr(ready.policy, name) for name in ("thresholds", "adaptive_thresholds")}
     ready = replace(ready, policy=replace(policy, **by_value))

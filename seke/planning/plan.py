@@ -1,4 +1,4 @@
-"""A policy, and others beside it, run on items that are made up: calls against coverage and error."""
+"""Simulation of a policy and its variants on simulated items: calls against coverage and error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from engine import (
 from seke.console.proportions import share
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
-from seke.planning.gold import calibrated
+from seke.planning.gold import calibrate_on_gold
 from seke.sampling.answerers import SimulatedSource
 from seke.sampling.ceiling import ceiling
 from seke.sampling.loop import Loop, follow
@@ -47,9 +47,11 @@ AS_DECLARED = Misfit()
 # Of a quick figure: numbers of gold items, and items that are followed. With 60 of them a share is known to
 # 13 points (95 %), and the whole takes about five seconds on one core.
 QUICK_GOLD, QUICK_ITEMS = (30, 100), 60
+# Defaults: factors on the limits of the policy, and numbers of answers of the fixed designs.
 LIMITS = (0.2, 0.5, 1.0, 2.0, 3.0)
 FIXED = (1, 2, 5, 10)
 LEAST_LIMIT, MOST_LIMIT = 0.0001, 0.9999
+# Decimal places of numbers in records.
 DIGITS = 6
 # Which random numbers of a seed are for what; the source and the look-ahead name their own.
 TRUTH, PLACE = 1, 2
@@ -71,7 +73,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Plan:
-    """What became of made-up items under several settings.
+    """The results of simulated items under several settings.
 
     about: what was assumed, and the `ceiling`: level -> share of its values that endless answers would get
     accepted. rows: for each setting a record of JSON values:
@@ -140,7 +142,7 @@ def plan(
             asks nobody.
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
-    base = _asking(base, observers)
+    base = _with_observers(base, observers)
     _check_numbers(items, limits, budgets, fixed, gold)
     for name in gold_variables:
         _check("variable", name, base.variables)
@@ -148,7 +150,7 @@ def plan(
     settings = list(_settings(session, limits, budgets, fixed, question))
     made_up = {"observers": observers, "population": truth_population or population, "misfit": misfit}
     for count in sorted(set(gold)):
-        ready = calibrated(session, count, made_up, seed, gold_variables)
+        ready = calibrate_on_gold(session, count, made_up, seed, gold_variables)
         changed = ready.network.knowledge.policy
         settings.append(Setting(f"{count} gold", "gold", changed, {"gold": count}, ready))
     if truth_population is not None:
@@ -163,7 +165,7 @@ def plan(
     rows = []
     for setting in settings:
         loop = Loop(setting.session or session.under(setting.policy))
-        note = progress and _scaled(progress, items * len(settings))
+        note = progress and _progress_of_all(progress, items * len(settings))
         standing = follow(loop, names, source, note)
         rows.append(_row(base, setting, standing, values, total, price))
     nothing = Answers.unasked(names)
@@ -184,7 +186,7 @@ def plan(
 
 
 def worth_of_gold(knowledge: Knowledge, population: str | None = None, seed: int = 0) -> Record:
-    """Say quickly what gold of the root would get accepted of it, under the policy as it is.
+    """Return a quick estimate of the share of the root accepted after calibration on gold of it.
 
     Of the root alone, which takes a tenth of the time of a fit to all variables, and on QUICK_ITEMS items.
 
@@ -200,9 +202,11 @@ def worth_of_gold(knowledge: Knowledge, population: str | None = None, seed: int
     if first is None or root not in knowledge.questions[first.question].variables:
         raise SekeError(f"what the policy of {knowledge.name} asks first tells nothing of {root}")
     options = {"limits": (1.0,), "fixed": (), "gold": QUICK_GOLD, "gold_variables": (root,)}
-    found = plan(knowledge, QUICK_ITEMS, population=population, seed=seed, **options)  # type: ignore[arg-type]
+    quick_plan = plan(knowledge, QUICK_ITEMS, population=population, seed=seed, **options)  # type: ignore[arg-type]
     (level,) = (name for name, members in knowledge.levels.items() if root in members)
-    shares = [row["levels"][level].get("variables", {}).get(root, row["levels"][level]) for row in found.rows]
+    shares = [
+        row["levels"][level].get("variables", {}).get(root, row["levels"][level]) for row in quick_plan.rows
+    ]
     counts = (0, *QUICK_GOLD)
     accepted = {str(count): share["accepted"] for count, share in zip(counts, shares, strict=True)}
     return {
@@ -213,13 +217,13 @@ def worth_of_gold(knowledge: Knowledge, population: str | None = None, seed: int
     }
 
 
-def _scaled(progress: Callable[[int, int], None], whole: int) -> Callable[[int], None]:
+def _progress_of_all(progress: Callable[[int, int], None], whole: int) -> Callable[[int], None]:
     return lambda done: progress(done, whole)
 
 
-def _check(what: str, name: str, known: Any) -> None:
+def _check(kind: str, name: str, known: Any) -> None:
     if name not in known:
-        raise SekeError(f"no {what} is called {name!r}{did_you_mean(name, known)}")
+        raise SekeError(f"no {kind} is called {name!r}{did_you_mean(name, known)}")
 
 
 def _check_numbers(
@@ -239,7 +243,7 @@ def _check_numbers(
         raise SekeError("nothing to plan: give a factor of the limits, how often all are asked, or gold")
 
 
-def _asking(base: Knowledge, observers: Sequence[str]) -> Knowledge:
+def _with_observers(base: Knowledge, observers: Sequence[str]) -> Knowledge:
     """Return the base with a policy that asks these observers."""
     for name in observers:
         _check("observer", name, base.observers)
@@ -249,8 +253,8 @@ def _asking(base: Knowledge, observers: Sequence[str]) -> Knowledge:
         if not base.policy.ask:
             raise SekeError(f"the policy of {base.name} asks nobody; name an observer")
         return base
-    others = tuple(dict.fromkeys(name for name in observers if name != observers[0]))
-    return replace(base, policy=replace(base.policy, ask=observers[0], others=others))
+    further = tuple(dict.fromkeys(name for name in observers if name != observers[0]))
+    return replace(base, policy=replace(base.policy, ask=observers[0], others=further))
 
 
 def _settings(
@@ -287,15 +291,15 @@ def _settings(
 def _check_fixed(base: Knowledge, question: str) -> None:
     """Refuse a question that cannot be asked about all items in the same way."""
     _check("question", question, base.questions)
-    one = base.questions[question]
-    if one.about_one:
+    declared = base.questions[question]
+    if declared.about_one:
         raise SekeError(f"{question} is about one variable; name a question that is asked of all alike")
-    if not set(one.variables) & set(base.observers[base.policy.ask].instruments):
+    if not set(declared.variables) & set(base.observers[base.policy.ask].instruments):
         raise SekeError(f"{base.policy.ask} answers nothing of what {question} reports")
 
 
 def gold_of(base: Knowledge, truth: Mapping[str, Ints], rng: np.random.Generator) -> Gold:
-    """Return states, variable -> (N,), as gold: numbers of an interval anywhere within their bins."""
+    """Return states, variable -> (N,), as gold; numbers of an interval are uniform within their bins."""
     values = {}
     for name, states in truth.items():
         variable = base.variables[name]
@@ -308,7 +312,7 @@ def gold_of(base: Knowledge, truth: Mapping[str, Ints], rng: np.random.Generator
 
 
 def wrong_of(variable: Variable, value: Floats, gold: Floats, policy: Policy) -> Bools:
-    """Say which values (N,) are wrong: another state, or further from the truth than the tolerance."""
+    """Return whether each value (N,) is wrong: another state, or off by more than the tolerance."""
     if variable.kind == "interval":
         return np.asarray(np.abs(value - gold) > policy.tolerance[variable.name])
     return np.asarray(value != gold)
@@ -323,13 +327,13 @@ def _row(
         for name, level in decisions.levels.items()
     }
     accepted = np.array([item == "accept" for item in decisions.item])
-    slip = ~all_required(base, {name: ~one for name, one in wrong.items()})
+    slip = ~all_required(base, {name: ~errors for name, errors in wrong.items()})
     asked: Counter[str] = Counter()
     for line, count in standing.given.items():
         asked[line[2]] += count
     reasons = Counter(
-        why[0].partition(":")[0]
-        for item, why in zip(decisions.item, decisions.reasons, strict=True)
+        item_reasons[0].partition(":")[0]
+        for item, item_reasons in zip(decisions.item, decisions.reasons, strict=True)
         if item == "reject"
     )
     row: Record = {"setting": setting.name, "design": setting.design, **setting.says, "items": items}
@@ -340,7 +344,7 @@ def _row(
         "asked": {name: round(count / items, DIGITS) for name, count in asked.most_common()},
         "accepted": share(accepted[:, None], np.ones((items, 1), dtype=bool)),
         "wrong": share(slip[:, None], accepted[:, None]),
-        "reasons": {why: round(count / items, DIGITS) for why, count in reasons.most_common()},
+        "reasons": {reason: round(count / items, DIGITS) for reason, count in reasons.most_common()},
         "levels": {level: _level(decisions, wrong, names) for level, names in base.levels.items()},
     }
     if people := people_asked(base):
@@ -355,31 +359,31 @@ def _row(
 def _spread(numbers: NDArray[Any]) -> Record:
     low, high = np.quantile(numbers, (0.05, 0.95), method="inverted_cdf")
     error = numbers.std(ddof=1) / np.sqrt(len(numbers)) if len(numbers) > 1 else 0.0
-    found = {"mean": numbers.mean(), "error": error, "q05": low, "q95": high}
-    return {name: round(float(value), DIGITS) for name, value in found.items()}
+    figures = {"mean": numbers.mean(), "error": error, "q05": low, "q95": high}
+    return {name: round(float(value), DIGITS) for name, value in figures.items()}
 
 
 def _level(decisions: Decisions, wrong: Mapping[str, Bools], names: Sequence[str]) -> Record:
-    """Return the figures of some variables together, and of each where there are several."""
+    """Return acceptance and errors of some variables together, and of each where there are several."""
     accepted = np.stack([decisions.levels[name].accepted for name in names], axis=1)
     slips = np.stack([wrong[name] for name in names], axis=1)
     risk = np.stack([decisions.levels[name].risk for name in names], axis=1)
-    found: Record = {
+    figures: Record = {
         "accepted": share(accepted, np.ones_like(accepted)),
         "wrong": share(slips, accepted),
         "stated": round(float(risk[accepted].mean()), DIGITS) if accepted.any() else None,
     }
     if len(names) > 1:
-        found["variables"] = {name: _level(decisions, wrong, [name]) for name in names}
-    return found
+        figures["variables"] = {name: _level(decisions, wrong, [name]) for name in names}
+    return figures
 
 
 def _total(row: Record, total: int, price: float | None) -> Record:
-    found: Record = {"items": total}
+    estimate: Record = {"items": total}
     for name in ("calls", "cost"):
-        found[name] = round(row[name]["mean"] * total, 2)
-        found[f"{name}_error"] = round(row[name]["error"] * total, 2)
+        estimate[name] = round(row[name]["mean"] * total, 2)
+        estimate[f"{name}_error"] = round(row[name]["error"] * total, 2)
     if price is not None:
-        found |= {"price": round(found["cost"] * price, 2)}
-        found |= {"price_error": round(found["cost_error"] * price, 2)}
-    return found
+        estimate |= {"price": round(estimate["cost"] * price, 2)}
+        estimate |= {"price_error": round(estimate["cost_error"] * price, 2)}
+    return estimate

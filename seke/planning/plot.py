@@ -24,11 +24,13 @@ LOOKS = {"policy": ("#0072B2", "o"), "fixed": ("#D55E00", "s")}
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
 NAMES = {"policy": "policy, limits scaled", "fixed": "all items asked the same"}
 WIDTH, HEIGHT = 2.9, 2.35
+# Levels drawn.
 MOST_LEVELS = 6
+# Accepted values from which on an interval sets the axis.
 TELLING = 30
 
 
-def drawn(plan: Plan, form: str) -> bytes:
+def draw_plan(plan: Plan, form: str) -> bytes:
     """Draw coverage above error, for whole items and for each level; svg keeps its texts as texts.
 
     Of more than MOST_LEVELS levels the first are drawn.
@@ -76,15 +78,15 @@ def _draw_level(plan: Plan, level: str, above: Axes, below: Axes) -> None:
 
 
 def _top(plan: Plan, level: str) -> float:
-    """Return where the axis of errors ends: above all shares, and above intervals that say something."""
+    """Return the upper end of the axis of errors: above all shares, and above intervals of many values."""
     figures = [row["levels"][level] if level else row for row in plan.rows]
-    shown = [one["wrong"]["share"] for one in figures] + [one.get("stated") for one in figures]
-    shown += [one["wrong"]["high"] for one in figures if one["wrong"]["of"] >= TELLING]
+    shown = [figure["wrong"]["share"] for figure in figures] + [figure.get("stated") for figure in figures]
+    shown += [figure["wrong"]["high"] for figure in figures if figure["wrong"]["of"] >= TELLING]
     return min(1.08 * max((share for share in shown if share), default=0.1), 1.02)
 
 
 def _curves(plan: Plan) -> Iterator[tuple[str, int | None, Any]]:
-    """Yield design, budget and dashes of each line: the policy under each budget, and what is fixed."""
+    """Yield design, budget and dashes of each line: the policy under each budget, and the fixed designs."""
     policies = [row["budget"] for row in plan.rows if row["design"] == "policy"]
     for number, budget in enumerate(dict.fromkeys(policies)):
         yield "policy", budget, DASHES[number % len(DASHES)]
@@ -95,7 +97,7 @@ def _curves(plan: Plan) -> Iterator[tuple[str, int | None, Any]]:
 def _draw_curve(
     rows: list[Record], level: str, panels: tuple[Axes, Axes], look: tuple[str, str], dash: Any
 ) -> None:
-    """Draw a line through the settings, with intervals; hollow: the risk that was stated."""
+    """Draw a line through the settings, with intervals, and hollow markers for the stated risk."""
     (above, below), (colour, marker) = panels, look
     calls = np.array([row["calls"]["mean"] for row in rows])
     figures = [row["levels"][level] if level else row for row in rows]
@@ -109,7 +111,7 @@ def _draw_curve(
         "capsize": 2,
     }
     for axes, name in ((above, "accepted"), (below, "wrong")):
-        shares = [one[name] for one in figures]
+        shares = [figure[name] for figure in figures]
         there = np.array([share["of"] > 0 for share in shares])
         middle, low, high = (
             np.array([np.nan if share[end] is None else share[end] for share in shares], dtype=float)
@@ -119,14 +121,14 @@ def _draw_curve(
             reach = np.stack([middle - low, high - middle])[:, there]
             axes.errorbar(calls[there], middle[there], yerr=np.maximum(reach, 0), **plain)
     ends = (0, len(rows) - 1)
-    for number, (row, x, one) in enumerate(zip(rows, calls, figures, strict=True)):
+    for number, (row, x, figure) in enumerate(zip(rows, calls, figures, strict=True)):
         # Calls are the same in every panel, so that one names all points and the others where lines end.
         if not level or number in ends:
             name = f"×{row['limits']:g}" if row["design"] == "policy" else f"{row['answers']}"
-            spot = (x, one["accepted"]["share"])
+            spot = (x, figure["accepted"]["share"])
             above.annotate(name, spot, (4, 3), textcoords="offset points", fontsize=6.5, color=colour)
     if level:
-        stated = np.array([np.nan if one["stated"] is None else one["stated"] for one in figures])
+        stated = np.array([np.nan if figure["stated"] is None else figure["stated"] for figure in figures])
         below.plot(calls, stated, ls="none", marker=marker, ms=6.5, mfc="none", mec=colour, mew=0.8)
 
 

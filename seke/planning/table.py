@@ -37,8 +37,8 @@ def show(plan: Plan, console: Console) -> None:
     shares = ", ".join(
         f"{level.replace('_', ' ')} {percent(part)}" for level, part in plan.about["ceiling"].items()
     )
-    who = " and ".join(plan.about["observers"])
-    console.print(f"\nendless answers of {who}, as the base has them, would get accepted: {shares}")
+    observers = " and ".join(plan.about["observers"])
+    console.print(f"\nendless answers of {observers}, as the base has them, would get accepted: {shares}")
     for name in plan.rows[0].get("people", ()):
         waits = ", ".join(f"{row['setting']} {percent(row['people'][name])}" for row in plan.rows)
         console.print(f"items that would wait for {name}: {waits}")
@@ -54,14 +54,14 @@ def _lines(row: Record, heads: list[str]) -> Iterator[tuple[str, ...]]:
     counts = f"{calls['mean']:.1f} ({calls['q05']:g}-{calls['q95']:g})"
     first = [(row["setting"], counts, f"{row['cost']['mean']:.2f}")]
     levels = [("whole items", percent(row["accepted"]["share"]), _interval(row["wrong"]), "")]
-    for name, one in row["levels"].items():
-        stated = "" if one["stated"] is None else percent(one["stated"])
-        shares = percent(one["accepted"]["share"]), _interval(one["wrong"])
+    for name, figures in row["levels"].items():
+        stated = "" if figures["stated"] is None else percent(figures["stated"])
+        shares = percent(figures["accepted"]["share"]), _interval(figures["wrong"])
         levels.append((name.replace("_", " "), *shares, stated))
-    reasons = [f"{why} {percent(part)}" for why, part in row["reasons"].items() if "rejected" in heads]
+    reasons = [f"{reason} {percent(part)}" for reason, part in row["reasons"].items() if "rejected" in heads]
     asked = [f"{name} {mean:.2f}" for name, mean in row["asked"].items() if "asked" in heads]
-    for head, level, why, question in zip_longest(first, levels, reasons, asked):
-        yield (*(head or ("",) * 3), *(level or ("",) * 4), why or "", question or "")
+    for head, level, reason, question in zip_longest(first, levels, reasons, asked):
+        yield (*(head or ("",) * 3), *(level or ("",) * 4), reason or "", question or "")
 
 
 def percent(share: float) -> str:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import seke
 from engine import Gold, SekeError, certify, design_of, split
-from seke.calibration.gold_plan import AMOUNTS, FACTORS, SD, _World, plan_gold
+from seke.calibration.gold_plan import AMOUNTS, ERROR_INFLATION, SD, SimulatedPopulation, plan_gold
 from seke.calibration.gold_plan_text import text_of
 from seke.cli.main import main
 from seke.inference.session import Session
@@ -40,34 +40,36 @@ def test_what_is_said_to_be_enough_mostly_certifies_and_a_quarter_of_it_does_not
     base, samples = plants
     session = Session.open(base)
     (answers,) = batches(samples, base)
-    world = _World.of(session, answers, Gold({}))
+    simulated = SimulatedPopulation.of(session, answers, Gold({}))
     rng = np.random.default_rng(77)
 
     def passes(one, amount):
-        level, often = world.levels[one.variable], 0
+        level, often = simulated.levels[one.variable], 0
         for _ in range(30):
             chosen = rng.integers(0, len(answers.items), amount)
             mine = type(level)(level.accepted[chosen], level.value[chosen], level.risk[chosen])
             # Drawn from the posterior itself, not from the risks: another way to the same errors.
-            states = world.session.inference.posterior(answers).marginals[one.variable]
+            states = simulated.session.inference.posterior(answers).marginals[one.variable]
             drawn = (rng.random(amount)[:, None] > np.cumsum(states[chosen], axis=1)[:, :-1]).sum(1)
             made = certify(
                 base,
                 {one.variable: mine},
-                world.allowed[chosen],
+                simulated.allowed[chosen],
                 Gold({one.variable: drawn.astype(float)}),
                 split(amount, None, 1 / 3, rng),
                 alpha=0.2,
                 # Alone it would have all of delta; here its part of what all values share.
-                delta=0.1 / sum(any(other.amounts) for other in plan.needed) * 2,
+                delta=0.1 / sum(any(other.amounts) for other in plan.requirements) * 2,
                 population=session.inference.population,
-                design=design_of(base, world.stages),
+                design=design_of(base, simulated.stages),
                 made="",
             )
             often += any(c.threshold is not None for c in made.certificates if c.value == one.value)
         return often / 30
 
-    hopeful = [one for one in plan.needed if one.amounts[0] and base.variables[one.variable].kind == "binary"]
+    hopeful = [
+        one for one in plan.requirements if one.amounts[0] and base.variables[one.variable].kind == "binary"
+    ]
     assert hopeful
     one = min(hopeful, key=lambda one: one.amounts[0])
     assert passes(one, one.amounts[0]) > 0.6
@@ -78,10 +80,10 @@ def test_what_is_said_to_be_enough_mostly_certifies_and_a_quarter_of_it_does_not
 @pytest.mark.slow
 def test_more_errors_need_more_gold_and_more_promise_too(plants, plan):
     base, samples = plants
-    some = [one for one in plan.needed if one.amounts[0]]
+    some = [one for one in plan.requirements if one.amounts[0]]
     assert some
     assert all(one.amounts[1] is None or one.amounts[1] >= one.amounts[0] for one in some)
-    strict = {(one.variable, one.value): one for one in plan_gold(samples, base, alpha=0.1).needed}
+    strict = {(one.variable, one.value): one for one in plan_gold(samples, base, alpha=0.1).requirements}
     for one in some:
         amount = strict[one.variable, one.value].amounts[0]
         assert amount is None or amount >= one.amounts[0]
@@ -126,14 +128,14 @@ def test_gold_that_shows_more_errors_than_stated_is_believed(plants):
         gold.append({"item": record["item"], name: other if i % 2 else best})
     (answers,) = batches(samples, base)
     session = Session.open(base)
-    world = _World.of(session, answers, labels_from(gold, base).gold_of(answers.items))
+    simulated = SimulatedPopulation.of(session, answers, labels_from(gold, base).gold_of(answers.items))
     stated = sum(1 - max(record["posteriors"][name].values()) for record in records[:100])
-    count, ratio = world.met[name]
+    count, ratio = simulated.error_ratios[name]
     assert count == 100
     assert ratio == pytest.approx(50.5 / (stated + 0.5), rel=1e-3)
-    np.testing.assert_allclose(world.wrong[name], ratio * world.levels[name].risk)
-    few = _World.of(session, answers, labels_from(gold[:5], base).gold_of(answers.items))
-    assert few.met[name] == (5, 1.0)
+    np.testing.assert_allclose(simulated.wrong[name], ratio * simulated.levels[name].risk)
+    few = SimulatedPopulation.of(session, answers, labels_from(gold[:5], base).gold_of(answers.items))
+    assert few.error_ratios[name] == (5, 1.0)
 
 
 def test_the_command_writes_nothing_and_is_read_by_programs(plants, plan, tmp_path):
@@ -145,9 +147,11 @@ def test_the_command_writes_nothing_and_is_read_by_programs(plants, plan, tmp_pa
     assert found.exit_code == 0, found.output
     facts = json.loads(found.stdout)
     assert facts["items"] == 200
-    assert facts["wrong_as_stated_times"] == list(FACTORS)
+    assert facts["wrong_as_stated_times"] == list(ERROR_INFLATION)
     assert {"variable", "value", "decided", "wrong", "amounts", "coverage"} == set(facts["certificates"][0])
-    assert [one["amounts"] for one in facts["certificates"]] == [list(one.amounts) for one in plan.needed]
+    assert [one["amounts"] for one in facts["certificates"]] == [
+        list(one.amounts) for one in plan.requirements
+    ]
     told = text_of(plan)
     assert "Gold for certificates: at most 20 % wrong" in told
     assert "imagined from stated risks alone" in told

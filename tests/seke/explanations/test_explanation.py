@@ -17,7 +17,7 @@ from click.testing import CliRunner
 import seke
 from engine import Basis, Origin
 from seke.cli.main import main
-from seke.explanations.text import worded
+from seke.explanations.text import render
 
 ROOT = Path(__file__).parents[3]
 FACES = ROOT / "examples" / "faces" / "samples.jsonl"
@@ -205,7 +205,7 @@ def test_a_reading_that_contradicts_all_others_is_named():
     # Were its risk low enough, that would stand in the way.
     facts["decision"]["risk"] = 0.01
     words = "is not accepted: human contradicts all other readings"
-    assert words in " ".join(worded(facts).split())
+    assert words in " ".join(render(facts).split())
 
 
 def verdict(explanation):
@@ -239,13 +239,13 @@ def test_every_basis_has_its_words(explained, basis):
     facts = json.loads(json.dumps(explained["same-answer-fifty-times"].facts))
     facts["decision"] |= {"accepted": True, "basis": basis}
     words = yaml.safe_load((ROOT / "seke" / "explanations" / "explanation.yaml").read_text())["basis"][basis]
-    assert f"is accepted, {words}: " in " ".join(worded(facts).split())
+    assert f"is accepted, {words}: " in " ".join(render(facts).split())
 
 
 def test_a_value_that_lacks_evidence_of_its_own_says_so(explained):
     facts = json.loads(json.dumps(explained["same-answer-fifty-times"].facts))
     facts["decision"] |= {"accepted": False, "risk": 0.01, "lacking_evidence": True}
-    assert "its own answers tell too little of it" in " ".join(worded(facts).split())
+    assert "its own answers tell too little of it" in " ".join(render(facts).split())
 
 
 def test_a_base_without_faces_is_explained_too():

@@ -26,7 +26,7 @@ from seke.console.decision_words import LEGEND
 from seke.explanations.figures import pictures_of, sheet
 from seke.explanations.html import page
 from seke.explanations.story import story_of, story_of_samples
-from seke.explanations.text import worded
+from seke.explanations.text import render
 from seke.graphics.action_units import Unit, units
 from seke.graphics.bars import bars
 from seke.graphics.shapes import COLOURS, DARK, Picture, Shape, Text, fitting
@@ -220,7 +220,7 @@ def test_any_two_variables_jointly():
     "item", ["afraid-brows", "asked-every-way", "all-refused", "same-answer-fifty-times"]
 )
 def test_the_last_step_is_the_posterior_and_the_first_the_prior(item):
-    story = story_of(FACES, item, why=False)
+    story = story_of(FACES, item, with_facts=False)
     assert story.steps[-1].p == pytest.approx(story.record["expression"], abs=1e-6)
     assert story.steps[-1].numbers["valence"] == pytest.approx(story.record["valence"]["mean"], abs=1e-6)
     assert len(story.steps) == story.record["diagnostics"]["samples"]
@@ -232,7 +232,7 @@ def test_the_last_step_is_the_posterior_and_the_first_the_prior(item):
 def test_each_step_is_what_its_answers_alone_come_to():
     lines = [json.loads(line) for line in FACES.read_text().splitlines() if line.strip()]
     mine = [line for line in lines if line["item"] == "asked-every-way"]
-    story = story_of(FACES, "asked-every-way", why=False)
+    story = story_of(FACES, "asked-every-way", with_facts=False)
     session = Session.open(seke.knowledge())
     for count in (1, 3, len(mine)):
         (answers,) = answers_from(mine[:count], session.network.knowledge)
@@ -243,7 +243,7 @@ def test_each_step_is_what_its_answers_alone_come_to():
 def test_a_reading_alone_is_the_posterior_of_it_alone_without_the_prior():
     lines = [json.loads(line) for line in FACES.read_text().splitlines() if line.strip()]
     mine = [line for line in lines if line["item"] == "afraid-brows" and line["question"] == "expression"]
-    story = story_of(FACES, "afraid-brows", population="in-the-wild", why=False)
+    story = story_of(FACES, "afraid-brows", population="in-the-wild", with_facts=False)
     (alone,) = seke.infer(mine, population="in-the-wild")
     ((_, observer, likelihood),) = [one for one in story.readings if one[0] == "expression"]
     assert observer == "gpt-4o"
@@ -257,7 +257,7 @@ def test_a_run_is_told_in_the_order_of_its_questions(annotated):
     records = {one["item"]: one for one in posterior_records(annotated / "posteriors.jsonl")}
     first = set()
     for item, record in records.items():
-        story = story_of(annotated, item, why=False)
+        story = story_of(annotated, item, with_facts=False)
         assert story.record == record
         assert story.steps[-1].p == pytest.approx(record["expression"], abs=1e-6)
         first.add(story.steps[0].question)
@@ -270,7 +270,7 @@ def test_a_run_is_told_in_the_order_of_its_questions(annotated):
 def test_without_its_ledger_a_run_can_still_be_told(annotated, tmp_path):
     for name in ("samples.jsonl", "posteriors.jsonl", "summary.json"):
         shutil.copy(annotated / name, tmp_path)
-    with_ledger, without = (story_of(folder, "at-rest", why=False) for folder in (annotated, tmp_path))
+    with_ledger, without = (story_of(folder, "at-rest", with_facts=False) for folder in (annotated, tmp_path))
     assert without.record == with_ledger.record
     assert len(without.steps) == len(with_ledger.steps)
 
@@ -312,7 +312,7 @@ def test_bars_are_as_long_as_what_they_stand_for():
 
 def test_a_base_without_faces_is_drawn_without_one():
     item = next(seke.infer(PLANTS / "samples.jsonl", PLANTS / "knowledge"))["item"]
-    story = story_of(PLANTS / "samples.jsonl", item, PLANTS / "knowledge", why=False)
+    story = story_of(PLANTS / "samples.jsonl", item, PLANTS / "knowledge", with_facts=False)
     names = [name for name, *_ in pictures_of(story)]
     assert "face" not in names
     assert "posterior" in names
@@ -497,7 +497,7 @@ def test_explain_tells_words_facts_page_and_sheet_of_a_run(annotated, tmp_path):
     assert facts["item"] == "at-rest"
     assert facts["record"] == posterior_record(annotated / "posteriors.jsonl", "at-rest")
     assert facts["steps"][-1]["p"] == pytest.approx(facts["posterior"], abs=2e-6)
-    assert words.rstrip() == worded(facts).rstrip()
+    assert words.rstrip() == render(facts).rstrip()
     assert f"at-rest: {facts['label']['variable']}" in words
     assert "at-rest" in html.read_text()
     assert png.read_bytes().startswith(b"\x89PNG")
@@ -559,7 +559,7 @@ def test_a_hostile_item_does_nothing_to_the_page(name, story):
     sample = {"item": name, "observer": "gpt-4o", "question": "expression", "draw": 0, "expression": "fear"}
     sample |= {"view": name[:1000]}
     base = seke.knowledge()
-    hostile = story_of_samples(Session.open(base), single_samples([sample], base), name, why=False)
+    hostile = story_of_samples(Session.open(base), single_samples([sample], base), name, with_facts=False)
     # The words are the same functions' as those of the terminal; they repeat what the facts have of names.
     hostile = replace(hostile, facts=with_name(story.facts, "afraid-brows", name))
     text, drawn = page(hostile), sheet(hostile).svg()
@@ -635,7 +635,7 @@ def test_labels_never_lie_on_one_another(weights):
 
 
 def test_the_page_of_a_run_has_the_picture_unless_it_is_redacted(annotated, tmp_path):
-    story = story_of(annotated, "smile", why=False)
+    story = story_of(annotated, "smile", with_facts=False)
     assert story.picture is not None
     assert story.picture.startswith(b"\xff\xd8")
     shown, redacted = page(story), page(story, redact_image=True)
@@ -646,7 +646,7 @@ def test_the_page_of_a_run_has_the_picture_unless_it_is_redacted(annotated, tmp_
     (tmp_path / "gone.jsonl").write_bytes((annotated / "items.jsonl").read_bytes())
     try:
         (annotated / "items.jsonl").unlink()
-        assert story_of(annotated, "smile", why=False).picture is None
+        assert story_of(annotated, "smile", with_facts=False).picture is None
     finally:
         (annotated / "items.jsonl").write_bytes((tmp_path / "gone.jsonl").read_bytes())
 
@@ -674,7 +674,7 @@ def test_accepts_on_declared_numbers_are_marked_and_what_nobody_saw_is_inferred(
 
 @pytest.mark.parametrize(("item", "mark"), [("agreement", "*"), ("human-coder", "")])
 def test_the_page_and_the_sheet_mark_an_item_by_what_it_rests_on(item, mark):
-    story = story_of(FACES, item, why=False)
+    story = story_of(FACES, item, with_facts=False)
     assert story.record["decision"]["item"] == "accept"
     assert f'<span class="badge accept">accept{mark}</span>' in page(story)
     assert (LEGEND in page(story)) == bool(mark)

@@ -18,7 +18,7 @@ from hostile import report_of, reports_of
 import seke
 from engine import AnswerError, Fault, Place, SekeError
 from seke.cli.main import main
-from seke.console.columns import pointed
+from seke.console.columns import fault_with_line
 from seke.datasets.manifest import items_of
 from seke.exporting.licences import read_licences
 from seke.files.lines import read_lines
@@ -279,11 +279,12 @@ def test_the_line_of_a_fault_is_read_no_further_than_a_bound(tmp_path):
         file.write(b"first\r\nx")
         file.truncate(1 << 32)
     shown = [
-        pointed(Fault(Place(str(name), line, 1), "", "is wrong")) for name, line in ((path, 1), (path, 2))
+        fault_with_line(Fault(Place(str(name), line, 1), "", "is wrong"))
+        for name, line in ((path, 1), (path, 2))
     ]
     assert shown[0].endswith(":1:1: is wrong\n    first\n    ^")
     assert shown[1].endswith(":2:1: is wrong")
-    assert pointed(Fault(Place("/dev/zero", 1, 1), "", "is wrong")) == "/dev/zero:1:1: is wrong"
+    assert fault_with_line(Fault(Place("/dev/zero", 1, 1), "", "is wrong")) == "/dev/zero:1:1: is wrong"
 
 
 def test_damaged_parquet_is_a_fault_and_no_traceback(tmp_path):

@@ -19,8 +19,8 @@ from engine import Answers, Misfit, SekeError, prior_truth
 from seke.cli.main import main
 from seke.console.proportions import share
 from seke.inference.session import Session
-from seke.planning.gold import calibrated
-from seke.planning.plot import drawn
+from seke.planning.gold import calibrate_on_gold
+from seke.planning.plot import draw_plan
 from seke.planning.table import show
 from seke.sampling.answerers import SimulatedSource
 from seke.sampling.ceiling import ceiling
@@ -235,13 +235,13 @@ def test_the_table_tells_of_every_setting_and_level(plans):
 
 
 def test_the_picture_is_whole_in_every_form_and_the_same_again(plans):
-    svg = drawn(plans["faces"], "svg")
+    svg = draw_plan(plans["faces"], "svg")
     text = svg.decode("utf-8")
     for word in ("whole items", "expression", "action units", "calls an item", "risk stated", "×0.5"):
         assert word in text
-    assert svg == drawn(plans["faces"], "svg")
-    assert drawn(plans["plants"], "png").startswith(b"\x89PNG")
-    assert drawn(plans["garden"], "pdf").startswith(b"%PDF")
+    assert svg == draw_plan(plans["faces"], "svg")
+    assert draw_plan(plans["plants"], "png").startswith(b"\x89PNG")
+    assert draw_plan(plans["garden"], "pdf").startswith(b"%PDF")
 
 
 def test_a_picture_is_written_beside_the_rows(tmp_path):
@@ -341,7 +341,7 @@ def test_gold_is_followed_by_the_policy_that_the_plan_was_asked_for():
     base = seke.knowledge()
     session = Session.open(replace(base, policy=replace(base.policy, ask="generic-vlm", budget=7))).asking()
     made_up = {"observers": (), "population": None, "misfit": Misfit()}
-    ready = calibrated(session, 4, made_up, 0, (base.root,)).network.knowledge
+    ready = calibrate_on_gold(session, 4, made_up, 0, (base.root,)).network.knowledge
     assert (ready.policy.ask, ready.policy.budget) == ("generic-vlm", 7)
     (record,) = ready.fits
     assert {reading.observer for reading in record.readings} == {"generic-vlm"}
