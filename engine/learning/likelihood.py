@@ -116,7 +116,7 @@ class Likelihood:
         for name, elsewhere in gold.items():
             if name != self.inference.network.root:
                 told |= elsewhere.any(0)
-        evidence = replace(none, log_weight=np.zeros(count), log_likelihood=dict(gold), told=told)
+        evidence = replace(none, log_weight=np.zeros(count), log_likelihood=dict(gold), has_evidence=told)
         log_gold = self.inference.beliefs(evidence)[0]
         # What the network holds for all but impossible is left to it.
         return log_gold if (log_gold > IMPOSSIBLE / 2).all() else None
@@ -134,7 +134,7 @@ class Likelihood:
         """Return the evidence about a part, and the same with its gold and each row an item of its own."""
         evidence = observations.evidence(part.answers)
         like = evidence.log_weight
-        logs, told = dict(evidence.log_likelihood), evidence.told
+        logs, told = dict(evidence.log_likelihood), evidence.has_evidence
         for name, elsewhere in part.gold.items() if gold else ():
             here = elsewhere[:, evidence.row_item]
             logs[name] = logs[name] + put(here, like) if name in logs else put(here, like)
@@ -147,7 +147,7 @@ class Likelihood:
             row_item=np.arange(count),
             log_weight=np.zeros(count),
             log_likelihood=logs,
-            told=told,
+            has_evidence=told,
             on=evidence.on[:, :0],
         )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import looked_marginals
+from engine import marginals_without_halo
 from seke.reports.proportions import Z, rounded, truth_of, wilson
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def observers_of(source: Source, told: Told, gold: Gold | None) -> Facts:
     known, truth = truth_of(source.table, gold)
     # With gold of the same variables: given the answers, truth and halo depend on one another.
     names = (source.base.root, *source.table.binaries)
-    looked = looked_marginals(source.session.inference, told.whole, names, gold)
+    looked = marginals_without_halo(source.session.inference, told.whole, names, gold)
     followed = 1 - looked[source.base.root].sum(1)
     lines = source.asked.samples.line if source.asked else ()
     places = source.asked.place.tolist() if source.asked else []
