@@ -208,7 +208,7 @@ def calibrate(
         base,
         fit,
         (*entries_of(fit), *(entry for one in learned for entry in one.entries)),
-        dict(fit.unknowns.untold),
+        dict(fit.unknowns.unidentified),
         checks,
         tuple(_warnings(base, data, checks, exponent=exponent, population=learn_population)),
         text,
@@ -444,8 +444,8 @@ def _rows(table: LabelTable, answers: Answers) -> list[bool]:
 
 def _misfit(check: Check) -> str:
     return (
-        f"{check.about} does not answer as it was fitted: {check.kind} ({check.name}) is {check.said:.3f}, "
-        f"and would be {check.drawn:.3f} ± {check.sd:.3f}"
+        f"{check.about} does not answer as it was fitted: {check.kind} ({check.name}) is "
+        f"{check.observed:.3f}, and would be {check.drawn:.3f} ± {check.sd:.3f}"
     )
 
 

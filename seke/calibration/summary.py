@@ -52,7 +52,7 @@ def facts_of(found: Calibration) -> Record:
                 "kind": one.kind,
                 "name": one.name,
                 "count": one.count,
-                "said": one.said,
+                "said": one.observed,
                 "drawn": one.drawn,
                 "sd": one.sd,
                 "far": one.far,
@@ -295,7 +295,7 @@ def _checks(checks: Sequence[Check]) -> Iterator[str]:
         (
             c.about,
             f"{c.kind}: {c.name}",
-            f"{c.said:.3f}",
+            f"{c.observed:.3f}",
             f"{c.drawn:.3f}",
             f"{c.sd:.3f}",
             "far off" if c.far else "",
@@ -307,8 +307,8 @@ def _checks(checks: Sequence[Check]) -> Iterator[str]:
         mine = [c for c in checks if c.kind == kind]
         if mine:
             far = len(far_off(mine))
-            worst = max(mine, key=lambda c: abs(c.said - c.drawn) / max(c.sd, 1e-9))
+            worst = max(mine, key=lambda c: abs(c.observed - c.drawn) / max(c.sd, 1e-9))
             yield (
                 f"  {count(len(mine), kind)}: {far or 'none'} far off; the farthest {worst.name}, "
-                f"{worst.said:.3f} against {worst.drawn:.3f} ± {worst.sd:.3f}"
+                f"{worst.observed:.3f} against {worst.drawn:.3f} ± {worst.sd:.3f}"
             )
