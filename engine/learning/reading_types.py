@@ -52,7 +52,7 @@ MOST_SCATTER = 0.8
 
 
 @dataclass(frozen=True)
-class Split:
+class ComponentTrial:
     """A trial of more kinds of reading.
 
     kinds: their names. items: how many were scored; gain: the mean of d_i, nats an item, with its standard
@@ -77,7 +77,7 @@ class Split:
 
 def split_types(
     inference: Inference, answers: Answers, gold: Gold, progress: Progress, seed: int = 0
-) -> tuple[Inference, tuple[Split, ...]]:
+) -> tuple[Inference, tuple[ComponentTrial, ...]]:
     """Return the same network with more kinds of reading where the data ask for them, and all trials.
 
     Tried are observers with one kind and LEAST_AGAIN readings or more of several answers; three kinds only
@@ -99,20 +99,20 @@ def split_types(
 
 def _try_kinds(
     inference: Inference, answers: Answers, gold: Gold, key: tuple[int, str], progress: Progress, seed: int
-) -> tuple[Inference, list[Split]]:
+) -> tuple[Inference, list[ComponentTrial]]:
     """Try more and more kinds of an observer's readings of a variable, until a trial is not kept."""
     observer, name = inference.observations.observers[key[0]], key[1]
     (first,) = observer.labels[name].types
     answers, gold = _answers_about(answers, gold, *key, seed)
     known = ~np.isnan(gold.values[name]) if gold.values else np.zeros(len(answers.items), dtype=bool)
     _, joint, alone = _held_out_scores(inference, answers, gold, seed, progress)
-    trials: list[Split] = []
+    trials: list[ComponentTrial] = []
     for names in NAMES:
         candidate = with_kinds(inference, observer.name, name, names, first, has_gold=bool(known.any()))
         fit, candidate_joint, candidate_alone = _held_out_scores(candidate, answers, gold, seed, progress)
         of_gold = ((candidate_joint - candidate_alone) - (joint - alone))[known]
         figures = (len(joint), *_mean(candidate_joint - joint), *_mean(of_gold))
-        trials.append(Split(observer.name, name, names, *figures))
+        trials.append(ComponentTrial(observer.name, name, names, *figures))
         if not trials[-1].kept:
             break
         named = _names_by_agreement(fit, key, names)

@@ -14,6 +14,7 @@ import numpy as np
 from engine import (
     Answers,
     Check,
+    ComponentTrial,
     Entry,
     Fit,
     FitRecord,
@@ -24,7 +25,6 @@ from engine import (
     Knowledge,
     Learned,
     SekeError,
-    Split,
     certificates_yaml,
     compiled,
     declared_of,
@@ -96,7 +96,7 @@ class Calibration:
     guarantee: Guarantee | None
     record: FitRecord
     facts: Mapping[str, Any] = field(default_factory=dict)
-    splits: tuple[Split, ...] | None = None
+    splits: tuple[ComponentTrial, ...] | None = None
 
 
 def _silent(stage: str, done: int, total: int) -> None:

@@ -13,7 +13,7 @@ from seke.console.columns import columns, count
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from engine import Check, Entry, Guarantee, Split
+    from engine import Check, ComponentTrial, Entry, Guarantee
     from seke.calibration.calibrate import Calibration
 
     Record = dict[str, Any]
@@ -184,7 +184,7 @@ def _learned(entries: Sequence[Entry]) -> Iterator[str]:
         yield from columns(("", "prior", "±", "fitted", "±", "learned"), rows)
 
 
-def _kinds(splits: Sequence[Split] | None) -> Iterator[str]:
+def _kinds(splits: Sequence[ComponentTrial] | None) -> Iterator[str]:
     """Yield what came of trying more kinds of reading."""
     if splits is None:
         return
@@ -247,7 +247,7 @@ def _named(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
 
 
-def _facts_of_kinds(one: Split) -> Record:
+def _facts_of_kinds(one: ComponentTrial) -> Record:
     facts: Record = {**vars(one), "kinds": list(one.kinds), "kept": one.kept}
     return facts | (dict.fromkeys(("gold_gain", "gold_gain_se")) if math.isnan(one.gold_gain) else {})
 
