@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
+# Simulated paths an item; their uniform numbers are stratified into as many strata.
 PATHS = 12
 
 

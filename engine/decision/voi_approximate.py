@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 # Items looked at together, so many that what they share is done seldom; of the shipped base 10 MB.
 MOST_ITEMS = 1024
+# Variables an item about which a question on single variables is evaluated.
 MOST_INFORMATIVE = 2
 
 

@@ -41,10 +41,15 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
+# Patterns of answers up to which a gain is exact; beyond, it is simulated.
 MOST_PATTERNS = 7_000
+# Rows of evidence inferred for one gain at most.
 MOST_ROWS = 150_000
+# Paths of a simulated gain at least.
 FEWEST_PATHS = 20
+# Views that an observer was shown already in which it may be asked again.
 MOST_VIEWS = 2
+# Patterns up to which the outcomes of all samples are listed, else those of one.
 MOST_SHOWN = 200
 
 

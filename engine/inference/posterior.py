@@ -38,13 +38,17 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
+# Rows of evidence built at once.
 MOST_ROWS = 8192
-CHUNK = 2560
+# Rows of a pass over the tree at most: on the CPU for each thread, and on a device.
+MOST_CHUNK = 2560
 DEVICE_CHUNK = 1 << 17
-CACHED = 400_000
+# Numbers of a pass's largest array at most, so that it stays in a processor's cache.
+CACHED_NUMBERS = 400_000
 # Below this the calls themselves cost more than what they compute.
 LEAST_CHUNK = 24
-FEW = 96
+# Rows with evidence up to which numpy is used in place of torch, whose calls cost more.
+FEW_ROWS = 96
 # Odds beyond this are as good as certain, and still numbers.
 MOST_LOG_ODDS = 600.0
 
@@ -151,7 +155,7 @@ class Inference:
         # All below the root as the knowledge has it: one column a root state.
         every = np.eye(len(scale))
         total, held = collect(self.steps, tables, {})
-        self._chunk = min(CHUNK, max(CACHED // _largest_array(self.steps, held), LEAST_CHUNK))
+        self._chunk = min(MOST_CHUNK, max(CACHED_NUMBERS // _largest_array(self.steps, held), LEAST_CHUNK))
         self._log_z_prior = np.broadcast_to(total, (len(scale), 1))
         self._prior_marginals = self._layout.stack(
             every, distribute(self.steps, self._tree.outlets, held, every)
@@ -263,7 +267,7 @@ class Inference:
         rows = np.bincount(evidence.row_item, minlength=evidence.items)
         ends = np.cumsum(rows)
         log_z = np.empty(evidence.items)
-        few = self.device == "cpu" and np.count_nonzero(evidence.has_evidence) <= FEW
+        few = self.device == "cpu" and np.count_nonzero(evidence.has_evidence) <= FEW_ROWS
         most = self._chunk * self.threads if self.device == "cpu" else DEVICE_CHUNK
         # Chunks of equal size rather than a small last one.
         most = -(-len(evidence.row_item) // max(-(-len(evidence.row_item) // most), 1))

@@ -34,11 +34,17 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-LEAST, MOST = 0.001, 0.999
-STEPS = 10
-ENOUGH = 0.002
-N_STATE = 1.0
-MOST_ROUNDS = 2000
+# Bounds of a learned cell, a probability.
+LEAST_P, MOST_P = 0.001, 0.999
+# Steps of EM at most, each with a compilation of the network.
+EM_STEPS = 10
+# EM ends where no cell or mean changed by more, in its unit.
+CONVERGED = 0.002
+# Pseudo-counts of the population's prior for each root state.
+PRIOR_N_OF_STATE = 1.0
+# Rounds of EM for the population at most.
+MOST_EM_ROUNDS = 2000
+# Pseudo-counts that the overlay states at most.
 MOST_N = 1e6
 
 
@@ -74,13 +80,13 @@ def learn_knowledge(fit: Fit, answers: Answers, gold: Gold, before: Knowledge) -
     """
     inference = fit.unknowns.inference
     sums = None
-    for _ in range(STEPS):
+    for _ in range(EM_STEPS):
         sums = _expected_counts(fit, inference, answers, gold)
         base = _update_base(before, sums)
         moved = _largest_change(inference.network.knowledge, base)
         network = compile_network(base, inference.network)
         inference = Inference(network, inference.population, threads=inference.threads)
-        if moved < ENOUGH:
+        if moved < CONVERGED:
             break
     assert sums is not None
     entries = tuple(_entries(before, inference.network.knowledge, sums))
@@ -88,7 +94,7 @@ def learn_knowledge(fit: Fit, answers: Answers, gold: Gold, before: Knowledge) -
 
 
 def learn_population(fit: Fit, inference: Inference, answers: Answers, gold: Gold) -> Learned:
-    """Return P(root) among these items, observers as they were fitted; its prior counts N_STATE a state.
+    """Return P(root) among these items, observers as they were fitted; prior counts are PRIOR_N_OF_STATE.
 
     Gold counts as certain, so the items with gold have to be a random sample of all items.
 
@@ -102,12 +108,12 @@ def learn_population(fit: Fit, inference: Inference, answers: Answers, gold: Gol
     for part in likelihood.parts:
         evidence = observations.evidence(part.answers)
         given.append(inference.given(evidence).marginals[base.root] / declared)
-    likely, n = np.concatenate(given), N_STATE * len(declared)
+    likely, n = np.concatenate(given), PRIOR_N_OF_STATE * len(declared)
     if base.root in gold.values:
         known = states_of(base.variables[base.root], gold.values[base.root])
         likely[known >= 0] = np.eye(len(declared))[known[known >= 0]]
     p = declared
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MOST_EM_ROUNDS):
         shares = likely * p
         shares /= shares.sum(1, keepdims=True)
         before, p = p, (n * declared + shares.sum(0)) / (n + len(shares))
@@ -188,7 +194,7 @@ def _update_base(base: Knowledge, sums: _Sums) -> Knowledge:
     """Return the base with the posterior means of cells and moments, given expected counts."""
     cells = {
         name: tuple(
-            replace(cell, p=float(np.clip((cell.n * cell.p + true) / (cell.n + count), LEAST, MOST)))
+            replace(cell, p=float(np.clip((cell.n * cell.p + true) / (cell.n + count), LEAST_P, MOST_P)))
             for cell, true, count in zip(row, sums.true[name], sums.state, strict=True)
         )
         for name, row in base.cells.items()

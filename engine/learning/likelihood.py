@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Make = Callable[[Sequence[Tensor]], ObservationModel]
 
+# Log-likelihood, nats, of a state that gold rules out: exp of it is small yet above 0 in double precision.
 IMPOSSIBLE = -690.0
+# Rows of evidence in a part, of which gradients are taken at once.
 MOST_ROWS = 2048
 
 

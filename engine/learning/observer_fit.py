@@ -37,11 +37,16 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
 
 METHODS = ("map", "svi", "nuts")
-SUBSET = 1000
+# Items from which mode and curvature are found before the fit of all items.
+SUBSET_ITEMS = 1000
+# Draws from the posterior (map, svi), and from the prior.
 DRAWS = 1000
-STEP = 1e-3
+# Step of the differences of gradients, in whitened coordinates: a thousandth of an sd.
+DIFFERENCE_STEP = 1e-3
+# Iterations of L-BFGS at most, and of rejecting prior draws below a floor.
 MOST_STEPS = 300
-MOST_CUTS = 4
+# How often quadratures are refined around a new mode, at most.
+MOST_REFINEMENTS = 4
 
 
 @dataclass(frozen=True)
@@ -124,11 +129,11 @@ def _fit(
     whole = Target(unknowns, Likelihood(inference, answers, gold))
     rng = np.random.default_rng(settings.seed)
     part, share = whole, 1.0
-    if len(answers.items) > SUBSET * 1.25:
+    if len(answers.items) > SUBSET_ITEMS * 1.25:
         chosen = np.zeros(len(answers.items), dtype=bool)
-        chosen[rng.permutation(len(chosen))[:SUBSET]] = True
+        chosen[rng.permutation(len(chosen))[:SUBSET_ITEMS]] = True
         part = Target(unknowns, Likelihood(inference, answers.only(chosen), gold.only(chosen)))
-        share = SUBSET / len(chosen)
+        share = SUBSET_ITEMS / len(chosen)
     if begin is None:
         x, root = _find_mode(whole, part, share, progress)
     else:
@@ -266,7 +271,9 @@ class Target:
         base = root.T @ self.potential(x)[1]
         rows = []
         for i in range(len(x)):
-            rows.append((root.T @ self.potential(x + STEP * root[:, i])[1] - base) / STEP)
+            rows.append(
+                (root.T @ self.potential(x + DIFFERENCE_STEP * root[:, i])[1] - base) / DIFFERENCE_STEP
+            )
             tell(i + 1)
         square = np.array(rows)
         return np.asarray((square + square.T) / 2)
@@ -293,7 +300,7 @@ class Target:
         base, square = self.potential(x)[1], np.zeros((len(x), len(x)))
         for step in range(int(order.max()) + 1):
             moved = order == step
-            change = (self.potential(x + STEP * moved)[1] - base) / STEP
+            change = (self.potential(x + DIFFERENCE_STEP * moved)[1] - base) / DIFFERENCE_STEP
             same = group[:, None] == group[None, moved]
             square[:, moved] = np.where(same, change[:, None], 0.0)
         return np.asarray((square + square.T) / 2)
@@ -308,7 +315,7 @@ def _find_mode(whole: Target, part: Target, share: float, progress: Progress) ->
     prior = Target(whole.unknowns, None)
     x, size = whole.start, len(whole.start)
     root = _covariance_root(prior.prior_hessian(x), np.eye(size))
-    for _ in range(MOST_CUTS):
+    for _ in range(MOST_REFINEMENTS):
         x = minimise_potential(part, x, root, "mode", progress)
         if not whole.unknowns.refine_cuts(whole.values_at(x)):
             break

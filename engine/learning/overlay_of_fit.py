@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Tree = dict[str, Any]
 
-REPEATS = 200
+# Draws from which mean and sd of a derived repeat are computed.
+REPEAT_DRAWS = 200
+# Sds are at least this, so that ratios of them are finite.
 LEAST_SD = 1e-6
-WORTH_SAYING = 0.1
+# A stereotype is written if the fit removed this share of its prior variance.
+LEAST_LEARNED = 0.1
+# Columns of a line of YAML.
 WIDTH = 120
 JOINED = "\N{NO-BREAK SPACE}"
 LAST = ("n", "sd")
@@ -113,7 +117,7 @@ class _ObserverEntries:
             for j, name in enumerate(names):
                 entry = self._site(place, (*self.keys, "stereotype", state, name), (j, k))
                 # What is left out follows the network.
-                if entry.learned >= WORTH_SAYING:
+                if entry.learned >= LEAST_LEARNED:
                     yield entry
 
     def _table(self, instrument: LabelInstrument) -> Iterator[Entry]:
@@ -176,9 +180,9 @@ class _ObserverEntries:
                 yield Entry((*inner, "repeat"), kind.repeat, sd, float(at[t]), sd, derived=True)
 
     def _repeats(self, name: str, draws: Mapping[str, Floats]) -> Floats:
-        """Return the repeats that follow from draws of table and room, (REPEATS, kinds)."""
+        """Return the repeats that follow from draws of table and room, (REPEAT_DRAWS, kinds)."""
         rows = []
-        for s in range(REPEATS):
+        for s in range(REPEAT_DRAWS):
             values = {site: site_draws[s] for site, site_draws in draws.items()}
             rows.append(self.unknowns.scattered(self.index, name, values)[3])
         return np.array(rows)

@@ -7,13 +7,13 @@ Every unknown is a site of one kind:
     positive  above 0                   log-normal around the declared value
     real                                normal around the declared value
 
-n, spread and sd are those of the YAML (`observers`: N and SPREAD where it says nothing). A one-answer
-table T and its repeat ρ are tied, 1 - ρ <= Σ_y min_x T[x, y]: the unknown is the share of this room that is
-used; of several kinds of reading it is each one's 1 - ρ, and where together they ask for more than the room
-all shrink alike. So that the density has no edges, the minimum is (Σ_x T[x, y]^-SMOOTH)^(-1/SMOOTH) here, a
-little less, in the habit of a kernel, too, which this hardly changes.
-Sensitivity and specificity add up to 1 or more: the unknown is how much of what is left above
-1 - specificity the sensitivity takes.
+n, spread and sd are those of the YAML (`observers`: DEFAULT_N and DEFAULT_SPREAD where it states none). A
+one-answer table T and its repeat ρ are tied, 1 - ρ <= Σ_y min_x T[x, y]: the unknown is the used share of
+this room. With several kinds of reading it is the 1 - ρ of each, and all shrink alike where together they
+exceed the room. So that the density has no edges, the minimum is (Σ_x T[x, y]^-s)^(-1/s) here, with
+s = SMOOTH_POWER, which is a little less; so it is in the habit of a kernel, which hardly changes.
+Sensitivity and specificity add up to 1 or more: the unknown is the share of the room above 1 - specificity
+that the sensitivity takes.
 """
 
 from __future__ import annotations
@@ -57,18 +57,24 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Values = Mapping[str, Array]
 
-N = 8.0
-SPREAD = 0.5
+# Pseudo-counts of a row or a share, and sd of the log of a positive number, where the YAML states none.
+DEFAULT_N = 8.0
+DEFAULT_SPREAD = 0.5
 # The sd of a pull: the best of held-out log scores of published rankings at 100 to 2,000 items of gold.
-PULL = 0.3
+PULL_SD = 0.3
+# Bounds of the prior mean of a share: a mean of 0 or 1 could never be moved.
 LEAST_SHARE, MOST_SHARE = 0.01, 0.99
+# Cells of a one-answer table are at least this before its rows are normalised.
 LEAST_CELL = 1e-6
 # What is settled on with less than this is taken for this: a prior of less could never be moved.
 LEAST_SETTLED = 1e-3
 # As the language has it: draws that always repeat would make one answer as good as all.
 MOST_REPEAT = 0.999
-SMOOTH = 16
-SLACK = 1.5
+# Power of the smooth minimum; the larger, the nearer it is to the minimum.
+SMOOTH_POWER = 16
+# Factor by which perception and noise may change before a quadrature has to be refined.
+CUT_SLACK = 1.5
+# Share of all numbers that has to lie on a grid.
 GRID_SHARE = 0.97
 NO_TRUTH = "there is neither gold of it nor another observer's answer to the same items"
 AGREEMENT = "there is no gold of it: it rests on the agreement of answers, with carry taken as declared"
@@ -76,6 +82,7 @@ SHARED_ERROR = (
     "without gold, agreement through the truth and agreement through shared error cannot be told apart"
 )
 NO_TRUTH_OF_KINDS = "without gold it cannot be told which kinds of reading are misread more often"
+# Numbers from which a grid is estimated; with fewer the declared one is kept.
 LEAST_NUMBERS = 20
 
 
@@ -291,7 +298,7 @@ class Unknowns:
         sd = self._number(f"{above}.sd.{key}")
         if sd is not None:
             return mean, max(mean * (1 - mean) / sd**2 - 1, 1.0)
-        return mean, self._number(f"{above}.n", f"observers.{observer}.n") or N
+        return mean, self._number(f"{above}.n", f"observers.{observer}.n") or DEFAULT_N
 
     def _log_sd(self, observer: str, path: str, value: float) -> float:
         above, _, key = path.rpartition(".")
@@ -304,11 +311,11 @@ class Unknowns:
         return self._log_sd(path.split(".")[1], path, number.value if number else 1.0)
 
     def _spread(self, observer: str) -> float:
-        return self._number(f"observers.{observer}.spread") or SPREAD
+        return self._number(f"observers.{observer}.spread") or DEFAULT_SPREAD
 
     def _counts(self, observer: str, above: str, rows: Sequence[str]) -> Floats:
         """Return the pseudo-counts of a table's rows."""
-        whole = self._number(f"{above}.n", f"observers.{observer}.n") or N
+        whole = self._number(f"{above}.n", f"observers.{observer}.n") or DEFAULT_N
         return np.array([self._number(f"{above}.n.{row}") or whole for row in rows])
 
     def _add(self, name: str, kind: str, mean: Any, width: Any, floor: str = "") -> None:
@@ -473,7 +480,7 @@ class Unknowns:
             np.array(instrument.pull) if instrument.pull else np.zeros((len(states), len(instrument.answers)))
         )
         width = [
-            [self._number(f"{path}.{state}.sd.{answer}") or PULL for answer in instrument.answers]
+            [self._number(f"{path}.{state}.sd.{answer}") or PULL_SD for answer in instrument.answers]
             for state in states
         ]
         self._add(path, "real", mean, width)
@@ -546,7 +553,7 @@ class Unknowns:
         haloed = sum(count for (o, _), count in self.haloed.items() if o == index)
         if haloed and any(halo.given == self.base.root for halo in observer.halo.values()):
             brought = np.array([self.observations.stereotype((index, name))[:, 1] for name in names])
-            width = np.full(brought.shape, self._number(f"observers.{observer.name}.n") or N)
+            width = np.full(brought.shape, self._number(f"observers.{observer.name}.n") or DEFAULT_N)
             self._add(f"observers.{observer.name}.stereotype", "unit", np.clip(brought, 0.001, 0.999), width)
 
     def _add_rate(
@@ -636,7 +643,7 @@ class Unknowns:
                 needed = quadrature(instrument, self.base.variables[name])
                 have = self.cuts.get((index, name))
                 if have is None or have[-1] < needed[-1] or have[1] - have[0] > needed[1] - needed[0]:
-                    self.cuts[index, name] = quadrature(instrument, self.base.variables[name], SLACK)
+                    self.cuts[index, name] = quadrature(instrument, self.base.variables[name], CUT_SLACK)
                     changed = True
         return changed
 
@@ -786,7 +793,7 @@ class Unknowns:
                 headroom = library(headroom).concatenate(
                     [headroom, library(headroom).ones_like(headroom[:1])]
                 )
-                room = smooth_least(headroom, 0, 8 * SMOOTH)
+                room = smooth_least(headroom, 0, 8 * SMOOTH_POWER)
             repeat = 1 - used * room
             strength = values[f"{path}.strength"]
         else:
@@ -806,7 +813,7 @@ def rate_tables(specificity: Array, sensitivity: Array) -> Array:
     return xp.stack(rows, -2)
 
 
-def smooth_least(array: Array, axis: int, power: int = SMOOTH) -> Array:
+def smooth_least(array: Array, axis: int, power: int = SMOOTH_POWER) -> Array:
     """Return a smooth lower bound of the minimum along an axis, of numbers above 0."""
     xp = library(array)
     least = xp.amin(array, axis, keepdims=True)

@@ -32,10 +32,15 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
+# Replicates that are drawn.
 REPLICATES = 40
-LEAST = 20
-FAR = 4.0
-MATERIAL = 0.02
+# Readings, or pairs of them, from which a statistic is checked.
+LEAST_READINGS = 20
+# Distance from the replicates' mean, in sds, that chance does not explain.
+FAR_SDS = 4.0
+# Differences up to this do not matter, whatever their significance; in the statistic's unit.
+MATERIAL_DIFFERENCE = 0.02
+# Sds are at least this, so that distances in sds are finite.
 LEAST_SD = 1e-9
 # Numbers of answers after which the share of right commonest answers is checked.
 FIRST_ANSWERS = (1, 2, 3, 5, 10)
@@ -62,7 +67,9 @@ class Check:
     def far(self) -> bool:
         """Whether the difference is material and too large for chance."""
         difference = abs(self.observed - self.drawn)
-        return difference > MATERIAL and difference > max(FAR, self.reach) * max(self.sd, LEAST_SD)
+        return difference > MATERIAL_DIFFERENCE and difference > max(FAR_SDS, self.reach) * max(
+            self.sd, LEAST_SD
+        )
 
 
 Statistics = dict[tuple[str, str, str], tuple[float, int]]
@@ -147,10 +154,10 @@ def _statistics(fit: Fit, answers: Answers, gold: Gold) -> Statistics:
     for index, observer in fit.unknowns.observers.items():
         by_observer = answers.reading_observer == index
         for kind, name, values in _mean_statistics(base, observer, answers, gold, by_observer):
-            if len(values) >= LEAST:
+            if len(values) >= LEAST_READINGS:
                 statistics[observer.name, kind, name] = float(np.mean(values)), len(values)
         for kind, name, value, count in _correlations(base, observer, answers, gold, by_observer):
-            if count >= LEAST and np.isfinite(value):
+            if count >= LEAST_READINGS and np.isfinite(value):
                 statistics[observer.name, kind, name] = value, count
     return statistics
 

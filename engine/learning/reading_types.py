@@ -6,9 +6,9 @@ with
 
     d_i = log P(answers_i, gold_i | more kinds) - log P(answers_i, gold_i | one kind),     nats,
 
-each model fitted without i's fold, Σ_i d_i has to be above 0 by CLEARLY standard errors, and the same of
-log P(gold_i | answers_i) not as clearly below. What is fitted is that observer's answers about that variable
-only, so that a trial is cheap; the whole fit then begins with the kinds that were kept.
+each model fitted without i's fold, Σ_i d_i has to be above 0 by CLEAR_STANDARD_ERRORS standard errors, and
+the same of log P(gold_i | answers_i) not as clearly below. What is fitted is that observer's answers about
+that variable only, so that a trial is cheap; the whole fit then begins with the kinds that were kept.
 """
 
 from __future__ import annotations
@@ -40,14 +40,23 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Progress = Callable[[str, int, int], None]
 
+# Names of the kinds of each trial, tried in this order.
 NAMES = (("easy", "hard"), ("easy", "fair", "hard"))
+# Readings with several answers from which more kinds are tried.
 LEAST_AGAIN = 100
+# Items of a trial at most.
 MOST_ITEMS = 2000
+# Folds of the held-out scores.
 FOLDS = 4
-CLEARLY = 2.0
+# Standard errors by which a mean gain has to differ from 0.
+CLEAR_STANDARD_ERRORS = 2.0
+# Pseudo-counts of the kinds' shares and repeats, and sd of a strength's log: weak priors.
 WEAK_N = 4.0
 WEAK_SD = 1.0
+# Ratios of the hardest kind to a middle one: its scatter 1 - repeat is larger by the first, its strength
+# smaller by the second, its share smaller by the third. The easiest kind is as far on the other side.
 SCATTERED, STEADIER, EASIER = 2.5, 2.0, 1.5
+# Scatter 1 - repeat of a proposed kind at most.
 MOST_SCATTER = 0.8
 
 
@@ -71,8 +80,8 @@ class ComponentTrial:
     @property
     def kept(self) -> bool:
         """Whether held-out items are predicted clearly better, and gold not clearly worse."""
-        better = self.gain > CLEARLY * self.gain_se
-        return bool(better and not self.gold_gain < -CLEARLY * self.gold_gain_se)
+        better = self.gain > CLEAR_STANDARD_ERRORS * self.gain_se
+        return bool(better and not self.gold_gain < -CLEAR_STANDARD_ERRORS * self.gold_gain_se)
 
 
 def split_types(

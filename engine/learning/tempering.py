@@ -4,8 +4,8 @@ An exponent is chosen for the log score of gold that the fit did not see,
 
     Σ_i log P(gold_i | answers_i),     observers fitted without i's fold,
 
-around the declared values (log-normal, with the correlation TOGETHER between observers, for errors that all
-of them share). Evidence of the right strength has the exponent 1; a misfit of the observation model that
+around the declared values (log-normal, correlated by EXPONENT_CORRELATION between observers, for errors that
+all of them share). Evidence of the right strength has the exponent 1; a misfit of the observation model that
 makes it too strong shows as less.
 """
 
@@ -33,12 +33,18 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+# Folds of the held-out scores.
 FOLDS = 4
+# Items with gold from which exponents are fitted.
 LEAST_GOLD = 40
+# Items with gold, and items without, that are used at most.
 MOST_ITEMS = 4000
-LEAST, MOST = 0.05, 3.0
+# Bounds of an exponent.
+LEAST_EXPONENT, MOST_EXPONENT = 0.05, 3.0
+# Step of the differences of gradients, in the exponents' logs.
 STEP = 1e-3
-TOGETHER = 0.9
+# Prior correlation between the logs of the exponents of any two observers.
+EXPONENT_CORRELATION = 0.9
 TOO_LITTLE = f"fewer than {LEAST_GOLD} items with gold: too little to hold some back"
 
 
@@ -78,10 +84,10 @@ def _fit_exponents(
 
     unknowns = fit.unknowns
     paths = [f"observers.{observer.name}.exponent" for observer in unknowns.observers.values()]
-    declared = np.log([max(observer.exponent, LEAST) for observer in unknowns.observers.values()])
+    declared = np.log([max(observer.exponent, LEAST_EXPONENT) for observer in unknowns.observers.values()])
     spread = np.array([unknowns.log_sd_of(path) for path in paths])
 
-    together = TOGETHER + (1 - TOGETHER) * np.eye(len(paths))
+    together = EXPONENT_CORRELATION + (1 - EXPONENT_CORRELATION) * np.eye(len(paths))
     precision = np.linalg.inv(np.outer(spread, spread) * together)
 
     def loss(z: Floats) -> tuple[float, Floats]:
@@ -98,7 +104,7 @@ def _fit_exponents(
         (slope,) = torch.autograd.grad(total, at)
         return float(total.detach()), slope.numpy()
 
-    bounds = [(np.log(LEAST), np.log(MOST))] * len(paths)
+    bounds = [(np.log(LEAST_EXPONENT), np.log(MOST_EXPONENT))] * len(paths)
     minimum = minimize(loss, declared, jac=True, method="L-BFGS-B", bounds=bounds, options={"gtol": 1e-3})
     steps = STEP * np.eye(len(paths))
     curvature = np.array(

@@ -51,9 +51,12 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Kernel = LabelKernel | NumberKernel
 
+# Readings of an item under halo at most: each doubles its rows.
 MOST_SWITCHES = 10
+# Numbers of a temporary array at most: 32 MB.
 MOST_CELLS = 4_000_000
-DENSE = 1 << 16
+# Keys of rows below this are looked up in a table; larger ones are sorted.
+DENSE_KEYS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -843,7 +846,7 @@ def distinct_rows(counts: Floats) -> tuple[Floats, Ints]:
         rows, which = np.unique(counts, axis=0, return_inverse=True)
         return rows, which.reshape(-1)
     key = whole @ radix ** np.arange(counts.shape[1])
-    if key.max(initial=0) < DENSE:
+    if key.max(initial=0) < DENSE_KEYS:
         present = np.bincount(key) > 0
         first = np.zeros(len(present), dtype=np.int64)
         first[key] = np.arange(len(key))

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     Array = Any
     Floats = NDArray[np.float64]
 
+# Probabilities are at least this before a log is taken.
 LEAST = 1e-300
 
 

@@ -249,7 +249,7 @@ def test_one_item(say):
     for name, call in calls.items():
         spent = [seconds(call, times=1) for _ in range(200)]
         say(f"\none item, {name}: {1000 * statistics.median(spent):.2f} ms (median)", end="")
-    with patch("engine.inference.posterior.FEW", -1):
+    with patch("engine.inference.posterior.FEW_ROWS", -1):
         spent = [seconds(calls["the network, numpy"], times=1) for _ in range(50)]
         say(f"\none item, the network, torch: {1000 * statistics.median(spent):.2f} ms (median)")
 

@@ -72,7 +72,7 @@ def check(network, population, items, answers):
 def test_posteriors_equal_brute_force(library, shape, population):
     if library == "torch":
         # Few rows go to numpy, which is quicker for them.
-        with patch("engine.inference.posterior.FEW", -1):
+        with patch("engine.inference.posterior.FEW_ROWS", -1):
             compare(shape, population)
     else:
         compare(shape, population)
