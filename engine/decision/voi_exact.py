@@ -257,7 +257,7 @@ class Preposterior:
         if len(asking.names) == 1 and isinstance(kernel, LabelKernel):
             _, p, after = self.patterns(nothing, now, asking.names[0], asking, 1)
         else:
-            labels, numbers = _AnswerSampler(self, nothing, asking, drawn).draws(1)
+            labels, numbers = _AnswerSampler(self, nothing, asking, drawn).draw(1)
             label_rows, number_rows = (
                 {name: _rows_of_draws(draws, [1]) for name, draws in by_name.items()}
                 for by_name in (labels, numbers)
