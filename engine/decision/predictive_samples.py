@@ -173,7 +173,7 @@ class PredictiveSampler:
         self.collected = collected
         self.settled: dict[str, Floats | None] = {}
 
-    def _settled(self, name: str) -> Floats | None:
+    def _settled_given_others(self, name: str) -> Floats | None:
         """Return P(type that the observer settles on | truth, other observers' answers), (n, K, M).
 
         None where other observers' answers do not change the declared one.
@@ -255,7 +255,7 @@ class PredictiveSampler:
         """Sample answers once for each pattern of counts and truth, or by item where that is fewer."""
         kernel, truth = self.observations.kernels[self.observer, name], self._truth(name)
         if isinstance(kernel, LabelKernel):
-            settled = self._settled(name)
+            settled = self._settled_given_others(name)
             if settled is not None:
                 likelihood = self._sample_labels(name, kernel, settled, continued, other_counts, truth)
                 return SampledLikelihoods.of_paths(likelihood)

@@ -196,7 +196,9 @@ class Preposterior:
                     yield before - float(p @ self._loss(after, worth, unseen)), 0.0
                     continue
             if simulated is None:
-                simulated = self._simulated(item_answers, asking, batches, (worth, unseen), before, drawn)
+                simulated = self._simulate_gains(
+                    item_answers, asking, batches, (worth, unseen), before, drawn
+                )
             yield simulated[batch]
 
     def outcomes(self, answers: Answers, item: int, option: Option) -> tuple[Outcome, ...]:
@@ -324,7 +326,7 @@ class Preposterior:
         truth = draw_truth(self.inference, drawn, rng)
         return _Drawn(truth, self.observations.switches(item_answers)[row], row, rows)
 
-    def _simulated(
+    def _simulate_gains(
         self,
         item_answers: Answers,
         asking: _Asking,
@@ -408,7 +410,10 @@ class _AnswerSampler:
         """Draw the type that the reading brings out of a variable, (paths,)."""
         paths = len(self.drawn.on)
         fresh = kernel.mix[self.drawn.truth[name]]
-        weight, continued_likelihood = self._settled(name, fresh), np.ones((paths, fresh.shape[1]))
+        weight, continued_likelihood = (
+            self._settled_given_others(name, fresh),
+            np.ones((paths, fresh.shape[1])),
+        )
         for reading, likelihood, used in self._likelihoods(name):
             if self.continued[reading]:
                 continued_likelihood = likelihood
@@ -429,7 +434,7 @@ class _AnswerSampler:
                 p = np.where(self.follows[:, None], imagined, p)
         return choose(p, self.rng.random(paths))
 
-    def _settled(self, name: str, fresh: Floats) -> Floats:
+    def _settled_given_others(self, name: str, fresh: Floats) -> Floats:
         """Return P(type that the observer settles on | truth, others' answers) on each path, (paths, M)."""
         settled = self.observations.given_others(self.answers, self.asking.observer, name)
         return fresh.copy() if settled is None else settled[self.drawn.row, self.drawn.truth[name]]

@@ -161,7 +161,7 @@ class _ObserverEntries:
         before = 1 - self.fit.prior[f"{path}.room"]
         if len(instrument.types) == 1:
             before = self._repeats(instrument.variable, self.fit.prior)
-        at = self.unknowns.scattered(self.index, instrument.variable, self.fit.point)[3]
+        at = self.unknowns.table_parameters(self.index, instrument.variable, self.fit.point)[3]
         for t, kind in enumerate(instrument.types):
             inner = (*keys, "types", kind.name) if len(instrument.types) > 1 else keys
             for key in ("share", "misread"):
@@ -172,7 +172,7 @@ class _ObserverEntries:
 
     def _derived_repeats(self, keys: tuple[str, ...], instrument: LabelInstrument) -> Iterator[Entry]:
         """Yield repeats that were not fitted but rise above the declared ones for the fitted table."""
-        at = self.unknowns.scattered(self.index, instrument.variable, self.fit.point)[3]
+        at = self.unknowns.table_parameters(self.index, instrument.variable, self.fit.point)[3]
         for t, kind in enumerate(instrument.types):
             if at[t] > kind.repeat + LEAST_SD:
                 inner = (*keys, "types", kind.name) if len(instrument.types) > 1 else keys
@@ -184,7 +184,7 @@ class _ObserverEntries:
         rows = []
         for s in range(REPEAT_DRAWS):
             values = {site: site_draws[s] for site, site_draws in draws.items()}
-            rows.append(self.unknowns.scattered(self.index, name, values)[3])
+            rows.append(self.unknowns.table_parameters(self.index, name, values)[3])
         return np.array(rows)
 
     def _rates(self, names: list[str]) -> Iterator[Entry]:

@@ -398,7 +398,7 @@ class Unknowns:
             instrument.types,
         )
         if truth:
-            rows = self.settled_of(index, instrument.variable)
+            rows = self.declared_settled_table(index, instrument.variable)
             counts = self._counts(observer.name, path, variable.states)
             if answer_counts.gold and self._by_skill:
                 skill, rows = self._rows_at_skill(index, instrument, rows, counts)
@@ -469,7 +469,7 @@ class Unknowns:
         np.add.at(total, place, logs[state[item] >= 0])
         return state[known], total
 
-    def settled_of(self, index: int, name: str) -> Floats:
+    def declared_settled_table(self, index: int, name: str) -> Floats:
         """Return what is declared that an observer settles on, of one kind of reading, (K, Y)."""
         kernel = self.observations.kernels[index, name]
         rows = np.clip(np.asarray(kernel.mix), LEAST_SETTLED, None)
@@ -698,11 +698,13 @@ class Unknowns:
                 continue
             instrument = observer.labels[name]
             if self.is_settled(index, name):
-                settled, repeat, strength = self.settled(index, name, values)
+                settled, repeat, strength = self.settled_parameters(index, name, values)
                 tails = self._tails(index, name, values)
                 yield (index, name), settled_kernel(settled, variable, instrument, repeat, strength, tails)
                 continue
-            table, share, misread, repeat, strength = self.scattered(index, name, values, binary.get(index))
+            table, share, misread, repeat, strength = self.table_parameters(
+                index, name, values, binary.get(index)
+            )
             matches = own_answers(instrument.answers, variable)
             mix, alpha = scatter(table, matches, share, misread, repeat, strength, smooth_least(table, 0))
             size, kinds = len(instrument.answers), len(instrument.types)
@@ -717,11 +719,11 @@ class Unknowns:
         fitted = f"observers.{observer.name}.categorical.{name}.settled" in self.sites
         return fitted or (name in observer.labels and bool(observer.labels[name].settled))
 
-    def settled(self, index: int, name: str, values: Values) -> tuple[Array, Array, Array]:
+    def settled_parameters(self, index: int, name: str, values: Values) -> tuple[Array, Array, Array]:
         """Return P(settles on y | truth) (K, Y) of an observer, its repeat and its strength."""
         observer, like = self.observers[index], next(iter(values.values()))
         path, (kind,) = f"observers.{observer.name}.categorical.{name}", observer.labels[name].types
-        rows = values.get(f"{path}.settled", put(self.settled_of(index, name), like))
+        rows = values.get(f"{path}.settled", put(self.declared_settled_table(index, name), like))
         repeat = values.get(f"{path}.repeat", put(np.array(kind.repeat), like))
         strength = values.get(f"{path}.strength", put(np.array(kind.strength), like))
         return rows, library(like).clip(repeat, LEAST_SHARE, MOST_REPEAT), strength
@@ -752,7 +754,7 @@ class Unknowns:
             tables |= {names[member]: (every[member], room) for member in members}
         return tables
 
-    def scattered(
+    def table_parameters(
         self,
         index: int,
         name: str,

@@ -170,7 +170,7 @@ class ObservationModel:
             if keep and same and keep.network.factors is network.factors and keep.kernels.get(key) is kernel:
                 self.imagined |= {key: keep.imagined[key]} if key in keep.imagined else {}
             elif key[1] != network.root:
-                self.imagined[key] = self._imagined(key, kernel)
+                self.imagined[key] = self._implied_types(key, kernel)
         self.carry: Array = np.array([o.carry for o in self.observers])
         self.exponent: Array = np.array([o.exponent for o in self.observers])
         self.halo: Array = np.array(
@@ -205,7 +205,7 @@ class ObservationModel:
         model.dependent, model._looks = False, {}
         root = self.network.root
         model.imagined = {
-            key: self._imagined(key, kernel, stereotype.get(key))
+            key: self._implied_types(key, kernel, stereotype.get(key))
             for key, kernel in kernels.items()
             if key[1] != root
         }
@@ -221,7 +221,7 @@ class ObservationModel:
                 table[self.network.root_states.index(state)] = (1 - p, p)
         return table
 
-    def _imagined(self, key: tuple[int, str], kernel: Kernel, true: Array | None = None) -> Array:
+    def _implied_types(self, key: tuple[int, str], kernel: Kernel, true: Array | None = None) -> Array:
         """Return P(type | state that the label implies), (K + 1, M), see `imagined`."""
         table = put(self.stereotype(key), kernel.mix)
         xp = library(kernel.mix)
@@ -428,7 +428,7 @@ class ObservationModel:
         """
         chosen = switched[reported.reading]
         if chosen.any():
-            log_follow = _log_mixed(reported.table, imagined)
+            log_follow = _log_mixture(reported.table, imagined)
             followed[reported.reading[chosen]] += take(log_follow, reported.pattern[chosen])
 
     def _root_contribution(
@@ -747,7 +747,7 @@ class ObservationModel:
         table, pattern, row = part.table, part.pattern, part.row
         several = np.bincount(row, minlength=logs.shape[1])[row] > 1
         if not several.all():
-            fresh = exponent * _log_mixed(table, kernel.mix)
+            fresh = exponent * _log_mixture(table, kernel.mix)
             logs[:, row[~several]] += take(fresh, pattern[~several]).T
         if several.any():
             carried_rows, where = np.unique(row[several], return_inverse=True)
@@ -761,7 +761,7 @@ class ObservationModel:
 _NOTHING = _Report(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros((0, 0)))
 
 
-def _log_mixed(table: Array, mix: Array) -> Array:
+def _log_mixture(table: Array, mix: Array) -> Array:
     """Return log Σ_m mix[x, m] exp(table[p, m]), (P, X)."""
     xp = library(table)
     peak = xp.amax(table, 1)[:, None]
