@@ -58,7 +58,12 @@ if TYPE_CHECKING:
     from engine.decision.voi_approximate import LookAhead
     from engine.decision.voi_exact import Outcome, Preposterior
     from engine.inference.diagnostics import Diagnostics, diagnose
-    from engine.inference.joint import joint_marginal, joint_marginals, looked_marginals, mutual_information
+    from engine.inference.joint import (
+        joint_marginal,
+        joint_marginals,
+        marginals_without_halo,
+        mutual_information,
+    )
     from engine.inference.posterior import Inference, Posterior
     from engine.inference.simulation import (
         Misfit,
@@ -149,7 +154,7 @@ LAZY = {
     "reading_follows": "observation.dependence",
     "joint_marginal": "inference.joint",
     "joint_marginals": "inference.joint",
-    "looked_marginals": "inference.joint",
+    "marginals_without_halo": "inference.joint",
     "mutual_information": "inference.joint",
     "Diagnostics": "inference.diagnostics",
     "diagnose": "inference.diagnostics",
@@ -166,7 +171,7 @@ LAZY = {
     "entries_of": "learning.overlay_of_fit",
     "overlay_tree": "learning.overlay_of_fit",
     "replaced_paths": "learning.overlay_of_fit",
-    "Split": "learning.reading_types",
+    "ComponentTrial": "learning.reading_types",
     "split_types": "learning.reading_types",
     "written": "learning.overlay_of_fit",
     "tempered": "learning.tempering",
@@ -238,6 +243,7 @@ __all__ = [
     "Change",
     "Check",
     "CompiledRule",
+    "ComponentTrial",
     "Cost",
     "Counterfactual",
     "Decisions",
@@ -292,7 +298,6 @@ __all__ = [
     "Sensitivity",
     "SimulatedObserver",
     "SimulatedReading",
-    "Split",
     "Threshold",
     "Unknowns",
     "Variable",
@@ -342,8 +347,8 @@ __all__ = [
     "least_abstention",
     "listed",
     "look_in_words",
-    "looked_marginals",
     "looks_at_labels",
+    "marginals_without_halo",
     "mcnemar",
     "mismatches",
     "mutual_information",

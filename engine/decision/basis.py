@@ -1,4 +1,4 @@
-"""On what an accepted value rests: a certificate, a calibration that it is like, or declared numbers.
+"""The basis of an accepted value: a certificate, a calibration with the same design, or declared numbers.
 
 A value is `calibrated` where every answer about it, of observers that may be asked, comes from a reading that
 a fit of the base knows: the same observer, as it was fitted, and the same model, question, prompt and view;
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Basis(IntEnum):
-    """On what a value rests, the weaker first."""
+    """What a value rests on, from the weakest to the strongest."""
 
     DECLARED = 0
     ANOTHER_DESIGN = 1
@@ -44,13 +44,13 @@ class Basis(IntEnum):
 
     @classmethod
     def words(cls) -> tuple[str, ...]:
-        """Return what each is called in a record, in their order."""
+        """Return the names of the bases in a record, in their order."""
         return ("declared", "another design", "declared (people)", "calibrated", "certified")
 
 
 @dataclass(frozen=True)
 class _Calibration:
-    """What the fits of a base say of one reading's observer, question and view, variable by variable.
+    """How far the fits of a base calibrate one observer, question and view, by variable.
 
     enough: variables with enough gold in a fit of just this reading; most: the most answers it had there.
     elsewhere: variables with enough gold in a fit of this observer otherwise asked.
@@ -62,10 +62,12 @@ class _Calibration:
 
 
 def bases_of(base: Knowledge, answers: Answers) -> dict[str, Codes]:
-    """Return on what a value of each variable of a level would rest, (N,), certificates apart."""
+    """Return the basis of each variable of a level, (N,) `Basis` codes, certificates not considered."""
     draws = draws_of(base, answers)
     observers = tuple(base.observers.values())
-    programs = np.array([one.askable and not is_person(base, one.name) for one in observers], dtype=bool)
+    programs = np.array(
+        [observer.askable and not is_person(base, observer.name) for observer in observers], dtype=bool
+    )
     measurable = programs[answers.reading_observer]
     keys = list(_keys(base, answers))
     place = {key: number for number, key in enumerate(dict.fromkeys(keys))}
@@ -98,6 +100,7 @@ def _keys(base: Knowledge, answers: Answers) -> Iterator[tuple[str, str, str]]:
 
 
 def _calibration(base: Knowledge, observer: str, question: str, view: str) -> _Calibration:
+    """Return how far the fits of a base calibrate an observer, question and view."""
     enough: frozenset[str] = frozenset()
     elsewhere: frozenset[str] = frozenset()
     most = 0
@@ -116,6 +119,7 @@ def _calibration(base: Knowledge, observer: str, question: str, view: str) -> _C
 
 
 def _is_like(base: Knowledge, fitted: FittedReading, question: str, view: str) -> bool:
+    """Return whether a fitted reading has this question, view, prompt and model."""
     model = base.policy.models.get(fitted.observer, fitted.model)
     asked = fitted.question == question and fitted.prompt == base.question_digests.get(question, "")
     return asked and fitted.view == view and fitted.model == model

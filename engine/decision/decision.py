@@ -101,9 +101,9 @@ def decide_levels(
             low = risk <= highest_risk(variable, policy, value) + TIE
             lacking = np.zeros(len(value), dtype=bool)
             if variable.kind == "binary":
-                told = posterior.answer_odds[name] * np.where(value > 0, 1, -1)
-                lacking = eligible & low & (told < np.log(policy.evidence) - ROUNDING)
-                eligible &= told >= np.log(policy.evidence) - ROUNDING
+                value_odds = posterior.answer_odds[name] * np.where(value > 0, 1, -1)
+                lacking = eligible & low & (value_odds < np.log(policy.evidence) - ROUNDING)
+                eligible &= value_odds >= np.log(policy.evidence) - ROUNDING
             accepted = eligible & low
             if name in labels and policy.labels_final:
                 kept = ~np.isnan(labels[name])
@@ -117,7 +117,7 @@ def decide_levels(
 
 
 def overrules(variable: Variable, policy: Policy, value: Floats, label: Floats) -> NDArray[np.bool_]:
-    """Say where a value (N,) is another than a data set's label (N,), NaN where there is none."""
+    """Return where a value (N,) differs from a data set's label (N,); NaN is no label."""
     # Values of a variable that is no interval are whole numbers.
     return np.asarray(np.abs(value - label) > policy.tolerance.get(variable.name, 0.5))
 
@@ -130,7 +130,7 @@ def highest_risk(variable: Variable, policy: Policy, value: Floats) -> Floats:
 
 
 def acceptable(knowledge: Knowledge, answers: Answers, conflict: Floats) -> NDArray[np.bool_]:
-    """Return of which items anything may be accepted, (N,): read, and not in conflict (N,), a probability."""
+    """Return which items may be accepted at all, (N,): those read and not in conflict; conflict: (N,)."""
     read = np.bincount(answers.reading_item, minlength=len(answers.items)) > 0
     return np.asarray(read & (conflict >= knowledge.policy.conflict))
 
@@ -142,22 +142,22 @@ def decide_certified(
     allowed: NDArray[np.bool_],
 ) -> dict[str, LevelDecision]:
     """Return decisions with certified thresholds in the place of the limits; allowed: see `acceptable`."""
-    found = {}
+    decisions = {}
     for name, level in levels.items():
         threshold = certified_thresholds(knowledge.variables[name], guarantee, level.value)
         # No risk is at or under NaN.
         accepted = allowed & level.eligible & (level.risk <= threshold)
         basis = np.where(accepted, Basis.CERTIFIED, level.basis).astype(np.int8)
-        found[name] = replace(level, accepted=accepted, basis=basis)
-    return found
+        decisions[name] = replace(level, accepted=accepted, basis=basis)
+    return decisions
 
 
 def certified_thresholds(variable: Variable, guarantee: Guarantee, value: Floats) -> Floats:
     """Return the highest risk that is accepted with each value (N,); NaN where none is certified."""
     table = np.full(len(variable.values), np.nan)
-    for one in guarantee.certified:
-        if one.variable == variable.name:
-            table[variable.values.index(one.value)] = one.threshold
+    for certificate in guarantee.certified:
+        if certificate.variable == variable.name:
+            table[variable.values.index(certificate.value)] = certificate.threshold
     index = np.zeros(len(value), dtype=np.int64) if variable.kind == "interval" else value.astype(np.int64)
     return np.asarray(table[index])
 
@@ -201,11 +201,11 @@ def risk_of_sums(sums: Floats, edges: Floats, tolerance: float) -> tuple[Floats,
 def _risk_around(value: Floats, sums: Floats, edges: Floats, tolerance: float) -> Floats:
     """Return P(|x - value| > tolerance), (...), for values (...) and sums (..., edges + 1)."""
     flat, start = sums.reshape(-1), np.arange(value.size).reshape(value.shape) * sums.shape[-1]
-    below = [_at(flat, start, edges, value + side) for side in (-tolerance, tolerance)]
+    below = [_interpolate(flat, start, edges, value + side) for side in (-tolerance, tolerance)]
     return np.clip(1 - (below[1] - below[0]), 0, 1)
 
 
-def _at(sums: Floats, start: NDArray[np.int64], edges: Floats, value: Floats) -> Floats:
+def _interpolate(sums: Floats, start: NDArray[np.int64], edges: Floats, value: Floats) -> Floats:
     """Interpolate distribution functions at `value` (...), x uniform in bins.
 
     sums: flat, each distribution's values at the edges from its start (...) on.
@@ -213,13 +213,13 @@ def _at(sums: Floats, start: NDArray[np.int64], edges: Floats, value: Floats) ->
     bins = len(edges) - 1
     place = np.asarray((value - edges[0]) / (edges[1] - edges[0]))
     np.clip(place, 0, bins, out=place)
-    left = np.asarray(place.astype(np.int64))
-    np.minimum(left, bins - 1, out=left)
-    place -= left
-    left += start
-    low = sums.take(left)
-    left += 1
-    rise = sums.take(left)
+    cell = np.asarray(place.astype(np.int64))
+    np.minimum(cell, bins - 1, out=cell)
+    place -= cell
+    cell += start
+    low = sums.take(cell)
+    cell += 1
+    rise = sums.take(cell)
     rise -= low
     rise *= place
     return np.asarray(low + rise)
@@ -236,10 +236,9 @@ def decide_items(
     """Return the decision about every item.
 
     An item is asked again where `asked_next` has a question that is worth its price; else it is
-    accepted where all required levels are; else rejected, with the reasons. What waits for people says so
-    first of all. at_odds: the observer that
-    contradicts the others of an item beyond what is declared of it; no text where none does. disputed: see
-    `Decisions`; of no item any where it is left out.
+    accepted where all required levels are; else rejected, with the reasons. Where people are to be asked,
+    that is the first reason. at_odds: the observer of each item that contradicts the others more than is
+    declared of it; "" where none does. disputed: see `Decisions`; of no item any where it is left out.
     """
     policy = knowledge.policy
     whole = all_required(knowledge, {name: level.accepted for name, level in levels.items()})
@@ -250,7 +249,7 @@ def decide_items(
     for i, following in enumerate(asked_next):
         if not readings[i] and (following is None or answers.asked[i]):
             decisions.append("reject")
-            reasons.append((_unread(answers, i),))
+            reasons.append((_unread_reason(answers, i),))
         elif following is not None:
             decisions.append("requery")
             look = [look_in_words(knowledge, following)] if following.observer in people else []
@@ -260,22 +259,22 @@ def decide_items(
             reasons.append(())
         else:
             decisions.append("reject")
-            why = [f"conflict: {at_odds[i]}"] if at_odds[i] else []
-            why.append("budget" if answers.asked[i] >= policy.budget else "unresolvable")
-            reasons.append((*why, *_open_levels(knowledge, levels, i)))
+            item_reasons = [f"conflict: {at_odds[i]}"] if at_odds[i] else []
+            item_reasons.append("budget" if answers.asked[i] >= policy.budget else "unresolvable")
+            reasons.append((*item_reasons, *_open_levels(knowledge, levels, i)))
     disputed = ((),) * len(decisions) if disputed is None else disputed
     return Decisions(tuple(decisions), levels, asked_next, tuple(reasons), disputed)
 
 
 def all_required(knowledge: Knowledge, holds: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    """Say of which items something holds for every variable of a required level; variable -> (N,)."""
-    found = np.ones_like(next(iter(holds.values())), dtype=bool)
+    """Return for which items `holds` is true for all variables of required levels; variable -> (N,)."""
+    all_hold = np.ones_like(next(iter(holds.values())), dtype=bool)
     for name in (name for level in knowledge.policy.required for name in knowledge.levels[level]):
-        found &= holds[name]
-    return found
+        all_hold &= holds[name]
+    return all_hold
 
 
-def _unread(answers: Answers, item: int) -> str:
+def _unread_reason(answers: Answers, item: int) -> str:
     """Return why an item has no readable answer; where nothing was asked there was no budget for it."""
     if answers.refused[item]:
         return "refused"
@@ -292,13 +291,14 @@ def _open_levels(knowledge: Knowledge, levels: Mapping[str, LevelDecision], item
 
 
 def look_in_words(knowledge: Knowledge, option: Option) -> str:
-    """Say in words that a look of these people, which an option is, is worth its price."""
+    """Return the text that says that asking these people is worth its price."""
     observer = knowledge.observers[option.observer]
     reported = set(knowledge.questions[option.question].variables) & set(observer.instruments)
     levels = [name for name, members in knowledge.levels.items() if reported & set(members)]
     parts = [option.about] if option.about else [name.replace("_", " ") for name in levels]
-    return f"a look of {observer.label} at {_listed(parts)} is worth its price"
+    return f"a look of {observer.label} at {_join_names(parts)} is worth its price"
 
 
-def _listed(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
+    """Return names joined by commas and a last `and`."""
     return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)

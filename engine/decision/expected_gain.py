@@ -1,8 +1,8 @@
-"""Imagined answers -> the expected fall of the loss, for many items at once.
+"""Sampled answers -> the expected fall of the loss, for many items at once.
 
 With r the root, P(r | answers) ∝ P(r) Π_v Σ_x P(x | r) L_v(x) over the variables v that the answers speak
 of, and of each of them P(x | answers) = Σ_r P(r | answers) P(x | r) L_v(x) / Σ_x P(x | r) L_v(x). All others
-follow the root. The loss is Σ_v worth · `short_of`, and the gain of a question its mean fall over paths.
+follow the root. The loss is Σ_v worth · `relative_loss`, and the gain of a question its mean fall over paths.
 
 Items are taken TILE at a time, so that what is multiplied stays in a processor's cache.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.decision.predictive_samples import Belief, ImaginedAnswers
+    from engine.decision.predictive_samples import Belief, SampledLikelihoods
     from engine.model.knowledge import Knowledge
 
     Floats = NDArray[np.float64]
@@ -46,22 +46,22 @@ class ExpectedGain:
         self.cuts = np.array([base.policy.cuts.get(name, 0.5) for name in binary])[:, None, None]
         # The highest risk at which each is accepted: as false, and as true.
         self.highest = np.array([self._highest(name) for name in binary]).reshape(-1, 2).T[..., None, None]
-        intervals = (one for one in base.variables.values() if one.kind == "interval")
-        self.edges = {one.name: np.array(one.edges) for one in intervals}
+        intervals = (variable for variable in base.variables.values() if variable.kind == "interval")
+        self.edges = {variable.name: np.array(variable.edges) for variable in intervals}
         self.sums = {name: running_sums(edges) for name, edges in self.edges.items()}
 
     def before(self, belief: Belief) -> Floats:
-        """Return the loss as things are, (n,)."""
+        """Return the present loss of each item, (n,)."""
         root = belief.root[:, None, :]
         p = self._follow_root(belief, root)
         return self._binary_loss(belief, p)[:, 0] + self._other_loss(belief, root, {}, ())[:, 0]
 
     def gain(
-        self, belief: Belief, before: Floats, likelihoods: Mapping[str, ImaginedAnswers]
+        self, belief: Belief, before: Floats, likelihoods: Mapping[str, SampledLikelihoods]
     ) -> tuple[Floats, Floats]:
         """Return the expected fall of the loss by answers about some variables, and its standard error.
 
-        before: (n,). likelihoods: variable -> what the imagined answers about it tell of n items.
+        before: (n,). likelihoods: variable -> likelihoods of the sampled answers about it, of n items.
 
         Returns:
             Both (n, batches).
@@ -69,47 +69,52 @@ class ExpectedGain:
         names = [name for name in self.binary if name in likelihoods]
         places = np.array([self.binary.index(name) for name in names], dtype=np.int64)
         places = np.broadcast_to(places[:, None], (len(names), len(before)))
-        others = {name: one for name, one in likelihoods.items() if name not in self.binary}
-        return self._in_tiles(belief, before, others, [likelihoods[name] for name in names], places)
+        other_likelihoods = {
+            name: sampled for name, sampled in likelihoods.items() if name not in self.binary
+        }
+        return self._in_tiles(
+            belief, before, other_likelihoods, [likelihoods[name] for name in names], places
+        )
 
     def gain_about_one(
-        self, belief: Belief, before: Floats, place: Ints, likelihood: ImaginedAnswers
+        self, belief: Belief, before: Floats, place: Ints, likelihood: SampledLikelihoods
     ) -> tuple[Floats, Floats]:
-        """Do as `gain` with answers about one binary variable of each item, at its place (n,) in `binary`."""
+        """Return `gain` with answers about one binary variable an item, at its place (n,) in `binary`."""
         return self._in_tiles(belief, before, {}, [likelihood], place[None])
 
     def _in_tiles(
         self,
         belief: Belief,
         before: Floats,
-        others: Mapping[str, ImaginedAnswers],
-        binary: Sequence[ImaginedAnswers],
+        other_likelihoods: Mapping[str, SampledLikelihoods],
+        binary: Sequence[SampledLikelihoods],
         places: Ints,
     ) -> tuple[Floats, Floats]:
         """Return gains and errors; places: (A, n) of the A binary variables that answers are about."""
-        paths, batches = next(iter([*others.values(), *binary])).shape[:2]
+        paths, batches = next(iter([*other_likelihoods.values(), *binary])).shape[:2]
         gain, error = np.empty((2, len(before), batches))
         for rows in (slice(start, start + TILE) for start in range(0, len(before), TILE)):
-            told = {name: one.of(rows) for name, one in others.items()}
-            said = [one.of(rows) for one in binary]
-            loss = self._loss_after(belief.part(rows), told, said, places[:, rows])
+            other_tile = {name: sampled.of(rows) for name, sampled in other_likelihoods.items()}
+            binary_tile = [sampled.of(rows) for sampled in binary]
+            loss = self._loss_after(belief.part(rows), other_tile, binary_tile, places[:, rows])
             loss = loss.reshape(-1, paths, batches)
             gain[rows] = before[rows, None] - loss.mean(1)
             error[rows] = loss.std(1) / math.sqrt(paths - 1)
         return np.maximum(gain, 0), error
 
     def _loss_after(
-        self, belief: Belief, others: Mapping[str, Floats], binary: Sequence[Floats], places: Ints
+        self, belief: Belief, other_likelihoods: Mapping[str, Floats], binary: Sequence[Floats], places: Ints
     ) -> Floats:
-        """Return the loss after S imagined answers about each item, (n, S).
+        """Return the loss after S sampled answers about each item, (n, S).
 
-        others: variables that are not binary -> (n, S, states). binary: (n, S, 2) for each of places (A, n).
+        other_likelihoods: variables that are not binary -> (n, S, states). binary: (n, S, 2) for each of
+        places (A, n).
         """
         rows = np.arange(len(belief.root))[None]
         active = belief.active[rows, :, places]
         root = belief.root[:, None, :]
-        if self.base.root in others:
-            root = root * others[self.base.root]
+        if self.base.root in other_likelihoods:
+            root = root * other_likelihoods[self.base.root]
         if binary:
             folds = np.empty((*places.shape, binary[0].shape[1], root.shape[-1]))
             for fold, likelihood, p in zip(folds, binary, active, strict=True):
@@ -118,8 +123,8 @@ class ExpectedGain:
             if not root.all():
                 np.maximum(folds, LEAST, out=folds)
         interval_folds = {}
-        for name in (name for name in belief.given if name in others):
-            interval_folds[name] = others[name] @ belief.given[name].transpose(0, 2, 1)
+        for name in (name for name in belief.given if name in other_likelihoods):
+            interval_folds[name] = other_likelihoods[name] @ belief.given[name].transpose(0, 2, 1)
             root = root * interval_folds[name]
         root = root / np.maximum(root.sum(-1, keepdims=True), LEAST)
         # P(v | answers) = Σ_r P(r | answers) P(v | r) L(v) / Σ_v P(v | r) L(v).
@@ -131,10 +136,10 @@ class ExpectedGain:
             p_true[places, rows] = asked
         after = {}
         for name, fold in interval_folds.items():
-            q = ((root / np.maximum(fold, LEAST)) @ belief.given[name]) * others[name]
+            q = ((root / np.maximum(fold, LEAST)) @ belief.given[name]) * other_likelihoods[name]
             after[name] = q / np.maximum(q.sum(-1, keepdims=True), LEAST)
         loss = self._binary_loss(belief, p_true, places)
-        return loss + self._other_loss(belief, root, after, others)
+        return loss + self._other_loss(belief, root, after, other_likelihoods)
 
     def _follow_root(self, belief: Belief, root: Floats) -> Floats:
         """Return P(true) of all binary variables, (J, n, S), as they follow the root (n, S, K)."""
@@ -143,14 +148,14 @@ class ExpectedGain:
         return p
 
     def _binary_loss(self, belief: Belief, p: Floats, answered: Ints | None = None) -> Floats:
-        """Return Σ worth · `short_of` over binary variables of P(true) p (J, n, S), (n, S).
+        """Return Σ worth · `relative_loss` over binary variables of P(true) p (J, n, S), (n, S).
 
         answered: (A, n) the places of those that answers spoke of.
         """
         true = p >= self.cuts
         low, high = self.highest
         limit = low if np.array_equal(low, high) else np.where(true, high, low)
-        short = short_of(np.where(true, 1 - p, p), limit)
+        short = relative_loss(np.where(true, 1 - p, p), limit)
         hidden = belief.binary_unseen
         if answered is not None and hidden.any():
             hidden = hidden.copy()
@@ -162,7 +167,7 @@ class ExpectedGain:
     def _other_loss(
         self, belief: Belief, root: Floats, after: Mapping[str, Floats], answered: Collection[str]
     ) -> Floats:
-        """Return Σ worth · `short_of` over all other variables, (n, S), for the root (n, S, K).
+        """Return Σ worth · `relative_loss` over all other variables, (n, S), for the root (n, S, K).
 
         after: P(bins) (n, S, bins) of the interval variables that answers spoke of. answered: all variables
         that they spoke of.
@@ -175,7 +180,7 @@ class ExpectedGain:
                 continue
             if name == self.base.root:
                 risk = 1 - root[rows].max(-1)
-                short = short_of(risk, self._highest_root(root[rows]))
+                short = relative_loss(risk, self._highest_root(root[rows]))
             else:
                 sums = (
                     after[name][rows] @ self.sums[name]
@@ -183,7 +188,7 @@ class ExpectedGain:
                     else root[rows] @ belief.sums[name][rows]
                 )
                 _, risk = risk_of_sums(sums, self.edges[name], self.base.policy.tolerance[name])
-                short = short_of(risk, self._highest(name)[0])
+                short = relative_loss(risk, self._highest(name)[0])
             if name not in answered and belief.unseen[name].any():
                 hidden = belief.unseen[name][rows, None]
                 short = np.where(hidden, np.maximum(short, UNACCEPTED), short)
@@ -204,7 +209,7 @@ class ExpectedGain:
         return np.asarray(np.array(highest)[root.argmax(-1)])
 
 
-def short_of(risk: Floats, limit: Floats | float) -> Floats:
+def relative_loss(risk: Floats, limit: Floats | float) -> Floats:
     """Return the loss as a share of the worth: 0 at or under the limit, 1/2 above it, towards 1 far above."""
     short = np.asarray(np.maximum(risk, np.maximum(limit, TIE)))
     np.divide(-UNACCEPTED * np.asarray(limit), short, out=short)

@@ -1,4 +1,4 @@
-"""Do those who looked contradict a data set's labels more often than all is declared: a test of the set.
+"""A test of a data set's labels: do observers contradict them more often than declared reliabilities allow?
 
 Of each item with a label y of a categorical variable the first answer a of one reading that looked counts: of
 the observer, question and view that most items with this label have, which is what such items were asked
@@ -58,9 +58,9 @@ class LabelLooks:
     probability: Floats
     reliability: Floats
 
-    def joined(self, other: LabelLooks) -> LabelLooks:
-        """Return these looks and others."""
-        pairs = ((getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
+    def join(self, further: LabelLooks) -> LabelLooks:
+        """Return these looks and further ones together."""
+        pairs = ((getattr(self, field.name), getattr(further, field.name)) for field in fields(self))
         return LabelLooks(*(np.concatenate(pair) for pair in pairs))
 
     @property
@@ -93,7 +93,7 @@ def looks_at_labels(inference: Inference, answers: Answers) -> dict[str, LabelLo
     """Return variable -> the looks at its labels, of the categorical variables that have any."""
     base = inference.network.knowledge
     looks = looking(base, answers)
-    found = {}
+    looks_by_name = {}
     for name, label in labels_of(base, answers).items():
         if base.variables[name].kind != "categorical":
             continue
@@ -109,11 +109,13 @@ def looks_at_labels(inference: Inference, answers: Answers) -> dict[str, LabelLo
         state = inference.posterior(answers.keeping(~looks).only(chosen)).marginals[name]
         given_state = _given_state(base, name, answers.reading_observer[reading], agreeing)
         probability = np.clip(1 - (state * given_state).sum(1), 0.0, 1.0)
-        said = label[item].astype(np.int64)
-        found[name] = LabelLooks(
-            column.answer[row] != agreeing, probability, _reliability(base, answers, name, looks, item, said)
+        label_state = label[item].astype(np.int64)
+        looks_by_name[name] = LabelLooks(
+            column.answer[row] != agreeing,
+            probability,
+            _reliability(base, answers, name, looks, item, label_state),
         )
-    return found
+    return looks_by_name
 
 
 def _first_rows(
@@ -142,7 +144,7 @@ def _first_rows(
 
 
 def _asked_first(answers: Answers, reading: Ints, label: Floats) -> Bools:
-    """Say which readings (n,) are of the observer, question and view that most with their label (n,) have."""
+    """Return which readings (n,) have the commonest observer, question and view of their label (n,)."""
     keys = (answers.reading_observer, answers.reading_question, answers.reading_view)
     kinds = np.unique(np.stack([key[reading] for key in keys]), axis=1, return_inverse=True)[1].reshape(-1)
     first = np.zeros(len(reading), dtype=bool)
@@ -155,34 +157,38 @@ def _asked_first(answers: Answers, reading: Ints, label: Floats) -> Bools:
 def _given_state(base: Knowledge, name: str, observer: Ints, answer: Ints) -> Floats:
     """Return P(an observer gives an answer | each state), (n, states), of observers and answers (n,)."""
     observers = list(base.observers.values())
-    found = np.zeros((len(answer), len(base.variables[name].states)))
+    given_state = np.zeros((len(answer), len(base.variables[name].states)))
     for number in np.unique(observer).tolist():
         same = observer == number
         table = np.array(observers[number].labels[name].confusion)
-        found[same] = table[:, answer[same]].T
-    return found
+        given_state[same] = table[:, answer[same]].T
+    return given_state
 
 
 def _reliability(
-    base: Knowledge, answers: Answers, name: str, looks: Bools, item: Ints, said: Ints
+    base: Knowledge, answers: Answers, name: str, looks: Bools, item: Ints, label_state: Ints
 ) -> Floats:
-    """Return how often, as declared, the label of each item (n,) is named where it is true."""
+    """Return the declared probability that an item's label is named where it is true, (n,)."""
     column, observers = answers.labels[name], list(base.observers.values())
     states = base.variables[name].states
     labelled = np.flatnonzero(~looks[column.reading])[::-1]
-    who = np.zeros(len(answers.items), dtype=np.int64)
-    who[answers.reading_item[column.reading[labelled]]] = answers.reading_observer[column.reading[labelled]]
+    labeller = np.zeros(len(answers.items), dtype=np.int64)
+    labeller[answers.reading_item[column.reading[labelled]]] = answers.reading_observer[
+        column.reading[labelled]
+    ]
     right = np.zeros(len(item))
-    for place, (observer, state) in enumerate(zip(who[item].tolist(), said.tolist(), strict=True)):
+    for place, (observer, state) in enumerate(
+        zip(labeller[item].tolist(), label_state.tolist(), strict=True)
+    ):
         instrument = observers[observer].labels[name]
         right[place] = instrument.confusion[state][instrument.answers.index(states[state])]
     return right
 
 
 def joined_looks(parts: Iterator[Mapping[str, LabelLooks]]) -> dict[str, LabelLooks]:
-    """Return the looks of several batches of items together, by variable."""
+    """Return the looks of several batches of items joined, by variable."""
     whole: dict[str, LabelLooks] = {}
     for part in parts:
         for name, looks in part.items():
-            whole[name] = whole[name].joined(looks) if name in whole else looks
+            whole[name] = whole[name].join(looks) if name in whole else looks
     return whole

@@ -1,4 +1,4 @@
-"""Where what is known of a variable comes from: somebody looked, a data set says so, or it only follows.
+"""The origin of what is known of a variable: an observer looked, a data set labels it, or it is inferred.
 
 `SEEN`: a readable answer of an observer that looks at the item reports the variable, and this reading
 followed its own label instead of looking with posterior probability below one half. `LABEL`: only what a data
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Origin(IntEnum):
-    """Where what is known of a variable comes from, the weaker first."""
+    """The origin of what is known of a variable, from the weakest to the strongest."""
 
     INFERRED = 0
     LABEL = 1
@@ -32,7 +32,7 @@ class Origin(IntEnum):
 
     @classmethod
     def words(cls) -> tuple[str, ...]:
-        """Return what each is called in a record, in their order."""
+        """Return the names of the origins in a record, in their order."""
         return tuple(origin.name.lower() for origin in cls)
 
 
@@ -75,7 +75,7 @@ def reports_of(answers: Answers, name: str) -> NDArray[np.bool_]:
 
 
 def labels_of(base: Knowledge, answers: Answers) -> Mapping[str, Floats]:
-    """Return what data sets say of the variables, (N,): a state's index or a number; NaN where they do not.
+    """Return the data sets' labels by variable, (N,): a state's index or a number; NaN where there is none.
 
     Of several labels of an item the first counts; one that names no state of the variable says nothing.
     """

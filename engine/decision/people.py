@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def is_person(knowledge: Knowledge, observer: str) -> bool:
-    """Say whether an observer is of people, and no model answers for it."""
+    """Return whether an observer consists of people and no model answers in its place."""
     return knowledge.observers[observer].people and observer not in knowledge.policy.models
 
 

@@ -1,7 +1,7 @@
-"""What is believed of items, and the answers that a belief lets one imagine.
+"""Beliefs about items, and further answers sampled from their predictive distribution.
 
-Shared by all items and depending on the seed and the variable alone, stratified uniform numbers drive
-the paths; the answers to labels are draws of a Pólya urn that continues the reading so far.
+The paths are driven by stratified uniform numbers, which depend on the seed and the variable alone and are
+shared by all items. Label answers are draws of a Pólya urn that continues the reading so far.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
+# Simulated paths an item; their uniform numbers are stratified into as many strata.
 PATHS = 12
 
 
 @dataclass(frozen=True)
 class Belief:
-    """What is believed of n items, independent given the root.
+    """Beliefs about n items; the variables are independent given the root.
 
     root: (n, K). active: (n, K, J) P(binary variable | root), in the order of `binary`. given: interval
     variable -> (n, K, bins); sums: the same with `running_sums` applied. worth: variable -> (n,) what
@@ -66,57 +67,60 @@ class Belief:
         )
 
 
-# Numbers in all that is kept of what was imagined: 32 MB.
+# Numbers kept in a `LikelihoodCache`: 32 MB.
 MOST_KEPT = 4_000_000
 
 
 @dataclass(frozen=True)
-class ImaginedAnswers:
-    """What imagined answers about one variable tell of n items: P(answers | state, answers so far).
+class SampledLikelihoods:
+    """Likelihoods of sampled answers about one variable, of n items: P(answers | state, answers so far).
 
-    table: (rows, batches, states), a row for each different path. place: (n, paths) the row of each item's
-    paths.
+    table: (rows, batches, states), a row for each different path. place: (n, paths) the row of each path of
+    each item.
     """
 
     table: Floats
     place: Ints
 
     @classmethod
-    def each(cls, likelihood: Floats) -> ImaginedAnswers:
-        """Take a row for every path of every item; likelihood: (n, paths, batches, states)."""
+    def of_paths(cls, likelihood: Floats) -> SampledLikelihoods:
+        """Return likelihoods with a row for each path of each item.
+
+        likelihood: (n, paths, batches, states).
+        """
         n, paths = likelihood.shape[:2]
         return cls(
             likelihood.reshape(n * paths, *likelihood.shape[2:]), np.arange(n * paths).reshape(n, paths)
         )
 
     @classmethod
-    def stacked(cls, parts: Sequence[ImaginedAnswers]) -> ImaginedAnswers:
-        """Take items of one after another; each has as many paths, batches and states."""
-        starts = np.cumsum([0, *(len(one.table) for one in parts[:-1])]).tolist()
-        place = [one.place + start for one, start in zip(parts, starts, strict=True)]
-        return cls(np.concatenate([one.table for one in parts]), np.concatenate(place))
+    def stacked(cls, parts: Sequence[SampledLikelihoods]) -> SampledLikelihoods:
+        """Return the likelihoods of several parts as one; all have as many paths, batches and states."""
+        starts = np.cumsum([0, *(len(part.table) for part in parts[:-1])]).tolist()
+        place = [part.place + start for part, start in zip(parts, starts, strict=True)]
+        return cls(np.concatenate([part.table for part in parts]), np.concatenate(place))
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Paths, batches, states."""
         return self.place.shape[1], *self.table.shape[1:]
 
-    def part(self, rows: Ints) -> ImaginedAnswers:
+    def part(self, rows: Ints) -> SampledLikelihoods:
         """Return those about some items."""
-        return ImaginedAnswers(self.table, self.place[rows])
+        return SampledLikelihoods(self.table, self.place[rows])
 
     def of(self, rows: slice) -> Floats:
         """Return the likelihoods of some items, (n, paths · batches, states)."""
         place = self.place[rows]
-        found = self.table.reshape(len(self.table), -1).take(place.reshape(-1), axis=0)
-        return found.reshape(len(place), -1, self.table.shape[-1])
+        likelihood = self.table.reshape(len(self.table), -1).take(place.reshape(-1), axis=0)
+        return likelihood.reshape(len(place), -1, self.table.shape[-1])
 
 
-class ImaginedTables:
-    """What was imagined before, for use again: it depends on the observer and its answers so far alone.
+class LikelihoodCache:
+    """A cache of likelihoods of sampled answers, which depend on the observer and its answers so far alone.
 
     tables: observer, variable, and the counts of the answers so far -> the likelihoods on all paths, for
-    every truth (states, paths, batches, states). To be used with one seed and one base.
+    every truth (states, paths, batches, states). A cache serves one seed and one base.
     """
 
     def __init__(self) -> None:
@@ -131,8 +135,8 @@ class ImaginedTables:
             self.size += size
 
 
-class ImaginedReadings:
-    """Imagines further answers of one observer about n items."""
+class PredictiveSampler:
+    """Samples further answers of one observer about n items."""
 
     def __init__(
         self,
@@ -143,7 +147,7 @@ class ImaginedReadings:
         belief: Belief,
         followed: Floats,
         seed: int,
-        tables: ImaginedTables,
+        tables: LikelihoodCache,
         collected: Contributions | None,
     ) -> None:
         """answers: about the n items. followed: (R,) P(a reading's answers followed its label | answers).
@@ -160,19 +164,19 @@ class ImaginedReadings:
         self.tables = tables
         self.root = _choose(belief.root[:, None, :], self._uniform("", 1)[0])
         self.carry = observations.observers[observer].carry
-        self.cache: dict[tuple[int, str], ImaginedAnswers] = {}
+        self.cache: dict[tuple[int, str], SampledLikelihoods] = {}
         self.truths: dict[str, Ints] = {base.root: self.root}
-        self.mine = answers.reading_observer == observer
+        self.by_observer = answers.reading_observer == observer
         self.followed = followed
         # Whether others answered about these items, too: that tells how this observer will see them.
-        self.shared = observations.dependent and not bool(self.mine.all())
+        self.shared = observations.dependent and not bool(self.by_observer.all())
         self.collected = collected
         self.settled: dict[str, Floats | None] = {}
 
-    def _settled(self, name: str) -> Floats | None:
-        """Return P(type that the observer settles on | truth, what others answered), (n, K, M).
+    def _settled_given_others(self, name: str) -> Floats | None:
+        """Return P(type that the observer settles on | truth, other observers' answers), (n, K, M).
 
-        None where that is the declared one, whatever others answered.
+        None where other observers' answers do not change the declared one.
         """
         if not self.shared:
             return None
@@ -183,25 +187,25 @@ class ImaginedReadings:
             )
         return self.settled[name]
 
-    def imagine(self, question: int, name: str, *, fresh: bool = False) -> ImaginedAnswers:
-        """Return the likelihood of imagined answers after each batch.
+    def sample(self, question: int, name: str, *, fresh: bool = False) -> SampledLikelihoods:
+        """Return the likelihoods of sampled answers after each batch.
 
         fresh: in a view not shown yet, so that no reading is continued.
         """
         # Questions not asked yet all begin the same fresh reading.
-        asked = not fresh and (self.mine & (self.answers.reading_question == question)).any()
+        asked = not fresh and (self.by_observer & (self.answers.reading_question == question)).any()
         key = (question if asked else -1, name)
         if key not in self.cache:
-            self.cache[key] = self._grouped(name, *self._counts(key[0], name))
+            self.cache[key] = self._sample_by_pattern(name, *self._counts(key[0], name))
         return self.cache[key]
 
-    def follows(self, question: int, *, fresh: bool) -> Floats:
+    def follow_probability(self, question: int, *, fresh: bool) -> Floats:
         """Return the probability that further answers to a question follow their label, (n,)."""
-        found = np.full(len(self.answers.items), self.observations.halo[self.observer, question])
+        probability = np.full(len(self.answers.items), self.observations.halo[self.observer, question])
         if not fresh:
-            own = self.mine & (self.answers.reading_question == question)
-            found[self.answers.reading_item[own]] = self.followed[own]
-        return found
+            continued = self.by_observer & (self.answers.reading_question == question)
+            probability[self.answers.reading_item[continued]] = self.followed[continued]
+        return probability
 
     def _uniform(self, name: str, count: int) -> Floats:
         """Return stratified uniform numbers (count, paths), the same for every item."""
@@ -233,7 +237,7 @@ class ImaginedReadings:
             size, numbers = 1, answers.numbers.get(name)
             reading = np.zeros(0, dtype=np.int64) if numbers is None else numbers.reading
             answer, weight = np.zeros(len(reading), dtype=np.int64), np.ones(len(reading))
-        usable = self.mine
+        usable = self.by_observer
         if name != self.base.root:
             # What followed a label says nothing of how the observer sees the item.
             usable = usable & (self.followed <= 0.5)
@@ -241,98 +245,110 @@ class ImaginedReadings:
         cell = answers.reading_item[reading[used]] * size + answer[used]
         same = answers.reading_question[reading[used]] == question
         weighted = weight[used].astype(np.float64)
-        continued, other = (
+        continued, other_counts = (
             np.bincount(cell[part], weights=weighted[part], minlength=length * size).reshape(-1, size)
             for part in (same, ~same)
         )
-        return np.asarray(continued, np.float64), np.asarray(other, np.float64)
+        return np.asarray(continued, np.float64), np.asarray(other_counts, np.float64)
 
-    def _grouped(self, name: str, continued: Floats, other: Floats) -> ImaginedAnswers:
-        """Imagine answers once for each pattern of counts and truth, unless each item is one of its own."""
+    def _sample_by_pattern(self, name: str, continued: Floats, other_counts: Floats) -> SampledLikelihoods:
+        """Sample answers once for each pattern of counts and truth, or by item where that is fewer."""
         kernel, truth = self.observations.kernels[self.observer, name], self._truth(name)
         if isinstance(kernel, LabelKernel):
-            settled = self._settled(name)
+            settled = self._settled_given_others(name)
             if settled is not None:
-                each = self._labels(name, kernel, settled, continued, other, truth)
-                return ImaginedAnswers.each(each)
+                likelihood = self._sample_labels(name, kernel, settled, continued, other_counts, truth)
+                return SampledLikelihoods.of_paths(likelihood)
         size, states = continued.shape[1], kernel.mix.shape[0]
-        patterns, which = distinct_rows(np.concatenate([continued, other], axis=1))
+        patterns, which = distinct_rows(np.concatenate([continued, other_counts], axis=1))
         keys = [(self.observer, name, row.tobytes()) for row in patterns]
         new = [place for place, key in enumerate(keys) if key not in self.tables.tables]
         if len(new) * states >= len(truth):
-            return ImaginedAnswers.each(self._imagined(name, continued, other, truth))
+            return SampledLikelihoods.of_paths(self._sample_rows(name, continued, other_counts, truth))
         tables = {key: self.tables.tables[key] for key in keys if key in self.tables.tables}
         if new:
             counts = np.repeat(patterns[new], states, axis=0)
             truths = np.tile(np.arange(states), len(new))[:, None]
             truths = np.broadcast_to(truths, (len(counts), PATHS))
-            made = self._imagined(name, counts[:, :size], counts[:, size:], truths)
+            made = self._sample_rows(name, counts[:, :size], counts[:, size:], truths)
             made = made.reshape(len(new), states, *made.shape[1:])
             added = {keys[place]: table for place, table in zip(new, made, strict=True)}
             self.tables.add(added)
             tables |= added
         table = np.stack([tables[key] for key in keys])
         place = (which[:, None] * states + truth) * PATHS + np.arange(PATHS)
-        return ImaginedAnswers(table.reshape(len(keys) * states * PATHS, *table.shape[-2:]), place)
+        return SampledLikelihoods(table.reshape(len(keys) * states * PATHS, *table.shape[-2:]), place)
 
-    def _imagined(self, name: str, continued: Floats, other: Floats, truth: Ints) -> Floats:
-        """Imagine answers of an observer that settles as declared, row by row."""
+    def _sample_rows(self, name: str, continued: Floats, other_counts: Floats, truth: Ints) -> Floats:
+        """Sample answers of an observer that settles as declared, (n, paths, batches, states)."""
         kernel = self.observations.kernels[self.observer, name]
         if isinstance(kernel, LabelKernel):
-            return self._labels(name, kernel, kernel.mix[None], continued, other, truth)
-        return self._numbers(name, kernel, continued, other, truth)
+            return self._sample_labels(name, kernel, kernel.mix[None], continued, other_counts, truth)
+        return self._sample_numbers(name, kernel, continued, other_counts, truth)
 
-    def _labels(
-        self, name: str, kernel: LabelKernel, settled: Floats, continued: Floats, other: Floats, truth: Ints
+    def _sample_labels(
+        self,
+        name: str,
+        kernel: LabelKernel,
+        settled: Floats,
+        continued: Floats,
+        other_counts: Floats,
+        truth: Ints,
     ) -> Floats:
-        """Draw from a Pólya urn whose type is known as far as the answers so far tell it.
+        """Sample labels from a Pólya urn, its type drawn given truth and the answers so far.
 
         Returns:
-            (n, paths, batches, states): P(imagined answers | state, answers so far).
+            (n, paths, batches, states): P(sampled answers | state, answers so far).
         """
         n, batches = len(truth), self.batches
         alpha = kernel.alpha
-        type_given = self._type_given(kernel, settled, continued, other)
+        type_given = self._type_given(kernel, settled, continued, other_counts)
         rows = np.arange(n)[:, None]
         urn = alpha[None] + continued[:, None, :]
         u = self._uniform(f"answers about {name}", int(batches.max()) + 1)
-        own = urn[rows, _choose(type_given[rows, truth], u[-1])]
-        total = own.sum(-1, keepdims=True)
+        type_urn = urn[rows, _choose(type_given[rows, truth], u[-1])]
+        total = type_urn.sum(-1, keepdims=True)
         mass = urn.sum(-1)[:, None, :]
         likelihood = np.ones((n, PATHS, alpha.shape[0]))
         seen = np.zeros((n, PATHS, alpha.shape[1]))
-        out = np.empty((n, PATHS, len(batches), kernel.mix.shape[0]))
+        by_batch = np.empty((n, PATHS, len(batches), kernel.mix.shape[0]))
         paths = np.arange(PATHS)[None]
         for draw in range(int(batches.max())):
             # The urn's next answer: one of its own kind, or a repeat of one drawn before.
-            answer = _choose((own + seen) / (total + draw), u[draw])
+            answer = _choose((type_urn + seen) / (total + draw), u[draw])
             so_far = seen[rows, paths, answer]
             likelihood *= (urn[rows, :, answer] + so_far[..., None]) / (mass + draw)
             seen[rows, paths, answer] = so_far + 1
             for batch in np.flatnonzero(batches == draw + 1):
-                out[:, :, batch] = likelihood @ type_given.transpose(0, 2, 1)
-        return out
+                by_batch[:, :, batch] = likelihood @ type_given.transpose(0, 2, 1)
+        return by_batch
 
-    def _type_given(self, kernel: LabelKernel, settled: Floats, continued: Floats, other: Floats) -> Floats:
+    def _type_given(
+        self, kernel: LabelKernel, settled: Floats, continued: Floats, other_counts: Floats
+    ) -> Floats:
         """Return P(type of the reading | truth, answers so far), (n, states, types)."""
         mix = kernel.mix[None]
-        carried = settled * _likelihood(kernel, other)[:, None, :]
+        carried = settled * _likelihood(kernel, other_counts)[:, None, :]
         carried /= np.maximum(carried.sum(-1, keepdims=True), 1e-300)
-        alone = other.sum(1)[:, None, None] == 0
+        alone = other_counts.sum(1)[:, None, None] == 0
         prior = self.carry * np.where(alone, settled, carried) + (1 - self.carry) * mix
-        found = prior * _likelihood(kernel, continued)[:, None, :]
-        return np.asarray(found / np.maximum(found.sum(-1, keepdims=True), 1e-300))
+        type_given = prior * _likelihood(kernel, continued)[:, None, :]
+        return np.asarray(type_given / np.maximum(type_given.sum(-1, keepdims=True), 1e-300))
 
-    def _numbers(
-        self, name: str, kernel: NumberKernel, continued: Floats, other: Floats, truth: Ints
+    def _sample_numbers(
+        self, name: str, kernel: NumberKernel, continued: Floats, other_counts: Floats, truth: Ints
     ) -> Floats:
-        """Imagine what further numbers add: a normal reading of the truth with the added precision."""
-        one, batches = kernel.instrument, self.batches
-        noise, perception = (one.noise / one.gain) ** 2, one.perception**2
+        """Sample what further numbers add: a normal reading of the truth with the added precision.
+
+        Returns:
+            (n, paths, batches, states): the likelihoods of the bins.
+        """
+        instrument, batches = kernel.instrument, self.batches
+        noise, perception = (instrument.noise / instrument.gain) ** 2, instrument.perception**2
         had = continued[:, 0, None]
         precision = 1 / (perception + noise / (had + batches))
         precision -= np.where(had > 0, 1 / (perception + noise / np.maximum(had, 1)), 0)
-        precision *= np.where((had == 0) & (other[:, 0, None] > 0), 1 - self.carry, 1)
+        precision *= np.where((had == 0) & (other_counts[:, 0, None] > 0), 1 - self.carry, 1)
         edges = np.array(self.base.variables[name].edges)
         centres = (edges[:-1] + edges[1:]) / 2
         sd = 1 / np.sqrt(np.maximum(precision, 1e-9))[:, None, :]
@@ -355,11 +371,11 @@ def _choose(p: Floats, u: Floats) -> Ints:
     if p.shape[-1] == 2:
         return np.asarray(u > p[..., 0]).astype(np.int64)
     reached = np.zeros(p.shape[:-1])
-    found = np.zeros(np.broadcast_shapes(p.shape[:-1], u.shape), dtype=np.int64)
+    index = np.zeros(np.broadcast_shapes(p.shape[:-1], u.shape), dtype=np.int64)
     for state in range(p.shape[-1] - 1):
         reached = reached + p[..., state]
-        found += u > reached
-    return found
+        index += u > reached
+    return index
 
 
 def _likelihood(kernel: LabelKernel, counts: Floats) -> Floats:

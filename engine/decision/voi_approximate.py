@@ -8,9 +8,9 @@ that the posterior predicts; it is worth asking where that exceeds its cost.
 
 Simplest honest form, the same for all items at once: given the root the other variables are taken to be
 independent (each has its exact posterior marginal; couplings and rules have shaped it but do not carry the
-imagined answers on); a reading has followed its label where that is likelier than not; the imagined
+sampled answers on); a reading has followed its label where that is likelier than not; the sampled
 answers of a reading continue its Pólya urn, so that a saturated reading predicts only itself; numbers are
-taken as normal; whether an imagined answer followed its label is taken as known. Gains are means over
+taken as normal; whether a sampled answer followed its label is taken as known. Gains are means over
 PATHS simulated paths. All items share the paths' stratified uniform numbers (McKay, Beckman & Conover
 1979, doi:10.2307/1268522), which depend on the seed and the variable alone: what is asked about an item
 does not depend on the items beside it.
@@ -28,7 +28,7 @@ from engine.decision.expected_gain import ExpectedGain
 from engine.decision.limits import TIE
 from engine.decision.origin import Origin, labels_of, origins_of
 from engine.decision.people import is_person, price_of
-from engine.decision.predictive_samples import Belief, ImaginedAnswers, ImaginedReadings, ImaginedTables
+from engine.decision.predictive_samples import Belief, LikelihoodCache, PredictiveSampler, SampledLikelihoods
 from engine.model.responses import Answers
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ if TYPE_CHECKING:
 
 # Items looked at together, so many that what they share is done seldom; of the shipped base 10 MB.
 MOST_ITEMS = 1024
-MOST_TELLING = 2
+# Variables an item about which a question on single variables is evaluated.
+MOST_INFORMATIVE = 2
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,11 @@ class _Candidate:
 
 @dataclass(frozen=True)
 class _Items:
-    """What is known of n items.
+    """The answers, marginals and budgets of n items.
 
     answers: about them alone. marginals: variable -> (n, states). followed: (R,) see `Posterior.followed`.
     unseen: variable -> (n,) whether nobody has looked at it; labels: (n,) what a data set says of it, where
-    that is final. left: (n,) answers that the budget allows.
+    that is final. remaining: (n,) answers that the budget allows.
     """
 
     answers: Answers
@@ -83,16 +84,16 @@ class _Items:
     followed: Floats
     unseen: Mapping[str, NDArray[np.bool_]]
     labels: Mapping[str, Floats]
-    left: Ints
+    remaining: Ints
 
     @classmethod
     def of(cls, base: Knowledge, answers: Answers, posterior: Posterior) -> _Items:
-        """Gather it of all items of some answers."""
+        """Return the state of all items of some answers."""
         origins = origins_of(base, answers, posterior.followed)
         unseen = {name: origin != Origin.SEEN for name, origin in origins.items()}
         labels = labels_of(base, answers) if base.policy.labels_final else {}
-        left = base.policy.budget - answers.asked
-        return cls(answers, posterior.marginals, posterior.followed, unseen, labels, left)
+        remaining = base.policy.budget - answers.asked
+        return cls(answers, posterior.marginals, posterior.followed, unseen, labels, remaining)
 
     def part(self, rows: Ints) -> _Items:
         """Return what is known of some of the items, whose places increase."""
@@ -106,7 +107,7 @@ class _Items:
         )
         unseen = {name: column[rows] for name, column in self.unseen.items()}
         followed = self.followed[chosen[self.answers.reading_item]]
-        return _Items(self.answers.only(chosen), marginals, followed, unseen, labels, self.left[rows])
+        return _Items(self.answers.only(chosen), marginals, followed, unseen, labels, self.remaining[rows])
 
     def views(self, row: int, observer: int, question: int | None = None) -> list[str]:
         """Return the views in which an observer was asked about an item: one question, or any."""
@@ -138,7 +139,7 @@ class LookAhead:
         self.seed = seed
         self.binary = tuple(name for name in network.given_root if self.base.variables[name].kind == "binary")
         self.expected = ExpectedGain(self.base, self.binary)
-        self.tables = ImaginedTables()
+        self.tables = LikelihoodCache()
 
     def next(
         self,
@@ -151,7 +152,7 @@ class LookAhead:
 
         may_ask: says what may be asked at all; everything where it is left out.
         """
-        found: list[Option | None] = [None] * len(answers.items)
+        options: list[Option | None] = [None] * len(answers.items)
         asked, which = np.unique(self.observers(answers), axis=0, return_inverse=True)
         which = which.reshape(-1)
         known = _Items.of(self.base, answers, posterior)
@@ -159,12 +160,12 @@ class LookAhead:
             items = np.flatnonzero(chosen & (which == number))
             for start in range(0, len(items) if row.any() else 0, MOST_ITEMS):
                 part = items[start : start + MOST_ITEMS]
-                for item, best in zip(part, self._best(known.part(part), row, may_ask), strict=True):
-                    found[item] = best
-        return tuple(found)
+                for item, best in zip(part, self._best_options(known.part(part), row, may_ask), strict=True):
+                    options[item] = best
+        return tuple(options)
 
     def settled(self, levels: Mapping[str, LevelDecision], items: int) -> NDArray[np.bool_]:
-        """Say of which of N items (N,) all that has a worth is accepted, at a risk that was aimed at."""
+        """Return for which items (N,) all variables with a worth are accepted at the risk aimed at."""
         settled = np.ones(items, dtype=bool)
         for name, level in levels.items():
             if self.base.policy.worth[name] > 0:
@@ -180,12 +181,12 @@ class LookAhead:
     def options(self, answers: Answers, posterior: Posterior, item: int) -> tuple[Option, ...]:
         """Return all that could be asked about one item within the budget, the best gain per cost first."""
         known = _Items.of(self.base, answers, posterior).part(np.array([item]))
-        found = [
-            self._option(known, one, 0, int(batch))
-            for one in self._candidates(known, self.observers(answers)[item])
-            for batch in np.flatnonzero(self.batches <= known.left[0])
+        options = [
+            self._option(known, candidate, 0, int(batch))
+            for candidate in self._candidates(known, self.observers(answers)[item])
+            for batch in np.flatnonzero(self.batches <= known.remaining[0])
         ]
-        return tuple(sorted(found, key=lambda option: -option.rate))
+        return tuple(sorted(options, key=lambda option: -option.rate))
 
     def first(self, posterior: Posterior) -> Option | None:
         """Return what to ask about an item of which nothing is known; its gain is given as 0.
@@ -201,26 +202,26 @@ class LookAhead:
         policy = self.base.policy
         if not policy.ask or not policy.budget:
             return None
-        who, first = self.base.observers[policy.ask], policy.first
+        observer, first = self.base.observers[policy.ask], policy.first
         whole = [
-            (-len(set(one.variables) & set(who.instruments)), one.cost, number, name)
-            for number, (name, one) in enumerate(self.base.questions.items())
-            if not one.about_one and set(one.variables) & set(who.instruments)
+            (-len(set(question.variables) & set(observer.instruments)), question.cost, number, name)
+            for number, (name, question) in enumerate(self.base.questions.items())
+            if not question.about_one and set(question.variables) & set(observer.instruments)
         ]
         options = () if first else self.options(Answers.nothing(), posterior, 0)
         if first is None and not whole:
             return next(iter(options), None)
-        question, samples = (first.question, first.samples) if first else (min(whole)[-1], 1)
+        chosen, samples = (first.question, first.samples) if first else (min(whole)[-1], 1)
         # The options are sorted by their rate.
-        batches = (one for one in options if one.observer == who.name and one.question == question)
+        batches = (o for o in options if o.observer == observer.name and o.question == chosen)
         best = next(batches, None)
         if best is not None and best.rate > 1:
             samples = best.samples
-        cost = price_of(self.base, who.name, question, samples)
-        return Option(who.name, question, None, Answers.USUAL_VIEW, samples, cost, 0.0)
+        cost = price_of(self.base, observer.name, chosen, samples)
+        return Option(observer.name, chosen, None, Answers.USUAL_VIEW, samples, cost, 0.0)
 
     def observers(self, answers: Answers) -> NDArray[np.bool_]:
-        """Say which observers may be asked about each item, (N, observers).
+        """Return which observers may be asked about each item, (N, observers).
 
         Those askable ones that it has, else the policy's `ask`; and the policy's `others`; none of those that
         are unavailable. People are asked only where the policy names them.
@@ -228,64 +229,68 @@ class LookAhead:
         names = [o.name for o in self.observations.observers]
         observers = self.observations.observers
         asked = [o.askable and not is_person(self.base, o.name) for o in observers]
-        found = np.zeros((len(answers.items), len(names)), dtype=bool)
-        found[answers.reading_item, answers.reading_observer] = True
-        found &= np.array(asked, dtype=bool)
+        allowed = np.zeros((len(answers.items), len(names)), dtype=bool)
+        allowed[answers.reading_item, answers.reading_observer] = True
+        allowed &= np.array(asked, dtype=bool)
         policy = self.base.policy
         if policy.ask:
-            found[~found.any(1), names.index(policy.ask)] = True
-        found[:, [names.index(name) for name in policy.others]] = True
-        found[:, [number for number, name in enumerate(names) if name in self.unavailable]] = False
-        return found
+            allowed[~allowed.any(1), names.index(policy.ask)] = True
+        allowed[:, [names.index(name) for name in policy.others]] = True
+        allowed[:, [number for number, name in enumerate(names) if name in self.unavailable]] = False
+        return allowed
 
-    def _best(
+    def _best_options(
         self, known: _Items, observers: NDArray[np.bool_], may_ask: MayAsk | None
     ) -> Iterator[Option | None]:
         candidates = list(self._candidates(known, observers))
         if not candidates:
-            yield from [None] * len(known.left)
+            yield from [None] * len(known.remaining)
             return
-        gains = np.stack([one.gain for one in candidates], axis=1)
-        price = np.stack([one.price for one in candidates])
-        rate = np.where(self.batches <= known.left[:, None, None], gains / np.maximum(price, 1e-9), 0)
+        gains = np.stack([candidate.gain for candidate in candidates], axis=1)
+        price = np.stack([candidate.price for candidate in candidates])
+        rate = np.where(self.batches <= known.remaining[:, None, None], gains / np.maximum(price, 1e-9), 0)
         if may_ask is not None:
-            lines = [[self._line(known, row, one) for one in candidates] for row in range(len(rate))]
-            rate *= np.array([[may_ask(line) for line in of_item] for of_item in lines])[..., None]
+            ask_keys = [
+                [self._ask_key(known, row, candidate) for candidate in candidates] for row in range(len(rate))
+            ]
+            rate *= np.array([[may_ask(ask_key) for ask_key in of_item] for of_item in ask_keys])[..., None]
         best = rate.reshape(len(rate), -1).argmax(1)
         worth_it = rate.reshape(len(rate), -1)[np.arange(len(rate)), best] > 1
         for row, place in enumerate(best.tolist()):
             which, batch = divmod(place, len(self.batches))
             yield self._option(known, candidates[which], row, batch) if worth_it[row] else None
 
-    def _option(self, known: _Items, one: _Candidate, row: int, batch: int) -> Option:
+    def _option(self, known: _Items, candidate: _Candidate, row: int, batch: int) -> Option:
         samples = int(self.batches[batch])
         return Option(
-            self.observations.observers[one.observer].name,
-            one.question.name,
-            one.about,
-            self._view(known, row, one),
+            self.observations.observers[candidate.observer].name,
+            candidate.question.name,
+            candidate.about,
+            self._view(known, row, candidate),
             samples,
-            float(one.price[batch]),
-            float(one.gain[row, batch]),
-            float(one.error[row, batch]),
+            float(candidate.price[batch]),
+            float(candidate.gain[row, batch]),
+            float(candidate.error[row, batch]),
         )
 
-    def _line(self, known: _Items, row: int, one: _Candidate) -> tuple[str, str, str, str | None, str]:
+    def _ask_key(
+        self, known: _Items, row: int, candidate: _Candidate
+    ) -> tuple[str, str, str, str | None, str]:
         """Return item, observer, question, what it is about and view of a candidate."""
-        observer = self.observations.observers[one.observer].name
-        item, view = known.answers.items[row], self._view(known, row, one)
-        return item, observer, one.question.name, one.about, view
+        observer = self.observations.observers[candidate.observer].name
+        item, view = known.answers.items[row], self._view(known, row, candidate)
+        return item, observer, candidate.question.name, candidate.about, view
 
-    def _view(self, known: _Items, row: int, one: _Candidate) -> str:
+    def _view(self, known: _Items, row: int, candidate: _Candidate) -> str:
         """Return the view to show: of the readings that there are already, or one that the policy offers."""
-        number = list(self.base.questions).index(one.question.name)
-        seen = known.views(row, one.observer, number)
-        if one.fresh:
+        number = list(self.base.questions).index(candidate.question.name)
+        seen = known.views(row, candidate.observer, number)
+        if candidate.fresh:
             return next((view for view in self.base.policy.views if view not in seen), "")
-        return next(iter(seen or known.views(row, one.observer)), Answers.USUAL_VIEW)
+        return next(iter(seen or known.views(row, candidate.observer)), Answers.USUAL_VIEW)
 
     def _belief(self, known: _Items) -> Belief:
-        """Give each variable its exact marginal and the network's dependence on the root."""
+        """Return beliefs with each variable's exact marginal and the network's dependence on the root."""
         root = known.marginals[self.base.root]
         active, given = [], {}
         for name, table in self.network.given_root.items():
@@ -330,7 +335,7 @@ class LookAhead:
         several = self.observations.dependent and heard and len(heard.union(asked)) > 1
         collected = self.observations.contributions(known.answers) if several else None
         for observer in asked:
-            readings = ImaginedReadings(
+            readings = PredictiveSampler(
                 self.base,
                 self.observations,
                 known.answers,
@@ -342,39 +347,41 @@ class LookAhead:
                 collected,
             )
             for number, question in enumerate(self.base.questions.values()):
-                yield from self._asked(belief, before, readings, number, question)
+                yield from self._question_candidates(belief, before, readings, number, question)
                 open_views = self._open_views(known, observer, number)
                 if open_views.any():
-                    for one in self._asked(belief, before, readings, number, question, fresh=True):
-                        gain = one.gain * open_views[:, None]
-                        yield replace(one, gain=gain, error=one.error * open_views[:, None])
+                    for candidate in self._question_candidates(
+                        belief, before, readings, number, question, fresh=True
+                    ):
+                        gain = candidate.gain * open_views[:, None]
+                        yield replace(candidate, gain=gain, error=candidate.error * open_views[:, None])
 
     def _open_views(self, known: _Items, observer: int, question: int) -> NDArray[np.bool_]:
-        """Say for each item whether the policy offers a view beside those it was asked about in, (n,)."""
-        found = np.zeros(len(known.left), dtype=bool)
-        for row in range(len(found) if self.base.policy.views else 0):
+        """Return for each item whether the policy offers a view that it was not asked about in yet, (n,)."""
+        is_open = np.zeros(len(known.remaining), dtype=bool)
+        for row in range(len(is_open) if self.base.policy.views else 0):
             seen = known.views(row, observer, question)
-            found[row] = bool(seen) and not set(self.base.policy.views) <= set(seen)
-        return found
+            is_open[row] = bool(seen) and not set(self.base.policy.views) <= set(seen)
+        return is_open
 
-    def _asked(
+    def _question_candidates(
         self,
         belief: Belief,
         before: Floats,
-        readings: ImaginedReadings,
+        readings: PredictiveSampler,
         number: int,
         question: Question,
         *,
         fresh: bool = False,
     ) -> Iterator[_Candidate]:
-        """Yield what one question to one observer gains: as a whole, or about each variable in turn."""
-        one = self.observations.observers[readings.observer]
-        names = [v for v in question.variables if v in one.labels or v in one.numbers]
-        price = np.array([price_of(self.base, one.name, question.name, int(n)) for n in self.batches])
-        likelihoods = {name: readings.imagine(number, name, fresh=fresh) for name in names}
+        """Yield the candidates of one question to one observer: the whole question, or one a variable."""
+        observer = self.observations.observers[readings.observer]
+        names = [v for v in question.variables if v in observer.labels or v in observer.numbers]
+        price = np.array([price_of(self.base, observer.name, question.name, int(n)) for n in self.batches])
+        likelihoods = {name: readings.sample(number, name, fresh=fresh) for name in names}
         if not question.about_one:
             if names:
-                halo = readings.follows(number, fresh=fresh)[:, None]
+                halo = readings.follow_probability(number, fresh=fresh)[:, None]
                 gain, error = self.expected.gain(belief, before, likelihoods)
                 if halo.any():
                     followed = self._gain_of_label(belief, before, likelihoods)
@@ -382,11 +389,11 @@ class LookAhead:
                 yield _Candidate(readings.observer, question, None, fresh, price, gain, error)
             return
         gains = np.zeros((len(names), 2, len(before), len(self.batches)))
-        rows, columns = np.nonzero(self._most_telling(belief, names))
+        rows, columns = np.nonzero(self._most_informative(belief, names))
         if rows.size:
             order = np.argsort(columns, kind="stable")
             rows, columns = rows[order], columns[order]
-            about = ImaginedAnswers.stacked(
+            about = SampledLikelihoods.stacked(
                 [likelihoods[names[c]].part(rows[columns == c]) for c in np.unique(columns).tolist()]
             )
             places = np.array([self.binary.index(name) if name in self.binary else -1 for name in names])
@@ -397,7 +404,7 @@ class LookAhead:
             yield _Candidate(readings.observer, question, name, fresh, price, gain, error)
 
     def _gain_of_label(
-        self, belief: Belief, before: Floats, likelihoods: Mapping[str, ImaginedAnswers]
+        self, belief: Belief, before: Floats, likelihoods: Mapping[str, SampledLikelihoods]
     ) -> tuple[Floats, Floats]:
         """Return gain and error, (n, batches), of answers that follow their label, which alone counts."""
         if self.base.root not in likelihoods:
@@ -405,8 +412,8 @@ class LookAhead:
             return nothing, nothing
         return self.expected.gain(belief, before, {self.base.root: likelihoods[self.base.root]})
 
-    def _most_telling(self, belief: Belief, names: Sequence[str]) -> NDArray[np.bool_]:
-        """Say for each item which few of the names tell most of the root and are least known, (n, names)."""
+    def _most_informative(self, belief: Belief, names: Sequence[str]) -> NDArray[np.bool_]:
+        """Return which names are most informative about the root and least known, by item, (n, names)."""
         joint = belief.root[:, :, None] * belief.active
         p = joint.sum(1)
         about_root = (joint**2).sum(1) / np.maximum(p, 1e-12)
@@ -418,4 +425,4 @@ class LookAhead:
                 j = belief.binary.index(name)
                 score[:, column] = about_root[:, j] + 0.1 * p[:, j] * (1 - p[:, j])
         rank = (-score).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
-        return np.asarray((rank < MOST_TELLING) & (score >= 0))
+        return np.asarray((rank < MOST_INFORMATIVE) & (score >= 0))

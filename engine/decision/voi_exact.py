@@ -1,4 +1,4 @@
-"""What an answer would change, by the whole network: the exact look-ahead for one item.
+"""The exact value of information for one item: what an answer would change, by the whole network.
 
 The gain of a question is the fall of the loss that `voi_approximate` states, from now to after the answers,
 averaged over the answers that the posterior predicts (preposterior analysis; Raiffa & Schlaifer 1961).
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.decision.decision import Option, highest_risk, risk_of
-from engine.decision.expected_gain import short_of
+from engine.decision.expected_gain import relative_loss
 from engine.decision.limits import TIE
 from engine.decision.origin import Origin, labels_of, origins_of
 from engine.decision.people import price_of
@@ -41,19 +41,27 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
+# Patterns of answers up to which a gain is exact; beyond, it is simulated.
 MOST_PATTERNS = 7_000
+# Rows of evidence inferred for one gain at most.
 MOST_ROWS = 150_000
+# Paths of a simulated gain at least.
 FEWEST_PATHS = 20
+# Views that an observer was shown already in which it may be asked again.
 MOST_VIEWS = 2
+# Patterns up to which the outcomes of all samples are listed, else those of one.
 MOST_SHOWN = 200
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What answers about a variable would do: answer -> how often, their probability, P(root) after them."""
+    """Possible answers about a variable and their effect.
+
+    counts: answer -> how often it is given. probability: that of these answers. root: (K,) P(root | them).
+    """
 
     variable: str
-    said: Mapping[str, int]
+    counts: Mapping[str, int]
     probability: float
     root: Floats
 
@@ -88,7 +96,7 @@ class _Drawn:
 
 
 class Preposterior:
-    """Weighs all that could be asked about one item, by its own posterior."""
+    """Computes the exact gain of each question about one item, from the posterior of the whole network."""
 
     def __init__(self, inference: Inference, seed: int = 0, paths: int = 200) -> None:
         self.inference = inference
@@ -98,36 +106,36 @@ class Preposterior:
         self.seed, self.paths = seed, paths
 
     def options(self, answers: Answers, item: int) -> tuple[Option, ...]:
-        """Return every question, about what, observer, view and batch within the budget, best rate first.
+        """Return all options for an item within its budget, by question, observer, view and batch, sorted.
 
         Of the views that an observer was shown the first MOST_VIEWS, and those that the policy offers.
         """
-        one = answers.part(item, item + 1)
-        now = self.inference.posterior(one)
-        stakes = self._worth(one, now)
+        item_answers = answers.part(item, item + 1)
+        now = self.inference.posterior(item_answers)
+        stakes = self._worth(item_answers, now)
         before = float(self._loss(now, *stakes)[0])
-        left = self.base.policy.budget - int(one.asked[0])
-        batches = [batch for batch in self.base.policy.batches if batch <= left]
-        drawn = self._draw(one)
-        found = []
-        for asking in self._askings(one):
+        remaining = self.base.policy.budget - int(item_answers.asked[0])
+        batches = [batch for batch in self.base.policy.batches if batch <= remaining]
+        drawn = self._draw(item_answers)
+        options = []
+        for asking in self._askings(item_answers):
             observer = self.observations.observers[asking.observer]
             question = list(self.base.questions.values())[asking.question]
             for batch, (gain, error) in zip(
-                batches, self._gains(one, now, asking, batches, stakes, before, drawn), strict=True
+                batches, self._gains(item_answers, now, asking, batches, stakes, before, drawn), strict=True
             ):
                 price = price_of(self.base, observer.name, question.name, batch)
                 names = (observer.name, question.name, asking.about, asking.view)
-                found.append(Option(*names, batch, price, gain, error))
-        return tuple(sorted(found, key=lambda option: -option.rate))
+                options.append(Option(*names, batch, price, gain, error))
+        return tuple(sorted(options, key=lambda option: -option.rate))
 
-    def _askings(self, one: Answers) -> Iterator[_Asking]:
-        views = [one.views[v] for v in one.reading_view]
-        for observer in np.flatnonzero(self.look_ahead.observers(one)[0]).tolist():
+    def _askings(self, item_answers: Answers) -> Iterator[_Asking]:
+        views = [item_answers.views[v] for v in item_answers.reading_view]
+        for observer in np.flatnonzero(self.look_ahead.observers(item_answers)[0]).tolist():
             instrument = self.observations.observers[observer]
-            shown = [v for v, o in zip(views, one.reading_observer, strict=True) if o == observer]
-            own = list(dict.fromkeys(shown or [one.USUAL_VIEW]))[:MOST_VIEWS]
-            offered = dict.fromkeys([*own, *self.base.policy.views])
+            shown = [v for v, o in zip(views, item_answers.reading_observer, strict=True) if o == observer]
+            continued_views = list(dict.fromkeys(shown or [item_answers.USUAL_VIEW]))[:MOST_VIEWS]
+            offered = dict.fromkeys([*continued_views, *self.base.policy.views])
             for number, question in enumerate(self.base.questions.values()):
                 names = tuple(
                     v for v in question.variables if v in {**instrument.labels, **instrument.numbers}
@@ -137,15 +145,15 @@ class Preposterior:
                         reported = (name,) if name else names
                         yield _Asking(observer, number, view, name, reported)
 
-    def _worth(self, one: Answers, now: Posterior) -> tuple[dict[str, float], frozenset[str]]:
-        """Return what each open variable's acceptance is worth, and the variables nobody has looked at yet.
+    def _worth(self, item_answers: Answers, now: Posterior) -> tuple[dict[str, float], frozenset[str]]:
+        """Return the worth of accepting each open variable, and the variables that nobody has looked at yet.
 
         What is accepted is not at stake.
         """
         policy, worth = self.base.policy, {}
-        origins = origins_of(self.base, one, now.followed)
+        origins = origins_of(self.base, item_answers, now.followed)
         unseen = frozenset(name for name, origin in origins.items() if origin[0] != Origin.SEEN)
-        kept = labels_of(self.base, one) if policy.labels_final else {}
+        kept = labels_of(self.base, item_answers) if policy.labels_final else {}
         for name in origins:
             variable = self.base.variables[name]
             value, risk = risk_of(variable, now.marginals[name], policy)
@@ -161,13 +169,13 @@ class Preposterior:
             if stake:
                 variable = self.base.variables[name]
                 value, risk = risk_of(variable, posterior.marginals[name], policy)
-                short = short_of(risk, highest_risk(variable, policy, value))
+                short = relative_loss(risk, highest_risk(variable, policy, value))
                 total += stake * (np.maximum(short, 0.5) if name in unseen else short)
         return total
 
     def _gains(
         self,
-        one: Answers,
+        item_answers: Answers,
         now: Posterior,
         asking: _Asking,
         batches: list[int],
@@ -184,43 +192,45 @@ class Preposterior:
                 # What is asked in an item of many switches takes a row for each of their settings.
                 most = min(MOST_PATTERNS, MOST_ROWS // drawn.rows)
                 if math.comb(batch + answers - 1, batch) <= most:
-                    _, p, after = self.patterns(one, now, asking.names[0], asking, batch)
+                    _, p, after = self.patterns(item_answers, now, asking.names[0], asking, batch)
                     yield before - float(p @ self._loss(after, worth, unseen)), 0.0
                     continue
             if simulated is None:
-                simulated = self._simulated(one, asking, batches, (worth, unseen), before, drawn)
+                simulated = self._simulate_gains(
+                    item_answers, asking, batches, (worth, unseen), before, drawn
+                )
             yield simulated[batch]
 
     def outcomes(self, answers: Answers, item: int, option: Option) -> tuple[Outcome, ...]:
-        """Return what the answers that an option may bring would do, variable by variable.
+        """Return the effect of each answer that an option may bring, variable by variable.
 
         Of a question about one variable all patterns of its answers, of others one answer about each of
         theirs. Numbers come in three ranges.
         """
-        one = answers.part(item, item + 1)
-        now = self.inference.posterior(one)
+        item_answers = answers.part(item, item + 1)
+        now = self.inference.posterior(item_answers)
         asking = next(
             asking
-            for asking in self._askings(one)
+            for asking in self._askings(item_answers)
             if self.observations.observers[asking.observer].name == option.observer
             and list(self.base.questions)[asking.question] == option.question
             and (asking.about, asking.view) == (option.about, option.view)
         )
-        found: list[Outcome] = []
+        outcomes: list[Outcome] = []
         for name in asking.names:
             kernel = self.observations.kernels[asking.observer, name]
             if isinstance(kernel, NumberKernel):
-                found += self._numbers_after(one, now, name, asking, kernel)
+                outcomes += self._numbers_after(item_answers, now, name, asking, kernel)
                 continue
             texts = self.observations.observers[asking.observer].labels[name].answers
             size = len(texts)
             batch = option.samples if len(asking.names) == 1 else 1
             batch = batch if math.comb(batch + size - 1, batch) <= MOST_SHOWN else 1
-            counts, p, after = self.patterns(one, now, name, asking, batch)
+            counts, p, after = self.patterns(item_answers, now, name, asking, batch)
             for row, probability, root in zip(counts, p, after.marginals[self.base.root], strict=True):
-                said = {text: int(count) for text, count in zip(texts, row, strict=True) if count}
-                found.append(Outcome(name, said, float(probability), root))
-        return tuple(found)
+                answer_counts = {text: int(count) for text, count in zip(texts, row, strict=True) if count}
+                outcomes.append(Outcome(name, answer_counts, float(probability), root))
+        return tuple(outcomes)
 
     def pair_errors(self) -> dict[str, Floats]:
         """Return by question how often the likelier of two root states is the wrong one, (K, K).
@@ -235,70 +245,73 @@ class Preposterior:
         """
         nothing = Answers.nothing()
         now, drawn = self.inference.posterior(nothing), self._draw(nothing)
-        found: dict[str, Floats] = {}
+        errors: dict[str, Floats] = {}
         for asking in self._askings(nothing):
             observer = self.observations.observers[asking.observer].name
             if observer == self.base.policy.ask and asking.view == Answers.USUAL_VIEW:
                 question = list(self.base.questions)[asking.question]
                 error = self._error(nothing, now, asking, drawn)
-                found[question] = np.minimum(found[question], error) if question in found else error
-        return found
+                errors[question] = np.minimum(errors[question], error) if question in errors else error
+        return errors
 
     def _error(self, nothing: Answers, now: Posterior, asking: _Asking, drawn: _Drawn) -> Floats:
         kernel = self.observations.kernels[asking.observer, asking.names[0]]
         if len(asking.names) == 1 and isinstance(kernel, LabelKernel):
             _, p, after = self.patterns(nothing, now, asking.names[0], asking, 1)
         else:
-            labels, numbers = _Imagination(self, nothing, asking, drawn).draws(1)
-            told, values = (
-                {name: _told(draws, [1]) for name, draws in of.items()} for of in (labels, numbers)
+            labels, numbers = _AnswerSampler(self, nothing, asking, drawn).draw(1)
+            label_rows, number_rows = (
+                {name: _rows_of_draws(draws, [1]) for name, draws in by_name.items()}
+                for by_name in (labels, numbers)
             )
-            weighed = {name: (*both, np.ones(len(both[0]))) for name, both in told.items()}
+            weighed = {name: (*row, np.ones(len(row[0]))) for name, row in label_rows.items()}
             reading = (asking.observer, asking.question, asking.view)
-            after = self.inference.posterior(nothing.tiled(self.paths).with_answers(reading, weighed, values))
+            after = self.inference.posterior(
+                nothing.tiled(self.paths).with_answers(reading, weighed, number_rows)
+            )
             p = np.full(self.paths, 1 / self.paths)
         ratio = after.marginals[self.base.root] / now.marginals[self.base.root]
         smaller = np.minimum(ratio[:, :, None], ratio[:, None, :])
         return np.asarray(np.einsum("n,nab->ab", p, smaller) / 2)
 
     def _numbers_after(
-        self, one: Answers, now: Posterior, name: str, asking: _Asking, kernel: NumberKernel
+        self, item_answers: Answers, now: Posterior, name: str, asking: _Asking, kernel: NumberKernel
     ) -> Iterator[Outcome]:
-        """Yield what a low, a middling and a high answer would do: about a third of the answers each."""
+        """Yield the effect of a low, a middling and a high answer, each about a third of the answers."""
         steps = round((kernel.high - kernel.low) / kernel.instrument.grid)
         values = np.asarray(kernel.low + kernel.instrument.grid * np.arange(steps + 1), dtype=np.float64)
-        told = {name: (np.arange(len(values)), values)}
+        numbers = {name: (np.arange(len(values)), values)}
         reading = (asking.observer, asking.question, asking.view)
-        after = self.inference.posterior(one.tiled(len(values)).with_answers(reading, {}, told))
+        after = self.inference.posterior(item_answers.tiled(len(values)).with_answers(reading, {}, numbers))
         p = np.exp(after.log_evidence - now.log_evidence[0])
         third = np.minimum((np.cumsum(p) - p / 2) / p.sum() * 3, 2).astype(np.int64)
         for part in np.unique(third):
-            own = third == part
-            low, high = values[own][[0, -1]]
-            root = p[own] @ after.marginals[self.base.root][own] / p[own].sum()
-            said = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
-            yield Outcome(name, {said: 1}, float(p[own].sum()), root)
+            in_third = third == part
+            low, high = values[in_third][[0, -1]]
+            root = p[in_third] @ after.marginals[self.base.root][in_third] / p[in_third].sum()
+            range_text = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+            yield Outcome(name, {range_text: 1}, float(p[in_third].sum()), root)
 
     def patterns(
-        self, one: Answers, now: Posterior, name: str, asking: _Asking, batch: int
+        self, item_answers: Answers, now: Posterior, name: str, asking: _Asking, batch: int
     ) -> tuple[Floats, Floats, Posterior]:
-        """Return all patterns of answers (patterns, answers), their probabilities, and what comes of each."""
+        """Return all patterns of answers (patterns, answers), their probabilities, and the posteriors."""
         kernel = self.observations.kernels[asking.observer, name]
         assert isinstance(kernel, LabelKernel)
         counts, orders = answer_patterns(kernel.alpha.shape[1], batch)
         item, answer = np.nonzero(counts)
-        told = {name: (item, answer, counts[item, answer])}
+        labels = {name: (item, answer, counts[item, answer])}
         reading = (asking.observer, asking.question, asking.view)
-        after = self.inference.posterior(one.tiled(len(counts)).with_answers(reading, told, {}))
+        after = self.inference.posterior(item_answers.tiled(len(counts)).with_answers(reading, labels, {}))
         return counts, np.exp(orders + after.log_evidence - now.log_evidence[0]), after
 
-    def _draw(self, one: Answers) -> _Drawn:
+    def _draw(self, item_answers: Answers) -> _Drawn:
         """Draw truth and switches from the item's posterior, variable by variable given those before."""
-        evidence = self.observations.evidence(one)
+        evidence = self.observations.evidence(item_answers)
         rows = len(evidence.row_item)
         rng = np.random.default_rng([self.seed, zlib.crc32(b"truth")])
-        each = replace(evidence, items=rows, row_item=np.arange(rows))
-        log_rows = self.inference.weigh(each)
+        by_row = replace(evidence, items=rows, row_item=np.arange(rows))
+        log_rows = self.inference.log_evidence_rows(by_row)
         share = np.exp(log_rows - log_rows.max())
         row = rng.choice(rows, self.paths, p=share / share.sum())
         logs = {name: log[:, row] for name, log in evidence.log_likelihood.items()}
@@ -311,11 +324,11 @@ class Preposterior:
             evidence.on,
         )
         truth = draw_truth(self.inference, drawn, rng)
-        return _Drawn(truth, self.observations.switches(one)[row], row, rows)
+        return _Drawn(truth, self.observations.switches(item_answers)[row], row, rows)
 
-    def _simulated(
+    def _simulate_gains(
         self,
-        one: Answers,
+        item_answers: Answers,
         asking: _Asking,
         batches: list[int],
         stakes: tuple[Mapping[str, float], Collection[str]],
@@ -325,42 +338,46 @@ class Preposterior:
         """Return for each batch the mean gain over the paths, and its standard error."""
         fewer = MOST_ROWS // (2 * drawn.rows * len(batches))
         paths = min(self.paths, max(fewer, FEWEST_PATHS))
-        labels, numbers = _Imagination(self, one, asking, drawn.first(paths)).draws(max(batches))
-        copies = one.tiled(paths * len(batches))
-        told, values = {}, {}
-        # Draw d of path i is told in copy i of every batch that is longer than d.
+        labels, numbers = _AnswerSampler(self, item_answers, asking, drawn.first(paths)).draw(max(batches))
+        copies = item_answers.tiled(paths * len(batches))
+        label_draws, number_draws = {}, {}
+        # Draw d of path i is in copy i of every batch that is longer than d.
         for name, draws in labels.items():
-            item, answer = _told(draws, batches)
-            told[name] = (item, answer, np.ones(len(item)))
+            item, answer = _rows_of_draws(draws, batches)
+            label_draws[name] = (item, answer, np.ones(len(item)))
         for name, numbers_of in numbers.items():
-            values[name] = _told(numbers_of, batches)
+            number_draws[name] = _rows_of_draws(numbers_of, batches)
         reading = (asking.observer, asking.question, asking.view)
-        after = self.inference.posterior(copies.with_answers(reading, told, values))
+        after = self.inference.posterior(copies.with_answers(reading, label_draws, number_draws))
         fall = before - self._loss(after, *stakes).reshape(len(batches), paths)
         error = fall.std(1, ddof=1) / math.sqrt(paths)
         return {b: (float(fall[i].mean()), float(error[i])) for i, b in enumerate(batches)}
 
 
-class _Imagination:
-    """Draws what an observer would answer, given truth and switches and what it has answered so far."""
+class _AnswerSampler:
+    """Draws an observer's further answers, given truth, switches and its answers so far."""
 
-    def __init__(self, owner: Preposterior, one: Answers, asking: _Asking, drawn: _Drawn) -> None:
+    def __init__(self, owner: Preposterior, item_answers: Answers, asking: _Asking, drawn: _Drawn) -> None:
         self.observations, self.asking, self.drawn = owner.observations, asking, drawn
         self.root = owner.base.root
-        self.one = one
+        self.answers = item_answers
         name = f"{asking.observer} {asking.question} {asking.view}"
         self.rng = np.random.default_rng([owner.seed, zlib.crc32(name.encode())])
         self.carry = owner.observations.observers[asking.observer].carry
-        self.mine = one.reading_observer == asking.observer
-        view = one.views.index(asking.view) if asking.view in one.views else -1
-        self.own = self.mine & (one.reading_question == asking.question) & (one.reading_view == view)
+        by_observer = item_answers.reading_observer == asking.observer
+        view = item_answers.views.index(asking.view) if asking.view in item_answers.views else -1
+        self.continued = (
+            by_observer
+            & (item_answers.reading_question == asking.question)
+            & (item_answers.reading_view == view)
+        )
         paths = len(drawn.on)
         halo = owner.observations.halo[asking.observer, asking.question] if len(asking.names) > 1 else 0.0
-        known = self.own & owner.observations.switched(one)
+        known = self.continued & owner.observations.switched(item_answers)
         chance = self.rng.random(paths) < halo
         self.follows: NDArray[np.bool_] = np.asarray(drawn.on[:, known].any(1) if known.any() else chance)
 
-    def draws(self, count: int) -> tuple[dict[str, Ints], dict[str, Floats]]:
+    def draw(self, count: int) -> tuple[dict[str, Ints], dict[str, Floats]]:
         """Return `count` answers on each path about each variable: labels and numbers, (paths, count)."""
         labels: dict[str, Ints] = {}
         numbers: dict[str, Floats] = {}
@@ -372,11 +389,13 @@ class _Imagination:
                 numbers[name] = draw_numbers(kernel, kind, count, self.rng)
                 continue
             counts: Floats = np.zeros(kernel.alpha.shape[1])
-            if name in self.one.labels:
-                column = self.one.labels[name]
-                own = self.own[column.reading]
+            if name in self.answers.labels:
+                column = self.answers.labels[name]
+                continued = self.continued[column.reading]
                 weight = column.weight * np.where(column.spread, kernel.weight, 1.0)
-                counts = np.bincount(column.answer[own], weight[own], len(counts)).astype(np.float64)
+                counts = np.bincount(column.answer[continued], weight[continued], len(counts)).astype(
+                    np.float64
+                )
             labels[name] = draw_labels(kernel.alpha[kind] + counts, count, self.rng)
         return labels, numbers
 
@@ -391,37 +410,48 @@ class _Imagination:
         """Draw the type that the reading brings out of a variable, (paths,)."""
         paths = len(self.drawn.on)
         fresh = kernel.mix[self.drawn.truth[name]]
-        weight, own = self._settled(name, fresh), np.ones((paths, fresh.shape[1]))
+        weight, continued_likelihood = (
+            self._settled_given_others(name, fresh),
+            np.ones((paths, fresh.shape[1])),
+        )
         for reading, likelihood, used in self._likelihoods(name):
-            if self.own[reading]:
-                own = likelihood
+            if self.continued[reading]:
+                continued_likelihood = likelihood
             else:
                 mean = (fresh * likelihood).sum(1, keepdims=True)
                 carried = self.carry * likelihood + (1 - self.carry) * mean
                 weight *= np.where(used[:, None], carried, 1.0)
-        p = (self.carry * weight + (1 - self.carry) * fresh * weight.sum(1, keepdims=True)) * own
+        p = (
+            self.carry * weight + (1 - self.carry) * fresh * weight.sum(1, keepdims=True)
+        ) * continued_likelihood
         if name != self.root:
             seen = self.observations.seen_state.get(self.asking.observer)
             if seen is not None and self.follows.any():
-                imagined = self.observations.imagined[self.asking.observer, name][seen[seen_root]] * own
+                imagined = (
+                    self.observations.imagined[self.asking.observer, name][seen[seen_root]]
+                    * continued_likelihood
+                )
                 p = np.where(self.follows[:, None], imagined, p)
         return choose(p, self.rng.random(paths))
 
-    def _settled(self, name: str, fresh: Floats) -> Floats:
+    def _settled_given_others(self, name: str, fresh: Floats) -> Floats:
         """Return P(type that the observer settles on | truth, others' answers) on each path, (paths, M)."""
-        found = self.observations.given_others(self.one, self.asking.observer, name)
-        return fresh.copy() if found is None else found[self.drawn.row, self.drawn.truth[name]]
+        settled = self.observations.given_others(self.answers, self.asking.observer, name)
+        return fresh.copy() if settled is None else settled[self.drawn.row, self.drawn.truth[name]]
 
     def _likelihoods(self, name: str) -> Iterator[tuple[int, Floats, NDArray[np.bool_]]]:
         """Yield the observer's readings about a variable: likelihood (paths, M), and where it is of use."""
-        found = self.observations.of_readings(self.one, self.asking.observer, name, self.drawn.on)
-        for reading, likelihood in found:
+        readings = self.observations.of_readings(self.answers, self.asking.observer, name, self.drawn.on)
+        for reading, likelihood in readings:
             on = self.drawn.on[:, reading]
             yield reading, likelihood, np.ones(len(on), dtype=bool) if name == self.root else ~on
 
 
-def _told(draws: NDArray[Any], batches: list[int]) -> tuple[Ints, NDArray[Any]]:
-    """Return copies' numbers and what is told in them: of batch b on path i the first b of (paths, count)."""
+def _rows_of_draws(draws: NDArray[Any], batches: list[int]) -> tuple[Ints, NDArray[Any]]:
+    """Return the index of the copy and the answer of each draw, both (draws,).
+
+    draws: (paths, count). Path i of batch number k is copy i + k · paths, which has the first `batch` draws.
+    """
     paths = len(draws)
     item = [np.repeat(np.arange(paths), batch) + number * paths for number, batch in enumerate(batches)]
     return np.concatenate(item), np.concatenate([draws[:, :batch].reshape(-1) for batch in batches])

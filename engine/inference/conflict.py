@@ -65,25 +65,28 @@ class Conflict:
 
 
 @dataclass(frozen=True)
-class _Left:
-    """What is known of C readings, each (C,): `reading` their indices, increasing.
+class _Candidates:
+    """Log probabilities of C readings that may contradict the others, each (C,), in nats.
 
-    alone: log P(its answers). others: log P(all other answers of the item). surprise: s_r. All in nats.
+    reading: their indices, increasing. alone: log P(its answers). log_others: log P(all other answers of the
+    item). surprise: s_r.
     """
 
     reading: Ints
     alone: Floats
-    others: Floats
+    log_others: Floats
     surprise: Floats
 
-    def part(self, chosen: Ints) -> _Left:
-        """Return some of them."""
-        return _Left(self.reading[chosen], self.alone[chosen], self.others[chosen], self.surprise[chosen])
+    def part(self, chosen: Ints) -> _Candidates:
+        """Return the chosen ones of them."""
+        return _Candidates(
+            self.reading[chosen], self.alone[chosen], self.log_others[chosen], self.surprise[chosen]
+        )
 
 
 @dataclass(frozen=True)
-class _Plain:
-    """Which of all readings gave plain answers about one variable only, (R,), and which these are.
+class _PlainReadings:
+    """The readings that gave plain answers about one variable only, of all readings (R,).
 
     variable: (R,) its place among the labels, -1 where it is no such reading. draws: (R,) how many answers.
     log_orders: (R,) log of the number of orders in which they could have come.
@@ -95,8 +98,8 @@ class _Plain:
     log_orders: Floats
 
     @classmethod
-    def of(cls, answers: Answers) -> _Plain:
-        """Look through the columns."""
+    def of(cls, answers: Answers) -> _PlainReadings:
+        """Find the plain readings of these answers."""
         total = len(answers.reading_item)
         draws, variables = np.zeros(total, dtype=np.int64), np.zeros(total, dtype=np.int64)
         log_orders, variable = np.zeros(total), np.full(total, -1)
@@ -130,10 +133,10 @@ def conflict_of(inference: Inference, answers: Answers, log_evidence: Floats) ->
     alone = inference.log_evidence(answers.each_reading(several))
     apart = np.bincount(item, weights=alone, minlength=count)
     bits = np.where(readings > 1, apart - log_evidence, 0) / math.log(2)
-    others = _log_others(inference, answers, chosen, alone)
-    left = _Left(chosen, alone, others, alone + others - log_evidence[item])
-    tail = _tails(inference, answers, left, readings[item])
-    keys: list[NDArray[Any]] = [*_told_apart(inference, answers, chosen), np.round(np.log(tail), 6), item]
+    log_others = _log_others(inference, answers, chosen, alone)
+    candidates = _Candidates(chosen, alone, log_others, alone + log_others - log_evidence[item])
+    tail = _tails(inference, answers, candidates, readings[item])
+    keys: list[NDArray[Any]] = [*_tie_keys(inference, answers, chosen), np.round(np.log(tail), 6), item]
     order = np.lexsort(keys)
     first = order[np.flatnonzero(np.diff(item[order], prepend=-1))]
     probability[item[first]] = np.minimum(readings[item[first]] * tail[first], 1)
@@ -145,58 +148,64 @@ def _log_others(inference: Inference, answers: Answers, chosen: Ints, alone: Flo
     """Return log P(all other answers of its item) for each chosen reading; alone: log P(its own), (C,)."""
     readings = np.bincount(answers.reading_item, minlength=len(answers.items))
     size = readings[answers.reading_item[chosen]]
-    others = np.empty(len(chosen))
+    log_others = np.empty(len(chosen))
     # Of two readings the other one is all the others.
     two = np.flatnonzero(size == 2)
     pairs = two[np.argsort(answers.reading_item[chosen[two]], kind="stable")].reshape(-1, 2)
-    others[pairs] = alone[pairs[:, ::-1]]
+    log_others[pairs] = alone[pairs[:, ::-1]]
     more = np.zeros(len(answers.reading_item), dtype=bool)
     more[chosen[size > 2]] = True
     if more.any():
-        others[size > 2] = inference.log_evidence(answers.without_each(more))
-    return others
+        log_others[size > 2] = inference.log_evidence(answers.without_each(more))
+    return log_others
 
 
-def _tails(inference: Inference, answers: Answers, left: _Left, readings: Ints) -> Floats:
-    """Return p_r, or its bound, of readings of items with so many of them, (C,)."""
-    tail = np.minimum(np.exp(-left.surprise), 1)
-    tail[left.surprise <= LEAST_BITS * math.log(2)] = 1
+def _tails(inference: Inference, answers: Answers, candidates: _Candidates, readings: Ints) -> Floats:
+    """Return p_r, or its bound, of each reading, (C,); readings: (C,) how many its item has."""
+    tail = np.minimum(np.exp(-candidates.surprise), 1)
+    tail[candidates.surprise <= LEAST_BITS * math.log(2)] = 1
     alarm = inference.network.knowledge.policy.conflict / readings
-    plain = _Plain.of(answers)
+    plain = _PlainReadings.of(answers)
     # The tail is at least the probability of the reading's own pattern, which follows from the surprise.
     # Of readings that are not plain ones it is no probability, and may be anything.
-    least = np.exp(np.minimum(left.alone - left.surprise + plain.log_orders[left.reading], 0))
-    use = (plain.variable[left.reading] >= 0) & (tail < 1) & (tail >= alarm) & (least < alarm)
+    least = np.exp(
+        np.minimum(candidates.alone - candidates.surprise + plain.log_orders[candidates.reading], 0)
+    )
+    use = (plain.variable[candidates.reading] >= 0) & (tail < 1) & (tail >= alarm) & (least < alarm)
     place = np.flatnonzero(use)
     columns = (answers.reading_observer, answers.reading_question, answers.reading_view)
-    kinds = np.stack([column[left.reading[place]] for column in (*columns, plain.variable, plain.draws)], 1)
+    kinds = np.stack(
+        [column[candidates.reading[place]] for column in (*columns, plain.variable, plain.draws)], 1
+    )
     groups, which = np.unique(kinds, axis=0, return_inverse=True)
     for number, (observer, _question, _view, variable, draws) in enumerate(groups.tolist()):
         kernel = inference.observations.kernels[observer, plain.names[variable]]
         assert isinstance(kernel, LabelKernel)
-        patterns = math.comb(draws + kernel.alpha.shape[1] - 1, draws)
-        if patterns <= MOST_PATTERNS:
-            same, step = place[which.reshape(-1) == number], MOST_ROWS // patterns
+        pattern_count = math.comb(draws + kernel.alpha.shape[1] - 1, draws)
+        if pattern_count <= MOST_PATTERNS:
+            same, step = place[which.reshape(-1) == number], MOST_ROWS // pattern_count
             for part in (same[start : start + step] for start in range(0, len(same), step)):
                 counts, orders = answer_patterns(kernel.alpha.shape[1], draws)
-                told = (plain.names[variable], counts, orders)
-                tail[part] = _exact_tails(inference, answers, left.part(part), told)
+                patterns = (plain.names[variable], counts, orders)
+                tail[part] = _exact_tails(inference, answers, candidates.part(part), patterns)
     return tail
 
 
-def _told_apart(inference: Inference, answers: Answers, chosen: Ints) -> tuple[Ints, ...]:
-    """Return by what equal readings are told apart, the last first: view, question, observer, askable.
+def _tie_keys(inference: Inference, answers: Answers, chosen: Ints) -> tuple[Ints, ...]:
+    """Return the sort keys of equally surprising readings, (C,) each, the last key first.
+
+    They are view, question, observer, askable.
 
     Of two that contradict each other as much, the one that cannot be asked again is named.
     """
-    askable = np.array([one.askable for one in inference.observations.observers], dtype=np.int64)
+    askable = np.array([o.askable for o in inference.observations.observers], dtype=np.int64)
     view = np.argsort(np.argsort(np.array(answers.views)))
     observer = answers.reading_observer[chosen]
     return view[answers.reading_view[chosen]], answers.reading_question[chosen], observer, askable[observer]
 
 
 def _exact_tails(
-    inference: Inference, answers: Answers, left: _Left, patterns: tuple[str, Floats, Floats]
+    inference: Inference, answers: Answers, candidates: _Candidates, patterns: tuple[str, Floats, Floats]
 ) -> Floats:
     """Return p_r of readings of one observer, question and view, (C,).
 
@@ -204,8 +213,8 @@ def _exact_tails(
     that there can be.
     """
     chosen = np.zeros(len(answers.reading_item), dtype=bool)
-    chosen[left.reading] = True
-    any_of = left.reading[0]
+    chosen[candidates.reading] = True
+    any_of = candidates.reading[0]
     view = answers.views[answers.reading_view[any_of]]
     reading = (int(answers.reading_observer[any_of]), int(answers.reading_question[any_of]), view)
     name, counts, orders = patterns
@@ -219,7 +228,7 @@ def _exact_tails(
         imagined = items.tiled(len(counts)).with_answers(reading, labels, {})
         return inference.log_evidence(imagined).reshape(-1, size)
 
-    log_given = log_evidence(answers.without_each(chosen)) - left.others
-    as_bad = log_evidence(Answers.nothing()) - log_given >= left.surprise - TIE
+    log_given = log_evidence(answers.without_each(chosen)) - candidates.log_others
+    as_bad = log_evidence(Answers.nothing()) - log_given >= candidates.surprise - TIE
     p = np.exp(orders[:, None] + log_given)
     return np.asarray((p * as_bad).sum(0) / p.sum(0))

@@ -34,14 +34,16 @@ def mutual_information(network: Network) -> dict[frozenset[str], float]:
     base = network.knowledge
     inference = Inference(network)
     names = [base.root, *(v for node in network.nodes.values() for v in node.variables)]
-    told = [(name, state) for name in names for state in range(len(base.variables[name].states))]
-    rows = len(told)
+    fixed_states = [(name, state) for name in names for state in range(len(base.variables[name].states))]
+    rows = len(fixed_states)
     logs = {
         name: np.where(
-            [other != name for other, _ in told],
+            [fixed != name for fixed, _ in fixed_states],
             0.0,
             np.where(
-                np.arange(len(base.variables[name].states))[:, None] == [s for _, s in told], 0.0, -np.inf
+                np.arange(len(base.variables[name].states))[:, None] == [s for _, s in fixed_states],
+                0.0,
+                -np.inf,
             ),
         )
         for name in names
@@ -51,19 +53,19 @@ def mutual_information(network: Network) -> dict[frozenset[str], float]:
     given = inference.marginals(Evidence(rows, np.arange(rows), np.zeros(rows), logs, every, none))
     nothing = Evidence(1, np.zeros(1, dtype=np.int64), np.zeros(1), {}, np.zeros(1, dtype=bool), none)
     prior = inference.marginals(nothing)
-    found: dict[frozenset[str], float] = {}
+    bits: dict[frozenset[str], float] = {}
     for name in names:
-        own = np.flatnonzero([other == name for other, _ in told])
-        for other in names:
-            if other != name and frozenset((name, other)) not in found:
-                p = given[other][own]
+        fixed_rows = np.flatnonzero([fixed == name for fixed, _ in fixed_states])
+        for second in names:
+            if second != name and frozenset((name, second)) not in bits:
+                p = given[second][fixed_rows]
                 with np.errstate(divide="ignore", invalid="ignore"):
-                    terms = np.where(p > 0, p * np.log2(p / prior[other]), 0.0)
-                found[frozenset((name, other))] = max(float(prior[name][0] @ terms.sum(1)), 0.0)
-    return found
+                    terms = np.where(p > 0, p * np.log2(p / prior[second]), 0.0)
+                bits[frozenset((name, second))] = max(float(prior[name][0] @ terms.sum(1)), 0.0)
+    return bits
 
 
-def joint_marginal(inference: Inference, one: Answers, pair: tuple[str, str]) -> NDArray[np.float64]:
+def joint_marginal(inference: Inference, answers: Answers, pair: tuple[str, str]) -> NDArray[np.float64]:
     """Return P(x, y | answers) of two variables of one item, (states of x, states of y).
 
         P(x, y | answers) = P(x, answers) / P(answers) · P(y | x, answers)
@@ -71,17 +73,17 @@ def joint_marginal(inference: Inference, one: Answers, pair: tuple[str, str]) ->
     by one exact inference a state of x; neither is derived, nor are both the same.
     """
     first, second = pair
-    found: NDArray[np.float64] = joint_marginals(inference, one, first, (second,))[second][0]
-    return found
+    joint: NDArray[np.float64] = joint_marginals(inference, answers, first, (second,))[second][0]
+    return joint
 
 
 def joint_marginals(
-    inference: Inference, answers: Answers, first: str, others: Sequence[str]
+    inference: Inference, answers: Answers, first: str, other_names: Sequence[str]
 ) -> dict[str, NDArray[np.float64]]:
-    """Return P(x, y | answers) of one variable with each of others, for N items at once.
+    """Return P(x, y | answers) of one variable with each of several others, for N items at once.
 
-    The formula is that of `joint_marginal`. other -> (N, states of `first`, states of the other); none of
-    them is derived, and `first` is none of the others.
+    The formula is that of `joint_marginal`. Name of the other -> (N, states of `first`, states of the other);
+    no variable is derived, and `first` is none of the others.
     """
     evidence = inference.observations.evidence(answers)
     states, rows = len(inference.network.knowledge.variables[first].states), len(evidence.row_item)
@@ -89,61 +91,61 @@ def joint_marginals(
     held = np.repeat(np.where(np.eye(states, dtype=bool), 0.0, -np.inf), rows, axis=1)
     copies[first] = copies.get(first, 0.0) + held
     items = evidence.items
-    each = replace(
+    clamped = replace(
         evidence,
         items=states * items,
         row_item=np.concatenate([evidence.row_item + state * items for state in range(states)]),
         log_weight=np.tile(np.asarray(evidence.log_weight), states),
         log_likelihood=copies,
-        told=np.full(states * rows, bool(inference.steps)),
+        has_evidence=np.full(states * rows, bool(inference.steps)),
         on=np.zeros((2, 0), dtype=np.int64),
     )
-    found = inference.given(each)
-    log_evidence = found.log_evidence.reshape(states, items)
+    posterior = inference.given(clamped)
+    log_evidence = posterior.log_evidence.reshape(states, items)
     share = np.exp(log_evidence - log_evidence.max(0))
     share /= share.sum(0)
     joint = {}
-    for name in others:
-        given = found.marginals[name].reshape(states, items, -1)
+    for name in other_names:
+        given = posterior.marginals[name].reshape(states, items, -1)
         joint[name] = np.where(share[..., None] > 0, share[..., None] * given, 0.0).transpose(1, 0, 2)
     return joint
 
 
-def looked_marginals(
+def marginals_without_halo(
     inference: Inference, answers: Answers, names: Sequence[str], gold: Gold | None = None
 ) -> dict[str, NDArray[np.float64]]:
     """Return P(x, a reading's answers did not follow its label | answers, gold), variable -> (R, states).
 
-    Both are dependent given the answers, so that a product of their marginals is no joint. The switches of an
-    item's readings are alternatives of which each is weighed by itself, s:
+    The two events are dependent given the answers, so a product of their marginals is no joint. The sum is
+    over all settings s of the switches of an item's readings:
 
         P(x, z_r = 0 | d) = Σ_s P(s | d) P(x | d, s) 1{s_r = 0}
 
     gold: of categorical and binary variables; it is taken as known where it is.
     """
     variables, readings = inference.network.knowledge.variables, len(answers.reading_item)
-    found = {name: np.zeros((readings, len(variables[name].states))) for name in names}
+    marginals = {name: np.zeros((readings, len(variables[name].states))) for name in names}
     for items, evidence in inference.evidence_of(answers):
         rows = len(evidence.row_item)
-        known = {} if gold is None else _known(inference, gold.part(items.start, items.stop))
-        logs = {name: np.asarray(one) for name, one in evidence.log_likelihood.items()}
+        known = {} if gold is None else _log_gold_likelihood(inference, gold.part(items.start, items.stop))
+        logs = {name: np.asarray(log_likelihood) for name, log_likelihood in evidence.log_likelihood.items()}
         for name, held in known.items():
             logs[name] = logs.get(name, 0.0) + held[:, evidence.row_item]
-        each = replace(
+        by_row = replace(
             evidence,
             items=rows,
             row_item=np.arange(rows),
             log_likelihood=logs,
-            told=np.full(rows, bool(inference.steps)) if known else evidence.told,
+            has_evidence=np.full(rows, bool(inference.steps)) if known else evidence.has_evidence,
             on=np.zeros((2, 0), dtype=np.int64),
         )
-        given = inference.given(each)
+        given = inference.given(by_row)
         peak = np.full(evidence.items, -np.inf)
         np.maximum.at(peak, evidence.row_item, given.log_evidence)
         share = np.exp(given.log_evidence - peak[evidence.row_item])
         share /= np.bincount(evidence.row_item, share)[evidence.row_item]
-        mine = (answers.reading_item >= items.start) & (answers.reading_item < items.stop)
-        item = answers.reading_item[mine] - items.start
+        in_part = (answers.reading_item >= items.start) & (answers.reading_item < items.stop)
+        item = answers.reading_item[in_part] - items.start
         row, reading = evidence.on
         for name in names:
             p = share[:, None] * given.marginals[name]
@@ -151,18 +153,18 @@ def looked_marginals(
             np.add.at(total, evidence.row_item, p)
             followed = np.zeros((len(item), p.shape[1]))
             np.add.at(followed, reading, p[row])
-            found[name][mine] = np.maximum(total[item] - followed, 0.0)
-    return found
+            marginals[name][in_part] = np.maximum(total[item] - followed, 0.0)
+    return marginals
 
 
-def _known(inference: Inference, gold: Gold) -> dict[str, NDArray[np.float64]]:
-    """Return log P(gold | state) of each variable, (states, N), 0 where there is none of an item."""
+def _log_gold_likelihood(inference: Inference, gold: Gold) -> dict[str, NDArray[np.float64]]:
+    """Return log P(gold | state) of each variable, (states, N); 0 for items without gold."""
     variables = inference.network.knowledge.variables
-    found = {}
+    log_gold = {}
     for name, values in gold.values.items():
         if variables[name].kind in ("categorical", "binary"):
             state = states_of(variables[name], values)
             hot = np.arange(len(variables[name].states))[:, None] == state
             # Rather than what cannot be: gold may contradict answers that allow one state alone.
-            found[name] = np.where(hot | (state < 0), 0.0, IMPROBABLE)
-    return found
+            log_gold[name] = np.where(hot | (state < 0), 0.0, IMPROBABLE)
+    return log_gold

@@ -2,8 +2,8 @@
 
     log Z_i = log Σ_rows w_row · Σ_root q(root) u(root) Π_below (junction tree)
 
-A row whose evidence speaks of the root alone needs no pass over the tree: given the root all below it is as
-the knowledge has it.
+A row with evidence about the root alone needs no pass over the tree: given the root, the variables below it
+have their prior distribution.
 """
 
 from __future__ import annotations
@@ -46,13 +46,17 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
+# Rows of evidence built at once.
 MOST_ROWS = 8192
-CHUNK = 2560
+# Rows of a pass over the tree at most: on the CPU for each thread, and on a device.
+MOST_CHUNK = 2560
 DEVICE_CHUNK = 1 << 17
-CACHED = 400_000
+# Numbers of a pass's largest array at most, so that it stays in a processor's cache.
+CACHED_NUMBERS = 400_000
 # Below this the calls themselves cost more than what they compute.
 LEAST_CHUNK = 24
-FEW = 96
+# Rows with evidence up to which numpy is used in place of torch, whose calls cost more.
+FEW_ROWS = 96
 # Odds beyond this are as good as certain, and still numbers.
 MOST_LOG_ODDS = 600.0
 
@@ -87,23 +91,25 @@ class _Tree:
     outlets: tuple[Readout, ...]
 
     def put(self, array: Floats) -> Array:
-        """Return an array as those of this tree are."""
+        """Return the array converted to the library, type and device of this tree."""
         like = self.tables[0]
         return array if isinstance(like, np.ndarray) else _tensor(array, like.dtype, like.device)
 
     def as_tensors(self, device: str, single: bool) -> _Tree:
-        """Return the same as torch tensors on a device."""
+        """Return this tree as torch tensors on a device."""
         import torch
 
         kind = torch.float32 if single else torch.float64
         outlets = tuple(
-            Readout(_tensor(one.transposed, kind, device), _tensor(one.states, kind, device), one.events)
-            for one in self.outlets
+            Readout(
+                _tensor(outlet.transposed, kind, device), _tensor(outlet.states, kind, device), outlet.events
+            )
+            for outlet in self.outlets
         )
         return _Tree(tuple(_tensor(table, kind, device) for table in self.tables), outlets)
 
 
-def _check(device: str) -> None:
+def _check_device(device: str) -> None:
     import torch
 
     try:
@@ -126,7 +132,7 @@ def _numpy(array: Array) -> Floats:
 
 
 class Inference:
-    """A network made ready for one population.
+    """Exact inference in a network, for one population.
 
     device: where torch computes; "cpu" or a CUDA device. single: in float32 there. threads: how many torch
     uses on the CPU; more than one pays for thousands of items on an idle machine. Raises SekeError where
@@ -143,7 +149,7 @@ class Inference:
         threads: int = 1,
     ) -> None:
         if device != "cpu":
-            _check(device)
+            _check_device(device)
         self.network = network
         self.population = population or network.knowledge.reference
         self.observations = ObservationModel(network, self.population)
@@ -157,9 +163,11 @@ class Inference:
         # All below the root as the knowledge has it: one column a root state.
         every = np.eye(len(scale))
         total, held = collect(self.steps, tables, {})
-        self._chunk = min(CHUNK, max(CACHED // _widest(self.steps, held), LEAST_CHUNK))
-        self._log_untold = np.broadcast_to(total, (len(scale), 1))
-        self._untold = self._layout.stacked(every, distribute(self.steps, self._tree.outlets, held, every))
+        self._chunk = min(MOST_CHUNK, max(CACHED_NUMBERS // _largest_array(self.steps, held), LEAST_CHUNK))
+        self._log_z_prior = np.broadcast_to(total, (len(scale), 1))
+        self._prior_marginals = self._layout.stack(
+            every, distribute(self.steps, self._tree.outlets, held, every)
+        )
 
     @cached_property
     def _tensors(self) -> _Tree:
@@ -182,7 +190,7 @@ class Inference:
         return linear, sum(peaks, np.zeros(states))
 
     def _outlets(self, tables: tuple[Floats, ...]) -> tuple[Readout, ...]:
-        """Return what is read off at each clique: its own nodes, and the rules violated within it."""
+        """Return the readout of each clique: its own nodes, and the rules violated within it."""
         events: list[dict[int, Floats]] = [{} for _ in tables]
         for number, rule in enumerate(self.rules):
             zeros: list[Floats] = [np.zeros(1)] * len(tables)
@@ -194,7 +202,7 @@ class Inference:
                 outlets.append(Readout(np.ascontiguousarray(table.T), self._layout.functions))
                 continue
             cells = math.prod(table.shape[: 1 + len(step.shared)])
-            rows = [one.reshape(cells, -1).T for one in (table, *inside.values())]
+            rows = [weights.reshape(cells, -1).T for weights in (table, *inside.values())]
             outlets.append(Readout(np.concatenate(rows), indicators(step.sizes), tuple(inside)))
         return tuple(outlets)
 
@@ -204,21 +212,21 @@ class Inference:
         Raises:
             AnswerError: an item whose readings cannot be weighed exactly.
         """
-        found = np.empty((self._layout.rows, len(answers.items)))
+        stacked = np.empty((self._layout.rows, len(answers.items)))
         log_evidence = np.empty(len(answers.items))
         followed = np.zeros(len(answers.reading_item))
         odds = {name: np.zeros(len(answers.items)) for name in self.network.knowledge.cells}
         for items, evidence in self.evidence_of(answers):
             shares = np.empty(len(evidence.row_item))
-            log_evidence[items] = self.weigh(evidence, found[:, items], shares)
+            log_evidence[items] = self.log_evidence_rows(evidence, stacked[:, items], shares)
             if evidence.on.size:
                 item = answers.reading_item
-                mine = np.flatnonzero((item >= items.start) & (item < items.stop))
+                part_readings = np.flatnonzero((item >= items.start) & (item < items.stop))
                 row, reading = evidence.on
-                followed[mine] = np.bincount(reading, shares[row], len(mine))
+                followed[part_readings] = np.bincount(reading, shares[row], len(part_readings))
             for name in odds.keys() & evidence.log_likelihood.keys():
                 odds[name][items] = _answer_odds(evidence, name, shares)
-        return self._layout.posterior(answers.items, found, log_evidence, followed, odds)
+        return self._layout.posterior(answers.items, stacked, log_evidence, followed, odds)
 
     def marginals(self, evidence: Evidence) -> Mapping[str, Floats]:
         """Return the marginals of all variables given evidence, each (N, states)."""
@@ -226,28 +234,28 @@ class Inference:
 
     def given(self, evidence: Evidence) -> Posterior:
         """Return the posteriors given evidence; items have no names."""
-        found = np.empty((self._layout.rows, evidence.items))
-        log_evidence = self.weigh(evidence, found)
-        return self._layout.posterior((), found, log_evidence, np.zeros(0), {})
+        stacked = np.empty((self._layout.rows, evidence.items))
+        log_evidence = self.log_evidence_rows(evidence, stacked)
+        return self._layout.posterior((), stacked, log_evidence, np.zeros(0), {})
 
     def beliefs(self, evidence: Evidence) -> tuple[Floats, Mapping[str, Floats]]:
-        """Return log P(answers) of each item, (N,), and the marginals of what was answered, (states, N).
+        """Return log P(answers) of each item, (N,), and the marginals of the answered variables, (states, N).
 
-        The marginals are the derivatives of the one in the log-likelihoods of the other.
+        The marginals are the derivatives of log P(answers) in the log-likelihoods.
         """
-        found = np.empty((self._layout.rows, evidence.items))
-        log_z = self.weigh(evidence, found)
-        return log_z, {name: found[self._layout.places[name]] for name in evidence.log_likelihood}
+        stacked = np.empty((self._layout.rows, evidence.items))
+        log_z = self.log_evidence_rows(evidence, stacked)
+        return log_z, {name: stacked[self._layout.places[name]] for name in evidence.log_likelihood}
 
     def log_evidence(self, answers: Answers) -> Floats:
         """Return log P(answers) of each item, nats, (N,)."""
-        found = np.empty(len(answers.items))
+        log_z = np.empty(len(answers.items))
         for items, evidence in self.evidence_of(answers):
-            found[items] = self.weigh(evidence)
-        return found
+            log_z[items] = self.log_evidence_rows(evidence)
+        return log_z
 
     def evidence_of(self, answers: Answers) -> Iterator[tuple[slice, Evidence]]:
-        """Yield the evidence about part after part of the items, each of a bounded number of rows.
+        """Yield the evidence in parts: a slice of the items, and their evidence of at most MOST_ROWS rows.
 
         Items and readings are numbered within the part.
         """
@@ -256,16 +264,18 @@ class Inference:
             part = answers if whole else answers.part(start, stop)
             yield slice(start, stop), self.observations.evidence(part)
 
-    def weigh(self, evidence: Evidence, found: Floats | None = None, shares: Floats | None = None) -> Floats:
+    def log_evidence_rows(
+        self, evidence: Evidence, stacked: Floats | None = None, shares: Floats | None = None
+    ) -> Floats:
         """Return log P(answers) of each item, nats, (N,).
 
-        Where given, `found` (layout's rows, N) is filled, and `shares` (rows,) with P(row | its item's
-        answers).
+        Where given, `stacked` (rows of the layout, N) is filled with the posterior, and `shares` (rows,) with
+        P(row | its item's answers).
         """
         rows = np.bincount(evidence.row_item, minlength=evidence.items)
         ends = np.cumsum(rows)
         log_z = np.empty(evidence.items)
-        few = self.device == "cpu" and np.count_nonzero(evidence.told) <= FEW
+        few = self.device == "cpu" and np.count_nonzero(evidence.has_evidence) <= FEW_ROWS
         most = self._chunk * self.threads if self.device == "cpu" else DEVICE_CHUNK
         # Chunks of equal size rather than a small last one.
         most = -(-len(evidence.row_item) // max(-(-len(evidence.row_item) // most), 1))
@@ -274,62 +284,74 @@ class Inference:
             for start, stop in cuts_of(ends, most):
                 first, last = int(ends[start] - rows[start]), int(ends[stop - 1])
                 part = evidence.part(start, stop, first, last)
-                out = None if found is None else found[:, start:stop]
-                log_z[start:stop], share = self._weigh(tree, part, out)
+                part_stacked = None if stacked is None else stacked[:, start:stop]
+                log_z[start:stop], share = self._chunk_log_evidence(tree, part, part_stacked)
                 if shares is not None:
                     shares[first:last] = share
         return log_z
 
-    def _weigh(self, tree: _Tree, evidence: Evidence, found: Floats | None) -> tuple[Floats, Floats]:
-        told = np.flatnonzero(evidence.told)
-        u, scale = self._likelihoods(tree, evidence, told)
-        logs = np.repeat(self._log_untold, len(evidence.row_item), axis=1)
-        if len(told):
+    def _chunk_log_evidence(
+        self, tree: _Tree, evidence: Evidence, stacked: Floats | None
+    ) -> tuple[Floats, Floats]:
+        evidence_rows = np.flatnonzero(evidence.has_evidence)
+        u, scale = self._likelihoods(tree, evidence, evidence_rows)
+        logs = np.repeat(self._log_z_prior, len(evidence.row_item), axis=1)
+        if len(evidence_rows):
             total, held = collect(self.steps, tree.tables, u)
-            logs[:, told] = _numpy(total)
+            logs[:, evidence_rows] = _numpy(total)
         logs += self._log_root
         if self.network.root in evidence.log_likelihood:
             logs += evidence.log_likelihood[self.network.root]
-        log_rows, root = _normalised(logs)
-        log_z, share = _by_item(log_rows + scale, evidence.row_item, evidence.items)
-        if found is None:
+        log_rows, root = _log_sum_and_shares(logs)
+        log_z, share = _item_log_z(log_rows + scale, evidence.row_item, evidence.items)
+        if stacked is None:
             return log_z, share
         root *= share
         beliefs = None
-        if len(told):
-            beliefs = distribute(self.steps, tree.outlets, held, tree.put(root[:, told]))
-        self._fill(found, evidence, root, told, beliefs)
+        if len(evidence_rows):
+            beliefs = distribute(self.steps, tree.outlets, held, tree.put(root[:, evidence_rows]))
+        self._fill(stacked, evidence, root, evidence_rows, beliefs)
         return log_z, share
 
     def _fill(
-        self, found: Floats, evidence: Evidence, root: Floats, told: Ints, beliefs: Beliefs | None
+        self, stacked: Floats, evidence: Evidence, root: Floats, evidence_rows: Ints, beliefs: Beliefs | None
     ) -> None:
-        """Add up the items' rows, told and untold, in `found`; root: (K, rows), its shares in the items."""
-        row_item = evidence.row_item
-        if beliefs is not None and len(told) == evidence.items == len(row_item):
-            self._layout.stacked(root, beliefs, found)
-            return
-        rest = np.zeros((len(root), evidence.items))
-        _add_columns(rest, root[:, ~evidence.told], row_item[~evidence.told])
-        np.matmul(self._untold, rest, out=found)
-        if beliefs is not None:
-            _add_columns(found, self._layout.stacked(root[:, told], beliefs), row_item[told])
+        """Sum the rows of each item, with and without evidence, into `stacked`.
 
-    def _likelihoods(self, tree: _Tree, evidence: Evidence, told: Ints) -> tuple[dict[str, Array], Floats]:
-        """Return the told rows' likelihoods, linear with a peak of one; and each row's log taken out."""
+        root: (K, rows) P(root state, row | answers of the item).
+        """
+        row_item = evidence.row_item
+        if beliefs is not None and len(evidence_rows) == evidence.items == len(row_item):
+            self._layout.stack(root, beliefs, stacked)
+            return
+        prior_shares = np.zeros((len(root), evidence.items))
+        _add_columns(prior_shares, root[:, ~evidence.has_evidence], row_item[~evidence.has_evidence])
+        np.matmul(self._prior_marginals, prior_shares, out=stacked)
+        if beliefs is not None:
+            _add_columns(
+                stacked, self._layout.stack(root[:, evidence_rows], beliefs), row_item[evidence_rows]
+            )
+
+    def _likelihoods(
+        self, tree: _Tree, evidence: Evidence, evidence_rows: Ints
+    ) -> tuple[dict[str, Array], Floats]:
+        """Return the likelihoods of rows with evidence, linear with peak 1, and the rows' log-scales."""
         scale, linear = evidence.log_weight.copy(), {}
         for name, logs in evidence.log_likelihood.items():
-            if name != self.network.root and len(told):
-                part = tree.put(logs if len(told) == len(scale) else logs[:, told])
+            if name != self.network.root and len(evidence_rows):
+                part = tree.put(logs if len(evidence_rows) == len(scale) else logs[:, evidence_rows])
                 xp = library(part)
                 peak = xp.amax(part, 0)
                 linear[name] = xp.exp(part - peak)
-                scale[told] += _numpy(peak)
+                scale[evidence_rows] += _numpy(peak)
         return linear, scale
 
 
 class _Layout:
-    """Where in one array (rows, N) all stands: the root, the variables, functions of the block, rules."""
+    """The order of all posterior figures in one array (rows, N).
+
+    First the root and the variables, then the means of functions of the block, then the rules.
+    """
 
     def __init__(self, network: Network, rules: tuple[str, ...]) -> None:
         base = network.knowledge
@@ -339,7 +361,7 @@ class _Layout:
         ends = np.cumsum([len(base.variables[name].states) for name in names]).tolist()
         self.places = dict(zip(names, map(slice, [0, *ends], ends), strict=False))
         self.derived = [v for v in base.variables.values() if v.kind == "derived"]
-        functions = [self._holds(variable) for variable in self.derived]
+        functions = [self._state_indicators(variable) for variable in self.derived]
         if len(base.affect) > 1:
             functions.append(self._product())
         cells = max((grid.runs[-1].stop for grid in (s.grid for s in network.steps) if grid), default=0)
@@ -347,8 +369,8 @@ class _Layout:
         self.means = slice(ends[-1], ends[-1] + len(self.functions))
         self.rows = self.means.stop + len(rules)
 
-    def _holds(self, variable: Variable) -> Floats:
-        """Return where each state of a derived variable holds, (states, cells of the block)."""
+    def _state_indicators(self, variable: Variable) -> Floats:
+        """Return 1 where a state of a derived variable holds, (states, cells of the block)."""
         nodes = self.network.nodes.values()
         node = next(n for n in nodes if variable.formulas[0].variables() <= set(n.variables))
         assert node.index is not None
@@ -368,7 +390,7 @@ class _Layout:
         product = self._values(first)[node.index[:, 0]] * self._values(second)[node.index[:, 1]]
         return np.asarray(product[None])
 
-    def stacked(self, root: Floats, beliefs: Beliefs, out: Floats | None = None) -> Floats:
+    def stack(self, root: Floats, beliefs: Beliefs, out: Floats | None = None) -> Floats:
         """Return the root's distribution and what was read off the tree in one array, (rows, N)."""
         parts = [root, *(_numpy(beliefs.marginals[name]) for name in self.names[1:])]
         parts += [] if beliefs.means is None else [_numpy(beliefs.means)]
@@ -378,20 +400,20 @@ class _Layout:
     def posterior(
         self,
         items: tuple[str, ...],
-        found: Floats,
+        stacked: Floats,
         log_evidence: Floats,
         followed: Floats,
         odds: Mapping[str, Floats],
     ) -> Posterior:
-        """Name what stands in the rows of `found`, (rows, N)."""
-        marginals = {name: found[place].T for name, place in self.places.items()}
+        """Return the posterior whose figures are in `stacked`, (rows, N)."""
+        marginals = {name: stacked[place].T for name, place in self.places.items()}
         start = self.means.start
         for variable in self.derived:
             stop = start + len(variable.states)
-            marginals[variable.name] = found[start:stop].T
+            marginals[variable.name] = stacked[start:stop].T
             start = stop
-        violations = found[self.means.stop :].T
-        correlation = self._correlation(marginals, found[self.means.stop - 1])
+        violations = stacked[self.means.stop :].T
+        correlation = self._correlation(marginals, stacked[self.means.stop - 1])
         return Posterior(items, marginals, correlation, log_evidence, self.rules, violations, followed, odds)
 
     def _correlation(self, marginals: Mapping[str, Floats], product: Floats) -> Floats:
@@ -424,16 +446,16 @@ def _answer_odds(evidence: Evidence, name: str, shares: Floats) -> Floats:
     return np.asarray(np.log(np.maximum(p, 1e-300)) - np.log(np.maximum(total - p, 1e-300)))
 
 
-def _widest(steps: Sequence[Clique], held: Sequence[CliqueState]) -> int:
-    """Return how many numbers an item has in the largest array of the passes."""
-    sizes = [one.static.size // one.static.shape[-1] for one in held]
+def _largest_array(steps: Sequence[Clique], held: Sequence[CliqueState]) -> int:
+    """Return the size per item of the largest array of the two passes, in numbers."""
+    sizes = [messages.static.size // messages.static.shape[-1] for messages in held]
     for step in steps:
         runs = step.grid.runs if step.grid else ()
         sizes.append(max((run.stop - run.start for run in runs), default=math.prod(step.sizes)))
     return max(sizes, default=1)
 
 
-def _normalised(logs: Floats) -> tuple[Floats, Floats]:
+def _log_sum_and_shares(logs: Floats) -> tuple[Floats, Floats]:
     """Return the log of the sum over the first axis, and the shares in it."""
     peak = logs.max(0)
     shares = np.exp(logs - peak)
@@ -442,7 +464,7 @@ def _normalised(logs: Floats) -> tuple[Floats, Floats]:
     return peak + np.log(total), shares
 
 
-def _by_item(log_rows: Floats, row_item: Ints, items: int) -> tuple[Floats, Floats]:
+def _item_log_z(log_rows: Floats, row_item: Ints, items: int) -> tuple[Floats, Floats]:
     """Return each item's log Z, (items,), and each row's share in it, (rows,); every item has a row."""
     if len(log_rows) == items:
         return log_rows, np.ones(items)
@@ -453,11 +475,11 @@ def _by_item(log_rows: Floats, row_item: Ints, items: int) -> tuple[Floats, Floa
     return peak + np.log(total), shares / total[row_item]
 
 
-def _add_columns(found: Floats, columns: Floats, item: Ints) -> None:
-    """Add columns to those of their items; `item` increases."""
+def _add_columns(totals: Floats, columns: Floats, item: Ints) -> None:
+    """Add columns (K, n) to the totals (K, N) of their items; item: (n,), increasing."""
     starts = np.flatnonzero(np.diff(item, prepend=-1))
     sums = columns if len(starts) == len(item) else np.add.reduceat(columns, starts, axis=1)
-    if len(starts) == found.shape[1]:
-        found += sums
+    if len(starts) == totals.shape[1]:
+        totals += sums
     else:
-        found[:, item[starts]] += sums
+        totals[:, item[starts]] += sums

@@ -80,7 +80,7 @@ def draw_truth(
                 row_item=np.arange(len(items)),
                 log_weight=evidence.log_weight[items],
                 log_likelihood=part,
-                told=np.full(len(items), bool(inference.steps)),
+                has_evidence=np.full(len(items), bool(inference.steps)),
             )
             drawn[items] = choose(inference.marginals(given)[name], u[items])
         truth[name] = drawn
@@ -128,16 +128,16 @@ def draw_labels(alpha: Floats, count: int, rng: np.random.Generator) -> Ints:
 
 
 def draw_numbers(kernel: NumberKernel, kind: Ints, count: int, rng: np.random.Generator) -> Floats:
-    """Draw numbers as the instrument emits them: on its grid, within the range, now and then anything."""
-    one, shape = kernel.instrument, (len(kind), count)
-    value = one.gain * kernel.nodes[kind][:, None] + one.offset
-    value = value + one.noise * rng.standard_normal(shape)
-    value = np.where(rng.random(shape) < one.slip, _anything(kernel, shape, rng), value)
-    on_grid = kernel.low + one.grid * np.round((value - kernel.low) / one.grid)
+    """Draw numbers of the instrument, (N, count): on its grid and within its range, slips included."""
+    instrument, shape = kernel.instrument, (len(kind), count)
+    value = instrument.gain * kernel.nodes[kind][:, None] + instrument.offset
+    value = value + instrument.noise * rng.standard_normal(shape)
+    value = np.where(rng.random(shape) < instrument.slip, _draw_any_number(kernel, shape, rng), value)
+    on_grid = kernel.low + instrument.grid * np.round((value - kernel.low) / instrument.grid)
     return np.clip(on_grid, kernel.low, kernel.high)
 
 
-def _anything(kernel: NumberKernel, shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+def _draw_any_number(kernel: NumberKernel, shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
     steps = round((kernel.high - kernel.low) / kernel.instrument.grid)
     return np.asarray(kernel.low + kernel.instrument.grid * rng.integers(0, steps + 1, shape))
 
@@ -161,11 +161,11 @@ class SimulatedObserver:
     ) -> None:
         self.observations, self.truth, self.rng, self.misfit = observations, truth, rng, misfit
         self.base = observations.network.knowledge
-        self.index = [one.name for one in observations.observers].index(name)
+        self.index = [observer.name for observer in observations.observers].index(name)
         self.observer = observations.observers[self.index]
         self.items = len(truth[self.base.root])
         self.kernels = {v: k for (o, v), k in observations.kernels.items() if o == self.index}
-        self.seen = {name: self._settled(name, looks or {}, rng) for name in self.kernels}
+        self.seen = {name: self._draw_settled(name, looks or {}, rng) for name in self.kernels}
         self.lost = misfit.drift * (np.linspace(0, 1, self.items) if when is None else when)
 
     def reading(self, question: str, draws: int) -> dict[str, NDArray[Any]]:
@@ -179,23 +179,23 @@ class SimulatedObserver:
         """Begin a reading of a question about a view not shown yet; rng: of all that is drawn in it."""
         return SimulatedReading(self, question, self.rng if rng is None else rng)
 
-    def kinds(self, question: str, rng: np.random.Generator) -> dict[str, Ints]:
+    def reading_types(self, question: str, rng: np.random.Generator) -> dict[str, Ints]:
         """Draw what a reading brings out of each variable, (N,) reading types."""
         names = [v for v in self.base.questions[question].variables if v in self.kernels]
         carry = 0.0 if self.misfit.independent else self.observations.carry[self.index]
-        found: dict[str, Ints] = {}
+        reading_types: dict[str, Ints] = {}
         for name in names:
             again = rng.random(self.items) < carry
-            found[name] = np.where(again, self.seen[name], self._fresh(name, rng))
-        self._follow(question, found, rng)
-        return found
+            reading_types[name] = np.where(again, self.seen[name], self._draw_fresh(name, rng))
+        self._follow_label(question, reading_types, rng)
+        return reading_types
 
-    def _settled(self, name: str, looks: Mapping[str, Ints], rng: np.random.Generator) -> Ints:
+    def _draw_settled(self, name: str, looks: Mapping[str, Ints], rng: np.random.Generator) -> Ints:
         """Draw what the observer settles on, (N,) reading types."""
         look = self.observations.shared_look(name) if name in looks else None
         known = self.observations.observers_of(name)
         if look is None or self.index not in known:
-            return self._fresh(name, rng)
+            return self._draw_fresh(name, rng)
         place, x, drawn = known.index(self.index), self.truth[name], looks[name]
         number = look.family_of(place)
         if number < 0:
@@ -204,21 +204,21 @@ class SimulatedObserver:
             given = look.families[number].of_member(place)[x, drawn[:, 0], drawn[:, 1 + number]]
         return choose(given, rng.random(self.items))
 
-    def _fresh(self, name: str, rng: np.random.Generator) -> Ints:
+    def _draw_fresh(self, name: str, rng: np.random.Generator) -> Ints:
         return choose(self.kernels[name].mix[self.truth[name]], rng.random(self.items))
 
-    def _follow(self, question: str, kinds: dict[str, Ints], rng: np.random.Generator) -> None:
-        """Where the switch is on, let what the label implies take the place of what was seen."""
+    def _follow_label(self, question: str, reading_types: dict[str, Ints], rng: np.random.Generator) -> None:
+        """Replace the types by those that the label implies, in items whose switch is on."""
         root, questions = self.base.root, list(self.base.questions)
         declared = self.observations.halo[self.index, questions.index(question)]
         halo = self.misfit.halo if declared and self.misfit.halo is not None else declared
-        if root not in kinds or not halo:
+        if root not in reading_types or not halo:
             return
         on = rng.random(self.items) < halo
-        label = self.observations.seen_state[self.index][kinds[root]]
-        for name in (name for name in kinds if name != root):
+        label = self.observations.seen_state[self.index][reading_types[root]]
+        for name in (name for name in reading_types if name != root):
             implied = self.observations.imagined[self.index, name][label]
-            kinds[name] = np.where(on, choose(implied, rng.random(self.items)), kinds[name])
+            reading_types[name] = np.where(on, choose(implied, rng.random(self.items)), reading_types[name])
 
 
 class SimulatedReading:
@@ -233,31 +233,31 @@ class SimulatedReading:
 
     def more(self, count: int) -> dict[str, NDArray[Any]]:
         """Draw further answers by variable, (N, count), as `SimulatedObserver.reading` has them."""
-        drawn: dict[str, list[NDArray[Any]]] = {name: [] for name in self.kinds}
+        drawn: dict[str, list[NDArray[Any]]] = {name: [] for name in self.reading_types}
         for _ in range(count):
             if self.observer.misfit.independent:
                 self._begin()
-            for name in self.kinds:
+            for name in self.reading_types:
                 drawn[name].append(self._answer(name))
         return {name: np.stack(answers, axis=1) for name, answers in drawn.items()}
 
     def _begin(self) -> None:
-        self.kinds = self.observer.kinds(self.question, self.rng)
+        self.reading_types = self.observer.reading_types(self.question, self.rng)
         self.theta: dict[str, Floats] = {}
-        for name, kind in self.kinds.items():
+        for name, kind in self.reading_types.items():
             kernel = self.observer.kernels[name]
             if isinstance(kernel, LabelKernel):
                 self.theta[name] = propensities(kernel.alpha[kind], self.rng)
 
     def _answer(self, name: str) -> NDArray[Any]:
-        """Return the next answer of each item about a variable, (N,)."""
+        """Draw the next answer of each item about a variable, (N,)."""
         kernel, items = self.observer.kernels[name], self.observer.items
         lost = self.rng.random(items) < self.observer.lost
         if isinstance(kernel, LabelKernel):
             anything = self.rng.integers(0, kernel.alpha.shape[1], items)
             return np.where(lost, anything, choose(self.theta[name], self.rng.random(items)))
-        number = _anything(kernel, (items,), self.rng)
-        return np.where(lost, number, draw_numbers(kernel, self.kinds[name], 1, self.rng)[:, 0])
+        number = _draw_any_number(kernel, (items,), self.rng)
+        return np.where(lost, number, draw_numbers(kernel, self.reading_types[name], 1, self.rng)[:, 0])
 
 
 def values_of(

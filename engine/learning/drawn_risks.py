@@ -1,4 +1,4 @@
-"""A fit's uncertainty -> what the risk of a decision would be under each of its draws.
+"""A fit's uncertainty -> the risk of each decision under each draw of the fit.
 
 The tables that a fit writes are means; a decision made with them is right with the probability that they
 state for a new item of the same observers. Of many items chosen for their small risks that is no longer so,
@@ -77,9 +77,9 @@ class FitDraws:
         if population_n is not None:
             drawn = rng.dirichlet(np.maximum(population_n * p, 1e-3), draws)
             shifts = list(np.log(np.maximum(drawn, 1e-12)) - np.log(np.maximum(p, 1e-12)))
-        # Of its own, so that what is drawn besides is the same however many observers there are.
-        (of_follows,) = rng.spawn(1)
-        observed = tuple(_observed(fit, number, of_follows) for number in chosen.tolist())
+        # A generator of its own keeps all other draws the same for any number of observers.
+        (follows_rng,) = rng.spawn(1)
+        observed = tuple(_draw_observers(fit, number, follows_rng) for number in chosen.tolist())
         return cls(inference, observed, tuple(shifts))
 
     def risks(self, answers: Answers, levels: Mapping[str, LevelDecision]) -> DrawnRisks:
@@ -95,7 +95,7 @@ class FitDraws:
             evidence = self.observed[row].evidence(answers)
             shift = self.shifts[row]
             if shift is not None:
-                evidence = _shifted(evidence, root, shift)
+                evidence = _shift_root(evidence, root, shift)
             posterior = self.inference.given(evidence)
             log_evidence[row] = posterior.log_evidence
             for name, level in levels.items():
@@ -105,19 +105,19 @@ class FitDraws:
         return DrawnRisks(risks, weight / weight.mean(0))
 
 
-def _observed(fit: Fit, number: int, rng: np.random.Generator) -> ObservationModel:
-    """Return the observers of one draw; those that err together still do, as often as is drawn."""
+def _draw_observers(fit: Fit, number: int, rng: np.random.Generator) -> ObservationModel:
+    """Return the observation model of one draw of the fit, with drawn dependence between observers."""
     values = {name: drawn[number] for name, drawn in fit.draws.items()}
     values |= {path: np.array(fitted) for path, (_, _, fitted, _) in fit.exponents.items()}
-    observations = fit.unknowns.observed(values)
+    observations = fit.unknowns.model_at(values)
     declared = fit.unknowns.base.dependence
     observations.dependent = declared is not None
     if declared is not None:
-        observations.observers = with_drawn_follows(observations.observers, declared, rng)
+        observations.observers = draw_follows(observations.observers, declared, rng)
     return observations
 
 
-def with_drawn_follows(
+def draw_follows(
     observers: Iterable[Observer], declared: Dependence, rng: np.random.Generator
 ) -> tuple[Observer, ...]:
     """Return the observers with `follows`, `family_follows` drawn from Beta(n p, n (1 - p)), p as declared.
@@ -138,12 +138,12 @@ def with_drawn_follows(
 
 
 def _quantile(mean: float, count: float, at: float) -> float:
-    """Return a quantile of Beta(count mean, count (1 - mean)); the mean where it is sure, or has no count."""
+    """Return a quantile of Beta(count mean, count (1 - mean)); the mean if it is 0 or 1, or count is 0."""
     return float(betaincinv(count * mean, count * (1 - mean), at)) if count and 0 < mean < 1 else mean
 
 
-def _shifted(evidence: Evidence, root: str, shift: Floats) -> Evidence:
-    """Return evidence with the logs (K,) added to the root's."""
+def _shift_root(evidence: Evidence, root: str, shift: Floats) -> Evidence:
+    """Return the evidence with the log shift (K,) added to the log-likelihood of the root's states."""
     logs = dict(evidence.log_likelihood)
     about_root = logs.get(root, np.zeros((len(shift), len(evidence.row_item))))
     return replace(evidence, log_likelihood={**logs, root: about_root + shift[:, None]})

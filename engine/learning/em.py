@@ -34,11 +34,17 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-LEAST, MOST = 0.001, 0.999
-STEPS = 10
-ENOUGH = 0.002
-N_STATE = 1.0
-MOST_ROUNDS = 2000
+# Bounds of a learned cell, a probability.
+LEAST_P, MOST_P = 0.001, 0.999
+# Steps of EM at most, each with a compilation of the network.
+EM_STEPS = 10
+# EM ends where no cell or mean changed by more, in its unit.
+CONVERGED = 0.002
+# Pseudo-counts of the population's prior for each root state.
+PRIOR_N_OF_STATE = 1.0
+# Rounds of EM for the population at most.
+MOST_EM_ROUNDS = 2000
+# Pseudo-counts that the overlay states at most.
 MOST_N = 1e6
 
 
@@ -54,7 +60,11 @@ class Learned:
 
 @dataclass
 class _Sums:
-    """Expected counts: of root states (K,), of true and of doubt (K,) a binary variable, of moments."""
+    """Expected counts over all items.
+
+    state: (K,) of root states. true, doubt: binary variable -> (K,) sums of p and of p (1 - p). first,
+    second: (K, D) and (K, D, D) moments of the D interval variables.
+    """
 
     state: Floats
     true: dict[str, Floats]
@@ -64,19 +74,19 @@ class _Sums:
 
 
 def learn_knowledge(fit: Fit, answers: Answers, gold: Gold, before: Knowledge) -> Learned:
-    """Return what the answers and gold make of the cells and moments, observers as they were fitted.
+    """Return the base with cells and moments learned from answers and gold, observers as they were fitted.
 
     before: the base as declared, whose strengths are the prior's; the fit may be of a later one.
     """
     inference = fit.unknowns.inference
     sums = None
-    for _ in range(STEPS):
-        sums = _expected(fit, inference, answers, gold)
-        base = _updated(before, sums)
-        moved = _farthest(inference.network.knowledge, base)
+    for _ in range(EM_STEPS):
+        sums = _expected_counts(fit, inference, answers, gold)
+        base = _update_base(before, sums)
+        moved = _largest_change(inference.network.knowledge, base)
         network = compile_network(base, inference.network)
         inference = Inference(network, inference.population, threads=inference.threads)
-        if moved < ENOUGH:
+        if moved < CONVERGED:
             break
     assert sums is not None
     entries = tuple(_entries(before, inference.network.knowledge, sums))
@@ -84,26 +94,26 @@ def learn_knowledge(fit: Fit, answers: Answers, gold: Gold, before: Knowledge) -
 
 
 def learn_population(fit: Fit, inference: Inference, answers: Answers, gold: Gold) -> Learned:
-    """Return P(root) among these items, observers as they were fitted; its prior counts N_STATE a state.
+    """Return P(root) among these items, observers as they were fitted; prior counts are PRIOR_N_OF_STATE.
 
-    What is known counts as it is, so that gold has to be drawn from the items as they come.
+    Gold counts as certain, so the items with gold have to be a random sample of all items.
 
     EM for the shares of a mixture whose components are known, P(answers | root), which has one maximum. How
     sure a share is follows from what information is left when the missing is taken off (Louis 1982).
     """
     base, declared = inference.network.knowledge, inference.observations.prior
-    values = dict(fit.point) | {path: np.array(one[2]) for path, one in fit.exponents.items()}
-    observations, likelihood = fit.unknowns.observed(values), Likelihood(inference, answers, Gold({}))
+    values = dict(fit.point) | {path: np.array(exponent[2]) for path, exponent in fit.exponents.items()}
+    observations, likelihood = fit.unknowns.model_at(values), Likelihood(inference, answers, Gold({}))
     given = []
     for part in likelihood.parts:
         evidence = observations.evidence(part.answers)
         given.append(inference.given(evidence).marginals[base.root] / declared)
-    likely, n = np.concatenate(given), N_STATE * len(declared)
+    likely, n = np.concatenate(given), PRIOR_N_OF_STATE * len(declared)
     if base.root in gold.values:
         known = states_of(base.variables[base.root], gold.values[base.root])
         likely[known >= 0] = np.eye(len(declared))[known[known >= 0]]
     p = declared
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MOST_EM_ROUNDS):
         shares = likely * p
         shares /= shares.sum(1, keepdims=True)
         before, p = p, (n * declared + shares.sum(0)) / (n + len(shares))
@@ -121,15 +131,15 @@ def learn_population(fit: Fit, inference: Inference, answers: Answers, gold: Gol
     )
     texts = dict(zip(states, shares_of_one(p.tolist()), strict=True))
     sections = {"priors": {"populations": {name: {"p": texts}}}}
-    other = replace(base.populations[name], p=tuple(p.tolist()))
-    populations = {**base.populations, name: other}
+    population = replace(base.populations[name], p=tuple(p.tolist()))
+    populations = {**base.populations, name: population}
     return Learned(replace(base, populations=populations), inference, entries, sections)
 
 
-def _expected(fit: Fit, inference: Inference, answers: Answers, gold: Gold) -> _Sums:
-    """Sum over items what is expected of them: a pass of the network for each root state."""
-    values = dict(fit.point) | {path: np.array(one[2]) for path, one in fit.exponents.items()}
-    observations = fit.unknowns.observed(values)
+def _expected_counts(fit: Fit, inference: Inference, answers: Answers, gold: Gold) -> _Sums:
+    """Return the expected counts over all items, by one pass of the network for each root state."""
+    values = dict(fit.point) | {path: np.array(exponent[2]) for path, exponent in fit.exponents.items()}
+    observations = fit.unknowns.model_at(values)
     base, likelihood = inference.network.knowledge, Likelihood(inference, answers, gold)
     root, states = base.root, base.variables[base.root].states
     edges = [np.array(base.variables[name].edges) for name in base.affect]
@@ -145,24 +155,26 @@ def _expected(fit: Fit, inference: Inference, answers: Answers, gold: Gold) -> _
     for part in likelihood.parts:
         evidence, rows = likelihood.rows(part, observations)
         about = rows.log_likelihood.get(root, np.zeros((k, rows.items)))
-        log_rows, found = np.empty((k, rows.items)), []
+        log_rows, posteriors = np.empty((k, rows.items)), []
         for e in range(k):
             only = np.where(np.arange(k)[:, None] == e, 0.0, IMPOSSIBLE)
-            one = inference.given(replace(rows, log_likelihood={**rows.log_likelihood, root: about + only}))
-            log_rows[e] = one.log_evidence + evidence.log_weight
-            found.append(one)
+            posterior = inference.given(
+                replace(rows, log_likelihood={**rows.log_likelihood, root: about + only})
+            )
+            log_rows[e] = posterior.log_evidence + evidence.log_weight
+            posteriors.append(posterior)
         starts = np.flatnonzero(np.diff(evidence.row_item, prepend=-1))
         peak = np.maximum.reduceat(log_rows.max(0), starts)[evidence.row_item]
         weight = np.exp(log_rows - peak)
         weight /= np.add.reduceat(weight.sum(0), starts)[evidence.row_item]
-        for e, one in enumerate(found):
+        for e, posterior in enumerate(posteriors):
             w = weight[e]
             sums.state[e] += w.sum()
             for name in base.cells:
-                p = one.marginals[name][:, 1]
+                p = posterior.marginals[name][:, 1]
                 sums.true[name][e] += w @ p
                 sums.doubt[name][e] += w @ (p * (1 - p))
-            bins = [one.marginals[name] for name in base.affect]
+            bins = [posterior.marginals[name] for name in base.affect]
             shape = d, rows.items
             mean = np.array([p @ c for p, c in zip(bins, centres, strict=True)]).reshape(shape)
             within = np.array([(edge[1] - edge[0]) ** 2 / 12 for edge in edges])
@@ -172,43 +184,44 @@ def _expected(fit: Fit, inference: Inference, answers: Answers, gold: Gold) -> _
             for i in range(d):
                 sums.second[e, i, i] += w @ square[i]
             if d == 2:
-                product = one.correlation * np.sqrt((square - mean**2).prod(0)) + mean.prod(0)
+                product = posterior.correlation * np.sqrt((square - mean**2).prod(0)) + mean.prod(0)
                 sums.second[e, 0, 1] += w @ product
                 sums.second[e, 1, 0] = sums.second[e, 0, 1]
     return sums
 
 
-def _updated(base: Knowledge, sums: _Sums) -> Knowledge:
-    """Return the base with the cells and moments that the sums come to with the declared ones."""
+def _update_base(base: Knowledge, sums: _Sums) -> Knowledge:
+    """Return the base with the posterior means of cells and moments, given expected counts."""
     cells = {
         name: tuple(
-            replace(cell, p=float(np.clip((cell.n * cell.p + true) / (cell.n + count), LEAST, MOST)))
+            replace(cell, p=float(np.clip((cell.n * cell.p + true) / (cell.n + count), LEAST_P, MOST_P)))
             for cell, true, count in zip(row, sums.true[name], sums.state, strict=True)
         )
         for name, row in base.cells.items()
     }
-    moments = tuple(_moved(one, sums, e) for e, one in enumerate(base.moments))
+    moments = tuple(_update_moments(prior, sums, e) for e, prior in enumerate(base.moments))
     return replace(base, cells=cells, moments=moments, yaml=None, numbers=base.numbers)
 
 
-def _moved(one: Moments, sums: _Sums, e: int) -> Moments:
-    total = one.n + sums.state[e]
-    mean, sd = np.array(one.mean), np.array(one.sd)
-    declared = np.array(one.correlation) * np.outer(sd, sd) + np.outer(mean, mean)
-    first = (one.n * mean + sums.first[e]) / total
+def _update_moments(prior: Moments, sums: _Sums, e: int) -> Moments:
+    """Return the posterior means of the moments in root state e."""
+    total = prior.n + sums.state[e]
+    mean, sd = np.array(prior.mean), np.array(prior.sd)
+    declared = np.array(prior.correlation) * np.outer(sd, sd) + np.outer(mean, mean)
+    first = (prior.n * mean + sums.first[e]) / total
     known = sums.second[e] != 0
-    second = np.where(known, (one.n * declared + sums.second[e]) / total, 0.0)
+    second = np.where(known, (prior.n * declared + sums.second[e]) / total, 0.0)
     covariance = second - np.outer(first, first)
     wide = np.sqrt(np.diag(covariance))
-    correlation = np.where(known, covariance / np.outer(wide, wide), np.array(one.correlation))
+    correlation = np.where(known, covariance / np.outer(wide, wide), np.array(prior.correlation))
     correlation = np.clip(correlation, -0.99, 0.99)
     np.fill_diagonal(correlation, 1.0)
     rows = tuple(tuple(float(x) for x in row) for row in correlation)
-    return replace(one, mean=tuple(first.tolist()), sd=tuple(wide.tolist()), correlation=rows)
+    return replace(prior, mean=tuple(first.tolist()), sd=tuple(wide.tolist()), correlation=rows)
 
 
-def _farthest(old: Knowledge, new: Knowledge) -> float:
-    """Return how far the cell or mean that moved most moved."""
+def _largest_change(old: Knowledge, new: Knowledge) -> float:
+    """Return the largest absolute change of any cell or mean."""
     cells = [
         abs(a.p - b.p) for name in old.cells for a, b in zip(old.cells[name], new.cells[name], strict=True)
     ]
@@ -217,8 +230,9 @@ def _farthest(old: Knowledge, new: Knowledge) -> float:
 
 
 def _entries(before: Knowledge, after: Knowledge, sums: _Sums) -> list[Entry]:
+    """Return the entries of all cells and means, with their sds before and after."""
     states = before.variables[before.root].states
-    found = []
+    entries = []
     for name, row in before.cells.items():
         for e, (old, new) in enumerate(zip(row, after.cells[name], strict=True)):
             width = new.p * (1 - new.p)
@@ -226,34 +240,34 @@ def _entries(before: Knowledge, after: Knowledge, sums: _Sums) -> list[Entry]:
             prior_sd = float(np.sqrt(old.p * (1 - old.p) / (old.n + 1)))
             sd = min(1 / np.sqrt(max(information, 1 / prior_sd**2)), prior_sd)
             keys: tuple[str, ...] = ("activations", "cells", states[e], name, "p")
-            found.append(Entry(keys, old.p, prior_sd, new.p, float(sd)))
+            entries.append(Entry(keys, old.p, prior_sd, new.p, float(sd)))
     for e, (old_m, new_m) in enumerate(zip(before.moments, after.moments, strict=True)):
         for i in range(len(before.affect)):
             prior_sd = old_m.sd[i] / np.sqrt(old_m.n + 1)
             sd = min(new_m.sd[i] / np.sqrt(old_m.n + sums.state[e] + 1), prior_sd)
             keys = ("affect", "moments", states[e], f"mean[{i}]")
-            found.append(Entry(keys, old_m.mean[i], float(prior_sd), new_m.mean[i], float(sd)))
-    return found
+            entries.append(Entry(keys, old_m.mean[i], float(prior_sd), new_m.mean[i], float(sd)))
+    return entries
 
 
 def _sections(before: Knowledge, entries: tuple[Entry, ...], after: Knowledge) -> dict[str, Any]:
     """Return the sections of the overlay: cells with what they count for now, and moments."""
     states = before.variables[before.root].states
     cells: dict[str, Any] = {}
-    for entry in (one for one in entries if one.keys[0] == "activations"):
+    for entry in (entry for entry in entries if entry.keys[0] == "activations"):
         _, _, state, name, _ = entry.keys
         n = min(max(entry.value * (1 - entry.value) / entry.sd**2 - 1, 0.1), MOST_N)
         cells.setdefault(state, {})[name] = {"p": f"{entry.value:.5f}", "n": f"{n:.1f}"}
     moments: dict[str, Any] = {}
-    sure = {one.keys[2]: one for one in entries if one.keys[0] == "affect"}
-    for state, one in zip(states, after.moments, strict=False):
-        n = min(max((one.sd[-1] / sure[state].sd) ** 2 - 1, 0.1), MOST_N)
+    sure = {entry.keys[2]: entry for entry in entries if entry.keys[0] == "affect"}
+    for state, fitted in zip(states, after.moments, strict=False):
+        n = min(max((fitted.sd[-1] / sure[state].sd) ** 2 - 1, 0.1), MOST_N)
         moments[state] = {
-            "mean": f"[{', '.join(f'{x:.4f}' for x in one.mean)}]",
-            "sd": f"[{', '.join(f'{x:.4f}' for x in one.sd)}]",
+            "mean": f"[{', '.join(f'{x:.4f}' for x in fitted.mean)}]",
+            "sd": f"[{', '.join(f'{x:.4f}' for x in fitted.sd)}]",
             "n": f"{n:.1f}",
         }
-        if len(one.mean) == 2:
-            moments[state]["correlation"] = f"{one.correlation[0][1]:.4f}"
-    found: dict[str, Any] = {"activations": {"cells": cells}} if cells else {}
-    return found | ({"affect": {"moments": moments}} if moments else {})
+        if len(fitted.mean) == 2:
+            moments[state]["correlation"] = f"{fitted.correlation[0][1]:.4f}"
+    sections: dict[str, Any] = {"activations": {"cells": cells}} if cells else {}
+    return sections | ({"affect": {"moments": moments}} if moments else {})

@@ -32,9 +32,9 @@ LEAST_COUNT = 1e-4
 def draw_shares(mode: Floats, root: Floats, shift: Floats, drawn: Floats) -> Floats:
     """Return draws (S, P) of unconstrained coordinates of which some are logits of shares.
 
-    mode: (P,). root: (P, P), a square root of the Laplace covariance. shift: (P,), what is taken from a
-    coordinate to make it the logit of a stick; NaN where it is none, which stays Gaussian. drawn: (S, P)
-    standard normal numbers.
+    mode: (P,). root: (P, P), a square root of the Laplace covariance. shift: (P,), subtracted from a
+    coordinate to make it the logit of a stick; NaN for a coordinate that is no share and stays Gaussian.
+    drawn: (S, P) standard normal numbers.
     """
     coordinates = mode + drawn @ root.T
     shares = ~np.isnan(shift)

@@ -1,7 +1,7 @@
 """log P(answers, gold) of many items, differentiable in how their observers answer.
 
-What observers are like shapes the log-likelihoods l[v, x] that their answers give to each state x of a
-variable v (`evidence`, in torch). For the network beyond, the engine's log Z is a function of these alone,
+The parameters of observers determine the log-likelihoods l[v, x] that their answers give to each state x of
+a variable v (`evidence`, in torch). For the network beyond, the engine's log Z is a function of these alone,
 and ∂ log Z / ∂ l[v, x] = P(v = x | answers): exact marginals are the derivative.
 """
 
@@ -31,16 +31,19 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Make = Callable[[Sequence[Tensor]], ObservationModel]
 
+# Log-likelihood, nats, of a state that gold rules out: exp of it is small yet above 0 in double precision.
 IMPOSSIBLE = -690.0
+# Rows of evidence in a part, of which gradients are taken at once.
 MOST_ROWS = 2048
 
 
 @dataclass(frozen=True)
-class Known:
-    """A part of the items: their answers, and where their gold is not, variable -> (states, N) logs.
+class ItemPart:
+    """A part of the items, with their answers and gold.
 
-    states: variable -> (N,) the state of gold, of those of which all items have it. log_gold: (N,)
-    log P(gold), where all that was answered about is known of all items; None elsewhere.
+    gold: variable -> (states, N) logs, IMPOSSIBLE for states that gold rules out. states: variable -> (N,)
+    the state of gold, of variables with gold of all items. log_gold: (N,) log P(gold), where all items have
+    gold of all variables that were answered about; else None.
     """
 
     answers: Answers
@@ -49,24 +52,26 @@ class Known:
     log_gold: Floats | None
 
 
-class _Rows(torch.autograd.Function):
+class _RowLogZ(torch.autograd.Function):
     """log Z of each row of evidence, (rows,), as a function of its log-likelihoods."""
 
     @staticmethod
     def forward(ctx: Any, inference: Inference, evidence: Evidence, *logs: Tensor) -> Tensor:
         names = tuple(evidence.log_likelihood)
-        known = {name: one.detach().numpy() for name, one in zip(names, logs, strict=True)}
+        known = {
+            name: log_likelihood.detach().numpy() for name, log_likelihood in zip(names, logs, strict=True)
+        }
         log_z, beliefs = inference.beliefs(replace(evidence, log_likelihood=known))
         ctx.beliefs = [beliefs[name] for name in names]
         return torch.as_tensor(log_z)
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> Any:
-        return None, None, *(torch.as_tensor(one) * slope for one in ctx.beliefs)
+        return None, None, *(torch.as_tensor(belief) * slope for belief in ctx.beliefs)
 
 
-class _Total(torch.autograd.Function):
-    """The sum over all items; part after part is derived and forgotten, so that memory is bounded."""
+class _SumOverItems(torch.autograd.Function):
+    """Σ log Z over all items. Gradients are taken part by part, so that memory is bounded."""
 
     @staticmethod
     def forward(ctx: Any, likelihood: Likelihood, make: Make, gold: bool, *values: Tensor) -> Tensor:
@@ -74,20 +79,20 @@ class _Total(torch.autograd.Function):
         total = 0.0
         with torch_threads(likelihood.inference.threads), torch.enable_grad():
             for part in likelihood.parts:
-                found = likelihood.of_part(part, make(leaves), gold=gold).sum()
-                if found.requires_grad:
-                    found.backward()  # type: ignore[no-untyped-call]
-                total += float(found.detach())
-        ctx.slopes = [torch.zeros_like(one) if one.grad is None else one.grad for one in leaves]
+                part_sum = likelihood.of_part(part, make(leaves), gold=gold).sum()
+                if part_sum.requires_grad:
+                    part_sum.backward()  # type: ignore[no-untyped-call]
+                total += float(part_sum.detach())
+        ctx.slopes = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
         return torch.tensor(total, dtype=torch.float64)
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> Any:
-        return None, None, None, *(slope * one for one in ctx.slopes)
+        return None, None, None, *(slope * leaf_slope for leaf_slope in ctx.slopes)
 
 
 class Likelihood:
-    """The items that a fit is about."""
+    """The log-likelihood of the answers and gold of a fit's items."""
 
     def __init__(self, inference: Inference, answers: Answers, gold: Gold) -> None:
         self.inference = inference
@@ -98,25 +103,29 @@ class Likelihood:
             states[name] = states_of(variables[name], values)
             elsewhere = np.arange(len(variables[name].states))[:, None] != states[name]
             logs[name] = np.where(elsewhere & (states[name] >= 0), IMPOSSIBLE, 0.0)
-        self.parts: list[Known] = []
+        self.parts: list[ItemPart] = []
         for start, stop in cuts_of(rows, MOST_ROWS):
-            own = {name: one[:, start:stop] for name, one in logs.items() if one[:, start:stop].any()}
-            certain = {name: one[start:stop] for name, one in states.items() if (one[start:stop] >= 0).all()}
+            part_gold = {name: log[:, start:stop] for name, log in logs.items() if log[:, start:stop].any()}
+            certain = {
+                name: state[start:stop] for name, state in states.items() if (state[start:stop] >= 0).all()
+            }
             part = answers.part(start, stop)
-            self.parts.append(Known(part, own, certain, self._log_gold(part, own, certain)))
+            self.parts.append(ItemPart(part, part_gold, certain, self._log_gold(part, part_gold, certain)))
 
     def _log_gold(
         self, answers: Answers, gold: Mapping[str, Floats], certain: Mapping[str, Any]
     ) -> Floats | None:
-        """Return log P(gold), nats, (N,); None where of something answered about not all items have gold."""
+        """Return log P(gold), nats, (N,); None if an item lacks gold of an answered variable."""
         if not {*answers.labels, *answers.numbers, *answers.rankings} <= set(certain):
             return None
         none, count = self.inference.observations.evidence(Answers.unasked(answers.items)), len(answers.items)
-        told = np.zeros(count, dtype=bool)
+        has_evidence = np.zeros(count, dtype=bool)
         for name, elsewhere in gold.items():
             if name != self.inference.network.root:
-                told |= elsewhere.any(0)
-        evidence = replace(none, log_weight=np.zeros(count), log_likelihood=dict(gold), told=told)
+                has_evidence |= elsewhere.any(0)
+        evidence = replace(
+            none, log_weight=np.zeros(count), log_likelihood=dict(gold), has_evidence=has_evidence
+        )
         log_gold = self.inference.beliefs(evidence)[0]
         # What the network holds for all but impossible is left to it.
         return log_gold if (log_gold > IMPOSSIBLE / 2).all() else None
@@ -124,22 +133,22 @@ class Likelihood:
     def total(self, make: Make, values: Sequence[Tensor], *, gold: bool = True) -> Tensor:
         """Return Σ log P(answers, gold), nats, or without gold Σ log P(answers).
 
-        `make` makes the observers of the values.
+        make: values -> observation model.
         """
-        return _Total.apply(self, make, gold, *values)  # type: ignore[no-any-return, no-untyped-call]
+        return _SumOverItems.apply(self, make, gold, *values)  # type: ignore[no-any-return, no-untyped-call]
 
     def rows(
-        self, part: Known, observations: ObservationModel, *, gold: bool = True
+        self, part: ItemPart, observations: ObservationModel, *, gold: bool = True
     ) -> tuple[Evidence, Evidence]:
-        """Return the evidence about a part, and the same with its gold and each row an item of its own."""
+        """Return the evidence about a part, and the same with gold added and each row as its own item."""
         evidence = observations.evidence(part.answers)
         like = evidence.log_weight
-        logs, told = dict(evidence.log_likelihood), evidence.told
+        logs, has_evidence = dict(evidence.log_likelihood), evidence.has_evidence
         for name, elsewhere in part.gold.items() if gold else ():
             here = elsewhere[:, evidence.row_item]
             logs[name] = logs[name] + put(here, like) if name in logs else put(here, like)
             if name != self.inference.network.root:
-                told = told | here.any(0)
+                has_evidence = has_evidence | here.any(0)
         count = len(evidence.row_item)
         return evidence, replace(
             evidence,
@@ -147,11 +156,11 @@ class Likelihood:
             row_item=np.arange(count),
             log_weight=np.zeros(count),
             log_likelihood=logs,
-            told=told,
+            has_evidence=has_evidence,
             on=evidence.on[:, :0],
         )
 
-    def of_part(self, part: Known, observations: ObservationModel, *, gold: bool = True) -> Tensor:
+    def of_part(self, part: ItemPart, observations: ObservationModel, *, gold: bool = True) -> Tensor:
         """Return log P(answers, gold) of each item of a part, nats, (N,); without gold log P(answers).
 
         Where the truth is known, log P(answers, gold) = log P(gold) + Σ_v log P(answers about v | gold), for
@@ -167,17 +176,18 @@ class Likelihood:
                 return _by_item(log_rows, evidence)
         evidence, rows = self.rows(part, observations, gold=gold)
         logs = rows.log_likelihood
-        log_rows = _Rows.apply(self.inference, rows, *logs.values())  # type: ignore[no-untyped-call]
+        log_rows = _RowLogZ.apply(self.inference, rows, *logs.values())  # type: ignore[no-untyped-call]
         return _by_item(log_rows + evidence.log_weight, evidence)
 
-    def each(self, observations: ObservationModel, *, gold: bool = True) -> Iterator[Floats]:
-        """Yield `of_part` of every part, without derivatives."""
+    def log_likelihoods(self, observations: ObservationModel, *, gold: bool = True) -> Iterator[Floats]:
+        """Yield `of_part` of every part, (N,) each, without derivatives."""
         with torch.no_grad():
             for part in self.parts:
                 yield self.of_part(part, observations, gold=gold).numpy()
 
 
 def _by_item(log_rows: Tensor, evidence: Evidence) -> Tensor:
+    """Return the log of each item's sum over its rows, (N,); log_rows: (rows,)."""
     if len(log_rows) == evidence.items:
         return log_rows
     starts = np.flatnonzero(np.diff(evidence.row_item, prepend=-1))

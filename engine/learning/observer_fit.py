@@ -37,11 +37,16 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
 
 METHODS = ("map", "svi", "nuts")
-SUBSET = 1000
+# Items from which mode and curvature are found before the fit of all items.
+SUBSET_ITEMS = 1000
+# Draws from the posterior (map, svi), and from the prior.
 DRAWS = 1000
-STEP = 1e-3
+# Step of the differences of gradients, in whitened coordinates: a thousandth of an sd.
+DIFFERENCE_STEP = 1e-3
+# Iterations of L-BFGS at most, and of rejecting prior draws below a floor.
 MOST_STEPS = 300
-MOST_CUTS = 4
+# How often quadratures are refined around a new mode, at most.
+MOST_REFINEMENTS = 4
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class Fit:
     exponents: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
 
 
-def _silent(stage: str, done: int, total: int) -> None:
+def _no_progress(stage: str, done: int, total: int) -> None:
     """Report no progress."""
 
 
@@ -88,10 +93,10 @@ def fit_observers(
     answers: Answers,
     gold: Gold,
     settings: FitSettings | None = None,
-    progress: Progress = _silent,
+    progress: Progress = _no_progress,
     begin: Fit | None = None,
 ) -> Fit:
-    """Return the posterior of how observers answer, given answers and gold of the same items.
+    """Return the posterior of the observers' parameters, given answers and gold of the same items.
 
     begin: a fit to the same data under nearly the same network, whose mode is near.
 
@@ -106,10 +111,10 @@ def fit_observers(
     if not unknowns.sites:
         raise ValueError("nothing was answered")
     with torch_threads(inference.threads):
-        return _fitted(unknowns, answers, gold, settings, progress, begin)
+        return _fit(unknowns, answers, gold, settings, progress, begin)
 
 
-def _fitted(
+def _fit(
     unknowns: Unknowns,
     answers: Answers,
     gold: Gold,
@@ -124,28 +129,28 @@ def _fitted(
     whole = Target(unknowns, Likelihood(inference, answers, gold))
     rng = np.random.default_rng(settings.seed)
     part, share = whole, 1.0
-    if len(answers.items) > SUBSET * 1.25:
+    if len(answers.items) > SUBSET_ITEMS * 1.25:
         chosen = np.zeros(len(answers.items), dtype=bool)
-        chosen[rng.permutation(len(chosen))[:SUBSET]] = True
+        chosen[rng.permutation(len(chosen))[:SUBSET_ITEMS]] = True
         part = Target(unknowns, Likelihood(inference, answers.only(chosen), gold.only(chosen)))
-        share = SUBSET / len(chosen)
+        share = SUBSET_ITEMS / len(chosen)
     if begin is None:
-        x, root = _mode(whole, part, share, progress)
+        x, root = _find_mode(whole, part, share, progress)
     else:
-        x, root = descended(whole, begin.centre, begin.root, "mode", progress), begin.root
+        x, root = minimise_potential(whole, begin.centre, begin.root, "mode", progress), begin.root
     if settings.method == "svi":
-        x, root = _gaussian(whole, x, root, settings, progress)
+        x, root = _fit_gaussian(whole, x, root, settings, progress)
     if settings.method == "nuts":
-        drawn = _nuts(whole, x, root, settings, progress)
+        drawn = _draw_nuts(whole, x, root, settings, progress)
         x = drawn.mean(0)
     else:
         shift = whole.shift() if settings.method == "map" else np.full(len(x), np.nan)
         drawn = draw_shares(x, root, shift, rng.standard_normal((DRAWS, len(x))))
-    draws = whole.naturals(drawn)
-    point = whole.natural(x)
+    draws = whole.values_of_draws(drawn)
+    point = whole.values_at(x)
     if settings.method == "nuts":
         point = {name: values.mean(0) for name, values in draws.items()}
-    prior = whole.naturals(whole.prior_draws(DRAWS))
+    prior = whole.values_of_draws(whole.prior_draws(DRAWS))
     chains = settings.chains if settings.method == "nuts" else 1
     return Fit(unknowns, settings, point, draws, prior, chains, -whole.potential(x)[0], x, root)
 
@@ -154,7 +159,7 @@ class Target:
     """The joint log-density of unknowns and data, as a potential of one unconstrained vector (P,)."""
 
     def __init__(self, unknowns: Unknowns, likelihood: Likelihood | None) -> None:
-        """Without a likelihood it is the prior's."""
+        """Build the target; without a likelihood its density is the prior's."""
         import pyro
         from pyro.infer.autoguide.initialization import init_to_value
         from pyro.infer.mcmc.util import initialize_model
@@ -165,7 +170,7 @@ class Target:
         def model() -> None:
             values: dict[str, Tensor] = {}
             for name, site in self.sites.items():
-                values[name] = site.sampled(values)
+                values[name] = site.sample(values)
             if likelihood is not None:
                 pyro.factor("answers", likelihood.total(self.make, list(values.values())))
 
@@ -181,40 +186,40 @@ class Target:
         self.start = np.concatenate([begin[name].reshape(-1).numpy() for name in names])
 
     def make(self, values: Sequence[Tensor]) -> ObservationModel:
-        """Return the observers at values of the sites, in their order."""
-        return self.unknowns.observed(dict(zip(self.sites, values, strict=True)))
+        """Return the observation model at values of the sites, in their order."""
+        return self.unknowns.model_at(dict(zip(self.sites, values, strict=True)))
 
-    def parts(self, x: Tensor) -> dict[str, Tensor]:
+    def site_coordinates(self, x: Tensor) -> dict[str, Tensor]:
         """Return the unconstrained coordinates of each site; x: (..., P)."""
-        found, first = {}, 0
+        coordinates, first = {}, 0
         for name, shape in self.shapes.items():
             last = first + shape.numel()
-            found[name] = x[..., first:last].reshape((*x.shape[:-1], *shape))
+            coordinates[name] = x[..., first:last].reshape((*x.shape[:-1], *shape))
             first = last
-        return found
+        return coordinates
 
     def shift(self) -> Floats:
-        """Return what makes logits of coordinates (P,): of a unit site 0; NaN of what is no share.
+        """Return the shifts that turn coordinates into logits, (P,): 0 for a unit site, NaN for no share.
 
         Stick k of K coordinates is the logistic of its coordinate less log(K - k), k from 0 (torch's
         stick-breaking).
         """
-        found = []
+        shifts = []
         for name, shape in self.shapes.items():
             part = np.full(tuple(shape), 0.0 if self.sites[name].kind == "unit" else np.nan)
             if self.sites[name].kind == "simplex":
                 part[...] = np.log(np.arange(shape[-1], 0, -1))
-            found.append(part.reshape(-1))
-        return np.concatenate(found)
+            shifts.append(part.reshape(-1))
+        return np.concatenate(shifts)
 
     def energy(self, x: Tensor) -> Tensor:
         """Return - log density, differentiable; x: (P,).
 
-        That is Pyro's of `model`, added up without tracing it, which took longer than what it adds up.
+        It equals Pyro's density of `model`, summed directly, as tracing the model took longer than the sum.
         """
         values: dict[str, Tensor] = {}
         total = torch.zeros((), dtype=torch.float64)
-        for name, part in self.parts(x).items():
+        for name, part in self.site_coordinates(x).items():
             site, transform = self.sites[name], self.transforms[name]
             share = transform.inv(part)
             total = total + site.log_density(share, values, self.priors[name])
@@ -233,19 +238,19 @@ class Target:
         (slope,) = torch.autograd.grad(value, at)
         return float(value.detach()), slope.numpy()
 
-    def natural(self, x: Floats) -> dict[str, Floats]:
-        """Return the sites' values."""
-        return {name: values[0] for name, values in self.naturals(x[None]).items()}
+    def values_at(self, x: Floats) -> dict[str, Floats]:
+        """Return the sites' values at one point x, (P,)."""
+        return {name: values[0] for name, values in self.values_of_draws(x[None]).items()}
 
-    def naturals(self, x: Floats) -> dict[str, Floats]:
-        """Return the sites' values at each row, site -> (S, ...)."""
-        found: dict[str, Tensor] = {}
-        for name, part in self.parts(torch.as_tensor(x)).items():
-            found[name] = self.sites[name].value(self.transforms[name].inv(part), found)
-        return {name: value.numpy() for name, value in found.items()}
+    def values_of_draws(self, x: Floats) -> dict[str, Floats]:
+        """Return the sites' values at each row of x (S, P), site -> (S, ...)."""
+        values: dict[str, Tensor] = {}
+        for name, part in self.site_coordinates(torch.as_tensor(x)).items():
+            values[name] = self.sites[name].value(self.transforms[name].inv(part), values)
+        return {name: value.numpy() for name, value in values.items()}
 
     def prior_draws(self, count: int) -> Floats:
-        """Return unconstrained draws from the prior (count, P); below a floor they are drawn again."""
+        """Return unconstrained draws from the prior, (count, P); draws below a floor are rejected."""
         columns: dict[str, Tensor] = {}
         values: dict[str, Tensor] = {}
         for name, site in self.sites.items():
@@ -266,73 +271,75 @@ class Target:
         base = root.T @ self.potential(x)[1]
         rows = []
         for i in range(len(x)):
-            rows.append((root.T @ self.potential(x + STEP * root[:, i])[1] - base) / STEP)
+            rows.append(
+                (root.T @ self.potential(x + DIFFERENCE_STEP * root[:, i])[1] - base) / DIFFERENCE_STEP
+            )
             tell(i + 1)
         square = np.array(rows)
         return np.asarray((square + square.T) / 2)
 
-    def own_hessian(self, x: Floats) -> Floats:
+    def prior_hessian(self, x: Floats) -> Floats:
         """Return the Hessian of a target without a likelihood, by differences of gradients, (P, P).
 
-        Sites are independent before anything is answered, and so are the rows of a simplex and all numbers of
-        another site, but for a floor and what stands above it. So a step in one coordinate of every such
-        group at once tells a column of each.
+        A priori sites are independent, and so are the rows of a simplex and the numbers of another site,
+        except for a floor and the site above it. So one step in a coordinate of every such group at once
+        gives a column of each group's block.
         """
         group, order = np.arange(len(x)), np.zeros(len(x), dtype=np.int64)
         first, starts = 0, {}
         for name, shape in self.shapes.items():
             site, size = self.sites[name], shape.numel()
-            own = slice(first, first + size)
+            columns = slice(first, first + size)
             starts[name], first = first, first + size
             if site.kind == "simplex":
-                group[own] = own.start + np.arange(size) // shape[-1]
-                order[own] = np.arange(size) % shape[-1]
+                group[columns] = columns.start + np.arange(size) // shape[-1]
+                order[columns] = np.arange(size) % shape[-1]
             elif site.floor:
-                group[own] = group[starts[site.floor] : starts[site.floor] + size]
-                order[own] = 1
+                group[columns] = group[starts[site.floor] : starts[site.floor] + size]
+                order[columns] = 1
         base, square = self.potential(x)[1], np.zeros((len(x), len(x)))
         for step in range(int(order.max()) + 1):
             moved = order == step
-            change = (self.potential(x + STEP * moved)[1] - base) / STEP
+            change = (self.potential(x + DIFFERENCE_STEP * moved)[1] - base) / DIFFERENCE_STEP
             same = group[:, None] == group[None, moved]
             square[:, moved] = np.where(same, change[:, None], 0.0)
         return np.asarray((square + square.T) / 2)
 
 
-def _mode(whole: Target, part: Target, share: float, progress: Progress) -> tuple[Floats, Floats]:
+def _find_mode(whole: Target, part: Target, share: float, progress: Progress) -> tuple[Floats, Floats]:
     """Return the mode (P,) and a square root of the Laplace covariance, (P, P).
 
-    part: a part of the items, that share of them: there the way is cheap, and the curvature is known well
-    enough; the whole then needs few steps.
+    part: the target of a share of the items, on which steps are cheap and the curvature is known well enough;
+    the whole then needs few steps.
     """
     prior = Target(whole.unknowns, None)
     x, size = whole.start, len(whole.start)
-    root = _root(prior.own_hessian(x), np.eye(size))
-    for _ in range(MOST_CUTS):
-        x = descended(part, x, root, "mode", progress)
-        if not whole.unknowns.recut(whole.natural(x)):
+    root = _covariance_root(prior.prior_hessian(x), np.eye(size))
+    for _ in range(MOST_REFINEMENTS):
+        x = minimise_potential(part, x, root, "mode", progress)
+        if not whole.unknowns.refine_cuts(whole.values_at(x)):
             break
     inside = part.hessian(x, root, lambda done: progress("curvature", done, size))
     if part is not whole:
-        own = root.T @ prior.own_hessian(x) @ root
-        inside = own + (inside - own) / share
-        root = _root(inside, root)
-        return descended(whole, x, root, "mode of all items", progress), root
-    return x, _root(inside, root)
+        prior_hessian = root.T @ prior.prior_hessian(x) @ root
+        inside = prior_hessian + (inside - prior_hessian) / share
+        root = _covariance_root(inside, root)
+        return minimise_potential(whole, x, root, "mode of all items", progress), root
+    return x, _covariance_root(inside, root)
 
 
-def _root(hessian: Floats, root: Floats) -> Floats:
+def _covariance_root(hessian: Floats, root: Floats) -> Floats:
     """Return a square root of the covariance whose inverse is this Hessian in coordinates x = root z."""
     values, vectors = np.linalg.eigh(hessian)
-    # Where the data bend the density the wrong way, as far from its mode, the prior's width stays.
+    # Where the density is not concave, as far from its mode, the prior's width stays.
     safe = np.where(values > 1e-3, values, 1.0)
     covariance = root @ (vectors / safe) @ vectors.T @ root.T
     ridge = 1e-12 * np.trace(covariance) / len(covariance)
     return np.linalg.cholesky(covariance + ridge * np.eye(len(covariance)))
 
 
-def descended(target: Target, x: Floats, root: Floats, stage: str, progress: Progress) -> Floats:
-    """Minimise the potential by L-BFGS in whitened coordinates."""
+def minimise_potential(target: Target, x: Floats, root: Floats, stage: str, progress: Progress) -> Floats:
+    """Return the minimum of the potential, (P,), by L-BFGS in whitened coordinates, begun at x."""
     from scipy.optimize import minimize
 
     steps = 0
@@ -345,11 +352,11 @@ def descended(target: Target, x: Floats, root: Floats, stage: str, progress: Pro
         return value, root.T @ slope
 
     options = {"maxiter": MOST_STEPS, "ftol": 1e-12, "gtol": 5e-2, "maxcor": 30}
-    found = minimize(potential, np.zeros(len(x)), jac=True, method="L-BFGS-B", options=options)
-    return np.asarray(x + root @ found.x)
+    minimum = minimize(potential, np.zeros(len(x)), jac=True, method="L-BFGS-B", options=options)
+    return np.asarray(x + root @ minimum.x)
 
 
-def _gaussian(
+def _fit_gaussian(
     target: Target, x: Floats, root: Floats, settings: FitSettings, progress: Progress
 ) -> tuple[Floats, Floats]:
     """Fit Pyro's AutoMultivariateNormal by SVI, begun at a mode; return its centre and square root."""
@@ -374,14 +381,14 @@ def _gaussian(
     return guide.loc.detach().numpy().copy(), tril.numpy().copy()
 
 
-def _nuts(target: Target, x: Floats, root: Floats, settings: FitSettings, progress: Progress) -> Floats:
+def _draw_nuts(target: Target, x: Floats, root: Floats, settings: FitSettings, progress: Progress) -> Floats:
     """Return draws (chains · draws, P) of NUTS in coordinates whitened by the Laplace approximation."""
     from pyro.infer import MCMC, NUTS
 
     tools: Any = (NUTS, MCMC)
     centre, wide = torch.as_tensor(x), torch.as_tensor(root)
     total = settings.chains * (settings.warmup + settings.draws)
-    found = []
+    samples = []
     for chain in range(settings.chains):
         kernel = tools[0](
             potential_fn=lambda z: target.energy(centre + wide @ z["z"]),
@@ -405,5 +412,5 @@ def _nuts(target: Target, x: Floats, root: Floats, settings: FitSettings, progre
             hook_fn=tell,
         )
         run.run()
-        found.append((centre + run.get_samples()["z"] @ wide.T).numpy())
-    return np.concatenate(found)
+        samples.append((centre + run.get_samples()["z"] @ wide.T).numpy())
+    return np.concatenate(samples)

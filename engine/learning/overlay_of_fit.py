@@ -1,4 +1,4 @@
-"""A fit -> the YAML that says it: every number with what it was, what it is, and how sure that is."""
+"""A fit -> the YAML overlay with its numbers: each with its prior, its value and its sd."""
 
 from __future__ import annotations
 
@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Tree = dict[str, Any]
 
-REPEATS = 200
+# Draws from which mean and sd of a derived repeat are computed.
+REPEAT_DRAWS = 200
+# Sds are at least this, so that ratios of them are finite.
 LEAST_SD = 1e-6
-WORTH_SAYING = 0.1
+# A stereotype is written if the fit removed this share of its prior variance.
+LEAST_LEARNED = 0.1
+# Columns of a line of YAML.
 WIDTH = 120
 JOINED = "\N{NO-BREAK SPACE}"
 LAST = ("n", "sd")
@@ -34,9 +38,9 @@ PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 class Entry:
     """A number that a fit may have moved.
 
-    keys: its path in the YAML. prior, prior_sd: what it began with. value, sd: what it is now, in its unit.
-    row: whether it is part of a row that adds up to 1; then the row's `n` says how sure it is. derived:
-    whether it only had to follow others, and nothing was learned of it.
+    keys: its path in the YAML. prior, prior_sd: mean and sd of the prior. value, sd: those of the posterior,
+    in its unit. row: whether it is part of a row that adds up to 1; the row's `n` then states how sure it is.
+    derived: whether it follows from other numbers, and nothing was learned of it.
     """
 
     keys: tuple[str, ...]
@@ -54,22 +58,22 @@ class Entry:
 
     @property
     def learned(self) -> float:
-        """Return the share of the prior's variance that is gone: 0 nothing learned, 1 known exactly."""
+        """Return the share of the prior's variance that the fit removed: 0 no gain, 1 known exactly."""
         return 1 - (self.sd / self.prior_sd) ** 2
 
     @property
     def shift(self) -> float:
-        """Return how far it moved, in standard deviations of the prior."""
+        """Return the change from the prior, in standard deviations of the prior."""
         return (self.value - self.prior) / self.prior_sd
 
 
 def entries_of(fit: Fit) -> list[Entry]:
     """Return all numbers that the fit may have moved, in the order of the YAML."""
-    return [entry for index in fit.unknowns.observers for entry in _Writer(fit, index).all()]
+    return [entry for index in fit.unknowns.observers for entry in _ObserverEntries(fit, index).all()]
 
 
-class _Writer:
-    """Lists one observer's numbers."""
+class _ObserverEntries:
+    """The entries of one observer."""
 
     def __init__(self, fit: Fit, index: int) -> None:
         self.fit, self.index, self.unknowns = fit, index, fit.unknowns
@@ -79,7 +83,7 @@ class _Writer:
         self.keys = ("observers", self.observer.name)
 
     def all(self) -> Iterator[Entry]:
-        """Yield everything about the observer."""
+        """Yield all entries of the observer, in the order of the YAML."""
         if f"{self.path}.carry" in self.fit.point:
             yield self._site(f"{self.path}.carry", (*self.keys, "carry"))
         if f"{self.path}.exponent" in self.fit.exponents:
@@ -89,13 +93,13 @@ class _Writer:
             if place in self.fit.point:
                 yield self._site(place, (*self.keys, "halo", question, "probability"))
         yield from self._stereotype()
-        mine = [name for index, name in self.unknowns.reported if index == self.index]
-        binary = [name for name in mine if self.base.variables[name].kind == "binary"]
-        for name in mine:
+        names = [name for index, name in self.unknowns.answer_counts if index == self.index]
+        binary = [name for name in names if self.base.variables[name].kind == "binary"]
+        for name in names:
             if name in self.observer.labels and name not in binary:
                 yield from self._table(self.observer.labels[name])
         yield from self._rates(binary)
-        for name in (name for name in mine if name in self.observer.numbers):
+        for name in (name for name in names if name in self.observer.numbers):
             for key in ("gain", "offset", "perception", "noise", "slip"):
                 place = f"{self.path}.interval.{name}.{key}"
                 if place in self.fit.point:
@@ -113,69 +117,74 @@ class _Writer:
             for j, name in enumerate(names):
                 entry = self._site(place, (*self.keys, "stereotype", state, name), (j, k))
                 # What is left out follows the network.
-                if entry.learned >= WORTH_SAYING:
+                if entry.learned >= LEAST_LEARNED:
                     yield entry
 
-    def _table(self, one: LabelInstrument) -> Iterator[Entry]:
-        path, keys = f"{self.path}.categorical.{one.variable}", (*self.keys, "categorical", one.variable)
+    def _table(self, instrument: LabelInstrument) -> Iterator[Entry]:
+        path, keys = (
+            f"{self.path}.categorical.{instrument.variable}",
+            (*self.keys, "categorical", instrument.variable),
+        )
         for form in (form for form in ("confusion", "settled") if f"{path}.{form}" in self.fit.point):
-            for k, state in enumerate(self.base.variables[one.variable].states):
-                for y, answer in enumerate(one.answers):
+            for k, state in enumerate(self.base.variables[instrument.variable].states):
+                for y, answer in enumerate(instrument.answers):
                     yield self._site(f"{path}.{form}", (*keys, form, state, answer), (k, y), row=True)
-        if self.unknowns.is_settled(self.index, one.variable):
+        if self.unknowns.is_settled(self.index, instrument.variable):
             for key in ("repeat", "strength"):
                 if f"{path}.{key}" in self.fit.point:
                     yield self._site(f"{path}.{key}", (*keys, key))
         else:
-            yield from self._types(path, keys, one)
+            yield from self._types(path, keys, instrument)
         if f"{path}.ranking.bonus" in self.fit.point:
-            yield from self._ranking(f"{path}.ranking", (*keys, "ranking"), one)
+            yield from self._ranking(f"{path}.ranking", (*keys, "ranking"), instrument)
 
-    def _ranking(self, path: str, keys: tuple[str, ...], one: LabelInstrument) -> Iterator[Entry]:
+    def _ranking(self, path: str, keys: tuple[str, ...], instrument: LabelInstrument) -> Iterator[Entry]:
         yield self._site(f"{path}.bonus", (*keys, "bonus"))
-        for first, answer in enumerate(one.answers):
-            others = [other for other in one.answers if other != answer]
-            for second, other in enumerate(others):
-                yield self._site(f"{path}.habit", (*keys, "habit", answer, other), (first, second), row=True)
+        for first, answer in enumerate(instrument.answers):
+            other_answers = [name for name in instrument.answers if name != answer]
+            for second, other_answer in enumerate(other_answers):
+                yield self._site(
+                    f"{path}.habit", (*keys, "habit", answer, other_answer), (first, second), row=True
+                )
         if f"{path}.pull" in self.fit.point:
-            for k, state in enumerate(self.base.variables[one.variable].states):
-                for y, answer in enumerate(one.answers):
+            for k, state in enumerate(self.base.variables[instrument.variable].states):
+                for y, answer in enumerate(instrument.answers):
                     if answer != state:
                         yield self._site(f"{path}.pull", (*keys, "pull", state, answer), (k, y))
 
-    def _types(self, path: str, keys: tuple[str, ...], one: LabelInstrument) -> Iterator[Entry]:
+    def _types(self, path: str, keys: tuple[str, ...], instrument: LabelInstrument) -> Iterator[Entry]:
         if f"{path}.room" not in self.fit.point:
-            yield from self._followed(keys, one)
+            yield from self._derived_repeats(keys, instrument)
             return
-        after = self._repeats(one.variable, self.fit.draws)
+        after = self._repeats(instrument.variable, self.fit.draws)
         # What several kinds repeat is not bound to the table before there are answers.
         before = 1 - self.fit.prior[f"{path}.room"]
-        if len(one.types) == 1:
-            before = self._repeats(one.variable, self.fit.prior)
-        at = self.unknowns.scattered(self.index, one.variable, self.fit.point)[3]
-        for t, kind in enumerate(one.types):
-            inner = (*keys, "types", kind.name) if len(one.types) > 1 else keys
+        if len(instrument.types) == 1:
+            before = self._repeats(instrument.variable, self.fit.prior)
+        at = self.unknowns.table_parameters(self.index, instrument.variable, self.fit.point)[3]
+        for t, kind in enumerate(instrument.types):
+            inner = (*keys, "types", kind.name) if len(instrument.types) > 1 else keys
             for key in ("share", "misread"):
                 if f"{path}.{key}" in self.fit.point:
                     yield self._site(f"{path}.{key}", (*inner, key), (t,))
             yield _entry((*inner, "repeat"), before[:, t], float(at[t]), after[:, t], kind.repeat)
             yield self._site(f"{path}.strength", (*inner, "strength"), (t,))
 
-    def _followed(self, keys: tuple[str, ...], one: LabelInstrument) -> Iterator[Entry]:
-        """Yield repeats that were not fitted, where the fitted table asks for more than the declared ones."""
-        at = self.unknowns.scattered(self.index, one.variable, self.fit.point)[3]
-        for t, kind in enumerate(one.types):
+    def _derived_repeats(self, keys: tuple[str, ...], instrument: LabelInstrument) -> Iterator[Entry]:
+        """Yield repeats that were not fitted but rise above the declared ones for the fitted table."""
+        at = self.unknowns.table_parameters(self.index, instrument.variable, self.fit.point)[3]
+        for t, kind in enumerate(instrument.types):
             if at[t] > kind.repeat + LEAST_SD:
-                inner = (*keys, "types", kind.name) if len(one.types) > 1 else keys
+                inner = (*keys, "types", kind.name) if len(instrument.types) > 1 else keys
                 sd = kind.repeat * (1 - kind.repeat)
                 yield Entry((*inner, "repeat"), kind.repeat, sd, float(at[t]), sd, derived=True)
 
     def _repeats(self, name: str, draws: Mapping[str, Floats]) -> Floats:
-        """Return the repeats that draws of table and room come to, (REPEATS, kinds)."""
+        """Return the repeats that follow from draws of table and room, (REPEAT_DRAWS, kinds)."""
         rows = []
-        for s in range(REPEATS):
-            values = {site: one[s] for site, one in draws.items()}
-            rows.append(self.unknowns.scattered(self.index, name, values)[3])
+        for s in range(REPEAT_DRAWS):
+            values = {site: site_draws[s] for site, site_draws in draws.items()}
+            rows.append(self.unknowns.table_parameters(self.index, name, values)[3])
         return np.array(rows)
 
     def _rates(self, names: list[str]) -> Iterator[Entry]:
@@ -195,49 +204,51 @@ class _Writer:
 def _entry(
     keys: tuple[str, ...], prior: Floats, value: float, draws: Floats, mean: float, *, row: bool = False
 ) -> Entry:
-    """Make an entry; nothing is said to be less sure than it was before."""
+    """Return an entry; its sd is at most the prior's."""
     before = max(float(prior.std()), LEAST_SD)
     return Entry(keys, mean, before, value, min(max(float(draws.std()), LEAST_SD), before), row)
 
 
 def _site(fit: Fit, place: str, keys: tuple[str, ...], at: Any = (), *, row: bool = False) -> Entry:
     """Return the entry of one number of a site."""
-    prior, draws = (one[place][(slice(None), *np.atleast_1d(at))] for one in (fit.prior, fit.draws))
-    value, mean = (float(one[at]) for one in (fit.point[place], fit.unknowns.sites[place].mean))
+    prior, draws = (drawn[place][(slice(None), *np.atleast_1d(at))] for drawn in (fit.prior, fit.draws))
+    value, mean = (float(values[at]) for values in (fit.point[place], fit.unknowns.sites[place].mean))
     return _entry(keys, prior, value, draws, mean, row=row)
 
 
 def overlay_tree(fit: Fit, source: str) -> Tree:
-    """Return what the overlay says, as nested mappings of texts."""
-    found: Tree = {}
+    """Return the overlay as nested mappings of texts."""
+    tree: Tree = {}
     rows: dict[tuple[str, ...], list[Entry]] = {}
     for entry in entries_of(fit):
         if entry.row:
             rows.setdefault(entry.keys[:-1], []).append(entry)
             continue
-        _put(found, entry.keys, _text(entry))
+        _insert(tree, entry.keys, _text(entry))
         if not entry.derived:
-            _put(found, (*entry.keys[:-1], "sd", entry.keys[-1]), _short(entry.sd))
+            _insert(tree, (*entry.keys[:-1], "sd", entry.keys[-1]), _short(entry.sd))
     for keys, members in rows.items():
-        for entry, text in zip(members, shares_of_one([one.value for one in members]), strict=True):
-            _put(found, entry.keys, text)
+        for entry, text in zip(members, shares_of_one([member.value for member in members]), strict=True):
+            _insert(tree, entry.keys, text)
         # Pseudo-counts of the Dirichlet that has the row's variances in sum: Σ p (1 - p) = (n + 1) Σ sd².
-        spread = sum(one.value * (1 - one.value) for one in members)
-        n = max(spread / sum(one.sd**2 for one in members) - 1, 0.1)
-        _put(found, (*keys[:-2], "n", keys[-1]), f"{n:.1f}")
+        spread = sum(member.value * (1 - member.value) for member in members)
+        n = max(spread / sum(member.sd**2 for member in members) - 1, 0.1)
+        _insert(tree, (*keys[:-2], "n", keys[-1]), f"{n:.1f}")
     for index, observer in fit.unknowns.observers.items():
-        own = found.setdefault("observers", {}).setdefault(observer.name, {})
-        own["source"] = source
+        observer_tree = tree.setdefault("observers", {}).setdefault(observer.name, {})
+        observer_tree["source"] = source
         declared = fit.unknowns.observations.observers[index]
-        for name, one in observer.numbers.items():
-            if one.grid != declared.numbers[name].grid:
-                _put(own, ("interval", name, "grid"), f"{one.grid:.6f}".rstrip("0"))
-    named = found.get("observers", {})
-    return {"observers": {name: {"source": own.pop("source"), **own} for name, own in named.items()}}
+        for name, instrument in observer.numbers.items():
+            if instrument.grid != declared.numbers[name].grid:
+                _insert(observer_tree, ("interval", name, "grid"), f"{instrument.grid:.6f}".rstrip("0"))
+    named = tree.get("observers", {})
+    return {
+        "observers": {name: {"source": numbers.pop("source"), **numbers} for name, numbers in named.items()}
+    }
 
 
 def replaced_paths(fit: Fit) -> list[str]:
-    """Return the paths of the base that have to go where what is fitted says the same in another way."""
+    """Return the paths of the base that the overlay's numbers replace and that have to be removed."""
     numbers, gone = fit.unknowns.base.numbers, list[tuple[str, str]]()
     for site in fit.point:
         above, _, key = site.rpartition(".")
@@ -252,10 +263,11 @@ def replaced_paths(fit: Fit) -> list[str]:
     return [*tables, *(path for path in paths if path in numbers)]
 
 
-def _put(found: Tree, keys: tuple[str, ...], text: str) -> None:
+def _insert(tree: Tree, keys: tuple[str, ...], text: str) -> None:
+    """Set the text at a path of the tree, making the mappings above it."""
     for key in keys[:-1]:
-        found = found.setdefault(key, {})
-    found[keys[-1]] = text
+        tree = tree.setdefault(key, {})
+    tree[keys[-1]] = text
 
 
 def _text(entry: Entry) -> str:

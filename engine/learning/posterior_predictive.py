@@ -1,8 +1,8 @@
-"""Posterior predictive checks: would observers as they were fitted have answered like this?
+"""Posterior predictive checks: do the answers look like those of observers as they were fitted?
 
-Answers are drawn again by the fitted observers about the same items in the same readings, with truth drawn
-from the network given the gold; a statistic of what was said that lies outside what is drawn tells of a
-misfit (Gelman, Meng & Stern 1996). What is tempered by an exponent is drawn as if it were not.
+Replicates of the answers are drawn from the fitted observers, about the same items in the same readings, with
+truth drawn from the network given the gold. A statistic of the answers outside its distribution over the
+replicates shows a misfit (Gelman, Meng & Stern 1996). Replicates ignore the exponents.
 """
 
 from __future__ import annotations
@@ -32,12 +32,17 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
+# Replicates that are drawn.
 REPLICATES = 40
-LEAST = 20
-FAR = 4.0
-MATERIAL = 0.02
+# Readings, or pairs of them, from which a statistic is checked.
+LEAST_READINGS = 20
+# Distance from the replicates' mean, in sds, that chance does not explain.
+FAR_SDS = 4.0
+# Differences up to this do not matter, whatever their significance; in the statistic's unit.
+MATERIAL_DIFFERENCE = 0.02
+# Sds are at least this, so that distances in sds are finite.
 LEAST_SD = 1e-9
-# After how many answers it is looked at how often the commonest is right.
+# Numbers of answers after which the share of right commonest answers is checked.
 FIRST_ANSWERS = (1, 2, 3, 5, 10)
 
 
@@ -45,24 +50,26 @@ FIRST_ANSWERS = (1, 2, 3, 5, 10)
 class Check:
     """A statistic. about: the observer. kind, name: what it is; count: of how many it is the mean.
 
-    said: of the answers. drawn, sd: mean and standard deviation over replicates. reach: the farthest that any
-    replicate lay from the mean in any statistic of this kind, in sds.
+    observed: of the answers. drawn, sd: mean and standard deviation over replicates. reach: the largest
+    distance of any replicate from the mean, in any statistic of this kind, in sds.
     """
 
     about: str
     kind: str
     name: str
     count: int
-    said: float
+    observed: float
     drawn: float
     sd: float
     reach: float
 
     @property
     def far(self) -> bool:
-        """Say whether chance does not explain the difference, and whether it matters."""
-        difference = abs(self.said - self.drawn)
-        return difference > MATERIAL and difference > max(FAR, self.reach) * max(self.sd, LEAST_SD)
+        """Whether the difference is material and too large for chance."""
+        difference = abs(self.observed - self.drawn)
+        return difference > MATERIAL_DIFFERENCE and difference > max(FAR_SDS, self.reach) * max(
+            self.sd, LEAST_SD
+        )
 
 
 Statistics = dict[tuple[str, str, str], tuple[float, int]]
@@ -71,29 +78,31 @@ Statistics = dict[tuple[str, str, str], tuple[float, int]]
 def predictive_checks(
     fit: Fit, answers: Answers, gold: Gold, rng: np.random.Generator, replicates: int = REPLICATES
 ) -> tuple[Check, ...]:
-    """Return the statistics of the answers beside those of replicates."""
-    at = dict(fit.point) | {path: np.array(one[2]) for path, one in fit.exponents.items()}
-    observations = fit.unknowns.observed(at)
-    said = _statistics(fit, answers, gold)
-    drawn: dict[tuple[str, str, str], list[float]] = {key: [] for key in said}
+    """Return the statistics of the answers, each with its distribution over replicates."""
+    at = dict(fit.point) | {path: np.array(exponent[2]) for path, exponent in fit.exponents.items()}
+    observations = fit.unknowns.model_at(at)
+    observed = _statistics(fit, answers, gold)
+    drawn: dict[tuple[str, str, str], list[float]] = {key: [] for key in observed}
     for _ in range(replicates):
         again = _replicate(fit, observations, answers, gold, rng)
         for key, (value, _count) in _statistics(fit, again, gold).items():
             if key in drawn:
                 drawn[key].append(value)
-    found, reach = {}, dict[str, float]()
+    moments, reach = {}, dict[str, float]()
     for key, values in drawn.items():
         if values:
             mean, sd = float(np.mean(values)), max(float(np.std(values)), LEAST_SD)
-            found[key] = mean, sd
+            moments[key] = mean, sd
             reach[key[1]] = max(reach.get(key[1], 0.0), float(np.abs(np.array(values) - mean).max() / sd))
-    return tuple(Check(*key, said[key][1], said[key][0], *pair, reach[key[1]]) for key, pair in found.items())
+    return tuple(
+        Check(*key, observed[key][1], observed[key][0], *pair, reach[key[1]]) for key, pair in moments.items()
+    )
 
 
 def _replicate(
     fit: Fit, observations: ObservationModel, answers: Answers, gold: Gold, rng: np.random.Generator
 ) -> Answers:
-    """Draw all answers again."""
+    """Return the answers with all their values drawn anew from the fitted observers."""
     inference, base = fit.unknowns.inference, fit.unknowns.base
     count = len(answers.items)
     logs, states = {}, {}
@@ -106,69 +115,70 @@ def _replicate(
     evidence = Evidence(count, np.arange(count), np.zeros(count), logs, every, none)
     truth = draw_truth(inference, evidence, rng, states)
     columns: dict[str, Labels | Numbers] = {**answers.labels, **answers.numbers}
-    found: dict[str, Any] = {name: one.answer.copy() for name, one in answers.labels.items()}
-    found |= {name: one.value.copy() for name, one in answers.numbers.items()}
+    redrawn: dict[str, Any] = {name: column.answer.copy() for name, column in answers.labels.items()}
+    redrawn |= {name: column.value.copy() for name, column in answers.numbers.items()}
     order = {name: _draw_of(column.reading) for name, column in columns.items()}
     questions = list(base.questions)
     for index, observer in fit.unknowns.observers.items():
-        mine = answers.reading_observer == index
+        by_observer = answers.reading_observer == index
         simulated = SimulatedObserver(observations, observer.name, truth, rng)
         kinds = np.stack([answers.reading_question, answers.reading_view], axis=1)
-        for question, view in np.unique(kinds[mine], axis=0).tolist():
-            asked = mine & (answers.reading_question == question) & (answers.reading_view == view)
-            own = {name: asked[column.reading] for name, column in columns.items()}
-            draws = max(int(order[name][used].max(initial=-1)) + 1 for name, used in own.items())
+        for question, view in np.unique(kinds[by_observer], axis=0).tolist():
+            asked = by_observer & (answers.reading_question == question) & (answers.reading_view == view)
+            used_rows = {name: asked[column.reading] for name, column in columns.items()}
+            draws = max(int(order[name][used].max(initial=-1)) + 1 for name, used in used_rows.items())
             for name, drawn in simulated.reading(questions[question], draws).items():
-                if name in own:
-                    used = own[name]
+                if name in used_rows:
+                    used = used_rows[name]
                     item = answers.reading_item[columns[name].reading[used]]
-                    found[name][used] = drawn[item, order[name][used]]
-    labels = {name: replace(column, answer=found[name]) for name, column in answers.labels.items()}
-    numbers = {name: replace(column, value=found[name]) for name, column in answers.numbers.items()}
+                    redrawn[name][used] = drawn[item, order[name][used]]
+    labels = {name: replace(column, answer=redrawn[name]) for name, column in answers.labels.items()}
+    numbers = {name: replace(column, value=redrawn[name]) for name, column in answers.numbers.items()}
     return replace(answers, labels=labels, numbers=numbers)
 
 
 def _draw_of(reading: Ints) -> Ints:
-    """Return which draw of its reading each row of a column is, (S,)."""
+    """Return the number of each row's draw within its reading, (S,), from 0."""
     order = np.argsort(reading, kind="stable")
     starts = np.flatnonzero(np.diff(reading[order], prepend=-1))
     draw = np.arange(len(reading)) - np.repeat(starts, np.diff(starts, append=len(reading)))
-    found = np.empty(len(reading), dtype=np.int64)
-    found[order] = draw
-    return found
+    draw_of_row = np.empty(len(reading), dtype=np.int64)
+    draw_of_row[order] = draw
+    return draw_of_row
 
 
 def _statistics(fit: Fit, answers: Answers, gold: Gold) -> Statistics:
-    found: Statistics = {}
+    """Return the statistics of the answers: observer, kind and name -> value, and of how many."""
+    statistics: Statistics = {}
     base = fit.unknowns.base
     for index, observer in fit.unknowns.observers.items():
-        mine = answers.reading_observer == index
-        for kind, name, values in _each(base, observer, answers, gold, mine):
-            if len(values) >= LEAST:
-                found[observer.name, kind, name] = float(np.mean(values)), len(values)
-        for kind, name, value, count in _together(base, observer, answers, gold, mine):
-            if count >= LEAST and np.isfinite(value):
-                found[observer.name, kind, name] = value, count
-    return found
+        by_observer = answers.reading_observer == index
+        for kind, name, values in _mean_statistics(base, observer, answers, gold, by_observer):
+            if len(values) >= LEAST_READINGS:
+                statistics[observer.name, kind, name] = float(np.mean(values)), len(values)
+        for kind, name, value, count in _correlations(base, observer, answers, gold, by_observer):
+            if count >= LEAST_READINGS and np.isfinite(value):
+                statistics[observer.name, kind, name] = value, count
+    return statistics
 
 
-def _counts(answers: Answers, name: str, mine: NDArray[np.bool_]) -> tuple[Ints, Floats]:
+def _counts(answers: Answers, name: str, by_observer: NDArray[np.bool_]) -> tuple[Ints, Floats]:
     """Return the observer's readings with whole answers about a variable, and their counts (R, Y)."""
     column = answers.labels[name]
-    used = mine[column.reading] & ~column.spread
+    used = by_observer[column.reading] & ~column.spread
     size = int(column.answer.max(initial=0)) + 1
     cell = column.reading[used] * size + column.answer[used]
-    counts = np.bincount(cell, minlength=len(mine) * size).reshape(-1, size)
-    own = np.flatnonzero(counts.sum(1))
-    return own, counts[own].astype(np.float64)
+    counts = np.bincount(cell, minlength=len(by_observer) * size).reshape(-1, size)
+    answered = np.flatnonzero(counts.sum(1))
+    return answered, counts[answered].astype(np.float64)
 
 
-def _each(
-    base: Knowledge, observer: Observer, answers: Answers, gold: Gold, mine: NDArray[np.bool_]
+def _mean_statistics(
+    base: Knowledge, observer: Observer, answers: Answers, gold: Gold, by_observer: NDArray[np.bool_]
 ) -> Iterator[tuple[str, str, Floats]]:
     """Yield statistics that are means over readings: kind, name, their values."""
     for name in (name for name in answers.labels if name in observer.labels):
-        reading, counts = _counts(answers, name, mine)
+        reading, counts = _counts(answers, name, by_observer)
         total = counts.sum(1)
         if base.variables[name].kind == "binary":
             yield "rate", name, counts[:, 1] / total if counts.shape[1] > 1 else 0 * total
@@ -178,83 +188,94 @@ def _each(
             yield "agreement", f"{name}, {draws} answers", pairs[total == draws]
         if name in gold.values:
             known = gold.values[name][answers.reading_item[reading]]
-            yield from _by_answers(observer, base.variables[name], answers, mine, gold.values[name])
-            wrong = _wrong(observer.labels[name], base.variables[name], counts, known)
+            yield from _right_by_count(
+                observer, base.variables[name], answers, by_observer, gold.values[name]
+            )
+            wrong = _commonest_is_wrong(observer.labels[name], base.variables[name], counts, known)
             yield (
                 "unanimous but wrong",
                 name,
                 wrong[~np.isnan(wrong) & (counts.max(1) == total) & (total > 1)],
             )
     for name, column in answers.numbers.items():
-        value = column.value[mine[column.reading]]
+        value = column.value[by_observer[column.reading]]
         yield "mean", name, value
         yield "spread", name, np.abs(value - np.median(value)) if len(value) else value
 
 
-def _by_answers(
-    observer: Observer, variable: Variable, answers: Answers, mine: NDArray[np.bool_], known: Floats
+def _right_by_count(
+    observer: Observer, variable: Variable, answers: Answers, by_observer: NDArray[np.bool_], known: Floats
 ) -> Iterator[tuple[str, str, Floats]]:
-    """Yield how often the commonest of a reading's first so many answers is right, where there are so many.
+    """Yield how often the commonest of a reading's first n answers is right, for each n of FIRST_ANSWERS.
 
-    A fit is of all answers in their order; where it is off at some number of them, it shows here.
+    A fit uses all answers in their order; an error at some number of answers shows here.
     """
     column = answers.labels[variable.name]
-    order, used = _draw_of(column.reading), mine[column.reading] & ~column.spread
+    order, used = _draw_of(column.reading), by_observer[column.reading] & ~column.spread
     size, instrument = int(column.answer.max(initial=0)) + 1, observer.labels[variable.name]
-    most = np.bincount(column.reading[used], minlength=len(mine))
+    most = np.bincount(column.reading[used], minlength=len(by_observer))
     for number in (count for count in FIRST_ANSWERS if count <= most.max(initial=0)):
         taken = used & (order < number) & (most[column.reading] >= number)
         cell = column.reading[taken] * size + column.answer[taken]
-        counts = np.bincount(cell, minlength=len(mine) * size).reshape(-1, size).astype(np.float64)
-        own = np.flatnonzero(counts.sum(1))
-        wrong = _wrong(instrument, variable, counts[own], known[answers.reading_item[own]])
+        counts = np.bincount(cell, minlength=len(by_observer) * size).reshape(-1, size).astype(np.float64)
+        answered = np.flatnonzero(counts.sum(1))
+        wrong = _commonest_is_wrong(
+            instrument, variable, counts[answered], known[answers.reading_item[answered]]
+        )
         right = 1 - wrong[~np.isnan(wrong)]
         yield "right", f"{variable.name}, first {number} answer" + "s" * (number > 1), right
 
 
-def _wrong(one: LabelInstrument, variable: Variable, counts: Floats, known: Floats) -> Floats:
+def _commonest_is_wrong(
+    instrument: LabelInstrument, variable: Variable, counts: Floats, known: Floats
+) -> Floats:
     """Return 1 where the commonest answer is not the gold, 0 where it is, NaN where there is none."""
-    states = [variable.states.index(a) if a in variable.states else -1 for a in one.answers]
-    said = np.array(states)[counts.argmax(1)]
-    return np.where(np.isnan(known), np.nan, said != known)
+    states = [variable.states.index(a) if a in variable.states else -1 for a in instrument.answers]
+    answered_state = np.array(states)[counts.argmax(1)]
+    return np.where(np.isnan(known), np.nan, answered_state != known)
 
 
-def _together(
-    base: Knowledge, observer: Observer, answers: Answers, gold: Gold, mine: NDArray[np.bool_]
+def _correlations(
+    base: Knowledge, observer: Observer, answers: Answers, gold: Gold, by_observer: NDArray[np.bool_]
 ) -> Iterator[tuple[str, str, float, int]]:
     """Yield correlations: of the errors of two readings of an item, and of binary answers of a reading."""
-    mine_of = [name for name in answers.labels if name in observer.labels]
-    for name in (n for n in mine_of if base.variables[n].kind != "binary" and n in gold.values):
-        reading, counts = _counts(answers, name, mine)
+    names = [name for name in answers.labels if name in observer.labels]
+    for name in (n for n in names if base.variables[n].kind != "binary" and n in gold.values):
+        reading, counts = _counts(answers, name, by_observer)
         item = answers.reading_item[reading]
-        wrong = _wrong(observer.labels[name], base.variables[name], counts, gold.values[name][item])
+        wrong = _commonest_is_wrong(
+            observer.labels[name], base.variables[name], counts, gold.values[name][item]
+        )
         known = ~np.isnan(wrong)
         order = np.argsort(item[known], kind="stable")
         items, errors = item[known][order], wrong[known][order]
         same = np.flatnonzero(items[1:] == items[:-1])
         yield "error correlation", name, _correlation(errors[same], errors[same + 1]), len(same)
     rates = {}
-    for name in (n for n in mine_of if base.variables[n].kind == "binary"):
-        reading, counts = _counts(answers, name, mine)
-        column = np.full(len(mine), np.nan)
+    for name in (n for n in names if base.variables[n].kind == "binary"):
+        reading, counts = _counts(answers, name, by_observer)
+        column = np.full(len(by_observer), np.nan)
         column[reading] = counts[:, 1] / counts.sum(1) if counts.shape[1] > 1 else 0.0
         rates[name] = column
-    for one, other in combinations(rates, 2):
-        both = ~np.isnan(rates[one]) & ~np.isnan(rates[other])
+    for first, second in combinations(rates, 2):
+        both = ~np.isnan(rates[first]) & ~np.isnan(rates[second])
         yield (
             "correlation",
-            f"{one}, {other}",
-            _correlation(rates[one][both], rates[other][both]),
+            f"{first}, {second}",
+            _correlation(rates[first][both], rates[second][both]),
             int(both.sum()),
         )
 
 
-def _correlation(one: Floats, other: Floats) -> float:
-    if len(one) < 2 or one.std() == 0 or other.std() == 0:
+def _correlation(first: Floats, second: Floats) -> float:
+    """Return the correlation of two series (n,); NaN where one is constant."""
+    if len(first) < 2 or first.std() == 0 or second.std() == 0:
         return float("nan")
-    return float(np.corrcoef(one, other)[0, 1])
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def far_off(checks: Iterable[Check]) -> tuple[Check, ...]:
-    """Return the checks that tell of a misfit, the worst first."""
-    return tuple(sorted((c for c in checks if c.far), key=lambda c: -abs(c.said - c.drawn) / max(c.sd, 1e-9)))
+    """Return the checks that show a misfit, the worst first."""
+    return tuple(
+        sorted((c for c in checks if c.far), key=lambda c: -abs(c.observed - c.drawn) / max(c.sd, 1e-9))
+    )

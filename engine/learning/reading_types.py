@@ -1,13 +1,14 @@
-"""Kinds of reading, tried: whether an observer's readings are all of one kind, or easy ones and hard ones.
+"""Trials of kinds of reading: are an observer's readings all of one kind, or easy ones and hard ones?
 
-A fit learns the kinds (`types`) that are declared. Here more of them are proposed where an observer answered
-again and again about a categorical variable, and kept where they foretell what the fit did not see: with
+A fit learns the kinds (`types`) that are declared. Here more kinds are proposed where an observer gave
+several answers a reading about a categorical variable, and kept where they predict held-out items better:
+with
 
     d_i = log P(answers_i, gold_i | more kinds) - log P(answers_i, gold_i | one kind),     nats,
 
-each model fitted without i's fold, Σ_i d_i has to be above 0 by CLEARLY standard errors, and the same of
-log P(gold_i | answers_i) not as clearly below. What is fitted is that observer's answers about that variable
-only, so that a trial is cheap; the whole fit then begins with the kinds that were kept.
+each model fitted without i's fold, Σ_i d_i has to be above 0 by CLEAR_STANDARD_ERRORS standard errors, and
+the same of log P(gold_i | answers_i) not as clearly below. What is fitted is that observer's answers about
+that variable only, so that a trial is cheap; the whole fit then begins with the kinds that were kept.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ import torch
 from engine.backend.threads import torch_threads
 from engine.inference.posterior import Inference
 from engine.learning.likelihood import Likelihood
-from engine.learning.observer_fit import FitSettings, Target, descended, fit_observers
-from engine.learning.parameters import reported
+from engine.learning.observer_fit import FitSettings, Target, fit_observers, minimise_potential
+from engine.learning.parameters import count_answers
 from engine.model.gold import Gold
 from engine.model.knowledge import Number
 from engine.observation.kernels import LabelKernel
@@ -39,19 +40,28 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Progress = Callable[[str, int, int], None]
 
+# Names of the kinds of each trial, tried in this order.
 NAMES = (("easy", "hard"), ("easy", "fair", "hard"))
+# Readings with several answers from which more kinds are tried.
 LEAST_AGAIN = 100
+# Items of a trial at most.
 MOST_ITEMS = 2000
+# Folds of the held-out scores.
 FOLDS = 4
-CLEARLY = 2.0
+# Standard errors by which a mean gain has to differ from 0.
+CLEAR_STANDARD_ERRORS = 2.0
+# Pseudo-counts of the kinds' shares and repeats, and sd of a strength's log: weak priors.
 WEAK_N = 4.0
 WEAK_SD = 1.0
+# Ratios of the hardest kind to a middle one: its scatter 1 - repeat is larger by the first, its strength
+# smaller by the second, its share smaller by the third. The easiest kind is as far on the other side.
 SCATTERED, STEADIER, EASIER = 2.5, 2.0, 1.5
+# Scatter 1 - repeat of a proposed kind at most.
 MOST_SCATTER = 0.8
 
 
 @dataclass(frozen=True)
-class Split:
+class ComponentTrial:
     """A trial of more kinds of reading.
 
     kinds: their names. items: how many were scored; gain: the mean of d_i, nats an item, with its standard
@@ -69,14 +79,14 @@ class Split:
 
     @property
     def kept(self) -> bool:
-        """Say whether held-out items are foretold clearly better, and gold not clearly worse."""
-        better = self.gain > CLEARLY * self.gain_se
-        return bool(better and not self.gold_gain < -CLEARLY * self.gold_gain_se)
+        """Whether held-out items are predicted clearly better, and gold not clearly worse."""
+        better = self.gain > CLEAR_STANDARD_ERRORS * self.gain_se
+        return bool(better and not self.gold_gain < -CLEAR_STANDARD_ERRORS * self.gold_gain_se)
 
 
 def split_types(
     inference: Inference, answers: Answers, gold: Gold, progress: Progress, seed: int = 0
-) -> tuple[Inference, tuple[Split, ...]]:
+) -> tuple[Inference, tuple[ComponentTrial, ...]]:
     """Return the same network with more kinds of reading where the data ask for them, and all trials.
 
     Tried are observers with one kind and LEAST_AGAIN readings or more of several answers; three kinds only
@@ -84,68 +94,76 @@ def split_types(
     """
     trials = []
     for index, observer in enumerate(inference.observations.observers):
-        for name, one in observer.labels.items():
+        for name, instrument in observer.labels.items():
             categorical = inference.network.knowledge.variables[name].kind == "categorical"
             if (
                 categorical
-                and len(one.types) == 1
-                and reported(answers, gold, index, name).again >= LEAST_AGAIN
+                and len(instrument.types) == 1
+                and count_answers(answers, gold, index, name).again >= LEAST_AGAIN
             ):
-                inference, found = _tried(inference, answers, gold, (index, name), progress, seed)
-                trials += found
+                inference, new_trials = _try_kinds(inference, answers, gold, (index, name), progress, seed)
+                trials += new_trials
     return inference, tuple(trials)
 
 
-def _tried(
+def _try_kinds(
     inference: Inference, answers: Answers, gold: Gold, key: tuple[int, str], progress: Progress, seed: int
-) -> tuple[Inference, list[Split]]:
-    """Try ever more kinds of one observer's readings of one variable, until they are not kept."""
+) -> tuple[Inference, list[ComponentTrial]]:
+    """Try more and more kinds of an observer's readings of a variable, until a trial is not kept."""
     observer, name = inference.observations.observers[key[0]], key[1]
     (first,) = observer.labels[name].types
-    answers, gold = _about(answers, gold, *key, seed)
+    answers, gold = _answers_about(answers, gold, *key, seed)
     known = ~np.isnan(gold.values[name]) if gold.values else np.zeros(len(answers.items), dtype=bool)
-    _, joint, alone = _scores(inference, answers, gold, seed, progress)
-    trials: list[Split] = []
+    _, joint, alone = _held_out_scores(inference, answers, gold, seed, progress)
+    trials: list[ComponentTrial] = []
     for names in NAMES:
-        there = with_kinds(inference, observer.name, name, names, first, told=bool(known.any()))
-        fit, more, more_alone = _scores(there, answers, gold, seed, progress)
-        of_gold = ((more - more_alone) - (joint - alone))[known]
-        figures = (len(joint), *_mean(more - joint), *_mean(of_gold))
-        trials.append(Split(observer.name, name, names, *figures))
+        candidate = with_kinds(inference, observer.name, name, names, first, has_gold=bool(known.any()))
+        fit, candidate_joint, candidate_alone = _held_out_scores(candidate, answers, gold, seed, progress)
+        of_gold = ((candidate_joint - candidate_alone) - (joint - alone))[known]
+        figures = (len(joint), *_mean(candidate_joint - joint), *_mean(of_gold))
+        trials.append(ComponentTrial(observer.name, name, names, *figures))
         if not trials[-1].kept:
             break
-        named = _by_agreement(fit, key, names)
-        inference = with_kinds(inference, observer.name, name, named, first, told=bool(known.any()))
-        joint, alone = more, more_alone
+        named = _names_by_agreement(fit, key, names)
+        inference = with_kinds(inference, observer.name, name, named, first, has_gold=bool(known.any()))
+        joint, alone = candidate_joint, candidate_alone
     return inference, trials
 
 
-def _about(answers: Answers, gold: Gold, observer: int, name: str, seed: int) -> tuple[Answers, Gold]:
+def _answers_about(answers: Answers, gold: Gold, observer: int, name: str, seed: int) -> tuple[Answers, Gold]:
     """Return an observer's answers about a variable, of at most MOST_ITEMS items, and its gold."""
     labels = answers.labels[name]
-    mine = answers.reading_observer[labels.reading] == observer
-    own = replace(
+    by_observer = answers.reading_observer[labels.reading] == observer
+    column = replace(
         labels,
-        reading=labels.reading[mine],
-        answer=labels.answer[mine],
-        weight=labels.weight[mine],
-        spread=labels.spread[mine],
+        reading=labels.reading[by_observer],
+        answer=labels.answer[by_observer],
+        weight=labels.weight[by_observer],
+        spread=labels.spread[by_observer],
     )
-    alone = replace(answers, labels={name: own}, numbers={}, rankings={})
-    items = np.unique(answers.reading_item[own.reading])
+    alone = replace(answers, labels={name: column}, numbers={}, rankings={})
+    items = np.unique(answers.reading_item[column.reading])
     chosen = np.zeros(len(answers.items), dtype=bool)
     chosen[np.random.default_rng(seed).permutation(items)[:MOST_ITEMS]] = True
     known = Gold({name: gold.values[name]} if name in gold.values else {}).only(chosen)
-    return alone.only(chosen), Gold({n: one for n, one in known.values.items() if not np.isnan(one).all()})
+    return alone.only(chosen), Gold(
+        {n: values for n, values in known.values.items() if not np.isnan(values).all()}
+    )
 
 
 def with_kinds(
-    inference: Inference, observer: str, name: str, names: tuple[str, ...], first: ReadingType, *, told: bool
+    inference: Inference,
+    observer: str,
+    name: str,
+    names: tuple[str, ...],
+    first: ReadingType,
+    *,
+    has_gold: bool,
 ) -> Inference:
-    """Return a network whose observer has so many kinds of reading of a variable.
+    """Return inference in a network whose observer has these kinds of reading of a variable.
 
     Their priors are weak, and around the one kind that is declared, `first`: each further one scatters more.
-    told: whether there is gold, so that they may differ in how often they are misread.
+    has_gold: whether there is gold, so that they may differ in how often they are misread.
     """
     base = inference.network.knowledge
     whole, path = base.observers[observer], f"observers.{observer}.categorical.{name}.types"
@@ -160,20 +178,20 @@ def with_kinds(
             share=float(share),
             repeat=1 - min(float((1 - first.repeat) * SCATTERED**hard), MOST_SCATTER),
             strength=float(strength),
-            misread=float(misread) if told else None,
+            misread=float(misread) if has_gold else None,
         )
         kinds.append(made)
         for key, value in (("n", WEAK_N), ("sd.strength", WEAK_SD * made.strength)):
             place = f"{path}.{kind}.{key}"
             numbers[place] = Number(path=place, value=value)
-    kinds.sort(key=lambda one: one.name)
+    kinds.sort(key=lambda reading_type: reading_type.name)
     labels = {**whole.labels, name: replace(whole.labels[name], types=tuple(kinds))}
     observers = {**base.observers, observer: replace(whole, labels=labels)}
     network = replace(inference.network, knowledge=replace(base, observers=observers, numbers=numbers))
     return Inference(network, inference.population, threads=inference.threads)
 
 
-def _scores(
+def _held_out_scores(
     inference: Inference, answers: Answers, gold: Gold, seed: int, progress: Progress
 ) -> tuple[Fit, Floats, Floats]:
     """Return the fit, and log P(answers, gold) and log P(answers) of each item (N,) without its fold."""
@@ -182,27 +200,27 @@ def _scores(
     joint, alone = np.zeros(len(fold)), np.zeros(len(fold))
     with torch_threads(inference.threads):
         for k in range(FOLDS):
-            out = fold == k
-            target = Target(fit.unknowns, Likelihood(inference, answers.only(~out), gold.only(~out)))
-            x = descended(
+            in_fold = fold == k
+            target = Target(fit.unknowns, Likelihood(inference, answers.only(~in_fold), gold.only(~in_fold)))
+            x = minimise_potential(
                 target, fit.centre, fit.root, f"kinds of reading, fold {k + 1} of {FOLDS}", progress
             )
-            values = {name: torch.as_tensor(one) for name, one in target.natural(x).items()}
-            held, there = (
-                Likelihood(inference, answers.only(out), gold.only(out)),
-                fit.unknowns.observed(values),
+            values = {name: torch.as_tensor(site_value) for name, site_value in target.values_at(x).items()}
+            held_out, observations = (
+                Likelihood(inference, answers.only(in_fold), gold.only(in_fold)),
+                fit.unknowns.model_at(values),
             )
-            joint[out] = np.concatenate(list(held.each(there)))
-            alone[out] = np.concatenate(list(held.each(there, gold=False)))
+            joint[in_fold] = np.concatenate(list(held_out.log_likelihoods(observations)))
+            alone[in_fold] = np.concatenate(list(held_out.log_likelihoods(observations, gold=False)))
     return fit, joint, alone
 
 
-def _by_agreement(fit: Fit, key: tuple[int, str], names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names in the order of the kinds: answers of the easiest agree most.
+def _names_by_agreement(fit: Fit, key: tuple[int, str], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names in the order of the fitted kinds, where answers of the easiest agree most.
 
     Two of a reading with Dirichlet counts α, Σ α = A, agree with probability Σ α (α + 1) / (A (A + 1)).
     """
-    kernel = fit.unknowns.observed(dict(fit.point)).kernels[key]
+    kernel = fit.unknowns.model_at(dict(fit.point)).kernels[key]
     assert isinstance(kernel, LabelKernel)
     mass = kernel.alpha.sum(1)
     agree = (kernel.alpha * (kernel.alpha + 1)).sum(1) / (mass * (mass + 1))

@@ -1,6 +1,6 @@
-"""How skilled an observer is: one number w between what is declared of it (0) and never being wrong (1).
+"""The skill of an observer: one number w between its declared table (0) and never being wrong (1).
 
-What it settles on is C_w = (1 - w) C0 + w I, its rows deviating from that. Each w from 0 to 1 is as likely
+It settles on C_w = (1 - w) C0 + w I, its rows deviating from that. Each w from 0 to 1 is as likely
 before as any other (a prior at low skill was unsure by .30 where eight gold items came from a strong
 observer). Given w, gold items are taken one after another: each is foretold by the row around C_w and what
 the items before it were settled on,
@@ -32,11 +32,11 @@ SKILLS = np.linspace(0, 1, COUNT + 1)[:-1]
 
 @dataclass(frozen=True)
 class SkillEvidence:
-    """What gold says of an observer's answers about one variable.
+    """The evidence of gold about an observer's skill in one variable.
 
-    rows: (K, Y) C0, what is declared that it settles on. able: (K, Y) the same, were it never wrong. counts:
-    (K,) pseudo-counts of each row. state: (N,) the items' gold; log_likelihood: (N, Y) log P(answers | what
-    was settled on) of each.
+    rows: (K, Y) C0, the declared P(settles on y | truth). able: (K, Y) the same for an observer never wrong.
+    counts: (K,) pseudo-counts of each row. state: (N,) the items' gold; log_likelihood: (N, Y)
+    log P(answers | settled on y) of each.
     """
 
     rows: Floats
@@ -65,7 +65,7 @@ def cautious_skill(evidence: Iterable[SkillEvidence]) -> float:
     With the mean itself five vision models stated .05 more than was true after thirty items, and with this
     .01 (tests/benchmarks/test_shared_errors.py).
     """
-    scores = np.sum([each.scores() for each in evidence], axis=0)
+    scores = np.sum([gold_evidence.scores() for gold_evidence in evidence], axis=0)
     weight = np.exp(scores - scores.max())
     weight /= weight.sum()
     mean = float(weight @ SKILLS)

@@ -1,12 +1,12 @@
-"""The exponents of observers, last of a fit: how far their evidence may be trusted as it is.
+"""The exponents of observers, the last step of a fit: how far their evidence is to be discounted.
 
 An exponent is chosen for the log score of gold that the fit did not see,
 
     Σ_i log P(gold_i | answers_i),     observers fitted without i's fold,
 
-around the declared values (log-normal, those of several observers correlated by TOGETHER: what they all
-share is counted by none of them). Evidence that says what it should has 1; a misfit of the observation
-model that makes it say too much shows as less.
+around the declared values (log-normal, correlated by EXPONENT_CORRELATION between observers, for errors that
+all of them share). Evidence of the right strength has the exponent 1; a misfit of the observation model that
+makes it too strong shows as less.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 
 from engine.backend.threads import torch_threads
 from engine.learning.likelihood import Likelihood
-from engine.learning.observer_fit import Target, descended
+from engine.learning.observer_fit import Target, minimise_potential
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,20 +33,26 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+# Folds of the held-out scores.
 FOLDS = 4
+# Items with gold from which exponents are fitted.
 LEAST_GOLD = 40
+# Items with gold, and items without, that are used at most.
 MOST_ITEMS = 4000
-LEAST, MOST = 0.05, 3.0
+# Bounds of an exponent.
+LEAST_EXPONENT, MOST_EXPONENT = 0.05, 3.0
+# Step of the differences of gradients, in the exponents' logs.
 STEP = 1e-3
-TOGETHER = 0.9
+# Prior correlation between the logs of the exponents of any two observers.
+EXPONENT_CORRELATION = 0.9
 TOO_LITTLE = f"fewer than {LEAST_GOLD} items with gold: too little to hold some back"
 
 
 def tempered(fit: Fit, answers: Answers, gold: Gold, progress: Progress) -> Fit:
     """Return the fit with exponents.
 
-    answers, gold: those that it was made with. Fewer than LEAST_GOLD items with gold leave all exponents as
-    declared.
+    answers, gold: those that the fit was made with. Fewer than LEAST_GOLD items with gold leave all exponents
+    as declared.
     """
     known = gold.known(len(answers.items))
     if known.sum() < LEAST_GOLD:
@@ -58,52 +64,56 @@ def tempered(fit: Fit, answers: Answers, gold: Gold, progress: Progress) -> Fit:
     answers, gold, known = answers.only(kept), gold.only(kept), known[kept]
     fold = np.where(known, rng.permutation(len(known)) % FOLDS, -1)
     inference = fit.unknowns.inference
-    held = []
+    held_out = []
     with torch_threads(inference.threads):
         for k in range(FOLDS):
-            out = fold == k
-            target = Target(fit.unknowns, Likelihood(inference, answers.only(~out), gold.only(~out)))
-            x = descended(target, fit.centre, fit.root, f"exponent, fold {k + 1} of {FOLDS}", progress)
-            there = {name: torch.as_tensor(one) for name, one in target.natural(x).items()}
-            held.append((there, Likelihood(inference, answers.only(out), gold.only(out))))
-        return replace(fit, exponents=_chosen(fit, held))
+            in_fold = fold == k
+            target = Target(fit.unknowns, Likelihood(inference, answers.only(~in_fold), gold.only(~in_fold)))
+            x = minimise_potential(
+                target, fit.centre, fit.root, f"exponent, fold {k + 1} of {FOLDS}", progress
+            )
+            values = {name: torch.as_tensor(value) for name, value in target.values_at(x).items()}
+            held_out.append((values, Likelihood(inference, answers.only(in_fold), gold.only(in_fold))))
+        return replace(fit, exponents=_fit_exponents(fit, held_out))
 
 
-def _chosen(
-    fit: Fit, held: Sequence[tuple[dict[str, Tensor], Likelihood]]
+def _fit_exponents(
+    fit: Fit, held_out: Sequence[tuple[dict[str, Tensor], Likelihood]]
 ) -> dict[str, tuple[float, float, float, float]]:
     from scipy.optimize import minimize
 
     unknowns = fit.unknowns
-    paths = [f"observers.{one.name}.exponent" for one in unknowns.observers.values()]
-    declared = np.log([max(one.exponent, LEAST) for one in unknowns.observers.values()])
+    paths = [f"observers.{observer.name}.exponent" for observer in unknowns.observers.values()]
+    declared = np.log([max(observer.exponent, LEAST_EXPONENT) for observer in unknowns.observers.values()])
     spread = np.array([unknowns.log_sd_of(path) for path in paths])
 
-    together = TOGETHER + (1 - TOGETHER) * np.eye(len(paths))
+    together = EXPONENT_CORRELATION + (1 - EXPONENT_CORRELATION) * np.eye(len(paths))
     precision = np.linalg.inv(np.outer(spread, spread) * together)
 
     def loss(z: Floats) -> tuple[float, Floats]:
         at = torch.as_tensor(z).clone().requires_grad_()
         off = at - torch.as_tensor(declared)
         total = off @ torch.as_tensor(precision) @ off / 2
-        for values, likelihood in held:
+        for values, likelihood in held_out:
 
             def make(leaves: Any, values: dict[str, Tensor] = values) -> Any:
-                return unknowns.observed(values | dict(zip(paths, leaves[0], strict=True)))
+                return unknowns.model_at(values | dict(zip(paths, leaves[0], strict=True)))
 
             for sign, known in ((-1, True), (1, False)):
                 total = total + sign * likelihood.total(make, [at.exp()], gold=known)
         (slope,) = torch.autograd.grad(total, at)
         return float(total.detach()), slope.numpy()
 
-    bounds = [(np.log(LEAST), np.log(MOST))] * len(paths)
-    found = minimize(loss, declared, jac=True, method="L-BFGS-B", bounds=bounds, options={"gtol": 1e-3})
+    bounds = [(np.log(LEAST_EXPONENT), np.log(MOST_EXPONENT))] * len(paths)
+    minimum = minimize(loss, declared, jac=True, method="L-BFGS-B", bounds=bounds, options={"gtol": 1e-3})
     steps = STEP * np.eye(len(paths))
-    curvature = np.array([(loss(found.x + one)[1] - loss(found.x - one)[1]) / (2 * STEP) for one in steps])
+    curvature = np.array(
+        [(loss(minimum.x + step)[1] - loss(minimum.x - step)[1]) / (2 * STEP) for step in steps]
+    )
     variance = np.diag(np.linalg.pinv((curvature + curvature.T) / 2, hermitian=True))
     exponents = {}
     for i, path in enumerate(paths):
-        value, before = float(np.exp(found.x[i])), float(np.exp(declared[i]))
+        value, before = float(np.exp(minimum.x[i])), float(np.exp(declared[i]))
         sd = min(np.sqrt(max(variance[i], 0.0)), spread[i])
         exponents[path] = (before, before * float(spread[i]), value, value * float(sd))
     return exponents

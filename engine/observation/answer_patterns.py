@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def answer_patterns(size: int, batch: int) -> tuple[Floats, Floats]:
-    """Return how often each of `size` answers is given in `batch` draws, (patterns, size), every way once.
+    """Return all patterns of counts of `batch` draws over `size` answers, (patterns, size).
 
-    And the log of the number of orders in which each pattern comes, (patterns,).
+    The second array is the log of the number of orders in which each pattern comes, (patterns,).
     """
     draws = np.array(list(itertools.combinations_with_replacement(range(size), batch)))
     counts = np.stack([(draws == answer).sum(1) for answer in range(size)], axis=1).astype(np.float64)

@@ -55,7 +55,7 @@ MOST_RIGHT = 0.97
 
 @dataclass(frozen=True)
 class FamilyLook:
-    """What a family makes of items, as its members see them.
+    """What a family settles on about items, and how its members follow it.
 
     members: their places among the observers of the variable. settled_given: V_F, (K, J, F). answer_given: W
     of each, (K, J, F, Y), P(settles on y | truth x, look j, family settled on f).
@@ -88,7 +88,7 @@ class SharedLook:
         return next((i for i, family in enumerate(self.families) if place in family.members), -1)
 
     def of_types(self, shares: Sequence[Floats]) -> SharedLook:
-        """Return the same of reading types, each an answer once for every kind of reading.
+        """Return these looks with reading types in the place of answers; a type is an answer and a kind.
 
         shares: for each observer P(type | truth, its answer), (K, M).
         """
@@ -102,14 +102,15 @@ class SharedLook:
             for family in self.families
         )
         return SharedLook(
-            self.look_given_state, tuple(of_type(*one) for one in enumerate(self.answer_given)), families
+            self.look_given_state,
+            tuple(of_type(place, given) for place, given in enumerate(self.answer_given)),
+            families,
         )
 
     def of_pair(self, first: int, second: int) -> tuple[Floats, Floats, Floats]:
-        """Return what makes two observers, at these places, dependent: P(it | truth), (K, L).
+        """Return P(l | truth), (K, L), and P(settles on y | truth, l), (K, L, Y), of two observers, by place.
 
-        And what each settles on given truth and that, (K, L, Y): looks, or looks and what their family made
-        of them.
+        l is what they share: a look, or a look and what their family settled on.
         """
         number = self.family_of(first)
         if number < 0 or second not in self.families[number].members:
@@ -124,7 +125,7 @@ class SharedLook:
 def shared_look(
     tables: Sequence[Floats], matches: Sequence[Floats], follows: Floats, declared: Dependence
 ) -> SharedLook:
-    """Return the looks that explain what all observers of a variable have in common.
+    """Return the looks that the observers of a variable share.
 
     tables: T of each observer, (K, Y), P(settles on y | truth); matches: (K, Y), 1 where an answer names the
     truth. follows: λ, (observers,).
@@ -132,17 +133,17 @@ def shared_look(
     skills = np.array([skill(table, match) for table, match in zip(tables, matches, strict=True)])
     weights = follows * skills
     mean_skill = float(weights @ skills / weights.sum()) if weights.sum() > 0 else 0.5
-    looks, seen = _shapes(len(tables[0]), mean_skill, declared)
+    looks, seen = _declared_shapes(len(tables[0]), mean_skill, declared)
     most = skill_of_square(looks @ seen)
     answers = []
-    for table, match, its_skill in zip(tables, matches, skills, strict=True):
-        share = min(1.0, its_skill / most)
+    for table, match, observer_skill in zip(tables, matches, skills, strict=True):
+        share = min(1.0, observer_skill / most)
         named = match.sum(1, keepdims=True)
         reliable = match + (1 - named) * table
         answers.append(seen @ (share * reliable + (1 - share) * table.mean(0)))
-    looks, answers = _fitted_to(tables, looks, answers, follows, declared)
+    looks, answers = _fit_to_tables(tables, looks, answers, follows, declared)
     joint = tuple(
-        _scaled(looks, answer, table, share)
+        _scale_to_table(looks, answer, table, share)
         for answer, table, share in zip(answers, tables, follows, strict=True)
     )
     return SharedLook(looks, joint)
@@ -159,9 +160,9 @@ def reading_follows(observer: Observer) -> float:
 
 
 def skill(table: Floats, matches: Floats) -> float:
-    """Return how far beyond chance an observer's answers are right, from 0 to 1.
+    """Return an observer's skill: how far beyond chance its answers are right, from 0 to 1.
 
-    Cohen's kappa where all states are as frequent: by chance it answers by habit, the mean of its rows.
+    It is Cohen's kappa with states of equal frequency; chance is the habit, the mean of the table's rows.
     """
     named = matches.sum(1) > 0
     right, chance = float((table * matches).sum()), float((matches * table.mean(0)).sum())
@@ -174,11 +175,11 @@ def skill_of_square(table: Floats) -> float:
 
 
 def _beyond_chance(states: int, share: float) -> Floats:
-    """Return a table that is right in this share of cases, and else anything, (K, K)."""
+    """Return a table that is right in this share of cases, else uniform, (K, K)."""
     return share * np.eye(states) + (1 - share) / states
 
 
-def _shapes(states: int, mean_skill: float, declared: Dependence) -> tuple[Floats, Floats]:
+def _declared_shapes(states: int, mean_skill: float, declared: Dependence) -> tuple[Floats, Floats]:
     """Return the declared shapes of S (K, J) and of what a follower sees (J, K), for observers of this skill.
 
     The share of clear items is such that followers alone have the mean skill of the observers.
@@ -199,7 +200,7 @@ def _shapes(states: int, mean_skill: float, declared: Dependence) -> tuple[Float
     return np.concatenate(parts, axis=1), np.concatenate(seen)
 
 
-def _fitted_to(
+def _fit_to_tables(
     tables: Sequence[Floats],
     looks: Floats,
     answers: Sequence[Floats],
@@ -217,12 +218,12 @@ def _fitted_to(
             # Of n T[x, y] answers y to a truth x those that followed the look, over P(y | x, followed).
             weight = declared.n * table * share / np.maximum(followed + (1 - share) * table, 1e-300)
             look_total += looks * (weight @ answer.T)
-            updated.append(_rows(prior + answer * (looks.T @ weight)))
-        looks, answers = _rows(look_total), updated
+            updated.append(_normalise_rows(prior + answer * (looks.T @ weight)))
+        looks, answers = _normalise_rows(look_total), updated
     return looks, list(answers)
 
 
-def _scaled(looks: Floats, answer: Floats, table: Floats, share: float) -> Floats:
+def _scale_to_table(looks: Floats, answer: Floats, table: Floats, share: float) -> Floats:
     """Return V (K, J, Y) in proportion to λ G + (1 - λ) T whose mean over the looks is T."""
     joint = share * answer[None] + (1 - share) * table[:, None]
     for _ in range(SCALING_STEPS):
@@ -232,5 +233,6 @@ def _scaled(looks: Floats, answer: Floats, table: Floats, share: float) -> Float
     return np.asarray(joint)
 
 
-def _rows(counts: Floats) -> Floats:
+def _normalise_rows(counts: Floats) -> Floats:
+    """Return counts (n, size) with each row divided by its sum."""
     return np.asarray(counts / counts.sum(1, keepdims=True))

@@ -1,4 +1,4 @@
-"""Answers -> evidence: the one place that says how repeated samples count.
+"""Answers -> evidence. This module alone defines how repeated samples count.
 
 A reading under halo answers either from the item or, with the declared probability, from its
 label (Thorndike 1920): one binary switch a reading. Given the switches evidence is one vector a
@@ -51,39 +51,41 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Kernel = LabelKernel | NumberKernel
 
+# Readings of an item under halo at most: each doubles its rows.
 MOST_SWITCHES = 10
+# Numbers of a temporary array at most: 32 MB.
 MOST_CELLS = 4_000_000
-DENSE = 1 << 16
+# Keys of rows below this are looked up in a table; larger ones are sorted.
+DENSE_KEYS = 1 << 16
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Rows of evidence; an item's rows follow one another and are alternatives.
+    """Evidence about N items, as rows: one for each setting of an item's switches, in the order of items.
 
     row_item: (rows,). log_weight: (rows,) log-probability of the row's switches. log_likelihood:
-    variable -> (states, rows), log P(its answers | state, switches). told: (rows,) whether the row says
-    anything of the variables below the root. on: (2, P) row and reading wherever a row has a reading's
-    switch on.
+    variable -> (states, rows), log P(its answers | state, switches). has_evidence: (rows,) whether the row
+    has evidence about a variable below the root. on: (2, P) row and reading of each switch that is on.
     """
 
     items: int
     row_item: Ints
     log_weight: Array
     log_likelihood: Mapping[str, Array]
-    told: NDArray[np.bool_]
+    has_evidence: NDArray[np.bool_]
     on: Ints
 
     def part(self, start: int, stop: int, first: int, last: int) -> Evidence:
         """Return the evidence about items start to stop, whose rows are first to last."""
         rows = slice(first, last)
-        logs = {name: one[:, rows] for name, one in self.log_likelihood.items()}
+        logs = {name: log_likelihood[:, rows] for name, log_likelihood in self.log_likelihood.items()}
         row, reading = self.on[:, (self.on[0] >= first) & (self.on[0] < last)]
         return Evidence(
             stop - start,
             self.row_item[rows] - start,
             self.log_weight[rows],
             logs,
-            self.told[rows],
+            self.has_evidence[rows],
             np.stack([row - first, reading]),
         )
 
@@ -98,8 +100,8 @@ class _Pairs:
 
 
 @dataclass(frozen=True)
-class _Reported:
-    """What an observer's readings report about a variable; equal ones are looked at once.
+class _Report:
+    """What an observer's readings report about a variable; equal readings share a row of the table.
 
     reading: (r,) increasing. pattern: (r,) row of `table`. table: (patterns, M) log-likelihood of a type.
     """
@@ -111,7 +113,7 @@ class _Reported:
 
 @dataclass(frozen=True)
 class _Contribution:
-    """What an observer says of a variable.
+    """The evidence of one observer about a variable.
 
     table: (patterns, M) log-likelihood of a type. pattern, row: (P,) of each reading its row of `table`, and
     the row of the evidence that it belongs to.
@@ -123,19 +125,19 @@ class _Contribution:
     row: Ints
 
     def within(self, rows: NDArray[np.bool_]) -> _Contribution:
-        """Return what it says in some of the rows of the evidence (rows,)."""
+        """Return the contribution to some rows of the evidence; rows: a mask (rows,)."""
         used = rows[self.row]
         return _Contribution(self.observer, self.table, self.pattern[used], self.row[used])
 
 
 @dataclass(frozen=True)
 class Contributions:
-    """All contributions to the evidence about some answers, by variable, before they are put together."""
+    """The contributions of all observers to the evidence, by variable, not combined yet."""
 
     row_item: Ints
     pairs: _Pairs
     log_weight: Array
-    told: NDArray[np.bool_]
+    has_evidence: NDArray[np.bool_]
     contributions: Mapping[str, list[_Contribution]]
 
 
@@ -148,7 +150,7 @@ class ObservationModel:
     """
 
     def __init__(self, network: Network, population: str, like: ObservationModel | None = None) -> None:
-        """Make the kernels, and keep those of a like model that declares the same."""
+        """Build the kernels; those of a like model whose declaration is the same are reused."""
         base = network.knowledge
         self.network = network
         self.observers = tuple(base.observers.values())
@@ -158,29 +160,29 @@ class ObservationModel:
         keep = like if like and np.array_equal(self.prior, like.prior) else None
         for index, observer in enumerate(self.observers):
             old = keep.observers[index].instruments if keep else {}
-            for name, one in observer.instruments.items():
-                if keep and old.get(name) == one:
+            for name, instrument in observer.instruments.items():
+                if keep and old.get(name) == instrument:
                     self.kernels[index, name] = keep.kernels[index, name]
                 else:
-                    self.kernels[index, name] = self._kernel(one, base.variables[name])
+                    self.kernels[index, name] = self._kernel(instrument, base.variables[name])
         for key, kernel in self.kernels.items():
             same = keep and keep.observers[key[0]].stereotype == self.observers[key[0]].stereotype
             if keep and same and keep.network.factors is network.factors and keep.kernels.get(key) is kernel:
                 self.imagined |= {key: keep.imagined[key]} if key in keep.imagined else {}
             elif key[1] != network.root:
-                self.imagined[key] = self._imagined(key, kernel)
-        self.carry: Array = np.array([one.carry for one in self.observers])
-        self.exponent: Array = np.array([one.exponent for one in self.observers])
+                self.imagined[key] = self._implied_types(key, kernel)
+        self.carry: Array = np.array([o.carry for o in self.observers])
+        self.exponent: Array = np.array([o.exponent for o in self.observers])
         self.halo: Array = np.array(
             [[o.halo[q].probability if q in o.halo else 0.0 for q in base.questions] for o in self.observers]
         ).reshape(len(self.observers), -1)
         self.haloed = self.halo > 0
         self.dependent = base.dependence is not None
-        self._looks: dict[str, SharedLook | None] = self._kept_looks(keep) if keep else {}
+        self._looks: dict[str, SharedLook | None] = self._reusable_looks(keep) if keep else {}
         self.seen_state = {
-            index: self._states_of(found, index)
+            index: self._states_of(root_kernel, index)
             for index in range(len(self.observers))
-            if isinstance(found := self.kernels.get((index, base.root)), LabelKernel)
+            if isinstance(root_kernel := self.kernels.get((index, base.root)), LabelKernel)
         }
 
     def with_kernels(
@@ -196,18 +198,18 @@ class ObservationModel:
         Halo stays 0 where it is: whether a reading has a switch does not change. stereotype: P(true | root
         state), (K,), of binary variables where it is not the declared one.
         """
-        other = copy(self)
-        other.kernels = dict(kernels)
-        other.carry, other.exponent, other.halo = carry, exponent, halo
+        model = copy(self)
+        model.kernels = dict(kernels)
+        model.carry, model.exponent, model.halo = carry, exponent, halo
         # How each observer errs by itself is learned from gold, given which dependence says nothing of it.
-        other.dependent, other._looks = False, {}
+        model.dependent, model._looks = False, {}
         root = self.network.root
-        other.imagined = {
-            key: self._imagined(key, kernel, stereotype.get(key))
+        model.imagined = {
+            key: self._implied_types(key, kernel, stereotype.get(key))
             for key, kernel in kernels.items()
             if key[1] != root
         }
-        return other
+        return model
 
     def stereotype(self, key: tuple[int, str]) -> Floats:
         """Return P(state of a variable | root state) as an observer's label implies it, (K, states)."""
@@ -219,8 +221,8 @@ class ObservationModel:
                 table[self.network.root_states.index(state)] = (1 - p, p)
         return table
 
-    def _imagined(self, key: tuple[int, str], kernel: Kernel, true: Array | None = None) -> Array:
-        """Return the distribution of types that what each root state implies brings with it, (K + 1, M)."""
+    def _implied_types(self, key: tuple[int, str], kernel: Kernel, true: Array | None = None) -> Array:
+        """Return P(type | state that the label implies), (K + 1, M), see `imagined`."""
         table = put(self.stereotype(key), kernel.mix)
         xp = library(kernel.mix)
         if true is not None:
@@ -230,10 +232,10 @@ class ObservationModel:
             return stereotype @ kernel.mix
         return stereotype[:, kernel.answer_of] * kernel.share
 
-    def _kernel(self, one: LabelInstrument | NumberInstrument, variable: Variable) -> Kernel:
-        if isinstance(one, NumberInstrument):
-            return number_kernel(one, variable)
-        return label_kernel(one, variable, self.prior)
+    def _kernel(self, instrument: LabelInstrument | NumberInstrument, variable: Variable) -> Kernel:
+        if isinstance(instrument, NumberInstrument):
+            return number_kernel(instrument, variable)
+        return label_kernel(instrument, variable, self.prior)
 
     def _states_of(self, kernel: LabelKernel, observer: int) -> Ints:
         """Return for each type the root state that its own answer names, K where it names none."""
@@ -264,18 +266,20 @@ class ObservationModel:
         likelihood is scaled to a peak of one.
         """
         kernel = self.kernels[observer, name]
-        reported = self._reported(answers, observer, name, kernel)
+        reported = self._report(answers, observer, name, kernel)
         likelihood = dict(zip(reported.reading.tolist(), reported.table[reported.pattern], strict=True))
         followed = np.zeros((len(answers.reading_item), len(self.network.root_states) + 1))
         if name == self.network.root:
             switched = self.switched(answers)
-            for (other, variable), imagined in self.imagined.items():
-                if other == observer:
-                    told = self._reported(answers, observer, variable, self.kernels[observer, variable])
-                    if len(told.reading):
-                        self._follow(followed, switched, imagined, told)
-        mine = np.flatnonzero(answers.reading_observer == observer)
-        for reading in (r for r in mine.tolist() if r in likelihood or followed[r].any()):
+            for (key_observer, variable), imagined in self.imagined.items():
+                if key_observer == observer:
+                    variable_report = self._report(
+                        answers, observer, variable, self.kernels[observer, variable]
+                    )
+                    if len(variable_report.reading):
+                        self._add_followed(followed, switched, imagined, variable_report)
+        observer_readings = np.flatnonzero(answers.reading_observer == observer)
+        for reading in (r for r in observer_readings.tolist() if r in likelihood or followed[r].any()):
             logs = np.broadcast_to(likelihood.get(reading, np.zeros(1)), (len(on), kernel.mix.shape[1]))
             if name == self.network.root:
                 logs = logs + on[:, reading, None] * followed[reading][self.seen_state[observer]]
@@ -285,11 +289,11 @@ class ObservationModel:
         self, answers: Answers, observer: int, name: str, kernel: LabelKernel
     ) -> tuple[Ints, Floats]:
         """Return an observer's readings about a variable, (r,), and log P(answers | type) of each, (r, M)."""
-        reported = self._reported(answers, observer, name, kernel)
+        reported = self._report(answers, observer, name, kernel)
         return reported.reading, reported.table[reported.pattern]
 
     def switched(self, answers: Answers) -> NDArray[np.bool_]:
-        """Say which readings can have followed their label: under halo, and more than a label, (R,)."""
+        """Return which readings may follow their label, (R,): those under halo, with more than a label."""
         more = np.zeros(len(answers.reading_item), dtype=bool)
         for name, labels in answers.labels.items():
             if name != self.network.root:
@@ -318,35 +322,35 @@ class ObservationModel:
         if self.network.root in logs:
             self._add_tails(answers, logs[self.network.root], row_item)
         on = np.stack([pairs.row[pairs.on], pairs.reading[pairs.on]])
-        return Evidence(len(answers.items), row_item, collected.log_weight, logs, collected.told, on)
+        return Evidence(len(answers.items), row_item, collected.log_weight, logs, collected.has_evidence, on)
 
     def contributions(self, answers: Answers) -> Contributions:
-        """Return what each observer's answers say of each variable, before they are put together."""
+        """Return the contribution of each observer to the evidence about each variable, not combined yet."""
         switched = self.switched(answers)
         row_item, pairs, log_weight = self._expand(answers, switched)
         followed = self._zeros(len(answers.reading_item), len(self.network.root_states) + 1)
         contributions: dict[str, list[_Contribution]] = {}
-        told = np.zeros(len(row_item), dtype=bool)
+        has_evidence = np.zeros(len(row_item), dtype=bool)
         present = set(np.unique(answers.reading_observer).tolist())
         for (observer, name), kernel in self.kernels.items():
             if name == self.network.root or observer not in present:
                 continue
-            reported = self._reported(answers, observer, name, kernel)
+            reported = self._report(answers, observer, name, kernel)
             if not len(reported.reading):
                 continue
-            self._follow(followed, switched, self.imagined[observer, name], reported)
+            self._add_followed(followed, switched, self.imagined[observer, name], reported)
             local = _positions(reported.reading, len(answers.reading_item))[pairs.reading]
             used = (local >= 0) & ~pairs.on
             pattern, row = reported.pattern[local[used]], pairs.row[used]
-            told[row] = True
+            has_evidence[row] = True
             part = _Contribution(observer, reported.table, pattern, row)
             contributions.setdefault(name, []).append(part)
         if self.network.root in (*answers.labels, *answers.rankings) or switched.any():
             contributions[self.network.root] = [
-                self._of_labels(answers, observer, followed, pairs)
+                self._root_contribution(answers, observer, followed, pairs)
                 for observer in sorted(present & set(self.seen_state))
             ]
-        return Contributions(row_item, pairs, log_weight, told, contributions)
+        return Contributions(row_item, pairs, log_weight, has_evidence, contributions)
 
     def _zeros(self, *shape: int) -> Array:
         return put(np.zeros(shape), self.carry)
@@ -389,33 +393,33 @@ class ObservationModel:
         log_weight = sums_at(log_p, row[at], len(row_item))
         return row_item, _Pairs(row, reading, on), log_weight
 
-    def _reported(self, answers: Answers, observer: int, name: str, kernel: Kernel) -> _Reported:
+    def _report(self, answers: Answers, observer: int, name: str, kernel: Kernel) -> _Report:
         """Return what an observer's readings report about a variable."""
         readings = len(answers.reading_item)
-        mine = answers.reading_observer == observer
+        by_observer = answers.reading_observer == observer
         if isinstance(kernel, NumberKernel):
             numbers = answers.numbers.get(name)
             if numbers is None:
                 return _NOTHING
-            used = mine[numbers.reading]
+            used = by_observer[numbers.reading]
             reading, value = numbers.reading[used], numbers.value[used]
             # Models emit few distinct numbers, so each is looked at once.
             values, which = np.unique(value, return_inverse=True)
-            return _summed(reading, which, kernel.log_likelihood(values), readings)
+            return _sum_draws(reading, which, kernel.log_likelihood(values), readings)
         labels = answers.labels.get(name)
         if labels is None:
             return _NOTHING
-        used = mine[labels.reading]
+        used = by_observer[labels.reading]
         size = kernel.alpha.shape[1]
         weight = labels.weight[used] * np.where(labels.spread[used], kernel.weight, 1.0)
         cell = labels.reading[used] * size + labels.answer[used]
         counts = np.bincount(cell, weights=weight, minlength=readings * size).reshape(-1, size)
-        own = np.flatnonzero(np.bincount(labels.reading[used], minlength=readings))
-        patterns, pattern = distinct_rows(counts[own].astype(np.float64))
-        return _Reported(own, pattern, kernel.log_likelihood(patterns))
+        answered = np.flatnonzero(np.bincount(labels.reading[used], minlength=readings))
+        patterns, pattern = distinct_rows(counts[answered].astype(np.float64))
+        return _Report(answered, pattern, kernel.log_likelihood(patterns))
 
-    def _follow(
-        self, followed: Array, switched: NDArray[np.bool_], imagined: Array, reported: _Reported
+    def _add_followed(
+        self, followed: Array, switched: NDArray[np.bool_], imagined: Array, reported: _Report
     ) -> None:
         """Add to `followed` (readings, K + 1) the log-likelihood of answers that follow each label.
 
@@ -424,24 +428,26 @@ class ObservationModel:
         """
         chosen = switched[reported.reading]
         if chosen.any():
-            log_follow = _log_mixed(reported.table, imagined)
+            log_follow = _log_mixture(reported.table, imagined)
             followed[reported.reading[chosen]] += take(log_follow, reported.pattern[chosen])
 
-    def _of_labels(self, answers: Answers, observer: int, followed: Array, pairs: _Pairs) -> _Contribution:
-        """Return what an observer says of the root: labels, and what follows from them."""
+    def _root_contribution(
+        self, answers: Answers, observer: int, followed: Array, pairs: _Pairs
+    ) -> _Contribution:
+        """Return an observer's contribution about the root: its labels, and answers that followed a label."""
         kernel, states = self.kernels[observer, self.network.root], self.seen_state[observer]
-        reported = self._reported(answers, observer, self.network.root, kernel)
+        reported = self._report(answers, observer, self.network.root, kernel)
         local = _positions(reported.reading, len(answers.reading_item))[pairs.reading]
-        mine = answers.reading_observer[pairs.reading] == observer
-        plain, on = mine & (local >= 0) & ~pairs.on, mine & pairs.on
+        by_observer = answers.reading_observer[pairs.reading] == observer
+        plain, on = by_observer & (local >= 0) & ~pairs.on, by_observer & pairs.on
         # Without a label only what follows from it was seen: a table of its own behind those of the labels.
         unlabelled = len(reported.table)
-        said = put(reported.table.reshape(-1, len(states)), followed)
-        xp = library(said)
-        table = xp.concatenate([said, self._zeros(1, len(states))])
-        own = np.where(local >= 0, np.append(reported.pattern, unlabelled)[local], unlabelled)
-        combined = take(table, own[on]) + take(followed, pairs.reading[on])[:, states]
-        number = np.where(plain, own, 0)
+        label_table = put(reported.table.reshape(-1, len(states)), followed)
+        xp = library(label_table)
+        table = xp.concatenate([label_table, self._zeros(1, len(states))])
+        label_pattern = np.where(local >= 0, np.append(reported.pattern, unlabelled)[local], unlabelled)
+        combined = take(table, label_pattern[on]) + take(followed, pairs.reading[on])[:, states]
+        number = np.where(plain, label_pattern, 0)
         number[on] = len(table) + np.arange(len(combined))
         used = plain | on
         table = xp.concatenate([table, combined])
@@ -469,9 +475,9 @@ class ObservationModel:
             first, second, third = rankings.places[used].T
             tails = kernel.tails[first, second, third]
             cell = item[:, None] * states + np.arange(states)
-            each = sums_at(tails.reshape(-1), cell.reshape(-1), items * states).reshape(items, states)
+            tail_sums = sums_at(tails.reshape(-1), cell.reshape(-1), items * states).reshape(items, states)
             count = np.bincount(item, minlength=items)
-            tail = self.exponent[observer] * each / put(np.maximum(count, 1.0)[:, None], tails)
+            tail = self.exponent[observer] * tail_sums / put(np.maximum(count, 1.0)[:, None], tails)
             total = total + tail
             if self.dependent:
                 spread = np.ptp(tail, axis=1)
@@ -484,26 +490,29 @@ class ObservationModel:
         about_root += total.T[:, row_item]
 
     def shared_look(self, name: str) -> SharedLook | None:
-        """Return how the observers of a variable see what it looks like; None where they are independent.
+        """Return the looks that the observers of a variable share; None where observers are independent.
 
         Its answers are the types of the observers' kernels, in the order of `observers_of`.
         """
         if name not in self._looks:
-            self._looks[name] = self._made_look(name)
+            self._looks[name] = self._derive_look(name)
         return self._looks[name]
 
     def observers_of(self, name: str) -> list[int]:
-        """Return who answers with labels about a variable."""
+        """Return the indices of the observers that answer with labels about a variable."""
         return [o for (o, v), kernel in self.kernels.items() if v == name and isinstance(kernel, LabelKernel)]
 
-    def _kept_looks(self, like: ObservationModel) -> dict[str, SharedLook | None]:
-        """Return the looks that a like model derived from the same: tables, follows and the section."""
+    def _reusable_looks(self, like: ObservationModel) -> dict[str, SharedLook | None]:
+        """Return the looks of a like model that were derived from the same tables, follows and section."""
         if like.network.knowledge.dependence != self.network.knowledge.dependence:
             return {}
 
         def inputs(model: ObservationModel, name: str) -> list[tuple[int, int, float, str, float]]:
             known = [(o, id(model.kernels[o, name]), model.observers[o]) for o in model.observers_of(name)]
-            return [(o, key, settled_follows(one), one.family, family_follows(one)) for o, key, one in known]
+            return [
+                (o, key, settled_follows(observer), observer.family, family_follows(observer))
+                for o, key, observer in known
+            ]
 
         return {
             name: look
@@ -512,7 +521,7 @@ class ObservationModel:
         }
 
     def answered_together(self, answers: Answers) -> tuple[str, ...]:
-        """Return the variables about which several observers answered of an item, where that matters."""
+        """Return the variables about which several dependent observers answered for one item."""
         if not self.dependent:
             return ()
         collected = self.contributions(answers)
@@ -525,7 +534,8 @@ class ObservationModel:
                 names.append(name)
         return tuple(names)
 
-    def _made_look(self, name: str) -> SharedLook | None:
+    def _derive_look(self, name: str) -> SharedLook | None:
+        """Return the looks of a variable, derived from the tables of all its observers."""
         declared, known = self.network.knowledge.dependence, self.observers_of(name)
         follows = np.array([settled_follows(self.observers[o]) for o in known])
         observers = [self.observers[o] for o in known]
@@ -563,14 +573,14 @@ class ObservationModel:
             self._add(logs, name, alone)
         if look is not None and together.any():
             rows = np.flatnonzero(together)
-            joint, scale = self._looks_given(
+            joint, scale = self._likelihood_given_looks(
                 name, look, [part.within(together) for part in contributions], rows
             )
             logs[:, rows] += (
                 np.log(np.maximum((look.look_given_state[:, :, None] * joint).sum(1), LEAST)) + scale
             )
 
-    def _looks_given(
+    def _likelihood_given_looks(
         self, name: str, look: SharedLook, contributions: list[_Contribution], rows: Ints
     ) -> tuple[Floats, Floats]:
         """Return P(answers | state, look) up to a factor a row, (K, J, rows), and the factors' logs."""
@@ -588,12 +598,14 @@ class ObservationModel:
             if number >= 0 and len(parts) > 1:
                 family = look.families[number]
                 members = [(part, family.of_member(place[part.observer])) for part in parts]
-                for some, each, logs in self._family_given(name, members, family.settled_given.shape, rows):
-                    joint[:, :, some] *= np.einsum("xjf,xjfn->xjn", family.settled_given, each)
+                for some, likelihood, logs in self._likelihood_given_family(
+                    name, members, family.settled_given.shape, rows
+                ):
+                    joint[:, :, some] *= np.einsum("xjf,xjfn->xjn", family.settled_given, likelihood)
                     scale[some] += logs
         return joint, scale
 
-    def _family_given(
+    def _likelihood_given_family(
         self,
         name: str,
         members: list[tuple[_Contribution, Floats]],
@@ -602,8 +614,8 @@ class ObservationModel:
     ) -> Iterator[tuple[slice, Floats, Floats]]:
         """Yield for parts of the rows P(members' answers | state, look, what their family made of it).
 
-        members: what each says, and W, (K, J, F, M). shape: (K, J, F). Each part is a slice of `rows`, the
-        likelihoods up to a factor a row, (K, J, F, n), and the factors' logs, (n,).
+        members: the contribution of each, and W, (K, J, F, M). shape: (K, J, F). Each part is a slice of
+        `rows`, the likelihoods up to a factor a row, (K, J, F, n), and the factors' logs, (n,).
         """
         states, looks, outcomes = shape
         step = max(1, MOST_CELLS // (states * looks * outcomes))
@@ -613,8 +625,8 @@ class ObservationModel:
             within = np.zeros(int(rows.max()) + 1, dtype=bool)
             within[rows[some]] = True
             parts = [(part.within(within), given) for part, given in flat]
-            each, logs = self._product(name, parts, (states, looks * outcomes), rows[some])
-            yield some, each.reshape(states, looks, outcomes, -1), logs
+            likelihood, logs = self._product(name, parts, (states, looks * outcomes), rows[some])
+            yield some, likelihood.reshape(states, looks, outcomes, -1), logs
 
     def _product(
         self,
@@ -625,14 +637,14 @@ class ObservationModel:
     ) -> tuple[Floats, Floats]:
         """Return P(answers | state, l) up to a factor a row, (K, L, rows), and the factors' logs.
 
-        given: what each observer says, and P(it settles on m | state, l), (K, L, M). shape: (K, L). No
-        observer says anything of other rows than these.
+        given: the contribution of each observer to these rows alone, and P(it settles on m | state, l),
+        (K, L, M). shape: (K, L).
         """
         position = _positions(rows, int(rows.max(initial=-1)) + 1)
         joint, scale = np.ones((*shape, len(rows))), np.zeros(len(rows))
         for part, answer_given in ((part, table) for part, table in given if len(part.row)):
             answered, where = np.unique(part.row, return_inverse=True)
-            likelihood, peak = self._given_look(name, part, where, answer_given)
+            likelihood, peak = self._observer_given_look(name, part, where, answer_given)
             likelihood = likelihood ** self.exponent[part.observer]
             most = likelihood.max((0, 1))
             column = position[answered]
@@ -644,7 +656,7 @@ class ObservationModel:
             scale[column] += np.log(most)
         return joint, scale
 
-    def _given_look(
+    def _observer_given_look(
         self, name: str, part: _Contribution, where: Ints, answer_given: Floats
     ) -> tuple[Floats, Floats]:
         """Return P(an observer's answers | state, look), (K, J, rows), over exp of the peaks (rows,).
@@ -686,32 +698,34 @@ class ObservationModel:
         if look is None or observer not in known:
             return None
         collected = collected or self.contributions(answers)
-        others = [part for part in collected.contributions.get(name, ()) if part.observer != observer]
-        if not any(len(part.row) for part in others):
+        other_contributions = [
+            part for part in collected.contributions.get(name, ()) if part.observer != observer
+        ]
+        if not any(len(part.row) for part in other_contributions):
             return None
         rows = np.arange(len(collected.row_item))
         if followed is not None:
             pairs = collected.pairs
-            other = pairs.on != (followed & self.switched(answers))[pairs.reading]
-            rows = np.flatnonzero(np.bincount(pairs.row[other], minlength=len(rows)) == 0)
+            differs = pairs.on != (followed & self.switched(answers))[pairs.reading]
+            rows = np.flatnonzero(np.bincount(pairs.row[differs], minlength=len(rows)) == 0)
         fitting = np.zeros(len(collected.row_item), dtype=bool)
         fitting[rows] = True
         return self._settled_given(
-            name, look, known.index(observer), [p.within(fitting) for p in others], rows
+            name, look, known.index(observer), [p.within(fitting) for p in other_contributions], rows
         )
 
     def _settled_given(
-        self, name: str, look: SharedLook, place: int, others: list[_Contribution], rows: Ints
+        self, name: str, look: SharedLook, place: int, contributions: list[_Contribution], rows: Ints
     ) -> Floats:
         """Return P(type that the observer at a place settles on | state, others' answers), (rows, K, M)."""
         number = look.family_of(place)
         known = self.observers_of(name)
         fellows: list[_Contribution] = []
         strangers: list[_Contribution] = []
-        for part in (part for part in others if len(part.row)):
+        for part in (part for part in contributions if len(part.row)):
             same = number >= 0 and known.index(part.observer) in look.families[number].members
             (fellows if same else strangers).append(part)
-        joint, _ = self._looks_given(name, look, strangers, rows)
+        joint, _ = self._likelihood_given_looks(name, look, strangers, rows)
         weight = look.look_given_state[:, :, None] * joint
         if not fellows:
             weight = weight / weight.sum(1, keepdims=True)
@@ -719,31 +733,35 @@ class ObservationModel:
         family = look.families[number]
         members = [(part, family.of_member(known.index(part.observer))) for part in fellows]
         settles = np.empty((len(rows), *look.answer_given[place].shape[::2]))
-        for some, each, _ in self._family_given(name, members, family.settled_given.shape, rows):
-            both = weight[:, :, None, some] * family.settled_given[..., None] * each
+        for some, likelihood, _ in self._likelihood_given_family(
+            name, members, family.settled_given.shape, rows
+        ):
+            both = weight[:, :, None, some] * family.settled_given[..., None] * likelihood
             both = both / both.sum((1, 2), keepdims=True)
             settles[some] = np.einsum("xjfn,xjfm->nxm", both, family.of_member(place))
         return settles
 
     def _add(self, logs: Array, name: str, part: _Contribution) -> None:
-        """Add one observer's evidence about one variable to `logs` (states, rows), as if it was alone."""
+        """Add one observer's evidence about a variable, taken as independent, to `logs` (states, rows)."""
         kernel, exponent = self.kernels[part.observer, name], self.exponent[part.observer]
         table, pattern, row = part.table, part.pattern, part.row
         several = np.bincount(row, minlength=logs.shape[1])[row] > 1
         if not several.all():
-            fresh = exponent * _log_mixed(table, kernel.mix)
+            fresh = exponent * _log_mixture(table, kernel.mix)
             logs[:, row[~several]] += take(fresh, pattern[~several]).T
         if several.any():
-            left, where = np.unique(row[several], return_inverse=True)
+            carried_rows, where = np.unique(row[several], return_inverse=True)
             carry = self.carry[part.observer]
-            found = carried(kernel.mix, take(table, pattern[several]), where, len(left), carry)
-            logs[:, left] += exponent * found.T
+            log_likelihood = carried_log_likelihood(
+                kernel.mix, take(table, pattern[several]), where, len(carried_rows), carry
+            )
+            logs[:, carried_rows] += exponent * log_likelihood.T
 
 
-_NOTHING = _Reported(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros((0, 0)))
+_NOTHING = _Report(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros((0, 0)))
 
 
-def _log_mixed(table: Array, mix: Array) -> Array:
+def _log_mixture(table: Array, mix: Array) -> Array:
     """Return log Σ_m mix[x, m] exp(table[p, m]), (P, X)."""
     xp = library(table)
     peak = xp.amax(table, 1)[:, None]
@@ -751,13 +769,13 @@ def _log_mixed(table: Array, mix: Array) -> Array:
 
 
 def _log(array: Array) -> Array:
-    """Return the log of what is not needed any more, nothing taken for less than LEAST."""
+    """Return the log of an array, elementwise, its values clipped at LEAST; a numpy array is overwritten."""
     if library(array) is np:
         return np.log(np.maximum(array, LEAST, out=array), out=array)
     return array.clip(LEAST).log()
 
 
-def carried(mix: Array, likelihood: Array, row: Ints, rows: int, carry: Any) -> Array:
+def carried_log_likelihood(mix: Array, likelihood: Array, row: Ints, rows: int, carry: Any) -> Array:
     """Return log Σ_m C[x, m] Π_k (κ L_k(m) + (1 - κ) Σ_r C[x, r] L_k(r)), (rows, K).
 
     mix: C (K, M); likelihood: log L_k, (P, M); row: (P,) the row that each reading k belongs to, every row
@@ -765,13 +783,13 @@ def carried(mix: Array, likelihood: Array, row: Ints, rows: int, carry: Any) -> 
     """
     xp = library(mix)
     log_mix = xp.log(xp.clip(mix, LEAST, None))
-    found = []
+    parts = []
     for logs, peak in settled_logs(mix, likelihood, row, rows, carry):
         total = logs + log_mix
         high = xp.amax(total, 2)[:, :, None]
         mixed = xp.log(xp.exp(total - high).sum(2)) + high[:, :, 0]
-        found.append(mixed + peak[:, None])
-    return xp.concatenate(found)
+        parts.append(mixed + peak[:, None])
+    return xp.concatenate(parts)
 
 
 def settled_logs(
@@ -779,7 +797,7 @@ def settled_logs(
 ) -> Iterator[tuple[Array, Array]]:
     """Yield log Π_k (κ L_k(m) + (1 - κ) Σ_r C[x, r] L_k(r)) of some rows, (n, K, M), less their peaks (n,).
 
-    One part of the rows after the other; arguments as those of `carried`.
+    One part of the rows after the other; arguments as those of `carried_log_likelihood`.
     """
     xp = library(mix)
     order = np.argsort(row, kind="stable")
@@ -799,36 +817,36 @@ def settled_logs(
         first = last
 
 
-def _summed(reading: Ints, which: Ints, table: Array, readings: int) -> _Reported:
+def _sum_draws(reading: Ints, which: Ints, table: Array, readings: int) -> _Report:
     """Add up the log-likelihoods table[which] (draws, M) of each reading's draws."""
     draws = np.bincount(reading, minlength=readings)
-    own = np.flatnonzero(draws)
+    answered = np.flatnonzero(draws)
     if draws.max(initial=0) <= 1:
         pattern = np.zeros(readings, dtype=np.int64)
         pattern[reading] = which
-        return _Reported(own, pattern[own], table)
+        return _Report(answered, pattern[answered], table)
     order = np.argsort(reading, kind="stable")
-    starts = np.cumsum(draws[own]) - draws[own]
+    starts = np.cumsum(draws[answered]) - draws[answered]
     total = taken_sums(table, which[order], starts)
-    return _Reported(own, np.arange(len(own)), total)
+    return _Report(answered, np.arange(len(answered)), total)
 
 
 def _positions(chosen: Ints, size: int) -> Ints:
-    """Return where each of `size` things stands in `chosen`, -1 where it does not."""
+    """Return the position of each index 0 to size - 1 in `chosen`, (size,), -1 where it is not chosen."""
     positions = np.full(size, -1)
     positions[chosen] = np.arange(len(chosen))
     return positions
 
 
 def distinct_rows(counts: Floats) -> tuple[Floats, Ints]:
-    """Return the distinct rows and which of them each row is; equal counts recur in bulk."""
+    """Return the distinct rows of counts (n, size), and for each row the index of its distinct row, (n,)."""
     whole = counts.astype(np.int64)
     radix = whole.max(initial=0) + 1
     if np.any(whole != counts) or float(radix) ** counts.shape[1] > 2**62:
-        found, which = np.unique(counts, axis=0, return_inverse=True)
-        return found, which.reshape(-1)
+        rows, which = np.unique(counts, axis=0, return_inverse=True)
+        return rows, which.reshape(-1)
     key = whole @ radix ** np.arange(counts.shape[1])
-    if key.max(initial=0) < DENSE:
+    if key.max(initial=0) < DENSE_KEYS:
         present = np.bincount(key) > 0
         first = np.zeros(len(present), dtype=np.int64)
         first[key] = np.arange(len(key))

@@ -64,7 +64,7 @@ class Member:
 
 
 def family_follows(observer: Observer) -> float:
-    """Return how often what an observer settles on is its family's, so that a reading follows as declared."""
+    """Return how often an observer settles on what its family did, so that readings follow as declared."""
     return min(observer.family_follows / max(observer.carry, LEAST), 1.0)
 
 
@@ -78,19 +78,19 @@ def families_of(observers: Sequence[Observer], members: Sequence[Member]) -> lis
 
 
 def with_families(look: SharedLook, families: Iterable[Sequence[Member]]) -> SharedLook:
-    """Return the look with what each family makes of it."""
+    """Return the look with the families' part added."""
     return replace(look, families=tuple(family_look(look, members) for members in families))
 
 
 def family_look(look: SharedLook, members: Sequence[Member]) -> FamilyLook:
-    """Return what these members, of one family, make of items about one variable."""
+    """Return what a family of these members settles on about one variable, and how they follow it."""
     names = list(dict.fromkeys(name for member in members for name in member.answers))
     telling = np.array([member.discrimination for member in members])
     most = telling.max()
     weights = telling / telling.sum() if most > 0 else np.full(len(members), 1 / len(members))
-    own = [[names.index(name) for name in member.answers] for member in members]
+    member_columns = [[names.index(name) for name in member.answers] for member in members]
     spread = []
-    for member, columns in zip(members, own, strict=True):
+    for member, columns in zip(members, member_columns, strict=True):
         given = np.zeros((*look.look_given_state.shape, len(names)))
         given[..., columns] = look.answer_given[member.place]
         spread.append(given)
@@ -98,7 +98,7 @@ def family_look(look: SharedLook, members: Sequence[Member]) -> FamilyLook:
     shares = [m.follows * (d / most if most > 0 else 0.0) for m, d in zip(members, telling, strict=True)]
     answers = (
         _given_family(settled, given, share)[..., columns]
-        for given, share, columns in zip(spread, shares, own, strict=True)
+        for given, share, columns in zip(spread, shares, member_columns, strict=True)
     )
     return FamilyLook(tuple(member.place for member in members), settled, tuple(answers))
 

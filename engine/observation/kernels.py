@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     Array = Any
     Floats = NDArray[np.float64]
 
+# Probabilities are at least this before a log is taken.
 LEAST = 1e-300
 
 
@@ -84,7 +85,7 @@ class NumberKernel:
 
     def log_likelihood(self, values: Floats) -> Array:
         """Return log P(answer | node) of single answers, (S, M)."""
-        one, half = self.instrument, self.instrument.grid / 2
+        instrument, half = self.instrument, self.instrument.grid / 2
         # Far beyond the range, yet finite: an infinite bound has no derivative.
         far = 1e3 * (self.high - self.low)
         lower = np.where(values <= self.low + 1e-9, self.low - far, values - half)[:, None]
@@ -92,9 +93,9 @@ class NumberKernel:
         # An end of the range is half a cell of the grid.
         width = (np.minimum(upper, self.high) - np.maximum(lower, self.low)) / (self.high - self.low)
         nodes, lower, upper, width = (put(array, self.mix) for array in (self.nodes, lower, upper, width))
-        centre = one.gain * nodes + one.offset
-        inside = ndtr((upper - centre) / one.noise) - ndtr((lower - centre) / one.noise)
-        likely = one.slip * width + (1 - one.slip) * inside
+        centre = instrument.gain * nodes + instrument.offset
+        inside = ndtr((upper - centre) / instrument.noise) - ndtr((lower - centre) / instrument.noise)
+        likely = instrument.slip * width + (1 - instrument.slip) * inside
         xp = library(likely)
         return xp.log(xp.clip(likely, LEAST, None))
 
@@ -106,42 +107,46 @@ def dirichlet_multinomial(counts: Array, alpha: Array) -> Array:
     return rising.sum(2) + gammaln(mass)[None] - gammaln(mass[None] + total)
 
 
-def label_kernel(one: LabelInstrument, variable: Variable, prior: Floats) -> LabelKernel:
+def label_kernel(instrument: LabelInstrument, variable: Variable, prior: Floats) -> LabelKernel:
     """Build the kernel of a label instrument; prior: (K,) P(state), for the habit of rankings."""
-    table, size = np.array(one.confusion), len(one.answers)
+    table, size = np.array(instrument.confusion), len(instrument.answers)
     tails = None
     if variable.kind == "categorical":
-        pull = np.array(one.pull) if one.pull else np.zeros_like(table)
-        tails = ranking_tails(habit_of(one, prior), one.bonus * own_answers(one.answers, variable) + pull)
-    if one.settled:
-        (kind,) = one.types
-        settled = np.array(one.settled)
-        return settled_kernel(settled, variable, one, kind.repeat, kind.strength, tails)
-    share, misread, repeat, strength = np.array([(*t.shares, t.repeat, t.strength) for t in one.types]).T
-    own = own_answers(one.answers, variable)
-    mix, alpha = scatter(table, own, share, misread, repeat, strength)
-    answer_of = np.tile(np.arange(size), len(one.types))
-    return LabelKernel(mix, alpha, answer_of, np.repeat(share, size), one.weight, tails)
+        pull = np.array(instrument.pull) if instrument.pull else np.zeros_like(table)
+        tails = ranking_tails(
+            habit_of(instrument, prior), instrument.bonus * own_answers(instrument.answers, variable) + pull
+        )
+    if instrument.settled:
+        (kind,) = instrument.types
+        settled = np.array(instrument.settled)
+        return settled_kernel(settled, variable, instrument, kind.repeat, kind.strength, tails)
+    share, misread, repeat, strength = np.array(
+        [(*t.shares, t.repeat, t.strength) for t in instrument.types]
+    ).T
+    matches = own_answers(instrument.answers, variable)
+    mix, alpha = scatter(table, matches, share, misread, repeat, strength)
+    answer_of = np.tile(np.arange(size), len(instrument.types))
+    return LabelKernel(mix, alpha, answer_of, np.repeat(share, size), instrument.weight, tails)
 
 
 def settled_kernel(
     settled: Array,
     variable: Variable,
-    one: LabelInstrument,
+    instrument: LabelInstrument,
     repeat: Array,
     strength: Array,
     tails: Array | None,
 ) -> LabelKernel:
     """Build the kernel of an observer that settles on (K, Y), around which its draws scatter."""
-    size = len(one.answers)
-    alpha = strength * confused_scatter(settled, own_answers(one.answers, variable), repeat)
+    size = len(instrument.answers)
+    alpha = strength * confused_scatter(settled, own_answers(instrument.answers, variable), repeat)
     share = put(np.ones(size), settled)
-    return LabelKernel(settled, alpha, np.arange(size), share, one.weight, tails)
+    return LabelKernel(settled, alpha, np.arange(size), share, instrument.weight, tails)
 
 
 def scatter(
     table: Array,
-    own: Floats,
+    matches: Floats,
     share: Array,
     misread: Array,
     repeat: Array,
@@ -157,31 +162,31 @@ def scatter(
     xp = library(table)
     least = xp.amin(table, 0) if least is None else least
     habit, size = least / least.sum(), table.shape[1]
-    is_own, named = put(own, table), put(own.sum(1, keepdims=True), table)
+    is_match, named = put(matches, table), put(matches.sum(1, keepdims=True), table)
     rho = (share * repeat).sum()
     # What is not the truth's own answer scatters with the kinds of what is misread.
     off = named * (misread * repeat).sum() + (1 - named) * rho
-    aim, usual = (is_own * table).sum(1)[:, None], (is_own * habit).sum(1)[:, None]
+    aim, usual = (is_match * table).sum(1)[:, None], (is_match * habit).sum(1)[:, None]
     right = named * (aim - usual * (1 - off)) / (rho - usual * (rho - off))
     drawn = right * (1 - rho) + (1 - right) * (1 - off)
-    seen = xp.clip(is_own * right + (1 - is_own) * (table - drawn * habit) / off, 0, None)
+    seen = xp.clip(is_match * right + (1 - is_match) * (table - drawn * habit) / off, 0, None)
     seen = seen / seen.sum(1)[:, None]
     rows = repeat[:, None, None] * put(np.eye(size), table) + (1 - repeat)[:, None, None] * habit
     alpha = (strength[:, None, None] * rows).reshape(-1, size)
-    usually, other = share[None, :, None], misread[None, :, None]
-    shares = usually + (named * (1 - is_own))[:, None, :] * (other - usually)
+    right_share, misread_share = share[None, :, None], misread[None, :, None]
+    shares = right_share + (named * (1 - is_match))[:, None, :] * (misread_share - right_share)
     return (shares * seen[:, None, :]).reshape(len(table), -1), alpha
 
 
-def habit_of(one: LabelInstrument, prior: Floats) -> Floats:
+def habit_of(instrument: LabelInstrument, prior: Floats) -> Floats:
     """Return P(place 2 | place 1) (Y, Y) of rankings, whatever the truth, up to its diagonal.
 
     Where none is declared, Σ_x P(x | first) T[x, k]: what this observer says of the items of which it says
     `first`.
     """
-    if one.habit:
-        return np.array(one.habit)
-    table = np.array(one.confusion)
+    if instrument.habit:
+        return np.array(instrument.habit)
+    table = np.array(instrument.confusion)
     given_first = prior[:, None] * table
     return np.asarray((given_first / given_first.sum(axis=0)).T @ table)
 
@@ -194,40 +199,44 @@ def ranking_tails(habit: Array, lift: Array) -> Array:
     has 0.
     """
     xp, size = library(habit), len(habit)
-    other = 1 - np.eye(size)
-    weight = habit[:, None, :] * xp.exp(lift) * put(other[:, None, :], habit)
+    off_diagonal = 1 - np.eye(size)
+    weight = habit[:, None, :] * xp.exp(lift) * put(off_diagonal[:, None, :], habit)
     total = weight.sum(2)[:, :, None]
     log_second = xp.log(xp.clip(weight / total, LEAST, None))
-    left = xp.clip(total - weight, LEAST, None)
-    log_third = xp.log(xp.clip(weight[:, :, None, :] / left[:, :, :, None], LEAST, None))
+    remaining = xp.clip(total - weight, LEAST, None)
+    log_third = xp.log(xp.clip(weight[:, :, None, :] / remaining[:, :, :, None], LEAST, None))
     # (first, truth, second, third), third missing at the end.
     logs = xp.concatenate([log_second[..., None] + log_third, log_second[..., None]], 3)
-    third = np.concatenate([other[:, None, :] * other[None], np.ones((size, size, 1))], axis=2)
-    places = xp.moveaxis(logs, 1, 3) * put((other[:, :, None] * third)[..., None], habit)
+    third = np.concatenate([off_diagonal[:, None, :] * off_diagonal[None], np.ones((size, size, 1))], axis=2)
+    places = xp.moveaxis(logs, 1, 3) * put((off_diagonal[:, :, None] * third)[..., None], habit)
     return xp.concatenate([places, xp.zeros_like(places[:, :1])], 1)
 
 
-def quadrature(one: NumberInstrument, variable: Variable, slack: float = 1.0) -> Floats:
+def quadrature(instrument: NumberInstrument, variable: Variable, slack: float = 1.0) -> Floats:
     """Return cuts (M + 1,) between the values that a reading brings out, fine enough for the instrument.
 
     slack: so much larger perception and smaller noise they will do for, too.
     """
     low, high = variable.edges[0], variable.edges[-1]
-    reach = 4 * one.perception * slack
-    width = min(variable.edges[1] - low, one.perception / 2 / slack, one.noise / one.gain / slack)
+    reach = 4 * instrument.perception * slack
+    width = min(
+        variable.edges[1] - low, instrument.perception / 2 / slack, instrument.noise / instrument.gain / slack
+    )
     count = math.ceil((high - low + 2 * reach) / width)
     return np.linspace(low - reach, high + reach, count + 1)
 
 
-def number_kernel(one: NumberInstrument, variable: Variable, cuts: Floats | None = None) -> NumberKernel:
+def number_kernel(
+    instrument: NumberInstrument, variable: Variable, cuts: Floats | None = None
+) -> NumberKernel:
     """Build the kernel of a number instrument, whose numbers may be torch's; then the cuts are needed.
 
     Within its bin the truth is uniform, so that P(r <= z | bin [a, b]) is the integral of the normal
     distribution function, σ/w · (G((z - a)/σ) - G((z - b)/σ)) with G(t) = t Φ(t) + φ(t).
     """
     edges = np.array(variable.edges)
-    cuts = quadrature(one, variable) if cuts is None else cuts
-    xp, sigma = library(one.perception), one.perception
+    cuts = quadrature(instrument, variable) if cuts is None else cuts
+    xp, sigma = library(instrument.perception), instrument.perception
     z = put(cuts[None, 1:-1] - edges[:, None], sigma) / sigma
     integral = z * ndtr(z) + xp.exp(-z * z / 2) / math.sqrt(2 * math.pi)
     spread = sigma / put(np.diff(edges)[:, None], sigma)
@@ -235,4 +244,4 @@ def number_kernel(one: NumberInstrument, variable: Variable, cuts: Floats | None
     ends = put(np.tile([0.0, 1.0], (len(edges) - 1, 1)), sigma)
     below = xp.concatenate([ends[:, :1], below, ends[:, 1:]], 1)
     mix = xp.clip(below[:, 1:] - below[:, :-1], 0, None)
-    return NumberKernel(mix, (cuts[:-1] + cuts[1:]) / 2, one, variable.edges[0], variable.edges[-1])
+    return NumberKernel(mix, (cuts[:-1] + cuts[1:]) / 2, instrument, variable.edges[0], variable.edges[-1])

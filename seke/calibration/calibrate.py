@@ -14,6 +14,7 @@ import numpy as np
 from engine import (
     Answers,
     Check,
+    ComponentTrial,
     Entry,
     Fit,
     FitRecord,
@@ -24,7 +25,6 @@ from engine import (
     Knowledge,
     Learned,
     SekeError,
-    Split,
     certificates_yaml,
     compiled,
     declared_of,
@@ -99,7 +99,7 @@ class Calibration:
     guarantee: Guarantee | None
     record: FitRecord
     facts: Mapping[str, Any] = field(default_factory=dict)
-    splits: tuple[Split, ...] | None = None
+    splits: tuple[ComponentTrial, ...] | None = None
 
 
 def _no_progress(stage: str, done: int, total: int) -> None:
@@ -214,7 +214,7 @@ def calibrate(
         base,
         fit,
         (*entries_of(fit), *(entry for learned_part in learned for entry in learned_part.entries)),
-        dict(fit.unknowns.untold),
+        dict(fit.unknowns.unidentified),
         checks,
         tuple(_warnings(base, data, checks, exponent=exponent, population=learn_population)),
         text,
@@ -451,8 +451,8 @@ def _rows(table: LabelTable, answers: Answers) -> list[bool]:
 
 def _misfit(check: Check) -> str:
     return (
-        f"{check.about} does not answer as it was fitted: {check.kind} ({check.name}) is {check.said:.3f}, "
-        f"and would be {check.drawn:.3f} ± {check.sd:.3f}"
+        f"{check.about} does not answer as it was fitted: {check.kind} ({check.name}) is "
+        f"{check.observed:.3f}, and would be {check.drawn:.3f} ± {check.sd:.3f}"
     )
 
 

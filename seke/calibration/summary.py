@@ -13,7 +13,7 @@ from seke.console.columns import columns, count
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from engine import Check, Entry, Guarantee, Split
+    from engine import Check, ComponentTrial, Entry, Guarantee
     from seke.calibration.calibrate import Calibration
 
     Record = dict[str, Any]
@@ -52,7 +52,7 @@ def facts_of(found: Calibration) -> Record:
                 "kind": one.kind,
                 "name": one.name,
                 "count": one.count,
-                "said": one.said,
+                "said": one.observed,
                 "drawn": one.drawn,
                 "sd": one.sd,
                 "far": one.far,
@@ -184,7 +184,7 @@ def _learned(entries: Sequence[Entry]) -> Iterator[str]:
         yield from columns(("", "prior", "±", "fitted", "±", "learned"), rows)
 
 
-def _kinds(splits: Sequence[Split] | None) -> Iterator[str]:
+def _kinds(splits: Sequence[ComponentTrial] | None) -> Iterator[str]:
     """Yield what came of trying more kinds of reading."""
     if splits is None:
         return
@@ -247,7 +247,7 @@ def _named(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
 
 
-def _facts_of_kinds(one: Split) -> Record:
+def _facts_of_kinds(one: ComponentTrial) -> Record:
     facts: Record = {**vars(one), "kinds": list(one.kinds), "kept": one.kept}
     return facts | (dict.fromkeys(("gold_gain", "gold_gain_se")) if math.isnan(one.gold_gain) else {})
 
@@ -295,7 +295,7 @@ def _checks(checks: Sequence[Check]) -> Iterator[str]:
         (
             c.about,
             f"{c.kind}: {c.name}",
-            f"{c.said:.3f}",
+            f"{c.observed:.3f}",
             f"{c.drawn:.3f}",
             f"{c.sd:.3f}",
             "far off" if c.far else "",
@@ -307,8 +307,8 @@ def _checks(checks: Sequence[Check]) -> Iterator[str]:
         mine = [c for c in checks if c.kind == kind]
         if mine:
             far = len(far_off(mine))
-            worst = max(mine, key=lambda c: abs(c.said - c.drawn) / max(c.sd, 1e-9))
+            worst = max(mine, key=lambda c: abs(c.observed - c.drawn) / max(c.sd, 1e-9))
             yield (
                 f"  {count(len(mine), kind)}: {far or 'none'} far off; the farthest {worst.name}, "
-                f"{worst.said:.3f} against {worst.drawn:.3f} ± {worst.sd:.3f}"
+                f"{worst.observed:.3f} against {worst.drawn:.3f} ± {worst.sd:.3f}"
             )

@@ -275,7 +275,7 @@ def _outcome(base: Knowledge, session: Session, outcome: Outcome) -> Facts:
     label = max(p, key=lambda state: p[state])
     return {
         "variable": outcome.variable,
-        "said": outcome.said,
+        "said": outcome.counts,
         "probability": outcome.probability,
         "label": label,
         "p": p[label],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import looked_marginals
+from engine import marginals_without_halo
 from seke.reports.proportions import Z, json_numbers, truth_probabilities, wilson
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def observer_facts(inputs: ReportInputs, contributions: SampleContributions, gol
     truth_by_variable, truth = truth_probabilities(inputs.table, gold)
     # With gold of the same variables: given the answers, truth and halo depend on one another.
     names = (inputs.base.root, *inputs.table.binaries)
-    marginals = looked_marginals(inputs.session.inference, contributions.responses, names, gold)
+    marginals = marginals_without_halo(inputs.session.inference, contributions.responses, names, gold)
     followed = 1 - marginals[inputs.base.root].sum(1)
     lines = inputs.item_samples.samples.line if inputs.item_samples else ()
     places = inputs.item_samples.place.tolist() if inputs.item_samples else []

@@ -123,7 +123,7 @@ def test_reference_network(say):
     inference, evidence = Inference(network), soft_evidence(network, ITEMS)
     layout = inference._layout
     found = np.empty((layout.rows, ITEMS))
-    ours = ITEMS / seconds(lambda: inference.weigh(evidence, found))
+    ours = ITEMS / seconds(lambda: inference.log_evidence_rows(evidence, found))
     marginals = layout.posterior((), found, np.zeros(0), np.zeros(0)).marginals
     likelihoods = [
         {name: np.exp(evidence.log_likelihood[name][:, i]).tolist() for name in names_of(network)}
@@ -135,7 +135,9 @@ def test_reference_network(say):
     assert ours > 70 * theirs
     if (os.cpu_count() or 1) > 1:
         pair = Inference(network, threads=2)
-        one, two = race([lambda i=i: i.weigh(evidence, found) for i in (inference, pair)], times=5)
+        one, two = race(
+            [lambda i=i: i.log_evidence_rows(evidence, found) for i in (inference, pair)], times=5
+        )
         say(f"two threads: {ITEMS / two:,.0f} items/s: {one / two:.2f} times one")
         assert one > 1.4 * two
 
@@ -197,7 +199,7 @@ def test_shipped_network_under_halo(say):
     # A kinder peer: no nodes for the reading; what is told is given, and the switch makes two runs.
     evidence = soft_evidence(network, ITEMS)
     found = np.empty((inference._layout.rows, ITEMS))
-    rows = ITEMS / seconds(lambda: inference.weigh(evidence, found))
+    rows = ITEMS / seconds(lambda: inference.log_evidence_rows(evidence, found))
     marginals = inference._layout.posterior((), found, np.zeros(0), np.zeros(0)).marginals
     told = [
         {name: np.exp(evidence.log_likelihood[name][:, i]).tolist() for name in names_of(network)}
@@ -242,12 +244,12 @@ def test_one_item(say):
     calls = {
         "answers to record": lambda: session.records(answers),
         "answers to posterior": lambda: inference.posterior(answers),
-        "the network, numpy": lambda: inference.weigh(evidence, found),
+        "the network, numpy": lambda: inference.log_evidence_rows(evidence, found),
     }
     for name, call in calls.items():
         spent = [seconds(call, times=1) for _ in range(200)]
         say(f"\none item, {name}: {1000 * statistics.median(spent):.2f} ms (median)", end="")
-    with patch("engine.inference.posterior.FEW", -1):
+    with patch("engine.inference.posterior.FEW_ROWS", -1):
         spent = [seconds(calls["the network, numpy"], times=1) for _ in range(50)]
         say(f"\none item, the network, torch: {1000 * statistics.median(spent):.2f} ms (median)")
 
@@ -259,7 +261,7 @@ def test_what_bigger_bases_cost(say):
         network = compile_network(base)
         inference, evidence, cost = Inference(network), soft_evidence(network, 16_384), cost_of(network)
         found = np.empty((inference._layout.rows, evidence.items))
-        speed = evidence.items / seconds(lambda i=inference, e=evidence, f=found: i.weigh(e, f))
+        speed = evidence.items / seconds(lambda i=inference, e=evidence, f=found: i.log_evidence_rows(e, f))
         say(
             f"{name:40} {cost.treewidth:9} {cost.largest_message:8} {speed:8,.0f} {cost.items_a_second:9,.0f}"
         )
@@ -272,7 +274,7 @@ def test_what_bigger_bases_cost(say):
     for items in (1, 10, 100, 1_000, 10_000, 100_000):
         evidence = soft_evidence(network, items)
         found = np.empty((inference._layout.rows, items))
-        spent = seconds(lambda e=evidence, f=found: inference.weigh(e, f), times=3)
+        spent = seconds(lambda e=evidence, f=found: inference.log_evidence_rows(e, f), times=3)
         say(f"shipped, {items:7,} items: {1e6 * spent / items:8.1f} us an item")
 
 
@@ -286,13 +288,15 @@ def test_on_a_cuda_device(say):
         exact = Inference(network)
         part = evidence.part(0, 2000, 0, 2000)
         truth, cost = np.empty((exact._layout.rows, 2000)), cost_of(network)
-        exact.weigh(part, truth)
+        exact.log_evidence_rows(part, truth)
         for single in (False, True):
             inference = Inference(network, device="cuda", single=single)
             found = np.empty((inference._layout.rows, evidence.items))
-            inference.weigh(part, found[:, :2000])
+            inference.log_evidence_rows(part, found[:, :2000])
             np.testing.assert_allclose(found[:, :2000], truth, atol=1e-4 if single else 1e-9)
-            speed = evidence.items / seconds(lambda i=inference, f=found, e=evidence: i.weigh(e, f), times=3)
+            speed = evidence.items / seconds(
+                lambda i=inference, f=found, e=evidence: i.log_evidence_rows(e, f), times=3
+            )
             moved = speed * cost.elements * (4 if single else 8) * 2 / 1e9
             bits = 32 if single else 64
             say(f"{name}, float{bits}: {speed:,.0f} items/s, {moved:,.0f} GB/s read and written")

@@ -100,9 +100,9 @@ def replicate(inference, items, questions, seed, method="svi", **settings):
     import torch
 
     torch.manual_seed(seed)
-    true = {name: one[0] for name, one in target.naturals(target.prior_draws(1)).items()}
-    unknowns.recut(true)
-    answers = asked(inference, questions, WHO, truth, rng, unknowns.observed(true))
+    true = {name: one[0] for name, one in target.values_of_draws(target.prior_draws(1)).items()}
+    unknowns.refine_cuts(true)
+    answers = asked(inference, questions, WHO, truth, rng, unknowns.model_at(true))
     found = fit_observers(inference, answers, gold, FitSettings(method=method, seed=seed, **settings))
     return true, found
 

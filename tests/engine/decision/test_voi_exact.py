@@ -13,7 +13,7 @@ from brute_force import Reading, Shape, World, answers_of, random_base, random_i
 
 from engine import Inference, Origin, Preposterior, Question, compile_network
 from engine.decision.decision import risk_of
-from engine.decision.expected_gain import short_of
+from engine.decision.expected_gain import relative_loss
 from engine.decision.origin import origins_of
 
 
@@ -48,7 +48,7 @@ def loss_of(base, marginals, before, unseen, looked=()):
         risk, was = (risk_of(base.variables[name], m[name], base.policy)[1] for m in (marginals, before))
         if was > limit or name in unseen:
             hidden = name in unseen and name not in looked
-            total += worth * max(float(short_of(risk, limit)), 0.5 if hidden else 0.0)
+            total += worth * max(float(relative_loss(risk, limit)), 0.5 if hidden else 0.0)
     return total
 
 

@@ -11,7 +11,15 @@ from brute_force import Reading, Shape, World, answers_of, random_base, random_i
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from engine import AnswerError, Gold, Inference, KnowledgeError, compile_network, diagnose, looked_marginals
+from engine import (
+    AnswerError,
+    Gold,
+    Inference,
+    KnowledgeError,
+    compile_network,
+    diagnose,
+    marginals_without_halo,
+)
 from engine.model.knowledge import Halo
 
 shapes = st.builds(
@@ -64,7 +72,7 @@ def check(network, population, items, answers):
 def test_posteriors_equal_brute_force(library, shape, population):
     if library == "torch":
         # Few rows go to numpy, which is quicker for them.
-        with patch("engine.inference.posterior.FEW", -1):
+        with patch("engine.inference.posterior.FEW_ROWS", -1):
             compare(shape, population)
     else:
         compare(shape, population)
@@ -151,7 +159,7 @@ def test_what_looked_and_what_is_so_are_weighed_together(shape, told):
         values = {name: np.where(rng.random(len(items)) < 0.4, np.nan, one) for name, one in values.items()}
         gold = Gold(values)
         known = [{n: int(v[i]) for n, v in values.items() if not np.isnan(v[i])} for i in range(len(items))]
-    looked = looked_marginals(Inference(network, "here"), answers, names, gold)
+    looked = marginals_without_halo(Inference(network, "here"), answers, names, gold)
     observers, questions = list(base.observers), list(base.questions)
     for r, i in enumerate(answers.reading_item.tolist()):
         key = (

@@ -18,7 +18,7 @@ from engine import (
     diagnose,
     fit_observers,
 )
-from engine.learning.drawn_risks import with_drawn_follows
+from engine.learning.drawn_risks import draw_follows
 from engine.model.gold import Gold
 from engine.model.knowledge import Family, Observer, ObserverKind
 
@@ -42,7 +42,7 @@ OBSERVERS = (
 
 def draws_of(count):
     rng = np.random.default_rng(0)
-    drawn = [with_drawn_follows(OBSERVERS, DECLARED, rng) for _ in range(count)]
+    drawn = [draw_follows(OBSERVERS, DECLARED, rng) for _ in range(count)]
     return (
         {o.name: np.array([draw[i].follows for draw in drawn]) for i, o in enumerate(OBSERVERS)},
         {o.name: np.array([draw[i].family_follows for draw in drawn]) for i, o in enumerate(OBSERVERS)},

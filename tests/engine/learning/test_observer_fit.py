@@ -69,7 +69,7 @@ def test_the_density_is_that_of_the_pyro_model(seed, types):
     unknowns = Unknowns(inference, answers, NOTHING)
     for target in (Target(unknowns, None), Target(unknowns, Likelihood(inference, answers, NOTHING))):
         x = torch.as_tensor(target.start + 0.3 * rng.standard_normal(len(target.start)))
-        expected = target.pyro_potential(target.parts(x))
+        expected = target.pyro_potential(target.site_coordinates(x))
         assert float(target.energy(x)) == pytest.approx(float(expected), rel=1e-12)
 
 
@@ -81,7 +81,7 @@ def test_the_curvature_of_the_prior_is_that_of_one_coordinate_after_another(seed
     prior = Target(Unknowns(inference, answers, gold), None)
     x = prior.start + 0.2 * rng.standard_normal(len(prior.start))
     one_by_one = prior.hessian(x, np.eye(len(x)), lambda _: None)
-    np.testing.assert_allclose(prior.own_hessian(x), one_by_one, atol=1e-9)
+    np.testing.assert_allclose(prior.prior_hessian(x), one_by_one, atol=1e-9)
 
 
 @few
@@ -113,7 +113,7 @@ def test_gold_of_every_state_adds_up_to_no_gold(seed):
         parts = []
         for state in range(len(base.variables[name].states)):
             gold = Gold({name: np.full(len(answers.items), float(state))})
-            each = Likelihood(inference, answers, gold).each(_as_tensors(inference, answers, gold))
+            each = Likelihood(inference, answers, gold).log_likelihoods(_as_tensors(inference, answers, gold))
             parts.append(np.concatenate(list(each)))
         found.append(np.logaddexp.reduce(parts, axis=0))
     for total in found:
@@ -257,7 +257,7 @@ def test_what_data_cannot_tell_stays_as_declared(simulated):
     _, inference, answers, _ = simulated
     unknowns = Unknowns(inference, answers, NOTHING)
     assert not [name for name in unknowns.sites if name.endswith((".confusion", ".carry", ".sensitivity"))]
-    assert any("gold" in reason for reason in unknowns.untold.values())
+    assert any("gold" in reason for reason in unknowns.unidentified.values())
     assert [name for name in unknowns.sites if name.endswith(".strength")]
 
 

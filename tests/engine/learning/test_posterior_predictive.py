@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from brute_force import Reading, Shape, answers_of, random_base
 
-from engine.learning.posterior_predictive import _by_answers
+from engine.learning.posterior_predictive import _right_by_count
 
 
 def test_how_often_the_commonest_of_the_first_answers_is_right():
@@ -22,7 +22,7 @@ def test_how_often_the_commonest_of_the_first_answers_is_right():
     mine = answers.reading_observer == 0
     found = {
         name: values.tolist()
-        for _, name, values in _by_answers(base.observers["o0"], root, answers, mine, gold)
+        for _, name, values in _right_by_count(base.observers["o0"], root, answers, mine, gold)
     }
     # Of the first answers: a for b, b for b, c for c; of the first two of b, b for b and a tie, which goes to
     # a; of the first three b for b twice. What has no gold, and what another observer says, does not count.

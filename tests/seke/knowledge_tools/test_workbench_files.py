@@ -125,7 +125,7 @@ def given_states(inference, seen):
     logs = {n: np.where(np.arange(sizes[n]) == i, 0.0, -np.inf)[:, None] for n, i in seen.items()}
     told = np.array([any(name != base.root for name in seen)])
     evidence = Evidence(1, none, np.zeros(1), logs, told, np.zeros((2, 0), dtype=np.int64))
-    return inference.marginals(evidence), inference.weigh(evidence)[0]
+    return inference.marginals(evidence), inference.log_evidence_rows(evidence)[0]
 
 
 def some_seen(base):
