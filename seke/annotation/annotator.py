@@ -130,7 +130,7 @@ class Annotator:
                     # Judging one item costs as much as judging ten: those that come at about the same time
                     # are judged together.
                     await asyncio.wait(tasks, timeout=PATIENCE)
-                    for task in [one for one in tasks if one.done()]:
+                    for task in [task for task in tasks if task.done()]:
                         task.result()
                         ready.append(tasks.pop(task))
                 else:

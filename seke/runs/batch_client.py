@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from engine import SekeError
 from seke.runs.batch_objects import Batch, batch_of, batches_of, file_of
 from seke.vision.capabilities import Dialect
-from seke.vision.client import AgainError, AloneError, Endpoint
+from seke.vision.client import Endpoint, RetryableError, SingleChoiceError
 from seke.vision.completions import reply_from
 from seke.vision.errors import FatalError, UnansweredError
 from seke.vision.http_bodies import ANSWER_LIMIT, BodyError, decoded_json
@@ -179,7 +179,7 @@ class Batches(Endpoint):
         if self._end is not None:
             raise self._end
         if len(draws) > 1 and not self.dialect.several:
-            raise AloneError
+            raise SingleChoiceError
         self._memory = journal  # type: ignore[assignment]
         found: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         line = _Line(call, draws, last, self.dialect, self._body(call, draws), found)
@@ -287,9 +287,9 @@ class Batches(Endpoint):
             await self._lost(memory, sent, Failure(404, "no batches", paid=False, retried=False))
             await memory.over(name)
             raise FatalError(f"{self.where}: this server takes no batches; ask without --batch") from None
-        except (FatalError, UnansweredError, AgainError) as error:
+        except (FatalError, UnansweredError, RetryableError) as error:
             why = f"the batch could not be begun: {error}"
-            if tried > 1 or (tried and isinstance(error, AgainError)):
+            if tried > 1 or (tried and isinstance(error, RetryableError)):
                 # It may exist all the same: whoever starts again looks for it.
                 raise FatalError(f"{self.where}: {why}; start again later") from None
             await self._lost(memory, sent, Failure(0, why, paid=False, retried=False))
@@ -350,7 +350,7 @@ class Batches(Endpoint):
                     return batch
             except openai.NotFoundError:
                 return None
-            except (AgainError, UnansweredError) as error:
+            except (RetryableError, UnansweredError) as error:
                 in_vain += 1
                 if in_vain >= PATIENCE:
                     raise FatalError(
@@ -400,7 +400,7 @@ class Batches(Endpoint):
                 line.answer(
                     await self.kept(reply, text, line.call, line.asked, number, memory, last=line.last)
                 )
-            except AgainError as error:
+            except RetryableError as error:
                 line.answer(error)
             return
         refusal = refusal_of(code, body) if code else refusal_of(0, said)
@@ -415,7 +415,7 @@ class Batches(Endpoint):
         why = f"its batch is {status} and has no result of it"
         for number, line in rest.items():
             await memory.failed(number, Failure(0, why, paid=paid, retried=not line.last))
-            line.answer(AgainError(why, 0.0, paid=paid))
+            line.answer(RetryableError(why, 0.0, paid=paid))
 
     async def _refused_whole(self, memory: Memory, batch: Batch, rest: dict[int, _Line]) -> FatalError | None:
         """Account for a batch that was not taken; one that is too large for now comes again in parts."""
@@ -457,15 +457,15 @@ class Batches(Endpoint):
         """
         try:
             return await self._tried(act, LONGER)
-        except (AgainError, UnansweredError) as error:
+        except (RetryableError, UnansweredError) as error:
             raise FatalError(f"{self.where}: a batch cannot be read ({error}); start again later") from None
 
     async def _tried(self, act: Callable[[], Awaitable[Any]], longer: float = 1) -> Any:
         """Do something at the server, again and again while that may help.
 
         Raises:
-            openai.NotFoundError, AgainError, UnansweredError, FatalError: the server knows no such thing; it
-                did not help; it says no; it says no to everything.
+            openai.NotFoundError, RetryableError, UnansweredError, FatalError: the server knows no such thing;
+                it did not help; it says no; it says no to everything.
         """
         import openai
 

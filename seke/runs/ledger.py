@@ -492,9 +492,10 @@ class Ledger:
 
 
 def _totals(db: sqlite3.Connection) -> Totals:
-    found = db.execute(OF_REQUESTS).fetchone(), db.execute(OF_CHOICES).fetchone()
-    requests, failed, unknown, prompt, answer, spent, perhaps, unpriced = (one or 0 for one in found[0])
-    answers, refused, unreadable = (one or 0 for one in found[1])
+    requests, failed, unknown, prompt, answer, spent, perhaps, unpriced = (
+        total or 0 for total in db.execute(OF_REQUESTS).fetchone()
+    )
+    answers, refused, unreadable = (total or 0 for total in db.execute(OF_CHOICES).fetchone())
     counts = requests, failed, unknown, answers, refused, unreadable, prompt, answer
     return Totals(*counts, float(spent), float(perhaps), unpriced)
 

@@ -283,7 +283,9 @@ class _Draft:
         self.knowledge, self.name, self.between = knowledge, name, between
         self.groups, self.sources = further
         self.further = [one for one in dict.fromkeys(further) if one]
-        variables = {name: one for name, one in knowledge.variables.items() if one.kind != "derived"}
+        variables = {
+            name: variable for name, variable in knowledge.variables.items() if variable.kind != "derived"
+        }
         for one in self.further:
             if one in (ITEM, *variables):
                 what = "the item" if one == ITEM else "a variable"

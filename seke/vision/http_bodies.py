@@ -174,18 +174,18 @@ async def _unpacked(pieces: AsyncIterator[bytes], coding: str) -> Pieces:
     async for packed in pieces:
         if not begun and coding == "deflate" and not _has_zlib_header(packed):
             inflater = zlib.decompressobj(RAW_WINDOW)
-        begun, rest = True, packed
+        begun, remaining = True, packed
         try:
-            while rest:
+            while remaining:
                 if inflater.eof:
                     # Gzip data may have several members, which are read as one; what else follows is nothing.
-                    if coding == "deflate" or not GZIP_MAGIC.startswith(rest[:2]):
+                    if coding == "deflate" or not GZIP_MAGIC.startswith(remaining[:2]):
                         break
                     inflater = zlib.decompressobj(GZIP_WINDOW)
-                for piece in _inflated(inflater, rest):
+                for piece in _inflated(inflater, remaining):
                     yield piece
                     await asyncio.sleep(0)
-                rest = inflater.unused_data
+                remaining = inflater.unused_data
         except zlib.error:
             raise BodyError(f"the answer is no {coding} data, though it says so", packed) from None
     if begun and not inflater.eof:

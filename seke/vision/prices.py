@@ -69,15 +69,15 @@ def read_prices(path: Path, model: str) -> Prices:
     if model not in models:
         known = did_you_mean(model, models) or f" (it has {', '.join(models)})"
         raise SekeError(f"{path}: no prices of {model!r}{known}")
-    told = _fields(path, models[model], (*REQUIRED, *OPTIONAL, "source"))
+    fields = _fields(path, models[model], (*REQUIRED, *OPTIONAL, "source"))
     place = f"{path}:{models[model].start_mark.line + 1}: models.{model}"
     for name in REQUIRED:
-        if name not in told:
+        if name not in fields:
             raise SekeError(f"{place}: {name} is missing")
-    source = told.pop("source", top.get("source"))
+    source = fields.pop("source", top.get("source"))
     if source is None or not str(source.value).strip():
         raise SekeError(f"{place}: no source; say where these prices stand, and of which day they are")
-    return Prices(**{name: _number(path, name, node) for name, node in told.items()})
+    return Prices(**{name: _number(path, name, node) for name, node in fields.items()})
 
 
 def _fields(path: Path, node: Any, allowed: Sequence[str] | None = None) -> dict[str, Any]:
@@ -85,15 +85,15 @@ def _fields(path: Path, node: Any, allowed: Sequence[str] | None = None) -> dict
     line = node.start_mark.line + 1 if node is not None else 1
     if node is None or node.id != "mapping":
         raise SekeError(f"{path}:{line}: a mapping belongs here")
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for key, value in node.value:
         name, place = str(key.value), f"{path}:{key.start_mark.line + 1}"
-        if name in found:
+        if name in fields:
             raise SekeError(f"{place}: {name} is there twice")
         if allowed is not None and name not in allowed:
             raise SekeError(f"{place}: no such key: {name}; allowed are {', '.join(allowed)}")
-        found[name] = value
-    return found
+        fields[name] = value
+    return fields
 
 
 def _number(path: Path, name: str, node: Any) -> float:
@@ -104,8 +104,8 @@ def _number(path: Path, name: str, node: Any) -> float:
     most = 1.0 if name == "batch" else math.inf
     if not (0 <= value <= most and math.isfinite(value)):
         allowed = "a share from 0 to 1" if name == "batch" else "USD for a million tokens, at least 0"
-        met = node.value if node.id == "scalar" else f"a {node.id}"
-        raise SekeError(f"{path}:{node.start_mark.line + 1}: {name}: {met}; allowed is {allowed}")
+        shown = node.value if node.id == "scalar" else f"a {node.id}"
+        raise SekeError(f"{path}:{node.start_mark.line + 1}: {name}: {shown}; allowed is {allowed}")
     return value
 
 
@@ -120,7 +120,7 @@ class Estimate:
         self.prices, self.settings = prices, settings
         self.longest: dict[str, int] = {}
 
-    def met(self, call: Call, prompt_tokens: int | None) -> None:
+    def note_prompt(self, call: Call, prompt_tokens: int | None) -> None:
         """Note how many tokens a prompt had."""
         if prompt_tokens is not None:
             question = call.request.question
