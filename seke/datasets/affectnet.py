@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from engine import AnswerError, SekeError
-from seke.datasets.common import AROUSAL, EXPRESSION, VALENCE, Frame, Layout, cells_of, checked, real
+from seke.datasets.common import AROUSAL, EXPRESSION, VALENCE, Frame, Layout, cells_of, read_or_note, real
 from seke.datasets.images import ENDINGS, Box
 
 if TYPE_CHECKING:
@@ -52,14 +52,14 @@ def layout(source: Source) -> Layout:
     return Layout(source.known(NAMES), _of_lists(source, source.pictures(), lists), boxes=True)
 
 
-def _labels(source: Source, place: str, told: tuple[str, str, str]) -> dict[str, Any] | None:
+def _labels(source: Source, place: str, texts: tuple[str, str, str]) -> dict[str, Any] | None:
     """Return the labels of class, valence and arousal; None where the picture is to be left out."""
-    state, kept = source.expression(place, told[0])
+    state, kept = source.expression(place, texts[0])
     if not kept:
         return None
     numbers = (
         real(f"{place}: {name}", text, source.kind.unknown)
-        for name, text in zip(NAMES[1:], told[1:], strict=True)
+        for name, text in zip(NAMES[1:], texts[1:], strict=True)
     )
     labels = dict(zip(NAMES, (state, *numbers), strict=True))
     return {name: value for name, value in labels.items() if value is not None}
@@ -79,10 +79,10 @@ def _is_list(path: Path) -> bool:
 def _of_lists(source: Source, pictures: Path, lists: list[Path]) -> Iterator[Frame]:
     for path in lists:
         for place, cells in _rows(path):
-            found = checked(source.tally, _told, source, place, cells)
-            if found is None:
+            parsed_row = read_or_note(source.tally, _read_row, source, place, cells)
+            if parsed_row is None:
                 continue
-            name, box, labels = found
+            name, box, labels = parsed_row
             if not (pictures / name).is_file():
                 source.tally.leave_out("labels without a picture", place)
             else:
@@ -96,7 +96,7 @@ def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
             yield place, cells
 
 
-def _told(source: Source, place: str, cells: list[str]) -> tuple[str, Box | None, dict[str, Any]] | None:
+def _read_row(source: Source, place: str, cells: list[str]) -> tuple[str, Box | None, dict[str, Any]] | None:
     if len(cells) != len(HEADER):
         raise SekeError(f"{place}: met {len(cells)} cells; there are {len(HEADER)} columns")
     name = PurePosixPath(cells[0])
@@ -116,10 +116,10 @@ def _box(place: str, cells: list[str]) -> Box | None:
     if any(cell in ("", "NULL") for cell in cells):
         return None
     try:
-        left, top, width, height = (float(cell) for cell in cells)
+        x, y, width, height = (float(cell) for cell in cells)
     except ValueError:
         raise SekeError(f"{place}: met the box {', '.join(cells)[:80]!r}; allowed are four numbers") from None
-    return Box(left, top, width, height) if width > 0 and height > 0 else None
+    return Box(x, y, width, height) if width > 0 and height > 0 else None
 
 
 # A file for each label -----------------------------------------------------------------------------
@@ -131,11 +131,12 @@ def _of_files(source: Source, parts: list[Path]) -> Iterator[Frame]:
         for name in names:
             stem = name.removesuffix("_exp.npy")
             first = part / "annotations" / name
-            labels = checked(source.tally, _of_stem, source, part, stem)
+            labels = read_or_note(source.tally, _of_stem, source, part, stem)
             if not labels:
                 continue
             picture = next(
-                (one for end in ENDINGS if (one := part / "images" / f"{stem}{end}").is_file()), None
+                (candidate for end in ENDINGS if (candidate := part / "images" / f"{stem}{end}").is_file()),
+                None,
             )
             if picture is None:
                 source.tally.leave_out("labels without a picture", source.below(first))
@@ -146,8 +147,8 @@ def _of_files(source: Source, parts: list[Path]) -> Iterator[Frame]:
 def _of_stem(source: Source, part: Path, stem: str) -> dict[str, Any] | None:
     paths = [part / "annotations" / f"{stem}_{kind}.npy" for kind in ("exp", "val", "aro")]
     unknown = str(source.kind.unknown)
-    told = [_value(path) if path.is_file() else unknown for path in paths]
-    return _labels(source, str(paths[0]), (told[0], told[1], told[2]))
+    texts = [_value(path) if path.is_file() else unknown for path in paths]
+    return _labels(source, str(paths[0]), (texts[0], texts[1], texts[2]))
 
 
 def _value(path: Path) -> str:
@@ -163,9 +164,9 @@ def _value(path: Path) -> str:
             data = file.read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
             raise SekeError(f"{path}: has more than {MOST_BYTES:,} bytes; allowed is one text or number")
-        found = np.load(io.BytesIO(data), allow_pickle=False)
-        if found.size == 1 and found.dtype.kind in "iufU":
-            return str(found.item())
+        array = np.load(io.BytesIO(data), allow_pickle=False)
+        if array.size == 1 and array.dtype.kind in "iufU":
+            return str(array.item())
     except (OSError, ValueError, EOFError, MemoryError) as error:
         raise SekeError(f"{path}: cannot be read ({error})") from None
-    raise SekeError(f"{path}: met {found.dtype} of shape {found.shape}; allowed is one text or number")
+    raise SekeError(f"{path}: met {array.dtype} of shape {array.shape}; allowed is one text or number")

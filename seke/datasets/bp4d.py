@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING
 
 from engine import SekeError
-from seke.datasets.common import Frame, Layout, cells_of, checked, numbered_pictures, unit, whole
+from seke.datasets.common import Frame, Layout, cells_of, numbered_pictures, read_or_note, unit, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,10 +55,10 @@ def _frames(source: Source, pictures: Path, tables: list[Path]) -> Iterator[Fram
         rows = cells_of(path)
         next(rows)
         for place, cells in rows:
-            told = checked(source.tally, _told, source, place, cells, units)
-            if told is None or (told[0] - 1) % source.options.every:
+            parsed_row = read_or_note(source.tally, _read_row, source, place, cells, units)
+            if parsed_row is None or (parsed_row[0] - 1) % source.options.every:
                 continue
-            frame, coded = told
+            frame, coded = parsed_row
             labels = source.units(coded)
             if not labels:
                 source.tally.leave_out("frames of which nothing is known", place)
@@ -68,7 +68,7 @@ def _frames(source: Source, pictures: Path, tables: list[Path]) -> Iterator[Fram
                 yield Frame(source.below(folder / names[frame]), subject, labels, source.below(path))
 
 
-def _told(
+def _read_row(
     source: Source, place: str, cells: list[str], units: list[str]
 ) -> tuple[int, dict[str, bool | None]]:
     if len(cells) != len(units) + 1:

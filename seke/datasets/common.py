@@ -33,14 +33,14 @@ NUMBER = re.compile(r"\d+")
 class Frame:
     """A picture with what a set says of it.
 
-    path: below the set's folder, as POSIX. labels: variable -> a state's name, 1 or 0, or a number. said_in:
-    the file of the labels, below the set's folder.
+    path: below the set's folder, as POSIX. labels: variable -> a state's name, 1 or 0, or a number.
+    label_file: the file of the labels, below the set's folder.
     """
 
     path: str
     group: str | None
     labels: Mapping[str, Any]
-    said_in: str
+    label_file: str
     box: Box | None = None
 
 
@@ -145,10 +145,10 @@ class Source:
             engine.SekeError: it has none of them.
         """
         wanted = set(names)
-        found = tuple(name for name in self.base.variables if name in wanted)
-        if not found:
+        present = tuple(name for name in self.base.variables if name in wanted)
+        if not present:
             raise SekeError(f"the base {self.base.name} has none of what {self.kind.label} labels")
-        return found
+        return present
 
     def expression(self, place: str, code: str) -> tuple[str | None, bool]:
         """Return the state that a code stands for, None where the base lacks it; and whether it is kept.
@@ -176,12 +176,12 @@ class Source:
         A code that hides units leaves them unknown, unless they are coded as active beside it.
         """
         hidden = {name for code in self.base.codes.values() if coded.get(code.name) for name in code.hides}
-        found = {}
+        labels = {}
         for name, active in coded.items():
             if active is None or name not in self.base.variables or (name in hidden and not active):
                 continue
-            found[name] = int(active)
-        return found
+            labels[name] = int(active)
+        return labels
 
 
 def unit(number: int) -> str:
@@ -245,21 +245,21 @@ def cells_of(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 def numbered_pictures(folder: Path) -> dict[int, str]:
     """Return the names of a folder's pictures by the last number in each; none where it is missing."""
-    found: dict[int, str] = {}
+    by_number: dict[int, str] = {}
     if not folder.is_dir():
-        return found
+        return by_number
     for name in sorted(os.listdir(folder)):
         stem, ending = os.path.splitext(name)
         numbers = NUMBER.findall(stem)
         if ending.lower() in ENDINGS and numbers:
-            found.setdefault(int(numbers[-1]), name)
-    return found
+            by_number.setdefault(int(numbers[-1]), name)
+    return by_number
 
 
-def checked(tally: Tally, read: Callable[..., Result], *told: Any) -> Result | None:
-    """Return what is read of what was told; None where there is a fault, which is noted."""
+def read_or_note(tally: Tally, read: Callable[..., Result], *arguments: Any) -> Result | None:
+    """Return what `read` makes of the arguments; None where it raises a fault, which is noted."""
     try:
-        return read(*told)
+        return read(*arguments)
     except SekeError as error:
         tally.fault(error)
         return None

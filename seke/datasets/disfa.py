@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from engine import SekeError
-from seke.datasets.common import Frame, Layout, checked, lines_of, numbered_pictures, unit, whole
+from seke.datasets.common import Frame, Layout, lines_of, numbered_pictures, read_or_note, unit, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,9 +34,9 @@ def layout(source: Source) -> Layout:
     labels, pictures = source.first_of(LABELS, "its labels"), source.pictures()
     subjects: dict[str, dict[int, Path]] = {}
     for path in sorted(labels.glob("*/*.txt")):
-        met = NAME.search(path.name)
-        if met is not None:
-            subjects.setdefault(path.parent.name, {})[int(met[1])] = path
+        match = NAME.search(path.name)
+        if match is not None:
+            subjects.setdefault(path.parent.name, {})[int(match[1])] = path
     if not subjects:
         raise SekeError(f"{labels}: has no files SN001/SN001_au1.txt")
     names = source.known(unit(number) for files in subjects.values() for number in files)
@@ -65,19 +65,19 @@ def _frames(source: Source, pictures: Path, subjects: dict[str, dict[int, Path]]
             if name is None:
                 source.tally.leave_out("labels without a picture", f"{subject} frame {frame}")
                 continue
-            said_in = source.below(next(iter(files.values())).parent)
-            yield Frame(source.below(folder / name), subject, source.units(units), said_in)
+            label_file = source.below(next(iter(files.values())).parent)
+            yield Frame(source.below(folder / name), subject, source.units(units), label_file)
 
 
 def _intensities(source: Source, path: Path) -> Iterator[tuple[int, int]]:
     """Yield frame and intensity of each line."""
     for place, line in lines_of(path):
-        told = checked(source.tally, _told, place, line)
-        if told is not None:
-            yield told
+        frame_intensity = read_or_note(source.tally, _read_line, place, line)
+        if frame_intensity is not None:
+            yield frame_intensity
 
 
-def _told(place: str, line: str) -> tuple[int, int]:
+def _read_line(place: str, line: str) -> tuple[int, int]:
     cells = line.split(",")
     if len(cells) != 2:
         raise SekeError(f"{place}: met {line[:40]!r}; allowed is frame,intensity")
@@ -95,10 +95,10 @@ def _folder_of(pictures: Path, subject: str) -> Path | None:
     """
     if (pictures / subject).is_dir():
         return pictures / subject
-    found = sorted(path for path in pictures.iterdir() if path.is_dir() and subject in path.name)
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
+    folders = sorted(path for path in pictures.iterdir() if path.is_dir() and subject in path.name)
+    if len(folders) > 1:
+        names = ", ".join(path.name for path in folders)
         raise SekeError(
             f"{pictures}: {names} may all be of {subject}; name one folder of folders with --pictures"
         )
-    return found[0] if found else None
+    return folders[0] if folders else None

@@ -71,10 +71,10 @@ class _CountedReads(io.BufferedReader):
 
 @dataclass(frozen=True)
 class Box:
-    """Where the face is, in pixels of the upright picture."""
+    """Where the face is, in pixels of the upright picture; x and y are its upper left corner."""
 
-    left: float
-    top: float
+    x: float
+    y: float
     width: float
     height: float
 
@@ -204,24 +204,24 @@ def _cut(image: Pixels, view: View, box: Box | None, region: str, path: Path) ->
     if part is None:
         aside, above = box.width * view.margin, box.height * view.margin
         edges: tuple[float, ...] = (
-            box.left - aside,
-            box.top - above,
-            box.left + box.width + aside,
-            box.top + box.height + above,
+            box.x - aside,
+            box.y - above,
+            box.x + box.width + aside,
+            box.y + box.height + above,
         )
     else:
         edges = (
-            box.left + part[0] * box.width,
-            box.top + part[1] * box.height,
-            box.left + part[2] * box.width,
-            box.top + part[3] * box.height,
+            box.x + part[0] * box.width,
+            box.y + part[1] * box.height,
+            box.x + part[2] * box.width,
+            box.y + part[3] * box.height,
         )
-    left, top = max(round(edges[0]), 0), max(round(edges[1]), 0)
-    right, bottom = min(round(edges[2]), image.width), min(round(edges[3]), image.height)
-    if min(right - left, bottom - top) < LEAST_SIDE:
+    x0, y0 = max(round(edges[0]), 0), max(round(edges[1]), 0)
+    x1, y1 = min(round(edges[2]), image.width), min(round(edges[3]), image.height)
+    if min(x1 - x0, y1 - y0) < LEAST_SIDE:
         raise PictureError("tiny", f"{path}: its box leaves fewer than {LEAST_SIDE} pixels of the picture")
-    found: Pixels = image.crop((left, top, right, bottom))
-    return found
+    cropped: Pixels = image.crop((x0, y0, x1, y1))
+    return cropped
 
 
 def view_of(base: Knowledge, name: str) -> View:

@@ -89,27 +89,31 @@ def import_set(
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     tally = Tally()
     source = Source(source_sets()[name], root, base, Options(**given), tally)
-    found = LAYOUTS[name](source)
+    layout = LAYOUTS[name](source)
     counts = _Counts()
     with Writer(target) as writer:
         rows: list[Row] = []
-        for frame in _wanted(found.frames, only):
+        for frame in _wanted(layout.frames, only):
             counts.add(frame)
-            rows.append(_row(name, frame, found, above))
+            rows.append(_row(name, frame, layout, above))
             if len(rows) == TOGETHER:
                 writer.write(rows)
                 rows = []
         tally.end()
         writer.write(rows)
         if not counts.items:
-            raise SekeError(f"{root}: no picture with a label is left{_why(tally)}")
+            raise SekeError(f"{root}: no picture with a label is left{_left_out_note(tally)}")
     return Imported(
         name,
         str(target),
         counts.items,
         len(counts.groups),
-        {one: counts.labelled[one] for one in found.variables},
-        {one: counts.active[one] for one in found.variables if base.variables[one].kind == "binary"},
+        {variable: counts.labelled[variable] for variable in layout.variables},
+        {
+            variable: counts.active[variable]
+            for variable in layout.variables
+            if base.variables[variable].kind == "binary"
+        },
         dict(tally.left_out),
         tally.examples,
         tuple(tally.notes),
@@ -147,27 +151,27 @@ def _above(folder: Path, output: Path) -> PurePosixPath:
 
 def _wanted(frames: Iterator[Frame], only: str) -> Iterator[Frame]:
     for frame in frames:
-        if frame.labels and (not only or fnmatch(frame.path, only) or fnmatch(frame.said_in, only)):
+        if frame.labels and (not only or fnmatch(frame.path, only) or fnmatch(frame.label_file, only)):
             yield frame
 
 
-def _row(name: str, frame: Frame, found: Layout, above: PurePosixPath) -> Row:
+def _row(name: str, frame: Frame, layout: Layout, above: PurePosixPath) -> Row:
     row: Row = {
         "path": str(above / frame.path),
         "item": f"{name}/{PurePosixPath(frame.path).with_suffix('')}",
         "group": None if frame.group is None else f"{name}/{frame.group}",
         "source": name,
     }
-    if found.boxes:
+    if layout.boxes:
         box = frame.box
         row |= (
             dict.fromkeys(BOX)
             if box is None
-            else dict(zip(BOX, (box.left, box.top, box.width, box.height), strict=True))
+            else dict(zip(BOX, (box.x, box.y, box.width, box.height), strict=True))
         )
-    return row | {variable: frame.labels.get(variable) for variable in found.variables}
+    return row | {variable: frame.labels.get(variable) for variable in layout.variables}
 
 
-def _why(tally: Tally) -> str:
-    told = ", ".join(f"{count:,} {reason}" for reason, count in tally.left_out.items())
-    return f" (left out: {told})" if told else ""
+def _left_out_note(tally: Tally) -> str:
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in tally.left_out.items())
+    return f" (left out: {reasons})" if reasons else ""

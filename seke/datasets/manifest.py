@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 TABLES = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
 BOX = ("left", "top", "width", "height")
-OWN = (ITEM, *BESIDE)
+ITEM_COLUMNS = (ITEM, *BESIDE)
 MOST_FAULTS = 20
 DIGITS = re.compile(r"(\d+)")
 
@@ -68,19 +68,19 @@ def items_of(
         engine.SekeError: nothing there, paths that lead out of their folder, names that are met twice, and
             bad rows of a manifest, all at once.
     """
-    found: dict[str, Item] = {}
+    by_name: dict[str, Item] = {}
     for image in images:
         for item in _of(str(image), base):
-            if item.name in found:
-                other = found[item.name].path
+            if item.name in by_name:
+                earlier = by_name[item.name].path
                 hint = "give a manifest with a column `item`"
-                raise SekeError(f"{item.path}: would be item {item.name!r}, as {other} is; {hint}")
-            found[item.name] = item
-    if not found:
+                raise SekeError(f"{item.path}: would be item {item.name!r}, as {earlier} is; {hint}")
+            by_name[item.name] = item
+    if not by_name:
         raise SekeError(f"no pictures ({', '.join(ENDINGS)}) are there in {', '.join(map(str, images))}")
     if labels is not None:
-        return tuple(_joined(found.values(), labels, base))
-    return tuple(found.values())
+        return tuple(_with_labels(by_name.values(), labels, base))
+    return tuple(by_name.values())
 
 
 def is_manifest(path: Path) -> bool:
@@ -94,7 +94,9 @@ def is_manifest(path: Path) -> bool:
 
 def label_sample(item: Item, base: Knowledge, observer: str) -> Record:
     """Return what the set says of an item as a sample of an observer, whose question is the broadest."""
-    question = max(base.questions.values(), key=lambda one: (len(one.variables), not one.about_one))
+    question = max(
+        base.questions.values(), key=lambda candidate: (len(candidate.variables), not candidate.about_one)
+    )
     key = {"item": item.name, "observer": observer, "question": question.name, "draw": 0}
     return {**key, "reports": dict(item.labels)}
 
@@ -125,7 +127,9 @@ def _not_a_file(path: Path) -> str:
 def _pictures(folder: Path) -> Iterator[Item]:
     """Yield the pictures below a folder; links that lead out of it are left out."""
     root = folder.resolve()
-    names = [one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.suffix.lower() in ENDINGS]
+    names = [
+        file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.suffix.lower() in ENDINGS
+    ]
     for name in sorted(names, key=_natural):
         path = folder / name
         if path.is_file() and path.resolve().is_relative_to(root):
@@ -154,7 +158,7 @@ def _manifest(path: Path, base: Knowledge) -> Iterator[Item]:
         more = [f"... and {len(faults) - MOST_FAULTS} more"] if len(faults) > MOST_FAULTS else []
         raise AnswerError("\n".join([*faults[:MOST_FAULTS], *more]))
     items = [draft for _, draft, _ in drafts]
-    yield from items if table is None else _joined(items, table, base)
+    yield from items if table is None else _with_labels(items, table, base)
 
 
 def _rows(path: Path) -> Iterator[Row]:
@@ -184,27 +188,27 @@ def _object(place: str, line: bytes) -> Record:
 
 
 def _check_columns(path: Path, rows: Sequence[Row], base: Knowledge) -> None:
-    known = [*OWN, *base.variables]
+    known = [*ITEM_COLUMNS, *base.variables]
     for place, row in rows:
         for name in row:
             if name not in known:
                 hint = did_you_mean(name, known)
                 raise SekeError(
-                    f"{place}: no column is called {name!r}{hint}; besides labels: {', '.join(OWN)}"
+                    f"{place}: no column is called {name!r}{hint}; besides labels: {', '.join(ITEM_COLUMNS)}"
                 )
     if not any("path" in row for _, row in rows):
         raise SekeError(f"{path}: has no column `path`")
 
 
 def _draft(manifest: Path, row: Record) -> Item:
-    said = row.get("path")
-    if not isinstance(said, str):
+    path_text = row.get("path")
+    if not isinstance(path_text, str):
         raise SekeError("path: is missing")
     folder = manifest.parent.resolve()
-    path = manifest.parent / said
-    if Path(said).is_absolute() or not path.resolve().is_relative_to(folder):
-        raise SekeError(f"path: {said!r} leads out of the manifest's folder")
-    name = row.get("item", str(PurePosixPath(said).with_suffix("")))
+    path = manifest.parent / path_text
+    if Path(path_text).is_absolute() or not path.resolve().is_relative_to(folder):
+        raise SekeError(f"path: {path_text!r} leads out of the manifest's folder")
+    name = row.get("item", str(PurePosixPath(path_text).with_suffix("")))
     group, source = (None if row.get(key) is None else str(row[key]) for key in ("group", "source"))
     return Item(str(name), path, group, _box(row), source=source)
 
@@ -219,42 +223,42 @@ def _box(row: Record) -> Box | None:
         numbers = [float(row[key]) for key in BOX]
     except (TypeError, ValueError):
         raise SekeError(f"a box is four numbers, not {[row[key] for key in BOX]}") from None
-    if not all(math.isfinite(one) for one in numbers) or min(numbers[2:]) <= 0:
+    if not all(math.isfinite(number) for number in numbers) or min(numbers[2:]) <= 0:
         raise SekeError(f"a box needs a width and a height above 0, not {numbers[2]:g} and {numbers[3]:g}")
     return Box(*numbers)
 
 
 def _labels(row: Record) -> Record:
-    return {key: cell for key, cell in row.items() if key not in OWN}
+    return {key: cell for key, cell in row.items() if key not in ITEM_COLUMNS}
 
 
 def _table(
     drafts: Iterable[tuple[str, Item, Record]], base: Knowledge, faults: list[str]
 ) -> LabelTable | None:
     """Read what a manifest says of its items as a label table; faults get the places of its rows."""
-    told = [(place, {"item": item.name, **labels}) for place, item, labels in drafts if labels]
-    if not told:
+    labelled = [(place, {"item": item.name, **labels}) for place, item, labels in drafts if labels]
+    if not labelled:
         return None
     try:
-        return labels_from([row for _, row in told], base)
+        return labels_from([row for _, row in labelled], base)
     except AnswerError as error:
         for line in str(error).splitlines():
             record = re.match(r"record (\d+)(.*)", line)
-            faults.append(f"{told[int(record[1]) - 1][0]}{record[2]}" if record else line)
+            faults.append(f"{labelled[int(record[1]) - 1][0]}{record[2]}" if record else line)
         return None
 
 
-def _joined(items: Iterable[Item], table: LabelTable, base: Knowledge) -> Iterator[Item]:
+def _with_labels(items: Iterable[Item], table: LabelTable, base: Knowledge) -> Iterator[Item]:
     """Yield the items with what a table says of them."""
-    listed = list(items)
-    gold = table.gold_of([item.name for item in listed])
-    for i, item in enumerate(listed):
+    item_list = list(items)
+    gold = table.gold_of([item.name for item in item_list])
+    for i, item in enumerate(item_list):
         known = {name: column[i] for name, column in gold.values.items() if not np.isnan(column[i])}
-        labels = dict(item.labels) | {name: _said(base, name, value) for name, value in known.items()}
+        labels = dict(item.labels) | {name: _label_value(base, name, value) for name, value in known.items()}
         yield replace(item, labels=labels)
 
 
-def _said(base: Knowledge, name: str, value: float) -> Any:
+def _label_value(base: Knowledge, name: str, value: float) -> Any:
     variable = base.variables[name]
     if variable.kind == "interval":
         return float(value)
