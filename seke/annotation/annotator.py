@@ -90,10 +90,10 @@ class Annotator:
     def read(self, call: Call, choice: Choice) -> Record:
         """Return the sample record of an answer, with what it was an answer to; for the ledger."""
         record = self.questions.read(call.request, choice, self._context(call.request))
-        told = {"prompt": call.prompt.digest[:16], "picture": call.picture.digest[:16]}
+        asked_with = {"prompt": call.prompt.digest[:16], "picture": call.picture.digest[:16]}
         if call.request.about:
-            told["about"] = call.request.about
-        return {**record, "extra": {**record.get("extra", {}), **told}}
+            asked_with["about"] = call.request.about
+        return {**record, "extra": {**record.get("extra", {}), **asked_with}}
 
     def lose(self, observer: str, reason: str) -> None:
         """Ask nothing more of an observer; items go on with the others."""
@@ -114,10 +114,10 @@ class Annotator:
         try:
             while True:
                 room = 0 if self.stopping.is_set() else window - len(self._live)
-                for one in itertools.islice(waiting, max(room, 0)):
-                    name = one.item.name
-                    self._live[name] = one
-                    if missing := one.missing():
+                for live in itertools.islice(waiting, max(room, 0)):
+                    name = live.item.name
+                    self._live[name] = live
+                    if missing := live.missing():
                         tasks[asyncio.create_task(self._ask(name, missing, ledger))] = name
                     else:
                         ready.append(name)
@@ -144,21 +144,21 @@ class Annotator:
 
     def samples(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
         """Yield the sample records of items, batch by batch in their order."""
-        for some, _ in self._stored(items, ledger):
-            yield [one for records in some.values() for one in numbered(records)]
+        for by_item, _ in self._stored(items, ledger):
+            yield [record for records in by_item.values() for record in numbered(records)]
 
     def posteriors(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
         """Yield the posterior records of items, batch by batch in their order."""
-        for some, reasons in self._stored(items, ledger):
+        for by_item, reasons in self._stored(items, ledger):
             records: dict[str, Record] = {}
-            for session, names in self._by_session(list(some)):
-                answers = self._answers({name: some[name] for name in names})
+            for session, names in self._by_session(list(by_item)):
+                answers = self._answers({name: by_item[name] for name in names})
                 judged = session.judge(answers)
                 decisions = closed(self.base, judged.decisions, self._ends(names, reasons, judged))
                 decisions = resting(self.base, decisions, self._looks(names, decisions))
-                told = judged.posterior, decisions, judged.diagnostics, judged.covered
-                records |= zip(names, session.layout.records(answers, *told), strict=True)
-            yield [records[name] for name in some]
+                conclusions = judged.posterior, decisions, judged.diagnostics, judged.covered
+                records |= zip(names, session.layout.records(answers, *conclusions), strict=True)
+            yield [records[name] for name in by_item]
 
     def open_items(self, items: Sequence[Item], ledger: Ledger) -> int:
         """Return how many items are neither settled nor left to people."""
@@ -198,9 +198,9 @@ class Annotator:
         """Yield which items are judged with which session."""
         measured = self.session if self.by_measure is None else self.by_measure
         piloted = [name for name in names if name in self.pilot]
-        others = [name for name in names if name not in self.pilot]
+        unpiloted = [name for name in names if name not in self.pilot]
         yield from (
-            (session, some) for session, some in ((self.session, piloted), (measured, others)) if some
+            (session, some) for session, some in ((self.session, piloted), (measured, unpiloted)) if some
         )
 
     def _stored(
@@ -210,9 +210,9 @@ class Annotator:
         for start in range(0, len(items), TOGETHER):
             some = items[start : start + TOGETHER]
             names = [item.name for item in some]
-            told = ledger.records(names)
+            by_item = ledger.records(names)
             yield (
-                {item.name: [*self._known(item), *told.get(item.name, ())] for item in some},
+                {item.name: [*self._known(item), *by_item.get(item.name, ())] for item in some},
                 ledger.reasons(names),
             )
 
@@ -231,17 +231,17 @@ class Annotator:
 
     def _open(self, items: Iterable[Item], ledger: Ledger) -> Iterator[LiveItem]:
         """Yield items that are not settled, with what there is of them already."""
-        rest = iter(items)
-        while some := list(itertools.islice(rest, AT_ONCE)):
+        remaining = iter(items)
+        while some := list(itertools.islice(remaining, AT_ONCE)):
             names = [item.name for item in some]
-            settled, told, lines = ledger.reasons(names), ledger.records(names), ledger.lines(names)
+            settled, by_item, lines = ledger.reasons(names), ledger.records(names), ledger.lines(names)
             of: dict[str, dict[Line, Asked]] = {name: {} for name in names}
             for line, asked in lines.items():
                 of[line[0]][line] = asked
             self.progress(len(settled), 0, ledger.committed)
             for item in some:
                 if item.name not in settled:
-                    records = [*self._known(item), *told.get(item.name, ())]
+                    records = [*self._known(item), *by_item.get(item.name, ())]
                     yield LiveItem(item, records, of[item.name])
 
     def _known(self, item: Item) -> list[Record]:
@@ -253,7 +253,7 @@ class Annotator:
 
     def _answers(self, samples: dict[str, list[Record]]) -> Answers:
         answers = Answers.unasked(list(samples))
-        rows = [one for records in samples.values() for one in numbered(records)]
+        rows = [record for records in samples.values() for record in numbered(records)]
         for part in answers_from(rows, self.base):
             answers = answers.joined(part)
         return answers
@@ -323,8 +323,10 @@ class Annotator:
         samples = option.samples if option is not None else 0
         if self.rule is not None:
             members = [name for name, inside in self.base.levels.items() if self.base.root in inside]
-            mine = [one for one in numbered(live.records) if one["observer"] == self.base.policy.ask]
-            samples = self.rule([label_of(one, self.base.root, members) for one in mine])
+            asked_records = [
+                record for record in numbered(live.records) if record["observer"] == self.base.policy.ask
+            ]
+            samples = self.rule([label_of(record, self.base.root, members) for record in asked_records])
         if option is None or not samples:
             return None
         line = (live.item.name, option.observer, option.question, option.about, option.view)
@@ -333,9 +335,9 @@ class Annotator:
     def _doubt(self, judged: Judged, i: int) -> tuple[str, ...]:
         """Return the binary variables that the answers leave most in doubt."""
         marginals = judged.posterior.marginals
-        found = {name: float(abs(marginals[name][i, 1] - 0.5)) for name in self.base.cells}
-        unsure = [name for name, off in found.items() if off < 0.5 - DOUBT]
-        return tuple(sorted(unsure, key=lambda name: found[name])[:MOST_DOUBTS])
+        distances = {name: float(abs(marginals[name][i, 1] - 0.5)) for name in self.base.cells}
+        unsure = [name for name, distance in distances.items() if distance < 0.5 - DOUBT]
+        return tuple(sorted(unsure, key=lambda name: distances[name])[:MOST_DOUBTS])
 
     def _context(self, request: Request) -> Context:
         live = self._live.get(request.item)
@@ -391,12 +393,12 @@ class Annotator:
         """Stop where no answer of an observer to a question can be read, before it costs much."""
         question = request.question
         statuses = self._statuses[request.observer, question]
-        statuses.update(one.get("status", "ok") for one in records)
+        statuses.update(record.get("status", "ok") for record in records)
         if set(statuses) == {"unreadable"} and statuses["unreadable"] >= HOPELESS:
             last = choices[-1]
-            why = "they end at --max-tokens" if last.finish == "length" else f"such as {last.text[:80]!r}"
-            told = f"none of the first {statuses['unreadable']} answers to question {question} can be read"
-            fault = FatalError(f"{told} ({why}); --show-prompts shows what is asked")
+            detail = "they end at --max-tokens" if last.finish == "length" else f"such as {last.text[:80]!r}"
+            problem = f"none of the first {statuses['unreadable']} answers to question {question} can be read"
+            fault = FatalError(f"{problem} ({detail}); --show-prompts shows what is asked")
             if request.observer != self.base.policy.ask:
                 self.lose(request.observer, str(fault))
                 return

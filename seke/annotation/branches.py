@@ -67,10 +67,10 @@ def origins(folder: Path, branch_of: Path | None, items: int) -> list[Path]:
             f"{folder}: was begun as a branch of {origin}, which is not there any more, so that its answers "
             "would be paid for again; put it back, or begin a branch of this run (--branch NEWDIR)"
         )
-    found: list[Path] = []
-    while origin is not None and len(found) < LONGEST_CHAIN:
-        found.append(origin)
+    runs: list[Path] = []
+    while origin is not None and len(runs) < LONGEST_CHAIN:
+        runs.append(origin)
         # What a run farther back had, and has lost since, is asked for again.
         further = origin_of(origin)
         origin = further if further is not None and is_run(further) else None
-    return found
+    return runs

@@ -113,49 +113,52 @@ def forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None], 
     # (observers, MADE_UP, 5): requests, prompt and answer tokens of each item, and the most these may be.
     observers = list(dict.fromkeys(request.observer for request in requests))
     place = {name: i for i, name in enumerate(names)}
-    each = np.zeros((len(observers), MADE_UP, 5))
+    per_item = np.zeros((len(observers), MADE_UP, 5))
     answers, by_observer = Counter[str](), Counter[str]()
     for request in requests:
         key, n = _kind(request), request.samples
         row = [1, tokens[key][0], n * tokens[key][1], n * most[key][0], n * most[key][1]]
-        each[observers.index(request.observer), place[request.item]] += row
+        per_item[observers.index(request.observer), place[request.item]] += row
         answers[request.question] += n
         by_observer[request.observer] += n
     scale = count / MADE_UP
-    found = Forecast(
+    estimate = Forecast(
         count,
         sum(bool(item.labels) for item in job.items),
         {name: n * scale for name, n in answers.items()},
-        *(each.sum((0, 1)) * scale).tolist(),
+        *(per_item.sum((0, 1)) * scale).tolist(),
     )
-    found = replace(
-        found,
+    estimate = replace(
+        estimate,
         ceiling={level: round(part, 4) for level, part in shares.items()},
         observers={name: n * scale for name, n in by_observer.items()},
         people={name: waits[name] * scale for name in people},
     )
-    return _priced(found, dict(zip(observers, each, strict=True)), prices, rng)
+    return _priced(estimate, dict(zip(observers, per_item, strict=True)), prices, rng)
 
 
 def _priced(
-    found: Forecast, each: Mapping[str, Floats], prices: Mapping[str, Prices | None], rng: np.random.Generator
+    estimate: Forecast,
+    per_item: Mapping[str, Floats],
+    prices: Mapping[str, Prices | None],
+    rng: np.random.Generator,
 ) -> Forecast:
     """Return the forecast with what the observers cost of which prices are known.
 
     each: observer -> (MADE_UP, 5), as in `forecast`.
     """
-    known = {name: price for name in each if (price := prices.get(name)) is not None}
-    if not known and (each or not any(prices.values())):
-        return found
-    costs, worst, scale = np.zeros(MADE_UP), 0.0, found.items / MADE_UP
+    known = {name: price for name in per_item if (price := prices.get(name)) is not None}
+    if not known and (per_item or not any(prices.values())):
+        return estimate
+    costs, worst, scale = np.zeros(MADE_UP), 0.0, estimate.items / MADE_UP
     for name, price in known.items():
-        costs += [price.of(prompt, 0, answer) for prompt, answer in each[name][:, 1:3].tolist()]
-        most = each[name].sum(0) * scale
+        costs += [price.of(prompt, 0, answer) for prompt, answer in per_item[name][:, 1:3].tolist()]
+        most = per_item[name].sum(0) * scale
         worst += price.of(float(most[3]), 0, float(most[4]))
-    low, middle, high = np.quantile(_resampled(costs, found.items, rng), (LOW, 0.5, HIGH)).tolist()
-    unpriced = tuple(name for name in each if name not in known)
+    low, middle, high = np.quantile(_resampled(costs, estimate.items, rng), (LOW, 0.5, HIGH)).tolist()
+    unpriced = tuple(name for name in per_item if name not in known)
     return replace(
-        found,
+        estimate,
         price=middle,
         price_low=low,
         price_high=high,

@@ -69,17 +69,17 @@ def annotate(
 
         model = Endpoint(how, base_url=base_url, prices=prices, **options)
     further: dict[str, Model] = {}
-    for observer, other in (also or {}).items():
-        if isinstance(other, str):
-            named = FurtherModel.of(observer, other)
+    for observer, answerer in (also or {}).items():
+        if isinstance(answerer, str):
+            named = FurtherModel.of(observer, answerer)
             endpoint = named.endpoint(how, base_url=base_url, key_from=KEY_VARIABLE, **options)
             further[observer] = endpoint
         else:
-            further[observer] = other
+            further[observer] = answerer
     if further:
         model = SeveralModels(model, further)
     listed = [images] if isinstance(images, str | Path) else images
-    names = {observer: _name_of(other) for observer, other in further.items()}
+    names = {observer: _name_of(answerer) for observer, answerer in further.items()}
     given |= {"also": names, "concurrency": concurrency, "prices": prices}
     job = Job.of(listed, Path(folder), model, how, **given)
     return job.run(retry_refused=retry_refused, branch_of=None if branch_of is None else Path(branch_of))

@@ -88,7 +88,7 @@ class Job:
         prices: Prices | None = None,
         declared_prices: bool = False,
         concurrency: int = 16,
-        **told: Any,
+        **annotator_options: Any,
     ) -> Job:
         """Read and compile all that a run needs; nothing is asked and nothing written.
 
@@ -99,7 +99,8 @@ class Job:
         what is given once has to be given again. prices: of the
         first model's tokens; by them the prices of questions are measured on the first items of a policy's
         run, unless declared_prices keeps them. A guarantee holds for what is asked by the declared ones
-        alone, and a batch takes too long to wait for. told: `problems` and `progress` of the annotator.
+        alone, and a batch takes too long to wait for. annotator_options: `problems` and `progress` of the
+        annotator.
 
         Raises:
             engine.KnowledgeError, engine.SekeError: all that could go wrong later for reasons known now.
@@ -140,7 +141,7 @@ class Job:
         }
         known = {item.name: item.labels for item in items if item.labels}
         given = read_given(answers, base, {item.name: None for item in items}.keys(), {who, *also})
-        annotator = Annotator(session, model, rule, known_by, known, given, concurrency, **told)
+        annotator = Annotator(session, model, rule, known_by, known, given, concurrency, **annotator_options)
         measured = rule is None and session.guarantee is None and not declared_prices
         batched = isinstance(model, Batches)
         return cls(folder, items, annotator, facts, max_cost, prices if measured and not batched else None)
@@ -154,13 +155,15 @@ class Job:
         self.folder.mkdir(parents=True, exist_ok=True)
         ledger = Ledger(self.folder, self.annotator.read, self.max_cost)
         begun = ledger.facts(*SAME)
-        differs = [
+        differences = [
             _difference(name, begun.get(name, BEFORE.get(name)), self.facts[name]) for name in SAME if begun
         ]
-        if any(differs) and ledger.totals().requests:
+        if any(differences) and ledger.totals().requests:
             ledger.close()
             counts = begun["settings"] == self.facts["settings"]
-            raise BegunOtherwiseError(self.folder, "; ".join(one for one in differs if one), counts=counts)
+            raise BegunOtherwiseError(
+                self.folder, "; ".join(difference for difference in differences if difference), counts=counts
+            )
         from seke._version import __version__
 
         try:
@@ -187,8 +190,8 @@ class Job:
             try:
                 return self._written(ledger, time.monotonic() - started, stopped)
             except OSError as error:
-                why = f"{stopped}; " * bool(stopped) + "the results cannot be written"
-                raise SekeError(f"{self.folder}: {why} ({error.strerror})") from None
+                problem = f"{stopped}; " * bool(stopped) + "the results cannot be written"
+                raise SekeError(f"{self.folder}: {problem} ({error.strerror})") from None
 
     def _earlier(self, folder: Path) -> Ledger:
         if not is_run(folder):
@@ -278,9 +281,9 @@ class Job:
     def _written(self, ledger: Ledger, seconds: float, stopped: str) -> Summary:
         """Write what came of the run, each file whole or not at all, and sum up."""
         asked, observers = Counter[str](), Counter[str]()
-        with Writer(self.folder / SAMPLES) as told:
+        with Writer(self.folder / SAMPLES) as sample_writer:
             for rows in self.annotator.samples(self.items, ledger):
-                told.write(rows)
+                sample_writer.write(rows)
                 answers = [row for row in rows if row["observer"] != self.annotator.known_by]
                 asked.update(row["question"] for row in answers)
                 observers.update(row["observer"] for row in answers)
@@ -293,10 +296,10 @@ class Job:
             for records in self.annotator.posteriors(self.items, ledger):
                 posteriors.write(records)
                 counts.add(records)
-                per_item += [one["diagnostics"]["samples"] for one in records]
+                per_item += [record["diagnostics"]["samples"] for record in records]
                 waiting.update(waits_for(records, self.annotator.waiting))
-                for one in records:
-                    levels = one["decision"]["levels"]
+                for record in records:
+                    levels = record["decision"]["levels"]
                     accepted.update(name for name in levels if levels[name]["decision"] == "accept")
         for part in self.annotator.answered(self.items, ledger) if self.annotator.labels else ():
             counts.add_looks(session.inference, part)
@@ -304,11 +307,11 @@ class Job:
             for rows in self.annotator.listed(self.items, ledger):
                 listed.write(rows)
         with Writer(self.folder / RAW) as raw:
-            rest = ledger.raw()
-            while some := list(itertools.islice(rest, TOGETHER)):
-                raw.write(some)
+            raw_answers = ledger.raw()
+            while batch := list(itertools.islice(raw_answers, TOGETHER)):
+                raw.write(batch)
         ledger.note({WAITING: dict(waiting)} if waiting or ledger.facts(WAITING) else {})
-        found = Summary(
+        summary = Summary(
             items=dict(counts.items),
             reasons=dict(counts.reasons.most_common()),
             samples=counts.samples,
@@ -339,9 +342,9 @@ class Job:
                 "thresholds": dict(session.network.knowledge.policy.thresholds),
             },
         )
-        data = msgspec.json.format(msgspec.json.encode(found.as_facts()), indent=2)
+        data = msgspec.json.format(msgspec.json.encode(summary.as_facts()), indent=2)
         write_file(data, self.folder / SUMMARY)
-        return found
+        return summary
 
     def _notes_on_others(self) -> Iterator[str]:
         """Yield in words which of the further observers were not asked, and why."""
@@ -417,9 +420,9 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
 
 def _check_prompts(base: Knowledge, who: str) -> None:
     """Refuse a base with a question that could be asked and cannot be put into words."""
-    told = base.observers[who].instruments
+    instruments = base.observers[who].instruments
     for question in base.questions.values():
-        if not question.prompt and any(name in told for name in question.variables):
+        if not question.prompt and any(name in instruments for name in question.variables):
             raise SekeError(
                 f"{question.place}: question {question.name} has no `prompt`, so {who} cannot be asked"
             )
@@ -433,5 +436,5 @@ def _difference(name: str, begun: Any, now: Any) -> str:
         # The names of settings speak for themselves, those of observers do not.
         keys = {key: f"{name} {key}" if name == "also" else key for key in {**begun, **now}}
         inner = (_difference(text, begun.get(key), now.get(key)) for key, text in keys.items())
-        return ", ".join(one for one in inner if one)
+        return ", ".join(part for part in inner if part)
     return f"{name}: {begun} then, {now} now"

@@ -55,9 +55,9 @@ def numbered(records: Iterable[Record]) -> list[Record]:
         return record["observer"], record["question"], record.get("view", ""), about, record["draw"]
 
     counts: Counter[tuple[str, ...]] = Counter()
-    found = []
+    renumbered = []
     for record in sorted(records, key=line):
         reading = line(record)[:3]
-        found.append({**record, "draw": counts[reading]})
+        renumbered.append({**record, "draw": counts[reading]})
         counts[reading] += 1
-    return found
+    return renumbered

@@ -62,8 +62,8 @@ def kept_prices(ledger: Ledger, base: Knowledge, pilot: Sequence[str], prices: P
     if not ledger.facts("prices"):
         requests = ledger.tokens(pilot, base.policy.ask)
         ledger.note({"prices": measure_prices(base, requests, prices)})
-    found: dict[str, Any] = ledger.facts("prices")["prices"]
-    return found
+    kept: dict[str, Any] = ledger.facts("prices")["prices"]
+    return kept
 
 
 @dataclass(frozen=True)
@@ -95,31 +95,31 @@ def measure_prices(base: Knowledge, requests: Iterable[RequestTokens], prices: P
     scale = base.questions[unit].cost / bills[unit].first
     if not scale:
         return {}
-    found = {}
+    measured = {}
     for name, bill in bills.items():
         question = base.questions[name]
         cost = bill.first * scale
         declared = question.further_cost / question.cost if question.cost else 1.0
         further = cost * declared if bill.further is None else bill.further * scale
-        found[name] = {
+        measured[name] = {
             "cost": round(cost, DIGITS),
             "further": round(further, DIGITS),
             "answers": bill.answers,
         }
-    return found
+    return measured
 
 
 def _bill(requests: Sequence[RequestTokens], prices: Prices) -> _Bill:
     answers = sum(request.answers for request in requests)
-    each = prices.of(0, 0, sum(request.answer_tokens for request in requests)) / max(answers, 1)
+    answer_price = prices.of(0, 0, sum(request.answer_tokens for request in requests)) / max(answers, 1)
     if any(request.answers > 1 for request in requests):
-        return _Bill(answers, _prompt_price(requests, prices) + each, each)
+        return _Bill(answers, _prompt_price(requests, prices) + answer_price, answer_price)
     begun = [request for request in requests if request.draw == 0] or requests
     # A request for the first of several answers that brought one: the server gives one at a time.
     alone = any(request.wanted > 1 for request in requests)
     later = [request for request in requests if request.draw > 0]
-    further = _prompt_price(later, prices) + each if alone and later else None
-    return _Bill(answers, _prompt_price(begun, prices) + each, further)
+    further = _prompt_price(later, prices) + answer_price if alone and later else None
+    return _Bill(answers, _prompt_price(begun, prices) + answer_price, further)
 
 
 def _prompt_price(requests: Sequence[RequestTokens], prices: Prices) -> float:

@@ -75,16 +75,16 @@ def asking(
     limit, models = policy.budget if budget is None else budget, {who: model} if model else {}
     waited = [name for name in people_asked(base) if people and name in policy.others and name != who]
     # Those that the base names keep its order, so that a policy that asks the same is the same.
-    others = tuple(dict.fromkeys((*also, *waited)))
-    others = policy.others if set(policy.others) == set(others) else others
-    wanted = replace(policy, ask=who, others=others, budget=limit, models={**models, **also})
+    further = tuple(dict.fromkeys((*also, *waited)))
+    further = policy.others if set(policy.others) == set(further) else further
+    wanted = replace(policy, ask=who, others=further, budget=limit, models={**models, **also})
     if wanted.first is not None and wanted.first.samples > wanted.budget:
         wanted = replace(wanted, first=replace(wanted.first, samples=max(wanted.budget, 1)))
     if wanted == policy:
         return session.with_policy(wanted)
     promised = session.guarantee is not None or session.refused
-    why = ("it was made with the policy as declared, and this run asks otherwise",) if promised else ()
-    return replace(session.under(wanted), refused=why)
+    refused = ("it was made with the policy as declared, and this run asks otherwise",) if promised else ()
+    return replace(session.under(wanted), refused=refused)
 
 
 def _check_askable(base: Knowledge, name: str) -> None:

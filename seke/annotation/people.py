@@ -38,29 +38,29 @@ def read_given(
     if answers is None:
         return {}
     listed: list[Any] = [answers] if isinstance(answers, str | Path) else list(answers)
-    if all(isinstance(one, str | Path) for one in listed):
+    if all(isinstance(path, str | Path) for path in listed):
         records: Sequence[Record] = read_records(listed, base) if listed else []
         where = ", ".join(map(str, listed))
     else:
         records, where = [dict(record) for record in listed], "answers"
         for _ in answers_from(records, base):
             pass
-    found: dict[str, list[Record]] = defaultdict(list)
+    by_item: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         if record["observer"] in asked:
-            others = ", ".join(name for name in base.observers if name not in asked)
+            allowed = ", ".join(name for name in base.observers if name not in asked)
             raise SekeError(
                 f"{where}: item {record['item']}: {record['observer']} is whom a model of this run answers "
-                f"as; allowed are samples of {others}"
+                f"as; allowed are samples of {allowed}"
             )
         if record["item"] in items:
-            found[record["item"]].append(record)
-    if records and not found:
+            by_item[record["item"]].append(record)
+    if records and not by_item:
         raise SekeError(
             f"{where}: none of its {len(records):,} samples is of an item of this run; items are named as in "
             f"its records, such as {next(iter(items))}"
         )
-    return dict(found)
+    return dict(by_item)
 
 
 def waits_for(records: Iterable[Record], waiting: Mapping[str, Option]) -> Iterator[str]:

@@ -54,10 +54,10 @@ class FurtherModel:
         Raises:
             engine.SekeError: another form.
         """
-        observer, _, rest = (part.strip() for part in text.partition("="))
-        if not observer or not rest:
+        observer, _, model_text = (part.strip() for part in text.partition("="))
+        if not observer or not model_text:
             raise SekeError(f"--also {text}: is not of the form {FORM}")
-        return cls.of(observer, rest)
+        return cls.of(observer, model_text)
 
     @classmethod
     def of(cls, observer: str, text: str) -> FurtherModel:
@@ -187,7 +187,7 @@ def addresses_of(first: str, model: Model) -> dict[str, str]:
     first: the observer that the first model answers as.
     """
     models = {first: model.first, **model.further} if isinstance(model, SeveralModels) else {first: model}
-    return {name: where for name, each in models.items() if (where := getattr(each, "where", None))}
+    return {name: where for name, answerer in models.items() if (where := getattr(answerer, "where", None))}
 
 
 def endpoints_of(model: Model) -> list[Endpoint]:
@@ -231,9 +231,9 @@ def _host(address: str) -> str | None:
         return None
 
 
-def _same_server(address: str | None, other: str | None) -> bool:
+def _same_server(address: str | None, other_address: str | None) -> bool:
     """Say whether two addresses are of one server; None is that of the client."""
-    if address is None or other is None:
-        return address == other
-    places = [urlsplit(text) for text in (address, other)]
+    if address is None or other_address is None:
+        return address == other_address
+    places = [urlsplit(text) for text in (address, other_address)]
     return len({(place.scheme, place.hostname, place.port) for place in places}) == 1

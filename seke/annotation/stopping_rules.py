@@ -92,11 +92,11 @@ def _windows(labels: Sequence[Label]) -> int:
 
 def label_of(record: dict[str, Any], root: str, levels: Sequence[str]) -> Label:
     """Return the label of the root in a sample record: the first of a ranking, else the likeliest."""
-    said = record.get("reports", {}).get(root)
+    label = record.get("reports", {}).get(root)
     for level in levels:
-        said = record.get(level, said)
-    if isinstance(said, list):
-        said = said[0] if said else None
-    if isinstance(said, dict):
-        said = max(said, key=lambda name: said[name], default=None)
-    return said if isinstance(said, str) else None
+        label = record.get(level, label)
+    if isinstance(label, list):
+        label = label[0] if label else None
+    if isinstance(label, dict):
+        label = max(label, key=lambda name: label[name], default=None)
+    return label if isinstance(label, str) else None
