@@ -87,21 +87,21 @@ class _Line:
     last: bool
     asked: Dialect
     body: bytes
-    found: asyncio.Future[Reply] | None = field(default=None)
+    future: asyncio.Future[Reply] | None = field(default=None)
 
     def leave(self) -> None:
         """Tell who waits that nothing will come."""
-        if self.found is not None:
-            self.found.cancel()
+        if self.future is not None:
+            self.future.cancel()
 
     def answer(self, outcome: Reply | BaseException) -> None:
         """Tell who waits."""
-        if self.found is None or self.found.done():
+        if self.future is None or self.future.done():
             return
         if isinstance(outcome, BaseException):
-            self.found.set_exception(outcome)
+            self.future.set_exception(outcome)
         else:
-            self.found.set_result(outcome)
+            self.future.set_result(outcome)
 
 
 class Batches(Endpoint):
@@ -155,7 +155,9 @@ class Batches(Endpoint):
             FatalError: nothing can be read any more.
         """
         self._memory = memory
-        await asyncio.gather(*(self._resumed(memory, name, *one) for name, one in memory.batches().items()))
+        await asyncio.gather(
+            *(self._resumed(memory, name, *batch) for name, batch in memory.batches().items())
+        )
 
     async def _resumed(
         self, memory: Memory, name: str, identity: str | None, asked: Mapping[int, tuple[Call, Draws]]
@@ -181,11 +183,11 @@ class Batches(Endpoint):
         if len(draws) > 1 and not self.dialect.several:
             raise SingleChoiceError
         self._memory = journal  # type: ignore[assignment]
-        found: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        line = _Line(call, draws, last, self.dialect, self._body(call, draws), found)
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        line = _Line(call, draws, last, self.dialect, self._body(call, draws), future)
         self._put(line)
         try:
-            return await found
+            return await future
         finally:
             if line in self._waiting:
                 self._waiting.remove(line)
@@ -245,7 +247,7 @@ class Batches(Endpoint):
                 line.answer(error)
                 return None
 
-        return dict(one for one in await asyncio.gather(*map(note, lines)) if one is not None)
+        return dict(noted for noted in await asyncio.gather(*map(note, lines)) if noted is not None)
 
     async def _created(self, memory: Memory, name: str, sent: dict[int, _Line]) -> str:
         """Upload the lines, begin a batch of them and return its identity."""
@@ -263,22 +265,22 @@ class Batches(Endpoint):
         async def create() -> str:
             # A batch may exist though the answer to its creation was lost.
             nonlocal tried
-            there = await self._named(name) if tried else None
+            existing = await self._named(name) if tried else None
             tried += 1
-            if there is not None:
-                return there
-            made = await self.client.batches.with_raw_response.create(
+            if existing is not None:
+                return existing
+            response = await self.client.batches.with_raw_response.create(
                 input_file_id=uploaded,
                 endpoint="/v1/chat/completions",
                 completion_window="24h",
                 metadata={MARK: name},
             )
-            return batch_of(made.content, MARK).identity
+            return batch_of(response.content, MARK).identity
 
         async def upload() -> str:
             files = self.client.files.with_raw_response
-            made = await files.create(file=(f"{name}.jsonl", data), purpose="batch")
-            return file_of(made.content)
+            response = await files.create(file=(f"{name}.jsonl", data), purpose="batch")
+            return file_of(response.content)
 
         try:
             uploaded = await self._tried(upload, LONGER)
@@ -288,13 +290,13 @@ class Batches(Endpoint):
             await memory.over(name)
             raise FatalError(f"{self.where}: this server takes no batches; ask without --batch") from None
         except (FatalError, UnansweredError, RetryableError) as error:
-            why = f"the batch could not be begun: {error}"
+            problem = f"the batch could not be begun: {error}"
             if tried > 1 or (tried and isinstance(error, RetryableError)):
                 # It may exist all the same: whoever starts again looks for it.
-                raise FatalError(f"{self.where}: {why}; start again later") from None
-            await self._lost(memory, sent, Failure(0, why, paid=False, retried=False))
+                raise FatalError(f"{self.where}: {problem}; start again later") from None
+            await self._lost(memory, sent, Failure(0, problem, paid=False, retried=False))
             await memory.over(name)
-            raise error if isinstance(error, FatalError) else FatalError(f"{self.where}: {why}") from None
+            raise error if isinstance(error, FatalError) else FatalError(f"{self.where}: {problem}") from None
 
     async def _named(self, name: str) -> str | None:
         """Return the identity of the batch of this name, None where there is none among the latest."""
@@ -320,16 +322,16 @@ class Batches(Endpoint):
         import openai
 
         batch = await self._ended(identity)
-        rest, error = dict(sent), None
+        unread, error = dict(sent), None
         for file in batch.files if batch is not None else ():
             # A file that is gone has no results.
             with suppress(openai.NotFoundError):
-                await self._surely(partial(self._read, memory, file, rest))
+                await self._surely(partial(self._read, memory, file, unread))
         if batch is not None and batch.status == "failed":
-            error = await self._refused_whole(memory, batch, rest)
+            error = await self._refused_whole(memory, batch, unread)
         else:
             self._crowded = min(self._crowded, 1)
-            await self._without(memory, "gone" if batch is None else batch.status, rest)
+            await self._without(memory, "gone" if batch is None else batch.status, unread)
         await memory.over(name)
         self.tell(f"batch {identity} is {'gone' if batch is None else batch.status}")
         if error is not None:
@@ -359,17 +361,19 @@ class Batches(Endpoint):
             await asyncio.sleep(self.poll)
 
     async def _looked_at(self, identity: str) -> Batch:
-        said = await self.client.batches.with_raw_response.retrieve(identity)
-        return batch_of(said.content, MARK)
+        response = await self.client.batches.with_raw_response.retrieve(identity)
+        return batch_of(response.content, MARK)
 
-    async def _read(self, memory: Memory, file: str, rest: dict[int, _Line]) -> None:
+    async def _read(self, memory: Memory, file: str, unread: dict[int, _Line]) -> None:
         """Keep the results in a file, and take what they answer from the rest."""
-        limit = ANSWER_LIMIT + len(rest) * RESULT_SIZE
+        limit = ANSWER_LIMIT + len(unread) * RESULT_SIZE
         results: dict[int, bytes] = {}
         size = 0
 
         async def keep() -> None:
-            known = [(number, rest.pop(number), text) for number, text in results.items() if number in rest]
+            known = [
+                (number, unread.pop(number), text) for number, text in results.items() if number in unread
+            ]
             results.clear()
             await asyncio.gather(*(self._result(memory, *result) for result in known))
 
@@ -377,7 +381,7 @@ class Batches(Endpoint):
             async with self.client.files.with_streaming_response.content(file) as response:
                 async for text in _lines(response, limit):
                     number = _number_of(text)
-                    if number in rest:
+                    if number in unread:
                         results[number] = text
                         size += len(text)
                     if len(results) >= TOGETHER or size > ANSWER_LIMIT:
@@ -391,10 +395,10 @@ class Batches(Endpoint):
 
     async def _result(self, memory: Memory, number: int, line: _Line, text: bytes) -> None:
         """Keep one result and tell who waits for it."""
-        said = _loaded(text)
-        response = said["response"] if isinstance(said.get("response"), dict) else {}
+        result = _loaded(text)
+        response = result["response"] if isinstance(result.get("response"), dict) else {}
         code, body = _status_of(response.get("status_code")), response.get("body")
-        if code == 200 or not (code or isinstance(said.get("error"), dict)):
+        if code == 200 or not (code or isinstance(result.get("error"), dict)):
             reply = reply_from(body, line.draws, self.prices)
             try:
                 line.answer(
@@ -403,35 +407,39 @@ class Batches(Endpoint):
             except RetryableError as error:
                 line.answer(error)
             return
-        refusal = refusal_of(code, body) if code else refusal_of(0, said)
+        refusal = refusal_of(code, body) if code else refusal_of(0, result)
         failure, raised = self.refused_by(refusal, line.asked, len(line.draws), last=line.last)
         await memory.failed(number, failure)
         line.answer(raised)
 
-    async def _without(self, memory: Memory, status: str, rest: dict[int, _Line]) -> None:
+    async def _without(self, memory: Memory, status: str, lines: dict[int, _Line]) -> None:
         """Account for lines of which a batch has no result."""
         # Of a batch that was completed, or is gone, what it has cost is not known.
         paid = status in ("completed", "gone")
-        why = f"its batch is {status} and has no result of it"
-        for number, line in rest.items():
-            await memory.failed(number, Failure(0, why, paid=paid, retried=not line.last))
-            line.answer(RetryableError(why, 0.0, paid=paid))
+        problem = f"its batch is {status} and has no result of it"
+        for number, line in lines.items():
+            await memory.failed(number, Failure(0, problem, paid=paid, retried=not line.last))
+            line.answer(RetryableError(problem, 0.0, paid=paid))
 
-    async def _refused_whole(self, memory: Memory, batch: Batch, rest: dict[int, _Line]) -> FatalError | None:
+    async def _refused_whole(
+        self, memory: Memory, batch: Batch, lines: dict[int, _Line]
+    ) -> FatalError | None:
         """Account for a batch that was not taken; one that is too large for now comes again in parts."""
         crowded = any(code == CROWDED for code, _ in batch.errors)
         messages = dict.fromkeys(message for _, message in batch.errors)
-        why = self.without_key("; ".join(messages)[:LONGEST_MESSAGE]) or "no reason given"
+        reason = self.without_key("; ".join(messages)[:LONGEST_MESSAGE]) or "no reason given"
         again = crowded and self._crowded < PATIENCE
-        await self._lost(memory, rest, Failure(0, f"the batch was refused: {why}", paid=False, retried=again))
+        await self._lost(
+            memory, lines, Failure(0, f"the batch was refused: {reason}", paid=False, retried=again)
+        )
         if not again:
-            told_so = "takes no more batches for now" if crowded else "refuses the batch"
-            return FatalError(f"{self.where}: {told_so} ({why})")
+            problem = "takes no more batches for now" if crowded else "refuses the batch"
+            return FatalError(f"{self.where}: {problem} ({reason})")
         self._crowded += 1
-        self.most_lines = max(1, min(self.most_lines, len(rest)) // 2)
+        self.most_lines = max(1, min(self.most_lines, len(lines)) // 2)
         await asyncio.sleep(self.poll)
-        for line in rest.values():
-            if line.found is not None and not line.found.done():
+        for line in lines.values():
+            if line.future is not None and not line.future.done():
                 line.asked = self.dialect
                 line.body = self._body(line.call, line.draws)
                 self._put(line)
@@ -529,10 +537,10 @@ def _number_of(text: bytes) -> int | None:
 
 def _loaded(text: bytes) -> dict[str, Any]:
     try:
-        said = decoded_json(text) if len(text) <= ANSWER_LIMIT else None
+        decoded = decoded_json(text) if len(text) <= ANSWER_LIMIT else None
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return decoded if isinstance(decoded, dict) else {}
 
 
 def fit_together(model: object, ledger: Ledger) -> None:

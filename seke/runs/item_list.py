@@ -37,7 +37,7 @@ def known_items(folder: Path) -> dict[str, Known]:
         OSError: there is no list.
         engine.SekeError: a line that cannot be read.
     """
-    return {one.item: one for one in decoded_lines(folder / ITEMS, Known)}
+    return {item.item: item for item in decoded_lines(folder / ITEMS, Known)}
 
 
 def decoded_lines(path: Path, kind: Any) -> Iterator[Any]:

@@ -217,28 +217,28 @@ class Ledger:
         self._writer.start()
 
     def _check_version(self) -> None:
-        found = self.facts("version")
-        if not found:
+        facts = self.facts("version")
+        if not facts:
             self._db.execute("INSERT INTO facts VALUES ('version', ?)", (str(VERSION),))
-        elif int(found["version"]) > VERSION:
+        elif int(facts["version"]) > VERSION:
             raise SekeError(f"{self.folder}: was written by a newer version of seke")
 
     def _on_their_way(self) -> dict[str, tuple[str | None, dict[int, tuple[Call, tuple[int, ...]]]]]:
         """Return the batches that an earlier process left, and go on with what was asked in them."""
-        found: dict[str, Any] = {
+        batches: dict[str, Any] = {
             name: (identity, {})
             for name, identity in self._db.execute("SELECT name, identity FROM batches WHERE over = 0")
         }
-        for name, _, number, *told in self._db.execute(STILL_SENT).fetchall():
-            key, (draws, prompt, picture, worst) = told[:5], told[5:]
+        for name, _, number, *columns in self._db.execute(STILL_SENT).fetchall():
+            key, (draws, prompt, picture, worst) = columns[:5], columns[5:]
             asked = tuple(json.loads(draws))
             request = Request(*_line(key), asked[0], len(asked))
-            said = self.prompt(prompt) or Prompt("", {}, prompt)
-            call = Call(request, said, Picture(b"", "", 0, 0, picture))
-            found[name][1][number] = call, asked
+            stored_prompt = self.prompt(prompt) or Prompt("", {}, prompt)
+            call = Call(request, stored_prompt, Picture(b"", "", 0, 0, picture))
+            batches[name][1][number] = call, asked
             self._calls[number] = call, worst or 0.0
             self._spent += worst or 0.0
-        return found
+        return batches
 
     def close(self) -> None:
         """End the writer and let others have the run."""
@@ -290,9 +290,9 @@ class Ledger:
         """Take what a request cost for what it could have cost; None where that stays unknown."""
         call, worst = self._calls.pop(number)
         self._spent += 0.0 if price is None else price - worst
-        for one in self._waiting:
-            if not one.done():
-                one.set_result(None)
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
         self._waiting.clear()
         return call
 
@@ -301,15 +301,15 @@ class Ledger:
         call = self._back(number, reply.price)
         key = _key(call.request.line)
         rows = []
-        for one in reply.choices:
-            record = self._read(call, one)
+        for choice in reply.choices:
+            record = self._read(call, choice)
             status = record.get("status", "ok")
             text = json.dumps(record, ensure_ascii=False)
-            rows.append((*key, one.draw, number, one.text, one.finish, one.refusal, text, status))
+            rows.append((*key, choice.draw, number, choice.text, choice.finish, choice.refusal, text, status))
 
-        told = reply.model, reply.fingerprint, reply.identity
+        server_facts = reply.model, reply.fingerprint, reply.identity
         tokens = reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens
-        ended = (time.time(), *told, *tokens, reply.price, reply.seconds, number)
+        ended = (time.time(), *server_facts, *tokens, reply.price, reply.seconds, number)
 
         def write(db: sqlite3.Connection) -> None:
             db.executemany(CHOICE, rows)
@@ -370,26 +370,28 @@ class Ledger:
 
     def facts(self, *names: str) -> Record:
         """Return facts of the run, those of these names or all."""
-        found = {name: json.loads(value) for name, value in self._db.execute("SELECT name, value FROM facts")}
-        return {name: value for name, value in found.items() if not names or name in names}
+        by_name = {
+            name: json.loads(value) for name, value in self._db.execute("SELECT name, value FROM facts")
+        }
+        return {name: value for name, value in by_name.items() if not names or name in names}
 
     def records(self, items: Sequence[str]) -> dict[str, list[Record]]:
         """Return the sample records of items, in the order of their lines and draws."""
-        found: dict[str, list[Record]] = defaultdict(list)
+        by_item: dict[str, list[Record]] = defaultdict(list)
         for item, text in self._of(RECORDS, items):
-            found[item].append(json.loads(text))
-        return found
+            by_item[item].append(json.loads(text))
+        return by_item
 
     def lines(self, items: Sequence[str]) -> dict[Line, Asked]:
         """Return what was asked of each line of these items."""
         came: dict[tuple[str, ...], set[int]] = defaultdict(set)
         for *key, draw in self._of(DRAWS, items):
             came[tuple(key)].add(draw)
-        found = {}
+        by_line = {}
         for *key, upto, prompt, picture in self._of(LINES, items):
             missing = (draw for draw in range(upto) if draw not in came[tuple(key)])
-            found[_line(key)] = Asked(upto, tuple(missing), prompt, picture)
-        return found
+            by_line[_line(key)] = Asked(upto, tuple(missing), prompt, picture)
+        return by_line
 
     def prompt(self, digest: str) -> Prompt | None:
         """Return a prompt by its digest; None where it was never sent."""
@@ -401,8 +403,8 @@ class Ledger:
 
         observer: whose answers; those of the call's observer by default.
         """
-        item, asked, *rest = _key(call.request.line)
-        alike = (item, observer or asked, *rest, call.prompt.digest, call.picture.digest)
+        item, asked, *question_key = _key(call.request.line)
+        alike = (item, observer or asked, *question_key, call.prompt.digest, call.picture.digest)
         rows = self._db.execute(ALIKE, alike).fetchall()
         wanted = set(draws)
         return tuple(Choice(*row) for row in rows if row[0] in wanted)
@@ -419,8 +421,8 @@ class Ledger:
         """Yield all answers as they came, as `RecordedModel` reads them."""
         names = (*KEY.split(", "), "draw", "text", "finish", "refusal")
         for row in self._db.execute(f"SELECT {', '.join(names)} FROM choices ORDER BY {KEY}, draw"):
-            told = dict(zip(names, row, strict=True))
-            yield {name: value for name, value in told.items() if value or name in ("draw", "text")}
+            record = dict(zip(names, row, strict=True))
+            yield {name: value for name, value in record.items() if value or name in ("draw", "text")}
 
     def tokens(self, items: Sequence[str], observer: str) -> list[RequestTokens]:
         """Return the tokens of requests to an observer about items, of those where the server told them."""

@@ -59,48 +59,56 @@ class SimulatedSource:
     def ask(self, requests: Sequence[Request]) -> Answers:
         """Return the answers; there are always more."""
         groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-        for number, one in enumerate(requests):
-            groups[one.observer, one.question, one.view].append(number)
+        for number, request in enumerate(requests):
+            groups[request.observer, request.question, request.view].append(number)
         labels: dict[str, list[tuple[Ints, Ints]]] = defaultdict(list)
         numbers: dict[str, list[tuple[Ints, NDArray[np.float64]]]] = defaultdict(list)
         for (observer, question, view), members in groups.items():
             asked = [requests[number] for number in members]
-            drawn = self._answers(observer, question, view, max(one.first + one.samples for one in asked))
+            drawn = self._answers(
+                observer, question, view, max(request.first + request.samples for request in asked)
+            )
             for name, answers in drawn.items():
-                told = [one.samples if one.about in (None, name) else 0 for one in asked]
-                if not any(told):
+                counts = [request.samples if request.about in (None, name) else 0 for request in asked]
+                if not any(counts):
                     continue
-                reading = np.repeat(np.array(members), told)
-                item = np.repeat([self.place[one.item] for one in asked], told)
+                reading = np.repeat(np.array(members), counts)
+                item = np.repeat([self.place[request.item] for request in asked], counts)
                 draw = np.concatenate(
-                    [one.first + np.arange(count) for one, count in zip(asked, told, strict=True)]
+                    [request.first + np.arange(count) for request, count in zip(asked, counts, strict=True)]
                 ).astype(np.int64)
-                said = answers[item, draw]
+                requested_answers = answers[item, draw]
                 if name in self.base.observers[observer].numbers:
-                    numbers[name].append((reading, said))
+                    numbers[name].append((reading, requested_answers))
                 else:
-                    labels[name].append((reading, said))
+                    labels[name].append((reading, requested_answers))
         return self._columns(requests, labels, numbers)
 
     def _columns(
         self, requests: Sequence[Request], labels: Mapping[str, Any], numbers: Mapping[str, Any]
     ) -> Answers:
         """Return the columns of answers of which each request is a reading."""
-        views = tuple(dict.fromkeys(one.view for one in requests))
-        count = np.array([one.samples for one in requests], dtype=np.int64)
-        askable = np.array([self.base.observers[one.observer].askable for one in requests], dtype=bool)
+        views = tuple(dict.fromkeys(request.view for request in requests))
+        count = np.array([request.samples for request in requests], dtype=np.int64)
+        askable = np.array(
+            [self.base.observers[request.observer].askable for request in requests], dtype=bool
+        )
         none = np.zeros(len(requests), dtype=np.int64)
         plain = {}
         for name, parts in labels.items():
             reading, answer = (np.concatenate(column) for column in zip(*parts, strict=True))
             plain[name] = Labels(reading, answer, np.ones(len(reading)), np.zeros(len(reading), dtype=bool))
         return Answers(
-            items=tuple(one.item for one in requests),
+            items=tuple(request.item for request in requests),
             views=views,
             reading_item=np.arange(len(requests)),
-            reading_observer=np.array([self.observers[one.observer] for one in requests], dtype=np.int64),
-            reading_question=np.array([self.questions[one.question] for one in requests], dtype=np.int64),
-            reading_view=np.array([views.index(one.view) for one in requests], dtype=np.int64),
+            reading_observer=np.array(
+                [self.observers[request.observer] for request in requests], dtype=np.int64
+            ),
+            reading_question=np.array(
+                [self.questions[request.question] for request in requests], dtype=np.int64
+            ),
+            reading_view=np.array([views.index(request.view) for request in requests], dtype=np.int64),
             labels=plain,
             numbers={
                 name: Numbers(*(np.concatenate(column) for column in zip(*parts, strict=True)))
@@ -166,10 +174,10 @@ class RecordedSource:
     def ask(self, requests: Sequence[Request]) -> Answers:
         """Return the next samples of each line, as far as there are any."""
         chosen = np.zeros(len(self.samples.line), dtype=bool)
-        for one in requests:
-            found = self.lines.get(one.line, [])
-            chosen[found[one.first : one.first + one.samples]] = True
-        return self._gathered(tuple(one.item for one in requests), chosen)
+        for request in requests:
+            rows = self.lines.get(request.line, [])
+            chosen[rows[request.first : request.first + request.samples]] = True
+        return self._gathered(tuple(request.item for request in requests), chosen)
 
     def _gathered(self, items: tuple[str, ...], chosen: NDArray[np.bool_]) -> Answers:
         """Return the chosen samples, about these items."""

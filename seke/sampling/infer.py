@@ -75,7 +75,7 @@ def on_samples(session: Session, samples: Any) -> Session:
 def read_once(samples: Any) -> bool:
     """Say whether samples can be read but once, as a stream or a pipe can."""
     given = [samples] if isinstance(samples, str | Path) else samples
-    return any(isinstance(one, str | Path) and not Path(one).is_file() for one in given)
+    return any(isinstance(path, str | Path) and not Path(path).is_file() for path in given)
 
 
 def batches(
@@ -88,6 +88,6 @@ def batches(
     if isinstance(samples, str | Path):
         return read_batches([samples], base, in_order=in_order)
     given = list(samples)
-    if all(isinstance(one, str | Path) for one in given):
+    if all(isinstance(path, str | Path) for path in given):
         return read_batches(given, base, in_order=in_order)  # type: ignore[arg-type]
     return answers_from(given, base)  # type: ignore[arg-type]

@@ -133,16 +133,18 @@ class Loop:
         """
         place = {name: i for i, name in enumerate(standing.answers.items)}
         came = dict(zip(further.items, further.samples.tolist(), strict=True))
-        asked = np.array([place[one.item] for one in standing.requests], dtype=np.int64)
-        got = np.array([came.get(one.item, 0) for one in standing.requests], dtype=np.int64)
+        asked = np.array([place[request.item] for request in standing.requests], dtype=np.int64)
+        got = np.array([came.get(request.item, 0) for request in standing.requests], dtype=np.int64)
         given = dict(standing.given)
         for request, count in zip(standing.requests, got.tolist(), strict=True):
             given[request.line] = given.get(request.line, 0) + count
         cost, calls, rounds = standing.cost.copy(), standing.calls.copy(), standing.rounds.copy()
         short = standing.short.copy()
-        short[asked] |= got < np.array([one.samples for one in standing.requests])
+        short[asked] |= got < np.array([request.samples for request in standing.requests])
         calls[asked] += got
-        prices = [self._price(one.line, n) for one, n in zip(standing.requests, got.tolist(), strict=True)]
+        prices = [
+            self._price(request.line, n) for request, n in zip(standing.requests, got.tolist(), strict=True)
+        ]
         cost[asked] += prices
         rounds[asked] += got > 0
         answers = standing.answers.joined(further)
@@ -158,8 +160,8 @@ class Loop:
     def records(self, standing: Standing) -> list[Record]:
         """Return a posterior record for each item, as `seke infer` gives them, with the loop's decisions."""
         judged = self.session.judge(standing.answers)
-        found = judged.posterior, standing.decisions, judged.diagnostics
-        return self.session.layout.records(standing.answers, *found, judged.covered)
+        conclusions = judged.posterior, standing.decisions, judged.diagnostics
+        return self.session.layout.records(standing.answers, *conclusions, judged.covered)
 
     def _judge(self, answers: Answers, given: Mapping[Line, int]) -> Decisions:
         recorded = self.recorded
@@ -175,13 +177,13 @@ class Loop:
         self, answers: Answers, decisions: Decisions, items: Ints, given: Mapping[Line, int]
     ) -> tuple[Request, ...]:
         """Return what is to be asked about those of the items that are to be asked again."""
-        found = []
+        requests = []
         for i in items.tolist():
             option: Option | None = decisions.next[i]
             if option is not None:
                 line = (answers.items[i], option.observer, option.question, option.about, option.view)
-                found.append(Request(*line, given.get(line, 0), option.samples))
-        return tuple(found)
+                requests.append(Request(*line, given.get(line, 0), option.samples))
+        return tuple(requests)
 
 
 def closed(base: Knowledge, decisions: Decisions, reasons: Mapping[int, str]) -> Decisions:
@@ -189,12 +191,12 @@ def closed(base: Knowledge, decisions: Decisions, reasons: Mapping[int, str]) ->
 
     reasons: item's index -> why it is closed, which is said of it where that makes it fail.
     """
-    whole = all_required(base, {name: one.accepted for name, one in decisions.levels.items()})
-    item, following, why = list(decisions.item), list(decisions.next), list(decisions.reasons)
+    whole = all_required(base, {name: level.accepted for name, level in decisions.levels.items()})
+    item, following, item_reasons = list(decisions.item), list(decisions.next), list(decisions.reasons)
     for i, reason in reasons.items():
         item[i], following[i] = ("accept" if whole[i] else "reject"), None
-        why[i] = () if whole[i] else (*((reason,) if reason else ()), *why[i])
-    return Decisions(tuple(item), decisions.levels, tuple(following), tuple(why), decisions.disputed)
+        item_reasons[i] = () if whole[i] else (*((reason,) if reason else ()), *item_reasons[i])
+    return Decisions(tuple(item), decisions.levels, tuple(following), tuple(item_reasons), decisions.disputed)
 
 
 def resting(base: Knowledge, decisions: Decisions, looks: Mapping[int, Option]) -> Decisions:
@@ -233,9 +235,9 @@ def follow(
 def _placed(whole: Decisions, at: Ints, part: Decisions) -> Decisions:
     """Return decisions with those about the items `at` (n,) replaced."""
 
-    def column(mine: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
+    def column(values: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
         changed = dict(zip(at.tolist(), new, strict=True))
-        return tuple(changed.get(i, one) for i, one in enumerate(mine))
+        return tuple(changed.get(i, value) for i, value in enumerate(values))
 
     levels = {}
     for name, old in whole.levels.items():

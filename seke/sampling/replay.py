@@ -36,14 +36,14 @@ class Replay:
     """N recorded items, as the policy would have asked them.
 
     answers: those that it would have asked for. short: (N,) whether it once asked for more than there is.
-    further: (N,) whether it would go on asking. left: (N,) samples that it would not have asked for.
+    further: (N,) whether it would go on asking. surplus: (N,) samples that it would not have asked for.
     cost: (N,) of the answers, in the unit of the questions' cost.
     """
 
     answers: Answers
     short: Mask
     further: Mask
-    left: NDArray[np.int64]
+    surplus: NDArray[np.int64]
     cost: NDArray[np.float64]
 
     def otherwise(self) -> Mapping[str, str]:
@@ -51,15 +51,15 @@ class Replay:
 
         An item about which it would go on asking was asked rightly so far.
         """
-        found = {}
-        for i in np.flatnonzero((self.left > 0) | (self.short & ~self.further)).tolist():
-            left = int(self.left[i])
-            found[self.answers.items[i]] = (
-                f"{left} answer{'s' * (left > 1)} that the policy would not have asked for"
-                if left
+        reasons = {}
+        for i in np.flatnonzero((self.surplus > 0) | (self.short & ~self.further)).tolist():
+            surplus = int(self.surplus[i])
+            reasons[self.answers.items[i]] = (
+                f"{surplus} answer{'s' * (surplus > 1)} that the policy would not have asked for"
+                if surplus
                 else "fewer answers at a time than the policy asks for"
             )
-        return found
+        return reasons
 
 
 def replay(
@@ -108,5 +108,5 @@ def checked(
             "<stdin>: the base's guarantee is of items that its policy asks, and to see whether these "
             "are samples are read twice; give a file"
         )
-    found = replay(session, single_samples(listed, session.network.knowledge))
-    return replace(session, otherwise=found.otherwise())
+    replayed = replay(session, single_samples(listed, session.network.knowledge))
+    return replace(session, otherwise=replayed.otherwise())

@@ -86,7 +86,7 @@ def simulate(
     _known("question", questions, base.questions)
     if not observers and not base.policy.ask:
         raise SekeError(f"the policy of {base.name} asks nobody; name an observer")
-    asked = list(questions) or [name for name, one in base.questions.items() if not one.about_one]
+    asked = list(questions) or [name for name, question in base.questions.items() if not question.about_one]
     who = list(dict.fromkeys(observers)) or [base.policy.ask]
     maker = _Maker(base, who, list(dict.fromkeys(asked)), list(dict.fromkeys(views)), draws)
     inference = Inference(compiled(base, cache_folder()), population)
@@ -94,7 +94,7 @@ def simulate(
     for start in range(0, items, BATCH):
         names = [f"item-{number:06d}" for number in range(start, min(start + BATCH, items))]
         when = np.arange(start, start + len(names)) / max(items - 1, 1)
-        yield maker.made(inference, names, misfit, when, rng)
+        yield maker.simulate(inference, names, misfit, when, rng)
 
 
 def _known(what: str, names: Sequence[str], known: Any) -> None:
@@ -117,16 +117,16 @@ class _Maker:
             if set(base.questions[question].variables) & set(base.observers[observer].instruments)
         ]
         for name in observers:
-            if name not in [one.name for one, _ in self.asked]:
+            if name not in [observer.name for observer, _ in self.asked]:
                 raise SekeError(f"{name} answers none of the questions {', '.join(questions)}")
         levels = [name for names in base.levels.values() for name in names]
         self.columns = list(dict.fromkeys([*levels, base.root, *base.affect, *base.cells]))
         self.fields = vocabulary_of(base).fields
-        self.own = {
+        self.field_of = {
             member: field for field in self.fields for member in field.members if member not in base.codes
         }
 
-    def made(
+    def simulate(
         self,
         inference: Inference,
         names: list[str],
@@ -145,13 +145,13 @@ class _Maker:
         samples: list[list[Record]] = [[] for _ in names]
         for observer, question in self.asked:
             for view in self.views:
-                said = simulated[observer.name].reading(question.name, self.draws)
-                self._write(samples, names, observer, question, view, said, rng)
+                drawn = simulated[observer.name].reading(question.name, self.draws)
+                self._write(samples, names, observer, question, view, drawn, rng)
         rows = [
             {"item": item} | {name: _plain(table[name][i]) for name in self.columns}
             for i, item in enumerate(names)
         ]
-        return Simulated(rows, [sample for own in samples for sample in own])
+        return Simulated(rows, [sample for item_samples in samples for sample in item_samples])
 
     def _write(
         self,
@@ -160,13 +160,15 @@ class _Maker:
         observer: Observer,
         question: Question,
         view: str,
-        said: dict[str, NDArray[Any]],
+        drawn: dict[str, NDArray[Any]],
         rng: np.random.Generator,
     ) -> None:
         """Append a record for every item and draw."""
-        told = {name: self._told(observer, name, answers) for name, answers in said.items()}
-        about = rng.integers(0, len(told), len(names)) if question.about_one else None
-        variables = list(told)
+        sample_values = {
+            name: self._sample_values(observer, name, answers) for name, answers in drawn.items()
+        }
+        about = rng.integers(0, len(sample_values), len(names)) if question.about_one else None
+        variables = list(sample_values)
         for i, item in enumerate(names):
             spoken = variables if about is None else [variables[about[i]]]
             for draw in range(self.draws):
@@ -179,10 +181,10 @@ class _Maker:
                 if view != Answers.USUAL_VIEW:
                     record["view"] = view
                 for name in spoken:
-                    self._say(record, self.own.get(name), name, told[name][i][draw])
+                    self._say(record, self.field_of.get(name), name, sample_values[name][i][draw])
                 samples[i].append(record)
 
-    def _told(self, observer: Observer, name: str, answers: NDArray[Any]) -> list[list[Any]]:
+    def _sample_values(self, observer: Observer, name: str, answers: NDArray[Any]) -> list[list[Any]]:
         """Return answers as they are written in samples, by item and draw."""
         if name in observer.numbers:
             return [[round(value, DIGITS) for value in row] for row in answers.tolist()]

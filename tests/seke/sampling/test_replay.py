@@ -152,10 +152,10 @@ def test_what_the_policy_would_not_ask_for_is_counted(folder):
     base, rows = seke.knowledge(folder / "base.yaml"), lines(folder / "s.jsonl")[:60]
     samples = single_samples(rows, base)
     found = replay(Session.open(base), samples)
-    assert (found.answers.samples + found.left == 6).all()
+    assert (found.answers.samples + found.surplus == 6).all()
     alone = replay(Session.open(base), samples.about(samples.items[3:5]))
     assert alone.answers.items == samples.items[3:5]
-    np.testing.assert_array_equal(alone.left, found.left[3:5])
+    np.testing.assert_array_equal(alone.surplus, found.surplus[3:5])
 
 
 def test_a_check_says_whether_certificates_hold(folder, tmp_path):
