@@ -102,8 +102,8 @@ def _deadline(end: float) -> Callable[[FrameType, str, Any], Any]:
     return trace
 
 
-def _refuse(what: str, met: int, most: int, unit: str) -> NoReturn:
-    raise TemplateBoundError(f"{what} has {met:,} {unit}; allowed are {most:,}")
+def _refuse(what: str, amount: int, most: int, unit: str) -> NoReturn:
+    raise TemplateBoundError(f"{what} has {amount:,} {unit}; allowed are {most:,}")
 
 
 def _checked(value: Any) -> Any:
@@ -129,17 +129,17 @@ def _check_entries(value: list[Any] | tuple[Any, ...] | dict[Any, Any]) -> None:
         lists += [entry for entry in inner if isinstance(entry, list | tuple | dict)]
 
 
-def _check_operands(operator: str, left: Any, right: Any) -> None:
+def _check_operands(operator: str, first: Any, second: Any) -> None:
     """Refuse a product or power whose result would be too large, before it is made."""
     if operator == "*":
-        for value, times in ((left, right), (right, left)):
+        for value, times in ((first, second), (second, first)):
             if isinstance(times, int) and isinstance(value, str | list | tuple):
                 text = isinstance(value, str)
                 most, unit = (MOST_CHARACTERS, "characters") if text else (MOST_ENTRIES, "entries")
                 if len(value) * times > most:
                     _refuse("a product", len(value) * times, most, unit)
-    if operator == "**" and isinstance(left, int) and isinstance(right, int):
-        bits = left.bit_length() * right
+    if operator == "**" and isinstance(first, int) and isinstance(second, int):
+        bits = first.bit_length() * second
         if bits > MOST_BITS:
             _refuse("a power", bits, MOST_BITS, "bits")
 
@@ -182,10 +182,10 @@ class _Environment(ImmutableSandboxedEnvironment):
         self.filters["round"] = _round
         del self.globals["lipsum"]
 
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+    def call_binop(self, context: Any, operator: str, first: Any, second: Any) -> Any:
         """Return what an operator makes of two values."""
-        _check_operands(operator, left, right)
-        return _checked(super().call_binop(context, operator, left, right))
+        _check_operands(operator, first, second)
+        return _checked(super().call_binop(context, operator, first, second))
 
     def call(self, context: Any, called: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Return what a call gives."""

@@ -33,24 +33,24 @@ def read_choice(form: Form, choice: Choice) -> Record:
     """
     if choice.refusal is not None or choice.finish in FILTERED:
         return {"status": "refused"}
-    said = parsed(choice.text)
-    if said is None:
+    fields = parsed(choice.text)
+    if fields is None:
         return {"status": "unreadable"}
-    found: Record = {}
+    levels: Record = {}
     unread = []
-    inner = said.get("reports")
+    inner = fields.get("reports")
     for key in form.keys:
-        told = (inner if isinstance(inner, dict) else {}) if key.inside else said
-        value = _value(key, told.get(key.name, UNREAD))
+        mapping = (inner if isinstance(inner, dict) else {}) if key.inside else fields
+        value = _value(key, mapping.get(key.name, UNREAD))
         if value is UNREAD:
             unread.append(key.name)
         elif key.inside:
-            found.setdefault("reports", {})[key.name] = value
+            levels.setdefault("reports", {})[key.name] = value
         else:
-            found[key.name] = value
-    if not found:
+            levels[key.name] = value
+    if not levels:
         return {"status": "unreadable"}
-    return found | ({"extra": {"unread": unread}} if unread else {})
+    return levels | ({"extra": {"unread": unread}} if unread else {})
 
 
 def parsed(text: str) -> Record | None:
@@ -61,9 +61,11 @@ def parsed(text: str) -> Record | None:
     if whole is not None:
         return whole
     for candidates in (FENCED.findall(text), list(_objects(text))):
-        found = [one for one in (_loaded(part.strip()) for part in candidates) if one is not None]
-        if found:
-            return found[0] if len(found) == 1 else None
+        objects = [
+            decoded for decoded in (_loaded(part.strip()) for part in candidates) if decoded is not None
+        ]
+        if objects:
+            return objects[0] if len(objects) == 1 else None
     return None
 
 
@@ -90,10 +92,10 @@ def _loaded(text: str) -> Record | None:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> Record:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
         raise ValueError("a key is given twice")
-    return found
+    return mapping
 
 
 def _no_constant(name: str) -> Any:
@@ -139,8 +141,8 @@ def _ranking(key: Key, value: Any) -> Any:
 def _list(key: Key, value: Any) -> Any:
     if not isinstance(value, list) or len(value) > len(key.allowed):
         return UNREAD
-    found = [_named(key, one) for one in value]
-    return found if UNREAD not in found and len(set(found)) == len(found) else UNREAD
+    names = [_named(key, text) for text in value]
+    return names if UNREAD not in names and len(set(names)) == len(names) else UNREAD
 
 
 def _marks(key: Key, value: Any) -> Any:
@@ -148,11 +150,11 @@ def _marks(key: Key, value: Any) -> Any:
     if not isinstance(value, dict):
         return UNREAD
     folded = {name.casefold(): name for name in key.members}
-    told: Record = {}
+    marks: Record = {}
     for name, mark in value.items():
         member = folded.get(name.strip().casefold())
         if member is not None and (mark is None or isinstance(mark, bool)):
-            if member in told:
+            if member in marks:
                 return UNREAD
-            told[member] = mark
-    return told or UNREAD
+            marks[member] = mark
+    return marks or UNREAD

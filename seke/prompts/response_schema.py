@@ -74,16 +74,18 @@ def form_of(base: Knowledge, observer: str, question: str, about: str | None, kn
     if not wanted:
         raise SekeError(f"observer {observer} reports nothing that question {question} asks for")
     mixed = any(base.variables[name].kind != "binary" for name in wanted)
-    keys, told = [], set[str]()
+    keys, placed = [], set[str]()
     for field in vocabulary_of(base).fields:
-        members = tuple(name for name in wanted if name in field.members and name not in told)
+        members = tuple(name for name in wanted if name in field.members and name not in placed)
         if members:
-            told |= set(members)
+            placed |= set(members)
             keys.append(_key(base, who, field.name, field.kind, members, mixed))
-    for name in (name for name in wanted if name not in told):
+    for name in (name for name in wanted if name not in placed):
         kind = base.variables[name].kind
-        one = _key(base, who, name, "mark" if kind == "binary" else kind, (name,), mixed)
-        keys.append(Key(name, one.kind, (name,), one.allowed, one.low, one.high, inside=True))
+        inner_key = _key(base, who, name, "mark" if kind == "binary" else kind, (name,), mixed)
+        keys.append(
+            Key(name, inner_key.kind, (name,), inner_key.allowed, inner_key.low, inner_key.high, inside=True)
+        )
     # What is seen comes before what it is called: a model that writes the name first writes the rest to fit.
     return Form(tuple(sorted(keys, key=lambda key: ORDER.index(key.kind))))
 
@@ -103,9 +105,13 @@ def _key(base: Knowledge, who: Observer, name: str, kind: str, members: tuple[st
     )
 
 
-def _ranks(one: LabelInstrument, variable: Variable, base: Knowledge) -> bool:
+def _ranks(instrument: LabelInstrument, variable: Variable, base: Knowledge) -> bool:
     """Say whether it is known how the observer ranks."""
-    return variable.name == base.root and bool(one.habit or one.bonus) and len(one.answers) >= PLACES
+    return (
+        variable.name == base.root
+        and bool(instrument.habit or instrument.bonus)
+        and len(instrument.answers) >= PLACES
+    )
 
 
 def _object(properties: Mapping[str, Json]) -> Json:

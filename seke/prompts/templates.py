@@ -94,14 +94,14 @@ class Questions:
             )
         text = self._rendered(question, self._words(request, context, form)).strip()
         schema = form.schema()
-        said = json.dumps([text, schema], ensure_ascii=False, sort_keys=True)
-        return Prompt(text, schema, hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest())
+        canonical = json.dumps([text, schema], ensure_ascii=False, sort_keys=True)
+        return Prompt(text, schema, hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest())
 
     def read(self, request: Request, choice: Choice, context: Context | None = None) -> Record:
         """Return the sample record that an answer to a request makes."""
-        told = read_choice(self.form(request, context or Context()), choice)
+        levels = read_choice(self.form(request, context or Context()), choice)
         key = {"item": request.item, "observer": request.observer, "question": request.question}
-        return {**key, "view": request.view, "draw": choice.draw, **told}
+        return {**key, "view": request.view, "draw": choice.draw, **levels}
 
     def form(self, request: Request, context: Context) -> Form:
         """Return the form of an answer to a request."""
@@ -131,16 +131,16 @@ class Questions:
         """Return a request of each question to each observer that the policy may ask; of those about one
         variable one.
         """
-        policy, found = self.base.policy, []
+        policy, requests = self.base.policy, []
         for observer in dict.fromkeys(name for name in (policy.ask, *policy.others) if name):
             who = self.base.observers[observer]
             for question in self.base.questions.values():
-                told = [name for name in question.variables if name in who.instruments]
-                if told and question.prompt:
-                    about = told[0] if question.about_one else None
+                variables = [name for name in question.variables if name in who.instruments]
+                if variables and question.prompt:
+                    about = variables[0] if question.about_one else None
                     view = next(iter(self.base.views), "face")
-                    found.append(Request(item, observer, question.name, about, view, 0, 1))
-        return found
+                    requests.append(Request(item, observer, question.name, about, view, 0, 1))
+        return requests
 
     def _words(self, request: Request, context: Context, form: Form) -> Record:
         asked = {name for key in form.keys for name in key.members}
@@ -158,7 +158,7 @@ class Questions:
     def _standing(self) -> Record:
         """What templates may use of the knowledge, whatever is asked."""
         base = self.base
-        rules = [{"name": one.name, "statement": one.statement} for one in base.rules if one.statement]
+        rules = [{"name": rule.name, "statement": rule.statement} for rule in base.rules if rule.statement]
         levels = {name: self._level(members) for name, members in base.levels.items()}
         return {"knowledge": levels, "patterns": self._patterns(), "rules": rules}
 
@@ -172,16 +172,20 @@ class Questions:
         ]
 
     def _patterns(self) -> list[Record]:
-        base, found = self.base, []
+        base, patterns = self.base, []
         cells = {name: np.array([cell.p for cell in row]) for name, row in base.cells.items()}
         for k, state in enumerate(base.variables[base.root].states):
             ranked = sorted(cells, key=lambda name: -cells[name][k])
             usual = [self._entry(base.variables[n]) for n in ranked if cells[n][k] >= USUAL]
             rare = [self._entry(base.variables[n]) for n in reversed(ranked) if cells[n][k] < RARE]
             means = base.moments[k].mean if base.moments else ()
-            told = [{"name": n, "value": round(m, 1)} for n, m in zip(base.affect, means, strict=False)]
-            found.append({"name": state, "label": state, "usual": usual, "rare": rare, "means": told})
-        return found
+            mean_values = [
+                {"name": n, "value": round(m, 1)} for n, m in zip(base.affect, means, strict=False)
+            ]
+            patterns.append(
+                {"name": state, "label": state, "usual": usual, "rare": rare, "means": mean_values}
+            )
+        return patterns
 
     def _entry(self, variable: Variable) -> Record:
         described = {"name": variable.name, "label": variable.label, "description": variable.description}

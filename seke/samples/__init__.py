@@ -108,7 +108,7 @@ def single_samples(
     """Read samples and keep each by itself: files (paths, as `read_batches` takes them) or mappings."""
     vocabulary = vocabulary_of(knowledge)
     given = list(samples)
-    paths = [one for one in given if isinstance(one, str | Path)]
+    paths = [path for path in given if isinstance(path, str | Path)]
     prefixes = [f"{shown(path)}:" for path in paths] or ["record "]
     if paths:
         chunks = _chunks(paths, vocabulary, None)
@@ -127,7 +127,7 @@ def read_records(paths: Sequence[str | Path], knowledge: Knowledge) -> list[dict
     """
     single_samples(paths, knowledge)
     vocabulary = vocabulary_of(knowledge)
-    rows = (one for chunk in _chunks(paths, vocabulary, None) for one in chunk.records)
+    rows = (record for chunk in _chunks(paths, vocabulary, None) for record in chunk.records)
     return [
         {key: value for key, value in record_of(row).items() if value is not None and key != "extra"}
         for row in rows

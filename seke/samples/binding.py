@@ -184,8 +184,8 @@ def _closed_world(draft: Draft, index: int, field: Field, rows: Ints, values: li
     draft.check(present_rows, present, lambda at: f"{path}.{vocabulary.names[present[at]]}")
     about_one = vocabulary.about_one[draft.question[rows]]
     draft.note(about_one, rows, lambda at: _list_about_one(path, draft.records[rows[at]].question))
-    own = vocabulary.member_mask(field)
-    covered = (vocabulary.asked & own).astype(np.int64) @ vocabulary.equipped.T
+    field_members = vocabulary.member_mask(field)
+    covered = (vocabulary.asked & field_members).astype(np.int64) @ vocabulary.equipped.T
     nothing = covered[draft.question[rows], draft.observer[rows]] == 0
     draft.note(nothing, rows, lambda at: _empty_world(path, draft.records[rows[at]]))
     draft.add(rows, -1, LIST, index)
@@ -227,7 +227,7 @@ def _without_codes(
     """The mappings with codes taken out, and what those hide turned into null (not visible)."""
     vocabulary = draft.vocabulary
     codes = {code: index for index, code in enumerate(vocabulary.codes)}
-    own = vocabulary.member_mask(field)
+    field_members = vocabulary.member_mask(field)
     cleaned = []
     for row, value in zip(rows, values, strict=True):
         if codes.keys().isdisjoint(value):
@@ -240,7 +240,7 @@ def _without_codes(
             if value[name] not in (True, 1.0):
                 continue
             asked = vocabulary.asked[draft.question[row]] & vocabulary.equipped[draft.observer[row]]
-            for hidden in np.flatnonzero(vocabulary.hides[codes[name]] & own & asked):
+            for hidden in np.flatnonzero(vocabulary.hides[codes[name]] & field_members & asked):
                 if mapping.get(vocabulary.names[hidden]) is not True:
                     mapping[vocabulary.names[hidden]] = None
         cleaned.append(mapping)
@@ -273,9 +273,9 @@ def _reports(draft: Draft) -> None:
     column = [record.reports for record in draft.records]
     for row in given(column).tolist():
         for name, value in column[row].items():
-            found = gathered.setdefault(name, ([], []))
-            found[0].append(row)
-            found[1].append(value)
+            rows_and_values = gathered.setdefault(name, ([], []))
+            rows_and_values[0].append(row)
+            rows_and_values[1].append(value)
     for name, (listed, values) in gathered.items():
         rows, path = np.array(listed, dtype=np.int64), f"reports.{name}"
         index = draft.vocabulary.indices.get(name)

@@ -109,8 +109,8 @@ class Draft:
     def _overfull(self, row: int, status: str) -> str:
         keys = [field.name for field in self.vocabulary.fields]
         values = [getattr(self.records[row], f"field_{index}") for index in range(len(keys))]
-        found = [key for key, value in zip(keys, values, strict=True) if value is not None]
-        listed = ", ".join(found or ["reports"])
+        filled = [key for key, value in zip(keys, values, strict=True) if value is not None]
+        listed = ", ".join(filled or ["reports"])
         return f"status: met {status!r} beside {listed}; such an answer reports nothing"
 
     def check(self, rows: Ints, variables: Any, path: Callable[[int], str]) -> None:
@@ -126,24 +126,24 @@ class Draft:
         return f"question {self.records[row].question!r} does not ask for it; it asks for {asked}"
 
     def _unequipped(self, row: int) -> str:
-        own = ", ".join(self.vocabulary.reported_by(int(self.observer[row])))
+        reported = ", ".join(self.vocabulary.reported_by(int(self.observer[row])))
         name = self.records[row].observer
-        return f"observer {name!r} has no instrument for it; it reports {own}"
+        return f"observer {name!r} has no instrument for it; it reports {reported}"
 
     def answers(self, variable: int, rows: Ints, names: Sequence[str], path: Callable[[int], str]) -> Ints:
         """The index of each name among the answers of its record's observer."""
         words, table = self.vocabulary.words[variable], self.vocabulary.answers[variable]
         # An unknown word is -1, which picks the last column of the table: no answer.
-        found = table[self.observer[rows], looked_up(names, words)]
+        indices = table[self.observer[rows], looked_up(names, words)]
 
         def reason(at: int) -> str:
-            own = table[self.observer[rows[at]]]
-            spoken = [word for word, index in words.items() if own[index] >= 0]
+            observer_indices = table[self.observer[rows[at]]]
+            allowed = [word for word, index in words.items() if observer_indices[index] >= 0]
             who = f"answer of observer {self.records[rows[at]].observer!r}"
-            return unknown(path(at), who, names[at], spoken)
+            return unknown(path(at), who, names[at], allowed)
 
-        self.note(found < 0, rows, reason)
-        return np.maximum(found, 0)
+        self.note(indices < 0, rows, reason)
+        return np.maximum(indices, 0)
 
     def raise_fault(self, prefix: str, lines: Ints) -> None:
         """Raise the earliest fault, if any."""

@@ -125,9 +125,9 @@ def contiguous(sheets: Iterable[Sheet], size: int, prefixes: Sequence[str]) -> G
             if items > size:
                 pending = join(parts)
                 whole = (items - 1) // size * size
-                closed, rest = split(pending, [0, whole, items])
-                yield closed
-                parts = [rest]
+                complete, remainder = split(pending, [0, whole, items])
+                yield complete
+                parts = [remainder]
                 items -= whole
         if parts:
             yield join(parts)

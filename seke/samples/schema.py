@@ -76,13 +76,13 @@ def record_type(vocabulary: Vocabulary, *, narrow: bool = False) -> type[msgspec
         ("reports", dict[str, report] | None, None),
         ("extra", msgspec.Raw, msgspec.Raw(b"null")),
     ]
-    own = [
+    level_fields = [
         (f"field_{index}", _field_type(vocabulary, field, narrow=narrow), None)
         for index, field in enumerate(vocabulary.fields)
     ]
     return msgspec.defstruct(
         "Sample",
-        [*fixed, *own],
+        [*fixed, *level_fields],
         rename={f"field_{index}": field.name for index, field in enumerate(vocabulary.fields)},
         forbid_unknown_fields=True,
         gc=False,
@@ -232,8 +232,8 @@ def misfit(record: object, vocabulary: Vocabulary) -> str | None:
     for path, value in _numbers(record, ""):
         if not math.isfinite(value):
             return not_finite(path, value)
-    found = (_key_misfit(key, kinds[key], value) for key, value in record.items())
-    return next((reason for reason in found if reason), None)
+    reasons = (_key_misfit(key, kinds[key], value) for key, value in record.items())
+    return next((reason for reason in reasons if reason), None)
 
 
 def not_finite(path: str, value: float) -> str:

@@ -43,13 +43,13 @@ class SingleSamples:
     def about(self, items: Collection[str]) -> SingleSamples:
         """Return the samples about some of the items."""
         kept = np.array([name in items for name in self.items], dtype=bool)
-        mine = kept[self.item]
+        chosen = kept[self.item]
         return SingleSamples(
             tuple(itertools.compress(self.items, kept)),
-            (np.cumsum(kept) - 1)[self.item[mine]],
-            tuple(itertools.compress(self.line, mine)),
-            self.answers.only(mine),
-            self.place[mine],
+            (np.cumsum(kept) - 1)[self.item[chosen]],
+            tuple(itertools.compress(self.line, chosen)),
+            self.answers.only(chosen),
+            self.place[chosen],
         )
 
 
@@ -67,8 +67,8 @@ def singled(sheet: Sheet | None, vocabulary: Vocabulary, prefixes: Sequence[str]
     observers, questions = tuple(vocabulary.observers), tuple(vocabulary.questions)
     keys = zip(*(rows[key].tolist() for key in ("item", "observer", "question", "view")), about, strict=True)
     line = tuple(
-        (sheet.items[item], observers[observer], questions[question], one, sheet.views[view])
-        for item, observer, question, view, one in keys
+        (sheet.items[item], observers[observer], questions[question], about_name, sheet.views[view])
+        for item, observer, question, view, about_name in keys
     )
     apart = rows.copy()
     apart["item"] = np.arange(len(rows))

@@ -110,16 +110,16 @@ def answers_of(sheet: Sheet, vocabulary: Vocabulary) -> Answers:
     labels, closed_hidden = _closed_world(sheet, vocabulary, reading)
     numbers: dict[str, Numbers] = {}
     rankings: dict[str, Rankings] = {}
-    for index, own in _by_variable(entries):
+    for index, variable_entries in _by_variable(entries):
         name = vocabulary.names[index]
-        at = reading[own["row"]]
+        at = reading[variable_entries["row"]]
         if vocabulary.kinds[index] == "interval":
-            numbers[name] = Numbers(at, own["value"].copy())
+            numbers[name] = Numbers(at, variable_entries["value"].copy())
             continue
-        labels.setdefault(name, []).append(_labelled(own, at))
-        ranked = own["form"] == RANKING
+        labels.setdefault(name, []).append(_labelled(variable_entries, at))
+        ranked = variable_entries["form"] == RANKING
         if ranked.any():
-            rankings[name] = Rankings(at[ranked], unpack(own["code"][ranked]))
+            rankings[name] = Rankings(at[ranked], unpack(variable_entries["code"][ranked]))
     hidden_rows = entries["row"][entries["form"] == HIDDEN]
     hidden = np.bincount(item[hidden_rows], minlength=count)
     hidden += np.bincount(item[closed_hidden], minlength=count)
@@ -149,20 +149,21 @@ def _by_variable(entries: NDArray[np.void]) -> list[tuple[int, NDArray[np.void]]
     """The entries that are evidence by themselves, for each variable that has any."""
     chosen = np.flatnonzero(np.isin(entries["form"], (LABEL, SPREAD, NUMBER, RANKING)))
     by_variable = np.argsort(entries["variable"][chosen], kind="stable")
-    own = np.take(entries, chosen[by_variable])
-    if not len(own):
+    sorted_entries = np.take(entries, chosen[by_variable])
+    if not len(sorted_entries):
         return []
-    variables, starts = np.unique(own["variable"], return_index=True)
+    variables, starts = np.unique(sorted_entries["variable"], return_index=True)
     return [
-        (int(variable), part) for variable, part in zip(variables, np.split(own, starts[1:]), strict=True)
+        (int(variable), part)
+        for variable, part in zip(variables, np.split(sorted_entries, starts[1:]), strict=True)
     ]
 
 
-def _labelled(own: NDArray[np.void], reading: Ints) -> Labelled:
-    ranked, spread = own["form"] == RANKING, own["form"] == SPREAD
-    answer = own["code"].copy()
+def _labelled(entries: NDArray[np.void], reading: Ints) -> Labelled:
+    ranked, spread = entries["form"] == RANKING, entries["form"] == SPREAD
+    answer = entries["code"].copy()
     answer[ranked] = unpack(answer[ranked])[:, 0]
-    return reading, answer, np.where(spread, own["value"], 1.0), spread
+    return reading, answer, np.where(spread, entries["value"], 1.0), spread
 
 
 def _stacked(parts: list[Labelled]) -> Labels:
@@ -191,6 +192,6 @@ def _closed_world(
     for column in np.flatnonzero(visible.any(axis=0)).tolist():
         seen = np.flatnonzero(visible[:, column])
         answer = present[seen, column].astype(np.int64)
-        ones, plain = np.ones(len(seen)), np.zeros(len(seen), dtype=bool)
-        labels[vocabulary.names[column]] = [(reading[seen], answer, ones, plain)]
+        probability, plain = np.ones(len(seen)), np.zeros(len(seen), dtype=bool)
+        labels[vocabulary.names[column]] = [(reading[seen], answer, probability, plain)]
     return labels, np.nonzero(hidden)[0]

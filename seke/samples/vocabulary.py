@@ -145,15 +145,15 @@ def _fields(knowledge: Knowledge, indices: Mapping[str, int]) -> Iterator[Field]
     for level, members in knowledge.levels.items():
         kinds = [knowledge.variables[member].kind for member in members]
         within = {member: indices[member] for member in members}
-        found: list[Field] = []
+        fields: list[Field] = []
         if kinds == ["categorical"]:
-            found = [Field(level, "categorical", within)]
+            fields = [Field(level, "categorical", within)]
         elif kinds and set(kinds) == {"binary"}:
-            found = [Field(level, "binary", within | codes)]
-        found += [
+            fields = [Field(level, "binary", within | codes)]
+        fields += [
             Field(member, "interval", {member: indices[member]})
             for member, kind in zip(members, kinds, strict=True)
             if kind == "interval"
         ]
-        yield from (field for field in found if field.name not in taken)
-        taken.update(field.name for field in found)
+        yield from (field for field in fields if field.name not in taken)
+        taken.update(field.name for field in fields)
