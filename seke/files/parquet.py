@@ -142,9 +142,9 @@ class ParquetTable:
                 leaves = [leaf for name, column in named for leaf in self._leaves(name, column)]
                 text = sum(self._text(name, leaf) for name, leaf in leaves)
                 if text > BATCH_TEXT:
-                    met = f"{len(batch):,} rows hold {text >> 20:,} MB of text"
+                    problem = f"{len(batch):,} rows hold {text >> 20:,} MB of text"
                     allowed = f"allowed are {BATCH_TEXT >> 20} MB"
-                    raise AnswerError(f"{self.name}: row {count + 1}: {met}; {allowed}")
+                    raise AnswerError(f"{self.name}: row {count + 1}: {problem}; {allowed}")
                 cells = sum(len(leaf) - leaf.null_count for _, leaf in leaves)
                 unpacked += text + CELL_BYTES * cells + ROW_BYTES * len(batch)
                 check_expansion(f"{self.name}: row {count + 1}", unpacked, size, EXPANSION)
@@ -186,8 +186,8 @@ class ParquetTable:
         length = int.from_bytes(tail[:4], "little")
         longest = min(max(FREE_FOOTER, size // FOOTER_SHARE), LONGEST_FOOTER)
         if length > longest:
-            met = f"its footer has {length:,} bytes"
-            raise AnswerError(f"{self.name}: {met}; allowed are {longest:,}")
+            problem = f"its footer has {length:,} bytes"
+            raise AnswerError(f"{self.name}: {problem}; allowed are {longest:,}")
         file.seek(max(size - _TAIL - length, 0))
         return file.read(length)
 
@@ -206,11 +206,11 @@ class ParquetTable:
     def _check_footer(self, metadata: Any) -> None:
         """Refuse by its footer what is too wide or in too many parts."""
         if metadata.num_columns > MOST_COLUMNS:
-            met = f"has {metadata.num_columns:,} columns"
-            raise AnswerError(f"{self.name}: {met}; allowed are {MOST_COLUMNS:,}")
+            problem = f"has {metadata.num_columns:,} columns"
+            raise AnswerError(f"{self.name}: {problem}; allowed are {MOST_COLUMNS:,}")
         if metadata.num_row_groups > MOST_GROUPS:
-            met = f"has {metadata.num_row_groups:,} groups of rows"
-            raise AnswerError(f"{self.name}: {met}; allowed are {MOST_GROUPS:,}")
+            problem = f"has {metadata.num_row_groups:,} groups of rows"
+            raise AnswerError(f"{self.name}: {problem}; allowed are {MOST_GROUPS:,}")
         if _OLD_WRITER.search(metadata.created_by or ""):
             raise AnswerError(
                 f"{self.name}: was written before 2013, by {metadata.created_by[:80]}; write it anew"
@@ -234,17 +234,19 @@ class ParquetTable:
                     packed += page.packed
                     members += page.values
                     if page.encoding == DELTA_BYTE_ARRAY:
-                        met = "is packed as DELTA_BYTE_ARRAY"
-                        raise AnswerError(f"{self.name}: {name}: {met}; allowed is any other encoding")
+                        problem = "is packed as DELTA_BYTE_ARRAY"
+                        raise AnswerError(f"{self.name}: {name}: {problem}; allowed is any other encoding")
                 if leaf.max_repetition_level and members > MOST_MEMBERS:
-                    met = f"its lists have {members:,} members in a group of rows"
-                    raise AnswerError(f"{self.name}: {name}: {met}; allowed are {MOST_MEMBERS:,}")
+                    problem = f"its lists have {members:,} members in a group of rows"
+                    raise AnswerError(f"{self.name}: {name}: {problem}; allowed are {MOST_MEMBERS:,}")
             packed = min(packed, size)
             total = sum(unpacked.values())
             if total > max(LARGEST_GROUP, GROUP_EXPANSION * packed):
-                met = f"{packed:,} bytes unpack to {total >> 20:,} MB, most of them of this column"
+                problem = f"{packed:,} bytes unpack to {total >> 20:,} MB, most of them of this column"
                 allowed = f"allowed is {GROUP_EXPANSION} times the size"
-                raise AnswerError(f"{self.name}: {max(unpacked, key=unpacked.__getitem__)}: {met}; {allowed}")
+                raise AnswerError(
+                    f"{self.name}: {max(unpacked, key=unpacked.__getitem__)}: {problem}; {allowed}"
+                )
 
     def _leaves(self, name: str, column: Any) -> Iterator[tuple[str, Any]]:
         """Yield the columns within a column of a batch, and the members of lists."""
@@ -269,8 +271,8 @@ class ParquetTable:
         lengths = compute.binary_length(column if indices is None else column.take(compute.unique(indices)))
         longest = compute.max(lengths).as_py() or 0
         if longest > LONGEST_TEXT:
-            met = f"met a text of {longest:,} bytes"
-            raise AnswerError(f"{self.name}: {name}: {met}; allowed are {LONGEST_TEXT:,}")
+            problem = f"met a text of {longest:,} bytes"
+            raise AnswerError(f"{self.name}: {name}: {problem}; allowed are {LONGEST_TEXT:,}")
         if indices is not None:
             return int(compute.sum(compute.binary_length(column).take(indices)).as_py() or 0)
         return int(compute.sum(lengths).as_py() or 0)

@@ -42,21 +42,23 @@ class Covered:
         guarantee: Guarantee,
         answers: Answers,
         following: Sequence[Option | None],
-        otherwise: Mapping[str, str],
+        off_policy: Mapping[str, str],
     ) -> Covered:
         """Compare how items were answered with how those of the calibration were.
 
         following: what is next. otherwise: in which way items were asked otherwise than the policy asks.
         """
-        met = zip(answers.items, mismatches(guarantee.design, base, answers), strict=True)
-        outside = tuple(why or otherwise.get(item, "") for item, why in met)
+        reasons = mismatches(guarantee.design, base, answers)
+        outside = tuple(
+            reason or off_policy.get(item, "") for item, reason in zip(answers.items, reasons, strict=True)
+        )
         asked = np.array([option is not None for option in following], dtype=bool)
         return cls(base, guarantee, outside, ~(asked & guarantee.design.adaptive))
 
     @property
     def inside(self) -> Mask:
         """Return which items are covered, (N,)."""
-        return np.array([not why for why in self.outside], dtype=bool)
+        return np.array([not reason for reason in self.outside], dtype=bool)
 
     def decided(self, levels: Mapping[str, LevelDecision], allowed: Mask) -> dict[str, LevelDecision]:
         """Return the levels by certified thresholds where an item is covered; allowed: see `acceptable`."""
@@ -73,14 +75,19 @@ class Covered:
     def columns(self, name: str, level: LevelDecision) -> tuple[list[bool], list[float | None]]:
         """Return whether each acceptance of a variable is certified, and the highest risk that would be."""
         threshold = certified_thresholds(self.base.variables[name], self.guarantee, level.value)
-        shown = np.where(self.inside, threshold, np.nan)
-        limits = [None if np.isnan(one) else round(float(one), DIGITS) for one in shown]
+        thresholds = np.where(self.inside, threshold, np.nan)
+        limits = [None if np.isnan(limit) else round(float(limit), DIGITS) for limit in thresholds]
         return (level.accepted & self.inside).tolist(), limits
 
     def items(self) -> Iterator[Record]:
         """Yield what an item's decision says of the guarantee."""
-        for why in self.outside:
-            yield {"alpha": self.guarantee.alpha, "delta": self.guarantee.delta, "holds": not why, "why": why}
+        for reason in self.outside:
+            yield {
+                "alpha": self.guarantee.alpha,
+                "delta": self.guarantee.delta,
+                "holds": not reason,
+                "why": reason,
+            }
 
     def reasons(self, levels: Mapping[str, LevelDecision]) -> list[tuple[str, ...]]:
         """Return of each item the required variables that have no certificate for their value."""

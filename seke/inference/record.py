@@ -52,12 +52,12 @@ class Layout:
         details = self._diagnostics(answers, posterior, diagnostics, named)
         records = []
         for i, item in enumerate(answers.items):
-            found = {name: next(column) for name, column in columns.items()}
+            posteriors = {name: next(column) for name, column in columns.items()}
             record: Record = {"item": item}
             if self.faces:
-                record |= found
+                record |= posteriors
             else:
-                record["posteriors"] = found
+                record["posteriors"] = posteriors
             record["decision"] = {
                 "item": decisions.item[i],
                 "levels": {name: next(column) for name, column in levels.items()},
@@ -131,11 +131,11 @@ class Layout:
 
     def _lacking(self, decisions: Decisions) -> list[list[str]]:
         """Return of each item the binary variables that fall for want of evidence of their own."""
-        found: list[list[str]] = [[] for _ in decisions.item]
+        by_item: list[list[str]] = [[] for _ in decisions.item]
         for name, level in decisions.levels.items():
             for i in np.flatnonzero(level.lacking & ~level.accepted).tolist():
-                found[i].append(name)
-        return found
+                by_item[i].append(name)
+        return by_item
 
     def _overruled(self, answers: Answers, decisions: Decisions) -> list[list[str]]:
         """Return of each item the variables that are decided otherwise than a data set's label says.
@@ -144,13 +144,13 @@ class Layout:
         """
         if self.base.policy.labels_final:
             return [list(names) for names in decisions.disputed]
-        found: list[list[str]] = [[] for _ in answers.items]
-        for name, said in labels_of(self.base, answers).items():
+        by_item: list[list[str]] = [[] for _ in answers.items]
+        for name, labels in labels_of(self.base, answers).items():
             level = decisions.levels[name]
-            off = overrules(self.base.variables[name], self.base.policy, level.value, said)
+            off = overrules(self.base.variables[name], self.base.policy, level.value, labels)
             for i in np.flatnonzero(off).tolist():
-                found[i].append(name)
-        return found
+                by_item[i].append(name)
+        return by_item
 
     def _diagnostics(
         self,
@@ -220,14 +220,14 @@ def _values(variable: Variable, value: Floats) -> list[Any]:
 
 
 def _violations(posterior: Posterior) -> list[list[Record]]:
-    found: list[list[Record]] = [[] for _ in posterior.items]
+    by_item: list[list[Record]] = [[] for _ in posterior.items]
     items, rules = np.nonzero(posterior.violations >= SHOWN_VIOLATION)
     for i, r in zip(items.tolist(), rules.tolist(), strict=True):
         p = round(float(posterior.violations[i, r]), DIGITS)
-        found[i].append({"rule": posterior.rules[r], "probability": p})
-    for one in found:
-        one.sort(key=lambda violation: -violation["probability"])
-    return found
+        by_item[i].append({"rule": posterior.rules[r], "probability": p})
+    for violations in by_item:
+        violations.sort(key=lambda violation: -violation["probability"])
+    return by_item
 
 
 def _next(following: Option | None) -> Mapping[str, Any] | None:

@@ -115,10 +115,10 @@ class Session:
         thresholds = dict(policy.thresholds)
         for name, kept in gathered.items():
             variable = base.variables[name]
-            found = set_thresholds(variable, policy, LevelDecision.stacked(kept)) if kept else {}
-            if found:
+            risk_thresholds = set_thresholds(variable, policy, LevelDecision.stacked(kept)) if kept else {}
+            if risk_thresholds:
                 before = policy.thresholds.get(name, (policy.worst,) * len(variable.values))
-                risks = {value: one.risk for value, one in found.items()}
+                risks = {value: threshold.risk for value, threshold in risk_thresholds.items()}
                 by_value = thresholds_by_value(variable, policy.limits[name], risks)
                 thresholds[name] = tuple(map(min, before, by_value))
         return self.with_policy(replace(policy, thresholds=thresholds)) if thresholds else self
@@ -169,8 +169,8 @@ class Session:
     def records(self, answers: Answers) -> list[Record]:
         """Return one posterior record an item, in the order of the items."""
         judged = self.judge(answers)
-        found = judged.posterior, judged.decisions, judged.diagnostics
-        return self.layout.records(answers, *found, judged.covered)
+        conclusions = judged.posterior, judged.decisions, judged.diagnostics
+        return self.layout.records(answers, *conclusions, judged.covered)
 
     def judge(self, answers: Answers, may_ask: Callable[[Line], bool] | None = None) -> Judged:
         """Infer, and decide what is accepted and what is asked next, of an unasked item what is first.
@@ -188,7 +188,9 @@ class Session:
         following = self.look_ahead.next(answers, posterior, ask, may_ask)
         if not answers.samples.all():
             unasked = answers.samples == 0
-            following = tuple(self.first if new else one for new, one in zip(unasked, following, strict=True))
+            following = tuple(
+                self.first if new else option for new, option in zip(unasked, following, strict=True)
+            )
         covered = None
         if self.guarantee is not None:
             covered = Covered.of(base, self.guarantee, answers, following, self.otherwise)

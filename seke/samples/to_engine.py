@@ -192,6 +192,6 @@ def _closed_world(
     for column in np.flatnonzero(visible.any(axis=0)).tolist():
         seen = np.flatnonzero(visible[:, column])
         answer = present[seen, column].astype(np.int64)
-        probability, plain = np.ones(len(seen)), np.zeros(len(seen), dtype=bool)
-        labels[vocabulary.names[column]] = [(reading[seen], answer, probability, plain)]
+        weight, plain = np.ones(len(seen)), np.zeros(len(seen), dtype=bool)
+        labels[vocabulary.names[column]] = [(reading[seen], answer, weight, plain)]
     return labels, np.nonzero(hidden)[0]

@@ -87,9 +87,11 @@ class LabelTable:
 
     def of_source(self, source: str | None) -> LabelTable:
         """Return the table of the items of one source, with the variables of which it has some gold."""
-        rows = np.array([row for row, one in enumerate(self.sources) if one == source], dtype=np.int64)
-        told = {name: values[rows] for name, values in self.gold.values.items()}
-        known = {name: values for name, values in told.items() if not np.isnan(values).all()}
+        rows = np.array(
+            [row for row, row_source in enumerate(self.sources) if row_source == source], dtype=np.int64
+        )
+        selected = {name: values[rows] for name, values in self.gold.values.items()}
+        known = {name: values for name, values in selected.items() if not np.isnan(values).all()}
         items, groups = ([column[row] for row in rows.tolist()] for column in (self.items, self.groups))
         return LabelTable(tuple(items), Gold(known), tuple(groups), self.path, (source,) * len(rows))
 
@@ -232,10 +234,10 @@ class _Column:
         word = cell
         if self.variable.kind == "binary":
             word = cell.lower() if isinstance(cell, str) else _bit(cell)
-        found = self._known.get(word) if isinstance(word, str) else None
-        if found is None:
+        number = self._known.get(word) if isinstance(word, str) else None
+        if number is None:
             raise self._unknown(cell, path)
-        return found
+        return number
 
     def _unknown(self, cell: Any, path: str) -> AnswerError:
         if self.variable.kind == "binary":
@@ -282,14 +284,14 @@ class _Draft:
         """further: the columns of the groups and of the sources; no text for none."""
         self.knowledge, self.name, self.between = knowledge, name, between
         self.groups, self.sources = further
-        self.further = [one for one in dict.fromkeys(further) if one]
+        self.further = [column for column in dict.fromkeys(further) if column]
         variables = {
             name: variable for name, variable in knowledge.variables.items() if variable.kind != "derived"
         }
-        for one in self.further:
-            if one in (ITEM, *variables):
-                what = "the item" if one == ITEM else "a variable"
-                raise AnswerError(f"{one}: is no column of groups: it is {what}")
+        for column in self.further:
+            if column in (ITEM, *variables):
+                what = "the item" if column == ITEM else "a variable"
+                raise AnswerError(f"{column}: is no column of groups: it is {what}")
         self.outcomes = outcomes or {}
         self.columns = {name: _Column(variable, self.outcomes) for name, variable in variables.items()}
         self.allowed = {ITEM, *BESIDE, *variables, *self.further}
@@ -297,7 +299,7 @@ class _Draft:
         # A column is as long as the last row that says something in it.
         self._values = {name: array("d") for name in self.columns}
         self._items: list[str] = []
-        self._texts: dict[str, list[str | None]] = {one: [] for one in self.further}
+        self._texts: dict[str, list[str | None]] = {column: [] for column in self.further}
         self._lines = array("q")
         self._faults: list[str] = []
         self._refused: set[str] = set()
@@ -314,8 +316,8 @@ class _Draft:
                 yield AnswerError(f"{self.place(line)}: {name}: the header names this column twice")
         for needed in (ITEM, *self.further):
             if needed not in names:
-                others = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-                raise AnswerError(f"{self.place(line)}: {needed}: no such column; there are {others}")
+                listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+                raise AnswerError(f"{self.place(line)}: {needed}: no such column; there are {listed}")
 
     def _name(self, line: int, names: Iterable[str]) -> None:
         for name in names:
@@ -352,13 +354,13 @@ class _Draft:
             self._name(line, row)
         item = row.get(ITEM)
         if not isinstance(item, str) or not item:
-            said = "missing" if item is None else met(item)
-            self._faults.append(f"{self.place(line)}: {ITEM}: {said}; allowed is a text that is not empty")
+            problem = "missing" if item is None else met(item)
+            self._faults.append(f"{self.place(line)}: {ITEM}: {problem}; allowed is a text that is not empty")
             return
         self._items.append(item)
         self._lines.append(line)
-        for one, texts in self._texts.items():
-            texts.append(self._text(line, one, row.get(one)))
+        for text_column, texts in self._texts.items():
+            texts.append(self._text(line, text_column, row.get(text_column)))
         for name, cell in row.items():
             column = self.columns.get(name)
             if column is None or cell is None:
@@ -397,8 +399,8 @@ class _Draft:
         texts = {name: tuple(self._merged(name, cells, rows)) for name, cells in self._texts.items()}
         groups, sources = (texts.get(name, (None,) * len(rows)) for name in (self.groups, self.sources))
         if self._faults:
-            left = len(self._faults) - MOST_FAULTS
-            more = [f"... and {left:,} more"] if left > 0 else []
+            omitted = len(self._faults) - MOST_FAULTS
+            more = [f"... and {omitted:,} more"] if omitted > 0 else []
             raise AnswerError("\n".join([*self._faults[:MOST_FAULTS], *more]))
         return LabelTable(tuple(rows), Gold(gold), groups, self.name, sources)
 
@@ -418,23 +420,23 @@ class _Draft:
             return [f"{place}: no labels: there is no row"]
         if not self._named & self.columns.keys():
             return [f"{place}: no column is a variable; they are {', '.join(list(self.columns)[:4])}, ..."]
-        return [f"{place}: {one}: no such column" for one in self.further if one not in self._named]
+        return [f"{place}: {column}: no such column" for column in self.further if column not in self._named]
 
     def _merged(self, name: str, cells: list[Any], rows: dict[str, int]) -> list[Any]:
         """Return for each item what its rows say, None where nothing; note contradictions."""
         if len(rows) == len(cells):
             return cells
         merged: list[Any] = [None] * len(rows)
-        told = [0] * len(rows)
+        first_row = [0] * len(rows)
         for at, (item, cell) in enumerate(zip(self._items, cells, strict=True)):
             row = rows[item]
             if cell is None or cell == merged[row]:
                 continue
             if merged[row] is None:
-                merged[row], told[row] = cell, at
+                merged[row], first_row[row] = cell, at
                 continue
             here, there = self._shown(name, cell), self._shown(name, merged[row])
-            place = self.place(self._lines[told[row]])
+            place = self.place(self._lines[first_row[row]])
             what = f"item {item!r} is {here} here and {there} at {place}"
             self._faults.append(f"{self.place(self._lines[at])}: {name}: {what}")
         return merged

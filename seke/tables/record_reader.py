@@ -88,8 +88,8 @@ def _of_csv(path: str | Path) -> Iterator[tuple[str, Any]]:
         for column, cell in zip(header, cells, strict=True):
             *above, key = column.split(".")
             inner = record
-            for one in above:
-                inner = inner.setdefault(one, {})
+            for part in above:
+                inner = inner.setdefault(part, {})
             inner[key] = cell if column == "item" else _value(cell)
         yield place, record
 
@@ -113,13 +113,13 @@ def _of_parquet(path: str | Path) -> Iterator[Record]:
 
 def _unpacked(record: Record, prefix: str = "") -> Record:
     """Return a record of a parquet file with its texts of JSON as what they stand for."""
-    found: Record = {}
+    unpacked: Record = {}
     for key, value in record.items():
         path = prefix + key
         if isinstance(value, dict):
-            found[key] = _unpacked(value, f"{path}.")
+            unpacked[key] = _unpacked(value, f"{path}.")
         elif isinstance(value, str) and (path in JSON_COLUMNS or key == "value"):
-            found[key] = _value(value)
+            unpacked[key] = _value(value)
         else:
-            found[key] = value
-    return found
+            unpacked[key] = value
+    return unpacked

@@ -212,8 +212,8 @@ class _Table:
                 self._header = columns
                 self._rows.writerow(columns)
             if columns != self._header:
-                other = ", ".join(sorted(set(columns) ^ set(self._header))) or "their order"
-                raise SekeError(f"item {record['item']!r}: other columns than before: {other}")
+                differing = ", ".join(sorted(set(columns) ^ set(self._header))) or "their order"
+                raise SekeError(f"item {record['item']!r}: other columns than before: {differing}")
             self._rows.writerow(
                 _json(cell) if isinstance(cell, dict | list | bool) else cell for cell in cells
             )
@@ -255,7 +255,9 @@ class _Parquet:
         if self._schema is None:
             self._schema = self._arrow.schema(list(self._fields(batch[0])))
         try:
-            columns = [self._column([one.get(field.name) for one in batch], field) for field in self._schema]
+            columns = [
+                self._column([record.get(field.name) for record in batch], field) for field in self._schema
+            ]
             self._waiting.append(self._arrow.RecordBatch.from_arrays(columns, schema=self._schema))
         except (self._arrow.ArrowInvalid, self._arrow.ArrowTypeError) as error:
             raise SekeError(f"a record has another shape than the first one: {error}") from None
@@ -289,7 +291,9 @@ class _Parquet:
         gone = [value is None for value in values]
         whole = [{} if value is None else value for value in values] if any(gone) else values
         inner = [field.type.field(k) for k in range(field.type.num_fields)]
-        parts = [self._column([one.get(part.name) for one in whole], part, f"{path}.") for part in inner]
+        parts = [
+            self._column([mapping.get(part.name) for mapping in whole], part, f"{path}.") for part in inner
+        ]
         return arrow.StructArray.from_arrays(
             parts, fields=inner, mask=arrow.array(gone) if any(gone) else None
         )
