@@ -156,7 +156,7 @@ class Annotator:
                 judged = session.judge(answers)
                 decisions = closed(self.base, judged.decisions, self._ends(names, reasons, judged))
                 decisions = resting(self.base, decisions, self._looks(names, decisions))
-                conclusions = judged.posterior, decisions, judged.diagnostics, judged.covered
+                conclusions = judged.posterior, decisions, judged.diagnostics, judged.scope
                 records |= zip(names, session.layout.records(answers, *conclusions), strict=True)
             yield [records[name] for name in by_item]
 

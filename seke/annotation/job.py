@@ -35,7 +35,7 @@ from seke.runs.batch_client import Batches, fit_together
 from seke.runs.item_list import ITEMS
 from seke.runs.ledger import Ledger, plainly
 from seke.runs.run_folder import POSTERIORS, RAW, SAMPLES, SUMMARY
-from seke.sampling.replay import checked
+from seke.sampling.replay import mark_off_policy
 from seke.tables.record_writer import Writer
 from seke.vision.signals import interrupts
 
@@ -288,7 +288,7 @@ class Job:
                 asked.update(row["question"] for row in answers)
                 observers.update(row["observer"] for row in answers)
         if asked:
-            self.annotator.session = checked(self.annotator.session, self.folder / SAMPLES)
+            self.annotator.session = mark_off_policy(self.annotator.session, self.folder / SAMPLES)
         session = self._with_thresholds(ledger)
         counts, accepted, per_item = Counts(session.network.knowledge), Counter[str](), list[int]()
         waiting = Counter[str]()

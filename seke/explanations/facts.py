@@ -14,7 +14,7 @@ from seke.explanations.text import worded
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.sampling.infer import batches, on_samples
-from seke.sampling.replay import checked
+from seke.sampling.replay import mark_off_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -71,7 +71,7 @@ def explained(
     seed: int = 0,
 ) -> Explanation:
     """Explain one item among samples, in a session that is ready."""
-    session = checked(session, samples)
+    session = mark_off_policy(session, samples)
     met: list[str] = []
     for answers in batches(samples, session.network.knowledge, in_order=in_order):
         if item in answers.items:

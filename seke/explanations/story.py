@@ -21,7 +21,7 @@ from seke.inference.session import Session
 from seke.runs.ledger import order_of
 from seke.samples import single_samples
 from seke.sampling.infer import on_samples
-from seke.sampling.replay import checked
+from seke.sampling.replay import mark_off_policy
 from seke.tables.record_reader import holds_posteriors, posterior_record
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def story_of(
         return _of_run(sources[0], item, base, population, seed, why=why)
     if len(sources) == 1 and holds_posteriors(sources[0]):
         return story_of_record(posterior_record(sources[0], item), base)
-    session = on_samples(checked(Session.open(base, population, seed), sources), sources)
+    session = on_samples(mark_off_policy(Session.open(base, population, seed), sources), sources)
     return story_of_samples(session, single_samples(sources, base), item, seed, why=why)
 
 
@@ -123,7 +123,7 @@ def _of_run(
     from seke.runs.run_folder import POSTERIORS, SAMPLES
 
     session = session_of(folder, base, population, seed)
-    session = checked(session, folder / SAMPLES)
+    session = mark_off_policy(session, folder / SAMPLES)
     samples = single_samples([folder / SAMPLES], session.network.knowledge)
     record = posterior_record(folder / POSTERIORS, item)
     story = story_of_samples(session, samples, item, seed, record, order_of(folder, item), why=why)

@@ -27,13 +27,17 @@ DIGITS = 9
 
 
 @dataclass(frozen=True)
-class Covered:
-    """A guarantee and N items. outside: why it does not cover each, no text where it does. ended: (N,)."""
+class GuaranteeScope:
+    """Which of N items a guarantee covers.
+
+    outside: N texts, why it does not cover an item, empty where it does. finished: (N,) whether nothing more
+    is to be asked of an item; true of all where the guarantee was not made with items that a policy asks.
+    """
 
     base: Knowledge
     guarantee: Guarantee
     outside: tuple[str, ...]
-    ended: Mask
+    finished: Mask
 
     @classmethod
     def of(
@@ -43,10 +47,10 @@ class Covered:
         answers: Answers,
         following: Sequence[Option | None],
         off_policy: Mapping[str, str],
-    ) -> Covered:
+    ) -> GuaranteeScope:
         """Compare how items were answered with how those of the calibration were.
 
-        following: what is next. otherwise: in which way items were asked otherwise than the policy asks.
+        following: what is next. off_policy: item -> in which way it was asked otherwise than the policy asks.
         """
         reasons = mismatches(guarantee.design, base, answers)
         outside = tuple(
@@ -60,9 +64,9 @@ class Covered:
         """Return which items are covered, (N,)."""
         return np.array([not reason for reason in self.outside], dtype=bool)
 
-    def decided(self, levels: Mapping[str, LevelDecision], allowed: Mask) -> dict[str, LevelDecision]:
+    def decide_levels(self, levels: Mapping[str, LevelDecision], allowed: Mask) -> dict[str, LevelDecision]:
         """Return the levels by certified thresholds where an item is covered; allowed: see `acceptable`."""
-        certified = decide_certified(self.base, self.guarantee, levels, allowed & self.ended)
+        certified = decide_certified(self.base, self.guarantee, levels, allowed & self.finished)
         return {
             name: replace(
                 level,

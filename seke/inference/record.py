@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine import Answers, Decisions, Diagnostics, Network, Option, Posterior, Variable
-    from seke.inference.coverage import Covered
+    from seke.inference.coverage import GuaranteeScope
 
     Floats = NDArray[np.float64]
     Record = dict[str, Any]
@@ -41,13 +41,13 @@ class Layout:
         posterior: Posterior,
         decisions: Decisions,
         diagnostics: Diagnostics,
-        covered: Covered | None = None,
+        scope: GuaranteeScope | None = None,
     ) -> list[Record]:
-        """Return one record an item; covered: which of them a guarantee covers, where one is in force."""
+        """Return one record an item; scope: what the guarantee that is in force covers, if any."""
         columns = self._columns(posterior)
-        levels = self._levels(decisions, covered)
-        promised = covered.items() if covered else iter(())
-        uncertified = covered.reasons(decisions.levels) if covered else []
+        levels = self._levels(decisions, scope)
+        promised = scope.items() if scope else iter(())
+        uncertified = scope.reasons(decisions.levels) if scope else []
         named = self._lacking(decisions), self._overruled(answers, decisions)
         details = self._diagnostics(answers, posterior, diagnostics, named)
         records = []
@@ -64,7 +64,7 @@ class Layout:
                 "next": _next(decisions.next[i]),
                 "reasons": list(decisions.reasons[i]),
             }
-            if covered:
+            if scope:
                 record["decision"]["guarantee"] = next(promised)
                 if decisions.item[i] != "accept":
                     record["decision"]["reasons"] += uncertified[i]
@@ -98,7 +98,7 @@ class Layout:
             if variable.kind == "derived"
         }
 
-    def _levels(self, decisions: Decisions, covered: Covered | None) -> dict[str, Iterator[Record]]:
+    def _levels(self, decisions: Decisions, scope: GuaranteeScope | None) -> dict[str, Iterator[Record]]:
         asked = np.array([item == "requery" for item in decisions.item])
         columns = {}
         for name, level in decisions.levels.items():
@@ -112,14 +112,14 @@ class Layout:
             ]
             columns[name] = _rows(
                 ("decision", "value", "risk", "origin", "basis", "certified", "threshold")[
-                    : 7 if covered else 5
+                    : 7 if scope else 5
                 ],
                 words.tolist(),
                 _values(variable, level.value),
                 np.round(level.risk, DIGITS).tolist(),
                 np.array(Origin.words(), dtype=object)[level.origin].tolist(),
                 bases.tolist(),
-                *(covered.columns(name, level) if covered else ()),
+                *(scope.columns(name, level) if scope else ()),
             )
         return columns
 

@@ -28,7 +28,7 @@ from engine import (
     thresholds_by_value,
 )
 from seke.files.shipped import cache_folder
-from seke.inference.coverage import Covered
+from seke.inference.coverage import GuaranteeScope
 from seke.inference.record import Layout
 
 if TYPE_CHECKING:
@@ -47,14 +47,14 @@ class Judged:
     posterior: Posterior
     diagnostics: Diagnostics
     decisions: Decisions
-    covered: Covered | None
+    scope: GuaranteeScope | None
 
 
 @dataclass(frozen=True)
 class Session:
     """A compiled base made ready for one population; turns answers into records.
 
-    guarantee: what was certified with the base, where that holds; refused: why it does not hold. otherwise:
+    guarantee: what was certified with the base, where that holds; refused: why it does not hold. off_policy:
     items that were asked otherwise than the policy asks, and in which way (see `replay`).
     """
 
@@ -64,7 +64,7 @@ class Session:
     layout: Layout
     guarantee: Guarantee | None = None
     refused: tuple[str, ...] = ()
-    otherwise: Mapping[str, str] = field(default_factory=dict)
+    off_policy: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(
@@ -148,7 +148,7 @@ class Session:
 
     def with_policy(self, policy: Policy) -> Session:
         """Return the session with a policy of which a guarantee holds as of the one that it has."""
-        kept = {"guarantee": self.guarantee, "refused": self.refused, "otherwise": self.otherwise}
+        kept = {"guarantee": self.guarantee, "refused": self.refused, "off_policy": self.off_policy}
         return replace(self.under(policy), **kept)  # type: ignore[arg-type]
 
     def without(self, observers: Collection[str]) -> Session:
@@ -170,7 +170,7 @@ class Session:
         """Return one posterior record an item, in the order of the items."""
         judged = self.judge(answers)
         conclusions = judged.posterior, judged.decisions, judged.diagnostics
-        return self.layout.records(answers, *conclusions, judged.covered)
+        return self.layout.records(answers, *conclusions, judged.scope)
 
     def judge(self, answers: Answers, may_ask: Callable[[Line], bool] | None = None) -> Judged:
         """Infer, and decide what is accepted and what is asked next, of an unasked item what is first.
@@ -191,10 +191,10 @@ class Session:
             following = tuple(
                 self.first if new else option for new, option in zip(unasked, following, strict=True)
             )
-        covered = None
+        scope = None
         if self.guarantee is not None:
-            covered = Covered.of(base, self.guarantee, answers, following, self.otherwise)
-            levels = covered.decided(levels, acceptable(base, answers, diagnostics.conflict))
+            scope = GuaranteeScope.of(base, self.guarantee, answers, following, self.off_policy)
+            levels = scope.decide_levels(levels, acceptable(base, answers, diagnostics.conflict))
         disputed = disputed_labels(self.inference, answers)
         # Who contradicts the others of an item beyond what is declared of it; a label that is disputed does.
         alarm = (diagnostics.conflict < base.policy.conflict).tolist()
@@ -204,4 +204,4 @@ class Session:
         )
         named = tuple(tuple(labels) for labels in disputed)
         decisions = decide_items(base, answers, levels, following, at_odds, named)
-        return Judged(posterior, diagnostics, decisions, covered)
+        return Judged(posterior, diagnostics, decisions, scope)

@@ -11,7 +11,7 @@ from engine import Knowledge
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.samples import answers_from, read_batches
-from seke.sampling.replay import checked
+from seke.sampling.replay import mark_off_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -55,7 +55,7 @@ def infer(
         warnings.warn(f"the guarantee is refused: {reason}", stacklevel=2)
     samples = samples if isinstance(samples, str | Path) else list(samples)  # type: ignore[assignment]
     if session.guarantee is not None and session.guarantee.design.adaptive:
-        session = checked(session, samples)
+        session = mark_off_policy(session, samples)
     if not in_order:
         session = on_samples(session, samples)
     for answers in batches(samples, base, in_order=in_order):

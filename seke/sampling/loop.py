@@ -161,7 +161,7 @@ class Loop:
         """Return a posterior record for each item, as `seke infer` gives them, with the loop's decisions."""
         judged = self.session.judge(standing.answers)
         conclusions = judged.posterior, standing.decisions, judged.diagnostics
-        return self.session.layout.records(standing.answers, *conclusions, judged.covered)
+        return self.session.layout.records(standing.answers, *conclusions, judged.scope)
 
     def _judge(self, answers: Answers, given: Mapping[Line, int]) -> Decisions:
         recorded = self.recorded

@@ -46,7 +46,7 @@ class Replay:
     surplus: NDArray[np.int64]
     cost: NDArray[np.float64]
 
-    def otherwise(self) -> Mapping[str, str]:
+    def off_policy(self) -> Mapping[str, str]:
         """Return of each item that was asked otherwise than the policy asks, in which way.
 
         An item about which it would go on asking was asked rightly so far.
@@ -90,7 +90,7 @@ def replay(
     return Replay(standing.answers, standing.short, further, given - standing.answers.samples, standing.cost)
 
 
-def checked(
+def mark_off_policy(
     session: Session, samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]]
 ) -> Session:
     """Return the session with what it must know of samples that a guarantee may hold for.
@@ -109,4 +109,4 @@ def checked(
             "are samples are read twice; give a file"
         )
     replayed = replay(session, single_samples(listed, session.network.knowledge))
-    return replace(session, otherwise=replayed.otherwise())
+    return replace(session, off_policy=replayed.off_policy())
