@@ -21,7 +21,7 @@ from seke.datasets.manifest import label_sample
 from seke.prompts import Context, Questions
 from seke.runs.ledger import Asked
 from seke.samples import answers_from
-from seke.sampling.loop import Request, closed, resting
+from seke.sampling.loop import Request, force_close, wait_for_people
 from seke.vision.errors import FatalError, ObserverLostError, UnansweredError
 from seke.vision.messages import Call
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from seke.datasets.manifest import Item
     from seke.inference.session import Judged, Session
     from seke.runs.ledger import Ledger
-    from seke.sampling.loop import Line
+    from seke.sampling.loop import ReadingKey
     from seke.vision.messages import Choice, Model, Picture, Prompt
 
     Record = dict[str, Any]
@@ -154,8 +154,8 @@ class Annotator:
             for session, names in self._by_session(list(by_item)):
                 answers = self._answers({name: by_item[name] for name in names})
                 judged = session.judge(answers)
-                decisions = closed(self.base, judged.decisions, self._ends(names, reasons, judged))
-                decisions = resting(self.base, decisions, self._looks(names, decisions))
+                decisions = force_close(self.base, judged.decisions, self._ends(names, reasons, judged))
+                decisions = wait_for_people(self.base, decisions, self._looks(names, decisions))
                 conclusions = judged.posterior, decisions, judged.diagnostics, judged.scope
                 records |= zip(names, session.layout.records(answers, *conclusions), strict=True)
             yield [records[name] for name in by_item]
@@ -235,7 +235,7 @@ class Annotator:
         while some := list(itertools.islice(remaining, AT_ONCE)):
             names = [item.name for item in some]
             settled, by_item, lines = ledger.reasons(names), ledger.records(names), ledger.lines(names)
-            of: dict[str, dict[Line, Asked]] = {name: {} for name in names}
+            of: dict[str, dict[ReadingKey, Asked]] = {name: {} for name in names}
             for line, asked in lines.items():
                 of[line[0]][line] = asked
             self.progress(len(settled), 0, ledger.committed)
@@ -429,7 +429,7 @@ class Annotator:
         known = ledger.prompt(earlier.prompt) if earlier else None
         return known or self.questions.prompt(request, self._context(request))
 
-    def _region(self, item: Item, line: Line) -> str:
+    def _region(self, item: Item, line: ReadingKey) -> str:
         """Return which part of the face a line's picture enlarges; no text for none."""
         _, _, question, about, _ = line
         if item.box is None or not about or not self.base.questions[question].enlarge:

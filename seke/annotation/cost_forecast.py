@@ -20,7 +20,7 @@ from seke.prompts import Questions
 from seke.samples import answers_from
 from seke.sampling.answerers import SimulatedSource
 from seke.sampling.ceiling import ceiling
-from seke.sampling.loop import Loop, Request, follow
+from seke.sampling.loop import Loop, Request, run_to_completion
 from seke.vision.fake import ScriptedModel
 from seke.vision.messages import Call
 from seke.vision.prices import Estimate
@@ -195,7 +195,7 @@ def _requests(
     for part in answers_from(labels, base) if labels else ():
         known = known.joined(part)
     if rule is None:
-        follow(Loop(session), names, source, known=known)
+        run_to_completion(Loop(session), names, source, known=known)
     elif session.first is not None:
         _follow_rule(rule, session.first, names, source, job)
     return source.requests, ceiling(session, names, source.source, known)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from seke.datasets.manifest import Item
     from seke.runs.ledger import Asked
-    from seke.sampling.loop import Line
+    from seke.sampling.loop import ReadingKey
     from seke.vision.messages import Prompt
 
     Record = dict[str, Any]
@@ -29,8 +29,8 @@ class LiveItem:
 
     item: Item
     records: list[Record]
-    lines: dict[Line, Asked]
-    prompts: dict[Line, Prompt] = field(default_factory=dict)
+    lines: dict[ReadingKey, Asked]
+    prompts: dict[ReadingKey, Prompt] = field(default_factory=dict)
     doubt: tuple[str, ...] = ()
     reason: str | None = None
     silent: frozenset[str] = frozenset()

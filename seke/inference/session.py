@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from engine import Decisions, Diagnostics, Option, Policy, Posterior
 
-    Line = tuple[str, str, str, str | None, str]
+    ReadingKey = tuple[str, str, str, str | None, str]
     Record = dict[str, Any]
 
 
@@ -172,7 +172,7 @@ class Session:
         conclusions = judged.posterior, judged.decisions, judged.diagnostics
         return self.layout.records(answers, *conclusions, judged.scope)
 
-    def judge(self, answers: Answers, may_ask: Callable[[Line], bool] | None = None) -> Judged:
+    def judge(self, answers: Answers, may_ask: Callable[[ReadingKey], bool] | None = None) -> Judged:
         """Infer, and decide what is accepted and what is asked next, of an unasked item what is first.
 
         may_ask: item, observer, question, what it is about and view -> whether that may be asked next of an

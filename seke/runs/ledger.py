@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from seke.sampling.loop import Line
+    from seke.sampling.loop import ReadingKey
     from seke.vision.messages import Failure, Reply
 
     Record = dict[str, Any]
@@ -382,7 +382,7 @@ class Ledger:
             by_item[item].append(json.loads(text))
         return by_item
 
-    def lines(self, items: Sequence[str]) -> dict[Line, Asked]:
+    def lines(self, items: Sequence[str]) -> dict[ReadingKey, Asked]:
         """Return what was asked of each line of these items."""
         came: dict[tuple[str, ...], set[int]] = defaultdict(set)
         for *key, draw in self._of(DRAWS, items):
@@ -529,7 +529,7 @@ def totals_by_observer(folder: Path) -> list[ObserverTotals]:
         return [ObserverTotals(*row) for row in db.execute(BY_OBSERVER)]
 
 
-def order_of(folder: Path, item: str) -> list[Line]:
+def order_of(folder: Path, item: str) -> list[ReadingKey]:
     """Return the line of each answer about an item in the order in which they were asked for.
 
     Of a run whose ledger is not there any more nothing is known.
@@ -544,7 +544,7 @@ def order_of(folder: Path, item: str) -> list[Line]:
         return [_line(key) for key in db.execute(ORDER, (item,))]
 
 
-def course_of(folder: Path) -> list[tuple[Line, float | None, float | None]]:
+def course_of(folder: Path) -> list[tuple[ReadingKey, float | None, float | None]]:
     """Return of each answer of a run its line, when it came (seconds since 1970) and its price, in USD.
 
     They are in the order in which they were asked for. Of a run whose ledger is not there any more nothing is
@@ -617,11 +617,11 @@ def _in_plain_words(error: Exception, folder: Path) -> SekeError:
     return SekeError(f"{folder / NAME}: cannot be used ({error})")
 
 
-def _key(line: Line) -> tuple[str, str, str, str, str]:
+def _key(line: ReadingKey) -> tuple[str, str, str, str, str]:
     item, observer, question, about, view = line
     return item, observer, question, about or "", view
 
 
-def _line(key: Sequence[str]) -> Line:
+def _line(key: Sequence[str]) -> ReadingKey:
     item, observer, question, about, view = key
     return item, observer, question, about or None, view

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from seke.samples.vocabulary import Vocabulary
 
     Ints = NDArray[np.int64]
-    Line = tuple[str, str, str, str | None, str]
+    ReadingKey = tuple[str, str, str, str | None, str]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class SingleSamples:
 
     items: tuple[str, ...]
     item: Ints
-    line: tuple[Line, ...]
+    line: tuple[ReadingKey, ...]
     answers: Answers
     place: Ints
 

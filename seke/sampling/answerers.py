@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engine import Inference, Knowledge
     from engine import SimulatedReading as Reading
     from seke.samples import SingleSamples
-    from seke.sampling.loop import Line, Request
+    from seke.sampling.loop import ReadingKey, Request
 
     Ints = NDArray[np.int64]
 
@@ -162,7 +162,7 @@ class RecordedSource:
         return self.samples.items
 
     @property
-    def counts(self) -> Mapping[Line, int]:
+    def counts(self) -> Mapping[ReadingKey, int]:
         """How many samples each line has."""
         return {line: len(numbers) for line, numbers in self.lines.items()}
 

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Record = dict[str, Any]
 
-Line = tuple[str, str, str, str | None, str]
+ReadingKey = tuple[str, str, str, str | None, str]
 
 EXHAUSTED = "exhausted"
-NONE: Mapping[Line, int] = MappingProxyType({})
+NONE: Mapping[ReadingKey, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Request:
     samples: int
 
     @property
-    def line(self) -> Line:
+    def line(self) -> ReadingKey:
         """What repeated answers have in common: item, observer, question, about and view."""
         return self.item, self.observer, self.question, self.about, self.view
 
@@ -70,7 +70,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Standing:
+class LoopState:
     """How N items stand in the loop.
 
     answers: all so far. decisions: about every item; final where nothing is requested. requests: what to ask
@@ -86,21 +86,21 @@ class Standing:
     calls: Ints
     rounds: Ints
     short: NDArray[np.bool_]
-    given: Mapping[Line, int]
+    given: Mapping[ReadingKey, int]
 
 
 class Loop:
     """Says what to ask next under a session's policy."""
 
-    def __init__(self, session: Session, recorded: Mapping[Line, int] | None = None) -> None:
+    def __init__(self, session: Session, recorded: Mapping[ReadingKey, int] | None = None) -> None:
         """recorded: line -> how many answers there are at all; then nothing else is asked for next."""
         self.session = session
         self.recorded = recorded
         self.base = session.network.knowledge
 
     def begin(
-        self, answers: Answers, given: Mapping[Line, int] = NONE, spent: Floats | None = None
-    ) -> Standing:
+        self, answers: Answers, given: Mapping[ReadingKey, int] = NONE, spent: Floats | None = None
+    ) -> LoopState:
         """Return how items stand before anything is asked in this loop.
 
         answers: what is known already, of most items nothing (`Answers.unasked`). given: line -> how many
@@ -124,57 +124,59 @@ class Loop:
             cost[place[line[0]]] += self._price(line, count)
         cost = cost if spent is None else spent.copy()
         rounds, short = np.zeros_like(calls), np.zeros(len(place), dtype=bool)
-        return Standing(answers, decisions, requests, cost, calls, rounds, short, given)
+        return LoopState(answers, decisions, requests, cost, calls, rounds, short, given)
 
-    def after(self, standing: Standing, further: Answers) -> Standing:
-        """Return how the items stand after these answers to the standing's requests.
+    def after(self, state: LoopState, further: Answers) -> LoopState:
+        """Return how the items stand after these answers to the state's requests.
 
         An item that was not answered at all is closed with what it has: its source is exhausted.
         """
-        place = {name: i for i, name in enumerate(standing.answers.items)}
+        place = {name: i for i, name in enumerate(state.answers.items)}
         came = dict(zip(further.items, further.samples.tolist(), strict=True))
-        asked = np.array([place[request.item] for request in standing.requests], dtype=np.int64)
-        got = np.array([came.get(request.item, 0) for request in standing.requests], dtype=np.int64)
-        given = dict(standing.given)
-        for request, count in zip(standing.requests, got.tolist(), strict=True):
+        asked = np.array([place[request.item] for request in state.requests], dtype=np.int64)
+        got = np.array([came.get(request.item, 0) for request in state.requests], dtype=np.int64)
+        given = dict(state.given)
+        for request, count in zip(state.requests, got.tolist(), strict=True):
             given[request.line] = given.get(request.line, 0) + count
-        cost, calls, rounds = standing.cost.copy(), standing.calls.copy(), standing.rounds.copy()
-        short = standing.short.copy()
-        short[asked] |= got < np.array([request.samples for request in standing.requests])
+        cost, calls, rounds = state.cost.copy(), state.calls.copy(), state.rounds.copy()
+        short = state.short.copy()
+        short[asked] |= got < np.array([request.samples for request in state.requests])
         calls[asked] += got
         prices = [
-            self._price(request.line, n) for request, n in zip(standing.requests, got.tolist(), strict=True)
+            self._price(request.line, n) for request, n in zip(state.requests, got.tolist(), strict=True)
         ]
         cost[asked] += prices
         rounds[asked] += got > 0
-        answers = standing.answers.joined(further)
-        decisions = closed(self.base, standing.decisions, dict.fromkeys(asked[got == 0].tolist(), EXHAUSTED))
+        answers = state.answers.joined(further)
+        decisions = force_close(
+            self.base, state.decisions, dict.fromkeys(asked[got == 0].tolist(), EXHAUSTED)
+        )
         answered = np.sort(asked[got > 0])
         if answered.size:
             chosen = np.zeros(len(place), dtype=bool)
             chosen[answered] = True
-            decisions = _placed(decisions, answered, self._judge(answers.only(chosen), given))
+            decisions = _replace_rows(decisions, answered, self._judge(answers.only(chosen), given))
         requests = self._requests(answers, decisions, answered, given)
-        return Standing(answers, decisions, requests, cost, calls, rounds, short, given)
+        return LoopState(answers, decisions, requests, cost, calls, rounds, short, given)
 
-    def records(self, standing: Standing) -> list[Record]:
+    def records(self, state: LoopState) -> list[Record]:
         """Return a posterior record for each item, as `seke infer` gives them, with the loop's decisions."""
-        judged = self.session.judge(standing.answers)
-        conclusions = judged.posterior, standing.decisions, judged.diagnostics
-        return self.session.layout.records(standing.answers, *conclusions, judged.scope)
+        judged = self.session.judge(state.answers)
+        conclusions = judged.posterior, state.decisions, judged.diagnostics
+        return self.session.layout.records(state.answers, *conclusions, judged.scope)
 
-    def _judge(self, answers: Answers, given: Mapping[Line, int]) -> Decisions:
+    def _judge(self, answers: Answers, given: Mapping[ReadingKey, int]) -> Decisions:
         recorded = self.recorded
         if recorded is None:
             return self.session.judge(answers).decisions
         return self.session.judge(answers, lambda line: given.get(line, 0) < recorded.get(line, 0)).decisions
 
-    def _price(self, line: Line, answers: int) -> float:
+    def _price(self, line: ReadingKey, answers: int) -> float:
         """Return the price of one request of a line for so many answers."""
         return price_of(self.base, line[1], line[2], answers)
 
     def _requests(
-        self, answers: Answers, decisions: Decisions, items: Ints, given: Mapping[Line, int]
+        self, answers: Answers, decisions: Decisions, items: Ints, given: Mapping[ReadingKey, int]
     ) -> tuple[Request, ...]:
         """Return what is to be asked about those of the items that are to be asked again."""
         requests = []
@@ -186,10 +188,10 @@ class Loop:
         return tuple(requests)
 
 
-def closed(base: Knowledge, decisions: Decisions, reasons: Mapping[int, str]) -> Decisions:
-    """Return the same decisions, but that nothing more is asked about some items.
+def force_close(base: Knowledge, decisions: Decisions, reasons: Mapping[int, str]) -> Decisions:
+    """Return the decisions with nothing more to be asked about some items.
 
-    reasons: item's index -> why it is closed, which is said of it where that makes it fail.
+    reasons: item's index -> why it is closed; an item that is rejected for it has it among its reasons.
     """
     whole = all_required(base, {name: level.accepted for name, level in decisions.levels.items()})
     item, following, item_reasons = list(decisions.item), list(decisions.next), list(decisions.reasons)
@@ -199,8 +201,8 @@ def closed(base: Knowledge, decisions: Decisions, reasons: Mapping[int, str]) ->
     return Decisions(tuple(item), decisions.levels, tuple(following), tuple(item_reasons), decisions.disputed)
 
 
-def resting(base: Knowledge, decisions: Decisions, looks: Mapping[int, Option]) -> Decisions:
-    """Return the same decisions, but that some items wait for a look of people; index -> that look."""
+def wait_for_people(base: Knowledge, decisions: Decisions, looks: Mapping[int, Option]) -> Decisions:
+    """Return the decisions with some items waiting for a look of people; looks: index -> that look."""
     if not looks:
         return decisions
     following = tuple(looks.get(i, option) for i, option in enumerate(decisions.next))
@@ -211,28 +213,28 @@ def resting(base: Knowledge, decisions: Decisions, looks: Mapping[int, Option]) 
     return replace(decisions, next=following, reasons=tuple(reasons))
 
 
-def follow(
+def run_to_completion(
     loop: Loop,
     items: Sequence[str],
     source: Source,
     progress: Callable[[int], None] | None = None,
     known: Answers | None = None,
-) -> Standing:
+) -> LoopState:
     """Ask the source until every item is settled.
 
     progress: is called with how many items were settled since the last call. known: answers that there are of
     the items without asking.
     """
-    standing = loop.begin(Answers.unasked(items) if known is None else known)
-    while standing.requests:
-        before = len(standing.requests)
-        standing = loop.after(standing, source.ask(standing.requests))
+    state = loop.begin(Answers.unasked(items) if known is None else known)
+    while state.requests:
+        before = len(state.requests)
+        state = loop.after(state, source.ask(state.requests))
         if progress is not None:
-            progress(before - len(standing.requests))
-    return standing
+            progress(before - len(state.requests))
+    return state
 
 
-def _placed(whole: Decisions, at: Ints, part: Decisions) -> Decisions:
+def _replace_rows(whole: Decisions, at: Ints, part: Decisions) -> Decisions:
     """Return decisions with those about the items `at` (n,) replaced."""
 
     def column(values: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ import numpy as np
 from engine import SekeError
 from seke.samples import single_samples
 from seke.sampling.answerers import RecordedSource
-from seke.sampling.loop import Loop, follow
+from seke.sampling.loop import Loop, run_to_completion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -81,13 +81,13 @@ def replay(
     source = RecordedSource(samples)
     known = source.known(session.network.knowledge)
     loop = Loop(session, source.counts if among_recorded else None)
-    standing = follow(loop, source.items, source, progress, known)
+    state = run_to_completion(loop, source.items, source, progress, known)
     given = np.bincount(samples.item, minlength=len(source.items))
-    further = np.zeros_like(standing.short)
-    if standing.short.any():
-        following = session.judge(standing.answers.only(standing.short)).decisions.next
-        further[standing.short] = [option is not None for option in following]
-    return Replay(standing.answers, standing.short, further, given - standing.answers.samples, standing.cost)
+    further = np.zeros_like(state.short)
+    if state.short.any():
+        following = session.judge(state.answers.only(state.short)).decisions.next
+        further[state.short] = [option is not None for option in following]
+    return Replay(state.answers, state.short, further, given - state.answers.samples, state.cost)
 
 
 def mark_off_policy(
