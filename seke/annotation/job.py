@@ -33,7 +33,7 @@ from seke.inference.session import Session
 from seke.prompts import Questions
 from seke.runs.batch_client import Batches, fit_together
 from seke.runs.item_list import ITEMS
-from seke.runs.ledger import Ledger, plainly
+from seke.runs.ledger import Ledger, plain_errors
 from seke.runs.run_folder import POSTERIORS, RAW, SAMPLES, SUMMARY
 from seke.sampling.replay import mark_off_policy
 from seke.tables.record_writer import Writer
@@ -182,7 +182,7 @@ class Job:
         used; a run that was begun as a branch stays one.
         """
         started = time.monotonic()
-        with plainly(self.folder), ExitStack() as stack:
+        with plain_errors(self.folder), ExitStack() as stack:
             for folder in reversed(origins(self.folder, branch_of, len(self.items))):
                 earlier = stack.enter_context(closing(self._earlier(folder)))
                 self.annotator.model = Reusing(self.annotator.model, earlier, self._alike(earlier))

@@ -218,7 +218,7 @@ def _show_prompts(job: Job) -> None:
     from seke.prompts import Questions
 
     questions = Questions(job.annotator.base)
-    for request in questions.every(job.items[0].name):
+    for request in questions.all_requests(job.items[0].name):
         prompt = questions.prompt(request)
         about = f", here about {request.about}" if request.about else ""
         print(f"--- {request.question} to {request.observer}{about} ({prompt.digest[:16]})\n{prompt.text}\n")

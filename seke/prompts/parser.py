@@ -33,7 +33,7 @@ def read_choice(form: Form, choice: Choice) -> Record:
     """
     if choice.refusal is not None or choice.finish in FILTERED:
         return {"status": "refused"}
-    fields = parsed(choice.text)
+    fields = parse_object(choice.text)
     if fields is None:
         return {"status": "unreadable"}
     levels: Record = {}
@@ -53,16 +53,16 @@ def read_choice(form: Form, choice: Choice) -> Record:
     return levels | ({"extra": {"unread": unread}} if unread else {})
 
 
-def parsed(text: str) -> Record | None:
+def parse_object(text: str) -> Record | None:
     """Return the one JSON object that a text holds; None where there is none, several, or a twofold key."""
     if len(text) > LONGEST:
         return None
-    whole = _loaded(text.strip())
+    whole = _decode(text.strip())
     if whole is not None:
         return whole
     for candidates in (FENCED.findall(text), list(_objects(text))):
         objects = [
-            decoded for decoded in (_loaded(part.strip()) for part in candidates) if decoded is not None
+            decoded for decoded in (_decode(part.strip()) for part in candidates) if decoded is not None
         ]
         if objects:
             return objects[0] if len(objects) == 1 else None
@@ -83,15 +83,15 @@ def _objects(text: str) -> Iterator[str]:
         start = text.find("{", stop)
 
 
-def _loaded(text: str) -> Record | None:
+def _decode(text: str) -> Record | None:
     try:
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
 
-def _once(pairs: list[tuple[str, Any]]) -> Record:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> Record:
     mapping = dict(pairs)
     if len(mapping) < len(pairs):
         raise ValueError("a key is given twice")
@@ -108,7 +108,7 @@ def _value(key: Key, value: Any) -> Any:
         case "number":
             return _number(key, value)
         case "label":
-            return _named(key, value)
+            return _match_name(key, value)
         case "ranking":
             return _ranking(key, value)
         case "list":
@@ -124,7 +124,7 @@ def _number(key: Key, value: Any) -> Any:
     return float(value) if key.low <= value <= key.high and math.isfinite(value) else UNREAD
 
 
-def _named(key: Key, value: Any) -> Any:
+def _match_name(key: Key, value: Any) -> Any:
     if not isinstance(value, str):
         return UNREAD
     folded = {name.casefold(): name for name in key.allowed}
@@ -133,7 +133,7 @@ def _named(key: Key, value: Any) -> Any:
 
 def _ranking(key: Key, value: Any) -> Any:
     if isinstance(value, str):
-        return _named(key, value)
+        return _match_name(key, value)
     named = _list(key, value)
     return named if named is not UNREAD and named else UNREAD
 
@@ -141,7 +141,7 @@ def _ranking(key: Key, value: Any) -> Any:
 def _list(key: Key, value: Any) -> Any:
     if not isinstance(value, list) or len(value) > len(key.allowed):
         return UNREAD
-    names = [_named(key, text) for text in value]
+    names = [_match_name(key, text) for text in value]
     return names if UNREAD not in names and len(set(names)) == len(names) else UNREAD
 
 

@@ -82,17 +82,17 @@ class Questions:
         if key not in self._prompts:
             if len(self._prompts) >= MOST_KEPT:
                 self._prompts.clear()
-            self._prompts[key] = self._made(request, context)
+            self._prompts[key] = self._make_prompt(request, context)
         return self._prompts[key]
 
-    def _made(self, request: Request, context: Context) -> Prompt:
+    def _make_prompt(self, request: Request, context: Context) -> Prompt:
         form = self.form(request, context)
         question = self.base.questions[request.question]
         if not question.prompt:
             raise SekeError(
                 f"{question.place}: question {question.name} has no `prompt`, so no model can be asked"
             )
-        text = self._rendered(question, self._words(request, context, form)).strip()
+        text = self._render(question, self._words(request, context, form)).strip()
         schema = form.schema()
         canonical = json.dumps([text, schema], ensure_ascii=False, sort_keys=True)
         return Prompt(text, schema, hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest())
@@ -117,7 +117,7 @@ class Questions:
             engine.KnowledgeError: all templates that cannot be rendered, each at its place.
         """
         faults: list[Fault] = []
-        for request in self.every():
+        for request in self.all_requests():
             try:
                 self.prompt(request)
             except KnowledgeError as error:
@@ -127,7 +127,7 @@ class Questions:
         if faults:
             raise KnowledgeError(faults)
 
-    def every(self, item: str = "item") -> list[Request]:
+    def all_requests(self, item: str = "item") -> list[Request]:
         """Return a request of each question to each observer that the policy may ask; of those about one
         variable one.
         """
@@ -146,7 +146,7 @@ class Questions:
         asked = {name for key in form.keys for name in key.members}
         levels = [name for name, members in self.base.levels.items() if asked & set(members)]
         return {
-            **self._standing,
+            **self._knowledge_words,
             "asks": [*levels, *(name for name in self.base.variables if name in asked)],
             "known": [{"name": name, "value": value} for name, value in context.known.items()],
             "doubt": [self._entry(self.base.variables[name]) for name in context.doubt],
@@ -155,7 +155,7 @@ class Questions:
         }
 
     @cached_property
-    def _standing(self) -> Record:
+    def _knowledge_words(self) -> Record:
         """What templates may use of the knowledge, whatever is asked."""
         base = self.base
         rules = [{"name": rule.name, "statement": rule.statement} for rule in base.rules if rule.statement]
@@ -191,7 +191,7 @@ class Questions:
         described = {"name": variable.name, "label": variable.label, "description": variable.description}
         return described | {"about": dict(variable.about)}
 
-    def _rendered(self, question: Question, words: Record) -> str:
+    def _render(self, question: Question, words: Record) -> str:
         from jinja2 import TemplateError
 
         from seke.prompts import bounded_template

@@ -156,10 +156,10 @@ class Batches(Endpoint):
         """
         self._memory = memory
         await asyncio.gather(
-            *(self._resumed(memory, name, *batch) for name, batch in memory.batches().items())
+            *(self._resume_batch(memory, name, *batch) for name, batch in memory.batches().items())
         )
 
-    async def _resumed(
+    async def _resume_batch(
         self, memory: Memory, name: str, identity: str | None, asked: Mapping[int, tuple[Call, Draws]]
     ) -> None:
         sent = {
@@ -167,12 +167,14 @@ class Batches(Endpoint):
             for number, (call, draws) in asked.items()
         }
         if identity is None:
-            identity = await self._surely(lambda: self._named(name))
+            identity = await self._retry_or_end(lambda: self._find_batch(name))
         if identity is None:
-            await self._lost(memory, sent, Failure(0, "its batch was never begun", paid=False, retried=False))
+            await self._fail_lines(
+                memory, sent, Failure(0, "its batch was never begun", paid=False, retried=False)
+            )
             await memory.over(name)
         else:
-            await self._concluded(memory, name, identity, sent)
+            await self._conclude(memory, name, identity, sent)
 
     # Gathering ---------------------------------------------------------------------------------------
 
@@ -185,7 +187,7 @@ class Batches(Endpoint):
         self._memory = journal  # type: ignore[assignment]
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         line = _Line(call, draws, last, self.dialect, self._body(call, draws), future)
-        self._put(line)
+        self._enqueue(line)
         try:
             return await future
         finally:
@@ -195,39 +197,39 @@ class Batches(Endpoint):
     def _body(self, call: Call, draws: Draws) -> bytes:
         return json.dumps(self.body(call, draws, self.dialect), ensure_ascii=False).encode("utf-8", "replace")
 
-    def _put(self, line: _Line) -> None:
+    def _enqueue(self, line: _Line) -> None:
         if self._waiting and self._size + len(line.body) > self.most_bytes:
-            self._begin()
+            self._begin_round()
         self._waiting.append(line)
         self._size += len(line.body) + 100
         if self._timer is not None:
             self._timer.cancel()
         if len(self._waiting) >= self.most_lines:
-            self._begin()
+            self._begin_round()
         else:
-            self._timer = asyncio.get_running_loop().call_later(self.quiet, self._begin)
+            self._timer = asyncio.get_running_loop().call_later(self.quiet, self._begin_round)
 
-    def _begin(self) -> None:
+    def _begin_round(self) -> None:
         """Let what waits go on its way."""
         lines, self._waiting, self._size = self._waiting, [], 0
         if lines and self._memory is not None:
-            task = asyncio.create_task(self._round(self._memory, lines))
+            task = asyncio.create_task(self._run_round(self._memory, lines))
             self._rounds.add(task)
             task.add_done_callback(self._rounds.discard)
 
-    async def _round(self, memory: Memory, lines: list[_Line]) -> None:
+    async def _run_round(self, memory: Memory, lines: list[_Line]) -> None:
         """Send a batch and wait for its results."""
         try:
             # Where the server takes little at once, one waits for the other.
             async with self._turn if self._crowded else nullcontext():
-                sent = await self._sent(memory, lines)
+                sent = await self._note_sent(memory, lines)
                 if sent:
                     name = f"{MARK}-{secrets.token_hex(8)}"
                     await memory.begun(name, tuple(sent), None)
-                    identity = await self._created(memory, name, sent)
+                    identity = await self._create_batch(memory, name, sent)
                     await memory.begun(name, tuple(sent), identity)
                     self.tell(f"batch {identity} of {len(sent):,} requests is on its way")
-                    await self._concluded(memory, name, identity, sent)
+                    await self._conclude(memory, name, identity, sent)
         except asyncio.CancelledError:
             for line in lines:
                 line.leave()
@@ -236,7 +238,7 @@ class Batches(Endpoint):
             for line in lines:
                 line.answer(error)
 
-    async def _sent(self, memory: Memory, lines: list[_Line]) -> dict[int, _Line]:
+    async def _note_sent(self, memory: Memory, lines: list[_Line]) -> dict[int, _Line]:
         """Note each line before it leaves; those that cannot be paid for stay."""
 
         async def note(line: _Line) -> tuple[int, _Line] | None:
@@ -249,7 +251,7 @@ class Batches(Endpoint):
 
         return dict(noted for noted in await asyncio.gather(*map(note, lines)) if noted is not None)
 
-    async def _created(self, memory: Memory, name: str, sent: dict[int, _Line]) -> str:
+    async def _create_batch(self, memory: Memory, name: str, sent: dict[int, _Line]) -> str:
         """Upload the lines, begin a batch of them and return its identity."""
         import openai
 
@@ -265,7 +267,7 @@ class Batches(Endpoint):
         async def create() -> str:
             # A batch may exist though the answer to its creation was lost.
             nonlocal tried
-            existing = await self._named(name) if tried else None
+            existing = await self._find_batch(name) if tried else None
             tried += 1
             if existing is not None:
                 return existing
@@ -283,10 +285,10 @@ class Batches(Endpoint):
             return file_of(response.content)
 
         try:
-            uploaded = await self._tried(upload, LONGER)
-            return str(await self._tried(create))
+            uploaded = await self._retry(upload, LONGER)
+            return str(await self._retry(create))
         except openai.NotFoundError:
-            await self._lost(memory, sent, Failure(404, "no batches", paid=False, retried=False))
+            await self._fail_lines(memory, sent, Failure(404, "no batches", paid=False, retried=False))
             await memory.over(name)
             raise FatalError(f"{self.where}: this server takes no batches; ask without --batch") from None
         except (FatalError, UnansweredError, RetryableError) as error:
@@ -294,11 +296,11 @@ class Batches(Endpoint):
             if tried > 1 or (tried and isinstance(error, RetryableError)):
                 # It may exist all the same: whoever starts again looks for it.
                 raise FatalError(f"{self.where}: {problem}; start again later") from None
-            await self._lost(memory, sent, Failure(0, problem, paid=False, retried=False))
+            await self._fail_lines(memory, sent, Failure(0, problem, paid=False, retried=False))
             await memory.over(name)
             raise error if isinstance(error, FatalError) else FatalError(f"{self.where}: {problem}") from None
 
-    async def _named(self, name: str) -> str | None:
+    async def _find_batch(self, name: str) -> str | None:
         """Return the identity of the batch of this name, None where there is none among the latest."""
         import openai
 
@@ -317,36 +319,36 @@ class Batches(Endpoint):
 
     # Results -----------------------------------------------------------------------------------------
 
-    async def _concluded(self, memory: Memory, name: str, identity: str, sent: dict[int, _Line]) -> None:
+    async def _conclude(self, memory: Memory, name: str, identity: str, sent: dict[int, _Line]) -> None:
         """Wait until a batch is over and keep all that came of it."""
         import openai
 
-        batch = await self._ended(identity)
+        batch = await self._wait_until_over(identity)
         unread, error = dict(sent), None
         for file in batch.files if batch is not None else ():
             # A file that is gone has no results.
             with suppress(openai.NotFoundError):
-                await self._surely(partial(self._read, memory, file, unread))
+                await self._retry_or_end(partial(self._read, memory, file, unread))
         if batch is not None and batch.status == "failed":
-            error = await self._refused_whole(memory, batch, unread)
+            error = await self._handle_refused_batch(memory, batch, unread)
         else:
             self._crowded = min(self._crowded, 1)
-            await self._without(memory, "gone" if batch is None else batch.status, unread)
+            await self._fail_missing(memory, "gone" if batch is None else batch.status, unread)
         await memory.over(name)
         self.tell(f"batch {identity} is {'gone' if batch is None else batch.status}")
         if error is not None:
             raise error
         if batch is not None and batch.input_file:
-            await self._removed(batch.input_file)
+            await self._remove_file(batch.input_file)
 
-    async def _ended(self, identity: str) -> Batch | None:
+    async def _wait_until_over(self, identity: str) -> Batch | None:
         """Return the batch once it is over; None where the server does not know it."""
         import openai
 
         in_vain = 0
         while True:
             try:
-                batch: Batch = await self._tried(partial(self._looked_at, identity))
+                batch: Batch = await self._retry(partial(self._retrieve, identity))
                 in_vain = 0
                 if batch.status in OVER:
                     return batch
@@ -360,7 +362,7 @@ class Batches(Endpoint):
                     ) from None
             await asyncio.sleep(self.poll)
 
-    async def _looked_at(self, identity: str) -> Batch:
+    async def _retrieve(self, identity: str) -> Batch:
         response = await self.client.batches.with_raw_response.retrieve(identity)
         return batch_of(response.content, MARK)
 
@@ -375,7 +377,7 @@ class Batches(Endpoint):
                 (number, unread.pop(number), text) for number, text in results.items() if number in unread
             ]
             results.clear()
-            await asyncio.gather(*(self._result(memory, *result) for result in known))
+            await asyncio.gather(*(self._keep_result(memory, *result) for result in known))
 
         try:
             async with self.client.files.with_streaming_response.content(file) as response:
@@ -393,26 +395,28 @@ class Batches(Endpoint):
         finally:
             await keep()
 
-    async def _result(self, memory: Memory, number: int, line: _Line, text: bytes) -> None:
+    async def _keep_result(self, memory: Memory, number: int, line: _Line, text: bytes) -> None:
         """Keep one result and tell who waits for it."""
-        result = _loaded(text)
+        result = _decode(text)
         response = result["response"] if isinstance(result.get("response"), dict) else {}
         code, body = _status_of(response.get("status_code")), response.get("body")
         if code == 200 or not (code or isinstance(result.get("error"), dict)):
             reply = reply_from(body, line.draws, self.prices)
             try:
                 line.answer(
-                    await self.kept(reply, text, line.call, line.asked, number, memory, last=line.last)
+                    await self.record_reply(
+                        reply, text, line.call, line.asked, number, memory, last=line.last
+                    )
                 )
             except RetryableError as error:
                 line.answer(error)
             return
         refusal = refusal_of(code, body) if code else refusal_of(0, result)
-        failure, raised = self.refused_by(refusal, line.asked, len(line.draws), last=line.last)
+        failure, raised = self.handle_refusal(refusal, line.asked, len(line.draws), last=line.last)
         await memory.failed(number, failure)
         line.answer(raised)
 
-    async def _without(self, memory: Memory, status: str, lines: dict[int, _Line]) -> None:
+    async def _fail_missing(self, memory: Memory, status: str, lines: dict[int, _Line]) -> None:
         """Account for lines of which a batch has no result."""
         # Of a batch that was completed, or is gone, what it has cost is not known.
         paid = status in ("completed", "gone")
@@ -421,7 +425,7 @@ class Batches(Endpoint):
             await memory.failed(number, Failure(0, problem, paid=paid, retried=not line.last))
             line.answer(RetryableError(problem, 0.0, paid=paid))
 
-    async def _refused_whole(
+    async def _handle_refused_batch(
         self, memory: Memory, batch: Batch, lines: dict[int, _Line]
     ) -> FatalError | None:
         """Account for a batch that was not taken; one that is too large for now comes again in parts."""
@@ -429,7 +433,7 @@ class Batches(Endpoint):
         messages = dict.fromkeys(message for _, message in batch.errors)
         reason = self.without_key("; ".join(messages)[:LONGEST_MESSAGE]) or "no reason given"
         again = crowded and self._crowded < PATIENCE
-        await self._lost(
+        await self._fail_lines(
             memory, lines, Failure(0, f"the batch was refused: {reason}", paid=False, retried=again)
         )
         if not again:
@@ -442,13 +446,13 @@ class Batches(Endpoint):
             if line.future is not None and not line.future.done():
                 line.asked = self.dialect
                 line.body = self._body(line.call, line.draws)
-                self._put(line)
+                self._enqueue(line)
         return None
 
-    async def _lost(self, memory: Memory, sent: Mapping[int, _Line], failure: Failure) -> None:
+    async def _fail_lines(self, memory: Memory, sent: Mapping[int, _Line], failure: Failure) -> None:
         await asyncio.gather(*(memory.failed(number, failure) for number in sent))
 
-    async def _removed(self, file: str) -> None:
+    async def _remove_file(self, file: str) -> None:
         """Let the server keep the pictures no longer than needed."""
         import openai
 
@@ -457,18 +461,18 @@ class Batches(Endpoint):
         except openai.OpenAIError:
             return
 
-    async def _surely(self, act: Callable[[], Awaitable[Any]]) -> Any:
+    async def _retry_or_end(self, act: Callable[[], Awaitable[Any]]) -> Any:
         """Do something without which nothing may go on: what is there already must not be bought again.
 
         Raises:
             FatalError: it did not help.
         """
         try:
-            return await self._tried(act, LONGER)
+            return await self._retry(act, LONGER)
         except (RetryableError, UnansweredError) as error:
             raise FatalError(f"{self.where}: a batch cannot be read ({error}); start again later") from None
 
-    async def _tried(self, act: Callable[[], Awaitable[Any]], longer: float = 1) -> Any:
+    async def _retry(self, act: Callable[[], Awaitable[Any]], longer: float = 1) -> Any:
         """Do something at the server, again and again while that may help.
 
         Raises:
@@ -477,7 +481,7 @@ class Batches(Endpoint):
         """
         import openai
 
-        async for attempt in self.again():
+        async for attempt in self.retries():
             with attempt:
                 try:
                     async with asyncio.timeout(self.deadline * longer):
@@ -485,7 +489,7 @@ class Batches(Endpoint):
                 except openai.NotFoundError:
                     raise
                 except (openai.OpenAIError, OSError, BodyError) as error:
-                    raise self.failed(error, None, 1, last=True)[1] from None
+                    raise self.handle_error(error, None, 1, last=True)[1] from None
         raise AssertionError
 
 
@@ -531,11 +535,11 @@ def _number_of(text: bytes) -> int | None:
     number = CUSTOM_ID.search(text, 0, BEFORE_ID)
     if number is not None:
         return int(number[1])
-    named = str(_loaded(text).get("custom_id", ""))
+    named = str(_decode(text).get("custom_id", ""))
     return int(named) if named.isascii() and named.isdigit() and len(named) <= MOST_DIGITS else None
 
 
-def _loaded(text: bytes) -> dict[str, Any]:
+def _decode(text: bytes) -> dict[str, Any]:
     try:
         decoded = decoded_json(text) if len(text) <= ANSWER_LIMIT else None
     except ValueError:

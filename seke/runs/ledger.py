@@ -195,14 +195,14 @@ class Ledger:
         self._lock = _Lock(folder / "lock")
         try:
             # One to read and one to write, so that no reader sees what is not on disk.
-            self._db, self._own = (_connected(folder / NAME) for _ in range(2))
+            self._db, self._write_db = (_connect(folder / NAME) for _ in range(2))
             self._db.executescript(TABLES)
             self._check_version()
             self._db.execute(UNKNOWN)
             newest = self._db.execute("SELECT max(number) FROM requests").fetchone()[0]
         except (sqlite3.Error, SekeError) as error:
             self._lock.release()
-            raise _in_plain_words(error, folder) from None
+            raise _ledger_error(error, folder) from None
         self._next = (newest or 0) + 1
         self._calls: dict[int, tuple[Call, float]] = {}
         self._kept: set[str] = set()
@@ -210,7 +210,7 @@ class Ledger:
         self.patient = False
         total = self.totals()
         self._spent = total.spent + total.perhaps
-        self._batches = self._on_their_way()
+        self._batches = self._pending_batches()
         self._work: queue.SimpleQueue[tuple[Work, Callable[[Any, Any], None]] | None] = queue.SimpleQueue()
         self._unwritable: Exception | None = None
         self._writer = threading.Thread(target=self._write, name="ledger", daemon=True)
@@ -223,7 +223,7 @@ class Ledger:
         elif int(facts["version"]) > VERSION:
             raise SekeError(f"{self.folder}: was written by a newer version of seke")
 
-    def _on_their_way(self) -> dict[str, tuple[str | None, dict[int, tuple[Call, tuple[int, ...]]]]]:
+    def _pending_batches(self) -> dict[str, tuple[str | None, dict[int, tuple[Call, tuple[int, ...]]]]]:
         """Return the batches that an earlier process left, and go on with what was asked in them."""
         batches: dict[str, Any] = {
             name: (identity, {})
@@ -245,7 +245,7 @@ class Ledger:
         self._work.put(None)
         self._writer.join()
         self._db.close()
-        self._own.close()
+        self._write_db.close()
         self._lock.release()
 
     # What is told to it ------------------------------------------------------------------------------
@@ -255,10 +255,10 @@ class Ledger:
         worst = worst_price or 0.0
         if self.max_cost is not None and worst_price is None:
             raise OutOfMoneyError("--max-cost cannot be kept: no price is known of what is asked")
-        while self.patient and self._calls and self._dear(worst):
+        while self.patient and self._calls and self._exceeds_max_cost(worst):
             self._waiting.append(asyncio.get_running_loop().create_future())
             await self._waiting[-1]
-        if self._dear(worst):
+        if self._exceeds_max_cost(worst):
             raise OutOfMoneyError(
                 f"the next request could pass --max-cost {self.max_cost:g}: {self._spent:.4f} USD are spent, "
                 f"may have been, or are on their way, and it can cost {worst:.4f}"
@@ -280,13 +280,13 @@ class Ledger:
                 self._kept.add(prompt.digest)
             db.execute(REQUEST, (*row, worst_price, time.time()))
 
-        await self._done(write)
+        await self._submit(write)
         return number
 
-    def _dear(self, worst: float) -> bool:
+    def _exceeds_max_cost(self, worst: float) -> bool:
         return self.max_cost is not None and self._spent + worst > self.max_cost
 
-    def _back(self, number: int, price: float | None) -> Call:
+    def _settle_cost(self, number: int, price: float | None) -> Call:
         """Take what a request cost for what it could have cost; None where that stays unknown."""
         call, worst = self._calls.pop(number)
         self._spent += 0.0 if price is None else price - worst
@@ -298,7 +298,7 @@ class Ledger:
 
     async def answered(self, number: int, reply: Reply) -> None:
         """Keep what a request brought; see `messages.Journal`."""
-        call = self._back(number, reply.price)
+        call = self._settle_cost(number, reply.price)
         key = _key(call.request.line)
         rows = []
         for choice in reply.choices:
@@ -315,23 +315,23 @@ class Ledger:
             db.executemany(CHOICE, rows)
             db.execute(ANSWERED, ended)
 
-        await self._done(write)
+        await self._submit(write)
 
     async def failed(self, number: int, failure: Failure) -> None:
         """Keep why a request brought nothing; see `messages.Journal`."""
-        self._back(number, None if failure.paid else 0.0)
+        self._settle_cost(number, None if failure.paid else 0.0)
         row = (time.time(), failure.code, failure.message, int(failure.paid), number)
-        await self._done(lambda db: db.execute(FAILED, row))
+        await self._submit(lambda db: db.execute(FAILED, row))
 
     async def begun(self, name: str, numbers: Sequence[int], identity: str | None) -> None:
         """Note a batch; see `batch_client.Memory`."""
         row = (name, identity, json.dumps(numbers))
-        await self._done(lambda db: db.execute(BEGUN, row))
+        await self._submit(lambda db: db.execute(BEGUN, row))
 
     async def over(self, name: str) -> None:
         """Note that a batch is over; see `batch_client.Memory`."""
         self._batches.pop(name, None)
-        await self._done(lambda db: db.execute("UPDATE batches SET over = 1 WHERE name = ?", (name,)))
+        await self._submit(lambda db: db.execute("UPDATE batches SET over = 1 WHERE name = ?", (name,)))
 
     def batches(self) -> Mapping[str, tuple[str | None, Mapping[int, tuple[Call, tuple[int, ...]]]]]:
         """Return the batches that an earlier process left on their way; see `batch_client.Memory`."""
@@ -340,7 +340,7 @@ class Ledger:
     async def settle(self, reasons: Mapping[str, str]) -> None:
         """Note that nothing more is asked about items; item -> why, beyond what its answers say."""
         rows = list(reasons.items())
-        await self._done(
+        await self._submit(
             lambda db: db.executemany("INSERT OR REPLACE INTO settled VALUES (?, ?)", rows) and None
         )
 
@@ -378,17 +378,17 @@ class Ledger:
     def records(self, items: Sequence[str]) -> dict[str, list[Record]]:
         """Return the sample records of items, in the order of their lines and draws."""
         by_item: dict[str, list[Record]] = defaultdict(list)
-        for item, text in self._of(RECORDS, items):
+        for item, text in self._select(RECORDS, items):
             by_item[item].append(json.loads(text))
         return by_item
 
     def lines(self, items: Sequence[str]) -> dict[ReadingKey, Asked]:
         """Return what was asked of each line of these items."""
         came: dict[tuple[str, ...], set[int]] = defaultdict(set)
-        for *key, draw in self._of(DRAWS, items):
+        for *key, draw in self._select(DRAWS, items):
             came[tuple(key)].add(draw)
         by_line = {}
-        for *key, upto, prompt, picture in self._of(LINES, items):
+        for *key, upto, prompt, picture in self._select(LINES, items):
             missing = (draw for draw in range(upto) if draw not in came[tuple(key)])
             by_line[_line(key)] = Asked(upto, tuple(missing), prompt, picture)
         return by_line
@@ -411,11 +411,11 @@ class Ledger:
 
     def reasons(self, items: Sequence[str]) -> dict[str, str]:
         """Return of items that are settled why, beyond what their answers say."""
-        return dict(self._of("SELECT item, reason FROM settled WHERE item IN (%s)", items))
+        return dict(self._select("SELECT item, reason FROM settled WHERE item IN (%s)", items))
 
     def settled(self, items: Sequence[str]) -> int:
         """Return how many of these items are settled."""
-        return sum(1 for _ in self._of("SELECT item FROM settled WHERE item IN (%s)", items))
+        return sum(1 for _ in self._select("SELECT item FROM settled WHERE item IN (%s)", items))
 
     def raw(self) -> Iterator[Record]:
         """Yield all answers as they came, as `RecordedModel` reads them."""
@@ -426,13 +426,13 @@ class Ledger:
 
     def tokens(self, items: Sequence[str], observer: str) -> list[RequestTokens]:
         """Return the tokens of requests to an observer about items, of those where the server told them."""
-        return [RequestTokens(*row) for row in self._of(TOKENS, items, observer)]
+        return [RequestTokens(*row) for row in self._select(TOKENS, items, observer)]
 
     def totals(self) -> Totals:
         """Return what the run has come to."""
         return _totals(self._db)
 
-    def _of(self, statement: str, items: Sequence[str], *more: str) -> Iterator[Any]:
+    def _select(self, statement: str, items: Sequence[str], *more: str) -> Iterator[Any]:
         """Yield the rows of a statement about items; more: what it takes after these."""
         for start in range(0, len(items), AT_ONCE):
             some = items[start : start + AT_ONCE]
@@ -440,7 +440,7 @@ class Ledger:
 
     # The writer --------------------------------------------------------------------------------------
 
-    async def _done(self, work: Work) -> None:
+    async def _submit(self, work: Work) -> None:
         """Return when what is to be written is on disk."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
@@ -479,17 +479,17 @@ class Ledger:
 
     def _commit(self, works: list[Work]) -> Exception | None:
         try:
-            self._own.execute("BEGIN IMMEDIATE")
+            self._write_db.execute("BEGIN IMMEDIATE")
             for work in works:
-                work(self._own)
-            self._own.execute("COMMIT")
+                work(self._write_db)
+            self._write_db.execute("COMMIT")
         except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
             with suppress(sqlite3.Error):
-                self._own.execute("ROLLBACK")
+                self._write_db.execute("ROLLBACK")
             self._kept.clear()
             if not isinstance(error, sqlite3.Error | OSError):
                 raise
-            return AccountError(str(_in_plain_words(error, self.folder)))
+            return AccountError(str(_ledger_error(error, self.folder)))
         return None
 
 
@@ -512,7 +512,7 @@ def status_of(folder: Path) -> tuple[Record, int, Totals]:
     if not path.is_file():
         raise SekeError(f"{folder}: is no run (it has no {NAME})")
     with (
-        plainly(folder),
+        plain_errors(folder),
         closing(sqlite3.connect(f"file:{path}?mode=ro", timeout=30, uri=True)) as db,
     ):
         facts = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM facts")}
@@ -523,7 +523,7 @@ def status_of(folder: Path) -> tuple[Record, int, Totals]:
 def totals_by_observer(folder: Path) -> list[ObserverTotals]:
     """Return what was asked of each observer of a run, also while a process is at it."""
     with (
-        plainly(folder),
+        plain_errors(folder),
         closing(sqlite3.connect(f"file:{folder / NAME}?mode=ro", timeout=30, uri=True)) as db,
     ):
         return [ObserverTotals(*row) for row in db.execute(BY_OBSERVER)]
@@ -538,7 +538,7 @@ def order_of(folder: Path, item: str) -> list[ReadingKey]:
     if not path.is_file():
         return []
     with (
-        plainly(folder),
+        plain_errors(folder),
         closing(sqlite3.connect(f"file:{path}?mode=ro", timeout=30, uri=True)) as db,
     ):
         return [_line(key) for key in db.execute(ORDER, (item,))]
@@ -554,7 +554,7 @@ def course_of(folder: Path) -> list[tuple[ReadingKey, float | None, float | None
     if not path.is_file():
         return []
     with (
-        plainly(folder),
+        plain_errors(folder),
         closing(sqlite3.connect(f"file:{path}?mode=ro", timeout=30, uri=True)) as db,
     ):
         return [(_line(key), when, price) for *key, when, price in db.execute(EVERY)]
@@ -586,7 +586,7 @@ class _Lock:
         self._file.close()
 
 
-def _connected(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
@@ -594,7 +594,7 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def plainly(folder: Path) -> Iterator[None]:
+def plain_errors(folder: Path) -> Iterator[None]:
     """Say in plain words what is wrong with a run's ledger.
 
     Raises:
@@ -603,10 +603,10 @@ def plainly(folder: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise _in_plain_words(error, folder) from None
+        raise _ledger_error(error, folder) from None
 
 
-def _in_plain_words(error: Exception, folder: Path) -> SekeError:
+def _ledger_error(error: Exception, folder: Path) -> SekeError:
     if isinstance(error, SekeError):
         return error
     if "full" in str(error):

@@ -13,7 +13,7 @@ import msgspec
 from engine import SekeError
 from seke.runs.item_list import ITEMS, decoded_lines, known_items
 from seke.runs.ledger import NAME as LEDGER
-from seke.runs.ledger import plainly, status_of
+from seke.runs.ledger import plain_errors, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -83,7 +83,10 @@ class Run:
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise SekeError(f"{folder / SUMMARY}: cannot be read ({error})") from None
         items = known_items(folder)
-        with plainly(folder), closing(sqlite3.connect(f"file:{folder / LEDGER}?mode=ro", uri=True)) as db:
+        with (
+            plain_errors(folder),
+            closing(sqlite3.connect(f"file:{folder / LEDGER}?mode=ro", uri=True)) as db,
+        ):
             models = tuple(
                 Answered(model, mark, count, _day(first), _day(last))
                 for model, mark, count, first, last in db.execute(MODELS)

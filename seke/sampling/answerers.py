@@ -169,7 +169,7 @@ class RecordedSource:
     def known(self, base: Knowledge) -> Answers:
         """Return what there is without asking: the samples of observers that cannot be asked."""
         askable = [base.observers[line[1]].askable for line in self.samples.line]
-        return self._gathered(self.items, ~np.array(askable, dtype=bool))
+        return self._gather(self.items, ~np.array(askable, dtype=bool))
 
     def ask(self, requests: Sequence[Request]) -> Answers:
         """Return the next samples of each line, as far as there are any."""
@@ -177,9 +177,9 @@ class RecordedSource:
         for request in requests:
             rows = self.lines.get(request.line, [])
             chosen[rows[request.first : request.first + request.samples]] = True
-        return self._gathered(tuple(request.item for request in requests), chosen)
+        return self._gather(tuple(request.item for request in requests), chosen)
 
-    def _gathered(self, items: tuple[str, ...], chosen: NDArray[np.bool_]) -> Answers:
+    def _gather(self, items: tuple[str, ...], chosen: NDArray[np.bool_]) -> Answers:
         """Return the chosen samples, about these items."""
         place = {name: i for i, name in enumerate(items)}
         of = np.array([place.get(name, -1) for name in self.samples.items], dtype=np.int64)

@@ -81,9 +81,9 @@ def simulate(
         engine.SekeError: a name that the base does not have; an observer that answers none of the questions.
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
-    _known("population", [population] if population else [], base.populations)
-    _known("observer", observers, base.observers)
-    _known("question", questions, base.questions)
+    _check_known("population", [population] if population else [], base.populations)
+    _check_known("observer", observers, base.observers)
+    _check_known("question", questions, base.questions)
     if not observers and not base.policy.ask:
         raise SekeError(f"the policy of {base.name} asks nobody; name an observer")
     asked = list(questions) or [name for name, question in base.questions.items() if not question.about_one]
@@ -97,7 +97,7 @@ def simulate(
         yield maker.simulate(inference, names, misfit, when, rng)
 
 
-def _known(what: str, names: Sequence[str], known: Any) -> None:
+def _check_known(what: str, names: Sequence[str], known: Any) -> None:
     for name in names:
         if name not in known:
             raise SekeError(f"no {what} is called {name!r}{did_you_mean(name, known)}")
@@ -148,7 +148,7 @@ class _Maker:
                 drawn = simulated[observer.name].reading(question.name, self.draws)
                 self._write(samples, names, observer, question, view, drawn, rng)
         rows = [
-            {"item": item} | {name: _plain(table[name][i]) for name in self.columns}
+            {"item": item} | {name: _label_cell(table[name][i]) for name in self.columns}
             for i, item in enumerate(names)
         ]
         return Simulated(rows, [sample for item_samples in samples for sample in item_samples])
@@ -181,7 +181,7 @@ class _Maker:
                 if view != Answers.USUAL_VIEW:
                     record["view"] = view
                 for name in spoken:
-                    self._say(record, self.field_of.get(name), name, sample_values[name][i][draw])
+                    self._set_value(record, self.field_of.get(name), name, sample_values[name][i][draw])
                 samples[i].append(record)
 
     def _sample_values(self, observer: Observer, name: str, answers: NDArray[Any]) -> list[list[Any]]:
@@ -193,7 +193,7 @@ class _Maker:
         words = observer.labels[name].answers
         return [[words[answer] for answer in row] for row in answers.tolist()]
 
-    def _say(self, record: Record, field: Field | None, name: str, value: Any) -> None:
+    def _set_value(self, record: Record, field: Field | None, name: str, value: Any) -> None:
         if field is None:
             record.setdefault("reports", {})[name] = value
         elif field.kind == "binary":
@@ -202,7 +202,7 @@ class _Maker:
             record[field.name] = value
 
 
-def _plain(value: Any) -> Any:
+def _label_cell(value: Any) -> Any:
     """Return a value of the label table: binary ones are 0 or 1."""
     if isinstance(value, bool):
         return int(value)

@@ -141,7 +141,7 @@ class Endpoint:
         except openai.APIStatusError as error:
             refusal = self.refusal(error)
             if refusal.fatal and refusal.code != 404:
-                raise self.fatal(refusal) from None
+                raise self.fatal_error(refusal) from None
             return
         except (openai.APIConnectionError, TimeoutError) as error:
             if isinstance(error.__cause__, BodyError):
@@ -186,7 +186,7 @@ class Endpoint:
         """Ask for some draws, again and again while that may help."""
         paid = 0
         try:
-            async for attempt in self.again():
+            async for attempt in self.retries():
                 last = attempt.retry_state.attempt_number >= self.attempts or paid + 1 >= MOST_PAID
                 with attempt:
                     try:
@@ -207,7 +207,7 @@ class Endpoint:
         self._answered, self._consecutive_failures = self._answered + 1, 0
         return reply.choices
 
-    def again(self) -> AsyncRetrying:
+    def retries(self) -> AsyncRetrying:
         """Return attempts, the next one as late as the server says, else after a growing random time."""
         import tenacity
 
@@ -244,13 +244,13 @@ class Endpoint:
                 await asyncio.shield(journal.failed(number, lost))
                 raise
             except Exception as error:
-                failure, raised = self.failed(error, asked, len(draws), last=last)
+                failure, raised = self.handle_error(error, asked, len(draws), last=last)
                 await journal.failed(number, failure)
                 raise raised from None
             reply = reply_of(body, draws, self.prices, time.monotonic() - started)
-            return await self.kept(reply, body, call, asked, number, journal, last=last)
+            return await self.record_reply(reply, body, call, asked, number, journal, last=last)
 
-    async def kept(
+    async def record_reply(
         self,
         reply: Reply | None,
         body: bytes,
@@ -268,7 +268,7 @@ class Endpoint:
             raise RetryableError(message, paid=True)
         self.estimate.note_prompt(call, reply.prompt_tokens)
         await journal.answered(number, reply)
-        self._look_at(reply, asked)
+        self._note_structure(reply, asked)
         return reply
 
     async def _post(self, call: Call, draws: tuple[int, ...], asked: Dialect) -> bytes:
@@ -286,7 +286,7 @@ class Endpoint:
             body: bytes = await response.read()
             return body
 
-    def _look_at(self, reply: Reply, asked: Dialect) -> None:
+    def _note_structure(self, reply: Reply, asked: Dialect) -> None:
         """Ask in a simpler form where a server takes the one that is asked for and does not keep to it."""
         complete = [
             choice
@@ -304,7 +304,7 @@ class Endpoint:
         """Return what is said to the server to get these draws."""
         return asked.body(call, len(draws), self.settings, seed_of(self.settings, call, draws[0]))
 
-    def failed(
+    def handle_error(
         self, error: Exception, asked: Dialect | None, samples: int, *, last: bool
     ) -> tuple[Failure, Exception]:
         """Return what is to be kept of a failure, and what is to be raised.
@@ -314,7 +314,7 @@ class Endpoint:
         import openai
 
         if isinstance(error, openai.APIStatusError):
-            return self.refused_by(self.refusal(error), asked, samples, last=last)
+            return self.handle_refusal(self.refusal(error), asked, samples, last=last)
         fault = error if isinstance(error, BodyError) else error.__cause__
         if isinstance(fault, BodyError):
             message = self.without_key(str(fault))
@@ -341,13 +341,13 @@ class Endpoint:
         """Return what a server said, without the key where it repeats that."""
         return message.replace(self._key, "(the key)") if self._key else message
 
-    def refused_by(
+    def handle_refusal(
         self, refusal: Refusal, asked: Dialect | None, samples: int, *, last: bool
     ) -> tuple[Failure, Exception]:
         """Return what is to be kept of a refusal, and what is to be raised."""
         code, message = refusal.code, refusal.message
         if refusal.fatal:
-            self._end = self.fatal(refusal)
+            self._end = self.fatal_error(refusal)
             return Failure(code, message, paid=False, retried=False), self._end
         if refusal.passing:
             if code == 429:
@@ -368,7 +368,7 @@ class Endpoint:
         reason = f"{code}: {message}" if code else message
         return Failure(code, message, paid=False, retried=False), UnansweredError(reason)
 
-    def fatal(self, refusal: Refusal) -> FatalError:
+    def fatal_error(self, refusal: Refusal) -> FatalError:
         """Return in plain words what is wrong where nothing can be asked."""
         code, message = refusal.code, refusal.message
         if refusal.spent:

@@ -103,14 +103,14 @@ class BodyBounds:
         success = response.is_success
         is_file = response.request.url.path.endswith("/content")
         limit = (RESULT_FILE_LIMIT if is_file else ANSWER_LIMIT) if success else ERROR_LIMIT
-        bounded = _bounded(stream, limit)
+        bounded = _bound(stream, limit)
         try:
             if len(codings) > MOST_CODINGS:
                 raise BodyError(
                     f"the answer is compressed {len(codings)} times; at most {MOST_CODINGS} are read"
                 )
             for coding in reversed(codings):
-                bounded = _bounded(_unpacked(bounded, coding), limit)
+                bounded = _bound(_decompress(bounded, coding), limit)
             if success and not is_file:
                 bounded = self._few_at_once(bounded)
             async with aclosing(bounded):
@@ -152,7 +152,7 @@ class _BoundedStream:
         await self.stream.aclose()
 
 
-async def _bounded(pieces: AsyncIterator[bytes], limit: int) -> Pieces:
+async def _bound(pieces: AsyncIterator[bytes], limit: int) -> Pieces:
     """Pass on at most so many bytes; more than these are no answer."""
     size, beginning = 0, b""
     async for piece in pieces:
@@ -166,7 +166,7 @@ async def _bounded(pieces: AsyncIterator[bytes], limit: int) -> Pieces:
         await asyncio.sleep(0)
 
 
-async def _unpacked(pieces: AsyncIterator[bytes], coding: str) -> Pieces:
+async def _decompress(pieces: AsyncIterator[bytes], coding: str) -> Pieces:
     """Unpack a body that is compressed in this way."""
     if coding not in WINDOWS:
         raise BodyError(f"the answer is compressed as {coding[:20]!r}; asked for was {ACCEPTED}")
@@ -182,7 +182,7 @@ async def _unpacked(pieces: AsyncIterator[bytes], coding: str) -> Pieces:
                     if coding == "deflate" or not GZIP_MAGIC.startswith(remaining[:2]):
                         break
                     inflater = zlib.decompressobj(GZIP_WINDOW)
-                for piece in _inflated(inflater, remaining):
+                for piece in _inflate(inflater, remaining):
                     yield piece
                     await asyncio.sleep(0)
                 remaining = inflater.unused_data
@@ -197,7 +197,7 @@ def _has_zlib_header(data: bytes) -> bool:
     return data[0] & 15 == 8 and (len(data) < 2 or (data[0] << 8 | data[1]) % 31 == 0)
 
 
-def _inflated(inflater: Any, packed: bytes) -> Iterator[bytes]:
+def _inflate(inflater: Any, packed: bytes) -> Iterator[bytes]:
     piece = inflater.decompress(packed, PIECE)
     while piece:
         yield piece

@@ -169,8 +169,8 @@ def test_another_process_is_told_who_is_there(ledger, tmp_path):
 
 
 def test_a_full_disk_stops_cleanly(ledger, tmp_path):
-    pages = ledger._own.execute("PRAGMA page_count").fetchone()[0]
-    ledger._own.execute(f"PRAGMA max_page_count = {pages + 1}")
+    pages = ledger._write_db.execute("PRAGMA page_count").fetchone()[0]
+    ledger._write_db.execute(f"PRAGMA max_page_count = {pages + 1}")
 
     async def go():
         number = await ledger.sent(call(), (0,), None)
