@@ -22,7 +22,7 @@ from seke.datasets.images import ENDINGS, Box
 from seke.files.lines import read_lines
 from seke.files.parquet import ParquetTable
 from seke.samples.csv_rows import csv_rows
-from seke.samples.schema import met, parsed
+from seke.samples.schema import describe_met, parse_json_line
 from seke.tables.label_table import BESIDE, ITEM, labels_from
 
 if TYPE_CHECKING:
@@ -181,9 +181,9 @@ def _rows(path: Path) -> Iterator[Row]:
 
 
 def _object(place: str, line: bytes) -> Record:
-    row = parsed(line, place)
+    row = parse_json_line(line, place)
     if not isinstance(row, dict):
-        raise AnswerError(f"{place}: a row is an object with named fields; {met(row)}")
+        raise AnswerError(f"{place}: a row is an object with named fields; {describe_met(row)}")
     return {key: cell for key, cell in row.items() if cell is not None}
 
 

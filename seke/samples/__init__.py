@@ -24,10 +24,10 @@ from seke.files.lines import shown
 from seke.samples.binding import bind
 from seke.samples.columns import split
 from seke.samples.csv_rows import read_table
-from seke.samples.grouping import contiguous, gathered
+from seke.samples.grouping import gather_items, stream_items
 from seke.samples.jsonl import read_json_lines
-from seke.samples.schema import in_chunks, record_of, structured
-from seke.samples.single import SingleSamples, singled
+from seke.samples.schema import in_chunks, record_of, structure_records
+from seke.samples.single import SingleSamples, split_samples
 from seke.samples.to_engine import answers_of, arrange
 from seke.samples.vocabulary import FIXED, vocabulary_of
 
@@ -79,7 +79,7 @@ def read_batches(
     prefixes = [f"{shown(path)}:" for path in paths]
     chunks = _chunks(paths, vocabulary, progress)
     sheets = (bind(chunk, vocabulary, prefixes[chunk.file]) for chunk in chunks)
-    whole = contiguous(sheets, size, prefixes) if in_order else gathered(sheets, size, in_memory)
+    whole = stream_items(sheets, size, prefixes) if in_order else gather_items(sheets, size, in_memory)
     return _batches((chunks, sheets, whole), vocabulary, prefixes, size)
 
 
@@ -95,10 +95,10 @@ def answers_from(
     No records at all are no error here: they yield nothing.
     """
     vocabulary = vocabulary_of(knowledge)
-    samples = structured(enumerate(records, 1), vocabulary, "record ")
+    samples = structure_records(enumerate(records, 1), vocabulary, "record ")
     chunks = in_chunks(0, samples)
     sheets = (bind(chunk, vocabulary, "record ") for chunk in chunks)
-    whole = gathered(sheets, size, in_memory)
+    whole = gather_items(sheets, size, in_memory)
     return _batches((chunks, sheets, whole), vocabulary, ["record "], size)
 
 
@@ -113,10 +113,10 @@ def single_samples(
     if paths:
         chunks = _chunks(paths, vocabulary, None)
     else:
-        chunks = in_chunks(0, structured(enumerate(given, 1), vocabulary, "record "))
+        chunks = in_chunks(0, structure_records(enumerate(given, 1), vocabulary, "record "))
     sheets = (bind(chunk, vocabulary, prefixes[chunk.file]) for chunk in chunks)
-    whole = list(gathered(sheets, len(given), sys.maxsize))
-    return singled(whole[0] if whole else None, vocabulary, prefixes)
+    whole = list(gather_items(sheets, len(given), sys.maxsize))
+    return split_samples(whole[0] if whole else None, vocabulary, prefixes)
 
 
 def read_records(paths: Sequence[str | Path], knowledge: Knowledge) -> list[dict[str, object]]:

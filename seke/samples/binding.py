@@ -27,8 +27,8 @@ from seke.samples.columns import (
     pack,
     structure,
 )
-from seke.samples.columns_builder import Draft, given, looked_up, unknown
-from seke.samples.schema import ALLOWED, met, not_finite
+from seke.samples.columns_builder import Draft, filled_rows, look_up, unknown_name
+from seke.samples.schema import ALLOWED, describe_met, not_finite_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,7 +48,7 @@ def bind(chunk: Chunk, vocabulary: Vocabulary, prefix: str) -> Sheet:
     draft = Draft(chunk.records, vocabulary)
     for index, field in enumerate(vocabulary.fields):
         values = list(map(attrgetter(f"field_{index}"), chunk.records))
-        rows = given(values)
+        rows = filled_rows(values)
         if len(rows) < len(values):
             values = [values[row] for row in rows]
         if not values:
@@ -101,7 +101,7 @@ def _flat(rows: Ints, values: list[Any]) -> tuple[Ints, Ints, Ints]:
 
 
 def _rankings(draft: Draft, path: str, variable: int, rows: Ints, values: list[list[str]]) -> None:
-    def repeated(at: int) -> str:
+    def twice_reason(at: int) -> str:
         twice = next(name for name in values[at] if values[at].count(name) > 1)
         return f"{path}: the ranking names {twice!r} more than once"
 
@@ -111,7 +111,7 @@ def _rankings(draft: Draft, path: str, variable: int, rows: Ints, values: list[l
     names = list(chain.from_iterable(values))
     flat_rows, owner, place = _flat(rows, values)
     answers = draft.answers(variable, flat_rows, names, lambda at: f"{path}[{place[at]}]")
-    draft.note(different < lengths, rows, repeated)
+    draft.note(different < lengths, rows, twice_reason)
     places = np.full((len(rows), 3), -1, dtype=np.int64)
     early = place < 3
     places[owner[early], place[early]] = answers[early]
@@ -145,7 +145,7 @@ def _check_range(
     path: Callable[[int], str],
 ) -> None:
     low, high = limits
-    draft.note(~np.isfinite(numbers), rows, lambda at: not_finite(path(at), float(numbers[at])))
+    draft.note(~np.isfinite(numbers), rows, lambda at: not_finite_fault(path(at), float(numbers[at])))
     draft.note(
         ~((numbers >= low) & (numbers <= high)),
         rows,
@@ -176,9 +176,9 @@ def _binary_level(draft: Draft, index: int, field: Field, rows: Ints, values: li
 def _closed_world(draft: Draft, index: int, field: Field, rows: Ints, values: list[list[str]]) -> None:
     vocabulary, path = draft.vocabulary, field.name
     names = list(chain.from_iterable(values))
-    members = looked_up(names, field.members)
+    members = look_up(names, field.members)
     flat_rows = np.repeat(rows, list(map(len, values)))
-    draft.note(members < 0, flat_rows, lambda at: unknown(path, "variable", names[at], field.members))
+    draft.note(members < 0, flat_rows, lambda at: unknown_name(path, "variable", names[at], field.members))
     variable = (members >= 0) & (members < len(vocabulary.names))
     present, present_rows = members[variable], flat_rows[variable]
     draft.check(present_rows, present, lambda at: f"{path}.{vocabulary.names[present[at]]}")
@@ -209,12 +209,12 @@ def _mappings(draft: Draft, field: Field, rows: Ints, values: list[dict[str, Any
         return
     values = _without_codes(draft, field, rows, values)
     names = list(chain.from_iterable(values))
-    variables = looked_up(names, field.members)
+    variables = look_up(names, field.members)
     flat_rows, _, _ = _flat(rows, values)
     draft.note(
         variables < 0,
         flat_rows,
-        lambda at: unknown(field.name, "variable", names[at], field.members),
+        lambda at: unknown_name(field.name, "variable", names[at], field.members),
     )
     flat = list(chain.from_iterable(map(dict.values, values)))
     sights = np.maximum(variables, 0)
@@ -271,7 +271,7 @@ def _reports(draft: Draft) -> None:
     """The values under `reports`, gathered by variable and worked like those of the levels."""
     gathered: dict[str, tuple[list[int], list[Any]]] = {}
     column = [record.reports for record in draft.records]
-    for row in given(column).tolist():
+    for row in filled_rows(column).tolist():
         for name, value in column[row].items():
             rows_and_values = gathered.setdefault(name, ([], []))
             rows_and_values[0].append(row)
@@ -280,7 +280,7 @@ def _reports(draft: Draft) -> None:
         rows, path = np.array(listed, dtype=np.int64), f"reports.{name}"
         index = draft.vocabulary.indices.get(name)
         if index is None:
-            reason = unknown("reports", "variable", name, draft.vocabulary.indices)
+            reason = unknown_name("reports", "variable", name, draft.vocabulary.indices)
             draft.note_all(rows, reason)
             continue
         _refuse_twice(draft, path, index, rows)
@@ -293,7 +293,7 @@ def _report(draft: Draft, path: str, variable: int, rows: Ints, values: list[Any
     draft.note(
         ~np.array(fits),
         rows,
-        lambda at: f"{path}: {met(values[at])}; allowed is {ALLOWED[_REPORTED[kind]]}",
+        lambda at: f"{path}: {describe_met(values[at])}; allowed is {ALLOWED[_REPORTED[kind]]}",
     )
     # null is "not visible" for a binary variable and "missing" for the others.
     kept = [at for at, fit in enumerate(fits) if fit and (kind == "binary" or values[at] is not None)]

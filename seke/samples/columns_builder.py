@@ -33,12 +33,12 @@ class _Lookup(dict[str, int]):
         return -1
 
 
-def looked_up(names: Sequence[str], known: Mapping[str, int]) -> Ints:
+def look_up(names: Sequence[str], known: Mapping[str, int]) -> Ints:
     """The number of each name, -1 where it is unknown."""
     return np.fromiter(map(_Lookup(known).__getitem__, names), dtype=np.int64, count=len(names))
 
 
-def given(values: list[Any]) -> Ints:
+def filled_rows(values: list[Any]) -> Ints:
     """Where a column holds something."""
     missing = values.count(None)
     if missing in (0, len(values)):
@@ -46,7 +46,7 @@ def given(values: list[Any]) -> Ints:
     return np.array([row for row, value in enumerate(values) if value is not None], dtype=np.int64)
 
 
-def unknown(path: str, what: str, name: str, known: Iterable[str]) -> str:
+def unknown_name(path: str, what: str, name: str, known: Iterable[str]) -> str:
     """The message for a name that is not declared."""
     shown = name if len(name) <= 60 else f"{name[:57]}..."
     return f"{path}: no such {what}: {shown!r}{did_you_mean(name, known)}"
@@ -62,12 +62,12 @@ class Draft:
         self._fault: tuple[int, str] | None = None
         observers = [record.observer for record in records]
         questions = [record.question for record in records]
-        self.observer = self._declared("observer", observers, vocabulary.observers)
-        self.question = self._declared("question", questions, vocabulary.questions)
+        self.observer = self._codes_of("observer", observers, vocabulary.observers)
+        self.question = self._codes_of("question", questions, vocabulary.questions)
 
-    def _declared(self, key: str, names: list[str], known: Mapping[str, int]) -> Ints:
-        codes = looked_up(names, known)
-        self.note(codes < 0, np.arange(len(codes)), lambda at: unknown(key, key, names[at], known))
+    def _codes_of(self, key: str, names: list[str], known: Mapping[str, int]) -> Ints:
+        codes = look_up(names, known)
+        self.note(codes < 0, np.arange(len(codes)), lambda at: unknown_name(key, key, names[at], known))
         return np.maximum(codes, 0)  # a fault is noted: what follows may think of any
 
     def note(self, bad: NDArray[np.bool_], rows: Ints, reason: Callable[[int], str]) -> None:
@@ -99,14 +99,14 @@ class Draft:
     def statuses(self, entries: NDArray[np.void]) -> Ints:
         """The records' statuses; an answer reports something if and only if it is ok."""
         names = [record.status for record in self.records]
-        codes = looked_up(names, _STATUS)
+        codes = look_up(names, _STATUS)
         reports = np.bincount(entries["row"], minlength=len(names)) > 0
         rows = np.arange(len(names))
         self.note((codes == 0) & ~reports, rows, lambda _: "has status ok but reports nothing")
-        self.note((codes > 0) & reports, rows, lambda at: self._overfull(at, names[at]))
+        self.note((codes > 0) & reports, rows, lambda at: self._overfull_fault(at, names[at]))
         return codes
 
-    def _overfull(self, row: int, status: str) -> str:
+    def _overfull_fault(self, row: int, status: str) -> str:
         keys = [field.name for field in self.vocabulary.fields]
         values = [getattr(self.records[row], f"field_{index}") for index in range(len(keys))]
         filled = [key for key, value in zip(keys, values, strict=True) if value is not None]
@@ -117,15 +117,15 @@ class Draft:
         """Check that the questions ask for the variables and the observers report them."""
         vocabulary = self.vocabulary
         asked = vocabulary.asked[self.question[rows], variables]
-        self.note(~asked, rows, lambda at: f"{path(at)}: {self._unasked(rows[at])}")
+        self.note(~asked, rows, lambda at: f"{path(at)}: {self._unasked_fault(rows[at])}")
         equipped = vocabulary.equipped[self.observer[rows], variables]
-        self.note(~equipped, rows, lambda at: f"{path(at)}: {self._unequipped(rows[at])}")
+        self.note(~equipped, rows, lambda at: f"{path(at)}: {self._unequipped_fault(rows[at])}")
 
-    def _unasked(self, row: int) -> str:
+    def _unasked_fault(self, row: int) -> str:
         asked = ", ".join(self.vocabulary.reported_to(int(self.question[row])))
         return f"question {self.records[row].question!r} does not ask for it; it asks for {asked}"
 
-    def _unequipped(self, row: int) -> str:
+    def _unequipped_fault(self, row: int) -> str:
         reported = ", ".join(self.vocabulary.reported_by(int(self.observer[row])))
         name = self.records[row].observer
         return f"observer {name!r} has no instrument for it; it reports {reported}"
@@ -134,13 +134,13 @@ class Draft:
         """The index of each name among the answers of its record's observer."""
         words, table = self.vocabulary.words[variable], self.vocabulary.answers[variable]
         # An unknown word is -1, which picks the last column of the table: no answer.
-        indices = table[self.observer[rows], looked_up(names, words)]
+        indices = table[self.observer[rows], look_up(names, words)]
 
         def reason(at: int) -> str:
             observer_indices = table[self.observer[rows[at]]]
             allowed = [word for word, index in words.items() if observer_indices[index] >= 0]
             who = f"answer of observer {self.records[rows[at]].observer!r}"
-            return unknown(path(at), who, names[at], allowed)
+            return unknown_name(path(at), who, names[at], allowed)
 
         self.note(indices < 0, rows, reason)
         return np.maximum(indices, 0)

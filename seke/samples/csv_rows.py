@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import AnswerError, did_you_mean
 from seke.files.lines import read_lines, shown
-from seke.samples.schema import in_chunks, structured
+from seke.samples.schema import in_chunks, structure_records
 from seke.samples.vocabulary import REQUIRED
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def read_table(
         raise AnswerError(f"{name}:1: no header; all lines are blank")
     columns = _columns(f"{name}:{header[0]}", header[1], vocabulary)
     numbered = ((line, _record(f"{name}:{line}", columns, cells)) for line, cells in rows)
-    samples = structured(numbered, vocabulary, f"{name}:")
+    samples = structure_records(numbered, vocabulary, f"{name}:")
     yield from in_chunks(file, samples)
 
 

@@ -53,7 +53,7 @@ class SingleSamples:
         )
 
 
-def singled(sheet: Sheet | None, vocabulary: Vocabulary, prefixes: Sequence[str]) -> SingleSamples:
+def split_samples(sheet: Sheet | None, vocabulary: Vocabulary, prefixes: Sequence[str]) -> SingleSamples:
     """Take a sheet of whole items apart; a draw that is given twice is an error."""
     if sheet is None:
         none = np.zeros(0, dtype=np.int64)

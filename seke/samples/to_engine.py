@@ -116,7 +116,7 @@ def answers_of(sheet: Sheet, vocabulary: Vocabulary) -> Answers:
         if vocabulary.kinds[index] == "interval":
             numbers[name] = Numbers(at, variable_entries["value"].copy())
             continue
-        labels.setdefault(name, []).append(_labelled(variable_entries, at))
+        labels.setdefault(name, []).append(_label_columns(variable_entries, at))
         ranked = variable_entries["form"] == RANKING
         if ranked.any():
             rankings[name] = Rankings(at[ranked], unpack(variable_entries["code"][ranked]))
@@ -130,18 +130,18 @@ def answers_of(sheet: Sheet, vocabulary: Vocabulary) -> Answers:
         reading_observer=first["observer"].astype(np.int64),
         reading_question=first["question"].astype(np.int64),
         reading_view=first["view"].astype(np.int64),
-        labels={name: _stacked(labels[name]) for name in vocabulary.names if name in labels},
+        labels={name: _stack(labels[name]) for name in vocabulary.names if name in labels},
         numbers=numbers,
         rankings=rankings,
         samples=np.bincount(item, minlength=count),
-        refused=_counted(item, rows["status"] == STATUSES.index("refused"), count),
-        unreadable=_counted(item, rows["status"] == STATUSES.index("unreadable"), count),
+        refused=_count_by_item(item, rows["status"] == STATUSES.index("refused"), count),
+        unreadable=_count_by_item(item, rows["status"] == STATUSES.index("unreadable"), count),
         hidden=hidden,
-        asked=_counted(item, vocabulary.askable[rows["observer"]], count),
+        asked=_count_by_item(item, vocabulary.askable[rows["observer"]], count),
     )
 
 
-def _counted(item: Ints, chosen: NDArray[np.bool_], count: int) -> Ints:
+def _count_by_item(item: Ints, chosen: NDArray[np.bool_], count: int) -> Ints:
     return np.bincount(item[chosen], minlength=count)
 
 
@@ -159,14 +159,14 @@ def _by_variable(entries: NDArray[np.void]) -> list[tuple[int, NDArray[np.void]]
     ]
 
 
-def _labelled(entries: NDArray[np.void], reading: Ints) -> Labelled:
+def _label_columns(entries: NDArray[np.void], reading: Ints) -> Labelled:
     ranked, spread = entries["form"] == RANKING, entries["form"] == SPREAD
     answer = entries["code"].copy()
     answer[ranked] = unpack(answer[ranked])[:, 0]
     return reading, answer, np.where(spread, entries["value"], 1.0), spread
 
 
-def _stacked(parts: list[Labelled]) -> Labels:
+def _stack(parts: list[Labelled]) -> Labels:
     return Labels(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 

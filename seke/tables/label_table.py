@@ -28,9 +28,9 @@ import numpy as np
 from engine import AnswerError, Gold, did_you_mean
 from seke.files.lines import read_lines, shown
 from seke.files.parquet import ParquetTable
-from seke.samples.columns_builder import looked_up, unknown
+from seke.samples.columns_builder import look_up, unknown_name
 from seke.samples.csv_rows import csv_rows
-from seke.samples.schema import met, parsed
+from seke.samples.schema import describe_met, parse_json_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +76,7 @@ class LabelTable:
 
     def rows_of(self, items: Iterable[str]) -> NDArray[np.int64]:
         """Return the row of each of these items in the table, -1 where it has none."""
-        return looked_up(tuple(items), self._rows)
+        return look_up(tuple(items), self._rows)
 
     def gold_of(self, items: Iterable[str]) -> Gold:
         """Return the gold of these items in their order, NaN for those that the table lacks."""
@@ -150,7 +150,7 @@ def _native(row: Any) -> Any:
 def _checked(number: int, row: Any, place: str) -> Row | AnswerError:
     if isinstance(row, Mapping) and all(isinstance(key, str) for key in row):
         return number, row
-    return AnswerError(f"{place}: a row is an object with named fields; {met(row)}")
+    return AnswerError(f"{place}: a row is an object with named fields; {describe_met(row)}")
 
 
 def _csv(path: str | Path, draft: _Draft) -> Rows:
@@ -182,7 +182,7 @@ def _json_lines(path: str | Path) -> Rows:
                 row = msgspec.json.decode(line)
             except _UNDECODABLE:
                 try:
-                    row = parsed(line, f"{name}:{number}")
+                    row = parse_json_line(line, f"{name}:{number}")
                 except AnswerError as fault:
                     yield fault
                     continue
@@ -241,10 +241,10 @@ class _Column:
 
     def _unknown(self, cell: Any, path: str) -> AnswerError:
         if self.variable.kind == "binary":
-            return AnswerError(f"{path}: {met(cell)}; allowed are 0, 1, true and false")
+            return AnswerError(f"{path}: {describe_met(cell)}; allowed are 0, 1, true and false")
         if isinstance(cell, str):
-            return AnswerError(unknown(path, "state", cell, self._known))
-        return AnswerError(f"{path}: {met(cell)}{did_you_mean('', self._known)}")
+            return AnswerError(unknown_name(path, "state", cell, self._known))
+        return AnswerError(f"{path}: {describe_met(cell)}{did_you_mean('', self._known)}")
 
     def _in_range(self, cell: Any, path: str) -> float:
         low, high = self.variable.edges[0], self.variable.edges[-1]
@@ -254,7 +254,7 @@ class _Column:
         elif isinstance(cell, int | float) and not isinstance(cell, bool):
             number = cell
         if not low <= number <= high:
-            raise AnswerError(f"{path}: {met(cell)}; allowed is a number from {low:g} to {high:g}")
+            raise AnswerError(f"{path}: {describe_met(cell)}; allowed is a number from {low:g} to {high:g}")
         return float(number)
 
 
@@ -333,7 +333,7 @@ class _Draft:
         if name in self.knowledge.levels:
             members = ", ".join(self.knowledge.levels[name][:4])
             return f"{name}: is a level; its variables are columns: {members}, ..."
-        message = unknown(name, "column", name, self.allowed.difference(BESIDE))
+        message = unknown_name(name, "column", name, self.allowed.difference(BESIDE))
         if self.groups or message.endswith("?"):
             return message
         return f"{message}; one further column may be named as that of the groups (--groups)"
@@ -354,7 +354,7 @@ class _Draft:
             self._name(line, row)
         item = row.get(ITEM)
         if not isinstance(item, str) or not item:
-            problem = "missing" if item is None else met(item)
+            problem = "missing" if item is None else describe_met(item)
             self._faults.append(f"{self.place(line)}: {ITEM}: {problem}; allowed is a text that is not empty")
             return
         self._items.append(item)
@@ -382,7 +382,9 @@ class _Draft:
             return str(cell)
         if isinstance(cell, float) and cell.is_integer():
             return str(int(cell))
-        self._faults.append(f"{self.place(line)}: {name}: {met(cell)}; allowed is a text or a whole number")
+        self._faults.append(
+            f"{self.place(line)}: {name}: {describe_met(cell)}; allowed is a text or a whole number"
+        )
         return None
 
     def table(self) -> LabelTable:

@@ -11,7 +11,7 @@ from engine import AnswerError, SekeError, did_you_mean
 from seke.files.lines import read_lines, shown
 from seke.files.parquet import ParquetTable
 from seke.samples.csv_rows import csv_rows
-from seke.samples.schema import met, parsed
+from seke.samples.schema import describe_met, parse_json_line
 from seke.tables.record_writer import JSON_COLUMNS
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ def posterior_records(path: str | Path) -> Iterator[Record]:
         return
     for place, record in _of_csv(path) if name.endswith(".csv") else _of_lines(path):
         if not isinstance(record, dict) or "item" not in record or "decision" not in record:
-            raise AnswerError(f"{place}: is no posterior record (item, decision, ...); {met(record)}")
+            raise AnswerError(
+                f"{place}: is no posterior record (item, decision, ...); {describe_met(record)}"
+            )
         yield record
 
 
@@ -72,7 +74,7 @@ def _of_lines(path: str | Path) -> Iterator[tuple[str, Any]]:
             try:
                 yield place, msgspec.json.decode(line)
             except _UNDECODABLE:
-                yield place, parsed(line, place)
+                yield place, parse_json_line(line, place)
 
 
 def _of_csv(path: str | Path) -> Iterator[tuple[str, Any]]:
