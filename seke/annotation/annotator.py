@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine import Answers, Knowledge, people_asked
-from seke.annotation.live_item import LiveItem, numbered
+from seke.annotation.live_item import LiveItem, renumber_draws
 from seke.annotation.stopping_rules import label_of
 from seke.datasets.images import PictureError, picture_of, view_of
 from seke.datasets.manifest import label_sample
@@ -95,7 +95,7 @@ class Annotator:
             asked_with["about"] = call.request.about
         return {**record, "extra": {**record.get("extra", {}), **asked_with}}
 
-    def lose(self, observer: str, reason: str) -> None:
+    def drop_observer(self, observer: str, reason: str) -> None:
         """Ask nothing more of an observer; items go on with the others."""
         if observer not in self.lost:
             self.lost[observer] = reason
@@ -107,7 +107,7 @@ class Annotator:
         Raises:
             FatalError: nothing can be asked any more; what came is kept.
         """
-        waiting, ready = self._open(items, ledger), list[str]()
+        waiting, ready = self._open_items(items, ledger), list[str]()
         tasks: dict[asyncio.Task[None], str] = {}
         # As many are on their way as may be while others are judged.
         window = max(3 * self.concurrency, 8)
@@ -117,13 +117,13 @@ class Annotator:
                 for live in itertools.islice(waiting, max(room, 0)):
                     name = live.item.name
                     self._live[name] = live
-                    if missing := live.missing():
+                    if missing := live.missing_requests():
                         tasks[asyncio.create_task(self._ask(name, missing, ledger))] = name
                     else:
                         ready.append(name)
                 if ready and not self.stopping.is_set():
                     now, ready = ready[:TOGETHER], ready[TOGETHER:]
-                    for name, requests in (await self._judged(now, ledger)).items():
+                    for name, requests in (await self._judge_and_settle(now, ledger)).items():
                         tasks[asyncio.create_task(self._ask(name, requests, ledger))] = name
                 elif tasks:
                     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -144,32 +144,34 @@ class Annotator:
 
     def samples(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
         """Yield the sample records of items, batch by batch in their order."""
-        for by_item, _ in self._stored(items, ledger):
-            yield [record for records in by_item.values() for record in numbered(records)]
+        for by_item, _ in self._stored_records(items, ledger):
+            yield [record for records in by_item.values() for record in renumber_draws(records)]
 
     def posteriors(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
         """Yield the posterior records of items, batch by batch in their order."""
-        for by_item, reasons in self._stored(items, ledger):
+        for by_item, reasons in self._stored_records(items, ledger):
             records: dict[str, Record] = {}
             for session, names in self._by_session(list(by_item)):
                 answers = self._answers({name: by_item[name] for name in names})
                 judged = session.judge(answers)
-                decisions = force_close(self.base, judged.decisions, self._ends(names, reasons, judged))
-                decisions = wait_for_people(self.base, decisions, self._looks(names, decisions))
+                decisions = force_close(
+                    self.base, judged.decisions, self._closing_reasons(names, reasons, judged)
+                )
+                decisions = wait_for_people(self.base, decisions, self._awaited_looks(names, decisions))
                 conclusions = judged.posterior, decisions, judged.diagnostics, judged.scope
                 records |= zip(names, session.layout.records(answers, *conclusions), strict=True)
             yield [records[name] for name in by_item]
 
-    def open_items(self, items: Sequence[Item], ledger: Ledger) -> int:
+    def count_open(self, items: Sequence[Item], ledger: Ledger) -> int:
         """Return how many items are neither settled nor left to people."""
         return len(items) - ledger.settled([item.name for item in items]) - len(self.waiting)
 
-    def answered(self, items: Sequence[Item], ledger: Ledger) -> Iterator[Answers]:
+    def answer_batches(self, items: Sequence[Item], ledger: Ledger) -> Iterator[Answers]:
         """Yield the answers about items, batch by batch in their order."""
-        for some, _ in self._stored(items, ledger):
+        for some, _ in self._stored_records(items, ledger):
             yield self._answers(some)
 
-    def listed(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
+    def item_rows(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
         """Yield of items, batch by batch, where each is and what is known of it.
 
         `picture`: the digest of the pixels that the usual view shows; null where none was sent.
@@ -203,7 +205,7 @@ class Annotator:
             (session, some) for session, some in ((self.session, piloted), (measured, unpiloted)) if some
         )
 
-    def _stored(
+    def _stored_records(
         self, items: Sequence[Item], ledger: Ledger
     ) -> Iterator[tuple[dict[str, list[Record]], dict[str, str]]]:
         """Yield what there is of some items, and why those that are settled are."""
@@ -212,11 +214,13 @@ class Annotator:
             names = [item.name for item in some]
             by_item = ledger.records(names)
             yield (
-                {item.name: [*self._known(item), *by_item.get(item.name, ())] for item in some},
+                {item.name: [*self._known_records(item), *by_item.get(item.name, ())] for item in some},
                 ledger.reasons(names),
             )
 
-    def _ends(self, names: Sequence[str], reasons: dict[str, str], judged: Judged) -> dict[int, str]:
+    def _closing_reasons(
+        self, names: Sequence[str], reasons: dict[str, str], judged: Judged
+    ) -> dict[int, str]:
         """Return which items are closed though the policy would go on, and why."""
         return {
             i: reasons[name]
@@ -224,12 +228,12 @@ class Annotator:
             if name in reasons and (reasons[name] or judged.decisions.next[i] is not None)
         }
 
-    def _looks(self, names: Sequence[str], decisions: Decisions) -> dict[int, Option]:
+    def _awaited_looks(self, names: Sequence[str], decisions: Decisions) -> dict[int, Option]:
         """Return which items still wait for people, and for which look."""
         following = enumerate(zip(names, decisions.next, strict=True))
         return {i: self.waiting[name] for i, (name, option) in following if option and name in self.waiting}
 
-    def _open(self, items: Iterable[Item], ledger: Ledger) -> Iterator[LiveItem]:
+    def _open_items(self, items: Iterable[Item], ledger: Ledger) -> Iterator[LiveItem]:
         """Yield items that are not settled, with what there is of them already."""
         remaining = iter(items)
         while some := list(itertools.islice(remaining, AT_ONCE)):
@@ -241,10 +245,10 @@ class Annotator:
             self.progress(len(settled), 0, ledger.committed)
             for item in some:
                 if item.name not in settled:
-                    records = [*self._known(item), *by_item.get(item.name, ())]
+                    records = [*self._known_records(item), *by_item.get(item.name, ())]
                     yield LiveItem(item, records, of[item.name])
 
-    def _known(self, item: Item) -> list[Record]:
+    def _known_records(self, item: Item) -> list[Record]:
         """Return the samples of an item that nobody was asked for in this run."""
         given = list(self.given.get(item.name, ()))
         if not item.labels or self.known_by is None:
@@ -253,25 +257,25 @@ class Annotator:
 
     def _answers(self, samples: dict[str, list[Record]]) -> Answers:
         answers = Answers.unasked(list(samples))
-        rows = [record for records in samples.values() for record in numbered(records)]
+        rows = [record for records in samples.values() for record in renumber_draws(records)]
         for part in answers_from(rows, self.base):
             answers = answers.joined(part)
         return answers
 
-    async def _judged(self, names: list[str], ledger: Ledger) -> dict[str, list[Request]]:
+    async def _judge_and_settle(self, names: list[str], ledger: Ledger) -> dict[str, list[Request]]:
         """Judge items; settle those that are done, and return what to ask about the others."""
         following: dict[str, Option | None] = {}
         for session, some in self._by_session(names):
             following |= dict.fromkeys(some, session.first)
             # Of an item without answers it is known what comes first, and a rule needs no posterior.
             answered = [name for name in some if self._live[name].records and self.rule is None]
-            for unavailable, part in self._by_unavailable(answered):
-                judged = await self._judge(session.without(unavailable), part)
+            for unavailable, part in self._group_by_unavailable(answered):
+                judged = await self._judge_live(session.without(unavailable), part)
                 for i, name in enumerate(part):
                     following[name] = judged.decisions.next[i]
-                    self._live[name].doubt = self._doubt(judged, i)
+                    self._live[name].doubt = self._doubtful_variables(judged, i)
                 ended = [name for name in part if following[name] is None and unavailable]
-                await self._note_missed(session, ended, unavailable)
+                await self._note_unavailable(session, ended, unavailable)
         asked: dict[str, list[Request]] = {}
         ends: dict[str, str] = {}
         for name in names:
@@ -294,25 +298,27 @@ class Annotator:
             self.progress(len(gone), 0, ledger.committed)
         return asked
 
-    async def _judge(self, session: Session, names: Sequence[str]) -> Judged:
+    async def _judge_live(self, session: Session, names: Sequence[str]) -> Judged:
         samples = {name: self._live[name].records for name in names}
         return await asyncio.to_thread(lambda: session.judge(self._answers(samples)))
 
-    def _by_unavailable(self, names: Sequence[str]) -> list[tuple[frozenset[str], list[str]]]:
+    def _group_by_unavailable(self, names: Sequence[str]) -> list[tuple[frozenset[str], list[str]]]:
         """Return which observers cannot be asked about which items."""
         groups: dict[frozenset[str], list[str]] = defaultdict(list)
         for name in names:
             groups[self._live[name].silent.union(self.lost)].append(name)
         return list(groups.items())
 
-    async def _note_missed(self, session: Session, names: Sequence[str], unavailable: frozenset[str]) -> None:
+    async def _note_unavailable(
+        self, session: Session, names: Sequence[str], unavailable: frozenset[str]
+    ) -> None:
         """Give items that only end because an observer is unavailable that for a reason.
 
         The next process asks about these again.
         """
         if not names:
             return
-        judged = await self._judge(session, names)
+        judged = await self._judge_live(session, names)
         reason = f"{UNANSWERED_BY}: {', '.join(sorted(unavailable))}"
         for name, option in zip(names, judged.decisions.next, strict=True):
             if option is not None and self._live[name].reason is None:
@@ -324,7 +330,9 @@ class Annotator:
         if self.rule is not None:
             members = [name for name, inside in self.base.levels.items() if self.base.root in inside]
             asked_records = [
-                record for record in numbered(live.records) if record["observer"] == self.base.policy.ask
+                record
+                for record in renumber_draws(live.records)
+                if record["observer"] == self.base.policy.ask
             ]
             samples = self.rule([label_of(record, self.base.root, members) for record in asked_records])
         if option is None or not samples:
@@ -332,7 +340,7 @@ class Annotator:
         line = (live.item.name, option.observer, option.question, option.about, option.view)
         return Request(*line, live.lines[line].draws if line in live.lines else 0, samples)
 
-    def _doubt(self, judged: Judged, i: int) -> tuple[str, ...]:
+    def _doubtful_variables(self, judged: Judged, i: int) -> tuple[str, ...]:
         """Return the binary variables that the answers leave most in doubt."""
         marginals = judged.posterior.marginals
         distances = {name: float(abs(marginals[name][i, 1] - 0.5)) for name in self.base.cells}
@@ -361,9 +369,9 @@ class Annotator:
                 self.problems(str(error))
                 return
             except ObserverLostError as error:
-                self.lose(request.observer, error.reason)
+                self.drop_observer(request.observer, error.reason)
                 # Of several requests for a call some may have been answered.
-                live.records = [*self._known(live.item), *ledger.records([name]).get(name, ())]
+                live.records = [*self._known_records(live.item), *ledger.records([name]).get(name, ())]
                 continue
             except UnansweredError as error:
                 choices = error.choices
@@ -376,7 +384,7 @@ class Annotator:
                 return
             records = [self.read(call, choice) for choice in choices]
             live.records += records
-            self._look_at(request, records, choices)
+            self._stop_if_unreadable(request, records, choices)
             self.progress(0, len(choices), ledger.committed)
 
     def _pass_over(self, live: LiveItem, request: Request, *, again: bool) -> None:
@@ -389,7 +397,7 @@ class Annotator:
         elif not again:
             live.reason = UNANSWERED
 
-    def _look_at(self, request: Request, records: list[Record], choices: Sequence[Choice]) -> None:
+    def _stop_if_unreadable(self, request: Request, records: list[Record], choices: Sequence[Choice]) -> None:
         """Stop where no answer of an observer to a question can be read, before it costs much."""
         question = request.question
         statuses = self._statuses[request.observer, question]
@@ -400,7 +408,7 @@ class Annotator:
             problem = f"none of the first {statuses['unreadable']} answers to question {question} can be read"
             fault = FatalError(f"{problem} ({detail}); --show-prompts shows what is asked")
             if request.observer != self.base.policy.ask:
-                self.lose(request.observer, str(fault))
+                self.drop_observer(request.observer, str(fault))
                 return
             self.stopped_by = self.stopped_by or fault
             self.stopping.set()

@@ -134,10 +134,10 @@ def forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None], 
         observers={name: n * scale for name, n in by_observer.items()},
         people={name: waits[name] * scale for name in people},
     )
-    return _priced(estimate, dict(zip(observers, per_item, strict=True)), prices, rng)
+    return _add_prices(estimate, dict(zip(observers, per_item, strict=True)), prices, rng)
 
 
-def _priced(
+def _add_prices(
     estimate: Forecast,
     per_item: Mapping[str, Floats],
     prices: Mapping[str, Prices | None],
@@ -145,7 +145,7 @@ def _priced(
 ) -> Forecast:
     """Return the forecast with what the observers cost of which prices are known.
 
-    each: observer -> (MADE_UP, 5), as in `forecast`.
+    per_item: observer -> (MADE_UP, 5), as in `forecast`.
     """
     known = {name: price for name in per_item if (price := prices.get(name)) is not None}
     if not known and (per_item or not any(prices.values())):
@@ -155,7 +155,7 @@ def _priced(
         costs += [price.of(prompt, 0, answer) for prompt, answer in per_item[name][:, 1:3].tolist()]
         most = per_item[name].sum(0) * scale
         worst += price.of(float(most[3]), 0, float(most[4]))
-    low, middle, high = np.quantile(_resampled(costs, estimate.items, rng), (LOW, 0.5, HIGH)).tolist()
+    low, middle, high = np.quantile(_resample_totals(costs, estimate.items, rng), (LOW, 0.5, HIGH)).tolist()
     unpriced = tuple(name for name in per_item if name not in known)
     return replace(
         estimate,
@@ -167,7 +167,7 @@ def _priced(
     )
 
 
-def _resampled(costs: Floats, count: int, rng: np.random.Generator) -> Floats:
+def _resample_totals(costs: Floats, count: int, rng: np.random.Generator) -> Floats:
     """Return what so many items cost, (RESAMPLES,), by the costs of the made-up ones (M,)."""
     made_up = rng.choice(costs, (RESAMPLES, len(costs)))
     often = rng.multinomial(count, np.full(len(costs), 1 / len(costs)), RESAMPLES)

@@ -16,9 +16,9 @@ import msgspec
 from engine import Answers, Knowledge, SekeError, people_asked
 from seke.annotation.annotator import TOGETHER, Annotator
 from seke.annotation.branches import BegunOtherwiseError, is_run, note_origin, origins
-from seke.annotation.measured_prices import kept_prices, pilot_of, with_prices
+from seke.annotation.measured_prices import pilot_of, stored_or_measured_prices, with_prices
 from seke.annotation.observers import asking, check_further, observer_of
-from seke.annotation.people import WAITING, how_to_go_on, note_given, read_given, waits_for
+from seke.annotation.people import WAITING, awaited_looks, how_to_go_on, note_given, read_given
 from seke.annotation.reuse import Reusing
 from seke.annotation.run_summary import Summary, spread_of
 from seke.annotation.several import addresses_of, check_several
@@ -184,16 +184,16 @@ class Job:
         started = time.monotonic()
         with plain_errors(self.folder), ExitStack() as stack:
             for folder in reversed(origins(self.folder, branch_of, len(self.items))):
-                earlier = stack.enter_context(closing(self._earlier(folder)))
-                self.annotator.model = Reusing(self.annotator.model, earlier, self._alike(earlier))
-            ledger, stopped = _finished(self._go(stack, branch_of, retry_refused=retry_refused))
+                earlier = stack.enter_context(closing(self._open_earlier(folder)))
+                self.annotator.model = Reusing(self.annotator.model, earlier, self._same_observers(earlier))
+            ledger, stopped = _run_coroutine(self._run(stack, branch_of, retry_refused=retry_refused))
             try:
-                return self._written(ledger, time.monotonic() - started, stopped)
+                return self._write_results(ledger, time.monotonic() - started, stopped)
             except OSError as error:
                 problem = f"{stopped}; " * bool(stopped) + "the results cannot be written"
                 raise SekeError(f"{self.folder}: {problem} ({error.strerror})") from None
 
-    def _earlier(self, folder: Path) -> Ledger:
+    def _open_earlier(self, folder: Path) -> Ledger:
         if not is_run(folder):
             raise SekeError(f"{folder}: is no run")
         earlier = Ledger(folder, self.annotator.read)
@@ -205,7 +205,7 @@ class Job:
             )
         return earlier
 
-    def _alike(self, earlier: Ledger) -> dict[str, str]:
+    def _same_observers(self, earlier: Ledger) -> dict[str, str]:
         """Return observer -> observer as which the same model answered in an earlier run."""
         begun = earlier.facts("observer", "also")
         if not begun:
@@ -214,7 +214,7 @@ class Job:
         before = begun.get("also", {})
         return alike | {name: name for name, model in self.facts["also"].items() if before.get(name) == model}
 
-    async def _go(
+    async def _run(
         self, outer: ExitStack, branch_of: Path | None, *, retry_refused: bool
     ) -> tuple[Ledger, str]:
         """Run; return the ledger, which stays open for `outer`, and why it stopped early, or no text."""
@@ -226,15 +226,15 @@ class Job:
                 await stack.enter_async_context(inner)
                 await inner.check()
                 for observer, reason in getattr(inner, "lost", {}).items():
-                    self.annotator.lose(observer, reason)
+                    self.annotator.drop_observer(observer, reason)
             ledger = outer.enter_context(closing(self.open()))
             if branch_of is not None:
                 note_origin(ledger, branch_of)
             if retry_refused:
                 ledger.pass_over_refusals()
-            return ledger, await self._asked(inner, ledger)
+            return ledger, await self._ask_all(inner, ledger)
 
-    async def _asked(self, inner: Any, ledger: Ledger) -> str:
+    async def _ask_all(self, inner: Any, ledger: Ledger) -> str:
         """Ask until the end; return why it stopped early, or no text."""
         fit_together(inner, ledger)
         with interrupts(self.annotator.stopping, self.annotator.problems):
@@ -261,14 +261,14 @@ class Job:
         if piloted:
             yield piloted
         if names and self.prices is not None and not self.annotator.stopping.is_set():
-            measured = kept_prices(ledger, self.annotator.base, names, self.prices)
+            measured = stored_or_measured_prices(ledger, self.annotator.base, names, self.prices)
             self.annotator.by_measure = with_prices(self.annotator.session, measured)
         yield [item for item in self.items if item.name not in self.annotator.pilot]
 
     def _with_thresholds(self, ledger: Ledger) -> Session:
         """Find what keeps limits of the mean over all items of the run, and decide by that from now on."""
         annotator = self.annotator
-        session = annotator.session.with_thresholds(annotator.answered(self.items, ledger))
+        session = annotator.session.with_thresholds(annotator.answer_batches(self.items, ledger))
         if session is not annotator.session:
             thresholds = session.network.knowledge.policy.thresholds
             if annotator.by_measure is not None:
@@ -278,7 +278,7 @@ class Job:
             annotator.session = session
         return session
 
-    def _written(self, ledger: Ledger, seconds: float, stopped: str) -> Summary:
+    def _write_results(self, ledger: Ledger, seconds: float, stopped: str) -> Summary:
         """Write what came of the run, each file whole or not at all, and sum up."""
         asked, observers = Counter[str](), Counter[str]()
         with Writer(self.folder / SAMPLES) as sample_writer:
@@ -297,14 +297,14 @@ class Job:
                 posteriors.write(records)
                 counts.add(records)
                 per_item += [record["diagnostics"]["samples"] for record in records]
-                waiting.update(waits_for(records, self.annotator.waiting))
+                waiting.update(awaited_looks(records, self.annotator.waiting))
                 for record in records:
                     levels = record["decision"]["levels"]
                     accepted.update(name for name in levels if levels[name]["decision"] == "accept")
-        for part in self.annotator.answered(self.items, ledger) if self.annotator.labels else ():
+        for part in self.annotator.answer_batches(self.items, ledger) if self.annotator.labels else ():
             counts.add_looks(session.inference, part)
         with Writer(self.folder / ITEMS) as listed:
-            for rows in self.annotator.listed(self.items, ledger):
+            for rows in self.annotator.item_rows(self.items, ledger):
                 listed.write(rows)
         with Writer(self.folder / RAW) as raw:
             raw_answers = ledger.raw()
@@ -323,14 +323,14 @@ class Job:
             },
             totals=ledger.totals(),
             seconds=round(seconds, 1),
-            finished=self.annotator.open_items(self.items, ledger) == 0 and not waiting,
+            finished=self.annotator.count_open(self.items, ledger) == 0 and not waiting,
             stopped=stopped,
             promises=tuple(counts.promises(session.guarantee)) if session.guarantee else (),
             refused=session.refused + ((counts.why_outside,) if counts.outside else ()),
             notes=(
                 *counts.notes(),
                 *limits_in_words(session),
-                *self._notes_on_others(),
+                *self._observer_notes(),
                 *how_to_go_on(waiting, self.folder / POSTERIORS),
             ),
             observers=dict(observers.most_common()),
@@ -346,7 +346,7 @@ class Job:
         write_file(data, self.folder / SUMMARY)
         return summary
 
-    def _notes_on_others(self) -> Iterator[str]:
+    def _observer_notes(self) -> Iterator[str]:
         """Yield in words which of the further observers were not asked, and why."""
         facts = self.facts
         if facts["strategy"] != "policy" and facts["also"]:
@@ -356,7 +356,7 @@ class Job:
             yield f"{observer} was not asked to the end ({reason}); the same command asks it again"
 
 
-def _finished(work: Coroutine[Any, Any, Result]) -> Result:
+def _run_coroutine(work: Coroutine[Any, Any, Result]) -> Result:
     """Run to the end, also where an event loop runs already, as in a notebook."""
     try:
         asyncio.get_running_loop()

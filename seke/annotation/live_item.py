@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from seke.annotation.reuse import runs_of
+from seke.annotation.reuse import consecutive_runs
 from seke.sampling.loop import Request
 
 if TYPE_CHECKING:
@@ -35,16 +35,16 @@ class LiveItem:
     reason: str | None = None
     silent: frozenset[str] = frozenset()
 
-    def missing(self) -> list[Request]:
+    def missing_requests(self) -> list[Request]:
         """Return the requests for what was asked for when a process ended, and did not come."""
         return [
             Request(*line, first, samples)
             for line, asked in self.lines.items()
-            for first, samples in runs_of(asked.missing)
+            for first, samples in consecutive_runs(asked.missing)
         ]
 
 
-def numbered(records: Iterable[Record]) -> list[Record]:
+def renumber_draws(records: Iterable[Record]) -> list[Record]:
     """Return the samples of an item in an order of their own, numbered on within each reading.
 
     The ledger numbers the answers of each line; those that differ in what they are about are one reading.

@@ -63,7 +63,7 @@ def read_given(
     return dict(by_item)
 
 
-def waits_for(records: Iterable[Record], waiting: Mapping[str, Option]) -> Iterator[str]:
+def awaited_looks(records: Iterable[Record], waiting: Mapping[str, Option]) -> Iterator[str]:
     """Yield for each posterior record of an item that waits for people whom it waits for; item -> look."""
     for record in records:
         if record["decision"]["next"] is not None and record["item"] in waiting:

@@ -34,7 +34,7 @@ class Reusing:
             number = await journal.sent(call, tuple(known), 0.0)
             await journal.answered(number, Reply(tuple(known.values()), "earlier run", price=0.0))
         unanswered: UnansweredError | None = None
-        for first, samples in runs_of(draw for draw in draws if draw not in known):
+        for first, samples in consecutive_runs(draw for draw in draws if draw not in known):
             further = replace(call, request=replace(request, first=first, samples=samples))
             try:
                 came = await self.model.ask(further, journal)
@@ -54,7 +54,7 @@ class Reusing:
         return {choice.draw: choice for choice in self.earlier.choices(call, draws, observer)}
 
 
-def runs_of(draws: Iterable[int]) -> list[tuple[int, int]]:
+def consecutive_runs(draws: Iterable[int]) -> list[tuple[int, int]]:
     """Return increasing numbers as runs: the first of each, and how many follow one another."""
     runs: list[tuple[int, int]] = []
     for draw in draws:

@@ -187,7 +187,8 @@ class _Reader:
         for row, item in enumerate(self.table.column("item")):
             if not isinstance(item, str) or not item:
                 raise AnswerError(
-                    f"{self.table.place(row)}: item: {describe_met(item)}; allowed is a text that is not empty"
+                    f"{self.table.place(row)}: item: {describe_met(item)}; "
+                    "allowed is a text that is not empty"
                 )
             number = self.table.numbers[row]
             if self._seen.setdefault(item, number) != number:

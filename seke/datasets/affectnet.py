@@ -44,12 +44,12 @@ def layout(source: Source) -> Layout:
     """
     parts = [source.folder / part for part in PARTS if (source.folder / part / "annotations").is_dir()]
     if parts:
-        return Layout(source.known(NAMES), _of_files(source, parts))
+        return Layout(source.known_variables(NAMES), _of_files(source, parts))
     lists = [path for name in LISTS for path in sorted((source.folder / name).glob("*.csv"))]
     lists = [path for path in lists if not path.name.lower().startswith(BY_PROGRAM) and _is_list(path)]
     if not lists:
         raise SekeError(f"{source.folder}: has neither annotations/0_exp.npy nor {LISTS[0]}/training.csv")
-    return Layout(source.known(NAMES), _of_lists(source, source.pictures(), lists), boxes=True)
+    return Layout(source.known_variables(NAMES), _of_lists(source, source.pictures(), lists), boxes=True)
 
 
 def _labels(source: Source, place: str, texts: tuple[str, str, str]) -> dict[str, Any] | None:

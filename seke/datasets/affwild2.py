@@ -65,7 +65,7 @@ def layout(source: Source) -> Layout:
     names = {EXPRESSION} if "EXPR" in levels else set()
     names |= {VALENCE, AROUSAL} if "VA" in levels else set()
     names |= {name for texts in videos.values() if "AU" in texts for name in _units(texts["AU"])}
-    return Layout(source.known(names), _frames(source, pictures, videos))
+    return Layout(source.known_variables(names), _frames(source, pictures, videos))
 
 
 def _texts(folder: Path, pictures: Path) -> Iterator[tuple[str, Path]]:

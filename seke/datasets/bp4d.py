@@ -37,7 +37,7 @@ def layout(source: Source) -> Layout:
     tables = [path for path in sorted(labels.glob("*.csv")) if NAME.fullmatch(path.name)]
     if not tables:
         raise SekeError(f"{labels}: has no tables F001_T1.csv")
-    names = source.known(name for path in tables for name in _header(path))
+    names = source.known_variables(name for path in tables for name in _header(path))
     return Layout(names, _frames(source, pictures, tables))
 
 

@@ -40,10 +40,13 @@ def layout(source: Source) -> Layout:
     if not any(files.values()):
         raise SekeError(f"{source.folder}: has no FACS/ or Emotion/ with *_facs.txt or *_emotion.txt files")
     names = {EXPRESSION} if files["emotion"] or source.options.neutral else set()
-    if source.options.neutral and NEUTRAL not in source.base.variables[source.known([EXPRESSION])[0]].states:
+    if (
+        source.options.neutral
+        and NEUTRAL not in source.base.variables[source.known_variables([EXPRESSION])[0]].states
+    ):
         raise SekeError(f"--neutral: the base {source.base.name} has no state {NEUTRAL}")
     names |= set(_units(source)) if files["facs"] else set()
-    return Layout(source.known(names), _frames(source, pictures, files))
+    return Layout(source.known_variables(names), _frames(source, pictures, files))
 
 
 def _units(source: Source) -> list[str]:

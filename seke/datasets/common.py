@@ -138,7 +138,7 @@ class Source:
             raise SekeError(f"--pictures {given}: names a folder below {self.folder}")
         return self.first_of([str(given)], "its pictures")
 
-    def known(self, names: Iterable[str]) -> tuple[str, ...]:
+    def known_variables(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return those of these variables that the base has, in its order.
 
         Raises:

@@ -39,7 +39,7 @@ def layout(source: Source) -> Layout:
             subjects.setdefault(path.parent.name, {})[int(match[1])] = path
     if not subjects:
         raise SekeError(f"{labels}: has no files SN001/SN001_au1.txt")
-    names = source.known(unit(number) for files in subjects.values() for number in files)
+    names = source.known_variables(unit(number) for files in subjects.values() for number in files)
     return Layout(names, _frames(source, pictures, subjects))
 
 

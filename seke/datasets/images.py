@@ -93,7 +93,7 @@ def picture_of(path: Path, view: View, box: Box | None = None, region: str = "")
     with warnings.catch_warnings(), ExitStack() as stack:
         warnings.simplefilter("ignore")
         # Under one name, so that no earlier stage of a large picture is kept.
-        shown = _cut(_upright(_opened(path, stack), path), view, box, region, path)
+        shown = _cut(_upright(_open(path, stack), path), view, box, region, path)
         if view.grey:
             shown = shown.convert("L")
         scale = view.size / max(shown.size)
@@ -111,7 +111,7 @@ def picture_of(path: Path, view: View, box: Box | None = None, region: str = "")
     return Picture(data, "image/jpeg", *shown.size, hashlib.sha256(data).hexdigest())
 
 
-def _opened(path: Path, stack: ExitStack) -> Pixels:
+def _open(path: Path, stack: ExitStack) -> Pixels:
     """Open a file and decode it whole, within limits; a large one has its turn until the stack is closed."""
     from PIL import Image, UnidentifiedImageError
 

@@ -93,7 +93,7 @@ def import_set(
     counts = _Counts()
     with Writer(target) as writer:
         rows: list[Row] = []
-        for frame in _wanted(layout.frames, only):
+        for frame in _select_frames(layout.frames, only):
             counts.add(frame)
             rows.append(_row(name, frame, layout, above))
             if len(rows) == TOGETHER:
@@ -149,7 +149,7 @@ def _above(folder: Path, output: Path) -> PurePosixPath:
     return PurePosixPath(inside.relative_to(home).as_posix())
 
 
-def _wanted(frames: Iterator[Frame], only: str) -> Iterator[Frame]:
+def _select_frames(frames: Iterator[Frame], only: str) -> Iterator[Frame]:
     for frame in frames:
         if frame.labels and (not only or fnmatch(frame.path, only) or fnmatch(frame.label_file, only)):
             yield frame

@@ -70,7 +70,7 @@ def items_of(
     """
     by_name: dict[str, Item] = {}
     for image in images:
-        for item in _of(str(image), base):
+        for item in _items_at(str(image), base):
             if item.name in by_name:
                 earlier = by_name[item.name].path
                 hint = "give a manifest with a column `item`"
@@ -101,7 +101,7 @@ def label_sample(item: Item, base: Knowledge, observer: str) -> Record:
     return {**key, "reports": dict(item.labels)}
 
 
-def _of(image: str, base: Knowledge) -> Iterator[Item]:
+def _items_at(image: str, base: Knowledge) -> Iterator[Item]:
     path = Path(image)
     if path.is_dir():
         yield from _pictures(path)
@@ -150,7 +150,7 @@ def _manifest(path: Path, base: Knowledge) -> Iterator[Item]:
     drafts = []
     for place, row in rows:
         try:
-            drafts.append((place, _draft(path, row), _labels(row)))
+            drafts.append((place, _parse_item(path, row), _labels(row)))
         except SekeError as fault:
             faults.append(f"{place}: {fault}")
     table = _table(drafts, base, faults)
@@ -200,7 +200,7 @@ def _check_columns(path: Path, rows: Sequence[Row], base: Knowledge) -> None:
         raise SekeError(f"{path}: has no column `path`")
 
 
-def _draft(manifest: Path, row: Record) -> Item:
+def _parse_item(manifest: Path, row: Record) -> Item:
     path_text = row.get("path")
     if not isinstance(path_text, str):
         raise SekeError("path: is missing")

@@ -34,7 +34,7 @@ def layout(source: Source) -> Layout:
     list_file = next((source.folder / name for name in LISTS if (source.folder / name).is_file()), None)
     if list_file is None:
         raise SekeError(f"{source.folder}: has no {LISTS[0]}")
-    return Layout(source.known([EXPRESSION]), _frames(source, pictures, list_file))
+    return Layout(source.known_variables([EXPRESSION]), _frames(source, pictures, list_file))
 
 
 def _frames(source: Source, pictures: Path, list_file: Path) -> Iterator[Frame]:

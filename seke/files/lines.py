@@ -75,7 +75,7 @@ def shown(path: str | Path) -> str:
 
 
 @contextmanager
-def _opened(
+def _open(
     path: str | Path, progress: Callable[[int], None] | None
 ) -> Iterator[tuple[IO[bytes], _Counted | None]]:
     """Yield the unpacked bytes and, where they are unpacked, the count of packed ones."""
@@ -107,7 +107,7 @@ def read_lines(
     name = shown(path)
     line, unfinished, unpacked = 1, b"", 0
     try:
-        with _opened(path, progress) as (stream, packed):
+        with _open(path, progress) as (stream, packed):
             block = stream.read(BLOCK).removeprefix(_BYTE_ORDER_MARK)
             if not block and not may_be_empty:
                 raise AnswerError(f"{name}:1: the file is empty")

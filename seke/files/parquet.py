@@ -80,8 +80,8 @@ class ParquetTable:
     @cached_property
     def schema(self) -> Any:
         """Return the columns' names and types, a pyarrow schema."""
-        with self._reading(), open_file(self.path) as file:
-            return self._opened(file).schema_arrow
+        with self._as_faults(), open_file(self.path) as file:
+            return self._open(file).schema_arrow
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
         """Yield the rows, with these columns or all; columns within columns are mappings."""
@@ -131,10 +131,10 @@ class ParquetTable:
 
     def _batches(self, columns: Sequence[str], *, flat: bool) -> Iterator[dict[str, list[Any]]]:
         count, unpacked = 0, 0
-        with self._reading(), open_file(self.path) as file:
+        with self._as_faults(), open_file(self.path) as file:
             size = file.seek(0, 2)
-            table = self._with_indices(file, self._opened(file))
-            used = self._used(table, columns)
+            table = self._with_indices(file, self._open(file))
+            used = self._column_numbers(table, columns)
             self._check_pages(file, table.schema, used, size)
             batch_rows = min(max(BATCH_CELLS // max(len(used), 1), 1), BATCH_ROWS)
             for batch in table.iter_batches(batch_rows, columns=columns, use_threads=False):
@@ -155,7 +155,7 @@ class ParquetTable:
                 yield values
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _as_faults(self) -> Iterator[None]:
         """Make of everything that can be wrong with a file one kind of fault."""
         arrow = self.arrow
         try:
@@ -169,7 +169,7 @@ class ParquetTable:
         except (arrow.ArrowException, ValueError, TypeError, ArithmeticError, NotImplementedError) as error:
             raise AnswerError(f"{self.name}: not a parquet file that can be read: {_plain(error)}") from None
 
-    def _opened(self, file: IO[bytes]) -> Any:
+    def _open(self, file: IO[bytes]) -> Any:
         """Return the file, of which only the footer has been read."""
         self._footer(file)
         table = self._parquet.ParquetFile(file, **_OPTIONS)
@@ -197,7 +197,7 @@ class ParquetTable:
         texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
         return self._parquet.ParquetFile(file, metadata=table.metadata, read_dictionary=texts, **_OPTIONS)
 
-    def _used(self, table: Any, columns: Sequence[str]) -> list[int]:
+    def _column_numbers(self, table: Any, columns: Sequence[str]) -> list[int]:
         """Return the numbers of the columns in the file that these are made of."""
         wanted = set(columns)
         paths = [table.schema.column(number).path for number in range(len(table.schema))]

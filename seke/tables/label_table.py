@@ -136,7 +136,7 @@ def labels_from(
     """Return the label table of rows that are mappings; messages call the third one `record 3`."""
     draft = _Draft(knowledge, (groups, sources), "record", " ", outcomes)
     numbered = enumerate(records, 1)
-    draft.fill(_checked(number, _native(row), f"record {number}") for number, row in numbered)
+    draft.fill(_check_row(number, _native(row), f"record {number}") for number, row in numbered)
     return draft.table()
 
 
@@ -147,7 +147,7 @@ def _native(row: Any) -> Any:
     return {key: cell.item() if isinstance(cell, np.generic) else cell for key, cell in row.items()}
 
 
-def _checked(number: int, row: Any, place: str) -> Row | AnswerError:
+def _check_row(number: int, row: Any, place: str) -> Row | AnswerError:
     if isinstance(row, Mapping) and all(isinstance(key, str) for key in row):
         return number, row
     return AnswerError(f"{place}: a row is an object with named fields; {describe_met(row)}")
@@ -186,7 +186,7 @@ def _json_lines(path: str | Path) -> Rows:
                 except AnswerError as fault:
                     yield fault
                     continue
-            yield _checked(number, row, f"{name}:{number}")
+            yield _check_row(number, row, f"{name}:{number}")
 
 
 def _parquet(path: str | Path, draft: _Draft) -> Rows:
@@ -389,7 +389,7 @@ class _Draft:
 
     def table(self) -> LabelTable:
         """Put the rows of each item together; raises all faults."""
-        self._faults += [] if self._faults else self._wanting()
+        self._faults += [] if self._faults else self._missing_faults()
         rows: dict[str, int] = {}
         for item in self._items:
             rows.setdefault(item, len(rows))
@@ -398,7 +398,7 @@ class _Draft:
             if name in self._named:
                 gold[name] = self._gold(name, rows)
                 gold[name].setflags(write=False)
-        texts = {name: tuple(self._merged(name, cells, rows)) for name, cells in self._texts.items()}
+        texts = {name: tuple(self._merge(name, cells, rows)) for name, cells in self._texts.items()}
         groups, sources = (texts.get(name, (None,) * len(rows)) for name in (self.groups, self.sources))
         if self._faults:
             omitted = len(self._faults) - MOST_FAULTS
@@ -413,9 +413,9 @@ class _Draft:
         if len(rows) == len(cells):
             return cells
         known = [None if math.isnan(cell) else cell for cell in cells.tolist()]
-        return np.array(self._merged(name, known, rows), dtype=np.float64)
+        return np.array(self._merge(name, known, rows), dtype=np.float64)
 
-    def _wanting(self) -> list[str]:
+    def _missing_faults(self) -> list[str]:
         """Return what a table without other faults lacks as a whole."""
         place = self.place(1)
         if not self._items:
@@ -424,7 +424,7 @@ class _Draft:
             return [f"{place}: no column is a variable; they are {', '.join(list(self.columns)[:4])}, ..."]
         return [f"{place}: {column}: no such column" for column in self.further if column not in self._named]
 
-    def _merged(self, name: str, cells: list[Any], rows: dict[str, int]) -> list[Any]:
+    def _merge(self, name: str, cells: list[Any], rows: dict[str, int]) -> list[Any]:
         """Return for each item what its rows say, None where nothing; note contradictions."""
         if len(rows) == len(cells):
             return cells

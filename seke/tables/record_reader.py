@@ -110,16 +110,16 @@ def _of_parquet(path: str | Path) -> Iterator[Record]:
     for record in ParquetTable(path).rows():
         if "item" not in record or "decision" not in record:
             raise AnswerError(f"{shown(path)}: holds no posterior records (item, decision, ...)")
-        yield _unpacked(record)
+        yield _unpack(record)
 
 
-def _unpacked(record: Record, prefix: str = "") -> Record:
+def _unpack(record: Record, prefix: str = "") -> Record:
     """Return a record of a parquet file with its texts of JSON as what they stand for."""
     unpacked: Record = {}
     for key, value in record.items():
         path = prefix + key
         if isinstance(value, dict):
-            unpacked[key] = _unpacked(value, f"{path}.")
+            unpacked[key] = _unpack(value, f"{path}.")
         elif isinstance(value, str) and (path in JSON_COLUMNS or key == "value"):
             unpacked[key] = _value(value)
         else:

@@ -62,7 +62,7 @@ class Writer:
     def __init__(self, path: Path | None, *, stream: IO[Any] | None = None) -> None:
         self._path = path
         self._stream = sys.stdout if stream is None else stream
-        self._ending = "" if path is None else _checked_ending(path)
+        self._ending = "" if path is None else _check_ending(path)
         self._open = ExitStack()
         self._format: _Format | None = None
         self._temporary: Path | None = None
@@ -125,7 +125,7 @@ class Writer:
             self._temporary.unlink(missing_ok=True)
 
 
-def _checked_ending(path: Path) -> str:
+def _check_ending(path: Path) -> str:
     """The ending of a target that can be written, as far as that can be told beforehand."""
     ending = next((known for known in ENDINGS if path.name.lower().endswith(known)), None)
     if ending is None:
