@@ -1,4 +1,4 @@
-"""Items -> answers of a model -> decisions; the one loop in which a model is asked.
+"""The loop that asks a model: items -> answers -> decisions.
 
 Items are asked at the same time, as many as the model takes; those whose answers have come are judged
 together. What is decided about an item depends on its own answers alone, so that the ledger replayed decides
@@ -52,7 +52,7 @@ HOPELESS = 40
 
 @dataclass
 class Annotator:
-    """What a run is done with.
+    """Asks a model about items until each is decided.
 
     known_by: the observer whose samples the set's own labels are. labels: item -> these, where it has any.
     given: item -> further sample records that the run did not ask for, such as those of people.
@@ -88,7 +88,7 @@ class Annotator:
         self._statuses: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
 
     def read(self, call: Call, choice: Choice) -> Record:
-        """Return the sample record of an answer, with what it was an answer to; for the ledger."""
+        """Return the sample record of an answer, with the digests of its prompt and its picture."""
         record = self.questions.read(call.request, choice, self._context(call.request))
         asked_with = {"prompt": call.prompt.digest[:16], "picture": call.picture.digest[:16]}
         if call.request.about:
@@ -96,7 +96,7 @@ class Annotator:
         return {**record, "extra": {**record.get("extra", {}), **asked_with}}
 
     def drop_observer(self, observer: str, reason: str) -> None:
-        """Ask nothing more of an observer; items go on with the others."""
+        """Ask this observer nothing more; items go on with the others."""
         if observer not in self.lost:
             self.lost[observer] = reason
             self.problems(f"{observer} is not asked any more, the others are: {reason}")
@@ -172,7 +172,7 @@ class Annotator:
             yield self._answers(some)
 
     def item_rows(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
-        """Yield of items, batch by batch, where each is and what is known of it.
+        """Yield the rows of the item list, batch by batch: path, group, box and labels of each item.
 
         `picture`: the digest of the pixels that the usual view shows; null where none was sent.
         """
@@ -197,7 +197,7 @@ class Annotator:
             ]
 
     def _by_session(self, names: Sequence[str]) -> Iterator[tuple[Session, list[str]]]:
-        """Yield which items are judged with which session."""
+        """Yield each session with the items that are judged with it."""
         measured = self.session if self.by_measure is None else self.by_measure
         piloted = [name for name in names if name in self.pilot]
         unpiloted = [name for name in names if name not in self.pilot]
@@ -208,7 +208,7 @@ class Annotator:
     def _stored_records(
         self, items: Sequence[Item], ledger: Ledger
     ) -> Iterator[tuple[dict[str, list[Record]], dict[str, str]]]:
-        """Yield what there is of some items, and why those that are settled are."""
+        """Yield batches of item -> sample records, and settled item -> reason."""
         for start in range(0, len(items), TOGETHER):
             some = items[start : start + TOGETHER]
             names = [item.name for item in some]
@@ -221,7 +221,7 @@ class Annotator:
     def _closing_reasons(
         self, names: Sequence[str], reasons: dict[str, str], judged: Judged
     ) -> dict[int, str]:
-        """Return which items are closed though the policy would go on, and why."""
+        """Return item's index -> why it is closed though the policy would go on."""
         return {
             i: reasons[name]
             for i, name in enumerate(names)
@@ -229,12 +229,12 @@ class Annotator:
         }
 
     def _awaited_looks(self, names: Sequence[str], decisions: Decisions) -> dict[int, Option]:
-        """Return which items still wait for people, and for which look."""
+        """Return item's index -> the look of people that it waits for."""
         following = enumerate(zip(names, decisions.next, strict=True))
         return {i: self.waiting[name] for i, (name, option) in following if option and name in self.waiting}
 
     def _open_items(self, items: Iterable[Item], ledger: Ledger) -> Iterator[LiveItem]:
-        """Yield items that are not settled, with what there is of them already."""
+        """Yield the items that are not settled, with their stored samples and requests."""
         remaining = iter(items)
         while some := list(itertools.islice(remaining, AT_ONCE)):
             names = [item.name for item in some]
@@ -249,7 +249,7 @@ class Annotator:
                     yield LiveItem(item, records, of[item.name])
 
     def _known_records(self, item: Item) -> list[Record]:
-        """Return the samples of an item that nobody was asked for in this run."""
+        """Return the samples of an item that this run did not ask for: the set's labels and given answers."""
         given = list(self.given.get(item.name, ()))
         if not item.labels or self.known_by is None:
             return given
@@ -263,7 +263,7 @@ class Annotator:
         return answers
 
     async def _judge_and_settle(self, names: list[str], ledger: Ledger) -> dict[str, list[Request]]:
-        """Judge items; settle those that are done, and return what to ask about the others."""
+        """Judge items, settle those that are done, and return item -> requests of the others."""
         following: dict[str, Option | None] = {}
         for session, some in self._by_session(names):
             following |= dict.fromkeys(some, session.first)
@@ -303,7 +303,7 @@ class Annotator:
         return await asyncio.to_thread(lambda: session.judge(self._answers(samples)))
 
     def _group_by_unavailable(self, names: Sequence[str]) -> list[tuple[frozenset[str], list[str]]]:
-        """Return which observers cannot be asked about which items."""
+        """Return groups of items by the observers that cannot be asked about them."""
         groups: dict[frozenset[str], list[str]] = defaultdict(list)
         for name in names:
             groups[self._live[name].silent.union(self.lost)].append(name)
@@ -312,7 +312,7 @@ class Annotator:
     async def _note_unavailable(
         self, session: Session, names: Sequence[str], unavailable: frozenset[str]
     ) -> None:
-        """Give items that only end because an observer is unavailable that for a reason.
+        """Note the unavailable observer as the reason of items that end only because of it.
 
         The next process asks about these again.
         """
@@ -325,7 +325,7 @@ class Annotator:
                 self._live[name].reason = reason
 
     def _request(self, live: LiveItem, option: Option | None) -> Request | None:
-        """Return what to ask about an item; None where it is done."""
+        """Return the next request about an item; None where it is done."""
         samples = option.samples if option is not None else 0
         if self.rule is not None:
             members = [name for name, inside in self.base.levels.items() if self.base.root in inside]
@@ -352,7 +352,7 @@ class Annotator:
         return Context(self.labels.get(request.item, {}), live.doubt if live is not None else ())
 
     async def _ask(self, name: str, requests: list[Request], ledger: Ledger) -> None:
-        """Ask about an item and keep what came; what goes wrong ends the item, or the run."""
+        """Ask about an item and keep the answers; an error ends the item or the run."""
         live = self._live[name]
         for request in requests:
             if self.stopping.is_set():
@@ -388,7 +388,7 @@ class Annotator:
             self.progress(0, len(choices), ledger.committed)
 
     def _pass_over(self, live: LiveItem, request: Request, *, again: bool) -> None:
-        """Let an item go on, or end it, where no answer to a request came.
+        """Let an item go on or end after a request without an answer.
 
         again: whether it was asked for before; what did not come once is not waited for again.
         """
@@ -398,7 +398,7 @@ class Annotator:
             live.reason = UNANSWERED
 
     def _stop_if_unreadable(self, request: Request, records: list[Record], choices: Sequence[Choice]) -> None:
-        """Stop where no answer of an observer to a question can be read, before it costs much."""
+        """Stop early where none of an observer's answers to a question can be read."""
         question = request.question
         statuses = self._statuses[request.observer, question]
         statuses.update(record.get("status", "ok") for record in records)
@@ -414,7 +414,7 @@ class Annotator:
             self.stopping.set()
 
     async def _call(self, live: LiveItem, request: Request, ledger: Ledger) -> Call:
-        """Return a request with its prompt and picture, which stay what they were at the line's first.
+        """Return a request with its prompt and picture, which stay those of the reading's first request.
 
         Raises:
             PictureError: the picture cannot be shown, or is another one by now.
@@ -432,13 +432,13 @@ class Annotator:
         return Call(request, prompt, picture)
 
     def _prompt(self, live: LiveItem, request: Request, ledger: Ledger) -> Prompt:
-        """Return the prompt of a line, which stays what it was when it was first asked."""
+        """Return the prompt of a reading, which stays that of its first request."""
         earlier = live.lines.get(request.line)
         known = ledger.prompt(earlier.prompt) if earlier else None
         return known or self.questions.prompt(request, self._context(request))
 
     def _region(self, item: Item, line: ReadingKey) -> str:
-        """Return which part of the face a line's picture enlarges; no text for none."""
+        """Return the part of the face that a reading's picture enlarges; empty for none."""
         _, _, question, about, _ = line
         if item.box is None or not about or not self.base.questions[question].enlarge:
             return ""

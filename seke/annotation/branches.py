@@ -19,7 +19,7 @@ LONGEST_CHAIN = 8
 
 
 class BegunOtherwiseError(SekeError):
-    """A run that was begun otherwise than it is to go on.
+    """The run was begun with other settings than it is to go on with.
 
     what: that, with what differs. counts: whether its answers count in a branch.
     """
@@ -40,7 +40,7 @@ def is_run(folder: Path) -> bool:
 
 
 def origin_of(folder: Path) -> Path | None:
-    """Return the folder of the run whose answers a run was begun with; None where it began without any."""
+    """Return the folder of the run that this run branched from; None where it did not branch."""
     origin = status_of(folder)[0].get(ORIGIN) if is_run(folder) else None
     return None if origin is None else Path(os.path.normpath(folder / origin))
 
@@ -51,7 +51,7 @@ def note_origin(ledger: Ledger, origin: Path) -> None:
 
 
 def origins(folder: Path, branch_of: Path | None, items: int) -> list[Path]:
-    """Return the runs whose answers count in a run, the nearest first.
+    """Return the folders of the earlier runs whose answers this run reuses, the nearest first.
 
     branch_of: the run that it is to be a branch of; by default the one that it was begun with. items: how
     many the run has.

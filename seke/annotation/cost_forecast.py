@@ -1,4 +1,4 @@
-"""What a run would ask for and cost, before anything is sent: the strategy followed on made-up items.
+"""Forecast of a run's requests and cost: the strategy is simulated on made-up items, nothing is sent.
 
 Each made-up item stands for one of the run's. It has that item's known labels as its answers, and a truth of
 that label where the set names the root; else its truth is drawn from the population. What all items come to
@@ -95,7 +95,7 @@ class Forecast:
 
 
 def forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None], seed: int = 0) -> Forecast:
-    """Return what the job's items would take, were they like made-up ones of its base.
+    """Return the forecast for the job's items, from made-up items of its base.
 
     prices: observer -> the prices of its model's tokens, where they are known.
     """
@@ -143,7 +143,7 @@ def _add_prices(
     prices: Mapping[str, Prices | None],
     rng: np.random.Generator,
 ) -> Forecast:
-    """Return the forecast with what the observers cost of which prices are known.
+    """Return the forecast with the cost of the observers whose prices are known.
 
     per_item: observer -> (MADE_UP, 5), as in `forecast`.
     """
@@ -168,7 +168,7 @@ def _add_prices(
 
 
 def _resample_totals(costs: Floats, count: int, rng: np.random.Generator) -> Floats:
-    """Return what so many items cost, (RESAMPLES,), by the costs of the made-up ones (M,)."""
+    """Return bootstrap totals (RESAMPLES,) of the cost of `count` items from M made-up costs, USD."""
     made_up = rng.choice(costs, (RESAMPLES, len(costs)))
     often = rng.multinomial(count, np.full(len(costs), 1 / len(costs)), RESAMPLES)
     return np.asarray((made_up * often).sum(1))
@@ -177,7 +177,7 @@ def _resample_totals(costs: Floats, count: int, rng: np.random.Generator) -> Flo
 def _requests(
     job: Job, items: Mapping[str, Item], rng: np.random.Generator, seed: int
 ) -> tuple[list[Request], Mapping[str, float]]:
-    """Return all that would be asked about made-up items, each of which stands for one of the job's.
+    """Return all requests about made-up items, each of which stands for an item of the job.
 
     Besides, the share of each level that endless answers of the model would get accepted, as it is declared.
     """
@@ -204,7 +204,7 @@ def _requests(
 def _truth(
     pool: Mapping[str, Ints], items: Sequence[Item], job: Job, rng: np.random.Generator
 ) -> dict[str, Ints]:
-    """Return a truth of the pool for each item, of the item's label where the pool has such a one."""
+    """Return a truth from the pool for each item, with the item's label where the pool has it."""
     base = job.annotator.base
     states, drawn = base.variables[base.root].states, pool[base.root]
     chosen = []
@@ -216,7 +216,7 @@ def _truth(
 
 
 def _follow_rule(rule: Rule, option: Option, names: Sequence[str], source: _Remembering, job: Job) -> None:
-    """Ask about items as a rule wants, until it wants no more."""
+    """Ask about items until the stopping rule asks for no more."""
     base = job.annotator.base
     instrument = base.observers[option.observer].labels.get(base.root)
     words: Sequence[str] = instrument.answers if instrument is not None else ()
@@ -235,7 +235,7 @@ def _follow_rule(rule: Rule, option: Option, names: Sequence[str], source: _Reme
 
 
 class _Remembering:
-    """A source that keeps what it was asked."""
+    """A source that records its requests."""
 
     def __init__(self, source: SimulatedSource) -> None:
         self.source = source
@@ -248,7 +248,7 @@ class _Remembering:
 
 
 def _kind(request: Request) -> tuple[str, str, str | None]:
-    """Return what requests have in common whose prompts and answers are about as long."""
+    """Return the key of requests whose prompts and answers have about the same length."""
     return request.observer, request.question, request.about
 
 

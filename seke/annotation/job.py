@@ -1,4 +1,4 @@
-"""A run of annotation: what it is made with, its folder, what it comes to."""
+"""A run of annotation: its inputs, its folder, its results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seke.annotation.annotator import TOGETHER, Annotator
 from seke.annotation.branches import BegunOtherwiseError, is_run, note_origin, origins
 from seke.annotation.measured_prices import pilot_of, stored_or_measured_prices, with_prices
 from seke.annotation.observers import asking, check_further, observer_of
-from seke.annotation.people import WAITING, awaited_looks, how_to_go_on, note_given, read_given
+from seke.annotation.people import WAITING, awaited_observers, how_to_go_on, note_given, read_given
 from seke.annotation.reuse import Reusing
 from seke.annotation.run_summary import Summary, spread_of
 from seke.annotation.several import addresses_of, check_several
@@ -206,7 +206,7 @@ class Job:
         return earlier
 
     def _same_observers(self, earlier: Ledger) -> dict[str, str]:
-        """Return observer -> observer as which the same model answered in an earlier run."""
+        """Return observer -> the observer that the same model answered as in an earlier run."""
         begun = earlier.facts("observer", "also")
         if not begun:
             return {}
@@ -266,7 +266,7 @@ class Job:
         yield [item for item in self.items if item.name not in self.annotator.pilot]
 
     def _with_thresholds(self, ledger: Ledger) -> Session:
-        """Find what keeps limits of the mean over all items of the run, and decide by that from now on."""
+        """Set thresholds that keep the limits of the mean over all items; return the new session."""
         annotator = self.annotator
         session = annotator.session.with_thresholds(annotator.answer_batches(self.items, ledger))
         if session is not annotator.session:
@@ -279,7 +279,7 @@ class Job:
         return session
 
     def _write_results(self, ledger: Ledger, seconds: float, stopped: str) -> Summary:
-        """Write what came of the run, each file whole or not at all, and sum up."""
+        """Write the run's results, each file whole or not at all, and return the summary."""
         asked, observers = Counter[str](), Counter[str]()
         with Writer(self.folder / SAMPLES) as sample_writer:
             for rows in self.annotator.samples(self.items, ledger):
@@ -297,7 +297,7 @@ class Job:
                 posteriors.write(records)
                 counts.add(records)
                 per_item += [record["diagnostics"]["samples"] for record in records]
-                waiting.update(awaited_looks(records, self.annotator.waiting))
+                waiting.update(awaited_observers(records, self.annotator.waiting))
                 for record in records:
                     levels = record["decision"]["levels"]
                     accepted.update(name for name in levels if levels[name]["decision"] == "accept")
@@ -388,7 +388,7 @@ def _facts_of(session: Session) -> Facts:
 
 
 def session_of(folder: Path, base: Knowledge, population: str | None = None, seed: int = 0) -> Session:
-    """Return a base made ready as a run that came to an end had it.
+    """Return the session of a finished run: its base, observers, prices and thresholds.
 
     Raises:
         engine.SekeError: no such run is there; it was made with another base.

@@ -36,7 +36,7 @@ class LiveItem:
     silent: frozenset[str] = frozenset()
 
     def missing_requests(self) -> list[Request]:
-        """Return the requests for what was asked for when a process ended, and did not come."""
+        """Return the requests for draws that an earlier process asked for and did not receive."""
         return [
             Request(*line, first, samples)
             for line, asked in self.lines.items()
@@ -45,7 +45,7 @@ class LiveItem:
 
 
 def renumber_draws(records: Iterable[Record]) -> list[Record]:
-    """Return the samples of an item in an order of their own, numbered on within each reading.
+    """Return the samples of an item, sorted, with the draws of each reading numbered from 0.
 
     The ledger numbers the answers of each line; those that differ in what they are about are one reading.
     """

@@ -57,7 +57,7 @@ def pilot_of(ledger: Ledger, names: Sequence[str]) -> list[str]:
 def stored_or_measured_prices(
     ledger: Ledger, base: Knowledge, pilot: Sequence[str], prices: Prices
 ) -> dict[str, Any]:
-    """Return the prices of questions that a run's ledger has, and measure and keep them where it has none.
+    """Return the prices of questions in a run's ledger; measure and store them where it has none.
 
     prices: of the tokens of the observer that the policy asks first, by whose requests they are measured.
     """

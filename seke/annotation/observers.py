@@ -1,4 +1,4 @@
-"""Who of a base the models of a run are, and the policy that asks just these."""
+"""Which observers of a base the models of a run are, and a policy that asks these."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GENERIC = "generic-vlm"
 
 
 def observer_of(base: Knowledge, model: str) -> str:
-    """Return who of a base a model is: the observer whose name is its own or begins it, else the generic.
+    """Return the observer that a model is: the one whose name equals or begins the model's, else the generic.
 
     Raises:
         engine.SekeError: none of these.
@@ -40,7 +40,7 @@ def askable_of(base: Knowledge) -> list[str]:
 
 
 def check_further(base: Knowledge, first: str, model: str, further: Iterable[str]) -> None:
-    """See that these observers can be asked beside the first, as which this model answers.
+    """Check that these observers can be asked beside the first one.
 
     Raises:
         engine.SekeError: one cannot, with the nearest that can.

@@ -1,4 +1,4 @@
-"""People in a run: for whom items wait, and what they answered, which the run did not ask for."""
+"""People in a run: the items that wait for them, and the answers that they gave."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GIVEN = "given"
 def read_given(
     answers: Given | None, base: Knowledge, items: Collection[str], asked: Collection[str]
 ) -> dict[str, list[Record]]:
-    """Return item -> the samples that are given of it, of these items.
+    """Return item -> the given samples of it, for these items.
 
     answers: sample files or records. asked: the observers that a model of the run answers as.
 
@@ -63,15 +63,15 @@ def read_given(
     return dict(by_item)
 
 
-def awaited_looks(records: Iterable[Record], waiting: Mapping[str, Option]) -> Iterator[str]:
-    """Yield for each posterior record of an item that waits for people whom it waits for; item -> look."""
+def awaited_observers(records: Iterable[Record], waiting: Mapping[str, Option]) -> Iterator[str]:
+    """Yield the observer of each posterior record whose item waits for a look of people."""
     for record in records:
         if record["decision"]["next"] is not None and record["item"] in waiting:
             yield waiting[record["item"]].observer
 
 
 def how_to_go_on(waiting: Mapping[str, int], records: Path) -> Iterator[str]:
-    """Yield in words how a run goes on whose items wait for people.
+    """Yield the notes that say how to continue a run whose items wait for people.
 
     waiting: observer -> items. records: the file of the posterior records.
     """

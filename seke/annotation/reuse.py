@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Reusing:
-    """A model that first gives what another run got for the very same prompts and pictures, at no price.
+    """A model that reuses another run's answers to the same prompts and pictures, at no cost.
 
     alike: observer of this run -> observer as which the same model answered in the earlier one. Answers of
     others are not used.
@@ -55,7 +55,7 @@ class Reusing:
 
 
 def consecutive_runs(draws: Iterable[int]) -> list[tuple[int, int]]:
-    """Return increasing numbers as runs: the first of each, and how many follow one another."""
+    """Return increasing numbers as (first, length) of consecutive runs."""
     runs: list[tuple[int, int]] = []
     for draw in draws:
         if runs and sum(runs[-1]) == draw:

@@ -147,7 +147,7 @@ class SeveralModels:
         await self._stack.aclose()
 
     async def check(self) -> None:
-        """See that every model is there that can say so.
+        """Check that every model answers, where it has a check.
 
         Raises:
             FatalError: the first one is not; of another one it is noted in `lost`.
@@ -182,7 +182,7 @@ class SeveralModels:
 
 
 def addresses_of(first: str, model: Model) -> dict[str, str]:
-    """Return observer -> where it is asked, without credentials, of those that have an address.
+    """Return observer -> its server's address, without credentials, where there is one.
 
     first: the observer that the first model answers as.
     """

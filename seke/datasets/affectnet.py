@@ -112,7 +112,7 @@ def _read_row(source: Source, place: str, cells: list[str]) -> tuple[str, Box | 
 
 
 def _box(place: str, cells: list[str]) -> Box | None:
-    """Return where the face is; None where no box is told (blank, NULL, or no size)."""
+    """Return the box of the face; None where it is missing (blank, NULL, or without a size)."""
     if any(cell in ("", "NULL") for cell in cells):
         return None
     try:

@@ -113,7 +113,7 @@ def _frames(source: Source, pictures: Path, videos: Texts) -> Iterator[Frame]:
 
 
 def _read_frames(source: Source, level: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the frames that are wanted, counted from 1, with what is known of each."""
+    """Yield the selected frames, counted from 1, with the labels of each."""
     read = _reader(source, level, path)
     for place, line in lines_of(path):
         # The first line is the header; a blank one is a frame of which nothing is known.
@@ -130,7 +130,7 @@ def _read_frames(source: Source, level: str, path: Path) -> Iterator[tuple[int, 
 
 
 def _reader(source: Source, level: str, path: Path) -> Callable[[str, str], dict[str, Any]]:
-    """Return how a line of a level is read."""
+    """Return the function that reads a line of a level."""
     nothing = str(UNKNOWN[level])
     if level == "EXPR":
         return lambda place, line: _expression(source, place, line)

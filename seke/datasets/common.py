@@ -1,4 +1,4 @@
-"""What the readers of all layouts share: a labelled picture, what was left out, names and numbers."""
+"""Parts that the readers of all layouts share: a labelled picture, a tally of faults, names, numbers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NUMBER = re.compile(r"\d+")
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture with what a set says of it.
+    """A picture with the set's labels.
 
     path: below the set's folder, as POSIX. labels: variable -> a state's name, 1 or 0, or a number.
     label_file: the file of the labels, below the set's folder.
@@ -139,7 +139,7 @@ class Source:
         return self.first_of([str(given)], "its pictures")
 
     def known_variables(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return those of these variables that the base has, in its order.
+        """Return the variables among `names` that the base has, in its order.
 
         Raises:
             engine.SekeError: it has none of them.
@@ -171,7 +171,7 @@ class Source:
         return name, True
 
     def units(self, coded: Mapping[str, bool | None]) -> dict[str, int]:
-        """Return what is known of the base's action units, where some code is known of these.
+        """Return action unit -> 1 or 0, of those that the base has and that are coded.
 
         A code that hides units leaves them unknown, unless they are coded as active beside it.
         """
@@ -205,7 +205,7 @@ def whole(place: str, text: str) -> int:
 
 
 def real(place: str, text: str, unknown: float | None) -> float | None:
-    """Return a number from -1 to 1, None where it is what stands for nothing known.
+    """Return a number from -1 to 1, None where it is the set's mark for unknown.
 
     Raises:
         engine.SekeError: none.

@@ -1,4 +1,4 @@
-"""Picture files -> pictures as they are sent: upright, cut to what is to be seen, small, only pixels.
+"""Picture files -> pictures as they are sent: upright, cropped to the view, small, without metadata.
 
 Whatever a file says beside its pixels (EXIF, XMP, comments, profiles, thumbnails) stays here: the pixels are
 decoded and encoded anew. The same file and view give the same bytes.

@@ -37,7 +37,7 @@ TOGETHER = 1000
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of a set.
+    """The result of an import: counts, and what was left out.
 
     items: pictures in the manifest. groups: how many there are, 0 where the set does not tell subjects.
     labelled: variable -> pictures with a label of it. active: binary variable -> pictures where it is active.

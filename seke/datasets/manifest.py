@@ -1,4 +1,4 @@
-"""Images that were named on the command line -> items: a name, a file, and what is known of each already.
+"""Images named on the command line -> items: name, file, group, box and labels.
 
 An argument is a picture, a folder (all pictures below it), a pattern with * or ?, or a manifest: a table with
 a column `path`, and any of `item`, `group`, `source` (the set it is of), `left top width height` (the face's
@@ -93,7 +93,7 @@ def is_manifest(path: Path) -> bool:
 
 
 def label_sample(item: Item, base: Knowledge, observer: str) -> Record:
-    """Return what the set says of an item as a sample of an observer, whose question is the broadest."""
+    """Return an item's labels as a sample of an observer, under the broadest question."""
     question = max(
         base.questions.values(), key=lambda candidate: (len(candidate.variables), not candidate.about_one)
     )
@@ -235,7 +235,7 @@ def _labels(row: Record) -> Record:
 def _table(
     drafts: Iterable[tuple[str, Item, Record]], base: Knowledge, faults: list[str]
 ) -> LabelTable | None:
-    """Read what a manifest says of its items as a label table; faults get the places of its rows."""
+    """Read the labels of a manifest as a label table; faults name the places of its rows."""
     labelled = [(place, {"item": item.name, **labels}) for place, item, labels in drafts if labels]
     if not labelled:
         return None
@@ -249,7 +249,7 @@ def _table(
 
 
 def _with_labels(items: Iterable[Item], table: LabelTable, base: Knowledge) -> Iterator[Item]:
-    """Yield the items with what a table says of them."""
+    """Yield the items with the labels of a table."""
     item_list = list(items)
     gold = table.gold_of([item.name for item in item_list])
     for i, item in enumerate(item_list):

@@ -35,7 +35,7 @@ _GZIP = b"\x1f\x8b"
 
 
 def check_expansion(name: str, unpacked: int, packed: int, largest: int = LARGEST_EXPANSION) -> None:
-    """Refuse what unpacks to far more than it takes up; both in bytes.
+    """Refuse data whose unpacked size is far above its packed size, both in bytes.
 
     Raises:
         engine.AnswerError: it does; the message begins with `name`.
@@ -70,7 +70,7 @@ class _Counted(io.RawIOBase):
 
 
 def shown(path: str | Path) -> str:
-    """How messages name a file."""
+    """Return the name of a file in messages."""
     return "<stdin>" if str(path) == "-" else str(path)
 
 

@@ -156,7 +156,7 @@ class ParquetTable:
 
     @contextmanager
     def _as_faults(self) -> Iterator[None]:
-        """Make of everything that can be wrong with a file one kind of fault."""
+        """Raise everything that can be wrong with a file as AnswerError."""
         arrow = self.arrow
         try:
             yield
@@ -204,7 +204,7 @@ class ParquetTable:
         return [number for number, path in enumerate(paths) if not _prefixes(path).isdisjoint(wanted)]
 
     def _check_footer(self, metadata: Any) -> None:
-        """Refuse by its footer what is too wide or in too many parts."""
+        """Refuse a file with too many columns or row groups, by its footer."""
         if metadata.num_columns > MOST_COLUMNS:
             problem = f"has {metadata.num_columns:,} columns"
             raise AnswerError(f"{self.name}: {problem}; allowed are {MOST_COLUMNS:,}")
@@ -217,7 +217,7 @@ class ParquetTable:
             )
 
     def _check_pages(self, file: IO[bytes], schema: Any, used: Sequence[int], size: int) -> None:
-        """Refuse by the headers of its pages what unpacks too far.
+        """Refuse a file that unpacks too far, by the headers of its pages.
 
         used: the numbers of the columns that are read. size: that of the file, in bytes.
         """

@@ -1,4 +1,4 @@
-"""Which items of a batch a guarantee covers, and what it lets be accepted of them.
+"""The items of a batch that a guarantee covers, and the values that it allows to be accepted.
 
 An item that was answered otherwise than the calibration items is not covered: it is decided as if there were
 no guarantee. Where those were answered until the policy asked no more, nothing is accepted of an item before.
@@ -48,7 +48,7 @@ class GuaranteeScope:
         following: Sequence[Option | None],
         off_policy: Mapping[str, str],
     ) -> GuaranteeScope:
-        """Compare how items were answered with how those of the calibration were.
+        """Return the scope of a guarantee: items that were sampled as the calibration items were.
 
         following: what is next. off_policy: item -> in which way it was asked otherwise than the policy asks.
         """
@@ -61,7 +61,7 @@ class GuaranteeScope:
 
     @property
     def inside(self) -> Mask:
-        """Return which items are covered, (N,)."""
+        """Whether each item is covered, (N,)."""
         return np.array([not reason for reason in self.outside], dtype=bool)
 
     def decide_levels(self, levels: Mapping[str, LevelDecision], allowed: Mask) -> dict[str, LevelDecision]:
@@ -84,7 +84,7 @@ class GuaranteeScope:
         return (level.accepted & self.inside).tolist(), limits
 
     def items(self) -> Iterator[Record]:
-        """Yield what an item's decision says of the guarantee."""
+        """Yield the `guarantee` field of each item's decision."""
         for reason in self.outside:
             yield {
                 "alpha": self.guarantee.alpha,
@@ -94,7 +94,7 @@ class GuaranteeScope:
             }
 
     def reasons(self, levels: Mapping[str, LevelDecision]) -> list[tuple[str, ...]]:
-        """Return of each item the required variables that have no certificate for their value."""
+        """Return for each item its required variables without a certificate for their value."""
         policy = self.base.policy
         required = [name for level in policy.required for name in self.base.levels[level]]
         lacking = {

@@ -124,13 +124,13 @@ class Layout:
         return columns
 
     def _read(self, decisions: Decisions) -> NDArray[np.bool_]:
-        """Return of which items anything was read, so that something can follow from it, (N,)."""
+        """Return which items have a reading, (N,) bool."""
         inferred = Origin.INFERRED
         known = np.stack([level.origin != inferred for level in decisions.levels.values()])
         return np.asarray(known.any(0))
 
     def _lacking(self, decisions: Decisions) -> list[list[str]]:
-        """Return of each item the binary variables that fall for want of evidence of their own."""
+        """Return for each item the binary variables that are rejected for lack of evidence of their own."""
         by_item: list[list[str]] = [[] for _ in decisions.item]
         for name, level in decisions.levels.items():
             for i in np.flatnonzero(level.lacking & ~level.accepted).tolist():
@@ -138,7 +138,7 @@ class Layout:
         return by_item
 
     def _overruled(self, answers: Answers, decisions: Decisions) -> list[list[str]]:
-        """Return of each item the variables that are decided otherwise than a data set's label says.
+        """Return for each item the variables whose decision differs from the data set's label.
 
         Where labels are kept whatever is seen, those of which it is disputed.
         """

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judged:
-    """What is inferred of some items, what is decided about them, and what of that is guaranteed."""
+    """The posterior of some items, the decisions about them, and the scope of the guarantee."""
 
     posterior: Posterior
     diagnostics: Diagnostics
@@ -52,7 +52,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Session:
-    """A compiled base made ready for one population; turns answers into records.
+    """A compiled base for one population; turns answers into posterior records.
 
     guarantee: what was certified with the base, where that holds; refused: why it does not hold. off_policy:
     items that were asked otherwise than the policy asks, and in which way (see `replay`).
@@ -76,7 +76,7 @@ class Session:
         device: str = "cpu",
         threads: int = 1,
     ) -> Session:
-        """Compile a base and make it ready; device and threads are those of `engine.Inference`.
+        """Compile a base and return its session; device and threads are those of `engine.Inference`.
 
         Raises:
             engine.KnowledgeError: a base that cannot be compiled.
@@ -95,7 +95,7 @@ class Session:
 
     @cached_property
     def first(self) -> Option | None:
-        """What is asked about an item of which nothing is known; None where nothing may be asked."""
+        """The first question about an item without answers; None where nothing may be asked."""
         return self.look_ahead.first(self.inference.posterior(Answers.nothing()))
 
     def with_thresholds(self, parts: Iterable[Answers]) -> Session:
@@ -147,7 +147,7 @@ class Session:
         return decide_levels(self.network.knowledge, answers, posterior, conflict)
 
     def with_policy(self, policy: Policy) -> Session:
-        """Return the session with a policy of which a guarantee holds as of the one that it has."""
+        """Return the session with a policy for which its guarantee holds as well."""
         kept = {"guarantee": self.guarantee, "refused": self.refused, "off_policy": self.off_policy}
         return replace(self.under(policy), **kept)  # type: ignore[arg-type]
 
@@ -159,7 +159,7 @@ class Session:
         return replace(self, look_ahead=LookAhead(self.network, old.observations, old.seed, observers))
 
     def under(self, policy: Policy) -> Session:
-        """Return the same base, ready with another policy."""
+        """Return the session of the same base with another policy."""
         network = replace(self.network, knowledge=replace(self.network.knowledge, policy=policy))
         old = self.inference
         inference = Inference(network, old.population, device=old.device, threads=old.threads)
@@ -173,7 +173,7 @@ class Session:
         return self.layout.records(answers, *conclusions, judged.scope)
 
     def judge(self, answers: Answers, may_ask: Callable[[ReadingKey], bool] | None = None) -> Judged:
-        """Infer, and decide what is accepted and what is asked next, of an unasked item what is first.
+        """Infer the posterior; decide what is accepted and what is asked next.
 
         may_ask: item, observer, question, what it is about and view -> whether that may be asked next of an
         item that has answers; everything where it is left out.

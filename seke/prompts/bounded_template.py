@@ -50,7 +50,7 @@ class TemplateBoundError(Exception):
 
 
 def render(text: str, words: Mapping[str, Any]) -> str:
-    """Return what a template makes of these words.
+    """Return the text of a template with these words.
 
     Raises:
         jinja2.TemplateError: no template, or a name in it that is unknown.
@@ -76,7 +76,7 @@ def _template(text: str) -> Any:
 
 @contextmanager
 def _resource_bounds() -> Iterator[None]:
-    """Let what takes too much time or memory raise TemplateBoundError."""
+    """Raise TemplateBoundError where the block takes too much time or memory."""
     before = sys.gettrace()
     sys.settrace(_deadline(time.perf_counter() + MOST_SECONDS))
     try:
@@ -183,16 +183,16 @@ class _Environment(ImmutableSandboxedEnvironment):
         del self.globals["lipsum"]
 
     def call_binop(self, context: Any, operator: str, first: Any, second: Any) -> Any:
-        """Return what an operator makes of two values."""
+        """Return the result of a binary operator, within bounds."""
         _check_operands(operator, first, second)
         return _check_size(super().call_binop(context, operator, first, second))
 
     def call(self, context: Any, called: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """Return what a call gives."""
+        """Return the result of a call, within bounds."""
         return _check_size(super().call(context, called, *args, **kwargs))
 
     def concatenation(self, parts: tuple[Any, ...]) -> str:
-        """Return what `~` makes of its parts."""
+        """Return the concatenation `~` of its parts, within bounds."""
         return str(_check_size("".join(map(str, parts))))
 
     def literal(self, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A model's text -> what it says, each field by itself; what is not of the form is unread, never guessed.
+"""A model's text -> fields of a sample record; a field of another form is unread, never guessed.
 
 Texts may be hostile: whatever is in them can at most be an answer that the form allows.
 """
@@ -26,7 +26,7 @@ FILTERED = ("content_filter",)
 
 
 def read_choice(form: Form, choice: Choice) -> Record:
-    """Return the part of a sample record that an answer makes: levels, or a status that is not ok.
+    """Return the levels of an answer's sample record, or a status that is not ok.
 
     Fields that cannot be read are left out and named under `extra.unread`; an answer without any that can is
     `unreadable`. A refusal, the server's or its filter's, is `refused`.
@@ -103,7 +103,7 @@ def _no_constant(name: str) -> Any:
 
 
 def _value(key: Key, value: Any) -> Any:
-    """Return what a field says, UNREAD where it is not of the form."""
+    """Return the value of a field, UNREAD where it is not of the form."""
     match key.kind:
         case "number":
             return _number(key, value)
@@ -146,7 +146,7 @@ def _list(key: Key, value: Any) -> Any:
 
 
 def _marks(key: Key, value: Any) -> Any:
-    """Return each mark that can be read; null says that it cannot be seen."""
+    """Return name -> mark of those that can be read; null: it cannot be seen."""
     if not isinstance(value, dict):
         return UNREAD
     folded = {name.casefold(): name for name in key.members}

@@ -106,7 +106,7 @@ def _key(base: Knowledge, who: Observer, name: str, kind: str, members: tuple[st
 
 
 def _ranks(instrument: LabelInstrument, variable: Variable, base: Knowledge) -> bool:
-    """Say whether it is known how the observer ranks."""
+    """Say whether the observer's model covers rankings of the variable."""
     return (
         variable.name == base.root
         and bool(instrument.habit or instrument.bonus)

@@ -64,14 +64,14 @@ class Context:
 
 @dataclass(frozen=True)
 class Questions:
-    """The questions of a base, ready to be put. What was made once is kept: most items are asked alike."""
+    """The questions of a base as prompts and forms; both are cached, since most items are asked alike."""
 
     base: Knowledge
     _prompts: dict[Any, Prompt] = field(default_factory=dict, repr=False, compare=False)
     _forms: dict[Any, Form] = field(default_factory=dict, repr=False, compare=False)
 
     def prompt(self, request: Request, context: Context | None = None) -> Prompt:
-        """Return what is said to the model for a request.
+        """Return the prompt of a request.
 
         Raises:
             engine.KnowledgeError: a template that cannot be rendered, at its place.
@@ -156,7 +156,7 @@ class Questions:
 
     @cached_property
     def _knowledge_words(self) -> Record:
-        """What templates may use of the knowledge, whatever is asked."""
+        """The words that every template may use: levels, patterns and rules of the base."""
         base = self.base
         rules = [{"name": rule.name, "statement": rule.statement} for rule in base.rules if rule.statement]
         levels = {name: self._level(members) for name, members in base.levels.items()}

@@ -80,7 +80,7 @@ class Memory(Journal, Protocol):
 
 @dataclass(eq=False)
 class _Line:
-    """Some draws that wait for a batch, or are in one. body: JSON, until it is sent."""
+    """Draws of a call that wait for a batch or are in one. body: JSON, until it is sent."""
 
     call: Call
     draws: Draws
@@ -90,7 +90,7 @@ class _Line:
     future: asyncio.Future[Reply] | None = field(default=None)
 
     def leave(self) -> None:
-        """Tell who waits that nothing will come."""
+        """Cancel the future: no answer will come."""
         if self.future is not None:
             self.future.cancel()
 
@@ -210,7 +210,7 @@ class Batches(Endpoint):
             self._timer = asyncio.get_running_loop().call_later(self.quiet, self._begin_round)
 
     def _begin_round(self) -> None:
-        """Let what waits go on its way."""
+        """Begin a round with the lines that wait."""
         lines, self._waiting, self._size = self._waiting, [], 0
         if lines and self._memory is not None:
             task = asyncio.create_task(self._run_round(self._memory, lines))
@@ -239,7 +239,7 @@ class Batches(Endpoint):
                 line.answer(error)
 
     async def _note_sent(self, memory: Memory, lines: list[_Line]) -> dict[int, _Line]:
-        """Note each line before it leaves; those that cannot be paid for stay."""
+        """Note each line before it is sent; return number -> line of those that can be paid for."""
 
         async def note(line: _Line) -> tuple[int, _Line] | None:
             try:
@@ -301,7 +301,7 @@ class Batches(Endpoint):
             raise error if isinstance(error, FatalError) else FatalError(f"{self.where}: {problem}") from None
 
     async def _find_batch(self, name: str) -> str | None:
-        """Return the identity of the batch of this name, None where there is none among the latest."""
+        """Return the identity of the batch of this name; None where it is not among the latest."""
         import openai
 
         options: dict[str, Any] = {}
@@ -320,7 +320,7 @@ class Batches(Endpoint):
     # Results -----------------------------------------------------------------------------------------
 
     async def _conclude(self, memory: Memory, name: str, identity: str, sent: dict[int, _Line]) -> None:
-        """Wait until a batch is over and keep all that came of it."""
+        """Wait until a batch is over and keep all of its results."""
         import openai
 
         batch = await self._wait_until_over(identity)
@@ -367,7 +367,7 @@ class Batches(Endpoint):
         return batch_of(response.content, MARK)
 
     async def _read(self, memory: Memory, file: str, unread: dict[int, _Line]) -> None:
-        """Keep the results in a file, and take what they answer from the rest."""
+        """Keep the results in a file and remove their lines from `unread`."""
         limit = ANSWER_LIMIT + len(unread) * RESULT_SIZE
         results: dict[int, bytes] = {}
         size = 0
@@ -396,7 +396,7 @@ class Batches(Endpoint):
             await keep()
 
     async def _keep_result(self, memory: Memory, number: int, line: _Line, text: bytes) -> None:
-        """Keep one result and tell who waits for it."""
+        """Keep one result and answer its line."""
         result = _decode(text)
         response = result["response"] if isinstance(result.get("response"), dict) else {}
         code, body = _status_of(response.get("status_code")), response.get("body")
@@ -417,7 +417,7 @@ class Batches(Endpoint):
         line.answer(raised)
 
     async def _fail_missing(self, memory: Memory, status: str, lines: dict[int, _Line]) -> None:
-        """Account for lines of which a batch has no result."""
+        """Note as failed the lines that a batch has no result of."""
         # Of a batch that was completed, or is gone, what it has cost is not known.
         paid = status in ("completed", "gone")
         problem = f"its batch is {status} and has no result of it"
@@ -428,7 +428,7 @@ class Batches(Endpoint):
     async def _handle_refused_batch(
         self, memory: Memory, batch: Batch, lines: dict[int, _Line]
     ) -> FatalError | None:
-        """Account for a batch that was not taken; one that is too large for now comes again in parts."""
+        """Note a batch that was refused; one that was too large is sent again in parts."""
         crowded = any(code == CROWDED for code, _ in batch.errors)
         messages = dict.fromkeys(message for _, message in batch.errors)
         reason = self.without_key("; ".join(messages)[:LONGEST_MESSAGE]) or "no reason given"
@@ -453,7 +453,7 @@ class Batches(Endpoint):
         await asyncio.gather(*(memory.failed(number, failure) for number in sent))
 
     async def _remove_file(self, file: str) -> None:
-        """Let the server keep the pictures no longer than needed."""
+        """Delete a file at the server, so that it keeps the pictures no longer than needed."""
         import openai
 
         try:
@@ -462,7 +462,7 @@ class Batches(Endpoint):
             return
 
     async def _retry_or_end(self, act: Callable[[], Awaitable[Any]]) -> Any:
-        """Do something without which nothing may go on: what is there already must not be bought again.
+        """Retry a step that must succeed, since results that exist must not be bought again.
 
         Raises:
             FatalError: it did not help.
@@ -473,7 +473,7 @@ class Batches(Endpoint):
             raise FatalError(f"{self.where}: a batch cannot be read ({error}); start again later") from None
 
     async def _retry(self, act: Callable[[], Awaitable[Any]], longer: float = 1) -> Any:
-        """Do something at the server, again and again while that may help.
+        """Do something at the server; retry while that may help.
 
         Raises:
             openai.NotFoundError, RetryableError, UnansweredError, FatalError: the server knows no such thing;
@@ -494,7 +494,7 @@ class Batches(Endpoint):
 
 
 async def _lines(response: Any, limit: int) -> AsyncIterator[bytes]:
-    """Yield the lines of a body of at most so many bytes, each without what is longer than any answer.
+    """Yield the lines of a body of at most `limit` bytes, each cut at the longest answer.
 
     Raises:
         BodyError: the body is longer, or no results.
@@ -525,7 +525,7 @@ async def _lines(response: Any, limit: int) -> AsyncIterator[bytes]:
 
 
 def _status_of(code: Any) -> int:
-    """Return an HTTP status as a result names it; 0 of anything else."""
+    """Return the HTTP status of a result; 0 where it has none."""
     known = isinstance(code, int) and not isinstance(code, bool) and 100 <= code <= 999
     return code if known else 0
 
@@ -548,7 +548,7 @@ def _decode(text: bytes) -> dict[str, Any]:
 
 
 def fit_together(model: object, ledger: Ledger) -> None:
-    """Make a ledger ready for a model that asks in batches, or for one that does not.
+    """Set a ledger up for a model that asks in batches, or for one that does not.
 
     Raises:
         engine.SekeError: batches are on their way, and the model does not ask in batches.

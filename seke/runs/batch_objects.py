@@ -1,4 +1,4 @@
-"""What a server says of files and batches -> values; whatever it says, nothing of it is trusted."""
+"""A server's descriptions of files and batches -> values. They are untrusted: every field is checked."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ sum(state = 'answered' AND price IS NULL), ifnull(sum(price), 0) FROM requests r
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked of a line. draws: how many; missing: those of them that no answer came to.
+    """The requests of a reading. draws: how many; missing: those without an answer.
 
     prompt, picture: the digests of what was sent.
     """
@@ -224,7 +224,7 @@ class Ledger:
             raise SekeError(f"{self.folder}: was written by a newer version of seke")
 
     def _pending_batches(self) -> dict[str, tuple[str | None, dict[int, tuple[Call, tuple[int, ...]]]]]:
-        """Return the batches that an earlier process left, and go on with what was asked in them."""
+        """Return the batches that an earlier process left, and count their requests as sent."""
         batches: dict[str, Any] = {
             name: (identity, {})
             for name, identity in self._db.execute("SELECT name, identity FROM batches WHERE over = 0")
@@ -287,7 +287,7 @@ class Ledger:
         return self.max_cost is not None and self._spent + worst > self.max_cost
 
     def _settle_cost(self, number: int, price: float | None) -> Call:
-        """Take what a request cost for what it could have cost; None where that stays unknown."""
+        """Replace a request's worst cost by its price; a price of None leaves the worst cost."""
         call, worst = self._calls.pop(number)
         self._spent += 0.0 if price is None else price - worst
         for waiter in self._waiting:
@@ -350,7 +350,7 @@ class Ledger:
         self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows)
 
     def pass_over_refusals(self) -> int:
-        """Let refused answers no longer count, so that they are asked for again; return how many."""
+        """Discard refused answers, so that they are asked for again; return how many."""
         where = "status = 'refused' AND passed_over = 0"
         count = int(self._db.execute(f"SELECT count(*) FROM choices WHERE {where}").fetchone()[0])
         self._db.execute(f"DELETE FROM settled WHERE item IN (SELECT item FROM choices WHERE {where})")
@@ -358,12 +358,12 @@ class Ledger:
         return count
 
     def reopen(self) -> None:
-        """Let items go on that were settled for a reason beyond their answers, which may have passed."""
+        """Reopen items that were settled for a reason beyond their answers, which may have passed."""
         self._db.execute("DELETE FROM settled WHERE reason != ''")
 
     @property
     def committed(self) -> float:
-        """What is spent, may have been, or is on its way at most, in USD."""
+        """The cost so far with the most that open and unknown requests can cost, USD."""
         return self._spent
 
     # What it tells -----------------------------------------------------------------------------------
@@ -383,7 +383,7 @@ class Ledger:
         return by_item
 
     def lines(self, items: Sequence[str]) -> dict[ReadingKey, Asked]:
-        """Return what was asked of each line of these items."""
+        """Return the requests of each reading of these items."""
         came: dict[tuple[str, ...], set[int]] = defaultdict(set)
         for *key, draw in self._select(DRAWS, items):
             came[tuple(key)].add(draw)
@@ -410,7 +410,7 @@ class Ledger:
         return tuple(Choice(*row) for row in rows if row[0] in wanted)
 
     def reasons(self, items: Sequence[str]) -> dict[str, str]:
-        """Return of items that are settled why, beyond what their answers say."""
+        """Return settled item -> the reason beyond its answers; empty for none."""
         return dict(self._select("SELECT item, reason FROM settled WHERE item IN (%s)", items))
 
     def settled(self, items: Sequence[str]) -> int:
@@ -441,7 +441,7 @@ class Ledger:
     # The writer --------------------------------------------------------------------------------------
 
     async def _submit(self, work: Work) -> None:
-        """Return when what is to be written is on disk."""
+        """Write in the writer's thread; return when it is on disk."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
 
@@ -530,7 +530,7 @@ def totals_by_observer(folder: Path) -> list[ObserverTotals]:
 
 
 def order_of(folder: Path, item: str) -> list[ReadingKey]:
-    """Return the line of each answer about an item in the order in which they were asked for.
+    """Return the reading key of each answer about an item, in the order of the requests.
 
     Of a run whose ledger is not there any more nothing is known.
     """
@@ -545,7 +545,7 @@ def order_of(folder: Path, item: str) -> list[ReadingKey]:
 
 
 def course_of(folder: Path) -> list[tuple[ReadingKey, float | None, float | None]]:
-    """Return of each answer of a run its line, when it came (seconds since 1970) and its price, in USD.
+    """Return for each answer its reading key, when it came (seconds since 1970) and its price, USD.
 
     They are in the order in which they were asked for. Of a run whose ledger is not there any more nothing is
     known; the price of a request is shared by its answers.
@@ -561,7 +561,7 @@ def course_of(folder: Path) -> list[tuple[ReadingKey, float | None, float | None
 
 
 class _Lock:
-    """Says who has a run; the system lets go of it when a process ends, however it ends."""
+    """The lock of a run; the system releases it when the process ends."""
 
     def __init__(self, path: Path) -> None:
         import fcntl
@@ -595,7 +595,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def plain_errors(folder: Path) -> Iterator[None]:
-    """Say in plain words what is wrong with a run's ledger.
+    """Raise errors of SQLite as errors in plain words.
 
     Raises:
         engine.SekeError: where SQLite cannot read or write.

@@ -38,7 +38,7 @@ MOST_PROMPTS = 3
 
 @dataclass(frozen=True)
 class Answered:
-    """Who answered a run.
+    """A model that answered a run.
 
     model, fingerprint: as the server gave them. first, last: day of the requests, in UTC.
     """

@@ -1,4 +1,4 @@
-"""Who answers in the loop: observers that are made up, and samples that were recorded.
+"""Sources of answers for the loop: simulated observers, and recorded samples.
 
 Both keep what they would say: the same request has the same answer, whoever asks and in whichever order, so
 that policies are compared on the same answers.
@@ -30,7 +30,7 @@ AS_DECLARED = Misfit()
 
 
 class SimulatedSource:
-    """Observers of items of known truth. What a reading says is drawn when it is first asked for.
+    """Simulated observers of items of known truth; a reading is drawn when it is first asked for.
 
     Every reading has random numbers of its own, from the seed and its name, so that its answers depend
     neither on what else is asked nor on how often.
@@ -87,7 +87,7 @@ class SimulatedSource:
     def _columns(
         self, requests: Sequence[Request], labels: Mapping[str, Any], numbers: Mapping[str, Any]
     ) -> Answers:
-        """Return the columns of answers of which each request is a reading."""
+        """Return the answers with one reading for each request."""
         views = tuple(dict.fromkeys(request.view for request in requests))
         count = np.array([request.samples for request in requests], dtype=np.int64)
         askable = np.array(
@@ -123,7 +123,7 @@ class SimulatedSource:
         )
 
     def _answers(self, observer: str, question: str, view: str, count: int) -> Mapping[str, NDArray[Any]]:
-        """Return at least so many answers of all items in a reading, variable -> (N, answers)."""
+        """Return at least `count` answers of a reading of all items, variable -> (N, answers)."""
         key = (observer, question, view)
         if key not in self._readings:
             self._readings[key] = self._observer(observer).begin(question, self._chance(*key))
@@ -148,7 +148,7 @@ class SimulatedSource:
 
 
 class RecordedSource:
-    """Samples that were recorded, given out line by line in the order of their draws."""
+    """Recorded samples, given out reading by reading in the order of their draws."""
 
     def __init__(self, samples: SingleSamples) -> None:
         self.samples = samples
@@ -163,16 +163,16 @@ class RecordedSource:
 
     @property
     def counts(self) -> Mapping[ReadingKey, int]:
-        """How many samples each line has."""
+        """Reading key -> number of samples."""
         return {line: len(numbers) for line, numbers in self.lines.items()}
 
     def known(self, base: Knowledge) -> Answers:
-        """Return what there is without asking: the samples of observers that cannot be asked."""
+        """Return the samples that are there without asking: those of observers that cannot be asked."""
         askable = [base.observers[line[1]].askable for line in self.samples.line]
         return self._gather(self.items, ~np.array(askable, dtype=bool))
 
     def ask(self, requests: Sequence[Request]) -> Answers:
-        """Return the next samples of each line, as far as there are any."""
+        """Return the next samples of each reading, as far as there are any."""
         chosen = np.zeros(len(self.samples.line), dtype=bool)
         for request in requests:
             rows = self.lines.get(request.line, [])

@@ -73,7 +73,7 @@ def on_samples(session: Session, samples: Any) -> Session:
 
 
 def read_once(samples: Any) -> bool:
-    """Say whether samples can be read but once, as a stream or a pipe can."""
+    """Say whether samples can be read only once, as from a stream or a pipe."""
     given = [samples] if isinstance(samples, str | Path) else samples
     return any(isinstance(path, str | Path) and not Path(path).is_file() for path in given)
 

@@ -37,7 +37,7 @@ NONE: Mapping[ReadingKey, int] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Request:
-    """So many further answers of one item.
+    """A request for `samples` further answers about one item.
 
     about: the one variable where the question is about one. first: how many such answers (same observer,
     question, about and view) the item has already, which is the number of the next one from 0.
@@ -71,7 +71,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class LoopState:
-    """How N items stand in the loop.
+    """The state of N items in the loop.
 
     answers: all so far. decisions: about every item; final where nothing is requested. requests: what to ask
     next, one for each item that is not settled. cost: (N,) of all answers, in the unit of the questions'
@@ -101,7 +101,7 @@ class Loop:
     def begin(
         self, answers: Answers, given: Mapping[ReadingKey, int] = NONE, spent: Floats | None = None
     ) -> LoopState:
-        """Return how items stand before anything is asked in this loop.
+        """Return the state before anything is asked in this loop.
 
         answers: what is known already, of most items nothing (`Answers.unasked`). given: line -> how many
         answers it has, of a loop that is resumed. spent: (N,) what these cost; where it is not known they are
@@ -127,7 +127,7 @@ class Loop:
         return LoopState(answers, decisions, requests, cost, calls, rounds, short, given)
 
     def after(self, state: LoopState, further: Answers) -> LoopState:
-        """Return how the items stand after these answers to the state's requests.
+        """Return the state after these answers to its requests.
 
         An item that was not answered at all is closed with what it has: its source is exhausted.
         """
@@ -172,13 +172,13 @@ class Loop:
         return self.session.judge(answers, lambda line: given.get(line, 0) < recorded.get(line, 0)).decisions
 
     def _price(self, line: ReadingKey, answers: int) -> float:
-        """Return the price of one request of a line for so many answers."""
+        """Return the price of one request for `answers` answers of a reading."""
         return price_of(self.base, line[1], line[2], answers)
 
     def _requests(
         self, answers: Answers, decisions: Decisions, items: Ints, given: Mapping[ReadingKey, int]
     ) -> tuple[Request, ...]:
-        """Return what is to be asked about those of the items that are to be asked again."""
+        """Return the next requests about these items, for those that are not settled."""
         requests = []
         for i in items.tolist():
             option: Option | None = decisions.next[i]
@@ -235,7 +235,7 @@ def run_to_completion(
 
 
 def _replace_rows(whole: Decisions, at: Ints, part: Decisions) -> Decisions:
-    """Return decisions with those about the items `at` (n,) replaced."""
+    """Return `whole` with the decisions about the items `at` (n,) replaced by those of `part`."""
 
     def column(values: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
         changed = dict(zip(at.tolist(), new, strict=True))

@@ -1,4 +1,4 @@
-"""Recorded samples -> what the policy would have asked for of them, and whether it was asked just so.
+"""Recorded samples -> those that the policy would have asked for, and items that were sampled off policy.
 
 What an item has at the end of the policy's loop depends on the item's own answers alone, in the order of
 their draws. So items whose answers were drawn to the full budget tell how the policy's pipeline does, and
@@ -47,7 +47,7 @@ class Replay:
     cost: NDArray[np.float64]
 
     def off_policy(self) -> Mapping[str, str]:
-        """Return of each item that was asked otherwise than the policy asks, in which way.
+        """Return item -> how its samples differ from the policy's, for items that were sampled off policy.
 
         An item about which it would go on asking was asked rightly so far.
         """
@@ -93,7 +93,7 @@ def replay(
 def mark_off_policy(
     session: Session, samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]]
 ) -> Session:
-    """Return the session with what it must know of samples that a guarantee may hold for.
+    """Return the session with the items of these samples that were sampled off policy.
 
     Where it holds for items that are asked as the policy asks, which of them were asked otherwise.
 

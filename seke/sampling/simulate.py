@@ -104,7 +104,7 @@ def _check_known(what: str, names: Sequence[str], known: Any) -> None:
 
 
 class _Maker:
-    """Asks the observers, and writes down what they answer."""
+    """Simulates the observers' answers and writes them as sample records."""
 
     def __init__(
         self, base: Knowledge, observers: list[str], questions: list[str], views: list[str], draws: int

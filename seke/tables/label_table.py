@@ -224,7 +224,7 @@ class _Column:
             self._known = dict(_TRUTH)
 
     def number(self, cell: Any, path: str) -> float | None:
-        """Return what a cell says, None where nothing; an AnswerError begins with `path`."""
+        """Return the number of a cell, None where it is blank; an AnswerError begins with `path`."""
         if _blank(cell):
             return None
         if isinstance(cell, str) and cell in self.outcomes and cell not in self._known:
@@ -388,7 +388,7 @@ class _Draft:
         return None
 
     def table(self) -> LabelTable:
-        """Put the rows of each item together; raises all faults."""
+        """Return the table with the rows of each item merged; raise all faults."""
         self._faults += [] if self._faults else self._missing_faults()
         rows: dict[str, int] = {}
         for item in self._items:
@@ -416,7 +416,7 @@ class _Draft:
         return np.array(self._merge(name, known, rows), dtype=np.float64)
 
     def _missing_faults(self) -> list[str]:
-        """Return what a table without other faults lacks as a whole."""
+        """Return the faults of a table as a whole: no row, no variable, a missing column."""
         place = self.place(1)
         if not self._items:
             return [f"{place}: no labels: there is no row"]
@@ -425,7 +425,7 @@ class _Draft:
         return [f"{place}: {column}: no such column" for column in self.further if column not in self._named]
 
     def _merge(self, name: str, cells: list[Any], rows: dict[str, int]) -> list[Any]:
-        """Return for each item what its rows say, None where nothing; note contradictions."""
+        """Return the cell of each item, None where its rows are blank; note contradictions."""
         if len(rows) == len(cells):
             return cells
         merged: list[Any] = [None] * len(rows)

@@ -97,7 +97,7 @@ def _of_csv(path: str | Path) -> Iterator[tuple[str, Any]]:
 
 
 def _value(cell: str) -> Any:
-    """Return what a cell stands for: a number, JSON, nothing, or the text that it is."""
+    """Return the value of a cell: a number, JSON, None, or the text itself."""
     if not cell:
         return None
     try:
@@ -114,7 +114,7 @@ def _of_parquet(path: str | Path) -> Iterator[Record]:
 
 
 def _unpack(record: Record, prefix: str = "") -> Record:
-    """Return a record of a parquet file with its texts of JSON as what they stand for."""
+    """Return a record of a parquet file with its JSON texts decoded."""
     unpacked: Record = {}
     for key, value in record.items():
         path = prefix + key

@@ -186,7 +186,7 @@ class _Lines:
 
 
 def _flat(record: Record, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The columns of a record and what stands in them."""
+    """Return the columns of a record with their cells."""
     for key, value in record.items():
         path = prefix + key
         if isinstance(value, dict) and path not in JSON_COLUMNS:

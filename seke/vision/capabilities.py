@@ -1,6 +1,6 @@
-"""How a server wants to be asked.
+"""What a server supports: structured output, several choices, the name of its token limit.
 
-What a server does not take is left out, or said by another name, as its refusals and answers show.
+Parameters that a server refuses are omitted or renamed; its refusals and answers show which.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Dialect:
     omitted: frozenset[str] = frozenset()
 
     def adapt(self, message: str, samples: int, settings: Settings) -> Dialect | None:
-        """Return how to ask where a request of so many samples was refused for how it asks.
+        """Return the dialect to try next after a request for `samples` answers was refused for its form.
 
-        None where that is not seen from the message, or where it would no longer ask for what is wanted.
+        None where the message names no parameter, or where the new request would ask for something else.
         """
         text = message.lower()
         if LIMITS[1] in text and self.limit == 0:
@@ -52,12 +52,12 @@ class Dialect:
         return None
 
     def combine(self, dialect: Dialect) -> Dialect:
-        """Return how to ask a server of which both have been seen."""
+        """Return the dialect of a server that showed the limits of both."""
         form, limit = max(self.form, dialect.form), max(self.limit, dialect.limit)
         return Dialect(form, limit, self.several and dialect.several, self.omitted | dialect.omitted)
 
     def body(self, call: Call, samples: int, settings: Settings, seed: int) -> dict[str, Any]:
-        """Return what is said to the server to get so many answers."""
+        """Return the request body that asks for `samples` answers."""
         picture = call.picture
         data = base64.b64encode(picture.data).decode("ascii")
         url = {"url": f"data:{picture.media_type};base64,{data}", "detail": settings.detail}

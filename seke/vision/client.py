@@ -44,7 +44,7 @@ LOCAL = ("localhost", "127.0.0.1", "::1", "[::1]")
 
 
 class RetryableError(Exception):
-    """The same request may be sent again, after so many seconds where the server says so."""
+    """The same request may be sent again, after `wait` seconds where the server names them."""
 
     def __init__(self, message: str, wait: float | None = None, *, paid: bool = False) -> None:
         super().__init__(message)
@@ -123,7 +123,7 @@ class Endpoint:
         await self.client.close()
 
     async def check(self) -> None:
-        """See that the server is there, takes the key, and has the model, where it lists its models.
+        """Check that the server answers, accepts the key, and has the model if it lists its models.
 
         Raises:
             FatalError: it does not.
@@ -183,7 +183,7 @@ class Endpoint:
         return choices
 
     async def _request(self, call: Call, draws: tuple[int, ...], journal: Journal) -> tuple[Choice, ...]:
-        """Ask for some draws, again and again while that may help."""
+        """Ask for some draws; retry while that may help."""
         paid = 0
         try:
             async for attempt in self.retries():
@@ -208,7 +208,7 @@ class Endpoint:
         return reply.choices
 
     def retries(self) -> AsyncRetrying:
-        """Return attempts, the next one as late as the server says, else after a growing random time."""
+        """Return the attempts; the next waits as long as the server says, else a growing random time."""
         import tenacity
 
         jittered = tenacity.wait_random_exponential(multiplier=1, max=LONGEST_WAIT)
@@ -261,7 +261,7 @@ class Endpoint:
         *,
         last: bool,
     ) -> Reply:
-        """Keep account of what came, and return it; of what cannot be read (None), how it began."""
+        """Record a reply in the journal and return it; of an unreadable one (None) record how it begins."""
         if reply is None:
             message = self.without_key(f"the answer cannot be read{quoted_beginning(body)}")
             await journal.failed(number, Failure(200, message, paid=True, retried=not last))
@@ -287,7 +287,7 @@ class Endpoint:
             return body
 
     def _note_structure(self, reply: Reply, asked: Dialect) -> None:
-        """Ask in a simpler form where a server takes the one that is asked for and does not keep to it."""
+        """Ask in a simpler form where a server accepts structured output and does not produce it."""
         complete = [
             choice
             for choice in reply.choices
@@ -301,13 +301,13 @@ class Endpoint:
             self.dialect, self._unstructured = replace(self.dialect, form=asked.form + 1), 0
 
     def body(self, call: Call, draws: tuple[int, ...], asked: Dialect) -> dict[str, Any]:
-        """Return what is said to the server to get these draws."""
+        """Return the request body that asks for these draws."""
         return asked.body(call, len(draws), self.settings, seed_of(self.settings, call, draws[0]))
 
     def handle_error(
         self, error: Exception, asked: Dialect | None, samples: int, *, last: bool
     ) -> tuple[Failure, Exception]:
-        """Return what is to be kept of a failure, and what is to be raised.
+        """Return the failure to record and the exception to raise.
 
         asked: how so many samples were asked for; None where something else was.
         """
@@ -330,7 +330,7 @@ class Endpoint:
         return Failure(0, message, paid=True, retried=not last), RetryableError(message, paid=True)
 
     def refusal(self, error: Any) -> Refusal:
-        """Return what the server says in an error; a key that it repeats is left out."""
+        """Return the server's refusal out of an API error, without the key."""
         refusal = refusal_of(error.status_code, error.body, error.message, error.response.headers)
         if 300 <= refusal.code < 400:
             address = error.response.headers.get("location", "another address")
@@ -338,13 +338,13 @@ class Endpoint:
         return replace(refusal, message=self.without_key(refusal.message))
 
     def without_key(self, message: str) -> str:
-        """Return what a server said, without the key where it repeats that."""
+        """Return a server's text with the API key removed."""
         return message.replace(self._key, "(the key)") if self._key else message
 
     def handle_refusal(
         self, refusal: Refusal, asked: Dialect | None, samples: int, *, last: bool
     ) -> tuple[Failure, Exception]:
-        """Return what is to be kept of a refusal, and what is to be raised."""
+        """Return the failure to record for a refusal and the exception to raise."""
         code, message = refusal.code, refusal.message
         if refusal.fatal:
             self._end = self.fatal_error(refusal)
@@ -369,7 +369,7 @@ class Endpoint:
         return Failure(code, message, paid=False, retried=False), UnansweredError(reason)
 
     def fatal_error(self, refusal: Refusal) -> FatalError:
-        """Return in plain words what is wrong where nothing can be asked."""
+        """Return the error to raise where no request can succeed any more."""
         code, message = refusal.code, refusal.message
         if refusal.spent:
             reason = "the account has no credit left"
@@ -385,6 +385,6 @@ class Endpoint:
 
 
 def seed_of(settings: Settings, call: Call, draw: int) -> int:
-    """Return the seed of a draw: another for every draw of every line, the same in every run."""
+    """Return the seed of a draw: different for each draw of each reading, the same in every run."""
     words = "\n".join(map(str, (settings.seed, *call.request.line, draw)))
     return int.from_bytes(hashlib.sha256(words.encode()).digest()[:4], "big") >> 1

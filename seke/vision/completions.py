@@ -1,4 +1,4 @@
-"""The body of a chat completion -> a reply; whatever it holds, nothing of it is trusted."""
+"""The body of a chat completion -> a reply. The body is untrusted: every field is checked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MALFORMED = "malformed"
 def reply_of(
     body: bytes, draws: tuple[int, ...], prices: Prices | None = None, seconds: float = 0.0
 ) -> Reply | None:
-    """Return what a server answered to a request for these draws; None where it cannot be read at all.
+    """Return the reply to a request for these draws; None where the body is no chat completion.
 
     Choices beyond those that were asked for are not looked at.
     """
@@ -32,7 +32,7 @@ def reply_of(
 def reply_from(
     decoded: Any, draws: tuple[int, ...], prices: Prices | None = None, seconds: float = 0.0
 ) -> Reply | None:
-    """Return the same of a body that is decoded already."""
+    """Return the reply that a decoded body holds; None where it is no chat completion."""
     if (
         not isinstance(decoded, dict)
         or not isinstance(decoded.get("choices"), list)

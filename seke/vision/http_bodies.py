@@ -72,7 +72,7 @@ def decoded_json(text: bytes) -> Any:
 
 
 def count_separators(text: bytes) -> int:
-    """Return how many values a JSON text can have at most, less one."""
+    """Return the number of separators of a JSON text: an upper bound on its number of values, less one."""
     return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
@@ -83,7 +83,7 @@ class BodyBounds:
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def bound_body(self, response: Any) -> None:
-        """Put in place of a response's body what it unpacks to, within the limits.
+        """Replace a response's body by its decompressed form, within the limits.
 
         Reading a body of a success raises BodyError where it passes a limit, or is not compressed as it says;
         one of an error, or of a redirection, ends there.
@@ -122,7 +122,7 @@ class BodyBounds:
                 raise
 
     async def _few_at_once(self, pieces: Pieces) -> Pieces:
-        """Pass a JSON text on; what is large waits for others that are."""
+        """Pass a JSON text on; large ones wait for each other."""
         size, values, waited, beginning = 0, 0, False, b""
         try:
             async for piece in pieces:
@@ -153,7 +153,7 @@ class _BoundedStream:
 
 
 async def _bound(pieces: AsyncIterator[bytes], limit: int) -> Pieces:
-    """Pass on at most so many bytes; more than these are no answer."""
+    """Pass on at most `limit` bytes; raise BodyError where there are more."""
     size, beginning = 0, b""
     async for piece in pieces:
         beginning = beginning or piece
@@ -167,7 +167,7 @@ async def _bound(pieces: AsyncIterator[bytes], limit: int) -> Pieces:
 
 
 async def _decompress(pieces: AsyncIterator[bytes], coding: str) -> Pieces:
-    """Unpack a body that is compressed in this way."""
+    """Decompress a body of the content coding `coding`."""
     if coding not in WINDOWS:
         raise BodyError(f"the answer is compressed as {coding[:20]!r}; asked for was {ACCEPTED}")
     inflater, begun = zlib.decompressobj(WINDOWS[coding]), False

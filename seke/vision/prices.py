@@ -1,4 +1,4 @@
-"""What requests cost, by prices that the user gives; none ship with the program, since they change.
+"""The cost of requests by prices that the user gives; the program ships none, since they change.
 
     source: the server's page of prices, 2026-11-26      # of all that follows, or of a model alone
     models:
@@ -48,7 +48,7 @@ class Prices:
         return ((prompt - cached) * self.prompt + cached * less + answer * self.answer) / MILLION
 
     def in_batch(self) -> Prices:
-        """Return the prices of what is asked in a batch."""
+        """Return the prices of requests that are sent in a batch."""
         cached = None if self.cached is None else self.cached * self.batch
         return replace(
             self, prompt=self.prompt * self.batch, answer=self.answer * self.batch, cached=cached, batch=1.0
@@ -81,7 +81,7 @@ def read_prices(path: Path, model: str) -> Prices:
 
 
 def _fields(path: Path, node: Any, allowed: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return what stands under each key of a mapping."""
+    """Return the value node of each key of a YAML mapping."""
     line = node.start_mark.line + 1 if node is not None else 1
     if node is None or node.id != "mapping":
         raise SekeError(f"{path}:{line}: a mapping belongs here")

@@ -1,4 +1,4 @@
-"""How fast may be asked: what the user allows, and what the server says that it has left."""
+"""Rate limits: those that the user sets, and the remaining allowance that the server reports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Pace:
         self._until = 0.0
 
     async def admit(self, tokens: int) -> None:
-        """Return when a request of so many tokens may leave."""
+        """Wait until a request of `tokens` tokens may be sent."""
         amounts = (1, tokens)
         for limit, amount in zip(self._limits, amounts, strict=True):
             remaining = float(amount)
@@ -50,7 +50,7 @@ class Pace:
         return max(self._until - now, *waits, 0.0)
 
     def heed(self, headers: Mapping[str, str]) -> None:
-        """Take note of what the server says that it has left (x-ratelimit-remaining-requests and alike)."""
+        """Note the allowance that the server reports (x-ratelimit-remaining-requests and the like)."""
         now = time.monotonic()
         for what in WHAT:
             header_texts = (headers.get(f"x-ratelimit-{name}-{what}", "") for name in ("remaining", "limit"))
@@ -63,14 +63,14 @@ class Pace:
             self._allowances[what] = _Allowance(remaining, now, rate, now + min(wait, LONGEST_WAIT))
 
     def pause(self, seconds: float | None) -> None:
-        """Let nothing leave for so long."""
+        """Send nothing for `seconds` seconds."""
         if seconds is not None:
             self._until = max(self._until, time.monotonic() + min(seconds, LONGEST_WAIT))
 
 
 @dataclass
 class _Allowance:
-    """So much was left at a time, and so much a second comes on top of it until it is all there again."""
+    """What remained at a time, and the rate per second at which it refills until `until`."""
 
     remaining: float
     at: float
@@ -78,7 +78,7 @@ class _Allowance:
     until: float
 
     def wait(self, amount: float, now: float) -> float:
-        """Return after how many seconds there is so much."""
+        """Return the seconds until `amount` is available."""
         lacks = amount - self.remaining - self.rate * (now - self.at)
         return max(0.0, min(lacks / self.rate, self.until - now))
 

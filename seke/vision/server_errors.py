@@ -1,4 +1,4 @@
-"""What servers say when they refuse: why, and for how long to wait."""
+"""Refusals of servers: the reason, and how long to wait."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 @dataclass(frozen=True)
 class Refusal:
-    """What a server says in place of an answer.
+    """A server's error in place of an answer.
 
     code: HTTP status, 0 where it names none. message: in a line. kind: its own names for the kind. wait: for
     how long it asks to wait, seconds.
@@ -53,7 +53,7 @@ class Refusal:
 def refusal_of(
     code: int, body: Any, default_message: str = "", headers: Mapping[str, str] | None = None
 ) -> Refusal:
-    """Return what a server says, from the body of an error in any of the forms that there are."""
+    """Return the refusal in the body of an error, in any of the known forms."""
     fields: dict[str, Any] = body if isinstance(body, dict) else {}
     fields = {"message": body} if isinstance(body, str) else fields
     fields = fields["error"] if isinstance(fields.get("error"), dict) else fields
@@ -66,12 +66,12 @@ def refusal_of(
 
 
 def plain(error: BaseException) -> str:
-    """Return an error in a line."""
+    """Return an error's message on one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return for how long a server asks to wait, seconds, at most LONGEST_WAIT."""
+    """Return the seconds that a server asks to wait, at most LONGEST_WAIT."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         header = headers.get(name)
         if header is None:

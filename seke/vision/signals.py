@@ -1,4 +1,4 @@
-"""Ctrl-C ends a run after what is on its way."""
+"""Ctrl-C ends a run once the requests that were sent are answered."""
 
 from __future__ import annotations
 
