@@ -168,8 +168,8 @@ class Annotator:
 
     def answer_batches(self, items: Sequence[Item], ledger: Ledger) -> Iterator[Answers]:
         """Yield the answers about items, batch by batch in their order."""
-        for some, _ in self._stored_records(items, ledger):
-            yield self._answers(some)
+        for by_item, _ in self._stored_records(items, ledger):
+            yield self._answers(by_item)
 
     def item_rows(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
         """Yield the rows of the item list, batch by batch: path, group, box and labels of each item.
@@ -177,10 +177,10 @@ class Annotator:
         `picture`: the digest of the pixels that the usual view shows; null where none was sent.
         """
         for start in range(0, len(items), TOGETHER):
-            some = items[start : start + TOGETHER]
-            shown = {
+            batch = items[start : start + TOGETHER]
+            pictures = {
                 line[0]: asked.picture
-                for line, asked in ledger.lines([item.name for item in some]).items()
+                for line, asked in ledger.lines([item.name for item in batch]).items()
                 if line[4] == Answers.USUAL_VIEW and not line[3]
             }
             yield [
@@ -191,9 +191,9 @@ class Annotator:
                     "source": item.source,
                     "box": item.box and list(vars(item.box).values()),
                     "labels": dict(item.labels),
-                    "picture": shown.get(item.name),
+                    "picture": pictures.get(item.name),
                 }
-                for item in some
+                for item in batch
             ]
 
     def _by_session(self, names: Sequence[str]) -> Iterator[tuple[Session, list[str]]]:
@@ -202,7 +202,7 @@ class Annotator:
         piloted = [name for name in names if name in self.pilot]
         unpiloted = [name for name in names if name not in self.pilot]
         yield from (
-            (session, some) for session, some in ((self.session, piloted), (measured, unpiloted)) if some
+            (session, batch) for session, batch in ((self.session, piloted), (measured, unpiloted)) if batch
         )
 
     def _stored_records(
@@ -210,11 +210,11 @@ class Annotator:
     ) -> Iterator[tuple[dict[str, list[Record]], dict[str, str]]]:
         """Yield batches of item -> sample records, and settled item -> reason."""
         for start in range(0, len(items), TOGETHER):
-            some = items[start : start + TOGETHER]
-            names = [item.name for item in some]
+            batch = items[start : start + TOGETHER]
+            names = [item.name for item in batch]
             by_item = ledger.records(names)
             yield (
-                {item.name: [*self._known_records(item), *by_item.get(item.name, ())] for item in some},
+                {item.name: [*self._known_records(item), *by_item.get(item.name, ())] for item in batch},
                 ledger.reasons(names),
             )
 
@@ -236,17 +236,17 @@ class Annotator:
     def _open_items(self, items: Iterable[Item], ledger: Ledger) -> Iterator[LiveItem]:
         """Yield the items that are not settled, with their stored samples and requests."""
         remaining = iter(items)
-        while some := list(itertools.islice(remaining, AT_ONCE)):
-            names = [item.name for item in some]
+        while batch := list(itertools.islice(remaining, AT_ONCE)):
+            names = [item.name for item in batch]
             settled, by_item, lines = ledger.reasons(names), ledger.records(names), ledger.lines(names)
-            of: dict[str, dict[ReadingKey, Asked]] = {name: {} for name in names}
+            requests_of: dict[str, dict[ReadingKey, Asked]] = {name: {} for name in names}
             for line, asked in lines.items():
-                of[line[0]][line] = asked
+                requests_of[line[0]][line] = asked
             self.progress(len(settled), 0, ledger.committed)
-            for item in some:
+            for item in batch:
                 if item.name not in settled:
                     records = [*self._known_records(item), *by_item.get(item.name, ())]
-                    yield LiveItem(item, records, of[item.name])
+                    yield LiveItem(item, records, requests_of[item.name])
 
     def _known_records(self, item: Item) -> list[Record]:
         """Return the samples of an item that this run did not ask for: the set's labels and given answers."""
@@ -265,10 +265,10 @@ class Annotator:
     async def _judge_and_settle(self, names: list[str], ledger: Ledger) -> dict[str, list[Request]]:
         """Judge items, settle those that are done, and return item -> requests of the others."""
         following: dict[str, Option | None] = {}
-        for session, some in self._by_session(names):
-            following |= dict.fromkeys(some, session.first)
+        for session, session_items in self._by_session(names):
+            following |= dict.fromkeys(session_items, session.first)
             # Of an item without answers it is known what comes first, and a rule needs no posterior.
-            answered = [name for name in some if self._live[name].records and self.rule is None]
+            answered = [name for name in session_items if self._live[name].records and self.rule is None]
             for unavailable, part in self._group_by_unavailable(answered):
                 judged = await self._judge_live(session.without(unavailable), part)
                 for i, name in enumerate(part):
@@ -359,7 +359,7 @@ class Annotator:
                 return
             if request.observer in self.lost:
                 continue
-            again = request.line in live.lines and request.first < live.lines[request.line].draws
+            repeated = request.line in live.lines and request.first < live.lines[request.line].draws
             choices: tuple[Choice, ...] = ()
             try:
                 call = await self._call(live, request, ledger)
@@ -376,7 +376,7 @@ class Annotator:
             except UnansweredError as error:
                 choices = error.choices
                 if not choices:
-                    self._pass_over(live, request, again=again)
+                    self._pass_over(live, request, repeated=repeated)
                 self.problems(f"{name}: {error.reason}")
             except FatalError as error:
                 self.stopped_by = self.stopped_by or error
@@ -387,14 +387,14 @@ class Annotator:
             self._stop_if_unreadable(request, records, choices)
             self.progress(0, len(choices), ledger.committed)
 
-    def _pass_over(self, live: LiveItem, request: Request, *, again: bool) -> None:
+    def _pass_over(self, live: LiveItem, request: Request, *, repeated: bool) -> None:
         """Let an item go on or end after a request without an answer.
 
-        again: whether it was asked for before; what did not come once is not waited for again.
+        repeated: whether it was asked for before; an answer that failed to come once is not waited for again.
         """
         if request.observer != self.base.policy.ask:
             live.silent |= {request.observer}
-        elif not again:
+        elif not repeated:
             live.reason = UNANSWERED
 
     def _stop_if_unreadable(self, request: Request, records: list[Record], choices: Sequence[Choice]) -> None:
@@ -447,11 +447,11 @@ class Annotator:
     def _picture(self, item: Item, request: Request) -> Picture:
         region = self._region(item, request.line)
         key = (item.name, request.view, region)
-        known = self._pictures.get(key)
-        if known is not None:
-            return known
-        made = picture_of(item.path, view_of(self.base, request.view), item.box, region)
-        self._pictures[key] = made
+        cached = self._pictures.get(key)
+        if cached is not None:
+            return cached
+        picture = picture_of(item.path, view_of(self.base, request.view), item.box, region)
+        self._pictures[key] = picture
         while len(self._pictures) > PICTURES:
             self._pictures.popitem(last=False)
-        return made
+        return picture

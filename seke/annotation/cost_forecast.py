@@ -109,7 +109,7 @@ def forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None], 
     requests = [request for request in everything if request.observer not in people]
     looks = {(request.observer, request.item) for request in everything if request.observer in people}
     waits = Counter(observer for observer, _ in looks)
-    tokens, most = _tokens(job, requests, settings)
+    tokens, largest_tokens = _tokens(job, requests, settings)
     # (observers, MADE_UP, 5): requests, prompt and answer tokens of each item, and the most these may be.
     observers = list(dict.fromkeys(request.observer for request in requests))
     place = {name: i for i, name in enumerate(names)}
@@ -117,7 +117,7 @@ def forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None], 
     answers, by_observer = Counter[str](), Counter[str]()
     for request in requests:
         key, n = _kind(request), request.samples
-        row = [1, tokens[key][0], n * tokens[key][1], n * most[key][0], n * most[key][1]]
+        row = [1, tokens[key][0], n * tokens[key][1], n * largest_tokens[key][0], n * largest_tokens[key][1]]
         per_item[observers.index(request.observer), place[request.item]] += row
         answers[request.question] += n
         by_observer[request.observer] += n
@@ -153,8 +153,8 @@ def _add_prices(
     costs, worst, scale = np.zeros(MADE_UP), 0.0, estimate.items / MADE_UP
     for name, price in known.items():
         costs += [price.of(prompt, 0, answer) for prompt, answer in per_item[name][:, 1:3].tolist()]
-        most = per_item[name].sum(0) * scale
-        worst += price.of(float(most[3]), 0, float(most[4]))
+        largest_tokens = per_item[name].sum(0) * scale
+        worst += price.of(float(largest_tokens[3]), 0, float(largest_tokens[4]))
     low, middle, high = np.quantile(_resample_totals(costs, estimate.items, rng), (LOW, 0.5, HIGH)).tolist()
     unpriced = tuple(name for name in per_item if name not in known)
     return replace(
@@ -169,9 +169,9 @@ def _add_prices(
 
 def _resample_totals(costs: Floats, count: int, rng: np.random.Generator) -> Floats:
     """Return bootstrap totals (RESAMPLES,) of the cost of `count` items from M made-up costs, USD."""
-    made_up = rng.choice(costs, (RESAMPLES, len(costs)))
-    often = rng.multinomial(count, np.full(len(costs), 1 / len(costs)), RESAMPLES)
-    return np.asarray((made_up * often).sum(1))
+    resampled = rng.choice(costs, (RESAMPLES, len(costs)))
+    repeats = rng.multinomial(count, np.full(len(costs), 1 / len(costs)), RESAMPLES)
+    return np.asarray((resampled * repeats).sum(1))
 
 
 def _requests(
@@ -210,8 +210,8 @@ def _truth(
     chosen = []
     for item in items:
         label = item.labels.get(base.root)
-        like = np.flatnonzero(drawn == states.index(label)) if label in states else np.zeros(0, dtype=int)
-        chosen.append(int(rng.choice(like if like.size else np.arange(len(drawn)))))
+        matching = np.flatnonzero(drawn == states.index(label)) if label in states else np.zeros(0, dtype=int)
+        chosen.append(int(rng.choice(matching if matching.size else np.arange(len(drawn)))))
     return {name: column[chosen] for name, column in pool.items()}
 
 
@@ -262,7 +262,7 @@ def _tokens(
     first, option = job.items[0], job.annotator.session.first
     view = view_of(job.annotator.base, option.view if option is not None else Answers.USUAL_VIEW)
     picture = picture_of(first.path, view, first.box)
-    expected, most = {}, {}
+    expected, largest = {}, {}
     for request in requests:
         key = _kind(request)
         if key in expected:
@@ -273,5 +273,5 @@ def _tokens(
         texts = [model.answer(call, draw).text for draw in range(LENGTHS)]
         answer = sum(map(len, texts)) / LENGTHS / ANSWER_LETTERS
         expected[key] = prompt, min(answer, settings.max_tokens)
-        most[key] = estimate.tokens(call, 1)
-    return expected, most
+        largest[key] = estimate.tokens(call, 1)
+    return expected, largest

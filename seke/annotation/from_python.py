@@ -78,10 +78,10 @@ def annotate(
             further[observer] = answerer
     if further:
         model = SeveralModels(model, further)
-    listed = [images] if isinstance(images, str | Path) else images
+    image_list = [images] if isinstance(images, str | Path) else images
     names = {observer: _name_of(answerer) for observer, answerer in further.items()}
     given |= {"also": names, "concurrency": concurrency, "prices": prices}
-    job = Job.of(listed, Path(folder), model, how, **given)
+    job = Job.of(image_list, Path(folder), model, how, **given)
     return job.run(retry_refused=retry_refused, branch_of=None if branch_of is None else Path(branch_of))
 
 

@@ -292,9 +292,9 @@ class Job:
         session = self._with_thresholds(ledger)
         counts, accepted, per_item = Counts(session.network.knowledge), Counter[str](), list[int]()
         waiting = Counter[str]()
-        with Writer(self.folder / POSTERIORS) as posteriors:
+        with Writer(self.folder / POSTERIORS) as posterior_writer:
             for records in self.annotator.posteriors(self.items, ledger):
-                posteriors.write(records)
+                posterior_writer.write(records)
                 counts.add(records)
                 per_item += [record["diagnostics"]["samples"] for record in records]
                 waiting.update(awaited_observers(records, self.annotator.waiting))
@@ -303,13 +303,13 @@ class Job:
                     accepted.update(name for name in levels if levels[name]["decision"] == "accept")
         for part in self.annotator.answer_batches(self.items, ledger) if self.annotator.labels else ():
             counts.add_looks(session.inference, part)
-        with Writer(self.folder / ITEMS) as listed:
+        with Writer(self.folder / ITEMS) as item_writer:
             for rows in self.annotator.item_rows(self.items, ledger):
-                listed.write(rows)
-        with Writer(self.folder / RAW) as raw:
+                item_writer.write(rows)
+        with Writer(self.folder / RAW) as raw_writer:
             raw_answers = ledger.raw()
             while batch := list(itertools.islice(raw_answers, TOGETHER)):
-                raw.write(batch)
+                raw_writer.write(batch)
         ledger.note({WAITING: dict(waiting)} if waiting or ledger.facts(WAITING) else {})
         summary = Summary(
             items=dict(counts.items),

@@ -37,12 +37,12 @@ def read_given(
     """
     if answers is None:
         return {}
-    listed: list[Any] = [answers] if isinstance(answers, str | Path) else list(answers)
-    if all(isinstance(path, str | Path) for path in listed):
-        records: Sequence[Record] = read_records(listed, base) if listed else []
-        where = ", ".join(map(str, listed))
+    sources: list[Any] = [answers] if isinstance(answers, str | Path) else list(answers)
+    if all(isinstance(path, str | Path) for path in sources):
+        records: Sequence[Record] = read_records(sources, base) if sources else []
+        where = ", ".join(map(str, sources))
     else:
-        records, where = [dict(record) for record in listed], "answers"
+        records, where = [dict(record) for record in sources], "answers"
         for _ in answers_from(records, base):
             pass
     by_item: dict[str, list[Record]] = defaultdict(list)

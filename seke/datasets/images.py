@@ -93,22 +93,22 @@ def picture_of(path: Path, view: View, box: Box | None = None, region: str = "")
     with warnings.catch_warnings(), ExitStack() as stack:
         warnings.simplefilter("ignore")
         # Under one name, so that no earlier stage of a large picture is kept.
-        shown = _cut(_upright(_open(path, stack), path), view, box, region, path)
+        pixels = _cut(_upright(_open(path, stack), path), view, box, region, path)
         if view.grey:
-            shown = shown.convert("L")
-        scale = view.size / max(shown.size)
+            pixels = pixels.convert("L")
+        scale = view.size / max(pixels.size)
         if scale < 1 or region:
             from PIL.Image import Resampling
 
-            size = (max(round(shown.width * scale), 1), max(round(shown.height * scale), 1))
-            shown = shown.resize(size, Resampling.LANCZOS)
-        shown = shown.convert("RGB")
+            size = (max(round(pixels.width * scale), 1), max(round(pixels.height * scale), 1))
+            pixels = pixels.resize(size, Resampling.LANCZOS)
+        pixels = pixels.convert("RGB")
         # An encoder writes what stands in `info` (comments, profiles) anew.
-        shown.info.clear()
-        made = io.BytesIO()
-        shown.save(made, "JPEG", quality=QUALITY, subsampling=0)
-    data = made.getvalue()
-    return Picture(data, "image/jpeg", *shown.size, hashlib.sha256(data).hexdigest())
+        pixels.info.clear()
+        encoded = io.BytesIO()
+        pixels.save(encoded, "JPEG", quality=QUALITY, subsampling=0)
+    data = encoded.getvalue()
+    return Picture(data, "image/jpeg", *pixels.size, hashlib.sha256(data).hexdigest())
 
 
 def _open(path: Path, stack: ExitStack) -> Pixels:
@@ -151,11 +151,11 @@ def _check_file(path: Path, status: os.stat_result) -> None:
 def _check_size(path: Path, image: Pixels) -> None:
     """Refuse by its head what is too large or too small; turned it has the same sides."""
     plain = image.mode in ("1", "L", "P") or (image.mode == "RGB" and "transparency" not in image.info)
-    most = MOST_PIXELS if plain else MOST_CONVERTED_PIXELS
+    limit = MOST_PIXELS if plain else MOST_CONVERTED_PIXELS
     shape = f"{image.width:,} x {image.height:,} pixels"
-    if image.width * image.height > most:
+    if image.width * image.height > limit:
         kind = "" if plain else f" of the kind {image.mode}"
-        raise PictureError("huge", f"{path}: has {shape}; at most {most:,} in all{kind} are read")
+        raise PictureError("huge", f"{path}: has {shape}; at most {limit:,} in all{kind} are read")
     if min(image.size) < LEAST_SIDE:
         raise PictureError("tiny", f"{path}: has {shape}; a side has {LEAST_SIDE} at least")
 

@@ -120,8 +120,8 @@ def _items_at(image: str, base: Knowledge) -> Iterator[Item]:
 
 def _not_a_file(path: Path) -> str:
     """Return what is wrong with a path that is neither a file nor a folder."""
-    there = "is a pipe or a device; allowed is a file or a folder"
-    return there if path.exists() else "no such file or folder"
+    problem = "is a pipe or a device; allowed is a file or a folder"
+    return problem if path.exists() else "no such file or folder"
 
 
 def _pictures(folder: Path) -> Iterator[Item]:

@@ -40,9 +40,9 @@ def check_expansion(name: str, unpacked: int, packed: int, largest: int = LARGES
     Raises:
         engine.AnswerError: it does; the message begins with `name`.
     """
-    most = max(FREE_EXPANSION, largest * packed)
-    if unpacked > most:
-        problem = f"{packed:,} bytes unpack to more than {most >> 20} MB: a file of repeated bytes"
+    limit = max(FREE_EXPANSION, largest * packed)
+    if unpacked > limit:
+        problem = f"{packed:,} bytes unpack to more than {limit >> 20} MB: a file of repeated bytes"
         raise AnswerError(f"{name}: {problem}; allowed is {largest} times the size")
 
 

@@ -120,8 +120,8 @@ class ParquetTable:
 
     def _readable(self, kind: Any) -> bool:
         types = self.arrow.types
-        listed = types.is_list(kind) or types.is_large_list(kind)
-        return self._plain(kind.value_type if listed else kind)
+        is_list = types.is_list(kind) or types.is_large_list(kind)
+        return self._plain(kind.value_type if is_list else kind)
 
     def _plain(self, kind: Any) -> bool:
         types = self.arrow.types
@@ -285,7 +285,7 @@ class ParquetTable:
             cells = zip(*(self._values(inner) for inner in column.flatten()), strict=True)
             rows: list[Any] = [dict(zip(names, row, strict=True)) for row in cells]
             if column.null_count:
-                rows = [row if there else None for row, there in zip(rows, column.is_valid(), strict=True)]
+                rows = [row if valid else None for row, valid in zip(rows, column.is_valid(), strict=True)]
             return rows
         if not types.is_dictionary(column.type):
             return list(column.to_pylist())

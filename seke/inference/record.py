@@ -147,8 +147,8 @@ class Layout:
         by_item: list[list[str]] = [[] for _ in answers.items]
         for name, labels in labels_of(self.base, answers).items():
             level = decisions.levels[name]
-            off = overrules(self.base.variables[name], self.base.policy, level.value, labels)
-            for i in np.flatnonzero(off).tolist():
+            overruled = overrules(self.base.variables[name], self.base.policy, level.value, labels)
+            for i in np.flatnonzero(overruled).tolist():
                 by_item[i].append(name)
         return by_item
 

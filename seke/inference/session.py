@@ -155,8 +155,10 @@ class Session:
         """Return the session that asks nothing of these observers; what they answered counts as before."""
         if not observers:
             return self
-        old = self.look_ahead
-        return replace(self, look_ahead=LookAhead(self.network, old.observations, old.seed, observers))
+        look_ahead = self.look_ahead
+        return replace(
+            self, look_ahead=LookAhead(self.network, look_ahead.observations, look_ahead.seed, observers)
+        )
 
     def under(self, policy: Policy) -> Session:
         """Return the session of the same base with another policy."""
@@ -189,7 +191,8 @@ class Session:
         if not answers.samples.all():
             unasked = answers.samples == 0
             following = tuple(
-                self.first if new else option for new, option in zip(unasked, following, strict=True)
+                self.first if is_unasked else option
+                for is_unasked, option in zip(unasked, following, strict=True)
             )
         scope = None
         if self.guarantee is not None:

@@ -102,8 +102,8 @@ def _deadline(end: float) -> Callable[[FrameType, str, Any], Any]:
     return trace
 
 
-def _refuse(what: str, amount: int, most: int, unit: str) -> NoReturn:
-    raise TemplateBoundError(f"{what} has {amount:,} {unit}; allowed are {most:,}")
+def _refuse(what: str, amount: int, limit: int, unit: str) -> NoReturn:
+    raise TemplateBoundError(f"{what} has {amount:,} {unit}; allowed are {limit:,}")
 
 
 def _check_size(value: Any) -> Any:
@@ -135,9 +135,9 @@ def _check_operands(operator: str, first: Any, second: Any) -> None:
         for value, times in ((first, second), (second, first)):
             if isinstance(times, int) and isinstance(value, str | list | tuple):
                 text = isinstance(value, str)
-                most, unit = (MOST_CHARACTERS, "characters") if text else (MOST_ENTRIES, "entries")
-                if len(value) * times > most:
-                    _refuse("a product", len(value) * times, most, unit)
+                limit, unit = (MOST_CHARACTERS, "characters") if text else (MOST_ENTRIES, "entries")
+                if len(value) * times > limit:
+                    _refuse("a product", len(value) * times, limit, unit)
     if operator == "**" and isinstance(first, int) and isinstance(second, int):
         bits = first.bit_length() * second
         if bits > MOST_BITS:

@@ -308,13 +308,13 @@ class Batches(Endpoint):
         with suppress(openai.NotFoundError):
             for _ in range(MOST_LISTED // PAGE):
                 page = await self.client.batches.with_raw_response.list(limit=PAGE, **options)
-                listed, more = batches_of(page.content, MARK)
-                for batch in listed:
+                batches, has_more = batches_of(page.content, MARK)
+                for batch in batches:
                     if batch.name == name:
                         return batch.identity
-                if not more or not listed:
+                if not has_more or not batches:
                     break
-                options = {"after": listed[-1].identity}
+                options = {"after": batches[-1].identity}
         return None
 
     # Results -----------------------------------------------------------------------------------------
@@ -432,11 +432,11 @@ class Batches(Endpoint):
         crowded = any(code == CROWDED for code, _ in batch.errors)
         messages = dict.fromkeys(message for _, message in batch.errors)
         reason = self.without_key("; ".join(messages)[:LONGEST_MESSAGE]) or "no reason given"
-        again = crowded and self._crowded < PATIENCE
+        retried = crowded and self._crowded < PATIENCE
         await self._fail_lines(
-            memory, lines, Failure(0, f"the batch was refused: {reason}", paid=False, retried=again)
+            memory, lines, Failure(0, f"the batch was refused: {reason}", paid=False, retried=retried)
         )
-        if not again:
+        if not retried:
             problem = "takes no more batches for now" if crowded else "refuses the batch"
             return FatalError(f"{self.where}: {problem} ({reason})")
         self._crowded += 1

@@ -73,7 +73,7 @@ def _batch(fields: Any, mark: str, body: bytes) -> Batch:
         raise BodyError("the answer is no batch", body)
     metadata, errors = fields.get("metadata"), fields.get("errors")
     named = metadata.get(mark) if isinstance(metadata, dict) else None
-    listed = errors.get("data") if isinstance(errors, dict) else None
+    error_list = errors.get("data") if isinstance(errors, dict) else None
     files = [key for key in ("output_file_id", "error_file_id") if fields.get(key) is not None]
     return Batch(
         _identity(fields, "id", body, "batch"),
@@ -83,7 +83,7 @@ def _batch(fields: Any, mark: str, body: bytes) -> Batch:
         tuple(_identity(fields, key, body, "batch") for key in files if fields[key] != ""),
         tuple(
             (str(error.get("code"))[:LONGEST_IDENTITY], str(error.get("message"))[:LONGEST_MESSAGE])
-            for error in (listed if isinstance(listed, list) else ())
+            for error in (error_list if isinstance(error_list, list) else ())
             if isinstance(error, dict)
         ),
     )

@@ -384,12 +384,12 @@ class Ledger:
 
     def lines(self, items: Sequence[str]) -> dict[ReadingKey, Asked]:
         """Return the requests of each reading of these items."""
-        came: dict[tuple[str, ...], set[int]] = defaultdict(set)
+        received: dict[tuple[str, ...], set[int]] = defaultdict(set)
         for *key, draw in self._select(DRAWS, items):
-            came[tuple(key)].add(draw)
+            received[tuple(key)].add(draw)
         by_line = {}
         for *key, upto, prompt, picture in self._select(LINES, items):
-            missing = (draw for draw in range(upto) if draw not in came[tuple(key)])
+            missing = (draw for draw in range(upto) if draw not in received[tuple(key)])
             by_line[_line(key)] = Asked(upto, tuple(missing), prompt, picture)
         return by_line
 
@@ -432,11 +432,13 @@ class Ledger:
         """Return what the run has come to."""
         return _totals(self._db)
 
-    def _select(self, statement: str, items: Sequence[str], *more: str) -> Iterator[Any]:
+    def _select(self, statement: str, items: Sequence[str], *parameters: str) -> Iterator[Any]:
         """Yield the rows of a statement about items; more: what it takes after these."""
         for start in range(0, len(items), AT_ONCE):
-            some = items[start : start + AT_ONCE]
-            yield from self._db.execute(statement % ", ".join("?" * len(some)), (*some, *more)).fetchall()
+            batch = items[start : start + AT_ONCE]
+            yield from self._db.execute(
+                statement % ", ".join("?" * len(batch)), (*batch, *parameters)
+            ).fetchall()
 
     # The writer --------------------------------------------------------------------------------------
 

@@ -133,8 +133,8 @@ def _distributions(
         rows,
         lambda at: f"{path}: the probabilities sum to {total[at]:.6g}; {allowed}",
     )
-    some = p > 0
-    draft.add(flat_rows[some], variable, SPREAD, answers[some], p[some])
+    positive = p > 0
+    draft.add(flat_rows[positive], variable, SPREAD, answers[positive], p[positive])
 
 
 def _check_range(
@@ -276,8 +276,8 @@ def _reports(draft: Draft) -> None:
             rows_and_values = gathered.setdefault(name, ([], []))
             rows_and_values[0].append(row)
             rows_and_values[1].append(value)
-    for name, (listed, values) in gathered.items():
-        rows, path = np.array(listed, dtype=np.int64), f"reports.{name}"
+    for name, (row_list, values) in gathered.items():
+        rows, path = np.array(row_list, dtype=np.int64), f"reports.{name}"
         index = draft.vocabulary.indices.get(name)
         if index is None:
             reason = unknown_name("reports", "variable", name, draft.vocabulary.indices)
@@ -310,8 +310,8 @@ def _refuse_twice(draft: Draft, path: str, variable: int, rows: Ints) -> None:
     for index, field in enumerate(draft.vocabulary.fields):
         if variable in field.members.values():
             column = [getattr(draft.records[row], f"field_{index}") for row in rows]
-            both = rows[[value is not None for value in column]]
-            draft.note_all(both, f"{path}: {field.name} is given too; allowed is one of them")
+            twice = rows[[value is not None for value in column]]
+            draft.note_all(twice, f"{path}: {field.name} is given too; allowed is one of them")
 
 
 _NULL = "use null for a missing answer"

@@ -110,8 +110,8 @@ class Draft:
         keys = [field.name for field in self.vocabulary.fields]
         values = [getattr(self.records[row], f"field_{index}") for index in range(len(keys))]
         filled = [key for key, value in zip(keys, values, strict=True) if value is not None]
-        listed = ", ".join(filled or ["reports"])
-        return f"status: met {status!r} beside {listed}; such an answer reports nothing"
+        keys_in_words = ", ".join(filled or ["reports"])
+        return f"status: met {status!r} beside {keys_in_words}; such an answer reports nothing"
 
     def check(self, rows: Ints, variables: Any, path: Callable[[int], str]) -> None:
         """Check that the questions ask for the variables and the observers report them."""

@@ -159,15 +159,15 @@ def structure_records(
     for number, record in numbered:
         plain = _plain(record)
         try:
-            made: Any = msgspec.convert(plain, sample)
-            f"{made.item}{made.view}".encode()
+            structured: Any = msgspec.convert(plain, sample)
+            f"{structured.item}{structured.view}".encode()
         except UnicodeEncodeError:
             reason = "item and view must be encodable as UTF-8 (half a surrogate pair is not)"
             raise AnswerError(f"{prefix}{number}: {reason}") from None
         except msgspec.ValidationError as error:
             reason = shape_fault(plain, vocabulary) or str(error)
             raise AnswerError(f"{prefix}{number}: {reason}") from None
-        yield number, made
+        yield number, structured
 
 
 def in_chunks(file: int, samples: Iterable[tuple[int, Any]]) -> Generator[Chunk, None, None]:

@@ -103,10 +103,10 @@ def answers_of(sheet: Sheet, vocabulary: Vocabulary) -> Answers:
     count, item = len(sheet.items), rows["item"]
     ok = rows["status"] == STATUSES.index("ok")
     key = _reading_key(sheet, vocabulary)[ok]
-    new = np.concatenate([[True], key[1:] != key[:-1]]) if len(key) else np.empty(0, dtype=bool)
+    starts_reading = np.concatenate([[True], key[1:] != key[:-1]]) if len(key) else np.empty(0, dtype=bool)
     reading = np.full(len(rows), -1, dtype=np.int64)
-    reading[ok] = np.cumsum(new) - 1
-    first = rows[ok][new]
+    reading[ok] = np.cumsum(starts_reading) - 1
+    first = rows[ok][starts_reading]
     labels, closed_hidden = _closed_world(sheet, vocabulary, reading)
     numbers: dict[str, Numbers] = {}
     rankings: dict[str, Rankings] = {}

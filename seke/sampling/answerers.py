@@ -130,9 +130,11 @@ class SimulatedSource:
         had = self._drawn.get(key)
         missing = count - (next(iter(had.values())).shape[1] if had else 0)
         if missing > 0:
-            more = self._readings[key].more(missing)
-            parts = [had, more] if had else [more]
-            self._drawn[key] = {name: np.concatenate([part[name] for part in parts], axis=1) for name in more}
+            drawn = self._readings[key].more(missing)
+            parts = [had, drawn] if had else [drawn]
+            self._drawn[key] = {
+                name: np.concatenate([part[name] for part in parts], axis=1) for name in drawn
+            }
         return self._drawn[key]
 
     def _observer(self, name: str) -> SimulatedObserver:
@@ -182,5 +184,5 @@ class RecordedSource:
     def _gather(self, items: tuple[str, ...], chosen: NDArray[np.bool_]) -> Answers:
         """Return the chosen samples, about these items."""
         place = {name: i for i, name in enumerate(items)}
-        of = np.array([place.get(name, -1) for name in self.samples.items], dtype=np.int64)
-        return self.samples.answers.only(chosen).gathered(items, of[self.samples.item[chosen]])
+        item_index = np.array([place.get(name, -1) for name in self.samples.items], dtype=np.int64)
+        return self.samples.answers.only(chosen).gathered(items, item_index[self.samples.item[chosen]])

@@ -132,26 +132,26 @@ class Loop:
         An item that was not answered at all is closed with what it has: its source is exhausted.
         """
         place = {name: i for i, name in enumerate(state.answers.items)}
-        came = dict(zip(further.items, further.samples.tolist(), strict=True))
+        counts = dict(zip(further.items, further.samples.tolist(), strict=True))
         asked = np.array([place[request.item] for request in state.requests], dtype=np.int64)
-        got = np.array([came.get(request.item, 0) for request in state.requests], dtype=np.int64)
+        received = np.array([counts.get(request.item, 0) for request in state.requests], dtype=np.int64)
         given = dict(state.given)
-        for request, count in zip(state.requests, got.tolist(), strict=True):
+        for request, count in zip(state.requests, received.tolist(), strict=True):
             given[request.line] = given.get(request.line, 0) + count
         cost, calls, rounds = state.cost.copy(), state.calls.copy(), state.rounds.copy()
         short = state.short.copy()
-        short[asked] |= got < np.array([request.samples for request in state.requests])
-        calls[asked] += got
+        short[asked] |= received < np.array([request.samples for request in state.requests])
+        calls[asked] += received
         prices = [
-            self._price(request.line, n) for request, n in zip(state.requests, got.tolist(), strict=True)
+            self._price(request.line, n) for request, n in zip(state.requests, received.tolist(), strict=True)
         ]
         cost[asked] += prices
-        rounds[asked] += got > 0
+        rounds[asked] += received > 0
         answers = state.answers.joined(further)
         decisions = force_close(
-            self.base, state.decisions, dict.fromkeys(asked[got == 0].tolist(), EXHAUSTED)
+            self.base, state.decisions, dict.fromkeys(asked[received == 0].tolist(), EXHAUSTED)
         )
-        answered = np.sort(asked[got > 0])
+        answered = np.sort(asked[received > 0])
         if answered.size:
             chosen = np.zeros(len(place), dtype=bool)
             chosen[answered] = True
@@ -237,13 +237,13 @@ def run_to_completion(
 def _replace_rows(whole: Decisions, at: Ints, part: Decisions) -> Decisions:
     """Return `whole` with the decisions about the items `at` (n,) replaced by those of `part`."""
 
-    def column(values: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
-        changed = dict(zip(at.tolist(), new, strict=True))
+    def column(values: tuple[Any, ...], replacements: tuple[Any, ...]) -> tuple[Any, ...]:
+        changed = dict(zip(at.tolist(), replacements, strict=True))
         return tuple(changed.get(i, value) for i, value in enumerate(values))
 
     levels = {}
-    for name, old in whole.levels.items():
-        columns = {field.name: getattr(old, field.name).copy() for field in fields(old)}
+    for name, level in whole.levels.items():
+        columns = {field.name: getattr(level, field.name).copy() for field in fields(level)}
         for key, values in columns.items():
             values[at] = getattr(part.levels[name], key)
         levels[name] = LevelDecision(**columns)

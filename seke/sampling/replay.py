@@ -102,11 +102,11 @@ def mark_off_policy(
     """
     if session.guarantee is None or not session.guarantee.design.adaptive:
         return session
-    listed: list[Any] = [samples] if isinstance(samples, str | Path) else list(samples)
-    if "-" in listed:
+    sources: list[Any] = [samples] if isinstance(samples, str | Path) else list(samples)
+    if "-" in sources:
         raise SekeError(
             "<stdin>: the base's guarantee is of items that its policy asks, and to see whether these "
             "are samples are read twice; give a file"
         )
-    replayed = replay(session, single_samples(listed, session.network.knowledge))
+    replayed = replay(session, single_samples(sources, session.network.knowledge))
     return replace(session, off_policy=replayed.off_policy())

@@ -316,8 +316,8 @@ class _Draft:
                 yield AnswerError(f"{self.place(line)}: {name}: the header names this column twice")
         for needed in (ITEM, *self.further):
             if needed not in names:
-                listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-                raise AnswerError(f"{self.place(line)}: {needed}: no such column; there are {listed}")
+                columns = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+                raise AnswerError(f"{self.place(line)}: {needed}: no such column; there are {columns}")
 
     def _name(self, line: int, names: Iterable[str]) -> None:
         for name in names:
@@ -437,9 +437,9 @@ class _Draft:
             if merged[row] is None:
                 merged[row], first_row[row] = cell, at
                 continue
-            here, there = self._shown(name, cell), self._shown(name, merged[row])
+            cell_text, first_text = self._shown(name, cell), self._shown(name, merged[row])
             place = self.place(self._lines[first_row[row]])
-            what = f"item {item!r} is {here} here and {there} at {place}"
+            what = f"item {item!r} is {cell_text} here and {first_text} at {place}"
             self._faults.append(f"{self.place(self._lines[at])}: {name}: {what}")
         return merged
 

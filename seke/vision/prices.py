@@ -44,8 +44,8 @@ class Prices:
 
     def of(self, prompt: float, cached: float, answer: float) -> float:
         """Return the price of tokens, USD; cached: those of the prompt that were."""
-        less = self.prompt if self.cached is None else self.cached
-        return ((prompt - cached) * self.prompt + cached * less + answer * self.answer) / MILLION
+        cached_price = self.prompt if self.cached is None else self.cached
+        return ((prompt - cached) * self.prompt + cached * cached_price + answer * self.answer) / MILLION
 
     def in_batch(self) -> Prices:
         """Return the prices of requests that are sent in a batch."""
@@ -101,8 +101,8 @@ def _number(path: Path, name: str, node: Any) -> float:
         value = float(node.value) if node.id == "scalar" else math.nan
     except ValueError:
         value = math.nan
-    most = 1.0 if name == "batch" else math.inf
-    if not (0 <= value <= most and math.isfinite(value)):
+    largest = 1.0 if name == "batch" else math.inf
+    if not (0 <= value <= largest and math.isfinite(value)):
         allowed = "a share from 0 to 1" if name == "batch" else "USD for a million tokens, at least 0"
         shown = node.value if node.id == "scalar" else f"a {node.id}"
         raise SekeError(f"{path}:{node.start_mark.line + 1}: {name}: {shown}; allowed is {allowed}")
