@@ -41,13 +41,20 @@ if TYPE_CHECKING:
 UNANSWERED = "unanswered"
 # Of an item about which another observer than the first would have been asked, and could not be.
 UNANSWERED_BY = "unanswered-by"
-TOGETHER = 512
-AT_ONCE = 500
-PICTURES = 256
-PATIENCE = 0.1
+# Items that are judged, or whose records are written, at once: bounds the memory of a run.
+ITEM_BATCH = 512
+# Items of which the ledger is read at once.
+LEDGER_BATCH = 500
+# Encoded pictures that are kept for an item's next request.
+CACHED_PICTURES = 256
+# Seconds to wait for further answers, so that items are judged together.
+JUDGE_DELAY = 0.1
+# A binary variable is in doubt where its less likely value has more than this probability.
 DOUBT = 0.25
+# Variables in doubt that a prompt may name.
 MOST_DOUBTS = 5
-HOPELESS = 40
+# Answers of an observer to a question, all of them unreadable, after which it is not asked any more.
+UNREADABLE_LIMIT = 40
 
 
 @dataclass
@@ -122,14 +129,14 @@ class Annotator:
                     else:
                         ready.append(name)
                 if ready and not self.stopping.is_set():
-                    now, ready = ready[:TOGETHER], ready[TOGETHER:]
+                    now, ready = ready[:ITEM_BATCH], ready[ITEM_BATCH:]
                     for name, requests in (await self._judge_and_settle(now, ledger)).items():
                         tasks[asyncio.create_task(self._ask(name, requests, ledger))] = name
                 elif tasks:
                     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                     # Judging one item costs as much as judging ten: those that come at about the same time
                     # are judged together.
-                    await asyncio.wait(tasks, timeout=PATIENCE)
+                    await asyncio.wait(tasks, timeout=JUDGE_DELAY)
                     for task in [task for task in tasks if task.done()]:
                         task.result()
                         ready.append(tasks.pop(task))
@@ -176,8 +183,8 @@ class Annotator:
 
         `picture`: the digest of the pixels that the usual view shows; null where none was sent.
         """
-        for start in range(0, len(items), TOGETHER):
-            batch = items[start : start + TOGETHER]
+        for start in range(0, len(items), ITEM_BATCH):
+            batch = items[start : start + ITEM_BATCH]
             pictures = {
                 line[0]: asked.picture
                 for line, asked in ledger.lines([item.name for item in batch]).items()
@@ -209,8 +216,8 @@ class Annotator:
         self, items: Sequence[Item], ledger: Ledger
     ) -> Iterator[tuple[dict[str, list[Record]], dict[str, str]]]:
         """Yield batches of item -> sample records, and settled item -> reason."""
-        for start in range(0, len(items), TOGETHER):
-            batch = items[start : start + TOGETHER]
+        for start in range(0, len(items), ITEM_BATCH):
+            batch = items[start : start + ITEM_BATCH]
             names = [item.name for item in batch]
             by_item = ledger.records(names)
             yield (
@@ -236,7 +243,7 @@ class Annotator:
     def _open_items(self, items: Iterable[Item], ledger: Ledger) -> Iterator[LiveItem]:
         """Yield the items that are not settled, with their stored samples and requests."""
         remaining = iter(items)
-        while batch := list(itertools.islice(remaining, AT_ONCE)):
+        while batch := list(itertools.islice(remaining, LEDGER_BATCH)):
             names = [item.name for item in batch]
             settled, by_item, lines = ledger.reasons(names), ledger.records(names), ledger.lines(names)
             requests_of: dict[str, dict[ReadingKey, Asked]] = {name: {} for name in names}
@@ -402,7 +409,7 @@ class Annotator:
         question = request.question
         statuses = self._statuses[request.observer, question]
         statuses.update(record.get("status", "ok") for record in records)
-        if set(statuses) == {"unreadable"} and statuses["unreadable"] >= HOPELESS:
+        if set(statuses) == {"unreadable"} and statuses["unreadable"] >= UNREADABLE_LIMIT:
             last = choices[-1]
             detail = "they end at --max-tokens" if last.finish == "length" else f"such as {last.text[:80]!r}"
             problem = f"none of the first {statuses['unreadable']} answers to question {question} can be read"
@@ -452,6 +459,6 @@ class Annotator:
             return cached
         picture = picture_of(item.path, view_of(self.base, request.view), item.box, region)
         self._pictures[key] = picture
-        while len(self._pictures) > PICTURES:
+        while len(self._pictures) > CACHED_PICTURES:
             self._pictures.popitem(last=False)
         return picture

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from engine import Answers, Knowledge, SekeError, people_asked
-from seke.annotation.annotator import TOGETHER, Annotator
+from seke.annotation.annotator import ITEM_BATCH, Annotator
 from seke.annotation.branches import BegunOtherwiseError, is_run, note_origin, origins
 from seke.annotation.measured_prices import pilot_of, stored_or_measured_prices, with_prices
 from seke.annotation.observers import asking, check_further, observer_of
@@ -308,7 +308,7 @@ class Job:
                 item_writer.write(rows)
         with Writer(self.folder / RAW) as raw_writer:
             raw_answers = ledger.raw()
-            while batch := list(itertools.islice(raw_answers, TOGETHER)):
+            while batch := list(itertools.islice(raw_answers, ITEM_BATCH)):
                 raw_writer.write(batch)
         ledger.note({WAITING: dict(waiting)} if waiting or ledger.facts(WAITING) else {})
         summary = Summary(

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     Rule = Callable[[Sequence[Label]], int]
 
 NAMES = ("policy", "fixed:N", "agree:K/N", "adaptive-consistency", "esc")
-SURE = 0.95
+# Probability that the leading label is the likeliest, at which adaptive consistency stops.
+CONFIDENCE = 0.95
+# Answers of one window of early-stopping self-consistency.
 WINDOW = 5
 
 
@@ -70,13 +72,13 @@ def _agreement(name: str, counts: str) -> Rule:
 
 
 def _adaptive_consistency(labels: Sequence[Label]) -> int:
-    """Go on until P(the leader is likelier than the next | counts) passes SURE: 1 - I_{1/2}(a + 1, b + 1).
+    """Go on until P(leader likelier than the next | counts) > CONFIDENCE: 1 - I_{1/2}(a + 1, b + 1).
 
     The Beta criterion of Adaptive-Consistency (Aggarwal et al. 2023, arXiv 2305.11860).
     """
     counts = [count for _, count in Counter(label for label in labels if label is not None).most_common(2)]
     first, second = (*counts, 0, 0)[:2]
-    return 0 if 1 - betainc(first + 1, second + 1, 0.5) > SURE else 1
+    return 0 if 1 - betainc(first + 1, second + 1, 0.5) > CONFIDENCE else 1
 
 
 def _windows(labels: Sequence[Label]) -> int:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     Texts = dict[str, dict[str, Path]]
 
 LEVELS = ("EXPR", "VA", "AU")
+# Folders within one another below which texts of labels are looked for.
 DEEPEST = 3
 UNKNOWN = {"EXPR": -1, "VA": -5, "AU": -1}
 PERSON = re.compile(r"_(left|right)$")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 EXPRESSION, VALENCE, AROUSAL = "expression", "valence", "arousal"
+# Faults that are named in a message, and examples of each reason to leave something out.
 MOST_FAULTS = 20
 EXAMPLES = 3
 NUMBER = re.compile(r"\d+")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from seke.datasets.common import Source
 
 LABELS = ("ActionUnit_Labels",)
+# The highest intensity of an action unit (FACS: A to E).
 HIGHEST = 5
 NAME = re.compile(r"_au(\d+)\.txt", re.IGNORECASE)
 

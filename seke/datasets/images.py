@@ -37,7 +37,9 @@ MOST_CONVERTED_PIXELS = MOST_PIXELS // 2
 LARGE_PIXELS = 8_000_000  # 32 MB decoded; of larger pictures one is worked on at a time
 MOST_READS = 200_000  # of a file; 50 MB in pieces of 4 kB, which some encoders make, take some 50,000
 STRIP = 256  # rows that are converted at once, so that few of them are there twice
+# Pixels of the shorter side of a picture or a box.
 LEAST_SIDE = 16
+# Of the JPEG that is sent.
 QUALITY = 90
 WHITE = (255, 255, 255)
 

@@ -32,7 +32,8 @@ LAYOUTS: dict[str, Callable[[Source], Layout]] = {
     "rafdb": rafdb.layout,
 }
 ENDINGS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
-TOGETHER = 1000
+# Rows that are written at once.
+ROW_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def import_set(
         for frame in _select_frames(layout.frames, only):
             counts.add(frame)
             rows.append(_row(name, frame, layout, above))
-            if len(rows) == TOGETHER:
+            if len(rows) == ROW_BATCH:
                 writer.write(rows)
                 rows = []
         tally.end()

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 TABLES = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
 BOX = ("left", "top", "width", "height")
 ITEM_COLUMNS = (ITEM, *BESIDE)
+# Faults that are named in a message.
 MOST_FAULTS = 20
 DIGITS = re.compile(r"(\d+)")
 

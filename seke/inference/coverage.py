@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
     Record = dict[str, Any]
 
+# Decimal places of certified limits.
 DIGITS = 9
 
 

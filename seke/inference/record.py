@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Record = dict[str, Any]
 
+# Decimal places of probabilities.
 DIGITS = 6
+# Probability from which the violation of a rule is shown.
 SHOWN_VIOLATION = 0.1
 FACE_LEVELS = {"expression", "affect", "action_units"}
 

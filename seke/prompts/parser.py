@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
+# Characters of an answer that is read.
 LONGEST = 100_000
+# Braces of a text at which an object is looked for.
 MOST_BEGINNINGS = 64
 UNREAD = object()
 FENCED = re.compile(r"```[a-zA-Z]*\s*\n(.*?)```", re.DOTALL)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
+# Names of a ranking.
 PLACES = 3
 ORDER = ("marks", "list", "mark", "number", "label", "ranking")
 

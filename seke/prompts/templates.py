@@ -45,8 +45,10 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
+# Probability of a sign given the root, from which it is a usual one, and below which it is a rare one.
 USUAL, RARE = 0.5, 0.1
-MOST_KEPT = 1000
+# Prompts that are kept.
+CACHED_PROMPTS = 1000
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -80,7 +82,7 @@ class Questions:
         context = context or Context()
         key = (*request.line[1:], *map(str, context.known.items()), context.doubt)
         if key not in self._prompts:
-            if len(self._prompts) >= MOST_KEPT:
+            if len(self._prompts) >= CACHED_PROMPTS:
                 self._prompts.clear()
             self._prompts[key] = self._make_prompt(request, context)
         return self._prompts[key]

@@ -41,14 +41,18 @@ if TYPE_CHECKING:
 MOST_LINES = 50_000
 MOST_BYTES = 200_000_000
 MARK = "seke"
-QUIET = 5.0
-POLL = 30.0
+# Seconds without a further request after which a round begins.
+QUIET_SECONDS = 5.0
+# Seconds between two looks at a batch.
+POLL_SECONDS = 30.0
 # Batches among which one is looked for, and how many come in one answer (the most that OpenAI sends).
 MOST_LISTED, PAGE = 1000, 100
-TOGETHER = 256
-PATIENCE = 40
-# Files are large: how much longer than a request they may take.
-LONGER = 10
+# Results that are kept at once.
+RESULT_BATCH = 256
+# Looks at a batch in a row that fail, or refusals of batches as too large, before the run ends.
+MOST_TRIES = 40
+# Files are large: how many times as long as a request they may take.
+FILE_TIMEOUT_FACTOR = 10
 # Bytes of one result, on the average of a file: eight answers of 8 kB, twenty times what questions ask for.
 RESULT_SIZE = 64 << 10
 # Digits of the number of a request: that of a ledger has fewer.
@@ -115,8 +119,8 @@ class Batches(Endpoint):
         settings: Settings,
         *,
         prices: Prices | None = None,
-        quiet: float = QUIET,
-        poll: float = POLL,
+        quiet: float = QUIET_SECONDS,
+        poll: float = POLL_SECONDS,
         most_lines: int = MOST_LINES,
         most_bytes: int = MOST_BYTES,
         tell: Callable[[str], None] = lambda _: None,
@@ -285,7 +289,7 @@ class Batches(Endpoint):
             return file_of(response.content)
 
         try:
-            uploaded = await self._retry(upload, LONGER)
+            uploaded = await self._retry(upload, FILE_TIMEOUT_FACTOR)
             return str(await self._retry(create))
         except openai.NotFoundError:
             await self._fail_lines(memory, sent, Failure(404, "no batches", paid=False, retried=False))
@@ -356,7 +360,7 @@ class Batches(Endpoint):
                 return None
             except (RetryableError, UnansweredError) as error:
                 in_vain += 1
-                if in_vain >= PATIENCE:
+                if in_vain >= MOST_TRIES:
                     raise FatalError(
                         f"{self.where}: no word of batch {identity} ({error}); start again later"
                     ) from None
@@ -386,7 +390,7 @@ class Batches(Endpoint):
                     if number in unread:
                         results[number] = text
                         size += len(text)
-                    if len(results) >= TOGETHER or size > ANSWER_LIMIT:
+                    if len(results) >= RESULT_BATCH or size > ANSWER_LIMIT:
                         await keep()
                         size = 0
         except BodyError as error:
@@ -432,7 +436,7 @@ class Batches(Endpoint):
         crowded = any(code == CROWDED for code, _ in batch.errors)
         messages = dict.fromkeys(message for _, message in batch.errors)
         reason = self.without_key("; ".join(messages)[:LONGEST_MESSAGE]) or "no reason given"
-        retried = crowded and self._crowded < PATIENCE
+        retried = crowded and self._crowded < MOST_TRIES
         await self._fail_lines(
             memory, lines, Failure(0, f"the batch was refused: {reason}", paid=False, retried=retried)
         )
@@ -468,7 +472,7 @@ class Batches(Endpoint):
             FatalError: it did not help.
         """
         try:
-            return await self._retry(act, LONGER)
+            return await self._retry(act, FILE_TIMEOUT_FACTOR)
         except (RetryableError, UnansweredError) as error:
             raise FatalError(f"{self.where}: a batch cannot be read ({error}); start again later") from None
 

@@ -37,8 +37,10 @@ if TYPE_CHECKING:
 
 NAME = "ledger.sqlite"
 VERSION = 1
-TOGETHER = 500
-AT_ONCE = 500
+# Writes of one commit at most.
+COMMIT_BATCH = 500
+# Items of one statement; SQLite before 3.32 takes 999 parameters.
+STATEMENT_ITEMS = 500
 TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS prompts (digest TEXT PRIMARY KEY, text TEXT NOT NULL, form TEXT NOT NULL);
@@ -434,8 +436,8 @@ class Ledger:
 
     def _select(self, statement: str, items: Sequence[str], *parameters: str) -> Iterator[Any]:
         """Yield the rows of a statement about items; more: what it takes after these."""
-        for start in range(0, len(items), AT_ONCE):
-            batch = items[start : start + AT_ONCE]
+        for start in range(0, len(items), STATEMENT_ITEMS):
+            batch = items[start : start + STATEMENT_ITEMS]
             yield from self._db.execute(
                 statement % ", ".join("?" * len(batch)), (*batch, *parameters)
             ).fetchall()
@@ -461,7 +463,7 @@ class Ledger:
     def _write(self) -> None:
         while (first := self._work.get()) is not None:
             waiting = [first]
-            while len(waiting) < TOGETHER:
+            while len(waiting) < COMMIT_BATCH:
                 try:
                     more = self._work.get_nowait()
                 except queue.Empty:

@@ -52,6 +52,7 @@ __all__ = [
     "vocabulary_of",
 ]
 
+# Samples that are gathered in memory; more go through a temporary file.
 IN_MEMORY = 400_000
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from seke.samples.vocabulary import Field, Vocabulary
 
+# Records that are decoded and bound at once.
 CHUNK = 4096
 LARGEST_DRAW = 2**63 - 1
 ALLOWED = {

@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
+# Items that are simulated at once.
 BATCH = 2000
 AS_DECLARED = Misfit()
+# Decimal places of numbers in samples and labels.
 DIGITS = 6
 
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 ITEM = "item"
 # What a manifest of pictures says besides labels; passed over here, so that a manifest is a label table too.
 BESIDE = ("path", "group", "source", "left", "top", "width", "height")
+# Faults that are named in a message.
 MOST_FAULTS = 20
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.A)
 # Programs write a column of whole numbers with gaps as 0.0 and 1.0.

@@ -39,6 +39,7 @@ ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
 JSON_COLUMNS = ("decision.next", "diagnostics.violations")
 # Texts that the first record may lack: no value that is open rests on anything.
 _NULLABLE_TEXTS = ("basis",)
+# Rows of one group of a parquet file.
 _ROW_GROUP = 32_768
 _TEXTS = {True: "true", False: "false"}
 

@@ -33,12 +33,15 @@ if TYPE_CHECKING:
     from seke.vision.messages import Call, Journal, Settings
     from seke.vision.prices import Prices
 
+# Attempts of a request, with growing waits between them.
 ATTEMPTS = 6
 # Seconds from sending a request to the last byte of its answer: a slow model on a slow machine needs minutes.
 DEADLINE = 180.0
+# Attempts of a request that may have been paid for without bringing an answer.
 MOST_PAID = 2
 # Letters of a model's name that are shown.
 LONGEST_NAME = 100
+# Refusals or failures before the first answer, or replies without structure, after which it is given up.
 MOST_FAILURES = 3
 LOCAL = ("localhost", "127.0.0.1", "::1", "[::1]")
 

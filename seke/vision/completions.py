@@ -10,6 +10,7 @@ from seke.vision.messages import Choice, Reply
 if TYPE_CHECKING:
     from seke.vision.prices import Prices
 
+# Characters of an answer; what is longer is cut.
 LONGEST = 200_000
 OVERSIZED = "oversized"
 MALFORMED = "malformed"

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 MODEL = "scripted"
-LISTED = 0.5
+# Probability of a binary variable without a truth.
+PRESENT = 0.5
 
 
 class RecordedModel:
@@ -169,7 +170,7 @@ class ScriptedModel:
             )
         if schema["type"] == "string" or schema["type"] == "array":
             return self._names(schema, truth.get(name), truth, item_rng, rng, wrong=wrong)
-        true_value = bool(truth.get(name, item_rng.random() < LISTED))
+        true_value = bool(truth.get(name, item_rng.random() < PRESENT))
         return true_value != wrong
 
     def _names(
@@ -185,7 +186,7 @@ class ScriptedModel:
         names = list((schema if schema["type"] == "string" else schema["items"])["enum"])
         if "description" not in schema and schema["type"] == "array":
             # A list of what is there.
-            present = {name: bool(truth.get(name, item_rng.random() < LISTED)) for name in names}
+            present = {name: bool(truth.get(name, item_rng.random() < PRESENT)) for name in names}
             return [name for name in names if present[name] != (rng.random() < self.error / 2)]
         first = true_name if true_name in names else names[int(item_rng.integers(len(names)))]
         if wrong:

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from seke.vision.messages import Call, Settings
 
 MILLION = 1_000_000
+# Bounds of an estimate before the first reply: see `Estimate`.
 LETTERS_A_TOKEN = 2
 PICTURE_TOKENS = 3_000
-SPARE = 1.2
+# Times the longest prompt so far.
+PROMPT_MARGIN = 1.2
 REQUIRED, OPTIONAL = ("prompt", "answer"), ("cached", "batch")
 
 
@@ -130,7 +132,9 @@ class Estimate:
         """Return the most tokens of prompt and answers."""
         known = self.longest.get(call.request.question)
         letters = len(call.prompt.text) + len(str(call.prompt.schema))
-        prompt = letters // LETTERS_A_TOKEN + PICTURE_TOKENS if known is None else math.ceil(known * SPARE)
+        prompt = (
+            letters // LETTERS_A_TOKEN + PICTURE_TOKENS if known is None else math.ceil(known * PROMPT_MARGIN)
+        )
         return prompt, answers * self.settings.max_tokens
 
     def worst(self, call: Call, answers: int) -> float | None:
