@@ -257,10 +257,10 @@ class Annotator:
 
     def _known_records(self, item: Item) -> list[Record]:
         """Return the samples of an item that this run did not ask for: the set's labels and given answers."""
-        given = list(self.given.get(item.name, ()))
+        given_records = list(self.given.get(item.name, ()))
         if not item.labels or self.known_by is None:
-            return given
-        return [label_sample(item, self.base, self.known_by), *given]
+            return given_records
+        return [label_sample(item, self.base, self.known_by), *given_records]
 
     def _answers(self, samples: dict[str, list[Record]]) -> Answers:
         answers = Answers.unasked(list(samples))
@@ -283,7 +283,7 @@ class Annotator:
                     self._live[name].doubt = self._doubtful_variables(judged, i)
                 ended = [name for name in part if following[name] is None and unavailable]
                 await self._note_unavailable(session, ended, unavailable)
-        asked: dict[str, list[Request]] = {}
+        requests: dict[str, list[Request]] = {}
         ends: dict[str, str] = {}
         for name in names:
             live = self._live[name]
@@ -295,7 +295,7 @@ class Annotator:
             if request is None:
                 ends[name] = live.reason or ""
             else:
-                asked[name] = [request]
+                requests[name] = [request]
         if ends:
             await ledger.settle(ends)
         gone = [*ends, *(name for name in names if name in self.waiting)]
@@ -303,7 +303,7 @@ class Annotator:
             del self._live[name]
         if gone:
             self.progress(len(gone), 0, ledger.committed)
-        return asked
+        return requests
 
     async def _judge_live(self, session: Session, names: Sequence[str]) -> Judged:
         samples = {name: self._live[name].records for name in names}
@@ -441,8 +441,8 @@ class Annotator:
     def _prompt(self, live: LiveItem, request: Request, ledger: Ledger) -> Prompt:
         """Return the prompt of a reading, which stays that of its first request."""
         earlier = live.lines.get(request.line)
-        known = ledger.prompt(earlier.prompt) if earlier else None
-        return known or self.questions.prompt(request, self._context(request))
+        stored = ledger.prompt(earlier.prompt) if earlier else None
+        return stored or self.questions.prompt(request, self._context(request))
 
     def _region(self, item: Item, line: ReadingKey) -> str:
         """Return the part of the face that a reading's picture enlarges; empty for none."""

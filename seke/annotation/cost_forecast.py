@@ -147,16 +147,16 @@ def _add_prices(
 
     per_item: observer -> (MADE_UP, 5), as in `forecast`.
     """
-    known = {name: price for name in per_item if (price := prices.get(name)) is not None}
-    if not known and (per_item or not any(prices.values())):
+    priced = {name: price for name in per_item if (price := prices.get(name)) is not None}
+    if not priced and (per_item or not any(prices.values())):
         return estimate
     costs, worst, scale = np.zeros(MADE_UP), 0.0, estimate.items / MADE_UP
-    for name, price in known.items():
+    for name, price in priced.items():
         costs += [price.of(prompt, 0, answer) for prompt, answer in per_item[name][:, 1:3].tolist()]
         largest_tokens = per_item[name].sum(0) * scale
         worst += price.of(float(largest_tokens[3]), 0, float(largest_tokens[4]))
     low, middle, high = np.quantile(_resample_totals(costs, estimate.items, rng), (LOW, 0.5, HIGH)).tolist()
-    unpriced = tuple(name for name in per_item if name not in known)
+    unpriced = tuple(name for name in per_item if name not in priced)
     return replace(
         estimate,
         price=middle,
@@ -185,20 +185,20 @@ def _requests(
     names = list(items)
     truth = _truth(prior_truth(session.inference, POOL, rng), list(items.values()), job, rng)
     source = _Remembering(SimulatedSource(session.inference, names, truth, seed))
-    known = Answers.unasked(names)
-    who = job.annotator.known_by
+    known_answers = Answers.unasked(names)
+    label_observer = job.annotator.known_by
     labels = [
-        label_sample(replace(item, name=name), base, who)
+        label_sample(replace(item, name=name), base, label_observer)
         for name, item in items.items()
-        if who is not None and item.labels
+        if label_observer is not None and item.labels
     ]
     for part in answers_from(labels, base) if labels else ():
-        known = known.joined(part)
+        known_answers = known_answers.joined(part)
     if rule is None:
-        run_to_completion(Loop(session), names, source, known=known)
+        run_to_completion(Loop(session), names, source, known=known_answers)
     elif session.first is not None:
         _follow_rule(rule, session.first, names, source, job)
-    return source.requests, ceiling(session, names, source.source, known)
+    return source.requests, ceiling(session, names, source.source, known_answers)
 
 
 def _truth(
@@ -223,7 +223,7 @@ def _follow_rule(rule: Rule, option: Option, names: Sequence[str], source: _Reme
     labels: dict[str, list[Label]] = {name: [] for name in names}
     line = option.observer, option.question, option.about, option.view
     while requests := [
-        Request(name, *line, len(came), wanted) for name, came in labels.items() if (wanted := rule(came))
+        Request(name, *line, len(came), samples) for name, came in labels.items() if (samples := rule(came))
     ]:
         column = source.ask(requests).labels.get(base.root)
         came: dict[int, list[Label]] = defaultdict(list)
@@ -259,15 +259,17 @@ def _tokens(
 ]:
     """Return the tokens of a prompt and of an answer, expected and at most, by `_kind`."""
     estimate, questions, model = Estimate(None, settings), Questions(job.annotator.base), ScriptedModel()
-    first, option = job.items[0], job.annotator.session.first
+    first_item, option = job.items[0], job.annotator.session.first
     view = view_of(job.annotator.base, option.view if option is not None else Answers.USUAL_VIEW)
-    picture = picture_of(first.path, view, first.box)
+    picture = picture_of(first_item.path, view, first_item.box)
     expected, largest = {}, {}
     for request in requests:
         key = _kind(request)
         if key in expected:
             continue
-        call = Call(replace(request, item=first.name, view=view.name), questions.prompt(request), picture)
+        call = Call(
+            replace(request, item=first_item.name, view=view.name), questions.prompt(request), picture
+        )
         letters = len(call.prompt.text) + len(str(call.prompt.schema))
         prompt = letters / PROMPT_LETTERS + picture.width * picture.height / PIXELS
         texts = [model.answer(call, draw).text for draw in range(LENGTHS)]

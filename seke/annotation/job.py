@@ -106,21 +106,23 @@ class Job:
             engine.KnowledgeError, engine.SekeError: all that could go wrong later for reasons known now.
         """
         base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
-        who, also = observer or observer_of(base, settings.model), dict(also or {})
-        check_further(base, who, settings.model, also)
+        first_observer, also = observer or observer_of(base, settings.model), dict(also or {})
+        check_further(base, first_observer, settings.model, also)
         check_several(model, also, max_cost)
         if labels_final:
             base = replace(base, policy=replace(base.policy, labels_final=True))
-        session = _session(Session.open(base, population), who, max_samples, settings.model, also, strategy)
+        session = _session(
+            Session.open(base, population), first_observer, max_samples, settings.model, also, strategy
+        )
         base = session.network.knowledge
         people = people_asked(base)
-        for name in (who, *base.policy.others):
+        for name in (first_observer, *base.policy.others):
             if name not in people:
                 _check_prompts(base, name)
         for view in (Answers.USUAL_VIEW, *base.policy.views):
             view_of(base, view)
         if session.first is None:
-            raise SekeError(f"the policy of {base.name} would not ask anything of {who}")
+            raise SekeError(f"the policy of {base.name} would not ask anything of {first_observer}")
         items = items_of(images, base, labels)
         known_by = SET if SET in base.observers else None
         if known_by is None and any(item.labels for item in items):
@@ -133,15 +135,19 @@ class Job:
         facts = {
             "model": settings.model,
             "settings": asdict(settings),
-            "observer": who,
+            "observer": first_observer,
             "also": also,
-            "addresses": addresses_of(who, model) if also else {},
+            "addresses": addresses_of(first_observer, model) if also else {},
             "strategy": strategy,
             **_facts_of(session),
         }
-        known = {item.name: item.labels for item in items if item.labels}
-        given = read_given(answers, base, {item.name: None for item in items}.keys(), {who, *also})
-        annotator = Annotator(session, model, rule, known_by, known, given, concurrency, **annotator_options)
+        labels_of = {item.name: item.labels for item in items if item.labels}
+        given_records = read_given(
+            answers, base, {item.name: None for item in items}.keys(), {first_observer, *also}
+        )
+        annotator = Annotator(
+            session, model, rule, known_by, labels_of, given_records, concurrency, **annotator_options
+        )
         measured = rule is None and session.guarantee is None and not declared_prices
         batched = isinstance(model, Batches)
         return cls(folder, items, annotator, facts, max_cost, prices if measured and not batched else None)
@@ -210,9 +216,9 @@ class Job:
         begun = earlier.facts("observer", "also")
         if not begun:
             return {}
-        alike = {self.facts["observer"]: str(begun["observer"])}
+        same = {self.facts["observer"]: str(begun["observer"])}
         before = begun.get("also", {})
-        return alike | {name: name for name, model in self.facts["also"].items() if before.get(name) == model}
+        return same | {name: name for name, model in self.facts["also"].items() if before.get(name) == model}
 
     async def _run(
         self, outer: ExitStack, branch_of: Path | None, *, retry_refused: bool
@@ -280,14 +286,14 @@ class Job:
 
     def _write_results(self, ledger: Ledger, seconds: float, stopped: str) -> Summary:
         """Write the run's results, each file whole or not at all, and return the summary."""
-        asked, observers = Counter[str](), Counter[str]()
+        by_question, observers = Counter[str](), Counter[str]()
         with Writer(self.folder / SAMPLES) as sample_writer:
             for rows in self.annotator.samples(self.items, ledger):
                 sample_writer.write(rows)
                 answers = [row for row in rows if row["observer"] != self.annotator.known_by]
-                asked.update(row["question"] for row in answers)
+                by_question.update(row["question"] for row in answers)
                 observers.update(row["observer"] for row in answers)
-        if asked:
+        if by_question:
             self.annotator.session = mark_off_policy(self.annotator.session, self.folder / SAMPLES)
         session = self._with_thresholds(ledger)
         counts, accepted, per_item = Counts(session.network.knowledge), Counter[str](), list[int]()
@@ -316,7 +322,7 @@ class Job:
             reasons=dict(counts.reasons.most_common()),
             samples=counts.samples,
             per_item=spread_of(per_item),
-            asked=dict(asked.most_common()),
+            asked=dict(by_question.most_common()),
             levels={
                 level: round(sum(accepted[name] for name in names) / len(names) / len(self.items), 6)
                 for level, names in session.network.knowledge.levels.items()
@@ -367,12 +373,12 @@ def _run_coroutine(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 def _session(
-    session: Session, who: str, budget: int | None, model: str, also: Mapping[str, str], strategy: str
+    session: Session, observer: str, budget: int | None, model: str, also: Mapping[str, str], strategy: str
 ) -> Session:
     """Return a session as a run asks by this strategy; a baseline asks one observer."""
     if strategy != "policy":
-        return asking(session, who, budget, model, people=False)
-    return asking(session, who, budget, model, also).asking()
+        return asking(session, observer, budget, model, people=False)
+    return asking(session, observer, budget, model, also).asking()
 
 
 def _facts_of(session: Session) -> Facts:
@@ -418,13 +424,13 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
     return session.with_policy(replace(session.network.knowledge.policy, thresholds=thresholds))
 
 
-def _check_prompts(base: Knowledge, who: str) -> None:
+def _check_prompts(base: Knowledge, observer: str) -> None:
     """Refuse a base with a question that could be asked and cannot be put into words."""
-    instruments = base.observers[who].instruments
+    instruments = base.observers[observer].instruments
     for question in base.questions.values():
         if not question.prompt and any(name in instruments for name in question.variables):
             raise SekeError(
-                f"{question.place}: question {question.name} has no `prompt`, so {who} cannot be asked"
+                f"{question.place}: question {question.name} has no `prompt`, so {observer} cannot be asked"
             )
     Questions(base).check()
 

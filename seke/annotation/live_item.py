@@ -38,9 +38,9 @@ class LiveItem:
     def missing_requests(self) -> list[Request]:
         """Return the requests for draws that an earlier process asked for and did not receive."""
         return [
-            Request(*line, first, samples)
+            Request(*line, start, samples)
             for line, asked in self.lines.items()
-            for first, samples in consecutive_runs(asked.missing)
+            for start, samples in consecutive_runs(asked.missing)
         ]
 
 

@@ -116,12 +116,12 @@ def _bill(requests: Sequence[RequestTokens], prices: Prices) -> _Bill:
     answer_price = prices.of(0, 0, sum(request.answer_tokens for request in requests)) / max(answers, 1)
     if any(request.answers > 1 for request in requests):
         return _Bill(answers, _prompt_price(requests, prices) + answer_price, answer_price)
-    begun = [request for request in requests if request.draw == 0] or requests
+    first_requests = [request for request in requests if request.draw == 0] or requests
     # A request for the first of several answers that brought one: the server gives one at a time.
     alone = any(request.wanted > 1 for request in requests)
     later = [request for request in requests if request.draw > 0]
     further = _prompt_price(later, prices) + answer_price if alone and later else None
-    return _Bill(answers, _prompt_price(begun, prices) + answer_price, further)
+    return _Bill(answers, _prompt_price(first_requests, prices) + answer_price, further)
 
 
 def _prompt_price(requests: Sequence[RequestTokens], prices: Prices) -> float:

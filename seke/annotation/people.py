@@ -40,9 +40,9 @@ def read_given(
     sources: list[Any] = [answers] if isinstance(answers, str | Path) else list(answers)
     if all(isinstance(path, str | Path) for path in sources):
         records: Sequence[Record] = read_records(sources, base) if sources else []
-        where = ", ".join(map(str, sources))
+        place = ", ".join(map(str, sources))
     else:
-        records, where = [dict(record) for record in sources], "answers"
+        records, place = [dict(record) for record in sources], "answers"
         for _ in answers_from(records, base):
             pass
     by_item: dict[str, list[Record]] = defaultdict(list)
@@ -50,14 +50,14 @@ def read_given(
         if record["observer"] in asked:
             allowed = ", ".join(name for name in base.observers if name not in asked)
             raise SekeError(
-                f"{where}: item {record['item']}: {record['observer']} is whom a model of this run answers "
+                f"{place}: item {record['item']}: {record['observer']} is whom a model of this run answers "
                 f"as; allowed are samples of {allowed}"
             )
         if record["item"] in items:
             by_item[record["item"]].append(record)
     if records and not by_item:
         raise SekeError(
-            f"{where}: none of its {len(records):,} samples is of an item of this run; items are named as in "
+            f"{place}: none of its {len(records):,} samples is of an item of this run; items are named as in "
             f"its records, such as {next(iter(items))}"
         )
     return dict(by_item)

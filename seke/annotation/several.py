@@ -187,7 +187,9 @@ def addresses_of(first: str, model: Model) -> dict[str, str]:
     first: the observer that the first model answers as.
     """
     models = {first: model.first, **model.further} if isinstance(model, SeveralModels) else {first: model}
-    return {name: where for name, answerer in models.items() if (where := getattr(answerer, "where", None))}
+    return {
+        name: address for name, answerer in models.items() if (address := getattr(answerer, "where", None))
+    }
 
 
 def endpoints_of(model: Model) -> list[Endpoint]:

@@ -57,8 +57,8 @@ def _agreement(name: str, counts: str) -> Rule:
     counts: K/N, as it stands in the strategy's name.
     """
     texts = counts.split("/")
-    wanted, limit = (int(text) if text.isdecimal() else 0 for text in texts) if len(texts) == 2 else (0, 0)
-    if not 1 <= wanted <= limit:
+    needed, limit = (int(text) if text.isdecimal() else 0 for text in texts) if len(texts) == 2 else (0, 0)
+    if not 1 <= needed <= limit:
         raise SekeError(
             f"strategy {name!r}: after `agree:` belong how many answers must have the same label and how "
             "many there may be at most: two whole numbers, 1 <= K <= N, such as agree:4/5"
@@ -66,7 +66,7 @@ def _agreement(name: str, counts: str) -> Rule:
 
     def rule(labels: Sequence[Label]) -> int:
         votes = Counter(label for label in labels if label is not None).values()
-        return max(min(wanted - max(votes, default=0), limit - len(labels)), 0)
+        return max(min(needed - max(votes, default=0), limit - len(labels)), 0)
 
     return rule
 

@@ -120,11 +120,11 @@ class Source:
         Raises:
             engine.SekeError: none is.
         """
-        wanted = tuple(names)
-        for name in wanted:
+        candidates = tuple(names)
+        for name in candidates:
             if (self.folder / name).is_dir():
                 return self.folder / name
-        raise SekeError(f"{self.folder}: has no folder {' or '.join(wanted)} with {what}")
+        raise SekeError(f"{self.folder}: has no folder {' or '.join(candidates)} with {what}")
 
     def pictures(self) -> Path:
         """Return the folder of the pictures.

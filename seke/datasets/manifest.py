@@ -87,10 +87,10 @@ def items_of(
 def is_manifest(path: Path) -> bool:
     """Whether the first row of a table names a picture; False for what cannot be read as a table."""
     try:
-        _, first = next(_rows(path), ("", {}))
+        _, first_row = next(_rows(path), ("", {}))
     except SekeError:
         return False
-    return "path" in first
+    return "path" in first_row
 
 
 def label_sample(item: Item, base: Knowledge, observer: str) -> Record:
@@ -172,8 +172,10 @@ def _rows(path: Path) -> Iterator[Row]:
         lines = csv_rows(path)
         _, header = next(lines, (1, []))
         for number, cells in lines:
-            named = zip((column.strip() for column in header), (cell.strip() for cell in cells), strict=False)
-            yield f"{path}:{number}", {key: cell for key, cell in named if key and cell}
+            cells_by_column = zip(
+                (column.strip() for column in header), (cell.strip() for cell in cells), strict=False
+            )
+            yield f"{path}:{number}", {key: cell for key, cell in cells_by_column if key and cell}
     else:
         for first, run in read_lines(path):
             for number, line in enumerate(run, first):

@@ -57,8 +57,8 @@ class GuaranteeScope:
         outside = tuple(
             reason or off_policy.get(item, "") for item, reason in zip(answers.items, reasons, strict=True)
         )
-        asked = np.array([option is not None for option in following], dtype=bool)
-        return cls(base, guarantee, outside, ~(asked & guarantee.design.adaptive))
+        asks_more = np.array([option is not None for option in following], dtype=bool)
+        return cls(base, guarantee, outside, ~(asks_more & guarantee.design.adaptive))
 
     @property
     def inside(self) -> Mask:

@@ -148,8 +148,12 @@ class Session:
 
     def with_policy(self, policy: Policy) -> Session:
         """Return the session with a policy for which its guarantee holds as well."""
-        kept = {"guarantee": self.guarantee, "refused": self.refused, "off_policy": self.off_policy}
-        return replace(self.under(policy), **kept)  # type: ignore[arg-type]
+        guarantee_fields = {
+            "guarantee": self.guarantee,
+            "refused": self.refused,
+            "off_policy": self.off_policy,
+        }
+        return replace(self.under(policy), **guarantee_fields)  # type: ignore[arg-type]
 
     def without(self, observers: Collection[str]) -> Session:
         """Return the session that asks nothing of these observers; what they answered counts as before."""

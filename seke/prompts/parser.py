@@ -59,9 +59,9 @@ def parse_object(text: str) -> Record | None:
     """Return the one JSON object that a text holds; None where there is none, several, or a twofold key."""
     if len(text) > LONGEST:
         return None
-    whole = _decode(text.strip())
-    if whole is not None:
-        return whole
+    plain = _decode(text.strip())
+    if plain is not None:
+        return plain
     for candidates in (FENCED.findall(text), list(_objects(text))):
         objects = [
             decoded for decoded in (_decode(part.strip()) for part in candidates) if decoded is not None
@@ -73,9 +73,9 @@ def parse_object(text: str) -> Record | None:
 
 def _objects(text: str) -> Iterator[str]:
     """Yield the outermost objects among prose."""
-    start, tried = text.find("{"), 0
-    while start >= 0 and tried < MOST_BEGINNINGS:
-        tried += 1
+    start, attempts = text.find("{"), 0
+    while start >= 0 and attempts < MOST_BEGINNINGS:
+        attempts += 1
         try:
             _, stop = json.JSONDecoder().raw_decode(text, start)
         except (ValueError, RecursionError):

@@ -69,21 +69,23 @@ def form_of(base: Knowledge, observer: str, question: str, about: str | None, kn
     Raises:
         engine.SekeError: nothing that the question asks for does this observer report.
     """
-    who, asked = base.observers[observer], base.questions[question]
-    wanted = [name for name in asked.variables if name in who.instruments and about in (None, name)]
-    wanted = [name for name in wanted if name not in known] or wanted
-    if not wanted:
+    reporter, asked_question = base.observers[observer], base.questions[question]
+    variables = [
+        name for name in asked_question.variables if name in reporter.instruments and about in (None, name)
+    ]
+    variables = [name for name in variables if name not in known] or variables
+    if not variables:
         raise SekeError(f"observer {observer} reports nothing that question {question} asks for")
-    mixed = any(base.variables[name].kind != "binary" for name in wanted)
+    mixed = any(base.variables[name].kind != "binary" for name in variables)
     keys, placed = [], set[str]()
     for field in vocabulary_of(base).fields:
-        members = tuple(name for name in wanted if name in field.members and name not in placed)
+        members = tuple(name for name in variables if name in field.members and name not in placed)
         if members:
             placed |= set(members)
-            keys.append(_key(base, who, field.name, field.kind, members, mixed))
-    for name in (name for name in wanted if name not in placed):
+            keys.append(_key(base, reporter, field.name, field.kind, members, mixed))
+    for name in (name for name in variables if name not in placed):
         kind = base.variables[name].kind
-        inner_key = _key(base, who, name, "mark" if kind == "binary" else kind, (name,), mixed)
+        inner_key = _key(base, reporter, name, "mark" if kind == "binary" else kind, (name,), mixed)
         keys.append(
             Key(name, inner_key.kind, (name,), inner_key.allowed, inner_key.low, inner_key.high, inside=True)
         )
@@ -91,7 +93,9 @@ def form_of(base: Knowledge, observer: str, question: str, about: str | None, kn
     return Form(tuple(sorted(keys, key=lambda key: ORDER.index(key.kind))))
 
 
-def _key(base: Knowledge, who: Observer, name: str, kind: str, members: tuple[str, ...], mixed: bool) -> Key:
+def _key(
+    base: Knowledge, reporter: Observer, name: str, kind: str, members: tuple[str, ...], mixed: bool
+) -> Key:
     variable = base.variables[members[0]]
     if kind == "interval":
         return Key(name, "number", members, low=variable.edges[0], high=variable.edges[-1])
@@ -100,9 +104,9 @@ def _key(base: Knowledge, who: Observer, name: str, kind: str, members: tuple[st
         return Key(name, "list" if mixed else "marks", members, (*members, *(codes if mixed else ())))
     if kind == "mark":
         return Key(name, "mark", members)
-    answers = who.labels[members[0]].answers
+    answers = reporter.labels[members[0]].answers
     return Key(
-        name, "ranking" if _ranks(who.labels[members[0]], variable, base) else "label", members, answers
+        name, "ranking" if _ranks(reporter.labels[members[0]], variable, base) else "label", members, answers
     )
 
 

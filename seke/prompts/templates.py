@@ -135,9 +135,9 @@ class Questions:
         """
         policy, requests = self.base.policy, []
         for observer in dict.fromkeys(name for name in (policy.ask, *policy.others) if name):
-            who = self.base.observers[observer]
+            reporter = self.base.observers[observer]
             for question in self.base.questions.values():
-                variables = [name for name in question.variables if name in who.instruments]
+                variables = [name for name in question.variables if name in reporter.instruments]
                 if variables and question.prompt:
                     about = variables[0] if question.about_one else None
                     view = next(iter(self.base.views), "face")

@@ -89,7 +89,7 @@ class _Line:
     call: Call
     draws: Draws
     last: bool
-    asked: Dialect
+    dialect: Dialect
     body: bytes
     future: asyncio.Future[Reply] | None = field(default=None)
 
@@ -167,7 +167,7 @@ class Batches(Endpoint):
         self, memory: Memory, name: str, identity: str | None, asked: Mapping[int, tuple[Call, Draws]]
     ) -> None:
         sent = {
-            number: _Line(call, draws, last=True, asked=Dialect(), body=b"")
+            number: _Line(call, draws, last=True, dialect=Dialect(), body=b"")
             for number, (call, draws) in asked.items()
         }
         if identity is None:
@@ -266,13 +266,13 @@ class Batches(Endpoint):
         )
         for line in sent.values():
             line.body = b""
-        tried = 0
+        attempts = 0
 
         async def create() -> str:
             # A batch may exist though the answer to its creation was lost.
-            nonlocal tried
-            existing = await self._find_batch(name) if tried else None
-            tried += 1
+            nonlocal attempts
+            existing = await self._find_batch(name) if attempts else None
+            attempts += 1
             if existing is not None:
                 return existing
             response = await self.client.batches.with_raw_response.create(
@@ -297,7 +297,7 @@ class Batches(Endpoint):
             raise FatalError(f"{self.where}: this server takes no batches; ask without --batch") from None
         except (FatalError, UnansweredError, RetryableError) as error:
             problem = f"the batch could not be begun: {error}"
-            if tried > 1 or (tried and isinstance(error, RetryableError)):
+            if attempts > 1 or (attempts and isinstance(error, RetryableError)):
                 # It may exist all the same: whoever starts again looks for it.
                 raise FatalError(f"{self.where}: {problem}; start again later") from None
             await self._fail_lines(memory, sent, Failure(0, problem, paid=False, retried=False))
@@ -377,11 +377,11 @@ class Batches(Endpoint):
         size = 0
 
         async def keep() -> None:
-            known = [
+            result_lines = [
                 (number, unread.pop(number), text) for number, text in results.items() if number in unread
             ]
             results.clear()
-            await asyncio.gather(*(self._keep_result(memory, *result) for result in known))
+            await asyncio.gather(*(self._keep_result(memory, *result) for result in result_lines))
 
         try:
             async with self.client.files.with_streaming_response.content(file) as response:
@@ -409,14 +409,14 @@ class Batches(Endpoint):
             try:
                 line.answer(
                     await self.record_reply(
-                        reply, text, line.call, line.asked, number, memory, last=line.last
+                        reply, text, line.call, line.dialect, number, memory, last=line.last
                     )
                 )
             except RetryableError as error:
                 line.answer(error)
             return
         refusal = refusal_of(code, body) if code else refusal_of(0, result)
-        failure, raised = self.handle_refusal(refusal, line.asked, len(line.draws), last=line.last)
+        failure, raised = self.handle_refusal(refusal, line.dialect, len(line.draws), last=line.last)
         await memory.failed(number, failure)
         line.answer(raised)
 
@@ -448,7 +448,7 @@ class Batches(Endpoint):
         await asyncio.sleep(self.poll)
         for line in lines.values():
             if line.future is not None and not line.future.done():
-                line.asked = self.dialect
+                line.dialect = self.dialect
                 line.body = self._body(line.call, line.draws)
                 self._enqueue(line)
         return None
@@ -539,8 +539,12 @@ def _number_of(text: bytes) -> int | None:
     number = CUSTOM_ID.search(text, 0, BEFORE_ID)
     if number is not None:
         return int(number[1])
-    named = str(_decode(text).get("custom_id", ""))
-    return int(named) if named.isascii() and named.isdigit() and len(named) <= MOST_DIGITS else None
+    custom_id = str(_decode(text).get("custom_id", ""))
+    return (
+        int(custom_id)
+        if custom_id.isascii() and custom_id.isdigit() and len(custom_id) <= MOST_DIGITS
+        else None
+    )
 
 
 def _decode(text: bytes) -> dict[str, Any]:

@@ -72,13 +72,13 @@ def _batch(fields: Any, mark: str, body: bytes) -> Batch:
     if not isinstance(fields, dict) or not isinstance(fields.get("status"), str):
         raise BodyError("the answer is no batch", body)
     metadata, errors = fields.get("metadata"), fields.get("errors")
-    named = metadata.get(mark) if isinstance(metadata, dict) else None
+    name = metadata.get(mark) if isinstance(metadata, dict) else None
     error_list = errors.get("data") if isinstance(errors, dict) else None
     files = [key for key in ("output_file_id", "error_file_id") if fields.get(key) is not None]
     return Batch(
         _identity(fields, "id", body, "batch"),
         fields["status"][:LONGEST_IDENTITY],
-        named if isinstance(named, str) else "",
+        name if isinstance(name, str) else "",
         _identity(fields, "input_file_id", body, "batch") if fields.get("input_file_id") is not None else "",
         tuple(_identity(fields, key, body, "batch") for key in files if fields[key] != ""),
         tuple(

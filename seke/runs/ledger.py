@@ -233,11 +233,11 @@ class Ledger:
         }
         for name, _, number, *columns in self._db.execute(STILL_SENT).fetchall():
             key, (draws, prompt, picture, worst) = columns[:5], columns[5:]
-            asked = tuple(json.loads(draws))
-            request = Request(*_line(key), asked[0], len(asked))
+            draw_numbers = tuple(json.loads(draws))
+            request = Request(*_line(key), draw_numbers[0], len(draw_numbers))
             stored_prompt = self.prompt(prompt) or Prompt("", {}, prompt)
             call = Call(request, stored_prompt, Picture(b"", "", 0, 0, picture))
-            batches[name][1][number] = call, asked
+            batches[name][1][number] = call, draw_numbers
             self._calls[number] = call, worst or 0.0
             self._spent += worst or 0.0
         return batches
@@ -405,11 +405,11 @@ class Ledger:
 
         observer: whose answers; those of the call's observer by default.
         """
-        item, asked, *question_key = _key(call.request.line)
-        alike = (item, observer or asked, *question_key, call.prompt.digest, call.picture.digest)
-        rows = self._db.execute(ALIKE, alike).fetchall()
-        wanted = set(draws)
-        return tuple(Choice(*row) for row in rows if row[0] in wanted)
+        item, call_observer, *question_key = _key(call.request.line)
+        key = (item, observer or call_observer, *question_key, call.prompt.digest, call.picture.digest)
+        rows = self._db.execute(ALIKE, key).fetchall()
+        draw_set = set(draws)
+        return tuple(Choice(*row) for row in rows if row[0] in draw_set)
 
     def reasons(self, items: Sequence[str]) -> dict[str, str]:
         """Return settled item -> the reason beyond its answers; empty for none."""
@@ -462,23 +462,23 @@ class Ledger:
 
     def _write(self) -> None:
         while (first := self._work.get()) is not None:
-            waiting = [first]
-            while len(waiting) < COMMIT_BATCH:
+            pending = [first]
+            while len(pending) < COMMIT_BATCH:
                 try:
-                    more = self._work.get_nowait()
+                    entry = self._work.get_nowait()
                 except queue.Empty:
                     break
-                if more is None:
+                if entry is None:
                     self._work.put(None)
                     break
-                waiting.append(more)
+                pending.append(entry)
             try:
                 # What could not be kept once is not tried again: no further request is to leave.
-                error = self._unwritable or self._commit([work for work, _ in waiting])
+                error = self._unwritable or self._commit([work for work, _ in pending])
                 self._unwritable = error
             except Exception as fault:  # Whoever waits is told, whatever it is; this thread goes on.
                 error = AccountError(f"{self.folder}: the ledger cannot be written ({fault!r:.200})")
-            for _, tell in waiting:
+            for _, tell in pending:
                 tell(error, None)
 
     def _commit(self, works: list[Work]) -> Exception | None:
@@ -575,9 +575,9 @@ class _Lock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._file.seek(0)
-            who = self._file.read().strip()
+            process_id = self._file.read().strip()
             self._file.close()
-            process = f" (process {who})" if who else ""
+            process = f" (process {process_id})" if process_id else ""
             raise SekeError(
                 f"{path.parent}: another process is at this run{process}; wait for it or end it"
             ) from None

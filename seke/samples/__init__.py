@@ -80,8 +80,8 @@ def read_batches(
     prefixes = [f"{shown(path)}:" for path in paths]
     chunks = _chunks(paths, vocabulary, progress)
     sheets = (bind(chunk, vocabulary, prefixes[chunk.file]) for chunk in chunks)
-    whole = stream_items(sheets, size, prefixes) if in_order else gather_items(sheets, size, in_memory)
-    return _batches((chunks, sheets, whole), vocabulary, prefixes, size)
+    gathered = stream_items(sheets, size, prefixes) if in_order else gather_items(sheets, size, in_memory)
+    return _batches((chunks, sheets, gathered), vocabulary, prefixes, size)
 
 
 def answers_from(
@@ -99,8 +99,8 @@ def answers_from(
     samples = structure_records(enumerate(records, 1), vocabulary, "record ")
     chunks = in_chunks(0, samples)
     sheets = (bind(chunk, vocabulary, "record ") for chunk in chunks)
-    whole = gather_items(sheets, size, in_memory)
-    return _batches((chunks, sheets, whole), vocabulary, ["record "], size)
+    gathered = gather_items(sheets, size, in_memory)
+    return _batches((chunks, sheets, gathered), vocabulary, ["record "], size)
 
 
 def single_samples(
@@ -108,16 +108,16 @@ def single_samples(
 ) -> SingleSamples:
     """Read samples and keep each by itself: files (paths, as `read_batches` takes them) or mappings."""
     vocabulary = vocabulary_of(knowledge)
-    given = list(samples)
-    paths = [path for path in given if isinstance(path, str | Path)]
+    sources = list(samples)
+    paths = [path for path in sources if isinstance(path, str | Path)]
     prefixes = [f"{shown(path)}:" for path in paths] or ["record "]
     if paths:
         chunks = _chunks(paths, vocabulary, None)
     else:
-        chunks = in_chunks(0, structure_records(enumerate(given, 1), vocabulary, "record "))
+        chunks = in_chunks(0, structure_records(enumerate(sources, 1), vocabulary, "record "))
     sheets = (bind(chunk, vocabulary, prefixes[chunk.file]) for chunk in chunks)
-    whole = list(gather_items(sheets, len(given), sys.maxsize))
-    return split_samples(whole[0] if whole else None, vocabulary, prefixes)
+    gathered = list(gather_items(sheets, len(sources), sys.maxsize))
+    return split_samples(gathered[0] if gathered else None, vocabulary, prefixes)
 
 
 def read_records(paths: Sequence[str | Path], knowledge: Knowledge) -> list[dict[str, object]]:

@@ -64,18 +64,18 @@ class SimulatedSource:
         labels: dict[str, list[tuple[Ints, Ints]]] = defaultdict(list)
         numbers: dict[str, list[tuple[Ints, NDArray[np.float64]]]] = defaultdict(list)
         for (observer, question, view), members in groups.items():
-            asked = [requests[number] for number in members]
+            group = [requests[number] for number in members]
             drawn = self._answers(
-                observer, question, view, max(request.first + request.samples for request in asked)
+                observer, question, view, max(request.first + request.samples for request in group)
             )
             for name, answers in drawn.items():
-                counts = [request.samples if request.about in (None, name) else 0 for request in asked]
+                counts = [request.samples if request.about in (None, name) else 0 for request in group]
                 if not any(counts):
                     continue
                 reading = np.repeat(np.array(members), counts)
-                item = np.repeat([self.place[request.item] for request in asked], counts)
+                item = np.repeat([self.place[request.item] for request in group], counts)
                 draw = np.concatenate(
-                    [request.first + np.arange(count) for request, count in zip(asked, counts, strict=True)]
+                    [request.first + np.arange(count) for request, count in zip(group, counts, strict=True)]
                 ).astype(np.int64)
                 requested_answers = answers[item, draw]
                 if name in self.base.observers[observer].numbers:

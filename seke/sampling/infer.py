@@ -74,8 +74,8 @@ def on_samples(session: Session, samples: Any) -> Session:
 
 def read_once(samples: Any) -> bool:
     """Say whether samples can be read only once, as from a stream or a pipe."""
-    given = [samples] if isinstance(samples, str | Path) else samples
-    return any(isinstance(path, str | Path) and not Path(path).is_file() for path in given)
+    sources = [samples] if isinstance(samples, str | Path) else samples
+    return any(isinstance(path, str | Path) and not Path(path).is_file() for path in sources)
 
 
 def batches(
@@ -87,7 +87,7 @@ def batches(
     """Return the answers about whole items, batch by batch; the arguments are those of `infer`."""
     if isinstance(samples, str | Path):
         return read_batches([samples], base, in_order=in_order)
-    given = list(samples)
-    if all(isinstance(path, str | Path) for path in given):
-        return read_batches(given, base, in_order=in_order)  # type: ignore[arg-type]
-    return answers_from(given, base)  # type: ignore[arg-type]
+    sources = list(samples)
+    if all(isinstance(path, str | Path) for path in sources):
+        return read_batches(sources, base, in_order=in_order)  # type: ignore[arg-type]
+    return answers_from(sources, base)  # type: ignore[arg-type]

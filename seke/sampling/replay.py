@@ -82,12 +82,12 @@ def replay(
     known = source.known(session.network.knowledge)
     loop = Loop(session, source.counts if among_recorded else None)
     state = run_to_completion(loop, source.items, source, progress, known)
-    given = np.bincount(samples.item, minlength=len(source.items))
+    recorded = np.bincount(samples.item, minlength=len(source.items))
     further = np.zeros_like(state.short)
     if state.short.any():
         following = session.judge(state.answers.only(state.short)).decisions.next
         further[state.short] = [option is not None for option in following]
-    return Replay(state.answers, state.short, further, given - state.answers.samples, state.cost)
+    return Replay(state.answers, state.short, further, recorded - state.answers.samples, state.cost)
 
 
 def mark_off_policy(

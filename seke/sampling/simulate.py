@@ -88,9 +88,13 @@ def simulate(
     _check_known("question", questions, base.questions)
     if not observers and not base.policy.ask:
         raise SekeError(f"the policy of {base.name} asks nobody; name an observer")
-    asked = list(questions) or [name for name, question in base.questions.items() if not question.about_one]
-    who = list(dict.fromkeys(observers)) or [base.policy.ask]
-    maker = _Maker(base, who, list(dict.fromkeys(asked)), list(dict.fromkeys(views)), draws)
+    question_names = list(questions) or [
+        name for name, question in base.questions.items() if not question.about_one
+    ]
+    observer_names = list(dict.fromkeys(observers)) or [base.policy.ask]
+    maker = _Maker(
+        base, observer_names, list(dict.fromkeys(question_names)), list(dict.fromkeys(views)), draws
+    )
     inference = Inference(compiled(base, cache_folder()), population)
     rng = np.random.default_rng(seed)
     for start in range(0, items, BATCH):
@@ -172,7 +176,7 @@ class _Maker:
         about = rng.integers(0, len(sample_values), len(names)) if question.about_one else None
         variables = list(sample_values)
         for i, item in enumerate(names):
-            spoken = variables if about is None else [variables[about[i]]]
+            reported = variables if about is None else [variables[about[i]]]
             for draw in range(self.draws):
                 record: Record = {
                     "item": item,
@@ -182,7 +186,7 @@ class _Maker:
                 }
                 if view != Answers.USUAL_VIEW:
                     record["view"] = view
-                for name in spoken:
+                for name in reported:
                     self._set_value(record, self.field_of.get(name), name, sample_values[name][i][draw])
                 samples[i].append(record)
 

@@ -92,9 +92,9 @@ class LabelTable:
             [row for row, row_source in enumerate(self.sources) if row_source == source], dtype=np.int64
         )
         selected = {name: values[rows] for name, values in self.gold.values.items()}
-        known = {name: values for name, values in selected.items() if not np.isnan(values).all()}
+        with_gold = {name: values for name, values in selected.items() if not np.isnan(values).all()}
         items, groups = ([column[row] for row in rows.tolist()] for column in (self.items, self.groups))
-        return LabelTable(tuple(items), Gold(known), tuple(groups), self.path, (source,) * len(rows))
+        return LabelTable(tuple(items), Gold(with_gold), tuple(groups), self.path, (source,) * len(rows))
 
     def groups_of(self, items: Iterable[str]) -> tuple[str | None, ...]:
         """Return the group of each of these items, None where it is unknown."""

@@ -289,14 +289,14 @@ class _Parquet:
             return arrow.array([_text(value) for value in values], field.type)
         if not arrow.types.is_struct(field.type):
             return arrow.array(values, field.type)
-        gone = [value is None for value in values]
-        whole = [{} if value is None else value for value in values] if any(gone) else values
+        is_null = [value is None for value in values]
+        mappings = [{} if value is None else value for value in values] if any(is_null) else values
         inner = [field.type.field(k) for k in range(field.type.num_fields)]
         parts = [
-            self._column([mapping.get(part.name) for mapping in whole], part, f"{path}.") for part in inner
+            self._column([mapping.get(part.name) for mapping in mappings], part, f"{path}.") for part in inner
         ]
         return arrow.StructArray.from_arrays(
-            parts, fields=inner, mask=arrow.array(gone) if any(gone) else None
+            parts, fields=inner, mask=arrow.array(is_null) if any(is_null) else None
         )
 
     def _fields(self, record: Record, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -162,15 +162,15 @@ class Endpoint:
 
     async def ask(self, call: Call, journal: Journal) -> tuple[Choice, ...]:
         """Return the answers to a call; see `messages.Model`."""
-        first, by_draw = call.request.first, dict[int, Choice]()
-        wanted = range(first, first + call.request.samples)
+        start, by_draw = call.request.first, dict[int, Choice]()
+        all_draws = range(start, start + call.request.samples)
         reasons: list[BaseException] = []
-        while (missing := tuple(draw for draw in wanted if draw not in by_draw)) and not reasons:
+        while (missing := tuple(draw for draw in all_draws if draw not in by_draw)) and not reasons:
             # Together until it is seen that the server gives one choice at a time.
             parts = [missing] if self.dialect.several else [(draw,) for draw in missing]
-            asked = (self._request(call, draws, journal) for draws in parts)
+            requests = (self._request(call, draws, journal) for draws in parts)
             for draws, outcome in zip(
-                parts, await asyncio.gather(*asked, return_exceptions=True), strict=True
+                parts, await asyncio.gather(*requests, return_exceptions=True), strict=True
             ):
                 if isinstance(outcome, SingleChoiceError):
                     continue
@@ -218,8 +218,8 @@ class Endpoint:
 
         def wait(state: RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome is not None else None
-            asked = error.wait if isinstance(error, RetryableError) else None
-            return jittered(state) if asked is None else asked
+            server_wait = error.wait if isinstance(error, RetryableError) else None
+            return jittered(state) if server_wait is None else server_wait
 
         return tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(self.attempts),
@@ -234,31 +234,31 @@ class Endpoint:
             await self._pace.admit(sum(self.estimate.tokens(call, len(draws))))
             if self._end is not None:
                 raise self._end
-            asked = self.dialect
-            if len(draws) > 1 and not asked.several:
+            dialect = self.dialect
+            if len(draws) > 1 and not dialect.several:
                 raise SingleChoiceError
             number = await journal.sent(call, draws, self.estimate.worst(call, len(draws)))
             started = time.monotonic()
             try:
                 async with asyncio.timeout(self.deadline):
-                    body = await self._post(call, draws, asked)
+                    body = await self._post(call, draws, dialect)
             except asyncio.CancelledError:
                 lost = Failure(0, "stopped while it was on its way", paid=True, retried=False)
                 await asyncio.shield(journal.failed(number, lost))
                 raise
             except Exception as error:
-                failure, raised = self.handle_error(error, asked, len(draws), last=last)
+                failure, raised = self.handle_error(error, dialect, len(draws), last=last)
                 await journal.failed(number, failure)
                 raise raised from None
             reply = reply_of(body, draws, self.prices, time.monotonic() - started)
-            return await self.record_reply(reply, body, call, asked, number, journal, last=last)
+            return await self.record_reply(reply, body, call, dialect, number, journal, last=last)
 
     async def record_reply(
         self,
         reply: Reply | None,
         body: bytes,
         call: Call,
-        asked: Dialect,
+        dialect: Dialect,
         number: int,
         journal: Journal,
         *,
@@ -271,17 +271,17 @@ class Endpoint:
             raise RetryableError(message, paid=True)
         self.estimate.note_prompt(call, reply.prompt_tokens)
         await journal.answered(number, reply)
-        self._note_structure(reply, asked)
+        self._note_structure(reply, dialect)
         return reply
 
-    async def _post(self, call: Call, draws: tuple[int, ...], asked: Dialect) -> bytes:
+    async def _post(self, call: Call, draws: tuple[int, ...], dialect: Dialect) -> bytes:
         """Send a request and return the body that came.
 
         Raises:
             BodyError: it is no answer.
         """
         completions = self.client.chat.completions.with_streaming_response
-        payload = self.body(call, draws, asked)
+        payload = self.body(call, draws, dialect)
         # An extra body is sent as it is; to look through it for what to rename takes the client longer than
         # all the rest.
         async with completions.create(model=payload["model"], messages=[], extra_body=payload) as response:
@@ -289,35 +289,35 @@ class Endpoint:
             body: bytes = await response.read()
             return body
 
-    def _note_structure(self, reply: Reply, asked: Dialect) -> None:
+    def _note_structure(self, reply: Reply, dialect: Dialect) -> None:
         """Ask in a simpler form where a server accepts structured output and does not produce it."""
         complete = [
             choice
             for choice in reply.choices
             if choice.finish == "stop" and choice.text and choice.refusal is None
         ]
-        if self._structured_ok or asked.form != self.dialect.form or not complete:
+        if self._structured_ok or dialect.form != self.dialect.form or not complete:
             return
         self._structured_ok = any(is_json(choice.text) for choice in complete)
         self._unstructured += not self._structured_ok
-        if self._unstructured >= MOST_FAILURES and asked.form + 1 < len(FORMATS):
-            self.dialect, self._unstructured = replace(self.dialect, form=asked.form + 1), 0
+        if self._unstructured >= MOST_FAILURES and dialect.form + 1 < len(FORMATS):
+            self.dialect, self._unstructured = replace(self.dialect, form=dialect.form + 1), 0
 
-    def body(self, call: Call, draws: tuple[int, ...], asked: Dialect) -> dict[str, Any]:
+    def body(self, call: Call, draws: tuple[int, ...], dialect: Dialect) -> dict[str, Any]:
         """Return the request body that asks for these draws."""
-        return asked.body(call, len(draws), self.settings, seed_of(self.settings, call, draws[0]))
+        return dialect.body(call, len(draws), self.settings, seed_of(self.settings, call, draws[0]))
 
     def handle_error(
-        self, error: Exception, asked: Dialect | None, samples: int, *, last: bool
+        self, error: Exception, dialect: Dialect | None, samples: int, *, last: bool
     ) -> tuple[Failure, Exception]:
         """Return the failure to record and the exception to raise.
 
-        asked: how so many samples were asked for; None where something else was.
+        dialect: of the request for so many samples; None of any other request.
         """
         import openai
 
         if isinstance(error, openai.APIStatusError):
-            return self.handle_refusal(self.refusal(error), asked, samples, last=last)
+            return self.handle_refusal(self.refusal(error), dialect, samples, last=last)
         fault = error if isinstance(error, BodyError) else error.__cause__
         if isinstance(fault, BodyError):
             message = self.without_key(str(fault))
@@ -345,7 +345,7 @@ class Endpoint:
         return message.replace(self._key, "(the key)") if self._key else message
 
     def handle_refusal(
-        self, refusal: Refusal, asked: Dialect | None, samples: int, *, last: bool
+        self, refusal: Refusal, dialect: Dialect | None, samples: int, *, last: bool
     ) -> tuple[Failure, Exception]:
         """Return the failure to record for a refusal and the exception to raise."""
         code, message = refusal.code, refusal.message
@@ -357,11 +357,13 @@ class Endpoint:
                 self._pace.pause(refusal.wait)
             failure = Failure(code, message, paid=False, retried=not last)
             return failure, RetryableError(f"the server says {code}: {message}", refusal.wait)
-        dialect = asked.adapt(message, samples, self.settings) if asked and code in (400, 422) else None
-        if asked is not None and dialect is not None:
+        next_dialect = (
+            dialect.adapt(message, samples, self.settings) if dialect and code in (400, 422) else None
+        )
+        if dialect is not None and next_dialect is not None:
             # Others on their way were sent as this one was, and learn the same.
-            self.dialect = self.dialect.combine(dialect)
-            alone = samples > 1 and not dialect.several
+            self.dialect = self.dialect.combine(next_dialect)
+            alone = samples > 1 and not next_dialect.several
             raised = SingleChoiceError(message) if alone else RetryableError(message, 0.0)
             return Failure(code, message, paid=False, retried=alone or not last), raised
         self._refused += 1

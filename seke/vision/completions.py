@@ -50,8 +50,8 @@ def reply_from(
     price = None
     if prices is not None and prompt is not None and answer is not None:
         price = prices.of(prompt, min(cached or 0, prompt), answer)
-    named = (_text(decoded.get(key)) for key in ("model", "system_fingerprint", "id"))
-    model, fingerprint, identity = named
+    texts = (_text(decoded.get(key)) for key in ("model", "system_fingerprint", "id"))
+    model, fingerprint, identity = texts
     return Reply(choices, model or "", fingerprint, identity, prompt, answer, cached, price, seconds)
 
 

@@ -40,10 +40,10 @@ class RecordedModel:
         """by_observer: each record answers for the observer that it names alone. By default that is so where
         several are named; records of one observer answer for anybody, as do those that name none.
         """
-        kept = list(records)
-        self.by_observer = by_observer or len({record.get("observer") for record in kept} - {None}) > 1
+        record_list = list(records)
+        self.by_observer = by_observer or len({record.get("observer") for record in record_list} - {None}) > 1
         self._choices: dict[tuple[Any, ...], dict[int, Choice]] = defaultdict(dict)
-        for record in kept:
+        for record in record_list:
             key = (
                 record.get("observer") if self.by_observer else None,
                 *(record["item"], record["question"], record.get("about"), record.get("view", "face")),
@@ -82,11 +82,11 @@ class RecordedModel:
         """Return the recorded answers; see `messages.Model`."""
         request = call.request
         key = request.item, request.question, request.about, request.view
-        known = self._choices.get((None, *key), {})
+        by_draw = self._choices.get((None, *key), {})
         if self.by_observer:
-            known = {**known, **self._choices.get((request.observer, *key), {})}
+            by_draw = {**by_draw, **self._choices.get((request.observer, *key), {})}
         draws = tuple(range(request.first, request.first + request.samples))
-        choices = tuple(known[draw] for draw in draws if draw in known)
+        choices = tuple(by_draw[draw] for draw in draws if draw in by_draw)
         if choices:
             number = await journal.sent(call, tuple(choice.draw for choice in choices), 0.0)
             await journal.answered(number, Reply(choices, "recorded", price=0.0))

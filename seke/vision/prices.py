@@ -69,8 +69,8 @@ def read_prices(path: Path, model: str) -> Prices:
         raise SekeError(f"{path}:1: models: is missing")
     models = _fields(path, top["models"])
     if model not in models:
-        known = did_you_mean(model, models) or f" (it has {', '.join(models)})"
-        raise SekeError(f"{path}: no prices of {model!r}{known}")
+        hint = did_you_mean(model, models) or f" (it has {', '.join(models)})"
+        raise SekeError(f"{path}: no prices of {model!r}{hint}")
     fields = _fields(path, models[model], (*REQUIRED, *OPTIONAL, "source"))
     place = f"{path}:{models[model].start_mark.line + 1}: models.{model}"
     for name in REQUIRED:
@@ -130,10 +130,12 @@ class Estimate:
 
     def tokens(self, call: Call, answers: int) -> tuple[int, int]:
         """Return the most tokens of prompt and answers."""
-        known = self.longest.get(call.request.question)
+        longest = self.longest.get(call.request.question)
         letters = len(call.prompt.text) + len(str(call.prompt.schema))
         prompt = (
-            letters // LETTERS_A_TOKEN + PICTURE_TOKENS if known is None else math.ceil(known * PROMPT_MARGIN)
+            letters // LETTERS_A_TOKEN + PICTURE_TOKENS
+            if longest is None
+            else math.ceil(longest * PROMPT_MARGIN)
         )
         return prompt, answers * self.settings.max_tokens
 

@@ -36,31 +36,31 @@ class Pace:
                 remaining -= limit.max_rate
         while (wait := self._wait(amounts)) > 0:
             await asyncio.sleep(wait)
-        for what, amount in zip(WHAT, amounts, strict=True):
-            if what in self._allowances:
-                self._allowances[what].remaining -= amount
+        for unit, amount in zip(WHAT, amounts, strict=True):
+            if unit in self._allowances:
+                self._allowances[unit].remaining -= amount
 
     def _wait(self, amounts: tuple[int, int]) -> float:
         now = time.monotonic()
         waits = [
-            self._allowances[what].wait(amount, now)
-            for what, amount in zip(WHAT, amounts, strict=True)
-            if what in self._allowances
+            self._allowances[unit].wait(amount, now)
+            for unit, amount in zip(WHAT, amounts, strict=True)
+            if unit in self._allowances
         ]
         return max(self._until - now, *waits, 0.0)
 
     def heed(self, headers: Mapping[str, str]) -> None:
         """Note the allowance that the server reports (x-ratelimit-remaining-requests and the like)."""
         now = time.monotonic()
-        for what in WHAT:
-            header_texts = (headers.get(f"x-ratelimit-{name}-{what}", "") for name in ("remaining", "limit"))
+        for unit in WHAT:
+            header_texts = (headers.get(f"x-ratelimit-{name}-{unit}", "") for name in ("remaining", "limit"))
             remaining, limit = (_count(text) for text in header_texts)
-            wait = seconds_of(headers.get(f"x-ratelimit-reset-{what}", ""))
+            wait = seconds_of(headers.get(f"x-ratelimit-reset-{unit}", ""))
             if remaining is None or not wait:
                 continue
             # As far as a server says, what is used up comes back evenly until it is all there again.
             rate = max((limit or 0) - remaining, 1) / wait
-            self._allowances[what] = _Allowance(remaining, now, rate, now + min(wait, LONGEST_WAIT))
+            self._allowances[unit] = _Allowance(remaining, now, rate, now + min(wait, LONGEST_WAIT))
 
     def pause(self, seconds: float | None) -> None:
         """Send nothing for `seconds` seconds."""

@@ -60,8 +60,8 @@ def refusal_of(
     reason = fields.get("message") or fields.get("error") or fields.get("detail") or default_message
     kind = " ".join(str(fields[name])[:100] for name in ("code", "type") if fields.get(name))
     # A lone half of a pair of code units can be neither stored nor shown.
-    whole = str(reason)[: 10 * LONGEST_MESSAGE].encode("utf-8", "replace").decode("utf-8")
-    message = " ".join(whole.split())[:LONGEST_MESSAGE] or "no reason given"
+    text = str(reason)[: 10 * LONGEST_MESSAGE].encode("utf-8", "replace").decode("utf-8")
+    message = " ".join(text.split())[:LONGEST_MESSAGE] or "no reason given"
     return Refusal(code, message, kind[:100], retry_after(headers or {}))
 
 
