@@ -19,7 +19,7 @@ from seke.annotation.stopping_rules import label_of
 from seke.datasets.images import PictureError, picture_of, view_of
 from seke.datasets.manifest import label_sample
 from seke.prompts import Context, Questions
-from seke.runs.ledger import Asked
+from seke.runs.ledger import ReadingRequests
 from seke.samples import answers_from
 from seke.sampling.loop import Request, force_close, wait_for_people
 from seke.vision.errors import FatalError, ObserverLostError, UnansweredError
@@ -246,7 +246,7 @@ class Annotator:
         while batch := list(itertools.islice(remaining, LEDGER_BATCH)):
             names = [item.name for item in batch]
             settled, by_item, lines = ledger.reasons(names), ledger.records(names), ledger.lines(names)
-            requests_of: dict[str, dict[ReadingKey, Asked]] = {name: {} for name in names}
+            requests_of: dict[str, dict[ReadingKey, ReadingRequests]] = {name: {} for name in names}
             for line, asked in lines.items():
                 requests_of[line[0]][line] = asked
             self.progress(len(settled), 0, ledger.committed)
@@ -435,7 +435,7 @@ class Annotator:
         prompt = live.prompts.get(request.line) or self._prompt(live, request, ledger)
         live.prompts[request.line] = prompt
         draws = max(earlier.draws if earlier else 0, request.first + request.samples)
-        live.lines[request.line] = Asked(draws, (), prompt.digest, picture.digest)
+        live.lines[request.line] = ReadingRequests(draws, (), prompt.digest, picture.digest)
         return Call(request, prompt, picture)
 
     def _prompt(self, live: LiveItem, request: Request, ledger: Ledger) -> Prompt:

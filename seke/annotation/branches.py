@@ -18,7 +18,7 @@ ORIGIN = "branch_of"
 LONGEST_CHAIN = 8
 
 
-class BegunOtherwiseError(SekeError):
+class OtherSettingsError(SekeError):
     """The run was begun with other settings than it is to go on with.
 
     what: that, with what differs. counts: whether its answers count in a branch.

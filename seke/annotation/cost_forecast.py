@@ -184,7 +184,7 @@ def _requests(
     session, base, rule = job.annotator.session, job.annotator.base, job.annotator.rule
     names = list(items)
     truth = _truth(prior_truth(session.inference, POOL, rng), list(items.values()), job, rng)
-    source = _Remembering(SimulatedSource(session.inference, names, truth, seed))
+    source = _RecordingSource(SimulatedSource(session.inference, names, truth, seed))
     known_answers = Answers.unasked(names)
     label_observer = job.annotator.known_by
     labels = [
@@ -215,7 +215,9 @@ def _truth(
     return {name: column[chosen] for name, column in pool.items()}
 
 
-def _follow_rule(rule: Rule, option: Option, names: Sequence[str], source: _Remembering, job: Job) -> None:
+def _follow_rule(
+    rule: Rule, option: Option, names: Sequence[str], source: _RecordingSource, job: Job
+) -> None:
     """Ask about items until the stopping rule asks for no more."""
     base = job.annotator.base
     instrument = base.observers[option.observer].labels.get(base.root)
@@ -234,7 +236,7 @@ def _follow_rule(rule: Rule, option: Option, names: Sequence[str], source: _Reme
             labels[request.item] += came.get(place, [None] * request.samples)
 
 
-class _Remembering:
+class _RecordingSource:
     """A source that records its requests."""
 
     def __init__(self, source: SimulatedSource) -> None:

@@ -15,11 +15,11 @@ import msgspec
 
 from engine import Answers, Knowledge, SekeError, people_asked
 from seke.annotation.annotator import ITEM_BATCH, Annotator
-from seke.annotation.branches import BegunOtherwiseError, is_run, note_origin, origins
+from seke.annotation.branches import OtherSettingsError, is_run, note_origin, origins
 from seke.annotation.measured_prices import pilot_of, stored_or_measured_prices, with_prices
 from seke.annotation.observers import asking, check_further, observer_of
 from seke.annotation.people import WAITING, awaited_observers, how_to_go_on, note_given, read_given
-from seke.annotation.reuse import Reusing
+from seke.annotation.reuse import ReusedAnswers
 from seke.annotation.run_summary import Summary, spread_of
 from seke.annotation.several import addresses_of, check_several
 from seke.annotation.stopping_rules import rule_of
@@ -167,7 +167,7 @@ class Job:
         if any(differences) and ledger.totals().requests:
             ledger.close()
             counts = begun["settings"] == self.facts["settings"]
-            raise BegunOtherwiseError(
+            raise OtherSettingsError(
                 self.folder, "; ".join(difference for difference in differences if difference), counts=counts
             )
         from seke._version import __version__
@@ -191,7 +191,9 @@ class Job:
         with plain_errors(self.folder), ExitStack() as stack:
             for folder in reversed(origins(self.folder, branch_of, len(self.items))):
                 earlier = stack.enter_context(closing(self._open_earlier(folder)))
-                self.annotator.model = Reusing(self.annotator.model, earlier, self._same_observers(earlier))
+                self.annotator.model = ReusedAnswers(
+                    self.annotator.model, earlier, self._same_observers(earlier)
+                )
             ledger, stopped = _run_coroutine(self._run(stack, branch_of, retry_refused=retry_refused))
             try:
                 return self._write_results(ledger, time.monotonic() - started, stopped)
@@ -226,7 +228,7 @@ class Job:
         """Run; return the ledger, which stays open for `outer`, and why it stopped early, or no text."""
         async with AsyncExitStack() as stack:
             inner: Any = self.annotator.model
-            while isinstance(inner, Reusing):
+            while isinstance(inner, ReusedAnswers):
                 inner = inner.model
             if hasattr(inner, "__aenter__"):
                 await stack.enter_async_context(inner)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from seke.datasets.manifest import Item
-    from seke.runs.ledger import Asked
+    from seke.runs.ledger import ReadingRequests
     from seke.sampling.loop import ReadingKey
     from seke.vision.messages import Prompt
 
@@ -29,7 +29,7 @@ class LiveItem:
 
     item: Item
     records: list[Record]
-    lines: dict[ReadingKey, Asked]
+    lines: dict[ReadingKey, ReadingRequests]
     prompts: dict[ReadingKey, Prompt] = field(default_factory=dict)
     doubt: tuple[str, ...] = ()
     reason: str | None = None

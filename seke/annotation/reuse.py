@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from seke.vision.messages import Call, Choice, Journal, Model
 
 
-class Reusing:
+class ReusedAnswers:
     """A model that reuses another run's answers to the same prompts and pictures, at no cost.
 
     alike: observer of this run -> observer as which the same model answered in the earlier one. Answers of

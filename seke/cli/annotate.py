@@ -135,7 +135,7 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
 
 def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> None:
     from engine import SekeError
-    from seke.annotation.branches import BegunOtherwiseError
+    from seke.annotation.branches import OtherSettingsError
     from seke.annotation.job import Job
     from seke.annotation.several import IN_BATCHES, further_models
 
@@ -181,7 +181,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
         with progress.over(len(job.items)):
             try:
                 found = job.run(retry_refused=given["retry_refused"], branch_of=folder if branch else None)
-            except BegunOtherwiseError as error:
+            except OtherSettingsError as error:
                 if branch is not None or not error.counts:
                     raise
                 raise SekeError(f"{error.what}; {_instead(folder)}") from None

@@ -119,7 +119,7 @@ sum(state = 'answered' AND price IS NULL), ifnull(sum(price), 0) FROM requests r
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReadingRequests:
     """The requests of a reading. draws: how many; missing: those without an answer.
 
     prompt, picture: the digests of what was sent.
@@ -384,7 +384,7 @@ class Ledger:
             by_item[item].append(json.loads(text))
         return by_item
 
-    def lines(self, items: Sequence[str]) -> dict[ReadingKey, Asked]:
+    def lines(self, items: Sequence[str]) -> dict[ReadingKey, ReadingRequests]:
         """Return the requests of each reading of these items."""
         received: dict[tuple[str, ...], set[int]] = defaultdict(set)
         for *key, draw in self._select(DRAWS, items):
@@ -392,7 +392,7 @@ class Ledger:
         by_line = {}
         for *key, upto, prompt, picture in self._select(LINES, items):
             missing = (draw for draw in range(upto) if draw not in received[tuple(key)])
-            by_line[_line(key)] = Asked(upto, tuple(missing), prompt, picture)
+            by_line[_line(key)] = ReadingRequests(upto, tuple(missing), prompt, picture)
         return by_line
 
     def prompt(self, digest: str) -> Prompt | None:

@@ -37,7 +37,7 @@ MOST_PROMPTS = 3
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnsweringModel:
     """A model that answered a run.
 
     model, fingerprint: as the server gave them. first, last: day of the requests, in UTC.
@@ -61,7 +61,7 @@ class Run:
     facts: Mapping[str, Any]
     summary: Mapping[str, Any]
     items: Mapping[str, Known]
-    models: tuple[Answered, ...]
+    models: tuple[AnsweringModel, ...]
     prompts: Mapping[str, Mapping[str, int]]
 
     @classmethod
@@ -88,7 +88,7 @@ class Run:
             closing(sqlite3.connect(f"file:{folder / LEDGER}?mode=ro", uri=True)) as db,
         ):
             models = tuple(
-                Answered(model, mark, count, _day(first), _day(last))
+                AnsweringModel(model, mark, count, _day(first), _day(last))
                 for model, mark, count, first, last in db.execute(MODELS)
             )
             prompts: dict[str, dict[str, int]] = {}

@@ -43,7 +43,7 @@ DIGITS = 6
 
 
 @dataclass(frozen=True)
-class Simulated:
+class SimulatedBatch:
     """Some items: a row of the label table for each, and all samples about them, item after item."""
 
     truth: list[Record]
@@ -61,7 +61,7 @@ def simulate(
     population: str | None = None,
     misfit: Misfit = AS_DECLARED,
     seed: int = 0,
-) -> Iterator[Simulated]:
+) -> Iterator[SimulatedBatch]:
     """Yield made-up items, BATCH at a time, with their truth and what observers answer about them.
 
     Truth is drawn from the compiled network under the population, answers as the observation model has
@@ -92,7 +92,7 @@ def simulate(
         name for name, question in base.questions.items() if not question.about_one
     ]
     observer_names = list(dict.fromkeys(observers)) or [base.policy.ask]
-    maker = _Maker(
+    simulator = _Simulator(
         base, observer_names, list(dict.fromkeys(question_names)), list(dict.fromkeys(views)), draws
     )
     inference = Inference(compiled(base, cache_folder()), population)
@@ -100,7 +100,7 @@ def simulate(
     for start in range(0, items, BATCH):
         names = [f"item-{number:06d}" for number in range(start, min(start + BATCH, items))]
         when = np.arange(start, start + len(names)) / max(items - 1, 1)
-        yield maker.simulate(inference, names, misfit, when, rng)
+        yield simulator.simulate(inference, names, misfit, when, rng)
 
 
 def _check_known(what: str, names: Sequence[str], known: Any) -> None:
@@ -109,7 +109,7 @@ def _check_known(what: str, names: Sequence[str], known: Any) -> None:
             raise SekeError(f"no {what} is called {name!r}{did_you_mean(name, known)}")
 
 
-class _Maker:
+class _Simulator:
     """Simulates the observers' answers and writes them as sample records."""
 
     def __init__(
@@ -139,7 +139,7 @@ class _Maker:
         misfit: Misfit,
         when: NDArray[np.float64],
         rng: np.random.Generator,
-    ) -> Simulated:
+    ) -> SimulatedBatch:
         truth = prior_truth(inference, len(names), rng)
         table = dict(values_of(self.base, truth, rng))
         asked = dict.fromkeys(observer.name for observer, _ in self.asked)
@@ -157,7 +157,7 @@ class _Maker:
             {"item": item} | {name: _label_cell(table[name][i]) for name in self.columns}
             for i, item in enumerate(names)
         ]
-        return Simulated(rows, [sample for item_samples in samples for sample in item_samples])
+        return SimulatedBatch(rows, [sample for item_samples in samples for sample in item_samples])
 
     def _write(
         self,

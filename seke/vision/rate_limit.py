@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Digits of what a server has left: a number of more says nothing, and is slow to read.
 MOST_DIGITS = 15
-WHAT = ("requests", "tokens")
+UNITS = ("requests", "tokens")
 
 
 class Pace:
@@ -36,7 +36,7 @@ class Pace:
                 remaining -= limit.max_rate
         while (wait := self._wait(amounts)) > 0:
             await asyncio.sleep(wait)
-        for unit, amount in zip(WHAT, amounts, strict=True):
+        for unit, amount in zip(UNITS, amounts, strict=True):
             if unit in self._allowances:
                 self._allowances[unit].remaining -= amount
 
@@ -44,7 +44,7 @@ class Pace:
         now = time.monotonic()
         waits = [
             self._allowances[unit].wait(amount, now)
-            for unit, amount in zip(WHAT, amounts, strict=True)
+            for unit, amount in zip(UNITS, amounts, strict=True)
             if unit in self._allowances
         ]
         return max(self._until - now, *waits, 0.0)
@@ -52,7 +52,7 @@ class Pace:
     def heed(self, headers: Mapping[str, str]) -> None:
         """Note the allowance that the server reports (x-ratelimit-remaining-requests and the like)."""
         now = time.monotonic()
-        for unit in WHAT:
+        for unit in UNITS:
             header_texts = (headers.get(f"x-ratelimit-{name}-{unit}", "") for name in ("remaining", "limit"))
             remaining, limit = (_count(text) for text in header_texts)
             wait = seconds_of(headers.get(f"x-ratelimit-reset-{unit}", ""))
