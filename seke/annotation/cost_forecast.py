@@ -244,7 +244,7 @@ class _RecordingSource:
         self.requests: list[Request] = []
 
     def ask(self, requests: Sequence[Request]) -> Answers:
-        """Return the answers; see `loop.Source`."""
+        """Return the answers; see `loop.AnswerSource`."""
         self.requests += requests
         return self.source.ask(requests)
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine import Inference, LookAhead
-from seke.inference.record import Layout
+from seke.inference.record import RecordLayout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -145,7 +145,9 @@ def with_prices(session: Session, prices: Mapping[str, Mapping[str, float]]) -> 
     old = session.inference
     inference = Inference(network, old.population, device=old.device, threads=old.threads)
     ahead = LookAhead(network, inference.observations, session.look_ahead.seed)
-    return replace(session, network=network, inference=inference, look_ahead=ahead, layout=Layout(network))
+    return replace(
+        session, network=network, inference=inference, look_ahead=ahead, layout=RecordLayout(network)
+    )
 
 
 def price_lines(prices: Mapping[str, Mapping[str, float]]) -> list[str]:

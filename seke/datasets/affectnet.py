@@ -17,13 +17,22 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from engine import AnswerError, SekeError
-from seke.datasets.common import AROUSAL, EXPRESSION, VALENCE, Frame, Layout, cells_of, read_or_note, real
+from seke.datasets.common import (
+    AROUSAL,
+    EXPRESSION,
+    VALENCE,
+    Frame,
+    SetContents,
+    cells_of,
+    read_or_note,
+    real,
+)
 from seke.datasets.images import ENDINGS, Box
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from seke.datasets.common import Source
+    from seke.datasets.common import SourceFolder
 
 LISTS = ("Manually_Annotated_file_lists", "Manually_Annotated/Manually_Annotated_file_lists", ".")
 PARTS = ("train_set", "val_set", ".")
@@ -36,7 +45,7 @@ MOST_BYTES = 4_096  # of a file that holds one number: 128 of header and the num
 NAMES = (EXPRESSION, VALENCE, AROUSAL)
 
 
-def layout(source: Source) -> Layout:
+def layout(source: SourceFolder) -> SetContents:
     """Return what a folder of AffectNet holds, in either form.
 
     Raises:
@@ -44,15 +53,15 @@ def layout(source: Source) -> Layout:
     """
     parts = [source.folder / part for part in PARTS if (source.folder / part / "annotations").is_dir()]
     if parts:
-        return Layout(source.known_variables(NAMES), _of_files(source, parts))
+        return SetContents(source.known_variables(NAMES), _of_files(source, parts))
     lists = [path for name in LISTS for path in sorted((source.folder / name).glob("*.csv"))]
     lists = [path for path in lists if not path.name.lower().startswith(BY_PROGRAM) and _is_list(path)]
     if not lists:
         raise SekeError(f"{source.folder}: has neither annotations/0_exp.npy nor {LISTS[0]}/training.csv")
-    return Layout(source.known_variables(NAMES), _of_lists(source, source.pictures(), lists), boxes=True)
+    return SetContents(source.known_variables(NAMES), _of_lists(source, source.pictures(), lists), boxes=True)
 
 
-def _labels(source: Source, place: str, texts: tuple[str, str, str]) -> dict[str, Any] | None:
+def _labels(source: SourceFolder, place: str, texts: tuple[str, str, str]) -> dict[str, Any] | None:
     """Return the labels of class, valence and arousal; None where the picture is to be left out."""
     state, kept = source.expression(place, texts[0])
     if not kept:
@@ -76,7 +85,7 @@ def _is_list(path: Path) -> bool:
         return False
 
 
-def _of_lists(source: Source, pictures: Path, lists: list[Path]) -> Iterator[Frame]:
+def _of_lists(source: SourceFolder, pictures: Path, lists: list[Path]) -> Iterator[Frame]:
     for path in lists:
         for place, cells in _rows(path):
             parsed_row = read_or_note(source.tally, _read_row, source, place, cells)
@@ -96,7 +105,9 @@ def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
             yield place, cells
 
 
-def _read_row(source: Source, place: str, cells: list[str]) -> tuple[str, Box | None, dict[str, Any]] | None:
+def _read_row(
+    source: SourceFolder, place: str, cells: list[str]
+) -> tuple[str, Box | None, dict[str, Any]] | None:
     if len(cells) != len(HEADER):
         raise SekeError(f"{place}: met {len(cells)} cells; there are {len(HEADER)} columns")
     name = PurePosixPath(cells[0])
@@ -125,7 +136,7 @@ def _box(place: str, cells: list[str]) -> Box | None:
 # A file for each label -----------------------------------------------------------------------------
 
 
-def _of_files(source: Source, parts: list[Path]) -> Iterator[Frame]:
+def _of_files(source: SourceFolder, parts: list[Path]) -> Iterator[Frame]:
     for part in parts:
         names = sorted(name for name in os.listdir(part / "annotations") if name.endswith("_exp.npy"))
         for name in names:
@@ -144,7 +155,7 @@ def _of_files(source: Source, parts: list[Path]) -> Iterator[Frame]:
                 yield Frame(source.below(picture), None, labels, source.below(first))
 
 
-def _of_stem(source: Source, part: Path, stem: str) -> dict[str, Any] | None:
+def _of_stem(source: SourceFolder, part: Path, stem: str) -> dict[str, Any] | None:
     paths = [part / "annotations" / f"{stem}_{kind}.npy" for kind in ("exp", "val", "aro")]
     unknown = str(source.kind.unknown)
     texts = [_value(path) if path.is_file() else unknown for path in paths]

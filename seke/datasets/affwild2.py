@@ -22,7 +22,7 @@ from seke.datasets.common import (
     EXPRESSION,
     VALENCE,
     Frame,
-    Layout,
+    SetContents,
     lines_of,
     numbered_pictures,
     read_or_note,
@@ -34,7 +34,7 @@ from seke.datasets.common import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from seke.datasets.common import Source
+    from seke.datasets.common import SourceFolder
 
     Texts = dict[str, dict[str, Path]]
 
@@ -47,7 +47,7 @@ LETTER = re.compile(r"[A-Za-z]")
 UNIT = re.compile(r"AU0*(\d+)")
 
 
-def layout(source: Source) -> Layout:
+def layout(source: SourceFolder) -> SetContents:
     """Return what a folder of Aff-Wild2 holds.
 
     Raises:
@@ -66,7 +66,7 @@ def layout(source: Source) -> Layout:
     names = {EXPRESSION} if "EXPR" in levels else set()
     names |= {VALENCE, AROUSAL} if "VA" in levels else set()
     names |= {name for texts in videos.values() if "AU" in texts for name in _units(texts["AU"])}
-    return Layout(source.known_variables(names), _frames(source, pictures, videos))
+    return SetContents(source.known_variables(names), _frames(source, pictures, videos))
 
 
 def _texts(folder: Path, pictures: Path) -> Iterator[tuple[str, Path]]:
@@ -92,7 +92,7 @@ def _units(path: Path) -> list[str]:
     return names
 
 
-def _frames(source: Source, pictures: Path, videos: Texts) -> Iterator[Frame]:
+def _frames(source: SourceFolder, pictures: Path, videos: Texts) -> Iterator[Frame]:
     for video, texts in sorted(videos.items()):
         labels: dict[int, dict[str, Any]] = {}
         for level, path in texts.items():
@@ -113,7 +113,7 @@ def _frames(source: Source, pictures: Path, videos: Texts) -> Iterator[Frame]:
                 yield Frame(picture, PERSON.sub("", video), known, label_file)
 
 
-def _read_frames(source: Source, level: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _read_frames(source: SourceFolder, level: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the selected frames, counted from 1, with the labels of each."""
     read = _reader(source, level, path)
     for place, line in lines_of(path):
@@ -130,7 +130,7 @@ def _read_frames(source: Source, level: str, path: Path) -> Iterator[tuple[int, 
             yield frame, labels
 
 
-def _reader(source: Source, level: str, path: Path) -> Callable[[str, str], dict[str, Any]]:
+def _reader(source: SourceFolder, level: str, path: Path) -> Callable[[str, str], dict[str, Any]]:
     """Return the function that reads a line of a level."""
     nothing = str(UNKNOWN[level])
     if level == "EXPR":
@@ -153,7 +153,7 @@ def _reader(source: Source, level: str, path: Path) -> Callable[[str, str], dict
     return read
 
 
-def _expression(source: Source, place: str, line: str) -> dict[str, Any]:
+def _expression(source: SourceFolder, place: str, line: str) -> dict[str, Any]:
     if whole(place, line) == UNKNOWN["EXPR"]:
         return {}
     state, _ = source.expression(place, line)

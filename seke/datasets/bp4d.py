@@ -14,20 +14,20 @@ import re
 from typing import TYPE_CHECKING
 
 from engine import SekeError
-from seke.datasets.common import Frame, Layout, cells_of, numbered_pictures, read_or_note, unit, whole
+from seke.datasets.common import Frame, SetContents, cells_of, numbered_pictures, read_or_note, unit, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from seke.datasets.common import Source
+    from seke.datasets.common import SourceFolder
 
 LABELS = ("AUCoding/AU_OCC", "AUCoding/AUCoding", "AUCoding", "AU_OCC")
 NAME = re.compile(r"([FM]\d+)_(T\d+)\.csv")
 ALLOWED = {"0": False, "1": True}
 
 
-def layout(source: Source) -> Layout:
+def layout(source: SourceFolder) -> SetContents:
     """Return what a folder of BP4D holds.
 
     Raises:
@@ -38,7 +38,7 @@ def layout(source: Source) -> Layout:
     if not tables:
         raise SekeError(f"{labels}: has no tables F001_T1.csv")
     names = source.known_variables(name for path in tables for name in _header(path))
-    return Layout(names, _frames(source, pictures, tables))
+    return SetContents(names, _frames(source, pictures, tables))
 
 
 def _header(path: Path) -> list[str]:
@@ -47,7 +47,7 @@ def _header(path: Path) -> list[str]:
     raise SekeError(f"{path}:1: no header; all lines are blank")
 
 
-def _frames(source: Source, pictures: Path, tables: list[Path]) -> Iterator[Frame]:
+def _frames(source: SourceFolder, pictures: Path, tables: list[Path]) -> Iterator[Frame]:
     for path in tables:
         subject, task = NAME.fullmatch(path.name).groups()  # type: ignore[union-attr]
         folder = pictures / subject / task
@@ -69,7 +69,7 @@ def _frames(source: Source, pictures: Path, tables: list[Path]) -> Iterator[Fram
 
 
 def _read_row(
-    source: Source, place: str, cells: list[str], units: list[str]
+    source: SourceFolder, place: str, cells: list[str], units: list[str]
 ) -> tuple[int, dict[str, bool | None]]:
     if len(cells) != len(units) + 1:
         raise SekeError(f"{place}: met {len(cells)} cells; the header names {len(units) + 1} columns")

@@ -13,13 +13,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
-from seke.datasets.common import EXPRESSION, Frame, Layout, lines_of, numbered_pictures, unit, whole
+from seke.datasets.common import EXPRESSION, Frame, SetContents, lines_of, numbered_pictures, unit, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from seke.datasets.common import Source
+    from seke.datasets.common import SourceFolder
 
 UNITS = ("FACS", "FACS_labels/FACS")
 EMOTIONS = ("Emotion", "Emotion_labels/Emotion")
@@ -27,7 +27,7 @@ NEUTRAL = "neutral"
 UNIT = re.compile(r"AU\d+")
 
 
-def layout(source: Source) -> Layout:
+def layout(source: SourceFolder) -> SetContents:
     """Return what a folder of CK+ holds.
 
     Raises:
@@ -46,15 +46,15 @@ def layout(source: Source) -> Layout:
     ):
         raise SekeError(f"--neutral: the base {source.base.name} has no state {NEUTRAL}")
     names |= set(_units(source)) if files["facs"] else set()
-    return Layout(source.known_variables(names), _frames(source, pictures, files))
+    return SetContents(source.known_variables(names), _frames(source, pictures, files))
 
 
-def _units(source: Source) -> list[str]:
+def _units(source: SourceFolder) -> list[str]:
     """Return the action units of the base, all of which the set codes."""
     return [name for name in source.base.variables if UNIT.fullmatch(name)]
 
 
-def _files(source: Source, names: tuple[str, ...], suffix: str) -> dict[str, Path]:
+def _files(source: SourceFolder, names: tuple[str, ...], suffix: str) -> dict[str, Path]:
     """Return the label files of a kind by the name of the frame that they are about."""
     folders = [source.folder / name for name in names if (source.folder / name).is_dir()]
     ending = f"_{suffix}.txt"
@@ -62,7 +62,7 @@ def _files(source: Source, names: tuple[str, ...], suffix: str) -> dict[str, Pat
     return {path.name.removesuffix(ending): path for path in paths}
 
 
-def _frames(source: Source, pictures: Path, files: dict[str, dict[str, Path]]) -> Iterator[Frame]:
+def _frames(source: SourceFolder, pictures: Path, files: dict[str, dict[str, Path]]) -> Iterator[Frame]:
     for name in sorted({*files["facs"], *files["emotion"]}):
         paths = [files[kind][name] for kind in ("facs", "emotion") if name in files[kind]]
         try:
@@ -82,7 +82,7 @@ def _frames(source: Source, pictures: Path, files: dict[str, dict[str, Path]]) -
             yield Frame(source.below(folder / first[1]), subject, {EXPRESSION: NEUTRAL}, label_file)
 
 
-def _labels(source: Source, files: dict[str, dict[str, Path]], name: str) -> dict[str, Any]:
+def _labels(source: SourceFolder, files: dict[str, dict[str, Path]], name: str) -> dict[str, Any]:
     labels: dict[str, Any] = {}
     if name in files["facs"]:
         coded: dict[str, bool | None] = dict.fromkeys(_units(source), False)

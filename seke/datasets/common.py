@@ -46,8 +46,8 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A set that was found: the variables that it may tell of, and its pictures one by one."""
+class SetContents:
+    """The contents of a set: the variables that it may label, and its labelled pictures."""
 
     variables: tuple[str, ...]
     frames: Iterator[Frame]
@@ -56,7 +56,7 @@ class Layout:
 
 @dataclass
 class Tally:
-    """What went wrong and what was left out while a set was read."""
+    """The faults and the omissions of reading a set."""
 
     left_out: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceFolder:
     """A set in a folder, about to be read for a base."""
 
     kind: SourceSet

@@ -12,13 +12,13 @@ import re
 from typing import TYPE_CHECKING
 
 from engine import SekeError
-from seke.datasets.common import Frame, Layout, lines_of, numbered_pictures, read_or_note, unit, whole
+from seke.datasets.common import Frame, SetContents, lines_of, numbered_pictures, read_or_note, unit, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from seke.datasets.common import Source
+    from seke.datasets.common import SourceFolder
 
 LABELS = ("ActionUnit_Labels",)
 # The highest intensity of an action unit (FACS: A to E).
@@ -26,7 +26,7 @@ HIGHEST = 5
 NAME = re.compile(r"_au(\d+)\.txt", re.IGNORECASE)
 
 
-def layout(source: Source) -> Layout:
+def layout(source: SourceFolder) -> SetContents:
     """Return what a folder of DISFA holds.
 
     Raises:
@@ -41,10 +41,10 @@ def layout(source: Source) -> Layout:
     if not subjects:
         raise SekeError(f"{labels}: has no files SN001/SN001_au1.txt")
     names = source.known_variables(unit(number) for files in subjects.values() for number in files)
-    return Layout(names, _frames(source, pictures, subjects))
+    return SetContents(names, _frames(source, pictures, subjects))
 
 
-def _frames(source: Source, pictures: Path, subjects: dict[str, dict[int, Path]]) -> Iterator[Frame]:
+def _frames(source: SourceFolder, pictures: Path, subjects: dict[str, dict[int, Path]]) -> Iterator[Frame]:
     for subject, files in subjects.items():
         coded: dict[int, dict[str, bool | None]] = {}
         for number, path in files.items():
@@ -70,7 +70,7 @@ def _frames(source: Source, pictures: Path, subjects: dict[str, dict[int, Path]]
             yield Frame(source.below(folder / name), subject, source.units(units), label_file)
 
 
-def _intensities(source: Source, path: Path) -> Iterator[tuple[int, int]]:
+def _intensities(source: SourceFolder, path: Path) -> Iterator[tuple[int, int]]:
     """Yield frame and intensity of each line."""
     for place, line in lines_of(path):
         frame_intensity = read_or_note(source.tally, _read_line, place, line)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import Knowledge, SekeError
 from seke.datasets import affectnet, affwild2, bp4d, ckplus, disfa, rafdb
-from seke.datasets.common import Options, Source, Tally
+from seke.datasets.common import Options, SourceFolder, Tally
 from seke.datasets.manifest import BOX, is_manifest
 from seke.datasets.registry import source_sets
 from seke.files.shipped import knowledge as read_knowledge
@@ -19,11 +19,11 @@ from seke.tables.record_writer import Writer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from seke.datasets.common import Frame, Layout
+    from seke.datasets.common import Frame, SetContents
 
     Row = dict[str, Any]
 
-LAYOUTS: dict[str, Callable[[Source], Layout]] = {
+LAYOUTS: dict[str, Callable[[SourceFolder], SetContents]] = {
     "affectnet": affectnet.layout,
     "affwild2": affwild2.layout,
     "bp4d": bp4d.layout,
@@ -89,7 +89,7 @@ def import_set(
     above = _above(root, target)
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     tally = Tally()
-    source = Source(source_sets()[name], root, base, Options(**given), tally)
+    source = SourceFolder(source_sets()[name], root, base, Options(**given), tally)
     layout = LAYOUTS[name](source)
     counts = _Counts()
     with Writer(target) as writer:
@@ -156,7 +156,7 @@ def _select_frames(frames: Iterator[Frame], only: str) -> Iterator[Frame]:
             yield frame
 
 
-def _row(name: str, frame: Frame, layout: Layout, above: PurePosixPath) -> Row:
+def _row(name: str, frame: Frame, layout: SetContents, above: PurePosixPath) -> Row:
     row: Row = {
         "path": str(above / frame.path),
         "item": f"{name}/{PurePosixPath(frame.path).with_suffix('')}",

@@ -148,17 +148,17 @@ def _manifest(path: Path, base: Knowledge) -> Iterator[Item]:
         raise SekeError(f"{path}: names no pictures")
     _check_columns(path, rows, base)
     faults: list[str] = []
-    drafts = []
+    parsed_rows = []
     for place, row in rows:
         try:
-            drafts.append((place, _parse_item(path, row), _labels(row)))
+            parsed_rows.append((place, _parse_item(path, row), _labels(row)))
         except SekeError as fault:
             faults.append(f"{place}: {fault}")
-    table = _table(drafts, base, faults)
+    table = _table(parsed_rows, base, faults)
     if faults:
         more = [f"... and {len(faults) - MOST_FAULTS} more"] if len(faults) > MOST_FAULTS else []
         raise AnswerError("\n".join([*faults[:MOST_FAULTS], *more]))
-    items = [draft for _, draft, _ in drafts]
+    items = [item for _, item, _ in parsed_rows]
     yield from items if table is None else _with_labels(items, table, base)
 
 
@@ -236,10 +236,10 @@ def _labels(row: Record) -> Record:
 
 
 def _table(
-    drafts: Iterable[tuple[str, Item, Record]], base: Knowledge, faults: list[str]
+    parsed_rows: Iterable[tuple[str, Item, Record]], base: Knowledge, faults: list[str]
 ) -> LabelTable | None:
     """Read the labels of a manifest as a label table; faults name the places of its rows."""
-    labelled = [(place, {"item": item.name, **labels}) for place, item, labels in drafts if labels]
+    labelled = [(place, {"item": item.name, **labels}) for place, item, labels in parsed_rows if labels]
     if not labelled:
         return None
     try:

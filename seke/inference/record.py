@@ -30,7 +30,7 @@ SHOWN_VIOLATION = 0.1
 FACE_LEVELS = {"expression", "affect", "action_units"}
 
 
-class Layout:
+class RecordLayout:
     """How the records of one knowledge base look."""
 
     def __init__(self, network: Network) -> None:

@@ -29,7 +29,7 @@ from engine import (
 )
 from seke.files.shipped import cache_folder
 from seke.inference.coverage import GuaranteeScope
-from seke.inference.record import Layout
+from seke.inference.record import RecordLayout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -61,7 +61,7 @@ class Session:
     network: Network
     inference: Inference
     look_ahead: LookAhead
-    layout: Layout
+    layout: RecordLayout
     guarantee: Guarantee | None = None
     refused: tuple[str, ...] = ()
     off_policy: Mapping[str, str] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Session:
         guarantee = base.guarantee
         refused = guarantee.refusals(base.digests, inference.population) if guarantee else ()
         holds = guarantee if not refused else None
-        return cls(network, inference, ahead, Layout(network), holds, refused)
+        return cls(network, inference, ahead, RecordLayout(network), holds, refused)
 
     @cached_property
     def first(self) -> Option | None:
@@ -170,7 +170,7 @@ class Session:
         old = self.inference
         inference = Inference(network, old.population, device=old.device, threads=old.threads)
         ahead = LookAhead(network, inference.observations, self.look_ahead.seed)
-        return Session(network, inference, ahead, Layout(network))
+        return Session(network, inference, ahead, RecordLayout(network))
 
     def records(self, answers: Answers) -> list[Record]:
         """Return one posterior record an item, in the order of the items."""

@@ -91,7 +91,7 @@ def answers_from(
     size: int = 2048,
     in_memory: int = IN_MEMORY,
 ) -> Iterator[Answers]:
-    """The same for samples that are mappings; messages call the third one `record 3`.
+    """Read samples that are mappings, as `read_batches` reads files; messages call the third `record 3`.
 
     No records at all are no error here: they yield nothing.
     """
@@ -138,7 +138,7 @@ def read_records(paths: Sequence[str | Path], knowledge: Knowledge) -> list[dict
 def only_about(
     records: Iterable[Mapping[str, Any]], knowledge: Knowledge, variables: Collection[str]
 ) -> list[dict[str, Any]]:
-    """Return sample records without what they report by keys that are of other variables alone."""
+    """Return sample records without the keys that report none of these variables."""
     fields = vocabulary_of(knowledge).fields
     keys = {*FIXED, *(field.name for field in fields if set(field.members) & set(variables))}
     return [{key: value for key, value in record.items() if key in keys} for record in records]

@@ -1,4 +1,4 @@
-"""A sheet under construction: what is in it so far, and the earliest fault met.
+"""The builder of a sheet: its entries so far, and the earliest fault.
 
 Passes over a chunk go column by column, so faults are not met in the order of the records:
 each pass notes those it sees, and that of the earliest record is raised at the end.
@@ -27,19 +27,19 @@ _STATUS = {name: index for index, name in enumerate(STATUSES)}
 
 
 class _Lookup(dict[str, int]):
-    """Numbers of names; that of an unknown one is -1."""
+    """Name -> number; -1 for an unknown name."""
 
     def __missing__(self, name: str) -> int:
         return -1
 
 
 def look_up(names: Sequence[str], known: Mapping[str, int]) -> Ints:
-    """The number of each name, -1 where it is unknown."""
+    """Return the number of each name (n,), -1 where it is unknown."""
     return np.fromiter(map(_Lookup(known).__getitem__, names), dtype=np.int64, count=len(names))
 
 
 def filled_rows(values: list[Any]) -> Ints:
-    """Where a column holds something."""
+    """Return the rows of a column that are not None, ascending."""
     missing = values.count(None)
     if missing in (0, len(values)):
         return np.arange(len(values) - missing)
@@ -47,13 +47,13 @@ def filled_rows(values: list[Any]) -> Ints:
 
 
 def unknown_name(path: str, what: str, name: str, known: Iterable[str]) -> str:
-    """The message for a name that is not declared."""
+    """Return the message for a name that is not declared."""
     shown = name if len(name) <= 60 else f"{name[:57]}..."
     return f"{path}: no such {what}: {shown!r}{did_you_mean(name, known)}"
 
 
-class Draft:
-    """A sheet under construction: its parts so far, and the earliest fault met."""
+class SheetBuilder:
+    """Builds a sheet: collects its entries and notes the earliest fault."""
 
     def __init__(self, records: list[Any], vocabulary: Vocabulary) -> None:
         self.records = records
@@ -90,14 +90,14 @@ class Draft:
             self._parts.append(structure(ENTRY, len(rows), columns | {"value": value}))
 
     def entries(self) -> NDArray[np.void]:
-        """All entries, ascending by row."""
+        """Return all entries (m,), ascending by row."""
         entries = np.concatenate(self._parts)
         # numpy sorts 16-bit keys by radix, several times faster than wider ones
         short = np.uint16 if len(self.records) < 1 << 16 else np.int64
         return np.take(entries, np.argsort(entries["row"].astype(short), kind="stable"))
 
     def statuses(self, entries: NDArray[np.void]) -> Ints:
-        """The records' statuses; an answer reports something if and only if it is ok."""
+        """Return the records' statuses (n,); an answer reports something if and only if it is ok."""
         names = [record.status for record in self.records]
         codes = look_up(names, _STATUS)
         reports = np.bincount(entries["row"], minlength=len(names)) > 0
@@ -131,7 +131,7 @@ class Draft:
         return f"observer {name!r} has no instrument for it; it reports {reported}"
 
     def answers(self, variable: int, rows: Ints, names: Sequence[str], path: Callable[[int], str]) -> Ints:
-        """The index of each name among the answers of its record's observer."""
+        """Return the index of each name (n,) among the answers of its record's observer."""
         words, table = self.vocabulary.words[variable], self.vocabulary.answers[variable]
         # An unknown word is -1, which picks the last column of the table: no answer.
         indices = table[self.observer[rows], look_up(names, words)]

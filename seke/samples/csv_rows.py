@@ -1,4 +1,4 @@
-"""CSV into chunks of decoded records.
+"""CSV files -> chunks of decoded records.
 
 The columns are the keys of a sample record. Also allowed is a column named for a single
 variable (or a code): its cells become entries of its level's mapping, or of `reports`. A
@@ -154,7 +154,7 @@ def _refuse_both(place: str, key: str) -> None:
 
 
 def _value(path: str, kind: str, text: str) -> Any:
-    """What a cell that is not blank says; a text that does not fit is left for the checks."""
+    """Return the value of a cell that is not blank; a text that does not fit is left for the checks."""
     if kind == "json" or (kind in ("categorical", "binary") and text[0] in "[{"):
         try:
             return json.loads(text)

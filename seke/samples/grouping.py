@@ -1,4 +1,4 @@
-"""Sheets of any order into sheets of whole items, in memory, through a file, or as they come."""
+"""Sheets in any order -> sheets of whole items: in memory, through a file, or streamed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def gather_items(sheets: Iterable[Sheet], size: int, in_memory: int) -> Generato
 
 @contextmanager
 def _database(schema: str) -> Iterator[sqlite3.Connection]:
-    """A database in a folder of its own; both are gone afterwards, whatever happens."""
+    """Yield a database in a temporary folder; both are removed afterwards."""
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(TemporaryDirectory(prefix="seke-"))
@@ -136,7 +136,7 @@ def stream_items(sheets: Iterable[Sheet], size: int, prefixes: Sequence[str]) ->
 def _open_items(
     sheet: Sheet, current: str | None, database: sqlite3.Connection, prefixes: Sequence[str]
 ) -> str:
-    """Remember the items of a sheet; the one still open at its end is returned."""
+    """Remember the items of a sheet, and return the one that is open at its end."""
     item = sheet.rows["item"]
     starts = np.flatnonzero(np.concatenate([[True], item[1:] != item[:-1]]))
     for run, row in enumerate(sheet.rows[starts]):

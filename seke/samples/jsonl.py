@@ -1,4 +1,4 @@
-"""JSON Lines into chunks of decoded records."""
+"""JSON Lines -> chunks of decoded records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sample record: the type that it is decoded to, and why one does not fit it.
+"""The sample record: the type that it is decoded to, and the faults of a record that does not fit.
 
 Decoding says quickly that a record is well formed; only for one that is not, the slow
 walk of `shape_fault` finds words. What the names and numbers mean is checked in `binding`.
@@ -60,7 +60,7 @@ class Chunk:
 
 
 def record_type(vocabulary: Vocabulary, *, narrow: bool = False) -> type[msgspec.Struct]:
-    """The type of a sample of this base; its own keys are the attributes field_0, field_1, ...
+    """Return the type of a sample of this base; its levels are the attributes field_0, field_1, ...
 
     A `narrow` type knows the declared names, which decode faster since no text is made for
     them; one that fits it fits the wide type too.
@@ -107,13 +107,13 @@ def _field_type(vocabulary: Vocabulary, field: Field, *, narrow: bool) -> Any:
 
 
 def record_of(sample: msgspec.Struct) -> dict[str, Any]:
-    """Return a sample as the mapping that it was decoded from, with what was left out filled in."""
+    """Return a sample as a mapping, with defaults for keys that were left out."""
     names = zip(sample.__struct_fields__, sample.__struct_encode_fields__, strict=True)
     return {written: getattr(sample, name) for name, written in names}
 
 
 def describe_met(value: object) -> str:
-    """What stood there, in at most about 60 characters, and what kind of thing it is."""
+    """Return a value and its kind in words, in at most about 60 characters."""
     kinds = {bool: "a truth value", int: "a number", float: "a number", str: "a text"}
     kinds |= {list: "a list", dict: "a mapping", type(None): "null"}
     text = _short.repr(value)
@@ -122,7 +122,7 @@ def describe_met(value: object) -> str:
 
 
 def decoding_fault(line: bytes, place: str, vocabulary: Vocabulary, error: Exception) -> AnswerError:
-    """Why a line of JSON could not be decoded; `error` is what the decoder said."""
+    """Return the fault of a line of JSON that could not be decoded; `error` is the decoder's."""
     try:
         record = parse_json_line(line, place)
     except AnswerError as fault:
@@ -132,7 +132,7 @@ def decoding_fault(line: bytes, place: str, vocabulary: Vocabulary, error: Excep
 
 
 def parse_json_line(line: bytes, place: str) -> Any:
-    """The value of a line of JSON; slow, but it says at which column of `place` what is wrong."""
+    """Return the value of a line of JSON; slow, but a fault names its column after `place`."""
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as fault:
@@ -155,7 +155,7 @@ def structure_records(
     vocabulary: Vocabulary,
     prefix: str,
 ) -> Iterator[tuple[int, Any]]:
-    """Turn records that are mappings already into samples, each with its number."""
+    """Yield records that are mappings as samples, each with its number."""
     sample = record_type(vocabulary)
     for number, record in numbered:
         plain = _plain(record)
@@ -172,7 +172,7 @@ def structure_records(
 
 
 def in_chunks(file: int, samples: Iterable[tuple[int, Any]]) -> Generator[Chunk, None, None]:
-    """Chunks of numbered samples; what precedes a fault comes before its error."""
+    """Yield chunks of numbered samples; samples before a fault come before its error."""
     fault: AnswerError | None = None
     records: list[Any] = []
     numbers: list[int] = []
@@ -191,7 +191,7 @@ def in_chunks(file: int, samples: Iterable[tuple[int, Any]]) -> Generator[Chunk,
 
 
 def _plain(record: object) -> object:
-    """The record with Python's own numbers in place of numpy's, and without `extra`."""
+    """Return the record with Python's own numbers in place of numpy's, and without `extra`."""
     if not isinstance(record, Mapping):
         return record
     return {key: _native(value) for key, value in record.items() if key != "extra"}
@@ -208,7 +208,7 @@ def _native(value: object, depth: int = 3) -> object:
 
 
 def _syntax_fault(text: str, fault: json.JSONDecodeError) -> str:
-    """`COLUMN: message` for a line that is no JSON."""
+    """Return `COLUMN: message` for a line that is no JSON."""
     tail = text[fault.pos :].strip()
     word = any(name.startswith(tail) for name in ("true", "false", "null", "NaN", "Infinity", "-"))
     unfinished = fault.msg.startswith("Unterminated string") or word
@@ -219,7 +219,7 @@ def _syntax_fault(text: str, fault: json.JSONDecodeError) -> str:
 
 
 def shape_fault(record: object, vocabulary: Vocabulary) -> str | None:
-    """What is wrong with a record's shape, or None where this walk finds nothing."""
+    """Return the fault in a record's shape, None where this walk finds none."""
     if not isinstance(record, dict):
         return f"a sample is an object with named fields; {describe_met(record)}"
     kinds: dict[str, str] = {name: name for name in FIXED}
@@ -238,7 +238,7 @@ def shape_fault(record: object, vocabulary: Vocabulary) -> str | None:
 
 
 def not_finite_fault(path: str, value: float) -> str:
-    """The message for NaN and the infinities."""
+    """Return the message for NaN and the infinities."""
     name = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return f"{path}: met {name}; a number must be finite (use null for a missing one)"
 

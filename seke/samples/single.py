@@ -1,4 +1,4 @@
-"""Every sample by itself, so that samples can be given out one after another."""
+"""Samples one by one, so that they can be given out one after another."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SingleSamples:
     place: Ints
 
     def about(self, items: Collection[str]) -> SingleSamples:
-        """Return the samples about some of the items."""
+        """Return the samples about the items `items`."""
         kept = np.array([name in items for name in self.items], dtype=bool)
         chosen = kept[self.item]
         return SingleSamples(
@@ -54,7 +54,7 @@ class SingleSamples:
 
 
 def split_samples(sheet: Sheet | None, vocabulary: Vocabulary, prefixes: Sequence[str]) -> SingleSamples:
-    """Take a sheet of whole items apart; a draw that is given twice is an error."""
+    """Return the samples of a sheet of whole items one by one; a draw that is given twice is an error."""
     if sheet is None:
         none = np.zeros(0, dtype=np.int64)
         return SingleSamples((), none, (), Answers.unasked(()), none)

@@ -1,4 +1,4 @@
-"""A sheet of whole items into the engine's columns."""
+"""A sheet of whole items -> the engine's columns."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def arrange(sheet: Sheet, vocabulary: Vocabulary, prefixes: Sequence[str]) -> Sheet:
-    """Order the rows by item, reading and draw; a draw that is given twice is an error.
+    """Return the sheet ordered by item, reading and draw; a draw that is given twice is an error.
 
     Views are ordered by name, so that the columns do not depend on the order of the samples
     (but for the items'). Samples of copies become those of their originals (`without_copies`).
@@ -64,7 +64,7 @@ def _with_views_by_name(sheet: Sheet) -> Sheet:
 
 
 def _reading_key(sheet: Sheet, vocabulary: Vocabulary) -> Ints:
-    """One number a row, ascending by item, observer, question and view; equal in a reading."""
+    """Return one number per row (n,), ascending by item, observer, question and view; equal in a reading."""
     rows = sheet.rows
     key: Ints = rows["item"].astype(np.int64)
     for counted, column in (
@@ -98,7 +98,7 @@ def _place(prefixes: Sequence[str], row: np.void) -> str:
 
 
 def answers_of(sheet: Sheet, vocabulary: Vocabulary) -> Answers:
-    """Fill the engine's columns from an arranged sheet."""
+    """Return the engine's columns of an arranged sheet."""
     rows, entries = sheet.rows, sheet.entries
     count, item = len(sheet.items), rows["item"]
     ok = rows["status"] == STATUSES.index("ok")
@@ -146,7 +146,7 @@ def _count_by_item(item: Ints, chosen: NDArray[np.bool_], count: int) -> Ints:
 
 
 def _by_variable(entries: NDArray[np.void]) -> list[tuple[int, NDArray[np.void]]]:
-    """The entries that are evidence by themselves, for each variable that has any."""
+    """Return (variable, its entries) of the entries that are evidence by themselves."""
     chosen = np.flatnonzero(np.isin(entries["form"], (LABEL, SPREAD, NUMBER, RANKING)))
     by_variable = np.argsort(entries["variable"][chosen], kind="stable")
     sorted_entries = np.take(entries, chosen[by_variable])
@@ -173,7 +173,7 @@ def _stack(parts: list[Labelled]) -> Labels:
 def _closed_world(
     sheet: Sheet, vocabulary: Vocabulary, reading: Ints
 ) -> tuple[dict[str, list[Labelled]], Ints]:
-    """Present and absent for all that a list covers, and a row for each one hidden by a code."""
+    """Return variable -> labels of what closed-world lists cover, and the row of each that a code hides."""
     rows, entries = sheet.rows, sheet.entries
     form, row = entries["form"], entries["row"]
     shape = (len(rows), len(vocabulary.names))

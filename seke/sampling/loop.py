@@ -57,7 +57,7 @@ class Request:
         return self.item, self.observer, self.question, self.about, self.view
 
 
-class Source(Protocol):
+class AnswerSource(Protocol):
     """Whoever answers: simulated observers, recorded samples, a model."""
 
     def ask(self, requests: Sequence[Request]) -> Answers:
@@ -216,7 +216,7 @@ def wait_for_people(base: Knowledge, decisions: Decisions, looks: Mapping[int, O
 def run_to_completion(
     loop: Loop,
     items: Sequence[str],
-    source: Source,
+    source: AnswerSource,
     progress: Callable[[int], None] | None = None,
     known: Answers | None = None,
 ) -> LoopState:

@@ -119,12 +119,12 @@ def read_labels(
     """
     name = str(path).lower().removesuffix(".gz")
     between = ": row " if name.endswith(".parquet") else ":"
-    draft = _Draft(knowledge, (groups, sources), shown(path), between, outcomes)
+    builder = _TableBuilder(knowledge, (groups, sources), shown(path), between, outcomes)
     if name.endswith(".csv"):
-        draft.fill(_csv(path, draft))
+        builder.fill(_csv(path, builder))
     else:
-        draft.fill(_parquet(path, draft) if name.endswith(".parquet") else _json_lines(path))
-    return draft.table()
+        builder.fill(_parquet(path, builder) if name.endswith(".parquet") else _json_lines(path))
+    return builder.table()
 
 
 def labels_from(
@@ -135,10 +135,10 @@ def labels_from(
     outcomes: Mapping[str, float] | None = None,
 ) -> LabelTable:
     """Return the label table of rows that are mappings; messages call the third one `record 3`."""
-    draft = _Draft(knowledge, (groups, sources), "record", " ", outcomes)
+    builder = _TableBuilder(knowledge, (groups, sources), "record", " ", outcomes)
     numbered = enumerate(records, 1)
-    draft.fill(_check_row(number, _native(row), f"record {number}") for number, row in numbered)
-    return draft.table()
+    builder.fill(_check_row(number, _native(row), f"record {number}") for number, row in numbered)
+    return builder.table()
 
 
 def _native(row: Any) -> Any:
@@ -154,14 +154,14 @@ def _check_row(number: int, row: Any, place: str) -> Row | AnswerError:
     return AnswerError(f"{place}: a row is an object with named fields; {describe_met(row)}")
 
 
-def _csv(path: str | Path, draft: _Draft) -> Rows:
+def _csv(path: str | Path, builder: _TableBuilder) -> Rows:
     name = shown(path)
     rows = csv_rows(path)
     line, names = next(rows, (1, []))
     header = [cell.strip() for cell in names]
     if not header:
         raise AnswerError(f"{name}:1: no header; all lines are blank")
-    yield from draft.header(line, header)
+    yield from builder.header(line, header)
     try:
         for line, cells in rows:
             if len(cells) != len(header):
@@ -190,10 +190,10 @@ def _json_lines(path: str | Path) -> Rows:
             yield _check_row(number, row, f"{name}:{number}")
 
 
-def _parquet(path: str | Path, draft: _Draft) -> Rows:
+def _parquet(path: str | Path, builder: _TableBuilder) -> Rows:
     table = ParquetTable(path)
-    yield from draft.header(0, table.schema.names)
-    used = [key for key in table.schema.names if key in draft.allowed]
+    yield from builder.header(0, table.schema.names)
+    used = [key for key in table.schema.names if key in builder.allowed]
     kinds = {key: table.schema.field(key).type for key in used if table.schema.names.count(key) == 1}
     wrong = {key: kind for key, kind in kinds.items() if not _plain(table.arrow.types, key, kind)}
     for key, kind in wrong.items():
@@ -271,8 +271,8 @@ def _bit(cell: Any) -> str | None:
     return str(int(cell)) if isinstance(cell, int | float) and cell in (0, 1) else None
 
 
-class _Draft:
-    """A table under construction: its rows so far, and the faults met."""
+class _TableBuilder:
+    """Builds a label table: collects its rows and notes faults."""
 
     def __init__(
         self,
