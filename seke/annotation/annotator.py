@@ -1,4 +1,4 @@
-"""Items -> answers of a model -> decisions; the one loop in which a model is asked.
+"""The loop that asks a model: items -> answers -> decisions.
 
 Items are asked at the same time, as many as the model takes; those whose answers have come are judged
 together. What is decided about an item depends on its own answers alone, so that the ledger replayed decides
@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine import Answers, Knowledge, people_asked
-from seke.annotation.live_item import LiveItem, numbered
+from seke.annotation.live_item import LiveItem, renumber_draws
 from seke.annotation.stopping_rules import label_of
 from seke.datasets.images import PictureError, picture_of, view_of
 from seke.datasets.manifest import label_sample
 from seke.prompts import Context, Questions
-from seke.runs.ledger import Asked
+from seke.runs.ledger import ReadingRequests
 from seke.samples import answers_from
-from seke.sampling.loop import Request, closed, resting
+from seke.sampling.loop import Request, force_close, wait_for_people
 from seke.vision.errors import FatalError, ObserverLostError, UnansweredError
 from seke.vision.messages import Call
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from seke.datasets.manifest import Item
     from seke.inference.session import Judged, Session
     from seke.runs.ledger import Ledger
-    from seke.sampling.loop import Line
+    from seke.sampling.loop import ReadingKey
     from seke.vision.messages import Choice, Model, Picture, Prompt
 
     Record = dict[str, Any]
@@ -41,18 +41,25 @@ if TYPE_CHECKING:
 UNANSWERED = "unanswered"
 # Of an item about which another observer than the first would have been asked, and could not be.
 UNANSWERED_BY = "unanswered-by"
-TOGETHER = 512
-AT_ONCE = 500
-PICTURES = 256
-PATIENCE = 0.1
+# Items that are judged, or whose records are written, at once: bounds the memory of a run.
+ITEM_BATCH = 512
+# Items of which the ledger is read at once.
+LEDGER_BATCH = 500
+# Encoded pictures that are kept for an item's next request.
+CACHED_PICTURES = 256
+# Seconds to wait for further answers, so that items are judged together.
+JUDGE_DELAY = 0.1
+# A binary variable is in doubt where its less likely value has more than this probability.
 DOUBT = 0.25
+# Variables in doubt that a prompt may name.
 MOST_DOUBTS = 5
-HOPELESS = 40
+# Answers of an observer to a question, all of them unreadable, after which it is not asked any more.
+UNREADABLE_LIMIT = 40
 
 
 @dataclass
 class Annotator:
-    """What a run is done with.
+    """Asks a model about items until each is decided.
 
     known_by: the observer whose samples the set's own labels are. labels: item -> these, where it has any.
     given: item -> further sample records that the run did not ask for, such as those of people.
@@ -88,15 +95,15 @@ class Annotator:
         self._statuses: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
 
     def read(self, call: Call, choice: Choice) -> Record:
-        """Return the sample record of an answer, with what it was an answer to; for the ledger."""
+        """Return the sample record of an answer, with the digests of its prompt and its picture."""
         record = self.questions.read(call.request, choice, self._context(call.request))
-        told = {"prompt": call.prompt.digest[:16], "picture": call.picture.digest[:16]}
+        asked_with = {"prompt": call.prompt.digest[:16], "picture": call.picture.digest[:16]}
         if call.request.about:
-            told["about"] = call.request.about
-        return {**record, "extra": {**record.get("extra", {}), **told}}
+            asked_with["about"] = call.request.about
+        return {**record, "extra": {**record.get("extra", {}), **asked_with}}
 
-    def lose(self, observer: str, reason: str) -> None:
-        """Ask nothing more of an observer; items go on with the others."""
+    def drop_observer(self, observer: str, reason: str) -> None:
+        """Ask this observer nothing more; items go on with the others."""
         if observer not in self.lost:
             self.lost[observer] = reason
             self.problems(f"{observer} is not asked any more, the others are: {reason}")
@@ -107,30 +114,30 @@ class Annotator:
         Raises:
             FatalError: nothing can be asked any more; what came is kept.
         """
-        waiting, ready = self._open(items, ledger), list[str]()
+        waiting, ready = self._open_items(items, ledger), list[str]()
         tasks: dict[asyncio.Task[None], str] = {}
         # As many are on their way as may be while others are judged.
         window = max(3 * self.concurrency, 8)
         try:
             while True:
                 room = 0 if self.stopping.is_set() else window - len(self._live)
-                for one in itertools.islice(waiting, max(room, 0)):
-                    name = one.item.name
-                    self._live[name] = one
-                    if missing := one.missing():
+                for live in itertools.islice(waiting, max(room, 0)):
+                    name = live.item.name
+                    self._live[name] = live
+                    if missing := live.missing_requests():
                         tasks[asyncio.create_task(self._ask(name, missing, ledger))] = name
                     else:
                         ready.append(name)
                 if ready and not self.stopping.is_set():
-                    now, ready = ready[:TOGETHER], ready[TOGETHER:]
-                    for name, requests in (await self._judged(now, ledger)).items():
+                    now, ready = ready[:ITEM_BATCH], ready[ITEM_BATCH:]
+                    for name, requests in (await self._judge_and_settle(now, ledger)).items():
                         tasks[asyncio.create_task(self._ask(name, requests, ledger))] = name
                 elif tasks:
                     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                     # Judging one item costs as much as judging ten: those that come at about the same time
                     # are judged together.
-                    await asyncio.wait(tasks, timeout=PATIENCE)
-                    for task in [one for one in tasks if one.done()]:
+                    await asyncio.wait(tasks, timeout=JUDGE_DELAY)
+                    for task in [task for task in tasks if task.done()]:
                         task.result()
                         ready.append(tasks.pop(task))
                 else:
@@ -144,41 +151,43 @@ class Annotator:
 
     def samples(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
         """Yield the sample records of items, batch by batch in their order."""
-        for some, _ in self._stored(items, ledger):
-            yield [one for records in some.values() for one in numbered(records)]
+        for by_item, _ in self._stored_records(items, ledger):
+            yield [record for records in by_item.values() for record in renumber_draws(records)]
 
     def posteriors(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
         """Yield the posterior records of items, batch by batch in their order."""
-        for some, reasons in self._stored(items, ledger):
+        for by_item, reasons in self._stored_records(items, ledger):
             records: dict[str, Record] = {}
-            for session, names in self._by_session(list(some)):
-                answers = self._answers({name: some[name] for name in names})
+            for session, names in self._by_session(list(by_item)):
+                answers = self._answers({name: by_item[name] for name in names})
                 judged = session.judge(answers)
-                decisions = closed(self.base, judged.decisions, self._ends(names, reasons, judged))
-                decisions = resting(self.base, decisions, self._looks(names, decisions))
-                told = judged.posterior, decisions, judged.diagnostics, judged.covered
-                records |= zip(names, session.layout.records(answers, *told), strict=True)
-            yield [records[name] for name in some]
+                decisions = force_close(
+                    self.base, judged.decisions, self._closing_reasons(names, reasons, judged)
+                )
+                decisions = wait_for_people(self.base, decisions, self._awaited_looks(names, decisions))
+                conclusions = judged.posterior, decisions, judged.diagnostics, judged.scope
+                records |= zip(names, session.layout.records(answers, *conclusions), strict=True)
+            yield [records[name] for name in by_item]
 
-    def open_items(self, items: Sequence[Item], ledger: Ledger) -> int:
+    def count_open(self, items: Sequence[Item], ledger: Ledger) -> int:
         """Return how many items are neither settled nor left to people."""
         return len(items) - ledger.settled([item.name for item in items]) - len(self.waiting)
 
-    def answered(self, items: Sequence[Item], ledger: Ledger) -> Iterator[Answers]:
+    def answer_batches(self, items: Sequence[Item], ledger: Ledger) -> Iterator[Answers]:
         """Yield the answers about items, batch by batch in their order."""
-        for some, _ in self._stored(items, ledger):
-            yield self._answers(some)
+        for by_item, _ in self._stored_records(items, ledger):
+            yield self._answers(by_item)
 
-    def listed(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
-        """Yield of items, batch by batch, where each is and what is known of it.
+    def item_rows(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
+        """Yield the rows of the item list, batch by batch: path, group, box and labels of each item.
 
         `picture`: the digest of the pixels that the usual view shows; null where none was sent.
         """
-        for start in range(0, len(items), TOGETHER):
-            some = items[start : start + TOGETHER]
-            shown = {
+        for start in range(0, len(items), ITEM_BATCH):
+            batch = items[start : start + ITEM_BATCH]
+            pictures = {
                 line[0]: asked.picture
-                for line, asked in ledger.lines([item.name for item in some]).items()
+                for line, asked in ledger.lines([item.name for item in batch]).items()
                 if line[4] == Answers.USUAL_VIEW and not line[3]
             }
             yield [
@@ -189,90 +198,92 @@ class Annotator:
                     "source": item.source,
                     "box": item.box and list(vars(item.box).values()),
                     "labels": dict(item.labels),
-                    "picture": shown.get(item.name),
+                    "picture": pictures.get(item.name),
                 }
-                for item in some
+                for item in batch
             ]
 
     def _by_session(self, names: Sequence[str]) -> Iterator[tuple[Session, list[str]]]:
-        """Yield which items are judged with which session."""
+        """Yield each session with the items that are judged with it."""
         measured = self.session if self.by_measure is None else self.by_measure
         piloted = [name for name in names if name in self.pilot]
-        others = [name for name in names if name not in self.pilot]
+        unpiloted = [name for name in names if name not in self.pilot]
         yield from (
-            (session, some) for session, some in ((self.session, piloted), (measured, others)) if some
+            (session, batch) for session, batch in ((self.session, piloted), (measured, unpiloted)) if batch
         )
 
-    def _stored(
+    def _stored_records(
         self, items: Sequence[Item], ledger: Ledger
     ) -> Iterator[tuple[dict[str, list[Record]], dict[str, str]]]:
-        """Yield what there is of some items, and why those that are settled are."""
-        for start in range(0, len(items), TOGETHER):
-            some = items[start : start + TOGETHER]
-            names = [item.name for item in some]
-            told = ledger.records(names)
+        """Yield batches of item -> sample records, and settled item -> reason."""
+        for start in range(0, len(items), ITEM_BATCH):
+            batch = items[start : start + ITEM_BATCH]
+            names = [item.name for item in batch]
+            by_item = ledger.records(names)
             yield (
-                {item.name: [*self._known(item), *told.get(item.name, ())] for item in some},
+                {item.name: [*self._known_records(item), *by_item.get(item.name, ())] for item in batch},
                 ledger.reasons(names),
             )
 
-    def _ends(self, names: Sequence[str], reasons: dict[str, str], judged: Judged) -> dict[int, str]:
-        """Return which items are closed though the policy would go on, and why."""
+    def _closing_reasons(
+        self, names: Sequence[str], reasons: dict[str, str], judged: Judged
+    ) -> dict[int, str]:
+        """Return item's index -> why it is closed though the policy would go on."""
         return {
             i: reasons[name]
             for i, name in enumerate(names)
             if name in reasons and (reasons[name] or judged.decisions.next[i] is not None)
         }
 
-    def _looks(self, names: Sequence[str], decisions: Decisions) -> dict[int, Option]:
-        """Return which items still wait for people, and for which look."""
+    def _awaited_looks(self, names: Sequence[str], decisions: Decisions) -> dict[int, Option]:
+        """Return item's index -> the look of people that it waits for."""
         following = enumerate(zip(names, decisions.next, strict=True))
         return {i: self.waiting[name] for i, (name, option) in following if option and name in self.waiting}
 
-    def _open(self, items: Iterable[Item], ledger: Ledger) -> Iterator[LiveItem]:
-        """Yield items that are not settled, with what there is of them already."""
-        rest = iter(items)
-        while some := list(itertools.islice(rest, AT_ONCE)):
-            names = [item.name for item in some]
-            settled, told, lines = ledger.reasons(names), ledger.records(names), ledger.lines(names)
-            of: dict[str, dict[Line, Asked]] = {name: {} for name in names}
+    def _open_items(self, items: Iterable[Item], ledger: Ledger) -> Iterator[LiveItem]:
+        """Yield the items that are not settled, with their stored samples and requests."""
+        remaining = iter(items)
+        while batch := list(itertools.islice(remaining, LEDGER_BATCH)):
+            names = [item.name for item in batch]
+            settled, by_item, lines = ledger.reasons(names), ledger.records(names), ledger.lines(names)
+            requests_of: dict[str, dict[ReadingKey, ReadingRequests]] = {name: {} for name in names}
             for line, asked in lines.items():
-                of[line[0]][line] = asked
+                requests_of[line[0]][line] = asked
             self.progress(len(settled), 0, ledger.committed)
-            for item in some:
+            for item in batch:
                 if item.name not in settled:
-                    records = [*self._known(item), *told.get(item.name, ())]
-                    yield LiveItem(item, records, of[item.name])
+                    records = [*self._known_records(item), *by_item.get(item.name, ())]
+                    yield LiveItem(item, records, requests_of[item.name])
 
-    def _known(self, item: Item) -> list[Record]:
-        """Return the samples of an item that nobody was asked for in this run."""
-        given = list(self.given.get(item.name, ()))
+    def _known_records(self, item: Item) -> list[Record]:
+        """Return the samples of an item that this run did not ask for: the set's labels and given answers."""
+        given_records = list(self.given.get(item.name, ()))
         if not item.labels or self.known_by is None:
-            return given
-        return [label_sample(item, self.base, self.known_by), *given]
+            return given_records
+        return [label_sample(item, self.base, self.known_by), *given_records]
 
     def _answers(self, samples: dict[str, list[Record]]) -> Answers:
         answers = Answers.unasked(list(samples))
-        rows = [one for records in samples.values() for one in numbered(records)]
+        rows = [record for records in samples.values() for record in renumber_draws(records)]
         for part in answers_from(rows, self.base):
             answers = answers.joined(part)
         return answers
 
-    async def _judged(self, names: list[str], ledger: Ledger) -> dict[str, list[Request]]:
-        """Judge items; settle those that are done, and return what to ask about the others."""
+    async def _judge_and_settle(self, names: list[str], ledger: Ledger) -> dict[str, list[Request]]:
+        """Judge items, settle those that are done, and return item -> requests of the others."""
         following: dict[str, Option | None] = {}
-        for session, some in self._by_session(names):
-            following |= dict.fromkeys(some, session.first)
+        for session, session_items in self._by_session(names):
+            following |= dict.fromkeys(session_items, session.first)
             # Of an item without answers it is known what comes first, and a rule needs no posterior.
-            answered = [name for name in some if self._live[name].records and self.rule is None]
-            for unavailable, part in self._by_unavailable(answered):
-                judged = await self._judge(session.without(unavailable), part)
+            answered = [name for name in session_items if self._live[name].records and self.rule is None]
+            for unavailable, part in self._group_by_unavailable(answered):
+                judged = await self._judge_live(session.without(unavailable), part)
                 for i, name in enumerate(part):
                     following[name] = judged.decisions.next[i]
-                    self._live[name].doubt = self._doubt(judged, i)
+                    self._live[name].doubt = self._doubtful_variables(judged, i)
                 ended = [name for name in part if following[name] is None and unavailable]
-                await self._note_missed(session, ended, unavailable)
-        asked: dict[str, list[Request]] = {}
+                await self._note_unavailable(session, ended, unavailable)
+        requests: dict[str, list[Request]] = {}
         ends: dict[str, str] = {}
         for name in names:
             live = self._live[name]
@@ -284,7 +295,7 @@ class Annotator:
             if request is None:
                 ends[name] = live.reason or ""
             else:
-                asked[name] = [request]
+                requests[name] = [request]
         if ends:
             await ledger.settle(ends)
         gone = [*ends, *(name for name in names if name in self.waiting)]
@@ -292,64 +303,70 @@ class Annotator:
             del self._live[name]
         if gone:
             self.progress(len(gone), 0, ledger.committed)
-        return asked
+        return requests
 
-    async def _judge(self, session: Session, names: Sequence[str]) -> Judged:
+    async def _judge_live(self, session: Session, names: Sequence[str]) -> Judged:
         samples = {name: self._live[name].records for name in names}
         return await asyncio.to_thread(lambda: session.judge(self._answers(samples)))
 
-    def _by_unavailable(self, names: Sequence[str]) -> list[tuple[frozenset[str], list[str]]]:
-        """Return which observers cannot be asked about which items."""
+    def _group_by_unavailable(self, names: Sequence[str]) -> list[tuple[frozenset[str], list[str]]]:
+        """Return groups of items by the observers that cannot be asked about them."""
         groups: dict[frozenset[str], list[str]] = defaultdict(list)
         for name in names:
             groups[self._live[name].silent.union(self.lost)].append(name)
         return list(groups.items())
 
-    async def _note_missed(self, session: Session, names: Sequence[str], unavailable: frozenset[str]) -> None:
-        """Give items that only end because an observer is unavailable that for a reason.
+    async def _note_unavailable(
+        self, session: Session, names: Sequence[str], unavailable: frozenset[str]
+    ) -> None:
+        """Note the unavailable observer as the reason of items that end only because of it.
 
         The next process asks about these again.
         """
         if not names:
             return
-        judged = await self._judge(session, names)
+        judged = await self._judge_live(session, names)
         reason = f"{UNANSWERED_BY}: {', '.join(sorted(unavailable))}"
         for name, option in zip(names, judged.decisions.next, strict=True):
             if option is not None and self._live[name].reason is None:
                 self._live[name].reason = reason
 
     def _request(self, live: LiveItem, option: Option | None) -> Request | None:
-        """Return what to ask about an item; None where it is done."""
+        """Return the next request about an item; None where it is done."""
         samples = option.samples if option is not None else 0
         if self.rule is not None:
             members = [name for name, inside in self.base.levels.items() if self.base.root in inside]
-            mine = [one for one in numbered(live.records) if one["observer"] == self.base.policy.ask]
-            samples = self.rule([label_of(one, self.base.root, members) for one in mine])
+            asked_records = [
+                record
+                for record in renumber_draws(live.records)
+                if record["observer"] == self.base.policy.ask
+            ]
+            samples = self.rule([label_of(record, self.base.root, members) for record in asked_records])
         if option is None or not samples:
             return None
         line = (live.item.name, option.observer, option.question, option.about, option.view)
         return Request(*line, live.lines[line].draws if line in live.lines else 0, samples)
 
-    def _doubt(self, judged: Judged, i: int) -> tuple[str, ...]:
+    def _doubtful_variables(self, judged: Judged, i: int) -> tuple[str, ...]:
         """Return the binary variables that the answers leave most in doubt."""
         marginals = judged.posterior.marginals
-        found = {name: float(abs(marginals[name][i, 1] - 0.5)) for name in self.base.cells}
-        unsure = [name for name, off in found.items() if off < 0.5 - DOUBT]
-        return tuple(sorted(unsure, key=lambda name: found[name])[:MOST_DOUBTS])
+        distances = {name: float(abs(marginals[name][i, 1] - 0.5)) for name in self.base.cells}
+        unsure = [name for name, distance in distances.items() if distance < 0.5 - DOUBT]
+        return tuple(sorted(unsure, key=lambda name: distances[name])[:MOST_DOUBTS])
 
     def _context(self, request: Request) -> Context:
         live = self._live.get(request.item)
         return Context(self.labels.get(request.item, {}), live.doubt if live is not None else ())
 
     async def _ask(self, name: str, requests: list[Request], ledger: Ledger) -> None:
-        """Ask about an item and keep what came; what goes wrong ends the item, or the run."""
+        """Ask about an item and keep the answers; an error ends the item or the run."""
         live = self._live[name]
         for request in requests:
             if self.stopping.is_set():
                 return
             if request.observer in self.lost:
                 continue
-            again = request.line in live.lines and request.first < live.lines[request.line].draws
+            repeated = request.line in live.lines and request.first < live.lines[request.line].draws
             choices: tuple[Choice, ...] = ()
             try:
                 call = await self._call(live, request, ledger)
@@ -359,14 +376,14 @@ class Annotator:
                 self.problems(str(error))
                 return
             except ObserverLostError as error:
-                self.lose(request.observer, error.reason)
+                self.drop_observer(request.observer, error.reason)
                 # Of several requests for a call some may have been answered.
-                live.records = [*self._known(live.item), *ledger.records([name]).get(name, ())]
+                live.records = [*self._known_records(live.item), *ledger.records([name]).get(name, ())]
                 continue
             except UnansweredError as error:
                 choices = error.choices
                 if not choices:
-                    self._pass_over(live, request, again=again)
+                    self._pass_over(live, request, repeated=repeated)
                 self.problems(f"{name}: {error.reason}")
             except FatalError as error:
                 self.stopped_by = self.stopped_by or error
@@ -374,37 +391,37 @@ class Annotator:
                 return
             records = [self.read(call, choice) for choice in choices]
             live.records += records
-            self._look_at(request, records, choices)
+            self._stop_if_unreadable(request, records, choices)
             self.progress(0, len(choices), ledger.committed)
 
-    def _pass_over(self, live: LiveItem, request: Request, *, again: bool) -> None:
-        """Let an item go on, or end it, where no answer to a request came.
+    def _pass_over(self, live: LiveItem, request: Request, *, repeated: bool) -> None:
+        """Let an item go on or end after a request without an answer.
 
-        again: whether it was asked for before; what did not come once is not waited for again.
+        repeated: whether it was asked for before; an answer that failed to come once is not waited for again.
         """
         if request.observer != self.base.policy.ask:
             live.silent |= {request.observer}
-        elif not again:
+        elif not repeated:
             live.reason = UNANSWERED
 
-    def _look_at(self, request: Request, records: list[Record], choices: Sequence[Choice]) -> None:
-        """Stop where no answer of an observer to a question can be read, before it costs much."""
+    def _stop_if_unreadable(self, request: Request, records: list[Record], choices: Sequence[Choice]) -> None:
+        """Stop early where none of an observer's answers to a question can be read."""
         question = request.question
         statuses = self._statuses[request.observer, question]
-        statuses.update(one.get("status", "ok") for one in records)
-        if set(statuses) == {"unreadable"} and statuses["unreadable"] >= HOPELESS:
+        statuses.update(record.get("status", "ok") for record in records)
+        if set(statuses) == {"unreadable"} and statuses["unreadable"] >= UNREADABLE_LIMIT:
             last = choices[-1]
-            why = "they end at --max-tokens" if last.finish == "length" else f"such as {last.text[:80]!r}"
-            told = f"none of the first {statuses['unreadable']} answers to question {question} can be read"
-            fault = FatalError(f"{told} ({why}); --show-prompts shows what is asked")
+            detail = "they end at --max-tokens" if last.finish == "length" else f"such as {last.text[:80]!r}"
+            problem = f"none of the first {statuses['unreadable']} answers to question {question} can be read"
+            fault = FatalError(f"{problem} ({detail}); --show-prompts shows what is asked")
             if request.observer != self.base.policy.ask:
-                self.lose(request.observer, str(fault))
+                self.drop_observer(request.observer, str(fault))
                 return
             self.stopped_by = self.stopped_by or fault
             self.stopping.set()
 
     async def _call(self, live: LiveItem, request: Request, ledger: Ledger) -> Call:
-        """Return a request with its prompt and picture, which stay what they were at the line's first.
+        """Return a request with its prompt and picture, which stay those of the reading's first request.
 
         Raises:
             PictureError: the picture cannot be shown, or is another one by now.
@@ -418,17 +435,17 @@ class Annotator:
         prompt = live.prompts.get(request.line) or self._prompt(live, request, ledger)
         live.prompts[request.line] = prompt
         draws = max(earlier.draws if earlier else 0, request.first + request.samples)
-        live.lines[request.line] = Asked(draws, (), prompt.digest, picture.digest)
+        live.lines[request.line] = ReadingRequests(draws, (), prompt.digest, picture.digest)
         return Call(request, prompt, picture)
 
     def _prompt(self, live: LiveItem, request: Request, ledger: Ledger) -> Prompt:
-        """Return the prompt of a line, which stays what it was when it was first asked."""
+        """Return the prompt of a reading, which stays that of its first request."""
         earlier = live.lines.get(request.line)
-        known = ledger.prompt(earlier.prompt) if earlier else None
-        return known or self.questions.prompt(request, self._context(request))
+        stored = ledger.prompt(earlier.prompt) if earlier else None
+        return stored or self.questions.prompt(request, self._context(request))
 
-    def _region(self, item: Item, line: Line) -> str:
-        """Return which part of the face a line's picture enlarges; no text for none."""
+    def _region(self, item: Item, line: ReadingKey) -> str:
+        """Return the part of the face that a reading's picture enlarges; empty for none."""
         _, _, question, about, _ = line
         if item.box is None or not about or not self.base.questions[question].enlarge:
             return ""
@@ -437,11 +454,11 @@ class Annotator:
     def _picture(self, item: Item, request: Request) -> Picture:
         region = self._region(item, request.line)
         key = (item.name, request.view, region)
-        known = self._pictures.get(key)
-        if known is not None:
-            return known
-        made = picture_of(item.path, view_of(self.base, request.view), item.box, region)
-        self._pictures[key] = made
-        while len(self._pictures) > PICTURES:
+        cached = self._pictures.get(key)
+        if cached is not None:
+            return cached
+        picture = picture_of(item.path, view_of(self.base, request.view), item.box, region)
+        self._pictures[key] = picture
+        while len(self._pictures) > CACHED_PICTURES:
             self._pictures.popitem(last=False)
-        return made
+        return picture

@@ -18,8 +18,8 @@ ORIGIN = "branch_of"
 LONGEST_CHAIN = 8
 
 
-class BegunOtherwiseError(SekeError):
-    """A run that was begun otherwise than it is to go on.
+class OtherSettingsError(SekeError):
+    """The run was begun with other settings than it is to go on with.
 
     what: that, with what differs. counts: whether its answers count in a branch.
     """
@@ -40,7 +40,7 @@ def is_run(folder: Path) -> bool:
 
 
 def origin_of(folder: Path) -> Path | None:
-    """Return the folder of the run whose answers a run was begun with; None where it began without any."""
+    """Return the folder of the run that this run branched from; None where it did not branch."""
     origin = status_of(folder)[0].get(ORIGIN) if is_run(folder) else None
     return None if origin is None else Path(os.path.normpath(folder / origin))
 
@@ -51,7 +51,7 @@ def note_origin(ledger: Ledger, origin: Path) -> None:
 
 
 def origins(folder: Path, branch_of: Path | None, items: int) -> list[Path]:
-    """Return the runs whose answers count in a run, the nearest first.
+    """Return the folders of the earlier runs whose answers this run reuses, the nearest first.
 
     branch_of: the run that it is to be a branch of; by default the one that it was begun with. items: how
     many the run has.
@@ -67,10 +67,10 @@ def origins(folder: Path, branch_of: Path | None, items: int) -> list[Path]:
             f"{folder}: was begun as a branch of {origin}, which is not there any more, so that its answers "
             "would be paid for again; put it back, or begin a branch of this run (--branch NEWDIR)"
         )
-    found: list[Path] = []
-    while origin is not None and len(found) < LONGEST_CHAIN:
-        found.append(origin)
+    runs: list[Path] = []
+    while origin is not None and len(runs) < LONGEST_CHAIN:
+        runs.append(origin)
         # What a run farther back had, and has lost since, is asked for again.
         further = origin_of(origin)
         origin = further if further is not None and is_run(further) else None
-    return found
+    return runs

@@ -1,4 +1,4 @@
-"""What a run would ask for and cost, before anything is sent: the strategy followed on made-up items.
+"""Forecast of a run's requests and cost: the strategy is simulated on made-up items, nothing is sent.
 
 Each made-up item stands for one of the run's. It has that item's known labels as its answers, and a truth of
 that label where the set names the root; else its truth is drawn from the population. What all items come to
@@ -20,7 +20,7 @@ from seke.prompts import Questions
 from seke.samples import answers_from
 from seke.sampling.answerers import SimulatedSource
 from seke.sampling.ceiling import ceiling
-from seke.sampling.loop import Loop, Request, follow
+from seke.sampling.loop import Loop, Request, run_to_completion
 from seke.vision.fake import ScriptedModel
 from seke.vision.messages import Call
 from seke.vision.prices import Estimate
@@ -95,7 +95,7 @@ class Forecast:
 
 
 def forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None], seed: int = 0) -> Forecast:
-    """Return what the job's items would take, were they like made-up ones of its base.
+    """Return the forecast for the job's items, from made-up items of its base.
 
     prices: observer -> the prices of its model's tokens, where they are known.
     """
@@ -109,53 +109,56 @@ def forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None], 
     requests = [request for request in everything if request.observer not in people]
     looks = {(request.observer, request.item) for request in everything if request.observer in people}
     waits = Counter(observer for observer, _ in looks)
-    tokens, most = _tokens(job, requests, settings)
+    tokens, largest_tokens = _tokens(job, requests, settings)
     # (observers, MADE_UP, 5): requests, prompt and answer tokens of each item, and the most these may be.
     observers = list(dict.fromkeys(request.observer for request in requests))
     place = {name: i for i, name in enumerate(names)}
-    each = np.zeros((len(observers), MADE_UP, 5))
+    per_item = np.zeros((len(observers), MADE_UP, 5))
     answers, by_observer = Counter[str](), Counter[str]()
     for request in requests:
         key, n = _kind(request), request.samples
-        row = [1, tokens[key][0], n * tokens[key][1], n * most[key][0], n * most[key][1]]
-        each[observers.index(request.observer), place[request.item]] += row
+        row = [1, tokens[key][0], n * tokens[key][1], n * largest_tokens[key][0], n * largest_tokens[key][1]]
+        per_item[observers.index(request.observer), place[request.item]] += row
         answers[request.question] += n
         by_observer[request.observer] += n
     scale = count / MADE_UP
-    found = Forecast(
+    estimate = Forecast(
         count,
         sum(bool(item.labels) for item in job.items),
         {name: n * scale for name, n in answers.items()},
-        *(each.sum((0, 1)) * scale).tolist(),
+        *(per_item.sum((0, 1)) * scale).tolist(),
     )
-    found = replace(
-        found,
+    estimate = replace(
+        estimate,
         ceiling={level: round(part, 4) for level, part in shares.items()},
         observers={name: n * scale for name, n in by_observer.items()},
         people={name: waits[name] * scale for name in people},
     )
-    return _priced(found, dict(zip(observers, each, strict=True)), prices, rng)
+    return _add_prices(estimate, dict(zip(observers, per_item, strict=True)), prices, rng)
 
 
-def _priced(
-    found: Forecast, each: Mapping[str, Floats], prices: Mapping[str, Prices | None], rng: np.random.Generator
+def _add_prices(
+    estimate: Forecast,
+    per_item: Mapping[str, Floats],
+    prices: Mapping[str, Prices | None],
+    rng: np.random.Generator,
 ) -> Forecast:
-    """Return the forecast with what the observers cost of which prices are known.
+    """Return the forecast with the cost of the observers whose prices are known.
 
-    each: observer -> (MADE_UP, 5), as in `forecast`.
+    per_item: observer -> (MADE_UP, 5), as in `forecast`.
     """
-    known = {name: price for name in each if (price := prices.get(name)) is not None}
-    if not known and (each or not any(prices.values())):
-        return found
-    costs, worst, scale = np.zeros(MADE_UP), 0.0, found.items / MADE_UP
-    for name, price in known.items():
-        costs += [price.of(prompt, 0, answer) for prompt, answer in each[name][:, 1:3].tolist()]
-        most = each[name].sum(0) * scale
-        worst += price.of(float(most[3]), 0, float(most[4]))
-    low, middle, high = np.quantile(_resampled(costs, found.items, rng), (LOW, 0.5, HIGH)).tolist()
-    unpriced = tuple(name for name in each if name not in known)
+    priced = {name: price for name in per_item if (price := prices.get(name)) is not None}
+    if not priced and (per_item or not any(prices.values())):
+        return estimate
+    costs, worst, scale = np.zeros(MADE_UP), 0.0, estimate.items / MADE_UP
+    for name, price in priced.items():
+        costs += [price.of(prompt, 0, answer) for prompt, answer in per_item[name][:, 1:3].tolist()]
+        largest_tokens = per_item[name].sum(0) * scale
+        worst += price.of(float(largest_tokens[3]), 0, float(largest_tokens[4]))
+    low, middle, high = np.quantile(_resample_totals(costs, estimate.items, rng), (LOW, 0.5, HIGH)).tolist()
+    unpriced = tuple(name for name in per_item if name not in priced)
     return replace(
-        found,
+        estimate,
         price=middle,
         price_low=low,
         price_high=high,
@@ -164,63 +167,65 @@ def _priced(
     )
 
 
-def _resampled(costs: Floats, count: int, rng: np.random.Generator) -> Floats:
-    """Return what so many items cost, (RESAMPLES,), by the costs of the made-up ones (M,)."""
-    made_up = rng.choice(costs, (RESAMPLES, len(costs)))
-    often = rng.multinomial(count, np.full(len(costs), 1 / len(costs)), RESAMPLES)
-    return np.asarray((made_up * often).sum(1))
+def _resample_totals(costs: Floats, count: int, rng: np.random.Generator) -> Floats:
+    """Return bootstrap totals (RESAMPLES,) of the cost of `count` items from M made-up costs, USD."""
+    resampled = rng.choice(costs, (RESAMPLES, len(costs)))
+    repeats = rng.multinomial(count, np.full(len(costs), 1 / len(costs)), RESAMPLES)
+    return np.asarray((resampled * repeats).sum(1))
 
 
 def _requests(
     job: Job, items: Mapping[str, Item], rng: np.random.Generator, seed: int
 ) -> tuple[list[Request], Mapping[str, float]]:
-    """Return all that would be asked about made-up items, each of which stands for one of the job's.
+    """Return all requests about made-up items, each of which stands for an item of the job.
 
     Besides, the share of each level that endless answers of the model would get accepted, as it is declared.
     """
     session, base, rule = job.annotator.session, job.annotator.base, job.annotator.rule
     names = list(items)
     truth = _truth(prior_truth(session.inference, POOL, rng), list(items.values()), job, rng)
-    source = _Remembering(SimulatedSource(session.inference, names, truth, seed))
-    known = Answers.unasked(names)
-    who = job.annotator.known_by
+    source = _RecordingSource(SimulatedSource(session.inference, names, truth, seed))
+    known_answers = Answers.unasked(names)
+    label_observer = job.annotator.known_by
     labels = [
-        label_sample(replace(item, name=name), base, who)
+        label_sample(replace(item, name=name), base, label_observer)
         for name, item in items.items()
-        if who is not None and item.labels
+        if label_observer is not None and item.labels
     ]
     for part in answers_from(labels, base) if labels else ():
-        known = known.joined(part)
+        known_answers = known_answers.joined(part)
     if rule is None:
-        follow(Loop(session), names, source, known=known)
+        run_to_completion(Loop(session), names, source, known=known_answers)
     elif session.first is not None:
         _follow_rule(rule, session.first, names, source, job)
-    return source.requests, ceiling(session, names, source.source, known)
+    return source.requests, ceiling(session, names, source.source, known_answers)
 
 
 def _truth(
     pool: Mapping[str, Ints], items: Sequence[Item], job: Job, rng: np.random.Generator
 ) -> dict[str, Ints]:
-    """Return a truth of the pool for each item, of the item's label where the pool has such a one."""
+    """Return a truth from the pool for each item, with the item's label where the pool has it."""
     base = job.annotator.base
     states, drawn = base.variables[base.root].states, pool[base.root]
     chosen = []
     for item in items:
         label = item.labels.get(base.root)
-        like = np.flatnonzero(drawn == states.index(label)) if label in states else np.zeros(0, dtype=int)
-        chosen.append(int(rng.choice(like if like.size else np.arange(len(drawn)))))
+        matching = np.flatnonzero(drawn == states.index(label)) if label in states else np.zeros(0, dtype=int)
+        chosen.append(int(rng.choice(matching if matching.size else np.arange(len(drawn)))))
     return {name: column[chosen] for name, column in pool.items()}
 
 
-def _follow_rule(rule: Rule, option: Option, names: Sequence[str], source: _Remembering, job: Job) -> None:
-    """Ask about items as a rule wants, until it wants no more."""
+def _follow_rule(
+    rule: Rule, option: Option, names: Sequence[str], source: _RecordingSource, job: Job
+) -> None:
+    """Ask about items until the stopping rule asks for no more."""
     base = job.annotator.base
     instrument = base.observers[option.observer].labels.get(base.root)
     words: Sequence[str] = instrument.answers if instrument is not None else ()
     labels: dict[str, list[Label]] = {name: [] for name in names}
     line = option.observer, option.question, option.about, option.view
     while requests := [
-        Request(name, *line, len(came), wanted) for name, came in labels.items() if (wanted := rule(came))
+        Request(name, *line, len(came), samples) for name, came in labels.items() if (samples := rule(came))
     ]:
         column = source.ask(requests).labels.get(base.root)
         came: dict[int, list[Label]] = defaultdict(list)
@@ -231,21 +236,21 @@ def _follow_rule(rule: Rule, option: Option, names: Sequence[str], source: _Reme
             labels[request.item] += came.get(place, [None] * request.samples)
 
 
-class _Remembering:
-    """A source that keeps what it was asked."""
+class _RecordingSource:
+    """A source that records its requests."""
 
     def __init__(self, source: SimulatedSource) -> None:
         self.source = source
         self.requests: list[Request] = []
 
     def ask(self, requests: Sequence[Request]) -> Answers:
-        """Return the answers; see `loop.Source`."""
+        """Return the answers; see `loop.AnswerSource`."""
         self.requests += requests
         return self.source.ask(requests)
 
 
 def _kind(request: Request) -> tuple[str, str, str | None]:
-    """Return what requests have in common whose prompts and answers are about as long."""
+    """Return the key of requests whose prompts and answers have about the same length."""
     return request.observer, request.question, request.about
 
 
@@ -256,19 +261,21 @@ def _tokens(
 ]:
     """Return the tokens of a prompt and of an answer, expected and at most, by `_kind`."""
     estimate, questions, model = Estimate(None, settings), Questions(job.annotator.base), ScriptedModel()
-    first, option = job.items[0], job.annotator.session.first
+    first_item, option = job.items[0], job.annotator.session.first
     view = view_of(job.annotator.base, option.view if option is not None else Answers.USUAL_VIEW)
-    picture = picture_of(first.path, view, first.box)
-    expected, most = {}, {}
+    picture = picture_of(first_item.path, view, first_item.box)
+    expected, largest = {}, {}
     for request in requests:
         key = _kind(request)
         if key in expected:
             continue
-        call = Call(replace(request, item=first.name, view=view.name), questions.prompt(request), picture)
+        call = Call(
+            replace(request, item=first_item.name, view=view.name), questions.prompt(request), picture
+        )
         letters = len(call.prompt.text) + len(str(call.prompt.schema))
         prompt = letters / PROMPT_LETTERS + picture.width * picture.height / PIXELS
         texts = [model.answer(call, draw).text for draw in range(LENGTHS)]
         answer = sum(map(len, texts)) / LENGTHS / ANSWER_LETTERS
         expected[key] = prompt, min(answer, settings.max_tokens)
-        most[key] = estimate.tokens(call, 1)
-    return expected, most
+        largest[key] = estimate.tokens(call, 1)
+    return expected, largest

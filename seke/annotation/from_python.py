@@ -62,26 +62,28 @@ def annotate(
     Raises:
         engine.KnowledgeError, engine.SekeError: bad input; nothing was sent.
     """
-    how = settings or Settings(_name_of(model))
+    model_settings = settings or Settings(_name_of(model))
     options: dict[str, Any] = {"concurrency": concurrency, "rpm": rpm, "tpm": tpm}
     if isinstance(model, str):
         from seke.vision.client import Endpoint
 
-        model = Endpoint(how, base_url=base_url, prices=prices, **options)
+        model = Endpoint(model_settings, base_url=base_url, prices=prices, **options)
     further: dict[str, Model] = {}
-    for observer, other in (also or {}).items():
-        if isinstance(other, str):
-            named = FurtherModel.of(observer, other)
-            endpoint = named.endpoint(how, base_url=base_url, key_from=KEY_VARIABLE, **options)
+    for observer, answerer in (also or {}).items():
+        if isinstance(answerer, str):
+            further_model = FurtherModel.of(observer, answerer)
+            endpoint = further_model.endpoint(
+                model_settings, base_url=base_url, key_from=KEY_VARIABLE, **options
+            )
             further[observer] = endpoint
         else:
-            further[observer] = other
+            further[observer] = answerer
     if further:
         model = SeveralModels(model, further)
-    listed = [images] if isinstance(images, str | Path) else images
-    names = {observer: _name_of(other) for observer, other in further.items()}
+    image_list = [images] if isinstance(images, str | Path) else images
+    names = {observer: _name_of(answerer) for observer, answerer in further.items()}
     given |= {"also": names, "concurrency": concurrency, "prices": prices}
-    job = Job.of(listed, Path(folder), model, how, **given)
+    job = Job.of(image_list, Path(folder), model, model_settings, **given)
     return job.run(retry_refused=retry_refused, branch_of=None if branch_of is None else Path(branch_of))
 
 

@@ -1,4 +1,4 @@
-"""A run of annotation: what it is made with, its folder, what it comes to."""
+"""A run of annotation: its inputs, its folder, its results."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from engine import Answers, Knowledge, SekeError, people_asked
-from seke.annotation.annotator import TOGETHER, Annotator
-from seke.annotation.branches import BegunOtherwiseError, is_run, note_origin, origins
-from seke.annotation.measured_prices import kept_prices, pilot_of, with_prices
+from seke.annotation.annotator import ITEM_BATCH, Annotator
+from seke.annotation.branches import OtherSettingsError, is_run, note_origin, origins
+from seke.annotation.measured_prices import pilot_of, stored_or_measured_prices, with_prices
 from seke.annotation.observers import asking, check_further, observer_of
-from seke.annotation.people import WAITING, how_to_go_on, note_given, read_given, waits_for
-from seke.annotation.reuse import Reusing
+from seke.annotation.people import WAITING, awaited_observers, how_to_go_on, note_given, read_given
+from seke.annotation.reuse import ReusedAnswers
 from seke.annotation.run_summary import Summary, spread_of
 from seke.annotation.several import addresses_of, check_several
 from seke.annotation.stopping_rules import rule_of
@@ -33,9 +33,9 @@ from seke.inference.session import Session
 from seke.prompts import Questions
 from seke.runs.batch_client import Batches, fit_together
 from seke.runs.item_list import ITEMS
-from seke.runs.ledger import Ledger, plainly
+from seke.runs.ledger import Ledger, plain_errors
 from seke.runs.run_folder import POSTERIORS, RAW, SAMPLES, SUMMARY
-from seke.sampling.replay import checked
+from seke.sampling.replay import mark_off_policy
 from seke.tables.record_writer import Writer
 from seke.vision.signals import interrupts
 
@@ -88,7 +88,7 @@ class Job:
         prices: Prices | None = None,
         declared_prices: bool = False,
         concurrency: int = 16,
-        **told: Any,
+        **annotator_options: Any,
     ) -> Job:
         """Read and compile all that a run needs; nothing is asked and nothing written.
 
@@ -99,27 +99,30 @@ class Job:
         what is given once has to be given again. prices: of the
         first model's tokens; by them the prices of questions are measured on the first items of a policy's
         run, unless declared_prices keeps them. A guarantee holds for what is asked by the declared ones
-        alone, and a batch takes too long to wait for. told: `problems` and `progress` of the annotator.
+        alone, and a batch takes too long to wait for. annotator_options: `problems` and `progress` of the
+        annotator.
 
         Raises:
             engine.KnowledgeError, engine.SekeError: all that could go wrong later for reasons known now.
         """
         base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
-        who, also = observer or observer_of(base, settings.model), dict(also or {})
-        check_further(base, who, settings.model, also)
+        first_observer, also = observer or observer_of(base, settings.model), dict(also or {})
+        check_further(base, first_observer, settings.model, also)
         check_several(model, also, max_cost)
         if labels_final:
             base = replace(base, policy=replace(base.policy, labels_final=True))
-        session = _session(Session.open(base, population), who, max_samples, settings.model, also, strategy)
+        session = _session(
+            Session.open(base, population), first_observer, max_samples, settings.model, also, strategy
+        )
         base = session.network.knowledge
         people = people_asked(base)
-        for name in (who, *base.policy.others):
+        for name in (first_observer, *base.policy.others):
             if name not in people:
                 _check_prompts(base, name)
         for view in (Answers.USUAL_VIEW, *base.policy.views):
             view_of(base, view)
         if session.first is None:
-            raise SekeError(f"the policy of {base.name} would not ask anything of {who}")
+            raise SekeError(f"the policy of {base.name} would not ask anything of {first_observer}")
         items = items_of(images, base, labels)
         known_by = SET if SET in base.observers else None
         if known_by is None and any(item.labels for item in items):
@@ -132,15 +135,19 @@ class Job:
         facts = {
             "model": settings.model,
             "settings": asdict(settings),
-            "observer": who,
+            "observer": first_observer,
             "also": also,
-            "addresses": addresses_of(who, model) if also else {},
+            "addresses": addresses_of(first_observer, model) if also else {},
             "strategy": strategy,
             **_facts_of(session),
         }
-        known = {item.name: item.labels for item in items if item.labels}
-        given = read_given(answers, base, {item.name: None for item in items}.keys(), {who, *also})
-        annotator = Annotator(session, model, rule, known_by, known, given, concurrency, **told)
+        labels_of = {item.name: item.labels for item in items if item.labels}
+        given_records = read_given(
+            answers, base, {item.name: None for item in items}.keys(), {first_observer, *also}
+        )
+        annotator = Annotator(
+            session, model, rule, known_by, labels_of, given_records, concurrency, **annotator_options
+        )
         measured = rule is None and session.guarantee is None and not declared_prices
         batched = isinstance(model, Batches)
         return cls(folder, items, annotator, facts, max_cost, prices if measured and not batched else None)
@@ -154,13 +161,15 @@ class Job:
         self.folder.mkdir(parents=True, exist_ok=True)
         ledger = Ledger(self.folder, self.annotator.read, self.max_cost)
         begun = ledger.facts(*SAME)
-        differs = [
+        differences = [
             _difference(name, begun.get(name, BEFORE.get(name)), self.facts[name]) for name in SAME if begun
         ]
-        if any(differs) and ledger.totals().requests:
+        if any(differences) and ledger.totals().requests:
             ledger.close()
             counts = begun["settings"] == self.facts["settings"]
-            raise BegunOtherwiseError(self.folder, "; ".join(one for one in differs if one), counts=counts)
+            raise OtherSettingsError(
+                self.folder, "; ".join(difference for difference in differences if difference), counts=counts
+            )
         from seke._version import __version__
 
         try:
@@ -179,18 +188,20 @@ class Job:
         used; a run that was begun as a branch stays one.
         """
         started = time.monotonic()
-        with plainly(self.folder), ExitStack() as stack:
+        with plain_errors(self.folder), ExitStack() as stack:
             for folder in reversed(origins(self.folder, branch_of, len(self.items))):
-                earlier = stack.enter_context(closing(self._earlier(folder)))
-                self.annotator.model = Reusing(self.annotator.model, earlier, self._alike(earlier))
-            ledger, stopped = _finished(self._go(stack, branch_of, retry_refused=retry_refused))
+                earlier = stack.enter_context(closing(self._open_earlier(folder)))
+                self.annotator.model = ReusedAnswers(
+                    self.annotator.model, earlier, self._same_observers(earlier)
+                )
+            ledger, stopped = _run_coroutine(self._run(stack, branch_of, retry_refused=retry_refused))
             try:
-                return self._written(ledger, time.monotonic() - started, stopped)
+                return self._write_results(ledger, time.monotonic() - started, stopped)
             except OSError as error:
-                why = f"{stopped}; " * bool(stopped) + "the results cannot be written"
-                raise SekeError(f"{self.folder}: {why} ({error.strerror})") from None
+                problem = f"{stopped}; " * bool(stopped) + "the results cannot be written"
+                raise SekeError(f"{self.folder}: {problem} ({error.strerror})") from None
 
-    def _earlier(self, folder: Path) -> Ledger:
+    def _open_earlier(self, folder: Path) -> Ledger:
         if not is_run(folder):
             raise SekeError(f"{folder}: is no run")
         earlier = Ledger(folder, self.annotator.read)
@@ -202,36 +213,36 @@ class Job:
             )
         return earlier
 
-    def _alike(self, earlier: Ledger) -> dict[str, str]:
-        """Return observer -> observer as which the same model answered in an earlier run."""
+    def _same_observers(self, earlier: Ledger) -> dict[str, str]:
+        """Return observer -> the observer that the same model answered as in an earlier run."""
         begun = earlier.facts("observer", "also")
         if not begun:
             return {}
-        alike = {self.facts["observer"]: str(begun["observer"])}
+        same = {self.facts["observer"]: str(begun["observer"])}
         before = begun.get("also", {})
-        return alike | {name: name for name, model in self.facts["also"].items() if before.get(name) == model}
+        return same | {name: name for name, model in self.facts["also"].items() if before.get(name) == model}
 
-    async def _go(
+    async def _run(
         self, outer: ExitStack, branch_of: Path | None, *, retry_refused: bool
     ) -> tuple[Ledger, str]:
         """Run; return the ledger, which stays open for `outer`, and why it stopped early, or no text."""
         async with AsyncExitStack() as stack:
             inner: Any = self.annotator.model
-            while isinstance(inner, Reusing):
+            while isinstance(inner, ReusedAnswers):
                 inner = inner.model
             if hasattr(inner, "__aenter__"):
                 await stack.enter_async_context(inner)
                 await inner.check()
                 for observer, reason in getattr(inner, "lost", {}).items():
-                    self.annotator.lose(observer, reason)
+                    self.annotator.drop_observer(observer, reason)
             ledger = outer.enter_context(closing(self.open()))
             if branch_of is not None:
                 note_origin(ledger, branch_of)
             if retry_refused:
                 ledger.pass_over_refusals()
-            return ledger, await self._asked(inner, ledger)
+            return ledger, await self._ask_all(inner, ledger)
 
-    async def _asked(self, inner: Any, ledger: Ledger) -> str:
+    async def _ask_all(self, inner: Any, ledger: Ledger) -> str:
         """Ask until the end; return why it stopped early, or no text."""
         fit_together(inner, ledger)
         with interrupts(self.annotator.stopping, self.annotator.problems):
@@ -258,14 +269,14 @@ class Job:
         if piloted:
             yield piloted
         if names and self.prices is not None and not self.annotator.stopping.is_set():
-            measured = kept_prices(ledger, self.annotator.base, names, self.prices)
+            measured = stored_or_measured_prices(ledger, self.annotator.base, names, self.prices)
             self.annotator.by_measure = with_prices(self.annotator.session, measured)
         yield [item for item in self.items if item.name not in self.annotator.pilot]
 
     def _with_thresholds(self, ledger: Ledger) -> Session:
-        """Find what keeps limits of the mean over all items of the run, and decide by that from now on."""
+        """Set thresholds that keep the limits of the mean over all items; return the new session."""
         annotator = self.annotator
-        session = annotator.session.with_thresholds(annotator.answered(self.items, ledger))
+        session = annotator.session.with_thresholds(annotator.answer_batches(self.items, ledger))
         if session is not annotator.session:
             thresholds = session.network.knowledge.policy.thresholds
             if annotator.by_measure is not None:
@@ -275,59 +286,59 @@ class Job:
             annotator.session = session
         return session
 
-    def _written(self, ledger: Ledger, seconds: float, stopped: str) -> Summary:
-        """Write what came of the run, each file whole or not at all, and sum up."""
-        asked, observers = Counter[str](), Counter[str]()
-        with Writer(self.folder / SAMPLES) as told:
+    def _write_results(self, ledger: Ledger, seconds: float, stopped: str) -> Summary:
+        """Write the run's results, each file whole or not at all, and return the summary."""
+        by_question, observers = Counter[str](), Counter[str]()
+        with Writer(self.folder / SAMPLES) as sample_writer:
             for rows in self.annotator.samples(self.items, ledger):
-                told.write(rows)
+                sample_writer.write(rows)
                 answers = [row for row in rows if row["observer"] != self.annotator.known_by]
-                asked.update(row["question"] for row in answers)
+                by_question.update(row["question"] for row in answers)
                 observers.update(row["observer"] for row in answers)
-        if asked:
-            self.annotator.session = checked(self.annotator.session, self.folder / SAMPLES)
+        if by_question:
+            self.annotator.session = mark_off_policy(self.annotator.session, self.folder / SAMPLES)
         session = self._with_thresholds(ledger)
         counts, accepted, per_item = Counts(session.network.knowledge), Counter[str](), list[int]()
         waiting = Counter[str]()
-        with Writer(self.folder / POSTERIORS) as posteriors:
+        with Writer(self.folder / POSTERIORS) as posterior_writer:
             for records in self.annotator.posteriors(self.items, ledger):
-                posteriors.write(records)
+                posterior_writer.write(records)
                 counts.add(records)
-                per_item += [one["diagnostics"]["samples"] for one in records]
-                waiting.update(waits_for(records, self.annotator.waiting))
-                for one in records:
-                    levels = one["decision"]["levels"]
+                per_item += [record["diagnostics"]["samples"] for record in records]
+                waiting.update(awaited_observers(records, self.annotator.waiting))
+                for record in records:
+                    levels = record["decision"]["levels"]
                     accepted.update(name for name in levels if levels[name]["decision"] == "accept")
-        for part in self.annotator.answered(self.items, ledger) if self.annotator.labels else ():
+        for part in self.annotator.answer_batches(self.items, ledger) if self.annotator.labels else ():
             counts.add_looks(session.inference, part)
-        with Writer(self.folder / ITEMS) as listed:
-            for rows in self.annotator.listed(self.items, ledger):
-                listed.write(rows)
-        with Writer(self.folder / RAW) as raw:
-            rest = ledger.raw()
-            while some := list(itertools.islice(rest, TOGETHER)):
-                raw.write(some)
+        with Writer(self.folder / ITEMS) as item_writer:
+            for rows in self.annotator.item_rows(self.items, ledger):
+                item_writer.write(rows)
+        with Writer(self.folder / RAW) as raw_writer:
+            raw_answers = ledger.raw()
+            while batch := list(itertools.islice(raw_answers, ITEM_BATCH)):
+                raw_writer.write(batch)
         ledger.note({WAITING: dict(waiting)} if waiting or ledger.facts(WAITING) else {})
-        found = Summary(
+        summary = Summary(
             items=dict(counts.items),
             reasons=dict(counts.reasons.most_common()),
             samples=counts.samples,
             per_item=spread_of(per_item),
-            asked=dict(asked.most_common()),
+            asked=dict(by_question.most_common()),
             levels={
                 level: round(sum(accepted[name] for name in names) / len(names) / len(self.items), 6)
                 for level, names in session.network.knowledge.levels.items()
             },
             totals=ledger.totals(),
             seconds=round(seconds, 1),
-            finished=self.annotator.open_items(self.items, ledger) == 0 and not waiting,
+            finished=self.annotator.count_open(self.items, ledger) == 0 and not waiting,
             stopped=stopped,
             promises=tuple(counts.promises(session.guarantee)) if session.guarantee else (),
             refused=session.refused + ((counts.why_outside,) if counts.outside else ()),
             notes=(
                 *counts.notes(),
                 *limits_in_words(session),
-                *self._notes_on_others(),
+                *self._observer_notes(),
                 *how_to_go_on(waiting, self.folder / POSTERIORS),
             ),
             observers=dict(observers.most_common()),
@@ -339,11 +350,11 @@ class Job:
                 "thresholds": dict(session.network.knowledge.policy.thresholds),
             },
         )
-        data = msgspec.json.format(msgspec.json.encode(found.as_facts()), indent=2)
+        data = msgspec.json.format(msgspec.json.encode(summary.as_facts()), indent=2)
         write_file(data, self.folder / SUMMARY)
-        return found
+        return summary
 
-    def _notes_on_others(self) -> Iterator[str]:
+    def _observer_notes(self) -> Iterator[str]:
         """Yield in words which of the further observers were not asked, and why."""
         facts = self.facts
         if facts["strategy"] != "policy" and facts["also"]:
@@ -353,7 +364,7 @@ class Job:
             yield f"{observer} was not asked to the end ({reason}); the same command asks it again"
 
 
-def _finished(work: Coroutine[Any, Any, Result]) -> Result:
+def _run_coroutine(work: Coroutine[Any, Any, Result]) -> Result:
     """Run to the end, also where an event loop runs already, as in a notebook."""
     try:
         asyncio.get_running_loop()
@@ -364,12 +375,12 @@ def _finished(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 def _session(
-    session: Session, who: str, budget: int | None, model: str, also: Mapping[str, str], strategy: str
+    session: Session, observer: str, budget: int | None, model: str, also: Mapping[str, str], strategy: str
 ) -> Session:
     """Return a session as a run asks by this strategy; a baseline asks one observer."""
     if strategy != "policy":
-        return asking(session, who, budget, model, people=False)
-    return asking(session, who, budget, model, also).asking()
+        return asking(session, observer, budget, model, people=False)
+    return asking(session, observer, budget, model, also).asking()
 
 
 def _facts_of(session: Session) -> Facts:
@@ -385,7 +396,7 @@ def _facts_of(session: Session) -> Facts:
 
 
 def session_of(folder: Path, base: Knowledge, population: str | None = None, seed: int = 0) -> Session:
-    """Return a base made ready as a run that came to an end had it.
+    """Return the session of a finished run: its base, observers, prices and thresholds.
 
     Raises:
         engine.SekeError: no such run is there; it was made with another base.
@@ -415,13 +426,13 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
     return session.with_policy(replace(session.network.knowledge.policy, thresholds=thresholds))
 
 
-def _check_prompts(base: Knowledge, who: str) -> None:
+def _check_prompts(base: Knowledge, observer: str) -> None:
     """Refuse a base with a question that could be asked and cannot be put into words."""
-    told = base.observers[who].instruments
+    instruments = base.observers[observer].instruments
     for question in base.questions.values():
-        if not question.prompt and any(name in told for name in question.variables):
+        if not question.prompt and any(name in instruments for name in question.variables):
             raise SekeError(
-                f"{question.place}: question {question.name} has no `prompt`, so {who} cannot be asked"
+                f"{question.place}: question {question.name} has no `prompt`, so {observer} cannot be asked"
             )
     Questions(base).check()
 
@@ -433,5 +444,5 @@ def _difference(name: str, begun: Any, now: Any) -> str:
         # The names of settings speak for themselves, those of observers do not.
         keys = {key: f"{name} {key}" if name == "also" else key for key in {**begun, **now}}
         inner = (_difference(text, begun.get(key), now.get(key)) for key, text in keys.items())
-        return ", ".join(one for one in inner if one)
+        return ", ".join(part for part in inner if part)
     return f"{name}: {begun} then, {now} now"

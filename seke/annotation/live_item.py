@@ -6,15 +6,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from seke.annotation.reuse import runs_of
+from seke.annotation.reuse import consecutive_runs
 from seke.sampling.loop import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from seke.datasets.manifest import Item
-    from seke.runs.ledger import Asked
-    from seke.sampling.loop import Line
+    from seke.runs.ledger import ReadingRequests
+    from seke.sampling.loop import ReadingKey
     from seke.vision.messages import Prompt
 
     Record = dict[str, Any]
@@ -29,23 +29,23 @@ class LiveItem:
 
     item: Item
     records: list[Record]
-    lines: dict[Line, Asked]
-    prompts: dict[Line, Prompt] = field(default_factory=dict)
+    lines: dict[ReadingKey, ReadingRequests]
+    prompts: dict[ReadingKey, Prompt] = field(default_factory=dict)
     doubt: tuple[str, ...] = ()
     reason: str | None = None
     silent: frozenset[str] = frozenset()
 
-    def missing(self) -> list[Request]:
-        """Return the requests for what was asked for when a process ended, and did not come."""
+    def missing_requests(self) -> list[Request]:
+        """Return the requests for draws that an earlier process asked for and did not receive."""
         return [
-            Request(*line, first, samples)
+            Request(*line, start, samples)
             for line, asked in self.lines.items()
-            for first, samples in runs_of(asked.missing)
+            for start, samples in consecutive_runs(asked.missing)
         ]
 
 
-def numbered(records: Iterable[Record]) -> list[Record]:
-    """Return the samples of an item in an order of their own, numbered on within each reading.
+def renumber_draws(records: Iterable[Record]) -> list[Record]:
+    """Return the samples of an item, sorted, with the draws of each reading numbered from 0.
 
     The ledger numbers the answers of each line; those that differ in what they are about are one reading.
     """
@@ -55,9 +55,9 @@ def numbered(records: Iterable[Record]) -> list[Record]:
         return record["observer"], record["question"], record.get("view", ""), about, record["draw"]
 
     counts: Counter[tuple[str, ...]] = Counter()
-    found = []
+    renumbered = []
     for record in sorted(records, key=line):
         reading = line(record)[:3]
-        found.append({**record, "draw": counts[reading]})
+        renumbered.append({**record, "draw": counts[reading]})
         counts[reading] += 1
-    return found
+    return renumbered

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine import Inference, LookAhead
-from seke.inference.record import Layout
+from seke.inference.record import RecordLayout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,16 +54,18 @@ def pilot_of(ledger: Ledger, names: Sequence[str]) -> list[str]:
     return list(names[:PILOT_ITEMS])
 
 
-def kept_prices(ledger: Ledger, base: Knowledge, pilot: Sequence[str], prices: Prices) -> dict[str, Any]:
-    """Return the prices of questions that a run's ledger has, and measure and keep them where it has none.
+def stored_or_measured_prices(
+    ledger: Ledger, base: Knowledge, pilot: Sequence[str], prices: Prices
+) -> dict[str, Any]:
+    """Return the prices of questions in a run's ledger; measure and store them where it has none.
 
     prices: of the tokens of the observer that the policy asks first, by whose requests they are measured.
     """
     if not ledger.facts("prices"):
         requests = ledger.tokens(pilot, base.policy.ask)
         ledger.note({"prices": measure_prices(base, requests, prices)})
-    found: dict[str, Any] = ledger.facts("prices")["prices"]
-    return found
+    kept: dict[str, Any] = ledger.facts("prices")["prices"]
+    return kept
 
 
 @dataclass(frozen=True)
@@ -95,31 +97,31 @@ def measure_prices(base: Knowledge, requests: Iterable[RequestTokens], prices: P
     scale = base.questions[unit].cost / bills[unit].first
     if not scale:
         return {}
-    found = {}
+    measured = {}
     for name, bill in bills.items():
         question = base.questions[name]
         cost = bill.first * scale
         declared = question.further_cost / question.cost if question.cost else 1.0
         further = cost * declared if bill.further is None else bill.further * scale
-        found[name] = {
+        measured[name] = {
             "cost": round(cost, DIGITS),
             "further": round(further, DIGITS),
             "answers": bill.answers,
         }
-    return found
+    return measured
 
 
 def _bill(requests: Sequence[RequestTokens], prices: Prices) -> _Bill:
     answers = sum(request.answers for request in requests)
-    each = prices.of(0, 0, sum(request.answer_tokens for request in requests)) / max(answers, 1)
+    answer_price = prices.of(0, 0, sum(request.answer_tokens for request in requests)) / max(answers, 1)
     if any(request.answers > 1 for request in requests):
-        return _Bill(answers, _prompt_price(requests, prices) + each, each)
-    begun = [request for request in requests if request.draw == 0] or requests
+        return _Bill(answers, _prompt_price(requests, prices) + answer_price, answer_price)
+    first_requests = [request for request in requests if request.draw == 0] or requests
     # A request for the first of several answers that brought one: the server gives one at a time.
     alone = any(request.wanted > 1 for request in requests)
     later = [request for request in requests if request.draw > 0]
-    further = _prompt_price(later, prices) + each if alone and later else None
-    return _Bill(answers, _prompt_price(begun, prices) + each, further)
+    further = _prompt_price(later, prices) + answer_price if alone and later else None
+    return _Bill(answers, _prompt_price(first_requests, prices) + answer_price, further)
 
 
 def _prompt_price(requests: Sequence[RequestTokens], prices: Prices) -> float:
@@ -143,7 +145,9 @@ def with_prices(session: Session, prices: Mapping[str, Mapping[str, float]]) -> 
     old = session.inference
     inference = Inference(network, old.population, device=old.device, threads=old.threads)
     ahead = LookAhead(network, inference.observations, session.look_ahead.seed)
-    return replace(session, network=network, inference=inference, look_ahead=ahead, layout=Layout(network))
+    return replace(
+        session, network=network, inference=inference, look_ahead=ahead, layout=RecordLayout(network)
+    )
 
 
 def price_lines(prices: Mapping[str, Mapping[str, float]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Who of a base the models of a run are, and the policy that asks just these."""
+"""Which observers of a base the models of a run are, and a policy that asks these."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GENERIC = "generic-vlm"
 
 
 def observer_of(base: Knowledge, model: str) -> str:
-    """Return who of a base a model is: the observer whose name is its own or begins it, else the generic.
+    """Return the observer that a model is: the one whose name equals or begins the model's, else the generic.
 
     Raises:
         engine.SekeError: none of these.
@@ -40,7 +40,7 @@ def askable_of(base: Knowledge) -> list[str]:
 
 
 def check_further(base: Knowledge, first: str, model: str, further: Iterable[str]) -> None:
-    """See that these observers can be asked beside the first, as which this model answers.
+    """Check that these observers can be asked beside the first one.
 
     Raises:
         engine.SekeError: one cannot, with the nearest that can.
@@ -56,7 +56,7 @@ def check_further(base: Knowledge, first: str, model: str, further: Iterable[str
 
 def asking(
     session: Session,
-    who: str,
+    observer: str,
     budget: int | None,
     model: str = "",
     also: Mapping[str, str] | None = None,
@@ -70,21 +70,23 @@ def asking(
     policy names.
     """
     base = session.network.knowledge
-    _check_askable(base, who)
+    _check_askable(base, observer)
     policy, also = base.policy, also or {}
-    limit, models = policy.budget if budget is None else budget, {who: model} if model else {}
-    waited = [name for name in people_asked(base) if people and name in policy.others and name != who]
+    limit, models = policy.budget if budget is None else budget, {observer: model} if model else {}
+    awaited_people = [
+        name for name in people_asked(base) if people and name in policy.others and name != observer
+    ]
     # Those that the base names keep its order, so that a policy that asks the same is the same.
-    others = tuple(dict.fromkeys((*also, *waited)))
-    others = policy.others if set(policy.others) == set(others) else others
-    wanted = replace(policy, ask=who, others=others, budget=limit, models={**models, **also})
-    if wanted.first is not None and wanted.first.samples > wanted.budget:
-        wanted = replace(wanted, first=replace(wanted.first, samples=max(wanted.budget, 1)))
-    if wanted == policy:
-        return session.with_policy(wanted)
+    further = tuple(dict.fromkeys((*also, *awaited_people)))
+    further = policy.others if set(policy.others) == set(further) else further
+    new_policy = replace(policy, ask=observer, others=further, budget=limit, models={**models, **also})
+    if new_policy.first is not None and new_policy.first.samples > new_policy.budget:
+        new_policy = replace(new_policy, first=replace(new_policy.first, samples=max(new_policy.budget, 1)))
+    if new_policy == policy:
+        return session.with_policy(new_policy)
     promised = session.guarantee is not None or session.refused
-    why = ("it was made with the policy as declared, and this run asks otherwise",) if promised else ()
-    return replace(session.under(wanted), refused=why)
+    refused = ("it was made with the policy as declared, and this run asks otherwise",) if promised else ()
+    return replace(session.under(new_policy), refused=refused)
 
 
 def _check_askable(base: Knowledge, name: str) -> None:

@@ -1,4 +1,4 @@
-"""People in a run: for whom items wait, and what they answered, which the run did not ask for."""
+"""People in a run: the items that wait for them, and the answers that they gave."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GIVEN = "given"
 def read_given(
     answers: Given | None, base: Knowledge, items: Collection[str], asked: Collection[str]
 ) -> dict[str, list[Record]]:
-    """Return item -> the samples that are given of it, of these items.
+    """Return item -> the given samples of it, for these items.
 
     answers: sample files or records. asked: the observers that a model of the run answers as.
 
@@ -37,41 +37,41 @@ def read_given(
     """
     if answers is None:
         return {}
-    listed: list[Any] = [answers] if isinstance(answers, str | Path) else list(answers)
-    if all(isinstance(one, str | Path) for one in listed):
-        records: Sequence[Record] = read_records(listed, base) if listed else []
-        where = ", ".join(map(str, listed))
+    sources: list[Any] = [answers] if isinstance(answers, str | Path) else list(answers)
+    if all(isinstance(path, str | Path) for path in sources):
+        records: Sequence[Record] = read_records(sources, base) if sources else []
+        place = ", ".join(map(str, sources))
     else:
-        records, where = [dict(record) for record in listed], "answers"
+        records, place = [dict(record) for record in sources], "answers"
         for _ in answers_from(records, base):
             pass
-    found: dict[str, list[Record]] = defaultdict(list)
+    by_item: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         if record["observer"] in asked:
-            others = ", ".join(name for name in base.observers if name not in asked)
+            allowed = ", ".join(name for name in base.observers if name not in asked)
             raise SekeError(
-                f"{where}: item {record['item']}: {record['observer']} is whom a model of this run answers "
-                f"as; allowed are samples of {others}"
+                f"{place}: item {record['item']}: {record['observer']} is whom a model of this run answers "
+                f"as; allowed are samples of {allowed}"
             )
         if record["item"] in items:
-            found[record["item"]].append(record)
-    if records and not found:
+            by_item[record["item"]].append(record)
+    if records and not by_item:
         raise SekeError(
-            f"{where}: none of its {len(records):,} samples is of an item of this run; items are named as in "
+            f"{place}: none of its {len(records):,} samples is of an item of this run; items are named as in "
             f"its records, such as {next(iter(items))}"
         )
-    return dict(found)
+    return dict(by_item)
 
 
-def waits_for(records: Iterable[Record], waiting: Mapping[str, Option]) -> Iterator[str]:
-    """Yield for each posterior record of an item that waits for people whom it waits for; item -> look."""
+def awaited_observers(records: Iterable[Record], waiting: Mapping[str, Option]) -> Iterator[str]:
+    """Yield the observer of each posterior record whose item waits for a look of people."""
     for record in records:
         if record["decision"]["next"] is not None and record["item"] in waiting:
             yield waiting[record["item"]].observer
 
 
 def how_to_go_on(waiting: Mapping[str, int], records: Path) -> Iterator[str]:
-    """Yield in words how a run goes on whose items wait for people.
+    """Yield the notes that say how to continue a run whose items wait for people.
 
     waiting: observer -> items. records: the file of the posterior records.
     """

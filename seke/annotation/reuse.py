@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from seke.vision.messages import Call, Choice, Journal, Model
 
 
-class Reusing:
-    """A model that first gives what another run got for the very same prompts and pictures, at no price.
+class ReusedAnswers:
+    """A model that reuses another run's answers to the same prompts and pictures, at no cost.
 
     alike: observer of this run -> observer as which the same model answered in the earlier one. Answers of
     others are not used.
@@ -34,7 +34,7 @@ class Reusing:
             number = await journal.sent(call, tuple(known), 0.0)
             await journal.answered(number, Reply(tuple(known.values()), "earlier run", price=0.0))
         unanswered: UnansweredError | None = None
-        for first, samples in runs_of(draw for draw in draws if draw not in known):
+        for first, samples in consecutive_runs(draw for draw in draws if draw not in known):
             further = replace(call, request=replace(request, first=first, samples=samples))
             try:
                 came = await self.model.ask(further, journal)
@@ -54,8 +54,8 @@ class Reusing:
         return {choice.draw: choice for choice in self.earlier.choices(call, draws, observer)}
 
 
-def runs_of(draws: Iterable[int]) -> list[tuple[int, int]]:
-    """Return increasing numbers as runs: the first of each, and how many follow one another."""
+def consecutive_runs(draws: Iterable[int]) -> list[tuple[int, int]]:
+    """Return increasing numbers as (first, length) of consecutive runs."""
     runs: list[tuple[int, int]] = []
     for draw in draws:
         if runs and sum(runs[-1]) == draw:

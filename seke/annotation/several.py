@@ -54,10 +54,10 @@ class FurtherModel:
         Raises:
             engine.SekeError: another form.
         """
-        observer, _, rest = (part.strip() for part in text.partition("="))
-        if not observer or not rest:
+        observer, _, model_text = (part.strip() for part in text.partition("="))
+        if not observer or not model_text:
             raise SekeError(f"--also {text}: is not of the form {FORM}")
-        return cls.of(observer, rest)
+        return cls.of(observer, model_text)
 
     @classmethod
     def of(cls, observer: str, text: str) -> FurtherModel:
@@ -147,7 +147,7 @@ class SeveralModels:
         await self._stack.aclose()
 
     async def check(self) -> None:
-        """See that every model is there that can say so.
+        """Check that every model answers, where it has a check.
 
         Raises:
             FatalError: the first one is not; of another one it is noted in `lost`.
@@ -182,12 +182,14 @@ class SeveralModels:
 
 
 def addresses_of(first: str, model: Model) -> dict[str, str]:
-    """Return observer -> where it is asked, without credentials, of those that have an address.
+    """Return observer -> its server's address, without credentials, where there is one.
 
     first: the observer that the first model answers as.
     """
     models = {first: model.first, **model.further} if isinstance(model, SeveralModels) else {first: model}
-    return {name: where for name, each in models.items() if (where := getattr(each, "where", None))}
+    return {
+        name: address for name, answerer in models.items() if (address := getattr(answerer, "where", None))
+    }
 
 
 def endpoints_of(model: Model) -> list[Endpoint]:
@@ -231,9 +233,9 @@ def _host(address: str) -> str | None:
         return None
 
 
-def _same_server(address: str | None, other: str | None) -> bool:
+def _same_server(address: str | None, other_address: str | None) -> bool:
     """Say whether two addresses are of one server; None is that of the client."""
-    if address is None or other is None:
-        return address == other
-    places = [urlsplit(text) for text in (address, other)]
+    if address is None or other_address is None:
+        return address == other_address
+    places = [urlsplit(text) for text in (address, other_address)]
     return len({(place.scheme, place.hostname, place.port) for place in places}) == 1

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     Rule = Callable[[Sequence[Label]], int]
 
 NAMES = ("policy", "fixed:N", "agree:K/N", "adaptive-consistency", "esc")
-SURE = 0.95
+# Probability that the leading label is the likeliest, at which adaptive consistency stops.
+CONFIDENCE = 0.95
+# Answers of one window of early-stopping self-consistency.
 WINDOW = 5
 
 
@@ -55,8 +57,8 @@ def _agreement(name: str, counts: str) -> Rule:
     counts: K/N, as it stands in the strategy's name.
     """
     texts = counts.split("/")
-    wanted, most = (int(text) if text.isdecimal() else 0 for text in texts) if len(texts) == 2 else (0, 0)
-    if not 1 <= wanted <= most:
+    needed, limit = (int(text) if text.isdecimal() else 0 for text in texts) if len(texts) == 2 else (0, 0)
+    if not 1 <= needed <= limit:
         raise SekeError(
             f"strategy {name!r}: after `agree:` belong how many answers must have the same label and how "
             "many there may be at most: two whole numbers, 1 <= K <= N, such as agree:4/5"
@@ -64,19 +66,19 @@ def _agreement(name: str, counts: str) -> Rule:
 
     def rule(labels: Sequence[Label]) -> int:
         votes = Counter(label for label in labels if label is not None).values()
-        return max(min(wanted - max(votes, default=0), most - len(labels)), 0)
+        return max(min(needed - max(votes, default=0), limit - len(labels)), 0)
 
     return rule
 
 
 def _adaptive_consistency(labels: Sequence[Label]) -> int:
-    """Go on until P(the leader is likelier than the next | counts) passes SURE: 1 - I_{1/2}(a + 1, b + 1).
+    """Go on until P(leader likelier than the next | counts) > CONFIDENCE: 1 - I_{1/2}(a + 1, b + 1).
 
     The Beta criterion of Adaptive-Consistency (Aggarwal et al. 2023, arXiv 2305.11860).
     """
     counts = [count for _, count in Counter(label for label in labels if label is not None).most_common(2)]
     first, second = (*counts, 0, 0)[:2]
-    return 0 if 1 - betainc(first + 1, second + 1, 0.5) > SURE else 1
+    return 0 if 1 - betainc(first + 1, second + 1, 0.5) > CONFIDENCE else 1
 
 
 def _windows(labels: Sequence[Label]) -> int:
@@ -92,11 +94,11 @@ def _windows(labels: Sequence[Label]) -> int:
 
 def label_of(record: dict[str, Any], root: str, levels: Sequence[str]) -> Label:
     """Return the label of the root in a sample record: the first of a ranking, else the likeliest."""
-    said = record.get("reports", {}).get(root)
+    label = record.get("reports", {}).get(root)
     for level in levels:
-        said = record.get(level, said)
-    if isinstance(said, list):
-        said = said[0] if said else None
-    if isinstance(said, dict):
-        said = max(said, key=lambda name: said[name], default=None)
-    return said if isinstance(said, str) else None
+        label = record.get(level, label)
+    if isinstance(label, list):
+        label = label[0] if label else None
+    if isinstance(label, dict):
+        label = max(label, key=lambda name: label[name], default=None)
+    return label if isinstance(label, str) else None

@@ -13,7 +13,7 @@ from engine import AnswerError
 from seke.files.lines import read_lines, shown
 from seke.files.parquet import ParquetTable
 from seke.samples.csv_rows import csv_rows
-from seke.samples.schema import met, parsed
+from seke.samples.schema import describe_met, parse_json_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,9 +120,11 @@ def _json_lines(path: str | Path) -> Iterator[tuple[int, Any]]:
             try:
                 record = msgspec.json.decode(line)
             except _UNDECODABLE:
-                record = parsed(line, f"{name}:{number}")
+                record = parse_json_line(line, f"{name}:{number}")
             if not isinstance(record, dict):
-                raise AnswerError(f"{name}:{number}: a record is an object with named fields; {met(record)}")
+                raise AnswerError(
+                    f"{name}:{number}: a record is an object with named fields; {describe_met(record)}"
+                )
             blank = False
             yield number, record
     if blank:

@@ -21,8 +21,8 @@ import numpy as np
 from engine import AnswerError, did_you_mean
 from seke.benchmarking.prediction_rows import RecordRows, row_tables
 from seke.console.decision_words import DECISIONS, LEVEL_DECISIONS
-from seke.samples.columns_builder import looked_up
-from seke.samples.schema import met
+from seke.samples.columns_builder import look_up
+from seke.samples.schema import describe_met
 from seke.tables.label_table import labels_from, read_labels
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Predictions:
 
     def rows_of(self, items: Iterable[str]) -> Ints:
         """Return the row of each of these items, -1 where it has none."""
-        return looked_up(tuple(items), self._rows)
+        return look_up(tuple(items), self._rows)
 
 
 def read_predictions(source: str | Path | Iterable[Record], knowledge: Knowledge) -> Predictions:
@@ -186,7 +186,8 @@ class _PredictionReader:
         for row, item in enumerate(self.table.column("item")):
             if not isinstance(item, str) or not item:
                 raise AnswerError(
-                    f"{self.table.place(row)}: item: {met(item)}; allowed is a text that is not empty"
+                    f"{self.table.place(row)}: item: {describe_met(item)}; "
+                    "allowed is a text that is not empty"
                 )
             number = self.table.numbers[row]
             if self._seen.setdefault(item, number) != number:
@@ -271,7 +272,9 @@ class _PredictionReader:
         if len(bad):
             row = int(bad[0])
             allowed = f"a number from {low:g} to {high:g}"
-            raise AnswerError(f"{self.table.place(row)}: {name}: {met(column[row])}; allowed is {allowed}")
+            raise AnswerError(
+                f"{self.table.place(row)}: {name}: {describe_met(column[row])}; allowed is {allowed}"
+            )
         return values
 
     def _counts(self, name: str) -> Ints | None:
@@ -282,12 +285,14 @@ class _PredictionReader:
     def _words(self, name: str, allowed: Sequence[str]) -> Ints:
         """Return the index of each word; truth values are the words true and false."""
         column = [json.dumps(cell) if isinstance(cell, bool) else cell for cell in self.table.column(name)]
-        indices = looked_up([cell if isinstance(cell, str) else "" for cell in column], _index(allowed))
+        indices = look_up([cell if isinstance(cell, str) else "" for cell in column], _index(allowed))
         bad = np.flatnonzero(indices < 0)
         if len(bad):
             row = int(bad[0])
             words = ", ".join(allowed[:12])
-            raise AnswerError(f"{self.table.place(row)}: {name}: {met(column[row])}; allowed are {words}")
+            raise AnswerError(
+                f"{self.table.place(row)}: {name}: {describe_met(column[row])}; allowed are {words}"
+            )
         return indices
 
 

@@ -23,7 +23,7 @@ from seke.datasets.manifest import items_of
 from seke.files.atomic import write_file
 from seke.files.shipped import knowledge as read_knowledge
 from seke.runs.batch_client import Batches, fit_together
-from seke.runs.ledger import Ledger, plainly
+from seke.runs.ledger import Ledger, plain_errors
 from seke.sampling.loop import Request
 from seke.tables.record_writer import Writer
 from seke.vision.errors import FatalError, UnansweredError
@@ -115,7 +115,7 @@ class Benchmark:
         Raises:
             engine.SekeError: the folder holds another run, or cannot be written.
         """
-        with plainly(self.folder):
+        with plain_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             return asyncio.run(self._go())
 

@@ -136,7 +136,7 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
 
 def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> None:
     from engine import SekeError
-    from seke.annotation.branches import BegunOtherwiseError
+    from seke.annotation.branches import OtherSettingsError
     from seke.annotation.job import Job
     from seke.annotation.several import IN_BATCHES, further_models
 
@@ -182,7 +182,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
         with progress.over(len(job.items)):
             try:
                 summary = job.run(retry_refused=given["retry_refused"], branch_of=folder if branch else None)
-            except BegunOtherwiseError as error:
+            except OtherSettingsError as error:
                 if branch is not None or not error.counts:
                     raise
                 raise SekeError(f"{error.what}; {_branch_command(folder)}") from None
@@ -219,7 +219,7 @@ def _show_prompts(job: Job) -> None:
     from seke.prompts import Questions
 
     questions = Questions(job.annotator.base)
-    for request in questions.every(job.items[0].name):
+    for request in questions.all_requests(job.items[0].name):
         prompt = questions.prompt(request)
         about = f", here about {request.about}" if request.about else ""
         print(f"--- {request.question} to {request.observer}{about} ({prompt.digest[:16]})\n{prompt.text}\n")

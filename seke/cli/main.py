@@ -308,7 +308,7 @@ def _infer(samples: tuple[str, ...], options: _Options, output: Path | None, ver
     from engine import SekeError, cost_of
     from seke.console.infer_summary import Summary
     from seke.samples import read_batches
-    from seke.sampling.replay import checked
+    from seke.sampling.replay import mark_off_policy
     from seke.tables.record_writer import Writer
 
     if output is not None and any(Path(s).is_file() and _same_file(Path(s), output) for s in samples):
@@ -317,7 +317,7 @@ def _infer(samples: tuple[str, ...], options: _Options, output: Path | None, ver
         raise SekeError("<stdout>: is closed; write the records to a file with -o")
     table = output is None and not options.as_json and sys.stdout.isatty()
     with Writer(output) if not table else _NullWriter() as writer:
-        session = _with_thresholds(checked(options.session(), samples), samples, options)
+        session = _with_thresholds(mark_off_policy(options.session(), samples), samples, options)
         base = session.network.knowledge
         _warn(session)
         if verbose:

@@ -17,13 +17,22 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from engine import AnswerError, SekeError
-from seke.datasets.common import AROUSAL, EXPRESSION, VALENCE, Frame, Layout, cells_of, checked, real
+from seke.datasets.common import (
+    AROUSAL,
+    EXPRESSION,
+    VALENCE,
+    Frame,
+    SetContents,
+    cells_of,
+    read_or_note,
+    real,
+)
 from seke.datasets.images import ENDINGS, Box
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from seke.datasets.common import Source
+    from seke.datasets.common import SourceFolder
 
 LISTS = ("Manually_Annotated_file_lists", "Manually_Annotated/Manually_Annotated_file_lists", ".")
 PARTS = ("train_set", "val_set", ".")
@@ -36,7 +45,7 @@ MOST_BYTES = 4_096  # of a file that holds one number: 128 of header and the num
 NAMES = (EXPRESSION, VALENCE, AROUSAL)
 
 
-def layout(source: Source) -> Layout:
+def layout(source: SourceFolder) -> SetContents:
     """Return what a folder of AffectNet holds, in either form.
 
     Raises:
@@ -44,22 +53,22 @@ def layout(source: Source) -> Layout:
     """
     parts = [source.folder / part for part in PARTS if (source.folder / part / "annotations").is_dir()]
     if parts:
-        return Layout(source.known(NAMES), _of_files(source, parts))
+        return SetContents(source.known_variables(NAMES), _of_files(source, parts))
     lists = [path for name in LISTS for path in sorted((source.folder / name).glob("*.csv"))]
     lists = [path for path in lists if not path.name.lower().startswith(BY_PROGRAM) and _is_list(path)]
     if not lists:
         raise SekeError(f"{source.folder}: has neither annotations/0_exp.npy nor {LISTS[0]}/training.csv")
-    return Layout(source.known(NAMES), _of_lists(source, source.pictures(), lists), boxes=True)
+    return SetContents(source.known_variables(NAMES), _of_lists(source, source.pictures(), lists), boxes=True)
 
 
-def _labels(source: Source, place: str, told: tuple[str, str, str]) -> dict[str, Any] | None:
+def _labels(source: SourceFolder, place: str, texts: tuple[str, str, str]) -> dict[str, Any] | None:
     """Return the labels of class, valence and arousal; None where the picture is to be left out."""
-    state, kept = source.expression(place, told[0])
+    state, kept = source.expression(place, texts[0])
     if not kept:
         return None
     numbers = (
         real(f"{place}: {name}", text, source.kind.unknown)
-        for name, text in zip(NAMES[1:], told[1:], strict=True)
+        for name, text in zip(NAMES[1:], texts[1:], strict=True)
     )
     labels = dict(zip(NAMES, (state, *numbers), strict=True))
     return {name: value for name, value in labels.items() if value is not None}
@@ -76,13 +85,13 @@ def _is_list(path: Path) -> bool:
         return False
 
 
-def _of_lists(source: Source, pictures: Path, lists: list[Path]) -> Iterator[Frame]:
+def _of_lists(source: SourceFolder, pictures: Path, lists: list[Path]) -> Iterator[Frame]:
     for path in lists:
         for place, cells in _rows(path):
-            found = checked(source.tally, _told, source, place, cells)
-            if found is None:
+            parsed_row = read_or_note(source.tally, _read_row, source, place, cells)
+            if parsed_row is None:
                 continue
-            name, box, labels = found
+            name, box, labels = parsed_row
             if not (pictures / name).is_file():
                 source.tally.leave_out("labels without a picture", place)
             else:
@@ -96,7 +105,9 @@ def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
             yield place, cells
 
 
-def _told(source: Source, place: str, cells: list[str]) -> tuple[str, Box | None, dict[str, Any]] | None:
+def _read_row(
+    source: SourceFolder, place: str, cells: list[str]
+) -> tuple[str, Box | None, dict[str, Any]] | None:
     if len(cells) != len(HEADER):
         raise SekeError(f"{place}: met {len(cells)} cells; there are {len(HEADER)} columns")
     name = PurePosixPath(cells[0])
@@ -112,30 +123,31 @@ def _told(source: Source, place: str, cells: list[str]) -> tuple[str, Box | None
 
 
 def _box(place: str, cells: list[str]) -> Box | None:
-    """Return where the face is; None where no box is told (blank, NULL, or no size)."""
+    """Return the box of the face; None where it is missing (blank, NULL, or without a size)."""
     if any(cell in ("", "NULL") for cell in cells):
         return None
     try:
-        left, top, width, height = (float(cell) for cell in cells)
+        x, y, width, height = (float(cell) for cell in cells)
     except ValueError:
         raise SekeError(f"{place}: met the box {', '.join(cells)[:80]!r}; allowed are four numbers") from None
-    return Box(left, top, width, height) if width > 0 and height > 0 else None
+    return Box(x, y, width, height) if width > 0 and height > 0 else None
 
 
 # A file for each label -----------------------------------------------------------------------------
 
 
-def _of_files(source: Source, parts: list[Path]) -> Iterator[Frame]:
+def _of_files(source: SourceFolder, parts: list[Path]) -> Iterator[Frame]:
     for part in parts:
         names = sorted(name for name in os.listdir(part / "annotations") if name.endswith("_exp.npy"))
         for name in names:
             stem = name.removesuffix("_exp.npy")
             first = part / "annotations" / name
-            labels = checked(source.tally, _of_stem, source, part, stem)
+            labels = read_or_note(source.tally, _of_stem, source, part, stem)
             if not labels:
                 continue
             picture = next(
-                (one for end in ENDINGS if (one := part / "images" / f"{stem}{end}").is_file()), None
+                (candidate for end in ENDINGS if (candidate := part / "images" / f"{stem}{end}").is_file()),
+                None,
             )
             if picture is None:
                 source.tally.leave_out("labels without a picture", source.below(first))
@@ -143,11 +155,11 @@ def _of_files(source: Source, parts: list[Path]) -> Iterator[Frame]:
                 yield Frame(source.below(picture), None, labels, source.below(first))
 
 
-def _of_stem(source: Source, part: Path, stem: str) -> dict[str, Any] | None:
+def _of_stem(source: SourceFolder, part: Path, stem: str) -> dict[str, Any] | None:
     paths = [part / "annotations" / f"{stem}_{kind}.npy" for kind in ("exp", "val", "aro")]
     unknown = str(source.kind.unknown)
-    told = [_value(path) if path.is_file() else unknown for path in paths]
-    return _labels(source, str(paths[0]), (told[0], told[1], told[2]))
+    texts = [_value(path) if path.is_file() else unknown for path in paths]
+    return _labels(source, str(paths[0]), (texts[0], texts[1], texts[2]))
 
 
 def _value(path: Path) -> str:
@@ -163,9 +175,9 @@ def _value(path: Path) -> str:
             data = file.read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
             raise SekeError(f"{path}: has more than {MOST_BYTES:,} bytes; allowed is one text or number")
-        found = np.load(io.BytesIO(data), allow_pickle=False)
-        if found.size == 1 and found.dtype.kind in "iufU":
-            return str(found.item())
+        array = np.load(io.BytesIO(data), allow_pickle=False)
+        if array.size == 1 and array.dtype.kind in "iufU":
+            return str(array.item())
     except (OSError, ValueError, EOFError, MemoryError) as error:
         raise SekeError(f"{path}: cannot be read ({error})") from None
-    raise SekeError(f"{path}: met {found.dtype} of shape {found.shape}; allowed is one text or number")
+    raise SekeError(f"{path}: met {array.dtype} of shape {array.shape}; allowed is one text or number")

@@ -22,10 +22,10 @@ from seke.datasets.common import (
     EXPRESSION,
     VALENCE,
     Frame,
-    Layout,
-    checked,
+    SetContents,
     lines_of,
     numbered_pictures,
+    read_or_note,
     real,
     unit,
     whole,
@@ -34,11 +34,12 @@ from seke.datasets.common import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from seke.datasets.common import Source
+    from seke.datasets.common import SourceFolder
 
     Texts = dict[str, dict[str, Path]]
 
 LEVELS = ("EXPR", "VA", "AU")
+# Folders within one another below which texts of labels are looked for.
 DEEPEST = 3
 UNKNOWN = {"EXPR": -1, "VA": -5, "AU": -1}
 PERSON = re.compile(r"_(left|right)$")
@@ -46,7 +47,7 @@ LETTER = re.compile(r"[A-Za-z]")
 UNIT = re.compile(r"AU0*(\d+)")
 
 
-def layout(source: Source) -> Layout:
+def layout(source: SourceFolder) -> SetContents:
     """Return what a folder of Aff-Wild2 holds.
 
     Raises:
@@ -61,18 +62,20 @@ def layout(source: Source) -> Layout:
         known[level] = path
     if not videos:
         raise SekeError(f"{source.folder}: has no folders EXPR_Set, VA_Set or AU_Set with texts of videos")
-    met = {level for texts in videos.values() for level in texts}
-    names = {EXPRESSION} if "EXPR" in met else set()
-    names |= {VALENCE, AROUSAL} if "VA" in met else set()
+    levels = {level for texts in videos.values() for level in texts}
+    names = {EXPRESSION} if "EXPR" in levels else set()
+    names |= {VALENCE, AROUSAL} if "VA" in levels else set()
     names |= {name for texts in videos.values() if "AU" in texts for name in _units(texts["AU"])}
-    return Layout(source.known(names), _frames(source, pictures, videos))
+    return SetContents(source.known_variables(names), _frames(source, pictures, videos))
 
 
 def _texts(folder: Path, pictures: Path) -> Iterator[tuple[str, Path]]:
     """Yield level and path of every text; the pictures, which are millions, are passed by."""
     for above, folders, names in os.walk(folder):
         depth = len(Path(above).relative_to(folder).parts)
-        folders[:] = sorted(one for one in folders if Path(above, one) != pictures and depth < DEEPEST)
+        folders[:] = sorted(
+            subfolder for subfolder in folders if Path(above, subfolder) != pictures and depth < DEEPEST
+        )
         parts = [part.upper().split("_")[0] for part in Path(above).relative_to(folder).parts]
         level = next((part for part in parts if part in LEVELS), None)
         if level is not None:
@@ -82,24 +85,24 @@ def _texts(folder: Path, pictures: Path) -> Iterator[tuple[str, Path]]:
 def _units(path: Path) -> list[str]:
     """Return the names in the header of a text of action units."""
     place, header = next(lines_of(path), (f"{path}:1", ""))
-    found = [UNIT.fullmatch(cell.strip().upper()) for cell in header.split(",")]
-    names = [unit(int(one[1])) for one in found if one is not None]
-    if len(names) != len(found):
+    matches = [UNIT.fullmatch(cell.strip().upper()) for cell in header.split(",")]
+    names = [unit(int(match[1])) for match in matches if match is not None]
+    if len(names) != len(matches):
         raise SekeError(f"{place}: met {header[:80]!r}; allowed is a header of units, AU1,AU2,...")
     return names
 
 
-def _frames(source: Source, pictures: Path, videos: Texts) -> Iterator[Frame]:
+def _frames(source: SourceFolder, pictures: Path, videos: Texts) -> Iterator[Frame]:
     for video, texts in sorted(videos.items()):
         labels: dict[int, dict[str, Any]] = {}
         for level, path in texts.items():
-            for frame, told in _told(source, level, path):
-                labels.setdefault(frame, {}).update(told)
+            for frame, frame_labels in _read_frames(source, level, path):
+                labels.setdefault(frame, {}).update(frame_labels)
         if not (pictures / video).is_dir():
             source.tally.leave_out("videos without pictures", video)
             continue
         names = numbered_pictures(pictures / video)
-        said_in = source.below(next(iter(texts.values())))
+        label_file = source.below(next(iter(texts.values())))
         for frame, known in sorted(labels.items()):
             if not known:
                 source.tally.leave_out("frames of which nothing is known", f"{video} frame {frame}")
@@ -107,11 +110,11 @@ def _frames(source: Source, pictures: Path, videos: Texts) -> Iterator[Frame]:
                 source.tally.leave_out("labels without a picture", f"{video} frame {frame}")
             else:
                 picture = source.below(pictures / video / names[frame])
-                yield Frame(picture, PERSON.sub("", video), known, said_in)
+                yield Frame(picture, PERSON.sub("", video), known, label_file)
 
 
-def _told(source: Source, level: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the frames that are wanted, counted from 1, with what is known of each."""
+def _read_frames(source: SourceFolder, level: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the selected frames, counted from 1, with the labels of each."""
     read = _reader(source, level, path)
     for place, line in lines_of(path):
         # The first line is the header; a blank one is a frame of which nothing is known.
@@ -122,13 +125,13 @@ def _told(source: Source, level: str, path: Path) -> Iterator[tuple[int, dict[st
             )
         if not frame or (frame - 1) % source.options.every:
             continue
-        told = checked(source.tally, read, place, line)
-        if told is not None:
-            yield frame, told
+        labels = read_or_note(source.tally, read, place, line)
+        if labels is not None:
+            yield frame, labels
 
 
-def _reader(source: Source, level: str, path: Path) -> Callable[[str, str], dict[str, Any]]:
-    """Return how a line of a level is read."""
+def _reader(source: SourceFolder, level: str, path: Path) -> Callable[[str, str], dict[str, Any]]:
+    """Return the function that reads a line of a level."""
     nothing = str(UNKNOWN[level])
     if level == "EXPR":
         return lambda place, line: _expression(source, place, line)
@@ -150,7 +153,7 @@ def _reader(source: Source, level: str, path: Path) -> Callable[[str, str], dict
     return read
 
 
-def _expression(source: Source, place: str, line: str) -> dict[str, Any]:
+def _expression(source: SourceFolder, place: str, line: str) -> dict[str, Any]:
     if whole(place, line) == UNKNOWN["EXPR"]:
         return {}
     state, _ = source.expression(place, line)

@@ -14,20 +14,20 @@ import re
 from typing import TYPE_CHECKING
 
 from engine import SekeError
-from seke.datasets.common import Frame, Layout, cells_of, checked, numbered_pictures, unit, whole
+from seke.datasets.common import Frame, SetContents, cells_of, numbered_pictures, read_or_note, unit, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from seke.datasets.common import Source
+    from seke.datasets.common import SourceFolder
 
 LABELS = ("AUCoding/AU_OCC", "AUCoding/AUCoding", "AUCoding", "AU_OCC")
 NAME = re.compile(r"([FM]\d+)_(T\d+)\.csv")
 ALLOWED = {"0": False, "1": True}
 
 
-def layout(source: Source) -> Layout:
+def layout(source: SourceFolder) -> SetContents:
     """Return what a folder of BP4D holds.
 
     Raises:
@@ -37,8 +37,8 @@ def layout(source: Source) -> Layout:
     tables = [path for path in sorted(labels.glob("*.csv")) if NAME.fullmatch(path.name)]
     if not tables:
         raise SekeError(f"{labels}: has no tables F001_T1.csv")
-    names = source.known(name for path in tables for name in _header(path))
-    return Layout(names, _frames(source, pictures, tables))
+    names = source.known_variables(name for path in tables for name in _header(path))
+    return SetContents(names, _frames(source, pictures, tables))
 
 
 def _header(path: Path) -> list[str]:
@@ -47,7 +47,7 @@ def _header(path: Path) -> list[str]:
     raise SekeError(f"{path}:1: no header; all lines are blank")
 
 
-def _frames(source: Source, pictures: Path, tables: list[Path]) -> Iterator[Frame]:
+def _frames(source: SourceFolder, pictures: Path, tables: list[Path]) -> Iterator[Frame]:
     for path in tables:
         subject, task = NAME.fullmatch(path.name).groups()  # type: ignore[union-attr]
         folder = pictures / subject / task
@@ -55,10 +55,10 @@ def _frames(source: Source, pictures: Path, tables: list[Path]) -> Iterator[Fram
         rows = cells_of(path)
         next(rows)
         for place, cells in rows:
-            told = checked(source.tally, _told, source, place, cells, units)
-            if told is None or (told[0] - 1) % source.options.every:
+            parsed_row = read_or_note(source.tally, _read_row, source, place, cells, units)
+            if parsed_row is None or (parsed_row[0] - 1) % source.options.every:
                 continue
-            frame, coded = told
+            frame, coded = parsed_row
             labels = source.units(coded)
             if not labels:
                 source.tally.leave_out("frames of which nothing is known", place)
@@ -68,8 +68,8 @@ def _frames(source: Source, pictures: Path, tables: list[Path]) -> Iterator[Fram
                 yield Frame(source.below(folder / names[frame]), subject, labels, source.below(path))
 
 
-def _told(
-    source: Source, place: str, cells: list[str], units: list[str]
+def _read_row(
+    source: SourceFolder, place: str, cells: list[str], units: list[str]
 ) -> tuple[int, dict[str, bool | None]]:
     if len(cells) != len(units) + 1:
         raise SekeError(f"{place}: met {len(cells)} cells; the header names {len(units) + 1} columns")

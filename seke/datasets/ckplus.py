@@ -13,13 +13,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
-from seke.datasets.common import EXPRESSION, Frame, Layout, lines_of, numbered_pictures, unit, whole
+from seke.datasets.common import EXPRESSION, Frame, SetContents, lines_of, numbered_pictures, unit, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from seke.datasets.common import Source
+    from seke.datasets.common import SourceFolder
 
 UNITS = ("FACS", "FACS_labels/FACS")
 EMOTIONS = ("Emotion", "Emotion_labels/Emotion")
@@ -27,31 +27,34 @@ NEUTRAL = "neutral"
 UNIT = re.compile(r"AU\d+")
 
 
-def layout(source: Source) -> Layout:
+def layout(source: SourceFolder) -> SetContents:
     """Return what a folder of CK+ holds.
 
     Raises:
         engine.SekeError: it is none.
     """
     pictures = source.pictures()
-    found = {
+    files = {
         suffix: _files(source, names, suffix) for names, suffix in ((UNITS, "facs"), (EMOTIONS, "emotion"))
     }
-    if not any(found.values()):
+    if not any(files.values()):
         raise SekeError(f"{source.folder}: has no FACS/ or Emotion/ with *_facs.txt or *_emotion.txt files")
-    names = {EXPRESSION} if found["emotion"] or source.options.neutral else set()
-    if source.options.neutral and NEUTRAL not in source.base.variables[source.known([EXPRESSION])[0]].states:
+    names = {EXPRESSION} if files["emotion"] or source.options.neutral else set()
+    if (
+        source.options.neutral
+        and NEUTRAL not in source.base.variables[source.known_variables([EXPRESSION])[0]].states
+    ):
         raise SekeError(f"--neutral: the base {source.base.name} has no state {NEUTRAL}")
-    names |= set(_units(source)) if found["facs"] else set()
-    return Layout(source.known(names), _frames(source, pictures, found))
+    names |= set(_units(source)) if files["facs"] else set()
+    return SetContents(source.known_variables(names), _frames(source, pictures, files))
 
 
-def _units(source: Source) -> list[str]:
+def _units(source: SourceFolder) -> list[str]:
     """Return the action units of the base, all of which the set codes."""
     return [name for name in source.base.variables if UNIT.fullmatch(name)]
 
 
-def _files(source: Source, names: tuple[str, ...], suffix: str) -> dict[str, Path]:
+def _files(source: SourceFolder, names: tuple[str, ...], suffix: str) -> dict[str, Path]:
     """Return the label files of a kind by the name of the frame that they are about."""
     folders = [source.folder / name for name in names if (source.folder / name).is_dir()]
     ending = f"_{suffix}.txt"
@@ -59,39 +62,39 @@ def _files(source: Source, names: tuple[str, ...], suffix: str) -> dict[str, Pat
     return {path.name.removesuffix(ending): path for path in paths}
 
 
-def _frames(source: Source, pictures: Path, found: dict[str, dict[str, Path]]) -> Iterator[Frame]:
-    for name in sorted({*found["facs"], *found["emotion"]}):
-        paths = [found[kind][name] for kind in ("facs", "emotion") if name in found[kind]]
+def _frames(source: SourceFolder, pictures: Path, files: dict[str, dict[str, Path]]) -> Iterator[Frame]:
+    for name in sorted({*files["facs"], *files["emotion"]}):
+        paths = [files[kind][name] for kind in ("facs", "emotion") if name in files[kind]]
         try:
-            labels = _labels(source, found, name)
+            labels = _labels(source, files, name)
         except SekeError as error:
             source.tally.fault(error)
             continue
-        said_in = source.below(paths[0])
+        label_file = source.below(paths[0])
         subject, sequence = paths[0].parts[-3:-1]
         folder = pictures / subject / sequence
         if (folder / f"{name}.png").is_file():
-            yield Frame(source.below(folder / f"{name}.png"), subject, labels, said_in)
+            yield Frame(source.below(folder / f"{name}.png"), subject, labels, label_file)
         else:
-            source.tally.leave_out("labels without a picture", said_in)
+            source.tally.leave_out("labels without a picture", label_file)
         first = min(numbered_pictures(folder).items(), default=None) if source.options.neutral else None
         if first is not None and first[1] != f"{name}.png":
-            yield Frame(source.below(folder / first[1]), subject, {EXPRESSION: NEUTRAL}, said_in)
+            yield Frame(source.below(folder / first[1]), subject, {EXPRESSION: NEUTRAL}, label_file)
 
 
-def _labels(source: Source, found: dict[str, dict[str, Path]], name: str) -> dict[str, Any]:
+def _labels(source: SourceFolder, files: dict[str, dict[str, Path]], name: str) -> dict[str, Any]:
     labels: dict[str, Any] = {}
-    if name in found["facs"]:
+    if name in files["facs"]:
         coded: dict[str, bool | None] = dict.fromkeys(_units(source), False)
-        for place, line in lines_of(found["facs"][name]):
+        for place, line in lines_of(files["facs"][name]):
             number, _, intensity = line.partition(" ")
             whole(place, intensity)
             coded[unit(whole(place, number))] = True
         labels |= source.units(coded)
-    if name in found["emotion"]:
-        told = list(lines_of(found["emotion"][name]))
-        if len(told) != 1:
-            raise SekeError(f"{found['emotion'][name]}:1: met {len(told)} lines; allowed is one number")
-        state, _ = source.expression(*told[0])
+    if name in files["emotion"]:
+        lines = list(lines_of(files["emotion"][name]))
+        if len(lines) != 1:
+            raise SekeError(f"{files['emotion'][name]}:1: met {len(lines)} lines; allowed is one number")
+        state, _ = source.expression(*lines[0])
         labels |= {} if state is None else {EXPRESSION: state}
     return labels

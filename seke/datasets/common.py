@@ -1,4 +1,4 @@
-"""What the readers of all layouts share: a labelled picture, what was left out, names and numbers."""
+"""Parts that the readers of all layouts share: a labelled picture, a tally of faults, names, numbers."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 EXPRESSION, VALENCE, AROUSAL = "expression", "valence", "arousal"
+# Faults that are named in a message, and examples of each reason to leave something out.
 MOST_FAULTS = 20
 EXAMPLES = 3
 NUMBER = re.compile(r"\d+")
@@ -31,22 +32,22 @@ NUMBER = re.compile(r"\d+")
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture with what a set says of it.
+    """A picture with the set's labels.
 
-    path: below the set's folder, as POSIX. labels: variable -> a state's name, 1 or 0, or a number. said_in:
-    the file of the labels, below the set's folder.
+    path: below the set's folder, as POSIX. labels: variable -> a state's name, 1 or 0, or a number.
+    label_file: the file of the labels, below the set's folder.
     """
 
     path: str
     group: str | None
     labels: Mapping[str, Any]
-    said_in: str
+    label_file: str
     box: Box | None = None
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A set that was found: the variables that it may tell of, and its pictures one by one."""
+class SetContents:
+    """The contents of a set: the variables that it may label, and its labelled pictures."""
 
     variables: tuple[str, ...]
     frames: Iterator[Frame]
@@ -55,7 +56,7 @@ class Layout:
 
 @dataclass
 class Tally:
-    """What went wrong and what was left out while a set was read."""
+    """The faults and the omissions of reading a set."""
 
     left_out: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
@@ -100,7 +101,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceFolder:
     """A set in a folder, about to be read for a base."""
 
     kind: SourceSet
@@ -119,11 +120,11 @@ class Source:
         Raises:
             engine.SekeError: none is.
         """
-        wanted = tuple(names)
-        for name in wanted:
+        candidates = tuple(names)
+        for name in candidates:
             if (self.folder / name).is_dir():
                 return self.folder / name
-        raise SekeError(f"{self.folder}: has no folder {' or '.join(wanted)} with {what}")
+        raise SekeError(f"{self.folder}: has no folder {' or '.join(candidates)} with {what}")
 
     def pictures(self) -> Path:
         """Return the folder of the pictures.
@@ -138,17 +139,17 @@ class Source:
             raise SekeError(f"--pictures {given}: names a folder below {self.folder}")
         return self.first_of([str(given)], "its pictures")
 
-    def known(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return those of these variables that the base has, in its order.
+    def known_variables(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the variables among `names` that the base has, in its order.
 
         Raises:
             engine.SekeError: it has none of them.
         """
         wanted = set(names)
-        found = tuple(name for name in self.base.variables if name in wanted)
-        if not found:
+        present = tuple(name for name in self.base.variables if name in wanted)
+        if not present:
             raise SekeError(f"the base {self.base.name} has none of what {self.kind.label} labels")
-        return found
+        return present
 
     def expression(self, place: str, code: str) -> tuple[str | None, bool]:
         """Return the state that a code stands for, None where the base lacks it; and whether it is kept.
@@ -171,17 +172,17 @@ class Source:
         return name, True
 
     def units(self, coded: Mapping[str, bool | None]) -> dict[str, int]:
-        """Return what is known of the base's action units, where some code is known of these.
+        """Return action unit -> 1 or 0, of those that the base has and that are coded.
 
         A code that hides units leaves them unknown, unless they are coded as active beside it.
         """
         hidden = {name for code in self.base.codes.values() if coded.get(code.name) for name in code.hides}
-        found = {}
+        labels = {}
         for name, active in coded.items():
             if active is None or name not in self.base.variables or (name in hidden and not active):
                 continue
-            found[name] = int(active)
-        return found
+            labels[name] = int(active)
+        return labels
 
 
 def unit(number: int) -> str:
@@ -205,7 +206,7 @@ def whole(place: str, text: str) -> int:
 
 
 def real(place: str, text: str, unknown: float | None) -> float | None:
-    """Return a number from -1 to 1, None where it is what stands for nothing known.
+    """Return a number from -1 to 1, None where it is the set's mark for unknown.
 
     Raises:
         engine.SekeError: none.
@@ -245,21 +246,21 @@ def cells_of(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 def numbered_pictures(folder: Path) -> dict[int, str]:
     """Return the names of a folder's pictures by the last number in each; none where it is missing."""
-    found: dict[int, str] = {}
+    by_number: dict[int, str] = {}
     if not folder.is_dir():
-        return found
+        return by_number
     for name in sorted(os.listdir(folder)):
         stem, ending = os.path.splitext(name)
         numbers = NUMBER.findall(stem)
         if ending.lower() in ENDINGS and numbers:
-            found.setdefault(int(numbers[-1]), name)
-    return found
+            by_number.setdefault(int(numbers[-1]), name)
+    return by_number
 
 
-def checked(tally: Tally, read: Callable[..., Result], *told: Any) -> Result | None:
-    """Return what is read of what was told; None where there is a fault, which is noted."""
+def read_or_note(tally: Tally, read: Callable[..., Result], *arguments: Any) -> Result | None:
+    """Return what `read` makes of the arguments; None where it raises a fault, which is noted."""
     try:
-        return read(*told)
+        return read(*arguments)
     except SekeError as error:
         tally.fault(error)
         return None

@@ -12,20 +12,21 @@ import re
 from typing import TYPE_CHECKING
 
 from engine import SekeError
-from seke.datasets.common import Frame, Layout, checked, lines_of, numbered_pictures, unit, whole
+from seke.datasets.common import Frame, SetContents, lines_of, numbered_pictures, read_or_note, unit, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from seke.datasets.common import Source
+    from seke.datasets.common import SourceFolder
 
 LABELS = ("ActionUnit_Labels",)
+# The highest intensity of an action unit (FACS: A to E).
 HIGHEST = 5
 NAME = re.compile(r"_au(\d+)\.txt", re.IGNORECASE)
 
 
-def layout(source: Source) -> Layout:
+def layout(source: SourceFolder) -> SetContents:
     """Return what a folder of DISFA holds.
 
     Raises:
@@ -34,16 +35,16 @@ def layout(source: Source) -> Layout:
     labels, pictures = source.first_of(LABELS, "its labels"), source.pictures()
     subjects: dict[str, dict[int, Path]] = {}
     for path in sorted(labels.glob("*/*.txt")):
-        met = NAME.search(path.name)
-        if met is not None:
-            subjects.setdefault(path.parent.name, {})[int(met[1])] = path
+        match = NAME.search(path.name)
+        if match is not None:
+            subjects.setdefault(path.parent.name, {})[int(match[1])] = path
     if not subjects:
         raise SekeError(f"{labels}: has no files SN001/SN001_au1.txt")
-    names = source.known(unit(number) for files in subjects.values() for number in files)
-    return Layout(names, _frames(source, pictures, subjects))
+    names = source.known_variables(unit(number) for files in subjects.values() for number in files)
+    return SetContents(names, _frames(source, pictures, subjects))
 
 
-def _frames(source: Source, pictures: Path, subjects: dict[str, dict[int, Path]]) -> Iterator[Frame]:
+def _frames(source: SourceFolder, pictures: Path, subjects: dict[str, dict[int, Path]]) -> Iterator[Frame]:
     for subject, files in subjects.items():
         coded: dict[int, dict[str, bool | None]] = {}
         for number, path in files.items():
@@ -65,19 +66,19 @@ def _frames(source: Source, pictures: Path, subjects: dict[str, dict[int, Path]]
             if name is None:
                 source.tally.leave_out("labels without a picture", f"{subject} frame {frame}")
                 continue
-            said_in = source.below(next(iter(files.values())).parent)
-            yield Frame(source.below(folder / name), subject, source.units(units), said_in)
+            label_file = source.below(next(iter(files.values())).parent)
+            yield Frame(source.below(folder / name), subject, source.units(units), label_file)
 
 
-def _intensities(source: Source, path: Path) -> Iterator[tuple[int, int]]:
+def _intensities(source: SourceFolder, path: Path) -> Iterator[tuple[int, int]]:
     """Yield frame and intensity of each line."""
     for place, line in lines_of(path):
-        told = checked(source.tally, _told, place, line)
-        if told is not None:
-            yield told
+        frame_intensity = read_or_note(source.tally, _read_line, place, line)
+        if frame_intensity is not None:
+            yield frame_intensity
 
 
-def _told(place: str, line: str) -> tuple[int, int]:
+def _read_line(place: str, line: str) -> tuple[int, int]:
     cells = line.split(",")
     if len(cells) != 2:
         raise SekeError(f"{place}: met {line[:40]!r}; allowed is frame,intensity")
@@ -95,10 +96,10 @@ def _folder_of(pictures: Path, subject: str) -> Path | None:
     """
     if (pictures / subject).is_dir():
         return pictures / subject
-    found = sorted(path for path in pictures.iterdir() if path.is_dir() and subject in path.name)
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
+    folders = sorted(path for path in pictures.iterdir() if path.is_dir() and subject in path.name)
+    if len(folders) > 1:
+        names = ", ".join(path.name for path in folders)
         raise SekeError(
             f"{pictures}: {names} may all be of {subject}; name one folder of folders with --pictures"
         )
-    return found[0] if found else None
+    return folders[0] if folders else None

@@ -1,4 +1,4 @@
-"""Picture files -> pictures as they are sent: upright, cut to what is to be seen, small, only pixels.
+"""Picture files -> pictures as they are sent: upright, cropped to the view, small, without metadata.
 
 Whatever a file says beside its pixels (EXIF, XMP, comments, profiles, thumbnails) stays here: the pixels are
 decoded and encoded anew. The same file and view give the same bytes.
@@ -37,7 +37,9 @@ MOST_CONVERTED_PIXELS = MOST_PIXELS // 2
 LARGE_PIXELS = 8_000_000  # 32 MB decoded; of larger pictures one is worked on at a time
 MOST_READS = 200_000  # of a file; 50 MB in pieces of 4 kB, which some encoders make, take some 50,000
 STRIP = 256  # rows that are converted at once, so that few of them are there twice
+# Pixels of the shorter side of a picture or a box.
 LEAST_SIDE = 16
+# Of the JPEG that is sent.
 QUALITY = 90
 WHITE = (255, 255, 255)
 
@@ -71,10 +73,10 @@ class _CountedReads(io.BufferedReader):
 
 @dataclass(frozen=True)
 class Box:
-    """Where the face is, in pixels of the upright picture."""
+    """Where the face is, in pixels of the upright picture; x and y are its upper left corner."""
 
-    left: float
-    top: float
+    x: float
+    y: float
     width: float
     height: float
 
@@ -93,25 +95,25 @@ def picture_of(path: Path, view: View, box: Box | None = None, region: str = "")
     with warnings.catch_warnings(), ExitStack() as stack:
         warnings.simplefilter("ignore")
         # Under one name, so that no earlier stage of a large picture is kept.
-        shown = _cut(_upright(_opened(path, stack), path), view, box, region, path)
+        pixels = _cut(_upright(_open(path, stack), path), view, box, region, path)
         if view.grey:
-            shown = shown.convert("L")
-        scale = view.size / max(shown.size)
+            pixels = pixels.convert("L")
+        scale = view.size / max(pixels.size)
         if scale < 1 or region:
             from PIL.Image import Resampling
 
-            size = (max(round(shown.width * scale), 1), max(round(shown.height * scale), 1))
-            shown = shown.resize(size, Resampling.LANCZOS)
-        shown = shown.convert("RGB")
+            size = (max(round(pixels.width * scale), 1), max(round(pixels.height * scale), 1))
+            pixels = pixels.resize(size, Resampling.LANCZOS)
+        pixels = pixels.convert("RGB")
         # An encoder writes what stands in `info` (comments, profiles) anew.
-        shown.info.clear()
-        made = io.BytesIO()
-        shown.save(made, "JPEG", quality=QUALITY, subsampling=0)
-    data = made.getvalue()
-    return Picture(data, "image/jpeg", *shown.size, hashlib.sha256(data).hexdigest())
+        pixels.info.clear()
+        encoded = io.BytesIO()
+        pixels.save(encoded, "JPEG", quality=QUALITY, subsampling=0)
+    data = encoded.getvalue()
+    return Picture(data, "image/jpeg", *pixels.size, hashlib.sha256(data).hexdigest())
 
 
-def _opened(path: Path, stack: ExitStack) -> Pixels:
+def _open(path: Path, stack: ExitStack) -> Pixels:
     """Open a file and decode it whole, within limits; a large one has its turn until the stack is closed."""
     from PIL import Image, UnidentifiedImageError
 
@@ -151,11 +153,11 @@ def _check_file(path: Path, status: os.stat_result) -> None:
 def _check_size(path: Path, image: Pixels) -> None:
     """Refuse by its head what is too large or too small; turned it has the same sides."""
     plain = image.mode in ("1", "L", "P") or (image.mode == "RGB" and "transparency" not in image.info)
-    most = MOST_PIXELS if plain else MOST_CONVERTED_PIXELS
+    limit = MOST_PIXELS if plain else MOST_CONVERTED_PIXELS
     shape = f"{image.width:,} x {image.height:,} pixels"
-    if image.width * image.height > most:
+    if image.width * image.height > limit:
         kind = "" if plain else f" of the kind {image.mode}"
-        raise PictureError("huge", f"{path}: has {shape}; at most {most:,} in all{kind} are read")
+        raise PictureError("huge", f"{path}: has {shape}; at most {limit:,} in all{kind} are read")
     if min(image.size) < LEAST_SIDE:
         raise PictureError("tiny", f"{path}: has {shape}; a side has {LEAST_SIDE} at least")
 
@@ -204,24 +206,24 @@ def _cut(image: Pixels, view: View, box: Box | None, region: str, path: Path) ->
     if part is None:
         aside, above = box.width * view.margin, box.height * view.margin
         edges: tuple[float, ...] = (
-            box.left - aside,
-            box.top - above,
-            box.left + box.width + aside,
-            box.top + box.height + above,
+            box.x - aside,
+            box.y - above,
+            box.x + box.width + aside,
+            box.y + box.height + above,
         )
     else:
         edges = (
-            box.left + part[0] * box.width,
-            box.top + part[1] * box.height,
-            box.left + part[2] * box.width,
-            box.top + part[3] * box.height,
+            box.x + part[0] * box.width,
+            box.y + part[1] * box.height,
+            box.x + part[2] * box.width,
+            box.y + part[3] * box.height,
         )
-    left, top = max(round(edges[0]), 0), max(round(edges[1]), 0)
-    right, bottom = min(round(edges[2]), image.width), min(round(edges[3]), image.height)
-    if min(right - left, bottom - top) < LEAST_SIDE:
+    x0, y0 = max(round(edges[0]), 0), max(round(edges[1]), 0)
+    x1, y1 = min(round(edges[2]), image.width), min(round(edges[3]), image.height)
+    if min(x1 - x0, y1 - y0) < LEAST_SIDE:
         raise PictureError("tiny", f"{path}: its box leaves fewer than {LEAST_SIDE} pixels of the picture")
-    found: Pixels = image.crop((left, top, right, bottom))
-    return found
+    cropped: Pixels = image.crop((x0, y0, x1, y1))
+    return cropped
 
 
 def view_of(base: Knowledge, name: str) -> View:

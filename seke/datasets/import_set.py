@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import Knowledge, SekeError
 from seke.datasets import affectnet, affwild2, bp4d, ckplus, disfa, rafdb
-from seke.datasets.common import Options, Source, Tally
+from seke.datasets.common import Options, SourceFolder, Tally
 from seke.datasets.manifest import BOX, is_manifest
 from seke.datasets.registry import source_sets
 from seke.files.shipped import knowledge as read_knowledge
@@ -19,11 +19,11 @@ from seke.tables.record_writer import Writer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from seke.datasets.common import Frame, Layout
+    from seke.datasets.common import Frame, SetContents
 
     Row = dict[str, Any]
 
-LAYOUTS: dict[str, Callable[[Source], Layout]] = {
+LAYOUTS: dict[str, Callable[[SourceFolder], SetContents]] = {
     "affectnet": affectnet.layout,
     "affwild2": affwild2.layout,
     "bp4d": bp4d.layout,
@@ -32,12 +32,13 @@ LAYOUTS: dict[str, Callable[[Source], Layout]] = {
     "rafdb": rafdb.layout,
 }
 ENDINGS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
-TOGETHER = 1000
+# Rows that are written at once.
+ROW_BATCH = 1000
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of a set.
+    """The result of an import: counts, and what was left out.
 
     items: pictures in the manifest. groups: how many there are, 0 where the set does not tell subjects.
     labelled: variable -> pictures with a label of it. active: binary variable -> pictures where it is active.
@@ -88,28 +89,32 @@ def import_set(
     above = _above(root, target)
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     tally = Tally()
-    source = Source(source_sets()[name], root, base, Options(**given), tally)
-    found = LAYOUTS[name](source)
+    source = SourceFolder(source_sets()[name], root, base, Options(**given), tally)
+    layout = LAYOUTS[name](source)
     counts = _Counts()
     with Writer(target) as writer:
         rows: list[Row] = []
-        for frame in _wanted(found.frames, only):
+        for frame in _select_frames(layout.frames, only):
             counts.add(frame)
-            rows.append(_row(name, frame, found, above))
-            if len(rows) == TOGETHER:
+            rows.append(_row(name, frame, layout, above))
+            if len(rows) == ROW_BATCH:
                 writer.write(rows)
                 rows = []
         tally.end()
         writer.write(rows)
         if not counts.items:
-            raise SekeError(f"{root}: no picture with a label is left{_why(tally)}")
+            raise SekeError(f"{root}: no picture with a label is left{_left_out_note(tally)}")
     return Imported(
         name,
         str(target),
         counts.items,
         len(counts.groups),
-        {one: counts.labelled[one] for one in found.variables},
-        {one: counts.active[one] for one in found.variables if base.variables[one].kind == "binary"},
+        {variable: counts.labelled[variable] for variable in layout.variables},
+        {
+            variable: counts.active[variable]
+            for variable in layout.variables
+            if base.variables[variable].kind == "binary"
+        },
         dict(tally.left_out),
         tally.examples,
         tuple(tally.notes),
@@ -145,29 +150,29 @@ def _above(folder: Path, output: Path) -> PurePosixPath:
     return PurePosixPath(inside.relative_to(home).as_posix())
 
 
-def _wanted(frames: Iterator[Frame], only: str) -> Iterator[Frame]:
+def _select_frames(frames: Iterator[Frame], only: str) -> Iterator[Frame]:
     for frame in frames:
-        if frame.labels and (not only or fnmatch(frame.path, only) or fnmatch(frame.said_in, only)):
+        if frame.labels and (not only or fnmatch(frame.path, only) or fnmatch(frame.label_file, only)):
             yield frame
 
 
-def _row(name: str, frame: Frame, found: Layout, above: PurePosixPath) -> Row:
+def _row(name: str, frame: Frame, layout: SetContents, above: PurePosixPath) -> Row:
     row: Row = {
         "path": str(above / frame.path),
         "item": f"{name}/{PurePosixPath(frame.path).with_suffix('')}",
         "group": None if frame.group is None else f"{name}/{frame.group}",
         "source": name,
     }
-    if found.boxes:
+    if layout.boxes:
         box = frame.box
         row |= (
             dict.fromkeys(BOX)
             if box is None
-            else dict(zip(BOX, (box.left, box.top, box.width, box.height), strict=True))
+            else dict(zip(BOX, (box.x, box.y, box.width, box.height), strict=True))
         )
-    return row | {variable: frame.labels.get(variable) for variable in found.variables}
+    return row | {variable: frame.labels.get(variable) for variable in layout.variables}
 
 
-def _why(tally: Tally) -> str:
-    told = ", ".join(f"{count:,} {reason}" for reason, count in tally.left_out.items())
-    return f" (left out: {told})" if told else ""
+def _left_out_note(tally: Tally) -> str:
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in tally.left_out.items())
+    return f" (left out: {reasons})" if reasons else ""

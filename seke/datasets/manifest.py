@@ -1,4 +1,4 @@
-"""Images that were named on the command line -> items: a name, a file, and what is known of each already.
+"""Images named on the command line -> items: name, file, group, box and labels.
 
 An argument is a picture, a folder (all pictures below it), a pattern with * or ?, or a manifest: a table with
 a column `path`, and any of `item`, `group`, `source` (the set it is of), `left top width height` (the face's
@@ -22,7 +22,7 @@ from seke.datasets.images import ENDINGS, Box
 from seke.files.lines import read_lines
 from seke.files.parquet import ParquetTable
 from seke.samples.csv_rows import csv_rows
-from seke.samples.schema import met, parsed
+from seke.samples.schema import describe_met, parse_json_line
 from seke.tables.label_table import BESIDE, ITEM, labels_from
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 TABLES = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
 BOX = ("left", "top", "width", "height")
-OWN = (ITEM, *BESIDE)
+ITEM_COLUMNS = (ITEM, *BESIDE)
+# Faults that are named in a message.
 MOST_FAULTS = 20
 DIGITS = re.compile(r"(\d+)")
 
@@ -68,38 +69,40 @@ def items_of(
         engine.SekeError: nothing there, paths that lead out of their folder, names that are met twice, and
             bad rows of a manifest, all at once.
     """
-    found: dict[str, Item] = {}
+    by_name: dict[str, Item] = {}
     for image in images:
-        for item in _of(str(image), base):
-            if item.name in found:
-                other = found[item.name].path
+        for item in _items_at(str(image), base):
+            if item.name in by_name:
+                earlier = by_name[item.name].path
                 hint = "give a manifest with a column `item`"
-                raise SekeError(f"{item.path}: would be item {item.name!r}, as {other} is; {hint}")
-            found[item.name] = item
-    if not found:
+                raise SekeError(f"{item.path}: would be item {item.name!r}, as {earlier} is; {hint}")
+            by_name[item.name] = item
+    if not by_name:
         raise SekeError(f"no pictures ({', '.join(ENDINGS)}) are there in {', '.join(map(str, images))}")
     if labels is not None:
-        return tuple(_joined(found.values(), labels, base))
-    return tuple(found.values())
+        return tuple(_with_labels(by_name.values(), labels, base))
+    return tuple(by_name.values())
 
 
 def is_manifest(path: Path) -> bool:
     """Whether the first row of a table names a picture; False for what cannot be read as a table."""
     try:
-        _, first = next(_rows(path), ("", {}))
+        _, first_row = next(_rows(path), ("", {}))
     except SekeError:
         return False
-    return "path" in first
+    return "path" in first_row
 
 
 def label_sample(item: Item, base: Knowledge, observer: str) -> Record:
-    """Return what the set says of an item as a sample of an observer, whose question is the broadest."""
-    question = max(base.questions.values(), key=lambda one: (len(one.variables), not one.about_one))
+    """Return an item's labels as a sample of an observer, under the broadest question."""
+    question = max(
+        base.questions.values(), key=lambda candidate: (len(candidate.variables), not candidate.about_one)
+    )
     key = {"item": item.name, "observer": observer, "question": question.name, "draw": 0}
     return {**key, "reports": dict(item.labels)}
 
 
-def _of(image: str, base: Knowledge) -> Iterator[Item]:
+def _items_at(image: str, base: Knowledge) -> Iterator[Item]:
     path = Path(image)
     if path.is_dir():
         yield from _pictures(path)
@@ -118,14 +121,16 @@ def _of(image: str, base: Knowledge) -> Iterator[Item]:
 
 def _not_a_file(path: Path) -> str:
     """Return what is wrong with a path that is neither a file nor a folder."""
-    there = "is a pipe or a device; allowed is a file or a folder"
-    return there if path.exists() else "no such file or folder"
+    problem = "is a pipe or a device; allowed is a file or a folder"
+    return problem if path.exists() else "no such file or folder"
 
 
 def _pictures(folder: Path) -> Iterator[Item]:
     """Yield the pictures below a folder; links that lead out of it are left out."""
     root = folder.resolve()
-    names = [one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.suffix.lower() in ENDINGS]
+    names = [
+        file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.suffix.lower() in ENDINGS
+    ]
     for name in sorted(names, key=_natural):
         path = folder / name
         if path.is_file() and path.resolve().is_relative_to(root):
@@ -143,18 +148,18 @@ def _manifest(path: Path, base: Knowledge) -> Iterator[Item]:
         raise SekeError(f"{path}: names no pictures")
     _check_columns(path, rows, base)
     faults: list[str] = []
-    drafts = []
+    parsed_rows = []
     for place, row in rows:
         try:
-            drafts.append((place, _draft(path, row), _labels(row)))
+            parsed_rows.append((place, _parse_item(path, row), _labels(row)))
         except SekeError as fault:
             faults.append(f"{place}: {fault}")
-    table = _table(drafts, base, faults)
+    table = _table(parsed_rows, base, faults)
     if faults:
         more = [f"... and {len(faults) - MOST_FAULTS} more"] if len(faults) > MOST_FAULTS else []
         raise AnswerError("\n".join([*faults[:MOST_FAULTS], *more]))
-    items = [draft for _, draft, _ in drafts]
-    yield from items if table is None else _joined(items, table, base)
+    items = [item for _, item, _ in parsed_rows]
+    yield from items if table is None else _with_labels(items, table, base)
 
 
 def _rows(path: Path) -> Iterator[Row]:
@@ -167,8 +172,10 @@ def _rows(path: Path) -> Iterator[Row]:
         lines = csv_rows(path)
         _, header = next(lines, (1, []))
         for number, cells in lines:
-            named = zip((column.strip() for column in header), (cell.strip() for cell in cells), strict=False)
-            yield f"{path}:{number}", {key: cell for key, cell in named if key and cell}
+            cells_by_column = zip(
+                (column.strip() for column in header), (cell.strip() for cell in cells), strict=False
+            )
+            yield f"{path}:{number}", {key: cell for key, cell in cells_by_column if key and cell}
     else:
         for first, run in read_lines(path):
             for number, line in enumerate(run, first):
@@ -177,34 +184,34 @@ def _rows(path: Path) -> Iterator[Row]:
 
 
 def _object(place: str, line: bytes) -> Record:
-    row = parsed(line, place)
+    row = parse_json_line(line, place)
     if not isinstance(row, dict):
-        raise AnswerError(f"{place}: a row is an object with named fields; {met(row)}")
+        raise AnswerError(f"{place}: a row is an object with named fields; {describe_met(row)}")
     return {key: cell for key, cell in row.items() if cell is not None}
 
 
 def _check_columns(path: Path, rows: Sequence[Row], base: Knowledge) -> None:
-    known = [*OWN, *base.variables]
+    known = [*ITEM_COLUMNS, *base.variables]
     for place, row in rows:
         for name in row:
             if name not in known:
                 hint = did_you_mean(name, known)
                 raise SekeError(
-                    f"{place}: no column is called {name!r}{hint}; besides labels: {', '.join(OWN)}"
+                    f"{place}: no column is called {name!r}{hint}; besides labels: {', '.join(ITEM_COLUMNS)}"
                 )
     if not any("path" in row for _, row in rows):
         raise SekeError(f"{path}: has no column `path`")
 
 
-def _draft(manifest: Path, row: Record) -> Item:
-    said = row.get("path")
-    if not isinstance(said, str):
+def _parse_item(manifest: Path, row: Record) -> Item:
+    path_text = row.get("path")
+    if not isinstance(path_text, str):
         raise SekeError("path: is missing")
     folder = manifest.parent.resolve()
-    path = manifest.parent / said
-    if Path(said).is_absolute() or not path.resolve().is_relative_to(folder):
-        raise SekeError(f"path: {said!r} leads out of the manifest's folder")
-    name = row.get("item", str(PurePosixPath(said).with_suffix("")))
+    path = manifest.parent / path_text
+    if Path(path_text).is_absolute() or not path.resolve().is_relative_to(folder):
+        raise SekeError(f"path: {path_text!r} leads out of the manifest's folder")
+    name = row.get("item", str(PurePosixPath(path_text).with_suffix("")))
     group, source = (None if row.get(key) is None else str(row[key]) for key in ("group", "source"))
     return Item(str(name), path, group, _box(row), source=source)
 
@@ -219,42 +226,42 @@ def _box(row: Record) -> Box | None:
         numbers = [float(row[key]) for key in BOX]
     except (TypeError, ValueError):
         raise SekeError(f"a box is four numbers, not {[row[key] for key in BOX]}") from None
-    if not all(math.isfinite(one) for one in numbers) or min(numbers[2:]) <= 0:
+    if not all(math.isfinite(number) for number in numbers) or min(numbers[2:]) <= 0:
         raise SekeError(f"a box needs a width and a height above 0, not {numbers[2]:g} and {numbers[3]:g}")
     return Box(*numbers)
 
 
 def _labels(row: Record) -> Record:
-    return {key: cell for key, cell in row.items() if key not in OWN}
+    return {key: cell for key, cell in row.items() if key not in ITEM_COLUMNS}
 
 
 def _table(
-    drafts: Iterable[tuple[str, Item, Record]], base: Knowledge, faults: list[str]
+    parsed_rows: Iterable[tuple[str, Item, Record]], base: Knowledge, faults: list[str]
 ) -> LabelTable | None:
-    """Read what a manifest says of its items as a label table; faults get the places of its rows."""
-    told = [(place, {"item": item.name, **labels}) for place, item, labels in drafts if labels]
-    if not told:
+    """Read the labels of a manifest as a label table; faults name the places of its rows."""
+    labelled = [(place, {"item": item.name, **labels}) for place, item, labels in parsed_rows if labels]
+    if not labelled:
         return None
     try:
-        return labels_from([row for _, row in told], base)
+        return labels_from([row for _, row in labelled], base)
     except AnswerError as error:
         for line in str(error).splitlines():
             record = re.match(r"record (\d+)(.*)", line)
-            faults.append(f"{told[int(record[1]) - 1][0]}{record[2]}" if record else line)
+            faults.append(f"{labelled[int(record[1]) - 1][0]}{record[2]}" if record else line)
         return None
 
 
-def _joined(items: Iterable[Item], table: LabelTable, base: Knowledge) -> Iterator[Item]:
-    """Yield the items with what a table says of them."""
-    listed = list(items)
-    gold = table.gold_of([item.name for item in listed])
-    for i, item in enumerate(listed):
+def _with_labels(items: Iterable[Item], table: LabelTable, base: Knowledge) -> Iterator[Item]:
+    """Yield the items with the labels of a table."""
+    item_list = list(items)
+    gold = table.gold_of([item.name for item in item_list])
+    for i, item in enumerate(item_list):
         known = {name: column[i] for name, column in gold.values.items() if not np.isnan(column[i])}
-        labels = dict(item.labels) | {name: _said(base, name, value) for name, value in known.items()}
+        labels = dict(item.labels) | {name: _label_value(base, name, value) for name, value in known.items()}
         yield replace(item, labels=labels)
 
 
-def _said(base: Knowledge, name: str, value: float) -> Any:
+def _label_value(base: Knowledge, name: str, value: float) -> Any:
     variable = base.variables[name]
     if variable.kind == "interval":
         return float(value)

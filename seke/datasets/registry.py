@@ -35,23 +35,30 @@ def source_sets() -> dict[str, SourceSet]:
     """Return all sets by name."""
     import yaml
 
-    told = yaml.safe_load(Path(__file__).with_name("sets.yaml").read_text("utf-8"))
+    tree = yaml.safe_load(Path(__file__).with_name("sets.yaml").read_text("utf-8"))
     return {
         name: SourceSet(
             name,
-            one["label"],
-            told["sources"][one["source"]]["cite"],
-            one.get("expressions", {}),
-            tuple(one.get("drop", ())),
-            one.get("unknown"),
-            {group: tuple(members) for group, members in one.get("scores", {}).items()},
-            tuple(one["pictures"]),
+            fields["label"],
+            tree["sources"][fields["source"]]["cite"],
+            fields.get("expressions", {}),
+            tuple(fields.get("drop", ())),
+            fields.get("unknown"),
+            {group: tuple(members) for group, members in fields.get("scores", {}).items()},
+            tuple(fields["pictures"]),
         )
-        for name, one in told["sets"].items()
+        for name, fields in tree["sets"].items()
     }
 
 
 def set_called(name: str | None) -> SourceSet | None:
     """Return the set of this name or label, however that is written; None where there is none."""
     wanted = (name or "").casefold()
-    return next((one for one in source_sets().values() if wanted in (one.name, one.label.casefold())), None)
+    return next(
+        (
+            source_set
+            for source_set in source_sets().values()
+            if wanted in (source_set.name, source_set.label.casefold())
+        ),
+        None,
+    )

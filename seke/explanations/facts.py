@@ -14,7 +14,7 @@ from seke.explanations.text import render
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.sampling.infer import batches, on_samples
-from seke.sampling.replay import checked
+from seke.sampling.replay import mark_off_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -74,7 +74,7 @@ def explain_in_session(
     seed: int = 0,
 ) -> Explanation:
     """Explain one item among samples, in a session that is ready."""
-    session = checked(session, samples)
+    session = mark_off_policy(session, samples)
     seen_items: list[str] = []
     for answers in batches(samples, session.network.knowledge, in_order=in_order):
         if item in answers.items:

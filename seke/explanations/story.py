@@ -21,7 +21,7 @@ from seke.inference.session import Session
 from seke.runs.ledger import order_of
 from seke.samples import single_samples
 from seke.sampling.infer import on_samples
-from seke.sampling.replay import checked
+from seke.sampling.replay import mark_off_policy
 from seke.tables.record_reader import holds_posteriors, posterior_record
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def story_of(
         return _run_story(sources[0], item, base, population, seed, with_facts=with_facts)
     if len(sources) == 1 and holds_posteriors(sources[0]):
         return story_of_record(posterior_record(sources[0], item), base)
-    session = on_samples(checked(Session.open(base, population, seed), sources), sources)
+    session = on_samples(mark_off_policy(Session.open(base, population, seed), sources), sources)
     return story_of_samples(session, single_samples(sources, base), item, seed, with_facts=with_facts)
 
 
@@ -125,7 +125,7 @@ def _run_story(
     from seke.runs.run_folder import POSTERIORS, SAMPLES
 
     session = session_of(folder, base, population, seed)
-    session = checked(session, folder / SAMPLES)
+    session = mark_off_policy(session, folder / SAMPLES)
     samples = single_samples([folder / SAMPLES], session.network.knowledge)
     record = posterior_record(folder / POSTERIORS, item)
     story = story_of_samples(

@@ -1,1 +1,1 @@
-"""Files as they are opened, bounded and written; every other module goes through these."""
+"""Reading files within bounds and writing them whole; every other module uses these."""

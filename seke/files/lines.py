@@ -35,15 +35,15 @@ _GZIP = b"\x1f\x8b"
 
 
 def check_expansion(name: str, unpacked: int, packed: int, largest: int = LARGEST_EXPANSION) -> None:
-    """Refuse what unpacks to far more than it takes up; both in bytes.
+    """Refuse data whose unpacked size is far above its packed size, both in bytes.
 
     Raises:
         engine.AnswerError: it does; the message begins with `name`.
     """
-    most = max(FREE_EXPANSION, largest * packed)
-    if unpacked > most:
-        met = f"{packed:,} bytes unpack to more than {most >> 20} MB: a file of repeated bytes"
-        raise AnswerError(f"{name}: {met}; allowed is {largest} times the size")
+    limit = max(FREE_EXPANSION, largest * packed)
+    if unpacked > limit:
+        problem = f"{packed:,} bytes unpack to more than {limit >> 20} MB: a file of repeated bytes"
+        raise AnswerError(f"{name}: {problem}; allowed is {largest} times the size")
 
 
 class _Counted(io.RawIOBase):
@@ -70,12 +70,12 @@ class _Counted(io.RawIOBase):
 
 
 def shown(path: str | Path) -> str:
-    """How messages name a file."""
+    """Return the name of a file in messages."""
     return "<stdin>" if str(path) == "-" else str(path)
 
 
 @contextmanager
-def _opened(
+def _open(
     path: str | Path, progress: Callable[[int], None] | None
 ) -> Iterator[tuple[IO[bytes], _Counted | None]]:
     """Yield the unpacked bytes and, where they are unpacked, the count of packed ones."""
@@ -105,9 +105,9 @@ def read_lines(
             is damaged or unpacks too far.
     """
     name = shown(path)
-    line, rest, unpacked = 1, b"", 0
+    line, unfinished, unpacked = 1, b"", 0
     try:
-        with _opened(path, progress) as (stream, packed):
+        with _open(path, progress) as (stream, packed):
             block = stream.read(BLOCK).removeprefix(_BYTE_ORDER_MARK)
             if not block and not may_be_empty:
                 raise AnswerError(f"{name}:1: the file is empty")
@@ -117,18 +117,18 @@ def read_lines(
                 if packed is not None:
                     unpacked += len(block) + LINE_BYTES * block.count(b"\n")
                     check_expansion(f"{name}:{line}", unpacked, packed.count)
-                _check(block, rest, f"{name}:", line)
+                _check(block, unfinished, f"{name}:", line)
                 complete, newline, tail = block.rpartition(b"\n")
                 if newline:
-                    lines = (rest + complete).split(b"\n")
+                    lines = (unfinished + complete).split(b"\n")
                     yield line, lines
                     line += len(lines)
-                    rest = tail
+                    unfinished = tail
                 else:
-                    rest += block
+                    unfinished += block
                 block = stream.read(BLOCK)
-            if rest:
-                yield line, [rest]
+            if unfinished:
+                yield line, [unfinished]
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         what = "is cut off here" if isinstance(error, EOFError) else "is damaged here"
         raise AnswerError(f"{name}:{line}: the gzip data {what}; get the file again") from None
@@ -136,14 +136,14 @@ def read_lines(
         raise AnswerError(_unreadable(name, error)) from None
 
 
-def _check(block: bytes, rest: bytes, name: str, line: int) -> None:
+def _check(block: bytes, unfinished: bytes, name: str, line: int) -> None:
     position = block.find(b"\0")
     if position >= 0:
         line += block.count(b"\n", 0, position)
-        met = "met a NUL byte: a binary or damaged file; allowed is text"
-        raise AnswerError(f"{name}{line}: {met}")
+        problem = "met a NUL byte: a binary or damaged file; allowed is text"
+        raise AnswerError(f"{name}{line}: {problem}")
     first = block.find(b"\n")
-    if len(rest) + (first if first >= 0 else len(block)) > LONGEST:
+    if len(unfinished) + (first if first >= 0 else len(block)) > LONGEST:
         raise AnswerError(f"{name}{line}: the line is longer than {LONGEST >> 20} MB")
 
 

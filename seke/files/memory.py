@@ -14,7 +14,7 @@ STATM = Path("/proc/self/statm")  # Linux: sizes of this process in pages, the f
 
 @contextmanager
 def memory_bound(more: int) -> Iterator[None]:
-    """Let what needs more than so many further bytes raise MemoryError; nothing where it cannot be bounded.
+    """Raise MemoryError where the block needs more than so many further bytes, if the system has bounds.
 
     The bound is of the whole process, so it is for single steps that are soon over.
     """

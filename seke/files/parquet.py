@@ -80,8 +80,8 @@ class ParquetTable:
     @cached_property
     def schema(self) -> Any:
         """Return the columns' names and types, a pyarrow schema."""
-        with self._reading(), open_file(self.path) as file:
-            return self._opened(file).schema_arrow
+        with self._as_faults(), open_file(self.path) as file:
+            return self._open(file).schema_arrow
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
         """Yield the rows, with these columns or all; columns within columns are mappings."""
@@ -120,8 +120,8 @@ class ParquetTable:
 
     def _readable(self, kind: Any) -> bool:
         types = self.arrow.types
-        listed = types.is_list(kind) or types.is_large_list(kind)
-        return self._plain(kind.value_type if listed else kind)
+        is_list = types.is_list(kind) or types.is_large_list(kind)
+        return self._plain(kind.value_type if is_list else kind)
 
     def _plain(self, kind: Any) -> bool:
         types = self.arrow.types
@@ -131,10 +131,10 @@ class ParquetTable:
 
     def _batches(self, columns: Sequence[str], *, flat: bool) -> Iterator[dict[str, list[Any]]]:
         count, unpacked = 0, 0
-        with self._reading(), open_file(self.path) as file:
+        with self._as_faults(), open_file(self.path) as file:
             size = file.seek(0, 2)
-            table = self._with_indices(file, self._opened(file))
-            used = self._used(table, columns)
+            table = self._with_indices(file, self._open(file))
+            used = self._column_numbers(table, columns)
             self._check_pages(file, table.schema, used, size)
             batch_rows = min(max(BATCH_CELLS // max(len(used), 1), 1), BATCH_ROWS)
             for batch in table.iter_batches(batch_rows, columns=columns, use_threads=False):
@@ -142,9 +142,9 @@ class ParquetTable:
                 leaves = [leaf for name, column in named for leaf in self._leaves(name, column)]
                 text = sum(self._text(name, leaf) for name, leaf in leaves)
                 if text > BATCH_TEXT:
-                    met = f"{len(batch):,} rows hold {text >> 20:,} MB of text"
+                    problem = f"{len(batch):,} rows hold {text >> 20:,} MB of text"
                     allowed = f"allowed are {BATCH_TEXT >> 20} MB"
-                    raise AnswerError(f"{self.name}: row {count + 1}: {met}; {allowed}")
+                    raise AnswerError(f"{self.name}: row {count + 1}: {problem}; {allowed}")
                 cells = sum(len(leaf) - leaf.null_count for _, leaf in leaves)
                 unpacked += text + CELL_BYTES * cells + ROW_BYTES * len(batch)
                 check_expansion(f"{self.name}: row {count + 1}", unpacked, size, EXPANSION)
@@ -155,8 +155,8 @@ class ParquetTable:
                 yield values
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Make of everything that can be wrong with a file one kind of fault."""
+    def _as_faults(self) -> Iterator[None]:
+        """Raise everything that can be wrong with a file as AnswerError."""
         arrow = self.arrow
         try:
             yield
@@ -169,7 +169,7 @@ class ParquetTable:
         except (arrow.ArrowException, ValueError, TypeError, ArithmeticError, NotImplementedError) as error:
             raise AnswerError(f"{self.name}: not a parquet file that can be read: {_plain(error)}") from None
 
-    def _opened(self, file: IO[bytes]) -> Any:
+    def _open(self, file: IO[bytes]) -> Any:
         """Return the file, of which only the footer has been read."""
         self._footer(file)
         table = self._parquet.ParquetFile(file, **_OPTIONS)
@@ -186,8 +186,8 @@ class ParquetTable:
         length = int.from_bytes(tail[:4], "little")
         longest = min(max(FREE_FOOTER, size // FOOTER_SHARE), LONGEST_FOOTER)
         if length > longest:
-            met = f"its footer has {length:,} bytes"
-            raise AnswerError(f"{self.name}: {met}; allowed are {longest:,}")
+            problem = f"its footer has {length:,} bytes"
+            raise AnswerError(f"{self.name}: {problem}; allowed are {longest:,}")
         file.seek(max(size - _TAIL - length, 0))
         return file.read(length)
 
@@ -197,27 +197,27 @@ class ParquetTable:
         texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
         return self._parquet.ParquetFile(file, metadata=table.metadata, read_dictionary=texts, **_OPTIONS)
 
-    def _used(self, table: Any, columns: Sequence[str]) -> list[int]:
+    def _column_numbers(self, table: Any, columns: Sequence[str]) -> list[int]:
         """Return the numbers of the columns in the file that these are made of."""
         wanted = set(columns)
         paths = [table.schema.column(number).path for number in range(len(table.schema))]
         return [number for number, path in enumerate(paths) if not _prefixes(path).isdisjoint(wanted)]
 
     def _check_footer(self, metadata: Any) -> None:
-        """Refuse by its footer what is too wide or in too many parts."""
+        """Refuse a file with too many columns or row groups, by its footer."""
         if metadata.num_columns > MOST_COLUMNS:
-            met = f"has {metadata.num_columns:,} columns"
-            raise AnswerError(f"{self.name}: {met}; allowed are {MOST_COLUMNS:,}")
+            problem = f"has {metadata.num_columns:,} columns"
+            raise AnswerError(f"{self.name}: {problem}; allowed are {MOST_COLUMNS:,}")
         if metadata.num_row_groups > MOST_GROUPS:
-            met = f"has {metadata.num_row_groups:,} groups of rows"
-            raise AnswerError(f"{self.name}: {met}; allowed are {MOST_GROUPS:,}")
+            problem = f"has {metadata.num_row_groups:,} groups of rows"
+            raise AnswerError(f"{self.name}: {problem}; allowed are {MOST_GROUPS:,}")
         if _OLD_WRITER.search(metadata.created_by or ""):
             raise AnswerError(
                 f"{self.name}: was written before 2013, by {metadata.created_by[:80]}; write it anew"
             )
 
     def _check_pages(self, file: IO[bytes], schema: Any, used: Sequence[int], size: int) -> None:
-        """Refuse by the headers of its pages what unpacks too far.
+        """Refuse a file that unpacks too far, by the headers of its pages.
 
         used: the numbers of the columns that are read. size: that of the file, in bytes.
         """
@@ -234,17 +234,19 @@ class ParquetTable:
                     packed += page.packed
                     members += page.values
                     if page.encoding == DELTA_BYTE_ARRAY:
-                        met = "is packed as DELTA_BYTE_ARRAY"
-                        raise AnswerError(f"{self.name}: {name}: {met}; allowed is any other encoding")
+                        problem = "is packed as DELTA_BYTE_ARRAY"
+                        raise AnswerError(f"{self.name}: {name}: {problem}; allowed is any other encoding")
                 if leaf.max_repetition_level and members > MOST_MEMBERS:
-                    met = f"its lists have {members:,} members in a group of rows"
-                    raise AnswerError(f"{self.name}: {name}: {met}; allowed are {MOST_MEMBERS:,}")
+                    problem = f"its lists have {members:,} members in a group of rows"
+                    raise AnswerError(f"{self.name}: {name}: {problem}; allowed are {MOST_MEMBERS:,}")
             packed = min(packed, size)
             total = sum(unpacked.values())
             if total > max(LARGEST_GROUP, GROUP_EXPANSION * packed):
-                met = f"{packed:,} bytes unpack to {total >> 20:,} MB, most of them of this column"
+                problem = f"{packed:,} bytes unpack to {total >> 20:,} MB, most of them of this column"
                 allowed = f"allowed is {GROUP_EXPANSION} times the size"
-                raise AnswerError(f"{self.name}: {max(unpacked, key=unpacked.__getitem__)}: {met}; {allowed}")
+                raise AnswerError(
+                    f"{self.name}: {max(unpacked, key=unpacked.__getitem__)}: {problem}; {allowed}"
+                )
 
     def _leaves(self, name: str, column: Any) -> Iterator[tuple[str, Any]]:
         """Yield the columns within a column of a batch, and the members of lists."""
@@ -269,8 +271,8 @@ class ParquetTable:
         lengths = compute.binary_length(column if indices is None else column.take(compute.unique(indices)))
         longest = compute.max(lengths).as_py() or 0
         if longest > LONGEST_TEXT:
-            met = f"met a text of {longest:,} bytes"
-            raise AnswerError(f"{self.name}: {name}: {met}; allowed are {LONGEST_TEXT:,}")
+            problem = f"met a text of {longest:,} bytes"
+            raise AnswerError(f"{self.name}: {name}: {problem}; allowed are {LONGEST_TEXT:,}")
         if indices is not None:
             return int(compute.sum(compute.binary_length(column).take(indices)).as_py() or 0)
         return int(compute.sum(lengths).as_py() or 0)
@@ -283,7 +285,7 @@ class ParquetTable:
             cells = zip(*(self._values(inner) for inner in column.flatten()), strict=True)
             rows: list[Any] = [dict(zip(names, row, strict=True)) for row in cells]
             if column.null_count:
-                rows = [row if there else None for row, there in zip(rows, column.is_valid(), strict=True)]
+                rows = [row if valid else None for row, valid in zip(rows, column.is_valid(), strict=True)]
             return rows
         if not types.is_dictionary(column.type):
             return list(column.to_pylist())

@@ -21,7 +21,7 @@ MOST_NODES = 50_000  # keys, values and lists of one file, about 1 kB each; the 
 
 
 def compose_yaml(path: Path) -> yaml.Node | None:
-    """Return the top node of a file, None where it says nothing.
+    """Return the top node of a file, None where it is empty.
 
     Raises:
         engine.KnowledgeError: what cannot be read, at its place.
@@ -54,7 +54,7 @@ def _fault(start: Place, message: str) -> Fault:
 
 
 def _check_events(path: Path, events: Iterator[yaml.Event]) -> None:
-    """Refuse aliases, which a few lines make to gigabytes, and what is too deep or too much."""
+    """Refuse aliases, which expand a few lines to gigabytes, and files that are too deep or too large."""
     import yaml
 
     depth, count = 0, 0

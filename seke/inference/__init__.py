@@ -1,1 +1,1 @@
-"""A compiled base made ready for one population, and the records that it makes of answers."""
+"""A compiled base for one population, and the posterior records that it infers from answers."""

@@ -1,4 +1,4 @@
-"""Which items of a batch a guarantee covers, and what it lets be accepted of them.
+"""The items of a batch that a guarantee covers, and the values that it allows to be accepted.
 
 An item that was answered otherwise than the calibration items is not covered: it is decided as if there were
 no guarantee. Where those were answered until the policy asked no more, nothing is accepted of an item before.
@@ -23,17 +23,22 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
     Record = dict[str, Any]
 
+# Decimal places of certified limits.
 DIGITS = 9
 
 
 @dataclass(frozen=True)
-class Covered:
-    """A guarantee and N items. outside: why it does not cover each, no text where it does. ended: (N,)."""
+class GuaranteeScope:
+    """Which of N items a guarantee covers.
+
+    outside: N texts, why it does not cover an item, empty where it does. finished: (N,) whether nothing more
+    is to be asked of an item; true of all where the guarantee was not made with items that a policy asks.
+    """
 
     base: Knowledge
     guarantee: Guarantee
     outside: tuple[str, ...]
-    ended: Mask
+    finished: Mask
 
     @classmethod
     def of(
@@ -42,25 +47,27 @@ class Covered:
         guarantee: Guarantee,
         answers: Answers,
         following: Sequence[Option | None],
-        otherwise: Mapping[str, str],
-    ) -> Covered:
-        """Compare how items were answered with how those of the calibration were.
+        off_policy: Mapping[str, str],
+    ) -> GuaranteeScope:
+        """Return the scope of a guarantee: items that were sampled as the calibration items were.
 
-        following: what is next. otherwise: in which way items were asked otherwise than the policy asks.
+        following: what is next. off_policy: item -> in which way it was asked otherwise than the policy asks.
         """
-        met = zip(answers.items, mismatches(guarantee.design, base, answers), strict=True)
-        outside = tuple(why or otherwise.get(item, "") for item, why in met)
-        asked = np.array([option is not None for option in following], dtype=bool)
-        return cls(base, guarantee, outside, ~(asked & guarantee.design.adaptive))
+        reasons = mismatches(guarantee.design, base, answers)
+        outside = tuple(
+            reason or off_policy.get(item, "") for item, reason in zip(answers.items, reasons, strict=True)
+        )
+        asks_more = np.array([option is not None for option in following], dtype=bool)
+        return cls(base, guarantee, outside, ~(asks_more & guarantee.design.adaptive))
 
     @property
     def inside(self) -> Mask:
-        """Return which items are covered, (N,)."""
-        return np.array([not why for why in self.outside], dtype=bool)
+        """Whether each item is covered, (N,)."""
+        return np.array([not reason for reason in self.outside], dtype=bool)
 
-    def decided(self, levels: Mapping[str, LevelDecision], allowed: Mask) -> dict[str, LevelDecision]:
+    def decide_levels(self, levels: Mapping[str, LevelDecision], allowed: Mask) -> dict[str, LevelDecision]:
         """Return the levels by certified thresholds where an item is covered; allowed: see `acceptable`."""
-        certified = decide_certified(self.base, self.guarantee, levels, allowed & self.ended)
+        certified = decide_certified(self.base, self.guarantee, levels, allowed & self.finished)
         return {
             name: replace(
                 level,
@@ -73,17 +80,22 @@ class Covered:
     def columns(self, name: str, level: LevelDecision) -> tuple[list[bool], list[float | None]]:
         """Return whether each acceptance of a variable is certified, and the highest risk that would be."""
         threshold = certified_thresholds(self.base.variables[name], self.guarantee, level.value)
-        shown = np.where(self.inside, threshold, np.nan)
-        limits = [None if np.isnan(one) else round(float(one), DIGITS) for one in shown]
+        thresholds = np.where(self.inside, threshold, np.nan)
+        limits = [None if np.isnan(limit) else round(float(limit), DIGITS) for limit in thresholds]
         return (level.accepted & self.inside).tolist(), limits
 
     def items(self) -> Iterator[Record]:
-        """Yield what an item's decision says of the guarantee."""
-        for why in self.outside:
-            yield {"alpha": self.guarantee.alpha, "delta": self.guarantee.delta, "holds": not why, "why": why}
+        """Yield the `guarantee` field of each item's decision."""
+        for reason in self.outside:
+            yield {
+                "alpha": self.guarantee.alpha,
+                "delta": self.guarantee.delta,
+                "holds": not reason,
+                "why": reason,
+            }
 
     def reasons(self, levels: Mapping[str, LevelDecision]) -> list[tuple[str, ...]]:
-        """Return of each item the required variables that have no certificate for their value."""
+        """Return for each item its required variables without a certificate for their value."""
         policy = self.base.policy
         required = [name for level in policy.required for name in self.base.levels[level]]
         lacking = {

@@ -18,17 +18,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine import Answers, Decisions, Diagnostics, Network, Option, Posterior, Variable
-    from seke.inference.coverage import Covered
+    from seke.inference.coverage import GuaranteeScope
 
     Floats = NDArray[np.float64]
     Record = dict[str, Any]
 
+# Decimal places of probabilities.
 DIGITS = 6
+# Probability from which the violation of a rule is shown.
 SHOWN_VIOLATION = 0.1
 FACE_LEVELS = {"expression", "affect", "action_units"}
 
 
-class Layout:
+class RecordLayout:
     """How the records of one knowledge base look."""
 
     def __init__(self, network: Network) -> None:
@@ -41,30 +43,30 @@ class Layout:
         posterior: Posterior,
         decisions: Decisions,
         diagnostics: Diagnostics,
-        covered: Covered | None = None,
+        scope: GuaranteeScope | None = None,
     ) -> list[Record]:
-        """Return one record an item; covered: which of them a guarantee covers, where one is in force."""
+        """Return one record an item; scope: what the guarantee that is in force covers, if any."""
         columns = self._columns(posterior)
-        levels = self._levels(decisions, covered)
-        promised = covered.items() if covered else iter(())
-        uncertified = covered.reasons(decisions.levels) if covered else []
+        levels = self._levels(decisions, scope)
+        promised = scope.items() if scope else iter(())
+        uncertified = scope.reasons(decisions.levels) if scope else []
         named = self._lacking(decisions), self._overruled(answers, decisions)
         details = self._diagnostics(answers, posterior, diagnostics, named)
         records = []
         for i, item in enumerate(answers.items):
-            found = {name: next(column) for name, column in columns.items()}
+            posteriors = {name: next(column) for name, column in columns.items()}
             record: Record = {"item": item}
             if self.faces:
-                record |= found
+                record |= posteriors
             else:
-                record["posteriors"] = found
+                record["posteriors"] = posteriors
             record["decision"] = {
                 "item": decisions.item[i],
                 "levels": {name: next(column) for name, column in levels.items()},
                 "next": _next(decisions.next[i]),
                 "reasons": list(decisions.reasons[i]),
             }
-            if covered:
+            if scope:
                 record["decision"]["guarantee"] = next(promised)
                 if decisions.item[i] != "accept":
                     record["decision"]["reasons"] += uncertified[i]
@@ -98,7 +100,7 @@ class Layout:
             if variable.kind == "derived"
         }
 
-    def _levels(self, decisions: Decisions, covered: Covered | None) -> dict[str, Iterator[Record]]:
+    def _levels(self, decisions: Decisions, scope: GuaranteeScope | None) -> dict[str, Iterator[Record]]:
         asked = np.array([item == "requery" for item in decisions.item])
         columns = {}
         for name, level in decisions.levels.items():
@@ -112,45 +114,45 @@ class Layout:
             ]
             columns[name] = _rows(
                 ("decision", "value", "risk", "origin", "basis", "certified", "threshold")[
-                    : 7 if covered else 5
+                    : 7 if scope else 5
                 ],
                 words.tolist(),
                 _values(variable, level.value),
                 np.round(level.risk, DIGITS).tolist(),
                 np.array(Origin.words(), dtype=object)[level.origin].tolist(),
                 bases.tolist(),
-                *(covered.columns(name, level) if covered else ()),
+                *(scope.columns(name, level) if scope else ()),
             )
         return columns
 
     def _read(self, decisions: Decisions) -> NDArray[np.bool_]:
-        """Return of which items anything was read, so that something can follow from it, (N,)."""
+        """Return which items have a reading, (N,) bool."""
         inferred = Origin.INFERRED
         known = np.stack([level.origin != inferred for level in decisions.levels.values()])
         return np.asarray(known.any(0))
 
     def _lacking(self, decisions: Decisions) -> list[list[str]]:
-        """Return of each item the binary variables that fall for want of evidence of their own."""
-        found: list[list[str]] = [[] for _ in decisions.item]
+        """Return for each item the binary variables that are rejected for lack of evidence of their own."""
+        by_item: list[list[str]] = [[] for _ in decisions.item]
         for name, level in decisions.levels.items():
             for i in np.flatnonzero(level.lacking & ~level.accepted).tolist():
-                found[i].append(name)
-        return found
+                by_item[i].append(name)
+        return by_item
 
     def _overruled(self, answers: Answers, decisions: Decisions) -> list[list[str]]:
-        """Return of each item the variables that are decided otherwise than a data set's label says.
+        """Return for each item the variables whose decision differs from the data set's label.
 
         Where labels are kept whatever is seen, those of which it is disputed.
         """
         if self.base.policy.labels_final:
             return [list(names) for names in decisions.disputed]
-        found: list[list[str]] = [[] for _ in answers.items]
-        for name, said in labels_of(self.base, answers).items():
+        by_item: list[list[str]] = [[] for _ in answers.items]
+        for name, labels in labels_of(self.base, answers).items():
             level = decisions.levels[name]
-            off = overrules(self.base.variables[name], self.base.policy, level.value, said)
-            for i in np.flatnonzero(off).tolist():
-                found[i].append(name)
-        return found
+            overruled = overrules(self.base.variables[name], self.base.policy, level.value, labels)
+            for i in np.flatnonzero(overruled).tolist():
+                by_item[i].append(name)
+        return by_item
 
     def _diagnostics(
         self,
@@ -220,14 +222,14 @@ def _values(variable: Variable, value: Floats) -> list[Any]:
 
 
 def _violations(posterior: Posterior) -> list[list[Record]]:
-    found: list[list[Record]] = [[] for _ in posterior.items]
+    by_item: list[list[Record]] = [[] for _ in posterior.items]
     items, rules = np.nonzero(posterior.violations >= SHOWN_VIOLATION)
     for i, r in zip(items.tolist(), rules.tolist(), strict=True):
         p = round(float(posterior.violations[i, r]), DIGITS)
-        found[i].append({"rule": posterior.rules[r], "probability": p})
-    for one in found:
-        one.sort(key=lambda violation: -violation["probability"])
-    return found
+        by_item[i].append({"rule": posterior.rules[r], "probability": p})
+    for violations in by_item:
+        violations.sort(key=lambda violation: -violation["probability"])
+    return by_item
 
 
 def _next(following: Option | None) -> Mapping[str, Any] | None:

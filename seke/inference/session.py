@@ -28,43 +28,43 @@ from engine import (
     thresholds_by_value,
 )
 from seke.files.shipped import cache_folder
-from seke.inference.coverage import Covered
-from seke.inference.record import Layout
+from seke.inference.coverage import GuaranteeScope
+from seke.inference.record import RecordLayout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from engine import Decisions, Diagnostics, Option, Policy, Posterior
 
-    Line = tuple[str, str, str, str | None, str]
+    ReadingKey = tuple[str, str, str, str | None, str]
     Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What is inferred of some items, what is decided about them, and what of that is guaranteed."""
+    """The posterior of some items, the decisions about them, and the scope of the guarantee."""
 
     posterior: Posterior
     diagnostics: Diagnostics
     decisions: Decisions
-    covered: Covered | None
+    scope: GuaranteeScope | None
 
 
 @dataclass(frozen=True)
 class Session:
-    """A compiled base made ready for one population; turns answers into records.
+    """A compiled base for one population; turns answers into posterior records.
 
-    guarantee: what was certified with the base, where that holds; refused: why it does not hold. otherwise:
+    guarantee: what was certified with the base, where that holds; refused: why it does not hold. off_policy:
     items that were asked otherwise than the policy asks, and in which way (see `replay`).
     """
 
     network: Network
     inference: Inference
     look_ahead: LookAhead
-    layout: Layout
+    layout: RecordLayout
     guarantee: Guarantee | None = None
     refused: tuple[str, ...] = ()
-    otherwise: Mapping[str, str] = field(default_factory=dict)
+    off_policy: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(
@@ -76,7 +76,7 @@ class Session:
         device: str = "cpu",
         threads: int = 1,
     ) -> Session:
-        """Compile a base and make it ready; device and threads are those of `engine.Inference`.
+        """Compile a base and return its session; device and threads are those of `engine.Inference`.
 
         Raises:
             engine.KnowledgeError: a base that cannot be compiled.
@@ -91,11 +91,11 @@ class Session:
         guarantee = base.guarantee
         refused = guarantee.refusals(base.digests, inference.population) if guarantee else ()
         holds = guarantee if not refused else None
-        return cls(network, inference, ahead, Layout(network), holds, refused)
+        return cls(network, inference, ahead, RecordLayout(network), holds, refused)
 
     @cached_property
     def first(self) -> Option | None:
-        """What is asked about an item of which nothing is known; None where nothing may be asked."""
+        """The first question about an item without answers; None where nothing may be asked."""
         return self.look_ahead.first(self.inference.posterior(Answers.nothing()))
 
     def with_thresholds(self, parts: Iterable[Answers]) -> Session:
@@ -115,10 +115,10 @@ class Session:
         thresholds = dict(policy.thresholds)
         for name, kept in gathered.items():
             variable = base.variables[name]
-            found = set_thresholds(variable, policy, LevelDecision.stacked(kept)) if kept else {}
-            if found:
+            risk_thresholds = set_thresholds(variable, policy, LevelDecision.stacked(kept)) if kept else {}
+            if risk_thresholds:
                 before = policy.thresholds.get(name, (policy.worst,) * len(variable.values))
-                risks = {value: one.risk for value, one in found.items()}
+                risks = {value: threshold.risk for value, threshold in risk_thresholds.items()}
                 by_value = thresholds_by_value(variable, policy.limits[name], risks)
                 thresholds[name] = tuple(map(min, before, by_value))
         return self.with_policy(replace(policy, thresholds=thresholds)) if thresholds else self
@@ -147,33 +147,39 @@ class Session:
         return decide_levels(self.network.knowledge, answers, posterior, conflict)
 
     def with_policy(self, policy: Policy) -> Session:
-        """Return the session with a policy of which a guarantee holds as of the one that it has."""
-        kept = {"guarantee": self.guarantee, "refused": self.refused, "otherwise": self.otherwise}
-        return replace(self.under(policy), **kept)  # type: ignore[arg-type]
+        """Return the session with a policy for which its guarantee holds as well."""
+        guarantee_fields = {
+            "guarantee": self.guarantee,
+            "refused": self.refused,
+            "off_policy": self.off_policy,
+        }
+        return replace(self.under(policy), **guarantee_fields)  # type: ignore[arg-type]
 
     def without(self, observers: Collection[str]) -> Session:
         """Return the session that asks nothing of these observers; what they answered counts as before."""
         if not observers:
             return self
-        old = self.look_ahead
-        return replace(self, look_ahead=LookAhead(self.network, old.observations, old.seed, observers))
+        look_ahead = self.look_ahead
+        return replace(
+            self, look_ahead=LookAhead(self.network, look_ahead.observations, look_ahead.seed, observers)
+        )
 
     def under(self, policy: Policy) -> Session:
-        """Return the same base, ready with another policy."""
+        """Return the session of the same base with another policy."""
         network = replace(self.network, knowledge=replace(self.network.knowledge, policy=policy))
         old = self.inference
         inference = Inference(network, old.population, device=old.device, threads=old.threads)
         ahead = LookAhead(network, inference.observations, self.look_ahead.seed)
-        return Session(network, inference, ahead, Layout(network))
+        return Session(network, inference, ahead, RecordLayout(network))
 
     def records(self, answers: Answers) -> list[Record]:
         """Return one posterior record an item, in the order of the items."""
         judged = self.judge(answers)
-        found = judged.posterior, judged.decisions, judged.diagnostics
-        return self.layout.records(answers, *found, judged.covered)
+        conclusions = judged.posterior, judged.decisions, judged.diagnostics
+        return self.layout.records(answers, *conclusions, judged.scope)
 
-    def judge(self, answers: Answers, may_ask: Callable[[Line], bool] | None = None) -> Judged:
-        """Infer, and decide what is accepted and what is asked next, of an unasked item what is first.
+    def judge(self, answers: Answers, may_ask: Callable[[ReadingKey], bool] | None = None) -> Judged:
+        """Infer the posterior; decide what is accepted and what is asked next.
 
         may_ask: item, observer, question, what it is about and view -> whether that may be asked next of an
         item that has answers; everything where it is left out.
@@ -188,11 +194,14 @@ class Session:
         following = self.look_ahead.next(answers, posterior, ask, may_ask)
         if not answers.samples.all():
             unasked = answers.samples == 0
-            following = tuple(self.first if new else one for new, one in zip(unasked, following, strict=True))
-        covered = None
+            following = tuple(
+                self.first if is_unasked else option
+                for is_unasked, option in zip(unasked, following, strict=True)
+            )
+        scope = None
         if self.guarantee is not None:
-            covered = Covered.of(base, self.guarantee, answers, following, self.otherwise)
-            levels = covered.decided(levels, acceptable(base, answers, diagnostics.conflict))
+            scope = GuaranteeScope.of(base, self.guarantee, answers, following, self.off_policy)
+            levels = scope.decide_levels(levels, acceptable(base, answers, diagnostics.conflict))
         disputed = disputed_labels(self.inference, answers)
         # Who contradicts the others of an item beyond what is declared of it; a label that is disputed does.
         alarm = (diagnostics.conflict < base.policy.conflict).tolist()
@@ -202,4 +211,4 @@ class Session:
         )
         named = tuple(tuple(labels) for labels in disputed)
         decisions = decide_items(base, answers, levels, following, at_odds, named)
-        return Judged(posterior, diagnostics, decisions, covered)
+        return Judged(posterior, diagnostics, decisions, scope)

@@ -27,7 +27,7 @@ from seke.inference.session import Session
 from seke.planning.gold import calibrate_on_gold
 from seke.sampling.answerers import SimulatedSource
 from seke.sampling.ceiling import ceiling
-from seke.sampling.loop import Loop, follow
+from seke.sampling.loop import Loop, run_to_completion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine import Decisions, Policy, Variable
-    from seke.sampling.loop import Standing
+    from seke.sampling.loop import LoopState
 
     Bools = NDArray[np.bool_]
     Floats = NDArray[np.float64]
@@ -166,7 +166,7 @@ def plan(
     for setting in settings:
         loop = Loop(setting.session or session.under(setting.policy))
         note = progress and _progress_of_all(progress, items * len(settings))
-        standing = follow(loop, names, source, note)
+        standing = run_to_completion(loop, names, source, note)
         rows.append(_row(base, setting, standing, values, total, price))
     nothing = Answers.unasked(names)
     about = {
@@ -319,7 +319,7 @@ def wrong_of(variable: Variable, value: Floats, gold: Floats, policy: Policy) ->
 
 
 def _row(
-    base: Knowledge, setting: Setting, standing: Standing, gold: Gold, total: int | None, price: float | None
+    base: Knowledge, setting: Setting, standing: LoopState, gold: Gold, total: int | None, price: float | None
 ) -> Record:
     decisions, policy, items = standing.decisions, setting.policy, len(standing.calls)
     wrong = {

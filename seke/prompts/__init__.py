@@ -1,4 +1,4 @@
-"""What is said to a model, and what its answers say: prompts from the knowledge, samples from the text.
+"""Prompts from the knowledge base, and sample records from a model's text.
 
 Request --prompt--> Prompt;   Choice --read--> sample record
 """

@@ -50,14 +50,14 @@ class TemplateBoundError(Exception):
 
 
 def render(text: str, words: Mapping[str, Any]) -> str:
-    """Return what a template makes of these words.
+    """Return the text of a template with these words.
 
     Raises:
         jinja2.TemplateError: no template, or a name in it that is unknown.
         TemplateBoundError: it takes too long, or makes too much.
         TypeError, ValueError, ArithmeticError, LookupError, RecursionError: what its expressions raise.
     """
-    with _bounded():
+    with _resource_bounds():
         template = _template(text)
         pieces: list[str] = []
         length = 0
@@ -75,8 +75,8 @@ def _template(text: str) -> Any:
 
 
 @contextmanager
-def _bounded() -> Iterator[None]:
-    """Let what takes too much time or memory raise TemplateBoundError."""
+def _resource_bounds() -> Iterator[None]:
+    """Raise TemplateBoundError where the block takes too much time or memory."""
     before = sys.gettrace()
     sys.settrace(_deadline(time.perf_counter() + MOST_SECONDS))
     try:
@@ -102,11 +102,11 @@ def _deadline(end: float) -> Callable[[FrameType, str, Any], Any]:
     return trace
 
 
-def _refuse(what: str, met: int, most: int, unit: str) -> NoReturn:
-    raise TemplateBoundError(f"{what} has {met:,} {unit}; allowed are {most:,}")
+def _refuse(what: str, amount: int, limit: int, unit: str) -> NoReturn:
+    raise TemplateBoundError(f"{what} has {amount:,} {unit}; allowed are {limit:,}")
 
 
-def _checked(value: Any) -> Any:
+def _check_size(value: Any) -> Any:
     """Return a value that an expression made, unless it is too large."""
     if isinstance(value, str) and len(value) > MOST_CHARACTERS:
         _refuse("a text", len(value), MOST_CHARACTERS, "characters")
@@ -129,17 +129,17 @@ def _check_entries(value: list[Any] | tuple[Any, ...] | dict[Any, Any]) -> None:
         lists += [entry for entry in inner if isinstance(entry, list | tuple | dict)]
 
 
-def _check_operands(operator: str, left: Any, right: Any) -> None:
+def _check_operands(operator: str, first: Any, second: Any) -> None:
     """Refuse a product or power whose result would be too large, before it is made."""
     if operator == "*":
-        for value, times in ((left, right), (right, left)):
+        for value, times in ((first, second), (second, first)):
             if isinstance(times, int) and isinstance(value, str | list | tuple):
                 text = isinstance(value, str)
-                most, unit = (MOST_CHARACTERS, "characters") if text else (MOST_ENTRIES, "entries")
-                if len(value) * times > most:
-                    _refuse("a product", len(value) * times, most, unit)
-    if operator == "**" and isinstance(left, int) and isinstance(right, int):
-        bits = left.bit_length() * right
+                limit, unit = (MOST_CHARACTERS, "characters") if text else (MOST_ENTRIES, "entries")
+                if len(value) * times > limit:
+                    _refuse("a product", len(value) * times, limit, unit)
+    if operator == "**" and isinstance(first, int) and isinstance(second, int):
+        bits = first.bit_length() * second
         if bits > MOST_BITS:
             _refuse("a power", bits, MOST_BITS, "bits")
 
@@ -155,15 +155,15 @@ class _Generator(CodeGenerator):
         self.write("))")
 
     def visit_List(self, node: nodes.List, frame: Any) -> None:  # noqa: N802
-        self._checked(super().visit_List, node, frame)
+        self._write_checked(super().visit_List, node, frame)
 
     def visit_Tuple(self, node: nodes.Tuple, frame: Any) -> None:  # noqa: N802
-        self._checked(super().visit_Tuple, node, frame)
+        self._write_checked(super().visit_Tuple, node, frame)
 
     def visit_Dict(self, node: nodes.Dict, frame: Any) -> None:  # noqa: N802
-        self._checked(super().visit_Dict, node, frame)
+        self._write_checked(super().visit_Dict, node, frame)
 
-    def _checked(self, visit: Callable[[Any, Any], None], node: nodes.Expr, frame: Any) -> None:
+    def _write_checked(self, visit: Callable[[Any, Any], None], node: nodes.Expr, frame: Any) -> None:
         # What is assigned to, such as `a, b` in a loop, is a tuple too.
         reads = getattr(node, "ctx", "load") == "load"
         self.write("environment.literal(" if reads else "")
@@ -178,26 +178,26 @@ class _Environment(ImmutableSandboxedEnvironment):
     def __init__(self) -> None:
         # Folding constants would compute a template's products while it is compiled.
         super().__init__(undefined=StrictUndefined, autoescape=False, optimized=False, cache_size=0)
-        self.filters = {name: _checked_filter(FILTERS[name]) for name in ALLOWED_FILTERS}
+        self.filters = {name: _bounded_filter(FILTERS[name]) for name in ALLOWED_FILTERS}
         self.filters["round"] = _round
         del self.globals["lipsum"]
 
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """Return what an operator makes of two values."""
-        _check_operands(operator, left, right)
-        return _checked(super().call_binop(context, operator, left, right))
+    def call_binop(self, context: Any, operator: str, first: Any, second: Any) -> Any:
+        """Return the result of a binary operator, within bounds."""
+        _check_operands(operator, first, second)
+        return _check_size(super().call_binop(context, operator, first, second))
 
     def call(self, context: Any, called: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """Return what a call gives."""
-        return _checked(super().call(context, called, *args, **kwargs))
+        """Return the result of a call, within bounds."""
+        return _check_size(super().call(context, called, *args, **kwargs))
 
     def concatenation(self, parts: tuple[Any, ...]) -> str:
-        """Return what `~` makes of its parts."""
-        return str(_checked("".join(map(str, parts))))
+        """Return the concatenation `~` of its parts, within bounds."""
+        return str(_check_size("".join(map(str, parts))))
 
     def literal(self, value: Any) -> Any:
         """Return a list, a tuple or a mapping that stands in a template."""
-        return _checked(value)
+        return _check_size(value)
 
 
 def _round(value: Any, precision: int = 0, method: Any = "common") -> Any:
@@ -206,9 +206,9 @@ def _round(value: Any, precision: int = 0, method: Any = "common") -> Any:
     return FILTERS["round"](value, precision, method)
 
 
-def _checked_filter(function: Callable[..., Any]) -> Callable[..., Any]:
+def _bounded_filter(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)  # which keeps jinja's mark of what is passed to it
     def checked(*args: Any, **kwargs: Any) -> Any:
-        return _checked(function(*args, **kwargs))
+        return _check_size(function(*args, **kwargs))
 
     return checked

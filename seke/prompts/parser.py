@@ -1,4 +1,4 @@
-"""A model's text -> what it says, each field by itself; what is not of the form is unread, never guessed.
+"""A model's text -> fields of a sample record; a field of another form is unread, never guessed.
 
 Texts may be hostile: whatever is in them can at most be an answer that the form allows.
 """
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
+# Characters of an answer that is read.
 LONGEST = 100_000
+# Braces of a text at which an object is looked for.
 MOST_BEGINNINGS = 64
 UNREAD = object()
 FENCED = re.compile(r"```[a-zA-Z]*\s*\n(.*?)```", re.DOTALL)
@@ -26,52 +28,54 @@ FILTERED = ("content_filter",)
 
 
 def read_choice(form: Form, choice: Choice) -> Record:
-    """Return the part of a sample record that an answer makes: levels, or a status that is not ok.
+    """Return the levels of an answer's sample record, or a status that is not ok.
 
     Fields that cannot be read are left out and named under `extra.unread`; an answer without any that can is
     `unreadable`. A refusal, the server's or its filter's, is `refused`.
     """
     if choice.refusal is not None or choice.finish in FILTERED:
         return {"status": "refused"}
-    said = parsed(choice.text)
-    if said is None:
+    fields = parse_object(choice.text)
+    if fields is None:
         return {"status": "unreadable"}
-    found: Record = {}
+    levels: Record = {}
     unread = []
-    inner = said.get("reports")
+    inner = fields.get("reports")
     for key in form.keys:
-        told = (inner if isinstance(inner, dict) else {}) if key.inside else said
-        value = _value(key, told.get(key.name, UNREAD))
+        mapping = (inner if isinstance(inner, dict) else {}) if key.inside else fields
+        value = _value(key, mapping.get(key.name, UNREAD))
         if value is UNREAD:
             unread.append(key.name)
         elif key.inside:
-            found.setdefault("reports", {})[key.name] = value
+            levels.setdefault("reports", {})[key.name] = value
         else:
-            found[key.name] = value
-    if not found:
+            levels[key.name] = value
+    if not levels:
         return {"status": "unreadable"}
-    return found | ({"extra": {"unread": unread}} if unread else {})
+    return levels | ({"extra": {"unread": unread}} if unread else {})
 
 
-def parsed(text: str) -> Record | None:
+def parse_object(text: str) -> Record | None:
     """Return the one JSON object that a text holds; None where there is none, several, or a twofold key."""
     if len(text) > LONGEST:
         return None
-    whole = _loaded(text.strip())
-    if whole is not None:
-        return whole
+    plain = _decode(text.strip())
+    if plain is not None:
+        return plain
     for candidates in (FENCED.findall(text), list(_objects(text))):
-        found = [one for one in (_loaded(part.strip()) for part in candidates) if one is not None]
-        if found:
-            return found[0] if len(found) == 1 else None
+        objects = [
+            decoded for decoded in (_decode(part.strip()) for part in candidates) if decoded is not None
+        ]
+        if objects:
+            return objects[0] if len(objects) == 1 else None
     return None
 
 
 def _objects(text: str) -> Iterator[str]:
     """Yield the outermost objects among prose."""
-    start, tried = text.find("{"), 0
-    while start >= 0 and tried < MOST_BEGINNINGS:
-        tried += 1
+    start, attempts = text.find("{"), 0
+    while start >= 0 and attempts < MOST_BEGINNINGS:
+        attempts += 1
         try:
             _, stop = json.JSONDecoder().raw_decode(text, start)
         except (ValueError, RecursionError):
@@ -81,19 +85,19 @@ def _objects(text: str) -> Iterator[str]:
         start = text.find("{", stop)
 
 
-def _loaded(text: str) -> Record | None:
+def _decode(text: str) -> Record | None:
     try:
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
 
-def _once(pairs: list[tuple[str, Any]]) -> Record:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+def _unique_keys(pairs: list[tuple[str, Any]]) -> Record:
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
         raise ValueError("a key is given twice")
-    return found
+    return mapping
 
 
 def _no_constant(name: str) -> Any:
@@ -101,12 +105,12 @@ def _no_constant(name: str) -> Any:
 
 
 def _value(key: Key, value: Any) -> Any:
-    """Return what a field says, UNREAD where it is not of the form."""
+    """Return the value of a field, UNREAD where it is not of the form."""
     match key.kind:
         case "number":
             return _number(key, value)
         case "label":
-            return _named(key, value)
+            return _match_name(key, value)
         case "ranking":
             return _ranking(key, value)
         case "list":
@@ -122,7 +126,7 @@ def _number(key: Key, value: Any) -> Any:
     return float(value) if key.low <= value <= key.high and math.isfinite(value) else UNREAD
 
 
-def _named(key: Key, value: Any) -> Any:
+def _match_name(key: Key, value: Any) -> Any:
     if not isinstance(value, str):
         return UNREAD
     folded = {name.casefold(): name for name in key.allowed}
@@ -131,7 +135,7 @@ def _named(key: Key, value: Any) -> Any:
 
 def _ranking(key: Key, value: Any) -> Any:
     if isinstance(value, str):
-        return _named(key, value)
+        return _match_name(key, value)
     named = _list(key, value)
     return named if named is not UNREAD and named else UNREAD
 
@@ -139,20 +143,20 @@ def _ranking(key: Key, value: Any) -> Any:
 def _list(key: Key, value: Any) -> Any:
     if not isinstance(value, list) or len(value) > len(key.allowed):
         return UNREAD
-    found = [_named(key, one) for one in value]
-    return found if UNREAD not in found and len(set(found)) == len(found) else UNREAD
+    names = [_match_name(key, text) for text in value]
+    return names if UNREAD not in names and len(set(names)) == len(names) else UNREAD
 
 
 def _marks(key: Key, value: Any) -> Any:
-    """Return each mark that can be read; null says that it cannot be seen."""
+    """Return name -> mark of those that can be read; null: it cannot be seen."""
     if not isinstance(value, dict):
         return UNREAD
     folded = {name.casefold(): name for name in key.members}
-    told: Record = {}
+    marks: Record = {}
     for name, mark in value.items():
         member = folded.get(name.strip().casefold())
         if member is not None and (mark is None or isinstance(mark, bool)):
-            if member in told:
+            if member in marks:
                 return UNREAD
-            told[member] = mark
-    return told or UNREAD
+            marks[member] = mark
+    return marks or UNREAD

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
+# Names of a ranking.
 PLACES = 3
 ORDER = ("marks", "list", "mark", "number", "label", "ranking")
 
@@ -68,27 +69,33 @@ def form_of(base: Knowledge, observer: str, question: str, about: str | None, kn
     Raises:
         engine.SekeError: nothing that the question asks for does this observer report.
     """
-    who, asked = base.observers[observer], base.questions[question]
-    wanted = [name for name in asked.variables if name in who.instruments and about in (None, name)]
-    wanted = [name for name in wanted if name not in known] or wanted
-    if not wanted:
+    reporter, asked_question = base.observers[observer], base.questions[question]
+    variables = [
+        name for name in asked_question.variables if name in reporter.instruments and about in (None, name)
+    ]
+    variables = [name for name in variables if name not in known] or variables
+    if not variables:
         raise SekeError(f"observer {observer} reports nothing that question {question} asks for")
-    mixed = any(base.variables[name].kind != "binary" for name in wanted)
-    keys, told = [], set[str]()
+    mixed = any(base.variables[name].kind != "binary" for name in variables)
+    keys, placed = [], set[str]()
     for field in vocabulary_of(base).fields:
-        members = tuple(name for name in wanted if name in field.members and name not in told)
+        members = tuple(name for name in variables if name in field.members and name not in placed)
         if members:
-            told |= set(members)
-            keys.append(_key(base, who, field.name, field.kind, members, mixed))
-    for name in (name for name in wanted if name not in told):
+            placed |= set(members)
+            keys.append(_key(base, reporter, field.name, field.kind, members, mixed))
+    for name in (name for name in variables if name not in placed):
         kind = base.variables[name].kind
-        one = _key(base, who, name, "mark" if kind == "binary" else kind, (name,), mixed)
-        keys.append(Key(name, one.kind, (name,), one.allowed, one.low, one.high, inside=True))
+        inner_key = _key(base, reporter, name, "mark" if kind == "binary" else kind, (name,), mixed)
+        keys.append(
+            Key(name, inner_key.kind, (name,), inner_key.allowed, inner_key.low, inner_key.high, inside=True)
+        )
     # What is seen comes before what it is called: a model that writes the name first writes the rest to fit.
     return Form(tuple(sorted(keys, key=lambda key: ORDER.index(key.kind))))
 
 
-def _key(base: Knowledge, who: Observer, name: str, kind: str, members: tuple[str, ...], mixed: bool) -> Key:
+def _key(
+    base: Knowledge, reporter: Observer, name: str, kind: str, members: tuple[str, ...], mixed: bool
+) -> Key:
     variable = base.variables[members[0]]
     if kind == "interval":
         return Key(name, "number", members, low=variable.edges[0], high=variable.edges[-1])
@@ -97,15 +104,19 @@ def _key(base: Knowledge, who: Observer, name: str, kind: str, members: tuple[st
         return Key(name, "list" if mixed else "marks", members, (*members, *(codes if mixed else ())))
     if kind == "mark":
         return Key(name, "mark", members)
-    answers = who.labels[members[0]].answers
+    answers = reporter.labels[members[0]].answers
     return Key(
-        name, "ranking" if _ranks(who.labels[members[0]], variable, base) else "label", members, answers
+        name, "ranking" if _ranks(reporter.labels[members[0]], variable, base) else "label", members, answers
     )
 
 
-def _ranks(one: LabelInstrument, variable: Variable, base: Knowledge) -> bool:
-    """Say whether it is known how the observer ranks."""
-    return variable.name == base.root and bool(one.habit or one.bonus) and len(one.answers) >= PLACES
+def _ranks(instrument: LabelInstrument, variable: Variable, base: Knowledge) -> bool:
+    """Say whether the observer's model covers rankings of the variable."""
+    return (
+        variable.name == base.root
+        and bool(instrument.habit or instrument.bonus)
+        and len(instrument.answers) >= PLACES
+    )
 
 
 def _object(properties: Mapping[str, Json]) -> Json:

@@ -45,8 +45,10 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
+# Probability of a sign given the root, from which it is a usual one, and below which it is a rare one.
 USUAL, RARE = 0.5, 0.1
-MOST_KEPT = 1000
+# Prompts that are kept.
+CACHED_PROMPTS = 1000
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -64,14 +66,14 @@ class Context:
 
 @dataclass(frozen=True)
 class Questions:
-    """The questions of a base, ready to be put. What was made once is kept: most items are asked alike."""
+    """The questions of a base as prompts and forms; both are cached, since most items are asked alike."""
 
     base: Knowledge
     _prompts: dict[Any, Prompt] = field(default_factory=dict, repr=False, compare=False)
     _forms: dict[Any, Form] = field(default_factory=dict, repr=False, compare=False)
 
     def prompt(self, request: Request, context: Context | None = None) -> Prompt:
-        """Return what is said to the model for a request.
+        """Return the prompt of a request.
 
         Raises:
             engine.KnowledgeError: a template that cannot be rendered, at its place.
@@ -80,28 +82,28 @@ class Questions:
         context = context or Context()
         key = (*request.line[1:], *map(str, context.known.items()), context.doubt)
         if key not in self._prompts:
-            if len(self._prompts) >= MOST_KEPT:
+            if len(self._prompts) >= CACHED_PROMPTS:
                 self._prompts.clear()
-            self._prompts[key] = self._made(request, context)
+            self._prompts[key] = self._make_prompt(request, context)
         return self._prompts[key]
 
-    def _made(self, request: Request, context: Context) -> Prompt:
+    def _make_prompt(self, request: Request, context: Context) -> Prompt:
         form = self.form(request, context)
         question = self.base.questions[request.question]
         if not question.prompt:
             raise SekeError(
                 f"{question.place}: question {question.name} has no `prompt`, so no model can be asked"
             )
-        text = self._rendered(question, self._words(request, context, form)).strip()
+        text = self._render(question, self._words(request, context, form)).strip()
         schema = form.schema()
-        said = json.dumps([text, schema], ensure_ascii=False, sort_keys=True)
-        return Prompt(text, schema, hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest())
+        canonical = json.dumps([text, schema], ensure_ascii=False, sort_keys=True)
+        return Prompt(text, schema, hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest())
 
     def read(self, request: Request, choice: Choice, context: Context | None = None) -> Record:
         """Return the sample record that an answer to a request makes."""
-        told = read_choice(self.form(request, context or Context()), choice)
+        levels = read_choice(self.form(request, context or Context()), choice)
         key = {"item": request.item, "observer": request.observer, "question": request.question}
-        return {**key, "view": request.view, "draw": choice.draw, **told}
+        return {**key, "view": request.view, "draw": choice.draw, **levels}
 
     def form(self, request: Request, context: Context) -> Form:
         """Return the form of an answer to a request."""
@@ -117,7 +119,7 @@ class Questions:
             engine.KnowledgeError: all templates that cannot be rendered, each at its place.
         """
         faults: list[Fault] = []
-        for request in self.every():
+        for request in self.all_requests():
             try:
                 self.prompt(request)
             except KnowledgeError as error:
@@ -127,26 +129,26 @@ class Questions:
         if faults:
             raise KnowledgeError(faults)
 
-    def every(self, item: str = "item") -> list[Request]:
+    def all_requests(self, item: str = "item") -> list[Request]:
         """Return a request of each question to each observer that the policy may ask; of those about one
         variable one.
         """
-        policy, found = self.base.policy, []
+        policy, requests = self.base.policy, []
         for observer in dict.fromkeys(name for name in (policy.ask, *policy.others) if name):
-            who = self.base.observers[observer]
+            reporter = self.base.observers[observer]
             for question in self.base.questions.values():
-                told = [name for name in question.variables if name in who.instruments]
-                if told and question.prompt:
-                    about = told[0] if question.about_one else None
+                variables = [name for name in question.variables if name in reporter.instruments]
+                if variables and question.prompt:
+                    about = variables[0] if question.about_one else None
                     view = next(iter(self.base.views), "face")
-                    found.append(Request(item, observer, question.name, about, view, 0, 1))
-        return found
+                    requests.append(Request(item, observer, question.name, about, view, 0, 1))
+        return requests
 
     def _words(self, request: Request, context: Context, form: Form) -> Record:
         asked = {name for key in form.keys for name in key.members}
         levels = [name for name, members in self.base.levels.items() if asked & set(members)]
         return {
-            **self._standing,
+            **self._knowledge_words,
             "asks": [*levels, *(name for name in self.base.variables if name in asked)],
             "known": [{"name": name, "value": value} for name, value in context.known.items()],
             "doubt": [self._entry(self.base.variables[name]) for name in context.doubt],
@@ -155,10 +157,10 @@ class Questions:
         }
 
     @cached_property
-    def _standing(self) -> Record:
-        """What templates may use of the knowledge, whatever is asked."""
+    def _knowledge_words(self) -> Record:
+        """The words that every template may use: levels, patterns and rules of the base."""
         base = self.base
-        rules = [{"name": one.name, "statement": one.statement} for one in base.rules if one.statement]
+        rules = [{"name": rule.name, "statement": rule.statement} for rule in base.rules if rule.statement]
         levels = {name: self._level(members) for name, members in base.levels.items()}
         return {"knowledge": levels, "patterns": self._patterns(), "rules": rules}
 
@@ -172,22 +174,26 @@ class Questions:
         ]
 
     def _patterns(self) -> list[Record]:
-        base, found = self.base, []
+        base, patterns = self.base, []
         cells = {name: np.array([cell.p for cell in row]) for name, row in base.cells.items()}
         for k, state in enumerate(base.variables[base.root].states):
             ranked = sorted(cells, key=lambda name: -cells[name][k])
             usual = [self._entry(base.variables[n]) for n in ranked if cells[n][k] >= USUAL]
             rare = [self._entry(base.variables[n]) for n in reversed(ranked) if cells[n][k] < RARE]
             means = base.moments[k].mean if base.moments else ()
-            told = [{"name": n, "value": round(m, 1)} for n, m in zip(base.affect, means, strict=False)]
-            found.append({"name": state, "label": state, "usual": usual, "rare": rare, "means": told})
-        return found
+            mean_values = [
+                {"name": n, "value": round(m, 1)} for n, m in zip(base.affect, means, strict=False)
+            ]
+            patterns.append(
+                {"name": state, "label": state, "usual": usual, "rare": rare, "means": mean_values}
+            )
+        return patterns
 
     def _entry(self, variable: Variable) -> Record:
         described = {"name": variable.name, "label": variable.label, "description": variable.description}
         return described | {"about": dict(variable.about)}
 
-    def _rendered(self, question: Question, words: Record) -> str:
+    def _render(self, question: Question, words: Record) -> str:
         from jinja2 import TemplateError
 
         from seke.prompts import bounded_template

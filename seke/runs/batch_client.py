@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from engine import SekeError
 from seke.runs.batch_objects import Batch, batch_of, batches_of, file_of
 from seke.vision.capabilities import Dialect
-from seke.vision.client import AgainError, AloneError, Endpoint
+from seke.vision.client import Endpoint, RetryableError, SingleChoiceError
 from seke.vision.completions import reply_from
 from seke.vision.errors import FatalError, UnansweredError
 from seke.vision.http_bodies import ANSWER_LIMIT, BodyError, decoded_json
@@ -41,14 +41,18 @@ if TYPE_CHECKING:
 MOST_LINES = 50_000
 MOST_BYTES = 200_000_000
 MARK = "seke"
-QUIET = 5.0
-POLL = 30.0
+# Seconds without a further request after which a round begins.
+QUIET_SECONDS = 5.0
+# Seconds between two looks at a batch.
+POLL_SECONDS = 30.0
 # Batches among which one is looked for, and how many come in one answer (the most that OpenAI sends).
 MOST_LISTED, PAGE = 1000, 100
-TOGETHER = 256
-PATIENCE = 40
-# Files are large: how much longer than a request they may take.
-LONGER = 10
+# Results that are kept at once.
+RESULT_BATCH = 256
+# Looks at a batch in a row that fail, or refusals of batches as too large, before the run ends.
+MOST_TRIES = 40
+# Files are large: how many times as long as a request they may take.
+FILE_TIMEOUT_FACTOR = 10
 # Bytes of one result, on the average of a file: eight answers of 8 kB, twenty times what questions ask for.
 RESULT_SIZE = 64 << 10
 # Digits of the number of a request: that of a ledger has fewer.
@@ -80,28 +84,28 @@ class Memory(Journal, Protocol):
 
 @dataclass(eq=False)
 class _Line:
-    """Some draws that wait for a batch, or are in one. body: JSON, until it is sent."""
+    """Draws of a call that wait for a batch or are in one. body: JSON, until it is sent."""
 
     call: Call
     draws: Draws
     last: bool
-    asked: Dialect
+    dialect: Dialect
     body: bytes
-    found: asyncio.Future[Reply] | None = field(default=None)
+    future: asyncio.Future[Reply] | None = field(default=None)
 
     def leave(self) -> None:
-        """Tell who waits that nothing will come."""
-        if self.found is not None:
-            self.found.cancel()
+        """Cancel the future: no answer will come."""
+        if self.future is not None:
+            self.future.cancel()
 
     def answer(self, outcome: Reply | BaseException) -> None:
         """Tell who waits."""
-        if self.found is None or self.found.done():
+        if self.future is None or self.future.done():
             return
         if isinstance(outcome, BaseException):
-            self.found.set_exception(outcome)
+            self.future.set_exception(outcome)
         else:
-            self.found.set_result(outcome)
+            self.future.set_result(outcome)
 
 
 class Batches(Endpoint):
@@ -115,8 +119,8 @@ class Batches(Endpoint):
         settings: Settings,
         *,
         prices: Prices | None = None,
-        quiet: float = QUIET,
-        poll: float = POLL,
+        quiet: float = QUIET_SECONDS,
+        poll: float = POLL_SECONDS,
         most_lines: int = MOST_LINES,
         most_bytes: int = MOST_BYTES,
         tell: Callable[[str], None] = lambda _: None,
@@ -155,22 +159,26 @@ class Batches(Endpoint):
             FatalError: nothing can be read any more.
         """
         self._memory = memory
-        await asyncio.gather(*(self._resumed(memory, name, *one) for name, one in memory.batches().items()))
+        await asyncio.gather(
+            *(self._resume_batch(memory, name, *batch) for name, batch in memory.batches().items())
+        )
 
-    async def _resumed(
+    async def _resume_batch(
         self, memory: Memory, name: str, identity: str | None, asked: Mapping[int, tuple[Call, Draws]]
     ) -> None:
         sent = {
-            number: _Line(call, draws, last=True, asked=Dialect(), body=b"")
+            number: _Line(call, draws, last=True, dialect=Dialect(), body=b"")
             for number, (call, draws) in asked.items()
         }
         if identity is None:
-            identity = await self._surely(lambda: self._named(name))
+            identity = await self._retry_or_end(lambda: self._find_batch(name))
         if identity is None:
-            await self._lost(memory, sent, Failure(0, "its batch was never begun", paid=False, retried=False))
+            await self._fail_lines(
+                memory, sent, Failure(0, "its batch was never begun", paid=False, retried=False)
+            )
             await memory.over(name)
         else:
-            await self._concluded(memory, name, identity, sent)
+            await self._conclude(memory, name, identity, sent)
 
     # Gathering ---------------------------------------------------------------------------------------
 
@@ -179,13 +187,13 @@ class Batches(Endpoint):
         if self._end is not None:
             raise self._end
         if len(draws) > 1 and not self.dialect.several:
-            raise AloneError
+            raise SingleChoiceError
         self._memory = journal  # type: ignore[assignment]
-        found: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        line = _Line(call, draws, last, self.dialect, self._body(call, draws), found)
-        self._put(line)
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        line = _Line(call, draws, last, self.dialect, self._body(call, draws), future)
+        self._enqueue(line)
         try:
-            return await found
+            return await future
         finally:
             if line in self._waiting:
                 self._waiting.remove(line)
@@ -193,39 +201,39 @@ class Batches(Endpoint):
     def _body(self, call: Call, draws: Draws) -> bytes:
         return json.dumps(self.body(call, draws, self.dialect), ensure_ascii=False).encode("utf-8", "replace")
 
-    def _put(self, line: _Line) -> None:
+    def _enqueue(self, line: _Line) -> None:
         if self._waiting and self._size + len(line.body) > self.most_bytes:
-            self._begin()
+            self._begin_round()
         self._waiting.append(line)
         self._size += len(line.body) + 100
         if self._timer is not None:
             self._timer.cancel()
         if len(self._waiting) >= self.most_lines:
-            self._begin()
+            self._begin_round()
         else:
-            self._timer = asyncio.get_running_loop().call_later(self.quiet, self._begin)
+            self._timer = asyncio.get_running_loop().call_later(self.quiet, self._begin_round)
 
-    def _begin(self) -> None:
-        """Let what waits go on its way."""
+    def _begin_round(self) -> None:
+        """Begin a round with the lines that wait."""
         lines, self._waiting, self._size = self._waiting, [], 0
         if lines and self._memory is not None:
-            task = asyncio.create_task(self._round(self._memory, lines))
+            task = asyncio.create_task(self._run_round(self._memory, lines))
             self._rounds.add(task)
             task.add_done_callback(self._rounds.discard)
 
-    async def _round(self, memory: Memory, lines: list[_Line]) -> None:
+    async def _run_round(self, memory: Memory, lines: list[_Line]) -> None:
         """Send a batch and wait for its results."""
         try:
             # Where the server takes little at once, one waits for the other.
             async with self._turn if self._crowded else nullcontext():
-                sent = await self._sent(memory, lines)
+                sent = await self._note_sent(memory, lines)
                 if sent:
                     name = f"{MARK}-{secrets.token_hex(8)}"
                     await memory.begun(name, tuple(sent), None)
-                    identity = await self._created(memory, name, sent)
+                    identity = await self._create_batch(memory, name, sent)
                     await memory.begun(name, tuple(sent), identity)
                     self.tell(f"batch {identity} of {len(sent):,} requests is on its way")
-                    await self._concluded(memory, name, identity, sent)
+                    await self._conclude(memory, name, identity, sent)
         except asyncio.CancelledError:
             for line in lines:
                 line.leave()
@@ -234,8 +242,8 @@ class Batches(Endpoint):
             for line in lines:
                 line.answer(error)
 
-    async def _sent(self, memory: Memory, lines: list[_Line]) -> dict[int, _Line]:
-        """Note each line before it leaves; those that cannot be paid for stay."""
+    async def _note_sent(self, memory: Memory, lines: list[_Line]) -> dict[int, _Line]:
+        """Note each line before it is sent; return number -> line of those that can be paid for."""
 
         async def note(line: _Line) -> tuple[int, _Line] | None:
             try:
@@ -245,9 +253,9 @@ class Batches(Endpoint):
                 line.answer(error)
                 return None
 
-        return dict(one for one in await asyncio.gather(*map(note, lines)) if one is not None)
+        return dict(noted for noted in await asyncio.gather(*map(note, lines)) if noted is not None)
 
-    async def _created(self, memory: Memory, name: str, sent: dict[int, _Line]) -> str:
+    async def _create_batch(self, memory: Memory, name: str, sent: dict[int, _Line]) -> str:
         """Upload the lines, begin a batch of them and return its identity."""
         import openai
 
@@ -258,129 +266,131 @@ class Batches(Endpoint):
         )
         for line in sent.values():
             line.body = b""
-        tried = 0
+        attempts = 0
 
         async def create() -> str:
             # A batch may exist though the answer to its creation was lost.
-            nonlocal tried
-            there = await self._named(name) if tried else None
-            tried += 1
-            if there is not None:
-                return there
-            made = await self.client.batches.with_raw_response.create(
+            nonlocal attempts
+            existing = await self._find_batch(name) if attempts else None
+            attempts += 1
+            if existing is not None:
+                return existing
+            response = await self.client.batches.with_raw_response.create(
                 input_file_id=uploaded,
                 endpoint="/v1/chat/completions",
                 completion_window="24h",
                 metadata={MARK: name},
             )
-            return batch_of(made.content, MARK).identity
+            return batch_of(response.content, MARK).identity
 
         async def upload() -> str:
             files = self.client.files.with_raw_response
-            made = await files.create(file=(f"{name}.jsonl", data), purpose="batch")
-            return file_of(made.content)
+            response = await files.create(file=(f"{name}.jsonl", data), purpose="batch")
+            return file_of(response.content)
 
         try:
-            uploaded = await self._tried(upload, LONGER)
-            return str(await self._tried(create))
+            uploaded = await self._retry(upload, FILE_TIMEOUT_FACTOR)
+            return str(await self._retry(create))
         except openai.NotFoundError:
-            await self._lost(memory, sent, Failure(404, "no batches", paid=False, retried=False))
+            await self._fail_lines(memory, sent, Failure(404, "no batches", paid=False, retried=False))
             await memory.over(name)
             raise FatalError(f"{self.where}: this server takes no batches; ask without --batch") from None
-        except (FatalError, UnansweredError, AgainError) as error:
-            why = f"the batch could not be begun: {error}"
-            if tried > 1 or (tried and isinstance(error, AgainError)):
+        except (FatalError, UnansweredError, RetryableError) as error:
+            problem = f"the batch could not be begun: {error}"
+            if attempts > 1 or (attempts and isinstance(error, RetryableError)):
                 # It may exist all the same: whoever starts again looks for it.
-                raise FatalError(f"{self.where}: {why}; start again later") from None
-            await self._lost(memory, sent, Failure(0, why, paid=False, retried=False))
+                raise FatalError(f"{self.where}: {problem}; start again later") from None
+            await self._fail_lines(memory, sent, Failure(0, problem, paid=False, retried=False))
             await memory.over(name)
-            raise error if isinstance(error, FatalError) else FatalError(f"{self.where}: {why}") from None
+            raise error if isinstance(error, FatalError) else FatalError(f"{self.where}: {problem}") from None
 
-    async def _named(self, name: str) -> str | None:
-        """Return the identity of the batch of this name, None where there is none among the latest."""
+    async def _find_batch(self, name: str) -> str | None:
+        """Return the identity of the batch of this name; None where it is not among the latest."""
         import openai
 
         options: dict[str, Any] = {}
         with suppress(openai.NotFoundError):
             for _ in range(MOST_LISTED // PAGE):
                 page = await self.client.batches.with_raw_response.list(limit=PAGE, **options)
-                listed, more = batches_of(page.content, MARK)
-                for batch in listed:
+                batches, has_more = batches_of(page.content, MARK)
+                for batch in batches:
                     if batch.name == name:
                         return batch.identity
-                if not more or not listed:
+                if not has_more or not batches:
                     break
-                options = {"after": listed[-1].identity}
+                options = {"after": batches[-1].identity}
         return None
 
     # Results -----------------------------------------------------------------------------------------
 
-    async def _concluded(self, memory: Memory, name: str, identity: str, sent: dict[int, _Line]) -> None:
-        """Wait until a batch is over and keep all that came of it."""
+    async def _conclude(self, memory: Memory, name: str, identity: str, sent: dict[int, _Line]) -> None:
+        """Wait until a batch is over and keep all of its results."""
         import openai
 
-        batch = await self._ended(identity)
-        rest, error = dict(sent), None
+        batch = await self._wait_until_over(identity)
+        unread, error = dict(sent), None
         for file in batch.files if batch is not None else ():
             # A file that is gone has no results.
             with suppress(openai.NotFoundError):
-                await self._surely(partial(self._read, memory, file, rest))
+                await self._retry_or_end(partial(self._read, memory, file, unread))
         if batch is not None and batch.status == "failed":
-            error = await self._refused_whole(memory, batch, rest)
+            error = await self._handle_refused_batch(memory, batch, unread)
         else:
             self._crowded = min(self._crowded, 1)
-            await self._without(memory, "gone" if batch is None else batch.status, rest)
+            await self._fail_missing(memory, "gone" if batch is None else batch.status, unread)
         await memory.over(name)
         self.tell(f"batch {identity} is {'gone' if batch is None else batch.status}")
         if error is not None:
             raise error
         if batch is not None and batch.input_file:
-            await self._removed(batch.input_file)
+            await self._remove_file(batch.input_file)
 
-    async def _ended(self, identity: str) -> Batch | None:
+    async def _wait_until_over(self, identity: str) -> Batch | None:
         """Return the batch once it is over; None where the server does not know it."""
         import openai
 
         in_vain = 0
         while True:
             try:
-                batch: Batch = await self._tried(partial(self._looked_at, identity))
+                batch: Batch = await self._retry(partial(self._retrieve, identity))
                 in_vain = 0
                 if batch.status in OVER:
                     return batch
             except openai.NotFoundError:
                 return None
-            except (AgainError, UnansweredError) as error:
+            except (RetryableError, UnansweredError) as error:
                 in_vain += 1
-                if in_vain >= PATIENCE:
+                if in_vain >= MOST_TRIES:
                     raise FatalError(
                         f"{self.where}: no word of batch {identity} ({error}); start again later"
                     ) from None
             await asyncio.sleep(self.poll)
 
-    async def _looked_at(self, identity: str) -> Batch:
-        said = await self.client.batches.with_raw_response.retrieve(identity)
-        return batch_of(said.content, MARK)
+    async def _retrieve(self, identity: str) -> Batch:
+        response = await self.client.batches.with_raw_response.retrieve(identity)
+        return batch_of(response.content, MARK)
 
-    async def _read(self, memory: Memory, file: str, rest: dict[int, _Line]) -> None:
-        """Keep the results in a file, and take what they answer from the rest."""
-        limit = ANSWER_LIMIT + len(rest) * RESULT_SIZE
+    async def _read(self, memory: Memory, file: str, unread: dict[int, _Line]) -> None:
+        """Keep the results in a file and remove their lines from `unread`."""
+        limit = ANSWER_LIMIT + len(unread) * RESULT_SIZE
         results: dict[int, bytes] = {}
         size = 0
 
         async def keep() -> None:
-            known = [(number, rest.pop(number), text) for number, text in results.items() if number in rest]
+            result_lines = [
+                (number, unread.pop(number), text) for number, text in results.items() if number in unread
+            ]
             results.clear()
-            await asyncio.gather(*(self._result(memory, *result) for result in known))
+            await asyncio.gather(*(self._keep_result(memory, *result) for result in result_lines))
 
         try:
             async with self.client.files.with_streaming_response.content(file) as response:
                 async for text in _lines(response, limit):
                     number = _number_of(text)
-                    if number in rest:
+                    if number in unread:
                         results[number] = text
                         size += len(text)
-                    if len(results) >= TOGETHER or size > ANSWER_LIMIT:
+                    if len(results) >= RESULT_BATCH or size > ANSWER_LIMIT:
                         await keep()
                         size = 0
         except BodyError as error:
@@ -389,59 +399,65 @@ class Batches(Endpoint):
         finally:
             await keep()
 
-    async def _result(self, memory: Memory, number: int, line: _Line, text: bytes) -> None:
-        """Keep one result and tell who waits for it."""
-        said = _loaded(text)
-        response = said["response"] if isinstance(said.get("response"), dict) else {}
+    async def _keep_result(self, memory: Memory, number: int, line: _Line, text: bytes) -> None:
+        """Keep one result and answer its line."""
+        result = _decode(text)
+        response = result["response"] if isinstance(result.get("response"), dict) else {}
         code, body = _status_of(response.get("status_code")), response.get("body")
-        if code == 200 or not (code or isinstance(said.get("error"), dict)):
+        if code == 200 or not (code or isinstance(result.get("error"), dict)):
             reply = reply_from(body, line.draws, self.prices)
             try:
                 line.answer(
-                    await self.kept(reply, text, line.call, line.asked, number, memory, last=line.last)
+                    await self.record_reply(
+                        reply, text, line.call, line.dialect, number, memory, last=line.last
+                    )
                 )
-            except AgainError as error:
+            except RetryableError as error:
                 line.answer(error)
             return
-        refusal = refusal_of(code, body) if code else refusal_of(0, said)
-        failure, raised = self.refused_by(refusal, line.asked, len(line.draws), last=line.last)
+        refusal = refusal_of(code, body) if code else refusal_of(0, result)
+        failure, raised = self.handle_refusal(refusal, line.dialect, len(line.draws), last=line.last)
         await memory.failed(number, failure)
         line.answer(raised)
 
-    async def _without(self, memory: Memory, status: str, rest: dict[int, _Line]) -> None:
-        """Account for lines of which a batch has no result."""
+    async def _fail_missing(self, memory: Memory, status: str, lines: dict[int, _Line]) -> None:
+        """Note as failed the lines that a batch has no result of."""
         # Of a batch that was completed, or is gone, what it has cost is not known.
         paid = status in ("completed", "gone")
-        why = f"its batch is {status} and has no result of it"
-        for number, line in rest.items():
-            await memory.failed(number, Failure(0, why, paid=paid, retried=not line.last))
-            line.answer(AgainError(why, 0.0, paid=paid))
+        problem = f"its batch is {status} and has no result of it"
+        for number, line in lines.items():
+            await memory.failed(number, Failure(0, problem, paid=paid, retried=not line.last))
+            line.answer(RetryableError(problem, 0.0, paid=paid))
 
-    async def _refused_whole(self, memory: Memory, batch: Batch, rest: dict[int, _Line]) -> FatalError | None:
-        """Account for a batch that was not taken; one that is too large for now comes again in parts."""
+    async def _handle_refused_batch(
+        self, memory: Memory, batch: Batch, lines: dict[int, _Line]
+    ) -> FatalError | None:
+        """Note a batch that was refused; one that was too large is sent again in parts."""
         crowded = any(code == CROWDED for code, _ in batch.errors)
         messages = dict.fromkeys(message for _, message in batch.errors)
-        why = self.without_key("; ".join(messages)[:LONGEST_MESSAGE]) or "no reason given"
-        again = crowded and self._crowded < PATIENCE
-        await self._lost(memory, rest, Failure(0, f"the batch was refused: {why}", paid=False, retried=again))
-        if not again:
-            told_so = "takes no more batches for now" if crowded else "refuses the batch"
-            return FatalError(f"{self.where}: {told_so} ({why})")
+        reason = self.without_key("; ".join(messages)[:LONGEST_MESSAGE]) or "no reason given"
+        retried = crowded and self._crowded < MOST_TRIES
+        await self._fail_lines(
+            memory, lines, Failure(0, f"the batch was refused: {reason}", paid=False, retried=retried)
+        )
+        if not retried:
+            problem = "takes no more batches for now" if crowded else "refuses the batch"
+            return FatalError(f"{self.where}: {problem} ({reason})")
         self._crowded += 1
-        self.most_lines = max(1, min(self.most_lines, len(rest)) // 2)
+        self.most_lines = max(1, min(self.most_lines, len(lines)) // 2)
         await asyncio.sleep(self.poll)
-        for line in rest.values():
-            if line.found is not None and not line.found.done():
-                line.asked = self.dialect
+        for line in lines.values():
+            if line.future is not None and not line.future.done():
+                line.dialect = self.dialect
                 line.body = self._body(line.call, line.draws)
-                self._put(line)
+                self._enqueue(line)
         return None
 
-    async def _lost(self, memory: Memory, sent: Mapping[int, _Line], failure: Failure) -> None:
+    async def _fail_lines(self, memory: Memory, sent: Mapping[int, _Line], failure: Failure) -> None:
         await asyncio.gather(*(memory.failed(number, failure) for number in sent))
 
-    async def _removed(self, file: str) -> None:
-        """Let the server keep the pictures no longer than needed."""
+    async def _remove_file(self, file: str) -> None:
+        """Delete a file at the server, so that it keeps the pictures no longer than needed."""
         import openai
 
         try:
@@ -449,27 +465,27 @@ class Batches(Endpoint):
         except openai.OpenAIError:
             return
 
-    async def _surely(self, act: Callable[[], Awaitable[Any]]) -> Any:
-        """Do something without which nothing may go on: what is there already must not be bought again.
+    async def _retry_or_end(self, act: Callable[[], Awaitable[Any]]) -> Any:
+        """Retry a step that must succeed, since results that exist must not be bought again.
 
         Raises:
             FatalError: it did not help.
         """
         try:
-            return await self._tried(act, LONGER)
-        except (AgainError, UnansweredError) as error:
+            return await self._retry(act, FILE_TIMEOUT_FACTOR)
+        except (RetryableError, UnansweredError) as error:
             raise FatalError(f"{self.where}: a batch cannot be read ({error}); start again later") from None
 
-    async def _tried(self, act: Callable[[], Awaitable[Any]], longer: float = 1) -> Any:
-        """Do something at the server, again and again while that may help.
+    async def _retry(self, act: Callable[[], Awaitable[Any]], longer: float = 1) -> Any:
+        """Do something at the server; retry while that may help.
 
         Raises:
-            openai.NotFoundError, AgainError, UnansweredError, FatalError: the server knows no such thing; it
-                did not help; it says no; it says no to everything.
+            openai.NotFoundError, RetryableError, UnansweredError, FatalError: the server knows no such thing;
+                it did not help; it says no; it says no to everything.
         """
         import openai
 
-        async for attempt in self.again():
+        async for attempt in self.retries():
             with attempt:
                 try:
                     async with asyncio.timeout(self.deadline * longer):
@@ -477,12 +493,12 @@ class Batches(Endpoint):
                 except openai.NotFoundError:
                     raise
                 except (openai.OpenAIError, OSError, BodyError) as error:
-                    raise self.failed(error, None, 1, last=True)[1] from None
+                    raise self.handle_error(error, None, 1, last=True)[1] from None
         raise AssertionError
 
 
 async def _lines(response: Any, limit: int) -> AsyncIterator[bytes]:
-    """Yield the lines of a body of at most so many bytes, each without what is longer than any answer.
+    """Yield the lines of a body of at most `limit` bytes, each cut at the longest answer.
 
     Raises:
         BodyError: the body is longer, or no results.
@@ -513,7 +529,7 @@ async def _lines(response: Any, limit: int) -> AsyncIterator[bytes]:
 
 
 def _status_of(code: Any) -> int:
-    """Return an HTTP status as a result names it; 0 of anything else."""
+    """Return the HTTP status of a result; 0 where it has none."""
     known = isinstance(code, int) and not isinstance(code, bool) and 100 <= code <= 999
     return code if known else 0
 
@@ -523,20 +539,24 @@ def _number_of(text: bytes) -> int | None:
     number = CUSTOM_ID.search(text, 0, BEFORE_ID)
     if number is not None:
         return int(number[1])
-    named = str(_loaded(text).get("custom_id", ""))
-    return int(named) if named.isascii() and named.isdigit() and len(named) <= MOST_DIGITS else None
+    custom_id = str(_decode(text).get("custom_id", ""))
+    return (
+        int(custom_id)
+        if custom_id.isascii() and custom_id.isdigit() and len(custom_id) <= MOST_DIGITS
+        else None
+    )
 
 
-def _loaded(text: bytes) -> dict[str, Any]:
+def _decode(text: bytes) -> dict[str, Any]:
     try:
-        said = decoded_json(text) if len(text) <= ANSWER_LIMIT else None
+        decoded = decoded_json(text) if len(text) <= ANSWER_LIMIT else None
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return decoded if isinstance(decoded, dict) else {}
 
 
 def fit_together(model: object, ledger: Ledger) -> None:
-    """Make a ledger ready for a model that asks in batches, or for one that does not.
+    """Set a ledger up for a model that asks in batches, or for one that does not.
 
     Raises:
         engine.SekeError: batches are on their way, and the model does not ask in batches.

@@ -1,4 +1,4 @@
-"""What a server says of files and batches -> values; whatever it says, nothing of it is trusted."""
+"""A server's descriptions of files and batches -> values. They are untrusted: every field is checked."""
 
 from __future__ import annotations
 
@@ -52,45 +52,45 @@ def batches_of(body: bytes, mark: str) -> tuple[list[Batch], bool]:
     Raises:
         BodyError: the body is no list of batches.
     """
-    said = _object(body, "list of batches")
-    if not isinstance(said.get("data"), list):
+    page = _object(body, "list of batches")
+    if not isinstance(page.get("data"), list):
         raise BodyError("the answer is no list of batches", body)
-    return [_batch(entry, mark, body) for entry in said["data"]], said.get("has_more") is True
+    return [_batch(entry, mark, body) for entry in page["data"]], page.get("has_more") is True
 
 
 def _object(body: bytes, what: str) -> dict[str, Any]:
     try:
-        said = decoded_json(body)
+        decoded = decoded_json(body)
     except ValueError:
-        said = None
-    if not isinstance(said, dict):
+        decoded = None
+    if not isinstance(decoded, dict):
         raise BodyError(f"the answer is no {what}", body)
-    return said
+    return decoded
 
 
-def _batch(said: Any, mark: str, body: bytes) -> Batch:
-    if not isinstance(said, dict) or not isinstance(said.get("status"), str):
+def _batch(fields: Any, mark: str, body: bytes) -> Batch:
+    if not isinstance(fields, dict) or not isinstance(fields.get("status"), str):
         raise BodyError("the answer is no batch", body)
-    metadata, errors = said.get("metadata"), said.get("errors")
-    named = metadata.get(mark) if isinstance(metadata, dict) else None
-    listed = errors.get("data") if isinstance(errors, dict) else None
-    files = [key for key in ("output_file_id", "error_file_id") if said.get(key) is not None]
+    metadata, errors = fields.get("metadata"), fields.get("errors")
+    name = metadata.get(mark) if isinstance(metadata, dict) else None
+    error_list = errors.get("data") if isinstance(errors, dict) else None
+    files = [key for key in ("output_file_id", "error_file_id") if fields.get(key) is not None]
     return Batch(
-        _identity(said, "id", body, "batch"),
-        said["status"][:LONGEST_IDENTITY],
-        named if isinstance(named, str) else "",
-        _identity(said, "input_file_id", body, "batch") if said.get("input_file_id") is not None else "",
-        tuple(_identity(said, key, body, "batch") for key in files if said[key] != ""),
+        _identity(fields, "id", body, "batch"),
+        fields["status"][:LONGEST_IDENTITY],
+        name if isinstance(name, str) else "",
+        _identity(fields, "input_file_id", body, "batch") if fields.get("input_file_id") is not None else "",
+        tuple(_identity(fields, key, body, "batch") for key in files if fields[key] != ""),
         tuple(
             (str(error.get("code"))[:LONGEST_IDENTITY], str(error.get("message"))[:LONGEST_MESSAGE])
-            for error in (listed if isinstance(listed, list) else ())
+            for error in (error_list if isinstance(error_list, list) else ())
             if isinstance(error, dict)
         ),
     )
 
 
-def _identity(said: dict[str, Any], key: str, body: bytes, what: str) -> str:
-    identity = said.get(key)
+def _identity(fields: dict[str, Any], key: str, body: bytes, what: str) -> str:
+    identity = fields.get(key)
     plain = isinstance(identity, str) and identity.isascii() and identity.isprintable()
     if not plain or not identity or len(identity) > LONGEST_IDENTITY or "/" in identity:
         raise BodyError(f"the answer is no {what}", body)

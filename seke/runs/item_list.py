@@ -1,4 +1,4 @@
-"""The list of a run's items: where each picture is, and what was known of it before."""
+"""The list of a run's items: the path of each picture and its labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ITEMS = "items.jsonl"
 
 
 class Known(msgspec.Struct, frozen=True):
-    """Where an item is and what was known of it before.
+    """The path, group, box and labels of an item.
 
     box: left, top, width and height of the face. picture: the digest of the pixels that were shown.
     """
@@ -37,7 +37,7 @@ def known_items(folder: Path) -> dict[str, Known]:
         OSError: there is no list.
         engine.SekeError: a line that cannot be read.
     """
-    return {one.item: one for one in decoded_lines(folder / ITEMS, Known)}
+    return {item.item: item for item in decoded_lines(folder / ITEMS, Known)}
 
 
 def decoded_lines(path: Path, kind: Any) -> Iterator[Any]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from seke.sampling.loop import Line
+    from seke.sampling.loop import ReadingKey
     from seke.vision.messages import Failure, Reply
 
     Record = dict[str, Any]
@@ -37,8 +37,10 @@ if TYPE_CHECKING:
 
 NAME = "ledger.sqlite"
 VERSION = 1
-TOGETHER = 500
-AT_ONCE = 500
+# Writes of one commit at most.
+COMMIT_BATCH = 500
+# Items of one statement; SQLite before 3.32 takes 999 parameters.
+STATEMENT_ITEMS = 500
 TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS prompts (digest TEXT PRIMARY KEY, text TEXT NOT NULL, form TEXT NOT NULL);
@@ -117,8 +119,8 @@ sum(state = 'answered' AND price IS NULL), ifnull(sum(price), 0) FROM requests r
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What was asked of a line. draws: how many; missing: those of them that no answer came to.
+class ReadingRequests:
+    """The requests of a reading. draws: how many; missing: those without an answer.
 
     prompt, picture: the digests of what was sent.
     """
@@ -195,14 +197,14 @@ class Ledger:
         self._lock = _Lock(folder / "lock")
         try:
             # One to read and one to write, so that no reader sees what is not on disk.
-            self._db, self._own = (_connected(folder / NAME) for _ in range(2))
+            self._db, self._write_db = (_connect(folder / NAME) for _ in range(2))
             self._db.executescript(TABLES)
             self._check_version()
             self._db.execute(UNKNOWN)
             newest = self._db.execute("SELECT max(number) FROM requests").fetchone()[0]
         except (sqlite3.Error, SekeError) as error:
             self._lock.release()
-            raise _in_plain_words(error, folder) from None
+            raise _ledger_error(error, folder) from None
         self._next = (newest or 0) + 1
         self._calls: dict[int, tuple[Call, float]] = {}
         self._kept: set[str] = set()
@@ -210,42 +212,42 @@ class Ledger:
         self.patient = False
         total = self.totals()
         self._spent = total.spent + total.perhaps
-        self._batches = self._on_their_way()
+        self._batches = self._pending_batches()
         self._work: queue.SimpleQueue[tuple[Work, Callable[[Any, Any], None]] | None] = queue.SimpleQueue()
         self._unwritable: Exception | None = None
         self._writer = threading.Thread(target=self._write, name="ledger", daemon=True)
         self._writer.start()
 
     def _check_version(self) -> None:
-        found = self.facts("version")
-        if not found:
+        facts = self.facts("version")
+        if not facts:
             self._db.execute("INSERT INTO facts VALUES ('version', ?)", (str(VERSION),))
-        elif int(found["version"]) > VERSION:
+        elif int(facts["version"]) > VERSION:
             raise SekeError(f"{self.folder}: was written by a newer version of seke")
 
-    def _on_their_way(self) -> dict[str, tuple[str | None, dict[int, tuple[Call, tuple[int, ...]]]]]:
-        """Return the batches that an earlier process left, and go on with what was asked in them."""
-        found: dict[str, Any] = {
+    def _pending_batches(self) -> dict[str, tuple[str | None, dict[int, tuple[Call, tuple[int, ...]]]]]:
+        """Return the batches that an earlier process left, and count their requests as sent."""
+        batches: dict[str, Any] = {
             name: (identity, {})
             for name, identity in self._db.execute("SELECT name, identity FROM batches WHERE over = 0")
         }
-        for name, _, number, *told in self._db.execute(STILL_SENT).fetchall():
-            key, (draws, prompt, picture, worst) = told[:5], told[5:]
-            asked = tuple(json.loads(draws))
-            request = Request(*_line(key), asked[0], len(asked))
-            said = self.prompt(prompt) or Prompt("", {}, prompt)
-            call = Call(request, said, Picture(b"", "", 0, 0, picture))
-            found[name][1][number] = call, asked
+        for name, _, number, *columns in self._db.execute(STILL_SENT).fetchall():
+            key, (draws, prompt, picture, worst) = columns[:5], columns[5:]
+            draw_numbers = tuple(json.loads(draws))
+            request = Request(*_line(key), draw_numbers[0], len(draw_numbers))
+            stored_prompt = self.prompt(prompt) or Prompt("", {}, prompt)
+            call = Call(request, stored_prompt, Picture(b"", "", 0, 0, picture))
+            batches[name][1][number] = call, draw_numbers
             self._calls[number] = call, worst or 0.0
             self._spent += worst or 0.0
-        return found
+        return batches
 
     def close(self) -> None:
         """End the writer and let others have the run."""
         self._work.put(None)
         self._writer.join()
         self._db.close()
-        self._own.close()
+        self._write_db.close()
         self._lock.release()
 
     # What is told to it ------------------------------------------------------------------------------
@@ -255,10 +257,10 @@ class Ledger:
         worst = worst_price or 0.0
         if self.max_cost is not None and worst_price is None:
             raise OutOfMoneyError("--max-cost cannot be kept: no price is known of what is asked")
-        while self.patient and self._calls and self._dear(worst):
+        while self.patient and self._calls and self._exceeds_max_cost(worst):
             self._waiting.append(asyncio.get_running_loop().create_future())
             await self._waiting[-1]
-        if self._dear(worst):
+        if self._exceeds_max_cost(worst):
             raise OutOfMoneyError(
                 f"the next request could pass --max-cost {self.max_cost:g}: {self._spent:.4f} USD are spent, "
                 f"may have been, or are on their way, and it can cost {worst:.4f}"
@@ -280,58 +282,58 @@ class Ledger:
                 self._kept.add(prompt.digest)
             db.execute(REQUEST, (*row, worst_price, time.time()))
 
-        await self._done(write)
+        await self._submit(write)
         return number
 
-    def _dear(self, worst: float) -> bool:
+    def _exceeds_max_cost(self, worst: float) -> bool:
         return self.max_cost is not None and self._spent + worst > self.max_cost
 
-    def _back(self, number: int, price: float | None) -> Call:
-        """Take what a request cost for what it could have cost; None where that stays unknown."""
+    def _settle_cost(self, number: int, price: float | None) -> Call:
+        """Replace a request's worst cost by its price; a price of None leaves the worst cost."""
         call, worst = self._calls.pop(number)
         self._spent += 0.0 if price is None else price - worst
-        for one in self._waiting:
-            if not one.done():
-                one.set_result(None)
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
         self._waiting.clear()
         return call
 
     async def answered(self, number: int, reply: Reply) -> None:
         """Keep what a request brought; see `messages.Journal`."""
-        call = self._back(number, reply.price)
+        call = self._settle_cost(number, reply.price)
         key = _key(call.request.line)
         rows = []
-        for one in reply.choices:
-            record = self._read(call, one)
+        for choice in reply.choices:
+            record = self._read(call, choice)
             status = record.get("status", "ok")
             text = json.dumps(record, ensure_ascii=False)
-            rows.append((*key, one.draw, number, one.text, one.finish, one.refusal, text, status))
+            rows.append((*key, choice.draw, number, choice.text, choice.finish, choice.refusal, text, status))
 
-        told = reply.model, reply.fingerprint, reply.identity
+        server_facts = reply.model, reply.fingerprint, reply.identity
         tokens = reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens
-        ended = (time.time(), *told, *tokens, reply.price, reply.seconds, number)
+        ended = (time.time(), *server_facts, *tokens, reply.price, reply.seconds, number)
 
         def write(db: sqlite3.Connection) -> None:
             db.executemany(CHOICE, rows)
             db.execute(ANSWERED, ended)
 
-        await self._done(write)
+        await self._submit(write)
 
     async def failed(self, number: int, failure: Failure) -> None:
         """Keep why a request brought nothing; see `messages.Journal`."""
-        self._back(number, None if failure.paid else 0.0)
+        self._settle_cost(number, None if failure.paid else 0.0)
         row = (time.time(), failure.code, failure.message, int(failure.paid), number)
-        await self._done(lambda db: db.execute(FAILED, row))
+        await self._submit(lambda db: db.execute(FAILED, row))
 
     async def begun(self, name: str, numbers: Sequence[int], identity: str | None) -> None:
         """Note a batch; see `batch_client.Memory`."""
         row = (name, identity, json.dumps(numbers))
-        await self._done(lambda db: db.execute(BEGUN, row))
+        await self._submit(lambda db: db.execute(BEGUN, row))
 
     async def over(self, name: str) -> None:
         """Note that a batch is over; see `batch_client.Memory`."""
         self._batches.pop(name, None)
-        await self._done(lambda db: db.execute("UPDATE batches SET over = 1 WHERE name = ?", (name,)))
+        await self._submit(lambda db: db.execute("UPDATE batches SET over = 1 WHERE name = ?", (name,)))
 
     def batches(self) -> Mapping[str, tuple[str | None, Mapping[int, tuple[Call, tuple[int, ...]]]]]:
         """Return the batches that an earlier process left on their way; see `batch_client.Memory`."""
@@ -340,7 +342,7 @@ class Ledger:
     async def settle(self, reasons: Mapping[str, str]) -> None:
         """Note that nothing more is asked about items; item -> why, beyond what its answers say."""
         rows = list(reasons.items())
-        await self._done(
+        await self._submit(
             lambda db: db.executemany("INSERT OR REPLACE INTO settled VALUES (?, ?)", rows) and None
         )
 
@@ -350,7 +352,7 @@ class Ledger:
         self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows)
 
     def pass_over_refusals(self) -> int:
-        """Let refused answers no longer count, so that they are asked for again; return how many."""
+        """Discard refused answers, so that they are asked for again; return how many."""
         where = "status = 'refused' AND passed_over = 0"
         count = int(self._db.execute(f"SELECT count(*) FROM choices WHERE {where}").fetchone()[0])
         self._db.execute(f"DELETE FROM settled WHERE item IN (SELECT item FROM choices WHERE {where})")
@@ -358,38 +360,40 @@ class Ledger:
         return count
 
     def reopen(self) -> None:
-        """Let items go on that were settled for a reason beyond their answers, which may have passed."""
+        """Reopen items that were settled for a reason beyond their answers, which may have passed."""
         self._db.execute("DELETE FROM settled WHERE reason != ''")
 
     @property
     def committed(self) -> float:
-        """What is spent, may have been, or is on its way at most, in USD."""
+        """The cost so far with the most that open and unknown requests can cost, USD."""
         return self._spent
 
     # What it tells -----------------------------------------------------------------------------------
 
     def facts(self, *names: str) -> Record:
         """Return facts of the run, those of these names or all."""
-        found = {name: json.loads(value) for name, value in self._db.execute("SELECT name, value FROM facts")}
-        return {name: value for name, value in found.items() if not names or name in names}
+        by_name = {
+            name: json.loads(value) for name, value in self._db.execute("SELECT name, value FROM facts")
+        }
+        return {name: value for name, value in by_name.items() if not names or name in names}
 
     def records(self, items: Sequence[str]) -> dict[str, list[Record]]:
         """Return the sample records of items, in the order of their lines and draws."""
-        found: dict[str, list[Record]] = defaultdict(list)
-        for item, text in self._of(RECORDS, items):
-            found[item].append(json.loads(text))
-        return found
+        by_item: dict[str, list[Record]] = defaultdict(list)
+        for item, text in self._select(RECORDS, items):
+            by_item[item].append(json.loads(text))
+        return by_item
 
-    def lines(self, items: Sequence[str]) -> dict[Line, Asked]:
-        """Return what was asked of each line of these items."""
-        came: dict[tuple[str, ...], set[int]] = defaultdict(set)
-        for *key, draw in self._of(DRAWS, items):
-            came[tuple(key)].add(draw)
-        found = {}
-        for *key, upto, prompt, picture in self._of(LINES, items):
-            missing = (draw for draw in range(upto) if draw not in came[tuple(key)])
-            found[_line(key)] = Asked(upto, tuple(missing), prompt, picture)
-        return found
+    def lines(self, items: Sequence[str]) -> dict[ReadingKey, ReadingRequests]:
+        """Return the requests of each reading of these items."""
+        received: dict[tuple[str, ...], set[int]] = defaultdict(set)
+        for *key, draw in self._select(DRAWS, items):
+            received[tuple(key)].add(draw)
+        by_line = {}
+        for *key, upto, prompt, picture in self._select(LINES, items):
+            missing = (draw for draw in range(upto) if draw not in received[tuple(key)])
+            by_line[_line(key)] = ReadingRequests(upto, tuple(missing), prompt, picture)
+        return by_line
 
     def prompt(self, digest: str) -> Prompt | None:
         """Return a prompt by its digest; None where it was never sent."""
@@ -401,45 +405,47 @@ class Ledger:
 
         observer: whose answers; those of the call's observer by default.
         """
-        item, asked, *rest = _key(call.request.line)
-        alike = (item, observer or asked, *rest, call.prompt.digest, call.picture.digest)
-        rows = self._db.execute(ALIKE, alike).fetchall()
-        wanted = set(draws)
-        return tuple(Choice(*row) for row in rows if row[0] in wanted)
+        item, call_observer, *question_key = _key(call.request.line)
+        key = (item, observer or call_observer, *question_key, call.prompt.digest, call.picture.digest)
+        rows = self._db.execute(ALIKE, key).fetchall()
+        draw_set = set(draws)
+        return tuple(Choice(*row) for row in rows if row[0] in draw_set)
 
     def reasons(self, items: Sequence[str]) -> dict[str, str]:
-        """Return of items that are settled why, beyond what their answers say."""
-        return dict(self._of("SELECT item, reason FROM settled WHERE item IN (%s)", items))
+        """Return settled item -> the reason beyond its answers; empty for none."""
+        return dict(self._select("SELECT item, reason FROM settled WHERE item IN (%s)", items))
 
     def settled(self, items: Sequence[str]) -> int:
         """Return how many of these items are settled."""
-        return sum(1 for _ in self._of("SELECT item FROM settled WHERE item IN (%s)", items))
+        return sum(1 for _ in self._select("SELECT item FROM settled WHERE item IN (%s)", items))
 
     def raw(self) -> Iterator[Record]:
         """Yield all answers as they came, as `RecordedModel` reads them."""
         names = (*KEY.split(", "), "draw", "text", "finish", "refusal")
         for row in self._db.execute(f"SELECT {', '.join(names)} FROM choices ORDER BY {KEY}, draw"):
-            told = dict(zip(names, row, strict=True))
-            yield {name: value for name, value in told.items() if value or name in ("draw", "text")}
+            record = dict(zip(names, row, strict=True))
+            yield {name: value for name, value in record.items() if value or name in ("draw", "text")}
 
     def tokens(self, items: Sequence[str], observer: str) -> list[RequestTokens]:
         """Return the tokens of requests to an observer about items, of those where the server told them."""
-        return [RequestTokens(*row) for row in self._of(TOKENS, items, observer)]
+        return [RequestTokens(*row) for row in self._select(TOKENS, items, observer)]
 
     def totals(self) -> Totals:
         """Return what the run has come to."""
         return _totals(self._db)
 
-    def _of(self, statement: str, items: Sequence[str], *more: str) -> Iterator[Any]:
+    def _select(self, statement: str, items: Sequence[str], *parameters: str) -> Iterator[Any]:
         """Yield the rows of a statement about items; more: what it takes after these."""
-        for start in range(0, len(items), AT_ONCE):
-            some = items[start : start + AT_ONCE]
-            yield from self._db.execute(statement % ", ".join("?" * len(some)), (*some, *more)).fetchall()
+        for start in range(0, len(items), STATEMENT_ITEMS):
+            batch = items[start : start + STATEMENT_ITEMS]
+            yield from self._db.execute(
+                statement % ", ".join("?" * len(batch)), (*batch, *parameters)
+            ).fetchall()
 
     # The writer --------------------------------------------------------------------------------------
 
-    async def _done(self, work: Work) -> None:
-        """Return when what is to be written is on disk."""
+    async def _submit(self, work: Work) -> None:
+        """Write in the writer's thread; return when it is on disk."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
 
@@ -456,45 +462,46 @@ class Ledger:
 
     def _write(self) -> None:
         while (first := self._work.get()) is not None:
-            waiting = [first]
-            while len(waiting) < TOGETHER:
+            pending = [first]
+            while len(pending) < COMMIT_BATCH:
                 try:
-                    more = self._work.get_nowait()
+                    entry = self._work.get_nowait()
                 except queue.Empty:
                     break
-                if more is None:
+                if entry is None:
                     self._work.put(None)
                     break
-                waiting.append(more)
+                pending.append(entry)
             try:
                 # What could not be kept once is not tried again: no further request is to leave.
-                error = self._unwritable or self._commit([work for work, _ in waiting])
+                error = self._unwritable or self._commit([work for work, _ in pending])
                 self._unwritable = error
             except Exception as fault:  # Whoever waits is told, whatever it is; this thread goes on.
                 error = AccountError(f"{self.folder}: the ledger cannot be written ({fault!r:.200})")
-            for _, tell in waiting:
+            for _, tell in pending:
                 tell(error, None)
 
     def _commit(self, works: list[Work]) -> Exception | None:
         try:
-            self._own.execute("BEGIN IMMEDIATE")
+            self._write_db.execute("BEGIN IMMEDIATE")
             for work in works:
-                work(self._own)
-            self._own.execute("COMMIT")
+                work(self._write_db)
+            self._write_db.execute("COMMIT")
         except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
             with suppress(sqlite3.Error):
-                self._own.execute("ROLLBACK")
+                self._write_db.execute("ROLLBACK")
             self._kept.clear()
             if not isinstance(error, sqlite3.Error | OSError):
                 raise
-            return AccountError(str(_in_plain_words(error, self.folder)))
+            return AccountError(str(_ledger_error(error, self.folder)))
         return None
 
 
 def _totals(db: sqlite3.Connection) -> Totals:
-    found = db.execute(OF_REQUESTS).fetchone(), db.execute(OF_CHOICES).fetchone()
-    requests, failed, unknown, prompt, answer, spent, perhaps, unpriced = (one or 0 for one in found[0])
-    answers, refused, unreadable = (one or 0 for one in found[1])
+    requests, failed, unknown, prompt, answer, spent, perhaps, unpriced = (
+        total or 0 for total in db.execute(OF_REQUESTS).fetchone()
+    )
+    answers, refused, unreadable = (total or 0 for total in db.execute(OF_CHOICES).fetchone())
     counts = requests, failed, unknown, answers, refused, unreadable, prompt, answer
     return Totals(*counts, float(spent), float(perhaps), unpriced)
 
@@ -509,7 +516,7 @@ def status_of(folder: Path) -> tuple[Record, int, Totals]:
     if not path.is_file():
         raise SekeError(f"{folder}: is no run (it has no {NAME})")
     with (
-        plainly(folder),
+        plain_errors(folder),
         closing(sqlite3.connect(f"file:{path}?mode=ro", timeout=30, uri=True)) as db,
     ):
         facts = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM facts")}
@@ -520,14 +527,14 @@ def status_of(folder: Path) -> tuple[Record, int, Totals]:
 def totals_by_observer(folder: Path) -> list[ObserverTotals]:
     """Return what was asked of each observer of a run, also while a process is at it."""
     with (
-        plainly(folder),
+        plain_errors(folder),
         closing(sqlite3.connect(f"file:{folder / NAME}?mode=ro", timeout=30, uri=True)) as db,
     ):
         return [ObserverTotals(*row) for row in db.execute(BY_OBSERVER)]
 
 
-def order_of(folder: Path, item: str) -> list[Line]:
-    """Return the line of each answer about an item in the order in which they were asked for.
+def order_of(folder: Path, item: str) -> list[ReadingKey]:
+    """Return the reading key of each answer about an item, in the order of the requests.
 
     Of a run whose ledger is not there any more nothing is known.
     """
@@ -535,14 +542,14 @@ def order_of(folder: Path, item: str) -> list[Line]:
     if not path.is_file():
         return []
     with (
-        plainly(folder),
+        plain_errors(folder),
         closing(sqlite3.connect(f"file:{path}?mode=ro", timeout=30, uri=True)) as db,
     ):
         return [_line(key) for key in db.execute(ORDER, (item,))]
 
 
-def course_of(folder: Path) -> list[tuple[Line, float | None, float | None]]:
-    """Return of each answer of a run its line, when it came (seconds since 1970) and its price, in USD.
+def course_of(folder: Path) -> list[tuple[ReadingKey, float | None, float | None]]:
+    """Return for each answer its reading key, when it came (seconds since 1970) and its price, USD.
 
     They are in the order in which they were asked for. Of a run whose ledger is not there any more nothing is
     known; the price of a request is shared by its answers.
@@ -551,14 +558,14 @@ def course_of(folder: Path) -> list[tuple[Line, float | None, float | None]]:
     if not path.is_file():
         return []
     with (
-        plainly(folder),
+        plain_errors(folder),
         closing(sqlite3.connect(f"file:{path}?mode=ro", timeout=30, uri=True)) as db,
     ):
         return [(_line(key), when, price) for *key, when, price in db.execute(EVERY)]
 
 
 class _Lock:
-    """Says who has a run; the system lets go of it when a process ends, however it ends."""
+    """The lock of a run; the system releases it when the process ends."""
 
     def __init__(self, path: Path) -> None:
         import fcntl
@@ -568,9 +575,9 @@ class _Lock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._file.seek(0)
-            who = self._file.read().strip()
+            process_id = self._file.read().strip()
             self._file.close()
-            process = f" (process {who})" if who else ""
+            process = f" (process {process_id})" if process_id else ""
             raise SekeError(
                 f"{path.parent}: another process is at this run{process}; wait for it or end it"
             ) from None
@@ -583,7 +590,7 @@ class _Lock:
         self._file.close()
 
 
-def _connected(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
@@ -591,8 +598,8 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def plainly(folder: Path) -> Iterator[None]:
-    """Say in plain words what is wrong with a run's ledger.
+def plain_errors(folder: Path) -> Iterator[None]:
+    """Raise errors of SQLite as errors in plain words.
 
     Raises:
         engine.SekeError: where SQLite cannot read or write.
@@ -600,10 +607,10 @@ def plainly(folder: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise _in_plain_words(error, folder) from None
+        raise _ledger_error(error, folder) from None
 
 
-def _in_plain_words(error: Exception, folder: Path) -> SekeError:
+def _ledger_error(error: Exception, folder: Path) -> SekeError:
     if isinstance(error, SekeError):
         return error
     if "full" in str(error):
@@ -614,11 +621,11 @@ def _in_plain_words(error: Exception, folder: Path) -> SekeError:
     return SekeError(f"{folder / NAME}: cannot be used ({error})")
 
 
-def _key(line: Line) -> tuple[str, str, str, str, str]:
+def _key(line: ReadingKey) -> tuple[str, str, str, str, str]:
     item, observer, question, about, view = line
     return item, observer, question, about or "", view
 
 
-def _line(key: Sequence[str]) -> Line:
+def _line(key: Sequence[str]) -> ReadingKey:
     item, observer, question, about, view = key
     return item, observer, question, about or None, view

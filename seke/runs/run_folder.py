@@ -13,7 +13,7 @@ import msgspec
 from engine import SekeError
 from seke.runs.item_list import ITEMS, decoded_lines, known_items
 from seke.runs.ledger import NAME as LEDGER
-from seke.runs.ledger import plainly, status_of
+from seke.runs.ledger import plain_errors, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,8 +37,8 @@ MOST_PROMPTS = 3
 
 
 @dataclass(frozen=True)
-class Answered:
-    """Who answered a run.
+class AnsweringModel:
+    """A model that answered a run.
 
     model, fingerprint: as the server gave them. first, last: day of the requests, in UTC.
     """
@@ -61,7 +61,7 @@ class Run:
     facts: Mapping[str, Any]
     summary: Mapping[str, Any]
     items: Mapping[str, Known]
-    models: tuple[Answered, ...]
+    models: tuple[AnsweringModel, ...]
     prompts: Mapping[str, Mapping[str, int]]
 
     @classmethod
@@ -83,9 +83,12 @@ class Run:
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise SekeError(f"{folder / SUMMARY}: cannot be read ({error})") from None
         items = known_items(folder)
-        with plainly(folder), closing(sqlite3.connect(f"file:{folder / LEDGER}?mode=ro", uri=True)) as db:
+        with (
+            plain_errors(folder),
+            closing(sqlite3.connect(f"file:{folder / LEDGER}?mode=ro", uri=True)) as db,
+        ):
             models = tuple(
-                Answered(model, mark, count, _day(first), _day(last))
+                AnsweringModel(model, mark, count, _day(first), _day(last))
                 for model, mark, count, first, last in db.execute(MODELS)
             )
             prompts: dict[str, dict[str, int]] = {}

@@ -24,10 +24,10 @@ from seke.files.lines import shown
 from seke.samples.binding import bind
 from seke.samples.columns import split
 from seke.samples.csv_rows import read_table
-from seke.samples.grouping import contiguous, gathered
+from seke.samples.grouping import gather_items, stream_items
 from seke.samples.jsonl import read_json_lines
-from seke.samples.schema import in_chunks, record_of, structured
-from seke.samples.single import SingleSamples, singled
+from seke.samples.schema import in_chunks, record_of, structure_records
+from seke.samples.single import SingleSamples, split_samples
 from seke.samples.to_engine import answers_of, arrange
 from seke.samples.vocabulary import FIXED, vocabulary_of
 
@@ -52,6 +52,7 @@ __all__ = [
     "vocabulary_of",
 ]
 
+# Samples that are gathered in memory; more go through a temporary file.
 IN_MEMORY = 400_000
 
 
@@ -79,8 +80,8 @@ def read_batches(
     prefixes = [f"{shown(path)}:" for path in paths]
     chunks = _chunks(paths, vocabulary, progress)
     sheets = (bind(chunk, vocabulary, prefixes[chunk.file]) for chunk in chunks)
-    whole = contiguous(sheets, size, prefixes) if in_order else gathered(sheets, size, in_memory)
-    return _batches((chunks, sheets, whole), vocabulary, prefixes, size)
+    gathered = stream_items(sheets, size, prefixes) if in_order else gather_items(sheets, size, in_memory)
+    return _batches((chunks, sheets, gathered), vocabulary, prefixes, size)
 
 
 def answers_from(
@@ -90,16 +91,16 @@ def answers_from(
     size: int = 2048,
     in_memory: int = IN_MEMORY,
 ) -> Iterator[Answers]:
-    """The same for samples that are mappings; messages call the third one `record 3`.
+    """Read samples that are mappings, as `read_batches` reads files; messages call the third `record 3`.
 
     No records at all are no error here: they yield nothing.
     """
     vocabulary = vocabulary_of(knowledge)
-    samples = structured(enumerate(records, 1), vocabulary, "record ")
+    samples = structure_records(enumerate(records, 1), vocabulary, "record ")
     chunks = in_chunks(0, samples)
     sheets = (bind(chunk, vocabulary, "record ") for chunk in chunks)
-    whole = gathered(sheets, size, in_memory)
-    return _batches((chunks, sheets, whole), vocabulary, ["record "], size)
+    gathered = gather_items(sheets, size, in_memory)
+    return _batches((chunks, sheets, gathered), vocabulary, ["record "], size)
 
 
 def single_samples(
@@ -107,16 +108,16 @@ def single_samples(
 ) -> SingleSamples:
     """Read samples and keep each by itself: files (paths, as `read_batches` takes them) or mappings."""
     vocabulary = vocabulary_of(knowledge)
-    given = list(samples)
-    paths = [one for one in given if isinstance(one, str | Path)]
+    sources = list(samples)
+    paths = [path for path in sources if isinstance(path, str | Path)]
     prefixes = [f"{shown(path)}:" for path in paths] or ["record "]
     if paths:
         chunks = _chunks(paths, vocabulary, None)
     else:
-        chunks = in_chunks(0, structured(enumerate(given, 1), vocabulary, "record "))
+        chunks = in_chunks(0, structure_records(enumerate(sources, 1), vocabulary, "record "))
     sheets = (bind(chunk, vocabulary, prefixes[chunk.file]) for chunk in chunks)
-    whole = list(gathered(sheets, len(given), sys.maxsize))
-    return singled(whole[0] if whole else None, vocabulary, prefixes)
+    gathered = list(gather_items(sheets, len(sources), sys.maxsize))
+    return split_samples(gathered[0] if gathered else None, vocabulary, prefixes)
 
 
 def read_records(paths: Sequence[str | Path], knowledge: Knowledge) -> list[dict[str, object]]:
@@ -127,7 +128,7 @@ def read_records(paths: Sequence[str | Path], knowledge: Knowledge) -> list[dict
     """
     single_samples(paths, knowledge)
     vocabulary = vocabulary_of(knowledge)
-    rows = (one for chunk in _chunks(paths, vocabulary, None) for one in chunk.records)
+    rows = (record for chunk in _chunks(paths, vocabulary, None) for record in chunk.records)
     return [
         {key: value for key, value in record_of(row).items() if value is not None and key != "extra"}
         for row in rows
@@ -137,7 +138,7 @@ def read_records(paths: Sequence[str | Path], knowledge: Knowledge) -> list[dict
 def only_about(
     records: Iterable[Mapping[str, Any]], knowledge: Knowledge, variables: Collection[str]
 ) -> list[dict[str, Any]]:
-    """Return sample records without what they report by keys that are of other variables alone."""
+    """Return sample records without the keys that report none of these variables."""
     fields = vocabulary_of(knowledge).fields
     keys = {*FIXED, *(field.name for field in fields if set(field.members) & set(variables))}
     return [{key: value for key, value in record.items() if key in keys} for record in records]

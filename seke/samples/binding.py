@@ -1,4 +1,4 @@
-"""Decoded records into a sheet: every name looked up, every number in its range.
+"""Decoded records -> a sheet: names are looked up, numbers are checked against their range.
 
 A chunk is worked column by column, so that a record costs no Python of its own.
 """
@@ -27,8 +27,8 @@ from seke.samples.columns import (
     pack,
     structure,
 )
-from seke.samples.columns_builder import Draft, given, looked_up, unknown
-from seke.samples.schema import ALLOWED, met, not_finite
+from seke.samples.columns_builder import SheetBuilder, filled_rows, look_up, unknown_name
+from seke.samples.schema import ALLOWED, describe_met, not_finite_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,31 +45,31 @@ LARGEST_SUM = 1.01  # of a distribution whose entries were rounded
 
 def bind(chunk: Chunk, vocabulary: Vocabulary, prefix: str) -> Sheet:
     """Check the records of a chunk and put them into columns; `prefix` begins their places."""
-    draft = Draft(chunk.records, vocabulary)
+    builder = SheetBuilder(chunk.records, vocabulary)
     for index, field in enumerate(vocabulary.fields):
         values = list(map(attrgetter(f"field_{index}"), chunk.records))
-        rows = given(values)
+        rows = filled_rows(values)
         if len(rows) < len(values):
             values = [values[row] for row in rows]
         if not values:
             continue
         if field.kind == "binary":
-            _binary_level(draft, index, field, rows, values)
+            _binary_level(builder, index, field, rows, values)
         else:
             (variable,) = field.members.values()
-            _PASSES[field.kind](draft, field.name, variable, rows, values)
-    _reports(draft)
-    entries = draft.entries()
-    status = draft.statuses(entries)
-    draft.raise_fault(prefix, chunk.lines)
+            _PASSES[field.kind](builder, field.name, variable, rows, values)
+    _reports(builder)
+    entries = builder.entries()
+    status = builder.statuses(entries)
+    builder.raise_fault(prefix, chunk.lines)
     items, item = numbered([record.item for record in chunk.records])
     views, view = numbered([record.view for record in chunk.records])
     columns = {
         "item": item,
         "view": view,
         "status": status,
-        "observer": draft.observer,
-        "question": draft.question,
+        "observer": builder.observer,
+        "question": builder.question,
         "draw": [record.draw for record in chunk.records],
         "line": chunk.lines,
         "file": chunk.file,
@@ -77,121 +77,123 @@ def bind(chunk: Chunk, vocabulary: Vocabulary, prefix: str) -> Sheet:
     return Sheet(items, views, structure(ROW, len(chunk.records), columns), entries)
 
 
-def _categorical(draft: Draft, path: str, variable: int, rows: Ints, values: list[Any]) -> None:
-    draft.check(rows, variable, lambda _: path)
+def _categorical(builder: SheetBuilder, path: str, variable: int, rows: Ints, values: list[Any]) -> None:
+    builder.check(rows, variable, lambda _: path)
     kinds = set(map(type, values))
     for kind, work in ((str, _labels), (list, _rankings), (dict, _distributions)):
         if kinds == {kind}:
-            work(draft, path, variable, rows, values)
+            work(builder, path, variable, rows, values)
         elif kind in kinds:
             picked = [at for at, value in enumerate(values) if type(value) is kind]
-            work(draft, path, variable, rows[picked], [values[at] for at in picked])
+            work(builder, path, variable, rows[picked], [values[at] for at in picked])
 
 
-def _labels(draft: Draft, path: str, variable: int, rows: Ints, values: list[str]) -> None:
-    draft.add(rows, variable, LABEL, draft.answers(variable, rows, values, lambda _: path), 1.0)
+def _labels(builder: SheetBuilder, path: str, variable: int, rows: Ints, values: list[str]) -> None:
+    builder.add(rows, variable, LABEL, builder.answers(variable, rows, values, lambda _: path), 1.0)
 
 
 def _flat(rows: Ints, values: list[Any]) -> tuple[Ints, Ints, Ints]:
-    """For collections, flattened: each entry's row, its collection and its place in that."""
+    """Return for each entry of the collections its row, its collection and its place in it, (E,) each."""
     counts = np.array(list(map(len, values)), dtype=np.int64)
     owner = np.repeat(np.arange(len(values)), counts)
     place = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
     return rows[owner], owner, place
 
 
-def _rankings(draft: Draft, path: str, variable: int, rows: Ints, values: list[list[str]]) -> None:
-    def repeated(at: int) -> str:
+def _rankings(builder: SheetBuilder, path: str, variable: int, rows: Ints, values: list[list[str]]) -> None:
+    def twice_reason(at: int) -> str:
         twice = next(name for name in values[at] if values[at].count(name) > 1)
         return f"{path}: the ranking names {twice!r} more than once"
 
     lengths = np.array(list(map(len, values)))
     different = np.array([len(set(names)) for names in values])
-    draft.note(lengths == 0, rows, lambda _: f"{path}: the ranking is empty; {_NULL}")
+    builder.note(lengths == 0, rows, lambda _: f"{path}: the ranking is empty; {_NULL}")
     names = list(chain.from_iterable(values))
     flat_rows, owner, place = _flat(rows, values)
-    answers = draft.answers(variable, flat_rows, names, lambda at: f"{path}[{place[at]}]")
-    draft.note(different < lengths, rows, repeated)
+    answers = builder.answers(variable, flat_rows, names, lambda at: f"{path}[{place[at]}]")
+    builder.note(different < lengths, rows, twice_reason)
     places = np.full((len(rows), 3), -1, dtype=np.int64)
     early = place < 3
     places[owner[early], place[early]] = answers[early]
-    draft.add(rows, variable, RANKING, pack(places))
+    builder.add(rows, variable, RANKING, pack(places))
 
 
 def _distributions(
-    draft: Draft, path: str, variable: int, rows: Ints, values: list[dict[str, float]]
+    builder: SheetBuilder, path: str, variable: int, rows: Ints, values: list[dict[str, float]]
 ) -> None:
     flat_rows, owner, _ = _flat(rows, values)
     names = list(chain.from_iterable(values))
     p = np.array(list(chain.from_iterable(map(dict.values, values))), dtype=np.float64)
-    answers = draft.answers(variable, flat_rows, names, lambda at: f"{path}.{names[at]}")
-    _check_range(draft, flat_rows, p, (0.0, 1.0), lambda at: f"{path}.{names[at]}")
+    answers = builder.answers(variable, flat_rows, names, lambda at: f"{path}.{names[at]}")
+    _check_range(builder, flat_rows, p, (0.0, 1.0), lambda at: f"{path}.{names[at]}")
     total = np.bincount(owner, weights=p, minlength=len(rows))
     allowed = f"allowed is more than 0 and at most {LARGEST_SUM}"
-    draft.note(
+    builder.note(
         ~((total > 0) & (total <= LARGEST_SUM)),
         rows,
         lambda at: f"{path}: the probabilities sum to {total[at]:.6g}; {allowed}",
     )
-    some = p > 0
-    draft.add(flat_rows[some], variable, SPREAD, answers[some], p[some])
+    positive = p > 0
+    builder.add(flat_rows[positive], variable, SPREAD, answers[positive], p[positive])
 
 
 def _check_range(
-    draft: Draft,
+    builder: SheetBuilder,
     rows: Ints,
     numbers: NDArray[np.float64],
     limits: tuple[float, float],
     path: Callable[[int], str],
 ) -> None:
     low, high = limits
-    draft.note(~np.isfinite(numbers), rows, lambda at: not_finite(path(at), float(numbers[at])))
-    draft.note(
+    builder.note(~np.isfinite(numbers), rows, lambda at: not_finite_fault(path(at), float(numbers[at])))
+    builder.note(
         ~((numbers >= low) & (numbers <= high)),
         rows,
         lambda at: f"{path(at)}: {numbers[at]:.10g} is out of range; allowed is {low:g} to {high:g}",
     )
 
 
-def _intervals(draft: Draft, path: str, variable: int, rows: Ints, values: list[float]) -> None:
-    draft.check(rows, variable, lambda _: path)
+def _intervals(builder: SheetBuilder, path: str, variable: int, rows: Ints, values: list[float]) -> None:
+    builder.check(rows, variable, lambda _: path)
     numbers = np.array(values, dtype=np.float64)
-    limits = float(draft.vocabulary.low[variable]), float(draft.vocabulary.high[variable])
-    _check_range(draft, rows, numbers, limits, lambda _: path)
-    draft.add(rows, variable, NUMBER, 0, numbers)
+    limits = float(builder.vocabulary.low[variable]), float(builder.vocabulary.high[variable])
+    _check_range(builder, rows, numbers, limits, lambda _: path)
+    builder.add(rows, variable, NUMBER, 0, numbers)
 
 
-def _binary_level(draft: Draft, index: int, field: Field, rows: Ints, values: list[Any]) -> None:
+def _binary_level(builder: SheetBuilder, index: int, field: Field, rows: Ints, values: list[Any]) -> None:
     kinds = set(map(type, values))
     if kinds == {list}:
-        _closed_world(draft, index, field, rows, values)
+        _closed_world(builder, index, field, rows, values)
         return
     lists = [at for at, value in enumerate(values) if type(value) is list]
     if lists:
-        _closed_world(draft, index, field, rows[lists], [values[at] for at in lists])
+        _closed_world(builder, index, field, rows[lists], [values[at] for at in lists])
     maps = [at for at, value in enumerate(values) if type(value) is dict]
-    _mappings(draft, field, rows[maps], [values[at] for at in maps])
+    _mappings(builder, field, rows[maps], [values[at] for at in maps])
 
 
-def _closed_world(draft: Draft, index: int, field: Field, rows: Ints, values: list[list[str]]) -> None:
-    vocabulary, path = draft.vocabulary, field.name
+def _closed_world(
+    builder: SheetBuilder, index: int, field: Field, rows: Ints, values: list[list[str]]
+) -> None:
+    vocabulary, path = builder.vocabulary, field.name
     names = list(chain.from_iterable(values))
-    members = looked_up(names, field.members)
+    members = look_up(names, field.members)
     flat_rows = np.repeat(rows, list(map(len, values)))
-    draft.note(members < 0, flat_rows, lambda at: unknown(path, "variable", names[at], field.members))
+    builder.note(members < 0, flat_rows, lambda at: unknown_name(path, "variable", names[at], field.members))
     variable = (members >= 0) & (members < len(vocabulary.names))
     present, present_rows = members[variable], flat_rows[variable]
-    draft.check(present_rows, present, lambda at: f"{path}.{vocabulary.names[present[at]]}")
-    about_one = vocabulary.about_one[draft.question[rows]]
-    draft.note(about_one, rows, lambda at: _list_about_one(path, draft.records[rows[at]].question))
-    own = vocabulary.member_mask(field)
-    covered = (vocabulary.asked & own).astype(np.int64) @ vocabulary.equipped.T
-    nothing = covered[draft.question[rows], draft.observer[rows]] == 0
-    draft.note(nothing, rows, lambda at: _empty_world(path, draft.records[rows[at]]))
-    draft.add(rows, -1, LIST, index)
-    draft.add(present_rows, present, PRESENT)
+    builder.check(present_rows, present, lambda at: f"{path}.{vocabulary.names[present[at]]}")
+    about_one = vocabulary.about_one[builder.question[rows]]
+    builder.note(about_one, rows, lambda at: _list_about_one(path, builder.records[rows[at]].question))
+    field_members = vocabulary.member_mask(field)
+    covered = (vocabulary.asked & field_members).astype(np.int64) @ vocabulary.equipped.T
+    nothing = covered[builder.question[rows], builder.observer[rows]] == 0
+    builder.note(nothing, rows, lambda at: _empty_world(path, builder.records[rows[at]]))
+    builder.add(rows, -1, LIST, index)
+    builder.add(present_rows, present, PRESENT)
     code = members >= len(vocabulary.names)
-    draft.add(flat_rows[code], -1, CODE, members[code] - len(vocabulary.names))
+    builder.add(flat_rows[code], -1, CODE, members[code] - len(vocabulary.names))
 
 
 def _list_about_one(path: str, question: str) -> str:
@@ -204,30 +206,30 @@ def _empty_world(path: str, record: Any) -> str:
     return f"{path}: {who} for none of this level that it has an instrument for"
 
 
-def _mappings(draft: Draft, field: Field, rows: Ints, values: list[dict[str, Any]]) -> None:
+def _mappings(builder: SheetBuilder, field: Field, rows: Ints, values: list[dict[str, Any]]) -> None:
     if not values:
         return
-    values = _without_codes(draft, field, rows, values)
+    values = _without_codes(builder, field, rows, values)
     names = list(chain.from_iterable(values))
-    variables = looked_up(names, field.members)
+    variables = look_up(names, field.members)
     flat_rows, _, _ = _flat(rows, values)
-    draft.note(
+    builder.note(
         variables < 0,
         flat_rows,
-        lambda at: unknown(field.name, "variable", names[at], field.members),
+        lambda at: unknown_name(field.name, "variable", names[at], field.members),
     )
     flat = list(chain.from_iterable(map(dict.values, values)))
     sights = np.maximum(variables, 0)
-    _sights(draft, flat_rows, sights, flat, lambda at: f"{field.name}.{names[at]}")
+    _sights(builder, flat_rows, sights, flat, lambda at: f"{field.name}.{names[at]}")
 
 
 def _without_codes(
-    draft: Draft, field: Field, rows: Ints, values: list[dict[str, Any]]
+    builder: SheetBuilder, field: Field, rows: Ints, values: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The mappings with codes taken out, and what those hide turned into null (not visible)."""
-    vocabulary = draft.vocabulary
+    """Return the mappings without codes; variables that a code hides become null (not visible)."""
+    vocabulary = builder.vocabulary
     codes = {code: index for index, code in enumerate(vocabulary.codes)}
-    own = vocabulary.member_mask(field)
+    field_members = vocabulary.member_mask(field)
     cleaned = []
     for row, value in zip(rows, values, strict=True):
         if codes.keys().isdisjoint(value):
@@ -235,65 +237,67 @@ def _without_codes(
             continue
         mapping = {name: sight for name, sight in value.items() if name not in codes}
         for name in value.keys() & codes.keys():
-            _check_sight(draft, int(row), f"{field.name}.{name}", value[name])
-            draft.add([row], -1, SAID)
+            _check_sight(builder, int(row), f"{field.name}.{name}", value[name])
+            builder.add([row], -1, SAID)
             if value[name] not in (True, 1.0):
                 continue
-            asked = vocabulary.asked[draft.question[row]] & vocabulary.equipped[draft.observer[row]]
-            for hidden in np.flatnonzero(vocabulary.hides[codes[name]] & own & asked):
+            asked = vocabulary.asked[builder.question[row]] & vocabulary.equipped[builder.observer[row]]
+            for hidden in np.flatnonzero(vocabulary.hides[codes[name]] & field_members & asked):
                 if mapping.get(vocabulary.names[hidden]) is not True:
                     mapping[vocabulary.names[hidden]] = None
         cleaned.append(mapping)
     return cleaned
 
 
-def _check_sight(draft: Draft, row: int, path: str, value: float | None) -> None:
+def _check_sight(builder: SheetBuilder, row: int, path: str, value: float | None) -> None:
     numbers = np.array([0.0 if value is None else value])
-    _check_range(draft, np.array([row]), numbers, (0.0, 1.0), lambda _: path)
+    _check_range(builder, np.array([row]), numbers, (0.0, 1.0), lambda _: path)
 
 
-def _sights(draft: Draft, rows: Ints, variables: Ints, values: list[Any], path: Callable[[int], str]) -> None:
-    """Single binary variables reported as true, false, null (not visible) or a probability."""
-    draft.check(rows, variables, path)
+def _sights(
+    builder: SheetBuilder, rows: Ints, variables: Ints, values: list[Any], path: Callable[[int], str]
+) -> None:
+    """Add binary variables that are reported as true, false, null (not visible) or a probability."""
+    builder.check(rows, variables, path)
     hidden = np.array([value is None for value in values], dtype=bool)
     plain = np.array([type(value) is bool for value in values], dtype=bool)
     p = np.array([0.0 if value is None else value for value in values], dtype=np.float64)
-    _check_range(draft, rows, p, (0.0, 1.0), path)
-    draft.add(rows[hidden], variables[hidden], HIDDEN)
-    draft.add(rows[plain], variables[plain], LABEL, p[plain], 1.0)
+    _check_range(builder, rows, p, (0.0, 1.0), path)
+    builder.add(rows[hidden], variables[hidden], HIDDEN)
+    builder.add(rows[plain], variables[plain], LABEL, p[plain], 1.0)
     present = ~hidden & ~plain & (p > 0)
-    draft.add(rows[present], variables[present], SPREAD, 1, p[present])
+    builder.add(rows[present], variables[present], SPREAD, 1, p[present])
     absent = ~hidden & ~plain & (p < 1)
-    draft.add(rows[absent], variables[absent], SPREAD, 0, 1 - p[absent])
+    builder.add(rows[absent], variables[absent], SPREAD, 0, 1 - p[absent])
 
 
-def _reports(draft: Draft) -> None:
-    """The values under `reports`, gathered by variable and worked like those of the levels."""
+def _reports(builder: SheetBuilder) -> None:
+    """Add the values under `reports`, gathered by variable, as those of the levels."""
     gathered: dict[str, tuple[list[int], list[Any]]] = {}
-    column = [record.reports for record in draft.records]
-    for row in given(column).tolist():
+    column = [record.reports for record in builder.records]
+    for row in filled_rows(column).tolist():
         for name, value in column[row].items():
-            found = gathered.setdefault(name, ([], []))
-            found[0].append(row)
-            found[1].append(value)
-    for name, (listed, values) in gathered.items():
-        rows, path = np.array(listed, dtype=np.int64), f"reports.{name}"
-        index = draft.vocabulary.indices.get(name)
+            rows_and_values = gathered.setdefault(name, ([], []))
+            rows_and_values[0].append(row)
+            rows_and_values[1].append(value)
+    for name, (row_list, values) in gathered.items():
+        rows, path = np.array(row_list, dtype=np.int64), f"reports.{name}"
+        index = builder.vocabulary.indices.get(name)
         if index is None:
-            reason = unknown("reports", "variable", name, draft.vocabulary.indices)
-            draft.note_all(rows, reason)
+            reason = unknown_name("reports", "variable", name, builder.vocabulary.indices)
+            builder.note_all(rows, reason)
             continue
-        _refuse_twice(draft, path, index, rows)
-        _report(draft, path, index, rows, values)
+        _refuse_twice(builder, path, index, rows)
+        _report(builder, path, index, rows, values)
 
 
-def _report(draft: Draft, path: str, variable: int, rows: Ints, values: list[Any]) -> None:
-    kind = draft.vocabulary.kinds[variable]
+def _report(builder: SheetBuilder, path: str, variable: int, rows: Ints, values: list[Any]) -> None:
+    kind = builder.vocabulary.kinds[variable]
     fits = [_FITS[kind](value) for value in values]
-    draft.note(
+    builder.note(
         ~np.array(fits),
         rows,
-        lambda at: f"{path}: {met(values[at])}; allowed is {ALLOWED[_REPORTED[kind]]}",
+        lambda at: f"{path}: {describe_met(values[at])}; allowed is {ALLOWED[_REPORTED[kind]]}",
     )
     # null is "not visible" for a binary variable and "missing" for the others.
     kept = [at for at, fit in enumerate(fits) if fit and (kind == "binary" or values[at] is not None)]
@@ -301,17 +305,17 @@ def _report(draft: Draft, path: str, variable: int, rows: Ints, values: list[Any
     if not values:
         return
     if kind == "binary":
-        _sights(draft, rows, np.full(len(rows), variable), values, lambda _: path)
+        _sights(builder, rows, np.full(len(rows), variable), values, lambda _: path)
     else:
-        _PASSES[kind](draft, path, variable, rows, values)
+        _PASSES[kind](builder, path, variable, rows, values)
 
 
-def _refuse_twice(draft: Draft, path: str, variable: int, rows: Ints) -> None:
-    for index, field in enumerate(draft.vocabulary.fields):
+def _refuse_twice(builder: SheetBuilder, path: str, variable: int, rows: Ints) -> None:
+    for index, field in enumerate(builder.vocabulary.fields):
         if variable in field.members.values():
-            column = [getattr(draft.records[row], f"field_{index}") for row in rows]
-            both = rows[[value is not None for value in column]]
-            draft.note_all(both, f"{path}: {field.name} is given too; allowed is one of them")
+            column = [getattr(builder.records[row], f"field_{index}") for row in rows]
+            twice = rows[[value is not None for value in column]]
+            builder.note_all(twice, f"{path}: {field.name} is given too; allowed is one of them")
 
 
 _NULL = "use null for a missing answer"

@@ -1,4 +1,4 @@
-"""Samples in columns: the form in which they are gathered, spilled and cut into batches."""
+"""Samples in columns: the form in which they are gathered, stored and split into batches."""
 
 from __future__ import annotations
 
@@ -64,26 +64,26 @@ class Sheet:
 
 
 def numbered(names: Iterable[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """The distinct names in order of first appearance, and the index of each name given."""
+    """Return the distinct names in order of first appearance, and the index of each name (n,)."""
     table: defaultdict[str, int] = defaultdict(count().__next__)
     indices = np.array(list(map(table.__getitem__, names)), dtype=np.int64)
     return tuple(table), indices
 
 
 def pack(places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(n, 3) answer indices, -1 where missing, as one number each."""
+    """Return answer indices (n, 3), -1 where missing, packed into one number each (n,)."""
     packed: NDArray[np.int64] = (places + 1) @ _PLACES
     return packed
 
 
 def unpack(codes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Undo `pack`."""
+    """Return the answer indices (n, 3) of packed numbers (n,)."""
     places: NDArray[np.int64] = codes[:, None] // _PLACES % _BASE - 1
     return places
 
 
 def join(sheets: Sequence[Sheet]) -> Sheet:
-    """One sheet of several, items and views numbered by first appearance."""
+    """Return one sheet of several, items and views numbered by first appearance."""
     items: defaultdict[str, int] = defaultdict(count().__next__)
     views: defaultdict[str, int] = defaultdict(count().__next__)
     rows = np.concatenate([sheet.rows for sheet in sheets])
@@ -100,7 +100,7 @@ def join(sheets: Sequence[Sheet]) -> Sheet:
 
 
 def split(sheet: Sheet, bounds: Sequence[int]) -> Iterator[Sheet]:
-    """The items between each two bounds, of a sheet whose rows ascend by item."""
+    """Yield the items between each two bounds of a sheet whose rows ascend by item."""
     rows_at = np.searchsorted(sheet.rows["item"].copy(), bounds)
     entries_at = np.searchsorted(sheet.entries["row"].copy(), rows_at)
     for start, stop, first, last, begin, end in zip(
@@ -124,7 +124,7 @@ def split(sheet: Sheet, bounds: Sequence[int]) -> Iterator[Sheet]:
 
 
 def reorder(sheet: Sheet, order: NDArray[np.int64]) -> Sheet:
-    """The same sheet with its rows in another order."""
+    """Return the sheet with its rows in the order `order` (n,)."""
     if (order[1:] > order[:-1]).all():
         return sheet
     counts = np.bincount(sheet.entries["row"], minlength=len(sheet.rows))
@@ -138,7 +138,7 @@ def reorder(sheet: Sheet, order: NDArray[np.int64]) -> Sheet:
 
 
 def structure(dtype: np.dtype[np.void], count: int, columns: dict[str, Any]) -> NDArray[np.void]:
-    """Rows of a structured type; each column is an array, or one value for all rows."""
+    """Return `count` rows of a structured type; each column is an array, or one value for all rows."""
     rows: NDArray[Any] = np.empty(count, dtype=dtype)
     for name, column in columns.items():
         rows[name] = column

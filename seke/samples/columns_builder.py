@@ -1,4 +1,4 @@
-"""A sheet under construction: what is in it so far, and the earliest fault met.
+"""The builder of a sheet: its entries so far, and the earliest fault.
 
 Passes over a chunk go column by column, so faults are not met in the order of the records:
 each pass notes those it sees, and that of the earliest record is raised at the end.
@@ -27,33 +27,33 @@ _STATUS = {name: index for index, name in enumerate(STATUSES)}
 
 
 class _Lookup(dict[str, int]):
-    """Numbers of names; that of an unknown one is -1."""
+    """Name -> number; -1 for an unknown name."""
 
     def __missing__(self, name: str) -> int:
         return -1
 
 
-def looked_up(names: Sequence[str], known: Mapping[str, int]) -> Ints:
-    """The number of each name, -1 where it is unknown."""
+def look_up(names: Sequence[str], known: Mapping[str, int]) -> Ints:
+    """Return the number of each name (n,), -1 where it is unknown."""
     return np.fromiter(map(_Lookup(known).__getitem__, names), dtype=np.int64, count=len(names))
 
 
-def given(values: list[Any]) -> Ints:
-    """Where a column holds something."""
+def filled_rows(values: list[Any]) -> Ints:
+    """Return the rows of a column that are not None, ascending."""
     missing = values.count(None)
     if missing in (0, len(values)):
         return np.arange(len(values) - missing)
     return np.array([row for row, value in enumerate(values) if value is not None], dtype=np.int64)
 
 
-def unknown(path: str, what: str, name: str, known: Iterable[str]) -> str:
-    """The message for a name that is not declared."""
+def unknown_name(path: str, what: str, name: str, known: Iterable[str]) -> str:
+    """Return the message for a name that is not declared."""
     shown = name if len(name) <= 60 else f"{name[:57]}..."
     return f"{path}: no such {what}: {shown!r}{did_you_mean(name, known)}"
 
 
-class Draft:
-    """A sheet under construction: its parts so far, and the earliest fault met."""
+class SheetBuilder:
+    """Builds a sheet: collects its entries and notes the earliest fault."""
 
     def __init__(self, records: list[Any], vocabulary: Vocabulary) -> None:
         self.records = records
@@ -62,12 +62,12 @@ class Draft:
         self._fault: tuple[int, str] | None = None
         observers = [record.observer for record in records]
         questions = [record.question for record in records]
-        self.observer = self._declared("observer", observers, vocabulary.observers)
-        self.question = self._declared("question", questions, vocabulary.questions)
+        self.observer = self._codes_of("observer", observers, vocabulary.observers)
+        self.question = self._codes_of("question", questions, vocabulary.questions)
 
-    def _declared(self, key: str, names: list[str], known: Mapping[str, int]) -> Ints:
-        codes = looked_up(names, known)
-        self.note(codes < 0, np.arange(len(codes)), lambda at: unknown(key, key, names[at], known))
+    def _codes_of(self, key: str, names: list[str], known: Mapping[str, int]) -> Ints:
+        codes = look_up(names, known)
+        self.note(codes < 0, np.arange(len(codes)), lambda at: unknown_name(key, key, names[at], known))
         return np.maximum(codes, 0)  # a fault is noted: what follows may think of any
 
     def note(self, bad: NDArray[np.bool_], rows: Ints, reason: Callable[[int], str]) -> None:
@@ -90,60 +90,60 @@ class Draft:
             self._parts.append(structure(ENTRY, len(rows), columns | {"value": value}))
 
     def entries(self) -> NDArray[np.void]:
-        """All entries, ascending by row."""
+        """Return all entries (m,), ascending by row."""
         entries = np.concatenate(self._parts)
         # numpy sorts 16-bit keys by radix, several times faster than wider ones
         short = np.uint16 if len(self.records) < 1 << 16 else np.int64
         return np.take(entries, np.argsort(entries["row"].astype(short), kind="stable"))
 
     def statuses(self, entries: NDArray[np.void]) -> Ints:
-        """The records' statuses; an answer reports something if and only if it is ok."""
+        """Return the records' statuses (n,); an answer reports something if and only if it is ok."""
         names = [record.status for record in self.records]
-        codes = looked_up(names, _STATUS)
+        codes = look_up(names, _STATUS)
         reports = np.bincount(entries["row"], minlength=len(names)) > 0
         rows = np.arange(len(names))
         self.note((codes == 0) & ~reports, rows, lambda _: "has status ok but reports nothing")
-        self.note((codes > 0) & reports, rows, lambda at: self._overfull(at, names[at]))
+        self.note((codes > 0) & reports, rows, lambda at: self._overfull_fault(at, names[at]))
         return codes
 
-    def _overfull(self, row: int, status: str) -> str:
+    def _overfull_fault(self, row: int, status: str) -> str:
         keys = [field.name for field in self.vocabulary.fields]
         values = [getattr(self.records[row], f"field_{index}") for index in range(len(keys))]
-        found = [key for key, value in zip(keys, values, strict=True) if value is not None]
-        listed = ", ".join(found or ["reports"])
-        return f"status: met {status!r} beside {listed}; such an answer reports nothing"
+        filled = [key for key, value in zip(keys, values, strict=True) if value is not None]
+        keys_in_words = ", ".join(filled or ["reports"])
+        return f"status: met {status!r} beside {keys_in_words}; such an answer reports nothing"
 
     def check(self, rows: Ints, variables: Any, path: Callable[[int], str]) -> None:
         """Check that the questions ask for the variables and the observers report them."""
         vocabulary = self.vocabulary
         asked = vocabulary.asked[self.question[rows], variables]
-        self.note(~asked, rows, lambda at: f"{path(at)}: {self._unasked(rows[at])}")
+        self.note(~asked, rows, lambda at: f"{path(at)}: {self._unasked_fault(rows[at])}")
         equipped = vocabulary.equipped[self.observer[rows], variables]
-        self.note(~equipped, rows, lambda at: f"{path(at)}: {self._unequipped(rows[at])}")
+        self.note(~equipped, rows, lambda at: f"{path(at)}: {self._unequipped_fault(rows[at])}")
 
-    def _unasked(self, row: int) -> str:
+    def _unasked_fault(self, row: int) -> str:
         asked = ", ".join(self.vocabulary.reported_to(int(self.question[row])))
         return f"question {self.records[row].question!r} does not ask for it; it asks for {asked}"
 
-    def _unequipped(self, row: int) -> str:
-        own = ", ".join(self.vocabulary.reported_by(int(self.observer[row])))
+    def _unequipped_fault(self, row: int) -> str:
+        reported = ", ".join(self.vocabulary.reported_by(int(self.observer[row])))
         name = self.records[row].observer
-        return f"observer {name!r} has no instrument for it; it reports {own}"
+        return f"observer {name!r} has no instrument for it; it reports {reported}"
 
     def answers(self, variable: int, rows: Ints, names: Sequence[str], path: Callable[[int], str]) -> Ints:
-        """The index of each name among the answers of its record's observer."""
+        """Return the index of each name (n,) among the answers of its record's observer."""
         words, table = self.vocabulary.words[variable], self.vocabulary.answers[variable]
         # An unknown word is -1, which picks the last column of the table: no answer.
-        found = table[self.observer[rows], looked_up(names, words)]
+        indices = table[self.observer[rows], look_up(names, words)]
 
         def reason(at: int) -> str:
-            own = table[self.observer[rows[at]]]
-            spoken = [word for word, index in words.items() if own[index] >= 0]
+            observer_indices = table[self.observer[rows[at]]]
+            allowed = [word for word, index in words.items() if observer_indices[index] >= 0]
             who = f"answer of observer {self.records[rows[at]].observer!r}"
-            return unknown(path(at), who, names[at], spoken)
+            return unknown_name(path(at), who, names[at], allowed)
 
-        self.note(found < 0, rows, reason)
-        return np.maximum(found, 0)
+        self.note(indices < 0, rows, reason)
+        return np.maximum(indices, 0)
 
     def raise_fault(self, prefix: str, lines: Ints) -> None:
         """Raise the earliest fault, if any."""

@@ -1,4 +1,4 @@
-"""Samples of copies of an observer: answers that were given already count once."""
+"""Samples of copies of an observer: equal answers count once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ READING = ("item", "observer", "question", "view")
 
 
 def without_copies(sheet: Sheet, vocabulary: Vocabulary) -> Sheet:
-    """Return an arranged sheet in which samples of copies are their originals'.
+    """Return an arranged sheet in which the samples of copies count as their original's.
 
     Of one reading's equal samples as many are kept as one of its names gave most: what a second run says
     again is the same answer, what it says otherwise a further draw.
@@ -55,7 +55,7 @@ def _readings(rows: NDArray[np.void]) -> list[Ints]:
 
 
 def _first_of_equals(sheet: Sheet, group: Ints) -> NDArray[np.bool_]:
-    """Say which samples of a reading are kept: of equal ones, the k-th of each name is the same sample."""
+    """Return the samples of a reading to keep, (n,): of equal ones, the k-th of each name is one sample."""
     bounds = np.searchsorted(sheet.entries["row"], np.stack([group, group + 1]))
     times: Counter[tuple[int, bytes]] = Counter()
     known: set[tuple[bytes, int]] = set()
@@ -71,7 +71,7 @@ def _first_of_equals(sheet: Sheet, group: Ints) -> NDArray[np.bool_]:
 
 
 def _part(sheet: Sheet, kept: NDArray[np.bool_]) -> Sheet:
-    """Return some of the rows of a sheet; every item keeps one at least."""
+    """Return the sheet with some of its rows; every item keeps at least one."""
     entries = sheet.entries[kept[sheet.entries["row"]]].copy()
     entries["row"] = (np.cumsum(kept) - 1)[entries["row"]]
     return Sheet(sheet.items, sheet.views, sheet.rows[kept], entries)

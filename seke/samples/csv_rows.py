@@ -1,4 +1,4 @@
-"""CSV into chunks of decoded records.
+"""CSV files -> chunks of decoded records.
 
 The columns are the keys of a sample record. Also allowed is a column named for a single
 variable (or a code): its cells become entries of its level's mapping, or of `reports`. A
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import AnswerError, did_you_mean
 from seke.files.lines import read_lines, shown
-from seke.samples.schema import in_chunks, structured
+from seke.samples.schema import in_chunks, structure_records
 from seke.samples.vocabulary import REQUIRED
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def read_table(
         raise AnswerError(f"{name}:1: no header; all lines are blank")
     columns = _columns(f"{name}:{header[0]}", header[1], vocabulary)
     numbered = ((line, _record(f"{name}:{line}", columns, cells)) for line, cells in rows)
-    samples = structured(numbered, vocabulary, f"{name}:")
+    samples = structure_records(numbered, vocabulary, f"{name}:")
     yield from in_chunks(file, samples)
 
 
@@ -154,7 +154,7 @@ def _refuse_both(place: str, key: str) -> None:
 
 
 def _value(path: str, kind: str, text: str) -> Any:
-    """What a cell that is not blank says; a text that does not fit is left for the checks."""
+    """Return the value of a cell that is not blank; a text that does not fit is left for the checks."""
     if kind == "json" or (kind in ("categorical", "binary") and text[0] in "[{"):
         try:
             return json.loads(text)

@@ -1,4 +1,4 @@
-"""Sheets of any order into sheets of whole items, in memory, through a file, or as they come."""
+"""Sheets in any order -> sheets of whole items: in memory, through a file, or streamed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Stored = tuple[str, str, bytes, bytes]
 
 
-def gathered(sheets: Iterable[Sheet], size: int, in_memory: int) -> Generator[Sheet, None, None]:
+def gather_items(sheets: Iterable[Sheet], size: int, in_memory: int) -> Generator[Sheet, None, None]:
     """Yield every item whole, ordered by first appearance.
 
     Up to `in_memory` samples come as one sheet; more go through a file on disk and come
@@ -33,7 +33,7 @@ def gathered(sheets: Iterable[Sheet], size: int, in_memory: int) -> Generator[Sh
         parts.append(sheet)
         count += len(sheet.rows)
         if count > in_memory:
-            yield from _spilled(chain(parts, sheets), size)
+            yield from _gather_on_disk(chain(parts, sheets), size)
             return
     if count:
         yield join(parts)
@@ -41,7 +41,7 @@ def gathered(sheets: Iterable[Sheet], size: int, in_memory: int) -> Generator[Sh
 
 @contextmanager
 def _database(schema: str) -> Iterator[sqlite3.Connection]:
-    """A database in a folder of its own; both are gone afterwards, whatever happens."""
+    """Yield a database in a temporary folder; both are removed afterwards."""
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(TemporaryDirectory(prefix="seke-"))
@@ -57,7 +57,7 @@ def _database(schema: str) -> Iterator[sqlite3.Connection]:
             raise SekeError(f"temporary file for the samples: {error}") from None
 
 
-def _spilled(sheets: Iterable[Sheet], size: int) -> Iterator[Sheet]:
+def _gather_on_disk(sheets: Iterable[Sheet], size: int) -> Iterator[Sheet]:
     schema = "CREATE TABLE sample (number INTEGER PRIMARY KEY, item TEXT, view TEXT, line BLOB, entries BLOB)"
     insert = "INSERT INTO sample (item, view, line, entries) VALUES (?, ?, ?, ?)"
     # The sort is SQLite's own, in files where it is large.
@@ -68,11 +68,11 @@ def _spilled(sheets: Iterable[Sheet], size: int) -> Iterator[Sheet]:
     )
     with _database(schema) as database:
         for sheet in sheets:
-            database.executemany(insert, _stored(sheet))
-        yield from map(_restored, _whole_items(database.execute(select), size))
+            database.executemany(insert, _to_stored(sheet))
+        yield from map(_from_stored, _whole_items(database.execute(select), size))
 
 
-def _stored(sheet: Sheet) -> Iterator[Stored]:
+def _to_stored(sheet: Sheet) -> Iterator[Stored]:
     bounds = np.searchsorted(sheet.entries["row"], np.arange(len(sheet.rows) + 1)) * ENTRY.itemsize
     rows, entries = sheet.rows.tobytes(), sheet.entries.tobytes()
     item, view = sheet.rows["item"].tolist(), sheet.rows["view"].tolist()
@@ -95,7 +95,7 @@ def _whole_items(stored: Iterable[Stored], size: int) -> Iterator[list[Stored]]:
         yield batch
 
 
-def _restored(batch: list[Stored]) -> Sheet:
+def _from_stored(batch: list[Stored]) -> Sheet:
     items, item = numbered(sample[0] for sample in batch)
     views, view = numbered(sample[1] for sample in batch)
     rows = np.frombuffer(b"".join(sample[2] for sample in batch), dtype=ROW).copy()
@@ -106,7 +106,7 @@ def _restored(batch: list[Stored]) -> Sheet:
     return Sheet(items, views, rows, entries)
 
 
-def contiguous(sheets: Iterable[Sheet], size: int, prefixes: Sequence[str]) -> Generator[Sheet, None, None]:
+def stream_items(sheets: Iterable[Sheet], size: int, prefixes: Sequence[str]) -> Generator[Sheet, None, None]:
     """Yield whole items `size` at a time as they come, each item's samples in one piece.
 
     The items that are closed already are remembered on disk, so that one which comes back
@@ -125,9 +125,9 @@ def contiguous(sheets: Iterable[Sheet], size: int, prefixes: Sequence[str]) -> G
             if items > size:
                 pending = join(parts)
                 whole = (items - 1) // size * size
-                closed, rest = split(pending, [0, whole, items])
-                yield closed
-                parts = [rest]
+                complete, remainder = split(pending, [0, whole, items])
+                yield complete
+                parts = [remainder]
                 items -= whole
         if parts:
             yield join(parts)
@@ -136,7 +136,7 @@ def contiguous(sheets: Iterable[Sheet], size: int, prefixes: Sequence[str]) -> G
 def _open_items(
     sheet: Sheet, current: str | None, database: sqlite3.Connection, prefixes: Sequence[str]
 ) -> str:
-    """Remember the items of a sheet; the one still open at its end is returned."""
+    """Remember the items of a sheet, and return the one that is open at its end."""
     item = sheet.rows["item"]
     starts = np.flatnonzero(np.concatenate([[True], item[1:] != item[:-1]]))
     for run, row in enumerate(sheet.rows[starts]):

@@ -1,4 +1,4 @@
-"""JSON Lines into chunks of decoded records."""
+"""JSON Lines -> chunks of decoded records."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from seke.files.lines import read_lines, shown
-from seke.samples.schema import Chunk, in_chunks, record_type, undecodable
+from seke.samples.schema import Chunk, decoding_fault, in_chunks, record_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,4 +53,4 @@ def _decoded(
         try:
             yield number, decoder.decode(line)
         except _UNDECODABLE as error:
-            raise undecodable(line, f"{name}:{number}", vocabulary, error) from None
+            raise decoding_fault(line, f"{name}:{number}", vocabulary, error) from None

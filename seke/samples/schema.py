@@ -1,7 +1,7 @@
-"""The sample record: the type that it is decoded to, and why one does not fit it.
+"""The sample record: the type that it is decoded to, and the faults of a record that does not fit.
 
 Decoding says quickly that a record is well formed; only for one that is not, the slow
-walk of `misfit` finds words. What the names and numbers mean is checked in `binding`.
+walk of `shape_fault` finds words. What the names and numbers mean is checked in `binding`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from seke.samples.vocabulary import Field, Vocabulary
 
+# Records that are decoded and bound at once.
 CHUNK = 4096
 LARGEST_DRAW = 2**63 - 1
 ALLOWED = {
@@ -59,7 +60,7 @@ class Chunk:
 
 
 def record_type(vocabulary: Vocabulary, *, narrow: bool = False) -> type[msgspec.Struct]:
-    """The type of a sample of this base; its own keys are the attributes field_0, field_1, ...
+    """Return the type of a sample of this base; its levels are the attributes field_0, field_1, ...
 
     A `narrow` type knows the declared names, which decode faster since no text is made for
     them; one that fits it fits the wide type too.
@@ -76,13 +77,13 @@ def record_type(vocabulary: Vocabulary, *, narrow: bool = False) -> type[msgspec
         ("reports", dict[str, report] | None, None),
         ("extra", msgspec.Raw, msgspec.Raw(b"null")),
     ]
-    own = [
+    level_fields = [
         (f"field_{index}", _field_type(vocabulary, field, narrow=narrow), None)
         for index, field in enumerate(vocabulary.fields)
     ]
     return msgspec.defstruct(
         "Sample",
-        [*fixed, *own],
+        [*fixed, *level_fields],
         rename={f"field_{index}": field.name for index, field in enumerate(vocabulary.fields)},
         forbid_unknown_fields=True,
         gc=False,
@@ -106,13 +107,13 @@ def _field_type(vocabulary: Vocabulary, field: Field, *, narrow: bool) -> Any:
 
 
 def record_of(sample: msgspec.Struct) -> dict[str, Any]:
-    """Return a sample as the mapping that it was decoded from, with what was left out filled in."""
+    """Return a sample as a mapping, with defaults for keys that were left out."""
     names = zip(sample.__struct_fields__, sample.__struct_encode_fields__, strict=True)
     return {written: getattr(sample, name) for name, written in names}
 
 
-def met(value: object) -> str:
-    """What stood there, in at most about 60 characters, and what kind of thing it is."""
+def describe_met(value: object) -> str:
+    """Return a value and its kind in words, in at most about 60 characters."""
     kinds = {bool: "a truth value", int: "a number", float: "a number", str: "a text"}
     kinds |= {list: "a list", dict: "a mapping", type(None): "null"}
     text = _short.repr(value)
@@ -120,18 +121,18 @@ def met(value: object) -> str:
     return f"met {text} ({kinds.get(type(value), type(value).__name__)})"
 
 
-def undecodable(line: bytes, place: str, vocabulary: Vocabulary, error: Exception) -> AnswerError:
-    """Why a line of JSON could not be decoded; `error` is what the decoder said."""
+def decoding_fault(line: bytes, place: str, vocabulary: Vocabulary, error: Exception) -> AnswerError:
+    """Return the fault of a line of JSON that could not be decoded; `error` is the decoder's."""
     try:
-        record = parsed(line, place)
+        record = parse_json_line(line, place)
     except AnswerError as fault:
         return fault
     # The decoder refuses some texts that json takes (half a surrogate pair): its own words then.
-    return AnswerError(f"{place}: {misfit(record, vocabulary) or error}")
+    return AnswerError(f"{place}: {shape_fault(record, vocabulary) or error}")
 
 
-def parsed(line: bytes, place: str) -> Any:
-    """The value of a line of JSON; slow, but it says at which column of `place` what is wrong."""
+def parse_json_line(line: bytes, place: str) -> Any:
+    """Return the value of a line of JSON; slow, but a fault names its column after `place`."""
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as fault:
@@ -142,36 +143,36 @@ def parsed(line: bytes, place: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as fault:
-        raise AnswerError(f"{place}:{_syntax(text, fault)}") from None
+        raise AnswerError(f"{place}:{_syntax_fault(text, fault)}") from None
     except RecursionError:
         raise AnswerError(f"{place}: nested too deeply; a sample has at most three levels") from None
     except ValueError:  # Python converts no number of that many digits
         raise AnswerError(f"{place}: a number has too many digits") from None
 
 
-def structured(
+def structure_records(
     numbered: Iterable[tuple[int, object]],
     vocabulary: Vocabulary,
     prefix: str,
 ) -> Iterator[tuple[int, Any]]:
-    """Turn records that are mappings already into samples, each with its number."""
+    """Yield records that are mappings as samples, each with its number."""
     sample = record_type(vocabulary)
     for number, record in numbered:
         plain = _plain(record)
         try:
-            made: Any = msgspec.convert(plain, sample)
-            f"{made.item}{made.view}".encode()
+            structured: Any = msgspec.convert(plain, sample)
+            f"{structured.item}{structured.view}".encode()
         except UnicodeEncodeError:
             reason = "item and view must be encodable as UTF-8 (half a surrogate pair is not)"
             raise AnswerError(f"{prefix}{number}: {reason}") from None
         except msgspec.ValidationError as error:
-            reason = misfit(plain, vocabulary) or str(error)
+            reason = shape_fault(plain, vocabulary) or str(error)
             raise AnswerError(f"{prefix}{number}: {reason}") from None
-        yield number, made
+        yield number, structured
 
 
 def in_chunks(file: int, samples: Iterable[tuple[int, Any]]) -> Generator[Chunk, None, None]:
-    """Chunks of numbered samples; what precedes a fault comes before its error."""
+    """Yield chunks of numbered samples; samples before a fault come before its error."""
     fault: AnswerError | None = None
     records: list[Any] = []
     numbers: list[int] = []
@@ -190,7 +191,7 @@ def in_chunks(file: int, samples: Iterable[tuple[int, Any]]) -> Generator[Chunk,
 
 
 def _plain(record: object) -> object:
-    """The record with Python's own numbers in place of numpy's, and without `extra`."""
+    """Return the record with Python's own numbers in place of numpy's, and without `extra`."""
     if not isinstance(record, Mapping):
         return record
     return {key: _native(value) for key, value in record.items() if key != "extra"}
@@ -206,8 +207,8 @@ def _native(value: object, depth: int = 3) -> object:
     return value
 
 
-def _syntax(text: str, fault: json.JSONDecodeError) -> str:
-    """`COLUMN: message` for a line that is no JSON."""
+def _syntax_fault(text: str, fault: json.JSONDecodeError) -> str:
+    """Return `COLUMN: message` for a line that is no JSON."""
     tail = text[fault.pos :].strip()
     word = any(name.startswith(tail) for name in ("true", "false", "null", "NaN", "Infinity", "-"))
     unfinished = fault.msg.startswith("Unterminated string") or word
@@ -217,10 +218,10 @@ def _syntax(text: str, fault: json.JSONDecodeError) -> str:
     return f"{fault.colno}: not JSON: {fault.msg[:1].lower()}{fault.msg[1:]}"
 
 
-def misfit(record: object, vocabulary: Vocabulary) -> str | None:
-    """What is wrong with a record's shape, or None where this walk finds nothing."""
+def shape_fault(record: object, vocabulary: Vocabulary) -> str | None:
+    """Return the fault in a record's shape, None where this walk finds none."""
     if not isinstance(record, dict):
-        return f"a sample is an object with named fields; {met(record)}"
+        return f"a sample is an object with named fields; {describe_met(record)}"
     kinds: dict[str, str] = {name: name for name in FIXED}
     kinds |= {field.name: field.kind for field in vocabulary.fields}
     for key in record:
@@ -231,13 +232,13 @@ def misfit(record: object, vocabulary: Vocabulary) -> str | None:
             return f"{key}: missing; every sample has {', '.join(REQUIRED)}"
     for path, value in _numbers(record, ""):
         if not math.isfinite(value):
-            return not_finite(path, value)
-    found = (_key_misfit(key, kinds[key], value) for key, value in record.items())
-    return next((reason for reason in found if reason), None)
+            return not_finite_fault(path, value)
+    reasons = (_key_fault(key, kinds[key], value) for key, value in record.items())
+    return next((reason for reason in reasons if reason), None)
 
 
-def not_finite(path: str, value: float) -> str:
-    """The message for NaN and the infinities."""
+def not_finite_fault(path: str, value: float) -> str:
+    """Return the message for NaN and the infinities."""
     name = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return f"{path}: met {name}; a number must be finite (use null for a missing one)"
 
@@ -253,17 +254,17 @@ def _numbers(value: object, path: str, depth: int = 50) -> Iterator[tuple[str, f
             yield from _numbers(inner, f"{path}[{index}]", depth - 1)
 
 
-def _key_misfit(path: str, kind: str, value: object) -> str | None:
+def _key_fault(path: str, kind: str, value: object) -> str | None:
     if kind == "status":
         known = isinstance(value, str) and value in STATUSES
-        return None if known else f"{path}: {met(value)}; allowed are {', '.join(STATUSES)}"
+        return None if known else f"{path}: {describe_met(value)}; allowed are {', '.join(STATUSES)}"
     if kind == "extra" or (value is None and kind in _OPTIONAL):
         return None
     return _SHAPES[kind](path, value)
 
 
-def _wrong(path: str, value: object, allowed: str) -> str:
-    return f"{path}: {met(value)}; allowed is {ALLOWED[allowed]}"
+def _shape_fault(path: str, value: object, allowed: str) -> str:
+    return f"{path}: {describe_met(value)}; allowed is {ALLOWED[allowed]}"
 
 
 def _is_number(value: object) -> bool:
@@ -272,34 +273,34 @@ def _is_number(value: object) -> bool:
 
 def _text(path: str, value: object) -> str | None:
     empty = value == "" and path in ("item", "view")
-    return None if isinstance(value, str) and not empty else _wrong(path, value, path)
+    return None if isinstance(value, str) and not empty else _shape_fault(path, value, path)
 
 
 def _draw(path: str, value: object) -> str | None:
     whole = isinstance(value, int) and not isinstance(value, bool)
     if whole and isinstance(value, int) and value > LARGEST_DRAW:
-        return f"{path}: {met(value)}; allowed is at most {LARGEST_DRAW}"
+        return f"{path}: {describe_met(value)}; allowed is at most {LARGEST_DRAW}"
     good = whole and isinstance(value, int) and value >= 0
-    return None if good else _wrong(path, value, "draw")
+    return None if good else _shape_fault(path, value, "draw")
 
 
 def _interval(path: str, value: object) -> str | None:
-    return None if _is_number(value) else _wrong(path, value, "interval")
+    return None if _is_number(value) else _shape_fault(path, value, "interval")
 
 
 def _within(path: str, value: dict[Any, object], good: Callable[[object], bool], allowed: str) -> str | None:
     for key, inner in value.items():
         if not isinstance(key, str):
-            return f"{path}: {met(key)} as a key; allowed is {ALLOWED['name']}"
+            return f"{path}: {describe_met(key)} as a key; allowed is {ALLOWED['name']}"
         if not good(inner):
-            return _wrong(f"{path}.{key}", inner, allowed)
+            return _shape_fault(f"{path}.{key}", inner, allowed)
     return None
 
 
 def _names(path: str, value: list[object]) -> str | None:
     for index, name in enumerate(value):
         if not isinstance(name, str):
-            return _wrong(f"{path}[{index}]", name, "name")
+            return _shape_fault(f"{path}[{index}]", name, "name")
     return None
 
 
@@ -308,7 +309,7 @@ def _categorical(path: str, value: object) -> str | None:
         return _names(path, value)
     if isinstance(value, dict):
         return _within(path, value, _is_number, "probability")
-    return None if isinstance(value, str) else _wrong(path, value, "categorical")
+    return None if isinstance(value, str) else _shape_fault(path, value, "categorical")
 
 
 def _is_sight(value: object) -> bool:
@@ -320,17 +321,17 @@ def _binary(path: str, value: object) -> str | None:
         return _names(path, value)
     if isinstance(value, dict):
         return _within(path, value, _is_sight, "sight")
-    return _wrong(path, value, "binary")
+    return _shape_fault(path, value, "binary")
 
 
 def _reports(path: str, value: object) -> str | None:
     if not isinstance(value, dict):
-        return _wrong(path, value, "reports")
+        return _shape_fault(path, value, "reports")
     for key, inner in value.items():
         if not isinstance(key, str):
-            return f"{path}: {met(key)} as a key; allowed is {ALLOWED['name']}"
+            return f"{path}: {describe_met(key)} as a key; allowed is {ALLOWED['name']}"
         if not _is_sight(inner) and not isinstance(inner, str | list | dict):
-            return _wrong(f"{path}.{key}", inner, "value")
+            return _shape_fault(f"{path}.{key}", inner, "value")
         reason = _categorical(f"{path}.{key}", inner) if isinstance(inner, list | dict) else None
         if reason:
             return reason

@@ -1,4 +1,4 @@
-"""Every sample by itself, so that samples can be given out one after another."""
+"""Samples one by one, so that they can be given out one after another."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from seke.samples.vocabulary import Vocabulary
 
     Ints = NDArray[np.int64]
-    Line = tuple[str, str, str, str | None, str]
+    ReadingKey = tuple[str, str, str, str | None, str]
 
 
 @dataclass(frozen=True)
@@ -36,25 +36,25 @@ class SingleSamples:
 
     items: tuple[str, ...]
     item: Ints
-    line: tuple[Line, ...]
+    line: tuple[ReadingKey, ...]
     answers: Answers
     place: Ints
 
     def about(self, items: Collection[str]) -> SingleSamples:
-        """Return the samples about some of the items."""
+        """Return the samples about the items `items`."""
         kept = np.array([name in items for name in self.items], dtype=bool)
-        mine = kept[self.item]
+        chosen = kept[self.item]
         return SingleSamples(
             tuple(itertools.compress(self.items, kept)),
-            (np.cumsum(kept) - 1)[self.item[mine]],
-            tuple(itertools.compress(self.line, mine)),
-            self.answers.only(mine),
-            self.place[mine],
+            (np.cumsum(kept) - 1)[self.item[chosen]],
+            tuple(itertools.compress(self.line, chosen)),
+            self.answers.only(chosen),
+            self.place[chosen],
         )
 
 
-def singled(sheet: Sheet | None, vocabulary: Vocabulary, prefixes: Sequence[str]) -> SingleSamples:
-    """Take a sheet of whole items apart; a draw that is given twice is an error."""
+def split_samples(sheet: Sheet | None, vocabulary: Vocabulary, prefixes: Sequence[str]) -> SingleSamples:
+    """Return the samples of a sheet of whole items one by one; a draw that is given twice is an error."""
     if sheet is None:
         none = np.zeros(0, dtype=np.int64)
         return SingleSamples((), none, (), Answers.unasked(()), none)
@@ -67,8 +67,8 @@ def singled(sheet: Sheet | None, vocabulary: Vocabulary, prefixes: Sequence[str]
     observers, questions = tuple(vocabulary.observers), tuple(vocabulary.questions)
     keys = zip(*(rows[key].tolist() for key in ("item", "observer", "question", "view")), about, strict=True)
     line = tuple(
-        (sheet.items[item], observers[observer], questions[question], one, sheet.views[view])
-        for item, observer, question, view, one in keys
+        (sheet.items[item], observers[observer], questions[question], about_name, sheet.views[view])
+        for item, observer, question, view, about_name in keys
     )
     apart = rows.copy()
     apart["item"] = np.arange(len(rows))

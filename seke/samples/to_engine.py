@@ -1,4 +1,4 @@
-"""A sheet of whole items into the engine's columns."""
+"""A sheet of whole items -> the engine's columns."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def arrange(sheet: Sheet, vocabulary: Vocabulary, prefixes: Sequence[str]) -> Sheet:
-    """Order the rows by item, reading and draw; a draw that is given twice is an error.
+    """Return the sheet ordered by item, reading and draw; a draw that is given twice is an error.
 
     Views are ordered by name, so that the columns do not depend on the order of the samples
     (but for the items'). Samples of copies become those of their originals (`without_copies`).
@@ -64,7 +64,7 @@ def _with_views_by_name(sheet: Sheet) -> Sheet:
 
 
 def _reading_key(sheet: Sheet, vocabulary: Vocabulary) -> Ints:
-    """One number a row, ascending by item, observer, question and view; equal in a reading."""
+    """Return one number per row (n,), ascending by item, observer, question and view; equal in a reading."""
     rows = sheet.rows
     key: Ints = rows["item"].astype(np.int64)
     for counted, column in (
@@ -98,28 +98,28 @@ def _place(prefixes: Sequence[str], row: np.void) -> str:
 
 
 def answers_of(sheet: Sheet, vocabulary: Vocabulary) -> Answers:
-    """Fill the engine's columns from an arranged sheet."""
+    """Return the engine's columns of an arranged sheet."""
     rows, entries = sheet.rows, sheet.entries
     count, item = len(sheet.items), rows["item"]
     ok = rows["status"] == STATUSES.index("ok")
     key = _reading_key(sheet, vocabulary)[ok]
-    new = np.concatenate([[True], key[1:] != key[:-1]]) if len(key) else np.empty(0, dtype=bool)
+    starts_reading = np.concatenate([[True], key[1:] != key[:-1]]) if len(key) else np.empty(0, dtype=bool)
     reading = np.full(len(rows), -1, dtype=np.int64)
-    reading[ok] = np.cumsum(new) - 1
-    first = rows[ok][new]
+    reading[ok] = np.cumsum(starts_reading) - 1
+    first = rows[ok][starts_reading]
     labels, closed_hidden = _closed_world(sheet, vocabulary, reading)
     numbers: dict[str, Numbers] = {}
     rankings: dict[str, Rankings] = {}
-    for index, own in _by_variable(entries):
+    for index, variable_entries in _by_variable(entries):
         name = vocabulary.names[index]
-        at = reading[own["row"]]
+        at = reading[variable_entries["row"]]
         if vocabulary.kinds[index] == "interval":
-            numbers[name] = Numbers(at, own["value"].copy())
+            numbers[name] = Numbers(at, variable_entries["value"].copy())
             continue
-        labels.setdefault(name, []).append(_labelled(own, at))
-        ranked = own["form"] == RANKING
+        labels.setdefault(name, []).append(_label_columns(variable_entries, at))
+        ranked = variable_entries["form"] == RANKING
         if ranked.any():
-            rankings[name] = Rankings(at[ranked], unpack(own["code"][ranked]))
+            rankings[name] = Rankings(at[ranked], unpack(variable_entries["code"][ranked]))
     hidden_rows = entries["row"][entries["form"] == HIDDEN]
     hidden = np.bincount(item[hidden_rows], minlength=count)
     hidden += np.bincount(item[closed_hidden], minlength=count)
@@ -130,49 +130,50 @@ def answers_of(sheet: Sheet, vocabulary: Vocabulary) -> Answers:
         reading_observer=first["observer"].astype(np.int64),
         reading_question=first["question"].astype(np.int64),
         reading_view=first["view"].astype(np.int64),
-        labels={name: _stacked(labels[name]) for name in vocabulary.names if name in labels},
+        labels={name: _stack(labels[name]) for name in vocabulary.names if name in labels},
         numbers=numbers,
         rankings=rankings,
         samples=np.bincount(item, minlength=count),
-        refused=_counted(item, rows["status"] == STATUSES.index("refused"), count),
-        unreadable=_counted(item, rows["status"] == STATUSES.index("unreadable"), count),
+        refused=_count_by_item(item, rows["status"] == STATUSES.index("refused"), count),
+        unreadable=_count_by_item(item, rows["status"] == STATUSES.index("unreadable"), count),
         hidden=hidden,
-        asked=_counted(item, vocabulary.askable[rows["observer"]], count),
+        asked=_count_by_item(item, vocabulary.askable[rows["observer"]], count),
     )
 
 
-def _counted(item: Ints, chosen: NDArray[np.bool_], count: int) -> Ints:
+def _count_by_item(item: Ints, chosen: NDArray[np.bool_], count: int) -> Ints:
     return np.bincount(item[chosen], minlength=count)
 
 
 def _by_variable(entries: NDArray[np.void]) -> list[tuple[int, NDArray[np.void]]]:
-    """The entries that are evidence by themselves, for each variable that has any."""
+    """Return (variable, its entries) of the entries that are evidence by themselves."""
     chosen = np.flatnonzero(np.isin(entries["form"], (LABEL, SPREAD, NUMBER, RANKING)))
     by_variable = np.argsort(entries["variable"][chosen], kind="stable")
-    own = np.take(entries, chosen[by_variable])
-    if not len(own):
+    sorted_entries = np.take(entries, chosen[by_variable])
+    if not len(sorted_entries):
         return []
-    variables, starts = np.unique(own["variable"], return_index=True)
+    variables, starts = np.unique(sorted_entries["variable"], return_index=True)
     return [
-        (int(variable), part) for variable, part in zip(variables, np.split(own, starts[1:]), strict=True)
+        (int(variable), part)
+        for variable, part in zip(variables, np.split(sorted_entries, starts[1:]), strict=True)
     ]
 
 
-def _labelled(own: NDArray[np.void], reading: Ints) -> Labelled:
-    ranked, spread = own["form"] == RANKING, own["form"] == SPREAD
-    answer = own["code"].copy()
+def _label_columns(entries: NDArray[np.void], reading: Ints) -> Labelled:
+    ranked, spread = entries["form"] == RANKING, entries["form"] == SPREAD
+    answer = entries["code"].copy()
     answer[ranked] = unpack(answer[ranked])[:, 0]
-    return reading, answer, np.where(spread, own["value"], 1.0), spread
+    return reading, answer, np.where(spread, entries["value"], 1.0), spread
 
 
-def _stacked(parts: list[Labelled]) -> Labels:
+def _stack(parts: list[Labelled]) -> Labels:
     return Labels(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def _closed_world(
     sheet: Sheet, vocabulary: Vocabulary, reading: Ints
 ) -> tuple[dict[str, list[Labelled]], Ints]:
-    """Present and absent for all that a list covers, and a row for each one hidden by a code."""
+    """Return variable -> labels of what closed-world lists cover, and the row of each that a code hides."""
     rows, entries = sheet.rows, sheet.entries
     form, row = entries["form"], entries["row"]
     shape = (len(rows), len(vocabulary.names))
@@ -191,6 +192,6 @@ def _closed_world(
     for column in np.flatnonzero(visible.any(axis=0)).tolist():
         seen = np.flatnonzero(visible[:, column])
         answer = present[seen, column].astype(np.int64)
-        ones, plain = np.ones(len(seen)), np.zeros(len(seen), dtype=bool)
-        labels[vocabulary.names[column]] = [(reading[seen], answer, ones, plain)]
+        weight, plain = np.ones(len(seen)), np.zeros(len(seen), dtype=bool)
+        labels[vocabulary.names[column]] = [(reading[seen], answer, weight, plain)]
     return labels, np.nonzero(hidden)[0]

@@ -1,4 +1,4 @@
-"""What a sample may say, worked out once from a knowledge base.
+"""The names that samples may use, derived once from a knowledge base.
 
 No name of a domain stands here: the keys of a sample beside the fixed ones are the levels
 and interval variables that the base declares. A fixed key wins over a level of its name.
@@ -69,22 +69,22 @@ class Vocabulary:
     original: NDArray[np.int64]
 
     def member_mask(self, field: Field) -> NDArray[np.bool_]:
-        """(V,): the variables that belong to a key."""
+        """Return the variables that belong to a key, (V,) bool."""
         mask = np.zeros(len(self.names), dtype=bool)
         mask[[index for index in field.members.values() if index < len(self.names)]] = True
         return mask
 
     def reported_by(self, observer: int) -> list[str]:
-        """Names of the variables that an observer has an instrument for."""
+        """Return the names of the variables that an observer reports."""
         return [name for name, has in zip(self.names, self.equipped[observer], strict=True) if has]
 
     def reported_to(self, question: int) -> list[str]:
-        """Names of the variables that a question asks for."""
+        """Return the names of the variables that a question asks for."""
         return [name for name, asks in zip(self.names, self.asked[question], strict=True) if asks]
 
 
 def vocabulary_of(knowledge: Knowledge) -> Vocabulary:
-    """Work out the tables for a base."""
+    """Return the vocabulary of a base."""
     names = tuple(knowledge.variables)
     indices = {name: index for index, name in enumerate(names)}
     copies = {name: copy.original for name, copy in knowledge.copies.items()}
@@ -145,15 +145,15 @@ def _fields(knowledge: Knowledge, indices: Mapping[str, int]) -> Iterator[Field]
     for level, members in knowledge.levels.items():
         kinds = [knowledge.variables[member].kind for member in members]
         within = {member: indices[member] for member in members}
-        found: list[Field] = []
+        fields: list[Field] = []
         if kinds == ["categorical"]:
-            found = [Field(level, "categorical", within)]
+            fields = [Field(level, "categorical", within)]
         elif kinds and set(kinds) == {"binary"}:
-            found = [Field(level, "binary", within | codes)]
-        found += [
+            fields = [Field(level, "binary", within | codes)]
+        fields += [
             Field(member, "interval", {member: indices[member]})
             for member, kind in zip(members, kinds, strict=True)
             if kind == "interval"
         ]
-        yield from (field for field in found if field.name not in taken)
-        taken.update(field.name for field in found)
+        yield from (field for field in fields if field.name not in taken)
+        taken.update(field.name for field in fields)

@@ -1,4 +1,4 @@
-"""Who answers in the loop: observers that are made up, and samples that were recorded.
+"""Sources of answers for the loop: simulated observers, and recorded samples.
 
 Both keep what they would say: the same request has the same answer, whoever asks and in whichever order, so
 that policies are compared on the same answers.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engine import Inference, Knowledge
     from engine import SimulatedReading as Reading
     from seke.samples import SingleSamples
-    from seke.sampling.loop import Line, Request
+    from seke.sampling.loop import ReadingKey, Request
 
     Ints = NDArray[np.int64]
 
@@ -30,7 +30,7 @@ AS_DECLARED = Misfit()
 
 
 class SimulatedSource:
-    """Observers of items of known truth. What a reading says is drawn when it is first asked for.
+    """Simulated observers of items of known truth; a reading is drawn when it is first asked for.
 
     Every reading has random numbers of its own, from the seed and its name, so that its answers depend
     neither on what else is asked nor on how often.
@@ -59,48 +59,56 @@ class SimulatedSource:
     def ask(self, requests: Sequence[Request]) -> Answers:
         """Return the answers; there are always more."""
         groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-        for number, one in enumerate(requests):
-            groups[one.observer, one.question, one.view].append(number)
+        for number, request in enumerate(requests):
+            groups[request.observer, request.question, request.view].append(number)
         labels: dict[str, list[tuple[Ints, Ints]]] = defaultdict(list)
         numbers: dict[str, list[tuple[Ints, NDArray[np.float64]]]] = defaultdict(list)
         for (observer, question, view), members in groups.items():
-            asked = [requests[number] for number in members]
-            drawn = self._answers(observer, question, view, max(one.first + one.samples for one in asked))
+            group = [requests[number] for number in members]
+            drawn = self._answers(
+                observer, question, view, max(request.first + request.samples for request in group)
+            )
             for name, answers in drawn.items():
-                told = [one.samples if one.about in (None, name) else 0 for one in asked]
-                if not any(told):
+                counts = [request.samples if request.about in (None, name) else 0 for request in group]
+                if not any(counts):
                     continue
-                reading = np.repeat(np.array(members), told)
-                item = np.repeat([self.place[one.item] for one in asked], told)
+                reading = np.repeat(np.array(members), counts)
+                item = np.repeat([self.place[request.item] for request in group], counts)
                 draw = np.concatenate(
-                    [one.first + np.arange(count) for one, count in zip(asked, told, strict=True)]
+                    [request.first + np.arange(count) for request, count in zip(group, counts, strict=True)]
                 ).astype(np.int64)
-                said = answers[item, draw]
+                requested_answers = answers[item, draw]
                 if name in self.base.observers[observer].numbers:
-                    numbers[name].append((reading, said))
+                    numbers[name].append((reading, requested_answers))
                 else:
-                    labels[name].append((reading, said))
+                    labels[name].append((reading, requested_answers))
         return self._columns(requests, labels, numbers)
 
     def _columns(
         self, requests: Sequence[Request], labels: Mapping[str, Any], numbers: Mapping[str, Any]
     ) -> Answers:
-        """Return the columns of answers of which each request is a reading."""
-        views = tuple(dict.fromkeys(one.view for one in requests))
-        count = np.array([one.samples for one in requests], dtype=np.int64)
-        askable = np.array([self.base.observers[one.observer].askable for one in requests], dtype=bool)
+        """Return the answers with one reading for each request."""
+        views = tuple(dict.fromkeys(request.view for request in requests))
+        count = np.array([request.samples for request in requests], dtype=np.int64)
+        askable = np.array(
+            [self.base.observers[request.observer].askable for request in requests], dtype=bool
+        )
         none = np.zeros(len(requests), dtype=np.int64)
         plain = {}
         for name, parts in labels.items():
             reading, answer = (np.concatenate(column) for column in zip(*parts, strict=True))
             plain[name] = Labels(reading, answer, np.ones(len(reading)), np.zeros(len(reading), dtype=bool))
         return Answers(
-            items=tuple(one.item for one in requests),
+            items=tuple(request.item for request in requests),
             views=views,
             reading_item=np.arange(len(requests)),
-            reading_observer=np.array([self.observers[one.observer] for one in requests], dtype=np.int64),
-            reading_question=np.array([self.questions[one.question] for one in requests], dtype=np.int64),
-            reading_view=np.array([views.index(one.view) for one in requests], dtype=np.int64),
+            reading_observer=np.array(
+                [self.observers[request.observer] for request in requests], dtype=np.int64
+            ),
+            reading_question=np.array(
+                [self.questions[request.question] for request in requests], dtype=np.int64
+            ),
+            reading_view=np.array([views.index(request.view) for request in requests], dtype=np.int64),
             labels=plain,
             numbers={
                 name: Numbers(*(np.concatenate(column) for column in zip(*parts, strict=True)))
@@ -115,16 +123,18 @@ class SimulatedSource:
         )
 
     def _answers(self, observer: str, question: str, view: str, count: int) -> Mapping[str, NDArray[Any]]:
-        """Return at least so many answers of all items in a reading, variable -> (N, answers)."""
+        """Return at least `count` answers of a reading of all items, variable -> (N, answers)."""
         key = (observer, question, view)
         if key not in self._readings:
             self._readings[key] = self._observer(observer).begin(question, self._chance(*key))
         had = self._drawn.get(key)
         missing = count - (next(iter(had.values())).shape[1] if had else 0)
         if missing > 0:
-            more = self._readings[key].more(missing)
-            parts = [had, more] if had else [more]
-            self._drawn[key] = {name: np.concatenate([part[name] for part in parts], axis=1) for name in more}
+            drawn = self._readings[key].more(missing)
+            parts = [had, drawn] if had else [drawn]
+            self._drawn[key] = {
+                name: np.concatenate([part[name] for part in parts], axis=1) for name in drawn
+            }
         return self._drawn[key]
 
     def _observer(self, name: str) -> SimulatedObserver:
@@ -140,7 +150,7 @@ class SimulatedSource:
 
 
 class RecordedSource:
-    """Samples that were recorded, given out line by line in the order of their draws."""
+    """Recorded samples, given out reading by reading in the order of their draws."""
 
     def __init__(self, samples: SingleSamples) -> None:
         self.samples = samples
@@ -154,25 +164,25 @@ class RecordedSource:
         return self.samples.items
 
     @property
-    def counts(self) -> Mapping[Line, int]:
-        """How many samples each line has."""
+    def counts(self) -> Mapping[ReadingKey, int]:
+        """Reading key -> number of samples."""
         return {line: len(numbers) for line, numbers in self.lines.items()}
 
     def known(self, base: Knowledge) -> Answers:
-        """Return what there is without asking: the samples of observers that cannot be asked."""
+        """Return the samples that are there without asking: those of observers that cannot be asked."""
         askable = [base.observers[line[1]].askable for line in self.samples.line]
-        return self._gathered(self.items, ~np.array(askable, dtype=bool))
+        return self._gather(self.items, ~np.array(askable, dtype=bool))
 
     def ask(self, requests: Sequence[Request]) -> Answers:
-        """Return the next samples of each line, as far as there are any."""
+        """Return the next samples of each reading, as far as there are any."""
         chosen = np.zeros(len(self.samples.line), dtype=bool)
-        for one in requests:
-            found = self.lines.get(one.line, [])
-            chosen[found[one.first : one.first + one.samples]] = True
-        return self._gathered(tuple(one.item for one in requests), chosen)
+        for request in requests:
+            rows = self.lines.get(request.line, [])
+            chosen[rows[request.first : request.first + request.samples]] = True
+        return self._gather(tuple(request.item for request in requests), chosen)
 
-    def _gathered(self, items: tuple[str, ...], chosen: NDArray[np.bool_]) -> Answers:
+    def _gather(self, items: tuple[str, ...], chosen: NDArray[np.bool_]) -> Answers:
         """Return the chosen samples, about these items."""
         place = {name: i for i, name in enumerate(items)}
-        of = np.array([place.get(name, -1) for name in self.samples.items], dtype=np.int64)
-        return self.samples.answers.only(chosen).gathered(items, of[self.samples.item[chosen]])
+        item_index = np.array([place.get(name, -1) for name in self.samples.items], dtype=np.int64)
+        return self.samples.answers.only(chosen).gathered(items, item_index[self.samples.item[chosen]])

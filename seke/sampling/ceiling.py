@@ -1,4 +1,4 @@
-"""How much could be accepted at all: what endless answers of whom the policy asks would come to.
+"""The share that could be accepted at all: with endless answers of the observers that the policy asks.
 
 Answers of one observer say ever less: what it has settled on about an item stays what it is. So tables that
 were declared, and not measured, put a ceiling on what a policy can accept, whatever is paid.
@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from seke.inference.session import Session
-    from seke.sampling.loop import Source
+    from seke.sampling.loop import AnswerSource
 
 # Answers of each question that stand for endless ones: more of them moved no share by a hundredth.
 ENDLESS = 64
 
 
-def ceiling(session: Session, names: Sequence[str], source: Source, known: Answers) -> Mapping[str, float]:
+def ceiling(
+    session: Session, names: Sequence[str], source: AnswerSource, known: Answers
+) -> Mapping[str, float]:
     """Return level -> the share of its values that would be accepted of these items.
 
     Every question is asked ENDLESS times, those about one variable about each that the observer reports, of

@@ -11,7 +11,7 @@ from engine import Knowledge
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.samples import answers_from, read_batches
-from seke.sampling.replay import checked
+from seke.sampling.replay import mark_off_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -55,7 +55,7 @@ def infer(
         warnings.warn(f"the guarantee is refused: {reason}", stacklevel=2)
     samples = samples if isinstance(samples, str | Path) else list(samples)  # type: ignore[assignment]
     if session.guarantee is not None and session.guarantee.design.adaptive:
-        session = checked(session, samples)
+        session = mark_off_policy(session, samples)
     if not in_order:
         session = on_samples(session, samples)
     for answers in batches(samples, base, in_order=in_order):
@@ -73,9 +73,9 @@ def on_samples(session: Session, samples: Any) -> Session:
 
 
 def read_once(samples: Any) -> bool:
-    """Say whether samples can be read but once, as a stream or a pipe can."""
-    given = [samples] if isinstance(samples, str | Path) else samples
-    return any(isinstance(one, str | Path) and not Path(one).is_file() for one in given)
+    """Say whether samples can be read only once, as from a stream or a pipe."""
+    sources = [samples] if isinstance(samples, str | Path) else samples
+    return any(isinstance(path, str | Path) and not Path(path).is_file() for path in sources)
 
 
 def batches(
@@ -87,7 +87,7 @@ def batches(
     """Return the answers about whole items, batch by batch; the arguments are those of `infer`."""
     if isinstance(samples, str | Path):
         return read_batches([samples], base, in_order=in_order)
-    given = list(samples)
-    if all(isinstance(one, str | Path) for one in given):
-        return read_batches(given, base, in_order=in_order)  # type: ignore[arg-type]
-    return answers_from(given, base)  # type: ignore[arg-type]
+    sources = list(samples)
+    if all(isinstance(path, str | Path) for path in sources):
+        return read_batches(sources, base, in_order=in_order)  # type: ignore[arg-type]
+    return answers_from(sources, base)  # type: ignore[arg-type]

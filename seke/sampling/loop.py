@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Record = dict[str, Any]
 
-Line = tuple[str, str, str, str | None, str]
+ReadingKey = tuple[str, str, str, str | None, str]
 
 EXHAUSTED = "exhausted"
-NONE: Mapping[Line, int] = MappingProxyType({})
+NONE: Mapping[ReadingKey, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Request:
-    """So many further answers of one item.
+    """A request for `samples` further answers about one item.
 
     about: the one variable where the question is about one. first: how many such answers (same observer,
     question, about and view) the item has already, which is the number of the next one from 0.
@@ -52,12 +52,12 @@ class Request:
     samples: int
 
     @property
-    def line(self) -> Line:
+    def line(self) -> ReadingKey:
         """What repeated answers have in common: item, observer, question, about and view."""
         return self.item, self.observer, self.question, self.about, self.view
 
 
-class Source(Protocol):
+class AnswerSource(Protocol):
     """Whoever answers: simulated observers, recorded samples, a model."""
 
     def ask(self, requests: Sequence[Request]) -> Answers:
@@ -70,8 +70,8 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How N items stand in the loop.
+class LoopState:
+    """The state of N items in the loop.
 
     answers: all so far. decisions: about every item; final where nothing is requested. requests: what to ask
     next, one for each item that is not settled. cost: (N,) of all answers, in the unit of the questions'
@@ -86,22 +86,22 @@ class Standing:
     calls: Ints
     rounds: Ints
     short: NDArray[np.bool_]
-    given: Mapping[Line, int]
+    given: Mapping[ReadingKey, int]
 
 
 class Loop:
     """Says what to ask next under a session's policy."""
 
-    def __init__(self, session: Session, recorded: Mapping[Line, int] | None = None) -> None:
+    def __init__(self, session: Session, recorded: Mapping[ReadingKey, int] | None = None) -> None:
         """recorded: line -> how many answers there are at all; then nothing else is asked for next."""
         self.session = session
         self.recorded = recorded
         self.base = session.network.knowledge
 
     def begin(
-        self, answers: Answers, given: Mapping[Line, int] = NONE, spent: Floats | None = None
-    ) -> Standing:
-        """Return how items stand before anything is asked in this loop.
+        self, answers: Answers, given: Mapping[ReadingKey, int] = NONE, spent: Floats | None = None
+    ) -> LoopState:
+        """Return the state before anything is asked in this loop.
 
         answers: what is known already, of most items nothing (`Answers.unasked`). given: line -> how many
         answers it has, of a loop that is resumed. spent: (N,) what these cost; where it is not known they are
@@ -124,81 +124,85 @@ class Loop:
             cost[place[line[0]]] += self._price(line, count)
         cost = cost if spent is None else spent.copy()
         rounds, short = np.zeros_like(calls), np.zeros(len(place), dtype=bool)
-        return Standing(answers, decisions, requests, cost, calls, rounds, short, given)
+        return LoopState(answers, decisions, requests, cost, calls, rounds, short, given)
 
-    def after(self, standing: Standing, further: Answers) -> Standing:
-        """Return how the items stand after these answers to the standing's requests.
+    def after(self, state: LoopState, further: Answers) -> LoopState:
+        """Return the state after these answers to its requests.
 
         An item that was not answered at all is closed with what it has: its source is exhausted.
         """
-        place = {name: i for i, name in enumerate(standing.answers.items)}
-        came = dict(zip(further.items, further.samples.tolist(), strict=True))
-        asked = np.array([place[one.item] for one in standing.requests], dtype=np.int64)
-        got = np.array([came.get(one.item, 0) for one in standing.requests], dtype=np.int64)
-        given = dict(standing.given)
-        for request, count in zip(standing.requests, got.tolist(), strict=True):
+        place = {name: i for i, name in enumerate(state.answers.items)}
+        counts = dict(zip(further.items, further.samples.tolist(), strict=True))
+        asked = np.array([place[request.item] for request in state.requests], dtype=np.int64)
+        received = np.array([counts.get(request.item, 0) for request in state.requests], dtype=np.int64)
+        given = dict(state.given)
+        for request, count in zip(state.requests, received.tolist(), strict=True):
             given[request.line] = given.get(request.line, 0) + count
-        cost, calls, rounds = standing.cost.copy(), standing.calls.copy(), standing.rounds.copy()
-        short = standing.short.copy()
-        short[asked] |= got < np.array([one.samples for one in standing.requests])
-        calls[asked] += got
-        prices = [self._price(one.line, n) for one, n in zip(standing.requests, got.tolist(), strict=True)]
+        cost, calls, rounds = state.cost.copy(), state.calls.copy(), state.rounds.copy()
+        short = state.short.copy()
+        short[asked] |= received < np.array([request.samples for request in state.requests])
+        calls[asked] += received
+        prices = [
+            self._price(request.line, n) for request, n in zip(state.requests, received.tolist(), strict=True)
+        ]
         cost[asked] += prices
-        rounds[asked] += got > 0
-        answers = standing.answers.joined(further)
-        decisions = closed(self.base, standing.decisions, dict.fromkeys(asked[got == 0].tolist(), EXHAUSTED))
-        answered = np.sort(asked[got > 0])
+        rounds[asked] += received > 0
+        answers = state.answers.joined(further)
+        decisions = force_close(
+            self.base, state.decisions, dict.fromkeys(asked[received == 0].tolist(), EXHAUSTED)
+        )
+        answered = np.sort(asked[received > 0])
         if answered.size:
             chosen = np.zeros(len(place), dtype=bool)
             chosen[answered] = True
-            decisions = _placed(decisions, answered, self._judge(answers.only(chosen), given))
+            decisions = _replace_rows(decisions, answered, self._judge(answers.only(chosen), given))
         requests = self._requests(answers, decisions, answered, given)
-        return Standing(answers, decisions, requests, cost, calls, rounds, short, given)
+        return LoopState(answers, decisions, requests, cost, calls, rounds, short, given)
 
-    def records(self, standing: Standing) -> list[Record]:
+    def records(self, state: LoopState) -> list[Record]:
         """Return a posterior record for each item, as `seke infer` gives them, with the loop's decisions."""
-        judged = self.session.judge(standing.answers)
-        found = judged.posterior, standing.decisions, judged.diagnostics
-        return self.session.layout.records(standing.answers, *found, judged.covered)
+        judged = self.session.judge(state.answers)
+        conclusions = judged.posterior, state.decisions, judged.diagnostics
+        return self.session.layout.records(state.answers, *conclusions, judged.scope)
 
-    def _judge(self, answers: Answers, given: Mapping[Line, int]) -> Decisions:
+    def _judge(self, answers: Answers, given: Mapping[ReadingKey, int]) -> Decisions:
         recorded = self.recorded
         if recorded is None:
             return self.session.judge(answers).decisions
         return self.session.judge(answers, lambda line: given.get(line, 0) < recorded.get(line, 0)).decisions
 
-    def _price(self, line: Line, answers: int) -> float:
-        """Return the price of one request of a line for so many answers."""
+    def _price(self, line: ReadingKey, answers: int) -> float:
+        """Return the price of one request for `answers` answers of a reading."""
         return price_of(self.base, line[1], line[2], answers)
 
     def _requests(
-        self, answers: Answers, decisions: Decisions, items: Ints, given: Mapping[Line, int]
+        self, answers: Answers, decisions: Decisions, items: Ints, given: Mapping[ReadingKey, int]
     ) -> tuple[Request, ...]:
-        """Return what is to be asked about those of the items that are to be asked again."""
-        found = []
+        """Return the next requests about these items, for those that are not settled."""
+        requests = []
         for i in items.tolist():
             option: Option | None = decisions.next[i]
             if option is not None:
                 line = (answers.items[i], option.observer, option.question, option.about, option.view)
-                found.append(Request(*line, given.get(line, 0), option.samples))
-        return tuple(found)
+                requests.append(Request(*line, given.get(line, 0), option.samples))
+        return tuple(requests)
 
 
-def closed(base: Knowledge, decisions: Decisions, reasons: Mapping[int, str]) -> Decisions:
-    """Return the same decisions, but that nothing more is asked about some items.
+def force_close(base: Knowledge, decisions: Decisions, reasons: Mapping[int, str]) -> Decisions:
+    """Return the decisions with nothing more to be asked about some items.
 
-    reasons: item's index -> why it is closed, which is said of it where that makes it fail.
+    reasons: item's index -> why it is closed; an item that is rejected for it has it among its reasons.
     """
-    whole = all_required(base, {name: one.accepted for name, one in decisions.levels.items()})
-    item, following, why = list(decisions.item), list(decisions.next), list(decisions.reasons)
+    whole = all_required(base, {name: level.accepted for name, level in decisions.levels.items()})
+    item, following, item_reasons = list(decisions.item), list(decisions.next), list(decisions.reasons)
     for i, reason in reasons.items():
         item[i], following[i] = ("accept" if whole[i] else "reject"), None
-        why[i] = () if whole[i] else (*((reason,) if reason else ()), *why[i])
-    return Decisions(tuple(item), decisions.levels, tuple(following), tuple(why), decisions.disputed)
+        item_reasons[i] = () if whole[i] else (*((reason,) if reason else ()), *item_reasons[i])
+    return Decisions(tuple(item), decisions.levels, tuple(following), tuple(item_reasons), decisions.disputed)
 
 
-def resting(base: Knowledge, decisions: Decisions, looks: Mapping[int, Option]) -> Decisions:
-    """Return the same decisions, but that some items wait for a look of people; index -> that look."""
+def wait_for_people(base: Knowledge, decisions: Decisions, looks: Mapping[int, Option]) -> Decisions:
+    """Return the decisions with some items waiting for a look of people; looks: index -> that look."""
     if not looks:
         return decisions
     following = tuple(looks.get(i, option) for i, option in enumerate(decisions.next))
@@ -209,37 +213,37 @@ def resting(base: Knowledge, decisions: Decisions, looks: Mapping[int, Option]) 
     return replace(decisions, next=following, reasons=tuple(reasons))
 
 
-def follow(
+def run_to_completion(
     loop: Loop,
     items: Sequence[str],
-    source: Source,
+    source: AnswerSource,
     progress: Callable[[int], None] | None = None,
     known: Answers | None = None,
-) -> Standing:
+) -> LoopState:
     """Ask the source until every item is settled.
 
     progress: is called with how many items were settled since the last call. known: answers that there are of
     the items without asking.
     """
-    standing = loop.begin(Answers.unasked(items) if known is None else known)
-    while standing.requests:
-        before = len(standing.requests)
-        standing = loop.after(standing, source.ask(standing.requests))
+    state = loop.begin(Answers.unasked(items) if known is None else known)
+    while state.requests:
+        before = len(state.requests)
+        state = loop.after(state, source.ask(state.requests))
         if progress is not None:
-            progress(before - len(standing.requests))
-    return standing
+            progress(before - len(state.requests))
+    return state
 
 
-def _placed(whole: Decisions, at: Ints, part: Decisions) -> Decisions:
-    """Return decisions with those about the items `at` (n,) replaced."""
+def _replace_rows(whole: Decisions, at: Ints, part: Decisions) -> Decisions:
+    """Return `whole` with the decisions about the items `at` (n,) replaced by those of `part`."""
 
-    def column(mine: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
-        changed = dict(zip(at.tolist(), new, strict=True))
-        return tuple(changed.get(i, one) for i, one in enumerate(mine))
+    def column(values: tuple[Any, ...], replacements: tuple[Any, ...]) -> tuple[Any, ...]:
+        changed = dict(zip(at.tolist(), replacements, strict=True))
+        return tuple(changed.get(i, value) for i, value in enumerate(values))
 
     levels = {}
-    for name, old in whole.levels.items():
-        columns = {field.name: getattr(old, field.name).copy() for field in fields(old)}
+    for name, level in whole.levels.items():
+        columns = {field.name: getattr(level, field.name).copy() for field in fields(level)}
         for key, values in columns.items():
             values[at] = getattr(part.levels[name], key)
         levels[name] = LevelDecision(**columns)

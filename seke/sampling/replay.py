@@ -1,4 +1,4 @@
-"""Recorded samples -> what the policy would have asked for of them, and whether it was asked just so.
+"""Recorded samples -> those that the policy would have asked for, and items that were sampled off policy.
 
 What an item has at the end of the policy's loop depends on the item's own answers alone, in the order of
 their draws. So items whose answers were drawn to the full budget tell how the policy's pipeline does, and
@@ -17,7 +17,7 @@ import numpy as np
 from engine import SekeError
 from seke.samples import single_samples
 from seke.sampling.answerers import RecordedSource
-from seke.sampling.loop import Loop, follow
+from seke.sampling.loop import Loop, run_to_completion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -36,30 +36,30 @@ class Replay:
     """N recorded items, as the policy would have asked them.
 
     answers: those that it would have asked for. short: (N,) whether it once asked for more than there is.
-    further: (N,) whether it would go on asking. left: (N,) samples that it would not have asked for.
+    further: (N,) whether it would go on asking. surplus: (N,) samples that it would not have asked for.
     cost: (N,) of the answers, in the unit of the questions' cost.
     """
 
     answers: Answers
     short: Mask
     further: Mask
-    left: NDArray[np.int64]
+    surplus: NDArray[np.int64]
     cost: NDArray[np.float64]
 
-    def otherwise(self) -> Mapping[str, str]:
-        """Return of each item that was asked otherwise than the policy asks, in which way.
+    def off_policy(self) -> Mapping[str, str]:
+        """Return item -> how its samples differ from the policy's, for items that were sampled off policy.
 
         An item about which it would go on asking was asked rightly so far.
         """
-        found = {}
-        for i in np.flatnonzero((self.left > 0) | (self.short & ~self.further)).tolist():
-            left = int(self.left[i])
-            found[self.answers.items[i]] = (
-                f"{left} answer{'s' * (left > 1)} that the policy would not have asked for"
-                if left
+        reasons = {}
+        for i in np.flatnonzero((self.surplus > 0) | (self.short & ~self.further)).tolist():
+            surplus = int(self.surplus[i])
+            reasons[self.answers.items[i]] = (
+                f"{surplus} answer{'s' * (surplus > 1)} that the policy would not have asked for"
+                if surplus
                 else "fewer answers at a time than the policy asks for"
             )
-        return found
+        return reasons
 
 
 def replay(
@@ -81,19 +81,19 @@ def replay(
     source = RecordedSource(samples)
     known = source.known(session.network.knowledge)
     loop = Loop(session, source.counts if among_recorded else None)
-    standing = follow(loop, source.items, source, progress, known)
-    given = np.bincount(samples.item, minlength=len(source.items))
-    further = np.zeros_like(standing.short)
-    if standing.short.any():
-        following = session.judge(standing.answers.only(standing.short)).decisions.next
-        further[standing.short] = [option is not None for option in following]
-    return Replay(standing.answers, standing.short, further, given - standing.answers.samples, standing.cost)
+    state = run_to_completion(loop, source.items, source, progress, known)
+    recorded = np.bincount(samples.item, minlength=len(source.items))
+    further = np.zeros_like(state.short)
+    if state.short.any():
+        following = session.judge(state.answers.only(state.short)).decisions.next
+        further[state.short] = [option is not None for option in following]
+    return Replay(state.answers, state.short, further, recorded - state.answers.samples, state.cost)
 
 
-def checked(
+def mark_off_policy(
     session: Session, samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]]
 ) -> Session:
-    """Return the session with what it must know of samples that a guarantee may hold for.
+    """Return the session with the items of these samples that were sampled off policy.
 
     Where it holds for items that are asked as the policy asks, which of them were asked otherwise.
 
@@ -102,11 +102,11 @@ def checked(
     """
     if session.guarantee is None or not session.guarantee.design.adaptive:
         return session
-    listed: list[Any] = [samples] if isinstance(samples, str | Path) else list(samples)
-    if "-" in listed:
+    sources: list[Any] = [samples] if isinstance(samples, str | Path) else list(samples)
+    if "-" in sources:
         raise SekeError(
             "<stdin>: the base's guarantee is of items that its policy asks, and to see whether these "
             "are samples are read twice; give a file"
         )
-    found = replay(session, single_samples(listed, session.network.knowledge))
-    return replace(session, otherwise=found.otherwise())
+    replayed = replay(session, single_samples(sources, session.network.knowledge))
+    return replace(session, off_policy=replayed.off_policy())

@@ -35,13 +35,15 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
+# Items that are simulated at once.
 BATCH = 2000
 AS_DECLARED = Misfit()
+# Decimal places of numbers in samples and labels.
 DIGITS = 6
 
 
 @dataclass(frozen=True)
-class Simulated:
+class SimulatedBatch:
     """Some items: a row of the label table for each, and all samples about them, item after item."""
 
     truth: list[Record]
@@ -59,7 +61,7 @@ def simulate(
     population: str | None = None,
     misfit: Misfit = AS_DECLARED,
     seed: int = 0,
-) -> Iterator[Simulated]:
+) -> Iterator[SimulatedBatch]:
     """Yield made-up items, BATCH at a time, with their truth and what observers answer about them.
 
     Truth is drawn from the compiled network under the population, answers as the observation model has
@@ -81,30 +83,34 @@ def simulate(
         engine.SekeError: a name that the base does not have; an observer that answers none of the questions.
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
-    _known("population", [population] if population else [], base.populations)
-    _known("observer", observers, base.observers)
-    _known("question", questions, base.questions)
+    _check_known("population", [population] if population else [], base.populations)
+    _check_known("observer", observers, base.observers)
+    _check_known("question", questions, base.questions)
     if not observers and not base.policy.ask:
         raise SekeError(f"the policy of {base.name} asks nobody; name an observer")
-    asked = list(questions) or [name for name, one in base.questions.items() if not one.about_one]
-    who = list(dict.fromkeys(observers)) or [base.policy.ask]
-    maker = _Maker(base, who, list(dict.fromkeys(asked)), list(dict.fromkeys(views)), draws)
+    question_names = list(questions) or [
+        name for name, question in base.questions.items() if not question.about_one
+    ]
+    observer_names = list(dict.fromkeys(observers)) or [base.policy.ask]
+    simulator = _Simulator(
+        base, observer_names, list(dict.fromkeys(question_names)), list(dict.fromkeys(views)), draws
+    )
     inference = Inference(compiled(base, cache_folder()), population)
     rng = np.random.default_rng(seed)
     for start in range(0, items, BATCH):
         names = [f"item-{number:06d}" for number in range(start, min(start + BATCH, items))]
         when = np.arange(start, start + len(names)) / max(items - 1, 1)
-        yield maker.made(inference, names, misfit, when, rng)
+        yield simulator.simulate(inference, names, misfit, when, rng)
 
 
-def _known(what: str, names: Sequence[str], known: Any) -> None:
+def _check_known(what: str, names: Sequence[str], known: Any) -> None:
     for name in names:
         if name not in known:
             raise SekeError(f"no {what} is called {name!r}{did_you_mean(name, known)}")
 
 
-class _Maker:
-    """Asks the observers, and writes down what they answer."""
+class _Simulator:
+    """Simulates the observers' answers and writes them as sample records."""
 
     def __init__(
         self, base: Knowledge, observers: list[str], questions: list[str], views: list[str], draws: int
@@ -117,23 +123,23 @@ class _Maker:
             if set(base.questions[question].variables) & set(base.observers[observer].instruments)
         ]
         for name in observers:
-            if name not in [one.name for one, _ in self.asked]:
+            if name not in [observer.name for observer, _ in self.asked]:
                 raise SekeError(f"{name} answers none of the questions {', '.join(questions)}")
         levels = [name for names in base.levels.values() for name in names]
         self.columns = list(dict.fromkeys([*levels, base.root, *base.affect, *base.cells]))
         self.fields = vocabulary_of(base).fields
-        self.own = {
+        self.field_of = {
             member: field for field in self.fields for member in field.members if member not in base.codes
         }
 
-    def made(
+    def simulate(
         self,
         inference: Inference,
         names: list[str],
         misfit: Misfit,
         when: NDArray[np.float64],
         rng: np.random.Generator,
-    ) -> Simulated:
+    ) -> SimulatedBatch:
         truth = prior_truth(inference, len(names), rng)
         table = dict(values_of(self.base, truth, rng))
         asked = dict.fromkeys(observer.name for observer, _ in self.asked)
@@ -145,13 +151,13 @@ class _Maker:
         samples: list[list[Record]] = [[] for _ in names]
         for observer, question in self.asked:
             for view in self.views:
-                said = simulated[observer.name].reading(question.name, self.draws)
-                self._write(samples, names, observer, question, view, said, rng)
+                drawn = simulated[observer.name].reading(question.name, self.draws)
+                self._write(samples, names, observer, question, view, drawn, rng)
         rows = [
-            {"item": item} | {name: _plain(table[name][i]) for name in self.columns}
+            {"item": item} | {name: _label_cell(table[name][i]) for name in self.columns}
             for i, item in enumerate(names)
         ]
-        return Simulated(rows, [sample for own in samples for sample in own])
+        return SimulatedBatch(rows, [sample for item_samples in samples for sample in item_samples])
 
     def _write(
         self,
@@ -160,15 +166,17 @@ class _Maker:
         observer: Observer,
         question: Question,
         view: str,
-        said: dict[str, NDArray[Any]],
+        drawn: dict[str, NDArray[Any]],
         rng: np.random.Generator,
     ) -> None:
         """Append a record for every item and draw."""
-        told = {name: self._told(observer, name, answers) for name, answers in said.items()}
-        about = rng.integers(0, len(told), len(names)) if question.about_one else None
-        variables = list(told)
+        sample_values = {
+            name: self._sample_values(observer, name, answers) for name, answers in drawn.items()
+        }
+        about = rng.integers(0, len(sample_values), len(names)) if question.about_one else None
+        variables = list(sample_values)
         for i, item in enumerate(names):
-            spoken = variables if about is None else [variables[about[i]]]
+            reported = variables if about is None else [variables[about[i]]]
             for draw in range(self.draws):
                 record: Record = {
                     "item": item,
@@ -178,11 +186,11 @@ class _Maker:
                 }
                 if view != Answers.USUAL_VIEW:
                     record["view"] = view
-                for name in spoken:
-                    self._say(record, self.own.get(name), name, told[name][i][draw])
+                for name in reported:
+                    self._set_value(record, self.field_of.get(name), name, sample_values[name][i][draw])
                 samples[i].append(record)
 
-    def _told(self, observer: Observer, name: str, answers: NDArray[Any]) -> list[list[Any]]:
+    def _sample_values(self, observer: Observer, name: str, answers: NDArray[Any]) -> list[list[Any]]:
         """Return answers as they are written in samples, by item and draw."""
         if name in observer.numbers:
             return [[round(value, DIGITS) for value in row] for row in answers.tolist()]
@@ -191,7 +199,7 @@ class _Maker:
         words = observer.labels[name].answers
         return [[words[answer] for answer in row] for row in answers.tolist()]
 
-    def _say(self, record: Record, field: Field | None, name: str, value: Any) -> None:
+    def _set_value(self, record: Record, field: Field | None, name: str, value: Any) -> None:
         if field is None:
             record.setdefault("reports", {})[name] = value
         elif field.kind == "binary":
@@ -200,7 +208,7 @@ class _Maker:
             record[field.name] = value
 
 
-def _plain(value: Any) -> Any:
+def _label_cell(value: Any) -> Any:
     """Return a value of the label table: binary ones are 0 or 1."""
     if isinstance(value, bool):
         return int(value)

@@ -1,1 +1,1 @@
-"""Tables that people have or are given: labels, and posterior records read and written."""
+"""Label tables, and files of posterior records."""

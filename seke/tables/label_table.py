@@ -28,9 +28,9 @@ import numpy as np
 from engine import AnswerError, Gold, did_you_mean
 from seke.files.lines import read_lines, shown
 from seke.files.parquet import ParquetTable
-from seke.samples.columns_builder import looked_up, unknown
+from seke.samples.columns_builder import look_up, unknown_name
 from seke.samples.csv_rows import csv_rows
-from seke.samples.schema import met, parsed
+from seke.samples.schema import describe_met, parse_json_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 ITEM = "item"
 # What a manifest of pictures says besides labels; passed over here, so that a manifest is a label table too.
 BESIDE = ("path", "group", "source", "left", "top", "width", "height")
+# Faults that are named in a message.
 MOST_FAULTS = 20
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.A)
 # Programs write a column of whole numbers with gaps as 0.0 and 1.0.
@@ -76,7 +77,7 @@ class LabelTable:
 
     def rows_of(self, items: Iterable[str]) -> NDArray[np.int64]:
         """Return the row of each of these items in the table, -1 where it has none."""
-        return looked_up(tuple(items), self._rows)
+        return look_up(tuple(items), self._rows)
 
     def gold_of(self, items: Iterable[str]) -> Gold:
         """Return the gold of these items in their order, NaN for those that the table lacks."""
@@ -87,11 +88,13 @@ class LabelTable:
 
     def of_source(self, source: str | None) -> LabelTable:
         """Return the table of the items of one source, with the variables of which it has some gold."""
-        rows = np.array([row for row, one in enumerate(self.sources) if one == source], dtype=np.int64)
-        told = {name: values[rows] for name, values in self.gold.values.items()}
-        known = {name: values for name, values in told.items() if not np.isnan(values).all()}
+        rows = np.array(
+            [row for row, row_source in enumerate(self.sources) if row_source == source], dtype=np.int64
+        )
+        selected = {name: values[rows] for name, values in self.gold.values.items()}
+        with_gold = {name: values for name, values in selected.items() if not np.isnan(values).all()}
         items, groups = ([column[row] for row in rows.tolist()] for column in (self.items, self.groups))
-        return LabelTable(tuple(items), Gold(known), tuple(groups), self.path, (source,) * len(rows))
+        return LabelTable(tuple(items), Gold(with_gold), tuple(groups), self.path, (source,) * len(rows))
 
     def groups_of(self, items: Iterable[str]) -> tuple[str | None, ...]:
         """Return the group of each of these items, None where it is unknown."""
@@ -116,12 +119,12 @@ def read_labels(
     """
     name = str(path).lower().removesuffix(".gz")
     between = ": row " if name.endswith(".parquet") else ":"
-    draft = _Draft(knowledge, (groups, sources), shown(path), between, outcomes)
+    builder = _TableBuilder(knowledge, (groups, sources), shown(path), between, outcomes)
     if name.endswith(".csv"):
-        draft.fill(_csv(path, draft))
+        builder.fill(_csv(path, builder))
     else:
-        draft.fill(_parquet(path, draft) if name.endswith(".parquet") else _json_lines(path))
-    return draft.table()
+        builder.fill(_parquet(path, builder) if name.endswith(".parquet") else _json_lines(path))
+    return builder.table()
 
 
 def labels_from(
@@ -132,10 +135,10 @@ def labels_from(
     outcomes: Mapping[str, float] | None = None,
 ) -> LabelTable:
     """Return the label table of rows that are mappings; messages call the third one `record 3`."""
-    draft = _Draft(knowledge, (groups, sources), "record", " ", outcomes)
+    builder = _TableBuilder(knowledge, (groups, sources), "record", " ", outcomes)
     numbered = enumerate(records, 1)
-    draft.fill(_checked(number, _native(row), f"record {number}") for number, row in numbered)
-    return draft.table()
+    builder.fill(_check_row(number, _native(row), f"record {number}") for number, row in numbered)
+    return builder.table()
 
 
 def _native(row: Any) -> Any:
@@ -145,20 +148,20 @@ def _native(row: Any) -> Any:
     return {key: cell.item() if isinstance(cell, np.generic) else cell for key, cell in row.items()}
 
 
-def _checked(number: int, row: Any, place: str) -> Row | AnswerError:
+def _check_row(number: int, row: Any, place: str) -> Row | AnswerError:
     if isinstance(row, Mapping) and all(isinstance(key, str) for key in row):
         return number, row
-    return AnswerError(f"{place}: a row is an object with named fields; {met(row)}")
+    return AnswerError(f"{place}: a row is an object with named fields; {describe_met(row)}")
 
 
-def _csv(path: str | Path, draft: _Draft) -> Rows:
+def _csv(path: str | Path, builder: _TableBuilder) -> Rows:
     name = shown(path)
     rows = csv_rows(path)
     line, names = next(rows, (1, []))
     header = [cell.strip() for cell in names]
     if not header:
         raise AnswerError(f"{name}:1: no header; all lines are blank")
-    yield from draft.header(line, header)
+    yield from builder.header(line, header)
     try:
         for line, cells in rows:
             if len(cells) != len(header):
@@ -180,17 +183,17 @@ def _json_lines(path: str | Path) -> Rows:
                 row = msgspec.json.decode(line)
             except _UNDECODABLE:
                 try:
-                    row = parsed(line, f"{name}:{number}")
+                    row = parse_json_line(line, f"{name}:{number}")
                 except AnswerError as fault:
                     yield fault
                     continue
-            yield _checked(number, row, f"{name}:{number}")
+            yield _check_row(number, row, f"{name}:{number}")
 
 
-def _parquet(path: str | Path, draft: _Draft) -> Rows:
+def _parquet(path: str | Path, builder: _TableBuilder) -> Rows:
     table = ParquetTable(path)
-    yield from draft.header(0, table.schema.names)
-    used = [key for key in table.schema.names if key in draft.allowed]
+    yield from builder.header(0, table.schema.names)
+    used = [key for key in table.schema.names if key in builder.allowed]
     kinds = {key: table.schema.field(key).type for key in used if table.schema.names.count(key) == 1}
     wrong = {key: kind for key, kind in kinds.items() if not _plain(table.arrow.types, key, kind)}
     for key, kind in wrong.items():
@@ -222,7 +225,7 @@ class _Column:
             self._known = dict(_TRUTH)
 
     def number(self, cell: Any, path: str) -> float | None:
-        """Return what a cell says, None where nothing; an AnswerError begins with `path`."""
+        """Return the number of a cell, None where it is blank; an AnswerError begins with `path`."""
         if _blank(cell):
             return None
         if isinstance(cell, str) and cell in self.outcomes and cell not in self._known:
@@ -232,17 +235,17 @@ class _Column:
         word = cell
         if self.variable.kind == "binary":
             word = cell.lower() if isinstance(cell, str) else _bit(cell)
-        found = self._known.get(word) if isinstance(word, str) else None
-        if found is None:
+        number = self._known.get(word) if isinstance(word, str) else None
+        if number is None:
             raise self._unknown(cell, path)
-        return found
+        return number
 
     def _unknown(self, cell: Any, path: str) -> AnswerError:
         if self.variable.kind == "binary":
-            return AnswerError(f"{path}: {met(cell)}; allowed are 0, 1, true and false")
+            return AnswerError(f"{path}: {describe_met(cell)}; allowed are 0, 1, true and false")
         if isinstance(cell, str):
-            return AnswerError(unknown(path, "state", cell, self._known))
-        return AnswerError(f"{path}: {met(cell)}{did_you_mean('', self._known)}")
+            return AnswerError(unknown_name(path, "state", cell, self._known))
+        return AnswerError(f"{path}: {describe_met(cell)}{did_you_mean('', self._known)}")
 
     def _in_range(self, cell: Any, path: str) -> float:
         low, high = self.variable.edges[0], self.variable.edges[-1]
@@ -252,7 +255,7 @@ class _Column:
         elif isinstance(cell, int | float) and not isinstance(cell, bool):
             number = cell
         if not low <= number <= high:
-            raise AnswerError(f"{path}: {met(cell)}; allowed is a number from {low:g} to {high:g}")
+            raise AnswerError(f"{path}: {describe_met(cell)}; allowed is a number from {low:g} to {high:g}")
         return float(number)
 
 
@@ -268,8 +271,8 @@ def _bit(cell: Any) -> str | None:
     return str(int(cell)) if isinstance(cell, int | float) and cell in (0, 1) else None
 
 
-class _Draft:
-    """A table under construction: its rows so far, and the faults met."""
+class _TableBuilder:
+    """Builds a label table: collects its rows and notes faults."""
 
     def __init__(
         self,
@@ -282,12 +285,14 @@ class _Draft:
         """further: the columns of the groups and of the sources; no text for none."""
         self.knowledge, self.name, self.between = knowledge, name, between
         self.groups, self.sources = further
-        self.further = [one for one in dict.fromkeys(further) if one]
-        variables = {name: one for name, one in knowledge.variables.items() if one.kind != "derived"}
-        for one in self.further:
-            if one in (ITEM, *variables):
-                what = "the item" if one == ITEM else "a variable"
-                raise AnswerError(f"{one}: is no column of groups: it is {what}")
+        self.further = [column for column in dict.fromkeys(further) if column]
+        variables = {
+            name: variable for name, variable in knowledge.variables.items() if variable.kind != "derived"
+        }
+        for column in self.further:
+            if column in (ITEM, *variables):
+                what = "the item" if column == ITEM else "a variable"
+                raise AnswerError(f"{column}: is no column of groups: it is {what}")
         self.outcomes = outcomes or {}
         self.columns = {name: _Column(variable, self.outcomes) for name, variable in variables.items()}
         self.allowed = {ITEM, *BESIDE, *variables, *self.further}
@@ -295,7 +300,7 @@ class _Draft:
         # A column is as long as the last row that says something in it.
         self._values = {name: array("d") for name in self.columns}
         self._items: list[str] = []
-        self._texts: dict[str, list[str | None]] = {one: [] for one in self.further}
+        self._texts: dict[str, list[str | None]] = {column: [] for column in self.further}
         self._lines = array("q")
         self._faults: list[str] = []
         self._refused: set[str] = set()
@@ -312,8 +317,8 @@ class _Draft:
                 yield AnswerError(f"{self.place(line)}: {name}: the header names this column twice")
         for needed in (ITEM, *self.further):
             if needed not in names:
-                others = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-                raise AnswerError(f"{self.place(line)}: {needed}: no such column; there are {others}")
+                columns = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+                raise AnswerError(f"{self.place(line)}: {needed}: no such column; there are {columns}")
 
     def _name(self, line: int, names: Iterable[str]) -> None:
         for name in names:
@@ -329,7 +334,7 @@ class _Draft:
         if name in self.knowledge.levels:
             members = ", ".join(self.knowledge.levels[name][:4])
             return f"{name}: is a level; its variables are columns: {members}, ..."
-        message = unknown(name, "column", name, self.allowed.difference(BESIDE))
+        message = unknown_name(name, "column", name, self.allowed.difference(BESIDE))
         if self.groups or message.endswith("?"):
             return message
         return f"{message}; one further column may be named as that of the groups (--groups)"
@@ -350,13 +355,13 @@ class _Draft:
             self._name(line, row)
         item = row.get(ITEM)
         if not isinstance(item, str) or not item:
-            said = "missing" if item is None else met(item)
-            self._faults.append(f"{self.place(line)}: {ITEM}: {said}; allowed is a text that is not empty")
+            problem = "missing" if item is None else describe_met(item)
+            self._faults.append(f"{self.place(line)}: {ITEM}: {problem}; allowed is a text that is not empty")
             return
         self._items.append(item)
         self._lines.append(line)
-        for one, texts in self._texts.items():
-            texts.append(self._text(line, one, row.get(one)))
+        for text_column, texts in self._texts.items():
+            texts.append(self._text(line, text_column, row.get(text_column)))
         for name, cell in row.items():
             column = self.columns.get(name)
             if column is None or cell is None:
@@ -378,12 +383,14 @@ class _Draft:
             return str(cell)
         if isinstance(cell, float) and cell.is_integer():
             return str(int(cell))
-        self._faults.append(f"{self.place(line)}: {name}: {met(cell)}; allowed is a text or a whole number")
+        self._faults.append(
+            f"{self.place(line)}: {name}: {describe_met(cell)}; allowed is a text or a whole number"
+        )
         return None
 
     def table(self) -> LabelTable:
-        """Put the rows of each item together; raises all faults."""
-        self._faults += [] if self._faults else self._wanting()
+        """Return the table with the rows of each item merged; raise all faults."""
+        self._faults += [] if self._faults else self._missing_faults()
         rows: dict[str, int] = {}
         for item in self._items:
             rows.setdefault(item, len(rows))
@@ -392,11 +399,11 @@ class _Draft:
             if name in self._named:
                 gold[name] = self._gold(name, rows)
                 gold[name].setflags(write=False)
-        texts = {name: tuple(self._merged(name, cells, rows)) for name, cells in self._texts.items()}
+        texts = {name: tuple(self._merge(name, cells, rows)) for name, cells in self._texts.items()}
         groups, sources = (texts.get(name, (None,) * len(rows)) for name in (self.groups, self.sources))
         if self._faults:
-            left = len(self._faults) - MOST_FAULTS
-            more = [f"... and {left:,} more"] if left > 0 else []
+            omitted = len(self._faults) - MOST_FAULTS
+            more = [f"... and {omitted:,} more"] if omitted > 0 else []
             raise AnswerError("\n".join([*self._faults[:MOST_FAULTS], *more]))
         return LabelTable(tuple(rows), Gold(gold), groups, self.name, sources)
 
@@ -407,33 +414,33 @@ class _Draft:
         if len(rows) == len(cells):
             return cells
         known = [None if math.isnan(cell) else cell for cell in cells.tolist()]
-        return np.array(self._merged(name, known, rows), dtype=np.float64)
+        return np.array(self._merge(name, known, rows), dtype=np.float64)
 
-    def _wanting(self) -> list[str]:
-        """Return what a table without other faults lacks as a whole."""
+    def _missing_faults(self) -> list[str]:
+        """Return the faults of a table as a whole: no row, no variable, a missing column."""
         place = self.place(1)
         if not self._items:
             return [f"{place}: no labels: there is no row"]
         if not self._named & self.columns.keys():
             return [f"{place}: no column is a variable; they are {', '.join(list(self.columns)[:4])}, ..."]
-        return [f"{place}: {one}: no such column" for one in self.further if one not in self._named]
+        return [f"{place}: {column}: no such column" for column in self.further if column not in self._named]
 
-    def _merged(self, name: str, cells: list[Any], rows: dict[str, int]) -> list[Any]:
-        """Return for each item what its rows say, None where nothing; note contradictions."""
+    def _merge(self, name: str, cells: list[Any], rows: dict[str, int]) -> list[Any]:
+        """Return the cell of each item, None where its rows are blank; note contradictions."""
         if len(rows) == len(cells):
             return cells
         merged: list[Any] = [None] * len(rows)
-        told = [0] * len(rows)
+        first_row = [0] * len(rows)
         for at, (item, cell) in enumerate(zip(self._items, cells, strict=True)):
             row = rows[item]
             if cell is None or cell == merged[row]:
                 continue
             if merged[row] is None:
-                merged[row], told[row] = cell, at
+                merged[row], first_row[row] = cell, at
                 continue
-            here, there = self._shown(name, cell), self._shown(name, merged[row])
-            place = self.place(self._lines[told[row]])
-            what = f"item {item!r} is {here} here and {there} at {place}"
+            cell_text, first_text = self._shown(name, cell), self._shown(name, merged[row])
+            place = self.place(self._lines[first_row[row]])
+            what = f"item {item!r} is {cell_text} here and {first_text} at {place}"
             self._faults.append(f"{self.place(self._lines[at])}: {name}: {what}")
         return merged
 

@@ -11,7 +11,7 @@ from engine import AnswerError, SekeError, did_you_mean
 from seke.files.lines import read_lines, shown
 from seke.files.parquet import ParquetTable
 from seke.samples.csv_rows import csv_rows
-from seke.samples.schema import met, parsed
+from seke.samples.schema import describe_met, parse_json_line
 from seke.tables.record_writer import JSON_COLUMNS
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ def posterior_records(path: str | Path) -> Iterator[Record]:
         return
     for place, record in _of_csv(path) if name.endswith(".csv") else _of_lines(path):
         if not isinstance(record, dict) or "item" not in record or "decision" not in record:
-            raise AnswerError(f"{place}: is no posterior record (item, decision, ...); {met(record)}")
+            raise AnswerError(
+                f"{place}: is no posterior record (item, decision, ...); {describe_met(record)}"
+            )
         yield record
 
 
@@ -72,7 +74,7 @@ def _of_lines(path: str | Path) -> Iterator[tuple[str, Any]]:
             try:
                 yield place, msgspec.json.decode(line)
             except _UNDECODABLE:
-                yield place, parsed(line, place)
+                yield place, parse_json_line(line, place)
 
 
 def _of_csv(path: str | Path) -> Iterator[tuple[str, Any]]:
@@ -88,14 +90,14 @@ def _of_csv(path: str | Path) -> Iterator[tuple[str, Any]]:
         for column, cell in zip(header, cells, strict=True):
             *above, key = column.split(".")
             inner = record
-            for one in above:
-                inner = inner.setdefault(one, {})
+            for part in above:
+                inner = inner.setdefault(part, {})
             inner[key] = cell if column == "item" else _value(cell)
         yield place, record
 
 
 def _value(cell: str) -> Any:
-    """Return what a cell stands for: a number, JSON, nothing, or the text that it is."""
+    """Return the value of a cell: a number, JSON, None, or the text itself."""
     if not cell:
         return None
     try:
@@ -108,18 +110,18 @@ def _of_parquet(path: str | Path) -> Iterator[Record]:
     for record in ParquetTable(path).rows():
         if "item" not in record or "decision" not in record:
             raise AnswerError(f"{shown(path)}: holds no posterior records (item, decision, ...)")
-        yield _unpacked(record)
+        yield _unpack(record)
 
 
-def _unpacked(record: Record, prefix: str = "") -> Record:
-    """Return a record of a parquet file with its texts of JSON as what they stand for."""
-    found: Record = {}
+def _unpack(record: Record, prefix: str = "") -> Record:
+    """Return a record of a parquet file with its JSON texts decoded."""
+    unpacked: Record = {}
     for key, value in record.items():
         path = prefix + key
         if isinstance(value, dict):
-            found[key] = _unpacked(value, f"{path}.")
+            unpacked[key] = _unpack(value, f"{path}.")
         elif isinstance(value, str) and (path in JSON_COLUMNS or key == "value"):
-            found[key] = _value(value)
+            unpacked[key] = _value(value)
         else:
-            found[key] = value
-    return found
+            unpacked[key] = value
+    return unpacked

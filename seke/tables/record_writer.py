@@ -39,6 +39,7 @@ ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
 JSON_COLUMNS = ("decision.next", "diagnostics.violations")
 # Texts that the first record may lack: no value that is open rests on anything.
 _NULLABLE_TEXTS = ("basis",)
+# Rows of one group of a parquet file.
 _ROW_GROUP = 32_768
 _TEXTS = {True: "true", False: "false"}
 
@@ -62,7 +63,7 @@ class Writer:
     def __init__(self, path: Path | None, *, stream: IO[Any] | None = None) -> None:
         self._path = path
         self._stream = sys.stdout if stream is None else stream
-        self._ending = "" if path is None else _checked_ending(path)
+        self._ending = "" if path is None else _check_ending(path)
         self._open = ExitStack()
         self._format: _Format | None = None
         self._temporary: Path | None = None
@@ -125,7 +126,7 @@ class Writer:
             self._temporary.unlink(missing_ok=True)
 
 
-def _checked_ending(path: Path) -> str:
+def _check_ending(path: Path) -> str:
     """The ending of a target that can be written, as far as that can be told beforehand."""
     ending = next((known for known in ENDINGS if path.name.lower().endswith(known)), None)
     if ending is None:
@@ -186,7 +187,7 @@ class _Lines:
 
 
 def _flat(record: Record, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The columns of a record and what stands in them."""
+    """Return the columns of a record with their cells."""
     for key, value in record.items():
         path = prefix + key
         if isinstance(value, dict) and path not in JSON_COLUMNS:
@@ -212,8 +213,8 @@ class _Table:
                 self._header = columns
                 self._rows.writerow(columns)
             if columns != self._header:
-                other = ", ".join(sorted(set(columns) ^ set(self._header))) or "their order"
-                raise SekeError(f"item {record['item']!r}: other columns than before: {other}")
+                differing = ", ".join(sorted(set(columns) ^ set(self._header))) or "their order"
+                raise SekeError(f"item {record['item']!r}: other columns than before: {differing}")
             self._rows.writerow(
                 _json(cell) if isinstance(cell, dict | list | bool) else cell for cell in cells
             )
@@ -255,7 +256,9 @@ class _Parquet:
         if self._schema is None:
             self._schema = self._arrow.schema(list(self._fields(batch[0])))
         try:
-            columns = [self._column([one.get(field.name) for one in batch], field) for field in self._schema]
+            columns = [
+                self._column([record.get(field.name) for record in batch], field) for field in self._schema
+            ]
             self._waiting.append(self._arrow.RecordBatch.from_arrays(columns, schema=self._schema))
         except (self._arrow.ArrowInvalid, self._arrow.ArrowTypeError) as error:
             raise SekeError(f"a record has another shape than the first one: {error}") from None
@@ -286,12 +289,14 @@ class _Parquet:
             return arrow.array([_text(value) for value in values], field.type)
         if not arrow.types.is_struct(field.type):
             return arrow.array(values, field.type)
-        gone = [value is None for value in values]
-        whole = [{} if value is None else value for value in values] if any(gone) else values
+        is_null = [value is None for value in values]
+        mappings = [{} if value is None else value for value in values] if any(is_null) else values
         inner = [field.type.field(k) for k in range(field.type.num_fields)]
-        parts = [self._column([one.get(part.name) for one in whole], part, f"{path}.") for part in inner]
+        parts = [
+            self._column([mapping.get(part.name) for mapping in mappings], part, f"{path}.") for part in inner
+        ]
         return arrow.StructArray.from_arrays(
-            parts, fields=inner, mask=arrow.array(gone) if any(gone) else None
+            parts, fields=inner, mask=arrow.array(is_null) if any(is_null) else None
         )
 
     def _fields(self, record: Record, prefix: str = "") -> Iterator[tuple[str, Any]]:

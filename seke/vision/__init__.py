@@ -1,1 +1,1 @@
-"""Asking a vision model: what is asked and answered, and who can be asked."""
+"""Clients of vision models: messages, prompts' bodies, prices, limits, and made-up models for tests."""

@@ -1,6 +1,6 @@
-"""How a server wants to be asked.
+"""What a server supports: structured output, several choices, the name of its token limit.
 
-What a server does not take is left out, or said by another name, as its refusals and answers show.
+Parameters that a server refuses are omitted or renamed; its refusals and answers show which.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ SEVERAL = re.compile(r"""['"`]n['"`]|\bn\b *(=|>|must|should|is)|\bchoices?\b|\b
 class Dialect:
     """form, limit: places in FORMATS and LIMITS, which a server goes through from the first.
 
-    several: whether several choices are asked for in one request. unsaid: parameters that are left out.
+    several: whether several choices are asked for in one request. omitted: parameters that are left out.
     """
 
     form: int = 0
     limit: int = 0
     several: bool = True
-    unsaid: frozenset[str] = frozenset()
+    omitted: frozenset[str] = frozenset()
 
-    def instead(self, message: str, samples: int, settings: Settings) -> Dialect | None:
-        """Return how to ask where a request of so many samples was refused for how it asks.
+    def adapt(self, message: str, samples: int, settings: Settings) -> Dialect | None:
+        """Return the dialect to try next after a request for `samples` answers was refused for its form.
 
-        None where that is not seen from the message, or where it would no longer ask for what is wanted.
+        None where the message names no parameter, or where the new request would ask for something else.
         """
         text = message.lower()
         if LIMITS[1] in text and self.limit == 0:
@@ -45,24 +45,24 @@ class Dialect:
         for name in ("seed", "temperature", "top_p"):
             # Without them a server takes 1; a seed makes it repeatable where it can be.
             wanted = name == "seed" or getattr(settings, name) == 1
-            if wanted and name not in self.unsaid and re.search(rf"['\"`]{name}['\"`]", text):
-                return replace(self, unsaid=self.unsaid | {name})
+            if wanted and name not in self.omitted and re.search(rf"['\"`]{name}['\"`]", text):
+                return replace(self, omitted=self.omitted | {name})
         if samples > 1 and SEVERAL.search(text):
             return replace(self, several=False)
         return None
 
-    def joined(self, other: Dialect) -> Dialect:
-        """Return how to ask a server of which both have been seen."""
-        form, limit = max(self.form, other.form), max(self.limit, other.limit)
-        return Dialect(form, limit, self.several and other.several, self.unsaid | other.unsaid)
+    def combine(self, dialect: Dialect) -> Dialect:
+        """Return the dialect of a server that showed the limits of both."""
+        form, limit = max(self.form, dialect.form), max(self.limit, dialect.limit)
+        return Dialect(form, limit, self.several and dialect.several, self.omitted | dialect.omitted)
 
     def body(self, call: Call, samples: int, settings: Settings, seed: int) -> dict[str, Any]:
-        """Return what is said to the server to get so many answers."""
+        """Return the request body that asks for `samples` answers."""
         picture = call.picture
         data = base64.b64encode(picture.data).decode("ascii")
         url = {"url": f"data:{picture.media_type};base64,{data}", "detail": settings.detail}
         content = [{"type": "text", "text": call.prompt.text}, {"type": "image_url", "image_url": url}]
-        said: dict[str, Any] = {
+        body: dict[str, Any] = {
             "model": settings.model,
             "messages": [{"role": "user", "content": content}],
             "temperature": settings.temperature,
@@ -71,11 +71,11 @@ class Dialect:
             LIMITS[self.limit]: settings.max_tokens,
         }
         if samples > 1:
-            said["n"] = samples
+            body["n"] = samples
         kind = FORMATS[self.form]
         if kind == "json_schema":
             schema = {"name": "answer", "strict": True, "schema": dict(call.prompt.schema)}
-            said["response_format"] = {"type": kind, "json_schema": schema}
+            body["response_format"] = {"type": kind, "json_schema": schema}
         elif kind:
-            said["response_format"] = {"type": kind}
-        return {name: value for name, value in said.items() if name not in self.unsaid}
+            body["response_format"] = {"type": kind}
+        return {name: value for name, value in body.items() if name not in self.omitted}

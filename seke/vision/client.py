@@ -33,25 +33,28 @@ if TYPE_CHECKING:
     from seke.vision.messages import Call, Journal, Settings
     from seke.vision.prices import Prices
 
+# Attempts of a request, with growing waits between them.
 ATTEMPTS = 6
 # Seconds from sending a request to the last byte of its answer: a slow model on a slow machine needs minutes.
 DEADLINE = 180.0
+# Attempts of a request that may have been paid for without bringing an answer.
 MOST_PAID = 2
 # Letters of a model's name that are shown.
 LONGEST_NAME = 100
-HOPELESS = 3
+# Refusals or failures before the first answer, or replies without structure, after which it is given up.
+MOST_FAILURES = 3
 LOCAL = ("localhost", "127.0.0.1", "::1", "[::1]")
 
 
-class AgainError(Exception):
-    """The same request may be sent again, after so many seconds where the server says so."""
+class RetryableError(Exception):
+    """The same request may be sent again, after `wait` seconds where the server names them."""
 
     def __init__(self, message: str, wait: float | None = None, *, paid: bool = False) -> None:
         super().__init__(message)
         self.wait, self.paid = wait, paid
 
 
-class AloneError(Exception):
+class SingleChoiceError(Exception):
     """The server gives one choice at a time: the draws may be asked for one by one."""
 
 
@@ -105,9 +108,9 @@ class Endpoint:
         self._free = asyncio.Semaphore(concurrency)
         self._pace = Pace(rpm, tpm)
         self._end: FatalError | None = None
-        self._formed, self._unformed = False, 0
+        self._structured_ok, self._unstructured = False, 0
         self.dialect = Dialect()
-        self._answered = self._refused = self._dry = 0
+        self._answered = self._refused = self._consecutive_failures = 0
 
     @property
     def where(self) -> str:
@@ -123,7 +126,7 @@ class Endpoint:
         await self.client.close()
 
     async def check(self) -> None:
-        """See that the server is there, takes the key, and has the model, where it lists its models.
+        """Check that the server answers, accepts the key, and has the model if it lists its models.
 
         Raises:
             FatalError: it does not.
@@ -132,12 +135,16 @@ class Endpoint:
 
         try:
             async with asyncio.timeout(min(self.deadline, 20)):
-                listed = await self.client.models.list()
-                names = [one.id for one in listed.data or [] if isinstance(one.id, str)]
+                model_list = await self.client.models.list()
+                names = [
+                    listed_model.id
+                    for listed_model in model_list.data or []
+                    if isinstance(listed_model.id, str)
+                ]
         except openai.APIStatusError as error:
             refusal = self.refusal(error)
             if refusal.fatal and refusal.code != 404:
-                raise self.fatal(refusal) from None
+                raise self.fatal_error(refusal) from None
             return
         except (openai.APIConnectionError, TimeoutError) as error:
             if isinstance(error.__cause__, BodyError):
@@ -149,71 +156,75 @@ class Endpoint:
         # Ollama lists what it calls `llava` as `llava:latest`.
         if names and model not in names and f"{model}:latest" not in names:
             short = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names]
-            some = ", ".join(short[:5]) + (", ..." if len(names) > 5 else "")
+            shown = ", ".join(short[:5]) + (", ..." if len(names) > 5 else "")
             hint = did_you_mean(model, short)
-            raise FatalError(f"{self.where}: no model is called {model!r}{hint} (it has {some})")
+            raise FatalError(f"{self.where}: no model is called {model!r}{hint} (it has {shown})")
 
     async def ask(self, call: Call, journal: Journal) -> tuple[Choice, ...]:
         """Return the answers to a call; see `messages.Model`."""
-        first, found = call.request.first, dict[int, Choice]()
-        wanted = range(first, first + call.request.samples)
+        start, by_draw = call.request.first, dict[int, Choice]()
+        all_draws = range(start, start + call.request.samples)
         reasons: list[BaseException] = []
-        while (missing := tuple(draw for draw in wanted if draw not in found)) and not reasons:
+        while (missing := tuple(draw for draw in all_draws if draw not in by_draw)) and not reasons:
             # Together until it is seen that the server gives one choice at a time.
             parts = [missing] if self.dialect.several else [(draw,) for draw in missing]
-            asked = (self._request(call, draws, journal) for draws in parts)
-            for draws, got in zip(parts, await asyncio.gather(*asked, return_exceptions=True), strict=True):
-                if isinstance(got, AloneError):
+            requests = (self._request(call, draws, journal) for draws in parts)
+            for draws, outcome in zip(
+                parts, await asyncio.gather(*requests, return_exceptions=True), strict=True
+            ):
+                if isinstance(outcome, SingleChoiceError):
                     continue
-                if isinstance(got, BaseException):
-                    reasons.append(got)
+                if isinstance(outcome, BaseException):
+                    reasons.append(outcome)
                     continue
-                found |= {one.draw: one for one in got}
-                if len(got) == 1 < len(draws):
+                by_draw |= {choice.draw: choice for choice in outcome}
+                if len(outcome) == 1 < len(draws):
                     self.dialect = replace(self.dialect, several=False)
-        choices = tuple(found[draw] for draw in sorted(found))
-        for reason in sorted(reasons, key=lambda one: isinstance(one, UnansweredError)):
+        choices = tuple(by_draw[draw] for draw in sorted(by_draw))
+        for reason in sorted(reasons, key=lambda error: isinstance(error, UnansweredError)):
             raise UnansweredError(reason.reason, choices) if isinstance(reason, UnansweredError) else reason
         return choices
 
     async def _request(self, call: Call, draws: tuple[int, ...], journal: Journal) -> tuple[Choice, ...]:
-        """Ask for some draws, again and again while that may help."""
+        """Ask for some draws; retry while that may help."""
         paid = 0
         try:
-            async for attempt in self.again():
+            async for attempt in self.retries():
                 last = attempt.retry_state.attempt_number >= self.attempts or paid + 1 >= MOST_PAID
                 with attempt:
                     try:
                         reply = await self._attempt(call, draws, journal, last=last)
-                    except AgainError as error:
+                    except RetryableError as error:
                         # What may have been paid for and was lost is not bought again and again.
                         paid += error.paid
                         if paid >= MOST_PAID:
                             raise UnansweredError(str(error)) from None
                         raise
-        except AgainError as error:
-            self._dry += 1
-            if (self._dry >= HOPELESS and not self._answered) or self._dry >= 4 * HOPELESS:
+        except RetryableError as error:
+            self._consecutive_failures += 1
+            if (
+                self._consecutive_failures >= MOST_FAILURES and not self._answered
+            ) or self._consecutive_failures >= 4 * MOST_FAILURES:
                 raise FatalError(f"{self.where}: the server does not answer any more ({error})") from None
             raise UnansweredError(str(error)) from None
-        self._answered, self._dry = self._answered + 1, 0
+        self._answered, self._consecutive_failures = self._answered + 1, 0
         return reply.choices
 
-    def again(self) -> AsyncRetrying:
-        """Return attempts, the next one as late as the server says, else after a growing random time."""
+    def retries(self) -> AsyncRetrying:
+        """Return the attempts; the next waits as long as the server says, else a growing random time."""
         import tenacity
 
         jittered = tenacity.wait_random_exponential(multiplier=1, max=LONGEST_WAIT)
 
         def wait(state: RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome is not None else None
-            asked = error.wait if isinstance(error, AgainError) else None
-            return jittered(state) if asked is None else asked
+            server_wait = error.wait if isinstance(error, RetryableError) else None
+            return jittered(state) if server_wait is None else server_wait
 
         return tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(self.attempts),
             wait=wait,
-            retry=tenacity.retry_if_exception_type(AgainError),
+            retry=tenacity.retry_if_exception_type(RetryableError),
             reraise=True,
         )
 
@@ -223,156 +234,162 @@ class Endpoint:
             await self._pace.admit(sum(self.estimate.tokens(call, len(draws))))
             if self._end is not None:
                 raise self._end
-            asked = self.dialect
-            if len(draws) > 1 and not asked.several:
-                raise AloneError
+            dialect = self.dialect
+            if len(draws) > 1 and not dialect.several:
+                raise SingleChoiceError
             number = await journal.sent(call, draws, self.estimate.worst(call, len(draws)))
             started = time.monotonic()
             try:
                 async with asyncio.timeout(self.deadline):
-                    body = await self._post(call, draws, asked)
+                    body = await self._post(call, draws, dialect)
             except asyncio.CancelledError:
                 lost = Failure(0, "stopped while it was on its way", paid=True, retried=False)
                 await asyncio.shield(journal.failed(number, lost))
                 raise
             except Exception as error:
-                failure, raised = self.failed(error, asked, len(draws), last=last)
+                failure, raised = self.handle_error(error, dialect, len(draws), last=last)
                 await journal.failed(number, failure)
                 raise raised from None
             reply = reply_of(body, draws, self.prices, time.monotonic() - started)
-            return await self.kept(reply, body, call, asked, number, journal, last=last)
+            return await self.record_reply(reply, body, call, dialect, number, journal, last=last)
 
-    async def kept(
+    async def record_reply(
         self,
         reply: Reply | None,
         body: bytes,
         call: Call,
-        asked: Dialect,
+        dialect: Dialect,
         number: int,
         journal: Journal,
         *,
         last: bool,
     ) -> Reply:
-        """Keep account of what came, and return it; of what cannot be read (None), how it began."""
+        """Record a reply in the journal and return it; of an unreadable one (None) record how it begins."""
         if reply is None:
             message = self.without_key(f"the answer cannot be read{quoted_beginning(body)}")
             await journal.failed(number, Failure(200, message, paid=True, retried=not last))
-            raise AgainError(message, paid=True)
-        self.estimate.met(call, reply.prompt_tokens)
+            raise RetryableError(message, paid=True)
+        self.estimate.note_prompt(call, reply.prompt_tokens)
         await journal.answered(number, reply)
-        self._look_at(reply, asked)
+        self._note_structure(reply, dialect)
         return reply
 
-    async def _post(self, call: Call, draws: tuple[int, ...], asked: Dialect) -> bytes:
+    async def _post(self, call: Call, draws: tuple[int, ...], dialect: Dialect) -> bytes:
         """Send a request and return the body that came.
 
         Raises:
             BodyError: it is no answer.
         """
         completions = self.client.chat.completions.with_streaming_response
-        said = self.body(call, draws, asked)
+        payload = self.body(call, draws, dialect)
         # An extra body is sent as it is; to look through it for what to rename takes the client longer than
         # all the rest.
-        async with completions.create(model=said["model"], messages=[], extra_body=said) as response:
+        async with completions.create(model=payload["model"], messages=[], extra_body=payload) as response:
             self._pace.heed(response.headers)
             body: bytes = await response.read()
             return body
 
-    def _look_at(self, reply: Reply, asked: Dialect) -> None:
-        """Ask in a simpler form where a server takes the one that is asked for and does not keep to it."""
-        whole = [one for one in reply.choices if one.finish == "stop" and one.text and one.refusal is None]
-        if self._formed or asked.form != self.dialect.form or not whole:
+    def _note_structure(self, reply: Reply, dialect: Dialect) -> None:
+        """Ask in a simpler form where a server accepts structured output and does not produce it."""
+        complete = [
+            choice
+            for choice in reply.choices
+            if choice.finish == "stop" and choice.text and choice.refusal is None
+        ]
+        if self._structured_ok or dialect.form != self.dialect.form or not complete:
             return
-        self._formed = any(is_json(one.text) for one in whole)
-        self._unformed += not self._formed
-        if self._unformed >= HOPELESS and asked.form + 1 < len(FORMATS):
-            self.dialect, self._unformed = replace(self.dialect, form=asked.form + 1), 0
+        self._structured_ok = any(is_json(choice.text) for choice in complete)
+        self._unstructured += not self._structured_ok
+        if self._unstructured >= MOST_FAILURES and dialect.form + 1 < len(FORMATS):
+            self.dialect, self._unstructured = replace(self.dialect, form=dialect.form + 1), 0
 
-    def body(self, call: Call, draws: tuple[int, ...], asked: Dialect) -> dict[str, Any]:
-        """Return what is said to the server to get these draws."""
-        return asked.body(call, len(draws), self.settings, seed_of(self.settings, call, draws[0]))
+    def body(self, call: Call, draws: tuple[int, ...], dialect: Dialect) -> dict[str, Any]:
+        """Return the request body that asks for these draws."""
+        return dialect.body(call, len(draws), self.settings, seed_of(self.settings, call, draws[0]))
 
-    def failed(
-        self, error: Exception, asked: Dialect | None, samples: int, *, last: bool
+    def handle_error(
+        self, error: Exception, dialect: Dialect | None, samples: int, *, last: bool
     ) -> tuple[Failure, Exception]:
-        """Return what is to be kept of a failure, and what is to be raised.
+        """Return the failure to record and the exception to raise.
 
-        asked: how so many samples were asked for; None where something else was.
+        dialect: of the request for so many samples; None of any other request.
         """
         import openai
 
         if isinstance(error, openai.APIStatusError):
-            return self.refused_by(self.refusal(error), asked, samples, last=last)
+            return self.handle_refusal(self.refusal(error), dialect, samples, last=last)
         fault = error if isinstance(error, BodyError) else error.__cause__
         if isinstance(fault, BodyError):
             message = self.without_key(str(fault))
-            return Failure(200, message, paid=True, retried=not last), AgainError(message, paid=True)
+            return Failure(200, message, paid=True, retried=not last), RetryableError(message, paid=True)
         if isinstance(error, TimeoutError | openai.APITimeoutError):
             message = f"no answer within {self.deadline:g} s"
-            return Failure(0, message, paid=True, retried=not last), AgainError(message, paid=True)
+            return Failure(0, message, paid=True, retried=not last), RetryableError(message, paid=True)
         if isinstance(error, openai.APIConnectionError):
             reached = type(error.__cause__).__name__ not in ("ConnectError", "ConnectTimeout", "PoolTimeout")
             message = f"the connection broke ({plain(error.__cause__ or error)})"
-            return Failure(0, message, paid=reached, retried=not last), AgainError(message, paid=reached)
+            return Failure(0, message, paid=reached, retried=not last), RetryableError(message, paid=reached)
         message = f"the answer broke off ({plain(error)})"
-        return Failure(0, message, paid=True, retried=not last), AgainError(message, paid=True)
+        return Failure(0, message, paid=True, retried=not last), RetryableError(message, paid=True)
 
     def refusal(self, error: Any) -> Refusal:
-        """Return what the server says in an error; a key that it repeats is left out."""
-        found = refusal_of(error.status_code, error.body, error.message, error.response.headers)
-        if 300 <= found.code < 400:
-            there = error.response.headers.get("location", "another address")
-            found = replace(found, message=f"it has moved to {there[:LONGEST_MESSAGE]}")
-        return replace(found, message=self.without_key(found.message))
+        """Return the server's refusal out of an API error, without the key."""
+        refusal = refusal_of(error.status_code, error.body, error.message, error.response.headers)
+        if 300 <= refusal.code < 400:
+            address = error.response.headers.get("location", "another address")
+            refusal = replace(refusal, message=f"it has moved to {address[:LONGEST_MESSAGE]}")
+        return replace(refusal, message=self.without_key(refusal.message))
 
     def without_key(self, message: str) -> str:
-        """Return what a server said, without the key where it repeats that."""
+        """Return a server's text with the API key removed."""
         return message.replace(self._key, "(the key)") if self._key else message
 
-    def refused_by(
-        self, refusal: Refusal, asked: Dialect | None, samples: int, *, last: bool
+    def handle_refusal(
+        self, refusal: Refusal, dialect: Dialect | None, samples: int, *, last: bool
     ) -> tuple[Failure, Exception]:
-        """Return what is to be kept of a refusal, and what is to be raised."""
+        """Return the failure to record for a refusal and the exception to raise."""
         code, message = refusal.code, refusal.message
         if refusal.fatal:
-            self._end = self.fatal(refusal)
+            self._end = self.fatal_error(refusal)
             return Failure(code, message, paid=False, retried=False), self._end
         if refusal.passing:
             if code == 429:
                 self._pace.pause(refusal.wait)
-            kept = Failure(code, message, paid=False, retried=not last)
-            return kept, AgainError(f"the server says {code}: {message}", refusal.wait)
-        other = asked.instead(message, samples, self.settings) if asked and code in (400, 422) else None
-        if asked is not None and other is not None:
+            failure = Failure(code, message, paid=False, retried=not last)
+            return failure, RetryableError(f"the server says {code}: {message}", refusal.wait)
+        next_dialect = (
+            dialect.adapt(message, samples, self.settings) if dialect and code in (400, 422) else None
+        )
+        if dialect is not None and next_dialect is not None:
             # Others on their way were sent as this one was, and learn the same.
-            self.dialect = self.dialect.joined(other)
-            alone = samples > 1 and not other.several
-            raised = AloneError(message) if alone else AgainError(message, 0.0)
+            self.dialect = self.dialect.combine(next_dialect)
+            alone = samples > 1 and not next_dialect.several
+            raised = SingleChoiceError(message) if alone else RetryableError(message, 0.0)
             return Failure(code, message, paid=False, retried=alone or not last), raised
         self._refused += 1
-        if self._refused >= HOPELESS and not self._answered:
+        if self._refused >= MOST_FAILURES and not self._answered:
             self._end = FatalError(f"{self.where}: refuses every request ({code}: {message})")
             return Failure(code, message, paid=False, retried=False), self._end
-        told = f"{code}: {message}" if code else message
-        return Failure(code, message, paid=False, retried=False), UnansweredError(told)
+        reason = f"{code}: {message}" if code else message
+        return Failure(code, message, paid=False, retried=False), UnansweredError(reason)
 
-    def fatal(self, refusal: Refusal) -> FatalError:
-        """Return in plain words what is wrong where nothing can be asked."""
-        code, why = refusal.code, refusal.message
+    def fatal_error(self, refusal: Refusal) -> FatalError:
+        """Return the error to raise where no request can succeed any more."""
+        code, message = refusal.code, refusal.message
         if refusal.spent:
-            told = "the account has no credit left"
+            reason = "the account has no credit left"
         elif code == 401:
-            told = f"the key in {self.key_from} is not accepted"
+            reason = f"the key in {self.key_from} is not accepted"
         elif code == 403:
-            told = f"the key in {self.key_from} may not do this"
+            reason = f"the key in {self.key_from} may not do this"
         elif code == 404:
-            told = f"no model is called {self.settings.model!r}, or no such address"
+            reason = f"no model is called {self.settings.model!r}, or no such address"
         else:
-            told = "give the address where the server is now as --base-url"
-        return FatalError(f"{self.where}: {told} ({why})")
+            reason = "give the address where the server is now as --base-url"
+        return FatalError(f"{self.where}: {reason} ({message})")
 
 
 def seed_of(settings: Settings, call: Call, draw: int) -> int:
-    """Return the seed of a draw: another for every draw of every line, the same in every run."""
+    """Return the seed of a draw: different for each draw of each reading, the same in every run."""
     words = "\n".join(map(str, (settings.seed, *call.request.line, draw)))
     return int.from_bytes(hashlib.sha256(words.encode()).digest()[:4], "big") >> 1

@@ -1,4 +1,4 @@
-"""The body of a chat completion -> a reply; whatever it holds, nothing of it is trusted."""
+"""The body of a chat completion -> a reply. The body is untrusted: every field is checked."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from seke.vision.messages import Choice, Reply
 if TYPE_CHECKING:
     from seke.vision.prices import Prices
 
+# Characters of an answer; what is longer is cut.
 LONGEST = 200_000
 OVERSIZED = "oversized"
 MALFORMED = "malformed"
@@ -18,33 +19,39 @@ MALFORMED = "malformed"
 def reply_of(
     body: bytes, draws: tuple[int, ...], prices: Prices | None = None, seconds: float = 0.0
 ) -> Reply | None:
-    """Return what a server answered to a request for these draws; None where it cannot be read at all.
+    """Return the reply to a request for these draws; None where the body is no chat completion.
 
     Choices beyond those that were asked for are not looked at.
     """
     try:
-        said = decoded_json(body)
+        decoded = decoded_json(body)
     except ValueError:
         return None
-    return reply_from(said, draws, prices, seconds)
+    return reply_from(decoded, draws, prices, seconds)
 
 
 def reply_from(
-    said: Any, draws: tuple[int, ...], prices: Prices | None = None, seconds: float = 0.0
+    decoded: Any, draws: tuple[int, ...], prices: Prices | None = None, seconds: float = 0.0
 ) -> Reply | None:
-    """Return the same of a body that is decoded already."""
-    if not isinstance(said, dict) or not isinstance(said.get("choices"), list) or not said["choices"]:
+    """Return the reply that a decoded body holds; None where it is no chat completion."""
+    if (
+        not isinstance(decoded, dict)
+        or not isinstance(decoded.get("choices"), list)
+        or not decoded["choices"]
+    ):
         return None
-    choices = tuple(_choice(draw, one) for draw, one in zip(draws, said["choices"], strict=False))
-    usage = said["usage"] if isinstance(said.get("usage"), dict) else {}
+    choices = tuple(
+        _choice(draw, raw_choice) for draw, raw_choice in zip(draws, decoded["choices"], strict=False)
+    )
+    usage = decoded["usage"] if isinstance(decoded.get("usage"), dict) else {}
     details = usage.get("prompt_tokens_details")
     prompt, answer = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
     price = None
     if prices is not None and prompt is not None and answer is not None:
         price = prices.of(prompt, min(cached or 0, prompt), answer)
-    named = (_text(said.get(key)) for key in ("model", "system_fingerprint", "id"))
-    model, fingerprint, identity = named
+    texts = (_text(decoded.get(key)) for key in ("model", "system_fingerprint", "id"))
+    model, fingerprint, identity = texts
     return Reply(choices, model or "", fingerprint, identity, prompt, answer, cached, price, seconds)
 
 
@@ -56,11 +63,11 @@ def is_json(text: str) -> bool:
         return False
 
 
-def _choice(draw: int, said: Any) -> Choice:
-    message = said.get("message") if isinstance(said, dict) else None
+def _choice(draw: int, raw_choice: Any) -> Choice:
+    message = raw_choice.get("message") if isinstance(raw_choice, dict) else None
     if not isinstance(message, dict):
         return Choice(draw, "", MALFORMED)
-    finish = _text(said.get("finish_reason")) or ""
+    finish = _text(raw_choice.get("finish_reason")) or ""
     content = message.get("content")
     if isinstance(content, list):
         parts = [part.get("text") for part in content if isinstance(part, dict)]

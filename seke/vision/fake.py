@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 MODEL = "scripted"
-LISTED = 0.5
+# Probability of a binary variable without a truth.
+PRESENT = 0.5
 
 
 class RecordedModel:
@@ -39,17 +40,17 @@ class RecordedModel:
         """by_observer: each record answers for the observer that it names alone. By default that is so where
         several are named; records of one observer answer for anybody, as do those that name none.
         """
-        kept = list(records)
-        self.by_observer = by_observer or len({one.get("observer") for one in kept} - {None}) > 1
+        record_list = list(records)
+        self.by_observer = by_observer or len({record.get("observer") for record in record_list} - {None}) > 1
         self._choices: dict[tuple[Any, ...], dict[int, Choice]] = defaultdict(dict)
-        for one in kept:
+        for record in record_list:
             key = (
-                one.get("observer") if self.by_observer else None,
-                *(one["item"], one["question"], one.get("about"), one.get("view", "face")),
+                record.get("observer") if self.by_observer else None,
+                *(record["item"], record["question"], record.get("about"), record.get("view", "face")),
             )
-            draw = int(one.get("draw", 0))
-            said = str(one.get("text", "")), str(one.get("finish", "stop")), one.get("refusal")
-            self._choices[key][draw] = Choice(draw, *said)
+            draw = int(record.get("draw", 0))
+            answer = str(record.get("text", "")), str(record.get("finish", "stop")), record.get("refusal")
+            self._choices[key][draw] = Choice(draw, *answer)
 
     @classmethod
     def read(cls, path: Path, *, by_observer: bool = False) -> RecordedModel:
@@ -81,13 +82,13 @@ class RecordedModel:
         """Return the recorded answers; see `messages.Model`."""
         request = call.request
         key = request.item, request.question, request.about, request.view
-        known = self._choices.get((None, *key), {})
+        by_draw = self._choices.get((None, *key), {})
         if self.by_observer:
-            known = {**known, **self._choices.get((request.observer, *key), {})}
+            by_draw = {**by_draw, **self._choices.get((request.observer, *key), {})}
         draws = tuple(range(request.first, request.first + request.samples))
-        choices = tuple(known[draw] for draw in draws if draw in known)
+        choices = tuple(by_draw[draw] for draw in draws if draw in by_draw)
         if choices:
-            number = await journal.sent(call, tuple(one.draw for one in choices), 0.0)
+            number = await journal.sent(call, tuple(choice.draw for choice in choices), 0.0)
             await journal.answered(number, Reply(choices, "recorded", price=0.0))
         if len(choices) < len(draws):
             raise UnansweredError("no further answer was recorded", choices)
@@ -122,7 +123,7 @@ class ScriptedModel:
         if self.seconds:
             await asyncio.sleep(self.seconds)
         choices = tuple(self.answer(call, draw) for draw in draws)
-        letters = sum(len(one.text) for one in choices)
+        letters = sum(len(choice.text) for choice in choices)
         reply = Reply(
             choices, MODEL, None, None, len(call.prompt.text) // 4, letters // 4, 0, 0.0, self.seconds
         )
@@ -135,8 +136,8 @@ class ScriptedModel:
         if rng.random() < self.refusal:
             return Choice(draw, "", "stop", "I cannot judge this picture.")
         truth = self.truths.get(call.request.item, {})
-        said = self._object(call.prompt.schema, truth, call.request.item, rng)
-        return Choice(draw, json.dumps(said), "stop")
+        levels = self._object(call.prompt.schema, truth, call.request.item, rng)
+        return Choice(draw, json.dumps(levels), "stop")
 
     def _chance(self, *words: object) -> np.random.Generator:
         digest = hashlib.sha256("\n".join(map(str, (self.seed, *words))).encode()).digest()
@@ -145,7 +146,10 @@ class ScriptedModel:
     def _object(
         self, schema: Mapping[str, Any], truth: Mapping[str, Any], item: str, rng: np.random.Generator
     ) -> Record:
-        return {name: self._value(name, one, truth, item, rng) for name, one in schema["properties"].items()}
+        return {
+            name: self._value(name, property_schema, truth, item, rng)
+            for name, property_schema in schema["properties"].items()
+        }
 
     def _value(
         self,
@@ -158,23 +162,23 @@ class ScriptedModel:
         wrong = rng.random() < self.error
         if schema["type"] == "object":
             return self._object(schema, truth, item, rng)
-        own = self._chance(item, name)
+        item_rng = self._chance(item, name)
         if schema["type"] == "number":
-            told = float(truth.get(name, own.uniform(-1, 1)))
+            true_value = float(truth.get(name, item_rng.uniform(-1, 1)))
             return round(
-                float(np.clip((rng.uniform(-1, 1) if wrong else told) + rng.normal(0, 0.1), -1, 1)), 1
+                float(np.clip((rng.uniform(-1, 1) if wrong else true_value) + rng.normal(0, 0.1), -1, 1)), 1
             )
         if schema["type"] == "string" or schema["type"] == "array":
-            return self._names(schema, truth.get(name), truth, own, rng, wrong=wrong)
-        told = bool(truth.get(name, own.random() < LISTED))
-        return told != wrong
+            return self._names(schema, truth.get(name), truth, item_rng, rng, wrong=wrong)
+        true_value = bool(truth.get(name, item_rng.random() < PRESENT))
+        return true_value != wrong
 
     def _names(
         self,
         schema: Mapping[str, Any],
-        told: Any,
+        true_name: Any,
         truth: Mapping[str, Any],
-        own: np.random.Generator,
+        item_rng: np.random.Generator,
         rng: np.random.Generator,
         *,
         wrong: bool,
@@ -182,12 +186,12 @@ class ScriptedModel:
         names = list((schema if schema["type"] == "string" else schema["items"])["enum"])
         if "description" not in schema and schema["type"] == "array":
             # A list of what is there.
-            listed = {name: bool(truth.get(name, own.random() < LISTED)) for name in names}
-            return [name for name in names if listed[name] != (rng.random() < self.error / 2)]
-        first = told if told in names else names[int(own.integers(len(names)))]
+            present = {name: bool(truth.get(name, item_rng.random() < PRESENT)) for name in names}
+            return [name for name in names if present[name] != (rng.random() < self.error / 2)]
+        first = true_name if true_name in names else names[int(item_rng.integers(len(names)))]
         if wrong:
             first = names[int(rng.integers(len(names)))]
         if schema["type"] == "string":
             return first
-        rest = [str(name) for name in rng.permutation([name for name in names if name != first])]
-        return [first, *rest[:2]]
+        further_names = [str(name) for name in rng.permutation([name for name in names if name != first])]
+        return [first, *further_names[:2]]

@@ -72,7 +72,7 @@ def decoded_json(text: bytes) -> Any:
 
 
 def count_separators(text: bytes) -> int:
-    """Return how many values a JSON text can have at most, less one."""
+    """Return the number of separators of a JSON text: an upper bound on its number of values, less one."""
     return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
@@ -83,7 +83,7 @@ class BodyBounds:
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def bound_body(self, response: Any) -> None:
-        """Put in place of a response's body what it unpacks to, within the limits.
+        """Replace a response's body by its decompressed form, within the limits.
 
         Reading a body of a success raises BodyError where it passes a limit, or is not compressed as it says;
         one of an error, or of a redirection, ends there.
@@ -103,14 +103,14 @@ class BodyBounds:
         success = response.is_success
         is_file = response.request.url.path.endswith("/content")
         limit = (RESULT_FILE_LIMIT if is_file else ANSWER_LIMIT) if success else ERROR_LIMIT
-        bounded = _bounded(stream, limit)
+        bounded = _bound(stream, limit)
         try:
             if len(codings) > MOST_CODINGS:
                 raise BodyError(
                     f"the answer is compressed {len(codings)} times; at most {MOST_CODINGS} are read"
                 )
             for coding in reversed(codings):
-                bounded = _bounded(_unpacked(bounded, coding), limit)
+                bounded = _bound(_decompress(bounded, coding), limit)
             if success and not is_file:
                 bounded = self._few_at_once(bounded)
             async with aclosing(bounded):
@@ -122,7 +122,7 @@ class BodyBounds:
                 raise
 
     async def _few_at_once(self, pieces: Pieces) -> Pieces:
-        """Pass a JSON text on; what is large waits for others that are."""
+        """Pass a JSON text on; large ones wait for each other."""
         size, values, waited, beginning = 0, 0, False, b""
         try:
             async for piece in pieces:
@@ -152,8 +152,8 @@ class _BoundedStream:
         await self.stream.aclose()
 
 
-async def _bounded(pieces: AsyncIterator[bytes], limit: int) -> Pieces:
-    """Pass on at most so many bytes; more than these are no answer."""
+async def _bound(pieces: AsyncIterator[bytes], limit: int) -> Pieces:
+    """Pass on at most `limit` bytes; raise BodyError where there are more."""
     size, beginning = 0, b""
     async for piece in pieces:
         beginning = beginning or piece
@@ -166,26 +166,26 @@ async def _bounded(pieces: AsyncIterator[bytes], limit: int) -> Pieces:
         await asyncio.sleep(0)
 
 
-async def _unpacked(pieces: AsyncIterator[bytes], coding: str) -> Pieces:
-    """Unpack a body that is compressed in this way."""
+async def _decompress(pieces: AsyncIterator[bytes], coding: str) -> Pieces:
+    """Decompress a body of the content coding `coding`."""
     if coding not in WINDOWS:
         raise BodyError(f"the answer is compressed as {coding[:20]!r}; asked for was {ACCEPTED}")
     inflater, begun = zlib.decompressobj(WINDOWS[coding]), False
     async for packed in pieces:
         if not begun and coding == "deflate" and not _has_zlib_header(packed):
             inflater = zlib.decompressobj(RAW_WINDOW)
-        begun, rest = True, packed
+        begun, remaining = True, packed
         try:
-            while rest:
+            while remaining:
                 if inflater.eof:
                     # Gzip data may have several members, which are read as one; what else follows is nothing.
-                    if coding == "deflate" or not GZIP_MAGIC.startswith(rest[:2]):
+                    if coding == "deflate" or not GZIP_MAGIC.startswith(remaining[:2]):
                         break
                     inflater = zlib.decompressobj(GZIP_WINDOW)
-                for piece in _inflated(inflater, rest):
+                for piece in _inflate(inflater, remaining):
                     yield piece
                     await asyncio.sleep(0)
-                rest = inflater.unused_data
+                remaining = inflater.unused_data
         except zlib.error:
             raise BodyError(f"the answer is no {coding} data, though it says so", packed) from None
     if begun and not inflater.eof:
@@ -197,7 +197,7 @@ def _has_zlib_header(data: bytes) -> bool:
     return data[0] & 15 == 8 and (len(data) < 2 or (data[0] << 8 | data[1]) % 31 == 0)
 
 
-def _inflated(inflater: Any, packed: bytes) -> Iterator[bytes]:
+def _inflate(inflater: Any, packed: bytes) -> Iterator[bytes]:
     piece = inflater.decompress(packed, PIECE)
     while piece:
         yield piece

@@ -1,4 +1,4 @@
-"""What requests cost, by prices that the user gives; none ship with the program, since they change.
+"""The cost of requests by prices that the user gives; the program ships none, since they change.
 
     source: the server's page of prices, 2026-11-26      # of all that follows, or of a model alone
     models:
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from seke.vision.messages import Call, Settings
 
 MILLION = 1_000_000
+# Bounds of an estimate before the first reply: see `Estimate`.
 LETTERS_A_TOKEN = 2
 PICTURE_TOKENS = 3_000
-SPARE = 1.2
+# Times the longest prompt so far.
+PROMPT_MARGIN = 1.2
 REQUIRED, OPTIONAL = ("prompt", "answer"), ("cached", "batch")
 
 
@@ -44,11 +46,11 @@ class Prices:
 
     def of(self, prompt: float, cached: float, answer: float) -> float:
         """Return the price of tokens, USD; cached: those of the prompt that were."""
-        less = self.prompt if self.cached is None else self.cached
-        return ((prompt - cached) * self.prompt + cached * less + answer * self.answer) / MILLION
+        cached_price = self.prompt if self.cached is None else self.cached
+        return ((prompt - cached) * self.prompt + cached * cached_price + answer * self.answer) / MILLION
 
     def in_batch(self) -> Prices:
-        """Return the prices of what is asked in a batch."""
+        """Return the prices of requests that are sent in a batch."""
         cached = None if self.cached is None else self.cached * self.batch
         return replace(
             self, prompt=self.prompt * self.batch, answer=self.answer * self.batch, cached=cached, batch=1.0
@@ -67,33 +69,33 @@ def read_prices(path: Path, model: str) -> Prices:
         raise SekeError(f"{path}:1: models: is missing")
     models = _fields(path, top["models"])
     if model not in models:
-        known = did_you_mean(model, models) or f" (it has {', '.join(models)})"
-        raise SekeError(f"{path}: no prices of {model!r}{known}")
-    told = _fields(path, models[model], (*REQUIRED, *OPTIONAL, "source"))
+        hint = did_you_mean(model, models) or f" (it has {', '.join(models)})"
+        raise SekeError(f"{path}: no prices of {model!r}{hint}")
+    fields = _fields(path, models[model], (*REQUIRED, *OPTIONAL, "source"))
     place = f"{path}:{models[model].start_mark.line + 1}: models.{model}"
     for name in REQUIRED:
-        if name not in told:
+        if name not in fields:
             raise SekeError(f"{place}: {name} is missing")
-    source = told.pop("source", top.get("source"))
+    source = fields.pop("source", top.get("source"))
     if source is None or not str(source.value).strip():
         raise SekeError(f"{place}: no source; say where these prices stand, and of which day they are")
-    return Prices(**{name: _number(path, name, node) for name, node in told.items()})
+    return Prices(**{name: _number(path, name, node) for name, node in fields.items()})
 
 
 def _fields(path: Path, node: Any, allowed: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return what stands under each key of a mapping."""
+    """Return the value node of each key of a YAML mapping."""
     line = node.start_mark.line + 1 if node is not None else 1
     if node is None or node.id != "mapping":
         raise SekeError(f"{path}:{line}: a mapping belongs here")
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for key, value in node.value:
         name, place = str(key.value), f"{path}:{key.start_mark.line + 1}"
-        if name in found:
+        if name in fields:
             raise SekeError(f"{place}: {name} is there twice")
         if allowed is not None and name not in allowed:
             raise SekeError(f"{place}: no such key: {name}; allowed are {', '.join(allowed)}")
-        found[name] = value
-    return found
+        fields[name] = value
+    return fields
 
 
 def _number(path: Path, name: str, node: Any) -> float:
@@ -101,11 +103,11 @@ def _number(path: Path, name: str, node: Any) -> float:
         value = float(node.value) if node.id == "scalar" else math.nan
     except ValueError:
         value = math.nan
-    most = 1.0 if name == "batch" else math.inf
-    if not (0 <= value <= most and math.isfinite(value)):
+    largest = 1.0 if name == "batch" else math.inf
+    if not (0 <= value <= largest and math.isfinite(value)):
         allowed = "a share from 0 to 1" if name == "batch" else "USD for a million tokens, at least 0"
-        met = node.value if node.id == "scalar" else f"a {node.id}"
-        raise SekeError(f"{path}:{node.start_mark.line + 1}: {name}: {met}; allowed is {allowed}")
+        shown = node.value if node.id == "scalar" else f"a {node.id}"
+        raise SekeError(f"{path}:{node.start_mark.line + 1}: {name}: {shown}; allowed is {allowed}")
     return value
 
 
@@ -120,7 +122,7 @@ class Estimate:
         self.prices, self.settings = prices, settings
         self.longest: dict[str, int] = {}
 
-    def met(self, call: Call, prompt_tokens: int | None) -> None:
+    def note_prompt(self, call: Call, prompt_tokens: int | None) -> None:
         """Note how many tokens a prompt had."""
         if prompt_tokens is not None:
             question = call.request.question
@@ -128,9 +130,13 @@ class Estimate:
 
     def tokens(self, call: Call, answers: int) -> tuple[int, int]:
         """Return the most tokens of prompt and answers."""
-        known = self.longest.get(call.request.question)
+        longest = self.longest.get(call.request.question)
         letters = len(call.prompt.text) + len(str(call.prompt.schema))
-        prompt = letters // LETTERS_A_TOKEN + PICTURE_TOKENS if known is None else math.ceil(known * SPARE)
+        prompt = (
+            letters // LETTERS_A_TOKEN + PICTURE_TOKENS
+            if longest is None
+            else math.ceil(longest * PROMPT_MARGIN)
+        )
         return prompt, answers * self.settings.max_tokens
 
     def worst(self, call: Call, answers: int) -> float | None:

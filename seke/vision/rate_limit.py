@@ -1,4 +1,4 @@
-"""How fast may be asked: what the user allows, and what the server says that it has left."""
+"""Rate limits: those that the user sets, and the remaining allowance that the server reports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Digits of what a server has left: a number of more says nothing, and is slow to read.
 MOST_DIGITS = 15
-WHAT = ("requests", "tokens")
+UNITS = ("requests", "tokens")
 
 
 class Pace:
@@ -23,63 +23,63 @@ class Pace:
     def __init__(self, rpm: float | None = None, tpm: float | None = None) -> None:
         """rpm, tpm: requests and tokens a minute, at most a second's worth of them at once."""
         self._limits = [_limiter(rpm), _limiter(tpm)]
-        self._left: dict[str, _Left] = {}
+        self._allowances: dict[str, _Allowance] = {}
         self._until = 0.0
 
     async def admit(self, tokens: int) -> None:
-        """Return when a request of so many tokens may leave."""
+        """Wait until a request of `tokens` tokens may be sent."""
         amounts = (1, tokens)
         for limit, amount in zip(self._limits, amounts, strict=True):
-            rest = float(amount)
-            while limit is not None and rest > 0:
-                await limit.acquire(min(rest, limit.max_rate))
-                rest -= limit.max_rate
+            remaining = float(amount)
+            while limit is not None and remaining > 0:
+                await limit.acquire(min(remaining, limit.max_rate))
+                remaining -= limit.max_rate
         while (wait := self._wait(amounts)) > 0:
             await asyncio.sleep(wait)
-        for what, amount in zip(WHAT, amounts, strict=True):
-            if what in self._left:
-                self._left[what].left -= amount
+        for unit, amount in zip(UNITS, amounts, strict=True):
+            if unit in self._allowances:
+                self._allowances[unit].remaining -= amount
 
     def _wait(self, amounts: tuple[int, int]) -> float:
         now = time.monotonic()
         waits = [
-            self._left[what].wait(amount, now)
-            for what, amount in zip(WHAT, amounts, strict=True)
-            if what in self._left
+            self._allowances[unit].wait(amount, now)
+            for unit, amount in zip(UNITS, amounts, strict=True)
+            if unit in self._allowances
         ]
         return max(self._until - now, *waits, 0.0)
 
     def heed(self, headers: Mapping[str, str]) -> None:
-        """Take note of what the server says that it has left (x-ratelimit-remaining-requests and alike)."""
+        """Note the allowance that the server reports (x-ratelimit-remaining-requests and the like)."""
         now = time.monotonic()
-        for what in WHAT:
-            said = (headers.get(f"x-ratelimit-{name}-{what}", "") for name in ("remaining", "limit"))
-            left, limit = (_count(text) for text in said)
-            wait = seconds_of(headers.get(f"x-ratelimit-reset-{what}", ""))
-            if left is None or not wait:
+        for unit in UNITS:
+            header_texts = (headers.get(f"x-ratelimit-{name}-{unit}", "") for name in ("remaining", "limit"))
+            remaining, limit = (_count(text) for text in header_texts)
+            wait = seconds_of(headers.get(f"x-ratelimit-reset-{unit}", ""))
+            if remaining is None or not wait:
                 continue
             # As far as a server says, what is used up comes back evenly until it is all there again.
-            rate = max((limit or 0) - left, 1) / wait
-            self._left[what] = _Left(left, now, rate, now + min(wait, LONGEST_WAIT))
+            rate = max((limit or 0) - remaining, 1) / wait
+            self._allowances[unit] = _Allowance(remaining, now, rate, now + min(wait, LONGEST_WAIT))
 
     def pause(self, seconds: float | None) -> None:
-        """Let nothing leave for so long."""
+        """Send nothing for `seconds` seconds."""
         if seconds is not None:
             self._until = max(self._until, time.monotonic() + min(seconds, LONGEST_WAIT))
 
 
 @dataclass
-class _Left:
-    """So much was left at a time, and so much a second comes on top of it until it is all there again."""
+class _Allowance:
+    """What remained at a time, and the rate per second at which it refills until `until`."""
 
-    left: float
+    remaining: float
     at: float
     rate: float
     until: float
 
     def wait(self, amount: float, now: float) -> float:
-        """Return after how many seconds there is so much."""
-        lacks = amount - self.left - self.rate * (now - self.at)
+        """Return the seconds until `amount` is available."""
+        lacks = amount - self.remaining - self.rate * (now - self.at)
         return max(0.0, min(lacks / self.rate, self.until - now))
 
 

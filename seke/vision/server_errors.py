@@ -1,4 +1,4 @@
-"""What servers say when they refuse: why, and for how long to wait."""
+"""Refusals of servers: the reason, and how long to wait."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 @dataclass(frozen=True)
 class Refusal:
-    """What a server says in place of an answer.
+    """A server's error in place of an answer.
 
     code: HTTP status, 0 where it names none. message: in a line. kind: its own names for the kind. wait: for
     how long it asks to wait, seconds.
@@ -51,33 +51,33 @@ class Refusal:
 
 
 def refusal_of(
-    code: int, body: Any, otherwise: str = "", headers: Mapping[str, str] | None = None
+    code: int, body: Any, default_message: str = "", headers: Mapping[str, str] | None = None
 ) -> Refusal:
-    """Return what a server says, from the body of an error in any of the forms that there are."""
-    said: dict[str, Any] = body if isinstance(body, dict) else {}
-    said = {"message": body} if isinstance(body, str) else said
-    said = said["error"] if isinstance(said.get("error"), dict) else said
-    told = said.get("message") or said.get("error") or said.get("detail") or otherwise
-    kind = " ".join(str(said[name])[:100] for name in ("code", "type") if said.get(name))
+    """Return the refusal in the body of an error, in any of the known forms."""
+    fields: dict[str, Any] = body if isinstance(body, dict) else {}
+    fields = {"message": body} if isinstance(body, str) else fields
+    fields = fields["error"] if isinstance(fields.get("error"), dict) else fields
+    reason = fields.get("message") or fields.get("error") or fields.get("detail") or default_message
+    kind = " ".join(str(fields[name])[:100] for name in ("code", "type") if fields.get(name))
     # A lone half of a pair of code units can be neither stored nor shown.
-    whole = str(told)[: 10 * LONGEST_MESSAGE].encode("utf-8", "replace").decode("utf-8")
-    message = " ".join(whole.split())[:LONGEST_MESSAGE] or "no reason given"
+    text = str(reason)[: 10 * LONGEST_MESSAGE].encode("utf-8", "replace").decode("utf-8")
+    message = " ".join(text.split())[:LONGEST_MESSAGE] or "no reason given"
     return Refusal(code, message, kind[:100], retry_after(headers or {}))
 
 
 def plain(error: BaseException) -> str:
-    """Return an error in a line."""
+    """Return an error's message on one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return for how long a server asks to wait, seconds, at most LONGEST_WAIT."""
+    """Return the seconds that a server asks to wait, at most LONGEST_WAIT."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        said = headers.get(name)
-        if said is None:
+        header = headers.get(name)
+        if header is None:
             continue
         try:
-            wait = _seconds(said, unit)
+            wait = _seconds(header, unit)
         except (ValueError, TypeError, OverflowError):
             continue
         if not math.isnan(wait):
@@ -85,17 +85,17 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return None
 
 
-def _seconds(said: str, unit: float) -> float:
+def _seconds(header: str, unit: float) -> float:
     try:
-        return float(said) * unit
+        return float(header) * unit
     except ValueError:
-        return parsedate_to_datetime(said).timestamp() - time.time()
+        return parsedate_to_datetime(header).timestamp() - time.time()
 
 
-def seconds_of(said: str) -> float | None:
+def seconds_of(duration: str) -> float | None:
     """Return the seconds of a duration such as `1m3.5s` or `20ms`; None of anything else."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", said)
-    if not parts or "".join(number + unit for number, unit in parts) != said:
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", duration)
+    if not parts or "".join(number + unit for number, unit in parts) != duration:
         return None
     seconds = sum(float(number) * UNITS[unit] for number, unit in parts)
     return seconds if math.isfinite(seconds) else None

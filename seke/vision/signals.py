@@ -1,4 +1,4 @@
-"""Ctrl-C ends a run after what is on its way."""
+"""Ctrl-C ends a run once the requests that were sent are answered."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def interrupts(stopping: asyncio.Event, tell: Callable[[str], None]) -> Iterator
         tell("stopping: what is on its way still comes in; once more to stop at once")
 
     with suppress(NotImplementedError, RuntimeError, ValueError):
-        for one in SIGNALS:
-            loop.add_signal_handler(one, stop)
+        for signal_number in SIGNALS:
+            loop.add_signal_handler(signal_number, stop)
     try:
         yield
     finally:
         with suppress(NotImplementedError, RuntimeError, ValueError):
-            for one in SIGNALS:
-                loop.remove_signal_handler(one)
+            for signal_number in SIGNALS:
+                loop.remove_signal_handler(signal_number)

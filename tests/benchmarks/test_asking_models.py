@@ -30,7 +30,7 @@ from seke.annotation.stopping_rules import rule_of
 from seke.inference.session import Session
 from seke.samples import answers_from, single_samples
 from seke.sampling.answerers import RecordedSource
-from seke.sampling.loop import Loop, follow
+from seke.sampling.loop import Loop, run_to_completion
 
 GOLD, SPLITS, LIMIT = 100, 20, 0.1
 # An accepted frame is worth as many answers as an accepted expression in the shipped base: 20 / .4.
@@ -90,7 +90,7 @@ class Actors:
     def policy(self, session):
         """The outcome, and how many of the answers were further draws of a model asked before."""
         source = RecordedSource(single_samples(self._samples(self.test, 3), self.base))
-        standing = follow(Loop(session), source.items, source)
+        standing = run_to_completion(Loop(session), source.items, source)
         again = sum(count - 1 for count in standing.given.values() if count)
         return self.outcome(source.items, standing.decisions.levels["tone"], standing.calls), again
 

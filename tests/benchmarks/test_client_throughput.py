@@ -56,7 +56,7 @@ def bare(paths, url, concurrency):
 
     base = seke.knowledge()
     questions = Questions(base)
-    asked = questions.every()[0]
+    asked = questions.all_requests()[0]
 
     async def go():
         gate = asyncio.Semaphore(concurrency)

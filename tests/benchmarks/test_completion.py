@@ -32,7 +32,7 @@ from engine import Answers, looks_at_labels, prior_truth
 from seke.inference.session import Session
 from seke.samples import answers_from
 from seke.sampling.answerers import SimulatedSource
-from seke.sampling.loop import Loop, follow
+from seke.sampling.loop import Loop, run_to_completion
 
 ITEMS, WRONG_SHARE, SEED = 1000, 0.2, 1
 # Goals: of wrong labels at most, of right ones at least so many are accepted as the label.
@@ -164,7 +164,7 @@ def completed(name, *, final=False, constant=False):
     ]
     known = Answers.stacked(list(answers_from(rows, base)))
     source = SimulatedSource(session.inference, items, truth, 3)
-    standing = follow(Loop(session), items, Constant(source) if constant else source, None, known)
+    standing = run_to_completion(Loop(session), items, Constant(source) if constant else source, None, known)
     decided = session.with_thresholds([standing.answers]).judge(standing.answers).decisions
     levels = {"each": standing.decisions.levels, "mean": decided.levels}
     disputed = np.array(["expression" in names for names in decided.disputed])

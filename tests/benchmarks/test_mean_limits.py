@@ -32,7 +32,7 @@ from seke.annotation.stopping_rules import rule_of
 from seke.inference.session import Session
 from seke.samples import answers_from, single_samples
 from seke.sampling.answerers import RecordedSource
-from seke.sampling.loop import Loop, follow
+from seke.sampling.loop import Loop, run_to_completion
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 BUDGET, LEARNED_DRAWS, SPLITS = 10, 5, 15
@@ -152,7 +152,7 @@ class Split:
 
     def policy(self, session):
         source = RecordedSource(single_samples(self.rest, session.network.knowledge))
-        standing = follow(Loop(session.asking()), source.items, source)
+        standing = run_to_completion(Loop(session.asking()), source.items, source)
         level = standing.decisions.levels["expression"]
         return self.outcome(session, source.items, level, standing.calls, standing.cost)
 

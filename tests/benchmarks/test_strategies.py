@@ -26,7 +26,7 @@ from seke.annotation.stopping_rules import rule_of
 from seke.inference.session import Session
 from seke.planning.plan import gold_of, wrong_of
 from seke.sampling.answerers import SimulatedSource
-from seke.sampling.loop import Loop, Request, follow
+from seke.sampling.loop import Loop, Request, run_to_completion
 
 pytestmark = pytest.mark.slow
 ITEMS, SEED = 1500, 3
@@ -76,7 +76,7 @@ class World:
 
     def policy(self):
         """The policy's point."""
-        standing = follow(Loop(self.session), self.names, self.source)
+        standing = run_to_completion(Loop(self.session), self.names, self.source)
         accepted = np.array([one == "accept" for one in standing.decisions.item])
         slips = self.wrong(standing.decisions.levels) & accepted
         return point(accepted, slips, standing.calls.sum(), standing.cost.sum())

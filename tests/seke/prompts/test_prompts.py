@@ -227,7 +227,7 @@ def test_a_base_without_faces_is_asked_in_its_own_words(tmp_path):
     )
     base = seke.knowledge(tmp_path / "o.yaml")
     mine = Questions(base)
-    asked = mine.every()[0]
+    asked = mine.all_requests()[0]
     assert mine.prompt(asked).text.startswith('What ails it? {"')
     said = dict.fromkeys(mine.prompt(asked).schema["properties"])
     states = base.variables[base.root].states

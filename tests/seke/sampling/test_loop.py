@@ -14,7 +14,7 @@ from engine import Answers, First, SekeError, declared_of, prior_truth
 from seke.inference.session import Session
 from seke.samples import single_samples
 from seke.sampling.answerers import RecordedSource, SimulatedSource
-from seke.sampling.loop import Loop, Request, follow
+from seke.sampling.loop import Loop, Request, run_to_completion
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 BASES = {
@@ -38,7 +38,7 @@ class World:
 
     def follow(self, source=None, items=None, **policy):
         session = self.session.under(replace(self.base.policy, **policy)) if policy else self.session
-        return follow(Loop(session), items or self.items, source or self.source)
+        return run_to_completion(Loop(session), items or self.items, source or self.source)
 
     def records(self, requests):
         """What the source answers, as sample records; draws are numbered by reading."""

@@ -16,7 +16,7 @@ from seke.files.shipped import cache_folder
 from seke.inference.session import Session
 from seke.samples import single_samples
 from seke.sampling.answerers import RecordedSource, SimulatedSource
-from seke.sampling.loop import Loop, follow
+from seke.sampling.loop import Loop, run_to_completion
 from seke.sampling.replay import replay
 from seke.vision.fake import ScriptedModel
 from seke.vision.messages import Settings
@@ -72,7 +72,7 @@ def written(path, rows):
 def asked_by_policy(base, rows):
     """Those of recorded samples that the policy asks for, by its loop."""
     source = RecordedSource(single_samples(rows, base))
-    standing = follow(Loop(Session.open(base)), source.items, source)
+    standing = run_to_completion(Loop(Session.open(base)), source.items, source)
     counts = {line[:3] + line[4:]: count for line, count in standing.given.items()}
     keys = [(row["item"], row["observer"], row["question"], row.get("view", "face")) for row in rows]
     return [row for row, key in zip(rows, keys, strict=True) if row["draw"] < counts.get(key, 0)]
@@ -92,7 +92,7 @@ def test_items_asked_as_the_policy_asks_are_covered_and_err_as_promised(folder, 
     names = [f"new-{i}" for i in range(400)]
     truth = prior_truth(inference, len(names), np.random.default_rng(5))
     loop = Loop(Session.open(base))
-    standing = follow(loop, names, SimulatedSource(inference, names, truth, seed=6))
+    standing = run_to_completion(loop, names, SimulatedSource(inference, names, truth, seed=6))
     records = loop.records(standing)
     assert all(record["decision"]["guarantee"]["holds"] for record in records)
     states = base.variables[base.root].states
@@ -152,10 +152,10 @@ def test_what_the_policy_would_not_ask_for_is_counted(folder):
     base, rows = seke.knowledge(folder / "base.yaml"), lines(folder / "s.jsonl")[:60]
     samples = single_samples(rows, base)
     found = replay(Session.open(base), samples)
-    assert (found.answers.samples + found.left == 6).all()
+    assert (found.answers.samples + found.surplus == 6).all()
     alone = replay(Session.open(base), samples.about(samples.items[3:5]))
     assert alone.answers.items == samples.items[3:5]
-    np.testing.assert_array_equal(alone.left, found.left[3:5])
+    np.testing.assert_array_equal(alone.surplus, found.surplus[3:5])
 
 
 def test_a_check_says_whether_certificates_hold(folder, tmp_path):

@@ -32,7 +32,7 @@ from seke.annotation.job import Job, observer_of
 from seke.annotation.stopping_rules import label_of, rule_of
 from seke.cli.annotate import _gold_lines
 from seke.cli.main import main
-from seke.runs.ledger import Asked, Ledger, status_of
+from seke.runs.ledger import Ledger, ReadingRequests, status_of
 from seke.sampling.loop import Request
 from seke.vision.errors import FatalError, OutOfMoneyError, UnansweredError
 from seke.vision.fake import RecordedModel, ScriptedModel
@@ -108,7 +108,7 @@ def test_what_was_told_is_on_disk_when_the_ledger_says_so(ledger, tmp_path):
         {"item": "a", "draw": 1, "status": "refused"},
     ]
     line = ("a", "gpt-4o", "joint", None, "face")
-    assert ledger.lines(["a", "c"]) == {line: Asked(2, (), "p1", "q1")}
+    assert ledger.lines(["a", "c"]) == {line: ReadingRequests(2, (), "p1", "q1")}
     assert ledger.prompt("p1").text == "Look."
     assert ledger.choices(call(), [0, 1, 2]) == (Choice(0, "fear", "stop"), Choice(1, "", "stop", "no"))
 
@@ -169,8 +169,8 @@ def test_another_process_is_told_who_is_there(ledger, tmp_path):
 
 
 def test_a_full_disk_stops_cleanly(ledger, tmp_path):
-    pages = ledger._own.execute("PRAGMA page_count").fetchone()[0]
-    ledger._own.execute(f"PRAGMA max_page_count = {pages + 1}")
+    pages = ledger._write_db.execute("PRAGMA page_count").fetchone()[0]
+    ledger._write_db.execute(f"PRAGMA max_page_count = {pages + 1}")
 
     async def go():
         number = await ledger.sent(call(), (0,), None)

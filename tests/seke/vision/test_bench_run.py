@@ -164,7 +164,7 @@ def test_a_batch_answers_as_single_requests_do_and_goes_on_after_an_end(faces, t
     class Gone(Batches):
         """Dies while its batch is on its way."""
 
-        async def _concluded(self, *_):
+        async def _conclude(self, *_):
             raise RuntimeError("gone")
 
     async def gone_on(kind, folder, server):

@@ -599,7 +599,7 @@ def test_prices_by_hand():
     estimate = Estimate(prices, SETTINGS)
     letters = len("Look.") + len(str(SCHEMA))
     assert estimate.worst(call(), 2) == pytest.approx(((letters // 2 + 3000) * 2 + 200 * 8) / 1e6)
-    estimate.met(call(), 1000)
+    estimate.note_prompt(call(), 1000)
     assert estimate.worst(call(), 1) == pytest.approx((1200 * 2 + 100 * 8) / 1e6)
     assert Estimate(None, SETTINGS).worst(call(), 1) is None
 

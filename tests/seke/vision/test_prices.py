@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from engine import SekeError
-from seke.annotation.cost_forecast import _resampled, forecast
+from seke.annotation.cost_forecast import _resample_totals, forecast
 from seke.annotation.job import Job
 from seke.cli.main import main
 from seke.vision.fake import ScriptedModel
@@ -131,7 +131,7 @@ def test_the_range_of_a_total_by_the_normal_law():
     """Of many items with independent costs: mean ± 1.2816 sd sqrt(n + n²/m), from m that were made up."""
     rng = np.random.default_rng(0)
     costs, count = rng.exponential(1.0, 200), 1000
-    totals = _resampled(costs, count, rng)
+    totals = _resample_totals(costs, count, rng)
     low, middle, high = np.quantile(totals, (0.1, 0.5, 0.9))
     width = 1.2816 * costs.std() * np.sqrt(count + count**2 / len(costs))
     assert middle == pytest.approx(count * costs.mean(), rel=0.02)
