@@ -27,6 +27,8 @@ WORTH_SAYING = 0.1
 WIDTH = 120
 JOINED = "\N{NO-BREAK SPACE}"
 LAST = ("n", "sd")
+# What the reader allows of P(true | label): a fit to much gold may be surer than that.
+LEAST_STEREOTYPE, MOST_STEREOTYPE = 0.001, 0.999
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 
@@ -259,7 +261,9 @@ def _put(found: Tree, keys: tuple[str, ...], text: str) -> None:
 
 
 def _text(entry: Entry) -> str:
-    """Write a number; a repeat rounded up, as its table asks for at least so much."""
+    """Write a number within what is read again; a repeat rounded up, as its table asks for at least so much."""
+    if "stereotype" in entry.keys[:-1]:
+        return _short(min(max(entry.value, LEAST_STEREOTYPE), MOST_STEREOTYPE))
     if entry.keys[-1] in ("share", "misread"):
         return f"{max(entry.value, 0.001):.4f}"
     if entry.keys[-1] == "repeat":

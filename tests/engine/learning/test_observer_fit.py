@@ -290,3 +290,23 @@ def test_what_is_written_is_read_again(folder):
     for entry in entries_of(found):
         assert again.numbers[entry.path].value == pytest.approx(entry.value, abs=2e-3, rel=2e-3), entry.path
     compile_network(again)
+
+
+@pytest.mark.parametrize(("extreme", "allowed"), [(1e-4, 0.001), (1 - 1e-4, 0.999)])
+def test_a_stereotype_beyond_what_is_read_is_written_at_the_bound(folder, extreme, allowed):
+    """Much gold can make P(true | label) surer than the reader takes it."""
+    base = read(folder / "machine.yaml")
+    rng = np.random.default_rng(1)
+    answers = answers_of(base, random_items(base, rng, 12))
+    known = Gold({base.root: rng.integers(0, 3, 12).astype(float)})
+    fit = fit_observers(Inference(compile_network(base)), answers, known)
+    (path,) = (path for path in fit.point if path.endswith(".stereotype"))
+    point, draws = (np.full_like(values[path], extreme) for values in (fit.point, fit.draws))
+    sure = replace(fit, point={**fit.point, path: point}, draws={**fit.draws, path: draws})
+    text = "extends: machine.yaml\nsources: {fit: {cite: a fit}}\n" + written(overlay_tree(sure, "fit"))
+    removed = replaced_paths(sure)
+    gone = f"remove: [{', '.join(removed)}]\n" if removed else ""
+    (folder / "sure.yaml").write_text(text.replace("sources:", f"{gone}sources:"), "utf-8")
+    again = read(folder / "sure.yaml")
+    read_again = [n.value for key, n in again.numbers.items() if key.startswith(path) and ".sd." not in key]
+    assert allowed in read_again
