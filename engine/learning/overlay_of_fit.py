@@ -261,7 +261,7 @@ def _put(found: Tree, keys: tuple[str, ...], text: str) -> None:
 
 
 def _text(entry: Entry) -> str:
-    """Write a number within what is read again; a repeat rounded up, as its table asks for at least so much."""
+    """Write a number as it may be read; a repeat rounded up, as its table asks for at least so much."""
     if "stereotype" in entry.keys[:-1]:
         return _short(min(max(entry.value, LEAST_STEREOTYPE), MOST_STEREOTYPE))
     if entry.keys[-1] in ("share", "misread"):

@@ -20,15 +20,18 @@ from seke.sampling.answerers import RecordedSource
 from seke.sampling.loop import Loop, follow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from engine import Answers
     from seke.inference.session import Session
     from seke.samples import SingleSamples
+    from seke.sampling.loop import Line
 
     Mask = NDArray[np.bool_]
+    # What an item has at its end: its name, and how many answers of each line it took.
+    Taken = tuple[str, frozenset[tuple[Line, int]]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Replay:
 
     answers: those that it would have asked for. short: (N,) whether it once asked for more than there is.
     further: (N,) whether it would go on asking. left: (N,) samples that it would not have asked for.
-    cost: (N,) of the answers, in the unit of the questions' cost.
+    cost: (N,) of the answers, in the unit of the questions' cost. taken: what each item has at its end; items
+    of several replays of the same samples that have the same have the same answers.
     """
 
     answers: Answers
@@ -45,6 +49,7 @@ class Replay:
     further: Mask
     left: NDArray[np.int64]
     cost: NDArray[np.float64]
+    taken: tuple[Taken, ...]
 
     def otherwise(self) -> Mapping[str, str]:
         """Return of each item that was asked otherwise than the policy asks, in which way.
@@ -87,7 +92,18 @@ def replay(
     if standing.short.any():
         following = session.judge(standing.answers.only(standing.short)).decisions.next
         further[standing.short] = [option is not None for option in following]
-    return Replay(standing.answers, standing.short, further, given - standing.answers.samples, standing.cost)
+    taken = taken_of(standing.answers.items, standing.given)
+    not_asked_for = given - standing.answers.samples
+    return Replay(standing.answers, standing.short, further, not_asked_for, standing.cost, taken)
+
+
+def taken_of(items: Sequence[str], counts: Mapping[Line, int]) -> tuple[Taken, ...]:
+    """Return what each item has, from how many answers of each line were taken."""
+    by_item: dict[str, list[tuple[Line, int]]] = {item: [] for item in items}
+    for line, count in counts.items():
+        if count and line[0] in by_item:
+            by_item[line[0]].append((line, count))
+    return tuple((item, frozenset(lines)) for item, lines in by_item.items())
 
 
 def checked(
