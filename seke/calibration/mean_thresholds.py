@@ -185,11 +185,9 @@ class _Search:
         return taken_of(items, {line: n for line, n in counts.items() if observers[line[1]].askable})
 
     def _attempt(self, share: float, asked: Replay, thresholds: Sequence[Threshold]) -> Attempt:
-        """Return what asking down to a share of the limits is worth."""
-        policy = self.session.network.knowledge.policy
-        worth = sum(policy.worth[threshold.variable] * threshold.accepted for threshold in thresholds)
-        aimed = (replace(one, aim=self._aim(one.variable, share)) for one in thresholds)
-        return Attempt(tuple(aimed), worth - float(asked.cost.sum()))
+        """Return what comes of asking down to a share of the limits."""
+        aimed = [replace(threshold, aim=self._aim(threshold.variable, share)) for threshold in thresholds]
+        return Attempt.of(aimed, self.session.network.knowledge.policy.worth, float(asked.cost.sum()))
 
     def _aim(self, name: str, share: float) -> float:
         policy = self.session.network.knowledge.policy
@@ -224,6 +222,12 @@ class Attempt:
 
     thresholds: tuple[Threshold, ...]
     net_worth: float
+
+    @classmethod
+    def of(cls, thresholds: Sequence[Threshold], worth: Mapping[str, float], cost: float) -> Attempt:
+        """Weigh thresholds. worth: variable -> of an accepted value; cost: of all answers; one unit."""
+        accepted = sum(worth[threshold.variable] * threshold.accepted for threshold in thresholds)
+        return cls(tuple(thresholds), accepted - cost)
 
     @property
     def keys(self) -> frozenset[Key]:
