@@ -27,8 +27,14 @@ WORTH_SAYING = 0.1
 WIDTH = 120
 JOINED = "\N{NO-BREAK SPACE}"
 LAST = ("n", "sd")
-# What the reader allows of P(true | label): a fit to much gold may be surer than that.
-LEAST_STEREOTYPE, MOST_STEREOTYPE = 0.001, 0.999
+# What the reader allows of these probabilities: a fit to much gold may be surer than that.
+ALLOWED = {
+    "stereotype": (0.001, 0.999),
+    "sensitivity": (0.01, 0.9999),
+    "specificity": (0.01, 0.9999),
+    "probability": (0.0, 0.99),
+    "slip": (0.0, 0.9),
+}
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 
@@ -262,8 +268,10 @@ def _put(found: Tree, keys: tuple[str, ...], text: str) -> None:
 
 def _text(entry: Entry) -> str:
     """Write a number as it may be read; a repeat rounded up, as its table asks for at least so much."""
-    if "stereotype" in entry.keys[:-1]:
-        return _short(min(max(entry.value, LEAST_STEREOTYPE), MOST_STEREOTYPE))
+    key = "stereotype" if "stereotype" in entry.keys[2:-2] else entry.keys[-1]
+    if key in ALLOWED:
+        least, most = ALLOWED[key]
+        return _short(min(max(entry.value, least), most))
     if entry.keys[-1] in ("share", "misread"):
         return f"{max(entry.value, 0.001):.4f}"
     if entry.keys[-1] == "repeat":
