@@ -78,7 +78,7 @@ if TYPE_CHECKING:
     from engine.language.migrate import Migration, read_migration
     from engine.language.read_fits import fits_yaml
     from engine.language.writer import resolve
-    from engine.learning.drawn_risks import FitDraws
+    from engine.learning.drawn_risks import DrawnRisks, FitDraws
     from engine.learning.em import Learned, learn_knowledge, learn_population
     from engine.learning.observer_fit import Fit, FitSettings, fit_observers
     from engine.learning.overlay_of_fit import Entry, entries_of, overlay_tree, replaced_paths, written
@@ -121,6 +121,7 @@ LAZY = {
     "Basis": "decision.basis",
     "draws_of": "decision.basis",
     "reports_of": "decision.origin",
+    "DrawnRisks": "learning.drawn_risks",
     "FitDraws": "learning.drawn_risks",
     "fits_yaml": "language.read_fits",
     "FitRecord": "model.fit_record",
@@ -250,6 +251,7 @@ __all__ = [
     "Design",
     "Deviation",
     "Diagnostics",
+    "DrawnRisks",
     "Entry",
     "ErrorRates",
     "FactorContribution",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.decision.decision import risk_of_sums, running_sums
+from engine.decision.decision import highest_risk, risk_of_sums, running_sums
 from engine.decision.limits import TIE
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.decision.predictive_samples import Belief, SampledLikelihoods
-    from engine.model.knowledge import Knowledge
+    from engine.model.knowledge import Knowledge, Policy, Variable
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
@@ -207,6 +207,17 @@ class ExpectedGain:
         if min(highest) == max(highest):
             return highest[0]
         return np.asarray(np.array(highest)[root.argmax(-1)])
+
+
+def at_stake(
+    variable: Variable, policy: Policy, value: Floats, risk: Floats, unseen: NDArray[np.bool_] | bool
+) -> NDArray[np.bool_]:
+    """Say of which items (N,) answers may still win the acceptance of a value (N,), for both look-aheads.
+
+    That is where nobody has looked yet, and where the risk (N,) is above the one aimed at. policy: what
+    `Policy.aimed_at` returns. unseen: (N,).
+    """
+    return np.asarray(unseen | (risk > highest_risk(variable, policy, value) + TIE))
 
 
 def relative_loss(risk: Floats, limit: Floats | float) -> Floats:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.decision.decision import Option, highest_risk, risk_of
-from engine.decision.expected_gain import ExpectedGain
+from engine.decision.expected_gain import ExpectedGain, at_stake
 from engine.decision.limits import TIE
 from engine.decision.origin import Origin, labels_of, origins_of
 from engine.decision.people import is_person, price_of
@@ -307,10 +307,10 @@ class LookAhead:
         for name in (name for names in self.base.levels.values() for name in names):
             variable = self.base.variables[name]
             value, risk = risk_of(variable, known.marginals[name], policy)
-            at_stake = known.unseen[name] | (risk > highest_risk(variable, policy, value) + TIE)
+            open_items = at_stake(variable, policy, value, risk, known.unseen[name])
             if name in known.labels:
-                at_stake &= np.isnan(known.labels[name])
-            worth[name] = np.where(at_stake, policy.worth[name], 0.0)
+                open_items &= np.isnan(known.labels[name])
+            worth[name] = np.where(open_items, policy.worth[name], 0.0)
         none = np.zeros(len(root))
         worths = [worth.get(name, none) for name in self.binary]
         unseen = [known.unseen.get(name, none.astype(bool)) for name in self.binary]

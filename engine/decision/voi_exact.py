@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.decision.decision import Option, highest_risk, risk_of
-from engine.decision.expected_gain import relative_loss
-from engine.decision.limits import TIE
+from engine.decision.expected_gain import at_stake, relative_loss
 from engine.decision.origin import Origin, labels_of, origins_of
 from engine.decision.people import price_of
 from engine.decision.voi_approximate import LookAhead
@@ -100,9 +99,10 @@ class Preposterior:
 
     def __init__(self, inference: Inference, seed: int = 0, paths: int = 200) -> None:
         self.inference = inference
-        self.base = inference.network.knowledge
         self.observations = inference.observations
         self.look_ahead = LookAhead(inference.network, inference.observations, seed)
+        # Its policy is the one aimed at.
+        self.base = self.look_ahead.base
         self.seed, self.paths = seed, paths
 
     def options(self, answers: Answers, item: int) -> tuple[Option, ...]:
@@ -148,7 +148,7 @@ class Preposterior:
     def _worth(self, item_answers: Answers, now: Posterior) -> tuple[dict[str, float], frozenset[str]]:
         """Return the worth of accepting each open variable, and the variables that nobody has looked at yet.
 
-        What is accepted is not at stake.
+        What is accepted at a risk that was aimed at is not at stake.
         """
         policy, worth = self.base.policy, {}
         origins = origins_of(self.base, item_answers, now.followed)
@@ -157,9 +157,9 @@ class Preposterior:
         for name in origins:
             variable = self.base.variables[name]
             value, risk = risk_of(variable, now.marginals[name], policy)
-            at_stake = name in unseen or risk[0] > highest_risk(variable, policy, value)[0] + TIE
             final = name in kept and not np.isnan(kept[name][0])
-            worth[name] = policy.worth[name] if at_stake and not final else 0.0
+            is_open = bool(at_stake(variable, policy, value, risk, name in unseen)[0]) and not final
+            worth[name] = policy.worth[name] if is_open else 0.0
         return worth, unseen
 
     def _loss(self, posterior: Posterior, worth: Mapping[str, float], unseen: Collection[str]) -> Floats:

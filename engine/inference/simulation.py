@@ -18,17 +18,21 @@ from engine.observation.evidence import Evidence
 from engine.observation.kernels import LabelKernel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from engine.inference.posterior import Inference
     from engine.model.knowledge import Knowledge
+    from engine.network.network import Network
     from engine.observation.evidence import ObservationModel
     from engine.observation.kernels import NumberKernel
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
+
+# Products of codes up to this are told apart by 64 bits.
+MOST_JOINT_CODES = 2**62
 
 
 @dataclass(frozen=True)
@@ -62,32 +66,81 @@ def draw_truth(
 ) -> dict[str, Ints]:
     """Draw a state of each variable but the derived ones, (N,), given evidence of one row an item.
 
-    One variable after another from its marginal given those before, which together is the joint.
+    One variable after another from its marginal given those before, which together is the joint. Items that
+    are alike in all that bears on a variable, given the root and those before, share its marginal, which is
+    inferred once.
 
     known: variable -> (N,) the only state that the evidence leaves, -1 where it leaves several; what is known
     need not be inferred. The draws are the same without it.
     """
-    logs, truth, known = dict(evidence.log_likelihood), {}, known or {}
+    logs, known = evidence.log_likelihood, known or {}
+    truth: dict[str, Ints] = {}
+    certain: dict[str, Floats] = {}
+    # Which items have the same evidence of a variable.
+    kinds: dict[str, Ints] = {}
     names = [v for node in inference.network.nodes.values() for v in node.variables]
     for name in (inference.network.root, *names):
         drawn = known.get(name, np.full(evidence.items, -1)).copy()
         u, items = rng.random(evidence.items), np.flatnonzero(drawn < 0)
         if items.size:
-            part = {v: column[:, items] for v, column in logs.items()}
+            bearing = [v for v in bearing_on(inference.network, name, truth) if v in truth or v in logs]
+            for v in (v for v in bearing if v not in truth and v not in kinds):
+                kinds[v] = np.unique(logs[v], axis=1, return_inverse=True)[1].reshape(-1)
+            first, alike = _alike([(truth if v in truth else kinds)[v][items] for v in bearing], len(items))
+            rows = items[first]
             given = replace(
                 evidence,
-                items=len(items),
-                row_item=np.arange(len(items)),
-                log_weight=evidence.log_weight[items],
-                log_likelihood=part,
-                has_evidence=np.full(len(items), bool(inference.steps)),
+                items=len(rows),
+                row_item=np.arange(len(rows)),
+                log_weight=evidence.log_weight[rows],
+                log_likelihood={v: (certain if v in certain else logs)[v][:, rows] for v in bearing},
+                has_evidence=np.full(len(rows), bool(inference.steps)),
             )
-            drawn[items] = choose(inference.marginals(given)[name], u[items])
+            drawn[items] = choose(inference.marginals(given)[name][alike], u[items])
         truth[name] = drawn
         size = len(inference.network.knowledge.variables[name].states)
-        impossible = np.where(np.arange(size)[:, None] == drawn, 0.0, -np.inf)
-        logs[name] = logs.get(name, 0.0) + impossible
+        certain[name] = np.where(np.arange(size)[:, None] == drawn, 0.0, -np.inf)
     return truth
+
+
+def bearing_on(network: Network, name: str, known: Collection[str]) -> list[str]:
+    """Return the variables of which a state or evidence may bear on a variable, in the network's order.
+
+    known: those whose states are known. Given the root, nothing passes a node of which all is known (the
+    nodes of each clique are neighbours of one another); on the root all bears.
+    """
+    every = [v for node in network.nodes.values() for v in node.variables]
+    if network.root not in known:
+        return [network.root, *every]
+    neighbours: dict[str, set[str]] = {node: set() for node in network.nodes}
+    for clique in (*network.cliques, *((node.name, *node.parents) for node in network.nodes.values())):
+        for node in clique:
+            neighbours[node] |= set(clique)
+    (start,) = (node.name for node in network.nodes.values() if name in node.variables)
+    reached, ahead = {start}, [start]
+    while ahead:
+        node = ahead.pop()
+        variables = network.nodes[node].variables
+        if node == start or not variables or not set(variables) <= set(known):
+            ahead += neighbours[node] - reached
+            reached |= neighbours[node]
+    return [
+        network.root,
+        *(v for node in network.nodes if node in reached for v in network.nodes[node].variables),
+    ]
+
+
+def _alike(codes: Sequence[Ints], items: int) -> tuple[Ints, Ints]:
+    """Return the first item of each distinct row of codes (N,) each, and the row that each item has, (N,)."""
+    joint, values = np.zeros(items, dtype=np.int64), 1
+    for code in codes:
+        size = int(code.max()) + 1
+        if values > MOST_JOINT_CODES // size:
+            joint = np.unique(joint, return_inverse=True)[1].reshape(-1)
+            values = int(joint.max()) + 1
+        joint, values = joint * size + code, values * size
+    _, first, alike = np.unique(joint, return_index=True, return_inverse=True)
+    return first, alike.reshape(-1)
 
 
 def prior_truth(inference: Inference, items: int, rng: np.random.Generator) -> dict[str, Ints]:

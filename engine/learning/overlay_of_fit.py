@@ -31,6 +31,14 @@ LEAST_LEARNED = 0.1
 WIDTH = 120
 JOINED = "\N{NO-BREAK SPACE}"
 LAST = ("n", "sd")
+# What the reader allows of these probabilities: a fit to much gold may be surer than that.
+ALLOWED = {
+    "stereotype": (0.001, 0.999),
+    "sensitivity": (0.01, 0.9999),
+    "specificity": (0.01, 0.9999),
+    "probability": (0.0, 0.99),
+    "slip": (0.0, 0.9),
+}
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 
@@ -271,7 +279,11 @@ def _insert(tree: Tree, keys: tuple[str, ...], text: str) -> None:
 
 
 def _text(entry: Entry) -> str:
-    """Write a number; a repeat rounded up, as its table asks for at least so much."""
+    """Write a number as it may be read; a repeat rounded up, as its table asks for at least so much."""
+    key = "stereotype" if "stereotype" in entry.keys[2:-2] else entry.keys[-1]
+    if key in ALLOWED:
+        least, most = ALLOWED[key]
+        return _short(min(max(entry.value, least), most))
     if entry.keys[-1] in ("share", "misread"):
         return f"{max(entry.value, 0.001):.4f}"
     if entry.keys[-1] == "repeat":

@@ -17,16 +17,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine import FitDraws, Threshold, set_thresholds, thresholds_by_value
-from seke.sampling.replay import replay
+from engine import Answers, FitDraws, Threshold, set_thresholds, thresholds_by_value
+from seke.sampling.answerers import RecordedSource
+from seke.sampling.replay import replay, taken_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping, Sequence
 
-    from engine import Answers, Fit, LevelDecision
+    from numpy.typing import NDArray
+
+    from engine import DrawnRisks, Fit, Knowledge, LevelDecision, Policy
     from seke.inference.session import Session
     from seke.samples import SingleSamples
+    from seke.sampling.replay import Replay, Taken
 
+    Ints = NDArray[np.int64]
     # A variable, and the value that a threshold is of (`Threshold`).
     Key = tuple[str, str]
 
@@ -61,64 +66,94 @@ def thresholds_of(
         chosen[rng.permutation(len(chosen))[:MOST_ITEMS]] = True
         answers = answers.only(chosen)
     draws = FitDraws.of(fit, session.inference, rng, population_n)
-    plain = _thresholds(session, draws, answers)
     if recorded is None:
-        return plain, ()
-    return plain, _Search(session, draws, recorded.about(set(answers.items))).best()
+        return _Ends.of(session, draws, answers).thresholds(np.arange(len(answers.items))), ()
+    return _Search(session, draws, recorded.about(set(answers.items))).thresholds(answers)
 
 
-def _thresholds(session: Session, draws: FitDraws, answers: Answers) -> tuple[Threshold, ...]:
-    """Return the thresholds of items as they are answered."""
-    base = session.network.knowledge
-    least = base.policy.calibrated_from
-    levels = _levels_with_threshold(session, answers)
-    if not levels:
-        return ()
-    drawn = draws.risks(answers, levels)
-    thresholds = []
-    for name, level in levels.items():
-        limit = base.policy.limits[name]
-        risks = drawn.risk[name], drawn.weight
-        means = set_thresholds(base.variables[name], base.policy, level, least, *risks)
-        for value, mean in means.items():
-            thresholds.append(Threshold(name, value, limit, mean.risk, mean.items, mean.accepted, mean.mean))
-    return tuple(thresholds)
+@dataclass(frozen=True)
+class _Ends:
+    """What M items ended with, decided, and drawn.
+
+    levels: the decisions about the variables whose limit is of the mean, (M,). drawn: their risks under the
+    draws of the fit.
+    """
+
+    base: Knowledge
+    levels: Mapping[str, LevelDecision]
+    drawn: DrawnRisks
+
+    @classmethod
+    def of(cls, session: Session, draws: FitDraws, answers: Answers) -> _Ends:
+        """Infer and draw the ends of M items; session: without thresholds."""
+        levels = _levels(session, answers)
+        return cls(session.network.knowledge, levels, draws.risks(answers, levels))
+
+    def thresholds(self, rows: Ints) -> tuple[Threshold, ...]:
+        """Return the thresholds of items that ended so: rows (N,) are their ends' indices."""
+        policy, thresholds = self.base.policy, []
+        weight = self.drawn.weight[:, rows]
+        for name, ends in self.levels.items():
+            level = ends.of(rows)
+            if not _enough(level, policy):
+                continue
+            risks = self.drawn.risk[name][:, rows], weight
+            means = set_thresholds(self.base.variables[name], policy, level, policy.calibrated_from, *risks)
+            for value, mean in means.items():
+                of_items = mean.risk, mean.items, mean.accepted, mean.mean
+                thresholds.append(Threshold(name, value, policy.limits[name], *of_items))
+        return tuple(thresholds)
 
 
-def _levels_with_threshold(session: Session, answers: Answers) -> dict[str, LevelDecision]:
-    """Return the decisions about variables whose limit is of the mean, and that enough items speak of."""
+def _levels(session: Session, answers: Answers) -> dict[str, LevelDecision]:
+    """Return the decisions about variables whose limit is of the mean."""
     policy = session.network.knowledge.policy
     levels = session.levels(answers)
-    return {
-        name: levels[name]
-        for name in policy.limits
-        if name in policy.mean_limits and levels[name].eligible.sum() >= policy.calibrated_from
-    }
+    return {name: levels[name] for name in policy.limits if name in policy.mean_limits}
+
+
+def _enough(level: LevelDecision, policy: Policy) -> bool:
+    """Say whether enough items speak of a variable to find a threshold."""
+    return bool(level.eligible.sum() >= policy.calibrated_from)
 
 
 @dataclass(frozen=True)
 class _Search:
     """Searches how far down to ask, and the thresholds of items that are asked so.
 
-    session: without thresholds. recorded: the items.
+    session: without thresholds. recorded: the N items.
     """
 
     session: Session
     draws: FitDraws
     recorded: SingleSamples
 
-    def best(self) -> tuple[Threshold, ...]:
-        """Return the thresholds of the share of the limits that is best aimed at."""
-        plain = self.under(1.0)
-        if not plain.keys:
-            return ()
-        tried = [plain, *(self.under(share, plain.keys) for share in SHARES if share != 1)]
-        # Where a value is too seldom met to have a threshold, its aim would hold for the search alone.
-        whole = [attempt for attempt in tried if attempt.keys == plain.keys]
-        return max(whole, key=lambda attempt: attempt.net_worth).thresholds
+    def thresholds(self, answered: Answers) -> tuple[tuple[Threshold, ...], tuple[Threshold, ...]]:
+        """Return the thresholds of the items as answered, and those of the share that is best aimed at.
 
-    def under(self, share: float, keys: Collection[Key] = ()) -> _Attempt:
-        """Return what becomes of the items when they are asked down to a share of the limits.
+        Most items end alike under several aims, and many with all that is recorded of them: each end is
+        inferred, and drawn, once.
+        """
+        shares, replays = self.replays()
+        cases = [(answered, self._all_taken(answered.items))]
+        cases += [(asked.answers, asked.taken) for asked in replays]
+        stack, rows = distinct_ends(cases)
+        ends = _Ends.of(self.session, self.draws, stack)
+        attempts = [
+            self._attempt(share, asked, ends.thresholds(row))
+            for share, asked, row in zip(shares, replays, rows[1:], strict=True)
+        ]
+        return ends.thresholds(rows[0]), best(attempts)
+
+    def replays(self) -> tuple[tuple[float, ...], tuple[Replay, ...]]:
+        """Return the shares of the limits, and the items as they are asked down to each."""
+        to_limits = self.under(1.0)
+        keys = self._keys(to_limits.answers)
+        shares = SHARES if keys else SHARES[:1]
+        return shares, (to_limits, *(self.under(share, keys) for share in shares[1:]))
+
+    def under(self, share: float, keys: Collection[Key] = ()) -> Replay:
+        """Return the items as they are asked down to a share of the limits.
 
         keys: variables and values of which that is so; all others are asked down to the limit itself.
         """
@@ -131,21 +166,55 @@ class _Search:
             for name, by_value in by_name.items()
         }
         session = self.session.under(replace(base.policy, aims=aims, adaptive_aims=aims))
-        asked = replay(session, self.recorded, among_recorded=True)
-        thresholds = tuple(
-            replace(threshold, aim=self._aim(threshold.variable, share))
-            for threshold in _thresholds(self.session, self.draws, asked.answers)
+        return replay(session, self.recorded, among_recorded=True)
+
+    def _keys(self, answers: Answers) -> frozenset[Key]:
+        """Return the variables and values that enough items have for a threshold."""
+        base = self.session.network.knowledge
+        return frozenset(
+            (name, value)
+            for name, level in _levels(self.session, answers).items()
+            if _enough(level, base.policy)
+            for value in set_thresholds(base.variables[name], base.policy, level, base.policy.calibrated_from)
         )
-        worth = sum(base.policy.worth[threshold.variable] * threshold.accepted for threshold in thresholds)
-        return _Attempt(thresholds, worth - float(asked.cost.sum()))
+
+    def _all_taken(self, items: Sequence[str]) -> tuple[Taken, ...]:
+        """Return what items have that took all that is recorded of them."""
+        observers = self.session.network.knowledge.observers
+        counts = RecordedSource(self.recorded).counts
+        return taken_of(items, {line: n for line, n in counts.items() if observers[line[1]].askable})
+
+    def _attempt(self, share: float, asked: Replay, thresholds: Sequence[Threshold]) -> Attempt:
+        """Return what comes of asking down to a share of the limits."""
+        aimed = [replace(threshold, aim=self._aim(threshold.variable, share)) for threshold in thresholds]
+        return Attempt.of(aimed, self.session.network.knowledge.policy.worth, float(asked.cost.sum()))
 
     def _aim(self, name: str, share: float) -> float:
         policy = self.session.network.knowledge.policy
         return min(share * policy.limits[name], policy.worst)
 
 
+def distinct_ends(cases: Sequence[tuple[Answers, Sequence[Taken]]]) -> tuple[Answers, list[Ints]]:
+    """Return the M distinct ends of items as one batch, and the rows there of each case's items, (N,).
+
+    cases: of each way in which items were asked their answers, and what tells an item's end from others'.
+    """
+    row_of: dict[Taken, int] = {}
+    parts, rows = [], []
+    for answers, ends in cases:
+        new = np.array([end not in row_of for end in ends], dtype=bool)
+        for end in ends:
+            row_of.setdefault(end, len(row_of))
+        if new.any():
+            parts.append(answers.only(new))
+        rows.append(np.array([row_of[end] for end in ends], dtype=np.int64))
+    # An item stands there once for each of its ends.
+    names = tuple(str(row) for row in range(len(row_of)))
+    return replace(Answers.stacked(parts), items=names), rows
+
+
 @dataclass(frozen=True)
-class _Attempt:
+class Attempt:
     """Thresholds of items asked down to one share of the limits.
 
     net_worth: what they accept is worth, less what it cost to ask.
@@ -154,7 +223,23 @@ class _Attempt:
     thresholds: tuple[Threshold, ...]
     net_worth: float
 
+    @classmethod
+    def of(cls, thresholds: Sequence[Threshold], worth: Mapping[str, float], cost: float) -> Attempt:
+        """Weigh thresholds. worth: variable -> of an accepted value; cost: of all answers; one unit."""
+        accepted = sum(worth[threshold.variable] * threshold.accepted for threshold in thresholds)
+        return cls(tuple(thresholds), accepted - cost)
+
     @property
     def keys(self) -> frozenset[Key]:
         """The variables and values that enough items have for a threshold."""
         return frozenset((threshold.variable, threshold.value) for threshold in self.thresholds)
+
+
+def best(attempts: Sequence[Attempt]) -> tuple[Threshold, ...]:
+    """Return the thresholds of the attempt that is worth most, the first of several.
+
+    attempts: the first asks down to the limits. Where another has a value too seldom for a threshold, its aim
+    would hold for the search alone: it does not count.
+    """
+    whole = [attempt for attempt in attempts if attempt.keys == attempts[0].keys]
+    return max(whole, key=lambda attempt: attempt.net_worth).thresholds

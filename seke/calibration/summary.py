@@ -223,23 +223,31 @@ def _record(found: Calibration) -> Iterator[str]:
             f"A value answered so counts as calibrated where gold of it is enough ({least} items)",
         )
         yield from columns(("answered", "calibrated", "too little gold"), rows)
-    for title, thresholds in (
-        ("items answered as these", found.record.thresholds),
-        ("items asked as the policy asks", found.record.adaptive_thresholds),
-    ):
-        if thresholds:
-            yield from ("", f"Risks accepted to keep the limits of the mean: {title}")
-            lines = [
-                (
-                    f"{one.variable}" if one.value == Threshold.ANY else f"{one.variable} {one.value}",
-                    f"{one.limit:g}",
-                    f"{one.risk:.3f}" if one.accepted else "none",
-                    f"{one.accepted} of {one.items}",
-                    f"{one.mean:.3f}" if one.accepted else "-",
-                )
-                for one in thresholds
-            ]
-            yield from columns(("value", "limit", "accepted at risk", "accepts", "mean risk"), lines)
+    yield from _thresholds("items answered as these", found.record.thresholds)
+    yield from _thresholds("items asked as the policy asks", found.record.adaptive_thresholds)
+
+
+def _thresholds(title: str, thresholds: Sequence[Threshold]) -> Iterator[str]:
+    """Yield what is accepted of some items, and how far down they are asked where the policy asks them."""
+    if not thresholds:
+        return
+    yield from ("", f"Risks accepted to keep the limits of the mean: {title}")
+    asked = any(threshold.aim is not None for threshold in thresholds)
+    rows = [
+        (
+            threshold.variable
+            if threshold.value == Threshold.ANY
+            else f"{threshold.variable} {threshold.value}",
+            f"{threshold.limit:g}",
+            *(("-" if threshold.aim is None else f"{threshold.aim:.3f}",) if asked else ()),
+            f"{threshold.risk:.3f}" if threshold.accepted else "none",
+            f"{threshold.accepted} of {threshold.items}",
+            f"{threshold.mean:.3f}" if threshold.accepted else "-",
+        )
+        for threshold in thresholds
+    ]
+    aim = ("asked down to",) if asked else ()
+    yield from columns(("value", "limit", *aim, "accepted at risk", "accepts", "mean risk"), rows)
 
 
 def _named(names: Sequence[str]) -> str:

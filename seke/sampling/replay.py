@@ -20,15 +20,18 @@ from seke.sampling.answerers import RecordedSource
 from seke.sampling.loop import Loop, run_to_completion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from engine import Answers
     from seke.inference.session import Session
     from seke.samples import SingleSamples
+    from seke.sampling.loop import ReadingKey
 
     Mask = NDArray[np.bool_]
+    # What an item has at its end: its name, and how many answers of each line it took.
+    Taken = tuple[str, frozenset[tuple[ReadingKey, int]]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Replay:
 
     answers: those that it would have asked for. short: (N,) whether it once asked for more than there is.
     further: (N,) whether it would go on asking. surplus: (N,) samples that it would not have asked for.
-    cost: (N,) of the answers, in the unit of the questions' cost.
+    cost: (N,) of the answers, in the unit of the questions' cost. taken: what each item has at its end; items
+    of several replays of the same samples that have the same have the same answers.
     """
 
     answers: Answers
@@ -45,6 +49,7 @@ class Replay:
     further: Mask
     surplus: NDArray[np.int64]
     cost: NDArray[np.float64]
+    taken: tuple[Taken, ...]
 
     def off_policy(self) -> Mapping[str, str]:
         """Return item -> how its samples differ from the policy's, for items that were sampled off policy.
@@ -87,7 +92,17 @@ def replay(
     if state.short.any():
         following = session.judge(state.answers.only(state.short)).decisions.next
         further[state.short] = [option is not None for option in following]
-    return Replay(state.answers, state.short, further, recorded - state.answers.samples, state.cost)
+    taken = taken_of(state.answers.items, state.given)
+    return Replay(state.answers, state.short, further, recorded - state.answers.samples, state.cost, taken)
+
+
+def taken_of(items: Sequence[str], counts: Mapping[ReadingKey, int]) -> tuple[Taken, ...]:
+    """Return what each item has, from how many answers of each reading were taken."""
+    by_item: dict[str, list[tuple[ReadingKey, int]]] = {item: [] for item in items}
+    for key, count in counts.items():
+        if count and key[0] in by_item:
+            by_item[key[0]].append((key, count))
+    return tuple((item, frozenset(readings)) for item, readings in by_item.items())
 
 
 def mark_off_policy(

@@ -139,3 +139,26 @@ def test_bulk_and_exact_agree_on_the_shipped_example(network):
         ranks.append(spearmanr([by_all[k].rate for k in told], [by_bulk[k].rate for k in told])[0])
     assert min(shares) > 0.8
     assert np.median(ranks) > 0.9
+
+
+def test_both_look_ahead_to_the_aim_and_not_to_the_highest_risk_accepted(network):
+    """A face that is accepted as happy, at a risk above the aim, counts as one that is not accepted."""
+    records = samples("expression", 1, expression="happiness")
+    (answers,) = answers_from(records, network.knowledge)
+    root, policy = network.knowledge.root, network.knowledge.policy
+    risk = 1 - float(Inference(network).posterior(answers).marginals[root].max())
+    states = len(network.root_states)
+    low, high = ({root: (share * risk,) * states} for share in (0.5, 1.5))
+    alone = {name: float(name == root) for name in policy.worth}
+    network = with_policy(network, worth=alone, batches=(4,))
+    # The lower risk is aimed at, is the highest accepted, and is neither.
+    aimed = both(with_policy(network, thresholds=high, aims=low), records)
+    capped = both(with_policy(network, thresholds=low), records)
+    accepted = both(with_policy(network, thresholds=high), records)
+    joint = "gpt-4o", "joint", None, "face", 4
+    for with_aim, with_cap, without_aim in zip(aimed, capped, accepted, strict=True):
+        assert with_aim == with_cap
+        assert with_aim[joint].gain > 0
+        assert all(option.gain == 0 for option in without_aim.values())
+    quick, exact = (options[joint] for options in aimed)
+    assert abs(quick.gain - exact.gain) < 3 * np.hypot(quick.error, exact.error)

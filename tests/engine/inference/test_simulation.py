@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brute_force import World
+from brute_force import Shape, World, random_base
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine import Inference, Misfit, SimulatedObserver, compile_network, prior_truth
-from engine.inference.simulation import draw_truth
+from engine.inference.simulation import bearing_on, choose, draw_truth
 from engine.observation.evidence import Evidence
 
 N = 20_000
@@ -70,6 +72,51 @@ def test_what_is_known_is_not_inferred_and_changes_no_draw(inference):
     for name, states in known.items():
         np.testing.assert_array_equal(drawn[name], inferred[name])
         np.testing.assert_array_equal(drawn[name][states >= 0], states[states >= 0])
+
+
+@settings(max_examples=15, deadline=None, derandomize=True, database=None)
+@given(st.integers(0, 2**32 - 1))
+def test_draws_are_those_of_each_item_by_itself_with_all_evidence(seed):
+    """Items that are alike in what bears on a variable share its marginal: that changes no draw."""
+    rng = np.random.default_rng(seed)
+    base = random_base(Shape(binaries=5, bins=(3, 4), couplings=2, rules=2, observers=1, seed=seed))
+    inference = Inference(compile_network(base))
+    names = [inference.network.root, *(v for n in inference.network.nodes.values() for v in n.variables)]
+    items = 40
+    # Few kinds of evidence, so that items are alike.
+    kind = rng.integers(0, 3, items)
+    logs = {
+        name: rng.normal(size=(len(base.variables[name].states), 3))[:, kind]
+        for name in rng.permutation(names)[:4].tolist()
+    }
+    none = np.zeros((2, 0), dtype=np.int64)
+    evidence = Evidence(items, np.arange(items), np.zeros(items), logs, np.ones(items, dtype=bool), none)
+    drawn = draw_truth(inference, evidence, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    for name in names:
+        u = rng.random(items)
+        given_before = Evidence(items, np.arange(items), np.zeros(items), logs, evidence.has_evidence, none)
+        expected = choose(inference.marginals(given_before)[name], u)
+        np.testing.assert_array_equal(drawn[name], expected)
+        impossible = np.where(np.arange(len(base.variables[name].states))[:, None] == expected, 0.0, -np.inf)
+        logs = {**logs, name: logs.get(name, 0.0) + impossible}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_in_a_chain_what_is_known_in_the_middle_parts_its_ends(seed):
+    """Of three signs two pairs are coupled: end - middle - end, all below the root."""
+    base = random_base(Shape(binaries=3, bins=(3,), couplings=2, rules=0, observers=1, seed=seed))
+    network = compile_network(base)
+    first, second = (set(coupling.pair) for coupling in base.couplings)
+    ((middle,), (one,), (other,)) = first & second, first - second, second - first
+
+    def bearing(known):
+        return set(bearing_on(network, one, known))
+
+    assert bearing({"root", middle, other}) == {"root", one, middle}
+    assert bearing({"root", middle}) == {"root", one, middle}
+    assert bearing({"root", other}) == {"root", one, middle, other}
+    assert bearing({middle, other}) == {"root", one, middle, other, "v0"}
 
 
 def observer(inference, truth, question, misfit=None, seed=2, when=None):

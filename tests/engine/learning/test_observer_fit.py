@@ -290,3 +290,40 @@ def test_what_is_written_is_read_again(folder):
     for entry in entries_of(found):
         assert again.numbers[entry.path].value == pytest.approx(entry.value, abs=2e-3, rel=2e-3), entry.path
     compile_network(again)
+
+
+@pytest.fixture
+def sure_fit(folder):
+    """A fit of the small base, its gold of the root alone and of the signs."""
+    base = read(folder / "machine.yaml")
+    rng = np.random.default_rng(1)
+    answers = answers_of(base, random_items(base, rng, 12))
+    names = [base.root, *(name for name in base.variables if base.variables[name].kind == "binary")]
+    states = {name: len(base.variables[name].states) for name in names}
+    gold = Gold({name: rng.integers(0, states[name], 12).astype(float) for name in names})
+    return fit_observers(Inference(compile_network(base)), answers, gold)
+
+
+@pytest.mark.parametrize(
+    ("place", "extreme", "allowed"),
+    [
+        (".stereotype", 1e-4, 0.001),
+        (".stereotype", 1 - 1e-4, 0.999),
+        (".specificity", 1 - 1e-5, 0.9999),
+        (".halo.walk.probability", 0.999, 0.99),
+    ],
+)
+def test_what_is_surer_than_may_be_read_is_written_at_the_bound(sure_fit, folder, place, extreme, allowed):
+    """Much gold can make a probability surer than the reader takes it."""
+    fit = sure_fit
+    (path,) = (path for path in fit.point if path.endswith(place))
+    point, draws = (np.full_like(values[path], extreme) for values in (fit.point, fit.draws))
+    sure = replace(fit, point={**fit.point, path: point}, draws={**fit.draws, path: draws})
+    text = "extends: machine.yaml\nsources: {fit: {cite: a fit}}\n" + written(overlay_tree(sure, "fit"))
+    removed = replaced_paths(sure)
+    gone = f"remove: [{', '.join(removed)}]\n" if removed else ""
+    (folder / "sure.yaml").write_text(text.replace("sources:", f"{gone}sources:"), "utf-8")
+    numbers = read(folder / "sure.yaml").numbers
+    written_paths = {entry.path for entry in entries_of(sure) if abs(entry.value - extreme) < 1e-9}
+    assert written_paths
+    assert all(numbers[path].value == pytest.approx(allowed, abs=1e-9) for path in written_paths)

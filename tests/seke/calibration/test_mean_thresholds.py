@@ -10,7 +10,16 @@ import pytest
 
 import seke
 from engine import FitDraws, Threshold
-from seke.calibration.mean_thresholds import SHARES, _Search, thresholds_of
+from seke.calibration.mean_thresholds import (
+    SHARES,
+    Attempt,
+    _Ends,
+    _Search,
+    best,
+    distinct_ends,
+    thresholds_of,
+)
+from seke.calibration.summary import facts_of, text_of
 from seke.inference.session import Session
 from seke.samples import answers_from, single_samples
 from seke.sampling.answerers import RecordedSource
@@ -33,7 +42,9 @@ def fitted(tmp_path_factory):
     base.write_text(f"extends: {PLANTS}\npolicy: {policy}\n", encoding="utf-8")
     parts = list(seke.simulate(PLANTS, ITEMS, draws=2, seed=4))
     rows = [row for part in parts for row in part.samples]
-    fit = seke.calibrate(rows, base, [row for part in parts for row in part.truth], output=overlay)
+    fit = seke.calibrate(
+        rows, base, [row for part in parts for row in part.truth], output=overlay, with_checks=False
+    )
     overlay.write_text(fit.overlay, encoding="utf-8")
     session = Session.open(seke.knowledge(overlay))
     (answers,) = answers_from(rows, session.network.knowledge)
@@ -50,6 +61,32 @@ def search_of(fitted, limit=LIMIT):
     return _Search(session, draws, singles)
 
 
+@pytest.fixture(scope="module")
+def searched(fitted):
+    """A search, the thresholds of items as answered, and of those asked."""
+    search = search_of(fitted)
+    return search, *search.thresholds(fitted[2])
+
+
+def attempt_of(search, share, keys):
+    """What comes of one share of the limits, found on its own."""
+    asked = search.under(share, keys)
+    ends = _Ends.of(search.session, search.draws, asked.answers)
+    return search._attempt(share, asked, ends.thresholds(np.arange(len(asked.answers.items))))
+
+
+@pytest.fixture(scope="module")
+def alone(searched):
+    """Share of the limits -> what comes of it, found on its own."""
+    search, _, asked = searched
+    keys = {(one.variable, one.value) for one in asked}
+    return {share: attempt_of(search, share, keys if share < 1 else ()) for share in SHARES}
+
+
+def made_threshold(variable, accepted, aim):
+    return Threshold(variable, Threshold.ANY, LIMIT, 0.2, 20, accepted, 0.08, aim)
+
+
 def in_use(search, threshold):
     """The session that asks and decides by a threshold of the root."""
     base = search.session.network.knowledge
@@ -64,15 +101,64 @@ def of_root(search, thresholds):
     return threshold
 
 
-def test_a_threshold_keeps_its_limit_on_the_items_on_which_it_was_found(fitted):
+def test_that_aim_is_best_whose_accepted_are_worth_most_beyond_what_they_cost():
+    """By hand: 6 signs at 10 and 10 colours at 4 are worth 100, less 30 they cost; and so on."""
+    worth = {"sign": 10.0, "colour": 4.0}
+    rows = (
+        # aim, accepted signs and colours, cost: net worth
+        (0.1, 6, 10, 30.0, 70.0),
+        (0.07, 9, 10, 55.0, 75.0),
+        (0.05, 9, 12, 65.0, 73.0),
+        (0.035, 10, 10, 65.0, 75.0),
+    )
+    attempts = [
+        Attempt.of([made_threshold("sign", signs, aim), made_threshold("colour", colours, aim)], worth, cost)
+        for aim, signs, colours, cost, _ in rows
+    ]
+    assert [attempt.net_worth for attempt in attempts] == [net for *_, net in rows]
+    # Of two that are worth as much the first, which asks less far down.
+    assert best(attempts) == attempts[1].thresholds
+    # Worth 180, but colour is met too seldom there to have a threshold.
+    lacking = Attempt.of([made_threshold("sign", 20, 0.025)], worth, 20.0)
+    assert lacking.net_worth == 180
+    assert best([*attempts, lacking]) == attempts[1].thresholds
+    assert best([attempts[0], lacking]) == attempts[0].thresholds
+    assert best([Attempt.of([], worth, 5.0)]) == ()
+
+
+def test_each_end_is_judged_once_and_every_aim_as_on_its_own(fitted, searched, alone):
+    """Thresholds of ends that are shared are those of items that are inferred and drawn for one aim alone."""
+    search, plain, asked = searched
+    answers = fitted[2]
+    shares, replays = search.replays()
+    assert shares == SHARES
+    stack, rows = distinct_ends([(found.answers, found.taken) for found in replays])
+    ends = {taken for found in replays for taken in found.taken}
+    assert len(stack.items) == len(ends) < len(SHARES) * ITEMS
+    np.testing.assert_array_equal(rows[0], np.arange(ITEMS))
+    for found, row in zip(replays, rows, strict=True):
+        np.testing.assert_array_equal(stack.samples[row], found.answers.samples)
+    whole = _Ends.of(search.session, search.draws, answers).thresholds(np.arange(ITEMS))
+    for found, expected in ((asked, best(list(alone.values()))), (plain, whole)):
+        assert len(found) == len(expected) > 0
+        for one, other in zip(found, expected, strict=True):
+            values = {
+                name: pytest.approx(value, abs=1e-12)
+                for name, value in vars(one).items()
+                if isinstance(value, float)
+            }
+            assert vars(other) == {**vars(one), **values}
+
+
+def test_a_threshold_keeps_its_limit_on_the_items_on_which_it_was_found(searched):
     """They are asked anew, as a base with this threshold asks; its aim and risk are those of the record."""
-    search = search_of(fitted)
-    threshold = of_root(search, search.best())
+    search, _, asked = searched
+    threshold = of_root(search, asked)
     session = in_use(search, threshold).asking()
-    level = session.levels(replay(session, search.recorded, among_recorded=True).answers)[threshold.variable]
+    answers = replay(session, search.recorded, among_recorded=True).answers
+    level = session.levels(answers)[threshold.variable]
     assert 0 < level.accepted.sum() == threshold.accepted
     assert level.eligible.sum() == threshold.items
-    answers = replay(session, search.recorded, among_recorded=True).answers
     drawn = search.draws.risks(answers, {threshold.variable: level})
     risk, weight = drawn.risk[threshold.variable][:, level.accepted], drawn.weight[:, level.accepted]
     means = np.sort((risk * weight).sum(1) / weight.sum(1))
@@ -81,18 +167,17 @@ def test_a_threshold_keeps_its_limit_on_the_items_on_which_it_was_found(fitted):
     assert threshold.mean == pytest.approx(np.quantile(means, confidence, method="higher"))
 
 
-def test_of_all_aims_that_one_is_taken_whose_accepted_are_worth_most_beyond_their_price(fitted):
-    search = search_of(fitted)
+def test_of_all_aims_that_one_is_taken_whose_accepted_are_worth_most_beyond_their_price(searched, alone):
+    search, _, asked_best = searched
     base = search.session.network.knowledge
-    threshold = of_root(search, search.best())
     worth = {}
     for share in SHARES:
         aim = share * LIMIT
         session = in_use(search, Threshold(base.root, Threshold.ANY, LIMIT, LIMIT, 0, 0, 0.0, aim))
         asked = replay(session, search.recorded, among_recorded=True)
-        attempt = of_root(search, search.under(share, {(base.root, Threshold.ANY)}).thresholds)
+        attempt = of_root(search, alone[share].thresholds)
         worth[aim] = base.policy.worth[base.root] * attempt.accepted - asked.cost.sum()
-    assert threshold.aim == max(worth, key=worth.get)
+    assert of_root(search, asked_best).aim == max(worth, key=worth.get)
 
 
 @pytest.mark.parametrize("limit", [0.02, 0.3])
@@ -101,7 +186,7 @@ def test_with_the_same_aim_a_lower_limit_accepts_no_more(fitted, limit):
     for allowed in sorted((LIMIT, limit)):
         search = search_of(fitted, allowed)
         key = {(search.session.network.knowledge.root, Threshold.ANY)}
-        counts.append(of_root(search, search.under(0.05 / allowed, key).thresholds).accepted)
+        counts.append(of_root(search, attempt_of(search, 0.05 / allowed, key).thresholds).accepted)
     assert counts == sorted(counts)
     assert counts[1] > 0
 
@@ -172,3 +257,19 @@ def test_among_recorded_answers_no_item_ends_for_want_of_an_answer(fitted):
     loop = Loop(session.asking(), source.counts)
     standing = loop.begin(among.answers, dict.fromkeys(lines, 1))
     assert not standing.requests
+
+
+def test_the_summary_says_how_far_down_items_are_asked(fitted):
+    fit = fitted[0]
+    plain, asked = (part.splitlines() for part in text_of(fit).split("Risks accepted to keep")[1:])
+    after_limit = ["accepted", "at", "risk", "accepts", "mean", "risk"]
+    assert plain[1].split() == ["value", "limit", *after_limit]
+    assert asked[1].split() == ["value", "limit", "asked", "down", "to", *after_limit]
+    for line, threshold in zip(asked[2:], fit.record.adaptive_thresholds, strict=False):
+        name = [threshold.variable] + [threshold.value] * (threshold.value != Threshold.ANY)
+        assert line.split()[: len(name) + 2] == [*name, f"{threshold.limit:g}", f"{threshold.aim:.3f}"]
+    record = facts_of(fit)["record"]
+    assert [row["aim"] for row in record["thresholds"]] == [None] * len(fit.record.thresholds)
+    aims = [threshold.aim for threshold in fit.record.adaptive_thresholds]
+    assert [row["aim"] for row in record["adaptive_thresholds"]] == aims
+    assert aims
