@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from seke.benchmarking.score import ScoreReport
-    from seke.graphics.shapes import Picture
+    from seke.graphics.shapes import Drawing
 
     Source = str | Path | Sequence[str | Path] | Mapping[str, Any] | Story
     Base = Knowledge | str | Path | None
@@ -108,14 +108,14 @@ def fit(trace: str | Path) -> Figure:
     return forest(Path(trace), MOST_UNKNOWNS)
 
 
-def picture(name: str, source: Source, item: str | None = None, knowledge: Base = None) -> Picture:
+def picture(name: str, source: Source, item: str | None = None, knowledge: Base = None) -> Drawing:
     """Return a picture of an item by its name: face, posterior, va, units, course.
 
     Raises:
         engine.SekeError: a picture that the source has nothing for.
     """
     item_story = _story(source, item, knowledge)
-    drawings: dict[str, Callable[[Story], Picture]] = {
+    drawings: dict[str, Callable[[Story], Drawing]] = {
         drawing_name: draw for drawing_name, _, draw in pictures.pictures_of(item_story)
     }
     if name not in drawings:

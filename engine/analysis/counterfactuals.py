@@ -190,7 +190,7 @@ class Sensitivity:
             if path.startswith("policy.limits.") or path == "policy.conflict"
         )
         for number in (*relevant_numbers(self.inference, self.answers), *decide):
-            scale = _Scale(number)
+            scale = _NumberScale(number)
             other = self.perturbation.perturbed_base({number.path: scale.value(scale.start + STEP)})
             slope = np.zeros(3) if other is None else self._first_order(other) / STEP
             for goal in goals:
@@ -230,7 +230,7 @@ class Sensitivity:
 
     def _counterfactual(self, number: Number, goal: int, move: float) -> Counterfactual | None:
         """Return the value of a number at which the goal is reached, verified by compiling, or None."""
-        scale = _Scale(number)
+        scale = _NumberScale(number)
 
         @cache
         def margin(position: float) -> float:
@@ -256,7 +256,7 @@ class Sensitivity:
         return self._rounded_counterfactual(number, scale, crossing)
 
     def _rounded_counterfactual(
-        self, number: Number, scale: _Scale, position: float
+        self, number: Number, scale: _NumberScale, position: float
     ) -> Counterfactual | None:
         """Return the counterfactual at a rounded value further away, verified by deciding anew, or None."""
         value = scale.value(position)
@@ -284,7 +284,7 @@ class Sensitivity:
         return None
 
 
-class _Scale:
+class _NumberScale:
     """Positions of a number: bits of its log-odds within a narrow range, else of its logarithm."""
 
     def __init__(self, number: Number) -> None:

@@ -23,14 +23,14 @@ import numpy as np
 
 from engine.model.formula import In
 from engine.network.network import Network
-from engine.network.values import Clique, CompiledRule, Factor, Grid, Node, Run
+from engine.network.values import Clique, CompiledRule, Factor, Grid, Node, StateRun
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.model.knowledge import Knowledge
 
-KINDS = {kind.__name__: kind for kind in (Clique, CompiledRule, Factor, Grid, In, Network, Node, Run)}
+KINDS = {kind.__name__: kind for kind in (Clique, CompiledRule, Factor, Grid, In, Network, Node, StateRun)}
 MOST_FILES = 64
 
 

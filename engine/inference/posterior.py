@@ -156,7 +156,7 @@ class Inference:
         self.device, self.single, self.threads = device, single, threads
         self.steps = network.steps
         self.rules = tuple(r for r in network.rules if r.status in ("met", "unmet"))
-        self._layout = _Layout(network, tuple(rule.name for rule in self.rules))
+        self._layout = _RowLayout(network, tuple(rule.name for rule in self.rules))
         tables, scale = self._tables()
         self._tree = _Tree(tables, self._outlets(tables))
         self._log_root = (scale + network.log_prior[self.population])[:, None]
@@ -347,7 +347,7 @@ class Inference:
         return linear, scale
 
 
-class _Layout:
+class _RowLayout:
     """The order of all posterior figures in one array (rows, N).
 
     First the root and the variables, then the means of functions of the block, then the rules.

@@ -95,7 +95,7 @@ def parse(text: str, variables: Mapping[str, Variable]) -> Formula:
     except UnexpectedInput as error:
         raise _unexpected(text, error) from None
     _check_depth(tree)
-    return _Builder(variables).formula(tree)
+    return _FormulaBuilder(variables).formula(tree)
 
 
 def _unexpected(text: str, error: UnexpectedInput) -> FormulaError:
@@ -123,7 +123,7 @@ def _check_depth(tree: Tree[Token]) -> None:
         level = [part for node in level for part in node.children if not isinstance(part, str)]
 
 
-class _Builder:
+class _FormulaBuilder:
     """Turns the parser's tree into a formula; tokens are texts with a place."""
 
     def __init__(self, variables: Mapping[str, Variable]) -> None:

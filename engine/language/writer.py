@@ -29,10 +29,10 @@ TEXT, MAP, LIST = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "map", "seq")
 
 def resolve(base: Knowledge) -> str:
     """Return the whole base as the text of one file; read again it is the same base, sources included."""
-    return _Writer().text(declared_of(base).tree)
+    return _NodeWriter().text(declared_of(base).tree)
 
 
-class _Writer:
+class _NodeWriter:
     """Turns nodes of the language into nodes of YAML; `joint`: the citations made for tables of several."""
 
     def __init__(self) -> None:

@@ -134,7 +134,7 @@ def read_file(path: Path, shown: str, faults: list[Fault], budget: Budget | None
             size = max(path.stat().st_size, len(data))
             raise _UnreadableError(start, "", f"the file has {size} bytes; at most {LONGEST_FILE} are read")
         text = _decode(data, shown)
-        return _Builder(shown, faults, budget or Budget()).build(text)
+        return _NodeBuilder(shown, faults, budget or Budget()).build(text)
     except _UnreadableError as error:
         faults.append(error.fault)
     except OSError as error:
@@ -149,7 +149,7 @@ def read_file(path: Path, shown: str, faults: list[Fault], budget: Budget | None
 def read_text(text: str, shown: str, faults: list[Fault]) -> Table | None:
     """Read a text into a table, as `read_file` does; None where it could not be read."""
     try:
-        return _Builder(shown, faults, Budget()).build(text)
+        return _NodeBuilder(shown, faults, Budget()).build(text)
     except _UnreadableError as error:
         faults.append(error.fault)
     except yaml.YAMLError as error:
@@ -198,7 +198,7 @@ def _syntax_fault(error: yaml.MarkedYAMLError, text: str, start: Place) -> Fault
     return Fault(place, "", f"is not YAML: {error.problem}{context}")
 
 
-class _Builder:
+class _NodeBuilder:
     """Turns the event stream of one file into nodes."""
 
     def __init__(self, shown: str, faults: list[Fault], budget: Budget) -> None:

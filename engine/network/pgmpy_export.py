@@ -39,7 +39,7 @@ def to_pgmpy(network: NetworkValues, population: str) -> DiscreteBayesianNetwork
     """Return the network under a population; it is to be read given `observed_true(network)`."""
     from pgmpy.models import DiscreteBayesianNetwork
 
-    tables = list(_Export(network, population).tables())
+    tables = list(_PgmpyTables(network, population).tables())
     model = DiscreteBayesianNetwork()
     model.add_nodes_from(table.variable for table in tables)
     model.add_edges_from((parent, t.variable) for t in tables for parent in t.variables[1:])
@@ -117,7 +117,7 @@ def _derived(network: NetworkValues) -> list[str]:
     return [*network.facts, *(name for name in counters if name not in network.facts)]
 
 
-class _Export:
+class _PgmpyTables:
     """Writes the tables of one network; `states` is keyed by exported names."""
 
     def __init__(self, network: NetworkValues, population: str) -> None:

@@ -48,7 +48,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Run:
+class StateRun:
     """A rectangle of a block's states: those from start to stop.
 
     cell: the state of the block's cell node that it makes up; sizes, states: for each variable how many of
@@ -69,7 +69,7 @@ class Grid:
     variables: tuple[str, ...]
     sizes: tuple[int, ...]
     cell: str
-    runs: tuple[Run, ...]
+    runs: tuple[StateRun, ...]
 
 
 def grids_of(nodes: Mapping[str, Node], blocks: Iterable[str]) -> dict[str, Grid]:
@@ -86,7 +86,9 @@ def grids_of(nodes: Mapping[str, Node], blocks: Iterable[str]) -> dict[str, Grid
             states = [np.unique(column) for column in node.index[start:stop].T]
             sizes = tuple(len(axis_states) for axis_states in states)
             assert math.prod(sizes) == stop - start
-            runs.append(Run(cell, start, stop, sizes, tuple(_range(axis_states) for axis_states in states)))
+            runs.append(
+                StateRun(cell, start, stop, sizes, tuple(_range(axis_states) for axis_states in states))
+            )
         sizes = tuple((node.index.max(axis=0) + 1).tolist())
         grids[name] = Grid(node.variables, sizes, node.cell, tuple(runs))
     return grids

@@ -12,7 +12,7 @@ from seke.vision.messages import Settings
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from seke.annotation.run_summary import Summary
+    from seke.annotation.run_summary import RunSummary
     from seke.vision.messages import Model
     from seke.vision.prices import Prices
 
@@ -35,7 +35,7 @@ def annotate(
     branch_of: str | Path | None = None,
     also: Mapping[str, str | Model] | None = None,
     **given: Any,
-) -> Summary:
+) -> RunSummary:
     """Annotate pictures as `seke annotate` does; the results are files in a folder.
 
     The pictures are sent without asking: see that their terms allow it.

@@ -20,10 +20,10 @@ from seke.annotation.measured_prices import pilot_of, stored_or_measured_prices,
 from seke.annotation.observers import asking, check_further, observer_of
 from seke.annotation.people import WAITING, awaited_observers, how_to_go_on, note_given, read_given
 from seke.annotation.reuse import ReusedAnswers
-from seke.annotation.run_summary import Summary, spread_of
+from seke.annotation.run_summary import RunSummary, spread_of
 from seke.annotation.several import addresses_of, check_several
 from seke.annotation.stopping_rules import rule_of
-from seke.console.infer_summary import Summary as Counts
+from seke.console.infer_summary import RunSummary as Counts
 from seke.console.infer_summary import limits_in_words
 from seke.datasets.images import view_of
 from seke.datasets.manifest import items_of
@@ -181,7 +181,7 @@ class Job:
         ledger.reopen()
         return ledger
 
-    def run(self, *, retry_refused: bool = False, branch_of: Path | None = None) -> Summary:
+    def run(self, *, retry_refused: bool = False, branch_of: Path | None = None) -> RunSummary:
         """Ask until all is settled or something stops it, write the results, and sum up.
 
         branch_of: the folder of another run, whose answers to the same prompts about the same pictures are
@@ -286,7 +286,7 @@ class Job:
             annotator.session = session
         return session
 
-    def _write_results(self, ledger: Ledger, seconds: float, stopped: str) -> Summary:
+    def _write_results(self, ledger: Ledger, seconds: float, stopped: str) -> RunSummary:
         """Write the run's results, each file whole or not at all, and return the summary."""
         by_question, observers = Counter[str](), Counter[str]()
         with Writer(self.folder / SAMPLES) as sample_writer:
@@ -319,7 +319,7 @@ class Job:
             while batch := list(itertools.islice(raw_answers, ITEM_BATCH)):
                 raw_writer.write(batch)
         ledger.note({WAITING: dict(waiting)} if waiting or ledger.facts(WAITING) else {})
-        summary = Summary(
+        summary = RunSummary(
             items=dict(counts.items),
             reasons=dict(counts.reasons.most_common()),
             samples=counts.samples,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Summary:
+class RunSummary:
     """What a run came to.
 
     items: by decision. reasons: of rejected ones, the first. samples: of all items, those of the set's own

@@ -12,7 +12,7 @@ from seke.benchmarking.table import systems_of, tables
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seke.benchmarking.table import Cell
+    from seke.benchmarking.table import ScoreCell
 
 
 def page(facts: Mapping[str, Any]) -> str:
@@ -44,11 +44,11 @@ def page(facts: Mapping[str, Any]) -> str:
     )
 
 
-def number_text(cell: Cell) -> str:
+def number_text(cell: ScoreCell) -> str:
     """Return a cell's number, a dash where there is none."""
     return "–" if cell.value is None else f"{cell.value:.3f}"
 
 
-def interval_text(cell: Cell) -> str:
+def interval_text(cell: ScoreCell) -> str:
     """Return a cell's interval, no text where it has none."""
     return "" if cell.low is None or cell.high is None else f"{cell.low:.3f} to {cell.high:.3f}"

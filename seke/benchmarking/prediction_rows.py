@@ -49,7 +49,7 @@ def _flat_names(record: object, prefix: str = "") -> Iterable[str]:
         yield from _flat_names(value, f"{prefix}.{key}" if prefix else str(key))
 
 
-class _Rows:
+class _SourceRows:
     """Some rows of a source: its name, the names of its columns, and what number each row has in it."""
 
     def __init__(self, name: str, between: str, names: Mapping[str, None], numbers: list[int]) -> None:
@@ -65,7 +65,7 @@ class _Rows:
         return f"{self.name}{self.between}{number}"
 
 
-class RecordRows(_Rows):
+class RecordRows(_SourceRows):
     """Nested records."""
 
     def __init__(
@@ -92,7 +92,7 @@ class RecordRows(_Rows):
         raise AssertionError(name)
 
 
-class ColumnRows(_Rows):
+class ColumnRows(_SourceRows):
     """Columns with dots in their names."""
 
     def __init__(

@@ -22,17 +22,17 @@ OF_UNITS = {"mean_f1": "mean F1"}
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A score, None where it is not defined, and its interval where it has one; why: the reason."""
+class ScoreCell:
+    """A score, None where it is not defined, and its interval where it has one; reason: of None."""
 
     value: float | None
     low: float | None = None
     high: float | None = None
-    why: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
-class Row:
+class ScoreRow:
     """The scores of one system on one set.
 
     items: items with gold and an answer, None for a published figure. void: how many of these answers are
@@ -41,7 +41,7 @@ class Row:
 
     source: str
     system: str
-    cells: tuple[Cell, ...]
+    cells: tuple[ScoreCell, ...]
     items: int | None = None
     void: int = 0
     note: str = ""
@@ -54,7 +54,7 @@ class ScoreTable:
 
     title: str
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ScoreRow, ...]
 
 
 def tables(facts: Facts) -> list[ScoreTable]:
@@ -106,9 +106,9 @@ def _published(facts: Facts) -> Iterator[tuple[str, Facts]]:
         yield from ((part["label"], figure) for figure in part["published"])
 
 
-def _cell(scores: Facts, name: str) -> Cell:
+def _cell(scores: Facts, name: str) -> ScoreCell:
     score = scores.get(name, {"value": None, "low": None, "high": None})
-    return Cell(score["value"], score["low"], score["high"], score.get("reason", ""))
+    return ScoreCell(score["value"], score["low"], score["high"], score.get("reason", ""))
 
 
 def _void(variables: Iterable[Facts]) -> int:
@@ -116,19 +116,21 @@ def _void(variables: Iterable[Facts]) -> int:
     return max((sum(variable["void"].values()) for variable in variables), default=0)
 
 
-def _row(source: str, system: str, cells: Iterable[Cell], variables: list[Facts], note: str = "") -> Row:
+def _row(
+    source: str, system: str, cells: Iterable[ScoreCell], variables: list[Facts], note: str = ""
+) -> ScoreRow:
     items = max(variable["items"] for variable in variables)
-    return Row(source, system, tuple(cells), items, _void(variables), note)
+    return ScoreRow(source, system, tuple(cells), items, _void(variables), note)
 
 
-def _published_row(label: str, figure: Facts, score_names: Iterable[str]) -> Row | None:
-    cells = [Cell(figure["scores"].get(name)) for name in score_names]
+def _published_row(label: str, figure: Facts, score_names: Iterable[str]) -> ScoreRow | None:
+    cells = [ScoreCell(figure["scores"].get(name)) for name in score_names]
     if all(cell.value is None for cell in cells):
         return None
-    return Row(label, figure["system"], tuple(cells), None, 0, figure["note"], figure["source"])
+    return ScoreRow(label, figure["system"], tuple(cells), None, 0, figure["note"], figure["source"])
 
 
-def _sort_by_set(scored: list[Row], published_rows: Iterable[Row | None]) -> tuple[Row, ...]:
+def _sort_by_set(scored: list[ScoreRow], published_rows: Iterable[ScoreRow | None]) -> tuple[ScoreRow, ...]:
     """Return the rows sorted by set, in each set published figures after the predictions."""
     published = [row for row in published_rows if row is not None]
     sets = dict.fromkeys(row.source for row in scored)
@@ -149,8 +151,8 @@ def _of_variable(facts: Facts, name: str, scores: Mapping[str, str]) -> ScoreTab
 
 
 def _of_level(facts: Facts, level: str) -> ScoreTable:
-    rows: list[Row] = []
-    published: list[Row | None] = []
+    rows: list[ScoreRow] = []
+    published: list[ScoreRow | None] = []
     for source, system, part in _parts(facts):
         named = {group: means for group, means in part.get("groups", {}).items() if "mean_f1" in means}
         for group, means in (named or {"": part["levels"].get(level, {})}).items():
@@ -165,7 +167,7 @@ def _of_level(facts: Facts, level: str) -> ScoreTable:
     for label, figure in _published(facts):
         row = _published_row(label, figure, ["mean_f1"])
         group = f"{figure['group']}: " if figure["group"] else ""
-        published.append(None if row is None else Row(**{**vars(row), "note": f"{group}{row.note}"}))
+        published.append(None if row is None else ScoreRow(**{**vars(row), "note": f"{group}{row.note}"}))
     return ScoreTable(level.replace("_", " "), tuple(OF_UNITS.values()), _sort_by_set(rows, published))
 
 
@@ -179,7 +181,9 @@ def _of_units(facts: Facts, level: str, members: list[str]) -> ScoreTable:
         }
         if with_items:
             cells = (
-                _cell(with_items[name]["scores"], "f1") if name in with_items else Cell(None, why="no gold")
+                _cell(with_items[name]["scores"], "f1")
+                if name in with_items
+                else ScoreCell(None, reason="no gold")
                 for name in members
             )
             rows.append(_row(source, system, cells, list(with_items.values())))

@@ -80,7 +80,7 @@ class GoldRequirement:
 
 
 @dataclass(frozen=True)
-class Row:
+class GoldRow:
     """Gold to know a row of a table: how often `observer` is right about items whose truth is `state`.
 
     share: of such items. sd: how sure that is now. gold: items of gold in all, as they come, for an sd of SD.
@@ -108,7 +108,7 @@ class GoldPlan:
     items: int
     promise: Promise
     requirements: tuple[GoldRequirement, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[GoldRow, ...]
     error_ratios: Mapping[str, tuple[int, float]]
 
 
@@ -284,7 +284,7 @@ def _least_amount(rates: Sequence[tuple[float, float]]) -> tuple[int | None, flo
     return (AMOUNTS[start], rates[start][1]) if start < len(often) else (None, 0.0)
 
 
-def _rows(inference: Inference, answers: Answers, simulated: SimulatedPopulation) -> Iterator[Row]:
+def _rows(inference: Inference, answers: Answers, simulated: SimulatedPopulation) -> Iterator[GoldRow]:
     """Yield how much gold it takes to know each row of what observers answer."""
     every = {name: np.zeros(len(answers.items)) for name in simulated.levels}
     unknowns = Unknowns(inference, answers, Gold(every), by_skill=False)
@@ -304,8 +304,8 @@ def _rows(inference: Inference, answers: Answers, simulated: SimulatedPopulation
                 yield _row(observer_name, variable, shown, simulated.marginals[variable][state], mean, n)
 
 
-def _row(observer: str, variable: str, state: str, share: Any, right: Any, n: Any) -> Row:
+def _row(observer: str, variable: str, state: str, share: Any, right: Any, n: Any) -> GoldRow:
     spread = right * (1 - right)
     counts = max(spread / SD**2 - 1 - n, 0.0)
     gold = math.ceil(counts / share) if share > 1 / MOST else None
-    return Row(observer, variable, state, float(share), float(right), math.sqrt(spread / (n + 1)), gold)
+    return GoldRow(observer, variable, state, float(share), float(right), math.sqrt(spread / (n + 1)), gold)

@@ -25,92 +25,103 @@ MOST_CELLS = 12
 MOST_NAMED = 5
 
 
-def text_of(found: Calibration) -> str:
+def text_of(calibration: Calibration) -> str:
     """Return the summary: prior against posterior, what did not move, checks, warnings."""
-    return "\n".join(_lines(found)) + "\n"
+    return "\n".join(_lines(calibration)) + "\n"
 
 
-def facts_of(found: Calibration) -> Record:
+def facts_of(calibration: Calibration) -> Record:
     """Return everything as one mapping."""
     return {
-        **found.facts,
+        **calibration.facts,
         "numbers": [
             {
-                "path": one.path,
-                "prior": one.prior,
-                "prior_sd": one.prior_sd,
-                "value": one.value,
-                "sd": one.sd,
-                "learned": round(one.learned, 4),
+                "path": entry.path,
+                "prior": entry.prior,
+                "prior_sd": entry.prior_sd,
+                "value": entry.value,
+                "sd": entry.sd,
+                "learned": round(entry.learned, 4),
             }
-            for one in found.entries
+            for entry in calibration.entries
         ],
-        "untold": dict(found.untold),
+        "untold": dict(calibration.untold),
         "checks": [
             {
-                "observer": one.about,
-                "kind": one.kind,
-                "name": one.name,
-                "count": one.count,
-                "said": one.observed,
-                "drawn": one.drawn,
-                "sd": one.sd,
-                "far": one.far,
+                "observer": check.about,
+                "kind": check.kind,
+                "name": check.name,
+                "count": check.count,
+                "said": check.observed,
+                "drawn": check.drawn,
+                "sd": check.sd,
+                "far": check.far,
             }
-            for one in found.checks
+            for check in calibration.checks
         ],
-        "types": None if found.splits is None else [_facts_of_kinds(one) for one in found.splits],
+        "types": None
+        if calibration.splits is None
+        else [_facts_of_kinds(trial) for trial in calibration.splits],
         "record": {
-            "name": found.record.name,
-            "persons": found.record.persons,
-            "readings": [vars(one) for one in found.record.readings],
-            "thresholds": [vars(one) for one in found.record.thresholds],
-            "adaptive_thresholds": [vars(one) for one in found.record.adaptive_thresholds],
+            "name": calibration.record.name,
+            "persons": calibration.record.persons,
+            "readings": [vars(reading) for reading in calibration.record.readings],
+            "thresholds": [vars(threshold) for threshold in calibration.record.thresholds],
+            "adaptive_thresholds": [vars(threshold) for threshold in calibration.record.adaptive_thresholds],
         },
-        "guarantee": None if found.guarantee is None else verdict(found.guarantee),
-        "warnings": list(found.warnings),
+        "guarantee": None if calibration.guarantee is None else verdict(calibration.guarantee),
+        "warnings": list(calibration.warnings),
     }
 
 
-def _lines(found: Calibration) -> Iterator[str]:
-    facts = found.facts
+def _lines(calibration: Calibration) -> Iterator[str]:
+    facts = calibration.facts
     gold = sum(1 for known in facts["gold"].values() if known)
     what = f"{count(facts['answers'], 'answer')} about {count(facts['items'], 'item')}"
     yield f"{facts['method']} fit of {what}, " + (f"gold of {count(gold, 'variable')}" if gold else "no gold")
-    observers = dict.fromkeys(entry.keys[1] for entry in found.entries if entry.keys[0] == "observers")
+    observers = dict.fromkeys(entry.keys[1] for entry in calibration.entries if entry.keys[0] == "observers")
     for observer in observers:
-        mine = [entry for entry in found.entries if entry.keys[:2] == ("observers", observer)]
+        of_observer = [entry for entry in calibration.entries if entry.keys[:2] == ("observers", observer)]
         yield from ("", observer)
-        yield from _tables(mine)
-        scalars = [entry for entry in mine if not entry.row and entry.keys[2] not in ("binary", "stereotype")]
-        scalars += [entry for entry in mine if entry.keys[2] == "binary" and entry.keys[3] != "cells"]
+        yield from _tables(of_observer)
+        scalars = [
+            entry for entry in of_observer if not entry.row and entry.keys[2] not in ("binary", "stereotype")
+        ]
+        scalars += [entry for entry in of_observer if entry.keys[2] == "binary" and entry.keys[3] != "cells"]
         yield from columns(
             ("number", "prior", "±", "fitted", "±", "learned"),
             [(".".join(e.keys[2:]), *_row(e)) for e in scalars],
         )
-        yield from _rates(mine)
-    yield from _population(found.entries)
-    yield from _learned(found.entries)
-    yield from _kinds(found.splits)
-    yield from _record(found)
-    yield from _unmoved(found)
-    yield from _checks(found.checks)
-    if found.guarantee is not None:
-        yield from _guarantee(found.guarantee)
-    if found.warnings:
+        yield from _rates(of_observer)
+    yield from _population(calibration.entries)
+    yield from _learned(calibration.entries)
+    yield from _kinds(calibration.splits)
+    yield from _record(calibration)
+    yield from _unmoved(calibration)
+    yield from _checks(calibration.checks)
+    if calibration.guarantee is not None:
+        yield from _guarantee(calibration.guarantee)
+    if calibration.warnings:
         yield from ("", "Warnings")
-        for warning in found.warnings:
+        for warning in calibration.warnings:
             yield from textwrap.wrap(warning, WIDTH, initial_indent="  ", subsequent_indent="    ")
 
 
 def _guarantee(made: Guarantee) -> Iterator[str]:
     yield from ("", *textwrap.wrap(f"Guarantee: {verdict(made)}", WIDTH, subsequent_indent="  "))
     rows = []
-    for one in made.certificates:
-        passed = one.threshold is not None
-        risk = "-" if one.threshold is None else f"{one.threshold:.3f}"
-        counts = str(one.n), str(one.errors), f"{one.coverage:.0%}" if passed else "-"
-        rows.append((f"{one.variable} {one.value}", risk, *counts, "" if passed else lacking(one)))
+    for certificate in made.certificates:
+        passed = certificate.threshold is not None
+        risk = "-" if certificate.threshold is None else f"{certificate.threshold:.3f}"
+        counts = str(certificate.n), str(certificate.errors), f"{certificate.coverage:.0%}" if passed else "-"
+        rows.append(
+            (
+                f"{certificate.variable} {certificate.value}",
+                risk,
+                *counts,
+                "" if passed else lacking(certificate),
+            )
+        )
     yield from columns(("value", "accepted at risk", "tested", "wrong", "coverage", "lacks"), rows)
 
 
@@ -119,19 +130,19 @@ def _row(entry: Entry) -> tuple[str, ...]:
     return (*(f"{number:.3f}" for number in numbers), f"{max(entry.learned, 0):.0%}")
 
 
-def _tables(mine: Sequence[Entry]) -> Iterator[str]:
+def _tables(entries: Sequence[Entry]) -> Iterator[str]:
     """Yield how often each truth is answered rightly, and what it is mostly taken for instead."""
     tables: dict[tuple[str, ...], dict[str, list[Entry]]] = {}
-    for entry in mine:
+    for entry in entries:
         if entry.row and entry.keys[-3] == "confusion":
             tables.setdefault(entry.keys[2:-2], {}).setdefault(entry.keys[-2], []).append(entry)
     for keys, rows in tables.items():
         lines = []
         for state, row in rows.items():
-            own = next((entry for entry in row if entry.keys[-1] == state), None)
-            rest = [entry for entry in row if entry is not own]
-            other = max(rest, key=lambda entry: entry.value)
-            cells = _row(own) if own else ("-",) * 5
+            right = next((entry for entry in row if entry.keys[-1] == state), None)
+            wrong = [entry for entry in row if entry is not right]
+            other = max(wrong, key=lambda entry: entry.value)
+            cells = _row(right) if right else ("-",) * 5
             lines.append(
                 (state, *cells, f"{other.keys[-1]} {other.value:.3f} ± {other.sd:.3f} ({other.prior:.3f})")
             )
@@ -140,9 +151,9 @@ def _tables(mine: Sequence[Entry]) -> Iterator[str]:
         yield ""
 
 
-def _rates(mine: Sequence[Entry]) -> Iterator[str]:
+def _rates(entries: Sequence[Entry]) -> Iterator[str]:
     cells: dict[str, dict[str, Entry]] = {}
-    for entry in mine:
+    for entry in entries:
         if entry.keys[2:4] == ("binary", "cells") and entry.keys[-1] in ("sensitivity", "specificity"):
             cells.setdefault(entry.keys[4], {})[entry.keys[-1]] = entry
     if cells:
@@ -167,19 +178,19 @@ def _rates(mine: Sequence[Entry]) -> Iterator[str]:
 
 
 def _population(entries: Sequence[Entry]) -> Iterator[str]:
-    mine = [entry for entry in entries if entry.keys[0] == "priors"]
-    if mine:
-        yield from ("", f"population {mine[0].keys[2]}")
+    priors = [entry for entry in entries if entry.keys[0] == "priors"]
+    if priors:
+        yield from ("", f"population {priors[0].keys[2]}")
         yield from columns(
-            ("", "prior", "±", "fitted", "±", "learned"), [(e.keys[-1], *_row(e)) for e in mine]
+            ("", "prior", "±", "fitted", "±", "learned"), [(e.keys[-1], *_row(e)) for e in priors]
         )
 
 
 def _learned(entries: Sequence[Entry]) -> Iterator[str]:
-    mine = [entry for entry in entries if entry.keys[0] in ("activations", "affect")]
-    if mine:
-        farthest = sorted(mine, key=lambda entry: -abs(entry.shift))[:MOST_CELLS]
-        yield from ("", f"Tables: {len(farthest)} of {len(mine)} numbers, those that moved farthest")
+    numbers = [entry for entry in entries if entry.keys[0] in ("activations", "affect")]
+    if numbers:
+        farthest = sorted(numbers, key=lambda entry: -abs(entry.shift))[:MOST_CELLS]
+        yield from ("", f"Tables: {len(farthest)} of {len(numbers)} numbers, those that moved farthest")
         rows = [(".".join(entry.keys[2:]).removesuffix(".p"), *_row(entry)) for entry in farthest]
         yield from columns(("", "prior", "±", "fitted", "±", "learned"), rows)
 
@@ -193,23 +204,23 @@ def _kinds(splits: Sequence[ComponentTrial] | None) -> Iterator[str]:
         yield "  none: no observer with one kind answered often enough again about a categorical variable"
     rows = [
         (
-            f"{one.observer}, {one.variable}",
-            " ".join(one.kinds),
-            str(one.items),
-            f"{one.gain:+.4f} ± {one.gain_se:.4f}",
-            "-" if math.isnan(one.gold_gain) else f"{one.gold_gain:+.4f} ± {one.gold_gain_se:.4f}",
-            "kept" if one.kept else "not kept",
+            f"{trial.observer}, {trial.variable}",
+            " ".join(trial.kinds),
+            str(trial.items),
+            f"{trial.gain:+.4f} ± {trial.gain_se:.4f}",
+            "-" if math.isnan(trial.gold_gain) else f"{trial.gold_gain:+.4f} ± {trial.gold_gain_se:.4f}",
+            "kept" if trial.kept else "not kept",
         )
-        for one in splits
+        for trial in splits
     ]
     yield from columns(("", "kinds", "items", "answers and gold", "gold alone", ""), rows) if rows else ()
 
 
-def _record(found: Calibration) -> Iterator[str]:
+def _record(calibration: Calibration) -> Iterator[str]:
     """Yield what the fit is a calibration of, and what keeps the limits of the mean."""
-    least = found.base.policy.calibrated_from
+    least = calibration.base.policy.calibrated_from
     rows = []
-    for reading in found.record.readings:
+    for reading in calibration.record.readings:
         enough = [name for name in reading.gold if reading.gold_items(name) >= least]
         few = [f"{name} {reading.gold_items(name)}" for name in reading.gold if name not in enough]
         who = (
@@ -223,8 +234,8 @@ def _record(found: Calibration) -> Iterator[str]:
             f"A value answered so counts as calibrated where gold of it is enough ({least} items)",
         )
         yield from columns(("answered", "calibrated", "too little gold"), rows)
-    yield from _thresholds("items answered as these", found.record.thresholds)
-    yield from _thresholds("items asked as the policy asks", found.record.adaptive_thresholds)
+    yield from _thresholds("items answered as these", calibration.record.thresholds)
+    yield from _thresholds("items asked as the policy asks", calibration.record.adaptive_thresholds)
 
 
 def _thresholds(title: str, thresholds: Sequence[Threshold]) -> Iterator[str]:
@@ -255,24 +266,24 @@ def _named(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
 
 
-def _facts_of_kinds(one: ComponentTrial) -> Record:
-    facts: Record = {**vars(one), "kinds": list(one.kinds), "kept": one.kept}
-    return facts | (dict.fromkeys(("gold_gain", "gold_gain_se")) if math.isnan(one.gold_gain) else {})
+def _facts_of_kinds(trial: ComponentTrial) -> Record:
+    facts: Record = {**vars(trial), "kinds": list(trial.kinds), "kept": trial.kept}
+    return facts | (dict.fromkeys(("gold_gain", "gold_gain_se")) if math.isnan(trial.gold_gain) else {})
 
 
-def _unmoved(found: Calibration) -> Iterator[str]:
+def _unmoved(calibration: Calibration) -> Iterator[str]:
     """Yield what the data told little or nothing of."""
-    if found.untold:
+    if calibration.untold:
         yield from ("", "What these data cannot tell, and so stays as declared")
-        for reason, paths in _by_reason(found.untold).items():
+        for reason, paths in _by_reason(calibration.untold).items():
             yield from textwrap.wrap(
                 f"{_some(paths)}: {reason}", WIDTH, initial_indent="  ", subsequent_indent="    "
             )
-    faint = [entry.path for entry in found.entries if entry.learned < LEARNED and not entry.row]
-    rows = {".".join(e.keys[:-1]) for e in found.entries if e.row}
+    faint = [entry.path for entry in calibration.entries if entry.learned < LEARNED and not entry.row]
+    rows = {".".join(e.keys[:-1]) for e in calibration.entries if e.row}
     for row in sorted(rows):
-        mine = [e for e in found.entries if e.row and e.path.startswith(row + ".")]
-        if max(e.learned for e in mine) < LEARNED:
+        row_entries = [e for e in calibration.entries if e.row and e.path.startswith(row + ".")]
+        if max(e.learned for e in row_entries) < LEARNED:
             faint.append(row)
     if faint:
         yield from ("", f"Hardly told (under {LEARNED:.0%} of the prior's variance gone)")
@@ -280,10 +291,10 @@ def _unmoved(found: Calibration) -> Iterator[str]:
 
 
 def _by_reason(untold: Mapping[str, str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    by_reason: dict[str, list[str]] = {}
     for path, reason in untold.items():
-        found.setdefault(reason, []).append(path)
-    return found
+        by_reason.setdefault(reason, []).append(path)
+    return by_reason
 
 
 def _some(paths: Sequence[str], most: int = 4) -> str:
@@ -312,11 +323,11 @@ def _checks(checks: Sequence[Check]) -> Iterator[str]:
     ]
     yield from columns(("", "", "said", "drawn", "±", ""), rows)
     for kind in ("rate", "correlation", "mean", "spread"):
-        mine = [c for c in checks if c.kind == kind]
-        if mine:
-            far = len(far_off(mine))
-            worst = max(mine, key=lambda c: abs(c.observed - c.drawn) / max(c.sd, 1e-9))
+        of_kind = [c for c in checks if c.kind == kind]
+        if of_kind:
+            far = len(far_off(of_kind))
+            worst = max(of_kind, key=lambda c: abs(c.observed - c.drawn) / max(c.sd, 1e-9))
             yield (
-                f"  {count(len(mine), kind)}: {far or 'none'} far off; the farthest {worst.name}, "
+                f"  {count(len(of_kind), kind)}: {far or 'none'} far off; the farthest {worst.name}, "
                 f"{worst.observed:.3f} against {worst.drawn:.3f} ± {worst.sd:.3f}"
             )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from seke.annotation.cost_forecast import Forecast
     from seke.annotation.job import Job
-    from seke.annotation.run_summary import Summary
+    from seke.annotation.run_summary import RunSummary
     from seke.vision.messages import Settings
     from seke.vision.prices import Prices
 
@@ -361,7 +361,7 @@ def _price_status(facts: Mapping[str, Any]) -> list[str]:
     return [headline, *(f"  {line}" for line in price_lines(facts["prices"]))]
 
 
-def _conclude(summary: Summary, job: Job, *, as_json: bool) -> None:
+def _conclude(summary: RunSummary, job: Job, *, as_json: bool) -> None:
     if as_json:
         print_json(summary.as_facts())
     else:

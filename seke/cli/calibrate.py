@@ -153,7 +153,7 @@ def _plan(samples: tuple[str, ...], given: dict[str, Any]) -> None:
     from seke.calibration.gold_plan_text import facts_of, text_of
 
     used = {name: given[name] for name in ("knowledge", "gold", "delta", "population", "seed")}
-    with _Progress() as progress:
+    with _FitProgress() as progress:
         plan = plan_gold(list(samples), alpha=given["alpha"] or 0.1, progress=progress.tell, **used)
     if given["as_json"]:
         print_json(facts_of(plan))
@@ -181,7 +181,7 @@ def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) ->
     from seke.calibration.trace import write_trace
 
     extends = relative(Path(knowledge), output) if knowledge and Path(knowledge).exists() else "shipped"
-    with _Progress() as progress:
+    with _FitProgress() as progress:
         calibration = learn(
             list(samples), extends=extends, output=output, models=models, progress=progress.tell, **given
         )
@@ -234,7 +234,7 @@ def _show(calibration: Calibration, as_json: bool) -> None:
         print(text_of(calibration), end="")
 
 
-class _Progress:
+class _FitProgress:
     """How far the fit is, on a terminal; silent elsewhere."""
 
     def __init__(self) -> None:
@@ -242,7 +242,7 @@ class _Progress:
         self.bar: Any = None
         self.stage = ""
 
-    def __enter__(self) -> _Progress:
+    def __enter__(self) -> _FitProgress:
         if self.shown:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn

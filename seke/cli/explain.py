@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from seke.graphics.shapes import Picture
+    from seke.graphics.shapes import Drawing
 
 FILE = click.Path(path_type=Path)
 _UNIT = re.compile(r"([^=\s]+?)(?:=([-+.\deE]+))?")
@@ -305,7 +305,7 @@ def _check_not_picture(run: Path, item: str, output: Path) -> None:
         raise SekeError(f"{output}: is the picture of {item!r}; write to another file")
 
 
-def _write(drawing: Picture | Figure, output: Path) -> None:
+def _write(drawing: Drawing | Figure, output: Path) -> None:
     from seke.graphics.style import picture_bytes
 
     write_file(picture_bytes(drawing, _form(output)), output)

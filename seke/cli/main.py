@@ -27,7 +27,7 @@ from seke.console.terminal import drop_output, printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from seke.console.infer_summary import Summary
+    from seke.console.infer_summary import InferSummary
     from seke.inference.session import Session
 
 # Bytes of samples from which on progress is shown.
@@ -306,7 +306,7 @@ def _explain(samples: tuple[str, ...], options: _Options, item: str) -> None:
 
 def _infer(samples: tuple[str, ...], options: _Options, output: Path | None, verbose: bool) -> None:
     from engine import SekeError, cost_of
-    from seke.console.infer_summary import Summary
+    from seke.console.infer_summary import InferSummary
     from seke.samples import read_batches
     from seke.sampling.replay import mark_off_policy
     from seke.tables.record_writer import Writer
@@ -322,8 +322,8 @@ def _infer(samples: tuple[str, ...], options: _Options, output: Path | None, ver
         _warn(session)
         if verbose:
             print(f"compiled {base.name}: {cost_of(session.network)}", file=sys.stderr)
-        summary = Summary(base)
-        with _Progress(samples) as progress:
+        summary = InferSummary(base)
+        with _InferProgress(samples) as progress:
             for answers in read_batches(
                 samples, base, in_order=options.in_order, progress=progress.note_read
             ):
@@ -344,7 +344,7 @@ def _with_thresholds(session: Session, samples: tuple[str, ...], options: _Optio
 
     if options.in_order or read_once(samples) or not session.has_mean_limits:
         return session
-    with _Progress(samples) as progress:
+    with _InferProgress(samples) as progress:
         return session.with_thresholds(
             read_batches(samples, session.network.knowledge, progress=progress.note_read)
         )
@@ -367,7 +367,7 @@ class _NullWriter:
         """Keep nothing."""
 
 
-def _conclude(session: Session, summary: Summary, table: bool) -> None:
+def _conclude(session: Session, summary: InferSummary, table: bool) -> None:
     from seke.console.infer_summary import limits_in_words
 
     if table:
@@ -410,7 +410,7 @@ def _warn(session: Session) -> None:
         )
 
 
-class _Progress:
+class _InferProgress:
     """Progress through long files on a terminal; silent elsewhere."""
 
     def __init__(self, samples: tuple[str, ...]) -> None:
@@ -424,7 +424,7 @@ class _Progress:
         )
         self.bar: Any = None
 
-    def __enter__(self) -> _Progress:
+    def __enter__(self) -> _InferProgress:
         if self.shown:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn

@@ -168,7 +168,7 @@ def _plan(as_json: bool, plot: Path | None, given: dict[str, Any]) -> None:
     from seke.planning.plan import plan as simulate_plan
 
     misfit = Misfit(*(given.pop(name) for name in ("independent", "halo", "drift")))
-    with _Progress() as progress:
+    with _PlanProgress() as progress:
         simulated_plan = simulate_plan(**given, misfit=misfit, progress=progress.note_settled)
     if plot is not None:
         from seke.planning.plot import draw_plan
@@ -205,14 +205,14 @@ def _assumptions(plan: Plan) -> str:
     return "; ".join(parts)
 
 
-class _Progress:
+class _PlanProgress:
     """How many items are settled, on a terminal; silent elsewhere."""
 
     def __init__(self) -> None:
         self.shown = sys.stderr is not None and sys.stderr.isatty()
         self.bar: Any = None
 
-    def __enter__(self) -> _Progress:
+    def __enter__(self) -> _PlanProgress:
         if self.shown:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn

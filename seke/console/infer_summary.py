@@ -32,7 +32,7 @@ LEAST_WHY = 12
 MOST_IN_CELL = 4
 
 
-class Summary:
+class InferSummary:
     """Counts what was decided; keeps the first rows for the table.
 
     In the table a number stands with half the width of its 90 % interval, where there is room.

@@ -55,7 +55,7 @@ class SetContents:
 
 
 @dataclass
-class Tally:
+class ReadCounts:
     """The faults and the omissions of reading a set."""
 
     left_out: Counter[str] = field(default_factory=Counter)
@@ -86,7 +86,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Options:
+class ReadOptions:
     """How a set is read.
 
     every: only frames 1, 1 + every, ... of a sequence. pictures: where the pictures lie, below the set's
@@ -107,8 +107,8 @@ class SourceFolder:
     kind: SourceSet
     folder: Path
     base: Knowledge
-    options: Options
-    tally: Tally
+    options: ReadOptions
+    tally: ReadCounts
 
     def below(self, path: Path) -> str:
         """Return a path below the set's folder, as POSIX."""
@@ -257,7 +257,7 @@ def numbered_pictures(folder: Path) -> dict[int, str]:
     return by_number
 
 
-def read_or_note(tally: Tally, read: Callable[..., Result], *arguments: Any) -> Result | None:
+def read_or_note(tally: ReadCounts, read: Callable[..., Result], *arguments: Any) -> Result | None:
     """Return what `read` makes of the arguments; None where it raises a fault, which is noted."""
     try:
         return read(*arguments)

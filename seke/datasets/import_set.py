@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import Knowledge, SekeError
 from seke.datasets import affectnet, affwild2, bp4d, ckplus, disfa, rafdb
-from seke.datasets.common import Options, SourceFolder, Tally
+from seke.datasets.common import ReadCounts, ReadOptions, SourceFolder
 from seke.datasets.manifest import BOX, is_manifest
 from seke.datasets.registry import source_sets
 from seke.files.shipped import knowledge as read_knowledge
@@ -88,8 +88,8 @@ def import_set(
     root, target = Path(folder), Path(output)
     above = _above(root, target)
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
-    tally = Tally()
-    source = SourceFolder(source_sets()[name], root, base, Options(**given), tally)
+    tally = ReadCounts()
+    source = SourceFolder(source_sets()[name], root, base, ReadOptions(**given), tally)
     layout = LAYOUTS[name](source)
     counts = _Counts()
     with Writer(target) as writer:
@@ -173,6 +173,6 @@ def _row(name: str, frame: Frame, layout: SetContents, above: PurePosixPath) -> 
     return row | {variable: frame.labels.get(variable) for variable in layout.variables}
 
 
-def _left_out_note(tally: Tally) -> str:
+def _left_out_note(tally: ReadCounts) -> str:
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in tally.left_out.items())
     return f" (left out: {reasons})" if reasons else ""

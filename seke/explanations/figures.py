@@ -19,9 +19,9 @@ from seke.explanations.text import reasons_in_words, render_part
 from seke.graphics.action_units import Unit, units
 from seke.graphics.bars import bars
 from seke.graphics.face import face, face_table
-from seke.graphics.shapes import LETTER, Picture, Shape, Text, box, clean, ellipse, fitting
+from seke.graphics.shapes import LETTER, Drawing, Shape, Text, box, clean, ellipse, fitting
 from seke.graphics.trajectory import course
-from seke.graphics.valence_arousal import Moments, plane
+from seke.graphics.valence_arousal import DrawnMoments, plane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -66,17 +66,17 @@ def has_face(story: Story) -> bool:
     return any(name in face_table()["units"] for name in probabilities(story))
 
 
-def face_of(story: Story) -> Picture:
+def face_of(story: Story) -> Drawing:
     """Draw the face of an item."""
     return face(probabilities(story), f"face drawn from the action units of {story.item}")
 
 
-def bars_of(story: Story) -> Picture:
+def bars_of(story: Story) -> Drawing:
     """Draw prior, readings and posterior of the root."""
     return bars(root_posterior(story), story.prior, story.readings, story.base.root)
 
 
-def units_of(story: Story) -> Picture:
+def units_of(story: Story) -> Drawing:
     """Draw the binary variables with what is decided about them."""
     levels, variables = story.record["decision"]["levels"], story.base.variables
     rows = []
@@ -99,12 +99,12 @@ def legend_of(story: Story) -> str:
     return LEGEND if any(basis_of(level) in UNCALIBRATED for level in levels) else ""
 
 
-def plane_of(story: Story) -> Picture:
+def plane_of(story: Story) -> Drawing:
     """Draw the plane of both interval variables."""
     names = story.base.affect
     ranges = [story.base.variables[name].edges for name in names]
     regions = [
-        Moments(
+        DrawnMoments(
             (moments.mean[0], moments.mean[1]), (moments.sd[0], moments.sd[1]), _correlation(moments), state
         )
         for state, moments in _state_moments(story)
@@ -129,14 +129,14 @@ def _correlation(moments: Any) -> float:
     return float(moments.correlation[0][1]) if moments.correlation else 0.0
 
 
-def course_of(story: Story) -> Picture:
+def course_of(story: Story) -> Drawing:
     """Draw the root's probabilities after each answer."""
     limit = story.base.policy.highest_risk(story.base.variables[story.base.root])
     steps = [story.prior or {}, *(step.p for step in story.steps)]
     return course(steps, None if limit is None else 1 - limit)
 
 
-def pictures_of(story: Story) -> Iterator[tuple[str, str, Callable[[Story], Picture]]]:
+def pictures_of(story: Story) -> Iterator[tuple[str, str, Callable[[Story], Drawing]]]:
     """Yield name, title and drawing of each picture that can be made of a story."""
     if has_face(story):
         yield "face", "Face, from the action units", face_of
@@ -182,7 +182,7 @@ def headline(story: Story) -> str:
     return f"{best} {p[best]:.2f}"
 
 
-def sheet(story: Story) -> Picture:
+def sheet(story: Story) -> Drawing:
     """Draw all pictures of a story on one sheet, with the words about conflicts and what is next."""
     drawn = {name: (title, draw(story)) for name, title, draw in pictures_of(story)}
     rows = [
@@ -202,7 +202,7 @@ def sheet(story: Story) -> Picture:
             marks += _prose(story, x + 6, y + 14, width - x)
         y, width = y + high + 22, max(width, x - GUTTER + MARGIN)
     marks = [Shape(box(0, 0, width, y), fill="paper"), *_head(story, width), *marks]
-    return Picture(width, y, tuple(marks), f"{story.item}: {headline(story)}")
+    return Drawing(width, y, tuple(marks), f"{story.item}: {headline(story)}")
 
 
 def _head(story: Story, width: float) -> Iterator[Mark]:

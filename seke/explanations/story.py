@@ -16,7 +16,7 @@ from engine import Answers, Knowledge, SekeError, did_you_mean, joint_marginal, 
 from seke.explanations.facts import facts_of
 from seke.files.shipped import knowledge as read_knowledge
 from seke.graphics.thumbnails import face_of, thumbnail
-from seke.graphics.valence_arousal import Grid, Moments
+from seke.graphics.valence_arousal import DrawnMoments, JointBins
 from seke.inference.session import Session
 from seke.runs.ledger import order_of
 from seke.samples import single_samples
@@ -74,7 +74,7 @@ class Story:
     prior: Mapping[str, float] | None = None
     readings: tuple[tuple[str, str, Mapping[str, float]], ...] = ()
     steps: tuple[Step, ...] = ()
-    posterior: Grid | Moments | None = None
+    posterior: JointBins | DrawnMoments | None = None
     points: tuple[tuple[float, float], ...] = ()
     picture: bytes | None = None
 
@@ -240,23 +240,23 @@ def _middles(base: Knowledge, name: str) -> Any:
     return (edges[:-1] + edges[1:]) / 2
 
 
-def _joint(session: Session, whole: Answers) -> Grid | None:
+def _joint(session: Session, whole: Answers) -> JointBins | None:
     base = session.network.knowledge
     if len(base.affect) != 2:
         return None
     x, y = base.affect
     edges = (np.array(base.variables[name].edges) for name in base.affect)
-    return Grid(joint_marginal(session.inference, whole, (x, y)), *edges)
+    return JointBins(joint_marginal(session.inference, whole, (x, y)), *edges)
 
 
-def _moments(record: Facts, base: Knowledge) -> Moments | None:
+def _moments(record: Facts, base: Knowledge) -> DrawnMoments | None:
     """Return the moments of the two interval variables; None where a record lacks one of them."""
     given = record.get("posteriors", record)
     if len(base.affect) != 2 or any(name not in given for name in base.affect):
         return None
     x, y = (given[name] for name in base.affect)
     key = f"{base.affect[0]}_{base.affect[1]}_correlation"
-    return Moments((x["mean"], y["mean"]), (x["sd"], y["sd"]), given.get(key) or 0.0)
+    return DrawnMoments((x["mean"], y["mean"]), (x["sd"], y["sd"]), given.get(key) or 0.0)
 
 
 def _points(base: Knowledge, answers: Answers) -> tuple[tuple[float, float], ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from engine import Knowledge
     from seke.exporting.counts import ExportCounts
     from seke.exporting.licences import Licence
-    from seke.runs.run_folder import Run
+    from seke.runs.run_folder import RunFolder
 
     Record = dict[str, Any]
 
@@ -38,7 +38,7 @@ WORDS = {1_000: "1K", 10_000: "10K", 100_000: "100K", 1_000_000: "1M", 10_000_00
 
 
 def card_text(
-    facts: Record, run: Run, base: Knowledge, tally: ExportCounts, licences: Mapping[str, Licence]
+    facts: Record, run: RunFolder, base: Knowledge, tally: ExportCounts, licences: Mapping[str, Licence]
 ) -> str:
     """Return the text of the card; facts: the content of export.json."""
     population = base.populations[facts["population"]]
@@ -87,7 +87,7 @@ def card_text(
     return f"{_template().render(words)}\n"
 
 
-def _ungrouped(facts: Record, run: Run) -> str:
+def _ungrouped(facts: Record, run: RunFolder) -> str:
     key = facts["group"]
     lacking = (
         sum(getattr(listed_item, key, None) is None for listed_item in run.items.values())

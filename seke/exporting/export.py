@@ -26,14 +26,14 @@ from seke.exporting.rationale import RationaleFinder
 from seke.exporting.splits import GROUPS, SplitAssignment, SplitEntry, assign_splits, shares_of
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.record import FACE_LEVELS
-from seke.runs.run_folder import Run
+from seke.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from seke.exporting.formats import Format
     from seke.exporting.verify import Verified
-    from seke.runs.item_list import Known
+    from seke.runs.item_list import KnownItem
 
     Record = dict[str, Any]
 
@@ -131,13 +131,13 @@ def export(
 
         check_installed(settings.formats)
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
-    recorded_run = Run.read(Path(run))
+    recorded_run = RunFolder.read(Path(run))
     _check_base(recorded_run, base)
     licences = read_licences(Path(sources)) if sources is not None else {}
     instructions = read_instructions(base, settings.language, settings.templates)
     rationales = RationaleFinder(base, recorded_run.facts["population"])
     writer = InstructionWriter(base, instructions, rationales, soft=settings.soft, seed=settings.seed)
-    exported = _Export(recorded_run, folder, base, settings, licences, writer).write()
+    exported = _RunExport(recorded_run, folder, base, settings, licences, writer).write()
     if not verify:
         return exported
     from seke.exporting.verify import verify_export
@@ -154,7 +154,7 @@ def _check_output(folder: Path) -> None:
         raise SekeError(f"{folder}: its folder does not exist")
 
 
-def _check_base(run: Run, base: Knowledge) -> None:
+def _check_base(run: RunFolder, base: Knowledge) -> None:
     if set(base.levels) != FACE_LEVELS:
         raise SekeError(
             f"{base.name} has not the levels {', '.join(sorted(FACE_LEVELS))}, which exports are about"
@@ -167,12 +167,12 @@ def _check_base(run: Run, base: Knowledge) -> None:
         )
 
 
-class _Export:
+class _RunExport:
     """One export under way."""
 
     def __init__(
         self,
-        run: Run,
+        run: RunFolder,
         folder: Path,
         base: Knowledge,
         settings: ExportSettings,
@@ -252,7 +252,7 @@ class _Export:
             raise SekeError("\n".join([*faults[:MOST_NAMED], *more]))
         return entries
 
-    def _entry(self, accepted: AcceptedLabels, listed_item: Known) -> SplitEntry:
+    def _entry(self, accepted: AcceptedLabels, listed_item: KnownItem) -> SplitEntry:
         try:
             (listed_item.path + listed_item.item).encode()
         except UnicodeEncodeError:
@@ -341,7 +341,7 @@ class _Export:
                 writer.soft_values(accepted) if soft else None,
             )
 
-    def _place_picture(self, folder: Path, listed_item: Known, split: str) -> str:
+    def _place_picture(self, folder: Path, listed_item: KnownItem, split: str) -> str:
         """Put a picture, or a link to it, into the export where one is wanted; return its name there."""
         copying = self.settings.copy_images
         if not copying and "imagefolder" not in self.settings.formats:

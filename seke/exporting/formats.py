@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from seke.exporting.accepted_labels import AcceptedLabels
-    from seke.runs.item_list import Known
+    from seke.runs.item_list import KnownItem
 
     Record = dict[str, Any]
 
@@ -48,7 +48,7 @@ class ExportItem:
     """
 
     accepted: AcceptedLabels
-    known: Known
+    known: KnownItem
     split: str
     picture: str
     inside: str
@@ -74,7 +74,7 @@ def schema_of(name: str) -> str:
     return f"seke-{name}-{VERSION}"
 
 
-class _Lines:
+class _LineFiles:
     """Files of JSON values, a line each, with something before, between and after them."""
 
     before, between, after = b"", b"\n", b"\n"
@@ -114,7 +114,7 @@ class _Lines:
         self._stack.close()
 
 
-class Messages(_Lines):
+class Messages(_LineFiles):
     """Rows of messages, with a list of images."""
 
     def write(self, export_item: ExportItem) -> None:
@@ -133,7 +133,7 @@ class Messages(_Lines):
             )
 
 
-class Trl(_Lines):
+class Trl(_LineFiles):
     """Rows of prompt and completion, as content parts."""
 
     def write(self, export_item: ExportItem) -> None:
@@ -154,7 +154,7 @@ class Trl(_Lines):
             )
 
 
-class Llava(_Lines):
+class Llava(_LineFiles):
     """One list of conversations."""
 
     before, between, after = b"[\n", b",\n", b"\n]\n"
@@ -175,7 +175,7 @@ class Llava(_Lines):
             )
 
 
-class ImageFolder(_Lines):
+class ImageFolder(_LineFiles):
     """A metadata file beside the pictures of each split.
 
     numbers: the columns of numbers that every split has a value in; others are left out.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seke.console.decision_words import LEGEND
-from seke.graphics.shapes import Picture, Shape, Text, box, ellipse, fitting, line
+from seke.graphics.shapes import Drawing, Shape, Text, box, ellipse, fitting, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ class Unit:
     mark: str = ""
 
 
-def units(rows: Sequence[Unit], title: str = "action units") -> Picture:
+def units(rows: Sequence[Unit], title: str = "action units") -> Drawing:
     """Draw a row for each unit: code, name, P(active) as a bar, and the decision as a word and a sign.
 
     An accepted unit's word is its value (present or absent). The sign of a decision is a disc where it is
@@ -60,7 +60,7 @@ def units(rows: Sequence[Unit], title: str = "action units") -> Picture:
         bottom += LEGEND_HEIGHT
         marks.append(Text(4, bottom, LEGEND, LEGEND_SIZE, fill="muted"))
     likely = ", ".join(f"{row.name} {row.p:.2f}" for row in rows if row.p >= 0.5)
-    return Picture(WIDTH, bottom + 6, tuple(marks), title, f"likely: {likely or 'none'}")
+    return Drawing(WIDTH, bottom + 6, tuple(marks), title, f"likely: {likely or 'none'}")
 
 
 def _row(row: Unit, y: float) -> Iterator[Mark]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seke.graphics.shapes import Picture, Shape, Text, box, fitting, line
+from seke.graphics.shapes import Drawing, Shape, Text, box, fitting, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ def bars(
     prior: Mapping[str, float] | None = None,
     readings: Sequence[tuple[str, str, Mapping[str, float]]] = (),
     title: str = "expression",
-) -> Picture:
+) -> Drawing:
     """Draw a row for each state, with a bar for each distribution: prior, readings, posterior.
 
     prior, posterior: state -> probability. readings: title, second line, and state -> likelihood, scaled to
@@ -60,7 +60,7 @@ def bars(
     description = ", ".join(
         f"{state} {p:.2f}" for state, p in sorted(posterior.items(), key=lambda pair: -pair[1])
     )
-    return Picture(width, TOP + ROW * len(posterior) + 8, tuple(marks), title, f"posterior: {description}")
+    return Drawing(width, TOP + ROW * len(posterior) + 8, tuple(marks), title, f"posterior: {description}")
 
 
 def _column(column: Column, states: Sequence[str], x: float, room: float, best: str) -> Iterator[Mark]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
-from seke.graphics.shapes import COLOURS, Picture, Shape, ellipse, number
+from seke.graphics.shapes import COLOURS, Drawing, Shape, ellipse, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,7 +49,7 @@ def face_script() -> str:
     return Path(__file__).with_name("face.js").read_text("utf-8")
 
 
-def face(units: Mapping[str, float | None], title: str = "face drawn from action units") -> Picture:
+def face(units: Mapping[str, float | None], title: str = "face drawn from action units") -> Drawing:
     """Draw a face. units: action unit -> P(active); None, and units that are left out, are at rest.
 
     Units that the table does not have are not drawn.
@@ -62,7 +62,7 @@ def face(units: Mapping[str, float | None], title: str = "face drawn from action
     shapes = [shape for spec in table["shapes"] for shape in _shapes(spec, places, p_active)]
     width, height = table["size"]
     active = [f"{name} {p:.2f}" for name, p in p_active.items() if p >= 0.5]
-    return Picture(width, height, tuple(shapes), title, ", ".join(active) or "no action unit is likely")
+    return Drawing(width, height, tuple(shapes), title, ", ".join(active) or "no action unit is likely")
 
 
 def landmarks(units: Mapping[str, float | None]) -> Landmarks:

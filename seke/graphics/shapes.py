@@ -110,7 +110,7 @@ Mark = Shape | Text | Group
 
 
 @dataclass(frozen=True)
-class Picture:
+class Drawing:
     """Marks on a sheet. title, description: what it is and shows, for those who cannot see it."""
 
     width: float
@@ -123,11 +123,11 @@ class Picture:
         """Return the picture as a part of another one."""
         return Group(self.marks, x, y, scale)
 
-    def with_margin(self, margin: float = 10.0) -> Picture:
+    def with_margin(self, margin: float = 10.0) -> Drawing:
         """Return the picture on paper with a margin, as a file by itself shows it."""
         width, height = self.width + 2 * margin, self.height + 2 * margin
         paper = Shape(box(0, 0, width, height), fill="paper")
-        return Picture(width, height, (paper, self.as_group(margin, margin)), self.title, self.description)
+        return Drawing(width, height, (paper, self.as_group(margin, margin)), self.title, self.description)
 
     def svg(self) -> str:
         """Return the picture as an SVG element: well-formed XML, without styles, scripts, ids or links."""

@@ -6,7 +6,7 @@ import warnings
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from seke.graphics.shapes import Picture
+from seke.graphics.shapes import Drawing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,9 +39,9 @@ def figure_bytes(figure: Figure, form: str, dpi: float = 160) -> bytes:
     return sink.getvalue()
 
 
-def picture_bytes(drawn: Picture | Figure, form: str) -> bytes:
+def picture_bytes(drawn: Drawing | Figure, form: str) -> bytes:
     """Return a picture or a figure as the bytes of a file; a picture on paper, with a margin."""
-    if not isinstance(drawn, Picture):
+    if not isinstance(drawn, Drawing):
         return figure_bytes(drawn, form)
     framed = drawn.with_margin()
     return framed.svg().encode() if form == "svg" else figure_bytes(framed.figure(), form, dpi=192)

@@ -12,7 +12,7 @@ from seke.datasets.images import Box, PictureError, picture_of, view_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from seke.runs.item_list import Known
+    from seke.runs.item_list import KnownItem
 
     Face = tuple[Path, Box | None]
 
@@ -21,7 +21,7 @@ SIDE = 128
 QUALITY = 75
 
 
-def face_of(listed_item: Known) -> Face:
+def face_of(listed_item: KnownItem) -> Face:
     """Return the path of a run's item's picture, and the box of the face in it."""
     return Path(listed_item.path), None if listed_item.box is None else Box(*listed_item.box)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seke.graphics.shapes import Picture, Shape, Text, ellipse, fitting, line
+from seke.graphics.shapes import Drawing, Shape, Text, ellipse, fitting, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ LOOKS = (("posterior", ""), ("evidence", ""), ("accept", "6 3"), ("prior", "2 3"
 
 def course(
     steps: Sequence[Mapping[str, float]], limit: float | None = None, title: str = "after each answer"
-) -> Picture:
+) -> Drawing:
     """Draw a line for each state that was likely after any answer, at most MOST_LINES of them.
 
     steps: state -> probability before any answer, after the first, and so on. limit: above this probability
@@ -46,7 +46,7 @@ def course(
         named = fitting(f"{last[state]:.2f} {state}", RIGHT - 8, 11.5)
         marks.append(Text(LEFT + WIDE + 8, y + 4, named, 11.5, fill=role, bold=state == likely_states[0]))
     final = ", ".join(f"{state} {last[state]:.2f}" for state in likely_states)
-    return Picture(LEFT + WIDE + RIGHT, TOP + HIGH + 40, tuple(marks), title, f"at the end: {final}")
+    return Drawing(LEFT + WIDE + RIGHT, TOP + HIGH + 40, tuple(marks), title, f"at the end: {final}")
 
 
 def _at(index: int, p: float, most: int) -> tuple[float, float]:

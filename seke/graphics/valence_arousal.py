@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seke.graphics.shapes import Picture, Shape, Text, ellipse, fitting, line, points
+from seke.graphics.shapes import Drawing, Shape, Text, ellipse, fitting, line, points
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ MASSES = (0.9, 0.5)
 
 
 @dataclass(frozen=True)
-class Moments:
+class DrawnMoments:
     """Means, standard deviations and correlation of both numbers; name: what they describe."""
 
     mean: Point
@@ -37,7 +37,7 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class Grid:
+class JointBins:
     """A joint distribution: p (bins of x, bins of y), sum 1; edges of the bins of each."""
 
     p: Floats
@@ -46,21 +46,21 @@ class Grid:
 
 
 def plane(
-    posterior: Grid | Moments | None,
+    posterior: JointBins | DrawnMoments | None,
     samples: Sequence[Point] = (),
-    regions: Sequence[Moments] = (),
+    regions: Sequence[DrawnMoments] = (),
     *,
     names: tuple[str, str] = ("valence", "arousal"),
     limits: tuple[Point, Point] = ((-1.0, 1.0), (-1.0, 1.0)),
     title: str = "valence and arousal",
-) -> Picture:
+) -> Drawing:
     """Draw the plane of two numbers.
 
     posterior: its highest-density regions of 90 and 50 % are drawn; moments are drawn as those of a Gaussian.
     samples: the answers; equal ones are one larger dot. regions: the expected moments of each expression,
     drawn as its name at the mean and a pale ellipse half a standard deviation wide.
     """
-    scale = _Scale(limits)
+    scale = _SheetScale(limits)
     marks: list[Mark] = [*_frame(scale, names), *_regions(scale, regions)]
     description = ""
     if posterior is not None:
@@ -75,10 +75,10 @@ def plane(
     marks += _samples(scale, samples)
     marks += _names(scale, regions)
     marks += _key(posterior is not None, bool(samples))
-    return Picture(LEFT + SIDE + 14, TOP + SIDE + 62, tuple(marks), title, description)
+    return Drawing(LEFT + SIDE + 14, TOP + SIDE + 62, tuple(marks), title, description)
 
 
-class _Scale:
+class _SheetScale:
     """Maps values to points on the sheet; values beyond the limits are at the border."""
 
     def __init__(self, limits: tuple[Point, Point]) -> None:
@@ -93,7 +93,7 @@ class _Scale:
         return f"{line(*(self.at((x, y)) for x, y in values.tolist()))} Z"
 
 
-def _frame(scale: _Scale, names: tuple[str, str]) -> Iterator[Mark]:
+def _frame(scale: _SheetScale, names: tuple[str, str]) -> Iterator[Mark]:
     (x0, x1), (y0, y1) = scale.limits
     corner, far = scale.at((x0, y0)), scale.at((x1, y1))
     yield Shape(f"{line(corner, (far[0], corner[1]), far, (corner[0], far[1]))} Z", stroke="grid", width=1)
@@ -108,7 +108,7 @@ def _frame(scale: _Scale, names: tuple[str, str]) -> Iterator[Mark]:
     yield Text(12, TOP + SIDE / 2, names[1], 12, "middle", turned=-90)
 
 
-def _ellipse(moments: Moments, radius: float) -> Floats:
+def _ellipse(moments: DrawnMoments, radius: float) -> Floats:
     """Return (48, 2) points of the ellipse at `radius` standard deviations."""
     turn = np.linspace(0, 2 * np.pi, 49)[:-1]
     r = min(max(moments.correlation, -1.0), 1.0)
@@ -119,12 +119,12 @@ def _ellipse(moments: Moments, radius: float) -> Floats:
     )
 
 
-def _regions(scale: _Scale, regions: Sequence[Moments]) -> Iterator[Mark]:
+def _regions(scale: _SheetScale, regions: Sequence[DrawnMoments]) -> Iterator[Mark]:
     for region in regions:
         yield Shape(scale.path(_ellipse(region, 0.5)), fill="prior", opacity=0.16)
 
 
-def _names(scale: _Scale, regions: Sequence[Moments]) -> Iterator[Mark]:
+def _names(scale: _SheetScale, regions: Sequence[DrawnMoments]) -> Iterator[Mark]:
     """Yield the regions' names at their means, moved up or down where they would overlap."""
     taken: list[tuple[float, float, float]] = []
     for region in sorted(regions, key=lambda region: -region.mean[1]):
@@ -146,10 +146,10 @@ def highest_density(p: Floats, mass: float) -> float:
     return float(order[min(int(np.searchsorted(np.cumsum(order), mass - 1e-9)), order.size - 1)])
 
 
-def _outlines(posterior: Grid | Moments, scale: _Scale) -> Iterator[list[str]]:
+def _outlines(posterior: JointBins | DrawnMoments, scale: _SheetScale) -> Iterator[list[str]]:
     """Yield for each mass the paths of the posterior's highest-density region."""
     for mass in MASSES:
-        if isinstance(posterior, Moments):
+        if isinstance(posterior, DrawnMoments):
             yield [scale.path(_ellipse(posterior, math.sqrt(-2 * math.log(1 - mass))))]
         else:
             contours = _contours(posterior, highest_density(posterior.p, mass))
@@ -157,7 +157,7 @@ def _outlines(posterior: Grid | Moments, scale: _Scale) -> Iterator[list[str]]:
             yield [" ".join(scale.path(contour) for contour in contours)] if contours else []
 
 
-def _contours(grid: Grid, least: float) -> list[Floats]:
+def _contours(grid: JointBins, least: float) -> list[Floats]:
     """Return closed lines, (n, 2) points each, around the bins with at least this probability."""
     from contourpy import contour_generator
 
@@ -171,8 +171,8 @@ def _contours(grid: Grid, least: float) -> list[Floats]:
     return [np.asarray(contour) for contour in contours]
 
 
-def _mean(posterior: Grid | Moments) -> Point:
-    if isinstance(posterior, Moments):
+def _mean(posterior: JointBins | DrawnMoments) -> Point:
+    if isinstance(posterior, DrawnMoments):
         return posterior.mean
     x, y = ((e[:-1] + e[1:]) / 2 for e in (posterior.x, posterior.y))
     return float(posterior.p.sum(1) @ x), float(posterior.p.sum(0) @ y)
@@ -184,7 +184,7 @@ def _cross(x: float, y: float) -> Iterator[Mark]:
         yield Shape(path, stroke=stroke, width=width)
 
 
-def _samples(scale: _Scale, samples: Sequence[Point]) -> Iterator[Mark]:
+def _samples(scale: _SheetScale, samples: Sequence[Point]) -> Iterator[Mark]:
     counts: dict[Point, int] = {}
     for point in samples:
         counts[point] = counts.get(point, 0) + 1

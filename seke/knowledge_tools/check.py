@@ -44,7 +44,7 @@ LOST = {
 
 
 @dataclass(frozen=True)
-class Check:
+class KnowledgeCheck:
     """The report on a base. facts: JSON values. warnings: those of the facts, with their places."""
 
     facts: Mapping[str, Any]
@@ -60,7 +60,7 @@ class Check:
         return "\n".join(_lines(self.facts))
 
 
-def check(knowledge: Knowledge | str | Path | None = None, seed: int = 0) -> Check:
+def check(knowledge: Knowledge | str | Path | None = None, seed: int = 0) -> KnowledgeCheck:
     """Check a base: the shipped one by default, or a folder or file.
 
     The facts are `knowledge`, `declares` (how many of what), `deviations` (declared against compiled numbers,
@@ -78,7 +78,7 @@ def check(knowledge: Knowledge | str | Path | None = None, seed: int = 0) -> Che
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     Questions(base).check()
     audit = audit_network(compiled(base, cache_folder()), seed)
-    return Check(_facts(base, audit), audit.warnings)
+    return KnowledgeCheck(_facts(base, audit), audit.warnings)
 
 
 def _facts(base: Knowledge, audit: Audit) -> Facts:

@@ -93,7 +93,7 @@ def graph_file(form: str, knowledge: Knowledge | str | Path | None = None) -> by
 
 
 @dataclass
-class _Layout:
+class _GraphLayout:
     """Positions of nodes and bands. bands: group -> (left, right, height) of its band."""
 
     places: dict[str, Point] = field(default_factory=dict)
@@ -102,9 +102,9 @@ class _Layout:
     height: float = 0.0
 
 
-def _graph_layout(graph: nx.Graph) -> _Layout:
+def _graph_layout(graph: nx.Graph) -> _GraphLayout:
     """Put the root on the left, intervals above and below it, binary variables in rows, rules between."""
-    layout = _Layout()
+    layout = _GraphLayout()
     kinds = nx.get_node_attributes(graph, "kind")
     rows = _rows(graph)
     most = max((len(row) for _, row in rows), default=1)
@@ -144,7 +144,7 @@ def _rows(graph: nx.Graph) -> list[tuple[str, list[str]]]:
     ]
 
 
-def _place_rules(graph: nx.Graph, layout: _Layout) -> None:
+def _place_rules(graph: nx.Graph, layout: _GraphLayout) -> None:
     """Put each rule near the middle of its variables; push it away from other rules and from variables."""
     rules = [name for name, node in graph.nodes.items() if node["kind"] == "rule"]
     if not rules:
@@ -189,7 +189,7 @@ def figure_of(graph: nx.Graph) -> Figure:
     return figure
 
 
-def _draw_bands(axes: Axes, layout: _Layout) -> None:
+def _draw_bands(axes: Axes, layout: _GraphLayout) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     for name, (start, end, y) in layout.bands.items():
@@ -209,7 +209,7 @@ def _draw_bands(axes: Axes, layout: _Layout) -> None:
         axes.text(end - 0.1, y, group, color=PALE, fontsize=6.5, ha="right", va="center", zorder=1)
 
 
-def _draw_edges(axes: Axes, graph: nx.Graph, layout: _Layout, boxes: Mapping[str, Patch]) -> None:
+def _draw_edges(axes: Axes, graph: nx.Graph, layout: _GraphLayout, boxes: Mapping[str, Patch]) -> None:
     most = _widest(graph) or 1.0
     for first, second, edge in graph.edges(data=True):
         kind = edge["kind"]
@@ -235,7 +235,7 @@ def _widest(graph: nx.Graph) -> float:
 
 def _arrow(
     axes: Axes,
-    layout: _Layout,
+    layout: _GraphLayout,
     ends: tuple[str, str],
     colour: str,
     width: float,
@@ -263,7 +263,7 @@ def _arrow(
     axes.add_patch(patch)
 
 
-def _draw_nodes(axes: Axes, graph: nx.Graph, layout: _Layout) -> dict[str, Patch]:
+def _draw_nodes(axes: Axes, graph: nx.Graph, layout: _GraphLayout) -> dict[str, Patch]:
     boxes = {}
     for name, node in graph.nodes.items():
         x, y = layout.places[name]

@@ -109,7 +109,7 @@ def read_records_table(records: Iterable[Record], base: Knowledge, path: str) ->
         engine.AnswerError: a record of another base, or none at all; an item that has two of them; numbers
             that no posterior has.
     """
-    builder = _TableBuilder(base)
+    builder = _RecordColumns(base)
     items: dict[str, int] = {}
     for number, record in enumerate(records):
         item = str(record["item"])
@@ -168,7 +168,7 @@ def _indices(words: Iterable[str | None], allowed: Sequence[str], verb: str) -> 
         raise ValueError(f"{verb} {error}; allowed are {', '.join(allowed)}") from None
 
 
-class _TableBuilder:
+class _RecordColumns:
     """Builds a table's columns, record by record."""
 
     def __init__(self, base: Knowledge) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ITEMS = "items.jsonl"
 
 
-class Known(msgspec.Struct, frozen=True):
+class KnownItem(msgspec.Struct, frozen=True):
     """The path, group, box and labels of an item.
 
     box: left, top, width and height of the face. picture: the digest of the pixels that were shown.
@@ -30,14 +30,14 @@ class Known(msgspec.Struct, frozen=True):
     picture: str | None = None
 
 
-def known_items(folder: Path) -> dict[str, Known]:
+def known_items(folder: Path) -> dict[str, KnownItem]:
     """Return the items of a run by name, in their order.
 
     Raises:
         OSError: there is no list.
         engine.SekeError: a line that cannot be read.
     """
-    return {item.item: item for item in decoded_lines(folder / ITEMS, Known)}
+    return {item.item: item for item in decoded_lines(folder / ITEMS, KnownItem)}
 
 
 def decoded_lines(path: Path, kind: Any) -> Iterator[Any]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from seke.runs.item_list import Known
+    from seke.runs.item_list import KnownItem
 
     Record = dict[str, Any]
 
@@ -51,7 +51,7 @@ class AnsweringModel:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
     """A run that was annotated. facts: what it was begun with; summary: what it came to.
 
     prompts: question -> digest of the prompt -> answers to it.
@@ -60,12 +60,12 @@ class Run:
     folder: Path
     facts: Mapping[str, Any]
     summary: Mapping[str, Any]
-    items: Mapping[str, Known]
+    items: Mapping[str, KnownItem]
     models: tuple[AnsweringModel, ...]
     prompts: Mapping[str, Mapping[str, int]]
 
     @classmethod
-    def read(cls, folder: Path) -> Run:
+    def read(cls, folder: Path) -> RunFolder:
         """Read all but the posteriors.
 
         Raises:

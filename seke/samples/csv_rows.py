@@ -34,7 +34,7 @@ _TRUTH = {"1": True, "true": True, "0": False, "false": False, "null": None}
 
 
 @dataclass(frozen=True)
-class _Column:
+class _CsvColumn:
     """`kind` is that of the cells; with an `entry` they are entries of the mapping `key`."""
 
     key: str
@@ -102,18 +102,18 @@ def _rows(name: str, texts: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
         line = reader.line_num + 1
 
 
-def _columns(place: str, header: list[str], vocabulary: Vocabulary) -> list[_Column]:
-    known = {key: _Column(key, "text") for key in (*REQUIRED, "view", "status")}
-    known |= {"draw": _Column("draw", "draw")}
-    known |= {key: _Column(key, "json") for key in ("reports", "extra")}
-    known |= {field.name: _Column(field.name, field.kind) for field in vocabulary.fields}
+def _columns(place: str, header: list[str], vocabulary: Vocabulary) -> list[_CsvColumn]:
+    known = {key: _CsvColumn(key, "text") for key in (*REQUIRED, "view", "status")}
+    known |= {"draw": _CsvColumn("draw", "draw")}
+    known |= {key: _CsvColumn(key, "json") for key in ("reports", "extra")}
+    known |= {field.name: _CsvColumn(field.name, field.kind) for field in vocabulary.fields}
     for field in vocabulary.fields:
         if field.kind == "binary":
             for member in field.members:
-                known.setdefault(member, _Column(field.name, "truth", member))
+                known.setdefault(member, _CsvColumn(field.name, "truth", member))
     for variable, kind in zip(vocabulary.names, vocabulary.kinds, strict=True):
         kind_of_cell = "truth" if kind == "binary" else kind
-        known.setdefault(variable, _Column("reports", kind_of_cell, variable))
+        known.setdefault(variable, _CsvColumn("reports", kind_of_cell, variable))
     names = [name.strip() for name in header]
     for name in names:
         if name not in known:
@@ -126,7 +126,7 @@ def _columns(place: str, header: list[str], vocabulary: Vocabulary) -> list[_Col
     return [known[name] for name in names]
 
 
-def _record(place: str, columns: list[_Column], cells: list[str]) -> dict[str, Any]:
+def _record(place: str, columns: list[_CsvColumn], cells: list[str]) -> dict[str, Any]:
     if len(cells) != len(columns):
         wanted = f"the header names {len(columns)} columns"
         raise AnswerError(f"{place}: met {len(cells)} cells; {wanted}")

@@ -213,7 +213,7 @@ def _plain(types: Any, key: str, kind: Any) -> bool:
     return any(check(kind) for check in checks)
 
 
-class _Column:
+class _LabelColumn:
     """The cells of a variable -> numbers: the index of a state, or the number itself."""
 
     def __init__(self, variable: Variable, outcomes: Mapping[str, float]) -> None:
@@ -294,7 +294,7 @@ class _TableBuilder:
                 what = "the item" if column == ITEM else "a variable"
                 raise AnswerError(f"{column}: is no column of groups: it is {what}")
         self.outcomes = outcomes or {}
-        self.columns = {name: _Column(variable, self.outcomes) for name, variable in variables.items()}
+        self.columns = {name: _LabelColumn(variable, self.outcomes) for name, variable in variables.items()}
         self.allowed = {ITEM, *BESIDE, *variables, *self.further}
         self._named: set[str] = {ITEM, ""}
         # A column is as long as the last row that says something in it.

@@ -71,7 +71,7 @@ class Writer:
     def __enter__(self) -> Writer:
         """Open the temporary file beside the target."""
         if self._path is None:
-            self._format = _Lines(_binary(self._stream))
+            self._format = _JsonLines(_binary(self._stream))
             return self
         self._temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}.part")
         try:
@@ -151,7 +151,7 @@ def _unwritable(path: Path, error: OSError) -> SekeError:
 def _format(ending: str, sink: BinaryIO) -> _Format:
     if ending.startswith(".csv"):
         return _Table(sink)
-    return _Parquet(sink) if ending == ".parquet" else _Lines(sink)
+    return _Parquet(sink) if ending == ".parquet" else _JsonLines(sink)
 
 
 class _TextSink:
@@ -171,7 +171,7 @@ def _binary(stream: IO[Any]) -> Any:
     return _TextSink(stream) if isinstance(stream, io.TextIOBase) else stream
 
 
-class _Lines:
+class _JsonLines:
     def __init__(self, sink: Any) -> None:
         self._sink = sink
         self._encoder = msgspec.json.Encoder()

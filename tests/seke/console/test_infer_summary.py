@@ -13,7 +13,7 @@ from rich.console import Console
 
 import seke
 from seke.console.decision_words import BASES, LEGEND, UNCALIBRATED, UNKNOWN, basis_of_item, weakest_basis
-from seke.console.infer_summary import Summary
+from seke.console.infer_summary import InferSummary
 
 ROOT = Path(__file__).parents[3]
 FACES = ROOT / "examples" / "faces" / "samples.jsonl"
@@ -44,7 +44,7 @@ def changed(record, bases):
 
 def table(base, records, width=140):
     """The lines of the table of some records, and the counts that were taken with it."""
-    summary, file = Summary(base), io.StringIO()
+    summary, file = InferSummary(base), io.StringIO()
     summary.add(records)
     summary.show(Console(file=file, width=width, highlight=False))
     return file.getvalue().splitlines(), summary

@@ -29,10 +29,10 @@ from seke.explanations.story import story_of, story_of_samples
 from seke.explanations.text import render
 from seke.graphics.action_units import Unit, units
 from seke.graphics.bars import bars
-from seke.graphics.shapes import COLOURS, DARK, Picture, Shape, Text, fitting
+from seke.graphics.shapes import COLOURS, DARK, Drawing, Shape, Text, fitting
 from seke.graphics.style import picture_bytes
 from seke.graphics.trajectory import course
-from seke.graphics.valence_arousal import Grid, Moments, _contours, _ellipse, highest_density, plane
+from seke.graphics.valence_arousal import DrawnMoments, JointBins, _contours, _ellipse, highest_density, plane
 from seke.inference.session import Session
 from seke.samples import answers_from, read_batches, single_samples
 from seke.tables.record_reader import holds_posteriors, posterior_record, posterior_records
@@ -81,14 +81,14 @@ def annotated(tmp_path_factory):
 @given(st.text(), st.text())
 @settings(max_examples=60)
 def test_any_text_is_well_formed_and_its_own(text, title):
-    svg = Picture(10, 10, (Text(1, 2, text), Shape("M 0 0 L 1 1", stroke="ink", width=1)), title, text).svg()
+    svg = Drawing(10, 10, (Text(1, 2, text), Shape("M 0 0 L 1 1", stroke="ink", width=1)), title, text).svg()
     drawn = ElementTree.fromstring(svg)
     assert {one.tag.rpartition("}")[2] for one in drawn.iter()} <= {"svg", "desc", "text", "path"}
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_text_stays_text(text):
-    svg = Picture(10, 10, (Text(1, 2, text),), text, text).svg()
+    svg = Drawing(10, 10, (Text(1, 2, text),), text, text).svg()
     assert len(svg) < 10_000
     drawn = ElementTree.fromstring(svg)
     assert {one.tag.rpartition("}")[2] for one in drawn.iter()} <= {"svg", "desc", "text"}
@@ -97,8 +97,8 @@ def test_hostile_text_stays_text(text):
 
 
 def test_both_writers_draw_the_same_path():
-    inner = Picture(40, 40, (Shape("M 1 2 L 3 4 C 5 6 7 8 9 10 Q 11 12 13 14 Z", fill="ink"),))
-    picture = Picture(100, 100, (inner.as_group(10, 20, 2.0),))
+    inner = Drawing(40, 40, (Shape("M 1 2 L 3 4 C 5 6 7 8 9 10 Q 11 12 13 14 Z", fill="ink"),))
+    picture = Drawing(100, 100, (inner.as_group(10, 20, 2.0),))
     (patch,) = picture.figure().axes[0].patches
     expected = [(10 + 2 * x, 20 + 2 * y) for x, y in zip(range(1, 14, 2), range(2, 15, 2), strict=True)]
     assert np.allclose(patch.get_path().vertices[:-1], expected)
@@ -146,7 +146,7 @@ def test_contours_hold_their_share_of_a_gaussian():
     p = np.exp(-(middles[:, None] ** 2 + middles[None] ** 2) / (2 * 0.3**2))
     p /= p.sum()
     for mass in (0.5, 0.9):
-        (ring,) = _contours(Grid(p, edges, edges), highest_density(p, mass))
+        (ring,) = _contours(JointBins(p, edges, edges), highest_density(p, mass))
         radius = np.hypot(*ring.T).mean()
         assert radius == pytest.approx(0.3 * np.sqrt(-2 * np.log(1 - mass)), abs=0.06)
 
@@ -155,14 +155,14 @@ def test_a_posterior_at_the_border_is_closed_and_inside():
     edges = np.linspace(-1, 1, 5)
     p = np.zeros((4, 4))
     p[0, 3] = 1.0
-    (ring,) = _contours(Grid(p, edges, edges), 1.0)
+    (ring,) = _contours(JointBins(p, edges, edges), 1.0)
     assert (ring[0] == ring[-1]).all()
-    svg = plane(Grid(p, edges, edges)).svg()
+    svg = plane(JointBins(p, edges, edges)).svg()
     assert ElementTree.fromstring(svg) is not None
 
 
 def test_the_ellipse_holds_its_share():
-    one = Moments((0.2, -0.1), (0.3, 0.2), 0.6)
+    one = DrawnMoments((0.2, -0.1), (0.3, 0.2), 0.6)
     covariance = [[0.09, 0.036], [0.036, 0.04]]
     drawn = np.random.default_rng(1).multivariate_normal(one.mean, covariance, 40_000)
     inverse = np.linalg.inv(covariance)
