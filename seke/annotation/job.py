@@ -23,7 +23,7 @@ from seke.annotation.reuse import ReusedAnswers
 from seke.annotation.run_summary import RunSummary, spread_of
 from seke.annotation.several import addresses_of, check_several
 from seke.annotation.stopping_rules import rule_of
-from seke.console.infer_summary import RunSummary as Counts
+from seke.console.infer_summary import InferSummary
 from seke.console.infer_summary import limits_in_words
 from seke.datasets.images import view_of
 from seke.datasets.manifest import items_of
@@ -298,7 +298,7 @@ class Job:
         if by_question:
             self.annotator.session = mark_off_policy(self.annotator.session, self.folder / SAMPLES)
         session = self._with_thresholds(ledger)
-        counts, accepted, per_item = Counts(session.network.knowledge), Counter[str](), list[int]()
+        counts, accepted, per_item = InferSummary(session.network.knowledge), Counter[str](), list[int]()
         waiting = Counter[str]()
         with Writer(self.folder / POSTERIORS) as posterior_writer:
             for records in self.annotator.posteriors(self.items, ledger):
