@@ -23,8 +23,7 @@ from seke.annotation.reuse import ReusedAnswers
 from seke.annotation.run_summary import RunSummary, spread_of
 from seke.annotation.several import addresses_of, check_several
 from seke.annotation.stopping_rules import rule_of
-from seke.console.infer_summary import InferSummary
-from seke.console.infer_summary import limits_in_words
+from seke.console.infer_summary import InferSummary, limits_in_words
 from seke.datasets.images import view_of
 from seke.datasets.manifest import items_of
 from seke.files.atomic import write_file
