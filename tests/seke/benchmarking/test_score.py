@@ -75,14 +75,14 @@ def test_scores_are_those_of_scikit_learn_on_the_same_files(made):
     gold = [states.index(row["expression"]) for row in truth]
     p = np.array([list(record["expression"].values()) for record in records])
     assert list(records[0]["expression"]) == list(states)
-    said = p.argmax(1)
+    predicted = p.argmax(1)
     near = pytest.approx
-    assert value(card, "expression", "accuracy") == near(metrics.accuracy_score(gold, said), abs=1e-6)
+    assert value(card, "expression", "accuracy") == near(metrics.accuracy_score(gold, predicted), abs=1e-6)
     assert value(card, "expression", "balanced_accuracy") == near(
-        metrics.balanced_accuracy_score(gold, said), abs=1e-6
+        metrics.balanced_accuracy_score(gold, predicted), abs=1e-6
     )
     assert value(card, "expression", "macro_f1") == near(
-        metrics.f1_score(gold, said, average="macro"), abs=1e-6
+        metrics.f1_score(gold, predicted, average="macro"), abs=1e-6
     )
     shares = np.maximum(p[np.arange(len(p)), gold], 1e-6)
     assert value(card, "expression", "log_loss") == near(-np.log(shares).mean(), abs=1e-6)
@@ -90,13 +90,15 @@ def test_scores_are_those_of_scikit_learn_on_the_same_files(made):
         np.mean(((p - np.eye(len(states))[gold]) ** 2).sum(1)), abs=1e-6
     )
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        gold, said, labels=range(len(states)), zero_division=np.nan
+        gold, predicted, labels=range(len(states)), zero_division=np.nan
     )
-    for k, one in enumerate(card["variables"]["expression"]["classes"]):
-        assert one["gold"] == support[k]
+    for k, of_class in enumerate(card["variables"]["expression"]["classes"]):
+        assert of_class["gold"] == support[k]
         for key, wanted in (("precision", precision), ("recall", recall), ("f1", f1)):
-            assert (math.nan if one[key] is None else one[key]) == near(wanted[k], abs=1e-6, nan_ok=True)
-    table = metrics.confusion_matrix(gold, said, labels=range(len(states)))
+            assert (math.nan if of_class[key] is None else of_class[key]) == near(
+                wanted[k], abs=1e-6, nan_ok=True
+            )
+    table = metrics.confusion_matrix(gold, predicted, labels=range(len(states)))
     assert card["variables"]["expression"]["confusion"] == table.tolist()
     f1s = []
     for unit in UNITS:
@@ -132,14 +134,14 @@ def test_numbers_and_decisions_are_those_worked_from_the_records(made):
 def test_every_format_scores_the_same(made):
     wanted = only(seke.score(made / "p.jsonl", made / "truth.csv", **QUICK))
     for source in (made / "p.csv.gz", made / "p.parquet", records_of(made)):
-        found = only(seke.score(source, made / "truth.csv", **QUICK))
-        assert found | {"path": ""} == wanted | {"path": ""}
+        card = only(seke.score(source, made / "truth.csv", **QUICK))
+        assert card | {"path": ""} == wanted | {"path": ""}
 
 
 def test_the_order_of_predictions_does_not_matter(made):
     wanted = only(seke.score(made / "p.jsonl", made / "truth.csv", **QUICK))
-    found = only(seke.score(records_of(made)[::-1], made / "truth.csv", **QUICK))
-    assert found["variables"] == wanted["variables"]
+    card = only(seke.score(records_of(made)[::-1], made / "truth.csv", **QUICK))
+    assert card["variables"] == wanted["variables"]
 
 
 def test_probabilities_without_decisions_are_enough(made):
@@ -185,17 +187,17 @@ def test_refusals_are_told_by_gold_class(made):
     by_item = {record["item"]: record for record in kept}
     assert card["without_prediction"]["count"] == 25
     assert card["refusals"]["variable"] == "expression"
-    assert sum(one["refused_answers"] for one in card["refusals"]["classes"][:-1]) > 0
-    for one in card["refusals"]["classes"]:
-        own = [row["item"] for row in truth if one["class"] in ("all", row["expression"])]
-        found = [by_item[item] for item in own if item in by_item]
-        assert one["gold"] == len(own)
-        assert one["without_prediction"] == len(own) - len(found)
-        assert one["refused_items"] == sum(r["diagnostics"]["refused"] > 0 for r in found)
-        assert one["refused_answers"] == sum(r["diagnostics"]["refused"] for r in found)
-        assert one["answers"] == sum(r["diagnostics"]["samples"] for r in found)
+    assert sum(counts["refused_answers"] for counts in card["refusals"]["classes"][:-1]) > 0
+    for counts in card["refusals"]["classes"]:
+        items = [row["item"] for row in truth if counts["class"] in ("all", row["expression"])]
+        predicted = [by_item[item] for item in items if item in by_item]
+        assert counts["gold"] == len(items)
+        assert counts["without_prediction"] == len(items) - len(predicted)
+        assert counts["refused_items"] == sum(r["diagnostics"]["refused"] > 0 for r in predicted)
+        assert counts["refused_answers"] == sum(r["diagnostics"]["refused"] for r in predicted)
+        assert counts["answers"] == sum(r["diagnostics"]["samples"] for r in predicted)
         for decision in ("accept", "requery", "reject"):
-            assert one[decision] == sum(r["decision"]["item"] == decision for r in found)
+            assert counts[decision] == sum(r["decision"]["item"] == decision for r in predicted)
 
 
 def intervals(card):
@@ -230,14 +232,14 @@ def test_a_pair_is_compared_on_the_same_resamples(made):
     (back,) = seke.score(paths[::-1], made / "few.csv", **QUICK).facts["comparisons"]
     cards = seke.score(paths, made / "few.csv", **QUICK).facts["predictions"]
     for name, variable in there["variables"].items():
-        for score, found in variable["differences"].items():
+        for score, difference in variable["differences"].items():
             mirror = back["variables"][name]["differences"][score]
-            if found["value"] is not None:
-                assert found["value"] == pytest.approx(-mirror["value"], abs=2e-6)
+            if difference["value"] is not None:
+                assert difference["value"] == pytest.approx(-mirror["value"], abs=2e-6)
                 values = [value(card, name, score) for card in cards]
-                assert found["value"] == pytest.approx(values[1] - values[0], abs=2e-6)
-            if found["low"] is not None:
-                assert (found["low"], found["high"]) == pytest.approx(
+                assert difference["value"] == pytest.approx(values[1] - values[0], abs=2e-6)
+            if difference["low"] is not None:
+                assert (difference["low"], difference["high"]) == pytest.approx(
                     (-mirror["high"], -mirror["low"]), abs=2e-6
                 )
     accuracy = there["variables"]["expression"]["differences"]["accuracy"]
@@ -249,14 +251,14 @@ def test_a_pair_is_compared_on_the_same_resamples(made):
     assert there["levels"]["action_units"]["mean_f1"]["value"] < 0
     (same,) = seke.score([paths[0]] * 2, made / "few.csv", **QUICK).facts["comparisons"]
     for variable in same["variables"].values():
-        assert {found["value"] for found in variable["differences"].values()} <= {0, None}
+        assert {difference["value"] for difference in variable["differences"].values()} <= {0, None}
         assert variable.get("mcnemar", {"p": 1})["p"] == 1
 
 
 def test_only_items_that_both_have_are_compared(made):
     records = records_of(made)
-    (found,) = seke.score([records[:150], records[100:]], made / "truth.csv", **QUICK).facts["comparisons"]
-    assert found["items"] == 50
+    (pair,) = seke.score([records[:150], records[100:]], made / "truth.csv", **QUICK).facts["comparisons"]
+    assert pair["items"] == 50
     with pytest.raises(SekeError, match="have no item of gold in common"):
         seke.score([records[:100], records[100:]], made / "truth.csv", **QUICK)
 
@@ -275,8 +277,8 @@ def test_nothing_is_made_up_where_a_score_is_not_defined(made):
         ("AU1", "f1", "no item is positive in gold"),
         ("AU4", "balanced_accuracy", "all gold is of one class"),
     ):
-        found = card["variables"][variable]["scores"][score]
-        assert (found["value"], found["reason"]) == (None, reason)
+        interval = card["variables"][variable]["scores"][score]
+        assert (interval["value"], interval["reason"]) == (None, reason)
     means = card["levels"]["action_units"]["mean_f1"]
     assert means["over"] == ["AU4"]
     assert means["left_out"] == dict.fromkeys(("AU1", "AU2"), "no item is positive in gold")
@@ -306,17 +308,17 @@ def test_another_world_than_faces(tmp_path):
 
 
 def test_the_command_prints_text_or_json_and_draws(made, tmp_path):
-    found = run(
+    result = run(
         made / "p.jsonl", made / "worse.jsonl", made / "few.csv", "--bootstrap", 50, "--pictures", tmp_path
     )
-    assert found.exit_code == 0
-    assert "macro F1" in found.stdout
-    assert "exact McNemar p" in found.stdout
+    assert result.exit_code == 0
+    assert "macro F1" in result.stdout
+    assert "exact McNemar p" in result.stdout
     names = {path.name for path in tmp_path.iterdir()}
     kinds = ("confusion-expression", "reliability-expression", "reliability-binary", "numbers")
     assert names == {f"{kind}-{n}.png" for kind in kinds for n in (1, 2)} | {"risk-coverage.png"}
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
-    told, again = (
+    as_json, again = (
         run(
             made / "p.jsonl",
             made / "few.csv",
@@ -325,11 +327,11 @@ def test_the_command_prints_text_or_json_and_draws(made, tmp_path):
         )
         for folder in (tmp_path / "svg", tmp_path / "more")
     )
-    facts = json.loads(told.stdout, parse_constant=pytest.fail)
+    facts = json.loads(as_json.stdout, parse_constant=pytest.fail)
     assert facts["predictions"][0]["items"] == 250
     assert "points" in facts["predictions"][0]["variables"]["valence"]
     assert (tmp_path / "svg" / "numbers.svg").read_text("utf-8").count(">gold<") == 1
-    assert again.stdout == told.stdout
+    assert again.stdout == as_json.stdout
     for path in (tmp_path / "svg").iterdir():
         assert path.read_bytes() == (tmp_path / "more" / path.name).read_bytes()
     (tmp_path / "file").write_text("")
@@ -343,11 +345,11 @@ def test_either_side_may_come_from_standard_input(made):
     wanted = run(*files, "--bootstrap", 0).stdout.replace(str(files[0]), "-").replace(str(files[1]), "-")
     rows = "".join(json.dumps(row) + "\n" for row in labels_of(made))
     for arguments, text in ((("-", files[1]), files[0].read_text("utf-8")), ((files[0], "-"), rows)):
-        found = CliRunner().invoke(
+        result = CliRunner().invoke(
             main, ["bench", "score", *map(str, arguments), "--bootstrap", "0"], input=text
         )
-        assert found.exit_code == 0, found.stderr
-        shown = found.stdout
+        assert result.exit_code == 0, result.stderr
+        shown = result.stdout
         for name in ("<stdin>", *map(str, files)):
             shown = shown.replace(name, "-")
         assert shown == wanted
@@ -370,9 +372,9 @@ def test_items_of_no_group_are_groups_of_their_own(made):
 def test_items_on_one_side_are_told(made, tmp_path):
     gold = tmp_path / "gold.csv"
     gold.write_text("item,expression\nitem-000001,fear\nnobody,fear\nnowhere,anger\n")
-    found = run(made / "p.jsonl", gold)
-    assert found.exit_code == 0
-    assert found.stderr.replace(f"{made}/", "").splitlines() == [
+    result = run(made / "p.jsonl", gold)
+    assert result.exit_code == 0
+    assert result.stderr.replace(f"{made}/", "").splitlines() == [
         "p.jsonl: lacks 2 items of gold, such as 'nobody', 'nowhere'",
         "p.jsonl: 249 items that gold lacks, such as 'item-000000', 'item-000002', 'item-000003'",
     ]
@@ -446,11 +448,11 @@ def test_bad_input_is_refused(tmp_path, monkeypatch, name):
     record, gold, message = FAULTY[name]
     Path("p.jsonl").write_text(json.dumps(record or RECORD))
     Path("gold.jsonl").write_text(gold or '{"item": "a", "expression": "fear"}')
-    found = run("p.jsonl", "gold.jsonl")
-    assert (found.exit_code, found.stdout) == (2, "")
-    assert message in found.stderr
-    told = json.loads(run("p.jsonl", "gold.jsonl", "--json").stdout)
-    assert message in told["faults"][0]["message"]
+    result = run("p.jsonl", "gold.jsonl")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+    report = json.loads(run("p.jsonl", "gold.jsonl", "--json").stdout)
+    assert message in report["faults"][0]["message"]
 
 
 def test_bad_files_are_refused(tmp_path, monkeypatch):
@@ -473,12 +475,12 @@ def test_bad_files_are_refused(tmp_path, monkeypatch):
     ):
         if text is not None:
             Path(name).write_text(text)
-        found = run(name, "gold.csv")
-        assert (found.exit_code, found.stdout) == (2, "")
-        assert message in found.stderr
+        result = run(name, "gold.csv")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert message in result.stderr
     Path("p.jsonl").write_text(line)
-    found = run("p.jsonl", "gold.csv", "--groups", "subject")
-    assert (found.exit_code, found.stderr) == (
+    result = run("p.jsonl", "gold.csv", "--groups", "subject")
+    assert (result.exit_code, result.stderr) == (
         2,
         "gold.csv:1: subject: no such column; there are item, expression\n",
     )
@@ -498,10 +500,10 @@ def test_a_long_file_is_read_in_parts_as_one(tmp_path, monkeypatch, ending):
             writer.write(records)
         return read_predictions(f"p.{ending}", BASE)
 
-    found = read(rows)
-    assert found.items == tuple(row["item"] for row in rows)
-    np.testing.assert_array_equal(found.variables["AU1"].p, p)
-    np.testing.assert_array_equal(found.variables["AU1"].value, p >= 0.5)
+    predictions = read(rows)
+    assert predictions.items == tuple(row["item"] for row in rows)
+    np.testing.assert_array_equal(predictions.variables["AU1"].p, p)
+    np.testing.assert_array_equal(predictions.variables["AU1"].value, p >= 0.5)
     with pytest.raises(AnswerError) as caught:
         read([*rows, rows[1_200]])
     earlier = place.format(1_200 + first)
@@ -518,9 +520,9 @@ def test_labels_of_standard_input_are_read_to_their_end(monkeypatch):
     rows = [{"item": f"i{i}", "AU1": i % 2} for i in range(1_234)]
     text = "".join(json.dumps(row) + "\n" for row in rows)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
-    found = read_predictions("-", BASE)
-    assert found.items == tuple(row["item"] for row in rows)
-    np.testing.assert_array_equal(found.variables["AU1"].value, [row["AU1"] for row in rows])
+    predictions = read_predictions("-", BASE)
+    assert predictions.items == tuple(row["item"] for row in rows)
+    np.testing.assert_array_equal(predictions.variables["AU1"].value, [row["AU1"] for row in rows])
 
 
 @pytest.mark.slow
@@ -555,22 +557,22 @@ def test_a_thousand_resamples_of_a_large_set_take_seconds(tmp_path):
 def test_the_level_is_told_as_it_was_given(made, tmp_path):
     page = tmp_path / "s.html"
     given = ["--bootstrap", 20, "--level", 0.975, "--html", page]
-    found = run(made / "p.jsonl", made / "few.csv", *given)
-    assert "intervals: 97.5%, 20 bootstrap resamples" in found.stdout
+    result = run(made / "p.jsonl", made / "few.csv", *given)
+    assert "intervals: 97.5%, 20 bootstrap resamples" in result.stdout
     assert "its 97.5% interval" in page.read_text("utf-8")
 
 
 def test_a_value_that_is_only_inferred_is_read_and_is_not_accepted(made, tmp_path):
     """In every format; it scores as any value that is open."""
-    found = records_of(made)
+    records = records_of(made)
     names = ("AU1", "AU12")
     for word in ("inferred", "reject"):
-        for one in found[::2]:
+        for record in records[::2]:
             for name in names:
-                one["decision"]["levels"][name] |= {"decision": word, "basis": None}
+                record["decision"]["levels"][name] |= {"decision": word, "basis": None}
         for ending in ("jsonl", "csv", "parquet"):
             with Writer(tmp_path / f"{word}.{ending}") as writer:
-                writer.write(found)
+                writer.write(records)
     for ending in ("jsonl", "csv", "parquet"):
         inferred, opened = (
             read_predictions(tmp_path / f"{word}.{ending}", seke.knowledge())
@@ -581,6 +583,6 @@ def test_a_value_that_is_only_inferred_is_read_and_is_not_accepted(made, tmp_pat
             assert not accepted[::2].any()
             assert accepted.tolist() == opened.variables[name].accepted.tolist()
             assert inferred.variables[name].value.tolist() == opened.variables[name].value.tolist()
-    found[0]["decision"]["levels"]["AU1"]["decision"] = "guessed"
+    records[0]["decision"]["levels"]["AU1"]["decision"] = "guessed"
     with pytest.raises(AnswerError, match="allowed are accept, requery, reject, inferred"):
-        read_predictions(found, seke.knowledge())
+        read_predictions(records, seke.knowledge())

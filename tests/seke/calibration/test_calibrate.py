@@ -22,9 +22,9 @@ def folder(tmp_path_factory):
 
 
 def run(*args, status=0):
-    found = CliRunner().invoke(main, list(args))
-    assert found.exit_code == status, found.output
-    return found
+    result = CliRunner().invoke(main, list(args))
+    assert result.exit_code == status, result.output
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -34,23 +34,23 @@ def calibrated(folder):
 
 
 def test_the_overlay_is_used_as_knowledge(folder, calibrated):
-    base, mine = seke.knowledge(), seke.knowledge(folder / "mine.yaml")
+    base, fitted = seke.knowledge(), seke.knowledge(folder / "mine.yaml")
     path = "observers.gpt-4o.categorical.expression.settled.neutral.neutral"
-    told = base.observers["gpt-4o"].labels["expression"].confusion[0][0]
-    assert mine.numbers[path].value != told
-    assert not any(".expression.confusion." in number for number in mine.numbers if "gpt-4o" in number)
-    assert mine.numbers[path].source.startswith("fit-")
-    assert "observers.gpt-4o.categorical.expression.n.neutral" in mine.numbers
-    assert mine.sources[mine.numbers[path].source].cite.startswith("seke calibrate")
+    declared = base.observers["gpt-4o"].labels["expression"].confusion[0][0]
+    assert fitted.numbers[path].value != declared
+    assert not any(".expression.confusion." in number for number in fitted.numbers if "gpt-4o" in number)
+    assert fitted.numbers[path].source.startswith("fit-")
+    assert "observers.gpt-4o.categorical.expression.n.neutral" in fitted.numbers
+    assert fitted.sources[fitted.numbers[path].source].cite.startswith("seke calibrate")
     records = list(seke.infer(folder / "s.jsonl", folder / "mine.yaml"))
     assert len(records) == 80
 
 
 def test_the_summary_says_what_moved_and_what_cannot_be_told(calibrated):
-    said = calibrated.output
-    assert "gpt-4o.carry: no item has two of its readings" in said
-    assert "unanimous but wrong: expression" in said
-    assert "categorical.expression.repeat" in said
+    summary = calibrated.output
+    assert "gpt-4o.carry: no item has two of its readings" in summary
+    assert "unanimous but wrong: expression" in summary
+    assert "categorical.expression.repeat" in summary
 
 
 def test_a_trace_is_read_by_arviz(folder, calibrated):
@@ -67,24 +67,24 @@ def test_a_trace_is_read_by_arviz(folder, calibrated):
 
 def test_the_same_seed_gives_the_same_overlay(folder, calibrated):
     given = [str(folder / "s.jsonl"), "--gold", str(folder / "gold.csv"), "--json"]
-    found = json.loads(run("calibrate", *given, "-o", str(folder / "again.yaml")).stdout)
+    facts = json.loads(run("calibrate", *given, "-o", str(folder / "again.yaml")).stdout)
     assert (folder / "again.yaml").read_text() == (folder / "mine.yaml").read_text()
-    assert {"path", "prior", "value", "sd"} <= set(found["numbers"][0])
-    assert found["gold"]["expression"] == 80
+    assert {"path", "prior", "value", "sd"} <= set(facts["numbers"][0])
+    assert facts["gold"]["expression"] == 80
 
 
 def test_too_little_gold_for_a_guarantee_says_how_much_lacks(folder):
     given = [str(folder / "s.jsonl"), "--gold", str(folder / "gold.csv"), "--alpha", "0.05"]
-    found = run("calibrate", *given, "-o", str(folder / "sure.yaml"), status=1)
-    assert "too little gold for any guarantee" in found.output
+    result = run("calibrate", *given, "-o", str(folder / "sure.yaml"), status=1)
+    assert "too little gold for any guarantee" in result.output
     assert seke.knowledge(folder / "sure.yaml").guarantee is not None
 
 
 def test_what_exists_is_not_written_over(folder, calibrated):
     before = (folder / "mine.yaml").read_text()
-    found = run("calibrate", str(folder / "s.jsonl"), "-o", str(folder / "mine.yaml"), status=2)
-    assert "exists already" in found.output
-    assert "--force" in found.output
+    result = run("calibrate", str(folder / "s.jsonl"), "-o", str(folder / "mine.yaml"), status=2)
+    assert "exists already" in result.output
+    assert "--force" in result.output
     assert (folder / "mine.yaml").read_text() == before
 
 
@@ -100,24 +100,24 @@ def test_what_exists_is_not_written_over(folder, calibrated):
 def test_bad_gold_is_refused_and_nothing_is_written(folder, tmp_path, table, message):
     (tmp_path / "gold.csv").write_text(table)
     given = ["calibrate", str(folder / "s.jsonl"), "--gold", str(tmp_path / "gold.csv")]
-    found = run(*given, "-o", str(tmp_path / "out.yaml"), status=2)
-    assert message in found.output
+    result = run(*given, "-o", str(tmp_path / "out.yaml"), status=2)
+    assert message in result.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gold.csv"]
 
 
 def test_without_gold_one_observer_tells_nothing_of_the_truth(folder, tmp_path):
-    found = seke.calibrate([folder / "s.jsonl"])
-    assert any("neither gold" in reason for reason in found.untold.values())
-    assert not [entry for entry in found.entries if {"confusion", "settled"} & set(entry.keys)]
-    assert any("no gold" in warning for warning in found.warnings)
+    calibration = seke.calibrate([folder / "s.jsonl"])
+    assert any("neither gold" in reason for reason in calibration.untold.values())
+    assert not [entry for entry in calibration.entries if {"confusion", "settled"} & set(entry.keys)]
+    assert any("no gold" in warning for warning in calibration.warnings)
 
 
 def test_a_class_without_an_example_is_named(folder, tmp_path):
     rows = (folder / "gold.csv").read_text().splitlines()
     kept = [row for row in rows if ",fear," not in row and not row.endswith(",fear")]
     (tmp_path / "gold.csv").write_text("\n".join(kept) + "\n")
-    found = seke.calibrate([folder / "s.jsonl"], gold=tmp_path / "gold.csv")
-    assert any("no item has gold expression fear" in warning for warning in found.warnings)
+    calibration = seke.calibrate([folder / "s.jsonl"], gold=tmp_path / "gold.csv")
+    assert any("no item has gold expression fear" in warning for warning in calibration.warnings)
 
 
 def test_kinds_of_reading_that_were_tried_are_told(tmp_path):
@@ -131,9 +131,10 @@ def test_kinds_of_reading_that_were_tried_are_told(tmp_path):
         "--types",
         "--json",
     ]
-    (one,) = json.loads(run(*given, "-o", str(tmp_path / "mine.yaml")).stdout)["types"]
-    assert (one["observer"], one["variable"], one["kinds"]) == ("gpt-4o", "expression", ["easy", "hard"])
+    (trial,) = json.loads(run(*given, "-o", str(tmp_path / "mine.yaml")).stdout)["types"]
+    assert (trial["observer"], trial["variable"]) == ("gpt-4o", "expression")
+    assert trial["kinds"] == ["easy", "hard"]
     # They were made up of one kind.
-    assert one["items"] == 110
-    assert not one["kept"]
-    assert one["gain"] < 2 * one["gain_se"]
+    assert trial["items"] == 110
+    assert not trial["kept"]
+    assert trial["gain"] < 2 * trial["gain_se"]

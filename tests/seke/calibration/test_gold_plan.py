@@ -25,7 +25,7 @@ PLANTS = Path(__file__).parents[3] / "examples" / "plants" / "knowledge"
 @pytest.fixture(scope="module")
 def plants():
     base = seke.knowledge(PLANTS)
-    samples = [one for part in seke.simulate(base, 200, draws=4, seed=3) for one in part.samples]
+    samples = [sample for part in seke.simulate(base, 200, draws=4, seed=3) for sample in part.samples]
     return base, samples
 
 
@@ -43,19 +43,19 @@ def test_what_is_said_to_be_enough_mostly_certifies_and_a_quarter_of_it_does_not
     simulated = SimulatedPopulation.of(session, answers, Gold({}))
     rng = np.random.default_rng(77)
 
-    def passes(one, amount):
-        level, often = simulated.levels[one.variable], 0
+    def passes(need, amount):
+        level, often = simulated.levels[need.variable], 0
         for _ in range(30):
             chosen = rng.integers(0, len(answers.items), amount)
-            mine = type(level)(level.accepted[chosen], level.value[chosen], level.risk[chosen])
+            level_of_chosen = type(level)(level.accepted[chosen], level.value[chosen], level.risk[chosen])
             # Drawn from the posterior itself, not from the risks: another way to the same errors.
-            states = simulated.session.inference.posterior(answers).marginals[one.variable]
+            states = simulated.session.inference.posterior(answers).marginals[need.variable]
             drawn = (rng.random(amount)[:, None] > np.cumsum(states[chosen], axis=1)[:, :-1]).sum(1)
             made = certify(
                 base,
-                {one.variable: mine},
+                {need.variable: level_of_chosen},
                 simulated.allowed[chosen],
-                Gold({one.variable: drawn.astype(float)}),
+                Gold({need.variable: drawn.astype(float)}),
                 split(amount, None, 1 / 3, rng),
                 alpha=0.2,
                 # Alone it would have all of delta; here its part of what all values share.
@@ -64,29 +64,31 @@ def test_what_is_said_to_be_enough_mostly_certifies_and_a_quarter_of_it_does_not
                 design=design_of(base, simulated.stages),
                 made="",
             )
-            often += any(c.threshold is not None for c in made.certificates if c.value == one.value)
+            often += any(c.threshold is not None for c in made.certificates if c.value == need.value)
         return often / 30
 
     hopeful = [
-        one for one in plan.requirements if one.amounts[0] and base.variables[one.variable].kind == "binary"
+        need
+        for need in plan.requirements
+        if need.amounts[0] and base.variables[need.variable].kind == "binary"
     ]
     assert hopeful
-    one = min(hopeful, key=lambda one: one.amounts[0])
-    assert passes(one, one.amounts[0]) > 0.6
-    if one.amounts[0] > 4 * AMOUNTS[0]:
-        assert passes(one, one.amounts[0] // 4) < 0.8
+    need = min(hopeful, key=lambda need: need.amounts[0])
+    assert passes(need, need.amounts[0]) > 0.6
+    if need.amounts[0] > 4 * AMOUNTS[0]:
+        assert passes(need, need.amounts[0] // 4) < 0.8
 
 
 @pytest.mark.slow
 def test_more_errors_need_more_gold_and_more_promise_too(plants, plan):
     base, samples = plants
-    some = [one for one in plan.requirements if one.amounts[0]]
+    some = [need for need in plan.requirements if need.amounts[0]]
     assert some
-    assert all(one.amounts[1] is None or one.amounts[1] >= one.amounts[0] for one in some)
-    strict = {(one.variable, one.value): one for one in plan_gold(samples, base, alpha=0.1).requirements}
-    for one in some:
-        amount = strict[one.variable, one.value].amounts[0]
-        assert amount is None or amount >= one.amounts[0]
+    assert all(need.amounts[1] is None or need.amounts[1] >= need.amounts[0] for need in some)
+    strict = {(need.variable, need.value): need for need in plan_gold(samples, base, alpha=0.1).requirements}
+    for need in some:
+        amount = strict[need.variable, need.value].amounts[0]
+        assert amount is None or amount >= need.amounts[0]
 
 
 def test_rows_are_by_the_formula(plants, plan):
@@ -95,11 +97,11 @@ def test_rows_are_by_the_formula(plants, plan):
     observations = Session.open(base).inference.observations
     index = list(base.observers).index("app")
     for row in plan.rows:
-        one = base.observers[row.observer].labels[row.variable]
-        rows = one.confusion
+        model = base.observers[row.observer].labels[row.variable]
+        rows = model.confusion
         if base.variables[row.variable].kind == "categorical":
             rows = observations.kernels[index, row.variable].mix
-        right = rows[one.answers.index(row.state)][one.answers.index(row.state)]
+        right = rows[model.answers.index(row.state)][model.answers.index(row.state)]
         assert row.right == pytest.approx(right)
         n = right * (1 - right) / row.sd**2 - 1
         assert n > 1
@@ -141,21 +143,21 @@ def test_gold_that_shows_more_errors_than_stated_is_believed(plants):
 def test_the_command_writes_nothing_and_is_read_by_programs(plants, plan, tmp_path):
     _, samples = plants
     path = tmp_path / "s.jsonl"
-    path.write_text("".join(json.dumps(one) + "\n" for one in samples))
+    path.write_text("".join(json.dumps(sample) + "\n" for sample in samples))
     given = ["calibrate", str(path), "-k", str(PLANTS), "--plan", "--alpha", "0.2"]
-    found = CliRunner().invoke(main, [*given, "--json"])
-    assert found.exit_code == 0, found.output
-    facts = json.loads(found.stdout)
+    result = CliRunner().invoke(main, [*given, "--json"])
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)
     assert facts["items"] == 200
     assert facts["wrong_as_stated_times"] == list(ERROR_INFLATION)
     assert {"variable", "value", "decided", "wrong", "amounts", "coverage"} == set(facts["certificates"][0])
-    assert [one["amounts"] for one in facts["certificates"]] == [
-        list(one.amounts) for one in plan.requirements
+    assert [certificate["amounts"] for certificate in facts["certificates"]] == [
+        list(requirement.amounts) for requirement in plan.requirements
     ]
-    told = text_of(plan)
-    assert "Gold for certificates: at most 20 % wrong" in told
-    assert "imagined from stated risks alone" in told
-    assert [one.name for one in tmp_path.iterdir()] == ["s.jsonl"]
+    text = text_of(plan)
+    assert "Gold for certificates: at most 20 % wrong" in text
+    assert "imagined from stated risks alone" in text
+    assert [written.name for written in tmp_path.iterdir()] == ["s.jsonl"]
     refused = CliRunner().invoke(main, ["calibrate", str(path)])
     assert refused.exit_code == 2
     assert "-o OVERLAY.yaml" in refused.output

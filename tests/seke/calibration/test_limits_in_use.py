@@ -94,18 +94,18 @@ def test_a_calibration_records_what_it_was_made_from(tried, calibrated):
     base = seke.knowledge(output)
     (record,) = base.fits
     assert record.name == facts["record"]["name"]
-    readings = {(one.observer, one.question): one for one in record.readings}
+    readings = {(reading.observer, reading.question): reading for reading in record.readings}
     asked = {(row["observer"], row["question"]) for row in map(json.loads, _lines(tried / "samples.jsonl"))}
     assert set(readings) == asked
-    assert {(one.least, one.most) for one in record.readings} == {(2, 2)}
-    told = [one for one in record.readings if base.root in one.gold]
-    assert all(one.gold_items(base.root) == 150 for one in told)
+    assert {(reading.least, reading.most) for reading in record.readings} == {(2, 2)}
+    with_gold = [reading for reading in record.readings if base.root in reading.gold]
+    assert all(reading.gold_items(base.root) == 150 for reading in with_gold)
     # The threshold is cautious: of the draws of the fit four in five keep the limit.
-    (threshold,) = [one for one in record.thresholds if one.variable == base.root]
+    (threshold,) = [threshold for threshold in record.thresholds if threshold.variable == base.root]
     assert threshold.limit == 0.1
     assert threshold.mean <= 0.1
     assert base.policy.thresholds[base.root][0] == threshold.risk
-    assert any(one.variable == base.root for one in record.adaptive_thresholds)
+    assert any(threshold.variable == base.root for threshold in record.adaptive_thresholds)
 
 
 def _lines(path):

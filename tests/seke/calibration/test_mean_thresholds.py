@@ -79,7 +79,7 @@ def attempt_of(search, share, keys):
 def alone(searched):
     """Share of the limits -> what comes of it, found on its own."""
     search, _, asked = searched
-    keys = {(one.variable, one.value) for one in asked}
+    keys = {(threshold.variable, threshold.value) for threshold in asked}
     return {share: attempt_of(search, share, keys if share < 1 else ()) for share in SHARES}
 
 
@@ -132,22 +132,22 @@ def test_each_end_is_judged_once_and_every_aim_as_on_its_own(fitted, searched, a
     answers = fitted[2]
     shares, replays = search.replays()
     assert shares == SHARES
-    stack, rows = distinct_ends([(found.answers, found.taken) for found in replays])
-    ends = {taken for found in replays for taken in found.taken}
+    stack, rows = distinct_ends([(replayed.answers, replayed.taken) for replayed in replays])
+    ends = {taken for replayed in replays for taken in replayed.taken}
     assert len(stack.items) == len(ends) < len(SHARES) * ITEMS
     np.testing.assert_array_equal(rows[0], np.arange(ITEMS))
-    for found, row in zip(replays, rows, strict=True):
-        np.testing.assert_array_equal(stack.samples[row], found.answers.samples)
+    for replayed, row in zip(replays, rows, strict=True):
+        np.testing.assert_array_equal(stack.samples[row], replayed.answers.samples)
     whole = _Ends.of(search.session, search.draws, answers).thresholds(np.arange(ITEMS))
-    for found, expected in ((asked, best(list(alone.values()))), (plain, whole)):
-        assert len(found) == len(expected) > 0
-        for one, other in zip(found, expected, strict=True):
+    for thresholds, expected in ((asked, best(list(alone.values()))), (plain, whole)):
+        assert len(thresholds) == len(expected) > 0
+        for threshold, other in zip(thresholds, expected, strict=True):
             values = {
                 name: pytest.approx(value, abs=1e-12)
-                for name, value in vars(one).items()
+                for name, value in vars(threshold).items()
                 if isinstance(value, float)
             }
-            assert vars(other) == {**vars(one), **values}
+            assert vars(other) == {**vars(threshold), **values}
 
 
 def test_a_threshold_keeps_its_limit_on_the_items_on_which_it_was_found(searched):
@@ -227,9 +227,9 @@ def test_an_accepted_item_is_asked_on_until_its_risk_is_aimed_at(fitted):
     accepted = [
         in_use(search, Threshold(root, Threshold.ANY, LIMIT, risk, 0, 0, 0.0, 0.05))
         .asking()
-        .levels(found.answers)[root]
+        .levels(replayed.answers)[root]
         .accepted
-        for risk, found in ((0.05, low), (0.4, high))
+        for risk, replayed in ((0.05, low), (0.4, high))
     ]
     assert (accepted[0] <= accepted[1]).all()
     assert accepted[0].sum() < accepted[1].sum()

@@ -34,8 +34,8 @@ class Said:
 
 def seke(*args: str, stdin: bytes = b"") -> Said:
     """Run the command in this process, which is faster; an exception other than SystemExit is a fault."""
-    found = CliRunner(catch_exceptions=False).invoke(main, args, input=stdin)
-    return Said(found.exit_code, found.stdout_bytes, found.stderr_bytes)
+    result = CliRunner(catch_exceptions=False).invoke(main, args, input=stdin)
+    return Said(result.exit_code, result.stdout_bytes, result.stderr_bytes)
 
 
 def seke_apart(folder: Path, stdout: int, **settings: str) -> subprocess.CompletedProcess[bytes]:
@@ -64,19 +64,19 @@ def lines(path: Path, *records: dict[str, object]) -> None:
 
 
 def test_records_go_to_standard_output_and_messages_to_standard_error(folder: Path) -> None:
-    found = seke("infer", "s.jsonl")
-    assert found.returncode == 0
-    assert [json.loads(line)["item"] for line in found.stdout.splitlines()] == ["a", "b"]
-    assert found.stderr.startswith(b"2 samples of 2 items: ")
-    assert b"\x1b" not in found.stdout + found.stderr
+    result = seke("infer", "s.jsonl")
+    assert result.returncode == 0
+    assert [json.loads(line)["item"] for line in result.stdout.splitlines()] == ["a", "b"]
+    assert result.stderr.startswith(b"2 samples of 2 items: ")
+    assert b"\x1b" not in result.stdout + result.stderr
 
 
 def test_bad_input_leaves_status_2_one_message_and_the_old_file(folder: Path) -> None:
     (folder / "out.jsonl").write_text("kept", encoding="utf-8")
     before = sorted(path.name for path in folder.iterdir())
-    found = seke("infer", "s.jsonl", "bad.jsonl", "-o", "out.jsonl")
-    assert (found.returncode, found.stdout) == (2, b"")
-    assert found.stderr == b"bad.jsonl:2: observer: no such observer: 'gpt4o'; did you mean gpt-4o?\n"
+    result = seke("infer", "s.jsonl", "bad.jsonl", "-o", "out.jsonl")
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert result.stderr == b"bad.jsonl:2: observer: no such observer: 'gpt4o'; did you mean gpt-4o?\n"
     assert (folder / "out.jsonl").read_text(encoding="utf-8") == "kept"
     assert sorted(path.name for path in folder.iterdir()) == before
 
@@ -99,15 +99,15 @@ def test_bad_input_leaves_status_2_one_message_and_the_old_file(folder: Path) ->
     ],
 )
 def test_a_wrong_argument_is_named(folder: Path, args: list[str], message: str) -> None:
-    found = seke("infer", *args)
-    assert (found.returncode, found.stdout, found.stderr.decode()) == (2, b"", message)
+    result = seke("infer", *args)
+    assert (result.returncode, result.stdout, result.stderr.decode()) == (2, b"", message)
 
 
 def test_usage_errors_leave_status_2(folder: Path) -> None:
     assert seke("infer").returncode == 2
-    found = seke("infre")
-    assert found.returncode == 2
-    assert b"infer" in found.stderr
+    result = seke("infre")
+    assert result.returncode == 2
+    assert b"infer" in result.stderr
     assert seke("--version").stdout.startswith(b"seke")
 
 
@@ -124,8 +124,8 @@ def test_every_format_holds_every_item(folder: Path) -> None:
     from pyarrow import parquet
 
     for name in ("o.jsonl.gz", "o.csv", "o.parquet"):
-        found = seke("infer", "s.jsonl", "-o", name)
-        assert (found.returncode, found.stdout) == (0, b"")
+        result = seke("infer", "s.jsonl", "-o", name)
+        assert (result.returncode, result.stdout) == (0, b"")
     with gzip.open(folder / "o.jsonl.gz", "rt", encoding="utf-8") as file:
         assert [json.loads(line)["item"] for line in file] == ["a", "b"]
     with (folder / "o.csv").open(encoding="utf-8", newline="") as file:
@@ -137,9 +137,9 @@ def test_every_format_holds_every_item(folder: Path) -> None:
 
 def test_sorted_refuses_an_item_that_comes_back(folder: Path) -> None:
     lines(folder / "mixed.jsonl", SAMPLE, REFUSED, {**SAMPLE, "draw": 1})
-    found = seke("infer", "mixed.jsonl", "--sorted", "-o", "out.jsonl")
-    assert found.returncode == 2
-    assert found.stderr.startswith(b"mixed.jsonl:3: item: 'a' was closed already")
+    result = seke("infer", "mixed.jsonl", "--sorted", "-o", "out.jsonl")
+    assert result.returncode == 2
+    assert result.stderr.startswith(b"mixed.jsonl:3: item: 'a' was closed already")
     assert not (folder / "out.jsonl").exists()
     gathered = seke("infer", "mixed.jsonl")
     assert [json.loads(line)["item"] for line in gathered.stdout.splitlines()] == ["a", "b"]
@@ -148,16 +148,16 @@ def test_sorted_refuses_an_item_that_comes_back(folder: Path) -> None:
 def test_a_reader_that_goes_away_leaves_no_traceback(folder: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    found = seke_apart(folder, writing)
+    result = seke_apart(folder, writing)
     os.close(writing)
-    assert (found.returncode, found.stderr) == (1, b"")
+    assert (result.returncode, result.stderr) == (1, b"")
 
 
 def test_a_place_that_cannot_be_written_is_a_message(folder: Path) -> None:
     (folder / "dir.jsonl").mkdir()
-    found = seke("infer", "s.jsonl", "-o", "dir.jsonl")
-    assert (found.returncode, found.stdout) == (2, b"")
-    assert found.stderr == b"dir.jsonl: is a directory; name a file\n"
+    result = seke("infer", "s.jsonl", "-o", "dir.jsonl")
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert result.stderr == b"dir.jsonl: is a directory; name a file\n"
 
 
 @pytest.mark.parametrize("width", [80, 200])
@@ -166,11 +166,11 @@ def test_a_terminal_gets_a_table_that_fits(folder: Path, width: int) -> None:
     fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
-    found = seke_apart(folder, theirs, NO_COLOR="1", TERM="xterm")
+    result = seke_apart(folder, theirs, NO_COLOR="1", TERM="xterm")
     os.close(theirs)
     printed = os.read(ours, 100_000).decode()
     os.close(ours)
-    assert found.returncode == 0
+    assert result.returncode == 0
     assert not re.search(r"\x1b\[[0-9;]*(3[0-7]|4[0-7])m", printed)
     table = re.sub(r"\x1b\[[0-9;]*m", "", printed)
     assert all(word in table for word in ("item", "expression", "decision", "refused"))
@@ -242,12 +242,12 @@ def test_equal_joint_answers_do_not_pile_up(label):
     [("foo", "Expected one of cpu, cuda"), ("cuda:99", "")],
 )
 def test_a_device_that_is_not_there_is_refused(device: str, reason: str) -> None:
-    found = seke("infer", str(EXAMPLE), "--device", device)
-    assert (found.returncode, found.stdout) == (2, b"")
-    assert found.stderr.decode().startswith(f"torch cannot compute on device '{device}' here ({reason}")
-    assert found.stderr.count(b"\n") == 1
+    result = seke("infer", str(EXAMPLE), "--device", device)
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert result.stderr.decode().startswith(f"torch cannot compute on device '{device}' here ({reason}")
+    assert result.stderr.count(b"\n") == 1
 
 
 def test_threads_change_no_answer() -> None:
-    one, two = (seke("infer", str(EXAMPLE), "--threads", n) for n in "12")
-    assert one.stdout == two.stdout
+    one_thread, two_threads = (seke("infer", str(EXAMPLE), "--threads", n) for n in "12")
+    assert one_thread.stdout == two_threads.stdout

@@ -62,7 +62,7 @@ def row(lines, item):
 def test_the_weakest_basis_counts_in_any_order(bases, random):
     weakest = weakest_basis(bases)
     assert weakest in bases
-    assert all(BASES.index(weakest) <= BASES.index(one) for one in bases)
+    assert all(BASES.index(weakest) <= BASES.index(basis) for basis in bases)
     random.shuffle(bases)
     assert weakest_basis([None, *bases]) == weakest
 
@@ -99,7 +99,7 @@ def test_accepted_items_on_declared_numbers_are_marked_at_any_width(base, record
         if decision["item"] == "accept":
             # As much of a name as the narrowest table shows.
             name = record["item"][:11]
-            (line,) = (one for one in lines if one.startswith(name))
+            (line,) = (line for line in lines if line.startswith(name))
             assert ("accept*" in line) == declared
             marked += declared
     assert marked == sum(summary.items_by_basis[basis] for basis in UNCALIBRATED) > 1
@@ -109,27 +109,27 @@ def test_accepted_items_on_declared_numbers_are_marked_at_any_width(base, record
 
 
 def test_a_table_without_such_items_has_no_legend(base, records):
-    kept = [one for one in records if one["item"] in ("human-coder", "all-refused", "one-answer")]
+    kept = [record for record in records if record["item"] in ("human-coder", "all-refused", "one-answer")]
     lines, _ = table(base, kept)
     assert not any("*" in line for line in lines)
     assert " accept " in row([f"{line} " for line in lines], "human-coder")
 
 
 def test_what_nobody_looked_at_is_told_from_what_is_blank(base, records):
-    (record,) = (one for one in records if one["item"] == "afraid-brows")
+    (record,) = (record for record in records if record["item"] == "afraid-brows")
     levels = record["decision"]["levels"]
     inferred = [name for name, level in levels.items() if level["decision"] == "inferred"]
     assert inferred == ["arousal"]
     lines, summary = table(base, [record], 200)
-    why = row(lines, "afraid-brows").partition("accept*")[2]
-    assert why.strip().endswith("; inferred: arousal")
-    assert "blank: valence" in why
+    reasons = row(lines, "afraid-brows").partition("accept*")[2]
+    assert reasons.strip().endswith("; inferred: arousal")
+    assert "blank: valence" in reasons
     assert summary.inferred == 1
     assert "1 values were looked at by nobody: they are inferred, not accepted" in summary.notes()
 
 
 def test_values_that_rest_on_less_than_their_item_are_named(base, records):
-    (record,) = (one for one in records if one["item"] == "agreement")
+    (record,) = (record for record in records if record["item"] == "agreement")
     bases = {"expression": "calibrated", "AU1": "calibrated", "AU2": "another design", "AU12": "certified"}
     lines, summary = table(base, [changed(record, bases)], 300)
     line = row(lines, "agreement")
@@ -142,7 +142,7 @@ def test_values_that_rest_on_less_than_their_item_are_named(base, records):
 
 
 def test_bases_are_counted_apart(base, records):
-    (record,) = (one for one in records if one["item"] == "agreement")
+    (record,) = (record for record in records if record["item"] == "agreement")
     others = ("certified", "calibrated", "another design", "declared")
     parts = [changed(record, {"expression": basis}) | {"item": basis} for basis in others]
     _, summary = table(base, parts)

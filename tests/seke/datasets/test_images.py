@@ -47,13 +47,13 @@ def test_a_picture_is_turned_upright_and_says_nothing_of_itself(tmp_path):
     exif[0x010E] = "SECRET"
     path = tmp_path / "a.jpg"
     halves().save(path, exif=exif, comment=b"SECRET", icc_profile=b"SECRET" * 30)
-    found = picture_of(path, FACE)
-    assert (found.width, found.height) == (60, 100)
-    assert near(seen(found).getpixel((30, 10)), RED)
-    assert near(seen(found).getpixel((30, 90)), BLUE)
-    assert b"SECRET" not in found.data
-    assert b"Exif" not in found.data
-    assert picture_of(path, FACE).digest == found.digest
+    picture = picture_of(path, FACE)
+    assert (picture.width, picture.height) == (60, 100)
+    assert near(seen(picture).getpixel((30, 10)), RED)
+    assert near(seen(picture).getpixel((30, 90)), BLUE)
+    assert b"SECRET" not in picture.data
+    assert b"Exif" not in picture.data
+    assert picture_of(path, FACE).digest == picture.digest
 
 
 def test_a_picture_is_made_small_but_not_large(tmp_path):
@@ -68,9 +68,9 @@ def test_a_picture_is_made_small_but_not_large(tmp_path):
 
 def test_a_box_is_cut_out_with_its_margin_within_the_picture(tmp_path):
     halves((100, 60)).save(tmp_path / "a.png")
-    found = picture_of(tmp_path / "a.png", FACE, Box(60, 20, 20, 20))
-    assert (found.width, found.height) == (40, 40)
-    assert near(seen(found).getpixel((20, 20)), BLUE)
+    picture = picture_of(tmp_path / "a.png", FACE, Box(60, 20, 20, 20))
+    assert (picture.width, picture.height) == (40, 40)
+    assert near(seen(picture).getpixel((20, 20)), BLUE)
     at_the_edge = picture_of(tmp_path / "a.png", FACE, Box(80, 40, 20, 20))
     assert (at_the_edge.width, at_the_edge.height) == (30, 30)
     with pytest.raises(PictureError, match="its box leaves fewer"):
@@ -79,8 +79,8 @@ def test_a_box_is_cut_out_with_its_margin_within_the_picture(tmp_path):
 
 def test_a_region_of_the_box_is_enlarged(tmp_path):
     halves((100, 60)).save(tmp_path / "a.png")
-    found = picture_of(tmp_path / "a.png", FACE, Box(60, 20, 40, 40), "brows")
-    assert (found.width, found.height) == (200, 100)
+    picture = picture_of(tmp_path / "a.png", FACE, Box(60, 20, 40, 40), "brows")
+    assert (picture.width, picture.height) == (200, 100)
     # Without a box nobody knows where the brows are.
     assert picture_of(tmp_path / "a.png", FACE, None, "brows").height == 120
 
@@ -268,11 +268,11 @@ def test_a_manifest_says_what_is_known(folder, base, kind):
         import pyarrow.parquet
 
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
-    one, two = items_of([path], base)
-    assert (one.name, one.group, one.box) == ("one", "s1", Box(5, 6, 50, 40))
-    assert one.labels == {"expression": "fear", "AU1": True, "valence": -0.5}
-    assert (two.name, two.labels, two.box) == ("sub/a", {}, None)
-    (record,) = seke.infer([label_sample(one, base, "dataset-label")], base)
+    first, second = items_of([path], base)
+    assert (first.name, first.group, first.box) == ("one", "s1", Box(5, 6, 50, 40))
+    assert first.labels == {"expression": "fear", "AU1": True, "valence": -0.5}
+    assert (second.name, second.labels, second.box) == ("sub/a", {}, None)
+    (record,) = seke.infer([label_sample(first, base, "dataset-label")], base)
     assert record["expression"]["fear"] > 0.9
 
 
@@ -282,12 +282,12 @@ def test_all_faults_of_a_manifest_come_at_once(folder, base):
     )
     with pytest.raises(AnswerError) as error:
         items_of([folder / "m.csv"], base)
-    said = str(error.value)
-    assert "m.csv:2: path: '../x.jpg' leads out of the manifest's folder" in said
-    assert "m.csv:3: expression: no such state: 'joy'" in said
-    assert "m.csv:4: a box needs all of left, top, width, height" in said
-    assert "m.csv:5: path: '/etc/passwd' leads out" in said
-    assert "m.csv:6: path: is missing" in said
+    message = str(error.value)
+    assert "m.csv:2: path: '../x.jpg' leads out of the manifest's folder" in message
+    assert "m.csv:3: expression: no such state: 'joy'" in message
+    assert "m.csv:4: a box needs all of left, top, width, height" in message
+    assert "m.csv:5: path: '/etc/passwd' leads out" in message
+    assert "m.csv:6: path: is missing" in message
 
 
 def test_unknown_columns_have_a_hint(folder, base):

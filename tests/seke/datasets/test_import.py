@@ -98,22 +98,22 @@ def affectnet(folder):
 
 
 def affectnet_files(folder):
-    for part, stem, told in (
+    for part, stem, labels in (
         ("train_set", "0", ("1", "0.5", "-0.25")),
         ("train_set", "12", ("7", "-2.0", "-2.0")),
         ("val_set", "0", (np.int64(0), np.float64(0.0), np.float64(0.1))),
     ):
         picture(folder / part / f"images/{stem}.jpg")
         (folder / part / "annotations").mkdir(exist_ok=True)
-        for kind, value in zip(("exp", "val", "aro"), told, strict=True):
+        for kind, value in zip(("exp", "val", "aro"), labels, strict=True):
             np.save(folder / part / f"annotations/{stem}_{kind}.npy", np.array(value))
         np.save(folder / part / f"annotations/{stem}_lnd.npy", np.zeros(136))
 
 
 def disfa(folder, first=1):
-    for unit, told in ((1, (0, 1, 2, 3)), (26, (5, 0, 0, 0))):
+    for unit, levels in ((1, (0, 1, 2, 3)), (26, (5, 0, 0, 0))):
         path = folder / f"ActionUnit_Labels/SN001/SN001_au{unit}.txt"
-        text(path, *(f"{frame},{level}" for frame, level in enumerate(told, 1)))
+        text(path, *(f"{frame},{level}" for frame, level in enumerate(levels, 1)))
     for frame in range(3):
         picture(folder / f"frames/SN001/{frame + first}.jpg")
 
@@ -165,52 +165,52 @@ def read(tmp_path):
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         (make or LAYOUTS[name])(folder)
-        found = import_set(name, folder, folder / "manifest.csv", **options)
-        return rows(folder / "manifest.csv"), found
+        summary = import_set(name, folder, folder / "manifest.csv", **options)
+        return rows(folder / "manifest.csv"), summary
 
     return made
 
 
 def test_ckplus_has_the_peak_frame_with_all_units(read):
-    found, told = read("ckplus")
-    peak = found["ckplus/cohn-kanade-images/S005/001/S005_001_00000011"]
+    by_item, summary = read("ckplus")
+    peak = by_item["ckplus/cohn-kanade-images/S005/001/S005_001_00000011"]
     assert known(peak) == {"expression": "disgust"} | {
         unit: str(int(unit in ("AU9", "AU17"))) for unit in UNITS
     }
     assert (peak["group"], peak["source"]) == ("ckplus/S005", "ckplus")
     # AU27 stands where AU26 would, and so says nothing of it.
-    other = known(found["ckplus/cohn-kanade-images/S010/002/S010_002_00000014"])
+    other = known(by_item["ckplus/cohn-kanade-images/S010/002/S010_002_00000014"])
     assert other == {unit: str(int(unit == "AU25")) for unit in UNITS if unit != "AU26"}
-    assert told.left_out == {"labels without a picture": 1}
-    assert (told.items, told.groups, told.active["AU25"]) == (2, 2, 1)
+    assert summary.left_out == {"labels without a picture": 1}
+    assert (summary.items, summary.groups, summary.active["AU25"]) == (2, 2, 1)
 
 
 def test_ckplus_offers_the_first_frame_as_neutral(read):
-    found, told = read("ckplus", neutral=True)
-    assert known(found["ckplus/cohn-kanade-images/S005/001/S005_001_00000001"]) == {"expression": "neutral"}
-    assert told.items == 3
+    by_item, summary = read("ckplus", neutral=True)
+    assert known(by_item["ckplus/cohn-kanade-images/S005/001/S005_001_00000001"]) == {"expression": "neutral"}
+    assert summary.items == 3
 
 
 def test_rafdb_has_its_seven_classes(read):
-    found, told = read("rafdb")
-    states = [found[f"rafdb/Image/aligned/train_0000{k}_aligned"]["expression"] for k in range(1, 7)]
+    by_item, summary = read("rafdb")
+    states = [by_item[f"rafdb/Image/aligned/train_0000{k}_aligned"]["expression"] for k in range(1, 7)]
     assert states == ["surprise", "fear", "disgust", "happiness", "sadness", "anger"]
-    assert {row["group"] for row in found.values()} == {""}
-    assert told.left_out == {"labels without a picture": 1}
+    assert {row["group"] for row in by_item.values()} == {""}
+    assert summary.left_out == {"labels without a picture": 1}
     only, _ = read("rafdb", only="*/test_*")
     assert list(only) == ["rafdb/Image/aligned/test_0001_aligned"]
 
 
 def test_affectnet_lists_have_boxes_and_leave_out_what_is_no_expression(read):
-    found, told = read("affectnet")
+    by_item, summary = read("affectnet")
     images = "affectnet/Manually_Annotated_Images"
-    assert list(found) == [f"{images}/{name}" for name in ("1/a", "1/b", "1/e", "2/g")]
-    happy = found[f"{images}/1/a"]
+    assert list(by_item) == [f"{images}/{name}" for name in ("1/a", "1/b", "1/e", "2/g")]
+    happy = by_item[f"{images}/1/a"]
     assert known(happy) == {"expression": "happiness", "valence": "0.7", "arousal": "0.1"}
     assert [float(happy[side]) for side in ("left", "top", "width", "height")] == [1, 2, 17, 18]
-    assert not found[f"{images}/1/b"]["left"]
-    assert known(found[f"{images}/1/e"]) == {"expression": "neutral"}
-    assert told.left_out == {
+    assert not by_item[f"{images}/1/b"]["left"]
+    assert known(by_item[f"{images}/1/e"]) == {"expression": "neutral"}
+    assert summary.left_out == {
         "of class 'uncertain'": 1,
         "of class 'none'": 1,
         "labels without a picture": 1,
@@ -221,8 +221,8 @@ def test_affectnet_lists_have_boxes_and_leave_out_what_is_no_expression(read):
 
 
 def test_affectnet_files_are_read_with_text_or_numbers_in_them(read):
-    found, _ = read("affectnet", affectnet_files)
-    assert {item: known(row) for item, row in found.items()} == {
+    by_item, _ = read("affectnet", affectnet_files)
+    assert {item: known(row) for item, row in by_item.items()} == {
         "affectnet/train_set/images/0": {"expression": "happiness", "valence": "0.5", "arousal": "-0.25"},
         "affectnet/train_set/images/12": {"expression": "contempt"},
         "affectnet/val_set/images/0": {"expression": "neutral", "valence": "0.0", "arousal": "0.1"},
@@ -230,52 +230,52 @@ def test_affectnet_files_are_read_with_text_or_numbers_in_them(read):
 
 
 def test_a_class_that_the_base_lacks_leaves_the_other_levels(read):
-    found, told = read("affectnet", knowledge=SEVEN)
-    contempt = found["affectnet/Manually_Annotated_Images/1/b"]
+    by_item, summary = read("affectnet", knowledge=SEVEN)
+    contempt = by_item["affectnet/Manually_Annotated_Images/1/b"]
     assert (contempt["expression"], contempt["valence"]) == ("", "-0.5")
-    assert told.left_out["labels 'contempt', which the base lacks"] == 1
+    assert summary.left_out["labels 'contempt', which the base lacks"] == 1
 
 
 @pytest.mark.parametrize(("threshold", "active"), [(1, "011"), (2, "001"), (3, "000")])
 def test_disfa_units_count_from_a_threshold_on(read, threshold, active):
-    found, told = read("disfa", threshold=threshold)
-    assert list(found) == [f"disfa/frames/SN001/{k}" for k in (1, 2, 3)]
-    assert "".join(row["AU1"] for row in found.values()) == active
-    assert [row["AU26"] for row in found.values()] == ["1", "0", "0"]
-    assert told.left_out == {"labels without a picture": 1}
-    assert set(told.labelled) == {"AU1", "AU26"}
+    by_item, summary = read("disfa", threshold=threshold)
+    assert list(by_item) == [f"disfa/frames/SN001/{k}" for k in (1, 2, 3)]
+    assert "".join(row["AU1"] for row in by_item.values()) == active
+    assert [row["AU26"] for row in by_item.values()] == ["1", "0", "0"]
+    assert summary.left_out == {"labels without a picture": 1}
+    assert set(summary.labelled) == {"AU1", "AU26"}
 
 
 def test_disfa_frames_that_count_from_0_are_shifted_and_that_is_told(read):
-    found, told = read("disfa", lambda folder: disfa(folder, first=0))
-    assert [row["AU1"] for row in found.values()] == ["0", "0", "1"]
-    assert "picture 0 is frame 1" in told.notes[0]
+    by_item, summary = read("disfa", lambda folder: disfa(folder, first=0))
+    assert [row["AU1"] for row in by_item.values()] == ["0", "0", "1"]
+    assert "picture 0 is frame 1" in summary.notes[0]
 
 
 def test_bp4d_has_9_as_unknown_and_finds_pictures_by_number(read):
-    found, told = read("bp4d")
-    assert {item: known(row) for item, row in found.items()} == {
+    by_item, summary = read("bp4d")
+    assert {item: known(row) for item, row in by_item.items()} == {
         "bp4d/2D+3D/F001/T1/0021": {"AU1": "1", "AU2": "0", "AU26": "1"},
         "bp4d/2D+3D/F001/T1/0023": {"AU1": "0", "AU2": "1"},
         "bp4d/2D+3D/M002/T8/001": {"AU1": "0", "AU2": "0", "AU26": "0"},
     }
-    assert {row["group"] for row in found.values()} == {"bp4d/F001", "bp4d/M002"}
-    assert told.left_out == {"frames of which nothing is known": 1, "labels without a picture": 1}
+    assert {row["group"] for row in by_item.values()} == {"bp4d/F001", "bp4d/M002"}
+    assert summary.left_out == {"frames of which nothing is known": 1, "labels without a picture": 1}
 
 
 def test_affwild2_puts_levels_together_frame_by_frame(read):
-    found, told = read("affwild2")
+    by_item, summary = read("affwild2")
     images = "affwild2/cropped_aligned"
-    assert known(found[f"{images}/v1_left/00001"]) == {
+    assert known(by_item[f"{images}/v1_left/00001"]) == {
         "expression": "happiness",
         "valence": "0.5",
         "arousal": "0.25",
     }
-    assert known(found[f"{images}/v2/00001"])["AU12"] == "1"
-    assert "AU25" not in known(found[f"{images}/v2/00001"])
-    assert {row["group"] for row in found.values()} == {"affwild2/v1", "affwild2/v2"}
-    assert len(found) == 2
-    assert told.left_out == {
+    assert known(by_item[f"{images}/v2/00001"])["AU12"] == "1"
+    assert "AU25" not in known(by_item[f"{images}/v2/00001"])
+    assert {row["group"] for row in by_item.values()} == {"affwild2/v1", "affwild2/v2"}
+    assert len(by_item) == 2
+    assert summary.left_out == {
         "labels 'other', which the base lacks": 1,
         "frames of which nothing is known": 3,
         "labels without a picture": 1,
@@ -295,29 +295,29 @@ def test_a_stride_keeps_each_nth_frame(tmp_path_factory, every, frames):
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_a_manifest_is_read_by_annotate_and_is_a_label_table(read, tmp_path, name):
-    found, told = read(name)
+    by_item, summary = read(name)
     manifest = tmp_path / name / "manifest.csv"
     items = items_of([manifest], BASE)
-    assert [item.name for item in items] == list(found)
+    assert [item.name for item in items] == list(by_item)
     assert {item.source for item in items} == {name}
     assert all(item.path.is_file() for item in items)
     table = read_labels(manifest, BASE, "group", "source")
     assert set(table.sources) == {name}
-    assert sum(map(len, (item.labels for item in items))) == sum(told.labelled.values())
+    assert sum(map(len, (item.labels for item in items))) == sum(summary.labelled.values())
     if name == "rafdb":
         options = ["--run", str(tmp_path / "run"), "--scripted", "--dry-run", "--json"]
         forecast = CliRunner().invoke(main, ["annotate", str(manifest), *options])
         assert forecast.exit_code == 0, forecast.output
-        assert json.loads(forecast.stdout.splitlines()[-1])["items"] == len(found)
+        assert json.loads(forecast.stdout.splitlines()[-1])["items"] == len(by_item)
 
 
 @pytest.mark.parametrize("ending", [".csv.gz", ".jsonl"])
 def test_other_formats_hold_the_same(read, tmp_path, ending):
-    found, _ = read("affectnet")
+    by_item, _ = read("affectnet")
     folder = tmp_path / "affectnet"
     import_set("affectnet", folder, folder / f"m{ending}")
     assert items_of([folder / f"m{ending}"], BASE) == items_of([folder / "manifest.csv"], BASE)
-    assert len(found) == 4
+    assert len(by_item) == 4
 
 
 BAD = {
@@ -359,10 +359,10 @@ def test_bad_lines_are_told_with_their_places_and_nothing_is_written(tmp_path, n
         (folder / "annotations/VA_Set/Validation_Set/v1_left.txt").unlink()
     path, content, wanted = BAD[name]
     text(folder / path, content)
-    with pytest.raises(AnswerError) as met:
+    with pytest.raises(AnswerError) as error:
         import_set(name, folder, folder / "manifest.csv")
-    assert f"{folder / path}{wanted}" in str(met.value)
-    assert not [one for one in folder.iterdir() if one.is_file()]
+    assert f"{folder / path}{wanted}" in str(error.value)
+    assert not [written for written in folder.iterdir() if written.is_file()]
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -427,13 +427,13 @@ def test_a_pickle_is_not_loaded(read):
 
 def test_the_command_says_what_was_left_out(tmp_path):
     affectnet(tmp_path)
-    found = CliRunner().invoke(
+    result = CliRunner().invoke(
         main, ["import", "affectnet", str(tmp_path), "-o", str(tmp_path / "m.csv"), "--json"]
     )
-    assert found.exit_code == 0, found.output
-    assert "left out: 1 of class 'uncertain', such as" in found.stderr
-    assert "does not tell whose they are" in found.stderr
-    assert json.loads(found.stdout)["items"] == 4
+    assert result.exit_code == 0, result.output
+    assert "left out: 1 of class 'uncertain', such as" in result.stderr
+    assert "does not tell whose they are" in result.stderr
+    assert json.loads(result.stdout)["items"] == 4
     bad = CliRunner().invoke(main, ["import", "bp4d", str(tmp_path), "-o", str(tmp_path / "m.csv")])
     assert (bad.exit_code, "has no folder AUCoding" in bad.stderr) == (2, True)
 
@@ -441,9 +441,9 @@ def test_the_command_says_what_was_left_out(tmp_path):
 def test_what_the_sets_code_is_what_the_base_knows():
     sets = source_sets()
     assert set(sets) == set(LAYOUTS)
-    scored = [set(members) for one in sets.values() for members in one.scores.values()]
+    scored = [set(members) for source_set in sets.values() for members in source_set.scores.values()]
     assert set().union(*scored) == set(UNITS)
     states = set(BASE.variables["expression"].states)
-    for one in sets.values():
-        assert set(one.expressions.values()) - states <= {"none", "uncertain", "no face", "other"}
-        assert set(one.drop) <= set(one.expressions.values())
+    for source_set in sets.values():
+        assert set(source_set.expressions.values()) - states <= {"none", "uncertain", "no face", "other"}
+        assert set(source_set.drop) <= set(source_set.expressions.values())

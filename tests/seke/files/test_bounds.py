@@ -75,9 +75,9 @@ def test_a_parquet_bomb_is_a_fault(bombs, reader):
 def test_records_of_predictions_are_not_kept(tmp_path):
     """As Python values these are 16 KB each, more than the bound together."""
     path, extra = tmp_path / "p.jsonl", ",".join(["0.5"] * 500)
-    rest = f'"action_units": {{"AU1": 0.5}}, "extra": [{extra}]}}\n'
+    remaining_fields = f'"action_units": {{"AU1": 0.5}}, "extra": [{extra}]}}\n'
     with path.open("w") as file:
-        file.writelines(f'{{"item": "i{i}", {rest}' for i in range(13_000))
+        file.writelines(f'{{"item": "i{i}", {remaining_fields}' for i in range(13_000))
     code = "import seke; from seke.benchmarking.predictions import read_predictions as read; "
     assert report_of(f"{code}print(len(read(path, seke.knowledge()).items))", path) == "13000"
 

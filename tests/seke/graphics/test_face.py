@@ -55,12 +55,12 @@ probabilities = st.fixed_dictionaries({}, optional={unit: st.floats(0, 1) for un
 
 def ways(before, after):
     (x0, y0), (x1, y1) = before, after
-    found = set()
+    directions = set()
     if abs(y1 - y0) > 0.4:
-        found.add(DOWN if y1 > y0 else UP)
+        directions.add(DOWN if y1 > y0 else UP)
     if abs(x1 - x0) > 0.4:
-        found.add("out" if x1 > x0 else "in")
-    return found
+        directions.add("out" if x1 > x0 else "in")
+    return directions
 
 
 def svg(units, **given):
@@ -68,7 +68,7 @@ def svg(units, **given):
 
 
 def path_of(drawn, name):
-    (path,) = [one for one in drawn if one.get("data-name") == name]
+    (path,) = [element for element in drawn if element.get("data-name") == name]
     numbers = [float(part) for part in path.get("d").split() if part not in "MLCQZ"]
     return np.array(numbers).reshape(-1, 2)
 
@@ -88,9 +88,9 @@ def test_a_unit_carries_its_landmarks_the_way_of_facs(unit):
 def test_a_unit_moves_nothing_but_what_the_table_says(unit):
     moved = landmarks({unit: 1.0})
     followers = set(face_table()["between"])
-    told = set(face_table()["units"][unit]["moves"])
-    assert {name for name in REST if moved[name] != REST[name]} - followers <= told | {
-        name for pair in face_table()["apart"] for name in pair if set(pair) & told
+    landmarks_of_unit = set(face_table()["units"][unit]["moves"])
+    assert {name for name in REST if moved[name] != REST[name]} - followers <= landmarks_of_unit | {
+        name for pair in face_table()["apart"] for name in pair if set(pair) & landmarks_of_unit
     }
 
 
@@ -101,12 +101,12 @@ def test_smile_and_frown_and_stretch_part_the_corner():
 
 
 @given(probabilities, st.sampled_from(UNITS), st.floats(0, 1), st.floats(0, 1))
-def test_the_more_probable_the_farther_whatever_else_is_active(others, unit, one, other):
-    less, more = sorted((one, other))
+def test_the_more_probable_the_farther_whatever_else_is_active(others, unit, first, second):
+    less, more = sorted((first, second))
     for name, expected in FACS[unit].items():
         # Edges that meet push each other, such as those of lips that part and are pressed at once.
-        rest = {} if any(name in pair for pair in face_table()["apart"]) else others
-        drawn = [landmarks({**rest, unit: p})[name] for p in (0.0, less, more)]
+        other_units = {} if any(name in pair for pair in face_table()["apart"]) else others
+        drawn = [landmarks({**other_units, unit: p})[name] for p in (0.0, less, more)]
         for (x0, y0), (x1, y1) in itertools.pairwise(drawn):
             assert UP not in expected or y1 <= y0 + 1e-9
             assert DOWN not in expected or y1 >= y0 - 1e-9
@@ -131,16 +131,16 @@ def test_both_sides_are_alike(units):
     def across(points):
         return points * (-1, 1) + (240, 0)
 
-    drawn = {one.get("data-name"): one for one in svg(units) if one.get("data-name")}
-    for name, one in drawn.items():
+    drawn = {element.get("data-name"): element for element in svg(units) if element.get("data-name")}
+    for name, element in drawn.items():
         stem, _, side = name.rpartition("-")
-        other = drawn.get(f"{stem}-{'right' if side == 'left' else 'left'}", one)
-        mine, theirs = (
-            corners(across(path_of([one], name))),
-            corners(path_of([other], other.get("data-name"))),
+        opposite = drawn.get(f"{stem}-{'right' if side == 'left' else 'left'}", element)
+        mirrored, expected = (
+            corners(across(path_of([element], name))),
+            corners(path_of([opposite], opposite.get("data-name"))),
         )
-        assert len(mine) == len(theirs), name
-        assert all(np.abs(theirs - point).max(1).min() < 0.021 for point in mine), name
+        assert len(mirrored) == len(expected), name
+        assert all(np.abs(expected - point).max(1).min() < 0.021 for point in mirrored), name
 
 
 @given(probabilities)
@@ -150,9 +150,9 @@ def test_edges_never_cross_and_all_stays_on_the_sheet(units):
     assert places["lower_edge"][1] >= places["upper_edge"][1] - 1e-9
     assert places["lower_lid"][1] >= places["upper_lid"][1] - 1e-9
     width, height = face_table()["size"]
-    for one in svg(units):
-        if one.get("data-name"):
-            points = path_of([one], one.get("data-name"))
+    for element in svg(units):
+        if element.get("data-name"):
+            points = path_of([element], element.get("data-name"))
             assert (points >= -1).all()
             assert (points <= (width + 1, height + 1)).all()
 
@@ -168,20 +168,22 @@ def test_prototypes_are_told_apart():
         name: np.array(list(landmarks({f"AU{unit}": 1.0 for unit in units}).values()))
         for name, units in PROTOTYPES.items()
     }
-    for one, other in itertools.combinations(faces, 2):
-        away = np.hypot(*(faces[one] - faces[other]).T)
+    for emotion, other_emotion in itertools.combinations(faces, 2):
+        away = np.hypot(*(faces[emotion] - faces[other_emotion]).T)
         # Of a face 176 pixels wide at least three landmarks are elsewhere by what one sees at a glance.
-        assert (away > 5).sum() >= 3, (one, other, np.sort(away)[-4:])
+        assert (away > 5).sum() >= 3, (emotion, other_emotion, np.sort(away)[-4:])
 
 
 def test_every_unit_alone_is_told_from_rest_and_from_every_other():
     def strokes(units):
-        return {one.get("data-name"): (one.get("d"), one.get("opacity")) for one in svg(units)}
+        return {
+            element.get("data-name"): (element.get("d"), element.get("opacity")) for element in svg(units)
+        }
 
     drawn = {unit: strokes({unit: 1.0}) for unit in UNITS} | {"rest": strokes({})}
-    for one, other in itertools.combinations(drawn, 2):
-        names = set(drawn[one]) | set(drawn[other])
-        assert sum(drawn[one].get(name) != drawn[other].get(name) for name in names) >= 3
+    for unit_name, other_name in itertools.combinations(drawn, 2):
+        names = set(drawn[unit_name]) | set(drawn[other_name])
+        assert sum(drawn[unit_name].get(name) != drawn[other_name].get(name) for name in names) >= 3
 
 
 def test_what_is_not_known_is_at_rest():

@@ -41,8 +41,8 @@ DRAWS = 3
 
 def made(count, seed, draws=DRAWS, **given):
     parts = list(simulate(MACHINE, count, questions=["walk"], draws=draws, seed=seed, **given))
-    samples = [one for part in parts for one in part.samples]
-    return samples, [one for part in parts for one in part.truth]
+    samples = [sample for part in parts for sample in part.samples]
+    return samples, [row for part in parts for row in part.truth]
 
 
 def gold_of(base, truth):
@@ -98,14 +98,16 @@ def overlay(folder, guarantee, name="certified.yaml", more="", base=MACHINE):
 def folder(tmp_path, monkeypatch, guarantee):
     monkeypatch.chdir(tmp_path)
     for name, samples in (("new", made(60, 2)[0]), ("fewer", made(60, 3, draws=2)[0])):
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in samples), "utf-8")
+        (tmp_path / f"{name}.jsonl").write_text(
+            "".join(json.dumps(sample) + "\n" for sample in samples), "utf-8"
+        )
     overlay(tmp_path, guarantee)
     return tmp_path
 
 
 def seke(*args):
-    found = CliRunner(catch_exceptions=False).invoke(main, ["infer", *map(str, args)])
-    return found.exit_code, found.stdout, found.stderr
+    result = CliRunner(catch_exceptions=False).invoke(main, ["infer", *map(str, args)])
+    return result.exit_code, result.stdout, result.stderr
 
 
 def records(text):
@@ -114,22 +116,22 @@ def records(text):
 
 def answer_odds(base, path):
     """The log-odds that the answers about each binary variable alone give, by item and variable."""
-    inference, found = Session.open(base).inference, {}
+    inference, odds_by_item = Session.open(base).inference, {}
     for answers in answers_from(records(path.read_text()), base):
         odds = inference.posterior(answers).answer_odds
         for i, item in enumerate(answers.items):
-            found[item] = {name: float(column[i]) for name, column in odds.items()}
-    return found
+            odds_by_item[item] = {name: float(column[i]) for name, column in odds.items()}
+    return odds_by_item
 
 
 def test_what_is_accepted_is_certified_and_by_its_threshold(folder, guarantee):
     assert guarantee.certified
     assert guarantee.failed
-    thresholds = {(one.variable, one.value): one.threshold for one in guarantee.certificates}
+    thresholds = {(c.variable, c.value): c.threshold for c in guarantee.certificates}
     status, out, err = seke("new.jsonl", "-k", "certified.yaml")
     assert status == 0
     base, seen = knowledge(MACHINE), set()
-    plain = {one["item"]: one for one in infer("new.jsonl", MACHINE)}
+    plain = {record["item"]: record for record in infer("new.jsonl", MACHINE)}
     odds = answer_odds(base, folder / "new.jsonl")
     for record in records(out):
         decision = record["decision"]
@@ -145,8 +147,8 @@ def test_what_is_accepted_is_certified_and_by_its_threshold(folder, guarantee):
             may = level["origin"] == "seen" and not conflict
             if isinstance(value, bool):
                 # A binary value needs evidence of its own besides.
-                told = odds[record["item"]][name] * (1 if value else -1)
-                may &= told >= np.log(base.policy.evidence) - 1e-9
+                log_odds = odds[record["item"]][name] * (1 if value else -1)
+                may &= log_odds >= np.log(base.policy.evidence) - 1e-9
             accepted = threshold is not None and level["risk"] <= threshold + 5e-7 and may
             assert (level["decision"] == "accept") == level["certified"] == accepted
             assert (level["basis"] == "certified") == accepted
@@ -177,7 +179,7 @@ def test_what_is_accepted_of_new_items_is_right_often_enough(guarantee):
                     "within" if base.variables[name].kind == "interval" else str(level["value"]).lower(),
                 )
                 counts.setdefault(key, []).append(off)
-    assert counts.keys() == {(one.variable, one.value) for one in guarantee.certified}
+    assert counts.keys() == {(certificate.variable, certificate.value) for certificate in guarantee.certified}
     for wrong in counts.values():
         assert np.mean(wrong) <= 0.15 + 2 * np.sqrt(0.15 * 0.85 / len(wrong))
 
@@ -230,7 +232,7 @@ def test_items_answered_otherwise_are_not_covered(folder):
         "with (extra: 2 answers, then at least 3); they are decided as without it"
     )
     *covered, extra = records(out)
-    assert all(one["decision"]["guarantee"]["holds"] for one in covered)
+    assert all(record["decision"]["guarantee"]["holds"] for record in covered)
     assert extra["decision"]["guarantee"]["why"] == "2 answers, then at least 3"
     (plain,) = infer(other, MACHINE)
     for name, level in extra["decision"]["levels"].items():
@@ -241,12 +243,12 @@ def test_a_terminal_is_told_in_words(folder):
     status, _, err = seke("fewer.jsonl", "-k", "certified.yaml", "--explain", "item-000003")
     assert status == 1
     assert err.endswith("the guarantee is refused: 2 answers, then at least 3\n")
-    said = {
+    phrases = {
         True: "is within the certified threshold",
         False: "is not certified",
         None: "is over the limit",
     }
-    met = set()
+    kinds = set()
     for record in infer("new.jsonl", "certified.yaml"):
         level = record["decision"]["levels"]["wear"]
         if level["risk"] == 0 or (
@@ -254,59 +256,61 @@ def test_a_terminal_is_told_in_words(folder):
         ):
             continue
         kind = True if level["certified"] else False if level["threshold"] is None else None
-        if kind not in met:
+        if kind not in kinds:
             text = str(explain("new.jsonl", record["item"], "certified.yaml"))
-            assert said[kind] in " ".join(text.split()), record["item"]
-            met.add(kind)
-    assert len(met) >= 2
+            assert phrases[kind] in " ".join(text.split()), record["item"]
+            kinds.add(kind)
+    assert len(kinds) >= 2
 
 
 # Designs.
 
 
 def answers(*samples, base):
-    rows = [{"observer": "fitter", "question": "walk", "draw": i} | one for i, one in enumerate(samples)]
-    (found,) = answers_from(rows, base)
-    assert isinstance(found, Answers)
-    return found
+    rows = [
+        {"observer": "fitter", "question": "walk", "draw": i} | sample for i, sample in enumerate(samples)
+    ]
+    (batch,) = answers_from(rows, base)
+    assert isinstance(batch, Answers)
+    return batch
 
 
 def test_a_design_is_who_was_asked_what_and_how_often():
     base = knowledge(MACHINE)
-    told = {"reports": {"wear": "worn"}}
+    worn = {"reports": {"wear": "worn"}}
     listen, refused = {"question": "listen", "reports": {"noisy": True}}, {"status": "refused"}
-    found = answers(
-        {"item": "a", **told},
-        {"item": "a", **told},
+    batch = answers(
+        {"item": "a", **worn},
+        {"item": "a", **worn},
         {"item": "a", **listen},
-        {"item": "b", **told},
+        {"item": "b", **worn},
         {"item": "b", **refused},
         {"item": "b", **listen},
         base=base,
     )
-    design = design_of(base, [found])
+    design = design_of(base, [batch])
     assert (design.least, design.most, design.adaptive) == (3, 3, False)
     # The refused answer of b does not make one answer enough.
     assert design.readings == (Asked("fitter", "walk", "face", 2, 2), Asked("fitter", "listen", "face", 1, 1))
-    assert mismatches(design, base, found) == ["", ""]
+    assert mismatches(design, base, batch) == ["", ""]
     other = answers(
-        {"item": "a", **told},
-        {"item": "a", **told},
-        {"item": "a", **told},
-        {"item": "b", **told},
-        {"item": "b", "observer": "logbook", **told},
+        {"item": "a", **worn},
+        {"item": "a", **worn},
+        {"item": "a", **worn},
+        {"item": "b", **worn},
+        {"item": "b", "observer": "logbook", **worn},
         {"item": "b", **listen},
-        {"item": "c", **told},
+        {"item": "c", **worn},
         {"item": "c", **listen, "view": "back"},
         {"item": "c", **listen},
         {"item": "d", **listen},
         {"item": "d", **listen},
         {"item": "d", **refused},
-        {"item": "e", **told},
+        {"item": "e", **worn},
         {"item": "e", **refused},
         {"item": "e", **refused},
-        {"item": "f", **told},
-        {"item": "f", **told},
+        {"item": "f", **worn},
+        {"item": "f", **worn},
         {"item": "f", **listen},
         {"item": "f", **refused},
         base=base,
@@ -319,12 +323,12 @@ def test_a_design_is_who_was_asked_what_and_how_often():
         "",  # What was refused may have been any of the answers.
         "4 answers, then at most 3",
     ]
-    adaptive = design_of(base, [found], adaptive=True)
-    assert mismatches(adaptive, base, answers({"item": "a", **told}, base=base)) == [""]
-    assert mismatches(design, base, answers({"item": "a", **told}, base=base)) == [
+    adaptive = design_of(base, [batch], adaptive=True)
+    assert mismatches(adaptive, base, answers({"item": "a", **worn}, base=base)) == [""]
+    assert mismatches(design, base, answers({"item": "a", **worn}, base=base)) == [
         "1 answer, then at least 3"
     ]
-    one_question = answers({"item": "a", **told}, {"item": "a", **told}, base=base)
+    one_question = answers({"item": "a", **worn}, {"item": "a", **worn}, base=base)
     assert mismatches(replace(design, least=2), base, one_question) == ["lacks fitter, listen, face"]
     with pytest.raises(ValueError, match="at least one item"):
         design_of(base, [])
@@ -333,8 +337,8 @@ def test_a_design_is_who_was_asked_what_and_how_often():
 def test_questions_about_one_variable_count_each():
     base = knowledge(MACHINE)
     names = ("hot", "noisy", "shaking")
-    found = answers(*({"item": "a", "question": "check", "reports": {n: True}} for n in names), base=base)
-    assert design_of(base, [found]).readings == (Asked("fitter", "check", "face", 3, 3),)
+    batch = answers(*({"item": "a", "question": "check", "reports": {n: True}} for n in names), base=base)
+    assert design_of(base, [batch]).readings == (Asked("fitter", "check", "face", 3, 3),)
 
 
 # When it is made.
@@ -348,10 +352,10 @@ def test_a_table_of_all_values_and_a_line(guarantee):
     head, *rows = console.export_text().splitlines()
     assert head.split()[:4] == ["value", "accepted", "at", "risk"]
     assert len(rows) == len(guarantee.certificates) == 13
-    for row, one in zip(rows, guarantee.certificates, strict=True):
-        assert row.startswith(listed([one]))
+    for row, certificate in zip(rows, guarantee.certificates, strict=True):
+        assert row.startswith(listed([certificate]))
         lacks = any(word in row for word in ("more right ones", "too many wrong", "never met"))
-        assert (one.threshold is None) == lacks
+        assert (certificate.threshold is None) == lacks
     count = len(guarantee.certified)
     assert verdict(guarantee).startswith(f"{count} of 13 values certified: at most 13 % wrong, all at once")
 
@@ -359,8 +363,8 @@ def test_a_table_of_all_values_and_a_line(guarantee):
 def test_too_little_gold_says_how_much_is_missing():
     few = certified_with(knowledge(MACHINE), *made(60, 5), alpha=0.05)
     assert few.certified == ()
-    said = verdict(few)
-    assert said.startswith("too little gold for any guarantee (at most 5 % wrong")
-    tried = max(sum(one.share > 0 for one in few.certificates), 1)
-    assert f"at least {fewest(0.05, 0.1 / tried)} accepted items" in said
-    assert "; nearest is " in said
+    verdict_text = verdict(few)
+    assert verdict_text.startswith("too little gold for any guarantee (at most 5 % wrong")
+    tried = max(sum(certificate.share > 0 for certificate in few.certificates), 1)
+    assert f"at least {fewest(0.05, 0.1 / tried)} accepted items" in verdict_text
+    assert "; nearest is " in verdict_text

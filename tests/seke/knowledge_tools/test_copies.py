@@ -97,7 +97,7 @@ def test_another_answer_of_a_copy_is_a_further_draw(base, inference):
     """As often as one name gave it; what is said otherwise is one more answer of the reading."""
 
     def runs(*labels):
-        return [sample(name, draw, expression=y) for name, said in labels for draw, y in enumerate(said)]
+        return [sample(name, draw, expression=y) for name, states in labels for draw, y in enumerate(states)]
 
     several = runs(("gpt-4o", ("fear", "fear", "anger")), ("mirror", ("anger", "anger", "neutral")))
     whole = runs(("gpt-4o", ("fear", "fear", "anger", "anger", "neutral")))
@@ -124,10 +124,11 @@ def test_other_questions_and_views_of_a_copy_are_readings_of_the_original(base):
 @given(data=st.data())
 def test_whoever_gave_an_answer_and_in_which_order_changes_nothing(data, base, inference):
     names = ("gpt-4o", "mirror")
-    said = {n: data.draw(st.lists(st.sampled_from(["fear", "anger", "neutral"]), max_size=4)) for n in names}
+    some_labels = st.lists(st.sampled_from(["fear", "anger", "neutral"]), max_size=4)
+    by_observer = {name: data.draw(some_labels) for name in names}
     records = [
         sample(name, draw, expression=label)
-        for name, labels in said.items()
+        for name, labels in by_observer.items()
         for draw, label in enumerate(labels)
     ]
     if not records:
@@ -135,14 +136,14 @@ def test_whoever_gave_an_answer_and_in_which_order_changes_nothing(data, base, i
     union = [
         label
         for label in ("fear", "anger", "neutral")
-        for _ in range(max(labels.count(label) for labels in said.values()))
+        for _ in range(max(labels.count(label) for labels in by_observer.values()))
     ]
     expected = posterior_of(
         [sample("gpt-4o", draw, expression=label) for draw, label in enumerate(union)], base, inference
     )
-    found = posterior_of(data.draw(st.permutations(records)), base, inference)
+    posterior = posterior_of(data.draw(st.permutations(records)), base, inference)
     for name, p in expected.marginals.items():
-        np.testing.assert_allclose(found.marginals[name], p, atol=1e-12)
+        np.testing.assert_allclose(posterior.marginals[name], p, atol=1e-12)
 
 
 def test_refusals_of_a_copy_count_once(base):
@@ -186,9 +187,9 @@ def test_a_fit_learns_from_the_original(tmp_path, doubled):
     rng = np.random.default_rng(3)
     labels = ["fear", "anger", "happiness", "neutral"]
     gold = [{"item": f"f{i}", "expression": labels[i % 4]} for i in range(24)]
-    said = [label["expression"] if rng.random() < 0.7 else "sadness" for label in gold]
+    answers = [label["expression"] if rng.random() < 0.7 else "sadness" for label in gold]
     runs = {
-        name: [sample(name, item=g["item"], expression=y) for g, y in zip(gold, said, strict=True)]
+        name: [sample(name, item=g["item"], expression=y) for g, y in zip(gold, answers, strict=True)]
         for name in ("expression-network", "again")
     }
     fits = [
@@ -208,8 +209,8 @@ def test_who_is_a_copy_is_shown_and_compared(doubled, tmp_path):
     assert shown.exit_code == 0
     assert "copy" in shown.stdout
     assert "expression-network" in shown.stdout
-    found = CliRunner().invoke(main, ["knowledge", "diff", "shipped", str(doubled), "--json"])
-    assert {change["path"] for change in json.loads(found.stdout)["changes"]} >= {"observers.again"}
+    result = CliRunner().invoke(main, ["knowledge", "diff", "shipped", str(doubled), "--json"])
+    assert {change["path"] for change in json.loads(result.stdout)["changes"]} >= {"observers.again"}
     whole = tmp_path / "whole.yaml"
     whole.write_text(CliRunner().invoke(main, ["knowledge", "resolve", str(doubled)]).stdout, "utf-8")
     assert seke.knowledge(whole).copies == seke.knowledge(doubled).copies

@@ -32,9 +32,9 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 def run(*args, status=0):
-    found = CliRunner(catch_exceptions=False).invoke(main, ["knowledge", *map(str, args)])
-    assert found.exit_code == status, found.output
-    return found
+    result = CliRunner(catch_exceptions=False).invoke(main, ["knowledge", *map(str, args)])
+    assert result.exit_code == status, result.output
+    return result
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def marginals(path, exponent=None):
     """Return the posteriors of the samples beside an overlay; exponent: of all observers, if not theirs."""
     base = read(path)
     if exponent is not None:
-        same = {name: replace(one, exponent=exponent) for name, one in base.observers.items()}
+        same = {name: replace(observer, exponent=exponent) for name, observer in base.observers.items()}
         base = replace(base, observers=same)
     answers = answers_of(path.name.partition(".")[0], base)
     return answers.items, Inference(compile_network(base)).posterior(answers).marginals
@@ -79,7 +79,7 @@ def test_an_old_overlay_says_what_it_said_to_the_version_that_wrote_it(name):
 @pytest.mark.parametrize("name", ["tomatoes", "birds"])
 def test_migration_changes_nothing_but_the_exponent(name):
     old, new = (read(OLD / f"{name}{ending}.yaml") for ending in ("", ".migrated"))
-    fitted = [one.name for one in old.observers.values() if one.exponent != 1]
+    fitted = [observer.name for observer in old.observers.values() if observer.exponent != 1]
     assert fitted
     for observer in old.observers.values():
         migrated = new.observers[observer.name]
@@ -88,8 +88,8 @@ def test_migration_changes_nothing_but_the_exponent(name):
         for variable, instrument in observer.labels.items():
             states = old.variables[variable]
             kernels = [
-                label_kernel(one, states, np.full(len(states.states), 1 / len(states.states)))
-                for one in (instrument, migrated.labels[variable])
+                label_kernel(model, states, np.full(len(states.states), 1 / len(states.states)))
+                for model in (instrument, migrated.labels[variable])
             ]
             for part in ("mix", "alpha", "share"):
                 np.testing.assert_array_equal(*(getattr(kernel, part) for kernel in kernels))
@@ -112,8 +112,8 @@ def test_migration_changes_nothing_but_the_exponent(name):
 @pytest.mark.parametrize("name", ["tomatoes", "birds", "garden"])
 def test_texts_are_rewritten_as_expected_and_once(name, study):
     wanted = (study / f"{name}.migrated.yaml").read_text()
-    found = run("migrate", study / f"{name}.yaml")
-    assert found.stdout == wanted
+    result = run("migrate", study / f"{name}.yaml")
+    assert result.stdout == wanted
     again = run("migrate", study / f"{name}.migrated.yaml")
     assert again.stdout == wanted
     assert "needs nothing" in again.stderr
@@ -199,13 +199,13 @@ def migrated(text, folder):
     ],
 )  # fmt: skip
 def test_texts_by_hand(old, new, paths, tmp_path):
-    found, changed = migrated(old, tmp_path)
+    text, changed = migrated(old, tmp_path)
     sd = " ± 0.1" if "exponent: 0.1" in old else ""
     reason = "a fit chose it as if observers erred independently"
     wanted = old if new is None else new.replace("{c}", f"exponent: 2{sd} until it was migrated; {reason}")
-    assert found == wanted
+    assert text == wanted
     assert changed == paths
-    assert migrated(found, tmp_path) == (found, [])
+    assert migrated(text, tmp_path) == (text, [])
 
 
 def test_what_cannot_be_taken_out_of_its_line_is_a_fault(tmp_path):
@@ -219,10 +219,10 @@ def test_what_cannot_be_taken_out_of_its_line_is_a_fault(tmp_path):
 
 def test_line_ends_and_marks_of_bytes_stay(tmp_path):
     text = "\ufeff# é 😀\r\npolicy:\r\n  conflict: 4.0 # many\r\ncertificates:\r\n  alpha: 0.1\r\nname: é\r\n"
-    found, _ = migrated(text, tmp_path)
+    rewritten, _ = migrated(text, tmp_path)
     comment = "  # conflict: 4.0 bits until it was migrated; it is a probability now\r\n"
-    assert found == f"\ufeff# é 😀\r\npolicy:\r\n{comment}  conflict: 0.01 # many\r\nname: é\r\n"
-    assert found.encode().startswith(codecs.BOM_UTF8)
+    assert rewritten == f"\ufeff# é 😀\r\npolicy:\r\n{comment}  conflict: 0.01 # many\r\nname: é\r\n"
+    assert rewritten.encode().startswith(codecs.BOM_UTF8)
 
 
 NAMES = st.sampled_from(["a", "b", "élan", "x-1", "😀 y", "no", "1"])
@@ -312,12 +312,12 @@ def test_a_text_means_the_same_apart_from_what_is_migrated(base, width, line_end
     )  # fmt: skip
     assert yaml.safe_load(text) == (base or None)
     folder = tmp_path_factory.mktemp("law")
-    found, changes = migrated(text, folder)
-    assert (yaml.safe_load(found) or {}) == expected(base)
+    rewritten, changes = migrated(text, folder)
+    assert (yaml.safe_load(rewritten) or {}) == expected(base)
     assert bool(changes) == (expected(base) != base)
     for key in keys:
-        assert f"# of {key}{line_end}" in found
-    assert migrated(found, folder) == (found, [])
+        assert f"# of {key}{line_end}" in rewritten
+    assert migrated(rewritten, folder) == (rewritten, [])
 
 
 # Files ---------------------------------------------------------------------------------------------
@@ -325,23 +325,23 @@ def test_a_text_means_the_same_apart_from_what_is_migrated(base, width, line_end
 
 def test_in_place_keeps_the_old_text_and_never_writes_over_it(study):
     before = Path("birds.yaml").read_bytes()
-    found = run("migrate", "birds.yaml", "--in-place")
-    assert found.stdout == ""
-    assert "birds.yaml.old: has the old text" in found.stderr
+    result = run("migrate", "birds.yaml", "--in-place")
+    assert result.stdout == ""
+    assert "birds.yaml.old: has the old text" in result.stderr
     assert Path("birds.yaml").read_bytes() == Path("birds.migrated.yaml").read_bytes()
     assert Path("birds.yaml.old").read_bytes() == before
     assert "needs nothing" in run("migrate", "birds.yaml", "--in-place").stderr
     Path("birds.yaml").write_bytes(before)
-    found = run("migrate", "birds.yaml", "--in-place", status=2)
-    assert "birds.yaml.old: is there already" in found.stderr
+    result = run("migrate", "birds.yaml", "--in-place", status=2)
+    assert "birds.yaml.old: is there already" in result.stderr
     assert Path("birds.yaml").read_bytes() == before
 
 
 def test_a_new_file_names_its_base_from_its_own_folder(study, tmp_path):
     (tmp_path / "new").mkdir()
     target = tmp_path / "new" / "b.yaml"
-    found = run("migrate", "birds.yaml", "-o", target)
-    assert "extends: ../../examples/crowd/knowledge -> " in found.stderr
+    result = run("migrate", "birds.yaml", "-o", target)
+    assert "extends: ../../examples/crowd/knowledge -> " in result.stderr
     assert 'extends: "../examples/crowd/knowledge"' in target.read_text()
     assert read(target).digest == read(study / "birds.migrated.yaml").digest
     assert sorted(path.name for path in target.parent.iterdir()) == ["b.yaml"]
@@ -365,7 +365,7 @@ def test_a_folder_is_migrated_as_a_whole(study, tmp_path):
     assert sorted(files) == ["fit.yaml", "sub/policy.yml"]
     base = read(tmp_path / "whole")
     assert base.policy.conflict == 0.01
-    assert {one.exponent for one in base.observers.values()} == {1.0}
+    assert {observer.exponent for observer in base.observers.values()} == {1.0}
     run("migrate", folder, "--in-place")
     assert (folder / "sub" / "policy.yml.old").read_text().startswith("policy: {conflict: 2.0")
     assert read(folder).digest == base.digest
@@ -397,10 +397,10 @@ def test_where_one_file_cannot_be_written_all_stay_as_they_were(study):
 )
 def test_faults_are_those_of_check(text, message, study):
     Path("bad.yaml").write_text(text)
-    found = run("migrate", "bad.yaml", "--in-place", status=2)
-    assert message in found.stderr
-    assert "1 fault" in found.stderr
-    assert found.stderr == run("check", "bad.yaml", status=2).stderr
+    result = run("migrate", "bad.yaml", "--in-place", status=2)
+    assert message in result.stderr
+    assert "1 fault" in result.stderr
+    assert result.stderr == run("check", "bad.yaml", status=2).stderr
     assert Path("bad.yaml").read_text() == text
     with pytest.raises(KnowledgeError):
         seke.migrate("bad.yaml")
@@ -432,7 +432,7 @@ def test_check_ends_with_how_an_old_overlay_is_migrated(study):
     assert run("check", "birds.yaml").stderr.splitlines()[-2:] == lines
     # Also where the base has faults, or what it extends is old.
     Path("more.yaml").write_text("extends: birds.yaml\nrubbish: 1\n")
-    found = run("check", "more.yaml", status=2).stderr.splitlines()
-    assert found[found.index("1 fault") + 1 :][:2] == lines
+    messages = run("check", "more.yaml", status=2).stderr.splitlines()
+    assert messages[messages.index("1 fault") + 1 :][:2] == lines
     assert "earlier version" not in run("check", "birds.migrated.yaml").stderr
     assert "earlier version" not in run("check").stderr

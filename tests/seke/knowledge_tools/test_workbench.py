@@ -62,20 +62,21 @@ policy: {source: book, required: [kinds], limits: {kinds: 0.1, signs: 0.1}, tole
 
 
 def run(*args):
-    return CliRunner(catch_exceptions=False).invoke(main, ["knowledge", *(str(one) for one in args if one)])
+    words = [str(argument) for argument in args if argument]
+    return CliRunner(catch_exceptions=False).invoke(main, ["knowledge", *words])
 
 
 def facts_of(*args):
     """What a command prints as JSON; it must succeed."""
-    found = run(*args, "--json")
-    assert (found.exit_code, found.stderr) == (0, "")
-    return json.loads(found.stdout)
+    result = run(*args, "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    return json.loads(result.stdout)
 
 
-def refused(found, *words):
+def refused(result, *words):
     """Say whether it failed as bad input and told why in one line with these words."""
-    one_line = (found.exit_code, found.stdout, found.stderr.count("\n")) == (2, "", 1)
-    return one_line and all(word in found.stderr for word in words)
+    one_line = (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    return one_line and all(word in result.stderr for word in words)
 
 
 def at(place):
@@ -111,9 +112,9 @@ def joint():
     wet = {(1, 1): 0.99, (1, 0): 0.9, (0, 1): 0.9, (0, 0): 0.01}
     for _ in range(2000):
         for axis, true in rates.items():
-            others = tuple({1, 2, 3} - {axis})
+            other_axes = tuple({1, 2, 3} - {axis})
             wanted = np.array([[0.5 * (1 - q), 0.5 * q] for q in true])
-            p *= np.expand_dims(wanted / p.sum(others), others)
+            p *= np.expand_dims(wanted / p.sum(other_axes), other_axes)
         for case, confidence in wet.items():
             dry, held = p[:, *case].sum(0)
             tilt = confidence * dry / ((1 - confidence) * held)
@@ -133,13 +134,13 @@ def with_sky(joint, axis):
 @pytest.mark.parametrize("base", SHIPPED, ids=str)
 def test_what_is_shipped_has_no_faults_and_compiles_as_declared(base):
     strict = run("check", base, "--strict", "--json")
-    found = json.loads(strict.stdout)
-    assert (found["faults"], found["unmet"]) == ([], [])
-    assert strict.exit_code == bool(found["warnings"]) == bool(strict.stderr)
+    facts = json.loads(strict.stdout)
+    assert (facts["faults"], facts["unmet"]) == ([], [])
+    assert strict.exit_code == bool(facts["warnings"]) == bool(strict.stderr)
     assert base or not strict.exit_code
-    for one in found["deviations"]:
-        assert one["compiled"] == pytest.approx(one["declared"], abs=1e-6)
-        assert at(one["place"])
+    for deviation in facts["deviations"]:
+        assert deviation["compiled"] == pytest.approx(deviation["declared"], abs=1e-6)
+        assert at(deviation["place"])
 
 
 def test_all_faults_come_with_their_lines_and_carets(tmp_path):
@@ -149,12 +150,12 @@ def test_all_faults_come_with_their_lines_and_carets(tmp_path):
     long = f'"{"on " * 200}", source: judgement'
     long = f'{{note: {long}, if: "AU99", then: AU12, confidence: 2, n: 2, statement: "{"on " * 99}"}}'
     (tmp_path / "rules.yaml").write_text(f"rules: {{r: {long}}}\n", "utf-8")
-    found = run("check", tmp_path)
-    told = re.findall(r"^(\S+):(\d+):(\d+): (.*)\n    (.*)\n    (\s*)\^$", found.stderr, re.MULTILINE)
-    assert (found.exit_code, found.stdout, found.stderr.count("\n")) == (2, "", 3 * len(told) + 1)
-    assert found.stderr.endswith("\n3 faults\n")
-    places = [f"{file}:{line}:{column}" for file, line, column, *_ in told]
-    for place, (*_, column, _, shown, blank), meant in zip(places, told, ("1.5", "AU99", "2"), strict=True):
+    result = run("check", tmp_path)
+    carets = re.findall(r"^(\S+):(\d+):(\d+): (.*)\n    (.*)\n    (\s*)\^$", result.stderr, re.MULTILINE)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 3 * len(carets) + 1)
+    assert result.stderr.endswith("\n3 faults\n")
+    places = [f"{file}:{line}:{column}" for file, line, column, *_ in carets]
+    for place, (*_, column, _, shown, blank), meant in zip(places, carets, ("1.5", "AU99", "2"), strict=True):
         file, line, _ = place.rsplit(":", 2)
         before = at(f"{file}:{line}:1")[: int(column) - 1]
         head, tail = shown[: len(blank)], shown[len(blank) :]
@@ -165,25 +166,25 @@ def test_all_faults_come_with_their_lines_and_carets(tmp_path):
         assert len(shown) <= 110
     as_json = run("check", tmp_path, "--json")
     faults = json.loads(as_json.stdout)["faults"]
-    assert (as_json.exit_code, [one["place"] for one in faults]) == (2, places)
+    assert (as_json.exit_code, [fault["place"] for fault in faults]) == (2, places)
     paths = ["activations.cells.contempt.AU14.p", "rules.r.if", "rules.r.confidence"]
-    assert [one["path"] for one in faults] == paths
+    assert [fault["path"] for fault in faults] == paths
 
 
 def test_compiled_numbers_and_rules_are_those_of_the_joint_distribution(joint):
-    found, expected = facts_of("check", GARDEN), {}
-    assert found == {"faults": [], **seke.check(GARDEN).facts}
+    facts, expected = facts_of("check", GARDEN), {}
+    assert facts == {"faults": [], **seke.check(GARDEN).facts}
     for axis, name in enumerate(("sprinkler", "rain", "wet_grass"), 1):
         for sky, (false, true) in zip(("cloudy", "clear"), with_sky(joint, axis), strict=True):
             expected[f"activations.cells.{sky}.{name}"] = true / (false + true)
-    compiled = {one["path"]: one["compiled"] for one in found["deviations"]}
+    compiled = {deviation["path"]: deviation["compiled"] for deviation in facts["deviations"]}
     assert compiled == pytest.approx(expected, abs=1e-6)
-    for one, case in zip(found["rules"], ((1, 1), (1, 0), (0, 1), (0, 0)), strict=True):
+    for rule, case in zip(facts["rules"], ((1, 1), (1, 0), (0, 1), (0, 0)), strict=True):
         dry, wet = joint[:, *case].sum(0)
-        then = dry if one["rule"] == "else-it-is-dry" else wet
-        assert one["p_if"] == pytest.approx(dry + wet, abs=1e-6)
-        assert one["p_then_given_if"] == pytest.approx(then / (dry + wet), abs=1e-6)
-        assert at(one["place"]).startswith(one["rule"])
+        then = dry if rule["rule"] == "else-it-is-dry" else wet
+        assert rule["p_if"] == pytest.approx(dry + wet, abs=1e-6)
+        assert rule["p_then_given_if"] == pytest.approx(then / (dry + wet), abs=1e-6)
+        assert at(rule["place"]).startswith(rule["rule"])
 
 
 def test_errors_of_a_pair_are_those_of_the_answers(joint, overlay):
@@ -197,9 +198,9 @@ def test_errors_of_a_pair_are_those_of_the_answers(joint, overlay):
     for question, p in expected.items():
         close = 0.02 if question == "look" else 1e-5
         assert pair["error"][question] == pytest.approx(np.minimum(*p).sum() / 2, abs=close)
-    pairs = [(*one["states"], one["error"]["name"]) for one in facts_of("check", overlay(""))["pairs"]]
+    pairs = [(*entry["states"], entry["error"]["name"]) for entry in facts_of("check", overlay(""))["pairs"]]
     expected = [(x, y, sum(map(min, EYE[x], EYE[y])) / 2) for x, y in itertools.combinations("xyz", 2)]
-    assert pairs == [(x, y, pytest.approx(p)) for x, y, p in sorted(expected, key=lambda one: -one[2])]
+    assert pairs == [(x, y, pytest.approx(p)) for x, y, p in sorted(expected, key=lambda row: -row[2])]
 
 
 # P(b | a) with the rates as they are: the least, the greatest, and that without any rule.
@@ -211,7 +212,10 @@ ALIKE = "{source: book, categorical: {kind: {confusion: {y: {x: 0.6, y: 0.3, z: 
 
 def rules(*given):
     """The YAML of rules r and s, each an `if`, a `then` and a confidence."""
-    texts = (f"if: '{one}', then: '{then}', confidence: {p}, n: 5, source: book" for one, then, p in given)
+    texts = (
+        f"if: '{condition}', then: '{then}', confidence: {p}, n: 5, source: book"
+        for condition, then, p in given
+    )
     return f"rules: {{{', '.join(f'{name}: {{{text}}}' for name, text in zip('rs', texts, strict=False))}}}"
 
 
@@ -249,17 +253,17 @@ ODD = {
 @pytest.mark.parametrize(("text", "message"), ODD.values(), ids=ODD)
 def test_what_is_odd_is_warned_of(overlay, text, message):
     path = overlay(text)
-    found = run("check", path)
-    assert (found.exit_code, found.stderr.count("warning: ")) == (0, 1)
-    assert message in found.stderr
+    result = run("check", path)
+    assert (result.exit_code, result.stderr.count("warning: ")) == (0, 1)
+    assert message in result.stderr
     strict = run("check", path, "--strict", "--json")
     assert (strict.exit_code, strict.stderr) == (1, "1 warning, which --strict does not allow\n")
     facts = json.loads(strict.stdout)
     (warning,) = facts["warnings"]
-    assert f"warning: {warning['place']}: {warning['path']}: {warning['message']}\n" in found.stderr
+    assert f"warning: {warning['place']}: {warning['path']}: {warning['message']}\n" in result.stderr
     if "tables alone" in message:
         reached = facts["rules"][0]["p_then_given_if"]
-        assert f"confidence 0.95 is not met: {reached:.3f} is reached; " in found.stderr
+        assert f"confidence 0.95 is not met: {reached:.3f} is reached; " in result.stderr
         assert HIGH - 0.005 < reached <= HIGH
         assert facts["unmet"] == ["r"]
 
@@ -268,9 +272,9 @@ def test_what_is_not_odd_passes_strictly_and_what_is_impossible_is_a_fault(overl
     path = overlay(rules(("a", "b", FREE + 0.1)))
     strict = run("check", path, "--strict")
     assert (strict.exit_code, strict.stderr) == (0, "")
-    (one,) = facts_of("check", path)["rules"]
-    assert (one["status"], one["p_if"]) == ("met", pytest.approx(sum(A) / 3, abs=1e-6))
-    assert one["possible"] == pytest.approx([LOW, HIGH], abs=1e-6)
+    (rule,) = facts_of("check", path)["rules"]
+    assert (rule["status"], rule["p_if"]) == ("met", pytest.approx(sum(A) / 3, abs=1e-6))
+    assert rule["possible"] == pytest.approx([LOW, HIGH], abs=1e-6)
     never = run("check", overlay(rules(("a & !a", "b", 0.5))))
     assert never.exit_code == 2
     assert "rules.r: nothing can satisfy its `if`" in never.stderr
@@ -295,8 +299,8 @@ def leaves(value):
 
 @pytest.mark.parametrize(("name", "kind"), re.findall(r"([\w.-]+): ([\w ]+)", NAMES))
 def test_every_kind_of_name_is_shown_with_sources_and_places(shipped, name, kind):
-    found = seke.show(name, shipped)
-    things, text = found.facts["things"], f"{found}\n"
+    shown = seke.show(name, shipped)
+    things, text = shown.facts["things"], f"{shown}\n"
     if name == "AU12":
         assert facts_of("show", name)["things"] == things
         assert run("show", name).stdout == text
@@ -317,12 +321,14 @@ def test_every_kind_of_name_is_shown_with_sources_and_places(shipped, name, kind
 
 def test_what_is_filled_in_and_what_an_overlay_replaced_are_shown():
     (thing,) = facts_of("show", "rings", "-k", PLANTS)["things"]
-    filled = {one["path"]: (one["value"], at(one["place"])[:11]) for one in thing["derived"]}
+    filled = {cell["path"]: (cell["value"], at(cell["place"])[:11]) for cell in thing["derived"]}
     states = ("healthy", "late_blight", "drought")
     cells = dict.fromkeys(states, ("p 0.04, n 5", "0.04, n: 5}"))
     assert filled == {f"activations.cells.{state}.rings": cell for state, cell in cells.items()}
     args = ("show", "AU14", "-k", EXAMPLES / "overlay" / "one-cell.yaml")
-    (leaf,) = [one for one in leaves(facts_of(*args)) if one["path"] == "activations.cells.contempt.AU14.p"]
+    (leaf,) = [
+        leaf for leaf in leaves(facts_of(*args)) if leaf["path"] == "activations.cells.contempt.AU14.p"
+    ]
     old, text = leaf["replaced"], run(*args).stdout
     values = (float(leaf["value"]), at(leaf["place"])[:4], float(old["value"]), at(old["place"])[:4])
     assert values == (0.9, "0.9,", 0.65, "0.65")
@@ -359,14 +365,14 @@ observers:
 
 def test_a_check_says_who_follows_the_look_and_how_often(overlay):
     path = overlay(TOGETHER)
-    found = facts_of("check", path)["dependence"]
-    assert [(one["observer"], one["kind"], one["follows"]) for one in found] == [
+    dependence = facts_of("check", path)["dependence"]
+    assert [(observer["observer"], observer["kind"], observer["follows"]) for observer in dependence] == [
         ("eye", "loose", 0.1),
         ("ear", "near", 0.9),
         ("nose", "loose", 0.4),
     ]
     # No reading follows the look that carries nothing over; .99 of what is carried over is the most.
-    assert [one["reading"] for one in found] == pytest.approx([0.1, 0.6 * 0.99, 0.4])
+    assert [observer["reading"] for observer in dependence] == pytest.approx([0.1, 0.6 * 0.99, 0.4])
     text = run("check", path).stdout
     assert re.search(r"ear +0\.59 +near +declared 0\.9, but a reading carries over 0\.6\n", text)
     assert re.search(r"nose +0\.40 +loose\n", text)
@@ -393,18 +399,20 @@ def test_what_errs_together_is_compared_resolved_and_asked_for(overlay, tmp_path
         for o in ("eye", "ear", "nose")
     ]
     samples.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    found = facts_of("diff", together, apart, "--samples", samples)
-    assert {(one["path"], one["kind"]) for one in found["changes"]} == {
+    differences = facts_of("diff", together, apart, "--samples", samples)
+    assert {(change["path"], change["kind"]) for change in differences["changes"]} == {
         ("dependence.kinds.loose.follows", "number"),
         ("dependence.kinds.near.follows", "number"),
         ("observers.nose.follows", "number"),
     }
-    assert {one["item"] for one in found["largest"]} == {"one", "two"}
+    assert {shift["item"] for shift in differences["largest"]} == {"one", "two"}
     whole = tmp_path / "whole.yaml"
     whole.write_text(run("resolve", together).stdout, "utf-8")
     assert facts_of("diff", together, whole)["changes"] == []
     assert seke.knowledge(whole).dependence == seke.knowledge(together).dependence
-    numbers = {one["path"]: one for one in facts_of("sensitivity", samples, "-k", together)["numbers"]}
+    numbers = {
+        number["path"]: number for number in facts_of("sensitivity", samples, "-k", together)["numbers"]
+    }
     assert numbers["dependence.clear.right"]["per_tenth"] > 0
     assert numbers["observers.nose.follows"]["per_tenth"] > 0
 
@@ -425,21 +433,25 @@ def test_a_family_is_shown_checked_compared_and_asked_for(overlay, tmp_path):
     (thing,) = facts_of("show", "twins", "-k", kin)["things"]
     assert thing["kind"] == "family of observers"
     assert {leaf["path"] for leaf in thing["refers"]} == {"observers.ear.family", "observers.nose.family"}
-    found = {one["observer"]: one for one in facts_of("check", kin)["dependence"]}
-    families = {name: (one["family"], one["family_follows"]) for name, one in found.items()}
+    by_observer = {observer["observer"]: observer for observer in facts_of("check", kin)["dependence"]}
+    families = {
+        name: (observer["family"], observer["family_follows"]) for name, observer in by_observer.items()
+    }
     assert families == {"eye": (None, None), "ear": ("twins", 0.5), "nose": ("twins", 0.5)}
     assert re.search(r"nose +0\.40 +loose +family twins 0\.50\n", run("check", kin).stdout)
     # Members that carry little, families of one and of nobody.
     only = overlay("dependence: {families: {twin: {follows: 0.9, source: book}}}\n", "kin.yaml")
     warned = facts_of("check", only)["warnings"]
-    assert any("no observer is of this family; did you mean twins?" in one["message"] for one in warned)
+    assert any(
+        "no observer is of this family; did you mean twins?" in warning["message"] for warning in warned
+    )
     alone = overlay("observers: {nose: {family: twin}, ear: {carry: 0.3, source: book}}", "kin.yaml")
-    messages = [one["message"] for one in facts_of("check", alone)["warnings"]]
-    for message in (
+    messages = [warning["message"] for warning in facts_of("check", alone)["warnings"]]
+    for words in (
         "the only observer of the family twin, which",
         "its family twins in 0.5, and carries 0.3 ",
     ):
-        assert any(message in one for one in messages)
+        assert any(words in message for message in messages)
 
     samples = tmp_path / "samples.jsonl"
     answer = {"item": "one", "question": "name", "draw": 0, "kinds": "x"}
@@ -447,10 +459,10 @@ def test_a_family_is_shown_checked_compared_and_asked_for(overlay, tmp_path):
     samples.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     changed = facts_of("diff", tmp_path / "together.yaml", kin, "--samples", samples)
     assert {"observers.ear.family", "dependence.family"} <= {
-        path for one in changed["changes"] for path in (one["path"], one["path"].rpartition(".")[0])
+        path for change in changed["changes"] for path in (change["path"], change["path"].rpartition(".")[0])
     }
-    assert {one["item"] for one in changed["largest"]} == {"one"}
-    numbers = {one["path"]: one for one in facts_of("sensitivity", samples, "-k", kin)["numbers"]}
+    assert {shift["item"] for shift in changed["largest"]} == {"one"}
+    numbers = {number["path"]: number for number in facts_of("sensitivity", samples, "-k", kin)["numbers"]}
     assert numbers["dependence.families.twins.follows"]["per_tenth"] > 0
     whole = tmp_path / "whole.yaml"
     whole.write_text(run("resolve", kin).stdout, "utf-8")
@@ -464,14 +476,14 @@ def test_values_that_come_to_be_inferred_are_decided_otherwise(tmp_path):
     overlay.write_text(f"extends: {GARDEN}\npolicy: {policy}\n")
     before, after = (list(seke.infer(WATERED, base)) for base in (GARDEN, overlay))
     levels = [
-        (name, level["decision"], other["decision"]["levels"][name]["decision"])
-        for one, other in zip(before, after, strict=True)
-        for name, level in one["decision"]["levels"].items()
+        (name, level["decision"], changed_record["decision"]["levels"][name]["decision"])
+        for record, changed_record in zip(before, after, strict=True)
+        for name, level in record["decision"]["levels"].items()
     ]
     turned = [name for name, old, new in levels if old != new]
     assert any(new == "inferred" for _, _, new in levels)
-    found = facts_of("diff", GARDEN, overlay, "--samples", WATERED)
-    assert found["levels"] == Counter(turned)
+    differences = facts_of("diff", GARDEN, overlay, "--samples", WATERED)
+    assert differences["levels"] == Counter(turned)
 
 
 @pytest.mark.parametrize(("name", "near"), [("hapiness", "happiness"), ("au12", "AU12"), ("smiles", "smile")])
@@ -485,7 +497,7 @@ def test_the_overview_fits_a_screen_and_names_everything(base):
     assert max(map(len, text.splitlines())) <= 100
     assert len(text.splitlines()) <= 60
     names = (getattr(knowledge, key) for key in ("levels", "populations", "observers", "questions", "cells"))
-    named = {*itertools.chain(*names), *(one.name for one in (*knowledge.rules, *knowledge.couplings))}
+    named = {*itertools.chain(*names), *(factor.name for factor in (*knowledge.rules, *knowledge.couplings))}
     assert named <= set(re.findall(r"[\w-]+", text))
 
 
@@ -508,14 +520,14 @@ def test_a_change_that_turns_decisions_is_named_as_their_cause(overlay, tmp_path
     head = "activations: {source: judgement, note: seen, cells: {"
     cells = ("cloudy: {sprinkler: {p: 0.55}}", "clear: {rain: {p: 0.21}}")
     changes = ("", cells[0], cells[1], ", ".join(cells))
-    before, one, other, after = (
+    before, cloudy, clear, after = (
         {record["item"]: record for record in seke.infer(WATERED, overlay(f"{head}{change}}}}}", GARDEN))}
         for change in changes
     )
     of = {item: record["decision"] for item, record in before.items()}
     turned = {item for item in of if after[item]["decision"]["item"] != of[item]["item"]}
-    assert turned == {item for item in of if one[item]["decision"]["item"] != of[item]["item"]} != set()
-    assert all(other[item]["decision"]["item"] == of[item]["item"] for item in of)
+    assert turned == {item for item in of if cloudy[item]["decision"]["item"] != of[item]["item"]} != set()
+    assert all(clear[item]["decision"]["item"] == of[item]["item"] for item in of)
     args = ("diff", GARDEN, tmp_path / "overlay.yaml", "--samples", WATERED)
     facts, text = facts_of(*args), run(*args).stdout
     assert (facts["items"], facts["changed"]) == (len(of), len(turned))
@@ -567,8 +579,8 @@ def drawings(request, tmp_path_factory):
     """A base, and its graph in every form."""
     folder = tmp_path_factory.mktemp("drawings")
     for form in FORMS:
-        found = run("graph", request.param, "-o", folder / f"network.{form}")
-        assert (found.exit_code, found.output) == (0, "")
+        result = run("graph", request.param, "-o", folder / f"network.{form}")
+        assert (result.exit_code, result.output) == (0, "")
     return request.param, {path.suffix[1:]: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -579,21 +591,25 @@ def edges(graph):
 def test_every_form_parses_and_holds_every_variable_and_rule(drawings):
     base, files = drawings
     knowledge, graph = seke.knowledge(base), seke.network_graph(base)
-    variables = {name for name, one in knowledge.variables.items() if one.kind != "derived"}
-    assert set(graph) == {*variables, *(f"rule {one.name}" for one in knowledge.rules)}
-    for one in knowledge.rules:
-        assert set(graph[f"rule {one.name}"]) == one.condition.variables() | one.then.variables()
-    assert {frozenset(one.pair) for one in knowledge.couplings} <= edges(graph)
+    variables = {name for name, variable in knowledge.variables.items() if variable.kind != "derived"}
+    assert set(graph) == {*variables, *(f"rule {rule.name}" for rule in knowledge.rules)}
+    for rule in knowledge.rules:
+        assert set(graph[f"rule {rule.name}"]) == rule.condition.variables() | rule.then.variables()
+    assert {frozenset(coupling.pair) for coupling in knowledge.couplings} <= edges(graph)
     assert set(files) == set(FORMS)
     read = nx.read_graphml(BytesIO(files["graphml"]))
     assert (set(read), edges(read)) == (set(graph), edges(graph))
     (dot,) = pydot.graph_from_dot_data(files["dot"].decode())
-    ends = [(one.get_source().strip('"'), one.get_destination().strip('"')) for one in dot.get_edges()]
+    ends = [(edge.get_source().strip('"'), edge.get_destination().strip('"')) for edge in dot.get_edges()]
     assert {node.get_name().strip('"') for node in dot.get_nodes()} == set(graph)
     assert {frozenset(pair) for pair in ends} == edges(graph)
     assert files["png"].startswith(b"\x89PNG\r\n\x1a\n")
     assert (files["pdf"][:5], files["pdf"].rstrip()[-5:]) == (b"%PDF-", b"%%EOF")
-    texts = {one.text for one in ElementTree.fromstring(files["svg"]).iter() if one.tag.endswith("text")}
+    texts = {
+        element.text
+        for element in ElementTree.fromstring(files["svg"]).iter()
+        if element.tag.endswith("text")
+    }
     assert variables <= texts
     for number in range(1, len(knowledge.rules) + 1):
         assert str(number) in texts
@@ -616,7 +632,7 @@ def test_the_same_base_gives_the_same_bytes(drawings, tmp_path):
 def boxes(svg, names):
     """The box of each variable in the picture: the smallest closed outline in which its name stands."""
     nodes = list(ElementTree.fromstring(svg).iter())
-    outlines, found = [], {}
+    outlines, by_name = [], {}
     for node in nodes:
         if node.tag.endswith("path") and "z" in node.get("d", ""):
             x, y = np.array(re.findall(r"-?[\d.]+", node.get("d")), dtype=float).reshape(-1, 2).T
@@ -625,16 +641,16 @@ def boxes(svg, names):
         if node.text in names and "font-weight: 700" in node.get("style", ""):
             x, y = float(node.get("x")), float(node.get("y"))
             inside = [box for box in outlines if box[0] < x < box[1] and box[2] < y < box[3]]
-            found[node.text] = min(inside, key=lambda box: (box[1] - box[0]) * (box[3] - box[2]))
-    return found
+            by_name[node.text] = min(inside, key=lambda box: (box[1] - box[0]) * (box[3] - box[2]))
+    return by_name
 
 
 def test_boxes_of_variables_do_not_overlap(drawings):
     base, files = drawings
-    names = {name for name, one in seke.knowledge(base).variables.items() if one.kind != "derived"}
-    found = boxes(files["svg"], names)
-    assert set(found) == names
-    for (a, b, c, d), (e, f, g, h) in itertools.combinations(found.values(), 2):
+    names = {name for name, variable in seke.knowledge(base).variables.items() if variable.kind != "derived"}
+    by_name = boxes(files["svg"], names)
+    assert set(by_name) == names
+    for (a, b, c, d), (e, f, g, h) in itertools.combinations(by_name.values(), 2):
         assert b <= e or f <= a or d <= g or h <= c
 
 
@@ -648,8 +664,8 @@ def test_bits_are_the_mutual_information_of_the_joint_distribution(joint):
 
 @pytest.mark.parametrize("name", ["network.gif", "network", "network.svg.gz"])
 def test_an_unknown_ending_is_refused_with_those_allowed(tmp_path, name):
-    found = run("graph", GARDEN, "-o", tmp_path / name)
-    assert refused(found, name, ", ".join(f".{form}" for form in FORMS))
+    result = run("graph", GARDEN, "-o", tmp_path / name)
+    assert refused(result, name, ", ".join(f".{form}" for form in FORMS))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -658,42 +674,43 @@ def test_numbers_are_ranked_by_what_they_move(overlay):
     args = ("sensitivity", WATERED, "-k", GARDEN, "--about", "rain")
     facts = facts_of(*args)
     assert facts == seke.sensitivity(WATERED, GARDEN, about="rain").facts
-    numbers = {one["path"]: one for one in facts["numbers"]}
-    reach = [one["per_tenth"] * one["move"] for one in numbers.values()]
+    numbers = {number["path"]: number for number in facts["numbers"]}
+    reach = [number["per_tenth"] * number["move"] for number in numbers.values()]
     assert reach == sorted(reach, reverse=True)
     lines = [line.split()[0] for line in run(*args).stdout.splitlines()[2:-1]]
-    assert lines == [path for path, one in numbers.items() if one["per_tenth"] > 0][: len(lines)] != []
+    assert lines == [path for path, number in numbers.items() if number["per_tenth"] > 0][: len(lines)] != []
     for path in ("activations.cells.clear.rain.p", "rules.rain-wets-it.confidence"):
-        one, p = numbers[path], []
-        assert at(one["place"]).startswith(f"{one['value']:g},")
-        for value in (one["value"] - 0.01, one["value"] + 0.01):
+        number, p = numbers[path], []
+        assert at(number["place"]).startswith(f"{number['value']:g},")
+        for value in (number["value"] - 0.01, number["value"] + 0.01):
             text = f"{path.replace('.', ': {')}: {value}, source: judgement, note: x{'}' * path.count('.')}"
             records = seke.infer(WATERED, overlay(text, GARDEN))
             p.append(np.array([record["posteriors"]["rain"] for record in records]))
         change = np.where(p[0] + p[1] >= 1, 5, -5) * (p[1] - p[0])
         most = np.abs(change).argmax()
-        assert one["per_tenth"] == pytest.approx(np.abs(change).mean(), rel=0.02)
-        assert (one["largest"], one["item"]) == (pytest.approx(change[most], rel=0.02), facts["items"][most])
+        assert number["per_tenth"] == pytest.approx(np.abs(change).mean(), rel=0.02)
+        assert number["largest"] == pytest.approx(change[most], rel=0.02)
+        assert number["item"] == facts["items"][most]
 
 
 def test_every_number_that_is_shown_of_one_item_says_where_it_turns(tmp_path):
     lines = [line for line in WATERED.read_text("utf-8").splitlines() if line.strip()]
     item = json.loads(lines[0])["item"]
-    own = [line for line in lines if json.loads(line)["item"] == item]
-    (tmp_path / "one.jsonl").write_text("\n".join(own), "utf-8")
-    found = seke.sensitivity(tmp_path / "one.jsonl", GARDEN)
-    told = [one for one in found.facts["numbers"] if "flip" in one]
-    rows = str(found).splitlines()[2:-1]
-    assert len(rows) == len(told) > 3
-    assert all(row.split()[0] == one["path"] for row, one in zip(rows, told, strict=True))
+    lines_of_item = [line for line in lines if json.loads(line)["item"] == item]
+    (tmp_path / "one.jsonl").write_text("\n".join(lines_of_item), "utf-8")
+    sensitivity = seke.sensitivity(tmp_path / "one.jsonl", GARDEN)
+    with_flip = [number for number in sensitivity.facts["numbers"] if "flip" in number]
+    rows = str(sensitivity).splitlines()[2:-1]
+    assert len(rows) == len(with_flip) > 3
+    assert all(row.split()[0] == number["path"] for row, number in zip(rows, with_flip, strict=True))
 
 
 def test_units_and_valence_can_be_asked_about(shipped, tmp_path, overlay):
     """With few expressions, units and observers, since every number costs a compilation."""
     gone = [f"variables.{name}" for name in ("quadrant", *shipped.cells) if name not in ("AU6", "AU12")]
     gone += [f"variables.expression.states.{name}" for name in shipped.variables["expression"].states[2:]]
-    gone += [f"rules.{one.name}" for one in shipped.rules] + [
-        f"couplings.{one.name}" for one in shipped.couplings
+    gone += [f"rules.{rule.name}" for rule in shipped.rules] + [
+        f"couplings.{coupling.name}" for coupling in shipped.couplings
     ]
     gone += [f"observers.{name}" for name in shipped.observers if name != "gpt-4o"]
     few, samples = overlay(f"remove: [{', '.join(gone)}]", "shipped"), tmp_path / "samples.jsonl"
@@ -721,8 +738,8 @@ def test_a_file_that_was_edited_is_shown_as_it_is_now(overlay):
 
 
 def test_what_would_move_the_cursor_is_not_printed(overlay):
-    found = run("check", overlay('"fo\\e[1mo\\n": 3'))
-    assert (found.exit_code, "\x1b" in found.stderr) == (2, False)
+    result = run("check", overlay('"fo\\e[1mo\\n": 3'))
+    assert (result.exit_code, "\x1b" in result.stderr) == (2, False)
 
 
 @pytest.mark.parametrize("ending", ["svg", "png", "dot"])
@@ -736,9 +753,9 @@ def test_labels_and_names_are_drawn_to_the_letter(overlay, tmp_path, ending):
 @pytest.mark.parametrize("command", [("export", "bif"), ("resolve",), ("schema",)])
 def test_places_that_cannot_be_written_are_told_before_anything_is_done(tmp_path, command):
     for place, reason in ((tmp_path, "is a folder"), (tmp_path / "no" / "x", "its folder does not exist")):
-        found = run(*command, "-o", place)
-        assert (found.exit_code, found.stdout) == (2, "")
-        assert found.stderr.startswith(f"{place}: {reason}")
+        result = run(*command, "-o", place)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(f"{place}: {reason}")
 
 
 def test_a_link_stays_a_link_and_a_base_is_not_overwritten(overlay, tmp_path):
@@ -750,9 +767,9 @@ def test_a_link_stays_a_link_and_a_base_is_not_overwritten(overlay, tmp_path):
     path = overlay("remove: []")
     before = path.read_text("utf-8")
     for command in (("resolve", path), ("export", "bif", "-k", path), ("schema", "-k", path)):
-        found = run(*command, "-o", path)
-        assert (found.exit_code, path.read_text("utf-8")) == (2, before)
-        assert "is a file of this base" in found.stderr
+        result = run(*command, "-o", path)
+        assert (result.exit_code, path.read_text("utf-8")) == (2, before)
+        assert "is a file of this base" in result.stderr
 
 
 def test_names_with_dots_are_shown_whole(overlay):
@@ -784,7 +801,7 @@ def test_a_program_reads_faults_too(tmp_path):
         "no such file or folder": ("diff", tmp_path / "nope", "shipped"),
         "no item 'nope'": ("sensitivity", WATERED, "-k", GARDEN, "--item", "nope"),
     }.items():
-        found = run(*args, "--json")
-        (fault,) = json.loads(found.stdout)["faults"]
-        assert (found.exit_code, name in fault["message"], name in found.stderr) == (2, True, True), name
+        result = run(*args, "--json")
+        (fault,) = json.loads(result.stdout)["faults"]
+        assert (result.exit_code, name in fault["message"], name in result.stderr) == (2, True, True), name
         assert fault["place"] in ("", f"{args[1]}:1:1", f"{args[1]}:1:10")

@@ -55,9 +55,9 @@ def run(*args):
 
 def done(*args):
     """Run `seke knowledge`, which must succeed, and return what it printed."""
-    found = run(*args)
-    assert found.exit_code == 0, found.stderr
-    return found.stdout
+    result = run(*args)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
 
 
 @pytest.fixture
@@ -104,8 +104,8 @@ def by_pgmpy(path, form, cases, wanted):
     oracle = VariableElimination(READERS[form](str(path)).get_model())
     for evidence in cases:
         asked = [name for name in wanted if name not in evidence]
-        found = {name: oracle.query([name], evidence=evidence, show_progress=False) for name in asked}
-        yield {n: dict(zip(one.state_names[n], one.values, strict=True)) for n, one in found.items()}
+        tables = {name: oracle.query([name], evidence=evidence, show_progress=False) for name in asked}
+        yield {n: dict(zip(table.state_names[n], table.values, strict=True)) for n, table in tables.items()}
 
 
 def by_pyagrum(path, form, cases, wanted):
@@ -114,8 +114,8 @@ def by_pyagrum(path, form, cases, wanted):
     for evidence in cases:
         oracle.setEvidence(evidence)
         oracle.makeInference()
-        found = {name: oracle.posterior(name).toarray() for name in wanted}
-        yield {n: dict(zip(model.variable(n).labels(), p, strict=True)) for n, p in found.items()}
+        tables = {name: oracle.posterior(name).toarray() for name in wanted}
+        yield {n: dict(zip(model.variable(n).labels(), p, strict=True)) for n, p in tables.items()}
 
 
 def given_states(inference, seen):
@@ -123,8 +123,8 @@ def given_states(inference, seen):
     base, none = inference.network.knowledge, np.zeros(1, dtype=np.int64)
     sizes = {name: len(base.variables[name].states) for name in seen}
     logs = {n: np.where(np.arange(sizes[n]) == i, 0.0, -np.inf)[:, None] for n, i in seen.items()}
-    told = np.array([any(name != base.root for name in seen)])
-    evidence = Evidence(1, none, np.zeros(1), logs, told, np.zeros((2, 0), dtype=np.int64))
+    has_evidence = np.array([any(name != base.root for name in seen)])
+    evidence = Evidence(1, none, np.zeros(1), logs, has_evidence, np.zeros((2, 0), dtype=np.int64))
     return inference.marginals(evidence), inference.log_evidence_rows(evidence)[0]
 
 
@@ -146,14 +146,14 @@ def agrees(program, path, form, inference, wanted):
     base, fixed = inference.network.knowledge, evidence_in(path)
     words = {name: [word(state) for state in base.variables[name].states] for name in described(base)}
     cases = some_seen(base)
-    told = [fixed | {name: words[name][state] for name, state in seen.items()} for seen in cases]
-    for seen, found in zip(cases, program(path, form, told, wanted), strict=True):
+    evidence = [fixed | {name: words[name][state] for name, state in seen.items()} for seen in cases]
+    for seen, posteriors in zip(cases, program(path, form, evidence, wanted), strict=True):
         expected, log_p = given_states(inference, seen)
         atol = 1e-6 + (1e-8 / np.exp(log_p) if form == "net" else 0)
-        for name, p in found.items():
+        for name, p in posteriors.items():
             assert set(p) == set(words[name])
-            said = [p[state] for state in words[name]]
-            np.testing.assert_allclose(said, expected[name][0], atol=atol, err_msg=f"{name} given {seen}")
+            computed = [p[state] for state in words[name]]
+            np.testing.assert_allclose(computed, expected[name][0], atol=atol, err_msg=f"{name} given {seen}")
 
 
 # pgmpy takes five seconds to read a NET file of the shipped base's size.
@@ -182,11 +182,11 @@ def test_without_that_evidence_the_numbers_are_others(folder, name):
     assert f"population {base.reference}." in path.read_text("utf-8")
     assert len(evidence_in(path)) == len(base.couplings) + len(base.rules)
     expected, _ = given_states(Inference(network_of(name)), {})
-    (found,) = by_pyagrum(path, "bif", [{}], described(base))
+    (posteriors,) = by_pyagrum(path, "bif", [{}], described(base))
     off = [
-        found[one][word(state)] - p
-        for one in found
-        for state, p in zip(base.variables[one].states, expected[one][0], strict=True)
+        posteriors[variable][word(state)] - p
+        for variable in posteriors
+        for state, p in zip(base.variables[variable].states, expected[variable][0], strict=True)
     ]
     assert np.abs(off).max() > 0.01
 
@@ -252,7 +252,7 @@ def test_the_schema_catches_what_one_file_tells(schema):
         with pytest.raises((yaml.YAMLError, UnicodeDecodeError)):
             plain(ENGINE / "golden" / f"{name}.yaml")
     validator = Draft202012Validator(schema)
-    assert [one for one in groups[1] if validator.is_valid(plain(ENGINE / "golden" / f"{one}.yaml"))] == []
+    assert [stem for stem in groups[1] if validator.is_valid(plain(ENGINE / "golden" / f"{stem}.yaml"))] == []
 
 
 @pytest.mark.parametrize("name", ["machine", "crew"])
@@ -308,9 +308,11 @@ def test_every_example_in_a_new_overlay_reads(folder, schema, name):
     sections = {key for example in examples for key in yaml.safe_load(example)}
     wanted = {"sources", "activations", "rules", "priors", "observers", "policy", "remove"}
     assert wanted | ({"affect"} if base.affect else set()) == sections
-    own = Draft202012Validator(json.loads((folder / "mine" / "knowledge.schema.json").read_text("utf-8")))
+    validator = Draft202012Validator(
+        json.loads((folder / "mine" / "knowledge.schema.json").read_text("utf-8"))
+    )
     for example in examples:
-        assert own.is_valid(yaml.safe_load(example)), example
+        assert validator.is_valid(yaml.safe_load(example)), example
         (folder / "mine" / "overlay.yaml").write_text(f"{text}\n{example}\n", "utf-8")
         assert changes(base, knowledge("mine")), example
 
@@ -320,9 +322,9 @@ def test_what_is_there_already_is_refused_and_kept(folder, there):
     kept = folder / "folder" / "overlay.yaml" if there == "folder" else folder / there
     kept.parent.mkdir(exist_ok=True)
     kept.write_text("kept", "utf-8")
-    found = run("new", there)
-    assert (found.exit_code, found.stdout) == (2, "")
-    assert found.stderr == f"{there}: is there already; name a new folder\n"
+    result = run("new", there)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"{there}: is there already; name a new folder\n"
     assert [path for path in folder.rglob("*") if path.is_file()] == [kept]
     assert kept.read_text() == "kept"
 
@@ -354,9 +356,9 @@ def table_text(separator=",", units=NAMES[0], turned=False):
 def test_a_table_becomes_cells(folder, turned, separator, units):
     (folder / "t.csv").write_text(f"{table_text(separator, units, turned)}\n# A remark.\n", "utf-8-sig")
     done("new", "mine", "--from-csv", "t.csv", "--n", "7.5")
-    base, found = shipped(), knowledge("mine")
-    assert all(change.path.startswith("activations.cells.") for change in changes(base, found))
-    for unit, row in found.cells.items():
+    base, with_cells = shipped(), knowledge("mine")
+    assert all(change.path.startswith("activations.cells.") for change in changes(base, with_cells))
+    for unit, row in with_cells.cells.items():
         for state, cell, before in zip(base.variables[base.root].states, row, base.cells[unit], strict=True):
             n = 7.5 if (state, unit) in TABLE else before.n
             assert (cell.p, cell.n) == (TABLE.get((state, unit), before.p), n)
@@ -383,8 +385,8 @@ def test_a_margin_brings_cells_in(folder):
     done("new", "mine", "--from-csv", "t.csv", "--margin", "0.03")
     numbers = knowledge("mine").numbers
     for state, row in {"fear": [0.03, 0.03, 0.5], "anger": [0.97, 0.97, 0.97]}.items():
-        found = [numbers[f"activations.cells.{state}.{unit}.p"].value for unit in NAMES[0]]
-        assert found == pytest.approx(row)
+        probabilities = [numbers[f"activations.cells.{state}.{unit}.p"].value for unit in NAMES[0]]
+        assert probabilities == pytest.approx(row)
 
 
 FAULTS = {
@@ -407,15 +409,15 @@ FAULTS = {
 @pytest.mark.parametrize(("text", "places", "hint"), FAULTS.values(), ids=FAULTS)
 def test_a_faulty_table_is_refused_with_places_and_leaves_nothing(folder, text, places, hint):
     (folder / "t.csv").write_text(text, "utf-8")
-    found = run("new", "deep/mine", "--from-csv", "t.csv")
-    assert (found.exit_code, found.stdout) == (2, "")
-    *lines, last = found.stderr.splitlines()
+    result = run("new", "deep/mine", "--from-csv", "t.csv")
+    assert (result.exit_code, result.stdout) == (2, "")
+    *lines, last = result.stderr.splitlines()
     if not places:
         assert (lines, last) == ([], f"t.csv: {hint}")
         return
-    assert [line.split(": ")[0] for line in lines] == [f"t.csv:{one}" for one in places]
+    assert [line.split(": ")[0] for line in lines] == [f"t.csv:{place}" for place in places]
     assert last == f"{len(places)} fault{'s' * (len(places) > 1)}"
-    assert hint in found.stderr
+    assert hint in result.stderr
     assert os.listdir() == ["t.csv"]
 
 
@@ -432,22 +434,22 @@ def resolved(path, output):
 @pytest.mark.parametrize("path", (OVERLAYS | BASES).values(), ids=OVERLAYS | BASES)
 def test_a_base_as_one_file_is_the_same(folder, path):
     text = resolved(path, folder / "one.yaml")
-    base, one = knowledge(path), read(folder / "one.yaml")
-    assert [(p, n.source, n.note) for p, n in one.numbers.items()] == [
+    base, flat = knowledge(path), read(folder / "one.yaml")
+    assert [(p, n.source, n.note) for p, n in flat.numbers.items()] == [
         (p, n.source, n.note) for p, n in base.numbers.items()
     ]
-    assert base.sources == one.sources
+    assert base.sources == flat.sources
     again = resolved(folder / "one.yaml", folder / "two.yaml")
     if path.stem == "seven-classes":  # The shares that are left are written anew, in proportion.
         assert again.splitlines()[1:] == text.splitlines()[1:]
     else:
-        assert (one.digest, changes(base, one), again) == (base.digest, (), text)
-    networks = compile_network(base), compile_network(one)
+        assert (flat.digest, changes(base, flat), again) == (base.digest, (), text)
+    networks = compile_network(base), compile_network(flat)
     for kind in ("given_root", "log_prior"):
-        expected, found = (getattr(network, kind) for network in networks)
-        assert expected.keys() == found.keys()
+        expected, flat_tables = (getattr(network, kind) for network in networks)
+        assert expected.keys() == flat_tables.keys()
         for name, table in expected.items():
-            np.testing.assert_allclose(found[name], table, atol=1e-9, err_msg=name)
+            np.testing.assert_allclose(flat_tables[name], table, atol=1e-9, err_msg=name)
     weights = [{rule.name: rule.weight for rule in network.rules} for network in networks]
     assert weights[1] == pytest.approx(weights[0], abs=1e-9)
 
@@ -468,10 +470,10 @@ def test_a_file_is_replaced_whole(folder):
 def test_a_place_that_cannot_be_written_is_one_line(folder, command):
     (folder / "there").mkdir()
     for output in ("none/out", "there"):
-        found = run(*command, "-o", output)
-        assert (found.exit_code, found.stdout) == (2, "")
-        assert found.stderr.startswith(f"{output}: ")
-        assert found.stderr.count("\n") == 1
+        result = run(*command, "-o", output)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(f"{output}: ")
+        assert result.stderr.count("\n") == 1
     assert [path.name for path in folder.rglob("*")] == ["there"]
 
 
@@ -499,13 +501,14 @@ def test_any_numbers_laid_on_a_base_are_in_the_one_file(tmp_path_factory, thousa
     (folder / "overlay.yaml").write_text(yaml.safe_dump(overlay, allow_unicode=True), "utf-8")
     base = read(folder / "overlay.yaml")
     resolved(folder / "overlay.yaml", folder / "one.yaml")
-    one = read(folder / "one.yaml")
+    flat = read(folder / "one.yaml")
     # A table of which only some values were given anew gets a source that names those of each.
-    assert replace(one, sources=base.sources) == base
-    assert base.sources.items() <= one.sources.items()
-    assert {p: n.value for p, n in one.numbers.items()} == {p: n.value for p, n in base.numbers.items()}
+    assert replace(flat, sources=base.sources) == base
+    assert base.sources.items() <= flat.sources.items()
+    assert {p: n.value for p, n in flat.numbers.items()} == {p: n.value for p, n in base.numbers.items()}
     for path, number in base.numbers.items():
-        found = one.numbers[path]
-        said = one.sources[found.source].cite if found.source in one.sources else found.note
-        kept = (found.source, found.note) == (number.source, number.note)
-        assert kept or (number.source in said and number.note in said)
+        flat_number = flat.numbers[path]
+        cited_there = flat_number.source in flat.sources
+        citation = flat.sources[flat_number.source].cite if cited_there else flat_number.note
+        kept = (flat_number.source, flat_number.note) == (number.source, number.note)
+        assert kept or (number.source in citation and number.note in citation)

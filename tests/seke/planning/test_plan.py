@@ -42,10 +42,10 @@ def variables(row):
         yield from level.get("variables", {"": level}).values()
 
 
-def excess(one):
+def excess(level):
     """How far more is wrong than was stated, in standard errors."""
-    count, stated = one["wrong"]["of"], one["stated"]
-    return (one["wrong"]["count"] - count * stated) / np.sqrt(count * stated * (1 - stated))
+    count, stated = level["wrong"]["of"], level["stated"]
+    return (level["wrong"]["count"] - count * stated) / np.sqrt(count * stated * (1 - stated))
 
 
 # Laws.
@@ -65,9 +65,9 @@ def plans():
 @pytest.mark.parametrize("name", ["plants", "garden", "faces"])
 def test_as_much_is_wrong_as_is_stated_however_it_was_asked(plans, name):
     """Whichever question comes next follows from the answers so far, and so changes no posterior's truth."""
-    told = [one for row in plans[name].rows for one in variables(row) if one["wrong"]["of"] > 20]
-    assert len(told) > 10
-    gaps = [excess(one) for one in told]
+    levels = [level for row in plans[name].rows for level in variables(row) if level["wrong"]["of"] > 20]
+    assert len(levels) > 10
+    gaps = [excess(level) for level in levels]
     assert max(map(abs, gaps)) < FAR
     assert abs(np.mean(gaps)) < 1
     for row in plans[name].rows:
@@ -83,12 +83,12 @@ def test_looser_limits_accept_more_and_err_more(plans, name):
     # Where less is asked, less is looked at, and of a level that nobody needs less is accepted.
     required = seke.knowledge({"plants": PLANTS, "garden": GARDEN, "faces": None}[name]).policy.required
     for strict, loose in itertools.pairwise(rows):
-        for level, one in ((level, strict["levels"][level]) for level in required):
-            other = loose["levels"][level]
-            assert other["accepted"]["high"] > one["accepted"]["low"]
-            if one["wrong"]["of"] and other["wrong"]["of"]:
-                assert other["wrong"]["high"] > one["wrong"]["low"]
-                assert one["stated"] <= other["stated"] + 0.01
+        for level, stricter in ((level, strict["levels"][level]) for level in required):
+            looser = loose["levels"][level]
+            assert looser["accepted"]["high"] > stricter["accepted"]["low"]
+            if stricter["wrong"]["of"] and looser["wrong"]["of"]:
+                assert looser["wrong"]["high"] > stricter["wrong"]["low"]
+                assert stricter["stated"] <= looser["stated"] + 0.01
     assert rows[-1]["accepted"]["share"] > rows[0]["accepted"]["share"] + 0.1
 
 
@@ -145,17 +145,18 @@ def test_where_observers_are_otherwise_more_is_wrong_than_is_stated(wrong):
 
 
 def test_a_wrong_prior_is_seen():
-    found = seke.plan(
+    plan = seke.plan(
         None, 300, limits=(2,), fixed=(), population="in-the-wild", truth_population="uniform", seed=2
     )
-    assert found.about["truth_population"] == "uniform"
-    assert excess(found.rows[0]["levels"]["expression"]) > 3
+    assert plan.about["truth_population"] == "uniform"
+    assert excess(plan.rows[0]["levels"]["expression"]) > 3
 
 
 def test_another_observer_is_asked_where_one_is_named():
     (row,) = seke.plan(PLANTS, 50, limits=(1,), fixed=(), observers=["grower"]).rows
     base = seke.knowledge(PLANTS)
-    prices = {name: one.cost * base.observers["grower"].cost for name, one in base.questions.items()}
+    observer = base.observers["grower"]
+    prices = {name: question.cost * observer.cost for name, question in base.questions.items()}
     spent = sum(mean * prices[name] for name, mean in row["asked"].items())
     assert row["cost"]["mean"] == pytest.approx(spent, abs=1e-4)
 
@@ -166,18 +167,19 @@ def test_another_observer_is_asked_where_one_is_named():
 @pytest.mark.parametrize(("count", "of"), [(0, 7), (3, 11), (40, 1000), (5, 5)])
 def test_with_one_value_an_item_the_interval_is_exact(count, of):
     hits = (np.arange(of) < count)[:, None]
-    found = share(hits, np.ones((of, 1), dtype=bool))
+    interval = share(hits, np.ones((of, 1), dtype=bool))
     exact = binomtest(count, of).proportion_ci(0.95, method="exact")
-    assert (found["low"], found["high"]) == pytest.approx(tuple(exact), abs=1e-6)
-    assert (found["count"], found["of"], found["share"]) == (count, of, pytest.approx(count / of, abs=1e-6))
+    assert (interval["low"], interval["high"]) == pytest.approx(tuple(exact), abs=1e-6)
+    assert (interval["count"], interval["of"]) == (count, of)
+    assert interval["share"] == pytest.approx(count / of, abs=1e-6)
 
 
 def test_values_that_go_together_count_once():
     hits = np.repeat((np.arange(30) < 9)[:, None], 4, axis=1)
-    found = share(hits, np.ones((30, 4), dtype=bool))
+    interval = share(hits, np.ones((30, 4), dtype=bool))
     exact = binomtest(9, 30).proportion_ci(0.95, method="exact")
-    assert (found["low"], found["high"]) == pytest.approx(tuple(exact), abs=1e-6)
-    assert (found["count"], found["of"]) == (36, 120)
+    assert (interval["low"], interval["high"]) == pytest.approx(tuple(exact), abs=1e-6)
+    assert (interval["count"], interval["of"]) == (36, 120)
 
 
 def test_an_interval_of_values_in_items_holds_the_share_as_often_as_it_says():
@@ -186,23 +188,23 @@ def test_an_interval_of_values_in_items_holds_the_share_as_often_as_it_says():
     for _ in range(400):
         p = rng.beta(0.2 * 3, 0.8 * 3, 60)[:, None]
         among = rng.random((60, 5)) < 0.7
-        found = share(rng.random((60, 5)) < p, among)
-        held += found["low"] <= 0.2 <= found["high"]
+        interval = share(rng.random((60, 5)) < p, among)
+        held += interval["low"] <= 0.2 <= interval["high"]
     assert 0.92 < held / 400 <= 0.995
 
 
 def test_of_nothing_there_is_no_share():
-    found = share(np.ones((3, 1), dtype=bool), np.zeros((3, 1), dtype=bool))
-    assert found == {"share": None, "low": None, "high": None, "count": 0, "of": 0}
+    interval = share(np.ones((3, 1), dtype=bool), np.zeros((3, 1), dtype=bool))
+    assert interval == {"share": None, "low": None, "high": None, "count": 0, "of": 0}
 
 
 # What is printed and drawn.
 
 
 def test_rows_are_json_lines_and_totals_are_scaled():
-    found = run("-k", PLANTS, "--items", 60, "--limits", "1", "--fixed", "2", "--for", 1000, "--price", 0.5)
-    assert found.exit_code == 0, found.stderr
-    rows = [json.loads(line) for line in found.stdout.splitlines()]
+    result = run("-k", PLANTS, "--items", 60, "--limits", "1", "--fixed", "2", "--for", 1000, "--price", 0.5)
+    assert result.exit_code == 0, result.stderr
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [row["setting"] for row in rows] == ["limits ×1", "2 × photo"]
     for row in rows:
         total = row["total"]
@@ -210,8 +212,8 @@ def test_rows_are_json_lines_and_totals_are_scaled():
         assert total["calls"] == pytest.approx(1000 * row["calls"]["mean"], abs=0.01)
         assert total["cost_error"] == pytest.approx(1000 * row["cost"]["error"], abs=0.01)
         assert total["price"] == pytest.approx(500 * row["cost"]["mean"], abs=0.02)
-    assert found.stderr.startswith("60 items made up (seed 0): the share accepted is known within ")
-    assert "asked: app, grower, as declared; population" in found.stderr
+    assert result.stderr.startswith("60 items made up (seed 0): the share accepted is known within ")
+    assert "asked: app, grower, as declared; population" in result.stderr
     assert rows[0]["about"]["seed"] == 0
     assert rows[0]["about"]["observers"] == ["app", "grower"]
     again = run("-k", PLANTS, "--items", 60, "--limits", "1", "--fixed", "2", "--json")
@@ -246,9 +248,9 @@ def test_the_picture_is_whole_in_every_form_and_the_same_again(plans):
 
 def test_a_picture_is_written_beside_the_rows(tmp_path):
     args = ("-k", GARDEN, "--items", 30, "--limits", "0.2,1", "--fixed", "", "--plot", tmp_path / "p.svg")
-    found = run(*args)
-    assert found.exit_code == 0, found.stderr
-    assert [json.loads(line)["design"] for line in found.stdout.splitlines()] == ["policy", "policy"]
+    result = run(*args)
+    assert result.exit_code == 0, result.stderr
+    assert [json.loads(line)["design"] for line in result.stdout.splitlines()] == ["policy", "policy"]
     assert (tmp_path / "p.svg").read_text("utf-8").startswith("<?xml")
     assert [path.name for path in tmp_path.iterdir()] == ["p.svg"]
 
@@ -274,9 +276,9 @@ def test_a_picture_is_written_beside_the_rows(tmp_path):
     ],
 )
 def test_what_cannot_be_planned_is_refused(args, words):
-    found = run("--items", 2, *args)
-    assert (found.exit_code, found.stdout) == (2, "")
-    assert words in " ".join(found.stderr.split())
+    result = run("--items", 2, *args)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert words in " ".join(result.stderr.split())
 
 
 def test_numbers_are_checked_in_python_too():
@@ -349,8 +351,8 @@ def test_gold_is_followed_by_the_policy_that_the_plan_was_asked_for():
 
 
 def test_gold_alone_is_a_plan_and_names_are_checked():
-    found = seke.plan(GARDEN, 20, limits=(), fixed=(), gold=(4,))
-    assert [row["setting"] for row in found.rows] == ["4 gold"]
+    plan = seke.plan(GARDEN, 20, limits=(), fixed=(), gold=(4,))
+    assert [row["setting"] for row in plan.rows] == ["4 gold"]
     with pytest.raises(SekeError, match="no variable is called 'rian'; did you mean rain"):
         seke.plan(GARDEN, 20, gold=(4,), gold_variables=("rian",))
     with pytest.raises(SekeError, match="how often all are asked, or gold"):
@@ -366,12 +368,12 @@ policy: {others: [human], source: judgement, note: a trial}
 def test_a_plan_counts_the_items_that_would_wait_for_people(tmp_path):
     path = tmp_path / "coder.yaml"
     path.write_text(f"extends: shipped\n{PEOPLE}")
-    found = seke.plan(path, 20, limits=(1,), fixed=(1,))
-    policy, fixed = found.rows
+    plan = seke.plan(path, 20, limits=(1,), fixed=(1,))
+    policy, fixed = plan.rows
     assert 0 < policy["people"]["human"] <= 1
     assert fixed["people"] == {"human": 0}
     text = io.StringIO()
-    show(found, Console(file=text, width=200))
+    show(plan, Console(file=text, width=200))
     waits = f"{100 * policy['people']['human']:.0f} %"
     assert f"items that would wait for human: limits ×1 {waits}, 1 × joint 0.0 %" in text.getvalue()
     assert all("people" not in row for row in seke.plan(GARDEN, 20, limits=(1,), fixed=()).rows)

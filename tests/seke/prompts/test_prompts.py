@@ -84,8 +84,8 @@ def test_a_check_names_the_unit_in_doubt_and_gives_nothing_away(questions):
     assert "AU4 brow lowerer" in prompt.text
     assert prompt.schema["properties"]["action_units"]["required"] == ["AU4"]
     assert not any(state in prompt.text for state in questions.base.variables["expression"].states)
-    told = questions.prompt(request("action_units"), Context(doubt=("AU4", "AU7"))).text
-    assert "about which earlier answers differ: AU4 brow lowerer, AU7 lid tightener" in told
+    prompt_text = questions.prompt(request("action_units"), Context(doubt=("AU4", "AU7"))).text
+    assert "about which earlier answers differ: AU4 brow lowerer, AU7 lid tightener" in prompt_text
 
 
 def test_the_schema_is_strict_and_says_what_is_seen_before_what_it_is_called(questions):
@@ -179,8 +179,8 @@ def test_refusals_are_no_answers(questions):
 
 
 def test_marks_are_read_one_by_one(questions):
-    said = {"action_units": {"AU1": True, "au2": False, "AU4": None, "AU5": "yes", "AU99": True}}
-    record = read(questions, said, "action_units")
+    answer = {"action_units": {"AU1": True, "au2": False, "AU4": None, "AU5": "yes", "AU99": True}}
+    record = read(questions, answer, "action_units")
     assert record["action_units"] == {"AU1": True, "AU2": False, "AU4": None}
     assert read(questions, {"action_units": {"AU1": True, "AU4": True}}, "verify", "AU4")["action_units"] == {
         "AU4": True
@@ -196,10 +196,10 @@ for _ in range(3):
     values = leaves | st.lists(values, max_size=4) | st.dictionaries(keys, values, max_size=4)
 
 
-def hostile(questions, said, question):
+def hostile(questions, answer, question):
     """Whatever is said is a sample that the base can read, with nothing in it that was not asked for."""
     about = "AU4" if question == "verify" else None
-    text = said if isinstance(said, str) else json.dumps(said)
+    text = answer if isinstance(answer, str) else json.dumps(answer)
     record = read(questions, text, question, about)
     list(answers_from([record], questions.base))
     allowed = {"item", "observer", "question", "view", "draw", "status", "extra", *WHOLE}
@@ -207,17 +207,17 @@ def hostile(questions, said, question):
 
 
 @settings(max_examples=150, deadline=None)
-@given(said=st.dictionaries(st.sampled_from([*WHOLE, "reports", "extra", "status"]), values) | st.text())
+@given(answer=st.dictionaries(st.sampled_from([*WHOLE, "reports", "extra", "status"]), values) | st.text())
 @pytest.mark.parametrize("question", ["joint", "action_units", "verify"])
-def test_hostile_answers(questions, question, said):
-    hostile(questions, said, question)
+def test_hostile_answers(questions, question, answer):
+    hostile(questions, answer, question)
 
 
 @pytest.mark.slow
 @settings(max_examples=10_000, deadline=None)
-@given(said=st.dictionaries(st.sampled_from([*WHOLE, "reports", "extra", "status"]), values) | st.text())
-def test_ten_thousand_hostile_answers(questions, said):
-    hostile(questions, said, "joint")
+@given(answer=st.dictionaries(st.sampled_from([*WHOLE, "reports", "extra", "status"]), values) | st.text())
+def test_ten_thousand_hostile_answers(questions, answer):
+    hostile(questions, answer, "joint")
 
 
 def test_a_base_without_faces_is_asked_in_its_own_words(tmp_path):
@@ -226,13 +226,13 @@ def test_a_base_without_faces_is_asked_in_its_own_words(tmp_path):
         "source: judgement, note: Mine.}\n"
     )
     base = seke.knowledge(tmp_path / "o.yaml")
-    mine = Questions(base)
-    asked = mine.all_requests()[0]
-    assert mine.prompt(asked).text.startswith('What ails it? {"')
-    said = dict.fromkeys(mine.prompt(asked).schema["properties"])
+    questions = Questions(base)
+    asked = questions.all_requests()[0]
+    assert questions.prompt(asked).text.startswith('What ails it? {"')
+    answer = dict.fromkeys(questions.prompt(asked).schema["properties"])
     states = base.variables[base.root].states
-    key = next(key for key in mine.form(asked, Context()).keys if key.members == (base.root,))
-    record = mine.read(asked, Choice(0, json.dumps({**said, key.name: [states[0]]}), "stop"))
+    key = next(key for key in questions.form(asked, Context()).keys if key.members == (base.root,))
+    record = questions.read(asked, Choice(0, json.dumps({**answer, key.name: [states[0]]}), "stop"))
     (answers,) = answers_from([record], base)
     assert answers.samples.tolist() == [1]
 

@@ -118,8 +118,8 @@ def one(**fields: Any) -> Answers:
 
 
 def rows(batch: Answers, variable: str) -> list[tuple[int, int, float, bool]]:
-    found = batch.labels[variable]
-    columns = (found.reading, found.answer, found.weight, found.spread)
+    labels = batch.labels[variable]
+    columns = (labels.reading, labels.answer, labels.weight, labels.spread)
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
@@ -186,8 +186,8 @@ def test_a_list_covers_what_is_asked_for_and_what_the_observer_can_report() -> N
 )
 def test_a_code_makes_what_it_hides_not_visible(value: Any, au26: list[int], hidden: int) -> None:
     batch = one(action_units=value)
-    found = [row[1] for row in rows(batch, "AU26")] if "AU26" in batch.labels else []
-    assert (found, batch.hidden.tolist()) == (au26, [hidden])
+    answers = [row[1] for row in rows(batch, "AU26")] if "AU26" in batch.labels else []
+    assert (answers, batch.hidden.tolist()) == (au26, [hidden])
 
 
 def test_reports_take_every_kind_of_variable() -> None:
@@ -787,7 +787,7 @@ def test_temporary_files_are_gone_afterwards_and_after_an_error(
 
 def canonical(batches: Iterable[Answers]) -> list[Any]:
     """All that batches say, without the order of items and rows and the numbers given to them."""
-    said: list[Any] = []
+    facts: list[Any] = []
     for batch in batches:
         readings = [
             (batch.items[item], observer, question, batch.views[view])
@@ -799,23 +799,23 @@ def canonical(batches: Iterable[Answers]) -> list[Any]:
                 strict=True,
             )
         ]
-        said += [("reading", reading) for reading in readings]
+        facts += [("reading", reading) for reading in readings]
         for name in batch.labels:
-            said += [(name, readings[row[0]], *row[1:]) for row in rows(batch, name)]
-        for name, found in batch.numbers.items():
-            pairs = zip(found.reading.tolist(), found.value.tolist(), strict=True)
-            said += [(name, readings[reading], value) for reading, value in pairs]
+            facts += [(name, readings[row[0]], *row[1:]) for row in rows(batch, name)]
+        for name, numbers in batch.numbers.items():
+            pairs = zip(numbers.reading.tolist(), numbers.value.tolist(), strict=True)
+            facts += [(name, readings[reading], value) for reading, value in pairs]
         for name, ranked in batch.rankings.items():
             places = zip(ranked.reading.tolist(), ranked.places.tolist(), strict=True)
-            said += [(name, readings[reading], "ranking", tuple(found)) for reading, found in places]
+            facts += [(name, readings[reading], "ranking", tuple(order)) for reading, order in places]
         counts = (batch.samples, batch.refused, batch.unreadable, batch.hidden, batch.asked)
         table = zip(batch.items, *(count.tolist() for count in counts), strict=True)
-        said += [("item", *row) for row in table]
-    return sorted(said, key=repr)
+        facts += [("item", *row) for row in table]
+    return sorted(facts, key=repr)
 
 
-def assert_same(left: list[Answers], right: list[Answers]) -> None:
-    assert canonical(left) == canonical(right)
+def assert_same(batches: list[Answers], expected: list[Answers]) -> None:
+    assert canonical(batches) == canonical(expected)
 
 
 expressions = st.one_of(
@@ -873,13 +873,13 @@ def test_the_order_of_lines_changes_nothing(
 
 def columns(batch: Answers) -> list[Any]:
     """Everything a batch holds, in its order."""
-    said: list[Any] = [batch.items, batch.views]
+    contents: list[Any] = [batch.items, batch.views]
     arrays = [getattr(batch, name) for name in vars(batch) if name not in ("items", "views")]
     for value in arrays:
         for array in value.values() if isinstance(value, dict) else [value]:
             inner = vars(array).values() if hasattr(array, "__dict__") else [array]
-            said += [each.tolist() for each in inner]
-    return said
+            contents += [column.tolist() for column in inner]
+    return contents
 
 
 @settings(deadline=None, max_examples=60)

@@ -144,14 +144,14 @@ def test_the_command_says_so(tmp_path):
     pairs = [("clear", ["cloudy" if i % 2 else "clear"]) for i in range(80)]
     samples.write_text("".join(json.dumps(row) + "\n" for row in rows(pairs)))
     knowledge = str(tmp_path / "0.95False.yaml")
-    found = CliRunner().invoke(main, ["infer", str(samples), "-k", knowledge, "--json"])
-    assert found.exit_code == 0, found.output
+    result = CliRunner().invoke(main, ["infer", str(samples), "-k", knowledge, "--json"])
+    assert result.exit_code == 0, result.output
     line = "40 of 80 looks contradict the set's labels of sky; labels of the declared reliability 0.95 would"
-    assert line in found.stderr
-    assert "leave about 18 (p = 1e-07)" in found.stderr
+    assert line in result.stderr
+    assert "leave about 18 (p = 1e-07)" in result.stderr
     samples.write_text("".join(json.dumps(row) + "\n" for row in rows([("clear", ["clear"])] * 80)))
-    found = CliRunner().invoke(main, ["infer", str(samples), "-k", knowledge, "--json"])
-    assert "looks contradict" not in found.stderr
+    result = CliRunner().invoke(main, ["infer", str(samples), "-k", knowledge, "--json"])
+    assert "looks contradict" not in result.stderr
 
 
 def test_a_run_counts_the_looks_at_its_labels(tmp_path):
@@ -164,10 +164,10 @@ def test_a_run_counts_the_looks_at_its_labels(tmp_path):
     manifest.write_text("\n".join(["path,item,expression", *lines]) + "\n")
     truths = {name: {"expression": "happiness"} for name in names}
     model = ScriptedModel(truths=truths, error=0.0)
-    found = seke.annotate(manifest, tmp_path / "run", model, observer="gpt-4o")
-    counts = found.as_facts()["contradicted_labels"]["expression"]
+    summary = seke.annotate(manifest, tmp_path / "run", model, observer="gpt-4o")
+    counts = summary.as_facts()["contradicted_labels"]["expression"]
     assert (counts["looks"], counts["contradict"]) == (4, 2)
     assert counts["reliability"] == 0.8
     assert 0 < counts["expected"] < 4
     assert not counts["alarm"]
-    assert not any("looks contradict" in note for note in found.notes)
+    assert not any("looks contradict" in note for note in summary.notes)

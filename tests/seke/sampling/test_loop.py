@@ -43,25 +43,25 @@ class World:
     def records(self, requests):
         """What the source answers, as sample records; draws are numbered by reading."""
         drawn = Counter()
-        found = []
-        for one in requests:
-            said = self.source.ask([one])
+        records = []
+        for request in requests:
+            answers = self.source.ask([request])
             questions, observers = list(self.base.questions), self.base.observers
-            assert said.reading_question.tolist() == [questions.index(one.question)]
-            for place in range(one.samples):
-                key = (one.item, one.observer, one.question, one.view)
+            assert answers.reading_question.tolist() == [questions.index(request.question)]
+            for place in range(request.samples):
+                key = (request.item, request.observer, request.question, request.view)
                 reports = {}
-                for name, column in {**said.labels, **said.numbers}.items():
-                    if name in said.numbers:
+                for name, column in {**answers.labels, **answers.numbers}.items():
+                    if name in answers.numbers:
                         reports[name] = float(column.value[place])
                     elif self.base.variables[name].kind == "binary":
                         reports[name] = bool(column.answer[place])
                     else:
-                        reports[name] = observers[one.observer].labels[name].answers[column.answer[place]]
+                        reports[name] = observers[request.observer].labels[name].answers[column.answer[place]]
                 fixed = dict(zip(("item", "observer", "question", "view"), key, strict=True))
-                found.append({**fixed, "draw": drawn[key], "reports": reports})
+                records.append({**fixed, "draw": drawn[key], "reports": reports})
                 drawn[key] += 1
-        return found
+        return records
 
     def everything(self, count):
         """Requests for so many answers of all that may be asked."""
@@ -70,8 +70,8 @@ class World:
             for observer in dict.fromkeys((policy.ask, *policy.others)):
                 known = self.base.observers[observer].instruments
                 for name, question in self.base.questions.items():
-                    told = [v for v in question.variables if v in known]
-                    for about in told if question.about_one else [None][: len(told)]:
+                    reported = [v for v in question.variables if v in known]
+                    for about in reported if question.about_one else [None][: len(reported)]:
                         yield Request(item, observer, name, about, Answers.USUAL_VIEW, 0, count)
 
 
@@ -91,18 +91,18 @@ def worlds():
     return {name: World(name) for name in BASES}
 
 
-def same(one, other, order=None):
-    """Equal decisions, item by item; `order` says where one's items stand in the other."""
-    place = np.arange(len(one.answers.items)) if order is None else np.array(order)
-    assert [other.decisions.item[i] for i in place] == list(one.decisions.item)
-    assert [other.decisions.reasons[i] for i in place] == list(one.decisions.reasons)
-    for name, level in one.decisions.levels.items():
-        again = other.decisions.levels[name]
+def same(standing, expected, order=None):
+    """Equal decisions, item by item; `order` holds the place in `expected` of each item of `standing`."""
+    place = np.arange(len(standing.answers.items)) if order is None else np.array(order)
+    assert [expected.decisions.item[i] for i in place] == list(standing.decisions.item)
+    assert [expected.decisions.reasons[i] for i in place] == list(standing.decisions.reasons)
+    for name, level in standing.decisions.levels.items():
+        again = expected.decisions.levels[name]
         assert np.array_equal(level.accepted, again.accepted[place])
         np.testing.assert_allclose(level.risk, again.risk[place], atol=1e-9)
         np.testing.assert_allclose(level.value, again.value[place], atol=1e-9)
     for column in ("calls", "cost", "rounds"):
-        np.testing.assert_allclose(getattr(one, column), getattr(other, column)[place])
+        np.testing.assert_allclose(getattr(standing, column), getattr(expected, column)[place])
 
 
 @pytest.mark.parametrize("name", BASES)
@@ -130,8 +130,8 @@ def test_recorded_samples_replay_what_was_simulated(worlds, name):
     """Written as records and read back, given out draw by draw: another way to the same decisions."""
     world = worlds[name]
     budget = 6
-    told = world.records(world.everything(budget))
-    source = RecordedSource(single_samples(told, world.base))
+    records = world.records(world.everything(budget))
+    source = RecordedSource(single_samples(records, world.base))
     assert source.items == tuple(world.items)
     same(world.follow(budget=budget), world.follow(source, budget=budget))
 
@@ -141,13 +141,13 @@ def test_the_end_is_what_inference_says_of_all_that_was_answered(worlds, name):
     world = worlds[name]
     standing = world.follow()
     asked = [Request(*line, 0, count) for line, count in standing.given.items()]
-    records = {one["item"]: one for one in seke.infer(world.records(asked), world.base)}
-    for mine in Loop(world.session).records(standing):
-        other = records[mine["item"]]
-        assert mine["decision"]["levels"].keys() == other["decision"]["levels"].keys()
-        assert mine["decision"]["item"] == other["decision"]["item"]
-        assert mine["decision"]["reasons"] == other["decision"]["reasons"]
-        for name_, level in mine["decision"]["levels"].items():
+    records = {record["item"]: record for record in seke.infer(world.records(asked), world.base)}
+    for loop_record in Loop(world.session).records(standing):
+        other = records[loop_record["item"]]
+        assert loop_record["decision"]["levels"].keys() == other["decision"]["levels"].keys()
+        assert loop_record["decision"]["item"] == other["decision"]["item"]
+        assert loop_record["decision"]["reasons"] == other["decision"]["reasons"]
+        for name_, level in loop_record["decision"]["levels"].items():
             assert level["decision"] == other["decision"]["levels"][name_]["decision"]
             assert level["risk"] == pytest.approx(other["decision"]["levels"][name_]["risk"], abs=2e-6)
 
@@ -160,9 +160,9 @@ def test_a_fixed_design_is_what_inference_says_of_as_many_answers(worlds):
     asked = [Request(item, "gpt-4o", "joint", None, "face", 0, 3) for item in world.items]
     for i, record in enumerate(seke.infer(world.records(asked), world.base)):
         for name, level in standing.decisions.levels.items():
-            told = record["decision"]["levels"][name]
-            assert (told["decision"] == "accept") == level.accepted[i]
-            assert told["risk"] == pytest.approx(level.risk[i], abs=2e-6)
+            level_record = record["decision"]["levels"][name]
+            assert (level_record["decision"] == "accept") == level.accepted[i]
+            assert level_record["risk"] == pytest.approx(level.risk[i], abs=2e-6)
 
 
 @pytest.mark.parametrize("name", BASES)
@@ -200,8 +200,10 @@ class Recorder:
         self.source, self.most = source, most
 
     def ask(self, requests):
-        left = [replace(one, samples=min(one.samples, self.most - one.first)) for one in requests]
-        return self.source.ask([one for one in left if one.samples > 0])
+        available = [
+            replace(request, samples=min(request.samples, self.most - request.first)) for request in requests
+        ]
+        return self.source.ask([request for request in available if request.samples > 0])
 
 
 @pytest.mark.parametrize("name", BASES)
@@ -210,18 +212,18 @@ def test_an_item_whose_source_is_exhausted_ends_with_what_it_has(worlds, name):
     standing = world.follow(Recorder(world.source, 1), budget=12)
     assert not standing.requests
     assert max(standing.given.values()) == 1
-    ended = [why for why in standing.decisions.reasons if why[:1] == ("exhausted",)]
+    ended = [reasons for reasons in standing.decisions.reasons if reasons[:1] == ("exhausted",)]
     required = [v for level in world.base.policy.required for v in world.base.levels[level]]
     whole = np.all([standing.decisions.levels[v].accepted for v in required], axis=0)
-    assert [one == "accept" for one in standing.decisions.item] == whole.tolist()
+    assert [decision == "accept" for decision in standing.decisions.item] == whole.tolist()
     assert ended
-    assert all(one.startswith("open: ") for why in ended for one in why[1:])
+    assert all(reason.startswith("open: ") for reasons in ended for reason in reasons[1:])
 
 
 def test_an_item_nobody_knows_anything_of_ends_unaccepted(worlds):
     world = worlds["plants"]
-    told = [one for one in world.records(world.everything(8)) if one["item"] != "i3"]
-    source = RecordedSource(single_samples(told, world.base))
+    records = [record for record in world.records(world.everything(8)) if record["item"] != "i3"]
+    source = RecordedSource(single_samples(records, world.base))
     standing = world.follow(source)
     assert standing.decisions.item[3] == "reject"
     assert standing.decisions.reasons[3][0] == "exhausted"
@@ -272,11 +274,11 @@ def test_what_is_simulated_does_not_depend_on_who_asked_before(worlds):
     other = SimulatedSource(world.session.inference, world.items, world.truth, 6)
     request = Request("i7", "gpt-4o", "joint", None, "face", 2, 3)
     other.ask([replace(request, question="affect", first=0), replace(request, item="i8", first=9)])
-    one, again = world.source.ask([request]), other.ask([request])
-    assert one.labels["AU12"].answer.tolist() == again.labels["AU12"].answer.tolist()
-    assert one.numbers["valence"].value.tolist() == again.numbers["valence"].value.tolist()
+    answers, again = world.source.ask([request]), other.ask([request])
+    assert answers.labels["AU12"].answer.tolist() == again.labels["AU12"].answer.tolist()
+    assert answers.numbers["valence"].value.tolist() == again.numbers["valence"].value.tolist()
     whole = other.ask([replace(request, first=0, samples=5)])
-    assert whole.labels["AU12"].answer[2:].tolist() == one.labels["AU12"].answer.tolist()
+    assert whole.labels["AU12"].answer[2:].tolist() == answers.labels["AU12"].answer.tolist()
 
 
 def test_a_label_that_is_kept_against_what_was_seen_is_reported():

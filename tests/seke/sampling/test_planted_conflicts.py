@@ -42,23 +42,23 @@ def answers_with(session, readings, planted=None):
         observer, question, view, draws = reading
         whose = np.arange(ITEMS)
         if reading == planted:
-            others = [np.flatnonzero(expression != mine) for mine in expression]
+            others = [np.flatnonzero(expression != state) for state in expression]
             whose = np.array([other[i % len(other)] for i, other in enumerate(others)])
         asked = [Request(items[i], observer, question, None, view, 0, draws) for i in whose]
-        said = source.ask(asked)
-        said = replace(said, items=tuple(items))
-        whole = said if whole is None else whole.joined(said)
+        answers = source.ask(asked)
+        answers = replace(answers, items=tuple(items))
+        whole = answers if whole is None else whole.joined(answers)
     return whole
 
 
 def judged(session, readings, planted=None):
     """Return the diagnostics and decisions, and of which items there is an alarm."""
-    found = session.judge(answers_with(session, readings, planted))
-    alarm = found.diagnostics.conflict < session.network.knowledge.policy.conflict
-    bits = (found.diagnostics.conflict_bits >= FORMER_BITS).mean()
+    verdict = session.judge(answers_with(session, readings, planted))
+    alarm = verdict.diagnostics.conflict < session.network.knowledge.policy.conflict
+    bits = (verdict.diagnostics.conflict_bits >= FORMER_BITS).mean()
     who = planted[0] if planted else "nobody"
     print(f"{len(readings)} readings, planted {who}: alarm {alarm.mean():.3f}, by bits {bits:.3f}")
-    return found, alarm
+    return verdict, alarm
 
 
 @pytest.mark.parametrize("readings", [(CODER, LABEL), (CODER, LABEL, MODEL)])
@@ -68,20 +68,20 @@ def test_under_the_model_there_are_few_alarms(session, readings):
 
 @pytest.mark.parametrize("planted", [LABEL, CODER])
 def test_a_planted_contradiction_is_found_and_named(session, planted):
-    found, alarm = judged(session, (CODER, LABEL, MODEL), planted)
+    verdict, alarm = judged(session, (CODER, LABEL, MODEL), planted)
     assert alarm.mean() > 0.6
-    named = np.array(found.diagnostics.at_odds)[alarm]
+    named = np.array(verdict.diagnostics.at_odds)[alarm]
     assert (named == planted[0]).mean() > 0.85
     for i in np.flatnonzero(alarm):
-        assert not any(level.accepted[i] for level in found.decisions.levels.values())
-        if found.decisions.item[i] == "reject":
-            assert found.decisions.reasons[i][0] == f"conflict: {found.diagnostics.at_odds[i]}"
+        assert not any(level.accepted[i] for level in verdict.decisions.levels.values())
+        if verdict.decisions.item[i] == "reject":
+            assert verdict.decisions.reasons[i][0] == f"conflict: {verdict.diagnostics.at_odds[i]}"
 
 
 def test_of_two_that_contradict_each_other_the_set_s_label_is_named(session):
-    found, alarm = judged(session, (CODER, LABEL), LABEL)
+    verdict, alarm = judged(session, (CODER, LABEL), LABEL)
     assert alarm.mean() > 0.6
-    assert set(np.array(found.diagnostics.at_odds)[alarm]) == {"dataset-label"}
+    assert set(np.array(verdict.diagnostics.at_odds)[alarm]) == {"dataset-label"}
 
 
 def test_a_record_has_the_probability_and_one_reading_has_none(session):

@@ -55,9 +55,9 @@ def folder(tmp_path_factory):
 
 
 def run(*args, status=0):
-    found = CliRunner().invoke(main, list(args))
-    assert found.exit_code == status, found.output
-    return found
+    result = CliRunner().invoke(main, list(args))
+    assert result.exit_code == status, result.output
+    return result
 
 
 def lines(path):
@@ -83,7 +83,7 @@ def test_the_certificate_says_how_items_were_asked(folder):
     assert guarantee.design.adaptive
     assert guarantee.certified
     assert guarantee.design.least < guarantee.design.most
-    assert any("those that this policy asked for" in one for one in guarantee.assumptions)
+    assert any("those that this policy asked for" in assumption for assumption in guarantee.assumptions)
 
 
 def test_items_asked_as_the_policy_asks_are_covered_and_err_as_promised(folder, tmp_path):
@@ -102,7 +102,7 @@ def test_items_asked_as_the_policy_asks_are_covered_and_err_as_promised(folder, 
         if record["decision"]["levels"][base.root]["decision"] == "accept"
     ]
     assert len(accepted) > 40
-    wrong = sum(said != true for said, true in accepted) / len(accepted)
+    wrong = sum(value != true for value, true in accepted) / len(accepted)
     assert wrong < 0.2 + 3 * np.sqrt(0.2 * 0.8 / len(accepted))
 
 
@@ -111,18 +111,18 @@ def test_recorded_items_are_told_from_those_that_were_asked_otherwise(folder, tm
     asked = asked_by_policy(base, rows)
     assert 0 < len(asked) < len(rows)
     sure = ["-k", str(folder / "sure.yaml"), "--json"]
-    found = run("infer", written(tmp_path / "asked.jsonl", asked), *sure)
-    guarantees = [json.loads(line)["decision"]["guarantee"] for line in found.stdout.splitlines()]
+    result = run("infer", written(tmp_path / "asked.jsonl", asked), *sure)
+    guarantees = [json.loads(line)["decision"]["guarantee"] for line in result.stdout.splitlines()]
     assert len(guarantees) == ITEMS
-    assert all(one["holds"] for one in guarantees)
+    assert all(guarantee["holds"] for guarantee in guarantees)
     # All six answers of everything: more than the policy asks for of most.
-    found = run("infer", str(folder / "s.jsonl"), *sure, status=1)
-    held = [json.loads(line)["decision"]["guarantee"] for line in found.stdout.splitlines()]
+    result = run("infer", str(folder / "s.jsonl"), *sure, status=1)
+    held = [json.loads(line)["decision"]["guarantee"] for line in result.stdout.splitlines()]
     per_item = {row["item"]: 0 for row in rows}
     for row in asked:
         per_item[row["item"]] += 1
-    assert [one["holds"] for one in held] == [count == 6 for count in per_item.values()]
-    assert {one["why"] for one in held if not one["holds"]} <= {
+    assert [guarantee["holds"] for guarantee in held] == [count == 6 for count in per_item.values()]
+    assert {guarantee["why"] for guarantee in held if not guarantee["holds"]} <= {
         f"{n} answer{'s' * (n > 1)} that the policy would not have asked for" for n in range(1, 6)
     }
 
@@ -133,8 +133,8 @@ def test_nothing_is_accepted_of_an_item_of_which_more_would_be_asked(folder, tmp
     last = {row["item"]: row["draw"] for row in asked}
     cut = [row for row in asked if last[row["item"]] == 0 or row["draw"] < last[row["item"]]]
     path = written(tmp_path / "cut.jsonl", cut)
-    found = CliRunner().invoke(main, ["infer", path, "-k", str(folder / "sure.yaml"), "--json"])
-    records = [json.loads(line) for line in found.stdout.splitlines()]
+    result = CliRunner().invoke(main, ["infer", path, "-k", str(folder / "sure.yaml"), "--json"])
+    records = [json.loads(line) for line in result.stdout.splitlines()]
     open_items = [record for record in records if last[record["item"]]]
     assert len(open_items) > 20
     ways = set()
@@ -151,11 +151,11 @@ def test_nothing_is_accepted_of_an_item_of_which_more_would_be_asked(folder, tmp
 def test_what_the_policy_would_not_ask_for_is_counted(folder):
     base, rows = seke.knowledge(folder / "base.yaml"), lines(folder / "s.jsonl")[:60]
     samples = single_samples(rows, base)
-    found = replay(Session.open(base), samples)
-    assert (found.answers.samples + found.surplus == 6).all()
+    replayed = replay(Session.open(base), samples)
+    assert (replayed.answers.samples + replayed.surplus == 6).all()
     alone = replay(Session.open(base), samples.about(samples.items[3:5]))
     assert alone.answers.items == samples.items[3:5]
-    np.testing.assert_array_equal(alone.surplus, found.surplus[3:5])
+    np.testing.assert_array_equal(alone.surplus, replayed.surplus[3:5])
 
 
 def test_a_check_says_whether_certificates_hold(folder, tmp_path):
@@ -163,8 +163,8 @@ def test_a_check_says_whether_certificates_hold(folder, tmp_path):
     (tmp_path / "o.yaml").write_text(
         f"extends: {folder / 'sure.yaml'}\npolicy: {{budget: 5, source: judgement, note: Fewer.}}\n"
     )
-    found = run("knowledge", "check", str(tmp_path / "o.yaml"), "--strict", status=1).output
-    assert "refused: policy changed since it was made" in found
+    output = run("knowledge", "check", str(tmp_path / "o.yaml"), "--strict", status=1).output
+    assert "refused: policy changed since it was made" in output
     facts = seke.check(tmp_path / "o.yaml").facts["guarantee"]
     assert len(facts["refused"]) == 1
     assert seke.check().facts["guarantee"] is None
@@ -181,17 +181,17 @@ def test_too_few_recorded_answers_are_refused(folder, tmp_path):
         "0.2",
         "--adaptive",
     ]
-    found = run(
+    result = run(
         "calibrate", written(tmp_path / "few.jsonl", rows), *given, "-o", str(tmp_path / "o.yaml"), status=2
     )
-    assert "draw up to its budget (6)" in found.output
+    assert "draw up to its budget (6)" in result.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["few.jsonl"]
 
 
 def test_samples_that_are_read_once_cannot_be_checked(folder):
-    found = CliRunner().invoke(main, ["infer", "-", "-k", str(folder / "sure.yaml")], input="")
-    assert found.exit_code == 2
-    assert "read twice; give a file" in found.output
+    result = CliRunner().invoke(main, ["infer", "-", "-k", str(folder / "sure.yaml")], input="")
+    assert result.exit_code == 2
+    assert "read twice; give a file" in result.output
 
 
 def test_without_alpha_there_is_nothing_adaptive(folder):
@@ -212,18 +212,18 @@ def test_what_is_asked_first_is_part_of_the_policy(folder, tmp_path):
 
 def test_annotation_goes_by_the_certificates_and_says_so(folder, tmp_path):
     given = {"knowledge": folder / "sure.yaml", "settings": Settings("app")}
-    found = seke.annotate(PICTURES, tmp_path / "r", ScriptedModel(), **given)
-    assert found.refused == ()
+    summary = seke.annotate(PICTURES, tmp_path / "r", ScriptedModel(), **given)
+    assert summary.refused == ()
     assert any(
-        line.startswith("guaranteed with 90 % confidence: at most 20 % wrong") for line in found.promises
+        line.startswith("guaranteed with 90 % confidence: at most 20 % wrong") for line in summary.promises
     )
     records = lines(tmp_path / "r" / "posteriors.jsonl")
     assert all(record["decision"]["guarantee"]["holds"] for record in records)
     # What was asked is what the policy asks: inferred from the samples, all is the same.
     assert list(seke.infer(tmp_path / "r" / "samples.jsonl", folder / "sure.yaml")) == records
-    found = seke.annotate(PICTURES, tmp_path / "s", ScriptedModel(), **given, max_samples=2)
-    assert found.promises == ()
-    assert found.refused == ("it was made with the policy as declared, and this run asks otherwise",)
+    summary = seke.annotate(PICTURES, tmp_path / "s", ScriptedModel(), **given, max_samples=2)
+    assert summary.promises == ()
+    assert summary.refused == ("it was made with the policy as declared, and this run asks otherwise",)
 
 
 def test_a_question_without_words_is_met_before_anything_is_asked(tmp_path):

@@ -31,12 +31,12 @@ def inferred(parts, base, **options):
 
 
 def test_samples_and_truth_are_written_and_read_back(tmp_path):
-    found = run("--items", 30, "--draws", 2, "--view", "face", "--view", "grey", "-o", tmp_path / "s.jsonl",
+    result = run("--items", 30, "--draws", 2, "--view", "face", "--view", "grey", "-o", tmp_path / "s.jsonl",
                 "--truth", tmp_path / "t.csv")  # fmt: skip
-    assert (found.exit_code, found.stdout) == (0, "")
+    assert (result.exit_code, result.stdout) == (0, "")
     lines = [json.loads(line) for line in (tmp_path / "s.jsonl").read_text("utf-8").splitlines()]
-    questions = [name for name, one in seke.knowledge().questions.items() if not one.about_one]
-    assert found.stderr == f"{len(lines)} samples of 30 items\n"
+    questions = [name for name, question in seke.knowledge().questions.items() if not question.about_one]
+    assert result.stderr == f"{len(lines)} samples of 30 items\n"
     keys = [tuple(line.get(key, "face") for key in ("item", "question", "view", "draw")) for line in lines]
     assert len(set(keys)) == len(lines) == 30 * len(questions) * 2 * 2
     records = list(seke.infer(tmp_path / "s.jsonl"))
@@ -61,8 +61,8 @@ def test_inference_is_right_about_items_made_up_as_it_believes(base):
     truth, records = inferred(simulate(base, 600, draws=3, questions=questions, seed=11), base)
     root = seke.knowledge(base).root
     p = [record[root] if base is None else record["posteriors"][root] for record in records]
-    table = np.array([list(one.values()) for one in p])
-    right = np.array([list(one).index(row[root]) for one, row in zip(p, truth, strict=True)])
+    table = np.array([list(beliefs.values()) for beliefs in p])
+    right = np.array([list(beliefs).index(row[root]) for beliefs, row in zip(p, truth, strict=True)])
     gap = table[np.arange(len(p)), right] - (table**2).sum(1)
     assert abs(gap.mean()) < FAR * gap.std() / np.sqrt(len(gap))
     for state in range(table.shape[1]):
@@ -110,9 +110,9 @@ def test_a_question_about_one_variable_is_asked_about_one():
     ],
 )
 def test_what_cannot_be_asked_is_refused(args, words):
-    found = run("--items", 2, *args)
-    assert (found.exit_code, found.stdout) == (2, "")
-    assert words in found.stderr
+    result = run("--items", 2, *args)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert words in result.stderr
 
 
 def test_what_is_named_twice_is_asked_once():

@@ -260,9 +260,9 @@ FAULTY = {
 @pytest.mark.parametrize("name", FAULTY)
 def test_faults_come_all_at_once(tmp_path, name):
     file, text, wanted = FAULTY[name]
-    found = faults(tmp_path, file, text)
-    assert len(found) == len(wanted), found
-    for line, start in zip(found, wanted, strict=True):
+    messages = faults(tmp_path, file, text)
+    assert len(messages) == len(wanted), messages
+    for line, start in zip(messages, wanted, strict=True):
         assert line.startswith(start)
 
 
@@ -282,9 +282,9 @@ def test_faults_of_parquet(tmp_path):
 
 
 def test_faults_have_an_end(tmp_path):
-    found = faults(tmp_path, "g.csv", "item,AU1\n" + "a,2\n" * 1050)
-    assert len(found) == 21
-    assert found[-1] == "... and 1,030 more"
+    messages = faults(tmp_path, "g.csv", "item,AU1\n" + "a,2\n" * 1050)
+    assert len(messages) == 21
+    assert messages[-1] == "... and 1,030 more"
 
 
 def test_columns_of_groups(tmp_path):
@@ -332,8 +332,8 @@ def test_what_is_written_is_read(rows):
     for name, values in table.gold.values.items():
         variable = BASE.variables[name]
         for row, value in zip(rows, values.tolist(), strict=True):
-            said = row.get(name)
-            if said is None:
+            cell = row.get(name)
+            if cell is None:
                 assert math.isnan(value)
             else:
-                assert value == (variable.states.index(said) if variable.kind == "categorical" else said)
+                assert value == (variable.states.index(cell) if variable.kind == "categorical" else cell)
