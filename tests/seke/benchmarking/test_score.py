@@ -30,7 +30,7 @@ def run(*args):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def bench(tmp_path_factory):
     """Posterior records in every format, their truth, and those of observers that misfit."""
     folder = tmp_path_factory.mktemp("bench")
     (part,) = seke.simulate(items=250, draws=2, questions=["joint"], seed=5)
@@ -41,22 +41,22 @@ def made(tmp_path_factory):
         samples[samples.index(sample)] = refused
     records = list(seke.infer(samples))
     (worse,) = seke.simulate(items=250, draws=2, questions=["joint"], seed=5, misfit=Misfit(drift=1.0))
-    others = list(seke.infer(worse.samples))
+    worse_records = list(seke.infer(worse.samples))
     few = [{key: row[key] for key in ("item", "expression", "valence", "AU1", "AU12")} for row in part.truth]
-    files = {"p.jsonl": records, "p.csv.gz": records, "p.parquet": records, "worse.jsonl": others}
+    files = {"p.jsonl": records, "p.csv.gz": records, "p.parquet": records, "worse.jsonl": worse_records}
     for name, rows in (files | {"truth.csv": part.truth, "few.csv": few}).items():
         with Writer(folder / name) as writer:
             writer.write(rows)
     return folder
 
 
-def truth_of(made, name="truth.csv"):
-    with (made / name).open(encoding="utf-8", newline="") as file:
+def truth_of(bench, name="truth.csv"):
+    with (bench / name).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
-def records_of(made, name="p.jsonl"):
-    return [json.loads(line) for line in (made / name).read_text("utf-8").splitlines()]
+def records_of(bench, name="p.jsonl"):
+    return [json.loads(line) for line in (bench / name).read_text("utf-8").splitlines()]
 
 
 def only(report):
@@ -68,9 +68,9 @@ def value(card, variable, score):
     return card["variables"][variable]["scores"][score]["value"]
 
 
-def test_scores_are_those_of_scikit_learn_on_the_same_files(made):
-    card = only(seke.score(made / "p.jsonl", made / "truth.csv", **QUICK))
-    truth, records = truth_of(made), records_of(made)
+def test_scores_are_those_of_scikit_learn_on_the_same_files(bench):
+    card = only(seke.score(bench / "p.jsonl", bench / "truth.csv", **QUICK))
+    truth, records = truth_of(bench), records_of(bench)
     states = BASE.variables["expression"].states
     gold = [states.index(row["expression"]) for row in truth]
     p = np.array([list(record["expression"].values()) for record in records])
@@ -111,9 +111,9 @@ def test_scores_are_those_of_scikit_learn_on_the_same_files(made):
     assert card["levels"]["action_units"]["mean_f1"]["value"] == near(np.mean(f1s), abs=1e-6)
 
 
-def test_numbers_and_decisions_are_those_worked_from_the_records(made):
-    card = only(seke.score(made / "p.parquet", made / "truth.csv", **QUICK))
-    truth, records = truth_of(made), records_of(made)
+def test_numbers_and_decisions_are_those_worked_from_the_records(bench):
+    card = only(seke.score(bench / "p.parquet", bench / "truth.csv", **QUICK))
+    truth, records = truth_of(bench), records_of(bench)
     for name in ("valence", "arousal"):
         x = np.array([float(row[name]) for row in truth])
         y = np.array([record[name]["mean"] for record in records])
@@ -131,27 +131,27 @@ def test_numbers_and_decisions_are_those_worked_from_the_records(made):
         assert value(card, name, "accepted_risk") == pytest.approx(risk[kept].mean(), abs=1e-6)
 
 
-def test_every_format_scores_the_same(made):
-    wanted = only(seke.score(made / "p.jsonl", made / "truth.csv", **QUICK))
-    for source in (made / "p.csv.gz", made / "p.parquet", records_of(made)):
-        card = only(seke.score(source, made / "truth.csv", **QUICK))
+def test_every_format_scores_the_same(bench):
+    wanted = only(seke.score(bench / "p.jsonl", bench / "truth.csv", **QUICK))
+    for source in (bench / "p.csv.gz", bench / "p.parquet", records_of(bench)):
+        card = only(seke.score(source, bench / "truth.csv", **QUICK))
         assert card | {"path": ""} == wanted | {"path": ""}
 
 
-def test_the_order_of_predictions_does_not_matter(made):
-    wanted = only(seke.score(made / "p.jsonl", made / "truth.csv", **QUICK))
-    card = only(seke.score(records_of(made)[::-1], made / "truth.csv", **QUICK))
+def test_the_order_of_predictions_does_not_matter(bench):
+    wanted = only(seke.score(bench / "p.jsonl", bench / "truth.csv", **QUICK))
+    card = only(seke.score(records_of(bench)[::-1], bench / "truth.csv", **QUICK))
     assert card["variables"] == wanted["variables"]
 
 
-def test_probabilities_without_decisions_are_enough(made):
-    full = only(seke.score(made / "p.jsonl", made / "truth.csv", bootstrap=0))
+def test_probabilities_without_decisions_are_enough(bench):
+    full = only(seke.score(bench / "p.jsonl", bench / "truth.csv", bootstrap=0))
     bare = [
         {key: record[key] for key in ("item", "expression", "valence")}
         | {"action_units": record["action_units"]}
-        for record in records_of(made)
+        for record in records_of(bench)
     ]
-    card = only(seke.score(bare, made / "truth.csv", bootstrap=0))
+    card = only(seke.score(bare, bench / "truth.csv", bootstrap=0))
     assert set(card["variables"]) == {"expression", "valence", *UNITS}
     for score in ("accuracy", "log_loss", "ece"):
         assert value(card, "expression", score) == value(full, "expression", score)
@@ -161,13 +161,13 @@ def test_probabilities_without_decisions_are_enough(made):
     assert "accept" not in card["refusals"]["classes"][0]
 
 
-def test_hard_labels_have_no_probabilities(made):
+def test_hard_labels_have_no_probabilities(bench):
     labels = [
         {"item": r["item"], "expression": r["decision"]["levels"]["expression"]["value"]}
-        for r in records_of(made)
+        for r in records_of(bench)
     ]
     labels[3]["expression"] = None
-    report = seke.score(labels, made / "truth.csv", **QUICK)
+    report = seke.score(labels, bench / "truth.csv", **QUICK)
     scores = only(report)["variables"]["expression"]["scores"]
     assert scores["log_loss"] == {
         "value": None,
@@ -180,10 +180,10 @@ def test_hard_labels_have_no_probabilities(made):
     assert "hard labels have no probabilities" in str(report)
 
 
-def test_refusals_are_told_by_gold_class(made):
-    truth, records = truth_of(made), records_of(made)
+def test_refusals_are_told_by_gold_class(bench):
+    truth, records = truth_of(bench), records_of(bench)
     kept = [record for at, record in enumerate(records) if at % 10 != 3]
-    card = only(seke.score(kept, made / "truth.csv", bootstrap=0))
+    card = only(seke.score(kept, bench / "truth.csv", bootstrap=0))
     by_item = {record["item"]: record for record in kept}
     assert card["without_prediction"]["count"] == 25
     assert card["refusals"]["variable"] == "expression"
@@ -209,9 +209,9 @@ def intervals(card):
     }
 
 
-def test_groups_are_resampled_whole(made):
+def test_groups_are_resampled_whole(bench):
     """Every item told three times, as one group, is no more than told once."""
-    truth, records = truth_of(made, "few.csv"), records_of(made)
+    truth, records = truth_of(bench, "few.csv"), records_of(bench)
     plain = only(seke.score(records, truth, **QUICK))
     thrice = [row | {"item": f"{row['item']}/{k}", "group": row["item"]} for row in truth for k in range(3)]
     copies = [record | {"item": f"{record['item']}/{k}"} for record in records for k in range(3)]
@@ -226,11 +226,11 @@ def test_groups_are_resampled_whole(made):
         assert narrow[1] - narrow[0] < 0.75 * (high - low)
 
 
-def test_a_pair_is_compared_on_the_same_resamples(made):
-    paths = made / "p.jsonl", made / "worse.jsonl"
-    (there,) = seke.score(paths, made / "few.csv", **QUICK).facts["comparisons"]
-    (back,) = seke.score(paths[::-1], made / "few.csv", **QUICK).facts["comparisons"]
-    cards = seke.score(paths, made / "few.csv", **QUICK).facts["predictions"]
+def test_a_pair_is_compared_on_the_same_resamples(bench):
+    paths = bench / "p.jsonl", bench / "worse.jsonl"
+    (there,) = seke.score(paths, bench / "few.csv", **QUICK).facts["comparisons"]
+    (back,) = seke.score(paths[::-1], bench / "few.csv", **QUICK).facts["comparisons"]
+    cards = seke.score(paths, bench / "few.csv", **QUICK).facts["predictions"]
     for name, variable in there["variables"].items():
         for score, difference in variable["differences"].items():
             mirror = back["variables"][name]["differences"][score]
@@ -249,22 +249,22 @@ def test_a_pair_is_compared_on_the_same_resamples(made):
     assert gap == pytest.approx(accuracy["value"], abs=1e-6)
     assert test["p"] < 1e-4
     assert there["levels"]["action_units"]["mean_f1"]["value"] < 0
-    (same,) = seke.score([paths[0]] * 2, made / "few.csv", **QUICK).facts["comparisons"]
+    (same,) = seke.score([paths[0]] * 2, bench / "few.csv", **QUICK).facts["comparisons"]
     for variable in same["variables"].values():
         assert {difference["value"] for difference in variable["differences"].values()} <= {0, None}
         assert variable.get("mcnemar", {"p": 1})["p"] == 1
 
 
-def test_only_items_that_both_have_are_compared(made):
-    records = records_of(made)
-    (pair,) = seke.score([records[:150], records[100:]], made / "truth.csv", **QUICK).facts["comparisons"]
+def test_only_items_that_both_have_are_compared(bench):
+    records = records_of(bench)
+    (pair,) = seke.score([records[:150], records[100:]], bench / "truth.csv", **QUICK).facts["comparisons"]
     assert pair["items"] == 50
     with pytest.raises(SekeError, match="have no item of gold in common"):
-        seke.score([records[:100], records[100:]], made / "truth.csv", **QUICK)
+        seke.score([records[:100], records[100:]], bench / "truth.csv", **QUICK)
 
 
-def test_nothing_is_made_up_where_a_score_is_not_defined(made):
-    records = records_of(made)[:6]
+def test_nothing_is_made_up_where_a_score_is_not_defined(bench):
+    records = records_of(bench)[:6]
     gold = [
         {"item": r["item"], "expression": "fear", "valence": 0.5, "AU1": 0, "AU2": 0, "AU4": 1}
         for r in records
@@ -307,9 +307,9 @@ def test_another_world_than_faces(tmp_path):
         seke.score(records, [{"item": "item-000000", "AU1": 1}])
 
 
-def test_the_command_prints_text_or_json_and_draws(made, tmp_path):
+def test_the_command_prints_text_or_json_and_draws(bench, tmp_path):
     result = run(
-        made / "p.jsonl", made / "worse.jsonl", made / "few.csv", "--bootstrap", 50, "--pictures", tmp_path
+        bench / "p.jsonl", bench / "worse.jsonl", bench / "few.csv", "--bootstrap", 50, "--pictures", tmp_path
     )
     assert result.exit_code == 0
     assert "macro F1" in result.stdout
@@ -320,8 +320,8 @@ def test_the_command_prints_text_or_json_and_draws(made, tmp_path):
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
     as_json, again = (
         run(
-            made / "p.jsonl",
-            made / "few.csv",
+            bench / "p.jsonl",
+            bench / "few.csv",
             *["--bootstrap", "50", "--json", "--format", "svg", "--pictures"],
             folder,
         )
@@ -335,15 +335,15 @@ def test_the_command_prints_text_or_json_and_draws(made, tmp_path):
     for path in (tmp_path / "svg").iterdir():
         assert path.read_bytes() == (tmp_path / "more" / path.name).read_bytes()
     (tmp_path / "file").write_text("")
-    refused = run(made / "p.jsonl", made / "truth.csv", "--bootstrap", 0, "--pictures", tmp_path / "file")
+    refused = run(bench / "p.jsonl", bench / "truth.csv", "--bootstrap", 0, "--pictures", tmp_path / "file")
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert "file: cannot be made" in refused.stderr
 
 
-def test_either_side_may_come_from_standard_input(made):
-    files = made / "p.jsonl", made / "few.csv"
+def test_either_side_may_come_from_standard_input(bench):
+    files = bench / "p.jsonl", bench / "few.csv"
     wanted = run(*files, "--bootstrap", 0).stdout.replace(str(files[0]), "-").replace(str(files[1]), "-")
-    rows = "".join(json.dumps(row) + "\n" for row in labels_of(made))
+    rows = "".join(json.dumps(row) + "\n" for row in labels_of(bench))
     for arguments, text in ((("-", files[1]), files[0].read_text("utf-8")), ((files[0], "-"), rows)):
         result = CliRunner().invoke(
             main, ["bench", "score", *map(str, arguments), "--bootstrap", "0"], input=text
@@ -355,26 +355,26 @@ def test_either_side_may_come_from_standard_input(made):
         assert shown == wanted
 
 
-def labels_of(made):
+def labels_of(bench):
     """The rows of the small table of truth, as JSON has them."""
-    for row in truth_of(made, "few.csv"):
+    for row in truth_of(bench, "few.csv"):
         bits = {name: int(row[name]) for name in ("AU1", "AU12")}
         yield row | bits | {"valence": float(row["valence"])}
 
 
-def test_items_of_no_group_are_groups_of_their_own(made):
-    rows = [row | {"who": "s" if at < 100 else None} for at, row in enumerate(labels_of(made))]
-    report = seke.score(made / "p.jsonl", rows, groups="who", **QUICK)
+def test_items_of_no_group_are_groups_of_their_own(bench):
+    rows = [row | {"who": "s" if at < 100 else None} for at, row in enumerate(labels_of(bench))]
+    report = seke.score(bench / "p.jsonl", rows, groups="who", **QUICK)
     assert (only(report)["units"], only(report)["ungrouped"]) == (151, 150)
     assert "151 groups by who, of which 150 are single items without one" in str(report)
 
 
-def test_items_on_one_side_are_told(made, tmp_path):
+def test_items_on_one_side_are_told(bench, tmp_path):
     gold = tmp_path / "gold.csv"
     gold.write_text("item,expression\nitem-000001,fear\nnobody,fear\nnowhere,anger\n")
-    result = run(made / "p.jsonl", gold)
+    result = run(bench / "p.jsonl", gold)
     assert result.exit_code == 0
-    assert result.stderr.replace(f"{made}/", "").splitlines() == [
+    assert result.stderr.replace(f"{bench}/", "").splitlines() == [
         "p.jsonl: lacks 2 items of gold, such as 'nobody', 'nowhere'",
         "p.jsonl: 249 items that gold lacks, such as 'item-000000', 'item-000002', 'item-000003'",
     ]
@@ -554,17 +554,17 @@ def test_a_thousand_resamples_of_a_large_set_take_seconds(tmp_path):
     assert spent < 60
 
 
-def test_the_level_is_told_as_it_was_given(made, tmp_path):
+def test_the_level_is_told_as_it_was_given(bench, tmp_path):
     page = tmp_path / "s.html"
     given = ["--bootstrap", 20, "--level", 0.975, "--html", page]
-    result = run(made / "p.jsonl", made / "few.csv", *given)
+    result = run(bench / "p.jsonl", bench / "few.csv", *given)
     assert "intervals: 97.5%, 20 bootstrap resamples" in result.stdout
     assert "its 97.5% interval" in page.read_text("utf-8")
 
 
-def test_a_value_that_is_only_inferred_is_read_and_is_not_accepted(made, tmp_path):
+def test_a_value_that_is_only_inferred_is_read_and_is_not_accepted(bench, tmp_path):
     """In every format; it scores as any value that is open."""
-    records = records_of(made)
+    records = records_of(bench)
     names = ("AU1", "AU12")
     for word in ("inferred", "reject"):
         for record in records[::2]:

@@ -31,7 +31,7 @@ VOID = ("refused", "unreadable")
 seeds = st.integers(0, 2**32 - 1)
 
 
-def drawn(seed, size=160, void=0.1):
+def gold_and_predictions(seed, size=160, void=0.1):
     """Gold of several sets, and predictions of which some are answers that are none."""
     rng = np.random.default_rng(seed)
     gold, predictions = [], []
@@ -87,7 +87,7 @@ def value(part, name, which):
 @settings(max_examples=8, deadline=None)
 @given(seeds)
 def test_each_set_scores_as_scikit_learn_scores_its_rows(seed):
-    gold, predictions = drawn(seed)
+    gold, predictions = gold_and_predictions(seed)
     card = score(gold, predictions)
     parts = {part["source"]: part for part in card["sources"]}
     assert tuple(parts) == SETS
@@ -123,7 +123,7 @@ def test_scores_are_those_of_torchmetrics(seed):
     )
     from torchmetrics.functional.classification import binary_f1_score, multiclass_f1_score
 
-    gold, predictions = drawn(seed, void=0.0)
+    gold, predictions = gold_and_predictions(seed, void=0.0)
     card = score(gold, predictions)
     x, y = (
         torch.tensor([STATES.index(state) for state in side])
@@ -155,7 +155,7 @@ def test_scores_are_those_of_torchmetrics(seed):
 @given(seeds)
 def test_an_answer_that_is_none_is_never_better_than_any_answer(seed):
     """Whatever stands in its place, accuracy, F1 of units and sign agreement are at least as high."""
-    gold, predictions = drawn(seed, size=60, void=0.2)
+    gold, predictions = gold_and_predictions(seed, size=60, void=0.2)
     rng = np.random.default_rng(seed)
     guessed = [
         {
@@ -222,7 +222,7 @@ def test_a_prediction_of_no_class_is_one_of_a_class_that_gold_never_has(seed):
 
 
 def test_a_set_without_any_prediction_is_told():
-    gold, predictions = drawn(1)
+    gold, predictions = gold_and_predictions(1)
     card = score(gold, [row for row, true in zip(predictions, gold, strict=True) if true["source"] != "bp4d"])
     part = next(source_card for source_card in card["sources"] if source_card["source"] == "bp4d")
     assert (part["items"], part["without_prediction"]["count"]) == (0, 40)
@@ -230,7 +230,7 @@ def test_a_set_without_any_prediction_is_told():
 
 
 def test_sets_are_resampled_by_groups_of_their_own():
-    gold, predictions = drawn(2)
+    gold, predictions = gold_and_predictions(2)
     report = seke.score([predictions], gold, sources="source", groups="group", bootstrap=50)
     part = report.facts["predictions"][0]["sources"][0]
     groups = {row["group"] for row in gold if row["source"] == "affectnet"}
@@ -240,7 +240,7 @@ def test_sets_are_resampled_by_groups_of_their_own():
 
 
 def test_published_figures_stand_beside_the_set_that_they_are_of():
-    gold, predictions = drawn(3)
+    gold, predictions = gold_and_predictions(3)
     report = seke.score([predictions, predictions], gold, sources="source", bootstrap=0)
     made = {table.title: table for table in tables(report.facts)}
     units = [(row.source, row.cited, row.note) for row in made["action units"].rows]
@@ -293,7 +293,7 @@ HOSTILE = "<script>alert(1)</script>"
 
 
 def test_the_page_is_whole_and_nothing_in_it_runs(tmp_path):
-    gold, predictions = drawn(4)
+    gold, predictions = gold_and_predictions(4)
     gold = [{**row, "source": HOSTILE if row["source"] == "mine" else row["source"]} for row in gold]
     columns = ("item", "source", "group", "expression", "valence", "arousal", *UNITS)
     for name, rows in (("gold.csv", gold), (f"{HOSTILE.replace('/', '')}.csv", predictions)):
@@ -317,7 +317,7 @@ def test_the_page_is_whole_and_nothing_in_it_runs(tmp_path):
 
 
 def test_a_page_without_sources_has_all_items_alone(tmp_path):
-    gold, predictions = drawn(5)
+    gold, predictions = gold_and_predictions(5)
     report = seke.score([predictions], gold, bootstrap=0)
     assert report.facts["predictions"][0]["sources"] == []
     assert {row.source for table in tables(report.facts) for row in table.rows} == {"all"}
@@ -326,7 +326,7 @@ def test_a_page_without_sources_has_all_items_alone(tmp_path):
 
 
 def test_a_column_that_is_no_column_of_sources():
-    gold, predictions = drawn(6)
+    gold, predictions = gold_and_predictions(6)
     with pytest.raises(AnswerError, match="set: no such column"):
         seke.score([predictions], gold, sources="set")
     with pytest.raises(AnswerError, match="AU1: is no column"):

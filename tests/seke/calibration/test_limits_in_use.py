@@ -22,7 +22,7 @@ policy:
 
 
 @pytest.fixture(scope="module")
-def tried(tmp_path_factory):
+def plants(tmp_path_factory):
     """A folder with samples of 150 made-up plants, their truth, and two overlays."""
     folder = tmp_path_factory.mktemp("plants")
     root = seke.knowledge(PLANTS).root
@@ -43,35 +43,39 @@ def levels_of(records, name):
     return [record["decision"]["levels"][name] for record in records]
 
 
-def test_a_mean_accepts_more_than_a_cap_of_each_and_keeps_its_limit(tried):
+def test_a_mean_accepts_more_than_a_cap_of_each_and_keeps_its_limit(plants):
     root = seke.knowledge(PLANTS).root
-    mean, each = (
-        levels_of(seke.infer(tried / "samples.jsonl", tried / f"{name}.yaml"), root)
+    with_mean, with_cap = (
+        levels_of(seke.infer(plants / "samples.jsonl", plants / f"{name}.yaml"), root)
         for name in ("mean", "each")
     )
-    accepted = [level["risk"] for level in mean if level["decision"] == "accept"]
-    few = [level["risk"] for level in each if level["decision"] == "accept"]
+    accepted = [level["risk"] for level in with_mean if level["decision"] == "accept"]
+    few = [level["risk"] for level in with_cap if level["decision"] == "accept"]
     assert np.mean(accepted) <= 0.1
     assert len(accepted) > len(few)
     assert set(few) <= set(accepted)
     # The next risk, with all that are as high, would break the limit, and so is not accepted.
-    later = [level["risk"] for level in mean if level["decision"] != "accept" and level["origin"] == "seen"]
+    later = [
+        level["risk"] for level in with_mean if level["decision"] != "accept" and level["origin"] == "seen"
+    ]
     if later and min(later) <= 0.5:
         alike = [risk for risk in later if risk == min(later)]
         assert np.mean([*accepted, *alike]) > 0.1
 
 
-def test_a_stream_caps_each_and_says_so(tried):
-    base = str(tried / "mean.yaml")
-    rows = sorted((tried / "samples.jsonl").read_text(encoding="utf-8").splitlines(), key=_item)
+def test_a_stream_caps_each_and_says_so(plants):
+    base = str(plants / "mean.yaml")
+    rows = sorted((plants / "samples.jsonl").read_text(encoding="utf-8").splitlines(), key=_item)
     stream = CliRunner().invoke(main, ["infer", "-", "--sorted", "-k", base, "--json"], input="\n".join(rows))
     assert stream.exit_code == 0, stream.output
     capped = {json.loads(line)["item"]: json.loads(line) for line in stream.stdout.splitlines()}
-    each = {record["item"]: record for record in seke.infer(tried / "samples.jsonl", tried / "each.yaml")}
+    expected = {
+        record["item"]: record for record in seke.infer(plants / "samples.jsonl", plants / "each.yaml")
+    }
     root = seke.knowledge(PLANTS).root
-    assert levels_of([capped[item] for item in each], root) == levels_of(each.values(), root)
+    assert levels_of([capped[item] for item in expected], root) == levels_of(expected.values(), root)
     assert f"limits of the mean cap each risk of {root}" in stream.stderr
-    whole = CliRunner().invoke(main, ["infer", str(tried / "samples.jsonl"), "-k", base, "--json"])
+    whole = CliRunner().invoke(main, ["infer", str(plants / "samples.jsonl"), "-k", base, "--json"])
     assert f"so that limits of the mean are kept: {root} 0." in whole.stderr
 
 
@@ -80,22 +84,22 @@ def _item(line):
 
 
 @pytest.fixture(scope="module")
-def calibrated(tried):
+def calibrated(plants):
     """The overlay of a calibration on these samples, as the command writes it."""
-    output = tried / "mine.yaml"
-    given = [str(tried / "samples.jsonl"), "--gold", str(tried / "truth.jsonl"), "-o", str(output)]
-    result = CliRunner().invoke(main, ["calibrate", *given, "-k", str(tried / "mean.yaml"), "--json"])
+    output = plants / "mine.yaml"
+    given = [str(plants / "samples.jsonl"), "--gold", str(plants / "truth.jsonl"), "-o", str(output)]
+    result = CliRunner().invoke(main, ["calibrate", *given, "-k", str(plants / "mean.yaml"), "--json"])
     assert result.exit_code == 0, result.output
     return output, json.loads(result.stdout)
 
 
-def test_a_calibration_records_what_it_was_made_from(tried, calibrated):
+def test_a_calibration_records_what_it_was_made_from(plants, calibrated):
     output, facts = calibrated
     base = seke.knowledge(output)
     (record,) = base.fits
     assert record.name == facts["record"]["name"]
     readings = {(reading.observer, reading.question): reading for reading in record.readings}
-    asked = {(row["observer"], row["question"]) for row in map(json.loads, _lines(tried / "samples.jsonl"))}
+    asked = {(row["observer"], row["question"]) for row in map(json.loads, _lines(plants / "samples.jsonl"))}
     assert set(readings) == asked
     assert {(reading.least, reading.most) for reading in record.readings} == {(2, 2)}
     with_gold = [reading for reading in record.readings if base.root in reading.gold]
@@ -112,21 +116,21 @@ def _lines(path):
     return path.read_text(encoding="utf-8").splitlines()
 
 
-def test_what_is_answered_as_it_was_fitted_is_calibrated(tried, calibrated):
+def test_what_is_answered_as_it_was_fitted_is_calibrated(plants, calibrated):
     output, _ = calibrated
     root = seke.knowledge(output).root
-    basis = {level["basis"] for level in levels_of(seke.infer(tried / "samples.jsonl", output), root)}
+    basis = {level["basis"] for level in levels_of(seke.infer(plants / "samples.jsonl", output), root)}
     assert basis <= {"calibrated", None}
     assert "calibrated" in basis
-    declared = levels_of(seke.infer(tried / "samples.jsonl", tried / "mean.yaml"), root)
+    declared = levels_of(seke.infer(plants / "samples.jsonl", plants / "mean.yaml"), root)
     assert {level["basis"] for level in declared} == {"declared", None}
     # More answers than the fit had; another view; an observer that somebody edited since.
-    rows = [json.loads(line) for line in _lines(tried / "samples.jsonl")]
+    rows = [json.loads(line) for line in _lines(plants / "samples.jsonl")]
     more = rows + [{**row, "draw": row["draw"] + 2} for row in rows]
     again = {level["basis"] for level in levels_of(seke.infer(more, output), root)}
     assert again <= {"another design", None}
     who = rows[0]["observer"]
-    edited = tried / "edited.yaml"
+    edited = plants / "edited.yaml"
     edited.write_text(
         f"extends: mine.yaml\nobservers: {{{who}: {{carry: 0.31, source: judgement, note: a trial}}}}\n",
         encoding="utf-8",
@@ -134,9 +138,9 @@ def test_what_is_answered_as_it_was_fitted_is_calibrated(tried, calibrated):
     assert "calibrated" not in {level["basis"] for level in levels_of(seke.infer(rows, edited), root)}
 
 
-def test_the_summary_counts_what_was_not_calibrated(tried):
+def test_the_summary_counts_what_was_not_calibrated(plants):
     result = CliRunner().invoke(
-        main, ["infer", str(tried / "samples.jsonl"), "-k", str(tried / "mean.yaml"), "--json"]
+        main, ["infer", str(plants / "samples.jsonl"), "-k", str(plants / "mean.yaml"), "--json"]
     )
     records = [json.loads(line) for line in result.stdout.splitlines()]
     accepted = [record for record in records if record["decision"]["item"] == "accept"]

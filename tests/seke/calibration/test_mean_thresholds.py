@@ -76,7 +76,7 @@ def attempt_of(search, share, keys):
 
 
 @pytest.fixture(scope="module")
-def alone(searched):
+def attempts_alone(searched):
     """Share of the limits -> what comes of it, found on its own."""
     search, _, asked = searched
     keys = {(threshold.variable, threshold.value) for threshold in asked}
@@ -126,7 +126,7 @@ def test_that_aim_is_best_whose_accepted_are_worth_most_beyond_what_they_cost():
     assert best([Attempt.of([], worth, 5.0)]) == ()
 
 
-def test_each_end_is_judged_once_and_every_aim_as_on_its_own(fitted, searched, alone):
+def test_each_end_is_judged_once_and_every_aim_as_on_its_own(fitted, searched, attempts_alone):
     """Thresholds of ends that are shared are those of items that are inferred and drawn for one aim alone."""
     search, plain, asked = searched
     answers = fitted[2]
@@ -139,7 +139,7 @@ def test_each_end_is_judged_once_and_every_aim_as_on_its_own(fitted, searched, a
     for replayed, row in zip(replays, rows, strict=True):
         np.testing.assert_array_equal(stack.samples[row], replayed.answers.samples)
     whole = _Ends.of(search.session, search.draws, answers).thresholds(np.arange(ITEMS))
-    for thresholds, expected in ((asked, best(list(alone.values()))), (plain, whole)):
+    for thresholds, expected in ((asked, best(list(attempts_alone.values()))), (plain, whole)):
         assert len(thresholds) == len(expected) > 0
         for threshold, other in zip(thresholds, expected, strict=True):
             values = {
@@ -167,7 +167,9 @@ def test_a_threshold_keeps_its_limit_on_the_items_on_which_it_was_found(searched
     assert threshold.mean == pytest.approx(np.quantile(means, confidence, method="higher"))
 
 
-def test_of_all_aims_that_one_is_taken_whose_accepted_are_worth_most_beyond_their_price(searched, alone):
+def test_of_all_aims_that_one_is_taken_whose_accepted_are_worth_most_beyond_their_price(
+    searched, attempts_alone
+):
     search, _, asked_best = searched
     base = search.session.network.knowledge
     worth = {}
@@ -175,7 +177,7 @@ def test_of_all_aims_that_one_is_taken_whose_accepted_are_worth_most_beyond_thei
         aim = share * LIMIT
         session = in_use(search, Threshold(base.root, Threshold.ANY, LIMIT, LIMIT, 0, 0, 0.0, aim))
         asked = replay(session, search.recorded, among_recorded=True)
-        attempt = of_root(search, alone[share].thresholds)
+        attempt = of_root(search, attempts_alone[share].thresholds)
         worth[aim] = base.policy.worth[base.root] * attempt.accepted - asked.cost.sum()
     assert of_root(search, asked_best).aim == max(worth, key=worth.get)
 

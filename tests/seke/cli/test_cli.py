@@ -26,16 +26,16 @@ REFUSED = {"item": "b", "observer": "gpt-4o", "question": "joint", "draw": 0, "s
 
 
 @dataclass(frozen=True)
-class Said:
+class CommandOutput:
     returncode: int
     stdout: bytes
     stderr: bytes
 
 
-def seke(*args: str, stdin: bytes = b"") -> Said:
+def seke(*args: str, stdin: bytes = b"") -> CommandOutput:
     """Run the command in this process, which is faster; an exception other than SystemExit is a fault."""
     result = CliRunner(catch_exceptions=False).invoke(main, args, input=stdin)
-    return Said(result.exit_code, result.stdout_bytes, result.stderr_bytes)
+    return CommandOutput(result.exit_code, result.stdout_bytes, result.stderr_bytes)
 
 
 def seke_apart(folder: Path, stdout: int, **settings: str) -> subprocess.CompletedProcess[bytes]:

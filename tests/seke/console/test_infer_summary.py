@@ -143,8 +143,8 @@ def test_values_that_rest_on_less_than_their_item_are_named(base, records):
 
 def test_bases_are_counted_apart(base, records):
     (record,) = (record for record in records if record["item"] == "agreement")
-    others = ("certified", "calibrated", "another design", "declared")
-    parts = [changed(record, {"expression": basis}) | {"item": basis} for basis in others]
+    bases = ("certified", "calibrated", "another design", "declared")
+    parts = [changed(record, {"expression": basis}) | {"item": basis} for basis in bases]
     _, summary = table(base, parts)
     assert summary.items_by_basis == {"": 2, "another design": 1, "declared": 1}
     accepted = [level for level in record["decision"]["levels"].values() if level["decision"] == "accept"]

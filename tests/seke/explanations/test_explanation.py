@@ -81,11 +81,11 @@ def test_a_reading_left_out_weighs_what_it_says(explained):
     """Against the samples with that reading's lines taken out."""
     item = "stereotype-against-units"
     lines = [json.loads(line) for line in FACES.read_text().splitlines() if line.strip()]
-    mine = [line for line in lines if line["item"] == item]
+    samples = [line for line in lines if line["item"] == item]
     facts = explained[item].facts
     for reading in facts["readings"]:
-        rest = [line for line in mine if line["question"] != reading["question"]]
-        (record,) = seke.infer(rest)
+        without_reading = [line for line in samples if line["question"] != reading["question"]]
+        (record,) = seke.infer(without_reading)
         label = facts["label"]["value"]
         bits = facts["label"]["bits"] - log_odds(record["expression"], label)
         assert reading["bits"] == pytest.approx(bits, abs=1e-3)
@@ -94,17 +94,17 @@ def test_a_reading_left_out_weighs_what_it_says(explained):
 def test_what_is_asked_is_what_the_record_asks(explained, records):
     asked = 0
     for item in ITEMS:
-        following, told = records[item]["decision"]["next"], explained[item].facts["next"]
+        following, step = records[item]["decision"]["next"], explained[item].facts["next"]
         if following is not None:
-            same = {key: told["asked"][key] for key in ("observer", "question", "about", "view", "samples")}
+            same = {key: step["asked"][key] for key in ("observer", "question", "about", "view", "samples")}
             assert same == {key: following[key] for key in same}
-            assert told["why"] in ("ask", "doubtful")
+            assert step["why"] in ("ask", "doubtful")
             asked += 1
         else:
-            assert told["why"] not in ("ask", "doubtful")
-        for name in {one["variable"] for one in told.get("outcomes", ())}:
-            outcomes = [one for one in told["outcomes"] if one["variable"] == name]
-            assert sum(one["probability"] for one in outcomes) == pytest.approx(1, abs=0.02)
+            assert step["why"] not in ("ask", "doubtful")
+        for name in {outcome["variable"] for outcome in step.get("outcomes", ())}:
+            outcomes = [outcome for outcome in step["outcomes"] if outcome["variable"] == name]
+            assert sum(outcome["probability"] for outcome in outcomes) == pytest.approx(1, abs=0.02)
     assert asked
 
 
@@ -139,10 +139,10 @@ def _row(flip, last):
         for path, number in seke.knowledge().numbers.items()
         if path.rpartition(".")[0] == above
     }
-    rest = {
+    scaled = {
         name: value * (1 - flip["to"]) / (1 - flip["value"]) for name, value in row.items() if name != last
     }
-    row = {name: round(value, 9) for name, value in rest.items()}
+    row = {name: round(value, 9) for name, value in scaled.items()}
     return {**row, last: round(1 - sum(row.values()), 9), "source": "judgement", "note": "a trial"}
 
 
@@ -173,7 +173,7 @@ def test_every_template_is_used_or_reachable():
         "basis",
         "origin",
         *words,
-        *(key for one in words.values() if isinstance(one, dict) for key in one),
+        *(key for wording in words.values() if isinstance(wording, dict) for key in wording),
     ]
     assert [name for name in names if f'"{name}"' not in code] == []
 
@@ -214,10 +214,10 @@ def verdict(explanation):
 
 
 def test_a_label_that_is_kept_is_not_called_the_likeliest():
-    found = seke.explain(FACES, "set-label-doubted", unread(labels_final=True))
-    assert found.facts["label"]["value"] == "happiness"
-    assert found.facts["decision"]["value"] == "anger"
-    assert "the label of the data set, anger, is kept whatever was seen." in verdict(found)
+    explanation = seke.explain(FACES, "set-label-doubted", unread(labels_final=True))
+    assert explanation.facts["label"]["value"] == "happiness"
+    assert explanation.facts["decision"]["value"] == "anger"
+    assert "the label of the data set, anger, is kept whatever was seen." in verdict(explanation)
 
 
 @pytest.mark.parametrize(
@@ -249,10 +249,10 @@ def test_a_value_that_lacks_evidence_of_its_own_says_so(explained):
 
 
 def test_a_base_without_faces_is_explained_too():
-    found = seke.explain(SPRINKLER / "samples.jsonl", "wet", SPRINKLER / "knowledge")
-    assert found.facts["label"]["variable"] not in ("expression", "")
-    assert "expression" not in str(found)
-    assert max(map(len, str(found).splitlines())) <= 90
+    explanation = seke.explain(SPRINKLER / "samples.jsonl", "wet", SPRINKLER / "knowledge")
+    assert explanation.facts["label"]["variable"] not in ("expression", "")
+    assert "expression" not in str(explanation)
+    assert max(map(len, str(explanation).splitlines())) <= 90
 
 
 def test_the_readme_shows_what_the_command_prints(monkeypatch):
@@ -267,10 +267,10 @@ def test_the_readme_shows_what_the_command_prints(monkeypatch):
 
 def test_a_base_of_one_variable_is_explained_too():
     crowd = ROOT / "examples" / "crowd"
-    found = seke.explain(crowd / "samples.csv", "clear-robin", crowd / "knowledge")
-    assert found.facts["label"]["value"] == "robin"
-    assert found.facts["rules"] == []
-    assert {flip["path"].split(".")[0] for flip in found.facts["numbers"]} <= {
+    explanation = seke.explain(crowd / "samples.csv", "clear-robin", crowd / "knowledge")
+    assert explanation.facts["label"]["value"] == "robin"
+    assert explanation.facts["rules"] == []
+    assert {flip["path"].split(".")[0] for flip in explanation.facts["numbers"]} <= {
         "observers",
         "policy",
         "priors",
@@ -282,24 +282,24 @@ def run(*args):
 
 
 def test_the_command_prints_text_or_facts(explained):
-    found = run("--explain", "all-refused")
-    assert found.exit_code == 0
-    assert found.stdout.rstrip() == str(explained["all-refused"]).rstrip()
-    assert found.stderr == ""
+    result = run("--explain", "all-refused")
+    assert result.exit_code == 0
+    assert result.stdout.rstrip() == str(explained["all-refused"]).rstrip()
+    assert result.stderr == ""
     facts = json.loads(run("--explain", "all-refused", "--json").stdout)
     assert facts == explained["all-refused"].facts
 
 
 def test_an_item_that_is_not_there_is_named_with_the_nearest():
-    found = run("--explain", "agrement")
-    assert (found.exit_code, found.stdout) == (2, "")
-    assert found.stderr == "no item is called 'agrement'; did you mean agreement?\n"
+    result = run("--explain", "agrement")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "no item is called 'agrement'; did you mean agreement?\n"
 
 
 def test_an_explanation_is_not_written_to_a_file(tmp_path):
-    found = run("--explain", "agreement", "-o", str(tmp_path / "x.jsonl"))
-    assert (found.exit_code, found.stdout) == (2, "")
-    assert found.stderr == "--explain prints on the standard output; leave out -o\n"
+    result = run("--explain", "agreement", "-o", str(tmp_path / "x.jsonl"))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "--explain prints on the standard output; leave out -o\n"
     assert not list(tmp_path.iterdir())
 
 

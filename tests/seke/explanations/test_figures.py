@@ -54,11 +54,11 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 
 def run(*arguments):
-    return CliRunner().invoke(main, [str(one) for one in arguments])
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def texts(svg):
-    return [one.text for one in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    return [element.text for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def annotated(tmp_path_factory):
 def test_any_text_is_well_formed_and_its_own(text, title):
     svg = Drawing(10, 10, (Text(1, 2, text), Shape("M 0 0 L 1 1", stroke="ink", width=1)), title, text).svg()
     drawn = ElementTree.fromstring(svg)
-    assert {one.tag.rpartition("}")[2] for one in drawn.iter()} <= {"svg", "desc", "text", "path"}
+    assert {element.tag.rpartition("}")[2] for element in drawn.iter()} <= {"svg", "desc", "text", "path"}
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
@@ -91,7 +91,7 @@ def test_hostile_text_stays_text(text):
     svg = Drawing(10, 10, (Text(1, 2, text),), text, text).svg()
     assert len(svg) < 10_000
     drawn = ElementTree.fromstring(svg)
-    assert {one.tag.rpartition("}")[2] for one in drawn.iter()} <= {"svg", "desc", "text"}
+    assert {element.tag.rpartition("}")[2] for element in drawn.iter()} <= {"svg", "desc", "text"}
     assert set(drawn.attrib) <= {"viewBox", "width", "height", "role", "aria-label", "aria-hidden"}
     assert not re.search("[\u202a-\u202e\u2066-\u2069\u200f\x00-\x08\x1b]", svg)
 
@@ -162,21 +162,21 @@ def test_a_posterior_at_the_border_is_closed_and_inside():
 
 
 def test_the_ellipse_holds_its_share():
-    one = DrawnMoments((0.2, -0.1), (0.3, 0.2), 0.6)
+    moments = DrawnMoments((0.2, -0.1), (0.3, 0.2), 0.6)
     covariance = [[0.09, 0.036], [0.036, 0.04]]
-    drawn = np.random.default_rng(1).multivariate_normal(one.mean, covariance, 40_000)
+    drawn = np.random.default_rng(1).multivariate_normal(moments.mean, covariance, 40_000)
     inverse = np.linalg.inv(covariance)
     radius = np.sqrt(-2 * np.log(1 - 0.9))
-    away = _ellipse(one, radius) - one.mean
+    away = _ellipse(moments, radius) - moments.mean
     assert np.allclose(np.einsum("ni,ij,nj->n", away, inverse, away), radius**2)
-    off = drawn - one.mean
+    off = drawn - moments.mean
     assert (np.einsum("ni,ij,nj->n", off, inverse, off) <= radius**2).mean() == pytest.approx(0.9, abs=0.01)
 
 
 def test_valence_goes_right_and_arousal_up():
     def dot(point):
         shapes = [
-            one for one in plane(None, [point]).marks if isinstance(one, Shape) and one.fill == "evidence"
+            mark for mark in plane(None, [point]).marks if isinstance(mark, Shape) and mark.fill == "evidence"
         ]
         numbers = [float(n) for n in re.findall(r"-?[\d.]+", shapes[0].path)]
         return np.mean(numbers[::2]), np.mean(numbers[1::2])
@@ -193,9 +193,9 @@ def test_valence_goes_right_and_arousal_up():
 def test_two_variables_jointly_have_the_marginals_and_the_correlation(item):
     session = Session.open(seke.knowledge())
     (answers,) = read_batches([FACES], session.network.knowledge)
-    one = answers.only(np.array([name == item for name in answers.items]))
-    joint = joint_marginal(session.inference, one, ("valence", "arousal"))
-    posterior = session.inference.posterior(one)
+    of_item = answers.only(np.array([name == item for name in answers.items]))
+    joint = joint_marginal(session.inference, of_item, ("valence", "arousal"))
+    posterior = session.inference.posterior(of_item)
     assert joint.sum(1) == pytest.approx(posterior.marginals["valence"][0], abs=1e-9)
     assert joint.sum(0) == pytest.approx(posterior.marginals["arousal"][0], abs=1e-9)
     middles = np.linspace(-0.95, 0.95, 20)
@@ -231,21 +231,21 @@ def test_the_last_step_is_the_posterior_and_the_first_the_prior(item):
 
 def test_each_step_is_what_its_answers_alone_come_to():
     lines = [json.loads(line) for line in FACES.read_text().splitlines() if line.strip()]
-    mine = [line for line in lines if line["item"] == "asked-every-way"]
+    samples = [line for line in lines if line["item"] == "asked-every-way"]
     story = story_of(FACES, "asked-every-way", with_facts=False)
     session = Session.open(seke.knowledge())
-    for count in (1, 3, len(mine)):
-        (answers,) = answers_from(mine[:count], session.network.knowledge)
+    for count in (1, 3, len(samples)):
+        (answers,) = answers_from(samples[:count], session.network.knowledge)
         p = session.inference.posterior(answers).marginals["expression"][0]
         assert list(story.steps[count - 1].p.values()) == pytest.approx(p.tolist(), abs=1e-9)
 
 
 def test_a_reading_alone_is_the_posterior_of_it_alone_without_the_prior():
     lines = [json.loads(line) for line in FACES.read_text().splitlines() if line.strip()]
-    mine = [line for line in lines if line["item"] == "afraid-brows" and line["question"] == "expression"]
+    samples = [line for line in lines if line["item"] == "afraid-brows" and line["question"] == "expression"]
     story = story_of(FACES, "afraid-brows", population="in-the-wild", with_facts=False)
-    (alone,) = seke.infer(mine, population="in-the-wild")
-    ((_, observer, likelihood),) = [one for one in story.readings if one[0] == "expression"]
+    (alone,) = seke.infer(samples, population="in-the-wild")
+    ((_, observer, likelihood),) = [reading for reading in story.readings if reading[0] == "expression"]
     assert observer == "gpt-4o"
     product = {state: story.prior[state] * likelihood[state] for state in likelihood}
     total = sum(product.values())
@@ -254,7 +254,7 @@ def test_a_reading_alone_is_the_posterior_of_it_alone_without_the_prior():
 
 
 def test_a_run_is_told_in_the_order_of_its_questions(annotated):
-    records = {one["item"]: one for one in posterior_records(annotated / "posteriors.jsonl")}
+    records = {record["item"]: record for record in posterior_records(annotated / "posteriors.jsonl")}
     first = set()
     for item, record in records.items():
         story = story_of(annotated, item, with_facts=False)
@@ -299,7 +299,7 @@ def test_every_picture_names_what_it_shows(story):
 
 def test_bars_are_as_long_as_what_they_stand_for():
     def length(p):
-        shapes = [one for one in bars({"a": p, "b": 1 - p}).marks if isinstance(one, Shape)]
+        shapes = [mark for mark in bars({"a": p, "b": 1 - p}).marks if isinstance(mark, Shape)]
         numbers = [
             float(n) for n in re.findall(r"-?[\d.]+", next(o for o in shapes if o.fill == "posterior").path)
         ]
@@ -363,7 +363,7 @@ def test_a_command_writes_its_picture_whole(tmp_path, story, name):
     path = tmp_path / "x.svg"
     done = run("plot", name, FACES, "afraid-brows", "-o", path)
     assert (done.exit_code, done.output) == (0, "")
-    drawings = {one: draw for one, _, draw in pictures_of(story)}
+    drawings = {picture: draw for picture, _, draw in pictures_of(story)}
     assert path.read_bytes() == picture_bytes(drawings[name](story), "svg")
     assert list(tmp_path.iterdir()) == [path]
 
@@ -422,14 +422,14 @@ def test_units_given_by_hand(tmp_path):
     path = tmp_path / "f.svg"
     assert run("plot", "face", "--units", "AU6=0.9, AU12", "-o", path).exit_code == 0
     assert "AU6 0.90, AU12 1.00" in path.read_text()
-    for told, message in {
+    for setting, message in {
         "AU66": "did you mean AU6",
         "AU6=x": "AU6=x",
         "AU6=1.5": "between 0 and 1",
         "AU6=--1": "a number between 0 and 1",
     }.items():
-        done = run("plot", "face", "--units", told, "-o", tmp_path / "no.svg")
-        assert done.exit_code == 2, told
+        done = run("plot", "face", "--units", setting, "-o", tmp_path / "no.svg")
+        assert done.exit_code == 2, setting
         assert message in done.stderr
     assert not (tmp_path / "no.svg").exists()
     assert run("plot", "face", "-o", path).exit_code == 2
@@ -521,28 +521,30 @@ class Tags(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.found = []
+        self.tags = []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
+        self.tags.append((tag, dict(attributes)))
 
 
 def test_the_page_needs_nothing_else(story):
     text = page(story)
-    tags = Tags(text).found
+    tags = Tags(text).tags
     assert not {"script", "link", "img", "iframe", "object", "embed", "base", "form"} & {
         tag for tag, _ in tags
     }
     for _, attributes in tags:
         assert not {"src", "href", "style", "srcset", "xlink:href"} & set(attributes)
         assert not [name for name in attributes if name.startswith("on")]
-    (policy,) = [one["content"] for _, one in tags if one.get("http-equiv") == "Content-Security-Policy"]
+    head = [attributes for _, attributes in tags]
+    policies = [row["content"] for row in head if row.get("http-equiv") == "Content-Security-Policy"]
+    (policy,) = policies
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
     assert "unsafe" not in policy
     assert "url(" not in text
     assert "@import" not in text
-    told = re.sub(r"<[^>]+>", " ", text)
+    visible_text = re.sub(r"<[^>]+>", " ", text)
     for words in (
         "fear 0.97",
         "knowledge/rules.yaml:",
@@ -550,7 +552,7 @@ def test_the_page_needs_nothing_else(story):
         "Ask affect of gpt-4o",
         "AU1 AU2 AU4 AU5 AU20 AU25",
     ):
-        assert words in told, words
+        assert words in visible_text, words
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
@@ -564,8 +566,8 @@ def test_a_hostile_item_does_nothing_to_the_page(name, story):
     hostile = replace(hostile, facts=with_name(story.facts, "afraid-brows", name))
     text, drawn = page(hostile), sheet(hostile).svg()
     assert len(text) < 200_000
-    usual = {tag for tag, _ in Tags(page(story)).found}
-    assert {tag for tag, _ in Tags(text).found} <= usual
+    usual = {tag for tag, _ in Tags(page(story)).tags}
+    assert {tag for tag, _ in Tags(text).tags} <= usual
     assert not re.search("[\u202a-\u202e\u2066-\u2069\u200f\x00-\x08\x1b]", text + drawn)
     ElementTree.fromstring(drawn)
     assert sheet(hostile).figure().axes
@@ -630,7 +632,7 @@ def test_units_and_course_take_plain_values():
 def test_labels_never_lie_on_one_another(weights):
     total = sum(weights) or 1.0
     p = {f"s{k}": weight / total for k, weight in enumerate(weights)}
-    labels = sorted(one.y for one in course([p, p]).marks if isinstance(one, Text) and " s" in one.text)
+    labels = sorted(mark.y for mark in course([p, p]).marks if isinstance(mark, Text) and " s" in mark.text)
     assert all(after - before >= 12.99 for before, after in itertools.pairwise(labels))
 
 
@@ -678,11 +680,11 @@ def test_the_page_and_the_sheet_mark_an_item_by_what_it_rests_on(item, mark):
     assert story.record["decision"]["item"] == "accept"
     assert f'<span class="badge accept">accept{mark}</span>' in page(story)
     assert (LEGEND in page(story)) == bool(mark)
-    assert any(one.startswith(f"accept{mark}: ") for one in texts(sheet(story).svg()))
+    assert any(line.startswith(f"accept{mark}: ") for line in texts(sheet(story).svg()))
 
 
 def test_the_picture_of_a_record_shows_its_inferred_units(tmp_path):
-    record = next(one for one in seke.infer(FACES) if one["item"] == "agreement")
+    record = next(record for record in seke.infer(FACES) if record["item"] == "agreement")
     record["decision"]["levels"]["AU6"] |= {"decision": "inferred", "origin": "inferred", "basis": None}
     path = tmp_path / "p.jsonl"
     path.write_text(json.dumps(record) + "\n")

@@ -53,7 +53,7 @@ PROTOTYPES = {
 probabilities = st.fixed_dictionaries({}, optional={unit: st.floats(0, 1) for unit in UNITS})
 
 
-def ways(before, after):
+def directions_of(before, after):
     (x0, y0), (x1, y1) = before, after
     directions = set()
     if abs(y1 - y0) > 0.4:
@@ -81,7 +81,7 @@ def test_the_table_has_every_unit_of_the_shipped_base():
 def test_a_unit_carries_its_landmarks_the_way_of_facs(unit):
     moved = landmarks({unit: 1.0})
     for name, expected in FACS[unit].items():
-        assert expected <= ways(REST[name], moved[name]), name
+        assert expected <= directions_of(REST[name], moved[name]), name
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -101,11 +101,11 @@ def test_smile_and_frown_and_stretch_part_the_corner():
 
 
 @given(probabilities, st.sampled_from(UNITS), st.floats(0, 1), st.floats(0, 1))
-def test_the_more_probable_the_farther_whatever_else_is_active(others, unit, first, second):
+def test_the_more_probable_the_farther_whatever_else_is_active(background, unit, first, second):
     less, more = sorted((first, second))
     for name, expected in FACS[unit].items():
         # Edges that meet push each other, such as those of lips that part and are pressed at once.
-        other_units = {} if any(name in pair for pair in face_table()["apart"]) else others
+        other_units = {} if any(name in pair for pair in face_table()["apart"]) else background
         drawn = [landmarks({**other_units, unit: p})[name] for p in (0.0, less, more)]
         for (x0, y0), (x1, y1) in itertools.pairwise(drawn):
             assert UP not in expected or y1 <= y0 + 1e-9

@@ -39,7 +39,7 @@ MACHINE = Path(__file__).parents[2] / "engine" / "bases" / "machine.yaml"
 DRAWS = 3
 
 
-def made(count, seed, draws=DRAWS, **given):
+def simulated_items(count, seed, draws=DRAWS, **given):
     parts = list(simulate(MACHINE, count, questions=["walk"], draws=draws, seed=seed, **given))
     samples = [sample for part in parts for sample in part.samples]
     return samples, [row for part in parts for row in part.truth]
@@ -85,7 +85,7 @@ def certified_with(base, samples, truth, **given):
 
 @pytest.fixture(scope="module")
 def guarantee():
-    return certified_with(knowledge(MACHINE), *made(1_500, 1))
+    return certified_with(knowledge(MACHINE), *simulated_items(1_500, 1))
 
 
 def overlay(folder, guarantee, name="certified.yaml", more="", base=MACHINE):
@@ -97,7 +97,7 @@ def overlay(folder, guarantee, name="certified.yaml", more="", base=MACHINE):
 @pytest.fixture
 def folder(tmp_path, monkeypatch, guarantee):
     monkeypatch.chdir(tmp_path)
-    for name, samples in (("new", made(60, 2)[0]), ("fewer", made(60, 3, draws=2)[0])):
+    for name, samples in (("new", simulated_items(60, 2)[0]), ("fewer", simulated_items(60, 3, draws=2)[0])):
         (tmp_path / f"{name}.jsonl").write_text(
             "".join(json.dumps(sample) + "\n" for sample in samples), "utf-8"
         )
@@ -165,7 +165,7 @@ def test_what_is_accepted_is_certified_and_by_its_threshold(folder, guarantee):
 
 def test_what_is_accepted_of_new_items_is_right_often_enough(guarantee):
     """The chain as a whole, from samples to records, on items of which the truth is known."""
-    samples, truth = made(3_000, 7)
+    samples, truth = simulated_items(3_000, 7)
     base = replace(knowledge(MACHINE), guarantee=guarantee)
     counts = {}
     for record, row in zip(infer(samples, base), truth, strict=True):
@@ -361,7 +361,7 @@ def test_a_table_of_all_values_and_a_line(guarantee):
 
 
 def test_too_little_gold_says_how_much_is_missing():
-    few = certified_with(knowledge(MACHINE), *made(60, 5), alpha=0.05)
+    few = certified_with(knowledge(MACHINE), *simulated_items(60, 5), alpha=0.05)
     assert few.certified == ()
     verdict_text = verdict(few)
     assert verdict_text.startswith("too little gold for any guarantee (at most 5 % wrong")

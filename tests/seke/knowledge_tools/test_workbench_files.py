@@ -53,7 +53,7 @@ def run(*args):
     return CliRunner(catch_exceptions=False).invoke(main, ["knowledge", *map(str, args)])
 
 
-def done(*args):
+def stdout_of(*args):
     """Run `seke knowledge`, which must succeed, and return what it printed."""
     result = run(*args)
     assert result.exit_code == 0, result.stderr
@@ -78,10 +78,10 @@ def described(base):
     return [base.root, *base.cells, *base.affect]
 
 
-def exported(folder, name, form, *options):
+def export_of(folder, name, form, *options):
     """Export a base; pyAgrum knows XMLBIF by the ending .bifxml only."""
     path = folder / f"{name}.{'bifxml' if form == 'xmlbif' else form}"
-    assert done("export", form, "-k", BASES[name], *options, "-o", path) == ""
+    assert stdout_of("export", form, "-k", BASES[name], *options, "-o", path) == ""
     return path
 
 
@@ -171,14 +171,14 @@ def test_other_programs_compute_the_same_given_what_the_comment_lists(folder, pr
     base = network_of(name).knowledge
     few = program is by_pgmpy and name == "shipped"
     for population in list(base.populations)[-1:] if program is by_pgmpy else base.populations:
-        path = exported(folder, name, form, "--population", population)
+        path = export_of(folder, name, form, "--population", population)
         wanted = described(base)[:2] if few else described(base)
         agrees(program, path, form, Inference(network_of(name), population), wanted)
 
 
 @pytest.mark.parametrize("name", BASES)
 def test_without_that_evidence_the_numbers_are_others(folder, name):
-    base, path = network_of(name).knowledge, exported(folder, name, "bif")
+    base, path = network_of(name).knowledge, export_of(folder, name, "bif")
     assert f"population {base.reference}." in path.read_text("utf-8")
     assert len(evidence_in(path)) == len(base.couplings) + len(base.rules)
     expected, _ = given_states(Inference(network_of(name)), {})
@@ -226,7 +226,7 @@ RELATIVE = {"mean", "sd", "perception", "noise", "grid", "offset", "range", "acc
 
 @pytest.fixture(scope="module")
 def schema():
-    return json.loads(done("schema"))
+    return json.loads(stdout_of("schema"))
 
 
 def plain(path):
@@ -278,7 +278,7 @@ def test_the_schema_allows_the_numbers_that_the_reader_does(schema, name):
 
 
 def test_a_new_overlay_changes_nothing_yet(folder, schema):
-    assert done("new", "mine").split() == ["mine/overlay.yaml", "mine/knowledge.schema.json"]
+    assert stdout_of("new", "mine").split() == ["mine/overlay.yaml", "mine/knowledge.schema.json"]
     assert sorted(os.listdir("mine")) == ["knowledge.schema.json", "overlay.yaml"]
     text, written = (
         Path("mine", name).read_text("utf-8") for name in ("overlay.yaml", "knowledge.schema.json")
@@ -302,7 +302,7 @@ def commented_out(text, sections):
 @pytest.mark.parametrize("name", BASES)
 def test_every_example_in_a_new_overlay_reads(folder, schema, name):
     base = read(BASES[name])
-    done("new", "mine", "--base", BASES[name])
+    stdout_of("new", "mine", "--base", BASES[name])
     text = (folder / "mine" / "overlay.yaml").read_text("utf-8")
     examples = list(commented_out(text, schema["properties"]))
     sections = {key for example in examples for key in yaml.safe_load(example)}
@@ -333,7 +333,7 @@ def test_what_is_there_already_is_refused_and_kept(folder, there):
 def test_a_base_is_found_from_the_new_folder_wherever_one_stands(folder, monkeypatch, absolute):
     (folder / "base").mkdir()
     (folder / "base" / "machine.yaml").write_bytes(BASES["machine"].read_bytes())
-    done("new", "deep/er/mine", "--base", folder / "base" if absolute else "base")
+    stdout_of("new", "deep/er/mine", "--base", folder / "base" if absolute else "base")
     monkeypatch.chdir("/")
     assert knowledge(folder / "deep" / "er" / "mine") == read(BASES["machine"])
 
@@ -355,7 +355,7 @@ def table_text(separator=",", units=NAMES[0], turned=False):
 @pytest.mark.parametrize(("separator", "units"), list(zip(",;\t,", NAMES, strict=True)))
 def test_a_table_becomes_cells(folder, turned, separator, units):
     (folder / "t.csv").write_text(f"{table_text(separator, units, turned)}\n# A remark.\n", "utf-8-sig")
-    done("new", "mine", "--from-csv", "t.csv", "--n", "7.5")
+    stdout_of("new", "mine", "--from-csv", "t.csv", "--n", "7.5")
     base, with_cells = shipped(), knowledge("mine")
     assert all(change.path.startswith("activations.cells.") for change in changes(base, with_cells))
     for unit, row in with_cells.cells.items():
@@ -367,8 +367,8 @@ def test_a_table_becomes_cells(folder, turned, separator, units):
 def test_a_citation_makes_a_source_and_its_lack_a_judgement(folder):
     (folder / "my units.csv").write_text(table_text(), "utf-8")
     cite = 'Doe J (2024): "Units", Table #2 & 3'
-    done("new", "cited", "--from-csv", "my units.csv", "--cite", cite)
-    done("new", "judged", "--from-csv", "my units.csv")
+    stdout_of("new", "cited", "--from-csv", "my units.csv", "--cite", cite)
+    stdout_of("new", "judged", "--from-csv", "my units.csv")
     cited, judged = knowledge("cited"), knowledge("judged")
     (source,) = set(cited.sources) - set(shipped().sources)
     assert cited.sources[source].cite == cite
@@ -382,7 +382,7 @@ def test_a_citation_makes_a_source_and_its_lack_a_judgement(folder):
 
 def test_a_margin_brings_cells_in(folder):
     (folder / "t.csv").write_text("expression,AU1,AU4,AU12\nfear,0,0.005,0.5\nanger,1,0.999,0.98\n", "utf-8")
-    done("new", "mine", "--from-csv", "t.csv", "--margin", "0.03")
+    stdout_of("new", "mine", "--from-csv", "t.csv", "--margin", "0.03")
     numbers = knowledge("mine").numbers
     for state, row in {"fear": [0.03, 0.03, 0.5], "anger": [0.97, 0.97, 0.97]}.items():
         probabilities = [numbers[f"activations.cells.{state}.{unit}.p"].value for unit in NAMES[0]]
@@ -427,7 +427,7 @@ OVERLAYS = {path.stem: path for path in sorted((EXAMPLES / "overlay").glob("*.ya
 
 
 def resolved(path, output):
-    assert done("resolve", path, "-o", output) == ""
+    assert stdout_of("resolve", path, "-o", output) == ""
     return output.read_text("utf-8")
 
 
@@ -460,7 +460,7 @@ def test_a_file_is_replaced_whole(folder):
     os.link("old", "one.yaml")
     text = resolved(BASES["weather"], folder / "one.yaml")
     assert (folder / "old").read_text() == "kept"
-    assert text == done("resolve", BASES["weather"])
+    assert text == stdout_of("resolve", BASES["weather"])
     assert run("resolve", ENGINE / "golden" / "nan.yaml", "-o", "one.yaml").exit_code == 2
     assert (folder / "one.yaml").read_text("utf-8") == text
     assert sorted(os.listdir()) == ["old", "one.yaml"]

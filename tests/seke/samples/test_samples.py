@@ -91,7 +91,7 @@ def base() -> Knowledge:
         moments=(),
         couplings=(),
         rules=(),
-        observers={each.name: each for each in observers},
+        observers={observer.name: observer for observer in observers},
         questions={question.name: question for question in questions},
         policy=Policy(),
         digest="",
@@ -112,7 +112,7 @@ def read_text(tmp_path: Path, text: str | bytes, name: str = "s.jsonl", **option
     return batch
 
 
-def one(**fields: Any) -> Answers:
+def answers_of(**fields: Any) -> Answers:
     (batch,) = answers_from([{**KEY, **fields}], BASE)
     return batch
 
@@ -127,7 +127,7 @@ def rows(batch: Answers, variable: str) -> list[tuple[int, int, float, bool]]:
 
 
 def test_a_plain_sample_fills_one_row_a_variable() -> None:
-    batch = one(expression="anger", valence=-1, arousal=0.25, action_units=["AU12"])
+    batch = answers_of(expression="anger", valence=-1, arousal=0.25, action_units=["AU12"])
     assert batch.items == ("a",)
     assert batch.views == ("face",)
     assert rows(batch, "expression") == [(0, 2, 1.0, False)]
@@ -138,26 +138,26 @@ def test_a_plain_sample_fills_one_row_a_variable() -> None:
 
 
 def test_the_answers_are_those_of_the_observer() -> None:
-    assert rows(one(expression="other"), "expression") == [(0, 3, 1.0, False)]
-    batch = one(observer="human", question="garden", reports={"weather": "wet"})
+    assert rows(answers_of(expression="other"), "expression") == [(0, 3, 1.0, False)]
+    batch = answers_of(observer="human", question="garden", reports={"weather": "wet"})
     assert rows(batch, "weather") == [(0, 1, 1.0, False)]
 
 
 def test_a_distribution_is_spread_over_its_nonzero_entries() -> None:
-    batch = one(expression={"anger": 0.75, "neutral": 0, "happiness": 0.125})
+    batch = answers_of(expression={"anger": 0.75, "neutral": 0, "happiness": 0.125})
     assert sorted(rows(batch, "expression")) == [(0, 1, 0.125, True), (0, 2, 0.75, True)]
 
 
 def test_a_ranking_gives_its_first_place_and_three_places() -> None:
-    batch = one(expression=["anger", "other"])
+    batch = answers_of(expression=["anger", "other"])
     assert rows(batch, "expression") == [(0, 2, 1.0, False)]
     assert batch.rankings["expression"].places.tolist() == [[2, 3, -1]]
-    longer = one(expression=["anger", "other", "neutral", "happiness"])
+    longer = answers_of(expression=["anger", "other", "neutral", "happiness"])
     assert longer.rankings["expression"].places.tolist() == [[2, 3, 0]]
 
 
 def test_a_mapping_of_units_may_hold_truth_null_and_probabilities() -> None:
-    batch = one(action_units={"AU6": True, "AU12": 0.75, "AU26": None})
+    batch = answers_of(action_units={"AU6": True, "AU12": 0.75, "AU26": None})
     assert rows(batch, "AU6") == [(0, 1, 1.0, False)]
     assert sorted(rows(batch, "AU12")) == [(0, 0, 0.25, True), (0, 1, 0.75, True)]
     assert "AU26" not in batch.labels
@@ -165,7 +165,7 @@ def test_a_mapping_of_units_may_hold_truth_null_and_probabilities() -> None:
 
 
 def test_a_list_covers_what_is_asked_for_and_what_the_observer_can_report() -> None:
-    batch = one(observer="cnn", action_units=[])
+    batch = answers_of(observer="cnn", action_units=[])
     assert set(batch.labels) == {"AU12", "AU26"}
     assert rows(batch, "AU12") == [(0, 0, 1.0, False)]
 
@@ -185,13 +185,13 @@ def test_a_list_covers_what_is_asked_for_and_what_the_observer_can_report() -> N
     ],
 )
 def test_a_code_makes_what_it_hides_not_visible(value: Any, au26: list[int], hidden: int) -> None:
-    batch = one(action_units=value)
+    batch = answers_of(action_units=value)
     answers = [row[1] for row in rows(batch, "AU26")] if "AU26" in batch.labels else []
     assert (answers, batch.hidden.tolist()) == (au26, [hidden])
 
 
 def test_reports_take_every_kind_of_variable() -> None:
-    batch = one(
+    batch = answers_of(
         observer="human",
         question="garden",
         reports={"weather": {"wet": 0.5}, "sprinkler": True, "valence": 1},
@@ -202,7 +202,7 @@ def test_reports_take_every_kind_of_variable() -> None:
 
 
 def test_null_is_missing_for_a_level_and_not_visible_for_a_binary_report() -> None:
-    batch = one(
+    batch = answers_of(
         observer="human",
         question="garden",
         expression=None,
@@ -287,7 +287,7 @@ def test_progress_adds_up_to_the_size_of_the_files(tmp_path: Path) -> None:
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
-    batch = one(draw=np.int64(3), valence=np.float64(0.5), action_units={"AU6": np.bool_(True)})
+    batch = answers_of(draw=np.int64(3), valence=np.float64(0.5), action_units={"AU6": np.bool_(True)})
     assert batch.numbers["valence"].value.tolist() == [0.5]
     assert rows(batch, "AU6") == [(0, 1, 1.0, False)]
 

@@ -40,18 +40,18 @@ def answers_with(session, readings, planted=None):
     whole = None
     for reading in readings:
         observer, question, view, draws = reading
-        whose = np.arange(ITEMS)
+        sources = np.arange(ITEMS)
         if reading == planted:
-            others = [np.flatnonzero(expression != state) for state in expression]
-            whose = np.array([other[i % len(other)] for i, other in enumerate(others)])
-        asked = [Request(items[i], observer, question, None, view, 0, draws) for i in whose]
+            pools = [np.flatnonzero(expression != state) for state in expression]
+            sources = np.array([pool[i % len(pool)] for i, pool in enumerate(pools)])
+        asked = [Request(items[i], observer, question, None, view, 0, draws) for i in sources]
         answers = source.ask(asked)
         answers = replace(answers, items=tuple(items))
         whole = answers if whole is None else whole.joined(answers)
     return whole
 
 
-def judged(session, readings, planted=None):
+def judgement_with(session, readings, planted=None):
     """Return the diagnostics and decisions, and of which items there is an alarm."""
     verdict = session.judge(answers_with(session, readings, planted))
     alarm = verdict.diagnostics.conflict < session.network.knowledge.policy.conflict
@@ -63,12 +63,12 @@ def judged(session, readings, planted=None):
 
 @pytest.mark.parametrize("readings", [(CODER, LABEL), (CODER, LABEL, MODEL)])
 def test_under_the_model_there_are_few_alarms(session, readings):
-    assert judged(session, readings)[1].mean() <= 0.01
+    assert judgement_with(session, readings)[1].mean() <= 0.01
 
 
 @pytest.mark.parametrize("planted", [LABEL, CODER])
 def test_a_planted_contradiction_is_found_and_named(session, planted):
-    verdict, alarm = judged(session, (CODER, LABEL, MODEL), planted)
+    verdict, alarm = judgement_with(session, (CODER, LABEL, MODEL), planted)
     assert alarm.mean() > 0.6
     named = np.array(verdict.diagnostics.at_odds)[alarm]
     assert (named == planted[0]).mean() > 0.85
@@ -79,7 +79,7 @@ def test_a_planted_contradiction_is_found_and_named(session, planted):
 
 
 def test_of_two_that_contradict_each_other_the_set_s_label_is_named(session):
-    verdict, alarm = judged(session, (CODER, LABEL), LABEL)
+    verdict, alarm = judgement_with(session, (CODER, LABEL), LABEL)
     assert alarm.mean() > 0.6
     assert set(np.array(verdict.diagnostics.at_odds)[alarm]) == {"dataset-label"}
 

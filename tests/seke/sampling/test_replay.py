@@ -64,7 +64,7 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def written(path, rows):
+def write_rows(path, rows):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return str(path)
 
@@ -111,7 +111,7 @@ def test_recorded_items_are_told_from_those_that_were_asked_otherwise(folder, tm
     asked = asked_by_policy(base, rows)
     assert 0 < len(asked) < len(rows)
     sure = ["-k", str(folder / "sure.yaml"), "--json"]
-    result = run("infer", written(tmp_path / "asked.jsonl", asked), *sure)
+    result = run("infer", write_rows(tmp_path / "asked.jsonl", asked), *sure)
     guarantees = [json.loads(line)["decision"]["guarantee"] for line in result.stdout.splitlines()]
     assert len(guarantees) == ITEMS
     assert all(guarantee["holds"] for guarantee in guarantees)
@@ -132,7 +132,7 @@ def test_nothing_is_accepted_of_an_item_of_which_more_would_be_asked(folder, tmp
     asked = asked_by_policy(base, rows)
     last = {row["item"]: row["draw"] for row in asked}
     cut = [row for row in asked if last[row["item"]] == 0 or row["draw"] < last[row["item"]]]
-    path = written(tmp_path / "cut.jsonl", cut)
+    path = write_rows(tmp_path / "cut.jsonl", cut)
     result = CliRunner().invoke(main, ["infer", path, "-k", str(folder / "sure.yaml"), "--json"])
     records = [json.loads(line) for line in result.stdout.splitlines()]
     open_items = [record for record in records if last[record["item"]]]
@@ -182,7 +182,12 @@ def test_too_few_recorded_answers_are_refused(folder, tmp_path):
         "--adaptive",
     ]
     result = run(
-        "calibrate", written(tmp_path / "few.jsonl", rows), *given, "-o", str(tmp_path / "o.yaml"), status=2
+        "calibrate",
+        write_rows(tmp_path / "few.jsonl", rows),
+        *given,
+        "-o",
+        str(tmp_path / "o.yaml"),
+        status=2,
     )
     assert "draw up to its budget (6)" in result.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["few.jsonl"]

@@ -23,7 +23,7 @@ def run(*args):
     return CliRunner(catch_exceptions=False).invoke(main, ["simulate", *map(str, args)])
 
 
-def inferred(parts, base, **options):
+def truth_and_records(parts, base, **options):
     parts = list(parts)
     truth = [row for part in parts for row in part.truth]
     samples = [sample for part in parts for sample in part.samples]
@@ -58,7 +58,7 @@ def test_samples_and_truth_are_written_and_read_back(tmp_path):
 def test_inference_is_right_about_items_made_up_as_it_believes(base):
     """The stated probability of the truth is on average the sum of squares, and shares are those stated."""
     questions = ["joint"] if base is None else ["photo"]
-    truth, records = inferred(simulate(base, 600, draws=3, questions=questions, seed=11), base)
+    truth, records = truth_and_records(simulate(base, 600, draws=3, questions=questions, seed=11), base)
     root = seke.knowledge(base).root
     p = [record[root] if base is None else record["posteriors"][root] for record in records]
     table = np.array([list(beliefs.values()) for beliefs in p])
@@ -78,7 +78,7 @@ def test_a_wrong_prior_and_wrong_observers_are_seen():
         (simulate(items=400, misfit=Misfit(drift=1.0), **faces), {}),
         (simulate(items=400, population="uniform", **faces), {"population": "in-the-wild"}),
     ):
-        truth, records = inferred(made, None, **options)
+        truth, records = truth_and_records(made, None, **options)
         stated = np.array([max(record["expression"].values()) for record in records])
         right = [
             max(record["expression"], key=record["expression"].get) == row["expression"]
