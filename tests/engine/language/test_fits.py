@@ -83,7 +83,7 @@ def record_of(base, names, **changed):
     gold = {fault: dict.fromkeys(base.variables[fault].states, 10)}
     digest = base.question_digests[names.rename("walk")]
     reading = FittedReading(fitter, "model-x", names.rename("walk"), digest, "face", 1, 5, gold)
-    found = {
+    fields = {
         "name": "fit-1",
         "made": "2025-01-31",
         "population": base.reference,
@@ -93,7 +93,7 @@ def record_of(base, names, **changed):
         "thresholds": (Threshold(fault, Threshold.ANY, 0.07, 0.2125, 40, 31, 0.0612),),
         "adaptive_thresholds": (Threshold(fault, Threshold.ANY, 0.07, 0.1, 40, 25, 0.0698, 0.035),),
     }
-    return FitRecord(**{**found, **changed})
+    return FitRecord(**{**fields, **changed})
 
 
 def test_a_record_is_read_as_it_is_written(overlay_of, names):

@@ -112,11 +112,11 @@ def simulated(skill, count, rng):
 
 def rates(fit):
     """Sensitivity and specificity of each sign as fitted, (signs, 2)."""
-    found = {entry.path: entry.value for entry in entries_of(fit)}
+    value_by_path = {entry.path: entry.value for entry in entries_of(fit)}
     paths = [
         [f"observers.model.binary.cells.{n}.{key}" for key in ("sensitivity", "specificity")] for n in SIGNS
     ]
-    return np.array([[found[path] for path in pair] for pair in paths])
+    return np.array([[value_by_path[path] for path in pair] for pair in paths])
 
 
 def log_beta(a, b):
