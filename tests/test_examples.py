@@ -186,29 +186,29 @@ def test_labels_that_are_kept_are_said_to_disagree_with_what_was_seen(records_of
     assert looked["diagnostics"]["overruled"] == kept["diagnostics"]["overruled"] == ["expression"]
 
 
-def told_of_overlays():
+def readme_overlay_rows():
     return {row[0].strip("`").removesuffix(".yaml"): row[2:] for row in rows("overlay", 5)}
 
 
-def number_told(record, what):
+def number_in_readme(record, quantity):
     """The number that the overlays' README speaks of: `mean valence` or P(an expression)."""
-    if what == "mean valence":
+    if quantity == "mean valence":
         return record["valence"]["mean"]
-    return record["expression"].get(re.fullmatch(r"P\((\w+)\)", what)[1], 0.0)
+    return record["expression"].get(re.fullmatch(r"P\((\w+)\)", quantity)[1], 0.0)
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_overlay_moves_the_posterior_as_its_readme_says(name, records_of):
-    look_at, before, after = told_of_overlays()[name]
-    item, what = look_at.replace("`", "").split(": ")
-    numbers = [number_told(records_of(run)[item], what) for run in ("faces", name)]
+    look_at, before, after = readme_overlay_rows()[name]
+    item, quantity = look_at.replace("`", "").split(": ")
+    numbers = [number_in_readme(records_of(run)[item], quantity) for run in ("faces", name)]
     assert numbers == pytest.approx([float(before), float(after)], abs=ROUNDING)
     assert (numbers[1] - numbers[0]) * (float(after) - float(before)) > 0
 
 
 def test_every_overlay_is_small_and_says_how_to_try_it():
     files = sorted((EXAMPLES / "overlay").glob("*.yaml"))
-    assert {file.stem for file in files} == set(OVERLAYS) == set(told_of_overlays())
+    assert {file.stem for file in files} == set(OVERLAYS) == set(readme_overlay_rows())
     for file in files:
         lines = file.read_text(encoding="utf-8").splitlines()
         assert lines[0].startswith("# ")

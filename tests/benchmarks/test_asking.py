@@ -197,8 +197,8 @@ def compared(kind, lines):
     for way, (spent, calls, accepted, wrong, worth) in ends.items():
         per = max(accepted.sum(), 1)
         means = f"{accepted.mean():8.3f} {wrong.sum() / per:6.3f} {spent.mean():6.2f} {calls.mean():6.2f}"
-        each = f"{spent.sum() / per:21.2f} {calls.sum() / per:6.2f} {worth.sum() / spent.sum():13.2f}"
-        lines.append(f"  {way:15} {means} {each}")
+        per_accepted = f"{spent.sum() / per:21.2f} {calls.sum() / per:6.2f} {worth.sum() / spent.sum():13.2f}"
+        lines.append(f"  {way:15} {means} {per_accepted}")
     lines.append("  at equal cost, accepted (wrong among them) and worth of all that is accepted")
     lines.append("  cost a face     " + "".join(f"{spent:>20g}" for spent in SPENT))
     for way in WAYS:

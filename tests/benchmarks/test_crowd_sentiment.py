@@ -83,8 +83,8 @@ def samples(rows, *, pooled):
 
 
 def base_of(folder, name, observers):
-    who = observers[0].split(":")[0].strip()
-    (folder / name).write_text(BASE.replace("WHO", who) + "".join(observers))
+    observer = observers[0].split(":")[0].strip()
+    (folder / name).write_text(BASE.replace("WHO", observer) + "".join(observers))
     return read_base(folder / name)
 
 

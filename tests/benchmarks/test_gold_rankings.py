@@ -197,9 +197,9 @@ def test_gold_is_scarce(name, remove, tmp_path, capsys):
             for title, p in made.items():
                 figures_by_title.setdefault(title, []).append(figures(p, truth[test]))
         lines.append(f"  gold {size or half}")
-        for title, each in figures_by_title.items():
-            lines.append(f"    {title:20}" + "".join(f" {x:7.3f}" for x in np.mean(each, axis=0)))
-        loss = {title: np.array(each)[:, 0] for title, each in figures_by_title.items()}
+        for title, split_figures in figures_by_title.items():
+            lines.append(f"    {title:20}" + "".join(f" {x:7.3f}" for x in np.mean(split_figures, axis=0)))
+        loss = {title: np.array(split_figures)[:, 0] for title, split_figures in figures_by_title.items()}
         best = min((title for title in loss if title != "seke"), key=lambda title: loss[title].mean())
         lines.append(f"    log loss less {best}'s: {paired(loss['seke'] - loss[best])}")
         with capsys.disabled():

@@ -54,8 +54,11 @@ class Population:
         wrong = accepted & (self.truth[name] != value)
         if not by_subject:
             return wrong.sum() / max(accepted.sum(), 1)
-        each = np.bincount(self.subject, accepted)
-        return (np.bincount(self.subject, wrong)[each > 0] / each[each > 0]).mean()
+        accepted_of_subject = np.bincount(self.subject, accepted)
+        return (
+            np.bincount(self.subject, wrong)[accepted_of_subject > 0]
+            / accepted_of_subject[accepted_of_subject > 0]
+        ).mean()
 
 
 def base_of(variables):

@@ -177,8 +177,8 @@ def test_skill_gains_where_gold_is_scarce(skill, tmp_path, capsys):
         f"skill {skill}, {OBSERVERS} observers; log loss of the true cells {best.mean():.4f}; what is beyond "
         "it, and stated - true",
     ]
-    for (size, title), each in figures_by_method.items():
-        loss, gap = np.array(each).T
+    for (size, title), seed_figures in figures_by_method.items():
+        loss, gap = np.array(seed_figures).T
         lines.append(f"  gold {size:3d} {title:10} {(loss - best).mean():+.4f}  {gap.mean():+.3f}")
         if title == "alone":
             less = np.array(figures_by_method[size, "fit"])[:, 0] - loss

@@ -48,7 +48,7 @@ def gold():
 
 @pytest.fixture(scope="module")
 def outcomes(samples, gold, tmp_path_factory):
-    """Of each face left out in a split: split, item, P(likeliest) and whether it is right after each draw."""
+    """(split, item, steps) of each face left out; steps, (draws, 2): P(likeliest), whether it is right."""
     folder = tmp_path_factory.mktemp("overlays")
     people = sorted({row["group"] for row in gold.values()})
     courses = []

@@ -276,10 +276,12 @@ def test_what_is_stated_of_simulated_observers_is_true(skill, population, tmp_pa
     scores_by_size = cell("other set", skill, populations()[population], GOLD, range(TESTED_SEEDS), tmp_path)
     with capsys.disabled():
         print(f"\n  skill {skill}, {population}, {TESTED_SEEDS} observers; draws {NUMBERS}")
-        for size, each in scores_by_size.items():
-            print(line(size, each))
+        for size, cell_scores in scores_by_size.items():
+            print(line(size, cell_scores))
     missed = {
-        size: faults for size, each in scores_by_size.items() if (faults := missed_goals(skill, size, each))
+        size: faults
+        for size, cell_scores in scores_by_size.items()
+        if (faults := missed_goals(skill, size, cell_scores))
     }
     if missed and (skill, population) in MISSED:
         pytest.xfail(f"missed: {missed}")
@@ -299,8 +301,8 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             scores_by_size = cell(kind, skill, populations()[name], GOLD, seeds, Path(folder))
         print(f"  {kind}, {name}, skill {skill}, {len(seeds)} observers; draws {NUMBERS}", flush=True)
-        for size, each in scores_by_size.items():
-            print(line(size, each), missed_goals(skill, size, each) or "", flush=True)
+        for size, cell_scores in scores_by_size.items():
+            print(line(size, cell_scores), missed_goals(skill, size, cell_scores) or "", flush=True)
 
 
 if __name__ == "__main__":

@@ -546,8 +546,8 @@ def settled_kinds(instrument: LabelInstrument, states: Sequence[str]) -> list[Ki
     settled, (kind,), kinds = np.array(instrument.settled), instrument.types, []
     for number, answer in enumerate(instrument.answers):
         confused = settled[states.index(answer)] if answer in states else settled.mean(0)
-        others = np.maximum(np.delete(confused, number), 1e-6)
-        row = np.insert((1 - kind.repeat) * others / others.sum(), number, kind.repeat)
+        other_answers = np.maximum(np.delete(confused, number), 1e-6)
+        row = np.insert((1 - kind.repeat) * other_answers / other_answers.sum(), number, kind.repeat)
         kinds.append(Kind(tuple(settled[:, number]), number, kind.strength * row, instrument.weight))
     return kinds
 

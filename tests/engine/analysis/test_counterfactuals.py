@@ -98,7 +98,7 @@ def test_the_reference_has_a_say_through_the_rules(overlay_of, names, population
 
 
 def asked(base, seed):
-    """A sensitivity that has readings to look at."""
+    """Return an inference and the answers about one item with two readings or more."""
     inference = Inference(compile_network(base))
     items = [item for item in random_items(base, seed, items=8, readings=4) if len(item) > 1]
     return inference, answers_of(base, items[:1])

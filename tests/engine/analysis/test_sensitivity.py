@@ -220,13 +220,13 @@ def test_of_several_observers_all_that_looks_are_derived_from_has_a_say(base_of,
         assert influence.slope == pytest.approx(slope, rel=0.03, abs=1e-6), path
         assert slope[0] != 0, path
     assert influence_by_path.keys() == expected
-    others = {
+    irrelevant = {
         path: number.value * 0.99
         for path, number in base.numbers.items()
         if path not in paths and not parts(base, number) and path.startswith(("observers.", "dependence."))
     }
-    assert any(path.startswith("observers.visitor.") for path in others)
-    other = inferred(declared_of(base).with_numbers(others))
+    assert any(path.startswith("observers.visitor.") for path in irrelevant)
+    other = inferred(declared_of(base).with_numbers(irrelevant))
     before, after = (side.posterior(answers).marginals for side in (inferred(base), other))
     for name in before:
         np.testing.assert_allclose(before[name], after[name], atol=1e-12)

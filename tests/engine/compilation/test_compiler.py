@@ -48,7 +48,7 @@ def probabilities(world, rule):
 
 
 def check_declared(network, population=None):
-    """The declared tables and moments hold, by enumeration."""
+    """Check by enumeration that the declared tables and moments hold."""
     base = network.knowledge
     world = World(network, population or base.reference)
     for name, row in base.cells.items():
@@ -64,7 +64,7 @@ def check_declared(network, population=None):
 
 
 def check_rules(network, world):
-    """What is said of every rule is so."""
+    """Check the probabilities, status and weight reported for every rule by enumeration."""
     for rule, rule_fit in zip(network.knowledge.rules, network.rules, strict=True):
         p_if, p_both = probabilities(world, rule)
         assert rule_fit.name == rule.name

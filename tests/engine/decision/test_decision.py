@@ -429,19 +429,19 @@ def test_what_was_imagined_before_changes_nothing(seed):
     network = compile_network(base)
     inference = Inference(network)
     items = random_items(base, seed, items=5)
-    many, few_items = answers_of(base, items * 30), answers_of(base, items)
+    many_answers, few_answers = answers_of(base, items * 30), answers_of(base, items)
     used = LookAhead(network, inference.observations)
-    in_bulk = used.next(many, inference.posterior(many), np.ones(150, dtype=bool))
+    in_bulk = used.next(many_answers, inference.posterior(many_answers), np.ones(150, dtype=bool))
     assert used.tables.tables
-    again = used.next(few_items, inference.posterior(few_items), np.ones(5, dtype=bool))
+    again = used.next(few_answers, inference.posterior(few_answers), np.ones(5, dtype=bool))
     new = LookAhead(network, inference.observations)
-    at_first = new.next(few_items, inference.posterior(few_items), np.ones(5, dtype=bool))
+    at_first = new.next(few_answers, inference.posterior(few_answers), np.ones(5, dtype=bool))
     for whole in (in_bulk[:5], again):
-        for option, other in zip(whole, at_first, strict=True):
-            assert (option is None) == (other is None)
+        for option, first_option in zip(whole, at_first, strict=True):
+            assert (option is None) == (first_option is None)
             if option is not None:
-                assert replace(option, gain=0, error=0) == replace(other, gain=0, error=0)
-                assert option.gain == pytest.approx(other.gain, rel=1e-9)
+                assert replace(option, gain=0, error=0) == replace(first_option, gain=0, error=0)
+                assert option.gain == pytest.approx(first_option.gain, rel=1e-9)
 
 
 @settings(max_examples=3, deadline=None, derandomize=True, database=None)
@@ -462,12 +462,12 @@ def test_what_is_asked_about_an_item_does_not_depend_on_its_company(seed):
     for i, readings in enumerate(items):
         alone = answers_of(base, [readings])
         (option,) = ahead.next(alone, inference.posterior(alone), np.array([True]))
-        other = together[i]
-        assert (option is None) == (other is None)
+        option_in_company = together[i]
+        assert (option is None) == (option_in_company is None)
         if option is not None:
             assert (option.question, option.about, option.samples) == (
-                other.question,
-                other.about,
-                other.samples,
+                option_in_company.question,
+                option_in_company.about,
+                option_in_company.samples,
             )
-            assert option.gain == pytest.approx(other.gain, rel=1e-9)
+            assert option.gain == pytest.approx(option_in_company.gain, rel=1e-9)

@@ -32,8 +32,8 @@ def asking_base(seed, **shape):
         worth=dict.fromkeys(names, 1.0),
         limits=dict.fromkeys(names, 0.15),
     )
-    each = Question(name="each", variables=tuple(names), about_one=True)
-    questions = {**base.questions, "each": each}
+    single = Question(name="each", variables=tuple(names), about_one=True)
+    questions = {**base.questions, "each": single}
     return replace(base, observers=observers, policy=policy, questions=questions)
 
 

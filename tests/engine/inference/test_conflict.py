@@ -47,7 +47,7 @@ def conflict_of_answers(inference, answers):
 
 
 def by_name(answers, conflict):
-    """Return of each item its conflict, and which reading is at odds."""
+    """Return item -> its conflict and the reading at odds."""
     return {
         item: (
             pytest.approx(conflict.probability[i], abs=1e-9),
@@ -79,8 +79,8 @@ def test_the_bound_equals_brute_force(shape):
         whole = world.item(readings).log_evidence
         bounds = []
         for k, reading in enumerate(readings):
-            others = world.item(readings[:k] + readings[k + 1 :]).log_evidence
-            bits = (world.item([reading]).log_evidence + others - whole) / math.log(2)
+            log_without = world.item(readings[:k] + readings[k + 1 :]).log_evidence
+            bits = (world.item([reading]).log_evidence + log_without - whole) / math.log(2)
             bounds.append(len(readings) * 2**-bits if bits > LEAST_BITS else 1.0)
         assert conflict.probability[i] == pytest.approx(min(1, *bounds), rel=1e-6)
 

@@ -246,7 +246,7 @@ def sequence(counts, alpha):
 
 
 def compare(name, inference, expected, atol=1e-9):
-    """Check that `found` (variable -> distribution) is what the engine says."""
+    """Check that the engine gives the expected distribution of each variable, variable -> (states,)."""
     posterior = posterior_of(name, inference)
     for variable, p in expected.items():
         np.testing.assert_allclose(

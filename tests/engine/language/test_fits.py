@@ -20,8 +20,8 @@ def test_a_limit_is_of_each_risk_or_of_their_mean(overlay_of, base_of):
     policy = limited(overlay_of, levels)
     assert policy.limits[fault] == 0.07
     assert policy.mean_limits == {fault}
-    for each in ("{fault: 0.07}", "{fault: {each: 0.07}}"):
-        policy = limited(overlay_of, each)
+    for limit in ("{fault: 0.07}", "{fault: {each: 0.07}}"):
+        policy = limited(overlay_of, limit)
         assert policy.limits[fault] == 0.07
         assert not policy.mean_limits
 
@@ -118,8 +118,12 @@ def test_a_threshold_holds_for_its_limit_and_the_observers_of_the_fit(overlay_of
     ):
         again = declared_of(base).with_overlay(fits_yaml(record))
         assert not again.policy.thresholds
-    each = overlay_of(f"{HEAD}{{fault: {{each: 0.07}}}}}}\n{SOURCES}")
-    assert not declared_of(each).with_overlay(fits_yaml(record_of(each, names))).policy.thresholds
+    limited_base = overlay_of(f"{HEAD}{{fault: {{each: 0.07}}}}}}\n{SOURCES}")
+    assert (
+        not declared_of(limited_base)
+        .with_overlay(fits_yaml(record_of(limited_base, names)))
+        .policy.thresholds
+    )
 
 
 def test_an_overlay_in_memory_is_that_of_a_file(folder, base_of, names):

@@ -737,8 +737,8 @@ def mutated(text: str, edits: list[tuple[str, float, float, str]]) -> str:
             case "cut":
                 del lines[b:]
             case "borrow":
-                others = lines[b].split(" ")
-                words[at] = others[int(start_share * len(others))]
+                other_words = lines[b].split(" ")
+                words[at] = other_words[int(start_share * len(other_words))]
                 lines[a] = " ".join(words)
         text = "\n".join(lines) or "\n"
     return text

@@ -44,7 +44,7 @@ def paths(found_changes):
 
 
 def without_citations(value):
-    """What a value of YAML says, without citations."""
+    """Return a YAML value without its sources and notes."""
     if isinstance(value, list):
         return [without_citations(part) for part in value]
     if not isinstance(value, dict):

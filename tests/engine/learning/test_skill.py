@@ -226,7 +226,12 @@ def learned_alone(truth, answers):
     rows = []
     for name in SIGNS:
         hits = [(answers[name] == state)[truth[name] == state] for state in (1, 0)]
-        rows.append([(8 * p + each.sum()) / (8 + len(each)) for p, each in zip(DECLARED, hits, strict=True)])
+        rows.append(
+            [
+                (8 * p + hits_of_rate.sum()) / (8 + len(hits_of_rate))
+                for p, hits_of_rate in zip(DECLARED, hits, strict=True)
+            ]
+        )
     return np.array(rows)
 
 

@@ -57,7 +57,7 @@ def test_what_is_seen_times_what_is_brought_out_is_the_declared_table(seed, type
 
 
 def simulate_labels(instrument, states, carry, truth, readings, draws, items, rng):
-    """Tell the story: m, each reading's r, its propensities, its answers, (items, readings, draws)."""
+    """Simulate m, the r and propensities of each reading, and its answers, (items, readings, draws)."""
     kinds = label_kinds(instrument, states)
     chance = np.array([kind.chance[truth] for kind in kinds])
     chance /= chance.sum()
@@ -471,9 +471,9 @@ def test_the_tails_of_rankings_sum_to_one(seed):
             continue
         size = len(instrument.answers)
         for first in range(size):
-            others = [k for k in range(size) if k != first]
-            two = sum(np.exp(tails[first, second, size]) for second in others)
-            three = sum(np.exp(tails[first, a, b]) for a, b in itertools.permutations(others, 2))
+            unranked = [k for k in range(size) if k != first]
+            two = sum(np.exp(tails[first, second, size]) for second in unranked)
+            three = sum(np.exp(tails[first, a, b]) for a, b in itertools.permutations(unranked, 2))
             np.testing.assert_allclose(two, 1, atol=1e-12)
             np.testing.assert_allclose(three, 1, atol=1e-12)
 
