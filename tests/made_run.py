@@ -42,7 +42,7 @@ def made_run(folder, records, items, promises=()):
             (SENT, SENT + 86_400),
         )
         db.commit()
-    lines = [{"item": one["item"], **more} for one, more in zip(records, items, strict=True)]
+    lines = [{"item": record["item"], **more} for record, more in zip(records, items, strict=True)]
     for name, rows in (("posteriors.jsonl", records), ("items.jsonl", lines)):
         with (folder / name).open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
@@ -59,8 +59,8 @@ def made_records(count, seed=0):
     for number in range(count):
         record = copy.copy(rng.choice(kinds))
         levels = {
-            name: {**one, "decision": "accept" if rng.random() < 0.7 else "reject"}
-            for name, one in record["decision"]["levels"].items()
+            name: {**level, "decision": "accept" if rng.random() < 0.7 else "reject"}
+            for name, level in record["decision"]["levels"].items()
         }
         yield {
             **record,

@@ -29,7 +29,7 @@ ROUNDING = 0.0101
 
 
 @pytest.fixture(scope="module")
-def found():
+def records_of():
     """Posterior records by item: examples are run from Python, overlays from the command line."""
     kept = {}
 
@@ -55,47 +55,51 @@ def printed(samples, knowledge):
 def rows(folder, columns):
     """The cells of all table rows of a README whose first cell is in backticks."""
     text = (EXAMPLES / folder / "README.md").read_text(encoding="utf-8")
-    found = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| `")]
-    assert found
-    assert {len(row) for row in found} == {columns}
-    return [[cell.strip() for cell in row] for row in found]
+    cells = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| `")]
+    assert cells
+    assert {len(row) for row in cells} == {columns}
+    return [[cell.strip() for cell in row] for row in cells]
 
 
 def row_of(record):
     """The last two cells of an item's row, as they should stand in the README."""
     decision = record["decision"]
-    said = decision["item"]
-    if said == "reject":
-        said += f": {decision['reasons'][0]}"
+    decided = decision["item"]
+    if decided == "reject":
+        decided += f": {decision['reasons'][0]}"
     if "rain" in record.get("posteriors", {}):
-        return [f"{record['posteriors']['rain']:.2f}", said]
-    found = record.get("posteriors", record)
-    p = next(found[name] for name in ("expression", "species", "disease") if name in found)
+        return [f"{record['posteriors']['rain']:.2f}", decided]
+    posteriors = record.get("posteriors", record)
+    p = next(posteriors[name] for name in ("expression", "species", "disease") if name in posteriors)
     best = max(p, key=p.__getitem__)
-    return [f"{best} {p[best]:.2f}", said]
+    return [f"{best} {p[best]:.2f}", decided]
 
 
-def same(told, is_so):
+def same(readme, computed):
     """Equal but for the rounding of the number at the end."""
-    word, number = told[0].rpartition(" ")[::2]
-    true_word, true_number = is_so[0].rpartition(" ")[::2]
+    word, number = readme[0].rpartition(" ")[::2]
+    true_word, true_number = computed[0].rpartition(" ")[::2]
     near = abs(float(number) - float(true_number)) < ROUNDING
-    return word == true_word and near and told[1] == is_so[1]
+    return word == true_word and near and readme[1] == computed[1]
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_readme_says_what_is_decided(name, found):
-    records = found(name)
-    told = {row[0].strip("`"): row[2:] for row in rows(name, 4)}
-    assert list(told) == list(records)
+def test_readme_says_what_is_decided(name, records_of):
+    records = records_of(name)
+    readme_rows = {row[0].strip("`"): row[2:] for row in rows(name, 4)}
+    assert list(readme_rows) == list(records)
     true = {item: row_of(record) for item, record in records.items()}
-    wrong = [f"{i}: README {told[i]}, seke {true[i]}" for i in told if not same(told[i], true[i])]
+    wrong = [
+        f"{i}: README {readme_rows[i]}, seke {true[i]}"
+        for i in readme_rows
+        if not same(readme_rows[i], true[i])
+    ]
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_command_line_gives_the_same_records(name, found):
-    assert printed(*RUNS[name]) == list(found(name).values())
+def test_command_line_gives_the_same_records(name, records_of):
+    assert printed(*RUNS[name]) == list(records_of(name).values())
 
 
 def test_faces_are_said_to_be_made_by_hand():
@@ -105,11 +109,13 @@ def test_faces_are_said_to_be_made_by_hand():
     assert "no real face" in first
 
 
-def test_faces_show_every_decision_and_reason(found):
-    decisions = [record["decision"] for record in found("faces").values()]
+def test_faces_show_every_decision_and_reason(records_of):
+    decisions = [record["decision"] for record in records_of("faces").values()]
     assert len(decisions) >= 24
-    assert {one["item"] for one in decisions} == {"accept", "requery", "reject"}
-    reasons = {one["reasons"][0].partition(":")[0] for one in decisions if one["item"] == "reject"}
+    assert {decision["item"] for decision in decisions} == {"accept", "requery", "reject"}
+    reasons = {
+        decision["reasons"][0].partition(":")[0] for decision in decisions if decision["item"] == "reject"
+    }
     assert reasons == {"refused", "unreadable", "conflict", "budget", "unresolvable"}
 
 
@@ -122,10 +128,10 @@ def test_samples_are_short_lines_with_every_observer_and_question():
     assert {sample["question"] for sample in samples} == set(base.questions)
 
 
-def test_fifty_equal_answers_saturate(found):
+def test_fifty_equal_answers_saturate(records_of):
     """They give no more than an answer that is certain of what the model sees: C[x, y] P(x) / Σ."""
-    once = found("faces")["same-answer-once"]["expression"]["happiness"]
-    fifty = found("faces")["same-answer-fifty-times"]["expression"]["happiness"]
+    once = records_of("faces")["same-answer-once"]["expression"]["happiness"]
+    fifty = records_of("faces")["same-answer-fifty-times"]["expression"]["happiness"]
     label = seke.knowledge().observers["gpt-4o"].labels["expression"]
     (kind,) = label.types
     column = [row[label.answers.index("happiness")] for row in label.confusion]
@@ -137,14 +143,14 @@ def test_fifty_equal_answers_saturate(found):
     assert fifty < 0.6
 
 
-def test_units_asked_alone_outweigh_those_that_follow_the_label(found):
-    record = found("faces")["stereotype-against-units"]
+def test_units_asked_alone_outweigh_those_that_follow_the_label(records_of):
+    record = records_of("faces")["stereotype-against-units"]
     assert record["expression"]["disgust"] > 4 * record["expression"]["happiness"]
     assert record["action_units"]["AU9"] > 0.5 > record["action_units"]["AU12"]
 
 
-def test_refusals_and_extra_say_nothing(found):
-    faces = found("faces")
+def test_refusals_and_extra_say_nothing(records_of):
+    faces = records_of("faces")
     assert faces["all-refused"]["diagnostics"]["refused"] == 3
     assert faces["unreadable"]["diagnostics"]["unreadable"] == 2
     for item in ("all-refused", "unreadable"):
@@ -155,13 +161,13 @@ def test_refusals_and_extra_say_nothing(found):
     assert plain["expression"] == pytest.approx(faces["with-extra"]["expression"], abs=1e-6)
 
 
-def test_a_stretched_mouth_is_no_closed_jaw(found):
-    stretched, closed = found("faces")["mouth-stretch"], found("faces")["jaw-closed"]
+def test_a_stretched_mouth_is_no_closed_jaw(records_of):
+    stretched, closed = records_of("faces")["mouth-stretch"], records_of("faces")["jaw-closed"]
     assert stretched["action_units"]["AU26"] > 0.5 > closed["action_units"]["AU26"]
 
 
-def test_labels_of_a_set_are_looked_at_before_they_are_accepted(found):
-    faces = found("faces")
+def test_labels_of_a_set_are_looked_at_before_they_are_accepted(records_of):
+    faces = records_of("faces")
     alone = faces["set-label-alone"]["decision"]
     assert alone["levels"]["expression"]["origin"] == "label"
     assert alone["item"] == "requery"
@@ -170,37 +176,39 @@ def test_labels_of_a_set_are_looked_at_before_they_are_accepted(found):
     assert (seen["decision"], seen["origin"]) == ("accept", "seen")
 
 
-def test_labels_that_are_kept_are_said_to_disagree_with_what_was_seen(found):
-    looked = found("faces")["set-label-doubted"]
-    (kept,) = (one for one in seke.infer(FACES, labels_final=True) if one["item"] == "set-label-doubted")
-    values = [one["decision"]["levels"]["expression"]["value"] for one in (looked, kept)]
+def test_labels_that_are_kept_are_said_to_disagree_with_what_was_seen(records_of):
+    looked = records_of("faces")["set-label-doubted"]
+    (kept,) = (
+        record for record in seke.infer(FACES, labels_final=True) if record["item"] == "set-label-doubted"
+    )
+    values = [record["decision"]["levels"]["expression"]["value"] for record in (looked, kept)]
     assert values == ["happiness", "anger"]
     assert looked["diagnostics"]["overruled"] == kept["diagnostics"]["overruled"] == ["expression"]
 
 
-def told_of_overlays():
+def readme_overlay_rows():
     return {row[0].strip("`").removesuffix(".yaml"): row[2:] for row in rows("overlay", 5)}
 
 
-def number_told(record, what):
+def number_in_readme(record, quantity):
     """The number that the overlays' README speaks of: `mean valence` or P(an expression)."""
-    if what == "mean valence":
+    if quantity == "mean valence":
         return record["valence"]["mean"]
-    return record["expression"].get(re.fullmatch(r"P\((\w+)\)", what)[1], 0.0)
+    return record["expression"].get(re.fullmatch(r"P\((\w+)\)", quantity)[1], 0.0)
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_overlay_moves_the_posterior_as_its_readme_says(name, found):
-    look_at, before, after = told_of_overlays()[name]
-    item, what = look_at.replace("`", "").split(": ")
-    numbers = [number_told(found(run)[item], what) for run in ("faces", name)]
+def test_overlay_moves_the_posterior_as_its_readme_says(name, records_of):
+    look_at, before, after = readme_overlay_rows()[name]
+    item, quantity = look_at.replace("`", "").split(": ")
+    numbers = [number_in_readme(records_of(run)[item], quantity) for run in ("faces", name)]
     assert numbers == pytest.approx([float(before), float(after)], abs=ROUNDING)
     assert (numbers[1] - numbers[0]) * (float(after) - float(before)) > 0
 
 
 def test_every_overlay_is_small_and_says_how_to_try_it():
     files = sorted((EXAMPLES / "overlay").glob("*.yaml"))
-    assert {file.stem for file in files} == set(OVERLAYS) == set(told_of_overlays())
+    assert {file.stem for file in files} == set(OVERLAYS) == set(readme_overlay_rows())
     for file in files:
         lines = file.read_text(encoding="utf-8").splitlines()
         assert lines[0].startswith("# ")
@@ -208,15 +216,17 @@ def test_every_overlay_is_small_and_says_how_to_try_it():
         assert len(lines) <= 30
 
 
-def test_the_rule_makes_valence_surer(found):
-    risks = [found(run)["verified"]["decision"]["levels"]["valence"]["risk"] for run in ("faces", "one-rule")]
+def test_the_rule_makes_valence_surer(records_of):
+    risks = [
+        records_of(run)["verified"]["decision"]["levels"]["valence"]["risk"] for run in ("faces", "one-rule")
+    ]
     assert risks == pytest.approx([0.09, 0.065], abs=0.001)
 
 
-def test_compound_and_seven_classes_change_the_states(found):
-    eight = set(found("faces")["agreement"]["expression"])
-    assert set(found("compound")["agreement"]["expression"]) == eight | {"fearfully_surprised"}
-    for record in found("seven-classes").values():
+def test_compound_and_seven_classes_change_the_states(records_of):
+    eight = set(records_of("faces")["agreement"]["expression"])
+    assert set(records_of("compound")["agreement"]["expression"]) == eight | {"fearfully_surprised"}
+    for record in records_of("seven-classes").values():
         assert set(record["expression"]) == eight - {"contempt"}
         assert sum(record["expression"].values()) == pytest.approx(1, abs=1e-5)
 
@@ -247,13 +257,13 @@ SEEN = {
 
 
 @pytest.mark.parametrize("item", SEEN)
-def test_sprinkler_is_the_network_of_the_textbook(item, found):
-    p = found("sprinkler")[item]["posteriors"]
+def test_sprinkler_is_the_network_of_the_textbook(item, records_of):
+    p = records_of("sprinkler")[item]["posteriors"]
     assert [p["rain"], p["sprinkler"], p["wet_grass"]] == pytest.approx(textbook(SEEN[item]), abs=0.005)
 
 
-def test_sprinkler_explains_the_wet_grass_away(found):
-    rain = {item: record["posteriors"]["rain"] for item, record in found("sprinkler").items()}
+def test_sprinkler_explains_the_wet_grass_away(records_of):
+    rain = {item: record["posteriors"]["rain"] for item, record in records_of("sprinkler").items()}
     assert rain["wet"] > rain["nobody-home"] > rain["wet-and-sprinkler"]
     # Not because of the sky alone: under a sky already known, the second cause still lowers the first.
     sky = {"item": "x", "observer": "neighbour", "question": "look", "draw": 0, "reports": {"sky": "clear"}}
@@ -265,11 +275,11 @@ def test_sprinkler_explains_the_wet_grass_away(found):
     assert after["posteriors"]["rain"] < before["posteriors"]["rain"] - 0.1
 
 
-def test_crowd_counts_by_who_says_it(found):
-    p = {item: record["posteriors"]["species"] for item, record in found("crowd").items()}
+def test_crowd_counts_by_who_says_it(records_of):
+    p = {item: record["posteriors"]["species"] for item, record in records_of("crowd").items()}
     prior = p["picture-missing"]
     assert prior == pytest.approx({"wren": 0.1, "sparrow": 0.5, "dunnock": 0.2, "robin": 0.2})
     rise = {bird: p[f"ben-says-{bird}"][bird] / prior[bird] for bird in ("wren", "sparrow")}
     assert rise["wren"] > 4 * rise["sparrow"]
     assert p["split-but-ann"]["dunnock"] > 0.9 > 0.5 > p["split-crowd"]["dunnock"]
-    assert found("crowd")["ann-against-crowd"]["diagnostics"]["conflict"] < 0.1
+    assert records_of("crowd")["ann-against-crowd"]["diagnostics"]["conflict"] < 0.1

@@ -20,15 +20,15 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def seke(*args, status=0):
-    found = CliRunner().invoke(main, list(map(str, args)))
-    assert found.exit_code == status, found.output
-    return found.stderr if status else found.stdout
+    cli_result = CliRunner().invoke(main, list(map(str, args)))
+    assert cli_result.exit_code == status, cli_result.output
+    return cli_result.stderr if status else cli_result.stdout
 
 
 def scored(predictions):
     """Return how many items have gold of the expression, and how many of them are right."""
-    (found,) = json.loads(seke("bench", "score", predictions, PICTURES, "--json"))["predictions"]
-    score = found["variables"].get("expression")
+    (scored_file,) = json.loads(seke("bench", "score", predictions, PICTURES, "--json"))["predictions"]
+    score = scored_file["variables"].get("expression")
     return (score["items"], score["items"] * score["scores"]["accuracy"]["value"]) if score else (0, 0)
 
 
@@ -40,13 +40,13 @@ def test_annotate_export_verify_bench(tmp_path):
     run, data, asked = tmp_path / "run", tmp_path / "data", tmp_path / "asked"
 
     # A run that is recorded: the set's own labels and what a model answered become posteriors and decisions.
-    told = json.loads(seke("annotate", PICTURES, "--run", run, "--recorded", ANSWERS, "--json"))
-    assert told["finished"]
+    annotated = json.loads(seke("annotate", PICTURES, "--run", run, "--recorded", ANSWERS, "--json"))
+    assert annotated["finished"]
     accepted = {}
     for record in lines(run / "posteriors.jsonl"):
         levels = record["decision"]["levels"]
         accepted[record["item"]] = {
-            name: one["value"] for name, one in levels.items() if one["decision"] == "accept"
+            name: level["value"] for name, level in levels.items() if level["decision"] == "accept"
         }
     assert len(accepted) == 6
 
@@ -57,10 +57,10 @@ def test_annotate_export_verify_bench(tmp_path):
     assert "--uncalibrated" in seke("export", run, "-o", data, *options, status=2)
     options.append("--uncalibrated")
     verify = ["--verify"] if all(map(importlib.util.find_spec, ("datasets", "trl"))) else []
-    found = json.loads(seke("export", run, "-o", data, *options, *verify, "--json"))
+    exported = json.loads(seke("export", run, "-o", data, *options, *verify, "--json"))
     if verify:
-        assert found["verified"]["rows"] == found["rows"]
-        assert not found["verified"]["faults"]
+        assert exported["verified"]["rows"] == exported["rows"]
+        assert not exported["verified"]["faults"]
     labels = {}
     for split in ("train", "test"):
         for row in lines(data / "messages" / f"{split}.jsonl"):
@@ -68,7 +68,7 @@ def test_annotate_export_verify_bench(tmp_path):
             assert (data / picture).resolve() == (EXAMPLE / f"{row['item']}.png").resolve()
         for row in lines(data / "images" / split / "metadata.jsonl"):
             labels[row["item"]] = row["expression"]
-    assert labels == {item: one.get("expression", "") for item, one in accepted.items()}
+    assert labels == {item: labels_of_item.get("expression", "") for item, labels_of_item in accepted.items()}
 
     # The export is scored as what it is: predictions, here against the labels that the set had.
     with PICTURES.open(encoding="utf-8", newline="") as file:
@@ -80,6 +80,6 @@ def test_annotate_export_verify_bench(tmp_path):
     # Any model is asked the benchmark's own questions, and scored against the same gold.
     seke("bench", "run", "--images", PICTURES, "--run", asked, "--scripted")
     with (asked / "predictions.csv").open(encoding="utf-8", newline="") as file:
-        said = {row["item"]: row["expression"] for row in csv.DictReader(file)}
-    right = sum(said[item] == label for item, label in gold.items())
+        predicted = {row["item"]: row["expression"] for row in csv.DictReader(file)}
+    right = sum(predicted[item] == label for item, label in gold.items())
     assert scored(asked / "predictions.csv") == pytest.approx((len(gold), right))

@@ -23,8 +23,8 @@ def with_units(base, count):
         variables[name] = replace(base.variables[model], name=name)
         cells[name] = base.cells[model]
         if place % 3 == 0:
-            one = replace(base.couplings[0], name=f"pair.{name}", pair=(model, name), odds_ratio=2.0)
-            couplings.append(one)
+            coupling = replace(base.couplings[0], name=f"pair.{name}", pair=(model, name), odds_ratio=2.0)
+            couplings.append(coupling)
     levels = {**base.levels, "action_units": (*names, *(name for name, _ in added))}
     return replace(
         base,
@@ -56,7 +56,7 @@ def with_bins(base, bins):
         )
         centres = tuple(f"{x:g}" for x in (edges[:-1] + edges[1:]) / 2)
         variables[name] = replace(base.variables[name], edges=tuple(edges.tolist()), states=centres)
-    derived = [name for name, one in variables.items() if one.kind == "derived"]
+    derived = [name for name, variable in variables.items() if variable.kind == "derived"]
     for name in derived:
         del variables[name]
     return replace(base, variables=variables)
@@ -104,15 +104,15 @@ def joint_answers(base, items, draws=1, seed=0):
     """Answers of the policy's observer to the question about everything, `draws` of each item."""
     rng = np.random.default_rng(seed)
     observer = list(base.observers).index(base.policy.ask)
-    one = base.observers[base.policy.ask]
+    asked_observer = base.observers[base.policy.ask]
     question = next(
         i for i, q in enumerate(base.questions.values()) if set(q.variables) == set(names_in(base))
     )
     reading = np.repeat(np.arange(items), draws)
     labels, numbers = {}, {}
     root = rng.integers(0, len(base.variables[base.root].states), items)
-    for name in one.labels:
-        size = len(one.labels[name].answers)
+    for name in asked_observer.labels:
+        size = len(asked_observer.labels[name].answers)
         if name == base.root:
             answer = np.where(
                 rng.random(len(reading)) < 0.8, root[reading], rng.integers(0, size, len(reading))
@@ -122,7 +122,7 @@ def joint_answers(base, items, draws=1, seed=0):
             answer = (rng.random(len(reading)) < rate).astype(np.int64)
         plain = np.zeros(len(reading), dtype=bool)
         labels[name] = Labels(reading, answer, np.ones(len(reading)), plain)
-    for name in one.numbers:
+    for name in asked_observer.numbers:
         mean = np.array([m.mean[base.affect.index(name)] for m in base.moments])[root[reading]]
         value = np.clip(np.round(mean + rng.normal(0, 0.2, len(reading)), 1), -1, 1)
         numbers[name] = Numbers(reading, value)

@@ -35,16 +35,16 @@ class SimulatedObserver:
     def sample(self, item, question, about, draw):
         """One sample record of faces: what was answered about all variables of a question, or about one."""
         observer = self.observer
-        told, units = {}, {}
+        values, units = {}, {}
         for name, answers in self.answers[question].items():
             y = answers[item, draw]
             if about not in (None, name):
                 continue
             if name in observer.numbers:
-                told[name] = round(float(y), 6)
+                values[name] = round(float(y), 6)
             elif self.base.variables[name].kind == "binary":
                 units[name] = bool(y)
             else:
-                told[name] = observer.labels[name].answers[int(y)]
+                values[name] = observer.labels[name].answers[int(y)]
         key = {"item": str(item), "observer": observer.name, "question": question, "view": VIEW, "draw": draw}
-        return {**key, **told, **({"action_units": units} if units else {})}
+        return {**key, **values, **({"action_units": units} if units else {})}

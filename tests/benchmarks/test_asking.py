@@ -33,14 +33,14 @@ BOOTSTRAPS = 1000
 
 def misspecified(base):
     """The base of an observer that differs from the one inference believes in."""
-    one = base.observers["gpt-4o"]
+    observer = base.observers["gpt-4o"]
     labels = {}
-    for name, label in one.labels.items():
+    for name, label in observer.labels.items():
         table = np.array(label.confusion)
         table = 0.75 * table + 0.25 / table.shape[1]
         labels[name] = replace(label, confusion=tuple(map(tuple, table.tolist())))
-    halo = {name: replace(h, probability=min(2 * h.probability, 0.9)) for name, h in one.halo.items()}
-    other = replace(one, labels=labels, halo=halo, carry=0.95)
+    halo = {name: replace(h, probability=min(2 * h.probability, 0.9)) for name, h in observer.halo.items()}
+    other = replace(observer, labels=labels, halo=halo, carry=0.95)
     return replace(base, observers={**base.observers, "gpt-4o": other})
 
 
@@ -67,13 +67,13 @@ class Run:
     def go(self, choose):
         """Ask until every face is over; choose(...) -> for each (question, about, samples) or None."""
         while True:
-            (answers,) = answers_from([r for one in self.records for r in one], self.base)
+            (answers,) = answers_from([r for item_records in self.records for r in item_records], self.base)
             # The record that stands for a face of which nothing was asked yet was not paid for.
             answers = replace(answers, asked=answers.asked - 1)
             posterior = self.inference.posterior(answers)
             conflict = diagnose(self.inference, answers, posterior).conflict
             levels = decide_levels(self.base, answers, posterior, conflict)
-            settled = np.all([one.accepted for one in levels.values()], axis=0)
+            settled = np.all([level.accepted for level in levels.values()], axis=0)
             self._note(levels)
             self.over |= settled | (answers.asked >= self.base.policy.budget)
             if self.over.all():
@@ -86,8 +86,8 @@ class Run:
                 else:
                     self._ask(item, *asked, int(self.base.policy.budget - answers.asked[item]))
 
-    def _ask(self, item, question, about, samples, left):
-        samples = min(samples, left)
+    def _ask(self, item, question, about, samples, budget_left):
+        samples = min(samples, budget_left)
         for _ in range(samples):
             drawn = self.drawn[item]
             place, draw = drawn.get((question, about), 0), drawn.get(question, 0)
@@ -127,29 +127,29 @@ class Run:
 
 
 def by_look_ahead(run, answers, posterior, chosen):
-    found = run.ahead.next(answers, posterior, chosen)
-    return [one and (one.question, one.about, one.samples) for one in found]
+    options = run.ahead.next(answers, posterior, chosen)
+    return [option and (option.question, option.about, option.samples) for option in options]
 
 
 def at_random(run, answers, posterior, chosen):
-    found = []
+    choices = []
     for _ in chosen:
         question = run.questions[run.rng.integers(len(run.questions))]
         about = question.variables[run.rng.integers(len(question.variables))] if question.about_one else None
-        found.append((question.name, about, 1))
-    return found
+        choices.append((question.name, about, 1))
+    return choices
 
 
 def in_turn(run, answers, posterior, chosen):
     """Joint, expression, affect, action units, then a unit to verify: the least certain one."""
     units = run.base.questions["verify"].variables
     p = np.stack([posterior.marginals[name][:, 1] for name in units], axis=1)
-    found = []
+    choices = []
     for item, asked in enumerate(answers.asked):
         question = run.questions[int(asked) % len(run.questions)]
         about = units[int(np.abs(p[item] - 0.5).argmin())] if question.about_one else None
-        found.append((question.name, about, 1))
-    return found
+        choices.append((question.name, about, 1))
+    return choices
 
 
 def always_joint(run, answers, posterior, chosen):
@@ -164,9 +164,9 @@ WAYS = {
 }
 
 
-def gap(mine, other, column):
+def gap(figures, other_figures, column):
     """Mean paired difference over faces, and its bootstrap standard error."""
-    difference = mine[column] - other[column]
+    difference = figures[column] - other_figures[column]
     rng = np.random.default_rng(0)
     picks = rng.integers(0, len(difference), (BOOTSTRAPS, len(difference)))
     return difference.mean(), difference[picks].mean(1).std()
@@ -197,14 +197,14 @@ def compared(kind, lines):
     for way, (spent, calls, accepted, wrong, worth) in ends.items():
         per = max(accepted.sum(), 1)
         means = f"{accepted.mean():8.3f} {wrong.sum() / per:6.3f} {spent.mean():6.2f} {calls.mean():6.2f}"
-        each = f"{spent.sum() / per:21.2f} {calls.sum() / per:6.2f} {worth.sum() / spent.sum():13.2f}"
-        lines.append(f"  {way:15} {means} {each}")
+        per_accepted = f"{spent.sum() / per:21.2f} {calls.sum() / per:6.2f} {worth.sum() / spent.sum():13.2f}"
+        lines.append(f"  {way:15} {means} {per_accepted}")
     lines.append("  at equal cost, accepted (wrong among them) and worth of all that is accepted")
     lines.append("  cost a face     " + "".join(f"{spent:>20g}" for spent in SPENT))
     for way in WAYS:
         cells = [
-            f"{one[2].mean():.3f} ({one[3].sum() / max(one[2].sum(), 1):.2f}) {one[4].mean():5.2f}"
-            for one in states[way]
+            f"{accepted.mean():.3f} ({wrong.sum() / max(accepted.sum(), 1):.2f}) {worth.mean():5.2f}"
+            for _, _, accepted, wrong, worth in states[way]
         ]
         lines.append(f"  {way:15}  " + "".join(f"{cell:>20}" for cell in cells))
     return states, ends
@@ -214,10 +214,10 @@ def compared(kind, lines):
 def test_look_ahead_beats_other_ways_of_asking(kind, capsys):
     lines = []
     states, ends = compared(kind, lines)
-    mine, most = states["look-ahead"], ends["look-ahead"][0].mean()
+    ahead, most = states["look-ahead"], ends["look-ahead"][0].mean()
     for way in [way for way in WAYS if way != "look-ahead"]:
         for place, spent in enumerate(SPENT):
-            accepted, worth = (gap(mine[place], states[way][place], column) for column in (2, 4))
+            accepted, worth = (gap(ahead[place], states[way][place], column) for column in (2, 4))
             lines.append(
                 f"  more than {way} at {spent:g}: accepted {accepted[0]:+.3f} ± {accepted[1]:.3f}, "
                 f"worth {worth[0]:+.2f} ± {worth[1]:.2f}"
@@ -229,7 +229,7 @@ def test_look_ahead_beats_other_ways_of_asking(kind, capsys):
     assert equal
     for way in ("in turn", "at random"):
         for place in equal:
-            difference, error = gap(mine[place], states[way][place], 4)
+            difference, error = gap(ahead[place], states[way][place], 4)
             assert difference > (2 if kind == "right" else -2) * error, (way, SPENT[place])
     cost = {way: spent.sum() / accepted.sum() for way, (spent, _, accepted, _, _) in ends.items()}
     assert cost["look-ahead"] == min(cost.values())
@@ -248,17 +248,17 @@ def test_bulk_beside_exact(capsys):
     def key(option):
         return option.observer, option.question, option.about, option.view, option.samples
 
-    for item, one in enumerate(chosen):
-        if one is None:
+    for item, option in enumerate(chosen):
+        if option is None:
             continue
         start = time.perf_counter()
         by_all = {key(o): o for o in exact.options(answers, item)}
         spent.append(time.perf_counter() - start)
         by_bulk = {key(o): o for o in bulk.options(answers, posterior, item)}
-        shares.append(by_all[key(one)].rate / next(iter(by_all.values())).rate)
-        told = [k for k, o in by_bulk.items() if o.gain > 0]
-        ranks.append(spearmanr([by_all[k].rate for k in told], [by_bulk[k].rate for k in told])[0])
-        ratios += [by_bulk[k].gain / by_all[k].gain for k in told if by_all[k].gain > 0.2]
+        shares.append(by_all[key(option)].rate / next(iter(by_all.values())).rate)
+        gainful = [k for k, o in by_bulk.items() if o.gain > 0]
+        ranks.append(spearmanr([by_all[k].rate for k in gainful], [by_bulk[k].rate for k in gainful])[0])
+        ratios += [by_bulk[k].gain / by_all[k].gain for k in gainful if by_all[k].gain > 0.2]
     low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
     lines = [
         f"{len(shares)} items of the shipped example; exact look-ahead {np.mean(spent):.2f} s an item",

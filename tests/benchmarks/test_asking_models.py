@@ -99,7 +99,7 @@ class Actors:
         rows = []
         for i in self.test:
             heard = [self.frames.labels[i][model][:1] for model in FIVE]
-            labels = [label for said in heard for label in said]
+            labels = [label for first_answers in heard for label in first_answers]
             if not labels:
                 continue
             count = 0

@@ -62,7 +62,7 @@ def bare(paths, url, concurrency):
         gate = asyncio.Semaphore(concurrency)
         async with AsyncOpenAI(api_key="none", base_url=url, max_retries=0) as client:
 
-            async def one(path):
+            async def ask_one(path):
                 async with gate:
                     picture = picture_of(path, view_of(base, "face"))
                     prompt = questions.prompt(asked)
@@ -72,15 +72,15 @@ def bare(paths, url, concurrency):
                         {"type": "image_url", "image_url": {"url": data}},
                     ]
                     schema = {"name": "answer", "strict": True, "schema": dict(prompt.schema)}
-                    found = await client.chat.completions.create(
+                    completion = await client.chat.completions.create(
                         model="made-up",
                         messages=[{"role": "user", "content": content}],
                         response_format={"type": "json_schema", "json_schema": schema},
                         max_tokens=600,
                     )
-                    return json.loads(found.choices[0].message.content)
+                    return json.loads(completion.choices[0].message.content)
 
-            return await asyncio.gather(*(one(path) for path in paths))
+            return await asyncio.gather(*(ask_one(path) for path in paths))
 
     started, cpu = time.perf_counter(), time.process_time()
     answers = asyncio.run(go())
@@ -91,9 +91,9 @@ def ours(paths, url, concurrency, place, strategy):
     model = Endpoint(SETTINGS, base_url=url, concurrency=concurrency)
     job = Job.of(paths, place, model, SETTINGS, strategy=strategy, concurrency=concurrency)
     started, cpu = time.perf_counter(), time.process_time()
-    found = job.run()
-    assert found.finished
-    return found.totals.answers, time.perf_counter() - started, time.process_time() - cpu
+    summary = job.run()
+    assert summary.finished
+    return summary.totals.answers, time.perf_counter() - started, time.process_time() - cpu
 
 
 @pytest.mark.parametrize("concurrency", [64, 256])
@@ -106,17 +106,17 @@ def test_throughput(tmp_path, url, concurrency, capsys):
     paths = sorted(folder.iterdir())
     bare(paths[:5], url, 5)
     ours(paths[:5], url, 5, tmp_path / "before", "policy")
-    found = {
+    measurements = {
         "bare AsyncOpenAI": bare(paths, url, concurrency),
         "seke annotate, one answer an item": ours(paths, url, concurrency, tmp_path / "a", "fixed:1"),
         "seke annotate, as the policy asks": ours(paths[:500], url, concurrency, tmp_path / "b", "policy"),
     }
     with capsys.disabled():
         print(f"\n{concurrency} on their way at once, {ITEMS} pictures")
-        for name, (answers, wall, cpu) in found.items():
+        for name, (answers, wall, cpu) in measurements.items():
             print(
                 f"  {name:34} {answers / wall:6.1f} answers/s, CPU {1000 * cpu / answers:5.2f} ms an answer"
             )
-    (n, wall, cpu), (m, other, more) = list(found.values())[:2]
+    (n, wall, cpu), (m, other, more) = list(measurements.values())[:2]
     assert m / other > 0.9 * n / wall
     assert more / m < 2 * cpu / n

@@ -239,14 +239,14 @@ def test_an_observer_that_always_says_happiness_turns_few_labels(capsys):
     for name in BASES:
         run = completed(name, constant=True)
         happiness = run.states.index("happiness")
-        others = run.label != happiness
+        not_happy = run.label != happiness
         turned = {}
         for kind, levels in run.levels.items():
             level = levels["expression"]
-            turned[kind] = int((level.accepted & (level.value == happiness))[others].sum())
+            turned[kind] = int((level.accepted & (level.value == happiness))[not_happy].sum())
         _, _, _, present, wrong = run.units("mean")
         with capsys.disabled():
-            print(f"\n  label {name}, always happiness: of {others.sum()} other labels became accepted "
+            print(f"\n  label {name}, always happiness: of {not_happy.sum()} other labels became accepted "
                   f"happiness {turned}; units accepted as present {present}, {wrong:.3f} wrong; cost "
                   f"{run.standing.cost.mean():.2f}")  # fmt: skip
-        assert max(turned.values()) <= MOST_TURNED * others.sum()
+        assert max(turned.values()) <= MOST_TURNED * not_happy.sum()

@@ -77,14 +77,14 @@ def read(name):
 def samples(rows, *, pooled):
     for row in rows:
         view = {"view": row["worker"]} if pooled else {}
-        said = {"reports": {"sentiment": row["label"]}}
+        answer = {"reports": {"sentiment": row["label"]}}
         observer = "crowd" if pooled else row["worker"]
-        yield {"item": row["item"], "observer": observer, "question": "ask", "draw": 0, **view, **said}
+        yield {"item": row["item"], "observer": observer, "question": "ask", "draw": 0, **view, **answer}
 
 
 def base_of(folder, name, observers):
-    who = observers[0].split(":")[0].strip()
-    (folder / name).write_text(BASE.replace("WHO", who) + "".join(observers))
+    observer = observers[0].split(":")[0].strip()
+    (folder / name).write_text(BASE.replace("WHO", observer) + "".join(observers))
     return read_base(folder / name)
 
 
@@ -96,9 +96,9 @@ def ours(rows, gold, folder):
     # In this base they are independent given the truth, which an exponent has to make up for.
     learned = {"gold": gold, "unlabelled": True, "exponent": True}
     pooled = list(samples(rows, pooled=True))
-    found = seke.calibrate(pooled, base, extends=str(folder / "pooled.yaml"), **learned)
+    pooled_fit = seke.calibrate(pooled, base, extends=str(folder / "pooled.yaml"), **learned)
     place = "observers.crowd.categorical.sentiment.settled"
-    table = found.fit.point[place]
+    table = pooled_fit.fit.point[place]
     cells = ", ".join(
         f"{state}: {{{', '.join(f'{answer}: {p:.5f}' for answer, p in zip(STATES, row, strict=True))}}}"
         for state, row in zip(STATES, table / table.sum(1, keepdims=True), strict=True)
@@ -107,8 +107,8 @@ def ours(rows, gold, folder):
     texts = [OBSERVER.format(name=w, carry=0.3, table=f"settled: {{{cells}}}", n=WORKER) for w in workers]
     base = base_of(folder, "workers.yaml", texts)
     single = list(samples(rows, pooled=False))
-    found = seke.calibrate(single, base, extends=str(folder / "workers.yaml"), **learned)
-    (folder / "fit.yaml").write_text(found.overlay)
+    worker_fit = seke.calibrate(single, base, extends=str(folder / "workers.yaml"), **learned)
+    (folder / "fit.yaml").write_text(worker_fit.overlay)
     records = list(seke.infer(list(samples(rows, pooled=False)), read_base(folder / "fit.yaml")))
     items = [record["item"] for record in records]
     return np.array([[r["posteriors"]["sentiment"][s] for s in STATES] for r in records]), items
@@ -166,8 +166,8 @@ def test_crowd_answers_with_and_without_gold(tmp_path, capsys):
         votes = majority(rows, items)[keep]
         best = (votes.argmax(1) == truth).astype(float)
         lines.append(f"  gold of {len(gold)}")
-        for title, found in (("seke", p[keep]), ("majority", votes)):
-            lines.append(described(title, found, truth, best))
+        for title, predicted in (("seke", p[keep]), ("majority", votes)):
+            lines.append(described(title, predicted, truth, best))
         lines.append(described("crowd-kit", dawid_skene(rows, gold, items)[keep], truth, best))
         accuracies.append((p[keep].argmax(1) == truth).mean())
     lines.append(f"  with gold, mean of {SPLITS}: {np.mean(accuracies[1:]):.3f}")

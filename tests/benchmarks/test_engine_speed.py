@@ -59,10 +59,10 @@ def race(calls, times, turns=4):
     """Return the best time of each call; they take turns, so that a busy machine slows them alike."""
     spent = [[] for _ in calls]
     for _ in range(turns):
-        for call, own in zip(calls, spent, strict=True):
+        for call, call_seconds in zip(calls, spent, strict=True):
             call()  # the first finds another's threads
-            own.append(seconds(call, times))
-    return [min(own) for own in spent]
+            call_seconds.append(seconds(call, times))
+    return [min(call_seconds) for call_seconds in spent]
 
 
 class Peer:
@@ -106,14 +106,14 @@ def names_of(network):
     return [base.root, *base.cells, *base.affect]
 
 
-def peer_speed(peer, likelihoods, wanted, found):
+def peer_speed(peer, likelihoods, wanted, marginals):
     """Return items a second, after checking that both find the same."""
     start = time.perf_counter()
     results = list(peer.posteriors(likelihoods, wanted))
     spent = time.perf_counter() - start
     for item, result in enumerate(results):
         for name in wanted:
-            np.testing.assert_allclose(found[name][item], result[name], atol=1e-9, err_msg=name)
+            np.testing.assert_allclose(marginals[name][item], result[name], atol=1e-9, err_msg=name)
     return len(likelihoods) / spent
 
 
@@ -122,9 +122,9 @@ def test_reference_network(say):
     assert network.treewidth == 3
     inference, evidence = Inference(network), soft_evidence(network, ITEMS)
     layout = inference._layout
-    found = np.empty((layout.rows, ITEMS))
-    ours = ITEMS / seconds(lambda: inference.log_evidence_rows(evidence, found))
-    marginals = layout.posterior((), found, np.zeros(0), np.zeros(0)).marginals
+    log_rows = np.empty((layout.rows, ITEMS))
+    ours = ITEMS / seconds(lambda: inference.log_evidence_rows(evidence, log_rows))
+    marginals = layout.posterior((), log_rows, np.zeros(0), np.zeros(0)).marginals
     likelihoods = [
         {name: np.exp(evidence.log_likelihood[name][:, i]).tolist() for name in names_of(network)}
         for i in range(PEER_ITEMS)
@@ -135,11 +135,11 @@ def test_reference_network(say):
     assert ours > 70 * theirs
     if (os.cpu_count() or 1) > 1:
         pair = Inference(network, threads=2)
-        one, two = race(
-            [lambda i=i: i.log_evidence_rows(evidence, found) for i in (inference, pair)], times=5
+        single, double = race(
+            [lambda i=i: i.log_evidence_rows(evidence, log_rows) for i in (inference, pair)], times=5
         )
-        say(f"two threads: {ITEMS / two:,.0f} items/s: {one / two:.2f} times one")
-        assert one > 1.4 * two
+        say(f"two threads: {ITEMS / double:,.0f} items/s: {single / double:.2f} times one")
+        assert single > 1.4 * double
 
 
 def reading_tables(inference, observer):
@@ -164,22 +164,22 @@ def reading_tables(inference, observer):
 def reading_likelihoods(inference, observer, answers, items):
     """For each item the likelihood of each of the reading's nodes."""
     kernels, root = inference.observations.kernels, inference.network.root
-    found = []
+    likelihoods = []
     for item in range(items):
-        one = {}
+        by_node = {}
         for name in names_of(inference.network):
             kernel = kernels[observer, name]
             if isinstance(kernel, LabelKernel):
-                mine = answers.labels[name].reading == item
-                counts = np.bincount(answers.labels[name].answer[mine], minlength=kernel.alpha.shape[1])
+                of_item = answers.labels[name].reading == item
+                counts = np.bincount(answers.labels[name].answer[of_item], minlength=kernel.alpha.shape[1])
                 logs = kernel.log_likelihood(counts[None].astype(float))[0]
             else:
-                mine = answers.numbers[name].reading == item
-                logs = kernel.log_likelihood(answers.numbers[name].value[mine]).sum(0)
+                of_item = answers.numbers[name].reading == item
+                logs = kernel.log_likelihood(answers.numbers[name].value[of_item]).sum(0)
             node = "r_root" if name == root else f"r_{name}"
-            one[node] = np.exp(logs - logs.max()).tolist()
-        found.append(one)
-    return found
+            by_node[node] = np.exp(logs - logs.max()).tolist()
+        likelihoods.append(by_node)
+    return likelihoods
 
 
 def test_shipped_network_under_halo(say):
@@ -198,15 +198,15 @@ def test_shipped_network_under_halo(say):
     say(f"\nshipped, halo, from answers: {ours:,.0f} items/s, pyAgrum {theirs:,.1f}: {ratio:.0f} times")
     # A kinder peer: no nodes for the reading; what is told is given, and the switch makes two runs.
     evidence = soft_evidence(network, ITEMS)
-    found = np.empty((inference._layout.rows, ITEMS))
-    rows = ITEMS / seconds(lambda: inference.log_evidence_rows(evidence, found))
-    marginals = inference._layout.posterior((), found, np.zeros(0), np.zeros(0)).marginals
-    told = [
+    log_rows = np.empty((inference._layout.rows, ITEMS))
+    rows = ITEMS / seconds(lambda: inference.log_evidence_rows(evidence, log_rows))
+    marginals = inference._layout.posterior((), log_rows, np.zeros(0), np.zeros(0)).marginals
+    soft_likelihoods = [
         {name: np.exp(evidence.log_likelihood[name][:, i]).tolist() for name in names_of(network)}
         for i in range(PEER_ITEMS)
     ]
     plain = Peer(exported(network, inference.population), dict.fromkeys(network.observed(), 0))
-    kinder = peer_speed(plain, told, names_of(network), marginals)
+    kinder = peer_speed(plain, soft_likelihoods, names_of(network), marginals)
     say(f"shipped, soft evidence: {rows:,.0f} items/s, pyAgrum {kinder:,.0f}: {rows / kinder:.0f} times")
     assert ours > 35 * theirs
     assert ours > 35 * kinder / 2
@@ -240,11 +240,11 @@ def test_one_item(say):
     )
     answers, inference = joint_answers(base, 1, draws=3), session.inference
     evidence = soft_evidence(session.network, 1)
-    found = np.empty((inference._layout.rows, 1))
+    log_rows = np.empty((inference._layout.rows, 1))
     calls = {
         "answers to record": lambda: session.records(answers),
         "answers to posterior": lambda: inference.posterior(answers),
-        "the network, numpy": lambda: inference.log_evidence_rows(evidence, found),
+        "the network, numpy": lambda: inference.log_evidence_rows(evidence, log_rows),
     }
     for name, call in calls.items():
         spent = [seconds(call, times=1) for _ in range(200)]
@@ -260,8 +260,10 @@ def test_what_bigger_bases_cost(say):
     for name, base in variants():
         network = compile_network(base)
         inference, evidence, cost = Inference(network), soft_evidence(network, 16_384), cost_of(network)
-        found = np.empty((inference._layout.rows, evidence.items))
-        speed = evidence.items / seconds(lambda i=inference, e=evidence, f=found: i.log_evidence_rows(e, f))
+        log_rows = np.empty((inference._layout.rows, evidence.items))
+        speed = evidence.items / seconds(
+            lambda i=inference, e=evidence, f=log_rows: i.log_evidence_rows(e, f)
+        )
         say(
             f"{name:40} {cost.treewidth:9} {cost.largest_message:8} {speed:8,.0f} {cost.items_a_second:9,.0f}"
         )
@@ -273,8 +275,8 @@ def test_what_bigger_bases_cost(say):
     inference = Inference(network)
     for items in (1, 10, 100, 1_000, 10_000, 100_000):
         evidence = soft_evidence(network, items)
-        found = np.empty((inference._layout.rows, items))
-        spent = seconds(lambda e=evidence, f=found: inference.log_evidence_rows(e, f), times=3)
+        log_rows = np.empty((inference._layout.rows, items))
+        spent = seconds(lambda e=evidence, f=log_rows: inference.log_evidence_rows(e, f), times=3)
         say(f"shipped, {items:7,} items: {1e6 * spent / items:8.1f} us an item")
 
 
@@ -291,11 +293,11 @@ def test_on_a_cuda_device(say):
         exact.log_evidence_rows(part, truth)
         for single in (False, True):
             inference = Inference(network, device="cuda", single=single)
-            found = np.empty((inference._layout.rows, evidence.items))
-            inference.log_evidence_rows(part, found[:, :2000])
-            np.testing.assert_allclose(found[:, :2000], truth, atol=1e-4 if single else 1e-9)
+            log_rows = np.empty((inference._layout.rows, evidence.items))
+            inference.log_evidence_rows(part, log_rows[:, :2000])
+            np.testing.assert_allclose(log_rows[:, :2000], truth, atol=1e-4 if single else 1e-9)
             speed = evidence.items / seconds(
-                lambda i=inference, f=found, e=evidence: i.log_evidence_rows(e, f), times=3
+                lambda i=inference, f=log_rows, e=evidence: i.log_evidence_rows(e, f), times=3
             )
             moved = speed * cost.elements * (4 if single else 8) * 2 / 1e9
             bits = 32 if single else 64

@@ -50,10 +50,10 @@ def asked(inference, questions, observer, truth, rng, observations):
     index = list(base.observers).index(observer)
     labels, numbers = {}, {}
     for k, question in enumerate(questions):
-        for name, said in simulated.reading(question, DRAWS).items():
+        for name, drawn in simulated.reading(question, DRAWS).items():
             reading = np.repeat(np.arange(count) * len(questions) + k, DRAWS)
             kind = numbers if name in base.observers[observer].numbers else labels
-            kind.setdefault(name, []).append((reading, said.reshape(-1)))
+            kind.setdefault(name, []).append((reading, drawn.reshape(-1)))
     joined = {
         name: [np.concatenate(column) for column in zip(*parts, strict=True)]
         for name, parts in (labels | numbers).items()
@@ -100,11 +100,11 @@ def replicate(inference, items, questions, seed, method="svi", **settings):
     import torch
 
     torch.manual_seed(seed)
-    true = {name: one[0] for name, one in target.values_of_draws(target.prior_draws(1)).items()}
+    true = {name: drawn[0] for name, drawn in target.values_of_draws(target.prior_draws(1)).items()}
     unknowns.refine_cuts(true)
     answers = asked(inference, questions, WHO, truth, rng, unknowns.model_at(true))
-    found = fit_observers(inference, answers, gold, FitSettings(method=method, seed=seed, **settings))
-    return true, found
+    fit = fit_observers(inference, answers, gold, FitSettings(method=method, seed=seed, **settings))
+    return true, fit
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +116,9 @@ def plants():
 def test_intervals_of_svi_hold_the_truth(plants, items, replicates, capsys):
     inside, total, by_kind = 0, 0, {}
     for seed in range(replicates):
-        true, found = replicate(plants, items, ["photo", "check"], seed, steps=150)
+        true, fit = replicate(plants, items, ["photo", "check"], seed, steps=150)
         for name, value in true.items():
-            low, high = np.quantile(found.draws[name], [0.05, 0.95], axis=0)
+            low, high = np.quantile(fit.draws[name], [0.05, 0.95], axis=0)
             held = (low <= value) & (value <= high)
             inside, total = inside + held.sum(), total + held.size
             kind = by_kind.setdefault(name.split(".")[-1], [0, 0])
@@ -134,11 +134,11 @@ def test_intervals_of_svi_hold_the_truth(plants, items, replicates, capsys):
 def test_ranks_among_draws_of_nuts_are_even(plants, capsys):
     bins, ranks = 5, []
     for seed in range(12):
-        true, found = replicate(
+        true, fit = replicate(
             plants, 60, ["photo"], 100 + seed, method="nuts", draws=100, warmup=100, chains=1
         )
         for name, value in true.items():
-            thinned = found.draws[name][::5]
+            thinned = fit.draws[name][::5]
             ranks.append(((thinned < value).mean(0) * (bins - 1e-9)).reshape(-1).astype(int))
     counts = np.bincount(np.concatenate(ranks), minlength=bins)
     statistic = ((counts - counts.mean()) ** 2 / counts.mean()).sum()
@@ -153,10 +153,10 @@ def test_halo_is_found_with_and_without_a_question_of_its_own(plants, capsys):
     for questions in (["photo"], ["photo", "check"]):
         off, sds = [], []
         for seed in range(6):
-            true, found = replicate(plants, 500, questions, 200 + seed, method="map")
+            true, fit = replicate(plants, 500, questions, 200 + seed, method="map")
             (name,) = (name for name in true if "halo" in name)
-            off.append(float(found.point[name] - true[name]))
-            sds.append(float(found.draws[name].std()))
+            off.append(float(fit.point[name] - true[name]))
+            sds.append(float(fit.draws[name].std()))
         lines.append(f"  {' and '.join(questions):16} error {np.std(off):.3f}, stated {np.mean(sds):.3f}")
         assert np.abs(np.array(off) / np.array(sds)).max() < 5
     with capsys.disabled():
@@ -182,9 +182,9 @@ def test_what_a_fit_costs(items, capsys):
     del samples, truth, known, rows
     inference = Inference(compiled(base, cache_folder()))
     started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = fit_observers(inference, answers, Gold(gold))
+    fit = fit_observers(inference, answers, Gold(gold))
     seconds = time.perf_counter() - started
     more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     with capsys.disabled():
         print(f"\n{items} items x 5 answers: {seconds:.0f} s, {more:.0f} MiB more than with the answers read")
-    assert all(np.isfinite(value).all() for value in found.point.values())
+    assert all(np.isfinite(value).all() for value in fit.point.values())

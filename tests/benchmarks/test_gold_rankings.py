@@ -71,11 +71,11 @@ def normal(logs):
 
 def tables(places, truth, states):
     """log P(place k | truth), add-one, (PLACES, states, states + 1), and the log prior."""
-    found = np.ones((PLACES, states, states + 1))
+    counts = np.ones((PLACES, states, states + 1))
     for k in range(PLACES):
-        np.add.at(found[k], (truth, places[:, k]), 1)
+        np.add.at(counts[k], (truth, places[:, k]), 1)
     prior = np.bincount(truth, minlength=states) + 1.0
-    return np.log(found / found.sum(2, keepdims=True)), np.log(prior / prior.sum())
+    return np.log(counts / counts.sum(2, keepdims=True)), np.log(prior / prior.sum())
 
 
 def product(known, places, used, exponent=1.0):
@@ -110,9 +110,9 @@ def logistic(places, truth, other, states):
         warnings.simplefilter("ignore")
         model = LogisticRegressionCV(Cs=6, cv=folds, scoring="neg_log_loss", max_iter=500)
         model.fit(one_hot(places, states), truth)
-        found = np.full((len(other), states), 1e-4)
-        found[:, model.classes_] += model.predict_proba(one_hot(other, states))
-    return found / found.sum(1, keepdims=True)
+        p = np.full((len(other), states), 1e-4)
+        p[:, model.classes_] += model.predict_proba(one_hot(other, states))
+    return p / p.sum(1, keepdims=True)
 
 
 def crowd(places, truth, other, states):
@@ -125,18 +125,18 @@ def crowd(places, truth, other, states):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         p = DawidSkene().fit_predict_proba(data, true_labels=pd.Series(truth, index=range(len(truth))))
-    found = np.full((len(other), states), 1e-4)
+    shares = np.full((len(other), states), 1e-4)
     index = range(len(truth), len(both))
-    found[:, list(p.columns)] += p.reindex(index).fillna(0).to_numpy()
-    return found / found.sum(1, keepdims=True)
+    shares[:, list(p.columns)] += p.reindex(index).fillna(0).to_numpy()
+    return shares / shares.sum(1, keepdims=True)
 
 
 def ours(rows, gold, test, base, folder, states):
     """Posteriors of the test pictures under the overlay of a fit."""
     labels = [{"item": rows[i]["item"], "expression": rows[i]["label"]} for i in gold]
     seen = [rows[i] for i in gold]
-    found = seke.calibrate(samples(seen), base, labels, extends=str(folder / "base.yaml"))
-    (folder / "fit.yaml").write_text(found.overlay)
+    fit = seke.calibrate(samples(seen), base, labels, extends=str(folder / "base.yaml"))
+    (folder / "fit.yaml").write_text(fit.overlay)
     fitted = read_base(folder / "fit.yaml", {"shipped": shipped_folder()})
     records = seke.infer(samples([rows[i] for i in test]), fitted)
     return np.array([[r["expression"][s] for s in states] for r in records])
@@ -169,18 +169,18 @@ def test_gold_is_scarce(name, remove, tmp_path, capsys):
     (tmp_path / "base.yaml").write_text(OVERLAY.format(remove=gone))
     base = seke.knowledge(tmp_path / "base.yaml")
     states = base.variables["expression"].states
-    rows = [row for row in rows if all(one in states for one in row["ranking"].split("|"))]
+    rows = [row for row in rows if all(label in states for label in row["ranking"].split("|"))]
     # A place that is missing is one more answer.
     places = np.full((len(rows), PLACES), len(states))
     for i, row in enumerate(rows):
-        for k, one in enumerate(row["ranking"].split("|")[:PLACES]):
-            places[i, k] = states.index(one)
+        for k, label in enumerate(row["ranking"].split("|")[:PLACES]):
+            places[i, k] = states.index(label)
     truth = np.array([states.index(row["label"]) for row in rows])
     k = len(states)
     lines = [f"{name}: {len(rows)} pictures; log loss, ECE, accuracy, coverage at {LIMITS}"]
     half = len(rows) // 2
     for size in (size for size in SIZES if size < half):
-        found = {}
+        figures_by_title = {}
         for split in range(SPLITS):
             order = np.random.default_rng(split).permutation(len(rows))
             gold, test = order[: size or half], order[half:]
@@ -195,11 +195,11 @@ def test_gold_is_scarce(name, remove, tmp_path, capsys):
                 "crowd-kit": crowd(places[gold], truth[gold], places[test], k),
             }
             for title, p in made.items():
-                found.setdefault(title, []).append(figures(p, truth[test]))
+                figures_by_title.setdefault(title, []).append(figures(p, truth[test]))
         lines.append(f"  gold {size or half}")
-        for title, each in found.items():
-            lines.append(f"    {title:20}" + "".join(f" {x:7.3f}" for x in np.mean(each, axis=0)))
-        loss = {title: np.array(each)[:, 0] for title, each in found.items()}
+        for title, split_figures in figures_by_title.items():
+            lines.append(f"    {title:20}" + "".join(f" {x:7.3f}" for x in np.mean(split_figures, axis=0)))
+        loss = {title: np.array(split_figures)[:, 0] for title, split_figures in figures_by_title.items()}
         best = min((title for title in loss if title != "seke"), key=lambda title: loss[title].mean())
         lines.append(f"    log loss less {best}'s: {paired(loss['seke'] - loss[best])}")
         with capsys.disabled():

@@ -54,12 +54,15 @@ class Population:
         wrong = accepted & (self.truth[name] != value)
         if not by_subject:
             return wrong.sum() / max(accepted.sum(), 1)
-        each = np.bincount(self.subject, accepted)
-        return (np.bincount(self.subject, wrong)[each > 0] / each[each > 0]).mean()
+        accepted_of_subject = np.bincount(self.subject, accepted)
+        return (
+            np.bincount(self.subject, wrong)[accepted_of_subject > 0]
+            / accepted_of_subject[accepted_of_subject > 0]
+        ).mean()
 
 
 def base_of(variables):
-    names = {one.name: one for one in variables}
+    names = {variable.name: variable for variable in variables}
     empty = ({}, {"all": tuple(names)}, variables[0].name, "here", {}, {}, (), (), (), (), {}, {})
     return Knowledge("made", "", {}, names, *empty, Policy(), "", dict.fromkeys(PARTS, "0"))
 
@@ -89,7 +92,7 @@ def answered(rng, shape, states, draws, sharing, subject=None, misled=0.0, limit
 def population(kind, rng):
     if kind == "twenty levels":
         variables = [Variable(f"v{i}", "binary", ("false", "true"), "") for i in range(20)]
-        found = answered(rng, (40_000, 20), 2, 8, 0.4)
+        truth_and_answers = answered(rng, (40_000, 20), 2, 8, 0.4)
     else:
         variables = [Variable("v0", "categorical", ("a", "b", "c"), "")]
         settings = {
@@ -100,14 +103,15 @@ def population(kind, rng):
         }[kind]
         clusters = "misled" in settings
         subject = np.repeat(np.arange(5_000), 12) if clusters else None
-        found = answered(rng, (60_000, 1), 3, subject=subject, **settings)
-        return _as_population(variables, found, subject)
-    return _as_population(variables, found)
+        truth_and_answers = answered(rng, (60_000, 1), 3, subject=subject, **settings)
+        return _as_population(variables, truth_and_answers, subject)
+    return _as_population(variables, truth_and_answers)
 
 
-def _as_population(variables, found, subject=None):
+def _as_population(variables, columns, subject=None):
     truth, value, risk = (
-        {one.name: column[:, i].astype(float) for i, one in enumerate(variables)} for column in found
+        {variable.name: column[:, i].astype(float) for i, variable in enumerate(variables)}
+        for column in columns
     )
     return Population(base_of(variables), value, risk, truth, subject)
 
@@ -153,10 +157,15 @@ def certified_splits(people, count, alpha, rng, *, by_subject):
             rng=rng,
         )
         wrong = False
-        for one in guarantee.certified:
-            value = people.base.variables[one.variable].states.index(one.value)
-            wrong |= people.error(one.variable, value, one.threshold, by_subject=by_subject) > alpha
-            outcome.accepted += one.coverage * one.predicted / (guarantee.items * len(levels)) / SPLITS
+        for certificate in guarantee.certified:
+            value = people.base.variables[certificate.variable].states.index(certificate.value)
+            wrong |= (
+                people.error(certificate.variable, value, certificate.threshold, by_subject=by_subject)
+                > alpha
+            )
+            outcome.accepted += (
+                certificate.coverage * certificate.predicted / (guarantee.items * len(levels)) / SPLITS
+            )
         outcome.broken += wrong
         outcome.certified += len(guarantee.certified)
     return outcome
@@ -192,16 +201,16 @@ def test_the_promise_is_kept(kind):
     print(f"\n{kind}: {CASES[kind]} of gold, {SPLITS} splits, delta {DELTA}")
     print("alpha  broken  values certified  items accepted  naive broken")
     for alpha in ALPHAS:
-        found = certified_splits(people, CASES[kind], alpha, rng, by_subject=kind == "clustered")
+        outcome = certified_splits(people, CASES[kind], alpha, rng, by_subject=kind == "clustered")
         naive = naive_splits(people, CASES[kind], alpha, rng)
         print(
-            f"{alpha:5.2f} {found.broken / SPLITS:7.3f} {found.certified / SPLITS:17.2f} "
-            f"{found.accepted:15.3f} {naive / SPLITS:13.2f}"
+            f"{alpha:5.2f} {outcome.broken / SPLITS:7.3f} {outcome.certified / SPLITS:17.2f} "
+            f"{outcome.accepted:15.3f} {naive / SPLITS:13.2f}"
         )
-        assert binomtest(found.broken, SPLITS, DELTA, "greater").pvalue > REJECTED
+        assert binomtest(outcome.broken, SPLITS, DELTA, "greater").pvalue > REJECTED
         assert naive > 0.5 * SPLITS
         # A guarantee that certifies nothing is never broken.
-        assert found.certified > SPLITS / 10
+        assert outcome.certified > SPLITS / 10
 
 
 @pytest.mark.slow

@@ -35,9 +35,9 @@ class Clock:
 
     def __call__(self, name, call, *arguments, **options):
         start = time.perf_counter()
-        found = call(*arguments, **options)
+        returned = call(*arguments, **options)
         self.spent[name] = self.spent.get(name, 0.0) + time.perf_counter() - start
-        return found
+        return returned
 
 
 def lines_of(base, noise):
@@ -88,9 +88,11 @@ def test_shares_of_a_run(noise, tmp_path, capsys):
                 following,
                 diagnostics.at_odds,
             )
-            found = clock("record", session.layout.records, answers, posterior, decisions, diagnostics)
-            clock("write", writer.write, found)
-            records += len(found)
+            batch_records = clock(
+                "record", session.layout.records, answers, posterior, decisions, diagnostics
+            )
+            clock("write", writer.write, batch_records)
+            records += len(batch_records)
     assert records == ITEMS
     spent = clock.spent
     unit = spent.pop("orjson")

@@ -108,10 +108,10 @@ class Observer:
             yield (limit, "each"), Share.of(level, right, limit)
 
 
-def pooled(found):
+def pooled(shares):
     """Coverage, share of the accepted that is wrong with the ratio's standard error, and the share stated."""
     coverage, wrong, risk = (
-        np.array([getattr(share, key) for share in found]) for key in ("coverage", "wrong", "risk")
+        np.array([getattr(share, key) for share in shares]) for key in ("coverage", "wrong", "risk")
     )
     whole = max(coverage.sum(), 1e-12)
     error = wrong.sum() / whole
@@ -122,14 +122,14 @@ def pooled(found):
 @pytest.mark.parametrize("population", ["balanced", "in the wild"])
 @pytest.mark.parametrize("skill", SKILLS)
 def test_what_is_accepted_of_simulated_observers_keeps_the_mean(skill, population, tmp_path, capsys):
-    found = {}
+    shares_by_case = {}
     for seed in range(SEEDS):
         observer = Observer(skill, populations()[population], seed, tmp_path)
         for size in GOLD:
             for key, share in observer.shares(size):
-                found.setdefault((size, *key), []).append(share)
+                shares_by_case.setdefault((size, *key), []).append(share)
     lines, faults = [f"  skill {skill}, {population}, {SEEDS} observers"], {}
-    for (size, limit, how), shares in found.items():
+    for (size, limit, how), shares in shares_by_case.items():
         coverage, error, spread, stated = pooled(shares)
         text = f"accepted {coverage:.3f}, wrong {error:.3f} ± {spread:.3f}, stated {stated:.3f}"
         if how == "confidence 0.8" and error > limit + TOLERANCE:

@@ -159,7 +159,7 @@ def measured(skill, seed, folder):
         fit = seke.calibrate(list(samples(answers, items)), base, gold, extends=str(declared))
         (folder / "fit.yaml").write_text(fit.overlay)
         known = slice(TESTED, TESTED + size)
-        alone = learned_alone(*({n: one[n][known] for n in SIGNS} for one in (truth, answers)))
+        alone = learned_alone(*({n: columns[n][known] for n in SIGNS} for columns in (truth, answers)))
         (folder / "alone.yaml").write_text(base_text(alone))
         for title in ("fit", "alone"):
             yield size, title, scores(inferred(folder / f"{title}.yaml", tested), true)
@@ -167,21 +167,21 @@ def measured(skill, seed, folder):
 
 @pytest.mark.parametrize("skill", SKILLS)
 def test_skill_gains_where_gold_is_scarce(skill, tmp_path, capsys):
-    found = {}
+    figures_by_method = {}
     for seed in range(OBSERVERS):
         for size, title, figures in measured(skill, seed, tmp_path):
-            found.setdefault((size, title), []).append(figures)
-    best = np.array(found[0, "true cells"])[:, 0]
+            figures_by_method.setdefault((size, title), []).append(figures)
+    best = np.array(figures_by_method[0, "true cells"])[:, 0]
     gains = {}
     lines = [
         f"skill {skill}, {OBSERVERS} observers; log loss of the true cells {best.mean():.4f}; what is beyond "
         "it, and stated - true",
     ]
-    for (size, title), each in found.items():
-        loss, gap = np.array(each).T
+    for (size, title), seed_figures in figures_by_method.items():
+        loss, gap = np.array(seed_figures).T
         lines.append(f"  gold {size:3d} {title:10} {(loss - best).mean():+.4f}  {gap.mean():+.3f}")
         if title == "alone":
-            less = np.array(found[size, "fit"])[:, 0] - loss
+            less = np.array(figures_by_method[size, "fit"])[:, 0] - loss
             error = less.std(ddof=1) / np.sqrt(len(less))
             gains[size] = less.mean(), error
             lines.append(f"    fit less alone {less.mean():+.4f} ± {error:.4f}")

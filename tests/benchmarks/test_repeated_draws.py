@@ -48,27 +48,29 @@ def gold():
 
 @pytest.fixture(scope="module")
 def outcomes(samples, gold, tmp_path_factory):
-    """Of each face left out in a split: split, item, P(likeliest) and whether it is right after each draw."""
+    """(split, item, steps) of each face left out; steps, (draws, 2): P(likeliest), whether it is right."""
     folder = tmp_path_factory.mktemp("overlays")
     people = sorted({row["group"] for row in gold.values()})
-    found = []
+    courses = []
     for split, tested in enumerate(itertools.islice(itertools.combinations(people, 2), SPLITS)):
         learned = [item for item, row in gold.items() if row["group"] not in tested]
         labels = [{"item": item, "expression": gold[item]["expression"]} for item in learned]
-        seen = [one for one in samples if one["item"] in learned and one["draw"] < LEARNED_DRAWS]
+        seen = [sample for sample in samples if sample["item"] in learned and sample["draw"] < LEARNED_DRAWS]
         overlay = folder / f"{split}.yaml"
         fit = seke.calibrate(seen, gold=labels, output=overlay, learn_population=True)
         overlay.write_text(fit.overlay)
-        rest = [one for one in samples if gold[one["item"]]["group"] in tested]
+        tested_samples = [sample for sample in samples if gold[sample["item"]]["group"] in tested]
         course = {}
         for draws in range(1, DRAWS + 1):
-            for record in seke.infer([one for one in rest if one["draw"] < draws], overlay):
+            for record in seke.infer(
+                [sample for sample in tested_samples if sample["draw"] < draws], overlay
+            ):
                 p = record["expression"]
                 value = max(p, key=p.get)
                 right = value == gold[record["item"]]["expression"]
                 course.setdefault(record["item"], []).append((p[value], right))
-        found += [(split, item, np.array(steps)) for item, steps in course.items()]
-    return found
+        courses += [(split, item, np.array(steps)) for item, steps in course.items()]
+    return courses
 
 
 def test_stated_is_true_at_every_number_of_draws(outcomes, capsys):
@@ -86,21 +88,21 @@ def test_stated_is_true_at_every_number_of_draws(outcomes, capsys):
 
 def test_what_the_closed_loop_accepts_is_as_right_as_it_says(outcomes, samples, capsys):
     first = {}
-    for one in samples:
-        if one["draw"] < LEARNED_DRAWS:
-            first.setdefault(one["item"], []).append(one["expression"][0])
+    for sample in samples:
+        if sample["draw"] < LEARNED_DRAWS:
+            first.setdefault(sample["item"], []).append(sample["expression"][0])
     course = np.stack([steps for *_, steps in outcomes])
     risk, right = 1 - course[:, :, 0], course[:, :, 1]
     every = np.arange(len(course))
     reached = np.where((risk <= LIMIT).any(1), (risk <= LIMIT).argmax(1), DRAWS - 1)
     agree = np.array([Counter(first[item]).most_common(1)[0][1] >= 4 for _, item, _ in outcomes])
-    said = {
+    strategies = {
         "one draw after another": (reached + 1, risk[every, reached] <= LIMIT, reached),
         "five draws of each": (np.full(len(course), 5), risk[:, 4] <= LIMIT, np.full(len(course), 4)),
         "four of five agree": (np.full(len(course), 5), agree, np.full(len(course), 4)),
     }
     figures = {}
-    for name, (answers, accepted, at) in said.items():
+    for name, (answers, accepted, at) in strategies.items():
         wrong = 1 - right[every, at][accepted].mean()
         figures[name] = accepted.mean(), wrong
         stated = risk[every, at][accepted].mean()

@@ -55,7 +55,7 @@ def opened(path):
 
 @pytest.mark.parametrize("count", [26_238, 100_000])
 def test_making_and_opening(count, tmp_path, capsys):
-    found = {}
+    measurements = {}
     for items in (count // 100, count):
         samples, records, page = (tmp_path / f"{items}{end}" for end in ("s.jsonl", "p.jsonl", ".html"))
         options = ("--question", "joint", "--draws", 3)
@@ -63,9 +63,9 @@ def test_making_and_opening(count, tmp_path, capsys):
         inferring = timed("infer", samples, "-o", records)
         gold = ("--gold", tmp_path / "t.csv")
         making = timed("report", records, "--samples", samples, *gold, "-o", page)
-        found[items] = inferring, making, page.stat().st_size / 1e6, *opened(page)
-    inferring, making, size, ready, sorting, item = found[count]
-    less = found[count // 100][3]
+        measurements[items] = inferring, making, page.stat().st_size / 1e6, *opened(page)
+    inferring, making, size, ready, sorting, item = measurements[count]
+    less = measurements[count // 100][3]
     with capsys.disabled():
         print(
             f"\n{count:,} items, 3 answers each, gold: made in {making:.1f} s, {making / inferring:.2f} "

@@ -392,7 +392,7 @@ def compared(setup, size, folder):
             methods["person alone"] = person_alone(setup, frames, gold, test)
         for title, p in methods.items():
             parts.setdefault(title, []).append(p)
-    scores = {title: Scores.of(each, truths, people) for title, each in parts.items()}
+    scores = {title: Scores.of(probabilities, truths, people) for title, probabilities in parts.items()}
     return scores, ours.fits, np.concatenate(agreed)
 
 

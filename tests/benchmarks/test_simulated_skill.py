@@ -220,61 +220,69 @@ def standard_error(values):
     )
 
 
-def line(size, found):
-    gaps = np.array([one.stated - one.right for one in found])
-    loss = np.mean([one.loss for one in found], axis=0)
-    coverage, risk = (np.array([getattr(one, key) for one in found]) for key in ("coverage", "risk"))
-    wrong, error = wrong_of_accepted(found)
+def line(size, cell_scores):
+    gaps = np.array([score.stated - score.right for score in cell_scores])
+    loss = np.mean([score.loss for score in cell_scores], axis=0)
+    coverage, risk = (
+        np.array([getattr(score, key) for score in cell_scores]) for key in ("coverage", "risk")
+    )
+    wrong, error = wrong_of_accepted(cell_scores)
     five = NUMBERS.index(5)
     errors = standard_error(gaps)
     text = " ".join(f"{gap:+.3f}" for gap in gaps.mean(0))
     return (
         f"    gold {size:3d}: stated - true {text} (± {errors[0]:.3f} to {errors[-1]:.3f})  "
-        f"log loss {loss[five]:.3f}  right {np.mean([one.right[five] for one in found]):.3f}  "
+        f"log loss {loss[five]:.3f}  right {np.mean([score.right[five] for score in cell_scores]):.3f}  "
         f"accepted {coverage.mean():.3f}, "
         f"wrong {wrong:.3f} ± {error:.3f}, stated {risk.sum() / max(coverage.sum(), 1e-12):.3f}"
     )
 
 
-def missed_goals(skill, size, found):
+def missed_goals(skill, size, cell_scores):
     """The goals that are missed, each a text."""
     if size < 56:
         return []
     most, faults = (0.03 if skill >= 0.3 else 0.06), []
-    gaps = np.array([one.stated - one.right for one in found])
+    gaps = np.array([score.stated - score.right for score in cell_scores])
     for draws, gap, error in zip(NUMBERS, gaps.mean(0), standard_error(gaps), strict=True):
         if abs(gap) > most + STANDARD_ERRORS * error:
             faults.append(f"{draws} draws: stated - true {gap:+.3f} ± {error:.3f}")
-    wrong, error = wrong_of_accepted(found)
+    wrong, error = wrong_of_accepted(cell_scores)
     if wrong > LIMIT + 0.03 + STANDARD_ERRORS * error:
         faults.append(f"{wrong:.3f} ± {error:.3f} of what is accepted is wrong")
     return faults
 
 
-def wrong_of_accepted(found):
+def wrong_of_accepted(cell_scores):
     """The share of what is accepted that is wrong, pooled over observers, and the ratio's standard error."""
-    coverage, wrong = (np.array([getattr(one, key) for one in found]) for key in ("coverage", "wrong"))
+    coverage, wrong = (
+        np.array([getattr(score, key) for score in cell_scores]) for key in ("coverage", "wrong")
+    )
     share = wrong.sum() / max(coverage.sum(), 1e-12)
     return share, standard_error(wrong - share * coverage) / max(coverage.mean(), 1e-12)
 
 
 def cell(kind, skill, shares, sizes, seeds, folder):
-    found = {size: [] for size in sizes}
+    scores_by_size = {size: [] for size in sizes}
     for seed in seeds:
         for size, scores in measure(kind, skill, shares, sizes, seed, folder):
-            found[size].append(scores)
-    return found
+            scores_by_size[size].append(scores)
+    return scores_by_size
 
 
 @pytest.mark.parametrize("population", ["balanced", "in the wild"])
 @pytest.mark.parametrize("skill", SKILLS)
 def test_what_is_stated_of_simulated_observers_is_true(skill, population, tmp_path, capsys):
-    found = cell("other set", skill, populations()[population], GOLD, range(TESTED_SEEDS), tmp_path)
+    scores_by_size = cell("other set", skill, populations()[population], GOLD, range(TESTED_SEEDS), tmp_path)
     with capsys.disabled():
         print(f"\n  skill {skill}, {population}, {TESTED_SEEDS} observers; draws {NUMBERS}")
-        for size, each in found.items():
-            print(line(size, each))
-    missed = {size: faults for size, each in found.items() if (faults := missed_goals(skill, size, each))}
+        for size, cell_scores in scores_by_size.items():
+            print(line(size, cell_scores))
+    missed = {
+        size: faults
+        for size, cell_scores in scores_by_size.items()
+        if (faults := missed_goals(skill, size, cell_scores))
+    }
     if missed and (skill, population) in MISSED:
         pytest.xfail(f"missed: {missed}")
     assert missed == {}
@@ -291,10 +299,10 @@ def main():
     seeds = range(chosen.first, chosen.first + chosen.seeds)
     for kind, name, skill in itertools.product(chosen.tables, chosen.populations, chosen.skills):
         with tempfile.TemporaryDirectory() as folder:
-            found = cell(kind, skill, populations()[name], GOLD, seeds, Path(folder))
+            scores_by_size = cell(kind, skill, populations()[name], GOLD, seeds, Path(folder))
         print(f"  {kind}, {name}, skill {skill}, {len(seeds)} observers; draws {NUMBERS}", flush=True)
-        for size, each in found.items():
-            print(line(size, each), missed_goals(skill, size, each) or "", flush=True)
+        for size, cell_scores in scores_by_size.items():
+            print(line(size, cell_scores), missed_goals(skill, size, cell_scores) or "", flush=True)
 
 
 if __name__ == "__main__":

@@ -128,24 +128,24 @@ class Table:
     def __init__(self, paths):
         self.cells = defaultdict(lambda: np.zeros(2))
         for keys in self._keys(paths):
-            found, where = np.unique(keys, axis=0, return_inverse=True)
+            unique_keys, where = np.unique(keys, axis=0, return_inverse=True)
             right = np.bincount(where.ravel(), weights=paths.right.ravel())
-            met = np.bincount(where.ravel())
-            for key, *cell in zip(map(tuple, found.tolist()), right, met, strict=True):
+            occurrences = np.bincount(where.ravel())
+            for key, *cell in zip(map(tuple, unique_keys.tolist()), right, occurrences, strict=True):
                 self.cells[key] += cell
 
     @staticmethod
     def _keys(paths):
         """Keys of every prefix, from coarse to fine, each (S * N, its length)."""
         ends = np.broadcast_to(np.arange(1, paths.size + 1), paths.leader.shape)
-        columns = [one.ravel().astype(int) for one in (ends, paths.first, paths.second, paths.leader)]
+        columns = [column.ravel().astype(int) for column in (ends, paths.first, paths.second, paths.leader)]
         return [np.stack(columns[:length], axis=1) for length in (1, 3, 4)]
 
     def score(self, paths):
         p = 0.5
         for keys in self._keys(paths):
-            found, where = np.unique(keys, axis=0, return_inverse=True)
-            cells = np.array([self.cells.get(key, (0.0, 0.0)) for key in map(tuple, found.tolist())])
+            unique_keys, where = np.unique(keys, axis=0, return_inverse=True)
+            cells = np.array([self.cells.get(key, (0.0, 0.0)) for key in map(tuple, unique_keys.tolist())])
             p = (cells[where.ravel(), 0] + p) / (cells[where.ravel(), 1] + 1)
         return p.reshape(paths.leader.shape)
 
@@ -177,16 +177,16 @@ def fitted_mixture(counts, components, rng, steps=150):
 
 def patterns(labels, votes):
     """All counts of so many votes, (patterns, labels), and their keys, which increase."""
-    found = np.zeros((1, 0), dtype=int)
+    counts = np.zeros((1, 0), dtype=int)
     for _ in range(labels - 1):
-        left = votes - found.sum(1)
-        rows = np.repeat(np.arange(len(found)), left + 1)
-        more = np.concatenate([np.arange(n + 1) for n in left])
-        found = np.column_stack([found[rows], more])
-    found = np.column_stack([found, votes - found.sum(1)])
-    key = found @ (BASE ** np.arange(labels)[::-1])
+        remaining = votes - counts.sum(1)
+        rows = np.repeat(np.arange(len(counts)), remaining + 1)
+        more = np.concatenate([np.arange(n + 1) for n in remaining])
+        counts = np.column_stack([counts[rows], more])
+    counts = np.column_stack([counts, votes - counts.sum(1)])
+    key = counts @ (BASE ** np.arange(labels)[::-1])
     order = np.argsort(key)
-    return found[order], key[order]
+    return counts[order], key[order]
 
 
 class FinalMode:
@@ -208,24 +208,24 @@ class FinalMode:
         q[np.arange(len(last)), last.argmax(1)] = mass
         self.levels = {votes: (key, q)}
         for n in range(votes - 1, 0, -1):
-            _, own = patterns(labels, n)
-            q = sum(q[np.searchsorted(key, own + power)] for power in self.powers)
-            key = own
+            _, key_of_votes = patterns(labels, n)
+            q = sum(q[np.searchsorted(key, key_of_votes + power)] for power in self.powers)
+            key = key_of_votes
             self.levels[n] = (key, q)
 
     def __call__(self, counts):
         """(S, N, labels) for running counts (S, N, labels)."""
         out = np.empty(counts.shape)
         for n, (key, q) in self.levels.items():
-            found = q[np.searchsorted(key, counts[:, n - 1].astype(int) @ self.powers)]
-            out[:, n - 1] = found / found.sum(1, keepdims=True)
+            q_of_counts = q[np.searchsorted(key, counts[:, n - 1].astype(int) @ self.powers)]
+            out[:, n - 1] = q_of_counts / q_of_counts.sum(1, keepdims=True)
         return out
 
 
 def ours(paths, p):
     """Sweep with the posterior's own answer in place of the leader."""
-    mine = replace_leader(paths, p.argmax(2))
-    return mine.swept(p.max(2))
+    led_by_posterior = replace_leader(paths, p.argmax(2))
+    return led_by_posterior.swept(p.max(2))
 
 
 def replace_leader(paths, leader):
@@ -268,11 +268,11 @@ def test_stopping_on_crowd_votes(capsys):
     paths = Paths(score, ORDERS, rng)
     lines = [f"FER+: {len(learn)} finished pictures learn, {len(score)} are scored"]
     lines.append("  answers needed for agreement".ljust(46) + "".join(f"{level:7.0%}" for level in LEVELS))
-    found = {}
+    needed_by_name = {}
 
     def add(name, *curves, note=""):
-        found[name] = np.mean([needed_at_levels(curve) for curve in curves], axis=0)
-        lines.append(row(name, found[name], note))
+        needed_by_name[name] = np.mean([needed_at_levels(curve) for curve in curves], axis=0)
+        lines.append(row(name, needed_by_name[name], note))
 
     add("fixed N, majority", paths.fixed())
     add("Adaptive-Consistency, Beta", paths.beta())
@@ -298,13 +298,16 @@ def test_stopping_on_crowd_votes(capsys):
     add("ours, nothing finished (repeat .8, strength 8)", ours(paths, p))
     with capsys.disabled():
         print("\n" + "\n".join(lines))
-    best = found[f"ours, {len(learn)} finished, 30 components"]
+    best = needed_by_name[f"ours, {len(learn)} finished, 30 components"]
     for name in ("fixed N, majority", "Adaptive-Consistency, Beta", "ESC, windows", "lead >= k"):
-        assert all(mine < other for mine, other in zip(best, found[name], strict=True)), name
+        assert all(
+            needed_by_ours < needed_by_peer
+            for needed_by_ours, needed_by_peer in zip(best, needed_by_name[name], strict=True)
+        ), name
     for items, components, most in ((len(learn), 30, 0.01), (1000, 10, 0.02), (100, 4, 0.04)):
-        mine = found[f"ours, {items} finished, {components} components"]
-        other = found[f"table, {items} finished"]
-        assert (mine <= other).all(), items
+        ours_needed = needed_by_name[f"ours, {items} finished, {components} components"]
+        table_needed = needed_by_name[f"table, {items} finished"]
+        assert (ours_needed <= table_needed).all(), items
         assert errors[items] < most, items
 
 
@@ -365,18 +368,18 @@ class Layered:
 
     def _loss(self, x, counts, gold):
         right = self.kinds(x)[3]
-        own = self._own(x, counts.astype(float))
+        log_own = self._own(x, counts.astype(float))
         is_own = (np.arange(LABELS) == gold[:, None])[:, None, :]
         truth = np.where(is_own, right[:, None], (1 - right)[:, None] / (LABELS - 1))
-        return -logsumexp(own + np.log(truth), axis=(1, 2)).mean()
+        return -logsumexp(log_own + np.log(truth), axis=(1, 2)).mean()
 
     def right(self, counts, leader):
         """P(the leader is the gold answer | counts), (R,)."""
         right = self.kinds(self.fit.x)[3]
-        own = softmax(self._own(self.fit.x, counts.astype(float)).reshape(len(counts), -1), axis=1)
-        own = own.reshape(len(counts), -1, LABELS)
-        mine = own[np.arange(len(counts)), :, leader]
-        return (mine * right + (own.sum(2) - mine) * (1 - right) / (LABELS - 1)).sum(1)
+        own_share = softmax(self._own(self.fit.x, counts.astype(float)).reshape(len(counts), -1), axis=1)
+        own_share = own_share.reshape(len(counts), -1, LABELS)
+        leader_share = own_share[np.arange(len(counts)), :, leader]
+        return (leader_share * right + (own_share.sum(2) - leader_share) * (1 - right) / (LABELS - 1)).sum(1)
 
     def following(self, counts):
         """P(next answer | answers so far), (R, LABELS)."""
@@ -416,8 +419,8 @@ def next_loss(model, paths):
     before = paths.counts[:, :-1].reshape(-1, LABELS).astype(float)
     patterns, where = np.unique(before, axis=0, return_inverse=True)
     p = np.concatenate([model(part) for part in np.array_split(patterns, max(len(patterns) // 500, 1))])
-    said = p[where.ravel(), paths.labels[:, 1:].ravel()]
-    return -np.log(said).reshape(len(paths.mode), -1).mean(1)
+    likelihood = p[where.ravel(), paths.labels[:, 1:].ravel()]
+    return -np.log(likelihood).reshape(len(paths.mode), -1).mean(1)
 
 
 def frequencies(counts):
@@ -458,15 +461,15 @@ def answers_spared(paths, ends, rng):
             points = list(curve)
             return np.array([needed(points, level) for level in levels])
 
-        mine = cost(part.swept(ends[rows], 100))
+        our_cost = cost(part.swept(ends[rows], 100))
         for title, curve in (
             ("Adaptive-Consistency, Beta", part.beta()),
             ("ESC, windows", part.windows(2)),
             ("lead >= k", part.lead()),
         ):
-            gaps[title].append(mine - cost(curve))
+            gaps[title].append(our_cost - cost(curve))
     return {
-        title: [(one.mean(), one.std()) for one in (c[np.isfinite(c)] for c in np.array(rows).T)]
+        title: [(gap.mean(), gap.std()) for gap in (c[np.isfinite(c)] for c in np.array(rows).T)]
         for title, rows in gaps.items()
     }
 
@@ -476,7 +479,7 @@ def joined(paths):
     whole = object.__new__(Paths)
     whole.__dict__ = {**paths[0].__dict__}
     for name in ("counts", "mode", "labels", "leader", "right", "first", "second"):
-        setattr(whole, name, np.concatenate([getattr(one, name) for one in paths]))
+        setattr(whole, name, np.concatenate([getattr(part, name) for part in paths]))
     return whole
 
 
@@ -487,7 +490,7 @@ def scored_halves(name, rng):
     items, counts, gold = llm_answers(name, rng)
     first_half = rng.permutation(np.unique(items))[: len(np.unique(items)) // 2]
     parts, ends, which, truths, kinds = [], [], [], [], []
-    told, losses = defaultdict(list), defaultdict(list)
+    p_right, losses = defaultdict(list), defaultdict(list)
     for half in (np.isin(items, first_half), ~np.isin(items, first_half)):
         model = Layered(counts[half], gold[half])
         scored = ~half & unique_mode(counts)
@@ -499,25 +502,25 @@ def scored_halves(name, rng):
         right = (counts[half] * (np.arange(LABELS) == gold[half, None])).sum() / counts[half].sum()
         for n in (n for n in SIZES if n <= paths.size):
             now, leader = paths.counts[:, n - 1].astype(float), paths.leader[:, n - 1]
-            told["layered", n].append(model.right(now, leader))
-            told["independent", n].append(independent(now, leader, right))
+            p_right["layered", n].append(model.right(now, leader))
+            p_right["independent", n].append(independent(now, leader, right))
         peers = {"independent given the truth": right_always(right), "frequencies, add one": frequencies}
         peers["one kind of reading"] = Layered(counts[half], gold[half], kinds=1).following
         for title, rule in (peers | {f"ours, {KINDS} kinds of reading": model.following}).items():
             losses[title].append(next_loss(rule, paths))
         kinds += zip(*model.kinds(model.fit.x), strict=True)
     share = (counts * (np.arange(LABELS) == gold[:, None])).sum(1) / counts[0].sum()
-    told = {key: np.concatenate(p).clip(1e-9, 1 - 1e-9) for key, p in told.items()}
+    p_right = {key: np.concatenate(p).clip(1e-9, 1 - 1e-9) for key, p in p_right.items()}
     losses = {title: np.concatenate(parts).reshape(-1) for title, parts in losses.items()}
     whole = joined(parts)
     whole.items = np.argsort(np.concatenate(which), kind="stable").reshape(-1, ORDERS)
-    return whole, np.concatenate(ends), np.concatenate(truths), told, kinds, share, losses
+    return whole, np.concatenate(ends), np.concatenate(truths), p_right, kinds, share, losses
 
 
 @pytest.mark.parametrize("name", ["esc_last_letters", "gsm8k"])
 def test_repeated_answers_of_a_model(name, capsys):
     rng = np.random.default_rng(0)
-    paths, ends, truth, told, kinds, share, losses = scored_halves(name, rng)
+    paths, ends, truth, p_right, kinds, share, losses = scored_halves(name, rng)
     size = paths.size
     lines = [f"{name}: {len(paths.mode) // ORDERS} rows are scored, {size} answers each"]
     shown = "  a kind of reading: share {:.2f}, repeat {:.2f}, strength {:.1f}, right {:.2f}"
@@ -560,7 +563,7 @@ def test_repeated_answers_of_a_model(name, capsys):
         lines.append(f"    {title:36} {loss.mean():7.4f} {more.mean():+8.4f} ±{error:.4f}")
     lines.append("  P(the leader is right): log loss, mean stated, true")
     loss = {}
-    for (title, n), p in told.items():
+    for (title, n), p in p_right.items():
         right = paths.leader[:, n - 1] == truth
         loss[title, n] = -np.where(right, np.log(p), np.log1p(-p)).mean()
         figures = f"{loss[title, n]:7.3f} {p.mean():6.3f} {right.mean():6.3f}"
@@ -615,9 +618,9 @@ def test_kinds_of_reading_foretell_what_is_held_out(name, capsys, tmp_path):
     inference = Inference(compile_network(read(tmp_path / "texts.yaml")))
     _, counts, gold = llm_answers(name, np.random.default_rng(0))
     none, every = np.zeros(len(counts), dtype=int), np.arange(len(counts))
-    said = np.concatenate([np.repeat(np.arange(LABELS), row) for row in counts])
-    ones = np.ones(len(said))
-    columns = {"answer": Labels(np.repeat(every, counts.sum(1)), said, ones, ones < 0)}
+    labels = np.concatenate([np.repeat(np.arange(LABELS), row) for row in counts])
+    ones = np.ones(len(labels))
+    columns = {"answer": Labels(np.repeat(every, counts.sum(1)), labels, ones, ones < 0)}
     sizes = {"samples": counts.sum(1), "asked": counts.sum(1), "refused": none, "unreadable": none}
     answers = Answers(
         tuple(map(str, every)), ("face",), every, none, none, none, columns, {}, {}, hidden=none, **sizes
@@ -626,13 +629,13 @@ def test_kinds_of_reading_foretell_what_is_held_out(name, capsys, tmp_path):
     _, trials = split_types(inference, answers, known, lambda *_: None)
     with capsys.disabled():
         print(f"\n{name}: nats an item by which those held out are foretold better")
-        for one in trials:
-            figures = (
-                f"{one.gain:+.4f} ±{one.gain_se:.4f}, of gold {one.gold_gain:+.4f} ±{one.gold_gain_se:.4f}"
-            )
-            print(f"  {' '.join(one.kinds):16} {figures}, {'kept' if one.kept else 'not kept'}")
+        for trial in trials:
+            gain = f"{trial.gain:+.4f} ±{trial.gain_se:.4f}"
+            gold_gain = f"{trial.gold_gain:+.4f} ±{trial.gold_gain_se:.4f}"
+            figures = f"{gain}, of gold {gold_gain}"
+            print(f"  {' '.join(trial.kinds):16} {figures}, {'kept' if trial.kept else 'not kept'}")
     assert trials[0].kept
-    of_gold = sum(one.gold_gain for one in trials if one.kept)
+    of_gold = sum(trial.gold_gain for trial in trials if trial.kept)
     if name == "gsm8k" and of_gold <= 0:
         # One kind that settles around a skill foretells this gold .045 nats better than one with a shared
         # habit did. That the kinds have a skill, too, makes .002 of it: one kind settles on the truth in .99

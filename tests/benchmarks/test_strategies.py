@@ -72,12 +72,12 @@ class World:
             name: wrong_of(variables[name], level.value, self.gold.values[name], policy)
             for name, level in levels.items()
         }
-        return ~all_required(self.base, {name: ~one for name, one in slips.items()})
+        return ~all_required(self.base, {name: ~is_wrong for name, is_wrong in slips.items()})
 
     def policy(self):
         """The policy's point."""
         standing = run_to_completion(Loop(self.session), self.names, self.source)
-        accepted = np.array([one == "accept" for one in standing.decisions.item])
+        accepted = np.array([decision == "accept" for decision in standing.decisions.item])
         slips = self.wrong(standing.decisions.levels) & accepted
         return point(accepted, slips, standing.calls.sum(), standing.cost.sum())
 
@@ -85,12 +85,12 @@ class World:
         """Two curves of a rule, which asks the same whatever is accepted then."""
         policy, budget = self.base.policy, self.base.policy.budget
         rule = rule_of(name, budget)
-        said = self.source.ask(self._requests(np.full(ITEMS, budget)))
+        draws = self.source.ask(self._requests(np.full(ITEMS, budget)))
         words = self.base.observers[policy.ask].labels[self.base.root].answers
-        labels = np.array(words)[said.labels[self.base.root].answer.reshape(ITEMS, budget)].tolist()
+        labels = np.array(words)[draws.labels[self.base.root].answer.reshape(ITEMS, budget)].tolist()
         counts, cost = np.zeros(ITEMS, dtype=int), 0.0
-        for i, told in enumerate(labels):
-            while more := rule(told[: counts[i]]):
+        for i, item_labels in enumerate(labels):
+            while more := rule(item_labels[: counts[i]]):
                 counts[i] += more
                 cost += self.base.questions["joint"].price(more)
         answers = self.source.ask(self._requests(counts))
@@ -102,11 +102,16 @@ class World:
         required = [name for level in policy.required for name in self.base.levels[level]]
         risk = 1 - np.prod([1 - levels[name].risk for name in required], axis=0)
         ways = [
-            all_required(self.base, {n: one.risk <= policy.limits[n] * factor for n, one in levels.items()})
+            all_required(
+                self.base, {n: level.risk <= policy.limits[n] * factor for n, level in levels.items()}
+            )
             for factor in FACTORS
         ]
-        for accepted in (ways, [risk <= limit for limit in RISKS]):
-            yield [point(one & agreed, slip & one & agreed, counts.sum(), cost) for one in accepted]
+        for accepted_by_setting in (ways, [risk <= limit for limit in RISKS]):
+            yield [
+                point(within & agreed, slip & within & agreed, counts.sum(), cost)
+                for within in accepted_by_setting
+            ]
 
     def _requests(self, counts):
         line = self.base.policy.ask, "joint", None, "face"
@@ -121,37 +126,37 @@ def point(accepted, slips, calls, cost):
 
 def at(curves, error):
     """The best point of curves at an error, neighbours mixed; None where they never err so little."""
-    found = []
+    best_points = []
     for points in curves:
-        curve = np.array(sorted(one for one in points if one[3] > 0))
+        curve = np.array(sorted(point for point in points if point[3] > 0))
         # Of all settings that err at most so much the cheapest is taken: a curve that only falls.
         curve[:, 1:3] = np.minimum.accumulate(curve[:, 1:3], axis=0)
         curve[:, 3] = np.maximum.accumulate(curve[:, 3])
         if error >= curve[0, 0]:
-            found.append([np.interp(error, curve[:, 0], column) for column in curve.T])
-    return min(found, key=lambda one: one[1], default=None)
+            best_points.append([np.interp(error, curve[:, 0], column) for column in curve.T])
+    return min(best_points, key=lambda best_point: best_point[1], default=None)
 
 
 @pytest.mark.parametrize("required", [("expression", "affect"), ("expression",)], ids="+".join)
 @pytest.mark.parametrize("name", WORLDS)
 def test_answers_for_an_accepted_item_at_equal_error(name, required, capsys):
     world = World(required, **WORLDS[name])
-    own = world.policy()
-    lines = [f"{' and '.join(required)}, {name}: the policy errs in {own[0]:.1%} of what it accepts"]
+    policy_point = world.policy()
+    lines = [f"{' and '.join(required)}, {name}: the policy errs in {policy_point[0]:.1%} of what it accepts"]
     lines += [
         "                         answers and cost an accepted item   accepted   of these the policy takes"
     ]
-    lines += [f"  {'policy':22} {own[1]:10.2f} {own[2]:10.2f} {own[3]:20.1%}"]
+    lines += [f"  {'policy':22} {policy_point[1]:10.2f} {policy_point[2]:10.2f} {policy_point[3]:20.1%}"]
     ratios = {}
     for rule in RULES:
-        found = at(world.rule(rule), own[0])
-        told = f"  {rule:22} errs more, however few it accepts"
-        if found:
-            told = f"  {rule:22} {found[1]:10.2f} {found[2]:10.2f} {found[3]:20.1%}"
-            told += f"   {own[1] / found[1]:.2f} and {own[2] / found[2]:.2f}"
-            ratios[rule] = own[1] / found[1]
-        lines += [told]
+        rule_point = at(world.rule(rule), policy_point[0])
+        line = f"  {rule:22} errs more, however few it accepts"
+        if rule_point:
+            line = f"  {rule:22} {rule_point[1]:10.2f} {rule_point[2]:10.2f} {rule_point[3]:20.1%}"
+            line += f"   {policy_point[1] / rule_point[1]:.2f} and {policy_point[2] / rule_point[2]:.2f}"
+            ratios[rule] = policy_point[1] / rule_point[1]
+        lines += [line]
     with capsys.disabled():
         print("\n" + "\n".join(lines))
-    assert own[3] > 0
+    assert policy_point[3] > 0
     assert all(ratio < 0.5 for ratio in ratios.values())

@@ -119,8 +119,8 @@ class World:
                 table[(slice(None), *node.index.T)] = factor.log_table
                 log_weight += self.along((base.root, *node.variables), table)
         for coupling in base.couplings:
-            one, two = coupling.pair
-            both = (self.values[one] == 1) & (self.values[two] == 1)
+            first, second = coupling.pair
+            both = (self.values[first] == 1) & (self.values[second] == 1)
             log_weight += np.where(both, np.log(coupling.odds_ratio), 0.0)
         self.violated = {}
         for rule, compiled in zip(base.rules, network.rules, strict=True):
@@ -183,24 +183,27 @@ class World:
         violations = {name: float((p * event).sum()) for name, event in self.violated.items()}
         return Truth(marginals, float(correlation), math.log(total), violations)
 
-    def looked(self, readings: Sequence[Reading], one: Reading, name: str, gold: Mapping[str, int]) -> Floats:
+    def looked(
+        self, readings: Sequence[Reading], target: Reading, name: str, gold: Mapping[str, int]
+    ) -> Floats:
         """P(variable = state, a reading did not follow its label | all answers, gold), (states,)."""
         known = np.ones(self.joint.shape)
         for other, state in gold.items():
             known = known * (self.values[other] == state)
         patterns = [(followed, weight * known) for followed, weight in self._patterns(readings)]
-        mine = sum(weight for followed, weight in patterns if one not in followed)
+        unfollowed = sum(weight for followed, weight in patterns if target not in followed)
         total = sum(weight.sum() for _, weight in patterns)
         axis = self.names.index(name)
-        return np.asarray(mine.sum(axis=tuple(i for i in range(mine.ndim) if i != axis)) / total)
+        return np.asarray(unfollowed.sum(axis=tuple(i for i in range(unfollowed.ndim) if i != axis)) / total)
 
     def _patterns(self, readings: Sequence[Reading]) -> Iterator[tuple[list[Reading], Floats]]:
         """Yield which readings follow their label, with the weight of every state of the world."""
         switched = [k for k in readings if self._halo(k) > 0 and k.variables - {self.base.root}]
         for on in itertools.product((False, True), repeat=len(switched)):
-            followed = [k for k, one in zip(switched, on, strict=True) if one]
+            followed = [k for k, switched_on in zip(switched, on, strict=True) if switched_on]
             chance = math.prod(
-                self._halo(k) if one else 1 - self._halo(k) for k, one in zip(switched, on, strict=True)
+                self._halo(k) if switched_on else 1 - self._halo(k)
+                for k, switched_on in zip(switched, on, strict=True)
             )
             yield followed, self.joint * chance * self._pattern(readings, followed)
 
@@ -212,22 +215,28 @@ class World:
         """P(all answers | world, which readings follow their label)."""
         total = np.ones(self.joint.shape)
         root = self.base.root
-        said: dict[str, list[tuple[Observer, list[Reading]]]] = {}
+        by_variable: dict[str, list[tuple[Observer, list[Reading]]]] = {}
         log_tails = []
         for observer in self.base.observers.values():
-            mine = [k for k in readings if k.observer == observer.name]
+            observer_readings = [k for k in readings if k.observer == observer.name]
             for name in (*observer.labels, *observer.numbers):
-                used = [k for k in mine if name in k.variables and (name == root or k not in followed)]
+                used = [
+                    k
+                    for k in observer_readings
+                    if name in k.variables and (name == root or k not in followed)
+                ]
                 if name == root:
-                    used += [k for k in mine if k in followed and k not in used]
+                    used += [k for k in observer_readings if k in followed and k not in used]
                 if used:
-                    said.setdefault(name, []).append((observer, used))
-            tails = [d[root].places for k in mine for d in k.draws if isinstance(d.get(root), Ranked)]
+                    by_variable.setdefault(name, []).append((observer, used))
+            tails = [
+                d[root].places for k in observer_readings for d in k.draws if isinstance(d.get(root), Ranked)
+            ]
             tails = [places for places in tails if len(places) > 1]
             if tails:
                 log_tail = np.mean([self._tail(observer, places) for places in tails], axis=0)
                 log_tails.append((observer.follows, observer.exponent * log_tail))
-        for name, parts in said.items():
+        for name, parts in by_variable.items():
             total *= self.along((name,), self._together(name, parts, followed))
         if log_tails:
             counted = self._counted(log_tails) if self.base.dependence else 1.0
@@ -235,25 +244,25 @@ class World:
         return total
 
     def _together(
-        self, name: str, said: Sequence[tuple[Observer, list[Reading]]], followed: Sequence[Reading]
+        self, name: str, contributions: Sequence[tuple[Observer, list[Reading]]], followed: Sequence[Reading]
     ) -> Floats:
         """P(what all observers answered about a variable | its state), (states,), summed over the looks."""
-        look = self.look(name) if len(said) > 1 else None
+        look = self.look(name) if len(contributions) > 1 else None
         if look is None:
-            return math.prod(self.seen(o, name, used, followed) ** o.exponent for o, used in said)
-        found = []
+            return math.prod(self.seen(o, name, used, followed) ** o.exponent for o, used in contributions)
+        likelihoods = []
         for x in range(len(self.base.variables[name].states)):
             terms = []
             for j in range(len(look.look_given_state[x])):
                 term = look.look_given_state[x, j]
                 groups: dict[tuple[str, str], list[tuple[Observer, list[Reading], Sequence[Reading]]]] = {}
-                for o, used in said:
+                for o, used in contributions:
                     groups.setdefault((o.family, "" if o.family else o.name), []).append((o, used, followed))
                 for members in groups.values():
                     term *= self._of_family(name, x, look, j, members)
                 terms.append(term)
-            found.append(sum(terms))
-        return np.array(found)
+            likelihoods.append(sum(terms))
+        return np.array(likelihoods)
 
     def _of_family(
         self,
@@ -382,12 +391,17 @@ class World:
         chance = np.array([kind.chance[x] for kind in kinds])
         likely = []
         for reading in readings:
-            own = [kind.likelihood([d[name] for d in reading.draws if name in d]) for kind in kinds]
+            answer_likelihoods = [
+                kind.likelihood([d[name] for d in reading.draws if name in d]) for kind in kinds
+            ]
             if reading in followed:
-                own = [a * self._follow(observer, reading, k) for a, k in zip(own, kinds, strict=True)]
+                answer_likelihoods = [
+                    a * self._follow(observer, reading, k)
+                    for a, k in zip(answer_likelihoods, kinds, strict=True)
+                ]
             # P(r | m, x): carried, or a fresh draw.
             bring = observer.carry * np.eye(len(kinds)) + (1 - observer.carry) * chance
-            likely.append(bring @ np.array(own))
+            likely.append(bring @ np.array(answer_likelihoods))
         return chance, np.prod(likely, axis=0)
 
     def kinds(self, observer: Observer, name: str) -> list[Kind]:
@@ -420,8 +434,8 @@ class World:
                 total *= stereotype @ np.array([k.chance for k in kinds]).T @ like
             else:
                 # Imagined once, then answered as if it had been seen.
-                one = observer.labels[name]
-                shares = np.repeat([t.share for t in one.types], 2)
+                instrument = observer.labels[name]
+                shares = np.repeat([t.share for t in instrument.types], 2)
                 total *= sum(
                     share * stereotype[k.answer] * k.likelihood(draws)
                     for share, k in zip(shares, self.kinds(observer, name), strict=True)
@@ -440,23 +454,26 @@ class World:
 
     def _tail(self, observer: Observer, places: Sequence[int]) -> Floats:
         """Log P(places 2 and 3 | the first, truth), (K,)."""
-        one = observer.labels[self.base.root]
-        table = np.array(one.confusion)
+        instrument = observer.labels[self.base.root]
+        table = np.array(instrument.confusion)
         states = self.base.variables[self.base.root].states
         first = places[0]
-        found = np.zeros(len(states))
+        log_tail = np.zeros(len(states))
         for x, state in enumerate(states):
             posterior = self.population * table[:, first]
-            habit = one.habit[first] if one.habit else posterior @ table / posterior.sum()
+            habit = instrument.habit[first] if instrument.habit else posterior @ table / posterior.sum()
             weight = [
-                habit[k] * math.exp(one.bonus if answer == state else one.pull[x][k] if one.pull else 0)
-                for k, answer in enumerate(one.answers)
+                habit[k]
+                * math.exp(
+                    instrument.bonus if answer == state else instrument.pull[x][k] if instrument.pull else 0
+                )
+                for k, answer in enumerate(instrument.answers)
             ]
-            left = set(range(len(weight))) - {first}
+            remaining = set(range(len(weight))) - {first}
             for place in places[1:]:
-                found[x] += math.log(weight[place] / sum(weight[k] for k in left))
-                left.remove(place)
-        return found
+                log_tail[x] += math.log(weight[place] / sum(weight[k] for k in remaining))
+                remaining.remove(place)
+        return log_tail
 
 
 @dataclass(frozen=True)
@@ -478,13 +495,13 @@ class Kind:
 
 def weights(draws: Sequence[Any], size: int, weight: float) -> list[tuple[int, float]]:
     """Write answers as (answer, how many it counts for)."""
-    found: list[tuple[int, float]] = []
+    weighted_answers: list[tuple[int, float]] = []
     for draw in draws:
         if isinstance(draw, Spread):
-            found += [(y, weight * p) for y, p in enumerate(draw.p)]
+            weighted_answers += [(y, weight * p) for y, p in enumerate(draw.p)]
         else:
-            found.append((draw.places[0] if isinstance(draw, Ranked) else int(draw), 1.0))
-    return found
+            weighted_answers.append((draw.places[0] if isinstance(draw, Ranked) else int(draw), 1.0))
+    return weighted_answers
 
 
 def urn(alpha: Floats, answers: Sequence[tuple[int, float]]) -> float:
@@ -502,44 +519,44 @@ def urn(alpha: Floats, answers: Sequence[tuple[int, float]]) -> float:
     return total * math.exp(log)
 
 
-def label_kinds(one: LabelInstrument, states: Sequence[str]) -> list[Kind]:
+def label_kinds(instrument: LabelInstrument, states: Sequence[str]) -> list[Kind]:
     """Types of a label instrument: (type of reading, what is seen); truth by truth C solves C R = T."""
-    if one.settled:
-        return settled_kinds(one, states)
-    table = np.array(one.confusion)
+    if instrument.settled:
+        return settled_kinds(instrument, states)
+    table = np.array(instrument.confusion)
     habit = table.min(axis=0) / table.min(axis=0).sum()
     size = len(habit)
-    rows = [t.repeat * np.eye(size) + (1 - t.repeat) * habit for t in one.types]
-    right, wrong = (np.array([t.shares[i] for t in one.types]) for i in (0, 1))
+    rows = [t.repeat * np.eye(size) + (1 - t.repeat) * habit for t in instrument.types]
+    right, wrong = (np.array([t.shares[i] for t in instrument.types]) for i in (0, 1))
     chance = np.empty((len(table), len(rows), size))
     for x, state in enumerate(states):
-        named = state in one.answers
-        share = np.array([wrong if named and answer != state else right for answer in one.answers]).T
+        named = state in instrument.answers
+        share = np.array([wrong if named and answer != state else right for answer in instrument.answers]).T
         average = sum(part[:, None] * r for part, r in zip(share, rows, strict=True))
         chance[x] = share * np.linalg.solve(average.T, table[x])
     return [
-        Kind(tuple(chance[:, k, m]), m, t.strength * r[m], one.weight)
-        for k, (t, r) in enumerate(zip(one.types, rows, strict=True))
+        Kind(tuple(chance[:, k, m]), m, t.strength * r[m], instrument.weight)
+        for k, (t, r) in enumerate(zip(instrument.types, rows, strict=True))
         for m in range(size)
     ]
 
 
-def settled_kinds(one: LabelInstrument, states: Sequence[str]) -> list[Kind]:
+def settled_kinds(instrument: LabelInstrument, states: Sequence[str]) -> list[Kind]:
     """What an observer settles on as declared; each answer scatters to those with which it is confused."""
-    settled, (kind,), kinds = np.array(one.settled), one.types, []
-    for number, answer in enumerate(one.answers):
+    settled, (kind,), kinds = np.array(instrument.settled), instrument.types, []
+    for number, answer in enumerate(instrument.answers):
         confused = settled[states.index(answer)] if answer in states else settled.mean(0)
-        others = np.maximum(np.delete(confused, number), 1e-6)
-        row = np.insert((1 - kind.repeat) * others / others.sum(), number, kind.repeat)
-        kinds.append(Kind(tuple(settled[:, number]), number, kind.strength * row, one.weight))
+        other_answers = np.maximum(np.delete(confused, number), 1e-6)
+        row = np.insert((1 - kind.repeat) * other_answers / other_answers.sum(), number, kind.repeat)
+        kinds.append(Kind(tuple(settled[:, number]), number, kind.strength * row, instrument.weight))
     return kinds
 
 
-def number_kinds(one: NumberInstrument, variable: Variable) -> list[Kind]:
+def number_kinds(instrument: NumberInstrument, variable: Variable) -> list[Kind]:
     """Cells of what a number instrument perceives; their chances by quadrature over the bin."""
     edges = np.array(variable.edges)
-    low, high, reach = edges[0], edges[-1], 4 * one.perception
-    width = min(edges[1] - low, one.perception / 2, one.noise / one.gain)
+    low, high, reach = edges[0], edges[-1], 4 * instrument.perception
+    width = min(edges[1] - low, instrument.perception / 2, instrument.noise / instrument.gain)
     cuts = np.linspace(low - reach, high + reach, math.ceil((high - low + 2 * reach) / width) + 1)
     points, share = np.polynomial.legendre.leggauss(48)
     outer = np.concatenate([[-np.inf], cuts[1:-1], [np.inf]])
@@ -549,22 +566,23 @@ def number_kinds(one: NumberInstrument, variable: Variable) -> list[Kind]:
         for a, b in itertools.pairwise(edges):
             x = (a + b) / 2 + (b - a) / 2 * points
             inside = [
-                normal((outer[cell + 1] - t) / one.perception) - normal((outer[cell] - t) / one.perception)
+                normal((outer[cell + 1] - t) / instrument.perception)
+                - normal((outer[cell] - t) / instrument.perception)
                 for t in x
             ]
             chance.append(float(share @ inside) / 2)
         centre = (cuts[cell] + cuts[cell + 1]) / 2
-        kinds.append(Kind(tuple(chance), -1, number=(one, centre, low, high)))
+        kinds.append(Kind(tuple(chance), -1, number=(instrument, centre, low, high)))
     return kinds
 
 
-def number_chance(one: NumberInstrument, centre: float, low: float, high: float, y: float) -> float:
+def number_chance(instrument: NumberInstrument, centre: float, low: float, high: float, y: float) -> float:
     """P(answer y on its grid | what was perceived); the ends of the range hold all that lies beyond."""
-    middle = one.gain * centre + one.offset
-    above = 1.0 if y >= high - 1e-9 else normal((y + one.grid / 2 - middle) / one.noise)
-    under = 0.0 if y <= low + 1e-9 else normal((y - one.grid / 2 - middle) / one.noise)
-    cell = min(y + one.grid / 2, high) - max(y - one.grid / 2, low)
-    return one.slip * cell / (high - low) + (1 - one.slip) * (above - under)
+    middle = instrument.gain * centre + instrument.offset
+    above = 1.0 if y >= high - 1e-9 else normal((y + instrument.grid / 2 - middle) / instrument.noise)
+    under = 0.0 if y <= low + 1e-9 else normal((y - instrument.grid / 2 - middle) / instrument.noise)
+    cell = min(y + instrument.grid / 2, high) - max(y - instrument.grid / 2, low)
+    return instrument.slip * cell / (high - low) + (1 - instrument.slip) * (above - under)
 
 
 def normal(z: float) -> float:
@@ -662,9 +680,13 @@ def random_base(shape: Shape) -> Knowledge:
     intervals = [_interval(f"v{i}", bins) for i, bins in enumerate(shape.bins)]
     variables = {v.name: v for v in (root, *binary, *intervals)}
     if len(intervals) > 1:
-        one, two = intervals[0], intervals[1]
-        texts = [f"v0 > {one.edges[1]:.12f} & v1 <= {two.edges[1]:.12f}", f"v0 <= {one.edges[1]:.12f}", ""]
-        texts[2] = f"v0 > {one.edges[1]:.12f} & v1 > {two.edges[1]:.12f}"
+        first_interval, second_interval = intervals[0], intervals[1]
+        texts = [
+            f"v0 > {first_interval.edges[1]:.12f} & v1 <= {second_interval.edges[1]:.12f}",
+            f"v0 <= {first_interval.edges[1]:.12f}",
+            "",
+        ]
+        texts[2] = f"v0 > {first_interval.edges[1]:.12f} & v1 > {second_interval.edges[1]:.12f}"
         formulas = tuple(parse(text, variables) for text in texts)
         variables["side"] = Variable("side", "derived", ("a", "b", "c"), "side", formulas=formulas)
     cells = {v.name: tuple(Cell(p=float(rng.uniform(0.05, 0.95)), n=10) for _ in root.states) for v in binary}
@@ -690,7 +712,7 @@ def random_base(shape: Shape) -> Knowledge:
         observers[f"o{i}"] = _random_observer(rng, f"o{i}", shape, variables, intervals)
     if shape.families:
         observers = in_families(observers, shape.seed)
-    first, rest = (root.name,), tuple(n for n in names if n != "root")
+    first, other_names = (root.name,), tuple(n for n in names if n != "root")
     policy = Policy(
         required=("first",),
         limits=dict.fromkeys(names, 0.1),
@@ -706,7 +728,7 @@ def random_base(shape: Shape) -> Knowledge:
         {},
         variables,
         {},
-        {"first": first, "rest": rest},
+        {"first": first, "rest": other_names},
         "root",
         "here",
         populations,
@@ -899,17 +921,17 @@ def random_items(
     """Make answers about some items: partial ones, of every form, from several observers and views."""
     rng = np.random.default_rng(seed)
     keys = list(itertools.product(base.observers.values(), base.questions.values(), ("face", "side")))
-    found = []
+    items_readings = []
     for _ in range(items):
         chosen = rng.permutation(len(keys))[: rng.integers(0, readings + 1)]
-        mine = []
+        item_readings = []
         for observer, question, view in (keys[i] for i in chosen):
             given = [_draw(rng, base, observer, question) for _ in range(rng.integers(1, draws + 1))]
             given = [draw for draw in given if draw]
             if given:
-                mine.append(Reading(observer.name, question.name, view, tuple(given)))
-        found.append(mine)
-    return found
+                item_readings.append(Reading(observer.name, question.name, view, tuple(given)))
+        items_readings.append(item_readings)
+    return items_readings
 
 
 def _draw(
@@ -920,9 +942,9 @@ def _draw(
         if rng.random() < 0.35:
             continue
         if name in observer.numbers:
-            one, edges = observer.numbers[name], base.variables[name].edges
-            step = rng.integers(0, round((edges[-1] - edges[0]) / one.grid) + 1)
-            draw[name] = float(np.clip(edges[0] + step * one.grid, edges[0], edges[-1]))
+            instrument, edges = observer.numbers[name], base.variables[name].edges
+            step = rng.integers(0, round((edges[-1] - edges[0]) / instrument.grid) + 1)
+            draw[name] = float(np.clip(edges[0] + step * instrument.grid, edges[0], edges[-1]))
         elif name in observer.labels:
             size = len(observer.labels[name].answers)
             form = rng.integers(4)

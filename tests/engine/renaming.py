@@ -24,16 +24,16 @@ class Names(dict[str, str]):
 
     def rename(self, text: str) -> str:
         """Return the text (YAML, a formula) with every whole word that is a name replaced."""
-        return re.sub(r"[A-Za-z0-9_-]+", lambda found: self.get(found[0], found[0]), text)
+        return re.sub(r"[A-Za-z0-9_-]+", lambda match: self.get(match[0], match[0]), text)
 
 
 def names_in(base: Knowledge) -> set[str]:
     """Return all names of variables and of declared states."""
-    found = set(base.variables)
+    names = set(base.variables)
     for variable in base.variables.values():
         if variable.kind in ("categorical", "derived"):
-            found |= set(variable.states)
-    return found
+            names |= set(variable.states)
+    return names
 
 
 def as_written(bases: Iterable[Path]) -> Names:
@@ -43,5 +43,5 @@ def as_written(bases: Iterable[Path]) -> Names:
 
 def renamed(bases: Iterable[Path]) -> Names:
     """Return the mapping of every name in these bases to another, in reversed order."""
-    found = sorted(as_written(bases), reverse=True)
-    return Names({name: f"q{index:03d}" for index, name in enumerate(found)})
+    names = sorted(as_written(bases), reverse=True)
+    return Names({name: f"q{index:03d}" for index, name in enumerate(names)})

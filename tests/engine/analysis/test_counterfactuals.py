@@ -38,7 +38,7 @@ def test_slopes_are_those_of_bases_compiled_anew(base_of, seed):
     # The stereotypes behind a halo are evidence here, and stay as they are.
     evidence = inference.observations.evidence(answers_of(base, [readings]))
     contrasts = contrasts_of(np.log(inference.marginals(evidence)[base.root][0]))
-    found = slopes(network, evidence, contrasts)
+    gradient = slopes(network, evidence, contrasts)
     checked = 0
     for number in base.numbers.values():
         if number.path.split(".")[0] not in SHAPING or number.path.endswith(".n"):
@@ -49,10 +49,14 @@ def test_slopes_are_those_of_bases_compiled_anew(base_of, seed):
         except KnowledgeError as error:
             assert "must sum to 1" in str(error)
             continue
-        logs = [np.log(Inference(compile_network(one)).marginals(evidence)[base.root][0]) for one in sides]
-        told = np.subtract(*(declared_shift(base, one, base.reference) for one in sides))
+        logs = [np.log(Inference(compile_network(side)).marginals(evidence)[base.root][0]) for side in sides]
+        shift = np.subtract(*(declared_shift(base, side, base.reference) for side in sides))
         np.testing.assert_allclose(
-            found.declared @ told, contrasts @ (logs[0] - logs[1]), rtol=2e-3, atol=2e-7, err_msg=number.path
+            gradient.declared @ shift,
+            contrasts @ (logs[0] - logs[1]),
+            rtol=2e-3,
+            atol=2e-7,
+            err_msg=number.path,
         )
         checked += 1
     assert checked > 20
@@ -71,13 +75,15 @@ def test_the_reference_has_a_say_through_the_rules(overlay_of, names, population
     fleet, population = (names.get(name, name) for name in ("fleet", population))
     inference = Inference(compile_network(base), population)
     answers = answers_of(base, random_items(base, seed, items=1, readings=4))
-    told = {number.path for number in relevant_numbers(inference, answers)}
+    relevant_paths = {number.path for number in relevant_numbers(inference, answers)}
     evidence = inference.observations.evidence(answers)
     contrasts = contrasts_of(np.log(inference.marginals(evidence)[base.root][0]))
-    found = slopes(inference.network, evidence, contrasts)
-    numbers = [one for path, one in base.numbers.items() if path.startswith(f"priors.populations.{fleet}.p.")]
+    gradient = slopes(inference.network, evidence, contrasts)
+    numbers = [
+        number for path, number in base.numbers.items() if path.startswith(f"priors.populations.{fleet}.p.")
+    ]
     assert len(numbers) == 3
-    assert {number.path for number in numbers} <= told
+    assert {number.path for number in numbers} <= relevant_paths
     for less, more in itertools.permutations(numbers, 2):
         logs, sides = [], []
         for step in (1e-4, -1e-4):
@@ -87,30 +93,30 @@ def test_the_reference_has_a_say_through_the_rules(overlay_of, names, population
             logs.append(np.log(other.marginals(evidence)[base.root][0]))
         expected = contrasts @ (logs[0] - logs[1])
         assert np.abs(expected).max() > 1e-6
-        change = found.declared @ declared_shift(*reversed(sides), population)
+        change = gradient.declared @ declared_shift(*reversed(sides), population)
         np.testing.assert_allclose(change, expected, rtol=2e-3, atol=2e-7)
 
 
 def asked(base, seed):
-    """A sensitivity that has readings to look at."""
+    """Return an inference and the answers about one item with two readings or more."""
     inference = Inference(compile_network(base))
-    items = [one for one in random_items(base, seed, items=8, readings=4) if len(one) > 1]
+    items = [item for item in random_items(base, seed, items=8, readings=4) if len(item) > 1]
     return inference, answers_of(base, items[:1])
 
 
-def decided(inference, one):
+def decided(inference, answers):
     base = inference.network.knowledge
-    posterior = inference.posterior(one)
+    posterior = inference.posterior(answers)
     p = posterior.marginals[base.root][0]
-    levels = decide_levels(base, one, posterior, diagnose(inference, one, posterior).conflict)
+    levels = decide_levels(base, answers, posterior, diagnose(inference, answers, posterior).conflict)
     return inference.network.root_states[int(np.round(p, 9).argmax())], bool(levels[base.root].accepted[0])
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_pull_is_the_difference_that_removal_makes(base_of, overlay_of, seed):
     base = base_of("machine")
-    inference, one = asked(base, seed)
-    pulls = Sensitivity(inference, one).contributions()
+    inference, answers = asked(base, seed)
+    pulls = Sensitivity(inference, answers).contributions()
     assert pulls
     assert [abs(pull.bits) for pull in pulls] == sorted((abs(pull.bits) for pull in pulls), reverse=True)
     for pull in pulls:
@@ -118,7 +124,7 @@ def test_a_pull_is_the_difference_that_removal_makes(base_of, overlay_of, seed):
         path = Path(pull.declared.place.file).with_name("without.yaml")
         path.write_text(f"extends: machine.yaml\nremove: [{section}.{pull.declared.name}]\n")
         other = Inference(compile_network(read(path)))
-        p, q = (i.posterior(one).marginals for i in (inference, other))
+        p, q = (i.posterior(answers).marginals for i in (inference, other))
         label = p[base.root][0].argmax()
         odds = [np.log2(m[base.root][0, label] / np.delete(m[base.root][0], label).sum()) for m in (p, q)]
         assert pull.bits == pytest.approx(odds[0] - odds[1], abs=1e-6)
@@ -140,11 +146,11 @@ def edited(number, value):
 
 def test_a_flip_is_what_an_edit_of_the_file_does(base_of):
     base = base_of("machine")
-    found = 0
+    flips_checked = 0
     for seed in range(4):
-        inference, one = asked(base, seed)
-        sensitivity = Sensitivity(inference, one)
-        now = decided(inference, one)
+        inference, answers = asked(base, seed)
+        sensitivity = Sensitivity(inference, answers)
+        now = decided(inference, answers)
         assert now == (sensitivity.states[sensitivity.label], sensitivity.accepted)
         flips = sensitivity.counterfactuals()
         assert len({flip.number.path for flip in flips}) == len(flips) <= 3
@@ -155,13 +161,13 @@ def test_a_flip_is_what_an_edit_of_the_file_does(base_of):
             if flip.shared:
                 continue
             then = Inference(compile_network(edited(flip.number, new)))
-            p = then.posterior(one).marginals[base.root][0]
-            assert decided(then, one) == (flip.label, flip.accepted) != now
+            p = then.posterior(answers).marginals[base.root][0]
+            assert decided(then, answers) == (flip.label, flip.accepted) != now
             assert p.max() == pytest.approx(flip.p, abs=1e-6)
             nearly = Inference(compile_network(edited(flip.number, old + 0.97 * (new - old))))
-            assert decided(nearly, one) == now
-            found += 1
-    assert found >= 4
+            assert decided(nearly, answers) == now
+            flips_checked += 1
+    assert flips_checked >= 4
 
 
 def test_how_observers_err_together_moves_a_decision(base_of, names):
@@ -186,7 +192,7 @@ def test_a_number_of_a_distribution_moves_with_the_others(base_of):
     sensitivity = Sensitivity(*asked(base, 2))
     (path,) = [p for p in base.numbers if p.startswith("priors.populations.in-service.p.")][:1]
     other = sensitivity.perturbation.perturbed_base({path: 0.4})
-    before, after = (one.populations["in-service"].p for one in (base, other))
+    before, after = (variant.populations["in-service"].p for variant in (base, other))
     assert after[0] == pytest.approx(0.4)
     assert np.array(after[1:]) / after[1] == pytest.approx(np.array(before[1:]) / before[1])
     assert sum(after) == pytest.approx(1)

@@ -16,8 +16,8 @@ NETWORK = ("words", "priors", "activations", "affect", "couplings", "rules")
 
 def asked(base, items=8, seed=3, without=""):
     """Answers about some items, without those to one question."""
-    found = random_items(base, seed, items=40, readings=4)
-    kept = [[reading for reading in item if reading.question != without] for item in found]
+    drawn_items = random_items(base, seed, items=40, readings=4)
+    kept = [[reading for reading in item if reading.question != without] for item in drawn_items]
     return answers_of(base, [item for item in kept if item][:items])
 
 
@@ -26,13 +26,13 @@ def parts(base, number):
     above = number.path.rpartition(".")[0]
     if not above.endswith(".p") and ".confusion." not in above:
         return []
-    return [one for path, one in base.numbers.items() if path.rpartition(".")[0] == above]
+    return [part for path, part in base.numbers.items() if path.rpartition(".")[0] == above]
 
 
 def written(base, number, value):
     """The base with another number written in its YAML; what it shares a distribution with makes room."""
     room = (1 - value) / (1 - number.value)
-    values = {one.path: one.value * room for one in parts(base, number)}
+    values = {part.path: part.value * room for part in parts(base, number)}
     return declared_of(base).with_numbers(values | {number.path: value})
 
 
@@ -58,18 +58,18 @@ def test_slopes_are_differences_of_bases_compiled_anew(overlay_of, names):
     inference, answers = inferred(base), asked(base)
     looked_at = ("wear", "hot") if names["wear"] == "wear" else ("load",)
     about = {name: Influences(inference, answers, names[name]) for name in looked_at}
-    found = {name: list(influences.each()) for name, influences in about.items()}
+    influences_by_name = {name: list(influences.each()) for name, influences in about.items()}
     now = {name: influences.p for name, influences in about.items()}
     for place, number in list(enumerate(about[looked_at[0]].numbers()))[turn(names, 12)]:
         step = min(1e-3 * max(abs(number.value), 0.1), number.high - number.value, number.value - number.low)
         assert step > 0
         sides = [inferred(written(base, number, number.value + sign * step)) for sign in (1, -1)]
-        marginals = [one.posterior(answers).marginals for one in sides]
+        marginals = [side.posterior(answers).marginals for side in sides]
         for name, influences in about.items():
-            right = [(one[names[name]] * influences.right).sum(1) for one in marginals]
+            right = [(p[names[name]] * influences.right).sum(1) for p in marginals]
             slope = (right[0] - right[1]) / (2 * step)
             curvature = np.abs(right[0] - 2 * now[name] + right[1]).max() / step**2
-            influence = found[name][place]
+            influence = influences_by_name[name][place]
             assert influence.number is number
             off = np.abs(influence.slope - slope).max()
             assert off <= 1e-3 * np.abs(slope).max() + step * curvature + 1e-6, (name, number.path)
@@ -94,24 +94,24 @@ def test_what_is_right_now_is_what_is_decided_now(base_of, names):
 def test_flips_lie_where_the_acceptance_changes(overlay_of, names, variable, beside):
     """The limit is put just beside what an item has, so that a little of many numbers turns it."""
     plain, name = overlay_of(WORDS), names[variable]
-    one = asked(plain).part(1, 2)
-    (p,) = Influences(inferred(plain), one, name).p
+    answers = asked(plain).part(1, 2)
+    (p,) = Influences(inferred(plain), answers, name).p
     limit = f"{{{'fault' if variable == 'wear' else variable}: {1 - p + beside:.9f}}}"
     near = overlay_of(f"{WORDS}\npolicy: {{limits: {limit}, source: judgement, note: beside}}")
     inference = inferred(near)
-    before = accepted(inference, one, name)[0]
+    before = accepted(inference, answers, name)[0]
     assert before == (beside > 0)
     # Nearly linear: what turns it is a small part of the number.
     small = [
         (influence.number, influence.flip[0] - influence.number.value)
-        for influence in Influences(inference, one, name).each()
+        for influence in Influences(inference, answers, name).each()
         if abs(influence.flip[0] / influence.number.value - 1) < 0.005
     ]
     assert len(small) > 4
     for number, far in small[turn(names, 12)]:
         for share in (0.8, 1.2):
             then = inferred(written(near, number, number.value + share * far))
-            assert (accepted(then, one, name)[0] == before) == (share < 1), number.path
+            assert (accepted(then, answers, name)[0] == before) == (share < 1), number.path
 
 
 @pytest.mark.parametrize("seed", [1, 5])
@@ -122,14 +122,14 @@ def test_of_one_item_they_are_the_slopes_by_derivatives(overlay_of, seed):
     p = inference.marginals(evidence)[base.root][0]
     best = p.argmax()
     against_all = np.where(np.arange(len(p)) == best, 1.0, -p / (1 - p[best]))
-    found = slopes(inference.network, evidence, against_all[None])
+    gradient = slopes(inference.network, evidence, against_all[None])
     checked = 0
     for influence in Influences(inference, answers).each():
         number = influence.number
         if number.path.split(".")[0] in NETWORK:
             step = 1e-5 * max(abs(number.value), 0.1)
-            told = declared_shift(base, written(base, number, number.value + step), "in-service") / step
-            slope = p[best] * (1 - p[best]) * (found.declared[0] @ told)
+            shift = declared_shift(base, written(base, number, number.value + step), "in-service") / step
+            slope = p[best] * (1 - p[best]) * (gradient.declared[0] @ shift)
             assert influence.slope[0] == pytest.approx(slope, rel=1e-2, abs=1e-5), number.path
             checked += 1
     assert checked > 25
@@ -145,7 +145,7 @@ def test_parts_of_a_distribution_are_flagged_and_still_add_up_to_1(overlay_of, n
         assert influence.shared == bool(whole), number.path
         if whole:
             then = influences.perturbation.renormalised({number.path: value})
-            assert set(then) == {one.path for one in whole}
+            assert set(then) == {part.path for part in whole}
             assert then[number.path] == value
             assert sum(then.values()) == pytest.approx(1, abs=1e-9)
             assert influences.perturbation.perturbed_base(then) is not None
@@ -158,29 +158,29 @@ MANY = {"wear": Ranked((1, 2)), "hot": 0}
 
 
 @pytest.mark.parametrize(
-    ("question", "said"),
+    ("question", "draw_by_role"),
     [("check", {"hot": 1}), ("walk", {"load": 1, "wear": 0}), ("walk", {"hot": 1}), ("walk", MANY)],
 )
-def test_numbers_that_are_not_asked_have_no_say(base_of, names, question, said):
+def test_numbers_that_are_not_asked_have_no_say(base_of, names, question, draw_by_role):
     """All of them are changed at once, and nothing comes of it."""
     base = base_of("machine")
-    draw = {names[name]: value for name, value in said.items()}
+    draw = {names[name]: value for name, value in draw_by_role.items()}
     answers = answers_of(base, [[Reading("fitter", question, "face", (draw,))]])
     inference = inferred(base)
-    told = {number.path for number in Influences(inference, answers).numbers()}
+    relevant_paths = {number.path for number in Influences(inference, answers).numbers()}
     values = {
-        path: one.value * 0.99
-        for path, one in base.numbers.items()
-        if path not in told and not parts(base, one) and path.startswith("observers.")
+        path: number.value * 0.99
+        for path, number in base.numbers.items()
+        if path not in relevant_paths and not parts(base, number) and path.startswith("observers.")
     }
     assert any(path.startswith("observers.fitter.") for path in values)
     assert any(path.startswith("observers.logbook.") for path in values)
     other = inferred(declared_of(base).with_numbers(values))
-    before, after = (one.posterior(answers).marginals for one in (inference, other))
+    before, after = (side.posterior(answers).marginals for side in (inference, other))
     for name in before:
         np.testing.assert_allclose(before[name], after[name], atol=1e-12)
-    assert {path.split(".")[2] for path in told if path.startswith("priors.")} == {"in-service"}
-    assert not [path for path in told if path.startswith(("policy.", "questions."))]
+    assert {path.split(".")[2] for path in relevant_paths if path.startswith("priors.")} == {"in-service"}
+    assert not [path for path in relevant_paths if path.startswith(("policy.", "questions."))]
 
 
 def by_all(base, names, *observers):
@@ -204,8 +204,12 @@ def test_of_several_observers_all_that_looks_are_derived_from_has_a_say(base_of,
     assert expected <= paths
     assert not [path for path in paths if path.startswith("observers.visitor.binary.cells.")]
     influences = Influences(inferred(base), answers, wear)
-    found = {one.number.path: one for one in influences.each() if one and one.number.path in expected}
-    for path, influence in found.items():
+    influence_by_path = {
+        influence.number.path: influence
+        for influence in influences.each()
+        if influence and influence.number.path in expected
+    }
+    for path, influence in influence_by_path.items():
         step = 1e-3 * max(abs(influence.number.value), 0.1)
         sides = [
             inferred(declared_of(base).with_numbers({path: influence.number.value + sign * step}))
@@ -215,15 +219,15 @@ def test_of_several_observers_all_that_looks_are_derived_from_has_a_say(base_of,
         slope = (right[0] - right[1]) / (2 * step)
         assert influence.slope == pytest.approx(slope, rel=0.03, abs=1e-6), path
         assert slope[0] != 0, path
-    assert found.keys() == expected
-    others = {
-        path: one.value * 0.99
-        for path, one in base.numbers.items()
-        if path not in paths and not parts(base, one) and path.startswith(("observers.", "dependence."))
+    assert influence_by_path.keys() == expected
+    irrelevant = {
+        path: number.value * 0.99
+        for path, number in base.numbers.items()
+        if path not in paths and not parts(base, number) and path.startswith(("observers.", "dependence."))
     }
-    assert any(path.startswith("observers.visitor.") for path in others)
-    other = inferred(declared_of(base).with_numbers(others))
-    before, after = (one.posterior(answers).marginals for one in (inferred(base), other))
+    assert any(path.startswith("observers.visitor.") for path in irrelevant)
+    other = inferred(declared_of(base).with_numbers(irrelevant))
+    before, after = (side.posterior(answers).marginals for side in (inferred(base), other))
     for name in before:
         np.testing.assert_allclose(before[name], after[name], atol=1e-12)
 
@@ -237,7 +241,9 @@ def test_looks_that_add_up_to_1_are_no_distributions(overlay_of, names):
     text = "dependence: {ambiguous: {right: 0.3, seen: 0.7}, source: judgement, note: They add up to 1.}"
     base = overlay_of(text, "crew")
     influences = Influences(inferred(base), by_all(base, names, "fitter", "logbook")[0], names["wear"])
-    shared = {one.number.path: one.shared for one in influences.each() if one is not None}
+    shared = {
+        influence.number.path: influence.shared for influence in influences.each() if influence is not None
+    }
     assert not any(shared[f"dependence.ambiguous.{key}"] for key in ("right", "seen"))
 
 
@@ -245,7 +251,9 @@ def test_words_and_lists_that_add_up_to_1_are_no_distributions(base_of):
     """The machine's words are .8 and .2; each moves alone."""
     base = base_of("machine")
     influences = Influences(inferred(base), asked(base))
-    flagged = {one.number.path: one.shared for one in influences.each() if one is not None}
+    flagged = {
+        influence.number.path: influence.shared for influence in influences.each() if influence is not None
+    }
     words = [path for path in flagged if path.startswith("words.")]
     assert sum(base.numbers[path].value for path in words) == pytest.approx(1)
     assert not any(flagged[path] for path in words)
@@ -255,23 +263,23 @@ def test_an_item_that_nobody_read_has_no_flips(overlay_of, names):
     base = overlay_of(f"policy: {{limits: {{fault: {0.999}}}, source: judgement, note: nearly all}}")
     nothing = answers_of(base, [[]])
     influences = Influences(inferred(base), nothing)
-    found = [one for one in influences.each() if one is not None]
-    assert any(np.abs(one.slope).max() > 0 for one in found)
-    assert all(np.isnan(one.flip).all() for one in found)
+    relevant = [influence for influence in influences.each() if influence is not None]
+    assert any(np.abs(influence.slope).max() > 0 for influence in relevant)
+    assert all(np.isnan(influence.flip).all() for influence in relevant)
 
 
 @pytest.mark.parametrize("variable", ["wear", "load"])
 def test_turning_values_are_where_the_acceptance_changes(overlay_of, names, variable):
     """However far off and bent: on this side of the value the item is decided as now, beyond it otherwise."""
     plain, name = overlay_of(WORDS), names[variable]
-    one = asked(plain).part(1, 2)
-    (p,) = Influences(inferred(plain), one, name).p
+    answers = asked(plain).part(1, 2)
+    (p,) = Influences(inferred(plain), answers, name).p
     limit = f"{{{'fault' if variable == 'wear' else variable}: {1 - p + 0.02:.9f}}}"
     base = overlay_of(f"{WORDS}\npolicy: {{limits: {limit}, source: judgement, note: beside}}")
     inference = inferred(base)
-    influences = Influences(inference, one, name)
-    before = accepted(inference, one, name)[0]
-    found = 0
+    influences = Influences(inference, answers, name)
+    before = accepted(inference, answers, name)[0]
+    thresholds_checked = 0
     for influence in list(influences.each())[turn(names, 16)]:
         number = influence.number
         value = influences.decision_threshold(influence)
@@ -281,6 +289,6 @@ def test_turning_values_are_where_the_acceptance_changes(overlay_of, names, vari
             there = number.value + share * (value - number.value)
             if number.low <= there <= number.high:
                 then = inferred(written(base, number, there))
-                assert (accepted(then, one, name)[0] == before) == (share < 1), number.path
-                found += 1
-    assert found > 1
+                assert (accepted(then, answers, name)[0] == before) == (share < 1), number.path
+                thresholds_checked += 1
+    assert thresholds_checked > 1

@@ -20,10 +20,10 @@ def bits_of(truth, root, label):
     return np.log2(p[label] / np.delete(p, label).sum())
 
 
-def found_of(base, readings):
+def weigh_item(base, readings):
     network = compile_network(base)
-    one = answers_of(base, [readings])
-    return World(network, base.reference), weigh_parts(Inference(network), one), one
+    answers = answers_of(base, [readings])
+    return World(network, base.reference), weigh_parts(Inference(network), answers), answers
 
 
 def hidden(reading, name, *, only):
@@ -38,18 +38,23 @@ def test_what_is_named_strongest_changes_the_posterior_most(seed, halo):
     base = random_base(replace(SHAPE, seed=seed, halo=halo))
     readings = max(random_items(base, seed, items=4, readings=4, draws=2), key=len)
     assume(len(readings) > 1)
-    world, found, _ = found_of(base, readings)
+    world, weights, _ = weigh_item(base, readings)
     states = base.variables[base.root].states
-    label = states.index(found.label)
+    label = states.index(weights.label)
     now = bits_of(world.item(readings), base.root, label)
-    assert found.bits == pytest.approx(now, abs=1e-8)
+    assert weights.bits == pytest.approx(now, abs=1e-8)
     change = {}
-    for one in readings:
-        without = [other for other in readings if other is not one]
-        change[one.observer, one.question, one.view] = now - bits_of(world.item(without), base.root, label)
-    told = {(one.observer, one.question, one.view): one.weight.bits for one in found.readings}
-    assert told == pytest.approx(change, abs=1e-8)
-    named = max(told, key=lambda key: abs(told[key]))
+    for reading in readings:
+        without = [other for other in readings if other is not reading]
+        change[reading.observer, reading.question, reading.view] = now - bits_of(
+            world.item(without), base.root, label
+        )
+    bits_by_reading = {
+        (reading.observer, reading.question, reading.view): reading.weight.bits
+        for reading in weights.readings
+    }
+    assert bits_by_reading == pytest.approx(change, abs=1e-8)
+    named = max(bits_by_reading, key=lambda key: abs(bits_by_reading[key]))
     assert abs(change[named]) == pytest.approx(max(map(abs, change.values())), abs=1e-8)
 
 
@@ -57,58 +62,62 @@ def test_what_is_named_strongest_changes_the_posterior_most(seed, halo):
 def test_variables_alone_and_conflicts(seed):
     base = random_base(replace(SHAPE, seed=seed, bins=()))
     (readings,) = random_items(base, seed, items=1, readings=3, draws=2)
-    world, found, _ = found_of(base, readings)
-    label = base.variables[base.root].states.index(found.label)
+    world, weights, _ = weigh_item(base, readings)
+    label = base.variables[base.root].states.index(weights.label)
     nothing, every = world.item([]), world.item(readings)
-    assert found.prior_bits == pytest.approx(bits_of(nothing, base.root, label))
-    assert list(found.p.values()) == pytest.approx(list(every.marginals[base.root]))
-    told = {(one.observer, one.question, one.view): one.weight for one in found.readings}
-    for one in readings:
-        alone = world.item([one])
-        rest = world.item([other for other in readings if other is not one])
-        weight = told[one.observer, one.question, one.view]
+    assert weights.prior_bits == pytest.approx(bits_of(nothing, base.root, label))
+    assert list(weights.p.values()) == pytest.approx(list(every.marginals[base.root]))
+    weight_by_reading = {
+        (reading.observer, reading.question, reading.view): reading.weight for reading in weights.readings
+    }
+    for reading in readings:
+        alone = world.item([reading])
+        without_reading = world.item([other for other in readings if other is not reading])
+        weight = weight_by_reading[reading.observer, reading.question, reading.view]
         gained = bits_of(alone, base.root, label) - bits_of(nothing, base.root, label)
         assert weight.alone == pytest.approx(gained, abs=1e-8)
-        logs = alone.log_evidence + rest.log_evidence - every.log_evidence
+        logs = alone.log_evidence + without_reading.log_evidence - every.log_evidence
         assert weight.conflict == pytest.approx(logs / np.log(2), abs=1e-8)
-    for one in found.variables:
-        left = world.item([hidden(reading, one.variable, only=False) for reading in readings])
-        only = world.item([hidden(reading, one.variable, only=True) for reading in readings])
-        bits = [bits_of(truth, base.root, label) for truth in (every, left, only, nothing)]
-        assert one.weight.bits == pytest.approx(bits[0] - bits[1], abs=1e-8)
-        assert one.weight.alone == pytest.approx(bits[2] - bits[3], abs=1e-8)
-    order = [(one.observer, one.question, one.view) for one in found.readings]
-    by_key = {(one.observer, one.question, one.view): one for one in readings}
-    for pair in found.pairs:
-        one, other = by_key[order[pair.first]], by_key[order[pair.second]]
-        apart = world.item([one]).log_evidence + world.item([other]).log_evidence
-        bits = (apart - world.item([one, other]).log_evidence) / np.log(2)
+    for variable in weights.variables:
+        without_variable = world.item(
+            [hidden(reading, variable.variable, only=False) for reading in readings]
+        )
+        only = world.item([hidden(reading, variable.variable, only=True) for reading in readings])
+        bits = [bits_of(truth, base.root, label) for truth in (every, without_variable, only, nothing)]
+        assert variable.weight.bits == pytest.approx(bits[0] - bits[1], abs=1e-8)
+        assert variable.weight.alone == pytest.approx(bits[2] - bits[3], abs=1e-8)
+    order = [(reading.observer, reading.question, reading.view) for reading in weights.readings]
+    by_key = {(reading.observer, reading.question, reading.view): reading for reading in readings}
+    for pair in weights.pairs:
+        first_reading, second_reading = by_key[order[pair.first]], by_key[order[pair.second]]
+        apart = world.item([first_reading]).log_evidence + world.item([second_reading]).log_evidence
+        bits = (apart - world.item([first_reading, second_reading]).log_evidence) / np.log(2)
         assert pair.bits == pytest.approx(bits, abs=1e-8)
 
 
 def test_what_was_said_and_what_the_knowledge_expects():
     base = random_base(replace(SHAPE, seed=1))
     (readings,) = random_items(base, 1, items=1, readings=3, draws=3)
-    _, found, one = found_of(base, readings)
-    for reading in found.readings:
-        (mine,) = (
+    _, weights, item_answers = weigh_item(base, readings)
+    for reading in weights.readings:
+        (input_reading,) = (
             r
             for r in readings
             if (r.observer, r.question, r.view) == (reading.observer, reading.question, reading.view)
         )
         for name, answers in reading.counts.items():
-            assert sum(answers.values()) == sum(name in draw for draw in mine.draws)
-    for variable in found.variables:
+            assert sum(answers.values()) == sum(name in draw for draw in input_reading.draws)
+    for variable in weights.variables:
         if variable.variable in base.cells:
             places = [base.variables[base.root].states.index(state) for state in variable.given]
             declared = [base.cells[variable.variable][place].p for place in places]
             assert list(variable.given.values()) == pytest.approx(declared, abs=1e-8)
-    assert len(one.reading_item) == len(found.readings)
+    assert len(item_answers.reading_item) == len(weights.readings)
 
 
 def test_an_item_without_a_readable_answer_has_no_weights():
     base = random_base(replace(SHAPE, seed=3))
-    _, found, _ = found_of(base, [])
-    assert (found.readings, found.variables, found.pairs) == ((), (), ())
-    assert found.bits == pytest.approx(found.prior_bits)
-    assert found.p == pytest.approx(found.prior)
+    _, weights, _ = weigh_item(base, [])
+    assert (weights.readings, weights.variables, weights.pairs) == ((), (), ())
+    assert weights.bits == pytest.approx(weights.prior_bits)
+    assert weights.p == pytest.approx(weights.prior)

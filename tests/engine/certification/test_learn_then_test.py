@@ -42,7 +42,7 @@ SIZE = Variable("size", "interval", ("0.5", "1.5"), "size", edges=(0, 1, 2))
 
 
 def base_of(*variables):
-    names = {one.name: one for one in variables}
+    names = {variable.name: variable for variable in variables}
     policy = Policy(tolerance={"size": 0.25})
     empty = ({}, {"all": tuple(names)}, variables[0].name, "here", {}, {}, (), (), (), (), {}, {})
     return Knowledge("made", "", {}, names, *empty, policy, "", dict.fromkeys(PARTS, "0"))
@@ -63,10 +63,12 @@ def certified(base, levels, gold, fits, **given):
 # The test.
 
 
-@pytest.mark.parametrize(("alpha", "one", "twenty"), [(0.1, 22, 51), (0.05, 45, 104), (0.02, 114, 263)])
-def test_the_fewest_items_without_an_error(alpha, one, twenty):
-    assert [fewest(alpha, 0.1 / things) for things in (1, 20)] == [one, twenty]
-    for n, share in ((one, 0.1), (twenty, 0.1 / 20)):
+@pytest.mark.parametrize(
+    ("alpha", "items_for_one", "items_for_twenty"), [(0.1, 22, 51), (0.05, 45, 104), (0.02, 114, 263)]
+)
+def test_the_fewest_items_without_an_error(alpha, items_for_one, items_for_twenty):
+    assert [fewest(alpha, 0.1 / things) for things in (1, 20)] == [items_for_one, items_for_twenty]
+    for n, share in ((items_for_one, 0.1), (items_for_twenty, 0.1 / 20)):
         assert passes(n, 0, alpha, share)
         assert not passes(n - 1, 0, alpha, share)
         assert not passes(n, 1, alpha, share)
@@ -132,9 +134,11 @@ def one_value(fit, test, **given):
     """Certify one interval: items of value 0 whose gold is 0 (right) or 1 (wrong: off by more than .25)."""
     risks, wrong = (f + t for f, t in zip(blocks(*fit), blocks(*test), strict=True))
     fits = [True] * sum(r + w for _, r, w in fit) + [False] * sum(r + w for _, r, w in test)
-    found = certified(base_of(SIZE), {"size": level([0] * len(risks), risks)}, {"size": wrong}, fits, **given)
-    (one,) = found.certificates
-    return one
+    guarantee = certified(
+        base_of(SIZE), {"size": level([0] * len(risks), risks)}, {"size": wrong}, fits, **given
+    )
+    (certificate,) = guarantee.certificates
+    return certificate
 
 
 def test_a_sequence_by_hand():
@@ -142,12 +146,12 @@ def test_a_sequence_by_hand():
     # 4 right: 1/16; 8 right: 1/256; 5 wrong of 13: 2380/8192 = .29 > .25, so the second is the last.
     fit = [(0.2, 4, 0), (0.4, 0, 4), (0.6, 0, 4)]
     test = [(0.2, 4, 0), (0.4, 4, 0), (0.6, 0, 5)]
-    one = one_value(fit, test, alpha=0.5, delta=0.25)
-    assert one.threshold == pytest.approx(0.4, abs=2e-9)
-    assert (one.n, one.errors, one.predicted, one.share) == (8, 0, 13, 0.25)
-    assert one.bound == pytest.approx(1 - 0.25 ** (1 / 8))
-    assert (one.coverage, one.mu) == (pytest.approx(8 / 13), pytest.approx(5 / 13))
-    assert (one.missing, one.gold) == (None, None)
+    certificate = one_value(fit, test, alpha=0.5, delta=0.25)
+    assert certificate.threshold == pytest.approx(0.4, abs=2e-9)
+    assert (certificate.n, certificate.errors, certificate.predicted, certificate.share) == (8, 0, 13, 0.25)
+    assert certificate.bound == pytest.approx(1 - 0.25 ** (1 / 8))
+    assert (certificate.coverage, certificate.mu) == (pytest.approx(8 / 13), pytest.approx(5 / 13))
+    assert (certificate.missing, certificate.gold) == (None, None)
     # With 4 wrong of 12 the third passes as well: 794/4096 = .194.
     assert one_value(fit, [*test[:2], (0.6, 0, 4)], alpha=0.5, delta=0.25).threshold > 0.6
     # What is beyond a failure is not looked at, however good it is: 4 wrong of 8, then 100 right.
@@ -156,19 +160,19 @@ def test_a_sequence_by_hand():
 
 
 def test_what_is_accepted_is_what_was_counted():
-    one = one_value([(0.2, 30, 0), (0.3, 0, 9)], [(0.2, 40, 0), (0.2000001, 5, 0), (0.3, 0, 30)])
+    certificate = one_value([(0.2, 30, 0), (0.3, 0, 9)], [(0.2, 40, 0), (0.2000001, 5, 0), (0.3, 0, 30)])
     # The threshold lies just above the risks of the fit and not at those of the test.
-    assert 0.2 < one.threshold < 0.2000001
-    assert one.n == 40
+    assert 0.2 < certificate.threshold < 0.2000001
+    assert certificate.n == 40
 
 
 def test_missing_gold_by_hand():
     # 10 right of the 22 that are needed, of 15 items that certify and 15 that fit: 12 more are missing, which
     # come from 36 more items: half of these certify, and two thirds of those are accepted.
-    one = one_value([(0.2, 10, 0), (0.9, 0, 5)], [(0.2, 10, 0), (0.9, 0, 5)])
-    assert one.threshold is None
-    assert (one.n, one.errors, one.share, one.bound) == (10, 0, 0, 1)
-    assert (one.missing, one.gold) == (12, 36)
+    certificate = one_value([(0.2, 10, 0), (0.9, 0, 5)], [(0.2, 10, 0), (0.9, 0, 5)])
+    assert certificate.threshold is None
+    assert (certificate.n, certificate.errors, certificate.share, certificate.bound) == (10, 0, 0, 1)
+    assert (certificate.missing, certificate.gold) == (12, 36)
     # Where more than alpha are wrong, no number of further items would do at this threshold.
     wrong = one_value([(0.2, 10, 0), (0.9, 0, 5)], [(0.2, 5, 5)])
     assert (wrong.errors, wrong.gold) == (5, None)
@@ -178,12 +182,14 @@ def test_missing_gold_by_hand():
 
 def test_a_value_that_is_never_met_has_nothing():
     base = base_of(SIGN)
-    found = certified(base, {"sign": level([0] * 60, [0.01] * 60)}, {"sign": [0] * 60}, [True, False] * 30)
-    no, yes = found.certificates
+    guarantee = certified(
+        base, {"sign": level([0] * 60, [0.01] * 60)}, {"sign": [0] * 60}, [True, False] * 30
+    )
+    no, yes = guarantee.certificates
     assert (no.value, no.n, no.share) == ("false", 30, 0.1)
     assert (yes.value, yes.threshold, yes.n, yes.missing, yes.gold) == ("true", None, 0, None, None)
-    assert listed(found.certificates) == "sign false, true"
-    assert (listed(found.certified), listed(found.failed)) == ("sign false", "sign true")
+    assert listed(guarantee.certificates) == "sign false, true"
+    assert (listed(guarantee.certified), listed(guarantee.failed)) == ("sign false", "sign true")
 
 
 def test_wrong_is_another_state_and_a_number_out_of_tolerance():
@@ -193,8 +199,8 @@ def test_wrong_is_another_state_and_a_number_out_of_tolerance():
     gold = {"colour": [0.0] * count, "size": [1.25, 1.26, 0.75, 0.7] * 10}
     fits = [False] * 20 + [True] * 20
     red, green, size = certified(base, levels, gold, fits).certificates
-    assert [one.mu for one in (red, green, size)] == [0, 1, 0.5]
-    assert [one.predicted for one in (red, green, size)] == [10, 10, 20]
+    assert [certificate.mu for certificate in (red, green, size)] == [0, 1, 0.5]
+    assert [certificate.predicted for certificate in (red, green, size)] == [10, 10, 20]
 
 
 def test_items_without_gold_or_not_acceptable():
@@ -203,8 +209,8 @@ def test_items_without_gold_or_not_acceptable():
     fits, gold = [True, False] * 60, np.zeros(count)
     gold[:20] = np.nan
     allowed = np.arange(count) < 90
-    (one,) = certified(base, levels, {"size": gold}, fits, allowed=allowed).certificates
-    assert (one.predicted, one.n, one.coverage) == (50, 35, 0.7)
+    (certificate,) = certified(base, levels, {"size": gold}, fits, allowed=allowed).certificates
+    assert (certificate.predicted, certificate.n, certificate.coverage) == (50, 35, 0.7)
     (none,) = certified(base, levels, {}, fits).certificates
     assert (none.predicted, none.threshold) == (0, None)
 
@@ -230,15 +236,15 @@ def worlds(draw):
 
 def counted(levels, gold, certificate, chosen, threshold):
     """Count accepted and wrong ones item by item."""
-    found = [0, 0]
+    counts = [0, 0]
     variable = COLOUR if certificate.variable == "colour" else SIZE
-    one, truth = levels[variable.name], gold[variable.name]
+    decision, truth = levels[variable.name], gold[variable.name]
     for i in np.flatnonzero(chosen):
-        mine = variable is SIZE or COLOUR.states[int(one.value[i])] == certificate.value
-        if mine and not np.isnan(truth[i]) and one.risk[i] <= threshold:
-            found[0] += 1
-            found[1] += abs(truth[i] - one.value[i]) > (0.25 if variable is SIZE else 0.5)
-    return tuple(found)
+        is_predicted = variable is SIZE or COLOUR.states[int(decision.value[i])] == certificate.value
+        if is_predicted and not np.isnan(truth[i]) and decision.risk[i] <= threshold:
+            counts[0] += 1
+            counts[1] += abs(truth[i] - decision.value[i]) > (0.25 if variable is SIZE else 0.5)
+    return tuple(counts)
 
 
 @settings(deadline=None, max_examples=60)
@@ -246,24 +252,31 @@ def counted(levels, gold, certificate, chosen, threshold):
 def test_laws_of_certificates(world, alpha, delta):
     levels, gold, fits, rng = world
     base = base_of(COLOUR, SIZE)
-    found = certified(base, levels, gold, fits, alpha=alpha, delta=delta)
-    assert [one.variable for one in found.certificates] == ["colour", "colour", "size"]
-    assert sum(one.share for one in found.certificates) <= delta
-    for one in found.certified:
-        assert (one.n, one.errors) == counted(levels, gold, one, ~fits, one.threshold)
-        assert binomtest(one.errors, one.n, alpha, alternative="less").pvalue <= one.share
-        assert one.bound <= alpha
-        assert one.n >= fewest(alpha, one.share)
+    guarantee = certified(base, levels, gold, fits, alpha=alpha, delta=delta)
+    assert [certificate.variable for certificate in guarantee.certificates] == ["colour", "colour", "size"]
+    assert sum(certificate.share for certificate in guarantee.certificates) <= delta
+    for certificate in guarantee.certified:
+        assert (certificate.n, certificate.errors) == counted(
+            levels, gold, certificate, ~fits, certificate.threshold
+        )
+        assert (
+            binomtest(certificate.errors, certificate.n, alpha, alternative="less").pvalue
+            <= certificate.share
+        )
+        assert certificate.bound <= alpha
+        assert certificate.n >= fewest(alpha, certificate.share)
         # It was laid out where only the part that fits could be seen.
-        assert np.abs(levels[one.variable].risk[fits] - one.threshold).min() < 2e-9
-    for one in found.failed:
-        assert one.coverage == 0
-        assert one.missing is None or passes(one.n + one.missing, one.errors, alpha, one.share or delta)
+        assert np.abs(levels[certificate.variable].risk[fits] - certificate.threshold).min() < 2e-9
+    for certificate in guarantee.failed:
+        assert certificate.coverage == 0
+        assert certificate.missing is None or passes(
+            certificate.n + certificate.missing, certificate.errors, alpha, certificate.share or delta
+        )
     # The order of the items says nothing.
     order = rng.permutation(len(fits))
-    moved = {name: level(one.value[order], one.risk[order]) for name, one in levels.items()}
+    moved = {name: level(decision.value[order], decision.risk[order]) for name, decision in levels.items()}
     mixed = {name: column[order] for name, column in gold.items()}
-    assert certified(base, moved, mixed, fits[order], alpha=alpha, delta=delta) == found
+    assert certified(base, moved, mixed, fits[order], alpha=alpha, delta=delta) == guarantee
 
 
 @settings(deadline=None, max_examples=30)
@@ -272,8 +285,10 @@ def test_what_certifies_has_no_say_in_what_is_tried(world):
     levels, gold, fits, rng = world
     other = {name: np.where(fits, column, rng.random(len(fits))) for name, column in gold.items()}
     base = base_of(COLOUR, SIZE)
-    one, two = (certified(base, levels, truth, fits, alpha=0.4, delta=0.6) for truth in (gold, other))
-    assert [c.share for c in one.certificates] == [c.share for c in two.certificates]
+    guarantee, other_guarantee = (
+        certified(base, levels, truth, fits, alpha=0.4, delta=0.6) for truth in (gold, other)
+    )
+    assert [c.share for c in guarantee.certificates] == [c.share for c in other_guarantee.certificates]
 
 
 def test_certified_thresholds_take_the_place_of_limits():
@@ -286,9 +301,9 @@ def test_certified_thresholds_take_the_place_of_limits():
         "colour": level([0, 0, 1, 0], [0.3, 0.31, 0.0, 0.1]),
         "size": level([9, 9, 9, 9], [0.1, 0.2, 0.3, 0]),
     }
-    found = decide_certified(base, guarantee, new, np.array([True, True, True, False]))
-    assert found["colour"].accepted.tolist() == [True, False, False, False]
-    assert found["size"].accepted.tolist() == [True, True, False, False]
+    decided = decide_certified(base, guarantee, new, np.array([True, True, True, False]))
+    assert decided["colour"].accepted.tolist() == [True, False, False, False]
+    assert decided["size"].accepted.tolist() == [True, True, False, False]
 
 
 # Subjects.
@@ -311,10 +326,15 @@ def test_a_subject_counts_once():
     groups = np.repeat(np.arange(60), 5)
     base, levels = base_of(SIZE), {"size": level([0] * 300, [0.01] * 300)}
     gold, fits = {"size": [0] * 300}, groups < 30
-    found = certified(base, levels, gold, fits, groups=groups, rng=np.random.default_rng(0))
-    (one,) = found.certificates
-    assert (found.unit, one.n, one.predicted, one.coverage) == ("subject", 30, 150, 1)
-    assert "of 30 subjects" in " ".join(found.assumptions)
+    guarantee = certified(base, levels, gold, fits, groups=groups, rng=np.random.default_rng(0))
+    (certificate,) = guarantee.certificates
+    assert (guarantee.unit, certificate.n, certificate.predicted, certificate.coverage) == (
+        "subject",
+        30,
+        150,
+        1,
+    )
+    assert "of 30 subjects" in " ".join(guarantee.assumptions)
     with pytest.raises(ValueError, match="rng"):
         certified(base, levels, gold, fits, groups=groups)
     with pytest.raises(ValueError, match="both parts"):
@@ -330,12 +350,12 @@ def test_any_item_of_a_subject_may_be_the_one_and_only_accepted_ones_are():
     for seed in range(40):
         rng = np.random.default_rng(seed)
         levels = {"size": level(np.zeros(500), risk)}
-        found = certified(
+        guarantee = certified(
             base_of(SIZE), levels, {"size": wrong}, groups < 100, groups=groups, rng=rng, alpha=0.6
         )
-        (one,) = found.certificates
-        assert one.n == 100
-        errors.append(one.errors)
+        (certificate,) = guarantee.certificates
+        assert certificate.n == 100
+        errors.append(certificate.errors)
     assert np.mean(errors) == pytest.approx(100 / 3, abs=4 * np.sqrt(100 * 2 / 9 / 40))
     assert np.std(errors) == pytest.approx(np.sqrt(100 * 2 / 9), rel=0.35)
 
@@ -367,23 +387,29 @@ def test_what_is_written_is_read_again(tmp_path):
     assert guarantee.failed
     again = read(written(tmp_path, guarantee))
     assert (again.digest, again.digests) == (base.digest, base.digests)
-    found = again.guarantee
-    assert found.refusals(again.digests, "here") == ()
+    read_guarantee = again.guarantee
+    assert read_guarantee.refusals(again.digests, "here") == ()
     exact = {"threshold", "n", "errors", "share", "predicted", "missing", "gold", "variable", "value"}
-    for one, other in zip(guarantee.certificates, found.certificates, strict=True):
-        assert {key: getattr(one, key) for key in exact} == {key: getattr(other, key) for key in exact}
-        assert one.bound <= other.bound <= one.bound + 1e-6
-        assert abs(one.mu - other.mu) <= 1e-4
-    assert replace(found, certificates=()) == replace(guarantee, certificates=())
+    for certificate, other in zip(guarantee.certificates, read_guarantee.certificates, strict=True):
+        assert {key: getattr(certificate, key) for key in exact} == {
+            key: getattr(other, key) for key in exact
+        }
+        assert certificate.bound <= other.bound <= certificate.bound + 1e-6
+        assert abs(certificate.mu - other.mu) <= 1e-4
+    assert replace(read_guarantee, certificates=()) == replace(guarantee, certificates=())
     assert again.numbers == base.numbers
 
 
 @given(st.floats(1e-9, 1))
 def test_a_threshold_is_never_written_looser(threshold):
     base = base_of(SIZE)
-    found = certified(base, {"size": level([0] * 60, [0.01] * 60)}, {"size": [0] * 60}, [True, False] * 30)
-    (one,) = found.certificates
-    text = certificates_yaml(replace(found, certificates=(replace(one, threshold=threshold),)), "x")
+    guarantee = certified(
+        base, {"size": level([0] * 60, [0.01] * 60)}, {"size": [0] * 60}, [True, False] * 30
+    )
+    (certificate,) = guarantee.certificates
+    text = certificates_yaml(
+        replace(guarantee, certificates=(replace(certificate, threshold=threshold),)), "x"
+    )
     shown = float(text.split("threshold: ")[1].split(",")[0])
     assert threshold - 1e-9 < shown <= threshold
 
@@ -445,9 +471,13 @@ def test_an_edited_threshold_count_or_name_is_a_fault(tmp_path):
     guarantee = machine_guarantee(read(MACHINE))
     path = written(tmp_path, guarantee)
     text = path.read_text("utf-8")
-    one = guarantee.certified[0]
+    certificate = guarantee.certified[0]
     for old, new, message in (
-        (f"n: {one.n}, errors: {one.errors}", f"n: {one.n}, errors: {one.n // 2}", "was not certified"),
+        (
+            f"n: {certificate.n}, errors: {certificate.errors}",
+            f"n: {certificate.n}, errors: {certificate.n // 2}",
+            "was not certified",
+        ),
         ("    wear:", "    waer:", "no such variable; did you mean wear?"),
         ("      sound:", "      sund:", "no such value of wear; did you mean sound?"),
     ):

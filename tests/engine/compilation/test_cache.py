@@ -16,25 +16,25 @@ from engine.compilation.cache import MOST_FILES
 BASE = random_base(Shape(states=3, binaries=3, bins=(4, 3), couplings=2, rules=2, seed=5))
 
 
-def same(one, other):
-    if isinstance(one, np.ndarray):
-        assert one.dtype == other.dtype
-        np.testing.assert_array_equal(one, other)
-    elif is_dataclass(one):
-        assert type(one) is type(other)
-        for field in fields(one):
-            same(getattr(one, field.name), getattr(other, field.name))
-    elif isinstance(one, dict):
-        assert list(one) == list(other)
-        for key, value in one.items():
-            same(value, other[key])
-    elif isinstance(one, tuple):
-        assert len(one) == len(other)
-        for a, b in zip(one, other, strict=True):
+def same(actual, expected):
+    if isinstance(actual, np.ndarray):
+        assert actual.dtype == expected.dtype
+        np.testing.assert_array_equal(actual, expected)
+    elif is_dataclass(actual):
+        assert type(actual) is type(expected)
+        for field in fields(actual):
+            same(getattr(actual, field.name), getattr(expected, field.name))
+    elif isinstance(actual, dict):
+        assert list(actual) == list(expected)
+        for key, value in actual.items():
+            same(value, expected[key])
+    elif isinstance(actual, tuple):
+        assert len(actual) == len(expected)
+        for a, b in zip(actual, expected, strict=True):
             same(a, b)
     else:
-        assert type(one) is type(other)
-        assert one == other or one != one
+        assert type(actual) is type(expected)
+        assert actual == expected or actual != actual
 
 
 @settings(max_examples=15, deadline=None, derandomize=True, database=None)
@@ -49,8 +49,8 @@ def test_what_is_read_is_what_was_compiled(tmp_path_factory, seed):
     same(fresh, again)
     assert again.knowledge is base
     answers = answers_of(base, random_items(base, seed))
-    one, two = Inference(fresh).posterior(answers), Inference(again).posterior(answers)
-    np.testing.assert_array_equal(one.log_evidence, two.log_evidence)
+    computed, cached = Inference(fresh).posterior(answers), Inference(again).posterior(answers)
+    np.testing.assert_array_equal(computed.log_evidence, cached.log_evidence)
 
 
 def test_a_kept_network_is_taken_without_a_fit(tmp_path, monkeypatch):

@@ -48,7 +48,7 @@ def probabilities(world, rule):
 
 
 def check_declared(network, population=None):
-    """The declared tables and moments hold, by enumeration."""
+    """Check by enumeration that the declared tables and moments hold."""
     base = network.knowledge
     world = World(network, population or base.reference)
     for name, row in base.cells.items():
@@ -64,19 +64,19 @@ def check_declared(network, population=None):
 
 
 def check_rules(network, world):
-    """What is said of every rule is so."""
-    for rule, found in zip(network.knowledge.rules, network.rules, strict=True):
+    """Check the probabilities, status and weight reported for every rule by enumeration."""
+    for rule, rule_fit in zip(network.knowledge.rules, network.rules, strict=True):
         p_if, p_both = probabilities(world, rule)
-        assert found.name == rule.name
-        assert found.p_if == pytest.approx(p_if, abs=1e-8)
-        assert found.reached == pytest.approx(p_both / p_if, abs=1e-6)
-        if found.status == "met":
-            assert found.reached == pytest.approx(rule.confidence, abs=1e-3)
-        if found.status == "unmet":
+        assert rule_fit.name == rule.name
+        assert rule_fit.p_if == pytest.approx(p_if, abs=1e-8)
+        assert rule_fit.reached == pytest.approx(p_both / p_if, abs=1e-6)
+        if rule_fit.status == "met":
+            assert rule_fit.reached == pytest.approx(rule.confidence, abs=1e-3)
+        if rule_fit.status == "unmet":
             # At its bound, on the side of the confidence, or it gave way to a stronger one.
-            assert found.weight == 0 or abs(found.weight) == pytest.approx(8)
-            if found.weight:
-                assert np.sign(rule.confidence - found.reached) == np.sign(found.weight)
+            assert rule_fit.weight == 0 or abs(rule_fit.weight) == pytest.approx(8)
+            if rule_fit.weight:
+                assert np.sign(rule.confidence - rule_fit.reached) == np.sign(rule_fit.weight)
             else:
                 assert rule.n < max(other.n for other in network.knowledge.rules)
 
@@ -131,15 +131,17 @@ def test_another_population_needs_no_refit(base_of):
         for name, table in network.given_root.items():
             np.testing.assert_allclose(posterior.marginals[name][0], np.array(declared.p) @ table, atol=1e-9)
     # Only P(root) differs, so that a mixture of populations has the mixture of their marginals.
-    one, two = base.populations
-    p = [0.3 * a + 0.7 * b for a, b in zip(base.populations[one].p, base.populations[two].p, strict=True)]
+    first, second = base.populations
+    p = [
+        0.3 * a + 0.7 * b for a, b in zip(base.populations[first].p, base.populations[second].p, strict=True)
+    ]
     mixed = replace(
-        base, populations={**base.populations, "mixed": replace(base.populations[one], p=tuple(p))}
+        base, populations={**base.populations, "mixed": replace(base.populations[first], p=tuple(p))}
     )
     posterior = Inference(compile_network(mixed), "mixed").posterior(_nothing(base))
-    for name, found in posterior.marginals.items():
-        expected = 0.3 * inside[one].marginals[name] + 0.7 * inside[two].marginals[name]
-        np.testing.assert_allclose(found, expected, atol=1e-9)
+    for name, mixed_marginal in posterior.marginals.items():
+        expected = 0.3 * inside[first].marginals[name] + 0.7 * inside[second].marginals[name]
+        np.testing.assert_allclose(mixed_marginal, expected, atol=1e-9)
 
 
 def _nothing(base):
@@ -161,10 +163,10 @@ def pair_rule(condition, then, confidence, n=10.0, name="pair", variables=None):
 def test_a_pairs_feasible_interval_is_the_closed_form(base_of):
     base = base_of("machine")
     p = np.array(base.populations[base.reference].p)
-    one, two = list(base.cells)[:2]
-    rules = (pair_rule(one, two, 0.999, variables=base.variables),)
+    first, second = list(base.cells)[:2]
+    rules = (pair_rule(first, second, 0.999, variables=base.variables),)
     network = compile_network(replace(base, rules=rules))
-    a, b = (np.array([cell.p for cell in base.cells[name]]) for name in (one, two))
+    a, b = (np.array([cell.p for cell in base.cells[name]]) for name in (first, second))
     low = (p * np.maximum(0, a + b - 1)).sum() / (p * a).sum()
     high = (p * np.minimum(a, b)).sum() / (p * a).sum()
     (rule,) = network.rules
@@ -190,11 +192,11 @@ def test_a_pairs_feasible_interval_is_the_closed_form(base_of):
 def test_feasible_intervals_equal_a_linear_programme_over_the_whole_joint(shape):
     network = compiled(random_base(shape))
     world = World(network, network.knowledge.reference)
-    for rule, found in zip(network.knowledge.rules, network.rules, strict=True):
-        if found.status not in ("met", "unmet"):
+    for rule, rule_fit in zip(network.knowledge.rules, network.rules, strict=True):
+        if rule_fit.status not in ("met", "unmet"):
             continue
-        low, high = feasible_interval(network, found)
-        assert low - 1e-6 <= found.reached <= high + 1e-6
+        low, high = feasible_interval(network, rule_fit)
+        assert low - 1e-6 <= rule_fit.reached <= high + 1e-6
         assert (low, high) == pytest.approx(whole_interval(world, rule), abs=1e-6)
 
 
@@ -230,13 +232,15 @@ def whole_interval(world, rule):
 @pytest.mark.parametrize("swap", [False, True])
 def test_of_two_rules_that_exclude_one_another_the_stronger_wins(base_of, swap):
     base = base_of("weather")
-    one, two = list(base.cells)[:2]
-    probe = compile_network(replace(base, rules=(pair_rule(one, two, 0.5, variables=base.variables),)))
+    first, second = list(base.cells)[:2]
+    probe = compile_network(replace(base, rules=(pair_rule(first, second, 0.5, variables=base.variables),)))
     low, high = feasible_interval(probe, probe.rules[0])
     much, little = low + 0.8 * (high - low), low + 0.2 * (high - low)
     rules = [
-        pair_rule(one, two, much, n=4 if swap else 20, name="much", variables=base.variables),
-        pair_rule(one, f"!{two}", 1 - little, n=20 if swap else 4, name="little", variables=base.variables),
+        pair_rule(first, second, much, n=4 if swap else 20, name="much", variables=base.variables),
+        pair_rule(
+            first, f"!{second}", 1 - little, n=20 if swap else 4, name="little", variables=base.variables
+        ),
     ]
     for rule in rules:
         assert compile_network(replace(base, rules=(rule,))).rules[0].status == "met"
@@ -262,12 +266,12 @@ def test_a_rule_that_the_tables_decide_is_reported_and_not_compiled(base_of):
     )
     with_rules = compile_network(replace(base, rules=(*base.rules, *rules)))
     without = compile_network(base)
-    found = with_rules.rules[-3:]
-    assert [rule.status for rule in found] == ["decided"] * 3
+    rule_fits = with_rules.rules[-3:]
+    assert [rule.status for rule in rule_fits] == ["decided"] * 3
     a = np.array([cell.p for cell in base.cells[sign]])
-    assert found[0].reached == pytest.approx(a[1], abs=1e-6)
-    assert found[1].reached == pytest.approx(p[1] * a[1] / (p @ a), abs=1e-6)
-    assert found[2].reached == pytest.approx(
+    assert rule_fits[0].reached == pytest.approx(a[1], abs=1e-6)
+    assert rule_fits[1].reached == pytest.approx(p[1] * a[1] / (p @ a), abs=1e-6)
+    assert rule_fits[2].reached == pytest.approx(
         check_declared(with_rules).table_of(gauge)[1, 4:].sum(), abs=1e-6
     )
     assert len(with_rules.factors) == len(without.factors)
@@ -280,8 +284,8 @@ def test_a_coupling_is_the_odds_ratio_given_everything_else(base_of):
     base = base_of("machine")
     (coupling,) = base.couplings
     world = World(compile_network(base), base.reference)
-    one, two = (world.names.index(name) for name in coupling.pair)
-    joint = np.moveaxis(world.joint, (one, two), (0, 1))
+    first, second = (world.names.index(name) for name in coupling.pair)
+    joint = np.moveaxis(world.joint, (first, second), (0, 1))
     odds = joint[0, 0] * joint[1, 1] / (joint[0, 1] * joint[1, 0])
     # No rule speaks of both.
     np.testing.assert_allclose(odds, coupling.odds_ratio, rtol=1e-9)
@@ -358,11 +362,11 @@ def test_of_thousands_of_rules_that_cannot_all_hold_each_is_told_apart():
     ]
     network = compile_network(replace(base, rules=tuple(rules)))
     world = check_declared(network)
-    met = {rule.name: rule.status == "met" for rule in network.rules}
+    is_met = {rule.name: rule.status == "met" for rule in network.rules}
     for rule in rules:
         p_if, p_both = probabilities(world, rule)
-        assert met[rule.name] <= (abs(p_both / p_if - rule.confidence) < 1.001e-3)
-    assert sum(met.values()) < len(rules) / 2
+        assert is_met[rule.name] <= (abs(p_both / p_if - rule.confidence) < 1.001e-3)
+    assert sum(is_met.values()) < len(rules) / 2
 
 
 @pytest.mark.slow
@@ -436,8 +440,8 @@ def test_a_rule_that_is_too_wide_by_itself_is_refused():
 
 def test_compiling_twice_gives_the_same_numbers(base_of):
     base = base_of("machine")
-    one, two = compile_network(base), compile_network(base)
-    for a, b in zip(one.factors, two.factors, strict=True):
+    first_network, second_network = compile_network(base), compile_network(base)
+    for a, b in zip(first_network.factors, second_network.factors, strict=True):
         assert a == b
         assert np.array_equal(a.log_table, b.log_table)
 

@@ -47,8 +47,8 @@ def test_the_risk_of_a_label_is_that_another_is_true():
     [(0.5, 0.7, 1, 0.3), (0.5, 0.3, 0, 0.3), (0.3, 0.3, 1, 0.7), (0.3, 0.29, 0, 0.29), (0.8, 0.7, 0, 0.7)],
 )
 def test_a_cut_decides_what_is_called_true_and_so_its_risk(cut, p, value, risk):
-    found = risk_of(SIGN, np.array([[1 - p, p]]), Policy(cuts={"sign": cut}))
-    assert (found[0][0], found[1][0]) == pytest.approx((value, risk))
+    value_and_risk = risk_of(SIGN, np.array([[1 - p, p]]), Policy(cuts={"sign": cut}))
+    assert (value_and_risk[0][0], value_and_risk[1][0]) == pytest.approx((value, risk))
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_a_cut_decides_what_is_called_true_and_so_its_risk(cut, p, value, risk):
     ],
 )
 def test_the_risk_of_a_number_is_to_be_out_of_tolerance(p, tolerance, mean, risk):
-    found = risk_of(GAUGE, np.array([p], dtype=float), Policy(tolerance={"gauge": tolerance}))
-    assert (found[0][0], found[1][0]) == pytest.approx((mean, risk), abs=1e-12)
+    mean_and_risk = risk_of(GAUGE, np.array([p], dtype=float), Policy(tolerance={"gauge": tolerance}))
+    assert (mean_and_risk[0][0], mean_and_risk[1][0]) == pytest.approx((mean, risk), abs=1e-12)
 
 
 def test_the_risk_of_a_number_by_sampling():
@@ -112,11 +112,11 @@ def test_a_level_is_accepted_at_or_under_its_limit(base_of):
         p = posterior.marginals[name]
         expected = 1 - p.max(1)
         np.testing.assert_allclose(level.risk, expected, atol=1e-12)
-        origin, told = looked_at(base, answers, posterior, name)
+        origin, has_looked = looked_at(base, answers, posterior, name)
         assert np.array_equal(level.origin, origin)
         low = level.risk <= base.policy.limits[name]
-        assert np.array_equal(level.accepted, read & low & (origin == Origin.SEEN) & told)
-        assert np.array_equal(level.lacking, read & low & (origin == Origin.SEEN) & ~told)
+        assert np.array_equal(level.accepted, read & low & (origin == Origin.SEEN) & has_looked)
+        assert np.array_equal(level.lacking, read & low & (origin == Origin.SEEN) & ~has_looked)
     tight = replace(
         base.policy, limits=dict.fromkeys(base.policy.limits, float(levels[base.root].risk[first]))
     )
@@ -141,8 +141,8 @@ def decided(base, accepted, following=None, conflict=1.0, readings=1, asked=1, r
         for name in names
     }
     at_odds = ("logbook" if conflict < base.policy.conflict else "",)
-    found = decide_items(base, answers, levels, (following,), at_odds)
-    return found.item[0], found.reasons[0]
+    decisions = decide_items(base, answers, levels, (following,), at_odds)
+    return decisions.item[0], decisions.reasons[0]
 
 
 ASK = Option("o", "q", None, "face", 2, 2.0, 3.0)
@@ -186,13 +186,13 @@ def plain_base(table, repeat=0.9, strength=20.0, carry=0.5, limit=0.05, batches=
     base = random_base(
         Shape(states=len(table), binaries=1, couplings=0, rules=0, observers=1, halo=False, seed=1)
     )
-    one = LabelInstrument(
+    instrument = LabelInstrument(
         variable="root",
         answers=states,
         confusion=table,
         types=(ReadingType(repeat=repeat, strength=strength),),
     )
-    observer = replace(base.observers["o0"], labels={"root": one}, carry=carry)
+    observer = replace(base.observers["o0"], labels={"root": instrument}, carry=carry)
     p = tuple([1 / len(table)] * len(table))
     return replace(
         base,
@@ -243,9 +243,9 @@ def test_of_the_first_question_come_as_many_answers_as_gain_most_for_their_price
         }
         rate = {count: gain[count] / walk.price(count) for count in base.policy.batches}
         assert max(rate.values()) > 1
-        found = ahead.first(posterior)
-        assert (found.question, found.samples) == ("walk", max(rate, key=rate.get))
-        counts.append(found.samples)
+        option = ahead.first(posterior)
+        assert (option.question, option.samples) == ("walk", max(rate, key=rate.get))
+        counts.append(option.samples)
     assert counts[0] == 1 < counts[-1]
     # What is worth nothing is asked once.
     worthless = replace(base.policy, worth=dict.fromkeys(base.policy.worth, 0.0))
@@ -255,9 +255,9 @@ def test_of_the_first_question_come_as_many_answers_as_gain_most_for_their_price
 def test_the_policy_says_what_comes_first(base_of):
     base = base_of("machine")
     policy = replace(base.policy, first=First(question="listen", samples=3))
-    found = first_of(replace(base, policy=policy))
-    assert (found.question, found.samples) == ("listen", 3)
-    assert found.cost == pytest.approx(3 * base.questions["listen"].cost)
+    option = first_of(replace(base, policy=policy))
+    assert (option.question, option.samples) == ("listen", 3)
+    assert option.cost == pytest.approx(3 * base.questions["listen"].cost)
     listen = replace(base.questions["listen"], further=0.1)
     cheap = replace(base, policy=policy, questions={**base.questions, "listen": listen})
     assert first_of(cheap).cost == pytest.approx(listen.cost + 2 * 0.1)
@@ -270,10 +270,10 @@ def test_where_every_question_is_about_one_variable_the_best_gain_comes_first(ba
     ahead = LookAhead(inference.network, inference.observations)
     nothing = Answers.nothing()
     posterior = inference.posterior(nothing)
-    found = ahead.first(posterior)
-    assert found == ahead.options(nothing, posterior, 0)[0]
-    assert found.about is not None
-    assert found.gain > 0
+    option = ahead.first(posterior)
+    assert option == ahead.options(nothing, posterior, 0)[0]
+    assert option.about is not None
+    assert option.gain > 0
 
 
 def test_nothing_comes_first_where_nobody_or_nothing_may_be_asked(base_of):
@@ -320,11 +320,11 @@ def gain_of(base, readings, seeds=60, only=None):
     inference = Inference(network)
     answers = answers_of(base, [readings])
     posterior = inference.posterior(answers)
-    found = [
+    options = [
         LookAhead(network, inference.observations, seed).next(answers, posterior, np.array([True]))[0]
         for seed in range(seeds)
     ]
-    return float(np.mean([one.gain if one else 0.0 for one in found])), found
+    return float(np.mean([option.gain if option else 0.0 for option in options])), options
 
 
 @pytest.mark.parametrize("table", [TWO, THREE])
@@ -339,8 +339,8 @@ def test_the_gain_of_further_draws_is_their_expected_worth(table, had):
             for answers in itertools.product(range(len(table)), repeat=batch)
         ]
         exact = exact_gain(base, given, reading, every)
-        found, _ = gain_of(base, given, only="first")
-        assert found == pytest.approx(exact, abs=0.05 + 0.05 * exact)
+        gain, _ = gain_of(base, given, only="first")
+        assert gain == pytest.approx(exact, abs=0.05 + 0.05 * exact)
 
 
 def test_gains_of_a_joint_question_over_two_variables():
@@ -364,8 +364,8 @@ def test_gains_of_a_joint_question_over_two_variables():
     reading = Reading("o0", "first", "face", ())
     every = [({"root": y, "b0": z},) for y in range(2) for z in range(2)]
     exact = exact_gain(base, [], reading, every)
-    found, _ = gain_of(base, [])
-    assert found == pytest.approx(exact, abs=0.05 + 0.05 * exact)
+    gain, _ = gain_of(base, [])
+    assert gain == pytest.approx(exact, abs=0.05 + 0.05 * exact)
 
 
 def test_a_saturated_reading_is_not_worth_another_draw():
@@ -377,22 +377,22 @@ def test_a_saturated_reading_is_not_worth_another_draw():
     assert again_fifty < 0.02
     assert again_fifty < 0.1 * again_once
     assert fresh > 20 * again_fifty
-    _, found = gain_of(base, fifty, seeds=5)
-    assert {one.question for one in found} == {"second"}
+    _, options = gain_of(base, fifty, seeds=5)
+    assert {option.question for option in options} == {"second"}
 
 
 def test_gains_grow_with_the_batch_and_are_never_negative():
     gains = []
     for batch in (1, 2, 4, 8):
         base = plain_base(THREE, batches=(batch,), strength=6, repeat=0.6, limit=0.1)
-        gain, found = gain_of(base, [], only="first")
-        assert all(one is None or one.gain > 0 for one in found)
+        gain, options = gain_of(base, [], only="first")
+        assert all(option is None or option.gain > 0 for option in options)
         gains.append(gain)
     assert gains == sorted(gains)
 
 
-@pytest.mark.parametrize("left", range(6))
-def test_the_budget_is_respected(base_of, left):
+@pytest.mark.parametrize("budget_left", range(6))
+def test_the_budget_is_respected(base_of, budget_left):
     base = base_of("machine")
     cheap = replace(
         base,
@@ -402,11 +402,11 @@ def test_the_budget_is_respected(base_of, left):
     network = compile_network(cheap)
     inference = Inference(network)
     answers = answers_of(cheap, random_items(cheap, 9, items=30))
-    answers = replace(answers, asked=np.full(30, base.policy.budget - left))
+    answers = replace(answers, asked=np.full(30, base.policy.budget - budget_left))
     ahead = LookAhead(network, inference.observations)
-    found = ahead.next(answers, inference.posterior(answers), np.ones(30, dtype=bool))
-    assert all(one is None or one.samples <= left for one in found)
-    assert any(found) == (left >= 2)
+    options = ahead.next(answers, inference.posterior(answers), np.ones(30, dtype=bool))
+    assert all(option is None or option.samples <= budget_left for option in options)
+    assert any(options) == (budget_left >= 2)
 
 
 def test_nothing_is_asked_where_it_is_not_worth_its_price(base_of):
@@ -415,10 +415,10 @@ def test_nothing_is_asked_where_it_is_not_worth_its_price(base_of):
     network = compile_network(dear)
     inference = Inference(network)
     answers = answers_of(dear, random_items(dear, 4, items=20))
-    found = LookAhead(network, inference.observations).next(
+    options = LookAhead(network, inference.observations).next(
         answers, inference.posterior(answers), np.ones(20, dtype=bool)
     )
-    assert found == (None,) * 20
+    assert options == (None,) * 20
 
 
 @settings(max_examples=3, deadline=None, derandomize=True, database=None)
@@ -429,19 +429,19 @@ def test_what_was_imagined_before_changes_nothing(seed):
     network = compile_network(base)
     inference = Inference(network)
     items = random_items(base, seed, items=5)
-    many, few_items = answers_of(base, items * 30), answers_of(base, items)
+    many_answers, few_answers = answers_of(base, items * 30), answers_of(base, items)
     used = LookAhead(network, inference.observations)
-    in_bulk = used.next(many, inference.posterior(many), np.ones(150, dtype=bool))
+    in_bulk = used.next(many_answers, inference.posterior(many_answers), np.ones(150, dtype=bool))
     assert used.tables.tables
-    again = used.next(few_items, inference.posterior(few_items), np.ones(5, dtype=bool))
+    again = used.next(few_answers, inference.posterior(few_answers), np.ones(5, dtype=bool))
     new = LookAhead(network, inference.observations)
-    at_first = new.next(few_items, inference.posterior(few_items), np.ones(5, dtype=bool))
+    at_first = new.next(few_answers, inference.posterior(few_answers), np.ones(5, dtype=bool))
     for whole in (in_bulk[:5], again):
-        for one, other in zip(whole, at_first, strict=True):
-            assert (one is None) == (other is None)
-            if one is not None:
-                assert replace(one, gain=0, error=0) == replace(other, gain=0, error=0)
-                assert one.gain == pytest.approx(other.gain, rel=1e-9)
+        for option, first_option in zip(whole, at_first, strict=True):
+            assert (option is None) == (first_option is None)
+            if option is not None:
+                assert replace(option, gain=0, error=0) == replace(first_option, gain=0, error=0)
+                assert option.gain == pytest.approx(first_option.gain, rel=1e-9)
 
 
 @settings(max_examples=3, deadline=None, derandomize=True, database=None)
@@ -461,13 +461,13 @@ def test_what_is_asked_about_an_item_does_not_depend_on_its_company(seed):
     together = ahead.next(answers, inference.posterior(answers), np.ones(6, dtype=bool))
     for i, readings in enumerate(items):
         alone = answers_of(base, [readings])
-        (found,) = ahead.next(alone, inference.posterior(alone), np.array([True]))
-        other = together[i]
-        assert (found is None) == (other is None)
-        if found is not None:
-            assert (found.question, found.about, found.samples) == (
-                other.question,
-                other.about,
-                other.samples,
+        (option,) = ahead.next(alone, inference.posterior(alone), np.array([True]))
+        option_in_company = together[i]
+        assert (option is None) == (option_in_company is None)
+        if option is not None:
+            assert (option.question, option.about, option.samples) == (
+                option_in_company.question,
+                option_in_company.about,
+                option_in_company.samples,
             )
-            assert found.gain == pytest.approx(other.gain, rel=1e-9)
+            assert option.gain == pytest.approx(option_in_company.gain, rel=1e-9)

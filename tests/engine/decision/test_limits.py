@@ -20,9 +20,9 @@ LIMITS = st.integers(1, 40).map(lambda k: k / 100)
 def test_a_threshold_by_hand():
     risk = np.array([0.10, 0.01, 0.30, 0.02, 0.05])
     # In their order .01 .02 .05 .10 .30 the means are .01 .015 .027 .045 .096.
-    found = mean_threshold(risk, 0.05, 0.5)
-    assert (found.risk, found.items, found.accepted) == (0.10, 5, 4)
-    assert found.mean == pytest.approx(0.045)
+    threshold = mean_threshold(risk, 0.05, 0.5)
+    assert (threshold.risk, threshold.items, threshold.accepted) == (0.10, 5, 4)
+    assert threshold.mean == pytest.approx(0.045)
     assert mean_threshold(risk, 0.096, 0.5).accepted == 5
     # No single risk above `worst`, whatever the mean allows.
     assert mean_threshold(risk, 0.096, 0.2).accepted == 4
@@ -37,18 +37,18 @@ def test_equal_risks_are_accepted_together_or_not_at_all():
 
 @given(RISKS, LIMITS, st.integers(20, 60).map(lambda k: k / 100))
 def test_it_is_the_largest_threshold_that_keeps_the_limit(risk, limit, worst):
-    found = mean_threshold(risk, limit, worst)
-    accepted = risk <= found.risk + TIE
-    assert accepted.sum() == found.accepted
-    if found.accepted:
+    threshold = mean_threshold(risk, limit, worst)
+    accepted = risk <= threshold.risk + TIE
+    assert accepted.sum() == threshold.accepted
+    if threshold.accepted:
         assert risk[accepted].mean() <= limit + TIE
-        assert found.mean == pytest.approx(risk[accepted].mean())
+        assert threshold.mean == pytest.approx(risk[accepted].mean())
     assert (risk[accepted] <= worst + TIE).all()
     # Every larger one breaks the limit, or accepts a risk above the worst.
-    for larger in risk[risk > found.risk + TIE]:
+    for larger in risk[risk > threshold.risk + TIE]:
         assert risk[risk <= larger + TIE].mean() > limit or larger > worst
     # A cap of each at the limit keeps the mean as well, so it never accepts more.
-    assert found.risk >= min(limit, worst)
+    assert threshold.risk >= min(limit, worst)
 
 
 @given(RISKS, LIMITS)
@@ -63,12 +63,12 @@ def test_the_quantile_of_the_draws_keeps_the_limit():
     rng = np.random.default_rng(0)
     risk = rng.uniform(0, 0.3, 60)
     drawn = np.clip(risk * rng.lognormal(0, 0.5, (200, 1)), 0, 1)
-    found = mean_threshold(risk, 0.08, 0.5, drawn, 0.8)
-    means = drawn[:, risk <= found.risk].mean(1)
+    threshold = mean_threshold(risk, 0.08, 0.5, drawn, 0.8)
+    means = drawn[:, risk <= threshold.risk].mean(1)
     assert 0.75 <= (means <= 0.08).mean() <= 0.85
-    assert found.accepted < mean_threshold(risk, 0.08, 0.5).accepted
+    assert threshold.accepted < mean_threshold(risk, 0.08, 0.5).accepted
     # A surer one accepts no more.
-    assert mean_threshold(risk, 0.08, 0.5, drawn, 0.95).accepted <= found.accepted
+    assert mean_threshold(risk, 0.08, 0.5, drawn, 0.95).accepted <= threshold.accepted
     # Where not even the safest item keeps it, nothing is accepted.
     nothing = mean_threshold(risk, 0.08, 0.5, np.full((5, 60), 0.2), 0.8)
     assert (nothing.risk, nothing.accepted) == (0, 0)
@@ -83,19 +83,19 @@ def test_each_value_of_a_binary_variable_has_a_mean_of_its_own():
     value = np.repeat([0, 1], [1000, 80])
     risk = np.repeat([0.001, 0.2], [1000, 80])
     policy = Policy(limits={"sign": 0.05}, mean_limits=frozenset({"sign"}))
-    found = set_thresholds(SIGN, policy, seen_level(np.zeros(1080), value, risk))
-    assert found["false"].accepted == 1000
-    assert found["true"].accepted == 0
-    risks = {value: one.risk for value, one in found.items()}
+    thresholds = set_thresholds(SIGN, policy, seen_level(np.zeros(1080), value, risk))
+    assert thresholds["false"].accepted == 1000
+    assert thresholds["true"].accepted == 0
+    risks = {value: threshold.risk for value, threshold in thresholds.items()}
     assert thresholds_by_value(SIGN, 0.05, risks) == (0.05, 0.05)
 
 
 def test_values_of_a_categorical_variable_share_theirs_and_few_items_find_none():
     value, risk = np.tile([0, 1, 2], 30), np.tile([0.01, 0.05, 0.14], 30)
     policy = Policy(limits={"colour": 0.07}, mean_limits=frozenset({"colour"}))
-    found = set_thresholds(COLOUR, policy, seen_level(np.zeros(90), value, risk))
-    assert {value: one.accepted for value, one in found.items()} == {"any": 90}
-    assert thresholds_by_value(COLOUR, 0.07, {"any": found["any"].risk}) == (0.14,) * 3
+    thresholds = set_thresholds(COLOUR, policy, seen_level(np.zeros(90), value, risk))
+    assert {value: threshold.accepted for value, threshold in thresholds.items()} == {"any": 90}
+    assert thresholds_by_value(COLOUR, 0.07, {"any": thresholds["any"].risk}) == (0.14,) * 3
     few = seen_level(np.zeros(30), value[:30], risk[:30])
     assert set_thresholds(COLOUR, policy, few) == {}
     assert set(set_thresholds(COLOUR, policy, few, least=30)) == {"any"}
@@ -126,7 +126,7 @@ def test_items_count_as_often_as_a_draw_lets_them_be_met():
     # The means of all three: .0142 and .0439; without weights .0133 and .0367.
     assert mean_threshold(risk, 0.04, 0.5, drawn, 0.99, weight).accepted == 2
     assert mean_threshold(risk, 0.04, 0.5, drawn, 0.99).accepted == 3
-    found = mean_threshold(risk, 0.044, 0.5, drawn, 0.99, weight)
-    assert (found.accepted, found.mean) == (3, pytest.approx((0.01 + 0.02 + 1.6 * 0.08) / 3.6))
+    threshold = mean_threshold(risk, 0.044, 0.5, drawn, 0.99, weight)
+    assert (threshold.accepted, threshold.mean) == (3, pytest.approx((0.01 + 0.02 + 1.6 * 0.08) / 3.6))
     alike = mean_threshold(risk, 0.04, 0.5, drawn, 0.99, np.full((2, 3), 7.0))
     assert alike == mean_threshold(risk, 0.04, 0.5, drawn, 0.99)

@@ -52,15 +52,15 @@ def test_a_label_of_the_set_is_no_look_and_kept_only_where_that_is_said():
     loose = dict.fromkeys(base.policy.limits, 0.9999)
     policy = replace(base.policy, conflict=0.0, limits=loose, evidence=1.0)
     base = replace(base, observers={**base.observers, "o1": label}, policy=policy)
-    told = Reading("o1", "all", "face", ({"root": 1},))
+    label_reading = Reading("o1", "all", "face", ({"root": 1},))
     looked = Reading("o0", "all", "face", ({"root": 0},))
-    items = [[told], [told, looked], [looked]]
+    items = [[label_reading], [label_reading, looked], [looked]]
     answers, _, levels = judged(base, items)
     assert levels["root"].origin.tolist() == [Origin.LABEL, Origin.SEEN, Origin.SEEN]
     assert levels["root"].accepted.tolist() == [False, True, True]
-    said = labels_of(base, answers)["root"]
-    assert said[:2].tolist() == [1, 1]
-    assert np.isnan(said[2])
+    labels = labels_of(base, answers)["root"]
+    assert labels[:2].tolist() == [1, 1]
+    assert np.isnan(labels[2])
     final = replace(
         base, policy=replace(policy, labels_final=True, limits=dict.fromkeys(policy.limits, 1e-4))
     )
@@ -97,11 +97,11 @@ def test_the_odds_of_its_own_answers_equal_brute_force(seed):
     world = World(network, apart.reference)
     for i, readings in enumerate(items):
         for name in base.cells:
-            own = [
-                replace(one, draws=tuple({name: d[name]} if name in d else {} for d in one.draws))
-                for one in readings
+            own_answers = [
+                replace(reading, draws=tuple({name: d[name]} if name in d else {} for d in reading.draws))
+                for reading in readings
             ]
-            p = world.item(own).marginals[name]
+            p = world.item(own_answers).marginals[name]
             assert posterior.answer_odds[name][i] == pytest.approx(np.log(p[1] / p[0]), abs=1e-8)
 
 
@@ -130,17 +130,21 @@ def test_a_label_is_disputed_where_others_leave_it_less_probable_than_it_is_wron
     base = random_base(Shape(seed=8, binaries=1, observers=2, halo=False, couplings=0, rules=0))
     states = len(base.variables["root"].states)
     sharp = tuple(tuple(0.9 if x == y else 0.1 / (states - 1) for y in range(states)) for x in range(states))
-    one = LabelInstrument(
+    instrument = LabelInstrument(
         variable="root",
         answers=base.variables["root"].states,
         confusion=sharp,
         types=(ReadingType(repeat=0.9, strength=50),),
     )
-    label = replace(base.observers["o1"], origin="label", askable=False, labels={"root": one}, numbers={})
+    label = replace(
+        base.observers["o1"], origin="label", askable=False, labels={"root": instrument}, numbers={}
+    )
     base = replace(base, observers={"o0": base.observers["o0"], "o1": label})
-    told = Reading("o1", "all", "face", ({"root": 1},))
+    label_reading = Reading("o1", "all", "face", ({"root": 1},))
     items = [
-        [told, Reading("o0", "all", "face", ({"root": y},) * count)] for y in (0, 1, 2) for count in (1, 3, 9)
+        [label_reading, Reading("o0", "all", "face", ({"root": y},) * count)]
+        for y in (0, 1, 2)
+        for count in (1, 3, 9)
     ]
     inference = Inference(compile_network(base))
     answers = answers_of(base, items)
@@ -150,7 +154,7 @@ def test_a_label_is_disputed_where_others_leave_it_less_probable_than_it_is_wron
     assert {} in expected
     assert {"root": "o1"} in expected
     # A label that nobody looked at beside is not disputed, and neither is one about something else.
-    other = [[told], [told, Reading("o0", "some", "face", ({"b0": 1},))]]
+    other = [[label_reading], [label_reading, Reading("o0", "some", "face", ({"b0": 1},))]]
     assert disputed_labels(inference, answers_of(base, other)) == ({}, {})
 
 
@@ -176,10 +180,10 @@ def test_only_what_is_calibrated_overrules_a_label():
     gold = {"root": {"0": policy.calibrated_from}}
     reading = FittedReading("o0", "o0", "all", digest, "face", 1, 10, gold)
     record = FitRecord("fit", "2026-01-01", base.reference, 3, {"o0": "as fitted"}, (reading,))
-    said = Reading("o1", "all", "face", ({"root": 1},))
+    label_reading = Reading("o1", "all", "face", ({"root": 1},))
     items = [
-        [said, Reading("o0", "all", "face", ({"root": 0},) * 10)],
-        [said, Reading("o0", "all", "face", ({"root": 1},) * 10)],
+        [label_reading, Reading("o0", "all", "face", ({"root": 0},) * 10)],
+        [label_reading, Reading("o0", "all", "face", ({"root": 1},) * 10)],
         [Reading("o0", "all", "face", ({"root": 0},) * 10)],
     ]
     for fits, accepted in (((), [False, True, True]), ((record,), [True, True, True])):
@@ -194,12 +198,12 @@ def test_a_look_that_contradicts_a_label_never_raises_it(seed):
     """A look that speaks against a state leaves a label of it no likelier than it was alone."""
     base = random_base(Shape(seed=seed, observers=2, halo=False, couplings=0, rules=0))
     inference = Inference(compile_network(base))
-    told = Reading("o1", "all", "face", ({"root": 1},))
+    label_reading = Reading("o1", "all", "face", ({"root": 1},))
     for y in (0, 1, 2):
         look = Reading("o0", "all", "face", ({"root": y},))
         alone, both, seen = (
             inference.posterior(answers_of(base, [item])).marginals["root"][0]
-            for item in ([told], [told, look], [look])
+            for item in ([label_reading], [label_reading, look], [look])
         )
         prior = inference.posterior(Answers.nothing()).marginals["root"][0]
         if seen[1] <= prior[1]:

@@ -53,9 +53,9 @@ def open_to_all(seed):
         worth=dict.fromkeys(names, 1.0),
         limits=dict.fromkeys(names, 0.15),
     )
-    each = Question(name="each", variables=tuple(names), about_one=True)
+    single = Question(name="each", variables=tuple(names), about_one=True)
     observers = {"o0": o0, "o1": replace(o1, people=True)}
-    return replace(base, observers=observers, policy=policy, questions={**base.questions, "each": each})
+    return replace(base, observers=observers, policy=policy, questions={**base.questions, "each": single})
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -89,8 +89,8 @@ def test_only_people_whom_the_policy_names_are_asked_again(overlay_of, names):
     base = overlay_of(CREW, "crew")
     expert, draws = "expert", ({names["wear"]: 1},)
     answers = answers_of(base, [[Reading(expert, "judge", "face", draws)]])
-    for others, asked in (((expert,), {expert, "visitor"}), ((), {"visitor"})):
-        changed = replace(base, policy=replace(base.policy, others=others))
+    for named_people, asked in (((expert,), {expert, "visitor"}), ((), {"visitor"})):
+        changed = replace(base, policy=replace(base.policy, others=named_people))
         network = compile_network(changed)
         ahead = LookAhead(network, Inference(network).observations)
         (row,) = ahead.observers(answers)

@@ -34,15 +34,17 @@ def both(network, records):
     (answers,) = answers_from(records, network.knowledge)
     bulk = LookAhead(network, inference.observations)
     posterior = inference.posterior(answers)
-    found = (bulk.options(answers, posterior, 0), Preposterior(inference).options(answers, 0))
-    return [{(o.observer, o.question, o.about, o.view, o.samples): o for o in one} for one in found]
+    option_lists = (bulk.options(answers, posterior, 0), Preposterior(inference).options(answers, 0))
+    return [
+        {(o.observer, o.question, o.about, o.view, o.samples): o for o in options} for options in option_lists
+    ]
 
 
 def test_another_draw_of_a_saturated_reading_is_worth_nothing(network):
     records = samples("expression", 40, expression="happiness")
-    for found in both(with_policy(network, budget=200), records):
-        again = found["gpt-4o", "expression", None, "face", 1]
-        other = found["gpt-4o", "affect", None, "face", 1]
+    for option_of in both(with_policy(network, budget=200), records):
+        again = option_of["gpt-4o", "expression", None, "face", 1]
+        other = option_of["gpt-4o", "affect", None, "face", 1]
         assert again.gain < 0.02 * other.gain
 
 
@@ -51,9 +53,9 @@ def test_units_asked_alone_beat_the_joint_question_under_halo(network):
     policy = network.knowledge.policy
     units = network.knowledge.levels["action_units"]
     worth = {name: float(name in units) for name in policy.worth}
-    for found in both(with_policy(network, worth=worth), samples("expression", 1, expression="anger")):
-        alone = found["gpt-4o", "action_units", None, "face", 1]
-        joint = found["gpt-4o", "joint", None, "face", 1]
+    for option_of in both(with_policy(network, worth=worth), samples("expression", 1, expression="anger")):
+        alone = option_of["gpt-4o", "action_units", None, "face", 1]
+        joint = option_of["gpt-4o", "joint", None, "face", 1]
         assert alone.gain > joint.gain
         assert alone.rate > 1.5 * joint.rate
 
@@ -62,11 +64,11 @@ def test_a_second_observer_beats_a_tenth_draw(network):
     """One whose errors are its own; of one that follows the same look there is less to hope for."""
     records = samples("expression", 9, expression="fear")
     dependent = with_policy(network, others=("generic-vlm",), budget=60)
-    for alone, found in zip(both(independent(dependent), records), both(dependent, records), strict=True):
+    for alone, option_of in zip(both(independent(dependent), records), both(dependent, records), strict=True):
         tenth = alone["gpt-4o", "expression", None, "face", 1]
         second = alone["generic-vlm", "expression", None, "face", 1]
         assert second.gain > 3 * tenth.gain + second.error
-        assert 0 < found["generic-vlm", "expression", None, "face", 1].gain < second.gain
+        assert 0 < option_of["generic-vlm", "expression", None, "face", 1].gain < second.gain
 
 
 def test_who_is_unavailable_is_not_asked_though_it_answered_and_nothing_else_changes(network):
@@ -99,11 +101,11 @@ def independent(network):
 
 def test_another_view_beats_another_draw_of_a_saturated_reading(network):
     records = samples("expression", 12, expression="fear")
-    for found in both(with_policy(network, views=("face", "grey"), budget=60), records):
-        again = found["gpt-4o", "expression", None, "face", 1]
-        grey = found["gpt-4o", "expression", None, "grey", 1]
+    for option_of in both(with_policy(network, views=("face", "grey"), budget=60), records):
+        again = option_of["gpt-4o", "expression", None, "face", 1]
+        grey = option_of["gpt-4o", "expression", None, "grey", 1]
         assert grey.gain > again.gain
-        assert ("gpt-4o", "affect", None, "face", 1) in found
+        assert ("gpt-4o", "affect", None, "face", 1) in option_of
 
 
 def test_a_dear_observer_is_asked_less(network):
@@ -111,12 +113,12 @@ def test_a_dear_observer_is_asked_less(network):
     dear = {**base.observers, "generic-vlm": replace(base.observers["generic-vlm"], cost=50.0)}
     records = samples("expression", 9, expression="fear")
     cheap = with_policy(network, others=("generic-vlm",))
-    for price, one in (
+    for price, priced_network in (
         (1.0, cheap),
         (50.0, replace(cheap, knowledge=replace(cheap.knowledge, observers=dear))),
     ):
-        for found in both(one, records):
-            option = found["generic-vlm", "expression", None, "face", 2]
+        for option_of in both(priced_network, records):
+            option = option_of["generic-vlm", "expression", None, "face", 2]
             question = base.questions["expression"]
             assert option.cost == pytest.approx(price * (question.cost + question.further))
             assert option.rate == pytest.approx(option.gain / option.cost)
@@ -129,14 +131,14 @@ def test_bulk_and_exact_agree_on_the_shipped_example(network):
     posterior = inference.posterior(answers)
     first = bulk.next(answers, posterior, answers.asked < base.policy.budget)
     shares, ranks = [], []
-    for item in np.flatnonzero([one is not None for one in first])[::4]:
+    for item in np.flatnonzero([option is not None for option in first])[::4]:
         by_all = {(o.question, o.about, o.samples): o for o in exact.options(answers, item)}
         by_bulk = {(o.question, o.about, o.samples): o for o in bulk.options(answers, posterior, item)}
         chosen = first[item]
         best = next(iter(by_all.values()))
         shares.append(by_all[chosen.question, chosen.about, chosen.samples].rate / best.rate)
-        told = [key for key, one in by_bulk.items() if one.gain > 0]
-        ranks.append(spearmanr([by_all[k].rate for k in told], [by_bulk[k].rate for k in told])[0])
+        gainful = [key for key, option in by_bulk.items() if option.gain > 0]
+        ranks.append(spearmanr([by_all[k].rate for k in gainful], [by_bulk[k].rate for k in gainful])[0])
     assert min(shares) > 0.8
     assert np.median(ranks) > 0.9
 

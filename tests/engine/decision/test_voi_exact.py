@@ -22,7 +22,7 @@ def asking_base(seed, **shape):
     shape = {"states": 3, "binaries": 3, "couplings": 1, "rules": 1, "observers": 2, **shape}
     base = random_base(Shape(seed=seed, **shape))
     names = [name for names in base.levels.values() for name in names]
-    observers = {name: replace(one, askable=True) for name, one in base.observers.items()}
+    observers = {name: replace(observer, askable=True) for name, observer in base.observers.items()}
     policy = replace(
         base.policy,
         budget=1000,
@@ -32,8 +32,8 @@ def asking_base(seed, **shape):
         worth=dict.fromkeys(names, 1.0),
         limits=dict.fromkeys(names, 0.15),
     )
-    each = Question(name="each", variables=tuple(names), about_one=True)
-    questions = {**base.questions, "each": each}
+    single = Question(name="each", variables=tuple(names), about_one=True)
+    questions = {**base.questions, "each": single}
     return replace(base, observers=observers, policy=policy, questions=questions)
 
 
@@ -65,14 +65,14 @@ def test_gains_about_one_variable_equal_brute_force(seed):
     unseen = {name for name, origin in origins.items() if origin[0] != Origin.SEEN}
     checked = 0
     for option in options:
-        one = base.observers[option.observer]
-        if option.question != "each" or option.about not in one.labels:
+        observer = base.observers[option.observer]
+        if option.question != "each" or option.about not in observer.labels:
             continue
         total = 0.0
-        size = len(one.labels[option.about].answers)
+        size = len(observer.labels[option.about].answers)
         for draws in itertools.product(range(size), repeat=option.samples):
-            told = tuple({option.about: y} for y in draws)
-            reading = Reading(option.observer, "each", option.view, told)
+            answer_draws = tuple({option.about: y} for y in draws)
+            reading = Reading(option.observer, "each", option.view, answer_draws)
             after = world.item([*readings, reading])
             weight = math.exp(after.log_evidence - before.log_evidence)
             total += weight * loss_of(base, after.marginals, before.marginals, unseen, (option.about,))
@@ -90,13 +90,13 @@ def test_what_is_expected_of_answers_is_what_is_believed_now(seed):
     base = asking_base(seed, bins=(4, 3) if seed % 2 else ())
     inference = Inference(compile_network(base))
     answers = answers_of(base, random_items(base, seed, items=1, readings=3, draws=2))
-    now, found = inference.posterior(answers), Preposterior(inference)
+    now, lookahead = inference.posterior(answers), Preposterior(inference)
     asked = 0
-    for asking in found._askings(answers):
+    for asking in lookahead._askings(answers):
         if len(asking.names) > 1 or asking.names[0] in base.affect:
             continue
         for batch in (1, 3):
-            _, p, after = found.patterns(answers, now, asking.names[0], asking, batch)
+            _, p, after = lookahead.patterns(answers, now, asking.names[0], asking, batch)
             assert p.sum() == pytest.approx(1, abs=1e-9)
             for name, marginal in after.marginals.items():
                 np.testing.assert_allclose(p @ marginal, now.marginals[name][0], atol=1e-9, err_msg=name)
@@ -109,15 +109,15 @@ def test_simulated_gains_are_the_exact_ones(seed):
     base = asking_base(seed, halo=True)
     inference = Inference(compile_network(base))
     answers = answers_of(base, random_items(base, seed, items=1, readings=3, draws=2))
-    found = Preposterior(inference, seed, paths=3000)
-    exact = {(o.observer, o.question, o.about, o.view, o.samples): o for o in found.options(answers, 0)}
+    lookahead = Preposterior(inference, seed, paths=3000)
+    exact = {(o.observer, o.question, o.about, o.view, o.samples): o for o in lookahead.options(answers, 0)}
     with patch("engine.decision.voi_exact.MOST_PATTERNS", 0):
-        simulated = found.options(answers, 0)
+        simulated = lookahead.options(answers, 0)
     misses = []
     for option in simulated:
-        one = exact[option.observer, option.question, option.about, option.view, option.samples]
-        if one.error == 0 and option.error > 0:
-            misses.append((option.gain - one.gain) / option.error)
+        exact_option = exact[option.observer, option.question, option.about, option.view, option.samples]
+        if exact_option.error == 0 and option.error > 0:
+            misses.append((option.gain - exact_option.gain) / option.error)
     assert len(misses) > 10
     assert max(np.abs(misses)) < 4.5
     assert np.std(misses) < 1.5
@@ -135,16 +135,16 @@ def test_truth_is_drawn_from_the_posterior_itself():
     for name, states in drawn.truth.items():
         share = np.bincount(states, minlength=now.marginals[name].shape[1]) / 20_000
         np.testing.assert_allclose(share, now.marginals[name][0], atol=0.015)
-    one, two = list(base.cells)[:2]
+    first, second = list(base.cells)[:2]
     label = base.root
     for state in range(3):
-        told = inference.observations.evidence(answers)
-        logs = dict(told.log_likelihood)
+        evidence = inference.observations.evidence(answers)
+        logs = dict(evidence.log_likelihood)
         only = np.where(np.arange(3)[:, None] == state, 0.0, -np.inf)
         logs[label] = logs.get(label, 0.0) + only
-        both = inference.marginals(replace(told, log_likelihood=logs))
-        mine = drawn.truth[label] == state
-        if mine.sum() > 500:
-            for name in (one, two):
-                share = drawn.truth[name][mine].mean()
-                assert share == pytest.approx(both[name][0, 1], abs=4 * 0.5 / math.sqrt(mine.sum()))
+        both = inference.marginals(replace(evidence, log_likelihood=logs))
+        in_state = drawn.truth[label] == state
+        if in_state.sum() > 500:
+            for name in (first, second):
+                share = drawn.truth[name][in_state].mean()
+                assert share == pytest.approx(both[name][0, 1], abs=4 * 0.5 / math.sqrt(in_state.sum()))

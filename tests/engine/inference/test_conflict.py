@@ -42,12 +42,12 @@ def inference_of(shape, conflict):
         assume(False)
 
 
-def found_of(inference, answers):
+def conflict_of_answers(inference, answers):
     return conflict_of(inference, answers, inference.log_evidence(answers))
 
 
 def by_name(answers, conflict):
-    """Return of each item its conflict, and which reading is at odds."""
+    """Return item -> its conflict and the reading at odds."""
     return {
         item: (
             pytest.approx(conflict.probability[i], abs=1e-9),
@@ -70,19 +70,19 @@ def test_the_bound_equals_brute_force(shape):
     inference = inference_of(shape, 1e-300)
     base = inference.network.knowledge
     items = random_items(base, shape.seed, items=3, readings=4, draws=2)
-    found = found_of(inference, answers_of(base, items, np.random.default_rng(shape.seed)))
+    conflict = conflict_of_answers(inference, answers_of(base, items, np.random.default_rng(shape.seed)))
     world = World(inference.network, base.reference)
     for i, readings in enumerate(items):
         if len(readings) < 2:
-            assert (found.probability[i], found.reading[i], found.bits[i]) == (1, -1, 0)
+            assert (conflict.probability[i], conflict.reading[i], conflict.bits[i]) == (1, -1, 0)
             continue
         whole = world.item(readings).log_evidence
         bounds = []
         for k, reading in enumerate(readings):
-            others = world.item(readings[:k] + readings[k + 1 :]).log_evidence
-            bits = (world.item([reading]).log_evidence + others - whole) / math.log(2)
+            log_without = world.item(readings[:k] + readings[k + 1 :]).log_evidence
+            bits = (world.item([reading]).log_evidence + log_without - whole) / math.log(2)
             bounds.append(len(readings) * 2**-bits if bits > LEAST_BITS else 1.0)
-        assert found.probability[i] == pytest.approx(min(1, *bounds), rel=1e-6)
+        assert conflict.probability[i] == pytest.approx(min(1, *bounds), rel=1e-6)
 
 
 @exact
@@ -91,33 +91,36 @@ def test_few_plain_answers_have_the_exact_tail_by_brute_force(shape):
     inference = inference_of(shape, 0.5)
     base = inference.network.knowledge
     world, root = World(inference.network, base.reference), base.root
-    one, other = list(base.observers)[:2]
+    first_observer, second_observer = list(base.observers)[:2]
     question = next(iter(base.questions))
-    size = len(base.observers[one].labels[root].answers)
+    size = len(base.observers[first_observer].labels[root].answers)
     items = [
-        [Reading(o, question, "face", ({root: y},)) for o, y in ((one, first), (other, second))]
+        [
+            Reading(o, question, "face", ({root: y},))
+            for o, y in ((first_observer, first), (second_observer, second))
+        ]
         for first in range(size)
-        for second in range(len(base.observers[other].labels[root].answers))
+        for second in range(len(base.observers[second_observer].labels[root].answers))
     ]
-    found = found_of(inference, answers_of(base, items))
+    conflict = conflict_of_answers(inference, answers_of(base, items))
 
     def p(*readings):
         return math.exp(world.item(list(readings)).log_evidence)
 
     for i, readings in enumerate(items):
         tails = []
-        for mine, against in (readings, readings[::-1]):
-            answers = range(len(base.observers[mine.observer].labels[root].answers))
-            drawn = [replace(mine, draws=({root: y},)) for y in answers]
-            given = np.array([p(one, against) / p(against) for one in drawn])
-            ratio = np.array([p(one) for one in drawn]) / given
-            mine_ratio = ratio[mine.draws[0][root]]
-            exact_tail = given[ratio >= mine_ratio * (1 - 1e-9)].sum()
-            bound = min(1, 1 / mine_ratio)
+        for tested, against in (readings, readings[::-1]):
+            answers = range(len(base.observers[tested.observer].labels[root].answers))
+            drawn = [replace(tested, draws=({root: y},)) for y in answers]
+            given = np.array([p(possible, against) / p(against) for possible in drawn])
+            ratio = np.array([p(possible) for possible in drawn]) / given
+            tested_ratio = ratio[tested.draws[0][root]]
+            exact_tail = given[ratio >= tested_ratio * (1 - 1e-9)].sum()
+            bound = min(1, 1 / tested_ratio)
             assert exact_tail <= bound + 1e-9
-            open_ = given[mine.draws[0][root]] < 0.25 and mine_ratio > 2
-            tails.append(exact_tail if open_ and bound >= 0.25 else bound if mine_ratio > 2 else 1)
-        assert found.probability[i] == pytest.approx(min(1, 2 * min(tails)), rel=1e-6)
+            open_ = given[tested.draws[0][root]] < 0.25 and tested_ratio > 2
+            tails.append(exact_tail if open_ and bound >= 0.25 else bound if tested_ratio > 2 else 1)
+        assert conflict.probability[i] == pytest.approx(min(1, 2 * min(tails)), rel=1e-6)
 
 
 @exact
@@ -127,12 +130,12 @@ def test_neither_order_nor_neighbours_matter(shape):
     base = inference.network.knowledge
     items = random_items(base, shape.seed, items=5, readings=4, draws=2)
     answers = answers_of(base, items)
-    expected = by_name(answers, found_of(inference, answers))
+    expected = by_name(answers, conflict_of_answers(inference, answers))
     shuffled = answers_of(base, items, np.random.default_rng(shape.seed))
-    assert by_name(shuffled, found_of(inference, shuffled)) == expected
+    assert by_name(shuffled, conflict_of_answers(inference, shuffled)) == expected
     for i, item in enumerate(answers.items):
         part = answers.part(i, i + 1)
-        assert by_name(part, found_of(inference, part)) == {item: expected[item]}
+        assert by_name(part, conflict_of_answers(inference, part)) == {item: expected[item]}
 
 
 @exact
@@ -144,8 +147,10 @@ def test_leaving_one_out_leaves_the_others(shape):
     without = [item[:k] + item[k + 1 :] for item in items for k in range(len(item))]
     assume(without)
     answers = answers_of(base, items)
-    found = inference.log_evidence(answers.without_each(np.ones(len(answers.reading_item), dtype=bool)))
-    np.testing.assert_allclose(found, inference.log_evidence(answers_of(base, without)), atol=1e-9)
+    log_evidence = inference.log_evidence(
+        answers.without_each(np.ones(len(answers.reading_item), dtype=bool))
+    )
+    np.testing.assert_allclose(log_evidence, inference.log_evidence(answers_of(base, without)), atol=1e-9)
 
 
 def test_agreeing_readings_are_no_conflict_however_many(base_of):
@@ -154,7 +159,7 @@ def test_agreeing_readings_are_no_conflict_however_many(base_of):
     walk, fitter = next(iter(base.questions)), base.policy.ask
     readings = [Reading(fitter, walk, f"view-{n}", ({base.root: 1},) * 2) for n in range(8)]
     items = [readings[:n] for n in range(9)]
-    assert (found_of(inference, answers_of(base, items)).probability == 1).all()
+    assert (conflict_of_answers(inference, answers_of(base, items)).probability == 1).all()
 
 
 def test_however_many_agree_a_reading_within_its_declared_reliability_raises_no_alarm(base_of):
@@ -166,8 +171,8 @@ def test_however_many_agree_a_reading_within_its_declared_reliability_raises_no_
     against = Reading(logbook, question, "face", ({root: 0},))
     agreeing = [Reading(base.policy.ask, question, f"view-{n}", ({root: 1},) * 3) for n in range(6)]
     items = [[against, *agreeing[:n]] for n in range(1, 7)]
-    found = found_of(inference, answers_of(base, items))
-    assert (found.probability >= 0.05 * np.arange(2, 8)).all()
+    conflict = conflict_of_answers(inference, answers_of(base, items))
+    assert (conflict.probability >= 0.05 * np.arange(2, 8)).all()
 
 
 def simulated(base, inference, items, rng):
@@ -175,15 +180,15 @@ def simulated(base, inference, items, rng):
     truth = prior_truth(inference, items, rng)
     looks = draw_looks(inference.observations, truth, rng)
     questions = list(base.questions)
-    found = [[] for _ in range(items)]
+    items_readings = [[] for _ in range(items)]
     for observer in base.observers:
         source = SimulatedObserver(inference.observations, observer, truth, rng, looks=looks)
         for view in ("face", "side"):
-            said = source.reading(questions[0], 3)
+            answers_by_variable = source.reading(questions[0], 3)
             for i in range(items):
-                draws = tuple({n: v[i][d].item() for n, v in said.items()} for d in range(3))
-                found[i].append(Reading(observer, questions[0], view, draws))
-    return found
+                draws = tuple({n: v[i][d].item() for n, v in answers_by_variable.items()} for d in range(3))
+                items_readings[i].append(Reading(observer, questions[0], view, draws))
+    return items_readings
 
 
 def test_under_the_model_alarms_are_as_rare_as_stated(base_of):

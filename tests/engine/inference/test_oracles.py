@@ -78,14 +78,14 @@ def inference(request, network):
 
 
 def records(name):
-    found = []
+    item_records = []
     for observer, question, view, draws in ITEMS[name]:
         for number, draw in enumerate(draws):
             units = {k: v for k, v in draw.items() if k.startswith("AU")}
-            rest = {k: v for k, v in draw.items() if not k.startswith("AU")}
+            answers = {k: v for k, v in draw.items() if not k.startswith("AU")}
             key = {"item": name, "observer": observer, "question": question, "view": view, "draw": number}
-            found.append({**key, **rest, **({"action_units": units} if units else {})})
-    return found
+            item_records.append({**key, **answers, **({"action_units": units} if units else {})})
+    return item_records
 
 
 def posterior_of(name, inference):
@@ -156,10 +156,10 @@ class Explicit:
         self.add(seen, (name, f"look_{name}"), look.answer_given[known.index(index)])
 
     def reading(self, place, observer, question, view, draws):
-        one = self.base.observers[observer]
+        declared_observer = self.base.observers[observer]
         names = sorted({name for draw in draws for name in draw})
         root = self.base.root
-        halo = one.halo.get(question)
+        halo = declared_observer.halo.get(question)
         switched = halo is not None and set(names) != {root}
         if switched:
             self.add(f"switch_{place}", (), np.array([1 - halo.probability, halo.probability]))
@@ -180,18 +180,18 @@ class Explicit:
                 self.evidence(f"answer_{place}_{name}", (brought,), likelihood)
 
     def counts(self, observer, name, given):
-        one = self.base.observers[observer].labels[name]
-        counts = np.zeros(len(one.answers))
+        instrument = self.base.observers[observer].labels[name]
+        counts = np.zeros(len(instrument.answers))
         for answer in given:
             if isinstance(answer, bool):
                 counts[int(answer)] += 1
             elif isinstance(answer, float):
-                counts += one.weight * np.array([1 - answer, answer])
+                counts += instrument.weight * np.array([1 - answer, answer])
             elif isinstance(answer, dict):
                 for label, p in answer.items():
-                    counts[one.answers.index(label)] += one.weight * p
+                    counts[instrument.answers.index(label)] += instrument.weight * p
             else:
-                counts[one.answers.index(answer if isinstance(answer, str) else answer[0])] += 1
+                counts[instrument.answers.index(answer if isinstance(answer, str) else answer[0])] += 1
         return counts
 
     def likelihood(self, observer, name, given):
@@ -245,10 +245,10 @@ def sequence(counts, alpha):
     return math.exp(log)
 
 
-def compare(name, inference, found, atol=1e-9):
-    """Check that `found` (variable -> distribution) is what the engine says."""
+def compare(name, inference, expected, atol=1e-9):
+    """Check that the engine gives the expected distribution of each variable, variable -> (states,)."""
     posterior = posterior_of(name, inference)
-    for variable, p in found.items():
+    for variable, p in expected.items():
         np.testing.assert_allclose(
             p, posterior.marginals[variable][0], atol=atol, err_msg=f"{name}: {variable}"
         )
@@ -289,11 +289,11 @@ def test_pgmpy_agrees(name, inference):
         )
     assert model.check_model()
     oracle = VariableElimination(model)
-    found = {
+    expected = {
         variable: oracle.query([variable], evidence=explicit.observed, show_progress=False).values
         for variable in ("expression", "valence", "arousal", "AU12", "AU20", "AU25")
     }
-    compare(name, inference, found)
+    compare(name, inference, expected)
 
 
 def test_the_export_is_sound_and_has_the_declared_numbers(network):

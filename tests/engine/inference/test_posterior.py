@@ -96,11 +96,11 @@ def test_diagnostics_equal_brute_force(shape):
     items = random_items(base, shape.seed)
     answers = answers_of(base, items, np.random.default_rng(shape.seed))
     posterior = inference.posterior(answers)
-    found = diagnose(inference, answers, posterior)
+    diagnostics = diagnose(inference, answers, posterior)
     observer = base.observers[base.policy.ask]
     for i, readings in enumerate(items):
         truth = world.item(readings)
-        bits = told = 0.0
+        bits = epistemic = 0.0
         for name in (name for names in base.levels.values() for name in names):
             p = truth.marginals[name]
             bits -= sum(q * np.log2(q) for q in p if q > 0)
@@ -108,14 +108,14 @@ def test_diagnostics_equal_brute_force(shape):
                 seen = np.array([kind.chance for kind in world.kinds(observer, name)]).T
                 joint = p[:, None] * seen
                 apart = p[:, None] * joint.sum(0)
-                told += (
+                epistemic += (
                     joint * np.log2(np.where(joint > 1e-200, joint / np.maximum(apart, 1e-300), 1))
                 ).sum()
-        assert found.entropy_bits[i] == pytest.approx(bits, abs=1e-9)
-        assert found.epistemic_bits[i] == pytest.approx(told, abs=1e-9)
+        assert diagnostics.entropy_bits[i] == pytest.approx(bits, abs=1e-9)
+        assert diagnostics.epistemic_bits[i] == pytest.approx(epistemic, abs=1e-9)
         alone = sum(world.item([k]).log_evidence for k in readings)
         conflict = (alone - truth.log_evidence) / np.log(2) if len(readings) > 1 else 0
-        assert found.conflict_bits[i] == pytest.approx(conflict, abs=1e-8)
+        assert diagnostics.conflict_bits[i] == pytest.approx(conflict, abs=1e-8)
 
 
 def test_more_readings_under_halo_than_can_be_weighed_are_refused():
@@ -134,9 +134,9 @@ def test_evidence_beyond_the_range_of_a_float_keeps_its_meaning():
     """Thousands of answers from many readings: likelihoods far under the smallest number."""
     base = random_base(Shape(states=3, binaries=3, bins=(6, 5), couplings=2, rules=2, halo=False, seed=17))
     network = compile_network(base)
-    one = next(iter(base.observers.values()))
-    draws = dict.fromkeys(one.labels, 0) | dict.fromkeys(one.numbers, 1.0)
-    readings = [Reading(one.name, q, f"v{i}", (draws,) * 40) for q in base.questions for i in range(60)]
+    observer = next(iter(base.observers.values()))
+    draws = dict.fromkeys(observer.labels, 0) | dict.fromkeys(observer.numbers, 1.0)
+    readings = [Reading(observer.name, q, f"v{i}", (draws,) * 40) for q in base.questions for i in range(60)]
     posterior = Inference(network).posterior(answers_of(base, [readings]))
     assert posterior.log_evidence[0] < -1000
     for p in posterior.marginals.values():
@@ -146,17 +146,19 @@ def test_evidence_beyond_the_range_of_a_float_keeps_its_meaning():
 
 
 @exact
-@given(shape=shapes, told=st.booleans())
-def test_what_looked_and_what_is_so_are_weighed_together(shape, told):
+@given(shape=shapes, with_gold=st.booleans())
+def test_what_looked_and_what_is_so_are_weighed_together(shape, with_gold):
     network = compiled(replace(shape, halo=True))
     base, rng = network.knowledge, np.random.default_rng(shape.seed)
     items = random_items(base, shape.seed)
     answers, world, gold = answers_of(base, items, rng), World(network, "here"), None
     names = [v.name for v in base.variables.values() if v.kind in ("categorical", "binary")]
     known = [{} for _ in items]
-    if told:
+    if with_gold:
         values = {name: rng.integers(0, len(base.variables[name].states), len(items)) for name in names}
-        values = {name: np.where(rng.random(len(items)) < 0.4, np.nan, one) for name, one in values.items()}
+        values = {
+            name: np.where(rng.random(len(items)) < 0.4, np.nan, states) for name, states in values.items()
+        }
         gold = Gold(values)
         known = [{n: int(v[i]) for n, v in values.items() if not np.isnan(v[i])} for i in range(len(items))]
     looked = marginals_without_halo(Inference(network, "here"), answers, names, gold)
@@ -167,11 +169,11 @@ def test_what_looked_and_what_is_so_are_weighed_together(shape, told):
             questions[answers.reading_question[r]],
             answers.views[answers.reading_view[r]],
         )
-        (one,) = [k for k in items[i] if (k.observer, k.question, k.view) == key]
+        (reading,) = [k for k in items[i] if (k.observer, k.question, k.view) == key]
         for name in names:
-            found = world.looked(items[i], one, name, known[i])
-            if not np.isnan(found).any():  # gold that cannot be
-                np.testing.assert_allclose(looked[name][r], found, atol=1e-9, err_msg=name)
-    if not told and len(answers.reading_item):
+            expected = world.looked(items[i], reading, name, known[i])
+            if not np.isnan(expected).any():  # gold that cannot be
+                np.testing.assert_allclose(looked[name][r], expected, atol=1e-9, err_msg=name)
+    if not with_gold and len(answers.reading_item):
         followed = Inference(network, "here").posterior(answers).followed
         np.testing.assert_allclose(looked[base.root].sum(1), 1 - followed, atol=1e-9)

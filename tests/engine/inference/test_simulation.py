@@ -22,15 +22,15 @@ def inference(base_of):
     return Inference(compile_network(base_of("machine")), "in-service")
 
 
-def shares(found, states, given):
+def shares(drawn, states, given):
     """How often each state was found where `given`, and how far chance may carry that."""
-    part = found[given]
+    part = drawn[given]
     share = np.bincount(part, minlength=states) / len(part)
     return share, FAR * np.sqrt(np.maximum(share * (1 - share), 1 / len(part)) / len(part))
 
 
-def near(found, p, states, given):
-    share, reach = shares(found, states, given)
+def near(drawn, p, states, given):
+    share, reach = shares(drawn, states, given)
     assert (np.abs(share - p) <= reach).all(), (share, p)
 
 
@@ -64,9 +64,9 @@ def test_what_is_known_is_not_inferred_and_changes_no_draw(inference):
         size = len(network.knowledge.variables[name].states)
         elsewhere = np.arange(size)[:, None] != states
         logs[name] = np.where(elsewhere & (states >= 0), -690.0, 0.0)
-    told = np.ones(items, dtype=bool)
+    has_evidence = np.ones(items, dtype=bool)
     none = np.zeros((2, 0), dtype=np.int64)
-    evidence = Evidence(items, np.arange(items), np.zeros(items), logs, told, none)
+    evidence = Evidence(items, np.arange(items), np.zeros(items), logs, has_evidence, none)
     inferred = draw_truth(inference, evidence, np.random.default_rng(5))
     drawn = draw_truth(inference, evidence, np.random.default_rng(5), known)
     for name, states in known.items():
@@ -108,15 +108,15 @@ def test_in_a_chain_what_is_known_in_the_middle_parts_its_ends(seed):
     base = random_base(Shape(binaries=3, bins=(3,), couplings=2, rules=0, observers=1, seed=seed))
     network = compile_network(base)
     first, second = (set(coupling.pair) for coupling in base.couplings)
-    ((middle,), (one,), (other,)) = first & second, first - second, second - first
+    ((middle,), (near_end,), (far_end,)) = first & second, first - second, second - first
 
     def bearing(known):
-        return set(bearing_on(network, one, known))
+        return set(bearing_on(network, near_end, known))
 
-    assert bearing({"root", middle, other}) == {"root", one, middle}
-    assert bearing({"root", middle}) == {"root", one, middle}
-    assert bearing({"root", other}) == {"root", one, middle, other}
-    assert bearing({middle, other}) == {"root", one, middle, other, "v0"}
+    assert bearing({"root", middle, far_end}) == {"root", near_end, middle}
+    assert bearing({"root", middle}) == {"root", near_end, middle}
+    assert bearing({"root", far_end}) == {"root", near_end, middle, far_end}
+    assert bearing({middle, far_end}) == {"root", near_end, middle, far_end, "v0"}
 
 
 def observer(inference, truth, question, misfit=None, seed=2, when=None):
@@ -130,21 +130,21 @@ def observer(inference, truth, question, misfit=None, seed=2, when=None):
 def test_one_answer_errs_as_declared(inference, names):
     """Without halo the first answer of any question has the declared one-answer table."""
     base, truth = inference.network.knowledge, prior_truth(inference, N, np.random.default_rng(3))
-    drawing, said = observer(inference, truth, "check")
-    assert set(said) == set(base.questions["check"].variables) & set(drawing.observer.instruments)
-    for name in set(said) & set(drawing.observer.labels):
+    drawing, answers = observer(inference, truth, "check")
+    assert set(answers) == set(base.questions["check"].variables) & set(drawing.observer.instruments)
+    for name in set(answers) & set(drawing.observer.labels):
         table = np.array(drawing.observer.labels[name].confusion)
         for state, row in enumerate(table):
-            near(said[name][:, 0], row, len(row), truth[name] == state)
+            near(answers[name][:, 0], row, len(row), truth[name] == state)
 
 
 def test_draws_repeat_one_another_unless_they_are_independent(inference, names):
     root = inference.network.root
     truth = prior_truth(inference, N, np.random.default_rng(4))
-    drawing, said = observer(inference, truth, "walk")
+    drawing, answers = observer(inference, truth, "walk")
     table = np.array(drawing.observer.labels[root].confusion)
     apart = (table[truth[root]] ** 2).sum(1).mean()
-    agree = (said[root][:, 0] == said[root][:, 1]).mean()
+    agree = (answers[root][:, 0] == answers[root][:, 1]).mean()
     assert agree > apart + 0.1
     _, alone = observer(inference, truth, "walk", Misfit(independent=True))
     assert (alone[root][:, 0] == alone[root][:, 1]).mean() == pytest.approx(apart, abs=FAR / np.sqrt(4 * N))
@@ -155,8 +155,13 @@ def test_halo_makes_signs_follow_the_label(inference, names):
     truth = prior_truth(inference, N, np.random.default_rng(5))
     sign = names["hot"]
     drawing, followed = observer(inference, truth, "walk", Misfit(independent=True, halo=1.0))
-    own = [drawing.observer.stereotype.get(state, {}) for state in base.variables[root].states]
-    rates = np.array([mine.get(sign, cell.p) for mine, cell in zip(own, base.cells[sign], strict=True)])
+    stereotypes = [drawing.observer.stereotype.get(state, {}) for state in base.variables[root].states]
+    rates = np.array(
+        [
+            rate_of_sign.get(sign, cell.p)
+            for rate_of_sign, cell in zip(stereotypes, base.cells[sign], strict=True)
+        ]
+    )
     _, looked = observer(inference, truth, "walk", Misfit(independent=True, halo=0.0))
     table = np.array(drawing.observer.labels[sign].confusion)
     (kind,) = drawing.observer.labels[sign].types
@@ -164,11 +169,11 @@ def test_halo_makes_signs_follow_the_label(inference, names):
     # It follows the label that the reading brings out, which the answer says again or scatters from.
     kernel, states, absent = drawing.kernels[root], base.variables[root].states, truth[sign] == 0
     brought = np.bincount(truth[root][absent], minlength=len(states)) @ kernel.mix
-    said = brought[:, None] * kernel.alpha / kernel.alpha.sum(1, keepdims=True)
+    answer_weights = brought[:, None] * kernel.alpha / kernel.alpha.sum(1, keepdims=True)
     implied = [drawing.observer.labels[root].answers[a] for a in kernel.answer_of]
     assert set(implied) <= set(states)
-    p = kind.repeat * rates[[states.index(one) for one in implied]] + (1 - kind.repeat) * habit[1]
-    for number, weights in enumerate(said.T):
+    p = kind.repeat * rates[[states.index(label) for label in implied]] + (1 - kind.repeat) * habit[1]
+    for number, weights in enumerate(answer_weights.T):
         near(looked[sign][:, 0], table[0], 2, absent & (looked[root][:, 0] == number))
         share = weights @ p / weights.sum()
         near(followed[sign][:, 0], [1 - share, share], 2, absent & (followed[root][:, 0] == number))
@@ -177,16 +182,16 @@ def test_halo_makes_signs_follow_the_label(inference, names):
 def test_what_drifts_ends_as_anything(inference, names):
     root = inference.network.root
     truth = prior_truth(inference, N, np.random.default_rng(6))
-    drawing, said = observer(inference, truth, "check", Misfit(drift=1.0), when=np.ones(N))
-    for name in set(said) & set(drawing.observer.labels):
+    drawing, answers = observer(inference, truth, "check", Misfit(drift=1.0), when=np.ones(N))
+    for name in set(answers) & set(drawing.observer.labels):
         size = len(drawing.observer.labels[name].answers)
-        near(said[name][:, 0], np.full(size, 1 / size), size, truth[root] == 0)
+        near(answers[name][:, 0], np.full(size, 1 / size), size, truth[root] == 0)
 
 
 def test_the_same_seed_gives_the_same_answers(inference):
     truth = prior_truth(inference, 50, np.random.default_rng(7))
-    one, other = (observer(inference, truth, "walk", seed=8)[1] for _ in range(2))
-    assert all((one[name] == other[name]).all() for name in one)
+    first, again = (observer(inference, truth, "walk", seed=8)[1] for _ in range(2))
+    assert all((first[name] == again[name]).all() for name in first)
 
 
 def begun(inference, truth, question, misfit):
@@ -208,8 +213,8 @@ def test_a_reading_goes_on_as_if_it_had_never_stopped(inference, misfit):
 def test_answers_far_apart_in_a_reading_repeat_one_another_like_neighbours(inference):
     root = inference.network.root
     truth = prior_truth(inference, N, np.random.default_rng(4))
-    said = begun(inference, truth, "walk", Misfit()).more(6)[root]
-    near_by, far = ((said[:, 0] == said[:, other]).mean() for other in (1, 5))
+    answers = begun(inference, truth, "walk", Misfit()).more(6)[root]
+    near_by, far = ((answers[:, 0] == answers[:, other]).mean() for other in (1, 5))
     assert near_by == pytest.approx(far, abs=FAR / np.sqrt(2 * N))
 
 
@@ -219,12 +224,12 @@ def test_another_reading_carries_over_what_was_seen_as_often_as_declared(inferen
     truth = prior_truth(inference, N, np.random.default_rng(4))
     rng = np.random.default_rng(9)
     drawing = SimulatedObserver(inference.observations, "fitter", truth, rng)
-    one, other = (drawing.begin("walk", np.random.default_rng(s)).more(1)[root][:, 0] for s in (10, 11))
+    first, second = (drawing.begin("walk", np.random.default_rng(s)).more(1)[root][:, 0] for s in (10, 11))
     kernel, carry = drawing.kernels[root], drawing.observer.carry
     assert 0.3 < carry < 1
     answers = kernel.alpha / kernel.alpha.sum(1, keepdims=True)
     for state in range(len(kernel.mix)):
         seen = kernel.mix[state]
-        told = carry * answers + (1 - carry) * (seen @ answers)
-        both = np.einsum("m,ma,mb->ab", seen, told, told)
-        near(one * len(both) + other, both.reshape(-1), both.size, truth[root] == state)
+        answer_chance = carry * answers + (1 - carry) * (seen @ answers)
+        both = np.einsum("m,ma,mb->ab", seen, answer_chance, answer_chance)
+        near(first * len(both) + second, both.reshape(-1), both.size, truth[root] == state)

@@ -20,8 +20,8 @@ def test_a_limit_is_of_each_risk_or_of_their_mean(overlay_of, base_of):
     policy = limited(overlay_of, levels)
     assert policy.limits[fault] == 0.07
     assert policy.mean_limits == {fault}
-    for each in ("{fault: 0.07}", "{fault: {each: 0.07}}"):
-        policy = limited(overlay_of, each)
+    for limit in ("{fault: 0.07}", "{fault: {each: 0.07}}"):
+        policy = limited(overlay_of, limit)
         assert policy.limits[fault] == 0.07
         assert not policy.mean_limits
 
@@ -83,7 +83,7 @@ def record_of(base, names, **changed):
     gold = {fault: dict.fromkeys(base.variables[fault].states, 10)}
     digest = base.question_digests[names.rename("walk")]
     reading = FittedReading(fitter, "model-x", names.rename("walk"), digest, "face", 1, 5, gold)
-    found = {
+    fields = {
         "name": "fit-1",
         "made": "2025-01-31",
         "population": base.reference,
@@ -93,7 +93,7 @@ def record_of(base, names, **changed):
         "thresholds": (Threshold(fault, Threshold.ANY, 0.07, 0.2125, 40, 31, 0.0612),),
         "adaptive_thresholds": (Threshold(fault, Threshold.ANY, 0.07, 0.1, 40, 25, 0.0698, 0.035),),
     }
-    return FitRecord(**{**found, **changed})
+    return FitRecord(**{**fields, **changed})
 
 
 def test_a_record_is_read_as_it_is_written(overlay_of, names):
@@ -118,8 +118,12 @@ def test_a_threshold_holds_for_its_limit_and_the_observers_of_the_fit(overlay_of
     ):
         again = declared_of(base).with_overlay(fits_yaml(record))
         assert not again.policy.thresholds
-    each = overlay_of(f"{HEAD}{{fault: {{each: 0.07}}}}}}\n{SOURCES}")
-    assert not declared_of(each).with_overlay(fits_yaml(record_of(each, names))).policy.thresholds
+    limited_base = overlay_of(f"{HEAD}{{fault: {{each: 0.07}}}}}}\n{SOURCES}")
+    assert (
+        not declared_of(limited_base)
+        .with_overlay(fits_yaml(record_of(limited_base, names)))
+        .policy.thresholds
+    )
 
 
 def test_an_overlay_in_memory_is_that_of_a_file(folder, base_of, names):

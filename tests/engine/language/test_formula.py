@@ -129,7 +129,7 @@ def compound(parts: st.SearchStrategy[Written]) -> st.SearchStrategy[Written]:
     )
 
 
-FORMULAS = st.recursive(atoms(), compound, max_leaves=12).filter(lambda one: len(one.text) <= 2000)
+FORMULAS = st.recursive(atoms(), compound, max_leaves=12).filter(lambda written: len(written.text) <= 2000)
 
 
 def everywhere(formula: Formula) -> np.ndarray:
@@ -146,19 +146,21 @@ def test_holds_where_the_text_says(written: Written) -> None:
 
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(FORMULAS, FORMULAS)
-def test_laws_of_logic(one: Written, two: Written) -> None:
-    first, second = parse(one.text, VARIABLES), parse(two.text, VARIABLES)
+def test_laws_of_logic(first_written: Written, second_written: Written) -> None:
+    first, second = parse(first_written.text, VARIABLES), parse(second_written.text, VARIABLES)
     a, b = everywhere(first), everywhere(second)
     assert np.array_equal(everywhere(Not(first)), ~a)
     assert np.array_equal(everywhere(conjunction(first, second)), a & b)
     assert np.array_equal(everywhere(disjunction(first, second)), a | b)
-    assert np.array_equal(everywhere(parse(f"!({one.text})", VARIABLES)), ~a)
+    assert np.array_equal(everywhere(parse(f"!({first_written.text})", VARIABLES)), ~a)
     # De Morgan, and a count of exactly one as "either, and not both".
     assert np.array_equal(
-        everywhere(parse(f"!(({one.text}) & ({two.text}))", VARIABLES)),
-        everywhere(parse(f"!({one.text}) | !({two.text})", VARIABLES)),
+        everywhere(parse(f"!(({first_written.text}) & ({second_written.text}))", VARIABLES)),
+        everywhere(parse(f"!({first_written.text}) | !({second_written.text})", VARIABLES)),
     )
-    assert np.array_equal(everywhere(parse(f"count({one.text}, {two.text}) == 1", VARIABLES)), a ^ b)
+    assert np.array_equal(
+        everywhere(parse(f"count({first_written.text}, {second_written.text}) == 1", VARIABLES)), a ^ b
+    )
 
 
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)

@@ -335,7 +335,7 @@ def test_questions_and_policy(base_of: Callable[[str], Knowledge], names: Names)
 def test_who_may_be_asked_and_at_what_price(base_of: Callable[[str], Knowledge]) -> None:
     base = base_of("machine")
     assert (base.policy.others, base.policy.views) == ((), ())
-    assert [one.cost for one in base.observers.values()] == [1.0, 1.0]
+    assert [observer.cost for observer in base.observers.values()] == [1.0, 1.0]
 
 
 def test_others_views_and_costs(overlay_of: Callable[..., Knowledge]) -> None:
@@ -714,11 +714,11 @@ EDITS = st.tuples(
 
 def mutated(text: str, edits: list[tuple[str, float, float, str]]) -> str:
     """Return the text after some edits, each at places given as shares of its length."""
-    for kind, one, two, token in edits:
+    for kind, start_share, end_share, token in edits:
         lines = text.split("\n")
-        a, b = int(one * len(lines)), int(two * len(lines))
+        a, b = int(start_share * len(lines)), int(end_share * len(lines))
         words = lines[a].split(" ")
-        at = int(two * len(words))
+        at = int(end_share * len(words))
         match kind:
             case "drop line":
                 del lines[a]
@@ -730,15 +730,15 @@ def mutated(text: str, edits: list[tuple[str, float, float, str]]) -> str:
                 words[at] = token
                 lines[a] = " ".join(words)
             case "insert":
-                position = int(two * (len(lines[a]) + 1))
+                position = int(end_share * (len(lines[a]) + 1))
                 lines[a] = lines[a][:position] + token + lines[a][position:]
             case "indent":
-                lines[a] = " " * int(two * 12) + lines[a].lstrip()
+                lines[a] = " " * int(end_share * 12) + lines[a].lstrip()
             case "cut":
                 del lines[b:]
             case "borrow":
-                others = lines[b].split(" ")
-                words[at] = others[int(one * len(others))]
+                other_words = lines[b].split(" ")
+                words[at] = other_words[int(start_share * len(other_words))]
                 lines[a] = " ".join(words)
         text = "\n".join(lines) or "\n"
     return text

@@ -39,21 +39,23 @@ def other(request, overlay_of):
     return overlay_of(OVERLAYS[request.param])
 
 
-def paths(found):
-    return {(change.kind, change.path) for change in found}
+def paths(found_changes):
+    return {(change.kind, change.path) for change in found_changes}
 
 
-def said(value):
-    """What a value of YAML says, without citations."""
+def without_citations(value):
+    """Return a YAML value without its sources and notes."""
     if isinstance(value, list):
-        return [said(one) for one in value]
+        return [without_citations(part) for part in value]
     if not isinstance(value, dict):
         return value
-    return {key: said(one) for key, one in value.items() if key not in ("source", "note")}
+    return {key: without_citations(part) for key, part in value.items() if key not in ("source", "note")}
 
 
 def digest(tree):
-    whole = {key: part for key, part in said(tree).items() if key not in ("sources", "certificates")}
+    whole = {
+        key: part for key, part in without_citations(tree).items() if key not in ("sources", "certificates")
+    }
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -112,15 +114,15 @@ def test_what_is_only_written_otherwise_is_no_change(base_of, overlay_of, text):
 
 def test_what_means_something_else_is_a_change_of_its_kind(base_of, overlay_of, names):
     base = base_of("machine")
-    said = {
+    expected_changes = {
         "a cell": {("number", "activations.cells.worn.hot.p"), ("number", "activations.cells.worn.hot.n")},
         "a rule more": {("added", "rules.wet")},
         "a rule less": {("removed", "rules.dry")},
         "another formula": {("formula", "rules.driven-heat.if")},
     }
-    for name, expected in said.items():
-        found = changes(base, overlay_of(OVERLAYS[name]))
-        assert paths(found) == {(kind, names.rename(path)) for kind, path in expected}, name
+    for name, expected in expected_changes.items():
+        found_changes = changes(base, overlay_of(OVERLAYS[name]))
+        assert paths(found_changes) == {(kind, names.rename(path)) for kind, path in expected}, name
     (source,) = changes(base, overlay_of("couplings: {rattle: {n: 10, source: judgement, note: seen}}"))
     assert (source.kind, source.old.source, source.new.source) == ("source", "handbook", "judgement")
     (prose,) = changes(base, overlay_of("couplings: {rattle: {statement: It does.}}"))
@@ -129,9 +131,9 @@ def test_what_means_something_else_is_a_change_of_its_kind(base_of, overlay_of, 
 
 def test_all_changes_together_make_the_other_base(base_of, other):
     base = base_of("machine")
-    found = changes(base, other)
-    assert found
-    parts = declared_of(base).with_parts(declared_of(other), [change.path for change in found])
+    found_changes = changes(base, other)
+    assert found_changes
+    parts = declared_of(base).with_parts(declared_of(other), [change.path for change in found_changes])
     assert parts == other
     assert parts.digest == other.digest
     assert changes(other, base)
@@ -152,13 +154,13 @@ def test_one_change_is_made_alone(base_of, overlay_of, names):
 
 def test_one_text_says_the_same(other, tmp_path):
     (tmp_path / "one.yaml").write_text(resolve(other), "utf-8")
-    one = read(tmp_path / "one.yaml")
-    assert {path: number.value for path, number in one.numbers.items()} == pytest.approx(
+    flat = read(tmp_path / "one.yaml")
+    assert {path: number.value for path, number in flat.numbers.items()} == pytest.approx(
         {path: number.value for path, number in other.numbers.items()}, rel=0.5
     )
     for name in ("variables", "levels", "rules", "couplings", "cells", "moments", "questions", "policy"):
-        assert getattr(one, name) == getattr(other, name), name
-    networks = compile_network(one), compile_network(other)
+        assert getattr(flat, name) == getattr(other, name), name
+    networks = compile_network(flat), compile_network(other)
     for population in other.populations:
         assert networks[0].log_prior[population] == pytest.approx(networks[1].log_prior[population], abs=1e-9)
 
@@ -166,14 +168,18 @@ def test_one_text_says_the_same(other, tmp_path):
 def test_one_text_keeps_every_citation(other, tmp_path):
     """Of a table with several citations the one that is written names each."""
     (tmp_path / "one.yaml").write_text(resolve(other), "utf-8")
-    one = read(tmp_path / "one.yaml")
+    flat = read(tmp_path / "one.yaml")
     mixed = 0
     for path, number in other.numbers.items():
-        found = one.numbers[path]
-        if (found.source, found.note) != (number.source, number.note):
-            said = one.sources[found.source].cite if found.source in one.sources else found.note
-            assert number.source in said
-            assert number.note in said
+        flat_number = flat.numbers[path]
+        if (flat_number.source, flat_number.note) != (number.source, number.note):
+            citation = (
+                flat.sources[flat_number.source].cite
+                if flat_number.source in flat.sources
+                else flat_number.note
+            )
+            assert number.source in citation
+            assert number.note in citation
             mixed += 1
     assert mixed < 8
 
@@ -194,9 +200,9 @@ def test_numbers_given_anew_are_the_changes(tmp_path_factory, values):
     # No two of NUMBERS are in one section.
     (folder / "anew.yaml").write_text("\n".join(lines), "utf-8")
     base = read(folder / "machine.yaml")
-    found = changes(base, read(folder / "anew.yaml"))
-    told = {change.path: change.new.text for change in found if change.kind == "number"}
-    assert {path: float(text) for path, text in told.items()} == {
+    found_changes = changes(base, read(folder / "anew.yaml"))
+    new_text_by_path = {change.path: change.new.text for change in found_changes if change.kind == "number"}
+    assert {path: float(text) for path, text in new_text_by_path.items()} == {
         path: thousandths / 1000
         for path, thousandths in values.items()
         if thousandths / 1000 != base.numbers[path].value

@@ -89,11 +89,11 @@ def test_the_curvature_of_the_prior_is_that_of_one_coordinate_after_another(seed
 def test_where_all_is_known_the_network_says_as_much_as_the_sum(seed):
     base, inference, answers, rng = world(seed)
     values = {
-        name: rng.integers(0, len(one.states), 12).astype(float)
-        for name, one in base.variables.items()
-        if one.kind in {"categorical", "binary"}
+        name: rng.integers(0, len(variable.states), 12).astype(float)
+        for name, variable in base.variables.items()
+        if variable.kind in {"categorical", "binary"}
     }
-    for name in (name for name, one in base.variables.items() if one.kind == "interval"):
+    for name in (name for name, variable in base.variables.items() if variable.kind == "interval"):
         values[name] = rng.uniform(base.variables[name].edges[0], base.variables[name].edges[-1], 12)
     likelihood = Likelihood(inference, answers, Gold(values))
     observations = _as_tensors(inference, answers, NOTHING)
@@ -108,15 +108,15 @@ def test_where_all_is_known_the_network_says_as_much_as_the_sum(seed):
 @given(seeds)
 def test_gold_of_every_state_adds_up_to_no_gold(seed):
     base, inference, answers, _ = world(seed)
-    found = []
+    totals = []
     for name in ("root", next(iter(base.cells))):
         parts = []
         for state in range(len(base.variables[name].states)):
             gold = Gold({name: np.full(len(answers.items), float(state))})
             each = Likelihood(inference, answers, gold).log_likelihoods(_as_tensors(inference, answers, gold))
             parts.append(np.concatenate(list(each)))
-        found.append(np.logaddexp.reduce(parts, axis=0))
-    for total in found:
+        totals.append(np.logaddexp.reduce(parts, axis=0))
+    for total in totals:
         np.testing.assert_allclose(total, inference.log_evidence(answers), atol=1e-9)
 
 
@@ -136,7 +136,7 @@ def _as_tensors(inference, answers, gold):
             kernels[key] = replace(kernel, mix=mix, alpha=alpha, share=share, tails=tails)
         else:
             kernels[key] = replace(kernel, mix=mix)
-    carry, exponent, halo = (torch.as_tensor(one) for one in (old.carry, old.exponent, old.halo))
+    carry, exponent, halo = (torch.as_tensor(number) for number in (old.carry, old.exponent, old.halo))
     return old.with_kernels(kernels, carry, exponent, halo, {})
 
 
@@ -164,12 +164,12 @@ def simulated():
     observer = SimulatedObserver(inference.observations, name, truth, rng)
     labels, numbers = {}, {}
     for view in range(2):
-        for variable, said in observer.reading("all", draws).items():
+        for variable, drawn in observer.reading("all", draws).items():
             reading = np.repeat(np.arange(count) * 2 + view, draws)
             if variable in base.observers[name].numbers:
-                numbers.setdefault(variable, []).append((reading, said.reshape(-1)))
+                numbers.setdefault(variable, []).append((reading, drawn.reshape(-1)))
             else:
-                labels.setdefault(variable, []).append((reading, said.reshape(-1)))
+                labels.setdefault(variable, []).append((reading, drawn.reshape(-1)))
     joined = {
         v: [np.concatenate(c) for c in zip(*parts, strict=True)] for v, parts in (labels | numbers).items()
     }
@@ -225,16 +225,16 @@ def test_what_was_simulated_is_recovered(fitted):
 
 def test_from_a_wrong_start_the_truth_is_found(simulated):
     base, _, answers, gold = simulated
-    name, one = next(iter(base.observers.items()))
-    table = np.array(one.labels["root"].settled)
+    name, observer = next(iter(base.observers.items()))
+    table = np.array(observer.labels["root"].settled)
     other = settled(base, blur=0.5)
     wrong = other.observers[name].labels["root"].settled
     other = replace(other, observers={name: replace(other.observers[name], carry=0.5)})
     inference = Inference(compile_network(other))
-    found = fit_observers(inference, answers, gold)
+    fitted = fit_observers(inference, answers, gold)
     place = f"observers.{name}.categorical.root.settled"
     seen = np.bincount(gold.values["root"][:300].astype(int), minlength=len(table)) >= 40
-    before, after = (np.abs(np.array(t) - table)[seen].mean() for t in (wrong, found.point[place]))
+    before, after = (np.abs(np.array(t) - table)[seen].mean() for t in (wrong, fitted.point[place]))
     assert seen.any()
     assert after < before / 2
 
@@ -247,10 +247,10 @@ def test_an_exponent_of_declared_evidence_stays_near_one(simulated, fitted):
 
 def test_svi_agrees_with_the_curvature_at_the_mode(simulated, fitted):
     _, inference, answers, gold = simulated
-    found = fit_observers(inference, answers, gold, FitSettings(method="svi", steps=60))
+    svi_fit = fit_observers(inference, answers, gold, FitSettings(method="svi", steps=60))
     for name, draws in fitted.draws.items():
         sd = np.maximum(draws.std(0), 1e-3)
-        assert (np.abs(found.point[name] - fitted.point[name]) < 3 * sd + 0.02).all(), name
+        assert (np.abs(svi_fit.point[name] - fitted.point[name]) < 3 * sd + 0.02).all(), name
 
 
 def test_what_data_cannot_tell_stays_as_declared(simulated):
@@ -281,13 +281,15 @@ def test_what_is_written_is_read_again(folder):
     answers = answers_of(base, random_items(base, rng, 12))
     inference = Inference(compile_network(base))
     known = Gold({base.root: rng.integers(0, 3, 12).astype(float)})
-    found = fit_observers(inference, answers, known)
-    text = "extends: machine.yaml\nsources: {fit: {cite: a fit}}\n" + written(overlay_tree(found, "fit"))
-    removed = replaced_paths(found)
+    observer_fit = fit_observers(inference, answers, known)
+    text = "extends: machine.yaml\nsources: {fit: {cite: a fit}}\n" + written(
+        overlay_tree(observer_fit, "fit")
+    )
+    removed = replaced_paths(observer_fit)
     gone = f"remove: [{', '.join(removed)}]\n" if removed else ""
     (folder / "mine.yaml").write_text(text.replace("sources:", f"{gone}sources:"), "utf-8")
     again = read(folder / "mine.yaml")
-    for entry in entries_of(found):
+    for entry in entries_of(observer_fit):
         assert again.numbers[entry.path].value == pytest.approx(entry.value, abs=2e-3, rel=2e-3), entry.path
     compile_network(again)
 

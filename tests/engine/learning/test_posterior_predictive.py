@@ -19,14 +19,14 @@ def test_how_often_the_commonest_of_the_first_answers_is_right():
     items = [said(a, b, b), said(b, b, a), said(c), said(a, a, a), said(a, a, observer="o1")]
     gold = np.array([1.0, 1.0, 2.0, np.nan, 0.0])
     answers = answers_of(base, items)
-    mine = answers.reading_observer == 0
-    found = {
+    is_of_observer = answers.reading_observer == 0
+    right_by_count = {
         name: values.tolist()
-        for _, name, values in _right_by_count(base.observers["o0"], root, answers, mine, gold)
+        for _, name, values in _right_by_count(base.observers["o0"], root, answers, is_of_observer, gold)
     }
     # Of the first answers: a for b, b for b, c for c; of the first two of b, b for b and a tie, which goes to
     # a; of the first three b for b twice. What has no gold, and what another observer says, does not count.
-    assert found == {
+    assert right_by_count == {
         "root, first 1 answer": [0.0, 1.0, 1.0],
         "root, first 2 answers": [0.0, 1.0],
         "root, first 3 answers": [1.0, 1.0],

@@ -60,11 +60,11 @@ def simulated(base, types, seed, items=500, draws=6):
     rng = np.random.default_rng(seed)
     inference = Inference(compile_network(with_types(base, types)))
     truth = prior_truth(inference, items, rng)
-    said = SimulatedObserver(inference.observations, "fitter", truth, rng).reading("walk", draws)["wear"]
+    drawn = SimulatedObserver(inference.observations, "fitter", truth, rng).reading("walk", draws)["wear"]
     reading, ones = np.repeat(np.arange(items), draws), np.ones(items * draws)
     none, every = np.zeros(items, dtype=np.int64), np.arange(items)
     counts = dict.fromkeys(("refused", "unreadable", "hidden"), none)
-    labels = {"wear": Labels(reading, said.reshape(-1), ones, ones < 0)}
+    labels = {"wear": Labels(reading, drawn.reshape(-1), ones, ones < 0)}
     place = list(base.questions).index("walk")
     answers = Answers(
         tuple(f"i{i}" for i in range(items)), ("face",), every, none, none + place, none, labels, {}, {},
@@ -89,10 +89,10 @@ def test_two_kinds_are_found(two):
 
 def test_shares_and_strengths_are_recovered(two):
     answers, gold, inference, _ = two
-    found = {entry.path: entry for entry in entries_of(fit_observers(inference, answers, gold))}
+    entry_by_path = {entry.path: entry for entry in entries_of(fit_observers(inference, answers, gold))}
     for kind in TWO:
         for key in ("share", "misread", "repeat", "strength"):
-            entry, true = found[f"{WEAR}.types.{kind.name}.{key}"], getattr(kind, key)
+            entry, true = entry_by_path[f"{WEAR}.types.{kind.name}.{key}"], getattr(kind, key)
             assert abs(entry.value - true) < 3 * entry.sd, entry.path
             assert entry.learned > 0.2, entry.path
 

@@ -112,11 +112,11 @@ def simulated(skill, count, rng):
 
 def rates(fit):
     """Sensitivity and specificity of each sign as fitted, (signs, 2)."""
-    found = {entry.path: entry.value for entry in entries_of(fit)}
+    value_by_path = {entry.path: entry.value for entry in entries_of(fit)}
     paths = [
         [f"observers.model.binary.cells.{n}.{key}" for key in ("sensitivity", "specificity")] for n in SIGNS
     ]
-    return np.array([[found[path] for path in pair] for pair in paths])
+    return np.array([[value_by_path[path] for path in pair] for pair in paths])
 
 
 def log_beta(a, b):
@@ -226,7 +226,12 @@ def learned_alone(truth, answers):
     rows = []
     for name in SIGNS:
         hits = [(answers[name] == state)[truth[name] == state] for state in (1, 0)]
-        rows.append([(8 * p + each.sum()) / (8 + len(each)) for p, each in zip(DECLARED, hits, strict=True)])
+        rows.append(
+            [
+                (8 * p + hits_of_rate.sum()) / (8 + len(hits_of_rate))
+                for p, hits_of_rate in zip(DECLARED, hits, strict=True)
+            ]
+        )
     return np.array(rows)
 
 

@@ -28,7 +28,7 @@ from engine import (
 seeds = st.integers(0, 2**32 - 1)
 
 
-def one(score):
+def unweighted_scores(score):
     """The scores of the items as they are."""
     size = len(score.gold) if hasattr(score, "gold") else len(score.risk)
     return {name: values.item() for name, values in score.scores(np.ones((1, size))).items()}
@@ -44,11 +44,11 @@ def written_out(weights):
     return np.repeat(np.arange(len(weights)), weights.astype(int))
 
 
-def near(found, wanted):
+def near(actual, wanted):
     if math.isnan(wanted):
-        assert math.isnan(found)
+        assert math.isnan(actual)
     else:
-        assert found == pytest.approx(wanted, abs=1e-9)
+        assert actual == pytest.approx(wanted, abs=1e-9)
 
 
 def sklearn_categorical(gold, predicted, p):
@@ -77,34 +77,34 @@ def test_categorical_scores_of_every_resample_are_those_of_scikit_learn(seed):
     weights = resampled(np.arange(n), 5, rng)
     weights[0] = 1
     score = CategoricalScore(gold, predicted, classes, p)
-    found = scored(score.scores, weights, np.arange(n))
+    actual = scored(score.scores, weights, np.arange(n))
     for at, row in enumerate(weights):
         i = written_out(row)
         for name, wanted in sklearn_categorical(gold[i], predicted[i], p[i]).items():
-            near(found[name][at], wanted)
+            near(actual[name][at], wanted)
     table = score.confusion(np.ones((1, n)))[0]
     wanted = metrics.confusion_matrix(gold, predicted, labels=range(classes))
     np.testing.assert_array_equal(table, np.column_stack([wanted, np.zeros(classes)]))
-    assert {name for name, values in found.items() if math.isnan(values[0])} == set(score.undefined())
+    assert {name for name, values in actual.items() if math.isnan(values[0])} == set(score.undefined())
 
 
 def test_log_loss_is_that_of_scikit_learn():
     rng = np.random.default_rng(1)
     gold, p = rng.integers(0, 3, 50), rng.dirichlet([1, 1, 1], 50)
-    assert one(CategoricalScore(gold, p.argmax(1), 3, p))["log_loss"] == pytest.approx(
+    assert unweighted_scores(CategoricalScore(gold, p.argmax(1), 3, p))["log_loss"] == pytest.approx(
         metrics.log_loss(gold, p, labels=[0, 1, 2])
     )
     truth = rng.integers(0, 2, 50)
-    found = one(BinaryScore(truth, (p[:, 0] > 0.5).astype(int), p[:, 0]))
-    assert found["log_loss"] == pytest.approx(metrics.log_loss(truth, p[:, 0]))
-    assert found["brier"] == pytest.approx(metrics.brier_score_loss(truth, p[:, 0]))
+    actual = unweighted_scores(BinaryScore(truth, (p[:, 0] > 0.5).astype(int), p[:, 0]))
+    assert actual["log_loss"] == pytest.approx(metrics.log_loss(truth, p[:, 0]))
+    assert actual["brier"] == pytest.approx(metrics.brier_score_loss(truth, p[:, 0]))
 
 
 def test_what_was_called_impossible_costs_a_known_sum():
     p = np.array([[1.0, 0.0], [0.5, 0.5]])
-    found = one(CategoricalScore(np.array([1, 1]), np.array([0, 0]), 2, p))
-    assert found["log_loss"] == pytest.approx((math.log(1e6) + math.log(2)) / 2)
-    assert found["brier"] == pytest.approx((2 + 0.5) / 2)
+    actual = unweighted_scores(CategoricalScore(np.array([1, 1]), np.array([0, 0]), 2, p))
+    assert actual["log_loss"] == pytest.approx((math.log(1e6) + math.log(2)) / 2)
+    assert actual["brier"] == pytest.approx((2 + 0.5) / 2)
 
 
 @settings(max_examples=40, deadline=None)
@@ -116,34 +116,34 @@ def test_binary_scores_of_every_resample_are_those_of_scikit_learn(seed):
     weights = resampled(np.arange(n), 4, rng)
     weights[0] = 1
     score = BinaryScore(gold, predicted)
-    found = scored(score.scores, weights, np.arange(n))
+    actual = scored(score.scores, weights, np.arange(n))
     for at, row in enumerate(weights):
         y, z = gold[written_out(row)], predicted[written_out(row)]
         some, named = y.any(), z.any()
-        near(found["f1"][at], metrics.f1_score(y, z) if some else math.nan)
-        near(found["precision"][at], metrics.precision_score(y, z) if named else math.nan)
-        near(found["recall"][at], metrics.recall_score(y, z) if some else math.nan)
+        near(actual["f1"][at], metrics.f1_score(y, z) if some else math.nan)
+        near(actual["precision"][at], metrics.precision_score(y, z) if named else math.nan)
+        near(actual["recall"][at], metrics.recall_score(y, z) if some else math.nan)
         both = some and not y.all()
-        near(found["balanced_accuracy"][at], metrics.balanced_accuracy_score(y, z) if both else math.nan)
-        near(found["prevalence"][at], y.mean())
-    assert {name for name, values in found.items() if math.isnan(values[0])} == set(score.undefined())
+        near(actual["balanced_accuracy"][at], metrics.balanced_accuracy_score(y, z) if both else math.nan)
+        near(actual["prevalence"][at], y.mean())
+    assert {name for name, values in actual.items() if math.isnan(values[0])} == set(score.undefined())
 
 
 def test_ccc_by_hand():
     """Gold 1 2 3 4 (mean 2.5, variance 1.25), predicted 2 2 4 4 (mean 3, variance 1), covariance 1."""
-    found = one(NumberScore(np.array([1.0, 2, 3, 4]), np.array([2.0, 2, 4, 4])))
-    assert found["ccc"] == pytest.approx(2 * 1 / (1.25 + 1 + 0.25))
-    assert found["pearson"] == pytest.approx(1 / math.sqrt(1.25))
-    assert (found["rmse"], found["mae"]) == (pytest.approx(math.sqrt(0.5)), pytest.approx(0.5))
+    actual = unweighted_scores(NumberScore(np.array([1.0, 2, 3, 4]), np.array([2.0, 2, 4, 4])))
+    assert actual["ccc"] == pytest.approx(2 * 1 / (1.25 + 1 + 0.25))
+    assert actual["pearson"] == pytest.approx(1 / math.sqrt(1.25))
+    assert (actual["rmse"], actual["mae"]) == (pytest.approx(math.sqrt(0.5)), pytest.approx(0.5))
 
 
 def test_signs_and_intervals_by_hand():
     gold, predicted = np.array([0.5, -0.5, 0.0, 0.2]), np.array([0.1, 0.1, 0.1, 0.9])
-    found = one(
+    actual = unweighted_scores(
         NumberScore(gold, predicted, True, np.array([0.0, -0.4, 0.0, 0.3]), np.array([0.5, 0.4, 0.0, 1.0]))
     )
-    assert (found["sign_agreement"], found["inside"]) == (0.5, 0.5)
-    assert "inside" not in one(NumberScore(gold, predicted))
+    assert (actual["sign_agreement"], actual["inside"]) == (0.5, 0.5)
+    assert "inside" not in unweighted_scores(NumberScore(gold, predicted))
     assert set(NumberScore(gold, predicted).undefined()) == {"sign_agreement"}
 
 
@@ -154,16 +154,16 @@ def test_number_scores_of_every_resample_are_those_of_numpy(seed, far):
     gold = far + rng.normal(size=n)
     predicted = gold + rng.normal(size=n)
     weights = resampled(np.arange(n), 4, rng)
-    found = scored(NumberScore(gold, predicted).scores, weights, np.arange(n))
+    actual = scored(NumberScore(gold, predicted).scores, weights, np.arange(n))
     for at, row in enumerate(weights):
         x, y = gold[written_out(row)], predicted[written_out(row)]
         if np.ptp(x) == 0 or np.ptp(y) == 0:
             continue
         cov = np.cov(x, y, bias=True)
         wanted = 2 * cov[0, 1] / (cov[0, 0] + cov[1, 1] + (x.mean() - y.mean()) ** 2)
-        assert found["ccc"][at] == pytest.approx(wanted, abs=1e-6)
-        assert found["pearson"][at] == pytest.approx(np.corrcoef(x, y)[0, 1], abs=1e-6)
-        assert found["rmse"][at] == pytest.approx(math.sqrt(((x - y) ** 2).mean()))
+        assert actual["ccc"][at] == pytest.approx(wanted, abs=1e-6)
+        assert actual["pearson"][at] == pytest.approx(np.corrcoef(x, y)[0, 1], abs=1e-6)
+        assert actual["rmse"][at] == pytest.approx(math.sqrt(((x - y) ** 2).mean()))
 
 
 def test_constant_numbers_have_no_correlation():
@@ -175,11 +175,11 @@ def test_constant_numbers_have_no_correlation():
         ([], [], {"pearson", "ccc", "rmse", "mae", "sign_agreement"}),
     ):
         score = NumberScore(np.array(gold), np.array(predicted), signed=True)
-        found = one(score)
-        assert {name for name, value in found.items() if math.isnan(value)} == missing
+        actual = unweighted_scores(score)
+        assert {name for name, value in actual.items() if math.isnan(value)} == missing
         assert missing <= set(score.undefined())
         if "ccc" not in missing:
-            assert found["ccc"] == pytest.approx(0)
+            assert actual["ccc"] == pytest.approx(0)
 
 
 def by_definition(risk, wrong, rng, orders=400):
@@ -194,7 +194,7 @@ def by_definition(risk, wrong, rng, orders=400):
 def test_aurc_by_hand():
     """Errors at places 2 and 4 of 4: (0 + 1/2 + 1/3 + 2/4) / 4."""
     score = SelectiveScore(np.array([1.0, 0, 0, 1]), np.array([0.9, 0.1, 0.3, 0.2]))
-    assert one(score)["aurc"] == pytest.approx((0 + 1 / 2 + 1 / 3 + 2 / 4) / 4)
+    assert unweighted_scores(score)["aurc"] == pytest.approx((0 + 1 / 2 + 1 / 3 + 2 / 4) / 4)
     coverage, errors, risk = score.curve()
     np.testing.assert_allclose(coverage, [0.25, 0.5, 0.75, 1])
     np.testing.assert_allclose(errors, [0, 1 / 2, 1 / 3, 1 / 2])
@@ -203,7 +203,9 @@ def test_aurc_by_hand():
 
 def test_aurc_of_two_equal_risks_by_hand():
     """The error comes first or last, with equal chances: ((1 + 1/2) + (0 + 1/2)) / 2 / 2."""
-    assert one(SelectiveScore(np.array([1.0, 0]), np.array([0.5, 0.5])))["aurc"] == pytest.approx(0.5)
+    assert unweighted_scores(SelectiveScore(np.array([1.0, 0]), np.array([0.5, 0.5])))[
+        "aurc"
+    ] == pytest.approx(0.5)
 
 
 @settings(max_examples=25, deadline=None)
@@ -212,13 +214,13 @@ def test_aurc_of_every_resample_is_the_mean_over_orders(seed):
     rng, n = drawn(seed)
     risk, wrong = rng.choice([0.1, 0.2, 0.3, 0.5], n), (rng.random(n) < 0.4).astype(float)
     weights = resampled(np.arange(n), 3, rng)
-    found = scored(SelectiveScore(wrong, risk).scores, weights, np.arange(n))["aurc"]
-    for value, row in zip(found, weights, strict=True):
+    actual = scored(SelectiveScore(wrong, risk).scores, weights, np.arange(n))["aurc"]
+    for value, row in zip(actual, weights, strict=True):
         i = written_out(row)
         assert value == pytest.approx(by_definition(risk[i], wrong[i], rng), abs=0.05)
     unequal = risk + np.arange(n) * 1e-6
-    found = scored(SelectiveScore(wrong, unequal).scores, weights, np.arange(n))["aurc"]
-    for value, row in zip(found, weights, strict=True):
+    actual = scored(SelectiveScore(wrong, unequal).scores, weights, np.arange(n))["aurc"]
+    for value, row in zip(actual, weights, strict=True):
         i = written_out(row)
         assert value == pytest.approx(by_definition(unequal[i], wrong[i], rng, 1), abs=1e-9)
 
@@ -227,11 +229,11 @@ def test_decisions_by_hand():
     score = SelectiveScore(
         np.array([0.0, 1, 0, 1]), np.array([0.1, 0.2, 0.4, 0.5]), np.array([True, True, False, False])
     )
-    found = one(score)
-    assert (found["coverage"], found["accepted_error"]) == (0.5, 0.5)
-    assert found["accepted_risk"] == pytest.approx(0.15)
+    actual = unweighted_scores(score)
+    assert (actual["coverage"], actual["accepted_error"]) == (0.5, 0.5)
+    assert actual["accepted_risk"] == pytest.approx(0.15)
     none = SelectiveScore(score.wrong, score.risk, np.zeros(4, dtype=bool))
-    assert math.isnan(one(none)["accepted_error"])
+    assert math.isnan(unweighted_scores(none)["accepted_error"])
     assert none.undefined() == dict.fromkeys(("accepted_error", "accepted_risk"), "nothing is accepted")
 
 
@@ -292,8 +294,8 @@ def test_groups_are_drawn_whole():
     groups = np.array([0, 1, 1, 2, 2, 2])
     weights = resampled(groups, 300, np.random.default_rng(0))
     for group in range(3):
-        own = weights[:, groups == group]
-        assert (own == own[:, :1]).all()
+        group_weights = weights[:, groups == group]
+        assert (group_weights == group_weights[:, :1]).all()
     firsts = weights[:, [0, 1, 3]]
     assert (firsts.sum(1) == 3).all()
     assert abs(firsts.mean(0) - 1).max() < 0.2
@@ -312,11 +314,11 @@ def test_scores_made_together_are_those_made_one_by_one(items):
     ]
     together = scored_together(scores, groups, 60, np.random.default_rng(9))
     weights = resampled(groups, 60, np.random.default_rng(9))
-    for found, (score, chosen) in zip(together, scores, strict=True):
+    for actual, (score, chosen) in zip(together, scores, strict=True):
         wanted = scored(score, weights, chosen)
-        assert list(found) == list(wanted)
+        assert list(actual) == list(wanted)
         for name in wanted:
-            np.testing.assert_allclose(found[name], wanted[name], rtol=1e-12, atol=1e-9)
+            np.testing.assert_allclose(actual[name], wanted[name], rtol=1e-12, atol=1e-9)
     assert scored_together(scores, groups, 0, rng) == [{}, {}]
     assert scored_together([], groups, 60, rng) == []
 

@@ -18,12 +18,12 @@ SHAPE = Shape()
 def halves(readings, rng):
     """The draws of each reading, some in one part and the rest in another."""
     parts = ([], [])
-    for one in readings:
-        chosen = rng.random(len(one.draws)) < 0.5
+    for reading in readings:
+        chosen = rng.random(len(reading.draws)) < 0.5
         for part, here in zip(parts, (chosen, ~chosen), strict=True):
-            draws = tuple(draw for draw, taken in zip(one.draws, here, strict=True) if taken)
+            draws = tuple(draw for draw, taken in zip(reading.draws, here, strict=True) if taken)
             if draws:
-                part.append(replace(one, draws=draws))
+                part.append(replace(reading, draws=draws))
     return parts
 
 
@@ -35,16 +35,16 @@ def test_answers_joined_in_any_order_say_what_they_say_together(seed):
     items = random_items(base, seed)
     whole = answers_of(base, items)
     first, second = zip(*(halves(readings, rng) for readings in items), strict=True)
-    one, other = answers_of(base, first, rng), answers_of(base, second, rng)
-    backwards = Answers.unasked(whole.items).joined(turned(other)).joined(turned(one))
+    first_answers, second_answers = answers_of(base, first, rng), answers_of(base, second, rng)
+    backwards = Answers.unasked(whole.items).joined(turned(second_answers)).joined(turned(first_answers))
     inference = Inference(compile_network(base))
     expected = inference.posterior(whole)
-    for found in (one.joined(other), backwards):
-        assert found.items == whole.items
-        assert len(found.reading_item) == len(whole.reading_item)
+    for joined in (first_answers.joined(second_answers), backwards):
+        assert joined.items == whole.items
+        assert len(joined.reading_item) == len(whole.reading_item)
         for count in ("samples", "asked", "refused"):
-            assert np.array_equal(getattr(found, count), getattr(whole, count))
-        posterior = inference.posterior(found)
+            assert np.array_equal(getattr(joined, count), getattr(whole, count))
+        posterior = inference.posterior(joined)
         np.testing.assert_allclose(posterior.log_evidence, expected.log_evidence, atol=1e-9)
         for name, p in expected.marginals.items():
             np.testing.assert_allclose(posterior.marginals[name], p, atol=1e-9)
@@ -64,7 +64,7 @@ def test_only_items_that_are_known_are_joined():
 def test_nothing_joined_is_the_same():
     base = random_base(SHAPE)
     whole = answers_of(base, random_items(base, 3))
-    for found in (whole.joined(Answers.unasked(whole.items)), whole.joined(Answers.unasked(()))):
+    for joined in (whole.joined(Answers.unasked(whole.items)), whole.joined(Answers.unasked(()))):
         for name in ("reading_item", "reading_observer", "reading_question", "reading_view", "samples"):
-            assert np.array_equal(getattr(found, name), getattr(whole, name))
-        assert found.views == whole.views
+            assert np.array_equal(getattr(joined, name), getattr(whole, name))
+        assert joined.views == whole.views

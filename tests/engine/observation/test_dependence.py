@@ -170,9 +170,9 @@ def unranked(items):
 def test_an_observer_that_cannot_tell_states_apart_changes_nothing(seed):
     base = dull(dependent_base(seed, follows=(0.9, 0.9, 0.9)), "o2")
     items = unranked(random_items(base, seed, items=4, readings=9))
-    others = [[reading for reading in readings if reading.observer != "o2"] for readings in items]
+    without_observer = [[reading for reading in readings if reading.observer != "o2"] for readings in items]
     inference = Inference(compile_network(base))
-    whole, part = (inference.posterior(answers_of(base, given)) for given in (items, others))
+    whole, part = (inference.posterior(answers_of(base, given)) for given in (items, without_observer))
     for name, p in part.marginals.items():
         np.testing.assert_allclose(whole.marginals[name], p, atol=1e-9, err_msg=name)
 
@@ -307,8 +307,8 @@ def asking(base):
         worth=dict.fromkeys(names, 1.0),
         limits=dict.fromkeys(names, 0.15),
     )
-    each = Question(name="each", variables=names, about_one=True)
-    return replace(base, policy=policy, questions={**base.questions, "each": each})
+    single = Question(name="each", variables=names, about_one=True)
+    return replace(base, policy=policy, questions={**base.questions, "each": single})
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -35,8 +35,8 @@ def instruments(base):
     """Every label instrument of a base with its variable and the prior of the root."""
     prior = np.array(base.populations[base.reference].p)
     for observer in base.observers.values():
-        for name, one in observer.labels.items():
-            yield one, base.variables[name], prior
+        for name, instrument in observer.labels.items():
+            yield instrument, base.variables[name], prior
 
 
 # The one-answer table.
@@ -46,19 +46,19 @@ def instruments(base):
 @given(seeds, st.integers(1, 3))
 def test_what_is_seen_times_what_is_brought_out_is_the_declared_table(seed, types):
     base = random_base(Shape(observers=3, types=types, seed=seed))
-    for one, variable, prior in instruments(base):
-        kernel = label_kernel(one, variable, prior)
+    for instrument, variable, prior in instruments(base):
+        kernel = label_kernel(instrument, variable, prior)
         alpha = kernel.alpha
         answers = alpha / alpha.sum(1, keepdims=True)
-        np.testing.assert_allclose(kernel.mix @ answers, one.confusion, atol=1e-12)
+        np.testing.assert_allclose(kernel.mix @ answers, instrument.confusion, atol=1e-12)
         np.testing.assert_allclose(kernel.mix.sum(1), 1, atol=1e-12)
         one_answer = np.exp(kernel.log_likelihood(np.eye(alpha.shape[1])))
-        np.testing.assert_allclose(kernel.mix @ one_answer.T, one.confusion, atol=1e-12)
+        np.testing.assert_allclose(kernel.mix @ one_answer.T, instrument.confusion, atol=1e-12)
 
 
-def simulate_labels(one, states, carry, truth, readings, draws, items, rng):
-    """Tell the story: m, each reading's r, its propensities, its answers, (items, readings, draws)."""
-    kinds = label_kinds(one, states)
+def simulate_labels(instrument, states, carry, truth, readings, draws, items, rng):
+    """Simulate m, the r and propensities of each reading, and its answers, (items, readings, draws)."""
+    kinds = label_kinds(instrument, states)
     chance = np.array([kind.chance[truth] for kind in kinds])
     chance /= chance.sum()
     seen = rng.choice(len(kinds), size=(items, 1), p=chance)
@@ -75,34 +75,36 @@ def test_simulating_an_observer_gives_back_its_table(base_of):
     rng = np.random.default_rng(1)
     base = base_of("machine")
     for observer in base.observers.values():
-        for name, one in observer.labels.items():
+        for name, instrument in observer.labels.items():
             states = base.variables[name].states
             for truth in range(len(states)):
-                answers = simulate_labels(one, states, observer.carry, truth, 2, 2, 100_000, rng).reshape(-1)
+                answers = simulate_labels(
+                    instrument, states, observer.carry, truth, 2, 2, 100_000, rng
+                ).reshape(-1)
                 # Four dependent answers an item: the standard error is at most .0016.
-                found = np.bincount(answers, minlength=len(one.answers)) / len(answers)
-                np.testing.assert_allclose(found, one.confusion[truth], atol=0.005)
+                frequencies = np.bincount(answers, minlength=len(instrument.answers)) / len(answers)
+                np.testing.assert_allclose(frequencies, instrument.confusion[truth], atol=0.005)
 
 
 def test_repeated_answers_are_as_likely_as_the_simulation_makes_them(base_of):
     rng = np.random.default_rng(2)
     base = base_of("machine")
     observer = base.observers[base.policy.ask]
-    one = observer.labels[base.root]
+    instrument = observer.labels[base.root]
     world = World(compile_network(base), base.reference)
     for truth in range(3):
         drawn = simulate_labels(
-            one, base.variables[base.root].states, observer.carry, truth, 2, 2, 200_000, rng
+            instrument, base.variables[base.root].states, observer.carry, truth, 2, 2, 200_000, rng
         ).reshape(-1, 4)
         code = drawn @ 3 ** np.arange(4)
-        found = np.bincount(code, minlength=81) / len(code)
+        frequencies = np.bincount(code, minlength=81) / len(code)
         for four in itertools.product(range(3), repeat=4):
             readings = [
                 Reading(observer.name, question, "face", tuple({base.root: y} for y in pair))
                 for question, pair in zip(list(base.questions)[:2], (four[:2], four[2:]), strict=True)
             ]
             expected = world.seen(observer, base.root, readings)[truth]
-            assert found[np.array(four) @ 3 ** np.arange(4)] == pytest.approx(expected, abs=0.004)
+            assert frequencies[np.array(four) @ 3 ** np.arange(4)] == pytest.approx(expected, abs=0.004)
 
 
 @pytest.mark.parametrize("name", ["load", "flow"])
@@ -110,23 +112,23 @@ def test_number_instruments_answer_as_simulated(base_of, names, name):
     rng = np.random.default_rng(3)
     base = base_of("machine")
     variable = base.variables[names[name]]
-    one = base.observers[base.policy.ask].numbers[variable.name]
-    kernel = number_kernel(one, variable)
+    instrument = base.observers[base.policy.ask].numbers[variable.name]
+    kernel = number_kernel(instrument, variable)
     low, high = variable.edges[0], variable.edges[-1]
-    grid = np.round(np.arange(round((high - low) / one.grid) + 1) * one.grid + low, 9)
+    grid = np.round(np.arange(round((high - low) / instrument.grid) + 1) * instrument.grid + low, 9)
     likely = kernel.mix @ np.exp(kernel.log_likelihood(grid)).T
     np.testing.assert_allclose(likely.sum(1), 1, atol=1e-9)
     np.testing.assert_allclose(kernel.mix.sum(1), 1, atol=1e-12)
     size = 200_000
     for bin_, (a, b) in enumerate(itertools.pairwise(variable.edges)):
         x = rng.uniform(a, b, size)
-        brought = x + one.perception * rng.standard_normal(size)
-        answer = one.gain * brought + one.offset + one.noise * rng.standard_normal(size)
-        slip = rng.random(size) < one.slip
+        brought = x + instrument.perception * rng.standard_normal(size)
+        answer = instrument.gain * brought + instrument.offset + instrument.noise * rng.standard_normal(size)
+        slip = rng.random(size) < instrument.slip
         answer = np.where(slip, rng.uniform(low, high, size), answer)
-        step = np.clip(np.round((answer - low) / one.grid), 0, len(grid) - 1).astype(int)
-        found = np.bincount(step, minlength=len(grid)) / size
-        np.testing.assert_allclose(likely[bin_], found, atol=0.005)
+        step = np.clip(np.round((answer - low) / instrument.grid), 0, len(grid) - 1).astype(int)
+        frequencies = np.bincount(step, minlength=len(grid)) / size
+        np.testing.assert_allclose(likely[bin_], frequencies, atol=0.005)
 
 
 # What many answers of one observer are worth.
@@ -148,13 +150,13 @@ def test_equal_answers_saturate_at_the_observers_reliability(base_of, answer):
     known /= known.sum()
     counts = (1, 2, 5, 50, 5000)
     items = [one_reading(base, observer, [{base.root: answer}] * n, question=1) for n in counts]
-    found = inference.posterior(answers_of(base, items)).marginals[base.root]
+    marginals = inference.posterior(answers_of(base, items)).marginals[base.root]
     best = int(known.argmax())
-    assert np.all(np.diff(found[:, best]) > 0)
-    assert np.all(found[:, best] <= known[best] + 1e-12)
-    assert found[-1, best] == pytest.approx(known[best], abs=2e-3)
+    assert np.all(np.diff(marginals[:, best]) > 0)
+    assert np.all(marginals[:, best] <= known[best] + 1e-12)
+    assert marginals[-1, best] == pytest.approx(known[best], abs=2e-3)
     # Fifty are worth hardly more than five.
-    assert found[3, best] - found[2, best] < 0.3 * (found[2, best] - prior[best])
+    assert marginals[3, best] - marginals[2, best] < 0.3 * (marginals[2, best] - prior[best])
 
 
 def test_equal_numbers_leave_what_perception_leaves_open(base_of, names):
@@ -162,14 +164,16 @@ def test_equal_numbers_leave_what_perception_leaves_open(base_of, names):
     inference = Inference(compile_network(base))
     observer = base.observers[base.policy.ask]
     gauge = names["load"]
-    one, edges = observer.numbers[gauge], np.array(base.variables[gauge].edges)
+    instrument, edges = observer.numbers[gauge], np.array(base.variables[gauge].edges)
     items = [one_reading(base, observer, [{gauge: 0.2}] * n, question=1) for n in (1, 50)]
     p = inference.posterior(answers_of(base, items)).marginals[gauge]
     centres = (edges[:-1] + edges[1:]) / 2
     sd = np.sqrt(p @ centres**2 - (p @ centres) ** 2)
     prior = inference.posterior(answers_of(base, [[]])).marginals[gauge][0]
     # The reading known exactly: prior times a normal density of the perception's width.
-    exact = prior * np.exp(-(((0.2 - one.offset) / one.gain - centres) ** 2) / (2 * one.perception**2))
+    exact = prior * np.exp(
+        -(((0.2 - instrument.offset) / instrument.gain - centres) ** 2) / (2 * instrument.perception**2)
+    )
     exact /= exact.sum()
     exact_sd = math.sqrt(exact @ centres**2 - (exact @ centres) ** 2)
     assert exact_sd * 0.97 < sd[1] < sd[0]
@@ -189,12 +193,12 @@ def test_the_order_of_readings_and_samples_changes_nothing(seed):
     same(plain, shuffled)
 
 
-def same(one, two, atol=1e-9):
-    for name, p in one.marginals.items():
-        np.testing.assert_allclose(two.marginals[name], p, atol=atol, err_msg=name)
-    np.testing.assert_allclose(two.log_evidence, one.log_evidence, atol=atol)
-    np.testing.assert_allclose(two.violations, one.violations, atol=atol)
-    np.testing.assert_allclose(two.correlation, one.correlation, atol=atol)
+def same(actual, expected, atol=1e-9):
+    for name, p in actual.marginals.items():
+        np.testing.assert_allclose(expected.marginals[name], p, atol=atol, err_msg=name)
+    np.testing.assert_allclose(expected.log_evidence, actual.log_evidence, atol=atol)
+    np.testing.assert_allclose(expected.violations, actual.violations, atol=atol)
+    np.testing.assert_allclose(expected.correlation, actual.correlation, atol=atol)
 
 
 def test_draws_of_one_reading_may_come_in_two_parts(base_of):
@@ -272,13 +276,13 @@ def symmetric(base, observer="symmetric", rows_equal=False):
 def test_an_uninformative_sample_changes_nothing(base_of, rows_equal):
     base = symmetric(base_of("machine"), rows_equal=rows_equal)
     inference = Inference(compile_network(base))
-    told = one_reading(base, base.observers[base.policy.ask], [{base.root: 1, base.affect[0]: 0.4}])
+    readings = one_reading(base, base.observers[base.policy.ask], [{base.root: 1, base.affect[0]: 0.4}])
     if rows_equal:
         draws = [{base.root: 2, **dict.fromkeys(base.cells, 1)}] * 3
     else:
         draws = [{base.root: Spread((1 / 3,) * 3), **dict.fromkeys(base.cells, Spread((0.5, 0.5)))}]
     dull = one_reading(base, base.observers["symmetric"], draws)
-    posterior = inference.posterior(answers_of(base, [told, told + dull]))
+    posterior = inference.posterior(answers_of(base, [readings, readings + dull]))
     for p in posterior.marginals.values():
         np.testing.assert_allclose(p[0], p[1], atol=1e-9)
     np.testing.assert_allclose(posterior.violations[0], posterior.violations[1], atol=1e-9)
@@ -306,11 +310,11 @@ def test_a_barren_variable_changes_nothing(base_of):
         cells={"barren": tuple(Cell(p=p, n=5) for p in (0.2, 0.9, 0.5)), **base.cells},
     )
     items = random_items(base, 5, items=6)
-    one = Inference(compile_network(base)).posterior(answers_of(base, items))
-    two = Inference(compile_network(wider)).posterior(answers_of(wider, items))
-    same(one, two)
-    expected = one.marginals[base.root] @ [0.2, 0.9, 0.5]
-    np.testing.assert_allclose(two.marginals["barren"][:, 1], expected, atol=1e-9)
+    narrow = Inference(compile_network(base)).posterior(answers_of(base, items))
+    wide = Inference(compile_network(wider)).posterior(answers_of(wider, items))
+    same(narrow, wide)
+    expected = narrow.marginals[base.root] @ [0.2, 0.9, 0.5]
+    np.testing.assert_allclose(wide.marginals["barren"][:, 1], expected, atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -328,16 +332,16 @@ def test_names_change_nothing(names, tmp_path, taken):
         [replace(k, draws=tuple({mapping[v]: y for v, y in d.items()} for d in k.draws)) for k in readings]
         for readings in items
     ]
-    one = Inference(compile_network(plain)).posterior(answers_of(plain, items))
-    two = Inference(compile_network(other)).posterior(answers_of(other, renamed))
-    back = {name: two.marginals[mapping[name]] for name in one.marginals}
-    same(one, replace(two, marginals=back))
+    original = Inference(compile_network(plain)).posterior(answers_of(plain, items))
+    renamed_posterior = Inference(compile_network(other)).posterior(answers_of(other, renamed))
+    back = {name: renamed_posterior.marginals[mapping[name]] for name in original.marginals}
+    same(original, replace(renamed_posterior, marginals=back))
 
 
 def replace_words(text, mapping):
     import re
 
-    return re.sub(r"[A-Za-z0-9_-]+", lambda found: mapping.get(found[0], found[0]), text)
+    return re.sub(r"[A-Za-z0-9_-]+", lambda match: mapping.get(match[0], match[0]), text)
 
 
 @few
@@ -350,17 +354,19 @@ def test_evidence_in_two_halves_is_evidence_at_once(seed):
     observations = Inference(compile_network(base)).observations
     items = random_items(base, seed, items=4, readings=6)
     parts = [
-        [[k for k in readings if (k.observer == "o0") == first] for readings in items]
-        for first in (True, False)
+        [[k for k in readings if (k.observer == "o0") == is_first] for readings in items]
+        for is_first in (True, False)
     ]
-    whole, one, two = (observations.evidence(answers_of(base, part)) for part in (items, *parts))
-    assert np.array_equal(whole.row_item, one.row_item)
-    np.testing.assert_allclose(whole.log_weight, one.log_weight, atol=1e-12)
+    whole, first, second = (observations.evidence(answers_of(base, part)) for part in (items, *parts))
+    assert np.array_equal(whole.row_item, first.row_item)
+    np.testing.assert_allclose(whole.log_weight, first.log_weight, atol=1e-12)
     for name, log in whole.log_likelihood.items():
         size = log.shape
         total = (
-            one.log_likelihood.get(name, np.zeros(size))
-            + two.log_likelihood.get(name, np.zeros((size[0], len(two.row_item))))[:, two_rows(whole, two)]
+            first.log_likelihood.get(name, np.zeros(size))
+            + second.log_likelihood.get(name, np.zeros((size[0], len(second.row_item))))[
+                :, two_rows(whole, second)
+            ]
         )
         np.testing.assert_allclose(log, total, atol=1e-9)
 
@@ -379,41 +385,43 @@ def test_full_carry_and_single_draws_are_dawid_and_skene():
     base = random_base(Shape(states=3, binaries=2, couplings=0, rules=0, observers=1, halo=False, seed=4))
     repeat, habit = 0.7, np.array([0.5, 0.3, 0.2])
     table = repeat * np.eye(3) + (1 - repeat) * habit
-    one = LabelInstrument(
+    instrument = LabelInstrument(
         variable="root",
         answers=("r0", "r1", "r2"),
         confusion=tuple(tuple(map(float, row)) for row in table),
         types=(ReadingType(repeat=repeat, strength=5),),
     )
-    observer = replace(base.observers["o0"], carry=1.0, exponent=1.0, labels={"root": one}, numbers={})
+    observer = replace(base.observers["o0"], carry=1.0, exponent=1.0, labels={"root": instrument}, numbers={})
     base = replace(base, observers={"o0": observer})
     inference = Inference(compile_network(base))
     draws = rng.integers(3, size=(20, 5))
     items = [
         [Reading("o0", "all", f"view-{i}", ({"root": int(y)},)) for i, y in enumerate(row)] for row in draws
     ]
-    found = inference.posterior(answers_of(base, items))
+    posterior = inference.posterior(answers_of(base, items))
     expected = np.array(base.populations["here"].p) * np.prod(table[:, draws], axis=2).T
-    np.testing.assert_allclose(found.log_evidence, np.log(expected.sum(1)), atol=1e-9)
-    np.testing.assert_allclose(found.marginals["root"], expected / expected.sum(1, keepdims=True), atol=1e-9)
+    np.testing.assert_allclose(posterior.log_evidence, np.log(expected.sum(1)), atol=1e-9)
+    np.testing.assert_allclose(
+        posterior.marginals["root"], expected / expected.sum(1, keepdims=True), atol=1e-9
+    )
     # Many draws of one reading are independent where propensities do not scatter.
-    steady = replace(one, types=(ReadingType(repeat=repeat, strength=1e6),))
+    steady = replace(instrument, types=(ReadingType(repeat=repeat, strength=1e6),))
     base = replace(base, observers={"o0": replace(observer, labels={"root": steady})})
     items = [[Reading("o0", "all", "face", tuple({"root": int(y)} for y in row))] for row in draws]
-    found = Inference(compile_network(base)).posterior(answers_of(base, items))
-    np.testing.assert_allclose(found.log_evidence, np.log(expected.sum(1)), atol=1e-4)
+    posterior = Inference(compile_network(base)).posterior(answers_of(base, items))
+    np.testing.assert_allclose(posterior.log_evidence, np.log(expected.sum(1)), atol=1e-4)
 
 
 def test_readings_without_carry_multiply_the_one_answer_table():
     base = random_base(Shape(states=3, binaries=2, couplings=0, rules=0, observers=1, halo=False, seed=6))
     observer = replace(base.observers["o0"], carry=0.0)
     base = replace(base, observers={"o0": observer})
-    one = observer.labels["root"]
+    instrument = observer.labels["root"]
     views = [Reading("o0", "all", view, ({"root": y},)) for view, y in (("a", 0), ("b", 2), ("c", 0))]
-    found = Inference(compile_network(base)).posterior(answers_of(base, [views]))
-    table = np.array(one.confusion)
+    posterior = Inference(compile_network(base)).posterior(answers_of(base, [views]))
+    table = np.array(instrument.confusion)
     expected = np.array(base.populations["here"].p) * table[:, 0] * table[:, 2] * table[:, 0]
-    assert found.log_evidence[0] == pytest.approx(math.log(expected.sum()), abs=1e-9)
+    assert posterior.log_evidence[0] == pytest.approx(math.log(expected.sum()), abs=1e-9)
 
 
 def test_no_halo_is_the_plain_product():
@@ -422,9 +430,9 @@ def test_no_halo_is_the_plain_product():
     halo = {"all": Halo(given="root", probability=0.0)}
     with_zero = replace(base, observers={"o0": replace(observer, halo=halo)})
     items = random_items(base, 8, items=6)
-    one = Inference(compile_network(base)).posterior(answers_of(base, items))
-    two = Inference(compile_network(with_zero)).posterior(answers_of(with_zero, items))
-    same(one, two, 1e-12)
+    without_halo = Inference(compile_network(base)).posterior(answers_of(base, items))
+    zero_halo = Inference(compile_network(with_zero)).posterior(answers_of(with_zero, items))
+    same(without_halo, zero_halo, 1e-12)
     observations = Inference(compile_network(base)).observations
     # Nothing ties the variables of one reading: each alone has the same likelihood as all together.
     whole = observations.evidence(answers_of(base, items))
@@ -433,8 +441,8 @@ def test_no_halo_is_the_plain_product():
             [replace(k, draws=tuple({name: d[name]} for d in k.draws if name in d)) for k in readings]
             for readings in items
         ]
-        found = observations.evidence(answers_of(base, alone))
-        np.testing.assert_allclose(found.log_likelihood[name], log, atol=1e-12)
+        evidence = observations.evidence(answers_of(base, alone))
+        np.testing.assert_allclose(evidence.log_likelihood[name], log, atol=1e-12)
 
 
 def test_a_halo_alone_makes_signs_tell_nothing_but_the_label():
@@ -456,16 +464,16 @@ def test_a_halo_alone_makes_signs_tell_nothing_but_the_label():
 @given(seeds)
 def test_the_tails_of_rankings_sum_to_one(seed):
     base = random_base(Shape(states=4, seed=seed))
-    for one, variable, prior in instruments(base):
-        tails = label_kernel(one, variable, prior).tails
+    for instrument, variable, prior in instruments(base):
+        tails = label_kernel(instrument, variable, prior).tails
         if variable.kind == "binary":
             assert tails is None
             continue
-        size = len(one.answers)
+        size = len(instrument.answers)
         for first in range(size):
-            others = [k for k in range(size) if k != first]
-            two = sum(np.exp(tails[first, second, size]) for second in others)
-            three = sum(np.exp(tails[first, a, b]) for a, b in itertools.permutations(others, 2))
+            unranked = [k for k in range(size) if k != first]
+            two = sum(np.exp(tails[first, second, size]) for second in unranked)
+            three = sum(np.exp(tails[first, a, b]) for a, b in itertools.permutations(unranked, 2))
             np.testing.assert_allclose(two, 1, atol=1e-12)
             np.testing.assert_allclose(three, 1, atol=1e-12)
 
@@ -484,9 +492,9 @@ def test_an_exponent_tempers_the_whole_evidence_of_an_observer():
     items = random_items(base, 12, items=5)
     plain = Inference(compile_network(base)).observations.evidence(answers_of(base, items))
     tempered = replace(base, observers={"o0": replace(base.observers["o0"], exponent=0.3)})
-    found = Inference(compile_network(tempered)).observations.evidence(answers_of(tempered, items))
+    evidence = Inference(compile_network(tempered)).observations.evidence(answers_of(tempered, items))
     for name, log in plain.log_likelihood.items():
-        np.testing.assert_allclose(found.log_likelihood[name], 0.3 * log, atol=1e-12)
+        np.testing.assert_allclose(evidence.log_likelihood[name], 0.3 * log, atol=1e-12)
 
 
 def test_items_are_weighed_apart_however_many_there_are():

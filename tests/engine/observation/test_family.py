@@ -130,9 +130,9 @@ def test_one_member_is_as_if_it_had_no_family(seed):
 def test_a_member_that_cannot_tell_states_apart_changes_nothing(seed):
     base = dull(family_base(seed, members=("o0", "o1", "o2")), "o2")
     items = unranked(random_items(base, seed, items=4, readings=9))
-    others = [[reading for reading in readings if reading.observer != "o2"] for readings in items]
+    without_member = [[reading for reading in readings if reading.observer != "o2"] for readings in items]
     inference = Inference(compile_network(base))
-    whole, part = (inference.posterior(answers_of(base, given)) for given in (items, others))
+    whole, part = (inference.posterior(answers_of(base, given)) for given in (items, without_member))
     for name, p in part.marginals.items():
         np.testing.assert_allclose(whole.marginals[name], p, atol=1e-9, err_msg=name)
 
@@ -262,10 +262,12 @@ def test_an_answer_to_come_is_foretold_by_what_fellows_and_strangers_answered(se
     (readings,) = unranked(random_items(base, seed, items=1, readings=9))
     for index, name in itertools.product(range(3), base.observers["o0"].labels):
         observer = f"o{index}"
-        others = [reading for reading in readings if reading.observer != observer]
-        if name not in base.observers[observer].labels or not any(name in r.variables for r in others):
+        other_readings = [reading for reading in readings if reading.observer != observer]
+        if name not in base.observers[observer].labels or not any(
+            name in r.variables for r in other_readings
+        ):
             continue
-        answers = answers_of(base, [others])
+        answers = answers_of(base, [other_readings])
         settles = observations.given_others(answers, index, name)
         if settles is None:
             continue
@@ -274,7 +276,9 @@ def test_an_answer_to_come_is_foretold_by_what_fellows_and_strangers_answered(se
         rates = brought @ (kernel.alpha / kernel.alpha.sum(1, keepdims=True))
         now = inference.posterior(answers)
         expected = now.marginals[name][0] @ rates
-        further = [[*others, Reading(observer, "all", "new", ({name: y},))] for y in range(rates.shape[1])]
+        further = [
+            [*other_readings, Reading(observer, "all", "new", ({name: y},))] for y in range(rates.shape[1])
+        ]
         ratio = np.exp(inference.log_evidence(answers_of(base, further)) - now.log_evidence[0])
         np.testing.assert_allclose(ratio, expected, atol=1e-9)
 

@@ -50,18 +50,18 @@ def answered(tmp_path_factory):
             {"item": item, "observer": "ranker", "question": "expression", "draw": 0, "expression": ranked}
         )
         gold.append({"item": item, "expression": states[truth]})
-    found = seke.calibrate(samples, base, gold, extends=str(folder / "base.yaml"))
-    return folder, samples, found
+    calibrated = seke.calibrate(samples, base, gold, extends=str(folder / "base.yaml"))
+    return folder, samples, calibrated
 
 
 @pytest.mark.slow
 def test_a_pull_is_found_and_the_others_stay_near_none(answered):
-    _, _, found = answered
-    pulls = {entry.keys[-2:]: entry for entry in found.entries if "pull" in entry.keys}
+    _, _, calibrated = answered
+    pulls = {entry.keys[-2:]: entry for entry in calibrated.entries if "pull" in entry.keys}
     assert len(pulls) == 8 * 7
-    one = pulls.pop(("fear", "surprise"))
+    pull_entry = pulls.pop(("fear", "surprise"))
     # The prior, N(0, 0.3²), holds it back.
-    assert 0.8 < one.value < 1.7
+    assert 0.8 < pull_entry.value < 1.7
     scores = np.array([entry.value / entry.prior_sd for entry in pulls.values()])
     assert np.abs(scores).max() < 2
     assert all(entry.sd < entry.prior_sd for entry in pulls.values())
@@ -69,15 +69,15 @@ def test_a_pull_is_found_and_the_others_stay_near_none(answered):
 
 @pytest.mark.slow
 def test_what_is_written_weighs_as_what_was_fitted(answered):
-    folder, samples, found = answered
-    (folder / "fit.yaml").write_text(found.overlay)
+    folder, samples, calibrated = answered
+    (folder / "fit.yaml").write_text(calibrated.overlay)
     fitted = read_base(folder / "fit.yaml", {SHIPPED: shipped_folder()})
     path = "observers.ranker.categorical.expression.ranking.pull.fear"
     assert f"{path}.surprise" in fitted.numbers
     assert f"{path}.sd.surprise" in fitted.numbers
-    one = fitted.observers["ranker"].labels["expression"]
+    instrument = fitted.observers["ranker"].labels["expression"]
     states = fitted.variables["expression"].states
-    written = one.pull[states.index("fear")][states.index("surprise")]
+    written = instrument.pull[states.index("fear")][states.index("surprise")]
     record = next(iter(seke.infer(_first(samples, ["neutral", "surprise", "anger"]), fitted)))
     plain = read(folder, BASE)
     before = next(iter(seke.infer(_first(samples, ["neutral", "surprise", "anger"]), plain)))
@@ -97,8 +97,8 @@ def test_a_declared_pull_by_hand(tmp_path):
     habit = ", ".join(f"{s}: {{{row[s]}}}" for s in states)
     base = read(tmp_path, pulled.replace("HABIT", habit))
     samples = [{"item": "a", "observer": "ranker", "question": "expression", "draw": 0}]
-    (found,) = seke.infer([{**samples[0], "expression": ["neutral", "surprise", "anger"]}], base)
-    p, e = found["expression"], np.exp(1)
+    (record,) = seke.infer([{**samples[0], "expression": ["neutral", "surprise", "anger"]}], base)
+    p, e = record["expression"], np.exp(1)
     second, third = (e / (e + 6)) / (1 / 7), (1 / 6) / (1 / 6)
     assert p["fear"] / p["sadness"] == pytest.approx(second * third, rel=1e-5)
 
