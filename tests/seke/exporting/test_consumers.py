@@ -59,10 +59,10 @@ def everything(made, folder, **options):
     ids=["plain", "soft", "copied"],
 )
 def test_every_row_of_every_format_is_accepted(made, tmp_path, options):
-    found = everything(made, tmp_path / "data", verify=True, **options)
-    assert found.verified.faults == ()
-    assert found.verified.rows == found.rows
-    assert [one.split()[0] for one in found.verified.readers] == ["datasets", "trl"]
+    export = everything(made, tmp_path / "data", verify=True, **options)
+    assert export.verified.faults == ()
+    assert export.verified.rows == export.rows
+    assert [reader.split()[0] for reader in export.verified.readers] == ["datasets", "trl"]
 
 
 @needs_readers
@@ -76,26 +76,35 @@ def test_what_is_read_back_is_what_was_accepted(made, tmp_path):
     for line in (made / "posteriors.jsonl").read_text().splitlines():
         record = json.loads(line)
         levels = record["decision"]["levels"]
-        told = {name: one["value"] for name, one in levels.items() if one["decision"] == "accept"}
+        accepted_values = {
+            name: level["value"] for name, level in levels.items() if level["decision"] == "accept"
+        }
         # One of two numbers alone is no answer to the question that asks for both.
-        if told.keys() - {"valence", "arousal"} or {"valence", "arousal"} <= told.keys():
-            records[record["item"]] = told
-    found = {}
+        if (
+            accepted_values.keys() - {"valence", "arousal"}
+            or {"valence", "arousal"} <= accepted_values.keys()
+        ):
+            records[record["item"]] = accepted_values
+    splits_of = {}
     for split, rows in datasets.load_dataset(str(tmp_path / "data"), "messages", **cache).items():
         for row in rows:
-            found.setdefault(row["item"], set()).add(split)
-    assert found.keys() == records.keys()
-    assert {len(splits) for splits in found.values()} == {1}
+            splits_of.setdefault(row["item"], set()).add(split)
+    assert splits_of.keys() == records.keys()
+    assert {len(splits) for splits in splits_of.values()} == {1}
     files = {split: str(tmp_path / "data" / "images" / split / "**") for split in ("train", "val", "test")}
     for split, rows in datasets.load_dataset("imagefolder", data_files=files, **cache).items():
         for row in rows:
-            told = records[row["item"]]
-            assert found[row["item"]] == {split}
+            accepted_values = records[row["item"]]
+            assert splits_of[row["item"]] == {split}
             assert row["image"].size == (24, 24)
-            assert row["expression"] == told.get("expression", "")
-            assert row["valence"] == pytest.approx(told.get("valence"))
-            assert set(row["present"].split()) == {name for name, value in told.items() if value is True}
-            assert set(row["absent"].split()) == {name for name, value in told.items() if value is False}
+            assert row["expression"] == accepted_values.get("expression", "")
+            assert row["valence"] == pytest.approx(accepted_values.get("valence"))
+            assert set(row["present"].split()) == {
+                name for name, value in accepted_values.items() if value is True
+            }
+            assert set(row["absent"].split()) == {
+                name for name, value in accepted_values.items() if value is False
+            }
 
 
 @needs_readers
@@ -145,16 +154,16 @@ def test_what_was_tampered_with_is_met(made, tmp_path, file, old, new, fault):
     data = path.read_bytes()
     assert old in data
     path.write_bytes(data.replace(old, new, 1))
-    found = verify_export(tmp_path / "data")
-    assert any(fault in one for one in found.faults), found.faults
+    verified = verify_export(tmp_path / "data")
+    assert any(fault in message for message in verified.faults), verified.faults
 
 
 @needs_readers
 def test_the_command_line_says_who_read_it(made, tmp_path):
     args = ["export", made, "-o", tmp_path / "data", "-f", "trl", "-f", "messages", "--verify"]
-    found = CliRunner().invoke(main, list(map(str, args)))
-    assert found.exit_code == 0, found.output
-    assert "read back by datasets " in found.stdout
+    result = CliRunner().invoke(main, list(map(str, args)))
+    assert result.exit_code == 0, result.output
+    assert "read back by datasets " in result.stdout
 
 
 @pytest.mark.skipif(INSTALLED, reason="the extra `export` is installed")
@@ -214,9 +223,9 @@ def factory(tmp_path_factory):
     torch = [
         line for line in (ROOT / "constraints.txt").read_text().splitlines() if line.startswith("torch==")
     ]
-    told = {"capture_output": True, "text": True}
+    capture = {"capture_output": True, "text": True}
     for names in (("--no-deps", *FACTORY), (*torch, *BESIDE)):
-        done = subprocess.run([python, "-m", "pip", "install", "-q", *names], check=False, **told)
+        done = subprocess.run([python, "-m", "pip", "install", "-q", *names], check=False, **capture)
         if done.returncode:
             pytest.skip(f"LLaMA-Factory cannot be installed: {done.stderr.strip()[-300:]}")
     return str(python)
@@ -224,7 +233,7 @@ def factory(tmp_path_factory):
 
 @pytest.mark.slow
 def test_llama_factory_converts_every_row(made, factory, tmp_path):
-    found = everything(made, tmp_path / "data")
+    export = everything(made, tmp_path / "data")
     # It imports torchaudio for sounds, of which there are none here.
     (tmp_path / "beside").mkdir()
     (tmp_path / "beside" / "torchaudio.py").write_text("")
@@ -233,6 +242,6 @@ def test_llama_factory_converts_every_row(made, factory, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     counts = json.loads(done.stdout.split("COUNTS")[1])
-    assert counts.keys() == {f"messages/{split}.jsonl" for split in found.splits}
-    assert sum(counts.values()) == found.rows["messages"]
+    assert counts.keys() == {f"messages/{split}.jsonl" for split in export.splits}
+    assert sum(counts.values()) == export.rows["messages"]
     assert sys.executable != factory

@@ -39,9 +39,9 @@ ONLY_JSON = {
 def run(*args, status=0, uncalibrated=True):
     """Export; no run here has a calibration, so all but a test of that take what was declared, too."""
     more = ["--uncalibrated"] * uncalibrated
-    found = CliRunner().invoke(main, ["export", *map(str, args), *more])
-    assert found.exit_code == status, found.output
-    return found
+    result = CliRunner().invoke(main, ["export", *map(str, args), *more])
+    assert result.exit_code == status, result.output
+    return result
 
 
 def rows(path):
@@ -63,8 +63,8 @@ def annotated(tmp_path_factory):
             known = {"smile.png": "happiness"}.get(name, "")
             table.writerow([name, name.removesuffix(".png"), f"person {number // 2}", "drawn", known])
     args = ["--model", "gpt-4o", "--recorded", EXAMPLE / "answers.jsonl", "--run", folder / "run"]
-    found = CliRunner().invoke(main, ["annotate", str(images / "faces.csv"), *map(str, args)])
-    assert found.exit_code == 0, found.output
+    result = CliRunner().invoke(main, ["annotate", str(images / "faces.csv"), *map(str, args)])
+    assert result.exit_code == 0, result.output
     return folder / "run"
 
 
@@ -87,12 +87,14 @@ def made(tmp_path_factory):
 
 
 def accepted(folder):
-    """Item -> variable -> value, by an own reading of the run."""
-    found = {}
+    """Return item -> variable -> accepted value, read from the records of the run."""
+    by_item = {}
     for record in rows(folder / "posteriors.jsonl"):
         levels = record["decision"]["levels"]
-        found[record["item"]] = {n: one["value"] for n, one in levels.items() if one["decision"] == "accept"}
-    return {item: values for item, values in found.items() if values}
+        by_item[record["item"]] = {
+            n: level["value"] for n, level in levels.items() if level["decision"] == "accept"
+        }
+    return {item: values for item, values in by_item.items() if values}
 
 
 def test_what_nobody_measured_is_told_only_when_asked_for(annotated, tmp_path):
@@ -103,8 +105,8 @@ def test_what_nobody_measured_is_told_only_when_asked_for(annotated, tmp_path):
 
 
 def test_a_run_tells_where_its_items_are(annotated):
-    found = {one["item"]: one for one in rows(annotated / "items.jsonl")}
-    smile = found["smile"]
+    by_item = {line["item"]: line for line in rows(annotated / "items.jsonl")}
+    smile = by_item["smile"]
     assert (smile["group"], smile["source"], smile["labels"]) == (
         "person 2",
         "drawn",
@@ -114,7 +116,7 @@ def test_a_run_tells_where_its_items_are(annotated):
     sent = {
         row["item"]: row["extra"]["picture"] for row in rows(annotated / "samples.jsonl") if "extra" in row
     }
-    assert {item: one["picture"][:16] for item, one in found.items()} == sent
+    assert {item: line["picture"][:16] for item, line in by_item.items()} == sent
 
 
 # Round trips --------------------------------------------------------------------------------------------
@@ -147,36 +149,38 @@ def test_instructions_hold_what_was_accepted_and_nothing_else(made, tmp_path, na
     tasks = [part for task in TASKS[:4] for part in ("--task", task)]
     run(made, "-o", tmp_path / "data", "-f", name, "--templates", words, *tasks)
     truth, units = accepted(made), seke.knowledge().levels["action_units"]
-    found: dict[str, dict] = {}
+    by_item: dict[str, dict] = {}
     for item, task, _, answer in answers(tmp_path / "data", name):
-        found.setdefault(item, {})[task] = json.loads(answer)
-    assert set(found) == set(truth)
+        by_item.setdefault(item, {})[task] = json.loads(answer)
+    assert set(by_item) == set(truth)
     for item, values in truth.items():
-        told = {
+        expected = {
             "expression": {k: v for k, v in values.items() if k == "expression"},
             "affect": {k: round(v, 2) for k, v in values.items() if k in ("valence", "arousal")},
             "action_units": {"action_units": {k: v for k, v in values.items() if k in units}},
         }
-        told = {task: one for task, one in told.items() if one and one != {"action_units": {}}}
-        if len(told) > 1:
-            told["joint"] = {k: v for one in list(told.values()) for k, v in one.items()}
-        assert found[item] == told
+        expected = {task: part for task, part in expected.items() if part and part != {"action_units": {}}}
+        if len(expected) > 1:
+            expected["joint"] = {k: v for part in list(expected.values()) for k, v in part.items()}
+        assert by_item[item] == expected
 
 
 def test_the_image_folder_and_parquet_hold_the_same(made, tmp_path):
     run(made, "-o", tmp_path / "data", "-f", "imagefolder", "-f", "parquet")
     truth = accepted(made)
-    found = {row["item"]: row for row in rows(tmp_path / "data" / "images" / "train" / "metadata.jsonl")}
-    assert set(found) == set(truth)
+    by_item = {row["item"]: row for row in rows(tmp_path / "data" / "images" / "train" / "metadata.jsonl")}
+    assert set(by_item) == set(truth)
     for item, values in truth.items():
-        row = found[item]
-        told = {name: row[name] for name in ("valence", "arousal") if row[name] is not None}
-        told |= {"expression": row["expression"]} if row["expression"] else {}
-        told |= dict.fromkeys(row["present"].split(), True) | dict.fromkeys(row["absent"].split(), False)
-        assert told == values
+        row = by_item[item]
+        read_values = {name: row[name] for name in ("valence", "arousal") if row[name] is not None}
+        read_values |= {"expression": row["expression"]} if row["expression"] else {}
+        read_values |= dict.fromkeys(row["present"].split(), True) | dict.fromkeys(
+            row["absent"].split(), False
+        )
+        assert read_values == values
         assert (tmp_path / "data" / "images" / "train" / row["file_name"]).is_file()
     table = pq.read_table(tmp_path / "data" / "parquet" / "train.parquet").to_pylist()
-    records = {one["item"]: one for one in rows(made / "posteriors.jsonl")}
+    records = {record["item"]: record for record in rows(made / "posteriors.jsonl")}
     assert {row["item"] for row in table} == set(truth)
     for row in table:
         assert row["expression"] == records[row["item"]]["expression"]
@@ -194,15 +198,15 @@ def test_no_word_is_said_of_what_was_not_accepted(made, tmp_path):
     seen = Counter()
     for item, task, ask, answer in answers(tmp_path / "data", "messages"):
         seen[task] += 1
-        said = set(re.findall(r"\bAU\d+\b", f"{ask} {answer}"))
-        said |= {name for name, label in labels.items() if f"({label})" in answer}
-        assert all(name in truth[item] for name in said), (item, task, said)
+        mentioned = set(re.findall(r"\bAU\d+\b", f"{ask} {answer}"))
+        mentioned |= {name for name, label in labels.items() if f"({label})" in answer}
+        assert all(name in truth[item] for name in mentioned), (item, task, mentioned)
         if task in ("expression", "reasoned"):
             assert truth[item]["expression"] in answer
         for name in ("valence", "arousal"):
             assert (name in ask or name in answer) == (task in ("affect", "joint") and name in truth[item])
         if task == "action_units":
-            assert said == labels.keys() & truth[item].keys()
+            assert mentioned == labels.keys() & truth[item].keys()
     assert set(seen) == set(TASKS)
 
 
@@ -211,16 +215,20 @@ def test_soft_answers_are_the_posterior_of_what_was_accepted(made, tmp_path):
     words.write_text(yaml.safe_dump(ONLY_JSON))
     run(made, "-o", tmp_path / "data", "--templates", words, "--task", "joint", "--soft")
     truth = accepted(made)
-    records = {one["item"]: one for one in rows(made / "posteriors.jsonl")}
+    records = {line["item"]: line for line in rows(made / "posteriors.jsonl")}
     for item, _, _, answer in answers(tmp_path / "data", "messages"):
-        told, record = json.loads(answer), records[item]
-        assert set(told) - {"action_units"} == set(truth[item]) & {"expression", "valence", "arousal"}
-        if "expression" in told:
-            assert told["expression"] == pytest.approx(record["expression"], abs=5.1e-4)
-        if "valence" in told:
+        probabilities, record = json.loads(answer), records[item]
+        assert set(probabilities) - {"action_units"} == set(truth[item]) & {
+            "expression",
+            "valence",
+            "arousal",
+        }
+        if "expression" in probabilities:
+            assert probabilities["expression"] == pytest.approx(record["expression"], abs=5.1e-4)
+        if "valence" in probabilities:
             kept = {key: record["valence"][key] for key in ("mean", "q05", "q95")}
-            assert told["valence"] == pytest.approx(kept, abs=5.1e-3)
-        for name, p in told.get("action_units", {}).items():
+            assert probabilities["valence"] == pytest.approx(kept, abs=5.1e-3)
+        for name, p in probabilities.get("action_units", {}).items():
             assert p == pytest.approx(record["action_units"][name], abs=5.1e-4)
             assert name in truth[item]
 
@@ -230,7 +238,7 @@ def test_reasons_are_those_of_the_knowledge(made, tmp_path):
     run(made, "-o", tmp_path / "data", "--task", "reasoned")
     base, truth = seke.knowledge(), accepted(made)
     states = base.variables["expression"].states
-    told = 0
+    checked_reasons = 0
     for item, _, _, answer in answers(tmp_path / "data", "messages"):
         label = truth[item]["expression"]
         k = states.index(label)
@@ -238,11 +246,11 @@ def test_reasons_are_those_of_the_knowledge(made, tmp_path):
             for name, cells in base.cells.items():
                 if f"{name} (" not in sentence:
                     continue
-                told += 1
+                checked_reasons += 1
                 other = sum(cell.p for j, cell in enumerate(cells) if j != k) / (len(states) - 1)
                 ratio = cells[k].p / other if truth[item][name] else (1 - cells[k].p) / (1 - other)
                 assert (ratio < 1) if sentence.startswith("Less usual") else (ratio > 1)
-    assert told > 20
+    assert checked_reasons > 20
 
 
 def test_a_rule_speaks_only_where_what_was_accepted_makes_it_true():
@@ -278,22 +286,22 @@ def test_the_same_seed_gives_the_same_bytes(made, tmp_path):
     for name in ("a", "b"):
         run(made, "-o", tmp_path / name, *args, "--seed", 7)
     run(made, "-o", tmp_path / "c", *args, "--seed", 8)
-    one, same, other = (contents(tmp_path / name) for name in "abc")
-    assert one == same
-    assert one["messages/train.jsonl"] != other["messages/train.jsonl"]
+    first, repeated, reseeded = (contents(tmp_path / name) for name in "abc")
+    assert first == repeated
+    assert first["messages/train.jsonl"] != reseeded["messages/train.jsonl"]
 
 
 def test_phrasings_depend_on_neither_order_nor_company(made, tmp_path):
     records = rows(made / "posteriors.jsonl")
-    known = {one["item"]: one for one in rows(made / "items.jsonl")}
+    known = {line["item"]: line for line in rows(made / "items.jsonl")}
     few = records[::-1][:20]
     part = made_run(
         tmp_path / "run", few, [{k: v for k, v in known[r["item"]].items() if k != "item"} for r in few]
     )
     run(made, "-o", tmp_path / "all")
     run(part, "-o", tmp_path / "few")
-    every = {(item, task): said for item, task, *said in answers(tmp_path / "all", "messages")}
-    some = {(item, task): said for item, task, *said in answers(tmp_path / "few", "messages")}
+    every = {(item, task): texts for item, task, *texts in answers(tmp_path / "all", "messages")}
+    some = {(item, task): texts for item, task, *texts in answers(tmp_path / "few", "messages")}
     assert some
     assert every | some == every
 
@@ -310,16 +318,16 @@ def test_groups_are_not_parted(made, tmp_path, column):
 
 def test_balance_and_duplicates_are_told(made, tmp_path):
     records = rows(made / "posteriors.jsonl")
-    items = [{k: v for k, v in one.items() if k != "item"} for one in rows(made / "items.jsonl")]
-    for one in items[:10]:
-        one["picture"] = "same"
+    items = [{k: v for k, v in line.items() if k != "item"} for line in rows(made / "items.jsonl")]
+    for manifest_line in items[:10]:
+        manifest_line["picture"] = "same"
     twins = made_run(tmp_path / "run", records, items)
-    found = json.loads(run(twins, "-o", tmp_path / "data", "--balance", 2, "--json").stdout)
+    facts = json.loads(run(twins, "-o", tmp_path / "data", "--balance", 2, "--json").stdout)
     counts = Counter(
         values["expression"] for item, values in accepted(twins).items() if "expression" in values
     )
     assert (
-        found["left_out"]["duplicate picture"] == sum(r["item"] in accepted(twins) for r in records[:10]) - 1
+        facts["left_out"]["duplicate picture"] == sum(r["item"] in accepted(twins) for r in records[:10]) - 1
     )
     kept = Counter(a for _, task, _, a in answers(tmp_path / "data", "messages") if task == "expression")
     assert sum(kept.values()) < sum(counts.values())
@@ -347,15 +355,15 @@ def test_copies_need_the_licence_of_every_source(made, tmp_path):
     table.write_text("source,licence,copy\nSet A,research only,\n")
     assert "no licence is stated of Set B" in run(*ask, "--sources", table, status=2).stderr
     table.write_text("source,licence,copy\nSet A,research only,no\n")
-    found = run(*ask, "--sources", table, "--licence", "CC BY 4.0", status=2)
-    assert "the terms of Set A do not allow it" in found.stderr
+    result = run(*ask, "--sources", table, "--licence", "CC BY 4.0", status=2)
+    assert "the terms of Set A do not allow it" in result.stderr
     assert list(tmp_path.iterdir()) == [table]
     table.write_text("source,licence,note\nSet A,research | <b>only</b>,signed\n")
     run(*ask, "--sources", table, "--licence", "CC BY 4.0", "-f", "messages", "-f", "imagefolder")
     card = (data / "README.md").read_text("utf-8")
     assert "| Set A | research \\| \\<b\\>only\\</b\\> |  | signed |" in card
     assert "| Set B | CC BY 4.0 |  |  |" in card
-    known = {one["item"]: Path(one["path"]) for one in rows(made / "items.jsonl")}
+    known = {line["item"]: Path(line["path"]) for line in rows(made / "items.jsonl")}
     for row in rows(data / "messages" / "train.jsonl"):
         (image,) = row["images"]
         assert not (data / image).is_symlink()
@@ -377,9 +385,9 @@ def test_copies_need_the_licence_of_every_source(made, tmp_path):
 def test_bad_tables_of_licences_are_refused(made, tmp_path, table, message):
     path = tmp_path / "sources.csv"
     path.write_text(table)
-    found = run(made, "-o", tmp_path / "data", "--sources", path, status=2)
-    assert f"{path}:" in found.stderr
-    assert message in found.stderr
+    result = run(made, "-o", tmp_path / "data", "--sources", path, status=2)
+    assert f"{path}:" in result.stderr
+    assert message in result.stderr
     assert not (tmp_path / "data").exists()
 
 
@@ -389,16 +397,16 @@ def test_a_box_is_told_of_and_two_faces_of_a_picture_stay_together(tmp_path):
     items = [{"path": str(picture(tmp_path / "faces" / f"{n}.png", n)), "picture": str(n)} for n in range(40)]
     items[0] |= {"path": shared, "box": [1.0, 2.0, 10.0, 12.0]}
     items[1] |= {"path": shared, "box": [12.0, 2.0, 10.0, 12.0]}
-    for one in records[:2]:
-        one["decision"]["levels"]["expression"]["decision"] = "accept"
+    for record in records[:2]:
+        record["decision"]["levels"]["expression"]["decision"] = "accept"
     folder = made_run(tmp_path / "run", records, items)
     run(folder, "-o", tmp_path / "data", "--task", "expression", "--split", "train:.5,test:.5")
     asks = {}
     for split in ("train", "test"):
         for item, _, ask, _ in answers(tmp_path / "data", "messages", split):
             asks[item] = (split, ask)
-    (one, first), (other, second) = asks["face-000000"], asks["face-000001"]
-    assert one == other
+    (first_split, first), (second_split, second) = asks["face-000000"], asks["face-000001"]
+    assert first_split == second_split
     assert "in the box from (1, 2) to (11, 14)" in first
     assert "in the box from (12, 2) to (22, 14)" in second
     assert not any("box" in ask for item, (_, ask) in asks.items() if item > "face-000001")
@@ -429,14 +437,14 @@ def test_hostile_names_stay_names(tmp_path):
         items.append({"path": path, "source": name, "group": name, "picture": str(number)})
     folder = made_run(tmp_path / "run", records, items, promises=["of <b>AU1</b>\n# at most 5 % wrong"])
     formats = [part for name in FORMATS for part in ("-f", name)]
-    found = run(folder, "-o", tmp_path / "data", *formats)
-    assert "\x1b" not in found.output
+    result = run(folder, "-o", tmp_path / "data", *formats)
+    assert "\x1b" not in result.output
     data = tmp_path / "data"
     truth = accepted(folder)
     for name in ("messages", "trl", "llava"):
-        said = list(answers(data, name))
-        assert {item for item, *_ in said} == set(truth)
-        assert not any("<image>" in f"{ask}{answer}" for _, _, ask, answer in said)
+        instructions = list(answers(data, name))
+        assert {item for item, *_ in instructions} == set(truth)
+        assert not any("<image>" in f"{ask}{answer}" for _, _, ask, answer in instructions)
     for row in rows(data / "messages" / "train.jsonl"):
         assert (data / row["images"][0]).is_file()
     names = {path.name for path in (data / "images").rglob("*.png")}
@@ -459,9 +467,9 @@ def test_the_card_says_what_it_is_and_what_it_is_not(made, tmp_path):
     run(made, "-o", tmp_path / "data", "-f", "messages", "-f", "trl", "--split", "train:.8,test:.2")
     card = (tmp_path / "data" / "README.md").read_text("utf-8")
     front = yaml.safe_load(card.split("---\n")[1])
-    assert [one["config_name"] for one in front["configs"]] == ["messages", "trl"]
+    assert [config["config_name"] for config in front["configs"]] == ["messages", "trl"]
     truth = accepted(made)
-    known = {one["item"]: one for one in rows(made / "items.jsonl")}
+    known = {line["item"]: line for line in rows(made / "items.jsonl")}
     labels = {item: values.get("expression") for item, values in truth.items()}
     of_a = Counter(known[item]["source"] for item, label in labels.items() if label)
     sources = {line.split(" | ")[0]: line for line in card.splitlines() if line.startswith("| Set ")}
@@ -469,7 +477,7 @@ def test_the_card_says_what_it_is_and_what_it_is_not(made, tmp_path):
     differs = sum(label != "fear" for item, label in labels.items() if label and known[item]["labels"])
     both = sum(bool(label and known[item]["labels"]) for item, label in labels.items())
     assert f"| expression | {sum(map(bool, labels.values()))} | {both} | {differs} |" in card
-    for said in (
+    for sentence in (
         "**There is no certificate.**",
         "made-up-2026, fingerprint fp\\_1, 1 requests from 2026-05-28 to 2026-05-29",
         "Not to be used",
@@ -478,7 +486,7 @@ def test_the_card_says_what_it_is_and_what_it_is_not(made, tmp_path):
         "perceived expression",
         "AU12 lip corner puller",
     ):
-        assert said in card, said
+        assert sentence in card, sentence
     for name, digest in json.loads((tmp_path / "data" / "export.json").read_text())["files"].items():
         import hashlib
 
@@ -488,8 +496,8 @@ def test_the_card_says_what_it_is_and_what_it_is_not(made, tmp_path):
 def test_a_certificate_is_told_with_how_much_it_covers(tmp_path):
     records = list(made_records(12))
     count = 0
-    for one in records:
-        for level in one["decision"]["levels"].values():
+    for record in records:
+        for level in record["decision"]["levels"].values():
             level |= {"certified": level["decision"] == "accept", "threshold": 0.1}
             count += level["certified"]
     items = [{"path": str(picture(tmp_path / "f" / f"{n}.png", n)), "picture": str(n)} for n in range(12)]
@@ -504,17 +512,17 @@ def test_a_certificate_is_told_with_how_much_it_covers(tmp_path):
 def test_dataset_info_names_the_files_and_their_roles(annotated, tmp_path):
     run(annotated, "-o", tmp_path / "data", "--split", "train:.5,val:.5")
     info = json.loads((tmp_path / "data" / "dataset_info.json").read_text())
-    assert {name: one["file_name"] for name, one in info.items()} == {
+    assert {name: dataset["file_name"] for name, dataset in info.items()} == {
         "seke_train": "messages/train.jsonl",
         "seke_val": "messages/val.jsonl",
     }
-    for one in info.values():
-        (row, *_) = rows(tmp_path / "data" / one["file_name"])
-        assert {turn[one["tags"]["role_tag"]] for turn in row[one["columns"]["messages"]]} == {
+    for dataset in info.values():
+        (row, *_) = rows(tmp_path / "data" / dataset["file_name"])
+        assert {turn[dataset["tags"]["role_tag"]] for turn in row[dataset["columns"]["messages"]]} == {
             "user",
             "assistant",
         }
-        assert row[one["columns"]["images"]]
+        assert row[dataset["columns"]["images"]]
 
 
 # Bad input -----------------------------------------------------------------------------------------------
@@ -527,8 +535,8 @@ def test_nothing_is_left_behind_where_it_goes_wrong(made, tmp_path, monkeypatch)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("shutil.copyfile", full)
-    found = run(made, "-o", tmp_path / "data", "--copy-images", "--licence", "mine", status=2)
-    assert "cannot be written (No space left on device)" in found.stderr
+    result = run(made, "-o", tmp_path / "data", "--copy-images", "--licence", "mine", status=2)
+    assert "cannot be written (No space left on device)" in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -544,20 +552,20 @@ def test_a_folder_that_has_anything_in_it_is_refused(made, tmp_path):
 def test_pictures_that_are_gone_are_named(made, tmp_path):
     records = rows(made / "posteriors.jsonl")
     items = [
-        {**one, "path": str(tmp_path / f"gone{n}.png")} for n, one in enumerate(rows(made / "items.jsonl"))
+        {**line, "path": str(tmp_path / f"gone{n}.png")} for n, line in enumerate(rows(made / "items.jsonl"))
     ]
-    for one in items:
-        del one["item"]
+    for line in items:
+        del line["item"]
     folder = made_run(tmp_path / "run", records, items)
-    found = run(folder, "-o", tmp_path / "data", status=2)
-    assert f"{tmp_path / 'gone0.png'}: no such file; where pictures have moved, give" in found.stderr
-    assert f"... and {len(accepted(folder)) - 20} more" in found.stderr
+    result = run(folder, "-o", tmp_path / "data", status=2)
+    assert f"{tmp_path / 'gone0.png'}: no such file; where pictures have moved, give" in result.stderr
+    assert f"... and {len(accepted(folder)) - 20} more" in result.stderr
 
 
 def test_another_base_is_refused(made, tmp_path):
     overlay = EXAMPLE.parent / "overlay" / "one-cell.yaml"
-    found = run(made, "-o", tmp_path / "data", "-k", overlay, status=2)
-    assert "was made with knowledge faces" in found.stderr
+    result = run(made, "-o", tmp_path / "data", "-k", overlay, status=2)
+    assert "was made with knowledge faces" in result.stderr
 
 
 def test_a_folder_that_is_no_run_is_refused(made, tmp_path):
@@ -602,7 +610,7 @@ def test_nothing_accepted_is_nothing_to_export(tmp_path):
 
 
 def test_python_and_the_command_line_are_one(annotated, tmp_path):
-    found = seke.export(
+    export = seke.export(
         annotated,
         tmp_path / "a",
         formats=["messages", "llava"],
@@ -610,7 +618,7 @@ def test_python_and_the_command_line_are_one(annotated, tmp_path):
         language="de",
         uncalibrated=True,
     )
-    told = run(
+    result = run(
         annotated,
         "-o",
         tmp_path / "b",
@@ -624,6 +632,6 @@ def test_python_and_the_command_line_are_one(annotated, tmp_path):
         "de",
     )
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    assert f"{found.items} items (train {found.items})" in told.stdout
-    assert found.rows == {"messages": found.items, "llava": found.items}
+    assert f"{export.items} items (train {export.items})" in result.stdout
+    assert export.rows == {"messages": export.items, "llava": export.items}
     assert "Ausdruck: Freude" in (tmp_path / "a" / "messages" / "train.jsonl").read_text("utf-8")

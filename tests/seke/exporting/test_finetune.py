@@ -33,8 +33,8 @@ pytestmark = [
 def ran(*command):
     """Run a program to its end, away from every hub."""
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "OPENAI_API_KEY": "none"}
-    told = {"capture_output": True, "text": True, "env": env}
-    done = subprocess.run([sys.executable, *map(str, command)], check=False, **told)
+    options = {"capture_output": True, "text": True, "env": env}
+    done = subprocess.run([sys.executable, *map(str, command)], check=False, **options)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -55,8 +55,8 @@ def work(tmp_path_factory):
     ran(RECIPE / "tiny.py", folder / "tiny")
     options = ("--max-steps", 30, "--batch", 2, "--accumulate", 1, "--learning-rate", 0.02, "--log-every", 1)
     arguments = (folder / "data", "--model", folder / "tiny", "--output", folder / "tuned")
-    told = ran(RECIPE / "train.py", *arguments, *options)
-    return folder, told
+    output = ran(RECIPE / "train.py", *arguments, *options)
+    return folder, output
 
 
 def test_the_loss_falls(work):
@@ -84,8 +84,8 @@ def test_only_the_language_part_was_trained(work):
 def served(folder):
     command = [sys.executable, str(RECIPE / "serve.py"), str(folder), "--port", "0"]
     env = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    told = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True, "env": env}
-    with subprocess.Popen(command, **told) as process:
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True, "env": env}
+    with subprocess.Popen(command, **options) as process:
         try:
             yield process.stdout.readline().strip()
         finally:
@@ -103,6 +103,6 @@ def test_the_trained_model_is_asked_through_a_server(work):
     assert summary["totals"]["answers"] == 6
     # It knows nothing, so nothing of it can be read: all of that counts as wrong.
     scored = seke("bench", "score", folder / "bench" / "predictions.csv", EXAMPLE / "faces.csv", "--json")
-    (found,) = json.loads(scored)["predictions"]
-    assert found["variables"]["expression"]["void"] == {"refused": 0, "unreadable": 3}
-    assert found["variables"]["expression"]["scores"]["accuracy"]["value"] == 0
+    (scored_file,) = json.loads(scored)["predictions"]
+    assert scored_file["variables"]["expression"]["void"] == {"refused": 0, "unreadable": 3}
+    assert scored_file["variables"]["expression"]["scores"]["accuracy"]["value"] == 0

@@ -100,8 +100,8 @@ def faults_of(base, tmp_path, text, language="en"):
     ],
 )
 def test_faults_have_their_place(base, tmp_path, text, fault):
-    found = faults_of(base, tmp_path, text)
-    assert any(one.startswith(fault) or fault in one for one in found), found
+    faults = faults_of(base, tmp_path, text)
+    assert any(message.startswith(fault) or fault in message for message in faults), faults
 
 
 def test_all_faults_come_at_once_and_by_the_command_line(tmp_path):
@@ -111,12 +111,12 @@ def test_all_faults_come_at_once_and_by_the_command_line(tmp_path):
     example = Path(__file__).parents[3] / "examples" / "annotate"
     args = ["--run", run, "--model", "gpt-4o", "--recorded", example / "answers.jsonl"]
     CliRunner().invoke(main, ["annotate", str(example), *map(str, args)])
-    told = ["export", run, "-o", tmp_path / "data", "--templates", path]
-    found = CliRunner().invoke(main, list(map(str, told)))
-    assert found.exit_code == 2
-    assert "words.yaml:1:7: unit" in found.stderr
-    assert "words.yaml:2:15: names.fera" in found.stderr
-    assert "2 faults" in found.stderr
+    arguments = ["export", run, "-o", tmp_path / "data", "--templates", path]
+    result = CliRunner().invoke(main, list(map(str, arguments)))
+    assert result.exit_code == 2
+    assert "words.yaml:1:7: unit" in result.stderr
+    assert "words.yaml:2:15: names.fera" in result.stderr
+    assert "2 faults" in result.stderr
     assert not (tmp_path / "data").exists()
 
 
@@ -137,15 +137,17 @@ def test_files_that_cannot_be_read_are_named(base, tmp_path):
 
 
 def test_layers_lie_upon_one_another(base, tmp_path):
-    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
-    one.write_text("names: {fear: dread, anger: wrath}\nlists: {last: ' & '}\n")
-    two.write_text("names: {fear: terror}\ntasks: {expression: {plain: [{ask: Which, answer: '{json}'}]}}\n")
-    found, usual = read_instructions(base, "en", [one, two]), read_instructions(base)
-    assert (found.names["fear"], found.names["anger"]) == ("terror", "wrath")
-    assert (found.texts["lists.last"], found.texts["lists.between"]) == (" & ", ", ")
-    assert len(found.phrasings["expression", "plain"]) == 1
-    assert found.phrasings["expression", "soft"] == usual.phrasings["expression", "soft"]
-    assert found.digest != usual.digest
+    lower, upper = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    lower.write_text("names: {fear: dread, anger: wrath}\nlists: {last: ' & '}\n")
+    upper.write_text(
+        "names: {fear: terror}\ntasks: {expression: {plain: [{ask: Which, answer: '{json}'}]}}\n"
+    )
+    layered, usual = read_instructions(base, "en", [lower, upper]), read_instructions(base)
+    assert (layered.names["fear"], layered.names["anger"]) == ("terror", "wrath")
+    assert (layered.texts["lists.last"], layered.texts["lists.between"]) == (" & ", ", ")
+    assert len(layered.phrasings["expression", "plain"]) == 1
+    assert layered.phrasings["expression", "soft"] == usual.phrasings["expression", "soft"]
+    assert layered.digest != usual.digest
 
 
 def test_another_language_keeps_no_word_of_the_one_below(base, tmp_path):
@@ -153,16 +155,16 @@ def test_another_language_keeps_no_word_of_the_one_below(base, tmp_path):
     whole = (HERE / "instructions.yaml").read_text("utf-8").replace("language: en", "language: nl")
     tree = yaml.safe_load(whole)
     del tree["reasons"]["absent"]
-    found = faults_of(base, tmp_path, yaml.safe_dump(tree))
-    assert found == ["1:1: reasons.absent: is missing; a text belongs here"]
+    faults = faults_of(base, tmp_path, yaml.safe_dump(tree))
+    assert faults == ["1:1: reasons.absent: is missing; a text belongs here"]
 
 
 def test_every_shipped_language_says_everything_and_names_the_base(base):
     assert languages() == ("de", "en")
     for language in languages():
-        found = read_instructions(base, language)
-        assert found.language == language
-        assert all(found.phrasings[task, kind] for task in TASKS for kind in KINDS)
+        instructions = read_instructions(base, language)
+        assert instructions.language == language
+        assert all(instructions.phrasings[task, kind] for task in TASKS for kind in KINDS)
     german = read_instructions(base, "de")
     states = base.variables["expression"].states
     assert {*states, *base.cells, *base.affect, *base.levels} - german.names.keys() == set()
@@ -176,9 +178,9 @@ def test_every_shipped_language_says_everything_and_names_the_base(base):
 def test_a_base_with_fewer_names_takes_the_shipped_words(tmp_path):
     smaller = seke.knowledge(OVERLAYS / "seven-classes.yaml")
     assert "contempt" not in read_instructions(smaller, "de").names
-    found = faults_of(smaller, tmp_path, "names: {contempt: scorn}\n")
-    assert len(found) == 1
-    assert "names.contempt: the base has nothing of that name" in found[0]
+    faults = faults_of(smaller, tmp_path, "names: {contempt: scorn}\n")
+    assert len(faults) == 1
+    assert "names.contempt: the base has nothing of that name" in faults[0]
 
 
 def speaker(base, language="en", *, soft=False, seed=0):
@@ -189,24 +191,24 @@ def speaker(base, language="en", *, soft=False, seed=0):
 
 def test_phrasings_are_chosen_evenly_and_by_the_seed(base):
     records = [AcceptedLabels.of(record, base, Grounds(uncalibrated=True)) for record in made_records(600)]
-    said = {}
+    asks_by_seed = {}
     for seed in (0, 1):
-        found = speaker(base, seed=seed)
-        said[seed] = [ask for one in records for _, ask, _ in found.rows(one, ["expression"])]
-    counts = Counter(said[0])
+        writer = speaker(base, seed=seed)
+        asks_by_seed[seed] = [ask for labels in records for _, ask, _ in writer.rows(labels, ["expression"])]
+    counts = Counter(asks_by_seed[0])
     assert len(counts) == len(read_instructions(base).phrasings["expression", "plain"])
     # Each of n phrasings gets a share of 1/n; five standard deviations of a binomial.
-    n, total = len(counts), len(said[0])
+    n, total = len(counts), len(asks_by_seed[0])
     assert all(abs(count - total / n) < 5 * (total / n) ** 0.5 for count in counts.values())
-    assert said[0] != said[1]
+    assert asks_by_seed[0] != asks_by_seed[1]
     assert speaker(base).rows(records[0], ["affect"]) is not None
 
 
 def test_names_and_labels_come_from_the_base(base, tmp_path):
     overlay = tmp_path / "mine.yaml"
     overlay.write_text("extends: shipped\nvariables:\n  AU12: {label: corner lifter}\n")
-    mine = seke.knowledge(overlay)
-    assert speaker(mine).units["AU12"] == "AU12 (corner lifter)"
+    overlaid = seke.knowledge(overlay)
+    assert speaker(overlaid).units["AU12"] == "AU12 (corner lifter)"
     overlay.write_text('extends: shipped\nvariables:\n  AU12: {label: "corner <image> lifter"}\n')
     with pytest.raises(SekeError, match="AU12: 'corner <image> lifter' holds '<image>'"):
         speaker(seke.knowledge(overlay))
@@ -214,10 +216,10 @@ def test_names_and_labels_come_from_the_base(base, tmp_path):
 
 def test_german_reasons_are_german(base):
     (record,) = made_records(1)
-    told = AcceptedLabels(
+    labels = AcceptedLabels(
         record["item"], "fear", {}, {"AU1": True, "AU2": True, "AU4": True, "AU12": False}, record
     )
-    ((_, _, answer),) = speaker(base, "de").rows(told, ["reasoned"])
+    ((_, _, answer),) = speaker(base, "de").rows(labels, ["reasoned"])
     assert "Gehobene und zugleich zusammengezogene Brauen gehören zur Angst" in answer
     assert "AU4 (Zusammenziehen der Brauen)" in answer
     assert "brow" not in answer
@@ -227,16 +229,18 @@ def test_lists_by_hand(base):
     (record,) = made_records(1)
 
     def answer(units):
-        told = AcceptedLabels(record["item"], None, {}, units, record)
+        labels = AcceptedLabels(record["item"], None, {}, units, record)
         words = read_instructions(base)
-        found = InstructionWriter(base, words, RationaleFinder(base, "uniform"), soft=False, seed=0)
-        return found.facts["action_units"]["units"](told, None), json.loads(
-            found.facts["action_units"]["json"](told, None)
+        writer = InstructionWriter(base, words, RationaleFinder(base, "uniform"), soft=False, seed=0)
+        return writer.facts["action_units"]["units"](labels, None), json.loads(
+            writer.facts["action_units"]["json"](labels, None)
         )
 
-    one, two = "AU1 (inner brow raiser)", "AU2 (outer brow raiser)"
-    three = "AU12 (lip corner puller)"
-    assert answer({"AU1": True})[0] == one
-    assert answer({"AU1": True, "AU2": True, "AU4": False})[0] == f"{one} and {two}"
-    assert answer({"AU1": True, "AU2": True, "AU12": True})[0] == f"{one}, {two} and {three}"
+    inner_brow, outer_brow = "AU1 (inner brow raiser)", "AU2 (outer brow raiser)"
+    lip_corner = "AU12 (lip corner puller)"
+    assert answer({"AU1": True})[0] == inner_brow
+    assert answer({"AU1": True, "AU2": True, "AU4": False})[0] == f"{inner_brow} and {outer_brow}"
+    assert (
+        answer({"AU1": True, "AU2": True, "AU12": True})[0] == f"{inner_brow}, {outer_brow} and {lip_corner}"
+    )
     assert answer({"AU1": False}) == ("none of these", {"action_units": {"AU1": False}})

@@ -34,55 +34,55 @@ def entries(draw):
     ]
 
 
-def split(found, shares=SHARES, **options):
+def split(split_entries, shares=SHARES, **options):
     """Place items; None where some split would be empty."""
     try:
-        return assign_splits(found, shares, **options)
+        return assign_splits(split_entries, shares, **options)
     except SekeError as error:
         assert "gets nothing" in str(error)
         return None
 
 
 @given(entries(), st.integers(0, 3), st.sampled_from([None, 1.0, 2.5]))
-def test_what_belongs_together_is_in_one_split(found, seed, balance):
-    where = split(found, seed=seed, balance=balance)
+def test_what_belongs_together_is_in_one_split(split_entries, seed, balance):
+    where = split(split_entries, seed=seed, balance=balance)
     if where is None:
         return
     for tie in ("group", "picture", "file"):
         splits = defaultdict(set)
-        for one in found:
-            if one.item in where.split and getattr(one, tie) is not None:
-                splits[getattr(one, tie)].add(where.split[one.item])
+        for entry in split_entries:
+            if entry.item in where.split and getattr(entry, tie) is not None:
+                splits[getattr(entry, tie)].add(where.split[entry.item])
         assert all(len(some) == 1 for some in splits.values()), tie
     assert set(where.split.values()) == set(SHARES)
 
 
 @given(entries(), st.integers(0, 3), st.sampled_from([None, 1.0, 2.5]))
-def test_every_item_is_accounted_for_once(found, seed, balance):
-    where = split(found, {"all": 1.0}, seed=seed, balance=balance)
+def test_every_item_is_accounted_for_once(split_entries, seed, balance):
+    where = split(split_entries, {"all": 1.0}, seed=seed, balance=balance)
     parts = [set(where.split), set(where.duplicates), set(where.unbalanced)]
-    assert set().union(*parts) == {one.item for one in found}
-    assert sum(map(len, parts)) == len(found)
-    by_name = {one.item: one for one in found}
+    assert set().union(*parts) == {entry.item for entry in split_entries}
+    assert sum(map(len, parts)) == len(split_entries)
+    by_name = {entry.item: entry for entry in split_entries}
     shown = Counter((by_name[item].picture, by_name[item].box) for item in where.split)
     assert set(shown.values()) <= {1}
     for item, kept in where.duplicates.items():
-        one, other = by_name[item], by_name[kept]
-        assert (one.picture, one.box) == (other.picture, other.box)
-        assert one.accepted_count <= other.accepted_count
+        duplicate, original = by_name[item], by_name[kept]
+        assert (duplicate.picture, duplicate.box) == (original.picture, original.box)
+        assert duplicate.accepted_count <= original.accepted_count
 
 
 @given(entries(), st.integers(0, 3), st.sampled_from([None, 1.0, 2.5]), st.randoms(use_true_random=False))
-def test_the_order_of_items_changes_nothing(found, seed, balance, rng):
-    shuffled = list(found)
+def test_the_order_of_items_changes_nothing(split_entries, seed, balance, rng):
+    shuffled = list(split_entries)
     rng.shuffle(shuffled)
-    assert split(found, seed=seed, balance=balance) == split(shuffled, seed=seed, balance=balance)
+    assert split(split_entries, seed=seed, balance=balance) == split(shuffled, seed=seed, balance=balance)
 
 
 @given(entries(), st.integers(0, 3), st.sampled_from([1.0, 1.5, 3.0]))
-def test_no_class_has_more_than_its_ratio_of_the_rarest(found, seed, balance):
-    where = split(found, {"all": 1.0}, seed=seed, balance=balance)
-    labels = {one.item: one.label for one in found}
+def test_no_class_has_more_than_its_ratio_of_the_rarest(split_entries, seed, balance):
+    where = split(split_entries, {"all": 1.0}, seed=seed, balance=balance)
+    labels = {entry.item: entry.label for entry in split_entries}
     counts = Counter(labels[item] for item in where.split if labels[item])
     before = Counter(labels[item] for item in (*where.split, *where.unbalanced) if labels[item])
     if counts:
@@ -116,16 +116,16 @@ def test_chains_of_ties_hold_together():
         SplitEntry("c", None, "bob", "p2", "f3", (5.0, 0.0, 1.0, 1.0), 1),
         SplitEntry("d", None, "cem", "p4", "f3", None, 1),
     ]
-    rest = [SplitEntry(f"x{n}", None, f"g{n}", f"q{n}", f"h{n}", None, 1) for n in range(20)]
+    unrelated = [SplitEntry(f"x{n}", None, f"g{n}", f"q{n}", f"h{n}", None, 1) for n in range(20)]
     for seed in range(20):
-        mixed = [*chain, *rest]
+        mixed = [*chain, *unrelated]
         random.Random(seed).shuffle(mixed)
-        found = assign_splits(mixed, {"train": 0.5, "test": 0.5}, seed).split
-        assert len({found[name] for name in "abcd"}) == 1
+        split_of = assign_splits(mixed, {"train": 0.5, "test": 0.5}, seed).split
+        assert len({split_of[name] for name in "abcd"}) == 1
 
 
 def test_a_duplicate_with_another_label_is_told():
-    found = assign_splits(
+    assignment = assign_splits(
         [
             SplitEntry("a", "fear", None, "p", "f", None, 3),
             SplitEntry("b", "anger", None, "p", "g", None, 2),
@@ -134,15 +134,15 @@ def test_a_duplicate_with_another_label_is_told():
         ],
         {"train": 1.0},
     )
-    assert found.split == {"a": "train"}
-    assert found.duplicates == {"b": "a", "c": "a", "d": "a"}
-    assert found.contradicting == ("b",)
+    assert assignment.split == {"a": "train"}
+    assert assignment.duplicates == {"b": "a", "c": "a", "d": "a"}
+    assert assignment.contradicting == ("b",)
 
 
 def test_a_split_that_would_be_empty_is_refused():
-    one = [SplitEntry(f"i{n}", None, "ann", f"p{n}", f"f{n}", None, 1) for n in range(9)]
+    one_group = [SplitEntry(f"i{n}", None, "ann", f"p{n}", f"f{n}", None, 1) for n in range(9)]
     with pytest.raises(SekeError, match=r"split test gets nothing: 9 items are 1 groups"):
-        assign_splits(one, {"train": 0.5, "test": 0.5})
+        assign_splits(one_group, {"train": 0.5, "test": 0.5})
 
 
 @pytest.mark.parametrize(

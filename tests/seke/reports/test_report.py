@@ -49,9 +49,9 @@ HOSTILE = [
 
 
 def run(*arguments, status=0):
-    found = CliRunner().invoke(main, [str(one) for one in arguments])
-    assert found.exit_code == status, found.output
-    return found
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == status, result.output
+    return result
 
 
 class Blocks(HTMLParser):
@@ -83,7 +83,9 @@ class Blocks(HTMLParser):
         return json.loads(data) if kind == "json" else np.frombuffer(data, ARRAYS[kind])
 
     def details(self):
-        names = sorted((one for one in self.blocks if one.startswith("details-")), key=lambda n: int(n[8:]))
+        names = sorted(
+            (block for block in self.blocks if block.startswith("details-")), key=lambda n: int(n[8:])
+        )
         return [detail for name in names for detail in self[name]]
 
 
@@ -106,7 +108,7 @@ def simulated(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def told(simulated):
+def gold_report(simulated):
     """The report of the simulated items with gold, and its blocks."""
     samples, posteriors, gold = simulated
     made = seke.report(posteriors, samples=samples, gold=gold)
@@ -125,24 +127,34 @@ def records(path):
 # Columns and items -----------------------------------------------------------------------------------------
 
 
-def test_columns_are_the_records(simulated, told):
-    _, blocks = told
-    found = records(simulated[1])
-    assert blocks["items"] == [one["item"] for one in found]
-    root = np.array([list(one["expression"].values()) for one in found])
+def test_columns_are_the_records(simulated, gold_report):
+    _, blocks = gold_report
+    posteriors = records(simulated[1])
+    assert blocks["items"] == [record["item"] for record in posteriors]
+    root = np.array([list(record["expression"].values()) for record in posteriors])
     assert blocks["root"].reshape(root.shape) / FINE == pytest.approx(root, abs=0.6 / FINE)
-    binary = np.array([list(one["action_units"].values()) for one in found])
+    binary = np.array([list(record["action_units"].values()) for record in posteriors])
     assert blocks["binary"].reshape(binary.shape) / FINE == pytest.approx(binary, abs=0.6 / FINE)
     moments = np.array(
-        [[one[n][m] for n in ("valence", "arousal") for m in ("mean", "sd", "q05", "q95")] for one in found]
+        [
+            [record[n][m] for n in ("valence", "arousal") for m in ("mean", "sd", "q05", "q95")]
+            for record in posteriors
+        ]
     )
     assert blocks["intervals"].reshape(moments.shape) == pytest.approx(moments, abs=6e-4)
     decisions = ("accept", "requery", "reject")
-    assert blocks["decision"].tolist() == [decisions.index(one["decision"]["item"]) for one in found]
-    bits = [[one["diagnostics"][f"{n}_bits"] for n in ("entropy", "epistemic", "conflict")] for one in found]
+    assert blocks["decision"].tolist() == [
+        decisions.index(record["decision"]["item"]) for record in posteriors
+    ]
+    bits = [
+        [record["diagnostics"][f"{n}_bits"] for n in ("entropy", "epistemic", "conflict")]
+        for record in posteriors
+    ]
     assert blocks["bits"].reshape(-1, 3) == pytest.approx(np.array(bits), abs=1e-3)
-    accepted = [[v["decision"] == "accept" for v in one["decision"]["levels"].values()] for one in found]
-    assert blocks["accepted"].reshape(len(found), -1).tolist() == np.array(accepted).astype(int).tolist()
+    accepted = [
+        [v["decision"] == "accept" for v in record["decision"]["levels"].values()] for record in posteriors
+    ]
+    assert blocks["accepted"].reshape(len(posteriors), -1).tolist() == np.array(accepted).astype(int).tolist()
 
 
 def test_each_step_is_what_the_answers_up_to_it_come_to(tmp_path):
@@ -155,13 +167,13 @@ def test_each_step_is_what_the_answers_up_to_it_come_to(tmp_path):
     states = list(seke.knowledge().variables["expression"].states)
     checked = 0
     for item, detail in zip(blocks["items"], blocks.details(), strict=True):
-        mine = [line for line in lines if json.loads(line)["item"] == item]
-        assert len(detail["steps"]) == len(mine)
-        for count in (1, len(mine) // 2, len(mine)):
+        item_lines = [line for line in lines if json.loads(line)["item"] == item]
+        assert len(detail["steps"]) == len(item_lines)
+        for count in (1, len(item_lines) // 2, len(item_lines)):
             after = detail["steps"][count - 1][7]
             if count and after is not None:
                 part = tmp_path / "part.jsonl"
-                part.write_text("\n".join(mine[:count]) + "\n")
+                part.write_text("\n".join(item_lines[:count]) + "\n")
                 (record,) = seke.infer(part)
                 assert np.array(after[: len(states)]) / 1000 == pytest.approx(
                     [record["expression"][state] for state in states], abs=6e-4
@@ -196,7 +208,7 @@ def test_a_run_tells_order_times_prices_and_pictures(annotated):
         times = [step[8] for step in detail["steps"]]
         assert times == sorted(times)
     thumbnails = blocks.blocks["pictures-0"].split("\n")
-    assert [bool(one) for one in thumbnails] == [True] * 6
+    assert [bool(thumbnail) for thumbnail in thumbnails] == [True] * 6
     redacted = seke.report(annotated, redact_images=True)
     assert "pictures-0" not in Blocks(redacted.html).blocks
     assert redacted.facts["pictures"] == 0
@@ -215,8 +227,8 @@ def test_pictures_that_moved_are_named_anew(annotated, tmp_path):
     for path in annotated.iterdir():
         if path.suffix in (".jsonl", ".json", ".sqlite") or path.name == "ledger.sqlite":
             (gone / path.name).write_bytes(path.read_bytes())
-    told = [json.dumps({**line, "path": f"/nowhere/{line['item']}.png"}) for line in lines]
-    (gone / "items.jsonl").write_text("\n".join(told) + "\n")
+    moved_lines = [json.dumps({**line, "path": f"/nowhere/{line['item']}.png"}) for line in lines]
+    (gone / "items.jsonl").write_text("\n".join(moved_lines) + "\n")
     assert seke.report(gone).facts["pictures"] == 0
     assert seke.report(gone, images=folder).facts["pictures"] == 6
     Image.new("RGB", (9, 9)).save(tmp_path / "other.png")
@@ -236,49 +248,60 @@ def test_intervals_are_those_of_scipy(n, data):
     assert (low, high) == pytest.approx((expected.low, expected.high), abs=2e-5)
 
 
-def test_the_overview_counts_the_records(simulated, told):
-    made, _ = told
-    found, overview = records(simulated[1]), made.facts["overview"]
-    decisions = Counter(one["decision"]["item"] for one in found)
+def test_the_overview_counts_the_records(simulated, gold_report):
+    made, _ = gold_report
+    posteriors, overview = records(simulated[1]), made.facts["overview"]
+    decisions = Counter(record["decision"]["item"] for record in posteriors)
     assert overview["decisions"] == [decisions[name] for name in ("accept", "requery", "reject")]
-    assert overview["counts"]["samples"] == sum(one["diagnostics"]["samples"] for one in found)
-    assert sum(sum(one["decisions"]) for one in overview["classes"]) == len(found)
+    assert overview["counts"]["samples"] == sum(record["diagnostics"]["samples"] for record in posteriors)
+    assert sum(sum(class_totals["decisions"]) for class_totals in overview["classes"]) == len(posteriors)
     gold = {row["item"]: row for row in table(simulated[2])}
-    for one in overview["classes"]:
-        expected = sum(record["expression"][one["state"]] for record in found)
-        assert one["expected"] == pytest.approx(expected, abs=0.06)
-        assert one["gold"] == sum(row["expression"] == one["state"] for row in gold.values())
-    (level,) = [one for one in overview["levels"] if one["name"] == "expression"]
-    taken = [one for one in found if one["decision"]["levels"]["expression"]["decision"] == "accept"]
-    wrong = [
-        one["decision"]["levels"]["expression"]["value"] != gold[one["item"]]["expression"] for one in taken
+    for class_row in overview["classes"]:
+        expected = sum(record["expression"][class_row["state"]] for record in posteriors)
+        assert class_row["expected"] == pytest.approx(expected, abs=0.06)
+        assert class_row["gold"] == sum(row["expression"] == class_row["state"] for row in gold.values())
+    (level,) = [level for level in overview["levels"] if level["name"] == "expression"]
+    taken = [
+        record for record in posteriors if record["decision"]["levels"]["expression"]["decision"] == "accept"
     ]
-    assert level["accepted"] == pytest.approx(len(taken) / len(found), abs=1e-4)
+    wrong = [
+        record["decision"]["levels"]["expression"]["value"] != gold[record["item"]]["expression"]
+        for record in taken
+    ]
+    assert level["accepted"] == pytest.approx(len(taken) / len(posteriors), abs=1e-4)
     assert level["wrong"] == pytest.approx(np.mean(wrong), abs=1e-4)
 
 
 def test_the_overview_counts_what_values_rest_on(tmp_path):
     """Against the records, where nothing more may be asked, so that values are inferred."""
-    found, overview = records_of_overlay(tmp_path)
-    levels = [(one["item"], name, v) for one in found for name, v in one["decision"]["levels"].items()]
+    posteriors, overview = records_of_overlay(tmp_path)
+    levels = [
+        (record["item"], name, v) for record in posteriors for name, v in record["decision"]["levels"].items()
+    ]
     values = Counter(v["basis"] for _, _, v in levels if v["decision"] == "accept")
-    told = overview["basis"]
-    assert dict(zip(BASES, told["values"], strict=True)) == {name: values[name] for name in BASES}
+    basis_counts = overview["basis"]
+    assert dict(zip(BASES, basis_counts["values"], strict=True)) == {name: values[name] for name in BASES}
     items = Counter(
-        one["decision"]["levels"]["expression"]["basis"]
-        for one in found
-        if one["decision"]["item"] == "accept"
+        record["decision"]["levels"]["expression"]["basis"]
+        for record in posteriors
+        if record["decision"]["item"] == "accept"
     )
-    assert dict(zip(BASES, told["items"], strict=True)) == {name: items[name] for name in BASES}
-    assert told["uncalibrated"] == items["declared"] + items["another design"] > 0
-    assert told["inferred"] == sum(v["decision"] == "inferred" for _, _, v in levels) == 4
-    assert told["lacking"] == sum(len(one["diagnostics"]["lacking_evidence"]) for one in found) > 9
-    assert told["overruled"] == [("expression", 1)]
-    (affect,) = [one for one in overview["levels"] if one["name"] == "affect"]
-    mine = [v for _, name, v in levels if name in ("valence", "arousal")]
-    declared = [v["decision"] == "accept" and v["basis"] == "declared" for v in mine]
+    assert dict(zip(BASES, basis_counts["items"], strict=True)) == {name: items[name] for name in BASES}
+    assert basis_counts["uncalibrated"] == items["declared"] + items["another design"] > 0
+    assert basis_counts["inferred"] == sum(v["decision"] == "inferred" for _, _, v in levels) == 4
+    assert (
+        basis_counts["lacking"]
+        == sum(len(record["diagnostics"]["lacking_evidence"]) for record in posteriors)
+        > 9
+    )
+    assert basis_counts["overruled"] == [("expression", 1)]
+    (affect,) = [level for level in overview["levels"] if level["name"] == "affect"]
+    numeric_levels = [v for _, name, v in levels if name in ("valence", "arousal")]
+    declared = [v["decision"] == "accept" and v["basis"] == "declared" for v in numeric_levels]
     assert affect["uncalibrated"] == pytest.approx(np.mean(declared), abs=1e-4)
-    assert affect["inferred"] == pytest.approx(np.mean([v["decision"] == "inferred" for v in mine]), abs=1e-4)
+    assert affect["inferred"] == pytest.approx(
+        np.mean([v["decision"] == "inferred" for v in numeric_levels]), abs=1e-4
+    )
 
 
 def records_of_overlay(folder):
@@ -294,51 +317,60 @@ def records_of_overlay(folder):
 def test_every_format_of_records_tells_what_values_rest_on(tmp_path, ending):
     run("infer", FACES, "-o", tmp_path / f"p.{ending}")
     blocks = Blocks(seke.report(tmp_path / f"p.{ending}").html)
-    found = list(seke.infer(FACES))
-    for row, one in enumerate(found):
-        levels = list(one["decision"]["levels"].values())
+    posteriors = list(seke.infer(FACES))
+    for row, record in enumerate(posteriors):
+        levels = list(record["decision"]["levels"].values())
         part = slice(row * len(levels), (row + 1) * len(levels))
         bases = [BASES.index(level["basis"]) if level["basis"] else NOTHING for level in levels]
         assert blocks["basis"][part].tolist() == bases
         assert blocks["origin"][part].tolist() == [ORIGINS.index(level["origin"]) for level in levels]
-        lacking, overruled = one["diagnostics"]["lacking_evidence"], one["diagnostics"]["overruled"]
+        lacking, overruled = record["diagnostics"]["lacking_evidence"], record["diagnostics"]["overruled"]
         assert blocks["marks"][row] == bool(lacking) + 2 * bool(overruled)
         detail = blocks.details()[row]
         assert (detail.get("lacking", []), detail.get("overruled", [])) == (lacking, overruled)
 
 
 def test_records_of_old_are_reported_without_what_they_do_not_say(simulated, tmp_path):
-    found = records(simulated[1])[:40]
-    for one in found:
-        for level in one["decision"]["levels"].values():
+    old_records = records(simulated[1])[:40]
+    for record in old_records:
+        for level in record["decision"]["levels"].values():
             del level["origin"], level["basis"]
         for key in ("conflict", "lacking_evidence", "overruled"):
-            del one["diagnostics"][key]
+            del record["diagnostics"][key]
     path = tmp_path / "p.jsonl"
-    path.write_text("".join(json.dumps(one) + "\n" for one in found))
+    path.write_text("".join(json.dumps(record) + "\n" for record in old_records))
     overview = seke.report(path).facts["overview"]
-    accepted = sum(v["decision"] == "accept" for one in found for v in one["decision"]["levels"].values())
+    accepted = sum(
+        v["decision"] == "accept" for record in old_records for v in record["decision"]["levels"].values()
+    )
     assert overview["basis"]["values"][BASES.index("unknown")] == sum(overview["basis"]["values"]) == accepted
     assert accepted > 40
-    told = overview["basis"]
-    assert (told["uncalibrated"], told["inferred"], told["lacking"], told["overruled"]) == (0, 0, 0, [])
-    assert {(one["uncalibrated"], one["inferred"]) for one in overview["levels"]} == {(None, None)}
+    basis_counts = overview["basis"]
+    assert (
+        basis_counts["uncalibrated"],
+        basis_counts["inferred"],
+        basis_counts["lacking"],
+        basis_counts["overruled"],
+    ) == (0, 0, 0, [])
+    assert {(level_row["uncalibrated"], level_row["inferred"]) for level_row in overview["levels"]} == {
+        (None, None)
+    }
 
 
 def test_limits_say_of_what_they_are_and_where_they_cut(simulated):
-    found = records(simulated[1])
+    posteriors = records(simulated[1])
     base = seke.knowledge()
-    risks = [v["risk"] for one in found for v in [one["decision"]["levels"]["expression"]]]
+    risks = [v["risk"] for record in posteriors for v in [record["decision"]["levels"]["expression"]]]
     accepted = [
         risk
-        for risk, one in zip(risks, found, strict=True)
-        if one["decision"]["levels"]["expression"]["decision"] == "accept"
+        for risk, record in zip(risks, posteriors, strict=True)
+        if record["decision"]["levels"]["expression"]["decision"] == "accept"
     ]
 
     def curve(**changes):
         policy = replace(base.policy, **changes)
         made = seke.report(simulated[1], replace(base, policy=policy))
-        return {one["name"]: one for one in made.facts["overview"]["curves"]}
+        return {curve_row["name"]: curve_row for curve_row in made.facts["overview"]["curves"]}
 
     shipped = curve()
     assert (shipped["expression"]["of"], shipped["expression"]["limit"]) == ("mean", 0.05)
@@ -353,64 +385,78 @@ def test_limits_say_of_what_they_are_and_where_they_cut(simulated):
     assert cut["valence"]["thresholds"] is None
 
 
-def test_risk_against_coverage_ends_with_everything(simulated, told):
-    made, _ = told
-    found = records(simulated[1])
+def test_risk_against_coverage_ends_with_everything(simulated, gold_report):
+    made, _ = gold_report
+    posteriors = records(simulated[1])
     curve = made.facts["overview"]["curves"][0]
-    risks = [one["decision"]["levels"]["expression"]["risk"] for one in found]
+    risks = [record["decision"]["levels"]["expression"]["risk"] for record in posteriors]
     assert curve["coverage"][-1] == 1
     assert curve["stated"][-1] == pytest.approx(np.mean(risks), abs=1e-4)
     assert np.all(np.diff(curve["stated"]) >= -1e-4)
     gold = {row["item"]: row["expression"] for row in table(simulated[2])}
-    wrong = [max(one["expression"], key=one["expression"].get) != gold[one["item"]] for one in found]
+    wrong = [
+        max(record["expression"], key=record["expression"].get) != gold[record["item"]]
+        for record in posteriors
+    ]
     assert curve["true"]["error"][-1] == pytest.approx(np.mean(wrong), abs=1e-4)
 
 
 def test_rules_and_cells_are_counted_as_posteriors_are(simulated):
     samples, posteriors, _ = simulated
     facts = seke.report(posteriors, samples=samples).facts["knowledge"]
-    found = records(posteriors)
-    units = {name: np.mean([one["action_units"][name] for one in found]) for name in ("AU24", "AU20")}
-    rules = {one["name"]: one for one in facts["rules"]}
+    scored_records = records(posteriors)
+    units = {
+        name: np.mean([record["action_units"][name] for record in scored_records])
+        for name in ("AU24", "AU20")
+    }
+    rules = {rule_row["name"]: rule_row for rule_row in facts["rules"]}
     # Rules whose `if` is one unit.
     assert rules["pressed-lips-are-closed"]["fires"] == pytest.approx(units["AU24"], abs=2e-4)
     assert rules["stretch-parts-lips"]["fires"] == pytest.approx(units["AU20"], abs=2e-4)
-    for one in rules.values():
-        assert 0 <= one["low"] <= one["violated"] <= one["high"] <= 1
+    for rule in rules.values():
+        assert 0 <= rule["low"] <= rule["violated"] <= rule["high"] <= 1
     # Summed over the expression, the expected counts of a unit are its posteriors.
     counts = Counter()
-    for one in facts["cells"]:
-        counts[one["variable"]] += one["n"] * one["observed"]
-    assert counts["AU24"] == pytest.approx(units["AU24"] * len(found), rel=1e-3)
+    for cell in facts["cells"]:
+        counts[cell["variable"]] += cell["n"] * cell["observed"]
+    assert counts["AU24"] == pytest.approx(units["AU24"] * len(scored_records), rel=1e-3)
     assert facts["truth"] == "posterior"
 
 
-def test_cells_of_gold_are_counts(simulated, told):
-    made, _ = told
+def test_cells_of_gold_are_counts(simulated, gold_report):
+    made, _ = gold_report
     gold = table(simulated[2])
-    cells = {(one["variable"], one["state"]): one for one in made.facts["knowledge"]["cells"]}
+    cells = {
+        (cell_row["variable"], cell_row["state"]): cell_row for cell_row in made.facts["knowledge"]["cells"]
+    }
     for state in ("fear", "happiness"):
-        mine = [row for row in gold if row["expression"] == state]
+        state_rows = [row for row in gold if row["expression"] == state]
         for unit in ("AU5", "AU12"):
             cell = cells[unit, state]
-            assert cell["n"] == len(mine)
-            assert cell["observed"] == pytest.approx(np.mean([float(row[unit]) for row in mine]), abs=1e-4)
+            assert cell["n"] == len(state_rows)
+            assert cell["observed"] == pytest.approx(
+                np.mean([float(row[unit]) for row in state_rows]), abs=1e-4
+            )
 
 
-def test_nothing_is_called_contradicted_that_is_as_declared(told):
+def test_nothing_is_called_contradicted_that_is_as_declared(gold_report):
     """As many declared numbers lie outside their 95 % intervals as chance brings about."""
-    made, _ = told
+    made, _ = gold_report
     cells = made.facts["knowledge"]["cells"]
     (observer,) = made.facts["observers"]["observers"]
-    outside = [one["outside"] for one in cells]
-    said = observer["confusion"]
-    for k in range(len(said["states"])):
+    outside = [cell["outside"] for cell in cells]
+    confusion = observer["confusion"]
+    for k in range(len(confusion["states"])):
         outside += [
             not low <= p <= high
-            for p, low, high in zip(said["declared"][k], said["low"][k], said["high"][k], strict=True)
+            for p, low, high in zip(
+                confusion["declared"][k], confusion["low"][k], confusion["high"][k], strict=True
+            )
         ]
     units = [
-        not one["low"][k] <= one["declared"][k] <= one["high"][k] for one in observer["units"] for k in (0, 1)
+        not unit["low"][k] <= unit["declared"][k] <= unit["high"][k]
+        for unit in observer["units"]
+        for k in (0, 1)
     ]
     # Half of a binomial's tail: 234 numbers, and 34 of units that are less independent.
     assert sum(outside) / len(outside) < 0.09
@@ -426,10 +472,10 @@ def test_observers_who_differ_are_found_out(tmp_path):
     options = ("--items", 800, "--question", "joint", "--draws", 2, "--halo", 0.8, "--drift", 0.9)
     run("simulate", *options, "-o", files[0], "--truth", files[2])
     run("infer", files[0], "-o", files[1])
-    (found,) = seke.report(files[1], samples=files[0], gold=files[2]).facts["observers"]["observers"]
-    (halo,) = found["halo"]
+    (observer,) = seke.report(files[1], samples=files[0], gold=files[2]).facts["observers"]["observers"]
+    (halo,) = observer["halo"]
     assert halo["observed"] > halo["declared"] + 0.05
-    right = [one["right"] for one in found["drift"]["parts"]]
+    right = [part["right"] for part in observer["drift"]["parts"]]
     assert np.mean(right[-4:]) < np.mean(right[:4]) - 0.05
 
 
@@ -451,9 +497,9 @@ def test_agreement_and_refusals_by_hand(tmp_path):
     samples = tmp_path / "s.jsonl"
     samples.write_text("\n".join(lines) + "\n")
     run("infer", samples, "-o", tmp_path / "p.jsonl")
-    (found,) = seke.report(tmp_path / "p.jsonl", samples=samples).facts["observers"]["observers"]
-    assert (found["answers"], found["refused"], found["unreadable"]) == (8, 1, 1)
-    (pair,) = found["agreement"]
+    (observer,) = seke.report(tmp_path / "p.jsonl", samples=samples).facts["observers"]["observers"]
+    assert (observer["answers"], observer["refused"], observer["unreadable"]) == (8, 1, 1)
+    (pair,) = observer["agreement"]
     assert pair["name"] == "draws of one reading"
     assert pair["n"] == 2
     assert pair["share"] == pytest.approx((1 / 3 + 1) / 2, abs=1e-3)
@@ -464,22 +510,22 @@ def test_a_comparison_counts_what_differs(simulated, tmp_path):
     other = tmp_path / "other.jsonl"
     run("infer", samples, "--population", "in-the-wild", "-o", other)
     shown = seke.report(posteriors, compare=other).facts["comparison"]
-    one, two = records(posteriors), records(other)
+    before, after = records(posteriors), records(other)
 
     def label(record):
         return max(record["expression"], key=record["expression"].get)
 
-    differ = sum(a["decision"]["item"] != b["decision"]["item"] for a, b in zip(one, two, strict=True))
+    differ = sum(a["decision"]["item"] != b["decision"]["item"] for a, b in zip(before, after, strict=True))
     assert sum(map(sum, shown["decisions"])) - np.trace(shown["decisions"]) == differ
-    differ = sum(label(a) != label(b) for a, b in zip(one, two, strict=True))
+    differ = sum(label(a) != label(b) for a, b in zip(before, after, strict=True))
     assert sum(map(sum, shown["labels"])) - np.trace(shown["labels"]) == differ
     moved = [
         sum(abs(a["expression"][s] - b["expression"][s]) for s in a["expression"]) / 2
-        for a, b in zip(one, two, strict=True)
+        for a, b in zip(before, after, strict=True)
     ]
     assert shown["moved"] == pytest.approx(np.mean(moved), abs=1e-4)
     nobody = tmp_path / "nobody.jsonl"
-    nobody.write_text(json.dumps({**one[0], "item": "nobody"}) + "\n")
+    nobody.write_text(json.dumps({**before[0], "item": "nobody"}) + "\n")
     with pytest.raises(SekeError, match="has none of the items"):
         seke.report(posteriors, compare=nobody)
 
@@ -496,8 +542,8 @@ def test_another_world_than_faces(tmp_path):
 # The page --------------------------------------------------------------------------------------------------
 
 
-def test_the_page_runs_its_own_script_and_no_other(told):
-    made, blocks = told
+def test_the_page_runs_its_own_script_and_no_other(gold_report):
+    made, blocks = gold_report
     policy = next(attrs["content"] for _, attrs in blocks.tags if attrs.get("http-equiv"))
     for kind in ("script", "style"):
         digest = base64.b64encode(hashlib.sha256(blocks.blocks[kind].encode()).digest()).decode()
@@ -515,11 +561,11 @@ def test_no_text_of_anybodys_is_part_of_the_page(tmp_path):
     for names in (HOSTILE, [f"plain {k}" for k in range(len(HOSTILE))]):
         samples = tmp_path / "samples.jsonl"
         first = json.loads(LINES[0])
-        told = [{**first, "item": name, "view": name[:200]} for name in names]
-        samples.write_text("".join(json.dumps(one) + "\n" for one in told))
+        answers = [{**first, "item": name, "view": name[:200]} for name in names]
+        samples.write_text("".join(json.dumps(answer) + "\n" for answer in answers))
         run("infer", samples, "-o", tmp_path / "p.jsonl")
         pages.append(seke.report(tmp_path / "p.jsonl", samples=samples))
-    blocks, usual = (Blocks(one.html) for one in pages)
+    blocks, usual = (Blocks(page.html) for page in pages)
     assert all(len(shown) <= 400 for shown in blocks["items"])
     words = json.dumps(blocks.details(), ensure_ascii=False) + "".join(blocks["items"])
     assert not re.search("[\u202a-\u202e\u2066-\u2069\u200f\x00-\x08\x1b]", words)
@@ -545,8 +591,8 @@ def test_the_same_report_has_the_same_bytes(annotated):
 
 
 def test_the_command_writes_a_page(annotated, tmp_path):
-    found = run("report", annotated, "-o", tmp_path / "r.html")
-    assert "6 items" in found.stderr
+    result = run("report", annotated, "-o", tmp_path / "r.html")
+    assert "6 items" in result.stderr
     assert (tmp_path / "r.html").read_text("utf-8").startswith("<!doctype html>")
 
 
@@ -571,11 +617,11 @@ def test_bad_input_writes_nothing(simulated, annotated, tmp_path):
         ((posteriors, "--samples", samples, "--population", "in-the-wild"), "do not come to these records"),
         ((annotated, "-k", PLANTS / "knowledge"), "was made with knowledge"),
     ):
-        found = run("report", *arguments, "-o", target, status=2)
-        assert words in " ".join(found.stderr.split()), found.stderr
+        result = run("report", *arguments, "-o", target, status=2)
+        assert words in " ".join(result.stderr.split()), result.stderr
         assert not target.exists()
-    found = run("report", posteriors, "-o", tmp_path / "no" / "r.html", status=2)
-    assert "no" in found.stderr
+    result = run("report", posteriors, "-o", tmp_path / "no" / "r.html", status=2)
+    assert "no" in result.stderr
     twice = tmp_path / "twice.jsonl"
     line = posteriors.read_text().splitlines()[0]
     twice.write_text(f"{line}\n{line}\n")
@@ -586,42 +632,48 @@ def test_bad_input_writes_nothing(simulated, annotated, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda one: one["expression"].update(fear=float("nan")), "a probability is not from 0 to 1"),
-        (lambda one: one["expression"].update(fear=-4), "a probability is not from 0 to 1"),
-        (lambda one: one["action_units"].update(AU4=1.5), "a probability is not from 0 to 1"),
-        (lambda one: one.update(expression=dict.fromkeys(one["expression"], 0.9)), "do not sum to 1"),
-        (lambda one: one["expression"].update(boredom=0.1), "has boredom, which expression has not"),
-        (lambda one: one["expression"].update(fear="x"), "has another shape (must be real number, not str)"),
-        (lambda one: one["expression"].pop("fear"), "lacks 'fear'"),
-        (lambda one: one["valence"].update(mean=1e308), "valence is not from -1 to 1"),
-        (lambda one: one["valence"].update(sd=-0.1), "the sd of valence is not from 0 to 2"),
-        (lambda one: one["diagnostics"].update(entropy_bits=float("inf")), "its bits are not finite"),
+        (lambda record: record["expression"].update(fear=float("nan")), "a probability is not from 0 to 1"),
+        (lambda record: record["expression"].update(fear=-4), "a probability is not from 0 to 1"),
+        (lambda record: record["action_units"].update(AU4=1.5), "a probability is not from 0 to 1"),
         (
-            lambda one: one["decision"].update(item="perhaps"),
+            lambda record: record.update(expression=dict.fromkeys(record["expression"], 0.9)),
+            "do not sum to 1",
+        ),
+        (lambda record: record["expression"].update(boredom=0.1), "has boredom, which expression has not"),
+        (
+            lambda record: record["expression"].update(fear="x"),
+            "has another shape (must be real number, not str)",
+        ),
+        (lambda record: record["expression"].pop("fear"), "lacks 'fear'"),
+        (lambda record: record["valence"].update(mean=1e308), "valence is not from -1 to 1"),
+        (lambda record: record["valence"].update(sd=-0.1), "the sd of valence is not from 0 to 2"),
+        (lambda record: record["diagnostics"].update(entropy_bits=float("inf")), "its bits are not finite"),
+        (
+            lambda record: record["decision"].update(item="perhaps"),
             "decides 'perhaps'; allowed are accept, requery, reject",
         ),
         (
-            lambda one: one["decision"]["levels"]["AU4"].update(decision="guessed"),
+            lambda record: record["decision"]["levels"]["AU4"].update(decision="guessed"),
             "decides 'guessed'; allowed are accept, requery, reject, inferred",
         ),
         (
-            lambda one: one["decision"]["levels"]["AU4"].update(decision="accept", basis="luck"),
+            lambda record: record["decision"]["levels"]["AU4"].update(decision="accept", basis="luck"),
             "accepts on 'luck'; allowed are unknown, declared, another design",
         ),
         (
-            lambda one: one["decision"]["levels"]["AU4"].update(origin="hearsay"),
+            lambda record: record["decision"]["levels"]["AU4"].update(origin="hearsay"),
             "has the origin 'hearsay'; allowed are inferred, label, seen, unknown",
         ),
     ],
 )
 def test_a_record_that_is_no_posterior_is_refused(simulated, tmp_path, change, words):
-    found = records(simulated[1])[:3]
-    change(found[1])
+    three_records = records(simulated[1])[:3]
+    change(three_records[1])
     path = tmp_path / "p.jsonl"
-    path.write_text("".join(json.dumps(one) + "\n" for one in found))
+    path.write_text("".join(json.dumps(record) + "\n" for record in three_records))
     done = run("report", path, "-o", tmp_path / "r.html", status=2)
     assert words in " ".join(done.stderr.split())
-    assert repr(found[1]["item"]) in done.stderr
+    assert repr(three_records[1]["item"]) in done.stderr
     assert not (tmp_path / "r.html").exists()
 
 
@@ -645,7 +697,7 @@ def test_every_example_has_a_report(name, ending, tmp_path):
     base, samples = ROOT / "examples" / name / "knowledge", ROOT / "examples" / name / f"samples.{ending}"
     run("infer", samples, "-k", base, "-o", tmp_path / "p.jsonl")
     made = seke.report(tmp_path / "p.jsonl", base, samples=samples)
-    answered = {one["name"] for one in made.facts["observers"]["observers"]}
+    answered = {observer["name"] for observer in made.facts["observers"]["observers"]}
     with samples.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file) if ending == "csv" else map(json.loads, filter(str.strip, file))
         assert answered == {row["observer"] for row in rows}
@@ -654,7 +706,7 @@ def test_every_example_has_a_report(name, ending, tmp_path):
 def test_sensitivities_tell_numbers_and_no_folder_of_this_machine(tmp_path):
     base, samples = PLANTS / "knowledge", PLANTS / "samples.jsonl"
     run("infer", samples, "-k", base, "-o", tmp_path / "p.jsonl")
-    found = seke.report(tmp_path / "p.jsonl", base, samples=samples, sensitivity=True).facts["knowledge"]
-    assert found["sensitivities"]
-    places = [one["place"] for name in ("sensitivities", "rules", "cells") for one in found[name]]
+    facts = seke.report(tmp_path / "p.jsonl", base, samples=samples, sensitivity=True).facts["knowledge"]
+    assert facts["sensitivities"]
+    places = [row["place"] for name in ("sensitivities", "rules", "cells") for row in facts[name]]
     assert all(re.fullmatch(r"(?:[^/:]+/){0,2}tomatoes\.yaml:\d+:\d+", place) for place in places), places

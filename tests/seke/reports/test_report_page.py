@@ -28,8 +28,8 @@ DECISIONS = ("accept", "requery", "reject")
 
 
 def run(*arguments):
-    found = CliRunner().invoke(main, [str(one) for one in arguments])
-    assert found.exit_code == 0, found.output
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
 
 
 @pytest.fixture(scope="module")
@@ -66,21 +66,21 @@ def page(browser):
 
     def opened(path: Path, address: str = "", **options):
         window = browser.new_context(offline=True, **{"viewport": {"width": 1280, "height": 900}, **options})
-        found = window.new_page()
-        found.problems, found.asked = [], []
-        found.on("console", lambda message: found.problems.append(message.text))
-        found.on("pageerror", lambda error: found.problems.append(str(error)))
-        found.on("dialog", lambda dialog: found.problems.append(dialog.message))
-        found.on("request", lambda request: found.asked.append(request.url))
-        found.goto(f"{path.as_uri()}{address}")
-        found.wait_for_selector("html[data-ready=yes]")
-        windows.append((window, found))
-        return found
+        opened_page = window.new_page()
+        opened_page.problems, opened_page.asked = [], []
+        opened_page.on("console", lambda message: opened_page.problems.append(message.text))
+        opened_page.on("pageerror", lambda error: opened_page.problems.append(str(error)))
+        opened_page.on("dialog", lambda dialog: opened_page.problems.append(dialog.message))
+        opened_page.on("request", lambda request: opened_page.asked.append(request.url))
+        opened_page.goto(f"{path.as_uri()}{address}")
+        opened_page.wait_for_selector("html[data-ready=yes]")
+        windows.append((window, opened_page))
+        return opened_page
 
     yield opened
-    for window, found in windows:
-        assert found.problems == []
-        assert [one for one in found.asked if not one.startswith(("file:", "data:"))] == []
+    for window, opened_page in windows:
+        assert opened_page.problems == []
+        assert [url for url in opened_page.asked if not url.startswith(("file:", "data:"))] == []
         window.close()
 
 
@@ -90,7 +90,7 @@ def shown(page):
 
 
 def test_all_sections_open_and_say_what_they_are_about(files, page):
-    found = page(files / "faces.html")
+    report_page = page(files / "faces.html")
     for name, words in (
         ("Overview", ("What is accepted", "Coverage against risk", "Classes", "Is what is stated so?")),
         ("Items", ("33 items",)),
@@ -98,43 +98,43 @@ def test_all_sections_open_and_say_what_they_are_about(files, page):
         ("Observers", ("GPT-4o", "What it says, by the truth", "Action units", "Questions")),
         ("Compare", ("decisions differ", "Side by side", "not told")),
     ):
-        found.get_by_role("link", name=name, exact=True).click()
-        section = found.locator(f"main > section[aria-label={name}]")
+        report_page.get_by_role("link", name=name, exact=True).click()
+        section = report_page.locator(f"main > section[aria-label={name}]")
         section.wait_for()
         text = section.inner_text()
-        assert all(one in text for one in words), text
-        assert found.locator("nav a[aria-current]").inner_text() == name
+        assert all(word in text for word in words), text
+        assert report_page.locator("nav a[aria-current]").inner_text() == name
 
 
 def test_the_table_sorts_filters_and_searches_and_the_address_keeps_it(files, page):
-    found = page(files / "faces.html", "#section=items")
+    report_page = page(files / "faces.html", "#section=items")
     records = [json.loads(line) for line in (files / "p.jsonl").read_text().splitlines()]
-    found.get_by_role("button", name="conflict").click()
-    order = sorted(records, key=lambda one: -one["diagnostics"]["conflict_bits"])
-    assert shown(found)[:5] == [one["item"] for one in order][:5]
-    assert found.locator("th[aria-sort=descending]").count() == 1
-    found.get_by_label("reject").check()
-    rejected = [one["item"] for one in order if one["decision"]["item"] == "reject"]
-    found.wait_for_timeout(100)
-    assert shown(found) == rejected
-    found.get_by_label("any expression").select_option("fear")
-    found.get_by_label("search items").fill("r")
-    found.wait_for_timeout(300)
-    address = found.evaluate("location.hash")
+    report_page.get_by_role("button", name="conflict").click()
+    order = sorted(records, key=lambda record: -record["diagnostics"]["conflict_bits"])
+    assert shown(report_page)[:5] == [record["item"] for record in order][:5]
+    assert report_page.locator("th[aria-sort=descending]").count() == 1
+    report_page.get_by_label("reject").check()
+    rejected = [record["item"] for record in order if record["decision"]["item"] == "reject"]
+    report_page.wait_for_timeout(100)
+    assert shown(report_page) == rejected
+    report_page.get_by_label("any expression").select_option("fear")
+    report_page.get_by_label("search items").fill("r")
+    report_page.wait_for_timeout(300)
+    address = report_page.evaluate("location.hash")
     for part in ("sort=-conflict", "decision=reject", "label=fear", "q=r"):
         assert part in address
-    left = shown(found)
+    filtered = shown(report_page)
     again = page(files / "faces.html", address)
-    assert shown(again) == left
+    assert shown(again) == filtered
     again.get_by_role("button", name="Clear").click()
     again.wait_for_timeout(200)
     assert "33 items" in again.locator("main > section:not([hidden])").inner_text()
 
 
 def test_an_item_opens_by_mouse_key_and_address(files, page):
-    found = page(files / "run.html", "#section=items")
-    found.locator("tr.row", has_text="startled").click()
-    panel = found.locator("article.panel")
+    report_page = page(files / "run.html", "#section=items")
+    report_page.locator("tr.row", has_text="startled").click()
+    panel = report_page.locator("article.panel")
     panel.wait_for()
     text = panel.inner_text()
     for words in (
@@ -148,18 +148,20 @@ def test_an_item_opens_by_mouse_key_and_address(files, page):
         assert words in text
     assert "Answers, in their order" in text
     assert panel.locator("img").evaluate("image => image.naturalWidth") > 60
-    answers = [json.loads(one)["item"] for one in (files / "run" / "samples.jsonl").read_text().splitlines()]
+    answers = [
+        json.loads(line)["item"] for line in (files / "run" / "samples.jsonl").read_text().splitlines()
+    ]
     assert panel.locator("table.answers tbody tr").count() == answers.count("startled") > 1
     assert panel.locator("svg").count() >= 4
-    found.keyboard.press("Escape")
-    found.wait_for_timeout(200)
+    report_page.keyboard.press("Escape")
+    report_page.wait_for_timeout(200)
     assert panel.count() == 0
-    found.locator(".list").focus()
-    found.keyboard.press("ArrowDown")
-    found.keyboard.press("ArrowDown")
-    found.wait_for_timeout(300)
-    assert "item=broad-smile" in found.evaluate("location.hash")
-    found.go_back()
+    report_page.locator(".list").focus()
+    report_page.keyboard.press("ArrowDown")
+    report_page.keyboard.press("ArrowDown")
+    report_page.wait_for_timeout(300)
+    assert "item=broad-smile" in report_page.evaluate("location.hash")
+    report_page.go_back()
     other = page(files / "run.html", "#section=items&item=smile")
     assert "happiness" in other.locator("article.panel").inner_text()
 
@@ -167,13 +169,13 @@ def test_an_item_opens_by_mouse_key_and_address(files, page):
 def test_violated_rules_are_told_with_their_line(tmp_path, page):
     key = {"item": "a", "question": "action_units", "draw": 0, "action_units": ["AU24", "AU25"]}
     who = (("human", "face"), ("human", "other"), ("gpt-4o", "face"))
-    lines = [json.dumps({**key, "observer": one, "view": view}) for one, view in who]
+    lines = [json.dumps({**key, "observer": observer, "view": view}) for observer, view in who]
     (tmp_path / "s.jsonl").write_text("\n".join(lines) + "\n")
     run("infer", tmp_path / "s.jsonl", "-o", tmp_path / "p.jsonl")
     seke.report(tmp_path / "p.jsonl", samples=tmp_path / "s.jsonl").save(tmp_path / "r.html")
-    found = page(tmp_path / "r.html", "#section=items&item=a")
-    text = found.locator("article.panel").inner_text()
-    (rule,) = (one for one in seke.knowledge().rules if one.name == "pressed-lips-are-closed")
+    report_page = page(tmp_path / "r.html", "#section=items&item=a")
+    text = report_page.locator("article.panel").inner_text()
+    (rule,) = (rule for rule in seke.knowledge().rules if rule.name == "pressed-lips-are-closed")
     assert rule.statement in text
     assert f"{rule.name} 0." in text
     assert f"knowledge/rules.yaml:{rule.place.line}" in text
@@ -188,16 +190,18 @@ def test_declared_shares_are_told_to_the_last_digit(tmp_path, page):
     )
     run("infer", FACES, "-k", base, "-o", tmp_path / "p.jsonl")
     seke.report(tmp_path / "p.jsonl", knowledge=base, samples=FACES).save(tmp_path / "r.html")
-    found = page(tmp_path / "r.html")
-    picture = found.locator("svg[aria-label='risk against coverage of expression']")
-    assert "A limit of each: a value is accepted at a risk of 2.5 % or less." in found.inner_text("main")
+    report_page = page(tmp_path / "r.html")
+    picture = report_page.locator("svg[aria-label='risk against coverage of expression']")
+    assert "A limit of each: a value is accepted at a risk of 2.5 % or less." in report_page.inner_text(
+        "main"
+    )
     # What stands at the lines of the upright axis is where they are.
     ends = picture.locator("text[text-anchor=end]").all_text_contents()
-    risks = [float(one.removesuffix(" %")) for one in ends if "accepted" not in one]
+    risks = [float(text.removesuffix(" %")) for text in ends if "accepted" not in text]
     assert len(risks) > 2
     assert risks == pytest.approx([risks[1] * k for k in range(len(risks))])
-    found.get_by_role("link", name="Knowledge", exact=True).click()
-    assert "96.25 %" in found.locator("main > section[aria-label=Knowledge]").inner_text()
+    report_page.get_by_role("link", name="Knowledge", exact=True).click()
+    assert "96.25 %" in report_page.locator("main > section[aria-label=Knowledge]").inner_text()
 
 
 @pytest.fixture(scope="module")
@@ -208,58 +212,63 @@ def grounds(tmp_path_factory):
     base.write_text(f"extends: shipped\npolicy: {{budget: 1, required: [expression], {note}}}\n")
     run("infer", FACES, "-k", base, "-o", folder / "p.jsonl")
     seke.report(folder / "p.jsonl", base).save(folder / "r.html")
-    return folder / "r.html", [json.loads(one) for one in (folder / "p.jsonl").read_text().splitlines()]
+    return folder / "r.html", [json.loads(line) for line in (folder / "p.jsonl").read_text().splitlines()]
 
 
 def on(records, basis):
     """The items that are accepted on a basis; the expression is all that is required."""
-    accepted = (one for one in records if one["decision"]["item"] == "accept")
-    return [one["item"] for one in accepted if one["decision"]["levels"]["expression"]["basis"] == basis]
+    accepted = (record for record in records if record["decision"]["item"] == "accept")
+    return [
+        record["item"] for record in accepted if record["decision"]["levels"]["expression"]["basis"] == basis
+    ]
 
 
 def test_items_are_filtered_by_what_they_rest_on(grounds, page):
     path, records = grounds
-    found = page(path)
-    declared, overview = on(records, "declared"), found.locator("main > section[aria-label=Overview]")
+    report_page = page(path)
+    declared, overview = on(records, "declared"), report_page.locator("main > section[aria-label=Overview]")
     assert len(declared) > 1
     overview.get_by_role("link", name=f"{len(declared)} of them uncalibrated*").click()
-    found.wait_for_selector("tr.row")
-    assert shown(found) == declared
-    assert set(found.locator("tr.row td.decision").all_inner_texts()) == {"accept*"}
-    assert "* accepted on numbers that were declared" in found.locator("main").inner_text()
-    choice = found.locator("select[data-name=basis]")
+    report_page.wait_for_selector("tr.row")
+    assert shown(report_page) == declared
+    assert set(report_page.locator("tr.row td.decision").all_inner_texts()) == {"accept*"}
+    assert "* accepted on numbers that were declared" in report_page.locator("main").inner_text()
+    choice = report_page.locator("select[data-name=basis]")
     for option, names in (
         ("accepted on: declared (people)", on(records, "declared (people)")),
         (
             "has values nobody looked at",
             [
-                one["item"]
-                for one in records
-                if any(level["decision"] == "inferred" for level in one["decision"]["levels"].values())
+                record["item"]
+                for record in records
+                if any(level["decision"] == "inferred" for level in record["decision"]["levels"].values())
             ],
         ),
         (
             "has values that tell too little",
-            [one["item"] for one in records if one["diagnostics"]["lacking_evidence"]],
+            [record["item"] for record in records if record["diagnostics"]["lacking_evidence"]],
         ),
-        ("has an overruled label", [one["item"] for one in records if one["diagnostics"]["overruled"]]),
+        (
+            "has an overruled label",
+            [record["item"] for record in records if record["diagnostics"]["overruled"]],
+        ),
     ):
         choice.select_option(option)
-        found.wait_for_timeout(200)
-        assert shown(found) == names != []
+        report_page.wait_for_timeout(200)
+        assert shown(report_page) == names != []
     choice.select_option("accepted on: declared (people)")
-    found.wait_for_timeout(200)
-    assert set(found.locator("tr.row td.decision").all_inner_texts()) == {"accept"}
-    found.get_by_role("button", name="Clear").click()
-    found.wait_for_timeout(200)
-    assert "33 items" in found.locator("[role=status]").inner_text()
+    report_page.wait_for_timeout(200)
+    assert set(report_page.locator("tr.row td.decision").all_inner_texts()) == {"accept"}
+    report_page.get_by_role("button", name="Clear").click()
+    report_page.wait_for_timeout(200)
+    assert "33 items" in report_page.locator("[role=status]").inner_text()
 
 
 def test_an_item_says_who_looked_and_on_what_each_value_rests(grounds, page):
     path, records = grounds
-    (record,) = (one for one in records if one["item"] == "afraid-brows")
-    found = page(path, "#section=items&item=afraid-brows")
-    panel = found.locator("article.panel")
+    (record,) = (candidate for candidate in records if candidate["item"] == "afraid-brows")
+    report_page = page(path, "#section=items&item=afraid-brows")
+    panel = report_page.locator("article.panel")
     assert "accept* fear 0.97; rests on declared numbers" in " ".join(panel.inner_text().split())
     panel.locator("summary").click()
     rows = {}
@@ -282,12 +291,12 @@ def test_the_limit_of_a_mean_is_not_called_one_of_each(grounds, page):
 
 
 def test_a_page_of_old_records_says_that_it_does_not_know(grounds, tmp_path, page):
-    for one in (found := json.loads(json.dumps(grounds[1]))):
-        for level in one["decision"]["levels"].values():
+    for record in (old_records := json.loads(json.dumps(grounds[1]))):
+        for level in record["decision"]["levels"].values():
             del level["origin"], level["basis"]
         for key in ("conflict", "lacking_evidence", "overruled"):
-            del one["diagnostics"][key]
-    (tmp_path / "p.jsonl").write_text("".join(json.dumps(one) + "\n" for one in found))
+            del record["diagnostics"][key]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(record) + "\n" for record in old_records))
     seke.report(tmp_path / "p.jsonl").save(tmp_path / "r.html")
     old = page(tmp_path / "r.html", "#section=items&item=afraid-brows")
     assert "accept fear 0.97; its record does not say on what it rests" in " ".join(
@@ -303,15 +312,15 @@ def test_a_number_of_the_comparison_leads_to_its_items(files, page):
     )
     changed = Counter((before[name], after[name]) for name in before if before[name] != after[name])
     ((old, new), count) = changed.most_common(1)[0]
-    found = page(files / "faces.html", "#section=compare")
-    found.get_by_label(f"{count} items from {old} to {new}").click()
-    found.wait_for_selector("tr.row")
-    assert shown(found) == [name for name in before if (before[name], after[name]) == (old, new)]
+    report_page = page(files / "faces.html", "#section=compare")
+    report_page.get_by_label(f"{count} items from {old} to {new}").click()
+    report_page.wait_for_selector("tr.row")
+    assert shown(report_page) == [name for name in before if (before[name], after[name]) == (old, new)]
 
 
 def test_dark_phone_and_print(files, page):
-    found = page(files / "run.html", "#section=items&item=smile", color_scheme="dark")
-    paper = found.evaluate("getComputedStyle(document.body).backgroundColor")
+    report_page = page(files / "run.html", "#section=items&item=smile", color_scheme="dark")
+    paper = report_page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == f"rgb({', '.join(str(int(DARK['paper'][i : i + 2], 16)) for i in (1, 3, 5))})"
     small = page(files / "run.html", "#section=items&item=smile", viewport={"width": 390, "height": 844})
     for name in ("Overview", "Items", "Knowledge", "Observers"):
@@ -327,18 +336,18 @@ def test_dark_phone_and_print(files, page):
 def test_text_of_anybodys_is_text(tmp_path, page):
     samples = tmp_path / "samples.jsonl"
     names = [name for name in HOSTILE if len(name) < 1000]
-    told = [{**json.loads(LINES[0]), "item": name, "view": name} for name in names]
-    samples.write_text("".join(json.dumps(one) + "\n" for one in told))
+    answers = [{**json.loads(LINES[0]), "item": name, "view": name} for name in names]
+    samples.write_text("".join(json.dumps(answer) + "\n" for answer in answers))
     run("infer", samples, "-o", tmp_path / "p.jsonl")
     seke.report(tmp_path / "p.jsonl", samples=samples).save(tmp_path / "r.html")
-    found = page(tmp_path / "r.html", "#section=items")
-    assert found.locator("tr.row").count() == len(names)
+    report_page = page(tmp_path / "r.html", "#section=items")
+    assert report_page.locator("tr.row").count() == len(names)
     for row in range(len(names)):
-        found.locator("tr.row").nth(row).click()
-        found.wait_for_timeout(150)
-        assert found.locator("article.panel").count() == 1
-    assert found.locator("main img[src^='//']").count() == 0
-    assert found.locator("script:not([type]):not([id])").count() == 1
+        report_page.locator("tr.row").nth(row).click()
+        report_page.wait_for_timeout(150)
+        assert report_page.locator("article.panel").count() == 1
+    assert report_page.locator("main img[src^='//']").count() == 0
+    assert report_page.locator("script:not([type]):not([id])").count() == 1
 
 
 def test_the_browser_finds_what_is_wrong_with_a_page(files, browser, tmp_path):
@@ -347,11 +356,11 @@ def test_the_browser_finds_what_is_wrong_with_a_page(files, browser, tmp_path):
     bad = tmp_path / "bad.html"
     bad.write_text(html.replace("<main", "<script>document.title = 'taken'</script><main", 1), "utf-8")
     window = browser.new_context(offline=True)
-    found = window.new_page()
+    report_page = window.new_page()
     problems = []
-    found.on("console", lambda message: problems.append(message.text))
-    found.goto(bad.as_uri())
-    found.wait_for_selector("html[data-ready=yes]")
-    assert any("Content Security Policy" in one for one in problems)
-    assert found.title() != "taken"
+    report_page.on("console", lambda message: problems.append(message.text))
+    report_page.goto(bad.as_uri())
+    report_page.wait_for_selector("html[data-ready=yes]")
+    assert any("Content Security Policy" in problem for problem in problems)
+    assert report_page.title() != "taken"
     window.close()

@@ -105,10 +105,10 @@ class Body:
 
     def head(self):
         coding = CODINGS.get(self.kind)
-        told = {"content-type": "application/json", "connection": "close", **self.headers}
-        told |= {"content-type": "text/html; charset=idna"} if self.kind == "charset" else {}
-        told |= {"content-encoding": coding} if coding else {}
-        lines = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+        headers = {"content-type": "application/json", "connection": "close", **self.headers}
+        headers |= {"content-type": "text/html; charset=idna"} if self.kind == "charset" else {}
+        headers |= {"content-encoding": coding} if coding else {}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         return f"HTTP/1.1 {self.status} Hm\r\n{lines}\r\n".encode()
 
     def pieces(self):

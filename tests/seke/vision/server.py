@@ -43,8 +43,8 @@ class Reply:
 
 
 def error(status, message="no", code=None, **headers):
-    told = {"message": message, "code": code, "type": code}
-    return Reply(status=status, error=told, headers={k.replace("_", "-"): v for k, v in headers.items()})
+    body = {"message": message, "code": code, "type": code}
+    return Reply(status=status, error=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
 
 class Server:
@@ -136,10 +136,10 @@ class Server:
             }
             for i, text in enumerate(texts)
         ]
-        said = {"id": f"r{len(self.seen)}", "model": asked["model"] + "-1", "choices": choices}
+        completion = {"id": f"r{len(self.seen)}", "model": asked["model"] + "-1", "choices": choices}
         if what.usage is not None:
-            said["usage"] = what.usage
-        return said
+            completion["usage"] = what.usage
+        return completion
 
     async def _batched(self, writer, method, path, body):
         """Answer a request about files or batches; False where the connection is to be closed."""
@@ -164,16 +164,16 @@ class Server:
         return True
 
     def _act(self, method, path, body):
-        _, kind, *rest = path.split("/")
+        _, kind, *path_tail = path.split("/")
         if (method, kind) == ("POST", "files"):
             name = f"file-{next(self.names)}"
             self.files[name] = body[body.index(b'{"custom_id"') : body.rindex(b"}") + 1]
             return json.dumps({"id": name, "object": "file"}).encode()
-        if kind == "files" and method == "DELETE" and rest[0] in self.files:
-            del self.files[rest[0]]
-            return json.dumps({"id": rest[0], "object": "file", "deleted": True}).encode()
+        if kind == "files" and method == "DELETE" and path_tail[0] in self.files:
+            del self.files[path_tail[0]]
+            return json.dumps({"id": path_tail[0], "object": "file", "deleted": True}).encode()
         if kind == "files":
-            return self.files.get(rest[0])
+            return self.files.get(path_tail[0])
         if method == "POST":
             name = f"batch-{len(self.batches)}"
             self.batches[name] = {
@@ -184,12 +184,12 @@ class Server:
                 **json.loads(body),
             }
             return json.dumps(self.batches[name]).encode()
-        if not rest:
+        if not path_tail:
             latest = [*self.batches.values()][::-1]
             return json.dumps({"object": "list", "data": latest, "has_more": False}).encode()
-        if rest[0] not in self.batches:
+        if path_tail[0] not in self.batches:
             return None
-        batch = self.batches[rest[0]]
+        batch = self.batches[path_tail[0]]
         batch["polled"] += 1
         if batch["polled"] >= self.polls and batch["status"] == "in_progress":
             self._end(batch)
@@ -207,16 +207,16 @@ class Server:
         for line in reversed(lines):
             self.seen.append(line["body"])
             what = self.script(len(self.seen) - 1, line["body"])
-            told = {"id": "x", "custom_id": line["custom_id"], "response": None, "error": None}
+            result_line = {"id": "x", "custom_id": line["custom_id"], "response": None, "error": None}
             if what == "expired":
-                bad.append({**told, "error": {"code": "batch_expired", "message": "too late"}})
+                bad.append({**result_line, "error": {"code": "batch_expired", "message": "too late"}})
             elif isinstance(what, Reply):
                 response = {
                     "status_code": what.status,
                     "request_id": "q",
                     "body": self._said(what, line["body"]),
                 }
-                (good if what.error is None else bad).append({**told, "response": response})
+                (good if what.error is None else bad).append({**result_line, "response": response})
             elif what != "missing":
                 good.append(what)
         for key, rows in (("output_file_id", good), ("error_file_id", bad)):
@@ -226,8 +226,8 @@ class Server:
                 self.files[batch[key]] = "\n".join(text).encode()
 
     async def _send(self, writer, status, body, headers):
-        told = {"content-type": "application/json", "content-length": len(body), **headers}
-        lines = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+        fields = {"content-type": "application/json", "content-length": len(body), **headers}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         writer.write(f"HTTP/1.1 {status} OK\r\n{lines}\r\n".encode() + body)
         await writer.drain()
 
@@ -253,8 +253,8 @@ def odd(what):
             return json.dumps({"choices": [{"finish_reason": "stop", "message": message}]}).encode()
         case "numbers":
             choice = {"finish_reason": 3, "message": {"content": 12, "refusal": 1}}
-            said = {"choices": [choice], "usage": {"prompt_tokens": "x"}, "model": 5, "id": []}
-            return json.dumps(said).encode()
+            completion = {"choices": [choice], "usage": {"prompt_tokens": "x"}, "model": 5, "id": []}
+            return json.dumps(completion).encode()
         case "deep":
             return b'{"choices": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     raise AssertionError(what)
@@ -269,8 +269,8 @@ def made_up(asked):
     marked = form.get("properties")
     names = marked or ("AU1", "AU4", "AU6", "AU12", "AU25")
     units = {name: chance.random() < 0.5 for name in names}
-    said = units if marked else [name for name, seen in units.items() if seen]
-    return json.dumps({"expression": ranking, **levels, "action_units": said})
+    reported_units = units if marked else [name for name, seen in units.items() if seen]
+    return json.dumps({"expression": ranking, **levels, "action_units": reported_units})
 
 
 async def forever(port, seconds):

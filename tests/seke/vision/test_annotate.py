@@ -44,9 +44,9 @@ RECORDED = ["--model", "gpt-4o", "--recorded", str(EXAMPLE / "answers.jsonl")]
 
 
 def run(*args, status=0):
-    found = CliRunner().invoke(main, ["annotate", *map(str, args)])
-    assert found.exit_code == status, found.output
-    return found
+    result = CliRunner().invoke(main, ["annotate", *map(str, args)])
+    assert result.exit_code == status, result.output
+    return result
 
 
 def rows(path):
@@ -130,12 +130,12 @@ def test_money_on_its_way_counts_and_comes_back(tmp_path):
     ledger = Ledger(tmp_path, read, max_cost=1.0)
 
     async def go():
-        one = await ledger.sent(call("a"), (0,), 0.6)
+        first = await ledger.sent(call("a"), (0,), 0.6)
         with pytest.raises(OutOfMoneyError):
             await ledger.sent(call("b"), (0,), 0.6)
-        await ledger.answered(one, Reply((Choice(0, "x", "stop"),), "m", price=0.1))
-        two = await ledger.sent(call("b"), (0,), 0.6)
-        await ledger.failed(two, Failure(429, "busy", paid=False, retried=True))
+        await ledger.answered(first, Reply((Choice(0, "x", "stop"),), "m", price=0.1))
+        second = await ledger.sent(call("b"), (0,), 0.6)
+        await ledger.failed(second, Failure(429, "busy", paid=False, retried=True))
         await ledger.sent(call("b"), (0,), 0.9)
 
     asyncio.run(go())
@@ -147,15 +147,15 @@ def test_a_patient_ledger_waits_for_money_that_comes_back(tmp_path):
     ledger.patient = True
 
     async def go():
-        one = await ledger.sent(call("a"), (0,), 0.6)
-        two, three = (asyncio.create_task(ledger.sent(call(name), (0,), 0.6)) for name in "bc")
+        first = await ledger.sent(call("a"), (0,), 0.6)
+        second, third = (asyncio.create_task(ledger.sent(call(name), (0,), 0.6)) for name in "bc")
         await asyncio.sleep(0.05)
-        assert not two.done()
-        await ledger.answered(one, Reply((Choice(0, "x", "stop"),), "m", price=0.3))
-        await ledger.answered(await two, Reply((Choice(0, "x", "stop"),), "m", price=0.3))
+        assert not second.done()
+        await ledger.answered(first, Reply((Choice(0, "x", "stop"),), "m", price=0.3))
+        await ledger.answered(await second, Reply((Choice(0, "x", "stop"),), "m", price=0.3))
         # Nothing is on its way any more that could make room.
         with pytest.raises(OutOfMoneyError, match=r"0\.6000 USD are spent"):
-            await three
+            await third
 
     asyncio.run(go())
     ledger.close()
@@ -193,8 +193,8 @@ def test_a_newer_ledger_is_left_alone(tmp_path):
 
 
 def test_the_example_from_end_to_end(tmp_path):
-    said = run(EXAMPLE, "--run", tmp_path / "r", *RECORDED)
-    assert "6 items" in said.output
+    result = run(EXAMPLE, "--run", tmp_path / "r", *RECORDED)
+    assert "6 items" in result.output
     records = rows(tmp_path / "r" / "posteriors.jsonl")
     best = {r["item"]: max(r["expression"], key=r["expression"].get) for r in records}
     assert best["startled"] == "surprise"
@@ -224,11 +224,13 @@ def test_a_run_goes_on_without_asking_again_and_replays_alike(tmp_path):
 def test_labels_of_the_set_are_evidence_and_the_rest_is_completed(tmp_path):
     run(EXAMPLE / "faces.csv", "--run", tmp_path / "r", *RECORDED)
     samples = rows(tmp_path / "r" / "samples.jsonl")
-    known = [one for one in samples if one["observer"] == "dataset-label"]
-    assert {one["item"] for one in known} == {"at-rest", "smile", "downcast"}
-    told = [one for one in samples if one["item"] == "smile" and one["observer"] == "gpt-4o"]
-    assert told
-    assert not any("expression" in one for one in told if one["question"] == "joint")
+    known = [sample for sample in samples if sample["observer"] == "dataset-label"]
+    assert {sample["item"] for sample in known} == {"at-rest", "smile", "downcast"}
+    smile_samples = [
+        sample for sample in samples if sample["item"] == "smile" and sample["observer"] == "gpt-4o"
+    ]
+    assert smile_samples
+    assert not any("expression" in sample for sample in smile_samples if sample["question"] == "joint")
     record = next(r for r in rows(tmp_path / "r" / "posteriors.jsonl") if r["item"] == "smile")
     assert record["decision"]["levels"]["valence"]["decision"] == "accept"
 
@@ -236,11 +238,11 @@ def test_labels_of_the_set_are_evidence_and_the_rest_is_completed(tmp_path):
 def test_a_run_that_was_begun_otherwise_is_refused_with_what_differs(tmp_path):
     run(EXAMPLE, "--run", tmp_path / "r", *RECORDED)
     (tmp_path / "o.yaml").write_text("extends: shipped\npolicy: {budget: 3, source: judgement, note: Few.}\n")
-    found = run(EXAMPLE, "--run", tmp_path / "r", *RECORDED, "-k", tmp_path / "o.yaml", status=2)
-    assert "was begun otherwise (budget: 20 then, 3 now; policy: " in found.output
-    found = run(EXAMPLE, "--run", tmp_path / "r", *RECORDED, "--temperature", "0", status=2)
-    assert "temperature: 1.0 then, 0.0 now" in found.output
-    assert "answers to other settings do not count; begin another run with --run NEWDIR" in found.output
+    result = run(EXAMPLE, "--run", tmp_path / "r", *RECORDED, "-k", tmp_path / "o.yaml", status=2)
+    assert "was begun otherwise (budget: 20 then, 3 now; policy: " in result.output
+    result = run(EXAMPLE, "--run", tmp_path / "r", *RECORDED, "--temperature", "0", status=2)
+    assert "temperature: 1.0 then, 0.0 now" in result.output
+    assert "answers to other settings do not count; begin another run with --run NEWDIR" in result.output
 
 
 def spent(folder):
@@ -262,10 +264,10 @@ def test_another_base_decides_anew_from_the_ledger_by_the_command_that_the_refus
         "         required: [expression], worth: {expression: 20, affect: 0, action_units: 0}}\n"
         "observers: {gpt-4o: {exponent: 0.9, source: judgement, note: Duller.}}\n"
     )
-    found = run(EXAMPLE, "--run", folder, *RECORDED, "-k", tmp_path / "o.yaml", status=2)
-    assert "observers: " in found.output
-    assert "policy: " in found.output
-    command = shlex.split(found.output.splitlines()[-1])
+    result = run(EXAMPLE, "--run", folder, *RECORDED, "-k", tmp_path / "o.yaml", status=2)
+    assert "observers: " in result.output
+    assert "policy: " in result.output
+    command = shlex.split(result.output.splitlines()[-1])
     assert command[:4] == ["seke", "annotate", "--branch", str(tmp_path / "a run-2")]
     run(*command[2:])
     assert status_of(folder) == before
@@ -282,8 +284,8 @@ def test_another_base_decides_anew_from_the_ledger_by_the_command_that_the_refus
     for record, inferred in zip(decided, seke.infer(samples, tmp_path / "o.yaml"), strict=True):
         assert record["expression"] == inferred["expression"]
     # The next one of that name is free.
-    found = run(EXAMPLE, "--run", folder, *RECORDED, "-k", tmp_path / "o.yaml", status=2)
-    assert "a run-3" in found.output
+    result = run(EXAMPLE, "--run", folder, *RECORDED, "-k", tmp_path / "o.yaml", status=2)
+    assert "a run-3" in result.output
 
 
 def test_an_interrupted_branch_goes_on_with_the_earlier_answers(tmp_path):
@@ -333,12 +335,12 @@ def test_a_branch_uses_the_answers_that_still_count(tmp_path):
     assert status_of(tmp_path / "b")[2] == before
     # Another run's branch is not there to be gone on with, nor is a folder with other things in it.
     run(EXAMPLE, "--run", tmp_path / "r2", *RECORDED)
-    found = run(EXAMPLE, "--run", tmp_path / "r2", *given, status=2)
-    assert "is there already" in found.output
+    result = run(EXAMPLE, "--run", tmp_path / "r2", *given, status=2)
+    assert "is there already" in result.output
     # Nothing is begun where nothing counts.
     other = ["--branch", tmp_path / "c", *RECORDED, "--temperature", "0.5"]
-    found = run(EXAMPLE, "--run", tmp_path / "r", *other, status=2)
-    assert "another model, or other settings, answered there" in found.output
+    result = run(EXAMPLE, "--run", tmp_path / "r", *other, status=2)
+    assert "another model, or other settings, answered there" in result.output
     assert not (tmp_path / "c").exists()
 
 
@@ -346,8 +348,8 @@ def test_pictures_that_cannot_be_shown_are_rejected_with_the_reason(tmp_path):
     folder = pictures(tmp_path / "faces", 2)
     (folder / "broken.png").write_bytes(b"no picture")
     (folder / "empty.jpg").write_bytes(b"")
-    found = run(folder, "--run", tmp_path / "r", "--scripted")
-    assert "broken.png: is no JPEG, PNG or WebP picture" in found.output
+    result = run(folder, "--run", tmp_path / "r", "--scripted")
+    assert "broken.png: is no JPEG, PNG or WebP picture" in result.output
     reasons = {r["item"]: r["decision"]["reasons"] for r in rows(tmp_path / "r" / "posteriors.jsonl")}
     assert reasons["broken"][0] == "picture-unsupported"
     assert reasons["empty"][0] == "picture-empty"
@@ -375,18 +377,18 @@ def test_refused_answers_are_asked_again_on_request(tmp_path):
 
 
 def test_a_recording_that_ends_closes_the_item(tmp_path):
-    model = RecordedModel([one for one in rows(EXAMPLE / "answers.jsonl") if one["draw"] == 0][:1])
-    found = Job.of([EXAMPLE], tmp_path / "r", model, Settings("gpt-4o"), problems=lambda _: None).run()
-    assert found.reasons["unanswered"] == 6
-    assert found.finished
+    model = RecordedModel([answer for answer in rows(EXAMPLE / "answers.jsonl") if answer["draw"] == 0][:1])
+    summary = Job.of([EXAMPLE], tmp_path / "r", model, Settings("gpt-4o"), problems=lambda _: None).run()
+    assert summary.reasons["unanswered"] == 6
+    assert summary.finished
 
 
 def test_a_strategy_is_a_baseline_under_the_same_decisions(tmp_path):
     folder = pictures(tmp_path / "faces", 8)
     for strategy, most in (("fixed:3", 3), ("agree:2/3", 3), ("adaptive-consistency", 20), ("esc", 20)):
         place = tmp_path / strategy.replace(":", "-").replace("/", "-")
-        found = Job.of([folder], place, ScriptedModel(), Settings("gpt-4o"), strategy=strategy).run()
-        assert found.finished
+        summary = Job.of([folder], place, ScriptedModel(), Settings("gpt-4o"), strategy=strategy).run()
+        assert summary.finished
         per_item = [r["diagnostics"]["samples"] for r in rows(place / "posteriors.jsonl")]
         assert max(per_item) <= most
         assert strategy != "fixed:3" or set(per_item) == {3}
@@ -480,12 +482,12 @@ def test_bad_input_is_met_before_anything_is_sent(tmp_path, monkeypatch, args, m
 def test_pictures_go_nowhere_unless_it_is_allowed(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
     given = [EXAMPLE, "--run", tmp_path / "r", "--model", "m", "--base-url", "http://models.invalid/v1"]
-    found = run(*given, status=2)
+    result = run(*given, status=2)
     assert (
-        "6 pictures will be sent to http://models.invalid/v1/ (unencrypted), with the key in" in found.output
+        "6 pictures will be sent to http://models.invalid/v1/ (unencrypted), with the key in" in result.output
     )
-    assert "read their terms first" in found.output
-    assert "--yes" in found.output
+    assert "read their terms first" in result.output
+    assert "--yes" in result.output
     assert not (tmp_path / "r").exists()
 
 
@@ -493,17 +495,17 @@ def test_prompts_and_forecasts_send_nothing(tmp_path):
     shown = run(EXAMPLE, "--run", tmp_path / "r", "--model", "gpt-4o", "--show-prompts").output
     assert "--- verify to gpt-4o, here about AU1" in shown
     given = ["--run", tmp_path / "r", "--model", "gpt-4o", "--dry-run", "--json"]
-    found = json.loads(run(EXAMPLE, *given, "--price-in", "2", "--price-out", "8").stdout)
-    assert found["items"] == 6
-    assert found["answers"]["joint"] >= 6
-    assert found["labelled"] == 0
-    paid = (found["prompt_tokens"] * 2 + found["answer_tokens"] * 8) / 1e6
-    assert found["price"] == pytest.approx(paid, rel=0.1)
-    assert found["price_low"] < found["price"] < found["price_high"]
-    most = (found["most_prompt_tokens"] * 2 + found["most_answer_tokens"] * 8) / 1e6
-    assert found["price_most"] == pytest.approx(most)
-    assert found["price_high"] < most
-    gold = found["gold"]
+    forecast = json.loads(run(EXAMPLE, *given, "--price-in", "2", "--price-out", "8").stdout)
+    assert forecast["items"] == 6
+    assert forecast["answers"]["joint"] >= 6
+    assert forecast["labelled"] == 0
+    paid = (forecast["prompt_tokens"] * 2 + forecast["answer_tokens"] * 8) / 1e6
+    assert forecast["price"] == pytest.approx(paid, rel=0.1)
+    assert forecast["price_low"] < forecast["price"] < forecast["price_high"]
+    most = (forecast["most_prompt_tokens"] * 2 + forecast["most_answer_tokens"] * 8) / 1e6
+    assert forecast["price_most"] == pytest.approx(most)
+    assert forecast["price_high"] < most
+    gold = forecast["gold"]
     assert (gold["variable"], set(gold["accepted"])) == ("expression", {"0", "30", "100"})
     for accepted in gold["accepted"].values():
         assert accepted["of"] == gold["items"]
@@ -533,7 +535,7 @@ def made(folder, place, model=None, settings=None, **given):
 
 
 def by_item(place):
-    return {one["item"]: one for one in rows(place / "posteriors.jsonl")}
+    return {record["item"]: record for record in rows(place / "posteriors.jsonl")}
 
 
 def test_whoever_else_is_asked_changes_nothing(tmp_path):
@@ -594,14 +596,14 @@ def test_a_picture_that_is_another_one_by_now_is_not_asked_about(tmp_path):
     lost = Forgetful(ScriptedModel(), 1)
     made(folder, tmp_path / "r", lost, strategy="fixed:2", max_samples=2, problems=lambda _: None).run()
     (folder / "f1.png").write_bytes((folder / "f2.png").read_bytes())
-    told = []
+    problems = []
     with closing(sqlite3.connect(tmp_path / "r" / "ledger.sqlite")) as db, db:
         db.execute("DELETE FROM settled")
         db.execute("DELETE FROM choices WHERE draw > 0")
-    job = made(folder, tmp_path / "r", strategy="fixed:2", max_samples=2, problems=told.append)
+    job = made(folder, tmp_path / "r", strategy="fixed:2", max_samples=2, problems=problems.append)
     assert job.run().finished
-    assert [one for one in told if "f1.png: is another picture than it was" in one]
-    assert not [one for one in told if "f0.png" in one]
+    assert [problem for problem in problems if "f1.png: is another picture than it was" in problem]
+    assert not [problem for problem in problems if "f0.png" in problem]
 
 
 def test_a_branch_buys_only_what_is_missing(tmp_path):
@@ -622,9 +624,9 @@ def test_from_a_notebook(tmp_path):
     async def cell():
         return seke.annotate(folder, tmp_path / "r", ScriptedModel(), strategy="fixed:1")
 
-    found = asyncio.run(cell())
-    assert found.finished
-    assert found.asked == {"joint": 2}
+    summary = asyncio.run(cell())
+    assert summary.finished
+    assert summary.asked == {"joint": 2}
     with pytest.raises(FatalError, match="there is no key"):
         seke.annotate(folder, tmp_path / "s", "gpt-4o", base_url="https://models.invalid/v1")
 
@@ -651,8 +653,8 @@ def served(tmp_path, seconds=0.05):
 
 @pytest.fixture
 def server(tmp_path):
-    with served(tmp_path) as found:
-        yield found
+    with served(tmp_path) as url_and_seen:
+        yield url_and_seen
 
 
 def asked(run_folder, url, *more):
@@ -731,8 +733,8 @@ def kill_often(tmp_path, server, kills, items, rng, *more):
 
 def test_a_model_that_the_server_lacks_is_met_before_a_run_is_begun(tmp_path, server):
     given = ["--run", tmp_path / "r", "--base-url", server[0]]
-    found = run(EXAMPLE, *given, "--model", "madeup", status=2)
-    assert "no model is called 'madeup'; did you mean made-up?" in found.output
+    result = run(EXAMPLE, *given, "--model", "madeup", status=2)
+    assert "no model is called 'madeup'; did you mean made-up?" in result.output
     assert not (tmp_path / "r").exists()
 
 
@@ -802,11 +804,11 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path):
     assert time.monotonic() - before < 15
     assert process.returncode == 1, err
     assert "Traceback" not in err
-    found = json.loads(out)
-    assert found["stopped"] == "interrupted"
+    summary = json.loads(out)
+    assert summary["stopped"] == "interrupted"
     # What was given up may have been paid for.
-    assert found["totals"]["failed"] == found["totals"]["requests"] == 8
-    assert found["items"] == {"requery": 20}
+    assert summary["totals"]["failed"] == summary["totals"]["requests"] == 8
+    assert summary["items"] == {"requery": 20}
 
 
 def test_a_model_whose_answers_cannot_be_read_is_not_asked_on_and_on(tmp_path):
@@ -823,10 +825,10 @@ def test_a_model_whose_answers_cannot_be_read_is_not_asked_on_and_on(tmp_path):
             return choices
 
     job = Job.of([folder], tmp_path / "r", Chatty(), Settings("chatty"), concurrency=4)
-    found = job.run()
-    assert not found.finished
-    assert "answers to question joint can be read (such as 'The face looks happy.')" in found.stopped
-    assert 40 <= found.totals.unreadable == found.totals.answers < 60
+    summary = job.run()
+    assert not summary.finished
+    assert "answers to question joint can be read (such as 'The face looks happy.')" in summary.stopped
+    assert 40 <= summary.totals.unreadable == summary.totals.answers < 60
     prose["finish"] = "length"
     job = Job.of([folder], tmp_path / "r2", Chatty(), Settings("chatty"), concurrency=4)
     assert "(they end at --max-tokens)" in job.run().stopped
@@ -838,14 +840,14 @@ def test_what_may_be_spent_is_never_passed(tmp_path, server):
     spent = 0.0
     for limit in (0.03, 0.06):
         options = asked(tmp_path / "r", server[0], *priced, "--max-cost", str(limit))
-        found = json.loads(run(folder, *options, status=1).stdout)
-        assert f"could pass --max-cost {limit:g}" in found["stopped"]
-        totals = found["totals"]
+        summary = json.loads(run(folder, *options, status=1).stdout)
+        assert f"could pass --max-cost {limit:g}" in summary["stopped"]
+        totals = summary["totals"]
         assert spent < totals["spent"] + totals["perhaps"] <= limit
         spent = totals["spent"]
         assert spent == pytest.approx(totals["answers"] * (1000 * 2 + 50 * 8) / 1e6)
         # The limit is come near to: what is left would not pay for the next request at its worst.
-        worst = float(re.search(r"it can cost ([\d.]+)", found["stopped"])[1])
+        worst = float(re.search(r"it can cost ([\d.]+)", summary["stopped"])[1])
         assert limit - totals["spent"] - totals["perhaps"] < worst + 1e-4
     assert json.loads(run(folder, *asked(tmp_path / "r", server[0], *priced)).stdout)["finished"]
     checked(tmp_path / "r", server[1], 0, 8)

@@ -59,7 +59,7 @@ def batches(server, **options):
 
 
 async def answers(model, journal, calls):
-    return await asyncio.gather(*(model.ask(one, journal) for one in calls), return_exceptions=True)
+    return await asyncio.gather(*(model.ask(request, journal) for request in calls), return_exceptions=True)
 
 
 def run(script, calls, journal=None, *, whole=True, served=None, **options):
@@ -72,14 +72,14 @@ def run(script, calls, journal=None, *, whole=True, served=None, **options):
             Server(script, **(served or {})) as server,
             batches(server, tell=words.append, **options) as model,
         ):
-            found = await answers(model, journal, calls)
+            outcomes = await answers(model, journal, calls)
             if whole:
                 assert len(journal.rows) == len(server.seen)
                 assert all(end is not None for end in journal.ends)
                 assert not journal.begun_ones
                 # Each batch is told of when it begins and when it is over.
                 assert len(words) == 2 * len(server.batches)
-            return found, journal, server
+            return outcomes, journal, server
 
     return asyncio.run(go())
 
@@ -94,26 +94,26 @@ def told(_, asked):
 
 
 def test_results_are_joined_by_number_whatever_their_order():
-    found, _, server = run(told, faces(30))
+    outcomes, _, server = run(told, faces(30))
     assert len(server.batches) == 1
-    seeds = {json.loads(one.text)["a"] for (one,) in found}
+    seeds = {json.loads(choice.text)["a"] for (choice,) in outcomes}
     assert len(seeds) == 30
     # The server answers the lines in reverse order; the seed tells that each got its own answer.
 
-    for one, (choice,) in zip(faces(30), found, strict=True):
-        assert json.loads(choice.text)["a"] == seed_of(SETTINGS, one, 0)
+    for asked_call, (choice,) in zip(faces(30), outcomes, strict=True):
+        assert json.loads(choice.text)["a"] == seed_of(SETTINGS, asked_call, 0)
     # Pictures are kept there no longer than needed, results are.
     assert list(server.files) == ["file-1"]
 
 
 def test_several_draws_come_in_one_line_where_the_server_has_that_else_in_another_round():
-    found, _, server = run(lambda *_: GOOD, faces(5, samples=3))
-    assert [len(one) for one in found] == [3] * 5
+    outcomes, _, server = run(lambda *_: GOOD, faces(5, samples=3))
+    assert [len(choices) for choices in outcomes] == [3] * 5
     assert len(server.seen) == 5
-    found, _, server = run(lambda *_: one_choice(), faces(5, samples=3))
-    assert [[one.draw for one in some] for some in found] == [[0, 1, 2]] * 5
+    outcomes, _, server = run(lambda *_: one_choice(), faces(5, samples=3))
+    assert [[choice.draw for choice in some] for some in outcomes] == [[0, 1, 2]] * 5
     assert len(server.batches) == 2
-    assert [said.get("n") for said in server.seen] == [3] * 5 + [None] * 10
+    assert [body.get("n") for body in server.seen] == [3] * 5 + [None] * 10
 
 
 def test_only_lines_that_failed_or_expired_are_sent_again():
@@ -122,10 +122,10 @@ def test_only_lines_that_failed_or_expired_are_sent_again():
     def script(number, asked):
         return faults.get(number, GOOD)
 
-    found, journal, server = run(script, faces(12))
-    assert all(len(one) == 1 for one in found)
+    outcomes, journal, server = run(script, faces(12))
+    assert all(len(choices) == 1 for choices in outcomes)
     assert len(server.seen) == 16
-    again = sorted(said["seed"] for said in server.seen[12:])
+    again = sorted(body["seed"] for body in server.seen[12:])
     assert again == sorted(server.seen[i]["seed"] for i in faults)
     failed = [end for end in journal.ends if not hasattr(end, "choices")]
     assert sorted(end.code for end in failed) == [0, 0, 429, 500]
@@ -134,8 +134,8 @@ def test_only_lines_that_failed_or_expired_are_sent_again():
 
 
 def test_a_line_about_one_picture_that_is_refused_is_no_end():
-    found, journal, _ = run(lambda n, _: error(400, "invalid image") if n == 2 else GOOD, faces(6))
-    assert [isinstance(one, UnansweredError) for one in found].count(True) == 1
+    outcomes, journal, _ = run(lambda n, _: error(400, "invalid image") if n == 2 else GOOD, faces(6))
+    assert [isinstance(outcome, UnansweredError) for outcome in outcomes].count(True) == 1
     assert len(journal.rows) == 6
 
 
@@ -145,12 +145,12 @@ def test_a_line_that_cannot_be_read_is_bought_once_more_at_most():
     def script(number, asked):
         return odd[number % 4] if asked["seed"] % 2 else GOOD
 
-    found, _, server = run(script, faces(20))
-    for one, said in zip(found, faces(20), strict=True):
-        assert isinstance(one, UnansweredError) == bool(seed_of(SETTINGS, said, 0) % 2)
-    counts = {said["seed"]: 0 for said in server.seen}
-    for said in server.seen:
-        counts[said["seed"]] += 1
+    outcomes, _, server = run(script, faces(20))
+    for outcome, asked_call in zip(outcomes, faces(20), strict=True):
+        assert isinstance(outcome, UnansweredError) == bool(seed_of(SETTINGS, asked_call, 0) % 2)
+    counts = {body["seed"]: 0 for body in server.seen}
+    for body in server.seen:
+        counts[body["seed"]] += 1
     assert max(counts.values()) == 2
 
 
@@ -159,22 +159,24 @@ def test_a_line_that_cannot_be_read_is_bought_once_more_at_most():
     [(error(401, "bad key"), "is not accepted"), (error(429, "x", "insufficient_quota"), "no credit left")],
 )
 def test_what_does_not_pass_ends_the_run(fault, message):
-    found, journal, server = run(lambda *_: GOOD, faces(3), served={"batch": lambda *_: fault}, whole=False)
-    assert all(isinstance(one, FatalError) and message in str(one) for one in found)
+    outcomes, journal, server = run(
+        lambda *_: GOOD, faces(3), served={"batch": lambda *_: fault}, whole=False
+    )
+    assert all(isinstance(outcome, FatalError) and message in str(outcome) for outcome in outcomes)
     assert not server.seen
     assert all(end is not None and not end.paid for end in journal.ends)
     assert not journal.begun_ones
 
 
 def test_a_server_without_batches_is_told_so():
-    found, _, _ = run(lambda *_: GOOD, faces(2), served={"batch": lambda *_: error(404)}, whole=False)
-    assert "takes no batches" in str(found[0])
+    outcomes, _, _ = run(lambda *_: GOOD, faces(2), served={"batch": lambda *_: error(404)}, whole=False)
+    assert "takes no batches" in str(outcomes[0])
 
 
 def test_a_batch_that_is_refused_as_a_whole_is_an_end():
     served = {"ends": lambda _: ("failed", [{"code": "invalid_json", "message": "line 1 is bad", "line": 1}])}
-    found, journal, _ = run(lambda *_: GOOD, faces(3), served=served)
-    assert all("refuses the batch (line 1 is bad)" in str(one) for one in found)
+    outcomes, journal, _ = run(lambda *_: GOOD, faces(3), served=served)
+    assert all("refuses the batch (line 1 is bad)" in str(outcome) for outcome in outcomes)
     assert not any(end.paid for end in journal.ends)
 
 
@@ -191,12 +193,12 @@ def test_a_batch_that_is_too_large_for_now_comes_again_in_parts():
     async def go():
         async with Narrow(told) as server, batches(server) as model:
             journal = Remembering()
-            found = await answers(model, journal, faces(10))
+            outcomes = await answers(model, journal, faces(10))
             assert len(journal.rows) == len(server.seen)
-            return found, journal
+            return outcomes, journal
 
-    found, journal = asyncio.run(go())
-    assert all(len(one) == 1 for one in found)
+    outcomes, journal = asyncio.run(go())
+    assert all(len(choices) == 1 for choices in outcomes)
     assert sizes[:2] == [10, 5]
     assert max(sizes[1:]) <= 5
     assert sum(hasattr(end, "choices") for end in journal.ends) == 10
@@ -215,8 +217,8 @@ def test_trouble_on_the_way_is_tried_again(what):
     def trouble(method, path, count):
         return what if count == 0 and (what != "half" or path.endswith("/content")) else None
 
-    found, journal, server = run(told, faces(40), served={"batch": trouble})
-    assert all(len(one) == 1 for one in found)
+    outcomes, journal, server = run(told, faces(40), served={"batch": trouble})
+    assert all(len(choices) == 1 for choices in outcomes)
     # The answer to its creation was lost: it was found by its name, not begun again.
     assert len(server.batches) == 1
     assert len(journal.rows) == 40
@@ -235,8 +237,8 @@ def test_lines_that_cannot_be_paid_for_stay():
                 raise OutOfMoneyError("no more")
             return await super().sent(call, draws, worst_price)
 
-    found, _, server = run(told, faces(10), Poor())
-    assert [isinstance(one, OutOfMoneyError) for one in found].count(True) == 6
+    outcomes, _, server = run(told, faces(10), Poor())
+    assert [isinstance(outcome, OutOfMoneyError) for outcome in outcomes].count(True) == 6
     assert len(server.seen) == 4
 
 
@@ -282,8 +284,8 @@ def test_a_batch_of_which_no_word_came_is_found_by_its_name(tmp_path):
         async with Server(told, batch=dead) as server:
             with closing(Ledger(tmp_path, lambda *_: {"item": "x"})) as ledger:
                 async with batches(server) as model:
-                    found = await answers(model, ledger, faces(3))
-                    assert all("start again later" in str(one) for one in found)
+                    outcomes = await answers(model, ledger, faces(3))
+                    assert all("start again later" in str(outcome) for outcome in outcomes)
                 # Each attempt to begin it was a batch of its own for all that could be seen from here.
                 assert len(server.batches) == 1
             server.batch = lambda *_: None
@@ -308,8 +310,8 @@ def test_results_that_cannot_be_fetched_are_not_bought_again(tmp_path, fault):
         async with Server(told, batch=unreadable) as server:
             with closing(Ledger(tmp_path, read)) as ledger:
                 async with batches(server) as model:
-                    found = await answers(model, ledger, faces(40))
-                assert any("start again later" in str(one) for one in found)
+                    outcomes = await answers(model, ledger, faces(40))
+                assert any("start again later" in str(outcome) for outcome in outcomes)
                 assert ledger.totals().answers < 40
             with closing(Ledger(tmp_path, read)) as ledger:
                 async with batches(server) as model:
@@ -370,13 +372,13 @@ def test_the_account_is_exact_whatever_happens(seed):
     def trouble(method, path, count):
         return rng.choice([error(503), "reset", None, None, None])
 
-    found, journal, server = run(
+    outcomes, journal, server = run(
         script, faces(40, samples=2), served={"batch": trouble}, attempts=9, whole=False
     )
     assert len(journal.rows) == len(server.seen)
     assert all(end is not None for end in journal.ends)
     came = sum(len(end.choices) for end in journal.ends if hasattr(end, "choices"))
-    kept = [one.choices if isinstance(one, UnansweredError) else one for one in found]
+    kept = [outcome.choices if isinstance(outcome, UnansweredError) else outcome for outcome in outcomes]
     assert came == sum(map(len, kept))
 
 
@@ -469,11 +471,11 @@ def test_kills_at_random_moments_lose_no_batch_and_begin_none_twice(tmp_path, ca
                 process.kill()
                 process.wait()
                 kills += 1
-            told = process.stdout.read()
+            output = process.stdout.read()
             process.stdout.close()
             if process.returncode == 0:
                 break
-        assert "True" in told
+        assert "True" in output
     with closing(sqlite3.connect(place / "ledger.sqlite")) as db:
         states = dict(db.execute("SELECT state, count(*) FROM requests GROUP BY state"))
         draws = db.execute("SELECT count(*), count(DISTINCT item || draw || about || question) FROM choices")

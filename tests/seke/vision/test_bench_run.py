@@ -33,9 +33,9 @@ MADE_UP = Settings("made-up", temperature=0.0, max_tokens=100)
 
 
 def run(*args, status=0):
-    found = CliRunner().invoke(main, ["bench", *map(str, args)])
-    assert found.exit_code == status, found.output
-    return found
+    result = CliRunner().invoke(main, ["bench", *map(str, args)])
+    assert result.exit_code == status, result.output
+    return result
 
 
 def rows(folder):
@@ -60,7 +60,9 @@ def faces(tmp_path):
 
 
 def recording(answers):
-    return RecordedModel({"item": item, "question": level, **said} for (item, level), said in answers.items())
+    return RecordedModel(
+        {"item": item, "question": level, **values} for (item, level), values in answers.items()
+    )
 
 
 def test_prompts_have_names_and_nothing_else_of_the_knowledge():
@@ -83,12 +85,12 @@ def test_another_world_than_faces_has_questions_too():
     base = seke.knowledge(PLANTS)
     asked = level_questions(base)
     members = {name for question in asked.values() for name in question.members}
-    assert members == {name for name, one in base.variables.items() if one.kind != "derived"}
+    assert members == {name for name, variable in base.variables.items() if variable.kind != "derived"}
 
 
 def test_a_picture_is_asked_about_what_it_has_labels_of_and_never_told_these(faces, tmp_path):
     job = benchmark(faces, tmp_path / "run", ScriptedModel())
-    asked = {item.name: [one.level for one in job.questions_for(item)] for item in job.items}
+    asked = {item.name: [question.level for question in job.questions_for(item)] for item in job.items}
     every = ["expression", "affect", "action_units"]
     assert asked == {"f0": every[:1], "f1": every[1:2], "f2": every[2:], "f3": every, "f4": every}
     assert job.call(job.items[0], job.questions["expression"]).prompt == job.questions["expression"].prompt
@@ -107,25 +109,25 @@ def test_answers_become_labels_and_what_is_none_stands_as_such(faces, tmp_path):
             ("f4", "affect"): {"text": '{"valence": 0, "arousal": 0}', "finish": "content_filter"},
         }
     )
-    found = benchmark(faces, tmp_path / "run", model, problems=lambda _: None).run()
-    said = rows(tmp_path / "run")
-    assert told(said["f0"]) == {"expression": "fear"}
-    assert told(said["f1"]) == {"valence": "0.25", "arousal": "unreadable"}
-    assert told(said["f2"]) == {unit: str(int(unit in ("AU1", "AU25"))) for unit in UNITS}
+    summary = benchmark(faces, tmp_path / "run", model, problems=lambda _: None).run()
+    predictions = rows(tmp_path / "run")
+    assert told(predictions["f0"]) == {"expression": "fear"}
+    assert told(predictions["f1"]) == {"valence": "0.25", "arousal": "unreadable"}
+    assert told(predictions["f2"]) == {unit: str(int(unit in ("AU1", "AU25"))) for unit in UNITS}
     units = dict.fromkeys(UNITS, "unreadable")
-    assert told(said["f3"]) == {
+    assert told(predictions["f3"]) == {
         "expression": "unreadable",
         "valence": "refused",
         "arousal": "refused",
         **units,
     }
-    assert told(said["f4"]) == {"expression": "unreadable", "valence": "refused", "arousal": "refused"}
-    assert found.answers == {
+    assert told(predictions["f4"]) == {"expression": "unreadable", "valence": "refused", "arousal": "refused"}
+    assert summary.answers == {
         "expression": {"ok": 1, "refused": 0, "unreadable": 2, "unanswered": 0},
         "affect": {"ok": 0, "refused": 2, "unreadable": 1, "unanswered": 0},
         "action_units": {"ok": 1, "refused": 0, "unreadable": 1, "unanswered": 1},
     }
-    assert not found.finished
+    assert not summary.finished
     report = seke.score(tmp_path / "run" / "predictions.csv", faces, sources="source", bootstrap=0)
     (card,) = report.facts["predictions"]
     assert card["variables"]["expression"]["scores"]["accuracy"]["value"] == 0.5
@@ -136,11 +138,11 @@ def test_answers_become_labels_and_what_is_none_stands_as_such(faces, tmp_path):
 
 def test_a_run_goes_on_where_it_stopped_and_repeats_nothing(faces, tmp_path):
     class Dying(ScriptedModel):
-        left = 4
+        remaining = 4
 
         async def ask(self, call, journal):
-            self.left -= 1
-            if self.left < 0:
+            self.remaining -= 1
+            if self.remaining < 0:
                 raise RuntimeError("gone")
             return await super().ask(call, journal)
 
@@ -148,11 +150,11 @@ def test_a_run_goes_on_where_it_stopped_and_repeats_nothing(faces, tmp_path):
         benchmark(faces, tmp_path / "run", Dying(), settings=MADE_UP, concurrency=1).run()
     assert status_of(tmp_path / "run")[2].answers == 4
     assert not (tmp_path / "run" / "predictions.csv").exists()
-    found = benchmark(faces, tmp_path / "run", ScriptedModel(), settings=MADE_UP).run()
-    assert (found.finished, found.totals.requests, found.totals.answers) == (True, 9, 9)
+    summary = benchmark(faces, tmp_path / "run", ScriptedModel(), settings=MADE_UP).run()
+    assert (summary.finished, summary.totals.requests, summary.totals.answers) == (True, 9, 9)
     whole = benchmark(faces, tmp_path / "other", ScriptedModel(), settings=MADE_UP).run()
     assert rows(tmp_path / "run") == rows(tmp_path / "other")
-    assert whole.answers == found.answers
+    assert whole.answers == summary.answers
     again = benchmark(faces, tmp_path / "run", ScriptedModel(), settings=MADE_UP).run()
     assert again.totals.requests == 9
     replayed = benchmark(faces, tmp_path / "third", RecordedModel.read(tmp_path / "run" / "answers.jsonl"))
@@ -179,14 +181,14 @@ def test_a_batch_answers_as_single_requests_do_and_goes_on_after_an_end(faces, t
                 await gone_on(Gone, "batch", server)
             with pytest.raises(SekeError, match="batches are on their way; go on with --batch"):
                 await gone_on(Endpoint, "batch", server)
-            found = await gone_on(Batches, "batch", server)
-            return found, len(server.batches)
+            summary = await gone_on(Batches, "batch", server)
+            return summary, len(server.batches)
 
-    found, batches = asyncio.run(both())
-    assert (found.finished, found.totals.answers, batches) == (True, 9, 1)
+    summary, batches = asyncio.run(both())
+    assert (summary.finished, summary.totals.answers, batches) == (True, 9, 1)
     assert rows(tmp_path / "batch") == rows(tmp_path / "single")
     single = status_of(tmp_path / "single")[2]
-    assert found.totals.spent == pytest.approx(single.spent / 2)
+    assert summary.totals.spent == pytest.approx(single.spent / 2)
 
 
 def test_another_run_in_the_folder_is_refused(faces, tmp_path):
@@ -204,8 +206,8 @@ def test_another_run_in_the_folder_is_refused(faces, tmp_path):
 def test_a_picture_that_cannot_be_shown_stays_open(faces, tmp_path):
     (faces.parent / "f0.png").write_text("no picture")
     problems = []
-    found = benchmark(faces, tmp_path / "run", ScriptedModel(), problems=problems.append).run()
-    assert found.answers["expression"]["unanswered"] == 1
+    summary = benchmark(faces, tmp_path / "run", ScriptedModel(), problems=problems.append).run()
+    assert summary.answers["expression"]["unanswered"] == 1
     assert "f0" in problems[0]
     assert told(rows(tmp_path / "run")["f0"]) == {}
 
@@ -226,32 +228,32 @@ def over(script, faces, folder, **options):
 
 
 def test_a_server_is_asked_once_a_question_and_only_for_names(faces, tmp_path):
-    found, seen = over(lambda *_: Reply([GOOD]), faces, tmp_path / "run", max_cost=1.0)
-    assert (found.finished, len(seen)) == (True, 9)
-    assert {(one["temperature"], one.get("n", 1)) for one in seen} == {(0.0, 1)}
-    texts = {one["messages"][-1]["content"][0]["text"] for one in seen}
+    summary, seen = over(lambda *_: Reply([GOOD]), faces, tmp_path / "run", max_cost=1.0)
+    assert (summary.finished, len(seen)) == (True, 9)
+    assert {(body["temperature"], body.get("n", 1)) for body in seen} == {(0.0, 1)}
+    texts = {body["messages"][-1]["content"][0]["text"] for body in seen}
     assert texts == {question.prompt.text for question in level_questions(BASE).values()}
     schema = seen[0]["response_format"]["json_schema"]["schema"]
     assert schema["additionalProperties"] is False
-    assert {one["expression"] for one in rows(tmp_path / "run").values()} == {"fear", ""}
+    assert {prediction["expression"] for prediction in rows(tmp_path / "run").values()} == {"fear", ""}
 
 
 def test_a_key_that_is_not_accepted_ends_the_run_with_what_came(faces, tmp_path):
     def script(number, _):
         return Reply([GOOD]) if number < 2 else error(401, "bad key")
 
-    found, _ = over(script, faces, tmp_path / "run", concurrency=1)
-    assert "is not accepted" in found.stopped
-    assert (found.totals.answers, found.finished) == (2, False)
+    summary, _ = over(script, faces, tmp_path / "run", concurrency=1)
+    assert "is not accepted" in summary.stopped
+    assert (summary.totals.answers, summary.finished) == (2, False)
     again, seen = over(lambda *_: Reply([GOOD]), faces, tmp_path / "run")
     assert (len(seen), again.finished) == (7, True)
 
 
 def test_money_ends_a_run(faces, tmp_path):
-    found, seen = over(lambda *_: Reply([GOOD]), faces, tmp_path / "run", max_cost=0.004, concurrency=1)
-    assert "could pass --max-cost" in found.stopped
+    summary, seen = over(lambda *_: Reply([GOOD]), faces, tmp_path / "run", max_cost=0.004, concurrency=1)
+    assert "could pass --max-cost" in summary.stopped
     assert 0 < len(seen) < 9
-    assert found.totals.spent <= 0.004
+    assert summary.totals.spent <= 0.004
 
 
 def test_the_command_runs_scores_and_forecasts(tmp_path):
@@ -260,9 +262,9 @@ def test_the_command_runs_scores_and_forecasts(tmp_path):
     assert json.loads(run("run", *options, "--dry-run", "--json").stdout)["questions"]["expression"] == 6
     assert "Which of these names fits" in run("run", *options, "--show-prompts").stdout
     assert not (tmp_path / "run").exists()
-    found = run("run", *options)
-    assert "expression: 6 ok" in found.stdout
-    assert "score it: seke bench score" in found.stderr
+    result = run("run", *options)
+    assert "expression: 6 ok" in result.stdout
+    assert "score it: seke bench score" in result.stderr
     summary = json.loads(run("run", *options, "--json").stdout)
     assert (summary["finished"], summary["totals"]["answers"]) == (True, 12)
     assert "expression, 3 items" in run("score", tmp_path / "run" / "predictions.csv", EXAMPLE).stdout
@@ -284,9 +286,9 @@ def test_pictures_leave_only_where_somebody_allows_it(tmp_path, monkeypatch):
         "--base-url",
         "http://example.invalid/v1",
     ]
-    found = run("run", *options, status=2)
-    assert "6 pictures will be sent to http://example.invalid/v1" in found.stderr
-    assert "nobody is there to allow it" in found.stderr
+    result = run("run", *options, status=2)
+    assert "6 pictures will be sent to http://example.invalid/v1" in result.stderr
+    assert "nobody is there to allow it" in result.stderr
     assert not (tmp_path / "run").exists()
 
 

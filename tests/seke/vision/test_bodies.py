@@ -182,13 +182,13 @@ def test_an_error_is_known_by_its_status_whatever_codec_it_names():
 
 def hostile_once(kind, elsewhere=503):
     """Script a server that is hostile once at each address; elsewhere: its status but for results."""
-    met = set()
+    visited = set()
 
     def script(method, path, _):
         place = method, path.split("/")[1], path.endswith("/content")
-        if place in met or path == "/models" or method == "DELETE":
+        if place in visited or path == "/models" or method == "DELETE":
             return None
-        met.add(place)
+        visited.add(place)
         return Body(kind, 200 if path.endswith("/content") else elsewhere)
 
     return script
@@ -225,9 +225,9 @@ def read(pieces, coding="", *, success=True, path="/v1/chat/completions"):
         finally:
             await response.stream.aclose()
 
-    found = asyncio.run(go())
+    content = asyncio.run(go())
     assert stream.closed
-    return found
+    return content
 
 
 def packed(data, window):

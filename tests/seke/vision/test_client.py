@@ -67,13 +67,13 @@ def run(script, do=None, **options):
     async def go():
         async with Server(script) as server, Endpoint(SETTINGS, base_url=server.url, **options) as model:
             try:
-                found = await (do(model, journal) if do else model.ask(call(), journal))
+                outcome = await (do(model, journal) if do else model.ask(call(), journal))
             except (FatalError, UnansweredError) as fault:
-                found = fault
+                outcome = fault
             # Nothing was sent without being noted, nor noted without being sent.
             assert len(journal.rows) == len(server.seen)
             assert all(end is not None for end in journal.ends)
-            return found, journal, server
+            return outcome, journal, server
 
     return asyncio.run(go())
 
@@ -88,23 +88,23 @@ def quick(monkeypatch):
 
 
 def test_a_request_says_what_is_needed_and_no_more():
-    found, journal, server = run(lambda *_: GOOD)
-    assert [one.text for one in found] == ['{"a": 1}']
-    (said,) = server.seen
-    text, picture = said["messages"][0]["content"]
+    choices, journal, server = run(lambda *_: GOOD)
+    assert [choice.text for choice in choices] == ['{"a": 1}']
+    (body,) = server.seen
+    text, picture = body["messages"][0]["content"]
     assert text == {"type": "text", "text": "Look."}
     assert picture["image_url"]["url"] == "data:image/jpeg;base64,anBlZw=="
-    assert said["response_format"]["json_schema"]["schema"] == SCHEMA
-    assert said["seed"] == seed_of(SETTINGS, call(), 0)
-    assert "n" not in said
+    assert body["response_format"]["json_schema"]["schema"] == SCHEMA
+    assert body["seed"] == seed_of(SETTINGS, call(), 0)
+    assert "n" not in body
     reply = journal.ends[0]
     assert (reply.model, reply.identity, reply.prompt_tokens) == ("made-up-1", "r1", 1000)
 
 
 def test_several_draws_come_in_one_request_where_the_server_has_that():
-    found, journal, server = run(lambda *_: GOOD, lambda model, j: model.ask(call(4, first=3), j))
-    assert [one.draw for one in found] == [3, 4, 5, 6]
-    assert [said.get("n") for said in server.seen] == [4]
+    choices, journal, server = run(lambda *_: GOOD, lambda model, j: model.ask(call(4, first=3), j))
+    assert [choice.draw for choice in choices] == [3, 4, 5, 6]
+    assert [body.get("n") for body in server.seen] == [4]
     assert journal.rows[0][0] == (3, 4, 5, 6)
 
 
@@ -114,11 +114,11 @@ def test_a_server_that_ignores_n_is_topped_up_with_seeds_of_their_own():
         return first, await model.ask(call(3, item="face-2"), journal)
 
     (first, second), journal, server = run(lambda *_: one_choice(), twice)
-    assert [one.draw for one in first] == [0, 1, 2, 3]
-    assert [one.draw for one in second] == [0, 1, 2]
+    assert [choice.draw for choice in first] == [0, 1, 2, 3]
+    assert [choice.draw for choice in second] == [0, 1, 2]
     # The first request showed it; afterwards it was not asked for again.
-    assert [said.get("n") for said in server.seen] == [4, None, None, None, None, None, None]
-    assert len({said["seed"] for said in server.seen}) == 7
+    assert [body.get("n") for body in server.seen] == [4, None, None, None, None, None, None]
+    assert len({body["seed"] for body in server.seen}) == 7
     assert len(journal.rows) == 7
 
 
@@ -147,8 +147,8 @@ class OneText(list):
 )
 def test_what_passes_is_tried_again(faults, wait):
     started = time.monotonic()
-    found, journal, _ = run(lambda n, _: faults[n] if n < len(faults) else GOOD)
-    assert found[0].text == '{"a": 1}'
+    choices, journal, _ = run(lambda n, _: faults[n] if n < len(faults) else GOOD)
+    assert choices[0].text == '{"a": 1}'
     assert time.monotonic() - started >= wait
     assert len(journal.rows) == len(faults) + 1
     assert all(end.retried for end in journal.ends[:-1])
@@ -161,8 +161,8 @@ def test_a_storm_of_429_ends_with_every_request_accounted_for():
         tasks = [model.ask(call(item=f"f{i}"), journal) for i in range(60)]
         return await asyncio.gather(*tasks, return_exceptions=True)
 
-    found, journal, _ = run(storm, many, concurrency=20, attempts=12)
-    answered = [one for one in found if not isinstance(one, BaseException)]
+    outcomes, journal, _ = run(storm, many, concurrency=20, attempts=12)
+    answered = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
     assert len(answered) == sum(hasattr(end, "choices") for end in journal.ends)
     assert len(answered) >= 55
 
@@ -179,9 +179,9 @@ def test_a_storm_of_429_ends_with_every_request_accounted_for():
     ],
 )
 def test_what_does_not_pass_ends_the_run_at_once(fault, message):
-    found, journal, _ = run(lambda *_: fault)
-    assert isinstance(found, FatalError)
-    assert message in str(found)
+    failure, journal, _ = run(lambda *_: fault)
+    assert isinstance(failure, FatalError)
+    assert message in str(failure)
     assert len(journal.rows) == 1
     assert not journal.ends[0].paid
 
@@ -199,9 +199,9 @@ def test_one_picture_that_is_refused_is_no_end():
         except UnansweredError as fault:
             return fault
 
-    found, _, _ = run(script, three)
-    assert [isinstance(one, UnansweredError) for one in found] == [False, True, False]
-    assert "400: invalid image" in found[1].reason
+    outcomes, _, _ = run(script, three)
+    assert [isinstance(outcome, UnansweredError) for outcome in outcomes] == [False, True, False]
+    assert "400: invalid image" in outcomes[1].reason
 
 
 def test_a_server_that_refuses_everything_is_an_end():
@@ -212,9 +212,9 @@ def test_a_server_that_refuses_everything_is_an_end():
             except UnansweredError:
                 continue
 
-    found, journal, _ = run(lambda *_: error(400, "pictures are not supported"), go)
-    assert isinstance(found, FatalError)
-    assert "refuses every request" in str(found)
+    failure, journal, _ = run(lambda *_: error(400, "pictures are not supported"), go)
+    assert isinstance(failure, FatalError)
+    assert "refuses every request" in str(failure)
     assert len(journal.rows) == 3
 
 
@@ -223,41 +223,41 @@ def test_a_server_that_refuses_everything_is_an_end():
     [("parts", '{"a": 1}', "stop"), ("no message", "", "malformed"), ("numbers", "", "")],
 )
 def test_odd_answers_are_kept_as_they_are(fault, text, finish):
-    found, journal, _ = run(lambda *_: fault)
-    assert (found[0].text, found[0].finish) == (text, finish)
-    assert found[0].refusal is None
+    choices, journal, _ = run(lambda *_: fault)
+    assert (choices[0].text, choices[0].finish) == (text, finish)
+    assert choices[0].refusal is None
     assert len(journal.rows) == 1
 
 
 def test_invalid_utf_8_and_huge_texts_are_kept_cut_to_size():
-    found, _, _ = run(lambda *_: "utf-8")
-    assert found[0].text == "\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}{}"
-    found, _, _ = run(lambda *_: "huge")
-    assert len(found[0].text) == 200_000
-    assert found[0].finish == "oversized"
+    choices, _, _ = run(lambda *_: "utf-8")
+    assert choices[0].text == "\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}{}"
+    choices, _, _ = run(lambda *_: "huge")
+    assert len(choices[0].text) == 200_000
+    assert choices[0].finish == "oversized"
 
 
 @pytest.mark.parametrize("fault", ["not json", "null choices", "half", "deep", "slow"])
 def test_what_may_have_been_paid_for_is_bought_once_more_at_most(fault):
-    found, journal, _ = run(lambda *_: fault, deadline=0.4)
-    assert isinstance(found, UnansweredError)
+    failure, journal, _ = run(lambda *_: fault, deadline=0.4)
+    assert isinstance(failure, UnansweredError)
     assert len(journal.rows) == 2
     assert all(end.paid for end in journal.ends)
     assert [end.retried for end in journal.ends] == [True, False]
 
 
 def test_a_silent_server_is_left_after_the_deadline():
-    found, journal, _ = run(lambda *_: "silent", deadline=0.2)
-    assert isinstance(found, UnansweredError)
-    assert "no answer within 0.2 s" in found.reason
+    failure, journal, _ = run(lambda *_: "silent", deadline=0.2)
+    assert isinstance(failure, UnansweredError)
+    assert "no answer within 0.2 s" in failure.reason
     assert len(journal.rows) == 2
 
 
 def test_refusals_and_filters_are_answers():
-    found, journal, _ = run(lambda *_: Reply([""], refusal="I will not."))
-    assert found[0].refusal == "I will not."
-    found, _, _ = run(lambda *_: Reply([""], finish="content_filter"))
-    assert found[0].finish == "content_filter"
+    choices, journal, _ = run(lambda *_: Reply([""], refusal="I will not."))
+    assert choices[0].refusal == "I will not."
+    choices, _, _ = run(lambda *_: Reply([""], finish="content_filter"))
+    assert choices[0].finish == "content_filter"
     assert len(journal.rows) == 1
 
 
@@ -267,7 +267,7 @@ def test_a_server_without_structured_output_is_asked_plainly():
         return GOOD if kind is None else error(400, f"response_format {kind} is not supported")
 
     _, journal, server = run(script)
-    kinds = [said.get("response_format", {}).get("type") for said in server.seen]
+    kinds = [body.get("response_format", {}).get("type") for body in server.seen]
     assert kinds == ["json_schema", "json_object", None]
     assert len(journal.rows) == 3
 
@@ -304,14 +304,14 @@ REFUSALS = {
 @pytest.mark.parametrize("name", REFUSALS)
 def test_what_a_server_does_not_take_is_learned_by_all_that_are_on_their_way(name):
     def script(_, asked):
-        why = REFUSALS[name](asked)
-        return error(400, why) if why else Reply(['{"a": 1}'], after=0.05)
+        message = REFUSALS[name](asked)
+        return error(400, message) if message else Reply(['{"a": 1}'], after=0.05)
 
     async def many(model, journal):
         return await asyncio.gather(*(model.ask(call(3, item=f"f{i}"), journal) for i in range(16)))
 
-    found, journal, server = run(script, many, concurrency=8, attempts=6)
-    assert [len(choices) for choices in found] == [3] * 16
+    outcomes, journal, server = run(script, many, concurrency=8, attempts=6)
+    assert [len(choices) for choices in outcomes] == [3] * 16
     # Those that were sent before the first refusal are refused as well, and nothing after them.
     refused = [end for end in journal.ends if not hasattr(end, "choices")]
     assert len(refused) <= 8 * 5
@@ -361,8 +361,8 @@ def test_what_a_server_says_that_it_has_left_may_be_anything(reset):
         await model.ask(call(), journal)
         return await asyncio.wait_for(model.ask(call(item="f2"), journal), 10)
 
-    found, journal, _ = run(lambda *_: Reply(['{"a": 1}'], headers=headers), two)
-    assert found[0].text == '{"a": 1}'
+    choices, journal, _ = run(lambda *_: Reply(['{"a": 1}'], headers=headers), two)
+    assert choices[0].text == '{"a": 1}'
     assert len(journal.rows) == 2
 
 
@@ -429,17 +429,17 @@ def test_without_a_key_nothing_leaves_this_machine(monkeypatch):
 
 def test_a_key_is_sent_and_shown_nowhere(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    found, journal, server = run(lambda *_: error(401, "Received API key: sk-secret"))
+    failure, journal, server = run(lambda *_: error(401, "Received API key: sk-secret"))
     assert server.keys == {"bearer sk-secret"}
-    assert "Received API key: (the key)" in str(found)
-    assert "sk-secret" not in str(found) + repr(journal.rows) + repr(found)
+    assert "Received API key: (the key)" in str(failure)
+    assert "sk-secret" not in str(failure) + repr(journal.rows) + repr(failure)
 
 
 def test_a_key_with_a_line_break_is_the_key_without_it(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret\n")
-    found, _, server = run(lambda *_: error(401, "not accepted: sk-secret"))
+    failure, _, server = run(lambda *_: error(401, "not accepted: sk-secret"))
     assert server.keys == {"bearer sk-secret"}
-    assert "sk-secret" not in str(found)
+    assert "sk-secret" not in str(failure)
 
 
 @pytest.mark.parametrize("key", ["sk-é", "sk-a\nb"])
@@ -450,8 +450,8 @@ def test_what_is_no_key_is_said_before_anything_is_sent(monkeypatch, key):
 
 
 def test_a_server_without_a_key_may_say_what_it_likes():
-    found, _, _ = run(lambda *_: error(400, "none of this works"))
-    assert found.reason == "400: none of this works"
+    failure, _, _ = run(lambda *_: error(400, "none of this works"))
+    assert failure.reason == "400: none of this works"
 
 
 def test_an_address_is_shown_without_its_password():
@@ -466,8 +466,8 @@ def test_after_an_end_nothing_more_is_sent():
             *(model.ask(call(3, item=f"f{i}"), journal) for i in range(40)), return_exceptions=True
         )
 
-    found, journal, _ = run(lambda *_: error(401), many, concurrency=4)
-    assert all(isinstance(one, FatalError) for one in found)
+    outcomes, journal, _ = run(lambda *_: error(401), many, concurrency=4)
+    assert all(isinstance(outcome, FatalError) for outcome in outcomes)
     assert len(journal.rows) <= 4
 
 
@@ -475,9 +475,9 @@ def test_choices_that_came_are_borne_by_the_error():
     def script(number, asked):
         return error(400, "no more of this") if number else Reply(['{"a": 1}', '{"a": 2}'])
 
-    found, journal, _ = run(script, lambda model, j: model.ask(call(5), j))
-    assert isinstance(found, UnansweredError)
-    assert [(one.draw, one.text) for one in found.choices] == [(0, '{"a": 1}'), (1, '{"a": 2}')]
+    failure, journal, _ = run(script, lambda model, j: model.ask(call(5), j))
+    assert isinstance(failure, UnansweredError)
+    assert [(choice.draw, choice.text) for choice in failure.choices] == [(0, '{"a": 1}'), (1, '{"a": 2}')]
     assert [row[0] for row in journal.rows] == [(0, 1, 2, 3, 4), (2, 3, 4)]
 
 
@@ -489,11 +489,11 @@ def test_a_form_that_is_taken_and_not_kept_to_is_asked_for_in_a_simpler_one():
     async def some(model, journal):
         return [(await model.ask(call(item=f"f{i}"), journal))[0].text for i in range(8)]
 
-    found, _, server = run(script, some)
-    kinds = [said["response_format"]["type"] for said in server.seen]
+    texts, _, server = run(script, some)
+    kinds = [body["response_format"]["type"] for body in server.seen]
     assert kinds == ["json_schema"] * 3 + ["json_object"] * 5
     # What came before is kept as it is.
-    assert found == ["It looks glad."] * 3 + ['{"a": 1}'] * 5
+    assert texts == ["It looks glad."] * 3 + ['{"a": 1}'] * 5
 
 
 def test_a_model_of_ollama_by_its_short_name():
@@ -533,15 +533,15 @@ def test_what_a_server_has_left_is_waited_for_as_it_comes_back():
         await pace.admit(tokens)
         return time.monotonic() - started
 
-    said = {
+    limits = {
         f"x-ratelimit-{name}-tokens": value
         for name, value in (("limit", "10000"), ("remaining", "2000"), ("reset", "4s"))
     }
     # 8,000 come back in 4 s, 2,000 a second: 2,400 are there after 0.2 s, 1,500 at once.
-    assert 0.15 < asyncio.run(go(said, 2400)) < 0.4
-    assert asyncio.run(go(said, 1500)) < 0.1
+    assert 0.15 < asyncio.run(go(limits, 2400)) < 0.4
+    assert asyncio.run(go(limits, 1500)) < 0.1
     # More than there ever will be is not waited for beyond the reset.
-    assert asyncio.run(go({**said, "x-ratelimit-reset-tokens": "300ms"}, 10**9)) < 0.5
+    assert asyncio.run(go({**limits, "x-ratelimit-reset-tokens": "300ms"}, 10**9)) < 0.5
     for odd in ({"x-ratelimit-remaining-tokens": "-1"}, {"x-ratelimit-remaining-tokens": "²"}, {}):
         assert asyncio.run(go({"x-ratelimit-reset-tokens": "9s", **odd}, 10)) < 0.1
 
@@ -565,10 +565,10 @@ def test_no_body_of_any_shape_is_more_than_answers_that_can_be_stored(body, draw
     if made is None:
         return
     assert 1 <= len(made.choices) <= draws
-    for one in made.choices:
-        assert isinstance(one.text + one.finish + (one.refusal or ""), str)
-        one.text.encode("utf-8")
-        assert len(one.text) <= LONGEST
+    for choice in made.choices:
+        assert isinstance(choice.text + choice.finish + (choice.refusal or ""), str)
+        choice.text.encode("utf-8")
+        assert len(choice.text) <= LONGEST
     for count in (made.prompt_tokens, made.completion_tokens, made.cached_tokens):
         assert count is None or 0 <= count < 2**63
 

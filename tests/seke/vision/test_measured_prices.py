@@ -49,9 +49,13 @@ def test_several_answers_a_request_by_hand(base):
     rows = [request()] * 10 + [request(wanted=5, answers=5, answer=500)] * 4
     # 400 prompt tokens of which 200 were cached, .0005 USD, and 25 answer tokens, .0002.
     rows += [request("expression", prompt=400, cached=200, answer=25)] * 20
-    found = measure_prices(base, rows, PRICES)
-    assert found["joint"] == {"cost": 1.0, "further": pytest.approx(0.0008 / 0.0028, abs=1e-6), "answers": 30}
-    expression = found["expression"]
+    measured = measure_prices(base, rows, PRICES)
+    assert measured["joint"] == {
+        "cost": 1.0,
+        "further": pytest.approx(0.0008 / 0.0028, abs=1e-6),
+        "answers": 30,
+    }
+    expression = measured["expression"]
     assert expression["cost"] == pytest.approx(0.0007 / 0.0028)
     # No request had several: in proportion as declared.
     declared = base.questions["expression"]
@@ -61,16 +65,16 @@ def test_several_answers_a_request_by_hand(base):
 def test_one_answer_a_request_by_hand(base):
     # Two were asked for and came one by one; of the second prompt 800 tokens were cached, .0008 USD.
     rows = [request(wanted=2), request(draw=1, cached=800)] * 10
-    found = measure_prices(base, rows, PRICES)
-    assert found["joint"]["further"] == pytest.approx(0.0016 / 0.0028, abs=1e-6)
+    measured = measure_prices(base, rows, PRICES)
+    assert measured["joint"]["further"] == pytest.approx(0.0016 / 0.0028, abs=1e-6)
 
 
 def test_the_unit_is_what_was_asked_most(base):
     rows = [request("expression", prompt=400, answer=25)] * 30 + [request()] * 20
-    found = measure_prices(base, rows, PRICES)
-    assert found["expression"]["cost"] == base.questions["expression"].cost
+    measured = measure_prices(base, rows, PRICES)
+    assert measured["expression"]["cost"] == base.questions["expression"].cost
     # .0028 USD against .0010.
-    assert found["joint"]["cost"] == pytest.approx(0.4 * 2.8)
+    assert measured["joint"]["cost"] == pytest.approx(0.4 * 2.8)
 
 
 @pytest.mark.parametrize(
@@ -178,15 +182,15 @@ def test_where_rules_or_guarantees_ask_prices_stay_as_declared(folder, tmp_path)
 
 def test_status_says_which_prices_are_in_use(folder, whole, tmp_path):
     def status(place):
-        found = CliRunner().invoke(main, ["annotate", "--run", str(place), "--status"])
-        assert found.exit_code == 0, found.output
-        return found.output
+        result = CliRunner().invoke(main, ["annotate", "--run", str(place), "--status"])
+        assert result.exit_code == 0, result.output
+        return result.output
 
     joint = facts(whole, "prices")["joint"]
-    said = status(whole)
-    assert f"measured on the first {PILOT_ITEMS} items, and used for all others" in said
+    output = status(whole)
+    assert f"measured on the first {PILOT_ITEMS} items, and used for all others" in output
     price = f"joint: {{cost: {joint['cost']:g}, further: {joint['further']:g}}}"
-    assert f"{price}  # {joint['answers']:,} answers" in said
+    assert f"{price}  # {joint['answers']:,} answers" in output
     job(sorted(folder.glob("*.png"))[0], tmp_path).run()
     assert "prices of questions: as the base declares them\n" in status(tmp_path)
 

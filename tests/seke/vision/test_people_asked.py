@@ -41,45 +41,45 @@ def look(record, draw):
     """What a coder answers who sees a neutral face, as a sample."""
     following = record["decision"]["next"]
     key = {"item": record["item"], "question": following["question"], "draw": draw}
-    said = {"expression": "neutral", "valence": 0.0, "arousal": -0.05, "action_units": []}
+    values = {"expression": "neutral", "valence": 0.0, "arousal": -0.05, "action_units": []}
     reports = {
-        "joint": tuple(said),
+        "joint": tuple(values),
         "expression": ("expression",),
         "affect": ("valence", "arousal"),
         "action_units": ("action_units",),
     }
     if following["about"]:
         return {**key, "observer": "human", "action_units": {following["about"]: False}}
-    return {**key, "observer": "human", **{name: said[name] for name in reports[following["question"]]}}
+    return {**key, "observer": "human", **{name: values[name] for name in reports[following["question"]]}}
 
 
 def waiting_of(run_folder):
     records = rows(run_folder / "posteriors.jsonl")
-    return [one for one in records if (one["decision"]["next"] or {}).get("observer") == "human"]
+    return [record for record in records if (record["decision"]["next"] or {}).get("observer") == "human"]
 
 
 def test_items_wait_for_people_and_go_on_with_what_they_answer(tmp_path, folder, base):
     options = {"observer": "gpt-4o", "knowledge": base}
     run_folder, answers, asked = tmp_path / "r", [], []
     for _ in range(MOST_ROUNDS):
-        found = seke.annotate(folder, run_folder, ScriptedModel(), answers=answers or None, **options)
-        asked.append(found.totals.answers)
+        summary = seke.annotate(folder, run_folder, ScriptedModel(), answers=answers or None, **options)
+        asked.append(summary.totals.answers)
         records = waiting_of(run_folder)
-        assert found.waiting == ({"human": len(records)} if records else {})
-        assert found.finished == (not records)
-        assert not found.stopped
+        assert summary.waiting == ({"human": len(records)} if records else {})
+        assert summary.finished == (not records)
+        assert not summary.stopped
         if not records:
             break
         for record in records:
             assert record["decision"]["item"] == "requery"
             assert record["decision"]["reasons"][0].startswith("a look of one trained coder at ")
-            answers.append(look(record, sum(one["item"] == record["item"] for one in answers)))
+            answers.append(look(record, sum(answer["item"] == record["item"] for answer in answers)))
     assert len(asked) > 1
-    assert found.finished
-    assert found.observers == {"gpt-4o": found.totals.answers, "human": len(answers)}
+    assert summary.finished
+    assert summary.observers == {"gpt-4o": summary.totals.answers, "human": len(answers)}
     # What was received is paid for once: the same command asks nothing more.
     again = seke.annotate(folder, run_folder, ScriptedModel(), answers=answers, **options)
-    assert (again.totals, again.items) == (found.totals, found.items)
+    assert (again.totals, again.items) == (summary.totals, summary.items)
     with pytest.raises(SekeError, match=rf"given {len(answers)} answers of human before, now 0; give all"):
         seke.annotate(folder, run_folder, ScriptedModel(), **options)
 
@@ -98,13 +98,13 @@ def test_the_command_counts_who_waits_and_takes_files_of_answers(tmp_path, folde
     )
     assert f"{count} items wait for human" in result.output
     inferred = [json.loads(line) for line in result.output.splitlines() if line.startswith("{")]
-    assert [one["decision"] for one in inferred] == [
-        one["decision"] for one in rows(tmp_path / "r" / "posteriors.jsonl")
+    assert [record["decision"] for record in inferred] == [
+        record["decision"] for record in rows(tmp_path / "r" / "posteriors.jsonl")
     ]
     file = tmp_path / "coder.jsonl"
     file.write_text("".join(json.dumps(look(record, 0)) + "\n" for record in records))
-    found = CliRunner().invoke(main, ["annotate", *map(str, given), "--answers", str(file), "--json"])
-    assert json.loads(found.stdout)["observers"]["human"] == count
+    rerun = CliRunner().invoke(main, ["annotate", *map(str, given), "--answers", str(file), "--json"])
+    assert json.loads(rerun.stdout)["observers"]["human"] == count
     samples = [row for row in rows(tmp_path / "r" / "samples.jsonl") if row["observer"] == "human"]
     for sample, answer in zip(samples, rows(file), strict=True):
         assert sample == {**sample, **answer}
@@ -127,7 +127,7 @@ def test_answers_that_cannot_be_of_this_run_are_refused(tmp_path, folder, base):
 
 
 def test_no_item_waits_for_whom_a_model_answers(tmp_path, folder, base):
-    found = seke.annotate(
+    summary = seke.annotate(
         folder,
         tmp_path / "r",
         ScriptedModel(),
@@ -135,9 +135,9 @@ def test_no_item_waits_for_whom_a_model_answers(tmp_path, folder, base):
         observer="gpt-4o",
         knowledge=base,
     )
-    assert found.finished
-    assert found.waiting == {}
-    assert "waiting" not in found.as_facts()
+    assert summary.finished
+    assert summary.waiting == {}
+    assert "waiting" not in summary.as_facts()
     plain = seke.annotate(
         folder, tmp_path / "plain", ScriptedModel(), strategy="fixed:1", observer="gpt-4o", knowledge=base
     )

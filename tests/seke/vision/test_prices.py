@@ -81,9 +81,9 @@ def test_a_forecast_with_a_price_list(tmp_path):
             "fixed:2",
             *options,
         ]
-        found = CliRunner().invoke(main, [*map(str, args)])
-        assert found.exit_code == status, found.output
-        return found.output
+        result = CliRunner().invoke(main, [*map(str, args)])
+        assert result.exit_code == status, result.output
+        return result.output
 
     shipped = EXAMPLE / "prices.yaml"
     assert "at most 0.00 USD" in printed("--model", "llava", "--prices", shipped)
@@ -92,8 +92,8 @@ def test_a_forecast_with_a_price_list(tmp_path):
     assert "not both" in both
 
     def cost(*options):
-        told = printed("--model", "gpt-4o", "--price-in", "2", "--price-out", "8", *options)
-        return float(told.split("at most ")[-1].split(" USD")[0])
+        output = printed("--model", "gpt-4o", "--price-in", "2", "--price-out", "8", *options)
+        return float(output.split("at most ")[-1].split(" USD")[0])
 
     assert cost("--batch") == pytest.approx(cost() / 2, abs=0.01)
 
@@ -115,8 +115,8 @@ def test_what_is_known_already_is_not_bought(tmp_path):
     with_labels, without = forecast_of(labelled), forecast_of(plain)
     assert (with_labels.labelled, without.labelled) == (30, 0)
     assert with_labels.price < 0.8 * without.price
-    for found in (with_labels, without):
-        assert found.price_low < found.price < found.price_high < found.price_most
+    for estimate in (with_labels, without):
+        assert estimate.price_low < estimate.price < estimate.price_high < estimate.price_most
     # Rules ask the same of each item, or between K and N.
     fixed = forecast_of(plain, strategy="fixed:3")
     assert fixed.answers == {"joint": 90}

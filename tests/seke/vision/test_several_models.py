@@ -67,8 +67,8 @@ def between(first, second, do):
     """Return what a coroutine makes of two servers with these scripts, and the servers."""
 
     async def go():
-        async with Server(first, ["gpt-4o"]) as one, Server(second, ["llava"]) as two:
-            return await do(one, two), one, two
+        async with Server(first, ["gpt-4o"]) as first_server, Server(second, ["llava"]) as second_server:
+            return await do(first_server, second_server), first_server, second_server
 
     return asyncio.run(go())
 
@@ -79,24 +79,26 @@ def observers_of(run_folder):
 
 def test_each_model_is_asked_at_its_own_server_as_its_observer(tmp_path, folder, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-first")
-    found, one, two = between(
+    result, first_server, second_server = between(
         answering,
         answering,
-        lambda one, two: command(folder, tmp_path / "r", one.url, f"llava@{two.url}", "--json"),
+        lambda first_server, second_server: command(
+            folder, tmp_path / "r", first_server.url, f"llava@{second_server.url}", "--json"
+        ),
     )
-    assert found.exit_code == 0, found.output
-    assert {asked["model"] for asked in one.seen} == {"gpt-4o"}
-    assert {asked["model"] for asked in two.seen} == {"llava"}
+    assert result.exit_code == 0, result.output
+    assert {asked["model"] for asked in first_server.seen} == {"gpt-4o"}
+    assert {asked["model"] for asked in second_server.seen} == {"llava"}
     counts = observers_of(tmp_path / "r")
-    assert counts == {"gpt-4o": len(one.seen), OTHER: len(two.seen)}
+    assert counts == {"gpt-4o": len(first_server.seen), OTHER: len(second_server.seen)}
     assert min(counts.values()) > 0
     # The key of the first model's server goes to no other one.
-    assert one.keys == {"bearer sk-first"}
-    assert two.keys == {"bearer none"}
+    assert first_server.keys == {"bearer sk-first"}
+    assert second_server.keys == {"bearer none"}
     facts = json.loads((tmp_path / "r" / "summary.json").read_text())["facts"]
     assert facts["also"] == {OTHER: "llava"}
-    assert facts["addresses"] == {"gpt-4o": f"{one.url}/", OTHER: f"{two.url}/"}
-    assert json.loads(found.stdout)["observers"] == dict(counts)
+    assert facts["addresses"] == {"gpt-4o": f"{first_server.url}/", OTHER: f"{second_server.url}/"}
+    assert json.loads(result.stdout)["observers"] == dict(counts)
     policy = session_of(tmp_path / "r", seke.knowledge()).network.knowledge.policy
     assert (policy.ask, policy.others) == ("gpt-4o", (OTHER,))
     assert policy.models == {"gpt-4o": "gpt-4o", OTHER: "llava"}
@@ -109,11 +111,15 @@ def test_each_model_is_asked_at_its_own_server_as_its_observer(tmp_path, folder,
 def test_a_key_of_its_own_is_taken_from_its_own_variable(tmp_path, folder, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-first")
     monkeypatch.setenv("SEKE_KEY_GENERIC_VLM", "sk-second")
-    found, one, two = between(
-        answering, answering, lambda one, two: command(folder, tmp_path / "r", one.url, f"llava@{two.url}")
+    result, first_server, second_server = between(
+        answering,
+        answering,
+        lambda first_server, second_server: command(
+            folder, tmp_path / "r", first_server.url, f"llava@{second_server.url}"
+        ),
     )
-    assert found.exit_code == 0, found.output
-    assert (one.keys, two.keys) == ({"bearer sk-first"}, {"bearer sk-second"})
+    assert result.exit_code == 0, result.output
+    assert (first_server.keys, second_server.keys) == ({"bearer sk-first"}, {"bearer sk-second"})
 
 
 def test_a_far_server_without_a_key_of_its_own_is_refused(tmp_path, folder, monkeypatch):
@@ -130,12 +136,12 @@ def test_a_far_server_without_a_key_of_its_own_is_refused(tmp_path, folder, monk
 
 
 def test_from_python_with_models_and_names(tmp_path, folder):
-    found = seke.annotate(
+    summary = seke.annotate(
         folder, tmp_path / "r", ScriptedModel(), also={OTHER: ScriptedModel(1)}, observer="gpt-4o"
     )
-    assert found.finished
-    assert found.observers == observers_of(tmp_path / "r")
-    assert found.observers[OTHER] > 0
+    assert summary.finished
+    assert summary.observers == observers_of(tmp_path / "r")
+    assert summary.observers[OTHER] > 0
 
     async def go():
         async with Server(answering, ["gpt-4o", "llava"]) as server:
@@ -145,9 +151,9 @@ def test_from_python_with_models_and_names(tmp_path, folder):
                 lambda: seke.annotate(folder, tmp_path / "s", "gpt-4o", **given)
             ), server.seen
 
-    found, seen = asyncio.run(go())
-    asked = Counter(one["model"] for one in seen)
-    assert found.observers == {"gpt-4o": asked["gpt-4o"], OTHER: asked["llava"]}
+    summary, seen = asyncio.run(go())
+    asked = Counter(body["model"] for body in seen)
+    assert summary.observers == {"gpt-4o": asked["gpt-4o"], OTHER: asked["llava"]}
 
 
 # What goes wrong ---------------------------------------------------------------------------------
@@ -155,14 +161,14 @@ def test_from_python_with_models_and_names(tmp_path, folder):
 
 def test_one_that_is_dead_from_the_start_is_left_out_and_asked_by_the_next_process(tmp_path, folder):
     async def go():
-        async with Server(answering, ["gpt-4o"]) as one:
-            dead = await command(folder, tmp_path / "r", one.url, f"llava@{unused_address()}")
-            before = len(one.seen)
-            async with Server(answering, ["llava"]) as two:
-                alive = await command(folder, tmp_path / "r", one.url, f"llava@{two.url}")
-            async with Server(answering, ["llava"]) as three:
-                whole = await command(folder, tmp_path / "s", one.url, f"llava@{three.url}")
-            return dead, before, alive, two.seen, whole
+        async with Server(answering, ["gpt-4o"]) as first_server:
+            dead = await command(folder, tmp_path / "r", first_server.url, f"llava@{unused_address()}")
+            before = len(first_server.seen)
+            async with Server(answering, ["llava"]) as second_server:
+                alive = await command(folder, tmp_path / "r", first_server.url, f"llava@{second_server.url}")
+            async with Server(answering, ["llava"]) as whole_server:
+                whole = await command(folder, tmp_path / "s", first_server.url, f"llava@{whole_server.url}")
+            return dead, before, alive, second_server.seen, whole
 
     dead, before, alive, asked, whole = asyncio.run(go())
     assert dead.exit_code == 0, dead.output
@@ -181,16 +187,18 @@ def test_one_that_loses_its_key_in_between_is_left_out_and_what_it_said_stays(tm
     def until_three(number, asked):
         return answering(number, asked) if number < 3 else error(401, "no such key")
 
-    found, _, two = between(
+    result, _, second_server = between(
         answering,
         until_three,
-        lambda one, two: command(folder, tmp_path / "r", one.url, f"llava@{two.url}", "--concurrency", "1"),
+        lambda first_server, second_server: command(
+            folder, tmp_path / "r", first_server.url, f"llava@{second_server.url}", "--concurrency", "1"
+        ),
     )
-    assert found.exit_code == 0, found.output
-    assert found.stderr.count(f"{OTHER} is not asked any more") == 1
-    assert "the key in SEKE_KEY_GENERIC_VLM is not accepted" in found.stderr
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count(f"{OTHER} is not asked any more") == 1
+    assert "the key in SEKE_KEY_GENERIC_VLM is not accepted" in result.stderr
     assert observers_of(tmp_path / "r")[OTHER] == 3
-    assert len(two.seen) == 4
+    assert len(second_server.seen) == 4
     assert on_disk(tmp_path / "r", "SELECT count(*) FROM settled") == [(5,)]
     facts = json.loads((tmp_path / "r" / "summary.json").read_text())
     assert any(note.startswith(f"{OTHER} was not asked to the end") for note in facts["notes"])
@@ -200,13 +208,15 @@ def test_an_item_about_which_one_says_nothing_goes_on_with_the_others(tmp_path, 
     def every_second(number, asked):
         return error(400, "this picture is not for me") if number % 2 else answering(number, asked)
 
-    found, _, _ = between(
+    result, _, _ = between(
         answering,
         every_second,
-        lambda one, two: command(folder, tmp_path / "r", one.url, f"llava@{two.url}", "--concurrency", "1"),
+        lambda first_server, second_server: command(
+            folder, tmp_path / "r", first_server.url, f"llava@{second_server.url}", "--concurrency", "1"
+        ),
     )
-    assert found.exit_code == 0, found.output
-    assert "is not asked any more" not in found.stderr
+    assert result.exit_code == 0, result.output
+    assert "is not asked any more" not in result.stderr
     failed = on_disk(tmp_path / "r", "SELECT DISTINCT item FROM requests WHERE state = 'failed'")
     assert failed
     # Nobody is asked twice who said nothing, and no such item is closed as unanswered.
@@ -218,37 +228,41 @@ def test_an_item_about_which_one_says_nothing_goes_on_with_the_others(tmp_path, 
 
 
 def test_the_first_one_ends_the_run(tmp_path, folder):
-    found, _, _ = between(
+    result, _, _ = between(
         lambda number, asked: answering(number, asked) if number < 3 else error(401, "no such key"),
         answering,
-        lambda one, two: command(folder, tmp_path / "r", one.url, f"llava@{two.url}", "--concurrency", "1"),
+        lambda first_server, second_server: command(
+            folder, tmp_path / "r", first_server.url, f"llava@{second_server.url}", "--concurrency", "1"
+        ),
     )
-    assert found.exit_code == 1
-    assert "stopped before the end: " in found.stderr
-    assert "the key in OPENAI_API_KEY is not accepted" in found.stderr
+    assert result.exit_code == 1
+    assert "stopped before the end: " in result.stderr
+    assert "the key in OPENAI_API_KEY is not accepted" in result.stderr
 
 
 def test_unreadable_answers_of_another_one_do_not_end_the_run(tmp_path):
     class Chatty(ScriptedModel):
         def answer(self, call, draw):
-            found = super().answer(call, draw)
-            return found if call.request.observer == "gpt-4o" else type(found)(draw, "A happy face.", "stop")
+            choice = super().answer(call, draw)
+            return (
+                choice if call.request.observer == "gpt-4o" else type(choice)(draw, "A happy face.", "stop")
+            )
 
     folder = pictures(tmp_path / "many", 40)
-    told = []
-    found = seke.annotate(
+    problems = []
+    summary = seke.annotate(
         folder,
         tmp_path / "r",
         Chatty(),
         settings=Settings("gpt-4o"),
         also={OTHER: Chatty()},
-        problems=told.append,
+        problems=problems.append,
         concurrency=2,
     )
-    assert found.finished
-    assert not found.stopped
-    assert any(f"{OTHER} is not asked any more" in line and "A happy face" in line for line in told)
-    assert 40 <= found.totals.unreadable < 60
+    assert summary.finished
+    assert not summary.stopped
+    assert any(f"{OTHER} is not asked any more" in line and "A happy face" in line for line in problems)
+    assert 40 <= summary.totals.unreadable < 60
 
 
 def test_what_may_be_spent_ends_the_run_whoever_would_be_asked(tmp_path, folder):
@@ -257,16 +271,18 @@ def test_what_may_be_spent_ends_the_run_whoever_would_be_asked(tmp_path, folder)
         "source: made up\nmodels:\n  gpt-4o: {prompt: 2, answer: 8}\n  llava: {prompt: 200, answer: 800}\n"
     )
     options = ["--prices", prices, "--max-cost", "0.5", "--concurrency", "1", "--json"]
-    found, _, two = between(
+    result, _, second_server = between(
         answering,
         answering,
-        lambda one, two: command(folder, tmp_path / "r", one.url, f"llava@{two.url}", *options),
+        lambda first_server, second_server: command(
+            folder, tmp_path / "r", first_server.url, f"llava@{second_server.url}", *options
+        ),
     )
-    assert found.exit_code == 1
-    totals = json.loads(found.stdout)["totals"]
-    assert "could pass --max-cost 0.5" in json.loads(found.stdout)["stopped"]
+    assert result.exit_code == 1
+    totals = json.loads(result.stdout)["totals"]
+    assert "could pass --max-cost 0.5" in json.loads(result.stdout)["stopped"]
     # The dear one is charged at its own prices: 1,000 and 50 tokens are .24 USD.
-    spent = 0.0024 * (totals["answers"] - len(two.seen)) + 0.24 * len(two.seen)
+    spent = 0.0024 * (totals["answers"] - len(second_server.seen)) + 0.24 * len(second_server.seen)
     assert totals["spent"] == pytest.approx(spent)
     assert 0 < totals["spent"] <= 0.5
 
@@ -385,9 +401,9 @@ def test_a_run_from_before_several_models_goes_on(tmp_path, folder):
 
 
 def test_a_baseline_asks_the_first_model_alone_and_says_so(tmp_path, folder):
-    found = scripted(folder, tmp_path / "r", "--also", f"{OTHER}=other", "--strategy", "agree:3/4")
+    result = scripted(folder, tmp_path / "r", "--also", f"{OTHER}=other", "--strategy", "agree:3/4")
     assert set(observers_of(tmp_path / "r")) == {"gpt-4o"}
-    assert f"strategy agree:3/4 asks gpt-4o alone; not asked: {OTHER}" in found.output
+    assert f"strategy agree:3/4 asks gpt-4o alone; not asked: {OTHER}" in result.output
     assert session_of(tmp_path / "r", seke.knowledge()).network.knowledge.policy.others == ()
 
 
@@ -462,10 +478,10 @@ def test_the_data_card_names_every_model(tmp_path):
     truths = {f"f{i}": {"expression": "happiness", "valence": 0.8, "arousal": 0.4} for i in range(2)}
     models = [ScriptedModel(seed, truths, error=0.0) for seed in (0, 1)]
     seke.annotate(*(folder, tmp_path / "r", models[0]), settings=Settings("gpt-4o"), also={OTHER: models[1]})
-    found = CliRunner().invoke(
+    result = CliRunner().invoke(
         main, ["export", str(tmp_path / "r"), "-o", str(tmp_path / "d"), "--uncalibrated"]
     )
-    assert found.exit_code == 0, found.output
+    assert result.exit_code == 0, result.output
     card = (tmp_path / "d" / "README.md").read_text()
     assert (
         "Asked besides, where the policy found it worth its price: ScriptedModel, as observer generic-vlm"
