@@ -12,6 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from whole_programs import WHOLE_FILES
 
 import engine
 import seke
@@ -198,8 +199,6 @@ def test_a_wheel_is_whole_and_keeps_to_its_own_knowledge(tmp_path):
 
 
 def test_files_that_the_inner_loop_leaves_out_are_there():
-    from conftest import WHOLE_FILES
-
     assert [name for name in sorted(WHOLE_FILES) if not (ROOT / "tests" / name).is_file()] == []
 
 

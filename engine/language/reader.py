@@ -20,7 +20,7 @@ from engine.language.read_dependence import dependence
 from engine.language.read_variables import formula, of_kind, variables
 from engine.language.yaml_nodes import Items, Table
 from engine.language.yaml_tree import YamlTree, digests_of, with_digests
-from engine.model.knowledge import Citation, Code, Coupling, Knowledge, Rule, Variable
+from engine.model.knowledge import Code, Coupling, Knowledge, Rule, Source, Variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -164,13 +164,13 @@ def _inside(top: Table, section: str, key: str) -> Node | None:
     return node.get(key) if isinstance(node, Table) else None
 
 
-def _sources(fields: Fields, node: Node | None) -> dict[str, Citation]:
+def _sources(fields: Fields, node: Node | None) -> dict[str, Source]:
     sources = {}
     table = fields.any_table(node)
     for name, inner in fields.named(node):
         entries = fields.table(inner, "cite", "url used confirmed")
         cite, url, used = (fields.text(entries, key) for key in ("cite", "url", "used"))
-        sources[name] = Citation(name, cite, url, used, table.places[name])
+        sources[name] = Source(name, cite, url, used, table.places[name])
     return sources
 
 

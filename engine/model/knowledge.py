@@ -41,7 +41,7 @@ class Number(Cited):
 
 
 @dataclass(frozen=True)
-class Citation:
+class Source:
     """A citation."""
 
     name: str
@@ -455,7 +455,7 @@ class Knowledge:
 
     name: str
     description: str
-    sources: Mapping[str, Citation]
+    sources: Mapping[str, Source]
     variables: Mapping[str, Variable]
     codes: Mapping[str, Code]
     levels: Mapping[str, tuple[str, ...]]

@@ -1,0 +1,23 @@
+"""What the inner loop leaves out."""
+
+from __future__ import annotations
+
+# Files of tests that run whole programs, fit observers or open a browser: the inner loop goes without them.
+WHOLE = {
+    "engine/analysis": "test_sensitivity test_counterfactuals",
+    "engine/compilation": "test_compiler",
+    "engine/learning": "test_observer_fit test_reading_types",
+    "seke/calibration": "test_calibrate test_gold_plan test_mean_thresholds test_limits_in_use",
+    "seke/cli": "test_cli",
+    "seke/datasets": "test_import test_images",
+    "seke/explanations": "test_explanation test_figures",
+    "seke/exporting": "test_consumers test_export",
+    "seke/files": "test_bounds",
+    "seke/knowledge_tools": "test_workbench test_workbench_files",
+    "seke/planning": "test_plan",
+    "seke/reports": "test_report test_report_page",
+    "seke/sampling": "test_replay",
+    "seke/vision": "test_several_models test_annotate test_bodies test_measured_prices test_prices "
+    "test_batches test_client test_people_asked test_bench_run",
+}
+WHOLE_FILES = {f"{room}/{name}.py" for room, names in WHOLE.items() for name in names.split()}
