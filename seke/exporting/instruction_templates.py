@@ -236,7 +236,13 @@ class _InstructionReader:
         phrasings = dict(self._tasks())
         if self.faults:
             return None
-        content = repr((sorted(texts.items()), *(sorted(named.items()) for named in (names, phrases, statements)), phrasings))
+        content = repr(
+            (
+                sorted(texts.items()),
+                *(sorted(named.items()) for named in (names, phrases, statements)),
+                phrasings,
+            )
+        )
         digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         return Instructions(texts, names, phrases, statements, phrasings, digest)
 

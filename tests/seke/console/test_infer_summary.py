@@ -115,7 +115,7 @@ def test_a_table_without_such_items_has_no_legend(base, records):
     assert " accept " in row([f"{line} " for line in lines], "human-coder")
 
 
-def test_what_nobody_looked_at_is_told_from_what_is_blank(base, records):
+def test_what_nobody_looked_at_is_told_from_what_is_open(base, records):
     (record,) = (one for one in records if one["item"] == "afraid-brows")
     levels = record["decision"]["levels"]
     inferred = [name for name, level in levels.items() if level["decision"] == "inferred"]
@@ -123,9 +123,9 @@ def test_what_nobody_looked_at_is_told_from_what_is_blank(base, records):
     lines, summary = table(base, [record], 200)
     why = row(lines, "afraid-brows").partition("accept*")[2]
     assert why.strip().endswith("; inferred: arousal")
-    assert "blank: valence" in why
+    assert "open: valence" in why
     assert summary.inferred == 1
-    assert "1 values were looked at by nobody: they are inferred, not accepted" in summary.notes()
+    assert "values that are inferred and not accepted, because nobody looked at them: 1" in summary.notes()
 
 
 def test_values_that_rest_on_less_than_their_item_are_named(base, records):

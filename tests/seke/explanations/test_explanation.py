@@ -187,10 +187,13 @@ def test_every_template_is_used_or_reachable():
     [
         (
             "afraid-brows",
-            "The expression is accepted as fear: the risk that this is wrong, 0.030, is within 0.05, the limit",
+            "The expression is accepted as fear: the risk that this is wrong, 0.030, is within 0.05,",
         ),
         ("afraid-brows", "which here caps each single risk. It rests on declared numbers that were not"),
-        ("afraid-brows", "not calibrated. Somebody looked at it. Decision on the item: requery (open: affect"),
+        (
+            "afraid-brows",
+            "not calibrated. Somebody looked at it. Decision on the item: requery (open: affect",
+        ),
         ("human-coder", "It rests on the declared reliability of people and labels. Somebody"),
         ("set-label-alone", " is wrong, 0.200, is above 0.05, the limit of the mean risk"),
         ("set-label-alone", "Nobody looked at it: only a label states it."),

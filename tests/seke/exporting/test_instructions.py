@@ -61,7 +61,7 @@ def faults_of(base, tmp_path, text, language="en"):
         ),
         (
             "tasks: {expression: {plain: [{ask: Which, answer: A smile.}]}}\n",
-            "1:51: tasks.expression.plain[0].answer: says nothing; it must use {expression} or {phrase} or {json}",
+            "answer: says nothing; it must use {expression} or {phrase} or {json}",
         ),
         (
             'tasks: {expression: {plain: [{ask: Which, answer: "{expresion}"}]}}\n',
@@ -245,7 +245,9 @@ def test_a_state_is_said_by_its_phrase_where_a_sentence_needs_one(base, language
     absent = max(unit_bits, key=lambda name: unit_bits[name][0])
     accepted = AcceptedLabels(record["item"], label, {}, {absent: False}, record)
     answers = {
-        answer for seed in range(40) for *_, answer in speaker(base, language, seed=seed).rows(accepted, TASKS)
+        answer
+        for seed in range(40)
+        for *_, answer in speaker(base, language, seed=seed).rows(accepted, TASKS)
     }
     assert sentence in answers
     assert any(reason in answer for answer in answers)

@@ -226,8 +226,8 @@ def test_items_answered_otherwise_are_not_covered(folder):
     status, out, err = seke("new.jsonl", "-k", "certified.yaml")
     assert status == 1
     assert err.splitlines()[-1] == (
-        "the guarantee is refused for 1 of 61 items, which were answered otherwise than those it was made "
-        "with (extra: 2 answers, then at least 3); they are decided as without it"
+        "the guarantee is refused for 1 of 61 items, which were answered in another way than those it "
+        "was made with (extra: 2 answers, then at least 3); they are decided without it"
     )
     *covered, extra = records(out)
     assert all(one["decision"]["guarantee"]["holds"] for one in covered)

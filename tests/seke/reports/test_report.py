@@ -568,7 +568,7 @@ def test_bad_input_writes_nothing(simulated, annotated, tmp_path):
         ((posteriors, "--gold", tmp_path / "no.csv"), "no.csv"),
         ((posteriors, "-k", PLANTS / "knowledge"), "was it inferred with"),
         ((posteriors, "--images", tmp_path / "nowhere"), "--images"),
-        ((posteriors, "--samples", samples, "--population", "in-the-wild"), "do not come to these records"),
+        ((posteriors, "--samples", samples, "--population", "in-the-wild"), "do not lead to these records"),
         ((annotated, "-k", PLANTS / "knowledge"), "was made with knowledge"),
     ):
         found = run("report", *arguments, "-o", target, status=2)
@@ -590,7 +590,7 @@ def test_bad_input_writes_nothing(simulated, annotated, tmp_path):
         (lambda one: one["expression"].update(fear=-4), "a probability is not from 0 to 1"),
         (lambda one: one["action_units"].update(AU4=1.5), "a probability is not from 0 to 1"),
         (lambda one: one.update(expression=dict.fromkeys(one["expression"], 0.9)), "do not sum to 1"),
-        (lambda one: one["expression"].update(boredom=0.1), "has boredom, which expression has not"),
+        (lambda one: one["expression"].update(boredom=0.1), "has boredom, which expression does not have"),
         (lambda one: one["expression"].update(fear="x"), "has another shape (must be real number, not str)"),
         (lambda one: one["expression"].pop("fear"), "lacks 'fear'"),
         (lambda one: one["valence"].update(mean=1e308), "valence is not from -1 to 1"),
