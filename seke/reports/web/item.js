@@ -174,7 +174,7 @@ function conflictOf(facts, table, row, detail) {
   const violations = detail.violations ?? [];
   return [make("p", {}, `Readings conflict by ${signed(conflict)} bits`, make("span", {class: "muted"},
     conflict > 0 ? " (above 0: less probable together than apart)" : " (below 0: they support one another)")),
-  detail.conflict != null && make("p", {}, `The reading that disagrees most with the others disagrees so strongly with a probability of at most ${short(detail.conflict)}`,
+  detail.conflict != null && make("p", {}, `The strongest disagreement of one reading with the others has a probability of at most ${short(detail.conflict)}`,
     make("span", {class: "muted"}, ` (below ${short(facts.base.conflict)} nothing is accepted)`)),
   make("ul", {class: "plain"}, violations.map(([name, p]) => {
     const rule = rules.get(name);

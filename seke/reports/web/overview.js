@@ -54,7 +54,7 @@ function basisTable(facts) {
     make("ul", {class: "plain"}, [
       line(basis.inferred, `${basis.inferred === 1 ? "value is" : "values are"} inferred and not accepted, because nobody looked`, HAS.inferred),
       line(basis.lacking, `yes-or-no ${basis.lacking === 1 ? "value is" : "values are"} not accepted, because the answers about ${basis.lacking === 1 ? "it" : "them"} say too little (a likelihood ratio below ${short(base.evidence)})`, HAS.lacking),
-      line(basis.overruled_total, `${basis.overruled_total === 1 ? "label" : "labels"} of the data set ${base.labels_final ? "kept although what was seen contradicts" : "overruled by what was seen"}: ${which}`, HAS.overruled)]),
+      line(basis.overruled_total, `${basis.overruled_total === 1 ? "label" : "labels"} of the data set ${base.labels_final ? "kept despite contradicting answers" : "overruled by what was seen"}: ${which}`, HAS.overruled)]),
     basis.uncalibrated > 0 && uncalibratedLegend()];
 }
 

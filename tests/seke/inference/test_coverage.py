@@ -243,8 +243,8 @@ def test_a_terminal_is_told_in_words(folder):
     assert err.endswith("the guarantee is refused: 2 answers, then at least 3\n")
     said = {
         True: "is within the certified threshold",
-        False: "is not certified",
-        None: "is over the limit",
+        False: "is not accepted: no certificate covers",
+        None: "is above the limit",
     }
     met = set()
     for record in infer("new.jsonl", "certified.yaml"):
