@@ -121,19 +121,22 @@ class InferSummary:
             which = ", ".join(f"{self.items_by_basis[b]} {b}" for b in UNCALIBRATED if self.items_by_basis[b])
             lines.append(
                 f"{uncertain} of {accepted} accepted items rest on numbers that were not calibrated for them "
-                f"({which}): their risks are as good as what was declared; see seke calibrate"
+                f"({which}), so their stated risks are only as good as those numbers; see seke calibrate"
             )
         if self.inferred:
-            lines.append(f"{self.inferred} values were looked at by nobody: they are inferred, not accepted")
+            lines.append(
+                f"values that are inferred and not accepted, because nobody looked at them: {self.inferred:,}"
+            )
         if self.lacking:
             lines.append(
-                f"{self.lacking} binary values would be accepted but that their own answers tell too little "
-                f"(policy.evidence {self.base.policy.evidence:g})"
+                "binary values of low enough risk that are not accepted, because the answers about them say "
+                f"too little (policy.evidence {self.base.policy.evidence:g}): {self.lacking:,}"
             )
         if self.overruled:
             which = ", ".join(f"{count} {name}" for name, count in self.overruled.most_common(MOST_NAMED))
-            what = "kept against what was seen" if self.base.policy.labels_final else "decided otherwise"
-            lines.append(f"labels of the data set that are {what}: {which}")
+            final = self.base.policy.labels_final
+            what = "kept although what was seen contradicts them" if final else "overruled by what was seen"
+            lines.append(f"labels of the data set that were {what}: {which}")
         lines += list(self._alarms())
         for observer, count in self.waiting.most_common():
             lines.append(f"{count:,} item{'s' * (count > 1)} wait{'s' * (count == 1)} for {observer}")
@@ -145,9 +148,9 @@ class InferSummary:
             if looks["alarm"]:
                 yield (
                     f"{looks['contradict']:,} of {looks['looks']:,} looks contradict the set's labels of "
-                    f"{name}; labels of the declared reliability {looks['reliability']:.2g} would leave "
-                    f"about {looks['expected']:,.0f} (p = {looks['p']:.1g}): the labels, or those who "
-                    "looked, are worse than declared, and so are the risks of what both say"
+                    f"{name}; about {looks['expected']:,.0f} would if the labels were as reliable as "
+                    f"declared ({looks['reliability']:.2g}; p = {looks['p']:.1g}). The labels, or those who "
+                    "looked, are worse than declared, so risks that rest on them are higher than stated"
                 )
 
     def line(self) -> str:
@@ -175,7 +178,8 @@ class InferSummary:
             total = sum(self.items.values())
             lines.append(
                 f"the guarantee is refused for {self.outside} of {total} items, which were answered "
-                f"otherwise than those it was made with ({self.why_outside}); they are decided as without it"
+                f"in another way than those it was made with ({self.why_outside}); they are decided without "
+                "it"
             )
         return lines
 
@@ -250,11 +254,12 @@ def limits_in_words(session: Session) -> list[str]:
             shown = ", ".join(f"{value} {risk}" for value, risk in risks.items())
         names_by_risk.setdefault(shown, []).append(name)
     by_risk = "; ".join(f"{_name_list(names)} {risk}" for risk, names in names_by_risk.items())
-    lines = [f"highest risks accepted, so that limits of the mean are kept: {by_risk}"] if by_risk else []
+    lines = [f"highest risks accepted, to keep the mean risk within its limit: {by_risk}"] if by_risk else []
     if session.without_threshold:
         lines.append(
-            f"limits of the mean cap each risk of {_name_list(session.without_threshold)}: to find what "
-            f"keeps the mean takes a file of 60 items with such a value, or {_calibration_hint(session)}"
+            f"the limit of the mean risk caps each single risk of {_name_list(session.without_threshold)}: "
+            "no threshold is known that keeps the mean; finding one takes a file of 60 items with such a "
+            f"value, or {_calibration_hint(session)}"
         )
     return lines
 
@@ -289,7 +294,7 @@ def _row_reason(record: Record, *, marked: bool) -> str:
         return ", ".join(reason for reason in decision["reasons"] if not reason.startswith("open"))
     levels = decision["levels"].items()
     groups = {
-        "blank": [name for name, level in levels if level["decision"] not in ("accept", "inferred")],
+        "open": [name for name, level in levels if level["decision"] not in ("accept", "inferred")],
         "inferred": [name for name, level in levels if level["decision"] == "inferred"],
     }
     for basis in () if marked else UNCALIBRATED:

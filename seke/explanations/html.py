@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seke.explanations.figures import headline, legend_of, mark_of, pictures_of
-from seke.explanations.text import PARTS, reading_phrases, reasons_in_words, render_part
+from seke.explanations.text import PARTS, head_sentences, reading_phrases, reasons_in_words, render_part
 from seke.graphics.shapes import COLOURS, DARK, clean
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def page(story: Story, *, redact_image: bool = False) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, keep_trailing_newline=True
     )
     decision = story.record["decision"]
-    parts = [render_part(name, story.facts) for name in PARTS] if story.facts else []
+    parts = [render_part(name, story.facts) for name in PARTS if name != "label"] if story.facts else []
+    head = head_sentences(story.facts) if story.facts else ()
     shown = {
         "item": clean(story.item),
         "headline": clean(headline(story)),
@@ -55,7 +56,7 @@ def page(story: Story, *, redact_image: bool = False) -> str:
         "mark": mark_of(story),
         "legend": legend_of(story),
         "reasons": clean(reasons_in_words(decision["reasons"]), 2000),
-        "lead": clean(parts[0][1], 2000) if parts else "",
+        "head": [clean(sentence, 2000) for sentence in head],
         "made_with": _provenance(story),
         "picture": "" if story.picture is None or redact_image else _address(story.picture),
         "pictures": [
@@ -66,7 +67,7 @@ def page(story: Story, *, redact_image: bool = False) -> str:
         "numbers": [clean(name) for name in story.base.affect],
         "steps": [_step(story, step) for step in story.steps],
         "left_out": max(len(story.steps) and story.record["diagnostics"]["samples"] - len(story.steps), 0),
-        "parts": [(clean(title), _lines(text)) for title, text in parts[1:]],
+        "parts": [(clean(title), _lines(text)) for title, text in parts],
         "style": Markup(style),
         "digest": f"sha256-{digest}",
     }

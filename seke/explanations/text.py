@@ -46,7 +46,7 @@ def render(facts: Facts) -> str:
 
 
 def render_part(name: str, facts: Facts) -> tuple[str, str]:
-    """Return the title and the text of one of PARTS; the first part has its first line as title."""
+    """Return the title and the text of one of PARTS other than the head."""
     title, *lines = PARTS[name](facts)
     return title, textwrap.dedent("\n".join(lines))
 
@@ -97,9 +97,10 @@ def _place(place: str) -> str:
     return place
 
 
-def _label(facts: Facts) -> list[str]:
+def head_sentences(facts: Facts) -> tuple[str, str]:
+    """Return what is inferred about the root variable, and what is decided about it and about the item."""
     words, decision, label = _words(), facts["decision"], facts["label"]
-    named = {**label, "label": label["value"], "item": facts["item"]}
+    inferred = words["label"].format(**{**label, "label": label["value"], "item": facts["item"]})
     reasons = reasons_in_words(decision["reasons"])
     promised = decision["guarantee"]
     held = promised is not None and promised["holds"]
@@ -108,19 +109,23 @@ def _label(facts: Facts) -> list[str]:
         "variable": label["variable"],
         "value": label["value"],
         "decided": decision["value"],
-        "decision": decision["item"],
         "limit": 0.0 if decision["limit"] is None else decision["limit"],
         "conflict": facts["conflict"]["probability"],
         "least": facts["conflict"]["least"],
         "at_odds": facts["conflict"]["at_odds"],
-        "reasons": words["reasons"].format(reasons=reasons) if reasons else "",
         "alpha": promised["alpha"] if held else 0.0,
         "on": words["basis"].get(decision["basis"], ""),
         "looked": words["origin"].get(decision["origin"], ""),
     }
+    given["item_decision"] = words["item_decision"].format(
+        decision=decision["item"], reasons=words["reasons"].format(reasons=reasons) if reasons else ""
+    )
     given["within"] = words["within"][_limit_kind(decision)].format(**given)
-    sentence = " ".join(words[_verdict(facts, held)].format(**given).split())
-    return _wrap(words["label"].format(**named)) + _wrap(sentence)
+    return inferred, " ".join(words[_verdict(facts, held)].format(**given).split())
+
+
+def _label(facts: Facts) -> list[str]:
+    return [line for sentence in head_sentences(facts) for line in _wrap(sentence)]
 
 
 def _limit_kind(decision: Facts) -> str:

@@ -61,7 +61,7 @@ def card_text(
         "where": WHERE,
         "ungrouped": _ungrouped(facts, run),
         "sources": sorted(tally.sources.items()),
-        "nameless": "not told (the manifest has no column source)",
+        "nameless": "not stated (the manifest has no column source)",
         "states": states,
         "units": [base.variables[name] for name in base.cells],
         "prompts": {
@@ -95,8 +95,8 @@ def _ungrouped(facts: Record, run: RunFolder) -> str:
         else 0
     )
     if not lacking:
-        return "every item has one."
-    return f"{lacking:,} items of the run have none, and were drawn one by one."
+        return "every item names one."
+    return f"items of the run that name none, and were drawn one by one: {lacking:,}."
 
 
 def _front(facts: Record) -> str:

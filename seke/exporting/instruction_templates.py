@@ -10,9 +10,11 @@ the facts of its task: in what is asked
 
 and in what is answered
 
-    expression        its name; p, next and p_next: its probability, what is likeliest else, and how likely
+    expression        its name; p, next and p_next: its probability, the second likeliest, and its probability
+    phrase            the expression as the object of a sentence, "a neutral expression"; where `phrases` has
+                      none for a state, or a user's layer renames the state and gives none, its name
     numbers           the accepted numbers, each as `number` says, or `interval` where probabilities go too
-    units, likely     the visible units among those asked about; all asked about with their probabilities
+    units, likely     the visible units among those asked about; all units asked about with probabilities
     parts             all levels, each as `parts` or `soft_parts` says
     reasons           which units and rules speak for the expression, as `rationale` says
     json              all of that as a JSON object, in the names of the base
@@ -60,22 +62,22 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "soft_parts.expression": ("expression", *SURE),
     "soft_parts.affect": ("numbers",),
     "soft_parts.action_units": ("likely",),
-    "reasons.present": ("expression", "units"),
-    "reasons.absent": ("expression", "units"),
-    "reasons.against": ("expression", "units"),
+    "reasons.present": ("expression", "phrase", "units"),
+    "reasons.absent": ("expression", "phrase", "units"),
+    "reasons.against": ("expression", "phrase", "units"),
     "reasons.rule": ("statement",),
 }
 # Of each task what may be used in what is asked, and what in what is answered, of which one must be.
 ASKS = {"expression": ("expressions",), "affect": ("asked", "low", "high"), "reasoned": ("expressions",)}
 ASKS |= {"action_units": ("asked",), "joint": ("asked",)}
 ANSWERS = {
-    "expression": ("expression", "json"),
+    "expression": ("expression", "phrase", "json"),
     "affect": ("numbers", "json"),
     "action_units": ("units", "likely", "json"),
     "joint": ("parts", "json"),
-    "reasoned": ("reasons", "expression"),
+    "reasoned": ("reasons", "expression", "phrase"),
 }
-NAMED = ("names", "statements")
+NAMED = ("names", "phrases", "statements")
 TOP = (*dict.fromkeys(path.partition(".")[0] for path in TEXTS), *NAMED, "tasks")
 # What loaders and chat templates take for a picture or for the end of a turn.
 TOKENS = re.compile(r"<(image|video|audio)>|<\||\[/?INST\]", re.IGNORECASE)
@@ -96,12 +98,13 @@ class Phrasing:
 class Instructions:
     """All words of an export.
 
-    texts: by path, as TEXTS lists them. phrasings: of each task and kind (`plain`, `soft`) at least one.
-    digest: of all of it.
+    texts: by path, as TEXTS lists them. names, phrases, statements: by the name that the base has for it.
+    phrasings: of each task and kind (`plain`, `soft`) at least one. digest: of all of it.
     """
 
     texts: Mapping[str, str]
     names: Mapping[str, str]
+    phrases: Mapping[str, str]
     statements: Mapping[str, str]
     phrasings: Mapping[tuple[str, str], tuple[Phrasing, ...]]
     digest: str
@@ -228,13 +231,20 @@ class _InstructionReader:
                     node.value, [name.partition(".")[2] for name in TEXTS if name.startswith(f"{path}.")]
                 )
         texts = {path: self._text(self._at(path), path, facts) for path, facts in TEXTS.items()}
-        names, statements = (self._named(name) for name in NAMED)
+        names, phrases, statements = (self._named(name) for name in NAMED)
+        phrases = {state: phrase for state, phrase in phrases.items() if not self._only_renamed(state)}
         phrasings = dict(self._tasks())
         if self.faults:
             return None
-        content = repr((sorted(texts.items()), sorted(names.items()), sorted(statements.items()), phrasings))
+        content = repr(
+            (
+                sorted(texts.items()),
+                *(sorted(named.items()) for named in (names, phrases, statements)),
+                phrasings,
+            )
+        )
         digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        return Instructions(texts, names, statements, phrasings, digest)
+        return Instructions(texts, names, phrases, statements, phrasings, digest)
 
     def _fault(self, node: _Node | None, path: str, message: str) -> None:
         place = node.place if node is not None else Place(self.file, 1, 1)
@@ -292,7 +302,7 @@ class _InstructionReader:
         return text
 
     def _named(self, section: str) -> dict[str, str]:
-        """Return names or statements; those of the user's must name something of the base."""
+        """Return names, phrases or statements; a user's must name something of the base."""
         node = self.tree.get(section)
         if node is None:
             return {}
@@ -301,7 +311,9 @@ class _InstructionReader:
             return {}
         base = self.base
         base_names: set[str] = {rule.name for rule in base.rules}
-        if section == "names":
+        if section == "phrases":
+            base_names = {*base.variables[base.root].states}
+        elif section == "names":
             base_names = {*base.levels, *base.variables, *base.variables[base.root].states}
         for name, text_node in node.value.items():
             if name not in base_names and not text_node.shipped:
@@ -313,6 +325,11 @@ class _InstructionReader:
         texts = {name: self._text(text_node, text_node.path, ()) for name, text_node in node.value.items()}
         # They are facts of other texts, not texts with facts.
         return {name: text.format() for name, text in texts.items() if name in base_names and not self.faults}
+
+    def _only_renamed(self, state: str) -> bool:
+        """Whether a user's layer renames a state whose phrase is a shipped one, which would contradict it."""
+        name, phrase = self._at(f"names.{state}"), self._at(f"phrases.{state}")
+        return name is not None and not name.shipped and phrase is not None and phrase.shipped
 
     def _tasks(self) -> Iterator[tuple[tuple[str, str], tuple[Phrasing, ...]]]:
         node = self.tree.get("tasks")

@@ -120,6 +120,7 @@ class InstructionWriter:
     def _facts(self) -> dict[str, dict[str, Fact]]:
         expression: dict[str, Fact] = {
             "expression": lambda accepted, _: self._state_name(accepted.expression),
+            "phrase": lambda accepted, _: self._state_phrase(accepted.expression),
             "expressions": lambda *_: self._list_text(self.states),
             "p": lambda accepted, _: accepted.record["expression"][accepted.expression],
             "next": lambda accepted, _: self._state_name(_second(accepted)),
@@ -156,6 +157,9 @@ class InstructionWriter:
 
     def _state_name(self, state: str | None) -> str:
         return self.instructions.names.get(state or "", state or "")
+
+    def _state_phrase(self, state: str | None) -> str:
+        return self.instructions.phrases.get(state or "") or self._state_name(state)
 
     def _numbers(self, accepted: AcceptedLabels) -> str:
         texts = []
@@ -196,9 +200,11 @@ class InstructionWriter:
         units_by_role = [(role, getattr(rationale, role)) for role in ("present", "absent", "against")]
         if not (rationale.present or rationale.absent or rules):
             return ""
-        expression = self._state_name(accepted.expression)
+        expression, phrase = self._state_name(accepted.expression), self._state_phrase(accepted.expression)
         sentences = {
-            role: self.texts[f"reasons.{role}"].format(expression=expression, units=self._units(names))
+            role: self.texts[f"reasons.{role}"].format(
+                expression=expression, phrase=phrase, units=self._units(names)
+            )
             for role, names in units_by_role
             if names
         }

@@ -64,7 +64,7 @@ def compare_records(first: ReportInputs, second: ReportInputs) -> Comparison:
     facts = {
         "names": [first.name, second.name],
         "bases": [f"{inputs.base.name} {inputs.base.digest}" for inputs in (first, second)],
-        "populations": [inputs.population or "not told" for inputs in (first, second)],
+        "populations": [inputs.population or "not stated" for inputs in (first, second)],
         "both": len(rows),
         "only": [int((~common).sum()), len(second_table.items) - len(rows)],
         "states": states,

@@ -193,7 +193,7 @@ class _RecordColumns:
         posteriors, decision = self._posteriors(record), record["decision"]
         floats, ints = self.floats, self.ints
         if unknown := posteriors[self.base.root].keys() - set(self.states):
-            raise ValueError(f"has {', '.join(sorted(unknown))}, which {self.base.root} has not")
+            raise ValueError(f"has {', '.join(sorted(unknown))}, which {self.base.root} does not have")
         floats["root"].extend([posteriors[self.base.root][state] for state in self.states])
         floats["binary"].extend([posteriors[name] for name in self.binaries])
         for name in self.base.affect:

@@ -150,7 +150,7 @@ def _check(inputs: ReportInputs, contributions: SampleContributions) -> None:
     item = int(difference.argmax())
     if difference[item] > SLACK:
         raise SekeError(
-            f"{inputs.table.path}: these samples do not come to these records under population "
+            f"{inputs.table.path}: these samples do not lead to these records under population "
             f"{inputs.population} (item {inputs.table.items[item][:80]!r}: P({inputs.base.root}) differs by "
             f"{difference[item]:.2g}); name the samples, the --population and the base (-k) that they were "
             "inferred with"
@@ -191,7 +191,7 @@ def _base(inputs: ReportInputs, contributions: SampleContributions | None) -> Fa
     prior = base.populations[inputs.session.inference.population].p
     return {
         "made_with": f"knowledge {base.name} {base.digest}",
-        "population": inputs.population or "not told",
+        "population": inputs.population or "not stated",
         "root": base.root,
         "states": list(variables[base.root].states),
         "prior": [round(float(p), 4) for p in (prior if contributions is None else contributions.prior)],

@@ -55,8 +55,8 @@ const compact = (value) => value >= 1000 ? `${short(value / 1000)}k` : short(val
 function riskCoverage(curve) {
   const all = [...curve.stated, ...(curve.true?.error ?? []), curve.limit ?? 0];
   const {picture, px, py} = framed(`risk against coverage of ${curve.name}`,
-    {low: 0, high: 1, title: "coverage: share that is kept, least risk first", show: (v) => percent(v)},
-    {low: 0, high: Math.max(...all, 0.02) * 1.06, title: "mean risk of what is kept", show: exactly}, {height: 280});
+    {low: 0, high: 1, title: "coverage: share that is kept, lowest risk first", show: (v) => percent(v)},
+    {low: 0, high: Math.max(...all, 0.02) * 1.06, title: "mean risk of the kept share", show: exactly}, {height: 280});
   if (curve.accepted != null) {
     const x = px(curve.accepted);
     picture.append(draw("line", {x1: x, x2: x, y1: py(0), y2: 10, class: "s-accept", "stroke-width": 1.5, "stroke-dasharray": "3 3"}),
@@ -73,12 +73,12 @@ function riskCoverage(curve) {
 
 function reliabilityOf(found) {
   const {picture, px, py} = framed(`reliability of ${found.name}`, {low: 0, high: 1, title: "stated probability"},
-    {low: 0, high: 1, title: "share that is so"}, {width: 330, height: 300});
+    {low: 0, high: 1, title: "observed share"}, {width: 330, height: 300});
   picture.append(path([[px(0), py(0)], [px(1), py(1)]], {class: "s-muted", "stroke-width": 1, "stroke-dasharray": "4 4"}));
   found.stated.forEach((p, at) => {
     picture.append(draw("line", {x1: px(p), x2: px(p), y1: py(found.low[at]), y2: py(found.high[at]), class: "s-evidence", "stroke-width": 1.6}),
       draw("circle", {cx: px(p), cy: py(found.share[at]), r: 4, class: "f-evidence"},
-        draw("title", {}, `stated ${plain(p)}, so in ${plain(found.share[at])} of ${count(found.count[at])}`)));
+        draw("title", {}, `stated ${plain(p)}, true in ${plain(found.share[at])} of ${count(found.count[at])}`)));
   });
   return picture;
 }

@@ -6,7 +6,7 @@ function comparisonSection(facts) {
   const sides = [["items", (s) => count(s.items)], ...DECISIONS.map((d, at) => [d, (s) => percent(s.decisions[at] / s.items, 1)]),
     ["accepted on uncalibrated numbers", (s) => percent(s.uncalibrated / s.items, 1)],
     ...Object.keys(found.sides[0].levels).map((level) => [`${named(level)} accepted`, (s) => percent(s.levels[level])]),
-    ["samples an item", (s) => plain(s.samples)], ["epistemic bits", (s) => plain(s.epistemic)], ["conflict bits", (s) => plain(s.conflict)]];
+    ["samples per item", (s) => plain(s.samples)], ["epistemic bits", (s) => plain(s.epistemic)], ["conflict bits", (s) => plain(s.conflict)]];
   return [
     make("p", {class: "lead"}, `${count(found.both)} items are in both` + (found.only[0] || found.only[1] ? `, ${count(found.only[0])} only in ${one}, ${count(found.only[1])} only in ${other}.` : ".")),
     make("div", {class: "figures"},

@@ -8,11 +8,11 @@ async function itemPanel(facts, table, row, walk) {
     base.intervals.length === 2 && table.intervals && part(titled(base.intervals.map((one) => one.name).join(" and ")), planeOf(base, table, row, detail)),
     base.intervals.length > 0 && base.intervals.length !== 2 && part("Numbers", numbersOf(base, table, row)),
     base.units.length > 0 && part(base.face ? "Action units" : "Yes or no", unitsOf(facts, table, row)),
-    widePart("On what each value rests", groundsOf(facts, table, row, detail)),
+    widePart("What each value rests on", groundsOf(facts, table, row, detail)),
     part("Conflict and violated rules", conflictOf(facts, table, row, detail)),
     part("What next", nextOf(facts, table, row, detail)),
     detail.gold && part("Gold", goldOf(base, detail.gold)),
-    table["other-decision"] && part("In the other", otherOf(facts, table, row)),
+    table["other-decision"] && part("In the compared records", otherOf(facts, table, row)),
   ];
   return make("article", {class: "panel", "aria-label": `item ${table.items[row]}`, tabindex: "-1"},
     make("header", {}, make("h2", {dir: "auto"}, table.items[row]), walk),
@@ -61,7 +61,7 @@ function barsOf(base, posterior, readings) {
     });
   });
   return [make("div", {class: "scroll", tabindex: "0", role: "group", "aria-label": "probabilities"}, picture),
-    readings.length > 0 && make("p", {class: "muted"}, "Of a reading: how well it fits each state, by itself.")];
+    readings.length > 0 && make("p", {class: "muted"}, "The column of a reading shows how well this reading alone fits each state.")];
 }
 
 const cut = (words, most) => words.length <= most ? words : words.slice(0, Math.max(Math.floor(most) - 1, 1)) + "…";
@@ -115,7 +115,7 @@ function planeOf(base, table, row, detail) {
     legend(["posterior", "posterior, 50 and 90 % of a Gaussian with its moments"], ["evidence", "answers"], ["prior", "expected"])];
 }
 
-// Answers that tell both numbers, and how often each pair was told.
+// Answers that give both numbers, and how often each pair was given.
 function pointsOf(base, detail) {
   const found = new Map();
   for (const step of detail.steps ?? []) {
@@ -130,21 +130,21 @@ function pointsOf(base, detail) {
 
 const BASIS_WORDS = {declared: "declared numbers", "another design": "a calibration of another design", "declared (people)": "what people or labels say",
   calibrated: "a calibration", certified: "a certificate"};
-const ORIGIN_WORDS = {seen: "somebody looked", label: "a label says so", inferred: "nobody looked", unknown: "not told"};
+const ORIGIN_WORDS = {seen: "somebody looked", label: "a label says so", inferred: "nobody looked", unknown: "not stated"};
 
 function restsOn(facts, table, row) {
   const basis = itemBasis(facts, table, row);
-  return basis && (basis in BASIS_WORDS ? `; rests on ${BASIS_WORDS[basis]}` : "; its record does not say on what it rests");
+  return basis && (basis in BASIS_WORDS ? `; rests on ${BASIS_WORDS[basis]}` : "; its record does not say what it rests on");
 }
 
-// Each variable with what is decided of it, whether anybody looked, and on what it rests when it is accepted.
+// Each variable with the decision about it, whether anybody looked, and what it rests on when it is accepted.
 function groundsOf(facts, table, row, detail) {
   const {base} = facts, item = DECISIONS[table.decision[row]];
   const rows = base.order.map((name, at) => {
     const place = row * base.order.length + at, code = table.basis[place];
     const basis = base.bases[code], decision = code === INFERRED ? "inferred" : code === NOTHING ? item === "requery" ? "requery" : "reject" : "accept";
-    const notes = [(detail.lacking ?? []).includes(name) && "its own answers tell too little",
-      (detail.overruled ?? []).includes(name) && (base.labels_final ? "label kept against what was seen" : "decided otherwise than the label")];
+    const notes = [(detail.lacking ?? []).includes(name) && "the answers about it say too little",
+      (detail.overruled ?? []).includes(name) && (base.labels_final ? "label kept although what was seen contradicts it" : "label overruled by what was seen")];
     return [name, badge(decision, isUncalibrated(facts, basis)), ORIGIN_WORDS[base.origins[table.origin[place]]],
       basis ?? "", percent(table.risk[place] / FINE, 1), notes.filter(Boolean).join("; ")];
   });
@@ -174,8 +174,8 @@ function conflictOf(facts, table, row, detail) {
   const violations = detail.violations ?? [];
   return [make("p", {}, `Readings conflict by ${signed(conflict)} bits`, make("span", {class: "muted"},
     conflict > 0 ? " (above 0: less probable together than apart)" : " (below 0: they support one another)")),
-  detail.conflict != null && make("p", {}, `A reading as much at odds with all others has a probability of at most ${short(detail.conflict)}`,
-    make("span", {class: "muted"}, ` (under ${short(facts.base.conflict)} nothing is accepted)`)),
+  detail.conflict != null && make("p", {}, `The strongest disagreement of one reading with the others has a probability of at most ${short(detail.conflict)}`,
+    make("span", {class: "muted"}, ` (below ${short(facts.base.conflict)} nothing is accepted)`)),
   make("ul", {class: "plain"}, violations.map(([name, p]) => {
     const rule = rules.get(name);
     return make("li", {}, make("b", {}, `${name} ${plain(p)}`), rule && make("span", {}, ` ${rule.statement}`), rule && make("div", {class: "place"}, `${rule.place}, ${rule.source}`));
@@ -187,10 +187,10 @@ function nextOf(facts, table, row, detail) {
   const at = (n) => table.bits[row * 3 + n];
   const open = base.order.filter((name) => !acceptedOf(base, table, row, name));
   const risk = (name) => table.risk[row * base.order.length + base.order.indexOf(name)] / FINE;
-  return [next ? make("p", {}, "Ask ", make("b", {}, next.question), next.about && ` about ${next.about}`, ` of ${next.observer ?? "an observer"}, view ${next.view ?? "face"}, ${next.samples === 1 ? "1 answer" : `${next.samples} answers`}: `,
-    `the risk of what is open is expected to fall by ${short(next.gain)} more than that costs, which no other question does better for its price.`)
-    : make("p", {}, "Nothing is worth its price any longer."),
-  make("p", {class: "muted"}, `Still open: ${plain(at(0))} bits of entropy in what is required, of which one further ideal reading could settle ${plain(at(1))}.`),
+  return [next ? make("p", {}, "Ask ", make("b", {}, next.question), next.about && ` about ${next.about}`, ` of ${next.observer ?? "an observer"}, view ${next.view ?? "face"}, ${next.samples === 1 ? "1 answer" : `${next.samples} answers`}. `,
+    `It is expected to lower the risk of the open values by ${short(next.gain)} more than it costs; no other question does better for its price.`)
+    : make("p", {}, "No further question is worth its price."),
+  make("p", {class: "muted"}, `Still open: ${plain(at(0))} bits of entropy in the required variables. One further ideal reading could settle ${plain(at(1))} of them.`),
   open.length > 0 && make("p", {class: "muted"}, `Not accepted: ${open.map((name) => `${name} (risk ${percent(risk(name), 1)})`).join(", ")}.`)];
 }
 
@@ -202,7 +202,7 @@ function goldOf(base, gold) {
 
 function otherOf(facts, table, row) {
   const decision = table["other-decision"][row];
-  if (decision === NOT_THERE) return make("p", {class: "muted"}, "It has no such item.");
+  if (decision === NOT_THERE) return make("p", {class: "muted"}, "They have no such item.");
   return make("p", {}, badge(DECISIONS[decision]), ` ${facts.comparison.states[table["other-label"][row]]} ${plain(table["other-p"][row] / FINE)}; ${percent(table.moved[row] / FINE)} of the probability moved`);
 }
 
@@ -221,7 +221,7 @@ function stepsOf(base, detail) {
   });
   const timed = steps.some((step) => step[8]);
   const heads = ["#no.", "question", "of", "answer", `${base.root} then`, ...base.intervals.map((one) => `#${one.name} then`), ...(timed ? ["when (UTC)"] : [])];
-  return make("section", {}, make("h3", {}, "Answers, in their order, and what was believed after each"),
+  return make("section", {}, make("h3", {}, "Answers, in their order, and the posterior after each"),
     courseOf(base, steps), tableOf("answers", heads, timed ? rows : rows.map((row) => row.slice(0, -1)), "answers"));
 }
 

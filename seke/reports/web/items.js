@@ -233,7 +233,7 @@ function itemsSection(facts, table) {
 }
 
 // Filters by what is accepted of an item, by its required values, and by what is not; those that some item passes.
-const ACCEPTED_ON = "accepted on: ", HAS = {inferred: "has values nobody looked at", lacking: "has values that tell too little", overruled: "has an overruled label"};
+const ACCEPTED_ON = "accepted on: ", HAS = {inferred: "has values nobody looked at", lacking: "has values with too little evidence", overruled: "has an overruled label"};
 const UNCALIBRATED_FILTER = "accepted on uncalibrated numbers*";
 
 function basisOptions(facts, table) {

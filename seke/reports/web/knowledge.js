@@ -29,8 +29,8 @@ function rulesTable(facts, table) {
   ]);
   return [longTable("rules", ["rule", "#confidence", ...(known ? ["#its if holds", "#violated then", "#expected"] : []), "#clearly", "for instance"], rows, 14),
     make("p", {class: "muted"}, known
-      ? "Expected counts under the posteriors. Violated: the share of items where the if holds and the then does not; red where even its 95 % interval is above what the base expects. Clearly: items with a probability of .5 or more."
-      : "Of records alone only clear violations are known (a probability of .5 or more).")];
+      ? "Expected counts under the posteriors. Violated: the share of items where the if holds and the then does not; red where its whole 95 % interval is above what the base expects. Clearly: items with a probability of .5 or more."
+      : "Records without samples show only clear violations (a probability of .5 or more).")];
 }
 
 function cellsTable(knowledge) {
@@ -40,18 +40,18 @@ function cellsTable(knowledge) {
     one.low == null ? "" : dumbbell(one.declared, one.observed, one.low, one.high), short(one.n), signed(one.z, 1),
     make("span", {class: "place"}, `${one.place}, ${one.source}`)]);
   const source = knowledge.truth === "gold"
-    ? "Counts of gold." : `Expected counts under the posteriors of ${count(knowledge.cell_items)} items; the declared numbers draw these to themselves, so a difference is rather too small than too large.`;
-  return [make("p", {class: "muted"}, `${count(outside.length)} of ${count(knowledge.cells.length)} lie outside the 95 % interval of what is met; about ${count(Math.round(0.05 * knowledge.cells.length))} would if all were right. ${source} z: the difference in standard errors.`),
-    rows.length > 0 && [longTable("numbers that the data contradict", ["number", "#declared", "#met", "0 to 1", "#items", "#z", "where, source"], rows),
-      legend(["ink", "declared (upright line)"], ["posterior", "met, with its interval"])]];
+    ? "Counts of gold." : `Expected counts under the posteriors of ${count(knowledge.cell_items)} items; the declared numbers pull these counts towards themselves, so a difference is more likely too small than too large.`;
+  return [make("p", {class: "muted"}, `${count(outside.length)} of ${count(knowledge.cells.length)} declared numbers lie outside the 95 % interval of the observed share; about ${count(Math.round(0.05 * knowledge.cells.length))} would by chance if all were right. ${source} z: the difference in standard errors.`),
+    rows.length > 0 && [longTable("numbers that the data contradict", ["number", "#declared", "#observed", "0 to 1", "#items", "#z", "where, source"], rows),
+      legend(["ink", "declared (upright line)"], ["posterior", "observed, with its interval"])]];
 }
 
 function sensitivityCard(facts, table) {
   const numbers = facts.knowledge.sensitivities;
-  if (!numbers) return wide("Numbers that move the decisions", make("p", {class: "muted"}, "Asked for with --sensitivity; it takes half a minute."));
+  if (!numbers) return wide("Numbers that move the decisions", make("p", {class: "muted"}, "Add --sensitivity to compute them; it takes half a minute."));
   const rows = numbers.map((one) => [make("span", {class: "place"}, one.path), short(one.value), plain(one.per_tenth, 4), signed(one.largest, 3),
     table.row.has(one.item) ? make("a", {class: "jump", href: linkTo({section: "items", item: one.item})}, one.item) : one.item,
     count(one.flips), make("span", {class: "place"}, `${one.place}, ${one.source}`)]);
   return wide("Numbers that move the decisions", longTable("sensitivities", ["number", "#is", "#p per 0.1", "#most", "of item", "#decisions changed", "where, source"], rows),
-    make("p", {class: "muted"}, `By how much a change of 0.1 would move the probability that what is decided about ${facts.base.root} is right, over evenly spaced items.`));
+    make("p", {class: "muted"}, `How far a change of 0.1 in a number moves the probability that the decision about ${facts.base.root} is right, measured on evenly spaced items.`));
 }

@@ -1,10 +1,10 @@
 // How observers answered.
 function observersSection(facts) {
-  if (!facts.observers) return [make("p", {class: "note"}, "Of posterior records alone nothing is known about who answered what; name the samples with --samples.")];
+  if (!facts.observers) return [make("p", {class: "note"}, "Posterior records alone do not say who answered what; name the samples with --samples.")];
   const {observers, truth} = facts.observers;
   return [
-    make("p", {class: "lead"}, truth === "gold" ? "The truth is that of gold. Intervals are of 95 %; an item counts once, however often it was asked about."
-      : "There is no gold, so the truth is what the posteriors believe, which the declared reliabilities shape: a difference here is a hint, no measurement. Intervals are of 95 %; an item counts once."),
+    make("p", {class: "lead"}, truth === "gold" ? "The truth is the gold label. Intervals are 95 % intervals; an item counts once, however often it was asked about."
+      : "There are no gold labels, so the posteriors stand in for the truth, and they depend on the declared reliabilities. A difference here is a hint, not a measurement. Intervals are 95 % intervals; an item counts once."),
     observers.map((one) => observerPart(facts, one)),
   ];
 }
@@ -35,12 +35,12 @@ function confusionCard(facts, one) {
     const met = found.observed[row][at], declared = found.declared[row][at];
     const outside = found.n[row] >= 5 && (declared < found.low[row][at] || declared > found.high[row][at]);
     return make("td", {shade: met, class: answer === state && "diagonal",
-      title: `declared ${percent(declared, 1)}, met ${percent(met, 1)}, interval ${between(found.low[row][at], found.high[row][at], 1)}`},
+      title: `declared ${percent(declared, 1)}, observed ${percent(met, 1)}, interval ${between(found.low[row][at], found.high[row][at], 1)}`},
     percent(met), make("small", {}, outside ? `≠ ${percent(declared)}` : percent(declared)));
   }), make("td", {class: "number"}, count(Math.round(found.n[row])))));
   const label = `confusion of ${one.name}`;
-  return wide("What it says, by the truth", scrolling(label, make("table", {class: "heat", "aria-label": label}, make("thead", {}, heads), make("tbody", {}, rows))),
-    make("p", {class: "muted"}, "Large: met; small: declared, with ≠ where it lies outside the interval of what is met. Rows sum to 100 %."));
+  return wide("Its answers, by the truth", scrolling(label, make("table", {class: "heat", "aria-label": label}, make("thead", {}, heads), make("tbody", {}, rows))),
+    make("p", {class: "muted"}, "Large: observed share; small: declared, with ≠ where it lies outside the interval of the observed share. Rows sum to 100 %."));
 }
 
 function unitsCard(one) {
@@ -48,8 +48,8 @@ function unitsCard(one) {
     ...[1, 0].flatMap((state) => [dumbbell(unit.declared[state], unit.observed[state], unit.low[state], unit.high[state]), percent(unit.observed[state])]),
     count(Math.round(unit.n[1]))]);
   return card("Action units", tableOf("action units", ["unit", "called, where active", "#share", "called, where not", "#share", "#active"], rows),
-    legend(["ink", "declared (upright)"], ["posterior", "met"], ["reject", "met, declared outside"]),
-    make("p", {class: "muted"}, "Of answers that looked: those that seem to follow their label (halo) count the less."));
+    legend(["ink", "declared (upright)"], ["posterior", "observed"], ["reject", "observed, declared outside"]),
+    make("p", {class: "muted"}, "Answers that seem to follow their label instead of looking (halo) count less."));
 }
 
 function driftCard(one) {

@@ -13,21 +13,21 @@ function overviewSection(facts) {
       DECISIONS.map((decision, at) => figure(percent(overview.decisions[at] / items, 1),
         [badge(decision), ` ${count(overview.decisions[at])}`, decision === "accept" && overview.basis.uncalibrated > 0 &&
           [", ", make("a", {href: linkTo({section: "items", basis: UNCALIBRATED_FILTER})}, `${count(overview.basis.uncalibrated)} of them uncalibrated*`)]], decision)),
-      figure(plain(overview.samples.mean), "samples an item"),
+      figure(plain(overview.samples.mean), "samples per item"),
       overview.cost && figure(overview.unit === "USD" ? plain(overview.cost.total) : count(Math.round(overview.cost.total)), overview.unit === "USD" ? "USD in all" : "units of cost in all")),
     make("div", {class: "cards"},
       card("What is accepted", levelsTable(overview)),
-      card("On what it rests", basisTable(facts)),
+      card("What accepted values rest on", basisTable(facts)),
       card(["Coverage against risk ", chosen], curve, guaranteeLine(overview.guarantee)),
       card("Why not accepted", reasonsList(overview)),
       card("Classes", classesTable(facts)),
-      card("Samples an item", histogram("samples an item", overview.samples, "samples"), spread(overview.samples, "samples"),
+      card("Samples per item", histogram("samples per item", overview.samples, "samples"), spread(overview.samples, "samples"),
         counted(overview.counts)),
-      overview.cost && card(`${overview.unit === "USD" ? "Price" : "Cost"} of an item`,
-        histogram("cost of an item", overview.cost, overview.unit === "USD" ? "USD" : "cost, as the base counts it", "prior"),
+      overview.cost && card(`${overview.unit === "USD" ? "Price" : "Cost"} per item`,
+        histogram("cost per item", overview.cost, overview.unit === "USD" ? "USD" : "cost, as the base counts it", "prior"),
         spread(overview.cost, ""), paid(overview.totals)),
-      overview.reliability.map((one) => card(`Is what is stated so? ${named(one.name)}`, reliabilityOf(one),
-        make("p", {class: "muted"}, `Gold decides; bars are 95 % intervals. Expected calibration error ${plain(one.ece, 3)}.`))),
+      overview.reliability.map((one) => card(`Are the stated probabilities right? ${named(one.name)}`, reliabilityOf(one),
+        make("p", {class: "muted"}, `The truth is the gold label; bars are 95 % intervals. Expected calibration error ${plain(one.ece, 3)}.`))),
       certificatesCard(overview.guarantee)),
   ];
 }
@@ -38,11 +38,11 @@ function levelsTable(overview) {
   const rows = overview.levels.map((level) => [named(level.name), percent(level.accepted), percent(level.uncalibrated), percent(level.inferred), percent(level.stated, 1),
     ...(known ? [percent(level.wrong, 1), between(level.low, level.high, 1)] : [])]);
   return [tableOf("what is accepted", heads, rows), make("p", {class: "muted"}, known
-    ? `Of accepted values, against gold of ${count(overview.gold)} items.`
-    : "Of accepted values. No gold is at hand (--gold), so what is truly wrong is not known."), overview.basis.uncalibrated > 0 && uncalibratedLegend()];
+    ? `Accepted values are compared with the gold labels of ${count(overview.gold)} items.`
+    : "These are accepted values. Without gold labels (--gold) it is not known how many are wrong."), overview.basis.uncalibrated > 0 && uncalibratedLegend()];
 }
 
-// Accepted values and items by what they rest on, the weaker first, and what was not accepted for want of a look.
+// Accepted values and items by what they rest on, the weaker first, and values that were not accepted because nobody looked at them.
 function basisTable(facts) {
   const {basis} = facts.overview, {base} = facts, of = (option) => linkTo({section: "items", basis: option});
   const rows = base.bases.map((name, at) => basis.values[at] + basis.items[at] > 0 && [name + (base.uncalibrated.includes(name) ? "*" : ""),
@@ -52,9 +52,9 @@ function basisTable(facts) {
   return [rows.length > 0 ? tableOf("bases", ["accepted on", "#values", "#items"], rows) : make("p", {class: "muted"}, "Nothing is accepted."),
     make("p", {class: "muted"}, `An item rests on the weakest of its required values (${base.required.map(named).join(", ")}).`),
     make("ul", {class: "plain"}, [
-      line(basis.inferred, `${basis.inferred === 1 ? "value was" : "values were"} looked at by nobody: inferred, not accepted`, HAS.inferred),
-      line(basis.lacking, `yes-or-no ${basis.lacking === 1 ? "value falls" : "values fall"} for want of evidence of their own (a likelihood ratio under ${short(base.evidence)})`, HAS.lacking),
-      line(basis.overruled_total, `${basis.overruled_total === 1 ? "label of the data set is" : "labels of the data set are"} ${base.labels_final ? "kept against what was seen" : "decided otherwise"}: ${which}`, HAS.overruled)]),
+      line(basis.inferred, `${basis.inferred === 1 ? "value is" : "values are"} inferred and not accepted, because nobody looked`, HAS.inferred),
+      line(basis.lacking, `yes-or-no ${basis.lacking === 1 ? "value is" : "values are"} not accepted, because the answers about ${basis.lacking === 1 ? "it" : "them"} say too little (a likelihood ratio below ${short(base.evidence)})`, HAS.lacking),
+      line(basis.overruled_total, `${basis.overruled_total === 1 ? "label" : "labels"} of the data set ${base.labels_final ? "kept despite contradicting answers" : "overruled by what was seen"}: ${which}`, HAS.overruled)]),
     basis.uncalibrated > 0 && uncalibratedLegend()];
 }
 
@@ -65,11 +65,11 @@ const curveOf = (curve, guarantee) => [riskCoverage(curve), legend(["posterior",
 function limitLine(curve, guarantee) {
   if (curve.limit == null || guarantee.holds) return null;
   const highest = curve.highest == null ? "" : ` The highest risk that was accepted is ${percent(curve.highest, 1)}.`;
-  if (curve.of === "each") return make("p", {class: "muted"}, `A limit of each: a value is accepted at a risk of ${exactly(curve.limit)} or less.${highest}`);
-  const [low, high] = curve.thresholds ?? [], risk = low === high ? percent(low, 1) : `${percent(low, 1)} to ${percent(high, 1)}, by value,`;
-  const kept = curve.thresholds ? `It is kept by accepting risks of at most ${risk}${low === high ? "." : " each."}`
-    : "No threshold that keeps it is in the base: unless the file itself had enough items to find one, the limit caps each risk.";
-  return make("p", {class: "muted"}, `A limit of the mean: of what is accepted of a variable, at most ${exactly(curve.limit)} may be wrong on average. ${kept}${highest}`);
+  if (curve.of === "each") return make("p", {class: "muted"}, `Limit of each risk: a value is accepted if its risk is ${exactly(curve.limit)} or less.${highest}`);
+  const [low, high] = curve.thresholds ?? [], risk = low === high ? percent(low, 1) : `${percent(low, 1)} to ${percent(high, 1)} (by value)`;
+  const kept = curve.thresholds ? `Accepting only risks of at most ${risk} keeps this limit.`
+    : "The base has no threshold that keeps this limit. Unless the file itself had enough items to find one, the limit caps each single risk.";
+  return make("p", {class: "muted"}, `Limit of the mean risk: at most ${exactly(curve.limit)} of the accepted values of a variable may be wrong on average. ${kept}${highest}`);
 }
 
 function guaranteeLine(guarantee) {
@@ -77,7 +77,7 @@ function guaranteeLine(guarantee) {
   const certified = guarantee.certificates.filter((one) => one.threshold != null).length;
   return make("p", {class: "note"}, make("b", {}, "Guaranteed: "), `at most ${exactly(guarantee.alpha)} of what is accepted is wrong, ` +
     `for ${certified} of ${guarantee.certificates.length} values at once, with probability ${exactly(1 - guarantee.delta)}; ` +
-    `it covers ${count(guarantee.inside)} items` + (guarantee.outside ? `, not the ${count(guarantee.outside)} that were asked otherwise.` : "."));
+    `it covers ${count(guarantee.inside)} items` + (guarantee.outside ? `, not the ${count(guarantee.outside)} that were asked in another way.` : "."));
 }
 
 function certificatesCard(guarantee) {
@@ -85,7 +85,7 @@ function certificatesCard(guarantee) {
   const rows = guarantee.certificates.map((one) => [one.value, one.threshold == null ? "–" : short(one.threshold), count(one.n),
     count(one.errors), plain(one.bound, 3), percent(one.coverage), one.lacks]);
   return wide("Certificates", longTable("certificates", ["value", "#accepted up to risk", `#${guarantee.unit}s`, "#wrong", "#bound", "#coverage", "lacks"], rows),
-    make("p", {class: "muted"}, `Made ${guarantee.made} of ${count(guarantee.items)} items. ${guarantee.assumptions.join(" ")}`));
+    make("p", {class: "muted"}, `Made ${guarantee.made} from ${count(guarantee.items)} items. ${guarantee.assumptions.join(" ")}`));
 }
 
 function reasonsList(overview) {
@@ -107,7 +107,7 @@ function classesTable(facts) {
       count(one.decisions.reduce((a, b) => a + b, 0)), count(Math.round(one.expected)), ...(known ? [count(one.gold)] : [])];
   });
   return [tableOf("classes", [facts.base.root, "by decision", "#likeliest", "#expected", ...(known ? ["#gold"] : [])], rows),
-    make("p", {class: "muted"}, `Likeliest: items of which it is the best guess. Expected: the sum of its probabilities. Prior: ${facts.base.population}.`)];
+    make("p", {class: "muted"}, `Likeliest: the number of items with this state as their best guess. Expected: the sum of its probabilities over all items. Prior: ${facts.base.population}.`)];
 }
 
 const spread = (found, what) => make("p", {class: "muted"}, found.q05 === found.q95 && found.counts.length === 1

@@ -74,9 +74,9 @@ def test_a_stream_caps_each_and_says_so(plants):
     }
     root = seke.knowledge(PLANTS).root
     assert levels_of([capped[item] for item in expected], root) == levels_of(expected.values(), root)
-    assert f"limits of the mean cap each risk of {root}" in stream.stderr
+    assert f"the limit of the mean risk caps each single risk of {root}" in stream.stderr
     whole = CliRunner().invoke(main, ["infer", str(plants / "samples.jsonl"), "-k", base, "--json"])
-    assert f"so that limits of the mean are kept: {root} 0." in whole.stderr
+    assert f"to keep the mean risk within its limit: {root} 0." in whole.stderr
 
 
 def _item(line):
@@ -151,7 +151,7 @@ def test_the_summary_counts_what_was_not_calibrated(plants):
         for record in records
         for level in record["decision"]["levels"].values()
     )
-    assert (f"{inferred} values were looked at by nobody" in result.stderr) == bool(inferred)
+    assert (f"because nobody looked at them: {inferred:,}\n" in result.stderr) == bool(inferred)
 
 
 def test_labels_are_looked_at_or_kept():

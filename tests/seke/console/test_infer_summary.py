@@ -115,7 +115,7 @@ def test_a_table_without_such_items_has_no_legend(base, records):
     assert " accept " in row([f"{line} " for line in lines], "human-coder")
 
 
-def test_what_nobody_looked_at_is_told_from_what_is_blank(base, records):
+def test_what_nobody_looked_at_is_told_from_what_is_open(base, records):
     (record,) = (record for record in records if record["item"] == "afraid-brows")
     levels = record["decision"]["levels"]
     inferred = [name for name, level in levels.items() if level["decision"] == "inferred"]
@@ -123,9 +123,9 @@ def test_what_nobody_looked_at_is_told_from_what_is_blank(base, records):
     lines, summary = table(base, [record], 200)
     reasons = row(lines, "afraid-brows").partition("accept*")[2]
     assert reasons.strip().endswith("; inferred: arousal")
-    assert "blank: valence" in reasons
+    assert "open: valence" in reasons
     assert summary.inferred == 1
-    assert "1 values were looked at by nobody: they are inferred, not accepted" in summary.notes()
+    assert "values that are inferred and not accepted, because nobody looked at them: 1" in summary.notes()
 
 
 def test_values_that_rest_on_less_than_their_item_are_named(base, records):

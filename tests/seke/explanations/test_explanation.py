@@ -151,7 +151,11 @@ def test_the_text_fits_a_terminal_and_says_what_the_facts_say(explained, item):
     text, facts = str(explained[item]), explained[item].facts
     assert max(map(len, text.splitlines())) <= 90
     assert "{" not in text
-    assert text.startswith(f"{item}: expression {facts['label']['value']}, p {facts['label']['p']:.3f}")
+    value, p = facts["label"]["value"], facts["label"]["p"]
+    inferred, decided = (" ".join(sentence.split()) for sentence in re.split(r"\n(?=The )", text)[:2])
+    assert inferred.startswith(f"{item}: the expression is most probably {value} (probability {p:.3f}); ")
+    assert inferred.endswith(").")
+    assert decided.startswith("The expression is ")
     for reading in facts["readings"]:
         assert f"{reading['bits']:+.2f}" in text
         assert f"{reading['observer']}, {reading['question']}, {reading['view']}" in text
@@ -183,19 +187,24 @@ def test_every_template_is_used_or_reachable():
     [
         (
             "afraid-brows",
-            "is accepted, on numbers that were declared, not calibrated: its risk 0.030 is within",
+            "The expression is accepted as fear: the risk that this is wrong, 0.030, is within 0.05,",
         ),
-        ("afraid-brows", "the limit 0.05 of the mean, which caps each risk. Somebody looked at it."),
-        ("human-coder", "is accepted, on the declared reliability of people and labels: its risk"),
-        ("set-label-alone", "is not accepted: its risk 0.200 is over the limit 0.05 of the mean"),
-        ("set-label-alone", "Nobody looked at it: only a label speaks of it."),
-        ("units-only", "is not accepted, though its risk 0.012 is within"),
-        ("units-only", "Nobody looked at it: it follows from other answers."),
-        ("affect-only", "is not accepted: its risk 0.616 is over the limit 0.05 of the mean"),
-        ("all-refused", "is not accepted: there is no readable answer."),
+        ("afraid-brows", "which here caps each single risk. It rests on declared numbers that were not"),
+        (
+            "afraid-brows",
+            "not calibrated. Somebody looked at it. Decision on the item: requery (open: affect",
+        ),
+        ("human-coder", "It rests on the declared reliability of people and labels. Somebody"),
+        ("set-label-alone", " is wrong, 0.200, is above 0.05, the limit of the mean risk"),
+        ("set-label-alone", "Nobody looked at it: only a label states it."),
+        ("units-only", "is not accepted, although the risk that "),
+        ("units-only", " is wrong, 0.012, is within"),
+        ("units-only", "Nobody looked at it: it was inferred from other answers."),
+        ("affect-only", " is wrong, 0.616, is above 0.05, the limit of the mean risk"),
+        ("all-refused", "The expression is not accepted: no answer can be read."),
     ],
 )
-def test_the_first_sentence_says_on_what_it_rests_and_who_looked(item, words):
+def test_the_head_says_on_what_it_rests_and_who_looked(item, words):
     assert words in verdict(quick(item))
 
 
@@ -217,16 +226,18 @@ def test_a_label_that_is_kept_is_not_called_the_likeliest():
     explanation = seke.explain(FACES, "set-label-doubted", unread(labels_final=True))
     assert explanation.facts["label"]["value"] == "happiness"
     assert explanation.facts["decision"]["value"] == "anger"
-    assert "the label of the data set, anger, is kept whatever was seen." in verdict(explanation)
+    assert "is accepted as anger: the label of the data set is kept, whatever was seen." in verdict(
+        explanation
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"mean_limits": frozenset()}, "is within the limit 0.05. Somebody"),
+        ({"mean_limits": frozenset()}, "is within the limit of 0.05. It rests"),
         (
             {"thresholds": {"expression": (0.0825,) * 8}},
-            "is within the threshold 0.0825, which keeps a mean of 0.05.",
+            "is within the threshold of 0.0825, which keeps the mean risk within 0.05.",
         ),
     ],
 )
@@ -239,13 +250,13 @@ def test_every_basis_has_its_words(explained, basis):
     facts = json.loads(json.dumps(explained["same-answer-fifty-times"].facts))
     facts["decision"] |= {"accepted": True, "basis": basis}
     words = yaml.safe_load((ROOT / "seke" / "explanations" / "explanation.yaml").read_text())["basis"][basis]
-    assert f"is accepted, {words}: " in " ".join(render(facts).split())
+    assert f" {words} Somebody looked at it." in " ".join(render(facts).split())
 
 
 def test_a_value_that_lacks_evidence_of_its_own_says_so(explained):
     facts = json.loads(json.dumps(explained["same-answer-fifty-times"].facts))
     facts["decision"] |= {"accepted": False, "risk": 0.01, "lacking_evidence": True}
-    assert "its own answers tell too little of it" in " ".join(render(facts).split())
+    assert "the answers about the expression itself say too little" in " ".join(render(facts).split())
 
 
 def test_a_base_without_faces_is_explained_too():

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -26,7 +27,7 @@ from seke.console.decision_words import LEGEND
 from seke.explanations.figures import pictures_of, sheet
 from seke.explanations.html import page
 from seke.explanations.story import story_of, story_of_samples
-from seke.explanations.text import render
+from seke.explanations.text import head_sentences, render
 from seke.graphics.action_units import Unit, units
 from seke.graphics.bars import bars
 from seke.graphics.shapes import COLOURS, DARK, Drawing, Shape, Text, fitting
@@ -498,8 +499,13 @@ def test_explain_tells_words_facts_page_and_sheet_of_a_run(annotated, tmp_path):
     assert facts["record"] == posterior_record(annotated / "posteriors.jsonl", "at-rest")
     assert facts["steps"][-1]["p"] == pytest.approx(facts["posterior"], abs=2e-6)
     assert words.rstrip() == render(facts).rstrip()
-    assert f"at-rest: {facts['label']['variable']}" in words
-    assert "at-rest" in html.read_text()
+    inferred, decided = head_sentences(facts)
+    assert inferred.startswith(f"at-rest: the {facts['label']['variable']} is most probably neutral (")
+    assert decided.startswith("The expression is accepted as neutral: the risk that this is wrong, ")
+    # On the page each is a paragraph of its own, however long it is.
+    written = unescape(html.read_text())
+    assert f'<p dir="auto">{inferred}</p>' in written
+    assert f'<p dir="auto">{decided}</p>' in written
     assert png.read_bytes().startswith(b"\x89PNG")
     assert done.stderr.split() == [str(html), str(png)]
 

@@ -61,7 +61,7 @@ def faults_of(base, tmp_path, text, language="en"):
         ),
         (
             "tasks: {expression: {plain: [{ask: Which, answer: A smile.}]}}\n",
-            "1:51: tasks.expression.plain[0].answer: says nothing; it must use {expression} or {json}",
+            "answer: says nothing; it must use {expression} or {phrase} or {json}",
         ),
         (
             'tasks: {expression: {plain: [{ask: Which, answer: "{expresion}"}]}}\n',
@@ -223,6 +223,57 @@ def test_german_reasons_are_german(base):
     assert "Gehobene und zugleich zusammengezogene Brauen gehören zur Angst" in answer
     assert "AU4 (Zusammenziehen der Brauen)" in answer
     assert "brow" not in answer
+
+
+@pytest.mark.parametrize(
+    ("language", "label", "sentence", "reason"),
+    [
+        ("en", "neutral", "The face shows a neutral expression.", "as is usual for a neutral expression: AU"),
+        ("en", "fear", "The face shows fear.", "as is usual for fear: AU"),
+        (
+            "de",
+            "neutral",
+            "Das Gesicht zeigt einen neutralen Ausdruck.",
+            "wie es für einen neutralen Ausdruck üblich ist: AU",
+        ),
+        ("de", "fear", "Das Gesicht zeigt Angst.", "wie es für Angst üblich ist: AU"),
+    ],
+)
+def test_a_state_is_said_by_its_phrase_where_a_sentence_needs_one(base, language, label, sentence, reason):
+    """Of `neutral` the name alone makes no object of a sentence."""
+    (record,) = made_records(1)
+    writer = speaker(base, language)
+    unit_bits = writer.rationales.bits[label]
+    absent = max(unit_bits, key=lambda name: unit_bits[name][0])
+    accepted = AcceptedLabels(record["item"], label, {}, {absent: False}, record)
+    answers = {
+        answer
+        for seed in range(40)
+        for *_, answer in speaker(base, language, seed=seed).rows(accepted, TASKS)
+    }
+    assert sentence in answers
+    assert any(reason in answer for answer in answers)
+
+
+def test_a_phrase_can_be_given_and_a_renamed_state_loses_the_shipped_one(base, tmp_path):
+    path = tmp_path / "words.yaml"
+    (record,) = made_records(1)
+    accepted = AcceptedLabels(record["item"], "neutral", {}, {}, record)
+
+    def phrase(text):
+        path.write_text(text, encoding="utf-8")
+        words = read_instructions(base, "en", [path])
+        writer = InstructionWriter(base, words, RationaleFinder(base, "uniform"), soft=False, seed=0)
+        return writer.facts["expression"]["phrase"](accepted, None), words.digest
+
+    shipped, digest = phrase("{}")
+    assert shipped == "a neutral expression"
+    assert phrase("names: {neutral: calm}")[0] == "calm"
+    given, other = phrase("names: {neutral: calm}\nphrases: {neutral: a calm face}")
+    assert given == "a calm face"
+    assert other != digest
+    (fault,) = faults_of(base, tmp_path, "phrases: {AU1: raised brows}\n")
+    assert fault.startswith("1:16: phrases.AU1: the base has nothing of that name")
 
 
 def test_lists_by_hand(base):

@@ -228,8 +228,8 @@ def test_items_answered_otherwise_are_not_covered(folder):
     status, out, err = seke("new.jsonl", "-k", "certified.yaml")
     assert status == 1
     assert err.splitlines()[-1] == (
-        "the guarantee is refused for 1 of 61 items, which were answered otherwise than those it was made "
-        "with (extra: 2 answers, then at least 3); they are decided as without it"
+        "the guarantee is refused for 1 of 61 items, which were answered in another way than those it "
+        "was made with (extra: 2 answers, then at least 3); they are decided without it"
     )
     *covered, extra = records(out)
     assert all(record["decision"]["guarantee"]["holds"] for record in covered)
@@ -245,8 +245,8 @@ def test_a_terminal_is_told_in_words(folder):
     assert err.endswith("the guarantee is refused: 2 answers, then at least 3\n")
     phrases = {
         True: "is within the certified threshold",
-        False: "is not certified",
-        None: "is over the limit",
+        False: "is not accepted: no certificate covers",
+        None: "is above the limit",
     }
     kinds = set()
     for record in infer("new.jsonl", "certified.yaml"):

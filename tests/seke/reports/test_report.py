@@ -614,7 +614,7 @@ def test_bad_input_writes_nothing(simulated, annotated, tmp_path):
         ((posteriors, "--gold", tmp_path / "no.csv"), "no.csv"),
         ((posteriors, "-k", PLANTS / "knowledge"), "was it inferred with"),
         ((posteriors, "--images", tmp_path / "nowhere"), "--images"),
-        ((posteriors, "--samples", samples, "--population", "in-the-wild"), "do not come to these records"),
+        ((posteriors, "--samples", samples, "--population", "in-the-wild"), "do not lead to these records"),
         ((annotated, "-k", PLANTS / "knowledge"), "was made with knowledge"),
     ):
         result = run("report", *arguments, "-o", target, status=2)
@@ -639,7 +639,10 @@ def test_bad_input_writes_nothing(simulated, annotated, tmp_path):
             lambda record: record.update(expression=dict.fromkeys(record["expression"], 0.9)),
             "do not sum to 1",
         ),
-        (lambda record: record["expression"].update(boredom=0.1), "has boredom, which expression has not"),
+        (
+            lambda record: record["expression"].update(boredom=0.1),
+            "has boredom, which expression does not have",
+        ),
         (
             lambda record: record["expression"].update(fear="x"),
             "has another shape (must be real number, not str)",

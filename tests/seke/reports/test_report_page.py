@@ -92,11 +92,14 @@ def shown(page):
 def test_all_sections_open_and_say_what_they_are_about(files, page):
     report_page = page(files / "faces.html")
     for name, words in (
-        ("Overview", ("What is accepted", "Coverage against risk", "Classes", "Is what is stated so?")),
+        (
+            "Overview",
+            ("What is accepted", "Coverage against risk", "Classes", "Are the stated probabilities"),
+        ),
         ("Items", ("33 items",)),
         ("Knowledge", ("Rules", "knowledge/rules.yaml", "Numbers that the data contradict", "The network")),
-        ("Observers", ("GPT-4o", "What it says, by the truth", "Action units", "Questions")),
-        ("Compare", ("decisions differ", "Side by side", "not told")),
+        ("Observers", ("GPT-4o", "Its answers, by the truth", "Action units", "Questions")),
+        ("Compare", ("decisions differ", "Side by side", "not stated")),
     ):
         report_page.get_by_role("link", name=name, exact=True).click()
         section = report_page.locator(f"main > section[aria-label={name}]")
@@ -192,7 +195,7 @@ def test_declared_shares_are_told_to_the_last_digit(tmp_path, page):
     seke.report(tmp_path / "p.jsonl", knowledge=base, samples=FACES).save(tmp_path / "r.html")
     report_page = page(tmp_path / "r.html")
     picture = report_page.locator("svg[aria-label='risk against coverage of expression']")
-    assert "A limit of each: a value is accepted at a risk of 2.5 % or less." in report_page.inner_text(
+    assert "Limit of each risk: a value is accepted if its risk is 2.5 % or less." in report_page.inner_text(
         "main"
     )
     # What stands at the lines of the upright axis is where they are.
@@ -245,7 +248,7 @@ def test_items_are_filtered_by_what_they_rest_on(grounds, page):
             ],
         ),
         (
-            "has values that tell too little",
+            "has values with too little evidence",
             [record["item"] for record in records if record["diagnostics"]["lacking_evidence"]],
         ),
         (
@@ -286,7 +289,7 @@ def test_an_item_says_who_looked_and_on_what_each_value_rests(grounds, page):
 
 def test_the_limit_of_a_mean_is_not_called_one_of_each(grounds, page):
     text = page(grounds[0]).locator("main").inner_text()
-    assert "A limit of the mean: of what is accepted of a variable, at most 5 % may be wrong" in text
+    assert "Limit of the mean risk: at most 5 % of the accepted values of a variable may be wrong" in text
     assert "The highest risk that was accepted is" in text
 
 
@@ -299,7 +302,7 @@ def test_a_page_of_old_records_says_that_it_does_not_know(grounds, tmp_path, pag
     (tmp_path / "p.jsonl").write_text("".join(json.dumps(record) + "\n" for record in old_records))
     seke.report(tmp_path / "p.jsonl").save(tmp_path / "r.html")
     old = page(tmp_path / "r.html", "#section=items&item=afraid-brows")
-    assert "accept fear 0.97; its record does not say on what it rests" in " ".join(
+    assert "accept fear 0.97; its record does not say what it rests on" in " ".join(
         old.locator("article.panel").inner_text().split()
     )
     assert "*" not in old.locator("main").inner_text()

@@ -483,10 +483,8 @@ def test_the_data_card_names_every_model(tmp_path):
     )
     assert result.exit_code == 0, result.output
     card = (tmp_path / "d" / "README.md").read_text()
-    assert (
-        "Asked besides, where the policy found it worth its price: ScriptedModel, as observer generic-vlm"
-        in card
-    )
+    also = "Also asked, where the policy found it worth the price: ScriptedModel, as observer generic-vlm"
+    assert also in card
 
 
 # The form of --also -----------------------------------------------------------------------------------
