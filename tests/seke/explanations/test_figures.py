@@ -501,7 +501,7 @@ def test_explain_tells_words_facts_page_and_sheet_of_a_run(annotated, tmp_path):
     assert words.rstrip() == render(facts).rstrip()
     inferred, decided = head_sentences(facts)
     assert inferred.startswith(f"at-rest: the {facts['label']['variable']} is most probably neutral (")
-    assert decided.startswith("The expression is accepted as neutral: the risk that this is wrong, ")
+    assert decided.startswith("The expression is not accepted: the risk that neutral is wrong, ")
     # On the page each is a paragraph of its own, however long it is.
     written = unescape(html.read_text())
     assert f'<p dir="auto">{inferred}</p>' in written
