@@ -222,6 +222,17 @@ def test_no_name_is_a_pronoun(name):
     assert PRONOUNS & set(bound_names(MODULES[name])) == set()
 
 
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "knowledge/README.md"])
+def test_files_that_a_page_names_are_there(name):
+    named = re.findall(r"\b(?:engine|seke|tests|examples)/[\w./-]+\.\w+", (ROOT / name).read_text())
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").rglob("*.py")), ids=lambda path: path.name)
+def test_no_name_in_an_example_is_a_pronoun(path):
+    assert PRONOUNS & set(bound_names(path)) == set()
+
+
 def test_a_class_name_has_one_meaning():
     places = {}
     for name, path in MODULES.items():

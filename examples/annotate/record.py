@@ -68,10 +68,11 @@ async def main() -> None:
                     request = Request(item, OBSERVER, question.name, about, "face", first, samples)
                     # Draws of one question are numbered on, whatever they are about.
                     call = Call(request, questions.prompt(request), picture)
-                    for one in await model.ask(call, Nothing()):
-                        told = {"item": item, "observer": OBSERVER, "question": question.name}
-                        told |= {"about": about} if about else {}
-                        file.write(json.dumps({**told, "draw": one.draw, "text": one.text}) + "\n")
+                    for choice in await model.ask(call, Nothing()):
+                        reading = {"item": item, "observer": OBSERVER, "question": question.name}
+                        reading |= {"about": about} if about else {}
+                        answer = {**reading, "draw": choice.draw, "text": choice.text}
+                        file.write(json.dumps(answer) + "\n")
 
 
 if __name__ == "__main__":

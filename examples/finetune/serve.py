@@ -34,15 +34,15 @@ class Served:
         for turn in asked["messages"]:
             parts = turn["content"]
             parts = [{"type": "text", "text": parts}] if isinstance(parts, str) else parts
-            told = []
+            content = []
             for part in parts:
                 if part["type"] == "image_url":
                     data = part["image_url"]["url"].partition(",")[2]
                     images.append(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
-                    told.append({"type": "image"})
+                    content.append({"type": "image"})
                 else:
-                    told.append(part)
-            turns.append({"role": turn["role"], "content": told})
+                    content.append(part)
+            turns.append({"role": turn["role"], "content": content})
         text = self.processor.apply_chat_template(turns, add_generation_prompt=True)
         inputs = self.processor(text=text, images=images or None, return_tensors="pt")
         heat = float(asked.get("temperature") or 0)
@@ -55,8 +55,8 @@ class Served:
         answers = []
         for _ in range(asked_for):
             with torch.inference_mode():
-                found = self.model.generate(**inputs, max_new_tokens=most, **options)
-            answers.append(found[0, start:])
+                tokens = self.model.generate(**inputs, max_new_tokens=most, **options)
+            answers.append(tokens[0, start:])
         choices = [
             {
                 "index": number,
@@ -70,8 +70,8 @@ class Served:
         ]
         spent = {"prompt_tokens": start, "completion_tokens": sum(map(len, answers))}
         spent["total_tokens"] = sum(spent.values())
-        told = {"id": f"chatcmpl-{time.time_ns()}", "object": "chat.completion", "created": int(time.time())}
-        return {**told, "model": self.name, "choices": choices, "usage": spent}
+        head = {"id": f"chatcmpl-{time.time_ns()}", "object": "chat.completion", "created": int(time.time())}
+        return {**head, "model": self.name, "choices": choices, "usage": spent}
 
 
 def handler(served: Served) -> type[BaseHTTPRequestHandler]:

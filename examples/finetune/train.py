@@ -23,8 +23,8 @@ def rows_of(folder: Path) -> DatasetDict:
         return {"images": [str(folder.resolve() / path) for path in row["images"]]}
 
     wanted = ["prompt", "completion", "images"]
-    found = splits.map(placed).select_columns(wanted)
-    return found.cast_column("images", List(Image(mode="RGB")))
+    rows = splits.map(placed).select_columns(wanted)
+    return rows.cast_column("images", List(Image(mode="RGB")))
 
 
 def tuned(arguments: argparse.Namespace) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # The end of the names under which old texts are kept; bases do not read it.
 OLD = ".old"
-# Overlays that extend one another; a base is read no further either (engine/layers.py).
+# Overlays that extend one another; a base is read no further either (engine/language/overlay.py).
 LONGEST_CHAIN = 8
 UNRECORDED = (
     "it holds numbers of a fit without a record of that fit (section `fits`), so nothing of it counts as "

@@ -38,7 +38,7 @@ def asking_base(seed, **shape):
 
 
 def loss_of(base, marginals, before, unseen, looked=()):
-    """The loss that `lookahead` states, written once more.
+    """The loss that `voi_approximate` states, written once more.
 
     unseen: the variables that nobody had looked at before; looked: those that an answer is about.
     """
