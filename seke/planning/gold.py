@@ -50,6 +50,14 @@ def calibrate_on_gold(
     )
     ready = declared_of(base).with_overlay(calibration.overlay)
     # Whom a plan asks, and how long, is not of the YAML; what the fit has found is.
-    by_value = {name: getattr(ready.policy, name) for name in ("thresholds", "adaptive_thresholds")}
-    ready = replace(ready, policy=replace(policy, **by_value))
+    fitted = ready.policy
+    ready = replace(
+        ready,
+        policy=replace(
+            policy,
+            thresholds=fitted.thresholds,
+            adaptive_thresholds=fitted.adaptive_thresholds,
+            adaptive_aims=fitted.adaptive_aims,
+        ),
+    )
     return Session.open(ready, population, seed).asking()

@@ -274,11 +274,17 @@ def _settings(
                 for name, limit in policy.limits.items()
             }
             name = f"limits ×{factor:g}" + (f", budget {budget}" if len(budgets) > 1 else "")
-            thresholds = {
-                name: tuple(min(max(risk * factor, LEAST_LIMIT), MOST_LIMIT) for risk in risks)
-                for name, risks in policy.thresholds.items()
-            }
-            changed = replace(policy, limits=scaled, thresholds=thresholds, budget=budget, first=first)
+            # Thresholds and aims are risks of each value, and go with the limits.
+            thresholds, aims = (
+                {
+                    name: tuple(min(max(risk * factor, LEAST_LIMIT), MOST_LIMIT) for risk in risks)
+                    for name, risks in by_name.items()
+                }
+                for by_name in (policy.thresholds, policy.aims)
+            )
+            changed = replace(
+                policy, limits=scaled, thresholds=thresholds, aims=aims, budget=budget, first=first
+            )
             yield Setting(name, "policy", changed, {"limits": factor, "budget": budget})
     asked = question or (session.first.question if session.first else "")
     if fixed:

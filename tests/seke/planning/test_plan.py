@@ -20,6 +20,7 @@ from seke.cli.main import main
 from seke.console.proportions import share
 from seke.inference.session import Session
 from seke.planning.gold import calibrate_on_gold
+from seke.planning.plan import _settings
 from seke.planning.plot import draw_plan
 from seke.planning.table import show
 from seke.sampling.answerers import SimulatedSource
@@ -348,6 +349,21 @@ def test_gold_is_followed_by_the_policy_that_the_plan_was_asked_for():
     (record,) = ready.fits
     assert {reading.observer for reading in record.readings} == {"generic-vlm"}
     assert all(set(reading.gold) == {base.root} for reading in record.readings)
+
+
+def test_what_a_fit_aims_at_is_followed_too_and_goes_with_the_limits():
+    session = Session.open(seke.knowledge(EXAMPLES / "plants" / "knowledge")).asking()
+    made_up = {"observers": (), "population": None, "misfit": Misfit()}
+    ready = calibrate_on_gold(session, 60, made_up, 0)
+    policy = ready.network.knowledge.policy
+    assert policy.aims
+    assert policy.aims == policy.adaptive_aims
+    assert policy.thresholds == policy.adaptive_thresholds
+    half, whole = _settings(ready, (0.5, 1.0), (), (), None)
+    assert whole.policy.aims == policy.aims
+    for name, risks in policy.aims.items():
+        assert half.policy.aims[name] == pytest.approx([risk / 2 for risk in risks])
+        assert half.policy.thresholds[name] == pytest.approx([risk / 2 for risk in policy.thresholds[name]])
 
 
 def test_gold_alone_is_a_plan_and_names_are_checked():
