@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from seke.cli.output import print_json, print_message
@@ -23,7 +23,8 @@ def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
     from engine import KnowledgeError, SekeError
     from seke.console.columns import count, fault_with_line, forget_lines, near
 
-    signal.signal(signal.SIGTERM, _stop)
+    with suppress(ValueError):  # outside the main thread signals cannot be handled
+        signal.signal(signal.SIGTERM, _stop)
     forget_lines()
     try:
         yield
