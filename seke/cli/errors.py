@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-from contextlib import contextmanager, suppress
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from seke.cli.output import print_json, print_message
@@ -23,11 +24,10 @@ def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
     from engine import KnowledgeError, SekeError
     from seke.console.columns import count, fault_with_line, forget_lines, near
 
-    with suppress(ValueError):  # outside the main thread signals cannot be handled
-        signal.signal(signal.SIGTERM, _stop)
     forget_lines()
     try:
-        yield
+        with _exit_when_terminated():
+            yield
     except KnowledgeError as error:
         if as_json:
             faults = [{"place": near(f.place), "path": f.path, "message": f.message} for f in error.faults]
@@ -51,6 +51,18 @@ def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
         sys.exit(2)
 
 
-def _stop(number: int, _: object) -> NoReturn:
-    """Exit by an exception, so that temporary files are removed."""
-    sys.exit(128 + number)
+@contextmanager
+def _exit_when_terminated() -> Iterator[None]:
+    """Exit by an exception on SIGTERM, so that temporary files are removed."""
+
+    def stop(number: int, _: object) -> NoReturn:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are handled in the main thread alone
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -101,12 +101,10 @@ def test_bad_input_ends_alike(command: str, tmp_path: Path) -> None:
 def test_a_command_that_is_terminated_leaves_by_an_exception() -> None:
     """So that temporary files are removed."""
     before = signal.getsignal(signal.SIGTERM)
-    try:
-        with pytest.raises(SystemExit) as ended, exit_on_errors():
-            os.kill(os.getpid(), signal.SIGTERM)
-        assert ended.value.code == 128 + signal.SIGTERM
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with pytest.raises(SystemExit) as ended, exit_on_errors():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 class Terminal(io.StringIO):
