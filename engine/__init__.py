@@ -76,14 +76,24 @@ if TYPE_CHECKING:
     from engine.language.certificates_yaml import certificates_yaml
     from engine.language.json_schema import json_schema
     from engine.language.migrate import Migration, read_migration
+    from engine.language.parameter_paths import yaml_path
     from engine.language.read_fits import fits_yaml
     from engine.language.writer import resolve
+    from engine.learning.answered_observers import informative
     from engine.learning.drawn_risks import DrawnRisks, FitDraws
     from engine.learning.em import Learned, learn_knowledge, learn_population
     from engine.learning.observer_fit import Fit, FitSettings, fit_observers
-    from engine.learning.overlay_of_fit import Entry, entries_of, overlay_tree, replaced_paths, written
-    from engine.learning.parameters import Unknowns, informative
+    from engine.learning.overlay_of_fit import (
+        Entry,
+        entries_of,
+        overlay_tree,
+        replaced_paths,
+        unidentified_numbers,
+        written,
+    )
+    from engine.learning.parameters import ObserverParameters
     from engine.learning.posterior_predictive import Check, far_off, predictive_checks
+    from engine.learning.priors import FitPriors
     from engine.learning.tempering import tempered
     from engine.metrics.binomial import fewest
     from engine.metrics.bootstrap import mcnemar, percentile_interval, resampled, scored, scored_together
@@ -191,8 +201,11 @@ LAZY = {
     "Learned": "learning.em",
     "learn_knowledge": "learning.em",
     "learn_population": "learning.em",
-    "informative": "learning.parameters",
-    "Unknowns": "learning.parameters",
+    "informative": "learning.answered_observers",
+    "FitPriors": "learning.priors",
+    "ObserverParameters": "learning.parameters",
+    "unidentified_numbers": "learning.overlay_of_fit",
+    "yaml_path": "language.parameter_paths",
     "LookAhead": "decision.voi_approximate",
     "CompiledRule": "network.values",
     "Network": "network.network",
@@ -259,6 +272,7 @@ __all__ = [
     "First",
     "Fit",
     "FitDraws",
+    "FitPriors",
     "FitRecord",
     "FitSettings",
     "FittedReading",
@@ -285,6 +299,7 @@ __all__ = [
     "NumberScore",
     "Numbers",
     "Observer",
+    "ObserverParameters",
     "Option",
     "Origin",
     "Outcome",
@@ -301,7 +316,6 @@ __all__ = [
     "SimulatedObserver",
     "SimulatedReading",
     "Threshold",
-    "Unknowns",
     "Variable",
     "View",
     "Weights",
@@ -379,9 +393,11 @@ __all__ = [
     "states_of",
     "tempered",
     "thresholds_by_value",
+    "unidentified_numbers",
     "values_of",
     "weigh_parts",
     "written",
+    "yaml_path",
 ]
 
 
