@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from engine.language.json_schema import json_schema as json_schema
     from engine.language.migrate import Migration as Migration
     from engine.language.migrate import read_migration as read_migration
+    from engine.language.parameter_paths import yaml_path as yaml_path
     from engine.language.read_fits import fits_yaml as fits_yaml
     from engine.language.reader import read as read
     from engine.language.writer import resolve as resolve
@@ -93,6 +94,7 @@ if TYPE_CHECKING:
     from engine.language.yaml_tree import YamlTree as YamlTree
     from engine.language.yaml_tree import changes as changes
     from engine.language.yaml_tree import declared_of as declared_of
+    from engine.learning.answered_observers import informative as informative
     from engine.learning.drawn_risks import DrawnRisks as DrawnRisks
     from engine.learning.drawn_risks import FitDraws as FitDraws
     from engine.learning.em import Learned as Learned
@@ -105,12 +107,13 @@ if TYPE_CHECKING:
     from engine.learning.overlay_of_fit import entries_of as entries_of
     from engine.learning.overlay_of_fit import overlay_tree as overlay_tree
     from engine.learning.overlay_of_fit import replaced_paths as replaced_paths
+    from engine.learning.overlay_of_fit import unidentified_numbers as unidentified_numbers
     from engine.learning.overlay_of_fit import written as written
-    from engine.learning.parameters import Unknowns as Unknowns
-    from engine.learning.parameters import informative as informative
+    from engine.learning.parameters import ObserverParameters as ObserverParameters
     from engine.learning.posterior_predictive import Check as Check
     from engine.learning.posterior_predictive import far_off as far_off
     from engine.learning.posterior_predictive import predictive_checks as predictive_checks
+    from engine.learning.priors import FitPriors as FitPriors
     from engine.learning.reading_types import ComponentTrial as ComponentTrial
     from engine.learning.reading_types import split_types as split_types
     from engine.learning.tempering import tempered as tempered
@@ -174,8 +177,8 @@ LAZY = {
     "compilation.feasibility": "feasible_interval",
     "decision.basis": "Basis bases_of draws_of",
     "decision.decision": (
-        "Decisions Option acceptable all_required certified_thresholds decide_certified "
-        "decide_items decide_levels highest_risk look_in_words overrules"
+        "Decisions Option acceptable all_required certified_thresholds decide_certified decide_items "
+        "decide_levels highest_risk look_in_words overrules"
     ),
     "decision.disputed_labels": "disputed_labels",
     "decision.level": "LevelDecision",
@@ -193,16 +196,19 @@ LAZY = {
     "language.certificates_yaml": "certificates_yaml",
     "language.json_schema": "json_schema",
     "language.migrate": "Migration read_migration",
+    "language.parameter_paths": "yaml_path",
     "language.read_fits": "fits_yaml",
     "language.reader": "read",
     "language.writer": "resolve",
     "language.yaml_tree": "Change Leaf YamlTree changes declared_of",
+    "learning.answered_observers": "informative",
     "learning.drawn_risks": "DrawnRisks FitDraws",
     "learning.em": "Learned learn_knowledge learn_population",
     "learning.observer_fit": "Fit FitSettings fit_observers",
-    "learning.overlay_of_fit": "Entry entries_of overlay_tree replaced_paths written",
-    "learning.parameters": "Unknowns informative",
+    "learning.overlay_of_fit": "Entry entries_of overlay_tree replaced_paths unidentified_numbers written",
+    "learning.parameters": "ObserverParameters",
     "learning.posterior_predictive": "Check far_off predictive_checks",
+    "learning.priors": "FitPriors",
     "learning.reading_types": "ComponentTrial split_types",
     "learning.tempering": "tempered",
     "metrics.binomial": "fewest",

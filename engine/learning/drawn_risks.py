@@ -107,10 +107,9 @@ class FitDraws:
 
 def _draw_observers(fit: Fit, number: int, rng: np.random.Generator) -> ObservationModel:
     """Return the observation model of one draw of the fit, with drawn dependence between observers."""
-    values = {name: drawn[number] for name, drawn in fit.draws.items()}
-    values |= {path: np.array(fitted) for path, (_, _, fitted, _) in fit.exponents.items()}
-    observations = fit.unknowns.model_at(values)
-    declared = fit.unknowns.base.dependence
+    point = {key: drawn[number] for key, drawn in fit.draws.items()}
+    observations = replace(fit, point=point).observations()
+    declared = fit.parameters.base.dependence
     observations.dependent = declared is not None
     if declared is not None:
         observations.observers = draw_follows(observations.observers, declared, rng)

@@ -40,8 +40,6 @@ LEAST_P, MOST_P = 0.001, 0.999
 EM_STEPS = 10
 # EM ends where no cell or mean changed by more, in its unit.
 CONVERGED = 0.002
-# Pseudo-counts of the population's prior for each root state.
-PRIOR_N_OF_STATE = 1.0
 # Rounds of EM for the population at most.
 MOST_EM_ROUNDS = 2000
 # Pseudo-counts that the overlay states at most.
@@ -78,7 +76,7 @@ def learn_knowledge(fit: Fit, answers: Answers, gold: Gold, before: Knowledge) -
 
     before: the base as declared, whose strengths are the prior's; the fit may be of a later one.
     """
-    inference = fit.unknowns.inference
+    inference = fit.parameters.inference
     sums = None
     for _ in range(EM_STEPS):
         sums = _expected_counts(fit, inference, answers, gold)
@@ -94,7 +92,7 @@ def learn_knowledge(fit: Fit, answers: Answers, gold: Gold, before: Knowledge) -
 
 
 def learn_population(fit: Fit, inference: Inference, answers: Answers, gold: Gold) -> Learned:
-    """Return P(root) among these items, observers as they were fitted; prior counts are PRIOR_N_OF_STATE.
+    """Return P(root) among these items, observers as they were fitted.
 
     Gold counts as certain, so the items with gold have to be a random sample of all items.
 
@@ -102,13 +100,12 @@ def learn_population(fit: Fit, inference: Inference, answers: Answers, gold: Gol
     sure a share is follows from what information is left when the missing is taken off (Louis 1982).
     """
     base, declared = inference.network.knowledge, inference.observations.prior
-    values = dict(fit.point) | {path: np.array(exponent[2]) for path, exponent in fit.exponents.items()}
-    observations, likelihood = fit.unknowns.model_at(values), Likelihood(inference, answers, Gold({}))
+    observations, likelihood = fit.observations(), Likelihood(inference, answers, Gold({}))
     given = []
     for part in likelihood.parts:
         evidence = observations.evidence(part.answers)
         given.append(inference.given(evidence).marginals[base.root] / declared)
-    likely, n = np.concatenate(given), PRIOR_N_OF_STATE * len(declared)
+    likely, n = np.concatenate(given), fit.settings.priors.population_n * len(declared)
     if base.root in gold.values:
         known = states_of(base.variables[base.root], gold.values[base.root])
         likely[known >= 0] = np.eye(len(declared))[known[known >= 0]]
@@ -138,8 +135,7 @@ def learn_population(fit: Fit, inference: Inference, answers: Answers, gold: Gol
 
 def _expected_counts(fit: Fit, inference: Inference, answers: Answers, gold: Gold) -> _Sums:
     """Return the expected counts over all items, by one pass of the network for each root state."""
-    values = dict(fit.point) | {path: np.array(exponent[2]) for path, exponent in fit.exponents.items()}
-    observations = fit.unknowns.model_at(values)
+    observations = fit.observations()
     base, likelihood = inference.network.knowledge, Likelihood(inference, answers, gold)
     root, states = base.root, base.variables[base.root].states
     edges = [np.array(base.variables[name].edges) for name in base.affect]

@@ -20,7 +20,8 @@ import torch
 from engine.backend.threads import torch_threads
 from engine.learning.laplace_draws import draw_shares
 from engine.learning.likelihood import Likelihood
-from engine.learning.parameters import Unknowns
+from engine.learning.parameters import ObserverParameters
+from engine.learning.priors import FitPriors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from engine.inference.posterior import Inference
     from engine.model.gold import Gold
+    from engine.model.parameter_key import ParameterKey
     from engine.model.responses import Answers
     from engine.observation.evidence import ObservationModel
 
@@ -51,7 +53,7 @@ MOST_REFINEMENTS = 4
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How to fit. steps: of SVI; draws, warmup: of NUTS, each chain."""
+    """How to fit. steps: of SVI; draws, warmup: of NUTS, each chain; priors: the numbers of the model."""
 
     method: str = "map"
     steps: int = 300
@@ -59,29 +61,35 @@ class FitSettings:
     warmup: int = 300
     chains: int = 2
     seed: int = 0
+    priors: FitPriors = field(default_factory=FitPriors)
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The posterior of the unknowns.
+    """The posterior of the parameters.
 
-    point: site -> its value at the mode (map), the Gaussian's centre (svi) or the mean (nuts). draws: site ->
-    (S, ...) from the posterior; prior: as many from the prior. chains: how many the draws are of, one after
-    another. log_joint: at the point, nats, of the unconstrained coordinates. centre, root: those of the
-    Gaussian there, (P,) and (P, P). exponents: path -> declared, sd of its prior, fitted, its sd
+    point: key of a site -> its value at the mode (map), the Gaussian's centre (svi) or the mean (nuts).
+    draws: key -> (S, ...) from the posterior; prior: as many from the prior. chains: how many the draws are
+    of, one after another. log_joint: at the point, nats, of the unconstrained coordinates. centre, root:
+    those of the Gaussian there, (P,) and (P, P). exponents: key -> declared, sd of its prior, fitted, its sd
     (`tempering`).
     """
 
-    unknowns: Unknowns
+    parameters: ObserverParameters
     settings: FitSettings
-    point: Mapping[str, Floats]
-    draws: Mapping[str, Floats]
-    prior: Mapping[str, Floats]
+    point: Mapping[ParameterKey, Floats]
+    draws: Mapping[ParameterKey, Floats]
+    prior: Mapping[ParameterKey, Floats]
     chains: int
     log_joint: float
     centre: Floats
     root: Floats
-    exponents: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
+    exponents: Mapping[ParameterKey, tuple[float, float, float, float]] = field(default_factory=dict)
+
+    def observations(self) -> ObservationModel:
+        """Return the observation model at the point, with the exponents where they were fitted."""
+        exponents = {key: np.array(fitted) for key, (_, _, fitted, _) in self.exponents.items()}
+        return self.parameters.kernels.model_at({**self.point, **exponents})
 
 
 def _no_progress(stage: str, done: int, total: int) -> None:
@@ -107,15 +115,15 @@ def fit_observers(
     settings = settings or FitSettings()
     if settings.method not in METHODS:
         raise ValueError(f"no method is called {settings.method!r}; there are {', '.join(METHODS)}")
-    unknowns = Unknowns(inference, answers, gold)
-    if not unknowns.sites:
+    parameters = ObserverParameters(inference, answers, gold, settings.priors)
+    if not parameters.sites:
         raise ValueError("nothing was answered")
     with torch_threads(inference.threads):
-        return _fit(unknowns, answers, gold, settings, progress, begin)
+        return _fit(parameters, answers, gold, settings, progress, begin)
 
 
 def _fit(
-    unknowns: Unknowns,
+    parameters: ObserverParameters,
     answers: Answers,
     gold: Gold,
     settings: FitSettings,
@@ -125,14 +133,14 @@ def _fit(
     import pyro
 
     pyro.set_rng_seed(settings.seed)
-    inference = unknowns.inference
-    whole = Target(unknowns, Likelihood(inference, answers, gold))
+    inference = parameters.inference
+    whole = Target(parameters, Likelihood(inference, answers, gold))
     rng = np.random.default_rng(settings.seed)
     part, share = whole, 1.0
     if len(answers.items) > SUBSET_ITEMS * 1.25:
         chosen = np.zeros(len(answers.items), dtype=bool)
         chosen[rng.permutation(len(chosen))[:SUBSET_ITEMS]] = True
-        part = Target(unknowns, Likelihood(inference, answers.only(chosen), gold.only(chosen)))
+        part = Target(parameters, Likelihood(inference, answers.only(chosen), gold.only(chosen)))
         share = SUBSET_ITEMS / len(chosen)
     if begin is None:
         x, root = _find_mode(whole, part, share, progress)
@@ -149,52 +157,50 @@ def _fit(
     draws = whole.values_of_draws(drawn)
     point = whole.values_at(x)
     if settings.method == "nuts":
-        point = {name: values.mean(0) for name, values in draws.items()}
+        point = {key: values.mean(0) for key, values in draws.items()}
     prior = whole.values_of_draws(whole.prior_draws(DRAWS))
     chains = settings.chains if settings.method == "nuts" else 1
-    return Fit(unknowns, settings, point, draws, prior, chains, -whole.potential(x)[0], x, root)
+    return Fit(parameters, settings, point, draws, prior, chains, -whole.potential(x)[0], x, root)
 
 
 class Target:
-    """The joint log-density of unknowns and data, as a potential of one unconstrained vector (P,)."""
+    """The joint log-density of parameters and data, as a potential of one unconstrained vector (P,)."""
 
-    def __init__(self, unknowns: Unknowns, likelihood: Likelihood | None) -> None:
+    def __init__(self, parameters: ObserverParameters, likelihood: Likelihood | None) -> None:
         """Build the target; without a likelihood its density is the prior's."""
         import pyro
         from pyro.infer.autoguide.initialization import init_to_value
         from pyro.infer.mcmc.util import initialize_model
 
-        self.sites, self.likelihood, self.unknowns = unknowns.sites, likelihood, unknowns
-        names = tuple(self.sites)
+        self.sites, self.likelihood, self.parameters = parameters.sites, likelihood, parameters
 
         def model() -> None:
-            values: dict[str, Tensor] = {}
-            for name, site in self.sites.items():
-                values[name] = site.sample(values)
+            values: dict[ParameterKey, Tensor] = {}
+            for key, site in self.sites.items():
+                values[key] = site.sample(values)
             if likelihood is not None:
                 pyro.factor("answers", likelihood.total(self.make, list(values.values())))
 
         self.model = model
-        self.priors = {name: site.prior() for name, site in self.sites.items()}
-        start: dict[str, Tensor] = {}
-        means = {name: torch.as_tensor(site.mean) for name, site in self.sites.items()}
-        for name, site in self.sites.items():
-            start[name] = site.share(means[name], means)
+        self.priors = {key: site.prior() for key, site in self.sites.items()}
+        means = {key: torch.as_tensor(site.mean) for key, site in self.sites.items()}
+        start = {site.name: site.share(means[key], means) for key, site in self.sites.items()}
         tools: Any = (initialize_model, init_to_value)
-        begin, self.pyro_potential, self.transforms, _ = tools[0](model, init_strategy=tools[1](values=start))
-        self.shapes = {name: begin[name].shape for name in names}
-        self.start = np.concatenate([begin[name].reshape(-1).numpy() for name in names])
+        begin, self.pyro_potential, transforms, _ = tools[0](model, init_strategy=tools[1](values=start))
+        self.transforms = {key: transforms[site.name] for key, site in self.sites.items()}
+        self.shapes = {key: begin[site.name].shape for key, site in self.sites.items()}
+        self.start = np.concatenate([begin[site.name].reshape(-1).numpy() for site in self.sites.values()])
 
     def make(self, values: Sequence[Tensor]) -> ObservationModel:
         """Return the observation model at values of the sites, in their order."""
-        return self.unknowns.model_at(dict(zip(self.sites, values, strict=True)))
+        return self.parameters.kernels.model_at(dict(zip(self.sites, values, strict=True)))
 
-    def site_coordinates(self, x: Tensor) -> dict[str, Tensor]:
+    def site_coordinates(self, x: Tensor) -> dict[ParameterKey, Tensor]:
         """Return the unconstrained coordinates of each site; x: (..., P)."""
         coordinates, first = {}, 0
-        for name, shape in self.shapes.items():
+        for key, shape in self.shapes.items():
             last = first + shape.numel()
-            coordinates[name] = x[..., first:last].reshape((*x.shape[:-1], *shape))
+            coordinates[key] = x[..., first:last].reshape((*x.shape[:-1], *shape))
             first = last
         return coordinates
 
@@ -205,9 +211,9 @@ class Target:
         stick-breaking).
         """
         shifts = []
-        for name, shape in self.shapes.items():
-            part = np.full(tuple(shape), 0.0 if self.sites[name].kind == "unit" else np.nan)
-            if self.sites[name].kind == "simplex":
+        for key, shape in self.shapes.items():
+            part = np.full(tuple(shape), 0.0 if self.sites[key].kind == "unit" else np.nan)
+            if self.sites[key].kind == "simplex":
                 part[...] = np.log(np.arange(shape[-1], 0, -1))
             shifts.append(part.reshape(-1))
         return np.concatenate(shifts)
@@ -217,16 +223,16 @@ class Target:
 
         It equals Pyro's density of `model`, summed directly, as tracing the model took longer than the sum.
         """
-        values: dict[str, Tensor] = {}
+        values: dict[ParameterKey, Tensor] = {}
         total = torch.zeros((), dtype=torch.float64)
-        for name, part in self.site_coordinates(x).items():
-            site, transform = self.sites[name], self.transforms[name]
+        for key, part in self.site_coordinates(x).items():
+            site, transform = self.sites[key], self.transforms[key]
             share = transform.inv(part)
-            total = total + site.log_density(share, values, self.priors[name])
+            total = total + site.log_density(share, values, self.priors[key])
             total = total - transform.log_abs_det_jacobian(share, part).sum()
-            values[name] = site.value(share, values)
-            if site.floor:
-                values[name] = values[name].clip(1e-9, 1 - 1e-9)
+            values[key] = site.value(share, values)
+            if site.floor is not None:
+                values[key] = values[key].clip(1e-9, 1 - 1e-9)
         if self.likelihood is not None:
             total = total + self.likelihood.total(self.make, list(values.values()))
         return -total
@@ -238,32 +244,32 @@ class Target:
         (slope,) = torch.autograd.grad(value, at)
         return float(value.detach()), slope.numpy()
 
-    def values_at(self, x: Floats) -> dict[str, Floats]:
+    def values_at(self, x: Floats) -> dict[ParameterKey, Floats]:
         """Return the sites' values at one point x, (P,)."""
-        return {name: values[0] for name, values in self.values_of_draws(x[None]).items()}
+        return {key: values[0] for key, values in self.values_of_draws(x[None]).items()}
 
-    def values_of_draws(self, x: Floats) -> dict[str, Floats]:
+    def values_of_draws(self, x: Floats) -> dict[ParameterKey, Floats]:
         """Return the sites' values at each row of x (S, P), site -> (S, ...)."""
-        values: dict[str, Tensor] = {}
-        for name, part in self.site_coordinates(torch.as_tensor(x)).items():
-            values[name] = self.sites[name].value(self.transforms[name].inv(part), values)
-        return {name: value.numpy() for name, value in values.items()}
+        values: dict[ParameterKey, Tensor] = {}
+        for key, part in self.site_coordinates(torch.as_tensor(x)).items():
+            values[key] = self.sites[key].value(self.transforms[key].inv(part), values)
+        return {key: value.numpy() for key, value in values.items()}
 
     def prior_draws(self, count: int) -> Floats:
         """Return unconstrained draws from the prior, (count, P); draws below a floor are rejected."""
-        columns: dict[str, Tensor] = {}
-        values: dict[str, Tensor] = {}
-        for name, site in self.sites.items():
+        columns: dict[ParameterKey, Tensor] = {}
+        values: dict[ParameterKey, Tensor] = {}
+        for key, site in self.sites.items():
             drawn = site.prior().sample((count,))
-            if site.floor:
+            if site.floor is not None:
                 for _ in range(MOST_STEPS):
                     below = drawn + values[site.floor] < 1
                     if not below.any():
                         break
                     drawn = torch.where(below, site.prior().sample((count,)), drawn)
-            values[name] = drawn
+            values[key] = drawn
             share = site.share(drawn, values)
-            columns[name] = self.transforms[name](share).reshape(count, -1)
+            columns[key] = self.transforms[key](share).reshape(count, -1)
         return torch.cat(list(columns.values()), 1).numpy()
 
     def hessian(self, x: Floats, root: Floats, tell: Callable[[int], None]) -> Floats:
@@ -287,14 +293,14 @@ class Target:
         """
         group, order = np.arange(len(x)), np.zeros(len(x), dtype=np.int64)
         first, starts = 0, {}
-        for name, shape in self.shapes.items():
-            site, size = self.sites[name], shape.numel()
+        for key, shape in self.shapes.items():
+            site, size = self.sites[key], shape.numel()
             columns = slice(first, first + size)
-            starts[name], first = first, first + size
+            starts[key], first = first, first + size
             if site.kind == "simplex":
                 group[columns] = columns.start + np.arange(size) // shape[-1]
                 order[columns] = np.arange(size) % shape[-1]
-            elif site.floor:
+            elif site.floor is not None:
                 group[columns] = group[starts[site.floor] : starts[site.floor] + size]
                 order[columns] = 1
         base, square = self.potential(x)[1], np.zeros((len(x), len(x)))
@@ -312,12 +318,12 @@ def _find_mode(whole: Target, part: Target, share: float, progress: Progress) ->
     part: the target of a share of the items, on which steps are cheap and the curvature is known well enough;
     the whole then needs few steps.
     """
-    prior = Target(whole.unknowns, None)
+    prior = Target(whole.parameters, None)
     x, size = whole.start, len(whole.start)
     root = _covariance_root(prior.prior_hessian(x), np.eye(size))
     for _ in range(MOST_REFINEMENTS):
         x = minimise_potential(part, x, root, "mode", progress)
-        if not whole.unknowns.refine_cuts(whole.values_at(x)):
+        if not whole.parameters.kernels.refine_cuts(whole.values_at(x)):
             break
     inside = part.hessian(x, root, lambda done: progress("curvature", done, size))
     if part is not whole:

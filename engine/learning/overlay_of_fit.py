@@ -5,28 +5,32 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.language.parameter_paths import yaml_keys, yaml_path
+from engine.learning.kernels_at import GAUGE, MOST_REPEAT
+from engine.model.parameter_key import ParameterKey
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from engine.learning.observer_fit import Fit
     from engine.model.knowledge import LabelInstrument, Observer
+    from engine.model.parameter_key import What
 
     Floats = NDArray[np.float64]
     Tree = dict[str, Any]
+    Keyed = tuple[ParameterKey, "Entry"]
 
 # Draws from which mean and sd of a derived repeat are computed.
 REPEAT_DRAWS = 200
 # Sds are at least this, so that ratios of them are finite.
 LEAST_SD = 1e-6
-# A stereotype is written if the fit removed this share of its prior variance.
-LEAST_LEARNED = 0.1
 # Columns of a line of YAML.
 WIDTH = 120
 JOINED = "\N{NO-BREAK SPACE}"
@@ -39,6 +43,9 @@ ALLOWED = {
     "probability": (0.0, 0.99),
     "slip": (0.0, 0.9),
 }
+# The numbers of each kind of reading that are shares, and of each binary variable, in the order of the YAML.
+SHARES: tuple[What, ...] = ("share", "misread")
+RATES: tuple[What, ...] = ("sensitivity", "specificity")
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 
@@ -77,175 +84,183 @@ class Entry:
 
 def entries_of(fit: Fit) -> list[Entry]:
     """Return all numbers that the fit may have moved, in the order of the YAML."""
-    return [entry for index in fit.unknowns.observers for entry in _ObserverEntries(fit, index).all()]
+    return [entry for _, entry in _entries_by_key(fit)]
+
+
+def unidentified_numbers(fit: Fit) -> dict[str, str]:
+    """Return paths of what the data do not identify, so that it stays as declared, each with the reason."""
+    return {
+        ", ".join(map(yaml_path, group.keys)) + " (in part)" * group.in_part: group.reason
+        for group in fit.parameters.unidentified
+    }
+
+
+def _entries_by_key(fit: Fit) -> list[tuple[ParameterKey, Entry]]:
+    observers = fit.parameters.observers
+    return [(key, entry) for index in observers for key, entry in _ObserverEntries(fit, index).all()]
 
 
 class _ObserverEntries:
-    """The entries of one observer."""
+    """The entries of one observer, each with its key."""
 
     def __init__(self, fit: Fit, index: int) -> None:
-        self.fit, self.index, self.unknowns = fit, index, fit.unknowns
-        self.base = fit.unknowns.base
-        self.observer: Observer = fit.unknowns.observers[index]
-        self.path = f"observers.{self.observer.name}"
-        self.keys = ("observers", self.observer.name)
+        self.fit, self.index, self.parameters = fit, index, fit.parameters
+        self.answered, self.base = fit.parameters.answered, fit.parameters.base
+        self.observer: Observer = fit.parameters.observers[index]
 
-    def all(self) -> Iterator[Entry]:
+    def all(self) -> Iterator[Keyed]:
         """Yield all entries of the observer, in the order of the YAML."""
-        if f"{self.path}.carry" in self.fit.point:
-            yield self._site(f"{self.path}.carry", (*self.keys, "carry"))
-        if f"{self.path}.exponent" in self.fit.exponents:
-            yield Entry((*self.keys, "exponent"), *self.fit.exponents[f"{self.path}.exponent"])
+        key = ParameterKey(self.observer.name)
+        yield from self._number(key.of("carry"))
+        if key.of("exponent") in self.fit.exponents:
+            numbers = self.fit.exponents[key.of("exponent")]
+            yield key.of("exponent"), Entry(yaml_keys(key.of("exponent")), *numbers)
         for question in self.observer.halo:
-            place = f"{self.path}.halo.{question}.probability"
-            if place in self.fit.point:
-                yield self._site(place, (*self.keys, "halo", question, "probability"))
-        yield from self._stereotype()
-        names = [name for index, name in self.unknowns.answer_counts if index == self.index]
-        binary = [name for name in names if self.base.variables[name].kind == "binary"]
+            yield from self._number(replace(key, what="probability", question=question))
+        yield from self._stereotype(key.of("stereotype"))
+        names, binary = list(self.answered.answered(self.index)), self.answered.binary(self.index)
         for name in names:
             if name in self.observer.labels and name not in binary:
-                yield from self._table(self.observer.labels[name])
-        yield from self._rates(binary)
+                yield from self._labels(self.observer.labels[name])
+        if binary:
+            yield from self._rates(binary)
         for name in (name for name in names if name in self.observer.numbers):
-            for key in ("gain", "offset", "perception", "noise", "slip"):
-                place = f"{self.path}.interval.{name}.{key}"
-                if place in self.fit.point:
-                    yield self._site(place, (*self.keys, "interval", name, key))
+            for what in GAUGE:
+                yield from self._number(self.answered.key(self.index, name).of(what))
 
-    def _site(self, place: str, keys: tuple[str, ...], at: Any = (), *, row: bool = False) -> Entry:
-        return _site(self.fit, place, keys, at, row=row)
+    def _number(self, key: ParameterKey) -> Iterator[Keyed]:
+        """Yield the entry of a number, if it was fitted."""
+        if key in self.fit.point:
+            yield self._site(key, key)
 
-    def _stereotype(self) -> Iterator[Entry]:
-        place = f"{self.path}.stereotype"
-        if place not in self.fit.point:
-            return
-        names = self.unknowns.binary(self.index)
-        for k, state in enumerate(self.unknowns.inference.network.root_states):
-            for j, name in enumerate(names):
-                entry = self._site(place, (*self.keys, "stereotype", state, name), (j, k))
-                # What is left out follows the network.
-                if entry.learned >= LEAST_LEARNED:
-                    yield entry
-
-    def _table(self, instrument: LabelInstrument) -> Iterator[Entry]:
-        path, keys = (
-            f"{self.path}.categorical.{instrument.variable}",
-            (*self.keys, "categorical", instrument.variable),
+    def _site(self, key: ParameterKey, site: ParameterKey, at: Any = (), *, row: bool = False) -> Keyed:
+        """Return the entry of one number of a site, at an index."""
+        prior, draws = (
+            drawn[site][(slice(None), *np.atleast_1d(at))] for drawn in (self.fit.prior, self.fit.draws)
         )
-        for form in (form for form in ("confusion", "settled") if f"{path}.{form}" in self.fit.point):
-            for k, state in enumerate(self.base.variables[instrument.variable].states):
-                for y, answer in enumerate(instrument.answers):
-                    yield self._site(f"{path}.{form}", (*keys, form, state, answer), (k, y), row=True)
-        if self.unknowns.is_settled(self.index, instrument.variable):
-            for key in ("repeat", "strength"):
-                if f"{path}.{key}" in self.fit.point:
-                    yield self._site(f"{path}.{key}", (*keys, key))
-        else:
-            yield from self._types(path, keys, instrument)
-        if f"{path}.ranking.bonus" in self.fit.point:
-            yield from self._ranking(f"{path}.ranking", (*keys, "ranking"), instrument)
+        value, mean = (
+            float(values[at]) for values in (self.fit.point[site], self.parameters.sites[site].mean)
+        )
+        return _entry(key, prior, value, draws, mean, row=row)
 
-    def _ranking(self, path: str, keys: tuple[str, ...], instrument: LabelInstrument) -> Iterator[Entry]:
-        yield self._site(f"{path}.bonus", (*keys, "bonus"))
-        for first, answer in enumerate(instrument.answers):
-            other_answers = [name for name in instrument.answers if name != answer]
-            for second, other_answer in enumerate(other_answers):
-                yield self._site(
-                    f"{path}.habit", (*keys, "habit", answer, other_answer), (first, second), row=True
-                )
-        if f"{path}.pull" in self.fit.point:
-            for k, state in enumerate(self.base.variables[instrument.variable].states):
-                for y, answer in enumerate(instrument.answers):
-                    if answer != state:
-                        yield self._site(f"{path}.pull", (*keys, "pull", state, answer), (k, y))
+    def _cells(
+        self, table: ParameterKey, rows: Sequence[str], columns: Sequence[str], *, diagonal: bool = True
+    ) -> Iterator[Keyed]:
+        """Yield the entries of a table whose rows add up to 1, if it was fitted.
 
-    def _types(self, path: str, keys: tuple[str, ...], instrument: LabelInstrument) -> Iterator[Entry]:
-        if f"{path}.room" not in self.fit.point:
-            yield from self._derived_repeats(keys, instrument)
+        diagonal: whether the table has a column of the row's own name.
+        """
+        if table not in self.fit.point:
             return
-        after = self._repeats(instrument.variable, self.fit.draws)
+        for i, row in enumerate(rows):
+            for j, column in enumerate(columns if diagonal else [name for name in columns if name != row]):
+                yield self._site(table.of(table.what, row, column), table, (i, j), row=True)
+
+    def _stereotype(self, site: ParameterKey) -> Iterator[Keyed]:
+        if site not in self.fit.point:
+            return
+        names = self.answered.binary(self.index)
+        for k, state in enumerate(self.parameters.inference.network.root_states):
+            for j, name in enumerate(names):
+                key, entry = self._site(site.of("stereotype", state, name), site, (j, k))
+                # What is left out follows the network.
+                if entry.learned >= self.fit.settings.priors.least_learned:
+                    yield key, entry
+
+    def _labels(self, instrument: LabelInstrument) -> Iterator[Keyed]:
+        """Yield the entries of a categorical variable."""
+        key = self.answered.key(self.index, instrument.variable)
+        states, answers = self.base.variables[instrument.variable].states, instrument.answers
+        yield from self._cells(key.of("confusion"), states, answers)
+        yield from self._cells(key.of("settled"), states, answers)
+        if self.parameters.kernels.is_settled(self.index, instrument.variable):
+            yield from self._number(key.of("repeat"))
+            yield from self._number(key.of("strength"))
+        else:
+            yield from self._types(key, instrument)
+        yield from self._number(key.of("bonus"))
+        yield from self._cells(key.of("habit"), answers, answers, diagonal=False)
+        if key.of("pull") in self.fit.point:
+            for k, state in enumerate(states):
+                for y, answer in enumerate(answers):
+                    if answer != state:
+                        yield self._site(key.of("pull", state, answer), key.of("pull"), (k, y))
+
+    def _types(self, key: ParameterKey, instrument: LabelInstrument) -> Iterator[Keyed]:
+        """Yield the entries of the kinds of reading, whose shared sites have this key."""
+        several, name = len(instrument.types) > 1, instrument.variable
+        keys = [replace(key, reading_type=kind.name) if several else key for kind in instrument.types]
+        at = self.parameters.kernels.table_parameters(self.index, name, self.fit.point)[3]
+        if key.of("room") not in self.fit.point:
+            # Repeats that were not fitted but rise above the declared ones for the fitted table.
+            for t, kind in enumerate(instrument.types):
+                if at[t] > kind.repeat + LEAST_SD:
+                    sd, repeat = kind.repeat * (1 - kind.repeat), keys[t].of("repeat")
+                    numbers = kind.repeat, sd, float(at[t]), sd
+                    yield repeat, Entry(yaml_keys(repeat), *numbers, derived=True)
+            return
+        after = self._repeats(name, self.fit.draws)
         # What several kinds repeat is not bound to the table before there are answers.
-        before = 1 - self.fit.prior[f"{path}.room"]
-        if len(instrument.types) == 1:
-            before = self._repeats(instrument.variable, self.fit.prior)
-        at = self.unknowns.table_parameters(self.index, instrument.variable, self.fit.point)[3]
+        before = 1 - self.fit.prior[key.of("room")] if several else self._repeats(name, self.fit.prior)
         for t, kind in enumerate(instrument.types):
-            inner = (*keys, "types", kind.name) if len(instrument.types) > 1 else keys
-            for key in ("share", "misread"):
-                if f"{path}.{key}" in self.fit.point:
-                    yield self._site(f"{path}.{key}", (*inner, key), (t,))
-            yield _entry((*inner, "repeat"), before[:, t], float(at[t]), after[:, t], kind.repeat)
-            yield self._site(f"{path}.strength", (*inner, "strength"), (t,))
+            for what in SHARES:
+                if key.of(what) in self.fit.point:
+                    yield self._site(keys[t].of(what), key.of(what), (t,))
+            yield _entry(keys[t].of("repeat"), before[:, t], float(at[t]), after[:, t], kind.repeat)
+            yield self._site(keys[t].of("strength"), key.of("strength"), (t,))
 
-    def _derived_repeats(self, keys: tuple[str, ...], instrument: LabelInstrument) -> Iterator[Entry]:
-        """Yield repeats that were not fitted but rise above the declared ones for the fitted table."""
-        at = self.unknowns.table_parameters(self.index, instrument.variable, self.fit.point)[3]
-        for t, kind in enumerate(instrument.types):
-            if at[t] > kind.repeat + LEAST_SD:
-                inner = (*keys, "types", kind.name) if len(instrument.types) > 1 else keys
-                sd = kind.repeat * (1 - kind.repeat)
-                yield Entry((*inner, "repeat"), kind.repeat, sd, float(at[t]), sd, derived=True)
-
-    def _repeats(self, name: str, draws: Mapping[str, Floats]) -> Floats:
+    def _repeats(self, name: str, draws: Mapping[ParameterKey, Floats]) -> Floats:
         """Return the repeats that follow from draws of table and room, (REPEAT_DRAWS, kinds)."""
         rows = []
         for s in range(REPEAT_DRAWS):
             values = {site: site_draws[s] for site, site_draws in draws.items()}
-            rows.append(self.unknowns.table_parameters(self.index, name, values)[3])
+            rows.append(self.parameters.kernels.table_parameters(self.index, name, values)[3])
         return np.array(rows)
 
-    def _rates(self, names: list[str]) -> Iterator[Entry]:
-        path, keys = f"{self.path}.binary", (*self.keys, "binary")
-        groups = self.unknowns.groups(self.index)
-        if path in groups:
-            yield from self._types(path, keys, self.observer.labels[names[groups[path][0]]])
-        rated = self.unknowns.rated.get(self.index, [])
+    def _rates(self, names: list[str]) -> Iterator[Keyed]:
+        all_binary = ParameterKey(self.observer.name, "", "binary")
+        groups, rated = self.answered.groups(self.index), self.parameters.rated[self.index]
+        if all_binary in groups:
+            yield from self._types(all_binary, self.observer.labels[names[groups[all_binary][0]]])
         for name in names:
-            inner = (*keys, "cells", name)
-            for key in ("sensitivity", "specificity") if name in rated else ():
-                yield self._site(f"{path}.{key}", (*inner, key), (rated.index(name),))
-            if f"{path}.cells.{name}" in groups:
-                yield from self._types(f"{path}.cells.{name}", inner, self.observer.labels[name])
+            key = self.answered.key(self.index, name)
+            for what in RATES if name in rated else ():
+                yield self._site(key.of(what), all_binary.of(what), (rated.index(name),))
+            if key in groups:
+                yield from self._types(key, self.observer.labels[name])
 
 
 def _entry(
-    keys: tuple[str, ...], prior: Floats, value: float, draws: Floats, mean: float, *, row: bool = False
-) -> Entry:
-    """Return an entry; its sd is at most the prior's."""
+    key: ParameterKey, prior: Floats, value: float, draws: Floats, mean: float, *, row: bool = False
+) -> Keyed:
+    """Return an entry with its key; its sd is at most the prior's."""
     before = max(float(prior.std()), LEAST_SD)
-    return Entry(keys, mean, before, value, min(max(float(draws.std()), LEAST_SD), before), row)
-
-
-def _site(fit: Fit, place: str, keys: tuple[str, ...], at: Any = (), *, row: bool = False) -> Entry:
-    """Return the entry of one number of a site."""
-    prior, draws = (drawn[place][(slice(None), *np.atleast_1d(at))] for drawn in (fit.prior, fit.draws))
-    value, mean = (float(values[at]) for values in (fit.point[place], fit.unknowns.sites[place].mean))
-    return _entry(keys, prior, value, draws, mean, row=row)
+    sd = min(max(float(draws.std()), LEAST_SD), before)
+    return key, Entry(yaml_keys(key), mean, before, value, sd, row)
 
 
 def overlay_tree(fit: Fit, source: str) -> Tree:
     """Return the overlay as nested mappings of texts."""
     tree: Tree = {}
-    rows: dict[tuple[str, ...], list[Entry]] = {}
-    for entry in entries_of(fit):
+    rows: dict[ParameterKey, list[Entry]] = {}
+    for key, entry in _entries_by_key(fit):
         if entry.row:
-            rows.setdefault(entry.keys[:-1], []).append(entry)
+            rows.setdefault(key.of(key.what, key.cell[0]), []).append(entry)
             continue
-        _insert(tree, entry.keys, _text(entry))
+        _insert(tree, entry.keys, _text(key, entry.value))
         if not entry.derived:
-            _insert(tree, (*entry.keys[:-1], "sd", entry.keys[-1]), _short(entry.sd))
-    for keys, members in rows.items():
+            _insert(tree, yaml_keys(key, "sd"), _short(entry.sd))
+    for row, members in rows.items():
         for entry, text in zip(members, shares_of_one([member.value for member in members]), strict=True):
             _insert(tree, entry.keys, text)
         # Pseudo-counts of the Dirichlet that has the row's variances in sum: Σ p (1 - p) = (n + 1) Σ sd².
         spread = sum(member.value * (1 - member.value) for member in members)
         n = max(spread / sum(member.sd**2 for member in members) - 1, 0.1)
-        _insert(tree, (*keys[:-2], "n", keys[-1]), f"{n:.1f}")
-    for index, observer in fit.unknowns.observers.items():
+        _insert(tree, yaml_keys(row, "n"), f"{n:.1f}")
+    for index, observer in fit.parameters.observers.items():
         observer_tree = tree.setdefault("observers", {}).setdefault(observer.name, {})
         observer_tree["source"] = source
-        declared = fit.unknowns.observations.observers[index]
+        declared = fit.parameters.answered.observations.observers[index]
         for name, instrument in observer.numbers.items():
             if instrument.grid != declared.numbers[name].grid:
                 _insert(observer_tree, ("interval", name, "grid"), f"{instrument.grid:.6f}".rstrip("0"))
@@ -257,18 +272,20 @@ def overlay_tree(fit: Fit, source: str) -> Tree:
 
 def replaced_paths(fit: Fit) -> list[str]:
     """Return the paths of the base that the overlay's numbers replace and that have to be removed."""
-    numbers, gone = fit.unknowns.base.numbers, list[tuple[str, str]]()
-    for site in fit.point:
-        above, _, key = site.rpartition(".")
-        if key in ("confusion", "settled"):
-            gone.append((above, "accuracy"))
-        if key == "share":
-            gone += [(above, "repeat"), (above, "strength")]
-    paths = [f"{above}.{inner}{key}" for above, key in gone for inner in ("", "sd.")]
-    # What is settled on takes the place of the table of one answer, which follows from it.
-    tables = [f"{site.removesuffix('.settled')}.confusion" for site in fit.point if site.endswith(".settled")]
+    numbers = fit.parameters.base.numbers
+    tables, replaced = [], list[str]()
+    for key in fit.point:
+        gone: tuple[What, ...] = ("repeat", "strength") if key.what == "share" else ()
+        if key.what in ("confusion", "settled"):
+            gone = ("accuracy",)
+        replaced += [
+            path for what in gone for path in (yaml_path(key.of(what)), yaml_path(key.of(what), "sd"))
+        ]
+        # What is settled on takes the place of the table of one answer, which follows from it.
+        if key.what == "settled":
+            tables.append(yaml_path(key.of("confusion")))
     tables = [path for path in tables if any(number.startswith(f"{path}.") for number in numbers)]
-    return [*tables, *(path for path in paths if path in numbers)]
+    return [*tables, *(path for path in replaced if path in numbers)]
 
 
 def _insert(tree: Tree, keys: tuple[str, ...], text: str) -> None:
@@ -278,17 +295,16 @@ def _insert(tree: Tree, keys: tuple[str, ...], text: str) -> None:
     tree[keys[-1]] = text
 
 
-def _text(entry: Entry) -> str:
+def _text(key: ParameterKey, value: float) -> str:
     """Write a number as it may be read; a repeat rounded up, as its table asks for at least so much."""
-    key = "stereotype" if "stereotype" in entry.keys[2:-2] else entry.keys[-1]
-    if key in ALLOWED:
-        least, most = ALLOWED[key]
-        return _short(min(max(entry.value, least), most))
-    if entry.keys[-1] in ("share", "misread"):
-        return f"{max(entry.value, 0.001):.4f}"
-    if entry.keys[-1] == "repeat":
-        return f"{min(np.ceil(entry.value * 1e4 + 1) / 1e4, 0.999):.4f}"
-    return _short(entry.value)
+    if key.what in ALLOWED:
+        least, most = ALLOWED[key.what]
+        return _short(min(max(value, least), most))
+    if key.what in SHARES:
+        return f"{max(value, 0.001):.4f}"
+    if key.what == "repeat":
+        return f"{min(np.ceil(value * 1e4 + 1) / 1e4, MOST_REPEAT):.4f}"
+    return _short(value)
 
 
 def _short(value: float) -> str:

@@ -34,12 +34,6 @@ if TYPE_CHECKING:
 
 # Replicates that are drawn.
 REPLICATES = 40
-# Readings, or pairs of them, from which a statistic is checked.
-LEAST_READINGS = 20
-# Distance from the replicates' mean, in sds, that chance does not explain.
-FAR_SDS = 4.0
-# Differences up to this do not matter, whatever their significance; in the statistic's unit.
-MATERIAL_DIFFERENCE = 0.02
 # Sds are at least this, so that distances in sds are finite.
 LEAST_SD = 1e-9
 # Numbers of answers after which the share of right commonest answers is checked.
@@ -51,7 +45,8 @@ class Check:
     """A statistic. about: the observer. kind, name: what it is; count: of how many it is the mean.
 
     observed: of the answers. drawn, sd: mean and standard deviation over replicates. reach: the largest
-    distance of any replicate from the mean, in any statistic of this kind, in sds.
+    distance of any replicate from the mean, in any statistic of this kind, in sds. far: whether the
+    difference is material and too large for chance.
     """
 
     about: str
@@ -62,14 +57,7 @@ class Check:
     drawn: float
     sd: float
     reach: float
-
-    @property
-    def far(self) -> bool:
-        """Whether the difference is material and too large for chance."""
-        difference = abs(self.observed - self.drawn)
-        return difference > MATERIAL_DIFFERENCE and difference > max(FAR_SDS, self.reach) * max(
-            self.sd, LEAST_SD
-        )
+    far: bool
 
 
 Statistics = dict[tuple[str, str, str], tuple[float, int]]
@@ -79,8 +67,7 @@ def predictive_checks(
     fit: Fit, answers: Answers, gold: Gold, rng: np.random.Generator, replicates: int = REPLICATES
 ) -> tuple[Check, ...]:
     """Return the statistics of the answers, each with its distribution over replicates."""
-    at = dict(fit.point) | {path: np.array(exponent[2]) for path, exponent in fit.exponents.items()}
-    observations = fit.unknowns.model_at(at)
+    observations = fit.observations()
     observed = _statistics(fit, answers, gold)
     drawn: dict[tuple[str, str, str], list[float]] = {key: [] for key in observed}
     for _ in range(replicates):
@@ -94,16 +81,20 @@ def predictive_checks(
             mean, sd = float(np.mean(values)), max(float(np.std(values)), LEAST_SD)
             moments[key] = mean, sd
             reach[key[1]] = max(reach.get(key[1], 0.0), float(np.abs(np.array(values) - mean).max() / sd))
-    return tuple(
-        Check(*key, observed[key][1], observed[key][0], *pair, reach[key[1]]) for key, pair in moments.items()
-    )
+    priors, checks = fit.settings.priors, []
+    for key, (mean, sd) in moments.items():
+        value, count = observed[key]
+        difference, farthest = abs(value - mean), reach[key[1]]
+        far = difference > max(priors.check_difference, max(priors.check_sds, farthest) * sd)
+        checks.append(Check(*key, count, value, mean, sd, farthest, far))
+    return tuple(checks)
 
 
 def _replicate(
     fit: Fit, observations: ObservationModel, answers: Answers, gold: Gold, rng: np.random.Generator
 ) -> Answers:
     """Return the answers with all their values drawn anew from the fitted observers."""
-    inference, base = fit.unknowns.inference, fit.unknowns.base
+    inference, base = fit.parameters.inference, fit.parameters.base
     count = len(answers.items)
     logs, states = {}, {}
     for name, known in gold.values.items():
@@ -119,7 +110,7 @@ def _replicate(
     redrawn |= {name: column.value.copy() for name, column in answers.numbers.items()}
     order = {name: _draw_of(column.reading) for name, column in columns.items()}
     questions = list(base.questions)
-    for index, observer in fit.unknowns.observers.items():
+    for index, observer in fit.parameters.observers.items():
         by_observer = answers.reading_observer == index
         simulated = SimulatedObserver(observations, observer.name, truth, rng)
         kinds = np.stack([answers.reading_question, answers.reading_view], axis=1)
@@ -150,14 +141,14 @@ def _draw_of(reading: Ints) -> Ints:
 def _statistics(fit: Fit, answers: Answers, gold: Gold) -> Statistics:
     """Return the statistics of the answers: observer, kind and name -> value, and of how many."""
     statistics: Statistics = {}
-    base = fit.unknowns.base
-    for index, observer in fit.unknowns.observers.items():
+    base, least = fit.parameters.base, fit.settings.priors.check_readings
+    for index, observer in fit.parameters.observers.items():
         by_observer = answers.reading_observer == index
         for kind, name, values in _mean_statistics(base, observer, answers, gold, by_observer):
-            if len(values) >= LEAST_READINGS:
+            if len(values) >= least:
                 statistics[observer.name, kind, name] = float(np.mean(values)), len(values)
         for kind, name, value, count in _correlations(base, observer, answers, gold, by_observer):
-            if count >= LEAST_READINGS and np.isfinite(value):
+            if count >= least and np.isfinite(value):
                 statistics[observer.name, kind, name] = value, count
     return statistics
 

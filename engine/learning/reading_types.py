@@ -6,7 +6,7 @@ with
 
     d_i = log P(answers_i, gold_i | more kinds) - log P(answers_i, gold_i | one kind),     nats,
 
-each model fitted without i's fold, Σ_i d_i has to be above 0 by CLEAR_STANDARD_ERRORS standard errors, and
+each model fitted without i's fold, Σ_i d_i has to be above 0 by `FitPriors.trial_standard_errors`, and
 the same of log P(gold_i | answers_i) not as clearly below. What is fitted is that observer's answers about
 that variable only, so that a trial is cheap; the whole fit then begins with the kinds that were kept.
 """
@@ -21,11 +21,13 @@ import torch
 
 from engine.backend.threads import torch_threads
 from engine.inference.posterior import Inference
+from engine.language.parameter_paths import yaml_path
+from engine.learning.answered_observers import count_answers
 from engine.learning.likelihood import Likelihood
 from engine.learning.observer_fit import FitSettings, Target, fit_observers, minimise_potential
-from engine.learning.parameters import count_answers
 from engine.model.gold import Gold
 from engine.model.knowledge import Number
+from engine.model.parameter_key import ParameterKey
 from engine.observation.kernels import LabelKernel
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.learning.observer_fit import Fit
+    from engine.learning.priors import FitPriors
     from engine.model.knowledge import ReadingType
     from engine.model.responses import Answers
 
@@ -42,22 +45,10 @@ if TYPE_CHECKING:
 
 # Names of the kinds of each trial, tried in this order.
 NAMES = (("easy", "hard"), ("easy", "fair", "hard"))
-# Readings with several answers from which more kinds are tried.
-LEAST_AGAIN = 100
 # Items of a trial at most.
 MOST_ITEMS = 2000
 # Folds of the held-out scores.
 FOLDS = 4
-# Standard errors by which a mean gain has to differ from 0.
-CLEAR_STANDARD_ERRORS = 2.0
-# Pseudo-counts of the kinds' shares and repeats, and sd of a strength's log: weak priors.
-WEAK_N = 4.0
-WEAK_SD = 1.0
-# Ratios of the hardest kind to a middle one: its scatter 1 - repeat is larger by the first, its strength
-# smaller by the second, its share smaller by the third. The easiest kind is as far on the other side.
-SCATTERED, STEADIER, EASIER = 2.5, 2.0, 1.5
-# Scatter 1 - repeat of a proposed kind at most.
-MOST_SCATTER = 0.8
 
 
 @dataclass(frozen=True)
@@ -65,7 +56,8 @@ class ComponentTrial:
     """A trial of more kinds of reading.
 
     kinds: their names. items: how many were scored; gain: the mean of d_i, nats an item, with its standard
-    error. gold_gain: that of the score of gold, of the items that have it; NaN where none has.
+    error. gold_gain: that of the score of gold, of the items that have it; NaN where none has. kept: whether
+    held-out items are predicted clearly better, and gold not clearly worse.
     """
 
     observer: str
@@ -76,12 +68,7 @@ class ComponentTrial:
     gain_se: float
     gold_gain: float
     gold_gain_se: float
-
-    @property
-    def kept(self) -> bool:
-        """Whether held-out items are predicted clearly better, and gold not clearly worse."""
-        better = self.gain > CLEAR_STANDARD_ERRORS * self.gain_se
-        return bool(better and not self.gold_gain < -CLEAR_STANDARD_ERRORS * self.gold_gain_se)
+    kept: bool
 
 
 def split_types(
@@ -89,43 +76,51 @@ def split_types(
 ) -> tuple[Inference, tuple[ComponentTrial, ...]]:
     """Return the same network with more kinds of reading where the data ask for them, and all trials.
 
-    Tried are observers with one kind and LEAST_AGAIN readings or more of several answers; three kinds only
-    where two were kept.
+    Tried are observers with one kind and `FitPriors.trial_readings` or more of several answers; three kinds
+    only where two were kept.
     """
-    trials = []
+    settings, trials = FitSettings(seed=seed), []
     for index, observer in enumerate(inference.observations.observers):
         for name, instrument in observer.labels.items():
             categorical = inference.network.knowledge.variables[name].kind == "categorical"
-            if (
-                categorical
-                and len(instrument.types) == 1
-                and count_answers(answers, gold, index, name).again >= LEAST_AGAIN
-            ):
-                inference, new_trials = _try_kinds(inference, answers, gold, (index, name), progress, seed)
+            again = count_answers(answers, gold, index, name).again
+            if categorical and len(instrument.types) == 1 and again >= settings.priors.trial_readings:
+                inference, new_trials = _try_kinds(
+                    inference, answers, gold, (index, name), settings, progress
+                )
                 trials += new_trials
     return inference, tuple(trials)
 
 
 def _try_kinds(
-    inference: Inference, answers: Answers, gold: Gold, key: tuple[int, str], progress: Progress, seed: int
+    inference: Inference,
+    answers: Answers,
+    gold: Gold,
+    place: tuple[int, str],
+    settings: FitSettings,
+    progress: Progress,
 ) -> tuple[Inference, list[ComponentTrial]]:
     """Try more and more kinds of an observer's readings of a variable, until a trial is not kept."""
-    observer, name = inference.observations.observers[key[0]], key[1]
+    observer, name = inference.observations.observers[place[0]], place[1]
     (first,) = observer.labels[name].types
-    answers, gold = _answers_about(answers, gold, *key, seed)
+    answers, gold = _answers_about(answers, gold, *place, settings.seed)
     known = ~np.isnan(gold.values[name]) if gold.values else np.zeros(len(answers.items), dtype=bool)
-    _, joint, alone = _held_out_scores(inference, answers, gold, seed, progress)
+    key, priors = ParameterKey(observer.name, "", "categorical", name), settings.priors
+    has_gold, clear = bool(known.any()), priors.trial_standard_errors
+    _, joint, alone = _held_out_scores(inference, answers, gold, settings, progress)
     trials: list[ComponentTrial] = []
     for names in NAMES:
-        candidate = with_kinds(inference, observer.name, name, names, first, has_gold=bool(known.any()))
-        fit, candidate_joint, candidate_alone = _held_out_scores(candidate, answers, gold, seed, progress)
-        of_gold = ((candidate_joint - candidate_alone) - (joint - alone))[known]
-        figures = (len(joint), *_mean(candidate_joint - joint), *_mean(of_gold))
+        candidate = _with_kinds(inference, key, names, first, priors, has_gold=has_gold)
+        fit, candidate_joint, candidate_alone = _held_out_scores(candidate, answers, gold, settings, progress)
+        gain, gain_se = _mean(candidate_joint - joint)
+        gold_gain, gold_se = _mean(((candidate_joint - candidate_alone) - (joint - alone))[known])
+        kept = gain > clear * gain_se and not gold_gain < -clear * gold_se
+        figures = len(joint), gain, gain_se, gold_gain, gold_se, kept
         trials.append(ComponentTrial(observer.name, name, names, *figures))
-        if not trials[-1].kept:
+        if not kept:
             break
-        named = _names_by_agreement(fit, key, names)
-        inference = with_kinds(inference, observer.name, name, named, first, has_gold=bool(known.any()))
+        named = _names_by_agreement(fit, place, names)
+        inference = _with_kinds(inference, key, named, first, priors, has_gold=has_gold)
         joint, alone = candidate_joint, candidate_alone
     return inference, trials
 
@@ -151,76 +146,80 @@ def _answers_about(answers: Answers, gold: Gold, observer: int, name: str, seed:
     )
 
 
-def with_kinds(
+def _with_kinds(
     inference: Inference,
-    observer: str,
-    name: str,
+    key: ParameterKey,
     names: tuple[str, ...],
     first: ReadingType,
+    priors: FitPriors,
     *,
     has_gold: bool,
 ) -> Inference:
-    """Return inference in a network whose observer has these kinds of reading of a variable.
+    """Return inference in a network whose observer has these kinds of reading of a variable: those of `key`.
 
     Their priors are weak, and around the one kind that is declared, `first`: each further one scatters more.
     has_gold: whether there is gold, so that they may differ in how often they are misread.
     """
     base = inference.network.knowledge
-    whole, path = base.observers[observer], f"observers.{observer}.categorical.{name}.types"
-    numbers, kinds = dict(base.numbers), []
+    whole, numbers, kinds = base.observers[key.observer], dict(base.numbers), []
     hardness = np.linspace(-1, 1, len(names))
-    shares = EASIER**-hardness / (EASIER**-hardness).sum()
+    shares = priors.trial_share**-hardness / (priors.trial_share**-hardness).sum()
     for kind, hard, share, misread in zip(names, hardness, shares, shares[::-1], strict=True):
-        strength = first.strength * STEADIER**-hard
+        strength = first.strength * priors.trial_strength**-hard
         made = replace(
             first,
             name=kind,
             share=float(share),
-            repeat=1 - min(float((1 - first.repeat) * SCATTERED**hard), MOST_SCATTER),
+            repeat=1 - min(float((1 - first.repeat) * priors.trial_scatter**hard), priors.trial_most_scatter),
             strength=float(strength),
             misread=float(misread) if has_gold else None,
         )
         kinds.append(made)
-        for key, value in (("n", WEAK_N), ("sd.strength", WEAK_SD * made.strength)):
-            place = f"{path}.{kind}.{key}"
-            numbers[place] = Number(path=place, value=value)
+        number = replace(key, what="strength", reading_type=kind)
+        for path, value in (
+            (yaml_path(number, "n"), priors.trial_n),
+            (yaml_path(number, "sd"), priors.trial_sd * made.strength),
+        ):
+            numbers[path] = Number(path=path, value=value)
     kinds.sort(key=lambda reading_type: reading_type.name)
-    labels = {**whole.labels, name: replace(whole.labels[name], types=tuple(kinds))}
-    observers = {**base.observers, observer: replace(whole, labels=labels)}
+    labels = {**whole.labels, key.variable: replace(whole.labels[key.variable], types=tuple(kinds))}
+    observers = {**base.observers, key.observer: replace(whole, labels=labels)}
     network = replace(inference.network, knowledge=replace(base, observers=observers, numbers=numbers))
     return Inference(network, inference.population, threads=inference.threads)
 
 
 def _held_out_scores(
-    inference: Inference, answers: Answers, gold: Gold, seed: int, progress: Progress
+    inference: Inference, answers: Answers, gold: Gold, settings: FitSettings, progress: Progress
 ) -> tuple[Fit, Floats, Floats]:
     """Return the fit, and log P(answers, gold) and log P(answers) of each item (N,) without its fold."""
-    fit = fit_observers(inference, answers, gold, FitSettings(seed=seed), progress)
-    fold = np.random.default_rng(seed).permutation(len(answers.items)) % FOLDS
+    fit = fit_observers(inference, answers, gold, settings, progress)
+    fold = np.random.default_rng(settings.seed).permutation(len(answers.items)) % FOLDS
     joint, alone = np.zeros(len(fold)), np.zeros(len(fold))
     with torch_threads(inference.threads):
         for k in range(FOLDS):
             in_fold = fold == k
-            target = Target(fit.unknowns, Likelihood(inference, answers.only(~in_fold), gold.only(~in_fold)))
+            target = Target(
+                fit.parameters, Likelihood(inference, answers.only(~in_fold), gold.only(~in_fold))
+            )
             x = minimise_potential(
                 target, fit.centre, fit.root, f"kinds of reading, fold {k + 1} of {FOLDS}", progress
             )
-            values = {name: torch.as_tensor(site_value) for name, site_value in target.values_at(x).items()}
+            values = {key: torch.as_tensor(value) for key, value in target.values_at(x).items()}
             held_out, observations = (
                 Likelihood(inference, answers.only(in_fold), gold.only(in_fold)),
-                fit.unknowns.model_at(values),
+                fit.parameters.kernels.model_at(values),
             )
             joint[in_fold] = np.concatenate(list(held_out.log_likelihoods(observations)))
             alone[in_fold] = np.concatenate(list(held_out.log_likelihoods(observations, gold=False)))
     return fit, joint, alone
 
 
-def _names_by_agreement(fit: Fit, key: tuple[int, str], names: tuple[str, ...]) -> tuple[str, ...]:
+def _names_by_agreement(fit: Fit, place: tuple[int, str], names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names in the order of the fitted kinds, where answers of the easiest agree most.
 
     Two of a reading with Dirichlet counts α, Σ α = A, agree with probability Σ α (α + 1) / (A (A + 1)).
     """
-    kernel = fit.unknowns.model_at(dict(fit.point)).kernels[key]
+    kernel = fit.observations().kernels[place]
     assert isinstance(kernel, LabelKernel)
     mass = kernel.alpha.sum(1)
     agree = (kernel.alpha * (kernel.alpha + 1)).sum(1) / (mass * (mass + 1))

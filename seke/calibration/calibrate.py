@@ -17,6 +17,7 @@ from engine import (
     ComponentTrial,
     Entry,
     Fit,
+    FitPriors,
     FitRecord,
     FitSettings,
     Gold,
@@ -40,6 +41,7 @@ from engine import (
     replaced_paths,
     split_types,
     tempered,
+    unidentified_numbers,
     written,
 )
 from engine import learn_population as learn_prior
@@ -184,7 +186,7 @@ def calibrate(
     splits = None
     if types:
         inference, splits = split_types(inference, data.answers, data.gold, progress, seed)
-    chosen = FitSettings(method=method, seed=seed, **settings)
+    chosen = FitSettings(method=method, seed=seed, priors=FitPriors(), **settings)
     asked = {"tables": learn_tables, "prior": learn_population, "exponent": exponent}
     fit, learned = _fit_all(inference, data, chosen, progress, **asked)
     progress("checks", 0, 0)
@@ -214,7 +216,7 @@ def calibrate(
         base,
         fit,
         (*entries_of(fit), *(entry for learned_part in learned for entry in learned_part.entries)),
-        dict(fit.unknowns.unidentified),
+        unidentified_numbers(fit),
         checks,
         tuple(_warnings(base, data, checks, exponent=exponent, population=learn_population)),
         text,
@@ -393,7 +395,7 @@ def _fit_all(
         fit = tempered(fit, data.answers, data.gold, progress)
     if prior:
         progress("population", 0, 0)
-        learned.append(learn_prior(fit, fit.unknowns.inference, *data.sample))
+        learned.append(learn_prior(fit, fit.parameters.inference, *data.sample))
     return fit, learned
 
 

@@ -21,8 +21,8 @@ from engine import (
     Inference,
     Knowledge,
     LevelDecision,
+    ObserverParameters,
     SekeError,
-    Unknowns,
     acceptable,
     certify,
     design_of,
@@ -287,21 +287,19 @@ def _least_amount(rates: Sequence[tuple[float, float]]) -> tuple[int | None, flo
 def _rows(inference: Inference, answers: Answers, simulated: SimulatedPopulation) -> Iterator[GoldRow]:
     """Yield how much gold it takes to know each row of what observers answer."""
     every = {name: np.zeros(len(answers.items)) for name in simulated.levels}
-    unknowns = Unknowns(inference, answers, Gold(every), by_skill=False)
-    for path, site in unknowns.sites.items():
-        keys = path.split(".")
-        observer_name, name, kind = keys[1], keys[-2], keys[-1]
-        rates = ("specificity", "sensitivity")
-        if kind in ("confusion", "settled"):
-            for i, shown in enumerate(unknowns.base.variables[name].states):
-                share = simulated.marginals[name][i]
-                yield _row(observer_name, name, shown, share, site.mean[i, i], site.width[i])
-        elif kind in rates:
-            (index,) = (i for i, observer in unknowns.observers.items() if observer.name == observer_name)
-            state = rates.index(kind)
-            for variable, mean, n in zip(unknowns.rated[index], site.mean, site.width, strict=True):
-                shown = unknowns.base.variables[variable].states[state]
-                yield _row(observer_name, variable, shown, simulated.marginals[variable][state], mean, n)
+    parameters = ObserverParameters(inference, answers, Gold(every), by_skill=False)
+    rates = ("specificity", "sensitivity")
+    for key, site in parameters.sites.items():
+        if key.what in ("confusion", "settled"):
+            for i, shown in enumerate(parameters.base.variables[key.variable].states):
+                share = simulated.marginals[key.variable][i]
+                yield _row(key.observer, key.variable, shown, share, site.mean[i, i], site.width[i])
+        elif key.what in rates:
+            (index,) = (i for i, observer in parameters.observers.items() if observer.name == key.observer)
+            state = rates.index(key.what)
+            for variable, mean, n in zip(parameters.rated[index], site.mean, site.width, strict=True):
+                shown = parameters.base.variables[variable].states[state]
+                yield _row(key.observer, variable, shown, simulated.marginals[variable][state], mean, n)
 
 
 def _row(observer: str, variable: str, state: str, share: Any, right: Any, n: Any) -> GoldRow:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from engine import yaml_path
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def write_trace(calibration: Calibration, path: Path) -> None:
-    """Write the posterior's and the prior's draws as netCDF, variables named as the unknowns' paths.
+    """Write the posterior's and the prior's draws as netCDF, variables named as the parameters' paths.
 
     Draws of NUTS keep their chains; those of a Gaussian are independent, one chain.
     """
@@ -21,7 +23,7 @@ def write_trace(calibration: Calibration, path: Path) -> None:
         import arviz
 
     def by_chain(draws: Any, chains: int) -> dict[str, Any]:
-        return {name: array.reshape(chains, -1, *array.shape[1:]) for name, array in draws.items()}
+        return {yaml_path(key): array.reshape(chains, -1, *array.shape[1:]) for key, array in draws.items()}
 
     data = arviz.from_dict(
         posterior=by_chain(calibration.fit.draws, calibration.fit.chains),

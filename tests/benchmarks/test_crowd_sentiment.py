@@ -23,6 +23,7 @@ import pytest
 import seke
 from engine import Reliability
 from engine import read as read_base
+from engine.model.parameter_key import ParameterKey
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SPLITS = 5
@@ -97,7 +98,7 @@ def ours(rows, gold, folder):
     learned = {"gold": gold, "unlabelled": True, "exponent": True}
     pooled = list(samples(rows, pooled=True))
     pooled_fit = seke.calibrate(pooled, base, extends=str(folder / "pooled.yaml"), **learned)
-    place = "observers.crowd.categorical.sentiment.settled"
+    place = ParameterKey("crowd", "settled", "categorical", "sentiment")
     table = pooled_fit.fit.point[place]
     cells = ", ".join(
         f"{state}: {{{', '.join(f'{answer}: {p:.5f}' for answer, p in zip(STATES, row, strict=True))}}}"

@@ -2,7 +2,7 @@
 
     pytest tests/benchmarks/test_fit_simulation.py -m slow -s
 
-Observers are drawn from the priors of the unknowns, answer about made-up items, and are fitted; the truth
+Observers are drawn from the priors of the parameters, answer about made-up items, and are fitted; the truth
 must then lie within 90 % intervals in about 90 % of the cases, and its ranks among draws of NUTS must be even
 (simulation-based calibration, Talts et al. 2018, arXiv 1804.06788). The world is `examples/plants`: a photo
 with halo, asked three times, and a check of the signs without. The cost is that of the shipped faces.
@@ -30,7 +30,7 @@ from engine import (
     prior_truth,
 )
 from engine.learning.observer_fit import Target
-from engine.learning.parameters import Unknowns
+from engine.learning.parameters import ObserverParameters
 from engine.model.responses import Labels, Numbers
 from seke.files.shipped import cache_folder
 from seke.sampling.infer import batches
@@ -95,14 +95,14 @@ def replicate(inference, items, questions, seed, method="svi", **settings):
     truth = prior_truth(inference, items, rng)
     gold = gold_of(base, truth)
     trial = asked(inference, questions, WHO, truth, rng, inference.observations)
-    unknowns = Unknowns(inference, trial, gold)
-    target = Target(unknowns, None)
+    parameters = ObserverParameters(inference, trial, gold)
+    target = Target(parameters, None)
     import torch
 
     torch.manual_seed(seed)
     true = {name: drawn[0] for name, drawn in target.values_of_draws(target.prior_draws(1)).items()}
-    unknowns.refine_cuts(true)
-    answers = asked(inference, questions, WHO, truth, rng, unknowns.model_at(true))
+    parameters.kernels.refine_cuts(true)
+    answers = asked(inference, questions, WHO, truth, rng, parameters.kernels.model_at(true))
     fit = fit_observers(inference, answers, gold, FitSettings(method=method, seed=seed, **settings))
     return true, fit
 
@@ -121,7 +121,7 @@ def test_intervals_of_svi_hold_the_truth(plants, items, replicates, capsys):
             low, high = np.quantile(fit.draws[name], [0.05, 0.95], axis=0)
             held = (low <= value) & (value <= high)
             inside, total = inside + held.sum(), total + held.size
-            kind = by_kind.setdefault(name.split(".")[-1], [0, 0])
+            kind = by_kind.setdefault(name.what, [0, 0])
             kind[0], kind[1] = kind[0] + int(held.sum()), kind[1] + held.size
     with capsys.disabled():
         print(
@@ -154,7 +154,7 @@ def test_halo_is_found_with_and_without_a_question_of_its_own(plants, capsys):
         off, sds = [], []
         for seed in range(6):
             true, fit = replicate(plants, 500, questions, 200 + seed, method="map")
-            (name,) = (name for name in true if "halo" in name)
+            (name,) = (name for name in true if name.question)
             off.append(float(fit.point[name] - true[name]))
             sds.append(float(fit.draws[name].std()))
         lines.append(f"  {' and '.join(questions):16} error {np.std(off):.3f}, stated {np.mean(sds):.3f}")

@@ -27,7 +27,8 @@ from engine import (
 )
 from engine.learning.likelihood import Likelihood
 from engine.learning.observer_fit import Target
-from engine.learning.parameters import Unknowns
+from engine.learning.parameters import ObserverParameters
+from engine.model.parameter_key import ParameterKey
 
 few = settings(max_examples=6, deadline=None, derandomize=True, database=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -51,7 +52,7 @@ def test_the_gradient_is_that_of_differences(seed, types):
     count = len(answers.items)
     known = np.where(rng.random(count) < 0.5, rng.integers(0, states, count), np.nan)
     gold = Gold({"root": known})
-    target = Target(Unknowns(inference, answers, gold), Likelihood(inference, answers, gold))
+    target = Target(ObserverParameters(inference, answers, gold), Likelihood(inference, answers, gold))
     x = target.start + 0.1 * rng.standard_normal(len(target.start))
     _, slope = target.potential(x)
     for _ in range(3):
@@ -66,10 +67,11 @@ def test_the_gradient_is_that_of_differences(seed, types):
 @given(seeds, st.integers(1, 3))
 def test_the_density_is_that_of_the_pyro_model(seed, types):
     _, inference, answers, rng = world(seed, types=types)
-    unknowns = Unknowns(inference, answers, NOTHING)
-    for target in (Target(unknowns, None), Target(unknowns, Likelihood(inference, answers, NOTHING))):
+    parameters = ObserverParameters(inference, answers, NOTHING)
+    for target in (Target(parameters, None), Target(parameters, Likelihood(inference, answers, NOTHING))):
         x = torch.as_tensor(target.start + 0.3 * rng.standard_normal(len(target.start)))
-        expected = target.pyro_potential(target.site_coordinates(x))
+        coordinates = target.site_coordinates(x).items()
+        expected = target.pyro_potential({target.sites[key].name: part for key, part in coordinates})
         assert float(target.energy(x)) == pytest.approx(float(expected), rel=1e-12)
 
 
@@ -78,7 +80,7 @@ def test_the_density_is_that_of_the_pyro_model(seed, types):
 def test_the_curvature_of_the_prior_is_that_of_one_coordinate_after_another(seed, types):
     base, inference, answers, rng = world(seed, types=types)
     gold = Gold({"root": rng.integers(0, len(base.variables["root"].states), 12).astype(float)})
-    prior = Target(Unknowns(inference, answers, gold), None)
+    prior = Target(ObserverParameters(inference, answers, gold), None)
     x = prior.start + 0.2 * rng.standard_normal(len(prior.start))
     one_by_one = prior.hessian(x, np.eye(len(x)), lambda _: None)
     np.testing.assert_allclose(prior.prior_hessian(x), one_by_one, atol=1e-9)
@@ -210,8 +212,8 @@ def fitted(simulated):
 
 def test_what_was_simulated_is_recovered(fitted):
     """The declared values are the truth here, and the priors are around them: no z may be extreme."""
-    (observer,) = fitted.unknowns.base.observers.values()
-    label, states = observer.labels["root"], fitted.unknowns.base.variables["root"].states
+    (observer,) = fitted.parameters.base.observers.values()
+    label, states = observer.labels["root"], fitted.parameters.base.variables["root"].states
     z = []
     for entry in (entry for entry in entries_of(fitted) if entry.learned > 0.5):
         declared = entry.prior
@@ -232,7 +234,7 @@ def test_from_a_wrong_start_the_truth_is_found(simulated):
     other = replace(other, observers={name: replace(other.observers[name], carry=0.5)})
     inference = Inference(compile_network(other))
     fitted = fit_observers(inference, answers, gold)
-    place = f"observers.{name}.categorical.root.settled"
+    place = ParameterKey(name, "settled", "categorical", "root")
     seen = np.bincount(gold.values["root"][:300].astype(int), minlength=len(table)) >= 40
     before, after = (np.abs(np.array(t) - table)[seen].mean() for t in (wrong, fitted.point[place]))
     assert seen.any()
@@ -255,10 +257,11 @@ def test_svi_agrees_with_the_curvature_at_the_mode(simulated, fitted):
 
 def test_what_data_cannot_tell_stays_as_declared(simulated):
     _, inference, answers, _ = simulated
-    unknowns = Unknowns(inference, answers, NOTHING)
-    assert not [name for name in unknowns.sites if name.endswith((".confusion", ".carry", ".sensitivity"))]
-    assert any("gold" in reason for reason in unknowns.unidentified.values())
-    assert [name for name in unknowns.sites if name.endswith(".strength")]
+    parameters = ObserverParameters(inference, answers, NOTHING)
+    learned = {key.what for key in parameters.sites}
+    assert not learned & {"confusion", "settled", "carry", "sensitivity"}
+    assert any("gold" in group.reason for group in parameters.unidentified)
+    assert "strength" in learned
 
 
 def test_tables_learned_from_gold_alone_are_the_counts(simulated, fitted):
@@ -307,20 +310,20 @@ def sure_fit(folder):
 
 
 @pytest.mark.parametrize(
-    ("place", "extreme", "allowed"),
+    ("what", "extreme", "allowed"),
     [
-        (".stereotype", 1e-4, 0.001),
-        (".stereotype", 1 - 1e-4, 0.999),
-        (".specificity", 1 - 1e-5, 0.9999),
-        (".halo.walk.probability", 0.999, 0.99),
+        ("stereotype", 1e-4, 0.001),
+        ("stereotype", 1 - 1e-4, 0.999),
+        ("specificity", 1 - 1e-5, 0.9999),
+        ("probability", 0.999, 0.99),
     ],
 )
-def test_what_is_surer_than_may_be_read_is_written_at_the_bound(sure_fit, folder, place, extreme, allowed):
+def test_what_is_surer_than_may_be_read_is_written_at_the_bound(sure_fit, folder, what, extreme, allowed):
     """Much gold can make a probability surer than the reader takes it."""
     fit = sure_fit
-    (path,) = (path for path in fit.point if path.endswith(place))
-    point, draws = (np.full_like(values[path], extreme) for values in (fit.point, fit.draws))
-    sure = replace(fit, point={**fit.point, path: point}, draws={**fit.draws, path: draws})
+    (key,) = (key for key in fit.point if key.what == what and key.question in ("", "walk"))
+    point, draws = (np.full_like(values[key], extreme) for values in (fit.point, fit.draws))
+    sure = replace(fit, point={**fit.point, key: point}, draws={**fit.draws, key: draws})
     text = "extends: machine.yaml\nsources: {fit: {cite: a fit}}\n" + written(overlay_tree(sure, "fit"))
     removed = replaced_paths(sure)
     gone = f"remove: [{', '.join(removed)}]\n" if removed else ""

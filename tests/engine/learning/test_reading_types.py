@@ -117,5 +117,5 @@ def test_the_overlay_says_what_was_fitted(base, two, tmp_path):
     again = read(tmp_path / "mine.yaml")
     assert [kind.name for kind in again.observers["fitter"].labels["wear"].types] == ["easy", "hard"]
     declared = Inference(compile_network(again)).posterior(answers).marginals["wear"]
-    evidence = fit.unknowns.model_at(dict(fit.point)).evidence(answers)
+    evidence = fit.observations().evidence(answers)
     np.testing.assert_allclose(declared, inference.given(evidence).marginals["wear"], atol=2e-3)

@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import Answers, Gold, Inference, Labels, compile_network, entries_of, fit_observers, read
-from engine.learning.parameters import Unknowns
+from engine.learning.parameters import ObserverParameters
 from engine.learning.skill import SKILLS, SkillEvidence, cautious_skill
+from engine.model.parameter_key import ParameterKey
 
 SIGNS = ("one", "two", "three", "four")
 DECLARED = 0.6, 0.8
+SIGN_RATES = ParameterKey("model", "", "binary")
 BASE = """
 name: signs
 variables:
@@ -151,8 +153,8 @@ def test_without_evidence_of_skill_every_skill_is_as_likely():
 
 
 def skill_of(inference, answers, truth, question="look"):
-    unknowns = Unknowns(inference, answers_of(inference, answers, question), gold_of(truth))
-    return unknowns.skills["observers.model.binary"]
+    parameters = ObserverParameters(inference, answers_of(inference, answers, question), gold_of(truth))
+    return parameters.skills[SIGN_RATES]
 
 
 KINDS = """
@@ -179,16 +181,16 @@ def test_one_skill_moves_what_all_kinds_of_reading_settle_on(right, least, most,
         tuple(map(str, range(count))), ("face",), np.arange(count), none, none + 1, none, labels, {}, {},
         none + 2, none, none, none, none + 2,
     )  # fmt: skip
-    unknowns = Unknowns(inference, answers, Gold({"kind": truth * 1.0}))
-    at = "observers.model.categorical.kind"
-    skill = unknowns.skills[at]
+    parameters = ObserverParameters(inference, answers, Gold({"kind": truth * 1.0}))
+    at = ParameterKey("model", "", "categorical", "kind")
+    skill = parameters.skills[at]
     assert least <= skill <= most
     drawn = kernel.alpha / kernel.alpha.sum(1, keepdims=True)
     able = kernel.share * (kernel.answer_of == np.arange(2)[:, None])
     expected = ((1 - skill) * kernel.mix + skill * able) @ drawn
-    np.testing.assert_allclose(unknowns.sites[f"{at}.confusion"].mean, expected, atol=1e-9)
-    unmoved = Unknowns(inference, answers, Gold({"kind": truth * 1.0}), by_skill=False)
-    np.testing.assert_allclose(unmoved.sites[f"{at}.confusion"].mean, kernel.mix @ drawn, atol=1e-9)
+    np.testing.assert_allclose(parameters.sites[at.of("confusion")].mean, expected, atol=1e-9)
+    unmoved = ObserverParameters(inference, answers, Gold({"kind": truth * 1.0}), by_skill=False)
+    np.testing.assert_allclose(unmoved.sites[at.of("confusion")].mean, kernel.mix @ drawn, atol=1e-9)
 
 
 @pytest.mark.parametrize(("skill", "least", "most"), [(0.0, 0.0, 0.1), (0.5, 0.15, 0.6), (0.9, 0.8, 1.0)])
@@ -201,11 +203,11 @@ def test_the_skill_of_a_simulated_observer_is_recovered(inference, skill, least,
 
 def test_skill_moves_every_rate_from_what_is_declared_towards_one(inference):
     truth, answers = simulated(0.9, 100, np.random.default_rng(1))
-    unknowns = Unknowns(inference, answers_of(inference, answers), gold_of(truth))
-    skill = unknowns.skills["observers.model.binary"]
+    parameters = ObserverParameters(inference, answers_of(inference, answers), gold_of(truth))
+    skill = parameters.skills[SIGN_RATES]
     for key, declared in zip(("sensitivity", "specificity"), DECLARED, strict=True):
         expected = (1 - skill) * declared + skill
-        mean = unknowns.sites[f"observers.model.binary.{key}"].mean
+        mean = parameters.sites[SIGN_RATES.of(key)].mean
         np.testing.assert_allclose(mean, expected, atol=0.011)
 
 
@@ -256,4 +258,4 @@ def test_an_observer_that_always_answers_the_same_says_nothing_of_it(inference, 
     sensitivity, specificity = rates(fit)[SIGNS.index("two")]
     ratio = sensitivity / (1 - specificity) if always else specificity / (1 - sensitivity)
     assert 1 <= ratio < 2
-    assert fit.unknowns.skills["observers.model.binary"] > 0.3
+    assert fit.parameters.skills[SIGN_RATES] > 0.3
