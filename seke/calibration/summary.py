@@ -114,14 +114,8 @@ def _guarantee(made: Guarantee) -> Iterator[str]:
         passed = certificate.threshold is not None
         risk = "-" if certificate.threshold is None else f"{certificate.threshold:.3f}"
         counts = str(certificate.n), str(certificate.errors), f"{certificate.coverage:.0%}" if passed else "-"
-        rows.append(
-            (
-                f"{certificate.variable} {certificate.value}",
-                risk,
-                *counts,
-                "" if passed else lacking(certificate),
-            )
-        )
+        value = f"{certificate.variable} {certificate.value}"
+        rows.append((value, risk, *counts, "" if passed else lacking(certificate)))
     yield from table_lines(("value", "accepted at risk", "tested", "wrong", "coverage", "lacks"), rows)
 
 
@@ -291,17 +285,10 @@ def _checks(checks: Sequence[Check]) -> Iterator[str]:
         "Would the fitted observers answer like this? (said, and mean ± sd of what they would say)",
     )
     shown = [c for c in checks if c.kind not in ("rate", "correlation", "mean", "spread")]
-    rows = [
-        (
-            c.about,
-            f"{c.kind}: {c.name}",
-            f"{c.observed:.3f}",
-            f"{c.drawn:.3f}",
-            f"{c.sd:.3f}",
-            "far off" if c.far else "",
-        )
-        for c in shown
-    ]
+    rows = []
+    for c in shown:
+        numbers = (f"{number:.3f}" for number in (c.observed, c.drawn, c.sd))
+        rows.append((c.about, f"{c.kind}: {c.name}", *numbers, "far off" if c.far else ""))
     yield from table_lines(("", "", "said", "drawn", "±", ""), rows)
     for kind in ("rate", "correlation", "mean", "spread"):
         of_kind = [c for c in checks if c.kind == kind]

@@ -28,8 +28,6 @@ NARROW = 105
 # Characters of a list of certified values, and names in a list.
 LONGEST_LIST = 110
 MOST_NAMED = 6
-# Columns of the terminal: the longest word of a reason, `unresolvable`, stays whole.
-LEAST_WHY = 12
 # Variables named in a cell of the table, which has room for two lines of them.
 MOST_IN_CELL = 4
 
@@ -209,7 +207,6 @@ class InferSummary:
         folded = [title for name, title in titles.items() if name == "why" or name in several]
         table = text_table([*titles.values()], rows, folded)
         table.columns[0].max_width = min(max(console.width - 68, 12), 40)
-        table.columns[-1].min_width = LEAST_WHY
         console.print(table)
         if marked:
             console.print(LEGEND)
