@@ -20,8 +20,8 @@ TITLES = {
     "readings": "Readings of an observer",
     "observers": "Observers",
 }
-HEADS = ("", "items", "right", "both wrong", "by chance", "ratio", "same answer", "wrong if the other is")
-HEADS += ("declared", "phi")
+HEADS: tuple[str, ...] = ("", "items", "right", "both wrong", "by chance", "ratio", "same answer")
+HEADS += ("wrong if the other is", "declared", "phi")
 DECLARED = HEADS.index("declared")
 # On a narrow terminal these go, the first one first.
 DISPENSABLE = ("same answer", "ratio", "items", "by chance", "both wrong", "right", "phi")
