@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seke.benchmarking.table import tables
-from seke.console.columns import columns, count
+from seke.console.plain_text import count
+from seke.console.rich_table import table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,7 +92,7 @@ def _sources(facts: Facts) -> Iterator[str]:
             ]
             for row in table.rows
         ]
-        yield from columns(["", "", "items", *table.columns, ""], rows)
+        yield from table_lines(["", "", "items", *table.columns, ""], rows)
         yield ""
     cited = {row.cited for table in tables(facts) for row in table.rows if row.cited}
     if cited:
@@ -142,7 +143,7 @@ def _scores(variable: Facts) -> list[str]:
         if score is not None:
             note = score.get("reason") or _note(name, variable)
             rows.append([label, _number(name, score["value"]), _interval(name, score), note])
-    return columns([], rows)
+    return table_lines([], rows)
 
 
 def _note(name: str, variable: Facts) -> str:
@@ -167,7 +168,7 @@ def _classes(variable: Facts) -> list[str]:
         ]
         for row in variable["classes"]
     ]
-    return ["", *columns(header, rows)]
+    return ["", *table_lines(header, rows)]
 
 
 def _binaries(binary: dict[str, Any]) -> Iterator[str]:
@@ -179,7 +180,7 @@ def _binaries(binary: dict[str, Any]) -> Iterator[str]:
         cells.append(_interval("f1", variable["scores"]["f1"]))
         cells += [_cell(variable, score) for score in ("precision", "recall", "balanced_accuracy")]
         rows.append([name, f"{variable['items']:,}", *cells])
-    yield from columns(header, rows, indent="")
+    yield from table_lines(header, rows, indent="")
     stated = [(name, variable) for name, variable in binary.items() if "reliability" in variable]
     if not stated:
         return
@@ -192,7 +193,7 @@ def _binaries(binary: dict[str, Any]) -> Iterator[str]:
         cells.append(f"{low:.3f} to {high:.3f}")
         cells += [_cell(variable, score) for score in ("coverage", "accepted_error", "accepted_risk")]
         rows.append([name, *cells])
-    yield from columns(header, rows, indent="")
+    yield from table_lines(header, rows, indent="")
 
 
 def _cell(variable: Facts, score: str) -> str:
@@ -234,7 +235,7 @@ def _refusals(refusals: Facts) -> list[str]:
         if with_answers:
             cells.insert(2, _share(outcome["refused_answers"], outcome["answers"]))
         rows.append([outcome["class"], f"{outcome['gold']:,}", *cells])
-    return columns(header, rows, indent="")
+    return table_lines(header, rows, indent="")
 
 
 def _share(part: int, whole: int) -> str:
@@ -279,7 +280,7 @@ def _differences(differences: Facts) -> list[str]:
         rows.append([
             labels.get(name, name), _number(name, difference["one"]), _number(name, difference["other"]),
             _signed(name, difference["value"]), interval])  # fmt: skip
-    return columns(["", "one", "other", "difference", "interval"], rows)
+    return table_lines(["", "one", "other", "difference", "interval"], rows)
 
 
 def _signed(name: str, value: float | None) -> str:
@@ -295,4 +296,6 @@ def _binary_differences(binary: dict[str, Any]) -> list[str]:
         interval = "" if f1["low"] is None else f"{f1['low']:+.3f} to {f1['high']:+.3f}"
         numbers = [_number("f1", f1["one"]), _number("f1", f1["other"]), _signed("f1", f1["value"])]
         rows.append([name, f"{variable['items']:,}", *numbers, interval, f"{variable['mcnemar']['p']:.3g}"])
-    return columns(["F1 of", "items", "one", "other", "difference", "interval", "McNemar p"], rows, indent="")
+    return table_lines(
+        ["F1 of", "items", "one", "other", "difference", "interval", "McNemar p"], rows, indent=""
+    )

@@ -7,7 +7,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from seke.calibration.gold_plan import AMOUNTS, ERROR_INFLATION, LEAST_GOLD, POWER, SD
-from seke.console.columns import columns, count
+from seke.console.guarantee_text import promise_text
+from seke.console.plain_text import count
+from seke.console.rich_table import table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,15 +40,14 @@ def facts_of(plan: GoldPlan) -> dict[str, Any]:
 
 
 def _lines(plan: GoldPlan) -> Iterator[str]:
-    promise = f"at most {100 * plan.promise.alpha:g} % wrong, all at once with probability "
-    yield f"Gold for certificates: {promise}{1 - plan.promise.delta:g}"
+    yield f"Gold for certificates: {promise_text(plan.promise.alpha, plan.promise.delta)}"
     yield from _wrap(
         f"items of gold with which a value is certified four times of five, imagined on "
         f"{count(plan.items, 'item')}; a third of it fits. Where items cluster it is subjects that count."
     )
     hopeful = [requirement for requirement in plan.requirements if any(requirement.amounts)]
     titles = [title for factor in ERROR_INFLATION for title in (_column_title(factor), "accepted")]
-    yield from columns(("value", "decided", "wrong", *titles), [_row(requirement) for requirement in hopeful])
+    yield from table_lines(("value", "decided", "wrong", *titles), map(_row, hopeful))
     hopeless = [
         f"{requirement.variable} {requirement.value}"
         for requirement in plan.requirements
@@ -75,7 +76,7 @@ def _lines(plan: GoldPlan) -> Iterator[str]:
         )
         for row in plan.rows
     ]
-    yield from columns(("truth", "of items", "right", "± now", "gold"), rows)
+    yield from table_lines(("truth", "of items", "right", "± now", "gold"), rows)
 
 
 def _column_title(factor: float) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from seke.console.rich_table import table_lines, text_table
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -18,24 +20,11 @@ TITLES = {
     "readings": "Readings of an observer",
     "observers": "Observers",
 }
-HEADS = (
-    "",
-    "items",
-    "right",
-    "both wrong",
-    "by chance",
-    "ratio",
-    "same answer",
-    "wrong if the other is",
-    "declared",
-    "phi",
-)
-RIGHT = ("items", "right", "both wrong", "by chance", "ratio", "same answer", "declared")
+HEADS: tuple[str, ...] = ("", "items", "right", "both wrong", "by chance", "ratio", "same answer")
+HEADS += ("wrong if the other is", "declared", "phi")
 DECLARED = HEADS.index("declared")
 # On a narrow terminal these go, the first one first.
 DISPENSABLE = ("same answer", "ratio", "items", "by chance", "both wrong", "right", "phi")
-# Blank columns between two columns of rich's plain table.
-GAP = 2
 # What the base predicts lies outside of the interval of what was measured.
 OUTSIDE = "!"
 
@@ -62,24 +51,13 @@ def show(result: Independence, console: Console) -> None:
 
 
 def _show_pairs(pairs: Sequence[Record], console: Console) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    rows = [cells for pair in pairs for cells in pair_cells(pair)]
-    widths = {
-        head: max(len(head), *(len(row[column]) for row in rows)) + GAP for column, head in enumerate(HEADS)
-    }
-    heads = list(HEADS)
-    for head in DISPENSABLE:
-        if sum(widths[kept] for kept in heads) - GAP > console.width:
-            heads.remove(head)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in heads:
-        right = head in RIGHT
-        table.add_column(head, justify="right" if right else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell, head in zip(row, HEADS, strict=True) if head in heads))
-    console.print(table)
+    rows = [dict(zip(HEADS, cells, strict=True)) for pair in pairs for cells in pair_cells(pair)]
+    for omitted in range(len(DISPENSABLE) + 1):
+        heads = [head for head in HEADS if head not in DISPENSABLE[:omitted]]
+        cells = [[row[head] for head in heads] for row in rows]
+        if max(map(len, table_lines(heads, cells, indent=""))) <= console.width:
+            break
+    console.print(text_table(heads, cells))
 
 
 def pair_cells(pair: Record) -> Iterator[tuple[str, ...]]:

@@ -7,8 +7,9 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from engine import Threshold, far_off
-from seke.console.certificate_table import lacking, verdict
-from seke.console.columns import columns, count
+from seke.console.guarantee_text import lacking, verdict
+from seke.console.plain_text import count, first_names
+from seke.console.rich_table import table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 LEARNED = 0.1
+# Titles of a fitted number's cells.
+FITTED = ("prior", "±", "fitted", "±", "learned")
 WIDTH = 100
 MOST_CELLS = 12
 # Variables that a line names before it counts the others.
@@ -88,10 +91,7 @@ def _lines(calibration: Calibration) -> Iterator[str]:
             entry for entry in of_observer if not entry.row and entry.keys[2] not in ("binary", "stereotype")
         ]
         scalars += [entry for entry in of_observer if entry.keys[2] == "binary" and entry.keys[3] != "cells"]
-        yield from columns(
-            ("number", "prior", "±", "fitted", "±", "learned"),
-            [(".".join(e.keys[2:]), *_row(e)) for e in scalars],
-        )
+        yield from table_lines(("number", *FITTED), [(".".join(e.keys[2:]), *_row(e)) for e in scalars])
         yield from _rates(of_observer)
     yield from _population(calibration.entries)
     yield from _learned(calibration.entries)
@@ -114,15 +114,9 @@ def _guarantee(made: Guarantee) -> Iterator[str]:
         passed = certificate.threshold is not None
         risk = "-" if certificate.threshold is None else f"{certificate.threshold:.3f}"
         counts = str(certificate.n), str(certificate.errors), f"{certificate.coverage:.0%}" if passed else "-"
-        rows.append(
-            (
-                f"{certificate.variable} {certificate.value}",
-                risk,
-                *counts,
-                "" if passed else lacking(certificate),
-            )
-        )
-    yield from columns(("value", "accepted at risk", "tested", "wrong", "coverage", "lacks"), rows)
+        value = f"{certificate.variable} {certificate.value}"
+        rows.append((value, risk, *counts, "" if passed else lacking(certificate)))
+    yield from table_lines(("value", "accepted at risk", "tested", "wrong", "coverage", "lacks"), rows)
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
@@ -147,7 +141,7 @@ def _tables(entries: Sequence[Entry]) -> Iterator[str]:
                 (state, *cells, f"{other.keys[-1]} {other.value:.3f} ± {other.sd:.3f} ({other.prior:.3f})")
             )
         header = (keys[1], "prior", "±", "right", "±", "learned", "most often instead (prior)")
-        yield from columns(header, lines)
+        yield from table_lines(header, lines)
         yield ""
 
 
@@ -158,32 +152,19 @@ def _rates(entries: Sequence[Entry]) -> Iterator[str]:
             cells.setdefault(entry.keys[4], {})[entry.keys[-1]] = entry
     if cells:
         yield ""
-        header = (
-            "",
-            "sensitivity prior",
-            "±",
-            "fitted",
-            "±",
-            "learned",
-            "specificity prior",
-            "±",
-            "fitted",
-            "±",
-            "learned",
-        )
+        after = FITTED[1:]
+        header = ("", "sensitivity prior", *after, "specificity prior", *after)
         rows = [
             (name, *_row(pair["sensitivity"]), *_row(pair["specificity"])) for name, pair in cells.items()
         ]
-        yield from columns(header, rows)
+        yield from table_lines(header, rows)
 
 
 def _population(entries: Sequence[Entry]) -> Iterator[str]:
     priors = [entry for entry in entries if entry.keys[0] == "priors"]
     if priors:
         yield from ("", f"population {priors[0].keys[2]}")
-        yield from columns(
-            ("", "prior", "±", "fitted", "±", "learned"), [(e.keys[-1], *_row(e)) for e in priors]
-        )
+        yield from table_lines(("", *FITTED), [(e.keys[-1], *_row(e)) for e in priors])
 
 
 def _learned(entries: Sequence[Entry]) -> Iterator[str]:
@@ -192,7 +173,7 @@ def _learned(entries: Sequence[Entry]) -> Iterator[str]:
         farthest = sorted(numbers, key=lambda entry: -abs(entry.shift))[:MOST_CELLS]
         yield from ("", f"Tables: {len(farthest)} of {len(numbers)} numbers, those that moved farthest")
         rows = [(".".join(entry.keys[2:]).removesuffix(".p"), *_row(entry)) for entry in farthest]
-        yield from columns(("", "prior", "±", "fitted", "±", "learned"), rows)
+        yield from table_lines(("", *FITTED), rows)
 
 
 def _kinds(splits: Sequence[ComponentTrial] | None) -> Iterator[str]:
@@ -213,7 +194,7 @@ def _kinds(splits: Sequence[ComponentTrial] | None) -> Iterator[str]:
         )
         for trial in splits
     ]
-    yield from columns(("", "kinds", "items", "answers and gold", "gold alone", ""), rows) if rows else ()
+    yield from table_lines(("", "kinds", "items", "answers and gold", "gold alone", ""), rows) if rows else ()
 
 
 def _record(calibration: Calibration) -> Iterator[str]:
@@ -227,13 +208,13 @@ def _record(calibration: Calibration) -> Iterator[str]:
             f"{reading.observer} ({reading.model})" if reading.model != reading.observer else reading.observer
         )
         asked = f"{who}, {reading.question}, {reading.view}, up to {count(reading.most, 'answer')}"
-        rows.append((asked, _named(enough) or "-", _named(few) or "-"))
+        rows.append((asked, *(first_names(names, MOST_NAMED) or "-" for names in (enough, few))))
     if rows:
         yield from (
             "",
             f"A value answered so counts as calibrated where gold of it is enough ({least} items)",
         )
-        yield from columns(("answered", "calibrated", "too little gold"), rows)
+        yield from table_lines(("answered", "calibrated", "too little gold"), rows)
     yield from _thresholds("items answered as these", calibration.record.thresholds)
     yield from _thresholds("items asked as the policy asks", calibration.record.adaptive_thresholds)
 
@@ -258,12 +239,7 @@ def _thresholds(title: str, thresholds: Sequence[Threshold]) -> Iterator[str]:
         for threshold in thresholds
     ]
     aim = ("asked down to",) if asked else ()
-    yield from columns(("value", "limit", *aim, "accepted at risk", "accepts", "mean risk"), rows)
-
-
-def _named(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:MOST_NAMED])
-    return shown + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+    yield from table_lines(("value", "limit", *aim, "accepted at risk", "accepts", "mean risk"), rows)
 
 
 def _facts_of_kinds(trial: ComponentTrial) -> Record:
@@ -298,8 +274,7 @@ def _by_reason(untold: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _some(paths: Sequence[str], most: int = 4) -> str:
-    shown = ", ".join(path.removeprefix("observers.") for path in paths[:most])
-    return shown + (f" and {len(paths) - most} more" if len(paths) > most else "")
+    return first_names([path.removeprefix("observers.") for path in paths], most)
 
 
 def _checks(checks: Sequence[Check]) -> Iterator[str]:
@@ -310,18 +285,11 @@ def _checks(checks: Sequence[Check]) -> Iterator[str]:
         "Would the fitted observers answer like this? (said, and mean ± sd of what they would say)",
     )
     shown = [c for c in checks if c.kind not in ("rate", "correlation", "mean", "spread")]
-    rows = [
-        (
-            c.about,
-            f"{c.kind}: {c.name}",
-            f"{c.observed:.3f}",
-            f"{c.drawn:.3f}",
-            f"{c.sd:.3f}",
-            "far off" if c.far else "",
-        )
-        for c in shown
-    ]
-    yield from columns(("", "", "said", "drawn", "±", ""), rows)
+    rows = []
+    for c in shown:
+        numbers = (f"{number:.3f}" for number in (c.observed, c.drawn, c.sd))
+        rows.append((c.about, f"{c.kind}: {c.name}", *numbers, "far off" if c.far else ""))
+    yield from table_lines(("", "", "said", "drawn", "±", ""), rows)
     for kind in ("rate", "correlation", "mean", "spread"):
         of_kind = [c for c in checks if c.kind == kind]
         if of_kind:

@@ -22,7 +22,7 @@ def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
     as_json: and as JSON on the standard output, for a program that reads it.
     """
     from engine import KnowledgeError, SekeError
-    from seke.console.columns import count, fault_with_line, forget_lines, near
+    from seke.console.plain_text import count, fault_with_line, forget_lines, near
 
     forget_lines()
     try:

@@ -62,7 +62,7 @@ def check(base: str | None, strict: bool, as_json: bool) -> None:
 
     Exit status: 0 sound, 1 warnings under --strict, 2 faults.
     """
-    from seke.console.columns import count, fault_with_line
+    from seke.console.plain_text import count, fault_with_line
     from seke.knowledge_tools.check import check as check_base
 
     with _migration_hint(base), exit_on_errors(as_json=as_json):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine import joined_looks, looks_at_labels, people_asked
 from seke.console.decision_words import LEGEND, MARK, UNCALIBRATED, basis_of, basis_of_item, required_of
+from seke.console.plain_text import first_names
+from seke.console.rich_table import text_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,8 +28,6 @@ NARROW = 105
 # Characters of a list of certified values, and names in a list.
 LONGEST_LIST = 110
 MOST_NAMED = 6
-# Columns of the terminal: the longest word of a reason, `unresolvable`, stays whole.
-LEAST_WHY = 12
 # Variables named in a cell of the table, which has room for two lines of them.
 MOST_IN_CELL = 4
 
@@ -185,31 +185,28 @@ class InferSummary:
 
     def show(self, console: Console) -> None:
         """Print the table."""
-        from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, header_style="bold")
         names = self._columns()
         narrow = console.width < NARROW
         marked = False
-        table.add_column("item", no_wrap=True, max_width=min(max(console.width - 68, 12), 40))
-        for name in names:
-            several = name in self.base.levels and name not in self.base.variables
-            table.add_column(name.replace("_", " "), no_wrap=not several, ratio=1 if several else None)
-        table.add_column("decision", no_wrap=True)
-        table.add_column("why", ratio=1, min_width=LEAST_WHY)
+        rows = []
         for record in self.rows:
             decision = record["decision"]
             posteriors = record.get("posteriors", record)
-            cells = [Text(record["item"])]
+            cells: list[str | Text] = [record["item"]]
             unread = record["diagnostics"]["refused"] + record["diagnostics"]["unreadable"]
             read = record["diagnostics"]["samples"] > unread
-            cells += [Text(self._cell(name, posteriors, narrow) if read else "-") for name in names]
+            cells += [self._cell(name, posteriors, narrow) if read else "-" for name in names]
             mark = MARK if basis_of_item(decision, self.required) in UNCALIBRATED else ""
             marked = marked or bool(mark)
             cells.append(Text(decision["item"] + mark, style=COLOURS[decision["item"]]))
-            cells.append(Text(_row_reason(record, marked=bool(mark))))
-            table.add_row(*cells)
+            rows.append([*cells, _row_reason(record, marked=bool(mark))])
+        several = self.base.levels.keys() - self.base.variables.keys()
+        titles = {name: name.replace("_", " ") for name in ("item", *names, "decision", "why")}
+        folded = [title for name, title in titles.items() if name == "why" or name in several]
+        table = text_table([*titles.values()], rows, folded)
+        table.columns[0].max_width = min(max(console.width - 68, 12), 40)
         console.print(table)
         if marked:
             console.print(LEGEND)
@@ -253,13 +250,14 @@ def limits_in_words(session: Session) -> list[str]:
         else:
             shown = ", ".join(f"{value} {risk}" for value, risk in risks.items())
         names_by_risk.setdefault(shown, []).append(name)
-    by_risk = "; ".join(f"{_name_list(names)} {risk}" for risk, names in names_by_risk.items())
+    by_risk = "; ".join(f"{first_names(names, MOST_NAMED)} {risk}" for risk, names in names_by_risk.items())
     lines = [f"highest risks accepted, to keep the mean risk within its limit: {by_risk}"] if by_risk else []
     if session.without_threshold:
+        names = first_names(session.without_threshold, MOST_NAMED)
         lines.append(
-            f"the limit of the mean risk caps each single risk of {_name_list(session.without_threshold)}: "
-            "no threshold is known that keeps the mean; finding one takes a file of 60 items with such a "
-            f"value, or {_calibration_hint(session)}"
+            f"the limit of the mean risk caps each single risk of {names}: no threshold is "
+            "known that keeps the mean; finding one takes a file of 60 items with such a value, or "
+            f"{_calibration_hint(session)}"
         )
     return lines
 
@@ -272,11 +270,6 @@ def _calibration_hint(session: Session) -> str:
     """Return what finds thresholds: a first calibration, or one with more gold."""
     base = session.network.knowledge
     return f"{base.policy.calibrated_from} with gold for seke calibrate" if base.fits else "seke calibrate"
-
-
-def _name_list(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def _row_reason(record: Record, *, marked: bool) -> str:
@@ -299,10 +292,10 @@ def _row_reason(record: Record, *, marked: bool) -> str:
     }
     for basis in () if marked else UNCALIBRATED:
         groups[basis] = [name for name, level in levels if basis_of(level) == basis]
-    return "; ".join(f"{group}: {_first_names(names)}" for group, names in groups.items() if names)
+    return "; ".join(f"{group}: {_cell_names(names)}" for group, names in groups.items() if names)
 
 
-def _first_names(names: Sequence[str]) -> str:
+def _cell_names(names: Sequence[str]) -> str:
     return " ".join(names[:MOST_IN_CELL]) + (" ..." if len(names) > MOST_IN_CELL else "")
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from seke.console.rich_table import table_lines
 from seke.files.shipped import shipped_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     Facts = Mapping[str, Any]
 
@@ -63,21 +64,9 @@ def _wrap(text: str, indent: str = "", hang: str | None = None) -> list[str]:
     )
 
 
-def _table(
-    head: Sequence[str], rows: Iterable[Sequence[str]], right: int, notes: Sequence[str] = ()
-) -> Iterator[str]:
-    """Yield rows in columns, the first `right` of them flush right, the last wrapped, each with its note."""
-    rows = [list(head), *(list(row) for row in rows)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head) - 1)]
-    start = sum(widths) + 2 * len(widths) + 2
-    for row, note in zip(rows, notes or [""] * len(rows), strict=True):
-        cells = [
-            cell.rjust(width) if i < right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=False))
-        ]
-        first = "  " + "  ".join(cells) + "  "
-        yield from (line.rstrip() for line in _wrap(row[-1], first, " " * start) or [first])
-        yield from _wrap(note, " " * (sum(widths[:right]) + 2 * right + 2))
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table whose last column is wrapped."""
+    return table_lines(head, rows, width=WIDTH, folded=head[-1:])
 
 
 def _answer_counts(counts: Mapping[str, float]) -> str:
@@ -197,7 +186,7 @@ def _readings(facts: Facts) -> list[str]:
     lines = [words["title"].format(label=facts["label"]["value"])]
     if not rows:
         return [*lines, "  " + words["unread"]]
-    return [*lines, *_table(words["head"], rows, 2), *_wrap(words["note"], "  ")]
+    return [*lines, *_table(words["head"], rows), *_wrap(words["note"], "  ")]
 
 
 def reading_phrases(answers_by_variable: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
@@ -226,7 +215,12 @@ def _variables(facts: Facts) -> list[str]:
     lines = [words["title"].format(**named)]
     if rows:
         head = [title.format(**named) for title in words["head"]]
-        lines += _table(head, rows, 2, ["", *notes])
+        titles, *table = table_lines(head, rows)
+        # A note stands under the name of its variable.
+        indent = " " * titles.index(head[2])
+        lines.append(titles)
+        for line, note in zip(table, notes, strict=True):
+            lines += [line, *_wrap(note, indent)]
     few = len(facts["variables"]) - len(large)
     if not rows:
         return [*lines, "  " + words["none"]]
@@ -297,7 +291,7 @@ def _next(facts: Facts) -> list[str]:
         for option in following["options"]
         if option["rate"] >= LEAST_RATE
     ]
-    return lines + (["  " + words["options"], *_table(words["head_options"], rows, 3)] if rows else [])
+    return lines + (["  " + words["options"], *_table(words["head_options"], rows)] if rows else [])
 
 
 def _outcomes(facts: Facts) -> Iterator[str]:
@@ -318,7 +312,7 @@ def _outcomes(facts: Facts) -> Iterator[str]:
         for outcome in (outcomes[i] for i in sorted(order))
     ]
     head = [title.format(root=facts["label"]["variable"]) for title in words["head_outcomes"]]
-    yield from _table(head, rows, 1)
+    yield from _table(head, rows)
     if len(outcomes) > len(rows):
         yield "  " + words["same"].format(count=len(outcomes) - len(rows))
 

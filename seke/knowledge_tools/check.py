@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import Knowledge, audit_network, compiled, reading_follows
-from seke.console.certificate_table import verdict
-from seke.console.columns import columns, count, near
+from seke.console.guarantee_text import verdict
+from seke.console.plain_text import count, near
+from seke.console.rich_table import table_lines
 from seke.files.shipped import cache_folder
 from seke.files.shipped import knowledge as read_knowledge
 from seke.prompts import Questions
@@ -268,7 +269,7 @@ def _deviation_lines(facts: Mapping[str, Any]) -> list[str]:
         for deviation in far[:MOST_SHOWN]
     ]
     head = f"{head}, {len(far)} of them off by more than {EXACT:g}; the largest"
-    return ["", head, *columns(("declared", "compiled", "", ""), rows)]
+    return ["", head, *table_lines(("declared", "compiled", "", ""), rows)]
 
 
 def _rule_lines(facts: Mapping[str, Any]) -> list[str]:
@@ -294,7 +295,7 @@ def _rule_lines(facts: Mapping[str, Any]) -> list[str]:
     return [
         "",
         "Rules: P(if), declared confidence, compiled P(then | if), and what the tables alone allow",
-        *columns(header, rows),
+        *table_lines(header, rows),
         *([f"  ... and {unlisted} more; --json has all"] if unlisted else []),
     ]
 
@@ -309,7 +310,7 @@ def _pair_lines(facts: Mapping[str, Any]) -> list[str]:
         for pair in pairs
     ]
     head = "Hardest to tell apart: how often the likelier of two is wrong after one answer (guessing: 0.50)"
-    return ["", head, *columns(("", *questions), rows)]
+    return ["", head, *table_lines(("", *questions), rows)]
 
 
 def _dependence_lines(facts: Mapping[str, Any]) -> list[str]:
@@ -330,7 +331,7 @@ def _dependence_lines(facts: Mapping[str, Any]) -> list[str]:
         for observer in observers
     ]
     head = "Observers err together: how often a reading follows what all of them see in an item"
-    return ["", head, *columns((), rows)]
+    return ["", head, *table_lines((), rows)]
 
 
 def _fit_lines(facts: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import Change, Knowledge, KnowledgeError, SekeError, changes, declared_of
-from seke.console.columns import columns, count, near
+from seke.console.plain_text import count, near
+from seke.console.rich_table import table_lines
 from seke.files.shipped import SHIPPED, shipped_folder
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
@@ -287,7 +288,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
             (member["path"].removeprefix(f"{section}."), _change_text(member), _where(member))
             for member in members
         ]
-        yield from columns((), rows)
+        yield from table_lines((), rows)
     if "items" in facts:
         yield ""
         yield from _effect_lines(facts)
@@ -354,4 +355,4 @@ def _effect_lines(facts: Mapping[str, Any]) -> Iterator[str]:
         )
         for posterior in largest[:MOST_SHOWN]
     ]
-    yield from columns((), rows)
+    yield from table_lines((), rows)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import KnowledgeError, SekeError, read_migration
-from seke.console.columns import count, near, near_file
+from seke.console.plain_text import count, near, near_file
 from seke.files.atomic import check_target, write_file
 from seke.files.shipped import SHIPPED, shipped_folder
 

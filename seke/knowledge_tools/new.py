@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import Knowledge, SekeError, did_you_mean, json_schema
-from seke.console.columns import count
+from seke.console.plain_text import count
 from seke.files.shipped import SHIPPED
 from seke.files.shipped import knowledge as read_knowledge
 from seke.files.texts import read_text

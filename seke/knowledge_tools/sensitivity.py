@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import Influence, Influences, Knowledge, SekeError, did_you_mean
-from seke.console.columns import columns, count, near
+from seke.console.plain_text import count, near
+from seke.console.rich_table import table_lines
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.sampling.infer import batches
@@ -194,4 +195,4 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
     end = f"{count(len(numbers), 'number')} asked, p to first order"
     end += ", flips compiled and inferred anew" if single else ""
     end += "; * the others of its distribution make room" if any(number["shared"] for number in shown) else ""
-    return [head, *columns(header, rows), end]
+    return [head, *table_lines(header, rows), end]

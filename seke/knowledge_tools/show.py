@@ -10,7 +10,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from engine import Knowledge, Leaf, SekeError, declared_of, did_you_mean
-from seke.console.columns import columns, count, near
+from seke.console.plain_text import count, near
+from seke.console.rich_table import table_lines
 from seke.files.shipped import knowledge as read_knowledge
 from seke.knowledge_tools.check import declares
 
@@ -323,7 +324,7 @@ def _overview_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     if facts["rules"]:
         yield ""
         rows = [(r["rule"], r["if"], "->", r["then"], f"{r['confidence']:g}") for r in facts["rules"]]
-        yield from ("Rules: if, then, confidence", *columns((), rows))
+        yield from ("Rules: if, then, confidence", *table_lines((), rows))
     if facts["couplings"]:
         yield ""
         pairs = [f"{c['coupling']} ({' '.join(c['pair'])} x{c['odds_ratio']:g})" for c in facts["couplings"]]
@@ -338,13 +339,13 @@ def _overview_lines(facts: Mapping[str, Any]) -> Iterator[str]:
         )
         for name, observer in facts["observers"].items()
     ]
-    yield from ("Observers", *columns((), observers))
+    yield from ("Observers", *table_lines((), observers))
     yield ""
     questions = [
         (name, question["label"], count(question["reports"], "variable"), _price_text(question))
         for name, question in facts["questions"].items()
     ]
-    yield from ("Questions", *columns((), questions))
+    yield from ("Questions", *table_lines((), questions))
     policy = facts["policy"]
     ask = f"ask {policy['ask']} first, " if policy["ask"] else ""
     yield f"Policy: {ask}at most {policy['budget']} answers; required: {', '.join(policy['required'])}"
@@ -398,12 +399,11 @@ def _table_lines(leaves: Sequence[Facts], above: str) -> Iterator[str]:
                 old = leaf["replaced"]
                 key = leaf["path"].rpartition(".")[2]
                 rows.append(("", f"  replaced {key} {old['text']}", f"{old['source']}, {old['place']}"))
-    widths = [max((len(row[i]) for row in rows), default=0) for i in (0, 1)]
-    wide = max((sum(widths) + len(place) for *_, place in rows), default=0) + 8 <= _width()
+    lines = table_lines((), rows)
+    if max(map(len, lines), default=0) + 2 <= _width():
+        yield from lines
+        return
     for table, values, place in rows:
-        if wide:
-            yield f"  {table:{widths[0]}}  {values:{widths[1]}}  {place}".rstrip()
-            continue
         text = f"{table}: {values}" if table else values.strip()
         yield from textwrap.wrap(text, _width() - 6, initial_indent="  ", subsequent_indent="    ")
         yield f"      {place}"

@@ -5,10 +5,13 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from seke.console.rich_table import text_table
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import Console
+    from rich.table import Table
 
     from seke.planning.plan import Plan
 
@@ -19,21 +22,12 @@ WITH_REASONS, WITH_QUESTIONS = 100, 118
 
 def show(plan: Plan, console: Console) -> None:
     """Print what becomes of the items under each setting, and below it what all would cost."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
     heads = ["setting", "calls (5-95 %)", "cost", "level", "accepted", "wrong (95 %)", "stated"]
     heads += ["rejected"] * (console.width >= WITH_REASONS) + ["asked"] * (console.width >= WITH_QUESTIONS)
-    for head in heads:
-        right = head in ("cost", "accepted", "wrong (95 %)", "stated")
-        table.add_column(head, justify="right" if right else "left", no_wrap=True)
-    for number, row in enumerate(plan.rows):
-        if number:
-            table.add_row()
-        for cells in _lines(row, heads):
-            table.add_row(*(Text(cell) for cell in cells[: len(heads)]))
-    console.print(table)
+    rows: list[tuple[str, ...]] = []
+    for row in plan.rows:
+        rows += [()] * bool(rows) + [cells[: len(heads)] for cells in _lines(row, heads)]
+    console.print(text_table(heads, rows))
     shares = ", ".join(
         f"{level.replace('_', ' ')} {percent(part)}" for level, part in plan.about["ceiling"].items()
     )
@@ -76,20 +70,12 @@ def _interval(share: Record) -> str:
     return f"{percent(share['share'])} ({low}-{high})"
 
 
-def _totals(rows: list[Record]) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
+def _totals(rows: list[Record]) -> Table:
     names = ["calls", "cost"] + ["price"] * ("price" in rows[0]["total"])
-    table.add_column(f"for {rows[0]['total']['items']:,} items", no_wrap=True)
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
+    cells = []
     for row in rows:
         total = row["total"]
-        digits = {"price": ",.2f"}
-        cells = [
-            f"{total[name]:{digits.get(name, ',.0f')}} ±{total[f'{name}_error']:{digits.get(name, ',.0f')}}"
-            for name in names
-        ]
-        table.add_row(row["setting"], *cells)
-    return table
+        digits = {name: ",.2f" if name == "price" else ",.0f" for name in names}
+        numbers = (f"{total[name]:{d}} ±{total[f'{name}_error']:{d}}" for name, d in digits.items())
+        cells.append((row["setting"], *numbers))
+    return text_table([f"for {rows[0]['total']['items']:,} items", *names], cells)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import Inference, declared_of, joint_marginals
-from seke.console.columns import near_file
+from seke.console.plain_text import near_file
 from seke.files.shipped import shipped_folder
 from seke.knowledge_tools.graph import graph_file
 from seke.reports.proportions import json_numbers, truth_probabilities, wilson

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import Reliability, SelectiveScore
-from seke.console.certificate_table import lacking
 from seke.console.decision_words import DECISIONS
+from seke.console.guarantee_text import lacking
 from seke.reports.basis_section import basis_facts, inferred_share, limit_facts, uncalibrated_share
 from seke.reports.proportions import json_numbers, wilson
 from seke.reports.records_table import COUNTS

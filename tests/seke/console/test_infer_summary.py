@@ -13,7 +13,7 @@ from rich.console import Console
 
 import seke
 from seke.console.decision_words import BASES, LEGEND, UNCALIBRATED, UNKNOWN, basis_of_item, weakest_basis
-from seke.console.infer_summary import InferSummary
+from seke.console.infer_summary import InferSummary, _row_reason
 
 ROOT = Path(__file__).parents[3]
 FACES = ROOT / "examples" / "faces" / "samples.jsonl"
@@ -106,6 +106,19 @@ def test_accepted_items_on_declared_numbers_are_marked_at_any_width(base, record
     # Somebody saw human-coder, so its own numbers are those of people.
     human = next(r for r in records if r["item"] == "human-coder")["decision"]["levels"]
     assert human["expression"]["basis"] == "declared (people)"
+
+
+@pytest.mark.parametrize("width", [80, 105, 140])
+def test_no_letter_of_a_reason_is_lost(base, records, width):
+    lines, summary = table(base, records, width)
+    head = next(number for number, line in enumerate(lines) if line.startswith("item"))
+    reasons = []
+    for line in lines[head + 1 : -1]:
+        reasons += [""] * (not line.startswith(" "))
+        reasons[-1] += line[lines[head].index("why") :].replace(" ", "")
+    for record, reason in zip(records, reasons, strict=True):
+        marked = basis_of_item(record["decision"], summary.required) in UNCALIBRATED
+        assert reason == _row_reason(record, marked=marked).replace(" ", "")
 
 
 def test_a_table_without_such_items_has_no_legend(base, records):

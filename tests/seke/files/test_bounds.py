@@ -18,7 +18,7 @@ from hostile import report_of, reports_of
 import seke
 from engine import AnswerError, Fault, Place, SekeError
 from seke.cli.main import main
-from seke.console.columns import fault_with_line
+from seke.console.plain_text import fault_with_line
 from seke.datasets.manifest import items_of
 from seke.exporting.licences import read_licences
 from seke.files.lines import read_lines

@@ -1,4 +1,4 @@
-"""Plain text for people: places, faults with the lines that they are about, columns."""
+"""Plain text for people: places, faults with the lines that they are about, counts, lists cut short."""
 
 from __future__ import annotations
 
@@ -70,27 +70,12 @@ def _lines(file: str) -> list[str]:
     return lines[:-1] if len(data) > MOST_BYTES else lines
 
 
-def columns(header: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
-    """Return lines of a table; numbers stand to the right, the last column is not padded."""
-    table = [list(header), *(list(row) for row in rows)] if header else [list(row) for row in rows]
-    if not table:
-        return []
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    right = [all(_number(row[i]) for row in rows) for i in range(len(table[0]))]
-    lines = []
-    for row in table:
-        cells = [
-            cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(row, widths, right, strict=True)
-        ]
-        lines.append((indent + "  ".join(cells)).rstrip())
-    return lines
-
-
-def _number(cell: str) -> bool:
-    return not cell.strip("+-.,0123456789e%– ") or cell in ("nan", "-")
-
-
 def count(number: int, singular: str, plural: str = "") -> str:
     """Return a number with its noun."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def first_names(names: Sequence[str], most: int) -> str:
+    """Return names in a list of which only the first `most` are named and the others counted."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
