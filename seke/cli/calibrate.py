@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seke.cli.errors import exit_on_errors, print_json
+from seke.files.atomic import write_file
 
 if TYPE_CHECKING:
     from seke.calibration.calibrate import Calibration
@@ -188,7 +189,7 @@ def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) ->
     read_overlay(calibration.overlay, output)
     if trace is not None:
         write_trace(calibration, trace)
-    _write(output, calibration.overlay)
+    write_file(calibration.overlay.encode(), output)
     _show(calibration, as_json)
     print(f"{output} is written; use it with -k {output}", file=sys.stderr)
     if calibration.guarantee is not None and not calibration.guarantee.certified:
@@ -212,15 +213,6 @@ def _models(named: tuple[str, ...], knowledge: str | None) -> dict[str, str]:
             )
         models[observer] = model
     return models
-
-
-def _write(output: Path, text: str) -> None:
-    part = output.with_name(f".{output.name}.part")
-    try:
-        part.write_text(text, "utf-8")
-        part.replace(output)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _show(calibration: Calibration, as_json: bool) -> None:
