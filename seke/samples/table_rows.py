@@ -1,160 +1,119 @@
-"""CSV files -> chunks of decoded records.
+"""Tables, CSV or parquet -> chunks of decoded records.
 
 The columns are the keys of a sample record. Also allowed is a column named for a single
 variable (or a code): its cells become entries of its level's mapping, or of `reports`. A
-blank cell is missing. A cell that begins with [ or { is JSON.
+blank cell is missing, as is an entry of a mapping that parquet has as null. A text that
+begins with [ or { is JSON.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine import AnswerError, did_you_mean
-from seke.files.lines import read_lines, shown
+from seke.files.rows import is_blank
 from seke.samples.schema import in_chunks, structure_records
 from seke.samples.vocabulary import REQUIRED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
+    from seke.files.rows import RowFile
     from seke.samples.schema import Chunk
     from seke.samples.vocabulary import Vocabulary
 
 _WHOLE = re.compile(r"[0-9]{1,30}")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf|infinity)", re.I | re.A)
-# Cells in a row; the widest table, of posteriors, has some hundreds.
-MOST_CELLS = 10_000
 _BETWEEN_NAMES = re.compile(r"[\s,;|]+")
 _TRUTH = {"1": True, "true": True, "0": False, "false": False, "null": None}
 
 
 @dataclass(frozen=True)
-class _CsvColumn:
-    """`kind` is that of the cells; with an `entry` they are entries of the mapping `key`."""
+class _TableColumn:
+    """`kind` is that of the cells of a column; with an `entry` they are entries of the mapping `key`."""
 
     key: str
     kind: str
     entry: str = ""
 
 
-def read_table(
-    path: str | Path,
-    file: int,
-    vocabulary: Vocabulary,
-    progress: Callable[[int], None] | None = None,
-) -> Iterator[Chunk]:
-    """Yield the records of a CSV file."""
-    name = shown(path)
-    rows = csv_rows(path, progress)
-    header = next(rows, None)
-    if header is None:
-        raise AnswerError(f"{name}:1: no header; all lines are blank")
-    columns = _columns(f"{name}:{header[0]}", header[1], vocabulary)
-    numbered = ((line, _record(f"{name}:{line}", columns, cells)) for line, cells in rows)
-    samples = structure_records(numbered, vocabulary, f"{name}:")
-    yield from in_chunks(file, samples)
+def read_table(file: RowFile, vocabulary: Vocabulary) -> Iterator[Chunk]:
+    """Yield the records of a table; rows that are none are noted."""
+    columns = _columns(file, vocabulary)
+    samples = structure_records(_records(file, columns), vocabulary, file)
+    yield from in_chunks(file.index, samples)
 
 
-def csv_rows(
-    path: str | Path, progress: Callable[[int], None] | None = None
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of a CSV file that are not blank, each with the line where it starts."""
-    name = shown(path)
-    texts = decode_lines(name, read_lines(path, progress))
-    return _rows(name, (text + "\n" for _, text in texts))
-
-
-def decode_lines(name: str, runs: Iterable[tuple[int, list[bytes]]]) -> Iterator[tuple[int, str]]:
-    """Yield each line with its number; `name` is that of the file.
-
-    Raises:
-        engine.AnswerError: a line that is not UTF-8.
-    """
-    for first, lines in runs:
-        for number, line in enumerate(lines, first):
-            try:
-                yield number, line.decode("utf-8")
-            except UnicodeDecodeError as fault:
-                met_byte = f"met the byte 0x{line[fault.start]:02x}"
-                message = f"not UTF-8 text: {met_byte}; save the file as UTF-8"
-                raise AnswerError(f"{name}:{number}: {message}") from None
-
-
-def _rows(name: str, texts: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(texts, strict=True)
-    line = 1
-    while True:
+def _records(file: RowFile, columns: Mapping[str, _TableColumn]) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, cells in file.rows(list(columns)) if columns else ():
         try:
-            cells = next(reader, None)
-        except csv.Error as fault:
-            raise AnswerError(f"{name}:{line}: not CSV: {fault}") from None
-        if cells is None:
-            return
-        if len(cells) > MOST_CELLS:
-            raise AnswerError(f"{name}:{line}: met {len(cells):,} cells; allowed are {MOST_CELLS:,} in a row")
-        if any(cell.strip() for cell in cells):
-            yield line, cells
-        line = reader.line_num + 1
+            yield number, _record(columns, cells)
+        except AnswerError as fault:
+            file.note(number, str(fault))
 
 
-def _columns(place: str, header: list[str], vocabulary: Vocabulary) -> list[_CsvColumn]:
-    known = {key: _CsvColumn(key, "text") for key in (*REQUIRED, "view", "status")}
-    known |= {"draw": _CsvColumn("draw", "draw")}
-    known |= {key: _CsvColumn(key, "json") for key in ("reports", "extra")}
-    known |= {field.name: _CsvColumn(field.name, field.kind) for field in vocabulary.fields}
+def _columns(file: RowFile, vocabulary: Vocabulary) -> dict[str, _TableColumn]:
+    """Return the columns of a table by name; none where one is unknown or missing, which is noted."""
+    known = {key: _TableColumn(key, "text") for key in (*REQUIRED, "view", "status")}
+    known |= {"draw": _TableColumn("draw", "draw")}
+    known |= {key: _TableColumn(key, "json") for key in ("reports", "extra")}
+    known |= {field.name: _TableColumn(field.name, field.kind) for field in vocabulary.fields}
     for field in vocabulary.fields:
         if field.kind == "binary":
             for member in field.members:
-                known.setdefault(member, _CsvColumn(field.name, "truth", member))
+                known.setdefault(member, _TableColumn(field.name, "truth", member))
     for variable, kind in zip(vocabulary.names, vocabulary.kinds, strict=True):
         kind_of_cell = "truth" if kind == "binary" else kind
-        known.setdefault(variable, _CsvColumn("reports", kind_of_cell, variable))
-    names = [name.strip() for name in header]
+        known.setdefault(variable, _TableColumn("reports", kind_of_cell, variable))
+    number, names = file.header
     for name in names:
         if name not in known:
-            raise AnswerError(f"{place}: {name}: unknown column{did_you_mean(name, known)}")
-        if names.count(name) > 1:
-            raise AnswerError(f"{place}: {name}: the header names this column twice")
-    for key in REQUIRED:
+            file.note(number, f"{name}: unknown column{did_you_mean(name, known)}")
+    for key in REQUIRED if not file.faults else ():
         if key not in names:
-            raise AnswerError(f"{place}: {key}: no such column; needed are {', '.join(REQUIRED)}")
-    return [known[name] for name in names]
+            file.note(number, f"{key}: no such column; needed are {', '.join(REQUIRED)}")
+    return {} if file.faults else {name: known[name] for name in names}
 
 
-def _record(place: str, columns: list[_CsvColumn], cells: list[str]) -> dict[str, Any]:
-    if len(cells) != len(columns):
-        wanted = f"the header names {len(columns)} columns"
-        raise AnswerError(f"{place}: met {len(cells)} cells; {wanted}")
+def _record(columns: Mapping[str, _TableColumn], cells: Mapping[str, Any]) -> dict[str, Any]:
     record: dict[str, Any] = {}
-    for column, cell in zip(columns, cells, strict=True):
-        text = cell.strip()
-        if not text:
+    for name, column in columns.items():
+        cell = cells[name]
+        if is_blank(cell):
             continue
-        value = _value(f"{place}: {column.entry or column.key}", column.kind, text)
+        value = _value(column.entry or column.key, column.kind, cell)
         if not column.entry:
             if column.key in record:
-                _refuse_both(place, column.key)
+                raise _given_twice(column.key)
             record[column.key] = value
             continue
         mapping = record.setdefault(column.key, {})
         if not isinstance(mapping, dict) or column.entry in mapping:
-            _refuse_both(place, column.key)
+            raise _given_twice(column.key)
         mapping[column.entry] = value
     return record
 
 
-def _refuse_both(place: str, key: str) -> None:
+def _given_twice(key: str) -> AnswerError:
     message = "reported in its own column and in those of single variables; allowed is one of them"
-    raise AnswerError(f"{place}: {key}: {message}")
+    return AnswerError(f"{key}: {message}")
 
 
-def _value(path: str, kind: str, text: str) -> Any:
-    """Return the value of a cell that is not blank; a text that does not fit is left for the checks."""
+def _value(path: str, kind: str, cell: Any) -> Any:
+    """Return the value of a cell that is not blank; what does not fit is left for the checks."""
+    if isinstance(cell, str):
+        return _value_of_text(path, kind, cell)
+    if isinstance(cell, dict):
+        return {key: inner for key, inner in cell.items() if inner is not None}
+    if kind == "draw" and isinstance(cell, float) and cell.is_integer():
+        return int(cell)  # a column with gaps, in tables of numbers
+    return bool(cell) if kind == "truth" and cell in (0, 1) else cell
+
+
+def _value_of_text(path: str, kind: str, text: str) -> Any:
     if kind == "json" or (kind in ("categorical", "binary") and text[0] in "[{"):
         try:
             return json.loads(text)

@@ -579,12 +579,15 @@ JSON_FAULTS = {
 def test_a_bad_line_is_named_with_its_file_and_line(tmp_path: Path, case: str, in_order: bool) -> None:
     bad, message = JSON_FAULTS[case]
     path = tmp_path / "s.jsonl"
-    # A fault further down is not the one that is told; a repeated draw is found at the end.
+    # A fault further down comes in the same report; a repeated draw is found at the end.
     further = "" if case == "duplicate" else line(draw=8, expression="x")
     path.write_text(f"{line(draw=7, expression='anger')}\n{bad}\n{further}\n")
     with pytest.raises(AnswerError) as caught:
         list(read_batches([path], BASE, in_order=in_order))
-    assert str(caught.value) == f"{path}:" + message.replace("{file}", str(path))
+    first, *others = str(caught.value).splitlines()
+    assert first == f"{path}:" + message.replace("{file}", str(path))
+    unknown = f"{path}:3: expression: no such answer of observer 'gpt-4o': 'x'"
+    assert [text.startswith(unknown) for text in others] == ([True] if further else [])
 
 
 FILE_FAULTS = {
@@ -650,7 +653,7 @@ FILE_FAULTS = {
     "CSV, too few cells": (
         "s.csv",
         b'item,observer,question,draw,extra\na,gpt-4o,joint,0,"[\n1]"\nb,gpt-4o\n',
-        ":2: has status ok but reports nothing",
+        ":2: has status ok but reports nothing\n{file}:4: met 2 cells; the header names 5 columns",
     ),
     "CSV, too many cells": (
         "s.csv",
@@ -703,7 +706,7 @@ def test_a_bad_file_is_named(tmp_path: Path, case: str) -> None:
     path.write_bytes(data)
     with pytest.raises(AnswerError) as caught:
         list(read_batches([path], BASE))
-    assert str(caught.value) == f"{path}{message}"
+    assert str(caught.value) == f"{path}{message.replace('{file}', str(path))}"
 
 
 def test_a_missing_file_a_directory_and_no_file_are_named(tmp_path: Path) -> None:
