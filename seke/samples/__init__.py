@@ -153,11 +153,11 @@ def _chunks(
     for index, path in enumerate(paths):
         file = RowFile(path, faults, strip=True, index=index, progress=progress)
         read = read_json_lines if file.format == JSON_LINES else read_table
-        count = 0
+        count, before = 0, faults.count
         for chunk in read(file, vocabulary):
             count += len(chunk.records)
             yield chunk
-        if not count and not faults:
+        if not count and faults.count == before:
             where = " after the header" if file.format == CSV else ""
             file.note(1, f"no samples: nothing but blank lines{where}")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine import AnswerError, did_you_mean
@@ -19,7 +20,7 @@ from seke.samples.schema import in_chunks, structure_records
 from seke.samples.vocabulary import REQUIRED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from seke.files.rows import RowFile
     from seke.samples.schema import Chunk
@@ -68,14 +69,19 @@ def _columns(file: RowFile, vocabulary: Vocabulary) -> dict[str, _TableColumn]:
     for variable, kind in zip(vocabulary.names, vocabulary.kinds, strict=True):
         kind_of_cell = "truth" if kind == "binary" else kind
         known.setdefault(variable, _TableColumn("reports", kind_of_cell, variable))
+    before = file.faults.count
     number, names = file.header
     for name in names:
         if name not in known:
-            file.note(number, f"{name}: unknown column{did_you_mean(name, known)}")
-    for key in REQUIRED if not file.faults else ():
+            file.note(number, partial(_unknown_column, name, known))
+    for key in REQUIRED if file.faults.count == before else ():
         if key not in names:
             file.note(number, f"{key}: no such column; needed are {', '.join(REQUIRED)}")
-    return {} if file.faults else {name: known[name] for name in names}
+    return {name: known[name] for name in names} if file.faults.count == before else {}
+
+
+def _unknown_column(name: str, known: Iterable[str]) -> str:
+    return f"{name}: unknown column{did_you_mean(name, known)}"
 
 
 def _record(columns: Mapping[str, _TableColumn], cells: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -281,9 +283,12 @@ def test_progress_adds_up_to_the_size_of_the_files(tmp_path: Path) -> None:
     plain, packed = tmp_path / "s.jsonl", tmp_path / "t.csv.gz"
     plain.write_text(line(expression="anger"))
     packed.write_bytes(gzip.compress(b"item,observer,question,draw,valence\nb,gpt-4o,joint,0,1\n"))
+    columns = {"item": ["c"], "observer": ["gpt-4o"], "question": ["joint"], "draw": [0], "valence": [0.5]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "u.parquet")
+    paths = [plain, packed, tmp_path / "u.parquet"]
     read: list[int] = []
-    list(read_batches([plain, packed], BASE, progress=read.append))
-    assert sum(read) == plain.stat().st_size + packed.stat().st_size
+    list(read_batches(paths, BASE, progress=read.append))
+    assert sum(read) == sum(path.stat().st_size for path in paths)
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
