@@ -1,7 +1,7 @@
 """The engine: declared knowledge -> network -> posteriors -> decisions, for any domain.
 
-This module is its face. What needs torch is imported on first use, so that reading
-knowledge and asking for help stay instant.
+This module is its face. Everything is imported on first use, so that reading knowledge
+and asking for help stay instant.
 """
 
 from __future__ import annotations
@@ -9,385 +9,233 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import AnswerError, Fault, KnowledgeError, Place, SekeError, did_you_mean
-from engine.language.reader import read
-from engine.language.yaml_tree import Change, Leaf, YamlTree, changes, declared_of
-from engine.model.knowledge import (
-    First,
-    Knowledge,
-    LabelInstrument,
-    Number,
-    Observer,
-    Policy,
-    Question,
-    Variable,
-    View,
-)
-from engine.model.responses import Answers, Labels, Numbers, Rankings
-
+# What type checkers see; a name that is imported as itself is exported.
 if TYPE_CHECKING:
-    from engine.analysis.audit import Audit, AuditedRule, Deviation, audit_network
-    from engine.analysis.counterfactuals import Counterfactual, FactorContribution, Sensitivity
-    from engine.analysis.sensitivity import Influence, Influences
-    from engine.analysis.weight_of_evidence import Weights, said_of, weigh_parts
-    from engine.certification.learn_then_test import certify, split
-    from engine.certification.sampling_design import design_of, mismatches
-    from engine.compilation.cache import compiled
-    from engine.compilation.compiler import compile_network
-    from engine.compilation.feasibility import feasible_interval
-    from engine.decision.basis import Basis, bases_of, draws_of
-    from engine.decision.decision import (
-        Decisions,
-        Option,
-        acceptable,
-        all_required,
-        certified_thresholds,
-        decide_certified,
-        decide_items,
-        decide_levels,
-        highest_risk,
-        look_in_words,
-        overrules,
-    )
-    from engine.decision.disputed_labels import disputed_labels
-    from engine.decision.level import LevelDecision
-    from engine.decision.limits import MeanThreshold, set_thresholds, thresholds_by_value
-    from engine.decision.looks_at_labels import LabelLooks, joined_looks, looks_at_labels
-    from engine.decision.origin import Origin, labels_of, reports_of
-    from engine.decision.people import is_person, people_asked, price_of
-    from engine.decision.voi_approximate import LookAhead
-    from engine.decision.voi_exact import Outcome, Preposterior
-    from engine.inference.diagnostics import Diagnostics, diagnose
-    from engine.inference.joint import (
-        joint_marginal,
-        joint_marginals,
-        marginals_without_halo,
-        mutual_information,
-    )
-    from engine.inference.posterior import Inference, Posterior
-    from engine.inference.simulation import (
-        Misfit,
-        SimulatedObserver,
-        SimulatedReading,
-        draw_looks,
-        prior_truth,
-        values_of,
-    )
-    from engine.language.certificates_yaml import certificates_yaml
-    from engine.language.json_schema import json_schema
-    from engine.language.migrate import Migration, read_migration
-    from engine.language.read_fits import fits_yaml
-    from engine.language.writer import resolve
-    from engine.learning.drawn_risks import DrawnRisks, FitDraws
-    from engine.learning.em import Learned, learn_knowledge, learn_population
-    from engine.learning.observer_fit import Fit, FitSettings, fit_observers
-    from engine.learning.overlay_of_fit import Entry, entries_of, overlay_tree, replaced_paths, written
-    from engine.learning.parameters import Unknowns, informative
-    from engine.learning.posterior_predictive import Check, far_off, predictive_checks
-    from engine.learning.tempering import tempered
-    from engine.metrics.binomial import fewest
-    from engine.metrics.bootstrap import mcnemar, percentile_interval, resampled, scored, scored_together
-    from engine.metrics.calibration_error import NullInterval, Reliability
-    from engine.metrics.scores import BinaryScore, CategoricalScore, NumberScore, SelectiveScore
-    from engine.model.fit_record import FitRecord, FittedReading, Threshold
-    from engine.model.gold import Gold, states_of
-    from engine.model.guarantee import Certificate, Design, Guarantee, least_abstention, listed
-    from engine.network.cost import Cost, cost_of
-    from engine.network.network import Network
-    from engine.network.pgmpy_export import exported
-    from engine.network.values import CompiledRule
-    from engine.observation.dependence import reading_follows
-    from engine.observation.joint_answers import (
-        ErrorRates,
-        draws_jointly,
-        error_rates,
-        observers_jointly,
-        readings_jointly,
-    )
+    from engine.analysis.audit import Audit as Audit
+    from engine.analysis.audit import AuditedRule as AuditedRule
+    from engine.analysis.audit import Deviation as Deviation
+    from engine.analysis.audit import audit_network as audit_network
+    from engine.analysis.counterfactuals import Counterfactual as Counterfactual
+    from engine.analysis.counterfactuals import FactorContribution as FactorContribution
+    from engine.analysis.counterfactuals import Sensitivity as Sensitivity
+    from engine.analysis.sensitivity import Influence as Influence
+    from engine.analysis.sensitivity import Influences as Influences
+    from engine.analysis.weight_of_evidence import Weights as Weights
+    from engine.analysis.weight_of_evidence import said_of as said_of
+    from engine.analysis.weight_of_evidence import weigh_parts as weigh_parts
+    from engine.certification.learn_then_test import certify as certify
+    from engine.certification.learn_then_test import split as split
+    from engine.certification.sampling_design import design_of as design_of
+    from engine.certification.sampling_design import mismatches as mismatches
+    from engine.compilation.cache import compiled as compiled
+    from engine.compilation.compiler import compile_network as compile_network
+    from engine.compilation.feasibility import feasible_interval as feasible_interval
+    from engine.decision.basis import Basis as Basis
+    from engine.decision.basis import bases_of as bases_of
+    from engine.decision.basis import draws_of as draws_of
+    from engine.decision.decision import Decisions as Decisions
+    from engine.decision.decision import Option as Option
+    from engine.decision.decision import acceptable as acceptable
+    from engine.decision.decision import all_required as all_required
+    from engine.decision.decision import certified_thresholds as certified_thresholds
+    from engine.decision.decision import decide_certified as decide_certified
+    from engine.decision.decision import decide_items as decide_items
+    from engine.decision.decision import decide_levels as decide_levels
+    from engine.decision.decision import highest_risk as highest_risk
+    from engine.decision.decision import look_in_words as look_in_words
+    from engine.decision.decision import overrules as overrules
+    from engine.decision.disputed_labels import disputed_labels as disputed_labels
+    from engine.decision.level import LevelDecision as LevelDecision
+    from engine.decision.limits import MeanThreshold as MeanThreshold
+    from engine.decision.limits import set_thresholds as set_thresholds
+    from engine.decision.limits import thresholds_by_value as thresholds_by_value
+    from engine.decision.looks_at_labels import LabelLooks as LabelLooks
+    from engine.decision.looks_at_labels import joined_looks as joined_looks
+    from engine.decision.looks_at_labels import looks_at_labels as looks_at_labels
+    from engine.decision.origin import Origin as Origin
+    from engine.decision.origin import labels_of as labels_of
+    from engine.decision.origin import reports_of as reports_of
+    from engine.decision.people import is_person as is_person
+    from engine.decision.people import people_asked as people_asked
+    from engine.decision.people import price_of as price_of
+    from engine.decision.voi_approximate import LookAhead as LookAhead
+    from engine.decision.voi_exact import Outcome as Outcome
+    from engine.decision.voi_exact import Preposterior as Preposterior
+    from engine.errors import AnswerError as AnswerError
+    from engine.errors import Fault as Fault
+    from engine.errors import KnowledgeError as KnowledgeError
+    from engine.errors import Place as Place
+    from engine.errors import SekeError as SekeError
+    from engine.errors import did_you_mean as did_you_mean
+    from engine.inference.diagnostics import Diagnostics as Diagnostics
+    from engine.inference.diagnostics import diagnose as diagnose
+    from engine.inference.joint import joint_marginal as joint_marginal
+    from engine.inference.joint import joint_marginals as joint_marginals
+    from engine.inference.joint import marginals_without_halo as marginals_without_halo
+    from engine.inference.joint import mutual_information as mutual_information
+    from engine.inference.posterior import Inference as Inference
+    from engine.inference.posterior import Posterior as Posterior
+    from engine.inference.simulation import Misfit as Misfit
+    from engine.inference.simulation import SimulatedObserver as SimulatedObserver
+    from engine.inference.simulation import SimulatedReading as SimulatedReading
+    from engine.inference.simulation import draw_looks as draw_looks
+    from engine.inference.simulation import prior_truth as prior_truth
+    from engine.inference.simulation import values_of as values_of
+    from engine.language.certificates_yaml import certificates_yaml as certificates_yaml
+    from engine.language.json_schema import json_schema as json_schema
+    from engine.language.migrate import Migration as Migration
+    from engine.language.migrate import read_migration as read_migration
+    from engine.language.read_fits import fits_yaml as fits_yaml
+    from engine.language.reader import read as read
+    from engine.language.writer import resolve as resolve
+    from engine.language.yaml_tree import Change as Change
+    from engine.language.yaml_tree import Leaf as Leaf
+    from engine.language.yaml_tree import YamlTree as YamlTree
+    from engine.language.yaml_tree import changes as changes
+    from engine.language.yaml_tree import declared_of as declared_of
+    from engine.learning.drawn_risks import DrawnRisks as DrawnRisks
+    from engine.learning.drawn_risks import FitDraws as FitDraws
+    from engine.learning.em import Learned as Learned
+    from engine.learning.em import learn_knowledge as learn_knowledge
+    from engine.learning.em import learn_population as learn_population
+    from engine.learning.observer_fit import Fit as Fit
+    from engine.learning.observer_fit import FitSettings as FitSettings
+    from engine.learning.observer_fit import fit_observers as fit_observers
+    from engine.learning.overlay_of_fit import Entry as Entry
+    from engine.learning.overlay_of_fit import entries_of as entries_of
+    from engine.learning.overlay_of_fit import overlay_tree as overlay_tree
+    from engine.learning.overlay_of_fit import replaced_paths as replaced_paths
+    from engine.learning.overlay_of_fit import written as written
+    from engine.learning.parameters import Unknowns as Unknowns
+    from engine.learning.parameters import informative as informative
+    from engine.learning.posterior_predictive import Check as Check
+    from engine.learning.posterior_predictive import far_off as far_off
+    from engine.learning.posterior_predictive import predictive_checks as predictive_checks
+    from engine.learning.reading_types import ComponentTrial as ComponentTrial
+    from engine.learning.reading_types import split_types as split_types
+    from engine.learning.tempering import tempered as tempered
+    from engine.metrics.binomial import fewest as fewest
+    from engine.metrics.bootstrap import mcnemar as mcnemar
+    from engine.metrics.bootstrap import percentile_interval as percentile_interval
+    from engine.metrics.bootstrap import resampled as resampled
+    from engine.metrics.bootstrap import scored as scored
+    from engine.metrics.bootstrap import scored_together as scored_together
+    from engine.metrics.calibration_error import NullInterval as NullInterval
+    from engine.metrics.calibration_error import Reliability as Reliability
+    from engine.metrics.scores import BinaryScore as BinaryScore
+    from engine.metrics.scores import CategoricalScore as CategoricalScore
+    from engine.metrics.scores import NumberScore as NumberScore
+    from engine.metrics.scores import SelectiveScore as SelectiveScore
+    from engine.model.fit_record import FitRecord as FitRecord
+    from engine.model.fit_record import FittedReading as FittedReading
+    from engine.model.fit_record import Threshold as Threshold
+    from engine.model.gold import Gold as Gold
+    from engine.model.gold import states_of as states_of
+    from engine.model.guarantee import Certificate as Certificate
+    from engine.model.guarantee import Design as Design
+    from engine.model.guarantee import Guarantee as Guarantee
+    from engine.model.guarantee import least_abstention as least_abstention
+    from engine.model.guarantee import listed as listed
+    from engine.model.knowledge import First as First
+    from engine.model.knowledge import Knowledge as Knowledge
+    from engine.model.knowledge import LabelInstrument as LabelInstrument
+    from engine.model.knowledge import Number as Number
+    from engine.model.knowledge import Observer as Observer
+    from engine.model.knowledge import Policy as Policy
+    from engine.model.knowledge import Question as Question
+    from engine.model.knowledge import Variable as Variable
+    from engine.model.knowledge import View as View
+    from engine.model.responses import Answers as Answers
+    from engine.model.responses import Labels as Labels
+    from engine.model.responses import Numbers as Numbers
+    from engine.model.responses import Rankings as Rankings
+    from engine.network.cost import Cost as Cost
+    from engine.network.cost import cost_of as cost_of
+    from engine.network.network import Network as Network
+    from engine.network.pgmpy_export import exported as exported
+    from engine.network.values import CompiledRule as CompiledRule
+    from engine.observation.dependence import reading_follows as reading_follows
+    from engine.observation.joint_answers import ErrorRates as ErrorRates
+    from engine.observation.joint_answers import draws_jointly as draws_jointly
+    from engine.observation.joint_answers import error_rates as error_rates
+    from engine.observation.joint_answers import observers_jointly as observers_jointly
+    from engine.observation.joint_answers import readings_jointly as readings_jointly
 
+# What runs: the names of each module, which is imported when one of them is first used.
 LAZY = {
-    "Audit": "analysis.audit",
-    "AuditedRule": "analysis.audit",
-    "Deviation": "analysis.audit",
-    "audit_network": "analysis.audit",
-    "compiled": "compilation.cache",
-    "certificates_yaml": "language.certificates_yaml",
-    "certify": "certification.learn_then_test",
-    "fewest": "metrics.binomial",
-    "split": "certification.learn_then_test",
-    "Cost": "network.cost",
-    "cost_of": "network.cost",
-    "compile_network": "compilation.compiler",
-    "Basis": "decision.basis",
-    "draws_of": "decision.basis",
-    "reports_of": "decision.origin",
-    "DrawnRisks": "learning.drawn_risks",
-    "FitDraws": "learning.drawn_risks",
-    "fits_yaml": "language.read_fits",
-    "FitRecord": "model.fit_record",
-    "FittedReading": "model.fit_record",
-    "Threshold": "model.fit_record",
-    "bases_of": "decision.basis",
-    "disputed_labels": "decision.disputed_labels",
-    "LabelLooks": "decision.looks_at_labels",
-    "joined_looks": "decision.looks_at_labels",
-    "looks_at_labels": "decision.looks_at_labels",
-    "Origin": "decision.origin",
-    "labels_of": "decision.origin",
-    "look_in_words": "decision.decision",
-    "is_person": "decision.people",
-    "people_asked": "decision.people",
-    "price_of": "decision.people",
-    "highest_risk": "decision.decision",
-    "overrules": "decision.decision",
-    "MeanThreshold": "decision.limits",
-    "set_thresholds": "decision.limits",
-    "thresholds_by_value": "decision.limits",
-    "Decisions": "decision.decision",
-    "LevelDecision": "decision.level",
-    "Option": "decision.decision",
-    "all_required": "decision.decision",
-    "acceptable": "decision.decision",
-    "certified_thresholds": "decision.decision",
-    "decide_certified": "decision.decision",
-    "decide_items": "decision.decision",
-    "decide_levels": "decision.decision",
-    "reading_follows": "observation.dependence",
-    "joint_marginal": "inference.joint",
-    "joint_marginals": "inference.joint",
-    "marginals_without_halo": "inference.joint",
-    "mutual_information": "inference.joint",
-    "Diagnostics": "inference.diagnostics",
-    "diagnose": "inference.diagnostics",
-    "exported": "network.pgmpy_export",
-    "feasible_interval": "compilation.feasibility",
-    "Gold": "model.gold",
-    "Check": "learning.posterior_predictive",
-    "far_off": "learning.posterior_predictive",
-    "predictive_checks": "learning.posterior_predictive",
-    "Fit": "learning.observer_fit",
-    "FitSettings": "learning.observer_fit",
-    "fit_observers": "learning.observer_fit",
-    "Entry": "learning.overlay_of_fit",
-    "entries_of": "learning.overlay_of_fit",
-    "overlay_tree": "learning.overlay_of_fit",
-    "replaced_paths": "learning.overlay_of_fit",
-    "ComponentTrial": "learning.reading_types",
-    "split_types": "learning.reading_types",
-    "written": "learning.overlay_of_fit",
-    "tempered": "learning.tempering",
-    "states_of": "model.gold",
-    "Certificate": "model.guarantee",
-    "Design": "model.guarantee",
-    "Guarantee": "model.guarantee",
-    "design_of": "certification.sampling_design",
-    "mismatches": "certification.sampling_design",
-    "least_abstention": "model.guarantee",
-    "listed": "model.guarantee",
-    "Influence": "analysis.sensitivity",
-    "Influences": "analysis.sensitivity",
-    "Migration": "language.migrate",
-    "read_migration": "language.migrate",
-    "Learned": "learning.em",
-    "learn_knowledge": "learning.em",
-    "learn_population": "learning.em",
-    "informative": "learning.parameters",
-    "Unknowns": "learning.parameters",
-    "LookAhead": "decision.voi_approximate",
-    "CompiledRule": "network.values",
-    "Network": "network.network",
-    "ErrorRates": "observation.joint_answers",
-    "draws_jointly": "observation.joint_answers",
-    "error_rates": "observation.joint_answers",
-    "observers_jointly": "observation.joint_answers",
-    "readings_jointly": "observation.joint_answers",
-    "Inference": "inference.posterior",
-    "Posterior": "inference.posterior",
-    "Outcome": "decision.voi_exact",
-    "Preposterior": "decision.voi_exact",
-    "json_schema": "language.json_schema",
-    "NullInterval": "metrics.calibration_error",
-    "Reliability": "metrics.calibration_error",
-    "mcnemar": "metrics.bootstrap",
-    "percentile_interval": "metrics.bootstrap",
-    "resampled": "metrics.bootstrap",
-    "scored": "metrics.bootstrap",
-    "scored_together": "metrics.bootstrap",
-    "resolve": "language.writer",
-    "BinaryScore": "metrics.scores",
-    "CategoricalScore": "metrics.scores",
-    "NumberScore": "metrics.scores",
-    "SelectiveScore": "metrics.scores",
-    "Counterfactual": "analysis.counterfactuals",
-    "FactorContribution": "analysis.counterfactuals",
-    "Sensitivity": "analysis.counterfactuals",
-    "Misfit": "inference.simulation",
-    "SimulatedObserver": "inference.simulation",
-    "SimulatedReading": "inference.simulation",
-    "draw_looks": "inference.simulation",
-    "prior_truth": "inference.simulation",
-    "values_of": "inference.simulation",
-    "Weights": "analysis.weight_of_evidence",
-    "said_of": "analysis.weight_of_evidence",
-    "weigh_parts": "analysis.weight_of_evidence",
+    "analysis.audit": "Audit AuditedRule Deviation audit_network",
+    "analysis.counterfactuals": "Counterfactual FactorContribution Sensitivity",
+    "analysis.sensitivity": "Influence Influences",
+    "analysis.weight_of_evidence": "Weights said_of weigh_parts",
+    "certification.learn_then_test": "certify split",
+    "certification.sampling_design": "design_of mismatches",
+    "compilation.cache": "compiled",
+    "compilation.compiler": "compile_network",
+    "compilation.feasibility": "feasible_interval",
+    "decision.basis": "Basis bases_of draws_of",
+    "decision.decision": (
+        "Decisions Option acceptable all_required certified_thresholds decide_certified "
+        "decide_items decide_levels highest_risk look_in_words overrules"
+    ),
+    "decision.disputed_labels": "disputed_labels",
+    "decision.level": "LevelDecision",
+    "decision.limits": "MeanThreshold set_thresholds thresholds_by_value",
+    "decision.looks_at_labels": "LabelLooks joined_looks looks_at_labels",
+    "decision.origin": "Origin labels_of reports_of",
+    "decision.people": "is_person people_asked price_of",
+    "decision.voi_approximate": "LookAhead",
+    "decision.voi_exact": "Outcome Preposterior",
+    "errors": "AnswerError Fault KnowledgeError Place SekeError did_you_mean",
+    "inference.diagnostics": "Diagnostics diagnose",
+    "inference.joint": "joint_marginal joint_marginals marginals_without_halo mutual_information",
+    "inference.posterior": "Inference Posterior",
+    "inference.simulation": "Misfit SimulatedObserver SimulatedReading draw_looks prior_truth values_of",
+    "language.certificates_yaml": "certificates_yaml",
+    "language.json_schema": "json_schema",
+    "language.migrate": "Migration read_migration",
+    "language.read_fits": "fits_yaml",
+    "language.reader": "read",
+    "language.writer": "resolve",
+    "language.yaml_tree": "Change Leaf YamlTree changes declared_of",
+    "learning.drawn_risks": "DrawnRisks FitDraws",
+    "learning.em": "Learned learn_knowledge learn_population",
+    "learning.observer_fit": "Fit FitSettings fit_observers",
+    "learning.overlay_of_fit": "Entry entries_of overlay_tree replaced_paths written",
+    "learning.parameters": "Unknowns informative",
+    "learning.posterior_predictive": "Check far_off predictive_checks",
+    "learning.reading_types": "ComponentTrial split_types",
+    "learning.tempering": "tempered",
+    "metrics.binomial": "fewest",
+    "metrics.bootstrap": "mcnemar percentile_interval resampled scored scored_together",
+    "metrics.calibration_error": "NullInterval Reliability",
+    "metrics.scores": "BinaryScore CategoricalScore NumberScore SelectiveScore",
+    "model.fit_record": "FitRecord FittedReading Threshold",
+    "model.gold": "Gold states_of",
+    "model.guarantee": "Certificate Design Guarantee least_abstention listed",
+    "model.knowledge": "First Knowledge LabelInstrument Number Observer Policy Question Variable View",
+    "model.responses": "Answers Labels Numbers Rankings",
+    "network.cost": "Cost cost_of",
+    "network.network": "Network",
+    "network.pgmpy_export": "exported",
+    "network.values": "CompiledRule",
+    "observation.dependence": "reading_follows",
+    "observation.joint_answers": "ErrorRates draws_jointly error_rates observers_jointly readings_jointly",
 }
+_MODULE_OF = dict(sorted((name, module) for module, names in LAZY.items() for name in names.split()))
 
-__all__ = [
-    "AnswerError",
-    "Answers",
-    "Audit",
-    "AuditedRule",
-    "Basis",
-    "BinaryScore",
-    "CategoricalScore",
-    "Certificate",
-    "Change",
-    "Check",
-    "CompiledRule",
-    "ComponentTrial",
-    "Cost",
-    "Counterfactual",
-    "Decisions",
-    "Design",
-    "Deviation",
-    "Diagnostics",
-    "DrawnRisks",
-    "Entry",
-    "ErrorRates",
-    "FactorContribution",
-    "Fault",
-    "First",
-    "Fit",
-    "FitDraws",
-    "FitRecord",
-    "FitSettings",
-    "FittedReading",
-    "Gold",
-    "Guarantee",
-    "Inference",
-    "Influence",
-    "Influences",
-    "Knowledge",
-    "KnowledgeError",
-    "LabelInstrument",
-    "LabelLooks",
-    "Labels",
-    "Leaf",
-    "Learned",
-    "LevelDecision",
-    "LookAhead",
-    "MeanThreshold",
-    "Migration",
-    "Misfit",
-    "Network",
-    "NullInterval",
-    "Number",
-    "NumberScore",
-    "Numbers",
-    "Observer",
-    "Option",
-    "Origin",
-    "Outcome",
-    "Place",
-    "Policy",
-    "Posterior",
-    "Preposterior",
-    "Question",
-    "Rankings",
-    "Reliability",
-    "SekeError",
-    "SelectiveScore",
-    "Sensitivity",
-    "SimulatedObserver",
-    "SimulatedReading",
-    "Threshold",
-    "Unknowns",
-    "Variable",
-    "View",
-    "Weights",
-    "YamlTree",
-    "acceptable",
-    "all_required",
-    "audit_network",
-    "bases_of",
-    "certificates_yaml",
-    "certified_thresholds",
-    "certify",
-    "changes",
-    "compile_network",
-    "compiled",
-    "cost_of",
-    "decide_certified",
-    "decide_items",
-    "decide_levels",
-    "declared_of",
-    "design_of",
-    "diagnose",
-    "did_you_mean",
-    "disputed_labels",
-    "draw_looks",
-    "draws_jointly",
-    "draws_of",
-    "entries_of",
-    "error_rates",
-    "exported",
-    "far_off",
-    "feasible_interval",
-    "fewest",
-    "fit_observers",
-    "fits_yaml",
-    "highest_risk",
-    "informative",
-    "is_person",
-    "joined_looks",
-    "joint_marginal",
-    "joint_marginals",
-    "json_schema",
-    "labels_of",
-    "learn_knowledge",
-    "learn_population",
-    "least_abstention",
-    "listed",
-    "look_in_words",
-    "looks_at_labels",
-    "marginals_without_halo",
-    "mcnemar",
-    "mismatches",
-    "mutual_information",
-    "observers_jointly",
-    "overlay_tree",
-    "overrules",
-    "people_asked",
-    "percentile_interval",
-    "predictive_checks",
-    "price_of",
-    "prior_truth",
-    "read",
-    "read_migration",
-    "reading_follows",
-    "readings_jointly",
-    "replaced_paths",
-    "reports_of",
-    "resampled",
-    "resolve",
-    "said_of",
-    "scored",
-    "scored_together",
-    "set_thresholds",
-    "split",
-    "split_types",
-    "states_of",
-    "tempered",
-    "thresholds_by_value",
-    "values_of",
-    "weigh_parts",
-    "written",
-]
+# Type checkers would take a computed list for an empty one.
+if not TYPE_CHECKING:
+    __all__ = list(_MODULE_OF)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in LAZY:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'engine' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"engine.{LAZY[name]}"), name)
+    module = importlib.import_module(f"engine.{_MODULE_OF[name]}")
+    value = getattr(module, name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF})

@@ -8,90 +8,74 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from seke._version import __version__
-
+# What type checkers see; a name that is imported as itself is exported.
 if TYPE_CHECKING:
-    from seke import plot
-    from seke.annotation.from_python import annotate
-    from seke.benchmarking.run import benchmark
-    from seke.benchmarking.score import score
-    from seke.calibration.calibrate import calibrate
-    from seke.calibration.gold_plan import plan_gold
-    from seke.calibration.independence import independence
-    from seke.datasets.import_set import import_set
-    from seke.explanations.facts import explain
-    from seke.exporting.export import export
-    from seke.files.shipped import knowledge
-    from seke.knowledge_tools.check import check
-    from seke.knowledge_tools.diff import diff
-    from seke.knowledge_tools.graph import network_graph
-    from seke.knowledge_tools.migrate import migrate
-    from seke.knowledge_tools.sensitivity import sensitivity
-    from seke.knowledge_tools.show import show
-    from seke.planning.plan import plan
-    from seke.reports.report import report
-    from seke.sampling.infer import infer
-    from seke.sampling.simulate import simulate
-    from seke.tables.label_table import LabelTable, read_labels
+    from seke import plot as plot
+    from seke._version import __version__ as __version__
+    from seke.annotation.from_python import annotate as annotate
+    from seke.benchmarking.run import benchmark as benchmark
+    from seke.benchmarking.score import score as score
+    from seke.calibration.calibrate import calibrate as calibrate
+    from seke.calibration.gold_plan import plan_gold as plan_gold
+    from seke.calibration.independence import independence as independence
+    from seke.datasets.import_set import import_set as import_set
+    from seke.explanations.facts import explain as explain
+    from seke.exporting.export import export as export
+    from seke.files.shipped import knowledge as knowledge
+    from seke.knowledge_tools.check import check as check
+    from seke.knowledge_tools.diff import diff as diff
+    from seke.knowledge_tools.graph import network_graph as network_graph
+    from seke.knowledge_tools.migrate import migrate as migrate
+    from seke.knowledge_tools.sensitivity import sensitivity as sensitivity
+    from seke.knowledge_tools.show import show as show
+    from seke.planning.plan import plan as plan
+    from seke.reports.report import report as report
+    from seke.sampling.infer import infer as infer
+    from seke.sampling.simulate import simulate as simulate
+    from seke.tables.label_table import LabelTable as LabelTable
+    from seke.tables.label_table import read_labels as read_labels
 
+# What runs: the names of each module, which is imported when one of them is first used.
 LAZY = {
-    "annotate": "annotation.from_python",
-    "benchmark": "benchmarking.run",
-    "calibrate": "calibration.calibrate",
-    "LabelTable": "tables.label_table",
-    "check": "knowledge_tools.check",
-    "diff": "knowledge_tools.diff",
-    "explain": "explanations.facts",
-    "export": "exporting.export",
-    "import_set": "datasets.import_set",
-    "independence": "calibration.independence",
-    "infer": "sampling.infer",
-    "knowledge": "files.shipped",
-    "migrate": "knowledge_tools.migrate",
-    "network_graph": "knowledge_tools.graph",
-    "plan": "planning.plan",
-    "plan_gold": "calibration.gold_plan",
-    "read_labels": "tables.label_table",
-    "report": "reports.report",
-    "score": "benchmarking.score",
-    "sensitivity": "knowledge_tools.sensitivity",
-    "show": "knowledge_tools.show",
-    "simulate": "sampling.simulate",
+    "_version": "__version__",
+    "annotation.from_python": "annotate",
+    "benchmarking.run": "benchmark",
+    "benchmarking.score": "score",
+    "calibration.calibrate": "calibrate",
+    "calibration.gold_plan": "plan_gold",
+    "calibration.independence": "independence",
+    "datasets.import_set": "import_set",
+    "explanations.facts": "explain",
+    "exporting.export": "export",
+    "files.shipped": "knowledge",
+    "knowledge_tools.check": "check",
+    "knowledge_tools.diff": "diff",
+    "knowledge_tools.graph": "network_graph",
+    "knowledge_tools.migrate": "migrate",
+    "knowledge_tools.sensitivity": "sensitivity",
+    "knowledge_tools.show": "show",
+    "planning.plan": "plan",
+    "plot": "plot",
+    "reports.report": "report",
+    "sampling.infer": "infer",
+    "sampling.simulate": "simulate",
+    "tables.label_table": "LabelTable read_labels",
 }
+_MODULE_OF = dict(sorted((name, module) for module, names in LAZY.items() for name in names.split()))
 
-__all__ = [
-    "LabelTable",
-    "__version__",
-    "annotate",
-    "benchmark",
-    "calibrate",
-    "check",
-    "diff",
-    "explain",
-    "export",
-    "import_set",
-    "independence",
-    "infer",
-    "knowledge",
-    "migrate",
-    "network_graph",
-    "plan",
-    "plan_gold",
-    "plot",
-    "read_labels",
-    "report",
-    "score",
-    "sensitivity",
-    "show",
-    "simulate",
-]
+# Type checkers would take a computed list for an empty one.
+if not TYPE_CHECKING:
+    __all__ = list(_MODULE_OF)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "plot":
-        return importlib.import_module("seke.plot")
-    if name not in LAZY:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'seke' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"seke.{LAZY[name]}"), name)
+    module = importlib.import_module(f"seke.{_MODULE_OF[name]}")
+    value = module if name == "plot" else getattr(module, name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF})

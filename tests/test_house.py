@@ -131,11 +131,30 @@ def test_no_modules_know_each_other():
         pytest.fail(f"a circle of imports: {error.args[1]}")
 
 
-def test_the_faces_hold_what_they_promise():
-    assert sorted(engine.__all__) == engine.__all__
-    for module in (engine, seke):
-        for name in module.__all__:
-            assert getattr(module, name).__doc__ or name == "__version__"
+@pytest.mark.parametrize("module", [engine, seke])
+def test_the_faces_hold_what_they_promise(module):
+    assert sorted(module.__all__) == module.__all__
+    assert set(module.__all__) <= set(dir(module))
+    for name in module.__all__:
+        assert getattr(module, name).__doc__ or name == "__version__"
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = module.nothing
+
+
+@pytest.mark.parametrize("module", [engine, seke])
+def test_type_checkers_see_what_a_face_imports(module):
+    """What is imported for types, each name as itself, is what is imported when it is first used."""
+    tree = ast.parse(MODULES[module.__name__].read_text())
+    (block,) = (
+        node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    typed = {(node.module, alias.name, alias.asname) for node in block.body for alias in node.names}
+    lazy = {
+        (module.__name__ if inner == name else f"{module.__name__}.{inner}", name, name)
+        for inner, names in module.LAZY.items()
+        for name in names.split()
+    }
+    assert typed == lazy
 
 
 def run(code, **options):

@@ -5,17 +5,19 @@ from __future__ import annotations
 import itertools
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from seke.cli import model_options as asking
-from seke.cli.errors import exit_on_errors, print_json
-from seke.console.terminal import printable
+from seke.cli import options
+from seke.cli.errors import exit_on_errors
+from seke.cli.output import print_json, print_message
+from seke.cli.progress import RunProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from seke.annotation.cost_forecast import Forecast
     from seke.annotation.job import Job
@@ -40,7 +42,7 @@ class _RecordingCommand(click.Command):
 
 @click.command(cls=_RecordingCommand)
 @click.argument("images", nargs=-1, metavar="IMAGES...")
-@asking.run_options()
+@options.run()
 @click.option(
     "--labels", metavar="TABLE", help="Label table of what the set says already; it counts as evidence."
 )
@@ -51,12 +53,8 @@ class _RecordingCommand(click.Command):
     help="Samples that the run did not ask for, such as those of people for whom items wait; may be "
     "given again.",
 )
-@click.option(
-    "--labels-final",
-    is_flag=True,
-    help="Keep what the set says whatever is seen; where that disagrees, it is said.",
-)
-@click.option("--population", metavar="NAME", help="Prior of the truth.  [default: the base's reference]")
+@options.labels_final()
+@options.population()
 @click.option(
     "--observer",
     metavar="NAME",
@@ -79,27 +77,28 @@ class _RecordingCommand(click.Command):
 )
 @click.option(
     "--max-samples",
-    type=click.IntRange(min=1),
+    type=options.COUNT,
     metavar="N",
     help="Answers about an item at most.  [default: the policy's budget]",
 )
-@asking.model_options(temperature=1.0)
+@options.requests()
+@options.sampling(temperature=1.0)
+@options.without_model()
 @click.option(
     "--declared-prices",
     is_flag=True,
     help="Keep the prices of questions as declared; where prices of tokens are known, they are measured "
     "on the first 40 items and used for the others.",
 )
-@click.option(
+@options.path(
     "--branch",
-    metavar="NEWDIR",
-    type=click.Path(path_type=Path),
-    help="Begin another run there, under other knowledge, with the answers of this one that still count; the "
+    "Begin another run there, under other knowledge, with the answers of this one that still count; the "
     "same command goes on with it.",
+    metavar="NEWDIR",
 )
 @click.option("--retry-refused", is_flag=True, help="Ask again what was refused.")
 @click.option("--status", is_flag=True, help="Show the run; send nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@options.json()
 def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
     """Annotate IMAGES (files, folders, patterns, manifests) with a vision model, as the policy asks.
 
@@ -154,7 +153,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
         raise SekeError(f"{branch}: is there already; --branch begins a new run")
     names = ("knowledge", "population", "observer", "strategy", "max_samples", "max_cost")
     more = ("labels_final", "declared_prices")
-    progress = asking.Progress()
+    progress = RunProgress()
     job = Job.of(
         images,
         branch or folder,
@@ -171,7 +170,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
     )
     observer = job.facts["observer"]
     if given["observer"] is None and observer not in settings.model:
-        print(f"{settings.model} counts as observer {observer}; --observer names another", file=sys.stderr)
+        print_message(f"{settings.model} counts as observer {observer}; --observer names another")
     if given["show_prompts"]:
         _show_prompts(job)
     elif given["dry_run"]:
@@ -386,8 +385,8 @@ def _conclude(summary: RunSummary, job: Job, *, as_json: bool) -> None:
     # Promises name the items that they are refused for.
     refused = [f"the guarantee is refused: {reason}" for reason in summary.refused if not summary.promises]
     for line in (*summary.notes, *summary.promises, *refused):
-        print(printable(line), file=sys.stderr)
+        print_message(line)
     if summary.stopped:
-        print(f"stopped before the end: {summary.stopped}; the same command goes on", file=sys.stderr)
+        print_message(f"stopped before the end: {summary.stopped}; the same command goes on")
     if summary.stopped or summary.refused or not summary.finished:
         sys.exit(UNSETTLED)

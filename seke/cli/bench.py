@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from seke.cli import options
 from seke.cli.bench_run import run
-from seke.cli.errors import exit_on_errors, print_json
+from seke.cli.errors import exit_on_errors
+from seke.cli.output import print_message, print_result
 from seke.console.terminal import printable
 from seke.files.atomic import PAGE, PICTURE, check_target, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 @click.group()
@@ -33,59 +34,24 @@ bench.add_command(run)
 @bench.command()
 @click.argument("predictions", nargs=-1, required=True, metavar="PREDICTIONS...")
 @click.argument("gold", metavar="GOLD")
-@click.option(
-    "-k",
-    "--knowledge",
-    metavar="PATH",
-    help="The base that was inferred with: a folder or a YAML file.  [default: the shipped base]",
-)
-@click.option(
-    "--groups",
-    default="",
-    metavar="COLUMN",
-    help="A column of GOLD, such as the subject: whole groups are resampled.",
-)
+@options.knowledge_inferred_with()
+@options.groups()
 @click.option(
     "--sources",
     default="",
     metavar="COLUMN",
     help="A column of GOLD, the set that an item is of: each set is scored by itself, too.",
 )
-@click.option(
-    "--bootstrap",
-    type=click.IntRange(min=0),
-    default=1000,
-    show_default=True,
-    help="Resamples for the intervals; 0: none.",
-)
-@click.option(
-    "--level",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.95,
-    show_default=True,
-    help="Level of the intervals.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance.")
-@click.option(
-    "--bins",
-    type=click.IntRange(min=1),
-    default=15,
-    show_default=True,
-    help="Bins of ECE and the reliability diagrams, of equal mass.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: all of this, and the curves.")
-@click.option(
+@options.intervals()
+@options.seed()
+@options.bins()
+@options.json("Print JSON: all of this, and the curves.")
+@options.path(
     "--pictures",
+    "Draw reliability, risk against coverage, confusion, and numbers against gold.",
     metavar="FOLDER",
-    type=click.Path(path_type=Path),
-    help="Draw reliability, risk against coverage, confusion, and numbers against gold.",
 )
-@click.option(
-    "--html",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Write the scores as one page, published figures beside them.",
-)
+@options.path("--html", "Write the scores as one page, published figures beside them.")
 @click.option(
     "--format",
     "ending",
@@ -101,7 +67,7 @@ def score(
     pictures: Path | None,
     html: Path | None,
     ending: str,
-    **options: Any,
+    **given: Any,
 ) -> None:
     """Score PREDICTIONS against GOLD.
 
@@ -131,18 +97,15 @@ def score(
 
     with exit_on_errors(as_json=as_json):
         check_target(html, PAGE)
-        report = scored(predictions, gold, options.pop("knowledge"), **options)
+        report = scored(predictions, gold, given.pop("knowledge"), **given)
         _warn(report.facts)
         paths = report.draw(pictures, ending) if pictures is not None else []
-        if as_json:
-            print_json(report.facts)
-        else:
-            print(printable(str(report)))
+        print_result(report.facts, printable(str(report)), as_json=as_json)
         if html is not None:
             write_file(report.html().encode(), html)
-            print(printable(f"{html}"), file=sys.stderr)
+            print_message(html)
         if paths:
-            print(f"{len(paths)} pictures in {pictures}", file=sys.stderr)
+            print_message(f"{len(paths)} pictures in {pictures}")
 
 
 def _warn(facts: Mapping[str, Any]) -> None:
@@ -156,6 +119,4 @@ def _tell(unmatched: Mapping[str, Any], before: str, after: str) -> None:
     if unmatched["count"]:
         examples = ", ".join(map(repr, unmatched["examples"]))
         items = "item" if unmatched["count"] == 1 else "items"
-        print(
-            printable(f"{before} {unmatched['count']:,} {items} {after}, such as {examples}"), file=sys.stderr
-        )
+        print_message(f"{before} {unmatched['count']:,} {items} {after}, such as {examples}")

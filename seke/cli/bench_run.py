@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seke.cli import model_options as asking
-from seke.cli.errors import exit_on_errors, print_json
+from seke.cli import options
+from seke.cli.errors import exit_on_errors
+from seke.cli.output import print_json, print_message
+from seke.cli.progress import RunProgress
 from seke.console.terminal import printable
 
 if TYPE_CHECKING:
@@ -29,9 +32,11 @@ UNFINISHED = 1
     metavar="MANIFEST",
     help="Manifest, folder or pattern; may be given again.",
 )
-@asking.run_options()
-@asking.model_options(temperature=0.0)
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@options.run()
+@options.requests()
+@options.sampling(temperature=0.0)
+@options.without_model()
+@options.json()
 def run(images: tuple[str, ...], folder: Path, **given: Any) -> None:
     """Ask a model the benchmark's questions, one answer to each, for seke bench score.
 
@@ -53,7 +58,7 @@ def run(images: tuple[str, ...], folder: Path, **given: Any) -> None:
 
     with exit_on_errors(as_json=given["as_json"]):
         settings, prices = asking.settings(given), asking.prices(given)
-        progress = asking.Progress()
+        progress = RunProgress()
         job = benchmark(
             images,
             folder,
@@ -126,10 +131,8 @@ def _conclude(summary: BenchmarkSummary, images: tuple[str, ...], *, as_json: bo
         print(printable(summary.predictions))
     if len(images) == 1 and Path(images[0]).is_file():
         command = shlex.join(["seke", "bench", "score", summary.predictions, images[0]])
-        print(printable(f"score it: {command}"), file=sys.stderr)
+        print_message(f"score it: {command}")
     if summary.stopped:
-        print(
-            printable(f"stopped before the end: {summary.stopped}; the same command goes on"), file=sys.stderr
-        )
+        print_message(f"stopped before the end: {summary.stopped}; the same command goes on")
     if not summary.finished:
         sys.exit(UNFINISHED)

@@ -4,38 +4,23 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from seke.cli.errors import exit_on_errors, print_json
+from seke.cli import options
+from seke.cli.errors import exit_on_errors
+from seke.cli.output import print_message, print_result, print_warnings
+from seke.cli.progress import ProgressBar
 from seke.files.atomic import write_file
-
-if TYPE_CHECKING:
-    from seke.calibration.calibrate import Calibration
 
 
 @click.command()
 @click.argument("samples", nargs=-1, required=True, metavar="SAMPLES...")
-@click.option(
-    "--gold",
-    metavar="TABLE",
-    help="Label table of what is known: .csv, .jsonl (both also .gz) or .parquet; it may have gaps.",
-)
-@click.option(
-    "-o",
-    "--output",
-    metavar="OVERLAY",
-    type=click.Path(path_type=Path),
-    help="Where the overlay is written: a .yaml file.",
-)
-@click.option(
-    "-k",
-    "--knowledge",
-    metavar="PATH",
-    help="The base whose numbers are the priors.  [default: the shipped base]",
-)
-@click.option("--population", metavar="NAME", help="Prior of the truth.  [default: the base's reference]")
+@options.gold()
+@options.output("Where the overlay is written: a .yaml file.", metavar="OVERLAY")
+@options.knowledge()
+@options.population()
 @click.option(
     "--learn-population",
     is_flag=True,
@@ -70,24 +55,19 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--alpha",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=options.INNER_SHARE,
     metavar="P",
     help="Certify: of what is accepted at most this share is wrong. Two thirds of the gold are kept for it.",
 )
 @click.option(
     "--delta",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=options.INNER_SHARE,
     default=0.1,
     show_default=True,
     metavar="P",
     help="Probability that any of these promises is broken.",
 )
-@click.option(
-    "--groups",
-    default="",
-    metavar="COLUMN",
-    help="Column of the gold that names an item's subject, where items cluster.",
-)
+@options.groups("Column of the gold that names an item's subject, where items cluster.")
 @click.option(
     "--plan",
     "only_plan",
@@ -106,17 +86,15 @@ if TYPE_CHECKING:
     metavar="[OBSERVER=]NAME",
     help="The model that answered, where it has another name; of samples in a run's folder it is known.",
 )
-@click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True, help="Steps of SVI.")
+@click.option("--steps", type=options.COUNT, default=300, show_default=True, help="Steps of SVI.")
 @click.option(
     "--draws", type=click.IntRange(min=10), default=500, show_default=True, help="Draws of NUTS, each chain."
 )
-@click.option("--chains", type=click.IntRange(min=1), default=2, show_default=True, help="Chains of NUTS.")
-@click.option(
-    "--trace", metavar="FILE", type=click.Path(path_type=Path), help="Draws for ArviZ: an .nc file."
-)
+@click.option("--chains", type=options.COUNT, default=2, show_default=True, help="Chains of NUTS.")
+@options.path("--trace", "Draws for ArviZ: an .nc file.")
 @click.option("--force", is_flag=True, help="Write over an overlay that exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance.")
+@options.json()
+@options.seed()
 def calibrate(samples: tuple[str, ...], output: Path | None, **given: Any) -> None:
     """Learn from SAMPLES how reliable the observers are, and write it as an overlay.
 
@@ -154,12 +132,9 @@ def _plan(samples: tuple[str, ...], given: dict[str, Any]) -> None:
     from seke.calibration.gold_plan_text import facts_of, text_of
 
     used = {name: given[name] for name in ("knowledge", "gold", "delta", "population", "seed")}
-    with _FitProgress() as progress:
-        plan = plan_gold(list(samples), alpha=given["alpha"] or 0.1, progress=progress.tell, **used)
-    if given["as_json"]:
-        print_json(facts_of(plan))
-    else:
-        print(text_of(plan), end="")
+    with ProgressBar() as bar:
+        plan = plan_gold(list(samples), alpha=given["alpha"] or 0.1, progress=bar.show, **used)
+    print_result(facts_of(plan), text_of(plan), as_json=given["as_json"])
 
 
 def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) -> None:
@@ -179,19 +154,22 @@ def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) ->
 
     from seke.calibration.calibrate import calibrate as learn
     from seke.calibration.calibrate import read_overlay, relative
+    from seke.calibration.summary import facts_of, text_of
     from seke.calibration.trace import write_trace
 
     extends = relative(Path(knowledge), output) if knowledge and Path(knowledge).exists() else "shipped"
-    with _FitProgress() as progress:
+    with ProgressBar() as bar:
         calibration = learn(
-            list(samples), extends=extends, output=output, models=models, progress=progress.tell, **given
+            list(samples), extends=extends, output=output, models=models, progress=bar.show, **given
         )
     read_overlay(calibration.overlay, output)
     if trace is not None:
         write_trace(calibration, trace)
     write_file(calibration.overlay.encode(), output)
-    _show(calibration, as_json)
-    print(f"{output} is written; use it with -k {output}", file=sys.stderr)
+    print_result(facts_of(calibration), text_of(calibration), as_json=as_json)
+    if as_json:
+        print_warnings(calibration.warnings)
+    print_message(f"{output} is written; use it with -k {output}")
     if calibration.guarantee is not None and not calibration.guarantee.certified:
         sys.exit(1)
 
@@ -213,50 +191,3 @@ def _models(named: tuple[str, ...], knowledge: str | None) -> dict[str, str]:
             )
         models[observer] = model
     return models
-
-
-def _show(calibration: Calibration, as_json: bool) -> None:
-    from seke.calibration.summary import facts_of, text_of
-
-    if as_json:
-        print_json(facts_of(calibration))
-        for warning in calibration.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
-    else:
-        print(text_of(calibration), end="")
-
-
-class _FitProgress:
-    """How far the fit is, on a terminal; silent elsewhere."""
-
-    def __init__(self) -> None:
-        self.shown = sys.stderr is not None and sys.stderr.isatty()
-        self.bar: Any = None
-        self.stage = ""
-
-    def __enter__(self) -> _FitProgress:
-        if self.shown:
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.fields[steps]}"),
-                TimeElapsedColumn(),
-            )
-            self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self.bar.add_task("", total=None, steps="")
-            self.bar.start()
-        return self
-
-    def tell(self, stage: str, done: int, total: int) -> None:
-        """Show the stage and how many of its steps are done."""
-        if self.bar is not None:
-            steps = f"{done} of {total}" if total else (str(done) if done else "")
-            task = self.bar.task_ids[0]
-            self.bar.update(task, description=stage, completed=done, total=total or None, steps=steps)
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()

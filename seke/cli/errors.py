@@ -1,13 +1,15 @@
-"""The end of a command: its output, or every fault on the standard error and status 2."""
+"""The end of a command that fails: every fault on the standard error, and status 2."""
 
 from __future__ import annotations
 
-import json
+import signal
 import sys
+import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NoReturn
 
-from seke.console.terminal import drop_output, printable
+from seke.cli.output import print_json, print_message
+from seke.console.terminal import drop_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,28 +26,43 @@ def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
 
     forget_lines()
     try:
-        yield
+        with _exit_when_terminated():
+            yield
     except KnowledgeError as error:
         if as_json:
             faults = [{"place": near(f.place), "path": f.path, "message": f.message} for f in error.faults]
             print_json({"faults": faults})
         for fault in error.faults:
-            print(fault_with_line(fault), file=sys.stderr)
-        print(count(len(error.faults), "fault"), file=sys.stderr)
+            print_message(fault_with_line(fault))
+        print_message(count(len(error.faults), "fault"))
         sys.exit(2)
     except SekeError as error:
         if as_json:
             print_json({"faults": [{"place": "", "path": "", "message": str(error)}]})
-        print(printable(str(error)), file=sys.stderr)
+        print_message(error)
         sys.exit(2)
     except BrokenPipeError:
         drop_output()
         sys.exit(1)
     except OSError as error:
-        print(f"{error.filename or '<stdout>'}: {error.strerror}", file=sys.stderr)
+        if error.filename is None:
+            drop_output()
+        print_message(f"{error.filename or '<stdout>'}: {error.strerror}")
         sys.exit(2)
 
 
-def print_json(value: Any) -> None:
-    """Print a value as one line of JSON."""
-    print(json.dumps(value, ensure_ascii=False))
+@contextmanager
+def _exit_when_terminated() -> Iterator[None]:
+    """Exit by an exception on SIGTERM, so that temporary files are removed."""
+
+    def stop(number: int, _: object) -> NoReturn:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are handled in the main thread alone
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

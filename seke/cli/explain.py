@@ -3,38 +3,27 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from seke.cli.errors import exit_on_errors, print_json
+from seke.cli import options
+from seke.cli.errors import exit_on_errors
+from seke.cli.output import format_of, print_json, print_message
 from seke.console.terminal import printable
 from seke.files.atomic import PAGE, PICTURE, check_target, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from matplotlib.figure import Figure
 
     from seke.graphics.shapes import Drawing
 
-FILE = click.Path(path_type=Path)
 _UNIT = re.compile(r"([^=\s]+?)(?:=([-+.\deE]+))?")
 
-output_option: Callable[[Any], Any] = click.option(
-    "-o", "--output", metavar="FILE", type=FILE, required=True, help="Write to FILE: .svg .png .pdf"
-)
-knowledge_option: Callable[[Any], Any] = click.option(
-    "-k",
-    "--knowledge",
-    metavar="PATH",
-    help="The base that was inferred with.  [default: the shipped base]",
-)
-population_option: Callable[[Any], Any] = click.option(
-    "--population", metavar="NAME", help="Which prior to use.  [default: the run's, or the base's reference]"
-)
+
+def _picture_output() -> options.Option:
+    return options.output("Write to FILE: .svg .png .pdf", required=True)
 
 
 @click.group()
@@ -55,9 +44,9 @@ def plot() -> None:
 @click.argument("source", required=False, metavar="[SOURCE]")
 @click.argument("item", required=False, metavar="[ITEM]")
 @click.option("--units", metavar="LIST", help="Draw these instead, with their probabilities: AU6=0.9,AU12")
-@knowledge_option
-@population_option
-@output_option
+@options.knowledge_inferred_with()
+@options.run_population()
+@_picture_output()
 def face(source: str | None, item: str | None, units: str | None, output: Path, **given: Any) -> None:
     """Draw a schematic face from the posteriors of action units.
 
@@ -92,16 +81,14 @@ def _item_command(name: str, words: str, summary: str) -> None:
 
     example = f"examples/faces/samples.jsonl afraid-brows -o {name}.svg"
     command.__doc__ = f"{summary}\n\n{words}\n\n\b\nExample:\n  seke plot {name} {example}\n"
-    options = (
+    parameters = options.group(
         click.argument("source", metavar="SOURCE"),
         click.argument("item", metavar="ITEM"),
-        knowledge_option,
-        population_option,
-        output_option,
+        options.knowledge_inferred_with(),
+        options.run_population(),
+        _picture_output(),
     )
-    for option in reversed(options):
-        command = option(command)
-    plot.command(name)(command)
+    plot.command(name)(parameters(command))
 
 
 _item_command(
@@ -130,8 +117,8 @@ _item_command(
 @plot.command("risk-coverage")
 @click.argument("predictions", nargs=-1, required=True, metavar="PREDICTIONS...")
 @click.argument("gold", metavar="GOLD")
-@knowledge_option
-@output_option
+@options.knowledge_inferred_with()
+@_picture_output()
 def risk_coverage(predictions: tuple[str, ...], gold: str, knowledge: str | None, output: Path) -> None:
     """Draw how much of what is kept is wrong, by how much is kept.
 
@@ -158,11 +145,9 @@ def risk_coverage(predictions: tuple[str, ...], gold: str, knowledge: str | None
     metavar="VARIABLE",
     help="A variable, or `binary`: all binary ones.  [default: the expression]",
 )
-@click.option(
-    "--bins", type=click.IntRange(min=1), default=15, show_default=True, help="Bins, of equal mass."
-)
-@knowledge_option
-@output_option
+@options.bins()
+@options.knowledge_inferred_with()
+@_picture_output()
 def reliability(predictions: str, gold: str, of: str, bins: int, knowledge: str | None, output: Path) -> None:
     """Draw how often what is stated with a probability is so.
 
@@ -181,7 +166,7 @@ def reliability(predictions: str, gold: str, of: str, bins: int, knowledge: str 
 
 @plot.command()
 @click.argument("base", required=False, metavar="[BASE]")
-@output_option
+@_picture_output()
 def network(base: str | None, output: Path) -> None:
     """Draw the compiled network of a base, as `seke knowledge graph` does.
 
@@ -193,12 +178,12 @@ def network(base: str | None, output: Path) -> None:
         check_target(output, PICTURE)
         from seke.knowledge_tools.graph import graph_file
 
-        write_file(graph_file(_form(output), base), output)
+        write_file(graph_file(format_of(output), base), output)
 
 
 @plot.command()
-@click.argument("trace", metavar="TRACE", type=FILE)
-@output_option
+@click.argument("trace", metavar="TRACE", type=options.PATH)
+@_picture_output()
 def fit(trace: Path, output: Path) -> None:
     """Draw the draws of a fit: prior and posterior of the unknowns that moved farthest, 90 % intervals.
 
@@ -218,22 +203,14 @@ def fit(trace: Path, output: Path) -> None:
 @click.command()
 @click.argument("source", nargs=-1, required=True, metavar="RUN|SAMPLES...")
 @click.argument("item", metavar="ITEM")
-@knowledge_option
-@population_option
+@options.knowledge_inferred_with()
+@options.run_population()
 @click.option("--text", "as_text", is_flag=True, help="Print words; so it does where nothing is asked for.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print all facts as JSON, with what each answer changed."
-)
-@click.option("--html", metavar="FILE", type=FILE, help="Write a page that opens by itself, offline.")
-@click.option("--redact-images", is_flag=True, help="Leave the item's own picture out of the page.")
-@click.option("--png", metavar="FILE", type=FILE, help="Write all pictures on one sheet (also .svg, .pdf).")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Seed of the look-ahead's imagined answers.",
-)
+@options.json("Print all facts as JSON, with what each answer changed.")
+@options.path("--html", "Write a page that opens by itself, offline.")
+@options.redact_images()
+@options.path("--png", "Write all pictures on one sheet (also .svg, .pdf).")
+@options.look_ahead_seed()
 def explain(
     source: tuple[str, ...],
     item: str,
@@ -282,7 +259,7 @@ def explain(
         if as_text or not (as_json or html or png):
             print(printable(render(story.facts)).rstrip())
         for path in (output for output in (html, png) if output is not None):
-            print(printable(str(path)), file=sys.stderr)
+            print_message(path)
 
 
 def _write_item(
@@ -308,11 +285,7 @@ def _check_not_picture(run: Path, item: str, output: Path) -> None:
 def _write(drawing: Drawing | Figure, output: Path) -> None:
     from seke.graphics.style import picture_bytes
 
-    write_file(picture_bytes(drawing, _form(output)), output)
-
-
-def _form(output: Path) -> str:
-    return output.suffix[1:].lower()
+    write_file(picture_bytes(drawing, format_of(output)), output)
 
 
 def _units(listing: str) -> dict[str, float]:

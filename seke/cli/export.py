@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from seke.cli.errors import exit_on_errors, print_json
+from seke.cli import options
+from seke.cli.errors import exit_on_errors
+from seke.cli.output import print_json, print_message, print_warnings
 from seke.console.terminal import printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from seke.exporting.export import Exported
 
 FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
@@ -19,14 +22,9 @@ TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
 
 
 @click.command()
-@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="The folder to be made; one that has anything in it is refused.",
+@click.argument("run", metavar="RUN", type=options.PATH)
+@options.output(
+    "The folder to be made; one that has anything in it is refused.", metavar="DIR", required=True
 )
 @click.option(
     "-f",
@@ -47,19 +45,12 @@ TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
 @click.option(
     "--language", default="en", show_default=True, metavar="NAME", help="Of the instructions: en or de."
 )
-@click.option(
+@options.path(
     "--templates",
+    "Words of your own (YAML), laid upon those of the language; may be given again.",
     multiple=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Words of your own (YAML), laid upon those of the language; may be given again.",
 )
-@click.option(
-    "-k",
-    "--knowledge",
-    metavar="PATH",
-    help="The base that the run was made with.  [default: the shipped base]",
-)
+@options.knowledge_inferred_with()
 @click.option(
     "--group",
     type=click.Choice(["group", "source", "item"]),
@@ -80,16 +71,15 @@ TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
     metavar="RATIO",
     help="Keep of each expression at most RATIO times as many items as the rarest has.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance.")
+@options.seed()
 @click.option("--copy-images", is_flag=True, help="Copy the pictures; needs the licence of every source.")
 @click.option(
     "--licence", default="", metavar="TEXT", help="Of pictures whose source --sources does not name."
 )
-@click.option(
+@options.path(
     "--sources",
+    "Licences by source, CSV: source, licence, and any of url, note, copy (yes or no).",
     metavar="TABLE",
-    type=click.Path(path_type=Path),
-    help="Licences by source, CSV: source, licence, and any of url, note, copy (yes or no).",
 )
 @click.option(
     "--uncalibrated",
@@ -98,7 +88,7 @@ TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
 )
 @click.option("--inferred", is_flag=True, help="Tell values, too, that nobody looked at.")
 @click.option("--verify", is_flag=True, help="Read all back with datasets and TRL (extra `export`).")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@options.json()
 def export(run: Path, output: Path, as_json: bool, **given: Any) -> None:
     """Export what the run in RUN accepted, as data to train vision-language models on.
 
@@ -147,7 +137,6 @@ def _show(exported: Exported, *, as_json: bool) -> None:
             rows = ", ".join(f"{name} {count:,}" for name, count in exported.verified.rows.items())
             print(f"  read back by {', '.join(exported.verified.readers)}: {rows}")
         print(printable(exported.folder))
-    for line in exported.warnings:
-        print(printable(f"warning: {line}"), file=sys.stderr)
+    print_warnings(exported.warnings)
     for line in exported.verified.faults if exported.verified is not None else ():
-        print(printable(line), file=sys.stderr)
+        print_message(line)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from seke.cli.errors import exit_on_errors, print_json
-from seke.console.terminal import printable
+from seke.cli import options
+from seke.cli.errors import exit_on_errors
+from seke.cli.output import print_json, print_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from seke.datasets.import_set import Imported
 
@@ -60,68 +60,54 @@ def import_() -> None:
     """
 
 
-def _options(names: tuple[str, ...]) -> list[click.Parameter]:
-    """Return the parameters of a set's command."""
-    set_options: dict[str, click.Parameter] = {
-        "neutral": click.Option(
-            ["--neutral"],
-            is_flag=True,
-            help="Also the first frame of each sequence, as neutral: a convention, not a label of the set.",
-        ),
-        "threshold": click.Option(
-            ["--threshold"],
-            type=click.IntRange(1, 5),
-            default=2,
-            show_default=True,
-            help="Intensity from which a unit counts as active.",
-        ),
-        "every": click.Option(
-            ["--every"],
-            type=click.IntRange(min=1),
-            default=1,
-            metavar="N",
-            help="Only the frames 1, 1 + N, 1 + 2 N, ... of each video.",
-        ),
-    }
-    return [
-        click.Argument(["folder"], metavar="DIR", type=click.Path(path_type=Path)),
-        click.Option(
-            ["-o", "--output"],
-            required=True,
-            metavar="MANIFEST",
-            type=click.Path(path_type=Path),
-            help=".csv or .jsonl, both also .gz.",
-        ),
-        click.Option(
-            ["--pictures"],
+# Options that some sets have.
+SET_OPTIONS = {
+    "neutral": click.option(
+        "--neutral",
+        is_flag=True,
+        help="Also the first frame of each sequence, as neutral: a convention, not a label of the set.",
+    ),
+    "threshold": click.option(
+        "--threshold",
+        type=click.IntRange(1, 5),
+        default=2,
+        show_default=True,
+        help="Intensity from which a unit counts as active.",
+    ),
+    "every": click.option(
+        "--every",
+        type=options.COUNT,
+        default=1,
+        metavar="N",
+        help="Only the frames 1, 1 + N, 1 + 2 N, ... of each video.",
+    ),
+}
+
+
+def _command(name: str) -> click.Command:
+    text, of_set = SETS[name]
+    parameters = options.group(
+        click.argument("folder", metavar="DIR", type=options.PATH),
+        options.output(".csv or .jsonl, both also .gz.", metavar="MANIFEST", required=True),
+        click.option(
+            "--pictures",
             default="",
             metavar="FOLDER",
             help="Where in DIR the pictures lie.  [default: the usual places]",
         ),
-        click.Option(
-            ["--only"],
+        click.option(
+            "--only",
             default="",
             metavar="PATTERN",
             help="Only pictures whose path in DIR, or whose label file's, matches.",
         ),
-        *(set_options[name] for name in names),
-        click.Option(
-            ["-k", "--knowledge"], metavar="PATH", help="A base or overlay.  [default: the shipped base]"
-        ),
-        click.Option(["--json", "as_json"], is_flag=True, help="Print the summary as JSON."),
-    ]
-
-
-def _command(name: str) -> click.Command:
-    text, options = SETS[name]
-    help_text = f"{text}\n\n\b\nExample:\n  {EXAMPLES[name]}\n\nExit status: 0 done, 2 bad input."
-    return click.Command(
-        name,
-        callback=_callback(name),
-        params=_options(options),
-        help=help_text,
-        short_help=text.split(":")[0],
+        *(SET_OPTIONS[option] for option in of_set),
+        options.knowledge(),
+        options.json(),
     )
+    help_text = f"{text}\n\n\b\nExample:\n  {EXAMPLES[name]}\n\nExit status: 0 done, 2 bad input."
+    command = click.command(name, help=help_text, short_help=text.split(":")[0])
+    return command(parameters(_callback(name)))
 
 
 def _callback(name: str) -> Callable[..., None]:
@@ -150,7 +136,7 @@ def _tell(imported: Imported) -> None:
     for reason, count in imported.left_out.items():
         examples = ", ".join(imported.examples[reason])
         lines.append(f"  left out: {count:,} {reason}, such as {examples}")
-    print(printable("\n".join(lines)), file=sys.stderr)
+    print_message("\n".join(lines))
 
 
 for _name in SETS:

@@ -2,69 +2,44 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from seke.cli.errors import exit_on_errors, print_json
-from seke.console.terminal import printable
+from seke.cli import options
+from seke.cli.errors import exit_on_errors
+from seke.cli.output import (
+    check_not_input,
+    format_of,
+    on_terminal,
+    print_json,
+    print_message,
+    print_warnings,
+    table_console,
+)
 from seke.files.atomic import PICTURE, check_target, write_file
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from seke.calibration.independence import Independence
 
 
 @click.command()
 @click.argument("samples", nargs=-1, required=True, metavar="SAMPLES...")
-@click.option(
-    "--gold",
-    required=True,
-    metavar="TABLE",
-    help="Label table of what is known: .csv, .jsonl (both also .gz) or .parquet; it may have gaps.",
-)
-@click.option(
-    "-k",
-    "--knowledge",
-    metavar="PATH",
-    help="A base or overlay: a folder or a YAML file.  [default: the shipped base]",
-)
+@options.gold(required=True)
+@options.knowledge()
 @click.option(
     "--about",
     metavar="VARIABLE",
     help="A categorical or binary variable.  [default: the base's root, such as the expression]",
 )
-@click.option(
-    "--groups",
-    default="",
-    metavar="COLUMN",
-    help="A column of the gold, such as the subject: whole groups are resampled.",
-)
-@click.option(
-    "--bootstrap",
-    type=click.IntRange(min=0),
-    default=1000,
-    show_default=True,
-    help="Resamples for the intervals; 0: none.",
-)
-@click.option(
-    "--level",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.95,
-    show_default=True,
-    help="Level of the intervals.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance.")
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Draw a matrix of who is wrong with whom: .svg, .png or .pdf.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON even on a terminal.")
-def independence(samples: tuple[str, ...], output: Path | None, as_json: bool, **options: Any) -> None:
+@options.groups()
+@options.intervals()
+@options.seed()
+@options.output("Draw a matrix of who is wrong with whom: .svg, .png or .pdf.")
+@options.json_on_terminal()
+def independence(samples: tuple[str, ...], output: Path | None, as_json: bool, **given: Any) -> None:
     """Measure on items with gold how far observers err together.
 
     Two draws of one reading, two readings (questions, views) of one observer, and two observers are compared
@@ -90,32 +65,22 @@ def independence(samples: tuple[str, ...], output: Path | None, as_json: bool, *
 
     Exit status: 0 done, 2 bad input.
     """
-    from engine import SekeError
-
     with exit_on_errors(as_json=as_json):
         check_target(output, PICTURE)
-        if output is not None and output.exists() and any(_same(path, output) for path in samples):
-            raise SekeError(f"{output}: is one of the samples; draw to another file")
+        check_not_input(output, samples, "draw to another file")
         from seke.calibration.independence import independence as measured
 
-        result = measured(list(samples), **options)
+        result = measured(list(samples), **given)
         if output is not None:
-            write_file(result.draw(output.suffix[1:].lower()), output)
-        if as_json or not sys.stdout.isatty():
+            write_file(result.draw(format_of(output)), output)
+        if as_json or not on_terminal():
             print_json(result.facts)
         else:
-            from rich.console import Console
-
             from seke.calibration.independence_table import show
 
-            show(result, Console(highlight=False))
-        for warning in result.warnings:
-            print(f"warning: {printable(warning)}", file=sys.stderr)
-        print(printable(_summary(result)), file=sys.stderr)
-
-
-def _same(path: str, output: Path) -> bool:
-    return Path(path).exists() and output.samefile(path)
+            show(result, table_console())
+        print_warnings(result.warnings)
+        print_message(_summary(result))
 
 
 def _summary(result: Independence) -> str:

@@ -7,21 +7,23 @@ import shlex
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from seke.cli.errors import exit_on_errors, print_json
+from seke.cli import options
+from seke.cli.errors import exit_on_errors
+from seke.cli.output import format_of, print_json, print_message, print_result, print_text
+from seke.cli.progress import ProgressBar
 from seke.files.atomic import check_target, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from engine import Knowledge
 
 # Warnings printed; --json has all.
 MOST_WARNINGS = 50
-EXISTING = click.Path(path_type=Path)
 
 
 @click.group()
@@ -38,13 +40,10 @@ def knowledge() -> None:
     """
 
 
-json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
 @knowledge.command()
 @click.argument("base", required=False, metavar="[BASE]")
 @click.option("--strict", is_flag=True, help="Fail (exit status 1) on any warning or confidence not met.")
-@json_option
+@options.json()
 def check(base: str | None, strict: bool, as_json: bool) -> None:
     """Check a base: its faults, or what the compiled network makes of it.
 
@@ -73,19 +72,18 @@ def check(base: str | None, strict: bool, as_json: bool) -> None:
         else:
             print(report)
             for warning in report.warnings[:MOST_WARNINGS]:
-                print(fault_with_line(warning, "warning: "), file=sys.stderr)
+                print_message(fault_with_line(warning, "warning: "))
             if len(report.warnings) > MOST_WARNINGS:
                 unlisted = len(report.warnings) - MOST_WARNINGS
-                print(f"... and {unlisted:,} more warnings; --json has all", file=sys.stderr)
+                print_message(f"... and {unlisted:,} more warnings; --json has all")
         if strict and not report.strict:
-            print(f"{count(len(report.warnings), 'warning')}, which --strict does not allow", file=sys.stderr)
+            print_message(f"{count(len(report.warnings), 'warning')}, which --strict does not allow")
             sys.exit(1)
 
 
 @contextmanager
 def _migration_hint(base: str | None) -> Iterator[None]:
     """Say at the end, whatever it was, how a base of an earlier version is migrated."""
-    from seke.console.terminal import printable
     from seke.knowledge_tools.migrate import hint
 
     faulty = False
@@ -96,19 +94,14 @@ def _migration_hint(base: str | None) -> Iterator[None]:
         raise
     finally:
         for line in hint(base, faulty=faulty).splitlines():
-            print(printable(line), file=sys.stderr)
-
-
-knowledge_option = click.option(
-    "-k", "--knowledge", "base", metavar="PATH", help="A base or overlay.  [default: the shipped base]"
-)
+            print_message(line)
 
 
 @knowledge.command()
 @click.argument("name", required=False, metavar="[NAME]")
-@knowledge_option
-@json_option
-def show(name: str | None, base: str | None, as_json: bool) -> None:
+@options.knowledge()
+@options.json()
+def show(name: str | None, knowledge: str | None, as_json: bool) -> None:
     """Show what a base says of NAME; without a name, an overview.
 
     NAME is a variable, an expression, a rule, coupling, observer, question, source, population, level or
@@ -124,11 +117,8 @@ def show(name: str | None, base: str | None, as_json: bool) -> None:
     from seke.knowledge_tools.show import show as describe
 
     with exit_on_errors(as_json=as_json):
-        description = describe(name, base)
-        if as_json:
-            print_json(description.facts)
-        else:
-            print(description)
+        description = describe(name, knowledge)
+        print_result(description.facts, description, as_json=as_json)
 
 
 @knowledge.command()
@@ -138,8 +128,8 @@ def show(name: str | None, base: str | None, as_json: bool) -> None:
     "--rev", metavar="REVISION", help="Compare A as it was at a revision of its git repository with A now."
 )
 @click.option("--samples", multiple=True, metavar="FILE", help="Infer these under both; may be given again.")
-@click.option("--population", metavar="NAME", help="Which prior to use.  [default: each base's reference]")
-@json_option
+@options.population()
+@options.json()
 def diff(
     old: str,
     new: str | None,
@@ -180,36 +170,39 @@ def diff(
 def _deliver(text: str, output: Path | None) -> None:
     """Print a text, or write it to a file."""
     if output is None:
-        print(text, end="" if text.endswith("\n") else "\n")
+        print_text(text)
     else:
         write_file(text.encode(), output)
 
 
-def _check_outside_base(output: Path | None, base: Knowledge) -> None:
-    """Refuse to write over what a base was read from, or YAML into a folder that would be read with it."""
+def _base_beside(output: Path | None, name: str | None) -> Knowledge:
+    """Return a base, unless it was read from the output or from a folder that would be read with it."""
     from engine import SekeError, declared_of
+    from seke.files.shipped import knowledge as read_knowledge
 
+    check_target(output)
+    base = read_knowledge(name)
     if output is None:
-        return
-    read = [Path(file).resolve() for file in declared_of(base).files]
-    if output.resolve() in read:
+        return base
+    files = [Path(file).resolve() for file in declared_of(base).files]
+    if output.resolve() in files:
         raise SekeError(f"{output}: is a file of this base; name another")
-    inside = any(folder.is_dir() and output.resolve().is_relative_to(folder) for folder in read)
+    inside = any(folder.is_dir() and output.resolve().is_relative_to(folder) for folder in files)
     if inside and output.suffix in (".yaml", ".yml"):
         raise SekeError(f"{output}: lies in a folder of this base and would be read with it; name another")
+    return base
 
 
-output_option = click.option(
-    "-o", "--output", metavar="FILE", type=EXISTING, help="Write to FILE instead of printing."
-)
+def _text_output() -> options.Option:
+    return options.output("Write to FILE instead of printing.")
 
 
 @knowledge.command()
 @click.argument("form", metavar="FORMAT", type=click.Choice(["bif", "xmlbif", "net"]))
-@knowledge_option
-@click.option("--population", metavar="NAME", help="Which prior to write.  [default: the base's reference]")
-@output_option
-def export(form: str, base: str | None, population: str | None, output: Path | None) -> None:
+@options.knowledge()
+@options.population()
+@_text_output()
+def export(form: str, knowledge: str | None, population: str | None, output: Path | None) -> None:
     """Write the compiled network for other programs: bif, xmlbif or net (Hugin).
 
     Couplings and rules become nodes that were observed to be true; the file begins with a comment that
@@ -222,22 +215,19 @@ def export(form: str, base: str | None, population: str | None, output: Path | N
     """
     from engine import SekeError, compiled, did_you_mean, exported
     from seke.files.shipped import cache_folder
-    from seke.files.shipped import knowledge as read_knowledge
 
     with exit_on_errors():
-        check_target(output)
-        read = read_knowledge(base)
-        if population is not None and population not in read.populations:
+        base = _base_beside(output, knowledge)
+        if population is not None and population not in base.populations:
             raise SekeError(
-                f"no population is called {population!r}{did_you_mean(population, read.populations)}"
+                f"no population is called {population!r}{did_you_mean(population, base.populations)}"
             )
-        _check_outside_base(output, read)
-        _deliver(exported(compiled(read, cache_folder()), form, population), output)  # type: ignore[arg-type]
+        _deliver(exported(compiled(base, cache_folder()), form, population), output)  # type: ignore[arg-type]
 
 
 @knowledge.command()
 @click.argument("base", required=False, metavar="[BASE]")
-@output_option
+@_text_output()
 def resolve(base: str | None, output: Path | None) -> None:
     """Write a base with everything it extends as one file, which compiles to the same network.
 
@@ -246,23 +236,18 @@ def resolve(base: str | None, output: Path | None) -> None:
       seke knowledge resolve my_overlay.yaml -o whole.yaml
     """
     from engine import resolve as as_one_file
-    from seke.files.shipped import knowledge as read_knowledge
 
     with exit_on_errors():
-        check_target(output)
-        read = read_knowledge(base)
-        _check_outside_base(output, read)
+        read = _base_beside(output, base)
         head = f"# {read.name} {read.digest}, with all that it extends as one file.\n"
         _deliver(head + as_one_file(read), output)
 
 
 @knowledge.command()
-@click.argument("overlay", metavar="OVERLAY", type=EXISTING)
-@click.option(
-    "-o", "--output", metavar="FILE", type=EXISTING, help="Write to a new FILE; of a folder to a new folder."
-)
+@click.argument("overlay", metavar="OVERLAY", type=options.PATH)
+@options.output("Write to a new FILE; of a folder to a new folder.")
 @click.option("--in-place", is_flag=True, help="Write over OVERLAY; the old text stays as NAME.old.")
-@json_option
+@options.json()
 def migrate(overlay: Path, output: Path | None, in_place: bool, as_json: bool) -> None:
     """Rewrite an OVERLAY of an earlier version (a file or a folder) for this one.
 
@@ -280,7 +265,6 @@ def migrate(overlay: Path, output: Path | None, in_place: bool, as_json: bool) -
     Exit status: 0 done, whether there was anything to change or not; 2 faults.
     """
     from engine import SekeError
-    from seke.console.terminal import printable
     from seke.knowledge_tools.migrate import migrate as rewrite
 
     with exit_on_errors(as_json=as_json):
@@ -293,13 +277,13 @@ def migrate(overlay: Path, output: Path | None, in_place: bool, as_json: bool) -
         elif not quiet:
             print(result.texts[overlay], end="")
         for line in str(result).splitlines():
-            print(printable(line), file=sys.stderr)
+            print_message(line)
 
 
 @knowledge.command()
-@knowledge_option
-@output_option
-def schema(base: str | None, output: Path | None) -> None:
+@options.knowledge()
+@_text_output()
+def schema(knowledge: str | None, output: Path | None) -> None:
     """Write the JSON Schema of the language, with which editors complete and check YAML as it is typed.
 
     The names of the base are offered where they may stand. Begin a YAML file with the line
@@ -310,23 +294,20 @@ def schema(base: str | None, output: Path | None) -> None:
       seke knowledge schema -o knowledge.schema.json
     """
     from engine import json_schema
-    from seke.files.shipped import knowledge as read_knowledge
 
     with exit_on_errors():
-        check_target(output)
-        read = read_knowledge(base)
-        _check_outside_base(output, read)
-        _deliver(json.dumps(json_schema(read), indent=1, ensure_ascii=False), output)
+        base = _base_beside(output, knowledge)
+        _deliver(json.dumps(json_schema(base), indent=1, ensure_ascii=False), output)
 
 
 @knowledge.command()
-@click.argument("folder", metavar="DIR", type=EXISTING)
+@click.argument("folder", metavar="DIR", type=options.PATH)
 @click.option("--base", default="shipped", show_default=True, metavar="PATH", help="The base to lay it upon.")
 @click.option(
     "--from-csv",
     "table",
     metavar="FILE",
-    type=EXISTING,
+    type=options.PATH,
     help="Take P(action unit | expression) from a table with names in its first row and column.",
 )
 @click.option("--n", type=click.FloatRange(0.1, 1e6), default=10, show_default=True, help="Their strength.")
@@ -356,19 +337,12 @@ def new(folder: Path, base: str, table: Path | None, n: float, cite: str, margin
         for path in begin(folder, base, Matrix(table, n, cite, margin) if table else None):
             print(path)
         quoted = shlex.quote(str(folder))
-        print(f"edit {quoted}/overlay.yaml, then: seke knowledge check {quoted}", file=sys.stderr)
+        print_message(f"edit {quoted}/overlay.yaml, then: seke knowledge check {quoted}")
 
 
 @knowledge.command()
 @click.argument("base", required=False, metavar="[BASE]")
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    type=EXISTING,
-    required=True,
-    help="Write to FILE: .svg .png .pdf .dot .graphml",
-)
+@options.output("Write to FILE: .svg .png .pdf .dot .graphml", required=True)
 def graph(base: str | None, output: Path) -> None:
     """Draw the compiled network, or write it as a graph for other programs.
 
@@ -383,17 +357,17 @@ def graph(base: str | None, output: Path) -> None:
 
     with exit_on_errors():
         check_target(output, FORMS)
-        write_file(graph_file(output.suffix[1:].lower(), base), output)
+        write_file(graph_file(format_of(output), base), output)
 
 
 @knowledge.command()
 @click.argument("samples", nargs=-1, required=True, metavar="SAMPLES...")
-@knowledge_option
+@options.knowledge()
 @click.option("--item", metavar="ITEM", help="Ask of one item.  [default: of all]")
 @click.option("--about", metavar="VARIABLE", help="The variable decided about.  [default: the root]")
-@click.option("--population", metavar="NAME", help="Which prior to use.  [default: the base's reference]")
-@json_option
-def sensitivity(samples: tuple[str, ...], base: str | None, as_json: bool, **given: str | None) -> None:
+@options.population()
+@options.json()
+def sensitivity(samples: tuple[str, ...], knowledge: str | None, as_json: bool, **given: str | None) -> None:
     """Rank the numbers of a base by how far they move the posteriors and decisions of SAMPLES.
 
     For each number: the change of the probability that what is decided now is right, per 0.1 of the number,
@@ -408,24 +382,12 @@ def sensitivity(samples: tuple[str, ...], base: str | None, as_json: bool, **giv
     """
     from seke.knowledge_tools.sensitivity import sensitivity as rank_numbers
 
-    with exit_on_errors(as_json=as_json), _bar("numbers") as progress:
-        sensitivities = rank_numbers(list(samples), base, progress=progress, **given)
-    if as_json:
-        print_json(sensitivities.facts)
-    else:
-        print(sensitivities)
-
-
-@contextmanager
-def _bar(unit: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Show on a terminal how much of something is done."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn(unit))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("")
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with exit_on_errors(as_json=as_json):
+        with ProgressBar("{task.percentage:.0f} % of the numbers") as bar:
+            sensitivities = rank_numbers(
+                list(samples),
+                knowledge,
+                progress=lambda done, total: bar.update(completed=done, total=total),
+                **given,
+            )
+        print_result(sensitivities.facts, sensitivities, as_json=as_json)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from seke.cli.errors import exit_on_errors, print_json
+from seke.cli import options
+from seke.cli.errors import exit_on_errors
+from seke.cli.output import format_of, on_terminal, print_json, print_message, table_console
+from seke.cli.progress import ProgressBar
 from seke.files.atomic import PICTURE, check_target, write_file
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from seke.planning.plan import Plan
 
 
@@ -45,15 +48,8 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 
 
 @click.command()
-@click.option(
-    "-k",
-    "--knowledge",
-    metavar="PATH",
-    help="A base or overlay: a folder or a YAML file.  [default: the shipped base]",
-)
-@click.option(
-    "--items", type=click.IntRange(min=1), default=500, show_default=True, help="How many to make up."
-)
+@options.knowledge()
+@click.option("--items", type=options.COUNT, default=500, show_default=True, help="How many to make up.")
 @click.option(
     "--limits",
     type=_Numbers(float, 1e-3, 1000),
@@ -83,30 +79,17 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     metavar="NAME",
     help="Who is asked first; given again, who may be asked besides.  [default: as the policy has it]",
 )
-@click.option("--population", metavar="NAME", help="The prior of inference.  [default: the base's reference]")
+@options.population()
 @click.option(
     "--truth-population",
     metavar="NAME",
     help="Misfit: the truth is drawn from another population.  [default: the same]",
 )
-@click.option("--independent", is_flag=True, help="Misfit: draws neither repeat nor carry anything over.")
-@click.option(
-    "--halo",
-    type=click.FloatRange(0, 1),
-    metavar="P",
-    help="Misfit: answers follow their label with this probability.",
-)
-@click.option(
-    "--drift",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    metavar="P",
-    help="Misfit: by the last item this share of answers is anything.",
-)
+@options.misfit()
 @click.option(
     "--for",
     "total",
-    type=click.IntRange(min=1),
+    type=options.COUNT,
     metavar="ITEMS",
     help="Say what a data set of so many items would need in all.",
 )
@@ -122,14 +105,9 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     default="",
     help="Beside the policy: calibrate on so many made-up items with gold first, and follow it then.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines even on a terminal.")
-@click.option(
-    "--plot",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Draw calls against coverage and error: .png, .svg or .pdf.",
-)
+@options.seed()
+@options.json_on_terminal()
+@options.path("--plot", "Draw calls against coverage and error: .png, .svg or .pdf.")
 def plan(as_json: bool, plot: Path | None, **given: Any) -> None:
     """Say what a policy would ask, cost, accept and get wrong, before anything is paid.
 
@@ -168,22 +146,22 @@ def _plan(as_json: bool, plot: Path | None, given: dict[str, Any]) -> None:
     from seke.planning.plan import plan as simulate_plan
 
     misfit = Misfit(*(given.pop(name) for name in ("independent", "halo", "drift")))
-    with _PlanProgress() as progress:
-        simulated_plan = simulate_plan(**given, misfit=misfit, progress=progress.note_settled)
+    with ProgressBar("{task.percentage:.0f} % of the items settled, all settings") as bar:
+        simulated_plan = simulate_plan(
+            **given, misfit=misfit, progress=lambda settled, total: bar.update(advance=settled, total=total)
+        )
     if plot is not None:
         from seke.planning.plot import draw_plan
 
-        write_file(draw_plan(simulated_plan, plot.suffix[1:].lower()), plot)
-    if as_json or not sys.stdout.isatty():
+        write_file(draw_plan(simulated_plan, format_of(plot)), plot)
+    if as_json or not on_terminal():
         for row in simulated_plan.rows:
             print_json({**row, "about": simulated_plan.about})
     else:
-        from rich.console import Console
-
         from seke.planning.table import show
 
-        show(simulated_plan, Console(highlight=False))
-    print(_assumptions(simulated_plan), file=sys.stderr)
+        show(simulated_plan, table_console())
+    print_message(_assumptions(simulated_plan))
 
 
 def _assumptions(plan: Plan) -> str:
@@ -203,31 +181,3 @@ def _assumptions(plan: Plan) -> str:
     if about["truth_population"] != about["population"]:
         parts.insert(3, f"truth of population {about['truth_population']}")
     return "; ".join(parts)
-
-
-class _PlanProgress:
-    """How many items are settled, on a terminal; silent elsewhere."""
-
-    def __init__(self) -> None:
-        self.shown = sys.stderr is not None and sys.stderr.isatty()
-        self.bar: Any = None
-
-    def __enter__(self) -> _PlanProgress:
-        if self.shown:
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn
-
-            counts = TextColumn("{task.percentage:.0f} % of the items settled, all settings")
-            self.bar = Progress(BarColumn(), counts, console=Console(stderr=True), transient=True)
-            self.bar.add_task("", total=None)
-            self.bar.start()
-        return self
-
-    def note_settled(self, count: int, whole: int) -> None:
-        """Note that so many items more of all are settled."""
-        if self.bar is not None:
-            self.bar.update(self.bar.task_ids[0], advance=count, total=whole)
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from seke.cli import options
 from seke.cli.errors import exit_on_errors
-from seke.console.terminal import printable
+from seke.cli.output import print_message, print_warnings
 from seke.files.atomic import PAGE, check_target
 
-FILE = click.Path(path_type=Path)
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
 @click.argument("source", metavar="RUN|POSTERIORS")
-@click.option(
-    "-o", "--output", metavar="FILE", type=FILE, required=True, help="Write the page to FILE (.html)."
-)
-@click.option(
-    "-k",
-    "--knowledge",
-    metavar="PATH",
-    help="The base that was inferred with.  [default: the shipped base]",
-)
+@options.output("Write the page to FILE (.html).", required=True)
+@options.knowledge_inferred_with()
 @click.option(
     "--samples",
     metavar="FILE",
@@ -44,7 +37,7 @@ FILE = click.Path(path_type=Path)
     multiple=True,
     help="Pictures, folders or a manifest, as `seke annotate` takes them.  [default: those of the run]",
 )
-@click.option("--redact-images", is_flag=True, help="Leave out all pictures.")
+@options.redact_images()
 @click.option(
     "--thumbnails",
     "most_thumbnails",
@@ -58,9 +51,7 @@ FILE = click.Path(path_type=Path)
     is_flag=True,
     help="Also rank the numbers of the base by what they change (half a minute).",
 )
-@click.option(
-    "--population", metavar="NAME", help="Which prior was used.  [default: the run's, or the reference]"
-)
+@options.run_population()
 def report(source: str, output: Path, **given: Any) -> None:
     """Make one page of all that a run holds, to look at in a browser, offline.
 
@@ -83,7 +74,6 @@ def report(source: str, output: Path, **given: Any) -> None:
         check_target(output, PAGE)
         page = build_report(source, given.pop("knowledge"), **given)
         page.save(output)
-        for warning in caught:
-            print(printable(f"warning: {warning.message}"), file=sys.stderr)
+        print_warnings(warning.message for warning in caught)
         size = len(page.html) / 1e6
-        print(printable(f"{output}: {page.items:,} items, {size:.1f} MB"), file=sys.stderr)
+        print_message(f"{output}: {page.items:,} items, {size:.1f} MB")

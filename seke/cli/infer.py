@@ -1,0 +1,214 @@
+"""The command `seke infer`: parse, call, print."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seke.cli import options
+from seke.cli.errors import exit_on_errors
+from seke.cli.output import check_not_input, on_terminal, print_message, print_result, table_console
+from seke.cli.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from seke.console.infer_summary import InferSummary
+    from seke.inference.session import Session
+
+# Bytes of samples from which on progress is shown.
+LONG_INPUT = 2_000_000
+
+
+@click.command()
+@click.argument("samples", nargs=-1, required=True, metavar="SAMPLES...")
+@options.knowledge()
+@options.population()
+@options.output("Write the records to FILE: .jsonl, .csv (both also .gz) or .parquet.")
+@options.json_on_terminal()
+@click.option(
+    "--sorted", "in_order", is_flag=True, help="The samples of each item stand together: stream them."
+)
+@options.look_ahead_seed()
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    metavar="NAME",
+    help="Where the network is computed: cpu, or a device of torch such as cuda.",
+)
+@click.option(
+    "--threads",
+    type=options.COUNT,
+    default=1,
+    show_default=True,
+    help="Threads of the CPU; more than one pays for thousands of items.",
+)
+@options.labels_final()
+@click.option(
+    "--explain",
+    "explained",
+    metavar="ITEM",
+    help="Explain one item instead: why this label, and what would change it. With --json as facts.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Say what the compiled base costs: width and speed.")
+def infer(
+    samples: tuple[str, ...], output: Path | None, explained: str | None, verbose: bool, **given: Any
+) -> None:
+    """Infer posteriors and decisions from SAMPLES.
+
+    SAMPLES are files of one answer a line: JSON Lines, or CSV (.csv, .csv.gz), plain or gzip; `-` is
+    JSON Lines on standard input. On a terminal a table is printed, else one JSON record an item.
+
+    \b
+    Examples:
+      seke infer examples/faces/samples.jsonl
+      seke infer run1.jsonl run2.csv.gz -k my_overlay.yaml -o posteriors.parquet
+      zcat samples.jsonl.gz | seke infer - --sorted > posteriors.jsonl
+      seke infer examples/faces/samples.jsonl --explain fear-or-surprise
+
+    Where the base holds certificates (of `seke calibrate`), they say what is accepted, and the last lines
+    what is guaranteed. Where what they were made with has changed they are refused, with the reason.
+
+    Exit status: 0 done, 1 a guarantee is refused, 2 bad input.
+    """
+    from engine import SekeError
+
+    with exit_on_errors():
+        request = _Request(**given)
+        if explained is None:
+            _infer(samples, request, output, verbose)
+        elif output is None:
+            _explain(samples, request, explained)
+        else:
+            raise SekeError("--explain prints on the standard output; leave out -o")
+
+
+@dataclass(frozen=True)
+class _Request:
+    """The options that inference and explanation share."""
+
+    knowledge: str | None
+    population: str | None
+    as_json: bool
+    in_order: bool
+    seed: int
+    device: str
+    threads: int
+    labels_final: bool
+
+    def session(self) -> Session:
+        """Compile the base and make it ready."""
+        from seke.files.shipped import knowledge
+        from seke.inference.session import Session
+
+        base = knowledge(self.knowledge)
+        if self.labels_final:
+            base = replace(base, policy=replace(base.policy, labels_final=True))
+        return Session.open(base, self.population, self.seed, device=self.device, threads=self.threads)
+
+
+def _explain(samples: tuple[str, ...], request: _Request, item: str) -> None:
+    from seke.explanations.facts import explain_in_session
+
+    session = _with_thresholds(request.session(), samples, request)
+    explanation = explain_in_session(session, samples, item, in_order=request.in_order, seed=request.seed)
+    print_result(explanation.facts, str(explanation).rstrip(), as_json=request.as_json)
+    _say_refused(session)
+    promised = explanation.facts["decision"]["guarantee"]
+    if promised and not promised["holds"]:
+        print_message(f"the guarantee is refused: {promised['why']}")
+    if session.refused or (promised and not promised["holds"]):
+        sys.exit(1)
+
+
+def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, verbose: bool) -> None:
+    from engine import SekeError, cost_of
+    from seke.console.infer_summary import InferSummary
+    from seke.samples import read_batches
+    from seke.sampling.replay import mark_off_policy
+    from seke.tables.record_writer import Writer
+
+    check_not_input(output, samples, "write the records to another file")
+    if output is None and sys.stdout is None:
+        raise SekeError("<stdout>: is closed; write the records to a file with -o")
+    table = output is None and not request.as_json and on_terminal()
+    with nullcontext() if table else Writer(output) as writer:
+        session = _with_thresholds(mark_off_policy(request.session(), samples), samples, request)
+        base = session.network.knowledge
+        _warn(session)
+        if verbose:
+            print_message(f"compiled {base.name}: {cost_of(session.network)}")
+        summary = InferSummary(base)
+        with _bar(samples) as bar:
+            for answers in read_batches(samples, base, in_order=request.in_order, progress=bar.advance):
+                records = session.records(answers)
+                summary.add(records)
+                summary.add_looks(session.inference, answers)
+                if writer is not None:
+                    writer.write(records)
+                bar.update(items=summary.items.total())
+    _conclude(session, summary, table)
+    if session.refused or summary.outside:
+        sys.exit(1)
+
+
+def _with_thresholds(session: Session, samples: tuple[str, ...], request: _Request) -> Session:
+    """Return the session with thresholds found on these files, where limits of a mean have none."""
+    from seke.samples import read_batches
+    from seke.sampling.infer import read_once
+
+    if request.in_order or read_once(samples) or not session.has_mean_limits:
+        return session
+    with _bar(samples) as bar:
+        return session.with_thresholds(read_batches(samples, session.network.knowledge, progress=bar.advance))
+
+
+def _bar(samples: tuple[str, ...]) -> ProgressBar:
+    """Return a bar of the bytes that are read; it is shown for long files only."""
+    sizes = [Path(path).stat().st_size for path in samples if Path(path).is_file()]
+    text = "{task.percentage:.0f} % read, {task.fields[items]} items inferred"
+    shown = sum(sizes) > LONG_INPUT and len(sizes) == len(samples)
+    return ProgressBar(text, total=sum(sizes), shown=shown, items=0)
+
+
+def _conclude(session: Session, summary: InferSummary, table: bool) -> None:
+    from seke.console.infer_summary import limits_in_words
+
+    if table:
+        summary.show(table_console())
+    print_message(
+        f"{summary.line()}; population {session.inference.population}, knowledge "
+        f"{session.network.knowledge.name} {session.network.knowledge.digest}"
+    )
+    for line in (*summary.notes(), *limits_in_words(session)):
+        print_message(line)
+    if session.guarantee is not None:
+        for line in summary.promises(session.guarantee):
+            print_message(line)
+    _say_refused(session)
+
+
+def _say_refused(session: Session) -> None:
+    """Say why the guarantee of the base does not hold."""
+    for reason in session.refused:
+        print_message(f"the guarantee is refused: {reason}")
+
+
+def _warn(session: Session) -> None:
+    """Say which rules the compiled network does not meet, and what they could be."""
+    from engine import feasible_interval
+
+    rules = {rule.name: rule for rule in session.network.knowledge.rules}
+    for rule in session.network.rules:
+        place = f"{rules[rule.name].place}: rules.{rule.name}"
+        if rule.status != "unmet":
+            continue
+        low, high = feasible_interval(session.network, rule)
+        print_message(
+            f"warning: {place}: confidence {rule.confidence:g} is not met: {rule.reached:.3f} is reached; "
+            f"with the declared tables alone {low:.3f} to {high:.3f} is possible"
+        )

@@ -1,0 +1,251 @@
+"""Options that several commands have: each is declared here once, with its help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+# What adds one option, or several, to a command.
+Option = Callable[[Any], Any]
+
+PATH = click.Path(path_type=Path)
+COUNT = click.IntRange(min=1)
+# A probability that is neither 0 nor 1.
+INNER_SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+# Requests that are open at once unless --concurrency says otherwise: to a server, and in batches.
+AT_ONCE, IN_A_BATCH = 16, 2000
+
+
+def group(*options: Option) -> Option:
+    """Return a decorator that adds options to a command, in the order of its help."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def path(name: str, text: str, *, metavar: str = "FILE", **more: Any) -> Option:
+    """Return an option that names a file or folder."""
+    return click.option(name, metavar=metavar, type=PATH, help=text, **more)
+
+
+def output(text: str, *, metavar: str = "FILE", required: bool = False) -> Option:
+    """Return the option that names what is written."""
+    return click.option("-o", "--output", metavar=metavar, type=PATH, required=required, help=text)
+
+
+def knowledge(text: str = "A base or overlay") -> Option:
+    """Return the option that names a base."""
+    text = f"{text}: a folder or a YAML file.  [default: the shipped base]"
+    return click.option("-k", "--knowledge", metavar="PATH", help=text)
+
+
+def knowledge_inferred_with() -> Option:
+    """Return the option that names the base that results were made with."""
+    return knowledge("The base that was inferred with")
+
+
+def population(default: str = "the base's reference") -> Option:
+    """Return the option that names a prior."""
+    return click.option("--population", metavar="NAME", help=f"Which prior to use.  [default: {default}]")
+
+
+def run_population() -> Option:
+    """Return the option that names a prior, where a run may have one already."""
+    return population("the run's, or the base's reference")
+
+
+def seed(of: str = "the random numbers") -> Option:
+    """Return the option of a seed."""
+    seeds = click.IntRange(min=0)
+    return click.option("--seed", type=seeds, default=0, show_default=True, help=f"Seed of {of}.")
+
+
+def look_ahead_seed() -> Option:
+    """Return the option of the seed that the look-ahead has."""
+    return seed("the look-ahead's imagined answers")
+
+
+def json(text: str = "Print JSON.", name: str = "as_json") -> Option:
+    """Return the option that asks for JSON."""
+    return click.option("--json", name, is_flag=True, help=text)
+
+
+def json_on_terminal() -> Option:
+    """Return the option that asks for JSON where a terminal would get tables."""
+    return json("Print JSON even on a terminal.")
+
+
+def labels_final() -> Option:
+    """Return the option that keeps the labels of a data set."""
+    text = "Keep the labels of a data set, whatever else is seen; disagreements are reported."
+    return click.option("--labels-final", is_flag=True, help=text)
+
+
+def redact_images() -> Option:
+    """Return the option that leaves pictures out of a page."""
+    return click.option("--redact-images", is_flag=True, help="Leave the items' pictures out of the page.")
+
+
+def gold(*, required: bool = False) -> Option:
+    """Return the option that names a label table."""
+    text = "Label table of what is known: .csv, .jsonl (both also .gz) or .parquet; it may have gaps."
+    return click.option("--gold", metavar="TABLE", required=required, help=text)
+
+
+def groups(text: str = "Column of the gold, such as the subject: whole groups are resampled.") -> Option:
+    """Return the option that names the column of an item's group."""
+    return click.option("--groups", default="", metavar="COLUMN", help=text)
+
+
+def intervals() -> Option:
+    """Return the options of bootstrap intervals."""
+    return group(
+        click.option(
+            "--bootstrap",
+            type=click.IntRange(min=0),
+            default=1000,
+            show_default=True,
+            help="Resamples for the intervals; 0: none.",
+        ),
+        click.option(
+            "--level", type=INNER_SHARE, default=0.95, show_default=True, help="Level of the intervals."
+        ),
+    )
+
+
+def bins() -> Option:
+    """Return the option of the bins of a reliability diagram."""
+    text = "Bins of ECE and of reliability diagrams, of equal mass."
+    return click.option("--bins", type=COUNT, default=15, show_default=True, help=text)
+
+
+def misfit() -> Option:
+    """Return the options by which simulated observers differ from declared ones."""
+    share = click.FloatRange(0, 1)
+    return group(
+        click.option(
+            "--independent", is_flag=True, help="Misfit: draws neither repeat nor carry anything over."
+        ),
+        click.option(
+            "--halo",
+            type=share,
+            metavar="P",
+            help="Misfit: answers follow their label with this probability.",
+        ),
+        click.option(
+            "--drift",
+            type=share,
+            default=0.0,
+            metavar="P",
+            help="Misfit: by the last item this share of answers is anything.",
+        ),
+    )
+
+
+def run() -> Option:
+    """Return the options that name the run, the model and the knowledge."""
+    return group(
+        click.option(
+            "--run",
+            "folder",
+            required=True,
+            metavar="DIR",
+            type=PATH,
+            help="Folder of the run; the same one goes on.",
+        ),
+        click.option("--model", metavar="NAME", default="", help="The model, as its server calls it."),
+        click.option(
+            "--base-url", metavar="URL", help="Any OpenAI-compatible server.  [default: that of the client]"
+        ),
+        click.option(
+            "--key-from",
+            metavar="VARIABLE",
+            default="OPENAI_API_KEY",
+            show_default=True,
+            help="Environment variable with the key; none is needed for this machine.",
+        ),
+        knowledge(),
+    )
+
+
+def _usd(name: str, text: str) -> Option:
+    return click.option(name, type=click.FloatRange(min=0), metavar="USD", help=text)
+
+
+def _a_minute(name: str, what: str) -> Option:
+    rates = click.FloatRange(min=0, min_open=True)
+    return click.option(name, type=rates, metavar="N", help=f"{what} a minute.")
+
+
+def requests() -> Option:
+    """Return the options of cost and rate."""
+    return group(
+        _usd("--max-cost", "Stop before this is passed; needs prices."),
+        _usd("--price-in", "Price of a million prompt tokens."),
+        _usd("--price-out", "Price of a million answer tokens."),
+        _usd("--price-cached", "Price of a million cached prompt tokens."),
+        click.option(
+            "--prices",
+            "price_list",
+            metavar="FILE",
+            type=PATH,
+            help="Prices by model, YAML, in place of the options above.",
+        ),
+        click.option(
+            "--concurrency",
+            type=COUNT,
+            help=f"Requests on their way at once.  [default: {AT_ONCE}; with --batch {IN_A_BATCH:,}]",
+        ),
+        click.option("--batch", is_flag=True, help="Ask by the Batch API of OpenAI: cheaper, within a day."),
+        click.option(
+            "--deadline",
+            type=click.FloatRange(min=1),
+            default=180.0,
+            show_default=True,
+            help="Seconds that one answer may take; files of a batch ten times as long.",
+        ),
+        _a_minute("--rpm", "Requests"),
+        _a_minute("--tpm", "Tokens"),
+    )
+
+
+def sampling(*, temperature: float) -> Option:
+    """Return the options of the model's sampling."""
+    return group(
+        click.option(
+            "--temperature",
+            type=click.FloatRange(0, 2),
+            default=temperature,
+            show_default=True,
+            help="Of the model's sampling.",
+        ),
+        click.option("--max-tokens", type=COUNT, default=600, show_default=True, help="Of one answer."),
+        click.option(
+            "--detail",
+            type=click.Choice(["auto", "low", "high"]),
+            default="auto",
+            show_default=True,
+            help="How finely the server looks.",
+        ),
+        seed("the model's sampling"),
+    )
+
+
+def without_model() -> Option:
+    """Return the options of runs that send nothing, and of consent."""
+    return group(
+        path("--recorded", "Answers of an earlier run (answers.jsonl) in place of a model."),
+        click.option(
+            "--scripted", is_flag=True, help="Made-up answers in place of a model, to try things out."
+        ),
+        click.option("--dry-run", is_flag=True, help="Count questions, tokens and cost; send nothing."),
+        click.option("--show-prompts", is_flag=True, help="Print the prompts; send nothing."),
+        click.option("--yes", is_flag=True, help="Send the pictures without being asked."),
+    )

@@ -1,0 +1,75 @@
+"""What commands print and write: results, messages, tables, files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seke.console.terminal import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import Console
+
+
+def print_json(value: Any) -> None:
+    """Print a value as one line of JSON."""
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def print_text(text: str) -> None:
+    """Print a text and end its last line."""
+    print(text, end="" if text.endswith("\n") else "\n")
+
+
+def print_result(facts: Any, text: object, *, as_json: bool) -> None:
+    """Print the facts as JSON, or the text that tells them."""
+    if as_json:
+        print_json(facts)
+    else:
+        print_text(str(text))
+
+
+def print_message(text: object) -> None:
+    """Print a message on the standard error."""
+    print(printable(str(text)), file=sys.stderr)
+
+
+def print_warnings(warnings: Iterable[object]) -> None:
+    """Print warnings on the standard error, one a line."""
+    for warning in warnings:
+        print_message(f"warning: {warning}")
+
+
+def on_terminal() -> bool:
+    """Tell whether the standard output is a terminal, which gets tables instead of JSON."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def table_console() -> Console:
+    """Return the console that tables are printed on."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def format_of(output: Path) -> str:
+    """Return the format that a file's ending names, such as svg."""
+    return output.suffix[1:].lower()
+
+
+def check_not_input(output: Path | None, inputs: Iterable[str], advice: str) -> None:
+    """Refuse to write over the samples that are read.
+
+    Raises:
+        engine.SekeError: the output is one of the inputs; advice: what to do instead.
+    """
+    from engine import SekeError
+
+    if output is None or not output.exists():
+        return
+    if any(Path(path).exists() and output.samefile(path) for path in inputs):
+        raise SekeError(f"{output}: is one of the samples; {advice}")

@@ -1,0 +1,146 @@
+"""What holds for every command: options, help, progress, and the end on faults."""
+
+from __future__ import annotations
+
+import ast
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from seke.cli.errors import exit_on_errors
+from seke.cli.main import main
+from seke.cli.progress import ProgressBar, RunProgress
+
+ROOT = Path(__file__).parents[3]
+
+# Options that mean something else from command to command.
+DIFFERENT = {
+    "--draws",  # answers of a reading, or draws of NUTS
+    "--format",  # of pictures, or of exported data
+    "--gold",  # a label table, or counts of made-up items
+    "--model",  # whom to ask, or who answered
+    "--observer",  # one or several
+    "--pictures",  # where they are written, or read
+    "--question",  # one or several
+    "--sources",  # a column, or a table of licences
+}
+
+
+def commands(group: click.Group = main, name: str = "seke") -> dict[str, click.Command]:
+    """All commands, by the words that call them."""
+    named: dict[str, click.Command] = {}
+    for word, command in group.commands.items():
+        named[f"{name} {word}"] = command
+        if isinstance(command, click.Group):
+            named.update(commands(command, f"{name} {word}"))
+    return named
+
+
+COMMANDS = commands()
+
+
+def forms() -> dict[str, dict[str, list[str]]]:
+    """Option -> its form (all names, type, one value or several) -> the commands that have it so."""
+    seen: dict[str, dict[str, list[str]]] = {}
+    for name, command in COMMANDS.items():
+        for option in command.params:
+            if isinstance(option, click.Option):
+                form = (sorted(option.opts), option.type.to_info_dict(), option.multiple, option.is_flag)
+                seen.setdefault(max(option.opts, key=len), {}).setdefault(str(form), []).append(name)
+    return seen
+
+
+def test_an_option_has_one_form_in_all_commands() -> None:
+    assert {option for option, commands_by_form in forms().items() if len(commands_by_form) > 1} == DIFFERENT
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_a_help(name: str) -> None:
+    for option in COMMANDS[name].params:
+        assert not isinstance(option, click.Option) or option.help
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_has_an_example_of_its_command(name: str) -> None:
+    text = COMMANDS[name].help or ""
+    examples = re.findall(r"^ +(.*seke .*)$", text.partition("Example")[2], re.MULTILINE)
+    assert any(name in example for example in examples)
+
+
+def test_every_command_ends_on_faults_in_the_same_way() -> None:
+    """No command catches faults, or leaves with status 2, by itself."""
+    for path in (ROOT / "seke" / "cli").glob("*.py"):
+        if path.name == "errors.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "sys.exit":
+                assert ast.unparse(node.args[0]) != "2", path.name
+        assert "BrokenPipeError" not in path.read_text()
+
+
+@pytest.mark.parametrize("command", ["infer", "independence"])
+def test_bad_input_ends_alike(command: str, tmp_path: Path) -> None:
+    samples = tmp_path / "none.jsonl"
+    gold = ["--gold", str(samples)] if command == "independence" else []
+    ended = subprocess.run(
+        [sys.executable, "-c", "from seke.cli.main import main; main()", command, str(samples), *gold],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", f"{samples}: no such file\n")
+
+
+def test_a_command_that_is_terminated_leaves_by_an_exception() -> None:
+    """So that temporary files are removed."""
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended, exit_on_errors():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+class Terminal(io.StringIO):
+    """A standard error that is a terminal, or not."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_shown_on_a_terminal_alone(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal(terminal=terminal)
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    with ProgressBar("{task.percentage:.0f} % of {task.fields[what]}", total=4, what="") as bar:
+        bar.advance(3)
+        bar.update(what="the items")
+    assert ("75 % of the items" in stream.getvalue()) == terminal
+    with ProgressBar() as bar:
+        bar.show("draws", 1_200, 0)
+        bar.show("chain 1", 3, 10)
+    assert ("chain 1 3 of 10" in stream.getvalue()) == terminal
+    with RunProgress().over(8) as run:
+        run.add(2, 5, 0.0)
+        run.add(1, 1, 0.25)
+    assert ("3/8 6 answers, at most 0.25 USD" in stream.getvalue()) == terminal
+
+
+def test_twenty_problems_of_a_run_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = RunProgress()
+    for number in range(30):
+        progress.problem(f"problem {number}")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-2:] == ["problem 19", "... and more of this kind; the ledger has all"]
+    assert len(lines) == 21
