@@ -6,7 +6,6 @@ Colours are those of Okabe and Ito, distinct with any colour vision; lines diffe
 from __future__ import annotations
 
 import math
-import secrets
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import SekeError, did_you_mean
-from seke.files.atomic import PICTURE
+from seke.files.atomic import PICTURE, write_file
 from seke.graphics.style import STYLE, figure_bytes
 
 if TYPE_CHECKING:
@@ -58,12 +57,9 @@ def draw(facts: Facts, folder: Path, ending: str = "png") -> list[Path]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
+        write_file(data, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise SekeError(f"{path}: cannot be written: {error.strerror}") from None
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +21,13 @@ import numpy as np
 from engine import AnswerError, did_you_mean
 from seke.benchmarking.prediction_rows import RecordRows, row_tables
 from seke.console.decision_words import DECISIONS, LEVEL_DECISIONS
+from seke.files.faults import Faults
+from seke.files.rows import describe_met
 from seke.samples.columns_builder import look_up
-from seke.samples.schema import describe_met
-from seke.tables.label_table import labels_from, read_labels
+from seke.tables.label_table import LabelTableBuilder, read_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -116,21 +117,24 @@ def read_predictions(source: str | Path | Iterable[Record], knowledge: Knowledge
     Raises:
         engine.AnswerError: what cannot be read, with its place.
     """
-    with closing(row_tables(source)) as tables:
+    faults = Faults()
+    with closing(row_tables(source, faults)) as tables:
         first = next(tables)
         if first.nested:
-            return _PredictionReader(first, knowledge).predictions(chain([first], tables))
+            return _PredictionReader(first, knowledge).predictions(chain([first], tables), faults)
         if not isinstance(source, str | Path) or str(source) == "-":
-            parts = (table.records for table in chain([first], tables) if isinstance(table, RecordRows))
-            labels = labels_from(chain.from_iterable(parts), knowledge, outcomes=_OUTCOMES)
-            return _predictions_of_labels(labels, first.name)
-    return _predictions_of_labels(read_labels(source, knowledge, outcomes=_OUTCOMES), first.name)
+            builder = LabelTableBuilder(knowledge, first.source, outcomes=_OUTCOMES)
+            for table in chain([first], tables):
+                if isinstance(table, RecordRows):
+                    builder.add_rows(zip(table.numbers, table.records, strict=True))
+            return _predictions_of_labels(builder.table(), first.source.name)
+    return _predictions_of_labels(read_labels(source, knowledge, outcomes=_OUTCOMES), first.source.name)
 
 
 def holds_records(path: str | Path) -> bool:
     """Whether a file holds predictions with probabilities and not labels; False where it cannot be read."""
     try:
-        with closing(row_tables(path)) as tables:
+        with closing(row_tables(path, Faults())) as tables:
             return next(tables).nested
     except AnswerError:
         return False
@@ -152,49 +156,56 @@ class _PredictionReader:
         self.table, self.base = first, knowledge
         self._seen: dict[str, int] = {}
 
-    def predictions(self, tables: Iterable[RecordRows | ColumnRows]) -> Predictions:
-        """Read all tables; a fault is that of the first table that has any."""
+    def predictions(self, tables: Iterable[RecordRows | ColumnRows], faults: Faults) -> Predictions:
+        """Read all tables; the faults of all rows come in one report, with those noted so far."""
         kinds = {name: variable.kind for name, variable in self.base.variables.items()}
         paths = {name: self._path_of(name) for name, kind in kinds.items() if kind != "derived"}
         paths = {name: path for name, path in paths.items() if path}
         parts: list[dict[str, Prediction]] = []
         whole: dict[str, list[Ints | None]] = {key: [] for key in (*_COUNTS, "decided")}
-        for table in tables:
-            self.table = table
-            self._take_items()
-            if not paths:
-                predicted = ", ".join(list(kinds)[:3])
-                raise AnswerError(
-                    f"{self.table.name}: predicts no variable of the base {self.base.name} "
-                    f"({predicted}, ...); name the base that it was inferred with (-k)"
-                )
-            parts.append(
-                {name: self._prediction(self.base.variables[name], path) for name, path in paths.items()}
-            )
-            for key in _COUNTS:
-                whole[key].append(self._counts(f"diagnostics.{key}"))
-            has_decided = "decision.item" in self.table.names
-            whole["decided"].append(self._words("decision.item", DECISIONS) if has_decided else None)
+        try:
+            for table in tables:
+                self.table = table
+                try:
+                    parts.append(self._part(paths))
+                    for key in _COUNTS:
+                        whole[key].append(self._counts(f"diagnostics.{key}"))
+                    has_decided = "decision.item" in table.names
+                    whole["decided"].append(self._words("decision.item", DECISIONS) if has_decided else None)
+                finally:
+                    table.end()
+        except AnswerError as fault:  # of a column, or of the file beyond here
+            faults.note(str(fault))
+        faults.raise_all()
         # Parts go as they are put together, so that no more than one variable is held twice.
         variables = {name: Prediction.concatenate([part.pop(name) for part in parts]) for name in paths}
         counts = {key: _concatenate(columns) for key, columns in whole.items()}
-        return Predictions(self.table.name, tuple(self._seen), variables, **counts)
+        return Predictions(self.table.source.name, tuple(self._seen), variables, **counts)
+
+    def _part(self, paths: Mapping[str, str]) -> dict[str, Prediction]:
+        """Return the predictions of a table's rows by variable; paths: where they stand in a record."""
+        self._take_items()
+        if not paths:
+            predicted = ", ".join(list(self.base.variables)[:3])
+            raise AnswerError(
+                f"{self.table.source.name}: predicts no variable of the base {self.base.name} "
+                f"({predicted}, ...); name the base that it was inferred with (-k)"
+            )
+        return {name: self._prediction(self.base.variables[name], path) for name, path in paths.items()}
 
     def _take_items(self) -> None:
         if "item" not in self.table.names:
             raise AnswerError(f"{self.table.place(0)}: item: missing; every prediction names its item")
         for row, item in enumerate(self.table.column("item")):
             if not isinstance(item, str) or not item:
-                raise AnswerError(
-                    f"{self.table.place(row)}: item: {describe_met(item)}; "
-                    "allowed is a text that is not empty"
+                self.table.note(
+                    row, partial("item: {}; allowed is a text that is not empty".format, describe_met(item))
                 )
+                continue
             number = self.table.numbers[row]
             if self._seen.setdefault(item, number) != number:
-                earlier = self.table.numbered(self._seen[item])
-                raise AnswerError(
-                    f"{self.table.place(row)}: item {item!r} was predicted already at {earlier}"
-                )
+                earlier = self.table.source.place(self._seen[item])
+                self.table.note(row, partial("item {!r} was predicted already at {}".format, item, earlier))
 
     def _path_of(self, name: str) -> str:
         """Return the path of a variable's prediction in a record, no text where there is none."""
@@ -240,12 +251,14 @@ class _PredictionReader:
                 raise AnswerError(f"{self.table.place(0)}: {path}: has no probability of {state}")
         p: Floats = np.stack([self._numbers(f"{path}.{state}", 0, 1) for state in variable.states], axis=1)
         total = p.sum(1)
-        bad = np.flatnonzero(np.abs(total - 1) > _LARGEST_SUM_ERROR)
-        if len(bad):
-            row = int(bad[0])
-            place = self.table.place(row)
-            raise AnswerError(f"{place}: {path}: the probabilities sum to {total[row]:.6g}; allowed is 1")
+        bad = np.abs(total - 1) > _LARGEST_SUM_ERROR
+        self._note(bad, lambda row: f"{path}: the probabilities sum to {total[row]:.6g}; allowed is 1")
         return p
+
+    def _note(self, bad: Flags, problem: Callable[[int], str]) -> None:
+        """Note what is wrong with the rows that are bad, (N,)."""
+        for row in np.flatnonzero(bad).tolist():
+            self.table.note(row, partial(problem, row))
 
     def _decision(self, variable: Variable) -> dict[str, Any]:
         """Return the decided columns of a variable, (N,) each: value, risk, accepted."""
@@ -268,14 +281,12 @@ class _PredictionReader:
             values = np.array(column, dtype=np.float64)
         except (TypeError, ValueError, OverflowError):
             values = np.array([_number(cell) for cell in column])
-        bad = np.flatnonzero(~((values >= low) & (values <= high)))
-        if len(bad):
-            row = int(bad[0])
-            allowed = f"a number from {low:g} to {high:g}"
-            raise AnswerError(
-                f"{self.table.place(row)}: {name}: {describe_met(column[row])}; allowed is {allowed}"
-            )
-        return values
+        bad = ~((values >= low) & (values <= high))
+        self._note(
+            bad,
+            lambda row: f"{name}: {describe_met(column[row])}; allowed is a number from {low:g} to {high:g}",
+        )
+        return np.where(bad, low, values)
 
     def _counts(self, name: str) -> Ints | None:
         if name not in self.table.names:
@@ -286,13 +297,8 @@ class _PredictionReader:
         """Return the index of each word; truth values are the words true and false."""
         column = [json.dumps(cell) if isinstance(cell, bool) else cell for cell in self.table.column(name)]
         indices = look_up([cell if isinstance(cell, str) else "" for cell in column], _index(allowed))
-        bad = np.flatnonzero(indices < 0)
-        if len(bad):
-            row = int(bad[0])
-            words = ", ".join(allowed[:12])
-            raise AnswerError(
-                f"{self.table.place(row)}: {name}: {describe_met(column[row])}; allowed are {words}"
-            )
+        words = ", ".join(allowed[:12])
+        self._note(indices < 0, lambda row: f"{name}: {describe_met(column[row])}; allowed are {words}")
         return indices
 
 

@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from engine import yaml_path
+from seke.files.atomic import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,9 +31,5 @@ def write_trace(calibration: Calibration, path: Path) -> None:
         prior=by_chain(calibration.fit.prior, 1),
         attrs={key: str(value) for key, value in calibration.facts.items()},
     )
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with replacing(path) as part:
         data.to_netcdf(str(part), engine="h5netcdf")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -71,10 +71,10 @@ def score(
 ) -> None:
     """Score PREDICTIONS against GOLD.
 
-    PREDICTIONS are what `seke infer -o` writes (.jsonl, .csv, .parquet), or label tables; of several the
-    first is compared with each of the others on the items that both have. GOLD is a label table: `item`
-    and any of `expression`, `valence`, `arousal`, `AU1`, ...; a blank cell is unknown. A manifest of
-    pictures is one too.
+    PREDICTIONS are what `seke infer -o` writes (.csv, .jsonl, both also .gz, or .parquet), or label
+    tables; of several the first is compared with each of the others on the items that both have. GOLD is
+    a label table: `item` and any of `expression`, `valence`, `arousal`, `AU1`, ...; a blank cell is
+    unknown. A manifest of pictures is one too.
 
     In a label table of predictions a cell may be `refused` or `unreadable`: such an answer is wrong. For a
     number it counts as the middle of the range, and as a wrong sign. A blank cell is no prediction.

@@ -31,7 +31,7 @@ def plot() -> None:
     """Draw one item, scores, a base or a fit into a file (.svg, .png, .pdf).
 
     SOURCE is the folder of a run (`seke annotate`), a file of samples, or a file of posteriors
-    (`seke infer -o`: .jsonl, .csv, .parquet), of which there is less to draw.
+    (`seke infer -o`: .csv, .jsonl, both also .gz, or .parquet), of which there is less to draw.
 
     \b
     Examples:

@@ -14,6 +14,7 @@ from seke.cli import options
 from seke.cli.errors import exit_on_errors
 from seke.cli.output import check_not_input, on_terminal, print_message, print_result, table_console
 from seke.cli.progress import ProgressBar
+from seke.files import TABLE_FORMATS
 
 if TYPE_CHECKING:
     from seke.console.infer_summary import InferSummary
@@ -27,7 +28,7 @@ LONG_INPUT = 2_000_000
 @click.argument("samples", nargs=-1, required=True, metavar="SAMPLES...")
 @options.knowledge()
 @options.population()
-@options.output("Write the records to FILE: .jsonl, .csv (both also .gz) or .parquet.")
+@options.output(f"Write the records to FILE: {TABLE_FORMATS}.")
 @options.json_on_terminal()
 @click.option(
     "--sorted", "in_order", is_flag=True, help="The samples of each item stand together: stream them."
@@ -60,8 +61,8 @@ def infer(
 ) -> None:
     """Infer posteriors and decisions from SAMPLES.
 
-    SAMPLES are files of one answer a line: JSON Lines, or CSV (.csv, .csv.gz), plain or gzip; `-` is
-    JSON Lines on standard input. On a terminal a table is printed, else one JSON record an item.
+    SAMPLES are files of one answer a line: .csv, .jsonl (both also .gz) or .parquet; `-` is JSON Lines
+    on standard input. On a terminal a table is printed, else one JSON record an item.
 
     \b
     Examples:

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from seke.files import TABLE_FORMATS
+
 # What adds one option, or several, to a command.
 Option = Callable[[Any], Any]
 
@@ -95,7 +97,7 @@ def redact_images() -> Option:
 
 def gold(*, required: bool = False) -> Option:
     """Return the option that names a label table."""
-    text = "Label table of what is known: .csv, .jsonl (both also .gz) or .parquet; it may have gaps."
+    text = f"Label table of what is known: {TABLE_FORMATS}; it may have gaps."
     return click.option("--gold", metavar="TABLE", required=required, help=text)
 
 

@@ -10,6 +10,7 @@ import click
 from seke.cli import options
 from seke.cli.errors import exit_on_errors
 from seke.cli.output import print_message
+from seke.files import TABLE_FORMATS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 @options.misfit()
 @options.seed()
 @options.output("Write the samples to FILE: .jsonl or .jsonl.gz.")
-@options.path("--truth", "Write the truth to FILE, a label table: .csv, .jsonl (both also .gz), .parquet.")
+@options.path("--truth", f"Write the truth to FILE, a label table: {TABLE_FORMATS}.")
 def simulate(output: Path | None, truth: Path | None, **given: Any) -> None:
     """Make up items, their truth, and what observers answer about them.
 

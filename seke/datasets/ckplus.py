@@ -68,7 +68,7 @@ def _frames(source: SourceFolder, pictures: Path, files: dict[str, dict[str, Pat
         try:
             labels = _labels(source, files, name)
         except SekeError as error:
-            source.tally.fault(error)
+            source.tally.faults.note(str(error))
             continue
         label_file = source.below(paths[0])
         subject, sequence = paths[0].parts[-3:-1]

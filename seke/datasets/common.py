@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine import AnswerError, SekeError
+from engine import SekeError
 from seke.datasets.images import ENDINGS
+from seke.files.faults import Faults
 from seke.files.lines import read_lines
-from seke.samples.csv_rows import csv_rows, decode_lines
+from seke.files.rows import csv_rows, decode_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 EXPRESSION, VALENCE, AROUSAL = "expression", "valence", "arousal"
-# Faults that are named in a message, and examples of each reason to leave something out.
-MOST_FAULTS = 20
-EXAMPLES = 3
+EXAMPLES = 3  # that are named of each reason to leave something out
 NUMBER = re.compile(r"\d+")
 
 
@@ -60,7 +59,7 @@ class ReadCounts:
 
     left_out: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
+    faults: Faults = field(default_factory=Faults)
     notes: list[str] = field(default_factory=list)
 
     def leave_out(self, reason: str, what: str) -> None:
@@ -68,21 +67,6 @@ class ReadCounts:
         self.left_out[reason] += 1
         if len(known := self.examples.setdefault(reason, [])) < EXAMPLES:
             known.append(what)
-
-    def fault(self, message: object) -> None:
-        """Note a fault of a file.
-
-        Raises:
-            engine.AnswerError: there are too many of them.
-        """
-        self.faults.append(str(message))
-        if len(self.faults) >= MOST_FAULTS:
-            raise AnswerError("\n".join([*self.faults, "... and perhaps more"]))
-
-    def end(self) -> None:
-        """Raise all faults that there are."""
-        if self.faults:
-            raise AnswerError("\n".join(self.faults))
 
 
 @dataclass(frozen=True)
@@ -262,5 +246,5 @@ def read_or_note(tally: ReadCounts, read: Callable[..., Result], *arguments: Any
     try:
         return read(*arguments)
     except SekeError as error:
-        tally.fault(error)
+        tally.faults.note(str(error))
         return None

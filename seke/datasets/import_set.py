@@ -100,7 +100,7 @@ def import_set(
             if len(rows) == ROW_BATCH:
                 writer.write(rows)
                 rows = []
-        tally.end()
+        tally.faults.raise_all()
         writer.write(rows)
         if not counts.items:
             raise SekeError(f"{root}: no picture with a label is left{_left_out_note(tally)}")

@@ -17,13 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import AnswerError, SekeError, did_you_mean
+from engine import SekeError, did_you_mean
 from seke.datasets.images import ENDINGS, Box
-from seke.files.lines import read_lines
-from seke.files.parquet import ParquetTable
-from seke.samples.csv_rows import csv_rows
-from seke.samples.schema import describe_met, parse_json_line
-from seke.tables.label_table import BESIDE, ITEM, labels_from
+from seke.files.faults import Faults
+from seke.files.rows import RowFile
+from seke.tables.label_table import BESIDE, ITEM, LabelTableBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,13 +30,10 @@ if TYPE_CHECKING:
     from seke.tables.label_table import LabelTable
 
     Record = dict[str, Any]
-    Row = tuple[str, Record]
 
 TABLES = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
 BOX = ("left", "top", "width", "height")
 ITEM_COLUMNS = (ITEM, *BESIDE)
-# Faults that are named in a message.
-MOST_FAULTS = 20
 DIGITS = re.compile(r"(\d+)")
 
 
@@ -86,11 +81,9 @@ def items_of(
 
 def is_manifest(path: Path) -> bool:
     """Whether the first row of a table names a picture; False for what cannot be read as a table."""
-    try:
-        _, first_row = next(_rows(path), ("", {}))
-    except SekeError:
-        return False
-    return "path" in first_row
+    file = RowFile(path, Faults(), strip=True)
+    _, first_row = next(_filled_rows(file), (0, {}))
+    return not file.faults and "path" in first_row
 
 
 def label_sample(item: Item, base: Knowledge, observer: str) -> Record:
@@ -143,64 +136,50 @@ def _natural(name: str) -> list[Any]:
 
 
 def _manifest(path: Path, base: Knowledge) -> Iterator[Item]:
-    rows = list(_rows(path))
-    if not rows:
-        raise SekeError(f"{path}: names no pictures")
-    _check_columns(path, rows, base)
-    faults: list[str] = []
-    parsed_rows = []
-    for place, row in rows:
+    file = RowFile(path, Faults(), strip=True)
+    rows = list(_filled_rows(file))
+    builder, items = LabelTableBuilder(base, file), list[Item]()
+    if not rows and not file.faults:
+        file.note(0, "names no pictures")
+    known = _known_columns(file, rows, base)
+    if rows and not any("path" in row for _, row in rows):
+        file.note(0, "has no column `path`")
+        rows = []
+    has_labels = False
+    for number, row in rows:
         try:
-            parsed_rows.append((place, _parse_item(path, row), _labels(row)))
+            items.append(_parse_item(path, row))
         except SekeError as fault:
-            faults.append(f"{place}: {fault}")
-    table = _table(parsed_rows, base, faults)
-    if faults:
-        more = [f"... and {len(faults) - MOST_FAULTS} more"] if len(faults) > MOST_FAULTS else []
-        raise AnswerError("\n".join([*faults[:MOST_FAULTS], *more]))
-    items = [item for _, item, _ in parsed_rows]
-    yield from items if table is None else _with_labels(items, table, base)
+            file.note(number, str(fault))
+            continue
+        labels = {name: cell for name, cell in row.items() if name in known}
+        if labels:
+            has_labels = True
+            builder.add_rows([(number, {ITEM: items[-1].name, **labels})])
+    file.faults.raise_all()
+    yield from _with_labels(items, builder.table(), base) if has_labels else items
 
 
-def _rows(path: Path) -> Iterator[Row]:
-    """Yield the rows of a manifest with their places; blank cells are left out."""
-    name = str(path).lower().removesuffix(".gz")
-    if name.endswith(".parquet"):
-        for number, row in enumerate(ParquetTable(path).rows(), 1):
-            yield f"{path}: row {number}", {key: cell for key, cell in row.items() if cell is not None}
-    elif name.endswith(".csv"):
-        lines = csv_rows(path)
-        _, header = next(lines, (1, []))
-        for number, cells in lines:
-            cells_by_column = zip(
-                (column.strip() for column in header), (cell.strip() for cell in cells), strict=False
-            )
-            yield f"{path}:{number}", {key: cell for key, cell in cells_by_column if key and cell}
-    else:
-        for first, run in read_lines(path):
-            for number, line in enumerate(run, first):
-                if line.strip():
-                    yield f"{path}:{number}", _object(f"{path}:{number}", line)
+def _filled_rows(file: RowFile) -> Iterator[tuple[int, Record]]:
+    """Yield the rows of a manifest without blank cells and what has no column's name."""
+    for number, row in file.rows():
+        yield number, {key: cell for key, cell in row.items() if key and cell is not None}
 
 
-def _object(place: str, line: bytes) -> Record:
-    row = parse_json_line(line, place)
-    if not isinstance(row, dict):
-        raise AnswerError(f"{place}: a row is an object with named fields; {describe_met(row)}")
-    return {key: cell for key, cell in row.items() if cell is not None}
-
-
-def _check_columns(path: Path, rows: Sequence[Row], base: Knowledge) -> None:
-    known = [*ITEM_COLUMNS, *base.variables]
-    for place, row in rows:
+def _known_columns(file: RowFile, rows: Sequence[tuple[int, Record]], base: Knowledge) -> set[str]:
+    """Return the names of the columns of labels; note others that are not of a manifest, each once."""
+    first_rows: dict[str, int] = {}
+    for number, row in rows:
         for name in row:
-            if name not in known:
-                hint = did_you_mean(name, known)
-                raise SekeError(
-                    f"{place}: no column is called {name!r}{hint}; besides labels: {', '.join(ITEM_COLUMNS)}"
-                )
-    if not any("path" in row for _, row in rows):
-        raise SekeError(f"{path}: has no column `path`")
+            first_rows.setdefault(name, number)
+    allowed = [*ITEM_COLUMNS, *base.variables]
+    for name, number in first_rows.items():
+        if name not in allowed:
+            hint = did_you_mean(name, allowed)
+            file.note(
+                number, f"no column is called {name!r}{hint}; besides labels: {', '.join(ITEM_COLUMNS)}"
+            )
+    return first_rows.keys() & base.variables.keys() - set(ITEM_COLUMNS)
 
 
 def _parse_item(manifest: Path, row: Record) -> Item:
@@ -229,26 +208,6 @@ def _box(row: Record) -> Box | None:
     if not all(math.isfinite(number) for number in numbers) or min(numbers[2:]) <= 0:
         raise SekeError(f"a box needs a width and a height above 0, not {numbers[2]:g} and {numbers[3]:g}")
     return Box(*numbers)
-
-
-def _labels(row: Record) -> Record:
-    return {key: cell for key, cell in row.items() if key not in ITEM_COLUMNS}
-
-
-def _table(
-    parsed_rows: Iterable[tuple[str, Item, Record]], base: Knowledge, faults: list[str]
-) -> LabelTable | None:
-    """Read the labels of a manifest as a label table; faults name the places of its rows."""
-    labelled = [(place, {"item": item.name, **labels}) for place, item, labels in parsed_rows if labels]
-    if not labelled:
-        return None
-    try:
-        return labels_from([row for _, row in labelled], base)
-    except AnswerError as error:
-        for line in str(error).splitlines():
-            record = re.match(r"record (\d+)(.*)", line)
-            faults.append(f"{labelled[int(record[1]) - 1][0]}{record[2]}" if record else line)
-        return None
 
 
 def _with_labels(items: Iterable[Item], table: LabelTable, base: Knowledge) -> Iterator[Item]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import shutil
 from collections import Counter
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,8 @@ from seke.exporting.instruction_writer import InstructionWriter
 from seke.exporting.licences import Licence, check_copying, read_licences
 from seke.exporting.rationale import RationaleFinder
 from seke.exporting.splits import GROUPS, SplitAssignment, SplitEntry, assign_splits, shares_of
+from seke.files.atomic import replacing
+from seke.files.faults import Faults
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.record import FACE_LEVELS
 from seke.runs.run_folder import RunFolder
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 SIDE, CARD, INFO = "export.json", "README.md", "dataset_info.json"
 USUAL_TASKS = TASKS[:3]
 TABLES = {"imagefolder", "parquet"}
-# Faults that one message lists at most.
-MOST_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -201,18 +200,12 @@ class _RunExport:
             sources = (self.run.items[item].source or "" for item in assignment.split)
             check_copying(sources, self.licences, self.settings.licence)
         numbers = self._numbers(entries, assignment)
-        temporary = self.folder.with_name(f".{self.folder.name}.{secrets.token_hex(4)}.part")
         try:
-            temporary.mkdir()
-            exported = self._write_files(temporary, assignment, numbers)
-            temporary.replace(self.folder)
+            with replacing(self.folder) as temporary:
+                temporary.mkdir()
+                return self._write_files(temporary, assignment, numbers)
         except OSError as error:
             raise SekeError(f"{self.folder}: cannot be written ({error.strerror or error})") from None
-        finally:
-            with suppress(OSError):
-                if temporary.exists():
-                    shutil.rmtree(temporary)
-        return exported
 
     def _nothing_message(self) -> str:
         """Return the message for a run that has nothing to export."""
@@ -230,7 +223,7 @@ class _RunExport:
     def _entries(self) -> list[tuple[SplitEntry, tuple[str, ...]]]:
         """Return the items that a task or a table can use, each with the names of its accepted numbers."""
         entries: list[tuple[SplitEntry, tuple[str, ...]]] = []
-        faults: list[str] = []
+        faults = Faults()
         tables = TABLES.intersection(self.settings.formats)
         for record in self.run.records():
             accepted = AcceptedLabels.of(record, self.base, self.settings.grounds)
@@ -246,10 +239,8 @@ class _RunExport:
             try:
                 entries.append((self._entry(accepted, listed_item), tuple(accepted.numbers)))
             except SekeError as fault:
-                faults.append(str(fault))
-        if faults:
-            more = [f"... and {len(faults) - MOST_NAMED:,} more"] if len(faults) > MOST_NAMED else []
-            raise SekeError("\n".join([*faults[:MOST_NAMED], *more]))
+                faults.note(str(fault))
+        faults.raise_all(SekeError)
         return entries
 
     def _entry(self, accepted: AcceptedLabels, listed_item: KnownItem) -> SplitEntry:

@@ -13,7 +13,8 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine import AnswerError, SekeError, did_you_mean
+from engine import SekeError, did_you_mean
+from seke.files.faults import MOST_FAULTS, Faults
 from seke.files.texts import read_text
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ("source", "licence", "url", "note", "copy")
 NAMELESS = ""
-MOST_FAULTS = 20  # lines of one report, as of label tables
 
 
 @dataclass(frozen=True)
@@ -42,28 +42,27 @@ def read_licences(path: Path) -> dict[str, Licence]:
         engine.AnswerError: all faults, with file and line.
     """
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
-    faults: list[str] = []
+    faults = Faults()
     licences: dict[str, Licence] = {}
     try:
-        faults += _columns_at_fault(path, reader.fieldnames or ())
+        for fault in _columns_at_fault(path, reader.fieldnames or ()):
+            faults.note(fault)
         for row in reader if not faults else ():
             place, cells = f"{path}:{reader.line_num}", {k: (v or "").strip() for k, v in row.items() if k}
             source, copy = cells["source"], cells.get("copy", "").lower()
             if None in row:
-                faults.append(f"{place}: has more cells than the header")
+                faults.note(f"{place}: has more cells than the header")
             if source in licences:
-                faults.append(f"{place}: source: {source!r} is there twice")
+                faults.note(f"{place}: source: {source!r} is there twice")
             if copy not in ("", "yes", "no"):
-                faults.append(f"{place}: copy: {copy!r}; allowed are yes, no or nothing")
+                faults.note(f"{place}: copy: {copy!r}; allowed are yes, no or nothing")
             if not cells["licence"]:
-                faults.append(f"{place}: licence: is blank")
+                faults.note(f"{place}: licence: is blank")
             texts = cells["licence"], cells.get("url", ""), cells.get("note", "")
             licences[source] = Licence(*texts, {"yes": True, "no": False}.get(copy))
     except csv.Error as error:
-        faults.append(f"{path}:{reader.line_num}: is no CSV ({error})")
-    if faults:
-        more = [f"... and {len(faults) - MOST_FAULTS:,} more"] if len(faults) > MOST_FAULTS else []
-        raise AnswerError("\n".join([*faults[:MOST_FAULTS], *more]))
+        faults.note(f"{path}:{reader.line_num}: is no CSV ({error})")
+    faults.raise_all()
     return licences
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
+from seke.files.faults import Faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
     Check = Callable[[Record], Iterator[str]]
 
-# Faults that a result lists at most.
-MOST_FAULTS = 20
 IMAGE = "<image>"
 INSTALL = "pip install 'seke[export]'"
 
@@ -71,7 +70,7 @@ class _Verification:
             raise SekeError(f"{folder}: is no export (export.json: {error})") from None
         self.datasets = _library("datasets")
         self.trl = _library("trl.data_utils") if "trl" in self.facts["formats"] else None
-        self.faults: list[str] = []
+        self.faults = Faults()
         self.pictures: set[str] = set()
 
     def run(self) -> Verified:
@@ -86,7 +85,7 @@ class _Verification:
         for name, digest in self.facts["files"].items():
             path = self.folder / name
             if not path.is_file() or _digest(path) != digest:
-                self.faults.append(f"{name}: is not the file that was written")
+                self.faults.note(f"{name}: is not the file that was written")
         rows: dict[str, int] = {}
         had_progress_bar = self.datasets.utils.logging.is_progress_bar_enabled()
         self.datasets.disable_progress_bars()
@@ -98,12 +97,7 @@ class _Verification:
                 self.datasets.enable_progress_bars()
         libraries = ["datasets", *(["trl"] if self.trl else [])]
         readers = tuple(f"{name} {import_module(name).__version__}" for name in libraries)
-        return Verified(rows, tuple(self._all()), readers)
-
-    def _all(self) -> Iterator[str]:
-        yield from self.faults[:MOST_FAULTS]
-        if len(self.faults) > MOST_FAULTS:
-            yield f"... and {len(self.faults) - MOST_FAULTS:,} more"
+        return Verified(rows, tuple(self.faults.lines()), readers)
 
     def _read(self, name: str, check: Check) -> int:
         """Check every row of a format; return how many are accepted."""
@@ -113,12 +107,13 @@ class _Verification:
             try:
                 dataset = self._load(name, list(splits), cache)
             except Exception as error:  # Loaders raise of every kind; each is an answer to what is asked.
-                self.faults.append(f"{name}: cannot be loaded: {type(error).__name__}: {_line(error)}")
+                self.faults.note(f"{name}: cannot be loaded: {type(error).__name__}: {_line(error)}")
                 return 0
             for split in splits:
                 for number, row in enumerate(dataset[split], 1):
                     wrong = list(self._check_row(check, row))
-                    self.faults += [f"{name}/{split}, row {number}: {fault}" for fault in wrong]
+                    for fault in wrong:
+                        self.faults.note(f"{name}/{split}, row {number}: {fault}")
                     accepted += not wrong
                     by_task[split][str(row.get("task", ""))] += 1
         self._compare(name, accepted, by_task)
@@ -147,11 +142,11 @@ class _Verification:
     def _compare(self, name: str, accepted: int, by_task: Mapping[str, Mapping[str, int]]) -> None:
         written_count = self.facts["formats"][name]["rows"]
         if accepted != written_count:
-            self.faults.append(f"{name}: {accepted:,} rows are accepted; {written_count:,} were written")
+            self.faults.note(f"{name}: {accepted:,} rows are accepted; {written_count:,} were written")
         if name in ("messages", "trl"):
             for split, counts in self.facts["rows_by_task"].items():
                 if dict(by_task[split]) != {task: count for task, count in counts.items() if count}:
-                    self.faults.append(f"{name}/{split}: has other tasks than were written")
+                    self.faults.note(f"{name}/{split}: has other tasks than were written")
 
     # The formats --------------------------------------------------------------------------------------
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import contextmanager, suppress
+from shutil import rmtree
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 PAGE = ("html", "htm")
@@ -31,16 +33,33 @@ def check_target(output: Path | None, forms: Sequence[str] = ()) -> None:
         raise SekeError(f"{output}: the ending says the format: {allowed}")
 
 
+@contextmanager
+def replacing(output: Path) -> Iterator[Path]:
+    """Yield a place beside a file or a new folder; what is written there takes its place at the end.
+
+    After an exception nothing of it is left. A link to a file stays a link.
+
+    Raises:
+        OSError: it cannot be written; the error names the output.
+    """
+    output = output.resolve()
+    temporary = output.with_name(f".{output.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield temporary
+        temporary.replace(output)
+    except OSError as error:
+        if error.errno is None or not str(error.filename or temporary).startswith(str(temporary)):
+            raise
+        raise OSError(error.errno, error.strerror, str(output)) from None
+    finally:
+        with suppress(OSError):
+            rmtree(temporary) if temporary.is_dir() else temporary.unlink(missing_ok=True)
+
+
 def write_file(data: bytes, output: Path) -> None:
     """Write a file that is whole or not there; a link stays a link, and a device a device."""
-    output = output.resolve()
     if output.exists() and not output.is_file():
         output.write_bytes(data)
         return
-    temporary = output.with_name(f".{output.name}.{secrets.token_hex(4)}.part")
-    try:
+    with replacing(output) as temporary:
         temporary.write_bytes(data)
-        temporary.replace(output)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(output)) from None

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 import shlex
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import KnowledgeError, SekeError, read_migration
 from seke.console.plain_text import count, near, near_file
-from seke.files.atomic import check_target, write_file
+from seke.files.atomic import check_target, replacing, write_file
 from seke.files.shipped import SHIPPED, shipped_folder
 
 if TYPE_CHECKING:
@@ -148,16 +146,11 @@ def _write_anew(migration: Migration, path: Path, target: Path) -> list[str]:
     if not path.is_dir():
         write_file(migration.files[path][1], target)
         return [near_file(str(target))]
-    unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
+    with replacing(target) as unfinished:
         for file, (_, new) in migration.files.items():
             place = unfinished / file.relative_to(path)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(new)
-        unfinished.replace(target)
-    except OSError as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise OSError(error.errno, error.strerror, str(target)) from None
     return [near_file(str(target / file.relative_to(path))) for file in migration.files]
 
 

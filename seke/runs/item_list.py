@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine import SekeError
+from seke.files.faults import Faults
+from seke.files.rows import RowFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,22 +36,24 @@ def known_items(folder: Path) -> dict[str, KnownItem]:
     """Return the items of a run by name, in their order.
 
     Raises:
-        OSError: there is no list.
-        engine.SekeError: a line that cannot be read.
+        engine.SekeError: there is no list; lines that cannot be read.
     """
     return {item.item: item for item in decoded_lines(folder / ITEMS, KnownItem)}
 
 
 def decoded_lines(path: Path, kind: Any) -> Iterator[Any]:
-    """Yield each line of a file of JSON Lines as a value of a kind.
+    """Yield each line of a file of JSON Lines as a value of a kind, up to the first fault.
 
     Raises:
-        engine.SekeError: a line that cannot be read.
+        engine.SekeError: lines that cannot be read.
     """
-    decoder = msgspec.json.Decoder(kind)
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield decoder.decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise SekeError(f"{path}:{number}: cannot be read ({error})") from None
+    file = RowFile(path, Faults(), may_be_empty=True)
+    for number, row in file.rows():
+        try:
+            value = msgspec.convert(row, kind)
+        except msgspec.ValidationError as error:
+            file.note(number, f"cannot be read ({error})")
+            continue
+        if not file.faults:
+            yield value
+    file.faults.raise_all(SekeError)

@@ -1,13 +1,13 @@
 """Samples (one answer of an observer a line or record) into the engine's columns.
 
-A sample is a JSON object on one line, a row of a CSV file, or a mapping in Python:
+A sample is a JSON object on one line, a row of a table (CSV, parquet), or a mapping in Python:
 
     {"item": "face-0017", "observer": "gpt-4o", "question": "joint", "draw": 0,
      "expression": "happiness", "valence": 0.62, "arousal": 0.20, "action_units": ["AU6"]}
 
 Which keys there are beside `item`, `observer`, `question`, `draw`, `view`, `status`,
-`reports` and `extra` follows from the levels of the knowledge base. Whatever cannot be read
-is an `AnswerError` that begins with its place.
+`reports` and `extra` follows from the levels of the knowledge base. What cannot be read is an
+`AnswerError`, a line for each fault that begins with its place.
 
     files / records --decode--> chunks --bind--> sheets --gather--> whole items --> Answers
 """
@@ -20,14 +20,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import AnswerError
-from seke.files.lines import shown
+from seke.files.faults import Faults
+from seke.files.rows import CSV, JSON_LINES, RowFile, place_prefix, record_source
 from seke.samples.binding import bind
 from seke.samples.columns import split
-from seke.samples.csv_rows import read_table
 from seke.samples.grouping import gather_items, stream_items
-from seke.samples.jsonl import read_json_lines
+from seke.samples.json_rows import read_json_lines
 from seke.samples.schema import in_chunks, record_of, structure_records
 from seke.samples.single import SingleSamples, split_samples
+from seke.samples.table_rows import read_table
 from seke.samples.to_engine import answers_of, arrange
 from seke.samples.vocabulary import FIXED, vocabulary_of
 
@@ -67,19 +68,19 @@ def read_batches(
 ) -> Iterator[Answers]:
     """Read sample files and yield their items, `size` at a time, in order of first appearance.
 
-    A path `-` is the standard input; files that hold gzip data are gunzipped; `.csv` and
-    `.csv.gz` are CSV, all others JSON Lines. With `in_order` the samples of an item must
-    stand together: items then stream, and memory does not grow with their number. Otherwise
-    samples are gathered by item, beyond `in_memory` of them through a temporary file.
+    Formats are those of `seke.files.rows`. With `in_order` the samples of an item must stand
+    together: items then stream, memory does not grow with their number, and nothing is read
+    far beyond the first fault. Otherwise samples are gathered by item, beyond `in_memory` of
+    them through a temporary file, and all faults come in one report.
     `progress` is called with the number of bytes read since the last call (as they lie in
     the file: compressed ones for gzip).
     """
     if not paths:
         raise AnswerError("no sample files are named")
     vocabulary = vocabulary_of(knowledge)
-    prefixes = [f"{shown(path)}:" for path in paths]
-    chunks = _chunks(paths, vocabulary, progress)
-    sheets = (bind(chunk, vocabulary, prefixes[chunk.file]) for chunk in chunks)
+    prefixes, faults = [place_prefix(path) for path in paths], Faults()
+    chunks = _chunks(paths, vocabulary, faults, progress)
+    sheets = _sheets(chunks, vocabulary, prefixes, faults, in_order=in_order)
     gathered = stream_items(sheets, size, prefixes) if in_order else gather_items(sheets, size, in_memory)
     return _batches((chunks, sheets, gathered), vocabulary, prefixes, size)
 
@@ -95,27 +96,26 @@ def answers_from(
 
     No records at all are no error here: they yield nothing.
     """
-    vocabulary = vocabulary_of(knowledge)
-    samples = structure_records(enumerate(records, 1), vocabulary, "record ")
-    chunks = in_chunks(0, samples)
-    sheets = (bind(chunk, vocabulary, "record ") for chunk in chunks)
+    vocabulary, source = vocabulary_of(knowledge), record_source(Faults())
+    chunks = in_chunks(0, structure_records(enumerate(records, 1), vocabulary, source))
+    sheets = _sheets(chunks, vocabulary, [source.prefix], source.faults)
     gathered = gather_items(sheets, size, in_memory)
-    return _batches((chunks, sheets, gathered), vocabulary, ["record "], size)
+    return _batches((chunks, sheets, gathered), vocabulary, [source.prefix], size)
 
 
 def single_samples(
     samples: Sequence[str | Path] | Iterable[Mapping[str, object]], knowledge: Knowledge
 ) -> SingleSamples:
     """Read samples and keep each by itself: files (paths, as `read_batches` takes them) or mappings."""
-    vocabulary = vocabulary_of(knowledge)
+    vocabulary, source = vocabulary_of(knowledge), record_source(Faults())
     sources = list(samples)
     paths = [path for path in sources if isinstance(path, str | Path)]
-    prefixes = [f"{shown(path)}:" for path in paths] or ["record "]
+    prefixes = [place_prefix(path) for path in paths] or [source.prefix]
     if paths:
-        chunks = _chunks(paths, vocabulary, None)
+        chunks = _chunks(paths, vocabulary, source.faults)
     else:
-        chunks = in_chunks(0, structure_records(enumerate(sources, 1), vocabulary, "record "))
-    sheets = (bind(chunk, vocabulary, prefixes[chunk.file]) for chunk in chunks)
+        chunks = in_chunks(0, structure_records(enumerate(sources, 1), vocabulary, source))
+    sheets = _sheets(chunks, vocabulary, prefixes, source.faults)
     gathered = list(gather_items(sheets, len(sources), sys.maxsize))
     return split_samples(gathered[0] if gathered else None, vocabulary, prefixes)
 
@@ -128,7 +128,7 @@ def read_records(paths: Sequence[str | Path], knowledge: Knowledge) -> list[dict
     """
     single_samples(paths, knowledge)
     vocabulary = vocabulary_of(knowledge)
-    rows = (record for chunk in _chunks(paths, vocabulary, None) for record in chunk.records)
+    rows = (record for chunk in _chunks(paths, vocabulary, Faults()) for record in chunk.records)
     return [
         {key: value for key, value in record_of(row).items() if value is not None and key != "extra"}
         for row in rows
@@ -145,18 +145,39 @@ def only_about(
 
 
 def _chunks(
-    paths: Sequence[str | Path], vocabulary: Vocabulary, progress: Callable[[int], None] | None
+    paths: Sequence[str | Path],
+    vocabulary: Vocabulary,
+    faults: Faults,
+    progress: Callable[[int], None] | None = None,
 ) -> Steps[Chunk]:
-    for file, path in enumerate(paths):
-        name = str(path).lower().removesuffix(".gz")
-        read = read_table if name.endswith(".csv") else read_json_lines
-        count = 0
-        for chunk in read(path, file, vocabulary, progress):
+    for index, path in enumerate(paths):
+        file = RowFile(path, faults, strip=True, index=index, progress=progress)
+        read = read_json_lines if file.format == JSON_LINES else read_table
+        count, before = 0, faults.count
+        for chunk in read(file, vocabulary):
             count += len(chunk.records)
             yield chunk
-        if not count:
-            where = " after the header" if read is read_table else ""
-            raise AnswerError(f"{shown(path)}:1: no samples: nothing but blank lines{where}")
+        if not count and faults.count == before:
+            where = " after the header" if file.format == CSV else ""
+            file.note(1, f"no samples: nothing but blank lines{where}")
+
+
+def _sheets(
+    chunks: Steps[Chunk],
+    vocabulary: Vocabulary,
+    prefixes: Sequence[str],
+    faults: Faults,
+    *,
+    in_order: bool = False,
+) -> Steps[Sheet]:
+    """Yield the chunks as sheets, none after a fault; raise all faults at the end."""
+    for chunk in chunks:
+        sheet = bind(chunk, vocabulary, prefixes[chunk.file], faults)
+        if not faults:
+            yield sheet
+        elif in_order:
+            break
+    faults.raise_all()
 
 
 def _batches(

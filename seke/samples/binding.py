@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seke.files.rows import describe_met
 from seke.samples.columns import (
     CODE,
     HIDDEN,
@@ -28,13 +29,14 @@ from seke.samples.columns import (
     structure,
 )
 from seke.samples.columns_builder import SheetBuilder, filled_rows, look_up, unknown_name
-from seke.samples.schema import ALLOWED, describe_met, not_finite_fault
+from seke.samples.schema import ALLOWED, not_finite_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
+    from seke.files.faults import Faults
     from seke.samples.schema import Chunk
     from seke.samples.vocabulary import Field, Vocabulary
 
@@ -43,8 +45,11 @@ if TYPE_CHECKING:
 LARGEST_SUM = 1.01  # of a distribution whose entries were rounded
 
 
-def bind(chunk: Chunk, vocabulary: Vocabulary, prefix: str) -> Sheet:
-    """Check the records of a chunk and put them into columns; `prefix` begins their places."""
+def bind(chunk: Chunk, vocabulary: Vocabulary, prefix: str, faults: Faults) -> Sheet:
+    """Check the records of a chunk and put them into columns; `prefix` begins their places.
+
+    A sheet of records at fault, which are noted, is not to be used.
+    """
     builder = SheetBuilder(chunk.records, vocabulary)
     for index, field in enumerate(vocabulary.fields):
         values = list(map(attrgetter(f"field_{index}"), chunk.records))
@@ -61,7 +66,7 @@ def bind(chunk: Chunk, vocabulary: Vocabulary, prefix: str) -> Sheet:
     _reports(builder)
     entries = builder.entries()
     status = builder.statuses(entries)
-    builder.raise_fault(prefix, chunk.lines)
+    builder.note_faults(faults, prefix, chunk)
     items, item = numbered([record.item for record in chunk.records])
     views, view = numbered([record.view for record in chunk.records])
     columns = {
@@ -301,13 +306,13 @@ def _report(builder: SheetBuilder, path: str, variable: int, rows: Ints, values:
     )
     # null is "not visible" for a binary variable and "missing" for the others.
     kept = [at for at, fit in enumerate(fits) if fit and (kind == "binary" or values[at] is not None)]
-    rows, values = rows[kept], [values[at] for at in kept]
-    if not values:
+    kept_rows, kept_values = rows[kept], [values[at] for at in kept]
+    if not kept:
         return
     if kind == "binary":
-        _sights(builder, rows, np.full(len(rows), variable), values, lambda _: path)
+        _sights(builder, kept_rows, np.full(len(kept), variable), kept_values, lambda _: path)
     else:
-        _PASSES[kind](builder, path, variable, rows, values)
+        _PASSES[kind](builder, path, variable, kept_rows, kept_values)
 
 
 def _refuse_twice(builder: SheetBuilder, path: str, variable: int, rows: Ints) -> None:

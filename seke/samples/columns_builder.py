@@ -1,16 +1,17 @@
-"""The builder of a sheet: its entries so far, and the earliest fault.
+"""The builder of a sheet: its entries so far, and the faults of its records.
 
 Passes over a chunk go column by column, so faults are not met in the order of the records:
-each pass notes those it sees, and that of the earliest record is raised at the end.
+each pass notes those it sees, of a record the first one.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import AnswerError, did_you_mean
+from engine import did_you_mean
 from seke.samples.columns import ENTRY, structure
 from seke.samples.vocabulary import STATUSES
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from seke.files.faults import Faults
+    from seke.samples.schema import Chunk
     from seke.samples.vocabulary import Vocabulary
 
     Ints = NDArray[np.int64]
@@ -53,13 +56,13 @@ def unknown_name(path: str, what: str, name: str, known: Iterable[str]) -> str:
 
 
 class SheetBuilder:
-    """Builds a sheet: collects its entries and notes the earliest fault."""
+    """Builds a sheet: collects its entries and notes the records at fault."""
 
     def __init__(self, records: list[Any], vocabulary: Vocabulary) -> None:
         self.records = records
         self.vocabulary = vocabulary
         self._parts: list[NDArray[np.void]] = [np.empty(0, dtype=ENTRY)]
-        self._fault: tuple[int, str] | None = None
+        self._faults: dict[int, Callable[[], str]] = {}
         observers = [record.observer for record in records]
         questions = [record.question for record in records]
         self.observer = self._codes_of("observer", observers, vocabulary.observers)
@@ -71,13 +74,9 @@ class SheetBuilder:
         return np.maximum(codes, 0)  # a fault is noted: what follows may think of any
 
     def note(self, bad: NDArray[np.bool_], rows: Ints, reason: Callable[[int], str]) -> None:
-        """Note a fault of the first of `rows` that is bad; `reason` takes its position."""
-        if not bad.any():
-            return
-        at = int(np.flatnonzero(bad)[0])
-        row = int(rows[at])
-        if self._fault is None or row < self._fault[0]:
-            self._fault = (row, reason(at))
+        """Note a fault of those of `rows` that are bad; `reason` takes their positions."""
+        for at in np.flatnonzero(bad).tolist():
+            self._faults.setdefault(int(rows[at]), partial(reason, at))
 
     def note_all(self, rows: Ints, reason: str) -> None:
         """Note the same fault of some rows."""
@@ -145,8 +144,12 @@ class SheetBuilder:
         self.note(indices < 0, rows, reason)
         return np.maximum(indices, 0)
 
-    def raise_fault(self, prefix: str, lines: Ints) -> None:
-        """Raise the earliest fault, if any."""
-        if self._fault is not None:
-            row, reason = self._fault
-            raise AnswerError(f"{prefix}{lines[row]}: {reason}")
+    def note_faults(self, faults: Faults, prefix: str, chunk: Chunk) -> None:
+        """Note the faults of a chunk among those of all files; `prefix` begins their places."""
+        for row, reason in self._faults.items():
+            line = int(chunk.lines[row])
+            faults.note(partial(_fault_text, f"{prefix}{line}", reason), (chunk.file, line))
+
+
+def _fault_text(place: str, reason: Callable[[], str]) -> str:
+    return f"{place}: {reason()}"

@@ -6,11 +6,10 @@ walk of `shape_fault` finds words. What the names and numbers mean is checked in
 
 from __future__ import annotations
 
-import json
 import math
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,6 +17,7 @@ import msgspec
 import numpy as np
 
 from engine import AnswerError, Answers, did_you_mean
+from seke.files.rows import describe_met, parse_json_line
 from seke.samples.vocabulary import FIXED, REQUIRED, STATUSES
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from seke.files.rows import RowSource
     from seke.samples.vocabulary import Field, Vocabulary
 
 # Records that are decoded and bound at once.
@@ -46,8 +47,6 @@ ALLOWED = {
     "value": "a name, a list of names, a mapping to probabilities, true, false, null or a number",
 }
 _OPTIONAL = ("categorical", "interval", "binary", "reports")
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = _short.maxlong = 60
 
 
 @dataclass(frozen=True)
@@ -112,50 +111,20 @@ def record_of(sample: msgspec.Struct) -> dict[str, Any]:
     return {written: getattr(sample, name) for name, written in names}
 
 
-def describe_met(value: object) -> str:
-    """Return a value and its kind in words, in at most about 60 characters."""
-    kinds = {bool: "a truth value", int: "a number", float: "a number", str: "a text"}
-    kinds |= {list: "a list", dict: "a mapping", type(None): "null"}
-    text = _short.repr(value)
-    text = text if len(text) <= 60 else f"{text[:57]}..."
-    return f"met {text} ({kinds.get(type(value), type(value).__name__)})"
-
-
-def decoding_fault(line: bytes, place: str, vocabulary: Vocabulary, error: Exception) -> AnswerError:
+def decoding_fault(line: bytes, place: str, vocabulary: Vocabulary, error: Exception) -> str:
     """Return the fault of a line of JSON that could not be decoded; `error` is the decoder's."""
     try:
         record = parse_json_line(line, place)
     except AnswerError as fault:
-        return fault
+        return str(fault)
     # The decoder refuses some texts that json takes (half a surrogate pair): its own words then.
-    return AnswerError(f"{place}: {shape_fault(record, vocabulary) or error}")
-
-
-def parse_json_line(line: bytes, place: str) -> Any:
-    """Return the value of a line of JSON; slow, but a fault names its column after `place`."""
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as fault:
-        column = len(line[: fault.start].decode("utf-8")) + 1
-        met_byte = f"met the byte 0x{line[fault.start]:02x}"
-        message = f"not UTF-8 text: {met_byte}; save the file as UTF-8"
-        raise AnswerError(f"{place}:{column}: {message}") from None
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as fault:
-        raise AnswerError(f"{place}:{_syntax_fault(text, fault)}") from None
-    except RecursionError:
-        raise AnswerError(f"{place}: nested too deeply; a sample has at most three levels") from None
-    except ValueError:  # Python converts no number of that many digits
-        raise AnswerError(f"{place}: a number has too many digits") from None
+    return f"{place}: {shape_fault(record, vocabulary) or error}"
 
 
 def structure_records(
-    numbered: Iterable[tuple[int, object]],
-    vocabulary: Vocabulary,
-    prefix: str,
+    numbered: Iterable[tuple[int, object]], vocabulary: Vocabulary, source: RowSource
 ) -> Iterator[tuple[int, Any]]:
-    """Yield records that are mappings as samples, each with its number."""
+    """Yield records that are mappings as samples, each with its number; note those that are none."""
     sample = record_type(vocabulary)
     for number, record in numbered:
         plain = _plain(record)
@@ -163,31 +132,19 @@ def structure_records(
             structured: Any = msgspec.convert(plain, sample)
             f"{structured.item}{structured.view}".encode()
         except UnicodeEncodeError:
-            reason = "item and view must be encodable as UTF-8 (half a surrogate pair is not)"
-            raise AnswerError(f"{prefix}{number}: {reason}") from None
+            source.note(number, "item and view must be encodable as UTF-8 (half a surrogate pair is not)")
         except msgspec.ValidationError as error:
-            reason = shape_fault(plain, vocabulary) or str(error)
-            raise AnswerError(f"{prefix}{number}: {reason}") from None
-        yield number, structured
+            source.note(number, shape_fault(plain, vocabulary) or str(error))
+        else:
+            yield number, structured
 
 
 def in_chunks(file: int, samples: Iterable[tuple[int, Any]]) -> Generator[Chunk, None, None]:
-    """Yield chunks of numbered samples; samples before a fault come before its error."""
-    fault: AnswerError | None = None
-    records: list[Any] = []
-    numbers: list[int] = []
-    try:
-        for number, record in samples:
-            records.append(record)
-            numbers.append(number)
-            if len(records) == CHUNK:
-                yield Chunk(file, records, np.array(numbers, dtype=np.int64))
-                records, numbers = [], []
-    except AnswerError as error:
-        fault = error
-    yield Chunk(file, records, np.array(numbers, dtype=np.int64))
-    if fault is not None:
-        raise fault
+    """Yield chunks of numbered samples."""
+    rows = iter(samples)
+    while part := list(islice(rows, CHUNK)):
+        numbers, records = zip(*part, strict=True)
+        yield Chunk(file, list(records), np.array(numbers, dtype=np.int64))
 
 
 def _plain(record: object) -> object:
@@ -205,17 +162,6 @@ def _native(value: object, depth: int = 3) -> object:
     if depth and isinstance(value, list | tuple):
         return [_native(inner, depth - 1) for inner in value]
     return value
-
-
-def _syntax_fault(text: str, fault: json.JSONDecodeError) -> str:
-    """Return `COLUMN: message` for a line that is no JSON."""
-    tail = text[fault.pos :].strip()
-    word = any(name.startswith(tail) for name in ("true", "false", "null", "NaN", "Infinity", "-"))
-    unfinished = fault.msg.startswith("Unterminated string") or word
-    if unfinished and fault.msg != "Extra data":
-        what = "truncated JSON: the line ends before its object is complete"
-        return f"{len(text.rstrip()) + 1}: {what}"
-    return f"{fault.colno}: not JSON: {fault.msg[:1].lower()}{fault.msg[1:]}"
 
 
 def shape_fault(record: object, vocabulary: Vocabulary) -> str | None:

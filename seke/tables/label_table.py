@@ -15,22 +15,18 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
 from engine import AnswerError, Gold, did_you_mean
-from seke.files.lines import read_lines, shown
-from seke.files.parquet import ParquetTable
+from seke.files.faults import Faults
+from seke.files.rows import PARQUET, RowFile, describe_met, is_blank, record_source
 from seke.samples.columns_builder import look_up, unknown_name
-from seke.samples.csv_rows import csv_rows
-from seke.samples.schema import describe_met, parse_json_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,21 +34,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine import Knowledge, Variable
+    from seke.files.rows import RowSource
 
     Cells = Mapping[str, Any]
-    Row = tuple[int, Cells]
-    # What cannot be read of a file is a fault among the rows, so that those after it are looked at too.
-    Rows = Iterator[Row | AnswerError]
 
 ITEM = "item"
 # What a manifest of pictures says besides labels; passed over here, so that a manifest is a label table too.
 BESIDE = ("path", "group", "source", "left", "top", "width", "height")
-# Faults that are named in a message.
-MOST_FAULTS = 20
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.A)
 # Programs write a column of whole numbers with gaps as 0.0 and 1.0.
 _TRUTH = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "false": 0.0, "true": 1.0}
-_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -108,22 +99,18 @@ def read_labels(
     sources: str = "",
     outcomes: Mapping[str, float] | None = None,
 ) -> LabelTable:
-    """Read a label table: .csv or .csv.gz, .parquet, else JSON Lines, plain or gzip (`-`: standard input).
+    """Read a label table, in a format of `seke.files.rows`.
 
     groups: a further column, such as the subject of a picture, which tells what group an item is of. sources:
     one that tells which set an item is of. outcomes: words that may stand in place of a value -> the number
     that they become, beyond every range.
 
     Raises:
-        engine.AnswerError: a line for each fault, at most MOST_FAULTS, each with file, line and column.
+        engine.AnswerError: a line for each of the first faults, each with file, line and column.
     """
-    name = str(path).lower().removesuffix(".gz")
-    between = ": row " if name.endswith(".parquet") else ":"
-    builder = _TableBuilder(knowledge, (groups, sources), shown(path), between, outcomes)
-    if name.endswith(".csv"):
-        builder.fill(_csv(path, builder))
-    else:
-        builder.fill(_parquet(path, builder) if name.endswith(".parquet") else _json_lines(path))
+    file = RowFile(path, Faults(), strip=True)
+    builder = LabelTableBuilder(knowledge, file, groups, sources, outcomes)
+    builder.read_file(file)
     return builder.table()
 
 
@@ -135,9 +122,8 @@ def labels_from(
     outcomes: Mapping[str, float] | None = None,
 ) -> LabelTable:
     """Return the label table of rows that are mappings; messages call the third one `record 3`."""
-    builder = _TableBuilder(knowledge, (groups, sources), "record", " ", outcomes)
-    numbered = enumerate(records, 1)
-    builder.fill(_check_row(number, _native(row), f"record {number}") for number, row in numbered)
+    builder = LabelTableBuilder(knowledge, record_source(Faults()), groups, sources, outcomes)
+    builder.add_rows((number, _native(row)) for number, row in enumerate(records, 1))
     return builder.table()
 
 
@@ -148,59 +134,13 @@ def _native(row: Any) -> Any:
     return {key: cell.item() if isinstance(cell, np.generic) else cell for key, cell in row.items()}
 
 
-def _check_row(number: int, row: Any, place: str) -> Row | AnswerError:
-    if isinstance(row, Mapping) and all(isinstance(key, str) for key in row):
-        return number, row
-    return AnswerError(f"{place}: a row is an object with named fields; {describe_met(row)}")
-
-
-def _csv(path: str | Path, builder: _TableBuilder) -> Rows:
-    name = shown(path)
-    rows = csv_rows(path)
-    line, names = next(rows, (1, []))
-    header = [cell.strip() for cell in names]
-    if not header:
-        raise AnswerError(f"{name}:1: no header; all lines are blank")
-    yield from builder.header(line, header)
-    try:
-        for line, cells in rows:
-            if len(cells) != len(header):
-                wanted = f"the header names {len(header)} columns"
-                yield AnswerError(f"{name}:{line}: met {len(cells)} cells; {wanted}")
-                continue
-            yield line, {key: cell.strip() or None for key, cell in zip(header, cells, strict=True)}
-    except AnswerError as fault:
-        yield fault
-
-
-def _json_lines(path: str | Path) -> Rows:
-    name = shown(path)
-    for first, lines in read_lines(path):
-        for number, line in enumerate(lines, first):
-            if not line.strip():
-                continue
-            try:
-                row = msgspec.json.decode(line)
-            except _UNDECODABLE:
-                try:
-                    row = parse_json_line(line, f"{name}:{number}")
-                except AnswerError as fault:
-                    yield fault
-                    continue
-            yield _check_row(number, row, f"{name}:{number}")
-
-
-def _parquet(path: str | Path, builder: _TableBuilder) -> Rows:
-    table = ParquetTable(path)
-    yield from builder.header(0, table.schema.names)
-    used = [key for key in table.schema.names if key in builder.allowed]
-    kinds = {key: table.schema.field(key).type for key in used if table.schema.names.count(key) == 1}
-    wrong = {key: kind for key, kind in kinds.items() if not _plain(table.arrow.types, key, kind)}
-    for key, kind in wrong.items():
-        allowed = "text" if key == ITEM else "text, numbers and truth values"
-        yield AnswerError(f"{table.name}: {key}: is a column of {kind}; allowed is {allowed}")
-    if kinds.keys() == set(used) and not wrong:
-        yield from enumerate(table.rows(used), 1)
+def _unread_columns(file: RowFile, names: Iterable[str]) -> Iterator[str]:
+    """Yield what is wrong with the types of these columns of a parquet file."""
+    for key in names:
+        kind = file.parquet.schema.field(key).type
+        if not _plain(file.parquet.arrow.types, key, kind):
+            allowed = "text" if key == ITEM else "text, numbers and truth values"
+            yield f"{key}: is a column of {kind}; allowed is {allowed}"
 
 
 def _plain(types: Any, key: str, kind: Any) -> bool:
@@ -226,7 +166,7 @@ class _LabelColumn:
 
     def number(self, cell: Any, path: str) -> float | None:
         """Return the number of a cell, None where it is blank; an AnswerError begins with `path`."""
-        if _blank(cell):
+        if is_blank(cell):
             return None
         if isinstance(cell, str) and cell in self.outcomes and cell not in self._known:
             return self.outcomes[cell]
@@ -259,33 +199,26 @@ class _LabelColumn:
         return float(number)
 
 
-def _blank(cell: Any) -> bool:
-    """Whether a cell says nothing; NaN is how tables of numbers write that."""
-    if isinstance(cell, str):
-        return not cell
-    return cell is None or (isinstance(cell, float) and math.isnan(cell))
-
-
 def _bit(cell: Any) -> str | None:
     """Return 0, 1 or a truth value as text."""
     return str(int(cell)) if isinstance(cell, int | float) and cell in (0, 1) else None
 
 
-class _TableBuilder:
-    """Builds a label table: collects its rows and notes faults."""
+class LabelTableBuilder:
+    """Builds a label table: collects its rows and notes faults in their source."""
 
     def __init__(
         self,
         knowledge: Knowledge,
-        further: tuple[str, str],
-        name: str,
-        between: str,
-        outcomes: Mapping[str, float] | None,
+        source: RowSource,
+        groups: str = "",
+        sources: str = "",
+        outcomes: Mapping[str, float] | None = None,
     ) -> None:
-        """further: the columns of the groups and of the sources; no text for none."""
-        self.knowledge, self.name, self.between = knowledge, name, between
-        self.groups, self.sources = further
-        self.further = [column for column in dict.fromkeys(further) if column]
+        """groups, sources: the columns of the groups and of the sources; no text for none."""
+        self.knowledge, self.source = knowledge, source
+        self.groups, self.sources = groups, sources
+        self.further = [column for column in dict.fromkeys((groups, sources)) if column]
         variables = {
             name: variable for name, variable in knowledge.variables.items() if variable.kind != "derived"
         }
@@ -302,29 +235,31 @@ class _TableBuilder:
         self._items: list[str] = []
         self._texts: dict[str, list[str | None]] = {column: [] for column in self.further}
         self._lines = array("q")
-        self._faults: list[str] = []
         self._refused: set[str] = set()
 
-    def place(self, line: int) -> str:
-        """Return how messages name a row; 0 is the file as a whole."""
-        return f"{self.name}{self.between}{line}" if line else self.name
-
-    def header(self, line: int, names: list[str]) -> Iterator[AnswerError]:
-        """Yield the faults of a table's columns; raise where one is missing without which no row is read."""
-        self._name(line, names)
-        for name, times in Counter(names).items():
-            if times > 1:
-                yield AnswerError(f"{self.place(line)}: {name}: the header names this column twice")
-        for needed in (ITEM, *self.further):
+    def read_file(self, file: RowFile) -> None:
+        """Take in all rows of a file under a header that has the columns without which no row is read."""
+        number, names = file.header
+        self._name(number, names)
+        for needed in (ITEM, *self.further) if names else ():
             if needed not in names:
                 columns = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-                raise AnswerError(f"{self.place(line)}: {needed}: no such column; there are {columns}")
+                file.note(number, f"{needed}: no such column; there are {columns}")
+                return
+        used = [name for name in names if name in self.allowed]
+        if file.format == PARQUET and len(used) == len(set(used)):
+            problems = list(_unread_columns(file, used))
+            for problem in problems:
+                file.note(0, problem)
+            if problems:
+                return
+        self.add_rows(file.rows(used))
 
     def _name(self, line: int, names: Iterable[str]) -> None:
         for name in names:
             if name not in self.allowed and name not in self._refused:
                 self._refused.add(name)
-                self._faults.append(f"{self.place(line)}: {self._unknown(name)}")
+                self.source.note(line, self._unknown(name))
             else:
                 self._named.add(name)
 
@@ -339,16 +274,13 @@ class _TableBuilder:
             return message
         return f"{message}; one further column may be named as that of the groups (--groups)"
 
-    def fill(self, rows: Rows) -> None:
-        """Take in all rows, up to the fault after which nothing can be read."""
-        try:
-            for row in rows:
-                if isinstance(row, AnswerError):
-                    self._faults.append(str(row))
-                else:
-                    self._add(*row)
-        except AnswerError as fault:
-            self._faults.append(str(fault))
+    def add_rows(self, rows: Iterable[tuple[int, Any]]) -> None:
+        """Take in numbered rows; one that is no mapping with named cells is a fault."""
+        for number, row in rows:
+            if isinstance(row, Mapping) and all(isinstance(key, str) for key in row):
+                self._add(number, row)
+            else:
+                self.source.note(number, f"a row is an object with named fields; {describe_met(row)}")
 
     def _add(self, line: int, row: Cells) -> None:
         if not row.keys() <= self._named:
@@ -356,7 +288,7 @@ class _TableBuilder:
         item = row.get(ITEM)
         if not isinstance(item, str) or not item:
             problem = "missing" if item is None else describe_met(item)
-            self._faults.append(f"{self.place(line)}: {ITEM}: {problem}; allowed is a text that is not empty")
+            self.source.note(line, f"{ITEM}: {problem}; allowed is a text that is not empty")
             return
         self._items.append(item)
         self._lines.append(line)
@@ -369,7 +301,7 @@ class _TableBuilder:
             try:
                 value = column.number(cell, name)
             except AnswerError as fault:
-                self._faults.append(f"{self.place(line)}: {fault}")
+                self.source.note(line, str(fault))
                 continue
             if value is not None:
                 values = self._values[name]
@@ -377,20 +309,19 @@ class _TableBuilder:
                 values.append(value)
 
     def _text(self, line: int, name: str, cell: Any) -> str | None:
-        if _blank(cell):
+        if is_blank(cell):
             return None
         if isinstance(cell, str | int):
             return str(cell)
         if isinstance(cell, float) and cell.is_integer():
             return str(int(cell))
-        self._faults.append(
-            f"{self.place(line)}: {name}: {describe_met(cell)}; allowed is a text or a whole number"
-        )
+        self.source.note(line, f"{name}: {describe_met(cell)}; allowed is a text or a whole number")
         return None
 
     def table(self) -> LabelTable:
         """Return the table with the rows of each item merged; raise all faults."""
-        self._faults += [] if self._faults else self._missing_faults()
+        for problem in () if self.source.faults else self._missing_faults():
+            self.source.note(1, problem)
         rows: dict[str, int] = {}
         for item in self._items:
             rows.setdefault(item, len(rows))
@@ -401,11 +332,8 @@ class _TableBuilder:
                 gold[name].setflags(write=False)
         texts = {name: tuple(self._merge(name, cells, rows)) for name, cells in self._texts.items()}
         groups, sources = (texts.get(name, (None,) * len(rows)) for name in (self.groups, self.sources))
-        if self._faults:
-            omitted = len(self._faults) - MOST_FAULTS
-            more = [f"... and {omitted:,} more"] if omitted > 0 else []
-            raise AnswerError("\n".join([*self._faults[:MOST_FAULTS], *more]))
-        return LabelTable(tuple(rows), Gold(gold), groups, self.name, sources)
+        self.source.faults.raise_all()
+        return LabelTable(tuple(rows), Gold(gold), groups, self.source.name, sources)
 
     def _gold(self, name: str, rows: dict[str, int]) -> NDArray[np.float64]:
         """Return the values of a variable, NaN where unknown."""
@@ -418,12 +346,11 @@ class _TableBuilder:
 
     def _missing_faults(self) -> list[str]:
         """Return the faults of a table as a whole: no row, no variable, a missing column."""
-        place = self.place(1)
         if not self._items:
-            return [f"{place}: no labels: there is no row"]
+            return ["no labels: there is no row"]
         if not self._named & self.columns.keys():
-            return [f"{place}: no column is a variable; they are {', '.join(list(self.columns)[:4])}, ..."]
-        return [f"{place}: {column}: no such column" for column in self.further if column not in self._named]
+            return [f"no column is a variable; they are {', '.join(list(self.columns)[:4])}, ..."]
+        return [f"{column}: no such column" for column in self.further if column not in self._named]
 
     def _merge(self, name: str, cells: list[Any], rows: dict[str, int]) -> list[Any]:
         """Return the cell of each item, None where its rows are blank; note contradictions."""
@@ -439,9 +366,10 @@ class _TableBuilder:
                 merged[row], first_row[row] = cell, at
                 continue
             cell_text, first_text = self._shown(name, cell), self._shown(name, merged[row])
-            place = self.place(self._lines[first_row[row]])
-            what = f"item {item!r} is {cell_text} here and {first_text} at {place}"
-            self._faults.append(f"{self.place(self._lines[at])}: {name}: {what}")
+            place = self.source.place(self._lines[first_row[row]])
+            self.source.note(
+                self._lines[at], f"{name}: item {item!r} is {cell_text} here and {first_text} at {place}"
+            )
         return merged
 
     def _shown(self, name: str, value: Any) -> str:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from engine import AnswerError, SekeError, did_you_mean
-from seke.files.lines import read_lines, shown
-from seke.files.parquet import ParquetTable
-from seke.samples.csv_rows import csv_rows
-from seke.samples.schema import describe_met, parse_json_line
+from engine import SekeError, did_you_mean
+from seke.files.faults import Faults
+from seke.files.lines import shown
+from seke.files.rows import CSV, PARQUET, RowFile, describe_met
 from seke.tables.record_writer import JSON_COLUMNS
 
 if TYPE_CHECKING:
@@ -21,25 +18,23 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 MOST_NAMES = 10_000
-_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def posterior_records(path: str | Path) -> Iterator[Record]:
-    """Yield the records of a file: JSON Lines, CSV (both also .gz) or parquet, by its ending.
+    """Yield the records of a file, in a format of `seke.files.rows`, up to the first fault.
 
     Raises:
-        engine.AnswerError: what cannot be read, with its place; a record without an item or a decision.
+        engine.AnswerError: what cannot be read, with its place; records without an item or a decision.
     """
-    name = str(path).lower().removesuffix(".gz")
-    if name.endswith(".parquet"):
-        yield from _of_parquet(path)
-        return
-    for place, record in _of_csv(path) if name.endswith(".csv") else _of_lines(path):
-        if not isinstance(record, dict) or "item" not in record or "decision" not in record:
-            raise AnswerError(
-                f"{place}: is no posterior record (item, decision, ...); {describe_met(record)}"
-            )
-        yield record
+    faults = Faults()
+    file = RowFile(path, faults)
+    for number, row in file.rows():
+        record = _nested(row) if file.format == CSV else row
+        if "item" not in record or "decision" not in record:
+            file.note(number, f"is no posterior record (item, decision, ...); {describe_met(record)}")
+        elif not faults:
+            yield _unpack(record) if file.format == PARQUET else record
+    faults.raise_all()
 
 
 def posterior_record(path: str | Path, item: str) -> Record:
@@ -65,38 +60,19 @@ def holds_posteriors(path: str | Path) -> bool:
         return False
 
 
-def _of_lines(path: str | Path) -> Iterator[tuple[str, Any]]:
-    for first, lines in read_lines(path):
-        for number, line in enumerate(lines, first):
-            place = f"{shown(path)}:{number}"
-            if not line.strip():
-                continue
-            try:
-                yield place, msgspec.json.decode(line)
-            except _UNDECODABLE:
-                yield place, parse_json_line(line, place)
+def _nested(row: Record) -> Record:
+    """Return a record of a CSV file, whose columns are named with dots, with the values of its cells."""
+    record: Record = {}
+    for column, cell in row.items():
+        *above, key = column.split(".")
+        inner = record
+        for part in above:
+            inner = inner.setdefault(part, {})
+        inner[key] = cell if column == "item" else _value(cell)
+    return record
 
 
-def _of_csv(path: str | Path) -> Iterator[tuple[str, Any]]:
-    header: list[str] | None = None
-    for line, cells in csv_rows(path):
-        if header is None:
-            header = cells
-            continue
-        place = f"{shown(path)}:{line}"
-        if len(cells) != len(header):
-            raise AnswerError(f"{place}: met {len(cells)} cells; the header names {len(header)} columns")
-        record: Record = {}
-        for column, cell in zip(header, cells, strict=True):
-            *above, key = column.split(".")
-            inner = record
-            for part in above:
-                inner = inner.setdefault(part, {})
-            inner[key] = cell if column == "item" else _value(cell)
-        yield place, record
-
-
-def _value(cell: str) -> Any:
+def _value(cell: str | None) -> Any:
     """Return the value of a cell: a number, JSON, None, or the text itself."""
     if not cell:
         return None
@@ -104,13 +80,6 @@ def _value(cell: str) -> Any:
         return json.loads(cell)
     except ValueError:
         return cell
-
-
-def _of_parquet(path: str | Path) -> Iterator[Record]:
-    for record in ParquetTable(path).rows():
-        if "item" not in record or "decision" not in record:
-            raise AnswerError(f"{shown(path)}: holds no posterior records (item, decision, ...)")
-        yield _unpack(record)
 
 
 def _unpack(record: Record, prefix: str = "") -> Record:

@@ -18,7 +18,6 @@ import csv
 import gzip
 import io
 import os
-import secrets
 import sys
 from contextlib import ExitStack, suppress
 from importlib import import_module
@@ -27,6 +26,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol
 import msgspec
 
 from engine import SekeError
+from seke.files.atomic import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,16 +66,15 @@ class Writer:
         self._ending = "" if path is None else _check_ending(path)
         self._open = ExitStack()
         self._format: _Format | None = None
-        self._temporary: Path | None = None
 
     def __enter__(self) -> Writer:
         """Open the temporary file beside the target."""
         if self._path is None:
             self._format = _JsonLines(_binary(self._stream))
             return self
-        self._temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}.part")
         try:
-            sink: BinaryIO = self._open.enter_context(self._temporary.open("xb"))
+            temporary = self._open.enter_context(replacing(self._path))
+            sink: BinaryIO = self._open.enter_context(temporary.open("xb"))
         except OSError as error:
             raise _unwritable(self._path, error) from None
         if self._ending.endswith(".gz"):
@@ -106,24 +105,25 @@ class Writer:
         """Put the finished file in its place, or remove what there is of it."""
         if self._format is None:
             return
-        if self._path is None or self._temporary is None:
+        if self._path is None:
             if kind is None:
                 self._format.close()
             return
-        try:
-            if kind is None:
-                self._format.close()
-                self._open.close()
-                self._temporary.replace(self._path)
-        except OSError as fault:
-            raise _unwritable(self._path, fault) from None
-        finally:
+        if kind is not None:
             # What went wrong is on its way already; the file is thrown away.
             with suppress(OSError):
                 self._format.abandon()
-            with suppress(OSError):
-                self._open.close()
-            self._temporary.unlink(missing_ok=True)
+            with suppress(kind):
+                self._open.__exit__(kind, error, trace)
+            return
+        try:
+            with self._open:
+                try:
+                    self._format.close()
+                finally:
+                    self._format.abandon()
+        except OSError as fault:
+            raise _unwritable(self._path, fault) from None
 
 
 def _check_ending(path: Path) -> str:

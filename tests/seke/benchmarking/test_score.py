@@ -468,7 +468,7 @@ def test_bad_files_are_refused(tmp_path, monkeypatch):
         ),
         ("p.jsonl", f"{line}\n{{\n", "p.jsonl:2:2: "),
         ("p.jsonl", "", "p.jsonl:1: the file is empty"),
-        ("p.csv", "item,expression.fear\n", "p.csv:1: no predictions: no row after the header"),
+        ("p.csv", "item,expression.fear\n", "p.csv:1: no predictions: there is no row"),
         ("p.csv", "item,expression.fear\na\n", "p.csv:2: met 1 cells; the header names 2 columns"),
         ("p.parquet", "PAR1", "p.parquet: not a parquet file that can be read"),
         ("none.jsonl", None, "none.jsonl: no such file"),

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -281,9 +283,12 @@ def test_progress_adds_up_to_the_size_of_the_files(tmp_path: Path) -> None:
     plain, packed = tmp_path / "s.jsonl", tmp_path / "t.csv.gz"
     plain.write_text(line(expression="anger"))
     packed.write_bytes(gzip.compress(b"item,observer,question,draw,valence\nb,gpt-4o,joint,0,1\n"))
+    columns = {"item": ["c"], "observer": ["gpt-4o"], "question": ["joint"], "draw": [0], "valence": [0.5]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "u.parquet")
+    paths = [plain, packed, tmp_path / "u.parquet"]
     read: list[int] = []
-    list(read_batches([plain, packed], BASE, progress=read.append))
-    assert sum(read) == plain.stat().st_size + packed.stat().st_size
+    list(read_batches(paths, BASE, progress=read.append))
+    assert sum(read) == sum(path.stat().st_size for path in paths)
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
@@ -579,12 +584,15 @@ JSON_FAULTS = {
 def test_a_bad_line_is_named_with_its_file_and_line(tmp_path: Path, case: str, in_order: bool) -> None:
     bad, message = JSON_FAULTS[case]
     path = tmp_path / "s.jsonl"
-    # A fault further down is not the one that is told; a repeated draw is found at the end.
+    # A fault further down comes in the same report; a repeated draw is found at the end.
     further = "" if case == "duplicate" else line(draw=8, expression="x")
     path.write_text(f"{line(draw=7, expression='anger')}\n{bad}\n{further}\n")
     with pytest.raises(AnswerError) as caught:
         list(read_batches([path], BASE, in_order=in_order))
-    assert str(caught.value) == f"{path}:" + message.replace("{file}", str(path))
+    first, *others = str(caught.value).splitlines()
+    assert first == f"{path}:" + message.replace("{file}", str(path))
+    unknown = f"{path}:3: expression: no such answer of observer 'gpt-4o': 'x'"
+    assert [text.startswith(unknown) for text in others] == ([True] if further else [])
 
 
 FILE_FAULTS = {
@@ -650,7 +658,7 @@ FILE_FAULTS = {
     "CSV, too few cells": (
         "s.csv",
         b'item,observer,question,draw,extra\na,gpt-4o,joint,0,"[\n1]"\nb,gpt-4o\n',
-        ":2: has status ok but reports nothing",
+        ":2: has status ok but reports nothing\n{file}:4: met 2 cells; the header names 5 columns",
     ),
     "CSV, too many cells": (
         "s.csv",
@@ -703,7 +711,7 @@ def test_a_bad_file_is_named(tmp_path: Path, case: str) -> None:
     path.write_bytes(data)
     with pytest.raises(AnswerError) as caught:
         list(read_batches([path], BASE))
-    assert str(caught.value) == f"{path}{message}"
+    assert str(caught.value) == f"{path}{message.replace('{file}', str(path))}"
 
 
 def test_a_missing_file_a_directory_and_no_file_are_named(tmp_path: Path) -> None:

@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
-from seke.files.lines import read_lines, shown
+from seke.files.rows import UNDECODABLE
 from seke.samples.schema import Chunk, decoding_fault, in_chunks, record_type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
+    from seke.files.rows import RowFile
     from seke.samples.vocabulary import Vocabulary
 
-_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
-
-def read_json_lines(
-    path: str | Path,
-    file: int,
-    vocabulary: Vocabulary,
-    progress: Callable[[int], None] | None = None,
-) -> Iterator[Chunk]:
-    """Yield the records of a file; what precedes a bad line comes before its error."""
+def read_json_lines(file: RowFile, vocabulary: Vocabulary) -> Iterator[Chunk]:
+    """Yield the records of a file; lines that are none are noted."""
     quick: msgspec.json.Decoder[Any]
     quick = msgspec.json.Decoder(record_type(vocabulary, narrow=True))
     # An unknown name fits this one, so that `bind` can say what is wrong with it.
     wide: msgspec.json.Decoder[Any] = msgspec.json.Decoder(record_type(vocabulary))
-    for first, lines in read_lines(path, progress):
+    for first, lines in file.runs():
         try:
             records = list(map(quick.decode, lines))
-        except _UNDECODABLE:  # also where a line is blank
-            samples = _decoded(lines, first, shown(path), vocabulary, wide)
-            yield from in_chunks(file, samples)
+        except UNDECODABLE:  # also where a line is blank
+            yield from in_chunks(file.index, _decoded(file, lines, first, vocabulary, wide))
         else:
-            yield Chunk(file, records, np.arange(first, first + len(lines)))
+            yield Chunk(file.index, records, np.arange(first, first + len(lines)))
 
 
 def _decoded(
+    file: RowFile,
     lines: list[bytes],
     first: int,
-    name: str,
     vocabulary: Vocabulary,
     decoder: msgspec.json.Decoder[Any],
 ) -> Iterator[tuple[int, Any]]:
@@ -52,5 +45,6 @@ def _decoded(
             continue
         try:
             yield number, decoder.decode(line)
-        except _UNDECODABLE as error:
-            raise decoding_fault(line, f"{name}:{number}", vocabulary, error) from None
+        except UNDECODABLE as error:
+            fault = partial(decoding_fault, line, file.place(number), vocabulary, error)
+            file.faults.note(fault, (file.index, number))

@@ -1,0 +1,44 @@
+"""The faults of files that a user hands over, reported together."""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+from collections.abc import Callable
+
+from engine import AnswerError, SekeError
+
+MOST_FAULTS = 20  # that a report names: a screenful
+Text = str | Callable[[], str]  # a message, or what makes it where it is reported
+LAST = (math.inf,)  # the position of a fault that ends the reading
+
+
+class Faults:
+    """Faults in the order of their places; the first MOST_FAULTS are kept and the others counted."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first: list[tuple[tuple[float, ...], int, Text]] = []
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def note(self, fault: Text, at: tuple[float, ...] = LAST) -> None:
+        """Note a fault, in words that begin with its place.
+
+        at: the number of its file and that of its row, by which faults are ordered.
+        """
+        insort(self._first, (at, self.count, fault))
+        del self._first[MOST_FAULTS:]
+        self.count += 1
+
+    def lines(self) -> list[str]:
+        """Return a line or more for each of the first faults, and one for the number of the others."""
+        lines = [fault if isinstance(fault, str) else fault() for _, _, fault in self._first]
+        more = self.count - len(lines)
+        return [*lines, *([f"... and {more:,} more"] if more else [])]
+
+    def raise_all(self, kind: type[SekeError] = AnswerError) -> None:
+        """Raise all faults in one report, if there are any."""
+        if self.count:
+            raise kind("\n".join(self.lines()))
