@@ -13,7 +13,7 @@ from brute_force import Reading, Shape, World, answers_of, random_base, random_i
 
 from engine import Inference, Origin, Preposterior, Question, compile_network
 from engine.decision.decision import risk_of
-from engine.decision.expected_gain import relative_loss
+from engine.decision.loss import relative_loss
 from engine.decision.origin import origins_of
 
 
@@ -38,7 +38,7 @@ def asking_base(seed, **shape):
 
 
 def loss_of(base, marginals, before, unseen, looked=()):
-    """The loss that `voi_approximate` states, written once more.
+    """The loss that `decision.loss` states, written once more.
 
     unseen: the variables that nobody had looked at before; looked: those that an answer is about.
     """
