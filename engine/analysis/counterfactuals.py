@@ -33,11 +33,17 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+# Step of a difference quotient on the scale of a number, in bits.
 STEP = 0.05
+# Numbers compiled with other values at most, the nearest first.
 MOST_TRIED = 14
+# Margins whose change of sign changes a decision.
 SURE, AHEAD, AGREED = range(3)
+# Nats of certainty that no posterior reaches, of a limit of 0.
 NEVER = 1e9
+# Rules and couplings that are left out and compiled at most.
 MOST_PULLS = 5
+# Significant digits of the move that is reported.
 DIGITS = 3
 
 
