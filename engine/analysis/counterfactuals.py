@@ -16,14 +16,10 @@ import numpy as np
 from scipy.optimize import brentq
 
 from engine.analysis.adjoint import declared_shift, slopes
-from engine.analysis.perturbation import OF_NETWORK, Perturbation, relevant_numbers
+from engine.analysis.perturbation import Perturbation
 from engine.analysis.weight_of_evidence import first_two, log_odds
-from engine.compilation.compiler import compile_network
 from engine.decision.decision import decide_levels
-from engine.errors import KnowledgeError
 from engine.inference.diagnostics import diagnose
-from engine.inference.posterior import Inference
-from engine.observation.evidence import ObservationModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,16 +27,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.analysis.adjoint import Slopes
+    from engine.inference.posterior import Inference
     from engine.model.knowledge import Coupling, Knowledge, Number, Rule
     from engine.model.responses import Answers
 
     Floats = NDArray[np.float64]
 
+# Step of a difference quotient on the scale of a number, in bits.
 STEP = 0.05
+# Numbers compiled with other values at most, the nearest first.
 MOST_TRIED = 14
+# Margins whose change of sign changes a decision.
 SURE, AHEAD, AGREED = range(3)
+# Nats of certainty that no posterior reaches, of a limit of 0.
 NEVER = 1e9
+# Rules and couplings that are left out and compiled at most.
 MOST_PULLS = 5
+# Significant digits of the move that is reported.
 DIGITS = 3
 
 
@@ -91,7 +94,7 @@ class Sensitivity:
     def __init__(self, inference: Inference, answers: Answers) -> None:
         self.inference, self.answers = inference, answers
         self.network, self.base = inference.network, inference.network.knowledge
-        self.perturbation = Perturbation(self.base)
+        self.perturbation = Perturbation(inference, answers)
         self.states = self.network.root_states
         self.evidence = inference.observations.evidence(answers)
         self.p = inference.posterior(answers).marginals[self.base.root][0]
@@ -125,7 +128,7 @@ class Sensitivity:
         rules = tuple(rule for rule in base.rules if rule is not declared)
         couplings = tuple(coupling for coupling in base.couplings if coupling is not declared)
         without = replace(base, rules=rules, couplings=couplings)
-        other = Inference(compile_network(without, self.network), self.inference.population)
+        other = self.perturbation.inference_of(without)
         now, then = self.inference.posterior(self.answers), other.posterior(self.answers)
         bits = log_odds(self.p, self.label) - log_odds(then.marginals[base.root][0], self.label)
         known = [name for name, variable in base.variables.items() if variable.kind != "derived"]
@@ -189,7 +192,7 @@ class Sensitivity:
             for path, number in self.base.numbers.items()
             if path.startswith("policy.limits.") or path == "policy.conflict"
         )
-        for number in (*relevant_numbers(self.inference, self.answers), *decide):
+        for number in (*self.perturbation.numbers, *decide):
             scale = _NumberScale(number)
             other = self.perturbation.perturbed_base({number.path: scale.value(scale.start + STEP)})
             slope = np.zeros(3) if other is None else self._first_order(other) / STEP
@@ -204,19 +207,9 @@ class Sensitivity:
         )
         p = self.p
         if (other.observers, other.dependence) != (self.base.observers, self.base.dependence):
-            network = replace(self.network, knowledge=other)
-            model = ObservationModel(network, self.inference.population, self.inference.observations)
-            p = self.inference.marginals(model.evidence(self.answers))[self.base.root][0]
+            inference = self.inference.with_observers(other)
+            p = self.perturbation.marginals_by(inference)[self.base.root][0]
         return np.asarray(change + self._margins(other, p) - self._margins(self.base, self.p))
-
-    def _compile(self, other: Knowledge) -> Inference | None:
-        """Return the inference of another base; the network stays where it says the same."""
-        same = all(getattr(other, name) == getattr(self.base, name) for name in OF_NETWORK)
-        try:
-            network = replace(self.network, knowledge=other) if same else compile_network(other, self.network)
-        except KnowledgeError:
-            return None
-        return Inference(network, self.inference.population)
 
     def _decide(self, inference: Inference) -> tuple[str, float, bool]:
         """Return label, its probability, and whether it is accepted."""
@@ -236,11 +229,10 @@ class Sensitivity:
         def margin(position: float) -> float:
             if position == scale.start:
                 return float(self._margins(self.base, self.p)[goal])
-            other = self.perturbation.perturbed_base({number.path: scale.value(position)})
-            inference = self._compile(other) if other else None
+            inference = self.perturbation.perturbed({number.path: scale.value(position)})
             if inference is None:
                 return math.nan
-            p = inference.posterior(self.answers).marginals[self.base.root][0]
+            p = self.perturbation.marginals_by(inference)[self.base.root][0]
             return float(self._margins(inference.network.knowledge, p)[goal])
 
         far = scale.start + move
@@ -266,9 +258,8 @@ class Sensitivity:
             rounded = (math.floor(value / unit) if away < 0 else math.ceil(value / unit)) * unit
             tried = round(rounded + away * unit * (further - 1), 12)
             inside = number.low <= tried <= number.high
-            other = self.perturbation.perturbed_base({number.path: tried}) if inside else None
-            inference = self._compile(other) if other else None
-            if inference is None or other is None:
+            inference = self.perturbation.perturbed({number.path: tried}) if inside else None
+            if inference is None:
                 return None
             label, p, accepted = self._decide(inference)
             if (label, accepted) != (self.states[self.label], self.accepted):

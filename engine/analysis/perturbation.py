@@ -1,6 +1,8 @@
-"""Declared numbers that can move a posterior, and a base with a few of them changed.
+"""Change declared numbers, read the base again, compile it, and infer the same answers again.
 
 Where a changed number is one of a distribution, the other numbers of it are rescaled so that they sum to 1.
+What a change leaves as it is stays: where only observers differ, the compiled network and all other kernels;
+else the fit begins at the fitted base.
 """
 
 from __future__ import annotations
@@ -8,15 +10,21 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from engine.compilation.compiler import compile_network
 from engine.errors import KnowledgeError
+from engine.inference.posterior import Inference
 from engine.language.yaml_tree import declared_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from engine.inference.posterior import Inference
+    import numpy as np
+    from numpy.typing import NDArray
+
     from engine.model.knowledge import Knowledge, Number, Observer
     from engine.model.responses import Answers
+
+    Floats = NDArray[np.float64]
 
 # Sections of the YAML that the network is compiled from, and what is read from these.
 COMPILED = ("words", "priors", "activations", "affect", "couplings", "rules")
@@ -28,34 +36,6 @@ def only_fitted(path: str) -> bool:
     if path.startswith("dependence."):
         return path.endswith(".n") and path != "dependence.n"
     return path.endswith((".n", ".spread")) or ".sd." in path or ".n." in path
-
-
-def relevant_numbers(inference: Inference, answers: Answers) -> tuple[Number, ...]:
-    """Return the numbers that can move these posteriors: the network's, and the answering observers'.
-
-    Where several observers answered, also the numbers that the dependence between them is derived from.
-    """
-    base, answered = inference.network.knowledge, set(answers.reading_observer.tolist())
-    observers = {index: inference.observations.observers[index] for index in answered}
-    irrelevant = tuple(
-        path
-        for index, observer in observers.items()
-        for path in _irrelevant_paths(base, answers, index, observer)
-    )
-    relevant = (
-        *(f"{section}." for section in COMPILED if section != "priors"),
-        # Rules hold under the reference, whatever the population is.
-        *(f"priors.populations.{name}." for name in {inference.population, base.reference}),
-        *(f"observers.{observer.name}." for observer in observers.values()),
-    )
-    look_paths = tuple(_look_paths(inference, answers))
-    return tuple(
-        number
-        for path, number in base.numbers.items()
-        if (path.startswith(look_paths) or (path.startswith(relevant) and not path.startswith(irrelevant)))
-        and not only_fitted(path)
-        and not path.endswith((".cost", ".further"))
-    )
 
 
 def _look_paths(inference: Inference, answers: Answers) -> Iterator[str]:
@@ -94,10 +74,70 @@ def _irrelevant_paths(base: Knowledge, answers: Answers, index: int, observer: O
 
 
 class Perturbation:
-    """Reads a base again with other values of its numbers."""
+    """Infers the same answers again with other values of the base's numbers."""
 
-    def __init__(self, base: Knowledge) -> None:
-        self.base = base
+    def __init__(self, inference: Inference, answers: Answers) -> None:
+        self.inference, self.answers = inference, answers
+        self.base = inference.network.knowledge
+
+    @cached_property
+    def numbers(self) -> tuple[Number, ...]:
+        """Return the numbers that can move these posteriors: the network's, and the answering observers'.
+
+        Where several observers answered, also the numbers that the dependence between them is derived from.
+        """
+        inference, answers, base = self.inference, self.answers, self.base
+        observers = {
+            index: inference.observations.observers[index] for index in set(answers.reading_observer.tolist())
+        }
+        irrelevant = tuple(
+            path
+            for index, observer in observers.items()
+            for path in _irrelevant_paths(base, answers, index, observer)
+        )
+        relevant = (
+            *(f"{section}." for section in COMPILED if section != "priors"),
+            # Rules hold under the reference, whatever the population is.
+            *(f"priors.populations.{name}." for name in {inference.population, base.reference}),
+            *(f"observers.{observer.name}." for observer in observers.values()),
+        )
+        look_paths = tuple(_look_paths(inference, answers))
+        return tuple(
+            number
+            for path, number in base.numbers.items()
+            if (
+                path.startswith(look_paths) or (path.startswith(relevant) and not path.startswith(irrelevant))
+            )
+            and not only_fitted(path)
+            and not path.endswith((".cost", ".further"))
+        )
+
+    def marginals(self, values: Mapping[str, float]) -> Mapping[str, Floats] | None:
+        """Return all marginals, each (N, states), with other values of numbers; None as with `perturbed`."""
+        inference = self.perturbed(values)
+        return None if inference is None else self.marginals_by(inference)
+
+    def marginals_by(self, inference: Inference) -> Mapping[str, Floats]:
+        """Return all marginals of these answers, each (N, states), by another inference."""
+        return inference.marginals(inference.observations.evidence(self.answers))
+
+    def perturbed(self, values: Mapping[str, float]) -> Inference | None:
+        """Return inference with other values of numbers; None where no such base is allowed or compiles."""
+        other = self.perturbed_base(values)
+        try:
+            return None if other is None else self.inference_of(other)
+        except KnowledgeError:
+            return None
+
+    def inference_of(self, other: Knowledge) -> Inference:
+        """Return inference by another base of the same variables.
+
+        Raises:
+            KnowledgeError: a base that cannot be compiled.
+        """
+        if all(getattr(other, name) == getattr(self.base, name) for name in OF_NETWORK):
+            return self.inference.with_observers(other)
+        return Inference(compile_network(other, self.inference.network), self.inference.population)
 
     def perturbed_base(self, values: Mapping[str, float]) -> Knowledge | None:
         """Return the base with other values of numbers, by path; None where no such base is allowed.

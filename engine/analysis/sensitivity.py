@@ -10,32 +10,31 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import brentq
 
-from engine.analysis.perturbation import OF_NETWORK, Perturbation, relevant_numbers
-from engine.compilation.compiler import compile_network
+from engine.analysis.perturbation import Perturbation
 from engine.decision.decision import decide_levels, highest_risk
-from engine.errors import KnowledgeError
 from engine.inference.diagnostics import diagnose
-from engine.inference.posterior import Inference
-from engine.observation.evidence import ObservationModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from engine.model.knowledge import Knowledge, Number
+    from engine.inference.posterior import Inference
+    from engine.model.knowledge import Number
     from engine.model.responses import Answers
 
     Floats = NDArray[np.float64]
 
+# Step of a difference quotient, as a share of the number's size.
 STEP = 1e-3
+# Share of the way to the end of a number's range that is searched at most: ends are often not allowed.
 NEARLY = 0.95
 
 
@@ -64,10 +63,9 @@ class Influences:
     """
 
     def __init__(self, inference: Inference, answers: Answers, variable: str = "") -> None:
-        self.inference, self.answers = inference, answers
         self.base = inference.network.knowledge
         self.variable = variable or self.base.root
-        self.perturbation = Perturbation(self.base)
+        self.perturbation = Perturbation(inference, answers)
         posterior = inference.posterior(answers)
         marginals = posterior.marginals[self.variable]
         self.right = self._right(marginals)
@@ -97,13 +95,9 @@ class Influences:
         inside = np.minimum(high, edges[1:]) - np.maximum(low, edges[:-1])
         return np.asarray(np.clip(inside / np.diff(edges), 0, 1))
 
-    def numbers(self) -> tuple[Number, ...]:
-        """Return the numbers that can move these items' posteriors."""
-        return relevant_numbers(self.inference, self.answers)
-
     def each(self) -> Iterator[Influence | None]:
-        """Yield the influence of each of `numbers`, None where no change of it is allowed."""
-        for number in self.numbers():
+        """Yield the influence of each number that can move these items, None where no change is allowed."""
+        for number in self.perturbation.numbers:
             yield self._influence(number)
 
     def _influence(self, number: Number) -> Influence | None:
@@ -111,10 +105,10 @@ class Influences:
         # Away from the nearer end, where there is room.
         step = STEP * size * (1 if number.high - number.value >= number.value - number.low else -1)
         values = self.perturbation.renormalised({number.path: number.value + step})
-        other = self.perturbation.perturbed_base(values)
-        marginals = None if other is None else self._marginals(other)
-        if marginals is None:
+        perturbed = self.perturbation.marginals(values)
+        if perturbed is None:
             return None
+        marginals = perturbed[self.variable]
         slope = ((marginals * self.right).sum(1) - self.p) / step
         # What is decided moves too: an interval's mean, and with it what would be right.
         sure = ((marginals * self._right(marginals)).sum(1) - self.p) / step
@@ -135,10 +129,10 @@ class Influences:
         def sure(value: float) -> float:
             if value == number.value:
                 return float(self.p[index]) - threshold
-            other = self.perturbation.perturbed_base({number.path: value})
-            marginals = None if other is None else self._marginals(other)
-            if marginals is None:
+            perturbed = self.perturbation.marginals({number.path: value})
+            if perturbed is None:
                 return math.nan
+            marginals = perturbed[self.variable]
             return float((marginals * self._right(marginals)).sum(1)[index]) - threshold
 
         if not self.open[index] or not influence.sure[index] or math.isnan(threshold):
@@ -153,19 +147,3 @@ class Influences:
                 with suppress(ValueError):
                     return float(brentq(sure, number.value, float(far), xtol=1e-12, rtol=1e-3))
         return math.nan
-
-    def _marginals(self, other: Knowledge) -> Floats | None:
-        """Return the variable's marginals by another base, (N, states); None where it cannot be compiled."""
-        network = self.inference.network
-        if all(getattr(other, name) == getattr(self.base, name) for name in OF_NETWORK):
-            # Only observers differ: the others' kernels stay, and so does the network.
-            like = self.inference.observations
-            model = ObservationModel(replace(network, knowledge=other), self.inference.population, like)
-            marginals = self.inference.marginals(model.evidence(self.answers))
-        else:
-            try:
-                inference = Inference(compile_network(other, network), self.inference.population)
-            except KnowledgeError:
-                return None
-            marginals = inference.marginals(inference.observations.evidence(self.answers))
-        return marginals[self.variable]

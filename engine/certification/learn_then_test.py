@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 CANDIDATES = 50
+# Chance of a certificate, as the fit split predicts it, below which a value takes no share of delta.
 WORTH_TRYING = 0.05
 QUANTILES = (np.arange(16) + 0.5) / 16
 MOST_GOLD = 10_000_000

@@ -47,8 +47,8 @@ class Option:
     """A question that could be asked: of which observer, about what, in which view, so many samples.
 
     `about` names the one variable where the question is about one. `cost` is the price of all samples;
-    `gain`, in the same unit, the expected fall of the loss that `voi_approximate` states, and `error` its
-    standard error (0 where it is exact).
+    `gain`, in the same unit, the expected fall of the loss (`decision.loss`), and `error` its standard
+    error (0 where it is exact).
     """
 
     observer: str

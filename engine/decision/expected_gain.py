@@ -2,7 +2,7 @@
 
 With r the root, P(r | answers) ∝ P(r) Π_v Σ_x P(x | r) L_v(x) over the variables v that the answers speak
 of, and of each of them P(x | answers) = Σ_r P(r | answers) P(x | r) L_v(x) / Σ_x P(x | r) L_v(x). All others
-follow the root. The loss is Σ_v worth · `relative_loss`, and the gain of a question its mean fall over paths.
+follow the root. The loss is that of `decision.loss`, and the gain of a question its mean fall over paths.
 
 Items are taken TILE at a time, so that what is multiplied stays in a processor's cache.
 """
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.decision.decision import highest_risk, risk_of_sums, running_sums
-from engine.decision.limits import TIE
+from engine.decision.decision import risk_of_sums, running_sums
+from engine.decision.loss import relative_loss
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -23,15 +23,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.decision.predictive_samples import Belief, SampledLikelihoods
-    from engine.model.knowledge import Knowledge, Policy, Variable
+    from engine.model.knowledge import Knowledge
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
 # Items; of the shipped base 32 to 64 were fastest, at about 3 MB of factors, and 128 took twice the time.
 TILE = 48
-# The share of its worth that a value which is not accepted loses at least.
-UNACCEPTED = 0.5
 # What no probability is divided by less than.
 LEAST = 1e-300
 
@@ -155,13 +153,11 @@ class ExpectedGain:
         true = p >= self.cuts
         low, high = self.highest
         limit = low if np.array_equal(low, high) else np.where(true, high, low)
-        short = relative_loss(np.where(true, 1 - p, p), limit)
         hidden = belief.binary_unseen
         if answered is not None and hidden.any():
             hidden = hidden.copy()
             hidden[answered, np.arange(hidden.shape[1])[None]] = False
-        if hidden.any():
-            np.maximum(short, np.where(hidden, UNACCEPTED, 0.0)[..., None], out=short)
+        short = relative_loss(np.where(true, 1 - p, p), limit, hidden[..., None])
         return np.asarray(np.einsum("jns,jn->ns", short, belief.binary_worth))
 
     def _other_loss(
@@ -173,14 +169,14 @@ class ExpectedGain:
         that they spoke of.
         """
         total = np.zeros(root.shape[:2])
-        for name in (name for name in (*belief.given, self.base.root) if name in belief.worth):
-            # What is accepted already is not at stake.
-            rows = np.flatnonzero(belief.worth[name])
+        worth, unseen = belief.stakes.worth, belief.stakes.unseen
+        for name in (name for name in (*belief.given, self.base.root) if name in worth):
+            rows = np.flatnonzero(worth[name])
             if not rows.size:
                 continue
+            limit: Floats | float
             if name == self.base.root:
-                risk = 1 - root[rows].max(-1)
-                short = relative_loss(risk, self._highest_root(root[rows]))
+                risk, limit = 1 - root[rows].max(-1), self._highest_root(root[rows])
             else:
                 sums = (
                     after[name][rows] @ self.sums[name]
@@ -188,11 +184,9 @@ class ExpectedGain:
                     else root[rows] @ belief.sums[name][rows]
                 )
                 _, risk = risk_of_sums(sums, self.edges[name], self.base.policy.tolerance[name])
-                short = relative_loss(risk, self._highest(name)[0])
-            if name not in answered and belief.unseen[name].any():
-                hidden = belief.unseen[name][rows, None]
-                short = np.where(hidden, np.maximum(short, UNACCEPTED), short)
-            total[rows] += belief.worth[name][rows, None] * short
+                limit = self._highest(name)[0]
+            hidden = None if name in answered else unseen[name][rows, None]
+            total[rows] += worth[name][rows, None] * relative_loss(risk, limit, hidden)
         return total
 
     def _highest(self, name: str) -> tuple[float, ...]:
@@ -207,23 +201,3 @@ class ExpectedGain:
         if min(highest) == max(highest):
             return highest[0]
         return np.asarray(np.array(highest)[root.argmax(-1)])
-
-
-def at_stake(
-    variable: Variable, policy: Policy, value: Floats, risk: Floats, unseen: NDArray[np.bool_] | bool
-) -> NDArray[np.bool_]:
-    """Say of which items (N,) answers may still win the acceptance of a value (N,), for both look-aheads.
-
-    That is where nobody has looked yet, and where the risk (N,) is above the one aimed at. policy: what
-    `Policy.aimed_at` returns. unseen: (N,).
-    """
-    return np.asarray(unseen | (risk > highest_risk(variable, policy, value) + TIE))
-
-
-def relative_loss(risk: Floats, limit: Floats | float) -> Floats:
-    """Return the loss as a share of the worth: 0 at or under the limit, 1/2 above it, towards 1 far above."""
-    short = np.asarray(np.maximum(risk, np.maximum(limit, TIE)))
-    np.divide(-UNACCEPTED * np.asarray(limit), short, out=short)
-    short += 1
-    short *= np.asarray(risk) > np.asarray(limit) + TIE
-    return short

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtri
 
+from engine.decision.origin import FOLLOWED
 from engine.observation.evidence import distinct_rows
 from engine.observation.kernels import LabelKernel
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from engine.decision.loss import Stakes
     from engine.model.knowledge import Knowledge
     from engine.model.responses import Answers
     from engine.observation.evidence import Contributions, ObservationModel
@@ -39,9 +41,8 @@ class Belief:
     """Beliefs about n items; the variables are independent given the root.
 
     root: (n, K). active: (n, K, J) P(binary variable | root), in the order of `binary`. given: interval
-    variable -> (n, K, bins); sums: the same with `running_sums` applied. worth: variable -> (n,) what
-    its acceptance is worth, 0 where it is accepted already. unseen: variable -> (n,) whether nobody has
-    looked at it yet. binary_worth, binary_unseen: (J, n) the same of the binary ones, of no level 0.
+    variable -> (n, K, bins); sums: the same with `running_sums` applied. binary_worth, binary_unseen: (J, n)
+    the stakes of the binary variables, 0 for those of no level.
     """
 
     root: Floats
@@ -49,22 +50,18 @@ class Belief:
     active: Floats
     given: Mapping[str, Floats]
     sums: Mapping[str, Floats]
-    worth: Mapping[str, Floats]
-    unseen: Mapping[str, NDArray[np.bool_]]
+    stakes: Stakes
     binary_worth: Floats
     binary_unseen: NDArray[np.bool_]
 
     def part(self, rows: Ints | slice) -> Belief:
         """Return the belief about some of the items."""
-        given, sums, worth = (
-            {name: column[rows] for name, column in columns.items()}
-            for columns in (self.given, self.sums, self.worth)
+        given, sums = (
+            {name: column[rows] for name, column in columns.items()} for columns in (self.given, self.sums)
         )
-        unseen = {name: column[rows] for name, column in self.unseen.items()}
         worths, hidden = self.binary_worth[:, rows], self.binary_unseen[:, rows]
-        return Belief(
-            self.root[rows], self.binary, self.active[rows], given, sums, worth, unseen, worths, hidden
-        )
+        stakes = self.stakes.part(rows)
+        return Belief(self.root[rows], self.binary, self.active[rows], given, sums, stakes, worths, hidden)
 
 
 # Numbers kept in a `LikelihoodCache`: 32 MB.
@@ -181,7 +178,7 @@ class PredictiveSampler:
         if not self.shared:
             return None
         if name not in self.settled:
-            followed = self.followed > 0.5
+            followed = self.followed > FOLLOWED
             self.settled[name] = self.observations.given_others(
                 self.answers, self.observer, name, followed, self.collected
             )
@@ -240,7 +237,7 @@ class PredictiveSampler:
         usable = self.by_observer
         if name != self.base.root:
             # What followed a label says nothing of how the observer sees the item.
-            usable = usable & (self.followed <= 0.5)
+            usable = usable & (self.followed <= FOLLOWED)
         used = usable[reading]
         cell = answers.reading_item[reading[used]] * size + answer[used]
         same = answers.reading_question[reading[used]] == question

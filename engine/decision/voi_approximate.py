@@ -1,10 +1,7 @@
 """What to ask next: the expected gain of each question in batches, by simulation.
 
-The loss of a level is nothing once it is accepted; before that half of its worth, for it is not, and the
-other half times 1 - limit / risk, so that progress counts though one question alone may not reach the limit.
-What is accepted already is not at stake; what nobody looked at is not accepted, however low its risk, until a
-question about it is answered. The gain of a question is the expected fall of the total loss over the answers
-that the posterior predicts; it is worth asking where that exceeds its cost.
+The gain of a question is the expected fall of the total loss (`decision.loss`) over the answers that the
+posterior predicts; it is worth asking where that exceeds its cost.
 
 Simplest honest form, the same for all items at once: given the root the other variables are taken to be
 independent (each has its exact posterior marginal; couplings and rules have shaped it but do not carry the
@@ -23,10 +20,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.decision.decision import Option, highest_risk, risk_of
-from engine.decision.expected_gain import ExpectedGain, at_stake
+from engine.decision.decision import Option, highest_risk
+from engine.decision.expected_gain import ExpectedGain
 from engine.decision.limits import TIE
-from engine.decision.origin import Origin, labels_of, origins_of
+from engine.decision.loss import stakes_of, unseen_and_final
 from engine.decision.people import is_person, price_of
 from engine.decision.predictive_samples import Belief, LikelihoodCache, PredictiveSampler, SampledLikelihoods
 from engine.model.responses import Answers
@@ -75,25 +72,22 @@ class _Items:
     """The answers, marginals and budgets of n items.
 
     answers: about them alone. marginals: variable -> (n, states). followed: (R,) see `Posterior.followed`.
-    unseen: variable -> (n,) whether nobody has looked at it; labels: (n,) what a data set says of it, where
-    that is final. remaining: (n,) answers that the budget allows.
+    unseen, final: variable -> (n,) see `unseen_and_final`. remaining: (n,) answers that the budget allows.
     """
 
     answers: Answers
     marginals: Mapping[str, Floats]
     followed: Floats
     unseen: Mapping[str, NDArray[np.bool_]]
-    labels: Mapping[str, Floats]
+    final: Mapping[str, NDArray[np.bool_]]
     remaining: Ints
 
     @classmethod
     def of(cls, base: Knowledge, answers: Answers, posterior: Posterior) -> _Items:
         """Return the state of all items of some answers."""
-        origins = origins_of(base, answers, posterior.followed)
-        unseen = {name: origin != Origin.SEEN for name, origin in origins.items()}
-        labels = labels_of(base, answers) if base.policy.labels_final else {}
+        unseen, final = unseen_and_final(base, answers, posterior.followed)
         remaining = base.policy.budget - answers.asked
-        return cls(answers, posterior.marginals, posterior.followed, unseen, labels, remaining)
+        return cls(answers, posterior.marginals, posterior.followed, unseen, final, remaining)
 
     def part(self, rows: Ints) -> _Items:
         """Return what is known of some of the items, whose places increase."""
@@ -101,13 +95,12 @@ class _Items:
         chosen[rows] = True
         if chosen.all():
             return self
-        marginals, labels = (
-            {name: column[rows] for name, column in columns.items()}
-            for columns in (self.marginals, self.labels)
+        marginals = {name: column[rows] for name, column in self.marginals.items()}
+        unseen, final = (
+            {name: column[rows] for name, column in columns.items()} for columns in (self.unseen, self.final)
         )
-        unseen = {name: column[rows] for name, column in self.unseen.items()}
         followed = self.followed[chosen[self.answers.reading_item]]
-        return _Items(self.answers.only(chosen), marginals, followed, unseen, labels, self.remaining[rows])
+        return _Items(self.answers.only(chosen), marginals, followed, unseen, final, self.remaining[rows])
 
     def views(self, row: int, observer: int, question: int | None = None) -> list[str]:
         """Return the views in which an observer was asked about an item: one question, or any."""
@@ -303,16 +296,9 @@ class LookAhead:
                 given[name] = joint
         stacked = np.stack(active, axis=-1) if active else np.zeros((*root.shape, 0))
         sums = {name: joint @ self.expected.sums[name] for name, joint in given.items()}
-        worth, policy = {}, self.base.policy
-        for name in (name for names in self.base.levels.values() for name in names):
-            variable = self.base.variables[name]
-            value, risk = risk_of(variable, known.marginals[name], policy)
-            open_items = at_stake(variable, policy, value, risk, known.unseen[name])
-            if name in known.labels:
-                open_items &= np.isnan(known.labels[name])
-            worth[name] = np.where(open_items, policy.worth[name], 0.0)
+        stakes = stakes_of(self.base, known.marginals, known.unseen, known.final)
         none = np.zeros(len(root))
-        worths = [worth.get(name, none) for name in self.binary]
+        worths = [stakes.worth.get(name, none) for name in self.binary]
         unseen = [known.unseen.get(name, none.astype(bool)) for name in self.binary]
         shape = len(self.binary), len(root)
         return Belief(
@@ -321,8 +307,7 @@ class LookAhead:
             stacked,
             given,
             sums,
-            worth,
-            known.unseen,
+            stakes,
             np.array(worths).reshape(shape),
             np.array(unseen, dtype=bool).reshape(shape),
         )

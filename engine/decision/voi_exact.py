@@ -1,6 +1,6 @@
 """The exact value of information for one item: what an answer would change, by the whole network.
 
-The gain of a question is the fall of the loss that `voi_approximate` states, from now to after the answers,
+The gain of a question is the fall of the loss (`decision.loss`), from now to after the answers,
 averaged over the answers that the posterior predicts (preposterior analysis; Raiffa & Schlaifer 1961).
 Answers to a question about one variable come in patterns of counts, as draws of a reading are exchangeable:
 
@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.decision.decision import Option, highest_risk, risk_of
-from engine.decision.expected_gain import at_stake, relative_loss
-from engine.decision.origin import Origin, labels_of, origins_of
+from engine.decision.decision import Option
+from engine.decision.loss import Stakes, loss_of, stakes_of, unseen_and_final
 from engine.decision.people import price_of
 from engine.decision.voi_approximate import LookAhead
 from engine.inference.simulation import choose, draw_labels, draw_numbers, draw_truth
@@ -31,7 +30,7 @@ from engine.observation.evidence import Evidence
 from engine.observation.kernels import LabelKernel, NumberKernel
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -112,8 +111,9 @@ class Preposterior:
         """
         item_answers = answers.part(item, item + 1)
         now = self.inference.posterior(item_answers)
-        stakes = self._worth(item_answers, now)
-        before = float(self._loss(now, *stakes)[0])
+        unseen_now = unseen_and_final(self.base, item_answers, now.followed)
+        stakes = stakes_of(self.base, now.marginals, *unseen_now)
+        before = float(loss_of(self.base, now.marginals, stakes)[0])
         remaining = self.base.policy.budget - int(item_answers.asked[0])
         batches = [batch for batch in self.base.policy.batches if batch <= remaining]
         drawn = self._draw(item_answers)
@@ -145,46 +145,17 @@ class Preposterior:
                         reported = (name,) if name else names
                         yield _Asking(observer, number, view, name, reported)
 
-    def _worth(self, item_answers: Answers, now: Posterior) -> tuple[dict[str, float], frozenset[str]]:
-        """Return the worth of accepting each open variable, and the variables that nobody has looked at yet.
-
-        What is accepted at a risk that was aimed at is not at stake.
-        """
-        policy, worth = self.base.policy, {}
-        origins = origins_of(self.base, item_answers, now.followed)
-        unseen = frozenset(name for name, origin in origins.items() if origin[0] != Origin.SEEN)
-        kept = labels_of(self.base, item_answers) if policy.labels_final else {}
-        for name in origins:
-            variable = self.base.variables[name]
-            value, risk = risk_of(variable, now.marginals[name], policy)
-            final = name in kept and not np.isnan(kept[name][0])
-            is_open = bool(at_stake(variable, policy, value, risk, name in unseen)[0]) and not final
-            worth[name] = policy.worth[name] if is_open else 0.0
-        return worth, unseen
-
-    def _loss(self, posterior: Posterior, worth: Mapping[str, float], unseen: Collection[str]) -> Floats:
-        """Return the loss of each item, (N,); of what is unseen nothing is accepted."""
-        policy, total = self.base.policy, np.zeros(len(posterior.log_evidence))
-        for name, stake in worth.items():
-            if stake:
-                variable = self.base.variables[name]
-                value, risk = risk_of(variable, posterior.marginals[name], policy)
-                short = relative_loss(risk, highest_risk(variable, policy, value))
-                total += stake * (np.maximum(short, 0.5) if name in unseen else short)
-        return total
-
     def _gains(
         self,
         item_answers: Answers,
         now: Posterior,
         asking: _Asking,
         batches: list[int],
-        stakes: tuple[Mapping[str, float], Collection[str]],
+        stakes: Stakes,
         before: float,
         drawn: _Drawn,
     ) -> Iterator[tuple[float, float]]:
         kernel = self.observations.kernels[asking.observer, asking.names[0]]
-        worth, unseen = stakes[0], [name for name in stakes[1] if name not in asking.names]
         simulated: dict[int, tuple[float, float]] | None = None
         for batch in batches:
             if len(asking.names) == 1 and isinstance(kernel, LabelKernel):
@@ -193,12 +164,11 @@ class Preposterior:
                 most = min(MOST_PATTERNS, MOST_ROWS // drawn.rows)
                 if math.comb(batch + answers - 1, batch) <= most:
                     _, p, after = self.patterns(item_answers, now, asking.names[0], asking, batch)
-                    yield before - float(p @ self._loss(after, worth, unseen)), 0.0
+                    loss = loss_of(self.base, after.marginals, stakes, asking.names)
+                    yield before - float(p @ loss), 0.0
                     continue
             if simulated is None:
-                simulated = self._simulate_gains(
-                    item_answers, asking, batches, (worth, unseen), before, drawn
-                )
+                simulated = self._simulate_gains(item_answers, asking, batches, stakes, before, drawn)
             yield simulated[batch]
 
     def outcomes(self, answers: Answers, item: int, option: Option) -> tuple[Outcome, ...]:
@@ -331,7 +301,7 @@ class Preposterior:
         item_answers: Answers,
         asking: _Asking,
         batches: list[int],
-        stakes: tuple[Mapping[str, float], Collection[str]],
+        stakes: Stakes,
         before: float,
         drawn: _Drawn,
     ) -> dict[int, tuple[float, float]]:
@@ -349,7 +319,8 @@ class Preposterior:
             number_draws[name] = _rows_of_draws(numbers_of, batches)
         reading = (asking.observer, asking.question, asking.view)
         after = self.inference.posterior(copies.with_answers(reading, label_draws, number_draws))
-        fall = before - self._loss(after, *stakes).reshape(len(batches), paths)
+        loss = loss_of(self.base, after.marginals, stakes, asking.names)
+        fall = before - loss.reshape(len(batches), paths)
         error = fall.std(1, ddof=1) / math.sqrt(paths)
         return {b: (float(fall[i].mean()), float(error[i])) for i, b in enumerate(batches)}
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.model.knowledge import Variable
+    from engine.model.knowledge import Knowledge, Variable
     from engine.model.responses import Answers
     from engine.network.network import Network
     from engine.network.values import Clique
@@ -168,6 +169,13 @@ class Inference:
         self._prior_marginals = self._layout.stack(
             every, distribute(self.steps, self._tree.outlets, held, every)
         )
+
+    def with_observers(self, knowledge: Knowledge) -> Inference:
+        """Return inference in the same network with the observers of another base."""
+        other = copy(self)
+        other.network = replace(self.network, knowledge=knowledge)
+        other.observations = ObservationModel(other.network, self.population, self.observations)
+        return other
 
     @cached_property
     def _tensors(self) -> _Tree:

@@ -79,19 +79,6 @@ def sensitivity(
         raise SekeError(f"no variable of the levels is called {about!r}{did_you_mean(about, known)}")
     answers, total = _choose_items(list(batches(samples, base)), item)
     influences = Influences(session.inference, answers, about or "")
-    ranked: list[tuple[Facts, Influence]] = []
-    numbers = influences.numbers()
-    for done, influence in enumerate(influences.each(), 1):
-        if influence is not None:
-            ranked.append((_number(influence, answers), influence))
-        if progress:
-            progress(done, len(numbers))
-    ranked.sort(key=lambda pair: -pair[0]["per_tenth"] * pair[0]["move"])
-    if len(answers.items) == 1:
-        by_path = {fact["path"]: influence for fact, influence in ranked}
-        for fact in _numbers_to_show([fact for fact, _ in ranked]):
-            value = influences.decision_threshold(by_path[fact["path"]])
-            fact["flip"] = None if np.isnan(value) else value
     return SensitivityReport(
         {
             "knowledge": {"name": base.name, "digest": base.digest},
@@ -101,9 +88,28 @@ def sensitivity(
             "of": total,
             "probability": [float(p) for p in influences.p],
             "threshold": None if np.isnan(influences.threshold).any() else float(influences.threshold.min()),
-            "numbers": [fact for fact, _ in ranked],
+            "numbers": _rank_numbers(influences, progress),
         }
     )
+
+
+def _rank_numbers(influences: Influences, progress: Callable[[int, int], None] | None) -> list[Facts]:
+    """Return the facts of every number, those that change most within their moves first."""
+    answers, total = influences.perturbation.answers, len(influences.perturbation.numbers)
+    ranked: list[tuple[Facts, Influence]] = []
+    for done, influence in enumerate(influences.each(), 1):
+        if influence is not None:
+            ranked.append((_number(influence, answers), influence))
+        if progress:
+            progress(done, total)
+    ranked.sort(key=lambda pair: -pair[0]["per_tenth"] * pair[0]["move"])
+    facts = [fact for fact, _ in ranked]
+    if len(answers.items) == 1:
+        by_path = {fact["path"]: influence for fact, influence in ranked}
+        for fact in _numbers_to_show(facts):
+            value = influences.decision_threshold(by_path[fact["path"]])
+            fact["flip"] = None if np.isnan(value) else value
+    return facts
 
 
 def _numbers_to_show(numbers: list[Facts]) -> list[Facts]:

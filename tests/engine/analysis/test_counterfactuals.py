@@ -12,7 +12,7 @@ from brute_force import Reading, answers_of, random_items
 
 from engine import Inference, KnowledgeError, Sensitivity, compile_network, decide_levels, diagnose, read
 from engine.analysis.adjoint import declared_shift, slopes
-from engine.analysis.perturbation import relevant_numbers
+from engine.analysis.perturbation import Perturbation
 from engine.language.yaml_tree import declared_of
 
 SHAPING = ("priors", "activations", "affect", "couplings", "rules", "words")
@@ -75,7 +75,7 @@ def test_the_reference_has_a_say_through_the_rules(overlay_of, names, population
     fleet, population = (names.get(name, name) for name in ("fleet", population))
     inference = Inference(compile_network(base), population)
     answers = answers_of(base, random_items(base, seed, items=1, readings=4))
-    relevant_paths = {number.path for number in relevant_numbers(inference, answers)}
+    relevant_paths = {number.path for number in Perturbation(inference, answers).numbers}
     evidence = inference.observations.evidence(answers)
     contrasts = contrasts_of(np.log(inference.marginals(evidence)[base.root][0]))
     gradient = slopes(inference.network, evidence, contrasts)

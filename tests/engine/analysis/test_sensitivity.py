@@ -8,6 +8,7 @@ from brute_force import Ranked, Reading, answers_of, random_items
 
 from engine import Inference, Influences, compile_network, decide_levels, declared_of, diagnose
 from engine.analysis.adjoint import declared_shift, slopes
+from engine.analysis.perturbation import Perturbation
 
 # Of the machine's words one is .8 and the other .2; here they do not happen to add up to 1.
 WORDS = "words: {seldom: 0.25, source: judgement, note: other words}"
@@ -60,7 +61,7 @@ def test_slopes_are_differences_of_bases_compiled_anew(overlay_of, names):
     about = {name: Influences(inference, answers, names[name]) for name in looked_at}
     influences_by_name = {name: list(influences.each()) for name, influences in about.items()}
     now = {name: influences.p for name, influences in about.items()}
-    for place, number in list(enumerate(about[looked_at[0]].numbers()))[turn(names, 12)]:
+    for place, number in list(enumerate(about[looked_at[0]].perturbation.numbers))[turn(names, 12)]:
         step = min(1e-3 * max(abs(number.value), 0.1), number.high - number.value, number.value - number.low)
         assert step > 0
         sides = [inferred(written(base, number, number.value + sign * step)) for sign in (1, -1)]
@@ -167,7 +168,7 @@ def test_numbers_that_are_not_asked_have_no_say(base_of, names, question, draw_b
     draw = {names[name]: value for name, value in draw_by_role.items()}
     answers = answers_of(base, [[Reading("fitter", question, "face", (draw,))]])
     inference = inferred(base)
-    relevant_paths = {number.path for number in Influences(inference, answers).numbers()}
+    relevant_paths = {number.path for number in Perturbation(inference, answers).numbers}
     values = {
         path: number.value * 0.99
         for path, number in base.numbers.items()
@@ -187,7 +188,7 @@ def by_all(base, names, *observers):
     """One answer of each of these about what is wrong, and the numbers that then have a say."""
     readings = [Reading(name, "walk", "face", ({names["wear"]: 1},)) for name in observers]
     answers = answers_of(base, [readings])
-    return answers, {number.path for number in Influences(inferred(base), answers, names["wear"]).numbers()}
+    return answers, {number.path for number in Perturbation(inferred(base), answers).numbers}
 
 
 def test_of_several_observers_all_that_looks_are_derived_from_has_a_say(base_of, names):

@@ -283,7 +283,7 @@ def test_nothing_comes_first_where_nobody_or_nothing_may_be_asked(base_of):
 
 
 def loss_of(base, marginals, before):
-    """The loss that `voi_approximate` states, from a posterior's marginals, of what was open before."""
+    """The loss that `decision.loss` states, from a posterior's marginals, of what was open before."""
     total = 0.0
     for names in base.levels.values():
         for name in names:

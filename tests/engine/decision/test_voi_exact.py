@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from brute_force import Reading, Shape, World, answers_of, random_base, random_items
 
-from engine import Inference, Origin, Preposterior, Question, compile_network
+from engine import Inference, LookAhead, Origin, Preposterior, Question, compile_network
 from engine.decision.decision import risk_of
-from engine.decision.expected_gain import relative_loss
+from engine.decision.loss import relative_loss
 from engine.decision.origin import origins_of
 
 
@@ -38,7 +38,7 @@ def asking_base(seed, **shape):
 
 
 def loss_of(base, marginals, before, unseen, looked=()):
-    """The loss that `voi_approximate` states, written once more.
+    """The loss that `decision.loss` states, written once more.
 
     unseen: the variables that nobody had looked at before; looked: those that an answer is about.
     """
@@ -148,3 +148,47 @@ def test_truth_is_drawn_from_the_posterior_itself():
             for name in (first, second):
                 share = drawn.truth[name][in_state].mean()
                 assert share == pytest.approx(both[name][0, 1], abs=4 * 0.5 / math.sqrt(in_state.sum()))
+
+
+def test_the_quick_look_ahead_asks_about_a_variable_that_says_much_about_the_root():
+    """Where the root alone is at stake: its mean share of the best exact rate is .71; of one candidate .57."""
+    shares = []
+    for seed in range(8):
+        base = asking_base(seed, states=4, binaries=8, observers=1)
+        worth = {name: float(name == base.root) for name in base.policy.worth}
+        base = replace(base, policy=replace(base.policy, worth=worth))
+        inference = Inference(compile_network(base))
+        answers = answers_of(base, random_items(base, seed, items=3, readings=3, draws=2))
+        quick, posterior = LookAhead(inference.network, inference.observations), inference.posterior(answers)
+        for item in range(3):
+            rate = {
+                (o.about, o.view, o.samples): o.rate
+                for o in Preposterior(inference, paths=2).options(answers, item)
+                if o.about in quick.binary
+            }
+            options = [(o.about, o.view, o.samples) for o in quick.options(answers, posterior, item)]
+            chosen = next(key for key in options if key in rate)
+            if max(rate.values()) > 1e-6:
+                shares.append(rate[chosen] / max(rate.values()))
+    assert len(shares) > 20
+    assert np.mean(shares) > 0.65
+
+
+def test_a_reading_has_followed_its_label_where_that_is_likelier_than_not():
+    """What followed is no evidence of how the observer sees a part; how sure that is makes no difference."""
+    differences = []
+    for seed in range(4):
+        base = asking_base(seed, halo=True, observers=1)
+        inference = Inference(compile_network(base))
+        answers = answers_of(base, random_items(base, seed, items=1, readings=3, draws=2))
+        posterior, quick = inference.posterior(answers), LookAhead(inference.network, inference.observations)
+
+        def gains(followed, *, answers=answers, posterior=posterior, quick=quick):
+            given = replace(posterior, followed=np.full(len(answers.reading_item), followed))
+            options = {(o.question, o.about, o.view, o.samples): o for o in quick.options(answers, given, 0)}
+            return np.array([options[key].gain for key in sorted(options, key=str) if key[1] is not None])
+
+        for side in ((0.05, 0.45), (0.55, 0.95)):
+            np.testing.assert_array_equal(*map(gains, side))
+        differences.append(np.abs(gains(0.45) - gains(0.55)).max())
+    assert max(differences) > 0.1
