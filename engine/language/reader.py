@@ -8,11 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import KnowledgeError
-from engine.language import certificates_yaml as certificate_reader
 from engine.language import read_fits
 from engine.language import read_observers as observer_reader
 from engine.language import read_policy as policy_reader
 from engine.language import read_tables as table_reader
+from engine.language.certificates_yaml import certificates
 from engine.language.fields import Fields
 from engine.language.overlay import read_layers
 from engine.language.read_dependence import dependence
@@ -22,7 +22,7 @@ from engine.language.yaml_tree import YamlTree, digests_of, with_digests
 from engine.model.knowledge import Code, Coupling, Knowledge, Rule, Source, Variable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
     from engine.errors import Fault
@@ -89,10 +89,9 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
         if not fields.faults:
             top.fault("variables", "declares no variables; a base needs at least one")
         raise KnowledgeError(fields.faults)
-    plain = {name: variable for name, variable in by_name.items() if variable.kind != "derived"}
-    fields.names = {f"{kind} variable": of_kind(by_name, kind) for kind in KINDS} | {"variable": plain}
+    fields.names = _variable_names(by_name)
     levels = section("levels", _levels, by_name)
-    fields.names |= {"level": levels, "level or variable": (*levels, *plain)}
+    fields.names |= {"level": levels, "level or variable": (*levels, *fields.names["variable"])}
     prior = section("priors", table_reader.priors, by_name)
     root = prior.root
     cell_likes, moment_likes = (
@@ -107,8 +106,7 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
     fields.names["question"] = questions
     likes = {root.name: moment_likes | cell_likes}
     shared = section("dependence", dependence)
-    node = top.get("observers")
-    observers = observer_reader.observers(fields, node, by_name, questions, likes, shared)
+    observers = observer_reader.observers(fields, top.get("observers"), by_name, questions, likes, shared)
     return Knowledge(
         **top.values("name description"),
         sources=sources,
@@ -129,11 +127,17 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
         digest="",
         views=section("views", policy_reader.views),
         dependence=shared,
-        copies=observer_reader.copies(fields, node, observers),
+        copies=observer_reader.copies(fields, top.get("observers"), observers),
         # Their numbers are findings about the base, as those of certificates, and no part of what it says.
         fits=read_fits.fits(Fields(fields.faults), top.get("fits")),
-        guarantee=section("certificates", certificate_reader.certificates, by_name, digests_of(tree)),
+        guarantee=section("certificates", lambda f, node: certificates(f, node, by_name, digests_of(tree))),
     )
+
+
+def _variable_names(variables: Mapping[str, Variable]) -> dict[str, Collection[str]]:
+    """Return the names of variables by kind, and of those that are no functions of others."""
+    names: dict[str, Collection[str]] = {f"{kind} variable": of_kind(variables, kind) for kind in KINDS}
+    return names | {"variable": [name for name in variables if variables[name].kind != "derived"]}
 
 
 def _inside(top: Entries, section: str, key: str) -> Node | None:
