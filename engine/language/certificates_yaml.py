@@ -12,17 +12,17 @@ import yaml
 
 from engine.language.fields import Fields
 from engine.language.numbers import PlainNumber, RecordDumper, rounded_down, rounded_up
-from engine.language.read_fits import date
+from engine.language.yaml_nodes import CITATION
 from engine.model.guarantee import PARTS, Asked, Certificate, Design, Guarantee, least_abstention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from engine.language.yaml_nodes import Node, Table
+    from engine.language.fields import Entries
+    from engine.language.yaml_nodes import Node
     from engine.model.knowledge import Variable
 
-TESTS = "n errors share bound predicted coverage mu"
-MOST = 1_000_000_000
+TESTS = "threshold n errors share bound predicted coverage mu missing gold"
 ROUNDING = 1e-9
 WIDTH = 160
 
@@ -35,53 +35,40 @@ def certificates(
         return None
     # Their numbers are findings about the base and no part of what it says.
     fields = Fields(fields.faults)
-    entries = fields.table(node, "alpha delta unit population items made digests design assumptions values")
-    fields.cited(node)
-    alpha, delta = (fields.number(entries, key, 0.0001, 0.9999) for key in ("alpha", "delta"))
-    certified_digests = _digests(fields, entries.get("digests"))
-    unit, before = entries.get("unit"), len(fields.faults)
+    entries = fields.table(node, "CERTIFICATES")
+    entries.cited()
+    alpha, delta = entries.value("alpha"), entries.value("delta")
+    design, digests_node = entries.value("design"), entries.value("digests")
+    certified_digests = digests_node.values(" ".join(PARTS)) if digests_node else dict.fromkeys(PARTS, "")
+    before = len(fields.faults)
     reader = _Values(fields, alpha, variables if certified_digests == digests else None)
     tests = tuple(reader.read(entries.get("values")))
     spent = sum(test.share for test in tests)
     if len(fields.faults) == before and spent > delta + ROUNDING:
-        fields.fault(
-            entries.entries["values"], f"spends shares of {spent:g} in all, more than delta, {delta:g}"
-        )
+        entries.fault("values", f"spends shares of {spent:g} in all, more than delta, {delta:g}")
     return Guarantee(
         tests,
-        alpha,
-        delta,
-        fields.one_of(unit, ("item", "subject"), "unit") if unit else "",
-        fields.text(entries, "population"),
-        certified_digests,
-        _design(fields, entries.get("design")),
-        fields.whole(entries, "items", 0, MOST),
-        date(fields, entries),
-        tuple(fields.text_at(assumption) for assumption in fields.items_of(entries.get("assumptions"))),
-        node.place,
+        digests=certified_digests,
+        design=_design(design) if design else Design(False, 0, 0, ()),
+        place=node.place,
+        **entries.values("alpha delta unit population items made assumptions"),
     )
 
 
-def _digests(fields: Fields, node: Node | None) -> dict[str, str]:
-    entries = fields.table(node, " ".join(PARTS))
-    return {part: fields.text(entries, part) for part in PARTS}
+def _design(entries: Entries) -> Design:
+    readings = tuple(
+        Asked(**_checked_range(reading).values("observer question view least most"))
+        for reading in entries.value("readings")
+    )
+    return Design(readings=readings, **_checked_range(entries).values("adaptive least most"))
 
 
-def _design(fields: Fields, node: Node | None) -> Design:
-    entries = fields.table(node, "adaptive least most readings")
-    readings = []
-    for inner in fields.items_of(entries.get("readings")):
-        reading = fields.table(inner, "observer question view least most")
-        observer, question, view = (fields.text(reading, key) for key in ("observer", "question", "view"))
-        readings.append(Asked(observer, question, view, *_range(fields, reading)))
-    return Design(fields.flag(entries, "adaptive"), *_range(fields, entries), tuple(readings))
-
-
-def _range(fields: Fields, table: Table) -> tuple[int, int]:
-    least, most = (fields.whole(table, key, 0, MOST) for key in ("least", "most"))
-    if least > most and "most" in table:
-        fields.fault(table.entries["most"], f"is less than `least`, {least}")
-    return least, most
+def _checked_range(entries: Entries) -> Entries:
+    """Return the entries; a `most` under their `least` is a fault."""
+    least, most = entries.value("least"), entries.value("most")
+    if least > most and "most" in entries:
+        entries.fault("most", f"is less than `least`, {least}")
+    return entries
 
 
 class _Values:
@@ -96,8 +83,8 @@ class _Values:
             values = self.variables[name].values if self.variables is not None else None
             for value, test_node in self._known(inner, values, f"value of {name}"):
                 before = len(fields.faults)
-                entries = fields.table(test_node, TESTS, "threshold abstention missing gold")
-                certificate = self._certificate(name, value, entries)
+                entries = fields.table(test_node, "CERTIFICATE")
+                certificate = Certificate(name, value, **entries.values(TESTS))
                 if len(fields.faults) == before:
                     self._check(test_node, certificate)
                 yield certificate
@@ -106,24 +93,7 @@ class _Values:
         if allowed is not None:
             return self.fields.known(node, allowed, what)
         entries = self.fields.any_table(node).entries.items()
-        return ((key, inner) for key, inner in entries if key not in ("source", "note"))
-
-    def _certificate(self, name: str, value: str, entries: Table) -> Certificate:
-        fields = self.fields
-        return Certificate(
-            name,
-            value,
-            fields.number(entries, "threshold", 0, 1) if "threshold" in entries else None,
-            fields.whole(entries, "n", 0, MOST),
-            fields.whole(entries, "errors", 0, MOST),
-            fields.number(entries, "share", 0, 1),
-            fields.number(entries, "bound", 0, 1),
-            fields.whole(entries, "predicted", 0, MOST),
-            fields.number(entries, "coverage", 0, 1),
-            fields.number(entries, "mu", 0, 1),
-            fields.whole(entries, "missing", 0, MOST) if "missing" in entries else None,
-            fields.whole(entries, "gold", 0, MOST) if "gold" in entries else None,
-        )
+        return ((key, inner) for key, inner in entries if key not in CITATION)
 
     def _check(self, node: Node, certificate: Certificate) -> None:
         """Note a fault where the counts of a test do not support its threshold, such as an edited one."""

@@ -6,15 +6,19 @@ base when there is any fault, so a stand-in never reaches a caller.
 
 from __future__ import annotations
 
+import datetime
 import re
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import Fault, KnowledgeError, Place, did_you_mean, nearest
-from engine.language.yaml_nodes import Citation, Items, Node, Scalar, Table
+from engine.language.field_table import TABLES
+from engine.language.yaml_nodes import CITATION, Citation, Items, Node, Scalar, Table
 from engine.model.knowledge import Number, Variable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from engine.language.field_table import FieldSpec
 
     Once = tuple[Sequence[Any], Any]
 
@@ -25,6 +29,8 @@ LOOSE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]*")
 TRUTH_VALUES = frozenset({"yes", "no", "on", "off", "true", "false"})
 NOTHING = frozenset({"null", "~"})
 RESERVED = frozenset({"and", "or", "not", "in", "count"})
+NO_BASE = "; a file that changes another base begins with `extends:` and that base"
+SD = TABLES["SD"].fields["sd"]
 MOST_FAULTS = 500
 
 
@@ -79,14 +85,28 @@ def _is_empty(node: Node | None) -> bool:
 class Fields:
     """Reads tables field by field; collects the faults, and the numbers by their paths.
 
-    earlier: what `once` read in another reading, of which most nodes are parts of this one.
+    names: the names that are declared so far, by what they name. earlier: the `cache` of another reading, of
+    which most nodes are parts of this one.
     """
 
     def __init__(self, faults: list[Fault], earlier: Mapping[str, Once] | None = None) -> None:
         self.faults = faults
         self.numbers: dict[str, Number] = {}
+        self.names: dict[str, Collection[str]] = {}
         self.earlier = earlier or {}
-        self.read: dict[str, Once] = {}
+        self.cache: dict[str, Once] = {}
+        self.readers: Mapping[str, Callable[[Node, FieldSpec], Any]] = {
+            "text": lambda node, _: self.text_at(node),
+            "name": lambda node, field: self.one_of(node, self.names[field.what], field.what),
+            "choice": self._choice,
+            "date": self._date,
+            "flag": self._flag,
+            "number": self._number,
+            "whole": self._number,
+            "list": self._list,
+            "named": self._named,
+            "table": lambda node, field: self.table(node, field.what),
+        }
 
     def once(self, what: str, inputs: Sequence[Any], make: Callable[[], Any]) -> Any:
         """Return what `make` reads from these nodes and values, from the cache where they are unchanged."""
@@ -94,7 +114,7 @@ class Fields:
         if before and all(_same(*pair) for pair in zip(before[0], inputs, strict=True)):
             return before[1]
         made = make()
-        self.read[what] = (inputs, made)
+        self.cache[what] = (inputs, made)
         return made
 
     def fault(self, node: Node, message: str) -> None:
@@ -121,19 +141,38 @@ class Fields:
         if len(self.faults) >= MOST_FAULTS:
             raise KnowledgeError(self.faults)
 
-    def table(self, node: Node | None, required: str = "", optional: str = "") -> Table:
-        """Return a table whose keys are among these; other keys and missing ones are faults."""
-        table = self.any_table(node)
+    def table(self, node: Node | None, name: str, needed: Collection[str] = ()) -> Entries:
+        """Return the entries of a table of this name in `TABLES`; other keys and missing ones are faults.
+
+        needed: keys that it needs besides those that are always needed.
+        """
+        fields, table = TABLES[name].fields, self.any_table(node)
+        entries = Entries(self, table, fields)
         if node is None or (not _is_empty(node) and table is not node):
-            return table
-        allowed = (*required.split(), *optional.split(), "source", "note")
-        for key in table.entries:
-            if key not in allowed:
-                self.key_fault(table, key, f"unknown key{did_you_mean(key, allowed)}")
-        missing = [f"`{key}`" for key in required.split() if key not in table]
+            return entries
+        for key, inner in table.entries.items():
+            if key in CITATION:
+                continue
+            if key not in fields:
+                self.key_fault(table, key, f"unknown key{did_you_mean(key, (*fields, *CITATION))}")
+            elif fields[key].sourced:
+                self.cited(inner)
+        missing = [
+            f"`{key}`" for key, f in fields.items() if (f.needed or key in needed) and key not in table
+        ]
         if missing:
-            self.fault(node, f"needs {', '.join(missing)}{not_there(table)}")
-        return table
+            what = f"needs {', '.join(missing)}"
+            hint = not_there(table) if table.path else NO_BASE
+            self.fault(node, f"{what}{hint}")
+        if fields.get("sd") is SD:
+            self.deviations(table, [key for key, f in fields.items() if f.fitted])
+        return entries
+
+    def deviations(self, table: Table, keys: Collection[str]) -> None:
+        """Read `sd`: the prior standard deviations of numbers beside it, used by fits only."""
+        for _, cell in self.known(table.get("sd"), [key for key in keys if key in table], SD.what):
+            self.cited(cell)
+            self.read(cell, SD.inner[0])
 
     def any_table(self, node: Node | None) -> Table:
         """Return a table with any keys; an empty one for nothing, and for anything else."""
@@ -141,7 +180,7 @@ class Fields:
             return node
         if node is not None and not _is_empty(node):
             self.fault(node, f"must be a mapping, not {_describe_node(node)}")
-        return Table(node.place if node else Place("", 0, 0), node.path if node else "")
+        return Table(node.place, node.path, cited=node.cited) if node else Table(Place("", 0, 0), "")
 
     def named(self, node: Node | None, *, strict: bool = False) -> Iterator[tuple[str, Node]]:
         """Yield name and node of each entry of a table that is keyed by names.
@@ -150,7 +189,7 @@ class Fields:
         """
         table = self.any_table(node)
         for key, inner in table.entries.items():
-            if key in ("source", "note"):
+            if key in CITATION:
                 continue
             if not (NAME if strict else LOOSE_NAME).fullmatch(key):
                 signs = "letters, digits, _ and -" + ("" if strict else " and . : /")
@@ -168,19 +207,63 @@ class Fields:
         """Yield name and node of the entries of a table keyed by known names."""
         table = self.any_table(node)
         for key, inner in table.entries.items():
-            if key in ("source", "note"):
+            if key in CITATION:
                 continue
             if key in allowed:
                 yield key, inner
             else:
                 self.key_fault(table, key, f"no such {what}{did_you_mean(key, allowed)}")
 
-    def number(
-        self, table: Table, key: str, low: float, high: float, *, default: float = 0.0, reason: str = ""
-    ) -> float:
-        """Return a number within [low, high]; `default` where the key is absent."""
-        node = table.get(key)
-        return default if node is None else self.number_at(node, low, high, reason)
+    def read(self, node: Node, field: FieldSpec) -> Any:
+        """Return what a node holds, by the kind of its field; of a table its entries."""
+        return self.readers[field.kind](node, field)
+
+    def _choice(self, node: Node, field: FieldSpec) -> str:
+        if len(field.words) > 1:
+            return self.one_of(node, field.words, field.what)
+        text = self.text_at(node)
+        if text not in ("", *field.words):
+            self.fault(node, f"may only be `{field.words[0]}`, not {text!r}")
+        return text
+
+    def _named(self, node: Node, field: FieldSpec) -> dict[str, Any]:
+        """Return the entries of a table keyed by names, or by values, which may be true and false."""
+        entries: Iterable[tuple[str, Node]] = self.any_table(node).entries.items()
+        if field.what != "value":
+            entries = self.named(node, strict=field.strict)
+        return {key: self.read(inner, field.inner[0]) for key, inner in entries if key not in CITATION}
+
+    def _number(self, node: Node, field: FieldSpec) -> float:
+        assert field.low is not None
+        assert field.high is not None  # Others are read with limits of their own.
+        value = self.number_at(node, field.low, field.high, field.reason)
+        if field.kind == "number":
+            return value
+        if value != int(value):
+            self.fault(node, f"is {decimal(value)}; must be a whole number")
+        return int(value)
+
+    def _flag(self, node: Node, _: FieldSpec) -> bool:
+        """Return true or false (stand-in: true)."""
+        if not isinstance(node, Scalar) or not node.plain or node.text not in ("true", "false"):
+            self.fault(node, f"must be true or false, not {_describe_node(node)}")
+            return True
+        return node.text == "true"
+
+    def _date(self, node: Node, _: FieldSpec) -> str:
+        text = self.text_at(node)
+        try:
+            if text:
+                datetime.date.fromisoformat(text)
+        except ValueError:
+            self.fault(node, f"must be a date such as 2025-01-31, not {text[:40]!r}")
+        return text
+
+    def _list(self, node: Node, field: FieldSpec) -> tuple[Any, ...]:
+        item = field.inner[0]
+        if item.kind == "name":
+            return self.all_of(node, self.names[item.what], item.what)
+        return tuple(self.read(inner, item) for inner in self.items_of(node))
 
     def number_at(self, node: Node, low: float, high: float, reason: str = "") -> float:
         """Return the number that this node holds, within [low, high]; `reason` explains the limits."""
@@ -211,23 +294,6 @@ class Fields:
         cited = node.cited or Citation("judgement", "", node.place, "")
         self.numbers[node.path] = Number(node.place, cited.source, cited.note, node.path, value, low, high)
 
-    def whole(self, table: Table, key: str, low: int, high: int, *, default: int = 0) -> int:
-        """Return a whole number within [low, high]; `default` where the key is absent."""
-        node = table.get(key)
-        return default if node is None else self.whole_at(node, low, high)
-
-    def whole_at(self, node: Node, low: int, high: int) -> int:
-        """Return the whole number that this node holds."""
-        value = self.number_at(node, low, high)
-        if value != int(value):
-            self.fault(node, f"is {decimal(value)}; must be a whole number")
-        return int(value)
-
-    def text(self, table: Table, key: str, default: str = "") -> str:
-        """Return a text; `default` where the key is absent."""
-        node = table.get(key)
-        return default if node is None else self.text_at(node)
-
     def text_at(self, node: Node) -> str:
         """Return the text that this node holds; what YAML takes for no text is a fault."""
         if not isinstance(node, Scalar):
@@ -242,16 +308,6 @@ class Fields:
             self.fault(node, f"YAML reads {node.text} as nothing; quote it")
             return ""
         return node.text
-
-    def flag(self, table: Table, key: str) -> bool:
-        """Return true or false; false where the key is absent (stand-in: true)."""
-        node = table.get(key)
-        if node is None:
-            return False
-        if not isinstance(node, Scalar) or not node.plain or node.text not in ("true", "false"):
-            self.fault(node, f"must be true or false, not {_describe_node(node)}")
-            return True
-        return node.text == "true"
 
     def items_of(self, node: Node | None) -> list[Node]:
         """Return the items of a list."""
@@ -308,6 +364,48 @@ class Fields:
                 hint = did_you_mean(citation.source, (*sources, "judgement"))
                 message = f"no source is called {shown(citation.source)}{hint}"
                 self._note(Fault(place, citation.path, message))
+
+
+class Entries:
+    """The entries of a table, each read as its field says; absent ones have their default."""
+
+    def __init__(self, reader: Fields, node: Table, fields: Mapping[str, FieldSpec]) -> None:
+        self.reader = reader
+        self.node = node
+        self.fields = fields
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.node
+
+    def __getitem__(self, key: str) -> Node:
+        return self.node.entries[key]
+
+    def get(self, key: str) -> Node | None:
+        """Return the node under this key."""
+        return self.node.get(key)
+
+    def value(self, key: str) -> Any:
+        """Return the value of one entry."""
+        node, field = self.node.get(key), self.fields[key]
+        return field.default if node is None else self.reader.read(node, field)
+
+    def values(self, keys: str) -> dict[str, Any]:
+        """Return the values of some entries, by key."""
+        return {key: self.value(key) for key in keys.split()}
+
+    def within(self, key: str, low: float, high: float, reason: str = "") -> Any:
+        """Return a number whose limits other entries set."""
+        node, field = self.node.get(key), self.fields[key]
+        limited = field._replace(low=low, high=high, reason=reason or field.reason)
+        return field.default if node is None else self.reader.read(node, limited)
+
+    def cited(self, key: str = "") -> dict[str, Any]:
+        """Return place, source and note of an entry, or of the table where that is absent."""
+        return self.reader.cited(self.node.get(key) or self.node)
+
+    def fault(self, key: str, message: str) -> None:
+        """Note one fault of an entry, or of the table where that is absent."""
+        self.reader.fault(self.node.get(key) or self.node, message)
 
 
 def _citations(node: Node) -> Iterator[Citation]:

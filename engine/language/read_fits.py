@@ -6,7 +6,6 @@ the record then says nothing about it.
 
 from __future__ import annotations
 
-import datetime
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -19,19 +18,16 @@ from engine.model.fit_record import FitRecord, FittedReading, Threshold
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from engine.language.fields import Fields
-    from engine.language.yaml_nodes import Node, Table
+    from engine.language.fields import Entries, Fields
+    from engine.language.yaml_nodes import Node
     from engine.model.knowledge import Knowledge
 
-# Items, answers and persons of a fit: more than any base will ever be fitted to.
-MOST_ITEMS = 1_000_000_000
 # Limits that differ by less are the same: what is written has this many decimals.
 SAME = 1e-9
 # Characters of a line of YAML.
 WIDTH = 160
 SETS = ("thresholds", "adaptive_thresholds")
 AIMS = ("adaptive_thresholds", "aim")
-TEXTS = "observer model question prompt view"
 
 
 def fits(fields: Fields, node: Node | None) -> tuple[FitRecord, ...]:
@@ -40,63 +36,31 @@ def fits(fields: Fields, node: Node | None) -> tuple[FitRecord, ...]:
 
 
 def _record(fields: Fields, name: str, node: Node) -> FitRecord:
-    entries = fields.table(
-        node, "made population observers readings", "persons thresholds adaptive_thresholds"
-    )
-    observers = fields.any_table(entries.get("observers"))
+    entries = fields.table(node, "FIT")
     return FitRecord(
         name,
-        date(fields, entries),
-        fields.text(entries, "population"),
-        fields.whole(entries, "persons", 0, MOST_ITEMS),
-        {key: fields.text_at(inner) for key, inner in fields.named(observers)},
-        tuple(_reading(fields, inner) for inner in fields.items_of(entries.get("readings"))),
-        tuple(_thresholds(fields, entries.get("thresholds"))),
-        tuple(_thresholds(fields, entries.get("adaptive_thresholds"))),
-        node.place,
+        readings=tuple(_reading(inner) for inner in entries.value("readings")),
+        thresholds=tuple(_thresholds(entries.value("thresholds"))),
+        adaptive_thresholds=tuple(_thresholds(entries.value("adaptive_thresholds"))),
+        place=node.place,
+        **entries.values("made population persons observers"),
     )
 
 
-def date(fields: Fields, entries: Table) -> str:
-    """Read the date `made`, such as 2025-01-31."""
-    text = fields.text(entries, "made")
-    try:
-        if text:
-            datetime.date.fromisoformat(text)
-    except ValueError:
-        fields.fault(entries.entries["made"], f"must be a date such as 2025-01-31, not {text[:40]!r}")
-    return text
+def _reading(entries: Entries) -> FittedReading:
+    reading = FittedReading(**entries.values("observer model question prompt view least most gold"))
+    if reading.least > reading.most and "most" in entries:
+        entries.fault("most", f"is less than `least`, {reading.least}")
+    return reading
 
 
-def _reading(fields: Fields, node: Node) -> FittedReading:
-    entries = fields.table(node, f"{TEXTS} least most", "gold")
-    texts = {key: fields.text(entries, key) for key in TEXTS.split()}
-    least, most = (fields.whole(entries, key, 0, MOST_ITEMS) for key in ("least", "most"))
-    if least > most and "most" in entries:
-        fields.fault(entries.entries["most"], f"is less than `least`, {least}")
-    gold = {
-        name: {value: fields.whole_at(count, 0, MOST_ITEMS) for value, count in _entries(fields, inner)}
-        for name, inner in fields.named(entries.get("gold"))
-    }
-    return FittedReading(**texts, least=least, most=most, gold=gold)
-
-
-def _entries(fields: Fields, node: Node) -> Iterator[tuple[str, Node]]:
-    """Yield the entries of a table keyed by values, which may be true and false."""
-    entries = fields.any_table(node).entries.items()
-    return ((key, inner) for key, inner in entries if key not in ("source", "note"))
-
-
-def _thresholds(fields: Fields, node: Node | None) -> Iterator[Threshold]:
-    for name, inner in fields.named(node):
-        for value, cell in _entries(fields, inner):
-            entries = fields.table(cell, "limit risk items accepted mean", "aim")
-            limit, risk, mean = (fields.number(entries, key, 0, 1) for key in ("limit", "risk", "mean"))
-            items, accepted = (fields.whole(entries, key, 0, MOST_ITEMS) for key in ("items", "accepted"))
-            if accepted > items and "accepted" in entries:
-                fields.fault(entries.entries["accepted"], f"is more than `items`, {items}")
-            aim = fields.number(entries, "aim", 0, 1) if "aim" in entries.entries else None
-            yield Threshold(name, value, limit, risk, items, accepted, mean, aim)
+def _thresholds(by_variable: Mapping[str, Mapping[str, Entries]]) -> Iterator[Threshold]:
+    for name, by_value in by_variable.items():
+        for value, entries in by_value.items():
+            threshold = Threshold(name, value, **entries.values("limit risk items accepted mean aim"))
+            if threshold.accepted > threshold.items and "accepted" in entries:
+                entries.fault("accepted", f"is more than `items`, {threshold.items}")
+            yield threshold
 
 
 def with_thresholds(base: Knowledge) -> Knowledge:
@@ -172,4 +136,4 @@ def _plain_thresholds(thresholds: Sequence[Threshold]) -> dict[str, dict[str, An
 
 def _plain_reading(reading: FittedReading) -> Mapping[str, Any]:
     gold = {name: dict(counts) for name, counts in reading.gold.items()}
-    return {**{key: getattr(reading, key) for key in (*TEXTS.split(), "least", "most")}, "gold": gold}
+    return {**vars(reading), "gold": gold}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.errors import did_you_mean
+from engine.language.field_table import TABLES
 from engine.language.fields import NAME, decimal, shown
 from engine.language.read_variables import MOST_CELLS, of_kind, reach
 from engine.language.yaml_nodes import Items, Scalar, Table
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
     Mixtures = Mapping[str, Mapping[str, float]]
 
-LEAST, MOST = 0.001, 0.999
 ROUNDING = 0.005
+WEIGHT_OF_STATE = TABLES["LIKE"].fields["like"].inner[0]
 NO_ROOT = Variable("", "categorical", (), "")
 
 
@@ -40,35 +41,25 @@ def words(fields: Fields, node: Node | None) -> dict[str, float]:
     """Read the likelihood words."""
     probabilities = {}
     for name, inner in fields.named(node):
-        probabilities[name] = _probability(fields, inner)
+        probabilities[name] = fields.read(inner, TABLES["BASE"].fields["words"].inner[0])
         fields.cited(inner)
     return probabilities
 
 
-def _probability(fields: Fields, node: Node) -> float:
-    return fields.number_at(node, LEAST, MOST, "knowledge is never certain")
-
-
 def priors(fields: Fields, node: Node | None, variables: Mapping[str, Variable]) -> Priors:
     """Read the `priors` section; without a root the stand-in is `NO_ROOT`."""
-    entries = fields.table(node, "variable reference populations")
-    roots = of_kind(variables, "categorical")
-    if "variable" not in entries:
-        return Priors()
-    name = fields.one_of(entries.entries["variable"], roots, "categorical variable")
-    root = roots.get(name, NO_ROOT)
+    entries = fields.table(node, "PRIORS")
+    root = of_kind(variables, "categorical").get(entries.value("variable"), NO_ROOT)
     populations = {}
-    for key, inner in fields.named(entries.get("populations")):
-        inside = fields.table(inner, "p", "add")
+    for key, inner in fields.named(entries.get("populations") if "variable" in entries else None):
+        inside = fields.table(inner, "POPULATION")
         if root is not NO_ROOT and "p" in inside:
-            p = _distribution(fields, inside.entries["p"], inside.get("add"), root)
-            if "add" in inside:
-                fields.cited(inside.entries["add"])
-            populations[key] = Population(**fields.cited(inside.entries["p"]), name=key, p=p)
-    if "reference" not in entries or root is NO_ROOT:
-        return Priors(root)
-    reference = fields.one_of(entries.entries["reference"], populations, "population")
-    return Priors(root, reference, populations)
+            p = _distribution(fields, inside["p"], inside.get("add"), root)
+            populations[key] = Population(**inside.cited("p"), name=key, p=p)
+    fields.names["population"] = populations
+    if root is NO_ROOT:
+        return Priors()
+    return Priors(root, entries.value("reference"), populations)
 
 
 def _distribution(fields: Fields, node: Node, add: Node | None, root: Variable) -> tuple[float, ...]:
@@ -104,9 +95,8 @@ def _distribution(fields: Fields, node: Node, add: Node | None, root: Variable) 
 
 
 def _shares(fields: Fields, node: Node | None, root: Variable) -> dict[str, float]:
-    reason = "a state that cannot occur is removed instead"
-    known = fields.known(node, root.states, "state")
-    return {state: fields.number_at(inner, 1e-6, 1, reason) for state, inner in known}
+    share = TABLES["POPULATION"].fields["add"].inner[0]
+    return {state: fields.read(inner, share) for state, inner in fields.known(node, root.states, "state")}
 
 
 def mixtures(fields: Fields, node: Node | None, root: Variable) -> dict[str, dict[str, float]]:
@@ -122,7 +112,7 @@ def mixtures(fields: Fields, node: Node | None, root: Variable) -> dict[str, dic
         before = len(fields.faults)
         other_states = [other for other in root.states if other != state]
         mixture = {
-            other: fields.number_at(weight, 0, 1)
+            other: fields.read(weight, WEIGHT_OF_STATE)
             for other, weight in fields.known(like, other_states, "state")
         }
         total = sum(mixture.values())
@@ -139,7 +129,19 @@ def mixtures(fields: Fields, node: Node | None, root: Variable) -> dict[str, dic
     return by_state
 
 
-class Activations:
+def activations(
+    fields: Fields,
+    node: Node | None,
+    root: Variable,
+    variables: Mapping[str, Variable],
+    scale: Mapping[str, float],
+    likes: Mixtures,
+) -> dict[str, tuple[Cell, ...]]:
+    """Read the `activations` section; variables without any cell are left out."""
+    return _Activations(fields, root, variables, scale, likes).read(node)
+
+
+class _Activations:
     """Reads P(binary | root): given cells, then mixtures, then the background rate."""
 
     def __init__(
@@ -161,11 +163,11 @@ class Activations:
     def read(self, node: Node | None) -> dict[str, tuple[Cell, ...]]:
         """Read the section; variables without any cell are left out."""
         fields = self.fields
-        entries = fields.table(node, "", "background cells")
+        entries = fields.table(node, "ACTIVATIONS")
         if self.root is NO_ROOT:
             return {}
         if "background" in entries:
-            self.background = self._cell(entries.entries["background"])
+            self.background = self._cell(entries["background"])
         cells = fields.any_table(entries.get("cells"))
         for state, inner in fields.known(cells, self.root.states, "state"):
             row = fields.any_table(inner)
@@ -190,7 +192,7 @@ class Activations:
             text = node.text if len(node.text) <= 20 else "..."
             fields.fault(node, f"needs a strength too: write {{p: {text}, n: 10}}")
             return Cell(p=0.5, n=1)
-        entries = fields.table(node, "p n")
+        entries = fields.table(node, "CELL")
         p = entries.get("p")
         if p is None:
             return Cell(p=0.5, n=1)
@@ -202,11 +204,8 @@ class Activations:
             fields.fault(p, f"must be a number or a likelihood word; no word is {shown(p.text)}{hint}")
             value = 0.5
         else:
-            value = _probability(fields, p)
-        n = fields.number(entries, "n", 0.1, 1e6)
-        if "n" in entries:
-            fields.cited(entries.entries["n"])
-        return Cell(**fields.cited(p), p=value, n=n)
+            value = fields.read(p, entries.fields["p"].inner[0])
+        return Cell(**fields.cited(p), p=value, n=entries.value("n"))
 
     def _check_complete(self, cells: Table, wanted: list[str]) -> None:
         if self.background is not None:
@@ -249,29 +248,27 @@ def affect(
     """Read the joint moments of the interval variables given the root."""
     if node is None:
         return (), ()
-    entries = fields.table(node, "variables moments")
+    entries = fields.table(node, "AFFECT")
     interval = of_kind(variables, "interval")
-    names = fields.all_of(entries.get("variables"), interval, "interval variable")
+    names, listed = entries.value("variables"), fields.items_of(entries.get("variables"))
     size = math.prod(len(interval[name].states) for name in names)
     if size > MOST_CELLS:
-        message = f"have {size} bins together; at most {MOST_CELLS} can be weighed jointly"
-        fields.fault(entries.entries["variables"], message)
-    listed = entries.get("variables")
-    if isinstance(listed, Items) and not listed.items:
-        fields.fault(listed, "must name at least one interval variable")
-    if root is NO_ROOT or not names or (isinstance(listed, Items) and len(listed.items) != len(names)):
+        entries.fault("variables", f"have {size} bins together; at most {MOST_CELLS} can be weighed jointly")
+    if isinstance(entries.get("variables"), Items) and not listed:
+        entries.fault("variables", "must name at least one interval variable")
+    if root is NO_ROOT or not names or len(listed) != len(names):
         return names, ()
     rows = fields.any_table(entries.get("moments"))
     given = {}
     for state, inner in fields.known(rows, root.states, "state"):
         if state in likes:
-            fields.table(inner, "like")
+            fields.table(inner, "LIKE")
         else:
             given[state] = _moments(fields, inner, [interval[name] for name in names])
     missing = [state for state in root.states if state not in given and state not in likes]
     if missing and "moments" in entries:
         remedy = "give its moments, or `like` to mix them from those of known states"
-        fields.lacking(entries.entries["moments"], root, missing, "says nothing about", remedy)
+        fields.lacking(entries["moments"], root, missing, "says nothing about", remedy)
     if fields.faults:
         return names, ()
     return names, tuple(
@@ -281,7 +278,7 @@ def affect(
 
 
 def _moments(fields: Fields, node: Node, variables: list[Variable]) -> Moments:
-    entries = fields.table(node, "mean sd n", "correlation")
+    entries = fields.table(node, "MOMENTS")
     mean, sd = [], []
     for item, variable in _paired(fields, entries.get("mean"), variables):
         low, high, _ = reach(variable)
@@ -292,19 +289,15 @@ def _moments(fields: Fields, node: Node, variables: list[Variable]) -> Moments:
         sd.append(fields.number_at(item, step, span, f"{variable.name} spans {decimal(span)}"))
     correlation = np.eye(len(variables))
     if "correlation" in entries and len(variables) == 2:
-        value = fields.number(entries, "correlation", -0.99, 0.99)
-        correlation[0, 1] = correlation[1, 0] = value
+        correlation[0, 1] = correlation[1, 0] = entries.value("correlation")
     elif "correlation" in entries:
-        fields.fault(entries.entries["correlation"], "is for two variables only")
-    for key in ("sd", "correlation", "n"):
-        if key in entries:
-            fields.cited(entries.entries[key])
+        entries.fault("correlation", "is for two variables only")
     return Moments(
-        **(fields.cited(entries.get("mean") or node) | {"place": node.place}),
+        **(entries.cited("mean") | {"place": node.place}),
         mean=tuple(mean),
         sd=tuple(sd),
         correlation=tuple(tuple(float(x) for x in row) for row in correlation),
-        n=fields.number(entries, "n", 0.1, 1e6),
+        n=entries.value("n"),
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
 
+from engine.language.field_table import VARIABLE_KEYS
 from engine.language.formula_parser import FormulaError, parse
 from engine.language.yaml_nodes import Items, Scalar, Table
 from engine.model.formula import Formula, conjunction
@@ -17,16 +18,12 @@ from engine.model.knowledge import Variable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.language.fields import Fields
+    from engine.language.fields import Entries, Fields
     from engine.language.yaml_nodes import Node
 
-    Kind = Literal["categorical", "binary", "interval", "derived"]
 
-# What each kind of variable is declared by, beside its label and description.
-KINDS = {"categorical": ("states",), "binary": (), "interval": ("range", "bins"), "derived": ("states",)}
-# Two bins hold a mean but no spread of its own.
-LEAST_BINS = 3
-MOST_BINS = 200
+Kind = Literal["categorical", "binary", "interval", "derived"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_STATES = 500
 # Of a base; a face has some tens. Each is a node of the network, and faults look names up among all.
 MOST_VARIABLES = 1_000
@@ -43,15 +40,18 @@ def variables(fields: Fields, node: Node | None) -> dict[str, Variable]:
     if isinstance(node, Table) and len(node.entries) > MOST_VARIABLES:
         fields.fault(node, f"declares {len(node.entries)} variables; allowed are {MOST_VARIABLES}")
     for name, inner in itertools.islice(fields.named(node, strict=True), MOST_VARIABLES):
-        entries = fields.table(inner, "kind", "label description about states range bins")
+        entries = fields.table(inner, "VARIABLE")
         if "kind" not in entries:
             continue
-        fields.one_of(entries.entries["kind"], tuple(KINDS), "kind")
+        entries.value("kind")
         kind = _kind(entries)
         for key in ("states", "range", "bins"):
-            if key in entries and key not in KINDS[kind]:
-                takes = " and ".join(f"`{allowed}`" for allowed in KINDS[kind]) or "neither states nor bins"
-                fields.key_fault(entries, key, f"is not for {kind} variables, which take {takes}")
+            if key in entries and key not in VARIABLE_KEYS[kind]:
+                takes = (
+                    " and ".join(f"`{allowed}`" for allowed in VARIABLE_KEYS[kind])
+                    or "neither states nor bins"
+                )
+                fields.key_fault(entries.node, key, f"is not for {kind} variables, which take {takes}")
         variable = _variable(fields, name, kind, entries)
         if kind == "derived":
             derived.append((variable, entries.get("states")))
@@ -93,18 +93,17 @@ def formula(fields: Fields, node: Node, variables: Mapping[str, Variable]) -> Fo
     return conjunction()
 
 
-def _kind(entries: Table) -> Kind:
+def _kind(entries: Entries) -> Kind:
     """Return the kind; where it is unknown, the kind that the other keys fit."""
     node = entries.get("kind")
-    if isinstance(node, Scalar) and node.text in KINDS:
+    if isinstance(node, Scalar) and node.text in VARIABLE_KEYS:
         return cast("Kind", node.text)
     if "range" in entries or "bins" in entries:
         return "interval"
     return "categorical" if "states" in entries else "binary"
 
 
-def _variable(fields: Fields, name: str, kind: Kind, entries: Table) -> Variable:
-    about = {key: fields.text_at(inner) for key, inner in fields.named(entries.get("about"))}
+def _variable(fields: Fields, name: str, kind: Kind, entries: Entries) -> Variable:
     states: tuple[str, ...] = ("false", "true")
     edges: tuple[float, ...] = ()
     descriptions, places = {}, {}
@@ -114,7 +113,7 @@ def _variable(fields: Fields, name: str, kind: Kind, entries: Table) -> Variable
         places = dict(node.places) if isinstance(node, Table) else {}
         states = tuple(state for state, _ in named)
         if node is None:
-            fields.fault(entries, "needs `states`, at least two")
+            fields.fault(entries.node, "needs `states`, at least two")
         elif not 2 <= len(states) <= MOST_STATES and not isinstance(node, Items):
             fields.fault(node, f"has {len(states)} states; allowed are 2 to {MOST_STATES}")
             states = states[:MOST_STATES]
@@ -127,24 +126,24 @@ def _variable(fields: Fields, name: str, kind: Kind, entries: Table) -> Variable
         name,
         kind,
         states,
-        fields.text(entries, "label", name),
-        fields.text(entries, "description"),
+        entries.value("label") or name,
+        entries.value("description"),
         descriptions,
-        about,
+        entries.value("about"),
         edges,
-        place=entries.place,
+        place=entries.node.place,
         places=places,
     )
 
 
-def _edges(fields: Fields, entries: Table) -> tuple[float, ...]:
-    bins = fields.whole(entries, "bins", LEAST_BINS, MOST_BINS, default=LEAST_BINS)
+def _edges(fields: Fields, entries: Entries) -> tuple[float, ...]:
+    bins = entries.value("bins")
     ends = [fields.number_at(end, -FARTHEST, FARTHEST) for end in fields.items_of(entries.get("range"))]
     if "range" not in entries or "bins" not in entries:
-        fields.fault(entries, "needs `range: [low, high]` and `bins`")
+        fields.fault(entries.node, "needs `range: [low, high]` and `bins`")
     elif len(ends) != 2 or (ends[1] - ends[0]) / bins < NARROWEST_BIN:
         message = "must be [low, high], with low under high and no bin narrower than 0.000001"
-        fields.fault(entries.entries["range"], message)
+        entries.fault("range", message)
     else:
         return tuple(float(x) for x in np.round(np.linspace(ends[0], ends[1], bins + 1), 12))
     return ()

@@ -5,35 +5,29 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import KnowledgeError
-from engine.language import certificates_yaml as certificate_reader
 from engine.language import read_fits
 from engine.language import read_observers as observer_reader
 from engine.language import read_policy as policy_reader
 from engine.language import read_tables as table_reader
+from engine.language.certificates_yaml import certificates
 from engine.language.fields import Fields
 from engine.language.overlay import read_layers
-from engine.language.read_copies import copies
 from engine.language.read_dependence import dependence
-from engine.language.read_variables import formula, of_kind, variables
+from engine.language.read_variables import KINDS, formula, of_kind, variables
 from engine.language.yaml_nodes import Items, Table
 from engine.language.yaml_tree import YamlTree, digests_of, with_digests
 from engine.model.knowledge import Code, Coupling, Knowledge, Rule, Source, Variable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
     from engine.errors import Fault
-    from engine.language.fields import Once
+    from engine.language.fields import Entries, Once
     from engine.language.yaml_nodes import Node
-
-REQUIRED = "name variables levels priors observers questions policy"
-OPTIONAL = (
-    "description sources codes words activations affect couplings rules views dependence fits certificates"
-)
 
 
 def read(path: Path, bases: Mapping[str, Path] | None = None) -> Knowledge:
@@ -55,7 +49,7 @@ def read(path: Path, bases: Mapping[str, Path] | None = None) -> Knowledge:
             raise KnowledgeError(faults)
     except KnowledgeError as error:
         raise KnowledgeError((_explain_removal(fault, tree) for fault in error.faults), str(path)) from None
-    declared = YamlTree(tree, partial(_read_changed, fields.read))
+    declared = YamlTree(tree, partial(_read_changed, fields.cache))
     return with_digests(replace(knowledge, numbers=fields.numbers, yaml=declared), tree)
 
 
@@ -79,56 +73,45 @@ def _read_changed(earlier: Mapping[str, Once], tree: Table) -> Knowledge:
 
 
 def _read_tree(fields: Fields, tree: Table) -> Knowledge:
-    lacks = [f"`{key}`" for key in REQUIRED.split() if key not in tree]
-    if lacks:
-        hint = "a file that changes another base begins with `extends:` and that base"
-        fields.fault(tree, f"needs {', '.join(lacks)}; {hint}")
-    top = fields.table(tree, "", f"{REQUIRED} {OPTIONAL}")
-    once, nodes = fields.once, {key: top.get(key) for key in (REQUIRED + " " + OPTIONAL).split()}
-    sources = once("sources", [nodes["sources"]], lambda: _sources(fields, nodes["sources"]))
+    top = fields.table(tree, "BASE")
+
+    def section(key: str, make: Callable[..., Any], *inputs: Any) -> Any:
+        """Return what a section holds, from the cache where neither it nor what else it takes has changed."""
+        node = top.get(key)
+        return fields.once(key, [node, *inputs], lambda: make(fields, node, *inputs))
+
+    sources = section("sources", _sources)
     if not fields.earlier:
         fields.citations(tree, sources)
-    by_name = once("variables", [nodes["variables"]], lambda: variables(fields, nodes["variables"]))
-    scale = table_reader.words(fields, nodes["words"])
+    by_name = section("variables", variables)
+    scale = table_reader.words(fields, top.get("words"))
     if not by_name:  # Every name below would be unknown.
         if not fields.faults:
-            fields.fault(nodes["variables"] or tree, "declares no variables; a base needs at least one")
+            top.fault("variables", "declares no variables; a base needs at least one")
         raise KnowledgeError(fields.faults)
-    levels = once("levels", [nodes["levels"], by_name], lambda: _levels(fields, nodes["levels"], by_name))
-    inputs = [nodes["priors"], by_name]
-    prior = once("priors", inputs, lambda: table_reader.priors(fields, nodes["priors"], by_name))
+    fields.names = _variable_names(by_name)
+    levels = section("levels", _levels, by_name)
+    fields.names |= {"level": levels, "level or variable": (*levels, *fields.names["variable"])}
+    prior = section("priors", table_reader.priors, by_name)
     root = prior.root
     cell_likes, moment_likes = (
-        table_reader.mixtures(fields, _inside(top, section, key), root)
-        for section, key in (("activations", "cells"), ("affect", "moments"))
+        table_reader.mixtures(fields, _inside(top, *path), root)
+        for path in (("activations", "cells"), ("affect", "moments"))
     )
-    activations = table_reader.Activations(fields, root, by_name, scale, cell_likes)
-    inputs = [nodes["activations"], root, scale]
-    cells = once("activations", inputs, lambda: activations.read(nodes["activations"]))
-    affect, moments = once(
-        "affect",
-        [nodes["affect"], root],
-        lambda: table_reader.affect(fields, nodes["affect"], root, by_name, moment_likes),
-    )
+    cells = section("activations", table_reader.activations, root, by_name, scale, cell_likes)
+    affect, moments = section("affect", table_reader.affect, root, by_name, moment_likes)
     if root is not table_reader.NO_ROOT:
         _check_described(fields, by_name.values(), {root.name, *cells, *affect})
-    inputs = [nodes["questions"], by_name, levels]
-    questions = once(
-        "questions", inputs, lambda: policy_reader.questions(fields, nodes["questions"], by_name, levels)
-    )
+    questions = section("questions", policy_reader.questions, levels, by_name)
+    fields.names["question"] = questions
     likes = {root.name: moment_likes | cell_likes}
-    dependence_section = once(
-        "dependence", [nodes["dependence"]], lambda: dependence(fields, nodes["dependence"])
-    )
-    observers = observer_reader.observers(
-        fields, nodes["observers"], by_name, questions, likes, dependence_section
-    )
+    shared = section("dependence", dependence)
+    observers = observer_reader.observers(fields, top.get("observers"), by_name, questions, likes, shared)
     return Knowledge(
-        name=fields.text(top, "name"),
-        description=fields.text(top, "description"),
+        **top.values("name description"),
         sources=sources,
         variables=by_name,
-        codes=once("codes", [nodes["codes"], by_name], lambda: _codes(fields, nodes["codes"], by_name)),
+        codes=section("codes", _codes, by_name),
         levels=levels,
         root=root.name,
         reference=prior.reference,
@@ -136,55 +119,50 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
         cells=cells,
         affect=affect,
         moments=moments,
-        couplings=once(
-            "couplings",
-            [nodes["couplings"], by_name],
-            lambda: _couplings(fields, nodes["couplings"], by_name),
-        ),
-        rules=once("rules", [nodes["rules"], by_name], lambda: _rules(fields, nodes["rules"], by_name)),
+        couplings=section("couplings", _couplings, by_name),
+        rules=section("rules", _rules, by_name),
         observers=observers,
         questions=questions,
-        policy=policy_reader.policy(fields, nodes["policy"], by_name, levels, observers, questions),
+        policy=policy_reader.policy(fields, top.get("policy"), by_name, levels, observers, questions),
         digest="",
-        views=once("views", [nodes["views"]], lambda: policy_reader.views(fields, nodes["views"])),
-        dependence=dependence_section,
-        copies=copies(fields, nodes["observers"], observers),
+        views=section("views", policy_reader.views),
+        dependence=shared,
+        copies=observer_reader.copies(fields, top.get("observers"), observers),
         # Their numbers are findings about the base, as those of certificates, and no part of what it says.
-        fits=read_fits.fits(Fields(fields.faults), nodes["fits"]),
-        guarantee=once(
-            "certificates",
-            [nodes["certificates"]],
-            lambda: certificate_reader.certificates(fields, nodes["certificates"], by_name, digests_of(tree)),
-        ),
+        fits=read_fits.fits(Fields(fields.faults), top.get("fits")),
+        guarantee=section("certificates", lambda f, node: certificates(f, node, by_name, digests_of(tree))),
     )
 
 
-def _inside(top: Table, section: str, key: str) -> Node | None:
+def _variable_names(variables: Mapping[str, Variable]) -> dict[str, Collection[str]]:
+    """Return the names of variables by kind, and of those that are no functions of others."""
+    names: dict[str, Collection[str]] = {f"{kind} variable": of_kind(variables, kind) for kind in KINDS}
+    return names | {"variable": [name for name in variables if variables[name].kind != "derived"]}
+
+
+def _inside(top: Entries, section: str, key: str) -> Node | None:
     node = top.get(section)
     return node.get(key) if isinstance(node, Table) else None
 
 
 def _sources(fields: Fields, node: Node | None) -> dict[str, Source]:
-    sources = {}
     table = fields.any_table(node)
-    for name, inner in fields.named(node):
-        entries = fields.table(inner, "cite", "url used confirmed")
-        cite, url, used = (fields.text(entries, key) for key in ("cite", "url", "used"))
-        sources[name] = Source(name, cite, url, used, table.places[name])
-    return sources
+    return {
+        name: Source(name, **fields.table(inner, "SOURCE").values("cite url used"), place=table.places[name])
+        for name, inner in fields.named(node)
+    }
 
 
 def _codes(fields: Fields, node: Node | None, variables: Mapping[str, Variable]) -> dict[str, Code]:
     codes = {}
     table = fields.any_table(node)
     for name, inner in fields.named(node):
-        entries = fields.table(inner, "label", "description hides")
-        hides = fields.all_of(entries.get("hides"), of_kind(variables, "binary"), "binary variable")
+        entries = fields.table(inner, "CODE")
+        values = entries.values("label description hides")
         if name in variables:
             fields.key_fault(table, name, "is a variable already")
-        label, description = fields.text(entries, "label"), fields.text(entries, "description")
-        cited = fields.cited(inner) if hides else {"place": inner.place}
-        codes[name] = Code(**cited, name=name, label=label, description=description, hides=hides)
+        cited = fields.cited(inner) if values["hides"] else {"place": inner.place}
+        codes[name] = Code(**cited, name=name, **values)
     return codes
 
 
@@ -192,11 +170,10 @@ def _levels(
     fields: Fields, node: Node | None, variables: Mapping[str, Variable]
 ) -> dict[str, tuple[str, ...]]:
     levels: dict[str, tuple[str, ...]] = {}
-    known = {name: v for name, v in variables.items() if v.kind != "derived"}
     table = fields.any_table(node)
     taken: dict[str, str] = {}
     for name, inner in fields.named(node, strict=True):
-        levels[name] = fields.all_of(inner, known, "variable")
+        levels[name] = fields.all_of(inner, fields.names["variable"], "variable")
         for variable in levels[name]:
             if variable in taken:
                 fields.fault(inner, f"{variable} is in level {taken[variable]} already")
@@ -218,27 +195,22 @@ def _check_described(fields: Fields, variables: Iterable[Variable], known: set[s
         fields.fault(Table(variable.place, f"variables.{variable.name}"), message)
 
 
-def _couplings(fields: Fields, node: Node | None, variables: Mapping[str, Variable]) -> tuple[Coupling, ...]:
+def _couplings(fields: Fields, node: Node | None, _: Mapping[str, Variable]) -> tuple[Coupling, ...]:
     couplings: dict[frozenset[str], Coupling] = {}
     for name, inner in fields.named(node):
-        entries = fields.table(inner, "pair odds_ratio n", "statement")
+        entries = fields.table(inner, "COUPLING")
         before = len(fields.faults)
-        pair = fields.all_of(entries.get("pair"), of_kind(variables, "binary"), "binary variable")
-        ratio = fields.number(entries, "odds_ratio", 0.001, 1000, default=1.0)
-        n = fields.number(entries, "n", 0.1, 1e6)
-        statement = fields.text(entries, "statement")
-        cited = fields.cited(entries.get("odds_ratio") or inner)
+        values = entries.values("pair odds_ratio n statement")
+        pair = values["pair"]
+        cited = entries.cited("odds_ratio")
         if "pair" not in entries or len(fields.faults) > before:
             continue
         if len(pair) != 2:
-            fields.fault(entries.entries["pair"], f"must name two variables, not {len(pair)}")
+            entries.fault("pair", f"must name two variables, not {len(pair)}")
         elif frozenset(pair) in couplings:
-            first = couplings[frozenset(pair)].name
-            fields.fault(entries.entries["pair"], f"is the pair of couplings.{first} already")
+            entries.fault("pair", f"is the pair of couplings.{couplings[frozenset(pair)].name} already")
         else:
-            couplings[frozenset(pair)] = Coupling(
-                **cited, name=name, pair=(pair[0], pair[1]), odds_ratio=ratio, n=n, statement=statement
-            )
+            couplings[frozenset(pair)] = Coupling(**cited, name=name, **values)
     return tuple(couplings.values())
 
 
@@ -246,19 +218,16 @@ def _rules(fields: Fields, node: Node | None, variables: Mapping[str, Variable])
     rules = []
     table = fields.any_table(node)
     for name, inner in fields.named(node):
-        entries = fields.table(inner, "if then confidence n", "statement")
+        entries = fields.table(inner, "RULE")
         if not all(key in entries for key in ("if", "then", "confidence")):
             continue
-        cited = fields.cited(entries.entries["confidence"]) | {"place": table.places[name]}
         rules.append(
             Rule(
-                **cited,
+                **entries.cited("confidence") | {"place": table.places[name]},
                 name=name,
-                condition=formula(fields, entries.entries["if"], variables),
-                then=formula(fields, entries.entries["then"], variables),
-                confidence=fields.number(entries, "confidence", 0.001, 0.999),
-                n=fields.number(entries, "n", 0.1, 1e6),
-                statement=fields.text(entries, "statement"),
+                condition=formula(fields, entries["if"], variables),
+                then=formula(fields, entries["then"], variables),
+                **entries.values("confidence n statement"),
             )
         )
     return tuple(rules)

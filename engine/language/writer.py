@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from engine.language.yaml_nodes import Items, Scalar, Table
-from engine.language.yaml_tree import CITATION, PROSE, declared_of, shares_of
+from engine.language.yaml_nodes import CITATION, Items, Scalar, Table
+from engine.language.yaml_tree import PROSE, declared_of, shares_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

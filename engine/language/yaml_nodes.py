@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# What every table may hold beside its entries.
+CITATION = ("source", "note")
 LONGEST_FILE = 1_000_000  # bytes; the longest that ships has 60,000
 # Keys, values and lists of a base with all that it extends, about 0.4 kB each; what ships has some thousands.
 MOST_NODES = 200_000
@@ -310,14 +312,14 @@ def cite(node: Node, faults: list[Fault], above: Citation | None = None) -> None
         for item in node.items:
             cite(item, faults, above)
     if isinstance(node, Table):
-        source, note = (_cited_text(node.get(key), faults) for key in ("source", "note"))
+        source, note = (_cited_text(node.get(key), faults) for key in CITATION)
         if source is not None:
             text = note.text if note else ""
             node.cited = Citation(source.text, text, source.place, source.path)
         elif note is not None and above is not None:
             node.cited = Citation(above.source, note.text, above.place, above.path)
         for key, entry in node.entries.items():
-            if key not in ("source", "note"):
+            if key not in CITATION:
                 cite(entry, faults, node.cited)
 
 
@@ -337,7 +339,7 @@ def merge(base: Table, over: Table, faults: list[Fault], *, upon: bool = False) 
         base_node = base.get(key)
         if isinstance(base_node, Table) and isinstance(node, Table):
             merge(base_node, node, faults, upon=upon)
-        elif base_node is not None and not upon and key not in ("source", "note"):
+        elif base_node is not None and not upon and key not in CITATION:
             faults.append(_twice(over.places[key], node.path, base.places[key]))
         elif upon and isinstance(base_node, Table) and _no_table(node):
             # The base keeps what it has, so that no further faults follow from its absence.

@@ -19,7 +19,7 @@ from engine.errors import Fault, KnowledgeError
 from engine.language.fields import NUMBER
 from engine.language.overlay import apply_overlay_text
 from engine.language.read_fits import with_thresholds
-from engine.language.yaml_nodes import Items, Scalar, Table
+from engine.language.yaml_nodes import CITATION, Items, Scalar, Table
 from engine.model.knowledge import NOWHERE, Cited
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 PROSE = ("label", "description", "statement", "cite", "url", "used", "confirmed", "prompt")
 FORMULAS = ("if", "then")
-CITATION = ("source", "note")
 UNSAID = ("sources", "certificates", *CITATION)
 # Of a kind of observers: decides nothing as long as no observer of the kind may be asked.
 PEOPLE = "people"
