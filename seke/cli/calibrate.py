@@ -177,7 +177,7 @@ def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) ->
     knowledge = given["knowledge"]
 
     from seke.calibration.calibrate import calibrate as learn
-    from seke.calibration.calibrate import read_overlay, relative
+    from seke.calibration.fit_overlay import read_overlay, relative
     from seke.calibration.trace import write_trace
 
     extends = relative(Path(knowledge), output) if knowledge and Path(knowledge).exists() else "shipped"

@@ -82,8 +82,7 @@ def result_of(text: bytes) -> BatchResult:
     result = _line_fields(text)
     response = result["response"] if isinstance(result.get("response"), dict) else {}
     status, body = response.get("status_code"), response.get("body")
-    known = isinstance(status, int) and not isinstance(status, bool) and 100 <= status <= 999
-    if known:
+    if isinstance(status, int) and not isinstance(status, bool) and 100 <= status <= 999:
         return BatchResult(status, body, refused=status != 200)
     refused = isinstance(result.get("error"), dict)
     return BatchResult(0, result if refused else body, refused)
