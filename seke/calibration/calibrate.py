@@ -236,28 +236,28 @@ class _FitTask:
         every = LabelledAnswers.read(sources, self.base, table, self.groups)
         certifying_rng = None if self.promise is None else self._rng()
         data = FitData.of(every, self.base, table, certifying_rng, unlabelled=self.options.unlabelled)
-        learning = self._learn(data)
-        facts = self._facts(data, learning, sources)
-        text = overlay_text(learning.fit, learning.learned, facts, self.place.extends)
+        result = self._learn(data)
+        facts = self._facts(data, result, sources)
+        text = overlay_text(result.fit, result.learned, facts, self.place.extends)
         singles = self._singles(sources, data)
         self.progress("thresholds", 0, 0)
-        record = self._record(text, data, learning, facts, singles)
+        record = self._record(text, data, result, facts, singles)
         text += fits_yaml(record) if record.readings else ""
-        guarantee = self._guarantee(text, data, learning.inference.population, singles)
+        guarantee = self._guarantee(text, data, result.inference.population, singles)
         if guarantee is not None:
             text += certificates_yaml(guarantee, record.name)
         return Calibration(
             self.base,
-            learning.fit,
-            (*entries_of(learning.fit), *learning.learned_entries),
-            dict(learning.fit.unknowns.unidentified),
-            learning.checks,
-            tuple(self._warnings(data, learning.checks)),
+            result.fit,
+            (*entries_of(result.fit), *result.learned_entries),
+            dict(result.fit.unknowns.unidentified),
+            result.checks,
+            tuple(self._warnings(data, result.checks)),
             text,
             guarantee,
             record,
             facts,
-            learning.splits,
+            result.splits,
         )
 
     def _rng(self) -> np.random.Generator:
@@ -293,7 +293,7 @@ class _FitTask:
         checks = predictive_checks(fit, *known, self._rng()) if options.checks else ()
         return FitResult(prior, fit, tuple(learned), checks, splits)
 
-    def _facts(self, data: FitData, learning: FitResult, sources: list[Any]) -> dict[str, Any]:
+    def _facts(self, data: FitData, result: FitResult, sources: list[Any]) -> dict[str, Any]:
         """Return data, base, method and date of a calibration, for its overlay and its summary."""
         from seke._version import __version__
 
@@ -305,9 +305,9 @@ class _FitTask:
             **data.facts(),
             "base": self.base.name,
             "base_digest": self.base.digest,
-            "population": learning.inference.population,
+            "population": result.inference.population,
             "inputs": [str(source) for source in sources if isinstance(source, str | Path)],
-            "population_n": learning.population_n if self.options.population else None,
+            "population_n": result.population_n if self.options.population else None,
         }
 
     def _singles(self, sources: list[Any], data: FitData) -> SingleSamples | None:
@@ -325,7 +325,7 @@ class _FitTask:
         self,
         text: str,
         data: FitData,
-        learning: FitResult,
+        result: FitResult,
         facts: Mapping[str, Any],
         singles: SingleSamples | None,
     ) -> FitRecord:
@@ -337,7 +337,7 @@ class _FitTask:
         session = Session.open(base, facts["population"], self.settings.seed)
         labelled = data.seen.only(data.seen.known)
         counted = facts["population_n"]
-        thresholds = thresholds_of(session, learning.fit, labelled.answers, self._rng(), counted, singles)
+        thresholds = thresholds_of(session, result.fit, labelled.answers, self._rng(), counted, singles)
         models = {**models_of_runs(facts["inputs"]), **self.place.models}
         readings = readings_of(base, labelled.answers, labelled.gold, models)
         digests = {reading.observer: base.observer_digests[reading.observer] for reading in readings}
