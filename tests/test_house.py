@@ -271,3 +271,38 @@ def test_a_class_name_has_one_meaning():
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(name)
     assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
+
+
+# A function is read on one screen, a file in one sitting.
+MOST_FUNCTION_LINES, MOST_FILE_LINES = 60, 450
+LONG_FUNCTIONS = {
+    ("engine.language.reader", "_read_tree"),
+    ("engine.language.json_schema", "_observer"),
+    ("seke.cli.model_options", "model_options"),
+    ("seke.knowledge_tools.sensitivity", "sensitivity"),
+}
+LONG_FILES = {
+    "engine.decision.voi_exact",
+    "engine.inference.posterior",
+    "engine.language.json_schema",
+    "engine.language.read_observers",
+    "engine.learning.parameters",
+    "engine.model.knowledge",
+    "engine.observation.evidence",
+    "seke.cli.main",
+    "seke.runs.ledger",
+    "seke.tables.label_table",
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_functions_and_files_are_short(name):
+    text = MODULES[name].read_text()
+    long = {
+        (name, node.name)
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno - node.lineno >= MOST_FUNCTION_LINES
+    }
+    assert long <= LONG_FUNCTIONS
+    assert text.count("\n") < MOST_FILE_LINES or name in LONG_FILES

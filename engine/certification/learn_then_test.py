@@ -20,7 +20,7 @@ the test is exact for a random accepted item of a random subject.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -94,6 +94,54 @@ class _Part:
 
 
 @dataclass(frozen=True)
+class _Units:
+    """What the test counts of N items of gold: items, or subjects where items cluster.
+
+    index: (N,) the unit of each item. order: (N,) by chance, which of a unit's items is taken first; None
+    where every item is its own unit. fitting, certifying: units of the two parts.
+    """
+
+    index: Ints
+    order: Floats | None
+    fitting: int
+    certifying: int
+
+    @classmethod
+    def of(
+        cls, in_fit_split: Mask, groups: Sequence[object] | None, rng: np.random.Generator | None
+    ) -> _Units:
+        """Return the units; groups: the subject of each item, whose items are taken by chance."""
+        index, order = np.arange(len(in_fit_split)), None
+        if groups is not None:
+            if rng is None:
+                raise ValueError("with groups an rng is needed")
+            index = np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
+            order = rng.random(len(in_fit_split))
+        fitting, certifying = (set(index[part].tolist()) for part in (in_fit_split, ~in_fit_split))
+        if fitting & certifying:
+            raise ValueError("a subject is in both parts")
+        return cls(index, order, len(fitting), len(certifying))
+
+    @property
+    def ratio(self) -> float:
+        """Units that certify for each that fits."""
+        return self.certifying / max(self.fitting, 1)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """How each value is tested: at most alpha wrong, a pass by chance with probability share at most."""
+
+    alpha: float
+    share: float
+    units: _Units
+
+    def passes(self, n: int, errors: int) -> bool:
+        """Return whether `errors` of n accepted units pass."""
+        return bool(passes(n, errors, self.alpha, self.share))
+
+
+@dataclass(frozen=True, eq=False)
 class _Hypothesis:
     """One value of one variable to be certified: its items in the fit split and in the certifying split.
 
@@ -107,14 +155,13 @@ class _Hypothesis:
     candidates: Floats
     counts: tuple[Ints, Ints]
 
-    def chances(self, alpha: float, share: float, ratio: float) -> Floats:
+    def chances(self, trial: _Trial) -> Floats:
         """Return the approximate probability that each candidate passes, (T,).
 
-        ratio: of units that certify to those that fit. Errors to come are beta-binomial around those of the
-        fit (Jeffreys).
+        Errors to come are beta-binomial around those of the fit (Jeffreys).
         """
-        expected = np.floor(self.counts[0] * ratio).astype(np.int64)
-        allowed = most_errors(expected, alpha, share)
+        expected = np.floor(self.counts[0] * trial.units.ratio).astype(np.int64)
+        allowed = most_errors(expected, trial.alpha, trial.share)
         chance = tail(expected[:, None], np.maximum(allowed, 0)[:, None], self._rates).mean(1)
         return np.where(allowed < 0, 0.0, chance)
 
@@ -158,44 +205,26 @@ def certify(
         groups: the subject of each item, where items cluster.
         rng: which of a subject's items is taken; needed with groups.
     """
-    if groups is not None and rng is None:
-        raise ValueError("with groups an rng is needed")
-    if groups is not None and set(np.asarray(groups)[in_fit_split]) & set(np.asarray(groups)[~in_fit_split]):
-        raise ValueError("a subject is in both parts")
-    hypotheses = _hypotheses(base, levels, acceptable, gold, in_fit_split, groups, rng)
-    units = np.arange(len(in_fit_split)) if groups is None else _group_index(groups)
-    fitting, certifying = (len(np.unique(units[part])) for part in (in_fit_split, ~in_fit_split))
-    ratio, all_units = certifying / max(fitting, 1), fitting + certifying
+    units = _Units.of(in_fit_split, groups, rng)
+    hypotheses = _hypotheses(base, levels, acceptable, gold, in_fit_split, units)
     # What has no hope takes no share; that is seen on the fit split alone.
     testable = [hypothesis for hypothesis in hypotheses if len(hypothesis.candidates)]
-    first = _equal_shares(delta, len(testable))
-    tried = [t for t in testable if t.chances(alpha, first, ratio).max() >= WORTH_TRYING]
-    share = _equal_shares(delta, len(tried)) if tried else first
-    hopeful = {(hypothesis.variable, hypothesis.value) for hypothesis in tried}
-    certificates = tuple(
-        _certificate(
-            hypothesis,
-            alpha,
-            share,
-            ratio,
-            all_units,
-            tried=(hypothesis.variable, hypothesis.value) in hopeful,
-        )
-        for hypothesis in hypotheses
-    )
+    trial = _Trial(alpha, _equal_shares(delta, len(testable)), units)
+    tried = [hypothesis for hypothesis in testable if hypothesis.chances(trial).max() >= WORTH_TRYING]
+    if tried:
+        trial = replace(trial, share=_equal_shares(delta, len(tried)))
+    items, subjects = int((~in_fit_split).sum()), None if groups is None else units.certifying
     return Guarantee(
-        certificates,
+        tuple(_certificate(hypothesis, trial, tried=hypothesis in tried) for hypothesis in hypotheses),
         alpha,
         delta,
         "item" if groups is None else "subject",
         population,
         dict(base.digests),
         design,
-        int((~in_fit_split).sum()),
+        items,
         made,
-        _assumptions(
-            int((~in_fit_split).sum()), certifying if groups is not None else None, population, design
-        ),
+        _assumptions(items, subjects, population, design),
     )
 
 
@@ -204,21 +233,14 @@ def _equal_shares(delta: float, among: int) -> float:
     return float(math.floor(delta / max(among, 1) * 1e9) / 1e9)
 
 
-def _group_index(groups: Sequence[object]) -> Ints:
-    return np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
-
-
 def _hypotheses(
     base: Knowledge,
     levels: Mapping[str, LevelDecision],
     acceptable: Mask,
     gold: Gold,
     in_fit_split: Mask,
-    groups: Sequence[object] | None,
-    rng: np.random.Generator | None,
+    units: _Units,
 ) -> list[_Hypothesis]:
-    units = np.arange(len(in_fit_split)) if groups is None else _group_index(groups)
-    order = rng.random(len(in_fit_split)) if groups is not None and rng is not None else None
     hypotheses = []
     for name in (name for names in base.levels.values() for name in names if name in levels):
         variable, level, truth = base.variables[name], levels[name], gold.values.get(name)
@@ -230,18 +252,17 @@ def _hypotheses(
         risk = np.where(acceptable & level.eligible, level.risk, np.inf)
         for index, value in enumerate(variable.values):
             decided = ~np.isnan(truth) & (interval | (level.value == index))
-            fit, test = (
-                _part(risk, wrong, units, order, decided & part) for part in (in_fit_split, ~in_fit_split)
-            )
+            fit, test = (_part(risk, wrong, units, decided & part) for part in (in_fit_split, ~in_fit_split))
             candidates = _candidates(fit.risk)
             hypotheses.append(_Hypothesis(name, value, fit, test, candidates, fit.counts(candidates)))
     return hypotheses
 
 
-def _part(risk: Floats, wrong: Mask, units: Ints, order: Floats | None, chosen: Mask) -> _Part:
+def _part(risk: Floats, wrong: Mask, units: _Units, chosen: Mask) -> _Part:
     index = np.flatnonzero(chosen)
     index = index[np.argsort(risk[index], kind="stable")]
-    return _Part(risk[index], wrong[index], units[index], None if order is None else order[index])
+    order = None if units.order is None else units.order[index]
+    return _Part(risk[index], wrong[index], units.index[index], order)
 
 
 def _candidates(risk: Floats) -> Floats:
@@ -254,30 +275,23 @@ def _candidates(risk: Floats) -> Floats:
     return np.unique(np.ceil(risk[places] * 1e9 + 0.5) / 1e9)
 
 
-def _certificate(
-    hypothesis: _Hypothesis, alpha: float, share: float, ratio: float, units: int, *, tried: bool
-) -> Certificate:
-    """Test the candidates of a value from its start on; units: of all gold."""
-    chances = hypothesis.chances(alpha, share, ratio) if len(hypothesis.candidates) else np.zeros(0)
-    start = int(chances.argmax()) if len(chances) else 0
-    n, errors = hypothesis.test.counts(hypothesis.candidates)
-    passed = passes(n, errors, alpha, share)[start:] if tried else np.zeros(0, dtype=bool)
+def _certificate(hypothesis: _Hypothesis, trial: _Trial, *, tried: bool) -> Certificate:
+    """Test the candidates of a value from its start on."""
+    share, candidates = trial.share, hypothesis.candidates
+    start = int(hypothesis.chances(trial).argmax()) if len(candidates) else 0
+    n, errors = hypothesis.test.counts(candidates)
+    passed = passes(n, errors, trial.alpha, share)[start:] if tried else np.zeros(0, dtype=bool)
     steps = len(passed) if passed.all() else int(passed.argmin())
     at = start + max(steps - 1, 0)
     counted = (int(n[at]), int(errors[at])) if len(n) else (0, 0)
-    threshold = float(hypothesis.candidates[at]) if steps else None
+    threshold = float(candidates[at]) if steps else None
     predicted = len(hypothesis.test.risk)
     accepted = int((hypothesis.test.risk <= threshold).sum()) if threshold is not None else 0
     missing = gold = None
     if threshold is None and len(n):
-        accepted_counts = [
-            int(fit_counts[start]) + test_count
-            for fit_counts, test_count in zip(hypothesis.counts, counted, strict=True)
-        ]
-        missing = _missing(*counted, alpha, share)
-        gold = _gold(
-            accepted_counts[0], accepted_counts[1], missing, units, ratio / (1 + ratio), alpha, share
-        )
+        missing = _missing(*counted, trial)
+        fit_n, fit_errors = (int(counts[start]) for counts in hypothesis.counts)
+        gold = _gold(fit_n + counted[0], fit_errors + counted[1], missing, trial)
     return Certificate(
         hypothesis.variable,
         hypothesis.value,
@@ -293,24 +307,23 @@ def _certificate(
     )
 
 
-def _missing(n: int, errors: int, alpha: float, share: float) -> int:
+def _missing(n: int, errors: int, trial: _Trial) -> int:
     """Return how many more accepted units, all of them right, would make the test pass."""
-    return _least(lambda more: bool(passes(n + more, errors, alpha, share)))
+    return _least(lambda more: trial.passes(n + more, errors))
 
 
-def _gold(
-    n: int, errors: int, missing: int, units: int, testing: float, alpha: float, share: float
-) -> int | None:
+def _gold(n: int, errors: int, missing: int, trial: _Trial) -> int | None:
     """Return how many more units of gold would be about enough at the rates met; None where none would.
 
-    n, errors: accepted among all units of gold. testing: the share of these that certifies.
+    n, errors: accepted among all units of gold.
     """
-    if not n or not testing or errors / n >= alpha:
+    ratio, units = trial.units.ratio, trial.units.fitting + trial.units.certifying
+    # The share of all units that certifies.
+    testing = ratio / (1 + ratio)
+    if not n or not testing or errors / n >= trial.alpha:
         return None
     rate = n / units * testing
-    total = _least(
-        lambda total: bool(passes(int(rate * total), int(errors / n * rate * total), alpha, share))
-    )
+    total = _least(lambda total: trial.passes(int(rate * total), int(errors / n * rate * total)))
     # Bad luck in the test is to be made good as well.
     more = max(total - units, math.ceil(missing / rate))
     return more if more < MOST_GOLD else None

@@ -21,14 +21,14 @@ from seke.datasets.manifest import label_sample
 from seke.prompts import Context, Questions
 from seke.runs.ledger import ReadingRequests
 from seke.samples import answers_from
-from seke.sampling.loop import Request, force_close, wait_for_people
+from seke.sampling.loop import Request
 from seke.vision.errors import FatalError, ObserverLostError, UnansweredError
 from seke.vision.messages import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from engine import Decisions, Option
+    from engine import Option
     from seke.annotation.stopping_rules import Rule
     from seke.datasets.manifest import Item
     from seke.inference.session import Judged, Session
@@ -149,61 +149,7 @@ class Annotator:
         if self.stopped_by is not None:
             raise self.stopped_by
 
-    def samples(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
-        """Yield the sample records of items, batch by batch in their order."""
-        for by_item, _ in self._stored_records(items, ledger):
-            yield [record for records in by_item.values() for record in renumber_draws(records)]
-
-    def posteriors(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
-        """Yield the posterior records of items, batch by batch in their order."""
-        for by_item, reasons in self._stored_records(items, ledger):
-            records: dict[str, Record] = {}
-            for session, names in self._by_session(list(by_item)):
-                answers = self._answers({name: by_item[name] for name in names})
-                judged = session.judge(answers)
-                decisions = force_close(
-                    self.base, judged.decisions, self._closing_reasons(names, reasons, judged)
-                )
-                decisions = wait_for_people(self.base, decisions, self._awaited_looks(names, decisions))
-                conclusions = judged.posterior, decisions, judged.diagnostics, judged.scope
-                records |= zip(names, session.layout.records(answers, *conclusions), strict=True)
-            yield [records[name] for name in by_item]
-
-    def count_open(self, items: Sequence[Item], ledger: Ledger) -> int:
-        """Return how many items are neither settled nor left to people."""
-        return len(items) - ledger.settled([item.name for item in items]) - len(self.waiting)
-
-    def answer_batches(self, items: Sequence[Item], ledger: Ledger) -> Iterator[Answers]:
-        """Yield the answers about items, batch by batch in their order."""
-        for by_item, _ in self._stored_records(items, ledger):
-            yield self._answers(by_item)
-
-    def item_rows(self, items: Sequence[Item], ledger: Ledger) -> Iterator[list[Record]]:
-        """Yield the rows of the item list, batch by batch: path, group, box and labels of each item.
-
-        `picture`: the digest of the pixels that the usual view shows; null where none was sent.
-        """
-        for start in range(0, len(items), ITEM_BATCH):
-            batch = items[start : start + ITEM_BATCH]
-            pictures = {
-                line[0]: asked.picture
-                for line, asked in ledger.lines([item.name for item in batch]).items()
-                if line[4] == Answers.USUAL_VIEW and not line[3]
-            }
-            yield [
-                {
-                    "item": item.name,
-                    "path": str(item.path.resolve()),
-                    "group": item.group,
-                    "source": item.source,
-                    "box": item.box and list(vars(item.box).values()),
-                    "labels": dict(item.labels),
-                    "picture": pictures.get(item.name),
-                }
-                for item in batch
-            ]
-
-    def _by_session(self, names: Sequence[str]) -> Iterator[tuple[Session, list[str]]]:
+    def by_session(self, names: Sequence[str]) -> Iterator[tuple[Session, list[str]]]:
         """Yield each session with the items that are judged with it."""
         measured = self.session if self.by_measure is None else self.by_measure
         piloted = [name for name in names if name in self.pilot]
@@ -211,34 +157,6 @@ class Annotator:
         yield from (
             (session, batch) for session, batch in ((self.session, piloted), (measured, unpiloted)) if batch
         )
-
-    def _stored_records(
-        self, items: Sequence[Item], ledger: Ledger
-    ) -> Iterator[tuple[dict[str, list[Record]], dict[str, str]]]:
-        """Yield batches of item -> sample records, and settled item -> reason."""
-        for start in range(0, len(items), ITEM_BATCH):
-            batch = items[start : start + ITEM_BATCH]
-            names = [item.name for item in batch]
-            by_item = ledger.records(names)
-            yield (
-                {item.name: [*self._known_records(item), *by_item.get(item.name, ())] for item in batch},
-                ledger.reasons(names),
-            )
-
-    def _closing_reasons(
-        self, names: Sequence[str], reasons: dict[str, str], judged: Judged
-    ) -> dict[int, str]:
-        """Return item's index -> why it is closed though the policy would go on."""
-        return {
-            i: reasons[name]
-            for i, name in enumerate(names)
-            if name in reasons and (reasons[name] or judged.decisions.next[i] is not None)
-        }
-
-    def _awaited_looks(self, names: Sequence[str], decisions: Decisions) -> dict[int, Option]:
-        """Return item's index -> the look of people that it waits for."""
-        following = enumerate(zip(names, decisions.next, strict=True))
-        return {i: self.waiting[name] for i, (name, option) in following if option and name in self.waiting}
 
     def _open_items(self, items: Iterable[Item], ledger: Ledger) -> Iterator[LiveItem]:
         """Yield the items that are not settled, with their stored samples and requests."""
@@ -252,17 +170,18 @@ class Annotator:
             self.progress(len(settled), 0, ledger.committed)
             for item in batch:
                 if item.name not in settled:
-                    records = [*self._known_records(item), *by_item.get(item.name, ())]
+                    records = [*self.known_records(item), *by_item.get(item.name, ())]
                     yield LiveItem(item, records, requests_of[item.name])
 
-    def _known_records(self, item: Item) -> list[Record]:
+    def known_records(self, item: Item) -> list[Record]:
         """Return the samples of an item that this run did not ask for: the set's labels and given answers."""
         given_records = list(self.given.get(item.name, ()))
         if not item.labels or self.known_by is None:
             return given_records
         return [label_sample(item, self.base, self.known_by), *given_records]
 
-    def _answers(self, samples: dict[str, list[Record]]) -> Answers:
+    def answers(self, samples: Mapping[str, list[Record]]) -> Answers:
+        """Return the answers about items: item -> its sample records."""
         answers = Answers.unasked(list(samples))
         rows = [record for records in samples.values() for record in renumber_draws(records)]
         for part in answers_from(rows, self.base):
@@ -272,7 +191,7 @@ class Annotator:
     async def _judge_and_settle(self, names: list[str], ledger: Ledger) -> dict[str, list[Request]]:
         """Judge items, settle those that are done, and return item -> requests of the others."""
         following: dict[str, Option | None] = {}
-        for session, session_items in self._by_session(names):
+        for session, session_items in self.by_session(names):
             following |= dict.fromkeys(session_items, session.first)
             # Of an item without answers it is known what comes first, and a rule needs no posterior.
             answered = [name for name in session_items if self._live[name].records and self.rule is None]
@@ -307,7 +226,7 @@ class Annotator:
 
     async def _judge_live(self, session: Session, names: Sequence[str]) -> Judged:
         samples = {name: self._live[name].records for name in names}
-        return await asyncio.to_thread(lambda: session.judge(self._answers(samples)))
+        return await asyncio.to_thread(lambda: session.judge(self.answers(samples)))
 
     def _group_by_unavailable(self, names: Sequence[str]) -> list[tuple[frozenset[str], list[str]]]:
         """Return groups of items by the observers that cannot be asked about them."""
@@ -378,7 +297,7 @@ class Annotator:
             except ObserverLostError as error:
                 self.drop_observer(request.observer, error.reason)
                 # Of several requests for a call some may have been answered.
-                live.records = [*self._known_records(live.item), *ledger.records([name]).get(name, ())]
+                live.records = [*self.known_records(live.item), *ledger.records([name]).get(name, ())]
                 continue
             except UnansweredError as error:
                 choices = error.choices

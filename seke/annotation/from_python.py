@@ -63,21 +63,15 @@ def annotate(
         engine.KnowledgeError, engine.SekeError: bad input; nothing was sent.
     """
     model_settings = settings or Settings(_name_of(model))
-    options: dict[str, Any] = {"concurrency": concurrency, "rpm": rpm, "tpm": tpm}
+    options: dict[str, Any] = {"base_url": base_url, "concurrency": concurrency, "rpm": rpm, "tpm": tpm}
     if isinstance(model, str):
         from seke.vision.client import Endpoint
 
-        model = Endpoint(model_settings, base_url=base_url, prices=prices, **options)
-    further: dict[str, Model] = {}
-    for observer, answerer in (also or {}).items():
-        if isinstance(answerer, str):
-            further_model = FurtherModel.of(observer, answerer)
-            endpoint = further_model.endpoint(
-                model_settings, base_url=base_url, key_from=KEY_VARIABLE, **options
-            )
-            further[observer] = endpoint
-        else:
-            further[observer] = answerer
+        model = Endpoint(model_settings, prices=prices, **options)
+    further = {
+        observer: _further_model(observer, answerer, model_settings, options)
+        for observer, answerer in (also or {}).items()
+    }
     if further:
         model = SeveralModels(model, further)
     image_list = [images] if isinstance(images, str | Path) else images
@@ -85,6 +79,14 @@ def annotate(
     given |= {"also": names, "concurrency": concurrency, "prices": prices}
     job = Job.of(image_list, Path(folder), model, model_settings, **given)
     return job.run(retry_refused=retry_refused, branch_of=None if branch_of is None else Path(branch_of))
+
+
+def _further_model(
+    observer: str, answerer: str | Model, settings: Settings, options: Mapping[str, Any]
+) -> Model:
+    if not isinstance(answerer, str):
+        return answerer
+    return FurtherModel.of(observer, answerer).endpoint(settings, key_from=KEY_VARIABLE, **options)
 
 
 def _name_of(model: str | Model) -> str:

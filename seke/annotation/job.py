@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, closing
 from dataclasses import asdict, dataclass, replace
@@ -14,34 +12,30 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from engine import Answers, Knowledge, SekeError, people_asked
-from seke.annotation.annotator import ITEM_BATCH, Annotator
+from seke.annotation.annotator import Annotator
 from seke.annotation.branches import OtherSettingsError, is_run, note_origin, origins
 from seke.annotation.measured_prices import pilot_of, stored_or_measured_prices, with_prices
-from seke.annotation.observers import asking, check_further, observer_of
-from seke.annotation.people import WAITING, awaited_observers, how_to_go_on, note_given, read_given
+from seke.annotation.observers import AskedObservers, asking
+from seke.annotation.people import note_given, read_given
+from seke.annotation.results import RunResults
 from seke.annotation.reuse import ReusedAnswers
-from seke.annotation.run_summary import RunSummary, spread_of
 from seke.annotation.several import addresses_of, check_several
 from seke.annotation.stopping_rules import rule_of
-from seke.console.infer_summary import InferSummary, limits_in_words
 from seke.datasets.images import view_of
 from seke.datasets.manifest import items_of
-from seke.files.atomic import write_file
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.prompts import Questions
 from seke.runs.batch_client import Batches, fit_together
-from seke.runs.item_list import ITEMS
 from seke.runs.ledger import Ledger, plain_errors
-from seke.runs.run_folder import POSTERIORS, RAW, SAMPLES, SUMMARY
-from seke.sampling.replay import mark_off_policy
-from seke.tables.record_writer import Writer
+from seke.runs.run_folder import SAMPLES, SUMMARY
 from seke.vision.signals import interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from seke.annotation.run_summary import RunSummary
     from seke.datasets.manifest import Item
     from seke.vision.messages import Model, Settings
     from seke.vision.prices import Prices
@@ -87,7 +81,7 @@ class Job:
         prices: Prices | None = None,
         declared_prices: bool = False,
         concurrency: int = 16,
-        **annotator_options: Any,
+        **options: Any,
     ) -> Job:
         """Read and compile all that a run needs; nothing is asked and nothing written.
 
@@ -95,61 +89,35 @@ class Job:
         ask -> the name of the model behind each; `model` answers for all of them (`SeveralModels`). labels: a
         label table of what the set says already; labels_final: they are kept whatever is seen. answers:
         sample files or records of observers that no model answers as, such as people for whom items waited;
-        what is given once has to be given again. prices: of the
-        first model's tokens; by them the prices of questions are measured on the first items of a policy's
-        run, unless declared_prices keeps them. A guarantee holds for what is asked by the declared ones
-        alone, and a batch takes too long to wait for. annotator_options: `problems` and `progress` of the
-        annotator.
+        what is given once has to be given again. prices: of the first model's tokens; by them the prices of
+        questions are measured on the first items of a policy's run, unless declared_prices keeps them. A
+        guarantee holds for what is asked by the declared ones alone, and a batch takes too long to wait for.
+        options: `problems` and `progress` of the annotator.
 
         Raises:
             engine.KnowledgeError, engine.SekeError: all that could go wrong later for reasons known now.
         """
-        base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
-        first_observer, also = observer or observer_of(base, settings.model), dict(also or {})
-        check_further(base, first_observer, settings.model, also)
-        check_several(model, also, max_cost)
+        base = read_knowledge(knowledge)
+        asked = AskedObservers.of(base, settings.model, observer, also or {}, strategy)
+        check_several(model, asked.also, max_cost)
         if labels_final:
             base = replace(base, policy=replace(base.policy, labels_final=True))
-        session = _session(
-            Session.open(base, population), first_observer, max_samples, settings.model, also, strategy
-        )
+        session = asked.session(Session.open(base, population), max_samples)
+        _check_askable(session)
         base = session.network.knowledge
-        people = people_asked(base)
-        for name in (first_observer, *base.policy.others):
-            if name not in people:
-                _check_prompts(base, name)
-        for view in (Answers.USUAL_VIEW, *base.policy.views):
-            view_of(base, view)
-        if session.first is None:
-            raise SekeError(f"the policy of {base.name} would not ask anything of {first_observer}")
         items = items_of(images, base, labels)
-        known_by = SET if SET in base.observers else None
-        if known_by is None and any(item.labels for item in items):
-            raise SekeError(f"the base has no observer {SET}, as which labels of the set would count")
+        known_by, labels_of = _known_labels(base, items)
         rule = rule_of(strategy, base.policy.budget)
         if rule is not None and session.guarantee is None:
             # Nothing is worth asking for the policy, so that it does not look ahead.
             worthless = replace(base.policy, worth=dict.fromkeys(base.policy.worth, 0.0))
             session = replace(session.under(worthless), refused=session.refused)
-        facts = {
-            "model": settings.model,
-            "settings": asdict(settings),
-            "observer": first_observer,
-            "also": also,
-            "addresses": addresses_of(first_observer, model) if also else {},
-            "strategy": strategy,
-            **_facts_of(session),
-        }
-        labels_of = {item.name: item.labels for item in items if item.labels}
-        given_records = read_given(
-            answers, base, {item.name: None for item in items}.keys(), {first_observer, *also}
-        )
-        annotator = Annotator(
-            session, model, rule, known_by, labels_of, given_records, concurrency, **annotator_options
-        )
+        names = dict.fromkeys(item.name for item in items)
+        given = read_given(answers, base, names.keys(), {asked.first, *asked.also})
+        annotator = Annotator(session, model, rule, known_by, labels_of, given, concurrency, **options)
         measured = rule is None and session.guarantee is None and not declared_prices
-        batched = isinstance(model, Batches)
-        return cls(folder, items, annotator, facts, max_cost, prices if measured and not batched else None)
+        by_tokens = prices if measured and not isinstance(model, Batches) else None
+        return cls(folder, items, annotator, _facts_of(session, settings, asked, model), max_cost, by_tokens)
 
     def open(self) -> Ledger:
         """Open the ledger, a new one where there is none.
@@ -195,7 +163,8 @@ class Job:
                 )
             ledger, stopped = _run_coroutine(self._run(stack, branch_of, retry_refused=retry_refused))
             try:
-                return self._write_results(ledger, time.monotonic() - started, stopped)
+                results = RunResults(self.folder, self.items, self.annotator, ledger, self.facts)
+                return results.write(time.monotonic() - started, stopped)
             except OSError as error:
                 problem = f"{stopped}; " * bool(stopped) + "the results cannot be written"
                 raise SekeError(f"{self.folder}: {problem} ({error.strerror})") from None
@@ -272,96 +241,6 @@ class Job:
             self.annotator.by_measure = with_prices(self.annotator.session, measured)
         yield [item for item in self.items if item.name not in self.annotator.pilot]
 
-    def _with_thresholds(self, ledger: Ledger) -> Session:
-        """Set thresholds that keep the limits of the mean over all items; return the new session."""
-        annotator = self.annotator
-        session = annotator.session.with_thresholds(annotator.answer_batches(self.items, ledger))
-        if session is not annotator.session:
-            thresholds = session.network.knowledge.policy.thresholds
-            if annotator.by_measure is not None:
-                policy = annotator.by_measure.network.knowledge.policy
-                measured = annotator.by_measure.with_policy(replace(policy, thresholds=thresholds))
-                annotator.by_measure = measured
-            annotator.session = session
-        return session
-
-    def _write_results(self, ledger: Ledger, seconds: float, stopped: str) -> RunSummary:
-        """Write the run's results, each file whole or not at all, and return the summary."""
-        by_question, observers = Counter[str](), Counter[str]()
-        with Writer(self.folder / SAMPLES) as sample_writer:
-            for rows in self.annotator.samples(self.items, ledger):
-                sample_writer.write(rows)
-                answers = [row for row in rows if row["observer"] != self.annotator.known_by]
-                by_question.update(row["question"] for row in answers)
-                observers.update(row["observer"] for row in answers)
-        if by_question:
-            self.annotator.session = mark_off_policy(self.annotator.session, self.folder / SAMPLES)
-        session = self._with_thresholds(ledger)
-        counts, accepted, per_item = InferSummary(session.network.knowledge), Counter[str](), list[int]()
-        waiting = Counter[str]()
-        with Writer(self.folder / POSTERIORS) as posterior_writer:
-            for records in self.annotator.posteriors(self.items, ledger):
-                posterior_writer.write(records)
-                counts.add(records)
-                per_item += [record["diagnostics"]["samples"] for record in records]
-                waiting.update(awaited_observers(records, self.annotator.waiting))
-                for record in records:
-                    levels = record["decision"]["levels"]
-                    accepted.update(name for name in levels if levels[name]["decision"] == "accept")
-        for part in self.annotator.answer_batches(self.items, ledger) if self.annotator.labels else ():
-            counts.add_looks(session.inference, part)
-        with Writer(self.folder / ITEMS) as item_writer:
-            for rows in self.annotator.item_rows(self.items, ledger):
-                item_writer.write(rows)
-        with Writer(self.folder / RAW) as raw_writer:
-            raw_answers = ledger.raw()
-            while batch := list(itertools.islice(raw_answers, ITEM_BATCH)):
-                raw_writer.write(batch)
-        ledger.note({WAITING: dict(waiting)} if waiting or ledger.facts(WAITING) else {})
-        summary = RunSummary(
-            items=dict(counts.items),
-            reasons=dict(counts.reasons.most_common()),
-            samples=counts.samples,
-            per_item=spread_of(per_item),
-            asked=dict(by_question.most_common()),
-            levels={
-                level: round(sum(accepted[name] for name in names) / len(names) / len(self.items), 6)
-                for level, names in session.network.knowledge.levels.items()
-            },
-            totals=ledger.totals(),
-            seconds=round(seconds, 1),
-            finished=self.annotator.count_open(self.items, ledger) == 0 and not waiting,
-            stopped=stopped,
-            promises=tuple(counts.promises(session.guarantee)) if session.guarantee else (),
-            refused=session.refused + ((counts.why_outside,) if counts.outside else ()),
-            notes=(
-                *counts.notes(),
-                *limits_in_words(session),
-                *self._observer_notes(),
-                *how_to_go_on(waiting, self.folder / POSTERIORS),
-            ),
-            observers=dict(observers.most_common()),
-            waiting=dict(waiting),
-            contradicted_labels=counts.contradictions(),
-            facts={
-                **self.facts,
-                **ledger.facts("prices"),
-                "thresholds": dict(session.network.knowledge.policy.thresholds),
-            },
-        )
-        data = msgspec.json.format(msgspec.json.encode(summary.as_facts()), indent=2)
-        write_file(data, self.folder / SUMMARY)
-        return summary
-
-    def _observer_notes(self) -> Iterator[str]:
-        """Yield in words which of the further observers were not asked, and why."""
-        facts = self.facts
-        if facts["strategy"] != "policy" and facts["also"]:
-            names = ", ".join(facts["also"])
-            yield f"strategy {facts['strategy']} asks {facts['observer']} alone; not asked: {names}"
-        for observer, reason in self.annotator.lost.items():
-            yield f"{observer} was not asked to the end ({reason}); the same command asks it again"
-
 
 def _run_coroutine(work: Coroutine[Any, Any, Result]) -> Result:
     """Run to the end, also where an event loop runs already, as in a notebook."""
@@ -373,25 +252,30 @@ def _run_coroutine(work: Coroutine[Any, Any, Result]) -> Result:
         return aside.submit(asyncio.run, work).result()
 
 
-def _session(
-    session: Session, observer: str, budget: int | None, model: str, also: Mapping[str, str], strategy: str
-) -> Session:
-    """Return a session as a run asks by this strategy; a baseline asks one observer."""
-    if strategy != "policy":
-        return asking(session, observer, budget, model, people=False)
-    return asking(session, observer, budget, model, also).asking()
-
-
-def _facts_of(session: Session) -> Facts:
-    """Return the facts about a run's knowledge and policy."""
+def _facts_of(session: Session, settings: Settings, asked: AskedObservers, model: Model) -> Facts:
+    """Return the facts about a run: its model, and its knowledge and policy."""
     base = session.network.knowledge
     return {
+        "model": settings.model,
+        "settings": asdict(settings),
+        "observer": asked.first,
+        "also": dict(asked.also),
+        "addresses": addresses_of(asked.first, model) if asked.also else {},
+        "strategy": asked.strategy,
         "population": session.inference.population,
         "budget": base.policy.budget,
         "labels_final": base.policy.labels_final,
         "digests": dict(base.digests),
         "knowledge": f"{base.name} {base.digest}",
     }
+
+
+def _known_labels(base: Knowledge, items: Sequence[Item]) -> tuple[str | None, dict[str, Mapping[str, Any]]]:
+    """Return the observer as which the set's own labels count, None without, and item -> these labels."""
+    labels = {item.name: item.labels for item in items if item.labels}
+    if SET not in base.observers and labels:
+        raise SekeError(f"the base has no observer {SET}, as which labels of the set would count")
+    return SET if SET in base.observers else None, labels
 
 
 def session_of(folder: Path, base: Knowledge, population: str | None = None, seed: int = 0) -> Session:
@@ -425,15 +309,23 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
     return session.with_policy(replace(session.network.knowledge.policy, thresholds=thresholds))
 
 
-def _check_prompts(base: Knowledge, observer: str) -> None:
-    """Refuse a base with a question that could be asked and cannot be put into words."""
-    instruments = base.observers[observer].instruments
-    for question in base.questions.values():
-        if not question.prompt and any(name in instruments for name in question.variables):
-            raise SekeError(
-                f"{question.place}: question {question.name} has no `prompt`, so {observer} cannot be asked"
-            )
+def _check_askable(session: Session) -> None:
+    """Refuse a base whose policy would ask nothing, or what cannot be put into words or shown."""
+    base = session.network.knowledge
+    policy, people = base.policy, people_asked(base)
+    for observer in (policy.ask, *policy.others):
+        if observer in people:
+            continue
+        instruments = base.observers[observer].instruments
+        for question in base.questions.values():
+            if not question.prompt and any(name in instruments for name in question.variables):
+                missing = f"question {question.name} has no `prompt`"
+                raise SekeError(f"{question.place}: {missing}, so {observer} cannot be asked")
     Questions(base).check()
+    for view in (Answers.USUAL_VIEW, *policy.views):
+        view_of(base, view)
+    if session.first is None:
+        raise SekeError(f"the policy of {base.name} would not ask anything of {policy.ask}")
 
 
 def _difference(name: str, begun: Any, now: Any) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine import SekeError, did_you_mean, people_asked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from engine import Knowledge
     from seke.inference.session import Session
@@ -39,19 +39,42 @@ def askable_of(base: Knowledge) -> list[str]:
     return [name for name, observer in base.observers.items() if observer.askable]
 
 
-def check_further(base: Knowledge, first: str, model: str, further: Iterable[str]) -> None:
-    """Check that these observers can be asked beside the first one.
+@dataclass(frozen=True)
+class AskedObservers:
+    """Who is asked in a run, by a policy or by a baseline that asks the first one alone.
 
-    Raises:
-        engine.SekeError: one cannot, with the nearest that can.
+    first: who of the base the model is. also: further observers -> the name of the model behind each.
     """
-    for name in further:
-        _check_askable(base, name)
-        if name == first:
-            raise SekeError(
-                f"observer {name!r} is whom {model} counts as already (--observer names another for it); "
-                f"those that can be asked are {', '.join(askable_of(base))}"
-            )
+
+    first: str
+    model: str
+    also: Mapping[str, str]
+    strategy: str
+
+    @classmethod
+    def of(
+        cls, base: Knowledge, model: str, observer: str | None, also: Mapping[str, str], strategy: str
+    ) -> AskedObservers:
+        """Check that these observers can be asked beside the first one, see `observer_of`.
+
+        Raises:
+            engine.SekeError: one cannot, with the nearest that can.
+        """
+        first = observer or observer_of(base, model)
+        for name in also:
+            _check_askable(base, name)
+            if name == first:
+                raise SekeError(
+                    f"observer {name!r} is whom {model} counts as already (--observer names another for it); "
+                    f"those that can be asked are {', '.join(askable_of(base))}"
+                )
+        return cls(first, model, also, strategy)
+
+    def session(self, session: Session, budget: int | None) -> Session:
+        """Return a session as a run asks by this strategy."""
+        if self.strategy != "policy":
+            return asking(session, self.first, budget, self.model, people=False)
+        return asking(session, self.first, budget, self.model, self.also).asking()
 
 
 def asking(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,6 @@ import numpy as np
 
 from engine import (
     Answers,
-    Gold,
     Guarantee,
     LevelDecision,
     SekeError,
@@ -18,13 +18,15 @@ from engine import (
     design_of,
     split,
 )
-from seke.inference.session import Session
 from seke.sampling.replay import replay
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-    from engine import Knowledge
+    from seke.calibration.labelled_answers import LabelledAnswers
+    from seke.inference.session import Session
     from seke.samples import SingleSamples
 
 # Share of the gold that fits; the rest certifies.
@@ -37,15 +39,26 @@ MOST_SHORT = 0.01
 
 @dataclass(frozen=True)
 class Promise:
-    """The guarantee asked for: at most `alpha` wrong among accepted values, with probability 1 - `delta`."""
+    """The guarantee asked for: at most `alpha` wrong among accepted values, with probability 1 - `delta`.
+
+    adaptive: of items that are asked as the policy asks.
+    """
 
     alpha: float
     delta: float = 0.1
+    adaptive: bool = False
 
     def __post_init__(self) -> None:
         for name in ("alpha", "delta"):
             if not 0 < getattr(self, name) < 1:
                 raise SekeError(f"{name} is {getattr(self, name):g}; it must lie between 0 and 1")
+
+    @classmethod
+    def of(cls, alpha: float | None, delta: float, *, adaptive: bool) -> Promise | None:
+        """Return the promise; None where there is no alpha."""
+        if alpha is None and adaptive:
+            raise SekeError("what is to be certified of items that the policy asks needs alpha")
+        return None if alpha is None else cls(alpha, delta, adaptive)
 
 
 @dataclass(frozen=True)
@@ -56,18 +69,18 @@ class Parts:
     fits: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, gold: Gold, groups: tuple[str | None, ...] | None, rng: np.random.Generator) -> Parts:
+    def of(cls, every: LabelledAnswers, rng: np.random.Generator) -> Parts:
         """Split the items with gold at random; the items of a subject stay together.
 
         Raises:
             engine.SekeError: an item with gold and no group, where groups are given.
         """
-        known = np.any([~np.isnan(values) for values in gold.values.values()], axis=0)
-        if groups is not None and any(groups[i] is None for i in np.flatnonzero(known)):
+        known = every.known
+        groups = None if every.groups is None else list(itertools.compress(every.groups, known))
+        if groups is not None and None in groups:
             raise SekeError("some items with gold have no group; give every one its subject")
-        subjects = None if groups is None else [str(groups[i]) for i in np.flatnonzero(known)]
         fits = np.zeros(len(known), dtype=bool)
-        fits[known] = split(int(known.sum()), subjects, FITTING, rng)
+        fits[known] = split(int(known.sum()), groups, FITTING, rng)
         return cls(known, fits)
 
     @property
@@ -76,55 +89,75 @@ class Parts:
         return self.fits | ~self.known
 
 
+@dataclass(frozen=True)
+class DecidedItems:
+    """The decisions about N items as the policy makes them in the end.
+
+    stages: their answers, in parts. levels: variable -> decisions, (N,). allowed: whether anything of an item
+    may be accepted, (N,). marginals: variable -> P(state), (states,), the mean over all items.
+    """
+
+    stages: tuple[Answers, ...]
+    levels: Mapping[str, LevelDecision]
+    allowed: NDArray[np.bool_]
+    marginals: Mapping[str, NDArray[np.float64]]
+
+    @classmethod
+    def of(cls, session: Session, answers: Answers) -> DecidedItems:
+        """Decide the items, BATCH at a time."""
+        base, count = session.network.knowledge, len(answers.items)
+        stages = [answers.part(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
+        judged = [session.judge(part) for part in stages]
+        levels = {
+            name: LevelDecision.stacked([stage.decisions.levels[name] for stage in judged])
+            for name in judged[0].decisions.levels
+        }
+        allowed = [
+            acceptable(base, part, stage.diagnostics.conflict)
+            for part, stage in zip(stages, judged, strict=True)
+        ]
+        by_stage = [stage.posterior.marginals for stage in judged]
+        marginals = {
+            name: np.concatenate([marginals[name] for marginals in by_stage]).mean(0) for name in by_stage[0]
+        }
+        return cls(tuple(stages), levels, np.concatenate(allowed), marginals)
+
+
 def issue_guarantee(
-    base: Knowledge,
-    population: str,
-    answers: Answers,
-    gold: Gold,
+    session: Session,
+    every: LabelledAnswers,
     parts: Parts,
-    groups: tuple[str | None, ...] | None,
     promise: Promise,
     made: str,
-    seed: int,
+    rng: np.random.Generator,
     recorded: SingleSamples | None = None,
 ) -> Guarantee:
     """Certify the thresholds of a calibrated base on the gold that the fit did not see.
 
-    base: as it was written and read again; its digests are what the guarantee holds for. recorded: the
-    samples one by one, where it is to be promised of items that are asked as the base's policy asks.
+    session: of the base as it was written and read again; its digests are what the guarantee holds for.
+    recorded: the samples one by one, where it is to be promised of items that are asked as the policy asks.
 
     Raises:
         engine.SekeError: too many items whose recording ends before the policy does.
     """
-    session = Session.open(base, population, seed)
-    answers, gold = answers.only(parts.known), gold.only(parts.known)
+    base, labelled = session.network.knowledge, every.only(parts.known)
+    answers, gold = labelled.answers, labelled.gold
     if recorded is not None:
         answers = _answers_by_policy(session, recorded.about(set(answers.items)))
-    count = len(answers.items)
-    stages = [answers.part(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
-    judged = [session.judge(part) for part in stages]
-    levels = {
-        name: LevelDecision.stacked([judged_stage.decisions.levels[name] for judged_stage in judged])
-        for name in judged[0].decisions.levels
-        if name in gold.values
-    }
-    fit_to_accept = [
-        acceptable(base, part, j.diagnostics.conflict) for part, j in zip(stages, judged, strict=True)
-    ]
-    subjects = None if groups is None else [groups[i] for i in np.flatnonzero(parts.known)]
+    decided = DecidedItems.of(session, answers)
     return certify(
         base,
-        levels,
-        np.concatenate(fit_to_accept),
+        {name: level for name, level in decided.levels.items() if name in gold.values},
+        decided.allowed,
         gold,
         parts.fits[parts.known],
         alpha=promise.alpha,
         delta=promise.delta,
-        population=population,
-        design=design_of(base, stages, adaptive=recorded is not None),
+        population=session.inference.population,
+        design=design_of(base, decided.stages, adaptive=recorded is not None),
         made=made,
-        groups=subjects,
-        rng=np.random.default_rng(seed),
+        groups=labelled.groups,
+        rng=rng,
     )
 
 

@@ -22,17 +22,14 @@ from engine import (
     Knowledge,
     LevelDecision,
     ObserverParameters,
-    SekeError,
-    acceptable,
     certify,
     design_of,
     split,
 )
-from seke.calibration.certify import BATCH, FITTING, Promise
+from seke.calibration.certify import FITTING, DecidedItems, Promise
+from seke.calibration.labelled_answers import LabelledAnswers, gold_table, source_list
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
-from seke.sampling.infer import batches
-from seke.tables.label_table import labels_from, read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -131,71 +128,40 @@ def plan_gold(
         engine.KnowledgeError, engine.AnswerError, engine.SekeError: bad knowledge, samples, gold or names.
     """
     promise = Promise(alpha, delta)
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
-    batched = list(batches(samples, base))
-    if not batched:
-        raise SekeError("there are no samples")
-    answers = Answers.stacked(batched)
-    known = _gold(gold, base, answers)
+    base = read_knowledge(knowledge)
+    table = None if gold is None else gold_table(gold, base)
+    labelled = LabelledAnswers.read(source_list(samples), base, table)
     session = Session.open(base, population, seed)
     progress("inference", 0, 0)
-    simulated = SimulatedPopulation.of(session, answers, known)
+    simulated = SimulatedPopulation.of(session, labelled.answers, labelled.gold)
     needed = simulated.requirements(promise, np.random.default_rng(seed), progress)
-    rows = tuple(_rows(session.inference, answers, simulated))
-    return GoldPlan(len(answers.items), promise, needed, rows, simulated.error_ratios)
-
-
-def _gold(gold: Any, base: Knowledge, answers: Answers) -> Gold:
-    if gold is None:
-        return Gold({})
-    table = read_labels(gold, base) if hasattr(gold, "__fspath__") or isinstance(gold, str) else None
-    return (table or labels_from(gold, base)).gold_of(answers.items)
+    rows = tuple(_rows(session.inference, labelled.answers, simulated))
+    return GoldPlan(len(labelled.answers.items), promise, needed, rows, simulated.error_ratios)
 
 
 @dataclass(frozen=True)
 class SimulatedPopulation:
     """N items with their decisions, and the probability that each decision is wrong.
 
-    stages: their answers, in parts. levels: decisions. wrong: variable -> P(the decision is wrong), (N,).
-    allowed: whether anything of an item may be accepted, (N,). marginals: variable -> P(state), (states,),
-    the mean over all items. error_ratios: see `GoldPlan`.
+    wrong: variable -> P(the decision is wrong), (N,). error_ratios: see `GoldPlan`.
     """
 
     session: Session
-    stages: tuple[Answers, ...]
-    levels: Mapping[str, LevelDecision]
+    decided: DecidedItems
     wrong: Mapping[str, Floats]
-    allowed: NDArray[np.bool_]
-    marginals: Mapping[str, Floats]
     error_ratios: Mapping[str, tuple[int, float]]
 
     @classmethod
     def of(cls, session: Session, answers: Answers, gold: Gold) -> SimulatedPopulation:
         """Decide the items, and correct their stated risks by the error ratios of the gold."""
-        base, count = session.network.knowledge, len(answers.items)
-        cuts = [(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
-        stages = tuple(answers.part(*cut) for cut in cuts)
-        judged = [session.judge(part) for part in stages]
-        levels = {
-            name: LevelDecision.stacked([judged_stage.decisions.levels[name] for judged_stage in judged])
-            for name in judged[0].decisions.levels
-        }
-        allowed = [
-            acceptable(base, part, judged_stage.diagnostics.conflict)
-            for part, judged_stage in zip(stages, judged, strict=True)
-        ]
-        by_stage = [judged_stage.posterior.marginals for judged_stage in judged]
-        marginals = {
-            name: np.concatenate([stage_marginals[name] for stage_marginals in by_stage]).mean(0)
-            for name in by_stage[0]
-        }
+        base, decided = session.network.knowledge, DecidedItems.of(session, answers)
         wrong, error_ratios = {}, {}
-        for name, level in levels.items():
+        for name, level in decided.levels.items():
             ratio = 1.0
             if name in gold.values:
                 ratio, error_ratios[name] = _ratio(base, name, level, gold.values[name])
             wrong[name] = level.risk * ratio
-        return cls(session, stages, levels, wrong, np.concatenate(allowed), marginals, error_ratios)
+        return cls(session, decided, wrong, error_ratios)
 
     def requirements(
         self, promise: Promise, rng: np.random.Generator, progress: Progress
@@ -210,7 +176,7 @@ class SimulatedPopulation:
                 by_factor[ERROR_INFLATION.index(factor)].append(rate)
         base, needed = self.session.network.knowledge, []
         for (name, value), by_factor in tally.items():
-            level = self.levels[name]
+            level = self.decided.levels[name]
             with_value = np.ones(len(level.risk), dtype=bool)
             if base.variables[name].kind != "interval":
                 with_value = level.value == base.variables[name].values.index(value)
@@ -226,10 +192,11 @@ class SimulatedPopulation:
         """Return how often each value is certified by so much gold, and the mean coverage then."""
         base = self.session.network.knowledge
         by_value: dict[tuple[str, str], list[Certificate]] = {}
-        design = design_of(base, self.stages)
+        decided = self.decided
+        design = design_of(base, decided.stages)
         for _ in range(REPEATS):
-            chosen = rng.integers(0, len(self.allowed), amount)
-            levels = {name: level.of(chosen) for name, level in self.levels.items()}
+            chosen = rng.integers(0, len(decided.allowed), amount)
+            levels = {name: level.of(chosen) for name, level in decided.levels.items()}
             gold = {}
             for name, level in levels.items():
                 off = rng.random(amount) < factor * self.wrong[name][chosen]
@@ -237,7 +204,7 @@ class SimulatedPopulation:
             made = certify(
                 base,
                 levels,
-                self.allowed[chosen],
+                decided.allowed[chosen],
                 Gold(gold),
                 split(amount, None, FITTING, rng),
                 alpha=promise.alpha,
@@ -286,20 +253,21 @@ def _least_amount(rates: Sequence[tuple[float, float]]) -> tuple[int | None, flo
 
 def _rows(inference: Inference, answers: Answers, simulated: SimulatedPopulation) -> Iterator[GoldRow]:
     """Yield how much gold it takes to know each row of what observers answer."""
-    every = {name: np.zeros(len(answers.items)) for name in simulated.levels}
+    marginals = simulated.decided.marginals
+    every = {name: np.zeros(len(answers.items)) for name in simulated.decided.levels}
     parameters = ObserverParameters(inference, answers, Gold(every), by_skill=False)
     rates = ("specificity", "sensitivity")
     for key, site in parameters.sites.items():
         if key.what in ("confusion", "settled"):
             for i, shown in enumerate(parameters.base.variables[key.variable].states):
-                share = simulated.marginals[key.variable][i]
+                share = marginals[key.variable][i]
                 yield _row(key.observer, key.variable, shown, share, site.mean[i, i], site.width[i])
         elif key.what in rates:
             (index,) = (i for i, observer in parameters.observers.items() if observer.name == key.observer)
             state = rates.index(key.what)
             for variable, mean, n in zip(parameters.rated[index], site.mean, site.width, strict=True):
                 shown = parameters.base.variables[variable].states[state]
-                yield _row(key.observer, variable, shown, simulated.marginals[variable][state], mean, n)
+                yield _row(key.observer, variable, shown, marginals[variable][state], mean, n)
 
 
 def _row(observer: str, variable: str, state: str, share: Any, right: Any, n: Any) -> GoldRow:

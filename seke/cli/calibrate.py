@@ -153,7 +153,7 @@ def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) ->
     knowledge = given["knowledge"]
 
     from seke.calibration.calibrate import calibrate as learn
-    from seke.calibration.calibrate import read_overlay, relative
+    from seke.calibration.fit_overlay import read_overlay, relative
     from seke.calibration.summary import facts_of, text_of
     from seke.calibration.trace import write_trace
 

@@ -22,14 +22,17 @@ def shipped_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "knowledge"
 
 
-def knowledge(path: str | Path | None = None, *, shipped: Path | None = None) -> Knowledge:
+def knowledge(path: Knowledge | str | Path | None = None, *, shipped: Path | None = None) -> Knowledge:
     """Read a knowledge base: the shipped one (None or "shipped"), or a folder or file, which may extend it.
 
-    `shipped`: the folder that is meant by it, this installation's own by default.
+    A base that was read already is returned as it is. shipped: the folder that is meant by `shipped`, this
+    installation's own by default.
 
     Raises:
         engine.KnowledgeError: all faults, each with file, line, column and path.
     """
+    if isinstance(path, Knowledge):
+        return path
     folder = shipped or shipped_folder()
     named = path is None or (str(path) == SHIPPED and not Path(path).exists())
     return read(folder if named or path is None else Path(path), {SHIPPED: folder})

@@ -72,6 +72,78 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Variants:
+    """Which settings are tried; see `plan`."""
+
+    limits: Sequence[float]
+    budgets: Sequence[int]
+    fixed: Sequence[int]
+    question: str | None
+    gold: Sequence[int]
+    gold_variables: Sequence[str]
+
+    def check(self, base: Knowledge, items: int) -> None:
+        """Refuse numbers that are not allowed, and unknown variables.
+
+        Raises:
+            engine.SekeError: the first of these.
+        """
+        if items < 1:
+            raise SekeError(f"items is {items}; allowed is 1 or more")
+        if not all(0 < factor <= 1000 for factor in self.limits):
+            raise SekeError("limits: a factor of the policy's limits is more than 0 and at most 1000")
+        if not all(1 <= count <= 1000 for count in (*self.budgets, *self.fixed)):
+            raise SekeError("a budget, or how often all are asked, is a whole number from 1 to 1000")
+        if not self.limits and not self.fixed and not self.gold:
+            raise SekeError("nothing to plan: give a factor of the limits, how often all are asked, or gold")
+        for name in self.gold_variables:
+            _check("variable", name, base.variables)
+
+    def settings(self, session: Session) -> Iterator[Setting]:
+        """Yield the settings of the base as it is: of the policy, and those that ask all the same."""
+        policy = session.network.knowledge.policy
+        for budget in self.budgets or (policy.budget,):
+            for factor in sorted(set(self.limits)):
+                name = f"limits ×{factor:g}" + (f", budget {budget}" if len(self.budgets) > 1 else "")
+                facts = {"limits": factor, "budget": budget}
+                yield Setting(name, "policy", _scaled(policy, factor, budget), facts)
+        asked = self.question or (session.first.question if session.first else "")
+        if self.fixed:
+            _check_fixed(session.network.knowledge, asked)
+        for count in sorted(set(self.fixed)):
+            changed = replace(policy, first=First(question=asked, samples=count), budget=count)
+            yield Setting(f"{count} × {asked}", "fixed", changed, {"question": asked, "answers": count})
+
+    def calibrated_settings(
+        self, session: Session, answering: Mapping[str, Any], seed: int
+    ) -> Iterator[Setting]:
+        """Yield the policy after calibration on gold; answering: who answers about that (`simulate`)."""
+        for count in sorted(set(self.gold)):
+            ready = calibrate_on_gold(session, count, answering, seed, self.gold_variables)
+            yield Setting(f"{count} gold", "gold", ready.network.knowledge.policy, {"gold": count}, ready)
+
+
+def _scaled(policy: Policy, factor: float, budget: int) -> Policy:
+    """Return the policy with its limits scaled; thresholds and aims, risks of each value, go with them."""
+
+    def scale(risk: float) -> float:
+        return min(max(risk * factor, LEAST_LIMIT), MOST_LIMIT)
+
+    thresholds, aims = (
+        {name: tuple(map(scale, risks)) for name, risks in by_name.items()}
+        for by_name in (policy.thresholds, policy.aims)
+    )
+    return replace(
+        policy,
+        limits={name: scale(limit) for name, limit in policy.limits.items()},
+        thresholds=thresholds,
+        aims=aims,
+        budget=budget,
+        first=policy.first and replace(policy.first, samples=min(policy.first.samples, budget)),
+    )
+
+
+@dataclass(frozen=True)
 class Plan:
     """The results of simulated items under several settings.
 
@@ -141,48 +213,72 @@ def plan(
         engine.SekeError: a name that the base does not have, a number that is not allowed, a policy that
             asks nobody.
     """
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
-    base = _with_observers(base, observers)
-    _check_numbers(items, limits, budgets, fixed, gold)
-    for name in gold_variables:
-        _check("variable", name, base.variables)
+    base = _with_observers(read_knowledge(knowledge), observers)
+    variants = Variants(limits, budgets, fixed, question, gold, gold_variables)
+    variants.check(base, items)
     session = Session.open(base, population, seed).asking()
-    settings = list(_settings(session, limits, budgets, fixed, question))
-    made_up = {"observers": observers, "population": truth_population or population, "misfit": misfit}
-    for count in sorted(set(gold)):
-        ready = calibrate_on_gold(session, count, made_up, seed, gold_variables)
-        changed = ready.network.knowledge.policy
-        settings.append(Setting(f"{count} gold", "gold", changed, {"gold": count}, ready))
-    if truth_population is not None:
-        _check("population", truth_population, base.populations)
-    nature = session.inference
-    if truth_population not in (None, nature.population):
-        nature = Inference(session.network, truth_population)
-    names = [f"item-{number:06d}" for number in range(items)]
-    truth = prior_truth(nature, items, np.random.default_rng([seed, TRUTH]))
-    values = gold_of(base, truth, np.random.default_rng([seed, PLACE]))
-    source = SimulatedSource(session.inference, names, truth, seed, misfit)
-    rows = []
-    for setting in settings:
+    answering = {"observers": observers, "population": truth_population or population, "misfit": misfit}
+    settings = [*variants.settings(session), *variants.calibrated_settings(session, answering, seed)]
+    made_up = MadeUpItems.of(session, items, truth_population, misfit, seed)
+    note = progress and _progress_of_all(progress, items * len(settings))
+    rows = [
+        _row(base, setting, made_up.follow(session, setting, note), made_up.gold, total, price)
+        for setting in settings
+    ]
+    return Plan(made_up.facts(session), tuple(rows))
+
+
+@dataclass(frozen=True)
+class MadeUpItems:
+    """Items whose truth is drawn, and who answers about them.
+
+    names: (N,). gold: their truth. source: answers as declared, but for the misfit. population: the prior of
+    the truth.
+    """
+
+    names: Sequence[str]
+    gold: Gold
+    source: SimulatedSource
+    population: str
+    misfit: Misfit
+    seed: int
+
+    @classmethod
+    def of(
+        cls, session: Session, items: int, population: str | None, misfit: Misfit, seed: int
+    ) -> MadeUpItems:
+        """Draw items; population: the prior of their truth, that of inference by default."""
+        base, nature = session.network.knowledge, session.inference
+        if population is not None:
+            _check("population", population, base.populations)
+        if population not in (None, nature.population):
+            nature = Inference(session.network, population)
+        names = [f"item-{number:06d}" for number in range(items)]
+        truth = prior_truth(nature, items, np.random.default_rng([seed, TRUTH]))
+        gold = gold_of(base, truth, np.random.default_rng([seed, PLACE]))
+        source = SimulatedSource(session.inference, names, truth, seed, misfit)
+        return cls(names, gold, source, nature.population, misfit, seed)
+
+    def follow(self, session: Session, setting: Setting, note: Callable[[int], None] | None) -> LoopState:
+        """Ask about the items until each is settled; session: of the base as it is."""
         loop = Loop(setting.session or session.under(setting.policy))
-        note = progress and _progress_of_all(progress, items * len(settings))
-        standing = run_to_completion(loop, names, source, note)
-        rows.append(_row(base, setting, standing, values, total, price))
-    nothing = Answers.unasked(names)
-    about = {
-        "knowledge": base.name,
-        "digest": base.digest,
-        "population": session.inference.population,
-        "truth_population": nature.population,
-        "observers": [base.policy.ask, *base.policy.others],
-        "misfit": {"independent": misfit.independent, "halo": misfit.halo, "drift": misfit.drift},
-        "items": items,
-        "seed": seed,
-        "ceiling": {
-            level: round(part, DIGITS) for level, part in ceiling(session, names, source, nothing).items()
-        },
-    }
-    return Plan(about, tuple(rows))
+        return run_to_completion(loop, self.names, self.source, note)
+
+    def facts(self, session: Session) -> Record:
+        """Return what was assumed, and the ceiling."""
+        base, misfit = session.network.knowledge, self.misfit
+        shares = ceiling(session, self.names, self.source, Answers.unasked(self.names))
+        return {
+            "knowledge": base.name,
+            "digest": base.digest,
+            "population": session.inference.population,
+            "truth_population": self.population,
+            "observers": [base.policy.ask, *base.policy.others],
+            "misfit": {"independent": misfit.independent, "halo": misfit.halo, "drift": misfit.drift},
+            "items": len(self.names),
+            "seed": self.seed,
+            "ceiling": {level: round(part, DIGITS) for level, part in shares.items()},
+        }
 
 
 def worth_of_gold(knowledge: Knowledge, population: str | None = None, seed: int = 0) -> Record:
@@ -226,23 +322,6 @@ def _check(kind: str, name: str, known: Any) -> None:
         raise SekeError(f"no {kind} is called {name!r}{did_you_mean(name, known)}")
 
 
-def _check_numbers(
-    items: int,
-    limits: Sequence[float],
-    budgets: Sequence[int],
-    fixed: Sequence[int],
-    gold: Sequence[int],
-) -> None:
-    if items < 1:
-        raise SekeError(f"items is {items}; allowed is 1 or more")
-    if not all(0 < factor <= 1000 for factor in limits):
-        raise SekeError("limits: a factor of the policy's limits is more than 0 and at most 1000")
-    if not all(1 <= count <= 1000 for count in (*budgets, *fixed)):
-        raise SekeError("a budget, or how often all are asked, is a whole number from 1 to 1000")
-    if not limits and not fixed and not gold:
-        raise SekeError("nothing to plan: give a factor of the limits, how often all are asked, or gold")
-
-
 def _with_observers(base: Knowledge, observers: Sequence[str]) -> Knowledge:
     """Return the base with a policy that asks these observers."""
     for name in observers:
@@ -255,43 +334,6 @@ def _with_observers(base: Knowledge, observers: Sequence[str]) -> Knowledge:
         return base
     further = tuple(dict.fromkeys(name for name in observers if name != observers[0]))
     return replace(base, policy=replace(base.policy, ask=observers[0], others=further))
-
-
-def _settings(
-    session: Session,
-    limits: Sequence[float],
-    budgets: Sequence[int],
-    fixed: Sequence[int],
-    question: str | None,
-) -> Iterator[Setting]:
-    base = session.network.knowledge
-    policy = base.policy
-    for budget in budgets or (policy.budget,):
-        first = policy.first and replace(policy.first, samples=min(policy.first.samples, budget))
-        for factor in sorted(set(limits)):
-            scaled = {
-                name: min(max(limit * factor, LEAST_LIMIT), MOST_LIMIT)
-                for name, limit in policy.limits.items()
-            }
-            name = f"limits ×{factor:g}" + (f", budget {budget}" if len(budgets) > 1 else "")
-            # Thresholds and aims are risks of each value, and go with the limits.
-            thresholds, aims = (
-                {
-                    name: tuple(min(max(risk * factor, LEAST_LIMIT), MOST_LIMIT) for risk in risks)
-                    for name, risks in by_name.items()
-                }
-                for by_name in (policy.thresholds, policy.aims)
-            )
-            changed = replace(
-                policy, limits=scaled, thresholds=thresholds, aims=aims, budget=budget, first=first
-            )
-            yield Setting(name, "policy", changed, {"limits": factor, "budget": budget})
-    asked = question or (session.first.question if session.first else "")
-    if fixed:
-        _check_fixed(base, asked)
-    for count in sorted(set(fixed)):
-        changed = replace(policy, first=First(question=asked, samples=count), budget=count)
-        yield Setting(f"{count} × {asked}", "fixed", changed, {"question": asked, "answers": count})
 
 
 def _check_fixed(base: Knowledge, question: str) -> None:

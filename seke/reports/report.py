@@ -101,47 +101,85 @@ def report(
     Raises:
         engine.KnowledgeError, engine.SekeError: bad input.
     """
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = read_knowledge(knowledge)
     paths, image_paths = _path_list(samples), _path_list(images)
     with_pictures = not redact_images and most_thumbnails > 0
     inputs = read_inputs(
         source, base, samples=paths, images=image_paths, population=population, pictures=with_pictures
     )
-    table = inputs.table
     labels = gold if isinstance(gold, LabelTable) or gold is None else read_labels(gold, inputs.base)
-    item_gold = None if labels is None else labels.gold_of(table.items)
-    comparison = None
-    if compare is not None:
-        other_base = base if compare_knowledge is None else compare_knowledge
-        other_base = other_base if isinstance(other_base, Knowledge) else read_knowledge(other_base)
-        comparison = compare_records(inputs, read_inputs(compare, other_base, pictures=False))
-    contributions = (
-        None
-        if inputs.item_samples is None
-        else contributions_of(inputs.session.inference, table, inputs.item_samples)
-    )
-    if contributions is not None:
-        _check(inputs, contributions)
-    facts = _facts(inputs, contributions, item_gold, comparison)
+    item_gold = None if labels is None else labels.gold_of(inputs.table.items)
+    other_base = base if compare_knowledge is None else read_knowledge(compare_knowledge)
+    other = None if compare is None else read_inputs(compare, other_base, pictures=False)
+    content = _Content.of(inputs, item_gold, other)
+    facts = content.facts()
     if sensitivity and inputs.item_samples is not None:
         sample_paths = [Path(source) / "samples.jsonl"] if Path(source).is_dir() else paths
         facts["knowledge"]["sensitivities"] = sensitivities(sample_paths, inputs.base, inputs.population)
-    thumbnail_images = (
-        list(thumbnails(table.items, inputs.pictures, inputs.base, most_thumbnails))
-        if inputs.pictures
-        else []
-    )
-    facts["pictures"] = sum(image is not None for image in thumbnail_images)
-    if thumbnail_images and not facts["pictures"]:
+    images_shown = content.thumbnails(most_thumbnails)
+    facts["pictures"] = sum(image is not None for image in images_shown)
+    if images_shown and not facts["pictures"]:
         facts["missing"].append("the pictures are not where they were (--images names their new place)")
-    details = item_details(
-        inputs, contributions, None if item_gold is None else gold_details(table, item_gold)
-    )
-    blocks = [json_block("facts", facts), *_columns(inputs, comparison), *json_blocks("details", details)]
-    blocks += pictures("pictures", thumbnail_images)
-    name = Path(source).name or str(source)
+    blocks = [json_block("facts", facts), *content.blocks(), *pictures("pictures", images_shown)]
     about = facts["base"]["made_with"] + (f"; population {inputs.population}" if inputs.population else "")
-    return Report(report_page(name, about, blocks), facts, len(table.items))
+    page = report_page(Path(source).name or str(source), about, blocks)
+    return Report(page, facts, len(inputs.table.items))
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What a page shows: what was read, and what the samples say of it, where there are any.
+
+    gold: of the items; comparison: with another run or file of records; each None where there is none.
+    """
+
+    inputs: ReportInputs
+    gold: Gold | None
+    contributions: SampleContributions | None
+    comparison: Comparison | None
+
+    @classmethod
+    def of(cls, inputs: ReportInputs, gold: Gold | None, other: ReportInputs | None) -> _Content:
+        """Compare with what was read of another source, and see that the samples lead to the records.
+
+        Raises:
+            engine.SekeError: they do not; the two sources have no item in common.
+        """
+        comparison = None if other is None else compare_records(inputs, other)
+        if inputs.item_samples is None:
+            return cls(inputs, gold, None, comparison)
+        contributions = contributions_of(inputs.session.inference, inputs.table, inputs.item_samples)
+        _check(inputs, contributions)
+        return cls(inputs, gold, contributions, comparison)
+
+    def facts(self) -> Facts:
+        """Return what the page's sections show, as JSON values."""
+        inputs, contributions, gold = self.inputs, self.contributions, self.gold
+        cost = cost_of_items(inputs.table, inputs.item_samples)
+        return {
+            "name": clean(inputs.name),
+            "items": len(inputs.table.items),
+            "missing": list(inputs.missing),
+            "run": inputs.summary.get("facts"),
+            "stopped": inputs.summary.get("stopped", ""),
+            "base": _base(inputs, contributions),
+            "overview": overview_facts(inputs, cost, gold),
+            "knowledge": knowledge_facts(inputs, contributions, gold),
+            "observers": None if contributions is None else observer_facts(inputs, contributions, gold),
+            "comparison": None if self.comparison is None else self.comparison.facts,
+            "reasons": _main_reasons(inputs)[0],
+        }
+
+    def thumbnails(self, most: int) -> list[Any]:
+        """Return a small picture of each item, None where there is none or of more than `most`."""
+        items, faces = self.inputs.table.items, self.inputs.pictures
+        return list(thumbnails(items, faces, self.inputs.base, most)) if faces else []
+
+    def blocks(self) -> Iterator[str]:
+        """Yield the data of the items: columns, then what is shown of each when it is opened."""
+        yield from _columns(self.inputs, self.comparison)
+        details_of_gold = None if self.gold is None else gold_details(self.inputs.table, self.gold)
+        yield from json_blocks("details", item_details(self.inputs, self.contributions, details_of_gold))
 
 
 def _check(inputs: ReportInputs, contributions: SampleContributions) -> None:
@@ -159,28 +197,6 @@ def _check(inputs: ReportInputs, contributions: SampleContributions) -> None:
 
 def _path_list(paths: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
     return [paths] if isinstance(paths, str | Path) else list(paths)
-
-
-def _facts(
-    inputs: ReportInputs,
-    contributions: SampleContributions | None,
-    gold: Gold | None,
-    comparison: Comparison | None,
-) -> Facts:
-    table = inputs.table
-    return {
-        "name": clean(inputs.name),
-        "items": len(table.items),
-        "missing": list(inputs.missing),
-        "run": inputs.summary.get("facts"),
-        "stopped": inputs.summary.get("stopped", ""),
-        "base": _base(inputs, contributions),
-        "overview": overview_facts(inputs, cost_of_items(table, inputs.item_samples), gold),
-        "knowledge": knowledge_facts(inputs, contributions, gold),
-        "observers": None if contributions is None else observer_facts(inputs, contributions, gold),
-        "comparison": None if comparison is None else comparison.facts,
-        "reasons": _main_reasons(inputs)[0],
-    }
 
 
 def _base(inputs: ReportInputs, contributions: SampleContributions | None) -> Facts:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import secrets
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
@@ -18,19 +17,28 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine import SekeError
-from seke.runs.batch_objects import Batch, batch_of, batches_of, file_of
+from seke.runs.batch_objects import number_of, result_of
+from seke.runs.batch_server import (
+    FILE_TIMEOUT_FACTOR,
+    MARK,
+    MOST_TRIES,
+    POLL_SECONDS,
+    BatchServer,
+    body_lines,
+)
 from seke.vision.capabilities import Dialect
-from seke.vision.client import Endpoint, RetryableError, SingleChoiceError
+from seke.vision.client import RetryableError, SingleChoiceError
 from seke.vision.completions import reply_from
 from seke.vision.errors import FatalError, UnansweredError
-from seke.vision.http_bodies import ANSWER_LIMIT, BodyError, decoded_json
+from seke.vision.http_bodies import ANSWER_LIMIT, BodyError
 from seke.vision.messages import Failure, Journal
-from seke.vision.server_errors import LONGEST_MESSAGE, plain, refusal_of
+from seke.vision.server_errors import LONGEST_MESSAGE, refusal_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
+    from seke.runs.batch_objects import Batch
     from seke.runs.ledger import Ledger
     from seke.vision.messages import Call, Reply, Settings
     from seke.vision.prices import Prices
@@ -40,26 +48,12 @@ if TYPE_CHECKING:
 # Of one input file, by OpenAI's API reference, "Create batch" (input_file_id).
 MOST_LINES = 50_000
 MOST_BYTES = 200_000_000
-MARK = "seke"
 # Seconds without a further request after which a round begins.
 QUIET_SECONDS = 5.0
-# Seconds between two looks at a batch.
-POLL_SECONDS = 30.0
-# Batches among which one is looked for, and how many come in one answer (the most that OpenAI sends).
-MOST_LISTED, PAGE = 1000, 100
 # Results that are kept at once.
 RESULT_BATCH = 256
-# Looks at a batch in a row that fail, or refusals of batches as too large, before the run ends.
-MOST_TRIES = 40
-# Files are large: how many times as long as a request they may take.
-FILE_TIMEOUT_FACTOR = 10
 # Bytes of one result, on the average of a file: eight answers of 8 kB, twenty times what questions ask for.
 RESULT_SIZE = 64 << 10
-# Digits of the number of a request: that of a ledger has fewer.
-MOST_DIGITS = 18
-# A line's own name, which stands before the answer; bytes of a line in which it is looked for.
-CUSTOM_ID, BEFORE_ID = re.compile(rb'"custom_id" *: *"(\d{1,18})"'), 1000
-OVER = ("completed", "failed", "expired", "cancelled")
 CROWDED = "token_limit_exceeded"
 
 
@@ -108,7 +102,7 @@ class _Line:
             self.future.set_result(outcome)
 
 
-class Batches(Endpoint):
+class Batches(BatchServer):
     """Asks a model in batches; what is asked at about the same time goes together.
 
     To be asked by as many tasks as a round shall have lines.
@@ -171,7 +165,7 @@ class Batches(Endpoint):
             for number, (call, draws) in asked.items()
         }
         if identity is None:
-            identity = await self._retry_or_end(lambda: self._find_batch(name))
+            identity = await self.retry_or_end(lambda: self.find_batch(name))
         if identity is None:
             await self._fail_lines(
                 memory, sent, Failure(0, "its batch was never begun", paid=False, retried=False)
@@ -271,26 +265,13 @@ class Batches(Endpoint):
         async def create() -> str:
             # A batch may exist though the answer to its creation was lost.
             nonlocal attempts
-            existing = await self._find_batch(name) if attempts else None
+            existing = await self.find_batch(name) if attempts else None
             attempts += 1
-            if existing is not None:
-                return existing
-            response = await self.client.batches.with_raw_response.create(
-                input_file_id=uploaded,
-                endpoint="/v1/chat/completions",
-                completion_window="24h",
-                metadata={MARK: name},
-            )
-            return batch_of(response.content, MARK).identity
-
-        async def upload() -> str:
-            files = self.client.files.with_raw_response
-            response = await files.create(file=(f"{name}.jsonl", data), purpose="batch")
-            return file_of(response.content)
+            return existing or await self.create_batch(name, uploaded)
 
         try:
-            uploaded = await self._retry(upload, FILE_TIMEOUT_FACTOR)
-            return str(await self._retry(create))
+            uploaded = await self.retry(lambda: self.upload(name, data), FILE_TIMEOUT_FACTOR)
+            return str(await self.retry(create))
         except openai.NotFoundError:
             await self._fail_lines(memory, sent, Failure(404, "no batches", paid=False, retried=False))
             await memory.over(name)
@@ -304,35 +285,18 @@ class Batches(Endpoint):
             await memory.over(name)
             raise error if isinstance(error, FatalError) else FatalError(f"{self.where}: {problem}") from None
 
-    async def _find_batch(self, name: str) -> str | None:
-        """Return the identity of the batch of this name; None where it is not among the latest."""
-        import openai
-
-        options: dict[str, Any] = {}
-        with suppress(openai.NotFoundError):
-            for _ in range(MOST_LISTED // PAGE):
-                page = await self.client.batches.with_raw_response.list(limit=PAGE, **options)
-                batches, has_more = batches_of(page.content, MARK)
-                for batch in batches:
-                    if batch.name == name:
-                        return batch.identity
-                if not has_more or not batches:
-                    break
-                options = {"after": batches[-1].identity}
-        return None
-
     # Results -----------------------------------------------------------------------------------------
 
     async def _conclude(self, memory: Memory, name: str, identity: str, sent: dict[int, _Line]) -> None:
         """Wait until a batch is over and keep all of its results."""
         import openai
 
-        batch = await self._wait_until_over(identity)
+        batch = await self.wait_until_over(identity)
         unread, error = dict(sent), None
         for file in batch.files if batch is not None else ():
             # A file that is gone has no results.
             with suppress(openai.NotFoundError):
-                await self._retry_or_end(partial(self._read, memory, file, unread))
+                await self.retry_or_end(partial(self._read, memory, file, unread))
         if batch is not None and batch.status == "failed":
             error = await self._handle_refused_batch(memory, batch, unread)
         else:
@@ -343,32 +307,7 @@ class Batches(Endpoint):
         if error is not None:
             raise error
         if batch is not None and batch.input_file:
-            await self._remove_file(batch.input_file)
-
-    async def _wait_until_over(self, identity: str) -> Batch | None:
-        """Return the batch once it is over; None where the server does not know it."""
-        import openai
-
-        in_vain = 0
-        while True:
-            try:
-                batch: Batch = await self._retry(partial(self._retrieve, identity))
-                in_vain = 0
-                if batch.status in OVER:
-                    return batch
-            except openai.NotFoundError:
-                return None
-            except (RetryableError, UnansweredError) as error:
-                in_vain += 1
-                if in_vain >= MOST_TRIES:
-                    raise FatalError(
-                        f"{self.where}: no word of batch {identity} ({error}); start again later"
-                    ) from None
-            await asyncio.sleep(self.poll)
-
-    async def _retrieve(self, identity: str) -> Batch:
-        response = await self.client.batches.with_raw_response.retrieve(identity)
-        return batch_of(response.content, MARK)
+            await self.remove_file(batch.input_file)
 
     async def _read(self, memory: Memory, file: str, unread: dict[int, _Line]) -> None:
         """Keep the results in a file and remove their lines from `unread`."""
@@ -385,8 +324,8 @@ class Batches(Endpoint):
 
         try:
             async with self.client.files.with_streaming_response.content(file) as response:
-                async for text in _lines(response, limit):
-                    number = _number_of(text)
+                async for text in body_lines(response, limit):
+                    number = number_of(text)
                     if number in unread:
                         results[number] = text
                         size += len(text)
@@ -401,11 +340,9 @@ class Batches(Endpoint):
 
     async def _keep_result(self, memory: Memory, number: int, line: _Line, text: bytes) -> None:
         """Keep one result and answer its line."""
-        result = _decode(text)
-        response = result["response"] if isinstance(result.get("response"), dict) else {}
-        code, body = _status_of(response.get("status_code")), response.get("body")
-        if code == 200 or not (code or isinstance(result.get("error"), dict)):
-            reply = reply_from(body, line.draws, self.prices)
+        result = result_of(text)
+        if not result.refused:
+            reply = reply_from(result.body, line.draws, self.prices)
             try:
                 line.answer(
                     await self.record_reply(
@@ -415,7 +352,7 @@ class Batches(Endpoint):
             except RetryableError as error:
                 line.answer(error)
             return
-        refusal = refusal_of(code, body) if code else refusal_of(0, result)
+        refusal = refusal_of(result.code, result.body)
         failure, raised = self.handle_refusal(refusal, line.dialect, len(line.draws), last=line.last)
         await memory.failed(number, failure)
         line.answer(raised)
@@ -455,104 +392,6 @@ class Batches(Endpoint):
 
     async def _fail_lines(self, memory: Memory, sent: Mapping[int, _Line], failure: Failure) -> None:
         await asyncio.gather(*(memory.failed(number, failure) for number in sent))
-
-    async def _remove_file(self, file: str) -> None:
-        """Delete a file at the server, so that it keeps the pictures no longer than needed."""
-        import openai
-
-        try:
-            await self.client.files.delete(file)
-        except openai.OpenAIError:
-            return
-
-    async def _retry_or_end(self, act: Callable[[], Awaitable[Any]]) -> Any:
-        """Retry a step that must succeed, since results that exist must not be bought again.
-
-        Raises:
-            FatalError: it did not help.
-        """
-        try:
-            return await self._retry(act, FILE_TIMEOUT_FACTOR)
-        except (RetryableError, UnansweredError) as error:
-            raise FatalError(f"{self.where}: a batch cannot be read ({error}); start again later") from None
-
-    async def _retry(self, act: Callable[[], Awaitable[Any]], longer: float = 1) -> Any:
-        """Do something at the server; retry while that may help.
-
-        Raises:
-            openai.NotFoundError, RetryableError, UnansweredError, FatalError: the server knows no such thing;
-                it did not help; it says no; it says no to everything.
-        """
-        import openai
-
-        async for attempt in self.retries():
-            with attempt:
-                try:
-                    async with asyncio.timeout(self.deadline * longer):
-                        return await act()
-                except openai.NotFoundError:
-                    raise
-                except (openai.OpenAIError, OSError, BodyError) as error:
-                    raise self.handle_error(error, None, 1, last=True)[1] from None
-        raise AssertionError
-
-
-async def _lines(response: Any, limit: int) -> AsyncIterator[bytes]:
-    """Yield the lines of a body of at most `limit` bytes, each cut at the longest answer.
-
-    Raises:
-        BodyError: the body is longer, or no results.
-        ConnectionError: it broke off.
-    """
-    parts, held, size, pieces = list[bytes](), 0, 0, response.iter_bytes()
-    while True:
-        try:
-            piece = await anext(pieces, None)
-        except BodyError:
-            raise
-        except Exception as error:  # Whatever the client's own library raises.
-            raise ConnectionError(plain(error)) from None
-        if piece is None:
-            break
-        size += len(piece)
-        if size > limit:
-            raise BodyError(f"it is longer than {limit:,} bytes", parts[0] if parts else piece)
-        for number, text in enumerate(piece.split(b"\n")):
-            if number:
-                # A line ends; of what is too long the beginning is enough.
-                yield b"".join(parts)
-                parts, held = [], 0
-            part = text[: ANSWER_LIMIT + 1 - held]
-            parts.append(part)
-            held += len(part)
-    yield b"".join(parts)
-
-
-def _status_of(code: Any) -> int:
-    """Return the HTTP status of a result; 0 where it has none."""
-    known = isinstance(code, int) and not isinstance(code, bool) and 100 <= code <= 999
-    return code if known else 0
-
-
-def _number_of(text: bytes) -> int | None:
-    """Return the number of the request that a line answers, whether or not the rest of it can be read."""
-    number = CUSTOM_ID.search(text, 0, BEFORE_ID)
-    if number is not None:
-        return int(number[1])
-    custom_id = str(_decode(text).get("custom_id", ""))
-    return (
-        int(custom_id)
-        if custom_id.isascii() and custom_id.isdigit() and len(custom_id) <= MOST_DIGITS
-        else None
-    )
-
-
-def _decode(text: bytes) -> dict[str, Any]:
-    try:
-        decoded = decoded_json(text) if len(text) <= ANSWER_LIMIT else None
-    except ValueError:
-        return {}
-    return decoded if isinstance(decoded, dict) else {}
 
 
 def fit_together(model: object, ledger: Ledger) -> None:

@@ -1,15 +1,22 @@
-"""A server's descriptions of files and batches -> values. They are untrusted: every field is checked."""
+"""Descriptions of files, batches and results, as a server sends them -> values. Every field is checked: they
+are untrusted.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from seke.vision.http_bodies import BodyError, decoded_json
+from seke.vision.http_bodies import ANSWER_LIMIT, BodyError, decoded_json
 from seke.vision.server_errors import LONGEST_MESSAGE
 
 # Letters of an identity: those of OpenAI have 40. It becomes part of an address, and is kept in the ledger.
 LONGEST_IDENTITY = 200
+# Digits of the number of a request: that of a ledger has fewer.
+MOST_DIGITS = 18
+# A line's own name, which stands before the answer; bytes of a line in which it is looked for.
+CUSTOM_ID, BEFORE_ID = re.compile(rb'"custom_id" *: *"(\d{1,18})"'), 1000
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,18 @@ class Batch:
     input_file: str = ""
     files: tuple[str, ...] = ()
     errors: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """The answer to one request of a batch.
+
+    code: its HTTP status, 0 where it has none. body: what was answered, of a refusal what says why.
+    """
+
+    code: int
+    body: Any
+    refused: bool
 
 
 def file_of(body: bytes) -> str:
@@ -56,6 +75,34 @@ def batches_of(body: bytes, mark: str) -> tuple[list[Batch], bool]:
     if not isinstance(page.get("data"), list):
         raise BodyError("the answer is no list of batches", body)
     return [_batch(entry, mark, body) for entry in page["data"]], page.get("has_more") is True
+
+
+def result_of(text: bytes) -> BatchResult:
+    """Return the result in a line of a file; what cannot be read is an empty answer."""
+    result = _line_fields(text)
+    response = result["response"] if isinstance(result.get("response"), dict) else {}
+    status, body = response.get("status_code"), response.get("body")
+    if isinstance(status, int) and not isinstance(status, bool) and 100 <= status <= 999:
+        return BatchResult(status, body, refused=status != 200)
+    refused = isinstance(result.get("error"), dict)
+    return BatchResult(0, result if refused else body, refused)
+
+
+def number_of(text: bytes) -> int | None:
+    """Return the number of the request that a line answers, whether or not the rest of it can be read."""
+    number = CUSTOM_ID.search(text, 0, BEFORE_ID)
+    if number is not None:
+        return int(number[1])
+    name = str(_line_fields(text).get("custom_id", ""))
+    return int(name) if name.isascii() and name.isdigit() and len(name) <= MOST_DIGITS else None
+
+
+def _line_fields(text: bytes) -> dict[str, Any]:
+    try:
+        decoded = decoded_json(text) if len(text) <= ANSWER_LIMIT else None
+    except ValueError:
+        return {}
+    return decoded if isinstance(decoded, dict) else {}
 
 
 def _object(body: bytes, what: str) -> dict[str, Any]:

@@ -512,13 +512,9 @@ def status_of(folder: Path) -> tuple[Record, int, Totals]:
     Raises:
         engine.SekeError: no run is there.
     """
-    path = folder / NAME
-    if not path.is_file():
+    if not (folder / NAME).is_file():
         raise SekeError(f"{folder}: is no run (it has no {NAME})")
-    with (
-        plain_errors(folder),
-        closing(sqlite3.connect(f"file:{path}?mode=ro", timeout=30, uri=True)) as db,
-    ):
+    with _read_only(folder) as db:
         facts = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM facts")}
         settled = db.execute("SELECT count(*) FROM settled").fetchone()[0]
         return facts, int(settled), _totals(db)
@@ -526,10 +522,7 @@ def status_of(folder: Path) -> tuple[Record, int, Totals]:
 
 def totals_by_observer(folder: Path) -> list[ObserverTotals]:
     """Return what was asked of each observer of a run, also while a process is at it."""
-    with (
-        plain_errors(folder),
-        closing(sqlite3.connect(f"file:{folder / NAME}?mode=ro", timeout=30, uri=True)) as db,
-    ):
+    with _read_only(folder) as db:
         return [ObserverTotals(*row) for row in db.execute(BY_OBSERVER)]
 
 
@@ -538,13 +531,9 @@ def order_of(folder: Path, item: str) -> list[ReadingKey]:
 
     Of a run whose ledger is not there any more nothing is known.
     """
-    path = folder / NAME
-    if not path.is_file():
+    if not (folder / NAME).is_file():
         return []
-    with (
-        plain_errors(folder),
-        closing(sqlite3.connect(f"file:{path}?mode=ro", timeout=30, uri=True)) as db,
-    ):
+    with _read_only(folder) as db:
         return [_line(key) for key in db.execute(ORDER, (item,))]
 
 
@@ -554,13 +543,9 @@ def course_of(folder: Path) -> list[tuple[ReadingKey, float | None, float | None
     They are in the order in which they were asked for. Of a run whose ledger is not there any more nothing is
     known; the price of a request is shared by its answers.
     """
-    path = folder / NAME
-    if not path.is_file():
+    if not (folder / NAME).is_file():
         return []
-    with (
-        plain_errors(folder),
-        closing(sqlite3.connect(f"file:{path}?mode=ro", timeout=30, uri=True)) as db,
-    ):
+    with _read_only(folder) as db:
         return [(_line(key), when, price) for *key, when, price in db.execute(EVERY)]
 
 
@@ -595,6 +580,16 @@ def _connect(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
     return db
+
+
+@contextmanager
+def _read_only(folder: Path) -> Iterator[sqlite3.Connection]:
+    """Open the ledger of a run, also while a process is at it."""
+    with (
+        plain_errors(folder),
+        closing(sqlite3.connect(f"file:{folder / NAME}?mode=ro", timeout=30, uri=True)) as db,
+    ):
+        yield db
 
 
 @contextmanager

@@ -151,7 +151,7 @@ def test_truth_is_drawn_from_the_posterior_itself():
 
 
 def test_the_quick_look_ahead_asks_about_a_variable_that_says_much_about_the_root():
-    """Where the root alone is at stake: its mean share of the best exact rate is .71; of one candidate .57."""
+    """Where only the root is at stake: its mean share of the best exact rate is .71; of one candidate .57."""
     shares = []
     for seed in range(8):
         base = asking_base(seed, states=4, binaries=8, observers=1)

@@ -44,7 +44,7 @@ def test_what_is_said_to_be_enough_mostly_certifies_and_a_quarter_of_it_does_not
     rng = np.random.default_rng(77)
 
     def passes(need, amount):
-        level, often = simulated.levels[need.variable], 0
+        level, often = simulated.decided.levels[need.variable], 0
         for _ in range(30):
             chosen = rng.integers(0, len(answers.items), amount)
             level_of_chosen = type(level)(level.accepted[chosen], level.value[chosen], level.risk[chosen])
@@ -54,14 +54,14 @@ def test_what_is_said_to_be_enough_mostly_certifies_and_a_quarter_of_it_does_not
             made = certify(
                 base,
                 {need.variable: level_of_chosen},
-                simulated.allowed[chosen],
+                simulated.decided.allowed[chosen],
                 Gold({need.variable: drawn.astype(float)}),
                 split(amount, None, 1 / 3, rng),
                 alpha=0.2,
                 # Alone it would have all of delta; here its part of what all values share.
                 delta=0.1 / sum(any(other.amounts) for other in plan.requirements) * 2,
                 population=session.inference.population,
-                design=design_of(base, simulated.stages),
+                design=design_of(base, simulated.decided.stages),
                 made="",
             )
             often += any(c.threshold is not None for c in made.certificates if c.value == need.value)
@@ -135,7 +135,7 @@ def test_gold_that_shows_more_errors_than_stated_is_believed(plants):
     count, ratio = simulated.error_ratios[name]
     assert count == 100
     assert ratio == pytest.approx(50.5 / (stated + 0.5), rel=1e-3)
-    np.testing.assert_allclose(simulated.wrong[name], ratio * simulated.levels[name].risk)
+    np.testing.assert_allclose(simulated.wrong[name], ratio * simulated.decided.levels[name].risk)
     few = SimulatedPopulation.of(session, answers, labels_from(gold[:5], base).gold_of(answers.items))
     assert few.error_ratios[name] == (5, 1.0)
 

@@ -20,7 +20,7 @@ from seke.cli.main import main
 from seke.console.proportions import share
 from seke.inference.session import Session
 from seke.planning.gold import calibrate_on_gold
-from seke.planning.plan import _settings
+from seke.planning.plan import Variants
 from seke.planning.plot import draw_plan
 from seke.planning.table import show
 from seke.sampling.answerers import SimulatedSource
@@ -359,7 +359,7 @@ def test_what_a_fit_aims_at_is_followed_too_and_goes_with_the_limits():
     assert policy.aims
     assert policy.aims == policy.adaptive_aims
     assert policy.thresholds == policy.adaptive_thresholds
-    half, whole = _settings(ready, (0.5, 1.0), (), (), None)
+    half, whole = Variants((0.5, 1.0), (), (), None, (), ()).settings(ready)
     assert whole.policy.aims == policy.aims
     for name, risks in policy.aims.items():
         assert half.policy.aims[name] == pytest.approx([risk / 2 for risk in risks])

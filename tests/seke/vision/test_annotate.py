@@ -28,7 +28,8 @@ from PIL import Image
 
 import seke
 from engine import SekeError
-from seke.annotation.job import Job, observer_of
+from seke.annotation.job import Job
+from seke.annotation.observers import observer_of
 from seke.annotation.stopping_rules import label_of, rule_of
 from seke.cli.annotate import _gold_lines
 from seke.cli.main import main
