@@ -23,7 +23,6 @@ from engine.decision.decision import decide_levels
 from engine.errors import KnowledgeError
 from engine.inference.diagnostics import diagnose
 from engine.inference.posterior import Inference
-from engine.observation.evidence import ObservationModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +89,7 @@ class Sensitivity:
 
     def __init__(self, inference: Inference, answers: Answers) -> None:
         self.inference, self.answers = inference, answers
-        self.network, self.base = inference.network, inference.network.knowledge
+        self.network, self.base = inference.network, inference.knowledge
         self.perturbation = Perturbation(self.base)
         self.states = self.network.root_states
         self.evidence = inference.observations.evidence(answers)
@@ -106,7 +105,7 @@ class Sensitivity:
         contrasts[0] = -self.p / max(1 - self.p[self.label], 1e-300)
         contrasts[:, self.label] = 1
         contrasts[1, self.runner_up] = -1
-        return slopes(self.network, self.evidence, contrasts)
+        return slopes(self.inference, self.evidence, contrasts)
 
     def contributions(self) -> tuple[FactorContribution, ...]:
         """Return the contributions of rules and couplings to the label's log-odds, the strongest first."""
@@ -125,7 +124,7 @@ class Sensitivity:
         rules = tuple(rule for rule in base.rules if rule is not declared)
         couplings = tuple(coupling for coupling in base.couplings if coupling is not declared)
         without = replace(base, rules=rules, couplings=couplings)
-        other = Inference(compile_network(without, self.network), self.inference.population)
+        other = Inference(compile_network(without, self.network), without, self.inference.population)
         now, then = self.inference.posterior(self.answers), other.posterior(self.answers)
         bits = log_odds(self.p, self.label) - log_odds(then.marginals[base.root][0], self.label)
         known = [name for name, variable in base.variables.items() if variable.kind != "derived"]
@@ -204,24 +203,25 @@ class Sensitivity:
         )
         p = self.p
         if (other.observers, other.dependence) != (self.base.observers, self.base.dependence):
-            network = replace(self.network, knowledge=other)
-            model = ObservationModel(network, self.inference.population, self.inference.observations)
+            model = self.inference.with_knowledge(other).observations
             p = self.inference.marginals(model.evidence(self.answers))[self.base.root][0]
         return np.asarray(change + self._margins(other, p) - self._margins(self.base, self.p))
 
     def _compile(self, other: Knowledge) -> Inference | None:
         """Return the inference of another base; the network stays where it says the same."""
         same = all(getattr(other, name) == getattr(self.base, name) for name in OF_NETWORK)
+        if same:
+            return self.inference.with_knowledge(other)
         try:
-            network = replace(self.network, knowledge=other) if same else compile_network(other, self.network)
+            network = compile_network(other, self.network)
         except KnowledgeError:
             return None
-        return Inference(network, self.inference.population)
+        return Inference(network, other, self.inference.population)
 
     def _decide(self, inference: Inference) -> tuple[str, float, bool]:
         """Return label, its probability, and whether it is accepted."""
         posterior = inference.posterior(self.answers)
-        base, root = inference.network.knowledge, self.base.root
+        base, root = inference.knowledge, self.base.root
         p = posterior.marginals[root][0]
         label = first_two(p)[0]
         conflict = diagnose(inference, self.answers, posterior).conflict
@@ -241,7 +241,7 @@ class Sensitivity:
             if inference is None:
                 return math.nan
             p = inference.posterior(self.answers).marginals[self.base.root][0]
-            return float(self._margins(inference.network.knowledge, p)[goal])
+            return float(self._margins(inference.knowledge, p)[goal])
 
         far = scale.start + move
         for _ in range(4):

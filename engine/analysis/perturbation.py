@@ -35,7 +35,7 @@ def relevant_numbers(inference: Inference, answers: Answers) -> tuple[Number, ..
 
     Where several observers answered, also the numbers that the dependence between them is derived from.
     """
-    base, answered = inference.network.knowledge, set(answers.reading_observer.tolist())
+    base, answered = inference.knowledge, set(answers.reading_observer.tolist())
     observers = {index: inference.observations.observers[index] for index in answered}
     irrelevant = tuple(
         path
@@ -69,7 +69,7 @@ def _look_paths(inference: Inference, answers: Answers) -> Iterator[str]:
             path = f"observers.{observations.observers[index].name}"
             yield from (f"{path}.follows", f"{path}.carry", f"{path}.binary.cells.{name}.")
             yield from (f"{path}.categorical.{name}.{kind}" for kind in kinds)
-            if name in inference.network.knowledge.cells:
+            if name in inference.knowledge.cells:
                 yield f"{path}.binary.repeat"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,6 @@ from engine.decision.decision import decide_levels, highest_risk
 from engine.errors import KnowledgeError
 from engine.inference.diagnostics import diagnose
 from engine.inference.posterior import Inference
-from engine.observation.evidence import ObservationModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +64,7 @@ class Influences:
 
     def __init__(self, inference: Inference, answers: Answers, variable: str = "") -> None:
         self.inference, self.answers = inference, answers
-        self.base = inference.network.knowledge
+        self.base = inference.knowledge
         self.variable = variable or self.base.root
         self.perturbation = Perturbation(self.base)
         posterior = inference.posterior(answers)
@@ -159,13 +158,10 @@ class Influences:
         network = self.inference.network
         if all(getattr(other, name) == getattr(self.base, name) for name in OF_NETWORK):
             # Only observers differ: the others' kernels stay, and so does the network.
-            like = self.inference.observations
-            model = ObservationModel(replace(network, knowledge=other), self.inference.population, like)
-            marginals = self.inference.marginals(model.evidence(self.answers))
+            inference = self.inference.with_knowledge(other)
         else:
             try:
-                inference = Inference(compile_network(other, network), self.inference.population)
+                inference = Inference(compile_network(other, network), other, self.inference.population)
             except KnowledgeError:
                 return None
-            marginals = inference.marginals(inference.observations.evidence(self.answers))
-        return marginals[self.variable]
+        return inference.marginals(inference.observations.evidence(self.answers))[self.variable]

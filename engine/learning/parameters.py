@@ -244,7 +244,7 @@ class Unknowns:
     def __init__(self, inference: Inference, answers: Answers, gold: Gold, *, by_skill: bool = True) -> None:
         """by_skill: whether gold moves the priors by a skill; False for simulated gold."""
         self.inference = inference
-        self.base = inference.network.knowledge
+        self.base = inference.knowledge
         self.observations: ObservationModel = inference.observations
         self.sites: dict[str, Site] = {}
         self.unidentified: dict[str, str] = {}

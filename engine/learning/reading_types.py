@@ -20,7 +20,6 @@ import numpy as np
 import torch
 
 from engine.backend.threads import torch_threads
-from engine.inference.posterior import Inference
 from engine.learning.likelihood import Likelihood
 from engine.learning.observer_fit import FitSettings, Target, fit_observers, minimise_potential
 from engine.learning.parameters import count_answers
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from engine.inference.posterior import Inference
     from engine.learning.observer_fit import Fit
     from engine.model.knowledge import ReadingType
     from engine.model.responses import Answers
@@ -95,7 +95,7 @@ def split_types(
     trials = []
     for index, observer in enumerate(inference.observations.observers):
         for name, instrument in observer.labels.items():
-            categorical = inference.network.knowledge.variables[name].kind == "categorical"
+            categorical = inference.knowledge.variables[name].kind == "categorical"
             if (
                 categorical
                 and len(instrument.types) == 1
@@ -165,7 +165,7 @@ def with_kinds(
     Their priors are weak, and around the one kind that is declared, `first`: each further one scatters more.
     has_gold: whether there is gold, so that they may differ in how often they are misread.
     """
-    base = inference.network.knowledge
+    base = inference.knowledge
     whole, path = base.observers[observer], f"observers.{observer}.categorical.{name}.types"
     numbers, kinds = dict(base.numbers), []
     hardness = np.linspace(-1, 1, len(names))
@@ -187,8 +187,7 @@ def with_kinds(
     kinds.sort(key=lambda reading_type: reading_type.name)
     labels = {**whole.labels, name: replace(whole.labels[name], types=tuple(kinds))}
     observers = {**base.observers, observer: replace(whole, labels=labels)}
-    network = replace(inference.network, knowledge=replace(base, observers=observers, numbers=numbers))
-    return Inference(network, inference.population, threads=inference.threads)
+    return inference.with_knowledge(replace(base, observers=observers, numbers=numbers))
 
 
 def _held_out_scores(

@@ -113,7 +113,7 @@ class Job:
         session = _session(
             Session.open(base, population), first_observer, max_samples, settings.model, also, strategy
         )
-        base = session.network.knowledge
+        base = session.knowledge
         people = people_asked(base)
         for name in (first_observer, *base.policy.others):
             if name not in people:
@@ -277,9 +277,9 @@ class Job:
         annotator = self.annotator
         session = annotator.session.with_thresholds(annotator.answer_batches(self.items, ledger))
         if session is not annotator.session:
-            thresholds = session.network.knowledge.policy.thresholds
+            thresholds = session.knowledge.policy.thresholds
             if annotator.by_measure is not None:
-                policy = annotator.by_measure.network.knowledge.policy
+                policy = annotator.by_measure.knowledge.policy
                 measured = annotator.by_measure.with_policy(replace(policy, thresholds=thresholds))
                 annotator.by_measure = measured
             annotator.session = session
@@ -297,7 +297,7 @@ class Job:
         if by_question:
             self.annotator.session = mark_off_policy(self.annotator.session, self.folder / SAMPLES)
         session = self._with_thresholds(ledger)
-        counts, accepted, per_item = InferSummary(session.network.knowledge), Counter[str](), list[int]()
+        counts, accepted, per_item = InferSummary(session.knowledge), Counter[str](), list[int]()
         waiting = Counter[str]()
         with Writer(self.folder / POSTERIORS) as posterior_writer:
             for records in self.annotator.posteriors(self.items, ledger):
@@ -326,7 +326,7 @@ class Job:
             asked=dict(by_question.most_common()),
             levels={
                 level: round(sum(accepted[name] for name in names) / len(names) / len(self.items), 6)
-                for level, names in session.network.knowledge.levels.items()
+                for level, names in session.knowledge.levels.items()
             },
             totals=ledger.totals(),
             seconds=round(seconds, 1),
@@ -346,7 +346,7 @@ class Job:
             facts={
                 **self.facts,
                 **ledger.facts("prices"),
-                "thresholds": dict(session.network.knowledge.policy.thresholds),
+                "thresholds": dict(session.knowledge.policy.thresholds),
             },
         )
         data = msgspec.json.format(msgspec.json.encode(summary.as_facts()), indent=2)
@@ -384,7 +384,7 @@ def _session(
 
 def _facts_of(session: Session) -> Facts:
     """Return the facts about a run's knowledge and policy."""
-    base = session.network.knowledge
+    base = session.knowledge
     return {
         "population": session.inference.population,
         "budget": base.policy.budget,
@@ -422,7 +422,7 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
         base = replace(base, policy=replace(base.policy, labels_final=True))
     opened = asking(Session.open(base, population or prior, seed), whose, budget, model, also, people=people)
     session = with_prices(opened, prices)
-    return session.with_policy(replace(session.network.knowledge.policy, thresholds=thresholds))
+    return session.with_policy(replace(session.knowledge.policy, thresholds=thresholds))
 
 
 def _check_prompts(base: Knowledge, observer: str) -> None:

@@ -180,7 +180,7 @@ def calibrate(
     progress("reading", 0, 0)
     subjects = groups if promise is not None else None
     data = _Data.read(samples, base, table, subjects, seed, unlabelled=unlabelled)
-    inference = Inference(compiled(base, cache_folder()), population)
+    inference = Inference(compiled(base, cache_folder()), base, population)
     splits = None
     if types:
         inference, splits = split_types(inference, data.answers, data.gold, progress, seed)
@@ -382,7 +382,7 @@ def _fit_all(
     exponent: bool,
 ) -> tuple[Fit, list[Learned]]:
     """Fit the observers and, where asked for, tables, exponents and the population."""
-    declared, learned = inference.network.knowledge, []
+    declared, learned = inference.knowledge, []
     fit = fit_observers(inference, data.answers, data.gold, chosen, progress)
     if tables:
         for _ in range(ROUNDS):

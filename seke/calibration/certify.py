@@ -131,7 +131,7 @@ def issue_guarantee(
 def _answers_by_policy(session: Session, recorded: SingleSamples) -> Answers:
     """Return the answers that the policy asks for when it is replayed on recorded samples."""
     replayed = replay(session, recorded)
-    short, count, policy = int(replayed.short.sum()), len(replayed.short), session.network.knowledge.policy
+    short, count, policy = int(replayed.short.sum()), len(replayed.short), session.knowledge.policy
     if short > MOST_SHORT * count:
         raise SekeError(
             f"of {short} of the {count} items with gold the policy would ask for more than was recorded; to "

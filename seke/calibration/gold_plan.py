@@ -172,7 +172,7 @@ class SimulatedPopulation:
     @classmethod
     def of(cls, session: Session, answers: Answers, gold: Gold) -> SimulatedPopulation:
         """Decide the items, and correct their stated risks by the error ratios of the gold."""
-        base, count = session.network.knowledge, len(answers.items)
+        base, count = session.knowledge, len(answers.items)
         cuts = [(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
         stages = tuple(answers.part(*cut) for cut in cuts)
         judged = [session.judge(part) for part in stages]
@@ -208,7 +208,7 @@ class SimulatedPopulation:
             for key, rate in self._certify_simulated(factor, amount, promise, rng).items():
                 by_factor = tally.setdefault(key, [[] for _ in ERROR_INFLATION])
                 by_factor[ERROR_INFLATION.index(factor)].append(rate)
-        base, needed = self.session.network.knowledge, []
+        base, needed = self.session.knowledge, []
         for (name, value), by_factor in tally.items():
             level = self.levels[name]
             with_value = np.ones(len(level.risk), dtype=bool)
@@ -224,7 +224,7 @@ class SimulatedPopulation:
         self, factor: float, amount: int, promise: Promise, rng: np.random.Generator
     ) -> dict[tuple[str, str], tuple[float, float]]:
         """Return how often each value is certified by so much gold, and the mean coverage then."""
-        base = self.session.network.knowledge
+        base = self.session.knowledge
         by_value: dict[tuple[str, str], list[Certificate]] = {}
         design = design_of(base, self.stages)
         for _ in range(REPEATS):

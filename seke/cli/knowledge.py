@@ -232,7 +232,8 @@ def export(form: str, base: str | None, population: str | None, output: Path | N
                 f"no population is called {population!r}{did_you_mean(population, read.populations)}"
             )
         _check_outside_base(output, read)
-        _deliver(exported(compiled(read, cache_folder()), form, population), output)  # type: ignore[arg-type]
+        network, title = compiled(read, cache_folder()), f"{read.name} {read.digest}"
+        _deliver(exported(network, title, form, population), output)  # type: ignore[arg-type]
 
 
 @knowledge.command()

@@ -318,7 +318,7 @@ def _infer(samples: tuple[str, ...], options: _Options, output: Path | None, ver
     table = output is None and not options.as_json and sys.stdout.isatty()
     with Writer(output) if not table else _NullWriter() as writer:
         session = _with_thresholds(mark_off_policy(options.session(), samples), samples, options)
-        base = session.network.knowledge
+        base = session.knowledge
         _warn(session)
         if verbose:
             print(f"compiled {base.name}: {cost_of(session.network)}", file=sys.stderr)
@@ -345,9 +345,7 @@ def _with_thresholds(session: Session, samples: tuple[str, ...], options: _Optio
     if options.in_order or read_once(samples) or not session.has_mean_limits:
         return session
     with _InferProgress(samples) as progress:
-        return session.with_thresholds(
-            read_batches(samples, session.network.knowledge, progress=progress.note_read)
-        )
+        return session.with_thresholds(read_batches(samples, session.knowledge, progress=progress.note_read))
 
 
 def _same_file(first: Path, second: Path) -> bool:
@@ -376,7 +374,7 @@ def _conclude(session: Session, summary: InferSummary, table: bool) -> None:
         summary.show(Console(highlight=False))
     print(
         f"{summary.line()}; population {session.inference.population}, knowledge "
-        f"{session.network.knowledge.name} {session.network.knowledge.digest}",
+        f"{session.knowledge.name} {session.knowledge.digest}",
         file=sys.stderr,
     )
     for line in (*summary.notes(), *limits_in_words(session)):
@@ -397,12 +395,12 @@ def _warn(session: Session) -> None:
     """Say which rules the compiled network does not meet, and what they could be."""
     from engine import feasible_interval
 
-    rules = {rule.name: rule for rule in session.network.knowledge.rules}
+    rules = {rule.name: rule for rule in session.knowledge.rules}
     for rule in session.network.rules:
         place = f"{rules[rule.name].place}: rules.{rule.name}"
         if rule.status != "unmet":
             continue
-        low, high = feasible_interval(session.network, rule)
+        low, high = feasible_interval(session.network, session.knowledge, rule)
         print(
             f"warning: {place}: confidence {rule.confidence:g} is not met: {rule.reached:.3f} is reached; "
             f"with the declared tables alone {low:.3f} to {high:.3f} is possible",

@@ -151,13 +151,13 @@ def plan(
     made_up = {"observers": observers, "population": truth_population or population, "misfit": misfit}
     for count in sorted(set(gold)):
         ready = calibrate_on_gold(session, count, made_up, seed, gold_variables)
-        changed = ready.network.knowledge.policy
+        changed = ready.knowledge.policy
         settings.append(Setting(f"{count} gold", "gold", changed, {"gold": count}, ready))
     if truth_population is not None:
         _check("population", truth_population, base.populations)
     nature = session.inference
     if truth_population not in (None, nature.population):
-        nature = Inference(session.network, truth_population)
+        nature = Inference(session.network, session.knowledge, truth_population)
     names = [f"item-{number:06d}" for number in range(items)]
     truth = prior_truth(nature, items, np.random.default_rng([seed, TRUTH]))
     values = gold_of(base, truth, np.random.default_rng([seed, PLACE]))
@@ -264,7 +264,7 @@ def _settings(
     fixed: Sequence[int],
     question: str | None,
 ) -> Iterator[Setting]:
-    base = session.network.knowledge
+    base = session.knowledge
     policy = base.policy
     for budget in budgets or (policy.budget,):
         first = policy.first and replace(policy.first, samples=min(policy.first.samples, budget))
