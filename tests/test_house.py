@@ -91,6 +91,15 @@ def test_the_engine_knows_neither_seke_nor_the_network_nor_faces(name):
     assert not FACES.findall(MODULES[name].read_text())
 
 
+# Observers, questions and policy stand beside a compiled network: a changed budget is no other network.
+BESIDE = re.compile(r"\b(knowledge|observers?|questions?|views?|policy|policies)\b", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("engine.network")])
+def test_a_network_knows_neither_observers_nor_policy(name):
+    assert BESIDE.findall(MODULES[name].read_text()) == []
+
+
 def room_of(name):
     """Room of a module: engine.model.gold -> engine.model."""
     return ".".join(name.split(".")[:2])

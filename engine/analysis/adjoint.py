@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.compilation.maxent import Constraints
+    from engine.inference.posterior import Inference
     from engine.model.knowledge import Knowledge, Moments
     from engine.network.network import Network
     from engine.observation.evidence import Evidence
@@ -73,9 +74,9 @@ def declared_shift(base: Knowledge, other: Knowledge, population: str) -> Floats
     return np.concatenate(parts)
 
 
-def slopes(network: Network, evidence: Evidence, contrasts: Floats) -> Slopes:
+def slopes(inference: Inference, evidence: Evidence, contrasts: Floats) -> Slopes:
     """Return the slopes of contrasts (C, K) of one item's log-posterior, rows of which add up to 0."""
-    base = network.knowledge
+    network, base = inference.network, inference.knowledge
     if not network.steps:
         # Below the root there is nothing that could be declared otherwise.
         return Slopes(np.pad(contrasts, ((0, 0), (0, len(base.rules) + len(network.root_states)))), {})
@@ -96,15 +97,20 @@ def slopes(network: Network, evidence: Evidence, contrasts: Floats) -> Slopes:
         _, mean, covariance = model.derivatives(np.zeros((model.k, model.size)))
         after = _means(model, network, evidence)
     u = contrasts[:, :, None] * (after - mean)
-    return _adjoint(network, constraints, mean, covariance, u, contrasts)
+    return _adjoint(inference, constraints, mean, covariance, u, contrasts)
 
 
 def _adjoint(
-    network: Network, constraints: Constraints, mean: Floats, covariance: Floats, u: Floats, contrasts: Floats
+    inference: Inference,
+    constraints: Constraints,
+    mean: Floats,
+    covariance: Floats,
+    u: Floats,
+    contrasts: Floats,
 ) -> Slopes:
     """Solve for y and read off the derivatives; mean: (K, P), covariance: (K, P, P), u: (C, K, P)."""
-    base, weights, rule_count = network.knowledge, constraints.weights, len(constraints.rules)
-    fitted = {rule.name: rule for rule in network.rules}
+    base, weights, rule_count = inference.knowledge, constraints.weights, len(constraints.rules)
+    fitted = {rule.name: rule for rule in inference.network.rules}
     compiled_rules = [fitted[rule.name] for rule in constraints.rules]
     free = np.array([rule.status == "met" for rule in compiled_rules], dtype=bool)
     binary = len(constraints.binary)

@@ -17,7 +17,6 @@ import numpy as np
 from engine.compilation.feasibility import feasible_interval
 from engine.decision.voi_exact import Preposterior
 from engine.errors import Fault, did_you_mean
-from engine.inference.posterior import Inference
 from engine.language.yaml_tree import declared_of
 from engine.network.cost import Cost, cost_of
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.errors import Place
+    from engine.inference.posterior import Inference
     from engine.model.knowledge import Knowledge, Rule
     from engine.network.network import Network
     from engine.network.values import CompiledRule
@@ -84,49 +84,52 @@ class Audit:
     unmet: tuple[str, ...]
 
 
-def audit_network(network: Network, seed: int = 0) -> Audit:
+def audit_network(inference: Inference, seed: int = 0) -> Audit:
     """Audit a compiled base."""
-    base = network.knowledge
-    rules = tuple(_audit_rules(network))
+    network, base = inference.network, inference.knowledge
+    rules = tuple(_audit_rules(inference))
     cost = cost_of(network)
     # A path is drawn variable by variable.
     paths = int(SECONDS * cost.items_a_second / len(base.variables))
     paths = min(max(paths, FEWEST_PATHS), MOST_PATHS)
-    errors = Preposterior(Inference(network), seed, paths).pair_errors() if base.policy.ask else {}
+    errors = Preposterior(inference, seed, paths).pair_errors() if base.policy.ask else {}
     for error in errors.values():
         np.fill_diagonal(error, np.nan)
     warnings = [
         *(*_rule_warnings(rules), *_duplicate_rules(rules), *_unused_sources(base)),
-        *(*_indistinct_states(network, errors), *_dependence_warnings(base)),
+        *(*_indistinct_states(base, errors), *_dependence_warnings(base)),
     ]
     unmet = tuple(audited.rule.name for audited in rules if audited.compiled.status == "unmet")
     deviations = sorted(
-        _deviations(network), key=lambda deviation: -abs(deviation.compiled - deviation.declared)
+        _deviations(inference), key=lambda deviation: -abs(deviation.compiled - deviation.declared)
     )
     return Audit(tuple(deviations), rules, errors, cost, tuple(sorted(warnings)), unmet)
 
 
-def _audit_rules(network: Network) -> Iterator[AuditedRule]:
-    declared = {rule.name: rule for rule in network.knowledge.rules}
+def _audit_rules(inference: Inference) -> Iterator[AuditedRule]:
+    network, base = inference.network, inference.knowledge
+    declared = {rule.name: rule for rule in base.rules}
     open_ = [rule for rule in network.rules if rule.status != "decided"]
     first = sorted(open_, key=lambda rule: rule.status != "unmet")[:MOST_INTERVALS]
     in_question = {rule.name for rule in first}
     for rule in network.rules:
-        possible = feasible_interval(network, rule) if rule.name in in_question else (math.nan, math.nan)
+        possible = (
+            feasible_interval(network, base, rule) if rule.name in in_question else (math.nan, math.nan)
+        )
         if rule.status == "decided":
             possible = (rule.reached, rule.reached)
         yield AuditedRule(declared[rule.name], rule, possible)
 
 
-def _deviations(network: Network) -> Iterator[Deviation]:
-    base = network.knowledge
+def _deviations(inference: Inference) -> Iterator[Deviation]:
+    network, base = inference.network, inference.knowledge
     states = network.root_states
     for name, row in base.cells.items():
         for state, cell, p in zip(states, row, network.given_root[name], strict=True):
             path = f"activations.cells.{state}.{name}"
             yield Deviation(path, cell.place, cell.source, cell.p, float(p[1]))
     for index, (state, moments) in enumerate(zip(states, base.moments, strict=False)):
-        mean, sd, correlation = _moments(network, index)
+        mean, sd, correlation = _moments(network, base.affect, index)
         pairs = [("mean", moments.mean, mean), ("sd", moments.sd, sd)]
         for what, declared, compiled in pairs:
             for name, declared_value, compiled_value in zip(base.affect, declared, compiled, strict=True):
@@ -140,12 +143,11 @@ def _deviations(network: Network) -> Iterator[Deviation]:
             )
 
 
-def _moments(network: Network, state: int) -> tuple[Floats, Floats, Floats]:
+def _moments(network: Network, names: tuple[str, ...], state: int) -> tuple[Floats, Floats, Floats]:
     """Return the compiled mean, sd and correlation of the interval variables; uniform within bins."""
-    base = network.knowledge
-    node = next(node for node in network.nodes.values() if node.variables == base.affect)
+    node = next(node for node in network.nodes.values() if node.variables == names)
     assert node.index is not None
-    edges = [np.array(base.variables[name].edges) for name in base.affect]
+    edges = [np.array(network.edges[name]) for name in names]
     values = np.stack(
         [((e[:-1] + e[1:]) / 2)[node.index[:, i]] for i, e in enumerate(edges)], axis=1, dtype=np.float64
     )
@@ -268,11 +270,11 @@ def _unused_sources(base: Knowledge) -> Iterator[Fault]:
             )
 
 
-def _indistinct_states(network: Network, errors: Mapping[str, Floats]) -> Iterator[Fault]:
+def _indistinct_states(base: Knowledge, errors: Mapping[str, Floats]) -> Iterator[Fault]:
     """Yield faults of pairs of root states with an error above INDISTINCT after every question."""
     if not errors:
         return
-    base, states = network.knowledge, network.root_states
+    states = base.variables[base.root].states
     best = np.min(list(errors.values()), axis=0)
     path = f"variables.{base.root}.states"
     place = declared_of(base).places.get(path, base.variables[base.root].place)

@@ -93,7 +93,7 @@ class Sensitivity:
 
     def __init__(self, inference: Inference, answers: Answers) -> None:
         self.inference, self.answers = inference, answers
-        self.network, self.base = inference.network, inference.network.knowledge
+        self.network, self.base = inference.network, inference.knowledge
         self.perturbation = Perturbation(inference, answers)
         self.states = self.network.root_states
         self.evidence = inference.observations.evidence(answers)
@@ -109,7 +109,7 @@ class Sensitivity:
         contrasts[0] = -self.p / max(1 - self.p[self.label], 1e-300)
         contrasts[:, self.label] = 1
         contrasts[1, self.runner_up] = -1
-        return slopes(self.network, self.evidence, contrasts)
+        return slopes(self.inference, self.evidence, contrasts)
 
     def contributions(self) -> tuple[FactorContribution, ...]:
         """Return the contributions of rules and couplings to the label's log-odds, the strongest first."""
@@ -207,14 +207,14 @@ class Sensitivity:
         )
         p = self.p
         if (other.observers, other.dependence) != (self.base.observers, self.base.dependence):
-            inference = self.inference.with_observers(other)
+            inference = self.inference.with_knowledge(other)
             p = self.perturbation.marginals_by(inference)[self.base.root][0]
         return np.asarray(change + self._margins(other, p) - self._margins(self.base, self.p))
 
     def _decide(self, inference: Inference) -> tuple[str, float, bool]:
         """Return label, its probability, and whether it is accepted."""
         posterior = inference.posterior(self.answers)
-        base, root = inference.network.knowledge, self.base.root
+        base, root = inference.knowledge, self.base.root
         p = posterior.marginals[root][0]
         label = first_two(p)[0]
         conflict = diagnose(inference, self.answers, posterior).conflict
@@ -233,7 +233,7 @@ class Sensitivity:
             if inference is None:
                 return math.nan
             p = self.perturbation.marginals_by(inference)[self.base.root][0]
-            return float(self._margins(inference.network.knowledge, p)[goal])
+            return float(self._margins(inference.knowledge, p)[goal])
 
         far = scale.start + move
         for _ in range(4):

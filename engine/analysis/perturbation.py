@@ -49,7 +49,7 @@ def _look_paths(inference: Inference, answers: Answers) -> Iterator[str]:
             path = f"observers.{observations.observers[index].name}"
             yield from (f"{path}.follows", f"{path}.carry", f"{path}.binary.cells.{name}.")
             yield from (f"{path}.categorical.{name}.{kind}" for kind in kinds)
-            if name in inference.network.knowledge.cells:
+            if name in inference.knowledge.cells:
                 yield f"{path}.binary.repeat"
 
 
@@ -78,7 +78,7 @@ class Perturbation:
 
     def __init__(self, inference: Inference, answers: Answers) -> None:
         self.inference, self.answers = inference, answers
-        self.base = inference.network.knowledge
+        self.base = inference.knowledge
 
     @cached_property
     def numbers(self) -> tuple[Number, ...]:
@@ -136,8 +136,9 @@ class Perturbation:
             KnowledgeError: a base that cannot be compiled.
         """
         if all(getattr(other, name) == getattr(self.base, name) for name in OF_NETWORK):
-            return self.inference.with_observers(other)
-        return Inference(compile_network(other, self.inference.network), self.inference.population)
+            return self.inference.with_knowledge(other)
+        network = compile_network(other, self.inference.network)
+        return Inference(network, other, self.inference.population)
 
     def perturbed_base(self, values: Mapping[str, float]) -> Knowledge | None:
         """Return the base with other values of numbers, by path; None where no such base is allowed.

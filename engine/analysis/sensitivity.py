@@ -63,7 +63,7 @@ class Influences:
     """
 
     def __init__(self, inference: Inference, answers: Answers, variable: str = "") -> None:
-        self.base = inference.network.knowledge
+        self.base = inference.knowledge
         self.variable = variable or self.base.root
         self.perturbation = Perturbation(inference, answers)
         posterior = inference.posterior(answers)

@@ -106,7 +106,7 @@ def weigh_parts(inference: Inference, answers: Answers) -> Weights:
     readings = len(answers.reading_item)
     columns: dict[str, Labels | Numbers] = {**answers.labels, **answers.numbers}
     answered = [
-        name for name in network.knowledge.variables if name in columns and len(columns[name].reading)
+        name for name in inference.knowledge.variables if name in columns and len(columns[name].reading)
     ]
     every, single = np.ones((1, readings), dtype=bool), np.eye(readings, dtype=bool)
     pairs = [
@@ -159,7 +159,7 @@ def weigh_parts(inference: Inference, answers: Answers) -> Weights:
 
 
 def _reading_weight(inference: Inference, answers: Answers, reading: int, weight: Weight) -> ReadingWeight:
-    base = inference.network.knowledge
+    base = inference.knowledge
     observer = inference.observations.observers[answers.reading_observer[reading]]
     counts = said_of(inference, answers.copies(np.arange(len(answers.reading_item))[None] == reading))
     question = list(base.questions)[answers.reading_question[reading]]
@@ -197,7 +197,7 @@ def _variable_weight(
     inference: Inference, answers: Answers, name: str, weight: Weight, states: tuple[int, int]
 ) -> VariableWeight:
     network = inference.network
-    base, counts = network.knowledge, _answer_counts(inference, answers, name)
+    base, counts = inference.knowledge, _answer_counts(inference, answers, name)
     if name == network.root:
         return VariableWeight(name, counts, weight, {}, {})
     table, variable = network.given_root[name], base.variables[name]

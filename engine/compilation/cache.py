@@ -1,6 +1,6 @@
 """Compiled networks on disk, so that a second start skips the fit.
 
-A file holds one network without its knowledge: arrays as numpy's .npz without pickles, and a JSON text that
+A file holds one network: arrays as numpy's .npz without pickles, and a JSON text that
 says what they are parts of. Its name is a digest of all that the network depends on, the engine's own source
 included; what cannot be read is compiled anew.
 """
@@ -14,7 +14,7 @@ import secrets
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +46,7 @@ def compiled(knowledge: Knowledge, folder: Path | None) -> Network:
     if path is not None:
         # Half a file, or another program's: as good as none.
         with suppress(OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
-            return replace(_read(path), knowledge=knowledge)
+            return _read(path)
     from engine.compilation.compiler import compile_network
 
     network = compile_network(knowledge)
@@ -57,11 +57,15 @@ def compiled(knowledge: Knowledge, folder: Path | None) -> Network:
 
 
 def _key(knowledge: Knowledge) -> str:
-    """Return a digest of what the base says, in which order, and of how this engine compiles it."""
+    """Return a digest of what is compiled, in which order, and of how this engine compiles it.
+
+    Observers, questions and policy of a base that was read do not count: the network is the same.
+    """
+    content = knowledge.digests.get("knowledge", knowledge.digest)
     order = [(name, v.kind, v.states, v.edges) for name, v in knowledge.variables.items()]
     names = [list(part) for part in (knowledge.populations, knowledge.cells, knowledge.affect)]
     names += [[declaration.name for declaration in part] for part in (knowledge.couplings, knowledge.rules)]
-    text = json.dumps([knowledge.digest, knowledge.root, knowledge.reference, order, names, _engine()])
+    text = json.dumps([content, knowledge.root, knowledge.reference, order, names, _engine()])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -77,7 +81,7 @@ def _engine() -> str:
 def _write(path: Path, network: Network) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays: list[NDArray[Any]] = []
-    structure = json.dumps(_plain(replace(network, knowledge=None), arrays))  # type: ignore[arg-type]
+    structure = json.dumps(_plain(network, arrays))
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part")
     try:
         with temporary.open("xb") as file:

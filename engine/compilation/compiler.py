@@ -253,8 +253,12 @@ def compile_network(knowledge: Knowledge, near: Network | None = None) -> Networ
         for name, population in knowledge.populations.items()
     }
     cliques = tuple(tuple(sorted(clique)) for clique in partial.cliques)
+    names = (knowledge.root, *knowledge.cells, *knowledge.affect)
     return Network(
-        knowledge,
+        knowledge.root,
+        {name: knowledge.variables[name].states for name in names},
+        {name: knowledge.variables[name].edges for name in knowledge.affect},
+        knowledge.reference,
         partial.nodes,
         partial.factors,
         log_prior,

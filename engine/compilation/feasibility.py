@@ -16,20 +16,22 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from engine.model.knowledge import Knowledge
     from engine.network.network import Network
     from engine.network.values import CompiledRule
 
     Floats = NDArray[np.float64]
 
 
-def feasible_interval(network: Network, rule: CompiledRule) -> tuple[float, float]:
+def feasible_interval(network: Network, knowledge: Knowledge, rule: CompiledRule) -> tuple[float, float]:
     """Return the smallest and largest P(then | if) that the declared tables allow.
 
     Other rules and the couplings are left out of account. NaN where `if` cannot happen.
     """
     from scipy.optimize import linprog
 
-    programme = _Programme(network, _relevant_nodes(network, rule))
+    reference = np.array(knowledge.populations[network.reference].p)
+    programme = _Programme(network, reference, _relevant_nodes(network, rule))
     condition = programme.condition(rule)
     both = programme.conclusion(rule)
     matrix, right = programme.constraints()
@@ -63,13 +65,15 @@ def _relevant_nodes(network: Network, rule: CompiledRule) -> frozenset[str]:
 
 
 class _Programme:
-    """Columns: (root state, clique, cell) with cells that the derived nodes allow only."""
+    """Columns: (root state, clique, cell) with cells that the derived nodes allow only.
 
-    def __init__(self, network: Network, names: frozenset[str]) -> None:
+    weights: P(root) of the reference population, (K,). names: the nodes whose tables count.
+    """
+
+    def __init__(self, network: Network, weights: Floats, names: frozenset[str]) -> None:
         self.network = network
         self.names = names
-        base = network.knowledge
-        self.weights = np.array(base.populations[base.reference].p)
+        self.weights = weights
         # What is left of a junction tree's cliques is a junction tree's.
         scopes = dict.fromkeys(tuple(n for n in clique if n in names) for clique in network.cliques)
         self.cliques = [
@@ -179,7 +183,7 @@ def _features(network: Network, name: str) -> list[Floats]:
     assert node.index is not None
     values = []
     for column, variable in enumerate(node.variables):
-        edges = np.array(network.knowledge.variables[variable].edges)
+        edges = np.array(network.edges[variable])
         values.append(((edges[:-1] + edges[1:]) / 2)[node.index[:, column]])
     features += values
     features += [a * b for i, a in enumerate(values) for b in values[i:]]

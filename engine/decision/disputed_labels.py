@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def disputed_labels(inference: Inference, answers: Answers) -> tuple[Mapping[str, str], ...]:
     """Return for each item variable -> observer whose label of it is disputed; numbers are left out."""
-    base = inference.network.knowledge
+    base = inference.knowledge
     disputed: list[dict[str, str]] = [{} for _ in answers.items]
     looks = looking(base, answers)
     labelled = np.zeros(len(answers.items), dtype=bool)

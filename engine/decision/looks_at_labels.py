@@ -91,7 +91,7 @@ def tail_of_sum(probability: Floats, count: int) -> float:
 
 def looks_at_labels(inference: Inference, answers: Answers) -> dict[str, LabelLooks]:
     """Return variable -> the looks at its labels, of the categorical variables that have any."""
-    base = inference.network.knowledge
+    base = inference.knowledge
     looks = looking(base, answers)
     looks_by_name = {}
     for name, label in labels_of(base, answers).items():

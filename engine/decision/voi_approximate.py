@@ -34,10 +34,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.decision.level import LevelDecision
-    from engine.inference.posterior import Posterior
+    from engine.inference.posterior import Inference, Posterior
     from engine.model.knowledge import Knowledge, Question
-    from engine.network.network import Network
-    from engine.observation.evidence import ObservationModel
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
@@ -117,20 +115,19 @@ class LookAhead:
 
     def __init__(
         self,
-        network: Network,
-        observations: ObservationModel,
+        inference: Inference,
         seed: int = 0,
         unavailable: Collection[str] = (),
     ) -> None:
         """unavailable: observers that cannot be asked now, whatever the policy says."""
         self.unavailable = frozenset(unavailable)
-        self.network = network
-        base: Knowledge = network.knowledge
-        self.base = replace(base, policy=base.policy.aimed_at())
-        self.observations = observations
+        self.network, self.observations = inference.network, inference.observations
+        self.policy = inference.knowledge.policy
+        self.base = replace(inference.knowledge, policy=self.policy.aimed_at())
         self.batches = np.array(self.base.policy.batches)
         self.seed = seed
-        self.binary = tuple(name for name in network.given_root if self.base.variables[name].kind == "binary")
+        names = self.network.given_root
+        self.binary = tuple(name for name in names if self.base.variables[name].kind == "binary")
         self.expected = ExpectedGain(self.base, self.binary)
         self.tables = LikelihoodCache()
 
@@ -165,7 +162,7 @@ class LookAhead:
                 variable = self.base.variables[name]
                 aim, highest = (
                     highest_risk(variable, policy, level.value) + TIE
-                    for policy in (self.base.policy, self.network.knowledge.policy)
+                    for policy in (self.base.policy, self.policy)
                 )
                 # A label that is kept is accepted whatever its risk.
                 settled &= level.accepted & ~((level.risk > aim) & (level.risk <= highest))

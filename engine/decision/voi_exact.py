@@ -99,7 +99,7 @@ class Preposterior:
     def __init__(self, inference: Inference, seed: int = 0, paths: int = 200) -> None:
         self.inference = inference
         self.observations = inference.observations
-        self.look_ahead = LookAhead(inference.network, inference.observations, seed)
+        self.look_ahead = LookAhead(inference, seed)
         # Its policy is the one aimed at.
         self.base = self.look_ahead.base
         self.seed, self.paths = seed, paths

@@ -164,7 +164,7 @@ def _tails(inference: Inference, answers: Answers, candidates: _Candidates, read
     """Return p_r, or its bound, of each reading, (C,); readings: (C,) how many its item has."""
     tail = np.minimum(np.exp(-candidates.surprise), 1)
     tail[candidates.surprise <= LEAST_BITS * math.log(2)] = 1
-    alarm = inference.network.knowledge.policy.conflict / readings
+    alarm = inference.knowledge.policy.conflict / readings
     plain = _PlainReadings.of(answers)
     # The tail is at least the probability of the reading's own pattern, which follows from the surprise.
     # Of readings that are not plain ones it is no probability, and may be anything.

@@ -41,7 +41,7 @@ class Diagnostics:
 
 def diagnose(inference: Inference, answers: Answers, posterior: Posterior) -> Diagnostics:
     """Return the diagnostics of all items."""
-    base = inference.network.knowledge
+    base = inference.knowledge
     required = [name for level in base.policy.required for name in base.levels[level]]
     entropies = np.zeros(len(answers.items))
     epistemic = np.zeros(len(answers.items))

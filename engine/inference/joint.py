@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.inference.posterior import Inference
 from engine.model.gold import states_of
 from engine.observation.evidence import Evidence
 
@@ -16,23 +15,22 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from engine.inference.posterior import Inference
     from engine.model.gold import Gold
     from engine.model.responses import Answers
-    from engine.network.network import Network
 
 # log-probability of a state that gold rules out.
 IMPROBABLE = -60.0
 
 
-def mutual_information(network: Network) -> dict[frozenset[str], float]:
-    """Return I(X; Y) in bits for every pair of variables that are not derived, reference population.
+def mutual_information(inference: Inference) -> dict[frozenset[str], float]:
+    """Return I(X; Y) in bits for every pair of variables that are not derived.
 
         I(X; Y) = Σ_x P(x) Σ_y P(y | x) log2(P(y | x) / P(y))
 
     by one exact inference a state of each variable.
     """
-    base = network.knowledge
-    inference = Inference(network)
+    network, base = inference.network, inference.knowledge
     names = [base.root, *(v for node in network.nodes.values() for v in node.variables)]
     fixed_states = [(name, state) for name in names for state in range(len(base.variables[name].states))]
     rows = len(fixed_states)
@@ -86,7 +84,7 @@ def joint_marginals(
     no variable is derived, and `first` is none of the others.
     """
     evidence = inference.observations.evidence(answers)
-    states, rows = len(inference.network.knowledge.variables[first].states), len(evidence.row_item)
+    states, rows = len(inference.knowledge.variables[first].states), len(evidence.row_item)
     copies = {name: np.tile(np.asarray(logs), states) for name, logs in evidence.log_likelihood.items()}
     held = np.repeat(np.where(np.eye(states, dtype=bool), 0.0, -np.inf), rows, axis=1)
     copies[first] = copies.get(first, 0.0) + held
@@ -123,7 +121,7 @@ def marginals_without_halo(
 
     gold: of categorical and binary variables; it is taken as known where it is.
     """
-    variables, readings = inference.network.knowledge.variables, len(answers.reading_item)
+    variables, readings = inference.knowledge.variables, len(answers.reading_item)
     marginals = {name: np.zeros((readings, len(variables[name].states))) for name in names}
     for items, evidence in inference.evidence_of(answers):
         rows = len(evidence.row_item)
@@ -159,7 +157,7 @@ def marginals_without_halo(
 
 def _log_gold_likelihood(inference: Inference, gold: Gold) -> dict[str, NDArray[np.float64]]:
     """Return log P(gold | state) of each variable, (states, N); 0 for items without gold."""
-    variables = inference.network.knowledge.variables
+    variables = inference.knowledge.variables
     log_gold = {}
     for name, values in gold.values.items():
         if variables[name].kind in ("categorical", "binary"):

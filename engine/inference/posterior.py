@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from contextlib import nullcontext
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +135,7 @@ def _numpy(array: Array) -> Floats:
 class Inference:
     """Exact inference in a network, for one population.
 
+    knowledge: the base that the network was compiled from, with its observers, questions and policy.
     device: where torch computes; "cpu" or a CUDA device. single: in float32 there. threads: how many torch
     uses on the CPU; more than one pays for thousands of items on an idle machine. Raises SekeError where
     torch cannot compute on the device here.
@@ -143,6 +144,7 @@ class Inference:
     def __init__(
         self,
         network: Network,
+        knowledge: Knowledge,
         population: str | None = None,
         *,
         device: str = "cpu",
@@ -151,13 +153,13 @@ class Inference:
     ) -> None:
         if device != "cpu":
             _check_device(device)
-        self.network = network
-        self.population = population or network.knowledge.reference
-        self.observations = ObservationModel(network, self.population)
+        self.network, self.knowledge = network, knowledge
+        self.population = population or network.reference
+        self.observations = ObservationModel(network, knowledge, self.population)
         self.device, self.single, self.threads = device, single, threads
         self.steps = network.steps
         self.rules = tuple(r for r in network.rules if r.status in ("met", "unmet"))
-        self._layout = _RowLayout(network, tuple(rule.name for rule in self.rules))
+        self._layout = _RowLayout(network, knowledge, tuple(rule.name for rule in self.rules))
         tables, scale = self._tables()
         self._tree = _Tree(tables, self._outlets(tables))
         self._log_root = (scale + network.log_prior[self.population])[:, None]
@@ -170,12 +172,12 @@ class Inference:
             every, distribute(self.steps, self._tree.outlets, held, every)
         )
 
-    def with_observers(self, knowledge: Knowledge) -> Inference:
-        """Return inference in the same network with the observers of another base."""
-        other = copy(self)
-        other.network = replace(self.network, knowledge=knowledge)
-        other.observations = ObservationModel(other.network, self.population, self.observations)
-        return other
+    def with_knowledge(self, knowledge: Knowledge) -> Inference:
+        """Return the inference by a changed base of the same network: another policy, prices or observers."""
+        changed = copy(self)
+        changed.knowledge = knowledge
+        changed.observations = ObservationModel(self.network, knowledge, self.population, self.observations)
+        return changed
 
     @cached_property
     def _tensors(self) -> _Tree:
@@ -223,7 +225,7 @@ class Inference:
         stacked = np.empty((self._layout.rows, len(answers.items)))
         log_evidence = np.empty(len(answers.items))
         followed = np.zeros(len(answers.reading_item))
-        odds = {name: np.zeros(len(answers.items)) for name in self.network.knowledge.cells}
+        odds = {name: np.zeros(len(answers.items)) for name in self.knowledge.cells}
         for items, evidence in self.evidence_of(answers):
             shares = np.empty(len(evidence.row_item))
             log_evidence[items] = self.log_evidence_rows(evidence, stacked[:, items], shares)
@@ -361,16 +363,15 @@ class _RowLayout:
     First the root and the variables, then the means of functions of the block, then the rules.
     """
 
-    def __init__(self, network: Network, rules: tuple[str, ...]) -> None:
-        base = network.knowledge
-        self.network, self.rules = network, rules
+    def __init__(self, network: Network, knowledge: Knowledge, rules: tuple[str, ...]) -> None:
+        self.network, self.rules, self.interval = network, rules, knowledge.affect
         names = [network.root, *(v for node in network.nodes.values() for v in node.variables)]
         self.names = tuple(names)
-        ends = np.cumsum([len(base.variables[name].states) for name in names]).tolist()
+        ends = np.cumsum([len(network.states[name]) for name in names]).tolist()
         self.places = dict(zip(names, map(slice, [0, *ends], ends), strict=False))
-        self.derived = [v for v in base.variables.values() if v.kind == "derived"]
+        self.derived = [v for v in knowledge.variables.values() if v.kind == "derived"]
         functions = [self._state_indicators(variable) for variable in self.derived]
-        if len(base.affect) > 1:
+        if len(self.interval) > 1:
             functions.append(self._product())
         cells = max((grid.runs[-1].stop for grid in (s.grid for s in network.steps) if grid), default=0)
         self.functions = np.concatenate([np.zeros((0, cells)), *functions])
@@ -387,12 +388,12 @@ class _RowLayout:
 
     def _values(self, name: str) -> Floats:
         """Return the bins' centres of an interval variable."""
-        edges = np.array(self.network.knowledge.variables[name].edges)
+        edges = np.array(self.network.edges[name])
         return np.asarray((edges[:-1] + edges[1:]) / 2)
 
     def _product(self) -> Floats:
         """Return the product of the block's first two variables, (1, cells)."""
-        first, second = self.network.knowledge.affect[:2]
+        first, second = self.interval[:2]
         node = self.network.nodes[self.network.node_of[first]]
         assert node.index is not None
         product = self._values(first)[node.index[:, 0]] * self._values(second)[node.index[:, 1]]
@@ -426,12 +427,11 @@ class _RowLayout:
 
     def _correlation(self, marginals: Mapping[str, Floats], product: Floats) -> Floats:
         """Return the correlation of the block's first two variables, (N,); values uniform within bins."""
-        base = self.network.knowledge
-        if len(base.affect) < 2:
+        if len(self.interval) < 2:
             return np.full(len(product), np.nan)
         moments = []
-        for name in base.affect[:2]:
-            edges, value = base.variables[name].edges, self._values(name)
+        for name in self.interval[:2]:
+            edges, value = self.network.edges[name], self._values(name)
             mean = marginals[name] @ value
             moments.append((mean, marginals[name] @ value**2 - mean**2 + (edges[1] - edges[0]) ** 2 / 12))
         (first, first_variance), (second, second_variance) = moments

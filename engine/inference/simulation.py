@@ -98,7 +98,7 @@ def draw_truth(
             )
             drawn[items] = choose(inference.marginals(given)[name][alike], u[items])
         truth[name] = drawn
-        size = len(inference.network.knowledge.variables[name].states)
+        size = len(inference.knowledge.variables[name].states)
         certain[name] = np.where(np.arange(size)[:, None] == drawn, 0.0, -np.inf)
     return truth
 
@@ -213,7 +213,7 @@ class SimulatedObserver:
         looks: Mapping[str, Ints] | None = None,
     ) -> None:
         self.observations, self.truth, self.rng, self.misfit = observations, truth, rng, misfit
-        self.base = observations.network.knowledge
+        self.base = observations.knowledge
         self.index = [observer.name for observer in observations.observers].index(name)
         self.observer = observations.observers[self.index]
         self.items = len(truth[self.base.root])

@@ -115,7 +115,7 @@ class AnsweredObservers:
 
     def __init__(self, inference: Inference, answers: Answers, gold: Gold, priors: FitPriors) -> None:
         self.inference, self.answers, self.gold = inference, answers, gold
-        self.base = inference.network.knowledge
+        self.base = inference.knowledge
         self.observations: ObservationModel = inference.observations
         self.answer_counts: dict[tuple[int, str], AnswerCounts] = {}
         self.observers: dict[int, Observer] = {}

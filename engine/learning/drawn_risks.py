@@ -72,7 +72,7 @@ class FitDraws:
         where it was learned; None where it is declared.
         """
         chosen = rng.choice(len(next(iter(fit.draws.values()))), draws, replace=False)
-        p = np.array(inference.network.knowledge.populations[inference.population].p)
+        p = np.array(inference.knowledge.populations[inference.population].p)
         shifts: list[Floats | None] = [None] * draws
         if population_n is not None:
             drawn = rng.dirichlet(np.maximum(population_n * p, 1e-3), draws)
@@ -87,7 +87,7 @@ class FitDraws:
 
         levels: the decisions, of the variables that are wanted.
         """
-        base, root = self.inference.network.knowledge, self.inference.network.root
+        base, root = self.inference.knowledge, self.inference.network.root
         count = len(self.observed)
         risks = {name: np.empty((count, len(answers.items))) for name in levels}
         log_evidence = np.empty((count, len(answers.items)))

@@ -81,14 +81,14 @@ def learn_knowledge(fit: Fit, answers: Answers, gold: Gold, before: Knowledge) -
     for _ in range(EM_STEPS):
         sums = _expected_counts(fit, inference, answers, gold)
         base = _update_base(before, sums)
-        moved = _largest_change(inference.network.knowledge, base)
+        moved = _largest_change(inference.knowledge, base)
         network = compile_network(base, inference.network)
-        inference = Inference(network, inference.population, threads=inference.threads)
+        inference = Inference(network, base, inference.population, threads=inference.threads)
         if moved < CONVERGED:
             break
     assert sums is not None
-    entries = tuple(_entries(before, inference.network.knowledge, sums))
-    return Learned(inference.network.knowledge, inference, entries, _sections(before, entries, base))
+    entries = tuple(_entries(before, inference.knowledge, sums))
+    return Learned(inference.knowledge, inference, entries, _sections(before, entries, base))
 
 
 def learn_population(fit: Fit, inference: Inference, answers: Answers, gold: Gold) -> Learned:
@@ -99,7 +99,7 @@ def learn_population(fit: Fit, inference: Inference, answers: Answers, gold: Gol
     EM for the shares of a mixture whose components are known, P(answers | root), which has one maximum. How
     sure a share is follows from what information is left when the missing is taken off (Louis 1982).
     """
-    base, declared = inference.network.knowledge, inference.observations.prior
+    base, declared = inference.knowledge, inference.observations.prior
     observations, likelihood = fit.observations(), Likelihood(inference, answers, Gold({}))
     given = []
     for part in likelihood.parts:
@@ -136,7 +136,7 @@ def learn_population(fit: Fit, inference: Inference, answers: Answers, gold: Gol
 def _expected_counts(fit: Fit, inference: Inference, answers: Answers, gold: Gold) -> _Sums:
     """Return the expected counts over all items, by one pass of the network for each root state."""
     observations = fit.observations()
-    base, likelihood = inference.network.knowledge, Likelihood(inference, answers, gold)
+    base, likelihood = inference.knowledge, Likelihood(inference, answers, gold)
     root, states = base.root, base.variables[base.root].states
     edges = [np.array(base.variables[name].edges) for name in base.affect]
     centres = [(edge[:-1] + edge[1:]) / 2 for edge in edges]

@@ -97,7 +97,7 @@ class Likelihood:
     def __init__(self, inference: Inference, answers: Answers, gold: Gold) -> None:
         self.inference = inference
         rows = np.cumsum(inference.observations.rows_of(answers))
-        variables = inference.network.knowledge.variables
+        variables = inference.knowledge.variables
         logs, states = {}, {}
         for name, values in gold.values.items():
             states[name] = states_of(variables[name], values)

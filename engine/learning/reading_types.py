@@ -20,7 +20,6 @@ import numpy as np
 import torch
 
 from engine.backend.threads import torch_threads
-from engine.inference.posterior import Inference
 from engine.language.parameter_paths import yaml_path
 from engine.learning.answered_observers import count_answers
 from engine.learning.likelihood import Likelihood
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from engine.inference.posterior import Inference
     from engine.learning.observer_fit import Fit
     from engine.learning.priors import FitPriors
     from engine.model.knowledge import ReadingType
@@ -82,7 +82,7 @@ def split_types(
     settings, trials = FitSettings(seed=seed), []
     for index, observer in enumerate(inference.observations.observers):
         for name, instrument in observer.labels.items():
-            categorical = inference.network.knowledge.variables[name].kind == "categorical"
+            categorical = inference.knowledge.variables[name].kind == "categorical"
             again = count_answers(answers, gold, index, name).again
             if categorical and len(instrument.types) == 1 and again >= settings.priors.trial_readings:
                 inference, new_trials = _try_kinds(
@@ -160,7 +160,7 @@ def _with_kinds(
     Their priors are weak, and around the one kind that is declared, `first`: each further one scatters more.
     has_gold: whether there is gold, so that they may differ in how often they are misread.
     """
-    base = inference.network.knowledge
+    base = inference.knowledge
     whole, numbers, kinds = base.observers[key.observer], dict(base.numbers), []
     hardness = np.linspace(-1, 1, len(names))
     shares = priors.trial_share**-hardness / (priors.trial_share**-hardness).sum()
@@ -184,8 +184,7 @@ def _with_kinds(
     kinds.sort(key=lambda reading_type: reading_type.name)
     labels = {**whole.labels, key.variable: replace(whole.labels[key.variable], types=tuple(kinds))}
     observers = {**base.observers, key.observer: replace(whole, labels=labels)}
-    network = replace(inference.network, knowledge=replace(base, observers=observers, numbers=numbers))
-    return Inference(network, inference.population, threads=inference.threads)
+    return inference.with_knowledge(replace(base, observers=observers, numbers=numbers))
 
 
 def _held_out_scores(

@@ -1,4 +1,4 @@
-"""The compiled network: the waist between knowledge and inference.
+"""The compiled network: the waist between what is declared and inference.
 
 Its values are in `values`; here is how they are read as a Bayesian network of pgmpy.
 """
@@ -26,7 +26,7 @@ class Network(NetworkValues):
         declared numbers given `observed()`, not before. A block of interval variables is
         split by the chain rule.
         """
-        return to_pgmpy(self, population or self.knowledge.reference)
+        return to_pgmpy(self, population or self.reference)
 
     def observed(self) -> dict[str, str]:
         """Return the evidence that the network of `to_pgmpy` is conditioned on."""

@@ -48,18 +48,19 @@ def to_pgmpy(network: NetworkValues, population: str) -> DiscreteBayesianNetwork
 
 
 def exported(
-    network: NetworkValues, form: Literal["bif", "xmlbif", "net"], population: str | None = None
+    network: NetworkValues, title: str, form: Literal["bif", "xmlbif", "net"], population: str | None = None
 ) -> str:
     """Return the network as the text of a file of another program, with a comment that says how to read it.
 
+    title: what the comment calls the network. population: whose prior it has; the reference by default.
     Both pgmpy and pyAgrum read all three back, pyAgrum XMLBIF by the ending .bifxml. NET has eight decimals,
     and pyAgrum reads BIF and NET in single precision.
     """
     from pgmpy.readwrite import BIFWriter, NETWriter, XMLBIFWriter
 
-    population = population or network.knowledge.reference
+    population = population or network.reference
     model = to_pgmpy(network, population)
-    comment = _comment(network, population)
+    comment = _comment(network, title, population)
     if form == "xmlbif":
         text = XMLBIFWriter(model).__str__()
         head, _, body = (text.decode() if isinstance(text, bytes) else str(text)).partition("?>\n")
@@ -69,12 +70,11 @@ def exported(
     return f"{lines}{writer(model)}"
 
 
-def _comment(network: NetworkValues, population: str) -> str:
-    base = network.knowledge
+def _comment(network: NetworkValues, title: str, population: str) -> str:
     evidence = ", ".join(f"{name}={value}" for name, value in observed_true(network).items())
     return "\n".join(
         [
-            f"{base.name} {base.digest}, population {population}.",
+            f"{title}, population {population}.",
             "Couplings and rules are nodes that were observed: the network has the declared numbers given",
             *textwrap.wrap(evidence or "nothing (there are none)", 100),
             "and not without. Bins of an interval are named by their middle: m0_95 is -0.95, p0_05 is 0.05.",
@@ -88,8 +88,7 @@ def exchange_names(network: NetworkValues) -> dict[tuple[str, str], str]:
 
     Kinds: variable (also of the root), derived (facts and counters), coupling, rule.
     """
-    base = network.knowledge
-    wanted = [("variable", name, name) for name in (base.root, *base.cells, *base.affect)]
+    wanted = [("variable", name, name) for name in network.states]
     wanted += [("derived", name, name) for name in _derived(network)]
     wanted += [(f.kind, f.name, f"{f.kind}_{f.name}") for f in network.factors if f.kind in OBSERVED]
     names: dict[tuple[str, str], str] = {}
@@ -124,11 +123,10 @@ class _PgmpyTables:
         self.network = network
         self.population = population
         self.names = exchange_names(network)
-        variables = network.knowledge.variables
         self.states: dict[str, tuple[str, ...]] = {}
         for (kind, name), exported in self.names.items():
             if kind == "variable":
-                self.states[exported] = _words(variables[name].states)
+                self.states[exported] = _words(network.states[name])
             elif name in network.facts and kind == "derived":
                 self.states[exported] = ("false", "true")
             elif kind == "derived":

@@ -1,4 +1,4 @@
-"""The compiled network: the waist between knowledge and inference.
+"""The compiled network: the waist between what is declared and inference.
 
     p(root, x) ∝ q(root) · Π_factors exp(log_table[root, x_nodes])
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.model.formula import In
-    from engine.model.knowledge import Knowledge
 
     Floats = NDArray[np.float64]
 
@@ -160,14 +159,19 @@ class CompiledRule:
 class NetworkValues:
     """The values of a compiled base; `Network` adds the export to other programs.
 
-    log_prior: per population the log q(root), (K,); with the factors it gives P(root) of that
-    population. facts: derived node -> the variable and states of which it is the truth.
+    states: the names of the states of the root and of every variable below it. edges: the edges of the bins,
+    (bins + 1,), of the interval variables. reference: the population under which rules hold. log_prior: per
+    population the log q(root), (K,); with the factors it gives P(root) of that population.
+    facts: derived node -> the variable and states of which it is the truth.
     marginals: node -> P(node | root), (K, states), whatever the population.
     cliques: the nodes of each clique below the root, which is in all of them. steps: the same as the plan of
     the pass to the top, small leaves merged.
     """
 
-    knowledge: Knowledge
+    root: str
+    states: Mapping[str, tuple[str, ...]]
+    edges: Mapping[str, tuple[float, ...]]
+    reference: str
     nodes: Mapping[str, Node]
     factors: tuple[Factor, ...]
     log_prior: Mapping[str, Floats]
@@ -178,14 +182,9 @@ class NetworkValues:
     steps: tuple[Clique, ...]
 
     @property
-    def root(self) -> str:
-        """Name of the root variable."""
-        return self.knowledge.root
-
-    @property
     def root_states(self) -> tuple[str, ...]:
         """States of the root variable."""
-        return self.knowledge.variables[self.root].states
+        return self.states[self.root]
 
     @cached_property
     def node_of(self) -> Mapping[str, str]:
@@ -207,8 +206,7 @@ class NetworkValues:
         return max(sizes, default=0)
 
     def _is_block(self, name: str) -> bool:
-        variables = self.nodes[name].variables
-        return any(self.knowledge.variables[v].kind == "interval" for v in variables)
+        return any(v in self.edges for v in self.nodes[name].variables)
 
     @cached_property
     def given_root(self) -> Mapping[str, Floats]:
@@ -216,7 +214,7 @@ class NetworkValues:
         tables = {}
         for node in self.nodes.values():
             for column, name in enumerate(node.variables):
-                size = len(self.knowledge.variables[name].states)
+                size = len(self.states[name])
                 assert node.index is not None
                 tables[name] = self.marginals[node.name] @ np.eye(size)[node.index[:, column]]
         return tables

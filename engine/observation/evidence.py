@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.model.knowledge import LabelInstrument, Variable
+    from engine.model.knowledge import Knowledge, LabelInstrument, Variable
     from engine.model.responses import Answers
     from engine.network.network import Network
 
@@ -149,14 +149,15 @@ class ObservationModel:
     root state, and overall for a label that is no root state.
     """
 
-    def __init__(self, network: Network, population: str, like: ObservationModel | None = None) -> None:
+    def __init__(
+        self, network: Network, knowledge: Knowledge, population: str, like: ObservationModel | None = None
+    ) -> None:
         """Build the kernels; those of a like model whose declaration is the same are reused."""
-        base = network.knowledge
-        self.network = network
-        self.observers = tuple(base.observers.values())
+        self.network, self.knowledge = network, knowledge
+        self.observers = tuple(knowledge.observers.values())
         self.kernels: dict[tuple[int, str], Kernel] = {}
         self.imagined: dict[tuple[int, str], Array] = {}
-        self.prior = np.array(base.populations[population].p)
+        self.prior = np.array(knowledge.populations[population].p)
         keep = like if like and np.array_equal(self.prior, like.prior) else None
         for index, observer in enumerate(self.observers):
             old = keep.observers[index].instruments if keep else {}
@@ -164,7 +165,7 @@ class ObservationModel:
                 if keep and old.get(name) == instrument:
                     self.kernels[index, name] = keep.kernels[index, name]
                 else:
-                    self.kernels[index, name] = self._kernel(instrument, base.variables[name])
+                    self.kernels[index, name] = self._kernel(instrument, knowledge.variables[name])
         for key, kernel in self.kernels.items():
             same = keep and keep.observers[key[0]].stereotype == self.observers[key[0]].stereotype
             if keep and same and keep.network.factors is network.factors and keep.kernels.get(key) is kernel:
@@ -174,15 +175,18 @@ class ObservationModel:
         self.carry: Array = np.array([o.carry for o in self.observers])
         self.exponent: Array = np.array([o.exponent for o in self.observers])
         self.halo: Array = np.array(
-            [[o.halo[q].probability if q in o.halo else 0.0 for q in base.questions] for o in self.observers]
+            [
+                [o.halo[q].probability if q in o.halo else 0.0 for q in knowledge.questions]
+                for o in self.observers
+            ]
         ).reshape(len(self.observers), -1)
         self.haloed = self.halo > 0
-        self.dependent = base.dependence is not None
+        self.dependent = knowledge.dependence is not None
         self._looks: dict[str, SharedLook | None] = self._reusable_looks(keep) if keep else {}
         self.seen_state = {
             index: self._states_of(root_kernel, index)
             for index in range(len(self.observers))
-            if isinstance(root_kernel := self.kernels.get((index, base.root)), LabelKernel)
+            if isinstance(root_kernel := self.kernels.get((index, network.root)), LabelKernel)
         }
 
     def with_kernels(
@@ -310,7 +314,7 @@ class ObservationModel:
         """
         collected = self.contributions(answers)
         row_item, pairs = collected.row_item, collected.pairs
-        variables = self.network.knowledge.variables
+        variables = self.knowledge.variables
         logs = {
             name: self._zeros(len(variables[name].states), len(row_item))
             for name in dict.fromkeys(
@@ -504,7 +508,7 @@ class ObservationModel:
 
     def _reusable_looks(self, like: ObservationModel) -> dict[str, SharedLook | None]:
         """Return the looks of a like model that were derived from the same tables, follows and section."""
-        if like.network.knowledge.dependence != self.network.knowledge.dependence:
+        if like.knowledge.dependence != self.knowledge.dependence:
             return {}
 
         def inputs(model: ObservationModel, name: str) -> list[tuple[int, int, float, str, float]]:
@@ -536,12 +540,12 @@ class ObservationModel:
 
     def _derive_look(self, name: str) -> SharedLook | None:
         """Return the looks of a variable, derived from the tables of all its observers."""
-        declared, known = self.network.knowledge.dependence, self.observers_of(name)
+        declared, known = self.knowledge.dependence, self.observers_of(name)
         follows = np.array([settled_follows(self.observers[o]) for o in known])
         observers = [self.observers[o] for o in known]
         if not self.dependent or declared is None:
             return None
-        variable = self.network.knowledge.variables[name]
+        variable = self.knowledge.variables[name]
         answers = [observer.labels[name].answers for observer in observers]
         mixes = [self.kernels[o, name].mix for o in known]
         # Types are answers, each once for every kind of reading.

@@ -126,4 +126,4 @@ def _answer_rates(kernel: LabelKernel) -> Floats:
 def _matches(observations: ObservationModel, name: str, observer: str) -> Floats:
     """Return 1 where an answer names the truth, (K, answers)."""
     instrument = observations.observers[_index(observations, observer)].labels[name]
-    return own_answers(instrument.answers, observations.network.knowledge.variables[name])
+    return own_answers(instrument.answers, observations.knowledge.variables[name])

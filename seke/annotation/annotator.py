@@ -87,7 +87,7 @@ class Annotator:
     waiting: dict[str, Option] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.base: Knowledge = self.session.network.knowledge
+        self.base: Knowledge = self.session.knowledge
         self.questions = Questions(self.base)
         self.people = people_asked(self.base)
         self._live: dict[str, LiveItem] = {}

@@ -104,7 +104,7 @@ class Job:
             base = replace(base, policy=replace(base.policy, labels_final=True))
         session = asked.session(Session.open(base, population), max_samples)
         _check_askable(session)
-        base = session.network.knowledge
+        base = session.knowledge
         items = items_of(images, base, labels)
         known_by, labels_of = _known_labels(base, items)
         rule = rule_of(strategy, base.policy.budget)
@@ -254,7 +254,7 @@ def _run_coroutine(work: Coroutine[Any, Any, Result]) -> Result:
 
 def _facts_of(session: Session, settings: Settings, asked: AskedObservers, model: Model) -> Facts:
     """Return the facts about a run: its model, and its knowledge and policy."""
-    base = session.network.knowledge
+    base = session.knowledge
     return {
         "model": settings.model,
         "settings": asdict(settings),
@@ -306,12 +306,12 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
         base = replace(base, policy=replace(base.policy, labels_final=True))
     opened = asking(Session.open(base, population or prior, seed), whose, budget, model, also, people=people)
     session = with_prices(opened, prices)
-    return session.with_policy(replace(session.network.knowledge.policy, thresholds=thresholds))
+    return session.with_policy(replace(session.knowledge.policy, thresholds=thresholds))
 
 
 def _check_askable(session: Session) -> None:
     """Refuse a base whose policy would ask nothing, or what cannot be put into words or shown."""
-    base = session.network.knowledge
+    base = session.knowledge
     policy, people = base.policy, people_asked(base)
     for observer in (policy.ask, *policy.others):
         if observer in people:

@@ -22,9 +22,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from engine import Inference, LookAhead
-from seke.inference.record import RecordLayout
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -135,19 +132,13 @@ def with_prices(session: Session, prices: Mapping[str, Mapping[str, float]]) -> 
     """Return the session with these prices of questions, question -> cost and further."""
     if not prices:
         return session
-    base = session.network.knowledge
+    base = session.knowledge
     changed = {
         name: replace(question, cost=prices[name]["cost"], further=prices[name]["further"])
         for name, question in base.questions.items()
         if name in prices
     }
-    network = replace(session.network, knowledge=replace(base, questions={**base.questions, **changed}))
-    old = session.inference
-    inference = Inference(network, old.population, device=old.device, threads=old.threads)
-    ahead = LookAhead(network, inference.observations, session.look_ahead.seed)
-    return replace(
-        session, network=network, inference=inference, look_ahead=ahead, layout=RecordLayout(network)
-    )
+    return session.with_knowledge(replace(base, questions={**base.questions, **changed}))
 
 
 def price_lines(prices: Mapping[str, Mapping[str, float]]) -> list[str]:

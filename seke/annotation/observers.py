@@ -92,7 +92,7 @@ def asking(
     that may be asked -> who answers as each. people: whether items may wait for the people whom the base's
     policy names.
     """
-    base = session.network.knowledge
+    base = session.knowledge
     _check_askable(base, observer)
     policy, also = base.policy, also or {}
     limit, models = policy.budget if budget is None else budget, {observer: model} if model else {}

@@ -69,7 +69,7 @@ class RunResults:
         """
         questions, observers = self._write_samples()
         session = self._closing_session(asked=bool(questions))
-        counts = _RunCounts(session, InferSummary(session.network.knowledge), questions, observers)
+        counts = _RunCounts(session, InferSummary(session.knowledge), questions, observers)
         self._write_posteriors(counts)
         for part in self._answer_batches() if self.annotator.labels else ():
             counts.decisions.add_looks(session.inference, part)
@@ -116,8 +116,8 @@ class RunResults:
             annotator.session = mark_off_policy(annotator.session, self.folder / SAMPLES)
         session = annotator.session.with_thresholds(self._answer_batches())
         if session is not annotator.session and annotator.by_measure is not None:
-            policy = annotator.by_measure.network.knowledge.policy
-            thresholds = session.network.knowledge.policy.thresholds
+            policy = annotator.by_measure.knowledge.policy
+            thresholds = session.knowledge.policy.thresholds
             annotator.by_measure = annotator.by_measure.with_policy(replace(policy, thresholds=thresholds))
         annotator.session = session
         return session
@@ -210,7 +210,7 @@ class RunResults:
 
     def _summary(self, counts: _RunCounts, seconds: float, stopped: str) -> RunSummary:
         session, decisions, waiting = counts.session, counts.decisions, counts.waiting
-        base = session.network.knowledge
+        base = session.knowledge
         names = [item.name for item in self.items]
         # Neither settled nor left to people.
         unsettled = len(names) - self.ledger.settled(names) - len(self.annotator.waiting)

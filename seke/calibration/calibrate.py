@@ -277,14 +277,15 @@ class _FitTask:
         """Fit the observers and, where asked for, tables, exponents and the population."""
         seen, options, progress = data.seen, self.options, self.progress
         known = seen.answers, seen.gold
-        prior, splits = Inference(compiled(self.base, cache_folder()), self.population), None
+        network, splits = compiled(self.base, cache_folder()), None
+        prior = Inference(network, self.base, self.population)
         if options.types:
             prior, splits = split_types(prior, *known, progress, self.settings.seed)
         learned: list[Learned] = []
         fit = fit_observers(prior, *known, self.settings, progress)
         for _ in range(ROUNDS if options.tables else 0):
             progress("tables", 0, 0)
-            learned = [learn_knowledge(fit, *known, prior.network.knowledge)]
+            learned = [learn_knowledge(fit, *known, prior.knowledge)]
             fit = fit_observers(learned[0].inference, *known, self.settings, progress, fit)
         if options.exponent:
             fit = tempered(fit, *known, progress)

@@ -105,7 +105,7 @@ class DecidedItems:
     @classmethod
     def of(cls, session: Session, answers: Answers) -> DecidedItems:
         """Decide the items, BATCH at a time."""
-        base, count = session.network.knowledge, len(answers.items)
+        base, count = session.knowledge, len(answers.items)
         stages = [answers.part(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
         judged = [session.judge(part) for part in stages]
         levels = {
@@ -140,7 +140,7 @@ def issue_guarantee(
     Raises:
         engine.SekeError: too many items whose recording ends before the policy does.
     """
-    base, labelled = session.network.knowledge, every.only(parts.known)
+    base, labelled = session.knowledge, every.only(parts.known)
     answers, gold = labelled.answers, labelled.gold
     if recorded is not None:
         answers = _answers_by_policy(session, recorded.about(set(answers.items)))
@@ -164,7 +164,7 @@ def issue_guarantee(
 def _answers_by_policy(session: Session, recorded: SingleSamples) -> Answers:
     """Return the answers that the policy asks for when it is replayed on recorded samples."""
     replayed = replay(session, recorded)
-    short, count, policy = int(replayed.short.sum()), len(replayed.short), session.network.knowledge.policy
+    short, count, policy = int(replayed.short.sum()), len(replayed.short), session.knowledge.policy
     if short > MOST_SHORT * count:
         raise SekeError(
             f"of {short} of the {count} items with gold the policy would ask for more than was recorded; to "

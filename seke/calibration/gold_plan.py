@@ -154,7 +154,7 @@ class SimulatedPopulation:
     @classmethod
     def of(cls, session: Session, answers: Answers, gold: Gold) -> SimulatedPopulation:
         """Decide the items, and correct their stated risks by the error ratios of the gold."""
-        base, decided = session.network.knowledge, DecidedItems.of(session, answers)
+        base, decided = session.knowledge, DecidedItems.of(session, answers)
         wrong, error_ratios = {}, {}
         for name, level in decided.levels.items():
             ratio = 1.0
@@ -174,7 +174,7 @@ class SimulatedPopulation:
             for key, rate in self._certify_simulated(factor, amount, promise, rng).items():
                 by_factor = tally.setdefault(key, [[] for _ in ERROR_INFLATION])
                 by_factor[ERROR_INFLATION.index(factor)].append(rate)
-        base, needed = self.session.network.knowledge, []
+        base, needed = self.session.knowledge, []
         for (name, value), by_factor in tally.items():
             level = self.decided.levels[name]
             with_value = np.ones(len(level.risk), dtype=bool)
@@ -190,7 +190,7 @@ class SimulatedPopulation:
         self, factor: float, amount: int, promise: Promise, rng: np.random.Generator
     ) -> dict[tuple[str, str], tuple[float, float]]:
         """Return how often each value is certified by so much gold, and the mean coverage then."""
-        base = self.session.network.knowledge
+        base = self.session.knowledge
         by_value: dict[tuple[str, str], list[Certificate]] = {}
         decided = self.decided
         design = design_of(base, decided.stages)

@@ -203,7 +203,7 @@ class _PairMeasure:
     @cached_property
     def observations(self) -> Any:
         """Return the base's observation model, which is made where there is a pair to compare."""
-        return Inference(compiled(self.base, cache_folder())).observations
+        return Inference(compiled(self.base, cache_folder()), self.base).observations
 
     def pairs(self) -> tuple[Record, ...]:
         """Return the records of all pairs: of draws, of readings, of observers.

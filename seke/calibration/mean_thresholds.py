@@ -56,7 +56,7 @@ def thresholds_of(
     session: of the base as it was written. recorded: the samples of the items one by one;
     None where the policy cannot be followed on them.
     """
-    policy = session.network.knowledge.policy
+    policy = session.knowledge.policy
     policy = replace(policy, thresholds={}, adaptive_thresholds={}, aims={}, adaptive_aims={})
     session = session.under(policy)
     if not session.without_threshold or not len(answers.items):
@@ -87,7 +87,7 @@ class _Ends:
     def of(cls, session: Session, draws: FitDraws, answers: Answers) -> _Ends:
         """Infer and draw the ends of M items; session: without thresholds."""
         levels = _levels(session, answers)
-        return cls(session.network.knowledge, levels, draws.risks(answers, levels))
+        return cls(session.knowledge, levels, draws.risks(answers, levels))
 
     def thresholds(self, rows: Ints) -> tuple[Threshold, ...]:
         """Return the thresholds of items that ended so: rows (N,) are their ends' indices."""
@@ -107,7 +107,7 @@ class _Ends:
 
 def _levels(session: Session, answers: Answers) -> dict[str, LevelDecision]:
     """Return the decisions about variables whose limit is of the mean."""
-    policy = session.network.knowledge.policy
+    policy = session.knowledge.policy
     levels = session.levels(answers)
     return {name: levels[name] for name in policy.limits if name in policy.mean_limits}
 
@@ -157,7 +157,7 @@ class _Search:
 
         keys: variables and values of which that is so; all others are asked down to the limit itself.
         """
-        base = self.session.network.knowledge
+        base = self.session.knowledge
         by_name: dict[str, dict[str, float]] = {}
         for name, value in keys:
             by_name.setdefault(name, {})[value] = self._aim(name, share)
@@ -170,7 +170,7 @@ class _Search:
 
     def _keys(self, answers: Answers) -> frozenset[Key]:
         """Return the variables and values that enough items have for a threshold."""
-        base = self.session.network.knowledge
+        base = self.session.knowledge
         return frozenset(
             (name, value)
             for name, level in _levels(self.session, answers).items()
@@ -180,17 +180,17 @@ class _Search:
 
     def _all_taken(self, items: Sequence[str]) -> tuple[Taken, ...]:
         """Return what items have that took all that is recorded of them."""
-        observers = self.session.network.knowledge.observers
+        observers = self.session.knowledge.observers
         counts = RecordedSource(self.recorded).counts
         return taken_of(items, {line: n for line, n in counts.items() if observers[line[1]].askable})
 
     def _attempt(self, share: float, asked: Replay, thresholds: Sequence[Threshold]) -> Attempt:
         """Return what comes of asking down to a share of the limits."""
         aimed = [replace(threshold, aim=self._aim(threshold.variable, share)) for threshold in thresholds]
-        return Attempt.of(aimed, self.session.network.knowledge.policy.worth, float(asked.cost.sum()))
+        return Attempt.of(aimed, self.session.knowledge.policy.worth, float(asked.cost.sum()))
 
     def _aim(self, name: str, share: float) -> float:
-        policy = self.session.network.knowledge.policy
+        policy = self.session.knowledge.policy
         return min(share * policy.limits[name], policy.worst)
 
 

@@ -139,7 +139,7 @@ def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, ver
     table = output is None and not request.as_json and on_terminal()
     with nullcontext() if table else Writer(output) as writer:
         session = _with_thresholds(mark_off_policy(request.session(), samples), samples, request)
-        base = session.network.knowledge
+        base = session.knowledge
         _warn(session)
         if verbose:
             print_message(f"compiled {base.name}: {cost_of(session.network)}")
@@ -165,7 +165,7 @@ def _with_thresholds(session: Session, samples: tuple[str, ...], request: _Reque
     if request.in_order or read_once(samples) or not session.has_mean_limits:
         return session
     with _bar(samples) as bar:
-        return session.with_thresholds(read_batches(samples, session.network.knowledge, progress=bar.advance))
+        return session.with_thresholds(read_batches(samples, session.knowledge, progress=bar.advance))
 
 
 def _bar(samples: tuple[str, ...]) -> ProgressBar:
@@ -183,7 +183,7 @@ def _conclude(session: Session, summary: InferSummary, table: bool) -> None:
         summary.show(table_console())
     print_message(
         f"{summary.line()}; population {session.inference.population}, knowledge "
-        f"{session.network.knowledge.name} {session.network.knowledge.digest}"
+        f"{session.knowledge.name} {session.knowledge.digest}"
     )
     for line in (*summary.notes(), *limits_in_words(session)):
         print_message(line)
@@ -203,12 +203,12 @@ def _warn(session: Session) -> None:
     """Say which rules the compiled network does not meet, and what they could be."""
     from engine import feasible_interval
 
-    rules = {rule.name: rule for rule in session.network.knowledge.rules}
+    rules = {rule.name: rule for rule in session.knowledge.rules}
     for rule in session.network.rules:
         place = f"{rules[rule.name].place}: rules.{rule.name}"
         if rule.status != "unmet":
             continue
-        low, high = feasible_interval(session.network, rule)
+        low, high = feasible_interval(session.network, session.knowledge, rule)
         print_message(
             f"warning: {place}: confidence {rule.confidence:g} is not met: {rule.reached:.3f} is reached; "
             f"with the declared tables alone {low:.3f} to {high:.3f} is possible"

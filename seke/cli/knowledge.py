@@ -222,7 +222,8 @@ def export(form: str, knowledge: str | None, population: str | None, output: Pat
             raise SekeError(
                 f"no population is called {population!r}{did_you_mean(population, base.populations)}"
             )
-        _deliver(exported(compiled(base, cache_folder()), form, population), output)  # type: ignore[arg-type]
+        network, title = compiled(base, cache_folder()), f"{base.name} {base.digest}"
+        _deliver(exported(network, title, form, population), output)  # type: ignore[arg-type]
 
 
 @knowledge.command()

@@ -241,7 +241,7 @@ class InferSummary:
 
 def limits_in_words(session: Session) -> list[str]:
     """Return how limits of the mean are kept: by which thresholds, or each risk by itself."""
-    policy, variables = session.network.knowledge.policy, session.network.knowledge.variables
+    policy, variables = session.knowledge.policy, session.knowledge.variables
     names_by_risk: dict[str, list[str]] = {}
     for name in (name for name in policy.limits if name in policy.thresholds):
         risks = dict(zip(variables[name].values, map(_risk_text, policy.thresholds[name]), strict=True))
@@ -268,7 +268,7 @@ def _risk_text(risk: float) -> str:
 
 def _calibration_hint(session: Session) -> str:
     """Return what finds thresholds: a first calibration, or one with more gold."""
-    base = session.network.knowledge
+    base = session.knowledge
     return f"{base.policy.calibrated_from} with gold for seke calibrate" if base.fits else "seke calibrate"
 
 

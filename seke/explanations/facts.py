@@ -76,7 +76,7 @@ def explain_in_session(
     """Explain one item among samples, in a session that is ready."""
     session = mark_off_policy(session, samples)
     seen_items: list[str] = []
-    for answers in batches(samples, session.network.knowledge, in_order=in_order):
+    for answers in batches(samples, session.knowledge, in_order=in_order):
         if item in answers.items:
             place = answers.items.index(item)
             return Explanation(facts_of(session, answers.part(place, place + 1), seed))
@@ -87,7 +87,7 @@ def explain_in_session(
 def facts_of(session: Session, answers: Answers, seed: int = 0) -> Facts:
     """Return all facts about one item's label."""
     inference = session.inference
-    base = session.network.knowledge
+    base = session.knowledge
     (record,) = session.records(answers)
     at_odds = diagnose(inference, answers, inference.posterior(answers)).at_odds[0]
     weights, sensitivity = weigh_parts(inference, answers), Sensitivity(inference, answers)
@@ -160,12 +160,12 @@ def _state(value: Any) -> Any:
 
 
 def _prior(session: Session, weights: Weights) -> Facts:
-    population = session.network.knowledge.populations[session.inference.population]
+    population = session.knowledge.populations[session.inference.population]
     return {
         "population": population.name,
         "p": dict(weights.prior),
         "bits": weights.prior_bits,
-        **_citation(session.network.knowledge, population),
+        **_citation(session.knowledge, population),
     }
 
 
@@ -207,7 +207,7 @@ def _pull(base: Knowledge, pull: FactorContribution) -> Facts:
 
 def _conflict(session: Session, record: Facts, weights: Weights, at_odds: str) -> Facts:
     """Return how far readings contradict one another; at_odds: the observer that contradicts most."""
-    base = session.network.knowledge
+    base = session.knowledge
     names = [f"{reading.observer}, {reading.question}, {reading.view}" for reading in weights.readings]
     places = {rule.name: str(rule.place) for rule in base.rules}
     pairs = [
@@ -229,7 +229,7 @@ def _conflict(session: Session, record: Facts, weights: Weights, at_odds: str) -
 
 def _next(session: Session, answers: Answers, record: Facts, seed: int) -> Facts:
     """Return the next question, the reason for it or for none, and what its answers would change."""
-    base = session.network.knowledge
+    base = session.knowledge
     exact = Preposterior(session.inference, seed)
     options = exact.options(answers, 0)
     quick = record["decision"]["next"]

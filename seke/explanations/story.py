@@ -126,7 +126,7 @@ def _run_story(
 
     session = session_of(folder, base, population, seed)
     session = mark_off_policy(session, folder / SAMPLES)
-    samples = single_samples([folder / SAMPLES], session.network.knowledge)
+    samples = single_samples([folder / SAMPLES], session.knowledge)
     record = posterior_record(folder / POSTERIORS, item)
     story = story_of_samples(
         session, samples, item, seed, record, order_of(folder, item), with_facts=with_facts
@@ -149,7 +149,7 @@ def story_of_samples(
 
     record: as it was decided before; order: the lines of its answers as they were asked for.
     """
-    base = session.network.knowledge
+    base = session.knowledge
     if item not in samples.items:
         raise SekeError(f"no item is called {item!r}{did_you_mean(item, samples.items)}")
     item_samples = samples.about({item})
@@ -176,7 +176,7 @@ def _readings(
 
     A likelihood is P(answers | state) by state, with the title and the second line of its reading.
     """
-    base, root, states = session.network.knowledge, session.network.root, session.network.root_states
+    base, root, states = session.knowledge, session.network.root, session.network.root_states
     prior = session.inference.posterior(Answers.nothing()).marginals[root][0]
     every = np.ones(len(whole.reading_item), dtype=bool)
     alone = session.inference.posterior(whole.each_reading(every)).marginals[root] / prior
@@ -192,7 +192,7 @@ def _readings(
 
 def _steps(session: Session, item_samples: SingleSamples, order: Sequence[Line]) -> tuple[Step, ...]:
     """Return the steps: each answer with the posterior given the answers up to it."""
-    base, root = session.network.knowledge, session.network.root
+    base, root = session.knowledge, session.network.root
     item_index = np.zeros(1, dtype=np.int64)
     places = _answer_order(item_samples, order)[:MOST_STEPS]
     so_far = [
@@ -241,7 +241,7 @@ def _middles(base: Knowledge, name: str) -> Any:
 
 
 def _joint(session: Session, whole: Answers) -> JointBins | None:
-    base = session.network.knowledge
+    base = session.knowledge
     if len(base.affect) != 2:
         return None
     x, y = base.affect

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine import Answers, Decisions, Diagnostics, Network, Option, Posterior, Variable
+    from engine import Answers, Decisions, Diagnostics, Knowledge, Option, Posterior, Variable
     from seke.inference.coverage import GuaranteeScope
 
     Floats = NDArray[np.float64]
@@ -33,8 +33,8 @@ FACE_LEVELS = {"expression", "affect", "action_units"}
 class RecordLayout:
     """How the records of one knowledge base look."""
 
-    def __init__(self, network: Network) -> None:
-        self.base = network.knowledge
+    def __init__(self, base: Knowledge) -> None:
+        self.base = base
         self.faces = set(self.base.levels) == FACE_LEVELS
 
     def records(

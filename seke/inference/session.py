@@ -54,14 +54,14 @@ class Judged:
 class Session:
     """A compiled base for one population; turns answers into posterior records.
 
+    seed: of the look-ahead. unavailable: observers that cannot be asked now, whatever the policy says.
     guarantee: what was certified with the base, where that holds; refused: why it does not hold. off_policy:
     items that were asked otherwise than the policy asks, and in which way (see `replay`).
     """
 
-    network: Network
     inference: Inference
-    look_ahead: LookAhead
-    layout: RecordLayout
+    seed: int = 0
+    unavailable: frozenset[str] = frozenset()
     guarantee: Guarantee | None = None
     refused: tuple[str, ...] = ()
     off_policy: Mapping[str, str] = field(default_factory=dict)
@@ -86,12 +86,31 @@ class Session:
             hint = did_you_mean(population, base.populations)
             raise SekeError(f"no population is called {population!r}{hint}")
         network = compiled(base, cache_folder())
-        inference = Inference(network, population, device=device, threads=threads)
-        ahead = LookAhead(network, inference.observations, seed)
+        inference = Inference(network, base, population, device=device, threads=threads)
         guarantee = base.guarantee
         refused = guarantee.refusals(base.digests, inference.population) if guarantee else ()
         holds = guarantee if not refused else None
-        return cls(network, inference, ahead, RecordLayout(network), holds, refused)
+        return cls(inference, seed, guarantee=holds, refused=refused)
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """The base, with the policy and the prices of now."""
+        return self.inference.knowledge
+
+    @property
+    def network(self) -> Network:
+        """The compiled network."""
+        return self.inference.network
+
+    @cached_property
+    def look_ahead(self) -> LookAhead:
+        """What chooses the next question."""
+        return LookAhead(self.inference, self.seed, self.unavailable)
+
+    @cached_property
+    def layout(self) -> RecordLayout:
+        """How records are written."""
+        return RecordLayout(self.knowledge)
 
     @cached_property
     def first(self) -> Option | None:
@@ -104,7 +123,7 @@ class Session:
         parts: the answers about all items, in batches. A threshold that the base's fits have found stays the
         highest; where there are too few items with a value, it stays as it is.
         """
-        base, policy = self.network.knowledge, self.network.knowledge.policy
+        base, policy = self.knowledge, self.knowledge.policy
         gathered: dict[str, list[LevelDecision]] = {
             name: [] for name in policy.limits if name in policy.mean_limits
         }
@@ -126,17 +145,17 @@ class Session:
     @property
     def has_mean_limits(self) -> bool:
         """Whether a limit is of the mean of what is accepted."""
-        return bool(self.network.knowledge.policy.mean_limits)
+        return bool(self.knowledge.policy.mean_limits)
 
     @property
     def without_threshold(self) -> tuple[str, ...]:
         """The variables whose limit is of the mean and which have no threshold yet."""
-        policy = self.network.knowledge.policy
+        policy = self.knowledge.policy
         return tuple(name for name in policy.limits if name in policy.mean_limits - set(policy.thresholds))
 
     def asking(self) -> Session:
         """Return the session with the thresholds for items that are asked as the policy asks."""
-        policy = self.network.knowledge.policy
+        policy = self.knowledge.policy
         asking = replace(policy, thresholds=policy.adaptive_thresholds, aims=policy.adaptive_aims)
         return self if asking == policy else self.with_policy(asking)
 
@@ -144,33 +163,23 @@ class Session:
         """Return the decisions about every level by the policy, without looking ahead."""
         posterior = self.inference.posterior(answers)
         conflict = diagnose(self.inference, answers, posterior).conflict
-        return decide_levels(self.network.knowledge, answers, posterior, conflict)
+        return decide_levels(self.knowledge, answers, posterior, conflict)
+
+    def with_knowledge(self, knowledge: Knowledge) -> Session:
+        """Return the session by a changed base of the same network, for which its guarantee holds as well."""
+        return replace(self, inference=self.inference.with_knowledge(knowledge))
 
     def with_policy(self, policy: Policy) -> Session:
         """Return the session with a policy for which its guarantee holds as well."""
-        guarantee_fields = {
-            "guarantee": self.guarantee,
-            "refused": self.refused,
-            "off_policy": self.off_policy,
-        }
-        return replace(self.under(policy), **guarantee_fields)  # type: ignore[arg-type]
+        return self.with_knowledge(replace(self.knowledge, policy=policy))
 
     def without(self, observers: Collection[str]) -> Session:
         """Return the session that asks nothing of these observers; what they answered counts as before."""
-        if not observers:
-            return self
-        look_ahead = self.look_ahead
-        return replace(
-            self, look_ahead=LookAhead(self.network, look_ahead.observations, look_ahead.seed, observers)
-        )
+        return replace(self, unavailable=frozenset(observers)) if observers else self
 
     def under(self, policy: Policy) -> Session:
-        """Return the session of the same base with another policy."""
-        network = replace(self.network, knowledge=replace(self.network.knowledge, policy=policy))
-        old = self.inference
-        inference = Inference(network, old.population, device=old.device, threads=old.threads)
-        ahead = LookAhead(network, inference.observations, self.look_ahead.seed)
-        return Session(network, inference, ahead, RecordLayout(network))
+        """Return the session of the same base with another policy, without its guarantee."""
+        return Session(self.with_policy(policy).inference, self.seed)
 
     def records(self, answers: Answers) -> list[Record]:
         """Return one posterior record an item, in the order of the items."""
@@ -184,7 +193,7 @@ class Session:
         may_ask: item, observer, question, what it is about and view -> whether that may be asked next of an
         item that has answers; everything where it is left out.
         """
-        base = self.network.knowledge
+        base = self.knowledge
         posterior = self.inference.posterior(answers)
         diagnostics = diagnose(self.inference, answers, posterior)
         levels = decide_levels(base, answers, posterior, diagnostics.conflict)

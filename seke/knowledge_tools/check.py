@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Knowledge, audit_network, compiled, reading_follows
+from engine import Inference, Knowledge, audit_network, compiled, reading_follows
 from seke.console.guarantee_text import verdict
 from seke.console.plain_text import count, near
 from seke.console.rich_table import table_lines
@@ -78,7 +78,7 @@ def check(knowledge: Knowledge | str | Path | None = None, seed: int = 0) -> Kno
     """
     base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
     Questions(base).check()
-    audit = audit_network(compiled(base, cache_folder()), seed)
+    audit = audit_network(Inference(compiled(base, cache_folder()), base), seed)
     return KnowledgeCheck(_facts(base, audit), audit.warnings)
 
 

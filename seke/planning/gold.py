@@ -32,7 +32,7 @@ def calibrate_on_gold(
 
     if count < 1:
         raise SekeError(f"gold: {count} items; calibrate on one at least")
-    base, asked = session.network.knowledge, session.first
+    base, asked = session.knowledge, session.first
     if asked is None:
         raise SekeError(f"the policy of {base.name} asks nothing, so gold would tell it nothing")
     policy = base.policy

@@ -101,7 +101,7 @@ class Variants:
 
     def settings(self, session: Session) -> Iterator[Setting]:
         """Yield the settings of the base as it is: of the policy, and those that ask all the same."""
-        policy = session.network.knowledge.policy
+        policy = session.knowledge.policy
         for budget in self.budgets or (policy.budget,):
             for factor in sorted(set(self.limits)):
                 name = f"limits ×{factor:g}" + (f", budget {budget}" if len(self.budgets) > 1 else "")
@@ -109,7 +109,7 @@ class Variants:
                 yield Setting(name, "policy", _scaled(policy, factor, budget), facts)
         asked = self.question or (session.first.question if session.first else "")
         if self.fixed:
-            _check_fixed(session.network.knowledge, asked)
+            _check_fixed(session.knowledge, asked)
         for count in sorted(set(self.fixed)):
             changed = replace(policy, first=First(question=asked, samples=count), budget=count)
             yield Setting(f"{count} × {asked}", "fixed", changed, {"question": asked, "answers": count})
@@ -120,7 +120,7 @@ class Variants:
         """Yield the policy after calibration on gold; answering: who answers about that (`simulate`)."""
         for count in sorted(set(self.gold)):
             ready = calibrate_on_gold(session, count, answering, seed, self.gold_variables)
-            yield Setting(f"{count} gold", "gold", ready.network.knowledge.policy, {"gold": count}, ready)
+            yield Setting(f"{count} gold", "gold", ready.knowledge.policy, {"gold": count}, ready)
 
 
 def _scaled(policy: Policy, factor: float, budget: int) -> Policy:
@@ -248,11 +248,11 @@ class MadeUpItems:
         cls, session: Session, items: int, population: str | None, misfit: Misfit, seed: int
     ) -> MadeUpItems:
         """Draw items; population: the prior of their truth, that of inference by default."""
-        base, nature = session.network.knowledge, session.inference
+        base, nature = session.knowledge, session.inference
         if population is not None:
             _check("population", population, base.populations)
         if population not in (None, nature.population):
-            nature = Inference(session.network, population)
+            nature = Inference(session.network, base, population)
         names = [f"item-{number:06d}" for number in range(items)]
         truth = prior_truth(nature, items, np.random.default_rng([seed, TRUTH]))
         gold = gold_of(base, truth, np.random.default_rng([seed, PLACE]))
@@ -266,7 +266,7 @@ class MadeUpItems:
 
     def facts(self, session: Session) -> Record:
         """Return what was assumed, and the ceiling."""
-        base, misfit = session.network.knowledge, self.misfit
+        base, misfit = session.knowledge, self.misfit
         shares = ceiling(session, self.names, self.source, Answers.unasked(self.names))
         return {
             "knowledge": base.name,

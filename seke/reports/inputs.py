@@ -91,7 +91,7 @@ def read_inputs(
     source_path, missing = Path(path), []
     if source_path.is_dir():
         session = session_of(source_path, base, population)
-        base = session.network.knowledge
+        base = session.knowledge
         summary = msgspec.json.decode((source_path / SUMMARY).read_bytes())
         table = read_records_table(
             posterior_records(source_path / POSTERIORS), base, str(source_path / POSTERIORS)

@@ -77,7 +77,7 @@ def _rules(inputs: ReportInputs, contributions: SampleContributions | None) -> l
         # A rule is an event of the network; here the event is that its `if` holds.
         conditions = replace(network, rules=tuple(replace(r, violated=r.condition) for r in network.rules))
         population = inputs.session.inference.population
-        condition_posterior = Inference(conditions, population).posterior(contributions.responses)
+        condition_posterior = Inference(conditions, base, population).posterior(contributions.responses)
         violation_posterior = contributions.posterior
         fires = dict(zip(condition_posterior.rules, condition_posterior.violations[answered].T, strict=True))
         violated = dict(

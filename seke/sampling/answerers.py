@@ -46,7 +46,7 @@ class SimulatedSource:
         when: NDArray[np.float64] | None = None,
     ) -> None:
         """inference: whose observers answer. truth, when: as `engine.SimulatedObserver` takes them."""
-        self.base, self.observations = inference.network.knowledge, inference.observations
+        self.base, self.observations = inference.knowledge, inference.observations
         self.place = {name: i for i, name in enumerate(items)}
         self.truth, self.seed, self.misfit, self.when = truth, seed, misfit, when
         self.observers = {name: number for number, name in enumerate(self.base.observers)}

@@ -29,7 +29,7 @@ def ceiling(
     Every question is asked ENDLESS times, those about one variable about each that the observer reports, of
     each observer that the policy may ask, in the usual view. known: answers that there are without asking.
     """
-    base = session.network.knowledge
+    base = session.knowledge
     answers = known
     for observer in dict.fromkeys((base.policy.ask, *base.policy.others)):
         instruments = base.observers[observer].instruments

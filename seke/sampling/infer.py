@@ -69,7 +69,7 @@ def on_samples(session: Session, samples: Any) -> Session:
     """
     if not session.has_mean_limits or read_once(samples):
         return session
-    return session.with_thresholds(batches(samples, session.network.knowledge))
+    return session.with_thresholds(batches(samples, session.knowledge))
 
 
 def read_once(samples: Any) -> bool:

@@ -96,7 +96,7 @@ class Loop:
         """recorded: line -> how many answers there are at all; then nothing else is asked for next."""
         self.session = session
         self.recorded = recorded
-        self.base = session.network.knowledge
+        self.base = session.knowledge
 
     def begin(
         self, answers: Answers, given: Mapping[ReadingKey, int] = NONE, spent: Floats | None = None

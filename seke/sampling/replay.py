@@ -84,7 +84,7 @@ def replay(
     """
     session = session.asking()
     source = RecordedSource(samples)
-    known = source.known(session.network.knowledge)
+    known = source.known(session.knowledge)
     loop = Loop(session, source.counts if among_recorded else None)
     state = run_to_completion(loop, source.items, source, progress, known)
     recorded = np.bincount(samples.item, minlength=len(source.items))
@@ -123,5 +123,5 @@ def mark_off_policy(
             "<stdin>: the base's guarantee is of items that its policy asks, and to see whether these "
             "are samples are read twice; give a file"
         )
-    replayed = replay(session, single_samples(sources, session.network.knowledge))
+    replayed = replay(session, single_samples(sources, session.knowledge))
     return replace(session, off_policy=replayed.off_policy())

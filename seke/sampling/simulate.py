@@ -95,7 +95,7 @@ def simulate(
     simulator = _Simulator(
         base, observer_names, list(dict.fromkeys(question_names)), list(dict.fromkeys(views)), draws
     )
-    inference = Inference(compiled(base, cache_folder()), population)
+    inference = Inference(compiled(base, cache_folder()), base, population)
     rng = np.random.default_rng(seed)
     for start in range(0, items, BATCH):
         names = [f"item-{number:06d}" for number in range(start, min(start + BATCH, items))]

@@ -87,9 +87,9 @@ def variants():
 
 def soft_evidence(network, items, seed=0):
     """Likelihoods of every variable, of made-up items."""
-    rng, variables = np.random.default_rng(seed), network.knowledge.variables
+    rng = np.random.default_rng(seed)
     names = [network.root, *(v for node in network.nodes.values() for v in node.variables)]
-    logs = {v: np.log(rng.uniform(0.05, 1, (len(variables[v].states), items))) for v in names}
+    logs = {v: np.log(rng.uniform(0.05, 1, (len(network.states[v]), items))) for v in names}
     return Evidence(
         items,
         np.arange(items),

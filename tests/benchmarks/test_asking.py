@@ -49,9 +49,9 @@ class Run:
 
     def __init__(self, inference, observer, seed):
         self.inference, self.observer = inference, observer
-        self.base = inference.network.knowledge
+        self.base = inference.knowledge
         self.rng = np.random.default_rng(seed)
-        self.ahead = LookAhead(inference.network, inference.observations)
+        self.ahead = LookAhead(inference)
         self.questions = list(self.base.questions.values())
         n = observer.items
         self.records = [[self._refused(i)] for i in range(n)]
@@ -175,10 +175,9 @@ def gap(figures, other_figures, column):
 def compared(kind, lines):
     """All ways of asking the same observers; their runs, joined over seeds."""
     base = seke.knowledge()
-    inference = Inference(compiled(base, None))
+    inference = Inference(compiled(base, None), base)
     true_base = misspecified(base) if kind == "misspecified" else base
-    network = replace(inference.network, knowledge=true_base)
-    model = ObservationModel(network, base.reference)
+    model = ObservationModel(inference.network, true_base, base.reference)
     states = {way: [] for way in WAYS}
     ends = {way: [] for way in WAYS}
     for seed in SEEDS:
@@ -238,10 +237,10 @@ def test_look_ahead_beats_other_ways_of_asking(kind, capsys):
 def test_bulk_beside_exact(capsys):
     """Time an item, and agreement on the shipped example."""
     base = seke.knowledge()
-    inference = Inference(compiled(base, None))
+    inference = Inference(compiled(base, None), base)
     (answers,) = read_batches(["examples/faces/samples.jsonl"], base)
     posterior = inference.posterior(answers)
-    bulk, exact = LookAhead(inference.network, inference.observations), Preposterior(inference)
+    bulk, exact = LookAhead(inference), Preposterior(inference)
     chosen = bulk.next(answers, posterior, np.ones(len(answers.items), dtype=bool))
     shares, ranks, ratios, spent = [], [], [], []
 

@@ -72,7 +72,7 @@ class Actors:
         fit = seke.calibrate(samples, base, labels, output=overlay, learn_population=True)
         overlay.write_text(fit.overlay)
         self.session = Session.open(seke.knowledge(overlay))
-        self.base = self.session.network.knowledge
+        self.base = self.session.knowledge
 
     def _samples(self, chosen, draws):
         return [sample for sample in self.frames.samples(chosen) if sample["draw"] < draws]
@@ -114,7 +114,7 @@ class Actors:
 
 def of_each(session):
     """The same fit with a limit of each risk."""
-    policy = session.network.knowledge.policy
+    policy = session.knowledge.policy
     caps = {"thresholds": {}, "adaptive_thresholds": {}, "adaptive_aims": {}}
     return session.under(replace(policy, mean_limits=frozenset(), **caps))
 

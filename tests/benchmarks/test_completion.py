@@ -91,7 +91,7 @@ class Completed:
 
     @property
     def states(self):
-        return self.session.network.knowledge.variables["expression"].states
+        return self.session.knowledge.variables["expression"].states
 
     def kept(self, kind):
         """Shares accepted as the label: of right labels, of wrong ones; of wrong ones as the truth."""
@@ -102,7 +102,7 @@ class Completed:
 
     def affect(self, kind, name):
         """Share accepted; root mean square error of these, and of the class mean of the same items."""
-        edges = np.array(self.session.network.knowledge.variables[name].edges)
+        edges = np.array(self.session.knowledge.variables[name].edges)
         centres = (edges[:-1] + edges[1:]) / 2
         level, true = self.levels[kind][name], centres[self.truth[name]]
         used = level.accepted

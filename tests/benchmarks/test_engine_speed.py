@@ -102,8 +102,7 @@ def exported(network, population):
 
 
 def names_of(network):
-    base = network.knowledge
-    return [base.root, *base.cells, *base.affect]
+    return list(network.states)
 
 
 def peer_speed(peer, likelihoods, wanted, marginals):
@@ -118,9 +117,10 @@ def peer_speed(peer, likelihoods, wanted, marginals):
 
 
 def test_reference_network(say):
-    network = compile_network(seke.knowledge(REFERENCE))
+    base = seke.knowledge(REFERENCE)
+    network = compile_network(base)
     assert network.treewidth == 3
-    inference, evidence = Inference(network), soft_evidence(network, ITEMS)
+    inference, evidence = Inference(network, base), soft_evidence(network, ITEMS)
     layout = inference._layout
     log_rows = np.empty((layout.rows, ITEMS))
     ours = ITEMS / seconds(lambda: inference.log_evidence_rows(evidence, log_rows))
@@ -134,7 +134,7 @@ def test_reference_network(say):
     say(f"\nreference network: {ours:,.0f} items/s, pyAgrum {theirs:,.0f}: {ours / theirs:.0f} times")
     assert ours > 70 * theirs
     if (os.cpu_count() or 1) > 1:
-        pair = Inference(network, threads=2)
+        pair = Inference(network, base, threads=2)
         single, double = race(
             [lambda i=i: i.log_evidence_rows(evidence, log_rows) for i in (inference, pair)], times=5
         )
@@ -145,7 +145,7 @@ def test_reference_network(say):
 def reading_tables(inference, observer):
     """The nodes of one joint reading: its switch, and what it brings out of every variable."""
     network, observations = inference.network, inference.observations
-    root, base = network.root, network.knowledge
+    root, base = network.root, inference.knowledge
     question = next(iter(base.questions))
     halo = observations.halo[observer, list(base.questions).index(question)]
     tables = [("switch", (), np.array([1 - halo, halo]))]
@@ -183,8 +183,9 @@ def reading_likelihoods(inference, observer, answers, items):
 
 
 def test_shipped_network_under_halo(say):
-    network = compile_network(seke.knowledge())
-    base, inference = network.knowledge, Inference(network)
+    base = seke.knowledge()
+    network = compile_network(base)
+    inference = Inference(network, base)
     answers = joint_answers(base, ITEMS, draws=3)
     observer = list(base.observers).index(base.policy.ask)
     posterior = inference.posterior(answers)
@@ -220,7 +221,7 @@ def test_memory_of_100_000_items(say):
         "from seke.files.shipped import cache_folder\n"
         "from made_up import joint_answers\n"
         "base = seke.knowledge()\n"
-        "inference = Inference(compiled(base, cache_folder()))\n"
+        "inference = Inference(compiled(base, cache_folder()), base)\n"
         "answers = joint_answers(base, 100_000)\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "inference.posterior(answers)\n"
@@ -259,7 +260,7 @@ def test_what_bigger_bases_cost(say):
     misses = []
     for name, base in variants():
         network = compile_network(base)
-        inference, evidence, cost = Inference(network), soft_evidence(network, 16_384), cost_of(network)
+        inference, evidence, cost = Inference(network, base), soft_evidence(network, 16_384), cost_of(network)
         log_rows = np.empty((inference._layout.rows, evidence.items))
         speed = evidence.items / seconds(
             lambda i=inference, e=evidence, f=log_rows: i.log_evidence_rows(e, f)
@@ -271,8 +272,9 @@ def test_what_bigger_bases_cost(say):
     # Machines differ, but bases should stand in the same relation.
     middle = statistics.median(misses)
     assert all(0.5 < miss / middle < 2 for miss in misses), misses
-    network = compile_network(seke.knowledge())
-    inference = Inference(network)
+    base = seke.knowledge()
+    network = compile_network(base)
+    inference = Inference(network, base)
     for items in (1, 10, 100, 1_000, 10_000, 100_000):
         evidence = soft_evidence(network, items)
         log_rows = np.empty((inference._layout.rows, items))
@@ -287,12 +289,12 @@ def test_on_a_cuda_device(say):
     for name, base in (("reference", seke.knowledge(REFERENCE)), ("shipped", seke.knowledge())):
         network = compile_network(base)
         evidence = soft_evidence(network, 500_000)
-        exact = Inference(network)
+        exact = Inference(network, base)
         part = evidence.part(0, 2000, 0, 2000)
         truth, cost = np.empty((exact._layout.rows, 2000)), cost_of(network)
         exact.log_evidence_rows(part, truth)
         for single in (False, True):
-            inference = Inference(network, device="cuda", single=single)
+            inference = Inference(network, base, device="cuda", single=single)
             log_rows = np.empty((inference._layout.rows, evidence.items))
             inference.log_evidence_rows(part, log_rows[:, :2000])
             np.testing.assert_allclose(log_rows[:, :2000], truth, atol=1e-4 if single else 1e-9)

@@ -44,7 +44,7 @@ pytestmark = pytest.mark.slow
 
 def asked(inference, questions, observer, truth, rng, observations):
     """Answers of one observer to questions, DRAWS each, about items of known truth."""
-    base = inference.network.knowledge
+    base = inference.knowledge
     count = len(truth[base.root])
     simulated = SimulatedObserver(observations, observer, truth, rng)
     index = list(base.observers).index(observer)
@@ -91,7 +91,7 @@ def gold_of(base, truth):
 def replicate(inference, items, questions, seed, method="svi", **settings):
     """Draw an observer from the priors, simulate, fit: the truth of every unknown, and its draws."""
     rng = np.random.default_rng(seed)
-    base = inference.network.knowledge
+    base = inference.knowledge
     truth = prior_truth(inference, items, rng)
     gold = gold_of(base, truth)
     trial = asked(inference, questions, WHO, truth, rng, inference.observations)
@@ -109,7 +109,8 @@ def replicate(inference, items, questions, seed, method="svi", **settings):
 
 @pytest.fixture(scope="module")
 def plants():
-    return Inference(compiled(seke.knowledge(PLANTS), cache_folder()))
+    base = seke.knowledge(PLANTS)
+    return Inference(compiled(base, cache_folder()), base)
 
 
 @pytest.mark.parametrize(("items", "replicates"), [(500, 16), (5000, 4)])
@@ -180,7 +181,7 @@ def test_what_a_fit_costs(items, capsys):
     for values in gold.values():
         values[some] = np.nan
     del samples, truth, known, rows
-    inference = Inference(compiled(base, cache_folder()))
+    inference = Inference(compiled(base, cache_folder()), base)
     started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     fit = fit_observers(inference, answers, Gold(gold))
     seconds = time.perf_counter() - started

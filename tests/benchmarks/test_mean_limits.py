@@ -136,7 +136,7 @@ class Split:
         return Session.open(seke.knowledge(overlay))
 
     def outcome(self, session, items, level, answers, cost):
-        states = session.network.knowledge.variables["expression"].states
+        states = session.knowledge.variables["expression"].states
         value = np.array([states[int(index)] for index in level.value])
         right = value == np.array([self.gold[item]["expression"] for item in items])
         person = np.array([self.gold[item]["group"] for item in items])
@@ -144,14 +144,14 @@ class Split:
 
     def fixed(self, session, draws):
         used = [sample for sample in self.rest if sample["draw"] < draws]
-        answers = Answers.stacked(list(answers_from(used, session.network.knowledge)))
-        price = session.network.knowledge.questions["expression"].price(draws)
+        answers = Answers.stacked(list(answers_from(used, session.knowledge)))
+        price = session.knowledge.questions["expression"].price(draws)
         counts = np.full(len(answers.items), draws)
         level = session.levels(answers)["expression"]
         return self.outcome(session, answers.items, level, counts, price + 0.0 * counts)
 
     def policy(self, session):
-        source = RecordedSource(single_samples(self.rest, session.network.knowledge))
+        source = RecordedSource(single_samples(self.rest, session.knowledge))
         standing = run_to_completion(Loop(session.asking()), source.items, source)
         level = standing.decisions.levels["expression"]
         return self.outcome(session, source.items, level, standing.calls, standing.cost)
@@ -174,7 +174,7 @@ class Split:
 
 def of_each(session, limit):
     """The same fit with a limit of each risk."""
-    policy = session.network.knowledge.policy
+    policy = session.knowledge.policy
     limits = {**policy.limits, "expression": limit}
     means = policy.mean_limits - {"expression"}
     caps = {"thresholds": {}, "adaptive_thresholds": {}, "adaptive_aims": {}}
@@ -191,7 +191,7 @@ def outcomes(samples, gold, tmp_path_factory):
         split = Split(samples, gold, tested)
         for limit in LIMITS:
             session = split.session(limit, folder)
-            policy = session.network.knowledge.policy
+            policy = session.knowledge.policy
             for name, thresholds in (("fixed", policy.thresholds), ("policy", policy.adaptive_thresholds)):
                 without[limit, name] = without.get((limit, name), 0) + ("expression" not in thresholds)
             for kind, chosen in (("mean", session), ("each", of_each(session, limit))):
@@ -199,7 +199,7 @@ def outcomes(samples, gold, tmp_path_factory):
                     parts.setdefault((kind, limit, f"fixed:{draws}"), []).append(split.fixed(chosen, draws))
                 parts.setdefault((kind, limit, "policy"), []).append(split.policy(chosen))
         for name in RULES:
-            question = session.network.knowledge.questions["expression"]
+            question = session.knowledge.questions["expression"]
             parts.setdefault(("rule", 0, name), []).append(split.agreeing(name, question))
     return {key: Outcome.pooled(some) for key, some in parts.items()}, without
 

@@ -86,7 +86,7 @@ class Observer:
         fit = seke.calibrate(rows, self.base_path, labels, learn_population=True, output=overlay)
         overlay.write_text(fit.overlay)
         session = Session.open(seke.knowledge(overlay))
-        base = session.network.knowledge
+        base = session.knowledge
         policy, variable = base.policy, base.variables["expression"]
         gold = self.answers(base, known)
         level = session.levels(self.answers(base, range(TESTED)))["expression"]

@@ -123,7 +123,7 @@ def samples(answers, items):
 def inferred(path, records):
     """P(present) of each sign, (items, signs)."""
     base = read_base(path)
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     parts = [inference.posterior(part).marginals for part in answers_from(records, base)]
     return np.concatenate([np.stack([part[name][:, 1] for name in SIGNS], axis=1) for part in parts])
 
@@ -141,7 +141,7 @@ def measured(skill, seed, folder):
     declared = folder / "declared.yaml"
     declared.write_text(base_text(DECLARED))
     base = read_base(declared)
-    truth = prior_truth(Inference(compile_network(base)), TESTED + max(GOLD), rng)
+    truth = prior_truth(Inference(compile_network(base), base), TESTED + max(GOLD), rng)
     cells = drawn_cells(skill, rng)
     answers = {}
     for name, (sensitivity, specificity) in cells.items():

@@ -234,7 +234,7 @@ class Ours:
         counted.write_text(POPULATION.format(extends=path, shares=text))
         base = read_base(counted)
         assert tuple(base.observers) == tuple(self.base.observers)
-        inference = Inference(compile_network(base), "counted")
+        inference = Inference(compile_network(base), base, "counted")
         names = [self.frames.names[i] for i in test]
         answered = np.array([name in self.place for name in names])
         p = np.tile(np.asarray(shares), (len(test), 1))

@@ -204,7 +204,7 @@ def measure(kind, skill, shares, sizes, seed, folder):
         (folder / "fit.yaml").write_text(fit.overlay)
         fitted = read_base(folder / "fit.yaml")
         learned = [name for name in fitted.populations if name != "uniform"]
-        inference = Inference(compile_network(fitted), learned[0] if learned else None)
+        inference = Inference(compile_network(fitted), fitted, learned[0] if learned else None)
         posteriors = np.array([
             np.concatenate([inference.posterior(part).marginals["expression"] for part in parts])
             for parts in tested

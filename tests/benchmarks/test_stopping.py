@@ -615,7 +615,8 @@ policy:
 def test_kinds_of_reading_foretell_what_is_held_out(name, capsys, tmp_path):
     states = ", ".join(f"t{k}: text {k}" for k in range(LABELS))
     (tmp_path / "texts.yaml").write_text(TEXTS.replace("STATES", states))
-    inference = Inference(compile_network(read(tmp_path / "texts.yaml")))
+    base = read(tmp_path / "texts.yaml")
+    inference = Inference(compile_network(base), base)
     _, counts, gold = llm_answers(name, np.random.default_rng(0))
     none, every = np.zeros(len(counts), dtype=int), np.arange(len(counts))
     labels = np.concatenate([np.repeat(np.arange(LABELS), row) for row in counts])

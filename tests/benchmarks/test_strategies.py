@@ -53,16 +53,17 @@ class World:
             worth = {name: value * (name in inside) for name, value in base.policy.worth.items()}
             base = replace(base, policy=replace(base.policy, required=required, worth=worth))
         self.session = Session.open(base)
-        self.base = self.session.network.knowledge
+        self.base = self.session.knowledge
         nature = self.session.inference
         if population:
-            nature = Inference(self.session.network, population)
+            nature = Inference(self.session.network, self.base, population)
         self.names = [f"i{i}" for i in range(ITEMS)]
         truth = prior_truth(nature, ITEMS, np.random.default_rng([SEED, 1]))
         self.gold = gold_of(self.base, truth, np.random.default_rng([SEED, 2]))
         answering = self.session.inference
         if other:
-            answering = Inference(compiled(misspecified(self.base), None))
+            other_base = misspecified(self.base)
+            answering = Inference(compiled(other_base, None), other_base)
         self.source = SimulatedSource(answering, self.names, truth, SEED, *([misfit] if misfit else []))
 
     def wrong(self, levels):

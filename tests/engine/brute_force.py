@@ -105,9 +105,9 @@ class Truth:
 class World:
     """The joint distribution of a compiled base under a population, one axis a variable, the root first."""
 
-    def __init__(self, network: Network, population: str) -> None:
-        base = self.base = network.knowledge
-        self.population = np.array(base.populations[population].p)
+    def __init__(self, network: Network, base: Knowledge, population: str | None = None) -> None:
+        self.base = base
+        self.population = np.array(base.populations[population or base.reference].p)
         self.names = (base.root, *base.cells, *base.affect)
         shape = tuple(len(base.variables[name].states) for name in self.names)
         self.values = dict(zip(self.names, np.indices(shape), strict=True))

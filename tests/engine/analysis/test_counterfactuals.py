@@ -32,13 +32,12 @@ def contrasts_of(log_p):
 @pytest.mark.parametrize("seed", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_slopes_are_those_of_bases_compiled_anew(base_of, seed):
     base = base_of("machine")
-    network = compile_network(base)
-    inference = Inference(network)
+    inference = Inference(compile_network(base), base)
     (readings,) = random_items(base, seed, items=1, readings=4)
     # The stereotypes behind a halo are evidence here, and stay as they are.
     evidence = inference.observations.evidence(answers_of(base, [readings]))
     contrasts = contrasts_of(np.log(inference.marginals(evidence)[base.root][0]))
-    gradient = slopes(network, evidence, contrasts)
+    gradient = slopes(inference, evidence, contrasts)
     checked = 0
     for number in base.numbers.values():
         if number.path.split(".")[0] not in SHAPING or number.path.endswith(".n"):
@@ -49,7 +48,9 @@ def test_slopes_are_those_of_bases_compiled_anew(base_of, seed):
         except KnowledgeError as error:
             assert "must sum to 1" in str(error)
             continue
-        logs = [np.log(Inference(compile_network(side)).marginals(evidence)[base.root][0]) for side in sides]
+        logs = [
+            np.log(Inference(compile_network(side), side).marginals(evidence)[base.root][0]) for side in sides
+        ]
         shift = np.subtract(*(declared_shift(base, side, base.reference) for side in sides))
         np.testing.assert_allclose(
             gradient.declared @ shift,
@@ -73,12 +74,12 @@ def test_the_reference_has_a_say_through_the_rules(overlay_of, names, population
     """Also under another population; what the one state has less another has more."""
     base = overlay_of(REFERENCE)
     fleet, population = (names.get(name, name) for name in ("fleet", population))
-    inference = Inference(compile_network(base), population)
+    inference = Inference(compile_network(base), base, population)
     answers = answers_of(base, random_items(base, seed, items=1, readings=4))
     relevant_paths = {number.path for number in Perturbation(inference, answers).numbers}
     evidence = inference.observations.evidence(answers)
     contrasts = contrasts_of(np.log(inference.marginals(evidence)[base.root][0]))
-    gradient = slopes(inference.network, evidence, contrasts)
+    gradient = slopes(inference, evidence, contrasts)
     numbers = [
         number for path, number in base.numbers.items() if path.startswith(f"priors.populations.{fleet}.p.")
     ]
@@ -89,7 +90,7 @@ def test_the_reference_has_a_say_through_the_rules(overlay_of, names, population
         for step in (1e-4, -1e-4):
             values = {less.path: less.value - step, more.path: more.value + step}
             sides.append(declared_of(base).with_numbers(values))
-            other = Inference(compile_network(sides[-1]), population)
+            other = Inference(compile_network(sides[-1]), sides[-1], population)
             logs.append(np.log(other.marginals(evidence)[base.root][0]))
         expected = contrasts @ (logs[0] - logs[1])
         assert np.abs(expected).max() > 1e-6
@@ -99,13 +100,13 @@ def test_the_reference_has_a_say_through_the_rules(overlay_of, names, population
 
 def asked(base, seed):
     """Return an inference and the answers about one item with two readings or more."""
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     items = [item for item in random_items(base, seed, items=8, readings=4) if len(item) > 1]
     return inference, answers_of(base, items[:1])
 
 
 def decided(inference, answers):
-    base = inference.network.knowledge
+    base = inference.knowledge
     posterior = inference.posterior(answers)
     p = posterior.marginals[base.root][0]
     levels = decide_levels(base, answers, posterior, diagnose(inference, answers, posterior).conflict)
@@ -123,7 +124,8 @@ def test_a_pull_is_the_difference_that_removal_makes(base_of, overlay_of, seed):
         section = "rules" if pull.declared in base.rules else "couplings"
         path = Path(pull.declared.place.file).with_name("without.yaml")
         path.write_text(f"extends: machine.yaml\nremove: [{section}.{pull.declared.name}]\n")
-        other = Inference(compile_network(read(path)))
+        without = read(path)
+        other = Inference(compile_network(without), without)
         p, q = (i.posterior(answers).marginals for i in (inference, other))
         label = p[base.root][0].argmax()
         odds = [np.log2(m[base.root][0, label] / np.delete(m[base.root][0], label).sum()) for m in (p, q)]
@@ -160,11 +162,13 @@ def test_a_flip_is_what_an_edit_of_the_file_does(base_of):
             assert flip.number.low <= new <= flip.number.high
             if flip.shared:
                 continue
-            then = Inference(compile_network(edited(flip.number, new)))
+            flipped = edited(flip.number, new)
+            then = Inference(compile_network(flipped), flipped)
             p = then.posterior(answers).marginals[base.root][0]
             assert decided(then, answers) == (flip.label, flip.accepted) != now
             assert p.max() == pytest.approx(flip.p, abs=1e-6)
-            nearly = Inference(compile_network(edited(flip.number, old + 0.97 * (new - old))))
+            unflipped = edited(flip.number, old + 0.97 * (new - old))
+            nearly = Inference(compile_network(unflipped), unflipped)
             assert decided(nearly, answers) == now
             flips_checked += 1
     assert flips_checked >= 4
@@ -173,7 +177,7 @@ def test_a_flip_is_what_an_edit_of_the_file_does(base_of):
 def test_how_observers_err_together_moves_a_decision(base_of, names):
     """To first order as by bases read anew, where several answered; of one alone nothing comes of it."""
     base = base_of("crew")
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     readings = [
         Reading(name, "walk", "face", ({names["wear"]: 1},)) for name in ("fitter", "logbook", "visitor")
     ]
@@ -181,7 +185,11 @@ def test_how_observers_err_together_moves_a_decision(base_of, names):
         sensitivity = Sensitivity(inference, answers_of(base, [readings[:count]]))
         for path in ("dependence.kinds.passer-by.follows", "dependence.clear.right", "dependence.n"):
             other = declared_of(base).with_numbers({path: base.numbers[path].value * 1.01})
-            p = Inference(compile_network(other)).posterior(sensitivity.answers).marginals[base.root][0]
+            p = (
+                Inference(compile_network(other), other)
+                .posterior(sensitivity.answers)
+                .marginals[base.root][0]
+            )
             moved_by = sensitivity._margins(other, p) - sensitivity._margins(base, sensitivity.p)
             np.testing.assert_allclose(sensitivity._first_order(other), moved_by, atol=1e-9)
             assert (np.abs(moved_by).max() > 1e-6) == (count > 1), path

@@ -44,13 +44,13 @@ def turn(names, among):
 
 def inferred(base):
     """Under another population than the reference."""
-    return Inference(compile_network(base), "in-service")
+    return Inference(compile_network(base), base, "in-service")
 
 
 def accepted(inference, answers, variable):
     posterior = inference.posterior(answers)
     conflict = diagnose(inference, answers, posterior).conflict
-    return decide_levels(inference.network.knowledge, answers, posterior, conflict)[variable].accepted
+    return decide_levels(inference.knowledge, answers, posterior, conflict)[variable].accepted
 
 
 def test_slopes_are_differences_of_bases_compiled_anew(overlay_of, names):
@@ -123,7 +123,7 @@ def test_of_one_item_they_are_the_slopes_by_derivatives(overlay_of, seed):
     p = inference.marginals(evidence)[base.root][0]
     best = p.argmax()
     against_all = np.where(np.arange(len(p)) == best, 1.0, -p / (1 - p[best]))
-    gradient = slopes(inference.network, evidence, against_all[None])
+    gradient = slopes(inference, evidence, against_all[None])
     checked = 0
     for influence in Influences(inference, answers).each():
         number = influence.number

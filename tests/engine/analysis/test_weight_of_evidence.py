@@ -23,7 +23,7 @@ def bits_of(truth, root, label):
 def weigh_item(base, readings):
     network = compile_network(base)
     answers = answers_of(base, [readings])
-    return World(network, base.reference), weigh_parts(Inference(network), answers), answers
+    return World(network, base), weigh_parts(Inference(network, base), answers), answers
 
 
 def hidden(reading, name, *, only):

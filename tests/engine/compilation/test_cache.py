@@ -47,9 +47,8 @@ def test_what_is_read_is_what_was_compiled(tmp_path_factory, seed):
     again = compiled(base, folder)
     assert len(list(folder.iterdir())) == 1
     same(fresh, again)
-    assert again.knowledge is base
     answers = answers_of(base, random_items(base, seed))
-    computed, cached = Inference(fresh).posterior(answers), Inference(again).posterior(answers)
+    computed, cached = (Inference(n, base).posterior(answers) for n in (fresh, again))
     np.testing.assert_array_equal(computed.log_evidence, cached.log_evidence)
 
 
@@ -61,13 +60,23 @@ def test_a_kept_network_is_taken_without_a_fit(tmp_path, monkeypatch):
         compiled(replace(BASE, digest="another"), tmp_path)
 
 
+def test_another_policy_is_no_other_network(base_of, overlay_of, tmp_path, monkeypatch):
+    machine = base_of("machine")
+    fresh = compiled(machine, tmp_path)
+    changed = overlay_of("policy: {budget: 3, source: judgement, note: x}\n")
+    assert changed.policy.budget != machine.policy.budget
+    assert changed.digest != machine.digest
+    monkeypatch.setattr("engine.compilation.compiler.PASSES", ())
+    same(fresh, compiled(changed, tmp_path))
+
+
 def test_another_order_of_states_is_another_network(tmp_path):
     """The digest of a base does not know the order of a mapping's keys; arrays do."""
     compiled(BASE, tmp_path)
     root = BASE.variables[BASE.root]
     turned = replace(root, states=root.states[::-1])
     base = replace(BASE, variables={**BASE.variables, BASE.root: turned})
-    assert compiled(base, tmp_path).knowledge is base
+    assert compiled(base, tmp_path).root_states == turned.states
     assert len(list(tmp_path.iterdir())) == 2
 
 

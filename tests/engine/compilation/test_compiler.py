@@ -47,10 +47,9 @@ def probabilities(world, rule):
     return world.probability(condition), world.probability(condition & then)
 
 
-def check_declared(network, population=None):
+def check_declared(network, base, population=None):
     """Check by enumeration that the declared tables and moments hold."""
-    base = network.knowledge
-    world = World(network, population or base.reference)
+    world = World(network, base, population)
     for name, row in base.cells.items():
         np.testing.assert_allclose(
             world.table_of(name)[:, 1], [cell.p for cell in row], atol=1e-6, err_msg=name
@@ -65,7 +64,7 @@ def check_declared(network, population=None):
 
 def check_rules(network, world):
     """Check the probabilities, status and weight reported for every rule by enumeration."""
-    for rule, rule_fit in zip(network.knowledge.rules, network.rules, strict=True):
+    for rule, rule_fit in zip(world.base.rules, network.rules, strict=True):
         p_if, p_both = probabilities(world, rule)
         assert rule_fit.name == rule.name
         assert rule_fit.p_if == pytest.approx(p_if, abs=1e-8)
@@ -78,14 +77,15 @@ def check_rules(network, world):
             if rule_fit.weight:
                 assert np.sign(rule.confidence - rule_fit.reached) == np.sign(rule_fit.weight)
             else:
-                assert rule.n < max(other.n for other in network.knowledge.rules)
+                assert rule.n < max(other.n for other in world.base.rules)
 
 
 @quick
 @given(shapes)
 def test_declared_numbers_hold_with_all_couplings_and_rules(shape):
-    network = compiled(random_base(shape))
-    check_rules(network, check_declared(network))
+    base = random_base(shape)
+    network = compiled(base)
+    check_rules(network, check_declared(network, base))
 
 
 @quick
@@ -96,8 +96,9 @@ def test_declared_numbers_hold_at_the_extremes_of_what_may_be_declared(shape, ra
     cells = {name: tuple(replace(c, p=random.choice(p)) for c in row) for name, row in base.cells.items()}
     couplings = tuple(replace(c, odds_ratio=random.choice([0.001, 0.05, 3, 1000])) for c in base.couplings)
     rules = tuple(replace(r, confidence=random.choice([0.001, 0.3, 0.95, 0.999])) for r in base.rules)
-    network = compiled(replace(base, cells=cells, couplings=couplings, rules=rules))
-    check_rules(network, check_declared(network))
+    base = replace(base, cells=cells, couplings=couplings, rules=rules)
+    network = compiled(base)
+    check_rules(network, check_declared(network, base))
 
 
 def test_rules_that_pull_beyond_their_bounds_leave_the_tables_as_declared():
@@ -107,14 +108,16 @@ def test_rules_that_pull_beyond_their_bounds_leave_the_tables_as_declared():
     confidences = (0.001, 0.999, 0.95)
     rules = tuple(replace(r, confidence=c) for r, c in zip(base.rules, confidences, strict=True))
     couplings = tuple(replace(c, odds_ratio=0.001) for c in base.couplings)
-    network = compile_network(replace(base, rules=rules, couplings=couplings))
-    check_rules(network, check_declared(network))
+    base = replace(base, rules=rules, couplings=couplings)
+    network = compile_network(base)
+    check_rules(network, check_declared(network, base))
 
 
 def test_every_part_of_the_small_bases_is_met(base_of):
     for name in ("machine", "weather"):
-        network = compile_network(base_of(name))
-        check_rules(network, check_declared(network))
+        base = base_of(name)
+        network = compile_network(base)
+        check_rules(network, check_declared(network, base))
         assert {rule.status for rule in network.rules} == {"met"}
 
 
@@ -123,9 +126,9 @@ def test_another_population_needs_no_refit(base_of):
     network = compile_network(base)
     inside = {}
     for population, declared in base.populations.items():
-        world = check_declared(network, population)
+        world = check_declared(network, base, population)
         np.testing.assert_allclose(world.joint.reshape(len(declared.p), -1).sum(1), declared.p, atol=1e-12)
-        posterior = Inference(network, population).posterior(_nothing(base))
+        posterior = Inference(network, base, population).posterior(_nothing(base))
         np.testing.assert_allclose(posterior.marginals[base.root][0], declared.p, atol=1e-9)
         inside[population] = posterior
         for name, table in network.given_root.items():
@@ -138,7 +141,7 @@ def test_another_population_needs_no_refit(base_of):
     mixed = replace(
         base, populations={**base.populations, "mixed": replace(base.populations[first], p=tuple(p))}
     )
-    posterior = Inference(compile_network(mixed), "mixed").posterior(_nothing(base))
+    posterior = Inference(compile_network(mixed), mixed, "mixed").posterior(_nothing(base))
     for name, mixed_marginal in posterior.marginals.items():
         expected = 0.3 * inside[first].marginals[name] + 0.7 * inside[second].marginals[name]
         np.testing.assert_allclose(mixed_marginal, expected, atol=1e-9)
@@ -171,7 +174,7 @@ def test_a_pairs_feasible_interval_is_the_closed_form(base_of):
     high = (p * np.minimum(a, b)).sum() / (p * a).sum()
     (rule,) = network.rules
     assert rule.status == "unmet"
-    assert feasible_interval(network, rule) == pytest.approx((low, high), abs=1e-7)
+    assert feasible_interval(network, base, rule) == pytest.approx((low, high), abs=1e-7)
     assert low <= rule.reached <= high
     # A coupling on top does not widen what can be.
     assert high - rule.reached < 0.02
@@ -190,12 +193,13 @@ def test_a_pairs_feasible_interval_is_the_closed_form(base_of):
     )
 )
 def test_feasible_intervals_equal_a_linear_programme_over_the_whole_joint(shape):
-    network = compiled(random_base(shape))
-    world = World(network, network.knowledge.reference)
-    for rule, rule_fit in zip(network.knowledge.rules, network.rules, strict=True):
+    base = random_base(shape)
+    network = compiled(base)
+    world = World(network, base)
+    for rule, rule_fit in zip(base.rules, network.rules, strict=True):
         if rule_fit.status not in ("met", "unmet"):
             continue
-        low, high = feasible_interval(network, rule_fit)
+        low, high = feasible_interval(network, base, rule_fit)
         assert low - 1e-6 <= rule_fit.reached <= high + 1e-6
         assert (low, high) == pytest.approx(whole_interval(world, rule), abs=1e-6)
 
@@ -234,7 +238,7 @@ def test_of_two_rules_that_exclude_one_another_the_stronger_wins(base_of, swap):
     base = base_of("weather")
     first, second = list(base.cells)[:2]
     probe = compile_network(replace(base, rules=(pair_rule(first, second, 0.5, variables=base.variables),)))
-    low, high = feasible_interval(probe, probe.rules[0])
+    low, high = feasible_interval(probe, base, probe.rules[0])
     much, little = low + 0.8 * (high - low), low + 0.2 * (high - low)
     rules = [
         pair_rule(first, second, much, n=4 if swap else 20, name="much", variables=base.variables),
@@ -264,7 +268,8 @@ def test_a_rule_that_the_tables_decide_is_reported_and_not_compiled(base_of):
         pair_rule(condition, then, 0.5, name=f"decided-{i}", variables=base.variables)
         for i, (condition, then) in enumerate(texts)
     )
-    with_rules = compile_network(replace(base, rules=(*base.rules, *rules)))
+    ruled_base = replace(base, rules=(*base.rules, *rules))
+    with_rules = compile_network(ruled_base)
     without = compile_network(base)
     rule_fits = with_rules.rules[-3:]
     assert [rule.status for rule in rule_fits] == ["decided"] * 3
@@ -272,18 +277,16 @@ def test_a_rule_that_the_tables_decide_is_reported_and_not_compiled(base_of):
     assert rule_fits[0].reached == pytest.approx(a[1], abs=1e-6)
     assert rule_fits[1].reached == pytest.approx(p[1] * a[1] / (p @ a), abs=1e-6)
     assert rule_fits[2].reached == pytest.approx(
-        check_declared(with_rules).table_of(gauge)[1, 4:].sum(), abs=1e-6
+        check_declared(with_rules, ruled_base).table_of(gauge)[1, 4:].sum(), abs=1e-6
     )
     assert len(with_rules.factors) == len(without.factors)
-    np.testing.assert_allclose(
-        World(with_rules, base.reference).joint, World(without, base.reference).joint, atol=1e-12
-    )
+    np.testing.assert_allclose(World(with_rules, ruled_base).joint, World(without, base).joint, atol=1e-12)
 
 
 def test_a_coupling_is_the_odds_ratio_given_everything_else(base_of):
     base = base_of("machine")
     (coupling,) = base.couplings
-    world = World(compile_network(base), base.reference)
+    world = World(compile_network(base), base)
     first, second = (world.names.index(name) for name in coupling.pair)
     joint = np.moveaxis(world.joint, (first, second), (0, 1))
     odds = joint[0, 0] * joint[1, 1] / (joint[0, 1] * joint[1, 0])
@@ -330,22 +333,23 @@ def test_a_count_of_many_things_costs_small_tables():
     base = random_base(Shape(states=2, binaries=14, couplings=0, rules=0, seed=3))
     listed = ", ".join(list(base.cells)[1:])
     rule = pair_rule(f"count({listed}) >= 8", "b0", 0.8, variables=base.variables)
-    network = compile_network(replace(base, rules=(rule,)))
+    base = replace(base, rules=(rule,))
+    network = compile_network(base)
     assert network.cells(blocks=False) < 1000
-    check_rules(network, check_declared(network))
+    check_rules(network, check_declared(network, base))
 
 
 def test_many_rules_that_hold_together_are_met_and_the_tables_stay_as_declared():
     base = random_base(Shape(states=2, binaries=7, couplings=3, rules=2, seed=11))
-    truth = World(compile_network(base), base.reference)
+    truth = World(compile_network(base), base)
     rules = []
     for a, b, c in itertools.permutations(base.cells, 3):
         for condition in (f"{a} & !{b}", f"!{a} & {b}", f"{a} | {b}"):
             rule = pair_rule(condition, c, 0.5, name=f"r{len(rules)}", variables=base.variables)
             p_if, p_both = probabilities(truth, rule)
             rules.append(replace(rule, confidence=p_both / p_if))
-    network = compile_network(replace(base, couplings=(), rules=tuple(rules)))
-    world = check_declared(network)
+    base = replace(base, couplings=(), rules=tuple(rules))
+    world = check_declared(compile_network(base), base)
     assert len(rules) > 600
     for rule in rules:
         p_if, p_both = probabilities(world, rule)
@@ -360,8 +364,9 @@ def test_of_thousands_of_rules_that_cannot_all_hold_each_is_told_apart():
         for a, b, c in itertools.permutations(base.cells, 3)
         for p in chance.uniform(0.1, 0.9, 5)
     ]
-    network = compile_network(replace(base, rules=tuple(rules)))
-    world = check_declared(network)
+    base = replace(base, rules=tuple(rules))
+    network = compile_network(base)
+    world = check_declared(network, base)
     is_met = {rule.name: rule.status == "met" for rule in network.rules}
     for rule in rules:
         p_if, p_both = probabilities(world, rule)
@@ -385,7 +390,7 @@ def test_three_thousand_rules_over_sixty_variables_are_audited():
         )
     network = compile_network(replace(base, rules=tuple(rules)))
     assert max(map(len, network.cliques)) <= 5
-    inference = Inference(network)
+    inference = Inference(network, base)
     nothing = Evidence(1, np.zeros(1, int), np.zeros(1), {}, np.ones(1, bool), np.zeros((2, 0), int))
     marginals = inference.marginals(nothing)
     weights = np.array(base.populations[base.reference].p)
@@ -449,17 +454,18 @@ def test_compiling_twice_gives_the_same_numbers(base_of):
 @quick
 @given(shapes, st.sampled_from(["here", "there"]))
 def test_the_exported_network_is_the_compiled_one(shape, population):
-    network = compiled(random_base(shape))
+    base = random_base(shape)
+    network = compiled(base)
     model = network.to_pgmpy(population)
     assert model.check_model()
     observed = network.observed()
     assert set(observed) <= set(model.nodes())
     assert all(name.isidentifier() and name.isascii() for name in model.nodes())
-    world = World(network, population)
+    world = World(network, base, population)
     joint = multiplied(model, observed, world.names)
     np.testing.assert_allclose(joint, world.joint, atol=1e-9)
-    for name in network.knowledge.affect:
-        middles = network.knowledge.variables[name].states
+    for name in base.affect:
+        middles = base.variables[name].states
         words = [("m" if x[0] == "-" else "p") + x.lstrip("-").replace(".", "_") for x in middles]
         assert model.get_cpds(name).state_names[name] == words
 
@@ -486,13 +492,14 @@ variables: {rule_dry: {kind: binary}, a-b: {kind: binary}, a_b: {kind: binary}, 
 rules: {dry-er: {if: hot & rule_dry, then: fact_1 & a-b, confidence: 0.3, n: 1, source: judgement, note: x},
         dry_er: {if: hot & a_b, then: flow < 1, confidence: 0.3, n: 1, source: judgement, note: x}}
 """
-    network = compile_network(overlay_of(extra))
+    base = overlay_of(extra)
+    network = compile_network(base)
     model = network.to_pgmpy()
     assert model.check_model()
     assert len(set(model.nodes())) == len(model.nodes())
     assert {"a_b", "a_b_", "rule_dry", "rule_dry_"} <= set(model.nodes())
     assert set(network.observed()) >= {"rule_dry_", "rule_dry_er", "rule_dry_er_", "coupling_rattle"}
-    world = World(network, network.knowledge.reference)
+    world = World(network, base)
     exported = [n.replace("-", "_") for n in world.names]
     exported[world.names.index("a_b")] = "a_b_"
     joint = multiplied(model, network.observed(), exported)

@@ -101,7 +101,7 @@ def looked_at(base, answers, posterior, name):
 
 def test_a_level_is_accepted_at_or_under_its_limit(base_of):
     base = base_of("weather")
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     answers = answers_of(base, random_items(base, 3, items=40))
     posterior = inference.posterior(answers)
     read = np.bincount(answers.reading_item, minlength=40) > 0
@@ -216,8 +216,8 @@ THREE = ((0.7, 0.2, 0.1), (0.15, 0.7, 0.15), (0.1, 0.3, 0.6))
 
 
 def first_of(base):
-    inference = Inference(compile_network(base))
-    ahead = LookAhead(inference.network, inference.observations)
+    inference = Inference(compile_network(base), base)
+    ahead = LookAhead(inference)
     return ahead.first(inference.posterior(Answers.nothing()))
 
 
@@ -235,8 +235,8 @@ def test_of_the_first_question_come_as_many_answers_as_gain_most_for_their_price
     for further in (None, base.questions["walk"].cost / 10, 0.0):
         walk = replace(base.questions["walk"], further=further)
         priced = replace(base, questions={**base.questions, "walk": walk})
-        inference = Inference(compile_network(priced))
-        ahead = LookAhead(inference.network, inference.observations)
+        inference = Inference(compile_network(priced), priced)
+        ahead = LookAhead(inference)
         posterior = inference.posterior(Answers.nothing())
         gain = {
             o.samples: o.gain for o in ahead.options(Answers.nothing(), posterior, 0) if o.question == "walk"
@@ -266,8 +266,8 @@ def test_the_policy_says_what_comes_first(base_of):
 def test_where_every_question_is_about_one_variable_the_best_gain_comes_first(base_of):
     base = base_of("machine")
     base = replace(base, questions={"check": base.questions["check"]})
-    inference = Inference(compile_network(base))
-    ahead = LookAhead(inference.network, inference.observations)
+    inference = Inference(compile_network(base), base)
+    ahead = LookAhead(inference)
     nothing = Answers.nothing()
     posterior = inference.posterior(nothing)
     option = ahead.first(posterior)
@@ -297,7 +297,7 @@ def loss_of(base, marginals, before):
 
 def exact_gain(base, readings, more, answers):
     """Expected fall of the loss when the reading `more` gets further draws, one of the tuples `answers`."""
-    world = World(compile_network(base), base.reference)
+    world = World(compile_network(base), base)
     before = world.item(readings)
     total = 0.0
     for draws in answers:
@@ -316,13 +316,11 @@ def gain_of(base, readings, seeds=60, only=None):
         # The others are beyond any price.
         costs = {name: q if name == only else replace(q, cost=1e9) for name, q in base.questions.items()}
         base = replace(base, questions=costs)
-    network = compile_network(base)
-    inference = Inference(network)
+    inference = Inference(compile_network(base), base)
     answers = answers_of(base, [readings])
     posterior = inference.posterior(answers)
     options = [
-        LookAhead(network, inference.observations, seed).next(answers, posterior, np.array([True]))[0]
-        for seed in range(seeds)
+        LookAhead(inference, seed).next(answers, posterior, np.array([True]))[0] for seed in range(seeds)
     ]
     return float(np.mean([option.gain if option else 0.0 for option in options])), options
 
@@ -399,11 +397,10 @@ def test_the_budget_is_respected(base_of, budget_left):
         questions={n: replace(q, cost=1e-6) for n, q in base.questions.items()},
         policy=replace(base.policy, batches=(2, 4)),
     )
-    network = compile_network(cheap)
-    inference = Inference(network)
+    inference = Inference(compile_network(cheap), cheap)
     answers = answers_of(cheap, random_items(cheap, 9, items=30))
     answers = replace(answers, asked=np.full(30, base.policy.budget - budget_left))
-    ahead = LookAhead(network, inference.observations)
+    ahead = LookAhead(inference)
     options = ahead.next(answers, inference.posterior(answers), np.ones(30, dtype=bool))
     assert all(option is None or option.samples <= budget_left for option in options)
     assert any(options) == (budget_left >= 2)
@@ -412,12 +409,9 @@ def test_the_budget_is_respected(base_of, budget_left):
 def test_nothing_is_asked_where_it_is_not_worth_its_price(base_of):
     base = base_of("machine")
     dear = replace(base, questions={n: replace(q, cost=1e6) for n, q in base.questions.items()})
-    network = compile_network(dear)
-    inference = Inference(network)
+    inference = Inference(compile_network(dear), dear)
     answers = answers_of(dear, random_items(dear, 4, items=20))
-    options = LookAhead(network, inference.observations).next(
-        answers, inference.posterior(answers), np.ones(20, dtype=bool)
-    )
+    options = LookAhead(inference).next(answers, inference.posterior(answers), np.ones(20, dtype=bool))
     assert options == (None,) * 20
 
 
@@ -426,15 +420,14 @@ def test_nothing_is_asked_where_it_is_not_worth_its_price(base_of):
 def test_what_was_imagined_before_changes_nothing(seed):
     """Answers imagined again, in great numbers and for few items, are those imagined at first."""
     base = random_base(Shape(states=3, binaries=4, bins=(4, 3), observers=2, seed=seed))
-    network = compile_network(base)
-    inference = Inference(network)
+    inference = Inference(compile_network(base), base)
     items = random_items(base, seed, items=5)
     many_answers, few_answers = answers_of(base, items * 30), answers_of(base, items)
-    used = LookAhead(network, inference.observations)
+    used = LookAhead(inference)
     in_bulk = used.next(many_answers, inference.posterior(many_answers), np.ones(150, dtype=bool))
     assert used.tables.tables
     again = used.next(few_answers, inference.posterior(few_answers), np.ones(5, dtype=bool))
-    new = LookAhead(network, inference.observations)
+    new = LookAhead(inference)
     at_first = new.next(few_answers, inference.posterior(few_answers), np.ones(5, dtype=bool))
     for whole in (in_bulk[:5], again):
         for option, first_option in zip(whole, at_first, strict=True):
@@ -453,9 +446,8 @@ def test_what_is_asked_about_an_item_does_not_depend_on_its_company(seed):
         "check": Question(name="check", variables=tuple(base.cells), cost=0.1, about_one=True),
     }
     base = replace(base, questions=questions)
-    network = compile_network(base)
-    inference = Inference(network)
-    ahead = LookAhead(network, inference.observations)
+    inference = Inference(compile_network(base), base)
+    ahead = LookAhead(inference)
     items = random_items(base, seed, items=6)
     answers = answers_of(base, items)
     together = ahead.next(answers, inference.posterior(answers), np.ones(6, dtype=bool))

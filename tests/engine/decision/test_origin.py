@@ -28,7 +28,7 @@ EVEN = ((0.5, 0.5), (0.5, 0.5))
 
 def judged(base, items):
     """Infer and decide without conflict."""
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     answers = answers_of(base, items)
     posterior = inference.posterior(answers)
     return answers, posterior, decide_levels(base, answers, posterior, np.zeros(len(items)))
@@ -75,7 +75,7 @@ def test_a_reading_that_followed_its_label_has_not_looked():
     observer = base.observers["o0"]
     halo = {"all": Halo(given="root", probability=0.9)}
     base = replace(base, observers={"o0": replace(observer, halo=halo)})
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     answers = answers_of(base, [[Reading("o0", "all", "face", ({"root": 0, "b0": y},))] for y in (0, 1)])
     followed = inference.posterior(answers).followed
     origin = origins_of(base, answers, followed)["b0"]
@@ -94,7 +94,7 @@ def test_the_odds_of_its_own_answers_equal_brute_force(seed):
     even = {name: tuple(replace(cell, p=0.5) for cell in cells) for name, cells in base.cells.items()}
     apart = replace(base, cells=even, couplings=(), rules=())
     network = compile_network(apart)
-    world = World(network, apart.reference)
+    world = World(network, apart)
     for i, readings in enumerate(items):
         for name in base.cells:
             own_answers = [
@@ -146,7 +146,7 @@ def test_a_label_is_disputed_where_others_leave_it_less_probable_than_it_is_wron
         for y in (0, 1, 2)
         for count in (1, 3, 9)
     ]
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     answers = answers_of(base, items)
     alone = inference.posterior(answers_of(base, [item[1:] for item in items])).marginals["root"][:, 1]
     expected = tuple({"root": "o1"} if p < 1 - 0.9 else {} for p in alone)
@@ -197,7 +197,7 @@ def test_only_what_is_calibrated_overrules_a_label():
 def test_a_look_that_contradicts_a_label_never_raises_it(seed):
     """A look that speaks against a state leaves a label of it no likelier than it was alone."""
     base = random_base(Shape(seed=seed, observers=2, halo=False, couplings=0, rules=0))
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     label_reading = Reading("o1", "all", "face", ({"root": 1},))
     for y in (0, 1, 2):
         look = Reading("o0", "all", "face", ({"root": y},))

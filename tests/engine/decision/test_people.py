@@ -61,7 +61,7 @@ def open_to_all(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_a_look_of_people_never_loses(seed):
     base = open_to_all(seed)
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     answers = answers_of(base, random_items(base, seed, items=1, readings=2, draws=2))
     options = Preposterior(inference, paths=2).options(answers, 0)
     exact = [option for option in options if option.observer == "o1" and option.error == 0]
@@ -72,11 +72,11 @@ def test_a_look_of_people_never_loses(seed):
 def test_an_expert_is_asked_rather_than_a_model_that_repeats_itself(overlay_of, names):
     base = overlay_of(CREW, "crew")
     assert people_asked(base) == ("expert",)
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     draws = ({names["wear"]: 1},) * 2
     answers = answers_of(base, [[Reading("visitor", "judge", "face", draws)]])
     posterior = inference.posterior(answers)
-    ahead, exact = LookAhead(inference.network, inference.observations), Preposterior(inference)
+    ahead, exact = LookAhead(inference), Preposterior(inference)
     (chosen,) = ahead.next(answers, posterior, answers.samples > 0)
     assert chosen.observer == "expert"
     for options in (ahead.options(answers, posterior, 0), exact.options(answers, 0)):
@@ -91,8 +91,7 @@ def test_only_people_whom_the_policy_names_are_asked_again(overlay_of, names):
     answers = answers_of(base, [[Reading(expert, "judge", "face", draws)]])
     for named_people, asked in (((expert,), {expert, "visitor"}), ((), {"visitor"})):
         changed = replace(base, policy=replace(base.policy, others=named_people))
-        network = compile_network(changed)
-        ahead = LookAhead(network, Inference(network).observations)
+        ahead = LookAhead(Inference(compile_network(changed), changed))
         (row,) = ahead.observers(answers)
         assert {name for name, may in zip(base.observers, row, strict=True) if may} == asked
 

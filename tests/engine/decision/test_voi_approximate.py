@@ -14,13 +14,14 @@ from seke.samples import answers_from, read_batches
 
 
 @pytest.fixture(scope="module")
-def network():
-    return compile_network(knowledge())
+def inference():
+    base = knowledge()
+    return Inference(compile_network(base), base)
 
 
-def with_policy(network, **changes):
-    base = network.knowledge
-    return replace(network, knowledge=replace(base, policy=replace(base.policy, **changes)))
+def with_policy(inference, **changes):
+    base = inference.knowledge
+    return inference.with_knowledge(replace(base, policy=replace(base.policy, **changes)))
 
 
 def samples(question, draws, **answer):
@@ -28,11 +29,10 @@ def samples(question, draws, **answer):
     return [{**key, "draw": draw, **answer} for draw in range(draws)]
 
 
-def both(network, records):
+def both(inference, records):
     """The options of both look-aheads, keyed by all but their gains."""
-    inference = Inference(network)
-    (answers,) = answers_from(records, network.knowledge)
-    bulk = LookAhead(network, inference.observations)
+    (answers,) = answers_from(records, inference.knowledge)
+    bulk = LookAhead(inference)
     posterior = inference.posterior(answers)
     option_lists = (bulk.options(answers, posterior, 0), Preposterior(inference).options(answers, 0))
     return [
@@ -40,30 +40,30 @@ def both(network, records):
     ]
 
 
-def test_another_draw_of_a_saturated_reading_is_worth_nothing(network):
+def test_another_draw_of_a_saturated_reading_is_worth_nothing(inference):
     records = samples("expression", 40, expression="happiness")
-    for option_of in both(with_policy(network, budget=200), records):
+    for option_of in both(with_policy(inference, budget=200), records):
         again = option_of["gpt-4o", "expression", None, "face", 1]
         other = option_of["gpt-4o", "affect", None, "face", 1]
         assert again.gain < 0.02 * other.gain
 
 
-def test_units_asked_alone_beat_the_joint_question_under_halo(network):
+def test_units_asked_alone_beat_the_joint_question_under_halo(inference):
     """Where only the units are at stake."""
-    policy = network.knowledge.policy
-    units = network.knowledge.levels["action_units"]
+    policy = inference.knowledge.policy
+    units = inference.knowledge.levels["action_units"]
     worth = {name: float(name in units) for name in policy.worth}
-    for option_of in both(with_policy(network, worth=worth), samples("expression", 1, expression="anger")):
+    for option_of in both(with_policy(inference, worth=worth), samples("expression", 1, expression="anger")):
         alone = option_of["gpt-4o", "action_units", None, "face", 1]
         joint = option_of["gpt-4o", "joint", None, "face", 1]
         assert alone.gain > joint.gain
         assert alone.rate > 1.5 * joint.rate
 
 
-def test_a_second_observer_beats_a_tenth_draw(network):
+def test_a_second_observer_beats_a_tenth_draw(inference):
     """One whose errors are its own; of one that follows the same look there is less to hope for."""
     records = samples("expression", 9, expression="fear")
-    dependent = with_policy(network, others=("generic-vlm",), budget=60)
+    dependent = with_policy(inference, others=("generic-vlm",), budget=60)
     for alone, option_of in zip(both(independent(dependent), records), both(dependent, records), strict=True):
         tenth = alone["gpt-4o", "expression", None, "face", 1]
         second = alone["generic-vlm", "expression", None, "face", 1]
@@ -71,63 +71,62 @@ def test_a_second_observer_beats_a_tenth_draw(network):
         assert 0 < option_of["generic-vlm", "expression", None, "face", 1].gain < second.gain
 
 
-def test_who_is_unavailable_is_not_asked_though_it_answered_and_nothing_else_changes(network):
-    network = with_policy(network, others=("generic-vlm",), budget=60)
+def test_who_is_unavailable_is_not_asked_though_it_answered_and_nothing_else_changes(inference):
+    inference = with_policy(inference, others=("generic-vlm",), budget=60)
     records = samples("expression", 2, expression="fear")
     records += [
         {**record, "observer": "generic-vlm"} for record in samples("expression", 1, expression="fear")
     ]
-    inference = Inference(network)
-    (answers,) = answers_from(records, network.knowledge)
+    (answers,) = answers_from(records, inference.knowledge)
     posterior = inference.posterior(answers)
-    every = LookAhead(network, inference.observations).options(answers, posterior, 0)
+    every = LookAhead(inference).options(answers, posterior, 0)
     for name in ("generic-vlm", "gpt-4o"):
-        ahead = LookAhead(network, inference.observations, unavailable=[name])
+        ahead = LookAhead(inference, unavailable=[name])
         kept = ahead.options(answers, posterior, 0)
         assert kept == tuple(option for option in every if option.observer != name)
         assert 0 < len(kept) < len(every)
         (best,) = ahead.next(answers, posterior, np.array([True]))
         assert best is None or best.observer != name
-    nobody = LookAhead(network, inference.observations, unavailable=["generic-vlm", "gpt-4o"])
+    nobody = LookAhead(inference, unavailable=["generic-vlm", "gpt-4o"])
     assert nobody.options(answers, posterior, 0) == ()
     assert nobody.next(answers, posterior, np.array([True])) == (None,)
 
 
-def independent(network):
-    base = network.knowledge
+def independent(inference):
+    base = inference.knowledge
     observers = {name: replace(observer, follows=0.0) for name, observer in base.observers.items()}
-    return replace(network, knowledge=replace(base, observers=observers))
+    return inference.with_knowledge(replace(base, observers=observers))
 
 
-def test_another_view_beats_another_draw_of_a_saturated_reading(network):
+def test_another_view_beats_another_draw_of_a_saturated_reading(inference):
     records = samples("expression", 12, expression="fear")
-    for option_of in both(with_policy(network, views=("face", "grey"), budget=60), records):
+    for option_of in both(with_policy(inference, views=("face", "grey"), budget=60), records):
         again = option_of["gpt-4o", "expression", None, "face", 1]
         grey = option_of["gpt-4o", "expression", None, "grey", 1]
         assert grey.gain > again.gain
         assert ("gpt-4o", "affect", None, "face", 1) in option_of
 
 
-def test_a_dear_observer_is_asked_less(network):
-    base = network.knowledge
+def test_a_dear_observer_is_asked_less(inference):
+    base = inference.knowledge
     dear = {**base.observers, "generic-vlm": replace(base.observers["generic-vlm"], cost=50.0)}
     records = samples("expression", 9, expression="fear")
-    cheap = with_policy(network, others=("generic-vlm",))
-    for price, priced_network in (
+    cheap = with_policy(inference, others=("generic-vlm",))
+    for price, priced in (
         (1.0, cheap),
-        (50.0, replace(cheap, knowledge=replace(cheap.knowledge, observers=dear))),
+        (50.0, cheap.with_knowledge(replace(cheap.knowledge, observers=dear))),
     ):
-        for option_of in both(priced_network, records):
+        for option_of in both(priced, records):
             option = option_of["generic-vlm", "expression", None, "face", 2]
             question = base.questions["expression"]
             assert option.cost == pytest.approx(price * (question.cost + question.further))
             assert option.rate == pytest.approx(option.gain / option.cost)
 
 
-def test_bulk_and_exact_agree_on_the_shipped_example(network):
-    base, inference = network.knowledge, Inference(network)
+def test_bulk_and_exact_agree_on_the_shipped_example(inference):
+    base = inference.knowledge
     (answers,) = read_batches(["examples/faces/samples.jsonl"], base)
-    bulk, exact = LookAhead(network, inference.observations), Preposterior(inference, paths=100)
+    bulk, exact = LookAhead(inference), Preposterior(inference, paths=100)
     posterior = inference.posterior(answers)
     first = bulk.next(answers, posterior, answers.asked < base.policy.budget)
     shares, ranks = [], []
@@ -143,20 +142,20 @@ def test_bulk_and_exact_agree_on_the_shipped_example(network):
     assert np.median(ranks) > 0.9
 
 
-def test_both_look_ahead_to_the_aim_and_not_to_the_highest_risk_accepted(network):
+def test_both_look_ahead_to_the_aim_and_not_to_the_highest_risk_accepted(inference):
     """A face that is accepted as happy, at a risk above the aim, counts as one that is not accepted."""
     records = samples("expression", 1, expression="happiness")
-    (answers,) = answers_from(records, network.knowledge)
-    root, policy = network.knowledge.root, network.knowledge.policy
-    risk = 1 - float(Inference(network).posterior(answers).marginals[root].max())
-    states = len(network.root_states)
+    (answers,) = answers_from(records, inference.knowledge)
+    root, policy = inference.knowledge.root, inference.knowledge.policy
+    risk = 1 - float(inference.posterior(answers).marginals[root].max())
+    states = len(inference.network.root_states)
     low, high = ({root: (share * risk,) * states} for share in (0.5, 1.5))
     alone = {name: float(name == root) for name in policy.worth}
-    network = with_policy(network, worth=alone, batches=(4,))
+    inference = with_policy(inference, worth=alone, batches=(4,))
     # The lower risk is aimed at, is the highest accepted, and is neither.
-    aimed = both(with_policy(network, thresholds=high, aims=low), records)
-    capped = both(with_policy(network, thresholds=low), records)
-    accepted = both(with_policy(network, thresholds=high), records)
+    aimed = both(with_policy(inference, thresholds=high, aims=low), records)
+    capped = both(with_policy(inference, thresholds=low), records)
+    accepted = both(with_policy(inference, thresholds=high), records)
     joint = "gpt-4o", "joint", None, "face", 4
     for with_aim, with_cap, without_aim in zip(aimed, capped, accepted, strict=True):
         assert with_aim == with_cap

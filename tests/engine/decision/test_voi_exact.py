@@ -56,7 +56,7 @@ def loss_of(base, marginals, before, unseen, looked=()):
 def test_gains_about_one_variable_equal_brute_force(seed):
     base = asking_base(seed, states=2, binaries=2, bins=(3,) if seed % 2 else ())
     network = compile_network(base)
-    inference, world = Inference(network), World(network, base.reference)
+    inference, world = Inference(network, base), World(network, base)
     items = random_items(base, seed, items=1, readings=2, draws=2)
     options = Preposterior(inference, paths=2).options(answers_of(base, items), 0)
     (readings,) = items
@@ -88,7 +88,7 @@ def test_gains_about_one_variable_equal_brute_force(seed):
 def test_what_is_expected_of_answers_is_what_is_believed_now(seed):
     """Probabilities of all outcomes sum to one, and posteriors average to the posterior."""
     base = asking_base(seed, bins=(4, 3) if seed % 2 else ())
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     answers = answers_of(base, random_items(base, seed, items=1, readings=3, draws=2))
     now, lookahead = inference.posterior(answers), Preposterior(inference)
     asked = 0
@@ -107,7 +107,7 @@ def test_what_is_expected_of_answers_is_what_is_believed_now(seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_simulated_gains_are_the_exact_ones(seed):
     base = asking_base(seed, halo=True)
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     answers = answers_of(base, random_items(base, seed, items=1, readings=3, draws=2))
     lookahead = Preposterior(inference, seed, paths=3000)
     exact = {(o.observer, o.question, o.about, o.view, o.samples): o for o in lookahead.options(answers, 0)}
@@ -126,8 +126,7 @@ def test_simulated_gains_are_the_exact_ones(seed):
 def test_truth_is_drawn_from_the_posterior_itself():
     """Pairs of variables come out as often as brute force finds them, under halo and rules."""
     base = asking_base(5, halo=True, rules=2)
-    network = compile_network(base)
-    inference = Inference(network)
+    inference = Inference(compile_network(base), base)
     items = random_items(base, 5, items=1, readings=3, draws=2)
     answers = answers_of(base, items)
     drawn = Preposterior(inference, paths=20_000)._draw(answers)
@@ -157,7 +156,7 @@ def test_the_quick_look_ahead_asks_about_a_variable_that_says_much_about_the_roo
         base = asking_base(seed, states=4, binaries=8, observers=1)
         worth = {name: float(name == base.root) for name in base.policy.worth}
         base = replace(base, policy=replace(base.policy, worth=worth))
-        inference = Inference(compile_network(base))
+        inference = Inference(compile_network(base), base)
         answers = answers_of(base, random_items(base, seed, items=3, readings=3, draws=2))
         quick, posterior = LookAhead(inference.network, inference.observations), inference.posterior(answers)
         for item in range(3):
@@ -179,7 +178,7 @@ def test_a_reading_has_followed_its_label_where_that_is_likelier_than_not():
     differences = []
     for seed in range(4):
         base = asking_base(seed, halo=True, observers=1)
-        inference = Inference(compile_network(base))
+        inference = Inference(compile_network(base), base)
         answers = answers_of(base, random_items(base, seed, items=1, readings=3, draws=2))
         posterior, quick = inference.posterior(answers), LookAhead(inference.network, inference.observations)
 

@@ -37,7 +37,8 @@ def with_alarm(base, conflict):
 
 def inference_of(shape, conflict):
     try:
-        return Inference(compile_network(with_alarm(random_base(shape), conflict)))
+        base = with_alarm(random_base(shape), conflict)
+        return Inference(compile_network(base), base)
     except KnowledgeError:
         assume(False)
 
@@ -68,10 +69,10 @@ def by_name(answers, conflict):
 def test_the_bound_equals_brute_force(shape):
     """No alarm as low as this can be exact, so that all are bounds."""
     inference = inference_of(shape, 1e-300)
-    base = inference.network.knowledge
+    base = inference.knowledge
     items = random_items(base, shape.seed, items=3, readings=4, draws=2)
     conflict = conflict_of_answers(inference, answers_of(base, items, np.random.default_rng(shape.seed)))
-    world = World(inference.network, base.reference)
+    world = World(inference.network, base)
     for i, readings in enumerate(items):
         if len(readings) < 2:
             assert (conflict.probability[i], conflict.reading[i], conflict.bits[i]) == (1, -1, 0)
@@ -89,8 +90,8 @@ def test_the_bound_equals_brute_force(shape):
 @given(shapes)
 def test_few_plain_answers_have_the_exact_tail_by_brute_force(shape):
     inference = inference_of(shape, 0.5)
-    base = inference.network.knowledge
-    world, root = World(inference.network, base.reference), base.root
+    base = inference.knowledge
+    world, root = World(inference.network, base), base.root
     first_observer, second_observer = list(base.observers)[:2]
     question = next(iter(base.questions))
     size = len(base.observers[first_observer].labels[root].answers)
@@ -127,7 +128,7 @@ def test_few_plain_answers_have_the_exact_tail_by_brute_force(shape):
 @given(shapes)
 def test_neither_order_nor_neighbours_matter(shape):
     inference = inference_of(shape, 0.3)
-    base = inference.network.knowledge
+    base = inference.knowledge
     items = random_items(base, shape.seed, items=5, readings=4, draws=2)
     answers = answers_of(base, items)
     expected = by_name(answers, conflict_of_answers(inference, answers))
@@ -142,7 +143,7 @@ def test_neither_order_nor_neighbours_matter(shape):
 @given(shapes)
 def test_leaving_one_out_leaves_the_others(shape):
     inference = inference_of(shape, 0.3)
-    base = inference.network.knowledge
+    base = inference.knowledge
     items = random_items(base, shape.seed, items=4, readings=4, draws=2)
     without = [item[:k] + item[k + 1 :] for item in items for k in range(len(item))]
     assume(without)
@@ -155,7 +156,7 @@ def test_leaving_one_out_leaves_the_others(shape):
 
 def test_agreeing_readings_are_no_conflict_however_many(base_of):
     base = with_alarm(base_of("machine"), 0.5)
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     walk, fitter = next(iter(base.questions)), base.policy.ask
     readings = [Reading(fitter, walk, f"view-{n}", ({base.root: 1},) * 2) for n in range(8)]
     items = [readings[:n] for n in range(9)]
@@ -165,7 +166,7 @@ def test_agreeing_readings_are_no_conflict_however_many(base_of):
 def test_however_many_agree_a_reading_within_its_declared_reliability_raises_no_alarm(base_of):
     """The logbook names each wrong state in .05 of cases at least: its tail is no less, whoever disagrees."""
     base = with_alarm(base_of("machine"), 0.1)
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     question, root = next(iter(base.questions)), base.root
     logbook = next(name for name in base.observers if name != base.policy.ask)
     against = Reading(logbook, question, "face", ({root: 0},))
@@ -195,7 +196,7 @@ def test_under_the_model_alarms_are_as_rare_as_stated(base_of):
     rng = np.random.default_rng(1)
     for alarm in (0.01, 0.05, 0.2):
         base = with_alarm(base_of("machine"), alarm)
-        inference = Inference(compile_network(base))
+        inference = Inference(compile_network(base), base)
         answers = answers_of(base, simulated(base, inference, 800, rng))
         posterior = inference.posterior(answers)
         conflict = diagnose(inference, answers, posterior).conflict

@@ -74,7 +74,7 @@ def network():
 
 @pytest.fixture(scope="module", params=["uniform", "in-the-wild"])
 def inference(request, network):
-    return Inference(network, request.param)
+    return Inference(network, knowledge(), request.param)
 
 
 def records(name):
@@ -89,7 +89,7 @@ def records(name):
 
 
 def posterior_of(name, inference):
-    base = inference.network.knowledge
+    base = inference.knowledge
     if not ITEMS[name]:
         # A refused answer tells nothing.
         given = [{"item": name, "observer": "gpt-4o", "question": "joint", "draw": 0, "status": "refused"}]
@@ -105,7 +105,7 @@ class Explicit:
     def __init__(self, inference, readings):
         self.inference = inference
         self.network = inference.network
-        self.base = inference.network.knowledge
+        self.base = inference.knowledge
         self.tables = []
         for cpd in self.network.to_pgmpy(inference.population).get_cpds():
             self.tables.append((cpd.variables[0], tuple(cpd.variables[1:]), np.moveaxis(cpd.values, 0, -1)))
@@ -270,7 +270,7 @@ def test_pyagrum_agrees(name, inference):
     oracle = pyagrum.LazyPropagation(net)
     oracle.setEvidence(explicit.observed)
     oracle.makeInference()
-    base = inference.network.knowledge
+    base = inference.knowledge
     wanted = (base.root, *base.cells, *base.affect)
     compare(name, inference, {v: oracle.posterior(v).toarray() for v in wanted})
 
@@ -297,7 +297,7 @@ def test_pgmpy_agrees(name, inference):
 
 
 def test_the_export_is_sound_and_has_the_declared_numbers(network):
-    base = network.knowledge
+    base = knowledge()
     for population in base.populations:
         model = network.to_pgmpy(population)
         assert model.check_model()
@@ -315,7 +315,7 @@ def test_the_export_is_sound_and_has_the_declared_numbers(network):
 
 
 def test_all_declared_numbers_hold_in_the_shipped_base(network):
-    base = network.knowledge
+    base = knowledge()
     for name, row in base.cells.items():
         np.testing.assert_allclose(network.given_root[name][:, 1], [cell.p for cell in row], atol=1e-4)
     node = network.nodes[network.node_of[base.affect[0]]]
@@ -334,7 +334,7 @@ def test_all_declared_numbers_hold_in_the_shipped_base(network):
 
 def test_every_confidence_is_reached_in_the_shipped_base(network):
     """P(then | if) by pgmpy, over the joint of what each rule speaks of."""
-    base = network.knowledge
+    base = knowledge()
     model = network.to_pgmpy()
     oracle = VariableElimination(model)
     observed = network.observed()

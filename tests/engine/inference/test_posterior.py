@@ -41,18 +41,19 @@ exact = settings(max_examples=15, deadline=None, derandomize=True, database=None
 
 
 def compiled(shape):
-    """Compile a random base; a rule that nothing can satisfy is refused, and another is drawn."""
+    """Return a random base, compiled; where a rule is refused that nothing can satisfy, another is drawn."""
+    base = random_base(shape)
     try:
-        return compile_network(random_base(shape))
+        return compile_network(base), base
     except KnowledgeError as error:
         assert "nothing can satisfy" in str(error)
         assume(False)
 
 
-def check(network, population, items, answers):
+def check(network, base, population, items, answers):
     """Compare the engine with brute force on every item."""
-    world = World(network, population)
-    inference = Inference(network, population)
+    world = World(network, base, population)
+    inference = Inference(network, base, population)
     posterior = inference.posterior(answers)
     np.testing.assert_allclose(inference.log_evidence(answers), posterior.log_evidence, atol=1e-9)
     for i, readings in enumerate(items):
@@ -79,20 +80,18 @@ def test_posteriors_equal_brute_force(library, shape, population):
 
 
 def compare(shape, population):
-    network = compiled(shape)
-    items = random_items(network.knowledge, shape.seed)
-    answers = answers_of(network.knowledge, items, np.random.default_rng(shape.seed))
-    check(network, population, items, answers)
+    network, base = compiled(shape)
+    items = random_items(base, shape.seed)
+    answers = answers_of(base, items, np.random.default_rng(shape.seed))
+    check(network, base, population, items, answers)
 
 
 @settings(max_examples=10, deadline=None, derandomize=True, database=None)
 @given(shapes)
 def test_diagnostics_equal_brute_force(shape):
-    network = compiled(shape)
-    base = network.knowledge
+    network, base = compiled(shape)
     base = replace(base, policy=replace(base.policy, required=tuple(base.levels)))
-    network = replace(network, knowledge=base)
-    world, inference = World(network, base.reference), Inference(network)
+    world, inference = World(network, base), Inference(network, base)
     items = random_items(base, shape.seed)
     answers = answers_of(base, items, np.random.default_rng(shape.seed))
     posterior = inference.posterior(answers)
@@ -124,7 +123,7 @@ def test_more_readings_under_halo_than_can_be_weighed_are_refused():
     base = replace(base, observers={"o0": observer})
     sign = next(name for name in observer.labels if name != "root")
     views = [Reading("o0", "all", f"view-{i}", ({"root": 0, sign: 1},)) for i in range(11)]
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     assert np.isfinite(inference.log_evidence(answers_of(base, [views[:10]]))).all()
     with pytest.raises(AnswerError, match=r"'item-1' has 11 readings under halo; at most 10"):
         inference.posterior(answers_of(base, [[], views]))
@@ -137,7 +136,7 @@ def test_evidence_beyond_the_range_of_a_float_keeps_its_meaning():
     observer = next(iter(base.observers.values()))
     draws = dict.fromkeys(observer.labels, 0) | dict.fromkeys(observer.numbers, 1.0)
     readings = [Reading(observer.name, q, f"v{i}", (draws,) * 40) for q in base.questions for i in range(60)]
-    posterior = Inference(network).posterior(answers_of(base, [readings]))
+    posterior = Inference(network, base).posterior(answers_of(base, [readings]))
     assert posterior.log_evidence[0] < -1000
     for p in posterior.marginals.values():
         assert np.isfinite(p).all()
@@ -148,10 +147,10 @@ def test_evidence_beyond_the_range_of_a_float_keeps_its_meaning():
 @exact
 @given(shape=shapes, with_gold=st.booleans())
 def test_what_looked_and_what_is_so_are_weighed_together(shape, with_gold):
-    network = compiled(replace(shape, halo=True))
-    base, rng = network.knowledge, np.random.default_rng(shape.seed)
+    network, base = compiled(replace(shape, halo=True))
+    rng = np.random.default_rng(shape.seed)
     items = random_items(base, shape.seed)
-    answers, world, gold = answers_of(base, items, rng), World(network, "here"), None
+    answers, world, gold = answers_of(base, items, rng), World(network, base, "here"), None
     names = [v.name for v in base.variables.values() if v.kind in ("categorical", "binary")]
     known = [{} for _ in items]
     if with_gold:
@@ -161,7 +160,7 @@ def test_what_looked_and_what_is_so_are_weighed_together(shape, with_gold):
         }
         gold = Gold(values)
         known = [{n: int(v[i]) for n, v in values.items() if not np.isnan(v[i])} for i in range(len(items))]
-    looked = marginals_without_halo(Inference(network, "here"), answers, names, gold)
+    looked = marginals_without_halo(Inference(network, base, "here"), answers, names, gold)
     observers, questions = list(base.observers), list(base.questions)
     for r, i in enumerate(answers.reading_item.tolist()):
         key = (
@@ -175,5 +174,28 @@ def test_what_looked_and_what_is_so_are_weighed_together(shape, with_gold):
             if not np.isnan(expected).any():  # gold that cannot be
                 np.testing.assert_allclose(looked[name][r], expected, atol=1e-9, err_msg=name)
     if not with_gold and len(answers.reading_item):
-        followed = Inference(network, "here").posterior(answers).followed
+        followed = Inference(network, base, "here").posterior(answers).followed
         np.testing.assert_allclose(looked[base.root].sum(1), 1 - followed, atol=1e-9)
+
+
+def test_changed_observers_and_policy_need_no_other_network():
+    """What a changed base infers is what a new inference by it does, whichever kernels are reused."""
+    base = random_base(Shape(states=3, binaries=3, bins=(4, 3), couplings=2, rules=2, observers=2, seed=3))
+    network, answers = compile_network(base), answers_of(base, random_items(base, 3))
+    inference = Inference(network, base)
+    before = inference.posterior(answers)
+    first = base.observers["o0"]
+    for changed in (
+        replace(base, policy=replace(base.policy, budget=99)),
+        replace(base, observers={**base.observers, "o0": replace(first, exponent=0.3 * first.exponent)}),
+        replace(base, observers={**base.observers, "o0": base.observers["o1"]}),
+    ):
+        again, fresh = inference.with_knowledge(changed), Inference(network, changed)
+        assert again.network is network
+        assert again.knowledge is again.observations.knowledge is changed
+        after, expected = again.posterior(answers), fresh.posterior(answers)
+        np.testing.assert_array_equal(after.log_evidence, expected.log_evidence)
+        same = np.array_equal(after.log_evidence, before.log_evidence)
+        assert same == (changed.observers == base.observers)
+    assert inference.knowledge is base
+    np.testing.assert_array_equal(inference.posterior(answers).log_evidence, before.log_evidence)

@@ -19,7 +19,8 @@ FAR = 5.0
 
 @pytest.fixture
 def inference(base_of):
-    return Inference(compile_network(base_of("machine")), "in-service")
+    base = base_of("machine")
+    return Inference(compile_network(base), base, "in-service")
 
 
 def shares(drawn, states, given):
@@ -35,15 +36,15 @@ def near(drawn, p, states, given):
 
 
 def test_truth_is_drawn_from_the_joint_distribution(inference):
-    network = inference.network
-    world = World(network, inference.population)
+    base = inference.knowledge
+    world = World(inference.network, base, inference.population)
     truth = prior_truth(inference, N, np.random.default_rng(1))
     every = np.ones(N, dtype=bool)
     assert set(truth) == set(world.names)
     for name, states in truth.items():
         axes = tuple(axis for axis, other in enumerate(world.names) if other != name)
-        near(states, world.joint.sum(axes), len(network.knowledge.variables[name].states), every)
-    for rule in network.knowledge.rules:
+        near(states, world.joint.sum(axes), len(base.variables[name].states), every)
+    for rule in base.rules:
         condition, then = (formula.holds(truth) for formula in (rule.condition, rule.then))
         share, reach = shares((then & condition).astype(int), 2, every)
         held = (rule.condition.holds(world.values) & rule.then.holds(world.values)) * np.ones(
@@ -61,7 +62,7 @@ def test_what_is_known_is_not_inferred_and_changes_no_draw(inference):
     known[first] = truth[first]
     logs = {}
     for name, states in known.items():
-        size = len(network.knowledge.variables[name].states)
+        size = len(network.states[name])
         elsewhere = np.arange(size)[:, None] != states
         logs[name] = np.where(elsewhere & (states >= 0), -690.0, 0.0)
     has_evidence = np.ones(items, dtype=bool)
@@ -80,7 +81,7 @@ def test_draws_are_those_of_each_item_by_itself_with_all_evidence(seed):
     """Items that are alike in what bears on a variable share its marginal: that changes no draw."""
     rng = np.random.default_rng(seed)
     base = random_base(Shape(binaries=5, bins=(3, 4), couplings=2, rules=2, observers=1, seed=seed))
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     names = [inference.network.root, *(v for n in inference.network.nodes.values() for v in n.variables)]
     items = 40
     # Few kinds of evidence, so that items are alike.
@@ -129,7 +130,7 @@ def observer(inference, truth, question, misfit=None, seed=2, when=None):
 
 def test_one_answer_errs_as_declared(inference, names):
     """Without halo the first answer of any question has the declared one-answer table."""
-    base, truth = inference.network.knowledge, prior_truth(inference, N, np.random.default_rng(3))
+    base, truth = inference.knowledge, prior_truth(inference, N, np.random.default_rng(3))
     drawing, answers = observer(inference, truth, "check")
     assert set(answers) == set(base.questions["check"].variables) & set(drawing.observer.instruments)
     for name in set(answers) & set(drawing.observer.labels):
@@ -151,7 +152,7 @@ def test_draws_repeat_one_another_unless_they_are_independent(inference, names):
 
 
 def test_halo_makes_signs_follow_the_label(inference, names):
-    base, root = inference.network.knowledge, inference.network.root
+    base, root = inference.knowledge, inference.network.root
     truth = prior_truth(inference, N, np.random.default_rng(5))
     sign = names["hot"]
     drawing, followed = observer(inference, truth, "walk", Misfit(independent=True, halo=1.0))

@@ -86,13 +86,13 @@ def test_only_risks_of_several_observers_change(names):
     for n in (0.0, 6.0):
         kind = ObserverKind(name="k", follows=0.9, n=n)
         declared = replace(DEPENDENCE, kinds={"k": kind}, default="k")
-        network = compile_network(replace(base, observers=observers, dependence=declared))
-        inference, answers = Inference(network), answers_of(base, items)
+        base = replace(base, observers=observers, dependence=declared)
+        inference, answers = Inference(compile_network(base), base), answers_of(base, items)
         gold = Gold({base.root: np.arange(12) % 3 * 1.0})
         fit = fit_observers(inference, answers, gold, FitSettings())
         posterior = inference.posterior(answers)
         conflict = diagnose(inference, answers, posterior).conflict
-        levels = {base.root: decide_levels(network.knowledge, answers, posterior, conflict)[base.root]}
+        levels = {base.root: decide_levels(base, answers, posterior, conflict)[base.root]}
         rng = np.random.default_rng(1)
         risks.append(FitDraws.of(fit, inference, rng, draws=40).risks(answers, levels).risk[base.root])
     assert risks[0].shape == (40, 12)

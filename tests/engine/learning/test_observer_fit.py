@@ -39,7 +39,7 @@ def world(seed, items=12, types=1):
     """A random base, its inference, and random answers."""
     rng = np.random.default_rng(seed)
     base = random_base(Shape(observers=2, states=3, exponent=False, types=types, seed=seed))
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     return base, inference, answers_of(base, random_items(base, rng, items)), rng
 
 
@@ -158,7 +158,7 @@ def simulated():
     from engine.model.responses import Answers, Numbers
 
     base = settled(random_base(Shape(observers=1, states=3, halo=True, exponent=False, types=1, seed=5)))
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     rng = np.random.default_rng(3)
     count, draws = 400, 3
     truth = prior_truth(inference, count, rng)
@@ -232,7 +232,7 @@ def test_from_a_wrong_start_the_truth_is_found(simulated):
     other = settled(base, blur=0.5)
     wrong = other.observers[name].labels["root"].settled
     other = replace(other, observers={name: replace(other.observers[name], carry=0.5)})
-    inference = Inference(compile_network(other))
+    inference = Inference(compile_network(other), other)
     fitted = fit_observers(inference, answers, gold)
     place = ParameterKey(name, "settled", "categorical", "root")
     seen = np.bincount(gold.values["root"][:300].astype(int), minlength=len(table)) >= 40
@@ -282,7 +282,7 @@ def test_what_is_written_is_read_again(folder):
     base = read(folder / "machine.yaml")
     rng = np.random.default_rng(1)
     answers = answers_of(base, random_items(base, rng, 12))
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     known = Gold({base.root: rng.integers(0, 3, 12).astype(float)})
     observer_fit = fit_observers(inference, answers, known)
     text = "extends: machine.yaml\nsources: {fit: {cite: a fit}}\n" + written(
@@ -306,7 +306,7 @@ def sure_fit(folder):
     names = [base.root, *(name for name in base.variables if base.variables[name].kind == "binary")]
     states = {name: len(base.variables[name].states) for name in names}
     gold = Gold({name: rng.integers(0, states[name], 12).astype(float) for name in names})
-    return fit_observers(Inference(compile_network(base)), answers, gold)
+    return fit_observers(Inference(compile_network(base), base), answers, gold)
 
 
 @pytest.mark.parametrize(

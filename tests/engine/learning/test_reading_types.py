@@ -58,7 +58,8 @@ def with_types(base, types):
 def simulated(base, types, seed, items=500, draws=6):
     """Answers of the fitter about what is wrong, asked again and again, and the truth."""
     rng = np.random.default_rng(seed)
-    inference = Inference(compile_network(with_types(base, types)))
+    base = with_types(base, types)
+    inference = Inference(compile_network(base), base)
     truth = prior_truth(inference, items, rng)
     drawn = SimulatedObserver(inference.observations, "fitter", truth, rng).reading("walk", draws)["wear"]
     reading, ones = np.repeat(np.arange(items), draws), np.ones(items * draws)
@@ -76,7 +77,7 @@ def simulated(base, types, seed, items=500, draws=6):
 @pytest.fixture(scope="module")
 def two(base):
     answers, gold = simulated(base, TWO, 1, items=1500, draws=8)
-    inference, trials = split_types(Inference(compile_network(base)), answers, gold, silent)
+    inference, trials = split_types(Inference(compile_network(base), base), answers, gold, silent)
     return answers, gold, inference, trials
 
 
@@ -100,7 +101,7 @@ def test_shares_and_strengths_are_recovered(two):
 @pytest.mark.parametrize("seed", range(5))
 def test_one_kind_stays_one(base, seed):
     answers, gold = simulated(base, ONE, 10 + seed, items=300)
-    start = Inference(compile_network(base))
+    start = Inference(compile_network(base), base)
     inference, trials = split_types(start, answers, gold if seed else Gold({}), silent)
     assert [trial.kept for trial in trials] == [False]
     assert inference is start
@@ -116,6 +117,6 @@ def test_the_overlay_says_what_was_fitted(base, two, tmp_path):
     (tmp_path / "mine.yaml").write_text(text)
     again = read(tmp_path / "mine.yaml")
     assert [kind.name for kind in again.observers["fitter"].labels["wear"].types] == ["easy", "hard"]
-    declared = Inference(compile_network(again)).posterior(answers).marginals["wear"]
+    declared = Inference(compile_network(again), again).posterior(answers).marginals["wear"]
     evidence = fit.observations().evidence(answers)
     np.testing.assert_allclose(declared, inference.given(evidence).marginals["wear"], atol=2e-3)

@@ -71,7 +71,8 @@ observers:
 def inference(tmp_path_factory):
     path = tmp_path_factory.mktemp("skill") / "signs.yaml"
     path.write_text(BASE)
-    return Inference(compile_network(read(path)))
+    base = read(path)
+    return Inference(compile_network(base), base)
 
 
 def answers_of(inference, answered, question="look"):
@@ -84,7 +85,7 @@ def answers_of(inference, answered, question="look"):
         views=("face",),
         reading_item=items,
         reading_observer=zero,
-        reading_question=zero + list(inference.network.knowledge.questions).index(question),
+        reading_question=zero + list(inference.knowledge.questions).index(question),
         reading_view=zero,
         labels=labels,
         numbers={},
@@ -171,7 +172,8 @@ def test_one_skill_moves_what_all_kinds_of_reading_settle_on(right, least, most,
     """The prior of the one-answer table at skill w is that of the kinds settling on (1 - w) C0 + w I."""
     path = tmp_path / "kinds.yaml"
     path.write_text(BASE.replace(" {kind: {accuracy: 0.8, repeat: 0.9, strength: 8}}", KINDS), "utf-8")
-    inference = Inference(compile_network(read(path)))
+    base = read(path)
+    inference = Inference(compile_network(base), base)
     kernel, truth, count = inference.observations.kernels[0, "kind"], np.arange(30) % 2, 30
     answer = np.where(np.arange(count) < right, truth, 1 - truth)
     reading, none = np.repeat(np.arange(count), 2), np.zeros(count, dtype=np.int64)

@@ -37,7 +37,7 @@ def test_answers_joined_in_any_order_say_what_they_say_together(seed):
     first, second = zip(*(halves(readings, rng) for readings in items), strict=True)
     first_answers, second_answers = answers_of(base, first, rng), answers_of(base, second, rng)
     backwards = Answers.unasked(whole.items).joined(turned(second_answers)).joined(turned(first_answers))
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     expected = inference.posterior(whole)
     for joined in (first_answers.joined(second_answers), backwards):
         assert joined.items == whole.items

@@ -57,7 +57,7 @@ def same(posterior, other, atol):
 
 
 def posterior_of(base, items, rng=None):
-    return Inference(compile_network(base)).posterior(answers_of(base, items, rng))
+    return Inference(compile_network(base), base).posterior(answers_of(base, items, rng))
 
 
 # The tables
@@ -101,7 +101,7 @@ def test_an_observer_alone_has_its_own_table_whatever_the_looks(seed):
 def test_types_of_reading_have_the_look_of_their_answers(seed):
     """What is derived by answers is the kernels' mix again, summed over the looks."""
     base = dependent_base(seed, types=2)
-    observations = Inference(compile_network(base)).observations
+    observations = Inference(compile_network(base), base).observations
     for name in (base.root, *base.cells):
         look = observations.shared_look(name)
         for observer, given_look in zip(
@@ -171,7 +171,7 @@ def test_an_observer_that_cannot_tell_states_apart_changes_nothing(seed):
     base = dull(dependent_base(seed, follows=(0.9, 0.9, 0.9)), "o2")
     items = unranked(random_items(base, seed, items=4, readings=9))
     without_observer = [[reading for reading in readings if reading.observer != "o2"] for readings in items]
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     whole, part = (inference.posterior(answers_of(base, given)) for given in (items, without_observer))
     for name, p in part.marginals.items():
         np.testing.assert_allclose(whole.marginals[name], p, atol=1e-9, err_msg=name)
@@ -271,7 +271,7 @@ def test_names_change_nothing(tmp_path):
 def test_a_question_never_raises_the_expected_bayes_risk(seed):
     """Of any variable, whoever is asked, also who answered nothing yet: posteriors average to now's."""
     base = asking(dependent_base(seed, observers=3))
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     readings = [
         Reading("o0", "each", "face", ({base.root: 0},)),
         Reading("o0", "all", "face", (dict.fromkeys(base.observers["o0"].labels, 1),)),
@@ -314,7 +314,7 @@ def asking(base):
 @pytest.mark.parametrize("seed", range(2))
 def test_simulated_gains_are_the_exact_ones_after_another_observer(seed):
     base = asking(dependent_base(seed, follows=(0.9, 0.9), halo=True))
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     given_before = ({base.root: 0, **dict.fromkeys(base.observers["o0"].labels.keys() - {base.root}, 1)},)
     answers = answers_of(base, [[Reading("o0", "all", "face", given_before)]])
     look_ahead = Preposterior(inference, seed, paths=3000)
@@ -336,7 +336,7 @@ def test_what_an_observer_settles_on_given_others_is_by_bayes(seed):
     """P(m | x, others) = Σ_j S[x, j] V[x, j, m] Π_o P(answers of o | x, j) / the same without V[x, j, m]."""
     base = dependent_base(seed, follows=(0.9, 0.5, 0.7))
     network = compile_network(base)
-    world, observations = World(network, base.reference), Inference(network).observations
+    world, observations = World(network, base), Inference(network, base).observations
     (readings,) = unranked(random_items(base, seed, items=1, readings=9))
     answers = answers_of(base, [readings])
     for name in (base.root, *base.cells):
@@ -412,7 +412,7 @@ def in_columns(base, labels, items):
 def test_simulated_observers_err_together_as_often_as_inference_believes(seed):
     """How often two give each pair of answers, and how often both are wrong."""
     items, base = 40_000, dependent_base(seed, follows=(0.9, 0.6))
-    inference, rng = Inference(compile_network(base)), np.random.default_rng(seed)
+    inference, rng = Inference(compile_network(base), base), np.random.default_rng(seed)
     truth, labels = drawn_answers(base, inference, items, rng)
     compared = 0
     for name, parts in labels.items():
@@ -462,7 +462,8 @@ def test_observers_that_follow_err_together_more_often_than_chance():
             name: replace(observer, carry=1.0, labels={**observer.labels, "b0": label})
             for name, observer in base.observers.items()
         }
-        inference = Inference(compile_network(replace(base, observers=observers)))
+        base = replace(base, observers=observers)
+        inference = Inference(compile_network(base), base)
         pairs = list(itertools.product(range(2), repeat=2))
         asked = [
             [Reading(name, "all", "face", ({"b0": y},)) for name, y in zip(observers, pair, strict=True)]
@@ -483,7 +484,7 @@ def test_observers_that_follow_err_together_more_often_than_chance():
 @pytest.mark.parametrize("seed", range(3))
 def test_posteriors_of_simulated_items_are_right_as_often_as_stated(seed):
     items, base = 8_000, dependent_base(seed, follows=(0.9, 0.8, 0.6), halo=seed == 2)
-    inference, rng = Inference(compile_network(base)), np.random.default_rng(seed)
+    inference, rng = Inference(compile_network(base), base), np.random.default_rng(seed)
     truth, labels = drawn_answers(base, inference, items, rng)
     posterior = inference.posterior(in_columns(base, labels, items))
     for name, p in posterior.marginals.items():

@@ -91,7 +91,7 @@ def test_repeated_answers_are_as_likely_as_the_simulation_makes_them(base_of):
     base = base_of("machine")
     observer = base.observers[base.policy.ask]
     instrument = observer.labels[base.root]
-    world = World(compile_network(base), base.reference)
+    world = World(compile_network(base), base)
     for truth in range(3):
         drawn = simulate_labels(
             instrument, base.variables[base.root].states, observer.carry, truth, 2, 2, 200_000, rng
@@ -142,7 +142,7 @@ def one_reading(base, observer, draws, question=0):
 def test_equal_answers_saturate_at_the_observers_reliability(base_of, answer):
     base = base_of("machine")
     network = compile_network(base)
-    inference = Inference(network)
+    inference = Inference(network, base)
     observer = base.observers[base.policy.ask]
     prior = np.array(base.populations[base.reference].p)
     kinds = label_kinds(observer.labels[base.root], base.variables[base.root].states)
@@ -161,7 +161,7 @@ def test_equal_answers_saturate_at_the_observers_reliability(base_of, answer):
 
 def test_equal_numbers_leave_what_perception_leaves_open(base_of, names):
     base = base_of("machine")
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     observer = base.observers[base.policy.ask]
     gauge = names["load"]
     instrument, edges = observer.numbers[gauge], np.array(base.variables[gauge].edges)
@@ -186,7 +186,7 @@ def test_equal_numbers_leave_what_perception_leaves_open(base_of, names):
 @given(seeds)
 def test_the_order_of_readings_and_samples_changes_nothing(seed):
     base = random_base(Shape(bins=(4, 3), couplings=1, rules=1, seed=seed))
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     items = random_items(base, seed)
     plain = inference.posterior(answers_of(base, items))
     shuffled = inference.posterior(answers_of(base, items, np.random.default_rng(seed)))
@@ -203,7 +203,7 @@ def same(actual, expected, atol=1e-9):
 
 def test_draws_of_one_reading_may_come_in_two_parts(base_of):
     base = base_of("machine")
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     observer = base.observers[base.policy.ask]
     gauge, sign = base.affect[0], next(iter(base.cells))
     draws = [
@@ -230,7 +230,7 @@ def test_no_samples_give_the_compiled_prior(base_of):
     base = base_of("machine")
     network = compile_network(base)
     for population, declared in base.populations.items():
-        posterior = Inference(network, population).posterior(answers_of(base, [[], []]))
+        posterior = Inference(network, base, population).posterior(answers_of(base, [[], []]))
         assert posterior.log_evidence == pytest.approx([0, 0], abs=1e-12)
         np.testing.assert_allclose(posterior.marginals[base.root], [declared.p] * 2, atol=1e-9)
         for name, row in base.cells.items():
@@ -240,7 +240,7 @@ def test_no_samples_give_the_compiled_prior(base_of):
 
 def test_no_items_give_no_posteriors(base_of):
     base = base_of("machine")
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     nothing = answers_of(base, [])
     assert inference.log_evidence(nothing).shape == (0,)
     assert inference.posterior(nothing).marginals[base.root].shape == (0, 3)
@@ -275,7 +275,7 @@ def symmetric(base, observer="symmetric", rows_equal=False):
 @pytest.mark.parametrize("rows_equal", [False, True])
 def test_an_uninformative_sample_changes_nothing(base_of, rows_equal):
     base = symmetric(base_of("machine"), rows_equal=rows_equal)
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     readings = one_reading(base, base.observers[base.policy.ask], [{base.root: 1, base.affect[0]: 0.4}])
     if rows_equal:
         draws = [{base.root: 2, **dict.fromkeys(base.cells, 1)}] * 3
@@ -291,7 +291,7 @@ def test_an_uninformative_sample_changes_nothing(base_of, rows_equal):
 def test_a_flat_report_lies_between_yes_and_no(base_of):
     """It is half an answer of each kind; for one who seldom says yes without cause that is some evidence."""
     base = base_of("machine")
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     observer = base.observers[base.policy.ask]
     for name in base.cells:
         items = [one_reading(base, observer, [{name: y}], question=1) for y in (0, Spread((0.5, 0.5)), 1)]
@@ -310,8 +310,8 @@ def test_a_barren_variable_changes_nothing(base_of):
         cells={"barren": tuple(Cell(p=p, n=5) for p in (0.2, 0.9, 0.5)), **base.cells},
     )
     items = random_items(base, 5, items=6)
-    narrow = Inference(compile_network(base)).posterior(answers_of(base, items))
-    wide = Inference(compile_network(wider)).posterior(answers_of(wider, items))
+    narrow = Inference(compile_network(base), base).posterior(answers_of(base, items))
+    wide = Inference(compile_network(wider), wider).posterior(answers_of(wider, items))
     same(narrow, wide)
     expected = narrow.marginals[base.root] @ [0.2, 0.9, 0.5]
     np.testing.assert_allclose(wide.marginals["barren"][:, 1], expected, atol=1e-9)
@@ -332,8 +332,8 @@ def test_names_change_nothing(names, tmp_path, taken):
         [replace(k, draws=tuple({mapping[v]: y for v, y in d.items()} for d in k.draws)) for k in readings]
         for readings in items
     ]
-    original = Inference(compile_network(plain)).posterior(answers_of(plain, items))
-    renamed_posterior = Inference(compile_network(other)).posterior(answers_of(other, renamed))
+    original = Inference(compile_network(plain), plain).posterior(answers_of(plain, items))
+    renamed_posterior = Inference(compile_network(other), other).posterior(answers_of(other, renamed))
     back = {name: renamed_posterior.marginals[mapping[name]] for name in original.marginals}
     same(original, replace(renamed_posterior, marginals=back))
 
@@ -351,7 +351,7 @@ def test_evidence_in_two_halves_is_evidence_at_once(seed):
     # One of the observers may have switches; rows of the halves are then those of the whole.
     halo = {name: o.halo if i == 0 else {} for i, (name, o) in enumerate(base.observers.items())}
     base = replace(base, observers={n: replace(o, halo=halo[n]) for n, o in base.observers.items()})
-    observations = Inference(compile_network(base)).observations
+    observations = Inference(compile_network(base), base).observations
     items = random_items(base, seed, items=4, readings=6)
     parts = [
         [[k for k in readings if (k.observer == "o0") == is_first] for readings in items]
@@ -393,7 +393,7 @@ def test_full_carry_and_single_draws_are_dawid_and_skene():
     )
     observer = replace(base.observers["o0"], carry=1.0, exponent=1.0, labels={"root": instrument}, numbers={})
     base = replace(base, observers={"o0": observer})
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     draws = rng.integers(3, size=(20, 5))
     items = [
         [Reading("o0", "all", f"view-{i}", ({"root": int(y)},)) for i, y in enumerate(row)] for row in draws
@@ -408,7 +408,7 @@ def test_full_carry_and_single_draws_are_dawid_and_skene():
     steady = replace(instrument, types=(ReadingType(repeat=repeat, strength=1e6),))
     base = replace(base, observers={"o0": replace(observer, labels={"root": steady})})
     items = [[Reading("o0", "all", "face", tuple({"root": int(y)} for y in row))] for row in draws]
-    posterior = Inference(compile_network(base)).posterior(answers_of(base, items))
+    posterior = Inference(compile_network(base), base).posterior(answers_of(base, items))
     np.testing.assert_allclose(posterior.log_evidence, np.log(expected.sum(1)), atol=1e-4)
 
 
@@ -418,7 +418,7 @@ def test_readings_without_carry_multiply_the_one_answer_table():
     base = replace(base, observers={"o0": observer})
     instrument = observer.labels["root"]
     views = [Reading("o0", "all", view, ({"root": y},)) for view, y in (("a", 0), ("b", 2), ("c", 0))]
-    posterior = Inference(compile_network(base)).posterior(answers_of(base, [views]))
+    posterior = Inference(compile_network(base), base).posterior(answers_of(base, [views]))
     table = np.array(instrument.confusion)
     expected = np.array(base.populations["here"].p) * table[:, 0] * table[:, 2] * table[:, 0]
     assert posterior.log_evidence[0] == pytest.approx(math.log(expected.sum()), abs=1e-9)
@@ -430,10 +430,10 @@ def test_no_halo_is_the_plain_product():
     halo = {"all": Halo(given="root", probability=0.0)}
     with_zero = replace(base, observers={"o0": replace(observer, halo=halo)})
     items = random_items(base, 8, items=6)
-    without_halo = Inference(compile_network(base)).posterior(answers_of(base, items))
-    zero_halo = Inference(compile_network(with_zero)).posterior(answers_of(with_zero, items))
+    without_halo = Inference(compile_network(base), base).posterior(answers_of(base, items))
+    zero_halo = Inference(compile_network(with_zero), with_zero).posterior(answers_of(with_zero, items))
     same(without_halo, zero_halo, 1e-12)
-    observations = Inference(compile_network(base)).observations
+    observations = Inference(compile_network(base), base).observations
     # Nothing ties the variables of one reading: each alone has the same likelihood as all together.
     whole = observations.evidence(answers_of(base, items))
     for name, log in whole.log_likelihood.items():
@@ -455,7 +455,11 @@ def test_a_halo_alone_makes_signs_tell_nothing_but_the_label():
         changed = replace(base, observers={"o0": replace(plain, halo=halo)})
         sign = next(n for n in plain.labels if n != "root")
         items = [[Reading("o0", "all", "face", ({"root": 0, sign: y},))] for y in (0, 1)]
-        p = Inference(compile_network(changed)).posterior(answers_of(changed, items)).marginals[sign][:, 1]
+        p = (
+            Inference(compile_network(changed), changed)
+            .posterior(answers_of(changed, items))
+            .marginals[sign][:, 1]
+        )
         moved.append(p[1] - p[0])
     assert moved[1] < 0.1 * moved[0]
 
@@ -480,7 +484,7 @@ def test_the_tails_of_rankings_sum_to_one(seed):
 
 def test_a_flat_distribution_of_a_symmetric_binary_instrument_is_half_and_half(base_of):
     base = symmetric(base_of("machine"))
-    kernel = Inference(compile_network(base)).observations.kernels[
+    kernel = Inference(compile_network(base), base).observations.kernels[
         len(base.observers) - 1, next(iter(base.cells))
     ]
     flat = kernel.log_likelihood(np.array([[1.5, 1.5]]))
@@ -490,16 +494,18 @@ def test_a_flat_distribution_of_a_symmetric_binary_instrument_is_half_and_half(b
 def test_an_exponent_tempers_the_whole_evidence_of_an_observer():
     base = random_base(Shape(states=3, binaries=3, observers=1, halo=False, seed=12))
     items = random_items(base, 12, items=5)
-    plain = Inference(compile_network(base)).observations.evidence(answers_of(base, items))
+    plain = Inference(compile_network(base), base).observations.evidence(answers_of(base, items))
     tempered = replace(base, observers={"o0": replace(base.observers["o0"], exponent=0.3)})
-    evidence = Inference(compile_network(tempered)).observations.evidence(answers_of(tempered, items))
+    evidence = Inference(compile_network(tempered), tempered).observations.evidence(
+        answers_of(tempered, items)
+    )
     for name, log in plain.log_likelihood.items():
         np.testing.assert_allclose(evidence.log_likelihood[name], 0.3 * log, atol=1e-12)
 
 
 def test_items_are_weighed_apart_however_many_there_are():
     base = random_base(Shape(binaries=3, bins=(4, 3), observers=2, seed=13))
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     items = random_items(base, 13, items=900, readings=4, draws=2)
     answers = answers_of(base, items)
     together = inference.posterior(answers)

@@ -131,7 +131,7 @@ def test_a_member_that_cannot_tell_states_apart_changes_nothing(seed):
     base = dull(family_base(seed, members=("o0", "o1", "o2")), "o2")
     items = unranked(random_items(base, seed, items=4, readings=9))
     without_member = [[reading for reading in readings if reading.observer != "o2"] for readings in items]
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     whole, part = (inference.posterior(answers_of(base, given)) for given in (items, without_member))
     for name, p in part.marginals.items():
         np.testing.assert_allclose(whole.marginals[name], p, atol=1e-9, err_msg=name)
@@ -202,8 +202,8 @@ def test_posteriors_are_those_of_brute_force(seed):
         seed, follows=float(rng.choice([0.5, 0.9, 1])), members=("o0", "o2"), halo=bool(seed % 2), types=2
     )
     network = compile_network(base)
-    world, items = World(network, base.reference), random_items(base, seed, items=3, readings=8)
-    posterior = Inference(network).posterior(answers_of(base, items))
+    world, items = World(network, base), random_items(base, seed, items=3, readings=8)
+    posterior = Inference(network, base).posterior(answers_of(base, items))
     for i, readings in enumerate(items):
         truth = world.item(readings)
         assert posterior.log_evidence[i] == pytest.approx(truth.log_evidence, abs=1e-9)
@@ -214,7 +214,7 @@ def test_posteriors_are_those_of_brute_force(seed):
 def test_pgmpy_agrees():
     """One variable, three observers, two of a family: the model as an explicit network."""
     base = family_base(5, follows=0.8, members=("o0", "o1"), observers=3, couplings=0, rules=0)
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     observations, name = inference.observations, base.root
     look = observations.shared_look(name)
     (family,) = look.families
@@ -257,7 +257,7 @@ def test_pgmpy_agrees():
 def test_an_answer_to_come_is_foretold_by_what_fellows_and_strangers_answered(seed):
     """P(y | others) of what an observer settles on given them, against the ratio of the probabilities."""
     base = family_base(seed, members=("o0", "o1"))
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     observations = inference.observations
     (readings,) = unranked(random_items(base, seed, items=1, readings=9))
     for index, name in itertools.product(range(3), base.observers["o0"].labels):
@@ -286,7 +286,7 @@ def test_an_answer_to_come_is_foretold_by_what_fellows_and_strangers_answered(se
 @pytest.mark.parametrize("seed", range(3))
 def test_a_question_never_raises_the_expected_bayes_risk(seed):
     base = asking(family_base(seed, follows=1.0, members=("o0", "o1", "o2")))
-    inference = Inference(compile_network(base))
+    inference = Inference(compile_network(base), base)
     readings = [
         Reading("o0", "each", "face", ({base.root: 0},)),
         Reading("o1", "all", "face", (dict.fromkeys(base.observers["o1"].labels, 1),)),
@@ -308,7 +308,7 @@ def test_a_question_never_raises_the_expected_bayes_risk(seed):
 def test_simulated_families_answer_as_inference_believes(seed):
     """Pairs of answers come as often as is said, and posteriors are right as often as stated."""
     items, base = 30_000, family_base(seed, members=("o0", "o1"), looks=(0.9, 0.6))
-    inference, rng = Inference(compile_network(base)), np.random.default_rng(seed)
+    inference, rng = Inference(compile_network(base), base), np.random.default_rng(seed)
     truth, labels = drawn_answers(base, inference, items, rng)
     compared = 0
     for name, parts in labels.items():

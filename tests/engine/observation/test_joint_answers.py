@@ -31,7 +31,7 @@ def base_and_world(seed):
     observers = {name: dataclasses.replace(o, exponent=1.0) for name, o in base.observers.items()}
     base = dataclasses.replace(base, observers=observers)
     network = compile_network(base)
-    return base, World(network, base.reference), Inference(network).observations
+    return base, World(network, base), Inference(network, base).observations
 
 
 def summed(world, name, observers, readings, answers):
@@ -90,7 +90,7 @@ def test_each_alone_answers_as_its_table_says(seed):
 def test_errors_of_a_joint_table_worked_by_hand(base_of, names):
     """Two states as often; both right .6, both wrong .2, only the first wrong .15, only the second .05."""
     base = base_of("machine")
-    observations = Inference(compile_network(base)).observations
+    observations = Inference(compile_network(base), base).observations
     name = next(v.name for v in base.variables.values() if v.kind == "binary")
     observer = next(o.name for o in base.observers.values() if name in o.labels)
     joint = np.array([[[0.6, 0.05], [0.15, 0.2]], [[0.2, 0.15], [0.05, 0.6]]])

@@ -47,14 +47,14 @@ def fitted(tmp_path_factory):
     )
     overlay.write_text(fit.overlay, encoding="utf-8")
     session = Session.open(seke.knowledge(overlay))
-    (answers,) = answers_from(rows, session.network.knowledge)
-    return fit, session, answers, single_samples(rows, session.network.knowledge)
+    (answers,) = answers_from(rows, session.knowledge)
+    return fit, session, answers, single_samples(rows, session.knowledge)
 
 
 def search_of(fitted, limit=LIMIT):
     fit, session, _, singles = fitted
-    policy = session.network.knowledge.policy
-    limits = {**policy.limits, session.network.knowledge.root: limit}
+    policy = session.knowledge.policy
+    limits = {**policy.limits, session.knowledge.root: limit}
     bare = {"thresholds": {}, "adaptive_thresholds": {}, "aims": {}, "adaptive_aims": {}}
     session = session.under(replace(policy, limits=limits, **bare))
     draws = FitDraws.of(fit.fit, session.inference, np.random.default_rng(0), draws=DRAWS)
@@ -89,7 +89,7 @@ def made_threshold(variable, accepted, aim):
 
 def in_use(search, threshold):
     """The session that asks and decides by a threshold of the root."""
-    base = search.session.network.knowledge
+    base = search.session.knowledge
     values = len(base.variables[base.root].values)
     caps = {base.root: (threshold.risk,) * values}
     aims = {base.root: (threshold.aim,) * values}
@@ -97,7 +97,7 @@ def in_use(search, threshold):
 
 
 def of_root(search, thresholds):
-    (threshold,) = [t for t in thresholds if t.variable == search.session.network.knowledge.root]
+    (threshold,) = [t for t in thresholds if t.variable == search.session.knowledge.root]
     return threshold
 
 
@@ -162,7 +162,7 @@ def test_a_threshold_keeps_its_limit_on_the_items_on_which_it_was_found(searched
     drawn = search.draws.risks(answers, {threshold.variable: level})
     risk, weight = drawn.risk[threshold.variable][:, level.accepted], drawn.weight[:, level.accepted]
     means = np.sort((risk * weight).sum(1) / weight.sum(1))
-    confidence = session.network.knowledge.policy.confidence
+    confidence = session.knowledge.policy.confidence
     assert (means <= LIMIT + 1e-9).mean() >= confidence
     assert threshold.mean == pytest.approx(np.quantile(means, confidence, method="higher"))
 
@@ -171,7 +171,7 @@ def test_of_all_aims_that_one_is_taken_whose_accepted_are_worth_most_beyond_thei
     searched, attempts_alone
 ):
     search, _, asked_best = searched
-    base = search.session.network.knowledge
+    base = search.session.knowledge
     worth = {}
     for share in SHARES:
         aim = share * LIMIT
@@ -187,7 +187,7 @@ def test_with_the_same_aim_a_lower_limit_accepts_no_more(fitted, limit):
     counts = []
     for allowed in sorted((LIMIT, limit)):
         search = search_of(fitted, allowed)
-        key = {(search.session.network.knowledge.root, Threshold.ANY)}
+        key = {(search.session.knowledge.root, Threshold.ANY)}
         counts.append(of_root(search, attempt_of(search, 0.05 / allowed, key).thresholds).accepted)
     assert counts == sorted(counts)
     assert counts[1] > 0
@@ -195,14 +195,14 @@ def test_with_the_same_aim_a_lower_limit_accepts_no_more(fitted, limit):
 
 def test_a_fit_records_the_aim_and_the_base_that_is_read_again_asks_down_to_it(fitted):
     fit, session, _, _ = fitted
-    (threshold,) = [t for t in fit.record.adaptive_thresholds if t.variable == session.network.knowledge.root]
+    (threshold,) = [t for t in fit.record.adaptive_thresholds if t.variable == session.knowledge.root]
     assert threshold.aim in [pytest.approx(share * LIMIT) for share in SHARES]
-    policy = session.network.knowledge.policy
+    policy = session.knowledge.policy
     assert policy.adaptive_aims[threshold.variable][0] == pytest.approx(threshold.aim, abs=1e-6)
     asking = session.asking()
-    variable = session.network.knowledge.variables[threshold.variable]
+    variable = session.knowledge.variables[threshold.variable]
     highest, aim = (
-        p.highest_risk(variable) for p in (asking.network.knowledge.policy, asking.look_ahead.base.policy)
+        p.highest_risk(variable) for p in (asking.knowledge.policy, asking.look_ahead.base.policy)
     )
     assert highest == pytest.approx(threshold.risk, abs=1e-6)
     assert aim == pytest.approx(threshold.aim, abs=1e-6)
@@ -219,7 +219,7 @@ def test_without_recorded_samples_there_are_thresholds_of_items_as_answered_alon
 def test_an_accepted_item_is_asked_on_until_its_risk_is_aimed_at(fitted):
     """Accepted up to .4 and asked down to .05: as many answers as with a cap of .05, and more is accepted."""
     search = search_of(fitted)
-    root = search.session.network.knowledge.root
+    root = search.session.knowledge.root
     low, high = (
         replay(in_use(search, Threshold(root, Threshold.ANY, LIMIT, risk, 0, 0, 0.0, 0.05)), search.recorded)
         for risk in (0.05, 0.4)

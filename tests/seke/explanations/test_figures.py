@@ -193,7 +193,7 @@ def test_valence_goes_right_and_arousal_up():
 @pytest.mark.parametrize("item", ["afraid-brows", "asked-every-way", "all-refused"])
 def test_two_variables_jointly_have_the_marginals_and_the_correlation(item):
     session = Session.open(seke.knowledge())
-    (answers,) = read_batches([FACES], session.network.knowledge)
+    (answers,) = read_batches([FACES], session.knowledge)
     of_item = answers.only(np.array([name == item for name in answers.items]))
     joint = joint_marginal(session.inference, of_item, ("valence", "arousal"))
     posterior = session.inference.posterior(of_item)
@@ -236,7 +236,7 @@ def test_each_step_is_what_its_answers_alone_come_to():
     story = story_of(FACES, "asked-every-way", with_facts=False)
     session = Session.open(seke.knowledge())
     for count in (1, 3, len(samples)):
-        (answers,) = answers_from(samples[:count], session.network.knowledge)
+        (answers,) = answers_from(samples[:count], session.knowledge)
         p = session.inference.posterior(answers).marginals["expression"][0]
         assert list(story.steps[count - 1].p.values()) == pytest.approx(p.tolist(), abs=1e-9)
 

@@ -56,7 +56,7 @@ def base(doubled):
 
 @pytest.fixture(scope="module")
 def inference(base):
-    return Inference(compile_network(base))
+    return Inference(compile_network(base), base)
 
 
 SOFTMAX = {"fear": 0.5, "surprise": 0.375, "neutral": 0.125}
@@ -177,8 +177,8 @@ def test_a_copy_that_is_declared_changes_no_look(base):
     plain = seke.knowledge()
     records = [sample("gpt-4o", expression="fear"), sample("human", expression="fear")]
     same(
-        posterior_of(records, plain, Inference(compile_network(plain))),
-        posterior_of(records, base, Inference(compile_network(base))),
+        posterior_of(records, plain, Inference(compile_network(plain), plain)),
+        posterior_of(records, base, Inference(compile_network(base), base)),
     )
 
 

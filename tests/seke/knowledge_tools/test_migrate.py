@@ -61,7 +61,7 @@ def marginals(path, exponent=None):
         same = {name: replace(observer, exponent=exponent) for name, observer in base.observers.items()}
         base = replace(base, observers=same)
     answers = answers_of(path.name.partition(".")[0], base)
-    return answers.items, Inference(compile_network(base)).posterior(answers).marginals
+    return answers.items, Inference(compile_network(base), base).posterior(answers).marginals
 
 
 # What old overlays mean ----------------------------------------------------------------------------

@@ -70,8 +70,9 @@ def folder(tmp_path, monkeypatch):
 
 
 @functools.cache
-def network_of(name):
-    return compile_network(read(BASES[name]))
+def inference_of(name, population=None):
+    base = read(BASES[name])
+    return Inference(compile_network(base), base, population)
 
 
 def described(base):
@@ -120,7 +121,7 @@ def by_pyagrum(path, form, cases, wanted):
 
 def given_states(inference, seen):
     """Posteriors, and the log-probability, of states (their indices) seen with certainty."""
-    base, none = inference.network.knowledge, np.zeros(1, dtype=np.int64)
+    base, none = inference.knowledge, np.zeros(1, dtype=np.int64)
     sizes = {name: len(base.variables[name].states) for name in seen}
     logs = {n: np.where(np.arange(sizes[n]) == i, 0.0, -np.inf)[:, None] for n, i in seen.items()}
     has_evidence = np.array([any(name != base.root for name in seen)])
@@ -143,7 +144,7 @@ def agrees(program, path, form, inference, wanted):
     pyAgrum reads BIF and NET in single precision, which is well within 1e-6. NET has eight decimals, whatever
     the number's size, so that evidence of a small probability leaves fewer digits.
     """
-    base, fixed = inference.network.knowledge, evidence_in(path)
+    base, fixed = inference.knowledge, evidence_in(path)
     words = {name: [word(state) for state in base.variables[name].states] for name in described(base)}
     cases = some_seen(base)
     evidence = [fixed | {name: words[name][state] for name, state in seen.items()} for seen in cases]
@@ -168,20 +169,20 @@ LONG = {(by_pgmpy, "net", "shipped"): pytest.mark.slow}
     ],
 )
 def test_other_programs_compute_the_same_given_what_the_comment_lists(folder, program, form, name):
-    base = network_of(name).knowledge
+    base = inference_of(name).knowledge
     few = program is by_pgmpy and name == "shipped"
     for population in list(base.populations)[-1:] if program is by_pgmpy else base.populations:
         path = export_of(folder, name, form, "--population", population)
         wanted = described(base)[:2] if few else described(base)
-        agrees(program, path, form, Inference(network_of(name), population), wanted)
+        agrees(program, path, form, inference_of(name, population), wanted)
 
 
 @pytest.mark.parametrize("name", BASES)
 def test_without_that_evidence_the_numbers_are_others(folder, name):
-    base, path = network_of(name).knowledge, export_of(folder, name, "bif")
+    base, path = inference_of(name).knowledge, export_of(folder, name, "bif")
     assert f"population {base.reference}." in path.read_text("utf-8")
     assert len(evidence_in(path)) == len(base.couplings) + len(base.rules)
-    expected, _ = given_states(Inference(network_of(name)), {})
+    expected, _ = given_states(inference_of(name), {})
     (posteriors,) = by_pyagrum(path, "bif", [{}], described(base))
     off = [
         posteriors[variable][word(state)] - p

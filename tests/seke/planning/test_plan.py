@@ -326,7 +326,7 @@ def test_questions_about_one_variable_count_in_the_ceiling(plants):
             return source.ask(requests)
 
     ceiling(session, names, Noting(), Answers.unasked(names))
-    base = session.network.knowledge
+    base = session.knowledge
     wanted = {
         (observer, question.name, about)
         for observer in (base.policy.ask, *base.policy.others)
@@ -344,7 +344,7 @@ def test_gold_is_followed_by_the_policy_that_the_plan_was_asked_for():
     base = seke.knowledge()
     session = Session.open(replace(base, policy=replace(base.policy, ask="generic-vlm", budget=7))).asking()
     made_up = {"observers": (), "population": None, "misfit": Misfit()}
-    ready = calibrate_on_gold(session, 4, made_up, 0, (base.root,)).network.knowledge
+    ready = calibrate_on_gold(session, 4, made_up, 0, (base.root,)).knowledge
     assert (ready.policy.ask, ready.policy.budget) == ("generic-vlm", 7)
     (record,) = ready.fits
     assert {reading.observer for reading in record.readings} == {"generic-vlm"}
@@ -355,7 +355,7 @@ def test_what_a_fit_aims_at_is_followed_too_and_goes_with_the_limits():
     session = Session.open(seke.knowledge(EXAMPLES / "plants" / "knowledge")).asking()
     made_up = {"observers": (), "population": None, "misfit": Misfit()}
     ready = calibrate_on_gold(session, 60, made_up, 0)
-    policy = ready.network.knowledge.policy
+    policy = ready.knowledge.policy
     assert policy.aims
     assert policy.aims == policy.adaptive_aims
     assert policy.thresholds == policy.adaptive_thresholds

@@ -69,7 +69,7 @@ def rows(labels_and_answers):
 
 def looks_of(base, labels_and_answers):
     (answers,) = answers_from(list(rows(labels_and_answers)), base)
-    return looks_at_labels(Inference(compile_network(base)), answers)
+    return looks_at_labels(Inference(compile_network(base), base), answers)
 
 
 def test_by_hand(tmp_path):
@@ -105,13 +105,13 @@ def test_the_tail_of_many_like_events_is_the_binomial_one():
 
 def simulated(base, accuracy_base, count, seed):
     """The looks at labels that are as the second base says, weighed by the first."""
-    inference = Inference(compile_network(accuracy_base))
+    inference = Inference(compile_network(accuracy_base), accuracy_base)
     names = [f"item-{number}" for number in range(count)]
     truth = prior_truth(inference, count, np.random.default_rng(seed))
     source = SimulatedSource(inference, names, truth, seed)
     answers = source.ask([Request(name, "tag", "look", None, "face", 0, 1) for name in names])
     answers = answers.joined(source.ask([Request(name, "eye", "look", None, "face", 0, 1) for name in names]))
-    (looks,) = looks_at_labels(Inference(compile_network(base)), answers).values()
+    (looks,) = looks_at_labels(Inference(compile_network(base), base), answers).values()
     assert len(looks.contradicts) == count
     return looks
 

@@ -31,7 +31,7 @@ class World:
     def __init__(self, name, items=ITEMS, **policy):
         base = seke.knowledge(BASES[name])
         self.session = Session.open(replace(base, policy=replace(base.policy, **policy)))
-        self.base = self.session.network.knowledge
+        self.base = self.session.knowledge
         self.items = [f"i{number}" for number in range(items)]
         self.truth = prior_truth(self.session.inference, items, np.random.default_rng(5))
         self.source = SimulatedSource(self.session.inference, self.items, self.truth, 6)

@@ -33,7 +33,7 @@ def session():
 
 def answers_with(session, readings, planted=None):
     """Return simulated answers to these readings; those of `planted` are of an item of another expression."""
-    base, items = session.network.knowledge, [f"item-{i}" for i in range(ITEMS)]
+    base, items = session.knowledge, [f"item-{i}" for i in range(ITEMS)]
     truth = prior_truth(session.inference, ITEMS, np.random.default_rng(3))
     expression = truth[base.root]
     source = SimulatedSource(session.inference, items, truth, seed=7)
@@ -54,7 +54,7 @@ def answers_with(session, readings, planted=None):
 def judgement_with(session, readings, planted=None):
     """Return the diagnostics and decisions, and of which items there is an alarm."""
     verdict = session.judge(answers_with(session, readings, planted))
-    alarm = verdict.diagnostics.conflict < session.network.knowledge.policy.conflict
+    alarm = verdict.diagnostics.conflict < session.knowledge.policy.conflict
     bits = (verdict.diagnostics.conflict_bits >= FORMER_BITS).mean()
     who = planted[0] if planted else "nobody"
     print(f"{len(readings)} readings, planted {who}: alarm {alarm.mean():.3f}, by bits {bits:.3f}")

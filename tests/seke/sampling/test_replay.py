@@ -88,7 +88,7 @@ def test_the_certificate_says_how_items_were_asked(folder):
 
 def test_items_asked_as_the_policy_asks_are_covered_and_err_as_promised(folder, tmp_path):
     base = seke.knowledge(folder / "sure.yaml")
-    inference = Inference(compiled(base, cache_folder()))
+    inference = Inference(compiled(base, cache_folder()), base)
     names = [f"new-{i}" for i in range(400)]
     truth = prior_truth(inference, len(names), np.random.default_rng(5))
     loop = Loop(Session.open(base))

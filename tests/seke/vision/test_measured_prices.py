@@ -141,7 +141,7 @@ def test_the_pilot_is_asked_as_declared_and_all_others_by_what_it_cost(folder, w
     assert of_others[0] != of_others[1]
     assert facts(tmp_path, "prices") is None
     session = session_of(whole, seke.knowledge())
-    assert session.network.knowledge.questions["joint"].further == prices["joint"]["further"]
+    assert session.knowledge.questions["joint"].further == prices["joint"]["further"]
 
 
 @pytest.mark.parametrize("stop", [3, 41, 130])

@@ -99,7 +99,7 @@ def test_each_model_is_asked_at_its_own_server_as_its_observer(tmp_path, folder,
     assert facts["also"] == {OTHER: "llava"}
     assert facts["addresses"] == {"gpt-4o": f"{first_server.url}/", OTHER: f"{second_server.url}/"}
     assert json.loads(result.stdout)["observers"] == dict(counts)
-    policy = session_of(tmp_path / "r", seke.knowledge()).network.knowledge.policy
+    policy = session_of(tmp_path / "r", seke.knowledge()).knowledge.policy
     assert (policy.ask, policy.others) == ("gpt-4o", (OTHER,))
     assert policy.models == {"gpt-4o": "gpt-4o", OTHER: "llava"}
     assert models_of_runs([str(tmp_path / "r" / "samples.jsonl")]) == policy.models
@@ -397,14 +397,14 @@ def test_a_run_from_before_several_models_goes_on(tmp_path, folder):
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     del summary["facts"]["also"]
     (tmp_path / "r" / "summary.json").write_text(json.dumps(summary))
-    assert session_of(tmp_path / "r", seke.knowledge()).network.knowledge.policy.others == ()
+    assert session_of(tmp_path / "r", seke.knowledge()).knowledge.policy.others == ()
 
 
 def test_a_baseline_asks_the_first_model_alone_and_says_so(tmp_path, folder):
     result = scripted(folder, tmp_path / "r", "--also", f"{OTHER}=other", "--strategy", "agree:3/4")
     assert set(observers_of(tmp_path / "r")) == {"gpt-4o"}
     assert f"strategy agree:3/4 asks gpt-4o alone; not asked: {OTHER}" in result.output
-    assert session_of(tmp_path / "r", seke.knowledge()).network.knowledge.policy.others == ()
+    assert session_of(tmp_path / "r", seke.knowledge()).knowledge.policy.others == ()
 
 
 # Prices, forecasts, the card ------------------------------------------------------------------------
