@@ -158,7 +158,7 @@ def test_the_quick_look_ahead_asks_about_a_variable_that_says_much_about_the_roo
         base = replace(base, policy=replace(base.policy, worth=worth))
         inference = Inference(compile_network(base), base)
         answers = answers_of(base, random_items(base, seed, items=3, readings=3, draws=2))
-        quick, posterior = LookAhead(inference.network, inference.observations), inference.posterior(answers)
+        quick, posterior = LookAhead(inference), inference.posterior(answers)
         for item in range(3):
             rate = {
                 (o.about, o.view, o.samples): o.rate
@@ -180,7 +180,7 @@ def test_a_reading_has_followed_its_label_where_that_is_likelier_than_not():
         base = asking_base(seed, halo=True, observers=1)
         inference = Inference(compile_network(base), base)
         answers = answers_of(base, random_items(base, seed, items=1, readings=3, draws=2))
-        posterior, quick = inference.posterior(answers), LookAhead(inference.network, inference.observations)
+        posterior, quick = inference.posterior(answers), LookAhead(inference)
 
         def gains(followed, *, answers=answers, posterior=posterior, quick=quick):
             given = replace(posterior, followed=np.full(len(answers.reading_item), followed))
