@@ -123,14 +123,12 @@ def labels_from(
 ) -> LabelTable:
     """Return the label table of rows that are mappings; messages call the third one `record 3`."""
     builder = LabelTableBuilder(knowledge, record_source(Faults()), groups, sources, outcomes)
-    builder.add_rows((number, _native(row)) for number, row in enumerate(records, 1))
+    builder.add_rows(enumerate(records, 1))
     return builder.table()
 
 
-def _native(row: Any) -> Any:
+def _native(row: Cells) -> Cells:
     """Return a row with Python's own numbers in place of numpy's."""
-    if not isinstance(row, Mapping):
-        return row
     return {key: cell.item() if isinstance(cell, np.generic) else cell for key, cell in row.items()}
 
 
@@ -278,7 +276,7 @@ class LabelTableBuilder:
         """Take in numbered rows; one that is no mapping with named cells is a fault."""
         for number, row in rows:
             if isinstance(row, Mapping) and all(isinstance(key, str) for key in row):
-                self._add(number, row)
+                self._add(number, _native(row))
             else:
                 self.source.note(number, f"a row is an object with named fields; {describe_met(row)}")
 
